@@ -1,0 +1,238 @@
+"""The app: flags become settings, settings wire everything, everything is served. `python app.py
+--help`.
+
+Importing this module builds the page as `demo` from the environment alone (a Hugging Face Space
+does so). It opens no port, loads no model and writes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import secrets
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+from paintdiff.errors import PaintError
+from paintdiff.settings import Settings
+
+if TYPE_CHECKING:
+    import gradio as gr
+    from starlette.types import ASGIApp
+
+    from paintdiff.api.guard import Hosts
+    from paintdiff.engine import Engine
+    from paintdiff.ui.parts import Parts
+
+SHUTDOWN_SECONDS = 1
+_EVERY_ADDRESS = ("0.0.0.0", "::", "[::]")
+
+
+@dataclass(frozen=True)
+class App:
+    """Everything wired: the engine, the page, and the guarded server application."""
+
+    settings: Settings
+    engine: Engine
+    parts: Parts
+    page: gr.Blocks
+    hosts: Hosts
+
+    @classmethod
+    def composed(cls, settings: Settings) -> App:
+        """Wire the rooms together. Raises PaintError if the settings name something that isn't
+        there."""
+        # Imported here so that --help and a wrong flag answer at once: gradio takes two seconds.
+        from paintdiff.api.guard import Hosts  # noqa: PLC0415
+        from paintdiff.engine import Engine  # noqa: PLC0415
+        from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
+        from paintdiff.models.catalog import Catalog  # noqa: PLC0415
+        from paintdiff.models.manager import ModelManager  # noqa: PLC0415
+        from paintdiff.models.samplers import sampler_names  # noqa: PLC0415
+        from paintdiff.presets import Presets  # noqa: PLC0415
+        from paintdiff.prompts.surprise import Surprise, example_prompts  # noqa: PLC0415
+        from paintdiff.ui.page import build_page  # noqa: PLC0415
+        from paintdiff.ui.parts import Parts  # noqa: PLC0415
+
+        catalog = Catalog.default(settings.models_dir)
+        default_model = settings.model
+        if settings.model not in [row.name for row in catalog.models()]:
+            catalog = catalog.with_source(settings.model)
+            default_model = catalog.models()[-1].name
+        manager = ModelManager(
+            catalog, device=settings.device, memory_budget_bytes=settings.memory_budget_bytes
+        )
+        engine = Engine(
+            manager, store=PictureFolder(settings.output_dir), queue_size=settings.queue_size
+        )
+        surprise, random = Surprise.default(), SystemRandom()
+        parts = Parts(
+            engine=engine,
+            models=catalog.models(),
+            default_model=default_model,
+            qualities=tuple((row.name, row.title) for row in Presets.default().qualities()),
+            sampler_names=sampler_names(),
+            examples=example_prompts(),
+            surprise_categories=tuple(surprise.categories),
+            surprise=lambda categories: surprise.drawn(categories, random),
+        )
+        space_host = os.environ.get("SPACE_HOST")
+        names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
+        hosts = Hosts(names, any_address=settings.host in _EVERY_ADDRESS)
+        return cls(settings, engine, parts, build_page(parts), hosts)
+
+    def served(self) -> ASGIApp:
+        """The page, its routes, and the guard around them."""
+        import gradio as gr  # noqa: PLC0415 (see `composed`)
+        from fastapi import FastAPI  # noqa: PLC0415
+
+        from paintdiff.api.guard import Guard, PasswordGate  # noqa: PLC0415
+        from paintdiff.ui import page, routes  # noqa: PLC0415
+
+        server = FastAPI(title=page.TITLE, docs_url=None, redoc_url=None, openapi_url=None)
+        server.include_router(routes.picture_routes(self.engine))
+        server.include_router(routes.status_routes(self.engine))
+        gr.mount_gradio_app(
+            server,
+            self.page,
+            path="/",
+            server_name=self.settings.host,
+            server_port=self.settings.port,
+            footer_links=[],
+            run_history=False,
+            show_error=False,
+            favicon_path=str(page.FAVICON),
+            enable_monitoring=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            theme=page.theme(),
+            head=page.head(),
+        )
+        credentials = self.settings.credentials
+        gate = PasswordGate(credentials) if credentials else None
+        framed_by = (
+            ("'self'", "https://huggingface.co") if os.environ.get("SPACE_ID") else ("'self'",)
+        )
+        return Guard(server, self.hosts, gate, frame_ancestors=framed_by)
+
+    def run(self) -> None:
+        """Serve until interrupted. Raises PaintError if the port can't be had."""
+        listening = _listening(self.settings.host, self.settings.port)
+        try:
+            _serve(self.served(), listening, self.settings.log_level, self._started)
+        finally:
+            listening.close()
+            self.engine.close()
+
+    def _started(self) -> None:
+        """The page answers now: say so, then do what takes longer."""
+        settings = self.settings
+        host = "localhost" if settings.host in _EVERY_ADDRESS else settings.host
+        url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+        _say(f"PaintDiffusion is at {url} (Ctrl-C stops it).")
+        threading.Thread(
+            target=self._after_start, args=(url,), name="after-start", daemon=True
+        ).start()
+
+    def _after_start(self, url: str) -> None:
+        self.engine.manager.warm(self.parts.default_model)
+        if self.settings.open_browser:
+            webbrowser.open(url)
+        if self.settings.share:
+            self._share()
+
+    def _share(self) -> None:
+        from gradio.networking import setup_tunnel  # noqa: PLC0415 (only when it is asked for)
+
+        local = "127.0.0.1" if self.settings.host in _EVERY_ADDRESS else self.settings.host
+        try:
+            url = setup_tunnel(local, self.settings.port, secrets.token_urlsafe(32), None, None)
+        except (
+            Exception
+        ) as error:  # whatever fails on the way to gradio.live, the app itself goes on
+            _say(f"The share link could not be opened: {error}")
+            return
+        public = f"https://{url.split('://', 1)[-1]}"
+        self.hosts.allow(public.split("://", 1)[1])
+        _say(f"Share this link: {public}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the app. Returns the exit code: 2 for a setting that can't be used, 1 if it can't be
+    served."""
+    try:
+        settings = Settings.read(sys.argv[1:] if arguments is None else arguments)
+        logging.basicConfig(
+            level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
+        )
+        app = App.composed(settings)
+    except PaintError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        app.run()
+    except PaintError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket bound to the address. Raises PaintError in words when it is taken or isn't ours."""
+    bare = host.strip("[]")
+    listening = socket.socket(socket.AF_INET6 if ":" in bare else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((bare, port))
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PaintError(
+                f"Port {port} is in use. Stop what runs there, or choose another: "
+                f"python app.py --port {port + 1 if port < 65535 else port - 1}"
+            ) from error
+        raise PaintError(f"Can't listen on {host}:{port}: {error.strerror}.") from error
+    return listening
+
+
+def _serve(
+    app: ASGIApp, listening: socket.socket, log_level: str, started: Callable[[], None]
+) -> None:
+    import uvicorn  # noqa: PLC0415 (see `App.composed`)
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                started()
+
+    config = uvicorn.Config(
+        app,
+        log_level=log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    try:
+        Server(config).run([listening])
+    except KeyboardInterrupt:
+        _say("")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+else:
+    demo = App.composed(Settings.read()).page

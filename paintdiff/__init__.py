@@ -1,0 +1,82 @@
+"""PaintDiffusion: an engine that paints pictures from words, and an app around it.
+
+    from paintdiff import Engine, TextToImage
+
+    with Engine() as engine:
+        finished = engine.generate(TextToImage(prompt="a red sailboat on a calm sea at sunset"))
+    finished.pictures[0].image.save("boat.png")
+
+Names are imported when they are first used; importing the package imports neither torch nor
+diffusers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paintdiff.engine import Engine, EngineStatus, Job, PictureStore
+    from paintdiff.errors import PaintError
+    from paintdiff.events import (
+        Cancelled,
+        Event,
+        Failed,
+        Finished,
+        Loading,
+        Picture,
+        Progress,
+        Queued,
+    )
+    from paintdiff.geometry import Size
+    from paintdiff.requests import Request, TextToImage
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cancelled",
+    "Engine",
+    "EngineStatus",
+    "Event",
+    "Failed",
+    "Finished",
+    "Job",
+    "Loading",
+    "PaintError",
+    "Picture",
+    "PictureStore",
+    "Progress",
+    "Queued",
+    "Request",
+    "Size",
+    "TextToImage",
+]
+
+_MODULES = {
+    "engine": ("Engine", "EngineStatus", "Job", "PictureStore"),
+    "errors": ("PaintError",),
+    "events": (
+        "Cancelled",
+        "Event",
+        "Failed",
+        "Finished",
+        "Loading",
+        "Picture",
+        "Progress",
+        "Queued",
+    ),
+    "geometry": ("Size",),
+    "requests": ("Request", "TextToImage"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""What is served besides the page, and the guard around everything."""

@@ -1,0 +1,104 @@
+"""Every error that PaintDiffusion raises on purpose.
+
+    PaintError
+    ├── RequestError            a value of a request can't be used (also a ValueError)
+    │   ├── SizeError           a width, height or box
+    │   └── UnknownNameError    a model, sampler, preset or style that isn't there
+    ├── SettingsError           a flag or an environment variable
+    ├── PresetError             a file under presets/ that can't be read or doesn't fit
+    ├── EngineError
+    │   ├── QueueFullError      come back later
+    │   ├── EngineClosedError   the engine has been shut down
+    │   ├── JobNotFoundError    no job of that id
+    │   └── JobCancelledError   the job was cancelled (raised by `Job.result`, and inside tasks)
+    ├── ModelError              something is wrong with a model
+    │   ├── ModelNotFoundError  nothing at that place
+    │   ├── ModelLoadError      it is there and can't be loaded
+    │   ├── UnsafeWeightsError  it is in a format that could run code
+    │   └── MemoryBudgetError   it doesn't fit, even after every fallback
+    ├── MetadataError           a picture whose settings can't be read
+    ├── StorageError            a picture that can't be written
+    └── WorldError              the embedded model's world or recipe was asked for something unknown
+
+A message names the value, the limit, and what to do about it.
+"""
+
+
+class PaintError(Exception):
+    """The root. Catch it to catch all of ours and nothing else."""
+
+
+class RequestError(PaintError, ValueError):
+    """A value of a request can't be used. `field` names it, so that a form can show it there."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class SizeError(RequestError):
+    """A width, height or box outside its limits."""
+
+
+class UnknownNameError(RequestError):
+    """A name that is in no table; the message lists the nearest ones."""
+
+
+class SettingsError(PaintError):
+    """A flag or environment variable can't be used."""
+
+
+class PresetError(PaintError):
+    """A file under presets/ can't be read or doesn't fit its schema."""
+
+
+class EngineError(PaintError):
+    """The engine can't take or run a job."""
+
+
+class QueueFullError(EngineError):
+    """As many jobs wait as may."""
+
+
+class EngineClosedError(EngineError):
+    """The engine has been shut down."""
+
+
+class JobNotFoundError(EngineError):
+    """No job has that id, or it has been forgotten."""
+
+
+class JobCancelledError(EngineError):
+    """The job was cancelled."""
+
+
+class ModelError(PaintError):
+    """Something is wrong with a model."""
+
+
+class ModelNotFoundError(ModelError):
+    """Nothing is at the place where the model should be."""
+
+
+class ModelLoadError(ModelError):
+    """The model is there and can't be loaded."""
+
+
+class UnsafeWeightsError(ModelError):
+    """The weights are in a format that could run code when read."""
+
+
+class MemoryBudgetError(ModelError):
+    """The model doesn't fit into memory, even after every fallback."""
+
+
+class MetadataError(PaintError):
+    """A picture's settings can't be read."""
+
+
+class StorageError(PaintError):
+    """A picture can't be written."""
+
+
+class WorldError(PaintError, ValueError):
+    """The embedded model's world or recipe was asked for something it doesn't have."""

@@ -1,0 +1,1 @@
+"""Finished pictures: what they carry, and where they lie."""

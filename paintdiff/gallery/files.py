@@ -1,0 +1,116 @@
+"""Picture files: a name is there only once the whole picture is; nothing is ever written over."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from paintdiff.errors import StorageError
+from paintdiff.events import Picture
+from paintdiff.gallery.metadata import png_info
+
+_TRIES = 10
+_NO_HARD_LINKS = frozenset(
+    {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+)
+_IN_WORDS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EROFS: "the disk can only be read",
+    errno.EACCES: "writing there isn't allowed",
+    errno.EPERM: "writing there isn't allowed",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.EEXIST: "there is a file of that name",
+}
+
+
+class PictureFolder:
+    """Saves pictures as PNG under `folder`, in a folder for each day, under names of its own
+    making.
+
+    The folder is made when the first picture is saved. `now` tells the time (local).
+    """
+
+    def __init__(self, folder: Path, now: Callable[[], datetime] = datetime.now) -> None:
+        self._folder = folder
+        self._now = now
+
+    def save(self, picture: Picture) -> Path:
+        """Save a picture with its settings. Returns its path. Raises StorageError."""
+        moment = self._now()
+        day = self._folder / f"{moment:%Y-%m-%d}"
+        for _ in range(_TRIES):
+            name = f"{moment:%H%M%S}-{picture.request.seed}-{secrets.token_hex(3)}.png"
+            try:
+                return write_png(day / name, picture)
+            except FileExistsError:
+                continue
+        raise StorageError(f"No free file name was found in {day}.")
+
+
+def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:
+    """Write a picture with its settings to `path`, in a folder that is made if need be.
+
+    The name appears only when the whole file is on the disk, even if the machine stops in between.
+    Raises FileExistsError if it is taken and `overwrite` is false, StorageError if it can't be
+    written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                _write(picture, file)
+                file.flush()
+                os.fsync(file.fileno())
+            _publish(temporary, path, overwrite)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    except FileExistsError as error:
+        if path.parent.is_dir() and path.exists():
+            raise
+        raise _storage_error(path, error) from error
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    return path
+
+
+def _write(picture: Picture, file: BinaryIO) -> None:
+    picture.image.save(file, format="PNG", pnginfo=png_info(picture))
+
+
+def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
+    """Give the finished file its name, in one step. Raises FileExistsError."""
+    if overwrite:
+        temporary.replace(path)
+        return
+    try:
+        os.link(temporary, path)  # unlike a rename it fails if the name is taken
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        temporary.rename(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make sure of the name too, where folders can be opened (not on Windows)."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    reason = _IN_WORDS.get(error.errno or 0, error.strerror or str(error))
+    return StorageError(f"{path} can't be written: {reason}.")

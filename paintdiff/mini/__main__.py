@@ -1,0 +1,151 @@
+"""`python -m paintdiff.mini COMMAND`: train the embedded model from nothing, one command a stage.
+
+Every stage goes on where it was stopped, reads what the stages before it wrote into --work, and
+does nothing that is done already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+
+from paintdiff.errors import PaintError
+from paintdiff.mini.autoencoder import cache_latents, sharpen_decoder, train_autoencoder
+from paintdiff.mini.dataset import open_dataset, render_dataset
+from paintdiff.mini.evaluate import contact_sheet, evaluate, paint_prompts
+from paintdiff.mini.export import export_pipeline
+from paintdiff.mini.judge import load_judge, save_judge, train_judge
+from paintdiff.mini.loop import Machine
+from paintdiff.mini.painter import train_painter
+from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
+
+SHIPPED = Path(__file__).resolve().parents[2] / "presets" / "mini"
+
+STAGES = (
+    "render",
+    "train-vae",
+    "cache",
+    "train-painter",
+    "sharpen",
+    "train-judge",
+    "export",
+    "evaluate",
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Studio:
+    """The stages, over one recipe, one work folder and one machine."""
+
+    def __init__(self, recipe: Recipe, work: Path, machine: Machine, target: Path) -> None:
+        self.recipe, self.work, self.machine, self.target = recipe, work, machine, target
+
+    def run(self, stage: str) -> None:
+        """Run one of STAGES."""
+        actions = {
+            "render": self._render,
+            "train-vae": self._vae,
+            "cache": self._cache,
+            "train-painter": self._painter,
+            "sharpen": self._sharpen,
+            "train-judge": self._judge,
+            "export": self._export,
+            "evaluate": self._evaluate,
+        }
+        logger.info("stage %s", stage)
+        actions[stage]()
+
+    def _render(self) -> None:
+        render_dataset(self.recipe, self.work, workers=torch.get_num_threads())
+
+    def _vae(self) -> AutoencoderKL:
+        return train_autoencoder(open_dataset(self.recipe, self.work), self.work, self.machine)
+
+    def _cache(self) -> None:
+        if (self.work / "latents.npy").exists():
+            logger.info("the latents are cached already")
+            return
+        cache_latents(open_dataset(self.recipe, self.work), self.work, self.machine, self._vae())
+
+    def _painter(self) -> None:
+        train_painter(open_dataset(self.recipe, self.work), self.work, self.machine)
+
+    def _sharpen(self) -> AutoencoderKL:
+        data = open_dataset(self.recipe, self.work)
+        return sharpen_decoder(data, self.work, self.machine, self._vae())
+
+    def _judge(self) -> None:
+        judge = train_judge(open_dataset(self.recipe, self.work), self.work, self.machine)
+        save_judge(judge, self.work)
+
+    def _export(self) -> None:
+        data = open_dataset(self.recipe, self.work)
+        sharpened = (self.work / "decoder.pt").exists()
+        vae = self._sharpen() if sharpened else self._vae()
+        painter = train_painter(data, self.work, self.machine)
+        export_pipeline(data, self.work, vae.cpu(), painter, self.target)
+
+    def _evaluate(self) -> None:
+        report = evaluate(self.recipe, load_pipeline(self.target), load_judge(self.work))
+        sys.stdout.write(report.table() + "\n")
+
+
+def load_pipeline(folder: Path) -> StableDiffusionPipeline:
+    """The exported pipeline in fp32, offline."""
+    return StableDiffusionPipeline.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and run; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m paintdiff.mini", description=__doc__)
+    parser.add_argument("stage", choices=[*STAGES, "all", "sheet"])
+    parser.add_argument(
+        "--work", type=Path, default=Path(".training"), help="where stages keep state"
+    )
+    parser.add_argument("--recipe", type=Path, default=DEFAULT_RECIPE)
+    parser.add_argument(
+        "--target", type=Path, default=SHIPPED, help="where export writes the pipeline"
+    )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile: slow to start, then faster"
+    )
+    parser.add_argument("--prompts", type=Path, help="sheet: a text file, one prompt a line")
+    parser.add_argument(
+        "--output", type=Path, default=Path("sheet.png"), help="sheet: the PNG to write"
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    machine = Machine(torch.device(options.device), options.precision, options.compile)
+    try:
+        recipe = read_recipe(options.recipe)
+        if options.stage == "sheet":
+            _sheet(recipe, options.target, options.prompts, options.output)
+            return 0
+        studio = Studio(recipe, options.work, machine, options.target)
+        for stage in STAGES if options.stage == "all" else (options.stage,):
+            studio.run(stage)
+    except PaintError as error:
+        parser.exit(2, f"{error}\n")
+    return 0
+
+
+def _sheet(recipe: Recipe, folder: Path, prompts_file: Path, output: Path) -> None:
+    prompts = prompts_file.read_text(encoding="utf-8").splitlines()
+    images = paint_prompts(
+        recipe, load_pipeline(folder), [line for line in prompts if line.strip()]
+    )
+    contact_sheet(images, columns=8).save(output)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,192 @@
+"""The VAE: pixels into 4 latent channels at a quarter (or whatever the recipe says) of the side,
+and back.
+
+Loss: absolute error + absolute error of the differences between neighbours (which keeps edges) + a
+small Kullback-Leibler term, after Rombach et al. 2022 (arXiv:2112.10752) with the gradient in place
+of a perceptual network, since no pretrained one is to be had. Two things make it learn in minutes
+on a CPU: the first three channels start out anchored to the mean colour they stand for (by a loss
+that fades), and the posterior starts out narrow. Without them it spends its first thousand steps
+finding out that pictures have colours.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from paintdiff.mini.dataset import Dataset, mirrored
+from paintdiff.mini.loop import Losses, Machine, TrainingLoop
+from paintdiff.mini.recipe import AutoencoderRecipe
+
+logger = logging.getLogger(__name__)
+
+LATENT_CHANNELS = 4
+NARROW_LOG_VARIANCE = -5.0
+ANCHOR_SCALE = 2.0
+"""Latents per unit of colour: pictures then have latents of about unit variance."""
+
+
+def build_autoencoder(recipe: AutoencoderRecipe, size_px: int) -> AutoencoderKL:
+    """An untrained VAE of the recipe's shape."""
+    levels = len(recipe.block_out_channels)
+    vae = AutoencoderKL(
+        block_out_channels=recipe.block_out_channels,
+        layers_per_block=recipe.layers_per_block,
+        norm_num_groups=recipe.norm_num_groups,
+        latent_channels=LATENT_CHANNELS,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        mid_block_add_attention=False,
+        sample_size=size_px,
+        force_upcast=False,
+    )
+    with torch.no_grad():
+        vae.quant_conv.weight[LATENT_CHANNELS:] = 0
+        vae.quant_conv.bias[LATENT_CHANNELS:] = NARROW_LOG_VARIANCE
+    return vae
+
+
+class _Reconstruction(nn.Module):
+    """Pixels (B, 3, H, W) in -1..1 to (reconstruction, KL and colour error per latent number)."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        posterior = self.vae.encode(pixels).latent_dist
+        latents = posterior.mean + posterior.std * torch.randn_like(posterior.mean)
+        divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
+        colours = functional.adaptive_avg_pool2d(pixels, posterior.mean.shape[-2:])
+        off_colour = (posterior.mean[:, :3] - ANCHOR_SCALE * colours).abs().mean()
+        return self.vae.decode(latents).sample, divergence, off_colour
+
+
+def edge_loss(painted: Tensor, wanted: Tensor) -> Tensor:
+    """Mean absolute error of neighbour differences at full and half size; both (B, 3, H, W)."""
+    total = painted.new_zeros(())
+    for _ in range(2):
+        for dim in (-1, -2):
+            total = total + (painted.diff(dim=dim) - wanted.diff(dim=dim)).abs().mean()
+        painted, wanted = functional.avg_pool2d(painted, 2), functional.avg_pool2d(wanted, 2)
+    return total
+
+
+def train_autoencoder(data: Dataset, folder: Path, machine: Machine) -> AutoencoderKL:
+    """Train (or go on training) the VAE on random crops, then on whole pictures; return the
+    averaged weights.
+    """
+    recipe = data.recipe.autoencoder
+    vae = machine.prepared(build_autoencoder(recipe, data.recipe.size_px))
+    loop = TrainingLoop("autoencoder", folder, {"vae": vae}, recipe.plan, data.recipe.seed)
+    model = torch.compile(_Reconstruction(vae)) if machine.compile else _Reconstruction(vae)
+
+    def losses(random: np.random.Generator, progress: float) -> Losses:
+        whole = progress > 1 - recipe.whole_picture_share
+        side = data.recipe.size_px if whole else recipe.crop_px
+        # Whole pictures come fewer to a batch, so that a step costs the same.
+        batch = max(1, round(recipe.plan.batch_size * (recipe.crop_px / side) ** 2))
+        pixels = _crops(data, random, batch, side).to(machine.device)
+        with machine.autocast():
+            painted, divergence, off_colour = model(pixels)
+        painted = painted.float()
+        error = (painted - pixels).abs().mean()
+        edges = edge_loss(painted, pixels)
+        anchor = recipe.anchor_weight * max(0.02, 1 - 2 * progress)
+        loss = error + recipe.gradient_weight * edges + recipe.kl_weight * divergence.float()
+        loss = loss + anchor * off_colour.float()
+        parts = {"error": error, "edges": edges, "kl": divergence, "off_colour": off_colour}
+        return {"loss": loss, **parts}
+
+    loop.run(losses)
+    loop.use_average()
+    return vae
+
+
+def sharpen_decoder(
+    data: Dataset, folder: Path, machine: Machine, vae: AutoencoderKL
+) -> AutoencoderKL:
+    """Train the decoder alone on whole pictures. The latents keep their meaning, so a painter
+    trained on them fits.
+    """
+    recipe = data.recipe.autoencoder
+    vae = machine.prepared(vae)
+    vae.requires_grad_(False)
+    decoder = nn.ModuleList([vae.post_quant_conv, vae.decoder]).requires_grad_(True)
+    loop = TrainingLoop(
+        "decoder", folder, {"decoder": decoder}, recipe.decoder_plan, data.recipe.seed
+    )
+
+    def losses(random: np.random.Generator, progress: float) -> Losses:
+        pixels = _crops(data, random, recipe.decoder_plan.batch_size, data.recipe.size_px)
+        pixels = pixels.to(machine.device)
+        with machine.autocast():
+            with torch.no_grad():
+                latents = vae.encode(pixels).latent_dist.mode()
+            painted = vae.decode(latents).sample.float()
+        error, edges = (painted - pixels).abs().mean(), edge_loss(painted, pixels)
+        return {"loss": error + recipe.gradient_weight * edges, "error": error, "edges": edges}
+
+    loop.run(losses)
+    loop.use_average()
+    return vae
+
+
+@torch.no_grad()
+def cache_latents(data: Dataset, folder: Path, machine: Machine, vae: AutoencoderKL) -> None:
+    """Encode every picture and its mirror image once into `folder/latents.npy`, and set the scaling
+    factor.
+
+    The factor is one over the standard deviation of all latents, so that the painter sees about
+    unit variance.
+    """
+    side = data.recipe.latent_side
+    path = folder / "latents.npy"
+    unfinished = path.with_suffix(".partial")
+    shape = (2, len(data), LATENT_CHANNELS, side, side)
+    latents = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float16, shape=shape)
+    batch = 32
+    for start in range(0, len(data), batch):
+        rows = range(start, min(start + batch, len(data)))
+        images = [data.images[row] for row in rows]
+        mirrors = [mirrored(data.scene(row), data.images[row])[1] for row in rows]
+        for view, pictures in enumerate((images, mirrors)):
+            pixels = as_pixels(np.stack(pictures)).to(machine.device)
+            with machine.autocast():
+                encoded = vae.encode(pixels).latent_dist.mode()
+            latents[view, rows.start : rows.stop] = encoded.float().cpu().numpy()
+        if start % 3200 == 0:
+            logger.info("cached %d of %d", start, len(data))
+    latents.flush()
+    unfinished.replace(path)
+
+
+def scaling_factor(latents: NDArray[np.float16]) -> float:
+    """One over the standard deviation of (a sample of) the latents."""
+    return float(1.0 / latents[0, :4000].astype(np.float32).std())
+
+
+def as_pixels(images: NDArray[np.uint8]) -> Tensor:
+    """(B, H, W, 3) uint8 RGB to (B, 3, H, W) float32 in -1..1, channels last."""
+    pixels = torch.from_numpy(images.astype(np.float32) / 127.5 - 1.0).permute(0, 3, 1, 2)
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def _crops(data: Dataset, random: np.random.Generator, batch: int, side: int) -> Tensor:
+    """Random crops (mirrored half of the time: a picture has no caption here) as (batch, 3, side,
+    side).
+    """
+    room = data.recipe.size_px - side
+    crops: list[NDArray[np.uint8]] = []
+    for index in random.integers(len(data), size=batch):
+        top, left = (int(value) for value in random.integers(room + 1, size=2))
+        crop = np.asarray(data.images[index, top : top + side, left : left + side])
+        crops.append(crop[:, ::-1] if random.random() < 0.5 else crop)
+    return as_pixels(np.stack(crops))

@@ -1,0 +1,129 @@
+"""The figures of the model card: does a painter paint what it was asked, as the judge sees it?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from numpy.typing import NDArray
+from PIL import Image
+
+from paintdiff.mini.dataset import HELD_OUT, scene_seeds
+from paintdiff.mini.judge import Judge, value_of
+from paintdiff.mini.recipe import Recipe
+from paintdiff.mini.world import Scene, describe, sample_scene
+
+EVALUATION_OFFSET = 50_000_000
+"""Far from the seeds that are trained on, so that wording and composition are both new."""
+
+
+@dataclass(frozen=True)
+class AskedPicture:
+    """A prompt, the scene it describes, and which of the scene's judged attributes it states."""
+
+    prompt: str
+    scene: Scene
+    stated: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Agreement by attribute: (right, asked)."""
+
+    agreement: dict[str, tuple[int, int]]
+
+    @property
+    def overall(self) -> float:
+        """The share of all asked attributes that the judge finds as asked."""
+        right, asked = (sum(pair[i] for pair in self.agreement.values()) for i in (0, 1))
+        return right / asked
+
+    def table(self) -> str:
+        """A Markdown table, one row an attribute."""
+        rows = [
+            f"| {name} | {right} of {asked} | {100 * right / asked:.1f} % |"
+            for name, (right, asked) in sorted(self.agreement.items())
+        ]
+        lines = ["| attribute | as asked | share |", "|---|---|---|", *rows]
+        return "\n".join([*lines, f"| **all** | | **{100 * self.overall:.1f} %** |"])
+
+
+def held_out_prompts(recipe: Recipe, judged: frozenset[str]) -> Iterator[AskedPicture]:
+    """Prompts of compositions that were kept from training; each states two judged attributes or
+    more.
+    """
+    shifted = recipe.model_copy(update={"seed": recipe.seed + EVALUATION_OFFSET})
+    config = recipe.world.config()
+    for seed in scene_seeds(shifted, HELD_OUT):
+        scene = sample_scene(seed, config)
+        caption = describe(scene, seed)
+        stated = tuple(sorted(caption.stated & judged))
+        if len(stated) >= 2:
+            yield AskedPicture(caption.text, scene, stated)
+
+
+def score(
+    asked: list[AskedPicture],
+    judge: Judge,
+    paint: Callable[[list[AskedPicture]], NDArray[np.uint8]],
+) -> Report:
+    """Paint every prompt with `paint` ((B, S, S, 3) uint8 RGB in the order given) and compare."""
+    right: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    for start in range(0, len(asked), 16):
+        some = asked[start : start + 16]
+        for picture, verdict in zip(some, judge.verdicts(paint(some)), strict=True):
+            for attribute in picture.stated:
+                total[attribute] += 1
+                right[attribute] += verdict[attribute] == value_of(picture.scene, attribute)
+    return Report({name: (right[name], total[name]) for name in total})
+
+
+def evaluate(recipe: Recipe, pipeline: StableDiffusionPipeline, judge: Judge) -> Report:
+    """The recipe's evaluation of a painter: its number of held-out prompts, its steps and
+    guidance.
+    """
+    asked = list(
+        islice(held_out_prompts(recipe, frozenset(judge.labels)), recipe.evaluation.prompts)
+    )
+
+    def paint(some: list[AskedPicture]) -> NDArray[np.uint8]:
+        return paint_prompts(recipe, pipeline, [picture.prompt for picture in some])
+
+    return score(asked, judge, paint)
+
+
+def paint_prompts(
+    recipe: Recipe, pipeline: StableDiffusionPipeline, prompts: list[str], seed: int = 0
+) -> NDArray[np.uint8]:
+    """Paint the prompts as one batch at the recipe's steps and guidance; (B, S, S, 3) uint8 RGB."""
+    import torch  # noqa: PLC0415  (the generator alone; everything else comes from diffusers)
+
+    settings = recipe.evaluation
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    pipeline.set_progress_bar_config(disable=True)
+    images = pipeline(
+        prompts,
+        num_inference_steps=settings.num_inference_steps,
+        guidance_scale=settings.guidance_scale,
+        width=recipe.size_px,
+        height=recipe.size_px,
+        generator=torch.Generator().manual_seed(seed),
+    ).images
+    return np.stack([np.asarray(image) for image in images])
+
+
+def contact_sheet(images: NDArray[np.uint8], columns: int, gap_px: int = 4) -> Image.Image:
+    """The pictures (B, S, S, 3) side by side on white, `columns` a row."""
+    side = images.shape[1]
+    rows = -(-len(images) // columns)
+    size = (columns * (side + gap_px) - gap_px, rows * (side + gap_px) - gap_px)
+    sheet = Image.new("RGB", size, "white")
+    for number, image in enumerate(images):
+        place = ((number % columns) * (side + gap_px), (number // columns) * (side + gap_px))
+        sheet.paste(Image.fromarray(image), place)
+    return sheet

@@ -1,0 +1,67 @@
+"""From trained networks to the shipped folder: an ordinary diffusers pipeline in fp16
+safetensors.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+
+from paintdiff.mini.autoencoder import as_pixels, scaling_factor
+from paintdiff.mini.dataset import Dataset
+from paintdiff.mini.painter import Painter, build_scheduler
+from paintdiff.mini.tokenizer import save_tokenizer
+from paintdiff.mini.world import words
+
+MAX_FILE = "15MB"
+"""No file of ours may be over 16 MiB, so that any git host takes it."""
+
+
+def export_pipeline(
+    data: Dataset, work: Path, vae: AutoencoderKL, painter: Painter, target: Path
+) -> None:
+    """Write the pipeline into `target`, with `latent_rgb.json` (the linear preview of its latents)
+    and `words.json` (every word it was taught).
+    """
+    latents = np.load(work / "latents.npy", mmap_mode="r")
+    vae.register_to_config(scaling_factor=scaling_factor(latents))
+    pipeline = StableDiffusionPipeline(
+        vae=vae.half(),
+        text_encoder=painter.text_encoder.half(),
+        tokenizer=painter.tokenizer,
+        unet=painter.unet.half(),
+        scheduler=build_scheduler(data.recipe.painter),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(target, safe_serialization=True, max_shard_size=MAX_FILE)
+    save_tokenizer(painter.tokenizer, target / "tokenizer")
+    matrix, bias = fit_latent_rgb(data, latents)
+    preview = {"matrix": matrix.round(4).tolist(), "bias": bias.round(4).tolist()}
+    known = sorted(words(data.recipe.world.config()))
+    (target / "words.json").write_text(json.dumps(known) + "\n", encoding="utf-8")
+    (target / "latent_rgb.json").write_text(json.dumps(preview) + "\n", encoding="utf-8")
+
+
+def fit_latent_rgb(data: Dataset, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least-squares linear map from scaled latents (4) to RGB in -1..1, as matrix (4, 3) and
+    bias (3,).
+    """
+    rows = np.arange(min(600, len(data)))
+    pixels = as_pixels(np.stack([data.images[row] for row in rows]))
+    small = (
+        torch.nn.functional.adaptive_avg_pool2d(pixels, latents.shape[-2:])
+        .permute(0, 2, 3, 1)
+        .reshape(-1, 3)
+        .numpy()
+    )
+    scaled = latents[0, rows].astype(np.float32) * scaling_factor(latents)
+    inputs = scaled.transpose(0, 2, 3, 1).reshape(-1, scaled.shape[1])
+    inputs = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
+    solution = np.linalg.lstsq(inputs, small, rcond=None)[0]
+    return solution[:-1], solution[-1]

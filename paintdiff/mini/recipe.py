@@ -1,0 +1,150 @@
+"""The recipe: everything that decides what the embedded model becomes, in one YAML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from paintdiff.errors import WorldError
+from paintdiff.mini.world import WorldConfig
+
+DEFAULT_RECIPE = Path(__file__).with_name("recipe.yaml")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WorldPart(_Frozen):
+    """Which part of the world is painted, and how often each thing is; see `WorldConfig`."""
+
+    scenery: tuple[str, ...]
+    subjects: tuple[str, ...]
+    colours: tuple[str, ...]
+    times_of_day: tuple[str, ...]
+    weathers: tuple[str, ...]
+    seasons: tuple[str, ...]
+    styles: tuple[str, ...]
+    subject_probability: float = Field(ge=0, le=1)
+    colour_probability: float = Field(ge=0, le=1)
+    weather_probability: float = Field(ge=0, le=1)
+    season_probability: float = Field(ge=0, le=1)
+    style_probability: float = Field(ge=0, le=1)
+    several_probability: float = Field(ge=0, le=1)
+    max_count: int = Field(ge=1)
+
+    def config(self) -> WorldConfig:
+        """The same, checked against the world's tables. Raises WorldError for a name that isn't
+        there.
+        """
+        return WorldConfig(**self.model_dump())
+
+
+class Plan(_Frozen):
+    """How long and how fast one network is trained.
+
+    Training ends after `steps` steps or `minutes` of work, whichever comes first; the learning rate
+    (peak `learning_rate`) rises over `warmup_steps` and falls to a hundredth along a cosine over
+    that span. `ema_decay` is that of the shipped average.
+    """
+
+    steps: int = Field(gt=0)
+    minutes: float = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+    weight_decay: float = Field(ge=0)
+    ema_decay: float = Field(ge=0, lt=1)
+
+
+class AutoencoderRecipe(_Frozen):
+    """The VAE: pixels (-1..1) to 4 latent channels, each level after the first halving the side."""
+
+    block_out_channels: tuple[int, ...]
+    layers_per_block: int
+    norm_num_groups: int
+    crop_px: int = Field(multiple_of=8)
+    whole_picture_share: float = Field(
+        ge=0, le=1, description="last part of the run, on whole pictures"
+    )
+    gradient_weight: float
+    kl_weight: float
+    anchor_weight: float
+    plan: Plan
+    decoder_plan: Plan
+
+
+class TextEncoderRecipe(_Frozen):
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+
+
+class PainterRecipe(_Frozen):
+    """Text encoder and UNet, trained together on cached latents."""
+
+    text_encoder: TextEncoderRecipe
+    block_out_channels: tuple[int, ...]
+    attention: tuple[bool, ...]
+    layers_per_block: int
+    head_channels: int
+    caption_dropout: float = Field(ge=0, le=1)
+    junk_word_probability: float = Field(ge=0, le=1)
+    min_snr_gamma: float
+    beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
+    beta_start: float
+    beta_end: float
+    plan: Plan
+
+
+class JudgeRecipe(_Frozen):
+    """The classifier that tells what a picture shows."""
+
+    channels: tuple[int, ...]
+    plan: Plan
+
+
+class EvaluationRecipe(_Frozen):
+    """How the figures of the model card are measured."""
+
+    prompts: int
+    num_inference_steps: int
+    guidance_scale: float
+    sampler: str
+
+
+class Recipe(_Frozen):
+    """All of it. `held_out_one_in`: that share of compositions (scenery, subject, colour, time) is
+    never trained.
+    """
+
+    version: Literal[1]
+    size_px: int = Field(multiple_of=8)
+    scenes: int = Field(gt=0)
+    held_out_one_in: int = Field(gt=1)
+    seed: int
+    world: WorldPart
+    autoencoder: AutoencoderRecipe
+    painter: PainterRecipe
+    judge: JudgeRecipe
+    evaluation: EvaluationRecipe
+
+    @property
+    def latent_side(self) -> int:
+        """The side of the latents, in latents."""
+        return self.size_px // 2 ** (len(self.autoencoder.block_out_channels) - 1)
+
+
+def read_recipe(path: Path = DEFAULT_RECIPE) -> Recipe:
+    """Read and check a recipe. Raises WorldError, naming the file and the first bad key."""
+    try:
+        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError) as error:
+        raise WorldError(f"The recipe {path} can't be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise WorldError(f"The recipe {path} doesn't fit at {key}: {first['msg']}.") from error

@@ -1,0 +1,50 @@
+"""The table of scenery painters."""
+
+from collections.abc import Callable, Mapping
+from random import Random
+from types import MappingProxyType
+
+from .canvas import Canvas
+from .light import Light
+from .painters_deep import (
+    paint_aurora,
+    paint_deep_sea,
+    paint_night_sky,
+    paint_underwater_cave,
+)
+from .painters_land import (
+    paint_desert,
+    paint_hills,
+    paint_rainforest,
+    paint_savannah,
+    paint_snowy_mountain,
+    paint_volcano,
+)
+from .painters_water import (
+    paint_glacier,
+    paint_mountain_lake,
+    paint_sea,
+    paint_tropical_island,
+)
+
+Painter = Callable[[Canvas, Light, Random], None]
+
+PAINTERS: Mapping[str, Painter] = MappingProxyType(
+    {
+        "green hills": paint_hills,
+        "sea": paint_sea,
+        "desert": paint_desert,
+        "rainforest": paint_rainforest,
+        "mountain lake": paint_mountain_lake,
+        "snowy mountain": paint_snowy_mountain,
+        "tropical island": paint_tropical_island,
+        "deep sea": paint_deep_sea,
+        "night sky": paint_night_sky,
+        "glacier": paint_glacier,
+        "volcano": paint_volcano,
+        "aurora": paint_aurora,
+        "underwater cave": paint_underwater_cave,
+        "savannah": paint_savannah,
+    }
+)
+"""For every name in ``SCENERY`` the function that paints it on a whole sheet."""

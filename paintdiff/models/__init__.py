@@ -1,0 +1,1 @@
+"""Models: what there is, how it is loaded, who owns it."""

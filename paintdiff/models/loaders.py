@@ -1,0 +1,211 @@
+"""The only place that calls `from_pretrained` and `from_single_file`.
+
+Imports torch: import it in a function.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+
+from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError, UnsafeWeightsError
+from paintdiff.models.catalog import ModelRow, known_words_of, latent_rgb_of
+from paintdiff.models.families import LatentRgb
+from paintdiff.models.weights import check_weights_in, identity_of
+
+logger = logging.getLogger(__name__)
+
+_SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
+_NEVER_LOADED: Mapping[str, Any] = {
+    "safety_checker": None,
+    "feature_extractor": None,
+    "image_encoder": None,
+    "requires_safety_checker": False,
+}
+_HUB_PATTERNS: tuple[str, ...] = ("*.json", "*.txt", "*.model", "*.safetensors")
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory. `components` are what its pipelines are built of, shared by all of them.
+    `known_words` are those of a model with a closed vocabulary, None for others.
+
+    `weights_bytes` is what they take, `model_hash` identifies the files (see
+    `weights.identity_of`).
+    """
+
+    row: ModelRow
+    components: Mapping[str, Any]
+    latent_rgb: LatentRgb
+    known_words: frozenset[str] | None
+    model_hash: str
+    weights_bytes: int
+    device: torch.device
+
+
+def best_device(name: str) -> str:
+    """The device for "auto" (CUDA, then Apple's, then the CPU), or the named one once it is sure to
+    be there.
+
+    Raises ModelLoadError if the machine has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelLoadError(
+            f"The device {name!r} can't be used on this machine; choose auto or cpu. ({error})"
+        ) from error
+    return name
+
+
+def best_dtype(device: str) -> torch.dtype:
+    """Half precision on CUDA and Apple's; full on a CPU, where it gives the same picture on every
+    machine.
+    """
+    return torch.float16 if device.split(":")[0] in ("cuda", "mps") else torch.float32
+
+
+def located(row: ModelRow, report: Callable[[str], None]) -> Path:
+    """Where the model lies on this machine; a hub id that isn't in the cache is fetched, its commit
+    pinned.
+
+    Never fetches code or pickles. Raises ModelNotFoundError.
+    """
+    if row.folder is not None:
+        if not row.folder.exists():
+            raise ModelNotFoundError(
+                f"The model {row.name} should be at {row.folder}, but nothing is there."
+            )
+        return row.folder
+    import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
+
+    patterns: list[str] = list(_HUB_PATTERNS)
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                row.source, allow_patterns=patterns, local_files_only=True
+            )
+        )
+    except (OSError, ValueError):
+        logger.info("%s is not in the local cache", row.source)
+    report(f"Downloading {row.source}")
+    try:
+        return Path(huggingface_hub.snapshot_download(row.source, allow_patterns=patterns))
+    except (OSError, ValueError) as error:
+        raise ModelNotFoundError(
+            f"{row.source} is not on this machine and couldn't be downloaded: {error}"
+        ) from error
+
+
+def load(
+    row: ModelRow,
+    device: str,
+    dtype: str | None = None,
+    report: Callable[[str], None] = lambda _message: None,
+) -> LoadedModel:
+    """Read a model's weights onto a device ("cpu", "cuda" ...).
+
+    `dtype` is "float32", "bfloat16" or "float16", None for the best one; `report` gets sentences
+    for people. Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
+    """
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()  # the front end shows that it is loading
+    source = located(row, report)
+    check_weights_in(source)
+    try:
+        pipeline = _pipeline(row, source, _DTYPES[dtype] if dtype else best_dtype(device))
+        pipeline.to(device)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelLoadError(
+            f"The model {row.name} at {source} can't be loaded: {error}"
+        ) from error
+    if row.family.vae_full_precision:
+        pipeline.vae.to(dtype=torch.float32)
+    modules = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    for module in modules:
+        module.requires_grad_(False).eval()
+    return LoadedModel(
+        row=row,
+        components=dict(pipeline.components),
+        latent_rgb=latent_rgb_of(row, source),
+        known_words=known_words_of(row, source),
+        model_hash=identity_of(source),
+        weights_bytes=sum(
+            tensor.numel() * tensor.element_size()
+            for module in modules
+            for tensor in module.parameters()
+        ),
+        device=torch.device(device),
+    )
+
+
+def pipeline_class(row: ModelRow, task: str) -> Any:
+    """The diffusers class that does `task` for this model's family.
+
+    Raises ModelLoadError if none does.
+    """
+    class_name = row.family.pipelines.get(task)
+    if class_name is None:
+        raise ModelLoadError(f"{row.title} can't do {task.replace('_', ' ')}.")
+    return getattr(diffusers, class_name)
+
+
+def new_pipeline(loaded: LoadedModel, task: str) -> Any:
+    """A pipeline of its own over the shared components, with a scheduler object of its own.
+
+    (`from_pipe` would cast the shared weights, and share the scheduler: diffusers#12754.)
+    """
+    class_ = pipeline_class(loaded.row, task)
+    parts = dict(loaded.components)
+    scheduler = parts["scheduler"]
+    parts["scheduler"] = type(scheduler).from_config(scheduler.config)
+    pipeline = class_(**_accepted(class_, {**_NEVER_LOADED, **parts}))
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _pipeline(row: ModelRow, source: Path, dtype: torch.dtype) -> Any:
+    class_ = pipeline_class(row, next(iter(row.family.pipelines)))
+    extras = _accepted(class_, _NEVER_LOADED)
+    if source.is_file():
+        return class_.from_single_file(
+            str(source), torch_dtype=dtype, local_files_only=True, **extras
+        )
+    _check_index(source)
+    return class_.from_pretrained(
+        str(source), dtype=dtype, local_files_only=True, use_safetensors=True, **extras
+    )
+
+
+def _accepted(class_: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    known = inspect.signature(class_.__init__).parameters
+    return {key: value for key, value in values.items() if key in known}
+
+
+def _check_index(folder: Path) -> None:
+    """Raise UnsafeWeightsError if a model folder names classes outside the libraries we trust."""
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    for name, value in index.items():
+        if name.startswith("_") or name in _NEVER_LOADED or not isinstance(value, list):
+            continue
+        if value[0] not in _SAFE_LIBRARIES and value != [None, None]:
+            raise UnsafeWeightsError(
+                f"{folder} asks for {name} from {value[0]!r}; only parts of diffusers "
+                "and transformers are loaded."
+            )

@@ -1,0 +1,102 @@
+"""Memory: what is there, what a model will take, and what has to go to make room.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from paintdiff.errors import MemoryBudgetError
+from paintdiff.models.weights import parameter_count, weight_files
+
+DEFAULT_SHARE = 0.8
+"""The part of the device's memory that weights may take unless a budget is given."""
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A model in memory; the sequence they stand in is least recently used first."""
+
+    name: str
+    weights_bytes: int
+    in_use: bool
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Of the device: its GPU memory, or on a CPU this process's."""
+
+    used_bytes: int
+    total_bytes: int
+
+
+def memory_use(device: str) -> MemoryUse:
+    """What is in use now. Cheap; never imports torch."""
+    torch = sys.modules.get("torch")
+    if device.startswith("cuda") and torch is not None and torch.cuda.is_initialized():
+        free, total = torch.cuda.mem_get_info()
+        return MemoryUse(total - free, total)
+    return MemoryUse(psutil.Process().memory_info().rss, psutil.virtual_memory().total)
+
+
+def empty_cache() -> None:
+    """Hand memory that torch keeps for later back to the GPU. Does nothing without one."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def estimated_bytes(source: Path, bytes_per_parameter: int) -> int:
+    """What the weights of a model will take once loaded, by the headers of its files."""
+    return parameter_count(weight_files(source)) * bytes_per_parameter
+
+
+def to_evict(
+    residents: Sequence[Resident], needed_bytes: int, budget_bytes: int
+) -> tuple[str, ...]:
+    """The models to drop, least recently used first, so that `needed_bytes` more fit into the
+    budget.
+
+    A model in use is never dropped. Raises MemoryBudgetError if it can't fit.
+    """
+    held = sum(resident.weights_bytes for resident in residents)
+    names: list[str] = []
+    for resident in residents:
+        if held + needed_bytes <= budget_bytes:
+            break
+        if not resident.in_use:
+            names.append(resident.name)
+            held -= resident.weights_bytes
+    if held + needed_bytes > budget_bytes:
+        raise MemoryBudgetError(
+            f"The model needs {_gib(needed_bytes)}, but only {_gib(max(0, budget_bytes - held))} "
+            f"of the budget of {_gib(budget_bytes)} can be had. Raise the memory budget or choose "
+            "a smaller model."
+        )
+    return tuple(names)
+
+
+def as_memory_error(error: BaseException) -> MemoryBudgetError | None:
+    """Our error for an allocation that failed on any device, None if `error` is something else."""
+    text = str(error).lower()
+    names = ("out of memory", "can't allocate")
+    failed = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if failed or (isinstance(error, RuntimeError) and any(name in text for name in names)):
+        return MemoryBudgetError(
+            "There wasn't enough memory for this picture. Paint it smaller or with a smaller model."
+        )
+    return None
+
+
+def _gib(count_bytes: int) -> str:
+    return (
+        f"{count_bytes / 2**30:.1f} GiB"
+        if count_bytes >= 2**30 // 10
+        else f"{count_bytes / 2**20:.1f} MiB"
+    )

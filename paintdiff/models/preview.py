@@ -1,0 +1,178 @@
+"""What the picture is going to be: the clean latents predicted at a step, as a small picture.
+
+Imports torch: import it in a function.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from PIL import Image
+
+from paintdiff.geometry import Size, fitted_within
+from paintdiff.images import image_from_array
+from paintdiff.models.families import LatentRgb
+
+LONGEST_SIDE_PX = 256
+LARGEST_SHARE = 0.03
+"""The part of a run's time that previews may take."""
+
+
+def predicted_clean(
+    prediction_type: str, model_output: torch.Tensor, sample: torch.Tensor, alpha_bar: torch.Tensor
+) -> torch.Tensor:
+    """The predicted clean latents x0, for a sample x_t = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar)
+    noise.
+
+    All tensors are latents (batch, channels, height, width), float; `alpha_bar` is a scalar in
+    0..1. Ho et al. 2020 (arXiv:2006.11239), equation 15; for v-prediction Salimans and Ho 2022
+    (arXiv:2202.00512), appendix D. Raises ValueError for an unknown prediction type.
+    """
+    if prediction_type == "epsilon":
+        return (sample - (1 - alpha_bar).sqrt() * model_output) / alpha_bar.sqrt()
+    if prediction_type == "v_prediction":
+        return alpha_bar.sqrt() * sample - (1 - alpha_bar).sqrt() * model_output
+    if prediction_type == "sample":
+        return model_output
+    raise ValueError(f"unknown prediction type {prediction_type!r}")
+
+
+def clean_latents(
+    scheduler: Any,
+    variance_exploding: bool,
+    model_output: torch.Tensor,
+    timestep: Any,
+    sample: torch.Tensor,
+) -> torch.Tensor:
+    """x0 as predicted by the arguments that a scheduler's `step` is about to get.
+
+    Where a scheduler has sigmas they are read at its step index (timesteps may be rounded there),
+    else alpha_bar at the timestep. `variance_exploding` as in `samplers.Sampler`.
+    """
+    sample, model_output = sample.float(), model_output.float()
+    sigmas = getattr(scheduler, "sigmas", None)
+    if sigmas is None:
+        alpha_bar = scheduler.alphas_cumprod[int(timestep)].to(sample)
+    else:
+        index = scheduler.step_index
+        if index is None:
+            index = scheduler.index_for_timestep(timestep)
+        alpha_bar = 1 / (1 + sigmas[int(index)].to(sample) ** 2)
+        if variance_exploding:
+            sample = sample * alpha_bar.sqrt()
+    return predicted_clean(scheduler.config.prediction_type, model_output, sample, alpha_bar)
+
+
+class LinearPreview:
+    """Turns latents into a picture by a linear map from channels to colours."""
+
+    def __init__(self, latent_rgb: LatentRgb, device: torch.device) -> None:
+        self._matrix = torch.tensor(latent_rgb.matrix, dtype=torch.float32, device=device)
+        self._bias = torch.tensor(latent_rgb.bias, dtype=torch.float32, device=device)
+
+    def picture(self, latents: torch.Tensor, size: Size) -> Image.Image:
+        """RGB, 8 bits, the longest side at most LONGEST_SIDE_PX.
+
+        `latents` is (1, channels, height, width), float, clean, as the denoiser sees them; `size`
+        is the finished picture's, in pixels.
+        """
+        rgb = latents[0].permute(1, 2, 0) @ self._matrix + self._bias
+        small = fitted_within(size, LONGEST_SIDE_PX)
+        return image_from_array(rgb.cpu().numpy()).resize(
+            (small.width, small.height), Image.Resampling.BICUBIC
+        )
+
+
+class Governor:
+    """Decides at which steps a preview may be made, so that they take at most `share` of the run's
+    time.
+
+    `clock` gives seconds. The first preview is always made; from then on one is made when, at the
+    mean cost so far, the previews stay within the share of the time gone by.
+    """
+
+    def __init__(
+        self, share: float = LARGEST_SHARE, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._share = share
+        self._clock = clock
+        self._started: float | None = None
+        self._spent = 0.0
+        self._made = 0
+
+    def begin(self) -> None:
+        """The denoising begins now (once a run; later calls change nothing)."""
+        if self._started is None:
+            self._started = self._clock()
+
+    def wants_one(self) -> bool:
+        """Whether a preview may be made now."""
+        if self._started is None or self._made == 0:
+            return True
+        mean_cost = self._spent / self._made
+        return self._spent + mean_cost <= self._share * (self._clock() - self._started)
+
+    def made_one(self, seconds: float) -> None:
+        """A preview was made and took that long."""
+        self._spent += seconds
+        self._made += 1
+
+
+class PreviewTap:
+    """Makes previews as a scheduler steps.
+
+    `latest` is that of the last step, None if it had none.
+    """
+
+    def __init__(
+        self, preview: LinearPreview, size: Size, variance_exploding: bool, governor: Governor
+    ) -> None:
+        self._preview = preview
+        self._size = size
+        self._variance_exploding = variance_exploding
+        self._governor = governor
+        self.latest: Image.Image | None = None
+
+    def attach(self, scheduler: Any) -> None:
+        """Look at the arguments of each `scheduler.step` from now on.
+
+        The scheduler must be this run's own.
+        """
+        original = scheduler.step
+
+        @functools.wraps(original)  # the pipeline looks at the signature to know what it may pass
+        def step(
+            model_output: torch.Tensor,
+            timestep: Any,
+            sample: torch.Tensor,
+            *args: Any,
+            **settings: Any,
+        ) -> Any:
+            self._look(scheduler, model_output, timestep, sample)
+            return original(model_output, timestep, sample, *args, **settings)
+
+        scheduler.step = step
+        self._governor.begin()
+
+    def _look(
+        self,
+        scheduler: Any,
+        model_output: torch.Tensor,
+        timestep: Any,
+        sample: torch.Tensor,
+    ) -> None:
+        self.latest = None
+        if not self._governor.wants_one():
+            return
+        if sample.device.type == "cuda":
+            torch.cuda.synchronize(
+                sample.device
+            )  # else the wait for the step would count as the preview's
+        started = time.perf_counter()
+        clean = clean_latents(scheduler, self._variance_exploding, model_output, timestep, sample)
+        self.latest = self._preview.picture(clean, self._size)
+        self._governor.made_one(time.perf_counter() - started)

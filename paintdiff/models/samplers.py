@@ -1,0 +1,108 @@
+"""The samplers: our names for diffusers' schedulers, each built from the model's own noise
+schedule.
+
+Importable without torch; `scheduler_for` imports diffusers when it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from paintdiff.presets import unknown_name
+
+NOISE_SCHEDULE_KEYS = frozenset(
+    {
+        "num_train_timesteps",
+        "beta_start",
+        "beta_end",
+        "beta_schedule",
+        "trained_betas",
+        "prediction_type",
+        "rescale_betas_zero_snr",
+    }
+)
+"""What a model was trained with. It is never left to another scheduler's defaults."""
+
+
+MOST_STEPS = 998
+"""Of 1000 training steps. With more, diffusers' "leading" spacing asks for timestep 1000, which
+isn't there (DDIM), or for nothing but timestep 0 (DPM++)."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A diffusers scheduler class and the settings that make it this sampler.
+
+    `variance_exploding` says in which space its `step` takes the sample: x0 + sigma * noise if true
+    (the k-diffusion family), sqrt(alpha_bar) * x0 + sqrt(1 - alpha_bar) * noise if false.
+    `max_steps` is the most steps it can take.
+    """
+
+    class_name: str
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    variance_exploding: bool = False
+    max_steps: int = MOST_STEPS
+
+
+# Latents are not limited to -1..1, so clipping the predicted sample there would ruin them.
+_UNCLIPPED: Mapping[str, Any] = {"clip_sample": False}
+
+SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
+    {
+        "DDIM": Sampler("DDIMScheduler", _UNCLIPPED),
+        "DDPM": Sampler("DDPMScheduler", _UNCLIPPED),
+        # The Runge-Kutta warm-up knows no v-prediction, and Stable Diffusion never used it.
+        "PNDM": Sampler("PNDMScheduler", {"skip_prk_steps": True}),
+        "Euler": Sampler("EulerDiscreteScheduler", variance_exploding=True),
+        "Euler a": Sampler("EulerAncestralDiscreteScheduler", variance_exploding=True),
+        "DPM++ 2M": Sampler(
+            "DPMSolverMultistepScheduler",
+            {"algorithm_type": "dpmsolver++", "use_karras_sigmas": False},
+        ),
+        "DPM++ 2M Karras": Sampler(
+            "DPMSolverMultistepScheduler",
+            {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True},
+        ),
+        "DPM++ 2M SDE": Sampler(
+            "DPMSolverMultistepScheduler",
+            {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": False},
+        ),
+        "UniPC": Sampler("UniPCMultistepScheduler"),
+        "Heun": Sampler("HeunDiscreteScheduler", _UNCLIPPED, variance_exploding=True),
+        "LMS": Sampler("LMSDiscreteScheduler", variance_exploding=True),
+        "LCM": Sampler("LCMScheduler", _UNCLIPPED, max_steps=50),
+    }
+)
+
+
+def sampler_names() -> tuple[str, ...]:
+    """The samplers' names, in the order in which they are offered."""
+    return tuple(SAMPLERS)
+
+
+def checked_sampler(name: str) -> str:
+    """The name as it stands in SAMPLERS; capitals don't matter. Raises UnknownNameError."""
+    wanted = name.strip().casefold()
+    for known in SAMPLERS:
+        if known.casefold() == wanted:
+            return known
+    raise unknown_name("sampler", name, SAMPLERS)
+
+
+def scheduler_for(name: str, model_config: Mapping[str, Any]) -> Any:
+    """A new scheduler object: the named sampler over the noise schedule in `model_config`.
+
+    `model_config` is the config of the scheduler that came with the model. A value that its file
+    leaves out was, by diffusers' rule, used with that class's default; the noise schedule is passed
+    on all the same, because another class has other defaults. Raises UnknownNameError.
+    """
+    import diffusers  # noqa: PLC0415 (takes three seconds; the page is served before)
+
+    row = SAMPLERS[checked_sampler(name)]
+    config = dict(model_config)
+    defaulted = config.pop("_use_default_values", [])
+    config["_use_default_values"] = [key for key in defaulted if key not in NOISE_SCHEDULE_KEYS]
+    return getattr(diffusers, row.class_name).from_config(config, **row.settings)

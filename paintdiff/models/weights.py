@@ -1,0 +1,115 @@
+"""Weight files on disk: told apart by their first bytes, sized by their headers, identified by
+their hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from paintdiff.errors import ModelNotFoundError, UnsafeWeightsError
+from paintdiff.presets import checked
+
+MAX_HEADER_BYTES = 64 * 2**20
+HASH_DIGITS = 10
+
+_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+_WEIGHT_SUFFIXES = frozenset(
+    {".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".pkl", ".msgpack", ".h5"}
+)
+
+
+def safetensors_header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file: tensor names to their dtype, shape and offsets.
+
+    Raises ModelNotFoundError if the file isn't one, or its header is larger than MAX_HEADER_BYTES.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= MAX_HEADER_BYTES:
+                raise ModelNotFoundError(f"{path} is no safetensors file.")
+            content: object = json.loads(file.read(length))
+    except (OSError, ValueError) as error:
+        raise ModelNotFoundError(
+            f"{path} is no safetensors file that can be read: {error}"
+        ) from error
+    return checked(dict[str, Any], content, path)
+
+
+def weight_files(source: Path) -> tuple[Path, ...]:
+    """The safetensors files of a model, sorted: the file itself, or all in the folder and one level
+    below.
+    """
+    if source.is_file():
+        return (source,)
+    return tuple(sorted([*source.glob("*.safetensors"), *source.glob("*/*.safetensors")]))
+
+
+def check_weights_in(source: Path) -> None:
+    """Refuse a model that could run code when it is read.
+
+    A file is judged by its first bytes, whatever its suffix says; a folder by each weight file that
+    would be read, and by the absence of safe ones. Raises UnsafeWeightsError.
+    """
+    if source.is_file():
+        _check_file(source)
+        return
+    files = weight_files(source)
+    for path in files:
+        _check_file(path)
+    if files:
+        return
+    others = [path for path in source.glob("*/*") if path.suffix.lower() in _WEIGHT_SUFFIXES]
+    if others:
+        raise UnsafeWeightsError(
+            f"{source} has its weights only as {others[0].name}, a format that could run code. "
+            "Get the .safetensors version, or convert it."
+        )
+
+
+def _check_file(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start.startswith(_PICKLE_STARTS):
+        raise UnsafeWeightsError(
+            f"{path.name} is a pickle, a format that could run code when it is read, whatever its "
+            "name says. Get the .safetensors version, or convert it."
+        )
+
+
+def parameter_count(files: Iterable[Path]) -> int:
+    """How many numbers the safetensors files hold, by their headers. Raises ModelNotFoundError."""
+    total = 0
+    for path in files:
+        for name, tensor in safetensors_header(path).items():
+            if name == "__metadata__":
+                continue
+            elements = 1
+            for side in tensor["shape"]:
+                elements *= int(side)
+            total += elements
+    return total
+
+
+def identity_of(source: Path) -> str:
+    """The first ten hex digits of the SHA-256 that identifies a model's weights.
+
+    For a single file it is the file's, as other tools show it; for a folder that of the list of its
+    weight files' names and hashes. "" if it has none.
+    """
+    files = weight_files(source)
+    if source.is_file():
+        return _sha256(source)[:HASH_DIGITS]
+    if not files:
+        return ""
+    lines = [f"{path.relative_to(source).as_posix()} {_sha256(path)}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:HASH_DIGITS]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

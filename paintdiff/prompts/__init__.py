@@ -1,0 +1,1 @@
+"""Prompts: what a model understands of them."""

@@ -1,0 +1,83 @@
+"""Prompts drawn at random from chosen categories, and the examples on the empty page: data, not
+code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from string import Formatter
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from paintdiff.errors import PresetError, UnknownNameError
+from paintdiff.presets import mapping_in, presets_folder
+
+_A_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])")
+
+
+class Surprise(BaseModel):
+    """Templates by category, and the words that fill their slots."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    words: dict[str, tuple[str, ...]]
+    categories: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def default(cls) -> Surprise:
+        """What ships with the app. Raises PresetError."""
+        return cls.from_file(presets_folder() / "surprise.yaml")
+
+    @classmethod
+    def from_file(cls, path: Path) -> Surprise:
+        """Read one file of that shape. Raises PresetError if it can't be read, or a slot has no
+        words."""
+        try:
+            return cls.model_validate(mapping_in(path))
+        except ValidationError as error:
+            raise PresetError(f"{path}: {error.errors()[0]['msg']}.") from error
+
+    @model_validator(mode="after")
+    def _every_slot_has_words(self) -> Surprise:
+        for category, templates in self.categories.items():
+            if not templates:
+                raise ValueError(f"{category} has no template")
+            for template in templates:
+                missing = [slot for slot in _slots(template) if not self.words.get(slot)]
+                if missing:
+                    raise ValueError(
+                        f"{template!r} asks for {', '.join(missing)}, which has no words"
+                    )
+        return self
+
+    def drawn(self, categories: Sequence[str], random: Random) -> str:
+        """A prompt from one of the categories, or from any if none is given.
+
+        Raises UnknownNameError for a category that isn't there.
+        """
+        names = list(categories) or list(self.categories)
+        for name in names:
+            if name not in self.categories:
+                known = ", ".join(self.categories)
+                raise UnknownNameError(
+                    f"There is no category {name[:100]!r}. Choose from: {known}.",
+                    field="categories",
+                )
+        template = random.choice(self.categories[random.choice(names)])
+        words = {slot: random.choice(self.words[slot]) for slot in _slots(template)}
+        return _A_BEFORE_VOWEL.sub(r"\1n ", template.format(**words))
+
+
+def example_prompts(path: Path | None = None) -> tuple[str, ...]:
+    """The prompts offered on the empty page. Raises PresetError if the file can't be read."""
+    path = path or presets_folder() / "examples.yaml"
+    examples: object = mapping_in(path).get("examples")
+    if not isinstance(examples, list) or not all(isinstance(item, str) for item in examples):
+        raise PresetError(f"{path} should hold a list of prompts under 'examples'.")
+    return tuple(str(item) for item in examples)
+
+
+def _slots(template: str) -> list[str]:
+    return [name for _, name, _, _ in Formatter().parse(template) if name is not None]

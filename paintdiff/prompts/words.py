@@ -1,0 +1,42 @@
+"""What a model makes of a prompt: words it doesn't know, and words it has no room for."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+from typing import Any
+
+# Runs of letters, single digits, and runs of signs, as CLIP's tokenizer splits a text; its endings
+# ('s, 't ...) are left out, they are no words of their own.
+_ENDINGS = re.compile(r"'(?:s|t|re|ve|m|ll|d)\b")
+_WORDS = re.compile(r"[^\W\d_]+|\d|[^\s\w]+")
+_PUNCTUATION = frozenset(
+    "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\u2018\u2019\u201c\u201d\u2013\u2014\u2026"
+)
+
+
+def unknown_words(text: str, known: Collection[str]) -> tuple[str, ...]:
+    """The words of `text` that aren't among the `known` ones, in order, each once, in lower case.
+
+    Numbers and signs count as words, common punctuation doesn't.
+    """
+    lowered = _ENDINGS.sub(" ", unicodedata.normalize("NFC", text).replace("\u2019", "'").lower())
+    words = dict.fromkeys(_WORDS.findall(lowered))
+    return tuple(word for word in words if not _PUNCTUATION.issuperset(word) and word not in known)
+
+
+def cut_words(text: str, tokenizer: Any) -> str:
+    """The end of `text` for which the model has no room, "" if all of it fits."""
+    ids = tokenizer(text, truncation=False, verbose=False).input_ids
+    if len(ids) <= tokenizer.model_max_length:
+        return ""
+    return str(tokenizer.decode(ids[tokenizer.model_max_length - 1 : -1])).strip()
+
+
+def quoted(words: tuple[str, ...], most: int = 8) -> str:
+    """Words for a sentence: “a”, “b” and “c”; beyond `most` only their number."""
+    marked = [f"\u201c{word[:40]}\u201d" for word in words[:most]]
+    if len(words) > most:
+        return f"{', '.join(marked)} and {len(words) - most} more"
+    return marked[0] if len(marked) == 1 else f"{', '.join(marked[:-1])} and {marked[-1]}"

@@ -1,0 +1,168 @@
+// What the page does by itself: it remembers, listens for keys, and asks for the status.
+// Everything else is a Gradio event. User text is only ever set as textContent here.
+"use strict";
+
+window.paintdiff = (() => {
+  const STATUS_MS = 1500;
+  const KEY = { settings: "paintdiff.settings", film: "paintdiff.film", job: "paintdiff.job", theme: "paintdiff.theme" };
+  const LABELS = {
+    swap: "Swap width and height",
+    dice: "Draw a new seed and keep it",
+  };
+
+  // Storage can be switched off in a browser; then nothing is remembered, and everything else works.
+  function read(storage, key) {
+    try { return window[storage].getItem(key); } catch { return null; }
+  }
+  function write(storage, key, text) {
+    try { window[storage].setItem(key, text); } catch { /* see above */ }
+  }
+  function parsed(text) {
+    try { return JSON.parse(text); } catch { return null; }
+  }
+
+  // The job belongs to this tab of the browser. Settings and the filmstrip pass on to the next tab too.
+  const before = {
+    settings: parsed(read("localStorage", KEY.settings)),
+    film: parsed(read("sessionStorage", KEY.film) ?? read("localStorage", KEY.film)),
+    job: read("sessionStorage", KEY.job),
+  };
+  let ready = false;
+
+  function remembered() { return [JSON.stringify(before)]; }
+
+  function restored() {
+    ready = true;
+    document.body.dataset.ready = "yes";
+    for (const [id, label] of Object.entries(LABELS)) {
+      const button = document.getElementById(id);
+      button?.setAttribute("aria-label", label);
+      button?.setAttribute("title", label);
+    }
+    if (window.matchMedia("(min-width: 861px)").matches) document.querySelector("#prompt textarea")?.focus();
+  }
+
+  function keepSettings(names, values) {
+    if (!ready) return;
+    const settings = Object.fromEntries(names.map((name, index) => [name, values[index]]));
+    write("localStorage", KEY.settings, JSON.stringify(settings));
+  }
+
+  function keepJob(id) { write("sessionStorage", KEY.job, id ?? ""); }
+
+  function keepFilm(ids) {
+    write("sessionStorage", KEY.film, ids || "[]");
+    const others = parsed(read("localStorage", KEY.film)) ?? [];
+    const all = [...new Set([...(parsed(ids) ?? []), ...others])].slice(0, 24);
+    write("localStorage", KEY.film, JSON.stringify(all));
+  }
+
+  // Keys
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      event.stopPropagation();
+      press("generate");
+    } else if (event.key === "Escape" && !event.isComposing && !choosing()) {
+      press("cancel");
+    }
+  }, true);
+
+  // Escape first closes an open list of choices.
+  function choosing() {
+    return document.activeElement?.getAttribute("aria-expanded") === "true";
+  }
+
+  function press(id) {
+    const button = document.getElementById(id);
+    if (button && !button.disabled) button.click();
+  }
+
+  // Light and dark: the system decides until the switch is used.
+
+  const systemDark = window.matchMedia("(prefers-color-scheme: dark)");
+  function wantsDark() {
+    const chosen = read("localStorage", KEY.theme);
+    return chosen ? chosen === "dark" : systemDark.matches;
+  }
+  function applyTheme() {
+    if (!document.body) return;
+    const dark = wantsDark();
+    if (document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);
+    document.documentElement.style.colorScheme = dark ? "dark" : "light";
+  }
+  document.addEventListener("click", (event) => {
+    if (!(event.target instanceof Element) || !event.target.closest("#theme-switch")) return;
+    const next = wantsDark() ? "light" : "dark";
+    write("localStorage", KEY.theme, next === (systemDark.matches ? "dark" : "light") ? "" : next);
+    applyTheme();
+  });
+  systemDark.addEventListener("change", applyTheme);
+  function watchTheme() {
+    applyTheme();
+    new MutationObserver(applyTheme).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  }
+
+  // A picture that the app has forgotten leaves the filmstrip quietly.
+  document.addEventListener("error", (event) => {
+    if (event.target instanceof HTMLImageElement) event.target.closest(".strip li")?.remove();
+  }, true);
+
+  // Status
+
+  function gigabytes(bytes) {
+    const unit = bytes >= 2 ** 30 ? [2 ** 30, "GB"] : [2 ** 20, "MB"];
+    const amount = bytes / unit[0];
+    return `${amount >= 100 || unit[1] === "MB" ? Math.round(amount) : amount.toFixed(1)} ${unit[1]}`;
+  }
+
+  function words(status) {
+    const state = { loading: "loading…", failed: "failed to load", ready: "", none: "" }[status.model_state] ?? "";
+    const total = status.memory_total_bytes > 0 ? ` of ${gigabytes(status.memory_total_bytes)}` : "";
+    const waiting = status.queue_length > 0 ? `${status.queue_length} waiting` : "";
+    return {
+      model: [status.model || "not loaded yet", state].filter(Boolean).join(", "),
+      device: status.device,
+      memory: `${gigabytes(status.memory_used_bytes)}${total}`,
+      queue: [status.running ? "painting" : waiting ? "" : "idle", waiting].filter(Boolean).join(", "),
+      speed: status.steps_per_second > 0 ? `${status.steps_per_second.toFixed(1)} steps/s` : "–",
+    };
+  }
+
+  function show(said, connection) {
+    for (const [name, text] of Object.entries(said)) {
+      const cell = document.querySelector(`.status [data-cell="${name}"] dd`);
+      if (cell && cell.textContent !== text) cell.textContent = text;
+    }
+    const line = document.querySelector(".status .connection");
+    if (line && line.textContent !== connection) line.textContent = connection;
+  }
+
+  let asking = false;
+  async function askStatus() {
+    if (asking || document.visibilityState !== "visible") return;
+    asking = true;
+    try {
+      const answer = await fetch("status", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      if (!answer.ok) throw new Error(String(answer.status));
+      show(words(await answer.json()), "");
+    } catch {
+      show({}, "The app isn’t answering. Is it still running?");
+    } finally {
+      asking = false;
+    }
+  }
+  setInterval(askStatus, STATUS_MS);
+  document.addEventListener("visibilitychange", askStatus);
+
+  // Gradio puts this script in place when the page has long been parsed.
+  function begin() {
+    watchTheme();
+    askStatus();
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+  else begin();
+
+  return { remembered, restored, keepSettings, keepJob, keepFilm };
+})();

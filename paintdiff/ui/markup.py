@@ -1,0 +1,180 @@
+"""Markup of what changes while painting. Every value that isn't ours passes through
+`html.escape`."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Literal
+
+from PIL import Image
+
+from paintdiff.events import Picture
+from paintdiff.geometry import Size
+
+PREVIEW_PX = (256, 512)
+"""Least and most of a preview's longer side. One straight from 16x16 latents would be shown as
+blocks."""
+PREVIEW_JPEG_QUALITY = 80
+
+PictureId = tuple[str, int]
+"""Job id, and which of the job's pictures, from 0."""
+
+
+def picture_url(picture: PictureId, *, suffix: Literal["png", "jpg"] = "png") -> str:
+    """Where the page's own routes serve a picture; relative, so that it holds behind a proxy's path
+    too."""
+    job_id, index = picture
+    return f"pictures/{job_id}/{index}.{suffix}"
+
+
+def preview_url(image: Image.Image) -> str:
+    """A small RGB picture (8 bits) as a JPEG data URL: twenty times quicker than a PNG."""
+    least, most = PREVIEW_PX
+    scale = min(max(max(image.size), least), most) / max(image.size)
+    if scale != 1:
+        sides = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(sides, Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=PREVIEW_JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def empty_stage(examples: Sequence[str]) -> str:
+    """The easel before anything is painted: an invitation, and prompts to start from."""
+    chips = "".join(
+        f'<button type="button" class="chip" data-example="{index}">{escape(prompt)}</button>'
+        for index, prompt in enumerate(examples)
+    )
+    return (
+        '<div class="stage" data-state="empty"><div class="invitation">'
+        f"{_EASEL}<h2>What shall we paint?</h2>"
+        "<p>Describe a picture, or start with one of these.</p>"
+        f'<div class="chips">{chips}</div></div></div>'
+    )
+
+
+def blank_stage(size: Size, state: str) -> str:
+    """The canvas while there is no preview to show yet."""
+    return _stage(state, f'<div class="sheet blank" style="{_aspect(size)}"></div>')
+
+
+def preview_stage(image: Image.Image, size: Size) -> str:
+    """The picture as it is being painted. `size` is that of the finished picture."""
+    return _stage(
+        "painting",
+        f'<div class="sheet" style="{_aspect(size)}"><img class="canvas preview" '
+        f'src="{preview_url(image)}" alt="The picture being painted"></div>',
+    )
+
+
+def finished_stage(pictures: Sequence[tuple[PictureId, Picture]], state: str = "finished") -> str:
+    """Finished pictures, each with a link that saves it in full size."""
+    frames = "".join(_frame(picture_id, picture) for picture_id, picture in pictures)
+    many = " many" if len(pictures) > 1 else ""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    return (
+        f'<div class="stage{many}" data-state="{escape(state)}" style="--columns:{columns}">'
+        f"{frames}</div>"
+    )
+
+
+def failed_stage(message: str) -> str:
+    """What went wrong, where the picture would have been."""
+    return (
+        '<div class="stage" data-state="failed"><div class="invitation" role="alert">'
+        f"<h2>That didn't work</h2><p>{escape(message)}</p></div></div>"
+    )
+
+
+def cancelled_stage() -> str:
+    """A run that was stopped before its first picture."""
+    return (
+        '<div class="stage" data-state="cancelled"><div class="invitation">'
+        "<h2>Cancelled</h2><p>Nothing was kept. Generate starts afresh.</p></div></div>"
+    )
+
+
+def progress_line(announced: str, shown: str = "", fraction: float | None = None) -> str:
+    """The line under the picture.
+
+    `announced` is for screen readers, so it should change rarely; `shown` is for the eye and may
+    change with every step. `fraction` is 0 to 1, or None for "can't be told".
+    """
+    amount = "" if fraction is None else f' value="{min(max(fraction, 0.0), 1.0):.3f}"'
+    return (
+        f'<div class="progress-line"><progress max="1"{amount} aria-label="Progress"></progress>'
+        f'<span aria-hidden="true">{escape(shown or announced)}</span>'
+        f'<span class="for-readers" role="status">{escape(announced)}</span></div>'
+    )
+
+
+def said_line(text: str) -> str:
+    """One sentence under the picture, once nothing moves any more."""
+    return (
+        f'<div class="progress-line"><span role="status">{escape(text)}</span></div>'
+        if text
+        else ""
+    )
+
+
+def note(messages: Sequence[str], kind: Literal["error", "warning"] = "error") -> str:
+    """Sentences next to the setting they are about; nothing if there are none."""
+    role = "alert" if kind == "error" else "status"
+    return "".join(
+        f'<p class="note {kind}" role="{role}">{escape(message)}</p>' for message in messages
+    )
+
+
+def filmstrip(pictures: Sequence[tuple[PictureId, str]]) -> str:
+    """Results, newest first: (picture, prompt) pairs as small pictures that can be chosen."""
+    if not pictures:
+        return '<div class="strip empty"><p>Your pictures will line up here.</p></div>'
+    items = "".join(
+        f'<li><button type="button" data-picture="{escape(job_id)}/{index}" '
+        f'title="{escape(prompt)}">'
+        f'<img src="{escape(picture_url((job_id, index), suffix="jpg"))}" alt="{escape(prompt)}" '
+        'loading="lazy" decoding="async"></button></li>'
+        for (job_id, index), prompt in pictures
+    )
+    return f'<ul class="strip" aria-label="Your pictures, newest first">{items}</ul>'
+
+
+def _stage(state: str, inside: str) -> str:
+    return (
+        f'<div class="stage" data-state="{escape(state)}">'
+        f'<figure class="frame">{inside}</figure></div>'
+    )
+
+
+def _frame(picture_id: PictureId, picture: Picture) -> str:
+    size = Size(*picture.image.size)
+    url = escape(picture_url(picture_id))
+    prompt = escape(picture.request.prompt)
+    return (
+        f'<figure class="frame"><div class="sheet" style="{_aspect(size)}">'
+        f'<img class="canvas final" src="{url}" width="{size.width}" height="{size.height}" '
+        f'alt="{prompt}">'
+        f'<a class="save" href="{url}?download=1" download '
+        f'aria-label="Download picture {picture_id[1] + 1}, {size.width} by {size.height} pixels">'
+        f"{_ARROW}<span>Download</span></a></div></figure>"
+    )
+
+
+def _aspect(size: Size) -> str:
+    return f"--aspect:{size.width / size.height:.5f}"
+
+
+_EASEL = (
+    '<svg class="easel" viewBox="0 0 64 64" aria-hidden="true">'
+    '<rect x="12" y="10" width="40" height="32" rx="3"/>'
+    '<path d="M12 36l12-12 9 9 6-5 13 12"/><circle cx="41" cy="20" r="3.5"/>'
+    '<path d="M22 42l-6 14M42 42l6 14M32 42v10"/></svg>'
+)
+_ARROW = (
+    '<svg viewBox="0 0 20 20" aria-hidden="true">'
+    '<path d="M10 3v9m0 0l-3.5-3.5M10 12l3.5-3.5M4 16h12"/></svg>'
+)

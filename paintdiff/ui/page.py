@@ -1,0 +1,105 @@
+"""The page, as a table of contents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import themes
+
+from paintdiff.ui import widgets
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.tabs.text_to_image import TextToImageTab
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+FAVICON = ASSETS / "favicon.png"
+TITLE = "PaintDiffusion"
+
+
+def build_page(parts: Parts) -> gr.Blocks:
+    """Build the page. It opens no port, loads no model, and is the same for every visitor."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_height=True, fill_width=True) as page:
+        widgets.header()
+        with gr.Tabs(elem_id="tabs"), gr.Tab("Text to image", id="text_to_image"):
+            tab = TextToImageTab.built(parts)
+        widgets.status_bar()
+        stored = widgets.hidden_text("stored")
+
+        def restore(text: str) -> dict[Any, Any]:
+            return tab.restored(Remembered.parsed(text))
+
+        page.load(
+            restore,
+            [stored],
+            list(tab.restorable()),
+            js="() => paintdiff.remembered()",
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        ).then(None, None, None, js="() => paintdiff.restored()")
+    page.queue(api_open=False, default_concurrency_limit=None)
+    return page
+
+
+def head() -> str:
+    """The stylesheet and the script, for the page's head: `css=` would rewrite them, and no file is
+    fetched."""
+    style = (ASSETS / "page.css").read_text(encoding="utf-8")
+    script = (ASSETS / "page.js").read_text(encoding="utf-8")
+    scheme = '<meta name="color-scheme" content="light dark">'
+    return f"{scheme}\n<style>\n{style}\n</style>\n<script>\n{script}\n</script>"
+
+
+def theme() -> themes.Base:
+    """Colours and type. The fonts are Gradio's own bundled ones, so none is fetched from
+    elsewhere."""
+    # Weight 700 in place of Default's 600, whose file lacks most letters.
+    font = themes.LocalFont("Source Sans Pro", weights=(400, 700))
+    return themes.Default(
+        font=(font, "ui-sans-serif", "system-ui", "sans-serif"),
+        primary_hue=themes.colors.indigo,
+        neutral_hue=themes.colors.stone,
+        radius_size=themes.sizes.radius_md,
+        spacing_size=themes.sizes.spacing_md,
+    ).set(
+        body_background_fill="#f5f3ee",
+        body_background_fill_dark="#15161a",
+        body_text_color="#26241f",
+        body_text_color_dark="#e9e7e2",
+        body_text_color_subdued="#67625a",
+        body_text_color_subdued_dark="#a29d94",
+        background_fill_primary="#fffdfa",
+        background_fill_primary_dark="#1d1f24",
+        background_fill_secondary="#f5f3ee",
+        background_fill_secondary_dark="#15161a",
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        block_border_width="0px",
+        block_shadow="none",
+        block_padding="0px",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        block_title_text_weight="600",
+        block_title_text_size="0.8rem",
+        block_title_text_color="#67625a",
+        block_title_text_color_dark="#a29d94",
+        border_color_primary="#dcd7cd",
+        border_color_primary_dark="#34363d",
+        input_background_fill="#ffffff",
+        input_background_fill_dark="#24262c",
+        input_border_color="#d3cdc1",
+        input_border_color_dark="#3a3d45",
+        input_border_color_focus="#3f4fb3",
+        input_border_color_focus_dark="#98a6ff",
+        input_shadow="none",
+        input_shadow_focus="none",
+        input_shadow_focus_dark="none",
+        button_primary_background_fill="#3f4fb3",
+        button_primary_background_fill_dark="#5666cf",
+        button_primary_background_fill_hover="#35439b",
+        button_primary_background_fill_hover_dark="#6474dc",
+        button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#ffffff",
+    )

@@ -1,0 +1,40 @@
+"""What the page is given by app.py: it reaches for nothing by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paintdiff.engine import Engine
+    from paintdiff.models.catalog import ModelRow
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The engine, and the tables that the page offers choices from.
+
+    `qualities` are (name, title) pairs, quickest first. `surprise` draws a prompt from the given
+    categories (from any if none is given).
+    """
+
+    engine: Engine
+    models: tuple[ModelRow, ...]
+    default_model: str
+    qualities: tuple[tuple[str, str], ...]
+    sampler_names: tuple[str, ...]
+    examples: tuple[str, ...]
+    surprise_categories: tuple[str, ...]
+    surprise: Callable[[Sequence[str]], str]
+
+    def model(self, name: object) -> ModelRow:
+        """The model of that name; the default one for anything else, as a stored name may be
+        gone."""
+        default = self.models[0]
+        for row in self.models:
+            if row.name == name:
+                return row
+            if row.name == self.default_model:
+                default = row
+        return default

@@ -1,0 +1,217 @@
+"""From a job's events to what the page shows. It only watches: the run belongs to the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, assert_never
+
+from paintdiff.errors import JobNotFoundError, PaintError
+from paintdiff.events import (
+    TERMINAL,
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Loading,
+    Picture,
+    Progress,
+    Queued,
+)
+from paintdiff.geometry import Size
+from paintdiff.ui import markup
+
+if TYPE_CHECKING:
+    from paintdiff.engine import Engine, Job
+
+SLICE_SECONDS = 4.0
+"""How long one watch holds the browser's connection. A browser has six per host for all of its
+tabs, so a watch lets go now and then, and a job that only waits isn't held at all."""
+
+LEAST_SECONDS_BETWEEN_VIEWS = 0.06
+POLL_SECONDS = 0.02
+
+State = Literal["queued", "loading", "painting", "finished", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows of a job at one moment. `stage` is None where it should stay as it is."""
+
+    state: State
+    stage: str | None
+    progress: str
+    warnings: tuple[str, ...] = ()
+    pictures: tuple[markup.PictureId, ...] = ()
+    seed: int | None = None
+    position: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether the job will say nothing more."""
+        return self.state in ("finished", "failed", "cancelled")
+
+
+def found(engine: Engine, job_id: object) -> Job | None:
+    """The job of that id, or None if there is none (any more): after a restart, ids in a browser
+    are stale."""
+    if not isinstance(job_id, str) or not job_id:
+        return None
+    try:
+        return engine.job(job_id)
+    except JobNotFoundError:
+        return None
+
+
+async def watch(job: Job, slice_seconds: float = SLICE_SECONDS) -> AsyncIterator[View]:
+    """The job's views from now on, newest first served: a slow browser misses steps, not time.
+
+    Ends when the job does, after `slice_seconds`, or at once while the job waits behind others.
+    """
+    deadline = time.monotonic() + slice_seconds
+    seen: Event | None = None
+    while True:
+        event = job.latest
+        if event is not seen:
+            seen = event
+            yield view_of(job, event)
+            if isinstance(event, TERMINAL) or (isinstance(event, Queued) and event.position > 0):
+                return
+            await asyncio.sleep(LEAST_SECONDS_BETWEEN_VIEWS)
+        elif time.monotonic() > deadline:
+            return
+        else:
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def view_of(job: Job, event: Event) -> View:
+    """What the page shows when the job has just said `event`."""
+    match event:
+        case Queued():
+            line = markup.progress_line(queued_text(event.position))
+            return View(
+                "queued",
+                markup.blank_stage(_size(job), "queued"),
+                line,
+                job.warnings,
+                position=event.position,
+            )
+        case Loading():
+            line = markup.progress_line(f"{event.message.rstrip('.…')}…")
+            return View("loading", markup.blank_stage(_size(job), "loading"), line, job.warnings)
+        case Progress():
+            stage = (
+                None if event.preview is None else markup.preview_stage(event.preview, _size(job))
+            )
+            return View("painting", stage, _step_line(event), job.warnings)
+        case Finished():
+            return _finished(job, event)
+        case Failed():
+            return View("failed", markup.failed_stage(error_text(event.error)), "", job.warnings)
+        case Cancelled():
+            return _cancelled(job, event)
+        case _:
+            assert_never(event)
+
+
+def pictures_of(event: Event) -> tuple[Picture, ...]:
+    """The finished pictures of a job's latest event."""
+    return event.pictures if isinstance(event, (Finished, Cancelled)) else ()
+
+
+def film_of(engine: Engine, film: Sequence[markup.PictureId]) -> str:
+    """The filmstrip of those pictures that the engine still knows; the rest is left out quietly."""
+    known: list[tuple[markup.PictureId, str]] = []
+    for job_id, index in film:
+        job = found(engine, job_id)
+        pictures = pictures_of(job.latest) if job is not None else ()
+        if 0 <= index < len(pictures):
+            known.append(((job_id, index), pictures[index].request.prompt))
+    return markup.filmstrip(known)
+
+
+def one_picture(job: Job, index: int) -> tuple[str, str] | None:
+    """Stage and line for one picture of a finished job, None if there is none of that number."""
+    pictures = pictures_of(job.latest)
+    if not 0 <= index < len(pictures):
+        return None
+    return markup.finished_stage([((job.id, index), pictures[index])]), said_about(pictures[index])
+
+
+def said_about(picture: Picture, seconds: float | None = None) -> str:
+    """One line about a finished picture."""
+    request = picture.request
+    parts = [] if seconds is None else [f"Painted in {seconds:.1f} s"]
+    parts += [
+        f"seed {request.seed}",
+        f"{picture.image.width} × {picture.image.height}",  # noqa: RUF001 (the sign itself)
+        f"{request.num_inference_steps} steps",
+        f"guidance {request.guidance_scale:g}" if request.guidance_scale is not None else "",
+        request.sampler or "",
+        request.model,
+    ]
+    text = " · ".join(part for part in parts if part)
+    return markup.said_line(text[:1].upper() + text[1:])
+
+
+def queued_text(position: int) -> str:
+    """How long the queue is, in words."""
+    if position == 0:
+        return "Queued, next in line"
+    return f"Queued, {position} before you"
+
+
+def error_text(error: Exception) -> str:
+    """An error's own words if they are fit for people, else where to look."""
+    if isinstance(error, PaintError):
+        return str(error)
+    return (
+        f"An unexpected error stopped this run ({type(error).__name__}). The app's log says more."
+    )
+
+
+def _finished(job: Job, event: Finished) -> View:
+    ids = tuple((job.id, index) for index in range(len(event.pictures)))
+    stage = markup.finished_stage(list(zip(ids, event.pictures, strict=True)))
+    line = said_about(event.pictures[0], event.seconds) if event.pictures else ""
+    warnings = tuple(dict.fromkeys((*job.warnings, *event.warnings)))
+    return View("finished", stage, line, warnings, ids, job.request.seed)
+
+
+def _cancelled(job: Job, event: Cancelled) -> View:
+    ids = tuple((job.id, index) for index in range(len(event.pictures)))
+    if not ids:
+        return View("cancelled", markup.cancelled_stage(), "", job.warnings)
+    stage = markup.finished_stage(list(zip(ids, event.pictures, strict=True)), "cancelled")
+    count = "One picture was" if len(ids) == 1 else f"{len(ids)} pictures were"
+    return View(
+        "cancelled", stage, markup.said_line(f"Cancelled. {count} finished."), job.warnings, ids
+    )
+
+
+def _step_line(event: Progress) -> str:
+    picture = (
+        f"Picture {event.image_index + 1} of {event.num_images} · " if event.num_images > 1 else ""
+    )
+    if event.stage == "decoding":
+        return markup.progress_line("Finishing", f"{picture}Finishing…", 1.0)
+    left = "" if event.seconds_left is None else f" · {left_text(event.seconds_left)}"
+    done = (event.image_index + event.step / event.total_steps) / event.num_images
+    return markup.progress_line(
+        "Painting", f"{picture}Step {event.step} of {event.total_steps}{left}", done
+    )
+
+
+def left_text(seconds: float) -> str:
+    """Time left in words, no finer than anyone can use."""
+    if seconds < 1:
+        return "almost done"
+    if seconds < 90:
+        return f"{round(seconds)} s left"
+    return f"{round(seconds / 60)} min left"
+
+
+def _size(job: Job) -> Size:
+    return job.request.sampling().size

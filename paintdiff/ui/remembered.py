@@ -1,0 +1,113 @@
+"""What the browser remembers for a person: settings, filmstrip and the running job. Untrusted, so
+checked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from paintdiff.requests import MAX_PROMPT_CHARACTERS
+from paintdiff.ui.markup import PictureId
+
+MAX_FILM = 24
+MAX_STORED_CHARACTERS = 100_000
+_JOB_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """The part of the browser's memory that could be read. `settings` maps a setting's name to its
+    value."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    film: tuple[PictureId, ...] = ()
+    job_id: str = ""
+
+    @classmethod
+    def parsed(cls, text: object) -> Remembered:
+        """Read what the page's script hands over. Whatever doesn't fit is forgotten, never an
+        error."""
+        content = _mapping(text)
+        settings = content.get("settings")
+        job_id = content.get("job")
+        return cls(
+            settings=settings if isinstance(settings, dict) else {},
+            film=film_ids(content.get("film")),
+            job_id=job_id if isinstance(job_id, str) and _JOB_ID.fullmatch(job_id) else "",
+        )
+
+    def number(self, name: str, default: float | None, low: float, high: float) -> float | None:
+        """A stored number within its limits, else the default."""
+        value = self.settings.get(name)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not low <= value <= high
+        ):
+            return default
+        return value
+
+    def text(self, name: str, default: str = "") -> str:
+        """A stored prompt."""
+        value = self.settings.get(name)
+        return value[:MAX_PROMPT_CHARACTERS] if isinstance(value, str) else default
+
+    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
+        """A stored choice, if it is still offered."""
+        value = self.settings.get(name)
+        return value if isinstance(value, str) and value in choices else default
+
+    def switch(self, name: str) -> bool:
+        """A stored yes or no; no by default."""
+        return self.settings.get(name) is True
+
+    def choices(self, name: str, choices: Sequence[str]) -> list[str]:
+        """Those of the stored choices that are still offered."""
+        value = self.settings.get(name)
+        return [item for item in choices if isinstance(value, list) and item in value]
+
+
+def film_ids(stored: object) -> tuple[PictureId, ...]:
+    """Read the filmstrip's ids, `"job/index"` each; what doesn't fit is left out."""
+    if isinstance(stored, str):
+        stored = _json(stored)
+    if not isinstance(stored, list):
+        return ()
+    ids: dict[PictureId, None] = {}
+    for item in stored:
+        picture = picture_id(item)
+        if picture is not None:
+            ids[picture] = None
+    return tuple(ids)[:MAX_FILM]
+
+
+def film_text(film: Sequence[PictureId]) -> str:
+    """The filmstrip's ids as the browser keeps them."""
+    return json.dumps([f"{job_id}/{index}" for job_id, index in film[:MAX_FILM]])
+
+
+def picture_id(text: object) -> PictureId | None:
+    """Read `"job/index"`; None if it isn't one."""
+    if not isinstance(text, str):
+        return None
+    job_id, _, index = text.partition("/")
+    if not _JOB_ID.fullmatch(job_id) or not re.fullmatch(r"[0-9]{1,4}", index):
+        return None
+    return job_id, int(index)
+
+
+def _mapping(text: object) -> dict[str, Any]:
+    content = _json(text) if isinstance(text, str) else None
+    return content if isinstance(content, dict) else {}
+
+
+def _json(text: str) -> Any:
+    if len(text) > MAX_STORED_CHARACTERS:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,98 @@
+"""The page as a person uses it."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator, Page, expect
+
+WAIT_MS = 45_000
+
+_COUNT_PREVIEWS = """
+window.previews = new Set();
+document.addEventListener("load", (event) => {
+  if (event.target.matches?.("img.preview")) window.previews.add(event.target.src);
+}, true);
+"""
+
+
+class Studio:
+    """One tab of the browser with the page in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.script_errors: list[str] = []
+        page.on("pageerror", lambda error: self.script_errors.append(str(error)))
+        page.set_default_timeout(WAIT_MS)
+        page.add_init_script(_COUNT_PREVIEWS)
+
+    @property
+    def prompt(self) -> Locator:
+        return self.page.locator("#prompt textarea")
+
+    @property
+    def generate(self) -> Locator:
+        return self.page.locator("#generate")
+
+    @property
+    def cancel(self) -> Locator:
+        return self.page.locator("#cancel")
+
+    @property
+    def stage(self) -> Locator:
+        return self.page.locator("#stage .stage")
+
+    @property
+    def line(self) -> Locator:
+        return self.page.locator("#progress")
+
+    @property
+    def thumbnails(self) -> Locator:
+        return self.page.locator("#filmstrip li img")
+
+    def wait_until_ready(self) -> None:
+        self.page.wait_for_selector("body[data-ready]")
+
+    def number(self, name: str, value: int) -> None:
+        """Type a number into `width`, `height` or `seed`."""
+        self.page.fill(f"#{name} input[type=number]", str(value))
+
+    def ask(self, prompt: str, *, side: int = 64, pictures: int = 1) -> None:
+        """Fill the form with something quick."""
+        self.prompt.fill(prompt)
+        self.page.locator("#quality label", has_text="Fast").click()
+        self.number("width", side)
+        self.number("height", side)
+        self.page.fill("#num-images input[type=number]", str(pictures))
+        self.page.locator("#num-images input[type=number]").blur()
+
+    def paint(self, prompt: str, *, side: int = 64, pictures: int = 1) -> None:
+        """Fill the form and click Generate."""
+        self.ask(prompt, side=side, pictures=pictures)
+        self.generate.click()
+
+    def expect_state(self, *states: str) -> None:
+        """Wait until the stage is in one of the states."""
+        wanted = ", ".join(f'#stage .stage[data-state="{state}"]' for state in states)
+        expect(self.page.locator(wanted)).to_be_attached(timeout=WAIT_MS)
+
+    def expect_picture(self) -> None:
+        """Wait until a finished picture's pixels are really there."""
+        self.expect_state("finished")
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('img.final')].some(i => i.complete && i.naturalWidth > 0)"
+        )
+        expect(self.generate).to_be_enabled(timeout=WAIT_MS)
+
+    def previews(self) -> int:
+        """How many different previews have been shown since the page was loaded."""
+        return int(self.page.evaluate("window.previews.size"))
+
+    def stored_job(self) -> str:
+        return str(self.page.evaluate("sessionStorage.getItem('paintdiff.job') || ''"))
+
+    def stop(self) -> None:
+        """Cancel whatever runs, so that the next test finds an idle engine."""
+        if self.page.is_closed():
+            return
+        if self.cancel.is_enabled():
+            self.cancel.click()
+        expect(self.generate).to_be_enabled(timeout=WAIT_MS)

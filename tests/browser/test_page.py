@@ -1,0 +1,157 @@
+"""The page itself: whole without the internet, usable without a mouse, on a phone, light and dark."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Route, expect
+
+from tests.browser.driver import Studio
+
+Opened = Callable[[BrowserContext], Studio]
+
+
+def test_the_page_is_whole_with_all_other_hosts_blocked(
+    context: BrowserContext, opened: Opened, url: str
+) -> None:
+    others: list[str] = []
+    failed: list[str] = []
+
+    def only_ours(route: Route) -> None:
+        if urlsplit(route.request.url).netloc == urlsplit(url).netloc:
+            route.continue_()
+        else:
+            others.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", only_ours)
+    context.on("response", lambda answer: answer.ok or failed.append(answer.url))
+    studio = opened(context)
+    studio.page.evaluate("document.fonts.ready")
+    expect(studio.page.locator(".chip").first).to_be_visible()
+    expect(studio.page.locator('[data-cell="memory"] dd')).to_contain_text("B")
+    family = studio.page.evaluate("getComputedStyle(document.body).fontFamily")
+    assert studio.page.evaluate("document.fonts.check('16px \"Source Sans Pro\"')"), family
+    assert others == []
+    assert failed == []
+    # Negative control: the recorder does see a request to another host.
+    studio.page.evaluate("fetch('http://elsewhere.example/').catch(() => null)")
+    assert others == ["http://elsewhere.example/"]
+
+
+def test_everything_works_with_the_keyboard_alone(studio: Studio) -> None:
+    page = studio.page
+    expect(studio.prompt).to_be_focused()
+    page.keyboard.type("a red house")
+    reached: list[str] = []
+    for _ in range(24):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate("document.activeElement.closest('[id]:not([id^=range])')?.id ?? ''")
+        )
+        outline = page.evaluate(
+            "(() => { const e = document.activeElement;"
+            " const s = [e, e.closest('label')].filter(Boolean).map((x) => getComputedStyle(x));"
+            " return s.some((x) => x.outlineStyle !== 'none' || x.boxShadow !== 'none'); })()"
+        )
+        assert outline, f"no focus to be seen on {reached[-1]}"
+    for name in ("categories", "surprise", "generate", "model", "quality", "width", "swap", "dice"):
+        assert name in reached, f"{name} can't be reached: {reached}"
+    studio.ask("a red house", pictures=8)
+    studio.prompt.focus()
+    page.keyboard.press("Control+Enter")
+    studio.expect_state("painting")
+    assert "\n" not in studio.prompt.input_value()
+    page.keyboard.press("Escape")
+    studio.expect_state("cancelled")
+
+
+def test_every_control_has_a_name(studio: Studio) -> None:
+    unnamed = studio.page.evaluate(
+        """() => [...document.querySelectorAll("button, input, textarea, a[href]")]
+        .filter((e) => e.checkVisibility() && !e.closest("[aria-hidden=true]"))
+        .filter((e) => !(e.getAttribute("aria-label") || e.labels?.length || e.innerText?.trim()))
+        .map((e) => e.outerHTML.slice(0, 120))"""
+    )
+    assert unnamed == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(browser: Browser, opened: Opened, scheme: str) -> None:
+    phone = browser.new_context(
+        viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True
+    )
+    studio = opened(phone)
+    overflow = "document.documentElement.scrollWidth - window.innerWidth"
+    assert studio.page.evaluate(overflow) <= 0
+    box = studio.generate.bounding_box()
+    assert box is not None and box["height"] >= 44
+    studio.paint("a very" + "long" * 40 + " word", side=64)
+    studio.expect_picture()
+    assert studio.page.evaluate(overflow) <= 0
+    # Negative control: the same measure sees something that is too wide.
+    studio.page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<div style=\"width:500px\">x</div>')"
+    )
+    assert studio.page.evaluate(overflow) > 0
+    phone.close()
+
+
+def test_light_and_dark_follow_the_system_until_the_switch_is_used(
+    browser: Browser, opened: Opened
+) -> None:
+    def brightness(studio: Studio) -> int:
+        colour = studio.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return int(colour.removeprefix("rgb(").split(",")[0])
+
+    visitor = browser.new_context(color_scheme="dark")
+    studio = opened(visitor)
+    assert brightness(studio) < 60
+    studio.page.emulate_media(color_scheme="light")
+    studio.page.wait_for_function("!document.body.classList.contains('dark')")
+    assert brightness(studio) > 200
+    studio.page.locator("#theme-switch").click()
+    assert brightness(studio) < 60
+    studio.page.reload()
+    studio.wait_until_ready()
+    assert brightness(studio) < 60
+    visitor.close()
+
+
+def test_nothing_moves_for_people_who_asked_for_that(browser: Browser, opened: Opened) -> None:
+    visitor = browser.new_context(reduced_motion="reduce")
+    studio = opened(visitor)
+    studio.paint("a cat", pictures=8)
+    studio.expect_state("queued", "loading", "painting")
+    moving = "document.querySelector('#stage').getAnimations({subtree: true}).length"
+    assert studio.page.evaluate(moving) == 0
+    studio.stop()
+    visitor.close()
+
+
+def test_eight_tabs_do_not_disturb_one_another(context: BrowserContext, opened: Opened) -> None:
+    tabs = [opened(context) for _ in range(8)]
+    for number, tab in enumerate(tabs):
+        tab.ask(f"a cat number {number}")
+    tabs[0].page.fill("#num-images input[type=number]", "4")
+    tabs[0].page.locator("#num-images input[type=number]").blur()
+    for tab in tabs:
+        tab.generate.click()
+    assert len({tab.stored_job() for tab in tabs if tab.stored_job()}) >= 1
+    last = tabs[-1]
+    expect(last.cancel).to_be_enabled()
+    asked = time.monotonic()
+    last.cancel.click()
+    last.expect_state("cancelled")
+    assert time.monotonic() - asked < 4, "a job that waits is cancelled at once"
+    for number, tab in enumerate(tabs[:-1]):
+        tab.expect_picture()
+        expect(tab.page.locator("img.final").first).to_have_attribute(
+            "alt", f"a cat number {number}"
+        )
+        expect(tab.prompt).to_have_value(f"a cat number {number}")
+    expect(last.prompt).to_have_value("a cat number 7")
+    assert [tab.script_errors for tab in tabs] == [[]] * 8

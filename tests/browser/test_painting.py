@@ -1,0 +1,163 @@
+"""From a prompt to a picture, as a person sees it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from tests.browser.driver import Studio
+from tests.conftest import mini_has_landed
+
+LONG = 8
+"""Pictures in a run that a test means to interrupt."""
+
+
+def test_a_prompt_becomes_a_picture_and_a_second_one_is_cancelled(studio: Studio) -> None:
+    studio.ask("a red house on a green hill at night")
+    studio.page.locator("#quality label", has_text="High").click()
+    expect(studio.page.locator("#quality input:checked")).to_have_value("high")
+    studio.generate.click()
+    studio.expect_picture()
+    assert studio.previews() >= 2
+    expect(studio.line).to_contain_text(re.compile(r"Painted in \d+\.\d s · seed \d+ · 64 × 64"))  # noqa: RUF001
+    expect(studio.thumbnails).to_have_count(1)
+    with studio.page.expect_download() as download:
+        studio.page.locator("a.save").click()
+    assert re.fullmatch(r"paintdiffusion-\d+\.png", download.value.suggested_filename)
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+    studio.paint("a blue boat", pictures=LONG)
+    expect(studio.generate).to_be_disabled()
+    studio.expect_state("painting")
+    studio.cancel.click()
+    asked = time.monotonic()
+    studio.expect_state("cancelled")
+    assert time.monotonic() - asked < 4
+    expect(studio.generate).to_be_enabled()
+
+
+def test_a_run_and_the_settings_survive_a_reload(studio: Studio) -> None:
+    studio.paint("a green tree by the sea", side=72, pictures=LONG)
+    studio.expect_state("painting")
+    job = studio.stored_job()
+    assert job
+    studio.page.reload()
+    studio.wait_until_ready()
+    expect(studio.prompt).to_have_value("a green tree by the sea")
+    expect(studio.page.locator("#width input")).to_have_value("72")
+    expect(studio.page.locator("#quality input:checked")).to_have_value("fast")
+    expect(studio.generate).to_be_disabled()
+    studio.page.wait_for_selector("img.preview")
+    first = studio.line.inner_text()
+    studio.page.wait_for_function(
+        "text => document.querySelector('#progress').innerText !== text", arg=first
+    )
+    assert studio.stored_job() == job
+    studio.cancel.click()
+    studio.expect_state("cancelled", "finished")
+
+
+def test_a_finished_picture_and_the_filmstrip_survive_a_reload(studio: Studio) -> None:
+    studio.paint("a cat")
+    studio.expect_picture()
+    studio.paint("a dog")
+    expect(studio.thumbnails).to_have_count(2, timeout=45_000)
+    studio.page.reload()
+    studio.wait_until_ready()
+    studio.expect_picture()
+    expect(studio.thumbnails).to_have_count(2)
+    expect(studio.thumbnails.first).to_have_attribute("alt", "a dog")
+    studio.thumbnails.last.click()
+    expect(studio.page.locator("img.final")).to_have_attribute("alt", "a cat")
+
+
+def test_ids_of_an_app_that_was_restarted_are_dropped_quietly(
+    context: BrowserContext, opened: Callable[[BrowserContext], Studio]
+) -> None:
+    context.add_init_script(
+        "sessionStorage.setItem('paintdiff.job', 'gone');"
+        "sessionStorage.setItem('paintdiff.film', '[\"gone/0\", \"gone/1\"]');"
+        'localStorage.setItem(\'paintdiff.settings\', \'{"width": "x", "model": "gone"}\');'
+    )
+    studio = opened(context)
+    studio.expect_state("empty")
+    expect(studio.thumbnails).to_have_count(0)
+    expect(studio.page.locator(".toast-wrap .toast-body")).to_have_count(0)
+    studio.paint("a cat")
+    studio.expect_picture()
+    assert studio.script_errors == []
+
+
+def test_an_example_is_one_click_away(studio: Studio) -> None:
+    chip = studio.page.locator(".chip").first
+    prompt = chip.inner_text()
+    studio.ask("")
+    chip.click()
+    expect(studio.prompt).to_have_value(prompt)
+    studio.expect_state("queued", "loading", "painting", "finished")
+
+
+def test_surprise_me_writes_a_prompt_of_the_chosen_kind(studio: Studio) -> None:
+    studio.page.locator("#categories label", has_text="Mythical beings").click()
+    studio.page.locator("#surprise").click()
+    expect(studio.prompt).to_have_value(re.compile("dragon|fairy|phoenix|qilin|mermaid|leviathan"))
+
+
+def test_a_double_click_paints_once(studio: Studio) -> None:
+    studio.ask("a cat", pictures=1)
+    studio.generate.dblclick()
+    studio.expect_picture()
+    studio.page.wait_for_timeout(800)
+    expect(studio.thumbnails).to_have_count(1)
+    expect(studio.generate).to_be_enabled()
+
+
+def test_errors_stand_next_to_what_caused_them(studio: Studio) -> None:
+    studio.paint("a cat", side=7)
+    expect(studio.page.locator("#note-width .error")).to_contain_text("7 is outside 32")
+    expect(studio.generate).to_be_enabled()
+    studio.paint("   ")
+    expect(studio.page.locator("#note-prompt .error")).to_contain_text("Write what")
+    expect(studio.page.locator("#note-width .error")).to_have_count(0)
+    studio.expect_state("empty")
+
+
+@pytest.mark.skipif(not mini_has_landed(), reason="needs the embedded painter's vocabulary")
+def test_unknown_words_are_named_under_the_prompt(studio: Studio) -> None:
+    studio.paint("a red house with a blorptangle")
+    studio.expect_picture()
+    expect(studio.page.locator("#note-prompt .warning")).to_contain_text("blorptangle")
+
+
+def test_a_prompt_with_markup_stays_text(studio: Studio) -> None:
+    prompt = '"><img src=x onerror="window.hacked=1"><b>a cat</b>'
+    studio.paint(prompt)
+    studio.expect_picture()
+    expect(studio.thumbnails.first).to_have_attribute("alt", prompt)
+    assert studio.page.evaluate("window.hacked") is None
+    assert studio.page.locator("#stage b, #filmstrip b").count() == 0
+
+
+def test_settings_that_belong_together(studio: Studio) -> None:
+    page = studio.page
+    studio.number("width", 96)
+    studio.number("height", 160)
+    page.locator("#swap").click()
+    expect(page.locator("#width input")).to_have_value("160")
+    expect(page.locator("#height input")).to_have_value("96")
+    page.locator("#sizes label").first.click()
+    expect(page.locator("#width input")).not_to_have_value("160")
+    page.locator("#dice").click()
+    expect(page.locator("#keep-seed input")).to_be_checked()
+    seed = page.locator("#seed input").input_value()
+    assert seed.isdigit()
+    page.locator("#quality label", has_text="High").click()
+    expect(page.locator("#quality")).to_contain_text(re.compile(r"\d+ steps, guidance"))
+    studio.paint("a cat")
+    studio.expect_picture()
+    expect(studio.line).to_contain_text(f"seed {seed}")

@@ -1,0 +1,86 @@
+"""What every test can ask for. Nothing here needs the internet."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from paintdiff.engine import Engine
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.manager import ModelManager
+from paintdiff.presets import presets_folder
+from tests.tiny import save_tiny_pipeline
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors; the exceptions are those of libraries about themselves."""
+    for line in (
+        # diffusers 0.42 with torch tensors and numpy 2: their schedulers convert without `copy`.
+        "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
+    ):
+        config.addinivalue_line("filterwarnings", line)
+
+
+def mini_has_landed() -> bool:
+    """Whether the embedded painter's weights are in the repository."""
+    return (presets_folder() / "mini" / "model_index.json").is_file()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A StableDiffusionPipeline of random weights in the layout of `presets/mini`."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_tiny_pipeline(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_catalog(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """A catalog whose `mini` is the tiny pipeline: the row that ships, with other weights."""
+    presets = tmp_path_factory.mktemp("presets")
+    for name in ("models.yaml", "quality.yaml"):
+        (presets / name).write_bytes((presets_folder() / name).read_bytes())
+    (presets / "mini").symlink_to(tiny_folder)
+    return Catalog.from_folder(presets)
+
+
+@pytest.fixture(scope="session")
+def tiny_manager(tiny_catalog: Catalog) -> ModelManager:
+    """A manager over the tiny pipeline, on the CPU. Shared, because loading it takes a second."""
+    return ModelManager(tiny_catalog, device="cpu")
+
+
+@pytest.fixture
+def tiny_engine(tiny_manager: ModelManager) -> Iterator[Engine]:
+    """An engine over the tiny pipeline."""
+    with Engine(tiny_manager) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def mini_manager(request: pytest.FixtureRequest) -> ModelManager:
+    """A manager over the embedded painter; until its weights are there, over the tiny pipeline in
+    its place.
+    """
+    if mini_has_landed():
+        return ModelManager(Catalog.default(), device="cpu")
+    manager: ModelManager = request.getfixturevalue("tiny_manager")
+    return manager
+
+
+@pytest.fixture
+def mini_engine(mini_manager: ModelManager) -> Iterator[Engine]:
+    """An engine over the embedded painter."""
+    with Engine(mini_manager) as engine:
+        yield engine
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file."""
+    path.write_text(json.dumps(content), encoding="utf-8")

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from paintdiff.errors import MetadataError
+from paintdiff.events import Picture
+from paintdiff.gallery.metadata import (
+    MAX_TEXT_CHARACTERS,
+    parameters_text,
+    parse_parameters,
+    png_info,
+    read_request,
+)
+from paintdiff.requests import TextToImage
+from tests.test_images import bomb
+
+SETTLED: dict[str, Any] = {
+    "prompt": "a red house",
+    "width": 128,
+    "height": 192,
+    "num_inference_steps": 20,
+    "guidance_scale": 7.0,
+    "sampler": "DPM++ 2M Karras",
+    "seed": 7,
+}
+
+
+def picture(**changes: Any) -> Picture:
+    request = TextToImage(**{**SETTLED, **changes})
+    return Picture(Image.new("RGB", (4, 4)), request, model_hash="0123456789")
+
+
+def png_of(one: Picture) -> bytes:
+    return png_with(png_info(one))
+
+
+def png_with(info: PngInfo | None) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(buffer, format="PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def text_chunk(key: str, value: str) -> bytes:
+    info = PngInfo()
+    info.add_text(key, value)
+    return png_with(info)
+
+
+NASTY = [
+    "a red house, on a green hill",
+    'she said "paint: it" \\ and left',
+    "two\nlines\r\nand a third",
+    "Steps: 20, Sampler: Euler, CFG scale: 3, Seed: 1",
+    "a cat\nNegative prompt: a dog\nSteps: 1, Sampler: x, CFG scale: 1",
+    "höhle 山 🐉 Ω",
+    "  spaces   around  ",
+    "",
+    "\u0000 nul and \u2028 separators",
+]
+
+
+@pytest.mark.parametrize("prompt", NASTY)
+@pytest.mark.parametrize("negative_prompt", ["", 'Negative prompt: ugly,\n"bad"'])
+def test_reading_a_png_gives_the_same_request(prompt: str, negative_prompt: str) -> None:
+    one = picture(prompt=prompt, negative_prompt=negative_prompt)
+    assert read_request(png_of(one)) == one.request
+
+
+def test_the_text_alone_would_lose_something() -> None:
+    """The control: without the JSON, A1111's text can't tell such a prompt from settings."""
+    one = picture(prompt=NASTY[4])
+    assert read_request(text_chunk("parameters", parameters_text(one))) != one.request
+
+
+def test_the_text_is_a1111s_to_the_letter() -> None:
+    assert parameters_text(picture(negative_prompt="fog, rain")) == (
+        "a red house\n"
+        "Negative prompt: fog, rain\n"
+        "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 7, "
+        "Size: 128x192, Model hash: 0123456789, Model: mini"
+    )
+    assert parameters_text(picture(sampler="Euler a", guidance_scale=7.5)) == (
+        "a red house\n"
+        "Steps: 20, Sampler: Euler a, CFG scale: 7.5, Seed: 7, "
+        "Size: 128x192, Model hash: 0123456789, Model: mini"
+    )
+
+
+def test_values_with_commas_are_quoted_and_come_back() -> None:
+    text = parameters_text(picture(model='my, "odd": model'))
+    assert 'Model: "my, \\"odd\\": model"' in text
+    assert parse_parameters(text).settings["Model"] == 'my, "odd": model'
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"sampler": "PNDM"}, {"sampler": "DDIM", "negative_prompt": "a\nb"}]
+)
+def test_the_text_comes_back_as_a_request_where_it_can(changes: dict[str, Any]) -> None:
+    one = picture(**changes)
+    assert read_request(text_chunk("parameters", parameters_text(one))) == one.request
+
+
+def test_a_picture_of_the_a1111_web_ui_is_read() -> None:
+    text = (
+        "a castle\nin the clouds\nNegative prompt: blurry\n"
+        "Steps: 25, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6.5, Seed: 4294967295, "
+        'Size: 512x768, Model hash: abcdef, Model: dream, Lora hashes: "a: b, c: d", Version: v1.10'
+    )
+    request = read_request(text_chunk("parameters", text))
+    assert request.prompt == "a castle\nin the clouds"
+    assert request.negative_prompt == "blurry"
+    assert (request.width, request.height) == (512, 768)
+    assert request.num_inference_steps == 25
+    assert request.guidance_scale == 6.5
+    assert request.seed == 4294967295
+    assert request.sampler == "DPM++ 2M Karras"
+    assert request.model == "dream"
+    assert parse_parameters(text).settings["Lora hashes"] == "a: b, c: d"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_exif_comments_are_read(kind: str) -> None:
+    exif = Image.Exif()
+    comment = b"UNICODE\0" + parameters_text(picture(prompt="a höhle")).encode("utf-16-be")
+    exif.get_ifd(0x8769)[0x9286] = comment
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(buffer, format=kind, exif=exif)
+    assert read_request(buffer.getvalue()) == picture(prompt="a höhle").request
+
+
+def test_a_last_line_without_settings_is_prompt() -> None:
+    parameters = parse_parameters("a house\nSteps: 3, Seed: 1")
+    assert parameters.prompt == "a house\nSteps: 3, Seed: 1"
+    assert parameters.settings == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "damaged"),
+        ("[" * 100_000, "damaged"),
+        ("[]", "no request"),
+        ('{"request": 3}', "no request"),
+        ('{"request": {"prompt": "x", "seed": -1}}', "seed"),
+        ('{"request": {"prompt": "x", "version": 99}}', "version"),
+        ('{"request": {"prompt": "x", "__class__": "y"}}', "__class__"),
+        (json.dumps({"request": {"prompt": "x" * 20_000}}), "prompt"),
+        ("x" * (MAX_TEXT_CHARACTERS + 1), "characters"),
+    ],
+)
+def test_a_tampered_request_is_refused(content: str, complaint: str) -> None:
+    with pytest.raises(MetadataError, match=complaint):
+        read_request(text_chunk("paintdiffusion", content))
+
+
+@pytest.mark.parametrize("settings", ["Size: axb", "Size: 9x9", "Steps: many", "CFG scale: nan"])
+def test_a_text_that_makes_no_sense_is_refused(settings: str) -> None:
+    text = f"a house\nSeed: 1, Model: mini, {settings}, Version: 1"
+    with pytest.raises(MetadataError, match="can't be used"):
+        read_request(text_chunk("parameters", text))
+
+
+def test_pictures_without_settings_and_no_pictures_are_told_apart() -> None:
+    with pytest.raises(MetadataError, match="no settings"):
+        read_request(png_with(None))
+    with pytest.raises(MetadataError, match="no PNG"):
+        read_request(b"GIF89a")
+    with pytest.raises(MetadataError, match="pixels"):
+        read_request(bomb(60_000, 60_000))
+
+
+def test_a_compressed_text_of_many_megabytes_is_refused() -> None:
+    info = PngInfo()
+    info.add_text("paintdiffusion", "x" * 50_000_000, zip=True)
+    with pytest.raises(MetadataError):
+        read_request(png_with(info))

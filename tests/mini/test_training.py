@@ -1,0 +1,111 @@
+"""Every stage, from rendered scenes to a folder that diffusers loads, with networks of a few
+channels.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from paintdiff.errors import WorldError
+from paintdiff.mini.__main__ import load_pipeline
+from paintdiff.mini.autoencoder import (
+    build_autoencoder,
+    cache_latents,
+    edge_loss,
+    sharpen_decoder,
+    train_autoencoder,
+)
+from paintdiff.mini.dataset import Dataset, open_dataset
+from paintdiff.mini.evaluate import paint_prompts
+from paintdiff.mini.export import export_pipeline
+from paintdiff.mini.loop import Machine
+from paintdiff.mini.painter import CaptionedLatents, build_painter, min_snr_weight, train_painter
+from paintdiff.mini.recipe import Recipe
+
+
+@pytest.fixture(scope="module")
+def exported(
+    tiny_dataset: Dataset, tiny_machine: Machine, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder that all stages after rendering end in."""
+    work, target = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("target")
+    vae = train_autoencoder(tiny_dataset, work, tiny_machine)
+    cache_latents(tiny_dataset, work, tiny_machine, vae)
+    painter = train_painter(tiny_dataset, work, tiny_machine)
+    export_pipeline(tiny_dataset, work, vae, painter, target)
+    return target
+
+
+def test_the_exported_folder_loads_and_paints(exported: Path, tiny_recipe: Recipe) -> None:
+    pipeline = load_pipeline(exported)
+    images = paint_prompts(tiny_recipe, pipeline, ["a red house", "a blue fish"])
+    assert images.shape == (2, 32, 32, 3)
+    assert pipeline.scheduler.config.prediction_type == "v_prediction"
+    preview = json.loads((exported / "latent_rgb.json").read_text(encoding="utf-8"))
+    assert np.shape(preview["matrix"]) == (4, 3)
+    assert len(preview["bias"]) == 3
+
+
+def test_only_safetensors_of_half_precision_ship(exported: Path) -> None:
+    suffixes = {path.suffix for path in exported.rglob("*") if path.is_file()}
+    assert suffixes <= {".safetensors", ".json", ".txt"}
+    assert load_pipeline(exported).unet.dtype == torch.float32
+
+
+def test_training_the_decoder_alone_leaves_the_latents(
+    tiny_dataset: Dataset, tiny_machine: Machine, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    vae = build_autoencoder(tiny_dataset.recipe.autoencoder, tiny_dataset.recipe.size_px)
+    pixels = torch.rand(1, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        before = vae.encode(pixels).latent_dist.mode()
+        painted = vae.decode(before).sample
+    sharpen_decoder(tiny_dataset, tmp_path, tiny_machine, vae)
+    with torch.no_grad():
+        assert torch.allclose(vae.encode(pixels).latent_dist.mode(), before, atol=1e-5)
+        assert not torch.allclose(vae.decode(before).sample, painted, atol=1e-3)
+
+
+def test_latents_are_cached_for_each_view(
+    tiny_dataset: Dataset, tiny_machine: Machine, tmp_path: Path
+) -> None:
+    vae = build_autoencoder(tiny_dataset.recipe.autoencoder, tiny_dataset.recipe.size_px)
+    cache_latents(tiny_dataset, tmp_path, tiny_machine, vae)
+    latents = np.load(tmp_path / "latents.npy")
+    side = tiny_dataset.recipe.latent_side
+    assert latents.shape == (2, len(tiny_dataset), 4, side, side)
+    assert not np.array_equal(latents[0], latents[1])
+    painter = build_painter(tiny_dataset.recipe)
+    batches = CaptionedLatents(tiny_dataset, tmp_path / "latents.npy", painter.tokenizer)
+    tokens, drawn = batches.draw(np.random.default_rng(0), 6)
+    assert tokens.shape == (6, 77)
+    assert drawn.shape == (6, 4, side, side)
+    again = batches.draw(np.random.default_rng(0), 6)
+    assert torch.equal(tokens, again[0])
+    assert torch.equal(drawn, again[1])
+
+
+def test_min_snr_weights_are_the_papers() -> None:
+    alphas = torch.tensor([0.99, 0.5, 0.01])
+    snr = alphas / (1 - alphas)
+    assert torch.allclose(
+        min_snr_weight(alphas, 5.0), torch.minimum(snr, torch.tensor(5.0)) / (snr + 1)
+    )
+
+
+def test_the_edge_loss_sees_a_blur_and_not_a_shift_of_brightness() -> None:
+    sharp = torch.zeros(1, 3, 8, 8)
+    sharp[..., 4:] = 1.0
+    blurred = torch.nn.functional.avg_pool2d(sharp, 3, stride=1, padding=1, count_include_pad=False)
+    assert edge_loss(sharp + 0.2, sharp) < 1e-6 < edge_loss(blurred, sharp)
+
+
+def test_training_before_rendering_says_what_to_do(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(WorldError, match="render command"):
+        open_dataset(tiny_recipe, tmp_path)

@@ -1,0 +1,122 @@
+"""Every family's pipeline, in tiny, paints through a lease what diffusers paints without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import diffusers
+import pytest
+import torch
+import transformers
+
+from paintdiff.errors import ModelLoadError
+from paintdiff.geometry import Size
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.denoising import Denoising
+from paintdiff.models.manager import ModelManager
+from tests.tiny import tiny_tokenizer
+
+RUN = Denoising("a red house", "", Size(64, 64), 4, 5.0, "Euler", seed=3)
+
+
+@pytest.fixture(scope="module")
+def sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A StableDiffusionXLPipeline of random weights."""
+    torch.manual_seed(0)
+    tokenizer = tiny_tokenizer()
+    text_config = transformers.CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        projection_dim=32,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    pipeline = diffusers.StableDiffusionXLPipeline(
+        vae=diffusers.AutoencoderKL(
+            block_out_channels=(8, 8, 8, 8),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            latent_channels=4,
+            norm_num_groups=4,
+        ),
+        text_encoder=transformers.CLIPTextModel(text_config),
+        text_encoder_2=transformers.CLIPTextModelWithProjection(text_config),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=diffusers.UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(16, 32),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            layers_per_block=1,
+            cross_attention_dim=64,
+            attention_head_dim=4,
+            norm_num_groups=8,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=80,
+        ),
+        scheduler=diffusers.EulerDiscreteScheduler(beta_schedule="scaled_linear"),
+    )
+    folder = tmp_path_factory.mktemp("sdxl") / "tiny-xl"
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_a_lease_paints_what_diffusers_paints(
+    family: str, tiny_folder: Path, sdxl_folder: Path
+) -> None:
+    folder, class_ = {
+        "sd1": (tiny_folder, diffusers.StableDiffusionPipeline),
+        "sdxl": (sdxl_folder, diffusers.StableDiffusionXLPipeline),
+    }[family]
+    catalog = Catalog.default().with_source(str(folder))
+    assert catalog.models()[-1].family.name == family
+    with ModelManager(catalog, device="cpu").lease(folder.name) as leased:
+        steps: list[int] = []
+        previews: list[object] = []
+
+        def on_step(step: int, preview: object) -> None:
+            steps.append(step)
+            previews.append(preview)
+
+        image = leased.decoded(leased.denoised(RUN, on_step))
+    assert steps == [1, 2, 3, 4]
+    assert previews[0] is not None
+    bare = class_.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    bare.scheduler = diffusers.EulerDiscreteScheduler.from_config(bare.scheduler.config)
+    expected = bare(
+        prompt=RUN.prompt,
+        width=64,
+        height=64,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        generator=torch.Generator("cpu").manual_seed(3),
+    ).images[0]
+    assert image.tobytes() == expected.tobytes()
+
+
+def test_what_on_step_raises_ends_the_run_there(tiny_manager: ModelManager) -> None:
+    calls: list[int] = []
+
+    def stop(step: int, _preview: object) -> None:
+        calls.append(step)
+        if step == 2:
+            raise KeyError("stop")
+
+    with tiny_manager.lease("mini") as leased, pytest.raises(KeyError, match="stop"):
+        leased.denoised(RUN, stop)
+    assert calls == [1, 2]
+
+
+def test_a_task_the_family_cant_do_is_named(tiny_manager: ModelManager) -> None:
+    with (
+        pytest.raises(ModelLoadError, match="can't do time travel"),
+        tiny_manager.lease("mini", "time_travel"),
+    ):
+        pytest.fail("there is no pipeline for it")

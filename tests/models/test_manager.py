@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from paintdiff.errors import (
+    JobCancelledError,
+    MemoryBudgetError,
+    ModelLoadError,
+    ModelNotFoundError,
+    UnknownNameError,
+    UnsafeWeightsError,
+)
+from paintdiff.models import loaders
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.loaders import LoadedModel
+from paintdiff.models.manager import ModelManager
+from tests.conftest import write_json
+from tests.tiny import save_tiny_pipeline
+
+
+class Loads:
+    """Counts the loads, and can hold them up."""
+
+    def __init__(self, load: Callable[..., LoadedModel]) -> None:
+        self.names: list[str] = []
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        self._load = load
+
+    def __call__(self, row: object, *arguments: object) -> LoadedModel:
+        self.names.append(getattr(row, "name", ""))
+        assert self.may_go_on.wait(20)
+        return self._load(row, *arguments)
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
+    counted = Loads(loaders.load)
+    monkeypatch.setattr(loaders, "load", counted)
+    return counted
+
+
+@pytest.fixture
+def three(tiny_folder: Path) -> Catalog:
+    """A catalog of three models: tiny, tiny (2), tiny (3)."""
+    catalog = Catalog.default()
+    for _ in range(3):
+        catalog = catalog.with_source(str(tiny_folder))
+    return catalog
+
+
+def test_a_model_is_loaded_once_even_under_concurrent_asks(three: Catalog, loads: Loads) -> None:
+    manager = ModelManager(three, device="cpu")
+    loads.may_go_on.clear()
+    hashes: list[str] = []
+
+    def ask() -> None:
+        with manager.lease("tiny") as leased:
+            hashes.append(leased.model_hash)
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    manager.warm("tiny")
+    assert manager.status().state == "loading"
+    loads.may_go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert loads.names == ["tiny"]
+    assert len(set(hashes)) == 1
+    assert len(hashes) == 6
+    assert manager.status().state == "ready"
+    assert manager.status().device == "cpu"
+
+
+def test_leases_share_the_weights_but_not_the_scheduler(tiny_manager: ModelManager) -> None:
+    with tiny_manager.lease("mini") as one, tiny_manager.lease("mini") as other:
+        assert one.pipeline is not other.pipeline
+        assert one.pipeline.unet is other.pipeline.unet
+        assert one.pipeline.vae is other.pipeline.vae
+        assert one.pipeline.scheduler is not other.pipeline.scheduler
+
+
+def test_leasing_does_not_change_the_weights(tiny_manager: ModelManager) -> None:
+    with tiny_manager.lease("mini") as leased:
+        unet = leased.pipeline.unet
+        before = next(unet.parameters()).clone()
+    with tiny_manager.lease("mini"):
+        pass
+    after = next(unet.parameters())
+    assert after.dtype == torch.float32, "full precision on a CPU"
+    assert torch.equal(before, after)
+    assert not after.requires_grad
+
+
+def test_whoever_waits_is_told_and_may_give_up(three: Catalog, loads: Loads) -> None:
+    manager = ModelManager(three, device="cpu")
+    loads.may_go_on.clear()
+    told: list[str] = []
+
+    def on_loading(message: str) -> None:
+        told.append(message)
+        if len(told) == 3:
+            raise JobCancelledError("enough")
+
+    with pytest.raises(JobCancelledError), manager.lease("tiny", on_loading=on_loading):
+        pytest.fail("it can't have been loaded")
+    assert set(told) == {"Loading tiny"}
+    loads.may_go_on.set()
+    with manager.lease("tiny"):
+        assert loads.names == ["tiny"], "the loading went on without the one who gave up"
+
+
+def test_the_least_recently_used_makes_room(three: Catalog, loads: Loads) -> None:
+    with ModelManager(three, device="cpu").lease("tiny") as leased:
+        size = sum(
+            p.numel() * 4
+            for part in (leased.pipeline.unet, leased.pipeline.vae, leased.pipeline.text_encoder)
+            for p in part.parameters()
+        )
+    loads.names.clear()
+    manager = ModelManager(three, device="cpu", memory_budget_bytes=int(size * 2.5))
+    for name in ("tiny", "tiny (2)", "tiny", "tiny (3)", "tiny", "tiny (2)"):
+        with manager.lease(name):
+            pass
+    assert loads.names == ["tiny", "tiny (2)", "tiny (3)", "tiny (2)"]
+
+
+def test_a_model_on_loan_is_never_dropped(three: Catalog) -> None:
+    manager = ModelManager(three, device="cpu", memory_budget_bytes=2 * 2**20)
+    with manager.lease("tiny"), pytest.raises(MemoryBudgetError), manager.lease("tiny (2)"):
+        pytest.fail("there was no room for it")
+    with manager.lease("tiny (2)"):
+        pass
+
+
+def test_a_model_that_never_fits_says_so(three: Catalog) -> None:
+    manager = ModelManager(three, device="cpu", memory_budget_bytes=1000)
+    with pytest.raises(MemoryBudgetError, match="Raise the memory budget"), manager.lease("tiny"):
+        pytest.fail("it can't fit")
+    assert manager.status().state == "failed"
+
+
+def test_a_failed_load_is_tried_again(three: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = ModelManager(three, device="cpu")
+    with monkeypatch.context() as patch:
+
+        def broken(*_arguments: object) -> LoadedModel:
+            raise OSError("the cable came loose")
+
+        patch.setattr(loaders, "load", broken)
+        with pytest.raises(ModelLoadError, match="cable"), manager.lease("tiny"):
+            pytest.fail("it can't have been loaded")
+    with manager.lease("tiny"):
+        assert manager.status().state == "ready"
+
+
+def test_unload_drops_what_is_not_on_loan(three: Catalog, loads: Loads) -> None:
+    manager = ModelManager(three, device="cpu")
+    with manager.lease("tiny"):
+        manager.unload()
+    with manager.lease("tiny"):
+        pass
+    manager.unload()
+    with manager.lease("tiny"):
+        pass
+    assert loads.names == ["tiny", "tiny"]
+
+
+def test_an_unknown_model_or_device_is_named(three: Catalog) -> None:
+    with pytest.raises(UnknownNameError, match="nobody"):
+        ModelManager(three).warm("nobody")
+    manager = ModelManager(three, device="warp-drive")
+    with pytest.raises(ModelLoadError, match="warp-drive"), manager.lease("tiny"):
+        pytest.fail("there is no such device")
+
+
+def test_a_model_that_has_gone_is_named(tmp_path: Path) -> None:
+    save_tiny_pipeline(tmp_path / "gone")
+    catalog = Catalog.default().with_source(str(tmp_path / "gone"))
+    (tmp_path / "gone").rename(tmp_path / "elsewhere")
+    manager = ModelManager(catalog, device="cpu")
+    with pytest.raises(ModelNotFoundError, match="gone"), manager.lease("gone"):
+        pytest.fail("it is gone")
+
+
+def test_a_folder_that_asks_for_foreign_code_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "foreign"
+    save_tiny_pipeline(folder)
+    manager = ModelManager(Catalog.default().with_source(str(folder)), device="cpu")
+    write_json(
+        folder / "model_index.json",
+        {"_class_name": "StableDiffusionPipeline", "unet": ["my_module", "MyUNet"]},
+    )
+    with pytest.raises(UnsafeWeightsError, match="my_module"), manager.lease("foreign"):
+        pytest.fail("it must not be loaded")

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paintdiff.errors import MemoryBudgetError
+from paintdiff.models import loaders
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.memory import (
+    Resident,
+    as_memory_error,
+    estimated_bytes,
+    memory_use,
+    to_evict,
+)
+
+OLD, USED, NEW = Resident("old", 40, False), Resident("used", 40, True), Resident("new", 10, False)
+
+
+def test_nothing_goes_while_there_is_room() -> None:
+    assert to_evict([OLD, USED, NEW], 10, 100) == ()
+
+
+def test_the_least_recently_used_goes_first_and_no_more_than_must() -> None:
+    assert to_evict([OLD, USED, NEW], 20, 100) == ("old",)
+    assert to_evict([OLD, USED, NEW], 60, 100) == ("old", "new")
+
+
+def test_what_is_in_use_stays() -> None:
+    with pytest.raises(MemoryBudgetError, match="needs"):
+        to_evict([OLD, USED, NEW], 61, 100)
+
+
+def test_the_estimate_is_what_loading_takes(tiny_folder: Path) -> None:
+
+    row = Catalog.default().with_source(str(tiny_folder)).model("tiny")
+    loaded = loaders.load(row, "cpu")
+    assert estimated_bytes(tiny_folder, 4) == pytest.approx(loaded.weights_bytes, rel=0.02)
+
+
+def test_memory_in_use_is_a_part_of_what_there_is() -> None:
+    use = memory_use("cpu")
+    assert 10 * 2**20 < use.used_bytes < use.total_bytes
+
+
+def test_failed_allocations_are_told_in_words() -> None:
+    told = as_memory_error(RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"))
+    assert isinstance(told, MemoryBudgetError)
+    assert as_memory_error(MemoryError()) is not None
+    assert as_memory_error(RuntimeError("shapes differ")) is None
+    assert as_memory_error(ValueError("out of memory")) is None

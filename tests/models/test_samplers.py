@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+
+from paintdiff.errors import UnknownNameError
+from paintdiff.geometry import Size
+from paintdiff.models.denoising import Denoising
+from paintdiff.models.lease import LeasedPipeline
+from paintdiff.models.manager import ModelManager
+from paintdiff.models.preview import clean_latents
+from paintdiff.models.samplers import SAMPLERS, checked_sampler, sampler_names, scheduler_for
+
+# Written out again, so that a wrong row in the table is seen.
+DIFFUSERS = {
+    "DDPM": ("DDPMScheduler", {}),
+    "DDIM": ("DDIMScheduler", {}),
+    "PNDM": ("PNDMScheduler", {"skip_prk_steps": True}),
+    "Euler": ("EulerDiscreteScheduler", {}),
+    "Euler a": ("EulerAncestralDiscreteScheduler", {}),
+    "DPM++ 2M": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
+    "DPM++ 2M Karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+    "UniPC": ("UniPCMultistepScheduler", {}),
+    "Heun": ("HeunDiscreteScheduler", {}),
+    "LMS": ("LMSDiscreteScheduler", {}),
+    "LCM": ("LCMScheduler", {}),
+}
+
+CONFIG = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.0001,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+    "prediction_type": "v_prediction",
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+
+
+def test_every_sampler_asked_for_is_there() -> None:
+    assert set(sampler_names()) == set(DIFFUSERS)
+
+
+def test_names_are_found_whatever_their_capitals() -> None:
+    assert checked_sampler(" euler A ") == "Euler a"
+    with pytest.raises(UnknownNameError, match="Euler") as caught:
+        checked_sampler("Eulr")
+    assert caught.value.field == "sampler"
+
+
+@pytest.mark.parametrize("name", sorted(DIFFUSERS))
+def test_latents_are_those_of_diffusers_own_scheduler(
+    name: str, tiny_manager: ModelManager, tiny_folder: Path
+) -> None:
+    class_name, settings = DIFFUSERS[name]
+    with tiny_manager.lease("mini") as leased:
+        ours = latents_of(leased, name)
+        pipeline = leased.pipeline
+    pipeline.scheduler = getattr(diffusers, class_name).from_config(
+        diffusers.DDIMScheduler.load_config(tiny_folder / "scheduler"), **settings
+    )
+    theirs = pipeline(
+        prompt="a red house",
+        width=128,
+        height=128,
+        num_inference_steps=6,
+        guidance_scale=4.0,
+        generator=torch.Generator("cpu").manual_seed(5),
+        output_type="latent",
+    ).images
+    assert torch.equal(ours, theirs)
+
+
+def test_the_samplers_differ(tiny_manager: ModelManager) -> None:
+    with tiny_manager.lease("mini") as leased:
+        all_latents = [latents_of(leased, name) for name in SAMPLERS]
+    for index, latents in enumerate(all_latents):
+        assert latents.isfinite().all()
+        assert not any(torch.equal(latents, other) for other in all_latents[:index])
+
+
+def latents_of(leased: LeasedPipeline, sampler: str, steps: int = 6) -> torch.Tensor:
+    run = Denoising("a red house", "", Size(128, 128), steps, 4.0, sampler, seed=5)
+    return leased.denoised(run, lambda _step, _preview: None)
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS))
+@pytest.mark.parametrize("prediction_type", ["v_prediction", "epsilon"])
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+def test_a_model_that_knows_the_picture_is_followed_to_it(
+    name: str, prediction_type: str, spacing: str
+) -> None:
+    """An oracle whose every prediction points at one picture: each sampler has to arrive there,
+    and the preview has to show it at each step."""
+    config = {**CONFIG, "prediction_type": prediction_type, "timestep_spacing": spacing}
+    scheduler = scheduler_for(name, config)
+    generator = torch.Generator("cpu").manual_seed(1)
+    target = torch.randn(1, 4, 8, 8, generator=generator)
+    scheduler.set_timesteps(25)
+    sample = torch.randn(target.shape, generator=generator) * scheduler.init_noise_sigma
+    errors: list[float] = []
+    for timestep in scheduler.timesteps:
+        seen = scheduler.scale_model_input(sample, timestep)
+        output = oracle(seen, float(timestep), target, prediction_type)
+        if (
+            not name.startswith("PNDM") or len(errors) != 1
+        ):  # its second call repeats the first step
+            clean = clean_latents(
+                scheduler, SAMPLERS[name].variance_exploding, output, timestep, sample
+            )
+            errors.append(float((clean - target).abs().max()))
+        else:
+            errors.append(0.0)
+        extra = {} if name in ("PNDM", "UniPC", "Heun", "LMS") else {"generator": generator}
+        sample = scheduler.step(output, timestep, sample, **extra, return_dict=False)[0]
+    assert float((sample - target).abs().max()) < 0.15
+    assert max(errors[1:]) < 0.1, errors
+
+
+def oracle(
+    sample: torch.Tensor, timestep: float, target: torch.Tensor, prediction_type: str
+) -> torch.Tensor:
+    """What a perfect model of a single picture says of a variance-preserving sample."""
+    alphas_cumprod = np.cumprod(1 - np.linspace(0.0001, 0.02, 1000))
+    sigmas = np.sqrt((1 - alphas_cumprod) / alphas_cumprod)
+    sigma = float(np.interp(timestep, np.arange(1000), sigmas))
+    alpha = 1 / np.sqrt(1 + sigma**2)
+    noise = (sample - alpha * target) / (alpha * sigma)
+    if prediction_type == "epsilon":
+        return noise
+    return alpha * noise - alpha * sigma * target
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS))
+def test_the_most_steps_are_steps_it_can_take(name: str) -> None:
+    """diffusers' schedulers break at 1000 of 1000 steps; what we allow has to work."""
+    most = SAMPLERS[name].max_steps
+    scheduler = scheduler_for(name, {**CONFIG, "timestep_spacing": "leading"})
+    scheduler.set_timesteps(most)
+    assert float(scheduler.timesteps.max()) <= 999
+    assert len(set(scheduler.timesteps.tolist())) > most * 0.7
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS))
+def test_few_steps_work(name: str, tiny_manager: ModelManager) -> None:
+    with tiny_manager.lease("mini") as leased:
+        for steps in (1, 2, 3):
+            assert latents_of(leased, name, steps).isfinite().all(), steps
+
+
+def test_the_noise_schedule_is_the_models_even_where_its_file_is_silent() -> None:
+    """LCM's own defaults are another schedule, and not that of a model trained with DDIM's."""
+    model = diffusers.DDIMScheduler(prediction_type="v_prediction")
+    assert torch.equal(scheduler_for("LCM", model.config).alphas_cumprod, model.alphas_cumprod)
+    careless = diffusers.LCMScheduler.from_config(model.config)
+    assert not torch.equal(careless.alphas_cumprod, model.alphas_cumprod)
+
+
+def test_latents_are_never_clipped() -> None:
+    for name in ("DDIM", "DDPM", "LCM", "Heun"):
+        config = {key: value for key, value in CONFIG.items() if key != "clip_sample"}
+        assert scheduler_for(name, config).config.clip_sample is False, name

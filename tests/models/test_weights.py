@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import hashlib
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from paintdiff.errors import ModelNotFoundError, UnsafeWeightsError
+from paintdiff.models.weights import (
+    check_weights_in,
+    identity_of,
+    parameter_count,
+    safetensors_header,
+    weight_files,
+)
+
+
+def test_parameters_are_counted_without_reading_them(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(3, 5), "b": torch.zeros(7)}, tmp_path / "x.safetensors")
+    assert parameter_count(weight_files(tmp_path)) == 22
+
+
+def test_a_broken_header_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    for content in (b"", b"\xff" * 64, (10).to_bytes(8, "little") + b"no json at all"):
+        path.write_bytes(content)
+        with pytest.raises(ModelNotFoundError, match=r"x\.safetensors"):
+            safetensors_header(path)
+
+
+def test_pickles_are_told_by_their_bytes_even_in_folders(tmp_path: Path) -> None:
+    (tmp_path / "unet").mkdir()
+    weights = tmp_path / "unet" / "model.safetensors"
+    save_file({"a": torch.zeros(1)}, weights)
+    check_weights_in(tmp_path)
+    weights.write_bytes(pickle.dumps([1]))
+    with pytest.raises(UnsafeWeightsError):
+        check_weights_in(tmp_path)
+    with zipfile.ZipFile(weights, "w") as archive:
+        archive.writestr("data.pkl", b"")
+    with pytest.raises(UnsafeWeightsError):
+        check_weights_in(weights)
+
+
+def test_a_folder_that_has_only_pickles_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(UnsafeWeightsError, match="safetensors version"):
+        check_weights_in(tmp_path)
+
+
+def test_the_identity_of_a_file_is_what_other_tools_show(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    assert identity_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()[:10]
+
+
+def test_the_identity_of_a_folder_changes_with_any_weight(tmp_path: Path) -> None:
+    assert identity_of(tmp_path) == ""
+    (tmp_path / "unet").mkdir()
+    save_file({"a": torch.zeros(1)}, tmp_path / "unet" / "x.safetensors")
+    first = identity_of(tmp_path)
+    assert len(first) == 10
+    save_file({"a": torch.ones(1)}, tmp_path / "unet" / "x.safetensors")
+    assert identity_of(tmp_path) != first

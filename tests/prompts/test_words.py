@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+import transformers
+
+from paintdiff.prompts.words import cut_words, quoted, unknown_words
+from tests.tiny import WORDS, tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> transformers.CLIPTokenizer:
+    return tiny_tokenizer()
+
+
+def test_every_word_of_the_vocabulary_is_known() -> None:
+    assert unknown_words(" ".join(WORDS), WORDS) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("", ()),
+        ("A RED House, on a green hill.", ()),
+        ("a red zeppelin", ("zeppelin",)),
+        ("zeppelin Zeppelin ZEPPELIN and gramophone", ("zeppelin", "gramophone")),
+        ("(red) house!! \u201cat\u201d \u2014 night\u2026", ()),
+        ("3 boats", ("3", "boats")),
+        ("the dog's house, the dog\u2019s boat", ()),
+        ("red-house boat/sea", ()),
+        ("sail boat hou", ("sail", "hou")),
+        ("houses", ("houses",)),
+        ("größe 山", ("größe", "山")),
+        ("a cat 🐉🐉", ("🐉🐉",)),
+        ("snow\ncalm\tsea", ()),
+        ("<|endoftext|>", ("endoftext",)),
+    ],
+)
+def test_words_that_are_not_known_are_named(text: str, unknown: tuple[str, ...]) -> None:
+    assert unknown_words(text, WORDS) == unknown
+
+
+def test_what_has_no_room_is_named(tokenizer: transformers.CLIPTokenizer) -> None:
+    assert cut_words("red " * 75, tokenizer) == ""
+    assert cut_words("red " * 75 + "calm sailboat", tokenizer) == "calm sailboat"
+
+
+def test_lists_of_words_are_sentences() -> None:
+    assert quoted(("a",)) == "“a”"
+    assert quoted(("a", "b")) == "“a” and “b”"
+    assert quoted(("a", "b", "c")) == "“a”, “b” and “c”"
+    assert quoted(tuple("abcdefghij")).endswith("“h” and 2 more")

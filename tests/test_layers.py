@@ -1,0 +1,121 @@
+"""The import table of docs/architecture.md, held by a machine."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "paintdiff"
+
+CORE = {"errors", "geometry"}
+MODELS = CORE | {"settings", "images", "models"}
+FRONT = {
+    *CORE,
+    "requests",
+    "events",
+    "presets",
+    "engine",
+    "gallery",
+    "settings",
+    "prompts.surprise",
+    "models.catalog",
+    "models.samplers",
+    "training.launch",
+}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "geometry": {"errors"},
+    "settings": CORE,
+    "requests": CORE,
+    "events": {*CORE, "requests"},
+    "presets": {*CORE, "requests"},
+    "images": CORE,
+    "models": MODELS | {"presets"},
+    "prompts": {"errors", "presets", "prompts", "models.manager"},
+    "tasks": {*CORE, "requests", "images", "models", "prompts", "tasks"},
+    "engine": {"errors", "geometry", "requests", "events", "presets", "models", "tasks"},
+    "gallery": {*CORE, "requests", "events", "images", "gallery"},
+    "training": {"errors", "settings", "images", "events", "models", "training"},
+    "mini": {"errors", "settings", "images", "events", "models", "mini"},
+    "api": FRONT | {"api"},
+    "ui": FRONT | {"ui"},
+    # The two that put everything together.
+    "cli": {"*"},
+    "__main__": {"cli"},
+    "__init__": {"errors", "geometry", "requests", "events", "engine"},
+}
+"""Room -> what of ours it may import: a room, or one module of it."""
+
+NEVER_LIBRARIES: dict[str, set[str]] = {
+    **{
+        room: {"torch", "diffusers", "transformers", "gradio"}
+        for room in ("errors", "geometry", "settings", "requests", "events", "presets", "__init__")
+    },
+    "images": {"diffusers", "gradio"},
+    "models": {"gradio"},
+    "tasks": {"gradio"},
+    "engine": {"gradio", "diffusers"},
+    "gallery": {"torch", "diffusers", "gradio"},
+    "mini": {"gradio"},
+    "ui": {"torch", "diffusers", "transformers"},
+    "api": {"torch", "diffusers", "transformers", "gradio"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_names(source: str) -> set[str]:
+    """Every module named by an import anywhere in the source, lazy ones and those for types
+    included.
+    """
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def violations(room: str, source: str) -> list[str]:
+    """What the room imports and may not."""
+    allowed, wrong = MAY_IMPORT[room], []
+    for name in sorted(imported_names(source)):
+        top, _, rest = name.partition(".")
+        if top in NEVER_LIBRARIES.get(room, set()):
+            wrong.append(name)
+        if top == "paintdiff" and "*" not in allowed:
+            parts = rest.split(".")
+            if not {".".join(parts[:1]), ".".join(parts[:2])} & allowed:
+                wrong.append(name)
+    return wrong
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_its_room_may(path: Path) -> None:
+    assert violations(room_of(path), path.read_text(encoding="utf-8")) == []
+
+
+def test_nothing_imports_the_app() -> None:
+    importers = [
+        path for path in modules() if "app" in imported_names(path.read_text(encoding="utf-8"))
+    ]
+    assert importers == []
+
+
+def test_the_check_sees_a_wrong_import() -> None:
+    assert violations("geometry", "import torch") == ["torch"]
+    assert violations("ui", "def f():\n    from paintdiff.tasks import text_to_image") == [
+        "paintdiff.tasks.text_to_image"
+    ]
+    assert violations("prompts", "from paintdiff.models.manager import ModelManager") == []

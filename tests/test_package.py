@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import paintdiff
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.manager import ModelManager
+
+
+def test_every_public_name_is_there() -> None:
+    for name in paintdiff.__all__:
+        assert getattr(paintdiff, name) is not None
+    assert set(paintdiff.__all__) <= set(dir(paintdiff))
+    with pytest.raises(AttributeError, match="Gadget"):
+        _ = paintdiff.Gadget  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_importing_it_imports_next_to_nothing() -> None:
+    program = "import paintdiff, sys; assert not {'torch', 'PIL', 'pydantic'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=60)
+
+
+def test_four_lines_paint(tiny_folder: Path, tmp_path: Path) -> None:
+    """The README's four lines, with a model of the test's."""
+    from paintdiff import Engine, TextToImage  # noqa: PLC0415 (what is tested)
+
+    catalog = Catalog.default().with_source(str(tiny_folder))
+    request = TextToImage(prompt="a boat", model="tiny", width=64, height=64, quality="fast")
+    with Engine(ModelManager(catalog, device="cpu")) as engine:
+        finished = engine.generate(request)
+    finished.pictures[0].image.save(tmp_path / "boat.png")
+    assert (tmp_path / "boat.png").stat().st_size > 0

@@ -1,0 +1,31 @@
+"""The page over an engine that does as it is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.samplers import sampler_names
+from paintdiff.ui.parts import Parts
+from tests.ui.fake_engine import FakeEngine
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def parts(engine: Any) -> Parts:
+    return Parts(
+        engine=engine,
+        models=Catalog.default().models(),
+        default_model="mini",
+        qualities=(("fast", "Fast"), ("balanced", "Balanced"), ("high", "High")),
+        sampler_names=sampler_names(),
+        examples=("a red house", "a <b>bold</b> cat"),
+        surprise_categories=("Animals", "Scenery"),
+        surprise=lambda categories: f"a surprise of {', '.join(categories) or 'anything'}",
+    )
