@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from paintdiff.engine import Engine, EngineStatus, Job, PictureStore
+    from paintdiff.engine import Engine, EngineStatus, PictureStore
     from paintdiff.errors import PaintError
     from paintdiff.events import (
         Cancelled,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Queued,
     )
     from paintdiff.geometry import Size
+    from paintdiff.jobs import Job
     from paintdiff.requests import Request, TextToImage
 
 __version__ = "0.1.0"
@@ -53,7 +54,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "engine": ("Engine", "EngineStatus", "Job", "PictureStore"),
+    "engine": ("Engine", "EngineStatus", "PictureStore"),
+    "jobs": ("Job",),
     "errors": ("PaintError",),
     "events": (
         "Cancelled",

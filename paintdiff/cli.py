@@ -18,11 +18,12 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from paintdiff.engine import Engine, Job
+from paintdiff.engine import Engine
 from paintdiff.errors import JobCancelledError, PaintError, RequestError, StorageError
 from paintdiff.events import TERMINAL, Event, Finished, Loading, Picture, Progress
 from paintdiff.gallery.files import write_png
 from paintdiff.geometry import Size
+from paintdiff.jobs import Job
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.samplers import sampler_names

@@ -1,4 +1,4 @@
-"""The engine: a bounded queue, one worker, and the jobs it has been given.
+"""The engine: a bounded queue and one worker for the jobs in it.
 
 request -> Engine.submit -> Job -> the worker runs its task on a leased pipeline -> events
 """
@@ -6,11 +6,9 @@ request -> Engine.submit -> Job -> the worker runs its task on a leased pipeline
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +25,6 @@ from paintdiff.errors import (
     StorageError,
 )
 from paintdiff.events import (
-    TERMINAL,
     Cancelled,
     Event,
     Failed,
@@ -37,6 +34,7 @@ from paintdiff.events import (
     Progress,
     Queued,
 )
+from paintdiff.jobs import Job
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.memory import as_memory_error
 from paintdiff.requests import Request
@@ -73,106 +71,6 @@ class EngineStatus:
     queue_length: int
     running_job_id: str | None
     steps_per_second: float
-
-
-class Job:
-    """One request on its way. All of it may be used from any thread."""
-
-    def __init__(self, request: Request, warnings: tuple[str, ...] = ()) -> None:
-        self.id = secrets.token_urlsafe(16)
-        self.request = request
-        self._warnings = warnings
-        self._changed = threading.Condition()
-        self._cancel_asked = threading.Event()
-        self._story: list[tuple[int, Event]] = []
-        self._told = 0
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Sentences for people. They may grow until the first step is done."""
-        with self._changed:
-            return self._warnings
-
-    @property
-    def latest(self) -> Event:
-        """The event told last."""
-        with self._changed:
-            return self._story[-1][1]
-
-    @property
-    def done(self) -> bool:
-        """Whether the last event has been told."""
-        return isinstance(self.latest, TERMINAL)
-
-    def events(self, timeout_seconds: float | None = None) -> Iterator[Event]:
-        """The story so far, then what follows, up to the event that ends it.
-
-        Of the Queued and of the Progress events only the latest is kept, so a slow watcher skips
-        old ones. When nothing new comes within `timeout_seconds` the latest event is yielded again.
-        """
-        seen = 0
-        while True:
-            with self._changed:
-                fresh = self._changed.wait_for(lambda seen=seen: self._told > seen, timeout_seconds)
-                news = (
-                    [entry for entry in self._story if entry[0] > seen]
-                    if fresh
-                    else self._story[-1:]
-                )
-            for number, event in news:
-                yield event
-                if isinstance(event, TERMINAL):
-                    return
-                seen = max(seen, number)
-
-    def cancel(self) -> None:
-        """End the job at its next step; at once if it waits. Does nothing once it is done."""
-        self._cancel_asked.set()
-        with self._changed:
-            if self._story and isinstance(self._story[-1][1], Queued):
-                self._tell(Cancelled())
-
-    def result(self, timeout_seconds: float | None = None) -> Finished:
-        """Wait for the end. Raises the job's own error, JobCancelledError, or TimeoutError."""
-        with self._changed:
-            if not self._changed.wait_for(
-                lambda: bool(self._story) and isinstance(self._story[-1][1], TERMINAL),
-                timeout_seconds,
-            ):
-                raise TimeoutError(f"The job isn't done after {timeout_seconds} seconds.")
-            event = self._story[-1][1]
-        if isinstance(event, Finished):
-            return event
-        if isinstance(event, Failed):
-            raise event.error
-        raise JobCancelledError("The job was cancelled.")
-
-    # What follows is for the engine alone.
-
-    def tell(self, event: Event) -> None:
-        """Add an event. After the one that ends the story nothing is added any more."""
-        with self._changed:
-            self._tell(event)
-
-    def _tell(self, event: Event) -> None:
-        last = self._story[-1][1] if self._story else None
-        if isinstance(last, TERMINAL):
-            return
-        if isinstance(event, (Queued, Progress)) and type(event) is type(last):
-            self._story.pop()
-        self._told += 1
-        self._story.append((self._told, event))
-        self._changed.notify_all()
-
-    def warn(self, sentences: tuple[str, ...]) -> None:
-        """Add warnings."""
-        with self._changed:
-            self._warnings += sentences
-
-    def raise_if_cancelled(self) -> None:
-        """Raise JobCancelledError if it has been asked for."""
-        if self._cancel_asked.is_set():
-            raise JobCancelledError("The job was cancelled.")
 
 
 class Engine:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from paintdiff.engine import KEPT_JOBS, Engine, Job
+from paintdiff.engine import KEPT_JOBS, Engine
 from paintdiff.errors import (
     EngineClosedError,
     EngineError,
@@ -35,6 +35,7 @@ from paintdiff.events import (
     Progress,
     Queued,
 )
+from paintdiff.jobs import Job
 from paintdiff.models import loaders
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.lease import LeasedPipeline

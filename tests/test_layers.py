@@ -17,6 +17,7 @@ FRONT = {
     "requests",
     "events",
     "presets",
+    "jobs",
     "engine",
     "gallery",
     "settings",
@@ -33,11 +34,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "requests": CORE,
     "events": {*CORE, "requests"},
     "presets": {*CORE, "requests"},
+    "jobs": {*CORE, "requests", "events"},
     "images": CORE,
     "models": MODELS | {"presets"},
     "prompts": {"errors", "presets", "prompts", "models.manager"},
     "tasks": {*CORE, "requests", "images", "models", "prompts", "tasks"},
-    "engine": {"errors", "geometry", "requests", "events", "presets", "models", "tasks"},
+    "engine": {*CORE, "requests", "events", "jobs", "presets", "models", "tasks"},
     "gallery": {*CORE, "requests", "events", "images", "gallery"},
     "training": {"errors", "settings", "images", "events", "models", "training"},
     "mini": {"errors", "settings", "images", "events", "models", "mini"},
@@ -46,14 +48,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The two that put everything together.
     "cli": {"*"},
     "__main__": {"cli"},
-    "__init__": {"errors", "geometry", "requests", "events", "engine"},
+    "__init__": {"errors", "geometry", "requests", "events", "jobs", "engine"},
 }
 """Room -> what of ours it may import: a room, or one module of it."""
 
 NEVER_LIBRARIES: dict[str, set[str]] = {
     **{
         room: {"torch", "diffusers", "transformers", "gradio"}
-        for room in ("errors", "geometry", "settings", "requests", "events", "presets", "__init__")
+        for room in (
+            "errors",
+            "geometry",
+            "settings",
+            "requests",
+            "events",
+            "jobs",
+            "presets",
+            "__init__",
+        )
     },
     "images": {"diffusers", "gradio"},
     "models": {"gradio"},

@@ -195,7 +195,11 @@ class Guard:
                 self._seal(MutableHeaders(scope=message), scope, cookie)
             await send(message)
 
-        await self.app(scope, counted_receive, guarded_send)
+        try:
+            await self.app(scope, counted_receive, guarded_send)
+        except Exception:
+            if not refused:  # else it is only the disconnect that we told it of
+                raise
 
     def _seal(self, headers: MutableHeaders, scope: Scope, cookie: str | None) -> None:
         headers["X-Content-Type-Options"] = "nosniff"

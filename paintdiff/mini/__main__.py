@@ -25,6 +25,7 @@ from paintdiff.mini.painter import train_painter
 from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
 
 SHIPPED = Path(__file__).resolve().parents[2] / "presets" / "mini"
+JUDGE = SHIPPED.with_name("mini-judge")
 
 STAGES = (
     "render",
@@ -82,7 +83,7 @@ class Studio:
 
     def _judge(self) -> None:
         judge = train_judge(open_dataset(self.recipe, self.work), self.work, self.machine)
-        save_judge(judge, self.work)
+        save_judge(judge, self.work / "judge")
 
     def _export(self) -> None:
         data = open_dataset(self.recipe, self.work)
@@ -90,9 +91,10 @@ class Studio:
         vae = self._sharpen() if sharpened else self._vae()
         painter = train_painter(data, self.work, self.machine)
         export_pipeline(data, self.work, vae.cpu(), painter, self.target)
+        save_judge(load_judge(self.work / "judge"), self.target.with_name(JUDGE.name))
 
     def _evaluate(self) -> None:
-        report = evaluate(self.recipe, load_pipeline(self.target), load_judge(self.work))
+        report = evaluate(self.recipe, load_pipeline(self.target), load_judge(self.work / "judge"))
         sys.stdout.write(report.table() + "\n")
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,20 +37,23 @@ ANCHOR_SCALE = 2.0
 def build_autoencoder(recipe: AutoencoderRecipe, size_px: int) -> AutoencoderKL:
     """An untrained VAE of the recipe's shape."""
     levels = len(recipe.block_out_channels)
-    vae = AutoencoderKL(
-        block_out_channels=recipe.block_out_channels,
-        layers_per_block=recipe.layers_per_block,
-        norm_num_groups=recipe.norm_num_groups,
-        latent_channels=LATENT_CHANNELS,
-        down_block_types=("DownEncoderBlock2D",) * levels,
-        up_block_types=("UpDecoderBlock2D",) * levels,
-        mid_block_add_attention=False,
-        sample_size=size_px,
-        force_upcast=False,
-    )
+    # A dict, because diffusers' own annotations refuse more than one level.
+    shape: dict[str, Any] = {
+        "block_out_channels": recipe.block_out_channels,
+        "layers_per_block": recipe.layers_per_block,
+        "norm_num_groups": recipe.norm_num_groups,
+        "latent_channels": LATENT_CHANNELS,
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "mid_block_add_attention": False,
+        "sample_size": size_px,
+        "force_upcast": False,
+    }
+    vae = AutoencoderKL(**shape)
+    moments: Any = vae.quant_conv
     with torch.no_grad():
-        vae.quant_conv.weight[LATENT_CHANNELS:] = 0
-        vae.quant_conv.bias[LATENT_CHANNELS:] = NARROW_LOG_VARIANCE
+        moments.weight[LATENT_CHANNELS:] = 0
+        moments.bias[LATENT_CHANNELS:] = NARROW_LOG_VARIANCE
     return vae
 
 
@@ -58,7 +62,7 @@ class _Reconstruction(nn.Module):
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
-        self.vae = vae
+        self.vae: Any = vae
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         posterior = self.vae.encode(pixels).latent_dist
@@ -110,9 +114,7 @@ def train_autoencoder(data: Dataset, folder: Path, machine: Machine) -> Autoenco
     return vae
 
 
-def sharpen_decoder(
-    data: Dataset, folder: Path, machine: Machine, vae: AutoencoderKL
-) -> AutoencoderKL:
+def sharpen_decoder(data: Dataset, folder: Path, machine: Machine, vae: Any) -> Any:
     """Train the decoder alone on whole pictures. The latents keep their meaning, so a painter
     trained on them fits.
     """
@@ -140,7 +142,7 @@ def sharpen_decoder(
 
 
 @torch.no_grad()
-def cache_latents(data: Dataset, folder: Path, machine: Machine, vae: AutoencoderKL) -> None:
+def cache_latents(data: Dataset, folder: Path, machine: Machine, vae: Any) -> None:
     """Encode every picture and its mirror image once into `folder/latents.npy`, and set the scaling
     factor.
 

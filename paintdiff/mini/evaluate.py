@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
+import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from numpy.typing import NDArray
 from PIL import Image
@@ -101,20 +103,19 @@ def paint_prompts(
     recipe: Recipe, pipeline: StableDiffusionPipeline, prompts: list[str], seed: int = 0
 ) -> NDArray[np.uint8]:
     """Paint the prompts as one batch at the recipe's steps and guidance; (B, S, S, 3) uint8 RGB."""
-    import torch  # noqa: PLC0415  (the generator alone; everything else comes from diffusers)
 
     settings = recipe.evaluation
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
-    images = pipeline(
+    result: Any = pipeline(
         prompts,
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
         width=recipe.size_px,
         height=recipe.size_px,
         generator=torch.Generator().manual_seed(seed),
-    ).images
-    return np.stack([np.asarray(image) for image in images])
+    )
+    return np.stack([np.asarray(image) for image in result.images])
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int, gap_px: int = 4) -> Image.Image:

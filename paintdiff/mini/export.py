@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,16 +30,16 @@ def export_pipeline(
     """
     latents = np.load(work / "latents.npy", mmap_mode="r")
     vae.register_to_config(scaling_factor=scaling_factor(latents))
-    pipeline = StableDiffusionPipeline(
-        vae=vae.half(),
-        text_encoder=painter.text_encoder.half(),
-        tokenizer=painter.tokenizer,
-        unet=painter.unet.half(),
-        scheduler=build_scheduler(data.recipe.painter),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    parts: dict[str, Any] = {
+        "vae": vae.half(),
+        "text_encoder": painter.text_encoder.half(),
+        "tokenizer": painter.tokenizer,
+        "unet": painter.unet.half(),
+        "scheduler": build_scheduler(data.recipe.painter),
+        "safety_checker": None,
+        "feature_extractor": None,
+    }
+    pipeline = StableDiffusionPipeline(**parts, requires_safety_checker=False)
     pipeline.save_pretrained(target, safe_serialization=True, max_shard_size=MAX_FILE)
     save_tokenizer(painter.tokenizer, target / "tokenizer")
     matrix, bias = fit_latent_rgb(data, latents)

@@ -50,7 +50,8 @@ class Machine:
 
     def prepared(self, module: Module) -> Module:
         """The module on the device, channels last. Works in place."""
-        return module.to(self.device, memory_format=torch.channels_last)
+        module.to(self.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        return module
 
 
 def learning_rate_at(plan: Plan, step: int, progress: float) -> float:
@@ -159,7 +160,9 @@ class TrainingLoop:
         self.optimiser.step()
         # An average that starts full-length would remember the random start: let it grow.
         decay = min(self.plan.ema_decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        with torch.no_grad():
+            for average, parameter in zip(self.average, self.parameters, strict=True):
+                average.lerp_(parameter, 1 - decay)
         self.step += 1
         return {key: float(value.detach()) for key, value in values.items()} | {"norm": float(norm)}
 

@@ -93,10 +93,11 @@ class PainterRecipe(_Frozen):
     head_channels: int
     caption_dropout: float = Field(ge=0, le=1)
     junk_word_probability: float = Field(ge=0, le=1)
-    min_snr_gamma: float
+    timestep_power: float = Field(gt=0, description="under 1 leans to the noisy end")
     beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
     beta_start: float
     beta_end: float
+    words_plan: Plan
     plan: Plan
 
 

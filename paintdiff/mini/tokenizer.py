@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
@@ -54,6 +55,6 @@ def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
     tokenizer.backend_tokenizer.model.save(str(folder))
 
 
-def _merges_in_order(trained: Tokenizer) -> list[tuple[str, str]]:
+def _merges_in_order(trained: Tokenizer) -> list[Any]:
     state = json.loads(trained.to_str())
     return [(left, right) for left, right in state["model"]["merges"]]

@@ -37,8 +37,8 @@ class ModelRow(BaseModel):
     """One model. `source` is a folder, a .safetensors file, or a hub id ("owner/name").
 
     `sizes` are the sizes offered, `sampler` the one used unless another is asked for, `quality` the
-    figures of each quality preset. `closed_vocabulary` says that the model knows only the words listed
-    in its folder's `words.json`.
+    figures of each quality preset. `closed_vocabulary` says that the model knows only the
+    words listed in its folder's `words.json`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

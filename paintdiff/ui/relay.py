@@ -24,7 +24,8 @@ from paintdiff.geometry import Size
 from paintdiff.ui import markup
 
 if TYPE_CHECKING:
-    from paintdiff.engine import Engine, Job
+    from paintdiff.engine import Engine
+    from paintdiff.jobs import Job
 
 SLICE_SECONDS = 4.0
 """How long one watch holds the browser's connection. A browser has six per host for all of its

@@ -42,7 +42,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     outputs = str(tmp_path_factory.mktemp("outputs"))
     flags = ["--port", str(port), "--output-dir", outputs, "--model", model, "--device", "cpu"]
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
-    # The browser needs a core of its own; threads of torch that wait for each other would starve it.
+    # The browser needs a core; threads of torch that wait for each other would starve it.
     environment["OMP_NUM_THREADS"] = "1"
     process = subprocess.Popen([sys.executable, "app.py", *flags], cwd=ROOT, env=environment)
     address = f"http://127.0.0.1:{port}/"

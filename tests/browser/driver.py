@@ -78,7 +78,8 @@ class Studio:
         """Wait until a finished picture's pixels are really there."""
         self.expect_state("finished")
         self.page.wait_for_function(
-            "[...document.querySelectorAll('img.final')].some(i => i.complete && i.naturalWidth > 0)"
+            "[...document.querySelectorAll('img.final')]"
+            ".some((image) => image.complete && image.naturalWidth > 0)"
         )
         expect(self.generate).to_be_enabled(timeout=WAIT_MS)
 

@@ -1,4 +1,4 @@
-"""The page itself: whole without the internet, usable without a mouse, on a phone, light and dark."""
+"""The page itself: whole without the internet, without a mouse, on a phone, light and dark."""
 
 from __future__ import annotations
 

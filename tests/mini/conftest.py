@@ -42,6 +42,7 @@ def tiny_recipe() -> Recipe:
             "text_encoder": text_encoder,
             "block_out_channels": (32, 64),
             "attention": (False, True),
+            "words_plan": TINY_PLAN,
             "plan": TINY_PLAN,
         }
     )

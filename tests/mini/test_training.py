@@ -24,7 +24,7 @@ from paintdiff.mini.dataset import Dataset, open_dataset
 from paintdiff.mini.evaluate import paint_prompts
 from paintdiff.mini.export import export_pipeline
 from paintdiff.mini.loop import Machine
-from paintdiff.mini.painter import CaptionedLatents, build_painter, min_snr_weight, train_painter
+from paintdiff.mini.painter import CaptionedLatents, build_painter, train_painter
 from paintdiff.mini.recipe import Recipe
 
 
@@ -89,14 +89,6 @@ def test_latents_are_cached_for_each_view(
     again = batches.draw(np.random.default_rng(0), 6)
     assert torch.equal(tokens, again[0])
     assert torch.equal(drawn, again[1])
-
-
-def test_min_snr_weights_are_the_papers() -> None:
-    alphas = torch.tensor([0.99, 0.5, 0.01])
-    snr = alphas / (1 - alphas)
-    assert torch.allclose(
-        min_snr_weight(alphas, 5.0), torch.minimum(snr, torch.tensor(5.0)) / (snr + 1)
-    )
 
 
 def test_the_edge_loss_sees_a_blur_and_not_a_shift_of_brightness() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from PIL import Image
+
 from paintdiff.engine import EngineStatus
 from paintdiff.errors import JobNotFoundError, UnknownNameError
 from paintdiff.events import TERMINAL, Cancelled, Event, Picture, Queued
@@ -64,7 +66,5 @@ class FakeEngine:
 
 def picture(job: FakeJob, colour: str = "red") -> Picture:
     """A finished picture of that job in one colour."""
-    from PIL import Image
-
     size = (job.request.width or 128, job.request.height or 128)
     return Picture(Image.new("RGB", size, colour), job.request)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from paintdiff.geometry import Size
+from paintdiff.requests import TextToImage
 from paintdiff.ui import markup
 from tests.ui.fake_engine import FakeEngine, picture
-from paintdiff.requests import TextToImage
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",

@@ -177,6 +177,7 @@ class TextToImageTab:
         fields = {name: values[component] for name, component in self.form.requested().items()}
         if not values[self.form.keep_seed]:
             fields["seed"] = None
+        fields["negative_prompt"] = fields["negative_prompt"] or ""
         prompt = str(values[self.prompt] or "").strip()
         if not prompt:
             raise RequestError("Write what the picture should show.", field="prompt")

@@ -1,0 +1,91 @@
+"""The weights that ship: what they are, and that they paint what is asked, as the judge sees it."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from paintdiff.mini.__main__ import JUDGE, SHIPPED, load_pipeline
+from paintdiff.mini.evaluate import AskedPicture, held_out_prompts, paint_prompts, score
+from paintdiff.mini.judge import Judge, load_judge
+from paintdiff.mini.recipe import read_recipe
+from paintdiff.mini.world import render, words
+from paintdiff.prompts.surprise import Surprise, example_prompts
+from paintdiff.prompts.words import unknown_words
+
+MEBIBYTE = 1024 * 1024
+RECIPE = read_recipe()
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return load_judge(JUDGE)
+
+
+def asked_pictures(judge: Judge, number: int) -> list[AskedPicture]:
+    return list(islice(held_out_prompts(RECIPE, frozenset(judge.labels)), number))
+
+
+def rendered(some: list[AskedPicture]) -> NDArray[np.uint8]:
+    return np.stack([render(picture.scene, RECIPE.size_px) for picture in some])
+
+
+def test_all_weights_together_stay_small_and_are_half_precision() -> None:
+    files = [path for path in SHIPPED.parent.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 40 * MEBIBYTE
+    assert max(path.stat().st_size for path in files) < 16 * MEBIBYTE
+    weights = [path for path in files if path.suffix == ".safetensors"]
+    assert len(weights) >= 4
+    for path in weights:
+        with safe_open(path, framework="numpy") as tensors:
+            kinds = {tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118
+        assert kinds <= {"F16", "I64"}, path
+
+
+def test_the_tokenizer_knows_the_words_of_the_recipe() -> None:
+    tokenizer = load_pipeline(SHIPPED).tokenizer
+    for word in words(RECIPE.world.config()):
+        assert len(tokenizer(word, add_special_tokens=False).input_ids) == 1, word
+
+
+def test_the_judge_names_what_rendered_scenes_show(judge: Judge) -> None:
+    assert score(asked_pictures(judge, 96), judge, rendered).overall > 0.95
+
+
+def test_the_judge_is_not_fooled_by_the_wrong_pictures(judge: Judge) -> None:
+    def shuffled(some: list[AskedPicture]) -> NDArray[np.uint8]:
+        return np.roll(rendered(some), 1, axis=0)
+
+    assert score(asked_pictures(judge, 96), judge, shuffled).overall < 0.5
+
+
+def test_what_is_asked_is_painted(judge: Judge) -> None:
+    """A sample; the whole evaluation is `python -m paintdiff.mini evaluate`."""
+    pipeline = load_pipeline(SHIPPED)
+
+    def paint(some: list[AskedPicture]) -> NDArray[np.uint8]:
+        return paint_prompts(RECIPE, pipeline, [picture.prompt for picture in some])
+
+    assert score(asked_pictures(judge, 32), judge, paint).overall > 0.8
+
+
+def test_the_model_card_is_there() -> None:
+    card = (Path(SHIPPED) / "README.md").read_text(encoding="utf-8")
+    for heading in ("Data", "Licence", "Training", "Figures", "Limits"):
+        assert f"## {heading}" in card
+
+
+def test_every_example_and_surprise_is_made_of_known_words() -> None:
+    known = frozenset(json.loads((SHIPPED / "words.json").read_text(encoding="utf-8")))
+    surprise, random = Surprise.default(), Random(0)
+    prompts = [*example_prompts()]
+    for category in surprise.categories:
+        prompts += [surprise.drawn([category], random) for _ in range(200)]
+    assert {word for prompt in prompts for word in unknown_words(prompt, known)} == set()

@@ -1,0 +1,141 @@
+"""The app as a process: imported by a Space, started from a shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+    return {**kept, "PYTHONPATH": str(ROOT), **more}
+
+
+def run(*flags: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "app.py"), *flags]
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+IMPORTED = """
+import json, socket, sys
+def refuse(*_, **__): raise AssertionError("a connection was opened")
+socket.socket.connect = refuse
+sys.argv = ["someone-else.py", "--nonsense"]
+import app, gradio
+print(json.dumps({
+    "demo": isinstance(app.demo, gradio.Blocks),
+    "heavy": [name for name in ("torch", "diffusers", "transformers") if name in sys.modules],
+}))
+"""
+
+
+def test_a_space_can_import_it(tmp_path: Path) -> None:
+    """It exposes `demo`; it reads no flags, connects to nothing, loads and writes nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED],
+        cwd=tmp_path,
+        env=environment(HOME=str(tmp_path / "home")),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"demo": True, "heavy": []}
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_wrong_flag_is_one_line_and_exit_code_2() -> None:
+    for flags in (["--port", "70000"], ["--nonsense"], ["--share"], ["--model", "no/such/model/x"]):
+        done = run(*flags)
+        assert done.returncode == 2, done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert "Traceback" not in done.stderr
+
+
+def test_help_is_quick_and_whole() -> None:
+    done = run("--help")
+    assert done.returncode == 0 and "--memory-budget" in done.stdout
+
+
+def test_a_port_in_use_is_said_with_what_to_do() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("--port", str(port))
+    assert done.returncode == 1
+    assert f"Port {port} is in use" in done.stderr and "--port" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def fetched(url: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {})) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_it_serves_behind_its_guard_and_stops_at_once(port: int, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--auth", "ada:secret"],
+        cwd=tmp_path,
+        env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        until = time.monotonic() + 90
+        while True:
+            try:
+                status, _ = fetched(url)
+                break
+            except urllib.error.URLError:
+                assert process.poll() is None and time.monotonic() < until
+                time.sleep(0.1)
+        assert status == 401
+        right = {"Authorization": "Basic YWRhOnNlY3JldA=="}
+        status, page = fetched(url, right)
+        assert status == 200 and b"PaintDiffusion" in page
+        for route in (
+            "status",
+            "config",
+            "gradio_api/info",
+            "theme.css",
+            "gradio_api/startup-events",
+        ):
+            assert fetched(url + route)[0] == 401, route
+            assert fetched(url + route, right)[0] == 200, route
+        assert fetched(url, {**right, "Host": "evil.example"})[0] == 421
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
