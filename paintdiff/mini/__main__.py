@@ -16,7 +16,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline
 
 from paintdiff.errors import PaintError
 from paintdiff.mini.autoencoder import cache_latents, sharpen_decoder, train_autoencoder
-from paintdiff.mini.dataset import open_dataset, render_dataset
+from paintdiff.mini.dataset import cache_masks, open_dataset, render_dataset
 from paintdiff.mini.evaluate import contact_sheet, evaluate, paint_prompts
 from paintdiff.mini.export import export_pipeline
 from paintdiff.mini.judge import load_judge, save_judge, train_judge
@@ -72,6 +72,7 @@ class Studio:
         if (self.work / "latents.npy").exists():
             logger.info("the latents are cached already")
             return
+        cache_masks(self.recipe, self.work, workers=torch.get_num_threads())
         cache_latents(open_dataset(self.recipe, self.work), self.work, self.machine, self._vae())
 
     def _painter(self) -> None:

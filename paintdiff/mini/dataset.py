@@ -12,7 +12,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -72,6 +72,30 @@ def render_dataset(recipe: Recipe, folder: Path, workers: int) -> None:
     unfinished.replace(images_path)
 
 
+def cache_masks(recipe: Recipe, folder: Path, workers: int) -> None:
+    """Find out where the subject of each scene is, unless that is known already.
+
+    Writes `masks.npy` (N, latent side, latent side) uint8: the share (of 255) of each latent that
+    the subject changes, by painting the scene once more without it.
+    """
+    path = folder / "masks.npy"
+    if path.exists():
+        return
+    data = open_dataset(recipe, folder)
+    unpeopled = partial(_without_subject, config=data.config, size_px=recipe.size_px)
+    side = recipe.latent_side
+    cell = recipe.size_px // side
+    masks = np.zeros((len(data), side, side), np.uint8)
+    with ProcessPoolExecutor(workers) as pool:
+        empty = pool.map(unpeopled, data.seeds.tolist(), chunksize=64)
+        for index, image in enumerate(empty):
+            changed = np.abs(image.astype(np.int16) - data.images[index]).max(axis=2) > 12
+            masks[index] = 255 * changed.reshape(side, cell, side, cell).mean(axis=(1, 3))
+    partial_path = path.with_suffix(".partial.npy")
+    np.save(partial_path, masks)
+    partial_path.replace(path)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """The rendered scenes; see the module's text for shapes."""
@@ -107,6 +131,12 @@ def mirrored(scene: Scene, image: Pixels) -> tuple[Scene, Pixels]:
     """
     result = flip(scene, image)
     return (scene, image) if result is None else result
+
+
+def _without_subject(seed: int, config: WorldConfig, size_px: int) -> Pixels:
+    scene = sample_scene(seed, config)
+    nobody = {"subject": None, "category": "scenery", "colour": None, "count": 0, "side": None}
+    return render(replace(scene, **nobody), size_px)
 
 
 def _painted(seed: int, config: WorldConfig, size_px: int) -> Pixels:

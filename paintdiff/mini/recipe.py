@@ -93,7 +93,9 @@ class PainterRecipe(_Frozen):
     head_channels: int
     caption_dropout: float = Field(ge=0, le=1)
     junk_word_probability: float = Field(ge=0, le=1)
-    timestep_power: float = Field(gt=0, description="under 1 leans to the noisy end")
+    middle_share: float = Field(ge=0, le=1)
+    middle_timesteps: tuple[int, int]
+    subject_weight: float = Field(ge=1)
     beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
     beta_start: float
     beta_end: float

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.browser.driver import Studio
+from tests.browser.driver import WAIT_MS, Studio
 from tests.conftest import mini_has_landed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-START_SECONDS = 120
+START_SECONDS = 2.7 * WAIT_MS / 1000
 
 
 @pytest.fixture(scope="session")

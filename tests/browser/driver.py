@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from playwright.sync_api import Locator, Page, expect
 
-WAIT_MS = 45_000
+WAIT_MS = int(os.environ.get("BROWSER_TEST_WAIT_MS", "45000"))
+"""How long a test waits for one thing. More on a machine that is busy with something else."""
 
 _COUNT_PREVIEWS = """
 window.previews = new Set();

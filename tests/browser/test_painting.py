@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.driver import Studio
+from tests.browser.driver import WAIT_MS, Studio
 from tests.conftest import mini_has_landed
 
 LONG = 8
@@ -66,7 +66,7 @@ def test_a_finished_picture_and_the_filmstrip_survive_a_reload(studio: Studio) -
     studio.paint("a cat")
     studio.expect_picture()
     studio.paint("a dog")
-    expect(studio.thumbnails).to_have_count(2, timeout=45_000)
+    expect(studio.thumbnails).to_have_count(2, timeout=WAIT_MS)
     studio.page.reload()
     studio.wait_until_ready()
     studio.expect_picture()

@@ -20,12 +20,19 @@ from paintdiff.mini.autoencoder import (
     sharpen_decoder,
     train_autoencoder,
 )
-from paintdiff.mini.dataset import Dataset, open_dataset
+from paintdiff.mini.dataset import Dataset, cache_masks, open_dataset
 from paintdiff.mini.evaluate import paint_prompts
 from paintdiff.mini.export import export_pipeline
 from paintdiff.mini.loop import Machine
-from paintdiff.mini.painter import CaptionedLatents, build_painter, train_painter
+from paintdiff.mini.painter import CaptionedLatents, build_painter, timesteps_at, train_painter
 from paintdiff.mini.recipe import Recipe
+
+
+def save_masks(data: Dataset, work: Path) -> None:
+    """Find the subjects of the tiny dataset, as the cache stage does."""
+    np.save(work / "seeds.npy", data.seeds)
+    np.save(work / "images.npy", data.images)
+    cache_masks(data.recipe, work, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +43,7 @@ def exported(
     work, target = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("target")
     vae = train_autoencoder(tiny_dataset, work, tiny_machine)
     cache_latents(tiny_dataset, work, tiny_machine, vae)
+    save_masks(tiny_dataset, work)
     painter = train_painter(tiny_dataset, work, tiny_machine)
     export_pipeline(tiny_dataset, work, vae, painter, target)
     return target
@@ -82,10 +90,13 @@ def test_latents_are_cached_for_each_view(
     assert latents.shape == (2, len(tiny_dataset), 4, side, side)
     assert not np.array_equal(latents[0], latents[1])
     painter = build_painter(tiny_dataset.recipe)
-    batches = CaptionedLatents(tiny_dataset, tmp_path / "latents.npy", painter.tokenizer)
-    tokens, drawn = batches.draw(np.random.default_rng(0), 6)
+    save_masks(tiny_dataset, tmp_path)
+    batches = CaptionedLatents(tiny_dataset, tmp_path, painter.tokenizer)
+    tokens, drawn, subject = batches.draw(np.random.default_rng(0), 6)
     assert tokens.shape == (6, 77)
     assert drawn.shape == (6, 4, side, side)
+    assert subject.shape == (6, 1, side, side)
+    assert 0 <= subject.min() < subject.max() <= 1
     again = batches.draw(np.random.default_rng(0), 6)
     assert torch.equal(tokens, again[0])
     assert torch.equal(drawn, again[1])
@@ -101,3 +112,24 @@ def test_the_edge_loss_sees_a_blur_and_not_a_shift_of_brightness() -> None:
 def test_training_before_rendering_says_what_to_do(tiny_recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(WorldError, match="render command"):
         open_dataset(tiny_recipe, tmp_path)
+
+
+def test_most_timesteps_are_drawn_where_shapes_are_decided(tiny_recipe: Recipe) -> None:
+    recipe = tiny_recipe.painter
+    timesteps = timesteps_at(torch.linspace(0, 1, 10_001), recipe)
+    low, high = recipe.middle_timesteps
+    inside = ((timesteps >= low) & (timesteps < high)).float().mean().item()
+    even = (1 - recipe.middle_share) * (high - low) / 1000
+    assert inside == pytest.approx(recipe.middle_share + even, abs=0.01)
+    assert (timesteps.min(), timesteps.max()) == (0, 999)
+
+
+def test_masks_show_where_the_subject_is(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    save_masks(tiny_dataset, tmp_path)
+    masks = np.load(tmp_path / "masks.npy")
+    for index, mask in enumerate(masks):
+        scene = tiny_dataset.scene(index)
+        assert (mask.max() > 0) == (scene.subject is not None)
+        if scene.side in ("left", "right"):
+            left, right = np.hsplit(mask.astype(float), 2)
+            assert (left.sum() > right.sum()) == (scene.side == "left")

@@ -112,7 +112,7 @@ def test_a_watch_lets_go_in_time(job: Any) -> None:
     job.latest = Progress(1, 2, 0, 1)
     started = time.monotonic()
     assert len(asyncio.run(collected(job, [], 0.3))) == 1
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 3
 
 
 def test_a_job_that_waits_is_not_held(job: Any) -> None:
@@ -120,7 +120,7 @@ def test_a_job_that_waits_is_not_held(job: Any) -> None:
     job.latest = Queued(1)
     started = time.monotonic()
     assert [item.position for item in asyncio.run(collected(job, [], 5))] == [1]
-    assert time.monotonic() - started < 0.3
+    assert time.monotonic() - started < 3
 
 
 def test_stale_ids_are_left_out_quietly(engine: FakeEngine, job: Any) -> None:
