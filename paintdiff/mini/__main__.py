@@ -1,7 +1,8 @@
 """`python -m paintdiff.mini COMMAND`: train the embedded model from nothing, one command a stage.
 
 Every stage goes on where it was stopped, reads what the stages before it wrote into --work, and
-does nothing that is done already.
+does nothing that is done already. `adopt` starts a fresh --work from the pipeline
+in --target, to train it on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 
 from paintdiff.errors import PaintError
+from paintdiff.mini.adopt import adopt_pipeline
 from paintdiff.mini.autoencoder import cache_latents, sharpen_decoder, train_autoencoder
 from paintdiff.mini.dataset import cache_masks, open_dataset, render_dataset
 from paintdiff.mini.evaluate import contact_sheet, evaluate, paint_prompts
@@ -48,7 +50,7 @@ class Studio:
         self.recipe, self.work, self.machine, self.target = recipe, work, machine, target
 
     def run(self, stage: str) -> None:
-        """Run one of STAGES."""
+        """Run one of STAGES, or "adopt"."""
         actions = {
             "render": self._render,
             "train-vae": self._vae,
@@ -58,9 +60,13 @@ class Studio:
             "train-judge": self._judge,
             "export": self._export,
             "evaluate": self._evaluate,
+            "adopt": self._adopt,
         }
         logger.info("stage %s", stage)
         actions[stage]()
+
+    def _adopt(self) -> None:
+        adopt_pipeline(self.recipe, load_pipeline(self.target), self.work)
 
     def _render(self) -> None:
         render_dataset(self.recipe, self.work, workers=torch.get_num_threads())
@@ -109,7 +115,7 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m paintdiff.mini", description=__doc__)
-    parser.add_argument("stage", choices=[*STAGES, "all", "sheet"])
+    parser.add_argument("stage", choices=[*STAGES, "adopt", "all", "sheet"])
     parser.add_argument(
         "--work", type=Path, default=Path(".training"), help="where stages keep state"
     )

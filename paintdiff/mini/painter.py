@@ -245,7 +245,8 @@ def train_painter(data: Dataset, folder: Path, machine: Machine) -> Painter:
     machine.prepared(painter.text_encoder).train()
     batches = CaptionedLatents(data, folder, painter.tokenizer)
     modules: dict[str, nn.Module] = {"text_encoder": painter.text_encoder, "unet": painter.unet}
-    painter.text_encoder.load_state_dict(train_words(data, folder, machine).state_dict())
+    if not (folder / "painter.pt").exists():
+        painter.text_encoder.load_state_dict(train_words(data, folder, machine).state_dict())
     loop = TrainingLoop("painter", folder, modules, recipe.plan, data.recipe.seed)
     denoiser = torch.compile(_Denoiser(painter)) if machine.compile else _Denoiser(painter)
     schedule = build_scheduler(recipe)

@@ -7,12 +7,13 @@ pieces.
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 from transformers import CLIPTokenizer
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -20,31 +21,46 @@ MAX_TOKENS = 77
 
 
 def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
-    """Train the merges on `words` (lower case) and return a tokenizer of `MAX_TOKENS` positions.
+    """Learn the merges from `words` (lower case) and return a tokenizer of `MAX_TOKENS` positions.
 
-    Every one of `words` encodes to exactly one token. The same words give the same token numbers.
+    Every one of `words` encodes to exactly one token. The same words give the same token numbers,
+    everywhere and always: weights depend on them.
     """
-    ordered = sorted(set(words))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trained = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    trained.pre_tokenizer = pre_tokenizers.Whitespace()
-    trained.train_from_iterator(
-        ordered,
-        trainers.BpeTrainer(
-            vocab_size=100_000,
-            min_frequency=1,
-            end_of_word_suffix="</w>",
-            initial_alphabet=alphabet,
-            show_progress=False,
-        ),
-    )
-    merges = _merges_in_order(trained)
+    merges = learned_merges(words)
     tokens = [*alphabet, *(letter + "</w>" for letter in alphabet)]
     tokens += [left + right for left, right in merges]
     numbers: dict[str, int] = {}
     for token in [*tokens, START, END]:
         numbers.setdefault(token, len(numbers))
-    return CLIPTokenizer(vocab=numbers, merges=merges, model_max_length=MAX_TOKENS)
+    pairs: Any = merges
+    return CLIPTokenizer(vocab=numbers, merges=pairs, model_max_length=MAX_TOKENS)
+
+
+def learned_merges(words: Iterable[str]) -> list[tuple[str, str]]:
+    """The merges, most frequent pair first and ties in alphabetical order, until every word is one
+    piece.
+
+    (The trainer of the tokenizers library breaks ties differently in each process.)
+    """
+    pieces = [[*word[:-1], word[-1] + "</w>"] for word in sorted(set(words))]
+    merges: list[tuple[str, str]] = []
+    while pairs := Counter(pair for word in pieces for pair in pairwise(word)):
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        pieces = [_merged(word, best) for word in pieces]
+    return merges
+
+
+def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    merged: list[str] = []
+    for piece in pieces:
+        # A piece that a merge has just made can't be the left half of the next one.
+        if merged and (merged[-1], piece) == pair and merged[-1] != "".join(pair):
+            merged[-1] = "".join(pair)
+        else:
+            merged.append(piece)
+    return merged
 
 
 def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
@@ -53,8 +69,3 @@ def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
     """
     tokenizer.save_pretrained(folder)
     tokenizer.backend_tokenizer.model.save(str(folder))
-
-
-def _merges_in_order(trained: Tokenizer) -> list[Any]:
-    state = json.loads(trained.to_str())
-    return [(left, right) for left, right in state["model"]["merges"]]

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 from transformers import CLIPTokenizer
 
 from paintdiff.mini.recipe import read_recipe
-from paintdiff.mini.tokenizer import MAX_TOKENS, build_tokenizer, save_tokenizer
+from paintdiff.mini.tokenizer import MAX_TOKENS, build_tokenizer, learned_merges, save_tokenizer
 from paintdiff.mini.world import words
 
 
@@ -33,3 +36,22 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
     text = "a red sailboat, a houseboat"
     assert loaded(text).input_ids == tokenizer(text).input_ids
     assert loaded.model_max_length == MAX_TOKENS
+
+
+def test_the_same_words_give_the_same_numbers_in_every_process() -> None:
+    known = sorted(words(read_recipe().world.config()))
+    here = build_tokenizer(known).get_vocab()
+    assert build_tokenizer(known[::-1]).get_vocab() == here
+    program = (
+        "import json, sys; from paintdiff.mini.tokenizer import build_tokenizer;"
+        "print(json.dumps(build_tokenizer(json.load(sys.stdin)).get_vocab()))"
+    )
+    there = subprocess.run(
+        [sys.executable, "-c", program], input=json.dumps(known), capture_output=True, text=True
+    )
+    assert json.loads(there.stdout) == here
+
+
+def test_a_pair_that_overlaps_itself_is_merged_from_the_left() -> None:
+    assert learned_merges(["aaaa"])[0] == ("a", "a")
+    assert len(build_tokenizer(["aaaa", "aaa"])("aaaa", add_special_tokens=False).input_ids) == 1

@@ -13,6 +13,7 @@ import torch
 
 from paintdiff.errors import WorldError
 from paintdiff.mini.__main__ import load_pipeline
+from paintdiff.mini.adopt import adopt_pipeline
 from paintdiff.mini.autoencoder import (
     build_autoencoder,
     cache_latents,
@@ -78,6 +79,31 @@ def test_training_the_decoder_alone_leaves_the_latents(
     with torch.no_grad():
         assert torch.allclose(vae.encode(pixels).latent_dist.mode(), before, atol=1e-5)
         assert not torch.allclose(vae.decode(before).sample, painted, atol=1e-3)
+
+
+def test_training_goes_on_from_an_exported_pipeline(
+    exported: Path, tiny_dataset: Dataset, tiny_machine: Machine, tmp_path: Path
+) -> None:
+    pipeline = load_pipeline(exported)
+    adopt_pipeline(tiny_dataset.recipe, pipeline, tmp_path)
+    vae = train_autoencoder(tiny_dataset, tmp_path, tiny_machine)
+    for ours, theirs in zip(vae.parameters(), pipeline.vae.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    state = torch.load(tmp_path / "painter.pt", weights_only=True)
+    assert state["step"] == 0
+    for name, value in pipeline.unet.state_dict().items():
+        assert torch.equal(state["modules"]["unet"][name], value)
+    with pytest.raises(WorldError, match="another --work folder"):
+        adopt_pipeline(tiny_dataset.recipe, pipeline, tmp_path)
+
+
+def test_a_pipeline_of_other_networks_is_refused(
+    exported: Path, tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    wider = tiny_recipe.autoencoder.model_copy(update={"block_out_channels": (8, 16, 16)})
+    other = tiny_recipe.model_copy(update={"autoencoder": wider})
+    with pytest.raises(WorldError, match="aren't the recipe's"):
+        adopt_pipeline(other, load_pipeline(exported), tmp_path)
 
 
 def test_latents_are_cached_for_each_view(
