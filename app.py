@@ -18,6 +18,7 @@ import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import SystemRandom
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from paintdiff.errors import PaintError
@@ -213,6 +214,11 @@ def _serve(
             await super().startup(sockets)
             if self.started:
                 started()
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            # A second Ctrl-C would tear the shutdown, which takes a second at most, apart.
+            if not self.should_exit:
+                super().handle_exit(sig, frame)
 
     config = uvicorn.Config(
         app,

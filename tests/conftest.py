@@ -27,6 +27,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", line)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser's tests come last: Playwright keeps an event loop running in this thread, and
+    until the session ends no other test could run one of its own.
+    """
+    items.sort(key=lambda item: "tests/browser/" in item.path.as_posix())
+
+
 def mini_has_landed() -> bool:
     """Whether the embedded painter's weights are in the repository."""
     return (presets_folder() / "mini" / "model_index.json").is_file()
