@@ -72,14 +72,13 @@ def preview_stage(image: Image.Image, size: Size) -> str:
 
 
 def finished_stage(pictures: Sequence[tuple[PictureId, Picture]], state: str = "finished") -> str:
-    """Finished pictures, each with a link that saves it in full size."""
+    """Finished pictures (at least one), each with a link that saves it in full size."""
     frames = "".join(_frame(picture_id, picture) for picture_id, picture in pictures)
     many = " many" if len(pictures) > 1 else ""
     columns = math.ceil(math.sqrt(len(pictures)))
-    return (
-        f'<div class="stage{many}" data-state="{escape(state)}" style="--columns:{columns}">'
-        f"{frames}</div>"
-    )
+    rows = math.ceil(len(pictures) / columns) if columns else 1
+    shape = f"--columns:{columns};--rows:{rows};{_aspect(Size(*pictures[0][1].image.size))}"
+    return f'<div class="stage{many}" data-state="{escape(state)}" style="{shape}">{frames}</div>'
 
 
 def failed_stage(message: str) -> str:
@@ -125,7 +124,8 @@ def note(messages: Sequence[str], kind: Literal["error", "warning"] = "error") -
     """Sentences next to the setting they are about; nothing if there are none."""
     role = "alert" if kind == "error" else "status"
     return "".join(
-        f'<p class="note {kind}" role="{role}">{escape(message)}</p>' for message in messages
+        f'<p class="note {kind}" role="{role}">{escape(message[:1].upper() + message[1:])}</p>'
+        for message in messages
     )
 
 

@@ -48,13 +48,17 @@ window.paintdiff = (() => {
     write("localStorage", KEY.settings, JSON.stringify(settings));
   }
 
-  function keepJob(id) { write("sessionStorage", KEY.job, id ?? ""); }
+  function keepJob(id) {
+    write("sessionStorage", KEY.job, id ?? "");
+    askStatus();
+  }
 
   function keepFilm(ids) {
     write("sessionStorage", KEY.film, ids || "[]");
     const others = parsed(read("localStorage", KEY.film)) ?? [];
     const all = [...new Set([...(parsed(ids) ?? []), ...others])].slice(0, 24);
     write("localStorage", KEY.film, JSON.stringify(all));
+    askStatus();
   }
 
   // Keys
