@@ -169,6 +169,7 @@ class App:
 def main(arguments: list[str] | None = None) -> int:
     """Run the app. Returns the exit code: 2 for a setting that can't be used, 1 if it can't be
     served."""
+    _leave_a_core_for_the_browser()
     try:
         settings = Settings.read(sys.argv[1:] if arguments is None else arguments)
         logging.basicConfig(
@@ -184,6 +185,15 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _leave_a_core_for_the_browser() -> None:
+    """Let torch use all cores but one, unless OMP_NUM_THREADS says how many.
+
+    Its threads wait for each other by spinning: with a browser on the same two cores, two of them
+    paint half as fast as one. Has to be set before torch is imported.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -41,5 +41,8 @@ def adopt_pipeline(recipe: Recipe, pipeline: StableDiffusionPipeline, work: Path
     trained = TrainingLoop("autoencoder", work, {"vae": vae}, recipe.autoencoder.plan, recipe.seed)
     trained.step = recipe.autoencoder.plan.steps
     trained.save()
-    networks = {"text_encoder": painter.text_encoder, "unet": painter.unet}
+    networks: dict[str, nn.Module] = {
+        "text_encoder": painter.text_encoder,
+        "unet": painter.unet,
+    }
     TrainingLoop("painter", work, networks, recipe.painter.plan, recipe.seed).save()
