@@ -5,8 +5,7 @@ Loss: absolute error + absolute error of the differences between neighbours (whi
 small Kullback-Leibler term, after Rombach et al. 2022 (arXiv:2112.10752) with the gradient in place
 of a perceptual network, since no pretrained one is to be had. Two things make it learn in minutes
 on a CPU: the first three channels start out anchored to the mean colour they stand for (by a loss
-that fades), and the posterior starts out narrow. Without them it spends its first thousand steps
-finding out that pictures have colours.
+that fades), and the posterior starts out narrow.
 """
 
 from __future__ import annotations

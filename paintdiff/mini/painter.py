@@ -1,12 +1,11 @@
 """The painter: a small CLIP text encoder and a UNet, trained from nothing on cached latents.
 
-First the text encoder alone learns to tell what a caption states (minutes of UNet training saved:
-through the UNet its gradient is mostly noise), then both learn to paint: v-prediction after
-Salimans & Ho 2022 (arXiv:2202.00512), with the caption dropped at random for classifier-free
-guidance (Ho & Salimans 2022, arXiv:2207.12598). The loss is not weighted by min-SNR-gamma: for
-v-prediction its weight goes to zero with the signal, just where the words decide the picture, and
-with it captions went unheeded. Instead most timesteps are drawn where shapes are decided (the
-schedule's last quarter is nearly pure noise at this size, and teaches backgrounds alone), and
+First the text encoder alone learns to tell what a caption states, then both learn to paint:
+v-prediction after Salimans & Ho 2022 (arXiv:2202.00512), with the caption dropped at random for
+classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598). The loss is not weighted by
+min-SNR-gamma: for v-prediction its weight goes to zero with the signal, just where the words decide
+the picture. Instead most timesteps are drawn where shapes are decided (the
+schedule's last quarter is nearly pure noise at this size), and
 latents that the subject covers weigh more. The linear noise schedule ends at a signal-to-noise
 ratio of 4e-5, close enough to zero that dark and bright scenes keep their brightness without
 special samplers.
