@@ -190,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _leave_a_core_for_the_browser() -> None:
     """Let torch use all cores but one, unless OMP_NUM_THREADS says how many.
 
-    The browser and the server need one; a small picture is no slower for it (benchmarks/RESULTS.md).
+    Browser and server need one; a small picture is no slower for it (benchmarks/RESULTS.md).
     Has to be set before torch is imported.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
