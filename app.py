@@ -61,6 +61,7 @@ class App:
         from paintdiff.prompts.surprise import Surprise, example_prompts  # noqa: PLC0415
         from paintdiff.ui.page import build_page  # noqa: PLC0415
         from paintdiff.ui.parts import Parts  # noqa: PLC0415
+        from paintdiff.ui.uploads import Uploads  # noqa: PLC0415
 
         catalog = Catalog.default(settings.models_dir)
         default_model = settings.model
@@ -76,6 +77,7 @@ class App:
         surprise, random = Surprise.default(), SystemRandom()
         parts = Parts(
             engine=engine,
+            uploads=Uploads(),
             models=catalog.models(),
             default_model=default_model,
             qualities=tuple((row.name, row.title) for row in Presets.default().qualities()),
@@ -96,10 +98,12 @@ class App:
 
         from paintdiff.api.guard import Guard, PasswordGate  # noqa: PLC0415
         from paintdiff.ui import page, routes  # noqa: PLC0415
+        from paintdiff.ui.uploads import upload_routes  # noqa: PLC0415
 
         server = FastAPI(title=page.TITLE, docs_url=None, redoc_url=None, openapi_url=None)
         server.include_router(routes.picture_routes(self.engine))
         server.include_router(routes.status_routes(self.engine))
+        server.include_router(upload_routes(self.parts.uploads))
         gr.mount_gradio_app(
             server,
             self.page,

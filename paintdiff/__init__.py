@@ -6,6 +6,8 @@
         finished = engine.generate(TextToImage(prompt="a red sailboat on a calm sea at sunset"))
     finished.pictures[0].image.save("boat.png")
 
+A picture goes in as `InputImage.from_file("boat.png")`, in an `ImageToImage` or an `Inpaint`.
+
 Names are imported when they are first used; importing the package imports neither torch nor
 diffusers.
 """
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
         Queued,
     )
     from paintdiff.geometry import Size
+    from paintdiff.input_images import InputImage
     from paintdiff.jobs import Job
-    from paintdiff.requests import Request, TextToImage
+    from paintdiff.requests import ImageToImage, Inpaint, Outpaint, Request, TextToImage
 
 __version__ = "0.1.0"
 
@@ -41,8 +44,12 @@ __all__ = [
     "Event",
     "Failed",
     "Finished",
+    "ImageToImage",
+    "Inpaint",
+    "InputImage",
     "Job",
     "Loading",
+    "Outpaint",
     "PaintError",
     "Picture",
     "PictureStore",
@@ -68,7 +75,8 @@ _MODULES = {
         "Queued",
     ),
     "geometry": ("Size",),
-    "requests": ("Request", "TextToImage"),
+    "input_images": ("InputImage",),
+    "requests": ("ImageToImage", "Inpaint", "Outpaint", "Request", "TextToImage"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

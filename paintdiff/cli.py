@@ -1,5 +1,7 @@
 """The command line: `python -m paintdiff paint "a red sailboat" --output boat.png`.
 
+With `--image` it paints from a picture, with `--mask`, `--sketch` or `--outpaint` a part of it.
+
 Exit codes: 0 done, 1 it failed while running, 2 a value can't be used (one line on stderr says
 which), 130 interrupted. A composition root, like app.py: it wires the engine for itself.
 """
@@ -18,19 +20,19 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from paintdiff.cli_flags import BAD_VALUE, command_line_parser
 from paintdiff.engine import Engine
 from paintdiff.errors import JobCancelledError, PaintError, RequestError, StorageError
 from paintdiff.events import TERMINAL, Event, Finished, Loading, Picture, Progress
 from paintdiff.gallery.files import write_png
-from paintdiff.geometry import Size
+from paintdiff.input_images import InputImage
 from paintdiff.jobs import Job
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
-from paintdiff.models.samplers import sampler_names
 from paintdiff.presets import Presets
-from paintdiff.requests import MAX_IMAGES, TextToImage
+from paintdiff.requests import MAX_IMAGES, REQUEST_KINDS, Request, parsed_request
 
-OK, FAILED, BAD_VALUE, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, INTERRUPTED = 0, 1, 130
 
 _POLL_SECONDS = 0.5
 _FLAG_OF_FIELD = {
@@ -40,14 +42,21 @@ _FLAG_OF_FIELD = {
     "num_images": "--count",
     "width": "--size",
     "height": "--size",
-    "image": "--output",
+    "mask_blur_px": "--mask-blur",
+    "padding_px": "--padding",
+    "loopback_strength_factor": "--loopback-factor",
 }
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, no usage: what is wrong should be the only thing to read."""
-        self.exit(BAD_VALUE, f"{self.prog}: {message}\n")
+_PICTURE_FIELDS = ("image", "mask", "sketch")
+_FIELDS_WITH_PICTURES = (
+    *("strength", "resize_mode", "background", "loopback", "loopback_strength_factor"),
+    *("invert_mask", "mask_blur_px", "only_masked", "padding_px", "masked_content", "soft"),
+    "outpaint",
+)
+_OF_NO_USE = {
+    "text_to_image": "it is of no use without --image.",
+    "image_to_image": "it is of no use without --mask, --sketch or --outpaint.",
+    "inpaint": "it is of no use when only a part is repainted.",
+}
 
 
 class _OutputFiles:
@@ -73,13 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns the exit code; `--help` and bad flags exit.
     """
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
-    parser = _parser()
+    parser = command_line_parser()
     options = parser.parse_args(arguments)
     try:
         return _paint(options)
     except RequestError as error:
-        flag = _FLAG_OF_FIELD.get(error.field or "", f"--{error.field}" if error.field else "")
-        sys.stderr.write(f"paintdiff paint: {flag + ': ' if flag else ''}{error}\n")
+        flag = f"{_flag(error.field)}: " if error.field else ""
+        sys.stderr.write(f"paintdiff paint: {flag}{error}\n")
         return BAD_VALUE
     except (JobCancelledError, KeyboardInterrupt):
         sys.stderr.write("paintdiff paint: interrupted.\n")
@@ -89,74 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="paintdiff", description="Paints pictures from words, offline, on your machine."
-    )
-    commands = parser.add_subparsers(required=True, metavar="command", dest="command")
-    paint = commands.add_parser(
-        "paint",
-        help="paint a picture and save it as PNG",
-        description="Paint a picture and save it as PNG, with its settings inside.",
-        epilog='Example: python -m paintdiff paint "a red house" --seed 7 --output house.png',
-    )
-    paint.add_argument("prompt", help="what to paint")
-    paint.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="where to save it, a .png; --count 2 makes boat-1.png and boat-2.png of boat.png",
-    )
-    paint.add_argument(
-        "--overwrite", action="store_true", help="replace files that exist (otherwise refused)"
-    )
-    paint.add_argument("--negative", default="", metavar="WORDS", help="what not to paint")
-    paint.add_argument(
-        "--model", default="mini", metavar="NAME", help="a model's name, folder or file (mini)"
-    )
-    paint.add_argument(
-        "--models-dir",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FOLDER",
-        help="look for models here too",
-    )
-    paint.add_argument(
-        "--quality", default="balanced", metavar="PRESET", help="fast, balanced (usual) or high"
-    )
-    paint.add_argument(
-        "--steps", type=int, metavar="N", help="denoising steps; more is finer and slower"
-    )
-    paint.add_argument(
-        "--guidance", type=float, metavar="X", help="how closely to follow the words"
-    )
-    paint.add_argument("--size", type=_size, metavar="WxH", help="size in pixels, like 128x128")
-    paint.add_argument("--sampler", metavar="NAME", help=f"one of: {', '.join(sampler_names())}")
-    paint.add_argument(
-        "--seed", type=int, metavar="N", help="the same seed paints the same picture"
-    )
-    paint.add_argument(
-        "--count",
-        type=int,
-        default=1,
-        metavar="N",
-        help="how many pictures; each adds 1 to the seed",
-    )
-    paint.add_argument("--device", default="auto", metavar="NAME", help="auto (usual), cpu or cuda")
-    paint.add_argument(
-        "--json", action="store_true", help="print one JSON object on stdout when done"
-    )
-    paint.add_argument("--quiet", action="store_true", help="no progress bar, no warnings")
-    return parser
-
-
-def _size(text: str) -> Size:
-    try:
-        return Size.parse(text)
-    except RequestError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+def _flag(field: str) -> str:
+    """The flag for a request's field; of a field within another ("outpaint.left") the outer one."""
+    field = field.split(".")[0]
+    return _FLAG_OF_FIELD.get(field, f"--{field.replace('_', '-')}")
 
 
 def _paint(options: argparse.Namespace) -> int:
@@ -175,7 +120,7 @@ def _paint(options: argparse.Namespace) -> int:
     return OK if all(picture.path is not None for picture in finished.pictures) else FAILED
 
 
-def _request(options: argparse.Namespace) -> TextToImage:
+def _request(options: argparse.Namespace) -> Request:
     values: dict[str, object] = {
         "prompt": options.prompt,
         "negative_prompt": options.negative,
@@ -186,10 +131,44 @@ def _request(options: argparse.Namespace) -> TextToImage:
         "sampler": options.sampler,
         "seed": options.seed,
         "num_images": options.count,
+        "variation_seed": options.variation_seed,
     }
     if options.size is not None:
         values.update(width=options.size.width, height=options.size.height)
-    return TextToImage.parsed(values)
+    if options.variation_strength is not None:
+        values["variation_strength"] = options.variation_strength
+    return parsed_request(values | _picture_values(options))
+
+
+def _picture_values(options: argparse.Namespace) -> dict[str, object]:
+    """The kind of request that the flags make, and its own fields.
+
+    Raises RequestError for a flag that is of no use to that kind, and for a picture that can't be
+    read.
+    """
+    given = {
+        field: getattr(options, field)
+        for field in (*_PICTURE_FIELDS, *_FIELDS_WITH_PICTURES)
+        if getattr(options, field) is not None
+    }
+    kind = "text_to_image"
+    if "image" in given:
+        part = {"mask", "sketch", "outpaint"} & given.keys()
+        kind = "inpaint" if part else "image_to_image"
+    for field in given:
+        if field not in REQUEST_KINDS[kind].model_fields:
+            raise RequestError(_OF_NO_USE[kind], field=field)
+    for field in _PICTURE_FIELDS:
+        if field in given:
+            given[field] = _input_image(given[field], field)
+    return {**given, "kind": kind}
+
+
+def _input_image(path: Path, field: str) -> InputImage:
+    try:
+        return InputImage.from_file(path)
+    except RequestError as error:
+        raise RequestError(str(error), field=field) from error
 
 
 def _output_paths(output: Path, count: int, overwrite: bool) -> list[Path]:
@@ -229,11 +208,8 @@ def _output_paths(output: Path, count: int, overwrite: bool) -> list[Path]:
 
 def _watched(job: Job, *, quiet: bool) -> Finished:
     """Show the job's progress until it ends. Raises its error; an interruption cancels it first."""
-    request = job.request
-    sampling = request.sampling()
-    total = request.num_images * sampling.num_inference_steps
     try:
-        with tqdm(total=total, unit="step", file=sys.stderr, disable=quiet, leave=False) as bar:
+        with tqdm(total=None, unit="step", file=sys.stderr, disable=quiet, leave=False) as bar:
             for event in job.events(_POLL_SECONDS):
                 _show(event, bar)
                 if isinstance(event, TERMINAL):
@@ -248,14 +224,16 @@ def _show(event: Event, bar: tqdm[NoReturn]) -> None:
     if isinstance(event, Loading):
         bar.set_description(event.message)
     elif isinstance(event, Progress):
+        bar.total = event.num_images * event.total_steps
         bar.set_description("Painting" if event.stage == "denoising" else "Decoding")
         bar.update(event.image_index * event.total_steps + event.step - bar.n)
 
 
 def _report(finished: Finished, options: argparse.Namespace) -> None:
+    notes = dict.fromkeys(note for picture in finished.pictures for note in picture.notes)
     if not options.quiet:
-        for warning in finished.warnings:
-            sys.stderr.write(f"Note: {warning}\n")
+        for sentence in (*finished.warnings, *notes):
+            sys.stderr.write(f"Note: {sentence}\n")
     files = [str(picture.path) for picture in finished.pictures if picture.path is not None]
     if not options.json:
         sys.stdout.write("".join(f"{file}\n" for file in files))
@@ -263,6 +241,7 @@ def _report(finished: Finished, options: argparse.Namespace) -> None:
     first = finished.pictures[0]
     sampling = first.request.sampling()
     report = {
+        "kind": first.request.kind,
         "seed": sampling.seed,
         "seeds": [picture.request.seed for picture in finished.pictures],
         "seconds": round(finished.seconds, 3),
@@ -272,10 +251,11 @@ def _report(finished: Finished, options: argparse.Namespace) -> None:
         "model_hash": first.model_hash,
         "sampler": sampling.sampler,
         "guidance_scale": sampling.guidance_scale,
-        "size": str(sampling.size),
+        "size": f"{first.image.width}x{first.image.height}",
         "prompt": first.request.prompt,
         "negative_prompt": first.request.negative_prompt,
         "warnings": list(finished.warnings),
+        "notes": list(notes),
         "files": files,
     }
     sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")

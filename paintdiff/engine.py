@@ -269,11 +269,11 @@ class _Run:
             self._job.raise_if_cancelled()
             self._job.warn(self._task.remarks(request, leased))
             self._picture_started = time.perf_counter()
-            for index, image in enumerate(self._task.paint(request, leased, self._step_ended)):
-                alone = request.model_copy(
-                    update={"seed": request.sampling().seed + index, "num_images": 1}
+            for index, painted in enumerate(self._task.paint(request, leased, self._step_ended)):
+                picture = Picture(
+                    painted.image, request.alone(index), leased.model_hash, notes=painted.notes
                 )
-                self._pictures.append(self._saved(Picture(image, alone, leased.model_hash)))
+                self._pictures.append(self._saved(picture))
                 self._picture_started = time.perf_counter()
 
     def _loading(self, message: str) -> None:

@@ -52,13 +52,15 @@ class Picture:
     `image` is RGB, 8 bits. `request` is settled, and describes this picture alone (`num_images` is
     1, `seed` its own), so submitting it again paints it again. `path` is where it was saved, None
     if it wasn't. `model_hash` is the first ten hex digits of the SHA-256 that identifies the
-    model's weights, "" if unknown.
+    model's weights, "" if unknown. `notes` are sentences for people about how it was made, such as
+    "0 pixels changed outside the mask".
     """
 
     image: Image.Image
     request: Request
     model_hash: str = ""
     path: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

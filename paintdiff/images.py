@@ -1,21 +1,27 @@
-"""Pictures in and out: arrays to PIL, and files from strangers."""
+"""Pictures in and out: arrays to PIL, files from strangers, and their way to another size."""
 
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from paintdiff.errors import RequestError
+from paintdiff.geometry import ResizeMode, Size, cropped_to_aspect, padded_to_aspect
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 64 * 2**20
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
+
+# What Pillow's decoders raise on damaged files.
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error)
 
 
 def image_from_array(pixels: NDArray[np.float32]) -> Image.Image:
@@ -26,41 +32,102 @@ def image_from_array(pixels: NDArray[np.float32]) -> Image.Image:
     return Image.fromarray(levels)
 
 
-def opened(source: Path | bytes) -> Image.Image:
+def opened(source: Path | bytes, field: str = "image") -> Image.Image:
     """A picture from someone we don't trust: its header read, its pixels not yet.
 
-    Raises RequestError if it is no PNG, JPEG or WebP, larger than MAX_FILE_BYTES, of more than
-    MAX_PIXELS, or can't be read.
+    Raises RequestError, for `field`, if it is no PNG, JPEG or WebP, larger than MAX_FILE_BYTES, of
+    more than MAX_PIXELS, or can't be read.
     """
-    data = _read(source) if isinstance(source, Path) else source
+    data = _read(source, field) if isinstance(source, Path) else source
     if len(data) > MAX_FILE_BYTES:
-        raise RequestError(
-            f"The picture has more than {MAX_FILE_BYTES // 2**20} MiB.", field="image"
-        )
+        raise RequestError(f"The picture has more than {MAX_FILE_BYTES // 2**20} MiB.", field=field)
     if data.startswith(_PNG_START):  # before Pillow looks, which only warns
-        _check_pixels(int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big"))
+        count = int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+        _check_pixels(count, field)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except UnidentifiedImageError as error:  # its own words name an object in memory
         raise RequestError(
-            f"This is no PNG, JPEG or WebP that can be read: {error}", field="image"
+            "This is no PNG, JPEG or WebP. Save the picture as one of these.", field=field
+        ) from error
+    except _DAMAGED as error:
+        raise RequestError(
+            f"This is no PNG, JPEG or WebP that can be read: {error}", field=field
         ) from error
     except Image.DecompressionBombError as error:
-        raise RequestError(f"The picture is too large: {error}", field="image") from error
-    _check_pixels(image.width * image.height)
+        raise RequestError(f"The picture is too large: {error}", field=field) from error
+    _check_pixels(image.width * image.height, field)
     return image
 
 
-def _check_pixels(count: int) -> None:
+def decoded(source: Path | bytes, field: str = "image") -> Image.Image:
+    """The pixels of a picture from someone we don't trust: RGB, or RGBA if it may be transparent,
+    8 bits, turned as its EXIF says; of an animation the first frame.
+
+    Raises RequestError, for `field`, as `opened` does, and if it is damaged or cut off.
+    """
+    with opened(source, field) as image:
+        try:
+            return _eight_bits(ImageOps.exif_transpose(image))
+        except _DAMAGED as error:
+            raise RequestError(
+                f"The picture is damaged or cut off: {error}. Save it again and retry.", field=field
+            ) from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits of grey; Pillow would clip them, not scale them
+        levels = np.asarray(image).astype(np.float32) / 257
+        return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    transparent = image.has_transparency_data
+    return image.convert("RGBA" if transparent else "RGB")
+
+
+def size_of(image: Image.Image) -> Size:
+    """A picture's size in pixels."""
+    return Size(image.width, image.height)
+
+
+def flattened(image: Image.Image, background: str) -> Image.Image:
+    """RGB: the picture (RGB or RGBA) laid on a colour, "#rrggbb"."""
+    if image.mode == "RGB":
+        return image
+    ground = Image.new("RGBA", image.size, background)
+    return Image.alpha_composite(ground, image).convert("RGB")
+
+
+def resized(image: Image.Image, size: Size, mode: ResizeMode, background: str) -> Image.Image:
+    """The picture (RGB) at another size, as `geometry.resize_words` says; what a "pad" adds has the
+    colour `background`, "#rrggbb".
+    """
+    target = (size.width, size.height)
+    if image.size == target:
+        return image
+    source = size_of(image)
+    if mode == "pad":
+        inner = padded_to_aspect(source, size)
+        canvas = Image.new("RGB", target, background)
+        canvas.paste(_scaled(image, inner.size), inner.corners)
+        return canvas
+    if mode == "crop":
+        image = image.crop(cropped_to_aspect(source, size).corners)
+    return _scaled(image, size)
+
+
+def _scaled(image: Image.Image, size: Size) -> Image.Image:
+    return image.resize((size.width, size.height), Image.Resampling.LANCZOS)
+
+
+def _check_pixels(count: int, field: str) -> None:
     if count > MAX_PIXELS:
         raise RequestError(
-            f"The picture has {count:,} pixels; at most {MAX_PIXELS:,} are read.", field="image"
+            f"The picture has {count:,} pixels; at most {MAX_PIXELS:,} are read.", field=field
         )
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, field: str) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise RequestError(f"{path} can't be read: {error.strerror}.", field="image") from error
+        raise RequestError(f"{path} can't be read: {error.strerror}.", field=field) from error

@@ -3,18 +3,21 @@ gallery stores.
 
 A field that is None is left to the model: its row in the catalog and the quality preset decide, and
 the seed is drawn. The engine fills every None once, when the request is submitted, so a *settled*
-request (the one in `Job.request`, in results and in files) has none left.
+request (the one in `Job.request`, in results and in files) has none left, but for what isn't used:
+`variation_seed` at a variation strength of 0, and the `mask` or `sketch` that wasn't given.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from paintdiff.errors import RequestError
-from paintdiff.geometry import MAX_SIDE_PX, MIN_SIDE_PX, Size
+from paintdiff.geometry import MAX_SIDE_PX, MIN_SIDE_PX, ResizeMode, Size
+from paintdiff.input_images import InputImage
 
 REQUEST_VERSION = 1
 MAX_SEED = 2**32 - 1
@@ -22,33 +25,48 @@ MAX_PROMPT_CHARACTERS = 10_000
 MAX_IMAGES = 64
 MAX_STEPS = 1000
 MAX_GUIDANCE_SCALE = 50.0
+MAX_LOOPBACK = 16
+MAX_MASK_BLUR_PX = 64
+MAX_PADDING_PX = 512
+MAX_OUTPAINT_PX = 2048
 
 Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
+"""A colour as "#rrggbb"."""
+
+MaskedContent = Literal["original", "fill", "noise", "empty"]
+"""What the masked part starts from: what was there, the colours around it, noise, or nothing (all
+latents 0).
+"""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """The settings of one denoising run with nothing left open; `size` is in pixels."""
+    """The settings of one denoising run with nothing left open; `size` is in pixels.
+
+    `variation_seed` is 0 and unused where `variation_strength` is 0.
+    """
 
     size: Size
     num_inference_steps: int
     guidance_scale: float
     sampler: str
     seed: int
+    variation_seed: int = 0
+    variation_strength: float = 0.0
 
 
-class TextToImage(BaseModel):
-    """Paint `num_images` pictures from words; picture i uses `seed + i`.
+class PaintingRequest(BaseModel):
+    """What all requests to paint share: `num_images` pictures, of which picture i uses `seed + i`.
 
-    Raises RequestError (never pydantic's own error) when built through `parsed`; direct
-    construction raises pydantic's ValidationError, which is a ValueError too.
+    With a `variation_strength` above 0 the pictures are variations of one: all use `seed`, whose
+    noise is turned by that part of the way towards the noise of `variation_seed + i`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: Literal[1] = REQUEST_VERSION
-    kind: Literal["text_to_image"] = "text_to_image"
     prompt: Prompt
     negative_prompt: Prompt = ""
     model: Name = "mini"
@@ -60,39 +78,167 @@ class TextToImage(BaseModel):
     sampler: Name | None = None
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     num_images: int = Field(default=1, ge=1, le=MAX_IMAGES)
+    variation_seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+    variation_strength: float = Field(default=0.0, ge=0.0, le=1.0)
 
     @classmethod
-    def parsed(cls, values: dict[str, object]) -> TextToImage:
-        """Build from untrusted values. Raises RequestError with the first bad field in `field`."""
+    def parsed(cls, values: Mapping[str, object]) -> Self:
+        """Build from untrusted values.
+
+        Raises RequestError (never pydantic's own error) with the first bad field in `field`; direct
+        construction raises pydantic's ValidationError, which is a ValueError too.
+        """
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or None
-            raise RequestError(f"{field or 'request'}: {first['msg']}.", field=field) from None
+            message = first["msg"].removeprefix("Value error, ")
+            raise RequestError(f"{field or 'request'}: {message}.", field=field) from None
 
     def sampling(self) -> Sampling:
         """The settled settings. Raises RequestError if the engine hasn't filled every None yet."""
-        values = (
-            self.width,
-            self.height,
+        if (
+            self.width is None
+            or self.height is None
+            or self.num_inference_steps is None
+            or self.guidance_scale is None
+            or self.sampler is None
+            or self.seed is None
+            or (self.variation_seed is None and self.variation_strength > 0)
+        ):
+            raise RequestError("This request isn't settled yet: submit it to an engine first.")
+        return Sampling(
+            Size(self.width, self.height),
             self.num_inference_steps,
             self.guidance_scale,
             self.sampler,
             self.seed,
+            self.variation_seed or 0,
+            self.variation_strength,
         )
-        width, height, steps, guidance, sampler, seed = values
-        if (
-            width is None
-            or height is None
-            or steps is None
-            or guidance is None
-            or sampler is None
-            or seed is None
-        ):
-            raise RequestError("This request isn't settled yet: submit it to an engine first.")
-        return Sampling(Size(width, height), steps, guidance, sampler, seed)
+
+    def alone(self, index: int) -> Self:
+        """The settled request of picture `index` (from 0) alone: it paints that picture again.
+
+        Raises RequestError if this one isn't settled.
+        """
+        sampling = self.sampling()
+        if sampling.variation_strength > 0:
+            change = {"variation_seed": sampling.variation_seed + index}
+        else:
+            change = {"seed": sampling.seed + index}
+        return self.model_copy(update={**change, "num_images": 1})
+
+    def without_image_data(self) -> Self:
+        """The same request with references in place of its pictures: what fits into a file."""
+        update: dict[str, InputImage] = {}
+        for field in type(self).model_fields:
+            value: object = getattr(self, field)
+            if isinstance(value, InputImage):
+                update[field] = value.reference()
+        return self.model_copy(update=update)
 
 
-Request = TextToImage
-"""Any job. A union once there is a second kind."""
+class TextToImage(PaintingRequest):
+    """Paint pictures from words."""
+
+    kind: Literal["text_to_image"] = "text_to_image"
+
+
+class ImageToImage(PaintingRequest):
+    """Paint pictures from words and a picture.
+
+    `strength` is how much of the picture gives way, 0 to 1: of the steps the last
+    `int(num_inference_steps * strength)` are run, and there has to be at least one. The picture is
+    laid on `background` where it is transparent, and fitted to the size by `resize_mode`. A `width`
+    and `height` of None keep its size, or at least its proportions (`geometry.working_size`).
+
+    With a `loopback` over 1 each result is the next pass's picture, up to that many passes; pass k
+    (from 0) has the strength `strength * loopback_strength_factor ** k`, at most 1, and the seed
+    `seed + k`.
+    """
+
+    kind: Literal["image_to_image"] = "image_to_image"
+    image: InputImage
+    background: Colour = "#ffffff"
+    strength: float = Field(default=0.6, ge=0.0, le=1.0)
+    resize_mode: ResizeMode = "stretch"
+    loopback: int = Field(default=1, ge=1, le=MAX_LOOPBACK)
+    loopback_strength_factor: float = Field(default=1.0, ge=0.1, le=2.0)
+
+    def strengths(self) -> tuple[float, ...]:
+        """Each pass's strength, in order."""
+        factor = self.loopback_strength_factor
+        return tuple(min(1.0, self.strength * factor**number) for number in range(self.loopback))
+
+
+class Outpaint(BaseModel):
+    """By how many pixels the canvas grows on each side."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    left: int = Field(default=0, ge=0, le=MAX_OUTPAINT_PX)
+    top: int = Field(default=0, ge=0, le=MAX_OUTPAINT_PX)
+    right: int = Field(default=0, ge=0, le=MAX_OUTPAINT_PX)
+    bottom: int = Field(default=0, ge=0, le=MAX_OUTPAINT_PX)
+
+    def __bool__(self) -> bool:
+        return any((self.left, self.top, self.right, self.bottom))
+
+
+class Inpaint(PaintingRequest):
+    """Repaint a part of a picture. The result has the picture's own size, grown by `outpaint`.
+
+    What is repainted: where `mask` is white (or black, with `invert_mask`), where `sketch` has
+    colour, and what `outpaint` adds. `mask` and `sketch` have the picture's size, once all are
+    turned as their EXIF says. The edge is softened by `mask_blur_px` (the standard deviation of a
+    Gaussian), and every pixel where the blurred mask is 0 keeps the value it had (on `background`
+    where the picture is transparent).
+
+    `sketch` is content: its strokes, opaque or not, lie over the picture as what is painted from.
+    `masked_content` is what the rest of the masked part starts from. With `soft` a grey mask keeps
+    more of the picture the darker it is, at every step, and not only when it is pasted.
+    `only_masked` paints the masked part and `padding_px` around it at the full working size, and
+    pastes it back. `width` and `height` are that working size (None: chosen from the picture and
+    the model), which the result never has. `strength` is as for ImageToImage.
+    """
+
+    kind: Literal["inpaint"] = "inpaint"
+    image: InputImage
+    mask: InputImage | None = None
+    sketch: InputImage | None = None
+    background: Colour = "#ffffff"
+    invert_mask: bool = False
+    mask_blur_px: float = Field(default=4.0, ge=0.0, le=MAX_MASK_BLUR_PX)
+    only_masked: bool = False
+    padding_px: int = Field(default=32, ge=0, le=MAX_PADDING_PX)
+    masked_content: MaskedContent = "original"
+    strength: float = Field(default=0.75, ge=0.0, le=1.0)
+    soft: bool = False
+    outpaint: Outpaint = Outpaint()
+
+
+Request = TextToImage | ImageToImage | Inpaint
+"""Any job; `kind` says which."""
+
+REQUEST_KINDS: Mapping[str, type[Request]] = {
+    "text_to_image": TextToImage,
+    "image_to_image": ImageToImage,
+    "inpaint": Inpaint,
+}
+
+
+def parsed_request(values: Mapping[str, object]) -> Request:
+    """The request that untrusted values describe, by their `kind` (absent: text to image).
+
+    Raises RequestError with the first bad field in `field`.
+    """
+    kind = values.get("kind", "text_to_image")
+    found = REQUEST_KINDS.get(kind) if isinstance(kind, str) else None
+    if found is None:
+        raise RequestError(
+            f"There is no kind of request {kind!r}; there are {', '.join(REQUEST_KINDS)}.",
+            field="kind",
+        )
+    return found.parsed(values)

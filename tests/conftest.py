@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -16,6 +17,10 @@ from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.presets import presets_folder
 from tests.tiny import save_tiny_pipeline
+
+# The same examples on every machine, however slow it is; nothing is written to disk.
+settings.register_profile("paintdiff", deadline=None, derandomize=True, database=None)
+settings.load_profile("paintdiff")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,11 +37,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     until the session ends no other test could run one of its own.
     """
     items.sort(key=lambda item: "tests/browser/" in item.path.as_posix())
-
-
-def mini_has_landed() -> bool:
-    """Whether the embedded painter's weights are in the repository."""
-    return (presets_folder() / "mini" / "model_index.json").is_file()
 
 
 @pytest.fixture(scope="session")
@@ -71,14 +71,9 @@ def tiny_engine(tiny_manager: ModelManager) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def mini_manager(request: pytest.FixtureRequest) -> ModelManager:
-    """A manager over the embedded painter; until its weights are there, over the tiny pipeline in
-    its place.
-    """
-    if mini_has_landed():
-        return ModelManager(Catalog.default(), device="cpu")
-    manager: ModelManager = request.getfixturevalue("tiny_manager")
-    return manager
+def mini_manager() -> ModelManager:
+    """A manager over the embedded painter."""
+    return ModelManager(Catalog.default(), device="cpu")
 
 
 @pytest.fixture

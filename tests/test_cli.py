@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from paintdiff import cli
 from paintdiff.errors import StorageError
 from paintdiff.gallery.metadata import read_request
+from paintdiff.requests import ImageToImage, Inpaint
 from tests.tiny import save_tiny_pipeline
 
 
@@ -137,6 +139,99 @@ def test_a_failure_while_running_is_code_1(
     arguments = ["--model", model, *SMALL, "--output", tmp_path / "x.png"]
     assert paint(*arguments, "--device", "warp") == 1
     assert "warp" in capsys.readouterr().err
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> dict[str, Path]:
+    """A picture and a mask for it, in files."""
+    paths = {name: tmp_path / f"{name}.png" for name in ("photo", "mask", "small")}
+    Image.new("RGB", (96, 96), "teal").save(paths["photo"])
+    mask = Image.new("L", (96, 96), 0)
+    mask.paste(255, (32, 32, 64, 64))
+    mask.save(paths["mask"])
+    mask.crop((0, 0, 40, 40)).save(paths["small"])
+    return paths
+
+
+def test_a_picture_is_painted_from_a_picture(
+    model: str, pictures: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.png"
+    arguments = ["--model", model, "--steps", "4", "--device", "cpu", "--output", path]
+    arguments += ["--image", pictures["photo"], "--strength", "0.5", "--resize-mode", "crop"]
+    arguments += ["--loopback", "2", "--loopback-factor", "0.9", "--background", "#101010"]
+    arguments += ["--variation-strength", "0.2", "--variation-seed", "3", "--size", "64x96"]
+    assert paint(*arguments) == 0
+    assert "96x96 was cropped to 64x96" in capsys.readouterr().err
+    request = read_request(path)
+    assert isinstance(request, ImageToImage)
+    assert (request.strength, request.resize_mode, request.background) == (0.5, "crop", "#101010")
+    assert (request.loopback, request.loopback_strength_factor) == (2, 0.9)
+    assert (request.variation_strength, request.variation_seed) == (0.2, 3)
+    with Image.open(path) as image:
+        assert image.size == (64, 96)
+
+
+def test_a_part_of_a_picture_is_repainted(
+    model: str, pictures: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.png"
+    arguments = ["--model", model, "--steps", "4", "--device", "cpu", "--output", path, "--json"]
+    arguments += ["--image", pictures["photo"], "--mask", pictures["mask"], "--invert-mask"]
+    arguments += ["--mask-blur", "2", "--only-masked", "--padding", "8", "--masked-content", "fill"]
+    arguments += ["--soft", "--outpaint", "0,8,0,0"]
+    assert paint(*arguments) == 0
+    out, err = capsys.readouterr()
+    assert "0 pixels changed outside the mask" in err
+    report = json.loads(out)
+    assert (report["kind"], report["size"]) == ("inpaint", "96x104")
+    assert any("0 pixels changed" in note for note in report["notes"])
+    request = read_request(path)
+    assert isinstance(request, Inpaint)
+    assert request.outpaint.top == 8
+    assert (request.invert_mask, request.only_masked, request.soft) == (True, True, True)
+    assert (request.mask_blur_px, request.padding_px) == (2.0, 8)
+    assert request.masked_content == "fill"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--image", "nothing.png"], "--image: nothing.png can't be read"),
+        (["--image", "photo.png", "--mask", "nothing.png"], "--mask: nothing.png can't be read"),
+        (["--image", "photo.png", "--mask", "small.png"], "--mask: The mask is 40x40"),
+        (["--mask", "mask.png"], "--mask: it is of no use without --image"),
+        (["--strength", "0.5"], "--strength: it is of no use without --image"),
+        (["--image", "photo.png", "--mask-blur", "3"], "--mask-blur: it is of no use without"),
+        (["--image", "photo.png", "--only-masked"], "--only-masked: it is of no use without"),
+        (
+            ["--image", "photo.png", "--mask", "mask.png", "--loopback", "2"],
+            "--loopback: it is of no use when only a part",
+        ),
+        (["--image", "photo.png", "--strength", "2"], "--strength"),
+        (["--image", "photo.png", "--strength", "0"], "--strength: With 20 steps"),
+        (["--image", "photo.png", "--resize-mode", "melt"], "--resize-mode"),
+        (["--image", "photo.png", "--outpaint", "1,2"], "not four numbers"),
+        (["--image", "photo.png", "--outpaint", "9999,0,0,0"], "--outpaint"),
+        (["--variation-strength", "2"], "--variation-strength"),
+    ],
+)
+def test_bad_values_for_pictures_are_one_line_and_code_2(
+    arguments: list[str],
+    complaint: str,
+    pictures: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert paint("--output", "x.png", *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert complaint in err
+    assert err.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:

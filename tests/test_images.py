@@ -10,7 +10,16 @@ import pytest
 from PIL import Image
 
 from paintdiff.errors import RequestError
-from paintdiff.images import MAX_FILE_BYTES, MAX_PIXELS, image_from_array, opened
+from paintdiff.geometry import Size
+from paintdiff.images import (
+    MAX_FILE_BYTES,
+    MAX_PIXELS,
+    decoded,
+    flattened,
+    image_from_array,
+    opened,
+    resized,
+)
 
 
 def encoded(image: Image.Image, kind: str) -> bytes:
@@ -87,3 +96,101 @@ def test_too_large_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"nothing\.png"):
         opened(tmp_path / "nothing.png")
+
+
+# Decoding what strangers send
+
+
+def test_grey_of_16_bits_is_scaled_and_not_clipped() -> None:
+    levels = np.array([[0, 257, 32_768, 65_535]], dtype=np.uint16)
+    image = decoded(encoded(Image.fromarray(levels), "PNG"))
+    assert image.mode == "RGB"
+    assert np.asarray(image)[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "mode", "colour"),
+    [
+        (Image.new("1", (3, 2), 1), "PNG", "RGB", (255, 255, 255)),
+        (Image.new("L", (3, 2), 77), "PNG", "RGB", (77, 77, 77)),
+        (Image.new("L", (3, 2), 77), "JPEG", "RGB", (77, 77, 77)),
+        (Image.new("LA", (3, 2), (77, 9)), "PNG", "RGBA", (77, 77, 77, 9)),
+        (Image.new("RGB", (3, 2), (1, 2, 3)).quantize(4), "PNG", "RGB", (1, 2, 3)),
+        (Image.new("CMYK", (3, 2), (0, 255, 255, 0)), "JPEG", "RGB", (254, 0, 0)),
+        (Image.new("RGBA", (3, 2), (1, 2, 3, 4)), "PNG", "RGBA", (1, 2, 3, 4)),
+    ],
+)
+def test_every_kind_of_pixels_becomes_rgb_or_rgba(
+    image: Image.Image, kind: str, mode: str, colour: tuple[int, ...]
+) -> None:
+    found = decoded(encoded(image, kind))
+    assert (found.mode, found.size) == (mode, (3, 2))
+    assert np.abs(np.subtract(found.getpixel((1, 1)), colour)).max() <= 2
+
+
+def test_a_palette_with_a_transparent_colour_is_transparent() -> None:
+    image = Image.new("P", (2, 1), 0)
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.putpixel((1, 0), 1)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", transparency=0)
+    found = decoded(buffer.getvalue())
+    assert found.getpixel((0, 0))[3] == 0
+    assert found.getpixel((1, 0)) == (0, 255, 0, 255)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_of_an_animation_the_first_frame_is_taken(kind: str) -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "lime", "blue")]
+    buffer = io.BytesIO()
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    frames[0].save(buffer, format=kind, save_all=True, append_images=frames[1:], **lossless)
+    assert decoded(buffer.getvalue()).convert("RGB").getpixel((2, 2)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_exif_turns_the_picture(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held on its side: turn by 90 degrees, clockwise
+    image = Image.new("RGB", (32, 16), "black")
+    image.paste("white", (0, 0, 16, 16))
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, exif=exif)
+    found = decoded(buffer.getvalue())
+    assert found.size == (16, 32)
+    assert found.getpixel((8, 4))[0] > 240
+    assert found.getpixel((8, 28))[0] < 15
+    assert decoded(encoded(image, kind)).size == (32, 16)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_file_cut_off_is_refused_in_words(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    assert decoded(data).size == (64, 64)
+    with pytest.raises(RequestError, match=r"cut off|can be read") as caught:
+        decoded(data[: len(data) // 2], "mask")
+    assert caught.value.field == "mask"
+
+
+def test_alpha_is_flattened_on_a_colour() -> None:
+    image = Image.new("RGBA", (1, 1), (255, 0, 0, 128))
+    assert flattened(image, "#0000ff").getpixel((0, 0)) == (128, 0, 127)
+    assert flattened(image, "#ffffff").getpixel((0, 0)) == (255, 127, 127)
+
+
+def test_the_resize_modes_differ_as_they_say() -> None:
+    image = Image.new("RGB", (64, 32), "lime")
+    image.paste("red", (0, 0, 16, 32))
+    size = Size(32, 32)
+    stretched, cropped, padded = (
+        resized(image, size, mode, "#0000ff") for mode in ("stretch", "crop", "pad")
+    )
+    assert {one.size for one in (stretched, cropped, padded)} == {(32, 32)}
+    assert stretched.getpixel((2, 2))[0] > 200, "the red is still there"
+    assert cropped.getpixel((2, 2)) == (0, 255, 0), "it was cut off"
+    assert padded.getpixel((2, 2)) == (0, 0, 255)
+    assert padded.getpixel((2, 16))[0] > 200
+    for mode in ("stretch", "crop", "pad"):
+        assert resized(Image.new("RGB", (1, 1), "red"), size, mode, "#000000").size == (32, 32)
+        assert resized(image, Size(64, 32), mode, "#000000").tobytes() == image.tobytes()

@@ -41,10 +41,14 @@ WORDS = (
 
 
 def save_tiny_pipeline(
-    folder: Path, *, prediction_type: str = "v_prediction", seed: int = 0
+    folder: Path,
+    *,
+    prediction_type: str = "v_prediction",
+    seed: int = 0,
+    sees_masks: bool = False,
 ) -> None:
     """Build it in the layout of `presets/mini` (fp16 safetensors, own vocabulary, v-prediction) and
-    save it.
+    save it. With `sees_masks` its UNet takes 9 channels, as one that was trained to inpaint.
     """
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
@@ -75,7 +79,7 @@ def save_tiny_pipeline(
         tokenizer=tokenizer,
         unet=diffusers.UNet2DConditionModel(
             sample_size=16,
-            in_channels=4,
+            in_channels=9 if sees_masks else 4,
             out_channels=4,
             block_out_channels=(16, 32),
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),

@@ -6,72 +6,34 @@ Other tools read the first; the second, in the text chunk `paintdiffusion`, lose
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from paintdiff.errors import MetadataError, RequestError, SizeError
+from paintdiff.errors import MetadataError, RequestError
 from paintdiff.events import Picture
-from paintdiff.geometry import Size
+from paintdiff.gallery.parameters import parameters_text, parse_parameters, request_from
 from paintdiff.images import opened
-from paintdiff.requests import Request, TextToImage
+from paintdiff.requests import Request, parsed_request
 
 PARAMETERS_KEY = "parameters"
 REQUEST_KEY = "paintdiffusion"
 MAX_TEXT_CHARACTERS = 200_000
 
-_NEGATIVE = "Negative prompt:"
-_KARRAS = " Karras"
-# A1111's own names, where they differ from ours.
-_TO_A1111 = {"PNDM": "PLMS"}
-_FROM_A1111 = {theirs: ours for ours, theirs in _TO_A1111.items()}
-# A1111, modules/infotext_utils.py: key, colon, then a JSON string or everything up to a comma.
-_SETTING = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-_LEAST_SETTINGS = 3
-
 _EXIF_POINTER, _USER_COMMENT = 0x8769, 0x9286
 
 
-@dataclass(frozen=True)
-class Parameters:
-    """A `parameters` text taken apart. `settings` are as written: "Steps" -> "20"."""
-
-    prompt: str
-    negative_prompt: str
-    settings: Mapping[str, str]
-
-
-def parameters_text(picture: Picture) -> str:
-    """The picture's settings as the A1111 web UI writes them."""
-    request = picture.request
-    sampling = request.sampling()
-    sampler = sampling.sampler.removesuffix(_KARRAS)
-    settings = {
-        "Steps": str(sampling.num_inference_steps),
-        "Sampler": _TO_A1111.get(sampler, sampler),
-        "Schedule type": "Karras" if sampler != sampling.sampler else "",
-        "CFG scale": f"{sampling.guidance_scale:g}",
-        "Seed": str(sampling.seed),
-        "Size": str(sampling.size),
-        "Model hash": picture.model_hash,
-        "Model": request.model,
-    }
-    lines = [request.prompt]
-    if request.negative_prompt:
-        lines.append(f"{_NEGATIVE} {request.negative_prompt}")
-    lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value))
-    return "\n".join(lines)
-
-
 def png_info(picture: Picture) -> PngInfo:
-    """The text chunks for `Image.save(..., pnginfo=...)`."""
+    """The text chunks for `Image.save(..., pnginfo=...)`.
+
+    Pictures in the request become references.
+    """
     info = PngInfo()
     info.add_text(PARAMETERS_KEY, _writable(parameters_text(picture)))
-    content = {"request": picture.request.model_dump(mode="json"), "model_hash": picture.model_hash}
+    request = picture.request.without_image_data()
+    content = {"request": request.model_dump(mode="json"), "model_hash": picture.model_hash}
     info.add_text(REQUEST_KEY, json.dumps(content))
     return info
 
@@ -80,8 +42,9 @@ def read_request(source: Path | bytes) -> Request:
     """The request that painted a picture: a PNG of ours, or one with A1111's text (PNG, JPEG,
     WebP).
 
-    A picture of ours gives back exactly the request it was painted from. The file may come from
-    anyone; its pixels are not decoded. Raises MetadataError.
+    A picture of ours gives back exactly the request it was painted from, but for the pictures in
+    that, of which it has references. The file may come from anyone; its pixels are not decoded.
+    Raises MetadataError.
     """
     texts = _texts_in(source)
     own = texts.get(REQUEST_KEY)
@@ -91,59 +54,6 @@ def read_request(source: Path | bytes) -> Request:
     if parameters is None:
         raise MetadataError("This picture carries no settings.")
     return request_from(parse_parameters(parameters))
-
-
-def parse_parameters(text: str) -> Parameters:
-    """Take an A1111 `parameters` text apart; any text will do.
-
-    Its last line holds settings only if it has three or more of them, as A1111 reads it.
-    """
-    *lines, last = text.strip().split("\n")
-    found = _SETTING.findall(last)
-    if len(found) < _LEAST_SETTINGS:
-        lines.append(last)
-        found = []
-    prompt: list[str] = []
-    negative: list[str] = []
-    current = prompt
-    for line in (line.strip() for line in lines):
-        if line.startswith(_NEGATIVE):
-            current = negative
-            line = line.removeprefix(_NEGATIVE).strip()
-        current.append(line)
-    settings = {key: _unquoted(value) for key, value in found}
-    return Parameters("\n".join(prompt), "\n".join(negative), settings)
-
-
-def request_from(parameters: Parameters) -> Request:
-    """The request that an A1111 text describes; what it doesn't say is left open.
-
-    Raises MetadataError.
-    """
-    settings = parameters.settings
-    values: dict[str, object] = {
-        "prompt": parameters.prompt,
-        "negative_prompt": parameters.negative_prompt,
-    }
-    for key, field in (
-        ("Steps", "num_inference_steps"),
-        ("CFG scale", "guidance_scale"),
-        ("Seed", "seed"),
-        ("Model", "model"),
-    ):
-        if settings.get(key):
-            values[field] = settings[key]
-    sampler = settings.get("Sampler")
-    if sampler:
-        karras = settings.get("Schedule type") == "Karras" and not sampler.endswith(_KARRAS)
-        values["sampler"] = _FROM_A1111.get(sampler, sampler) + (_KARRAS if karras else "")
-    try:
-        if settings.get("Size"):
-            size = Size.parse(settings["Size"])
-            values.update(width=size.width, height=size.height)
-        return TextToImage.parsed(values)
-    except (RequestError, SizeError) as error:
-        raise MetadataError(f"The picture's settings can't be used: {error}") from error
 
 
 def _texts_in(source: Path | bytes) -> dict[str, str]:
@@ -192,24 +102,9 @@ def _request_from_json(text: str) -> Request:
     if not isinstance(values, dict):
         raise MetadataError("The picture's settings are damaged: there is no request in them.")
     try:
-        return TextToImage.parsed(values)
+        return parsed_request(cast("dict[str, object]", values))
     except RequestError as error:
         raise MetadataError(f"The picture's settings can't be used: {error}") from error
-
-
-def _quoted(value: str) -> str:
-    return (
-        json.dumps(value, ensure_ascii=False) if any(sign in value for sign in ',:\n"') else value
-    )
-
-
-def _unquoted(value: str) -> str:
-    if value.startswith('"') and value.endswith('"') and len(value) > 1:
-        try:
-            return str(json.loads(value))
-        except ValueError:
-            return value
-    return value.strip()
 
 
 def _writable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The VAE: pixels into 4 latent channels at a quarter (or whatever the recipe says) of the side,
+"""The VAE: pixels into 4 latent channels at an eighth (or whatever the recipe says) of the side,
 and back.
 
 Loss: absolute error + absolute error of the differences between neighbours (which keeps edges) + a

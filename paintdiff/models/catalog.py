@@ -221,7 +221,12 @@ def _models_in(folder: Path) -> list[Path]:
     )
 
 
-_FAMILY_OF_PIPELINE = {"StableDiffusionPipeline": "sd1", "StableDiffusionXLPipeline": "sdxl"}
+_FAMILY_OF_PIPELINE = {
+    "StableDiffusionPipeline": "sd1",
+    "StableDiffusionInpaintPipeline": "sd1",
+    "StableDiffusionXLPipeline": "sdxl",
+    "StableDiffusionXLInpaintPipeline": "sdxl",
+}
 
 
 def _family_of(source: str) -> str:

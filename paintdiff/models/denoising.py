@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from PIL import Image
 
@@ -16,9 +17,53 @@ It may raise to stop the run.
 """
 
 
+def steps_run(num_inference_steps: int, strength: float) -> int:
+    """How many steps are run from a picture, by diffusers' rule: the last `strength` of them."""
+    return min(int(num_inference_steps * strength), num_inference_steps)
+
+
+@dataclass(frozen=True)
+class Variation:
+    """The noise is turned by `strength` (0..1) of the way towards the noise of `seed`."""
+
+    seed: int
+    strength: float
+
+
+@dataclass(frozen=True)
+class Repainting:
+    """Where an inpainting run paints.
+
+    `mask` (L, the run's size) is repainted where it is above 0; with `soft` the darker it is the
+    later a place is let go, so the more of the picture it keeps. A `latent_content` of "noise" or
+    "empty" takes the place of the picture's latents there before noise is added, save where
+    `strokes` (L, the run's size, None: nowhere) is above 0.
+    """
+
+    mask: Image.Image
+    soft: bool = False
+    latent_content: Literal["original", "noise", "empty"] = "original"
+    strokes: Image.Image | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The picture a run starts from: `image` is RGB and has the run's size, `strength` is 0..1.
+
+    `repainting` is for an inpainting pipeline, and None for an image-to-image one.
+    """
+
+    image: Image.Image
+    strength: float
+    repainting: Repainting | None = None
+
+
 @dataclass(frozen=True)
 class Denoising:
-    """One denoising run. `size` is in pixels; `sampler` is a name in SAMPLERS."""
+    """One denoising run. `size` is in pixels; `sampler` is a name in SAMPLERS.
+
+    `source` is None for a run from pure noise, which needs a text-to-image pipeline.
+    """
 
     prompt: str
     negative_prompt: str
@@ -27,3 +72,20 @@ class Denoising:
     guidance_scale: float
     sampler: str
     seed: int
+    variation: Variation | None = None
+    source: Source | None = None
+
+    @property
+    def steps_run(self) -> int:
+        """How many of the steps are really run."""
+        strength = 1.0 if self.source is None else self.source.strength
+        return steps_run(self.num_inference_steps, strength)
+
+    @property
+    def from_pure_noise(self) -> bool:
+        """Whether nothing but noise goes in. (Image to image at full strength still adds the
+        picture's last trace, as diffusers does; inpainting doesn't.)
+        """
+        if self.source is None:
+            return True
+        return self.source.repainting is not None and self.source.strength == 1.0

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from PIL import Image
 
+from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
 from paintdiff.models.catalog import ModelRow
 from paintdiff.models.denoising import Denoising, StepListener
-from paintdiff.models.loaders import LoadedModel, new_pipeline
+from paintdiff.models.loaders import LoadedModel, new_pipeline, sees_masks
+from paintdiff.models.noise import noise_generator, prepared_noise
 from paintdiff.models.preview import Governor, LinearPreview, PreviewTap
 from paintdiff.models.samplers import SAMPLERS, scheduler_for
 
@@ -37,12 +41,15 @@ class LeasedPipeline:
         """The tokenizer that splits the prompt."""
         return self.pipeline.tokenizer
 
-    def generator(self, seed: int) -> torch.Generator:
-        """The noise of a seed. Always drawn on the CPU, so that it is the same on every device."""
-        return torch.Generator("cpu").manual_seed(seed)
+    @property
+    def sees_masks(self) -> bool:
+        """Whether the UNet takes the mask and the masked picture as input (9 channels): a model
+        trained to inpaint. Others (4 channels) are made to by blending at every step.
+        """
+        return sees_masks(self.pipeline.unet, self.pipeline.vae)
 
     def denoised(self, run: Denoising, on_step: StepListener) -> torch.Tensor:
-        """Denoise from pure noise.
+        """Denoise from pure noise, or from the picture in `run.source`.
 
         Returns latents (1, channels, height / f, width / f), scaled, not decoded.
 
@@ -55,28 +62,66 @@ class LeasedPipeline:
             exploding = SAMPLERS[run.sampler].variance_exploding
             tap = PreviewTap(self._preview, run.size, exploding, self._governor)
             tap.attach(scheduler)
+        settings, soft_mask, emptied = self._source_settings(run)
 
         def step_ended(
-            _pipeline: object, index: int, _timestep: object, _tensors: object
+            pipeline: Any, index: int, _timestep: object, _tensors: object
         ) -> dict[str, object]:
             # Some samplers ask the model more than once a step, so the calls are scaled to steps.
-            calls = len(scheduler.timesteps)
-            step = math.ceil((index + 1) * run.num_inference_steps / calls)
+            step = math.ceil((index + 1) * run.steps_run / pipeline.num_timesteps)
             on_step(step, tap.latest if tap is not None else None)
-            return {}
+            return {} if soft_mask is None else {"mask": soft_mask.after(pipeline, index)}
 
-        return self.pipeline(
-            prompt=run.prompt,
-            negative_prompt=run.negative_prompt or None,  # SDXL has its own idea of no words
-            width=run.size.width,
-            height=run.size.height,
-            num_inference_steps=run.num_inference_steps,
-            guidance_scale=run.guidance_scale,
-            generator=self.generator(run.seed),
-            output_type="latent",
-            callback_on_step_end=step_ended,
-            callback_on_step_end_tensor_inputs=[],
-        ).images
+        with self._vae_unchanged(), prepared_noise(self.pipeline, run, emptied):
+            return self.pipeline(
+                prompt=run.prompt,
+                negative_prompt=run.negative_prompt or None,  # SDXL has its own idea of no words
+                num_inference_steps=run.num_inference_steps,
+                guidance_scale=run.guidance_scale,
+                generator=noise_generator(run.seed),
+                output_type="latent",
+                callback_on_step_end=step_ended,
+                callback_on_step_end_tensor_inputs=[],
+                **settings,
+            ).images
+
+    def _source_settings(
+        self, run: Denoising
+    ) -> tuple[dict[str, Any], SoftMask | None, torch.Tensor | None]:
+        """What the pipeline of each task is told beyond the rest; the mask that changes as it runs;
+        and where the latents are replaced (1, 1, height, width; 0 or 1).
+        """
+        size = {"width": run.size.width, "height": run.size.height}
+        if run.source is None:
+            return size, None, None
+        settings: dict[str, Any] = {"image": run.source.image, "strength": run.source.strength}
+        repainting = run.source.repainting
+        if repainting is None:
+            return settings, None, None
+        factor = self.pipeline.vae_scale_factor
+        mask, soft = latent_mask(repainting.mask, factor), None
+        if repainting.soft and not self.sees_masks:
+            soft = SoftMask(soft_latent_mask(repainting.mask, factor))
+            mask = soft.at(0, run.steps_run)
+        emptied: torch.Tensor | None = None
+        if repainting.latent_content != "original":
+            emptied = latent_mask(repainting.mask, factor)
+            if repainting.strokes is not None:
+                emptied = emptied * (1 - latent_mask(repainting.strokes, factor))
+        return {**settings, **size, "mask_image": mask_picture(mask, factor)}, soft, emptied
+
+    @contextmanager
+    def _vae_unchanged(self) -> Generator[None]:
+        """SDXL's pipelines cast the VAE to the UNet's precision once they have encoded a picture;
+        it is shared, and in half precision it overflows.
+        """
+        vae = self.pipeline.vae
+        dtype = vae.dtype
+        try:
+            yield
+        finally:
+            if vae.dtype != dtype:
+                vae.to(dtype=dtype)
 
     def decoded(self, latents: torch.Tensor) -> Image.Image:
         """The picture of scaled latents (1, channels, height, width): RGB, 8 bits."""

@@ -166,13 +166,27 @@ def pipeline_class(row: ModelRow, task: str) -> Any:
     return getattr(diffusers, class_name)
 
 
+def sees_masks(unet: Any, vae: Any) -> bool:
+    """Whether a UNet was trained to inpaint: it takes noisy latents, a mask, and the latents of
+    what is outside the mask (4 + 1 + 4 channels).
+    """
+    channels: int = vae.config.latent_channels
+    return unet.config.in_channels == 2 * channels + 1
+
+
 def new_pipeline(loaded: LoadedModel, task: str) -> Any:
     """A pipeline of its own over the shared components, with a scheduler object of its own.
 
-    (`from_pipe` would cast the shared weights, and share the scheduler: diffusers#12754.)
+    (`from_pipe` would cast the shared weights, and share the scheduler: diffusers#12754.) Raises
+    ModelLoadError if the model can't do `task`.
     """
     class_ = pipeline_class(loaded.row, task)
     parts = dict(loaded.components)
+    if task != "inpaint" and sees_masks(parts["unet"], parts["vae"]):
+        raise ModelLoadError(
+            f"{loaded.row.title} was trained to inpaint and to do nothing else; "
+            f"choose another model for {task.replace('_', ' ')}."
+        )
     scheduler = parts["scheduler"]
     parts["scheduler"] = type(scheduler).from_config(scheduler.config)
     pipeline = class_(**_accepted(class_, {**_NEVER_LOADED, **parts}))

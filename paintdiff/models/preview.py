@@ -60,6 +60,8 @@ def clean_latents(
     else:
         index = scheduler.step_index
         if index is None:
+            index = scheduler.begin_index  # where a run from a picture begins
+        if index is None:
             index = scheduler.index_for_timestep(timestep)
         alpha_bar = 1 / (1 + sigmas[int(index)].to(sample) ** 2)
         if variance_exploding:

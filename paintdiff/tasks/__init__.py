@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from paintdiff.requests import Request, TextToImage
-from paintdiff.tasks import text_to_image
-from paintdiff.tasks.steps import OnStep
+from paintdiff.requests import ImageToImage, Inpaint, Request, TextToImage
+from paintdiff.tasks import image_to_image, inpaint, text_to_image
+from paintdiff.tasks.remarks import remarks
+from paintdiff.tasks.steps import OnStep, Painted
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from paintdiff.models.catalog import ModelRow
     from paintdiff.models.lease import LeasedPipeline
 
 
 @dataclass(frozen=True)
 class Task:
-    """How a kind of request is carried out.
+    """How a kind of request is carried out. The requests its functions get are of that kind.
 
     `name` is the pipeline's in a family's row. `settle` fills every None and returns what it had to
     change, as sentences. `remarks` says what the model will make of the words. `paint` yields the
@@ -28,15 +27,15 @@ class Task:
     """
 
     name: str
-    settle: Callable[[Request, ModelRow], tuple[Request, tuple[str, ...]]]
-    remarks: Callable[[Request, LeasedPipeline], tuple[str, ...]]
-    paint: Callable[[Request, LeasedPipeline, OnStep], Iterator[Image.Image]]
+    settle: Callable[[Any, ModelRow], tuple[Request, tuple[str, ...]]]
+    remarks: Callable[[Any, LeasedPipeline], tuple[str, ...]]
+    paint: Callable[[Any, LeasedPipeline, OnStep], Iterator[Painted]]
 
 
 TASKS: Mapping[type[Request], Task] = MappingProxyType(
     {
-        TextToImage: Task(
-            "text_to_image", text_to_image.settle, text_to_image.remarks, text_to_image.paint
-        ),
+        TextToImage: Task("text_to_image", text_to_image.settle, remarks, text_to_image.paint),
+        ImageToImage: Task("image_to_image", image_to_image.settle, remarks, image_to_image.paint),
+        Inpaint: Task("inpaint", inpaint.settle, inpaint.remarks, inpaint.paint),
     }
 )

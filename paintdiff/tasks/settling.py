@@ -2,13 +2,70 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size, checked, rounded_to_multiple
 from paintdiff.models.catalog import ModelRow
+from paintdiff.models.denoising import steps_run
 from paintdiff.models.samplers import SAMPLERS, checked_sampler
-from paintdiff.requests import MAX_SEED
+from paintdiff.requests import MAX_SEED, PaintingRequest
+
+
+def settled_sampling(
+    request: PaintingRequest, row: ModelRow
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    """What fills every None but the size's, and what a person should know about it.
+
+    Raises RequestError or UnknownNameError, with the field in `field`.
+    """
+    figures = row.figures(request.quality)
+    sampler = settled_sampler(request.sampler, row)
+    steps, warnings = settled_steps(request.num_inference_steps, request.quality, sampler, row)
+    guidance = figures.guidance_scale if request.guidance_scale is None else request.guidance_scale
+    if request.negative_prompt.strip() and guidance <= 1:
+        warnings += (
+            f"The negative prompt has no effect at a guidance scale of {guidance:g}; "
+            "it needs more than 1.",
+        )
+    seed, variation_seed, seed_warnings = settled_seeds(request)
+    return {
+        "num_inference_steps": steps,
+        "guidance_scale": guidance,
+        "sampler": sampler,
+        "seed": seed,
+        "variation_seed": variation_seed,
+    }, warnings + seed_warnings
+
+
+def settled_seeds(request: PaintingRequest) -> tuple[int, int | None, tuple[str, ...]]:
+    """The first picture's seed and variation seed, drawn where they were left open. The second
+    stays None if it was and the variation strength is 0.
+
+    Raises RequestError if the last picture's is too large.
+    """
+    if request.variation_strength > 0:
+        seed = settled_seed(request.seed, 1)
+        variation_seed = settled_seed(
+            request.variation_seed, request.num_images, field="variation_seed"
+        )
+        return seed, variation_seed, ()
+    warnings: tuple[str, ...] = ()
+    if request.variation_seed is not None:
+        warnings = ("The variation seed has no effect at a variation strength of 0.",)
+    return settled_seed(request.seed, request.num_images), request.variation_seed, warnings
+
+
+def check_strength(strength: float, num_inference_steps: int, field: str = "strength") -> None:
+    """Raise RequestError, for `field`, if the strength leaves no step to run."""
+    if steps_run(num_inference_steps, strength) < 1:
+        least = math.ceil(100 / num_inference_steps) / 100
+        raise RequestError(
+            f"With {num_inference_steps} steps a strength of {strength:g} leaves none to run; "
+            f"it needs {least:g} or more, or more steps.",
+            field=field,
+        )
 
 
 def settled_size(
@@ -53,18 +110,18 @@ def settled_sampler(asked: str | None, row: ModelRow) -> str:
     return checked_sampler(asked) if asked is not None else row.sampler
 
 
-def settled_seed(asked: int | None, num_images: int) -> int:
+def settled_seed(asked: int | None, num_images: int, field: str = "seed") -> int:
     """The first picture's seed, drawn if it was left open.
 
-    Raises RequestError if the last one's is too large.
+    Raises RequestError, for `field`, if the last one's is too large.
     """
     largest = MAX_SEED - (num_images - 1)
     if asked is None:
         return secrets.randbelow(largest + 1)
     if asked > largest:
         raise RequestError(
-            f"Picture {num_images} would have the seed {asked + num_images - 1}; the largest is "
-            f"{MAX_SEED}. Start at {largest} or less.",
-            field="seed",
+            f"Picture {num_images} would have the {field.replace('_', ' ')} "
+            f"{asked + num_images - 1}; the largest is {MAX_SEED}. Start at {largest} or less.",
+            field=field,
         )
     return asked

@@ -11,10 +11,10 @@ from gradio.components import Component
 
 from paintdiff.geometry import MAX_SIDE_PX, MIN_SIDE_PX, Size
 from paintdiff.models.catalog import ModelRow
-from paintdiff.requests import MAX_SEED
+from paintdiff.requests import MAX_SEED, Request
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.widgets import note
+from paintdiff.ui.widgets import Ids, note
 
 Updates = dict[Any, Any]
 """New values or properties by component."""
@@ -35,18 +35,29 @@ _REQUESTED = (
     "num_inference_steps",
     "guidance_scale",
     "sampler",
+    "variation_strength",
+    "variation_seed",
 )
+_ELEMENT_OF = {
+    "size_preset": "sizes",
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+}
+"""The ids of elements that aren't called as the request's field."""
+
 _MATCHING_PRESET = "(width, height) => `${width} × ${height}`"  # noqa: RUF001 (the sign itself)
 
 
 @dataclass(frozen=True)
 class Form:
     """The components. Those of `requested` are named as in the request; `notes` has a place for an
-    error next to each."""
+    error next to each. The size is asked for only if `sized`."""
 
     parts: Parts
+    sized: bool
     model: gr.Dropdown
     quality: gr.Radio
+    size_group: gr.Column
     size_preset: gr.Radio
     width: gr.Number
     swap: gr.Button
@@ -59,28 +70,30 @@ class Form:
     num_inference_steps: gr.Slider
     guidance_scale: gr.Slider
     sampler: gr.Dropdown
+    variation_strength: gr.Slider
+    variation_seed: gr.Number
     notes: Mapping[str, gr.HTML]
 
     @classmethod
-    def built(cls, parts: Parts) -> Form:
-        """Lay the settings out where we are, filled with the default model's own figures."""
-        row = parts.model(parts.default_model)
-        made: dict[str, Any] = {}
-        notes: dict[str, gr.HTML] = {}
-        _add_model(made, notes, parts, row)
-        _add_size(made, notes, row)
-        _add_seed(made, notes)
-        made["num_images"] = gr.Slider(
-            1, MAX_IMAGES_OFFERED, 1, step=1, label="Pictures", elem_id="num-images"
-        )
-        notes["num_images"] = note("num_images")
-        with gr.Accordion("More settings", open=False, elem_id="more"):
-            _add_more(made, notes, parts, row)
-        return cls(parts, **made, notes=notes)
+    def built(cls, parts: Parts, ids: Ids, *, sized: bool = True, size_shown: bool = True) -> Form:
+        """Lay the settings out where we are, filled with the default model's own figures.
+
+        Without `sized` the size is no part of a request; without `size_shown` it is hidden at
+        first.
+        """
+        maker = _FormMaker(parts, ids, parts.model(parts.default_model))
+        maker.add_model()
+        maker.add_size(sized and size_shown)
+        maker.add_seed()
+        maker.add("num_images", gr.Slider, 1, MAX_IMAGES_OFFERED, 1, step=1, label="Pictures")
+        with gr.Accordion("More settings", open=False, elem_id=ids("more"), elem_classes=["more"]):
+            maker.add_more()
+        return cls(parts, sized, **maker.made, notes=maker.notes)
 
     def requested(self) -> dict[str, Component]:
         """The components whose values go into a request, by the request's field names."""
-        return {name: getattr(self, name) for name in _REQUESTED}
+        names = [name for name in _REQUESTED if self.sized or name not in ("width", "height")]
+        return {name: getattr(self, name) for name in names}
 
     def wire(self, **quick: Any) -> None:
         """Let choices bring what belongs to them. `quick` goes to every event."""
@@ -104,16 +117,11 @@ class Form:
             "quality", [name for name, _ in self.parts.qualities], FIRST_QUALITY
         )
         figures = row.figures(quality)
-        native = row.native_size
-        width = memory.number("width", native.width, MIN_SIDE_PX, MAX_SIDE_PX)
-        height = memory.number("height", native.height, MIN_SIDE_PX, MAX_SIDE_PX)
         steps, guidance = figures.num_inference_steps, figures.guidance_scale
         return {
+            **(self._restored_size(memory, row) if self.sized else {}),
             self.model: row.name,
             self.quality: gr.Radio(value=quality, info=quality_text(row, quality)),
-            self.size_preset: gr.Radio(choices=size_choices(row), value=f"{width} × {height}"),  # noqa: RUF001
-            self.width: width,
-            self.height: height,
             self.seed: memory.number("seed", None, 0, MAX_SEED),
             self.keep_seed: memory.switch("keep_seed"),
             self.num_images: memory.number("num_images", 1, 1, MAX_IMAGES_OFFERED),
@@ -123,6 +131,42 @@ class Form:
             ),
             self.guidance_scale: memory.number("guidance_scale", guidance, 0, MAX_GUIDANCE_OFFERED),
             self.sampler: memory.choice("sampler", self.parts.sampler_names, row.sampler),
+            self.variation_strength: memory.number("variation_strength", 0, 0, 1),
+            self.variation_seed: memory.number("variation_seed", None, 0, MAX_SEED),
+        }
+
+    def _restored_size(self, memory: Remembered, row: ModelRow) -> Updates:
+        native = row.native_size
+        width = memory.number("width", native.width, MIN_SIDE_PX, MAX_SIDE_PX)
+        height = memory.number("height", native.height, MIN_SIDE_PX, MAX_SIDE_PX)
+        return {
+            self.size_preset: gr.Radio(choices=size_choices(row), value=f"{width} × {height}"),  # noqa: RUF001
+            self.width: width,
+            self.height: height,
+        }
+
+    def filled(self, request: Request) -> Updates:
+        """The settings of a picture that was painted before, its seed kept.
+
+        What it leaves open, or what this app doesn't have, stays as it is.
+        """
+        row = next((row for row in self.parts.models if row.name == request.model), None)
+        known_sampler = request.sampler in self.parts.sampler_names
+        updates: Updates = {
+            self.model: request.model if row is not None else None,
+            self.width: request.width if self.sized else None,
+            self.height: request.height if self.sized else None,
+            self.seed: request.seed,
+            self.keep_seed: True if request.seed is not None else None,
+            self.num_inference_steps: request.num_inference_steps,
+            self.guidance_scale: request.guidance_scale,
+            self.sampler: request.sampler if known_sampler else None,
+        }
+        return {
+            self.negative_prompt: request.negative_prompt,
+            self.variation_strength: request.variation_strength,
+            self.variation_seed: request.variation_seed,
+            **{component: value for component, value in updates.items() if value is not None},
         }
 
     def _quality_chosen(self, values: Mapping[Any, Any]) -> Updates:
@@ -162,90 +206,135 @@ def size_choices(row: ModelRow) -> list[str]:
     return [f"{size.width} × {size.height}" for size in row.sizes]  # noqa: RUF001 (the sign itself)
 
 
-def _add_model(
-    made: dict[str, Any], notes: dict[str, gr.HTML], parts: Parts, row: ModelRow
-) -> None:
-    made["model"] = gr.Dropdown(
-        [(item.title, item.name) for item in parts.models],
-        value=row.name,
-        label="Model",
-        elem_id="model",
-        filterable=False,
-    )
-    notes["model"] = note("model")
-    made["quality"] = gr.Radio(
-        [(title, name) for name, title in parts.qualities],
-        value=FIRST_QUALITY,
-        label="Quality",
-        info=quality_text(row, FIRST_QUALITY),
-        elem_id="quality",
-    )
-    notes["quality"] = note("quality")
+class _FormMaker:
+    """Makes the components one by one: `made` by name, and in `notes` the room for an error."""
 
+    def __init__(self, parts: Parts, ids: Ids, row: ModelRow) -> None:
+        self._parts, self._ids, self._row = parts, ids, row
+        self.made: dict[str, Any] = {}
+        self.notes: dict[str, gr.HTML] = {}
 
-def _add_size(made: dict[str, Any], notes: dict[str, gr.HTML], row: ModelRow) -> None:
-    native = row.native_size
-    with gr.Column(elem_id="size-group", elem_classes=["group"]):
-        made["size_preset"] = gr.Radio(
-            size_choices(row),
-            value=f"{native.width} × {native.height}",  # noqa: RUF001 (the sign itself)
-            label="Size",
-            elem_id="sizes",
+    def add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
+        """Make a component with an id and room for an error below it."""
+        self._make(name, component, *arguments, **settings)
+        self.notes[name] = note(self._ids, name)
+
+    def _make(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
+        settings.setdefault("elem_id", self._ids(_ELEMENT_OF.get(name, name).replace("_", "-")))
+        self.made[name] = component(*arguments, **settings)
+
+    def add_model(self) -> None:
+        self.add(
+            "model",
+            gr.Dropdown,
+            [(item.title, item.name) for item in self._parts.models],
+            value=self._row.name,
+            label="Model",
+            filterable=False,
         )
-        with gr.Row(elem_classes=["pair"]):
-            made["width"] = gr.Number(
-                native.width, label="Width", precision=0, elem_id="width", min_width=0
+        self.add(
+            "quality",
+            gr.Radio,
+            [(title, name) for name, title in self._parts.qualities],
+            value=FIRST_QUALITY,
+            label="Quality",
+            info=quality_text(self._row, FIRST_QUALITY),
+            elem_classes=["quality"],
+        )
+
+    def add_size(self, visible: bool) -> None:
+        native = self._row.native_size
+        group = gr.Column(elem_id=self._ids("size-group"), elem_classes=["group"], visible=visible)
+        self.made["size_group"] = group
+        with group:
+            self._make(
+                "size_preset",
+                gr.Radio,
+                size_choices(self._row),
+                value=f"{native.width} × {native.height}",  # noqa: RUF001 (the sign itself)
+                label="Size",
             )
-            made["swap"] = _icon_button("⇄", "swap")
-            made["height"] = gr.Number(
-                native.height, label="Height", precision=0, elem_id="height", min_width=0
+            with gr.Row(elem_classes=["pair"]):
+                number: dict[str, Any] = {"precision": 0, "min_width": 0}
+                self._make("width", gr.Number, native.width, label="Width", **number)
+                self.made["swap"] = _icon_button("⇄", self._ids("swap"), "swap")
+                self._make("height", gr.Number, native.height, label="Height", **number)
+            for side in ("width", "height"):
+                self.notes[side] = note(self._ids, side)
+
+    def add_seed(self) -> None:
+        with gr.Row(elem_classes=["pair"], elem_id=self._ids("seed-row")):
+            self._make(
+                "seed",
+                gr.Number,
+                None,
+                label="Seed",
+                precision=0,
+                min_width=0,
+                placeholder="random",
             )
-        notes["width"], notes["height"] = note("width"), note("height")
+            self.made["dice"] = _icon_button("⚄", self._ids("dice"), "dice")
+            self._make(
+                "keep_seed",
+                gr.Checkbox,
+                False,
+                label="Keep",
+                elem_classes=["keep-seed"],
+                min_width=0,
+                scale=0,
+            )
+        self.notes["seed"] = note(self._ids, "seed")
 
-
-def _add_seed(made: dict[str, Any], notes: dict[str, gr.HTML]) -> None:
-    with gr.Row(elem_classes=["pair"], elem_id="seed-row"):
-        made["seed"] = gr.Number(
-            None, label="Seed", precision=0, elem_id="seed", min_width=0, placeholder="random"
+    def add_more(self) -> None:
+        figures = self._row.figures(FIRST_QUALITY)
+        self.add(
+            "negative_prompt",
+            gr.Textbox,
+            label="Negative prompt",
+            lines=2,
+            placeholder="what should not appear",
         )
-        made["dice"] = _icon_button("⚄", "dice")
-        made["keep_seed"] = gr.Checkbox(
-            False, label="Keep", elem_id="keep-seed", min_width=0, scale=0
+        steps = figures.num_inference_steps
+        self.add(
+            "num_inference_steps", gr.Slider, 1, MAX_STEPS_OFFERED, steps, step=1, label="Steps"
         )
-    notes["seed"] = note("seed")
+        guidance = figures.guidance_scale
+        self.add(
+            "guidance_scale",
+            gr.Slider,
+            0,
+            MAX_GUIDANCE_OFFERED,
+            guidance,
+            step=0.5,
+            label="Guidance",
+        )
+        self.add(
+            "sampler",
+            gr.Dropdown,
+            list(self._parts.sampler_names),
+            value=self._row.sampler,
+            label="Sampler",
+            filterable=False,
+        )
+        self.add(
+            "variation_strength",
+            gr.Slider,
+            0,
+            1,
+            0,
+            step=0.05,
+            label="Variation",
+            info="0 paints the seed's own picture, a little more one that is akin to it",
+        )
+        self.add(
+            "variation_seed",
+            gr.Number,
+            None,
+            label="Variation seed",
+            precision=0,
+            placeholder="random",
+        )
 
 
-def _add_more(made: dict[str, Any], notes: dict[str, gr.HTML], parts: Parts, row: ModelRow) -> None:
-    figures = row.figures(FIRST_QUALITY)
-    made["negative_prompt"] = gr.Textbox(
-        label="Negative prompt",
-        lines=2,
-        elem_id="negative-prompt",
-        placeholder="what should not appear",
-    )
-    notes["negative_prompt"] = note("negative_prompt")
-    made["num_inference_steps"] = gr.Slider(
-        1, MAX_STEPS_OFFERED, figures.num_inference_steps, step=1, label="Steps", elem_id="steps"
-    )
-    notes["num_inference_steps"] = note("num_inference_steps")
-    made["guidance_scale"] = gr.Slider(
-        0,
-        MAX_GUIDANCE_OFFERED,
-        figures.guidance_scale,
-        step=0.5,
-        label="Guidance",
-        elem_id="guidance",
-    )
-    notes["guidance_scale"] = note("guidance_scale")
-    made["sampler"] = gr.Dropdown(
-        list(parts.sampler_names),
-        value=row.sampler,
-        label="Sampler",
-        elem_id="sampler",
-        filterable=False,
-    )
-    notes["sampler"] = note("sampler")
-
-
-def _icon_button(sign: str, elem_id: str) -> gr.Button:
-    return gr.Button(sign, elem_id=elem_id, elem_classes=["icon"], min_width=0, scale=0)
+def _icon_button(sign: str, elem_id: str, name: str) -> gr.Button:
+    return gr.Button(sign, elem_id=elem_id, elem_classes=["icon", name], min_width=0, scale=0)

@@ -20,6 +20,13 @@ PREVIEW_PX = (256, 512)
 blocks."""
 PREVIEW_JPEG_QUALITY = 80
 
+DESTINATIONS = (
+    ("Image to image", "image_to_image"),
+    ("Sketch & inpaint", "inpaint"),
+    ("Text to image (settings only)", "text_to_image"),
+)
+"""Where a finished picture can be sent: what it is called, and the tab's name."""
+
 PictureId = tuple[str, int]
 """Job id, and which of the job's pictures, from 0."""
 
@@ -43,7 +50,7 @@ def preview_url(image: Image.Image) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def empty_stage(examples: Sequence[str]) -> str:
+def empty_stage(examples: Sequence[str], title: str, text: str) -> str:
     """The easel before anything is painted: an invitation, and prompts to start from."""
     chips = "".join(
         f'<button type="button" class="chip" data-example="{index}">{escape(prompt)}</button>'
@@ -51,8 +58,7 @@ def empty_stage(examples: Sequence[str]) -> str:
     )
     return (
         '<div class="stage" data-state="empty"><div class="invitation">'
-        f"{_EASEL}<h2>What shall we paint?</h2>"
-        "<p>Describe a picture, or start with one of these.</p>"
+        f"{_EASEL}<h2>{escape(title)}</h2><p>{escape(text)}</p>"
         f'<div class="chips">{chips}</div></div></div>'
     )
 
@@ -111,13 +117,12 @@ def progress_line(announced: str, shown: str = "", fraction: float | None = None
     )
 
 
-def said_line(text: str) -> str:
-    """One sentence under the picture, once nothing moves any more."""
-    return (
-        f'<div class="progress-line"><span role="status">{escape(text)}</span></div>'
-        if text
-        else ""
-    )
+def said_line(text: str, notes: Sequence[str] = ()) -> str:
+    """One line under the picture, once nothing moves any more, and what else there is to know."""
+    if not text:
+        return ""
+    more = "".join(f"<small>{escape(note)}</small>" for note in notes)
+    return f'<div class="progress-line"><span role="status">{escape(text)}{more}</span></div>'
 
 
 def note(messages: Sequence[str], kind: Literal["error", "warning"] = "error") -> str:
@@ -127,6 +132,11 @@ def note(messages: Sequence[str], kind: Literal["error", "warning"] = "error") -
         f'<p class="note {kind}" role="{role}">{escape(message[:1].upper() + message[1:])}</p>'
         for message in messages
     )
+
+
+def aside(text: str) -> str:
+    """A quiet sentence among the settings."""
+    return f'<p class="aside">{escape(text)}</p>'
 
 
 def filmstrip(pictures: Sequence[tuple[PictureId, str]]) -> str:
@@ -160,7 +170,21 @@ def _frame(picture_id: PictureId, picture: Picture) -> str:
         f'alt="{prompt}">'
         f'<a class="save" href="{url}?download=1" download '
         f'aria-label="Download picture {picture_id[1] + 1}, {size.width} by {size.height} pixels">'
-        f"{_ARROW}<span>Download</span></a></div></figure>"
+        f"{_ARROW}<span>Download</span></a>{_send_menu(picture_id)}</div></figure>"
+    )
+
+
+def _send_menu(picture_id: PictureId) -> str:
+    job_id, index = picture_id
+    entries = "".join(
+        f'<button type="button" data-send="{tab}" data-picture="{escape(job_id)}/{index}">'
+        f"{escape(title)}</button>"
+        for title, tab in DESTINATIONS
+    )
+    return (
+        f'<details class="send"><summary aria-label="Send picture {index + 1} to another tab">'
+        f"<span>Send to</span>{_FORTH}</summary>"
+        f'<div class="send-menu">{entries}</div></details>'
     )
 
 
@@ -174,6 +198,7 @@ _EASEL = (
     '<path d="M12 36l12-12 9 9 6-5 13 12"/><circle cx="41" cy="20" r="3.5"/>'
     '<path d="M22 42l-6 14M42 42l6 14M32 42v10"/></svg>'
 )
+_FORTH = '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M4 10h11m-4-4l4 4-4 4"/></svg>'
 _ARROW = (
     '<svg viewBox="0 0 20 20" aria-hidden="true">'
     '<path d="M10 3v9m0 0l-3.5-3.5M10 12l3.5-3.5M4 16h12"/></svg>'

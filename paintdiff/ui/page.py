@@ -2,45 +2,90 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
 from gradio import themes
 
-from paintdiff.ui import widgets
+from paintdiff.ui import relay, remembered, widgets
+from paintdiff.ui.canvas import canvas_head
 from paintdiff.ui.parts import Parts
-from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.tabs.text_to_image import TextToImageTab
+from paintdiff.ui.remembered import Memory
+from paintdiff.ui.studio import QUICK, Ingredients, Studio
+from paintdiff.ui.tabs.image_to_image import FromPicture
+from paintdiff.ui.tabs.inpaint import FromSketch
+from paintdiff.ui.tabs.text_to_image import Words
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 FAVICON = ASSETS / "favicon.png"
 TITLE = "PaintDiffusion"
 
 
+TABS: Mapping[str, type[Ingredients]] = MappingProxyType(
+    {"Text to image": Words, "Image to image": FromPicture, "Sketch & inpaint": FromSketch}
+)
+"""The tabs' titles, and what each paints from."""
+
+
 def build_page(parts: Parts) -> gr.Blocks:
     """Build the page. It opens no port, loads no model, and is the same for every visitor."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_height=True, fill_width=True) as page:
         widgets.header()
-        with gr.Tabs(elem_id="tabs"), gr.Tab("Text to image", id="text_to_image"):
-            tab = TextToImageTab.built(parts)
+        studios: list[Studio] = []
+        with gr.Tabs(elem_id="tabs") as tabs:
+            for title, ingredients in TABS.items():
+                with gr.Tab(title, id=ingredients.ids.tab) as tab:
+                    studios.append(Studio.built(parts, ingredients(parts)))
+                tab.select(None, js=f"() => paintdiff.keepTab({json.dumps(ingredients.ids.tab)})")
         widgets.status_bar()
-        stored = widgets.hidden_text("stored")
-
-        def restore(text: str) -> dict[Any, Any]:
-            return tab.restored(Remembered.parsed(text))
-
-        page.load(
-            restore,
-            [stored],
-            list(tab.restorable()),
-            js="() => paintdiff.remembered()",
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        ).then(None, None, None, js="() => paintdiff.restored()")
+        _send_between(parts, tabs, studios)
+        _restore_on_load(page, tabs, studios)
     page.queue(api_open=False, default_concurrency_limit=None)
     return page
+
+
+def _send_between(parts: Parts, tabs: gr.Tabs, studios: Sequence[Studio]) -> None:
+    """Let each tab take the finished pictures of all."""
+    by_tab = {studio.ingredients.ids.tab: studio for studio in studios}
+
+    def send(event: gr.EventData) -> dict[Any, Any]:
+        studio = by_tab.get(str(getattr(event, "send", "")))
+        chosen = remembered.picture_id(getattr(event, "picture", None))
+        picture = relay.picture_of(parts.engine, chosen)
+        if studio is None or picture is None:
+            raise gr.Error("The app has forgotten this picture.", print_exception=False)
+        return {tabs: gr.Tabs(selected=studio.ingredients.ids.tab), **studio.received(picture)}
+
+    changed = [tabs, *(component for studio in studios for component in studio.receivable())]
+    for studio in studios:
+        studio.easel.stage.select(send, None, changed, **QUICK)
+
+
+def _restore_on_load(page: gr.Blocks, tabs: gr.Tabs, studios: Sequence[Studio]) -> None:
+    """Bring back what the browser remembers."""
+    stored = widgets.hidden_text("stored")
+    names = [studio.ingredients.ids.tab for studio in studios]
+
+    def restore(text: str) -> dict[Any, Any]:
+        memory = Memory.parsed(text)
+        updates: dict[Any, Any] = (
+            {tabs: gr.Tabs(selected=memory.tab)} if memory.tab in names else {}
+        )
+        for name, studio in zip(names, studios, strict=True):
+            updates |= studio.restored(memory.of(name))
+        return updates
+
+    page.load(
+        restore,
+        [stored],
+        [tabs, *(component for studio in studios for component in studio.restorable())],
+        js=f"() => paintdiff.remembered({json.dumps(names)})",
+        **QUICK,
+    ).then(None, None, None, js="() => paintdiff.restored()")
 
 
 def head() -> str:
@@ -49,7 +94,7 @@ def head() -> str:
     style = (ASSETS / "page.css").read_text(encoding="utf-8")
     script = (ASSETS / "page.js").read_text(encoding="utf-8")
     scheme = '<meta name="color-scheme" content="light dark">'
-    return f"{scheme}\n<style>\n{style}\n</style>\n<script>\n{script}\n</script>"
+    return f"{scheme}\n<style>\n{style}\n</style>\n<script>\n{script}\n</script>\n{canvas_head()}"
 
 
 def theme() -> themes.Base:

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from paintdiff.engine import Engine
     from paintdiff.models.catalog import ModelRow
+    from paintdiff.ui.uploads import Uploads
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The engine, and the tables that the page offers choices from.
+    """The engine, the pictures that pages have sent, and the tables that the page offers choices
+    from.
 
     `qualities` are (name, title) pairs, quickest first. `surprise` draws a prompt from the given
     categories (from any if none is given).
     """
 
     engine: Engine
+    uploads: Uploads
     models: tuple[ModelRow, ...]
     default_model: str
     qualities: tuple[tuple[str, str], ...]

@@ -94,17 +94,17 @@ def view_of(job: Job, event: Event) -> View:
             line = markup.progress_line(queued_text(event.position))
             return View(
                 "queued",
-                markup.blank_stage(_size(job), "queued"),
+                markup.blank_stage(size_of(job), "queued"),
                 line,
                 job.warnings,
                 position=event.position,
             )
         case Loading():
             line = markup.progress_line(f"{event.message.rstrip('.…')}…")
-            return View("loading", markup.blank_stage(_size(job), "loading"), line, job.warnings)
+            return View("loading", markup.blank_stage(size_of(job), "loading"), line, job.warnings)
         case Progress():
             stage = (
-                None if event.preview is None else markup.preview_stage(event.preview, _size(job))
+                None if event.preview is None else markup.preview_stage(event.preview, size_of(job))
             )
             return View("painting", stage, _step_line(event), job.warnings)
         case Finished():
@@ -122,14 +122,21 @@ def pictures_of(event: Event) -> tuple[Picture, ...]:
     return event.pictures if isinstance(event, (Finished, Cancelled)) else ()
 
 
+def picture_of(engine: Engine, picture_id: markup.PictureId | None) -> Picture | None:
+    """The finished picture of that id, if the engine still knows it."""
+    job = found(engine, picture_id[0]) if picture_id is not None else None
+    pictures = pictures_of(job.latest) if job is not None else ()
+    index = picture_id[1] if picture_id is not None else 0
+    return pictures[index] if 0 <= index < len(pictures) else None
+
+
 def film_of(engine: Engine, film: Sequence[markup.PictureId]) -> str:
     """The filmstrip of those pictures that the engine still knows; the rest is left out quietly."""
     known: list[tuple[markup.PictureId, str]] = []
-    for job_id, index in film:
-        job = found(engine, job_id)
-        pictures = pictures_of(job.latest) if job is not None else ()
-        if 0 <= index < len(pictures):
-            known.append(((job_id, index), pictures[index].request.prompt))
+    for picture_id in film:
+        picture = picture_of(engine, picture_id)
+        if picture is not None:
+            known.append((picture_id, picture.request.prompt))
     return markup.filmstrip(known)
 
 
@@ -154,7 +161,7 @@ def said_about(picture: Picture, seconds: float | None = None) -> str:
         request.model,
     ]
     text = " · ".join(part for part in parts if part)
-    return markup.said_line(text[:1].upper() + text[1:])
+    return markup.said_line(text[:1].upper() + text[1:], picture.notes)
 
 
 def queued_text(position: int) -> str:
@@ -214,5 +221,6 @@ def left_text(seconds: float) -> str:
     return f"{round(seconds / 60)} min left"
 
 
-def _size(job: Job) -> Size:
+def size_of(job: Job) -> Size:
+    """The size of the pictures that a job paints, in pixels."""
     return job.request.sampling().size

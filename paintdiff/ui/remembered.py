@@ -14,23 +14,49 @@ from paintdiff.ui.markup import PictureId
 
 MAX_FILM = 24
 MAX_STORED_CHARACTERS = 100_000
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}|rgba?\([\d., ]{5,60}\)")
 _JOB_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
+class Memory:
+    """All that the browser remembers: what each tab does, and which tab was open ("" if none)."""
+
+    tabs: Mapping[str, Remembered] = field(default_factory=dict[str, "Remembered"])
+    tab: str = ""
+
+    @classmethod
+    def parsed(cls, text: object) -> Memory:
+        """Read what the page's script hands over. Whatever doesn't fit is forgotten, never an
+        error."""
+        content = _mapping(text)
+        tabs, tab = content.get("tabs"), content.get("tab")
+        return cls(
+            {
+                name: Remembered.parsed(part)
+                for name, part in (tabs.items() if isinstance(tabs, dict) else ())
+            },
+            tab if isinstance(tab, str) else "",
+        )
+
+    def of(self, tab: str) -> Remembered:
+        """What is remembered of a tab; nothing, if that is nothing."""
+        return self.tabs.get(tab, Remembered())
+
+
+@dataclass(frozen=True)
 class Remembered:
-    """The part of the browser's memory that could be read. `settings` maps a setting's name to its
-    value."""
+    """What could be read of the browser's memory of one tab. `settings` maps a setting's name to
+    its value."""
 
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     film: tuple[PictureId, ...] = ()
     job_id: str = ""
 
     @classmethod
-    def parsed(cls, text: object) -> Remembered:
-        """Read what the page's script hands over. Whatever doesn't fit is forgotten, never an
-        error."""
-        content = _mapping(text)
+    def parsed(cls, stored: object) -> Remembered:
+        """Read one tab's part. Whatever doesn't fit is forgotten, never an error."""
+        content: dict[str, Any] = stored if isinstance(stored, dict) else {}
         settings = content.get("settings")
         job_id = content.get("job")
         return cls(
@@ -63,6 +89,11 @@ class Remembered:
     def switch(self, name: str) -> bool:
         """A stored yes or no; no by default."""
         return self.settings.get(name) is True
+
+    def colour(self, name: str, default: str) -> str:
+        """A stored colour, as the colour picker writes it."""
+        value = self.settings.get(name)
+        return value if isinstance(value, str) and _COLOUR.fullmatch(value) else default
 
     def choices(self, name: str, choices: Sequence[str]) -> list[str]:
         """Those of the stored choices that are still offered."""

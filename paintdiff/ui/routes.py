@@ -72,11 +72,10 @@ def status_routes(engine: Engine) -> APIRouter:
 
 
 def _picture(engine: Engine, job_id: str, index: int) -> Picture:
-    job = relay.found(engine, job_id)
-    pictures = relay.pictures_of(job.latest) if job is not None else ()
-    if index >= len(pictures):
+    picture = relay.picture_of(engine, (job_id, index))
+    if picture is None:
         raise HTTPException(404, "There is no such picture, or it has been forgotten.")
-    return pictures[index]
+    return picture
 
 
 def _encoded(image: Image.Image, file_format: str) -> bytes:

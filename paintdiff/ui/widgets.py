@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -12,9 +14,22 @@ from paintdiff.ui import markup
 _CLICKED = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-%(name)s]");
-  if (button && element.contains(button)) trigger("click", {%(name)s: button.dataset.%(name)s});
+  if (button && element.contains(button)) trigger("%(event)s", {...button.dataset});
 });
 """
+
+_RGBA = re.compile(r"rgba?\(\s*(\d+(?:\.\d+)?)\s*,\s*(\d+(?:\.\d+)?)\s*,\s*(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The ids of one tab's elements: all begin with the tab's name, save those of the first tab."""
+
+    tab: str
+    first: bool = False
+
+    def __call__(self, name: str) -> str:
+        return name if self.first else f"{self.tab}-{name}"
 
 
 def header() -> gr.HTML:
@@ -52,28 +67,38 @@ def status_bar() -> gr.HTML:
     )
 
 
-def note(name: str) -> gr.HTML:
+def note(ids: Ids, name: str) -> gr.HTML:
     """Room for a sentence next to a setting; it takes none while it is empty."""
     return gr.HTML(
         "",
-        elem_id=f"note-{name}",
+        elem_id=ids(f"note-{name}"),
         elem_classes=["note-place"],
         js_on_load=None,
         apply_default_css=False,
     )
 
 
-def static(value: str, elem_id: str) -> gr.HTML:
+def static(value: str, elem_id: str, *classes: str) -> gr.HTML:
     """Markup that only shows something."""
-    return gr.HTML(value, elem_id=elem_id, js_on_load=None, apply_default_css=False)
-
-
-def clickable(value: str, elem_id: str, data: str) -> gr.HTML:
-    """Markup whose `data-{data}` buttons trigger `click` with that value."""
     return gr.HTML(
         value,
         elem_id=elem_id,
-        js_on_load=_CLICKED % {"name": data},
+        elem_classes=list(classes),
+        js_on_load=None,
+        apply_default_css=False,
+    )
+
+
+def clickable(value: str, elem_id: str, *classes: str, **events: str) -> gr.HTML:
+    """Markup with buttons. One with `data-NAME` triggers the event given as `NAME=`, and brings all
+    of its data.
+    """
+    scripts = [_CLICKED % {"name": name, "event": event} for name, event in events.items()]
+    return gr.HTML(
+        value,
+        elem_id=elem_id,
+        elem_classes=list(classes),
+        js_on_load="".join(scripts),
         apply_default_css=False,
     )
 
@@ -82,6 +107,18 @@ def hidden_text(elem_id: str) -> gr.Textbox:
     """A value that travels with events and that no one sees. (gr.State would hold a connection per
     page.)"""
     return gr.Textbox("", visible="hidden", elem_id=elem_id, show_label=False, container=False)
+
+
+def hex_colour(value: object) -> str:
+    """A colour picker's value as "#rrggbb": it says "rgba(255.0, 0.0, 0.0, 1)" once it was used.
+
+    Anything else comes back as text, for the request to refuse.
+    """
+    match = _RGBA.match(str(value))
+    if match is None:
+        return str(value)
+    red, green, blue = (min(255, round(float(part))) for part in match.groups())
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def notes_cleared(notes: Iterable[gr.HTML]) -> dict[Any, str]:

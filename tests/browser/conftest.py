@@ -17,7 +17,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.browser.driver import WAIT_MS, Studio
-from tests.conftest import mini_has_landed
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -33,14 +32,13 @@ START_SECONDS = 2.7 * WAIT_MS / 1000
 
 
 @pytest.fixture(scope="session")
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the app answers, with the embedded painter or, until that has landed, a tiny one."""
-    model = "mini" if mini_has_landed() else str(request.getfixturevalue("tiny_folder"))
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the app answers, with the embedded painter."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     outputs = str(tmp_path_factory.mktemp("outputs"))
-    flags = ["--port", str(port), "--output-dir", outputs, "--model", model, "--device", "cpu"]
+    flags = ["--port", str(port), "--output-dir", outputs, "--device", "cpu"]
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
     # The browser needs a core; threads of torch that wait for each other would starve it.
     environment["OMP_NUM_THREADS"] = "1"

@@ -9,6 +9,8 @@ from playwright.sync_api import Locator, Page, expect
 WAIT_MS = int(os.environ.get("BROWSER_TEST_WAIT_MS", "45000"))
 """How long a test waits for one thing. More on a machine that is busy with something else."""
 
+expect.set_options(timeout=WAIT_MS)
+
 _COUNT_PREVIEWS = """
 window.previews = new Set();
 document.addEventListener("load", (event) => {
@@ -22,50 +24,70 @@ class Studio:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self.tab = ""
         self.script_errors: list[str] = []
         page.on("pageerror", lambda error: self.script_errors.append(str(error)))
         page.set_default_timeout(WAIT_MS)
         page.add_init_script(_COUNT_PREVIEWS)
 
+    def id(self, name: str) -> str:
+        """The selector of one of the open tab's elements."""
+        return f"#{self.tab}-{name}" if self.tab else f"#{name}"
+
+    def go(self, title: str, tab: str) -> None:
+        """Open another tab."""
+        self.page.get_by_role("tab", name=title).click()
+        self.arrive(tab)
+
+    def arrive(self, tab: str) -> None:
+        """Wait until a tab is open. The first one is called ""."""
+        self.tab = tab
+        expect(self.generate).to_be_visible()
+
     @property
     def prompt(self) -> Locator:
-        return self.page.locator("#prompt textarea")
+        return self.page.locator(f"{self.id('prompt')} textarea")
 
     @property
     def generate(self) -> Locator:
-        return self.page.locator("#generate")
+        return self.page.locator(self.id("generate"))
 
     @property
     def cancel(self) -> Locator:
-        return self.page.locator("#cancel")
+        return self.page.locator(self.id("cancel"))
 
     @property
     def stage(self) -> Locator:
-        return self.page.locator("#stage .stage")
+        return self.page.locator(f"{self.id('stage')} .stage")
 
     @property
     def line(self) -> Locator:
-        return self.page.locator("#progress")
+        return self.page.locator(self.id("progress"))
 
     @property
     def thumbnails(self) -> Locator:
-        return self.page.locator("#filmstrip li img")
+        return self.page.locator(f"{self.id('filmstrip')} li img")
 
     def wait_until_ready(self) -> None:
         self.page.wait_for_selector("body[data-ready]")
 
     def number(self, name: str, value: int) -> None:
         """Type a number into `width`, `height` or `seed`."""
-        self.page.fill(f"#{name} input[type=number]", str(value))
+        self.page.fill(f"{self.id(name)} input[type=number]", str(value))
 
     def ask(self, prompt: str, *, side: int = 64, pictures: int = 1) -> None:
         """Fill the form with something quick."""
         self.prompt.fill(prompt)
-        self.page.locator("#quality label", has_text="Fast").click()
+        self.fast(pictures)
         self.number("width", side)
         self.number("height", side)
-        self.page.fill("#num-images input[type=number]", str(pictures))
-        self.page.locator("#num-images input[type=number]").blur()
+        self.page.locator(f"{self.id('height')} input[type=number]").blur()
+
+    def fast(self, pictures: int = 1) -> None:
+        """Few steps."""
+        self.page.locator(f"{self.id('quality')} label", has_text="Fast").click()
+        self.number("num-images", pictures)
+        self.page.locator(f"{self.id('num-images')} input[type=number]").blur()
 
     def paint(self, prompt: str, *, side: int = 64, pictures: int = 1) -> None:
         """Fill the form and click Generate."""
@@ -74,15 +96,17 @@ class Studio:
 
     def expect_state(self, *states: str) -> None:
         """Wait until the stage is in one of the states."""
-        wanted = ", ".join(f'#stage .stage[data-state="{state}"]' for state in states)
+        stage = self.id("stage")
+        wanted = ", ".join(f'{stage} .stage[data-state="{state}"]' for state in states)
         expect(self.page.locator(wanted)).to_be_attached(timeout=WAIT_MS)
 
     def expect_picture(self) -> None:
         """Wait until a finished picture's pixels are really there."""
         self.expect_state("finished")
         self.page.wait_for_function(
-            "[...document.querySelectorAll('img.final')]"
-            ".some((image) => image.complete && image.naturalWidth > 0)"
+            "stage => [...document.querySelectorAll(`${stage} img.final`)]"
+            ".some((image) => image.complete && image.naturalWidth > 0)",
+            arg=self.id("stage"),
         )
         expect(self.generate).to_be_enabled(timeout=WAIT_MS)
 
@@ -91,7 +115,8 @@ class Studio:
         return int(self.page.evaluate("window.previews.size"))
 
     def stored_job(self) -> str:
-        return str(self.page.evaluate("sessionStorage.getItem('paintdiff.job') || ''"))
+        stored = self.page.evaluate("sessionStorage.getItem('paintdiff.text_to_image.job')")
+        return str(stored or "")
 
     def stop(self) -> None:
         """Cancel whatever runs, so that the next test finds an idle engine."""

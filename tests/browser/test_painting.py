@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.driver import WAIT_MS, Studio
-from tests.conftest import mini_has_landed
 
 LONG = 8
 """Pictures in a run that a test means to interrupt."""
@@ -80,9 +78,10 @@ def test_ids_of_an_app_that_was_restarted_are_dropped_quietly(
     context: BrowserContext, opened: Callable[[BrowserContext], Studio]
 ) -> None:
     context.add_init_script(
-        "sessionStorage.setItem('paintdiff.job', 'gone');"
-        "sessionStorage.setItem('paintdiff.film', '[\"gone/0\", \"gone/1\"]');"
-        'localStorage.setItem(\'paintdiff.settings\', \'{"width": "x", "model": "gone"}\');'
+        "sessionStorage.setItem('paintdiff.text_to_image.job', 'gone');"
+        "sessionStorage.setItem('paintdiff.text_to_image.film', '[\"gone/0\", \"gone/1\"]');"
+        "localStorage.setItem('paintdiff.text_to_image.settings',"
+        ' \'{"width": "x", "model": "gone"}\');'
     )
     studio = opened(context)
     studio.expect_state("empty")
@@ -127,7 +126,6 @@ def test_errors_stand_next_to_what_caused_them(studio: Studio) -> None:
     studio.expect_state("empty")
 
 
-@pytest.mark.skipif(not mini_has_landed(), reason="needs the embedded painter's vocabulary")
 def test_unknown_words_are_named_under_the_prompt(studio: Studio) -> None:
     studio.paint("a red house with a blorptangle")
     studio.expect_picture()

@@ -17,7 +17,8 @@ from paintdiff.gallery.metadata import (
     png_info,
     read_request,
 )
-from paintdiff.requests import TextToImage
+from paintdiff.input_images import InputImage
+from paintdiff.requests import ImageToImage, Inpaint, Outpaint, Request, TextToImage
 from tests.test_images import bomb
 
 SETTLED: dict[str, Any] = {
@@ -180,3 +181,78 @@ def test_a_compressed_text_of_many_megabytes_is_refused() -> None:
     info.add_text("paintdiffusion", "x" * 50_000_000, zip=True)
     with pytest.raises(MetadataError):
         read_request(png_with(info))
+
+
+# Requests that bring pictures
+
+IMAGE = InputImage(data=b"a picture")
+MASK = InputImage(data=b"a mask")
+VARIED = {"variation_seed": 5, "variation_strength": 0.05}
+WITH_PICTURES: list[Request] = [
+    TextToImage(**SETTLED, **VARIED),
+    ImageToImage(**SETTLED, image=IMAGE, strength=0.55),
+    ImageToImage(
+        **SETTLED,
+        **VARIED,
+        image=IMAGE,
+        background="#12ab00",
+        resize_mode="pad",
+        loopback=3,
+        loopback_strength_factor=1.1,
+    ),
+    Inpaint(**SETTLED, image=IMAGE, mask=MASK, mask_blur_px=0),
+    Inpaint(
+        **SETTLED,
+        **VARIED,
+        image=IMAGE,
+        sketch=MASK,
+        background="#000000",
+        mask=InputImage(data=b"another"),
+        invert_mask=True,
+        mask_blur_px=2.5,
+        only_masked=True,
+        padding_px=7,
+        masked_content="empty",
+        strength=1.0,
+        soft=True,
+        outpaint=Outpaint(left=1, bottom=4),
+    ),
+]
+
+
+@pytest.mark.parametrize("request_", WITH_PICTURES, ids=lambda one: one.kind)
+def test_every_kind_comes_back_from_either_text(request_: Request) -> None:
+    one = Picture(Image.new("RGB", (4, 4)), request_, model_hash="0123456789")
+    data = png_of(one)
+    assert read_request(data) == request_.without_image_data()
+    text = text_chunk("parameters", parameters_text(one))
+    assert read_request(text) == request_.without_image_data()
+    assert b"a picture" not in data
+    assert len(data) < 5000
+
+
+def test_the_text_of_inpainting_is_a1111s() -> None:
+    request = Inpaint(**SETTLED, image=IMAGE, mask=MASK, only_masked=True, masked_content="noise")
+    text = parameters_text(Picture(Image.new("RGB", (4, 4)), request))
+    assert (
+        "Denoising strength: 0.75, Init image hash: "
+        f"{IMAGE.sha256}, Mask blur: 4, Mask hash: {MASK.sha256}, Inpaint area: Only masked, "
+        "Masked area padding: 32, Masked content: latent noise"
+    ) in text
+
+
+def test_a_picture_to_picture_of_the_a1111_web_ui_is_read() -> None:
+    start = "a castle\nSteps: 25, Sampler: Euler, CFG scale: 6.5, Seed: 1, Size: 512x768, "
+    plain = read_request(text_chunk("parameters", f"{start}Denoising strength: 0.4, Version: v1"))
+    assert isinstance(plain, ImageToImage)
+    assert plain.strength == 0.4
+    assert plain.image == InputImage()
+    masked = read_request(
+        text_chunk("parameters", f"{start}Denoising strength: 0.4, Mask blur: 8, Version: v1")
+    )
+    assert isinstance(masked, Inpaint)
+    assert masked.mask_blur_px == 8
+    upscaled = read_request(
+        text_chunk("parameters", f"{start}Denoising strength: 0.4, Hires upscale: 2, Version: v1")
+    )
+    assert isinstance(upscaled, TextToImage)

@@ -66,9 +66,9 @@ def test_the_judge_is_not_fooled_by_the_wrong_pictures(judge: Judge) -> None:
     assert score(asked_pictures(judge, 96), judge, shuffled).overall < 0.5
 
 
-def test_scenery_light_and_colour_are_painted_as_asked(judge: Judge) -> None:
-    """A sample of what this version is good at; all figures are in the model card, measured by
-    `python -m paintdiff.mini evaluate`.
+def test_what_is_asked_is_painted(judge: Judge) -> None:
+    """A sample; all figures are in the model card, measured by `python -m paintdiff.mini evaluate`,
+    and so is what this version isn't good at: places.
     """
     pipeline = load_pipeline(SHIPPED)
 
@@ -76,9 +76,10 @@ def test_scenery_light_and_colour_are_painted_as_asked(judge: Judge) -> None:
         return paint_prompts(RECIPE, pipeline, [picture.prompt for picture in some])
 
     report = score(asked_pictures(judge, 32), judge, paint)
-    for attribute in ("scenery", "time_of_day", "colour"):
+    assert report.overall > 0.8
+    for attribute in ("scenery", "time_of_day", "colour", "subject"):
         right, asked = report.agreement[attribute]
-        assert right / asked > 0.85, attribute
+        assert right / asked > 0.8, attribute
 
 
 def test_the_model_card_is_there() -> None:

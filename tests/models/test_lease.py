@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import diffusers
 import pytest
 import torch
 import transformers
+from PIL import Image
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.geometry import Size
 from paintdiff.models.catalog import Catalog
-from paintdiff.models.denoising import Denoising
+from paintdiff.models.denoising import Denoising, Repainting, Source, Variation
 from paintdiff.models.manager import ModelManager
 from tests.tiny import tiny_tokenizer
 
@@ -99,6 +101,43 @@ def test_a_lease_paints_what_diffusers_paints(
         generator=torch.Generator("cpu").manual_seed(3),
     ).images[0]
     assert image.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("task", ["image_to_image", "inpaint"])
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_sdxl_paints_from_pictures_too(task: str, strength: float, sdxl_folder: Path) -> None:
+    image = Image.effect_noise((64, 64), 60).convert("RGB")
+    mask = Image.new("L", (64, 64), 0)
+    mask.paste(255, (16, 16, 48, 48))
+    class_, extra, repainting = {
+        "image_to_image": (diffusers.StableDiffusionXLImg2ImgPipeline, {}, None),
+        "inpaint": (
+            diffusers.StableDiffusionXLInpaintPipeline,
+            {"mask_image": mask, "width": 64, "height": 64},
+            Repainting(mask),
+        ),
+    }[task]
+    catalog = Catalog.default().with_source(str(sdxl_folder))
+    run = replace(RUN, source=Source(image, strength, repainting))
+    with ModelManager(catalog, device="cpu").lease(sdxl_folder.name, task) as leased:
+        steps: list[int] = []
+        latents = leased.denoised(run, lambda step, _preview: steps.append(step))
+        varied = leased.denoised(replace(run, variation=Variation(5, 0.5)), lambda _s, _p: None)
+        painted = leased.decoded(latents)
+    assert steps == list(range(1, int(4 * strength) + 1))
+    assert not torch.equal(latents, varied)
+    bare = class_.from_pretrained(sdxl_folder, dtype=torch.float32, local_files_only=True)
+    bare.scheduler = diffusers.EulerDiscreteScheduler.from_config(bare.scheduler.config)
+    expected = bare(
+        prompt=RUN.prompt,
+        image=image,
+        strength=strength,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        generator=torch.Generator("cpu").manual_seed(3),
+        **extra,
+    ).images[0]
+    assert painted.tobytes() == expected.tobytes()
 
 
 def test_what_on_step_raises_ends_the_run_there(tiny_manager: ModelManager) -> None:

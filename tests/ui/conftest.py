@@ -9,6 +9,7 @@ import pytest
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.samplers import sampler_names
 from paintdiff.ui.parts import Parts
+from paintdiff.ui.uploads import Uploads
 from tests.ui.fake_engine import FakeEngine
 
 
@@ -21,6 +22,7 @@ def engine() -> FakeEngine:
 def parts(engine: Any) -> Parts:
     return Parts(
         engine=engine,
+        uploads=Uploads(),
         models=Catalog.default().models(),
         default_model="mini",
         qualities=(("fast", "Fast"), ("balanced", "Balanced"), ("high", "High")),

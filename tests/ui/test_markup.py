@@ -46,7 +46,7 @@ def shown_with(prompt: str) -> list[str]:
     job = FakeEngine().submit(TextToImage(prompt=prompt))
     return [
         markup.finished_stage([((job.id, 0), picture(job))]),
-        markup.empty_stage([prompt]),
+        markup.empty_stage([prompt], prompt, prompt),
         markup.failed_stage(prompt),
         markup.filmstrip([((job.id, 0), prompt)]),
         markup.note([prompt]),

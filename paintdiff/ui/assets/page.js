@@ -4,11 +4,12 @@
 
 window.paintdiff = (() => {
   const STATUS_MS = 1500;
-  const KEY = { settings: "paintdiff.settings", film: "paintdiff.film", job: "paintdiff.job", theme: "paintdiff.theme" };
+  const KEY = { tab: "paintdiff.tab", theme: "paintdiff.theme" };
   const LABELS = {
     swap: "Swap width and height",
     dice: "Draw a new seed and keep it",
   };
+  const keyOf = (tab, what) => `paintdiff.${tab}.${what}`;
 
   // Storage can be switched off in a browser; then nothing is remembered, and everything else works.
   function read(storage, key) {
@@ -21,43 +22,56 @@ window.paintdiff = (() => {
     try { return JSON.parse(text); } catch { return null; }
   }
 
-  // The job belongs to this tab of the browser. Settings and the filmstrip pass on to the next tab too.
-  const before = {
-    settings: parsed(read("localStorage", KEY.settings)),
-    film: parsed(read("sessionStorage", KEY.film) ?? read("localStorage", KEY.film)),
-    job: read("sessionStorage", KEY.job),
-  };
+  // A job belongs to this tab of the browser. Settings and filmstrips pass on to the next one too.
   let ready = false;
 
-  function remembered() { return [JSON.stringify(before)]; }
+  function remembered(tabs) {
+    const memory = tabs.map((tab) => [tab, {
+      settings: parsed(read("localStorage", keyOf(tab, "settings"))),
+      film: parsed(read("sessionStorage", keyOf(tab, "film")) ?? read("localStorage", keyOf(tab, "film"))),
+      job: read("sessionStorage", keyOf(tab, "job")),
+    }]);
+    return [JSON.stringify({ tabs: Object.fromEntries(memory), tab: read("sessionStorage", KEY.tab) })];
+  }
 
   function restored() {
     ready = true;
     document.body.dataset.ready = "yes";
-    for (const [id, label] of Object.entries(LABELS)) {
-      const button = document.getElementById(id);
-      button?.setAttribute("aria-label", label);
-      button?.setAttribute("title", label);
+    for (const [name, label] of Object.entries(LABELS)) {
+      for (const button of document.querySelectorAll(`#tabs .${name}`)) {
+        button.setAttribute("aria-label", label);
+        button.setAttribute("title", label);
+      }
     }
-    if (window.matchMedia("(min-width: 861px)").matches) document.querySelector("#prompt textarea")?.focus();
+    if (window.matchMedia("(min-width: 861px)").matches) inSight(".prompt textarea")?.focus();
   }
 
-  function keepSettings(names, values) {
+  // The one of several tabs' elements that can be seen.
+  function inSight(selector) {
+    return [...document.querySelectorAll(`#tabs ${selector}`)].find((element) => element.checkVisibility());
+  }
+
+  function keepTab(tab) {
+    if (ready) write("sessionStorage", KEY.tab, tab);
+  }
+
+  function keepSettings(tab, names, values) {
     if (!ready) return;
     const settings = Object.fromEntries(names.map((name, index) => [name, values[index]]));
-    write("localStorage", KEY.settings, JSON.stringify(settings));
+    write("localStorage", keyOf(tab, "settings"), JSON.stringify(settings));
   }
 
-  function keepJob(id) {
-    write("sessionStorage", KEY.job, id ?? "");
+  function keepJob(tab, id) {
+    write("sessionStorage", keyOf(tab, "job"), id ?? "");
     askStatus();
   }
 
-  function keepFilm(ids) {
-    write("sessionStorage", KEY.film, ids || "[]");
-    const others = parsed(read("localStorage", KEY.film)) ?? [];
+  function keepFilm(tab, ids) {
+    const key = keyOf(tab, "film");
+    write("sessionStorage", key, ids || "[]");
+    const others = parsed(read("localStorage", key)) ?? [];
     const all = [...new Set([...(parsed(ids) ?? []), ...others])].slice(0, 24);
-    write("localStorage", KEY.film, JSON.stringify(all));
+    write("localStorage", key, JSON.stringify(all));
     askStatus();
   }
 
@@ -67,19 +81,40 @@ window.paintdiff = (() => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       event.stopPropagation();
-      press("generate");
-    } else if (event.key === "Escape" && !event.isComposing && !choosing()) {
-      press("cancel");
+      press(".generate");
+    } else if (event.key === "Escape" && !event.isComposing && !choosing() && !closeMenus(null)) {
+      press(".cancel");
     }
   }, true);
+
+  // A double click is one click: while a canvas sends its pixels Gradio would count both.
+  document.addEventListener("click", (event) => {
+    if (event.detail > 1 && event.target instanceof Element && event.target.closest(".generate")) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
+  }, true);
+
+  // A menu closes when something else is clicked, or when one of its entries has been.
+  document.addEventListener("click", (event) => {
+    const kept = event.target instanceof Element && !event.target.closest("[data-send]")
+      ? event.target.closest("details.send") : null;
+    closeMenus(kept);
+  });
+
+  function closeMenus(kept) {
+    const open = [...document.querySelectorAll("details.send[open]")].filter((menu) => menu !== kept);
+    for (const menu of open) menu.open = false;
+    return open.length > 0;
+  }
 
   // Escape first closes an open list of choices.
   function choosing() {
     return document.activeElement?.getAttribute("aria-expanded") === "true";
   }
 
-  function press(id) {
-    const button = document.getElementById(id);
+  function press(selector) {
+    const button = inSight(selector);
     if (button && !button.disabled) button.click();
   }
 
@@ -168,5 +203,5 @@ window.paintdiff = (() => {
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
   else begin();
 
-  return { remembered, restored, keepSettings, keepJob, keepFilm };
+  return { remembered, restored, keepTab, keepSettings, keepJob, keepFilm };
 })();

@@ -1,10 +1,9 @@
-"""The tab's handlers, called as gradio calls them."""
+"""A studio's handlers, called as gradio calls them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -15,45 +14,47 @@ from paintdiff.events import Cancelled, Finished, Progress, Queued
 from paintdiff.ui.page import build_page
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.tabs.text_to_image import TextToImageTab
+from paintdiff.ui.studio import Studio
+from paintdiff.ui.tabs.text_to_image import Words
+from tests.loops import inside_a_loop
 from tests.ui.fake_engine import FakeEngine, picture
-
-Built = TypeVar("Built")
-
-
-def built(build: Callable[[], Built]) -> Built:
-    """Build something of gradio's inside an event loop; outside it leaks one of its own."""
-
-    async def inside() -> Built:
-        return build()
-
-    return asyncio.run(inside())
 
 
 @pytest.fixture
-def tab(parts: Parts) -> TextToImageTab:
-    def build() -> TextToImageTab:
+def tab(parts: Parts) -> Studio:
+    def build() -> Studio:
         with gr.Blocks():
-            return TextToImageTab.built(parts)
+            return Studio.built(parts, Words(parts))
 
-    return built(build)
+    return inside_a_loop(build)
 
 
-def values(tab: TextToImageTab, **changed: Any) -> dict[Any, Any]:
+def values(tab: Studio, **changed: Any) -> dict[Any, Any]:
     """What the page sends: the components' first values, and those that a test changes."""
     form = {component: component.value for component in tab.form.requested().values()}
-    sent = {tab.prompt: "a cat", tab.job: "", tab.film: "[]", tab.form.keep_seed: False, **form}
-    by_name = {**tab.form.requested(), "prompt": tab.prompt, "job": tab.job, "film": tab.film}
+    sent = {
+        tab.prompt: "a cat",
+        tab.easel.job: "",
+        tab.easel.film: "[]",
+        tab.form.keep_seed: False,
+        **form,
+    }
+    by_name = {
+        **tab.form.requested(),
+        "prompt": tab.prompt,
+        "job": tab.easel.job,
+        "film": tab.easel.film,
+    }
     by_name["keep_seed"] = tab.form.keep_seed
     return {**sent, **{by_name[name]: value for name, value in changed.items()}}
 
 
-def started(tab: TextToImageTab, engine: FakeEngine, **changed: Any) -> Any:
-    updates = tab._start(values(tab, **changed))
-    return engine.jobs[updates[tab.job]]
+def started(tab: Studio, engine: FakeEngine, **changed: Any) -> Any:
+    updates = tab.start(values(tab, **changed))
+    return engine.jobs[updates[tab.easel.job]]
 
 
-def test_a_click_submits_what_the_page_says(tab: TextToImageTab, engine: FakeEngine) -> None:
+def test_a_click_submits_what_the_page_says(tab: Studio, engine: FakeEngine) -> None:
     job = started(tab, engine, width=96, seed=5, keep_seed=True, sampler="Euler", num_images=2)
     request = job.request
     assert (request.prompt, request.width, request.seed, request.sampler, request.num_images) == (
@@ -65,16 +66,16 @@ def test_a_click_submits_what_the_page_says(tab: TextToImageTab, engine: FakeEng
     )
 
 
-def test_a_seed_that_is_not_kept_is_drawn(tab: TextToImageTab, engine: FakeEngine) -> None:
+def test_a_seed_that_is_not_kept_is_drawn(tab: Studio, engine: FakeEngine) -> None:
     assert started(tab, engine, seed=5, keep_seed=False).request.seed == 7
 
 
-def test_one_run_at_a_time(tab: TextToImageTab, engine: FakeEngine) -> None:
+def test_one_run_at_a_time(tab: Studio, engine: FakeEngine) -> None:
     job = started(tab, engine)
-    updates = tab._start(values(tab, job=job.id))
-    assert list(engine.jobs) == [job.id] and tab.job not in updates
+    updates = tab.start(values(tab, job=job.id))
+    assert list(engine.jobs) == [job.id] and tab.easel.job not in updates
     job.latest = Cancelled()
-    tab._start(values(tab, job=job.id))
+    tab.start(values(tab, job=job.id))
     assert len(engine.jobs) == 2
 
 
@@ -90,26 +91,26 @@ def test_one_run_at_a_time(tab: TextToImageTab, engine: FakeEngine) -> None:
     ],
 )
 def test_an_error_goes_next_to_its_cause_and_nowhere_else(
-    tab: TextToImageTab, engine: FakeEngine, changed: dict[str, Any], field: str
+    tab: Studio, engine: FakeEngine, changed: dict[str, Any], field: str
 ) -> None:
-    updates = tab._start(values(tab, **changed))
+    updates = tab.start(values(tab, **changed))
     said = {name for name, note in tab.notes.items() if updates[note]}
     assert said == {field}
-    assert not engine.jobs and tab.generate not in updates
+    assert not engine.jobs and tab.easel.buttons.generate not in updates
 
 
 def test_an_error_about_something_else_goes_under_the_button(
-    tab: TextToImageTab, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+    tab: Studio, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: Any) -> None:
         raise QueueFullError("16 pictures are waiting already.")
 
     monkeypatch.setattr(engine, "submit", full)
-    updates = tab._start(values(tab))
+    updates = tab.start(values(tab))
     assert "16 pictures" in updates[tab.notes[""]]
 
 
-def test_warnings_are_shown_while_it_runs(tab: TextToImageTab, engine: FakeEngine) -> None:
+def test_warnings_are_shown_while_it_runs(tab: Studio, engine: FakeEngine) -> None:
     job = started(tab, engine)
     job.warnings = ("I don't know the word 'zebra'.",)
     job.latest = Progress(1, 20, 0, 1)
@@ -117,59 +118,57 @@ def test_warnings_are_shown_while_it_runs(tab: TextToImageTab, engine: FakeEngin
     assert "zebra" in updates[tab.notes["prompt"]]
 
 
-def watched(tab: TextToImageTab, **changed: Any) -> list[dict[Any, Any]]:
+def watched(tab: Studio, **changed: Any) -> list[dict[Any, Any]]:
     async def all_of() -> list[dict[Any, Any]]:
-        return [updates async for updates in tab._watch(values(tab, **changed))]
+        return [updates async for updates in tab.easel.watch(values(tab, **changed))]
 
     return asyncio.run(all_of())
 
 
-def test_the_end_brings_picture_seed_and_filmstrip(tab: TextToImageTab, engine: FakeEngine) -> None:
+def test_the_end_brings_picture_seed_and_filmstrip(tab: Studio, engine: FakeEngine) -> None:
     job = started(tab, engine)
     job.latest = Finished((picture(job),), (), 1.5, 2.0)
     updates = watched(tab, job=job.id, film='["old/0"]')[-1]
     assert updates[tab.form.seed] == 7
-    assert updates[tab.film] == f'["{job.id}/0", "old/0"]'
-    assert "img" in updates[tab.strip] and "final" in updates[tab.stage]
+    assert updates[tab.easel.film] == f'["{job.id}/0", "old/0"]'
+    assert "img" in updates[tab.easel.strip] and "final" in updates[tab.easel.stage]
 
 
-def test_a_job_that_is_gone_frees_the_page(tab: TextToImageTab) -> None:
+def test_a_job_that_is_gone_frees_the_page(tab: Studio) -> None:
     updates = watched(tab, job="gone")[-1]
-    assert updates[tab.job] == "" and "started anew" in updates[tab.progress]
+    assert updates[tab.easel.job] == "" and "started anew" in updates[tab.easel.progress]
 
 
-def test_cancel_ends_a_waiting_job_in_the_same_answer(
-    tab: TextToImageTab, engine: FakeEngine
-) -> None:
+def test_cancel_ends_a_waiting_job_in_the_same_answer(tab: Studio, engine: FakeEngine) -> None:
     job = started(tab, engine)
     job.latest = Queued(3)
-    updates = tab._cancel(values(tab, job=job.id))
-    assert job.done and "Cancelled" in updates[tab.stage]
+    updates = tab.easel.cancel(values(tab, job=job.id))
+    assert job.done and "Cancelled" in updates[tab.easel.stage]
     running = started(tab, engine)
     running.latest = Progress(1, 20, 0, 1)
-    assert "Cancelling" in tab._cancel(values(tab, job=running.id))[tab.progress]
-    assert tab._cancel(values(tab, job="gone"))
+    assert "Cancelling" in tab.easel.cancel(values(tab, job=running.id))[tab.easel.progress]
+    assert tab.easel.cancel(values(tab, job="gone"))
 
 
-def test_a_reload_finds_the_job_again(tab: TextToImageTab, engine: FakeEngine) -> None:
+def test_a_reload_finds_the_job_again(tab: Studio, engine: FakeEngine) -> None:
     job = started(tab, engine)
     job.latest = Progress(3, 20, 0, 1)  # no preview at this step
     memory = Remembered({"prompt": "a dog", "width": 96, "height": 64}, (), job.id)
     updates = tab.restored(memory)
-    assert updates[tab.job] == job.id and "Step 3 of 20" in updates[tab.progress]
-    assert "blank" in updates[tab.stage]
+    assert updates[tab.easel.job] == job.id and "Step 3 of 20" in updates[tab.easel.progress]
+    assert "blank" in updates[tab.easel.stage]
     assert (updates[tab.prompt], updates[tab.form.width]) == ("a dog", 96)
     assert set(updates) <= set(tab.restorable())
 
 
-def test_a_reload_with_nothing_or_nonsense_is_a_fresh_page(tab: TextToImageTab) -> None:
+def test_a_reload_with_nothing_or_nonsense_is_a_fresh_page(tab: Studio) -> None:
     for memory in (
         Remembered(),
         Remembered({"model": "gone", "width": -3}, (("gone", 0),), "gone"),
     ):
         updates = tab.restored(memory)
         assert updates[tab.form.width] == 128 and updates[tab.form.model] == "mini"
-        assert tab.job not in updates and tab.stage not in updates
+        assert tab.easel.job not in updates and tab.easel.stage not in updates
         assert set(updates) <= set(tab.restorable())
 
 
@@ -180,23 +179,21 @@ class Click:
         self.__dict__.update(data)
 
 
-def test_chips_and_thumbnails_are_looked_up_never_trusted(
-    tab: TextToImageTab, engine: FakeEngine
-) -> None:
-    assert tab._use_example(Click(example="1")) == "a <b>bold</b> cat"  # type: ignore[arg-type]
+def test_chips_and_thumbnails_are_looked_up_never_trusted(tab: Studio, engine: FakeEngine) -> None:
+    assert tab.use_example(Click(example="1")) == "a <b>bold</b> cat"  # type: ignore[arg-type]
     for nonsense in ("2", "-1", "x", "²", ""):
         with pytest.raises(gr.Error):
-            tab._use_example(Click(example=nonsense))  # type: ignore[arg-type]
+            tab.use_example(Click(example=nonsense))  # type: ignore[arg-type]
     job = started(tab, engine)
     job.latest = Finished((picture(job),), (), 1.5, 2.0)
-    shown = tab._show(values(tab), Click(picture=f"{job.id}/0"))  # type: ignore[arg-type]
+    shown = tab.easel.show(values(tab), Click(picture=f"{job.id}/0"))  # type: ignore[arg-type]
     assert "final" in shown[0]
     for nonsense in (f"{job.id}/9", "gone/0", "../../etc/passwd", ""):
-        stage, _ = tab._show(values(tab), Click(picture=nonsense))  # type: ignore[arg-type]
+        stage, _ = tab.easel.show(values(tab), Click(picture=nonsense))  # type: ignore[arg-type]
         assert not isinstance(stage, str)
 
 
-def test_choices_bring_what_belongs_to_them(tab: TextToImageTab) -> None:
+def test_choices_bring_what_belongs_to_them(tab: Studio) -> None:
     form = tab.form
     sent = {form.model: "mini", form.quality: "fast"}
     updates = form._quality_chosen(sent)
@@ -206,8 +203,8 @@ def test_choices_bring_what_belongs_to_them(tab: TextToImageTab) -> None:
     assert form._size_chosen("160 × 128") == (160, 128)  # noqa: RUF001
 
 
-def test_surprise(tab: TextToImageTab) -> None:
-    assert tab._surprise({tab.categories: ["Animals"]}) == "a surprise of Animals"
+def test_surprise(tab: Studio) -> None:
+    assert tab.surprised({tab.categories: ["Animals"]}) == "a surprise of Animals"
 
 
 def test_no_component_holds_a_connection(parts: Parts) -> None:
@@ -218,7 +215,7 @@ def test_no_component_holds_a_connection(parts: Parts) -> None:
             gr.State(delete_callback=lambda _: None)
         return page
 
-    page = built(lambda: build_page(parts))
+    page = inside_a_loop(lambda: build_page(parts))
     assert not connect_heartbeat(page.get_config_file(), page.blocks.values())
-    control = built(with_state)
+    control = inside_a_loop(with_state)
     assert connect_heartbeat(control.get_config_file(), control.blocks.values())

@@ -1,0 +1,113 @@
+"""The noise a run starts from, and what is done to it. Imports torch: import it in a function."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from paintdiff.models.denoising import Denoising, Variation
+
+_CONTENT_SEEDS = 2**32
+"""Added to a seed for what fills a mask: no request has such a seed, so that noise is its own."""
+
+
+def noise_generator(seed: int) -> torch.Generator:
+    """The noise of a seed. Always drawn on the CPU, so that it is the same on every device."""
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def slerp(weight: float, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+    """Spherical interpolation between two noises of one shape, seen as vectors: `start` at 0, `end`
+    at 1, and the length of noise in between, which a straight line would shorten.
+
+    Shoemake 1985, "Animating rotation with quaternion curves", section 3.3. Where the two are all
+    but parallel the straight line is right.
+    """
+    if weight == 0:
+        return start
+    a, b = start.float(), end.float()
+    cosine = (torch.sum(a * b) / (a.norm() * b.norm())).clamp(-1, 1)
+    omega = torch.acos(cosine)
+    if torch.sin(omega) < 1e-4:
+        return ((1 - weight) * a + weight * b).to(start)
+    from_start = torch.sin((1 - weight) * omega) / torch.sin(omega)
+    from_end = torch.sin(weight * omega) / torch.sin(omega)
+    return (from_start * a + from_end * b).to(start)
+
+
+def varied(noise: torch.Tensor, variation: Variation) -> torch.Tensor:
+    """The noise (any shape), turned towards that of the variation's seed."""
+    other = torch.randn(noise.shape, generator=noise_generator(variation.seed), dtype=noise.dtype)
+    return slerp(variation.strength, noise, other.to(noise.device))
+
+
+@contextmanager
+def prepared_noise(pipeline: Any, run: Denoising, emptied: torch.Tensor | None) -> Generator[None]:
+    """While inside, the pipeline starts from the noise, and from the latents, that `run` asks for.
+
+    The pipeline's scheduler has to be the run's own. `emptied` (1, 1, height, width; float, 0 or 1;
+    latents) is where the content is replaced, None for nowhere. Everything else the pipeline draws
+    comes from its generator as if nothing had been changed.
+    """
+    if run.from_pure_noise:
+        if run.variation is None:
+            yield
+            return
+        pipeline.prepare_latents = _with_varied_result(pipeline, run.variation)
+        try:
+            yield
+        finally:
+            del pipeline.prepare_latents  # the class's own is there again
+        return
+    if run.variation is not None or emptied is not None:
+        pipeline.scheduler.add_noise = _add_noise(pipeline.scheduler, run, emptied)
+    yield
+
+
+def _with_varied_result(pipeline: Any, variation: Variation) -> Any:
+    original = pipeline.prepare_latents
+
+    @functools.wraps(original)
+    def prepare_latents(*args: Any, **settings: Any) -> Any:
+        result = original(*args, **settings)
+        sigma = pipeline.scheduler.init_noise_sigma
+        if not isinstance(result, tuple):
+            return varied(result / sigma, variation) * sigma
+        _latents, noise, *image_latents = result  # inpainting blends with the same noise later
+        noise = varied(noise, variation)
+        return (noise * sigma, noise, *image_latents)
+
+    return prepare_latents
+
+
+def _add_noise(scheduler: Any, run: Denoising, emptied: torch.Tensor | None) -> Any:
+    """Image to image calls it once, to start; inpainting again at every step, to put back what is
+    outside the mask.
+    """
+    original = scheduler.add_noise
+    started = False
+
+    @functools.wraps(original)
+    def add_noise(clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> Any:
+        nonlocal started
+        if emptied is not None and not started:
+            clean = _replaced(clean, run, emptied.to(clean))
+        started = True
+        if run.variation is not None:
+            noise = varied(noise, run.variation)
+        return original(clean, noise, timesteps)
+
+    return add_noise
+
+
+def _replaced(clean: torch.Tensor, run: Denoising, where: torch.Tensor) -> torch.Tensor:
+    repainting = run.source.repainting if run.source is not None else None
+    if repainting is None or repainting.latent_content == "empty":
+        return clean * (1 - where)
+    generator = noise_generator(run.seed + _CONTENT_SEEDS)
+    content = torch.randn(clean.shape, generator=generator, dtype=clean.dtype).to(clean.device)
+    return clean * (1 - where) + content * where

@@ -1,0 +1,137 @@
+"""What an inpainting request paints on: its pictures decoded, checked, and brought together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image, ImageChops
+
+from paintdiff.errors import RequestError, SizeError
+from paintdiff.geometry import Box, Size
+from paintdiff.images import MAX_PIXELS, flattened, size_of
+from paintdiff.input_images import InputImage
+from paintdiff.masks import (
+    box_of,
+    grown_canvas,
+    mask_from,
+    placed_mask,
+    weights,
+    with_strokes,
+)
+from paintdiff.requests import Inpaint
+from paintdiff.tasks.pictures import input_picture
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """All have one size, in pixels: that of the result.
+
+    `original` (RGB) is what stays where `weight` (L, the blurred mask) is 0, `content` (RGB) is the
+    same with the sketch's strokes. `mask` (L) is what was drawn and what outpainting has added;
+    `added` (L) is the latter alone, `strokes` (L) where the sketch has colour; these two are None
+    where there is nothing. `reach` is the box around all that may change.
+    """
+
+    original: Image.Image
+    content: Image.Image
+    mask: Image.Image
+    weight: Image.Image
+    added: Image.Image | None
+    strokes: Image.Image | None
+    reach: Box
+
+    @property
+    def size(self) -> Size:
+        """In pixels."""
+        return size_of(self.original)
+
+    @property
+    def covered(self) -> bool:
+        """Whether no pixel is sure to stay as it is."""
+        return self.weight.getextrema()[0] != 0
+
+
+def canvas_of(request: Inpaint) -> Canvas:
+    """The request's canvas.
+
+    Raises RequestError, with the field in `field`, for a picture that can't be read, a mask or
+    sketch of another size, a mask that is empty, and a canvas grown too large.
+    """
+    picture = flattened(input_picture(request.image, "image"), request.background)
+    source = size_of(picture)
+    sketch = _sketch(request.sketch, source)
+    strokes = sketch.getchannel("A") if sketch is not None else None
+    drawn = _drawn_mask(request, source)
+    if strokes is not None:
+        drawn = ImageChops.lighter(drawn, strokes)
+    content = with_strokes(picture, sketch) if sketch is not None else picture
+    added: Image.Image | None = None
+    if request.outpaint:
+        inner, size = _grown(request, source)
+        picture, content = (grown_canvas(image, inner, size) for image in (picture, content))
+        drawn = placed_mask(drawn, inner, size)
+        strokes = placed_mask(strokes, inner, size) if strokes is not None else None
+        inside = Image.new("L", (source.width, source.height), 255)
+        added = ImageChops.invert(placed_mask(inside, inner, size))
+    weight = weights(drawn, request.mask_blur_px, added)
+    mask = ImageChops.lighter(drawn, added) if added is not None else drawn
+    reach = _reach(mask, weight, request.mask_blur_px)
+    return Canvas(picture, content, mask, weight, added, strokes, reach)
+
+
+def _sketch(given: InputImage | None, source: Size) -> Image.Image | None:
+    if given is None:
+        return None
+    sketch = input_picture(given, "sketch").convert("RGBA")
+    _check_size(sketch, source, "sketch")
+    return sketch
+
+
+def _drawn_mask(request: Inpaint, source: Size) -> Image.Image:
+    if request.mask is None:
+        if request.invert_mask:
+            raise RequestError("There is no mask to invert.", field="invert_mask")
+        return Image.new("L", (source.width, source.height), 0)
+    mask = mask_from(input_picture(request.mask, "mask"))
+    _check_size(mask, source, "mask")
+    return ImageChops.invert(mask) if request.invert_mask else mask
+
+
+def _check_size(drawn: Image.Image, source: Size, field: str) -> None:
+    size = size_of(drawn)
+    if size != source:
+        raise RequestError(
+            f"The {field} is {size}, the picture {source}; they have to be of one size.",
+            field=field,
+        )
+
+
+def _grown(request: Inpaint, source: Size) -> tuple[Box, Size]:
+    """Where the picture lies on the canvas, and the canvas's size."""
+    by = request.outpaint
+    size = Size(by.left + source.width + by.right, by.top + source.height + by.bottom)
+    if size.area > MAX_PIXELS:
+        raise SizeError(
+            f"The canvas would be {size}, {size.area:,} pixels; "
+            f"at most {MAX_PIXELS:,} can be worked on.",
+            field="outpaint",
+        )
+    return Box(by.left, by.top, by.left + source.width, by.top + source.height), size
+
+
+def _reach(mask: Image.Image, weight: Image.Image, mask_blur_px: float) -> Box:
+    """The box around all that may change. Raises RequestError if there is nothing."""
+    if box_of(mask) is None:
+        raise RequestError(
+            "The mask is empty: paint over what should be repainted, sketch something, "
+            "or make the canvas larger.",
+            field="mask",
+        )
+    reach = box_of(weight)
+    if reach is None:
+        raise RequestError(
+            f"What is masked is so small or so faint that a blur of {mask_blur_px:g} pixels leaves "
+            "nothing of it; paint more, or blur less.",
+            field="mask_blur_px",
+        )
+    return reach

@@ -1,0 +1,103 @@
+"""From words and a picture to pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from paintdiff.geometry import Size, resize_words, working_size
+from paintdiff.images import flattened, resized, size_of
+from paintdiff.models.denoising import Source, steps_run
+from paintdiff.requests import MAX_SEED, ImageToImage
+from paintdiff.tasks.pictures import input_picture
+from paintdiff.tasks.runs import run_of
+from paintdiff.tasks.settling import check_strength, settled_sampling, settled_size
+from paintdiff.tasks.steps import OnStep, Painted, StepCounter
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from paintdiff.models.catalog import ModelRow
+    from paintdiff.models.lease import LeasedPipeline
+
+
+def settle(request: ImageToImage, row: ModelRow) -> tuple[ImageToImage, tuple[str, ...]]:
+    """Fill every None. Returns the settled request and what a person should know about it.
+
+    The picture is decoded to be sure of it. Raises RequestError, SizeError or UnknownNameError,
+    with the field in `field`.
+    """
+    sampling, warnings = settled_sampling(request, row)
+    source = size_of(input_picture(request.image, "image"))
+    size, size_warnings = _settled_size(request, source, row)
+    settled = request.model_copy(
+        update={**sampling, "width": size.width, "height": size.height},
+    )
+    return settled, size_warnings + warnings + _checked_passes(settled)
+
+
+def _settled_size(
+    request: ImageToImage, source: Size, row: ModelRow
+) -> tuple[Size, tuple[str, ...]]:
+    warnings: tuple[str, ...] = ()
+    width, height = request.width, request.height
+    if width is None and height is None:
+        size = working_size(source, row.native_size, row.family.size_multiple)
+    else:  # a side left open follows the picture's proportions
+        width = width or max(1, round((height or 1) * source.width / source.height))
+        height = height or max(1, round(width * source.height / source.width))
+        size, warnings = settled_size(width, height, row)
+    if size != source:
+        words = resize_words(source, size, request.resize_mode, done=True)
+        warnings += (f"The picture's size was changed: {words}",)
+    return size, warnings
+
+
+def _checked_passes(settled: ImageToImage) -> tuple[str, ...]:
+    """What a person should know about the strengths. Raises RequestError for one that leaves no
+    step to run.
+    """
+    steps = settled.sampling().num_inference_steps
+    strengths = settled.strengths()
+    for number, strength in enumerate(strengths):
+        check_strength(strength, steps, "loopback_strength_factor" if number else "strength")
+    factor = settled.loopback_strength_factor
+    if settled.loopback == 1 and factor != 1:
+        return ("The loopback's strength factor has no effect on a single pass.",)
+    for number in range(settled.loopback):
+        if settled.strength * factor**number > 1:
+            return (f"From pass {number + 1} on the strength is 1, the most there is.",)
+    return ()
+
+
+def paint(request: ImageToImage, leased: LeasedPipeline, on_step: OnStep) -> Iterator[Painted]:
+    """Yield the pictures one by one. Picture i is that of its own seed alone.
+
+    What `on_step` raises comes out unchanged.
+    """
+    picture = flattened(input_picture(request.image, "image"), request.background)
+    source = resized(picture, request.sampling().size, request.resize_mode, request.background)
+    for index in range(request.num_images):
+        yield Painted(_painted(request.alone(index), source, leased, on_step, index))
+
+
+def _painted(
+    request: ImageToImage,
+    image: Image.Image,
+    leased: LeasedPipeline,
+    on_step: OnStep,
+    index: int,
+) -> Image.Image:
+    """The result of the last pass over `image` (RGB, the working size)."""
+    sampling, strengths = request.sampling(), request.strengths()
+    total = sum(steps_run(sampling.num_inference_steps, strength) for strength in strengths)
+    counter = StepCounter(on_step, index, total)
+    for number, strength in enumerate(strengths):
+        # The same noise again and again would burn its pattern in.
+        seed = (sampling.seed + number) % (MAX_SEED + 1)
+        run = replace(run_of(request, Source(image, strength)), seed=seed)
+        latents = leased.denoised(run, counter.ended)
+        counter.run_ended(run.steps_run)
+        image = leased.decoded(latents)
+    return image

@@ -1,0 +1,165 @@
+"""Repainting a part of a picture, and not one pixel more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from paintdiff.errors import EngineError
+from paintdiff.geometry import Box, Size, size_of_area, working_size
+from paintdiff.masks import changed_outside, composited, filled, scaled, touched
+from paintdiff.models.denoising import Repainting, Source
+from paintdiff.requests import Inpaint
+from paintdiff.tasks.canvas import Canvas, canvas_of
+from paintdiff.tasks.remarks import remarks as remarks_on_words
+from paintdiff.tasks.runs import painted, run_of
+from paintdiff.tasks.settling import check_strength, settled_sampling, settled_size
+from paintdiff.tasks.steps import OnStep, Painted
+
+if TYPE_CHECKING:
+    from paintdiff.models.catalog import ModelRow
+    from paintdiff.models.lease import LeasedPipeline
+
+_NOTICED_ENLARGEMENT = 1.25
+
+
+def settle(request: Inpaint, row: ModelRow) -> tuple[Inpaint, tuple[str, ...]]:
+    """Fill every None. Returns the settled request and what a person should know about it.
+
+    The pictures are decoded to be sure of them. Raises RequestError, SizeError or UnknownNameError,
+    with the field in `field`.
+    """
+    sampling, warnings = settled_sampling(request, row)
+    canvas = canvas_of(request)
+    size, size_warnings = _settled_size(request, canvas, row)
+    settled = request.model_copy(
+        update={**sampling, "width": size.width, "height": size.height},
+    )
+    check_strength(settled.strength, settled.sampling().num_inference_steps)
+    return settled, size_warnings + warnings + _warnings(settled, canvas)
+
+
+def _settled_size(request: Inpaint, canvas: Canvas, row: ModelRow) -> tuple[Size, tuple[str, ...]]:
+    """The working size: in pixels, and with its warning if it was asked for and rounded."""
+    multiple = row.family.size_multiple
+    width, height = request.width, request.height
+    part = _padded_reach(request, canvas).size
+    if width is not None or height is not None:  # a side left open follows the part's proportions
+        width = width or max(1, round((height or 1) * part.width / part.height))
+        height = height or max(1, round(width * part.height / part.width))
+        return settled_size(width, height, row)
+    if request.only_masked:
+        return size_of_area(part, row.native_size.area, multiple), ()
+    return working_size(part, row.native_size, multiple), ()
+
+
+def _warnings(settled: Inpaint, canvas: Canvas) -> tuple[str, ...]:
+    warnings: list[str] = []
+    size = settled.sampling().size
+    if canvas.covered:
+        warnings.append("The mask reaches every pixel, so the whole picture is repainted.")
+    part = _box(settled, canvas).size
+    if part.width > size.width * _NOTICED_ENLARGEMENT:
+        advice = "" if settled.only_masked else " Painting only what is masked keeps more detail."
+        warnings.append(
+            f"A part of {part} was painted at {size} and enlarged, so what is new in it is less "
+            f"sharp than the rest.{advice}"
+        )
+    if settled.strength == 1:
+        for what, given in (
+            (f"masked content ({settled.masked_content})", settled.masked_content != "original"),
+            ("sketch's colours", settled.sketch is not None),
+        ):
+            if given:
+                warnings.append(
+                    f"The {what} had no effect: a strength of 1 starts from noise alone."
+                )
+    return tuple(warnings)
+
+
+def remarks(request: Inpaint, leased: LeasedPipeline) -> tuple[str, ...]:
+    """What the model can't make of the request, as sentences for people."""
+    sentences = remarks_on_words(request, leased)
+    if request.soft and leased.sees_masks:
+        sentences += (
+            f"{leased.row.title} sees the mask itself, so soft inpainting had no effect on its "
+            "steps; a grey mask counted only when the result was pasted.",
+        )
+    return sentences
+
+
+def paint(request: Inpaint, leased: LeasedPipeline, on_step: OnStep) -> Iterator[Painted]:
+    """Yield the pictures one by one, each with the notes that `_checked` makes.
+
+    What `on_step` raises comes out unchanged. Raises EngineError if a pixel outside the mask were
+    to change.
+    """
+    canvas = canvas_of(request)
+    box, size = _box(request, canvas), request.sampling().size
+    source = _source(request, canvas, box, size, request.soft and not leased.sees_masks)
+    method = (
+        "Painted with an inpainting model (9 channels), which sees the mask."
+        if leased.sees_masks
+        else "Painted with a general model (4 channels): what is outside the mask was blended in "
+        "at every step."
+    )
+    for index in range(request.num_images):
+        part = painted(run_of(request.alone(index), source), leased, on_step, index)
+        yield _checked(_pasted(part, canvas, box), canvas, method)
+
+
+def _padded_reach(request: Inpaint, canvas: Canvas) -> Box:
+    if not request.only_masked:
+        return Box(0, 0, canvas.size.width, canvas.size.height)
+    return canvas.reach.padded(request.padding_px, canvas.size)
+
+
+def _box(settled: Inpaint, canvas: Canvas) -> Box:
+    """The part of the canvas that is painted on, at the working size."""
+    return _padded_reach(settled, canvas).grown_to_aspect(settled.sampling().size, canvas.size)
+
+
+def _source(request: Inpaint, canvas: Canvas, box: Box, size: Size, soft: bool) -> Source:
+    """What the run starts from, at the working size."""
+    content = scaled(canvas.content, box, size)
+    mask = touched(canvas.mask, box, size)
+    strokes = touched(canvas.strokes, box, size) if canvas.strokes is not None else None
+    if canvas.added is not None:
+        content = filled(content, touched(canvas.added, box, size))
+    if request.masked_content == "fill":
+        unknown = mask.copy()
+        if strokes is not None:
+            unknown.paste(0, mask=strokes)
+        content = filled(content, unknown)
+    latent_content = request.masked_content if request.masked_content != "fill" else "original"
+    return Source(
+        content,
+        request.strength,
+        Repainting(
+            scaled(canvas.weight, box, size) if soft else mask,
+            soft,
+            latent_content,
+            strokes,
+        ),
+    )
+
+
+def _pasted(part: Image.Image, canvas: Canvas, box: Box) -> Image.Image:
+    """The painted part (RGB, the working size) in its place, the original over it by the weight."""
+    around = canvas.original.copy()
+    whole = Box(0, 0, part.width, part.height)
+    around.paste(scaled(part, whole, box.size), box.corners)
+    return composited(canvas.original, around, canvas.weight)
+
+
+def _checked(result: Image.Image, canvas: Canvas, method: str) -> Painted:
+    """The result with its notes, once it has been compared with the original."""
+    changed = changed_outside(canvas.original, result, canvas.weight)
+    if changed:
+        raise EngineError(
+            f"{changed:,} pixels outside the mask would have changed, so the picture was thrown "
+            "away. This is a fault of the app: please report it with the settings you used."
+        )
+    return Painted(result, ("0 pixels changed outside the mask (every one was compared).", method))

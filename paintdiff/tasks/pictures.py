@@ -1,0 +1,24 @@
+"""The pictures that a request brings with it."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from paintdiff.errors import RequestError
+from paintdiff.images import decoded
+from paintdiff.input_images import InputImage
+
+
+def input_picture(given: InputImage, field: str) -> Image.Image:
+    """Its pixels: RGB or RGBA, 8 bits, the right way up.
+
+    Raises RequestError, for `field`, if it can't be read, or if the request has but a reference.
+    """
+    if given.data is None:
+        which = f" (its SHA-256 is {given.sha256})" if given.sha256 else ""
+        name = "picture" if field == "image" else field
+        raise RequestError(
+            f"The {name} isn't in the file that these settings come from{which}: give it again.",
+            field=field,
+        )
+    return decoded(given.data, field)

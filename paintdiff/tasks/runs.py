@@ -1,0 +1,44 @@
+"""From a settled request to denoising runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paintdiff.models.denoising import Denoising, Source, Variation
+from paintdiff.requests import PaintingRequest
+from paintdiff.tasks.steps import OnStep, StepCounter
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from paintdiff.models.lease import LeasedPipeline
+
+
+def run_of(request: PaintingRequest, source: Source | None = None) -> Denoising:
+    """The run that paints a settled request for one picture."""
+    sampling = request.sampling()
+    variation: Variation | None = None
+    if sampling.variation_strength > 0:
+        variation = Variation(sampling.variation_seed, sampling.variation_strength)
+    return Denoising(
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        size=sampling.size,
+        num_inference_steps=sampling.num_inference_steps,
+        guidance_scale=sampling.guidance_scale,
+        sampler=sampling.sampler,
+        seed=sampling.seed,
+        variation=variation,
+        source=source,
+    )
+
+
+def painted(run: Denoising, leased: LeasedPipeline, on_step: OnStep, index: int) -> Image.Image:
+    """The picture of one run, RGB, 8 bits. It is picture `index` of its job.
+
+    What `on_step` raises comes out unchanged.
+    """
+    counter = StepCounter(on_step, index, run.steps_run)
+    latents = leased.denoised(run, counter.ended)
+    counter.run_ended(run.steps_run)
+    return leased.decoded(latents)

@@ -1,0 +1,121 @@
+// The picture on a canvas, with its layers; how a file becomes one, and how its parts reach the server.
+"use strict";
+
+Object.assign(window.paintdiff.canvas, (() => {
+  const { Layer, encodedPng, kindOf, reencoded } = window.paintdiff.canvas;
+  const SEND_TIMEOUT_MS = 120_000;
+  const MAX_PAINTED_PIXELS = 40_000_000; // a layer takes eight bytes a pixel
+
+  // Its message is for the person in front of the canvas.
+  class CanvasError extends Error {}
+
+  async function fetched(url, options) {
+    try {
+      return await fetch(url, { ...options, cache: "no-store", signal: AbortSignal.timeout(SEND_TIMEOUT_MS) });
+    } catch (error) {
+      throw new CanvasError("The drawing couldn’t be sent: the app isn’t answering.", { cause: error });
+    }
+  }
+
+  // What the server says, as JSON; its guard refuses in plain words.
+  function parsed(text) {
+    try { return JSON.parse(text); } catch { return { detail: text }; }
+  }
+
+  const uploadUrl = (id) => `uploads/${encodeURIComponent(id)}`;
+
+  // A file that the server is to have: sent when it is first asked for, and again if the server has forgotten it.
+  class Sent {
+    constructor(blob, id = null) { Object.assign(this, { blob, id, answer: null }); }
+
+    // The file that the server knows by that id.
+    static async of(id) {
+      const answer = await fetched(uploadUrl(id), {});
+      if (!answer.ok) throw new CanvasError("That picture is gone: the app was restarted or has forgotten it.");
+      return new Sent(await answer.blob(), id);
+    }
+
+    // The id by which the server knows the file now.
+    async known() {
+      if (this.id && (await fetched(uploadUrl(this.id), { method: "HEAD" })).ok) return this.id;
+      const answer = await fetched("uploads", { method: "POST", body: this.blob });
+      const said = parsed(await answer.text());
+      if (!answer.ok) {
+        throw new CanvasError(typeof said.detail === "string" ? said.detail : "The app refused the drawing.");
+      }
+      this.answer = said;
+      this.id = said.id;
+      return this.id;
+    }
+  }
+
+  class Picture {
+    constructor(sent, bitmap) {
+      Object.assign(this, { sent, bitmap, width: bitmap.width, height: bitmap.height });
+      this.sketch = new Layer("sketch", this.width, this.height);
+      this.mask = new Layer("mask", this.width, this.height);
+      this.coverage = null;
+    }
+
+    // A file as a picture. `limits` are those of the component; `painted` says whether it will be painted on.
+    static async of(sent, limits, painted) {
+      const most = painted ? Math.min(MAX_PAINTED_PIXELS, limits.pixels) : limits.pixels;
+      const { readable, pixels } = await kindOf(sent.blob);
+      checkPixels(pixels, most, painted); // before it is decoded
+      const bitmap = await decoded(sent.blob);
+      checkPixels(bitmap.width * bitmap.height, most, painted);
+      const file = readable ? sent : new Sent(await reencoded(bitmap));
+      if (!file.id && file.blob.size > limits.bytes) {
+        const [size, limit] = [file.blob.size, limits.bytes].map((bytes) => (bytes / 2 ** 20).toFixed(1));
+        throw new CanvasError(`The file has ${size} MiB; at most ${limit} MiB can be sent. Save it smaller.`);
+      }
+      return new Picture(file, bitmap);
+    }
+
+    // How much it takes in the history, roughly.
+    get bytes() {
+      return this.width * this.height * 4 + (this.sketch.data?.length ?? 0) + (this.mask.data?.length ?? 0);
+    }
+
+    // The canvas's value, once all of it has reached the server. The pixels are those of the moment of the call.
+    async value() {
+      const [image, sketch, mask] = await Promise.all([this.#pictureId(), layerId(this.sketch), layerId(this.mask)]);
+      return { image, sketch, mask, width: this.width, height: this.height };
+    }
+
+    async #pictureId() {
+      const id = await this.sent.known();
+      const { answer } = this.sent;
+      if (!answer || (answer.width === this.width && answer.height === this.height)) return id;
+      // Browser and server don't agree on which way up it is: what is seen counts.
+      this.sent = new Sent(await reencoded(this.bitmap));
+      return this.sent.known();
+    }
+  }
+
+  async function layerId(layer) {
+    if (layer.isEmpty()) return null;
+    if (layer.sent?.version !== layer.version) {
+      const png = encodedPng(layer.data, layer.width, layer.height, layer.channels);
+      layer.sent = { version: layer.version, file: png.then((blob) => new Sent(blob)) };
+    }
+    return (await layer.sent.file).known();
+  }
+
+  async function decoded(blob) {
+    try {
+      return await createImageBitmap(blob);
+    } catch (error) {
+      throw new CanvasError("This is no picture that can be opened. PNG, JPEG and WebP can.", { cause: error });
+    }
+  }
+
+  function checkPixels(count, most, painted) {
+    if (count <= most) return;
+    const [has, limit] = [count, most].map((pixels) => (pixels / 1e6).toFixed(1));
+    const verb = painted ? "painted on" : "opened";
+    throw new CanvasError(`The picture has ${has} million pixels; at most ${limit} million can be ${verb}.`);
+  }
+
+  return { CanvasError, Sent, Picture };
+})());

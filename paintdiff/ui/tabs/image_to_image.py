@@ -1,0 +1,202 @@
+"""The tab where a picture becomes another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from paintdiff.errors import PaintError
+from paintdiff.events import Picture
+from paintdiff.geometry import Size, resize_words, rounded_to_multiple, working_size
+from paintdiff.input_images import InputImage
+from paintdiff.requests import ImageToImage
+from paintdiff.ui import canvas, markup, widgets
+from paintdiff.ui.easel import Values
+from paintdiff.ui.form import Form, Updates
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.picture_input import PictureInput
+from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.studio import QUICK, Ingredients
+from paintdiff.ui.widgets import Ids
+
+if TYPE_CHECKING:
+    from paintdiff.ui.studio import Studio
+
+FIRST_STRENGTH = 0.6
+MAX_PASSES = 8
+AS_PICTURE = "as_picture"
+RESIZE_MODES = (
+    ("As the picture", AS_PICTURE),
+    ("Crop", "crop"),
+    ("Pad", "pad"),
+    ("Stretch", "stretch"),
+)
+
+
+class FromPicture(Ingredients):
+    """A picture, and how far to go from it."""
+
+    ids = Ids("image_to_image")
+    size_shown = False
+    prompt_needed = False
+    title = "Which picture shall we change?"
+    text = "Open or drop one beside, say what it should become, and generate."
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._notes: dict[str, gr.HTML] = {}
+
+    def add_controls(self) -> None:
+        """The picture, strength and sizing; more in a drawer."""
+        self.picture = PictureInput.built(self.parts, self.ids, tools=False)
+        self.strength = gr.Slider(
+            0,
+            1,
+            FIRST_STRENGTH,
+            step=0.05,
+            label="Strength",
+            info="0 keeps the picture, 1 paints it anew",
+            elem_id=self.ids("strength"),
+        )
+        self._notes["strength"] = widgets.note(self.ids, "strength")
+        self.resize = gr.Radio(
+            list(RESIZE_MODES),
+            value=AS_PICTURE,
+            label="Size of the result",
+            elem_id=self.ids("resize"),
+        )
+        self.foreseen = widgets.static("", self.ids("foreseen"), "foreseen-place")
+        with gr.Accordion(
+            "More about the picture",
+            open=False,
+            elem_id=self.ids("picture-more"),
+            elem_classes=["more"],
+        ):
+            self.loopback = gr.Slider(
+                1,
+                MAX_PASSES,
+                1,
+                step=1,
+                label="Passes",
+                info="each starts from the result of the last one",
+                elem_id=self.ids("loopback"),
+            )
+            self.factor = gr.Slider(
+                0.5,
+                1.5,
+                1,
+                step=0.05,
+                label="Strength factor",
+                info="the strength times this, from pass to pass",
+                elem_id=self.ids("loopback-factor"),
+            )
+            self.background = gr.ColorPicker(
+                "#ffffff",
+                label="Colour behind a transparent picture",
+                elem_id=self.ids("background"),
+            )
+
+    def inputs(self) -> dict[str, Component]:
+        """The components, by the names of a request where it has them."""
+        return {
+            "picture": self.picture.canvas,
+            "strength": self.strength,
+            "resize": self.resize,
+            "loopback": self.loopback,
+            "loopback_strength_factor": self.factor,
+            "background": self.background,
+        }
+
+    def remembered_by_itself(self) -> frozenset[str]:
+        """The canvas keeps its picture."""
+        return frozenset({"picture"})
+
+    def notes(self) -> dict[str, gr.HTML]:
+        """Places for errors."""
+        return {"image": self.picture.note, **self._notes}
+
+    def before_start(self, inputs: list[Component]) -> str:
+        """Send the picture first."""
+        return canvas.flush_js(inputs, self.picture.canvas)
+
+    def wire(self, studio: Studio) -> None:
+        """Say what will happen to the picture's size before it happens."""
+        self.picture.wire(studio, QUICK)
+        form = studio.form
+        self.resize.change(
+            lambda mode: gr.Column(visible=mode != AS_PICTURE),
+            [self.resize],
+            [form.size_group],
+            **QUICK,
+        )
+        asked: set[Any] = {self.picture.canvas, self.resize, form.width, form.height, form.model}
+        gr.on(
+            [
+                self.picture.canvas.upload,
+                self.picture.canvas.clear,
+                self.resize.change,
+                form.width.change,
+                form.height.change,
+                form.model.change,
+            ],
+            self.foreseen_words(form),
+            asked,
+            [self.foreseen],
+            js=canvas.flush_js(asked, self.picture.canvas),
+            **QUICK,
+        )
+
+    def foreseen_words(self, form: Form) -> Callable[[Values], str]:
+        """A handler that says what will happen to the picture's size, as markup."""
+
+        def words(values: Values) -> str:
+            try:
+                content = self.picture.content(values)
+                row = self.parts.model(values[form.model])
+                source, multiple = Size(content.width, content.height), row.family.size_multiple
+                if values[self.resize] == AS_PICTURE:
+                    size = working_size(source, row.native_size, multiple)
+                    return markup.aside(resize_words(source, size, "stretch"))
+                chosen = Size(int(values[form.width] or 0), int(values[form.height] or 0))
+                size = rounded_to_multiple(chosen, multiple)
+                return markup.aside(resize_words(source, size, values[self.resize]))
+            except PaintError:
+                return ""  # no picture, or no size: Generate says what is wrong
+
+        return words
+
+    def request(self, fields: dict[str, object], values: Values) -> ImageToImage:
+        """Raises RequestError."""
+        content = self.picture.content(values)
+        mode = values[self.resize]
+        if mode == AS_PICTURE:
+            fields |= {"width": None, "height": None, "resize_mode": "stretch"}
+        else:
+            fields["resize_mode"] = mode
+        return ImageToImage.parsed(
+            {
+                **fields,
+                "image": InputImage(data=content.image),
+                "strength": values[self.strength],
+                "loopback": values[self.loopback],
+                "loopback_strength_factor": values[self.factor],
+                "background": widgets.hex_colour(values[self.background]),
+            }
+        )
+
+    def restored(self, memory: Remembered) -> Updates:
+        """The inputs as they were."""
+        return {
+            self.strength: memory.number("strength", FIRST_STRENGTH, 0, 1),
+            self.resize: memory.choice("resize", [mode for _, mode in RESIZE_MODES], AS_PICTURE),
+            self.loopback: memory.number("loopback", 1, 1, MAX_PASSES),
+            self.factor: memory.number("loopback_strength_factor", 1, 0.5, 1.5),
+            self.background: memory.colour("background", "#ffffff"),
+        }
+
+    def received(self, picture: Picture) -> Updates:
+        """Take a finished picture as the one to change."""
+        return self.picture.received(picture)

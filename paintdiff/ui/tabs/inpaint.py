@@ -1,0 +1,169 @@
+"""The tab where a part of a picture is painted anew: where a mask says, from what is sketched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from paintdiff.events import Picture
+from paintdiff.input_images import InputImage
+from paintdiff.requests import (
+    MAX_MASK_BLUR_PX,
+    MAX_OUTPAINT_PX,
+    MAX_PADDING_PX,
+    Inpaint,
+)
+from paintdiff.ui import canvas, widgets
+from paintdiff.ui.easel import Values
+from paintdiff.ui.form import Updates
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.picture_input import PictureInput
+from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.studio import QUICK, Ingredients
+from paintdiff.ui.widgets import Ids
+
+if TYPE_CHECKING:
+    from paintdiff.ui.studio import Studio
+
+FIRST_STRENGTH = 0.75
+FIRST_BLUR_PX = 4
+FIRST_PADDING_PX = 32
+MASKED_CONTENTS = (
+    ("What is there", "original"),
+    ("Colours around", "fill"),
+    ("Noise", "noise"),
+    ("Nothing", "empty"),
+)
+SIDES = ("left", "top", "right", "bottom")
+
+
+class FromSketch(Ingredients):
+    """A picture with a mask and colour strokes over it."""
+
+    ids = Ids("inpaint")
+    sized = False
+    prompt_needed = False
+    title = "The result comes here"
+    text = (
+        "Open a picture on the canvas, paint the mask over what should change, and say what "
+        "should be there."
+    )
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._inputs: dict[str, Component] = {}
+        self._notes: dict[str, gr.HTML] = {}
+
+    def add_canvas(self) -> None:
+        """The canvas, beside the result."""
+        with gr.Column(elem_classes=["canvas-side"], min_width=0):
+            self.picture = PictureInput.built(self.parts, self.ids, tools=True)
+
+    def add_controls(self) -> None:
+        """How the masked part is painted; more in a drawer."""
+        self._add(
+            "strength",
+            gr.Slider,
+            0,
+            1,
+            FIRST_STRENGTH,
+            step=0.05,
+            label="Strength",
+            info="0 keeps what is there, 1 paints it anew",
+        )
+        self._add("only_masked", gr.Checkbox, False, label="Only the masked part, at full size")
+        with self._drawer("More about the mask", "mask-more"):
+            self._add_mask_settings()
+        with self._drawer("Grow the picture", "outpaint"):
+            self._add_outpaint()
+
+    def _drawer(self, title: str, name: str) -> gr.Accordion:
+        return gr.Accordion(title, open=False, elem_id=self.ids(name), elem_classes=["more"])
+
+    def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
+        """Make a component with an id and room for an error below it."""
+        elem_id = self.ids(name.replace("_", "-"))
+        self._inputs[name] = component(*arguments, elem_id=elem_id, **settings)
+        self._notes[name] = widgets.note(self.ids, name)
+
+    def _add_mask_settings(self) -> None:
+        blur = {"label": "Mask blur", "info": "pixels of soft edge"}
+        self._add("mask_blur_px", gr.Slider, 0, MAX_MASK_BLUR_PX, FIRST_BLUR_PX, step=1, **blur)
+        padding = {
+            "label": "Padding",
+            "info": "pixels around the masked part that are seen, if only that is painted",
+        }
+        self._add("padding_px", gr.Slider, 0, MAX_PADDING_PX, FIRST_PADDING_PX, step=4, **padding)
+        starts = "The masked part starts from"
+        contents = list(MASKED_CONTENTS)
+        self._add("masked_content", gr.Radio, contents, value="original", label=starts)
+        self._add("soft", gr.Checkbox, False, label="Soft: keep more where the mask is grey")
+        self._add("invert_mask", gr.Checkbox, False, label="Repaint what is not masked")
+        behind = "Colour behind a transparent picture"
+        self._add("background", gr.ColorPicker, "#ffffff", label=behind)
+
+    def _add_outpaint(self) -> None:
+        with gr.Row(elem_classes=["pair"]):
+            for side in SIDES:
+                self._inputs[side] = gr.Number(
+                    0,
+                    minimum=0,
+                    maximum=MAX_OUTPAINT_PX,
+                    precision=0,
+                    label=side.capitalize(),
+                    elem_id=self.ids(f"grow-{side}"),
+                    min_width=0,
+                )
+        self._notes["outpaint"] = widgets.note(self.ids, "outpaint")
+
+    def inputs(self) -> dict[str, Component]:
+        """The components, by the names of a request where it has them."""
+        return {"picture": self.picture.canvas, **self._inputs}
+
+    def remembered_by_itself(self) -> frozenset[str]:
+        """The canvas keeps picture, strokes and mask."""
+        return frozenset({"picture"})
+
+    def notes(self) -> dict[str, gr.HTML]:
+        """Places for errors."""
+        sides = {f"outpaint.{side}": self._notes["outpaint"] for side in SIDES}
+        images = dict.fromkeys(("image", "mask", "sketch"), self.picture.note)
+        return {**images, **self._notes, **sides}
+
+    def before_start(self, inputs: list[Component]) -> str:
+        """Send the last stroke first."""
+        return canvas.flush_js(inputs, self.picture.canvas)
+
+    def wire(self, studio: Studio) -> None:
+        """Offer the settings of a picture that has some."""
+        self.picture.wire(studio, QUICK)
+
+    def request(self, fields: dict[str, object], values: Values) -> Inpaint:
+        """Raises RequestError."""
+        content = self.picture.content(values)
+        own: dict[str, Any] = {name: values[item] for name, item in self._inputs.items()}
+        outpaint = {side: own.pop(side) or 0 for side in SIDES}
+        own["background"] = widgets.hex_colour(own["background"])
+        layers = {"image": content.image, "mask": content.mask, "sketch": content.sketch}
+        pictures = {name: InputImage(data=data) for name, data in layers.items() if data}
+        return Inpaint.parsed({**fields, **own, **pictures, "outpaint": outpaint})
+
+    def restored(self, memory: Remembered) -> Updates:
+        """The inputs as they were."""
+        item = self._inputs
+        contents = [content for _, content in MASKED_CONTENTS]
+        return {
+            item["strength"]: memory.number("strength", FIRST_STRENGTH, 0, 1),
+            item["mask_blur_px"]: memory.number("mask_blur_px", FIRST_BLUR_PX, 0, MAX_MASK_BLUR_PX),
+            item["padding_px"]: memory.number("padding_px", FIRST_PADDING_PX, 0, MAX_PADDING_PX),
+            item["masked_content"]: memory.choice("masked_content", contents, "original"),
+            item["background"]: memory.colour("background", "#ffffff"),
+            **{item[name]: memory.switch(name) for name in ("only_masked", "soft", "invert_mask")},
+            **{item[side]: memory.number(side, 0, 0, MAX_OUTPAINT_PX) for side in SIDES},
+        }
+
+    def received(self, picture: Picture) -> Updates:
+        """Take a finished picture as the one to paint on."""
+        return self.picture.received(picture)
