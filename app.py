@@ -57,6 +57,7 @@ class App:
         from paintdiff.models.catalog import Catalog  # noqa: PLC0415
         from paintdiff.models.manager import ModelManager  # noqa: PLC0415
         from paintdiff.models.samplers import sampler_names  # noqa: PLC0415
+        from paintdiff.preprocessors.annotators import Annotators  # noqa: PLC0415
         from paintdiff.presets import Presets  # noqa: PLC0415
         from paintdiff.prompts.surprise import Surprise, example_prompts  # noqa: PLC0415
         from paintdiff.ui.page import build_page  # noqa: PLC0415
@@ -68,11 +69,16 @@ class App:
         if settings.model not in [row.name for row in catalog.models()]:
             catalog = catalog.with_source(settings.model)
             default_model = catalog.models()[-1].name
+        if settings.controlnet is not None:
+            catalog = catalog.with_controlnet(settings.controlnet)
         manager = ModelManager(
             catalog, device=settings.device, memory_budget_bytes=settings.memory_budget_bytes
         )
         engine = Engine(
-            manager, store=PictureFolder(settings.output_dir), queue_size=settings.queue_size
+            manager,
+            store=PictureFolder(settings.output_dir),
+            queue_size=settings.queue_size,
+            annotators=Annotators(settings.models_dir),
         )
         surprise, random = Surprise.default(), SystemRandom()
         parts = Parts(

@@ -6,7 +6,8 @@
         finished = engine.generate(TextToImage(prompt="a red sailboat on a calm sea at sunset"))
     finished.pictures[0].image.save("boat.png")
 
-A picture goes in as `InputImage.from_file("boat.png")`, in an `ImageToImage` or an `Inpaint`.
+A picture goes in as `InputImage.from_file("boat.png")`, in an `ImageToImage` or an `Inpaint`, or in
+a `ControlInput` for a ControlNet, of which any request may have some.
 
 Names are imported when they are first used; importing the package imports neither torch nor
 diffusers.
@@ -33,12 +34,20 @@ if TYPE_CHECKING:
     from paintdiff.geometry import Size
     from paintdiff.input_images import InputImage
     from paintdiff.jobs import Job
-    from paintdiff.requests import ImageToImage, Inpaint, Outpaint, Request, TextToImage
+    from paintdiff.requests import (
+        ControlInput,
+        ImageToImage,
+        Inpaint,
+        Outpaint,
+        Request,
+        TextToImage,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Cancelled",
+    "ControlInput",
     "Engine",
     "EngineStatus",
     "Event",
@@ -76,7 +85,7 @@ _MODULES = {
     ),
     "geometry": ("Size",),
     "input_images": ("InputImage",),
-    "requests": ("ImageToImage", "Inpaint", "Outpaint", "Request", "TextToImage"),
+    "requests": ("ControlInput", "ImageToImage", "Inpaint", "Outpaint", "Request", "TextToImage"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

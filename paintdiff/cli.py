@@ -1,6 +1,7 @@
 """The command line: `python -m paintdiff paint "a red sailboat" --output boat.png`.
 
-With `--image` it paints from a picture, with `--mask`, `--sketch` or `--outpaint` a part of it.
+With `--image` it paints from a picture, with `--mask`, `--sketch` or `--outpaint` a part of it;
+`--control` adds a ControlNet to any of these.
 
 Exit codes: 0 done, 1 it failed while running, 2 a value can't be used (one line on stderr says
 which), 130 interrupted. A composition root, like app.py: it wires the engine for itself.
@@ -22,15 +23,28 @@ from tqdm import tqdm
 
 from paintdiff.cli_flags import BAD_VALUE, command_line_parser
 from paintdiff.engine import Engine
-from paintdiff.errors import JobCancelledError, PaintError, RequestError, StorageError
+from paintdiff.errors import (
+    JobCancelledError,
+    ModelNotFoundError,
+    PaintError,
+    RequestError,
+    StorageError,
+)
 from paintdiff.events import TERMINAL, Event, Finished, Loading, Picture, Progress
 from paintdiff.gallery.files import write_png
 from paintdiff.input_images import InputImage
 from paintdiff.jobs import Job
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
+from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.presets import Presets
-from paintdiff.requests import MAX_IMAGES, REQUEST_KINDS, Request, parsed_request
+from paintdiff.requests import (
+    MAX_IMAGES,
+    REQUEST_KINDS,
+    ControlInput,
+    Request,
+    parsed_request,
+)
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -45,6 +59,14 @@ _FLAG_OF_FIELD = {
     "mask_blur_px": "--mask-blur",
     "padding_px": "--padding",
     "loopback_strength_factor": "--loopback-factor",
+}
+_FLAG_OF_CONTROL = {
+    "preprocessor": "--preprocessor",
+    "controlnet": "--controlnet",
+    "conditioning_scale": "--control-scale",
+    "guidance_start": "--control-start",
+    "guidance_end": "--control-end",
+    "resize_mode": "--control-resize-mode",
 }
 _PICTURE_FIELDS = ("image", "mask", "sketch")
 _FIELDS_WITH_PICTURES = (
@@ -99,8 +121,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _flag(field: str) -> str:
-    """The flag for a request's field; of a field within another ("outpaint.left") the outer one."""
-    field = field.split(".")[0]
+    """The flag for a request's field; of a field within another ("outpaint.left") the outer one, of
+    a control's ("controls.0.image") its own.
+    """
+    first, *inner = field.split(".")
+    if first == "controls":
+        return _FLAG_OF_CONTROL.get(inner[-1] if inner else "", "--control")
+    field = first
     return _FLAG_OF_FIELD.get(field, f"--{field.replace('_', '-')}")
 
 
@@ -111,9 +138,14 @@ def _paint(options: argparse.Namespace) -> int:
     if Path(options.model).exists() and options.model not in {row.name for row in catalog.models()}:
         catalog = catalog.with_source(options.model)
         request = request.model_copy(update={"model": catalog.models()[-1].name})
+    catalog, request = _with_controlnets(catalog, request)
     paths = _output_paths(options.output, request.num_images, options.overwrite)
     store = _OutputFiles(paths, options.overwrite)
-    with Engine(ModelManager(catalog, device=options.device), store=store) as engine:
+    manager, annotators = (
+        ModelManager(catalog, device=options.device),
+        Annotators(options.models_dir),
+    )
+    with Engine(manager, store=store, annotators=annotators) as engine:
         job = engine.submit(request)
         finished = _watched(job, quiet=options.quiet)
     _report(finished, options)
@@ -137,7 +169,7 @@ def _request(options: argparse.Namespace) -> Request:
         values.update(width=options.size.width, height=options.size.height)
     if options.variation_strength is not None:
         values["variation_strength"] = options.variation_strength
-    return parsed_request(values | _picture_values(options))
+    return parsed_request(values | _picture_values(options) | _control_values(options))
 
 
 def _picture_values(options: argparse.Namespace) -> dict[str, object]:
@@ -162,6 +194,41 @@ def _picture_values(options: argparse.Namespace) -> dict[str, object]:
         if field in given:
             given[field] = _input_image(given[field], field)
     return {**given, "kind": kind}
+
+
+def _control_values(options: argparse.Namespace) -> dict[str, object]:
+    """The controls that the flags make. Raises RequestError for a flag too many."""
+    pictures: list[Path] = options.control or []
+    controls: list[dict[str, object]] = [
+        {"image": _input_image(path, f"controls.{index}.image")}
+        for index, path in enumerate(pictures)
+    ]
+    for field, flag in _FLAG_OF_CONTROL.items():
+        given: list[object] = getattr(options, flag.removeprefix("--").replace("-", "_")) or []
+        if len(given) > len(controls):
+            raise RequestError(
+                "it is of no use without a --control of its own.", field=f"controls.{field}"
+            )
+        for control, value in zip(controls, given, strict=False):
+            control[field] = value
+    return {"controls": controls} if controls else {}
+
+
+def _with_controlnets(catalog: Catalog, request: Request) -> tuple[Catalog, Request]:
+    """The catalog with the ControlNets that a request names by their place, and the request with
+    their names.
+    """
+    controls: list[ControlInput] = []
+    for index, control in enumerate(request.controls):
+        name = control.controlnet
+        if name is not None and name not in {row.name for row in catalog.controlnets()}:
+            try:
+                catalog = catalog.with_controlnet(name)
+            except ModelNotFoundError as error:
+                raise RequestError(str(error), field=f"controls.{index}.controlnet") from error
+            control = control.model_copy(update={"controlnet": catalog.controlnets()[0].name})
+        controls.append(control)
+    return catalog, request.model_copy(update={"controls": tuple(controls)})
 
 
 def _input_image(path: Path, field: str) -> InputImage:

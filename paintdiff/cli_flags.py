@@ -11,6 +11,7 @@ from typing import NoReturn
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size
 from paintdiff.models.samplers import sampler_names
+from paintdiff.preprocessors.table import PREPROCESSORS
 
 BAD_VALUE = 2
 """The exit code for a value that can't be used."""
@@ -89,6 +90,7 @@ def command_line_parser() -> argparse.ArgumentParser:
     )
     _add_picture_flags(paint)
     _add_inpaint_flags(paint)
+    _add_control_flags(paint)
     paint.add_argument("--device", default="auto", metavar="NAME", help="auto (usual), cpu or cuda")
     paint.add_argument(
         "--json", action="store_true", help="print one JSON object on stdout when done"
@@ -163,6 +165,48 @@ def _add_inpaint_flags(paint: argparse.ArgumentParser) -> None:
         type=_sides,
         metavar="L,T,R,B",
         help="make the canvas larger: pixels on the left, top, right and bottom",
+    )
+
+
+def _add_control_flags(paint: argparse.ArgumentParser) -> None:
+    group = paint.add_argument_group("with a ControlNet (each flag once for each --control)")
+    group.add_argument(
+        "--control",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="a picture or a control map that says where things are; repeatable",
+    )
+    group.add_argument(
+        "--preprocessor",
+        action="append",
+        metavar="NAME",
+        help=f"how it becomes a map: {', '.join(PREPROCESSORS)} (usual: none)",
+    )
+    group.add_argument(
+        "--controlnet",
+        action="append",
+        metavar="NAME",
+        help="a ControlNet's name, folder, file or hub id (usual: the first that fits the model)",
+    )
+    group.add_argument(
+        "--control-scale", type=float, action="append", metavar="X", help="how strictly, 0 to 2 (1)"
+    )
+    group.add_argument(
+        "--control-start",
+        type=float,
+        action="append",
+        metavar="X",
+        help="from which part of the steps on, 0 to 1 (0)",
+    )
+    group.add_argument(
+        "--control-end", type=float, action="append", metavar="X", help="and until which (1)"
+    )
+    group.add_argument(
+        "--control-resize-mode",
+        action="append",
+        metavar="MODE",
+        help="how it comes to the painted size: crop (usual), stretch or pad",
     )
 
 

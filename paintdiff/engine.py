@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from paintdiff.errors import (
     EngineClosedError,
@@ -34,12 +34,19 @@ from paintdiff.events import (
     Progress,
     Queued,
 )
+from paintdiff.geometry import ResizeMode, Size
+from paintdiff.input_images import InputImage
 from paintdiff.jobs import Job
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.memory import as_memory_error
+from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.requests import Request
 from paintdiff.tasks import TASKS, Task
+from paintdiff.tasks.controls import control_map, controlnets_of, settled_controls
 from paintdiff.tasks.steps import Step
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +86,8 @@ class Engine:
     A context manager; `close` cancels what is left.
 
     `manager` owns the models (None: one over the default catalog, on the best device), `store`
-    saves each finished picture (None: nothing is saved), `queue_size` is how many jobs may wait.
+    saves each finished picture (None: nothing is saved), `queue_size` is how many jobs may wait,
+    `annotators` makes control maps (None: of weights it knows what is in the hub's cache).
     Constructing it loads nothing.
     """
 
@@ -89,9 +97,11 @@ class Engine:
         *,
         store: PictureStore | None = None,
         queue_size: int = 16,
+        annotators: Annotators | None = None,
     ) -> None:
         self.manager = manager if manager is not None else ModelManager()
         self._store = store
+        self._annotators = annotators if annotators is not None else Annotators()
         self._queue_size = queue_size
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
@@ -116,14 +126,15 @@ class Engine:
     def submit(self, request: Request) -> Job:
         """Settle a request and queue it.
 
-        Every None is filled from the model's row and the quality preset, and the seed is drawn.
+        Every None is filled from the model's row and the quality preset, the seed is drawn, and a
+        control without a ControlNet gets the first that fits the model.
         Raises RequestError, SizeError or UnknownNameError for a value that can't be used,
         QueueFullError, EngineClosedError.
         """
-        settled, warnings = _task(request).settle(
-            request, self.manager.catalog.model(request.model)
-        )
-        job = Job(settled, warnings)
+        catalog = self.manager.catalog
+        settled, warnings = _task(request).settle(request, catalog.model(request.model))
+        settled, control_warnings = settled_controls(settled, catalog)
+        job = Job(settled, warnings + control_warnings)
         with self._changed:
             if self._closed:
                 raise EngineClosedError("The engine has been shut down; start another.")
@@ -138,6 +149,22 @@ class Engine:
             job.tell(Queued(len(self._waiting) - 1 + (self._running is not None)))
             self._changed.notify_all()
         return job
+
+    def control_map(
+        self,
+        image: InputImage,
+        preprocessor: str,
+        size: Size,
+        resize_mode: ResizeMode = "crop",
+    ) -> Image.Image:
+        """The control map (RGB) that painting at `size` would use: see `ControlInput`.
+
+        May be called from any thread, and takes as long as the preprocessor needs. Raises
+        RequestError, with "image" or "preprocessor" in `field`, and AnnotatorError if the
+        preprocessor's weights can't be had.
+        """
+        make_map = self._annotators.control_map
+        return control_map(image, preprocessor, size, resize_mode, make_map)
 
     def generate(self, request: Request) -> Finished:
         """Submit a request and wait for its pictures. Raises what `submit` and `Job.result` raise.
@@ -217,7 +244,7 @@ class Engine:
                 job = self._waiting.popleft()
                 self._running = job
                 self._drop_cancelled()
-            run = _Run(job, self.manager, self._store)
+            run = _Run(job, self.manager, self._annotators, self._store)
             job.tell(run.ended())
             if run.steps_per_second:
                 self._steps_per_second = run.steps_per_second
@@ -228,9 +255,12 @@ class _Run:
     it.
     """
 
-    def __init__(self, job: Job, manager: ModelManager, store: PictureStore | None) -> None:
+    def __init__(
+        self, job: Job, manager: ModelManager, annotators: Annotators, store: PictureStore | None
+    ) -> None:
         self._job = job
         self._manager = manager
+        self._annotators = annotators
         self._store = store
         self._task = _task(job.request)
         self._pictures: list[Picture] = []
@@ -265,16 +295,22 @@ class _Run:
 
     def _paint(self) -> None:
         request = self._job.request
-        with self._manager.lease(request.model, self._task.name, self._loading) as leased:
+        with self._manager.lease(
+            request.model, self._task.name, self._loading, controlnets_of(request)
+        ) as leased:
             self._job.raise_if_cancelled()
             self._job.warn(self._task.remarks(request, leased))
             self._picture_started = time.perf_counter()
-            for index, painted in enumerate(self._task.paint(request, leased, self._step_ended)):
+            paintings = self._task.paint(request, leased, self._map, self._step_ended)
+            for index, painted in enumerate(paintings):
                 picture = Picture(
                     painted.image, request.alone(index), leased.model_hash, notes=painted.notes
                 )
                 self._pictures.append(self._saved(picture))
                 self._picture_started = time.perf_counter()
+
+    def _map(self, picture: Image.Image, preprocessor: str) -> Image.Image:
+        return self._annotators.control_map(picture, preprocessor, self._loading)
 
     def _loading(self, message: str) -> None:
         self._job.raise_if_cancelled()

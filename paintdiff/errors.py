@@ -15,7 +15,8 @@
     │   ├── ModelNotFoundError  nothing at that place
     │   ├── ModelLoadError      it is there and can't be loaded
     │   ├── UnsafeWeightsError  it is in a format that could run code
-    │   └── MemoryBudgetError   it doesn't fit, even after every fallback
+    │   ├── MemoryBudgetError   it doesn't fit, even after every fallback
+    │   └── AnnotatorError      a preprocessor's weights can't be had
     ├── MetadataError           a picture whose settings can't be read
     ├── StorageError            a picture that can't be written
     └── WorldError              the embedded model's world or recipe was asked for something unknown
@@ -90,6 +91,10 @@ class UnsafeWeightsError(ModelError):
 
 class MemoryBudgetError(ModelError):
     """The model doesn't fit into memory, even after every fallback."""
+
+
+class AnnotatorError(ModelError):
+    """A preprocessor's weights can't be had or can't be used."""
 
 
 class MetadataError(PaintError):

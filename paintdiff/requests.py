@@ -5,6 +5,8 @@ A field that is None is left to the model: its row in the catalog and the qualit
 the seed is drawn. The engine fills every None once, when the request is submitted, so a *settled*
 request (the one in `Job.request`, in results and in files) has none left, but for what isn't used:
 `variation_seed` at a variation strength of 0, and the `mask` or `sketch` that wasn't given.
+
+ControlNet is an ingredient of every request (`controls`), not a kind of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from paintdiff.errors import RequestError
 from paintdiff.geometry import MAX_SIDE_PX, MIN_SIDE_PX, ResizeMode, Size
@@ -29,6 +39,8 @@ MAX_LOOPBACK = 16
 MAX_MASK_BLUR_PX = 64
 MAX_PADDING_PX = 512
 MAX_OUTPAINT_PX = 2048
+MAX_CONTROLS = 4
+MAX_CONDITIONING_SCALE = 2.0
 
 Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -57,11 +69,42 @@ class Sampling:
     variation_strength: float = 0.0
 
 
+class ControlInput(BaseModel):
+    """A picture that says where things are, and the ControlNet that sees to it.
+
+    `image` becomes a control map by `preprocessor` (a name in PREPROCESSORS; "none" if it is one
+    already), once it is fitted to the size that is painted by `resize_mode` (a "pad" adds black).
+    `controlnet` is a name in the catalog; None is the first that fits the model.
+    `conditioning_scale` is how strictly the map is followed; it is from `guidance_start` to
+    `guidance_end`, parts of the steps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    image: InputImage
+    preprocessor: Name = "none"
+    controlnet: Name | None = None
+    conditioning_scale: float = Field(default=1.0, ge=0.0, le=MAX_CONDITIONING_SCALE)
+    guidance_start: float = Field(default=0.0, ge=0.0, le=1.0)
+    guidance_end: float = Field(default=1.0, ge=0.0, le=1.0, validate_default=True)
+    resize_mode: ResizeMode = "crop"
+
+    @field_validator("guidance_end")
+    @classmethod
+    def _after_the_start(cls, end: float, info: ValidationInfo) -> float:
+        start: object = info.data.get("guidance_start")
+        if isinstance(start, float) and end <= start:
+            raise ValueError(f"the end, {end:g}, should come after the start, {start:g}")
+        return end
+
+
 class PaintingRequest(BaseModel):
     """What all requests to paint share: `num_images` pictures, of which picture i uses `seed + i`.
 
     With a `variation_strength` above 0 the pictures are variations of one: all use `seed`, whose
     noise is turned by that part of the way towards the noise of `variation_seed + i`.
+
+    All `controls` act together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -80,6 +123,7 @@ class PaintingRequest(BaseModel):
     num_images: int = Field(default=1, ge=1, le=MAX_IMAGES)
     variation_seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     variation_strength: float = Field(default=0.0, ge=0.0, le=1.0)
+    controls: tuple[ControlInput, ...] = Field(default=(), max_length=MAX_CONTROLS)
 
     @classmethod
     def parsed(cls, values: Mapping[str, object]) -> Self:
@@ -132,11 +176,15 @@ class PaintingRequest(BaseModel):
 
     def without_image_data(self) -> Self:
         """The same request with references in place of its pictures: what fits into a file."""
-        update: dict[str, InputImage] = {}
+        update: dict[str, object] = {}
         for field in type(self).model_fields:
             value: object = getattr(self, field)
             if isinstance(value, InputImage):
                 update[field] = value.reference()
+        update["controls"] = tuple(
+            control.model_copy(update={"image": control.image.reference()})
+            for control in self.controls
+        )
         return self.model_copy(update=update)
 
 

@@ -105,7 +105,11 @@ class Settings(BaseSettings):
         _MODEL, "the model to start with: a name from the list, or a folder", "mini", min_length=1
     )
     controlnet: Annotated[str | None, _CONTROLNET] = _named(
-        _CONTROLNET, "the ControlNet that the ControlNet tab (not here yet) starts with", None
+        _CONTROLNET,
+        "the ControlNet used unless another is chosen: a name from the list, a folder, a\n"
+        ".safetensors or .pth file, or a hub id",
+        None,
+        min_length=1,
     )
     models_dir: Annotated[tuple[Path, ...], NoDecode, _MODELS_DIR] = _named(
         _MODELS_DIR, "a folder to look for models in; repeatable", ()

@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import diffusers
 
 from paintdiff.engine import Engine
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.presets import presets_folder
-from tests.tiny import save_tiny_pipeline
+from tests.tiny import save_tiny_controlnet, save_tiny_pipeline, save_tiny_xl_pipeline
 
 # The same examples on every machine, however slow it is; nothing is written to disk.
 settings.register_profile("paintdiff", deadline=None, derandomize=True, database=None)
@@ -48,12 +51,38 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_xl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A StableDiffusionXLPipeline of random weights."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-xl"
+    save_tiny_xl_pipeline(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_catalog(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    """A catalog whose `mini` is the tiny pipeline: the row that ships, with other weights."""
+    """A catalog whose `mini` is the tiny pipeline: the row that ships, with other weights.
+
+    Its ControlNets are `mini-sketch` and `mini-other` for it, and `big` for Stable Diffusion 1.x.
+    """
     presets = tmp_path_factory.mktemp("presets")
-    for name in ("models.yaml", "quality.yaml"):
-        (presets / name).write_bytes((presets_folder() / name).read_bytes())
+    (presets / "quality.yaml").write_bytes((presets_folder() / "quality.yaml").read_bytes())
+    models = yaml.safe_load((presets_folder() / "models.yaml").read_text(encoding="utf-8"))
+    models["families"]["mini"]["cross_attention_dim"] = 32
+    models["controlnets"] = {
+        "mini-sketch": {
+            "title": "Sketch",
+            "family": "mini",
+            "source": "mini-control",
+            "preprocessors": ["canny", "scribble"],
+        },
+        "mini-other": {"title": "Other", "family": "mini", "source": "mini-other"},
+        "big": {"title": "Big", "family": "sd1", "source": "big"},
+    }
+    (presets / "models.yaml").write_text(yaml.safe_dump(models, sort_keys=False), encoding="utf-8")
     (presets / "mini").symlink_to(tiny_folder)
+    unet = diffusers.UNet2DConditionModel.from_pretrained(tiny_folder / "unet")
+    save_tiny_controlnet(presets / "mini-control", unet, seed=1)
+    save_tiny_controlnet(presets / "mini-other", unet, seed=2)
     return Catalog.from_folder(presets)
 
 

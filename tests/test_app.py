@@ -66,11 +66,59 @@ def test_a_space_can_import_it(tmp_path: Path) -> None:
 
 
 def test_a_wrong_flag_is_one_line_and_exit_code_2() -> None:
-    for flags in (["--port", "70000"], ["--nonsense"], ["--share"], ["--model", "no/such/model/x"]):
+    for flags in (
+        ["--port", "70000"],
+        ["--nonsense"],
+        ["--share"],
+        ["--model", "no/such/model/x"],
+        ["--controlnet", "no/such/controlnet/x"],
+        ["--controlnet", str(ROOT / "presets")],
+    ):
         done = run(*flags)
         assert done.returncode == 2, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
         assert "Traceback" not in done.stderr
+
+
+COMPOSED = """
+import sys
+import app
+composed = app.App.composed(app.Settings.read(sys.argv[1:]))
+engine = composed.engine
+catalog = engine.manager.catalog
+print([row.name for row in catalog.controlnets_for(catalog.model("mini"))][0])
+print(engine._annotators._folders[0])
+print("torch" in sys.modules)
+engine.close()
+"""
+
+
+def test_the_controlnet_that_is_named_is_the_default(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "controlnet" / "mine"
+    folder.mkdir(parents=True)
+    config = {"_class_name": "ControlNetModel", "cross_attention_dim": 256}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "diffusion_pytorch_model.safetensors").touch()
+    models = tmp_path / "models"
+    for flags, more in (
+        (["--controlnet", str(folder)], {}),
+        (["--controlnet", "mine"], {}),
+        ([], {"CONTROLNET": str(folder)}),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", COMPOSED, "--models-dir", str(models), *flags],
+            cwd=tmp_path,
+            env=environment(**more),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        name, annotators, torch = done.stdout.splitlines()
+        assert name == "mine"
+        assert annotators == str(models / "annotators")
+        assert torch == "False", "nothing heavy is imported for it"
 
 
 def test_help_is_quick_and_whole() -> None:

@@ -6,16 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import diffusers
 import pytest
 from PIL import Image
 
 from paintdiff import cli
 from paintdiff.errors import StorageError
 from paintdiff.gallery.metadata import read_request
+from paintdiff.models.catalog import Catalog
 from paintdiff.requests import ImageToImage, Inpaint
-from tests.tiny import save_tiny_pipeline
+from tests.tiny import save_tiny_controlnet, save_tiny_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -264,3 +267,88 @@ def test_ctrl_c_ends_it_cleanly(model: str, tmp_path: Path) -> None:
     assert b"interrupted" in err
     assert b"Traceback" not in err
     assert out == b""
+
+
+# Controls
+
+
+@pytest.fixture(scope="module")
+def controlnet(model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ControlNet's folder for the model."""
+    folder = tmp_path_factory.mktemp("cli") / "edges"
+    unet = diffusers.UNet2DConditionModel.from_pretrained(Path(model) / "unet")
+    save_tiny_controlnet(folder, unet)
+    return folder
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny model's words are as wide as Stable Diffusion 1.x's."""
+    default = Catalog.default
+
+    def catalog(models_dirs: Sequence[Path] = ()) -> Catalog:
+        made = default(models_dirs)
+        families = {
+            name: family.model_copy(update={"cross_attention_dim": 32 if name == "sd1" else 1})
+            for name, family in made._families.items()  # pyright: ignore[reportPrivateUsage]
+        }
+        return Catalog(made.models(), families, made._general_quality)  # pyright: ignore[reportPrivateUsage]
+
+    monkeypatch.setattr(cli.Catalog, "default", catalog)
+
+
+@pytest.mark.usefixtures("known")
+def test_controls_are_painted_with(
+    model: str, controlnet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawing = tmp_path / "drawing.png"
+    Image.effect_noise((64, 64), 90).convert("RGB").save(drawing)
+    seeded = ("--model", model, "--seed", "7", *SMALL, "--steps", "4", "--quiet")
+    assert paint(*seeded, "--output", tmp_path / "free.png") == 0
+    one = ("--control", drawing, "--controlnet", controlnet)
+    assert paint(*seeded, *one, "--output", tmp_path / "held.png") == 0, capsys.readouterr().err
+    settings = (
+        *("--preprocessor", "canny", "--control-scale", "0.5", "--control-start", "0.1"),
+        *("--control-end", "0.9", "--control-resize-mode", "pad"),
+    )
+    two = ("--control", drawing, "--controlnet", controlnet)
+    assert paint(*seeded, *one, *two, *settings, "--output", tmp_path / "both.png") == 0
+    pictures = {name: (tmp_path / f"{name}.png") for name in ("free", "held", "both")}
+    assert len({Image.open(path).tobytes() for path in pictures.values()}) == 3
+    first, second = read_request(pictures["both"]).controls
+    assert first.controlnet == second.controlnet == "edges"
+    assert (first.preprocessor, second.preprocessor) == ("canny", "none")
+    assert (first.conditioning_scale, second.conditioning_scale) == (0.5, 1.0)
+    assert (first.guidance_start, first.guidance_end) == (0.1, 0.9)
+    assert (first.resize_mode, second.resize_mode) == ("pad", "crop")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--control", "nowhere.png"], "--control: nowhere.png can't be read"),
+        (
+            ["--control", "DRAWING", "--controlnet", "nobody"],
+            "--controlnet: There is no ControlNet",
+        ),
+        (["--control", "DRAWING", "--preprocessor", "cany"], "--preprocessor: There is no"),
+        (["--control", "DRAWING", "--control-scale", "3"], "--control-scale: "),
+        (["--control", "DRAWING", "--control-start", "1"], "--control-end: "),
+        (["--control", "DRAWING", "--control-resize-mode", "melt"], "--control-resize-mode: "),
+        (["--preprocessor", "canny"], "--preprocessor: it is of no use without a --control"),
+        (
+            ["--control", "DRAWING", "--control-scale", "1", "--control-scale", "1"],
+            "--control-scale: it is of no use",
+        ),
+    ],
+)
+def test_a_wrong_control_is_one_line(
+    arguments: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawing = tmp_path / "drawing.png"
+    Image.new("RGB", (8, 8)).save(drawing)
+    given = [str(drawing) if part == "DRAWING" else part for part in arguments]
+    assert paint(*given, *SMALL, "--output", tmp_path / "x.png") == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1

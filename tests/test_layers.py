@@ -25,6 +25,7 @@ FRONT = {
     "prompts.surprise",
     "models.catalog",
     "models.samplers",
+    "preprocessors.table",
     "training.launch",
 }
 
@@ -40,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images": CORE,
     "masks": CORE,
     "models": MODELS | {"presets"},
+    "preprocessors": {"errors", "presets", "models.pickles", "preprocessors"},
     "prompts": {"errors", "presets", "prompts", "models.manager"},
     "tasks": {
         *CORE,
@@ -48,18 +50,29 @@ MAY_IMPORT: dict[str, set[str]] = {
         "images",
         "masks",
         "models",
+        "preprocessors.table",
         "prompts",
         "tasks",
     },
-    "engine": {*CORE, "requests", "events", "jobs", "presets", "models", "tasks"},
+    "engine": {
+        *CORE,
+        "requests",
+        "input_images",
+        "events",
+        "jobs",
+        "presets",
+        "models",
+        "preprocessors",
+        "tasks",
+    },
     "gallery": {*CORE, "requests", "events", "images", "gallery"},
     "training": {"errors", "settings", "images", "events", "models", "training"},
-    "mini": {"errors", "settings", "images", "events", "models", "mini"},
+    "mini": {"errors", "settings", "images", "events", "models", "preprocessors", "mini"},
     "api": FRONT | {"api"},
     "ui": FRONT | {"ui", "images"},  # uploads are looked at when they come
     # The two that put everything together.
     "cli": {"*"},
-    "cli_flags": {"errors", "geometry", "models.samplers"},
+    "cli_flags": {"errors", "geometry", "models.samplers", "preprocessors.table"},
     "__main__": {"cli"},
     "__init__": {"errors", "geometry", "requests", "input_images", "events", "jobs", "engine"},
 }
@@ -83,6 +96,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
     "images": {"diffusers", "gradio"},
     "masks": {"torch", "diffusers", "gradio"},
     "models": {"gradio"},
+    "preprocessors": {"diffusers", "transformers", "gradio"},
     "tasks": {"gradio"},
     "engine": {"gradio", "diffusers"},
     "gallery": {"torch", "diffusers", "gradio"},

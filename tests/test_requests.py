@@ -8,6 +8,7 @@ from paintdiff.requests import (
     MAX_IMAGES,
     MAX_PROMPT_CHARACTERS,
     MAX_SEED,
+    ControlInput,
     ImageToImage,
     Inpaint,
     TextToImage,
@@ -114,6 +115,24 @@ def test_the_kind_decides(values: dict[str, object], kind: type) -> None:
         ({"variation_strength": 1.5}, "variation_strength"),
         ({"variation_seed": -1}, "variation_seed"),
         ({"image": REFERENCE}, "image"),
+        ({"controls": [{}]}, "controls.0.image"),
+        ({"controls": [{"image": REFERENCE}] * 5}, "controls"),
+        ({"controls": [{"image": REFERENCE}, {"image": 3}]}, "controls.1.image"),
+        ({"controls": [{"image": REFERENCE, "preprocessor": ""}]}, "controls.0.preprocessor"),
+        ({"controls": [{"image": REFERENCE, "controlnet": ""}]}, "controls.0.controlnet"),
+        (
+            {"controls": [{"image": REFERENCE, "conditioning_scale": 2.1}]},
+            "controls.0.conditioning_scale",
+        ),
+        ({"controls": [{"image": REFERENCE, "guidance_start": -1}]}, "controls.0.guidance_start"),
+        ({"controls": [{"image": REFERENCE, "guidance_start": 1.0}]}, "controls.0.guidance_end"),
+        ({"controls": [{"image": REFERENCE, "guidance_end": 0.0}]}, "controls.0.guidance_end"),
+        (
+            {"controls": [{"image": REFERENCE, "guidance_start": 0.6, "guidance_end": 0.5}]},
+            "controls.0.guidance_end",
+        ),
+        ({"controls": [{"image": REFERENCE, "resize_mode": "melt"}]}, "controls.0.resize_mode"),
+        ({"controls": [{"image": REFERENCE, "strength": 1}]}, "controls.0.strength"),
     ],
 )
 def test_a_bad_value_of_any_kind_names_its_field(values: dict[str, object], field: str) -> None:
@@ -141,6 +160,16 @@ def test_without_image_data_only_references_are_left() -> None:
     assert bare.mask.data is None
     assert request.image.data == b"abc"
     assert SETTLED.without_image_data() == SETTLED
+
+
+def test_without_image_data_controls_have_references_too() -> None:
+    control = ControlInput(image=InputImage(data=b"abc"), preprocessor="canny")
+    request = TextToImage(prompt="x", controls=(control,))
+    bare = request.without_image_data()
+    assert bare.controls[0].image == control.image.reference()
+    assert bare.controls[0].preprocessor == "canny"
+    assert request.controls[0].image.data == b"abc"
+    assert TextToImage.model_validate_json(request.model_dump_json()) == request
 
 
 def test_each_pass_of_a_loopback_has_its_strength() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import torch
@@ -110,6 +111,64 @@ def save_tiny_pipeline(
     (folder / "latent_rgb.json").write_text(
         json.dumps({"matrix": matrix, "bias": [0.1, 0.0, -0.1]})
     )
+
+
+def save_tiny_xl_pipeline(folder: Path) -> None:
+    """Save a StableDiffusionXLPipeline of random weights."""
+    torch.manual_seed(0)
+    tokenizer = tiny_tokenizer()
+    text_config = transformers.CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        projection_dim=32,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    pipeline = diffusers.StableDiffusionXLPipeline(
+        vae=diffusers.AutoencoderKL(
+            block_out_channels=(8, 8, 8, 8),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            latent_channels=4,
+            norm_num_groups=4,
+        ),
+        text_encoder=transformers.CLIPTextModel(text_config),
+        text_encoder_2=transformers.CLIPTextModelWithProjection(text_config),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=diffusers.UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(16, 32),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            layers_per_block=1,
+            cross_attention_dim=64,
+            attention_head_dim=4,
+            norm_num_groups=8,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=80,
+        ),
+        scheduler=diffusers.EulerDiscreteScheduler(beta_schedule="scaled_linear"),
+    )
+    pipeline.save_pretrained(folder)
+
+
+def save_tiny_controlnet(folder: Path, unet: Any, *, seed: int = 0, pooled: bool = False) -> None:
+    """Save a ControlNet of random weights for a UNet: its zero convolutions aren't zero. `pooled`
+    is as of one made for the "shuffle" preprocessor.
+    """
+    torch.manual_seed(seed)
+    controlnet = diffusers.ControlNetModel.from_unet(unet)
+    controlnet.register_to_config(global_pool_conditions=pooled)
+    for name, tensor in controlnet.named_parameters():
+        if name.startswith(("controlnet_down", "controlnet_mid", "controlnet_cond_embedding")):
+            torch.nn.init.normal_(tensor, std=0.2)
+    controlnet.save_pretrained(folder)
 
 
 def tiny_tokenizer() -> transformers.CLIPTokenizer:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from paintdiff.errors import MetadataError, RequestError
 from paintdiff.events import Picture
+from paintdiff.gallery.control_parameters import control_settings, control_values
 from paintdiff.geometry import Size
 from paintdiff.requests import ImageToImage, Inpaint, Request, parsed_request
 
@@ -62,6 +63,7 @@ def parameters_text(picture: Picture) -> str:
         "Variation seed": str(sampling.variation_seed) if varied else "",
         "Variation seed strength": _number(sampling.variation_strength) if varied else "",
         **_settings_of_kind(request),
+        **control_settings(request, _number, _quoted),
     }
     lines = [request.prompt]
     if request.negative_prompt:
@@ -122,6 +124,11 @@ def parse_parameters(text: str) -> Parameters:
     return Parameters("\n".join(prompt), "\n".join(negative), settings)
 
 
+def _taken_apart(text: str) -> dict[str, str]:
+    """A list of settings within a setting."""
+    return {key: _unquoted(value) for key, value in _SETTING.findall(text)}
+
+
 def request_from(parameters: Parameters) -> Request:
     """The request that an A1111 text describes; what it doesn't say is left open.
 
@@ -150,7 +157,8 @@ def request_from(parameters: Parameters) -> Request:
         if settings.get("Size"):
             size = Size.parse(settings["Size"])
             values.update(width=size.width, height=size.height)
-        return parsed_request(values | _values_of_kind(settings))
+        controls = control_values(settings, _taken_apart, _reference)
+        return parsed_request(values | _values_of_kind(settings) | controls)
     except RequestError as error:
         raise MetadataError(f"The picture's settings can't be used: {error}") from error
 

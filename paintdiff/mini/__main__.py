@@ -13,21 +13,23 @@ import sys
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers import AutoencoderKL, ControlNetModel, StableDiffusionPipeline
 
 from paintdiff.errors import PaintError
 from paintdiff.mini.adopt import adopt_pipeline
 from paintdiff.mini.autoencoder import cache_latents, sharpen_decoder, train_autoencoder
+from paintdiff.mini.control import export_control, train_control
 from paintdiff.mini.dataset import cache_masks, open_dataset, render_dataset
-from paintdiff.mini.evaluate import contact_sheet, evaluate, paint_prompts
+from paintdiff.mini.evaluate import contact_sheet, evaluate, evaluate_control, paint_prompts
 from paintdiff.mini.export import export_pipeline
 from paintdiff.mini.judge import load_judge, save_judge, train_judge
 from paintdiff.mini.loop import Machine
-from paintdiff.mini.painter import train_painter
+from paintdiff.mini.painter import Painter, train_painter
 from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
 
 SHIPPED = Path(__file__).resolve().parents[2] / "presets" / "mini"
 JUDGE = SHIPPED.with_name("mini-judge")
+CONTROL = SHIPPED.with_name("mini-control")
 
 STAGES = (
     "render",
@@ -35,6 +37,7 @@ STAGES = (
     "cache",
     "train-painter",
     "sharpen",
+    "train-control",
     "train-judge",
     "export",
     "evaluate",
@@ -57,6 +60,7 @@ class Studio:
             "cache": self._cache,
             "train-painter": self._painter,
             "sharpen": self._sharpen,
+            "train-control": self._control,
             "train-judge": self._judge,
             "export": self._export,
             "evaluate": self._evaluate,
@@ -81,8 +85,12 @@ class Studio:
         cache_masks(self.recipe, self.work, workers=torch.get_num_threads())
         cache_latents(open_dataset(self.recipe, self.work), self.work, self.machine, self._vae())
 
-    def _painter(self) -> None:
-        train_painter(open_dataset(self.recipe, self.work), self.work, self.machine)
+    def _painter(self) -> Painter:
+        return train_painter(open_dataset(self.recipe, self.work), self.work, self.machine)
+
+    def _control(self) -> ControlNetModel:
+        data = open_dataset(self.recipe, self.work)
+        return train_control(data, self.work, self.machine, self._painter())
 
     def _sharpen(self) -> AutoencoderKL:
         data = open_dataset(self.recipe, self.work)
@@ -96,19 +104,31 @@ class Studio:
         data = open_dataset(self.recipe, self.work)
         sharpened = (self.work / "decoder.pt").exists()
         vae = self._sharpen() if sharpened else self._vae()
-        painter = train_painter(data, self.work, self.machine)
+        painter = self._painter()
+        control = train_control(data, self.work, self.machine, painter)
         export_pipeline(data, self.work, vae.cpu(), painter, self.target)
+        export_control(control, self.target.with_name(CONTROL.name))
         save_judge(load_judge(self.work / "judge"), self.target.with_name(JUDGE.name))
 
     def _evaluate(self) -> None:
-        report = evaluate(self.recipe, load_pipeline(self.target), load_judge(self.work / "judge"))
-        sys.stdout.write(report.table() + "\n")
+        pipeline, judge = load_pipeline(self.target), load_judge(self.work / "judge")
+        control = load_control(self.target.with_name(CONTROL.name))
+        report = evaluate(self.recipe, pipeline, judge)
+        control_report = evaluate_control(self.recipe, pipeline, control, judge)
+        sys.stdout.write(f"{report.table()}\n\n{control_report.table()}\n")
 
 
 def load_pipeline(folder: Path) -> StableDiffusionPipeline:
     """The exported pipeline in fp32, offline."""
     return StableDiffusionPipeline.from_pretrained(
         folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+    )
+
+
+def load_control(folder: Path) -> ControlNetModel:
+    """The exported ControlNet in fp32, offline."""
+    return ControlNetModel.from_pretrained(
+        folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True
     )
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from paintdiff.errors import WorldError
 from paintdiff.mini.autoencoder import build_autoencoder
 from paintdiff.mini.loop import TrainingLoop
-from paintdiff.mini.painter import build_painter
+from paintdiff.mini.painter import build_painter, build_reader
 from paintdiff.mini.recipe import Recipe
 
 
@@ -42,7 +42,7 @@ def adopt_pipeline(recipe: Recipe, pipeline: StableDiffusionPipeline, work: Path
     trained.step = recipe.autoencoder.plan.steps
     trained.save()
     networks: dict[str, nn.Module] = {
-        "text_encoder": painter.text_encoder,
+        "reader": build_reader(painter, recipe),
         "unet": painter.unet,
     }
     TrainingLoop("painter", work, networks, recipe.painter.plan, recipe.seed).save()

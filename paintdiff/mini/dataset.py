@@ -73,27 +73,32 @@ def render_dataset(recipe: Recipe, folder: Path, workers: int) -> None:
 
 
 def cache_masks(recipe: Recipe, folder: Path, workers: int) -> None:
-    """Find out where the subject of each scene is, unless that is known already.
+    """Find out where the subject of each scene is, unless that is known already, by painting the
+    scene once more without it.
 
-    Writes `masks.npy` (N, latent side, latent side) uint8: the share (of 255) of each latent that
-    the subject changes, by painting the scene once more without it.
+    Writes `subjects.npy` (N, side, side / 8) uint8, a bit a pixel that the subject changes, and
+    `masks.npy` (N, latent side, latent side) uint8, the share (of 255) of each latent.
     """
-    path = folder / "masks.npy"
-    if path.exists():
+    subjects_path, masks_path = folder / "subjects.npy", folder / "masks.npy"
+    if subjects_path.exists() and masks_path.exists():
         return
     data = open_dataset(recipe, folder)
     unpeopled = partial(_without_subject, config=data.config, size_px=recipe.size_px)
-    side = recipe.latent_side
-    cell = recipe.size_px // side
-    masks = np.zeros((len(data), side, side), np.uint8)
+    side, latent_side = recipe.size_px, recipe.latent_side
+    cell = side // latent_side
+    subjects = np.zeros((len(data), side, side // 8), np.uint8)
+    masks = np.zeros((len(data), latent_side, latent_side), np.uint8)
     with ProcessPoolExecutor(workers) as pool:
         empty = pool.map(unpeopled, data.seeds.tolist(), chunksize=64)
         for index, image in enumerate(empty):
             changed = np.abs(image.astype(np.int16) - data.images[index]).max(axis=2) > 12
-            masks[index] = 255 * changed.reshape(side, cell, side, cell).mean(axis=(1, 3))
-    partial_path = path.with_suffix(".partial.npy")
-    np.save(partial_path, masks)
-    partial_path.replace(path)
+            subjects[index] = np.packbits(changed, axis=1)
+            cells = changed.reshape(latent_side, cell, latent_side, cell)
+            masks[index] = 255 * cells.mean(axis=(1, 3))
+    for path, values in ((subjects_path, subjects), (masks_path, masks)):
+        partial_path = path.with_suffix(".partial.npy")
+        np.save(partial_path, values)
+        partial_path.replace(path)
 
 
 @dataclass(frozen=True)

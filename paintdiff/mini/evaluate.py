@@ -10,14 +10,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import (
+    ControlNetModel,
+    DDIMScheduler,
+    StableDiffusionControlNetPipeline,
+    StableDiffusionPipeline,
+)
 from numpy.typing import NDArray
 from PIL import Image
 
+from paintdiff.mini.control import edge_overlap
 from paintdiff.mini.dataset import HELD_OUT, scene_seeds
 from paintdiff.mini.judge import Judge, value_of
 from paintdiff.mini.recipe import Recipe
-from paintdiff.mini.world import Scene, describe, sample_scene
+from paintdiff.mini.world import Scene, describe, render, sample_scene
+from paintdiff.preprocessors.lines import canny
 
 EVALUATION_OFFSET = 50_000_000
 """Far from the seeds that are trained on, so that wording and composition are both new."""
@@ -100,10 +107,12 @@ def evaluate(recipe: Recipe, pipeline: StableDiffusionPipeline, judge: Judge) ->
 
 
 def paint_prompts(
-    recipe: Recipe, pipeline: StableDiffusionPipeline, prompts: list[str], seed: int = 0
+    recipe: Recipe, pipeline: Any, prompts: list[str], seed: int = 0, **settings_of_its_own: Any
 ) -> NDArray[np.uint8]:
-    """Paint the prompts as one batch at the recipe's steps and guidance; (B, S, S, 3) uint8 RGB."""
+    """Paint the prompts as one batch at the recipe's steps and guidance; (B, S, S, 3) uint8 RGB.
 
+    The pipeline may take more than prompts, such as control maps.
+    """
     settings = recipe.evaluation
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
@@ -114,8 +123,74 @@ def paint_prompts(
         width=recipe.size_px,
         height=recipe.size_px,
         generator=torch.Generator().manual_seed(seed),
+        **settings_of_its_own,
     )
     return np.stack([np.asarray(image) for image in result.images])
+
+
+@dataclass(frozen=True)
+class ControlReport:
+    """What a ControlNet does on held-out pairs of a scene and its edges: how often the judge finds
+    the subject that was asked for, and the mean `edge_overlap`, each with and without it.
+    """
+
+    pairs: int
+    subjects_with: float
+    subjects_without: float
+    overlap_with: float
+    overlap_without: float
+
+    def table(self) -> str:
+        """A Markdown table."""
+        return "\n".join(
+            [
+                f"| {self.pairs} held-out pairs | with the ControlNet | without |",
+                "|---|---|---|",
+                f"| subject as asked | {100 * self.subjects_with:.1f} % "
+                f"| {100 * self.subjects_without:.1f} % |",
+                f"| overlap of drawn and painted edges (F1, 2 pixels) | {self.overlap_with:.2f} "
+                f"| {self.overlap_without:.2f} |",
+            ]
+        )
+
+
+def evaluate_control(
+    recipe: Recipe, pipeline: StableDiffusionPipeline, control: ControlNetModel, judge: Judge
+) -> ControlReport:
+    """Paint the recipe's number of held-out scenes from their prompts and Canny edges, and again,
+    with the same noise, from their prompts alone.
+    """
+    asked = list(
+        islice(
+            (
+                picture
+                for picture in held_out_prompts(recipe, frozenset(judge.labels))
+                if "subject" in picture.stated
+            ),
+            recipe.evaluation.control_pairs,
+        )
+    )
+    guided = StableDiffusionControlNetPipeline(**pipeline.components, controlnet=control)
+    right, overlaps = np.zeros(2), np.zeros(2)
+    for start in range(0, len(asked), 16):
+        some = asked[start : start + 16]
+        prompts = [picture.prompt for picture in some]
+        drawn = [canny(render(picture.scene, recipe.size_px)) for picture in some]
+        maps = [Image.fromarray(edges).convert("RGB") for edges in drawn]
+        for place, images in enumerate(
+            (
+                paint_prompts(recipe, guided, prompts, start, image=maps),
+                paint_prompts(recipe, pipeline, prompts, start),
+            )
+        ):
+            verdicts = judge.verdicts(images)
+            right[place] += sum(
+                verdict["subject"] == value_of(picture.scene, "subject")
+                for picture, verdict in zip(some, verdicts, strict=True)
+            )
+            overlaps[place] += sum(map(edge_overlap, drawn, images))
+    shares = [float(value) for value in (*right / len(asked), *overlaps / len(asked))]
+    return ControlReport(len(asked), *shares)
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int, gap_px: int = 4) -> Image.Image:

@@ -109,6 +109,7 @@ class TrainingLoop:
         previous = signal.signal(signal.SIGTERM, self._stop)
         saved_at = time.monotonic()
         sums: dict[str, float] = {}
+        first = self.step  # a run that goes on may be in the middle of what is logged together
         try:
             while self.progress < 1.0 and not self._stopping:
                 started = time.monotonic()
@@ -116,8 +117,8 @@ class TrainingLoop:
                     sums[key] = sums.get(key, 0.0) + value
                 self.seconds += time.monotonic() - started
                 if self.step % LOG_EVERY_STEPS == 0:
-                    self._log({key: total / LOG_EVERY_STEPS for key, total in sums.items()})
-                    sums = {}
+                    self._log({key: total / (self.step - first) for key, total in sums.items()})
+                    sums, first = {}, self.step
                 if time.monotonic() - saved_at > SAVE_EVERY_SECONDS:
                     self.save()
                     saved_at = time.monotonic()

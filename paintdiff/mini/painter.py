@@ -1,11 +1,12 @@
 """The painter: a small CLIP text encoder and a UNet, trained from nothing on cached latents.
 
-First the text encoder alone learns to tell what a caption states, then both learn to paint:
-v-prediction after Salimans & Ho 2022 (arXiv:2202.00512), with the caption dropped at random for
-classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598). The loss is not weighted by
-min-SNR-gamma: for v-prediction its weight goes to zero with the signal, just where the words decide
-the picture. Instead most timesteps are drawn where shapes are decided (the
-schedule's last quarter is nearly pure noise at this size), and
+First the text encoder alone learns to tell what a caption states, then both learn to paint, while
+the text encoder goes on telling: left to the painting alone it forgets what is seldom of use to it,
+such as sides. The UNet learns v-prediction after Salimans & Ho 2022 (arXiv:2202.00512), with the
+caption dropped at random for classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598). The
+loss is not weighted by min-SNR-gamma: for v-prediction its weight goes to zero with the signal,
+just where the words decide the picture. Instead most timesteps are drawn where shapes are decided
+(the schedule's last quarter is nearly pure noise at this size), and
 latents that the subject covers weigh more. The linear noise schedule ends at a signal-to-noise
 ratio of 4e-5, close enough to zero that dark and bright scenes keep their brightness without
 special samplers.
@@ -32,7 +33,7 @@ from paintdiff.mini.judge import Labels, judged_labels, value_of
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
 from paintdiff.mini.recipe import PainterRecipe, Recipe
 from paintdiff.mini.tokenizer import MAX_TOKENS, build_tokenizer
-from paintdiff.mini.world import Scene, describe, words
+from paintdiff.mini.world import Caption, Scene, describe, words
 
 TRAIN_TIMESTEPS = 1000
 UNSAID = "unsaid"
@@ -103,16 +104,33 @@ def _build_unet(recipe: PainterRecipe, side: int) -> UNet2DConditionModel:
 
 class _Denoiser(nn.Module):
     """Token numbers (B, 77), noisy latents (B, 4, H, W) and timesteps (B,) to the predicted
-    velocity.
+    velocity and the text encoder's output.
     """
 
     def __init__(self, painter: Painter) -> None:
         super().__init__()
         self.text_encoder, self.unet = painter.text_encoder, painter.unet
 
-    def forward(self, tokens: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, noisy: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.text_encoder(tokens).last_hidden_state
-        return self.unet(noisy, timesteps, hidden).sample
+        return self.unet(noisy, timesteps, hidden).sample, hidden
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees.
+
+    Token numbers (B, 77), scaled latents (B, 4, H, W) float32, the share of each latent that the
+    subject covers (B, 1, H, W) in 0..1, the numbers (B) of what the captions state by attribute,
+    and which pictures they are: rows of the dataset, and whether mirrored (1) or not (0).
+    """
+
+    tokens: Tensor
+    latents: Tensor
+    subject: Tensor
+    stated: dict[str, Tensor]
+    rows: NDArray[np.int64]
+    views: NDArray[np.int64]
 
 
 class CaptionedLatents:
@@ -120,6 +138,7 @@ class CaptionedLatents:
 
     def __init__(self, data: Dataset, folder: Path, tokenizer: CLIPTokenizer) -> None:
         self.recipe, self.tokenizer = data.recipe.painter, tokenizer
+        self.stated = statable_labels(data.recipe)
         self.latents: NDArray[np.float16] = np.load(folder / "latents.npy")
         self.masks: NDArray[np.uint8] = np.load(folder / "masks.npy")
         self.scale = scaling_factor(self.latents)
@@ -128,29 +147,31 @@ class CaptionedLatents:
         mirrors = [mirrored(scene, blank)[0] for scene in scenes]
         self.scenes: tuple[list[Scene], list[Scene]] = (scenes, mirrors)
 
-    def draw(self, random: np.random.Generator, batch: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Token numbers (batch, 77), scaled latents (batch, 4, H, W) float32, and the share of each
-        latent that the subject covers (batch, 1, H, W) in 0..1.
-        """
+    def draw(self, random: np.random.Generator, batch: int) -> Batch:
+        """A batch of that many pictures."""
         views = random.integers(2, size=batch)
         rows = random.integers(self.latents.shape[1], size=batch)
         captions = [
             self._caption(self.scenes[view][row], random)
             for view, row in zip(views.tolist(), rows.tolist(), strict=True)
         ]
-        tokens = token_numbers(self.tokenizer, captions)
+        tokens = token_numbers(self.tokenizer, [text for text, _ in captions])
         latents = torch.from_numpy(self.latents[views, rows].astype(np.float32)) * self.scale
         masks = self.masks[rows]
         masks = np.where(views[:, None, None] == 1, masks[:, :, ::-1], masks)
-        return tokens, latents, torch.from_numpy(masks.astype(np.float32) / 255).unsqueeze(1)
+        subject = torch.from_numpy(masks.astype(np.float32) / 255).unsqueeze(1)
+        stated = stated_numbers(self.stated, [stated for _, stated in captions])
+        return Batch(tokens, latents, subject, stated, rows, views)
 
-    def _caption(self, scene: Scene, random: np.random.Generator) -> str:
+    def _caption(self, scene: Scene, random: np.random.Generator) -> tuple[str, dict[str, str]]:
+        """A caption, or none, and what it states by attribute."""
         if random.random() < self.recipe.caption_dropout:
-            return ""
-        text = describe(scene, int(random.integers(2**31))).text
+            return "", {}
+        caption = describe(scene, int(random.integers(2**31)))
+        text = caption.text
         if random.random() < self.recipe.junk_word_probability:
             text = _with_junk_word(text, random)
-        return text
+        return text, stated_values(scene, caption, self.stated)
 
 
 def token_numbers(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
@@ -185,11 +206,29 @@ def timesteps_at(quantiles: Tensor, recipe: PainterRecipe) -> Tensor:
     return torch.searchsorted(edges / edges[-1], quantiles.double()).clamp(max=TRAIN_TIMESTEPS - 1)
 
 
-class _Reader(nn.Module):
-    """The text encoder with a head an attribute; token numbers (B, 77) to logits by attribute.
+def statable_labels(recipe: Recipe) -> Labels:
+    """What a caption can state, by attribute; first that it states nothing."""
+    return {name: (UNSAID, *values) for name, values in judged_labels(recipe).items()}
+
+
+def stated_values(scene: Scene, caption: Caption, labels: Labels) -> dict[str, str]:
+    """The values that a caption of the scene states, by attribute; unstated ones are left out."""
+    return {name: value_of(scene, name) for name in labels if name in caption.stated}
+
+
+def stated_numbers(labels: Labels, stated: list[dict[str, str]]) -> dict[str, Tensor]:
+    """`stated_values` of B captions as places in `labels`, (B) int64 by attribute."""
+    return {
+        name: torch.tensor([values.index(one.get(name, UNSAID)) for one in stated])
+        for name, values in labels.items()
+    }
+
+
+class Reader(nn.Module):
+    """The text encoder with a head an attribute, which keep its meaning readable.
 
     Heads read the last position (which has seen the whole caption) and the mean of all positions,
-    (B, labels) each, so that the UNet finds the meaning wherever it looks.
+    so that the UNet finds the meaning wherever it looks.
     """
 
     def __init__(self, text_encoder: CLIPTextModel, labels: Labels) -> None:
@@ -198,76 +237,104 @@ class _Reader(nn.Module):
         width = text_encoder.config.hidden_size
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(v)) for name, v in labels.items()})
 
-    def forward(self, tokens: Tensor) -> list[dict[str, Tensor]]:
-        hidden = self.text_encoder(tokens).last_hidden_state
-        places = (hidden[:, -1], hidden.mean(1))
-        return [{name: head(place) for name, head in self.heads.items()} for place in places]
+    def loss(self, hidden: Tensor, stated: dict[str, Tensor]) -> Tensor:
+        """How badly what captions state can be told from the text encoder's output (B, 77, width):
+        the sum of all cross-entropies.
+        """
+        return torch.stack(
+            [
+                functional.cross_entropy(head(place).float(), stated[name].to(place.device))
+                for name, head in self.heads.items()
+                for place in (hidden[:, -1], hidden.mean(1))
+            ]
+        ).sum()
 
 
-def train_words(data: Dataset, folder: Path, machine: Machine) -> CLIPTextModel:
+def build_reader(painter: Painter, recipe: Recipe) -> Reader:
+    """A reader, with untrained heads, over the painter's text encoder."""
+    return Reader(painter.text_encoder, statable_labels(recipe))
+
+
+def train_words(data: Dataset, folder: Path, machine: Machine) -> Reader:
     """Train (or go on training) the text encoder to tell what captions state; averaged weights."""
     recipe = data.recipe
     painter = build_painter(recipe)
-    labels = {name: (UNSAID, *values) for name, values in judged_labels(recipe).items()}
-    reader = machine.prepared(_Reader(painter.text_encoder, labels)).train()
+    reader = machine.prepared(build_reader(painter, recipe)).train()
     plan = recipe.painter.words_plan
     loop = TrainingLoop("words", folder, {"reader": reader}, plan, recipe.seed)
     scenes = [data.scene(index) for index in range(len(data))]
+    labels = statable_labels(recipe)
 
     def losses(random: np.random.Generator, progress: float) -> Losses:
         some = [scenes[row] for row in random.integers(len(scenes), size=plan.batch_size)]
         captions = [describe(scene, int(random.integers(2**31))) for scene in some]
         tokens = token_numbers(painter.tokenizer, [caption.text for caption in captions])
+        stated = [
+            stated_values(scene, caption, labels)
+            for scene, caption in zip(some, captions, strict=True)
+        ]
         with machine.autocast():
-            readings = reader(tokens.to(machine.device))
-        total = torch.zeros((), device=machine.device)
-        for name, values in labels.items():
-            said = [
-                value_of(scene, name) if name in caption.stated else UNSAID
-                for scene, caption in zip(some, captions, strict=True)
-            ]
-            targets = torch.tensor([values.index(value) for value in said], device=machine.device)
-            for reading in readings:
-                total = total + functional.cross_entropy(reading[name].float(), targets)
-        return {"loss": total}
+            hidden = reader.text_encoder(tokens.to(machine.device)).last_hidden_state
+            return {"loss": reader.loss(hidden, stated_numbers(labels, stated))}
 
     loop.run(losses)
     loop.use_average()
-    return painter.text_encoder
+    return reader
 
 
 def train_painter(data: Dataset, folder: Path, machine: Machine) -> Painter:
     """Train (or go on training) text encoder and UNet; return the averaged weights."""
     recipe = data.recipe.painter
     painter = build_painter(data.recipe)
+    reader = machine.prepared(build_reader(painter, data.recipe)).train()
     machine.prepared(painter.unet).train()
-    machine.prepared(painter.text_encoder).train()
     batches = CaptionedLatents(data, folder, painter.tokenizer)
-    modules: dict[str, nn.Module] = {"text_encoder": painter.text_encoder, "unet": painter.unet}
+    modules: dict[str, nn.Module] = {"reader": reader, "unet": painter.unet}
     if not (folder / "painter.pt").exists():
-        painter.text_encoder.load_state_dict(train_words(data, folder, machine).state_dict())
+        reader.load_state_dict(train_words(data, folder, machine).state_dict())
     loop = TrainingLoop("painter", folder, modules, recipe.plan, data.recipe.seed)
     denoiser = torch.compile(_Denoiser(painter)) if machine.compile else _Denoiser(painter)
     schedule = build_scheduler(recipe)
     alphas_cumprod = schedule.alphas_cumprod.to(machine.device)
 
     def losses(random: np.random.Generator, progress: float) -> Losses:
-        batch = recipe.plan.batch_size
-        drawn = batches.draw(random, batch)
-        tokens, latents, subject = (tensor.to(machine.device) for tensor in drawn)
-        latents = latents.contiguous(memory_format=torch.channels_last)
-        noise = torch.randn_like(latents)
-        # One timestep from each of `batch` equal spans: less noise than independent draws.
-        spans = (np.arange(batch) + random.random(batch)) / batch
-        timesteps = timesteps_at(torch.from_numpy(spans), recipe).to(machine.device)
-        signal = alphas_cumprod[timesteps].sqrt().view(-1, 1, 1, 1)
-        spread = (1 - alphas_cumprod[timesteps]).sqrt().view(-1, 1, 1, 1)
+        batch = batches.draw(random, recipe.plan.batch_size)
+        latents = batch.latents.to(machine.device).contiguous(memory_format=torch.channels_last)
+        timesteps = drawn_timesteps(random, recipe).to(machine.device)
+        noisy, velocity = noised(latents, timesteps, alphas_cumprod)
         with machine.autocast():
-            velocity = denoiser(tokens, signal * latents + spread * noise, timesteps)
-        error = (velocity.float() - (signal * noise - spread * latents)).pow(2)
-        weight = 1 + (recipe.subject_weight - 1) * subject
-        return {"loss": (weight * error).mean() / weight.mean(), "error": error.mean()}
+            predicted, hidden = denoiser(batch.tokens.to(machine.device), noisy, timesteps)
+            reading = reader.loss(hidden, batch.stated)
+        error = (predicted.float() - velocity).pow(2)
+        painting = weighted_mean(error, batch.subject.to(machine.device), recipe.subject_weight)
+        return {
+            "loss": painting + recipe.reading_weight * reading,
+            "error": error.mean(),
+            "reading": reading,
+        }
 
     loop.run(losses)
     loop.use_average()
     return painter
+
+
+def drawn_timesteps(random: np.random.Generator, recipe: PainterRecipe) -> Tensor:
+    """A batch's timesteps: one from each of as many equal spans, which is less noisy than
+    independent draws.
+    """
+    batch = recipe.plan.batch_size
+    return timesteps_at(torch.from_numpy((np.arange(batch) + random.random(batch)) / batch), recipe)
+
+
+def noised(latents: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:
+    """Latents (B, 4, H, W) with fresh noise at their timesteps, and the velocity to predict."""
+    noise = torch.randn_like(latents)
+    signal = alphas_cumprod[timesteps].sqrt().view(-1, 1, 1, 1)
+    spread = (1 - alphas_cumprod[timesteps]).sqrt().view(-1, 1, 1, 1)
+    return signal * latents + spread * noise, signal * noise - spread * latents
+
+
+def weighted_mean(error: Tensor, subject: Tensor, subject_weight: float) -> Tensor:
+    """The mean of an error (B, 4, H, W) in which the subject's share (B, 1, H, W) weighs more."""
+    weight = 1 + (subject_weight - 1) * subject
+    return (weight * error).mean() / weight.mean()

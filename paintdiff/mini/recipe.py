@@ -96,10 +96,25 @@ class PainterRecipe(_Frozen):
     middle_share: float = Field(ge=0, le=1)
     middle_timesteps: tuple[int, int]
     subject_weight: float = Field(ge=1)
+    reading_weight: float = Field(ge=0)
     beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
     beta_start: float
     beta_end: float
     words_plan: Plan
+    plan: Plan
+
+
+class ControlRecipe(_Frozen):
+    """The ControlNet. `conditioning_channels` has one entry more than the VAE halves the side.
+
+    Of the maps `scribble_share` are scribbles, the others Canny edges; `subject_share` show the
+    subject alone, and `rough_share` are drawn less steadily.
+    """
+
+    conditioning_channels: tuple[int, ...]
+    scribble_share: float = Field(ge=0, le=1)
+    subject_share: float = Field(ge=0, le=1)
+    rough_share: float = Field(ge=0, le=1)
     plan: Plan
 
 
@@ -114,6 +129,7 @@ class EvaluationRecipe(_Frozen):
     """How the figures of the model card are measured."""
 
     prompts: int
+    control_pairs: int
     num_inference_steps: int
     guidance_scale: float
     sampler: str
@@ -132,6 +148,7 @@ class Recipe(_Frozen):
     world: WorldPart
     autoencoder: AutoencoderRecipe
     painter: PainterRecipe
+    control: ControlRecipe
     judge: JudgeRecipe
     evaluation: EvaluationRecipe
 

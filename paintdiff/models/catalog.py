@@ -5,7 +5,6 @@ SD_MODEL.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -15,13 +14,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from paintdiff.errors import ModelNotFoundError, PresetError, RequestError
 from paintdiff.geometry import Size
+from paintdiff.models.controlnets import (
+    ControlNetRow,
+    controlnet_row,
+    controlnets_from,
+    rows_in,
+)
 from paintdiff.models.families import Family, LatentRgb, SamplerName, SizeText, families_from
+from paintdiff.models.sources import HUB_ID, SourceRow, free_name, last_name, preset_source
 from paintdiff.models.weights import check_weights_in, safetensors_header
 from paintdiff.presets import Presets, checked, mapping_in, named_row, presets_folder, unknown_name
 
 T = TypeVar("T")
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+RowT = TypeVar("RowT", bound=SourceRow)
 
 
 class QualityFigures(BaseModel):
@@ -33,7 +38,7 @@ class QualityFigures(BaseModel):
     guidance_scale: float = Field(ge=0.0, le=50.0)
 
 
-class ModelRow(BaseModel):
+class ModelRow(SourceRow):
     """One model. `source` is a folder, a .safetensors file, or a hub id ("owner/name").
 
     `sizes` are the sizes offered, `sampler` the one used unless another is asked for, `quality` the
@@ -41,25 +46,11 @@ class ModelRow(BaseModel):
     words listed in its folder's `words.json`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(min_length=1, max_length=200)
-    title: str
-    family: Family
-    source: str
     native_size: Size
     sizes: tuple[Size, ...]
     sampler: str
     quality: Mapping[str, QualityFigures]
     closed_vocabulary: bool = False
-    licence: str = ""
-    description: str = ""
-
-    @property
-    def folder(self) -> Path | None:
-        """Where the model lies on this machine, None if `source` is a hub id."""
-        path = Path(self.source)
-        return path if path.is_absolute() else None
 
     def figures(self, quality: str) -> QualityFigures:
         """The figures of a quality preset. Raises UnknownNameError."""
@@ -88,40 +79,42 @@ class _ModelText(BaseModel):
 
 
 class Catalog:
-    """A table of models. It never changes; `with_source` returns another."""
+    """A table of models, and one of ControlNets. It never changes; `with_source` and
+    `with_controlnet` return another.
+    """
 
     def __init__(
         self,
         rows: Iterable[ModelRow],
         families: Mapping[str, Family],
         general_quality: Mapping[str, QualityFigures],
+        controlnets: Iterable[ControlNetRow] = (),
     ) -> None:
-        by_name: dict[str, ModelRow] = {}
-        for row in rows:
-            if row.name in by_name:
-                raise PresetError(f"There are two models called {row.name!r}; rename one of them.")
-            by_name[row.name] = row
-        self._rows = MappingProxyType(by_name)
+        self._rows = MappingProxyType(_by_name(rows, "models"))
         self._families = MappingProxyType(dict(families))
         self._general_quality = MappingProxyType(dict(general_quality))
+        self._controlnets = MappingProxyType(_by_name(controlnets, "ControlNets"))
 
     @classmethod
     def default(cls, models_dirs: Sequence[Path] = ()) -> Catalog:
-        """The models that ship with the app, then those found in `models_dirs`.
+        """What ships with the app, then what is found in `models_dirs`.
 
         A folder with a `model_index.json` and a `.safetensors` file directly in one of
-        `models_dirs` is a model, named after the folder or file. Raises PresetError if the presets
-        can't be read.
+        `models_dirs` is a model, named after the folder or file. What lies in its sub-folder
+        `controlnet` are ControlNets; one that can't be used is left out, and logged. Raises
+        PresetError if the presets can't be read.
         """
         catalog = cls.from_folder(presets_folder())
         for models_dir in models_dirs:
             for source in _models_in(models_dir):
                 catalog = catalog.with_source(str(source))
+            found = rows_in(models_dir, catalog._families, catalog._controlnets)
+            catalog = catalog._with((*catalog.controlnets(), *found))
         return catalog
 
     @classmethod
     def from_folder(cls, presets: Path) -> Catalog:
-        """The models in `presets/models.yaml`. Raises PresetError."""
+        """The models and ControlNets in `presets/models.yaml`. Raises PresetError."""
         path = presets / "models.yaml"
         content = mapping_in(path)
         families = families_from(content.get("families"), path)
@@ -136,10 +129,10 @@ class Catalog:
             text = checked(_ModelText, named_row(name, row, path), path)
             if text.family not in families:
                 raise PresetError(f"{path}: models.{name}: there is no family {text.family!r}.")
-            if (presets / text.source).exists() or not _HUB_ID.fullmatch(text.source):
-                text = text.model_copy(update={"source": str((presets / text.source).resolve())})
+            text = text.model_copy(update={"source": preset_source(text.source, presets)})
             rows.append(_row(text, families[text.family], general))
-        return cls(rows, families, general)
+        controlnets = controlnets_from(content.get("controlnets"), families, path)
+        return cls(rows, families, general, controlnets)
 
     def models(self) -> tuple[ModelRow, ...]:
         """All models, in the order in which they are offered."""
@@ -151,6 +144,36 @@ class Catalog:
         if row is None:
             raise unknown_name("model", name, self._rows)
         return row
+
+    def controlnets(self) -> tuple[ControlNetRow, ...]:
+        """All ControlNets, in the order in which they are offered."""
+        return tuple(self._controlnets.values())
+
+    def controlnet(self, name: str) -> ControlNetRow:
+        """The ControlNet of that name. Raises UnknownNameError, which lists the nearest ones."""
+        row = self._controlnets.get(name)
+        if row is None:
+            raise unknown_name("ControlNet", name, self._controlnets)
+        return row
+
+    def controlnets_for(self, model: ModelRow) -> tuple[ControlNetRow, ...]:
+        """Those of the model's family; the first is used unless another is asked for."""
+        return tuple(row for row in self.controlnets() if row.family.name == model.family.name)
+
+    def with_controlnet(self, source: str, name: str | None = None) -> Catalog:
+        """A catalog in which this ControlNet comes first: a name from the list, a folder, a
+        .safetensors or .pth file, or a hub id.
+
+        A new one is named like a model is. Its family is read from its configuration or its
+        tensors' shapes. Raises ModelNotFoundError if nothing usable is there, UnsafeWeightsError if
+        it could run code, RequestError if its family is unknown.
+        """
+        place = Path(source).expanduser()
+        same = (source, str(place.resolve()) if place.exists() else source)
+        first = next((row for row in self.controlnets() if {row.name, row.source} & {*same}), None)
+        if first is None:
+            first = controlnet_row(source, self._families, self._controlnets, name)
+        return self._with((first, *(row for row in self.controlnets() if row.name != first.name)))
 
     def with_source(
         self, source: str, *, name: str | None = None, family: str | None = None
@@ -166,32 +189,37 @@ class Catalog:
         if path.exists():
             source = str(path.resolve())
             check_weights_in(path)
-        elif not _HUB_ID.fullmatch(source):
+        elif not HUB_ID.fullmatch(source):
             raise ModelNotFoundError(
                 f"There is no model at {source!r}: it is neither a folder, a .safetensors "
                 "file nor a hub id like owner/name."
             )
-        found = family or _family_of(source)
+        found = family or _family_of(source, self._families)
         if found not in self._families:
             raise RequestError(
                 f"{source!r} is of the family {found!r}, which can't be painted with; "
                 f"known are {', '.join(self._families)}.",
                 field="model",
             )
-        wanted = name or (Path(source).stem if Path(source).is_file() else _last_name(source))
-        text = _ModelText(name=self._free_name(wanted), title=wanted, family=found, source=source)
+        wanted = name or last_name(source)
+        text = _ModelText(
+            name=free_name(wanted, self._rows), title=wanted, family=found, source=source
+        )
         row = _row(text, self._families[found], self._general_quality)
-        return Catalog((*self._rows.values(), row), self._families, self._general_quality)
+        rows = (*self._rows.values(), row)
+        return Catalog(rows, self._families, self._general_quality, self.controlnets())
 
-    def _free_name(self, wanted: str) -> str:
-        name, number = wanted, 2
-        while name in self._rows:
-            name, number = f"{wanted} ({number})", number + 1
-        return name
+    def _with(self, controlnets: Iterable[ControlNetRow]) -> Catalog:
+        return Catalog(self.models(), self._families, self._general_quality, controlnets)
 
 
-def _last_name(source: str) -> str:
-    return Path(source).name if Path(source).is_absolute() else source
+def _by_name(rows: Iterable[RowT], what: str) -> dict[str, RowT]:
+    by_name: dict[str, RowT] = {}
+    for row in rows:
+        if row.name in by_name:
+            raise PresetError(f"There are two {what} called {row.name!r}; rename one of them.")
+        by_name[row.name] = row
+    return by_name
 
 
 def _row(text: _ModelText, family: Family, general: Mapping[str, QualityFigures]) -> ModelRow:
@@ -229,15 +257,16 @@ _FAMILY_OF_PIPELINE = {
 }
 
 
-def _family_of(source: str) -> str:
-    """The family of a folder (by its model_index.json), a file (by its tensors' names) or a hub id
-    (by its name).
+def _family_of(source: str, families: Mapping[str, Family]) -> str:
+    """The family of a folder (by its model_index.json and its UNet's configuration), a file (by its
+    tensors' names) or a hub id (by its name).
     """
     path = Path(source)
     if path.is_dir():
         index = _json(path / "model_index.json", dict[str, Any])
         class_name = str(index.get("_class_name", "unknown"))
-        return _FAMILY_OF_PIPELINE.get(class_name, class_name)
+        usual = _FAMILY_OF_PIPELINE.get(class_name, class_name)
+        return _narrower_family(path, usual, families)
     if path.is_file():
         return (
             "sdxl"
@@ -245,6 +274,18 @@ def _family_of(source: str) -> str:
             else "sd1"
         )
     return "sdxl" if "xl" in source.lower() else "sd1"
+
+
+def _narrower_family(folder: Path, usual: str, families: Mapping[str, Family]) -> str:
+    """Of the families that share the pipelines of the usual one, that with the UNet's width."""
+    config = folder / "unet" / "config.json"
+    if usual not in families or not config.is_file():
+        return usual
+    width: object = _json(config, dict[str, Any]).get("cross_attention_dim")
+    for name, family in families.items():
+        if family.pipelines == families[usual].pipelines and family.cross_attention_dim == width:
+            return name
+    return usual
 
 
 def _json(path: Path, shape: type[T]) -> T:

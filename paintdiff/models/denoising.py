@@ -58,11 +58,34 @@ class Source:
     repainting: Repainting | None = None
 
 
+def guided(call: int, num_calls: int, start: float, end: float) -> bool:
+    """Whether a ControlNet acts at the model's call number `call` (from 0) of a run of `num_calls`,
+    by diffusers' rule: the whole call has to lie between `start` and `end`, parts of the run.
+    """
+    return not (call / num_calls < start or (call + 1) / num_calls > end)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A map (RGB, the run's size) that the run follows by the ControlNet of that name.
+
+    `conditioning_scale` is how strictly; `guidance_start` to `guidance_end` is the part of the run
+    in which it does, 0..1.
+    """
+
+    controlnet: str
+    map: Image.Image
+    conditioning_scale: float = 1.0
+    guidance_start: float = 0.0
+    guidance_end: float = 1.0
+
+
 @dataclass(frozen=True)
 class Denoising:
     """One denoising run. `size` is in pixels; `sampler` is a name in SAMPLERS.
 
-    `source` is None for a run from pure noise, which needs a text-to-image pipeline.
+    `source` is None for a run from pure noise, which needs a text-to-image pipeline. The
+    ControlNets of `controls` have to be on loan with the pipeline.
     """
 
     prompt: str
@@ -74,6 +97,7 @@ class Denoising:
     seed: int
     variation: Variation | None = None
     source: Source | None = None
+    controls: tuple[Control, ...] = ()
 
     @property
     def steps_run(self) -> int:

@@ -40,7 +40,9 @@ class LatentRgb(BaseModel):
 class Family(BaseModel):
     """What all models of one architecture share. `pipelines` maps a task to its diffusers class.
 
-    `vae_full_precision` says that the VAE overflows in half precision, so it stays in float32.
+    `cross_attention_dim` is how many numbers stand for a word, by which a ControlNet's family is
+    told. `vae_full_precision` says that the VAE overflows in half precision, so it stays in
+    float32.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +54,7 @@ class Family(BaseModel):
     native_size: SizeText
     sizes: tuple[SizeText, ...]
     sampler: SamplerName
+    cross_attention_dim: int = Field(ge=1)
     latent_rgb: LatentRgb
     vae_full_precision: bool = False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,8 +12,9 @@ from PIL import Image
 
 from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
 from paintdiff.models.catalog import ModelRow
+from paintdiff.models.control import check_fits, controlled
 from paintdiff.models.denoising import Denoising, StepListener
-from paintdiff.models.loaders import LoadedModel, new_pipeline, sees_masks
+from paintdiff.models.loaders import LoadedControlNet, LoadedModel, new_pipeline, sees_masks
 from paintdiff.models.noise import noise_generator, prepared_noise
 from paintdiff.models.preview import Governor, LinearPreview, PreviewTap
 from paintdiff.models.samplers import SAMPLERS, scheduler_for
@@ -23,11 +24,23 @@ class LeasedPipeline:
     """A diffusers pipeline over shared weights, with a scheduler of its own, for one thread.
 
     `pipeline` is the diffusers object itself, `row` the model's row,
-    `known_words` all the words it knows (lower case), None if it has no such list.
+    `known_words` all the words it knows (lower case), None if it has no such list. `controlnets`
+    are those that a run's controls may name. Raises ModelLoadError if one doesn't fit the model, or
+    the model can't do `task`.
     """
 
-    def __init__(self, loaded: LoadedModel, task: str, *, previews: bool = True) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        task: str,
+        controlnets: Sequence[LoadedControlNet] = (),
+        *,
+        previews: bool = True,
+    ) -> None:
         self.pipeline = new_pipeline(loaded, task)
+        self._controlnets = {each.row.name: each for each in controlnets}
+        for each in controlnets:
+            check_fits(each, self.pipeline.unet, loaded.row.title)
         self.row: ModelRow = loaded.row
         self.model_hash = loaded.model_hash
         self.known_words = loaded.known_words
@@ -72,7 +85,11 @@ class LeasedPipeline:
             on_step(step, tap.latest if tap is not None else None)
             return {} if soft_mask is None else {"mask": soft_mask.after(pipeline, index)}
 
-        with self._vae_unchanged(), prepared_noise(self.pipeline, run, emptied):
+        with (
+            self._vae_unchanged(),
+            prepared_noise(self.pipeline, run, emptied),
+            controlled(self.pipeline, run.controls, self._controlnets),
+        ):
             return self.pipeline(
                 prompt=run.prompt,
                 negative_prompt=run.negative_prompt or None,  # SDXL has its own idea of no words

@@ -16,11 +16,16 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
+from safetensors.torch import load_file
 
 from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError, UnsafeWeightsError
 from paintdiff.models.catalog import ModelRow, known_words_of, latent_rgb_of
+from paintdiff.models.controlnets import HUB_FILES, ControlNetRow, config_of, weights_file
 from paintdiff.models.families import LatentRgb
-from paintdiff.models.weights import check_weights_in, identity_of
+from paintdiff.models.pickles import read_tensors
+from paintdiff.models.sources import SourceRow
+from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +58,17 @@ class LoadedModel:
     device: torch.device
 
 
+@dataclass(frozen=True)
+class LoadedControlNet:
+    """A ControlNet in memory: `network` is diffusers' ControlNetModel, `weights_bytes` what it
+    takes.
+    """
+
+    row: ControlNetRow
+    network: Any
+    weights_bytes: int
+
+
 def best_device(name: str) -> str:
     """The device for "auto" (CUDA, then Apple's, then the CPU), or the named one once it is sure to
     be there.
@@ -79,21 +95,19 @@ def best_dtype(device: str) -> torch.dtype:
     return torch.float16 if device.split(":")[0] in ("cuda", "mps") else torch.float32
 
 
-def located(row: ModelRow, report: Callable[[str], None]) -> Path:
-    """Where the model lies on this machine; a hub id that isn't in the cache is fetched, its commit
-    pinned.
+def located(row: SourceRow, report: Callable[[str], None]) -> Path:
+    """Where the model or ControlNet lies on this machine; a hub id that isn't in the cache is
+    fetched, its commit pinned.
 
     Never fetches code or pickles. Raises ModelNotFoundError.
     """
     if row.folder is not None:
         if not row.folder.exists():
-            raise ModelNotFoundError(
-                f"The model {row.name} should be at {row.folder}, but nothing is there."
-            )
+            raise ModelNotFoundError(f"{row.name} should be at {row.folder}, but nothing is there.")
         return row.folder
     import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
 
-    patterns: list[str] = list(_HUB_PATTERNS)
+    patterns: list[str] = list(HUB_FILES if isinstance(row, ControlNetRow) else _HUB_PATTERNS)
     try:
         return Path(
             huggingface_hub.snapshot_download(
@@ -146,13 +160,62 @@ def load(
         latent_rgb=latent_rgb_of(row, source),
         known_words=known_words_of(row, source),
         model_hash=identity_of(source),
-        weights_bytes=sum(
-            tensor.numel() * tensor.element_size()
-            for module in modules
-            for tensor in module.parameters()
-        ),
+        weights_bytes=sum(map(_weights_bytes, modules)),
         device=torch.device(device),
     )
+
+
+def load_controlnet(
+    row: ControlNetRow,
+    model: LoadedModel,
+    dtype: str | None = None,
+    report: Callable[[str], None] = lambda _message: None,
+) -> LoadedControlNet:
+    """Read a ControlNet's weights onto the device of a model that it is to steer.
+
+    A single file doesn't say how its network is built: like the model's UNet. `dtype` and `report`
+    are as for `load`. Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
+    """
+    source = located(row, report)
+    precision = _DTYPES[dtype] if dtype else best_dtype(model.device.type)
+    try:
+        network = _controlnet(source, model.components["unet"], model.device, precision)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelLoadError(
+            f"The ControlNet {row.name} at {source} can't be loaded: {error}"
+        ) from error
+    return LoadedControlNet(row, network, _weights_bytes(network))
+
+
+def _controlnet(source: Path, unet: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    class_: Any = diffusers.ControlNetModel
+    if source.is_dir():
+        config = config_of(source)
+    else:
+        config = _accepted(class_, unet.config) | {"in_channels": unet.config.out_channels}
+    with torch.device("meta"):  # no memory for numbers that are replaced at once
+        network = class_.from_config(config)
+    path = weights_file(source)
+    tensors = read_tensors(path) if is_pickle(path) else load_file(path)
+    tensors = convert_controlnet_checkpoint(tensors.get("state_dict", tensors), network.config)
+    moved = {
+        name: tensor.to(device=device, dtype=dtype)
+        for name, tensor in tensors.items()
+        if tensor is not None
+    }
+    missing, unknown = network.load_state_dict(moved, strict=False, assign=True)
+    if missing or unknown:
+        wrong = f"it lacks {missing[0]}" if missing else f"{unknown[0]} is unknown"
+        raise ModelLoadError(
+            f"{path.name} doesn't hold the weights of a ControlNet for this model: {wrong}."
+        )
+    return network.requires_grad_(False).eval()
+
+
+def _weights_bytes(module: torch.nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in module.parameters())
 
 
 def pipeline_class(row: ModelRow, task: str) -> Any:

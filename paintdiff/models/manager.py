@@ -9,21 +9,27 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from paintdiff.errors import ModelError, ModelLoadError
 from paintdiff.models import memory
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.controlnets import ControlNetRow, weights_file
+from paintdiff.models.weights import weight_files
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog import ModelRow
     from paintdiff.models.lease import LeasedPipeline
-    from paintdiff.models.loaders import LoadedModel
+    from paintdiff.models.loaders import LoadedControlNet, LoadedModel
+    from paintdiff.models.sources import SourceRow
 
 logger = logging.getLogger(__name__)
+
+LoadedT = TypeVar("LoadedT")
 
 OnLoading = Callable[[str], None]
 """Told a sentence for people while a lease waits for weights, about ten times a second; may raise
@@ -48,16 +54,31 @@ class ManagerStatus:
     memory_total_bytes: int
 
 
-@dataclass
-class _Entry:
-    """A model that is being loaded or has been. Guarded by the manager's lock, save for `ended`."""
+_Load = Callable[[str, Callable[[str], None]], LoadedT]
+"""Given a device and someone to tell, returns what was loaded."""
 
-    row: ModelRow
+
+@dataclass
+class _Entry(Generic[LoadedT]):
+    """A model or a ControlNet that is being loaded or has been. Guarded by the manager's lock, save
+    for `ended`.
+    """
+
+    row: SourceRow
     message: str
     ended: threading.Event = field(default_factory=threading.Event)
-    loaded: LoadedModel | None = None
+    loaded: LoadedT | None = None
     error: Exception | None = None
     leases: int = 0
+
+    @property
+    def key(self) -> str:
+        return _key(self.row)
+
+
+def _key(row: SourceRow) -> str:
+    """A model and a ControlNet may have the same name."""
+    return f"{'ControlNet' if isinstance(row, ControlNetRow) else 'model'} {row.name}"
 
 
 class ModelManager:
@@ -83,7 +104,7 @@ class ModelManager:
         self._device: str | None = None
         self._budget_bytes = memory_budget_bytes
         self._dtype = dtype
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()  # least recently used first
+        self._entries: OrderedDict[str, _Entry[Any]] = OrderedDict()  # least recently used first
         self._lock = threading.Lock()
         self._one_load_at_a_time = threading.Lock()
         self._last = ""
@@ -91,15 +112,38 @@ class ModelManager:
 
     @contextmanager
     def lease(
-        self, name: str, task: str = "text_to_image", on_loading: OnLoading | None = None
+        self,
+        name: str,
+        task: str = "text_to_image",
+        on_loading: OnLoading | None = None,
+        controlnets: Iterable[str] = (),
     ) -> Generator[LeasedPipeline]:
-        """A pipeline that does `task` with the model of that name, loaded first if need be.
+        """A pipeline that does `task` with the model of that name and the ControlNets of those
+        names, all loaded first if need be.
 
-        While the weights are loading `on_loading` is called again and again; what it raises ends
-        the wait, not the loading. The pipeline is only to be used inside the `with`. Raises
-        UnknownNameError, or a ModelError if the model can't be loaded or doesn't fit.
+        While weights are loading `on_loading` is called again and again; what it raises ends the
+        wait, not the loading. The pipeline is only to be used inside the `with`. Raises
+        UnknownNameError, or a ModelError if something can't be loaded or doesn't fit.
         """
-        entry = self._ask(self.catalog.model(name))
+        rows = [self.catalog.controlnet(each) for each in dict.fromkeys(controlnets)]
+        with ExitStack() as leases:
+            entry = self._ask_model(self.catalog.model(name))
+            model = leases.enter_context(self._waited(entry, on_loading))
+            networks = [
+                leases.enter_context(self._waited(self._ask_controlnet(row, model), on_loading))
+                for row in rows
+            ]
+            from paintdiff.models.lease import LeasedPipeline  # noqa: PLC0415 (imports torch)
+
+            leased = LeasedPipeline(model, task, networks)
+            try:
+                yield leased
+            finally:
+                leased.release()
+
+    @contextmanager
+    def _waited(self, entry: _Entry[LoadedT], on_loading: OnLoading | None) -> Generator[LoadedT]:
+        """What an entry that was asked for has loaded; its lease ends with the `with`."""
         try:
             while not entry.ended.is_set():
                 if on_loading is not None:
@@ -108,14 +152,8 @@ class ModelManager:
             if entry.error is not None:
                 raise entry.error
             if entry.loaded is None:
-                raise ModelLoadError(f"The model {name} ended up neither loaded nor failed.")
-            from paintdiff.models.lease import LeasedPipeline  # noqa: PLC0415 (imports torch)
-
-            leased = LeasedPipeline(entry.loaded, task)
-            try:
-                yield leased
-            finally:
-                leased.release()
+                raise ModelLoadError(f"{entry.row.name} ended up neither loaded nor failed.")
+            yield entry.loaded
         finally:
             with self._lock:
                 entry.leases -= 1
@@ -127,12 +165,12 @@ class ModelManager:
 
         Raises UnknownNameError.
         """
-        entry = self._ask(self.catalog.model(name))
+        entry = self._ask_model(self.catalog.model(name))
         with self._lock:
             entry.leases -= 1
 
     def unload(self) -> None:
-        """Drop every model that isn't on loan."""
+        """Drop everything that isn't on loan."""
         with self._lock:
             for name in [name for name, entry in self._entries.items() if _idle(entry)]:
                 del self._entries[name]
@@ -141,7 +179,7 @@ class ModelManager:
     def status(self) -> ManagerStatus:
         """What there is to say now. Cheap; never imports torch."""
         with self._lock:
-            entry = self._entries.get(self._last)
+            entry = self._entries.get(f"model {self._last}")
             state = "none" if entry is None else ("ready" if entry.ended.is_set() else "loading")
             if self._last_failed:
                 state = "failed"
@@ -149,39 +187,59 @@ class ModelManager:
         use = memory.memory_use(device)
         return ManagerStatus(last, state, device, use.used_bytes, use.total_bytes)
 
-    def _ask(self, row: ModelRow) -> _Entry:
-        """The model's entry with one more lease on it; the first to ask starts the loading."""
+    def _ask_model(self, row: ModelRow) -> _Entry[LoadedModel]:
+        def load(device: str, report: Callable[[str], None]) -> LoadedModel:
+            from paintdiff.models import loaders  # noqa: PLC0415 (imports torch: seconds)
+
+            return loaders.load(row, device, self._dtype, report)
+
         with self._lock:
             self._last, self._last_failed = row.name, False
-            entry = self._entries.get(row.name)
-            if entry is None:
-                entry = _Entry(row, f"Loading {row.name}")
-                self._entries[row.name] = entry
-                threading.Thread(
-                    target=self._load, args=(entry,), name=f"load {row.name}", daemon=True
-                ).start()
-            self._entries.move_to_end(row.name)
-            entry.leases += 1
-            return entry
+            return self._ask(row, load)
 
-    def _load(self, entry: _Entry) -> None:
+    def _ask_controlnet(self, row: ControlNetRow, model: LoadedModel) -> _Entry[LoadedControlNet]:
+        def load(_device: str, report: Callable[[str], None]) -> LoadedControlNet:
+            from paintdiff.models import loaders  # noqa: PLC0415 (imports torch)
+
+            return loaders.load_controlnet(row, model, self._dtype, report)
+
+        with self._lock:
+            return self._ask(row, load)
+
+    def _ask(self, row: SourceRow, load: _Load[LoadedT]) -> _Entry[LoadedT]:
+        """The row's entry with one more lease on it; the first to ask starts the loading. Called
+        with the lock held.
+        """
+        key = _key(row)
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = _Entry[Any](row, f"Loading {row.name}")
+            threading.Thread(
+                target=self._load, args=(entry, load), name=f"load {row.name}", daemon=True
+            ).start()
+        self._entries.move_to_end(key)
+        entry.leases += 1
+        return entry
+
+    def _load(self, entry: _Entry[LoadedT], load: _Load[LoadedT]) -> None:
         """Runs in a thread of its own, and always ends with `ended` set."""
         started = time.perf_counter()
         try:
             with self._one_load_at_a_time:
-                entry.loaded = self._loaded(entry)
+                entry.loaded = self._loaded(entry, load)
             logger.info("loaded %s in %.1f s", entry.row.name, time.perf_counter() - started)
         except Exception as error:
             logger.warning("loading %s failed", entry.row.name, exc_info=True)
             entry.error = error if isinstance(error, ModelError) else _load_error(entry.row, error)
             with self._lock:  # forgotten, so that the next who asks tries again
-                if self._entries.get(entry.row.name) is entry:
-                    del self._entries[entry.row.name]
-                self._last_failed = self._last == entry.row.name
+                if self._entries.get(entry.key) is entry:
+                    del self._entries[entry.key]
+                if entry.key == f"model {self._last}":
+                    self._last_failed = True
         finally:
             entry.ended.set()
 
-    def _loaded(self, entry: _Entry) -> LoadedModel:
+    def _loaded(self, entry: _Entry[LoadedT], load: _Load[LoadedT]) -> LoadedT:
         from paintdiff.models import loaders  # noqa: PLC0415 (imports torch and diffusers: seconds)
 
         if self._device is None:
@@ -190,41 +248,44 @@ class ModelManager:
         def report(message: str) -> None:
             entry.message = message
 
-        self._make_room(entry, self._device)
-        return loaders.load(entry.row, self._device, self._dtype, report)
+        self._make_room(entry.row, self._device)
+        return load(self._device, report)
 
-    def _make_room(self, entry: _Entry, device: str) -> None:
-        """Raises MemoryBudgetError if the model can't fit."""
-        folder = entry.row.folder
+    def _make_room(self, row: SourceRow, device: str) -> None:
+        """Raises MemoryBudgetError if the weights can't fit."""
+        folder = row.folder
         if folder is None or not folder.exists():
             return  # not on this machine yet
         full_precision = device == "cpu" and self._dtype in (None, "float32")
-        needed = memory.estimated_bytes(folder, 4 if full_precision else 2)
+        needed = memory.estimated_bytes(_files_of(row, folder), 4 if full_precision else 2)
         budget = self._budget_bytes
         if budget is None:
             budget = int(memory.memory_use(device).total_bytes * memory.DEFAULT_SHARE)
         with self._lock:
             residents = [
-                memory.Resident(name, other.loaded.weights_bytes, not _idle(other))
-                for name, other in self._entries.items()
+                memory.Resident(key, other.loaded.weights_bytes, not _idle(other))
+                for key, other in self._entries.items()
                 if other.loaded is not None
             ]
             evicted = memory.to_evict(residents, needed, budget)
-            for name in evicted:
-                logger.info("dropping %s to make room for %s", name, entry.row.name)
-                del self._entries[name]
+            for key in evicted:
+                logger.info("dropping %s to make room for %s", key, row.name)
+                del self._entries[key]
         if evicted:
             _give_memory_back()
 
 
-def _idle(entry: _Entry) -> bool:
+def _files_of(row: SourceRow, source: Path) -> tuple[Path, ...]:
+    """The files with the row's weights."""
+    return (weights_file(source),) if isinstance(row, ControlNetRow) else weight_files(source)
+
+
+def _idle(entry: _Entry[Any]) -> bool:
     return entry.leases == 0 and entry.ended.is_set()
 
 
-def _load_error(row: ModelRow, error: Exception) -> ModelError:
-    failed = memory.as_memory_error(error) or ModelLoadError(
-        f"The model {row.name} can't be loaded: {error}"
-    )
+def _load_error(row: SourceRow, error: Exception) -> ModelError:
+    failed = memory.as_memory_error(error) or ModelLoadError(f"{row.name} can't be loaded: {error}")
     failed.__cause__ = error
     return failed
 

@@ -6,14 +6,14 @@ Importable without torch.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from paintdiff.errors import MemoryBudgetError
-from paintdiff.models.weights import parameter_count, weight_files
+from paintdiff.models.weights import is_pickle, parameter_count
 
 DEFAULT_SHARE = 0.8
 """The part of the device's memory that weights may take unless a budget is given."""
@@ -52,9 +52,15 @@ def empty_cache() -> None:
         torch.cuda.empty_cache()
 
 
-def estimated_bytes(source: Path, bytes_per_parameter: int) -> int:
-    """What the weights of a model will take once loaded, by the headers of its files."""
-    return parameter_count(weight_files(source)) * bytes_per_parameter
+def estimated_bytes(files: Iterable[Path], bytes_per_parameter: int) -> int:
+    """What the weights in these files will take once loaded, by their headers; a pickle has none,
+    so it is taken to be in full precision.
+    """
+    pickles, others = [], []
+    for path in files:
+        (pickles if is_pickle(path) else others).append(path)
+    parameters = parameter_count(others) + sum(path.stat().st_size // 4 for path in pickles)
+    return parameters * bytes_per_parameter
 
 
 def to_evict(

@@ -71,10 +71,14 @@ def check_weights_in(source: Path) -> None:
         )
 
 
-def _check_file(path: Path) -> None:
+def is_pickle(path: Path) -> bool:
+    """Whether a file is a pickle by its first bytes, whatever its suffix says."""
     with path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith(_PICKLE_STARTS):
+        return file.read(4).startswith(_PICKLE_STARTS)
+
+
+def _check_file(path: Path) -> None:
+    if is_pickle(path):
         raise UnsafeWeightsError(
             f"{path.name} is a pickle, a format that could run code when it is read, whatever its "
             "name says. Get the .safetensors version, or convert it."

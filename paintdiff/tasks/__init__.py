@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from paintdiff.requests import ImageToImage, Inpaint, Request, TextToImage
 from paintdiff.tasks import image_to_image, inpaint, text_to_image
+from paintdiff.tasks.controls import MakeMap
 from paintdiff.tasks.remarks import remarks
 from paintdiff.tasks.steps import OnStep, Painted
 
@@ -23,13 +24,13 @@ class Task:
 
     `name` is the pipeline's in a family's row. `settle` fills every None and returns what it had to
     change, as sentences. `remarks` says what the model will make of the words. `paint` yields the
-    pictures one by one.
+    pictures one by one; the controls' part of it is in `controls`.
     """
 
     name: str
     settle: Callable[[Any, ModelRow], tuple[Request, tuple[str, ...]]]
     remarks: Callable[[Any, LeasedPipeline], tuple[str, ...]]
-    paint: Callable[[Any, LeasedPipeline, OnStep], Iterator[Painted]]
+    paint: Callable[[Any, LeasedPipeline, MakeMap, OnStep], Iterator[Painted]]
 
 
 TASKS: Mapping[type[Request], Task] = MappingProxyType(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from paintdiff.geometry import Size, resize_words, working_size
 from paintdiff.images import flattened, resized, size_of
-from paintdiff.models.denoising import Source, steps_run
+from paintdiff.models.denoising import Denoising, Source, steps_run
 from paintdiff.requests import MAX_SEED, ImageToImage
+from paintdiff.tasks.controls import MakeMap, controls_of
 from paintdiff.tasks.pictures import input_picture
 from paintdiff.tasks.runs import run_of
 from paintdiff.tasks.settling import check_strength, settled_sampling, settled_size
@@ -71,33 +72,39 @@ def _checked_passes(settled: ImageToImage) -> tuple[str, ...]:
     return ()
 
 
-def paint(request: ImageToImage, leased: LeasedPipeline, on_step: OnStep) -> Iterator[Painted]:
+def paint(
+    request: ImageToImage, leased: LeasedPipeline, make_map: MakeMap, on_step: OnStep
+) -> Iterator[Painted]:
     """Yield the pictures one by one. Picture i is that of its own seed alone.
 
-    What `on_step` raises comes out unchanged.
+    What `make_map` and `on_step` raise comes out unchanged.
     """
+    controls = controls_of(request, make_map)
     picture = flattened(input_picture(request.image, "image"), request.background)
     source = resized(picture, request.sampling().size, request.resize_mode, request.background)
     for index in range(request.num_images):
-        yield Painted(_painted(request.alone(index), source, leased, on_step, index))
+        run = run_of(request.alone(index), controls=controls)
+        yield Painted(_painted(run, source, request.strengths(), leased, on_step, index))
 
 
 def _painted(
-    request: ImageToImage,
+    run: Denoising,
     image: Image.Image,
+    strengths: tuple[float, ...],
     leased: LeasedPipeline,
     on_step: OnStep,
     index: int,
 ) -> Image.Image:
-    """The result of the last pass over `image` (RGB, the working size)."""
-    sampling, strengths = request.sampling(), request.strengths()
-    total = sum(steps_run(sampling.num_inference_steps, strength) for strength in strengths)
+    """The result of the last pass over `image` (RGB, the working size); `run` is the first pass's
+    but for its source.
+    """
+    total = sum(steps_run(run.num_inference_steps, strength) for strength in strengths)
     counter = StepCounter(on_step, index, total)
     for number, strength in enumerate(strengths):
         # The same noise again and again would burn its pattern in.
-        seed = (sampling.seed + number) % (MAX_SEED + 1)
-        run = replace(run_of(request, Source(image, strength)), seed=seed)
-        latents = leased.denoised(run, counter.ended)
-        counter.run_ended(run.steps_run)
+        seed = (run.seed + number) % (MAX_SEED + 1)
+        this = replace(run, source=Source(image, strength), seed=seed)
+        latents = leased.denoised(this, counter.ended)
+        counter.run_ended(this.steps_run)
         image = leased.decoded(latents)
     return image

@@ -13,6 +13,7 @@ from paintdiff.masks import changed_outside, composited, filled, scaled, touched
 from paintdiff.models.denoising import Repainting, Source
 from paintdiff.requests import Inpaint
 from paintdiff.tasks.canvas import Canvas, canvas_of
+from paintdiff.tasks.controls import MakeMap, controls_of
 from paintdiff.tasks.remarks import remarks as remarks_on_words
 from paintdiff.tasks.runs import painted, run_of
 from paintdiff.tasks.settling import check_strength, settled_sampling, settled_size
@@ -90,15 +91,18 @@ def remarks(request: Inpaint, leased: LeasedPipeline) -> tuple[str, ...]:
     return sentences
 
 
-def paint(request: Inpaint, leased: LeasedPipeline, on_step: OnStep) -> Iterator[Painted]:
+def paint(
+    request: Inpaint, leased: LeasedPipeline, make_map: MakeMap, on_step: OnStep
+) -> Iterator[Painted]:
     """Yield the pictures one by one, each with the notes that `_checked` makes.
 
-    What `on_step` raises comes out unchanged. Raises EngineError if a pixel outside the mask were
-    to change.
+    What `make_map` and `on_step` raise comes out unchanged. Raises EngineError if a pixel outside
+    the mask were to change.
     """
     canvas = canvas_of(request)
     box, size = _box(request, canvas), request.sampling().size
     source = _source(request, canvas, box, size, request.soft and not leased.sees_masks)
+    controls = controls_of(request, make_map, canvas.size, box)
     method = (
         "Painted with an inpainting model (9 channels), which sees the mask."
         if leased.sees_masks
@@ -106,7 +110,8 @@ def paint(request: Inpaint, leased: LeasedPipeline, on_step: OnStep) -> Iterator
         "at every step."
     )
     for index in range(request.num_images):
-        part = painted(run_of(request.alone(index), source), leased, on_step, index)
+        run = run_of(request.alone(index), source, controls)
+        part = painted(run, leased, on_step, index)
         yield _checked(_pasted(part, canvas, box), canvas, method)
 
 

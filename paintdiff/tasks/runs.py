@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paintdiff.models.denoising import Denoising, Source, Variation
+from paintdiff.models.denoising import Control, Denoising, Source, Variation
 from paintdiff.requests import PaintingRequest
 from paintdiff.tasks.steps import OnStep, StepCounter
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from paintdiff.models.lease import LeasedPipeline
 
 
-def run_of(request: PaintingRequest, source: Source | None = None) -> Denoising:
+def run_of(
+    request: PaintingRequest, source: Source | None = None, controls: tuple[Control, ...] = ()
+) -> Denoising:
     """The run that paints a settled request for one picture."""
     sampling = request.sampling()
     variation: Variation | None = None
@@ -30,6 +32,7 @@ def run_of(request: PaintingRequest, source: Source | None = None) -> Denoising:
         seed=sampling.seed,
         variation=variation,
         source=source,
+        controls=controls,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from paintdiff.requests import TextToImage
+from paintdiff.tasks.controls import MakeMap, controls_of
 from paintdiff.tasks.runs import painted, run_of
 from paintdiff.tasks.settling import settled_sampling, settled_size
 from paintdiff.tasks.steps import OnStep, Painted
@@ -26,11 +27,15 @@ def settle(request: TextToImage, row: ModelRow) -> tuple[TextToImage, tuple[str,
     return request.model_copy(update=update), size_warnings + warnings
 
 
-def paint(request: TextToImage, leased: LeasedPipeline, on_step: OnStep) -> Iterator[Painted]:
+def paint(
+    request: TextToImage, leased: LeasedPipeline, make_map: MakeMap, on_step: OnStep
+) -> Iterator[Painted]:
     """Yield the pictures one by one. Picture i is that of the seed + i alone.
 
-    A loop, not a batch: a batch on the device would change the pictures' last bits. What `on_step`
-    raises comes out unchanged.
+    A loop, not a batch: a batch on the device would change the pictures' last bits. What `make_map`
+    and `on_step` raise comes out unchanged.
     """
+    controls = controls_of(request, make_map)
     for index in range(request.num_images):
-        yield Painted(painted(run_of(request.alone(index)), leased, on_step, index))
+        run = run_of(request.alone(index), controls=controls)
+        yield Painted(painted(run, leased, on_step, index))

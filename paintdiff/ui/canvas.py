@@ -67,17 +67,22 @@ class CanvasContent:
     height: int
 
 
-def paint_canvas(elem_id: str, *, tools: bool = True, blank: Size = BLANK) -> gr.HTML:
+def paint_canvas(
+    elem_id: str, *, tools: bool = True, masks: bool = True, blank: Size = BLANK
+) -> gr.HTML:
     """A canvas where we are in the page.
 
     `elem_id` names it on the page, and names what the browser remembers of it. With `tools=False`
-    it only takes a picture: open, drop, paste, replace, clear. `blank` is the size in pixels that
-    a blank canvas starts from.
+    it only takes a picture: open, drop, paste, replace, clear. With `masks=False` there is no mask,
+    and the brush is for lines: thin, black on what is light and white on what is dark, until
+    another is chosen. `blank` is the size in pixels that a blank canvas starts from.
 
     Its value is what `read` reads, if the event has `flush_js`. Set to `showing(upload)` it shows
-    that picture and drops its layers; set to None it is emptied. Events: `upload` (a picture has
-    been opened; the event carries `width` and `height`), `clear` (it is gone), `input` (a layer has
-    changed). Raises ValueError for an `elem_id` that can't be one.
+    that picture and drops its layers; set to None it is emptied. Events: `clear` (the picture is
+    gone), `input` (a layer has changed), and `upload` (a picture is there), which carries `width`,
+    `height`, and if it has been brought, and didn't only come back, `origin`: "file", "blank" or
+    "app", `replaced`: the origin of what was there before or "", and `dark`: whether white is seen
+    better on it (without masks). Raises ValueError for an `elem_id` that can't be one.
     """
     if not _ELEM_ID.fullmatch(elem_id):
         raise ValueError(f"{elem_id!r} is no elem_id: letters, digits, _ and - after a letter.")
@@ -86,6 +91,7 @@ def paint_canvas(elem_id: str, *, tools: bool = True, blank: Size = BLANK) -> gr
     figures = {
         "name": elem_id,
         "tools": "yes" if tools else "",
+        "masks": "yes" if masks else "",
         "most-bytes": MAX_UPLOAD_BYTES,
         "most-pixels": MAX_PIXELS,
         "blank-width": blank.width,

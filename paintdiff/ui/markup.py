@@ -23,6 +23,7 @@ PREVIEW_JPEG_QUALITY = 80
 DESTINATIONS = (
     ("Image to image", "image_to_image"),
     ("Sketch & inpaint", "inpaint"),
+    ("ControlNet", "controlnet"),
     ("Text to image (settings only)", "text_to_image"),
 )
 """Where a finished picture can be sent: what it is called, and the tab's name."""
@@ -137,6 +138,19 @@ def note(messages: Sequence[str], kind: Literal["error", "warning"] = "error") -
 def aside(text: str) -> str:
     """A quiet sentence among the settings."""
     return f'<p class="aside">{escape(text)}</p>'
+
+
+def control_map(upload_id: str, size: Size, words: str, keep: str) -> str:
+    """A control map that pages can fetch by that upload's id, what was done to get there in
+    `words`, and a button called `keep` that takes it as it is."""
+    url = escape(f"uploads/{upload_id}")
+    return (
+        f'<figure class="map"><img src="{url}" width="{size.width}" height="{size.height}" '
+        f'alt="The control map" style="{_aspect(size)}"><figcaption><p>{escape(words)}</p>'
+        '<p class="outdated-words" role="status">Something has changed since. Show it again.</p>'
+        f'<div><button type="button" data-keep="{escape(upload_id)}">{escape(keep)}</button>'
+        f'<a href="{url}" download="control-map.png">Download</a></div></figcaption></figure>'
+    )
 
 
 def filmstrip(pictures: Sequence[tuple[PictureId, str]]) -> str:

@@ -16,6 +16,7 @@ from paintdiff.ui.canvas import canvas_head
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Memory
 from paintdiff.ui.studio import QUICK, Ingredients, Studio
+from paintdiff.ui.tabs.control import FromDrawing
 from paintdiff.ui.tabs.image_to_image import FromPicture
 from paintdiff.ui.tabs.inpaint import FromSketch
 from paintdiff.ui.tabs.text_to_image import Words
@@ -26,7 +27,12 @@ TITLE = "PaintDiffusion"
 
 
 TABS: Mapping[str, type[Ingredients]] = MappingProxyType(
-    {"Text to image": Words, "Image to image": FromPicture, "Sketch & inpaint": FromSketch}
+    {
+        "Text to image": Words,
+        "Image to image": FromPicture,
+        "Sketch & inpaint": FromSketch,
+        "ControlNet": FromDrawing,
+    }
 )
 """The tabs' titles, and what each paints from."""
 
@@ -36,7 +42,7 @@ def build_page(parts: Parts) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_height=True, fill_width=True) as page:
         widgets.header()
         studios: list[Studio] = []
-        with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             for title, ingredients in TABS.items():
                 with gr.Tab(title, id=ingredients.ids.tab) as tab:
                     studios.append(Studio.built(parts, ingredients(parts)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from paintdiff.engine import Engine
-    from paintdiff.models.catalog import ModelRow
+    from paintdiff.models.catalog import ControlNetRow, ModelRow
     from paintdiff.ui.uploads import Uploads
 
 
@@ -41,3 +41,7 @@ class Parts:
             if row.name == self.default_model:
                 default = row
         return default
+
+    def controlnets(self, model: object) -> tuple[ControlNetRow, ...]:
+        """The ControlNets that fit the model of that name, the default one first."""
+        return self.engine.manager.catalog.controlnets_for(self.model(model))

@@ -37,11 +37,11 @@ class PictureInput:
     note: gr.HTML
 
     @classmethod
-    def built(cls, parts: Parts, ids: Ids, *, tools: bool) -> PictureInput:
-        """Lay it out where we are; with `tools` it can be painted on."""
+    def built(cls, parts: Parts, ids: Ids, *, tools: bool, masks: bool = True) -> PictureInput:
+        """Lay it out where we are; with `tools` it can be painted on, and with `masks` masked."""
         return cls(
             parts,
-            canvas.paint_canvas(ids("canvas"), tools=tools),
+            canvas.paint_canvas(ids("canvas"), tools=tools, masks=masks),
             widgets.clickable("", ids("offer"), "offer-place", use="click"),
             widgets.note(ids, "image"),
         )
@@ -52,13 +52,12 @@ class PictureInput:
         script = canvas.flush_js(inputs, self.canvas)
         self.canvas.upload(self.offered, inputs, [self.offer], js=script, **quick)
         self.canvas.clear(lambda: "", None, [self.offer], **quick)
-        form: list[Any] = [studio.prompt, *studio.form.requested().values(), studio.form.keep_seed]
 
         def use(value: object) -> Updates:
             request = self._request_in(value)
             return {self.offer: "", **(studio.filled(request) if request is not None else {})}
 
-        self.offer.click(use, inputs, [self.offer, *form], js=script, **quick)
+        self.offer.click(use, inputs, [self.offer, *studio.receivable()], js=script, **quick)
 
     def content(self, values: Values) -> canvas.CanvasContent:
         """What is on the canvas. Raises RequestError."""
@@ -89,6 +88,8 @@ class PictureInput:
 def offer(request: Request, *, model_known: bool) -> str:
     """An offer to use a picture's own settings, as markup. It says if their model isn't here."""
     apart = "" if model_known else f" Its model, {escape(request.model)}, isn't here; yours stays."
+    if request.controls:
+        apart += " A control picture led it, which isn't in the file: give that again."
     words = shorten(request.prompt, _OFFER_CHARACTERS, placeholder=" …") or "no prompt"
     return (
         f'<p class="offer">This picture carries its settings: “{escape(words)}”.{apart} '

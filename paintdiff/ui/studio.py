@@ -78,6 +78,10 @@ class Ingredients:
         """The inputs as they were, each checked."""
         return {}
 
+    def filled(self, request: Request) -> Updates:
+        """The inputs that take settings of a picture that was painted before."""
+        return {}
+
     def received(self, picture: Picture) -> Updates:
         """The inputs that take a finished picture."""
         return {}
@@ -212,14 +216,15 @@ class Studio:
 
     def filled(self, request: Request) -> Updates:
         """Words and settings as those of a picture that was painted before."""
-        return {self.prompt: request.prompt, **self.form.filled(request)}
+        own = self.ingredients.filled(request)
+        return {self.prompt: request.prompt, **self.form.filled(request), **own}
 
     def received(self, picture: Picture) -> Updates:
         """A finished picture to go on from, with its words and settings."""
         return {**self.filled(picture.request), **self.ingredients.received(picture)}
 
     def receivable(self) -> list[Any]:
-        """The components that `received` may change."""
+        """The components that `filled` and `received` may change."""
         own = self.ingredients.inputs().values()
         return [self.prompt, *self.form.requested().values(), self.form.keep_seed, *own]
 

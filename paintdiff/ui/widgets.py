@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -65,6 +67,25 @@ def status_bar() -> gr.HTML:
         '<p class="connection" role="status"></p></footer>',
         "status-bar",
     )
+
+
+@contextmanager
+def drawer(title: str, elem_id: str) -> Generator[None]:
+    """Room that is hidden until its title is clicked, or an error is in it; the title says "in use"
+    while a picture is in it.
+
+    Unlike that of `gr.Accordion`, what is in it is on the page all the time: a canvas in it brings
+    its picture back after a reload, seen or not.
+    """
+    with gr.Column(elem_id=elem_id, elem_classes=["drawer"], scale=0):
+        static(
+            f'<button type="button" class="drawer-title" aria-expanded="false" '
+            f'aria-controls="{elem_id}-inside">{escape(title)}<span class="in-use">in use</span>'
+            "</button>",
+            f"{elem_id}-title",
+        )
+        with gr.Column(elem_id=f"{elem_id}-inside", elem_classes=["drawer-inside"], scale=0):
+            yield
 
 
 def note(ids: Ids, name: str) -> gr.HTML:

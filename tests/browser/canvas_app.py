@@ -39,7 +39,8 @@ class CanvasApp:
     thread: threading.Thread | None = None
 
     def build(self) -> gr.Blocks:
-        """Two tabs: the canvas, its buttons and a text field; and a picture well."""
+        """Three tabs: the canvas, its buttons and a text field; a picture well; a canvas for
+        lines."""
         with gr.Blocks(title="Canvas", analytics_enabled=False, fill_width=True) as blocks:
             with gr.Tabs():
                 with gr.Tab("Paint", id="paint"):
@@ -55,10 +56,18 @@ class CanvasApp:
                     well = paint_canvas("well-canvas", tools=False)
                     send_well = gr.Button("Send", elem_id="send-well")
                     said_well = gr.Textbox("", label="Said", elem_id="said-well")
+                with gr.Tab("Lines", id="lines"):
+                    lines = paint_canvas("lines-canvas", masks=False, blank=Size(256, 192))
+                    send_lines = gr.Button("Send", elem_id="send-lines")
+                    said_lines = gr.Textbox("", label="Said", elem_id="said-lines")
+                    events_lines = gr.Textbox("", label="Events", elem_id="events-lines")
             asked: set[Any] = {prompt, canvas}
             take: dict[str, Any] = {"js": flush_js(asked, canvas), **HIDDEN}
             send.click(lambda values: self._take(values[canvas]), asked, [said], **take)
             send_well.click(self._take, [well], [said_well], js=flush_js([well], well), **HIDDEN)
+            flush_lines = flush_js([lines], lines)
+            send_lines.click(self._take, [lines], [said_lines], js=flush_lines, **HIDDEN)
+            lines.upload(self._told, None, [events_lines], **HIDDEN)
             show.click(self._shown, None, [canvas], **HIDDEN)
             empty.click(lambda: None, None, [canvas], **HIDDEN)
             canvas.upload(self._opened, None, [events], **HIDDEN)
@@ -81,6 +90,10 @@ class CanvasApp:
 
     def _opened(self, event: gr.EventData) -> str:
         return f"upload {event.width}x{event.height}"  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _told(self, event: gr.EventData) -> str:
+        told = (getattr(event, name, None) for name in ("origin", "replaced", "dark"))
+        return " ".join(str(value) for value in told)
 
     def forget(self) -> None:
         """As after a restart: none of the ids that were given is known any more."""

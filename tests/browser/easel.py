@@ -55,14 +55,20 @@ class Easel:
     def open(self) -> Easel:
         """Go to the page, and to the tab that the canvas is in."""
         self.page.goto(self.app.url)
-        if self.name == "well-canvas":
-            self.page.get_by_role("tab", name="Well").click()
+        if self.suffix:
+            title = self.suffix.removeprefix("-").capitalize()
+            self.page.get_by_role("tab", name=title).click()
         self.ready()
         return self
 
     def ready(self) -> None:
         """Wait until the canvas is there."""
         self.root.wait_for()
+
+    @property
+    def suffix(self) -> str:
+        """What the ids in this canvas's tab of CanvasApp end with."""
+        return {"well-canvas": "-well", "lines-canvas": "-lines"}.get(self.name, "")
 
     @property
     def root(self) -> Locator:
@@ -149,6 +155,19 @@ class Easel:
             arg=[self.name, width],
         )
 
+    def settled(self) -> Easel:
+        """Wait until nothing beside the picture moves it any more."""
+        self.page.wait_for_function(
+            """async (name) => {
+              const place = () => JSON.stringify(paintdiff.canvas.placement(name));
+              const before = place();
+              await new Promise((resolve) => setTimeout(resolve, 300));
+              return place() === before;
+            }""",
+            arg=self.name,
+        )
+        return self
+
     def stroke(self, *points: Point) -> list[Point]:
         """Draw with the mouse; returns where on the picture the pointer really was."""
         there = [self.on_page(point) for point in points]
@@ -173,8 +192,7 @@ class Easel:
     def said(self) -> str:
         """Click Send; returns what the server says."""
         count = len(self.app.values)
-        suffix = "-well" if self.name == "well-canvas" else ""
-        self.page.locator(f"#send{suffix}").click()
-        answer = self.page.locator(f"#said{suffix}").locator("textarea, input")
+        self.page.locator(f"#send{self.suffix}").click()
+        answer = self.page.locator(f"#said{self.suffix}").locator("textarea, input")
         expect(answer).to_have_value(re.compile(f"^{count + 1}: "), timeout=WAIT_MS)
         return answer.input_value()

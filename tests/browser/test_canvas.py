@@ -377,6 +377,45 @@ def test_a_well_takes_a_picture_as_it_is(visit: Callable[..., Easel]) -> None:
     assert "Open or drop a picture first" in easel.said()
 
 
+def test_lines_are_drawn_in_what_is_seen(visit: Callable[..., Easel]) -> None:
+    """A canvas without a mask: black on white, white on black, as thick as it looks."""
+    easel = visit("lines-canvas")
+    root, page = easel.root, easel.page
+    told = page.locator("#events-lines textarea, #events-lines input")
+    assert root.locator("[data-tool=mask], [data-show=mask], [data-do=clearMask]").count() == 0
+    root.locator("[data-do=makeBlank]").click()
+    easel.expect_size((256, 192))
+    expect(told).to_have_value("blank  False")
+    easel.press("m")
+    assert easel.pressed() == "sketch", "there is no mask to paint"
+    colour = root.locator("input[data-set=colour]")
+    expect(colour).to_have_value("#000000")
+    assert easel.brush_width() == 4
+    easel.set("softness", 0)
+    points = easel.settled().stroke((30, 40), (200, 150))
+    content = easel.send()
+    assert content.mask is None and content.sketch is not None
+    assert (pixels_of(content.image) == 255).all()
+    sketch = pixels_of(content.sketch)
+    assert_close(sketch[..., 3], covered((256, 192), points, 4) * 255)
+    assert sketch[..., :3].max() == 0
+
+    night = png_of(Image.new("RGB", (512, 384), (10, 10, 60)))
+    with page.expect_file_chooser() as chooser:
+        easel.menu("Picture", "choosePicture")
+    chooser.value.set_files({"name": "n.png", "mimeType": "image/png", "buffer": night})
+    easel.expect_size((512, 384))
+    expect(told).to_have_value("file blank True")
+    expect(colour).to_have_value("#ffffff")
+    assert easel.brush_width() == 8, "a line is as thick as it was, seen beside the picture"
+    colour.fill("#ff0000")
+    easel.press("Control+z")
+    easel.expect_size((256, 192))
+    expect(colour).to_have_value("#ff0000")  # whoever has chosen a colour keeps it
+    expect(told).to_have_value("None None False")
+    assert_same(easel.send().sketch, content.sketch)
+
+
 def test_a_phone_draws_with_one_finger_and_moves_with_two(
     browser: Browser, app: CanvasApp, noise: bytes
 ) -> None:

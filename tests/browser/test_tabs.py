@@ -17,6 +17,12 @@ from tests.browser.driver import Studio
 from tests.browser.easel import Easel
 
 Opened = Callable[[BrowserContext], Studio]
+TABS = (
+    ("Text to image", ""),
+    ("Image to image", "image_to_image"),
+    ("Sketch & inpaint", "inpaint"),
+    ("ControlNet", "controlnet"),
+)
 
 
 def canvas_of(studio: Studio) -> Easel:
@@ -100,12 +106,17 @@ def test_what_a_resize_will_do_is_said_before(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_no_tab_is_wider_than_the_window(
+def test_every_tab_is_in_reach_and_none_is_too_wide(
     context: BrowserContext, opened: Opened, width: int
 ) -> None:
     studio = opened(context)
     studio.page.set_viewport_size({"width": width, "height": 844})
-    for title, tab in (("Image to image", "image_to_image"), ("Sketch & inpaint", "inpaint")):
+    expect(studio.page.get_by_role("tab")).to_have_count(len(TABS))
+    for title, tab in TABS[::-1]:
+        box = studio.page.get_by_role("tab", name=title).bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
         studio.go(title, tab)
+        for drawer in studio.page.locator("#tabs .drawer-title:visible").all():
+            drawer.click()
         wide = studio.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, f"{title} is {wide} px too wide"

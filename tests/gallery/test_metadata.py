@@ -18,7 +18,7 @@ from paintdiff.gallery.metadata import (
     read_request,
 )
 from paintdiff.input_images import InputImage
-from paintdiff.requests import ImageToImage, Inpaint, Outpaint, Request, TextToImage
+from paintdiff.requests import ControlInput, ImageToImage, Inpaint, Outpaint, Request, TextToImage
 from tests.test_images import bomb
 
 SETTLED: dict[str, Any] = {
@@ -188,7 +188,21 @@ def test_a_compressed_text_of_many_megabytes_is_refused() -> None:
 IMAGE = InputImage(data=b"a picture")
 MASK = InputImage(data=b"a mask")
 VARIED = {"variation_seed": 5, "variation_strength": 0.05}
+CONTROLS = (
+    ControlInput(image=MASK, preprocessor="canny", controlnet="mini-sketch"),
+    ControlInput(
+        image=IMAGE,
+        preprocessor="hed",
+        controlnet='odd, name: "x"',
+        conditioning_scale=0.35,
+        guidance_start=0.1,
+        guidance_end=0.75,
+        resize_mode="pad",
+    ),
+)
 WITH_PICTURES: list[Request] = [
+    TextToImage(**SETTLED, controls=CONTROLS),
+    Inpaint(**SETTLED, image=IMAGE, mask=MASK, controls=CONTROLS[1:]),
     TextToImage(**SETTLED, **VARIED),
     ImageToImage(**SETTLED, image=IMAGE, strength=0.55),
     ImageToImage(
@@ -228,7 +242,41 @@ def test_every_kind_comes_back_from_either_text(request_: Request) -> None:
     text = text_chunk("parameters", parameters_text(one))
     assert read_request(text) == request_.without_image_data()
     assert b"a picture" not in data
+    assert b"a mask" not in data
     assert len(data) < 5000
+
+
+def test_the_text_of_a_control_is_that_of_the_a1111_extension() -> None:
+    text = parameters_text(picture(controls=CONTROLS[:1]))
+    assert (
+        'ControlNet 0: "Module: canny, Model: mini-sketch, Weight: 1, '
+        "Resize Mode: Crop and Resize, Guidance Start: 0, Guidance End: 1, "
+        f'Image hash: {MASK.sha256}"'
+    ) in text
+
+
+def test_a_control_of_the_a1111_web_ui_is_read() -> None:
+    text = (
+        "a castle\nSteps: 25, Sampler: Euler, CFG scale: 6.5, Seed: 1, Size: 512x768, "
+        'ControlNet 1: "Module: softedge_hed, Model: control_v11p_sd15_softedge [a8575a2a], '
+        "Weight: 0.75, Resize Mode: Just Resize, Low Vram: False, Processor Res: 512, "
+        "Guidance Start: 0.1, Guidance End: 0.8, Pixel Perfect: False, "
+        'Control Mode: Balanced", '
+        'ControlNet 0: "Module: none, Model: None, Weight: 1, Resize Mode: Crop and Resize", '
+        "Version: v1.7.0"
+    )
+    assert read_request(text_chunk("parameters", text)).controls == (
+        ControlInput(image=InputImage()),
+        ControlInput(
+            image=InputImage(),
+            preprocessor="hed",
+            controlnet="control_v11p_sd15_softedge",
+            conditioning_scale=0.75,
+            guidance_start=0.1,
+            guidance_end=0.8,
+            resize_mode="stretch",
+        ),
+    )
 
 
 def test_the_text_of_inpainting_is_a1111s() -> None:

@@ -46,6 +46,9 @@ def tiny_recipe() -> Recipe:
             "plan": TINY_PLAN,
         }
     )
+    control = recipe.control.model_copy(
+        update={"conditioning_channels": (8, 8, 16), "plan": TINY_PLAN}
+    )
     judge = recipe.judge.model_copy(update={"channels": (8, 16), "plan": TINY_PLAN})
     return recipe.model_copy(
         update={
@@ -53,6 +56,7 @@ def tiny_recipe() -> Recipe:
             "scenes": 24,
             "autoencoder": autoencoder,
             "painter": painter,
+            "control": control,
             "judge": judge,
         }
     )

@@ -51,6 +51,25 @@ def test_the_losses_are_logged_and_plotted(tmp_path: Path) -> None:
     assert (tmp_path / "line.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_run_that_goes_on_logs_the_mean_of_the_steps_it_took(tmp_path: Path) -> None:
+    model = nn.Linear(1, 1)
+
+    def losses(random: np.random.Generator, progress: float) -> Losses:
+        if loop.step == LOG_EVERY_STEPS - 2 and loop.step != begun:
+            loop.save()
+            raise CutError
+        return {"loss": model.weight.sum() * 0 + 4.0}
+
+    loop, begun = TrainingLoop("flat", tmp_path, {"model": model}, PLAN, seed=3), 0
+    with pytest.raises(CutError):
+        loop.run(losses)
+    loop = TrainingLoop("flat", tmp_path, {"model": model}, PLAN, seed=3)
+    begun = loop.step
+    loop.run(losses)
+    rows = (tmp_path / "flat.csv").read_text(encoding="utf-8").splitlines()
+    assert [float(row.split(",")[2]) for row in rows[1:]] == [4.0, 4.0]
+
+
 def test_the_learning_rate_rises_then_falls() -> None:
     rates = [learning_rate_at(TINY_PLAN, step, step / 6) for step in range(7)]
     assert rates[0] < rates[1] > rates[3] > rates[6]

@@ -118,14 +118,14 @@ def test_latents_are_cached_for_each_view(
     painter = build_painter(tiny_dataset.recipe)
     save_masks(tiny_dataset, tmp_path)
     batches = CaptionedLatents(tiny_dataset, tmp_path, painter.tokenizer)
-    tokens, drawn, subject = batches.draw(np.random.default_rng(0), 6)
-    assert tokens.shape == (6, 77)
-    assert drawn.shape == (6, 4, side, side)
-    assert subject.shape == (6, 1, side, side)
-    assert 0 <= subject.min() < subject.max() <= 1
+    batch = batches.draw(np.random.default_rng(0), 6)
+    assert batch.tokens.shape == (6, 77)
+    assert batch.latents.shape == (6, 4, side, side)
+    assert batch.subject.shape == (6, 1, side, side)
+    assert 0 <= batch.subject.min() < batch.subject.max() <= 1
     again = batches.draw(np.random.default_rng(0), 6)
-    assert torch.equal(tokens, again[0])
-    assert torch.equal(drawn, again[1])
+    assert torch.equal(batch.tokens, again.tokens)
+    assert torch.equal(batch.latents, again.latents)
 
 
 def test_the_edge_loss_sees_a_blur_and_not_a_shift_of_brightness() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import diffusers
 import pytest
 import torch
-import transformers
 from PIL import Image
 
 from paintdiff.errors import ModelLoadError
@@ -16,66 +15,17 @@ from paintdiff.geometry import Size
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising, Repainting, Source, Variation
 from paintdiff.models.manager import ModelManager
-from tests.tiny import tiny_tokenizer
 
 RUN = Denoising("a red house", "", Size(64, 64), 4, 5.0, "Euler", seed=3)
 
 
-@pytest.fixture(scope="module")
-def sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A StableDiffusionXLPipeline of random weights."""
-    torch.manual_seed(0)
-    tokenizer = tiny_tokenizer()
-    text_config = transformers.CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        projection_dim=32,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    pipeline = diffusers.StableDiffusionXLPipeline(
-        vae=diffusers.AutoencoderKL(
-            block_out_channels=(8, 8, 8, 8),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            latent_channels=4,
-            norm_num_groups=4,
-        ),
-        text_encoder=transformers.CLIPTextModel(text_config),
-        text_encoder_2=transformers.CLIPTextModelWithProjection(text_config),
-        tokenizer=tokenizer,
-        tokenizer_2=tokenizer,
-        unet=diffusers.UNet2DConditionModel(
-            sample_size=8,
-            block_out_channels=(16, 32),
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            layers_per_block=1,
-            cross_attention_dim=64,
-            attention_head_dim=4,
-            norm_num_groups=8,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=80,
-        ),
-        scheduler=diffusers.EulerDiscreteScheduler(beta_schedule="scaled_linear"),
-    )
-    folder = tmp_path_factory.mktemp("sdxl") / "tiny-xl"
-    pipeline.save_pretrained(folder)
-    return folder
-
-
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
 def test_a_lease_paints_what_diffusers_paints(
-    family: str, tiny_folder: Path, sdxl_folder: Path
+    family: str, tiny_folder: Path, tiny_xl_folder: Path
 ) -> None:
     folder, class_ = {
         "sd1": (tiny_folder, diffusers.StableDiffusionPipeline),
-        "sdxl": (sdxl_folder, diffusers.StableDiffusionXLPipeline),
+        "sdxl": (tiny_xl_folder, diffusers.StableDiffusionXLPipeline),
     }[family]
     catalog = Catalog.default().with_source(str(folder))
     assert catalog.models()[-1].family.name == family
@@ -105,7 +55,7 @@ def test_a_lease_paints_what_diffusers_paints(
 
 @pytest.mark.parametrize("task", ["image_to_image", "inpaint"])
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_sdxl_paints_from_pictures_too(task: str, strength: float, sdxl_folder: Path) -> None:
+def test_sdxl_paints_from_pictures_too(task: str, strength: float, tiny_xl_folder: Path) -> None:
     image = Image.effect_noise((64, 64), 60).convert("RGB")
     mask = Image.new("L", (64, 64), 0)
     mask.paste(255, (16, 16, 48, 48))
@@ -117,16 +67,16 @@ def test_sdxl_paints_from_pictures_too(task: str, strength: float, sdxl_folder: 
             Repainting(mask),
         ),
     }[task]
-    catalog = Catalog.default().with_source(str(sdxl_folder))
+    catalog = Catalog.default().with_source(str(tiny_xl_folder))
     run = replace(RUN, source=Source(image, strength, repainting))
-    with ModelManager(catalog, device="cpu").lease(sdxl_folder.name, task) as leased:
+    with ModelManager(catalog, device="cpu").lease(tiny_xl_folder.name, task) as leased:
         steps: list[int] = []
         latents = leased.denoised(run, lambda step, _preview: steps.append(step))
         varied = leased.denoised(replace(run, variation=Variation(5, 0.5)), lambda _s, _p: None)
         painted = leased.decoded(latents)
     assert steps == list(range(1, int(4 * strength) + 1))
     assert not torch.equal(latents, varied)
-    bare = class_.from_pretrained(sdxl_folder, dtype=torch.float32, local_files_only=True)
+    bare = class_.from_pretrained(tiny_xl_folder, dtype=torch.float32, local_files_only=True)
     bare.scheduler = diffusers.EulerDiscreteScheduler.from_config(bare.scheduler.config)
     expected = bare(
         prompt=RUN.prompt,

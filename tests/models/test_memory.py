@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.models import loaders
@@ -14,6 +15,7 @@ from paintdiff.models.memory import (
     memory_use,
     to_evict,
 )
+from paintdiff.models.weights import weight_files
 
 OLD, USED, NEW = Resident("old", 40, False), Resident("used", 40, True), Resident("new", 10, False)
 
@@ -33,10 +35,15 @@ def test_what_is_in_use_stays() -> None:
 
 
 def test_the_estimate_is_what_loading_takes(tiny_folder: Path) -> None:
-
     row = Catalog.default().with_source(str(tiny_folder)).model("tiny")
     loaded = loaders.load(row, "cpu")
-    assert estimated_bytes(tiny_folder, 4) == pytest.approx(loaded.weights_bytes, rel=0.02)
+    estimated = estimated_bytes(weight_files(tiny_folder), 4)
+    assert estimated == pytest.approx(loaded.weights_bytes, rel=0.02)
+
+
+def test_a_pickle_is_taken_to_be_in_full_precision(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(300, 1000)}, tmp_path / "x.pth")
+    assert estimated_bytes([tmp_path / "x.pth"], 2) == pytest.approx(600_000, rel=0.01)
 
 
 def test_memory_in_use_is_a_part_of_what_there_is() -> None:

@@ -1,4 +1,4 @@
-"""An engine that says what a test tells it to: the seam below the page, in fifty lines."""
+"""An engine that says what a test tells it to: the seam below the page."""
 
 from __future__ import annotations
 
@@ -8,9 +8,40 @@ from dataclasses import dataclass
 from PIL import Image
 
 from paintdiff.engine import EngineStatus
-from paintdiff.errors import JobNotFoundError, UnknownNameError
+from paintdiff.errors import AnnotatorError, JobNotFoundError, UnknownNameError
 from paintdiff.events import TERMINAL, Cancelled, Event, Picture, Queued
+from paintdiff.geometry import ResizeMode, Size
+from paintdiff.images import decoded
+from paintdiff.input_images import InputImage
+from paintdiff.models.catalog import ModelRow
+from paintdiff.models.controlnets import ControlNetRow
 from paintdiff.requests import TextToImage
+
+
+class FakeCatalog:
+    """ControlNets by the name of the model that they fit; each test may change `names`."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, tuple[str, ...]] = {"mini": ("edges", "depths")}
+
+    def controlnets_for(self, model: ModelRow) -> tuple[ControlNetRow, ...]:
+        return tuple(
+            ControlNetRow(
+                name=name,
+                title=f"<i>{name}",
+                family=model.family,
+                source="owner/name",
+                preprocessors=("canny", "scribble", "none") if name == "edges" else (),
+            )
+            for name in self.names.get(model.name, ())
+        )
+
+
+@dataclass
+class FakeManager:
+    """What the page asks of a manager."""
+
+    catalog: FakeCatalog
 
 
 @dataclass
@@ -32,11 +63,25 @@ class FakeJob:
 
 
 class FakeEngine:
-    """Settles requests to 128x128, 20 steps, seed 7; refuses the sampler "nonsense"."""
+    """Settles requests to 128x128, 20 steps, seed 7; refuses the sampler "nonsense".
+
+    A control map is the picture stretched to its size; the weights of "hed" can't be had.
+    """
 
     def __init__(self, position: int = 0) -> None:
         self.jobs: OrderedDict[str, FakeJob] = OrderedDict()
         self.position = position
+        self.manager = FakeManager(FakeCatalog())
+        self.mapped: list[tuple[str, Size, ResizeMode]] = []
+
+    def control_map(
+        self, image: InputImage, preprocessor: str, size: Size, resize_mode: ResizeMode = "crop"
+    ) -> Image.Image:
+        self.mapped.append((preprocessor, size, resize_mode))
+        if preprocessor == "hed":
+            raise AnnotatorError("ControlNetHED.pth can't be fetched.")
+        picture = decoded(image.data or b"").convert("RGB")
+        return picture.resize((size.width, size.height))
 
     def submit(self, request: TextToImage) -> FakeJob:
         if request.sampler == "nonsense":

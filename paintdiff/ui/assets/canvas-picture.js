@@ -26,7 +26,15 @@ Object.assign(window.paintdiff.canvas, (() => {
 
   // A file that the server is to have: sent when it is first asked for, and again if the server has forgotten it.
   class Sent {
-    constructor(blob, id = null) { Object.assign(this, { blob, id, answer: null }); }
+    constructor(blob, id = null) { Object.assign(this, { blob, id, answer: null, bytes: null }); }
+
+    // Reads it into memory: the file on the disk may change or go, and what is kept over a reload has to be written
+    // while the page is closing, when there is no time left to read.
+    async held() {
+      this.bytes = await this.blob.arrayBuffer();
+      this.blob = new Blob([this.bytes], { type: this.blob.type });
+      return this;
+    }
 
     // The file that the server knows by that id.
     static async of(id) {
@@ -55,6 +63,29 @@ Object.assign(window.paintdiff.canvas, (() => {
       this.sketch = new Layer("sketch", this.width, this.height);
       this.mask = new Layer("mask", this.width, this.height);
       this.coverage = null;
+      this.origin = ""; // what has brought it, if that is known
+    }
+
+    get shorter() { return Math.min(this.width, this.height); }
+
+    // Whether light strokes are seen better on it than dark ones.
+    get dark() {
+      const context = whiteSheet(8);
+      context.drawImage(this.bitmap, 0, 0, 8, 8);
+      const { data } = context.getImageData(0, 0, 8, 8);
+      return data.reduce((sum, value, at) => sum + (at % 4 < 3 ? value : 0), 0) < 64 * 3 * 100;
+    }
+
+    // The colour [red, green, blue] that is seen at a pixel, of the layers that are shown; null beside the picture.
+    colourAt(column, row, shows) {
+      if (column < 0 || row < 0 || column >= this.width || row >= this.height) return null;
+      const context = whiteSheet(1);
+      if (shows.picture) context.drawImage(this.bitmap, -column, -row);
+      const under = context.getImageData(0, 0, 1, 1).data;
+      const at = (row * this.width + column) * 4;
+      const [red, green, blue, alpha] = this.sketch.data?.subarray(at, at + 4) ?? [0, 0, 0, 0];
+      const part = shows.sketch ? alpha / 255 : 0;
+      return [red, green, blue].map((over, index) => Math.round(under[index] * (1 - part) + over * part));
     }
 
     // A file as a picture. `limits` are those of the component; `painted` says whether it will be painted on.
@@ -64,7 +95,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       checkPixels(pixels, most, painted); // before it is decoded
       const bitmap = await decoded(sent.blob);
       checkPixels(bitmap.width * bitmap.height, most, painted);
-      const file = readable ? sent : new Sent(await reencoded(bitmap));
+      const file = await (readable ? sent : new Sent(await reencoded(bitmap))).held();
       if (!file.id && file.blob.size > limits.bytes) {
         const [size, limit] = [file.blob.size, limits.bytes].map((bytes) => (bytes / 2 ** 20).toFixed(1));
         throw new CanvasError(`The file has ${size} MiB; at most ${limit} MiB can be sent. Save it smaller.`);
@@ -88,9 +119,16 @@ Object.assign(window.paintdiff.canvas, (() => {
       const { answer } = this.sent;
       if (!answer || (answer.width === this.width && answer.height === this.height)) return id;
       // Browser and server don't agree on which way up it is: what is seen counts.
-      this.sent = new Sent(await reencoded(this.bitmap));
+      this.sent = await new Sent(await reencoded(this.bitmap)).held();
       return this.sent.known();
     }
+  }
+
+  function whiteSheet(side) {
+    const context = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
+    context.fillStyle = "#ffffff";
+    context.fillRect(0, 0, side, side);
+    return context;
   }
 
   async function layerId(layer) {

@@ -38,28 +38,30 @@ Object.assign(window.paintdiff.canvas, (() => {
     ["pan", "Move the picture (H, or hold Space)"],
   ];
   const LAYERS = [["picture", "Picture"], ["sketch", "Colour strokes"], ["mask", "Mask"]];
+  const NO_MASK = ([name]) => name !== "mask";
 
   const button = (action, name, title) =>
     `<button type="button" class="paint-icon" data-do="${action}" title="${title}" ` +
     `aria-label="${title}">${ICONS[name]}</button>`;
-  const entry = (action, text) => `<button type="button" data-do="${action}">${text}</button>`;
+  const entry = (action, text, kind = "") =>
+    `<button type="button" class="${kind}" data-do="${action}">${text}</button>`;
   const menu = (name, content) =>
     `<details class="paint-menu"><summary>${name}</summary><div class="paint-list">${content}</div></details>`;
   const slider = (name, text, attributes) =>
     `<label class="paint-slider"><span>${text}</span><input type="range" data-set="${name}" ${attributes}>` +
     `<output data-of="${name}"></output></label>`;
 
-  const BARS =
+  const BARS = (masks) =>
     '<div class="paint-bar" role="toolbar" aria-label="Painting tools"><div class="paint-group">' +
-    TOOLS.map(([tool, title]) =>
+    TOOLS.filter(masks ? Boolean : NO_MASK).map(([tool, title]) =>
       `<button type="button" class="paint-icon" data-tool="${tool}" title="${title}" aria-label="${title}" ` +
       `aria-pressed="false">${ICONS[tool]}</button>`).join("") +
     '</div><div class="paint-group">' + button("undo", "undo", "Undo (Ctrl+Z)") +
     button("redo", "redo", "Redo (Ctrl+Shift+Z)") +
     "</div>" +
-    menu("Mask", entry("invertMask", "Invert the mask") + entry("clearMask", "Clear the mask") +
-      entry("chooseMask", "Upload a mask…") + entry("downloadMask", "Download the mask")) +
-    menu("Layers", LAYERS.map(([name, title]) =>
+    (masks ? menu("Mask", entry("invertMask", "Invert the mask") + entry("clearMask", "Clear the mask") +
+      entry("chooseMask", "Upload a mask…") + entry("downloadMask", "Download the mask")) : "") +
+    menu("Layers", LAYERS.filter(masks ? Boolean : NO_MASK).map(([name, title]) =>
       `<label><input type="checkbox" data-show="${name}" checked>${title}</label>`).join("") +
       entry("clearSketch", "Clear the colour strokes")) +
     menu("Picture", entry("choosePicture", "Open a file…") + entry("askBlank", "Blank canvas…") +
@@ -72,16 +74,21 @@ Object.assign(window.paintdiff.canvas, (() => {
     '<label class="paint-colour"><span>Colour</span><input type="color" data-set="colour"></label>' +
     '<span class="paint-erases" role="status"></span></div>';
 
-  const MARKUP = (tools) => `<div class="paint-canvas ${tools ? "" : "paint-well"}" role="group" aria-label="${
-    tools ? "Canvas" : "Picture"}">${tools ? BARS : ""}
+  const OPEN = entry("choosePicture", "Open a file", "paint-main");
+  const EMPTY = {
+    well: `<p>Drop a picture here, paste one, or open a file.</p><div>${OPEN}</div>`,
+    paint: `<p>Drop a picture here, paste one, or open a file.</p>
+      <div>${OPEN}${entry("askBlank", "Blank canvas")}</div>`,
+    lines: `<p>Draw on a blank canvas, or drop, paste or open a picture.</p>
+      <div>${entry("makeBlank", "Start drawing", "paint-main")}${entry("choosePicture", "Open a file")}</div>`,
+  };
+
+  const MARKUP = ({ tools, masks }) => `<div class="paint-canvas ${tools ? "" : "paint-well"}" role="group"
+    aria-label="${tools ? "Canvas" : "Picture"}">${tools ? BARS(masks) : ""}
     <div class="paint-view">
       <canvas class="paint-surface" tabindex="0" aria-label="${tools ? "Picture to paint on" : "Picture"}"></canvas>
       <div class="paint-ring" hidden></div>
-      <div class="paint-empty">${ICONS.picture}
-        <p>Drop a picture here, paste one, or open a file.</p>
-        <div><button type="button" class="paint-main" data-do="choosePicture">Open a file</button>
-        ${tools ? '<button type="button" data-do="askBlank">Blank canvas</button>' : ""}</div>
-      </div>
+      <div class="paint-empty">${ICONS.picture}${EMPTY[!tools ? "well" : masks ? "paint" : "lines"]}</div>
       <p class="paint-note" role="status"></p>
     </div>
     <div class="paint-foot"><span class="paint-size"></span>${tools
@@ -106,10 +113,10 @@ Object.assign(window.paintdiff.canvas, (() => {
   class Panel {
     #noteTimer = 0;
 
-    constructor(canvas, tools) {
+    constructor(canvas) {
       this.canvas = canvas;
       const template = document.createElement("template");
-      template.innerHTML = MARKUP(tools);
+      template.innerHTML = MARKUP(canvas);
       this.root = template.content.firstElementChild;
       this.surface = this.find(".paint-surface");
       this.ring = this.find(".paint-ring");
@@ -140,7 +147,7 @@ Object.assign(window.paintdiff.canvas, (() => {
         this.#able(action, Boolean(picture));
       }
       for (const each of root.querySelectorAll("[data-show]")) each.checked = canvas.view.shows[each.dataset.show];
-      this.#value("size", slidOf(Math.max(1, brush.size)), brush.size ? `${brush.size} px` : "–");
+      this.#value("size", slidOf(Math.max(1, brush.size)), brush.size ? `${Math.round(brush.size)} px` : "–");
       this.#value("softness", brush.softness * 100, `${Math.round(brush.softness * 100)} %`);
       this.#value("opacity", brush.opacity * 100, `${Math.round(brush.opacity * 100)} %`);
       this.#value("colour", hexOf(canvas.colour));
@@ -190,7 +197,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       this.file.click();
     }
 
-    askBlank(width, height) {
+    askBlank({ width, height }) {
       const { width: wide, height: high } = this.dialog.querySelector("form").elements;
       wide.value = String(width);
       high.value = String(height);
@@ -225,7 +232,8 @@ Object.assign(window.paintdiff.canvas, (() => {
     #blankAnswered() {
       if (this.dialog.returnValue !== "make") return;
       const { width, height, colour } = this.dialog.querySelector("form").elements;
-      this.canvas.makeBlank(width.valueAsNumber, height.valueAsNumber, rgbOf(colour.value));
+      const size = { width: width.valueAsNumber, height: height.valueAsNumber };
+      this.canvas.makeBlank(size, rgbOf(colour.value));
     }
 
     #acceptFiles() {

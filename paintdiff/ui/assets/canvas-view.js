@@ -158,6 +158,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       const ratio = window.devicePixelRatio;
       const width = Math.round(this.width * ratio);
       const height = Math.round(this.height * ratio);
+      if (width === 0 || height === 0) return; // it has never been seen yet; `resized` draws it when it is
       let box = region === "all" ? null : region;
       if (surface.width !== width || surface.height !== height) {
         Object.assign(surface, { width, height });

@@ -6,8 +6,16 @@ Object.assign(window.paintdiff.canvas, (() => {
   const { Change, History, Stroke, Panel, View, Hand, Memory, Picture, Sent, CanvasError } = window.paintdiff.canvas;
   const { encodedPng, colourPng, maskValues, MAX_BRUSH_PX } = window.paintdiff.canvas;
   const EMPTY = { image: null, sketch: null, mask: null, width: 0, height: 0 };
-  const SAVE_MS = 300;
-  const BRUSH_PART = 0.08; // a brush's first size, of the picture's shorter side
+  const SAVE_MS = 300; // at the least between two saves, ...
+  const SAVE_PART = 0.05; // ... and at the most this part of the page's time goes into them
+  const BRUSH_PART = 0.08; // a brush's first size, of the picture's shorter side ...
+  const LINE_PART = 0.02; // ... and that of one to draw lines with
+  const BLANK_PX = 512; // the shorter side of a blank canvas for a picture, at least
+  const [BLACK, WHITE] = [[0, 0, 0], [255, 255, 255]];
+  const blanks = new Map(); // sizes of blank canvases, by the canvas's name
+
+  // A component's value to compare; "nothing" has many spellings.
+  function asJson(value) { return JSON.stringify(value && value.image ? value : EMPTY); }
 
   class PaintCanvas {
     // What the bars and keys ask for, by name.
@@ -15,8 +23,8 @@ Object.assign(window.paintdiff.canvas, (() => {
       undo: (canvas) => canvas.#stepped(canvas.history.undo()),
       redo: (canvas) => canvas.#stepped(canvas.history.redo()),
       choosePicture: ({ panel }) => panel.choose("picture"),
-      askBlank: ({ panel, document: picture, limits }) =>
-        panel.askBlank(picture?.width ?? limits.blank_width, picture?.height ?? limits.blank_height),
+      askBlank: ({ panel, document: picture, blank }) => panel.askBlank(picture ?? blank),
+      makeBlank: (canvas) => canvas.makeBlank(canvas.blank, WHITE),
       fullScreen: (canvas) => canvas.#reported(canvas.panel.fullScreen()),
     };
     static #WITH_PICTURE = {
@@ -36,21 +44,26 @@ Object.assign(window.paintdiff.canvas, (() => {
 
     #props = null;
     #trigger = () => {};
-    #shown = ""; // the value that is on the page, as JSON
+    #shown = asJson(EMPTY); // the value that is on the page
     #turn = 0; // of opening pictures: only the last one counts
     #opening = Promise.resolve();
     #unsaved = new Set();
     #saveTimer = 0;
+    #saveAt = 0; // not before that, as performance.now() has it
+    #saving = 0; // saves under way
 
-    // `limits`: the most bytes and pixels that the server takes, and a blank canvas's first size.
-    constructor(name, tools, limits) {
-      Object.assign(this, { tools, limits, document: null, tool: "mask", layerKind: "mask", colour: [38, 110, 214] });
+    // `masks`: whether it has a mask; without one it is for lines. `limits`: the most bytes and pixels that the server
+    // takes, and a blank canvas's first size.
+    constructor(name, { tools, masks, limits }) {
+      const tool = masks ? "mask" : "sketch";
+      Object.assign(this, { name, tools, masks, limits, document: null, tool, layerKind: tool });
+      this.colour = masks ? [38, 110, 214] : BLACK;
       const brush = { size: 0, softness: 0.3, opacity: 1 };
       this.brushes = { mask: { ...brush }, sketch: { ...brush, softness: 0.15 }, eraser: { ...brush } };
-      this.brushTool = "mask"; // the brush in hand, also while picking and moving
+      this.brushTool = tool; // the brush in hand, also while picking and moving
       this.history = new History();
       this.memory = new Memory(name);
-      this.panel = new Panel(this, tools);
+      this.panel = new Panel(this);
       const moved = () => { this.panel.moved(); this.hand?.refreshRing(); };
       this.view = new View(this.panel.surface, { margin: tools ? 16 : 0, moved });
       if (tools) this.hand = new Hand(this);
@@ -61,6 +74,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     }
 
     get brush() { return this.brushes[this.brushTool]; }
+    get blank() { return blanks.get(this.name) ?? this.limits.blank; }
 
     // The page makes our place, and may make it anew: the canvas moves in as it is.
     attach({ element, props, trigger, watch }) {
@@ -78,6 +92,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     }
 
     choose(tool) {
+      if (tool === "mask" && !this.masks) return;
       this.hand?.rest();
       this.tool = tool;
       if (tool in this.brushes) this.brushTool = tool;
@@ -125,33 +140,24 @@ Object.assign(window.paintdiff.canvas, (() => {
     }
 
     pickAt({ x, y }) {
-      const { document: picture, view } = this;
-      const [column, row] = [Math.floor(x), Math.floor(y)];
-      if (column < 0 || row < 0 || column >= picture.width || row >= picture.height) return;
-      const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
-      context.fillStyle = "#ffffff";
-      context.fillRect(0, 0, 1, 1);
-      if (view.shows.picture) context.drawImage(picture.bitmap, -column, -row);
-      const under = context.getImageData(0, 0, 1, 1).data;
-      const at = (row * picture.width + column) * 4;
-      const [red, green, blue, alpha] = picture.sketch.data?.subarray(at, at + 4) ?? [0, 0, 0, 0];
-      const part = view.shows.sketch ? alpha / 255 : 0;
-      this.setColour([red, green, blue].map((over, index) => Math.round(under[index] * (1 - part) + over * part)));
+      const colour = this.document.colourAt(Math.floor(x), Math.floor(y), this.view.shows);
+      if (colour) this.setColour(colour);
     }
 
     // A file that a person has chosen, dropped or pasted: for the picture, or for its mask.
     take(file, purpose = "picture") {
-      this.#reported(purpose === "mask" ? this.#openMask(file) : this.#open(() => new Sent(file)));
+      this.#reported(purpose === "mask" ? this.#openMask(file) : this.#open(() => new Sent(file), "file"));
     }
 
-    makeBlank(width, height, colour) {
-      this.#reported(this.#open(async () => new Sent(await colourPng(width, height, colour))));
+    makeBlank({ width, height }, colour) {
+      this.#reported(this.#open(async () => new Sent(await colourPng(width, height, colour)), "blank"));
     }
 
     // What is on the canvas, when it has reached the server. If it can't get there, the canvas says why, and the
     // promise is rejected.
     async flush() {
       await this.#opening;
+      this.#save();
       const { document: picture } = this;
       try {
         const value = picture ? await picture.value() : EMPTY;
@@ -173,15 +179,14 @@ Object.assign(window.paintdiff.canvas, (() => {
     // The component's value
 
     #publish(value) {
-      this.#shown = JSON.stringify(value);
-      if (this.#props && JSON.stringify(this.#props.value) !== this.#shown) this.#props.value = { ...value };
+      this.#shown = asJson(value);
+      if (this.#props && asJson(this.#props.value) !== this.#shown) this.#props.value = { ...value };
     }
 
     // The app has set a value: a picture to show without layers, or nothing.
     #valueSet(value) {
-      if (JSON.stringify(value) === this.#shown) return;
-      const id = value && typeof value === "object" ? value.image : null;
-      if (id) this.#reported(this.#open(() => Sent.of(id)));
+      if (asJson(value) === this.#shown) return;
+      if (value?.image) this.#reported(this.#open(() => Sent.of(value.image), "app"));
       else this.#emptied();
     }
 
@@ -194,16 +199,19 @@ Object.assign(window.paintdiff.canvas, (() => {
 
     // Opening
 
-    #open(sent) {
+    // `origin`: what brings the picture: "file", "blank" or "app".
+    #open(sent, origin) {
       const turn = ++this.#turn;
-      const opened = this.#opened(sent, turn);
+      const opened = this.#opened(sent, origin, turn);
       this.#opening = opened.catch(() => {}); // whoever opens it is told; a flush only waits for the end
       return opened;
     }
 
-    async #opened(sent, turn) {
+    async #opened(sent, origin, turn) {
       const picture = await Picture.of(await sent(), this.limits, this.tools);
-      if (turn === this.#turn) this.#replace(picture);
+      if (turn !== this.#turn) return;
+      const replaced = this.document?.origin ?? "";
+      this.#replace(Object.assign(picture, { origin }), { origin, replaced });
     }
 
     #emptied() {
@@ -233,8 +241,8 @@ Object.assign(window.paintdiff.canvas, (() => {
 
     // Changing
 
-    // Another picture, or none. It can be undone, strokes and all.
-    #replace(picture) {
+    // Another picture, or none. It can be undone, strokes and all. `told` goes with the event.
+    #replace(picture, told) {
       this.hand?.rest();
       const before = this.document;
       this.panel.say("");
@@ -246,21 +254,30 @@ Object.assign(window.paintdiff.canvas, (() => {
         held = now;
       };
       this.history.push({ bytes: before?.bytes ?? 0, swap });
-      this.#show(picture);
+      this.#show(picture, told);
     }
 
-    #show(picture) {
+    #show(picture, told = {}) {
+      if (picture) this.#fitBrushes(picture, this.document);
       this.document = picture;
-      if (picture) {
-        const shorter = Math.min(picture.width, picture.height);
-        for (const brush of Object.values(this.brushes)) brush.size ||= Math.max(4, Math.round(shorter * BRUSH_PART));
-      }
       this.view.show(picture);
       this.panel.update();
       this.#keep("picture", "sketch", "mask");
       this.#publishOpened();
-      if (picture) this.#trigger("upload", { width: picture.width, height: picture.height });
-      else this.#trigger("clear");
+      if (!picture) return this.#trigger("clear");
+      const { width, height } = picture;
+      this.#trigger("upload", { width, height, ...told, dark: !this.masks && picture.dark });
+    }
+
+    // Lines stay as thick as they look from picture to picture, and are drawn in what is seen on it: white or black.
+    #fitBrushes(picture, before) {
+      for (const [name, brush] of Object.entries(this.brushes)) {
+        const part = this.masks || name === "eraser" ? BRUSH_PART : LINE_PART;
+        if (!this.masks && before) brush.size *= picture.shorter / before.shorter;
+        else brush.size ||= Math.max(this.masks ? 4 : 2, Math.round(picture.shorter * part));
+      }
+      const plain = [BLACK, WHITE].some((colour) => colour.join() === this.colour.join());
+      if (!this.masks && plain) this.colour = picture.dark ? WHITE : BLACK;
     }
 
     #rewritten(kind, write) {
@@ -299,7 +316,8 @@ Object.assign(window.paintdiff.canvas, (() => {
         const { picture, sketch, mask, brushes } = await this.memory.read();
         if (brushes && this.tools) Object.assign(this, { ...brushes, tool: brushes.brushTool });
         if (!picture) return;
-        const shown = new Picture(new Sent(picture), await createImageBitmap(picture));
+        const sent = await new Sent(new Blob([picture.bytes], { type: picture.type })).held();
+        const shown = new Picture(sent, await createImageBitmap(sent.blob));
         for (const [layer, data] of [[shown.sketch, sketch], [shown.mask, mask]]) {
           if (data?.length === layer.width * layer.height * layer.channels) layer.pixels().set(data);
         }
@@ -316,23 +334,35 @@ Object.assign(window.paintdiff.canvas, (() => {
 
     #keep(...parts) {
       for (const part of parts) this.#unsaved.add(part);
-      clearTimeout(this.#saveTimer);
-      this.#saveTimer = setTimeout(() => this.#save(), SAVE_MS);
+      if (!this.#saveTimer && !this.#saving) this.#saveSoon();
     }
 
+    #saveSoon() {
+      this.#saveTimer = setTimeout(() => this.#save(), Math.max(0, this.#saveAt - performance.now()));
+    }
+
+    // At once after a change, and not when the page goes: what a browser begins to write then may get lost.
     #save() {
       clearTimeout(this.#saveTimer);
+      this.#saveTimer = 0;
       if (this.#unsaved.size === 0) return;
       const { document: picture, brushes, brushTool, layerKind, colour } = this;
       const contents = {
-        picture: picture?.sent.blob ?? null,
+        picture: picture ? { bytes: picture.sent.bytes, type: picture.sent.blob.type } : null,
         sketch: picture?.sketch.data ?? null,
         mask: picture?.mask.data ?? null,
         brushes: { brushes, brushTool, layerKind, colour },
       };
       const parts = Object.fromEntries([...this.#unsaved].map((part) => [part, contents[part]]));
       this.#unsaved.clear();
-      this.memory.write(parts).catch((error) => this.#notRemembered(error));
+      const started = performance.now();
+      this.#saving += 1;
+      this.memory.write(parts).catch((error) => this.#notRemembered(error)).then(() => {
+        this.#saving -= 1;
+        if (!this.#saving && this.#unsaved.size > 0) this.#saveSoon();
+      });
+      const now = performance.now();
+      this.#saveAt = now + Math.max(SAVE_MS, (now - started) / SAVE_PART);
     }
 
     // Storage can be switched off or full; then a reload forgets the drawing, and everything else works.
@@ -351,21 +381,27 @@ Object.assign(window.paintdiff.canvas, (() => {
 
   function mountAll() {
     for (const place of (window.paintdiffCanvases ?? []).splice(0)) {
-      const { name, tools, ...figures } = place.element.querySelector(".paint-place").dataset;
+      const { name, tools, masks, ...figures } = place.element.querySelector(".paint-place").dataset;
       const limits = {
         bytes: Number(figures.mostBytes),
         pixels: Number(figures.mostPixels),
-        blank_width: Number(figures.blankWidth),
-        blank_height: Number(figures.blankHeight),
+        blank: { width: Number(figures.blankWidth), height: Number(figures.blankHeight) },
       };
-      if (!canvases.has(name)) canvases.set(name, new PaintCanvas(name, Boolean(tools), limits));
+      const kind = { tools: Boolean(tools), masks: Boolean(masks), limits };
+      if (!canvases.has(name)) canvases.set(name, new PaintCanvas(name, kind));
       canvases.get(name).attach(place);
     }
+  }
+
+  // A blank canvas is to have the proportions of a picture of that size, and room to draw.
+  function blankFor(name, width, height) {
+    const scale = Math.ceil(BLANK_PX / Math.min(width, height, BLANK_PX));
+    if (width > 0 && height > 0) blanks.set(name, { width: width * scale, height: height * scale });
   }
 
   const flush = async (name) => canvases.get(name)?.flush() ?? { ...EMPTY };
   const placement = (name) => canvases.get(name).placement();
 
   mountAll();
-  return { mountAll, flush, placement };
+  return { mountAll, flush, placement, blankFor };
 })());

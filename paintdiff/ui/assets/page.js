@@ -75,6 +75,11 @@ window.paintdiff = (() => {
     askStatus();
   }
 
+  // What is shown there was made of what has changed since.
+  function outdated(id) {
+    document.querySelector(`#${id} .map`)?.classList.add("outdated");
+  }
+
   // Keys
 
   document.addEventListener("keydown", (event) => {
@@ -94,6 +99,11 @@ window.paintdiff = (() => {
       event.stopImmediatePropagation();
     }
   }, true);
+
+  document.addEventListener("click", (event) => {
+    const title = event.target instanceof Element && event.target.closest(".drawer-title");
+    if (title) title.setAttribute("aria-expanded", String(title.getAttribute("aria-expanded") === "false"));
+  });
 
   // A menu closes when something else is clicked, or when one of its entries has been.
   document.addEventListener("click", (event) => {
@@ -203,5 +213,5 @@ window.paintdiff = (() => {
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
   else begin();
 
-  return { remembered, restored, keepTab, keepSettings, keepJob, keepFilm };
+  return { remembered, restored, keepTab, keepSettings, keepJob, keepFilm, outdated };
 })();

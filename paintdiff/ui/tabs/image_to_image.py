@@ -12,8 +12,10 @@ from paintdiff.errors import PaintError
 from paintdiff.events import Picture
 from paintdiff.geometry import Size, resize_words, rounded_to_multiple, working_size
 from paintdiff.input_images import InputImage
-from paintdiff.requests import ImageToImage
+from paintdiff.requests import ImageToImage, Request
 from paintdiff.ui import canvas, markup, widgets
+from paintdiff.ui.control_drawer import ControlDrawer
+from paintdiff.ui.control_map import SizeOf
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Form, Updates
 from paintdiff.ui.parts import Parts
@@ -48,6 +50,7 @@ class FromPicture(Ingredients):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         self._notes: dict[str, gr.HTML] = {}
+        self.control = ControlDrawer(parts, self.ids)
 
     def add_controls(self) -> None:
         """The picture, strength and sizing; more in a drawer."""
@@ -98,6 +101,7 @@ class FromPicture(Ingredients):
                 label="Colour behind a transparent picture",
                 elem_id=self.ids("background"),
             )
+        self.control.add()
 
     def inputs(self) -> dict[str, Component]:
         """The components, by the names of a request where it has them."""
@@ -108,19 +112,20 @@ class FromPicture(Ingredients):
             "loopback": self.loopback,
             "loopback_strength_factor": self.factor,
             "background": self.background,
+            **self.control.panel.inputs(),
         }
 
     def remembered_by_itself(self) -> frozenset[str]:
-        """The canvas keeps its picture."""
-        return frozenset({"picture"})
+        """The canvases keep their pictures."""
+        return frozenset({"picture"}) | self.control.panel.remembered_by_itself()
 
     def notes(self) -> dict[str, gr.HTML]:
         """Places for errors."""
-        return {"image": self.picture.note, **self._notes}
+        return {"image": self.picture.note, **self._notes, **self.control.panel.notes()}
 
     def before_start(self, inputs: list[Component]) -> str:
-        """Send the picture first."""
-        return canvas.flush_js(inputs, self.picture.canvas)
+        """Send the pictures first."""
+        return canvas.flush_js(inputs, self.picture.canvas, self.control.panel.canvas)
 
     def wire(self, studio: Studio) -> None:
         """Say what will happen to the picture's size before it happens."""
@@ -132,7 +137,11 @@ class FromPicture(Ingredients):
             [form.size_group],
             **QUICK,
         )
-        asked: set[Any] = {self.picture.canvas, self.resize, form.width, form.height, form.model}
+        sizing: set[Any] = {self.resize, form.width, form.height, form.model}
+        asked = {self.picture.canvas, *sizing}
+        self.control.wire(
+            studio, QUICK, picture=self.picture, size=self._size_in(form), inputs=sizing
+        )
         gr.on(
             [
                 self.picture.canvas.upload,
@@ -152,21 +161,30 @@ class FromPicture(Ingredients):
     def foreseen_words(self, form: Form) -> Callable[[Values], str]:
         """A handler that says what will happen to the picture's size, as markup."""
 
+        size_in = self._size_in(form)
+
         def words(values: Values) -> str:
             try:
                 content = self.picture.content(values)
-                row = self.parts.model(values[form.model])
-                source, multiple = Size(content.width, content.height), row.family.size_multiple
-                if values[self.resize] == AS_PICTURE:
-                    size = working_size(source, row.native_size, multiple)
-                    return markup.aside(resize_words(source, size, "stretch"))
-                chosen = Size(int(values[form.width] or 0), int(values[form.height] or 0))
-                size = rounded_to_multiple(chosen, multiple)
-                return markup.aside(resize_words(source, size, values[self.resize]))
+                mode = "stretch" if values[self.resize] == AS_PICTURE else values[self.resize]
+                source = Size(content.width, content.height)
+                return markup.aside(resize_words(source, size_in(values), mode))
             except PaintError:
                 return ""  # no picture, or no size: Generate says what is wrong
 
         return words
+
+    def _size_in(self, form: Form) -> SizeOf:
+        def size(values: Values) -> Size:
+            row = self.parts.model(values[form.model])
+            multiple = row.family.size_multiple
+            if values[self.resize] == AS_PICTURE:
+                content = self.picture.content(values)
+                return working_size(Size(content.width, content.height), row.native_size, multiple)
+            chosen = Size(int(values[form.width] or 0), int(values[form.height] or 0))
+            return rounded_to_multiple(chosen, multiple)
+
+        return size
 
     def request(self, fields: dict[str, object], values: Values) -> ImageToImage:
         """Raises RequestError."""
@@ -184,6 +202,7 @@ class FromPicture(Ingredients):
                 "loopback": values[self.loopback],
                 "loopback_strength_factor": values[self.factor],
                 "background": widgets.hex_colour(values[self.background]),
+                "controls": self.control.panel.requested(values),
             }
         )
 
@@ -195,7 +214,12 @@ class FromPicture(Ingredients):
             self.loopback: memory.number("loopback", 1, 1, MAX_PASSES),
             self.factor: memory.number("loopback_strength_factor", 1, 0.5, 1.5),
             self.background: memory.colour("background", "#ffffff"),
+            **self.control.panel.restored(memory),
         }
+
+    def filled(self, request: Request) -> Updates:
+        """How strictly a picture's control was followed."""
+        return self.control.panel.filled(request)
 
     def received(self, picture: Picture) -> Updates:
         """Take a finished picture as the one to change."""

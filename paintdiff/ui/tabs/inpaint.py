@@ -8,14 +8,17 @@ import gradio as gr
 from gradio.components import Component
 
 from paintdiff.events import Picture
+from paintdiff.geometry import Size, working_size
 from paintdiff.input_images import InputImage
 from paintdiff.requests import (
     MAX_MASK_BLUR_PX,
     MAX_OUTPAINT_PX,
     MAX_PADDING_PX,
     Inpaint,
+    Request,
 )
 from paintdiff.ui import canvas, widgets
+from paintdiff.ui.control_drawer import ControlDrawer
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
 from paintdiff.ui.parts import Parts
@@ -55,6 +58,7 @@ class FromSketch(Ingredients):
         super().__init__(parts)
         self._inputs: dict[str, Component] = {}
         self._notes: dict[str, gr.HTML] = {}
+        self.control = ControlDrawer(parts, self.ids)
 
     def add_canvas(self) -> None:
         """The canvas, beside the result."""
@@ -78,6 +82,7 @@ class FromSketch(Ingredients):
             self._add_mask_settings()
         with self._drawer("Grow the picture", "outpaint"):
             self._add_outpaint()
+        self.control.add()
 
     def _drawer(self, title: str, name: str) -> gr.Accordion:
         return gr.Accordion(title, open=False, elem_id=self.ids(name), elem_classes=["more"])
@@ -120,25 +125,39 @@ class FromSketch(Ingredients):
 
     def inputs(self) -> dict[str, Component]:
         """The components, by the names of a request where it has them."""
-        return {"picture": self.picture.canvas, **self._inputs}
+        return {
+            "picture": self.picture.canvas,
+            **self._inputs,
+            **self.control.panel.inputs(),
+        }
 
     def remembered_by_itself(self) -> frozenset[str]:
-        """The canvas keeps picture, strokes and mask."""
-        return frozenset({"picture"})
+        """The canvases keep pictures, strokes and mask."""
+        return frozenset({"picture"}) | self.control.panel.remembered_by_itself()
 
     def notes(self) -> dict[str, gr.HTML]:
         """Places for errors."""
         sides = {f"outpaint.{side}": self._notes["outpaint"] for side in SIDES}
         images = dict.fromkeys(("image", "mask", "sketch"), self.picture.note)
-        return {**images, **self._notes, **sides}
+        return {**images, **self._notes, **sides, **self.control.panel.notes()}
 
     def before_start(self, inputs: list[Component]) -> str:
         """Send the last stroke first."""
-        return canvas.flush_js(inputs, self.picture.canvas)
+        return canvas.flush_js(inputs, self.picture.canvas, self.control.panel.canvas)
 
     def wire(self, studio: Studio) -> None:
-        """Offer the settings of a picture that has some."""
+        """Offer the settings of a picture that has some; let the control's map be shown."""
         self.picture.wire(studio, QUICK)
+        model = studio.form.model
+
+        def size(values: Values) -> Size:
+            row, content = self.parts.model(values[model]), self.picture.content(values)
+            left, top, right, bottom = (int(values[self._inputs[side]] or 0) for side in SIDES)
+            whole = Size(left + content.width + right, top + content.height + bottom)
+            return working_size(whole, row.native_size, row.family.size_multiple)
+
+        inputs = {model, *(self._inputs[side] for side in SIDES)}
+        self.control.wire(studio, QUICK, picture=self.picture, size=size, inputs=inputs)
 
     def request(self, fields: dict[str, object], values: Values) -> Inpaint:
         """Raises RequestError."""
@@ -148,7 +167,10 @@ class FromSketch(Ingredients):
         own["background"] = widgets.hex_colour(own["background"])
         layers = {"image": content.image, "mask": content.mask, "sketch": content.sketch}
         pictures = {name: InputImage(data=data) for name, data in layers.items() if data}
-        return Inpaint.parsed({**fields, **own, **pictures, "outpaint": outpaint})
+        controls = self.control.panel.requested(values)
+        return Inpaint.parsed(
+            {**fields, **own, **pictures, "outpaint": outpaint, "controls": controls}
+        )
 
     def restored(self, memory: Remembered) -> Updates:
         """The inputs as they were."""
@@ -162,7 +184,12 @@ class FromSketch(Ingredients):
             item["background"]: memory.colour("background", "#ffffff"),
             **{item[name]: memory.switch(name) for name in ("only_masked", "soft", "invert_mask")},
             **{item[side]: memory.number(side, 0, 0, MAX_OUTPAINT_PX) for side in SIDES},
+            **self.control.panel.restored(memory),
         }
+
+    def filled(self, request: Request) -> Updates:
+        """How strictly a picture's control was followed."""
+        return self.control.panel.filled(request)
 
     def received(self, picture: Picture) -> Updates:
         """Take a finished picture as the one to paint on."""

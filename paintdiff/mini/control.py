@@ -1,0 +1,201 @@
+"""The embedded model's ControlNet: edges and scribbles to pictures.
+
+After Zhang et al. 2023 (arXiv:2302.05543): a copy of the UNet's encoder that sees the control map
+and adds to the UNet's skip connections through layers that start at zero; the painter itself stays
+as it is. The copy leaves the attention out, because what the words mean is the painter's affair;
+that makes it a third as large. Every map is made anew from a rendered picture: its Canny edges or a
+scribble of it, often of the subject alone, as people draw.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from paintdiff.mini.autoencoder import LATENT_CHANNELS
+from paintdiff.mini.dataset import Dataset, Pixels
+from paintdiff.mini.loop import Losses, Machine, TrainingLoop
+from paintdiff.mini.painter import (
+    Batch,
+    CaptionedLatents,
+    Painter,
+    build_scheduler,
+    drawn_timesteps,
+    noised,
+    weighted_mean,
+)
+from paintdiff.mini.recipe import ControlRecipe, Recipe
+from paintdiff.preprocessors.lines import canny, scribble
+
+
+def build_control(recipe: Recipe, unet: UNet2DConditionModel) -> ControlNetModel:
+    """A ControlNet for the painter's UNet, with the UNet's weights where both have the same."""
+    painter = recipe.painter
+    control = ControlNetModel(
+        in_channels=LATENT_CHANNELS,
+        down_block_types=("DownBlock2D",) * len(painter.block_out_channels),
+        mid_block_type="UNetMidBlock2D",
+        block_out_channels=painter.block_out_channels,
+        layers_per_block=painter.layers_per_block,
+        cross_attention_dim=painter.text_encoder.hidden_size,
+        conditioning_embedding_out_channels=recipe.control.conditioning_channels,
+    )
+    ours = control.state_dict()
+    same = {
+        name: value
+        for name, value in unet.state_dict().items()
+        if name in ours and ours[name].shape == value.shape
+    }
+    control.load_state_dict(same, strict=False)
+    return control
+
+
+class ControlMaps:
+    """Draws a control map for each picture of a batch, as a person or a preprocessor would."""
+
+    def __init__(self, data: Dataset, folder: Path) -> None:
+        self.recipe, self.images = data.recipe.control, data.images
+        self.subjects: NDArray[np.uint8] = np.load(folder / "subjects.npy")
+
+    def draw(self, batch: Batch, random: np.random.Generator) -> Tensor:
+        """The maps of a batch's pictures: (B, 3, side, side) float32 in 0..1, white on black."""
+        maps = [
+            self._map(int(row), view == 1, random)
+            for row, view in zip(batch.rows, batch.views, strict=True)
+        ]
+        grey = torch.from_numpy(np.stack(maps).astype(np.float32) / 255)
+        return grey.unsqueeze(1).expand(-1, 3, -1, -1)
+
+    def _map(self, row: int, mirrored: bool, random: np.random.Generator) -> Pixels:
+        picture = np.asarray(self.images[row])
+        subject = np.unpackbits(self.subjects[row], axis=1)
+        if mirrored:
+            picture, subject = picture[:, ::-1], subject[:, ::-1]
+        picture = np.ascontiguousarray(picture)
+        drawn = (scribble if random.random() < self.recipe.scribble_share else canny)(picture)
+        if subject.any() and random.random() < self.recipe.subject_share:
+            drawn = drawn * _dilated(np.ascontiguousarray(subject), reach_px=1)
+        if random.random() < self.recipe.rough_share:
+            drawn = roughened(drawn, random)
+        return drawn
+
+
+def roughened(drawn: Pixels, random: np.random.Generator) -> Pixels:
+    """A map (H, W), 0 or 255, as a less steady hand draws it: bent by a pixel or two, with a gap,
+    or with a broader pen.
+    """
+    height, width = drawn.shape
+    choice = random.integers(3)
+    if choice == 0:
+        return _dilated(drawn, reach_px=1)
+    if choice == 1:
+        side = int(random.integers(height // 8, height // 3))
+        top, left = random.integers(height - side), random.integers(width - side)
+        gapped = drawn.copy()
+        gapped[top : top + side, left : left + side] = 0
+        return gapped
+    coarse = random.normal(0, 1.5, (2, 5, 5)).astype(np.float32)
+    across, down = (
+        np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC))
+        for part in coarse
+    )
+    rows, columns = np.indices(drawn.shape, dtype=np.float32)
+    bent = cv2.remap(drawn, columns + across, rows + down, cv2.INTER_LINEAR)
+    return np.where(np.asarray(bent) > 96, 255, 0).astype(np.uint8)
+
+
+def _dilated(drawn: Pixels, reach_px: int) -> Pixels:
+    """What is drawn, made broader by so many pixels on each side."""
+    kernel = np.ones((2 * reach_px + 1, 2 * reach_px + 1), np.uint8)
+    return np.asarray(cv2.dilate(drawn, kernel)).astype(np.uint8)
+
+
+class _Controlled(nn.Module):
+    """Noisy latents, timesteps, the text encoder's output (B, 77, width) and control maps to the
+    predicted velocity.
+    """
+
+    def __init__(self, control: ControlNetModel, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.control, self.unet = control, unet
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, hidden: Tensor, maps: Tensor) -> Tensor:
+        down, middle = self.control(noisy, timesteps, hidden, maps, return_dict=False)
+        return self.unet(
+            noisy,
+            timesteps,
+            hidden,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+        ).sample
+
+
+def train_control(
+    data: Dataset, folder: Path, machine: Machine, painter: Painter
+) -> ControlNetModel:
+    """Train (or go on training) the painter's ControlNet; the painter is left as it is. Returns the
+    averaged weights.
+    """
+    recipe: ControlRecipe = data.recipe.control
+    for part in (painter.text_encoder, painter.unet):
+        machine.prepared(part).requires_grad_(False).eval()
+    control = machine.prepared(build_control(data.recipe, painter.unet)).train()
+    loop = TrainingLoop("control", folder, {"control": control}, recipe.plan, data.recipe.seed)
+    batches, maps = CaptionedLatents(data, folder, painter.tokenizer), ControlMaps(data, folder)
+    controlled = _Controlled(control, painter.unet)
+    run = torch.compile(controlled) if machine.compile else controlled
+    alphas_cumprod = build_scheduler(data.recipe.painter).alphas_cumprod.to(machine.device)
+    sampling = data.recipe.painter.model_copy(update={"plan": recipe.plan, "middle_share": 0.0})
+
+    def losses(random: np.random.Generator, progress: float) -> Losses:
+        batch = batches.draw(random, recipe.plan.batch_size)
+        control_maps = maps.draw(batch, random).to(machine.device)
+        latents = batch.latents.to(machine.device).contiguous(memory_format=torch.channels_last)
+        timesteps = drawn_timesteps(random, sampling).to(machine.device)
+        noisy, velocity = noised(latents, timesteps, alphas_cumprod)
+        with machine.autocast():
+            with torch.no_grad():
+                hidden = painter.text_encoder(batch.tokens.to(machine.device)).last_hidden_state
+            predicted = run(noisy, timesteps, hidden, control_maps)
+        error = (predicted.float() - velocity).pow(2)
+        subject = batch.subject.to(machine.device)
+        return {
+            "loss": weighted_mean(error, subject, data.recipe.painter.subject_weight),
+            "error": error.mean(),
+        }
+
+    loop.run(losses)
+    loop.use_average()
+    return control
+
+
+def export_control(control: ControlNetModel, target: Path) -> None:
+    """Write the ControlNet as an ordinary diffusers folder in fp16 safetensors."""
+    control.half().save_pretrained(target, safe_serialization=True)
+
+
+def edge_overlap(drawn: Pixels, painted: Pixels, reach_px: int = 2) -> float:
+    """How well the edges of a painted picture (H, W, 3) are where they were drawn (H, W; 0 or 255).
+
+    The F1 score of both: the share of drawn edge pixels that have a painted one within `reach_px`,
+    and the share of painted ones that have a drawn one; 0..1, NaN if nothing was drawn.
+    """
+    if not drawn.any():
+        return math.nan
+    found = canny(painted)
+    recall = _share(drawn, _dilated(found, reach_px))
+    precision = _share(found, _dilated(drawn, reach_px))
+    return 2 * recall * precision / (recall + precision) if recall + precision else 0.0
+
+
+def _share(edges: Pixels, near: Pixels) -> float:
+    """The share of edge pixels that lie where `near` is set; 0 if there are none."""
+    count = int((edges > 0).sum())
+    return int(((edges > 0) & (near > 0)).sum()) / count if count else 0.0

@@ -1,0 +1,225 @@
+"""ControlNets as the catalog knows them: rows of data, and the family of one that isn't loaded.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from paintdiff.errors import ModelError, ModelNotFoundError, PresetError, RequestError
+from paintdiff.models.families import Family
+from paintdiff.models.pickles import TensorRecord, read_records
+from paintdiff.models.sources import HUB_ID, SourceRow, free_name, last_name, preset_source
+from paintdiff.models.weights import is_pickle, safetensors_header
+from paintdiff.presets import checked, named_row
+
+logger = logging.getLogger(__name__)
+
+CONTROLNET_FOLDER = "controlnet"
+"""Where in a models folder ControlNets are looked for."""
+
+_CLASS_NAME = "ControlNetModel"
+_CONFIG = "config.json"
+# In the order in which they are preferred; the last is a pickle.
+_WEIGHTS = (
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+)
+HUB_FILES = (_CONFIG, _WEIGHTS[0])
+"""What is fetched of a ControlNet on the hub."""
+
+_FILE_SUFFIXES = frozenset({".safetensors", ".pth", ".pt", ".ckpt", ".bin"})
+_WORD_WEIGHT = ".attn2.to_k.weight"
+
+
+class ControlNetRow(SourceRow):
+    """One ControlNet. `preprocessors` are those that it was made for, the best first; empty if
+    nobody has said.
+    """
+
+    preprocessors: tuple[str, ...] = ()
+
+
+class _ControlNetText(BaseModel):
+    """A ControlNet as it is written in YAML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    family: str
+    source: str
+    preprocessors: tuple[str, ...] = ()
+    licence: str = ""
+    description: str = ""
+
+
+def controlnets_from(
+    rows: object, families: Mapping[str, Family], path: Path
+) -> tuple[ControlNetRow, ...]:
+    """Check the `controlnets` part of a models file. Raises PresetError, which names `path`."""
+    found: list[ControlNetRow] = []
+    for name, row in checked(dict[str, dict[str, object]], rows or {}, path).items():
+        text = checked(_ControlNetText, named_row(name, row, path), path)
+        if text.family not in families:
+            raise PresetError(f"{path}: controlnets.{name}: there is no family {text.family!r}.")
+        found.append(
+            ControlNetRow(
+                name=text.name,
+                title=text.title,
+                family=families[text.family],
+                source=preset_source(text.source, path.parent),
+                preprocessors=text.preprocessors,
+                licence=text.licence,
+                description=text.description,
+            )
+        )
+    return tuple(found)
+
+
+def controlnet_row(
+    source: str, families: Mapping[str, Family], taken: Mapping[str, object], name: str | None
+) -> ControlNetRow:
+    """The row of a folder, a file or a hub id; a name that is in `taken` gets a number.
+
+    Its weights are not read. Raises ModelNotFoundError if nothing usable is there,
+    UnsafeWeightsError if it could run code, RequestError if its family is unknown.
+    """
+    path = Path(source).expanduser()
+    if path.exists():
+        source = str(path.resolve())
+        width = _words_width(Path(source))
+    elif HUB_ID.fullmatch(source):
+        width = _config_width(_hub_config(source))
+    else:
+        raise ModelNotFoundError(
+            f"There is no ControlNet at {source!r}: it is neither a name from the list, a folder, "
+            "a .safetensors or .pth file nor a hub id like owner/name."
+        )
+    family = next((row for row in families.values() if row.cross_attention_dim == width), None)
+    if family is None:
+        known = ", ".join(f"{row.title} ({row.cross_attention_dim})" for row in families.values())
+        raise RequestError(
+            f"The ControlNet {source!r} takes {width} numbers a word, which no known family of "
+            f"models does. There are {known}.",
+            field="controlnet",
+        )
+    wanted = name or last_name(source)
+    return ControlNetRow(name=free_name(wanted, taken), title=wanted, family=family, source=source)
+
+
+def controlnets_in(models_dir: Path) -> tuple[Path, ...]:
+    """The folders and files in a models folder that look like ControlNets, sorted."""
+    folder = models_dir / CONTROLNET_FOLDER
+    if not folder.is_dir():
+        return ()
+    return tuple(
+        sorted(
+            path
+            for path in folder.iterdir()
+            if (path / _CONFIG).is_file()
+            or (path.is_file() and path.suffix.lower() in _FILE_SUFFIXES)
+        )
+    )
+
+
+def rows_in(
+    models_dir: Path, families: Mapping[str, Family], taken: Mapping[str, object]
+) -> tuple[ControlNetRow, ...]:
+    """The ControlNets of a models folder. One that can't be used is left out, and logged."""
+    rows: dict[str, ControlNetRow] = {}
+    for path in controlnets_in(models_dir):
+        try:
+            row = controlnet_row(str(path), families, {**taken, **rows}, None)
+        except (ModelError, PresetError, RequestError) as error:
+            logger.warning("a ControlNet was left out: %s", error)
+        else:
+            rows[row.name] = row
+    return tuple(rows.values())
+
+
+def weights_file(source: Path) -> Path:
+    """The file with a ControlNet's weights: `source` itself, or the one in that folder.
+
+    Raises ModelNotFoundError if there is none.
+    """
+    if source.is_file():
+        return source
+    for name in _WEIGHTS:
+        if (source / name).is_file():
+            return source / name
+    raise ModelNotFoundError(
+        f"{source} has none of the files {', '.join(_WEIGHTS)}, so it is no ControlNet."
+    )
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """What `config.json` says of a ControlNet.
+
+    Raises ModelNotFoundError if it isn't there, can't be read, or is of something else.
+    """
+    path = folder / _CONFIG
+    try:
+        content = checked(dict[str, Any], json.loads(path.read_text(encoding="utf-8")), path)
+    except (OSError, ValueError) as error:
+        raise ModelNotFoundError(
+            f"{path} can't be read, so this folder is no ControlNet: {error}"
+        ) from error
+    class_name = content.get("_class_name")
+    if class_name != _CLASS_NAME:
+        raise ModelNotFoundError(
+            f"{path} is of a {class_name}; only a {_CLASS_NAME} can be used as a ControlNet."
+        )
+    return content
+
+
+def _words_width(source: Path) -> object:
+    if source.is_dir():
+        weights_file(source)
+        return _config_width(config_of(source))
+    widths = {
+        shape[1]
+        for name, shape in _shapes(source).items()
+        if name.endswith(_WORD_WEIGHT) and len(shape) == 2
+    }
+    if len(widths) != 1:
+        raise ModelNotFoundError(
+            f"{source} has no attention to words as ControlNets have it, so it is none "
+            "(T2I adapters, LoRAs and Control-LoRAs are something else)."
+        )
+    return widths.pop()
+
+
+def _config_width(config: Mapping[str, Any]) -> object:
+    return config.get("cross_attention_dim", 1280)  # diffusers' own default
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a file, told from its header."""
+    if not is_pickle(path):
+        header = safetensors_header(path)
+        header.pop("__metadata__", None)
+        return {name: tuple(tensor["shape"]) for name, tensor in header.items()}
+    records = read_records(path)
+    inner: object = records.get("state_dict", records)
+    tensors = checked(dict[str, Any], inner, path)
+    return {name: item.shape for name, item in tensors.items() if isinstance(item, TensorRecord)}
+
+
+def _hub_config(source: str) -> dict[str, Any]:
+    import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
+
+    try:
+        return config_of(Path(huggingface_hub.hf_hub_download(source, _CONFIG)).parent)
+    except (OSError, ValueError) as error:
+        raise ModelNotFoundError(
+            f"The ControlNet {source} is not on this machine and couldn't be looked up: {error}"
+        ) from error

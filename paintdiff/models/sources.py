@@ -1,0 +1,55 @@
+"""What all rows of the catalog have: where weights lie, and of which family they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from paintdiff.models.families import Family
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+
+
+class SourceRow(BaseModel):
+    """Weights of one family. `source` is a folder, a file, or a hub id ("owner/name")."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200)
+    title: str
+    family: Family
+    source: str
+    licence: str = ""
+    description: str = ""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it lies on this machine, None if `source` is a hub id."""
+        path = Path(self.source)
+        return path if path.is_absolute() else None
+
+
+def preset_source(source: str, presets: Path) -> str:
+    """A source as it stands in YAML: a folder beside the file becomes absolute, a hub id stays."""
+    if (presets / source).exists() or not HUB_ID.fullmatch(source):
+        return str((presets / source).resolve())
+    return source
+
+
+def last_name(source: str) -> str:
+    """What a source is called: its folder's or file's name, or the whole hub id."""
+    path = Path(source)
+    if path.is_file():
+        return path.stem
+    return path.name if path.is_absolute() else source
+
+
+def free_name(wanted: str, taken: Container[str]) -> str:
+    """The name, with a number if it is taken."""
+    name, number = wanted, 2
+    while name in taken:
+        name, number = f"{wanted} ({number})", number + 1
+    return name

@@ -1,0 +1,1 @@
+"""From a picture to a control map: what a ControlNet is told of it."""

@@ -1,0 +1,225 @@
+"""All preprocessors at work; those with weights are controlnet-aux's, on the CPU."""
+
+from __future__ import annotations
+
+import colorsys
+import contextlib
+import importlib
+import io
+import logging
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from paintdiff.errors import AnnotatorError, ModelError
+from paintdiff.models.pickles import read_tensors
+from paintdiff.preprocessors.lines import WEIGHTLESS, Pixels
+from paintdiff.preprocessors.table import AnnotatorWeights, Preprocessor, checked_preprocessor
+
+logger = logging.getLogger(__name__)
+
+ANNOTATORS_FOLDER = "annotators"
+"""Where in a models folder the preprocessors' weights are looked for."""
+
+_LEAST_SIDE_PX = 64
+"""controlnet-aux rounds to multiples of this, and a small picture to nothing."""
+
+_Detect = Callable[[Any, Pixels, int], Any]
+
+
+@dataclass(frozen=True)
+class _Detector:
+    """A class of controlnet-aux, and how it is asked: with the picture and its shorter side."""
+
+    module: str
+    class_name: str
+    detect: _Detect
+    options: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def _plainly(detector: Any, picture: Pixels, side: int) -> Any:
+    return detector(picture, detect_resolution=side, image_resolution=side, output_type="np")
+
+
+def _sized(detector: Any, picture: Pixels, side: int) -> Any:
+    return detector(picture, detect_resolution=side, image_resolution=side)
+
+
+def _pose(detector: Any, picture: Pixels, side: int) -> Any:
+    settings = {"include_body": True, "include_hand": True, "include_face": True}
+    return detector(
+        picture, detect_resolution=side, image_resolution=side, output_type="np", **settings
+    )
+
+
+def _segments(detector: Any, picture: Pixels, _side: int) -> Any:
+    """Each thing in a colour of its own, the same every time, small things over large ones."""
+    found = sorted(
+        detector.mask_generator.generate(picture), key=lambda each: each["area"], reverse=True
+    )
+    painted = np.zeros_like(picture)
+    for number, each in enumerate(found):
+        # Steps of the golden section keep any number of hues apart.
+        colour = colorsys.hsv_to_rgb(number * 0.618034 % 1, 0.75, 1.0)
+        painted[each["segmentation"]] = [round(255 * part) for part in colour]
+    return painted
+
+
+_DETECTORS: Mapping[str, _Detector] = MappingProxyType(
+    {
+        "hed": _Detector("hed", "HEDdetector", _plainly),
+        "pidinet": _Detector("pidi", "PidiNetDetector", _plainly),
+        "lineart": _Detector("lineart", "LineartDetector", _plainly),
+        "lineart_anime": _Detector("lineart_anime", "LineartAnimeDetector", _plainly),
+        "mlsd": _Detector("mlsd", "MLSDdetector", _plainly),
+        "depth_midas": _Detector("midas", "MidasDetector", _sized),
+        "depth_zoe": _Detector("zoe", "ZoeDetector", _sized),
+        "normal_bae": _Detector("normalbae", "NormalBaeDetector", _plainly),
+        "openpose": _Detector("open_pose", "OpenposeDetector", _pose),
+        "segmentation": _Detector(
+            "segment_anything",
+            "SamDetector",
+            _segments,
+            {"model_type": "vit_t", "filename": "mobile_sam.pt"},
+        ),
+    }
+)
+
+
+class Annotators:
+    """Makes control maps, and keeps the weights that it needed for them. Safe to use from any
+    thread.
+
+    `folders` are models folders; in the sub-folder `annotators` of each, files are looked for by
+    the names they have on the hub, then in the hub's cache, then they are downloaded.
+    """
+
+    def __init__(self, folders: Sequence[Path] = ()) -> None:
+        self._folders = tuple(folder / ANNOTATORS_FOLDER for folder in folders)
+        self._loaded: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def control_map(
+        self,
+        picture: Image.Image,
+        preprocessor: str,
+        report: Callable[[str], None] = lambda _message: None,
+    ) -> Image.Image:
+        """The control map of a picture by the preprocessor of that name: both RGB, of one size.
+
+        `report` gets sentences for people while weights are fetched. Raises UnknownNameError, and
+        AnnotatorError if the weights can't be had or can't be used.
+        """
+        row = checked_preprocessor(preprocessor)
+        pixels = np.array(picture.convert("RGB"))
+        if row.weights is not None:
+            found = self._annotated(row, row.weights, pixels, report)
+        elif row.name in WEIGHTLESS:
+            found = WEIGHTLESS[row.name](pixels)
+        else:
+            found = pixels
+        return _as_map(found, picture.size)
+
+    def _annotated(
+        self,
+        row: Preprocessor,
+        weights: AnnotatorWeights,
+        pixels: Pixels,
+        report: Callable[[str], None],
+    ) -> Any:
+        with self._lock:  # the detectors aren't made to be used by two at once
+            if row.name not in self._loaded:
+                files = self._files(row, weights, report)
+                report(f"Loading {row.title}")
+                self._loaded[row.name] = _detector(row, files)
+            try:
+                detect = _DETECTORS[row.name].detect
+                side = max(_LEAST_SIDE_PX, min(pixels.shape[:2]))
+                return detect(self._loaded[row.name], pixels, side)
+            except Exception as error:
+                raise AnnotatorError(
+                    f"The preprocessor {row.title} can't make a map of this picture: {error}"
+                ) from error
+
+    def _files(
+        self, row: Preprocessor, weights: AnnotatorWeights, report: Callable[[str], None]
+    ) -> list[Path]:
+        for folder in self._folders:
+            files = [folder / name for name in weights.files]
+            if all(file.is_file() for file in files):
+                return files
+        return self._from_hub(row, weights, report)
+
+    def _from_hub(
+        self, row: Preprocessor, weights: AnnotatorWeights, report: Callable[[str], None]
+    ) -> list[Path]:
+        import huggingface_hub  # noqa: PLC0415 (needed for what isn't in a folder only)
+
+        def fetched(*, offline: bool) -> list[Path]:
+            return [
+                Path(huggingface_hub.hf_hub_download(weights.repo, name, local_files_only=offline))
+                for name in weights.files
+            ]
+
+        try:
+            return fetched(offline=True)
+        except (OSError, ValueError):
+            logger.info("the weights of %s are not in the local cache", row.name)
+        report(f"Downloading {row.title} ({weights.size_text})")
+        try:
+            return fetched(offline=False)
+        except (OSError, ValueError) as error:
+            where = " or ".join(map(str, self._folders)) or (
+                f"a folder {ANNOTATORS_FOLDER} in a models folder (--models-dir)"
+            )
+            raise AnnotatorError(
+                f"The preprocessor {row.title} needs {', '.join(weights.files)} "
+                f"({weights.size_text}), which couldn't be downloaded from "
+                f"https://huggingface.co/{weights.repo}. Put it into {where} by hand, or choose a "
+                "preprocessor that needs no weights."
+            ) from error
+
+
+def _detector(row: Preprocessor, files: Sequence[Path]) -> Any:
+    """A detector of controlnet-aux over these files.
+
+    It reads pickles, so it is given files that we have written, with the tensors and nothing else.
+    """
+    import torch  # noqa: PLC0415 (the page is served before)
+
+    made = _DETECTORS[row.name]
+    try:
+        with tempfile.TemporaryDirectory(prefix="paintdiff-") as folder:
+            for file in files:
+                torch.save(read_tensors(file), Path(folder, file.name))
+            said = io.StringIO()
+            # controlnet-aux imports all that it has, with its warnings, and prints what it does;
+            # our own standard output may be a program's input.
+            with warnings.catch_warnings(), contextlib.redirect_stdout(said):
+                warnings.simplefilter("ignore")
+                module = importlib.import_module(f"controlnet_aux.{made.module}")
+                detector = getattr(module, made.class_name).from_pretrained(folder, **made.options)
+            logger.debug("controlnet-aux said: %s", said.getvalue())
+            return detector
+    except ModelError as error:
+        raise AnnotatorError(f"The preprocessor {row.title} can't be used: {error}") from error
+    except Exception as error:
+        raise AnnotatorError(
+            f"The preprocessor {row.title} can't be loaded from {files[0].parent}: {error}"
+        ) from error
+
+
+def _as_map(pixels: Any, size: tuple[int, int]) -> Image.Image:
+    """RGB, of that size, from (height, width) or (height, width, 3), uint8; a detector may return
+    another size.
+    """
+    image = Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
+    return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)

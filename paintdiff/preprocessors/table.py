@@ -1,0 +1,127 @@
+"""The preprocessors there are. Importable without cv2 or torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from paintdiff.presets import unknown_name
+
+ANNOTATORS_REPO = "lllyasviel/Annotators"
+
+
+@dataclass(frozen=True)
+class AnnotatorWeights:
+    """What a preprocessor needs beside the app: `files` of the hub's repository `repo`,
+    `size_bytes` together, about.
+    """
+
+    repo: str
+    files: tuple[str, ...]
+    size_bytes: int
+
+    @property
+    def size_text(self) -> str:
+        """Their size in words, like "29 MB"."""
+        megabytes = self.size_bytes / 1e6
+        return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """A way from a picture to a control map. `info` says what it does; `weights` is None if it
+    needs none.
+    """
+
+    name: str
+    title: str
+    info: str
+    weights: AnnotatorWeights | None = None
+
+
+def _weights(megabytes: float, *files: str, repo: str = ANNOTATORS_REPO) -> AnnotatorWeights:
+    return AnnotatorWeights(repo, files, round(megabytes * 1e6))
+
+
+_ROWS = (
+    Preprocessor("none", "None: it is a control map", "The picture is used as it is."),
+    Preprocessor("invert", "Invert", "Dark lines on a light ground become white on black."),
+    Preprocessor("canny", "Edges (Canny)", "Fine white edges, by OpenCV."),
+    Preprocessor("scribble", "Scribble", "Few, broad strokes, as if drawn by hand."),
+    Preprocessor("lineart_standard", "Line art (standard)", "Dark lines of a drawing, in white."),
+    Preprocessor("lines", "Straight lines", "Buildings and rooms: their straight edges (LSD)."),
+    Preprocessor("tile", "Tile", "Colours and large shapes stay, details are painted anew."),
+    Preprocessor("shuffle", "Shuffle", "Colours and texture only: the picture is stirred."),
+    Preprocessor("hed", "Soft edges (HED)", "Soft outlines.", _weights(29.4, "ControlNetHED.pth")),
+    Preprocessor(
+        "pidinet", "Soft edges (PiDiNet)", "Soft outlines.", _weights(2.9, "table5_pidinet.pth")
+    ),
+    Preprocessor(
+        "lineart",
+        "Line art (realistic)",
+        "A line drawing of a photo.",
+        _weights(34.3, "sk_model.pth", "sk_model2.pth"),
+    ),
+    Preprocessor(
+        "lineart_anime",
+        "Line art (anime)",
+        "A line drawing of an anime picture.",
+        _weights(217.7, "netG.pth"),
+    ),
+    Preprocessor(
+        "mlsd",
+        "Straight lines (M-LSD)",
+        "Buildings and rooms: their straight edges.",
+        _weights(6.3, "mlsd_large_512_fp32.pth"),
+    ),
+    Preprocessor(
+        "depth_midas",
+        "Depth (MiDaS)",
+        "How far away things are: near is light.",
+        _weights(492.8, "dpt_hybrid-midas-501f0c75.pt"),
+    ),
+    Preprocessor(
+        "depth_zoe",
+        "Depth (ZoE)",
+        "How far away things are: near is light.",
+        _weights(1443.4, "ZoeD_M12_N.pt"),
+    ),
+    Preprocessor(
+        "normal_bae",
+        "Normals (BAE)",
+        "Which way surfaces face, as colours.",
+        _weights(291.3, "scannet.pt"),
+    ),
+    Preprocessor(
+        "openpose",
+        "Pose (OpenPose)",
+        "How people stand: body, hands and face.",
+        _weights(510.3, "body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"),
+    ),
+    Preprocessor(
+        "segmentation",
+        "Segmentation (MobileSAM)",
+        "Each thing in a colour of its own (not the colours of ADE20K).",
+        _weights(40.7, "mobile_sam.pt", repo="dhkim2810/MobileSAM"),
+    ),
+)
+
+
+def _by_name(rows: tuple[Preprocessor, ...]) -> Mapping[str, Preprocessor]:
+    by_name = {row.name: row for row in rows}
+    if len(by_name) < len(rows):
+        raise ValueError("two preprocessors have one name")
+    return MappingProxyType(by_name)
+
+
+PREPROCESSORS: Mapping[str, Preprocessor] = _by_name(_ROWS)
+"""All preprocessors, in the order in which they are offered: those without weights first."""
+
+
+def checked_preprocessor(name: str) -> Preprocessor:
+    """The preprocessor of that name. Raises UnknownNameError, which lists the nearest ones."""
+    row = PREPROCESSORS.get(name)
+    if row is None:
+        raise unknown_name("preprocessor", name, PREPROCESSORS)
+    return row

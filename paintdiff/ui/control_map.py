@@ -1,0 +1,184 @@
+"""A picture for a ControlNet, and the control map that a preprocessor makes of it: shown before
+anything is painted, kept as it is, downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from paintdiff.errors import PaintError, RequestError
+from paintdiff.geometry import ResizeMode, Size, resize_words
+from paintdiff.images import decoded, flattened
+from paintdiff.input_images import InputImage
+from paintdiff.preprocessors.table import PREPROCESSORS
+from paintdiff.ui import canvas, markup, widgets
+from paintdiff.ui.easel import Values
+from paintdiff.ui.form import Updates
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.widgets import Ids
+
+FIRST_PREPROCESSOR = "canny"
+FOR_A_MAP = "none"
+FOR_A_DRAWING = "invert"
+SHOW = "Show the map"
+
+SizeOf = Callable[[Values], Size]
+"""The size, in pixels, at which the page's values would be painted. Raises PaintError."""
+
+
+@dataclass(frozen=True)
+class ControlMap:
+    """The components. `canvas` holds the picture; `notes` has places for errors about "image" and
+    "preprocessor"; `keep` is what the button is called that puts the map onto the canvas.
+    """
+
+    parts: Parts
+    canvas: gr.HTML
+    preprocessor: gr.Dropdown
+    show: gr.Button
+    place: gr.HTML
+    keep: str
+    notes: Mapping[str, gr.HTML]
+
+    @classmethod
+    def built(
+        cls, parts: Parts, ids: Ids, prefix: str, *, canvas: gr.HTML, note: gr.HTML, keep: str
+    ) -> ControlMap:
+        """Lay it out where we are, below its canvas. Ids begin with `prefix`; `note` has room for
+        an error about the picture."""
+        with gr.Row(elem_classes=["pair", "map-row"]):
+            preprocessor = gr.Dropdown(
+                **preprocessor_chosen(FIRST_PREPROCESSOR),
+                label="Preprocessor",
+                elem_id=ids(f"{prefix}preprocessor"),
+                filterable=False,
+            )
+            show = gr.Button(SHOW, elem_id=ids(f"{prefix}show-map"), min_width=0, scale=0)
+        notes = {"image": note, "preprocessor": widgets.note(ids, f"{prefix}preprocessor")}
+        place = widgets.clickable("", ids(f"{prefix}map"), "map-place", keep="click")
+        return cls(parts, canvas, preprocessor, show, place, keep, notes)
+
+    def wire(
+        self,
+        quick: Mapping[str, Any],
+        *,
+        mode: gr.Radio,
+        size: SizeOf,
+        inputs: set[Any],
+        flushed: Sequence[gr.HTML],
+    ) -> None:
+        """Let it live. `mode` says how the picture is fitted to `size`; `inputs` and the canvases
+        `flushed` are what `size` looks at."""
+        asked: set[Any] = {self.canvas, self.preprocessor, mode, *inputs}
+
+        def made(values: Values) -> Iterator[Updates]:
+            yield from self.made(values, values[mode], size)
+
+        self.show.click(
+            made,
+            asked,
+            [self.show, self.place, *self.notes.values()],
+            js=canvas.flush_js(asked, self.canvas, *flushed),
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        self.place.click(self.kept, None, [self.place, self.canvas, self.preprocessor], **quick)
+        self.canvas.upload(suited_preprocessor, None, [self.preprocessor], **quick)
+        chosen = [self.preprocessor, self.notes["preprocessor"]]
+        self.preprocessor.change(_described, [self.preprocessor], chosen, **quick)
+        changes = [self.canvas.upload, self.canvas.clear, self.canvas.input]
+        script = f"() => paintdiff.outdated('{self.place.elem_id}')"
+        gr.on([*changes, self.preprocessor.change, mode.change], None, None, None, js=script)
+
+    def picture(self, values: Values) -> InputImage | None:
+        """What is on the canvas, strokes and all; None if nothing is. Raises RequestError."""
+        if canvas.is_empty(values[self.canvas]):
+            return None
+        return drawn_on(canvas.read(values[self.canvas], self.parts.uploads))
+
+    # What a click does
+
+    def made(self, values: Values, mode: ResizeMode, size: SizeOf) -> Iterator[Updates]:
+        """Show the map that painting would use, or say why there is none."""
+        idle = {self.show: gr.Button(SHOW, interactive=True)}
+        cleared = widgets.notes_cleared(self.notes.values())
+        yield {self.show: gr.Button("Making the map…", interactive=False)}
+        try:
+            shown = {**cleared, self.place: self._made(values, mode, size(values))}
+        except PaintError as error:
+            field = error.field if isinstance(error, RequestError) else None
+            note = self.notes.get(field or "", self.notes["preprocessor"])
+            shown = {**cleared, self.place: "", note: markup.note([str(error)])}
+        except Exception:
+            yield idle
+            raise
+        yield {**idle, **shown}
+
+    def _made(self, values: Values, mode: ResizeMode, size: Size) -> str:
+        if canvas.is_empty(values[self.canvas]):
+            raise RequestError("Draw or open a picture first.", field="image")
+        content = canvas.read(values[self.canvas], self.parts.uploads)
+        name = str(values[self.preprocessor])
+        image = self.parts.engine.control_map(drawn_on(content), name, size, mode)
+        upload = self.parts.uploads.add(InputImage.from_image(image).data or b"")
+        words = resize_words(Size(content.width, content.height), size, mode)
+        return markup.control_map(upload.id, size, words, self.keep)
+
+    def kept(self, event: gr.EventData) -> Updates:
+        """Put the map onto the canvas, to be used as it is."""
+        upload = self.parts.uploads.get(str(getattr(event, "keep", "")))
+        if upload is None:
+            raise gr.Error("The app has forgotten this map. Show it again.", print_exception=False)
+        return {self.canvas: canvas.showing(upload), self.preprocessor: FOR_A_MAP, self.place: ""}
+
+
+def drawn_on(content: canvas.CanvasContent) -> InputImage:
+    """The picture on a canvas with its strokes laid over it; its own file if there are none.
+
+    Raises RequestError.
+    """
+    if content.sketch is None:
+        return InputImage(data=content.image)
+    ground = flattened(decoded(content.image), "#ffffff").convert("RGBA")
+    strokes = decoded(content.sketch).convert("RGBA")
+    return InputImage.from_image(Image.alpha_composite(ground, strokes).convert("RGB"))
+
+
+def preprocessor_title(name: str) -> str:
+    """What a preprocessor is called in a list, with how much it would have to fetch."""
+    row = PREPROCESSORS[name]
+    return row.title if row.weights is None else f"{row.title}, {row.weights.size_text}"
+
+
+def preprocessor_text(name: str) -> str:
+    """What a preprocessor does, and what it would have to fetch."""
+    row = PREPROCESSORS[name]
+    if row.weights is None:
+        return row.info
+    return (
+        f"{row.info} Needs weights of {row.weights.size_text}, which are fetched from "
+        f"{row.weights.repo} when it is first used."
+    )
+
+
+def preprocessor_chosen(name: str) -> dict[str, Any]:
+    """The properties of the dropdown with one of its choices."""
+    choices = [(preprocessor_title(each), each) for each in PREPROCESSORS]
+    return {"choices": choices, "value": name, "info": preprocessor_text(name)}
+
+
+def suited_preprocessor(event: gr.EventData) -> Any:
+    """The preprocessor for what has come onto a canvas: a blank one is for lines to be drawn on,
+    and a picture that takes its place isn't."""
+    origin, replaced = getattr(event, "origin", ""), getattr(event, "replaced", "")
+    if origin == "blank":
+        return FOR_A_MAP if getattr(event, "dark", False) else FOR_A_DRAWING
+    return FIRST_PREPROCESSOR if (origin, replaced) == ("file", "blank") else gr.skip()
+
+
+def _described(name: str) -> tuple[Any, str]:
+    return gr.Dropdown(info=preprocessor_text(name)), ""

@@ -1,0 +1,247 @@
+"""What one ControlNet is given: a picture with its map, and how strictly to follow it. A tab of its
+own has it whole, the others in a drawer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import gradio as gr
+from gradio.components import Component
+
+from paintdiff.errors import RequestError
+from paintdiff.geometry import ResizeMode
+from paintdiff.preprocessors.table import PREPROCESSORS
+from paintdiff.requests import MAX_CONDITIONING_SCALE, ControlInput, Request
+from paintdiff.ui import canvas, widgets
+from paintdiff.ui.control_map import (
+    FIRST_PREPROCESSOR,
+    FOR_A_MAP,
+    ControlMap,
+    SizeOf,
+    preprocessor_chosen,
+)
+from paintdiff.ui.easel import Values
+from paintdiff.ui.form import Updates
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.widgets import Ids
+
+if TYPE_CHECKING:
+    from paintdiff.ui.studio import Studio
+
+RESIZE_MODES = (("Crop", "crop"), ("Pad", "pad"), ("Stretch", "stretch"))
+_HOW_TO_GET_ONE = (
+    "Put one into the folder “controlnet” of your models folder, or name one with --controlnet."
+)
+
+
+class ControlPanel:
+    """The components of the control number `index` of a request.
+
+    Their ids, and the names under which they are remembered, begin with `name`, if that isn't "".
+    The tab makes them where it wants them: the map (`add_map`, or `add_well` with a picture of its
+    own), then the figures.
+    """
+
+    def __init__(self, parts: Parts, ids: Ids, *, name: str = "", index: int = 0) -> None:
+        self.parts = parts
+        self._ids = ids
+        self._index = index
+        self._element = f"{name}-" if name else ""
+        self._remembered = f"{name}_" if name else ""
+        self._figures: dict[str, Component] = {}
+        self._notes: dict[str, gr.HTML] = {}
+
+    # What is laid out
+
+    def add_map(self, picture: gr.HTML, note: gr.HTML, keep: str = "Edit it") -> None:
+        """Preprocessor and map, for a canvas that is there."""
+        self.map = ControlMap.built(
+            self.parts, self._ids, self._element, canvas=picture, note=note, keep=keep
+        )
+
+    def add_well(self) -> None:
+        """A place for a picture, which may be the tab's own (`take`), with preprocessor and map
+        below it."""
+        well = canvas.paint_canvas(self._ids(f"{self._element}canvas"), tools=False)
+        self.take = gr.Button(
+            "Take this tab's picture",
+            elem_id=self._ids(f"{self._element}take"),
+            elem_classes=["quiet"],
+            min_width=0,
+        )
+        note = widgets.note(self._ids, f"{self._element}image")
+        self.add_map(well, note, keep="Use it as it is")
+
+    def add_figures(self) -> None:
+        """Which ControlNet, and how strictly."""
+        self.controlnet = self._add(
+            "controlnet",
+            gr.Dropdown,
+            filterable=False,
+            label="ControlNet",
+            **self.offered(self.parts.default_model, None),
+        )
+        self._add(
+            "conditioning_scale",
+            gr.Slider,
+            0,
+            MAX_CONDITIONING_SCALE,
+            1,
+            step=0.05,
+            label="Strictness",
+            info="how much the map counts",
+        )
+
+    def add_reach(self) -> None:
+        """In which part of the steps, and how the picture is fitted."""
+        self._add(
+            "guidance_start",
+            gr.Slider,
+            0,
+            1,
+            0,
+            step=0.05,
+            label="Start",
+            info="steps before this part of them are free",
+        )
+        self._add(
+            "guidance_end",
+            gr.Slider,
+            0,
+            1,
+            1,
+            step=0.05,
+            label="End",
+            info="steps after this part of them are free",
+        )
+        self.mode = self._add(
+            "resize_mode",
+            gr.Radio,
+            list(RESIZE_MODES),
+            value="crop",
+            label="If the picture has other proportions",
+        )
+
+    def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> Any:
+        """Make a component with an id and room for an error below it."""
+        element = self._element + name.replace("_", "-")
+        made = component(*arguments, elem_id=self._ids(element), **settings)
+        self._figures[name] = made
+        self._notes[name] = widgets.note(self._ids, element)
+        return made
+
+    # What a tab's ingredients are asked for
+
+    @property
+    def canvas(self) -> gr.HTML:
+        """The canvas or well that the picture is on."""
+        return self.map.canvas
+
+    def inputs(self) -> dict[str, Component]:
+        """The components, by the names under which they are remembered."""
+        named = {
+            "picture": self.canvas,
+            "preprocessor": self.map.preprocessor,
+            **self._figures,
+        }
+        return {f"{self._remembered}{name}": component for name, component in named.items()}
+
+    def remembered_by_itself(self) -> frozenset[str]:
+        """The canvas keeps its picture."""
+        return frozenset({f"{self._remembered}picture"})
+
+    def notes(self) -> dict[str, gr.HTML]:
+        """Places for errors, by the request's fields."""
+        places = {"": self.map.notes["image"], **self._notes, **self.map.notes}
+        path = f"controls.{self._index}"
+        return {f"{path}.{field}".rstrip("."): note for field, note in places.items()}
+
+    def requested(self, values: Values) -> list[dict[str, object]]:
+        """What goes into a request's `controls`: one control, or none without a picture.
+
+        Raises RequestError, its field in `controls`.
+        """
+        try:
+            picture = self.map.picture(values)
+        except RequestError as error:
+            raise RequestError(str(error), field=f"controls.{self._index}.image") from error
+        if picture is None:
+            return []
+        figures = {name: values[component] for name, component in self._figures.items()}
+        return [{"image": picture, "preprocessor": values[self.map.preprocessor], **figures}]
+
+    def restored(self, memory: Remembered) -> Updates:
+        """The settings as they were, each checked."""
+
+        def stored(name: str) -> str:
+            return f"{self._remembered}{name}"
+
+        figures = self._figures
+        preprocessor = memory.choice(
+            stored("preprocessor"), list(PREPROCESSORS), FIRST_PREPROCESSOR
+        )
+        model = self.parts.model(memory.settings.get("model")).name
+        chosen = memory.settings.get(stored("controlnet"))
+        scale = memory.number(stored("conditioning_scale"), 1, 0, MAX_CONDITIONING_SCALE)
+        return {
+            self.map.preprocessor: gr.Dropdown(**preprocessor_chosen(preprocessor)),
+            self.controlnet: gr.Dropdown(**self.offered(model, chosen)),
+            figures["conditioning_scale"]: scale,
+            figures["guidance_start"]: memory.number(stored("guidance_start"), 0, 0, 1),
+            figures["guidance_end"]: memory.number(stored("guidance_end"), 1, 0, 1),
+            self.mode: memory.choice(stored("resize_mode"), get_args(ResizeMode), "crop"),
+        }
+
+    def filled(self, request: Request) -> Updates:
+        """The figures of a picture that was painted before; its control's picture isn't known, and
+        neither is then the preprocessor that suits the next one."""
+        if self._index >= len(request.controls):
+            return {}
+        control: ControlInput = request.controls[self._index]
+        updates: Updates = {
+            component: getattr(control, name) for name, component in self._figures.items()
+        }
+        known = any(row.name == request.model for row in self.parts.models)
+        fitting = self.offered(request.model, control.controlnet) if known else None
+        updates[self.controlnet] = gr.Dropdown(**fitting) if fitting is not None else gr.skip()
+        return updates
+
+    def wire(
+        self,
+        studio: Studio,
+        quick: Mapping[str, Any],
+        *,
+        size: SizeOf,
+        inputs: set[Any],
+        flushed: Sequence[gr.HTML] = (),
+    ) -> None:
+        """Let it live in its studio. `size` says what would be painted; `inputs` and the canvases
+        `flushed` are what it looks at."""
+        self.map.wire(quick, mode=self.mode, size=size, inputs=inputs, flushed=flushed)
+        gr.on(
+            [studio.form.model.change, self.controlnet.input],
+            lambda model, chosen: gr.Dropdown(**self.offered(model, chosen)),
+            [studio.form.model, self.controlnet],
+            [self.controlnet],
+            **quick,
+        )
+
+    def offered(self, model: object, chosen: object) -> dict[str, Any]:
+        """The ControlNet dropdown's properties for a model (a name): what fits it, `chosen` if that
+        does, else the first."""
+        rows = {row.name: row for row in self.parts.controlnets(model)}
+        if not rows:
+            info = f"None of those here fits {self.parts.model(model).title}. {_HOW_TO_GET_ONE}"
+            return {"choices": [], "value": None, "interactive": False, "info": info}
+        name = chosen if isinstance(chosen, str) and chosen in rows else next(iter(rows))
+        made_for = [
+            PREPROCESSORS[each].title for each in rows[name].preprocessors if each != FOR_A_MAP
+        ]
+        return {
+            "choices": [(row.title, row.name) for row in rows.values()],
+            "value": name,
+            "interactive": True,
+            "info": f"made for: {', '.join(made_for)}" if made_for else "",
+        }

@@ -1,0 +1,381 @@
+"""The ControlNet tab and the drawers: maps before painting, what goes into a request, and where
+errors are said."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from paintdiff.errors import RequestError
+from paintdiff.events import Picture
+from paintdiff.geometry import Size
+from paintdiff.models.catalog import Catalog
+from paintdiff.preprocessors.table import PREPROCESSORS
+from paintdiff.requests import ControlInput, TextToImage
+from paintdiff.ui import canvas
+from paintdiff.ui.canvas import CanvasContent
+from paintdiff.ui.control_drawer import ControlDrawer
+from paintdiff.ui.control_map import (
+    drawn_on,
+    preprocessor_text,
+    preprocessor_title,
+    suited_preprocessor,
+)
+from paintdiff.ui.control_panel import ControlPanel
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.picture_input import offer
+from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.studio import Ingredients, Studio
+from paintdiff.ui.tabs.control import FromDrawing
+from paintdiff.ui.tabs.image_to_image import FromPicture
+from paintdiff.ui.tabs.inpaint import FromSketch
+from tests.pictures import png_of
+from tests.ui.fake_engine import FakeEngine
+from tests.ui.test_tabs import opened, png, studio_of, values
+
+DRAWERS: list[type[FromPicture] | type[FromSketch]] = [FromPicture, FromSketch]
+
+
+@pytest.fixture
+def tab(parts: Parts) -> Studio:
+    return studio_of(FromDrawing, parts)
+
+
+def drawing_of(studio: Studio) -> FromDrawing:
+    assert isinstance(studio.ingredients, FromDrawing)
+    return studio.ingredients
+
+
+def drawer_of(studio: Studio) -> ControlDrawer:
+    assert isinstance(studio.ingredients, (FromPicture, FromSketch))
+    return studio.ingredients.control
+
+
+def showing(panel: ControlPanel, studio: Studio, sent: Mapping[Any, Any]) -> dict[Any, Any]:
+    """What a click on "Show the map" leaves on the page, wired as it is there."""
+    made = next(
+        function.fn
+        for function in studio_functions(studio)
+        if any(target == (panel.map.show._id, "click") for target in function.targets)
+    )
+    assert made is not None
+    updates: dict[Any, Any] = {}
+    for step in made(sent):
+        updates |= step
+    return updates
+
+
+def studio_functions(studio: Studio) -> list[Any]:
+    page = studio.prompt.parent
+    while page is not None and not isinstance(page, gr.Blocks):
+        page = page.parent
+    assert isinstance(page, gr.Blocks)
+    return list(page.fns.values())
+
+
+class Told:
+    """What an event brings."""
+
+    def __init__(self, **data: object) -> None:
+        self.__dict__.update(data)
+
+
+def test_a_drawing_becomes_a_control(tab: Studio, parts: Parts) -> None:
+    changed = {
+        "preprocessor": "scribble",
+        "controlnet": "depths",
+        "conditioning_scale": 0.5,
+        "guidance_start": 0.1,
+        "guidance_end": 0.8,
+        "resize_mode": "pad",
+    }
+    request = tab.request(values(tab, opened(parts), **changed))
+    assert isinstance(request, TextToImage) and len(request.controls) == 1
+    control = request.controls[0]
+    assert {name: getattr(control, name) for name in changed} == changed
+    assert control.image.data == png("RGB"), "without strokes the file itself is sent"
+
+
+def test_strokes_lie_over_the_picture(parts: Parts) -> None:
+    picture = Image.new("RGBA", (4, 3), (0, 0, 255, 0))
+    picture.putpixel((0, 0), (0, 0, 255, 255))
+    strokes = Image.new("RGBA", (4, 3))
+    strokes.putpixel((2, 1), (255, 0, 0, 255))
+    content = CanvasContent(png_of(picture), png_of(strokes), None, 4, 3)
+    drawn = np.asarray(Image.open(io.BytesIO(drawn_on(content).data or b"")))
+    expected = np.full((3, 4, 3), 255)  # the ground is white where the picture is transparent
+    expected[0, 0] = (0, 0, 255)
+    expected[1, 2] = (255, 0, 0)
+    assert np.array_equal(drawn, expected)
+
+
+def test_two_pictures_are_two_controls(tab: Studio, parts: Parts) -> None:
+    sent = values(tab, opened(parts, "sketch"), second_controlnet="depths", second_guidance_end=0.5)
+    assert len(tab.request(sent).controls) == 1
+    sent[drawing_of(tab).second.panel.canvas] = opened(parts)
+    first, second = tab.request(sent).controls
+    assert (first.controlnet, second.controlnet) == ("edges", "depths")
+    assert (first.guidance_end, second.guidance_end) == (1, 0.5)
+    assert second.image.data == png("RGB") and first.image.data != png("RGB")
+
+
+def test_without_a_drawing_the_canvas_says_so(tab: Studio, engine: FakeEngine) -> None:
+    updates = tab.start(values(tab, None))
+    assert "Draw or open a picture first" in updates[drawing_of(tab).picture.note]
+    assert not engine.jobs
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"guidance_start": 0.6, "guidance_end": 0.4}, "controls.0.guidance_end"),
+        ({"conditioning_scale": 3}, "controls.0.conditioning_scale"),
+        ({"second_conditioning_scale": 3}, "controls.1.conditioning_scale"),
+        ({"second_guidance_end": 0}, "controls.1.guidance_end"),
+    ],
+)
+def test_an_error_is_said_beside_its_cause(
+    tab: Studio, parts: Parts, changed: dict[str, Any], field: str
+) -> None:
+    sent = values(tab, opened(parts), **changed)
+    sent[drawing_of(tab).second.panel.canvas] = opened(parts)
+    updates = tab.start(sent)
+    assert [name for name, note in tab.notes.items() if updates[note]] == [field]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_ids_the_server_never_gave_are_said_at_their_canvas(
+    tab: Studio, parts: Parts, index: int
+) -> None:
+    for image in ("../../etc/passwd", "gone", 7):
+        bad = {"image": image, "sketch": None, "mask": None, "width": 96, "height": 64}
+        sent = values(tab, bad if index == 0 else opened(parts))
+        sent[drawing_of(tab).second.panel.canvas] = bad
+        with pytest.raises(RequestError) as caught:
+            tab.request(sent)
+        assert caught.value.field == f"controls.{index}.image" and "/etc" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ingredients", DRAWERS)
+def test_a_drawer_is_off_until_it_has_a_picture(
+    parts: Parts, ingredients: type[Ingredients]
+) -> None:
+    studio = studio_of(ingredients, parts)
+    sent = values(studio, opened(parts, "mask"), control_preprocessor="tile")
+    assert studio.request(sent).controls == ()
+    panel = drawer_of(studio).panel
+    sent[panel.canvas] = opened(parts)
+    (control,) = studio.request(sent).controls
+    assert (control.preprocessor, control.controlnet) == ("tile", "edges")
+    sent[panel.canvas] = {**opened(parts), "image": "gone"}
+    updates = studio.start(sent)
+    assert "Try once more" in updates[studio.notes["controls.0.image"]]
+    assert not updates[studio.notes["image"]], "the tab's own picture is another matter"
+
+
+@pytest.mark.parametrize("ingredients", DRAWERS)
+def test_a_drawer_takes_the_tabs_own_picture(parts: Parts, ingredients: type[Ingredients]) -> None:
+    drawer = drawer_of(studio_of(ingredients, parts))
+    updates = drawer.taken(opened(parts))
+    content = canvas.read(updates[drawer.panel.canvas], parts.uploads)
+    assert content.image == png("RGB")
+    assert "Open or drop a picture first" in drawer.taken(None)[drawer.panel.map.notes["image"]]
+
+
+# Maps
+
+
+def test_the_map_is_shown_as_painting_would_use_it(
+    tab: Studio, parts: Parts, engine: FakeEngine
+) -> None:
+    panel = drawing_of(tab).control
+    sent = values(tab, opened(parts), preprocessor="scribble", width=150, resize_mode="pad")
+    updates = showing(panel, tab, sent)
+    assert engine.mapped == [("scribble", Size(152, 128), "pad")]
+    shown = str(updates[panel.map.place])
+    assert "152" in shown and "padded" in shown
+    found = re.search(r'src="uploads/([\w-]+)"', shown)
+    assert found and parts.uploads.get(found[1]) is not None
+    assert updates[panel.map.show].interactive is True
+
+    kept = panel.map.kept(Told(keep=found[1]))  # type: ignore[arg-type]
+    assert kept[panel.map.preprocessor] == "none" and kept[panel.map.place] == ""
+    content = canvas.read(kept[panel.canvas], parts.uploads)
+    assert (content.width, content.height) == (152, 128)
+    for nonsense in ("gone", "", "../../etc/passwd"):
+        with pytest.raises(gr.Error):
+            panel.map.kept(Told(keep=nonsense))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changed", "place"),
+    [
+        ({"preprocessor": "hed"}, "preprocessor"),
+        ({"preprocessor": "hed", "picture": None}, "image"),
+        ({"width": 7}, "preprocessor"),
+    ],
+)
+def test_why_there_is_no_map_is_said_beside_it(
+    tab: Studio, parts: Parts, changed: dict[str, Any], place: str
+) -> None:
+    panel = drawing_of(tab).control
+    sent = values(tab, opened(parts), **changed)
+    updates = showing(panel, tab, sent)
+    assert {name for name, note in panel.map.notes.items() if updates[note]} == {place}
+    assert updates[panel.map.place] == "" and updates[panel.map.show].interactive is True
+
+
+def test_a_map_that_breaks_leaves_the_button_alive(
+    tab: Studio, parts: Parts, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Image.Image:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(engine, "control_map", broken)
+    panel = drawing_of(tab).control
+    steps = panel.map.made(values(tab, opened(parts)), "crop", lambda _: Size(64, 64))
+    assert next(steps)[panel.map.show].interactive is False
+    assert next(steps)[panel.map.show].interactive is True
+    with pytest.raises(ZeroDivisionError):
+        next(steps)
+
+
+@pytest.mark.parametrize(
+    ("ingredients", "changed", "size"),
+    [
+        (FromPicture, {}, Size(160, 104)),
+        (FromPicture, {"resize": "crop", "width": 64, "height": 96}, Size(64, 96)),
+        (FromSketch, {}, Size(160, 104)),
+        (FromSketch, {"left": 32, "top": 64}, Size(128, 128)),
+    ],
+)
+def test_a_drawers_map_has_the_size_that_is_painted(
+    parts: Parts,
+    engine: FakeEngine,
+    ingredients: type[Ingredients],
+    changed: dict[str, Any],
+    size: Size,
+) -> None:
+    studio = studio_of(ingredients, parts)
+    panel = drawer_of(studio).panel
+    sent = {**values(studio, opened(parts), **changed), panel.canvas: opened(parts)}
+    showing(panel, studio, sent)
+    assert engine.mapped == [("canny", size, "crop")]
+
+
+def test_what_needs_weights_says_so_before_they_are_fetched() -> None:
+    for name, row in PREPROCESSORS.items():
+        said = row.weights is not None
+        assert ("fetched" in preprocessor_text(name)) is said
+        assert (re.search(r"\d [MG]B", preprocessor_title(name)) is not None) is said
+    hed = PREPROCESSORS["hed"].weights
+    assert hed is not None and hed.size_text in preprocessor_text("hed")
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ({"origin": "blank", "dark": False}, "invert"),
+        ({"origin": "blank", "dark": True}, "none"),
+        ({"origin": "file", "replaced": "blank"}, "canny"),
+        ({"origin": "file", "replaced": "file"}, None),
+        ({"origin": "app", "replaced": "blank"}, None),
+        ({}, None),  # it only came back
+    ],
+)
+def test_a_blank_canvas_is_for_drawings(told: dict[str, Any], name: str | None) -> None:
+    found = suited_preprocessor(Told(**told))  # type: ignore[arg-type]
+    assert found == (name if name is not None else gr.skip())
+
+
+# ControlNets, and what comes from elsewhere
+
+
+def test_only_what_fits_the_model_is_offered(tab: Studio, parts: Parts, engine: FakeEngine) -> None:
+    panel = drawing_of(tab).control
+    offered = panel.offered("mini", "depths")
+    assert (offered["value"], offered["interactive"]) == ("depths", True)
+    assert [name for _, name in offered["choices"]] == ["edges", "depths"]
+    assert panel.offered("mini", "gone")["value"] == "edges", "the first is the default"
+    assert panel.offered("mini", "edges")["info"] == "made for: Edges (Canny), Scribble"
+    engine.manager.catalog.names.clear()
+    offered = panel.offered("mini", "edges")
+    assert (offered["value"], offered["interactive"]) == (None, False)
+    assert parts.model("mini").title in offered["info"] and "--controlnet" in offered["info"]
+    sent = values(tab, opened(parts), controlnet=None)
+    assert tab.request(sent).controls[0].controlnet is None, "the engine says what is missing"
+
+
+def test_another_model_brings_its_controlnets(tab: Studio) -> None:
+    panel = drawing_of(tab).control
+    model, dropdown = tab.form.model, panel.controlnet
+    handlers = [
+        function.fn
+        for function in studio_functions(tab)
+        if (model._id, "change") in function.targets and dropdown in function.outputs
+    ]
+    assert len(handlers) == 1
+    assert handlers[0]("mini", "depths").value == "depths"
+    assert handlers[0]("mini", "gone").value == "edges"
+
+
+def test_every_preprocessor_that_a_controlnet_names_is_there() -> None:
+    for row in Catalog.default().controlnets():
+        assert set(row.preprocessors) <= set(PREPROCESSORS)
+
+
+def test_settings_come_back_checked(tab: Studio) -> None:
+    drawing = drawing_of(tab)
+    stored = {
+        "preprocessor": "scribble",
+        "controlnet": "depths",
+        "conditioning_scale": 9,
+        "guidance_end": 0.5,
+        "resize_mode": "bend",
+        "second_preprocessor": "gone",
+        "second_controlnet": "gone",
+    }
+    updates = tab.restored(Remembered(stored))
+    first, second = drawing.control, drawing.second.panel
+    assert updates[first.map.preprocessor].value == "scribble"
+    assert updates[first.map.preprocessor].info == preprocessor_text("scribble")
+    assert updates[first.controlnet].value == "depths"
+    assert updates[first.inputs()["conditioning_scale"]] == 1
+    assert updates[first.inputs()["guidance_end"]] == 0.5
+    assert updates[first.mode] == "crop"
+    assert updates[second.map.preprocessor].value == "canny"
+    assert updates[second.controlnet].value == "edges"
+    assert set(updates) <= set(tab.restorable())
+    kept = tab.kept()
+    assert not {first.canvas, second.canvas} & set(kept.values())
+    assert {"preprocessor", "second_preprocessor"} <= set(kept)
+
+
+def test_a_finished_picture_is_received_for_its_edges(tab: Studio, parts: Parts) -> None:
+    drawing = drawing_of(tab)
+    control = ControlInput.model_validate(
+        {"image": {"data": png("RGB")}, "preprocessor": "invert", "controlnet": "depths"}
+    ).model_copy(update={"conditioning_scale": 0.7})
+    request = TextToImage(prompt="a cat", seed=3, width=64, height=64, controls=(control,))
+    updates = tab.received(Picture(Image.new("RGB", (64, 64), "red"), request))
+    assert canvas.read(updates[drawing.picture.canvas], parts.uploads).width == 64
+    assert updates[drawing.control.map.preprocessor] == "canny"
+    assert updates[drawing.control.controlnet].value == "depths"
+    assert updates[drawing.control.inputs()["conditioning_scale"]] == 0.7
+    assert drawing.second.panel.controlnet not in updates
+    assert set(updates) <= set(tab.receivable())
+
+
+def test_an_offer_says_that_the_controls_picture_is_missing() -> None:
+    control = ControlInput.model_validate({"image": {"sha256": "0" * 64}})
+    assert "isn't in the file" in offer(
+        TextToImage(prompt="a cat", controls=(control,)), model_known=True
+    )
+    assert "isn't in the file" not in offer(TextToImage(prompt="a cat"), model_known=True)
