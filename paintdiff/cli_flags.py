@@ -35,6 +35,20 @@ def command_line_parser() -> argparse.ArgumentParser:
         description="Paint a picture and save it as PNG, with its settings inside.",
         epilog='Example: python -m paintdiff paint "a red house" --seed 7 --output house.png',
     )
+    _add_file_flags(paint)
+    _add_sampling_flags(paint)
+    _add_picture_flags(paint)
+    _add_inpaint_flags(paint)
+    _add_control_flags(paint)
+    paint.add_argument("--device", default="auto", metavar="NAME", help="auto (usual), cpu or cuda")
+    paint.add_argument(
+        "--json", action="store_true", help="print one JSON object on stdout when done"
+    )
+    paint.add_argument("--quiet", action="store_true", help="no progress bar, no warnings")
+    return parser
+
+
+def _add_file_flags(paint: argparse.ArgumentParser) -> None:
     paint.add_argument("prompt", help="what to paint")
     paint.add_argument(
         "--output",
@@ -58,6 +72,9 @@ def command_line_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="look for models here too",
     )
+
+
+def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
     paint.add_argument(
         "--quality", default="balanced", metavar="PRESET", help="fast, balanced (usual) or high"
     )
@@ -88,15 +105,6 @@ def command_line_parser() -> argparse.ArgumentParser:
     paint.add_argument(
         "--variation-seed", type=int, metavar="N", help="which variation; --count adds 1 to this"
     )
-    _add_picture_flags(paint)
-    _add_inpaint_flags(paint)
-    _add_control_flags(paint)
-    paint.add_argument("--device", default="auto", metavar="NAME", help="auto (usual), cpu or cuda")
-    paint.add_argument(
-        "--json", action="store_true", help="print one JSON object on stdout when done"
-    )
-    paint.add_argument("--quiet", action="store_true", help="no progress bar, no warnings")
-    return parser
 
 
 def _add_picture_flags(paint: argparse.ArgumentParser) -> None:

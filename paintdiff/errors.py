@@ -18,6 +18,7 @@
     │   ├── MemoryBudgetError   it doesn't fit, even after every fallback
     │   └── AnnotatorError      a preprocessor's weights can't be had
     ├── MetadataError           a picture whose settings can't be read
+    │   └── NoMetadataError     it carries none
     ├── StorageError            a picture that can't be written
     └── WorldError              the embedded model's world or recipe was asked for something unknown
 
@@ -99,6 +100,10 @@ class AnnotatorError(ModelError):
 
 class MetadataError(PaintError):
     """A picture's settings can't be read."""
+
+
+class NoMetadataError(MetadataError):
+    """A picture carries no settings."""
 
 
 class StorageError(PaintError):

@@ -12,7 +12,7 @@ from typing import cast
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from paintdiff.errors import MetadataError, RequestError
+from paintdiff.errors import MetadataError, NoMetadataError, RequestError
 from paintdiff.events import Picture
 from paintdiff.gallery.parameters import parameters_text, parse_parameters, request_from
 from paintdiff.images import opened
@@ -44,7 +44,7 @@ def read_request(source: Path | bytes) -> Request:
 
     A picture of ours gives back exactly the request it was painted from, but for the pictures in
     that, of which it has references. The file may come from anyone; its pixels are not decoded.
-    Raises MetadataError.
+    Raises NoMetadataError if it carries no settings, MetadataError if they can't be used.
     """
     texts = _texts_in(source)
     own = texts.get(REQUEST_KEY)
@@ -52,7 +52,7 @@ def read_request(source: Path | bytes) -> Request:
         return _request_from_json(own)
     parameters = texts.get(PARAMETERS_KEY)
     if parameters is None:
-        raise MetadataError("This picture carries no settings.")
+        raise NoMetadataError("This picture carries no settings.")
     return request_from(parse_parameters(parameters))
 
 

@@ -316,6 +316,9 @@ class _FormMaker:
             label="Sampler",
             filterable=False,
         )
+        self._add_variation()
+
+    def _add_variation(self) -> None:
         self.add(
             "variation_strength",
             gr.Slider,

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from paintdiff.errors import MetadataError, RequestError
+from paintdiff.errors import MetadataError, NoMetadataError, RequestError
 from paintdiff.events import Picture
 from paintdiff.gallery.metadata import read_request
 from paintdiff.input_images import InputImage
 from paintdiff.requests import Request
-from paintdiff.ui import canvas, widgets
+from paintdiff.ui import canvas, markup, widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
 from paintdiff.ui.parts import Parts
@@ -54,7 +54,10 @@ class PictureInput:
         self.canvas.clear(lambda: "", None, [self.offer], **quick)
 
         def use(value: object) -> Updates:
-            request = self._request_in(value)
+            try:
+                request = self._request_in(value)
+            except MetadataError as error:
+                raise gr.Error(str(error), print_exception=False) from error
             return {self.offer: "", **(studio.filled(request) if request is not None else {})}
 
         self.offer.click(use, inputs, [self.offer, *studio.receivable()], js=script, **quick)
@@ -69,19 +72,25 @@ class PictureInput:
         return {self.canvas: canvas.showing(self.parts.uploads.add(data or b""))}
 
     def offered(self, value: object) -> str:
-        """The offer to use the settings of the picture on the canvas; "" if it carries none."""
-        request = self._request_in(value)
+        """The offer to use the settings of the picture on the canvas, or why they can't be used; ""
+        if it carries none."""
+        try:
+            request = self._request_in(value)
+        except MetadataError as error:
+            return markup.note([f"{error} The picture itself can be used."], "warning")
         if request is None:
             return ""
         known = any(row.name == request.model for row in self.parts.models)
         return offer(request, model_known=known)
 
     def _request_in(self, value: object) -> Request | None:
-        """The settings that the picture on the canvas carries, None if it carries none."""
+        """The settings that the picture on the canvas carries, None if it carries none.
+
+        Raises MetadataError if they can't be used.
+        """
         try:
-            content = canvas.read(value, self.parts.uploads)
-            return read_request(content.image)
-        except (RequestError, MetadataError):
+            return read_request(canvas.read(value, self.parts.uploads).image)
+        except (RequestError, NoMetadataError):
             return None
 
 

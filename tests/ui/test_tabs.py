@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import RequestError
 from paintdiff.events import Finished
@@ -153,6 +154,16 @@ def test_a_picture_with_settings_offers_them(parts: Parts, engine: FakeEngine) -
     assert filled[studio.prompt] == "a <b>red</b> house"
     assert (filled[studio.form.seed], filled[studio.form.keep_seed]) == (3, True)
     assert filled[studio.form.sampler] == "Euler"
+
+
+def test_a_picture_with_damaged_settings_says_so(parts: Parts) -> None:
+    ingredients = studio_of(FromPicture, parts).ingredients
+    assert isinstance(ingredients, FromPicture)
+    info = PngInfo()
+    info.add_text("paintdiffusion", '{"request": {"prompt": "a red hou')
+    value = canvas.showing(parts.uploads.add(png("RGB", pnginfo=info)))
+    told = ingredients.picture.offered(value)
+    assert "damaged" in told and "can be used" in told and "data-use" not in told
 
 
 @pytest.mark.parametrize("ingredients", [FromPicture, FromSketch])
