@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images": CORE,
     "masks": CORE,
     "models": MODELS | {"presets"},
-    "preprocessors": {"errors", "presets", "models.pickles", "preprocessors"},
+    "preprocessors": {"errors", "presets", "models.hub", "models.pickles", "preprocessors"},
     "prompts": {"errors", "presets", "prompts", "models.manager"},
     "tasks": {
         *CORE,

@@ -23,6 +23,7 @@ from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError, Uns
 from paintdiff.models.catalog import ModelRow, known_words_of, latent_rgb_of
 from paintdiff.models.controlnets import HUB_FILES, ControlNetRow, config_of, weights_file
 from paintdiff.models.families import LatentRgb
+from paintdiff.models.hub import check_reachable
 from paintdiff.models.pickles import read_tensors
 from paintdiff.models.sources import SourceRow
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
@@ -118,6 +119,7 @@ def located(row: SourceRow, report: Callable[[str], None]) -> Path:
         logger.info("%s is not in the local cache", row.source)
     report(f"Downloading {row.source}")
     try:
+        check_reachable()
         return Path(huggingface_hub.snapshot_download(row.source, allow_patterns=patterns))
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from paintdiff.errors import AnnotatorError, ModelError
+from paintdiff.models.hub import check_reachable
 from paintdiff.models.pickles import read_tensors
 from paintdiff.preprocessors.lines import WEIGHTLESS, Pixels
 from paintdiff.preprocessors.table import AnnotatorWeights, Preprocessor, checked_preprocessor
@@ -175,6 +176,7 @@ class Annotators:
             logger.info("the weights of %s are not in the local cache", row.name)
         report(f"Downloading {row.title} ({weights.size_text})")
         try:
+            check_reachable()
             return fetched(offline=False)
         except (OSError, ValueError) as error:
             where = " or ".join(map(str, self._folders)) or (

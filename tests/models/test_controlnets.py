@@ -22,6 +22,7 @@ from paintdiff.errors import (
     UnknownNameError,
     UnsafeWeightsError,
 )
+from paintdiff.models import controlnets
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Control
 from paintdiff.models.manager import ModelManager
@@ -134,12 +135,14 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
 
 
 def test_a_hub_id_that_cant_be_looked_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelNotFoundError, match="someone/edges is not on this machine"):
         Catalog.default().with_controlnet("someone/edges")
 
-    def found(source: str, name: str) -> str:
+    def found(source: str, name: str, *, local_files_only: bool) -> str:
         raise huggingface_hub.errors.RepositoryNotFoundError("404", response=_Response())
 
+    monkeypatch.setattr(controlnets, "check_reachable", lambda: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", found)
     with pytest.raises(ModelNotFoundError, match="couldn't be looked up"):
         Catalog.default().with_controlnet("someone/edges")
@@ -155,7 +158,9 @@ def test_a_hub_ids_family_is_read_from_its_configuration(
 ) -> None:
     folder = folder_of(tmp_path / "snapshot", 2048)
     monkeypatch.setattr(
-        huggingface_hub, "hf_hub_download", lambda _source, name: str(folder / name)
+        huggingface_hub,
+        "hf_hub_download",
+        lambda _source, name, *, local_files_only: str(folder / name),
     )
     row = Catalog.default().with_controlnet("someone/edges").controlnets()[0]
     assert (row.name, row.family.name, row.folder) == ("someone/edges", "sdxl", None)
