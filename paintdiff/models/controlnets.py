@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from paintdiff.errors import ModelError, ModelNotFoundError, PresetError, RequestError
 from paintdiff.models.families import Family
-from paintdiff.models.hub import check_reachable
+from paintdiff.models.hub import from_cache_or_hub
 from paintdiff.models.pickles import TensorRecord, read_records
 from paintdiff.models.sources import HUB_ID, SourceRow, free_name, last_name, preset_source
 from paintdiff.models.weights import is_pickle, safetensors_header
@@ -218,17 +218,12 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def _hub_config(source: str) -> dict[str, Any]:
     import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
 
-    def fetched(*, offline: bool) -> dict[str, Any]:
-        path = huggingface_hub.hf_hub_download(source, _CONFIG, local_files_only=offline)
+    def fetched(local_files_only: bool) -> dict[str, Any]:
+        path = huggingface_hub.hf_hub_download(source, _CONFIG, local_files_only=local_files_only)
         return config_of(Path(path).parent)
 
     try:
-        return fetched(offline=True)
-    except (OSError, ValueError):
-        logger.info("%s is not in the local cache", source)
-    try:
-        check_reachable()
-        return fetched(offline=False)
+        return from_cache_or_hub(fetched, lambda: logger.info("looking %s up", source))
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(
             f"The ControlNet {source} is not on this machine and couldn't be looked up: {error}"

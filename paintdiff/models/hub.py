@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 TIMEOUT_SECONDS = 5.0
+
+
+def from_cache_or_hub(fetched: Callable[[bool], T], downloading: Callable[[], None]) -> T:
+    """What `fetched(local_files_only)` gives: of what is on this machine, else of the hub, after
+    `downloading` has been called.
+
+    Raises OSError or ValueError if it is in neither.
+    """
+    try:
+        return fetched(True)
+    except (OSError, ValueError):
+        downloading()
+    check_reachable()
+    return fetched(False)
 
 
 def check_reachable() -> None:

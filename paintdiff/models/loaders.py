@@ -23,7 +23,7 @@ from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError, Uns
 from paintdiff.models.catalog import ModelRow, known_words_of, latent_rgb_of
 from paintdiff.models.controlnets import HUB_FILES, ControlNetRow, config_of, weights_file
 from paintdiff.models.families import LatentRgb
-from paintdiff.models.hub import check_reachable
+from paintdiff.models.hub import from_cache_or_hub
 from paintdiff.models.pickles import read_tensors
 from paintdiff.models.sources import SourceRow
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
@@ -109,18 +109,16 @@ def located(row: SourceRow, report: Callable[[str], None]) -> Path:
     import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
 
     patterns: list[str] = list(HUB_FILES if isinstance(row, ControlNetRow) else _HUB_PATTERNS)
-    try:
+
+    def fetched(local_files_only: bool) -> Path:
         return Path(
             huggingface_hub.snapshot_download(
-                row.source, allow_patterns=patterns, local_files_only=True
+                row.source, allow_patterns=patterns, local_files_only=local_files_only
             )
         )
-    except (OSError, ValueError):
-        logger.info("%s is not in the local cache", row.source)
-    report(f"Downloading {row.source}")
+
     try:
-        check_reachable()
-        return Path(huggingface_hub.snapshot_download(row.source, allow_patterns=patterns))
+        return from_cache_or_hub(fetched, lambda: report(f"Downloading {row.source}"))
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(
             f"{row.source} is not on this machine and couldn't be downloaded: {error}"

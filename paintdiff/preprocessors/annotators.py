@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from paintdiff.errors import AnnotatorError, ModelError
-from paintdiff.models.hub import check_reachable
+from paintdiff.models.hub import from_cache_or_hub
 from paintdiff.models.pickles import read_tensors
 from paintdiff.preprocessors.lines import WEIGHTLESS, Pixels
 from paintdiff.preprocessors.table import AnnotatorWeights, Preprocessor, checked_preprocessor
@@ -164,20 +164,20 @@ class Annotators:
     ) -> list[Path]:
         import huggingface_hub  # noqa: PLC0415 (needed for what isn't in a folder only)
 
-        def fetched(*, offline: bool) -> list[Path]:
+        def fetched(local_files_only: bool) -> list[Path]:
             return [
-                Path(huggingface_hub.hf_hub_download(weights.repo, name, local_files_only=offline))
+                Path(
+                    huggingface_hub.hf_hub_download(
+                        weights.repo, name, local_files_only=local_files_only
+                    )
+                )
                 for name in weights.files
             ]
 
         try:
-            return fetched(offline=True)
-        except (OSError, ValueError):
-            logger.info("the weights of %s are not in the local cache", row.name)
-        report(f"Downloading {row.title} ({weights.size_text})")
-        try:
-            check_reachable()
-            return fetched(offline=False)
+            return from_cache_or_hub(
+                fetched, lambda: report(f"Downloading {row.title} ({weights.size_text})")
+            )
         except (OSError, ValueError) as error:
             where = " or ".join(map(str, self._folders)) or (
                 f"a folder {ANNOTATORS_FOLDER} in a models folder (--models-dir)"

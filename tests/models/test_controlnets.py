@@ -22,7 +22,7 @@ from paintdiff.errors import (
     UnknownNameError,
     UnsafeWeightsError,
 )
-from paintdiff.models import controlnets
+from paintdiff.models import hub
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Control
 from paintdiff.models.manager import ModelManager
@@ -142,7 +142,7 @@ def test_a_hub_id_that_cant_be_looked_up_is_told(monkeypatch: pytest.MonkeyPatch
     def found(source: str, name: str, *, local_files_only: bool) -> str:
         raise huggingface_hub.errors.RepositoryNotFoundError("404", response=_Response())
 
-    monkeypatch.setattr(controlnets, "check_reachable", lambda: None)
+    monkeypatch.setattr(hub, "check_reachable", lambda: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", found)
     with pytest.raises(ModelNotFoundError, match="couldn't be looked up"):
         Catalog.default().with_controlnet("someone/edges")

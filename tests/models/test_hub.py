@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import huggingface_hub
 import pytest
 
-from paintdiff.models.hub import check_reachable
+from paintdiff.models import hub
+from paintdiff.models.hub import check_reachable, from_cache_or_hub
 
 
 class _Refusing(BaseHTTPRequestHandler):
@@ -53,3 +54,21 @@ def test_a_hub_that_isnt_there_or_mustnt_be_asked_is_told(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(OSError, match="HF_HUB_OFFLINE"):
         check_reachable()
+
+
+def test_what_is_here_is_not_asked_for_and_the_rest_is_told_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    story: list[str] = []
+    monkeypatch.setattr(hub, "check_reachable", lambda: story.append("asked"))
+
+    def fetched(local_files_only: bool) -> str:
+        if local_files_only and not here:
+            raise OSError("not in the cache")
+        return "cache" if local_files_only else "hub"
+
+    here = True
+    assert from_cache_or_hub(fetched, lambda: story.append("told")) == "cache" and story == []
+    here = False
+    assert from_cache_or_hub(fetched, lambda: story.append("told")) == "hub"
+    assert story == ["told", "asked"]

@@ -38,27 +38,22 @@ def given(image: Image.Image) -> InputImage:
 
 def image_to_image(**changes: Any) -> ImageToImage:
     """A quick request; without changes it needs two steps of three."""
-    values: dict[str, Any] = {
-        "prompt": "a red house",
-        "seed": 7,
-        "num_inference_steps": 3,
-        "strength": 0.7,
-        "image": given(photo()),
-    }
-    return ImageToImage(**values | changes)
+    return ImageToImage(**_from_photo() | changes)
 
 
 def inpaint(**changes: Any) -> Inpaint:
     """A quick request; without changes it needs two steps of three."""
-    values: dict[str, Any] = {
+    return Inpaint(**_from_photo() | {"mask": given(mask())} | changes)
+
+
+def _from_photo() -> dict[str, Any]:
+    return {
         "prompt": "a red house",
         "seed": 7,
         "num_inference_steps": 3,
         "strength": 0.7,
         "image": given(photo()),
-        "mask": given(mask()),
     }
-    return Inpaint(**values | changes)
 
 
 def painted(engine: Engine, request: Request) -> Image.Image:
