@@ -9,8 +9,9 @@ export GRADIO_ANALYTICS_ENABLED := False
 run: $(VENV)/.installed
 	$(BIN)/python app.py $(ARGS)
 
+# Two files of tests at a time, each on one core.
 test: $(VENV)/.installed-dev browser
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -13,7 +13,6 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Route, expect
 
 from tests.browser.canvas_app import CanvasApp
-from tests.browser.driver import WAIT_MS
 from tests.browser.easel import Easel, covered, painted
 from tests.pictures import encoded, pixels_of, png_of
 
@@ -27,13 +26,6 @@ def app() -> Iterator[CanvasApp]:
     served.start()
     yield served
     served.stop()
-
-
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    expect.set_options(timeout=WAIT_MS)
-    yield
-    expect.set_options(timeout=5000)
 
 
 @pytest.fixture

@@ -175,7 +175,7 @@ def test_every_sampler_follows_the_map(manager: ModelManager, sampler: str) -> N
         {"map": OTHER_EDGES},
         {"controlnet": "sd1-2"},
     ],
-    ids=str,
+    ids=lambda change: next(iter(change)),
 )
 def test_each_setting_of_a_control_matters(manager: ModelManager, change: dict[str, Any]) -> None:
     control = Control("sd1-1", EDGES)
