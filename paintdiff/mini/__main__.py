@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, StableDiffusionPipeline
+from spandrel.architectures.Compact import Compact
 
 from paintdiff.errors import PaintError
 from paintdiff.mini.adopt import adopt_pipeline
@@ -21,15 +22,24 @@ from paintdiff.mini.autoencoder import cache_latents, sharpen_decoder, train_aut
 from paintdiff.mini.control import export_control, train_control
 from paintdiff.mini.dataset import cache_masks, open_dataset, render_dataset
 from paintdiff.mini.evaluate import contact_sheet, evaluate, evaluate_control, paint_prompts
+from paintdiff.mini.evaluate_upscaler import evaluate_upscaler, upscaler_table
 from paintdiff.mini.export import export_pipeline
 from paintdiff.mini.judge import load_judge, save_judge, train_judge
 from paintdiff.mini.loop import Machine
 from paintdiff.mini.painter import Painter, train_painter
 from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
+from paintdiff.mini.upscaler import (
+    cache_painted,
+    export_upscaler,
+    load_upscaler,
+    render_pictures,
+    train_upscaler,
+)
 
 SHIPPED = Path(__file__).resolve().parents[2] / "presets" / "mini"
 JUDGE = SHIPPED.with_name("mini-judge")
 CONTROL = SHIPPED.with_name("mini-control")
+UPSCALER = SHIPPED.with_name("mini-upscaler")
 
 STAGES = (
     "render",
@@ -40,6 +50,9 @@ STAGES = (
     "train-control",
     "train-judge",
     "export",
+    "render-upscaler",
+    "train-upscaler",
+    "export-upscaler",
     "evaluate",
 )
 
@@ -62,6 +75,9 @@ class Studio:
             "sharpen": self._sharpen,
             "train-control": self._control,
             "train-judge": self._judge,
+            "render-upscaler": self._render_upscaler,
+            "train-upscaler": self._upscaler,
+            "export-upscaler": self._export_upscaler,
             "export": self._export,
             "evaluate": self._evaluate,
             "adopt": self._adopt,
@@ -100,6 +116,23 @@ class Studio:
         judge = train_judge(open_dataset(self.recipe, self.work), self.work, self.machine)
         save_judge(judge, self.work / "judge")
 
+    @property
+    def _upscaler_work(self) -> Path:
+        return self.work / "upscaler"
+
+    def _render_upscaler(self) -> None:
+        render_pictures(self.recipe, self._upscaler_work, workers=torch.get_num_threads())
+        # The shipped VAE: an upscaler is trained once the painter is done.
+        vae = load_pipeline(self.target).vae
+        cache_painted(self.recipe, self._upscaler_work, self.machine, vae)
+
+    def _upscaler(self) -> Compact:
+        judge = load_judge(self.target.with_name(JUDGE.name))
+        return train_upscaler(self.recipe, self._upscaler_work, self.machine, judge)
+
+    def _export_upscaler(self) -> None:
+        export_upscaler(self._upscaler(), self.target.with_name(UPSCALER.name))
+
     def _export(self) -> None:
         data = open_dataset(self.recipe, self.work)
         sharpened = (self.work / "decoder.pt").exists()
@@ -113,9 +146,12 @@ class Studio:
     def _evaluate(self) -> None:
         pipeline, judge = load_pipeline(self.target), load_judge(self.work / "judge")
         control = load_control(self.target.with_name(CONTROL.name))
+        upscaler = load_upscaler(self.recipe.upscaler, self.target.with_name(UPSCALER.name))
         report = evaluate(self.recipe, pipeline, judge)
         control_report = evaluate_control(self.recipe, pipeline, control, judge)
-        sys.stdout.write(f"{report.table()}\n\n{control_report.table()}\n")
+        upscaled = evaluate_upscaler(self.recipe, upscaler, judge, pipeline.vae)
+        tables = (report.table(), control_report.table(), upscaler_table(upscaled))
+        sys.stdout.write("\n\n".join(tables) + "\n")
 
 
 def load_pipeline(folder: Path) -> StableDiffusionPipeline:

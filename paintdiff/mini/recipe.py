@@ -125,11 +125,38 @@ class JudgeRecipe(_Frozen):
     plan: Plan
 
 
+class UpscalerRecipe(_Frozen):
+    """The upscaler, and what it learns from: `paintings` and `leaves` of `side_px`, of which parts
+    are shown that measure `crop_px` before they are enlarged `factor` times.
+
+    Of what is shown `harmed_share` has been degraded and `painted_share` has been through the
+    painter's VAE (never leaves). From `adversarial_from` on (a part of the run) it is a GAN.
+    """
+
+    num_feat: int = Field(gt=0)
+    num_conv: int = Field(gt=0)
+    factor: int = Field(ge=2, le=4)
+    paintings: int = Field(gt=0)
+    leaves: int = Field(ge=0)
+    side_px: int = Field(multiple_of=32)
+    crop_px: int = Field(multiple_of=8)
+    harmed_share: float = Field(ge=0, le=1)
+    painted_share: float = Field(ge=0, le=1)
+    discriminator_channels: tuple[int, ...]
+    adversarial_from: float = Field(ge=0, le=1)
+    squared_weight: float = Field(ge=0)
+    feature_weight: float = Field(ge=0)
+    adversarial_weight: float = Field(ge=0)
+    critic_weight: float = Field(ge=0)
+    plan: Plan
+
+
 class EvaluationRecipe(_Frozen):
     """How the figures of the model card are measured."""
 
     prompts: int
     control_pairs: int
+    upscaled: int
     num_inference_steps: int
     guidance_scale: float
     sampler: str
@@ -150,6 +177,7 @@ class Recipe(_Frozen):
     painter: PainterRecipe
     control: ControlRecipe
     judge: JudgeRecipe
+    upscaler: UpscalerRecipe
     evaluation: EvaluationRecipe
 
     @property

@@ -50,6 +50,19 @@ def tiny_recipe() -> Recipe:
         update={"conditioning_channels": (8, 8, 16), "plan": TINY_PLAN}
     )
     judge = recipe.judge.model_copy(update={"channels": (8, 16), "plan": TINY_PLAN})
+    upscaler = recipe.upscaler.model_copy(
+        update={
+            "num_feat": 8,
+            "num_conv": 2,
+            "paintings": 4,
+            "leaves": 2,
+            "side_px": 64,
+            "crop_px": 8,
+            "discriminator_channels": (8, 8),
+            "plan": TINY_PLAN,
+        }
+    )
+    evaluation = recipe.evaluation.model_copy(update={"upscaled": 3})
     return recipe.model_copy(
         update={
             "size_px": 32,
@@ -58,6 +71,8 @@ def tiny_recipe() -> Recipe:
             "painter": painter,
             "control": control,
             "judge": judge,
+            "upscaler": upscaler,
+            "evaluation": evaluation,
         }
     )
 

@@ -12,7 +12,15 @@ import pytest
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from paintdiff.mini.__main__ import CONTROL, JUDGE, SHIPPED, load_control, load_pipeline
+from paintdiff.mini.__main__ import (
+    CONTROL,
+    JUDGE,
+    SHIPPED,
+    UPSCALER,
+    load_control,
+    load_pipeline,
+)
+from paintdiff.mini.degradations import Picture, shrunk
 from paintdiff.mini.evaluate import (
     AskedPicture,
     evaluate_control,
@@ -20,8 +28,10 @@ from paintdiff.mini.evaluate import (
     paint_prompts,
     score,
 )
+from paintdiff.mini.evaluate_upscaler import held_out_paintings, photographs, row_of
 from paintdiff.mini.judge import Judge, load_judge
 from paintdiff.mini.recipe import read_recipe
+from paintdiff.mini.upscaler import load_upscaler
 from paintdiff.mini.world import render, words
 from paintdiff.prompts.surprise import Surprise, example_prompts
 from paintdiff.prompts.words import unknown_words
@@ -90,15 +100,15 @@ def test_what_is_asked_is_painted(judge: Judge) -> None:
 
 def test_what_is_drawn_is_painted_where_it_was_drawn(judge: Judge) -> None:
     """A sample; all pairs are measured by `python -m paintdiff.mini evaluate`."""
-    evaluation = RECIPE.evaluation.model_copy(update={"control_pairs": 24})
+    evaluation = RECIPE.evaluation.model_copy(update={"control_pairs": 16})
     recipe = RECIPE.model_copy(update={"evaluation": evaluation})
     report = evaluate_control(recipe, load_pipeline(SHIPPED), load_control(CONTROL), judge)
-    assert report.pairs == 24
+    assert report.pairs == 16
     assert report.subjects_with > 0.7
     assert report.overlap_with > report.overlap_without + 0.15
 
 
-@pytest.mark.parametrize("folder", [SHIPPED, CONTROL])
+@pytest.mark.parametrize("folder", [SHIPPED, CONTROL, UPSCALER])
 def test_the_model_card_is_there(folder: Path) -> None:
     card = (folder / "README.md").read_text(encoding="utf-8")
     for heading in ("Data", "Licence", "Training", "Figures", "Limits"):
@@ -112,3 +122,20 @@ def test_every_example_and_surprise_is_made_of_known_words() -> None:
     for category in surprise.categories:
         prompts += [surprise.drawn([category], random) for _ in range(200)]
     assert {word for prompt in prompts for word in unknown_words(prompt, known)} == set()
+
+
+def test_the_upscaler_comes_nearer_to_the_truth_than_lanczos(judge: Judge) -> None:
+    factor = RECIPE.upscaler.factor
+    network = load_upscaler(RECIPE.upscaler, UPSCALER)
+
+    def pair(picture: Picture) -> tuple[Picture, Picture]:
+        middle = picture[128:384, 128:384]
+        return shrunk(middle, factor), middle
+
+    paintings = map(pair, islice(held_out_paintings(RECIPE), 3))
+    ours = row_of("paintings", paintings, network, judge)
+    assert ours.psnr > ours.psnr_lanczos + 1.5
+    assert ours.distance < 0.7 * ours.distance_lanczos
+    real = map(pair, photographs(factor, ("astronaut.png", "coffee.png")))
+    theirs = row_of("photographs", real, network, judge)
+    assert theirs.psnr > theirs.psnr_lanczos - 0.5

@@ -1,0 +1,133 @@
+"""The figures of the upscaler's card: is what it makes nearer to the real picture than Lanczos?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from PIL import Image
+from spandrel.architectures.Compact import Compact
+
+from paintdiff.mini.dataset import HELD_OUT, scene_seeds
+from paintdiff.mini.degradations import degraded, shrunk
+from paintdiff.mini.evaluate import EVALUATION_OFFSET
+from paintdiff.mini.judge import Judge
+from paintdiff.mini.recipe import Recipe
+from paintdiff.mini.upscaler import as_floats, feature_distance, lanczos, through_vae
+from paintdiff.mini.world import render, sample_scene
+
+PHOTOGRAPHS = (
+    *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "grass.png"),
+    *("gravel.png", "hubble_deep_field.jpg", "motorcycle_left.png", "rocket.jpg"),
+)
+"""Those that come with scikit-image. None of them was learned from."""
+
+Picture = NDArray[np.float32]
+Pair = tuple[Picture, Picture]
+
+
+@dataclass(frozen=True)
+class UpscalerRow:
+    """Means over `count` pictures of one kind: PSNR (dB, of RGB) and `feature_distance`."""
+
+    name: str
+    count: int
+    psnr: float
+    psnr_lanczos: float
+    distance: float
+    distance_lanczos: float
+
+
+def upscaler_table(rows: list[UpscalerRow]) -> str:
+    """A Markdown table."""
+    lines = [
+        "| pictures | PSNR | Lanczos | gain | feature distance | Lanczos |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {row.count} {row.name} | {row.psnr:.2f} dB | {row.psnr_lanczos:.2f} dB "
+            f"| {row.psnr - row.psnr_lanczos:+.2f} dB "
+            f"| {row.distance:.3f} | {row.distance_lanczos:.3f} |"
+            for row in rows
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def evaluate_upscaler(
+    recipe: Recipe, network: Compact, judge: Judge, vae: AutoencoderKL
+) -> list[UpscalerRow]:
+    """Make small pictures large again: the recipe's number of held-out paintings, shrunk, harmed as
+    well, and through the painter's VAE; then photographs, shrunk.
+    """
+    factor = recipe.upscaler.factor
+    random = np.random.default_rng(recipe.seed)
+
+    def harmed(picture: Picture) -> Picture:
+        return degraded(picture, factor, random)
+
+    def painted(picture: Picture) -> Picture:
+        levels = (shrunk(picture, factor) * 255).round().astype(np.uint8)
+        with torch.no_grad():
+            return through_vae(vae, levels[None])[0].permute(1, 2, 0).numpy()
+
+    def of_paintings(small: Callable[[Picture], Picture]) -> Iterator[Pair]:
+        return ((small(picture), picture) for picture in held_out_paintings(recipe))
+
+    return [
+        row_of("held-out paintings", of_paintings(lambda p: shrunk(p, factor)), network, judge),
+        row_of("of them, harmed", of_paintings(harmed), network, judge),
+        row_of("of them, through the VAE", of_paintings(painted), network, judge),
+        row_of(
+            "photographs", ((shrunk(p, factor), p) for p in photographs(factor)), network, judge
+        ),
+    ]
+
+
+def row_of(name: str, pairs: Iterator[Pair], network: Compact, judge: Judge) -> UpscalerRow:
+    """What the network makes of the first picture of each pair, held against the second."""
+    figures: list[tuple[float, ...]] = []
+    for small, large in pairs:
+        with torch.no_grad():
+            made = network(_batch(small)).clamp(0, 1)
+            plain = _batch(lanczos(small[None], large.shape[0] // small.shape[0])[0])
+            real = _batch(large)
+            distances = [float(feature_distance(judge, each, real)) for each in (made, plain)]
+        figures.append((_psnr(made, real), _psnr(plain, real), *distances))
+    return UpscalerRow(name, len(figures), *(float(each) for each in np.mean(figures, axis=0)))
+
+
+def _psnr(made: torch.Tensor, real: torch.Tensor) -> float:
+    return float(-10 * torch.log10((made - real).square().mean()))
+
+
+def _batch(picture: Picture) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+
+
+def held_out_paintings(recipe: Recipe) -> Iterator[Picture]:
+    """The recipe's number of paintings of scenes that nothing learned from."""
+    config = recipe.world.config()
+    shifted = recipe.model_copy(update={"seed": recipe.seed + EVALUATION_OFFSET})
+    for seed in islice(scene_seeds(shifted, HELD_OUT), recipe.evaluation.upscaled):
+        picture = render(sample_scene(seed, config), recipe.upscaler.side_px)
+        yield as_floats(picture)
+
+
+def photographs(factor: int, names: Sequence[str] | None = None) -> Iterator[Picture]:
+    """Photographs of scikit-image's (None: all of PHOTOGRAPHS), their sides cut to multiples of
+    `factor`.
+    """
+    import skimage  # noqa: PLC0415 (slow to import, for its files only)
+
+    folder = Path(skimage.__file__).parent / "data"
+    for name in PHOTOGRAPHS if names is None else names:
+        with Image.open(folder / name) as image:
+            width, height = (side // factor * factor for side in image.size)
+            part = image.convert("RGB").crop((0, 0, width, height))
+        yield as_floats(np.asarray(part))
