@@ -71,6 +71,8 @@ class App:
             default_model = catalog.models()[-1].name
         if settings.controlnet is not None:
             catalog = catalog.with_controlnet(settings.controlnet)
+        if settings.upscaler is not None:
+            catalog = catalog.with_upscaler(settings.upscaler)
         manager = ModelManager(
             catalog, device=settings.device, memory_budget_bytes=settings.memory_budget_bytes
         )

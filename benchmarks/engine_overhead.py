@@ -31,7 +31,7 @@ from paintdiff.models.catalog import Catalog
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.samplers import scheduler_for
-from paintdiff.requests import REQUEST_KINDS, Request, parsed_request
+from paintdiff.requests import REQUEST_KINDS, Painting, Request, Upscale, parsed_request
 
 TARGET = 1.03
 STRENGTH = 0.6
@@ -60,11 +60,11 @@ def main() -> int:
 
 
 def _measured(
-    engine: Engine, leased: LeasedPipeline, request: Request, options: argparse.Namespace
+    engine: Engine, leased: LeasedPipeline, request: Painting, options: argparse.Namespace
 ) -> dict[str, Any]:
     job = engine.submit(request)
     job.result()
-    settled = job.request
+    settled = _painting(job.request)
     previews: list[int] = []
     config = dict(leased.pipeline.scheduler.config)
     sources = _sources(settled.sampling().size)
@@ -95,7 +95,7 @@ def _measured(
     }
 
 
-def _request(task: str, model: str, size: Size, options: argparse.Namespace) -> Request:
+def _request(task: str, model: str, size: Size, options: argparse.Namespace) -> Painting:
     values: dict[str, object] = {
         "kind": task,
         "prompt": "a red house on a green hill at night",
@@ -111,7 +111,12 @@ def _request(task: str, model: str, size: Size, options: argparse.Namespace) -> 
         values |= {"image": InputImage.from_image(picture), "strength": STRENGTH}
     if task == "inpaint":
         values |= {"mask": InputImage.from_image(mask), "mask_blur_px": 0}
-    return parsed_request(values)
+    return _painting(parsed_request(values))
+
+
+def _painting(request: Request) -> Painting:
+    assert not isinstance(request, Upscale)
+    return request
 
 
 def _sources(size: Size) -> tuple[Image.Image, Image.Image]:
@@ -156,7 +161,7 @@ def _paired(
     return seconds, pictures
 
 
-def _through_engine(engine: Engine, request: Request, previews: list[int]) -> Image.Image:
+def _through_engine(engine: Engine, request: Painting, previews: list[int]) -> Image.Image:
     job = engine.submit(request)
     count = 0
     for event in job.events():
@@ -169,7 +174,7 @@ def _through_engine(engine: Engine, request: Request, previews: list[int]) -> Im
 
 def _bare(
     leased: LeasedPipeline,
-    request: Request,
+    request: Painting,
     config: dict[str, object],
     sources: tuple[Image.Image, Image.Image],
 ) -> Image.Image:

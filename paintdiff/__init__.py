@@ -7,7 +7,8 @@
     finished.pictures[0].image.save("boat.png")
 
 A picture goes in as `InputImage.from_file("boat.png")`, in an `ImageToImage` or an `Inpaint`, or in
-a `ControlInput` for a ControlNet, of which any request may have some.
+a `ControlInput` for a ControlNet, of which any request to paint may have some. `Upscale` makes
+pictures larger, and so does the `upscaling` of any request to paint, in the end.
 
 Names are imported when they are first used; importing the package imports neither torch nor
 diffusers.
@@ -36,11 +37,14 @@ if TYPE_CHECKING:
     from paintdiff.jobs import Job
     from paintdiff.requests import (
         ControlInput,
+        HiresFix,
         ImageToImage,
         Inpaint,
         Outpaint,
         Request,
         TextToImage,
+        Upscale,
+        Upscaling,
     )
 
 __version__ = "0.1.0"
@@ -53,6 +57,7 @@ __all__ = [
     "Event",
     "Failed",
     "Finished",
+    "HiresFix",
     "ImageToImage",
     "Inpaint",
     "InputImage",
@@ -67,6 +72,8 @@ __all__ = [
     "Request",
     "Size",
     "TextToImage",
+    "Upscale",
+    "Upscaling",
 ]
 
 _MODULES = {
@@ -85,7 +92,17 @@ _MODULES = {
     ),
     "geometry": ("Size",),
     "input_images": ("InputImage",),
-    "requests": ("ControlInput", "ImageToImage", "Inpaint", "Outpaint", "Request", "TextToImage"),
+    "requests": (
+        "ControlInput",
+        "HiresFix",
+        "ImageToImage",
+        "Inpaint",
+        "Outpaint",
+        "Request",
+        "TextToImage",
+        "Upscale",
+        "Upscaling",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,7 +1,8 @@
 """The command line: `python -m paintdiff paint "a red sailboat" --output boat.png`.
 
 With `--image` it paints from a picture, with `--mask`, `--sketch` or `--outpaint` a part of it;
-`--control` adds a ControlNet to any of these.
+`--control` adds a ControlNet to any of these, `--hires` paints larger than the model was made for,
+`--upscale` enlarges what was painted. `python -m paintdiff upscale boat.png` enlarges pictures.
 
 Exit codes: 0 done, 1 it failed while running, 2 a value can't be used (one line on stderr says
 which), 130 interrupted. A composition root, like app.py: it wires the engine for itself.
@@ -12,43 +13,39 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from tqdm import tqdm
-
+from paintdiff.cli_files import OutputFiles, input_image, output_paths
 from paintdiff.cli_flags import BAD_VALUE, command_line_parser
+from paintdiff.cli_progress import watched
+from paintdiff.cli_upscale import face_values, upscale, with_upscaler
 from paintdiff.engine import Engine
 from paintdiff.errors import (
     JobCancelledError,
     ModelNotFoundError,
     PaintError,
     RequestError,
-    StorageError,
 )
-from paintdiff.events import TERMINAL, Event, Finished, Loading, Picture, Progress
-from paintdiff.gallery.files import write_png
-from paintdiff.input_images import InputImage
-from paintdiff.jobs import Job
+from paintdiff.events import Finished
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.presets import Presets
 from paintdiff.requests import (
-    MAX_IMAGES,
+    LATENT_UPSCALER,
     REQUEST_KINDS,
     ControlInput,
+    Painting,
     Request,
+    TextToImage,
+    Upscale,
     parsed_request,
 )
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
-_POLL_SECONDS = 0.5
 _FLAG_OF_FIELD = {
     "negative_prompt": "--negative",
     "num_inference_steps": "--steps",
@@ -68,9 +65,16 @@ _FLAG_OF_CONTROL = {
     "guidance_end": "--control-end",
     "resize_mode": "--control-resize-mode",
 }
+_FLAG_OF_HIRES = {
+    "scale": "--hires",
+    "num_inference_steps": "--hires-steps",
+    "strength": "--hires-strength",
+    "upscaler": "--hires-upscaler",
+}
 _PICTURE_FIELDS = ("image", "mask", "sketch")
 _FIELDS_WITH_PICTURES = (
     *("strength", "resize_mode", "background", "loopback", "loopback_strength_factor"),
+    "tiled",
     *("invert_mask", "mask_blur_px", "only_masked", "padding_px", "masked_content", "soft"),
     "outpaint",
 )
@@ -81,23 +85,6 @@ _OF_NO_USE = {
 }
 
 
-class _OutputFiles:
-    """A PictureStore that writes to the files the user named, in order."""
-
-    def __init__(self, paths: Sequence[Path], overwrite: bool) -> None:
-        self._left = list(paths)
-        self._overwrite = overwrite
-
-    def save(self, picture: Picture) -> Path:
-        path = self._left.pop(0)
-        try:
-            return write_png(path, picture, overwrite=self._overwrite)
-        except FileExistsError:
-            raise StorageError(
-                f"{path} appeared while it was being painted; it was left alone."
-            ) from None
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (None: that of the process).
 
@@ -106,29 +93,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     parser = command_line_parser()
     options = parser.parse_args(arguments)
+    name = f"paintdiff {options.command}"
     try:
-        return _paint(options)
+        return upscale(options) if options.command == "upscale" else _paint(options)
     except RequestError as error:
-        flag = f"{_flag(error.field)}: " if error.field else ""
-        sys.stderr.write(f"paintdiff paint: {flag}{error}\n")
+        flag = f"{_flag(error.field, options.command)}: " if error.field else ""
+        sys.stderr.write(f"{name}: {flag}{error}\n")
         return BAD_VALUE
     except (JobCancelledError, KeyboardInterrupt):
-        sys.stderr.write("paintdiff paint: interrupted.\n")
+        sys.stderr.write(f"{name}: interrupted.\n")
         return INTERRUPTED
     except PaintError as error:
-        sys.stderr.write(f"paintdiff paint: {error}\n")
+        sys.stderr.write(f"{name}: {error}\n")
         return FAILED
 
 
-def _flag(field: str) -> str:
+def _flag(field: str, command: str) -> str:
     """The flag for a request's field; of a field within another ("outpaint.left") the outer one, of
-    a control's ("controls.0.image") its own.
+    a control's ("controls.0.image"), the hires fix's or the upscaling's its own.
     """
     first, *inner = field.split(".")
+    if first == "pictures":
+        return first
+    if first == "upscaling" and inner:
+        scale = "--scale" if command == "upscale" else "--upscale"
+        own = {"scale": scale, "tile_px": "--tile", "face_restorer": "--faces"}
+        return own.get(inner[0], f"--{inner[0].replace('_', '-')}")
     if first == "controls":
         return _FLAG_OF_CONTROL.get(inner[-1] if inner else "", "--control")
-    field = first
-    return _FLAG_OF_FIELD.get(field, f"--{field.replace('_', '-')}")
+    if first == "hires" and inner:
+        return _FLAG_OF_HIRES.get(inner[0], f"--{inner[0]}")
+    return _FLAG_OF_FIELD.get(first, f"--{first.replace('_', '-')}")
 
 
 def _paint(options: argparse.Namespace) -> int:
@@ -139,20 +134,23 @@ def _paint(options: argparse.Namespace) -> int:
         catalog = catalog.with_source(options.model)
         request = request.model_copy(update={"model": catalog.models()[-1].name})
     catalog, request = _with_controlnets(catalog, request)
-    paths = _output_paths(options.output, request.num_images, options.overwrite)
-    store = _OutputFiles(paths, options.overwrite)
+    catalog, request = _with_upscalers(catalog, request)
+    paths = output_paths(options.output, request.num_images, options.overwrite)
+    store = OutputFiles(options.overwrite)
+    store.expect(*paths)
     manager, annotators = (
         ModelManager(catalog, device=options.device),
         Annotators(options.models_dir),
     )
     with Engine(manager, store=store, annotators=annotators) as engine:
         job = engine.submit(request)
-        finished = _watched(job, quiet=options.quiet)
-    _report(finished, options)
-    return OK if all(picture.path is not None for picture in finished.pictures) else FAILED
+        finished = watched(job, quiet=options.quiet)
+    failed = _failed(finished, request)
+    _report(finished, options, failed=failed)
+    return FAILED if failed else OK
 
 
-def _request(options: argparse.Namespace) -> Request:
+def _request(options: argparse.Namespace) -> Painting:
     values: dict[str, object] = {
         "prompt": options.prompt,
         "negative_prompt": options.negative,
@@ -169,7 +167,14 @@ def _request(options: argparse.Namespace) -> Request:
         values.update(width=options.size.width, height=options.size.height)
     if options.variation_strength is not None:
         values["variation_strength"] = options.variation_strength
-    return parsed_request(values | _picture_values(options) | _control_values(options))
+    stages = _hires_values(options) | _upscaling_values(options)
+    values |= _picture_values(options) | stages | _control_values(options)
+    return _painting(parsed_request(values))
+
+
+def _painting(request: Request) -> Painting:
+    assert not isinstance(request, Upscale)  # none that these flags make
+    return request
 
 
 def _picture_values(options: argparse.Namespace) -> dict[str, object]:
@@ -183,6 +188,8 @@ def _picture_values(options: argparse.Namespace) -> dict[str, object]:
         for field in (*_PICTURE_FIELDS, *_FIELDS_WITH_PICTURES)
         if getattr(options, field) is not None
     }
+    if options.hires is not None:
+        given.pop("tiled", None)  # it is the second pass's
     kind = "text_to_image"
     if "image" in given:
         part = {"mask", "sketch", "outpaint"} & given.keys()
@@ -192,15 +199,43 @@ def _picture_values(options: argparse.Namespace) -> dict[str, object]:
             raise RequestError(_OF_NO_USE[kind], field=field)
     for field in _PICTURE_FIELDS:
         if field in given:
-            given[field] = _input_image(given[field], field)
+            given[field] = input_image(given[field], field)
     return {**given, "kind": kind}
+
+
+def _hires_values(options: argparse.Namespace) -> dict[str, object]:
+    """The hires fix that the flags make. Raises RequestError for a flag that is of no use."""
+    given: dict[str, object] = {}
+    for field, flag in _FLAG_OF_HIRES.items():
+        value: object = getattr(options, flag.removeprefix("--").replace("-", "_"))
+        if value is not None:
+            given[field] = value
+    if options.hires is None:
+        for field in given:
+            raise RequestError("it is of no use without --hires.", field=f"hires.{field}")
+        return {}
+    if options.image is not None:
+        raise RequestError("it is of no use with --image.", field="hires")
+    return {"hires": given if options.tiled is None else {**given, "tiled": options.tiled}}
+
+
+def _upscaling_values(options: argparse.Namespace) -> dict[str, object]:
+    """The upscaling that the flags make. Raises RequestError for a flag that is of no use."""
+    faces = face_values(options)
+    if options.upscale is not None:
+        return {"upscaling": {"scale": options.upscale, "upscaler": options.upscaler, **faces}}
+    if options.upscaler is not None:
+        raise RequestError("it is of no use without --upscale.", field="upscaler")
+    if faces:
+        raise RequestError("it is of no use without --upscale.", field="faces")
+    return {}
 
 
 def _control_values(options: argparse.Namespace) -> dict[str, object]:
     """The controls that the flags make. Raises RequestError for a flag too many."""
     pictures: list[Path] = options.control or []
     controls: list[dict[str, object]] = [
-        {"image": _input_image(path, f"controls.{index}.image")}
+        {"image": input_image(path, f"controls.{index}.image")}
         for index, path in enumerate(pictures)
     ]
     for field, flag in _FLAG_OF_CONTROL.items():
@@ -214,7 +249,7 @@ def _control_values(options: argparse.Namespace) -> dict[str, object]:
     return {"controls": controls} if controls else {}
 
 
-def _with_controlnets(catalog: Catalog, request: Request) -> tuple[Catalog, Request]:
+def _with_controlnets(catalog: Catalog, request: Painting) -> tuple[Catalog, Painting]:
     """The catalog with the ControlNets that a request names by their place, and the request with
     their names.
     """
@@ -231,74 +266,32 @@ def _with_controlnets(catalog: Catalog, request: Request) -> tuple[Catalog, Requ
     return catalog, request.model_copy(update={"controls": tuple(controls)})
 
 
-def _input_image(path: Path, field: str) -> InputImage:
-    try:
-        return InputImage.from_file(path)
-    except RequestError as error:
-        raise RequestError(str(error), field=field) from error
+def _with_upscalers(catalog: Catalog, request: Painting) -> tuple[Catalog, Painting]:
+    """The same for upscalers."""
+    update: dict[str, object] = {}
+    if request.upscaling is not None:
+        wanted = request.upscaling.upscaler
+        catalog, name = with_upscaler(catalog, wanted, "upscaling.upscaler")
+        update["upscaling"] = request.upscaling.model_copy(update={"upscaler": name})
+    hires = request.hires if isinstance(request, TextToImage) else None
+    if hires is not None and hires.upscaler != LATENT_UPSCALER:
+        catalog, name = with_upscaler(catalog, hires.upscaler, "hires.upscaler")
+        update["hires"] = hires.model_copy(update={"upscaler": name})
+    return catalog, request.model_copy(update=update)
 
 
-def _output_paths(output: Path, count: int, overwrite: bool) -> list[Path]:
-    """The files to write, sure to be writable now.
-
-    Raises RequestError before any time is spent on painting.
-    """
-    if output.suffix.lower() != ".png":
-        raise RequestError(
-            f"{output} should end in .png; pictures are saved as PNG.", field="output"
-        )
-    folder = output.parent
-    if not folder.is_dir():
-        raise RequestError(
-            f"there is no folder {folder} to save in; make it first.", field="output"
-        )
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise RequestError(
-            f"can't write in {folder}: {os.strerror(error.errno or 0)}.", field="output"
-        ) from None
-    digits = range(1, min(count, MAX_IMAGES) + 1)
-    paths = (
-        [output]
-        if count == 1
-        else [output.with_stem(f"{output.stem}-{number}") for number in digits]
+def _failed(finished: Finished, request: Painting) -> bool:
+    """Whether a picture isn't what was asked for: not saved, or not enlarged."""
+    return any(
+        picture.path is None
+        or (request.upscaling is not None and picture.request.upscaling is None)
+        for picture in finished.pictures
     )
-    for path in paths:
-        if path.is_dir() or (path.exists() and not overwrite):
-            raise RequestError(
-                f"{path} exists already; choose another name or say --overwrite.", field="output"
-            )
-    return paths
 
 
-def _watched(job: Job, *, quiet: bool) -> Finished:
-    """Show the job's progress until it ends. Raises its error; an interruption cancels it first."""
-    try:
-        with tqdm(total=None, unit="step", file=sys.stderr, disable=quiet, leave=False) as bar:
-            for event in job.events(_POLL_SECONDS):
-                _show(event, bar)
-                if isinstance(event, TERMINAL):
-                    break
-        return job.result()
-    except KeyboardInterrupt:
-        job.cancel()
-        raise
-
-
-def _show(event: Event, bar: tqdm[NoReturn]) -> None:
-    if isinstance(event, Loading):
-        bar.set_description(event.message)
-    elif isinstance(event, Progress):
-        bar.total = event.num_images * event.total_steps
-        bar.set_description("Painting" if event.stage == "denoising" else "Decoding")
-        bar.update(event.image_index * event.total_steps + event.step - bar.n)
-
-
-def _report(finished: Finished, options: argparse.Namespace) -> None:
+def _report(finished: Finished, options: argparse.Namespace, *, failed: bool) -> None:
     notes = dict.fromkeys(note for picture in finished.pictures for note in picture.notes)
-    if not options.quiet:
+    if failed or not options.quiet:  # what went wrong is never kept quiet
         for sentence in (*finished.warnings, *notes):
             sys.stderr.write(f"Note: {sentence}\n")
     files = [str(picture.path) for picture in finished.pictures if picture.path is not None]
@@ -306,21 +299,22 @@ def _report(finished: Finished, options: argparse.Namespace) -> None:
         sys.stdout.write("".join(f"{file}\n" for file in files))
         return
     first = finished.pictures[0]
-    sampling = first.request.sampling()
+    requests = [_painting(picture.request) for picture in finished.pictures]
+    sampling = requests[0].sampling()
     report = {
-        "kind": first.request.kind,
+        "kind": requests[0].kind,
         "seed": sampling.seed,
-        "seeds": [picture.request.seed for picture in finished.pictures],
+        "seeds": [request.seed for request in requests],
         "seconds": round(finished.seconds, 3),
         "steps": sampling.num_inference_steps,
         "steps_per_second": round(finished.steps_per_second, 2),
-        "model": first.request.model,
+        "model": requests[0].model,
         "model_hash": first.model_hash,
         "sampler": sampling.sampler,
         "guidance_scale": sampling.guidance_scale,
-        "size": f"{first.image.width}x{first.image.height}",
-        "prompt": first.request.prompt,
-        "negative_prompt": first.request.negative_prompt,
+        "size": str(first.size),
+        "prompt": requests[0].prompt,
+        "negative_prompt": requests[0].negative_prompt,
         "warnings": list(finished.warnings),
         "notes": list(notes),
         "files": files,

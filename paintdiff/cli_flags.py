@@ -5,13 +5,15 @@ that field's name.
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size
 from paintdiff.models.samplers import sampler_names
 from paintdiff.preprocessors.table import PREPROCESSORS
+from paintdiff.requests import LATENT_UPSCALER
 
 BAD_VALUE = 2
 """The exit code for a value that can't be used."""
@@ -26,7 +28,7 @@ class _Parser(argparse.ArgumentParser):
 def command_line_parser() -> argparse.ArgumentParser:
     """The parser of `python -m paintdiff`. It exits with BAD_VALUE for a flag it can't use."""
     parser = _Parser(
-        prog="paintdiff", description="Paints pictures from words, offline, on your machine."
+        prog="paintdiff", description="Paints and enlarges pictures, offline, on your machine."
     )
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
     paint = commands.add_parser(
@@ -37,22 +39,96 @@ def command_line_parser() -> argparse.ArgumentParser:
     )
     _add_file_flags(paint)
     _add_sampling_flags(paint)
+    _add_large_flags(paint)
     _add_picture_flags(paint)
     _add_inpaint_flags(paint)
     _add_control_flags(paint)
-    paint.add_argument("--device", default="auto", metavar="NAME", help="auto (usual), cpu or cuda")
     paint.add_argument(
+        "--upscale", type=float, metavar="X", help="enlarge the pictures in the end, X times"
+    )
+    _add_upscaler_flag(paint)
+    _add_general_flags(paint)
+    _add_upscale_command(commands)
+    return parser
+
+
+def _add_upscale_command(commands: Any) -> None:
+    upscale: argparse.ArgumentParser = commands.add_parser(
+        "upscale",
+        help="enlarge pictures",
+        description="Enlarge pictures by a network that adds what was lost. Transparency, 16 bits "
+        "and colour profiles are kept, and no file is ever overwritten. Of a folder the pictures "
+        "are taken that lie right in it, but for hidden ones and those made of others before.",
+        epilog="Example: python -m paintdiff upscale holiday/ --scale 4 --output large/",
+    )
+    upscale.add_argument(
+        "pictures",
+        type=_path,
+        nargs="+",
+        metavar="PICTURE",
+        help="a PNG, JPEG or WebP, or a folder",
+    )
+    upscale.add_argument(
+        "--scale", type=float, default=2.0, metavar="X", help="how many times each way, 1 to 8 (2)"
+    )
+    _add_upscaler_flag(upscale)
+    upscale.add_argument(
+        "--output",
+        type=_path,
+        metavar="PLACE",
+        help="a .png, or a folder that is there (usual: beside the picture, as boat-2x.png)",
+    )
+    upscale.add_argument(
+        "--tile", type=int, metavar="PX", help="the side of the tiles (usual: as memory allows)"
+    )
+    _add_models_dir_flag(upscale)
+    _add_general_flags(upscale)
+
+
+def _add_upscaler_flag(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--upscaler",
+        type=_name_or_place,
+        metavar="NAME",
+        help="an upscaler's name or file (usual: the first there is)",
+    )
+    command.add_argument(
+        "--faces", metavar="NAME", help="restore faces by what is in a folder facerestore_models"
+    )
+    command.add_argument(
+        "--face-strength",
+        type=float,
+        metavar="X",
+        help="how much of a restored face shows, 0 to 1 (0.8)",
+    )
+
+
+def _add_models_dir_flag(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--models-dir",
+        type=_path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="look for models here too",
+    )
+
+
+def _add_general_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto (usual), cpu or cuda"
+    )
+    command.add_argument(
         "--json", action="store_true", help="print one JSON object on stdout when done"
     )
-    paint.add_argument("--quiet", action="store_true", help="no progress bar, no warnings")
-    return parser
+    command.add_argument("--quiet", action="store_true", help="no progress bar, no warnings")
 
 
 def _add_file_flags(paint: argparse.ArgumentParser) -> None:
     paint.add_argument("prompt", help="what to paint")
     paint.add_argument(
         "--output",
-        type=Path,
+        type=_path,
         required=True,
         metavar="FILE",
         help="where to save it, a .png; --count 2 makes boat-1.png and boat-2.png of boat.png",
@@ -62,16 +138,13 @@ def _add_file_flags(paint: argparse.ArgumentParser) -> None:
     )
     paint.add_argument("--negative", default="", metavar="WORDS", help="what not to paint")
     paint.add_argument(
-        "--model", default="mini", metavar="NAME", help="a model's name, folder or file (mini)"
+        "--model",
+        type=_name_or_place,
+        default="mini",
+        metavar="NAME",
+        help="a model's name, folder or file (mini)",
     )
-    paint.add_argument(
-        "--models-dir",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FOLDER",
-        help="look for models here too",
-    )
+    _add_models_dir_flag(paint)
 
 
 def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
@@ -107,10 +180,37 @@ def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_large_flags(paint: argparse.ArgumentParser) -> None:
+    group = paint.add_argument_group("larger than the model was made for")
+    group.add_argument(
+        "--hires",
+        type=float,
+        metavar="X",
+        help="paint at --size, enlarge X times each way, and paint over it from there",
+    )
+    group.add_argument(
+        "--hires-strength", type=float, metavar="X", help="how much of it gives way then, 0 to 1"
+    )
+    group.add_argument(
+        "--hires-steps", type=int, metavar="N", help="denoising steps then (usual: as --steps)"
+    )
+    group.add_argument(
+        "--hires-upscaler",
+        type=_name_or_place,
+        metavar="NAME",
+        help=f"what enlarges it: {LATENT_UPSCALER}, or an upscaler's name or file (the first)",
+    )
+    group.add_argument(
+        "--tiled",
+        action=argparse.BooleanOptionalAction,
+        help="see it through overlapping windows (usual: if over twice the model's native area)",
+    )
+
+
 def _add_picture_flags(paint: argparse.ArgumentParser) -> None:
     group = paint.add_argument_group("from a picture")
     group.add_argument(
-        "--image", type=Path, metavar="FILE", help="paint from this PNG, JPEG or WebP"
+        "--image", type=_path, metavar="FILE", help="paint from this PNG, JPEG or WebP"
     )
     group.add_argument(
         "--strength", type=float, metavar="X", help="how much of it gives way, 0 to 1"
@@ -136,10 +236,10 @@ def _add_picture_flags(paint: argparse.ArgumentParser) -> None:
 def _add_inpaint_flags(paint: argparse.ArgumentParser) -> None:
     group = paint.add_argument_group("a part of the picture (with --mask, --sketch or --outpaint)")
     group.add_argument(
-        "--mask", type=Path, metavar="FILE", help="white is repainted; of the picture's size"
+        "--mask", type=_path, metavar="FILE", help="white is repainted; of the picture's size"
     )
     group.add_argument(
-        "--sketch", type=Path, metavar="FILE", help="colour strokes on nothing, painted from"
+        "--sketch", type=_path, metavar="FILE", help="colour strokes on nothing, painted from"
     )
     group.add_argument(
         "--invert-mask", action="store_true", default=None, help="repaint what is black instead"
@@ -180,7 +280,7 @@ def _add_control_flags(paint: argparse.ArgumentParser) -> None:
     group = paint.add_argument_group("with a ControlNet (each flag once for each --control)")
     group.add_argument(
         "--control",
-        type=Path,
+        type=_path,
         action="append",
         metavar="FILE",
         help="a picture or a control map that says where things are; repeatable",
@@ -193,6 +293,7 @@ def _add_control_flags(paint: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--controlnet",
+        type=_name_or_place,
         action="append",
         metavar="NAME",
         help="a ControlNet's name, folder, file or hub id (usual: the first that fits the model)",
@@ -216,6 +317,31 @@ def _add_control_flags(paint: argparse.ArgumentParser) -> None:
         metavar="MODE",
         help="how it comes to the painted size: crop (usual), stretch or pad",
     )
+
+
+def _path(text: str) -> Path:
+    """Of a file or folder that may be there or not. What can't be, or can't be looked at, is
+    refused; so is an empty text (of a script's empty variable), which would be this folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("'' is no file or folder.")
+    try:
+        os.stat(text)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}.") from None
+    return Path(text)
+
+
+def _name_or_place(text: str) -> str:
+    """Of a model. It becomes a name in settings and pictures, so it has to be text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no UTF-8; rename the file.") from None
+    _path(text)
+    return text
 
 
 def _sides(text: str) -> dict[str, int]:

@@ -7,58 +7,41 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import OrderedDict, deque
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from paintdiff.errors import (
     EngineClosedError,
-    EngineError,
-    JobCancelledError,
     JobNotFoundError,
-    PaintError,
     QueueFullError,
     RequestError,
-    StorageError,
 )
 from paintdiff.events import (
-    Cancelled,
-    Event,
-    Failed,
     Finished,
-    Loading,
-    Picture,
-    Progress,
     Queued,
 )
 from paintdiff.geometry import ResizeMode, Size
 from paintdiff.input_images import InputImage
 from paintdiff.jobs import Job
 from paintdiff.models.manager import ModelManager
-from paintdiff.models.memory import as_memory_error
 from paintdiff.preprocessors.annotators import Annotators
-from paintdiff.requests import Request
-from paintdiff.tasks import TASKS, Task
-from paintdiff.tasks.controls import control_map, controlnets_of, settled_controls
-from paintdiff.tasks.steps import Step
+from paintdiff.requests import Request, Upscale
+from paintdiff.tasks import TASKS, upscale
+from paintdiff.tasks.controls import control_map, settled_controls
+from paintdiff.tasks.finishing import settled_finish
+from paintdiff.tasks.hires_settling import settled_hires
+from paintdiff.worker import PictureStore, Run
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from paintdiff.models.catalog import Catalog
+
 logger = logging.getLogger(__name__)
 
 KEPT_JOBS = 100
-
-
-class PictureStore(Protocol):
-    """Where finished pictures go."""
-
-    def save(self, picture: Picture) -> Path:
-        """Save it and return where. Raises StorageError."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -126,15 +109,13 @@ class Engine:
     def submit(self, request: Request) -> Job:
         """Settle a request and queue it.
 
-        Every None is filled from the model's row and the quality preset, the seed is drawn, and a
-        control without a ControlNet gets the first that fits the model.
+        Every None is filled from the model's row and the quality preset, the seed is drawn, a
+        control without a ControlNet gets the first that fits the model, and what is to be upscaled
+        without saying by what the first upscaler.
         Raises RequestError, SizeError or UnknownNameError for a value that can't be used,
         QueueFullError, EngineClosedError.
         """
-        catalog = self.manager.catalog
-        settled, warnings = _task(request).settle(request, catalog.model(request.model))
-        settled, control_warnings = settled_controls(settled, catalog)
-        job = Job(settled, warnings + control_warnings)
+        job = Job(*settled_request(request, self.manager.catalog))
         with self._changed:
             if self._closed:
                 raise EngineClosedError("The engine has been shut down; start another.")
@@ -244,131 +225,26 @@ class Engine:
                 job = self._waiting.popleft()
                 self._running = job
                 self._drop_cancelled()
-            run = _Run(job, self.manager, self._annotators, self._store)
-            job.tell(run.ended())
-            if run.steps_per_second:
-                self._steps_per_second = run.steps_per_second
+            self._run(job)
+
+    def _run(self, job: Job) -> None:
+        run = Run(job, self.manager, self._annotators, self._store)
+        job.tell(run.ended())
+        if run.steps_per_second:
+            self._steps_per_second = run.steps_per_second
 
 
-class _Run:
-    """The worker's hands on one job: everything between leaving the queue and the event that ends
-    it.
+def settled_request(request: Request, catalog: Catalog) -> tuple[Request, tuple[str, ...]]:
+    """The request with nothing left open, and what a person should know about what was filled in.
+
+    Raises RequestError, SizeError or UnknownNameError, with the field in `field`.
     """
-
-    def __init__(
-        self, job: Job, manager: ModelManager, annotators: Annotators, store: PictureStore | None
-    ) -> None:
-        self._job = job
-        self._manager = manager
-        self._annotators = annotators
-        self._store = store
-        self._task = _task(job.request)
-        self._pictures: list[Picture] = []
-        self._loading_told = ""
-        self._picture_started = 0.0
-        self._steps_done = 0
-        self._denoising_seconds = 0.0
-
-    @property
-    def steps_per_second(self) -> float:
-        """Of the denoising alone; 0.0 before the first picture's is done."""
-        return self._steps_done / self._denoising_seconds if self._denoising_seconds else 0.0
-
-    def ended(self) -> Event:
-        """Run the job and return the event that ends it.
-
-        Whatever a job raises ends that job alone.
-        """
-        started = time.perf_counter()
-        try:
-            self._job.raise_if_cancelled()
-            self._paint()
-        except JobCancelledError:
-            return Cancelled(tuple(self._pictures))
-        except PaintError as error:
-            return Failed(error)
-        except Exception as error:
-            logger.exception("job %s failed", self._job.id)
-            return Failed(_in_words(error))
-        seconds = time.perf_counter() - started
-        return Finished(tuple(self._pictures), self._job.warnings, seconds, self.steps_per_second)
-
-    def _paint(self) -> None:
-        request = self._job.request
-        with self._manager.lease(
-            request.model, self._task.name, self._loading, controlnets_of(request)
-        ) as leased:
-            self._job.raise_if_cancelled()
-            self._job.warn(self._task.remarks(request, leased))
-            self._picture_started = time.perf_counter()
-            paintings = self._task.paint(request, leased, self._map, self._step_ended)
-            for index, painted in enumerate(paintings):
-                picture = Picture(
-                    painted.image, request.alone(index), leased.model_hash, notes=painted.notes
-                )
-                self._pictures.append(self._saved(picture))
-                self._picture_started = time.perf_counter()
-
-    def _map(self, picture: Image.Image, preprocessor: str) -> Image.Image:
-        return self._annotators.control_map(picture, preprocessor, self._loading)
-
-    def _loading(self, message: str) -> None:
-        self._job.raise_if_cancelled()
-        if message != self._loading_told:
-            self._loading_told = message
-            self._job.tell(Loading(self._job.request.model, message))
-
-    def _step_ended(self, step: Step) -> None:
-        self._job.raise_if_cancelled()
-        denoising = self._denoising_seconds
-        if step.stage == "denoising":
-            denoising += time.perf_counter() - self._picture_started
-        else:
-            self._denoising_seconds += time.perf_counter() - self._picture_started
-            denoising = self._denoising_seconds
-            self._steps_done += step.total_steps
-        num_images = self._job.request.num_images
-        done = step.image_index * step.total_steps + step.step
-        # The first steps are slower than the rest, so nothing is foretold from one alone.
-        left = denoising / done * (num_images * step.total_steps - done) if done > 1 else None
-        self._job.tell(
-            Progress(
-                step=step.step,
-                total_steps=step.total_steps,
-                image_index=step.image_index,
-                num_images=num_images,
-                stage=step.stage,
-                preview=step.preview,
-                seconds_left=left,
-            )
-        )
-
-    def _saved(self, picture: Picture) -> Picture:
-        """The picture with its path.
-
-        One that can't be saved is not lost: it comes with a warning.
-        """
-        if self._store is None:
-            return picture
-        try:
-            return replace(picture, path=self._store.save(picture))
-        except StorageError as error:
-            logger.warning("a picture of job %s was not saved: %s", self._job.id, error)
-            self._job.warn((f"The picture was not saved: {error}",))
-            return picture
-
-
-def _in_words(error: Exception) -> Exception:
-    """The error as a person should read it, its cause kept."""
-    told = as_memory_error(error) or EngineError(
-        f"The picture failed: {type(error).__name__}: {error}"
-    )
-    told.__cause__ = error
-    return told
-
-
-def _task(request: Request) -> Task:
+    if isinstance(request, Upscale):
+        return upscale.settle(request, catalog)
     task = TASKS.get(type(request))
     if task is None:
         raise RequestError(f"The engine can't do a {type(request).__name__}.", field="kind")
-    return task
+    settled, warnings = task.settle(request, catalog.model(request.model))
+    settled, control_warnings = settled_controls(settled, catalog)
+    settled, hires_warnings = settled_hires(settled, catalog)
+    return settled_finish(settled, catalog), warnings + control_warnings + hires_warnings

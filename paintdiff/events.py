@@ -9,7 +9,15 @@ from pathlib import Path
 
 from PIL import Image
 
+from paintdiff.geometry import Size
+from paintdiff.rasters import Raster
 from paintdiff.requests import Request
+
+MAX_IMAGE_PIXELS = 2048 * 2048
+"""A picture of more is handed out in a raster, and a reduced one of it as an image."""
+
+REDUCED_SIDE_PX = 2048
+"""The longer side of the image of a picture that is larger than that, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,9 @@ class Queued:
 
 @dataclass(frozen=True)
 class Loading:
-    """Weights are being loaded; `message` is a sentence for people, such as "Loading mini"."""
+    """Weights are being loaded: those of the model or upscaler of that name. `message` is a
+    sentence for people, such as "Loading mini".
+    """
 
     model: str
     message: str
@@ -29,11 +39,13 @@ class Loading:
 
 @dataclass(frozen=True)
 class Progress:
-    """One denoising step is done.
+    """A step is done.
 
-    `step` counts from 1 to `total_steps` over one picture, `image_index` from 0. `preview` is the
-    predicted clean picture, small, RGB (8 bits), or None at steps without one. `seconds_left` is
-    for the whole job, None until it can be told. `stage` is "denoising" or "decoding".
+    `stage` is "denoising", "decoding", "faces", in which each face that is restored is a step, or
+    "upscaling", in which each tile is one. `step` counts from 1 to `total_steps` over one picture's
+    stage, `image_index` from 0. `preview` is the predicted clean picture, or while upscaling what
+    there is of the enlarged one: small, RGB (8 bits), or None at steps without one. `seconds_left`
+    is for the whole job, None until it can be told.
     """
 
     step: int
@@ -49,11 +61,15 @@ class Progress:
 class Picture:
     """One finished picture.
 
-    `image` is RGB, 8 bits. `request` is settled, and describes this picture alone (`num_images` is
-    1, `seed` its own), so submitting it again paints it again. `path` is where it was saved, None
-    if it wasn't. `model_hash` is the first ten hex digits of the SHA-256 that identifies the
-    model's weights, "" if unknown. `notes` are sentences for people about how it was made, such as
-    "0 pixels changed outside the mask".
+    `image` has 8 bits a channel, and is RGB, or of an enlarged picture L, LA, RGB or RGBA as that
+    was. Where it isn't the whole picture (because that has more than MAX_IMAGE_PIXELS, or 16 bits)
+    this is in `raster` until it has been saved to `path`, and `whole_size` is its size in pixels.
+
+    `request` is settled, and describes this picture alone (`num_images` is 1, `seed` its own), so
+    submitting it again paints it again. `path` is where it was saved, None if it wasn't.
+    `model_hash` is the first ten hex digits of the SHA-256 that identifies the model's weights (of
+    an enlarged picture the upscaler's), "" if unknown. `notes` are sentences for people about how
+    it was made, such as "0 pixels changed outside the mask".
     """
 
     image: Image.Image
@@ -61,6 +77,30 @@ class Picture:
     model_hash: str = ""
     path: Path | None = None
     notes: tuple[str, ...] = ()
+    raster: Raster | None = None
+    whole_size: Size | None = None
+
+    @classmethod
+    def of_raster(
+        cls, raster: Raster, request: Request, model_hash: str = "", notes: tuple[str, ...] = ()
+    ) -> Picture:
+        """A picture that is in a raster, which is closed if the picture has no need of it."""
+        if raster.bits == 8 and raster.size.area <= MAX_IMAGE_PIXELS:
+            image = raster.image()
+            raster.close()
+            return cls(image, request, model_hash, notes=notes)
+        image = raster.image(REDUCED_SIDE_PX if raster.size.area > MAX_IMAGE_PIXELS else None)
+        return cls(image, request, model_hash, None, notes, raster, raster.size)
+
+    @property
+    def size(self) -> Size:
+        """Of the whole picture, in pixels."""
+        return self.whole_size or Size(self.image.width, self.image.height)
+
+    @property
+    def reduced(self) -> bool:
+        """Whether `image` is smaller than the picture."""
+        return self.size != Size(self.image.width, self.image.height)
 
 
 @dataclass(frozen=True)

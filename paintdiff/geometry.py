@@ -14,6 +14,7 @@ from paintdiff.errors import SizeError
 MIN_SIDE_PX = 32
 MAX_SIDE_PX = 4096
 MAX_AREA_PX = 2048 * 2048
+MAX_UPSCALED_SIDE_PX = 16_384
 
 ResizeMode = Literal["stretch", "crop", "pad"]
 """How a picture comes to another size: proportions given up, edges cut off, or edges added."""
@@ -86,6 +87,27 @@ def rounded_to_multiple(size: Size, multiple: int) -> Size:
         return max(multiple, (side + multiple // 2) // multiple * multiple)
 
     return Size(nearest(size.width), nearest(size.height))
+
+
+def upscaled_size(size: Size, scale: float, field: str = "scale") -> Size:
+    """The size `scale` times larger each way, to the nearest pixel.
+
+    Raises SizeError, for `field`, if a side comes out over MAX_UPSCALED_SIDE_PX.
+    """
+    larger = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
+    if max(larger.width, larger.height) > MAX_UPSCALED_SIDE_PX:
+        most = MAX_UPSCALED_SIDE_PX / max(size.width, size.height)
+        raise SizeError(
+            f"{size} enlarged {scale:g} times would be {larger}; a side can have at most "
+            f"{MAX_UPSCALED_SIDE_PX:,} pixels. "
+            + (
+                f"Enlarge at most {math.floor(most * 100) / 100:g} times."
+                if most >= 1
+                else "Make the picture smaller first."
+            ),
+            field=field,
+        )
+    return larger
 
 
 def fitted_within(size: Size, longest_px: int) -> Size:

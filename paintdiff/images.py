@@ -18,7 +18,11 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 64 * 2**20
 
+MAX_PROFILE_BYTES = 4 * 2**20
+
 _PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_GREY = (0, 4)  # the colour types without and with alpha
+_ORIENTATION = 0x0112
 
 # What Pillow's decoders raise on damaged files.
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error)
@@ -81,6 +85,77 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8)).convert("RGB")
     transparent = image.has_transparency_data
     return image.convert("RGBA" if transparent else "RGB")
+
+
+def decoded_pixels(
+    source: Path | bytes, field: str = "image"
+) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], bytes | None]:
+    """The pixels of a picture from someone we don't trust as they are: (height, width, channels),
+    with 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels, uint8, or uint16 of a
+    PNG with 16 bits; and the colour profile that says what they mean, if there is one.
+
+    Turned as its EXIF says; of an animation the first frame. Raises RequestError, for `field`, as
+    `decoded` does.
+    """
+    data = _read(source, field) if isinstance(source, Path) else source
+    with opened(data, field) as image:
+        try:
+            profile: object = image.info.get("icc_profile")
+            if image.mode == "CMYK":
+                profile = None  # it isn't about the RGB that this becomes
+            if data.startswith(_PNG_START) and data[24] == 16:
+                pixels = _turned(_sixteen_bits(image, data), image.getexif().get(_ORIENTATION, 1))
+            else:
+                pixels = _as_they_are(ImageOps.exif_transpose(image))
+        except _DAMAGED as error:
+            raise RequestError(
+                f"The picture is damaged or cut off: {error}. Save it again and retry.", field=field
+            ) from error
+    if isinstance(profile, bytes) and len(profile) <= MAX_PROFILE_BYTES:
+        return pixels, profile
+    return pixels, None
+
+
+def _as_they_are(image: Image.Image) -> NDArray[np.uint8]:
+    grey = image.mode in ("1", "L", "LA", "La")
+    mode = "L" if grey else "RGB"
+    pixels = np.asarray(image.convert(mode + "A" if image.has_transparency_data else mode))
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _sixteen_bits(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
+    """By OpenCV, as Pillow makes 8 bits of them. Raises ValueError if it can't."""
+    import cv2  # noqa: PLC0415 (rarely needed)
+
+    image.load()  # what is damaged Pillow tells; OpenCV leaves the rest black
+    try:
+        read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ValueError(f"its 16 bits can't be read ({error.err})") from error
+    if read is None or read.dtype != np.uint16:
+        raise ValueError("its 16 bits can't be read")
+    pixels = np.asarray(read, np.uint16)
+    if pixels.ndim == 2:
+        pixels, unseen = pixels[..., None], image.info.get("transparency")
+        if isinstance(unseen, int):  # the level that is transparent, which OpenCV leaves out
+            alpha = np.where(pixels == unseen, 0, 65535).astype(np.uint16)
+            pixels = np.concatenate((pixels, alpha), axis=2)
+        return pixels
+    grey = data[25] in _PNG_GREY
+    if pixels.shape[2] == 4:
+        return pixels[..., [0, 3]] if grey else pixels[..., [2, 1, 0, 3]]
+    return pixels[..., :1] if grey else pixels[..., ::-1]
+
+
+def _turned(pixels: NDArray[np.uint16], orientation: int) -> NDArray[np.uint16]:
+    """As EXIF's orientation (1 to 8) says."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def size_of(image: Image.Image) -> Size:

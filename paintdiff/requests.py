@@ -6,7 +6,8 @@ the seed is drawn. The engine fills every None once, when the request is submitt
 request (the one in `Job.request`, in results and in files) has none left, but for what isn't used:
 `variation_seed` at a variation strength of 0, and the `mask` or `sketch` that wasn't given.
 
-ControlNet is an ingredient of every request (`controls`), not a kind of its own.
+ControlNet is an ingredient of every request to paint (`controls`), not a kind of its own, and so is
+what happens to a picture once it is painted (`upscaling`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,13 @@ MAX_PADDING_PX = 512
 MAX_OUTPAINT_PX = 2048
 MAX_CONTROLS = 4
 MAX_CONDITIONING_SCALE = 2.0
+MAX_UPSCALE = 8.0
+MAX_HIRES_SCALE = 4.0
+MIN_TILE_PX, MAX_TILE_PX = 32, 4096
+LATENT_UPSCALER = "latent"
+"""In place of an upscaler's name: the latents themselves are enlarged, and no network is used."""
+NO_CONTROLNET = "none"
+"""In place of a ControlNet's name, where None would be one that is chosen."""
 
 Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -98,32 +106,59 @@ class ControlInput(BaseModel):
         return end
 
 
-class PaintingRequest(BaseModel):
-    """What all requests to paint share: `num_images` pictures, of which picture i uses `seed + i`.
+class Upscaling(BaseModel):
+    """How a picture is enlarged, `scale` times each way (rounded to whole pixels).
 
-    With a `variation_strength` above 0 the pictures are variations of one: all use `seed`, whose
-    noise is turned by that part of the way towards the noise of `variation_seed + i`.
+    `upscaler` is a name in the catalog; None is the first there is. The network is run until its
+    own factors reach `scale`; what is too large then is resampled (Lanczos). `tile_px` is the side
+    of the tiles in which a large picture is worked through, in pixels of the picture that is
+    enlarged; None lets the memory decide.
 
-    All `controls` act together.
+    The faces in the picture are repaired by `face_restorer`, a name in the catalog; None leaves
+    them as they are. `face_strength` is how much of a repaired face shows, the rest is the enlarged
+    picture's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    version: Literal[1] = REQUEST_VERSION
-    prompt: Prompt
-    negative_prompt: Prompt = ""
-    model: Name = "mini"
-    quality: Name = "balanced"
-    width: int | None = Field(default=None, ge=MIN_SIDE_PX, le=MAX_SIDE_PX)
-    height: int | None = Field(default=None, ge=MIN_SIDE_PX, le=MAX_SIDE_PX)
+    upscaler: Name | None = None
+    scale: float = Field(default=2.0, ge=1.0, le=MAX_UPSCALE)
+    tile_px: int | None = Field(default=None, ge=MIN_TILE_PX, le=MAX_TILE_PX)
+    face_restorer: Name | None = None
+    face_strength: float = Field(default=0.8, ge=0.0, le=1.0)
+
+
+class HiresFix(BaseModel):
+    """Paint small, enlarge `scale` times each way, then paint over it from there: larger pictures
+    than a model was made for, without its doublings.
+
+    The second pass is image to image at `strength` (None: the model's family decides), over
+    `num_inference_steps` (None: as many as the first). `upscaler` is a name in the catalog,
+    LATENT_UPSCALER, or None for the first there is. A `tiled` second pass sees the picture through
+    overlapping windows of the model's native size, whose predictions are blended at every step;
+    None: where the picture is more than twice as large as that.
+
+    The second pass is held to the enlarged picture by `controlnet`: a name in the catalog,
+    NO_CONTROLNET, or None for the first "tile" ControlNet of the model's family, where there is
+    one, the pass is tiled, and the request has no controls of its own (which act on both passes).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    scale: float = Field(default=2.0, gt=1.0, le=MAX_HIRES_SCALE)
+    upscaler: Name | None = None
+    strength: float | None = Field(default=None, ge=0.0, le=1.0)
     num_inference_steps: int | None = Field(default=None, ge=1, le=MAX_STEPS)
-    guidance_scale: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE_SCALE)
-    sampler: Name | None = None
-    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
-    num_images: int = Field(default=1, ge=1, le=MAX_IMAGES)
-    variation_seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
-    variation_strength: float = Field(default=0.0, ge=0.0, le=1.0)
-    controls: tuple[ControlInput, ...] = Field(default=(), max_length=MAX_CONTROLS)
+    tiled: bool | None = None
+    controlnet: Name | None = None
+
+
+class JobRequest(BaseModel):
+    """What all requests share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    version: Literal[1] = REQUEST_VERSION
 
     @classmethod
     def parsed(cls, values: Mapping[str, object]) -> Self:
@@ -139,6 +174,41 @@ class PaintingRequest(BaseModel):
             field = ".".join(str(part) for part in first["loc"]) or None
             message = first["msg"].removeprefix("Value error, ")
             raise RequestError(f"{field or 'request'}: {message}.", field=field) from None
+
+    def without_image_data(self) -> Self:
+        """The same request with references in place of its pictures: what fits into a file."""
+        update: dict[str, object] = {}
+        for field in type(self).model_fields:
+            value: object = getattr(self, field)
+            if isinstance(value, InputImage):
+                update[field] = value.reference()
+        return self.model_copy(update=update)
+
+
+class PaintingRequest(JobRequest):
+    """What all requests to paint share: `num_images` pictures, of which picture i uses `seed + i`.
+
+    With a `variation_strength` above 0 the pictures are variations of one: all use `seed`, whose
+    noise is turned by that part of the way towards the noise of `variation_seed + i`.
+
+    All `controls` act together. Each finished picture is enlarged by `upscaling` at the end.
+    """
+
+    prompt: Prompt
+    negative_prompt: Prompt = ""
+    model: Name = "mini"
+    quality: Name = "balanced"
+    width: int | None = Field(default=None, ge=MIN_SIDE_PX, le=MAX_SIDE_PX)
+    height: int | None = Field(default=None, ge=MIN_SIDE_PX, le=MAX_SIDE_PX)
+    num_inference_steps: int | None = Field(default=None, ge=1, le=MAX_STEPS)
+    guidance_scale: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE_SCALE)
+    sampler: Name | None = None
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+    num_images: int = Field(default=1, ge=1, le=MAX_IMAGES)
+    variation_seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+    variation_strength: float = Field(default=0.0, ge=0.0, le=1.0)
+    controls: tuple[ControlInput, ...] = Field(default=(), max_length=MAX_CONTROLS)
+    upscaling: Upscaling | None = None
 
     def sampling(self) -> Sampling:
         """The settled settings. Raises RequestError if the engine hasn't filled every None yet."""
@@ -176,22 +246,18 @@ class PaintingRequest(BaseModel):
 
     def without_image_data(self) -> Self:
         """The same request with references in place of its pictures: what fits into a file."""
-        update: dict[str, object] = {}
-        for field in type(self).model_fields:
-            value: object = getattr(self, field)
-            if isinstance(value, InputImage):
-                update[field] = value.reference()
-        update["controls"] = tuple(
+        controls = tuple(
             control.model_copy(update={"image": control.image.reference()})
             for control in self.controls
         )
-        return self.model_copy(update=update)
+        return super().without_image_data().model_copy(update={"controls": controls})
 
 
 class TextToImage(PaintingRequest):
-    """Paint pictures from words."""
+    """Paint pictures from words. `width` and `height` are the first pass's with a `hires` fix."""
 
     kind: Literal["text_to_image"] = "text_to_image"
+    hires: HiresFix | None = None
 
 
 class ImageToImage(PaintingRequest):
@@ -205,6 +271,8 @@ class ImageToImage(PaintingRequest):
     With a `loopback` over 1 each result is the next pass's picture, up to that many passes; pass k
     (from 0) has the strength `strength * loopback_strength_factor ** k`, at most 1, and the seed
     `seed + k`.
+
+    A `tiled` run sees the picture through windows, as in HiresFix, None by the same rule.
     """
 
     kind: Literal["image_to_image"] = "image_to_image"
@@ -214,6 +282,7 @@ class ImageToImage(PaintingRequest):
     resize_mode: ResizeMode = "stretch"
     loopback: int = Field(default=1, ge=1, le=MAX_LOOPBACK)
     loopback_strength_factor: float = Field(default=1.0, ge=0.1, le=2.0)
+    tiled: bool | None = None
 
     def strengths(self) -> tuple[float, ...]:
         """Each pass's strength, in order."""
@@ -267,13 +336,40 @@ class Inpaint(PaintingRequest):
     outpaint: Outpaint = Outpaint()
 
 
-Request = TextToImage | ImageToImage | Inpaint
+class Upscale(JobRequest):
+    """Enlarge pictures, each by itself. A result keeps its picture's alpha channel, its being grey,
+    its 8 or 16 bits a channel, and its colour profile.
+    """
+
+    kind: Literal["upscale"] = "upscale"
+    images: tuple[InputImage, ...] = Field(min_length=1, max_length=MAX_IMAGES)
+    upscaling: Upscaling = Upscaling()
+
+    @property
+    def num_images(self) -> int:
+        """How many pictures there will be."""
+        return len(self.images)
+
+    def alone(self, index: int) -> Self:
+        """The request of picture `index` (from 0) alone."""
+        return self.model_copy(update={"images": (self.images[index],)})
+
+    def without_image_data(self) -> Self:
+        """The same request with references in place of its pictures."""
+        return self.model_copy(update={"images": tuple(each.reference() for each in self.images)})
+
+
+Painting = TextToImage | ImageToImage | Inpaint
+"""Any job that paints."""
+
+Request = Painting | Upscale
 """Any job; `kind` says which."""
 
 REQUEST_KINDS: Mapping[str, type[Request]] = {
     "text_to_image": TextToImage,
     "image_to_image": ImageToImage,
     "inpaint": Inpaint,
+    "upscale": Upscale,
 }
 
 

@@ -60,6 +60,7 @@ _ALLOW_HOST = _flag("--allow-host", "NAME")
 _OPEN = _flag("--open")
 _MODEL = _flag("--model", "NAME", also=("SD_MODEL",))
 _CONTROLNET = _flag("--controlnet", "NAME", also=("CONTROLNET",))
+_UPSCALER = _flag("--upscaler", "NAME")
 _MODELS_DIR = _flag("--models-dir", "FOLDER")
 _OUTPUT_DIR = _flag("--output-dir", "FOLDER")
 _DEVICE = _flag("--device", "NAME")
@@ -108,6 +109,13 @@ class Settings(BaseSettings):
         _CONTROLNET,
         "the ControlNet used unless another is chosen: a name from the list, a folder, a\n"
         ".safetensors or .pth file, or a hub id",
+        None,
+        min_length=1,
+    )
+    upscaler: Annotated[str | None, _UPSCALER] = _named(
+        _UPSCALER,
+        "the upscaler used unless another is chosen: a name from the list, or a\n"
+        ".safetensors or .pth file",
         None,
         min_length=1,
     )

@@ -19,7 +19,12 @@ from paintdiff.engine import Engine
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.presets import presets_folder
-from tests.tiny import save_tiny_controlnet, save_tiny_pipeline, save_tiny_xl_pipeline
+from tests.tiny import (
+    save_tiny_controlnet,
+    save_tiny_pipeline,
+    save_tiny_upscaler,
+    save_tiny_xl_pipeline,
+)
 
 # The same examples on every machine, however slow it is; nothing is written to disk.
 settings.register_profile("paintdiff", deadline=None, derandomize=True, database=None)
@@ -62,7 +67,8 @@ def tiny_xl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_catalog(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     """A catalog whose `mini` is the tiny pipeline: the row that ships, with other weights.
 
-    Its ControlNets are `mini-sketch` and `mini-other` for it, and `big` for Stable Diffusion 1.x.
+    Its ControlNets are `mini-sketch` and `mini-other` for it, and `big` for Stable Diffusion 1.x;
+    its upscalers `mini-upscaler`, which makes pictures four times as large, and `double`.
     """
     presets = tmp_path_factory.mktemp("presets")
     (presets / "quality.yaml").write_bytes((presets_folder() / "quality.yaml").read_bytes())
@@ -78,6 +84,12 @@ def tiny_catalog(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
         "mini-other": {"title": "Other", "family": "mini", "source": "mini-other"},
         "big": {"title": "Big", "family": "sd1", "source": "big"},
     }
+    models["upscalers"] = {
+        "mini-upscaler": {"title": "Mini upscaler", "source": "mini-upscaler.safetensors"},
+        "double": {"title": "Double", "source": "double.safetensors"},
+    }
+    save_tiny_upscaler(presets / "mini-upscaler.safetensors", factor=4)
+    save_tiny_upscaler(presets / "double.safetensors", factor=2)
     (presets / "models.yaml").write_text(yaml.safe_dump(models, sort_keys=False), encoding="utf-8")
     (presets / "mini").symlink_to(tiny_folder)
     unet = diffusers.UNet2DConditionModel.from_pretrained(tiny_folder / "unet")

@@ -13,11 +13,11 @@ import diffusers
 import pytest
 from PIL import Image
 
-from paintdiff import cli
+from paintdiff import cli, cli_files
 from paintdiff.errors import StorageError
 from paintdiff.gallery.metadata import read_request
 from paintdiff.models.catalog import Catalog
-from paintdiff.requests import ImageToImage, Inpaint
+from paintdiff.requests import HiresFix, ImageToImage, Inpaint, TextToImage
 from tests.tiny import save_tiny_controlnet, save_tiny_pipeline
 
 
@@ -136,7 +136,7 @@ def test_a_failure_while_running_is_code_1(
     def full(*_arguments: object, **_settings: object) -> Path:
         raise StorageError("the disk is full")
 
-    monkeypatch.setattr(cli, "write_png", full)
+    monkeypatch.setattr(cli_files, "write_png", full)
     assert paint("--model", model, *SMALL, "--output", tmp_path / "x.png") == 1
     assert "the disk is full" in capsys.readouterr().err
     arguments = ["--model", model, *SMALL, "--output", tmp_path / "x.png"]
@@ -235,6 +235,56 @@ def test_bad_values_for_pictures_are_one_line_and_code_2(
     assert complaint in err
     assert err.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_picture_is_painted_larger_than_the_model_was_made_for(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "large.png"
+    flags = ("--hires", "2", "--hires-upscaler", "latent", "--hires-strength", "0.6")
+    flags = (*flags, "--hires-steps", "4", "--tiled")
+    assert paint("--model", model, *SMALL, *flags, "--output", path) == 0
+    assert "enlarged to 128x128 in its latents" in capsys.readouterr().err
+    with Image.open(path) as image:
+        assert image.size == (128, 128)
+    request = read_request(path)
+    assert isinstance(request, TextToImage)
+    assert request.hires == HiresFix(
+        scale=2.0,
+        upscaler="latent",
+        strength=0.6,
+        num_inference_steps=4,
+        tiled=True,
+        controlnet="none",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--hires", "9"], "--hires: "),
+        (["--hires", "2", "--hires-strength", "0"], "--hires-strength: With 20 steps"),
+        (["--hires", "2", "--hires-steps", "0"], "--hires-steps"),
+        (["--hires", "2", "--hires-upscaler", "nobody"], "--hires-upscaler: There is no upscaler"),
+        (["--hires-strength", "0.5"], "--hires-strength: it is of no use without --hires"),
+        (["--tiled"], "--tiled: it is of no use without --image"),
+        (["--hires", "2", "--image", "photo.png"], "--hires: it is of no use with --image"),
+        (["--image", "photo.png", "--mask", "mask.png", "--tiled"], "--tiled: it is of no use"),
+    ],
+)
+def test_bad_values_for_large_pictures_are_one_line_and_code_2(
+    arguments: list[str],
+    complaint: str,
+    pictures: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert paint("--output", "x.png", *arguments) == 2
+    err = capsys.readouterr().err
+    assert complaint in err
+    assert err.count("\n") == 1
 
 
 def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:

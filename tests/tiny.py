@@ -9,6 +9,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from safetensors.torch import save_file
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 WORDS = (
@@ -169,6 +170,15 @@ def save_tiny_controlnet(folder: Path, unet: Any, *, seed: int = 0, pooled: bool
         if name.startswith(("controlnet_down", "controlnet_mid", "controlnet_cond_embedding")):
             torch.nn.init.normal_(tensor, std=0.2)
     controlnet.save_pretrained(folder)
+
+
+def save_tiny_upscaler(path: Path, *, factor: int = 4, seed: int = 0) -> None:
+    """Save a compact ESRGAN of random weights that isn't far from repeating each pixel."""
+    from spandrel.architectures.Compact import Compact  # noqa: PLC0415 (imports every architecture)
+
+    torch.manual_seed(seed)
+    network = Compact(num_feat=8, num_conv=3, upscale=factor, act_type="prelu")
+    save_file(network.state_dict(), path)
 
 
 def tiny_tokenizer() -> transformers.CLIPTokenizer:

@@ -13,6 +13,8 @@ from typing import BinaryIO
 from paintdiff.errors import StorageError
 from paintdiff.events import Picture
 from paintdiff.gallery.metadata import png_info
+from paintdiff.gallery.png import write_raster
+from paintdiff.requests import Upscale
 
 _TRIES = 10
 _NO_HARD_LINKS = frozenset(
@@ -45,7 +47,7 @@ class PictureFolder:
         moment = self._now()
         day = self._folder / f"{moment:%Y-%m-%d}"
         for _ in range(_TRIES):
-            name = f"{moment:%H%M%S}-{picture.request.seed}-{secrets.token_hex(3)}.png"
+            name = f"{moment:%H%M%S}-{_told_by(picture)}-{secrets.token_hex(3)}.png"
             try:
                 return write_png(day / name, picture)
             except FileExistsError:
@@ -54,13 +56,14 @@ class PictureFolder:
 
 
 def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:
-    """Write a picture with its settings to `path`, in a folder that is made if need be.
+    """Write the whole picture with its settings to `path`, in a folder that is made if need be.
 
     The name appears only when the whole file is on the disk, even if the machine stops in between.
     Raises FileExistsError if it is taken and `overwrite` is false, StorageError if it can't be
     written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    # Not longer than the name itself, which may be as long as names can be.
+    temporary = path.with_name(f".{secrets.token_hex(6)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -82,7 +85,19 @@ def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:
 
 
 def _write(picture: Picture, file: BinaryIO) -> None:
-    picture.image.save(file, format="PNG", pnginfo=png_info(picture))
+    info = png_info(picture)
+    if picture.raster is None:
+        picture.image.save(file, format="PNG", pnginfo=info)
+    else:
+        write_raster(file, picture.raster, [(chunk[0], chunk[1]) for chunk in info.chunks])
+
+
+def _told_by(picture: Picture) -> str:
+    """The part of a file's name that says what it is: the seed, or how much it was enlarged."""
+    request = picture.request
+    if isinstance(request, Upscale):
+        return f"{request.upscaling.scale:g}x"
+    return str(request.seed)
 
 
 def _publish(temporary: Path, path: Path, overwrite: bool) -> None:

@@ -16,11 +16,12 @@ from paintdiff.errors import MetadataError, NoMetadataError, RequestError
 from paintdiff.events import Picture
 from paintdiff.gallery.parameters import parameters_text, parse_parameters, request_from
 from paintdiff.images import opened
-from paintdiff.requests import Request, parsed_request
+from paintdiff.requests import Request, Upscale, parsed_request
 
 PARAMETERS_KEY = "parameters"
 REQUEST_KEY = "paintdiffusion"
 MAX_TEXT_CHARACTERS = 200_000
+_MOST_ADDED_CHARACTERS = 1000
 
 _EXIF_POINTER, _USER_COMMENT = 0x8769, 0x9286
 
@@ -28,14 +29,28 @@ _EXIF_POINTER, _USER_COMMENT = 0x8769, 0x9286
 def png_info(picture: Picture) -> PngInfo:
     """The text chunks for `Image.save(..., pnginfo=...)`.
 
-    Pictures in the request become references.
+    Pictures in the request become references. What an enlarged picture said of how it was painted
+    is kept in the first of them.
     """
     info = PngInfo()
-    info.add_text(PARAMETERS_KEY, _writable(parameters_text(picture)))
+    info.add_text(PARAMETERS_KEY, _writable(parameters_text(picture, _text_before(picture))))
     request = picture.request.without_image_data()
     content = {"request": request.model_dump(mode="json"), "model_hash": picture.model_hash}
     info.add_text(REQUEST_KEY, json.dumps(content))
     return info
+
+
+def _text_before(picture: Picture) -> str:
+    """A1111's text in the picture that was enlarged, "" if it has none that can be kept."""
+    request = picture.request
+    data = request.images[0].data if isinstance(request, Upscale) else None
+    if data is None:
+        return ""
+    try:
+        text = _texts_in(data).get(PARAMETERS_KEY, "")
+    except MetadataError:
+        return ""
+    return text if len(text) <= MAX_TEXT_CHARACTERS - _MOST_ADDED_CHARACTERS else ""
 
 
 def read_request(source: Path | bytes) -> Request:

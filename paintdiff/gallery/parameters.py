@@ -13,8 +13,17 @@ from dataclasses import dataclass
 from paintdiff.errors import MetadataError, RequestError
 from paintdiff.events import Picture
 from paintdiff.gallery.control_parameters import control_settings, control_values
+from paintdiff.gallery.hires_parameters import hires_settings, hires_values
+from paintdiff.gallery.upscale_parameters import upscale_settings, upscale_values, upscaled_alone
 from paintdiff.geometry import Size
-from paintdiff.requests import ImageToImage, Inpaint, Request, parsed_request
+from paintdiff.requests import (
+    ImageToImage,
+    Inpaint,
+    Painting,
+    Request,
+    Upscale,
+    parsed_request,
+)
 
 _NEGATIVE = "Negative prompt:"
 _KARRAS = " Karras"
@@ -45,9 +54,23 @@ class Parameters:
     settings: Mapping[str, str]
 
 
-def parameters_text(picture: Picture) -> str:
-    """The picture's settings as the A1111 web UI writes them."""
+def parameters_text(picture: Picture, before: str = "") -> str:
+    """The picture's settings as the A1111 web UI writes them.
+
+    `before` is the text of the picture that was enlarged: what has been done to it is added, as
+    that UI's extras tab does, so it still says how the picture was painted.
+    """
     request = picture.request
+    if not isinstance(request, Upscale):
+        return _painting_text(picture, request)
+    added = _joined(upscale_settings(request, _number))
+    *_, last = before.rstrip().split("\n")
+    if not before.strip():
+        return added
+    return f"{before.rstrip()}{', ' if _has_settings(last) else chr(10)}{added}"
+
+
+def _painting_text(picture: Picture, request: Painting) -> str:
     sampling = request.sampling()
     sampler = sampling.sampler.removesuffix(_KARRAS)
     varied = sampling.variation_strength > 0
@@ -63,16 +86,26 @@ def parameters_text(picture: Picture) -> str:
         "Variation seed": str(sampling.variation_seed) if varied else "",
         "Variation seed strength": _number(sampling.variation_strength) if varied else "",
         **_settings_of_kind(request),
+        **hires_settings(request, _number),
         **control_settings(request, _number, _quoted),
+        **upscale_settings(request, _number),
     }
     lines = [request.prompt]
     if request.negative_prompt:
         lines.append(f"{_NEGATIVE} {request.negative_prompt}")
-    lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value))
-    return "\n".join(lines)
+    return "\n".join([*lines, _joined(settings)])
 
 
-def _settings_of_kind(request: Request) -> dict[str, str]:
+def _joined(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value)
+
+
+def _has_settings(line: str) -> bool:
+    """Whether a text's last line is one of settings."""
+    return len(_SETTING.findall(line)) >= _LEAST_SETTINGS
+
+
+def _settings_of_kind(request: Painting) -> dict[str, str]:
     """What the kinds have beyond text to image; "" for what isn't worth writing."""
     if not isinstance(request, (ImageToImage, Inpaint)):
         return {}
@@ -135,6 +168,7 @@ def request_from(parameters: Parameters) -> Request:
     Of pictures it knows the fingerprint at most. Raises MetadataError.
     """
     settings = parameters.settings
+    alone = upscaled_alone(settings, _reference)
     values: dict[str, object] = {
         "prompt": parameters.prompt,
         "negative_prompt": parameters.negative_prompt,
@@ -158,7 +192,8 @@ def request_from(parameters: Parameters) -> Request:
             size = Size.parse(settings["Size"])
             values.update(width=size.width, height=size.height)
         controls = control_values(settings, _taken_apart, _reference)
-        return parsed_request(values | _values_of_kind(settings) | controls)
+        stages = hires_values(settings) | upscale_values(settings)
+        return parsed_request(alone or values | _values_of_kind(settings) | stages | controls)
     except RequestError as error:
         raise MetadataError(f"The picture's settings can't be used: {error}") from error
 

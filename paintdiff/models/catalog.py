@@ -20,13 +20,22 @@ from paintdiff.models.controlnets import (
     controlnets_from,
     rows_in,
 )
+from paintdiff.models.face_restorers import FaceRestorerRow, face_restorers_in
 from paintdiff.models.families import Family, LatentRgb, SamplerName, SizeText, families_from
-from paintdiff.models.sources import HUB_ID, SourceRow, free_name, last_name, preset_source
+from paintdiff.models.sources import (
+    HUB_ID,
+    SourceRow,
+    WeightsRow,
+    free_name,
+    last_name,
+    preset_source,
+)
+from paintdiff.models.upscalers import UpscalerRow, upscaler_row, upscalers_from, with_folders
 from paintdiff.models.weights import check_weights_in, safetensors_header
 from paintdiff.presets import Presets, checked, mapping_in, named_row, presets_folder, unknown_name
 
 T = TypeVar("T")
-RowT = TypeVar("RowT", bound=SourceRow)
+RowT = TypeVar("RowT", bound=WeightsRow)
 
 
 class QualityFigures(BaseModel):
@@ -79,8 +88,8 @@ class _ModelText(BaseModel):
 
 
 class Catalog:
-    """A table of models, and one of ControlNets. It never changes; `with_source` and
-    `with_controlnet` return another.
+    """Tables of models, ControlNets, upscalers and face restorers. It never changes; `with_source`,
+    `with_controlnet` and `with_upscaler` return another.
     """
 
     def __init__(
@@ -89,11 +98,15 @@ class Catalog:
         families: Mapping[str, Family],
         general_quality: Mapping[str, QualityFigures],
         controlnets: Iterable[ControlNetRow] = (),
+        upscalers: Iterable[UpscalerRow] = (),
+        face_restorers: Iterable[FaceRestorerRow] = (),
     ) -> None:
         self._rows = MappingProxyType(_by_name(rows, "models"))
         self._families = MappingProxyType(dict(families))
         self._general_quality = MappingProxyType(dict(general_quality))
         self._controlnets = MappingProxyType(_by_name(controlnets, "ControlNets"))
+        self._upscalers = MappingProxyType(_by_name(upscalers, "upscalers"))
+        self._face_restorers = MappingProxyType(_by_name(face_restorers, "face restorers"))
 
     @classmethod
     def default(cls, models_dirs: Sequence[Path] = ()) -> Catalog:
@@ -101,20 +114,24 @@ class Catalog:
 
         A folder with a `model_index.json` and a `.safetensors` file directly in one of
         `models_dirs` is a model, named after the folder or file. What lies in its sub-folder
-        `controlnet` are ControlNets; one that can't be used is left out, and logged. Raises
-        PresetError if the presets can't be read.
+        `controlnet` are ControlNets; one that can't be used is left out, and logged. Upscalers are
+        in its sub-folders UPSCALER_FOLDERS, face restorers in FACE_FOLDERS. Raises PresetError if
+        the presets can't be read.
         """
         catalog = cls.from_folder(presets_folder())
         for models_dir in models_dirs:
             for source in _models_in(models_dir):
                 catalog = catalog.with_source(str(source))
             found = rows_in(models_dir, catalog._families, catalog._controlnets)
-            catalog = catalog._with((*catalog.controlnets(), *found))
-        return catalog
+            catalog = catalog._with(controlnets=(*catalog.controlnets(), *found))
+        return catalog._with(
+            upscalers=with_folders(catalog.upscalers(), models_dirs),
+            face_restorers=face_restorers_in(models_dirs),
+        )
 
     @classmethod
     def from_folder(cls, presets: Path) -> Catalog:
-        """The models and ControlNets in `presets/models.yaml`. Raises PresetError."""
+        """What `presets/models.yaml` lists. Raises PresetError."""
         path = presets / "models.yaml"
         content = mapping_in(path)
         families = families_from(content.get("families"), path)
@@ -132,7 +149,8 @@ class Catalog:
             text = text.model_copy(update={"source": preset_source(text.source, presets)})
             rows.append(_row(text, families[text.family], general))
         controlnets = controlnets_from(content.get("controlnets"), families, path)
-        return cls(rows, families, general, controlnets)
+        upscalers = upscalers_from(content.get("upscalers"), path)
+        return cls(rows, families, general, controlnets, upscalers)
 
     def models(self) -> tuple[ModelRow, ...]:
         """All models, in the order in which they are offered."""
@@ -173,7 +191,46 @@ class Catalog:
         first = next((row for row in self.controlnets() if {row.name, row.source} & {*same}), None)
         if first is None:
             first = controlnet_row(source, self._families, self._controlnets, name)
-        return self._with((first, *(row for row in self.controlnets() if row.name != first.name)))
+        others = (row for row in self.controlnets() if row.name != first.name)
+        return self._with(controlnets=(first, *others))
+
+    def upscalers(self) -> tuple[UpscalerRow, ...]:
+        """All upscalers, in the order in which they are offered."""
+        return tuple(self._upscalers.values())
+
+    def upscaler(self, name: str) -> UpscalerRow:
+        """The upscaler of that name. Raises UnknownNameError, which lists the nearest ones."""
+        row = self._upscalers.get(name)
+        if row is None:
+            raise unknown_name("upscaler", name, self._upscalers)
+        return row
+
+    def with_upscaler(self, source: str, name: str | None = None) -> Catalog:
+        """A catalog in which this upscaler comes first: a name from the list, or a file.
+
+        A new one is named after its file, or by a number too if that is taken. The file isn't read.
+        Raises ModelNotFoundError if it isn't there.
+        """
+        same = (source, str(Path(source).expanduser().resolve()))
+        first = next(
+            (row for row in self.upscalers() if {row.name, row.source, str(row.file)} & {*same}),
+            None,
+        )
+        if first is None:
+            first = upscaler_row(source, self._upscalers, name)
+        others = (row for row in self.upscalers() if row.name != first.name)
+        return self._with(upscalers=(first, *others))
+
+    def face_restorers(self) -> tuple[FaceRestorerRow, ...]:
+        """All face restorers, in the order in which they are offered."""
+        return tuple(self._face_restorers.values())
+
+    def face_restorer(self, name: str) -> FaceRestorerRow:
+        """The face restorer of that name. Raises UnknownNameError, which lists the nearest ones."""
+        row = self._face_restorers.get(name)
+        if row is None:
+            raise unknown_name("face restorer", name, self._face_restorers)
+        return row
 
     def with_source(
         self, source: str, *, name: str | None = None, family: str | None = None
@@ -206,11 +263,24 @@ class Catalog:
             name=free_name(wanted, self._rows), title=wanted, family=found, source=source
         )
         row = _row(text, self._families[found], self._general_quality)
-        rows = (*self._rows.values(), row)
-        return Catalog(rows, self._families, self._general_quality, self.controlnets())
+        return self._with(models=(*self.models(), row))
 
-    def _with(self, controlnets: Iterable[ControlNetRow]) -> Catalog:
-        return Catalog(self.models(), self._families, self._general_quality, controlnets)
+    def _with(
+        self,
+        *,
+        models: Iterable[ModelRow] | None = None,
+        controlnets: Iterable[ControlNetRow] | None = None,
+        upscalers: Iterable[UpscalerRow] | None = None,
+        face_restorers: Iterable[FaceRestorerRow] | None = None,
+    ) -> Catalog:
+        return Catalog(
+            self.models() if models is None else models,
+            self._families,
+            self._general_quality,
+            self.controlnets() if controlnets is None else controlnets,
+            self.upscalers() if upscalers is None else upscalers,
+            self.face_restorers() if face_restorers is None else face_restorers,
+        )
 
 
 def _by_name(rows: Iterable[RowT], what: str) -> dict[str, RowT]:

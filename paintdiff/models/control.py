@@ -6,8 +6,7 @@ Zhang et al. 2023, "Adding conditional control to text-to-image diffusion models
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,24 +42,16 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-@contextmanager
-def controlled(
+def controlled_unet(
     pipeline: Any, controls: Sequence[Control], controlnets: Mapping[str, LoadedControlNet]
-) -> Generator[None]:
-    """While inside, the pipeline's UNet follows the controls. The UNet itself is left alone: it is
-    shared.
+) -> Any:
+    """What stands in for the pipeline's UNet so that it follows the controls; the UNet itself if
+    there are none. The UNet is left alone: it is shared.
     """
     if not controls:
-        yield
-        return
-    unet = pipeline.unet
+        return pipeline.unet
     parts = [_Part(control, controlnets[control.controlnet].network) for control in controls]
-    # Past diffusers' own __setattr__, which would note the stand-in's class as the pipeline's part.
-    vars(pipeline)["unet"] = ControlledUNet(unet, pipeline, parts)
-    try:
-        yield
-    finally:
-        vars(pipeline)["unet"] = unet
+    return ControlledUNet(pipeline.unet, pipeline, parts)
 
 
 @dataclass(frozen=True)

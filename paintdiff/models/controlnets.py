@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -45,6 +45,8 @@ class ControlNetRow(SourceRow):
     """One ControlNet. `preprocessors` are those that it was made for, the best first; empty if
     nobody has said.
     """
+
+    what: ClassVar[str] = "ControlNet"
 
     preprocessors: tuple[str, ...] = ()
 

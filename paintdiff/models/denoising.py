@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
-from paintdiff.geometry import Size
+from paintdiff.geometry import Box, Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 StepListener = Callable[[int, Image.Image | None], None]
 """Called after each denoising step with the step's number, from 1, and its preview or None.
@@ -50,10 +53,11 @@ class Repainting:
 class Source:
     """The picture a run starts from: `image` is RGB and has the run's size, `strength` is 0..1.
 
+    For image to image it may be latents instead: (1, channels, height / f, width / f), scaled.
     `repainting` is for an inpainting pipeline, and None for an image-to-image one.
     """
 
-    image: Image.Image
+    image: Image.Image | Tensor
     strength: float
     repainting: Repainting | None = None
 
@@ -85,7 +89,9 @@ class Denoising:
     """One denoising run. `size` is in pixels; `sampler` is a name in SAMPLERS.
 
     `source` is None for a run from pure noise, which needs a text-to-image pipeline. The
-    ControlNets of `controls` have to be on loan with the pipeline.
+    ControlNets of `controls` have to be on loan with the pipeline. Through `windows` (in pixels, of
+    one size, covering `size`, corners on multiples of the VAE's factor) the model sees the picture
+    part by part at every step; () is as a whole.
     """
 
     prompt: str
@@ -98,6 +104,7 @@ class Denoising:
     variation: Variation | None = None
     source: Source | None = None
     controls: tuple[Control, ...] = ()
+    windows: tuple[Box, ...] = ()
 
     @property
     def steps_run(self) -> int:

@@ -10,23 +10,25 @@ from typing import Any
 import torch
 from PIL import Image
 
+from paintdiff.geometry import Size
 from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
 from paintdiff.models.catalog import ModelRow
-from paintdiff.models.control import check_fits, controlled
+from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, StepListener
 from paintdiff.models.loaders import LoadedControlNet, LoadedModel, new_pipeline, sees_masks
 from paintdiff.models.noise import noise_generator, prepared_noise
 from paintdiff.models.preview import Governor, LinearPreview, PreviewTap
 from paintdiff.models.samplers import SAMPLERS, scheduler_for
+from paintdiff.models.stand_ins import stood_in, vae_for
 
 
 class LeasedPipeline:
     """A diffusers pipeline over shared weights, with a scheduler of its own, for one thread.
 
-    `pipeline` is the diffusers object itself, `row` the model's row,
-    `known_words` all the words it knows (lower case), None if it has no such list. `controlnets`
-    are those that a run's controls may name. Raises ModelLoadError if one doesn't fit the model, or
-    the model can't do `task`.
+    `pipeline` is the diffusers object itself, `row` the model's row, `known_words` all the words it
+    knows (lower case), None if it has no such list. `controlnets` are those that a run's controls
+    may name, by their names. Raises ModelLoadError if one doesn't fit the model, or the model can't
+    do `task`.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class LeasedPipeline:
         previews: bool = True,
     ) -> None:
         self.pipeline = new_pipeline(loaded, task)
-        self._controlnets = {each.row.name: each for each in controlnets}
+        self._loaded = loaded
+        self._others: dict[str, LeasedPipeline] = {}
+        self.controlnets = {each.row.name: each for each in controlnets}
         for each in controlnets:
             check_fits(each, self.pipeline.unet, loaded.row.title)
         self.row: ModelRow = loaded.row
@@ -60,6 +64,20 @@ class LeasedPipeline:
         trained to inpaint. Others (4 channels) are made to by blending at every step.
         """
         return sees_masks(self.pipeline.unet, self.pipeline.vae)
+
+    def for_task(self, task: str) -> LeasedPipeline:
+        """A pipeline for another task over the same weights and ControlNets; nothing is loaded.
+
+        It is on loan as long as this one. Raises ModelLoadError if the model can't do the task.
+        """
+        if task not in self._others:
+            self._others[task] = LeasedPipeline(
+                self._loaded,
+                task,
+                tuple(self.controlnets.values()),
+                previews=self._preview is not None,
+            )
+        return self._others[task]
 
     def denoised(self, run: Denoising, on_step: StepListener) -> torch.Tensor:
         """Denoise from pure noise, or from the picture in `run.source`.
@@ -88,7 +106,7 @@ class LeasedPipeline:
         with (
             self._vae_unchanged(),
             prepared_noise(self.pipeline, run, emptied),
-            controlled(self.pipeline, run.controls, self._controlnets),
+            stood_in(self.pipeline, run, self.controlnets),
         ):
             return self.pipeline(
                 prompt=run.prompt,
@@ -140,9 +158,19 @@ class LeasedPipeline:
             if vae.dtype != dtype:
                 vae.to(dtype=dtype)
 
+    def enlarged(self, latents: torch.Tensor, size: Size) -> torch.Tensor:
+        """The latents of a picture of that size in pixels, bilinearly interpolated, as the A1111
+        web UI's "Latent" does. Shapes are as of `denoised`.
+        """
+        factor = self.pipeline.vae_scale_factor
+        shape = (size.height // factor, size.width // factor)
+        return torch.nn.functional.interpolate(latents, size=shape, mode="bilinear")
+
     def decoded(self, latents: torch.Tensor) -> Image.Image:
         """The picture of scaled latents (1, channels, height, width): RGB, 8 bits."""
-        vae = self.pipeline.vae
+        factor = self.pipeline.vae_scale_factor
+        height, width = latents.shape[-2:]
+        vae = vae_for(self.pipeline.vae, Size(width * factor, height * factor), factor)
         latents = latents.to(vae.dtype)
         mean, std = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
         if mean is not None and std is not None:
@@ -159,3 +187,5 @@ class LeasedPipeline:
     def release(self) -> None:
         """Undo what a run that was broken off may have left behind."""
         self.pipeline.maybe_free_model_hooks()
+        for other in self._others.values():
+            other.release()

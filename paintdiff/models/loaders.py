@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError, UnsafeWeightsError
 from paintdiff.models.catalog import ModelRow, known_words_of, latent_rgb_of
 from paintdiff.models.controlnets import HUB_FILES, ControlNetRow, config_of, weights_file
+from paintdiff.models.devices import DTYPES, best_dtype
 from paintdiff.models.families import LatentRgb
 from paintdiff.models.hub import from_cache_or_hub
 from paintdiff.models.pickles import read_tensors
@@ -38,7 +39,6 @@ _NEVER_LOADED: Mapping[str, Any] = {
     "requires_safety_checker": False,
 }
 _HUB_PATTERNS: tuple[str, ...] = ("*.json", "*.txt", "*.model", "*.safetensors")
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -68,32 +68,6 @@ class LoadedControlNet:
     row: ControlNetRow
     network: Any
     weights_bytes: int
-
-
-def best_device(name: str) -> str:
-    """The device for "auto" (CUDA, then Apple's, then the CPU), or the named one once it is sure to
-    be there.
-
-    Raises ModelLoadError if the machine has no such device.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelLoadError(
-            f"The device {name!r} can't be used on this machine; choose auto or cpu. ({error})"
-        ) from error
-    return name
-
-
-def best_dtype(device: str) -> torch.dtype:
-    """Half precision on CUDA and Apple's; full on a CPU, where it gives the same picture on every
-    machine.
-    """
-    return torch.float16 if device.split(":")[0] in ("cuda", "mps") else torch.float32
 
 
 def located(row: SourceRow, report: Callable[[str], None]) -> Path:
@@ -141,7 +115,7 @@ def load(
     source = located(row, report)
     check_weights_in(source)
     try:
-        pipeline = _pipeline(row, source, _DTYPES[dtype] if dtype else best_dtype(device))
+        pipeline = _pipeline(row, source, DTYPES[dtype] if dtype else best_dtype(device))
         pipeline.to(device)
     except ModelError:
         raise
@@ -177,7 +151,7 @@ def load_controlnet(
     are as for `load`. Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
     """
     source = located(row, report)
-    precision = _DTYPES[dtype] if dtype else best_dtype(model.device.type)
+    precision = DTYPES[dtype] if dtype else best_dtype(model.device.type)
     try:
         network = _controlnet(source, model.components["unet"], model.device, precision)
     except ModelError:

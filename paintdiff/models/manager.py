@@ -19,13 +19,17 @@ from paintdiff.errors import ModelError, ModelLoadError
 from paintdiff.models import memory
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow, weights_file
+from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.models.weights import weight_files
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog import ModelRow
+    from paintdiff.models.face_restoring import LeasedFaceRestorer, LoadedFaceRestorer
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
-    from paintdiff.models.sources import SourceRow
+    from paintdiff.models.sources import WeightsRow
+    from paintdiff.models.upscaling import LeasedUpscaler, LoadedUpscaler
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +64,11 @@ _Load = Callable[[str, Callable[[str], None]], LoadedT]
 
 @dataclass
 class _Entry(Generic[LoadedT]):
-    """A model or a ControlNet that is being loaded or has been. Guarded by the manager's lock, save
-    for `ended`.
+    """A model, ControlNet or network that is being loaded or has been. Guarded by the manager's
+    lock, save for `ended`.
     """
 
-    row: SourceRow
+    row: WeightsRow
     message: str
     ended: threading.Event = field(default_factory=threading.Event)
     loaded: LoadedT | None = None
@@ -76,13 +80,13 @@ class _Entry(Generic[LoadedT]):
         return _key(self.row)
 
 
-def _key(row: SourceRow) -> str:
+def _key(row: WeightsRow) -> str:
     """A model and a ControlNet may have the same name."""
-    return f"{'ControlNet' if isinstance(row, ControlNetRow) else 'model'} {row.name}"
+    return f"{row.what} {row.name}"
 
 
 class ModelManager:
-    """Leases pipelines.
+    """Leases pipelines, upscalers and face restorers.
 
     Safe to use from any thread; constructing it loads and imports nothing heavy.
 
@@ -140,6 +144,30 @@ class ModelManager:
                 yield leased
             finally:
                 leased.release()
+
+    @contextmanager
+    def upscaler(self, name: str, on_loading: OnLoading | None = None) -> Generator[LeasedUpscaler]:
+        """The upscaler of that name, downloaded and loaded first if need be.
+
+        `on_loading` is as for `lease`; if nobody waits any more a download is given up. To be used
+        inside the `with` and by one thread. Raises UnknownNameError, or a ModelError if it can't be
+        had.
+        """
+        with self._waited(self._ask_upscaler(self.catalog.upscaler(name)), on_loading) as loaded:
+            yield loaded
+
+    @contextmanager
+    def face_restorer(
+        self, name: str, on_loading: OnLoading | None = None
+    ) -> Generator[LeasedFaceRestorer]:
+        """The face restorer of that name, loaded first if need be, with what finds the faces.
+
+        `on_loading` is as for `lease`. To be used inside the `with` and by one thread. Raises
+        UnknownNameError, or a ModelError if it can't be loaded.
+        """
+        entry = self._ask_face_restorer(self.catalog.face_restorer(name))
+        with self._waited(entry, on_loading) as loaded:
+            yield loaded
 
     @contextmanager
     def _waited(self, entry: _Entry[LoadedT], on_loading: OnLoading | None) -> Generator[LoadedT]:
@@ -206,7 +234,37 @@ class ModelManager:
         with self._lock:
             return self._ask(row, load)
 
-    def _ask(self, row: SourceRow, load: _Load[LoadedT]) -> _Entry[LoadedT]:
+    def _ask_upscaler(self, row: UpscalerRow) -> _Entry[LoadedUpscaler]:
+        def load(device: str, report: Callable[[str], None]) -> LoadedUpscaler:
+            from paintdiff.models import upscaling  # noqa: PLC0415 (imports torch and spandrel)
+
+            return upscaling.load(row, device, self._dtype, report, lambda: self._wanted(key))
+
+        key = _key(row)
+        with self._lock:
+            return self._ask(row, load)
+
+    def _ask_face_restorer(self, row: FaceRestorerRow) -> _Entry[LoadedFaceRestorer]:
+        def load(device: str, report: Callable[[str], None]) -> LoadedFaceRestorer:
+            from paintdiff.models import face_restoring  # noqa: PLC0415 (imports torch, spandrel)
+
+            return face_restoring.load(row, device, self._dtype, report)
+
+        with self._lock:
+            return self._ask(row, load)
+
+    def _wanted(self, key: str) -> bool:
+        """Whether anybody waits for what is being loaded. If not it is forgotten, so that who asks
+        for it next starts anew.
+        """
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None and entry.leases == 0:
+                del self._entries[key]
+                return False
+            return entry is not None
+
+    def _ask(self, row: WeightsRow, load: _Load[LoadedT]) -> _Entry[LoadedT]:
         """The row's entry with one more lease on it; the first to ask starts the loading. Called
         with the lock held.
         """
@@ -240,10 +298,10 @@ class ModelManager:
             entry.ended.set()
 
     def _loaded(self, entry: _Entry[LoadedT], load: _Load[LoadedT]) -> LoadedT:
-        from paintdiff.models import loaders  # noqa: PLC0415 (imports torch and diffusers: seconds)
+        from paintdiff.models import devices  # noqa: PLC0415 (imports torch: seconds)
 
         if self._device is None:
-            self._device = loaders.best_device(self._asked_device)
+            self._device = devices.best_device(self._asked_device)
 
         def report(message: str) -> None:
             entry.message = message
@@ -251,7 +309,7 @@ class ModelManager:
         self._make_room(entry.row, self._device)
         return load(self._device, report)
 
-    def _make_room(self, row: SourceRow, device: str) -> None:
+    def _make_room(self, row: WeightsRow, device: str) -> None:
         """Raises MemoryBudgetError if the weights can't fit."""
         folder = row.folder
         if folder is None or not folder.exists():
@@ -275,8 +333,10 @@ class ModelManager:
             _give_memory_back()
 
 
-def _files_of(row: SourceRow, source: Path) -> tuple[Path, ...]:
+def _files_of(row: WeightsRow, source: Path) -> tuple[Path, ...]:
     """The files with the row's weights."""
+    if isinstance(row, (UpscalerRow, FaceRestorerRow)):
+        return (source,)
     return (weights_file(source),) if isinstance(row, ControlNetRow) else weight_files(source)
 
 
@@ -284,7 +344,7 @@ def _idle(entry: _Entry[Any]) -> bool:
     return entry.leases == 0 and entry.ended.is_set()
 
 
-def _load_error(row: SourceRow, error: Exception) -> ModelError:
+def _load_error(row: WeightsRow, error: Exception) -> ModelError:
     failed = memory.as_memory_error(error) or ModelLoadError(f"{row.name} can't be loaded: {error}")
     failed.__cause__ = error
     return failed

@@ -45,6 +45,11 @@ def memory_use(device: str) -> MemoryUse:
     return MemoryUse(psutil.Process().memory_info().rss, psutil.virtual_memory().total)
 
 
+def free_bytes() -> int:
+    """The main memory that could be had now."""
+    return psutil.virtual_memory().available
+
+
 def empty_cache() -> None:
     """Hand memory that torch keeps for later back to the GPU. Does nothing without one."""
     torch = sys.modules.get("torch")

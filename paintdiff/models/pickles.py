@@ -7,6 +7,7 @@ nothing to call. The numbers themselves are copied from the file's bytes. Import
 
 from __future__ import annotations
 
+import math
 import pickle
 import zipfile
 from collections.abc import Callable, Generator, Mapping
@@ -132,6 +133,14 @@ def read_records(path: Path) -> dict[str, Any]:
         return _records(file)[0]
 
 
+def tensor_names(path: Path) -> list[str]:
+    """The names of all tensors in a file of pickled tensors, however deep they lie; reads no
+    numbers. Raises what `read_records` raises.
+    """
+    with _opened(path) as file:
+        return list(_names(_records(file)[0]))
+
+
 def read_tensors(path: Path) -> dict[str, Any]:
     """What a file of pickled tensors holds: dictionaries of tensors (on the CPU), maybe nested.
 
@@ -143,11 +152,21 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
         def tensor(record: TensorRecord) -> torch.Tensor:
             key = record.storage.key
+            if math.prod(record.shape) > record.storage.count:  # a stride of 0 could claim any size
+                raise ValueError("a tensor in it claims more numbers than there are")
             if key not in read:
                 read[key] = _numbers(storages(record.storage), record.storage)
             return read[key].as_strided(record.shape, record.stride, record.offset).clone()
 
         return _replaced(content, tensor)
+
+
+def _names(content: Mapping[str, Any]) -> Generator[str]:
+    for name, value in content.items():
+        if isinstance(value, TensorRecord):
+            yield str(name)
+        elif isinstance(value, Mapping):
+            yield from _names(value)
 
 
 def _replaced(content: dict[str, Any], tensor: Callable[[TensorRecord], object]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,23 +14,31 @@ from paintdiff.models.families import Family
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
 
-class SourceRow(BaseModel):
-    """Weights of one family. `source` is a folder, a file, or a hub id ("owner/name")."""
+class WeightsRow(BaseModel):
+    """Weights somewhere. `source` is a folder, a file, or where else they can be had."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    what: ClassVar[str] = "model"
+    """What it is, in a word; two things of one name are told apart by it."""
+
     name: str = Field(min_length=1, max_length=200)
     title: str
-    family: Family
     source: str
     licence: str = ""
     description: str = ""
 
     @property
     def folder(self) -> Path | None:
-        """Where it lies on this machine, None if `source` is a hub id."""
+        """Where it lies on this machine, None if `source` is no path."""
         path = Path(self.source)
         return path if path.is_absolute() else None
+
+
+class SourceRow(WeightsRow):
+    """Weights of one family. `source` is a folder, a file, or a hub id ("owner/name")."""
+
+    family: Family
 
 
 def preset_source(source: str, presets: Path) -> str:

@@ -5,6 +5,7 @@ their hash.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +26,8 @@ _WEIGHT_SUFFIXES = frozenset(
 def safetensors_header(path: Path) -> dict[str, Any]:
     """The header of a safetensors file: tensor names to their dtype, shape and offsets.
 
-    Raises ModelNotFoundError if the file isn't one, or its header is larger than MAX_HEADER_BYTES.
+    Raises ModelNotFoundError if the file isn't one, its header is larger than MAX_HEADER_BYTES, or
+    it speaks of more than there is in the file.
     """
     try:
         with path.open("rb") as file:
@@ -33,11 +35,23 @@ def safetensors_header(path: Path) -> dict[str, Any]:
             if not 2 <= length <= MAX_HEADER_BYTES:
                 raise ModelNotFoundError(f"{path} is no safetensors file.")
             content: object = json.loads(file.read(length))
+            size_bytes = file.seek(0, io.SEEK_END)
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(
             f"{path} is no safetensors file that can be read: {error}"
         ) from error
-    return checked(dict[str, Any], content, path)
+    header = checked(dict[str, Any], content, path)
+    ends = [
+        tensor["data_offsets"][1]
+        for tensor in header.values()
+        if isinstance(tensor, dict) and "data_offsets" in tensor
+    ]
+    if ends and 8 + length + max(ends) > size_bytes:
+        raise ModelNotFoundError(
+            f"{path} is damaged or cut off: it should have {8 + length + max(ends):,} bytes, and "
+            f"has {size_bytes:,}."
+        )
+    return header
 
 
 def weight_files(source: Path) -> tuple[Path, ...]:
@@ -72,9 +86,14 @@ def check_weights_in(source: Path) -> None:
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file is a pickle by its first bytes, whatever its suffix says."""
+    """Whether a file is a pickle by its first bytes, whatever its suffix says.
+
+    (The length with which a safetensors file begins may look like a pickle's first bytes.)
+    """
     with path.open("rb") as file:
-        return file.read(4).startswith(_PICKLE_STARTS)
+        start = file.read(9)
+    short_header = int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES
+    return start.startswith(_PICKLE_STARTS) and not (short_header and start[8:] == b"{")
 
 
 def _check_file(path: Path) -> None:
@@ -107,13 +126,14 @@ def identity_of(source: Path) -> str:
     """
     files = weight_files(source)
     if source.is_file():
-        return _sha256(source)[:HASH_DIGITS]
+        return sha256_of(source)[:HASH_DIGITS]
     if not files:
         return ""
-    lines = [f"{path.relative_to(source).as_posix()} {_sha256(path)}\n" for path in files]
+    lines = [f"{path.relative_to(source).as_posix()} {sha256_of(path)}\n" for path in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:HASH_DIGITS]
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """A file's SHA-256, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

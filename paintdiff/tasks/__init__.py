@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from paintdiff.requests import ImageToImage, Inpaint, Request, TextToImage
+from paintdiff.requests import ImageToImage, Inpaint, Painting, TextToImage
 from paintdiff.tasks import image_to_image, inpaint, text_to_image
-from paintdiff.tasks.controls import MakeMap
 from paintdiff.tasks.remarks import remarks
 from paintdiff.tasks.steps import OnStep, Painted
+from paintdiff.tasks.tools import Tools
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog import ModelRow
@@ -28,12 +28,12 @@ class Task:
     """
 
     name: str
-    settle: Callable[[Any, ModelRow], tuple[Request, tuple[str, ...]]]
+    settle: Callable[[Any, ModelRow], tuple[Painting, tuple[str, ...]]]
     remarks: Callable[[Any, LeasedPipeline], tuple[str, ...]]
-    paint: Callable[[Any, LeasedPipeline, MakeMap, OnStep], Iterator[Painted]]
+    paint: Callable[[Any, LeasedPipeline, Tools, OnStep], Iterator[Painted]]
 
 
-TASKS: Mapping[type[Request], Task] = MappingProxyType(
+TASKS: Mapping[type[Painting], Task] = MappingProxyType(
     {
         TextToImage: Task("text_to_image", text_to_image.settle, remarks, text_to_image.paint),
         ImageToImage: Task("image_to_image", image_to_image.settle, remarks, image_to_image.paint),

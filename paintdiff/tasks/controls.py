@@ -4,7 +4,6 @@ painted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
@@ -16,17 +15,22 @@ from paintdiff.input_images import InputImage
 from paintdiff.masks import grown_canvas, placed_mask, scaled, touched
 from paintdiff.models.denoising import Control, guided, steps_run
 from paintdiff.preprocessors.table import checked_preprocessor
-from paintdiff.requests import ControlInput, ImageToImage, Inpaint, PaintingRequest
+from paintdiff.requests import (
+    NO_CONTROLNET,
+    ControlInput,
+    ImageToImage,
+    Inpaint,
+    PaintingRequest,
+    TextToImage,
+)
 from paintdiff.tasks.pictures import input_picture
+from paintdiff.tasks.tools import MakeMap
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog import Catalog, ModelRow
     from paintdiff.models.controlnets import ControlNetRow
 
 RequestT = TypeVar("RequestT", bound=PaintingRequest)
-
-MakeMap = Callable[[Image.Image, str], Image.Image]
-"""Makes a control map of a picture (both RGB, of one size) by the preprocessor of that name."""
 
 _BLACK, _WHITE = "#000000", "#ffffff"
 
@@ -50,14 +54,20 @@ def settled_controls(request: RequestT, catalog: Catalog) -> tuple[RequestT, tup
         except UnknownNameError as error:
             raise UnknownNameError(str(error), field=f"{field}.preprocessor") from error
         input_picture(control.image, f"{field}.image")
-        row = _controlnet(control.controlnet, model, catalog, f"{field}.controlnet")
+        row = fitting_controlnet(control.controlnet, model, catalog, f"{field}.controlnet")
         settled.append(control.model_copy(update={"controlnet": row.name}))
         which = f"ControlNet {index + 1}" if len(request.controls) > 1 else "The ControlNet"
         warnings += _warnings(control, row, request, which)
     return request.model_copy(update={"controls": tuple(settled)}), tuple(warnings)
 
 
-def _controlnet(name: str | None, model: ModelRow, catalog: Catalog, field: str) -> ControlNetRow:
+def fitting_controlnet(
+    name: str | None, model: ModelRow, catalog: Catalog, field: str
+) -> ControlNetRow:
+    """The ControlNet of that name, None for the first that fits the model.
+
+    Raises RequestError or UnknownNameError, for `field`.
+    """
     fitting = catalog.controlnets_for(model)
     if name is None:
         if not fitting:
@@ -128,11 +138,15 @@ def acts(control: ControlInput) -> bool:
 
 def controlnets_of(settled: PaintingRequest) -> tuple[str, ...]:
     """The names of the ControlNets that a settled request needs."""
-    return tuple(
+    names = tuple(
         control.controlnet
         for control in settled.controls
         if acts(control) and control.controlnet is not None
     )
+    hires = settled.hires if isinstance(settled, TextToImage) else None
+    if hires is None or hires.controlnet in (NO_CONTROLNET, None):
+        return names
+    return (*names, hires.controlnet)
 
 
 def controls_of(

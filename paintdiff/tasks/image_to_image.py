@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from paintdiff.geometry import Size, resize_words, working_size
 from paintdiff.images import flattened, resized, size_of
 from paintdiff.models.denoising import Denoising, Source, steps_run
+from paintdiff.models.windows import model_windows, sees_through_windows
 from paintdiff.requests import MAX_SEED, ImageToImage
-from paintdiff.tasks.controls import MakeMap, controls_of
+from paintdiff.tasks.controls import controls_of
 from paintdiff.tasks.pictures import input_picture
-from paintdiff.tasks.runs import run_of
+from paintdiff.tasks.runs import run_of, windows_words
 from paintdiff.tasks.settling import check_strength, settled_sampling, settled_size
 from paintdiff.tasks.steps import OnStep, Painted, StepCounter
+from paintdiff.tasks.tools import Tools
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,7 +35,12 @@ def settle(request: ImageToImage, row: ModelRow) -> tuple[ImageToImage, tuple[st
     source = size_of(input_picture(request.image, "image"))
     size, size_warnings = _settled_size(request, source, row)
     settled = request.model_copy(
-        update={**sampling, "width": size.width, "height": size.height},
+        update={
+            **sampling,
+            "width": size.width,
+            "height": size.height,
+            "tiled": sees_through_windows(request.tiled, size, row),
+        },
     )
     return settled, size_warnings + warnings + _checked_passes(settled)
 
@@ -73,18 +80,22 @@ def _checked_passes(settled: ImageToImage) -> tuple[str, ...]:
 
 
 def paint(
-    request: ImageToImage, leased: LeasedPipeline, make_map: MakeMap, on_step: OnStep
+    request: ImageToImage, leased: LeasedPipeline, tools: Tools, on_step: OnStep
 ) -> Iterator[Painted]:
     """Yield the pictures one by one. Picture i is that of its own seed alone.
 
-    What `make_map` and `on_step` raise comes out unchanged.
+    What `tools` and `on_step` raise comes out unchanged.
     """
-    controls = controls_of(request, make_map)
+    controls = controls_of(request, tools.make_map)
     picture = flattened(input_picture(request.image, "image"), request.background)
     source = resized(picture, request.sampling().size, request.resize_mode, request.background)
+    windows = model_windows(request.sampling().size, leased.row) if request.tiled else ()
+    words = windows_words(windows)
+    notes = (f"Painted{words}, whose predictions were blended at every step.",) if words else ()
     for index in range(request.num_images):
-        run = run_of(request.alone(index), controls=controls)
-        yield Painted(_painted(run, source, request.strengths(), leased, on_step, index))
+        run = replace(run_of(request.alone(index), controls=controls), windows=windows)
+        image = _painted(run, source, request.strengths(), leased, on_step, index)
+        yield Painted(image, notes)
 
 
 def _painted(

@@ -13,11 +13,12 @@ from paintdiff.masks import changed_outside, composited, filled, scaled, touched
 from paintdiff.models.denoising import Repainting, Source
 from paintdiff.requests import Inpaint
 from paintdiff.tasks.canvas import Canvas, canvas_of
-from paintdiff.tasks.controls import MakeMap, controls_of
+from paintdiff.tasks.controls import controls_of
 from paintdiff.tasks.remarks import remarks as remarks_on_words
 from paintdiff.tasks.runs import painted, run_of
 from paintdiff.tasks.settling import check_strength, settled_sampling, settled_size
 from paintdiff.tasks.steps import OnStep, Painted
+from paintdiff.tasks.tools import Tools
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog import ModelRow
@@ -92,17 +93,17 @@ def remarks(request: Inpaint, leased: LeasedPipeline) -> tuple[str, ...]:
 
 
 def paint(
-    request: Inpaint, leased: LeasedPipeline, make_map: MakeMap, on_step: OnStep
+    request: Inpaint, leased: LeasedPipeline, tools: Tools, on_step: OnStep
 ) -> Iterator[Painted]:
     """Yield the pictures one by one, each with the notes that `_checked` makes.
 
-    What `make_map` and `on_step` raise comes out unchanged. Raises EngineError if a pixel outside
+    What `tools` and `on_step` raise comes out unchanged. Raises EngineError if a pixel outside
     the mask were to change.
     """
     canvas = canvas_of(request)
     box, size = _box(request, canvas), request.sampling().size
     source = _source(request, canvas, box, size, request.soft and not leased.sees_masks)
-    controls = controls_of(request, make_map, canvas.size, box)
+    controls = controls_of(request, tools.make_map, canvas.size, box)
     method = (
         "Painted with an inpainting model (9 channels), which sees the mask."
         if leased.sees_masks

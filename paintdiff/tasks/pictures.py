@@ -14,11 +14,16 @@ def input_picture(given: InputImage, field: str) -> Image.Image:
 
     Raises RequestError, for `field`, if it can't be read, or if the request has but a reference.
     """
+    return decoded(bytes_of(given, field), field)
+
+
+def bytes_of(given: InputImage, field: str) -> bytes:
+    """Its file. Raises RequestError, for `field`, if the request has but a reference."""
     if given.data is None:
         which = f" (its SHA-256 is {given.sha256})" if given.sha256 else ""
-        name = "picture" if field == "image" else field
+        name = "picture" if field.startswith("image") else field
         raise RequestError(
             f"The {name} isn't in the file that these settings come from{which}: give it again.",
             field=field,
         )
-    return decoded(given.data, field)
+    return given.data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from paintdiff.geometry import Box
 from paintdiff.models.denoising import Control, Denoising, Source, Variation
 from paintdiff.requests import PaintingRequest
 from paintdiff.tasks.steps import OnStep, StepCounter
@@ -34,6 +35,11 @@ def run_of(
         source=source,
         controls=controls,
     )
+
+
+def windows_words(windows: tuple[Box, ...]) -> str:
+    """What a note adds about the windows a run saw its picture through; "" if as a whole."""
+    return f" through {len(windows)} windows of {windows[0].size}" if len(windows) > 1 else ""
 
 
 def painted(run: Denoising, leased: LeasedPipeline, on_step: OnStep, index: int) -> Image.Image:

@@ -60,12 +60,18 @@ def settled_seeds(request: PaintingRequest) -> tuple[int, int | None, tuple[str,
 def check_strength(strength: float, num_inference_steps: int, field: str = "strength") -> None:
     """Raise RequestError, for `field`, if the strength leaves no step to run."""
     if steps_run(num_inference_steps, strength) < 1:
-        least = math.ceil(100 / num_inference_steps) / 100
+        least = least_strength(num_inference_steps)
         raise RequestError(
             f"With {num_inference_steps} steps a strength of {strength:g} leaves none to run; "
             f"it needs {least:g} or more, or more steps.",
             field=field,
         )
+
+
+def least_strength(num_inference_steps: int) -> float:
+    """The least strength, to two or more decimals, at which there is a step to run."""
+    decimals = 10 ** max(2, len(str(num_inference_steps)))
+    return math.ceil(decimals / num_inference_steps) / decimals
 
 
 def settled_size(

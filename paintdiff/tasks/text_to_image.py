@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from paintdiff.requests import TextToImage
-from paintdiff.tasks.controls import MakeMap, controls_of
+from paintdiff.tasks.controls import controls_of
+from paintdiff.tasks.hires import SecondPass
 from paintdiff.tasks.runs import painted, run_of
 from paintdiff.tasks.settling import settled_sampling, settled_size
 from paintdiff.tasks.steps import OnStep, Painted
+from paintdiff.tasks.tools import Tools
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog import ModelRow
@@ -28,14 +30,18 @@ def settle(request: TextToImage, row: ModelRow) -> tuple[TextToImage, tuple[str,
 
 
 def paint(
-    request: TextToImage, leased: LeasedPipeline, make_map: MakeMap, on_step: OnStep
+    request: TextToImage, leased: LeasedPipeline, tools: Tools, on_step: OnStep
 ) -> Iterator[Painted]:
     """Yield the pictures one by one. Picture i is that of the seed + i alone.
 
-    A loop, not a batch: a batch on the device would change the pictures' last bits. What `make_map`
+    A loop, not a batch: a batch on the device would change the pictures' last bits. What `tools`
     and `on_step` raise comes out unchanged.
     """
-    controls = controls_of(request, make_map)
+    controls = controls_of(request, tools.make_map)
+    second = SecondPass(request, leased, tools) if request.hires is not None else None
     for index in range(request.num_images):
         run = run_of(request.alone(index), controls=controls)
-        yield Painted(painted(run, leased, on_step, index))
+        if second is not None:
+            yield second.after(run, on_step, index)
+        else:
+            yield Painted(painted(run, leased, on_step, index))

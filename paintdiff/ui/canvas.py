@@ -32,6 +32,7 @@ SCRIPTS = (
     "canvas-pixels.js",
     "canvas-png.js",
     "canvas-picture.js",
+    "canvas-place.js",
     "canvas-view.js",
     "canvas-memory.js",
     "canvas-tools.js",
@@ -109,7 +110,8 @@ def paint_canvas(
 
 
 def flush_js(inputs: Sequence[Any] | AbstractSet[Any], *canvases: gr.HTML) -> str:
-    """The `js=` of an event that reads canvases: it sends what is on them now, then the event.
+    """The `js=` of an event that reads canvases (or lists of pictures): it sends what is on them
+    now, then the event.
 
     `inputs` are the event's inputs exactly as they are given to it (a set or a sequence), with all
     of `canvases` among them. If the pixels can't be sent, the canvas says why and the event doesn't

@@ -12,7 +12,7 @@ from gradio.components import Component
 from paintdiff.errors import RequestError
 from paintdiff.geometry import ResizeMode
 from paintdiff.preprocessors.table import PREPROCESSORS
-from paintdiff.requests import MAX_CONDITIONING_SCALE, ControlInput, Request
+from paintdiff.requests import MAX_CONDITIONING_SCALE, ControlInput, PaintingRequest
 from paintdiff.ui import canvas, widgets
 from paintdiff.ui.control_map import (
     FIRST_PREPROCESSOR,
@@ -194,7 +194,7 @@ class ControlPanel:
             self.mode: memory.choice(stored("resize_mode"), get_args(ResizeMode), "crop"),
         }
 
-    def filled(self, request: Request) -> Updates:
+    def filled(self, request: PaintingRequest) -> Updates:
         """The figures of a picture that was painted before; its control's picture isn't known, and
         neither is then the preprocessor that suits the next one."""
         if self._index >= len(request.controls):

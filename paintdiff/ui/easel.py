@@ -15,6 +15,7 @@ from paintdiff.requests import Request
 from paintdiff.ui import markup, relay, remembered, widgets
 from paintdiff.ui.form import Updates
 from paintdiff.ui.parts import Parts
+from paintdiff.ui.pictures import size_of_result
 from paintdiff.ui.relay import View
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
@@ -22,24 +23,32 @@ from paintdiff.ui.widgets import Ids
 TICK_SECONDS = 0.3
 WAITING_TICK_SECONDS = 1.0
 
+# The script that has the viewer may come after this; it then looks for itself.
+_VIEWERS = 'watch("value", () => window.paintdiff?.viewer?.mount(element));'
+
 Values = Mapping[Any, Any]
 """What the page sends with an event, by component."""
 
 
 @dataclass(frozen=True)
 class RunButtons:
-    """Generate, Cancel, and the room below them for what is about no setting in particular."""
+    """Generate, Cancel, and the room below them for what is about no setting in particular.
+
+    `verb` is what Generate says, `doing` what it says while a job runs.
+    """
 
     generate: gr.Button
     cancel: gr.Button
     note: gr.HTML
+    verb: str
+    doing: str
 
     @classmethod
-    def built(cls, ids: Ids) -> RunButtons:
+    def built(cls, ids: Ids, verb: str = "Generate", doing: str = "Painting…") -> RunButtons:
         """Lay them out where we are."""
         with gr.Row(elem_classes=["pair"]):
             generate = gr.Button(
-                "Generate",
+                verb,
                 variant="primary",
                 elem_id=ids("generate"),
                 elem_classes=["generate"],
@@ -53,7 +62,7 @@ class RunButtons:
                 min_width=0,
                 scale=0,
             )
-        return cls(generate, cancel, widgets.note(ids, "run"))
+        return cls(generate, cancel, widgets.note(ids, "run"), verb, doing)
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class Easel:
 
     A page keeps no state of its own on the server: it names its job by id with every event, and
     the job belongs to the engine. `warnings` takes what the engine has to say about the request,
-    `seed` the seed that it drew.
+    `seed` the seed that it drew, if there is one to draw.
     """
 
     parts: Parts
@@ -75,7 +84,7 @@ class Easel:
     film: gr.Textbox
     timer: gr.Timer
     warnings: gr.HTML
-    seed: gr.Number
+    seed: gr.Number | None
 
     @classmethod
     def built(
@@ -86,7 +95,7 @@ class Easel:
         *,
         buttons: RunButtons,
         warnings: gr.HTML,
-        seed: gr.Number,
+        seed: gr.Number | None,
     ) -> Easel:
         """Lay picture, progress and filmstrip out where we are. `invitation` is the markup of the
         stage before there is a picture.
@@ -96,7 +105,13 @@ class Easel:
             ids,
             buttons,
             stage=widgets.clickable(
-                invitation, ids("stage"), "stage-place", example="click", send="select"
+                invitation,
+                ids("stage"),
+                "stage-place",
+                script=_VIEWERS,
+                example="click",
+                send="select",
+                open="expand",
             ),
             progress=widgets.static("", ids("progress"), "progress-place"),
             strip=widgets.clickable(
@@ -115,7 +130,8 @@ class Easel:
         shown = self.shown()
         self.timer.tick(self.watch, own, shown, **quiet)
         self.buttons.cancel.click(self.cancel, own, shown, queue=False, **quiet)
-        self.strip.click(self.show, own, [self.stage, self.progress], queue=False, **quiet)
+        for chosen in (self.strip.click, self.stage.expand):
+            chosen(self.show, own, [self.stage, self.progress], queue=False, **quiet)
         for component, keep in ((self.job, "keepJob"), (self.film, "keepFilm")):
             js = f"(value) => paintdiff.{keep}({json.dumps(self.ids.tab)}, value)"
             component.change(None, [component], None, js=js)
@@ -131,8 +147,8 @@ class Easel:
             self.job,
             self.strip,
             self.film,
-            self.seed,
             self.warnings,
+            *([] if self.seed is None else [self.seed]),
         ]
 
     # What a click does
@@ -164,7 +180,7 @@ class Easel:
         """Show a running job until it is over or this turn is; the timer gives the next turn."""
         job = relay.found(self.parts.engine, values[self.job])
         if job is None:
-            gone = "This run is gone: the app was started anew. Generate paints it again."
+            gone = f"This run is gone: the app was started anew. {self.buttons.verb} does it again."
             yield {**self.idle(), self.progress: markup.said_line(gone), self.job: ""}
             return
         async for view in relay.watch(job):
@@ -183,12 +199,15 @@ class Easel:
         return {self.buttons.cancel: gr.Button(interactive=False), self.progress: stopping}
 
     def show(self, values: Values, event: gr.EventData) -> tuple[Any, Any]:
-        """Put a picture of the filmstrip on the stage, unless one is being painted there."""
+        """Put a picture alone on the stage, or all those of its job, unless one is being made
+        there."""
         current = relay.found(self.parts.engine, values[self.job])
         chosen = remembered.picture_id(getattr(event, "picture", None))
         if chosen is None or (current is not None and not current.done):
             return gr.skip(), gr.skip()
         job = relay.found(self.parts.engine, chosen[0])
+        if job is not None and getattr(event, "open", "") == "all":
+            return relay.all_pictures(job) or (gr.skip(), gr.skip())
         return (relay.one_picture(job, chosen[1]) if job else None) or (gr.skip(), gr.skip())
 
     # What a view of the job changes
@@ -201,7 +220,7 @@ class Easel:
         return {
             self.stage: gr.skip() if view.stage is None else view.stage,
             self.progress: view.progress,
-            self.buttons.generate: gr.Button("Painting…", interactive=False),
+            self.buttons.generate: gr.Button(self.buttons.doing, interactive=False),
             self.buttons.cancel: gr.Button(interactive=True),
             self.timer: gr.Timer(WAITING_TICK_SECONDS if waiting else TICK_SECONDS, active=True),
             self.warnings: markup.note(view.warnings, "warning"),
@@ -215,14 +234,14 @@ class Easel:
             self.progress: view.progress,
             self.strip: relay.film_of(self.parts.engine, longer),
             self.film: remembered.film_text(longer),
-            self.seed: gr.skip() if view.seed is None else view.seed,
             self.warnings: markup.note(view.warnings, "warning"),
+            **({} if self.seed is None or view.seed is None else {self.seed: view.seed}),
         }
 
     def idle(self) -> Updates:
         """Nothing runs: Generate may be clicked."""
         return {
-            self.buttons.generate: gr.Button("Generate", interactive=True),
+            self.buttons.generate: gr.Button(self.buttons.verb, interactive=True),
             self.buttons.cancel: gr.Button(interactive=False),
             self.timer: gr.Timer(active=False),
         }
@@ -238,7 +257,7 @@ class Easel:
         view = relay.view_of(job, job.latest)
         shown = self.showing(view, {self.film: film})
         if view.stage is None:  # a step without a preview; the next one brings it
-            shown[self.stage] = markup.blank_stage(relay.size_of(job), view.state)
+            shown[self.stage] = markup.blank_stage(size_of_result(job), view.state)
         if view.over:
-            shown.pop(self.seed)  # what the person wrote since then counts
+            shown.pop(self.seed, None)  # what the person wrote since then counts
         return {**updates, **shown, self.job: job.id}

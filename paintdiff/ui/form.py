@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,10 @@ from gradio.components import Component
 
 from paintdiff.geometry import MAX_SIDE_PX, MIN_SIDE_PX, Size
 from paintdiff.models.catalog import ModelRow
-from paintdiff.requests import MAX_SEED, Request
+from paintdiff.requests import MAX_SEED, PaintingRequest
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.widgets import Ids, note
+from paintdiff.ui.widgets import Ids, note, static
 
 Updates = dict[Any, Any]
 """New values or properties by component."""
@@ -51,7 +51,8 @@ _MATCHING_PRESET = "(width, height) => `${width} × ${height}`"  # noqa: RUF001 
 @dataclass(frozen=True)
 class Form:
     """The components. Those of `requested` are named as in the request; `notes` has a place for an
-    error next to each. The size is asked for only if `sized`."""
+    error next to each. The size is asked for only if `sized`; `final_size` has room for what will
+    become of it."""
 
     parts: Parts
     sized: bool
@@ -62,6 +63,7 @@ class Form:
     width: gr.Number
     swap: gr.Button
     height: gr.Number
+    final_size: gr.HTML
     seed: gr.Number
     dice: gr.Button
     keep_seed: gr.Checkbox
@@ -75,17 +77,26 @@ class Form:
     notes: Mapping[str, gr.HTML]
 
     @classmethod
-    def built(cls, parts: Parts, ids: Ids, *, sized: bool = True, size_shown: bool = True) -> Form:
+    def built(
+        cls,
+        parts: Parts,
+        ids: Ids,
+        *,
+        sized: bool = True,
+        size_shown: bool = True,
+        before_more: Callable[[], None] = lambda: None,
+    ) -> Form:
         """Lay the settings out where we are, filled with the default model's own figures.
 
         Without `sized` the size is no part of a request; without `size_shown` it is hidden at
-        first.
+        first. `before_more` lays out what comes before the drawer of those that few need.
         """
         maker = _FormMaker(parts, ids, parts.model(parts.default_model))
         maker.add_model()
         maker.add_size(sized and size_shown)
         maker.add_seed()
         maker.add("num_images", gr.Slider, 1, MAX_IMAGES_OFFERED, 1, step=1, label="Pictures")
+        before_more()
         with gr.Accordion("More settings", open=False, elem_id=ids("more"), elem_classes=["more"]):
             maker.add_more()
         return cls(parts, sized, **maker.made, notes=maker.notes)
@@ -145,7 +156,7 @@ class Form:
             self.height: height,
         }
 
-    def filled(self, request: Request) -> Updates:
+    def filled(self, request: PaintingRequest) -> Updates:
         """The settings of a picture that was painted before, its seed kept.
 
         What it leaves open, or what this app doesn't have, stays as it is.
@@ -239,7 +250,7 @@ class _FormMaker:
             value=FIRST_QUALITY,
             label="Quality",
             info=quality_text(self._row, FIRST_QUALITY),
-            elem_classes=["quality"],
+            elem_classes=["segments"],
         )
 
     def add_size(self, visible: bool) -> None:
@@ -261,6 +272,8 @@ class _FormMaker:
                 self._make("height", gr.Number, native.height, label="Height", **number)
             for side in ("width", "height"):
                 self.notes[side] = note(self._ids, side)
+        final = self._ids("final-size")
+        self.made["final_size"] = static("", final, "foreseen-place")
 
     def add_seed(self) -> None:
         with gr.Row(elem_classes=["pair"], elem_id=self._ids("seed-row")):

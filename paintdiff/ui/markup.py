@@ -7,6 +7,7 @@ import base64
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from paintdiff.events import Picture
 from paintdiff.geometry import Size
+from paintdiff.ui.pictures import is_enlarged, is_too_large_to_show, words_of
 
 PREVIEW_PX = (256, 512)
 """Least and most of a preview's longer side. One straight from 16x16 latents would be shown as
@@ -24,12 +26,23 @@ DESTINATIONS = (
     ("Image to image", "image_to_image"),
     ("Sketch & inpaint", "inpaint"),
     ("ControlNet", "controlnet"),
+    ("Upscale", "upscale"),
     ("Text to image (settings only)", "text_to_image"),
 )
 """Where a finished picture can be sent: what it is called, and the tab's name."""
 
 PictureId = tuple[str, int]
 """Job id, and which of the job's pictures, from 0."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished picture on the stage. `before` is the size of the picture that it was enlarged
+    from, if that is still there to compare it with."""
+
+    id: PictureId
+    picture: Picture
+    before: Size | None = None
 
 
 def picture_url(picture: PictureId, *, suffix: Literal["png", "jpg"] = "png") -> str:
@@ -78,13 +91,21 @@ def preview_stage(image: Image.Image, size: Size) -> str:
     )
 
 
-def finished_stage(pictures: Sequence[tuple[PictureId, Picture]], state: str = "finished") -> str:
-    """Finished pictures (at least one), each with a link that saves it in full size."""
-    frames = "".join(_frame(picture_id, picture) for picture_id, picture in pictures)
-    many = " many" if len(pictures) > 1 else ""
-    columns = math.ceil(math.sqrt(len(pictures)))
-    rows = math.ceil(len(pictures) / columns) if columns else 1
-    shape = f"--columns:{columns};--rows:{rows};{_aspect(Size(*pictures[0][1].image.size))}"
+def finished_stage(results: Sequence[Result], state: str = "finished", *, siblings: int = 0) -> str:
+    """Finished pictures (at least one), each with a link that saves it in full size.
+
+    One that was enlarged, alone, is in a viewer. `siblings` is how many others its job has made,
+    which a button then shows.
+    """
+    alone = len(results) == 1
+    if alone and is_enlarged(results[0].picture.request):
+        frames = _viewer(results[0], siblings)
+    else:
+        frames = "".join(_frame(result, alone=alone, siblings=siblings) for result in results)
+    many = "" if alone else " many"
+    columns = math.ceil(math.sqrt(len(results)))
+    rows = math.ceil(len(results) / columns) if columns else 1
+    shape = f"--columns:{columns};--rows:{rows};{_aspect(results[0].picture.size)}"
     return f'<div class="stage{many}" data-state="{escape(state)}" style="{shape}">{frames}</div>'
 
 
@@ -96,11 +117,11 @@ def failed_stage(message: str) -> str:
     )
 
 
-def cancelled_stage() -> str:
-    """A run that was stopped before its first picture."""
+def cancelled_stage(verb: str = "Generate") -> str:
+    """A run that was stopped before its first picture. `verb` is on the button that starts one."""
     return (
         '<div class="stage" data-state="cancelled"><div class="invitation">'
-        "<h2>Cancelled</h2><p>Nothing was kept. Generate starts afresh.</p></div></div>"
+        f"<h2>Cancelled</h2><p>Nothing was kept. {escape(verb)} starts afresh.</p></div></div>"
     )
 
 
@@ -174,18 +195,93 @@ def _stage(state: str, inside: str) -> str:
     )
 
 
-def _frame(picture_id: PictureId, picture: Picture) -> str:
-    size = Size(*picture.image.size)
-    url = escape(picture_url(picture_id))
-    prompt = escape(picture.request.prompt)
-    return (
-        f'<figure class="frame"><div class="sheet" style="{_aspect(size)}">'
-        f'<img class="canvas final" src="{url}" width="{size.width}" height="{size.height}" '
-        f'alt="{prompt}">'
-        f'<a class="save" href="{url}?download=1" download '
-        f'aria-label="Download picture {picture_id[1] + 1}, {size.width} by {size.height} pixels">'
-        f"{_ARROW}<span>Download</span></a>{_send_menu(picture_id)}</div></figure>"
+def _frame(result: Result, *, alone: bool, siblings: int) -> str:
+    size = result.picture.size
+    words = escape(words_of(result.picture.request))
+    image = (
+        f'<img class="canvas final" src="{_shown_url(result, alone=alone)}" width="{size.width}" '
+        f'height="{size.height}" alt="{words}">'
     )
+    if not alone:
+        number = result.id[1] + 1
+        image = (
+            f'<button type="button" class="open" data-open="one" data-picture="{_name(result)}" '
+            f'aria-label="Look at picture {number} alone">{image}</button>'
+        )
+    return (
+        f'<figure class="frame"><div class="sheet{_seen(result)}" style="{_aspect(size)}">{image}'
+        f"{_acts(result, siblings, alone=alone)}</div></figure>"
+    )
+
+
+def _viewer(result: Result, siblings: int) -> str:
+    """A place that the viewer's script fills: see assets/viewer.js."""
+    picture, size = result.picture, result.picture.size
+    told = {
+        "after": _shown_url(result, alone=True),
+        "alt": escape(words_of(picture.request)),
+        "width": size.width,
+        "height": size.height,
+        "after-size": _times(size),
+        "said": _reduced_words(picture) or (_times(size) if result.before is None else ""),
+    }
+    if result.before is not None:
+        told["before"] = escape(f"{picture_url(result.id).removesuffix('.png')}/original")
+        told["before-size"] = _times(result.before)
+    data = " ".join(f'data-{name}="{value}"' for name, value in told.items())
+    return (
+        f'<figure class="viewer-frame"><div class="viewer-place{_seen(result)}" {data}></div>'
+        f"{_acts(result, siblings)}</figure>"
+    )
+
+
+def _reduced_words(picture: Picture) -> str:
+    if not is_too_large_to_show(picture):
+        return ""
+    shown = _times(Size(*picture.image.size))
+    return f"Shown at {shown}; the download has all {_times(picture.size)}."
+
+
+def _shown_url(result: Result, *, alone: bool) -> str:
+    """Where a browser gets a picture to show; reduced, if it is very large, or large and one of
+    many."""
+    picture = result.picture
+    reduced = is_too_large_to_show(picture) if alone else picture.reduced
+    return f"{escape(picture_url(result.id))}{'?reduced=1' if reduced else ''}"
+
+
+def _acts(result: Result, siblings: int, *, alone: bool = True) -> str:
+    """What can be done with a result: sent to another tab, its siblings shown again, upscaled, its
+    full size saved."""
+    size, number, name = result.picture.size, result.id[1] + 1, _name(result)
+    back = (
+        f'<button type="button" class="act" data-open="all" data-picture="{name}">'
+        f"{_GRID}<span>All {siblings + 1}</span></button>"
+    )
+    larger = (
+        f'<button type="button" class="act" data-send="upscale" data-picture="{name}">'
+        f"{_GROW}<span>Upscale</span></button>"
+    )
+    return (
+        f'<div class="acts">{_send_menu(result.id)}{back if siblings else ""}'
+        f"{larger if alone and not is_enlarged(result.picture.request) else ''}"
+        f'<a class="save" href="{escape(picture_url(result.id))}?download=1" download '
+        f'aria-label="Download picture {number}, {size.width} by {size.height} pixels">'
+        f"{_ARROW}<span>Download</span></a></div>"
+    )
+
+
+def _name(result: Result) -> str:
+    return f"{escape(result.id[0])}/{result.id[1]}"
+
+
+def _seen(result: Result) -> str:
+    """The class of what a picture that may be transparent lies on."""
+    return " see-through" if "A" in result.picture.image.mode else ""
+
+
+def _times(size: Size) -> str:
+    return f"{size.width} × {size.height}"  # noqa: RUF001 (the sign itself)
 
 
 def _send_menu(picture_id: PictureId) -> str:
@@ -213,6 +309,14 @@ _EASEL = (
     '<path d="M22 42l-6 14M42 42l6 14M32 42v10"/></svg>'
 )
 _FORTH = '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M4 10h11m-4-4l4 4-4 4"/></svg>'
+_GROW = (
+    '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M11 4h5v5M16 4l-5.5 5.5M9 16H4v-5'
+    'M4 16l5.5-5.5"/></svg>'
+)
+_GRID = (
+    '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M4 4h5v5H4zM11 4h5v5h-5zM4 11h5v5H4z'
+    'M11 11h5v5h-5z"/></svg>'
+)
 _ARROW = (
     '<svg viewBox="0 0 20 20" aria-hidden="true">'
     '<path d="M10 3v9m0 0l-3.5-3.5M10 12l3.5-3.5M4 16h12"/></svg>'

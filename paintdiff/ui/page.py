@@ -11,96 +11,118 @@ from typing import Any
 import gradio as gr
 from gradio import themes
 
+from paintdiff.errors import RequestError
 from paintdiff.ui import relay, remembered, widgets
 from paintdiff.ui.canvas import canvas_head
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Memory
-from paintdiff.ui.studio import QUICK, Ingredients, Studio
+from paintdiff.ui.studio import Ingredients, Studio
 from paintdiff.ui.tabs.control import FromDrawing
 from paintdiff.ui.tabs.image_to_image import FromPicture
 from paintdiff.ui.tabs.inpaint import FromSketch
 from paintdiff.ui.tabs.text_to_image import Words
+from paintdiff.ui.tabs.upscale import UpscaleBench
+from paintdiff.ui.workbench import QUICK, Workbench
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 FAVICON = ASSETS / "favicon.png"
 TITLE = "PaintDiffusion"
 
 
-TABS: Mapping[str, type[Ingredients]] = MappingProxyType(
+TABS: Mapping[str, type[Ingredients] | type[UpscaleBench]] = MappingProxyType(
     {
         "Text to image": Words,
         "Image to image": FromPicture,
         "Sketch & inpaint": FromSketch,
         "ControlNet": FromDrawing,
+        "Upscale": UpscaleBench,
     }
 )
-"""The tabs' titles, and what each paints from."""
+"""The tabs' titles, and what each paints from; one doesn't paint."""
 
 
 def build_page(parts: Parts) -> gr.Blocks:
     """Build the page. It opens no port, loads no model, and is the same for every visitor."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_height=True, fill_width=True) as page:
         widgets.header()
-        studios: list[Studio] = []
+        benches: list[Workbench] = []
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
-            for title, ingredients in TABS.items():
-                with gr.Tab(title, id=ingredients.ids.tab) as tab:
-                    studios.append(Studio.built(parts, ingredients(parts)))
-                tab.select(None, js=f"() => paintdiff.keepTab({json.dumps(ingredients.ids.tab)})")
+            for title, kind in TABS.items():
+                with gr.Tab(title, id=kind.ids.tab) as tab:
+                    benches.append(_bench(parts, kind))
+                tab.select(None, js=f"() => paintdiff.keepTab({json.dumps(kind.ids.tab)})")
         widgets.status_bar()
-        _send_between(parts, tabs, studios)
-        _restore_on_load(page, tabs, studios)
+        _send_between(parts, tabs, benches)
+        _restore_on_load(page, tabs, benches)
     page.queue(api_open=False, default_concurrency_limit=None)
     return page
 
 
-def _send_between(parts: Parts, tabs: gr.Tabs, studios: Sequence[Studio]) -> None:
+def _bench(parts: Parts, kind: type[Ingredients] | type[UpscaleBench]) -> Workbench:
+    if issubclass(kind, Ingredients):
+        return Studio.built(parts, kind(parts))
+    return kind.built(parts)
+
+
+def _send_between(parts: Parts, tabs: gr.Tabs, benches: Sequence[Workbench]) -> None:
     """Let each tab take the finished pictures of all."""
-    by_tab = {studio.ingredients.ids.tab: studio for studio in studios}
+    by_tab = {bench.ids.tab: bench for bench in benches}
 
     def send(event: gr.EventData) -> dict[Any, Any]:
-        studio = by_tab.get(str(getattr(event, "send", "")))
+        bench = by_tab.get(str(getattr(event, "send", "")))
         chosen = remembered.picture_id(getattr(event, "picture", None))
         picture = relay.picture_of(parts.engine, chosen)
-        if studio is None or picture is None:
+        if bench is None or picture is None:
             raise gr.Error("The app has forgotten this picture.", print_exception=False)
-        return {tabs: gr.Tabs(selected=studio.ingredients.ids.tab), **studio.received(picture)}
+        try:
+            received = bench.received(picture)
+        except RequestError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return {tabs: gr.Tabs(selected=bench.ids.tab), **received}
 
-    changed = [tabs, *(component for studio in studios for component in studio.receivable())]
-    for studio in studios:
-        studio.easel.stage.select(send, None, changed, **QUICK)
+    changed = [tabs, *(component for bench in benches for component in bench.receivable())]
+    for bench in benches:
+        bench.easel.stage.select(send, None, changed, **QUICK)
 
 
-def _restore_on_load(page: gr.Blocks, tabs: gr.Tabs, studios: Sequence[Studio]) -> None:
+def _restore_on_load(page: gr.Blocks, tabs: gr.Tabs, benches: Sequence[Workbench]) -> None:
     """Bring back what the browser remembers."""
     stored = widgets.hidden_text("stored")
-    names = [studio.ingredients.ids.tab for studio in studios]
+    names = [bench.ids.tab for bench in benches]
 
     def restore(text: str) -> dict[Any, Any]:
         memory = Memory.parsed(text)
         updates: dict[Any, Any] = (
             {tabs: gr.Tabs(selected=memory.tab)} if memory.tab in names else {}
         )
-        for name, studio in zip(names, studios, strict=True):
-            updates |= studio.restored(memory.of(name))
+        for name, bench in zip(names, benches, strict=True):
+            updates |= bench.restored(memory.of(name))
         return updates
 
     page.load(
         restore,
         [stored],
-        [tabs, *(component for studio in studios for component in studio.restorable())],
+        [tabs, *(component for bench in benches for component in bench.restorable())],
         js=f"() => paintdiff.remembered({json.dumps(names)})",
         **QUICK,
     ).then(None, None, None, js="() => paintdiff.restored()")
 
 
 def head() -> str:
-    """The stylesheet and the script, for the page's head: `css=` would rewrite them, and no file is
-    fetched."""
-    style = (ASSETS / "page.css").read_text(encoding="utf-8")
-    script = (ASSETS / "page.js").read_text(encoding="utf-8")
+    """The stylesheets and the scripts, for the page's head: `css=` would rewrite them, and no file
+    is fetched."""
     scheme = '<meta name="color-scheme" content="light dark">'
-    return f"{scheme}\n<style>\n{style}\n</style>\n<script>\n{script}\n</script>\n{canvas_head()}"
+    # Those after the canvas's use what is in it.
+    after = "\n".join(_style(name) + _script(name) for name in ("picture-list", "viewer"))
+    return f"{scheme}\n{_style('page')}{_script('page')}\n{canvas_head()}\n{after}"
+
+
+def _style(name: str) -> str:
+    return f"<style>\n{(ASSETS / f'{name}.css').read_text(encoding='utf-8')}\n</style>\n"
+
+
+def _script(name: str) -> str:
+    return f"<script>\n{(ASSETS / f'{name}.js').read_text(encoding='utf-8')}\n</script>\n"
 
 
 def theme() -> themes.Base:

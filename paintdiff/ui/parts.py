@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from paintdiff.engine import Engine
-    from paintdiff.models.catalog import ControlNetRow, ModelRow
+    from paintdiff.models.catalog import ControlNetRow, FaceRestorerRow, ModelRow, UpscalerRow
     from paintdiff.ui.uploads import Uploads
 
 
@@ -45,3 +45,12 @@ class Parts:
     def controlnets(self, model: object) -> tuple[ControlNetRow, ...]:
         """The ControlNets that fit the model of that name, the default one first."""
         return self.engine.manager.catalog.controlnets_for(self.model(model))
+
+    def upscalers(self) -> tuple[UpscalerRow, ...]:
+        """The upscalers, the one first that is used unless another is asked for."""
+        return self.engine.manager.catalog.upscalers()
+
+    def face_restorers(self) -> tuple[FaceRestorerRow, ...]:
+        """The face restorers that can be used, as there is a detector for them too."""
+        rows = self.engine.manager.catalog.face_restorers()
+        return tuple(row for row in rows if row.detector is not None)

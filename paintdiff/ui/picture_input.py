@@ -13,12 +13,12 @@ import gradio as gr
 from paintdiff.errors import MetadataError, NoMetadataError, RequestError
 from paintdiff.events import Picture
 from paintdiff.gallery.metadata import read_request
-from paintdiff.input_images import InputImage
-from paintdiff.requests import Request
+from paintdiff.requests import Painting, PaintingRequest
 from paintdiff.ui import canvas, markup, widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
 from paintdiff.ui.parts import Parts
+from paintdiff.ui.pictures import painting_of, whole_png
 from paintdiff.ui.widgets import Ids
 
 if TYPE_CHECKING:
@@ -67,9 +67,8 @@ class PictureInput:
         return canvas.read(values[self.canvas], self.parts.uploads)
 
     def received(self, picture: Picture) -> Updates:
-        """Show a finished picture."""
-        data = InputImage.from_image(picture.image).data
-        return {self.canvas: canvas.showing(self.parts.uploads.add(data or b""))}
+        """Show a finished picture. Raises RequestError if it can't be taken."""
+        return {self.canvas: canvas.showing(self.parts.uploads.add(whole_png(picture)))}
 
     def offered(self, value: object) -> str:
         """The offer to use the settings of the picture on the canvas, or why they can't be used; ""
@@ -83,18 +82,17 @@ class PictureInput:
         known = any(row.name == request.model for row in self.parts.models)
         return offer(request, model_known=known)
 
-    def _request_in(self, value: object) -> Request | None:
-        """The settings that the picture on the canvas carries, None if it carries none.
-
-        Raises MetadataError if they can't be used.
+    def _request_in(self, value: object) -> Painting | None:
+        """The settings to paint with that the picture on the canvas carries, None if it carries
+        none. Raises MetadataError if they can't be used.
         """
         try:
-            return read_request(canvas.read(value, self.parts.uploads).image)
+            return painting_of(read_request(canvas.read(value, self.parts.uploads).image))
         except (RequestError, NoMetadataError):
             return None
 
 
-def offer(request: Request, *, model_known: bool) -> str:
+def offer(request: PaintingRequest, *, model_known: bool) -> str:
     """An offer to use a picture's own settings, as markup. It says if their model isn't here."""
     apart = "" if model_known else f" Its model, {escape(request.model)}, isn't here; yours stays."
     if request.controls:

@@ -21,7 +21,9 @@ from paintdiff.events import (
     Queued,
 )
 from paintdiff.geometry import Size
-from paintdiff.ui import markup
+from paintdiff.requests import PaintingRequest, TextToImage, Upscale
+from paintdiff.ui import markup, pictures
+from paintdiff.ui.pictures import size_of_result
 
 if TYPE_CHECKING:
     from paintdiff.engine import Engine
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 SLICE_SECONDS = 4.0
 """How long one watch holds the browser's connection. A browser has six per host for all of its
 tabs, so a watch lets go now and then, and a job that only waits isn't held at all."""
+
+PAINTING_PART = 0.7
+"""How much of the bar is for a picture's painting, where it is enlarged afterwards."""
 
 LEAST_SECONDS_BETWEEN_VIEWS = 0.06
 POLL_SECONDS = 0.02
@@ -94,19 +99,20 @@ def view_of(job: Job, event: Event) -> View:
             line = markup.progress_line(queued_text(event.position))
             return View(
                 "queued",
-                markup.blank_stage(size_of(job), "queued"),
+                markup.blank_stage(size_of_result(job), "queued"),
                 line,
                 job.warnings,
                 position=event.position,
             )
         case Loading():
             line = markup.progress_line(f"{event.message.rstrip('.…')}…")
-            return View("loading", markup.blank_stage(size_of(job), "loading"), line, job.warnings)
-        case Progress():
-            stage = (
-                None if event.preview is None else markup.preview_stage(event.preview, size_of(job))
+            return View(
+                "loading", markup.blank_stage(size_of_result(job), "loading"), line, job.warnings
             )
-            return View("painting", stage, _step_line(event), job.warnings)
+        case Progress():
+            size = size_of_result(job, event.image_index)
+            stage = None if event.preview is None else markup.preview_stage(event.preview, size)
+            return View("painting", stage, _step_line(job, event), job.warnings)
         case Finished():
             return _finished(job, event)
         case Failed():
@@ -136,32 +142,58 @@ def film_of(engine: Engine, film: Sequence[markup.PictureId]) -> str:
     for picture_id in film:
         picture = picture_of(engine, picture_id)
         if picture is not None:
-            known.append((picture_id, picture.request.prompt))
+            known.append((picture_id, pictures.words_of(picture.request)))
     return markup.filmstrip(known)
 
 
 def one_picture(job: Job, index: int) -> tuple[str, str] | None:
     """Stage and line for one picture of a finished job, None if there is none of that number."""
-    pictures = pictures_of(job.latest)
-    if not 0 <= index < len(pictures):
+    found = pictures_of(job.latest)
+    if not 0 <= index < len(found):
         return None
-    return markup.finished_stage([((job.id, index), pictures[index])]), said_about(pictures[index])
+    results = _results(job, found)[index : index + 1]
+    stage = markup.finished_stage(results, siblings=len(found) - 1)
+    return stage, said_about(found[index])
+
+
+def all_pictures(job: Job) -> tuple[str, str] | None:
+    """Stage and line for all pictures of a finished job, None if there is none."""
+    view = view_of(job, job.latest)
+    return (view.stage, view.progress) if view.pictures and view.stage is not None else None
+
+
+def _results(job: Job, found: Sequence[Picture]) -> list[markup.Result]:
+    return [
+        markup.Result((job.id, index), picture, _original_size(job, index))
+        for index, picture in enumerate(found)
+    ]
+
+
+def _original_size(job: Job, index: int) -> Size | None:
+    original = pictures.original_of(job, index)
+    return None if original is None else pictures.size_of_input(original)
 
 
 def said_about(picture: Picture, seconds: float | None = None) -> str:
     """One line about a finished picture."""
     request = picture.request
+    size = f"{picture.size.width} × {picture.size.height}"  # noqa: RUF001 (the sign itself)
+    if isinstance(request, Upscale):
+        first = size if seconds is None else f"Upscaled in {seconds:.1f} s · {size}"
+        return markup.said_line(first, picture.notes)
     parts = [] if seconds is None else [f"Painted in {seconds:.1f} s"]
-    parts += [
-        f"seed {request.seed}",
-        f"{picture.image.width} × {picture.image.height}",  # noqa: RUF001 (the sign itself)
+    parts += [f"seed {request.seed}", size, *_figures(request)]
+    text = " · ".join(part for part in parts if part)
+    return markup.said_line(text[:1].upper() + text[1:], picture.notes)
+
+
+def _figures(request: PaintingRequest) -> list[str]:
+    return [
         f"{request.num_inference_steps} steps",
         f"guidance {request.guidance_scale:g}" if request.guidance_scale is not None else "",
         request.sampler or "",
         request.model,
     ]
-    text = " · ".join(part for part in parts if part)
-    return markup.said_line(text[:1].upper() + text[1:], picture.notes)
 
 
 def queued_text(position: int) -> str:
@@ -181,35 +213,62 @@ def error_text(error: Exception) -> str:
 
 
 def _finished(job: Job, event: Finished) -> View:
-    ids = tuple((job.id, index) for index in range(len(event.pictures)))
-    stage = markup.finished_stage(list(zip(ids, event.pictures, strict=True)))
+    results = _results(job, event.pictures)
+    ids = tuple(result.id for result in results)
+    stage = markup.finished_stage(results)
     line = said_about(event.pictures[0], event.seconds) if event.pictures else ""
+    if isinstance(job.request, Upscale) and len(ids) > 1:
+        line = markup.said_line(f"Upscaled {len(ids)} pictures in {event.seconds:.1f} s")
     warnings = tuple(dict.fromkeys((*job.warnings, *event.warnings)))
-    return View("finished", stage, line, warnings, ids, job.request.seed)
+    seed = None if isinstance(job.request, Upscale) else job.request.seed
+    return View("finished", stage, line, warnings, ids, seed)
 
 
 def _cancelled(job: Job, event: Cancelled) -> View:
-    ids = tuple((job.id, index) for index in range(len(event.pictures)))
+    results = _results(job, event.pictures)
+    ids = tuple(result.id for result in results)
     if not ids:
-        return View("cancelled", markup.cancelled_stage(), "", job.warnings)
-    stage = markup.finished_stage(list(zip(ids, event.pictures, strict=True)), "cancelled")
+        verb = "Upscale" if isinstance(job.request, Upscale) else "Generate"
+        return View("cancelled", markup.cancelled_stage(verb), "", job.warnings)
+    stage = markup.finished_stage(results, "cancelled")
     count = "One picture was" if len(ids) == 1 else f"{len(ids)} pictures were"
-    return View(
-        "cancelled", stage, markup.said_line(f"Cancelled. {count} finished."), job.warnings, ids
-    )
+    line = markup.said_line(f"Cancelled. {count} finished.")
+    return View("cancelled", stage, line, job.warnings, ids)
 
 
-def _step_line(event: Progress) -> str:
+def _step_line(job: Job, event: Progress) -> str:
     picture = (
         f"Picture {event.image_index + 1} of {event.num_images} · " if event.num_images > 1 else ""
     )
+    done = _part_done(job, event)
     if event.stage == "decoding":
-        return markup.progress_line("Finishing", f"{picture}Finishing…", 1.0)
+        return markup.progress_line("Finishing", f"{picture}Finishing…", done)
     left = "" if event.seconds_left is None else f" · {left_text(event.seconds_left)}"
-    done = (event.image_index + event.step / event.total_steps) / event.num_images
-    return markup.progress_line(
-        "Painting", f"{picture}Step {event.step} of {event.total_steps}{left}", done
-    )
+    if event.stage == "faces":
+        faces = f"Restoring faces, {event.step} of {event.total_steps}"
+        return markup.progress_line("Upscaling", f"{picture}{faces}{left}", done)
+    if event.stage == "upscaling":
+        tile = f"Upscaling, tile {event.step} of {event.total_steps}"
+        tile = tile if event.total_steps > 1 else "Upscaling"
+        return markup.progress_line("Upscaling", f"{picture}{tile}{left}", done)
+    step = f"Step {event.step} of {event.total_steps}"
+    return markup.progress_line("Painting", f"{picture}{step}{left}", done)
+
+
+def _part_done(job: Job, event: Progress) -> float | None:
+    """How much of a job is done, 0 to 1; None if that can't be told."""
+    request, part = job.request, event.step / event.total_steps
+    if event.stage == "faces":
+        part = 0.0  # how long that takes beside the tiles, which come after, can't be told
+    if not isinstance(request, Upscale):
+        painting = PAINTING_PART if request.upscaling is not None else 1.0
+        if event.stage not in ("upscaling", "faces"):
+            part *= painting
+        elif isinstance(request, TextToImage) and request.hires is not None:
+            return None  # it may be between the two passes, or after them
+        else:
+            part = painting + part * (1 - painting)
+    return (event.image_index + part) / event.num_images
 
 
 def left_text(seconds: float) -> str:
@@ -219,8 +278,3 @@ def left_text(seconds: float) -> str:
     if seconds < 90:
         return f"{round(seconds)} s left"
     return f"{round(seconds / 60)} min left"
-
-
-def size_of(job: Job) -> Size:
-    """The size of the pictures that a job paints, in pixels."""
-    return job.request.sampling().size

@@ -3,21 +3,23 @@ nothing."""
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Response
 from fastapi.responses import FileResponse
 from PIL import Image
 
+from paintdiff.errors import RequestError
 from paintdiff.events import Picture
-from paintdiff.ui import relay
+from paintdiff.images import opened
+from paintdiff.ui import pictures, relay
 
 if TYPE_CHECKING:
     from paintdiff.engine import Engine
 
 THUMBNAIL_PX = 256
 _KEEP = {"Cache-Control": "private, max-age=86400, immutable"}
+_INERT = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "inline"}
 
 JobId = Annotated[str, Path(max_length=64)]
 Index = Annotated[int, Path(ge=0, le=9999)]
@@ -29,22 +31,38 @@ def picture_routes(engine: Engine) -> APIRouter:
     router = APIRouter()
 
     @router.get("/pictures/{job_id}/{index}.png")
-    def full_picture(job_id: JobId, index: Index, download: bool = False) -> Response:
+    def full_picture(
+        job_id: JobId, index: Index, download: bool = False, reduced: bool = False
+    ) -> Response:
         picture = _picture(engine, job_id, index)
-        name = f"paintdiffusion-{picture.request.seed}.png"
+        name = pictures.file_name(picture, index)
         headers = {
             **_KEEP,
             "Content-Disposition": f'{"attachment" if download else "inline"}; filename="{name}"',
         }
-        if picture.path is not None and picture.path.is_file():
-            return FileResponse(picture.path, media_type="image/png", headers=headers)
-        return Response(_encoded(picture.image, "PNG"), media_type="image/png", headers=headers)
+        path = pictures.saved_file(picture)
+        if reduced:
+            data = pictures.png_of(picture.image)
+        elif path is not None:
+            return FileResponse(path, media_type="image/png", headers=headers)
+        else:
+            data = _whole(picture)
+        return Response(data, media_type="image/png", headers=headers)
 
     @router.get("/pictures/{job_id}/{index}.jpg")
     def thumbnail(job_id: JobId, index: Index) -> Response:
-        image = _picture(engine, job_id, index).image.copy()
-        image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-        return Response(_encoded(image, "JPEG"), media_type="image/jpeg", headers=_KEEP)
+        data = pictures.small_jpeg_of(_picture(engine, job_id, index).image, THUMBNAIL_PX)
+        return Response(data, media_type="image/jpeg", headers=_KEEP)
+
+    @router.get("/pictures/{job_id}/{index}/original")
+    def original(job_id: JobId, index: Index) -> Response:
+        job = relay.found(engine, job_id)
+        found = None if job is None else pictures.original_of(job, index)
+        if found is None or found.data is None:
+            raise HTTPException(404, "There is no such picture, or it has been forgotten.")
+        with opened(found.data) as image:
+            media_type = Image.MIME[image.format or ""]
+        return Response(found.data, media_type=media_type, headers={**_KEEP, **_INERT})
 
     return router
 
@@ -78,7 +96,8 @@ def _picture(engine: Engine, job_id: str, index: int) -> Picture:
     return picture
 
 
-def _encoded(image: Image.Image, file_format: str) -> bytes:
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, file_format, quality=88)
-    return buffer.getvalue()
+def _whole(picture: Picture) -> bytes:
+    try:
+        return pictures.whole_png(picture)
+    except RequestError as error:
+        raise HTTPException(404, str(error)) from error

@@ -3,8 +3,6 @@ easel on the other. A tab adds its ingredients."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +11,27 @@ from gradio.components import Component
 
 from paintdiff.errors import PaintError, RequestError
 from paintdiff.events import Picture
-from paintdiff.geometry import Size, checked
-from paintdiff.requests import Request
-from paintdiff.ui import markup, widgets
+from paintdiff.geometry import Size, checked, rounded_to_multiple
+from paintdiff.requests import PaintingRequest, Request, Upscale
+from paintdiff.ui import canvas, markup, widgets
+from paintdiff.ui.control_map import SizeOf
 from paintdiff.ui.easel import Easel, RunButtons, Values
 from paintdiff.ui.form import Form, Updates
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.upscale_setting import UpscaleSetting
 from paintdiff.ui.widgets import Ids
+from paintdiff.ui.workbench import QUICK, Workbench
 
-QUIET: Mapping[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-QUICK: Mapping[str, Any] = {"queue": False, **QUIET}
+
+@dataclass(frozen=True)
+class Sizing:
+    """How large a tab's pictures are painted. `inputs` and the `canvases` are what `size` and
+    `Ingredients.refined` look at."""
+
+    size: SizeOf
+    inputs: frozenset[Any]
+    canvases: tuple[gr.HTML, ...] = ()
 
 
 class Ingredients:
@@ -31,8 +39,8 @@ class Ingredients:
 
     `ids` names the tab and its elements, `sized` says whether the person may choose the picture's
     size (and `size_shown`, whether at once), `prompt_needed` whether there must be words.
-    Components are made in `add_controls` (between the prompt and Generate) and `add_canvas`
-    (beside the picture).
+    Components are made in `add_controls` (between the prompt and Generate), `add_settings` (below
+    the settings) and `add_canvas` (beside the picture).
     """
 
     ids = Ids("")
@@ -47,6 +55,9 @@ class Ingredients:
 
     def add_controls(self) -> None:
         """Lay out what belongs beside the settings."""
+
+    def add_settings(self) -> None:
+        """Lay out what belongs below the settings."""
 
     def add_canvas(self) -> None:
         """Lay out what belongs beside the picture."""
@@ -66,6 +77,24 @@ class Ingredients:
     def wire(self, studio: Studio) -> None:
         """Let choices bring what belongs to them."""
 
+    def sizing(self, form: Form) -> Sizing:
+        """How large the pictures are painted: as the form says."""
+        return Sizing(self.size_in(form), frozenset({form.model, form.width, form.height}))
+
+    def size_in(self, form: Form) -> SizeOf:
+        """The size that the form says, rounded to what its model can paint."""
+
+        def size(values: Values) -> Size:
+            multiple = self.parts.model(values[form.model]).family.size_multiple
+            chosen = Size(int(values[form.width] or 0), int(values[form.height] or 0))
+            return rounded_to_multiple(checked(chosen), multiple)
+
+        return size
+
+    def refined(self, values: Values, form: Form, size: Size) -> Size | None:
+        """The size at which a picture of that size is painted a second time, None if it isn't."""
+        return None
+
     def before_start(self, inputs: list[Component]) -> str | None:
         """JavaScript that runs in the browser before Generate's event, given the event's inputs."""
         return None
@@ -78,7 +107,7 @@ class Ingredients:
         """The inputs as they were, each checked."""
         return {}
 
-    def filled(self, request: Request) -> Updates:
+    def filled(self, request: PaintingRequest) -> Updates:
         """The inputs that take settings of a picture that was painted before."""
         return {}
 
@@ -88,23 +117,22 @@ class Ingredients:
 
 
 @dataclass(frozen=True)
-class Studio:
-    """One tab's components and handlers. Build it with `built`."""
+class Studio(Workbench):
+    """One painting tab's components and handlers. Build it with `built`."""
 
-    parts: Parts
     ingredients: Ingredients
     prompt: gr.Textbox
     categories: gr.CheckboxGroup
     surprise: gr.Button
     form: Form
-    easel: Easel
-    notes: Mapping[str, gr.HTML]
+    upscaling: UpscaleSetting
 
     @classmethod
     def built(cls, parts: Parts, ingredients: Ingredients) -> Studio:
         """Lay the tab out inside the current `gr.Tab`, and wire it."""
         ids = ingredients.ids
-        with gr.Row(elem_classes=["studio", f"studio-{ingredients.ids.tab}"]):
+        upscaling = UpscaleSetting(parts, ids, optional=True, name="enlarge")
+        with gr.Row(elem_classes=["studio", f"studio-{ids.tab}"]):
             with gr.Column(elem_classes=["controls"], scale=0, min_width=0):
                 with gr.Column(elem_classes=["group", "prompt-group"]):
                     prompt, prompt_note, categories, surprise = _prompt_box(
@@ -115,8 +143,13 @@ class Studio:
                     buttons = RunButtons.built(ids)
                 with gr.Column(elem_classes=["group", "settings-group"]):
                     form = Form.built(
-                        parts, ids, sized=ingredients.sized, size_shown=ingredients.size_shown
+                        parts,
+                        ids,
+                        sized=ingredients.sized,
+                        size_shown=ingredients.size_shown,
+                        before_more=upscaling.add,
                     )
+                    ingredients.add_settings()
             ingredients.add_canvas()
             with gr.Column(elem_classes=["easel-side"], min_width=0):
                 easel = Easel.built(
@@ -131,40 +164,59 @@ class Studio:
                     warnings=prompt_note,
                     seed=form.seed,
                 )
-        notes = {"": buttons.note, "prompt": prompt_note, **form.notes, **ingredients.notes()}
-        studio = cls(parts, ingredients, prompt, categories, surprise, form, easel, notes)
+        own = {**upscaling.notes(), **ingredients.notes()}
+        notes = {"": buttons.note, "prompt": prompt_note, **form.notes, **own}
+        studio = cls(
+            parts=parts,
+            ids=ids,
+            easel=easel,
+            notes=notes,
+            ingredients=ingredients,
+            prompt=prompt,
+            categories=categories,
+            surprise=surprise,
+            form=form,
+            upscaling=upscaling,
+        )
         studio._wire()
         return studio
 
     def _wire(self) -> None:
-        asked: set[Any] = {self.prompt, self.easel.job, self.easel.film, self.form.keep_seed}
-        asked |= {*self.form.requested().values(), *self.ingredients.inputs().values()}
-        shown = self.easel.shown()
-        started = [*shown, *(note for note in self.notes.values() if note not in shown)]
-        script = self.ingredients.before_start(_in_order(asked))
-        self.easel.buttons.generate.click(
-            self.start, asked, started, trigger_mode="once", js=script, **QUICK
-        )
+        self.wire_run()
         self.easel.stage.click(self.use_example, None, [self.prompt], **QUICK).success(
-            self.start, asked, started, js=script, **QUICK
+            self.start, self.started_with(), self.started(), js=self.start_js(), **QUICK
         )
         self.surprise.click(self.surprised, {self.categories}, [self.prompt], **QUICK)
-        self.easel.wire(QUIET)
         self.form.wire(**QUICK)
+        self.upscaling.wire(QUICK)
         self.ingredients.wire(self)
-        self._keep()
+        self._wire_final_size()
 
-    def _keep(self) -> None:
-        """Let the page's script store what should survive a reload."""
-        kept = self.kept()
-        names = f"{json.dumps(self.ingredients.ids.tab)}, {json.dumps(list(kept))}"
+    def _wire_final_size(self) -> None:
+        """Say what will become of the size, whenever that changes."""
+        sizing = self.ingredients.sizing(self.form)
+        looked_at: set[Any] = {*sizing.inputs, self.upscaling.factor, self.upscaling.other}
+        asked = {*looked_at, *sizing.canvases}
+        canvases = [(each.upload, each.clear) for each in sizing.canvases]
         gr.on(
-            [component.change for component in kept.values()],
-            None,
-            list(kept.values()),
-            None,
-            js=f"(...values) => paintdiff.keepSettings({names}, values)",
+            [*(each.change for each in looked_at), *(event for pair in canvases for event in pair)],
+            lambda values: self.final_words(values, sizing.size),
+            asked,
+            [self.form.final_size],
+            js=canvas.flush_js(asked, *sizing.canvases) if sizing.canvases else None,
+            trigger_mode="always_last",
+            **QUICK,
         )
+
+    def asked(self) -> set[Any]:
+        """The components that `request` looks at."""
+        own = (self.form.requested(), self.upscaling.inputs(), self.ingredients.inputs())
+        components = {each for part in own for each in part.values()}
+        return {self.prompt, self.form.keep_seed, *components}
+
+    def before_start(self, inputs: list[Any]) -> str | None:
+        """As the ingredients need it."""
+        return self.ingredients.before_start(inputs)
 
     def kept(self) -> dict[str, Any]:
         """The components whose values the browser remembers, by name."""
@@ -175,14 +227,11 @@ class Studio:
             "categories": self.categories,
             "keep_seed": self.form.keep_seed,
             **self.form.requested(),
+            **self.upscaling.inputs(),
             **{name: component for name, component in own.items() if name not in apart},
         }
 
     # What a click does
-
-    def start(self, values: Values) -> Updates:
-        """Submit a job, or say next to a setting why it can't be."""
-        return self.easel.start(self.request, values, self.notes)
 
     def request(self, values: Values) -> Request:
         """The request that the page asks for. Raises RequestError with the first bad field."""
@@ -193,6 +242,7 @@ class Studio:
         fields["prompt"] = str(values[self.prompt] or "").strip()
         if self.ingredients.prompt_needed and not fields["prompt"]:
             raise RequestError("Write what the picture should show.", field="prompt")
+        fields["upscaling"] = self.upscaling.requested(values)
         width, height = fields.get("width"), fields.get("height")
         if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
             checked(Size(width, height))
@@ -212,43 +262,58 @@ class Studio:
         except PaintError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
+    def final_words(self, values: Values, size_of: SizeOf) -> str:
+        """What will become of the size that is painted, as markup; "" if it stays."""
+        try:
+            size = size_of(values)
+            refined = self.ingredients.refined(values, self.form, size)
+            upscaled = self.upscaling.enlarged(values, refined or size)
+        except PaintError:
+            return ""  # no picture, or no size: Generate says what is wrong
+        words = [f"refined at {refined}"] if refined is not None else []
+        words += [f"upscaled to {upscaled}"] if upscaled is not None else []
+        return markup.aside(f"{', '.join([str(size), *words])}.") if words else ""
+
     # Settings that come from elsewhere
 
     def filled(self, request: Request) -> Updates:
-        """Words and settings as those of a picture that was painted before."""
+        """Words and settings as those of a picture that was made before; only how it was enlarged,
+        if nothing was painted."""
+        if isinstance(request, Upscale):
+            return self.upscaling.filled(request.upscaling)
+        upscaling = self.upscaling.filled(request.upscaling)
         own = self.ingredients.filled(request)
-        return {self.prompt: request.prompt, **self.form.filled(request), **own}
+        return {self.prompt: request.prompt, **self.form.filled(request), **upscaling, **own}
 
     def received(self, picture: Picture) -> Updates:
-        """A finished picture to go on from, with its words and settings."""
-        return {**self.filled(picture.request), **self.ingredients.received(picture)}
+        """A finished picture to go on from, with its words and settings; an enlarged one is taken
+        as it is. Raises RequestError if it can't be taken."""
+        taken = self.ingredients.received(picture)
+        if isinstance(picture.request, Upscale):
+            return taken
+        return {**self.filled(picture.request), **taken}
 
     def receivable(self) -> list[Any]:
         """The components that `filled` and `received` may change."""
-        own = self.ingredients.inputs().values()
-        return [self.prompt, *self.form.requested().values(), self.form.keep_seed, *own]
+        own = (self.form.requested(), self.upscaling.inputs(), self.ingredients.inputs())
+        components = [each for part in own for each in part.values()]
+        return [self.prompt, *components, self.form.keep_seed]
 
     # A page that is loaded again
 
-    def restored(self, memory: Remembered) -> Updates:
-        """Everything as it was before the reload, and the job if the engine still knows it."""
+    def settings_restored(self, memory: Remembered) -> Updates:
+        """The settings as they were before a reload, each checked."""
         return {
             self.prompt: memory.text("prompt"),
             self.categories: memory.choices("categories", self.parts.surprise_categories),
             **self.form.restored(memory),
+            **self.upscaling.restored(memory),
             **self.ingredients.restored(memory),
-            **self.easel.restored(memory),
         }
 
     def restorable(self) -> list[Any]:
         """The components that `restored` may change."""
-        shown = self.easel.shown()
-        return list(dict.fromkeys([*shown, self.form.size_preset, *self.kept().values()]))
-
-
-def _in_order(components: set[Any]) -> list[Any]:
-    """In the order in which gradio hands a set's values to a script."""
-    return sorted(components, key=lambda component: component._id)
+        return [*super().restorable(), self.form.size_preset]
 
 
 def _prompt_box(

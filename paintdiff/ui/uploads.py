@@ -78,7 +78,7 @@ class Uploads:
                 field="image",
             )
         image = opened(data)
-        width, height = _shown_size(image)
+        width, height = shown_size(image)
         media_type = Image.MIME[image.format or ""]
         upload = Upload(secrets.token_urlsafe(16), width, height, data, media_type)
         with self._lock:
@@ -143,7 +143,7 @@ def _too_large() -> HTTPException:
     )
 
 
-def _shown_size(image: Image.Image) -> tuple[int, int]:
+def shown_size(image: Image.Image) -> tuple[int, int]:
     """Width and height after the EXIF orientation. Raises RequestError if that can't be read."""
     if "exif" not in image.info:  # asking a PNG for EXIF that it hasn't got decodes it whole
         return image.size

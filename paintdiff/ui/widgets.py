@@ -110,16 +110,16 @@ def static(value: str, elem_id: str, *classes: str) -> gr.HTML:
     )
 
 
-def clickable(value: str, elem_id: str, *classes: str, **events: str) -> gr.HTML:
+def clickable(value: str, elem_id: str, *classes: str, script: str = "", **events: str) -> gr.HTML:
     """Markup with buttons. One with `data-NAME` triggers the event given as `NAME=`, and brings all
-    of its data.
+    of its data. `script` runs when it comes onto the page.
     """
-    scripts = [_CLICKED % {"name": name, "event": event} for name, event in events.items()]
+    clicks = [_CLICKED % {"name": name, "event": event} for name, event in events.items()]
     return gr.HTML(
         value,
         elem_id=elem_id,
         elem_classes=list(classes),
-        js_on_load="".join(scripts),
+        js_on_load="".join([script, *clicks]),
         apply_default_css=False,
     )
 

@@ -22,6 +22,7 @@ TABS = (
     ("Image to image", "image_to_image"),
     ("Sketch & inpaint", "inpaint"),
     ("ControlNet", "controlnet"),
+    ("Upscale", "upscale"),
 )
 
 

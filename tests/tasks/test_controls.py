@@ -355,7 +355,7 @@ def test_a_controlnet_is_loaded_once_counted_and_dropped(tiny_catalog: Catalog) 
 
     def ask() -> None:
         with manager.lease("mini", controlnets=names) as leased:
-            found.append(leased._controlnets)  # pyright: ignore[reportPrivateUsage]
+            found.append(leased.controlnets)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
@@ -378,7 +378,7 @@ def test_a_controlnet_is_loaded_once_counted_and_dropped(tiny_catalog: Catalog) 
 def test_controlnets_count_in_the_budget(tiny_catalog: Catalog) -> None:
     manager = ModelManager(tiny_catalog, device="cpu")
     with manager.lease("mini", controlnets=["mini-sketch"]) as leased:
-        (network,) = leased._controlnets.values()  # pyright: ignore[reportPrivateUsage]
+        (network,) = leased.controlnets.values()
     sizes = [entry.loaded.weights_bytes for entry in manager._entries.values()]  # pyright: ignore[reportPrivateUsage]
     assert sizes[1] == network.weights_bytes
     both = int((sum(sizes)) * 1.03)

@@ -15,13 +15,18 @@ from paintdiff.images import decoded
 from paintdiff.input_images import InputImage
 from paintdiff.models.catalog import ModelRow
 from paintdiff.models.controlnets import ControlNetRow
-from paintdiff.requests import TextToImage
+from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.upscalers import UpscalerRow
+from paintdiff.requests import Request, TextToImage, Upscale
 
 
 class FakeCatalog:
-    """ControlNets by the name of the model that they fit; each test may change `names`."""
+    """ControlNets by the name of the model that they fit; each test may change `names`. Two
+    upscalers, and the face restorers that a test gives it in `faces`.
+    """
 
     def __init__(self) -> None:
+        self.faces: tuple[FaceRestorerRow, ...] = ()
         self.names: dict[str, tuple[str, ...]] = {"mini": ("edges", "depths")}
 
     def controlnets_for(self, model: ModelRow) -> tuple[ControlNetRow, ...]:
@@ -36,6 +41,24 @@ class FakeCatalog:
             for name in self.names.get(model.name, ())
         )
 
+    def upscalers(self) -> tuple[UpscalerRow, ...]:
+        return (
+            UpscalerRow(
+                name="small", title="Small", source="/gone/small.pth", description="Quick."
+            ),
+            UpscalerRow(
+                name="large",
+                title="<i>Large",
+                source="https://models.example/large.pth",
+                sha256="0" * 64,
+                size_bytes=67_000_000,
+                description="Thorough.",
+            ),
+        )
+
+    def face_restorers(self) -> tuple[FaceRestorerRow, ...]:
+        return self.faces
+
 
 @dataclass
 class FakeManager:
@@ -49,7 +72,7 @@ class FakeJob:
     """A job whose latest event is set from outside."""
 
     id: str
-    request: TextToImage
+    request: Request
     latest: Event
     warnings: tuple[str, ...] = ()
 
@@ -83,7 +106,9 @@ class FakeEngine:
         picture = decoded(image.data or b"").convert("RGB")
         return picture.resize((size.width, size.height))
 
-    def submit(self, request: TextToImage) -> FakeJob:
+    def submit(self, request: Request) -> FakeJob:
+        if isinstance(request, Upscale):
+            return self._remembered(request)
         if request.sampler == "nonsense":
             raise UnknownNameError("There is no sampler 'nonsense'.", field="sampler")
         settled = request.model_copy(
@@ -96,6 +121,9 @@ class FakeEngine:
                 "seed": 7 if request.seed is None else request.seed,
             }
         )
+        return self._remembered(settled)
+
+    def _remembered(self, settled: Request) -> FakeJob:
         job = FakeJob(f"job-{len(self.jobs)}", settled, Queued(self.position))
         self.jobs[job.id] = job
         return job
@@ -111,5 +139,6 @@ class FakeEngine:
 
 def picture(job: FakeJob, colour: str = "red") -> Picture:
     """A finished picture of that job in one colour."""
-    size = (job.request.width or 128, job.request.height or 128)
+    painted = isinstance(job.request, TextToImage)
+    size = (job.request.width or 128, job.request.height or 128) if painted else (128, 128)
     return Picture(Image.new("RGB", size, colour), job.request)

@@ -45,7 +45,7 @@ def shown_with(prompt: str) -> list[str]:
     """All markup that a prompt, a message or a title can get into."""
     job = FakeEngine().submit(TextToImage(prompt=prompt))
     return [
-        markup.finished_stage([((job.id, 0), picture(job))]),
+        markup.finished_stage([markup.Result((job.id, 0), picture(job))]),
         markup.empty_stage([prompt], prompt, prompt),
         markup.failed_stage(prompt),
         markup.filmstrip([((job.id, 0), prompt)]),
@@ -88,7 +88,9 @@ def test_a_preview_is_a_small_jpeg_that_is_not_shown_as_blocks() -> None:
 
 def test_several_pictures_share_the_stage() -> None:
     job = FakeEngine().submit(TextToImage(prompt="a cat"))
-    stage = markup.finished_stage([((job.id, index), picture(job)) for index in range(5)])
+    stage = markup.finished_stage(
+        [markup.Result((job.id, index), picture(job)) for index in range(5)]
+    )
     assert stage.count("<figure") == 5
     assert "--columns:3" in stage
     assert len(set(re.findall(r'href="([^"]+)"', stage))) == 5

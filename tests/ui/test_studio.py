@@ -31,7 +31,8 @@ def tab(parts: Parts) -> Studio:
 
 def values(tab: Studio, **changed: Any) -> dict[Any, Any]:
     """What the page sends: the components' first values, and those that a test changes."""
-    form = {component: component.value for component in tab.form.requested().values()}
+    own = {**tab.form.requested(), **tab.upscaling.inputs(), **tab.ingredients.inputs()}
+    form = {component: component.value for component in own.values()}
     sent = {
         tab.prompt: "a cat",
         tab.easel.job: "",
@@ -40,7 +41,7 @@ def values(tab: Studio, **changed: Any) -> dict[Any, Any]:
         **form,
     }
     by_name = {
-        **tab.form.requested(),
+        **own,
         "prompt": tab.prompt,
         "job": tab.easel.job,
         "film": tab.easel.film,

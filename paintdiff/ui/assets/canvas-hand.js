@@ -7,9 +7,6 @@ Object.assign(window.paintdiff.canvas, (() => {
   const KEYS = { m: "mask", b: "sketch", e: "eraser", i: "pick", h: "pan" };
   const ACTIONS = { 0: "fit", 1: "actual", "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", f: "fullScreen" };
 
-  const middle = ([one, other]) => ({ x: (one.x + other.x) / 2, y: (one.y + other.y) / 2 });
-  const apart = ([one, other]) => Math.max(1, Math.hypot(one.x - other.x, one.y - other.y));
-
   class Hand {
     #fingers = new Map();
     #stroke = null; // {pointer, stroke, last, began, touch}
@@ -81,7 +78,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       if (this.#fingers.has(event.pointerId)) {
         const before = [...this.#fingers.values()];
         this.#fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-        if (before.length === 2) return this.#pinch(before, [...this.#fingers.values()]);
+        if (before.length === 2) return this.canvas.view.pinch(before, [...this.#fingers.values()]);
       }
       if (this.#drag?.pointer === event.pointerId) {
         this.canvas.view.pan(event.clientX - this.#drag.x, event.clientY - this.#drag.y);
@@ -122,20 +119,10 @@ Object.assign(window.paintdiff.canvas, (() => {
       this.canvas.touched(drawing.stroke.layer, drawing.stroke.end()?.swap());
     }
 
-    #pinch(before, after) {
-      const { view } = this.canvas;
-      const [from, to] = [middle(before), middle(after)];
-      view.pan(to.x - from.x, to.y - from.y);
-      view.zoom(apart(after) / apart(before), to.x, to.y);
-    }
-
     #wheel(event) {
       const { document: picture, view } = this.canvas;
       if (!picture) return;
-      event.preventDefault();
-      const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
-      const speed = event.ctrlKey ? 0.01 : 0.0015; // a pinch on a trackpad comes as small wheel steps with Ctrl
-      view.zoom(Math.exp(-event.deltaY * lines * speed), event.clientX, event.clientY);
+      view.wheel(event);
       this.#showRing(event);
     }
 

@@ -57,6 +57,10 @@ Object.assign(window.paintdiff.canvas, (() => {
     }
   }
 
+  // What has pixels for the server, by the name under which the page's events ask for them.
+  const senders = new Map();
+  const flush = async (name) => (await senders.get(name)?.flush()) ?? null;
+
   class Picture {
     constructor(sent, bitmap) {
       Object.assign(this, { sent, bitmap, width: bitmap.width, height: bitmap.height });
@@ -155,5 +159,5 @@ Object.assign(window.paintdiff.canvas, (() => {
     throw new CanvasError(`The picture has ${has} million pixels; at most ${limit} million can be ${verb}.`);
   }
 
-  return { CanvasError, Sent, Picture };
+  return { CanvasError, Sent, Picture, senders, flush, decoded, checkPixels };
 })());

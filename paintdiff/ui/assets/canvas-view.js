@@ -1,10 +1,9 @@
-// Where the picture lies on the screen, and how it is drawn there.
+// How the picture and its layers are drawn where they lie.
 // A length is in pixels of the picture, of the page (CSS pixels) or of the device; names say which.
 "use strict";
 
 Object.assign(window.paintdiff.canvas, (() => {
-  const { joined } = window.paintdiff.canvas;
-  const MAX_SCALE = 32;
+  const { Place, joined } = window.paintdiff.canvas;
   const MARGIN_PX = 16;
   const CHECK_PX = 8;
   const MASK_TINT = { red: 236, green: 52, blue: 92, strength: 0.58 };
@@ -44,73 +43,16 @@ Object.assign(window.paintdiff.canvas, (() => {
     }
   }
 
-  class View {
+  class View extends Place {
     // `surface` is a <canvas> that fills its parent. `moved` is called when the picture has moved or been scaled.
-    constructor(surface, { margin = MARGIN_PX, moved = () => {} } = {}) {
-      Object.assign(this, { surface, margin, moved });
+    constructor(surface, { margin = MARGIN_PX, moved } = {}) {
+      super(surface, { margin, moved });
       this.context = surface.getContext("2d");
-      this.document = null;
       this.shows = { picture: true, sketch: true, mask: true };
-      this.scale = 1;
-      this.left = 0;
-      this.top = 0;
-      this.width = 0;
-      this.height = 0;
-      this.fitted = true;
       this.sheets = new WeakMap();
       this.region = null;
       this.frame = 0;
-      new ResizeObserver(() => this.resized()).observe(surface);
       window.addEventListener("resize", () => this.redraw()); // another screen may have other pixels
-    }
-
-    show(document) {
-      const before = this.document;
-      this.document = document;
-      if (!document) this.fitted = true;
-      else if ((before?.width !== document.width || before?.height !== document.height)) this.fit();
-      this.redraw();
-    }
-
-    // The tab that we are in may be hidden; then nothing moves.
-    resized() {
-      const { clientWidth: width, clientHeight: height } = this.surface;
-      if (width === 0 || height === 0) return;
-      const { width: before, height: beforeHeight } = this;
-      this.width = width;
-      this.height = height;
-      if (this.fitted || before === 0) this.fit();
-      else this.#place(this.scale, this.left + (width - before) / 2, this.top + (height - beforeHeight) / 2);
-      this.redraw();
-    }
-
-    fit() {
-      const { document, width, height, margin } = this;
-      if (!document || width === 0) return;
-      const room = { width: Math.max(16, width - 2 * margin), height: Math.max(16, height - 2 * margin) };
-      const scale = Math.min(room.width / document.width, room.height / document.height, MAX_SCALE);
-      this.#place(scale, (width - document.width * scale) / 2, (height - document.height * scale) / 2);
-      this.fitted = true;
-    }
-
-    // One pixel of the picture is one of the device: nothing is smoothed, and none hides.
-    actual() { this.zoom(1 / (window.devicePixelRatio * this.scale)); }
-
-    // Scales around a point of the page; around the middle if none is given.
-    zoom(factor, clientX, clientY) {
-      const rect = this.surface.getBoundingClientRect();
-      const x = clientX === undefined ? this.width / 2 : clientX - rect.left;
-      const y = clientY === undefined ? this.height / 2 : clientY - rect.top;
-      const scale = Math.min(MAX_SCALE, Math.max(this.#minScale(), this.scale * factor));
-      const real = scale / this.scale;
-      this.#place(scale, x - (x - this.left) * real, y - (y - this.top) * real);
-    }
-
-    pan(dx, dy) { this.#place(this.scale, this.left + dx, this.top + dy); }
-
-    // A point of the page, in pixels of the picture.
-    toPicture(clientX, clientY, rect = this.surface.getBoundingClientRect()) {
-      return { x: (clientX - rect.left - this.left) / this.scale, y: (clientY - rect.top - this.top) / this.scale };
     }
 
     // The layer's pixels have changed within the box.
@@ -125,24 +67,6 @@ Object.assign(window.paintdiff.canvas, (() => {
       if (!box) this.region = "all";
       else if (this.region !== "all") this.region = joined(this.region, box);
       this.frame ||= requestAnimationFrame(() => this.#draw());
-    }
-
-    #minScale() {
-      const { document, width, height } = this;
-      const fitting = Math.min(width / document.width, height / document.height);
-      return Math.min(fitting / 4, 1);
-    }
-
-    // Part of the picture always stays in sight.
-    #place(scale, left, top) {
-      const { document, width, height } = this;
-      const reach = 48;
-      this.scale = scale;
-      this.left = Math.min(width - reach, Math.max(reach - document.width * scale, left));
-      this.top = Math.min(height - reach, Math.max(reach - document.height * scale, top));
-      this.fitted = false;
-      this.redraw();
-      this.moved();
     }
 
     #sheet(layer) {

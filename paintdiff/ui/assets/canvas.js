@@ -4,7 +4,7 @@
 
 Object.assign(window.paintdiff.canvas, (() => {
   const { Change, History, Stroke, Panel, View, Hand, Memory, Picture, Sent, CanvasError } = window.paintdiff.canvas;
-  const { encodedPng, colourPng, maskValues, MAX_BRUSH_PX } = window.paintdiff.canvas;
+  const { encodedPng, colourPng, maskValues, senders, MAX_BRUSH_PX } = window.paintdiff.canvas;
   const EMPTY = { image: null, sketch: null, mask: null, width: 0, height: 0 };
   const SAVE_MS = 300; // at the least between two saves, ...
   const SAVE_PART = 0.05; // ... and at the most this part of the page's time goes into them
@@ -376,9 +376,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     }
   }
 
-  // By name, for as long as the page lives: a tab that is made anew finds its canvas again.
-  const canvases = new Map();
-
+  // A canvas is there for as long as the page lives: a tab that is made anew finds its own again.
   function mountAll() {
     for (const place of (window.paintdiffCanvases ?? []).splice(0)) {
       const { name, tools, masks, ...figures } = place.element.querySelector(".paint-place").dataset;
@@ -388,8 +386,8 @@ Object.assign(window.paintdiff.canvas, (() => {
         blank: { width: Number(figures.blankWidth), height: Number(figures.blankHeight) },
       };
       const kind = { tools: Boolean(tools), masks: Boolean(masks), limits };
-      if (!canvases.has(name)) canvases.set(name, new PaintCanvas(name, kind));
-      canvases.get(name).attach(place);
+      if (!senders.has(name)) senders.set(name, new PaintCanvas(name, kind));
+      senders.get(name).attach(place);
     }
   }
 
@@ -399,9 +397,8 @@ Object.assign(window.paintdiff.canvas, (() => {
     if (width > 0 && height > 0) blanks.set(name, { width: width * scale, height: height * scale });
   }
 
-  const flush = async (name) => canvases.get(name)?.flush() ?? { ...EMPTY };
-  const placement = (name) => canvases.get(name).placement();
+  const placement = (name) => senders.get(name).placement();
 
   mountAll();
-  return { mountAll, flush, placement, blankFor };
+  return { mountAll, placement, blankFor };
 })());

@@ -174,7 +174,7 @@ window.paintdiff = (() => {
       model: [status.model || "not loaded yet", state].filter(Boolean).join(", "),
       device: status.device,
       memory: `${gigabytes(status.memory_used_bytes)}${total}`,
-      queue: [status.running ? "painting" : waiting ? "" : "idle", waiting].filter(Boolean).join(", "),
+      queue: [status.running ? "busy" : waiting ? "" : "idle", waiting].filter(Boolean).join(", "),
       speed: status.steps_per_second > 0 ? `${status.steps_per_second.toFixed(1)} steps/s` : "–",
     };
   }

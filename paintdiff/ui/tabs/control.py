@@ -9,19 +9,21 @@ from gradio.components import Component
 
 from paintdiff.errors import RequestError
 from paintdiff.events import Picture
-from paintdiff.geometry import Size, checked, rounded_to_multiple
-from paintdiff.requests import Request, TextToImage
+from paintdiff.geometry import Size
+from paintdiff.requests import PaintingRequest, TextToImage
 from paintdiff.ui import canvas, widgets
 from paintdiff.ui.control_drawer import ControlDrawer
-from paintdiff.ui.control_map import FIRST_PREPROCESSOR, SizeOf
+from paintdiff.ui.control_map import FIRST_PREPROCESSOR
 from paintdiff.ui.control_panel import ControlPanel
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Form, Updates
+from paintdiff.ui.hires_drawer import HiresDrawer
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.picture_input import PictureInput
 from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.studio import QUICK, Ingredients
+from paintdiff.ui.studio import Ingredients, Sizing
 from paintdiff.ui.widgets import Ids
+from paintdiff.ui.workbench import QUICK
 
 if TYPE_CHECKING:
     from paintdiff.ui.studio import Studio
@@ -41,6 +43,7 @@ class FromDrawing(Ingredients):
         self.second = ControlDrawer(
             parts, self.ids, title="A second picture", name="second", index=1
         )
+        self.hires = HiresDrawer(parts, self.ids)
 
     def add_controls(self) -> None:
         """Which ControlNet and how strictly; more, and a second one, in drawers."""
@@ -48,6 +51,10 @@ class FromDrawing(Ingredients):
         with widgets.drawer("More about the control", self.ids("control-more")):
             self.control.add_reach()
         self.second.add()
+
+    def add_settings(self) -> None:
+        """The hires fix, in a drawer."""
+        self.hires.add()
 
     def add_canvas(self) -> None:
         """The canvas, beside the result, with what is made of it."""
@@ -61,7 +68,8 @@ class FromDrawing(Ingredients):
 
     def inputs(self) -> dict[str, Component]:
         """The components, by the names under which they are remembered."""
-        return {name: item for panel in self._panels() for name, item in panel.inputs().items()}
+        panels = {name: item for panel in self._panels() for name, item in panel.inputs().items()}
+        return {**panels, **self.hires.inputs()}
 
     def remembered_by_itself(self) -> frozenset[str]:
         """The canvases keep what is on them."""
@@ -69,7 +77,8 @@ class FromDrawing(Ingredients):
 
     def notes(self) -> dict[str, gr.HTML]:
         """Places for errors."""
-        return {name: note for panel in self._panels() for name, note in panel.notes().items()}
+        panels = {name: note for panel in self._panels() for name, note in panel.notes().items()}
+        return {**panels, **self.hires.notes()}
 
     def before_start(self, inputs: list[Component]) -> str:
         """Send the last stroke first."""
@@ -79,42 +88,47 @@ class FromDrawing(Ingredients):
         """Let the maps be shown, and a blank canvas be as the picture will be."""
         form = studio.form
         self.picture.wire(studio, QUICK)
+        self.hires.wire(form.model, QUICK)
         sides: list[Any] = [form.width, form.height]
-        size: dict[str, Any] = {"size": self._size_in(form), "inputs": {form.model, *sides}}
+        size: dict[str, Any] = {"size": self.size_in(form), "inputs": {form.model, *sides}}
         self.control.wire(studio, QUICK, **size)
         self.second.wire(studio, QUICK, picture=self.picture, **size)
         name = self.picture.canvas.elem_id
         script = f"(...size) => paintdiff.canvas.blankFor('{name}', ...size)"
         gr.on([side.change for side in sides], None, sides, None, js=script)
 
-    def _size_in(self, form: Form) -> SizeOf:
-        def size(values: Values) -> Size:
-            multiple = self.parts.model(values[form.model]).family.size_multiple
-            chosen = Size(int(values[form.width] or 0), int(values[form.height] or 0))
-            return rounded_to_multiple(checked(chosen), multiple)
+    def sizing(self, form: Form) -> Sizing:
+        """As the form and the hires fix say."""
+        painted = super().sizing(form)
+        return Sizing(painted.size, painted.inputs.union(self.hires.inputs().values()))
 
-        return size
+    def refined(self, values: Values, form: Form, size: Size) -> Size | None:
+        """As the hires fix says."""
+        multiple = self.parts.model(values[form.model]).family.size_multiple
+        return self.hires.refined(values, size, multiple)
 
     def request(self, fields: dict[str, object], values: Values) -> TextToImage:
         """Raises RequestError."""
         first = self.control.requested(values)
         if not first:
             raise RequestError("Draw or open a picture first.", field="controls.0.image")
-        return TextToImage.parsed(
-            {**fields, "controls": [*first, *self.second.panel.requested(values)]}
-        )
+        controls = [*first, *self.second.panel.requested(values)]
+        hires = self.hires.requested(values, fields["model"])
+        return TextToImage.parsed({**fields, "controls": controls, "hires": hires})
 
     def restored(self, memory: Remembered) -> Updates:
         """The settings as they were."""
-        return {
+        panels = {
             key: each for panel in self._panels() for key, each in panel.restored(memory).items()
         }
+        return {**panels, **self.hires.restored(memory)}
 
-    def filled(self, request: Request) -> Updates:
+    def filled(self, request: PaintingRequest) -> Updates:
         """How strictly a picture's controls were followed."""
-        return {
+        panels = {
             key: each for panel in self._panels() for key, each in panel.filled(request).items()
         }
+        return {**panels, **self.hires.filled(request)}
 
     def received(self, picture: Picture) -> Updates:
         """Take a finished picture: its edges, as it is no drawing."""

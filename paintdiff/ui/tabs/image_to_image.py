@@ -10,19 +10,19 @@ from gradio.components import Component
 
 from paintdiff.errors import PaintError
 from paintdiff.events import Picture
-from paintdiff.geometry import Size, resize_words, rounded_to_multiple, working_size
+from paintdiff.geometry import Size, resize_words, working_size
 from paintdiff.input_images import InputImage
-from paintdiff.requests import ImageToImage, Request
+from paintdiff.requests import ImageToImage, PaintingRequest
 from paintdiff.ui import canvas, markup, widgets
 from paintdiff.ui.control_drawer import ControlDrawer
-from paintdiff.ui.control_map import SizeOf
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Form, Updates
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.picture_input import PictureInput
 from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.studio import QUICK, Ingredients
+from paintdiff.ui.studio import Ingredients, Sizing
 from paintdiff.ui.widgets import Ids
+from paintdiff.ui.workbench import QUICK
 
 if TYPE_CHECKING:
     from paintdiff.ui.studio import Studio
@@ -137,10 +137,10 @@ class FromPicture(Ingredients):
             [form.size_group],
             **QUICK,
         )
-        sizing: set[Any] = {self.resize, form.width, form.height, form.model}
-        asked = {self.picture.canvas, *sizing}
+        sizing = self.sizing(form)
+        asked: set[Any] = {self.picture.canvas, *sizing.inputs}
         self.control.wire(
-            studio, QUICK, picture=self.picture, size=self._size_in(form), inputs=sizing
+            studio, QUICK, picture=self.picture, size=sizing.size, inputs=set(sizing.inputs)
         )
         gr.on(
             [
@@ -155,13 +155,14 @@ class FromPicture(Ingredients):
             asked,
             [self.foreseen],
             js=canvas.flush_js(asked, self.picture.canvas),
+            trigger_mode="always_last",
             **QUICK,
         )
 
     def foreseen_words(self, form: Form) -> Callable[[Values], str]:
         """A handler that says what will happen to the picture's size, as markup."""
 
-        size_in = self._size_in(form)
+        size_in = self.sizing(form).size
 
         def words(values: Values) -> str:
             try:
@@ -174,17 +175,18 @@ class FromPicture(Ingredients):
 
         return words
 
-    def _size_in(self, form: Form) -> SizeOf:
-        def size(values: Values) -> Size:
-            row = self.parts.model(values[form.model])
-            multiple = row.family.size_multiple
-            if values[self.resize] == AS_PICTURE:
-                content = self.picture.content(values)
-                return working_size(Size(content.width, content.height), row.native_size, multiple)
-            chosen = Size(int(values[form.width] or 0), int(values[form.height] or 0))
-            return rounded_to_multiple(chosen, multiple)
+    def sizing(self, form: Form) -> Sizing:
+        """As the picture, or as the form says."""
+        in_form = super().sizing(form)
 
-        return size
+        def size(values: Values) -> Size:
+            if values[self.resize] != AS_PICTURE:
+                return in_form.size(values)
+            row, content = self.parts.model(values[form.model]), self.picture.content(values)
+            source = Size(content.width, content.height)
+            return working_size(source, row.native_size, row.family.size_multiple)
+
+        return Sizing(size, in_form.inputs | {self.resize}, (self.picture.canvas,))
 
     def request(self, fields: dict[str, object], values: Values) -> ImageToImage:
         """Raises RequestError."""
@@ -217,7 +219,7 @@ class FromPicture(Ingredients):
             **self.control.panel.restored(memory),
         }
 
-    def filled(self, request: Request) -> Updates:
+    def filled(self, request: PaintingRequest) -> Updates:
         """How strictly a picture's control was followed."""
         return self.control.panel.filled(request)
 

@@ -15,17 +15,18 @@ from paintdiff.requests import (
     MAX_OUTPAINT_PX,
     MAX_PADDING_PX,
     Inpaint,
-    Request,
+    PaintingRequest,
 )
 from paintdiff.ui import canvas, widgets
 from paintdiff.ui.control_drawer import ControlDrawer
 from paintdiff.ui.easel import Values
-from paintdiff.ui.form import Updates
+from paintdiff.ui.form import Form, Updates
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.picture_input import PictureInput
 from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.studio import QUICK, Ingredients
+from paintdiff.ui.studio import Ingredients, Sizing
 from paintdiff.ui.widgets import Ids
+from paintdiff.ui.workbench import QUICK
 
 if TYPE_CHECKING:
     from paintdiff.ui.studio import Studio
@@ -150,14 +151,25 @@ class FromSketch(Ingredients):
         self.picture.wire(studio, QUICK)
         model = studio.form.model
 
-        def size(values: Values) -> Size:
-            row, content = self.parts.model(values[model]), self.picture.content(values)
-            left, top, right, bottom = (int(values[self._inputs[side]] or 0) for side in SIDES)
-            whole = Size(left + content.width + right, top + content.height + bottom)
-            return working_size(whole, row.native_size, row.family.size_multiple)
+        result = self.sizing(studio.form)
 
-        inputs = {model, *(self._inputs[side] for side in SIDES)}
+        def size(values: Values) -> Size:
+            row = self.parts.model(values[model])
+            return working_size(result.size(values), row.native_size, row.family.size_multiple)
+
+        inputs = {model, *result.inputs}
         self.control.wire(studio, QUICK, picture=self.picture, size=size, inputs=inputs)
+
+    def sizing(self, form: Form) -> Sizing:
+        """The picture's own size, grown."""
+
+        def size(values: Values) -> Size:
+            content = self.picture.content(values)
+            left, top, right, bottom = (int(values[self._inputs[side]] or 0) for side in SIDES)
+            return Size(left + content.width + right, top + content.height + bottom)
+
+        sides = frozenset(self._inputs[side] for side in SIDES)
+        return Sizing(size, sides, (self.picture.canvas,))
 
     def request(self, fields: dict[str, object], values: Values) -> Inpaint:
         """Raises RequestError."""
@@ -187,7 +199,7 @@ class FromSketch(Ingredients):
             **self.control.panel.restored(memory),
         }
 
-    def filled(self, request: Request) -> Updates:
+    def filled(self, request: PaintingRequest) -> Updates:
         """How strictly a picture's control was followed."""
         return self.control.panel.filled(request)
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from paintdiff.requests import TextToImage
+from typing import TYPE_CHECKING
+
+import gradio as gr
+from gradio.components import Component
+
+from paintdiff.geometry import Size
+from paintdiff.requests import PaintingRequest, TextToImage
 from paintdiff.ui.easel import Values
-from paintdiff.ui.studio import Ingredients
+from paintdiff.ui.form import Form, Updates
+from paintdiff.ui.hires_drawer import HiresDrawer
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.studio import Ingredients, Sizing
 from paintdiff.ui.widgets import Ids
+from paintdiff.ui.workbench import QUICK
+
+if TYPE_CHECKING:
+    from paintdiff.ui.studio import Studio
 
 
 class Words(Ingredients):
@@ -13,6 +27,46 @@ class Words(Ingredients):
 
     ids = Ids("text_to_image", first=True)
 
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self.hires = HiresDrawer(parts, self.ids)
+
+    def add_settings(self) -> None:
+        """The hires fix, in a drawer."""
+        self.hires.add()
+
+    def inputs(self) -> dict[str, Component]:
+        """The hires fix."""
+        return self.hires.inputs()
+
+    def notes(self) -> dict[str, gr.HTML]:
+        """Places for errors."""
+        return self.hires.notes()
+
+    def wire(self, studio: Studio) -> None:
+        """Let another model bring its own hires fix."""
+        self.hires.wire(studio.form.model, QUICK)
+
+    def sizing(self, form: Form) -> Sizing:
+        """As the form and the hires fix say."""
+        painted = super().sizing(form)
+        return Sizing(painted.size, painted.inputs.union(self.hires.inputs().values()))
+
+    def refined(self, values: Values, form: Form, size: Size) -> Size | None:
+        """As the hires fix says."""
+        multiple = self.parts.model(values[form.model]).family.size_multiple
+        return self.hires.refined(values, size, multiple)
+
     def request(self, fields: dict[str, object], values: Values) -> TextToImage:
         """Raises RequestError."""
-        return TextToImage.parsed(fields)
+        return TextToImage.parsed(
+            {**fields, "hires": self.hires.requested(values, fields["model"])}
+        )
+
+    def restored(self, memory: Remembered) -> Updates:
+        """The settings as they were."""
+        return self.hires.restored(memory)
+
+    def filled(self, request: PaintingRequest) -> Updates:
+        """The settings of a picture that was painted before."""
+        return self.hires.filled(request)

@@ -1,0 +1,307 @@
+"""Faces in a picture that is being enlarged: each is found, turned upright, restored by a network
+for faces, and laid over the enlarged picture as its rows come.
+
+Memory depends on how many faces there are, not on the picture's size.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from paintdiff.errors import PaintError
+from paintdiff.geometry import Box, Size
+from paintdiff.models.face_restorers import FACE_PX
+from paintdiff.rasters import Pixels
+from paintdiff.tasks.steps import OnStep, Step
+
+if TYPE_CHECKING:
+    from paintdiff.models.face_detection import Landmarks
+    from paintdiff.models.face_restoring import LeasedFaceRestorer
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.float32]
+Matrix = NDArray[np.float64]
+"""(3, 3): takes a point (x, y, 1) to another; (0, 0) is the centre of the first pixel."""
+
+STAGE = "faces"
+MAX_FACES = 32
+LEAST_EYE_DISTANCE_PX = 5.0
+"""Faces whose eyes are closer are left alone, as facexlib does: nothing in them can be made out."""
+
+FACE_TEMPLATE: Matrix = np.array(
+    [
+        [192.98138, 239.94708],
+        [318.90277, 240.1936],
+        [256.63416, 314.01935],
+        [201.26117, 371.41043],
+        [313.08905, 371.15118],
+    ]
+)
+"""Where eyes, nose and the corners of the mouth lie in a face of FFHQ's, 512 x 512: facexlib's
+template (FaceRestoreHelper), on which GFPGAN and RestoreFormer were trained."""
+
+_FEATHER_PX = 64
+"""Over how many pixels of the restored face its opacity falls to 0 at the edges."""
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's L
+
+
+@dataclass(frozen=True)
+class FaceRestoration:
+    """A face restorer on loan, and how much of what it makes shows, 0 to 1."""
+
+    restorer: LeasedFaceRestorer
+    strength: float
+
+
+@dataclass(frozen=True)
+class RestoredFaces:
+    """The restored faces of a picture. `notes` are sentences for people about them."""
+
+    patches: tuple[Patch, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def over(self, rows: Iterator[Floats]) -> Iterator[Floats]:
+        """The strips (height, width, channels) of the enlarged picture, from the top, with the
+        faces over them. Alpha stays as it is.
+        """
+        top = 0
+        for strip in rows:
+            here = [patch for patch in self.patches if patch.reaches(top, top + len(strip))]
+            if here:
+                strip = strip.copy()
+                for patch in here:
+                    patch.lay_over(strip, top)
+            yield strip
+            top += len(strip)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A restored face: `pixels` (height, width, colours), 0..1, of which `opacity` (height, width)
+    shows. `placed` takes its pixels to those of the enlarged picture, in which it lies in `box`.
+    """
+
+    pixels: Floats
+    opacity: Floats
+    placed: Matrix
+    box: Box
+
+    def reaches(self, top: int, bottom: int) -> bool:
+        """Whether any of it lies in the rows `top` to `bottom`."""
+        return self.box.top < bottom and self.box.bottom > top
+
+    def lay_over(self, strip: Floats, top: int) -> None:
+        """Change a strip of the picture whose first row is row `top` of it."""
+        first = max(self.box.top, top)
+        last = min(self.box.bottom, top + len(strip))
+        size = (self.box.size.width, last - first)
+        matrix = (_moved(-self.box.left, -first) @ self.placed)[:2]
+        # cv2 takes a picture of one channel for one without any.
+        pixels = cv2.warpAffine(
+            self.pixels, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        ).reshape(size[1], size[0], -1)
+        opacity = cv2.warpAffine(
+            self.opacity, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+        )[..., None]
+        place = strip[
+            first - top : last - top, self.box.left : self.box.right, : self.pixels.shape[2]
+        ]
+        place += opacity * (np.clip(pixels, 0, 1) - place)
+
+
+def restored_faces(
+    pixels: Pixels, target: Size, wanted: FaceRestoration, on_step: OnStep, index: int
+) -> RestoredFaces:
+    """The faces of a picture (height, width, channels; grey, RGB, either with alpha), restored for
+    the same picture at the size `target`.
+
+    Each face is told as a step of the stage "faces" of picture `index`, after a step 0; what
+    `on_step` raises comes out unchanged. A face that can't be restored stays as it is, and the
+    notes say why.
+    """
+    title = wanted.restorer.row.title
+    if wanted.strength == 0:
+        return RestoredFaces((), ("The faces are as they were, as their strength is 0.",))
+    try:
+        found = wanted.restorer.find_faces(_levels(pixels))
+    except Exception as error:
+        return RestoredFaces((), (f"The faces are as they were: {_reason(error)}",))
+    faces, notes = _worth_it(found)
+    patches: list[Patch] = []
+    failed: list[str] = []
+    if faces:
+        on_step(Step(0, len(faces), index, STAGE))
+    for number, landmarks in enumerate(faces):
+        try:
+            patches.append(_patch(pixels, target, landmarks, wanted))
+        except Exception as error:
+            failed.append(_reason(error))
+        on_step(Step(number + 1, len(faces), index, STAGE))
+    if patches:
+        notes.insert(0, f"Restored {_counted(len(patches))} with {title}.")
+    if failed:
+        notes.append(f"{_counted(len(failed))} couldn't be restored: {failed[0]}")
+    return RestoredFaces(tuple(patches), tuple(notes))
+
+
+def _worth_it(found: tuple[Landmarks, ...]) -> tuple[list[Landmarks], list[str]]:
+    """The faces that are large enough, at most MAX_FACES, the largest first; and what is to be said
+    about the others.
+    """
+    if not found:
+        return [], ["No face was found."]
+    large = [face for face in found if _eye_distance(face) >= LEAST_EYE_DISTANCE_PX]
+    large.sort(key=_eye_distance, reverse=True)
+    notes: list[str] = []
+    if len(large) > MAX_FACES:
+        notes.append(f"Of {len(large)} faces the {MAX_FACES} largest were restored.")
+    if len(large) < len(found):
+        too_small = len(found) - len(large)
+        verb = "is" if too_small == 1 else "are"
+        notes.append(f"{_counted(too_small)} {verb} too small to be restored.")
+    return large[:MAX_FACES], notes
+
+
+def _eye_distance(landmarks: Landmarks) -> float:
+    return float(np.linalg.norm(landmarks[1] - landmarks[0]))
+
+
+def _counted(number: int) -> str:
+    return "1 face" if number == 1 else f"{number} faces"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, (PaintError, ValueError)):
+        return f"{str(error).rstrip('.')}."
+    logger.warning("a face was not restored", exc_info=error)
+    return f"{type(error).__name__}: {error}."
+
+
+# From the picture to an upright face
+
+
+def alignment(landmarks: Landmarks) -> Matrix:
+    """What turns, scales and moves a picture so that a face's landmarks come to lie on
+    FACE_TEMPLATE, as nearly as can be (least squares; Umeyama 1991, without reflection).
+
+    Raises ValueError if they are all in one place.
+    """
+    points, goals = (each[:, 0] + 1j * each[:, 1] for each in (landmarks, FACE_TEMPLATE))
+    middle, goal = points.mean(), goals.mean()
+    spread = float((np.abs(points - middle) ** 2).sum())
+    if not math.isfinite(spread) or spread == 0:
+        raise ValueError("its landmarks are all in one place")
+    turn = (np.conj(points - middle) * (goals - goal)).sum() / spread
+    move = goal - turn * middle
+    return np.array(
+        [[turn.real, -turn.imag, move.real], [turn.imag, turn.real, move.imag], [0, 0, 1]]
+    )
+
+
+def _patch(pixels: Pixels, target: Size, landmarks: Landmarks, wanted: FaceRestoration) -> Patch:
+    height, width, channels = pixels.shape
+    upright = alignment(landmarks)
+    face = wanted.restorer.restored(_aligned(pixels, upright))
+    if channels < 3:
+        face = (face @ _LUMA)[..., None]
+    grown = _scaled(target.width / width, target.height / height)
+    placed: Matrix = grown @ np.linalg.inv(upright)
+    opacity = _feathered() * np.float32(wanted.strength)
+    # Where the face is smaller than it was restored, each pixel has to be the mean of several.
+    side = min(FACE_PX, max(1, math.ceil(FACE_PX * _scale_of(placed))))
+    if side < FACE_PX:
+        face = _reduced(face, (side, side))
+        opacity = _reduced(opacity, (side, side))[..., 0]
+        placed = placed @ _scaled(FACE_PX / side, FACE_PX / side)
+    return Patch(face, opacity, placed, _extent(placed, side, target))
+
+
+def _aligned(pixels: Pixels, upright: Matrix) -> Floats:
+    """The face (512, 512, 3), 0..1, RGB, cut out of the picture."""
+    height, width, channels = pixels.shape
+    placed = np.asarray(np.linalg.inv(upright), np.float64)
+    box = _extent(placed, FACE_PX, Size(width, height))
+    part = pixels[box.top : box.bottom, box.left : box.right, : 1 if channels < 3 else 3]
+    matrix = upright @ _moved(box.left, box.top)
+    # What is much larger than it has to be is reduced first, by means of its pixels.
+    shrink = int(1 / _scale_of(upright))
+    if shrink > 1:
+        size = (max(1, box.size.width // shrink), max(1, box.size.height // shrink))
+        part = _reduced(part, size)
+        matrix = matrix @ _scaled(box.size.width / size[0], box.size.height / size[1])
+    levels = np.float32(np.iinfo(pixels.dtype).max)
+    face = cv2.warpAffine(
+        part.astype(np.float32) / levels,
+        matrix[:2],
+        (FACE_PX, FACE_PX),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    colours = np.asarray(face, np.float32).reshape(FACE_PX, FACE_PX, -1)
+    return np.repeat(colours, 3 // colours.shape[2], axis=2)
+
+
+def _reduced(picture: Pixels | Floats, size: tuple[int, int]) -> Floats:
+    """A picture (height, width, channels) with the width and height `size`, each pixel the mean of
+    those in its place.
+    """
+    made = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(made, np.float32).reshape(size[1], size[0], -1)
+
+
+def _levels(pixels: Pixels) -> NDArray[np.uint8]:
+    """The colours of a picture as (height, width, 3), RGB, 8 bits."""
+    colours = pixels[..., : 1 if pixels.shape[2] < 3 else 3]
+    levels = (colours if colours.dtype == np.uint8 else colours >> 8).astype(np.uint8, copy=False)
+    return np.repeat(levels, 3, axis=2) if levels.shape[2] == 1 else levels
+
+
+def _feathered() -> Floats:
+    """(512, 512): 1 in the middle, and smoothly falling to 0 at the edges."""
+    place = np.arange(FACE_PX)
+    from_edge = (np.minimum(place, FACE_PX - 1 - place) + 0.5) / _FEATHER_PX
+    ramp = np.minimum(from_edge, 1)
+    smooth = (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
+    return smooth[:, None] * smooth[None, :]
+
+
+def _extent(placed: Matrix, side: int, within: Size) -> Box:
+    """Where a square of `side` pixels comes to lie, in whole pixels of a picture.
+
+    Raises ValueError if that is outside.
+    """
+    ends = np.array([[-0.5, side - 0.5, -0.5, side - 0.5], [-0.5, -0.5, side - 0.5, side - 0.5]])
+    corners = placed[:2, :2] @ ends + placed[:2, 2:]
+    left, top = (max(0, math.floor(low)) for low in corners.min(axis=1))
+    right, bottom = (
+        min(most, math.ceil(high) + 1)
+        for high, most in zip(corners.max(axis=1), (within.width, within.height), strict=True)
+    )
+    if right <= left or bottom <= top:
+        raise ValueError("it lies outside the picture")
+    return Box(left, top, right, bottom)
+
+
+def _scale_of(matrix: Matrix) -> float:
+    """How many times longer things get."""
+    return math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
+
+
+def _scaled(across: float, down: float) -> Matrix:
+    """Scales a picture as a whole: the centres of its corner pixels move, its corners don't."""
+    return np.array(
+        [[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]], np.float64
+    )
+
+
+def _moved(across: float, down: float) -> Matrix:
+    return np.array([[1, 0, across], [0, 1, down], [0, 0, 1]], np.float64)

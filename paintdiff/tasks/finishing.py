@@ -1,0 +1,130 @@
+"""What happens to a picture once it is painted: it may be enlarged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from paintdiff.errors import RequestError, UnknownNameError
+from paintdiff.geometry import Size, upscaled_size
+from paintdiff.images import size_of
+from paintdiff.models.face_restorers import DETECTOR_FOLDERS, FACE_FOLDERS
+from paintdiff.requests import (
+    LATENT_UPSCALER,
+    Inpaint,
+    PaintingRequest,
+    TextToImage,
+    Upscaling,
+)
+from paintdiff.tasks.enlarging import Enlarged, Extras, enlarged, pixels_of
+from paintdiff.tasks.hires_settling import hires_size
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from paintdiff.models.catalog import Catalog
+    from paintdiff.models.upscaling import LeasedUpscaler
+    from paintdiff.tasks.faces import FaceRestoration
+    from paintdiff.tasks.steps import OnStep, Painted
+
+PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
+
+
+def settled_upscaling(upscaling: Upscaling, catalog: Catalog) -> Upscaling:
+    """With the name of an upscaler that is there, the first if none was asked for.
+
+    Raises UnknownNameError, or RequestError if there is none at all, for "upscaling.upscaler"; and
+    the same for "upscaling.face_restorer", if one was asked for.
+    """
+    if upscaling.face_restorer is not None:
+        _check_face_restorer(upscaling.face_restorer, catalog)
+    field = "upscaling.upscaler"
+    if upscaling.upscaler is None:
+        row = next(iter(catalog.upscalers()), None)
+        if row is None:
+            raise RequestError(
+                "There is no upscaler. Put one into the folder upscale_models of a models folder.",
+                field=field,
+            )
+    else:
+        try:
+            row = catalog.upscaler(upscaling.upscaler)
+        except UnknownNameError as error:
+            raise UnknownNameError(str(error), field=field) from error
+    return upscaling.model_copy(update={"upscaler": row.name})
+
+
+def _check_face_restorer(name: str, catalog: Catalog) -> None:
+    field = "upscaling.face_restorer"
+    try:
+        row = catalog.face_restorer(name)
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            f"{error} Face restorers, such as GFPGANv1.4.pth, are looked for in the folder "
+            f"{FACE_FOLDERS[0]} of a models folder.",
+            field=field,
+        ) from error
+    if row.detector is None:
+        raise RequestError(
+            f"{row.title} needs a detector that finds the faces: put YuNet's "
+            f"face_detection_yunet_2023mar.onnx into the folder {DETECTOR_FOLDERS[0]} of a models "
+            "folder.",
+            field=field,
+        )
+
+
+def settled_finish(settled: PaintingT, catalog: Catalog) -> PaintingT:
+    """The settled request with nothing left open in its upscaling; as it is if it has none.
+
+    Raises RequestError, SizeError or UnknownNameError, with the field in `field`. (What inpainting
+    will give is as large as its picture, which isn't known here: see `finished`.)
+    """
+    if settled.upscaling is None:
+        return settled
+    upscaling = settled_upscaling(settled.upscaling, catalog)
+    if not isinstance(settled, Inpaint):
+        upscaled_size(_painted_size(settled, catalog), upscaling.scale, "upscaling.scale")
+    return settled.model_copy(update={"upscaling": upscaling})
+
+
+def _painted_size(settled: PaintingRequest, catalog: Catalog) -> Size:
+    size = settled.sampling().size
+    if isinstance(settled, TextToImage) and settled.hires is not None:
+        return hires_size(size, settled.hires.scale, catalog.model(settled.model))
+    return size
+
+
+def upscalers_of(settled: PaintingRequest) -> tuple[str, ...]:
+    """The names of the upscalers that a settled request needs."""
+    names = [settled.upscaling.upscaler if settled.upscaling is not None else None]
+    if isinstance(settled, TextToImage) and settled.hires is not None:
+        names.append(settled.hires.upscaler)
+    return tuple(
+        dict.fromkeys(name for name in names if name is not None and name != LATENT_UPSCALER)
+    )
+
+
+def finished(
+    painted: Painted,
+    upscaling: Upscaling,
+    upscaler: LeasedUpscaler,
+    on_step: OnStep,
+    index: int,
+    faces: FaceRestoration | None = None,
+) -> Enlarged:
+    """The painted picture, enlarged; it is picture `index` of its job. The notes are of both.
+
+    What `on_step` raises comes out unchanged. Raises SizeError, ModelError or StorageError.
+    """
+    target = upscaled_size(size_of(painted.image), upscaling.scale, "upscaling.scale")
+    extras = Extras(upscaling.tile_px, faces)
+    made = enlarged(pixels_of(painted.image), target, upscaler, on_step, index, extras)
+    return Enlarged(made.raster, painted.notes + made.notes)
+
+
+def enlarged_image(
+    image: Image.Image, target: Size, upscaler: LeasedUpscaler, on_step: OnStep, index: int
+) -> Image.Image:
+    """A picture (RGB) at a larger size, for what is painted over it. Tells and raises what
+    `enlarged` does.
+    """
+    return enlarged(pixels_of(image), target, upscaler, on_step, index).raster.image()

@@ -1,0 +1,135 @@
+"""The second pass of a hires fix: the small picture is enlarged, and painted over from there."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from paintdiff.errors import MemoryBudgetError, RequestError
+from paintdiff.images import resized
+from paintdiff.models.denoising import Control, Denoising, Source, steps_run
+from paintdiff.models.memory import as_memory_error
+from paintdiff.models.windows import model_windows
+from paintdiff.requests import LATENT_UPSCALER, NO_CONTROLNET, TextToImage
+from paintdiff.tasks.controls import controls_of
+from paintdiff.tasks.hires_settling import hires_size
+from paintdiff.tasks.runs import windows_words
+from paintdiff.tasks.steps import OnStep, Painted, StepCounter
+from paintdiff.tasks.tools import Tools
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from paintdiff.models.lease import LeasedPipeline
+
+
+logger = logging.getLogger(__name__)
+
+
+class SecondPass:
+    """What follows the first pass of each of a request's pictures.
+
+    `settled` is the request with its hires fix. Its control maps are made anew, at the larger
+    size; what that raises comes out unchanged. Raises RequestError if it isn't settled.
+    """
+
+    def __init__(self, settled: TextToImage, leased: LeasedPipeline, tools: Tools) -> None:
+        hires = settled.hires
+        if (
+            hires is None
+            or hires.upscaler is None
+            or hires.strength is None
+            or hires.num_inference_steps is None
+            or hires.controlnet is None
+        ):
+            raise RequestError("This request isn't settled yet: submit it to an engine first.")
+        self._upscaler = hires.upscaler
+        self._strength = hires.strength
+        self._num_inference_steps = hires.num_inference_steps
+        self._controlnet = hires.controlnet
+        self._leased = leased
+        self._tools = tools
+        self._size = hires_size(settled.sampling().size, hires.scale, leased.row)
+        size = {"width": self._size.width, "height": self._size.height}
+        self._controls = controls_of(settled.model_copy(update=size), tools.make_map)
+        self._windows = model_windows(self._size, leased.row) if hires.tiled else ()
+
+    def after(self, first: Denoising, on_step: OnStep, index: int) -> Painted:
+        """Picture `index`, of which `first` is the first pass: both are run, their steps counted
+        together. What `on_step` raises comes out unchanged. If the memory is too short for the
+        second pass, it is the first one's picture, with a note that says so.
+
+        The noise is that of the same seed, as in the A1111 web UI; at the larger size it falls
+        elsewhere, so it doesn't add to what it has left in the first pass.
+        """
+        more = steps_run(self._num_inference_steps, self._strength)
+        counter = StepCounter(on_step, index, first.steps_run + more)
+        latents = self._leased.denoised(first, counter.ended)
+        counter.run_ended(first.steps_run)
+        try:
+            return self._refined(first, latents, counter, on_step, index)
+        except Exception as error:
+            told = as_memory_error(error)
+            if told is None and not isinstance(error, MemoryBudgetError):
+                raise
+            logger.warning("no second pass at %s", self._size, exc_info=True)
+        note = (
+            f"There wasn't enough memory to paint over it at {self._size}, so it is as it was "
+            f"painted at {first.size}."
+        )
+        return Painted(self._leased.decoded(latents), (note,))
+
+    def _refined(
+        self,
+        first: Denoising,
+        latents: Tensor,
+        counter: StepCounter,
+        on_step: OnStep,
+        index: int,
+    ) -> Painted:
+        image, controls = self._enlarged(latents, on_step, index)
+        run = replace(
+            first,
+            size=self._size,
+            num_inference_steps=self._num_inference_steps,
+            source=Source(image, self._strength),
+            controls=controls,
+            windows=self._windows,
+        )
+        second = self._leased.for_task("image_to_image")
+        latents = second.denoised(run, counter.ended)
+        counter.run_ended(run.steps_run)
+        return Painted(second.decoded(latents), (self._words(first, run),))
+
+    def _enlarged(
+        self, latents: Tensor, on_step: OnStep, index: int
+    ) -> tuple[Image.Image | Tensor, tuple[Control, ...]]:
+        """What the second pass starts from, and what it follows."""
+        held = self._controlnet != NO_CONTROLNET
+        if self._upscaler == LATENT_UPSCALER:
+            enlarged = self._leased.enlarged(latents, self._size)
+            if not held:
+                return enlarged, self._controls
+            small = self._leased.decoded(latents)
+            map_ = resized(small, self._size, "stretch", "#000000")
+            return enlarged, (*self._controls, Control(self._controlnet, map_))
+        small = self._leased.decoded(latents)
+        image = self._tools.enlarge(small, self._upscaler, self._size, on_step, index)
+        if not held:
+            return image, self._controls
+        return image, (*self._controls, Control(self._controlnet, image))
+
+    def _words(self, first: Denoising, run: Denoising) -> str:
+        latent = self._upscaler == LATENT_UPSCALER
+        by = "in its latents" if latent else f"with {self._upscaler}"
+        held = ""
+        if self._controlnet != NO_CONTROLNET:
+            held = f", held by the ControlNet {self._controlnet}"
+        steps = "1 step" if run.steps_run == 1 else f"{run.steps_run} steps"
+        return (
+            f"Painted at {first.size}, enlarged to {run.size} {by}, then painted over at a "
+            f"strength of {self._strength:g} in {steps}"
+            f"{windows_words(run.windows)}{held}."
+        )

@@ -1,0 +1,27 @@
+"""What a task may use beside its pipeline; the engine supplies it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from paintdiff.geometry import Size
+from paintdiff.tasks.steps import OnStep
+
+MakeMap = Callable[[Image.Image, str], Image.Image]
+"""Makes a control map of a picture (both RGB, of one size) by the preprocessor of that name."""
+
+Enlarge = Callable[[Image.Image, str, Size, OnStep, int], Image.Image]
+"""Brings a picture (RGB, 8 bits) to a larger size by the upscaler of that name. Tells each tile as
+a step of the stage "upscaling" of the picture of that index, and raises what the listener raises.
+"""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a task may use. All of it raises typed errors that come out of the task unchanged."""
+
+    make_map: MakeMap
+    enlarge: Enlarge

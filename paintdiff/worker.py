@@ -1,0 +1,248 @@
+"""What the engine's worker does with one job: everything between leaving the queue and the event
+that ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from paintdiff.errors import EngineError, JobCancelledError, PaintError, StorageError
+from paintdiff.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Loading,
+    Picture,
+    Progress,
+)
+from paintdiff.geometry import Size
+from paintdiff.jobs import Job
+from paintdiff.models.manager import ModelManager
+from paintdiff.models.memory import as_memory_error
+from paintdiff.pace import Pace
+from paintdiff.preprocessors.annotators import Annotators
+from paintdiff.requests import Painting, Upscale, Upscaling
+from paintdiff.tasks import TASKS
+from paintdiff.tasks.controls import controlnets_of
+from paintdiff.tasks.faces import FaceRestoration
+from paintdiff.tasks.finishing import enlarged_image, finished, upscalers_of
+from paintdiff.tasks.steps import OnStep, Painted, Step
+from paintdiff.tasks.tools import Tools
+from paintdiff.tasks.upscale import enlarge
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from paintdiff.models.upscaling import LeasedUpscaler
+
+logger = logging.getLogger(__name__)
+
+
+class PictureStore(Protocol):
+    """Where finished pictures go."""
+
+    def save(self, picture: Picture) -> Path:
+        """Save it and return where. Raises StorageError."""
+        ...
+
+
+class Run:
+    """The worker's hands on one job."""
+
+    def __init__(
+        self, job: Job, manager: ModelManager, annotators: Annotators, store: PictureStore | None
+    ) -> None:
+        self._job = job
+        self._manager = manager
+        self._annotators = annotators
+        self._store = store
+        self._pictures: list[Picture] = []
+        self._loading_told = ""
+        self._pace = Pace(job.request.num_images)
+        self._upscalers: dict[str, LeasedUpscaler] = {}
+        self._faces: FaceRestoration | None = None
+
+    @property
+    def steps_per_second(self) -> float:
+        """Of the denoising alone; 0.0 before the first picture's is done."""
+        return self._pace.steps_per_second
+
+    def ended(self) -> Event:
+        """Run the job and return the event that ends it.
+
+        Whatever a job raises ends that job alone.
+        """
+        started, request = time.perf_counter(), self._job.request
+        try:
+            self._job.raise_if_cancelled()
+            with ExitStack() as leases:
+                if isinstance(request, Upscale):
+                    self._upscale(request, leases)
+                else:
+                    self._paint(request, leases)
+        except JobCancelledError:
+            return Cancelled(tuple(self._pictures))
+        except PaintError as error:
+            return Failed(_light(error))
+        except Exception as error:
+            logger.exception("job %s failed", self._job.id)
+            return Failed(_light(_in_words(error)))
+        finally:
+            self._upscalers.clear()
+            self._faces = None
+        seconds = time.perf_counter() - started
+        return Finished(tuple(self._pictures), self._job.warnings, seconds, self.steps_per_second)
+
+    def _paint(self, request: Painting, leases: ExitStack) -> None:
+        task = TASKS[type(request)]
+        for name in upscalers_of(request):  # one that can't be had is known before minutes of work
+            self._lease_upscaler(name, leases)
+        self._lease_face_restorer(request.upscaling, leases)
+        leased = leases.enter_context(
+            self._manager.lease(
+                request.model,
+                task.name,
+                partial(self._loading, request.model),
+                controlnets_of(request),
+            )
+        )
+        self._job.raise_if_cancelled()
+        self._job.warn(task.remarks(request, leased))
+        self._pace.picture_begins()
+        tools = Tools(partial(self._map, request.model), self._enlarged)
+        paintings = task.paint(request, leased, tools, self._step_ended)
+        for index, painted in enumerate(paintings):
+            self._keep(self._finished(painted, request.alone(index), leased.model_hash, index))
+
+    def _upscale(self, request: Upscale, leases: ExitStack) -> None:
+        upscaler = self._lease_upscaler(request.upscaling.upscaler or "", leases)
+        self._lease_face_restorer(request.upscaling, leases)
+        self._job.raise_if_cancelled()
+        self._pace.picture_begins()
+        pictures = enlarge(request, upscaler, self._step_ended, self._faces)
+        with closing(pictures) as enlargements:
+            for index, made in enumerate(enlargements):
+                self._keep(
+                    Picture.of_raster(
+                        made.raster, request.alone(index), upscaler.model_hash, made.notes
+                    )
+                )
+
+    def _finished(
+        self, painted: Painted, request: Painting, model_hash: str, index: int
+    ) -> Picture:
+        """The painted picture, or what its upscaling has made of it; `request` is its own.
+
+        A picture that can't be upscaled isn't lost: it comes as it was painted, with a warning. It
+        is kept too if the job is cancelled while it is being upscaled.
+        """
+        upscaling = request.upscaling
+        if upscaling is None:
+            return Picture(painted.image, request, model_hash, notes=painted.notes)
+        as_painted = Picture(
+            painted.image,
+            request.model_copy(update={"upscaling": None}),
+            model_hash,
+            notes=painted.notes,
+        )
+        try:
+            upscaler = self._upscalers[upscaling.upscaler or ""]
+            made = finished(painted, upscaling, upscaler, self._step_ended, index, self._faces)
+            return Picture.of_raster(made.raster, request, model_hash, made.notes)
+        except JobCancelledError:
+            self._keep(as_painted)
+            raise
+        except Exception as error:
+            logger.warning("a picture of job %s was not upscaled", self._job.id, exc_info=True)
+            reason = error if isinstance(error, PaintError) else _in_words(error)
+            self._job.warn((f"The picture was not upscaled, it is as it was painted: {reason}",))
+            return as_painted
+
+    def _lease_upscaler(self, name: str, leases: ExitStack) -> LeasedUpscaler:
+        lease = self._manager.upscaler(name, partial(self._loading, name))
+        self._upscalers[name] = leases.enter_context(lease)
+        return self._upscalers[name]
+
+    def _lease_face_restorer(self, upscaling: Upscaling | None, leases: ExitStack) -> None:
+        if upscaling is None or upscaling.face_restorer is None:
+            return
+        name = upscaling.face_restorer
+        lease = self._manager.face_restorer(name, partial(self._loading, name))
+        self._faces = FaceRestoration(leases.enter_context(lease), upscaling.face_strength)
+
+    def _map(self, model: str, picture: Image.Image, preprocessor: str) -> Image.Image:
+        return self._annotators.control_map(picture, preprocessor, partial(self._loading, model))
+
+    def _enlarged(
+        self, picture: Image.Image, upscaler: str, size: Size, on_step: OnStep, index: int
+    ) -> Image.Image:
+        return enlarged_image(picture, size, self._upscalers[upscaler], on_step, index)
+
+    def _loading(self, name: str, message: str) -> None:
+        self._job.raise_if_cancelled()
+        if message != self._loading_told:
+            self._loading_told = message
+            self._job.tell(Loading(name, message))
+
+    def _step_ended(self, step: Step) -> None:
+        self._job.raise_if_cancelled()
+        self._pace.step_ended(step)
+        self._job.tell(
+            Progress(
+                step=step.step,
+                total_steps=step.total_steps,
+                image_index=step.image_index,
+                num_images=self._job.request.num_images,
+                stage=step.stage,
+                preview=step.preview,
+                seconds_left=self._pace.seconds_left(step),
+            )
+        )
+
+    def _keep(self, picture: Picture) -> None:
+        self._pictures.append(self._saved(picture))
+        self._pace.picture_begins()
+
+    def _saved(self, picture: Picture) -> Picture:
+        """The picture with its path.
+
+        One that can't be saved is not lost: it comes with a warning.
+        """
+        if self._store is None:
+            return picture
+        try:
+            path = self._store.save(picture)
+        except StorageError as error:
+            logger.warning("a picture of job %s was not saved: %s", self._job.id, error)
+            self._job.warn((f"The picture was not saved: {error}",))
+            return picture
+        if picture.raster is not None:
+            picture.raster.close()
+        return replace(picture, path=path, raster=None)
+
+
+def _in_words(error: Exception) -> Exception:
+    """The error as a person should read it, its cause kept."""
+    told = as_memory_error(error) or EngineError(
+        f"The picture failed: {type(error).__name__}: {error}"
+    )
+    told.__cause__ = error
+    return told
+
+
+def _light(error: Exception) -> Exception:
+    """The error without its traceback, whose frames would keep pictures and tensors in memory as
+    long as the job is remembered.
+    """
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error

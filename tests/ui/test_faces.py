@@ -1,0 +1,111 @@
+"""The choice of what restores faces: there only for who has something that does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from paintdiff.events import Progress
+from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.requests import TextToImage, Upscale, Upscaling
+from paintdiff.ui import relay
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.tabs.image_to_image import FromPicture
+from paintdiff.ui.tabs.upscale import UpscaleBench
+from tests.loops import inside_a_loop
+from tests.pictures import png_of
+from tests.ui.fake_engine import FakeEngine
+from tests.ui.test_tabs import studio_of
+from tests.ui.test_upscale import sent, uploaded, upscaled
+
+MENDER = FaceRestorerRow(name="mender", title="<i>Mender", source="/x", detector=Path("/y"))
+BLIND = FaceRestorerRow(name="blind", title="Blind", source="/z")
+NAMES = ("face_restorer", "face_strength")
+
+
+def built(parts: Parts) -> UpscaleBench:
+    def build() -> UpscaleBench:
+        with gr.Blocks():
+            return UpscaleBench.built(parts)
+
+    return inside_a_loop(build)
+
+
+@pytest.fixture
+def bench(parts: Parts, engine: FakeEngine) -> UpscaleBench:
+    engine.manager.catalog.faces = (MENDER, BLIND)
+    return built(parts)
+
+
+@pytest.mark.parametrize("rows", [(), (BLIND,)])
+def test_without_anything_that_restores_faces_it_is_not_there(
+    rows: tuple[FaceRestorerRow, ...], parts: Parts, engine: FakeEngine
+) -> None:
+    engine.manager.catalog.faces = rows
+    bench = built(parts)
+    assert not {*NAMES} & {*bench.setting.inputs()}
+    assert "upscaling.face_restorer" not in bench.setting.notes()
+    request = bench.request(sent(bench, uploaded(parts, (8, 6))))
+    assert request.upscaling == Upscaling(upscaler="small")
+    known = Upscaling(upscaler="small", face_restorer="mender")
+    assert [each.elem_id for each in bench.setting.filled(known)] == [
+        each.elem_id for each in bench.setting.filled(Upscaling(upscaler="small"))
+    ]
+
+
+def test_the_page_asks_for_what_it_says(bench: UpscaleBench, parts: Parts) -> None:
+    by = bench.setting.inputs()["face_restorer"]
+    assert isinstance(by, gr.Dropdown) and by.choices is not None
+    assert [title for title, _value in by.choices] == ["Leave as they are", "<i>Mender"]
+    pictures = uploaded(parts, (8, 6))
+    asked = bench.request(sent(bench, pictures, face_restorer="mender", face_strength=0.3))
+    assert asked.upscaling == Upscaling(upscaler="small", face_restorer="mender", face_strength=0.3)
+    plain = bench.request(sent(bench, pictures, face_strength=0.3))
+    assert plain.upscaling == Upscaling(upscaler="small"), "one that has no effect isn't written"
+    assert {f"upscaling.{name}" for name in NAMES} <= {*bench.notes}
+
+
+def values_of(updates: dict[Any, Any], bench: UpscaleBench) -> tuple[Any, ...]:
+    return tuple(updates[bench.setting.inputs()[name]] for name in NAMES)
+
+
+def test_it_is_remembered_and_filled_in(bench: UpscaleBench, parts: Parts) -> None:
+    stored = Remembered(settings={"face_restorer": "mender", "face_strength": 0.4})
+    assert values_of(bench.settings_restored(stored), bench) == ("mender", 0.4)
+    gone = Remembered(settings={"face_restorer": "gone", "face_strength": 7})
+    off = bench.setting.inputs()["face_restorer"].value
+    assert values_of(bench.settings_restored(gone), bench) == (off, 0.8)
+    known = Upscaling(upscaler="small", face_restorer="mender", face_strength=0.9)
+    assert values_of(bench.setting.filled(known), bench) == ("mender", 0.9)
+    assert values_of(bench.setting.filled(Upscaling()), bench) == (off, 0.8)
+    other = bench.setting.filled(Upscaling(face_restorer="another"))
+    assert bench.setting.inputs()["face_restorer"] not in other, "it leaves ours"
+
+
+def test_every_tab_that_paints_may_restore_faces(parts: Parts, engine: FakeEngine) -> None:
+    engine.manager.catalog.faces = (MENDER,)
+    studio = studio_of(FromPicture, parts)
+    assert {f"enlarge_{name}" for name in NAMES} <= {*studio.kept()}
+
+
+def test_faces_are_counted_and_the_bar_waits(engine: FakeEngine) -> None:
+    wished = Upscaling(face_restorer="mender")
+    data = png_of(Image.new("L", (8, 8)))
+    job: Any = upscaled(engine, data, data)
+    assert isinstance(job.request, Upscale)
+    line = relay.view_of(job, Progress(1, 3, 1, 2, stage="faces")).progress
+    assert "Picture 2 of 2 · Restoring faces, 1 of 3" in line and 'value="0.500"' in line
+    job = engine.submit(TextToImage(prompt="a cat", upscaling=wished))
+    events = [
+        Progress(step, 4, 0, 1, stage=stage)
+        for stage in ("denoising", "faces", "upscaling")
+        for step in (1, 4)
+    ]
+    lines = [relay.view_of(job, event).progress for event in events]
+    shown = [float(line.split('value="')[1].split('"')[0]) for line in lines]
+    assert shown == sorted(shown) and shown[-1] == 1

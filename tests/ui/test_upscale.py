@@ -1,0 +1,308 @@
+"""The Upscale tab, the setting that all tabs have, and what is shown of an enlarged picture."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from paintdiff.errors import RequestError
+from paintdiff.events import Finished, Picture, Progress
+from paintdiff.gallery.metadata import png_info
+from paintdiff.geometry import Size
+from paintdiff.input_images import InputImage
+from paintdiff.rasters import Raster
+from paintdiff.requests import HiresFix, ImageToImage, TextToImage, Upscale, Upscaling
+from paintdiff.ui import picture_list, relay, routes
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.tabs.image_to_image import FromPicture
+from paintdiff.ui.tabs.text_to_image import Words
+from paintdiff.ui.tabs.upscale import UpscaleBench
+from tests.loops import inside_a_loop
+from tests.pictures import pixels_of, png_of
+from tests.ui.fake_engine import FakeEngine
+from tests.ui.test_studio import Click
+from tests.ui.test_tabs import opened, studio_of, values
+
+
+@pytest.fixture
+def bench(parts: Parts) -> UpscaleBench:
+    def build() -> UpscaleBench:
+        with gr.Blocks():
+            return UpscaleBench.built(parts)
+
+    return inside_a_loop(build)
+
+
+def uploaded(parts: Parts, *sizes: tuple[int, int]) -> dict[str, object]:
+    """The list's value with pictures of those sizes."""
+    return picture_list.showing([parts.uploads.add(png_of(Image.new("L", size))) for size in sizes])
+
+
+def sent(bench: UpscaleBench, pictures: object, **changed: Any) -> dict[Any, Any]:
+    """What the page sends: the components' first values, and those that a test changes."""
+    inputs = bench.setting.inputs()
+    page: dict[Any, Any] = {component: component.value for component in inputs.values()}
+    page |= {bench.pictures: pictures, bench.easel.job: "", bench.easel.film: "[]"}
+    return {**page, **{inputs[name]: value for name, value in changed.items()}}
+
+
+def upscaled(engine: FakeEngine, *pictures: bytes) -> Any:
+    """A job that has enlarged those pictures twice."""
+    images = tuple(InputImage(data=data) for data in pictures)
+    job = engine.submit(Upscale(images=images))
+    made: list[Picture] = []
+    for index, data in enumerate(pictures):
+        small = Image.open(io.BytesIO(data))
+        large = small.resize((small.width * 2, small.height * 2))
+        made.append(Picture(large, job.request.alone(index), notes=("Upscaled.",)))
+    job.latest = Finished(tuple(made), (), 1.5, 0.0)
+    return job
+
+
+def test_the_page_asks_for_what_it_says(bench: UpscaleBench, parts: Parts) -> None:
+    pictures = uploaded(parts, (8, 6), (4, 4))
+    changed = {"factor": "other", "other": 2.5, "upscaler": "large", "tile": 64}
+    request = bench.request(sent(bench, pictures, **changed))
+    assert isinstance(request, Upscale) and request.num_images == 2
+    assert request.upscaling == Upscaling(upscaler="large", scale=2.5, tile_px=64)
+    assert bench.request(sent(bench, pictures)).upscaling == Upscaling(upscaler="small", scale=2)
+
+
+def test_what_will_become_of_the_sizes_is_said_before(bench: UpscaleBench, parts: Parts) -> None:
+    foreseen = bench.foreseen_words
+    one = uploaded(parts, (128, 96))
+    assert "128x96 will become 512x384." in foreseen(sent(bench, one, factor="4"))
+    two = uploaded(parts, (8, 8), (20, 9))
+    assert "2 pictures, the largest becomes 40x18." in foreseen(sent(bench, two))
+    alike = uploaded(parts, (8, 8), (8, 8))
+    assert "2 pictures of 8x8 will become 16x16." in foreseen(sent(bench, alike))
+    large = uploaded(parts, (5000, 4))
+    told = foreseen(sent(bench, large, factor="4"))
+    assert "warning" in told and "16,384" in told
+    assert foreseen(sent(bench, None)) == ""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        {},
+        {"pictures": []},
+        {"pictures": ["../../etc/passwd"]},
+        {"pictures": [7]},
+        {"pictures": "x"},
+        ["x"],
+        7,
+        {"pictures": ["x"] * 65},
+    ],
+)
+def test_what_no_list_sends_is_refused_beside_it(
+    bench: UpscaleBench, engine: FakeEngine, value: object
+) -> None:
+    updates = bench.start(sent(bench, value))
+    assert updates[bench.notes["images"]] and not engine.jobs
+    assert not updates[bench.notes["upscaling.scale"]]
+
+
+@pytest.mark.parametrize("scale", [0.5, 9, None])
+def test_a_factor_that_cannot_be_used_is_said_beside_it(
+    bench: UpscaleBench, parts: Parts, scale: float | None
+) -> None:
+    pictures = uploaded(parts, (8, 8))
+    updates = bench.start(sent(bench, pictures, factor="other", other=scale))
+    assert updates[bench.notes["upscaling.scale"]] and not updates[bench.notes["images"]]
+
+
+def test_settings_come_back_checked_and_from_a_picture(bench: UpscaleBench, parts: Parts) -> None:
+    inputs = bench.setting.inputs()
+    stored = {"factor": "other", "other": 99, "upscaler": "gone", "tile": 64}
+    updates = bench.restored(Remembered(stored))
+    assert (updates[inputs["factor"]], updates[inputs["other"]]) == ("other", 3)
+    assert updates[inputs["upscaler"]].value == "small" and updates[inputs["tile"]] == 64
+    assert set(updates) <= set(bench.restorable())
+    made = Upscale(
+        images=(InputImage(sha256="0" * 64),), upscaling=Upscaling(upscaler="large", scale=4)
+    )
+    picture = Picture(Image.new("RGB", (8, 8)), made)
+    file = io.BytesIO()
+    picture.image.save(file, "PNG", pnginfo=png_info(picture))
+    value = picture_list.showing([parts.uploads.add(file.getvalue())])
+    assert "upscaled 4x with large" in bench.offered(value)
+    updates = bench.use_offered(value)
+    assert updates[inputs["factor"]] == "4" and updates[inputs["upscaler"]].value == "large"
+    assert set(updates) <= {bench.offer, *bench.receivable()}
+    assert bench.offered(uploaded(parts, (8, 8))) == ""
+
+
+def test_what_would_be_fetched_says_so(bench: UpscaleBench) -> None:
+    offered = bench.setting.offered("large")
+    assert ("<i>Large, 67 MB", "large") in offered["choices"]
+    assert "Is fetched, 67 MB" in offered["info"]
+    assert bench.setting.offered("small")["info"] == "Quick."
+
+
+def test_a_result_comes_with_what_it_is_compared_with(
+    bench: UpscaleBench, engine: FakeEngine
+) -> None:
+    job = upscaled(engine, png_of(Image.new("RGBA", (8, 6))))
+    view = relay.view_of(job, job.latest)
+    assert view.stage is not None and view.seed is None
+    assert f'data-before="pictures/{job.id}/0/original"' in view.stage
+    assert 'data-width="16"' in view.stage and "see-through" in view.stage
+    assert "Upscaled in 1.5 s · 16 × 12" in view.progress  # noqa: RUF001
+    strip = relay.film_of(engine, [(job.id, 0)])  # type: ignore[arg-type]
+    assert 'alt="Upscaled 2x"' in strip
+
+
+def test_one_of_several_is_shown_alone_and_all_again(
+    bench: UpscaleBench, engine: FakeEngine
+) -> None:
+    job = upscaled(engine, png_of(Image.new("L", (8, 8))), png_of(Image.new("L", (4, 8))))
+    page = {bench.easel.job: job.id, bench.easel.film: "[]"}
+    one, _ = bench.easel.show(page, Click(picture=f"{job.id}/1", open="one"))  # type: ignore[arg-type]
+    assert "viewer-place" in one and "All 2" in one
+    every, _ = bench.easel.show(page, Click(picture=f"{job.id}/1", open="all"))  # type: ignore[arg-type]
+    assert every.count("<figure") == 2 and "viewer-place" not in every
+
+
+def test_tiles_are_counted_over_all_pictures(engine: FakeEngine) -> None:
+    job: Any = upscaled(engine, png_of(Image.new("L", (8, 8))), png_of(Image.new("L", (4, 8))))
+    event = Progress(1, 4, 1, 2, stage="upscaling", preview=Image.new("RGB", (4, 8)))
+    view = relay.view_of(job, event)
+    assert "Picture 2 of 2 · Upscaling, tile 1 of 4" in view.progress
+    assert 'value="0.625"' in view.progress
+    assert view.stage is not None and "--aspect:0.50000" in view.stage
+
+
+def test_the_bar_never_goes_back_where_a_painting_is_enlarged(engine: FakeEngine) -> None:
+    job: Any = engine.submit(TextToImage(prompt="a cat", num_images=2, upscaling=Upscaling()))
+    events = [
+        Progress(step, 4, index, 2, stage=stage)
+        for index in (0, 1)
+        for stage, steps in (("denoising", (1, 4)), ("decoding", (4,)), ("upscaling", (1, 4)))
+        for step in steps
+    ]
+    lines = [relay.view_of(job, event).progress for event in events]
+    shown = [float(line.split('value="')[1].split('"')[0]) for line in lines]
+    assert shown == sorted(shown) and shown[-1] == 1
+
+
+def test_every_tab_that_paints_may_enlarge(parts: Parts) -> None:
+    studio = studio_of(FromPicture, parts)
+    inputs = studio.upscaling.inputs()
+    plain = studio.request(values(studio, opened(parts)))
+    assert isinstance(plain, ImageToImage) and plain.upscaling is None
+    page = values(studio, opened(parts))
+    page |= {inputs["enlarge_factor"]: "4", inputs["enlarge_upscaler"]: "large"}
+    request = studio.request(page)
+    assert request.upscaling == Upscaling(upscaler="large", scale=4)
+    size_of = studio.ingredients.sizing(studio.form).size
+    assert "160x104, upscaled to 640x416." in studio.final_words(page, size_of)
+    assert studio.final_words(values(studio, opened(parts)), size_of) == ""
+    painted = TextToImage(prompt="a cat", upscaling=Upscaling(upscaler="large", scale=3))
+    updates = studio.filled(painted)
+    assert updates[inputs["enlarge_factor"]] == "other" and updates[inputs["enlarge_other"]] == 3
+    assert studio.filled(TextToImage(prompt="a cat"))[inputs["enlarge_factor"]] == "off"
+    assert set(inputs.values()) <= set(studio.receivable()) & set(studio.restorable())
+
+
+def test_the_hires_fix_is_asked_for_remembered_and_filled(parts: Parts) -> None:
+    studio = studio_of(Words, parts)
+    own = studio.ingredients.inputs()
+    page: dict[Any, Any] = {each: each.value for each in studio.asked() if hasattr(each, "value")}
+    page |= {studio.prompt: "a cat"}
+    request = studio.request(page)
+    assert isinstance(request, TextToImage) and request.hires is None
+    left_open = studio.request(page | {own["hires_on"]: True})
+    assert isinstance(left_open, TextToImage) and left_open.hires is not None
+    assert left_open.hires.strength is None  # of few steps the model's own might leave none
+    changed = {"on": True, "scale": 1.5, "upscaler": "latent", "strength": 0.6, "steps": 0}
+    page |= {own[f"hires_{name}"]: value for name, value in changed.items()}
+    request = studio.request(page)
+    hires = HiresFix(scale=1.5, upscaler="latent", strength=0.6)
+    assert isinstance(request, TextToImage) and request.hires == hires
+    size_of = studio.ingredients.sizing(studio.form).size
+    assert "128x128, refined at 192x192." in studio.final_words(page, size_of)
+    updates = studio.filled(TextToImage(prompt="a cat", hires=hires))
+    assert updates[own["hires_on"]] is True and updates[own["hires_strength"]] == 0.6
+    assert studio.filled(TextToImage(prompt="a cat"))[own["hires_on"]] is False
+    first = parts.model("mini").family.hires_strength
+    restored = studio.restored(Remembered({"hires_on": True, "hires_strength": 7}))
+    assert restored[own["hires_on"]] is True and restored[own["hires_strength"]] == first
+
+
+def test_a_result_goes_on_to_the_other_tabs(
+    bench: UpscaleBench, parts: Parts, engine: FakeEngine
+) -> None:
+    job = upscaled(engine, png_of(Image.new("RGBA", (8, 6), (10, 20, 30, 40))))
+    result = job.latest.pictures[0]
+    shown = bench.received(result)[bench.pictures]
+    (again,) = picture_list.read(shown, parts.uploads)
+    assert pixels_of(again.data).tolist() == np.asarray(result.image).tolist()
+    studio = studio_of(FromPicture, parts)
+    updates = studio.received(result)
+    assert set(updates) == {studio.ingredients.inputs()["picture"]}, "it has no words to bring"
+
+
+def test_of_a_large_picture_the_file_is_sent_on(
+    bench: UpscaleBench, parts: Parts, tmp_path: Path
+) -> None:
+    request = Upscale(images=(InputImage(sha256="0" * 64),))
+    path = tmp_path / "whole.png"
+    path.write_bytes(png_of(Image.new("L", (40, 30))))
+    reduced = Image.new("L", (4, 3))
+    large = Picture(reduced, request, path=path, whole_size=Size(40, 30))
+    (taken,) = picture_list.read(bench.received(large)[bench.pictures], parts.uploads)
+    assert (taken.width, taken.height) == (40, 30)
+    path.unlink()
+    with pytest.raises(RequestError, match="gone"):
+        bench.received(large)
+    raster = Raster.of(np.zeros((30, 40, 1), np.uint8))
+    kept = Picture(reduced, request, path=path, raster=raster, whole_size=Size(40, 30))
+    (taken,) = picture_list.read(bench.received(kept)[bench.pictures], parts.uploads)
+    assert (taken.width, taken.height) == (40, 30)
+
+
+@pytest.fixture
+def client(engine: Any) -> TestClient:
+    app = FastAPI()
+    app.include_router(routes.picture_routes(engine))
+    return TestClient(app)
+
+
+def test_the_original_is_served_as_it_came(client: TestClient, engine: FakeEngine) -> None:
+    data = png_of(Image.new("RGBA", (8, 6), (10, 20, 30, 40)))
+    job = upscaled(engine, data)
+    answer = client.get(f"/pictures/{job.id}/0/original")
+    assert answer.content == data and answer.headers["content-type"] == "image/png"
+    assert client.get(f"/pictures/{job.id}/1/original").status_code == 404
+    painted = engine.submit(TextToImage(prompt="a cat"))
+    assert client.get(f"/pictures/{painted.id}/0/original").status_code == 404
+    whole = client.get(f"/pictures/{job.id}/0.png?download=1")
+    assert 'filename="paintdiffusion-upscaled-1.png"' in whole.headers["content-disposition"]
+    made = job.latest.pictures[0].image
+    assert pixels_of(whole.content).tolist() == np.asarray(made).tolist()
+    small = Image.open(io.BytesIO(client.get(f"/pictures/{job.id}/0.jpg").content))
+    assert small.mode == "RGB" and min(small.getpixel((2, 2))) > 200, "it lies on white"
+
+
+def test_a_very_large_picture_is_shown_reduced(client: TestClient, engine: FakeEngine) -> None:
+    job = upscaled(engine, png_of(Image.new("L", (8, 6))))
+    made = job.latest.pictures[0]
+    large = Picture(made.image, made.request, whole_size=Size(8192, 6144))
+    job.latest = Finished((large,), (), 1.0, 0.0)
+    stage = relay.view_of(job, job.latest).stage
+    assert stage is not None and f'data-after="pictures/{job.id}/0.png?reduced=1"' in stage
+    assert "Shown at 16 × 12; the download has all 8192 × 6144." in stage  # noqa: RUF001
+    answer = client.get(f"/pictures/{job.id}/0.png?reduced=1")
+    assert Image.open(io.BytesIO(answer.content)).size == (16, 12)
+    assert client.get(f"/pictures/{job.id}/0.png?download=1").status_code == 404
