@@ -5,6 +5,7 @@ SD_MODEL.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from paintdiff.errors import ModelNotFoundError, PresetError, RequestError
+from paintdiff.errors import ModelError, ModelNotFoundError, PresetError, RequestError
 from paintdiff.geometry import Size
 from paintdiff.models.controlnets import (
     ControlNetRow,
@@ -26,6 +27,7 @@ from paintdiff.models.sources import (
     HUB_ID,
     SourceRow,
     WeightsRow,
+    entries_of,
     free_name,
     last_name,
     preset_source,
@@ -33,6 +35,8 @@ from paintdiff.models.sources import (
 from paintdiff.models.upscalers import UpscalerRow, upscaler_row, upscalers_from, with_folders
 from paintdiff.models.weights import check_weights_in, safetensors_header
 from paintdiff.presets import Presets, checked, mapping_in, named_row, presets_folder, unknown_name
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 RowT = TypeVar("RowT", bound=WeightsRow)
@@ -114,14 +118,17 @@ class Catalog:
 
         A folder with a `model_index.json` and a `.safetensors` file directly in one of
         `models_dirs` is a model, named after the folder or file. What lies in its sub-folder
-        `controlnet` are ControlNets; one that can't be used is left out, and logged. Upscalers are
-        in its sub-folders UPSCALER_FOLDERS, face restorers in FACE_FOLDERS. Raises PresetError if
+        `controlnet` are ControlNets. Upscalers are in its sub-folders UPSCALER_FOLDERS, face
+        restorers in FACE_FOLDERS. What can't be used is left out, and logged. Raises PresetError if
         the presets can't be read.
         """
         catalog = cls.from_folder(presets_folder())
         for models_dir in models_dirs:
             for source in _models_in(models_dir):
-                catalog = catalog.with_source(str(source))
+                try:
+                    catalog = catalog.with_source(str(source))
+                except (ModelError, PresetError, RequestError) as error:
+                    logger.warning("a model was left out: %s", error)
             found = rows_in(models_dir, catalog._families, catalog._controlnets)
             catalog = catalog._with(controlnets=(*catalog.controlnets(), *found))
         return catalog._with(
@@ -309,14 +316,12 @@ def _row(text: _ModelText, family: Family, general: Mapping[str, QualityFigures]
 
 
 def _models_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(
+    return [
         path
-        for path in folder.iterdir()
+        for path in entries_of(folder)
         if (path / "model_index.json").is_file()
         or (path.is_file() and path.suffix.lower() == ".safetensors")
-    )
+    ]
 
 
 _FAMILY_OF_PIPELINE = {

@@ -17,7 +17,14 @@ from paintdiff.errors import ModelError, ModelNotFoundError, PresetError, Reques
 from paintdiff.models.families import Family
 from paintdiff.models.hub import from_cache_or_hub
 from paintdiff.models.pickles import TensorRecord, read_records
-from paintdiff.models.sources import HUB_ID, SourceRow, free_name, last_name, preset_source
+from paintdiff.models.sources import (
+    HUB_ID,
+    SourceRow,
+    entries_of,
+    free_name,
+    last_name,
+    preset_source,
+)
 from paintdiff.models.weights import is_pickle, safetensors_header
 from paintdiff.presets import checked, named_row
 
@@ -121,16 +128,10 @@ def controlnet_row(
 
 def controlnets_in(models_dir: Path) -> tuple[Path, ...]:
     """The folders and files in a models folder that look like ControlNets, sorted."""
-    folder = models_dir / CONTROLNET_FOLDER
-    if not folder.is_dir():
-        return ()
     return tuple(
-        sorted(
-            path
-            for path in folder.iterdir()
-            if (path / _CONFIG).is_file()
-            or (path.is_file() and path.suffix.lower() in _FILE_SUFFIXES)
-        )
+        path
+        for path in entries_of(models_dir / CONTROLNET_FOLDER)
+        if (path / _CONFIG).is_file() or (path.is_file() and path.suffix.lower() in _FILE_SUFFIXES)
     )
 
 

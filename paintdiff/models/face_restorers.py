@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from paintdiff.errors import PaintError
 from paintdiff.models.pickles import tensor_names
-from paintdiff.models.sources import WeightsRow, free_name
+from paintdiff.models.sources import WeightsRow, entries_of, free_name
 from paintdiff.models.weights import is_pickle, safetensors_header
 
 FACE_FOLDERS = ("facerestore_models", "GFPGAN", "face_restoration")
@@ -87,9 +87,8 @@ def _files_in(models_dirs: Sequence[Path], names: Iterable[str]) -> list[Path]:
     found: list[Path] = []
     for models_dir in models_dirs:
         for name in names:
-            folder = models_dir.expanduser().resolve() / name
-            if folder.is_dir():
-                found += sorted(file for file in folder.iterdir() if file.is_file())
+            entries = entries_of(models_dir.expanduser().resolve() / name)
+            found += (file for file in entries if file.is_file())
     # On a file system that ignores case two of the folders may be one.
     return list(dict.fromkeys(found))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Container
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from paintdiff.models.families import Family
+
+logger = logging.getLogger(__name__)
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
@@ -39,6 +42,33 @@ class SourceRow(WeightsRow):
     """Weights of one family. `source` is a folder, a file, or a hub id ("owner/name")."""
 
     family: Family
+
+
+def entries_of(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted; nothing if it is no folder.
+
+    What can't be looked at is left out, and logged; so are names that are no Unicode text, as no
+    request could ask for them.
+    """
+    if not folder.is_dir():
+        return []
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        logger.warning("%s is left out, it can't be looked into: %s", folder, error.strerror)
+        return []
+    for entry in entries:
+        if not _is_text(entry.name):
+            logger.warning("%r is left out: rename it, its name is no Unicode text", str(entry))
+    return [entry for entry in entries if _is_text(entry.name)]
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def preset_source(source: str, presets: Path) -> str:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from paintdiff.errors import ModelNotFoundError
 from paintdiff.models.hub import cache_folder, download
-from paintdiff.models.sources import WeightsRow, free_name
+from paintdiff.models.sources import WeightsRow, entries_of, free_name
 from paintdiff.presets import checked, named_row
 
 UPSCALER_FOLDERS = ("upscale_models", "ESRGAN", "RealESRGAN", "upscalers")
@@ -119,13 +119,10 @@ def files_in(models_dir: Path) -> tuple[Path, ...]:
     """The files in a models folder that look like upscalers, sorted."""
     found: list[Path] = []
     for name in UPSCALER_FOLDERS:
-        folder = models_dir.expanduser().resolve() / name
-        if folder.is_dir():
-            found += sorted(
-                file
-                for file in folder.iterdir()
-                if file.is_file() and file.suffix.lower() in _FILE_SUFFIXES
-            )
+        entries = entries_of(models_dir.expanduser().resolve() / name)
+        found += (
+            file for file in entries if file.is_file() and file.suffix.lower() in _FILE_SUFFIXES
+        )
     # On a file system that ignores case two of the folders may be one.
     return tuple(dict.fromkeys(found))
 

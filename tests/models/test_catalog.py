@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import struct
 from pathlib import Path
@@ -74,6 +75,24 @@ def test_models_in_a_folder_are_found(tiny_folder: Path, tmp_path: Path) -> None
         "painter": "sd1",
         "big": "sdxl",
     }
+
+
+def test_what_cannot_be_used_in_a_folder_is_left_out_and_logged(
+    tiny_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "house").symlink_to(tiny_folder)
+    (tmp_path / "broken.safetensors").write_bytes(b"nonsense")
+    unnamable = b"b\xffad"  # no UTF-8: no request could name it
+    folders = ("", "controlnet", "upscale_models", "GFPGAN")
+    for folder in folders:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        name = os.fsdecode(unnamable + b".safetensors")
+        (tmp_path / folder / name).write_bytes(b"nonsense")
+    catalog = Catalog.default([tmp_path])
+    assert len(catalog.models()) == 2
+    assert len(catalog.upscalers()) == len(Catalog.default().upscalers())
+    assert "broken.safetensors is no safetensors file" in caplog.text
+    assert caplog.text.count("its name is no Unicode text") >= len(folders)
 
 
 def test_with_source_leaves_the_catalog_alone_and_numbers_taken_names(tiny_folder: Path) -> None:
