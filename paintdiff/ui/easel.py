@@ -23,8 +23,13 @@ from paintdiff.ui.widgets import Ids
 TICK_SECONDS = 0.3
 WAITING_TICK_SECONDS = 1.0
 
-# The script that has the viewer may come after this; it then looks for itself.
-_VIEWERS = 'watch("value", () => window.paintdiff?.viewer?.mount(element));'
+# The script that has the viewer may come after this; it then looks for itself. The value may have
+# come before, while the tab was still hidden.
+_VIEWERS = """
+const mount = () => window.paintdiff?.viewer?.mount(element);
+mount();
+watch("value", mount);
+"""
 
 Values = Mapping[Any, Any]
 """What the page sends with an event, by component."""

@@ -175,6 +175,8 @@ def test_a_result_is_upscaled_from_its_button_and_a_reload_finds_the_run(studio:
     expect(page.locator("#upscale-other input")).to_have_value("8")
     expect(page.locator(".pile-size")).to_have_text("64 × 64")  # noqa: RUF001
     studio.expect_picture()
+    page.reload()  # now it is finished before the tab is there
+    studio.wait_until_ready()
     expect(viewer(studio).locator("img.final")).to_have_js_property("naturalWidth", 512)
     expect(divider(studio)).to_be_visible()
 
