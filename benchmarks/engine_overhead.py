@@ -31,9 +31,11 @@ from paintdiff.models.catalog import Catalog
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.samplers import scheduler_for
-from paintdiff.requests import REQUEST_KINDS, Painting, Request, Upscale, parsed_request
+from paintdiff.requests import Painting, Request, Upscale, parsed_request
+from paintdiff.tasks import TASKS
 
 TARGET = 1.03
+TASK_NAMES = tuple(task.name for task in TASKS.values())
 STRENGTH = 0.6
 
 
@@ -47,7 +49,7 @@ def main() -> int:
         name = catalog.models()[-1].name
     size = options.size or catalog.model(name).native_size
     manager = ModelManager(catalog, device=options.device)
-    tasks = tuple(REQUEST_KINDS) if options.task == "all" else (options.task,)
+    tasks = TASK_NAMES if options.task == "all" else (options.task,)
     failed = False
     with Engine(manager) as engine:
         for task in tasks:
@@ -133,7 +135,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mini", help="a model's name or folder")
     parser.add_argument(
-        "--task", default="text_to_image", choices=[*REQUEST_KINDS, "all"], help="what to measure"
+        "--task", default="text_to_image", choices=[*TASK_NAMES, "all"], help="what to measure"
     )
     parser.add_argument("--steps", type=int, help="denoising steps (the balanced preset's)")
     parser.add_argument("--sampler", help="the sampler (the model's)")

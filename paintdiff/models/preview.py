@@ -18,7 +18,7 @@ from paintdiff.images import image_from_array
 from paintdiff.models.families import LatentRgb
 
 LONGEST_SIDE_PX = 256
-LARGEST_SHARE = 0.03
+LARGEST_SHARE = 0.02
 """The part of a run's time that previews may take."""
 
 
