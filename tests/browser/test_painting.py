@@ -40,14 +40,14 @@ def test_a_prompt_becomes_a_picture_and_a_second_one_is_cancelled(studio: Studio
 
 
 def test_a_run_and_the_settings_survive_a_reload(studio: Studio) -> None:
-    studio.paint("a green tree by the sea", side=72, pictures=LONG)
+    studio.paint("a green tree by the sea", side=256, pictures=LONG)
     studio.expect_state("painting")
     job = studio.stored_job()
     assert job
     studio.page.reload()
     studio.wait_until_ready()
     expect(studio.prompt).to_have_value("a green tree by the sea")
-    expect(studio.page.locator("#width input")).to_have_value("72")
+    expect(studio.page.locator("#width input")).to_have_value("256")
     expect(studio.page.locator("#quality input:checked")).to_have_value("fast")
     expect(studio.generate).to_be_disabled()
     studio.page.wait_for_selector("img.preview")
