@@ -44,6 +44,10 @@ MAX_CONTROLS = 4
 MAX_CONDITIONING_SCALE = 2.0
 MAX_UPSCALE = 8.0
 MAX_HIRES_SCALE = 4.0
+MAX_LORAS = 16
+MAX_LORA_WEIGHT = 10.0
+MAX_IP_ADAPTERS = 4
+MAX_CLIP_SKIP = 12
 MIN_TILE_PX, MAX_TILE_PX = 32, 4096
 LATENT_UPSCALER = "latent"
 """In place of an upscaler's name: the latents themselves are enlarged, and no network is used."""
@@ -153,6 +157,56 @@ class HiresFix(BaseModel):
     controlnet: Name | None = None
 
 
+class LoraInput(BaseModel):
+    """A LoRA, and how strongly it acts: 0 is not at all, 1 as it was trained.
+
+    `name` is one of the catalog's. `text_encoder_weight` is its weight in the text encoders, None
+    for the same as in the denoiser.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: Name
+    weight: float = Field(default=1.0, ge=-MAX_LORA_WEIGHT, le=MAX_LORA_WEIGHT)
+    text_encoder_weight: float | None = Field(default=None, ge=-MAX_LORA_WEIGHT, le=MAX_LORA_WEIGHT)
+
+
+class Refiner(BaseModel):
+    """A second model that takes over at `switch_at`, a part of the steps: SDXL's hand-over."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model: Name
+    switch_at: float = Field(default=0.8, ge=0.0, le=1.0)
+
+
+class IpAdapterInput(BaseModel):
+    """A picture as a prompt: `name` is an IP-Adapter of the catalog, `scale` how strongly it acts.
+
+    Ye et al. 2023, arXiv:2308.06721.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    image: InputImage
+    name: Name | None = None
+    scale: float = Field(default=0.6, ge=0.0, le=1.0)
+
+
+class FreeU(BaseModel):
+    """Backbone (`b1`, `b2`) and skip (`s1`, `s2`) factors of a UNet's first two decoder stages.
+
+    Si et al. 2023, arXiv:2309.11497; the values are those given there for Stable Diffusion 1.x.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    b1: float = Field(default=1.2, ge=0.0, le=4.0)
+    b2: float = Field(default=1.4, ge=0.0, le=4.0)
+    s1: float = Field(default=0.9, ge=0.0, le=4.0)
+    s2: float = Field(default=0.2, ge=0.0, le=4.0)
+
+
 class JobRequest(BaseModel):
     """What all requests share."""
 
@@ -192,6 +246,10 @@ class PaintingRequest(JobRequest):
     noise is turned by that part of the way towards the noise of `variation_seed + i`.
 
     All `controls` act together. Each finished picture is enlarged by `upscaling` at the end.
+
+    `loras` act beside those named in the prompt (`<lora:name:0.8>`), which stay in it. `vae` is a
+    name in the catalog, None for the model's own. `clip_skip` counts the text encoder's last layers
+    as the A1111 web UI does: 1 uses all, 2 leaves the last one out.
     """
 
     prompt: Prompt
@@ -209,6 +267,12 @@ class PaintingRequest(JobRequest):
     variation_strength: float = Field(default=0.0, ge=0.0, le=1.0)
     controls: tuple[ControlInput, ...] = Field(default=(), max_length=MAX_CONTROLS)
     upscaling: Upscaling | None = None
+    loras: tuple[LoraInput, ...] = Field(default=(), max_length=MAX_LORAS)
+    vae: Name | None = None
+    clip_skip: int = Field(default=1, ge=1, le=MAX_CLIP_SKIP)
+    refiner: Refiner | None = None
+    ip_adapters: tuple[IpAdapterInput, ...] = Field(default=(), max_length=MAX_IP_ADAPTERS)
+    free_u: FreeU | None = None
 
     def sampling(self) -> Sampling:
         """The settled settings. Raises RequestError if the engine hasn't filled every None yet."""
@@ -250,7 +314,11 @@ class PaintingRequest(JobRequest):
             control.model_copy(update={"image": control.image.reference()})
             for control in self.controls
         )
-        return super().without_image_data().model_copy(update={"controls": controls})
+        ip_adapters = tuple(
+            each.model_copy(update={"image": each.image.reference()}) for each in self.ip_adapters
+        )
+        update = {"controls": controls, "ip_adapters": ip_adapters}
+        return super().without_image_data().model_copy(update=update)
 
 
 class TextToImage(PaintingRequest):

@@ -4,17 +4,13 @@ SD_MODEL.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from paintdiff.errors import ModelError, ModelNotFoundError, PresetError, RequestError
-from paintdiff.geometry import Size
 from paintdiff.models.controlnets import (
     ControlNetRow,
     controlnet_row,
@@ -22,10 +18,16 @@ from paintdiff.models.controlnets import (
     rows_in,
 )
 from paintdiff.models.face_restorers import FaceRestorerRow, face_restorers_in
-from paintdiff.models.families import Family, LatentRgb, SamplerName, SizeText, families_from
+from paintdiff.models.families import Family, families_from
+from paintdiff.models.model_rows import (
+    ModelRow,
+    ModelText,
+    QualityFigures,
+    json_file,
+    model_row,
+)
 from paintdiff.models.sources import (
     HUB_ID,
-    SourceRow,
     WeightsRow,
     entries_of,
     free_name,
@@ -40,55 +42,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 RowT = TypeVar("RowT", bound=WeightsRow)
-
-
-class QualityFigures(BaseModel):
-    """A quality preset's figures for one model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    num_inference_steps: int = Field(ge=1, le=1000)
-    guidance_scale: float = Field(ge=0.0, le=50.0)
-
-
-class ModelRow(SourceRow):
-    """One model. `source` is a folder, a .safetensors file, or a hub id ("owner/name").
-
-    `sizes` are the sizes offered, `sampler` the one used unless another is asked for, `quality` the
-    figures of each quality preset. `closed_vocabulary` says that the model knows only the
-    words listed in its folder's `words.json`.
-    """
-
-    native_size: Size
-    sizes: tuple[Size, ...]
-    sampler: str
-    quality: Mapping[str, QualityFigures]
-    closed_vocabulary: bool = False
-
-    def figures(self, quality: str) -> QualityFigures:
-        """The figures of a quality preset. Raises UnknownNameError."""
-        found = self.quality.get(quality)
-        if found is None:
-            raise unknown_name("quality", quality, self.quality)
-        return found
-
-
-class _ModelText(BaseModel):
-    """A model as it is written in YAML; what is left out is the family's or the general one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    title: str
-    family: str
-    source: str
-    native_size: SizeText | None = None
-    sizes: tuple[SizeText, ...] | None = None
-    sampler: SamplerName | None = None
-    quality: dict[str, QualityFigures] = Field(default_factory=dict[str, QualityFigures])
-    closed_vocabulary: bool = False
-    licence: str = ""
-    description: str = ""
 
 
 class Catalog:
@@ -150,11 +103,11 @@ class Catalog:
         }
         rows: list[ModelRow] = []
         for name, row in checked(dict[str, dict[str, object]], content.get("models"), path).items():
-            text = checked(_ModelText, named_row(name, row, path), path)
+            text = checked(ModelText, named_row(name, row, path), path)
             if text.family not in families:
                 raise PresetError(f"{path}: models.{name}: there is no family {text.family!r}.")
             text = text.model_copy(update={"source": preset_source(text.source, presets)})
-            rows.append(_row(text, families[text.family], general))
+            rows.append(model_row(text, families[text.family], general))
         controlnets = controlnets_from(content.get("controlnets"), families, path)
         upscalers = upscalers_from(content.get("upscalers"), path)
         return cls(rows, families, general, controlnets, upscalers)
@@ -266,10 +219,10 @@ class Catalog:
                 field="model",
             )
         wanted = name or last_name(source)
-        text = _ModelText(
+        text = ModelText(
             name=free_name(wanted, self._rows), title=wanted, family=found, source=source
         )
-        row = _row(text, self._families[found], self._general_quality)
+        row = model_row(text, self._families[found], self._general_quality)
         return self._with(models=(*self.models(), row))
 
     def _with(
@@ -299,22 +252,6 @@ def _by_name(rows: Iterable[RowT], what: str) -> dict[str, RowT]:
     return by_name
 
 
-def _row(text: _ModelText, family: Family, general: Mapping[str, QualityFigures]) -> ModelRow:
-    return ModelRow(
-        name=text.name,
-        title=text.title,
-        family=family,
-        source=text.source,
-        native_size=text.native_size or family.native_size,
-        sizes=text.sizes or family.sizes,
-        sampler=text.sampler or family.sampler,
-        quality={**general, **text.quality},
-        closed_vocabulary=text.closed_vocabulary,
-        licence=text.licence,
-        description=text.description,
-    )
-
-
 def _models_in(folder: Path) -> list[Path]:
     return [
         path
@@ -338,7 +275,7 @@ def _family_of(source: str, families: Mapping[str, Family]) -> str:
     """
     path = Path(source)
     if path.is_dir():
-        index = _json(path / "model_index.json", dict[str, Any])
+        index = json_file(path / "model_index.json", dict[str, Any])
         class_name = str(index.get("_class_name", "unknown"))
         usual = _FAMILY_OF_PIPELINE.get(class_name, class_name)
         return _narrower_family(path, usual, families)
@@ -356,39 +293,8 @@ def _narrower_family(folder: Path, usual: str, families: Mapping[str, Family]) -
     config = folder / "unet" / "config.json"
     if usual not in families or not config.is_file():
         return usual
-    width: object = _json(config, dict[str, Any]).get("cross_attention_dim")
+    width: object = json_file(config, dict[str, Any]).get("cross_attention_dim")
     for name, family in families.items():
         if family.pipelines == families[usual].pipelines and family.cross_attention_dim == width:
             return name
     return usual
-
-
-def _json(path: Path, shape: type[T]) -> T:
-    try:
-        content: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelNotFoundError(
-            f"{path} can't be read, so this folder is no model: {error}"
-        ) from error
-    return checked(shape, content, path)
-
-
-def latent_rgb_of(row: ModelRow, folder: Path) -> LatentRgb:
-    """The preview map of a model: its folder's own `latent_rgb.json`, or its family's.
-
-    Raises PresetError.
-    """
-    path = folder / "latent_rgb.json"
-    if not path.is_file():
-        return row.family.latent_rgb
-    return _json(path, LatentRgb)
-
-
-def known_words_of(row: ModelRow, folder: Path) -> frozenset[str] | None:
-    """All the words that a model with a closed vocabulary knows (its folder's `words.json`, a list
-    in lower case); None for other models. Raises PresetError if the list doesn't fit.
-    """
-    if not row.closed_vocabulary:
-        return None
-    path = folder / "words.json"
-    return frozenset(_json(path, list[str]))

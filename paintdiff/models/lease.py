@@ -12,10 +12,10 @@ from PIL import Image
 
 from paintdiff.geometry import Size
 from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
-from paintdiff.models.catalog import ModelRow
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, StepListener
 from paintdiff.models.loaders import LoadedControlNet, LoadedModel, new_pipeline, sees_masks
+from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.noise import noise_generator, prepared_noise
 from paintdiff.models.preview import Governor, LinearPreview, PreviewTap
 from paintdiff.models.samplers import SAMPLERS, scheduler_for

@@ -20,11 +20,11 @@ from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from safetensors.torch import load_file
 
 from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError, UnsafeWeightsError
-from paintdiff.models.catalog import ModelRow, known_words_of, latent_rgb_of
 from paintdiff.models.controlnets import HUB_FILES, ControlNetRow, config_of, weights_file
 from paintdiff.models.devices import DTYPES, best_dtype
 from paintdiff.models.families import LatentRgb
 from paintdiff.models.hub import from_cache_or_hub
+from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of
 from paintdiff.models.pickles import read_tensors
 from paintdiff.models.sources import SourceRow
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle

@@ -24,10 +24,10 @@ from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.models.weights import weight_files
 
 if TYPE_CHECKING:
-    from paintdiff.models.catalog import ModelRow
     from paintdiff.models.face_restoring import LeasedFaceRestorer, LoadedFaceRestorer
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
+    from paintdiff.models.model_rows import ModelRow
     from paintdiff.models.sources import WeightsRow
     from paintdiff.models.upscaling import LeasedUpscaler, LoadedUpscaler
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from paintdiff.geometry import Box, Size
-from paintdiff.models.catalog import ModelRow
+from paintdiff.models.model_rows import ModelRow
 
 LARGEST_SEEN_AT_ONCE = 2
 """A model sees up to this many times its native area at once, unless it is told otherwise."""

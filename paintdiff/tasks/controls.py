@@ -27,8 +27,9 @@ from paintdiff.tasks.pictures import input_picture
 from paintdiff.tasks.tools import MakeMap
 
 if TYPE_CHECKING:
-    from paintdiff.models.catalog import Catalog, ModelRow
+    from paintdiff.models.catalog import Catalog
     from paintdiff.models.controlnets import ControlNetRow
+    from paintdiff.models.model_rows import ModelRow
 
 RequestT = TypeVar("RequestT", bound=PaintingRequest)
 

@@ -20,8 +20,9 @@ from paintdiff.tasks.controls import acts, fitting_controlnet
 from paintdiff.tasks.settling import check_strength, least_strength
 
 if TYPE_CHECKING:
-    from paintdiff.models.catalog import Catalog, ModelRow
+    from paintdiff.models.catalog import Catalog
     from paintdiff.models.controlnets import ControlNetRow
+    from paintdiff.models.model_rows import ModelRow
 
 PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
 

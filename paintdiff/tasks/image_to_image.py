@@ -21,8 +21,8 @@ from paintdiff.tasks.tools import Tools
 if TYPE_CHECKING:
     from PIL import Image
 
-    from paintdiff.models.catalog import ModelRow
     from paintdiff.models.lease import LeasedPipeline
+    from paintdiff.models.model_rows import ModelRow
 
 
 def settle(request: ImageToImage, row: ModelRow) -> tuple[ImageToImage, tuple[str, ...]]:

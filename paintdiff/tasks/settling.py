@@ -7,8 +7,8 @@ import secrets
 
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size, checked, rounded_to_multiple
-from paintdiff.models.catalog import ModelRow
 from paintdiff.models.denoising import steps_run
+from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.samplers import SAMPLERS, checked_sampler
 from paintdiff.requests import MAX_SEED, PaintingRequest
 

@@ -14,8 +14,8 @@ from paintdiff.tasks.steps import OnStep, Painted
 from paintdiff.tasks.tools import Tools
 
 if TYPE_CHECKING:
-    from paintdiff.models.catalog import ModelRow
     from paintdiff.models.lease import LeasedPipeline
+    from paintdiff.models.model_rows import ModelRow
 
 
 def settle(request: TextToImage, row: ModelRow) -> tuple[TextToImage, tuple[str, ...]]:

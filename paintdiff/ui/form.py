@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from paintdiff.geometry import MAX_SIDE_PX, MIN_SIDE_PX, Size
-from paintdiff.models.catalog import ModelRow
+from paintdiff.models.model_rows import ModelRow
 from paintdiff.requests import MAX_SEED, PaintingRequest
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered

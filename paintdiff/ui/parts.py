@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from paintdiff.engine import Engine
-    from paintdiff.models.catalog import ControlNetRow, FaceRestorerRow, ModelRow, UpscalerRow
+    from paintdiff.models.controlnets import ControlNetRow
+    from paintdiff.models.face_restorers import FaceRestorerRow
+    from paintdiff.models.model_rows import ModelRow
+    from paintdiff.models.upscalers import UpscalerRow
     from paintdiff.ui.uploads import Uploads
 
 

@@ -21,7 +21,7 @@ from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
 
 if TYPE_CHECKING:
-    from paintdiff.models.catalog import UpscalerRow
+    from paintdiff.models.upscalers import UpscalerRow
 
 OFF = "off"
 OTHER = "other"

@@ -16,7 +16,8 @@ from paintdiff.errors import (
     UnsafeWeightsError,
 )
 from paintdiff.geometry import Size
-from paintdiff.models.catalog import Catalog, latent_rgb_of
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.model_rows import latent_rgb_of
 from paintdiff.presets import presets_folder
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from paintdiff.errors import RequestError, SizeError, UnknownNameError
 from paintdiff.geometry import Size
-from paintdiff.models.catalog import Catalog, ModelRow
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.model_rows import ModelRow
 from paintdiff.requests import MAX_SEED, TextToImage
 from paintdiff.tasks.settling import (
     settled_sampler,

@@ -13,9 +13,9 @@ from paintdiff.events import TERMINAL, Cancelled, Event, Picture, Queued
 from paintdiff.geometry import ResizeMode, Size
 from paintdiff.images import decoded
 from paintdiff.input_images import InputImage
-from paintdiff.models.catalog import ModelRow
 from paintdiff.models.controlnets import ControlNetRow
 from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.requests import Request, TextToImage, Upscale
 
