@@ -54,7 +54,8 @@ class App:
         from paintdiff.api.guard import Hosts  # noqa: PLC0415
         from paintdiff.engine import Engine  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
-        from paintdiff.models.catalog import Catalog  # noqa: PLC0415
+        from paintdiff.models.cache_folder import user_cache_folder  # noqa: PLC0415
+        from paintdiff.models.library import Library  # noqa: PLC0415
         from paintdiff.models.manager import ModelManager  # noqa: PLC0415
         from paintdiff.models.samplers import sampler_names  # noqa: PLC0415
         from paintdiff.preprocessors.annotators import Annotators  # noqa: PLC0415
@@ -64,17 +65,14 @@ class App:
         from paintdiff.ui.parts import Parts  # noqa: PLC0415
         from paintdiff.ui.uploads import Uploads  # noqa: PLC0415
 
-        catalog = Catalog.default(settings.models_dir)
-        default_model = settings.model
-        if settings.model not in [row.name for row in catalog.models()]:
-            catalog = catalog.with_source(settings.model)
-            default_model = catalog.models()[-1].name
+        library = Library(settings.models_dir, cache=settings.cache_dir or user_cache_folder())
+        default_model = library.add_model(settings.model)
         if settings.controlnet is not None:
-            catalog = catalog.with_controlnet(settings.controlnet)
+            library.prefer_controlnet(settings.controlnet)
         if settings.upscaler is not None:
-            catalog = catalog.with_upscaler(settings.upscaler)
+            library.prefer_upscaler(settings.upscaler)
         manager = ModelManager(
-            catalog, device=settings.device, memory_budget_bytes=settings.memory_budget_bytes
+            library, device=settings.device, memory_budget_bytes=settings.memory_budget_bytes
         )
         engine = Engine(
             manager,
@@ -86,7 +84,7 @@ class App:
         parts = Parts(
             engine=engine,
             uploads=Uploads(),
-            models=catalog.models(),
+            models=manager.catalog.models(),
             default_model=default_model,
             qualities=tuple((row.name, row.title) for row in Presets.default().qualities()),
             sampler_names=sampler_names(),
