@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from paintdiff.errors import ModelError, ModelNotFoundError, PresetError, RequestError
+from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
 from paintdiff.models.controlnets import (
     ControlNetRow,
     controlnet_row,
@@ -57,6 +58,11 @@ class Catalog:
         controlnets: Iterable[ControlNetRow] = (),
         upscalers: Iterable[UpscalerRow] = (),
         face_restorers: Iterable[FaceRestorerRow] = (),
+        *,
+        loras: Iterable[LoraRow] = (),
+        embeddings: Iterable[EmbeddingRow] = (),
+        vaes: Iterable[VaeRow] = (),
+        ip_adapters: Iterable[IpAdapterRow] = (),
     ) -> None:
         self._rows = MappingProxyType(_by_name(rows, "models"))
         self._families = MappingProxyType(dict(families))
@@ -64,6 +70,10 @@ class Catalog:
         self._controlnets = MappingProxyType(_by_name(controlnets, "ControlNets"))
         self._upscalers = MappingProxyType(_by_name(upscalers, "upscalers"))
         self._face_restorers = MappingProxyType(_by_name(face_restorers, "face restorers"))
+        self._loras = MappingProxyType(_by_name(loras, "LoRAs"))
+        self._embeddings = MappingProxyType(_by_name(embeddings, "embeddings"))
+        self._vaes = MappingProxyType(_by_name(vaes, "VAEs"))
+        self._ip_adapters = MappingProxyType(_by_name(ip_adapters, "IP-Adapters"))
 
     @classmethod
     def default(cls, models_dirs: Sequence[Path] = ()) -> Catalog:
@@ -192,6 +202,70 @@ class Catalog:
             raise unknown_name("face restorer", name, self._face_restorers)
         return row
 
+    def loras(self) -> tuple[LoraRow, ...]:
+        """All LoRAs, sorted by name."""
+        return tuple(self._loras.values())
+
+    def lora(self, name: str) -> LoraRow:
+        """The LoRA of that name. Raises UnknownNameError, which lists the nearest ones."""
+        row = self._loras.get(name)
+        if row is None:
+            raise unknown_name("LoRA", name, self._loras)
+        return row
+
+    def loras_for(self, model: ModelRow) -> tuple[LoraRow, ...]:
+        """Those that fit the model's family."""
+        name = model.family.name
+        return tuple(row for row in self.loras() if row.family is None or row.family.name == name)
+
+    def embeddings(self) -> tuple[EmbeddingRow, ...]:
+        """All embeddings, sorted by name."""
+        return tuple(self._embeddings.values())
+
+    def embedding(self, name: str) -> EmbeddingRow:
+        """The embedding of that name. Raises UnknownNameError, which lists the nearest ones."""
+        row = self._embeddings.get(name)
+        if row is None:
+            raise unknown_name("embedding", name, self._embeddings)
+        return row
+
+    def embeddings_for(self, model: ModelRow) -> tuple[EmbeddingRow, ...]:
+        """Those that fit the model's family."""
+        name = model.family.name
+        return tuple(row for row in self.embeddings() if name in row.families)
+
+    def vaes(self) -> tuple[VaeRow, ...]:
+        """All VAEs, sorted by name."""
+        return tuple(self._vaes.values())
+
+    def vae(self, name: str) -> VaeRow:
+        """The VAE of that name. Raises UnknownNameError, which lists the nearest ones."""
+        row = self._vaes.get(name)
+        if row is None:
+            raise unknown_name("VAE", name, self._vaes)
+        return row
+
+    def vaes_for(self, model: ModelRow) -> tuple[VaeRow, ...]:
+        """Those that fit the model's family."""
+        name = model.family.name
+        return tuple(row for row in self.vaes() if name in row.families)
+
+    def ip_adapters(self) -> tuple[IpAdapterRow, ...]:
+        """All IP-Adapters, sorted by name."""
+        return tuple(self._ip_adapters.values())
+
+    def ip_adapter(self, name: str) -> IpAdapterRow:
+        """The IP-Adapter of that name. Raises UnknownNameError, which lists the nearest ones."""
+        row = self._ip_adapters.get(name)
+        if row is None:
+            raise unknown_name("IP-Adapter", name, self._ip_adapters)
+        return row
+
+    def ip_adapters_for(self, model: ModelRow) -> tuple[IpAdapterRow, ...]:
+        """Those that fit the model's family."""
+        name = model.family.name
+        return tuple(row for row in self.ip_adapters() if name in row.families)
+
     def with_source(
         self, source: str, *, name: str | None = None, family: str | None = None
     ) -> Catalog:
@@ -240,6 +314,10 @@ class Catalog:
             self.controlnets() if controlnets is None else controlnets,
             self.upscalers() if upscalers is None else upscalers,
             self.face_restorers() if face_restorers is None else face_restorers,
+            loras=self.loras(),
+            embeddings=self.embeddings(),
+            vaes=self.vaes(),
+            ip_adapters=self.ip_adapters(),
         )
 
 

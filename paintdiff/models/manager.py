@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from paintdiff.errors import ModelError, ModelLoadError
 from paintdiff.models import memory
+from paintdiff.models.adapter_rows import IpAdapterRow, LoraRow, VaeRow
+from paintdiff.models.adapters import NO_ADAPTERS, Adapters
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow, weights_file
 from paintdiff.models.face_restorers import FaceRestorerRow
@@ -24,12 +26,15 @@ from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.models.weights import weight_files
 
 if TYPE_CHECKING:
+    from paintdiff.models.adapting import Adapted, Adapting, Sources
     from paintdiff.models.face_restoring import LeasedFaceRestorer, LoadedFaceRestorer
+    from paintdiff.models.ip_adapters import LoadedIpAdapter
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
     from paintdiff.models.model_rows import ModelRow
     from paintdiff.models.sources import WeightsRow
     from paintdiff.models.upscaling import LeasedUpscaler, LoadedUpscaler
+    from paintdiff.models.vaes import LoadedVae
 
 logger = logging.getLogger(__name__)
 
@@ -69,16 +74,13 @@ class _Entry(Generic[LoadedT]):
     """
 
     row: WeightsRow
+    key: str
     message: str
     ended: threading.Event = field(default_factory=threading.Event)
     loaded: LoadedT | None = None
     error: Exception | None = None
     leases: int = 0
-
-    @property
-    def key(self) -> str:
-        return _key(self.row)
-
+    adapting: Adapting | None = None
 
 def _key(row: WeightsRow) -> str:
     """A model and a ControlNet may have the same name."""
@@ -121,9 +123,13 @@ class ModelManager:
         task: str = "text_to_image",
         on_loading: OnLoading | None = None,
         controlnets: Iterable[str] = (),
+        adapters: Adapters = NO_ADAPTERS,
     ) -> Generator[LeasedPipeline]:
         """A pipeline that does `task` with the model of that name and the ControlNets of those
-        names, all loaded first if need be.
+        names, all loaded first if need be. `adapters` act in it and in all its `for_task`.
+
+        One set of adapters is in a model at a time, so who leases it with others waits until all
+        have gone who use it (a thread that has it on loan itself would wait for ever).
 
         While weights are loading `on_loading` is called again and again; what it raises ends the
         wait, not the loading. The pipeline is only to be used inside the `with`. Raises
@@ -139,11 +145,88 @@ class ModelManager:
             ]
             from paintdiff.models.lease import LeasedPipeline  # noqa: PLC0415 (imports torch)
 
-            leased = LeasedPipeline(model, task, networks)
+            adapted, refiner = leases.enter_context(
+                self._adapted(entry, model, adapters, on_loading)
+            )
+            leased = LeasedPipeline(model, task, networks, adapted=adapted, refiner=refiner)
             try:
                 yield leased
             finally:
                 leased.release()
+
+    @contextmanager
+    def _adapted(
+        self,
+        entry: _Entry[LoadedModel],
+        model: LoadedModel,
+        adapters: Adapters,
+        on_loading: OnLoading | None,
+    ) -> Generator[tuple[Adapted, LeasedPipeline | None]]:
+        """What a loaded model is given for a lease, and its refiner."""
+        from paintdiff.models import adapting  # noqa: PLC0415 (imports torch)
+
+        with ExitStack() as leases:
+
+            def waited(asked: _Entry[LoadedT]) -> LoadedT:
+                return leases.enter_context(self._waited(asked, on_loading))
+
+            vae = None
+            if adapters.vae is not None:
+                vae = waited(self._ask_vae(self.catalog.vae(adapters.vae), model))
+            wanted = adapters.injected
+            sources = adapting.Sources(
+                {use.name: self.catalog.lora(use.name) for use in wanted.loras},
+                {name: self.catalog.embedding(name) for name in wanted.embeddings},
+                {
+                    use.name: waited(self._ask_ip_adapter(self.catalog.ip_adapter(use.name)))
+                    for use in wanted.ip_adapters
+                },
+            )
+            second = None
+            if adapters.refiner is not None:
+                second = self._ask_model(self.catalog.model(adapters.refiner), used=False)
+                waited(second)
+            adapted, refiner = self._both_adapted(
+                leases, (entry, wanted, sources), second, on_loading
+            )
+            yield adapting.with_vae(adapted, vae), refiner
+
+    def _both_adapted(
+        self,
+        leases: ExitStack,
+        first: tuple[_Entry[LoadedModel], Adapters, Sources],
+        second: _Entry[LoadedModel] | None,
+        on_loading: OnLoading | None,
+    ) -> tuple[Adapted, LeasedPipeline | None]:
+        """The refiner has no adapters. The two are always entered in one order, so that no two
+        leases can wait for each other.
+        """
+        from paintdiff.models.adapting import Sources  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.lease import LeasedPipeline  # noqa: PLC0415 (imports torch)
+
+        entry = first[0]
+        asked = [first] if second is None else [first, (second, NO_ADAPTERS, Sources())]
+        given: dict[str, Adapted] = {}
+        for each, wanted, sources in sorted(asked, key=lambda one: one[0].key):
+            if each.key in given:
+                raise ModelLoadError(f"{each.row.name} can't be its own refiner.")
+            for row in sources.loras.values():
+                self._make_room(row, self._device or self._asked_device)
+            given[each.key] = leases.enter_context(
+                self._adapting_of(each).adapted(wanted, sources, on_loading)
+            )
+        if second is None or second.loaded is None:
+            return given[entry.key], None
+        return given[entry.key], LeasedPipeline(second.loaded, "image_to_image")
+
+    def _adapting_of(self, entry: _Entry[LoadedModel]) -> Adapting:
+        from paintdiff.models.adapting import Adapting  # noqa: PLC0415 (imports torch)
+
+        with self._lock:
+            if entry.adapting is None:
+                assert entry.loaded is not None  # it was waited for
+                entry.adapting = Adapting(entry.loaded)
+            return entry.adapting
 
     @contextmanager
     def upscaler(self, name: str, on_loading: OnLoading | None = None) -> Generator[LeasedUpscaler]:
@@ -215,14 +298,15 @@ class ModelManager:
         use = memory.memory_use(device)
         return ManagerStatus(last, state, device, use.used_bytes, use.total_bytes)
 
-    def _ask_model(self, row: ModelRow) -> _Entry[LoadedModel]:
+    def _ask_model(self, row: ModelRow, *, used: bool = True) -> _Entry[LoadedModel]:
         def load(device: str, report: Callable[[str], None]) -> LoadedModel:
             from paintdiff.models import loaders  # noqa: PLC0415 (imports torch: seconds)
 
             return loaders.load(row, device, self._dtype, report)
 
         with self._lock:
-            self._last, self._last_failed = row.name, False
+            if used:
+                self._last, self._last_failed = row.name, False
             return self._ask(row, load)
 
     def _ask_controlnet(self, row: ControlNetRow, model: LoadedModel) -> _Entry[LoadedControlNet]:
@@ -230,6 +314,24 @@ class ModelManager:
             from paintdiff.models import loaders  # noqa: PLC0415 (imports torch)
 
             return loaders.load_controlnet(row, model, self._dtype, report)
+
+        with self._lock:
+            return self._ask(row, load)
+
+    def _ask_vae(self, row: VaeRow, model: LoadedModel) -> _Entry[LoadedVae]:
+        def load(_device: str, report: Callable[[str], None]) -> LoadedVae:
+            from paintdiff.models import vaes  # noqa: PLC0415 (imports torch)
+
+            return vaes.load_vae(row, model, report)
+
+        with self._lock:  # what a single file doesn't say of itself is the model's, so it is its own
+            return self._ask(row, load, f"{_key(row)} for {model.row.name}")
+
+    def _ask_ip_adapter(self, row: IpAdapterRow) -> _Entry[LoadedIpAdapter]:
+        def load(device: str, report: Callable[[str], None]) -> LoadedIpAdapter:
+            from paintdiff.models import ip_adapters  # noqa: PLC0415 (imports torch)
+
+            return ip_adapters.load_ip_adapter(row, device, self._dtype, report)
 
         with self._lock:
             return self._ask(row, load)
@@ -264,14 +366,14 @@ class ModelManager:
                 return False
             return entry is not None
 
-    def _ask(self, row: WeightsRow, load: _Load[LoadedT]) -> _Entry[LoadedT]:
+    def _ask(self, row: WeightsRow, load: _Load[LoadedT], key: str = "") -> _Entry[LoadedT]:
         """The row's entry with one more lease on it; the first to ask starts the loading. Called
         with the lock held.
         """
-        key = _key(row)
+        key = key or _key(row)
         entry = self._entries.get(key)
         if entry is None:
-            entry = self._entries[key] = _Entry[Any](row, f"Loading {row.name}")
+            entry = self._entries[key] = _Entry[Any](row, key, f"Loading {row.name}")
             threading.Thread(
                 target=self._load, args=(entry, load), name=f"load {row.name}", daemon=True
             ).start()
@@ -321,7 +423,7 @@ class ModelManager:
             budget = int(memory.memory_use(device).total_bytes * memory.DEFAULT_SHARE)
         with self._lock:
             residents = [
-                memory.Resident(key, other.loaded.weights_bytes, not _idle(other))
+                memory.Resident(key, _held_bytes(other), not _idle(other))
                 for key, other in self._entries.items()
                 if other.loaded is not None
             ]
@@ -335,13 +437,21 @@ class ModelManager:
 
 def _files_of(row: WeightsRow, source: Path) -> tuple[Path, ...]:
     """The files with the row's weights."""
-    if isinstance(row, (UpscalerRow, FaceRestorerRow)):
+    if isinstance(row, (UpscalerRow, FaceRestorerRow, LoraRow)):
+        return (source,)
+    if isinstance(row, (VaeRow, IpAdapterRow)) and source.is_file():
         return (source,)
     return (weights_file(source),) if isinstance(row, ControlNetRow) else weight_files(source)
 
 
 def _idle(entry: _Entry[Any]) -> bool:
     return entry.leases == 0 and entry.ended.is_set()
+
+
+def _held_bytes(entry: _Entry[Any]) -> int:
+    """What an entry takes, with the LoRAs that are in it."""
+    injected = 0 if entry.adapting is None else entry.adapting.injected_bytes
+    return entry.loaded.weights_bytes + injected
 
 
 def _load_error(row: WeightsRow, error: Exception) -> ModelError:
