@@ -6,11 +6,12 @@ Imports torch: import it in a function.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from paintdiff.errors import ModelLoadError
 from paintdiff.models.adapter_rows import EmbeddingRow, LoraRow
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters, FreeUFactors
 from paintdiff.models.ip_adapters import IpAdapters, LoadedIpAdapter
@@ -74,16 +75,20 @@ class Adapting:
 
     @contextmanager
     def adapted(
-        self, wanted: Adapters, sources: Sources, on_waiting: Callable[[str], None] | None = None
+        self,
+        wanted: Adapters,
+        sources: Sources,
+        make_room: Callable[[LoraRow], None] = lambda _row: None,
+        on_waiting: Callable[[str], None] | None = None,
     ) -> Generator[Adapted]:
         """While inside, the model has the adapters of `wanted` and no others.
 
         While somebody paints with others `on_waiting` is told so again and again; what it raises
-        ends the wait. Raises a ModelError if one can't be read or doesn't fit; then the model is as
-        it was without any.
+        ends the wait. `make_room` is told each LoRA before it is injected. Raises a ModelError if
+        an adapter can't be read or doesn't fit; then the model is as it was without any.
         """
         wanted = wanted.injected
-        self._enter(wanted, sources, on_waiting)
+        self._enter(wanted, sources, make_room, on_waiting)
         try:
             yield self._adapted(wanted, sources)
         finally:
@@ -92,12 +97,18 @@ class Adapting:
                 self._changed.notify_all()
 
     def _enter(
-        self, wanted: Adapters, sources: Sources, on_waiting: Callable[[str], None] | None
+        self,
+        wanted: Adapters,
+        sources: Sources,
+        make_room: Callable[[LoraRow], None],
+        on_waiting: Callable[[str], None] | None,
     ) -> None:
         while True:
             with self._changed:
                 if not self._users or self._current == wanted:
                     if self._current != wanted:
+                        for name in sources.loras.keys() - self._loras.injected.keys():
+                            make_room(sources.loras[name])
                         self._switch(wanted, sources)
                     self._users += 1
                     return
@@ -143,6 +154,36 @@ class Adapting:
         hashes = {f"LoRA {use.name}": loras[use.name].hash for use in wanted.loras}
         hashes |= {f"embedding {name}": value for name, value in learned.hashes.items()}
         return Adapted(components, learned.tokens, notes, hashes)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A model that is to be adapted, in an order by `key`."""
+
+    key: str
+    adapting: Adapting
+    wanted: Adapters = NO_ADAPTERS
+    sources: Sources = field(default_factory=Sources)
+
+
+@contextmanager
+def all_adapted(
+    turns: Sequence[Turn],
+    make_room: Callable[[LoraRow], None],
+    on_waiting: Callable[[str], None] | None,
+) -> Generator[Mapping[str, Adapted]]:
+    """Each turn's key to what its model was given. All leases enter models in one order, so that no
+    two can wait for each other. Raises ModelLoadError if a model is among them twice.
+    """
+    if len({turn.key for turn in turns}) < len(turns):
+        raise ModelLoadError("A model can't be its own refiner. Choose another.")
+    with ExitStack() as entered:
+        yield {
+            turn.key: entered.enter_context(
+                turn.adapting.adapted(turn.wanted, turn.sources, make_room, on_waiting)
+            )
+            for turn in sorted(turns, key=lambda turn: turn.key)
+        }
 
 
 def with_vae(adapted: Adapted, vae: LoadedVae | None) -> Adapted:

@@ -50,7 +50,7 @@ class Catalog:
     `with_controlnet` and `with_upscaler` return another.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (one table for each kind of thing)
         self,
         rows: Iterable[ModelRow],
         families: Mapping[str, Family],

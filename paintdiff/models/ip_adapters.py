@@ -116,7 +116,7 @@ class IpAdapters:
     """The IP-Adapters in one model's UNet; for one thread at a time."""
 
     def __init__(self, components: Mapping[str, Any], title: str) -> None:
-        self._unet = components.get("unet")
+        self._unet: Any = components.get("unet")
         self._title = title
         self._before: dict[str, Any] | None = None
         self._names: tuple[str, ...] = ()

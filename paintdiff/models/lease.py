@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from paintdiff.geometry import Size
-from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
 from paintdiff.models.adapting import Adapted
+from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, StepListener
 from paintdiff.models.embedding_words import with_embeddings
@@ -134,7 +134,8 @@ class LeasedPipeline:
         ):
             return self.pipeline(
                 prompt=self.in_tokens(run.prompt),
-                negative_prompt=self.in_tokens(run.negative_prompt) or None,  # SDXL has its own idea of no words
+                # SDXL has its own idea of no words.
+                negative_prompt=self.in_tokens(run.negative_prompt) or None,
                 num_inference_steps=run.num_inference_steps,
                 guidance_scale=run.guidance_scale,
                 generator=noise_generator(run.seed),
@@ -150,14 +151,28 @@ class LeasedPipeline:
         return with_embeddings(text, self.adapted.tokens)
 
     @property
+    def hashes(self) -> Mapping[str, str]:
+        """What identifies the adapters, the other VAE ("VAE") and the refiner ("refiner")."""
+        refined = {} if self.refiner is None else {"refiner": self.refiner.model_hash}
+        return {**self.adapted.hashes, **refined}
+
+    @property
     def takes_clip_skip(self) -> bool:
         """Whether the model's pipeline can leave out a text encoder's last layers."""
         return takes(self.pipeline, "clip_skip")
 
-    def hand_over(self, run: Denoising) -> HandOver:
-        """How many steps of a run are this model's and how many the refiner's."""
+    def clip_skip_acts(self, clip_skip: int) -> bool:
+        """Whether it makes a difference. Raises RequestError as `denoised` does."""
+        return bool(clip_skip_settings(self.pipeline, clip_skip))
+
+    def hand_over(self, run: Denoising, strength: float | None = None) -> HandOver:
+        """How many steps of a run are this model's and how many the refiner's; at that `strength`,
+        None for the run's own.
+        """
         theirs = self if self.refiner is None else self.refiner
-        return steps_between(self._scheduler_of(run), theirs._scheduler_of(run), run)
+        first, second = self._scheduler_of(run), theirs._scheduler_of(run)
+        own = run.source.strength if run.source is not None else 1.0
+        return steps_between(first, second, run, own if strength is None else strength)
 
     def _scheduler_of(self, run: Denoising) -> Any:
         return scheduler_for(run.sampler, self._model_scheduler_config)
@@ -235,5 +250,6 @@ class LeasedPipeline:
     def release(self) -> None:
         """Undo what a run that was broken off may have left behind."""
         self.pipeline.maybe_free_model_hooks()
-        for other in self._others.values():
+        others = [*self._others.values(), *([] if self.refiner is None else [self.refiner])]
+        for other in others:
             other.release()

@@ -73,7 +73,9 @@ class LoraFile:
     remarks: tuple[str, ...]
 
 
-def read_lora(path: Path, name: str, pipeline_class: Any, components: Mapping[str, Any]) -> LoraFile:
+def read_lora(
+    path: Path, name: str, pipeline_class: Any, components: Mapping[str, Any]
+) -> LoraFile:
     """What a LoRA's file holds for pipelines of a diffusers class, whose own conversion of key
     names is used; `components` are the pipeline's.
 

@@ -45,7 +45,7 @@ class Loras:
     def __init__(
         self, components: Mapping[str, Any], pipeline_class: Any, title: str, family: Family
     ) -> None:
-        self._components = {
+        self._components: dict[str, Any] = {
             name: part
             for name, part in components.items()
             if name in (*DENOISERS, *TEXT_ENCODERS) and isinstance(part, torch.nn.Module)
@@ -212,7 +212,7 @@ class Loras:
         )
 
 
-def _tuned(component: torch.nn.Module) -> list[BaseTunerLayer]:
+def _tuned(component: torch.nn.Module) -> list[Any]:
     return [layer for layer in component.modules() if isinstance(layer, BaseTunerLayer)]
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import torch
 
 from paintdiff.errors import RequestError
-from paintdiff.models.denoising import Denoising, Source, StepListener
+from paintdiff.models.denoising import Denoising, Source, StepListener, steps_run
 
 
 class Denoiser(Protocol):
@@ -45,16 +45,18 @@ class HandOver:
         return self.own_steps > 0 and self.refiner_steps > 0
 
 
-def steps_between(own: Any, refiner: Any, run: Denoising) -> HandOver:
+def steps_between(own: Any, refiner: Any, run: Denoising, strength: float) -> HandOver:
     """By diffusers' rule, which goes by the timesteps' noise and not by their number. `own` and
-    `refiner` are schedulers, and are changed.
+    `refiner` are schedulers, and are changed. `strength` is that of a run from a picture, 1 without
+    one.
     """
+    total = steps_run(run.num_inference_steps, strength)
     if not 0 < run.switch_at < 1:
-        return HandOver(run.steps_run if run.switch_at >= 1 else 0, 0)
+        return HandOver(total if run.switch_at >= 1 else 0, 0)
     for scheduler in (own, refiner):
         scheduler.set_timesteps(run.num_inference_steps)
     order: int = getattr(own, "order", 1)
-    begin = max(run.num_inference_steps - run.steps_run, 0) * order
+    begin = max(run.num_inference_steps - total, 0) * order
     seen = own.timesteps[begin:]
     kept = int((seen >= _cutoff(own, run.switch_at)).sum())
     return HandOver(kept, int((refiner.timesteps < _cutoff(refiner, run.switch_at)).sum()))
@@ -62,7 +64,7 @@ def steps_between(own: Any, refiner: Any, run: Denoising) -> HandOver:
 
 def _cutoff(scheduler: Any, part: float) -> int:
     total: int = scheduler.config.num_train_timesteps
-    return int(round(total - part * total))
+    return round(total - part * total)
 
 
 def handed_over(

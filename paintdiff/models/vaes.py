@@ -1,5 +1,4 @@
-"""Another VAE in the place of a model's own. Imports torch and diffusers: import it in a function.
-"""
+"""Another VAE than a model's own. Imports torch and diffusers: import it in a function."""
 
 from __future__ import annotations
 
