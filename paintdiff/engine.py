@@ -29,6 +29,7 @@ from paintdiff.models.manager import ModelManager
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.requests import Request, Upscale
 from paintdiff.tasks import TASKS, upscale
+from paintdiff.tasks.adapters_settling import settled_adapters
 from paintdiff.tasks.controls import control_map, settled_controls
 from paintdiff.tasks.finishing import settled_finish
 from paintdiff.tasks.hires_settling import settled_hires
@@ -247,4 +248,6 @@ def settled_request(request: Request, catalog: Catalog) -> tuple[Request, tuple[
     settled, warnings = task.settle(request, catalog.model(request.model))
     settled, control_warnings = settled_controls(settled, catalog)
     settled, hires_warnings = settled_hires(settled, catalog)
-    return settled_finish(settled, catalog), warnings + control_warnings + hires_warnings
+    settled, adapter_warnings = settled_adapters(settled, catalog)
+    warnings += control_warnings + hires_warnings + adapter_warnings
+    return settled_finish(settled, catalog), warnings

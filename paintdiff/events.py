@@ -4,7 +4,8 @@ Cancelled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
@@ -68,8 +69,9 @@ class Picture:
     `request` is settled, and describes this picture alone (`num_images` is 1, `seed` its own), so
     submitting it again paints it again. `path` is where it was saved, None if it wasn't.
     `model_hash` is the first ten hex digits of the SHA-256 that identifies the model's weights (of
-    an enlarged picture the upscaler's), "" if unknown. `notes` are sentences for people about how
-    it was made, such as "0 pixels changed outside the mask".
+    an enlarged picture the upscaler's), "" if unknown; `hashes` identify what else it was painted
+    with ("LoRA name", "embedding name", "VAE", "refiner"), as far as known. `notes` are sentences
+    for people about how it was made, such as "0 pixels changed outside the mask".
     """
 
     image: Image.Image
@@ -79,6 +81,7 @@ class Picture:
     notes: tuple[str, ...] = ()
     raster: Raster | None = None
     whole_size: Size | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def of_raster(

@@ -30,6 +30,7 @@ from paintdiff.pace import Pace
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.requests import Painting, Upscale, Upscaling
 from paintdiff.tasks import TASKS
+from paintdiff.tasks.adapters import adapters_of
 from paintdiff.tasks.controls import controlnets_of
 from paintdiff.tasks.faces import FaceRestoration
 from paintdiff.tasks.finishing import enlarged_image, finished, upscalers_of
@@ -111,6 +112,7 @@ class Run:
                 task.name,
                 partial(self._loading, request.model),
                 controlnets_of(request),
+                adapters_of(request, self._manager.catalog),
             )
         )
         self._job.raise_if_cancelled()
@@ -119,7 +121,8 @@ class Run:
         tools = Tools(partial(self._map, request.model), self._enlarged)
         paintings = task.paint(request, leased, tools, self._step_ended)
         for index, painted in enumerate(paintings):
-            self._keep(self._finished(painted, request.alone(index), leased.model_hash, index))
+            picture = self._finished(painted, request.alone(index), leased.model_hash, index)
+            self._keep(replace(picture, hashes=leased.hashes))
 
     def _upscale(self, request: Upscale, leases: ExitStack) -> None:
         upscaler = self._lease_upscaler(request.upscaling.upscaler or "", leases)

@@ -108,7 +108,10 @@ class ControlledUNet:
         halved = pooled and self._pipeline.do_classifier_free_guidance
         if halved:
             sample, words = sample.chunk(2)[1], words.chunk(2)[1]
-            added = {key: value.chunk(2)[1] for key, value in (added or {}).items()} or added
+            added = {
+                key: value.chunk(2)[1] if isinstance(value, torch.Tensor) else value
+                for key, value in (added or {}).items()
+            } or added
         down, mid = part.network(
             sample,
             timestep,

@@ -54,12 +54,14 @@ class Source:
     """The picture a run starts from: `image` is RGB and has the run's size, `strength` is 0..1.
 
     For image to image it may be latents instead: (1, channels, height / f, width / f), scaled.
-    `repainting` is for an inpainting pipeline, and None for an image-to-image one.
+    `repainting` is for an inpainting pipeline, and None for an image-to-image one. `handed` are the
+    latents that another model has brought to where an inpainting run begins, None if none has.
     """
 
     image: Image.Image | Tensor
     strength: float
     repainting: Repainting | None = None
+    handed: Tensor | None = None
 
 
 def guided(call: int, num_calls: int, start: float, end: float) -> bool:
@@ -92,6 +94,11 @@ class Denoising:
     ControlNets of `controls` have to be on loan with the pipeline. Through `windows` (in pixels, of
     one size, covering `size`, corners on multiples of the VAE's factor) the model sees the picture
     part by part at every step; () is as a whole.
+
+    `clip_skip` counts the text encoder's last layers: 1 uses all. Each of `ip_pictures` (RGB) is
+    for one of the lease's IP-Adapters. `switch_at` is where the lease's refiner takes over, a part
+    of the way from noise to picture; 1 is nowhere. `begins_at` to `ends_at` is the part of that way
+    which this run goes.
     """
 
     prompt: str
@@ -105,6 +112,11 @@ class Denoising:
     source: Source | None = None
     controls: tuple[Control, ...] = ()
     windows: tuple[Box, ...] = ()
+    clip_skip: int = 1
+    ip_pictures: tuple[Image.Image, ...] = ()
+    switch_at: float = 1.0
+    begins_at: float = 0.0
+    ends_at: float = 1.0
 
     @property
     def steps_run(self) -> int:

@@ -43,7 +43,7 @@ class Family(BaseModel):
     `cross_attention_dim` is how many numbers stand for a word, by which a ControlNet's family is
     told. `vae_full_precision` says that the VAE overflows in half precision, so it stays in
     float32. `hires_strength` is how much of an enlarged picture gives way to detail unless it is
-    asked for.
+    asked for. `refiners` are the families whose models may take over before a picture is done.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +59,7 @@ class Family(BaseModel):
     latent_rgb: LatentRgb
     vae_full_precision: bool = False
     hires_strength: float = Field(default=0.4, gt=0.0, le=1.0)
+    refiners: tuple[str, ...] = ()
 
 
 def families_from(rows: object, path: Path) -> dict[str, Family]:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from PIL import Image
 
 from paintdiff.geometry import Size
+from paintdiff.models.adapting import Adapted
 from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, StepListener
+from paintdiff.models.embedding_words import with_embeddings
 from paintdiff.models.loaders import LoadedControlNet, LoadedModel, new_pipeline, sees_masks
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.noise import noise_generator, prepared_noise
 from paintdiff.models.preview import Governor, LinearPreview, PreviewTap
+from paintdiff.models.refining import (
+    HandOver,
+    clip_skip_settings,
+    handed_latents,
+    handed_over,
+    span_settings,
+    steps_between,
+    takes,
+)
 from paintdiff.models.samplers import SAMPLERS, scheduler_for
 from paintdiff.models.stand_ins import stood_in, vae_for
 
@@ -27,8 +39,9 @@ class LeasedPipeline:
 
     `pipeline` is the diffusers object itself, `row` the model's row, `known_words` all the words it
     knows (lower case), None if it has no such list. `controlnets` are those that a run's controls
-    may name, by their names. Raises ModelLoadError if one doesn't fit the model, or the model can't
-    do `task`.
+    may name, by their names; `adapted` is what the model was given for this lease, and `refiner` a
+    second model that may take over. Raises ModelLoadError if one doesn't fit the model, or the
+    model can't do `task`.
     """
 
     def __init__(
@@ -38,7 +51,12 @@ class LeasedPipeline:
         controlnets: Sequence[LoadedControlNet] = (),
         *,
         previews: bool = True,
+        adapted: Adapted | None = None,
+        refiner: LeasedPipeline | None = None,
     ) -> None:
+        self.adapted = adapted if adapted is not None else Adapted()
+        self.refiner = refiner
+        loaded = replace(loaded, components={**loaded.components, **self.adapted.components})
         self.pipeline = new_pipeline(loaded, task)
         self._loaded = loaded
         self._others: dict[str, LeasedPipeline] = {}
@@ -76,6 +94,8 @@ class LeasedPipeline:
                 task,
                 tuple(self.controlnets.values()),
                 previews=self._preview is not None,
+                adapted=self.adapted,
+                refiner=self.refiner,
             )
         return self._others[task]
 
@@ -84,8 +104,11 @@ class LeasedPipeline:
 
         Returns latents (1, channels, height / f, width / f), scaled, not decoded.
 
-        What `on_step` raises ends the run at that step and comes out unchanged.
+        What `on_step` raises ends the run at that step and comes out unchanged. Raises RequestError
+        for a clip skip that the model has too few layers for.
         """
+        if self.refiner is not None and self.hand_over(run).happens:
+            return handed_over(self, self.refiner, run, self.hand_over(run), on_step)
         scheduler = scheduler_for(run.sampler, self._model_scheduler_config)
         self.pipeline.scheduler = scheduler
         tap: PreviewTap | None = None
@@ -106,11 +129,13 @@ class LeasedPipeline:
         with (
             self._vae_unchanged(),
             prepared_noise(self.pipeline, run, emptied),
+            handed_latents(self.pipeline, run),
             stood_in(self.pipeline, run, self.controlnets),
         ):
             return self.pipeline(
-                prompt=run.prompt,
-                negative_prompt=run.negative_prompt or None,  # SDXL has its own idea of no words
+                prompt=self.in_tokens(run.prompt),
+                # SDXL has its own idea of no words.
+                negative_prompt=self.in_tokens(run.negative_prompt) or None,
                 num_inference_steps=run.num_inference_steps,
                 guidance_scale=run.guidance_scale,
                 generator=noise_generator(run.seed),
@@ -118,7 +143,45 @@ class LeasedPipeline:
                 callback_on_step_end=step_ended,
                 callback_on_step_end_tensor_inputs=[],
                 **settings,
+                **self._adapter_settings(run),
             ).images
+
+    def in_tokens(self, text: str) -> str:
+        """A prompt as it goes to the tokenizer: words that name the lease's embeddings replaced."""
+        return with_embeddings(text, self.adapted.tokens)
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """What identifies the adapters, the other VAE ("VAE") and the refiner ("refiner")."""
+        refined = {} if self.refiner is None else {"refiner": self.refiner.model_hash}
+        return {**self.adapted.hashes, **refined}
+
+    @property
+    def takes_clip_skip(self) -> bool:
+        """Whether the model's pipeline can leave out a text encoder's last layers."""
+        return takes(self.pipeline, "clip_skip")
+
+    def clip_skip_acts(self, clip_skip: int) -> bool:
+        """Whether it makes a difference. Raises RequestError as `denoised` does."""
+        return bool(clip_skip_settings(self.pipeline, clip_skip))
+
+    def hand_over(self, run: Denoising, strength: float | None = None) -> HandOver:
+        """How many steps of a run are this model's and how many the refiner's; at that `strength`,
+        None for the run's own.
+        """
+        theirs = self if self.refiner is None else self.refiner
+        first, second = self._scheduler_of(run), theirs._scheduler_of(run)
+        own = run.source.strength if run.source is not None else 1.0
+        return steps_between(first, second, run, own if strength is None else strength)
+
+    def _scheduler_of(self, run: Denoising) -> Any:
+        return scheduler_for(run.sampler, self._model_scheduler_config)
+
+    def _adapter_settings(self, run: Denoising) -> Mapping[str, Any]:
+        settings = clip_skip_settings(self.pipeline, run.clip_skip) | span_settings(run)
+        if run.ip_pictures and "image_encoder" in self.adapted.components:
+            settings["ip_adapter_image"] = list(run.ip_pictures)
+        return settings
 
     def _source_settings(
         self, run: Denoising
@@ -187,5 +250,6 @@ class LeasedPipeline:
     def release(self) -> None:
         """Undo what a run that was broken off may have left behind."""
         self.pipeline.maybe_free_model_hooks()
-        for other in self._others.values():
+        others = [*self._others.values(), *([] if self.refiner is None else [self.refiner])]
+        for other in others:
             other.release()

@@ -38,6 +38,7 @@ _NEVER_LOADED: Mapping[str, Any] = {
     "image_encoder": None,
     "requires_safety_checker": False,
 }
+_SETTINGS = ("requires_aesthetics_score", "force_zeros_for_empty_prompt")
 _HUB_PATTERNS: tuple[str, ...] = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
@@ -130,13 +131,18 @@ def load(
         module.requires_grad_(False).eval()
     return LoadedModel(
         row=row,
-        components=dict(pipeline.components),
+        components={**pipeline.components, **_kept_settings(pipeline)},
         latent_rgb=latent_rgb_of(row, source),
         known_words=known_words_of(row, source),
         model_hash=identity_of(source),
         weights_bytes=sum(map(_weights_bytes, modules)),
         device=torch.device(device),
     )
+
+
+def _kept_settings(pipeline: Any) -> dict[str, Any]:
+    """What a model's index says that isn't a part: an SDXL refiner is told how good to be."""
+    return {name: pipeline.config[name] for name in _SETTINGS if name in pipeline.config}
 
 
 def load_controlnet(

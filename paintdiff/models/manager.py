@@ -11,30 +11,41 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from paintdiff.errors import ModelError, ModelLoadError
 from paintdiff.models import memory
+from paintdiff.models.adapters import NO_ADAPTERS, Adapters
 from paintdiff.models.catalog import Catalog
-from paintdiff.models.controlnets import ControlNetRow, weights_file
-from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.entries import (
+    Entry,
+    LoadedT,
+    files_of,
+    held_bytes,
+    is_idle,
+    is_other,
+    key_of,
+    load_error,
+)
 from paintdiff.models.library import Library
 from paintdiff.models.model_rows import ModelRow
-from paintdiff.models.upscalers import UpscalerRow
-from paintdiff.models.weights import weight_files
 
 if TYPE_CHECKING:
+    from paintdiff.models.adapter_rows import IpAdapterRow, VaeRow
+    from paintdiff.models.adapting import Adapted, Adapting
+    from paintdiff.models.controlnets import ControlNetRow
+    from paintdiff.models.face_restorers import FaceRestorerRow
     from paintdiff.models.face_restoring import LeasedFaceRestorer, LoadedFaceRestorer
+    from paintdiff.models.ip_adapters import LoadedIpAdapter
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
     from paintdiff.models.sources import WeightsRow
+    from paintdiff.models.upscalers import UpscalerRow
     from paintdiff.models.upscaling import LeasedUpscaler, LoadedUpscaler
+    from paintdiff.models.vaes import LoadedVae
 
 logger = logging.getLogger(__name__)
-
-LoadedT = TypeVar("LoadedT")
 
 OnLoading = Callable[[str], None]
 """Told a sentence for people while a lease waits for weights, about ten times a second; may raise
@@ -63,30 +74,6 @@ _Load = Callable[[str, Callable[[str], None]], LoadedT]
 """Given a device and someone to tell, returns what was loaded."""
 
 
-@dataclass
-class _Entry(Generic[LoadedT]):
-    """A model, ControlNet or network that is being loaded or has been. Guarded by the manager's
-    lock, save for `ended`.
-    """
-
-    row: WeightsRow
-    message: str
-    ended: threading.Event = field(default_factory=threading.Event)
-    loaded: LoadedT | None = None
-    error: Exception | None = None
-    leases: int = 0
-    superseded: bool = False  # other weights lie at its place by now
-
-    @property
-    def key(self) -> str:
-        return _key(self.row)
-
-
-def _key(row: WeightsRow) -> str:
-    """A model and a ControlNet may have the same name."""
-    return f"{row.what} {row.name}"
-
-
 class ModelManager:
     """Leases pipelines, upscalers and face restorers.
 
@@ -112,7 +99,7 @@ class ModelManager:
         self._device: str | None = None
         self._budget_bytes = memory_budget_bytes
         self._dtype = dtype
-        self._entries: OrderedDict[str, _Entry[Any]] = OrderedDict()  # least recently used first
+        self._entries: OrderedDict[str, Entry[Any]] = OrderedDict()  # least recently used first
         self._lock = threading.Lock()
         self._one_load_at_a_time = threading.Lock()
         self._last = ""
@@ -142,9 +129,11 @@ class ModelManager:
         task: str = "text_to_image",
         on_loading: OnLoading | None = None,
         controlnets: Iterable[str] = (),
+        adapters: Adapters = NO_ADAPTERS,
     ) -> Generator[LeasedPipeline]:
         """A pipeline that does `task` with the model of that name and the ControlNets of those
-        names, all loaded first if need be.
+        names, all loaded first if need be. `adapters` act in it and in all its `for_task`. One set
+        of them is in a model at a time: who wants another waits until nobody has it on loan.
 
         While weights are loading `on_loading` is called again and again; what it raises ends the
         wait, not the loading. The pipeline is only to be used inside the `with`. Raises
@@ -160,11 +149,62 @@ class ModelManager:
             ]
             from paintdiff.models.lease import LeasedPipeline  # noqa: PLC0415 (imports torch)
 
-            leased = LeasedPipeline(model, task, networks)
+            adapted, refiner = leases.enter_context(
+                self._adapted(entry, model, adapters, on_loading)
+            )
+            leased = LeasedPipeline(model, task, networks, adapted=adapted, refiner=refiner)
             try:
                 yield leased
             finally:
                 leased.release()
+
+    @contextmanager
+    def _adapted(
+        self,
+        entry: Entry[LoadedModel],
+        model: LoadedModel,
+        adapters: Adapters,
+        on_loading: OnLoading | None,
+    ) -> Generator[tuple[Adapted, LeasedPipeline | None]]:
+        """What a loaded model is given for a lease, and its refiner."""
+        from paintdiff.models import adapting  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.lease import LeasedPipeline  # noqa: PLC0415 (imports torch)
+
+        with ExitStack() as leases:
+
+            def waited(asked: Entry[LoadedT]) -> LoadedT:
+                return leases.enter_context(self._waited(asked, on_loading))
+
+            vae = None
+            if adapters.vae is not None:
+                vae = waited(self._ask_vae(self.catalog.vae(adapters.vae), model))
+            wanted = adapters.injected
+            sources = adapting.Sources(
+                {use.name: self.catalog.lora(use.name) for use in wanted.loras},
+                {name: self.catalog.embedding(name) for name in wanted.embeddings},
+                {
+                    use.name: waited(self._ask_ip_adapter(self.catalog.ip_adapter(use.name)))
+                    for use in wanted.ip_adapters
+                },
+            )
+            turns = [adapting.Turn(entry.key, self._adapting_of(entry), wanted, sources)]
+            second: LoadedModel | None = None
+            if adapters.refiner is not None:
+                asked = self._ask_model(self.catalog.model(adapters.refiner), used=False)
+                second = waited(asked)
+                turns.append(adapting.Turn(asked.key, self._adapting_of(asked)))
+            given = leases.enter_context(adapting.all_adapted(turns, self._make_room, on_loading))
+            refiner = None if second is None else LeasedPipeline(second, "image_to_image")
+            yield adapting.with_vae(given[entry.key], vae), refiner
+
+    def _adapting_of(self, entry: Entry[LoadedModel]) -> Adapting:
+        from paintdiff.models.adapting import Adapting  # noqa: PLC0415 (imports torch)
+
+        with self._lock:
+            if entry.adapting is None:
+                assert entry.loaded is not None  # it was waited for
+                entry.adapting = Adapting(entry.loaded)
+            return entry.adapting
 
     @contextmanager
     def upscaler(self, name: str, on_loading: OnLoading | None = None) -> Generator[LeasedUpscaler]:
@@ -191,7 +231,7 @@ class ModelManager:
             yield loaded
 
     @contextmanager
-    def _waited(self, entry: _Entry[LoadedT], on_loading: OnLoading | None) -> Generator[LoadedT]:
+    def _waited(self, entry: Entry[LoadedT], on_loading: OnLoading | None) -> Generator[LoadedT]:
         """What an entry that was asked for has loaded; its lease ends with the `with`."""
         try:
             while not entry.ended.is_set():
@@ -225,7 +265,7 @@ class ModelManager:
     def unload(self) -> None:
         """Drop everything that isn't on loan."""
         with self._lock:
-            for name in [name for name, entry in self._entries.items() if _idle(entry)]:
+            for name in [name for name, entry in self._entries.items() if is_idle(entry)]:
                 del self._entries[name]
         _give_memory_back()
 
@@ -240,17 +280,18 @@ class ModelManager:
         use = memory.memory_use(device)
         return ManagerStatus(last, state, device, use.used_bytes, use.total_bytes)
 
-    def _ask_model(self, row: ModelRow) -> _Entry[LoadedModel]:
+    def _ask_model(self, row: ModelRow, *, used: bool = True) -> Entry[LoadedModel]:
         def load(device: str, report: Callable[[str], None]) -> LoadedModel:
             from paintdiff.models import loaders  # noqa: PLC0415 (imports torch: seconds)
 
             return loaders.load(row, device, self._dtype, report)
 
         with self._lock:
-            self._last, self._last_failed = row.name, False
+            if used:
+                self._last, self._last_failed = row.name, False
             return self._ask(row, load)
 
-    def _ask_controlnet(self, row: ControlNetRow, model: LoadedModel) -> _Entry[LoadedControlNet]:
+    def _ask_controlnet(self, row: ControlNetRow, model: LoadedModel) -> Entry[LoadedControlNet]:
         def load(_device: str, report: Callable[[str], None]) -> LoadedControlNet:
             from paintdiff.models import loaders  # noqa: PLC0415 (imports torch)
 
@@ -259,17 +300,35 @@ class ModelManager:
         with self._lock:
             return self._ask(row, load)
 
-    def _ask_upscaler(self, row: UpscalerRow) -> _Entry[LoadedUpscaler]:
+    def _ask_vae(self, row: VaeRow, model: LoadedModel) -> Entry[LoadedVae]:
+        def load(_device: str, report: Callable[[str], None]) -> LoadedVae:
+            from paintdiff.models import vaes  # noqa: PLC0415 (imports torch)
+
+            return vaes.load_vae(row, model, report)
+
+        with self._lock:  # how a single file is built is told by the model
+            return self._ask(row, load, f"{key_of(row)} for {model.row.name}")
+
+    def _ask_ip_adapter(self, row: IpAdapterRow) -> Entry[LoadedIpAdapter]:
+        def load(device: str, report: Callable[[str], None]) -> LoadedIpAdapter:
+            from paintdiff.models import ip_adapters  # noqa: PLC0415 (imports torch)
+
+            return ip_adapters.load_ip_adapter(row, device, self._dtype, report)
+
+        with self._lock:
+            return self._ask(row, load)
+
+    def _ask_upscaler(self, row: UpscalerRow) -> Entry[LoadedUpscaler]:
         def load(device: str, report: Callable[[str], None]) -> LoadedUpscaler:
             from paintdiff.models import upscaling  # noqa: PLC0415 (imports torch and spandrel)
 
             return upscaling.load(row, device, self._dtype, report, lambda: self._wanted(key))
 
-        key = _key(row)
+        key = key_of(row)
         with self._lock:
             return self._ask(row, load)
 
-    def _ask_face_restorer(self, row: FaceRestorerRow) -> _Entry[LoadedFaceRestorer]:
+    def _ask_face_restorer(self, row: FaceRestorerRow) -> Entry[LoadedFaceRestorer]:
         def load(device: str, report: Callable[[str], None]) -> LoadedFaceRestorer:
             from paintdiff.models import face_restoring  # noqa: PLC0415 (imports torch, spandrel)
 
@@ -289,18 +348,18 @@ class ModelManager:
                 return False
             return entry is not None
 
-    def _ask(self, row: WeightsRow, load: _Load[LoadedT]) -> _Entry[LoadedT]:
+    def _ask(self, row: WeightsRow, load: _Load[LoadedT], key: str = "") -> Entry[LoadedT]:
         """The row's entry with one more lease on it; the first to ask starts the loading. Called
         with the lock held.
         """
-        key = _key(row)
+        key = key or key_of(row)
         entry = self._entries.get(key)
-        if entry is not None and _is_other(entry.row, row):
+        if entry is not None and is_other(entry.row, row):
             entry.superseded = True  # who has it on loan keeps it, until the lease ends
             del self._entries[key]
             entry = None
         if entry is None:
-            entry = self._entries[key] = _Entry[Any](row, f"Loading {row.name}")
+            entry = self._entries[key] = Entry[Any](row, key, f"Loading {row.name}")
             threading.Thread(
                 target=self._load, args=(entry, load), name=f"load {row.name}", daemon=True
             ).start()
@@ -308,7 +367,7 @@ class ModelManager:
         entry.leases += 1
         return entry
 
-    def _load(self, entry: _Entry[LoadedT], load: _Load[LoadedT]) -> None:
+    def _load(self, entry: Entry[LoadedT], load: _Load[LoadedT]) -> None:
         """Runs in a thread of its own, and always ends with `ended` set."""
         started = time.perf_counter()
         try:
@@ -317,7 +376,7 @@ class ModelManager:
             logger.info("loaded %s in %.1f s", entry.row.name, time.perf_counter() - started)
         except Exception as error:
             logger.warning("loading %s failed", entry.row.name, exc_info=True)
-            entry.error = error if isinstance(error, ModelError) else _load_error(entry.row, error)
+            entry.error = error if isinstance(error, ModelError) else load_error(entry.row, error)
             with self._lock:  # forgotten, so that the next who asks tries again
                 if self._entries.get(entry.key) is entry:
                     del self._entries[entry.key]
@@ -326,7 +385,7 @@ class ModelManager:
         finally:
             entry.ended.set()
 
-    def _loaded(self, entry: _Entry[LoadedT], load: _Load[LoadedT]) -> LoadedT:
+    def _loaded(self, entry: Entry[LoadedT], load: _Load[LoadedT]) -> LoadedT:
         from paintdiff.models import devices  # noqa: PLC0415 (imports torch: seconds)
 
         if self._device is None:
@@ -335,22 +394,23 @@ class ModelManager:
         def report(message: str) -> None:
             entry.message = message
 
-        self._make_room(entry.row, self._device)
+        self._make_room(entry.row)
         return load(self._device, report)
 
-    def _make_room(self, row: WeightsRow, device: str) -> None:
+    def _make_room(self, row: WeightsRow) -> None:
         """Raises MemoryBudgetError if the weights can't fit."""
+        device = self._device or self._asked_device
         folder = row.folder
         if folder is None or not folder.exists():
             return  # not on this machine yet
         full_precision = device == "cpu" and self._dtype in (None, "float32")
-        needed = memory.estimated_bytes(_files_of(row, folder), 4 if full_precision else 2)
+        needed = memory.estimated_bytes(files_of(row, folder), 4 if full_precision else 2)
         budget = self._budget_bytes
         if budget is None:
             budget = int(memory.memory_use(device).total_bytes * memory.DEFAULT_SHARE)
         with self._lock:
             residents = [
-                memory.Resident(key, other.loaded.weights_bytes, not _idle(other))
+                memory.Resident(key, held_bytes(other), not is_idle(other))
                 for key, other in self._entries.items()
                 if other.loaded is not None
             ]
@@ -360,28 +420,6 @@ class ModelManager:
                 del self._entries[key]
         if evicted:
             _give_memory_back()
-
-
-def _files_of(row: WeightsRow, source: Path) -> tuple[Path, ...]:
-    """The files with the row's weights."""
-    if isinstance(row, (UpscalerRow, FaceRestorerRow)):
-        return (source,)
-    return (weights_file(source),) if isinstance(row, ControlNetRow) else weight_files(source)
-
-
-def _is_other(one: WeightsRow, other: WeightsRow) -> bool:
-    """Whether two rows of a name are of different weights."""
-    return (one.source, one.fingerprint) != (other.source, other.fingerprint)
-
-
-def _idle(entry: _Entry[Any]) -> bool:
-    return entry.leases == 0 and entry.ended.is_set()
-
-
-def _load_error(row: WeightsRow, error: Exception) -> ModelError:
-    failed = memory.as_memory_error(error) or ModelLoadError(f"{row.name} can't be loaded: {error}")
-    failed.__cause__ = error
-    return failed
 
 
 def _give_memory_back() -> None:

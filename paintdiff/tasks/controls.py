@@ -23,6 +23,7 @@ from paintdiff.requests import (
     PaintingRequest,
     TextToImage,
 )
+from paintdiff.sentences import Remark
 from paintdiff.tasks.pictures import input_picture
 from paintdiff.tasks.tools import MakeMap
 
@@ -98,7 +99,8 @@ def _warnings(
 ) -> list[str]:
     warnings: list[str] = []
     if not acts(control):
-        warnings.append(f"{which} has no effect at a conditioning scale of 0.")
+        field = f"controls.{settled.controls.index(control)}.conditioning_scale"
+        warnings.append(Remark(f"{which} has no effect at a conditioning scale of 0.", field))
     elif not _any_step(control, settled):
         warnings.append(
             f"{which} has no effect: no step lies wholly between {control.guidance_start:g} and "

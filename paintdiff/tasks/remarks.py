@@ -1,33 +1,80 @@
-"""What a model can't make of a request's words."""
+"""What a model can't make of a request."""
 
 from __future__ import annotations
 
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+from paintdiff.models.embedding_words import with_embeddings
 from paintdiff.prompts.words import cut_words, quoted, unknown_words
-from paintdiff.requests import PaintingRequest
+from paintdiff.requests import ImageToImage, Inpaint, PaintingRequest
+from paintdiff.sentences import Remark
+from paintdiff.tasks.adapters import prompt_text
+from paintdiff.tasks.runs import run_of
 
 if TYPE_CHECKING:
     from paintdiff.models.lease import LeasedPipeline
 
 
 def remarks(request: PaintingRequest, leased: LeasedPipeline) -> tuple[str, ...]:
-    """What the model can't make of the words, as sentences for people."""
+    """What the model can't make of the request, as sentences for people."""
+    adapters = (*leased.adapted.notes, *_clip_skip(request, leased), *_refiner(request, leased))
+    return (*_words(request, leased), *adapters)
+
+
+def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     sentences: list[str] = []
     title = leased.row.title.split(",")[0]
+    prompt = prompt_text(request)
     if leased.known_words is not None:
-        unknown = unknown_words(f"{request.prompt}\n{request.negative_prompt}", leased.known_words)
+        learned = dict.fromkeys(leased.adapted.tokens, "")
+        text = with_embeddings(f"{prompt}\n{request.negative_prompt}", learned)
+        unknown = unknown_words(text, leased.known_words)
         if unknown:
             them = "it" if len(unknown) == 1 else "them"
             sentences.append(
                 f"{title} doesn't know {quoted(unknown)}, so the picture may leave {them} out."
             )
-    for which, text in (("prompt", request.prompt), ("negative prompt", request.negative_prompt)):
-        cut = cut_words(text, leased.tokenizer)
+    for which, text in (("prompt", prompt), ("negative prompt", request.negative_prompt)):
+        cut = cut_words(leased.in_tokens(text), leased.tokenizer)
         if cut:
             sentences.append(
                 f"The {which} is too long for {title}; "
                 f"it was painted without its end: \u201c{shorten(cut, 80, placeholder=' …')}\u201d."
             )
-    return tuple(sentences)
+    return sentences
+
+
+def _clip_skip(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
+    if request.clip_skip == 1 or leased.clip_skip_acts(request.clip_skip):
+        return []
+    why = (
+        "it uses that layer anyway"
+        if leased.takes_clip_skip
+        else "its text encoder isn't one that leaves layers out"
+    )
+    sentence = f"A clip skip of {request.clip_skip} has no effect on {leased.row.title}: {why}."
+    return [Remark(sentence, "clip_skip")]
+
+
+def _refiner(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
+    if leased.refiner is None or request.refiner is None:
+        return []
+    strengths = (1.0,)
+    if isinstance(request, ImageToImage):
+        strengths = request.strengths()
+    elif isinstance(request, Inpaint):
+        strengths = (request.strength,)
+    steps = [leased.hand_over(run_of(request), strength) for strength in strengths]
+    if all(each.happens for each in steps):
+        return []
+    first = next(each for each in steps if not each.happens)
+    why = (
+        f"a switch at {request.refiner.switch_at:g} leaves it no step; switch earlier, or take "
+        "more steps"
+        if not first.refiner_steps
+        else f"a switch at {request.refiner.switch_at:g} comes before painting begins; switch "
+        "later, or raise the strength"
+    )
+    passes = "" if len(steps) == 1 else " in at least one pass"
+    return [Remark(f"The refiner has no effect{passes}: {why}.", "refiner.switch_at")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from paintdiff.geometry import Box
 from paintdiff.models.denoising import Control, Denoising, Source, Variation
 from paintdiff.requests import PaintingRequest
+from paintdiff.tasks.adapters import ip_pictures_of, prompt_text
 from paintdiff.tasks.steps import OnStep, StepCounter
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def run_of(
     if sampling.variation_strength > 0:
         variation = Variation(sampling.variation_seed, sampling.variation_strength)
     return Denoising(
-        prompt=request.prompt,
+        prompt=prompt_text(request),
         negative_prompt=request.negative_prompt,
         size=sampling.size,
         num_inference_steps=sampling.num_inference_steps,
@@ -34,6 +35,9 @@ def run_of(
         variation=variation,
         source=source,
         controls=controls,
+        clip_skip=request.clip_skip,
+        ip_pictures=ip_pictures_of(request),
+        switch_at=1.0 if request.refiner is None else request.refiner.switch_at,
     )
 
 

@@ -11,6 +11,7 @@ from paintdiff.models.denoising import steps_run
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.samplers import SAMPLERS, checked_sampler
 from paintdiff.requests import MAX_SEED, PaintingRequest
+from paintdiff.sentences import Remark
 
 
 def settled_sampling(
@@ -26,8 +27,11 @@ def settled_sampling(
     guidance = figures.guidance_scale if request.guidance_scale is None else request.guidance_scale
     if request.negative_prompt.strip() and guidance <= 1:
         warnings += (
-            f"The negative prompt has no effect at a guidance scale of {guidance:g}; "
-            "it needs more than 1.",
+            Remark(
+                f"The negative prompt has no effect at a guidance scale of {guidance:g}; "
+                "it needs more than 1.",
+                "negative_prompt",
+            ),
         )
     seed, variation_seed, seed_warnings = settled_seeds(request)
     return {

@@ -1,0 +1,194 @@
+"""What is in one model beyond its weights, and who may paint with it meanwhile.
+
+Imports torch: import it in a function.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from paintdiff.errors import ModelLoadError
+from paintdiff.models.adapter_rows import EmbeddingRow, LoraRow
+from paintdiff.models.adapters import NO_ADAPTERS, Adapters, FreeUFactors
+from paintdiff.models.ip_adapters import IpAdapters, LoadedIpAdapter
+from paintdiff.models.loaders import LoadedModel, pipeline_class
+from paintdiff.models.loras import Loras
+from paintdiff.models.textual_inversion import NO_WORDS, Embeddings
+from paintdiff.models.vaes import LoadedVae
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where adapters come from: rows and what is loaded already, each by its name."""
+
+    loras: Mapping[str, LoraRow] = field(default_factory=dict[str, LoraRow])
+    embeddings: Mapping[str, EmbeddingRow] = field(default_factory=dict[str, EmbeddingRow])
+    ip_adapters: Mapping[str, LoadedIpAdapter] = field(default_factory=dict[str, LoadedIpAdapter])
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What a lease gets. `components` take the place of the model's own in its pipelines, `tokens`
+    stand for the words (in lower case) of embeddings. `notes` are sentences for people, `hashes`
+    identify what was injected ("LoRA name", "embedding name").
+    """
+
+    components: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tokens: Mapping[str, str] = field(default_factory=dict[str, str])
+    notes: tuple[str, ...] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Adapting:
+    """The adapters of one loaded model.
+
+    Its weights are shared, so at any time one set of adapters is in it: who wants another waits
+    until all are done who paint with this one. What is injected stays until somebody wants
+    something else; then only the difference changes. Nothing is ever added to a weight, so what is
+    taken out leaves every pixel as it was.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        row = loaded.row
+        title = row.title
+        first_task = next(iter(row.family.pipelines))
+        class_ = pipeline_class(row, first_task)
+        self._loras = Loras(loaded.components, class_, title, row.family)
+        self._embeddings = Embeddings(loaded.components, title)
+        self._ip_adapters = IpAdapters(loaded.components, title)
+        self._unet = loaded.components.get("unet")
+        self._title = title
+        self._changed = threading.Condition()
+        self._current = NO_ADAPTERS
+        self._users = 0
+
+    @property
+    def injected_bytes(self) -> int:
+        """What the LoRAs in the model take."""
+        return sum(each.weights_bytes for each in list(self._loras.injected.values()))
+
+    @contextmanager
+    def adapted(
+        self,
+        wanted: Adapters,
+        sources: Sources,
+        make_room: Callable[[LoraRow], None] = lambda _row: None,
+        on_waiting: Callable[[str], None] | None = None,
+    ) -> Generator[Adapted]:
+        """While inside, the model has the adapters of `wanted` and no others.
+
+        While somebody paints with others `on_waiting` is told so again and again; what it raises
+        ends the wait. `make_room` is told each LoRA before it is injected. Raises a ModelError if
+        an adapter can't be read or doesn't fit; then the model is as it was without any.
+        """
+        wanted = wanted.injected
+        self._enter(wanted, sources, make_room, on_waiting)
+        try:
+            yield self._adapted(wanted, sources)
+        finally:
+            with self._changed:
+                self._users -= 1
+                self._changed.notify_all()
+
+    def _enter(
+        self,
+        wanted: Adapters,
+        sources: Sources,
+        make_room: Callable[[LoraRow], None],
+        on_waiting: Callable[[str], None] | None,
+    ) -> None:
+        while True:
+            with self._changed:
+                if not self._users or self._current == wanted:
+                    if self._current != wanted:
+                        for name in sources.loras.keys() - self._loras.injected.keys():
+                            make_room(sources.loras[name])
+                        self._switch(wanted, sources)
+                    self._users += 1
+                    return
+                self._changed.wait(_POLL_SECONDS)
+            if on_waiting is not None:
+                on_waiting(f"Waiting for {self._title}, which paints with other LoRAs")
+
+    def _switch(self, wanted: Adapters, sources: Sources) -> None:
+        try:
+            self._ip_adapters.set(wanted.ip_adapters, sources.ip_adapters)
+            self._loras.set(wanted.loras, sources.loras)
+            self._embeddings.set(wanted.embeddings, sources.embeddings)
+            self._set_free_u(wanted.free_u)
+        except BaseException:
+            self._current = NO_ADAPTERS
+            self._loras.clear()
+            self._ip_adapters.clear()
+            self._embeddings.clear()
+            self._set_free_u(None)
+            raise
+        self._current = wanted
+
+    def _set_free_u(self, factors: FreeUFactors | None) -> None:
+        if self._unet is None:
+            return
+        if factors is None:
+            self._unet.disable_freeu()
+        else:
+            self._unet.enable_freeu(s1=factors.s1, s2=factors.s2, b1=factors.b1, b2=factors.b2)
+
+    def _adapted(self, wanted: Adapters, sources: Sources) -> Adapted:
+        learned = self._embeddings.learned if wanted.embeddings else NO_WORDS
+        loras = self._loras.injected
+        components = dict(learned.tokenizers)
+        if wanted.ip_adapters:
+            # All share the first one's: an adapter says which it needs, and the others are checked.
+            first = sources.ip_adapters[wanted.ip_adapters[0].name]
+            components["image_encoder"] = first.image_encoder
+            components["feature_extractor"] = first.feature_extractor
+        notes = tuple(note for use in wanted.loras for note in loras[use.name].notes)
+        if wanted.free_u is not None and self._unet is None:
+            notes += (f"FreeU has no effect: {self._title} has no UNet.",)
+        hashes = {f"LoRA {use.name}": loras[use.name].hash for use in wanted.loras}
+        hashes |= {f"embedding {name}": value for name, value in learned.hashes.items()}
+        return Adapted(components, learned.tokens, notes, hashes)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A model that is to be adapted, in an order by `key`."""
+
+    key: str
+    adapting: Adapting
+    wanted: Adapters = NO_ADAPTERS
+    sources: Sources = field(default_factory=Sources)
+
+
+@contextmanager
+def all_adapted(
+    turns: Sequence[Turn],
+    make_room: Callable[[LoraRow], None],
+    on_waiting: Callable[[str], None] | None,
+) -> Generator[Mapping[str, Adapted]]:
+    """Each turn's key to what its model was given. All leases enter models in one order, so that no
+    two can wait for each other. Raises ModelLoadError if a model is among them twice.
+    """
+    if len({turn.key for turn in turns}) < len(turns):
+        raise ModelLoadError("A model can't be its own refiner. Choose another.")
+    with ExitStack() as entered:
+        yield {
+            turn.key: entered.enter_context(
+                turn.adapting.adapted(turn.wanted, turn.sources, make_room, on_waiting)
+            )
+            for turn in sorted(turns, key=lambda turn: turn.key)
+        }
+
+
+def with_vae(adapted: Adapted, vae: LoadedVae | None) -> Adapted:
+    """With another VAE too, unless that is None."""
+    if vae is None:
+        return adapted
+    components = {**adapted.components, "vae": vae.network}
+    return replace(adapted, components=components, hashes={**adapted.hashes, "VAE": vae.hash})

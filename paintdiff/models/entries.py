@@ -1,0 +1,78 @@
+"""What the manager keeps of each thing it was asked to load. Importable without torch."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from paintdiff.errors import ModelError, ModelLoadError
+from paintdiff.models import memory
+from paintdiff.models.adapter_rows import IpAdapterRow, LoraRow, VaeRow
+from paintdiff.models.controlnets import ControlNetRow, weights_file
+from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.upscalers import UpscalerRow
+from paintdiff.models.weights import weight_files
+
+if TYPE_CHECKING:
+    from paintdiff.models.adapting import Adapting
+    from paintdiff.models.sources import WeightsRow
+
+LoadedT = TypeVar("LoadedT")
+
+
+@dataclass
+class Entry(Generic[LoadedT]):
+    """A model, ControlNet or network that is being loaded or has been. Guarded by the manager's
+    lock, save for `ended`. `adapting` is what is in a model beyond its weights, None before it was
+    first leased.
+    """
+
+    row: WeightsRow
+    key: str
+    message: str
+    ended: threading.Event = field(default_factory=threading.Event)
+    loaded: LoadedT | None = None
+    error: Exception | None = None
+    leases: int = 0
+    superseded: bool = False  # other weights lie at its place by now
+    adapting: Adapting | None = None
+
+
+def key_of(row: WeightsRow) -> str:
+    """A model and a ControlNet may have the same name."""
+    return f"{row.what} {row.name}"
+
+
+def files_of(row: WeightsRow, source: Path) -> tuple[Path, ...]:
+    """The files with the row's weights."""
+    if isinstance(row, (UpscalerRow, FaceRestorerRow, LoraRow)):
+        return (source,)
+    if isinstance(row, (VaeRow, IpAdapterRow)) and source.is_file():
+        return (source,)
+    return (weights_file(source),) if isinstance(row, ControlNetRow) else weight_files(source)
+
+
+def held_bytes(entry: Entry[Any]) -> int:
+    """What a loaded entry takes, with the LoRAs that are in it."""
+    injected = 0 if entry.adapting is None else entry.adapting.injected_bytes
+    loaded: Any = entry.loaded
+    return loaded.weights_bytes + injected
+
+
+def is_other(one: WeightsRow, other: WeightsRow) -> bool:
+    """Whether two rows of a name are of different weights."""
+    return (one.source, one.fingerprint) != (other.source, other.fingerprint)
+
+
+def is_idle(entry: Entry[Any]) -> bool:
+    """Whether nobody has it or waits for it."""
+    return entry.leases == 0 and entry.ended.is_set()
+
+
+def load_error(row: WeightsRow, error: Exception) -> ModelError:
+    """The error as a person should read it, its cause kept."""
+    failed = memory.as_memory_error(error) or ModelLoadError(f"{row.name} can't be loaded: {error}")
+    failed.__cause__ = error
+    return failed
