@@ -22,6 +22,7 @@ FRONT = {
     "engine",
     "gallery",
     "settings",
+    "prompts.extra_networks",
     "prompts.surprise",
     "sentences",
     "models.adapter_rows",

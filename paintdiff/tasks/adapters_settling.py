@@ -1,5 +1,5 @@
-"""What is to be put into a model: checked, and its open choices filled, when a request is submitted.
-Nothing is loaded.
+"""What is to be put into a model: checked, and its open choices filled, when a request is
+submitted. Nothing is loaded.
 """
 
 from __future__ import annotations

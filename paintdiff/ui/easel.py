@@ -4,7 +4,7 @@ starts a job, watches it, and finds it again after a reload."""
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import gradio as gr
 
 from paintdiff.errors import EngineError, RequestError
 from paintdiff.requests import Request
+from paintdiff.sentences import field_of
 from paintdiff.ui import markup, relay, remembered, widgets
 from paintdiff.ui.form import Updates
 from paintdiff.ui.parts import Parts
@@ -75,7 +76,8 @@ class Easel:
     """The components of one tab that a running job changes, and the handlers that change them.
 
     A page keeps no state of its own on the server: it names its job by id with every event, and
-    the job belongs to the engine. `warnings` takes what the engine has to say about the request,
+    the job belongs to the engine. `notes` has room for sentences about the request's fields, by
+    field: "" takes errors about all others, "warnings" what else the engine has to say.
     `seed` the seed that it drew, if there is one to draw.
     """
 
@@ -88,7 +90,7 @@ class Easel:
     job: gr.Textbox
     film: gr.Textbox
     timer: gr.Timer
-    warnings: gr.HTML
+    notes: Mapping[str, gr.HTML]
     seed: gr.Number | None
 
     @classmethod
@@ -99,7 +101,7 @@ class Easel:
         invitation: str,
         *,
         buttons: RunButtons,
-        warnings: gr.HTML,
+        notes: Mapping[str, gr.HTML],
         seed: gr.Number | None,
     ) -> Easel:
         """Lay picture, progress and filmstrip out where we are. `invitation` is the markup of the
@@ -125,7 +127,7 @@ class Easel:
             job=widgets.hidden_text(ids("job")),
             film=widgets.hidden_text(ids("film")),
             timer=gr.Timer(TICK_SECONDS, active=False),
-            warnings=warnings,
+            notes=notes,
             seed=seed,
         )
 
@@ -152,21 +154,16 @@ class Easel:
             self.job,
             self.strip,
             self.film,
-            self.warnings,
+            *dict.fromkeys(self.notes.values()),
             *([] if self.seed is None else [self.seed]),
         ]
 
     # What a click does
 
-    def start(
-        self,
-        request_of: Callable[[Values], Request],
-        values: Values,
-        notes: Mapping[str, gr.HTML],
-    ) -> Updates:
+    def start(self, request_of: Callable[[Values], Request], values: Values) -> Updates:
         """Submit a job. A tab runs one at a time: a click while one is alive changes nothing.
 
-        What can't be used is said in the place that `notes` has for it.
+        What can't be used is said in the place that there is for it.
         """
         current = relay.found(self.parts.engine, values[self.job])
         if current is not None and not current.done:
@@ -174,10 +171,10 @@ class Easel:
         try:
             job = self.parts.engine.submit(request_of(values))
         except RequestError as error:
-            return widgets.notes_for(notes, error.field, str(error))
+            return widgets.notes_for(self.notes, error.field, str(error))
         except EngineError as error:
-            return widgets.notes_for(notes, None, str(error))
-        cleared = widgets.notes_cleared(notes.values())
+            return widgets.notes_for(self.notes, None, str(error))
+        cleared = widgets.notes_cleared(self.notes.values())
         shown = self.showing(relay.view_of(job, job.latest), values)
         return {**cleared, **shown, self.job: job.id}
 
@@ -228,7 +225,7 @@ class Easel:
             self.buttons.generate: gr.Button(self.buttons.doing, interactive=False),
             self.buttons.cancel: gr.Button(interactive=True),
             self.timer: gr.Timer(WAITING_TICK_SECONDS if waiting else TICK_SECONDS, active=True),
-            self.warnings: markup.note(view.warnings, "warning"),
+            **self._said(view.warnings),
         }
 
     def _over(self, view: View, film: tuple[markup.PictureId, ...]) -> Updates:
@@ -239,9 +236,18 @@ class Easel:
             self.progress: view.progress,
             self.strip: relay.film_of(self.parts.engine, longer),
             self.film: remembered.film_text(longer),
-            self.warnings: markup.note(view.warnings, "warning"),
+            **self._said(view.warnings),
             **({} if self.seed is None or view.seed is None else {self.seed: view.seed}),
         }
+
+    def _said(self, warnings: Sequence[str]) -> Updates:
+        """Each sentence in its place."""
+        general = self.notes["warnings"]
+        by_place: dict[Any, list[str]] = {general: []}
+        for sentence in warnings:
+            place = self.notes.get(field_of(sentence) or "warnings", general)
+            by_place.setdefault(place, []).append(sentence)
+        return {place: markup.note(each, "warning") for place, each in by_place.items()}
 
     def idle(self) -> Updates:
         """Nothing runs: Generate may be clicked."""

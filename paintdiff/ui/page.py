@@ -113,7 +113,9 @@ def head() -> str:
     is fetched."""
     scheme = '<meta name="color-scheme" content="light dark">'
     # Those after the canvas's use what is in it.
-    after = "\n".join(_style(name) + _script(name) for name in ("picture-list", "viewer"))
+    after = "\n".join(
+        _style(name) + _script(name) for name in ("picture-list", "viewer", "adapters")
+    )
     return f"{scheme}\n{_style('page')}{_script('page')}\n{canvas_head()}\n{after}"
 
 

@@ -14,10 +14,12 @@ from paintdiff.events import Picture
 from paintdiff.geometry import Size, checked, rounded_to_multiple
 from paintdiff.requests import PaintingRequest, Request, Upscale
 from paintdiff.ui import canvas, markup, widgets
+from paintdiff.ui.adapter_drawer import AdapterDrawer, prompt_with
 from paintdiff.ui.control_map import SizeOf
 from paintdiff.ui.easel import Easel, RunButtons, Values
 from paintdiff.ui.form import Form, Updates
 from paintdiff.ui.parts import Parts
+from paintdiff.ui.picture_prompt import PicturePrompt
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.upscale_setting import UpscaleSetting
 from paintdiff.ui.widgets import Ids
@@ -95,9 +97,9 @@ class Ingredients:
         """The size at which a picture of that size is painted a second time, None if it isn't."""
         return None
 
-    def before_start(self, inputs: list[Component]) -> str | None:
-        """JavaScript that runs in the browser before Generate's event, given the event's inputs."""
-        return None
+    def canvases(self) -> tuple[gr.HTML, ...]:
+        """Those of `inputs` whose pixels have to be sent before a job starts."""
+        return ()
 
     def request(self, fields: dict[str, object], values: Values) -> Request:
         """The request: `fields` are what all painting requests share. Raises RequestError."""
@@ -126,12 +128,15 @@ class Studio(Workbench):
     surprise: gr.Button
     form: Form
     upscaling: UpscaleSetting
+    adapters: AdapterDrawer
+    picture_prompt: PicturePrompt
 
     @classmethod
     def built(cls, parts: Parts, ingredients: Ingredients) -> Studio:
         """Lay the tab out inside the current `gr.Tab`, and wire it."""
         ids = ingredients.ids
         upscaling = UpscaleSetting(parts, ids, optional=True, name="enlarge")
+        adapters, picture_prompt = AdapterDrawer(parts, ids), PicturePrompt(parts, ids)
         with gr.Row(elem_classes=["studio", f"studio-{ids.tab}"]):
             with gr.Column(elem_classes=["controls"], scale=0, min_width=0):
                 with gr.Column(elem_classes=["group", "prompt-group"]):
@@ -149,8 +154,13 @@ class Studio(Workbench):
                         size_shown=ingredients.size_shown,
                         before_more=upscaling.add,
                     )
+                    adapters.add()
+                    picture_prompt.add()
                     ingredients.add_settings()
             ingredients.add_canvas()
+            notes = {"": buttons.note, "prompt": prompt_note, "warnings": prompt_note, **form.notes}
+            for part in (upscaling, adapters, picture_prompt, ingredients):
+                notes |= part.notes()
             with gr.Column(elem_classes=["easel-side"], min_width=0):
                 easel = Easel.built(
                     parts,
@@ -161,22 +171,21 @@ class Studio(Workbench):
                         ingredients.text,
                     ),
                     buttons=buttons,
-                    warnings=prompt_note,
+                    notes=notes,
                     seed=form.seed,
                 )
-        own = {**upscaling.notes(), **ingredients.notes()}
-        notes = {"": buttons.note, "prompt": prompt_note, **form.notes, **own}
         studio = cls(
             parts=parts,
             ids=ids,
             easel=easel,
-            notes=notes,
             ingredients=ingredients,
             prompt=prompt,
             categories=categories,
             surprise=surprise,
             form=form,
             upscaling=upscaling,
+            adapters=adapters,
+            picture_prompt=picture_prompt,
         )
         studio._wire()
         return studio
@@ -189,6 +198,8 @@ class Studio(Workbench):
         self.surprise.click(self.surprised, {self.categories}, [self.prompt], **QUICK)
         self.form.wire(**QUICK)
         self.upscaling.wire(QUICK)
+        self.adapters.wire(self.prompt, self.form.model, QUICK)
+        self.picture_prompt.wire(self.form.model, QUICK)
         self.ingredients.wire(self)
         self._wire_final_size()
 
@@ -210,24 +221,30 @@ class Studio(Workbench):
 
     def asked(self) -> set[Any]:
         """The components that `request` looks at."""
-        own = (self.form.requested(), self.upscaling.inputs(), self.ingredients.inputs())
-        components = {each for part in own for each in part.values()}
-        return {self.prompt, self.form.keep_seed, *components}
+        return {self.prompt, self.form.keep_seed, *self.inputs().values()}
 
-    def before_start(self, inputs: list[Any]) -> str | None:
-        """As the ingredients need it."""
-        return self.ingredients.before_start(inputs)
+    def inputs(self) -> dict[str, Component]:
+        """The components of a request's fields but the prompt, as they are remembered."""
+        return {
+            **self.form.requested(),
+            **self.upscaling.inputs(),
+            **self.adapters.inputs(),
+            **self.picture_prompt.inputs(),
+            **self.ingredients.inputs(),
+        }
+
+    def canvases(self) -> tuple[gr.HTML, ...]:
+        """Those of the ingredients, and the picture that is a prompt."""
+        return (*self.ingredients.canvases(), self.picture_prompt.canvas)
 
     def kept(self) -> dict[str, Any]:
         """The components whose values the browser remembers, by name."""
-        own = self.ingredients.inputs()
-        apart = self.ingredients.remembered_by_itself()
+        own = self.inputs()
+        apart = self.ingredients.remembered_by_itself() | self.picture_prompt.remembered_by_itself()
         return {
             "prompt": self.prompt,
             "categories": self.categories,
             "keep_seed": self.form.keep_seed,
-            **self.form.requested(),
-            **self.upscaling.inputs(),
             **{name: component for name, component in own.items() if name not in apart},
         }
 
@@ -243,6 +260,8 @@ class Studio(Workbench):
         if self.ingredients.prompt_needed and not fields["prompt"]:
             raise RequestError("Write what the picture should show.", field="prompt")
         fields["upscaling"] = self.upscaling.requested(values)
+        fields |= self.adapters.requested(values)
+        fields["ip_adapters"] = self.picture_prompt.requested(values)
         width, height = fields.get("width"), fields.get("height")
         if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
             checked(Size(width, height))
@@ -281,9 +300,14 @@ class Studio(Workbench):
         if nothing was painted."""
         if isinstance(request, Upscale):
             return self.upscaling.filled(request.upscaling)
-        upscaling = self.upscaling.filled(request.upscaling)
-        own = self.ingredients.filled(request)
-        return {self.prompt: request.prompt, **self.form.filled(request), **upscaling, **own}
+        return {
+            self.prompt: prompt_with(request.prompt, request.loras),
+            **self.form.filled(request),
+            **self.upscaling.filled(request.upscaling),
+            **self.adapters.filled(request),
+            **self.picture_prompt.filled(request),
+            **self.ingredients.filled(request),
+        }
 
     def received(self, picture: Picture) -> Updates:
         """A finished picture to go on from, with its words and settings; an enlarged one is taken
@@ -295,9 +319,8 @@ class Studio(Workbench):
 
     def receivable(self) -> list[Any]:
         """The components that `filled` and `received` may change."""
-        own = (self.form.requested(), self.upscaling.inputs(), self.ingredients.inputs())
-        components = [each for part in own for each in part.values()]
-        return [self.prompt, *components, self.form.keep_seed]
+        own = [*self.inputs().values(), self.adapters.rows]
+        return [self.prompt, *own, self.form.keep_seed]
 
     # A page that is loaded again
 
@@ -308,12 +331,14 @@ class Studio(Workbench):
             self.categories: memory.choices("categories", self.parts.surprise_categories),
             **self.form.restored(memory),
             **self.upscaling.restored(memory),
+            **self.adapters.restored(memory),
+            **self.picture_prompt.restored(memory),
             **self.ingredients.restored(memory),
         }
 
     def restorable(self) -> list[Any]:
         """The components that `restored` may change."""
-        return [*super().restorable(), self.form.size_preset]
+        return [*super().restorable(), self.form.size_preset, self.adapters.rows]
 
 
 def _prompt_box(

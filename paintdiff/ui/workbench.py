@@ -13,6 +13,7 @@ import gradio as gr
 
 from paintdiff.events import Picture
 from paintdiff.requests import Request
+from paintdiff.ui import canvas
 from paintdiff.ui.easel import Easel, Values
 from paintdiff.ui.form import Updates
 from paintdiff.ui.parts import Parts
@@ -25,13 +26,17 @@ QUICK: Mapping[str, Any] = {"queue": False, **QUIET}
 
 @dataclass(frozen=True)
 class Workbench(ABC):
-    """One tab's easel and handlers. `notes` has room for an error about a field of the request, by
-    field; "" is for all others."""
+    """One tab's easel and handlers. The easel's `notes` have room for a sentence about a field of
+    the request, by field; "" is for all others."""
 
     parts: Parts
     ids: Ids
     easel: Easel
-    notes: Mapping[str, gr.HTML]
+
+    @property
+    def notes(self) -> Mapping[str, gr.HTML]:
+        """Places for sentences, by the request's fields."""
+        return self.easel.notes
 
     # What a tab says of itself
 
@@ -40,9 +45,8 @@ class Workbench(ABC):
         """The components that `request` looks at."""
 
     @abstractmethod
-    def before_start(self, inputs: list[Any]) -> str | None:
-        """JavaScript that runs in the browser before the event that starts a job, given the event's
-        inputs in their order."""
+    def canvases(self) -> tuple[gr.HTML, ...]:
+        """Those of `asked` whose pixels have to be sent before a job starts."""
 
     @abstractmethod
     def request(self, values: Values) -> Request:
@@ -89,15 +93,16 @@ class Workbench(ABC):
 
     def started(self) -> list[Any]:
         """The components that `start` changes."""
-        return list(dict.fromkeys([*self.easel.shown(), *self.notes.values()]))
+        return self.easel.shown()
 
     def start_js(self) -> str | None:
         """The script of an event that starts a job."""
-        return self.before_start(_in_order(self.started_with()))
+        canvases = self.canvases()
+        return canvas.flush_js(self.started_with(), *canvases) if canvases else None
 
     def start(self, values: Values) -> Updates:
         """Submit a job, or say next to a setting why it can't be."""
-        return self.easel.start(self.request, values, self.notes)
+        return self.easel.start(self.request, values)
 
     def _keep(self) -> None:
         """Let the page's script store what should survive a reload."""
@@ -118,8 +123,3 @@ class Workbench(ABC):
     def restorable(self) -> list[Any]:
         """The components that `restored` may change."""
         return list(dict.fromkeys([*self.easel.shown(), *self.kept().values()]))
-
-
-def _in_order(components: set[Any]) -> list[Any]:
-    """In the order in which gradio hands a set's values to a script."""
-    return sorted(components, key=lambda component: component._id)

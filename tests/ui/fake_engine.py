@@ -13,6 +13,8 @@ from paintdiff.events import TERMINAL, Cancelled, Event, Picture, Queued
 from paintdiff.geometry import ResizeMode, Size
 from paintdiff.images import decoded
 from paintdiff.input_images import InputImage
+from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
+from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.model_rows import ModelRow
@@ -22,11 +24,12 @@ from paintdiff.requests import Request, TextToImage, Upscale
 
 class FakeCatalog:
     """ControlNets by the name of the model that they fit; each test may change `names`. Two
-    upscalers, and the face restorers that a test gives it in `faces`.
+    upscalers, and the face restorers that a test gives it in `faces`. All else is as in `real`.
     """
 
     def __init__(self) -> None:
         self.faces: tuple[FaceRestorerRow, ...] = ()
+        self.real = Catalog.default()
         self.names: dict[str, tuple[str, ...]] = {"mini": ("edges", "depths")}
 
     def controlnets_for(self, model: ModelRow) -> tuple[ControlNetRow, ...]:
@@ -40,6 +43,24 @@ class FakeCatalog:
             )
             for name in self.names.get(model.name, ())
         )
+
+    def models(self) -> tuple[ModelRow, ...]:
+        return self.real.models()
+
+    def loras(self) -> tuple[LoraRow, ...]:
+        return self.real.loras()
+
+    def loras_for(self, model: ModelRow) -> tuple[LoraRow, ...]:
+        return self.real.loras_for(model)
+
+    def embeddings_for(self, model: ModelRow) -> tuple[EmbeddingRow, ...]:
+        return self.real.embeddings_for(model)
+
+    def vaes_for(self, model: ModelRow) -> tuple[VaeRow, ...]:
+        return self.real.vaes_for(model)
+
+    def ip_adapters_for(self, model: ModelRow) -> tuple[IpAdapterRow, ...]:
+        return self.real.ip_adapters_for(model)
 
     def upscalers(self) -> tuple[UpscalerRow, ...]:
         return (

@@ -31,7 +31,7 @@ def tab(parts: Parts) -> Studio:
 
 def values(tab: Studio, **changed: Any) -> dict[Any, Any]:
     """What the page sends: the components' first values, and those that a test changes."""
-    own = {**tab.form.requested(), **tab.upscaling.inputs(), **tab.ingredients.inputs()}
+    own = tab.inputs()
     form = {component: component.value for component in own.values()}
     sent = {
         tab.prompt: "a cat",
@@ -95,8 +95,8 @@ def test_an_error_goes_next_to_its_cause_and_nowhere_else(
     tab: Studio, engine: FakeEngine, changed: dict[str, Any], field: str
 ) -> None:
     updates = tab.start(values(tab, **changed))
-    said = {name for name, note in tab.notes.items() if updates[note]}
-    assert said == {field}
+    said = {id(note) for note in tab.notes.values() if updates[note]}
+    assert said == {id(tab.notes[field])}
     assert not engine.jobs and tab.easel.buttons.generate not in updates
 
 

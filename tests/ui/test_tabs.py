@@ -43,7 +43,7 @@ def png(mode: str, size: tuple[int, int] = (96, 64), **settings: Any) -> bytes:
 def values(studio: Studio, canvas_value: object, **changed: Any) -> dict[Any, Any]:
     """What the page sends: each component's first value, the canvas's, and what a test changes."""
     inputs = studio.ingredients.inputs()
-    by_name = {**studio.form.requested(), **studio.upscaling.inputs(), **inputs}
+    by_name = studio.inputs()
     by_name["keep_seed"] = studio.form.keep_seed
     sent: dict[Any, Any] = {component: component.value for component in by_name.values()}
     sent |= {studio.prompt: "a cat", studio.easel.job: "", studio.easel.film: "[]"}

@@ -11,7 +11,7 @@ from paintdiff.errors import RequestError
 from paintdiff.events import Picture
 from paintdiff.geometry import Size
 from paintdiff.requests import PaintingRequest, TextToImage
-from paintdiff.ui import canvas, widgets
+from paintdiff.ui import widgets
 from paintdiff.ui.control_drawer import ControlDrawer
 from paintdiff.ui.control_map import FIRST_PREPROCESSOR
 from paintdiff.ui.control_panel import ControlPanel
@@ -80,9 +80,9 @@ class FromDrawing(Ingredients):
         panels = {name: note for panel in self._panels() for name, note in panel.notes().items()}
         return {**panels, **self.hires.notes()}
 
-    def before_start(self, inputs: list[Component]) -> str:
-        """Send the last stroke first."""
-        return canvas.flush_js(inputs, *(panel.canvas for panel in self._panels()))
+    def canvases(self) -> tuple[gr.HTML, ...]:
+        """The drawing, and the other controls'."""
+        return tuple(panel.canvas for panel in self._panels())
 
     def wire(self, studio: Studio) -> None:
         """Let the maps be shown, and a blank canvas be as the picture will be."""

@@ -123,9 +123,9 @@ class FromPicture(Ingredients):
         """Places for errors."""
         return {"image": self.picture.note, **self._notes, **self.control.panel.notes()}
 
-    def before_start(self, inputs: list[Component]) -> str:
-        """Send the pictures first."""
-        return canvas.flush_js(inputs, self.picture.canvas, self.control.panel.canvas)
+    def canvases(self) -> tuple[gr.HTML, ...]:
+        """The picture, and the control's."""
+        return self.picture.canvas, self.control.panel.canvas
 
     def wire(self, studio: Studio) -> None:
         """Say what will happen to the picture's size before it happens."""

@@ -17,7 +17,7 @@ from paintdiff.requests import (
     Inpaint,
     PaintingRequest,
 )
-from paintdiff.ui import canvas, widgets
+from paintdiff.ui import widgets
 from paintdiff.ui.control_drawer import ControlDrawer
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Form, Updates
@@ -142,9 +142,9 @@ class FromSketch(Ingredients):
         images = dict.fromkeys(("image", "mask", "sketch"), self.picture.note)
         return {**images, **self._notes, **sides, **self.control.panel.notes()}
 
-    def before_start(self, inputs: list[Component]) -> str:
-        """Send the last stroke first."""
-        return canvas.flush_js(inputs, self.picture.canvas, self.control.panel.canvas)
+    def canvases(self) -> tuple[gr.HTML, ...]:
+        """The picture with its strokes, and the control's."""
+        return self.picture.canvas, self.control.panel.canvas
 
     def wire(self, studio: Studio) -> None:
         """Offer the settings of a picture that has some; let the control's map be shown."""

@@ -60,18 +60,19 @@ class UpscaleBench(Workbench):
                     widgets.drawer("More", ids("more-drawer")),
                 ):
                     setting.add_tile()
+            images = {f"images.{index}": note for index in range(MAX_IMAGES)}
+            notes = {"": buttons.note, "images": note, "image": note, **images, **setting.notes()}
             with gr.Column(elem_classes=["easel-side"], min_width=0):
+                notes["warnings"] = widgets.note(ids, "warnings")
                 easel = Easel.built(
                     parts,
                     ids,
                     markup.empty_stage((), TITLE, TEXT),
                     buttons=buttons,
-                    warnings=widgets.note(ids, "warnings"),
+                    notes=notes,
                     seed=None,
                 )
-        images = {f"images.{index}": note for index in range(MAX_IMAGES)}
-        notes = {"": buttons.note, "images": note, "image": note, **images, **setting.notes()}
-        bench = cls(parts, ids, easel, notes, pictures, offer, setting, foreseen)
+        bench = cls(parts, ids, easel, pictures, offer, setting, foreseen)
         bench._wire()
         return bench
 
@@ -101,9 +102,9 @@ class UpscaleBench(Workbench):
         """The components that `request` looks at."""
         return {self.pictures, *self.setting.inputs().values()}
 
-    def before_start(self, inputs: list[Any]) -> str:
-        """Wait until all pictures have been sent."""
-        return canvas.flush_js(inputs, self.pictures)
+    def canvases(self) -> tuple[gr.HTML, ...]:
+        """The list of pictures."""
+        return (self.pictures,)
 
     def request(self, values: Values) -> Upscale:
         """The request that the page asks for. Raises RequestError with the first bad field."""

@@ -1,0 +1,83 @@
+// The rows of the LoRAs that a prompt names: they write into the prompt, which is the one place where LoRAs are kept.
+"use strict";
+
+window.paintdiff.adapters = (() => {
+  const TAG = /\\<|<(?:lora|lyco):((?:\\.|[^\\:<>])+)(?::[^<>]*)?>/gi;
+
+  function promptOf(element) {
+    const id = element.closest("[data-prompt]")?.dataset.prompt;
+    return id ? document.querySelector(`#${CSS.escape(id)} textarea`) : null;
+  }
+
+  // As if it had been typed, so that Gradio takes notice.
+  function write(box, text) {
+    box.value = text;
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  function nameOf(written) {
+    return written?.replace(/\\(.)/g, "$1").trim();
+  }
+
+  function tagOf(name, weight) {
+    return `<lora:${name.replace(/[\\:<>]/g, "\\$&")}:${weight}>`;
+  }
+
+  function replaced(text, name, tag) {
+    return text.replace(TAG, (whole, written) => (nameOf(written) === name ? tag : whole));
+  }
+
+  function tidy(text) {
+    return text.replace(/[ \t]{2,}/g, " ").replace(/\s+,/g, ",").replace(/,(\s*,)+/g, ",").replace(/^[\s,]+|[ \t]+$/g, "");
+  }
+
+  function has(text, word) {
+    return text.toLowerCase().includes(word.toLowerCase());
+  }
+
+  // Words go to the end of the prompt, unless they are in it.
+  function add(box, words) {
+    const text = box.value.trimEnd();
+    if (!has(text, words)) write(box, text ? `${text}${/[,>]$/.test(text) ? "" : ","} ${words}` : words);
+  }
+
+  function mount(element) {
+    if (element.dataset.listening) return;
+    element.dataset.listening = "yes";
+    element.addEventListener("input", (event) => {
+      const row = event.target.closest("[data-lora]");
+      const box = row && promptOf(row);
+      if (!box || event.target.type !== "range") return;
+      event.stopPropagation();
+      const weight = String(Number(event.target.value));
+      row.querySelector("output").textContent = weight;
+      write(box, replaced(box.value, row.dataset.lora, tagOf(row.dataset.lora, weight)));
+    });
+    element.addEventListener("click", (event) => {
+      const row = event.target.closest("[data-lora]");
+      const box = row && promptOf(row);
+      if (!box) return;
+      const word = event.target.closest("[data-word]");
+      if (word) add(box, word.dataset.word);
+      if (event.target.closest("[data-out]")) {
+        write(box, tidy(replaced(box.value, row.dataset.lora, "")));
+        row.remove();
+      }
+    });
+  }
+
+  function namesIn(text) {
+    return [...new Set([...text.matchAll(TAG)].map((match) => nameOf(match[1])).filter(Boolean))].sort().join("\n");
+  }
+
+  // The rows are made anew by the server only when the prompt names other LoRAs.
+  function typed(id, text) {
+    const place = document.getElementById(id);
+    if (!place) return;
+    const shown = [...place.querySelectorAll("[data-lora]")].map((row) => row.dataset.lora).sort().join("\n");
+    if (namesIn(String(text ?? "")) !== shown) place.dispatchEvent(new CustomEvent("tags"));
+  }
+
+  for (const place of document.querySelectorAll(".lora-rows-place")) mount(place);
+  return { mount, typed };
+})();

@@ -1,0 +1,129 @@
+"""A picture as a prompt, in a drawer: an IP-Adapter is off until it is given one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from paintdiff.errors import RequestError
+from paintdiff.requests import IpAdapterInput, PaintingRequest
+from paintdiff.ui import canvas, widgets
+from paintdiff.ui.control_map import drawn_on
+from paintdiff.ui.easel import Values
+from paintdiff.ui.form import Updates
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.widgets import Ids
+
+FIRST_SCALE: float = IpAdapterInput.model_fields["scale"].default
+_HOW_TO_GET_ONE = "Put one into the folder “ipadapter” of your models folder."
+
+
+class PicturePrompt:
+    """The components of a request's `ip_adapters`: one of them."""
+
+    def __init__(self, parts: Parts, ids: Ids) -> None:
+        self.parts = parts
+        self._ids = ids
+        self._notes: dict[str, gr.HTML] = {}
+
+    def add(self) -> None:
+        """Lay it out where we are."""
+        with widgets.drawer("Picture as a prompt", self._ids("prompt-picture-drawer")):
+            self.canvas = canvas.paint_canvas(self._ids("prompt-picture"), tools=False)
+            self._notes["image"] = widgets.note(self._ids, "prompt-picture")
+            self.adapter = gr.Dropdown(
+                label="IP-Adapter",
+                filterable=False,
+                elem_id=self._ids("ip-adapter"),
+                **self._offered(self.parts.default_model, None),
+            )
+            self._notes["name"] = widgets.note(self._ids, "ip-adapter")
+            self.scale = gr.Slider(
+                0,
+                1,
+                FIRST_SCALE,
+                step=0.05,
+                label="How much it counts",
+                elem_id=self._ids("ip-adapter-scale"),
+            )
+            self._notes["scale"] = widgets.note(self._ids, "ip-adapter-scale")
+
+    def inputs(self) -> dict[str, Component]:
+        """The components, by the names under which they are remembered."""
+        return {
+            "prompt_picture": self.canvas,
+            "ip_adapter": self.adapter,
+            "ip_adapter_scale": self.scale,
+        }
+
+    def remembered_by_itself(self) -> frozenset[str]:
+        """The canvas keeps its picture."""
+        return frozenset({"prompt_picture"})
+
+    def notes(self) -> dict[str, gr.HTML]:
+        """Places for errors, by the request's fields."""
+        return {f"ip_adapters.0.{field}": note for field, note in self._notes.items()}
+
+    def requested(self, values: Values) -> list[dict[str, object]]:
+        """What goes into a request's `ip_adapters`: one, or none without a picture.
+
+        Raises RequestError, its field in `ip_adapters`.
+        """
+        if canvas.is_empty(values[self.canvas]):
+            return []
+        try:
+            picture = drawn_on(canvas.read(values[self.canvas], self.parts.uploads))
+        except RequestError as error:
+            raise RequestError(str(error), field="ip_adapters.0.image") from error
+        if not values[self.adapter]:
+            raise RequestError(
+                "There is no IP-Adapter for this model. Take the picture out, or see below.",
+                field="ip_adapters.0.image",
+            )
+        return [{"image": picture, "name": values[self.adapter], "scale": values[self.scale]}]
+
+    def wire(self, model: gr.Dropdown, quick: Mapping[str, Any]) -> None:
+        """Offer what fits the model."""
+        model.change(
+            lambda chosen, adapter: gr.Dropdown(**self._offered(chosen, adapter)),
+            [model, self.adapter],
+            [self.adapter],
+            **quick,
+        )
+
+    def restored(self, memory: Remembered) -> Updates:
+        """The settings as they were, each checked."""
+        offered = self._offered(memory.settings.get("model"), memory.settings.get("ip_adapter"))
+        return {
+            self.adapter: gr.Dropdown(**offered),
+            self.scale: memory.number("ip_adapter_scale", FIRST_SCALE, 0, 1),
+        }
+
+    def filled(self, request: PaintingRequest) -> Updates:
+        """The figures of a picture that was painted before; the picture that prompted it isn't
+        known."""
+        if not request.ip_adapters:
+            return {}
+        used = request.ip_adapters[0]
+        return {
+            self.adapter: gr.Dropdown(**self._offered(request.model, used.name)),
+            self.scale: used.scale,
+        }
+
+    def _offered(self, model: object, chosen: object) -> dict[str, Any]:
+        row = self.parts.model(model)
+        rows = self.parts.engine.manager.catalog.ip_adapters_for(row)
+        names = [each.name for each in rows]
+        if not names:
+            info = f"None of those here fits {row.title}. {_HOW_TO_GET_ONE}"
+            return {"choices": [], "value": None, "interactive": False, "info": info}
+        return {
+            "choices": [(each.title, each.name) for each in rows],
+            "value": chosen if chosen in names else names[0],
+            "interactive": True,
+            "info": "",
+        }

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from paintdiff.models.adapter_rows import EmbeddingRow, LoraRow, VaeRow
+from paintdiff.models.shelves import Shelves
+from paintdiff.requests import FreeU, LoraInput, PaintingRequest, TextToImage
+from paintdiff.sentences import Remark
+from paintdiff.ui.adapter_drawer import prompt_with, with_tag
+from paintdiff.ui.lora_rows import lora_rows
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.studio import Studio
+from paintdiff.ui.tabs.text_to_image import Words
+from tests.loops import inside_a_loop
+from tests.ui.fake_engine import FakeEngine
+from tests.ui.test_studio import started, values
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def shelves(engine: FakeEngine, tmp_path: Path) -> None:
+    """LoRAs for mini and for SDXL, an embedding and a VAE."""
+    catalog = engine.manager.catalog
+    families = catalog.real.families()
+    lora = LoraRow(
+        name="ink",
+        title="Ink",
+        source="/ink.safetensors",
+        family=families["mini"],
+        families=("mini",),
+        trigger_words=("ink wash", HOSTILE),
+    )
+    loras = (
+        lora,
+        lora.model_copy(update={"name": "big", "family": families["sdxl"], "families": ("sdxl",)}),
+    )
+    embedding = EmbeddingRow(
+        name="neg", title="Neg", source="/neg.pt", widths=(256,), families=("mini",)
+    )
+    vae = VaeRow(name="sharp", title="Sharp", source="/v", families=("mini",), latent_channels=4)
+    shelves = Shelves(loras=loras, embeddings=(embedding,), vaes=(vae,))
+    catalog.real = catalog.real.with_shelves(shelves)
+
+
+@pytest.fixture
+def studio(parts: Parts, shelves: None) -> Studio:
+    def build() -> Studio:
+        with gr.Blocks():
+            return Studio.built(parts, Words(parts))
+
+    return inside_a_loop(build)
+
+
+def test_what_is_chosen_goes_into_the_request(studio: Studio, engine: FakeEngine) -> None:
+    changed: dict[str, Any] = {"vae": "sharp", "clip_skip": 2, "free_u": True, "free_u_b1": 1.1}
+    request = started(studio, engine, **changed).request
+    assert (request.vae, request.clip_skip) == ("sharp", 2)
+    assert request.free_u == FreeU(b1=1.1)
+
+
+def test_nothing_chosen_is_nothing_asked(studio: Studio, engine: FakeEngine) -> None:
+    request = started(studio, engine).request
+    assert (request.vae, request.clip_skip, request.refiner, request.free_u) == (
+        None,
+        1,
+        None,
+        None,
+    )
+    assert request.loras == () and request.ip_adapters == ()
+
+
+def test_a_lora_that_is_picked_is_named_in_the_prompt(studio: Studio) -> None:
+    drawer = studio.adapters
+    offered = drawer._loras_offered("mini")
+    assert offered.choices == [("Ink", "ink")], "only what fits"
+    _, prompt, rows = drawer._lora_chosen("ink", "a cat", "mini")
+    assert prompt == "a cat <lora:ink:1>"
+    assert 'data-lora="ink"' in rows and "ink wash" in rows
+    assert drawer._lora_chosen("ink", prompt, "mini")[1] == prompt, "once is enough"
+    assert drawer._lora_chosen(None, "a cat", "mini")[1] == "a cat"
+
+
+def test_an_embedding_that_is_picked_is_a_word_of_the_prompt(studio: Studio) -> None:
+    drawer = studio.adapters
+    assert drawer._embedding_chosen("neg", "a cat") == (None, "a cat, neg")
+    assert drawer._embedding_chosen("neg", "a Neg") == (None, "a Neg")
+    assert drawer._embeddings_offered("mini").choices == [("Neg", "neg")]
+
+
+def test_a_row_says_why_its_lora_has_no_effect(parts: Parts, shelves: None) -> None:
+    catalog, model = parts.engine.manager.catalog, parts.model("mini")
+
+    def said(prompt: str) -> str:
+        return lora_rows(prompt, model, catalog, "prompt")
+
+    assert said("a cat") == ""
+    assert "why" not in said("<lora:ink:0.5>")
+    assert "no effect" in said("<lora:ink:0>")
+    assert "Stable Diffusion XL" in said("<lora:big:1>")
+    assert "no LoRA of this name" in said("<lora:gone:1>")
+    assert "0.5, words 0.2" in said("<lora:ink:0.2:0.5>")
+
+
+def test_names_and_words_are_text(parts: Parts, shelves: None) -> None:
+    catalog, model = parts.engine.manager.catalog, parts.model("mini")
+    rows = lora_rows(r"<lora:\<img src=x onerror=alert(1)\>:1> <lora:ink:1>", model, catalog, "p")
+    assert "<img" not in rows and "&lt;img" in rows
+
+
+def test_what_has_no_effect_is_said_beside_it(studio: Studio, engine: FakeEngine) -> None:
+    sent = values(studio)
+    updates = studio.start(sent)
+    job = engine.jobs[updates[studio.easel.job]]
+    job.warnings = (Remark("It has no effect.", "clip_skip"), "Something else.")
+    shown = studio.easel.restored(Remembered(job_id=job.id))
+    assert "It has no effect." in shown[studio.notes["clip_skip"]]
+    assert "Something else." in shown[studio.notes["warnings"]]
+    assert "It has no effect." not in shown[studio.notes["warnings"]]
+
+
+def test_settings_come_back_after_a_reload(studio: Studio) -> None:
+    drawer = studio.adapters
+    stored = {"vae": "sharp", "clip_skip": 3, "free_u": True, "prompt": "x <lora:ink:0.4>"}
+    updates = drawer.restored(Remembered(settings=stored))
+    assert updates[drawer.vae].value == "sharp" and updates[drawer.clip_skip] == 3
+    assert "ink" in updates[drawer.rows] and updates[drawer.free_u] is True
+    gone = drawer.restored(Remembered(settings={"vae": "gone", "clip_skip": 99, "refiner": 7}))
+    assert gone[drawer.vae].value == "own" and gone[drawer.clip_skip] == 1
+
+
+def test_the_settings_of_a_picture_come_back_with_its_loras_in_the_prompt(studio: Studio) -> None:
+    request: PaintingRequest = TextToImage(
+        prompt="a cat",
+        loras=(
+            LoraInput(name="ink", weight=0.5),
+            LoraInput(name="ink2", weight=1, text_encoder_weight=0),
+        ),
+        vae="sharp",
+        clip_skip=2,
+        free_u=FreeU(s1=0.5),
+    )
+    updates = studio.filled(request)
+    assert updates[studio.prompt] == "a cat <lora:ink:0.5> <lora:ink2:0:1>"
+    assert updates[studio.adapters.clip_skip] == 2
+    assert updates[studio.adapters.factors["s1"]] == 0.5
+    assert updates[studio.adapters.vae].value == "sharp"
+
+
+def test_a_prompt_names_each_lora_once() -> None:
+    assert with_tag("", "ink") == "<lora:ink:1>"
+    assert prompt_with("<lora:ink:0.3>", [LoraInput(name="ink")]) == "<lora:ink:0.3>"
+    assert prompt_with("a", [LoraInput(name="a:b")]) == r"a <lora:a\:b:1>"
