@@ -106,6 +106,12 @@ class Catalog:
             text = checked(ModelText, named_row(name, row, path), path)
             if text.family not in families:
                 raise PresetError(f"{path}: models.{name}: there is no family {text.family!r}.")
+            fitting = families[text.family].sampler_names()
+            if text.sampler is not None and text.sampler not in fitting:
+                raise PresetError(
+                    f"{path}: models.{name}: {text.sampler} doesn't fit "
+                    f"{families[text.family].title}, which takes {', '.join(fitting)}."
+                )
             text = text.model_copy(update={"source": preset_source(text.source, presets)})
             rows.append(model_row(text, families[text.family], general))
         controlnets = controlnets_from(content.get("controlnets"), families, path)
@@ -261,12 +267,8 @@ def _models_in(folder: Path) -> list[Path]:
     ]
 
 
-_FAMILY_OF_PIPELINE = {
-    "StableDiffusionPipeline": "sd1",
-    "StableDiffusionInpaintPipeline": "sd1",
-    "StableDiffusionXLPipeline": "sdxl",
-    "StableDiffusionXLInpaintPipeline": "sdxl",
-}
+_FALLBACK = "other"
+"""The family of a pipeline of diffusers that no family in the table has."""
 
 
 def _family_of(source: str, families: Mapping[str, Family]) -> str:
@@ -276,9 +278,7 @@ def _family_of(source: str, families: Mapping[str, Family]) -> str:
     path = Path(source)
     if path.is_dir():
         index = json_file(path / "model_index.json", dict[str, Any])
-        class_name = str(index.get("_class_name", "unknown"))
-        usual = _FAMILY_OF_PIPELINE.get(class_name, class_name)
-        return _narrower_family(path, usual, families)
+        return _family_of_pipeline(path, str(index.get("_class_name", "unknown")), families)
     if path.is_file():
         return (
             "sdxl"
@@ -288,13 +288,13 @@ def _family_of(source: str, families: Mapping[str, Family]) -> str:
     return "sdxl" if "xl" in source.lower() else "sd1"
 
 
-def _narrower_family(folder: Path, usual: str, families: Mapping[str, Family]) -> str:
-    """Of the families that share the pipelines of the usual one, that with the UNet's width."""
+def _family_of_pipeline(folder: Path, class_name: str, families: Mapping[str, Family]) -> str:
+    """Of the families that have that pipeline, the one with the UNet's width, else the first."""
+    found = [name for name, row in families.items() if class_name in row.pipelines.values()]
+    if not found:
+        return _FALLBACK if class_name.endswith("Pipeline") else class_name
     config = folder / "unet" / "config.json"
-    if usual not in families or not config.is_file():
-        return usual
-    width: object = json_file(config, dict[str, Any]).get("cross_attention_dim")
-    for name, family in families.items():
-        if family.pipelines == families[usual].pipelines and family.cross_attention_dim == width:
-            return name
-    return usual
+    if config.is_file():
+        width: object = json_file(config, dict[str, Any]).get("cross_attention_dim")
+        found.sort(key=lambda name: families[name].cross_attention_dim != width)
+    return found[0]

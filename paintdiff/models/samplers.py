@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from paintdiff.presets import unknown_name
 
@@ -27,6 +27,11 @@ NOISE_SCHEDULE_KEYS = frozenset(
 """What a model was trained with. It is never left to another scheduler's defaults."""
 
 
+SamplerKind = Literal["diffusion", "flow", "own"]
+"""What a sampler is for: models that were trained to take noise off ("diffusion"), or to follow the
+straight line from noise to picture ("flow"; Lipman et al. 2022, arXiv:2210.02747). "own" is
+whatever a model's folder names, and all that is known of models of an unknown family."""
+
 MOST_STEPS = 998
 """Of 1000 training steps. With more, diffusers' "leading" spacing asks for timestep 1000, which
 isn't there (DDIM), or for nothing but timestep 0 (DPM++)."""
@@ -38,17 +43,19 @@ class Sampler:
 
     `variance_exploding` says in which space its `step` takes the sample: x0 + sigma * noise if true
     (the k-diffusion family), sqrt(alpha_bar) * x0 + sqrt(1 - alpha_bar) * noise if false.
-    `max_steps` is the most steps it can take.
+    `max_steps` is the most steps it can take, `kind` what it is for.
     """
 
     class_name: str
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     variance_exploding: bool = False
     max_steps: int = MOST_STEPS
+    kind: SamplerKind = "diffusion"
 
 
 # Latents are not limited to -1..1, so clipping the predicted sample there would ruin them.
 _UNCLIPPED: Mapping[str, Any] = {"clip_sample": False}
+_FLOW: Mapping[str, Any] = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
     {
@@ -74,6 +81,11 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
         "Heun": Sampler("HeunDiscreteScheduler", _UNCLIPPED, variance_exploding=True),
         "LMS": Sampler("LMSDiscreteScheduler", variance_exploding=True),
         "LCM": Sampler("LCMScheduler", _UNCLIPPED, max_steps=50),
+        "Flow Euler": Sampler("FlowMatchEulerDiscreteScheduler", kind="flow"),
+        "Flow Heun": Sampler("FlowMatchHeunDiscreteScheduler", kind="flow"),
+        "Flow DPM++ 2M": Sampler("DPMSolverMultistepScheduler", _FLOW, kind="flow"),
+        "Flow UniPC": Sampler("UniPCMultistepScheduler", _FLOW, kind="flow"),
+        "Model's own": Sampler("", kind="own"),
     }
 )
 
@@ -81,6 +93,11 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
 def sampler_names() -> tuple[str, ...]:
     """The samplers' names, in the order in which they are offered."""
     return tuple(SAMPLERS)
+
+
+def samplers_for(kind: SamplerKind) -> tuple[str, ...]:
+    """The names of the samplers of that kind, in the order in which they are offered."""
+    return tuple(name for name, row in SAMPLERS.items() if row.kind == kind)
 
 
 def checked_sampler(name: str) -> str:

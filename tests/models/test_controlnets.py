@@ -88,8 +88,8 @@ def test_the_rows_say_what_they_were_made_for(tiny_catalog: Catalog) -> None:
 
 
 def test_an_unknown_family_is_refused_and_the_known_are_named(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"1024 numbers.*1\.x \(768\).*XL \(2048\)") as caught:
-        Catalog.default().with_controlnet(str(folder_of(tmp_path / "x", 1024)))
+    with pytest.raises(RequestError, match=r"999 numbers.*1\.x \(768\).*XL \(2048\)") as caught:
+        Catalog.default().with_controlnet(str(folder_of(tmp_path / "x", 999)))
     assert caught.value.field == "controlnet"
 
 
@@ -170,7 +170,7 @@ def test_models_folders_are_searched_and_what_is_of_no_use_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder_of(tmp_path / "controlnet" / "depth", 768)
-    folder_of(tmp_path / "controlnet" / "sd2", 1024)
+    folder_of(tmp_path / "controlnet" / "sd9", 999)
     save_file(tensors(2048), tmp_path / "controlnet" / "edges.safetensors")
     torch.save(tensors(768), tmp_path / "controlnet" / "edges.pth")
     (tmp_path / "controlnet" / "notes.txt").write_text("hello")
@@ -182,7 +182,7 @@ def test_models_folders_are_searched_and_what_is_of_no_use_is_logged(
         "edges": "sd1",
         "edges (2)": "sdxl",
     }
-    assert "sd2" in caplog.text and "1024" in caplog.text
+    assert "sd9" in caplog.text and "999" in caplog.text
     assert [row.name for row in catalog.models()] == ["mini"], "they aren't taken for models"
 
 
