@@ -15,7 +15,7 @@ from paintdiff.presets import checked, named_row
 GuidanceKind = Literal["classifier_free", "embedded", "true_scale", "beyond_one", "none"]
 """How a guidance scale reaches a family's pipelines; `models/calling.py` says what each does."""
 
-LatentLayout = Literal["plain", "packed", "packed_frames"]
+LatentLayout = Literal["plain", "packed", "packed_frames", "pixels"]
 """How a family's denoiser takes latents; `models/latents.py` says what each is."""
 
 
@@ -68,7 +68,8 @@ class Family(BaseModel):
     Latents have `latent_channels`, and `latent_layout` says how the denoiser takes them.
     `latent_rgb` is None if no map to colours is known, so that there are previews only with a tiny
     autoencoder. `vae_full_precision` says that the VAE overflows in half precision, so it stays in
-    float32; `overflows_in_float16` that everything does, and only bfloat16 halves it.
+    float32; `vae_whole_px` up to which size, squared, it takes pictures at once (None: the usual
+    one). `overflows_in_float16` says that everything does, and only bfloat16 halves it.
 
     `hires_strength` is how much of an enlarged picture gives way to detail unless it is asked for.
     """
@@ -96,6 +97,7 @@ class Family(BaseModel):
     latent_layout: LatentLayout = "plain"
     latent_rgb: LatentRgb | None = None
     vae_full_precision: bool = False
+    vae_whole_px: int | None = Field(default=None, ge=1)
     overflows_in_float16: bool = False
     hires_strength: float = Field(default=0.4, gt=0.0, le=1.0)
     supports_negative_prompt: bool = True

@@ -43,7 +43,8 @@ class Sampler:
 
     `variance_exploding` says in which space its `step` takes the sample: x0 + sigma * noise if true
     (the k-diffusion family), sqrt(alpha_bar) * x0 + sqrt(1 - alpha_bar) * noise if false.
-    `max_steps` is the most steps it can take, `kind` what it is for.
+    `max_steps` is the most steps it can take, `kind` what it is for. One that `follows_model` takes
+    its schedule from the model's own scheduler (`models/flow.py`).
     """
 
     class_name: str
@@ -51,6 +52,7 @@ class Sampler:
     variance_exploding: bool = False
     max_steps: int = MOST_STEPS
     kind: SamplerKind = "diffusion"
+    follows_model: bool = False
 
 
 # Latents are not limited to -1..1, so clipping the predicted sample there would ruin them.
@@ -82,9 +84,11 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
         "LMS": Sampler("LMSDiscreteScheduler", variance_exploding=True),
         "LCM": Sampler("LCMScheduler", _UNCLIPPED, max_steps=50),
         "Flow Euler": Sampler("FlowMatchEulerDiscreteScheduler", kind="flow"),
-        "Flow Heun": Sampler("FlowMatchHeunDiscreteScheduler", kind="flow"),
-        "Flow DPM++ 2M": Sampler("DPMSolverMultistepScheduler", _FLOW, kind="flow"),
-        "Flow UniPC": Sampler("UniPCMultistepScheduler", _FLOW, kind="flow"),
+        "Flow Heun": Sampler("FlowMatchHeunDiscreteScheduler", kind="flow", follows_model=True),
+        "Flow DPM++ 2M": Sampler(
+            "DPMSolverMultistepScheduler", _FLOW, kind="flow", follows_model=True
+        ),
+        "Flow UniPC": Sampler("UniPCMultistepScheduler", _FLOW, kind="flow", follows_model=True),
         "Model's own": Sampler("", kind="own"),
     }
 )
@@ -109,17 +113,42 @@ def checked_sampler(name: str) -> str:
     raise unknown_name("sampler", name, SAMPLERS)
 
 
-def scheduler_for(name: str, model_config: Mapping[str, Any]) -> Any:
+def scheduler_for(name: str, model_config: Mapping[str, Any], model_class: str = "") -> Any:
     """A new scheduler object: the named sampler over the noise schedule in `model_config`.
 
-    `model_config` is the config of the scheduler that came with the model. A value that its file
-    leaves out was, by diffusers' rule, used with that class's default; the noise schedule is passed
-    on all the same, because another class has other defaults. Raises UnknownNameError.
+    `model_config` is the config of the scheduler that came with the model, `model_class` its class
+    in diffusers, which only the model's own sampler needs. A value that its file leaves out was, by
+    diffusers' rule, used with that class's default; the noise schedule is passed on all the same,
+    because another class has other defaults. Raises UnknownNameError.
     """
     import diffusers  # noqa: PLC0415 (takes three seconds; the page is served before)
 
     row = SAMPLERS[checked_sampler(name)]
+    if row.kind == "own":
+        return getattr(diffusers, model_class).from_config(dict(model_config))
+    if row.follows_model:
+        from paintdiff.models.flow import following  # noqa: PLC0415 (imports torch)
+
+        return following(getattr(diffusers, row.class_name), row.settings, model_config)
     config = dict(model_config)
     defaulted = config.pop("_use_default_values", [])
     config["_use_default_values"] = [key for key in defaulted if key not in NOISE_SCHEDULE_KEYS]
     return getattr(diffusers, row.class_name).from_config(config, **row.settings)
+
+
+def trained_config(
+    model_config: Mapping[str, Any], prediction_type: str, zero_terminal_snr: bool
+) -> dict[str, Any]:
+    """The config of a model's scheduler with what its row knows better: what its network predicts
+    ("": as the config says), and that its noise schedule ends in pure noise, which is only met if
+    the first step starts there (Lin et al. 2023, arXiv:2305.08891).
+    """
+    changes: dict[str, Any] = {}
+    if prediction_type:
+        changes["prediction_type"] = prediction_type
+    if zero_terminal_snr:
+        changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    config = {**model_config, **changes}
+    defaulted = config.get("_use_default_values", [])
+    config["_use_default_values"] = [key for key in defaulted if key not in changes]
+    return config
