@@ -53,11 +53,12 @@ def _true_scale(_denoiser: Any, run: Denoising) -> dict[str, Any]:
 
 def _embedded(denoiser: Any, run: Denoising) -> dict[str, Any]:
     """The scale is an input of the network, distilled from guided steps (Meng et al. 2022,
-    arXiv:2210.03142); a network without that input is guided by words.
+    arXiv:2210.03142). A network without that input was distilled further, so nothing guides it
+    unless there is a negative prompt.
     """
-    if not guided_by_words("embedded", denoiser):
+    if _takes_guidance(denoiser):
         return {"guidance_scale": run.guidance_scale}
-    return _true_scale(denoiser, run)
+    return _true_scale(denoiser, run) if run.negative_prompt else {"true_cfg_scale": 1.0}
 
 
 def _beyond_one(_denoiser: Any, run: Denoising) -> dict[str, Any]:
@@ -87,9 +88,25 @@ _GUIDANCE: Mapping[GuidanceKind, Callable[[Any, Denoising], dict[str, Any]]] = M
 )
 
 
-def guided_by_words(kind: GuidanceKind, denoiser: Any) -> bool:
-    """Whether a negative prompt can have an effect: the guidance isn't an input of the network."""
-    return kind != "embedded" or not getattr(denoiser.config, "guidance_embeds", False)
+def guided_by_words(pipeline: Any, family: Family, denoiser: Any) -> bool:
+    """Whether a negative prompt can have an effect: the pipeline takes one, and the guidance isn't
+    an input of the network.
+    """
+    return "negative_prompt" in parameters_of(pipeline) and not (
+        family.guidance == "embedded" and _takes_guidance(denoiser)
+    )
+
+
+def unguided(family: Family, denoiser: Any, guidance_scale: float, negative_prompt: str) -> bool:
+    """Whether a guidance scale that asks for guidance has no effect: a network that was to take it
+    doesn't, and there is no negative prompt to guide away from.
+    """
+    lacking = family.guidance == "embedded" and not _takes_guidance(denoiser)
+    return lacking and guidance_scale > 1 and not negative_prompt
+
+
+def _takes_guidance(denoiser: Any) -> bool:
+    return bool(getattr(denoiser.config, "guidance_embeds", False))
 
 
 def call_settings(

@@ -12,7 +12,12 @@ from PIL import Image
 
 from paintdiff.geometry import Size
 from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
-from paintdiff.models.calling import call_settings, guided_by_words, listener_settings
+from paintdiff.models.calling import (
+    call_settings,
+    guided_by_words,
+    listener_settings,
+    unguided,
+)
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, Repainting, StepListener
 from paintdiff.models.latents import LAYOUTS, LatentSpace, pixels_of, unscaled
@@ -99,7 +104,16 @@ class LeasedPipeline:
     @property
     def guided_by_words(self) -> bool:
         """Whether a negative prompt can have an effect at all."""
-        return guided_by_words(self.row.family.guidance, self.denoiser)
+        return guided_by_words(self.pipeline, self.row.family, self.denoiser)
+
+    def unguided(self, guidance_scale: float, negative_prompt: str) -> bool:
+        """Whether a guidance scale above 1 has no effect with that negative prompt."""
+        return unguided(self.row.family, self.denoiser, guidance_scale, negative_prompt)
+
+    @property
+    def of_unknown_family(self) -> bool:
+        """Whether the pipeline is one that diffusers chose, because no family has it."""
+        return self.class_name not in self.row.family.pipelines.values()
 
     def for_task(self, task: str) -> LeasedPipeline:
         """A pipeline for another task over the same weights and ControlNets; nothing is loaded.
