@@ -30,6 +30,7 @@ from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.requests import Request, Upscale
 from paintdiff.tasks import TASKS, upscale
 from paintdiff.tasks.adapters_settling import settled_adapters
+from paintdiff.tasks.capabilities import check_capabilities, whole_warnings
 from paintdiff.tasks.controls import control_map, settled_controls
 from paintdiff.tasks.finishing import settled_finish
 from paintdiff.tasks.hires_settling import settled_hires
@@ -245,9 +246,12 @@ def settled_request(request: Request, catalog: Catalog) -> tuple[Request, tuple[
     task = TASKS.get(type(request))
     if task is None:
         raise RequestError(f"The engine can't do a {type(request).__name__}.", field="kind")
-    settled, warnings = task.settle(request, catalog.model(request.model))
+    model = catalog.model(request.model)
+    check_capabilities(request, task.name, model)
+    settled, warnings = task.settle(request, model)
     settled, control_warnings = settled_controls(settled, catalog)
     settled, hires_warnings = settled_hires(settled, catalog)
     settled, adapter_warnings = settled_adapters(settled, catalog)
     warnings += control_warnings + hires_warnings + adapter_warnings
+    warnings += whole_warnings(settled, model)
     return settled_finish(settled, catalog), warnings

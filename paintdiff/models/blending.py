@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+
+from paintdiff.models.latents import Layout
 
 
 def latent_mask(mask: Image.Image, factor: int) -> torch.Tensor:
@@ -39,6 +44,8 @@ class SoftMask:
 
     def __init__(self, levels: torch.Tensor) -> None:
         self._levels = levels
+        self._layout: Layout | None = None
+        self._held: torch.Tensor | None = None
 
     def at(self, step: int, num_steps: int) -> torch.Tensor:
         """The hard mask that holds after step `step` (from 0) of `num_steps`: (1, 1, height,
@@ -46,9 +53,32 @@ class SoftMask:
         """
         return (self._levels > 1 - (step + 1) / num_steps).float()
 
-    def after(self, pipeline: Any, index: int) -> torch.Tensor:
-        """The mask for the step that follows `index`, as the pipeline's callback may return it."""
-        num_steps = pipeline.num_timesteps
+    @contextmanager
+    def held(self, pipeline: Any, layout: Layout) -> Generator[None]:
+        """While inside, `step_ended` changes the mask that the pipeline has prepared."""
+        original = pipeline.prepare_mask_latents
+
+        @functools.wraps(original)
+        def prepare_mask_latents(*args: Any, **settings: Any) -> Any:
+            mask, *others = original(*args, **settings)
+            self._held = mask
+            return (mask, *others)
+
+        self._layout = layout
+        pipeline.prepare_mask_latents = prepare_mask_latents
+        try:
+            yield
+        finally:
+            del pipeline.prepare_mask_latents  # the class's own is there again
+            self._held = None
+
+    def step_ended(self, index: int, num_steps: int) -> None:
+        """Put the mask for the step that follows `index` into the one that is held: in place, since
+        few pipelines take another from their callback.
+        """
+        if self._held is None or self._layout is None:
+            return
         mask = self.at(min(index + 1, num_steps - 1), num_steps)
-        mask = mask.to(device=pipeline.unet.device, dtype=pipeline.unet.dtype)
-        return torch.cat([mask] * 2) if pipeline.do_classifier_free_guidance else mask
+        if self._held.ndim == 3:  # packed: four of each latent's channels, so there are as many
+            mask = self._layout.packed(mask.expand(-1, self._held.shape[-1] // 4, -1, -1))
+        self._held.copy_(mask.to(self._held))

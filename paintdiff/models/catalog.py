@@ -115,6 +115,12 @@ class Catalog:
             text = checked(ModelText, named_row(name, row, path), path)
             if text.family not in families:
                 raise PresetError(f"{path}: models.{name}: there is no family {text.family!r}.")
+            fitting = families[text.family].sampler_names()
+            if text.sampler is not None and text.sampler not in fitting:
+                raise PresetError(
+                    f"{path}: models.{name}: {text.sampler} doesn't fit "
+                    f"{families[text.family].title}, which takes {', '.join(fitting)}."
+                )
             text = text.model_copy(update={"source": preset_source(text.source, presets)})
             rows.append(model_row(text, families[text.family], general))
         controlnets = controlnets_from(content.get("controlnets"), families, path)

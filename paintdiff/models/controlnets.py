@@ -109,9 +109,10 @@ def controlnet_row(
             f"There is no ControlNet at {source!r}: it is neither a name from the list, a folder, "
             "a .safetensors or .pth file nor a hub id like owner/name."
         )
-    family = next((row for row in families.values() if row.cross_attention_dim == width), None)
+    steered = [row for row in families.values() if row.supports_controlnets]
+    family = next((row for row in steered if row.cross_attention_dim == width), None)
     if family is None:
-        known = ", ".join(f"{row.title} ({row.cross_attention_dim})" for row in families.values())
+        known = ", ".join(f"{row.title} ({row.cross_attention_dim})" for row in steered)
         raise RequestError(
             f"The ControlNet {source!r} takes {width} numbers a word, which no known family of "
             f"models does. There are {known}.",

@@ -33,3 +33,22 @@ def best_dtype(device: str) -> torch.dtype:
     machine.
     """
     return torch.float16 if device.split(":")[0] in ("cuda", "mps") else torch.float32
+
+
+def checked_dtype(device: str, asked: str | None, overflows_in_float16: bool) -> torch.dtype:
+    """The precision of a model on a device: the asked one, None for the best one. A model that
+    overflows in float16 is halved to bfloat16, and where there is none not at all.
+
+    Raises ModelLoadError if float16 was asked for all the same.
+    """
+    dtype = DTYPES[asked] if asked else best_dtype(device)
+    if dtype != torch.float16 or not overflows_in_float16:
+        return dtype
+    if asked:
+        raise ModelLoadError(
+            "The model overflows in float16 and would paint black; take bfloat16 or float32."
+        )
+    cuda = device.startswith("cuda")
+    if cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float32
+    return torch.bfloat16

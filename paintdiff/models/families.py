@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from paintdiff.geometry import Size
-from paintdiff.models.samplers import checked_sampler
+from paintdiff.models.samplers import SAMPLERS, SamplerKind, checked_sampler, samplers_for
 from paintdiff.presets import checked, named_row
+
+GuidanceKind = Literal["classifier_free", "embedded", "true_scale", "beyond_one", "none"]
+"""How a guidance scale reaches a family's pipelines; `models/calling.py` says what each does."""
+
+LatentLayout = Literal["plain", "packed", "packed_frames", "pixels"]
+"""How a family's denoiser takes latents; `models/latents.py` says what each is."""
 
 
 def _size(value: object) -> object:
@@ -37,13 +43,36 @@ class LatentRgb(BaseModel):
     bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
+class QualityFigures(BaseModel):
+    """A quality preset's figures for one model, or for all of a family that have none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    num_inference_steps: int = Field(ge=1, le=1000)
+    guidance_scale: float = Field(ge=0.0, le=50.0)
+
+
 class Family(BaseModel):
-    """What all models of one architecture share. `pipelines` maps a task to its diffusers class.
+    """What all models of one architecture share. `pipelines` maps a task to its diffusers class,
+    `call` is what these classes are told beyond what all of them are.
+
+    `denoiser` is the pipeline's part that predicts. `samplers` is the kind of samplers that it was
+    trained for, `sampler` the one used unless another is asked for, `quality` the figures of each
+    quality preset ({}: the general ones). `guidance` says how it is guided; where it doesn't
+    support a negative prompt, one has no effect.
 
     `cross_attention_dim` is how many numbers stand for a word, by which a ControlNet's family is
-    told. `vae_full_precision` says that the VAE overflows in half precision, so it stays in
-    float32. `hires_strength` is how much of an enlarged picture gives way to detail unless it is
-    asked for. `refiners` are the families whose models may take over before a picture is done.
+    told (None: no ControlNet is). `tokenizer` is the part that splits the longest prompt it can
+    read, `max_prompt_tokens` how many tokens of it are read.
+
+    Latents have `latent_channels`, and `latent_layout` says how the denoiser takes them.
+    `latent_rgb` is None if no map to colours is known, so that there are previews only with a tiny
+    autoencoder. `vae_full_precision` says that the VAE overflows in half precision, so it stays in
+    float32; `vae_whole_px` up to which size, squared, it takes pictures at once (None: the usual
+    one). `overflows_in_float16` says that everything does, and only bfloat16 halves it.
+
+    `hires_strength` is how much of an enlarged picture gives way to detail unless it is asked for.
+    `refiners` are the families whose models may take over before a picture is done.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,15 +80,46 @@ class Family(BaseModel):
     name: str
     title: str
     pipelines: Mapping[str, str]
+    call: Mapping[str, bool | int | float | str] = Field(
+        default_factory=dict[str, bool | int | float | str]
+    )
+    denoiser: Literal["unet", "transformer"] = "unet"
+    samplers: SamplerKind = "diffusion"
+    guidance: GuidanceKind = "classifier_free"
     size_multiple: int = Field(ge=1)
     native_size: SizeText
     sizes: tuple[SizeText, ...]
     sampler: SamplerName
-    cross_attention_dim: int = Field(ge=1)
-    latent_rgb: LatentRgb
+    quality: Mapping[str, QualityFigures] = Field(default_factory=dict[str, QualityFigures])
+    cross_attention_dim: int | None = Field(default=None, ge=1)
+    tokenizer: Literal["tokenizer", "tokenizer_2", "tokenizer_3"] = "tokenizer"
+    max_prompt_tokens: int = Field(default=77, ge=1)
+    latent_channels: int = Field(default=4, ge=1)
+    latent_layout: LatentLayout = "plain"
+    latent_rgb: LatentRgb | None = None
     vae_full_precision: bool = False
+    vae_whole_px: int | None = Field(default=None, ge=1)
+    overflows_in_float16: bool = False
     hires_strength: float = Field(default=0.4, gt=0.0, le=1.0)
     refiners: tuple[str, ...] = ()
+    supports_negative_prompt: bool = True
+    supports_clip_skip: bool = False
+    supports_windows: bool = False
+    supports_controlnets: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if SAMPLERS[self.sampler].kind != self.samplers:
+            raise ValueError(f"{self.sampler!r} is no sampler of the kind {self.samplers!r}")
+        if self.latent_rgb is not None and len(self.latent_rgb.matrix) != self.latent_channels:
+            raise ValueError(f"latent_rgb needs {self.latent_channels} rows, one for each channel")
+        return self
+
+    def sampler_names(self) -> tuple[str, ...]:
+        """The samplers that its models can be painted with, in the order in which they are
+        offered.
+        """
+        return samplers_for(self.samplers)
 
 
 def families_from(rows: object, path: Path) -> dict[str, Family]:

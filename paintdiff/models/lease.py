@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +14,26 @@ from PIL import Image
 from paintdiff.geometry import Size
 from paintdiff.models.adapting import Adapted
 from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
+from paintdiff.models.calling import (
+    call_settings,
+    guided_by_words,
+    listener_settings,
+    unguided,
+)
 from paintdiff.models.control import check_fits
-from paintdiff.models.denoising import Denoising, StepListener
+from paintdiff.models.denoising import Denoising, Repainting, StepListener
 from paintdiff.models.embedding_words import with_embeddings
-from paintdiff.models.loaders import LoadedControlNet, LoadedModel, new_pipeline, sees_masks
+from paintdiff.models.latents import LAYOUTS, LatentSpace, pixels_of, unscaled
+from paintdiff.models.loaders import (
+    LoadedControlNet,
+    LoadedModel,
+    denoiser_of,
+    new_pipeline,
+    sees_masks,
+)
 from paintdiff.models.model_rows import ModelRow
-from paintdiff.models.noise import noise_generator, prepared_noise
-from paintdiff.models.preview import Governor, LinearPreview, PreviewTap
+from paintdiff.models.noise import prepared_noise
+from paintdiff.models.preview import Governor, LinearPreview, Preview, PreviewTap
 from paintdiff.models.refining import (
     HandOver,
     clip_skip_settings,
@@ -37,14 +50,16 @@ from paintdiff.models.stand_ins import stood_in, vae_for
 class LeasedPipeline:
     """A diffusers pipeline over shared weights, with a scheduler of its own, for one thread.
 
-    `pipeline` is the diffusers object itself, `row` the model's row, `known_words` all the words it
-    knows (lower case), None if it has no such list. `controlnets` are those that a run's controls
-    may name, by their names; `adapted` is what the model was given for this lease, and `refiner` a
-    second model that may take over. Raises ModelLoadError if one doesn't fit the model, or the
-    model can't do `task`.
+    `pipeline` is the diffusers object itself, `class_name` its class's name, `row` the model's row,
+    `known_words` all the words it knows (lower case), None if it has no such list. `controlnets`
+    are those that a run's controls may name, by their names; `adapted` is what the model was given
+    for this lease, and `refiner` a second model that may take over. There are previews if the model
+    has a map to colours, or `tiny_autoencoder`, the decoder of one for its family
+    (`tiny_autoencoder.load_tiny_autoencoder`), is given. Raises ModelLoadError if something doesn't
+    fit the model, or the model can't do `task`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all that a lease brings together)
         self,
         loaded: LoadedModel,
         task: str,
@@ -53,35 +68,70 @@ class LeasedPipeline:
         previews: bool = True,
         adapted: Adapted | None = None,
         refiner: LeasedPipeline | None = None,
+        tiny_autoencoder: Any = None,
     ) -> None:
         self.adapted = adapted if adapted is not None else Adapted()
         self.refiner = refiner
         loaded = replace(loaded, components={**loaded.components, **self.adapted.components})
         self.pipeline = new_pipeline(loaded, task)
         self._loaded = loaded
+        self._previews, self._tiny_autoencoder = previews, tiny_autoencoder
         self._others: dict[str, LeasedPipeline] = {}
+        self.row: ModelRow = loaded.row
+        self.class_name = type(self.pipeline).__name__
         self.controlnets = {each.row.name: each for each in controlnets}
         for each in controlnets:
-            check_fits(each, self.pipeline.unet, loaded.row.title)
-        self.row: ModelRow = loaded.row
+            check_fits(each, self.denoiser, loaded.row.title)
         self.model_hash = loaded.model_hash
         self.known_words = loaded.known_words
-        self._device = loaded.device
+        self._layout = LAYOUTS[loaded.row.family.latent_layout]
+        self._model_scheduler_class = type(self.pipeline.scheduler).__name__
         self._model_scheduler_config = dict(self.pipeline.scheduler.config)
-        self._preview = LinearPreview(loaded.latent_rgb, loaded.device) if previews else None
+        self._preview = _preview_of(loaded, tiny_autoencoder) if previews else None
         self._governor = Governor()
 
     @property
+    def denoiser(self) -> Any:
+        """The network that predicts: the pipeline's UNet or transformer."""
+        return denoiser_of(self.pipeline, self.row.family)
+
+    @property
     def tokenizer(self) -> Any:
-        """The tokenizer that splits the prompt."""
-        return self.pipeline.tokenizer
+        """The tokenizer that splits the longest prompt that the model can read; None if it has none
+        (or only one that we don't know of).
+        """
+        names = (self.row.family.tokenizer, "tokenizer", "tokenizer_2")
+        found = (getattr(self.pipeline, name, None) for name in names)
+        return next((each for each in found if each is not None), None)
+
+    @property
+    def max_prompt_tokens(self) -> int:
+        """How many tokens of a prompt are read, those that begin and end it included."""
+        family = self.row.family
+        lacking = getattr(self.pipeline, family.tokenizer, None) is None  # SD 3 without its T5
+        most = self.tokenizer.model_max_length
+        return most if lacking else min(family.max_prompt_tokens, most)
 
     @property
     def sees_masks(self) -> bool:
-        """Whether the UNet takes the mask and the masked picture as input (9 channels): a model
+        """Whether the denoiser takes the mask and the masked picture as input (9 channels): a model
         trained to inpaint. Others (4 channels) are made to by blending at every step.
         """
-        return sees_masks(self.pipeline.unet, self.pipeline.vae)
+        return sees_masks(self.denoiser, self.row.family.latent_channels)
+
+    @property
+    def guided_by_words(self) -> bool:
+        """Whether a negative prompt can have an effect at all."""
+        return guided_by_words(self.pipeline, self.row.family, self.denoiser)
+
+    def unguided(self, guidance_scale: float, negative_prompt: str) -> bool:
+        """Whether a guidance scale above 1 has no effect with that negative prompt."""
+        return unguided(self.row.family, self.denoiser, guidance_scale, negative_prompt)
+
+    @property
+    def of_unknown_family(self) -> bool:
+        """Whether the pipeline is one that diffusers chose, because no family has it."""
+        return self.class_name not in self.row.family.pipelines.values()
 
     def for_task(self, task: str) -> LeasedPipeline:
         """A pipeline for another task over the same weights and ControlNets; nothing is loaded.
@@ -93,58 +143,58 @@ class LeasedPipeline:
                 self._loaded,
                 task,
                 tuple(self.controlnets.values()),
-                previews=self._preview is not None,
+                previews=self._previews,
                 adapted=self.adapted,
                 refiner=self.refiner,
+                tiny_autoencoder=self._tiny_autoencoder,
             )
         return self._others[task]
 
     def denoised(self, run: Denoising, on_step: StepListener) -> torch.Tensor:
         """Denoise from pure noise, or from the picture in `run.source`.
 
-        Returns latents (1, channels, height / f, width / f), scaled, not decoded.
+        Returns latents (1, channels, height / f, width / f), scaled, not decoded; of a pipeline
+        that decodes by itself pixels (1, 3, height, width), 0..1.
 
         What `on_step` raises ends the run at that step and comes out unchanged. Raises RequestError
         for a clip skip that the model has too few layers for.
         """
         if self.refiner is not None and self.hand_over(run).happens:
             return handed_over(self, self.refiner, run, self.hand_over(run), on_step)
-        scheduler = scheduler_for(run.sampler, self._model_scheduler_config)
-        self.pipeline.scheduler = scheduler
-        tap: PreviewTap | None = None
-        if self._preview is not None:
-            exploding = SAMPLERS[run.sampler].variance_exploding
-            tap = PreviewTap(self._preview, run.size, exploding, self._governor)
-            tap.attach(scheduler)
-        settings, soft_mask, emptied = self._source_settings(run)
+        self.pipeline.scheduler = self._scheduler_of(run)
+        space = LatentSpace.of(self._layout, run.size, self._factor)
+        tap = self._attached_tap(run, space)
+        repainting = run.source.repainting if run.source is not None else None
+        mask, soft, emptied = (
+            self._masks(repainting, run) if repainting is not None else ({}, None, None)
+        )
 
-        def step_ended(
-            pipeline: Any, index: int, _timestep: object, _tensors: object
-        ) -> dict[str, object]:
+        def step_ended(index: int, num_calls: int) -> None:
             # Some samplers ask the model more than once a step, so the calls are scaled to steps.
-            step = math.ceil((index + 1) * run.steps_run / pipeline.num_timesteps)
+            step = math.ceil((index + 1) * run.steps_run / num_calls)
             on_step(step, tap.latest if tap is not None else None)
-            return {} if soft_mask is None else {"mask": soft_mask.after(pipeline, index)}
+            if soft is not None:
+                soft.step_ended(index, num_calls)
 
-        with (
-            self._vae_unchanged(),
-            prepared_noise(self.pipeline, run, emptied),
-            handed_latents(self.pipeline, run),
-            stood_in(self.pipeline, run, self.controlnets),
-        ):
-            return self.pipeline(
-                prompt=self.in_tokens(run.prompt),
-                # SDXL has its own idea of no words.
-                negative_prompt=self.in_tokens(run.negative_prompt) or None,
-                num_inference_steps=run.num_inference_steps,
-                guidance_scale=run.guidance_scale,
-                generator=noise_generator(run.seed),
-                output_type="latent",
-                callback_on_step_end=step_ended,
-                callback_on_step_end_tensor_inputs=[],
-                **settings,
-                **self._adapter_settings(run),
-            ).images
+        output_type = "pt" if self._layout.decoded else "latent"
+        worded = replace(
+            run,
+            prompt=self.in_tokens(run.prompt),
+            negative_prompt=self.in_tokens(run.negative_prompt),
+        )
+        settings = call_settings(self.pipeline, self.row.family, self.denoiser, worded, output_type)
+        settings |= mask | listener_settings(self.pipeline, step_ended)
+        settings |= self._adapter_settings(run)
+        with ExitStack() as changes:
+            changes.enter_context(self._vae_unchanged())
+            changes.enter_context(prepared_noise(self.pipeline, run, space, emptied))
+            changes.enter_context(handed_latents(self.pipeline, run))
+            changes.enter_context(
+                stood_in(self.pipeline, run, self.controlnets, self.row.family.vae_whole_px)
+            )
+            if soft is not None:
+                changes.enter_context(soft.held(self.pipeline, self._layout))
+            return space.unpacked(self.pipeline(**settings).images)
 
     def in_tokens(self, text: str) -> str:
         """A prompt as it goes to the tokenizer: words that name the lease's embeddings replaced."""
@@ -175,7 +225,7 @@ class LeasedPipeline:
         return steps_between(first, second, run, own if strength is None else strength)
 
     def _scheduler_of(self, run: Denoising) -> Any:
-        return scheduler_for(run.sampler, self._model_scheduler_config)
+        return scheduler_for(run.sampler, self._model_scheduler_config, self._model_scheduler_class)
 
     def _adapter_settings(self, run: Denoising) -> Mapping[str, Any]:
         settings = clip_skip_settings(self.pipeline, run.clip_skip) | span_settings(run)
@@ -183,30 +233,35 @@ class LeasedPipeline:
             settings["ip_adapter_image"] = list(run.ip_pictures)
         return settings
 
-    def _source_settings(
-        self, run: Denoising
+    @property
+    def _factor(self) -> int:
+        """How many pixels a latent is wide."""
+        return getattr(self.pipeline, "vae_scale_factor", 8)
+
+    def _attached_tap(self, run: Denoising, space: LatentSpace) -> PreviewTap | None:
+        if self._preview is None:
+            return None
+        exploding = SAMPLERS[run.sampler].variance_exploding
+        tap = PreviewTap(self._preview, run.size, space, exploding, self._governor)
+        tap.attach(self.pipeline.scheduler)
+        return tap
+
+    def _masks(
+        self, repainting: Repainting, run: Denoising
     ) -> tuple[dict[str, Any], SoftMask | None, torch.Tensor | None]:
-        """What the pipeline of each task is told beyond the rest; the mask that changes as it runs;
+        """What an inpainting pipeline is told beyond the rest; the mask that changes as it runs;
         and where the latents are replaced (1, 1, height, width; 0 or 1).
         """
-        size = {"width": run.size.width, "height": run.size.height}
-        if run.source is None:
-            return size, None, None
-        settings: dict[str, Any] = {"image": run.source.image, "strength": run.source.strength}
-        repainting = run.source.repainting
-        if repainting is None:
-            return settings, None, None
-        factor = self.pipeline.vae_scale_factor
-        mask, soft = latent_mask(repainting.mask, factor), None
+        mask, soft = latent_mask(repainting.mask, self._factor), None
         if repainting.soft and not self.sees_masks:
-            soft = SoftMask(soft_latent_mask(repainting.mask, factor))
+            soft = SoftMask(soft_latent_mask(repainting.mask, self._factor))
             mask = soft.at(0, run.steps_run)
         emptied: torch.Tensor | None = None
         if repainting.latent_content != "original":
-            emptied = latent_mask(repainting.mask, factor)
+            emptied = latent_mask(repainting.mask, self._factor)
             if repainting.strokes is not None:
-                emptied = emptied * (1 - latent_mask(repainting.strokes, factor))
-        return {**settings, **size, "mask_image": mask_picture(mask, factor)}, soft, emptied
+                emptied = emptied * (1 - latent_mask(repainting.strokes, self._factor))
+        return {"mask_image": mask_picture(mask, self._factor)}, soft, emptied
 
     @contextmanager
     def _vae_unchanged(self) -> Generator[None]:
@@ -225,27 +280,19 @@ class LeasedPipeline:
         """The latents of a picture of that size in pixels, bilinearly interpolated, as the A1111
         web UI's "Latent" does. Shapes are as of `denoised`.
         """
-        factor = self.pipeline.vae_scale_factor
-        shape = (size.height // factor, size.width // factor)
+        shape = (size.height // self._factor, size.width // self._factor)
         return torch.nn.functional.interpolate(latents, size=shape, mode="bilinear")
 
     def decoded(self, latents: torch.Tensor) -> Image.Image:
-        """The picture of scaled latents (1, channels, height, width): RGB, 8 bits."""
-        factor = self.pipeline.vae_scale_factor
+        """The picture of what `denoised` has returned: RGB, 8 bits."""
+        processor = self.pipeline.image_processor
+        if self._layout.decoded:
+            return processor.numpy_to_pil(processor.pt_to_numpy(latents))[0]
         height, width = latents.shape[-2:]
-        vae = vae_for(self.pipeline.vae, Size(width * factor, height * factor), factor)
-        latents = latents.to(vae.dtype)
-        mean, std = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
-        if mean is not None and std is not None:
-            shape = (1, -1, 1, 1)
-            scale = torch.tensor(std, device=latents.device, dtype=latents.dtype).view(shape)
-            shift = torch.tensor(mean, device=latents.device, dtype=latents.dtype).view(shape)
-            latents = latents * scale / vae.config.scaling_factor + shift
-        else:
-            latents = latents / vae.config.scaling_factor
-        with torch.no_grad():
-            pixels = vae.decode(latents, return_dict=False)[0]
-        return self.pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
+        size = Size(width * self._factor, height * self._factor)
+        vae = vae_for(self.pipeline.vae, size, self._factor, self.row.family.vae_whole_px)
+        pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
+        return processor.postprocess(pixels, output_type="pil")[0]
 
     def release(self) -> None:
         """Undo what a run that was broken off may have left behind."""
@@ -253,3 +300,13 @@ class LeasedPipeline:
         others = [*self._others.values(), *([] if self.refiner is None else [self.refiner])]
         for other in others:
             other.release()
+
+
+def _preview_of(loaded: LoadedModel, tiny_autoencoder: Any) -> Preview | None:
+    if tiny_autoencoder is not None:
+        from paintdiff.models.tiny_autoencoder import TinyPreview  # noqa: PLC0415 (few have one)
+
+        return TinyPreview(tiny_autoencoder, loaded.device)
+    if loaded.latent_rgb is None:
+        return None
+    return LinearPreview(loaded.latent_rgb, loaded.device)

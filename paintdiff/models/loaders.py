@@ -8,8 +8,8 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from safetensors.torch import load_file
 
 from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError, UnsafeWeightsError
+from paintdiff.models.calling import NEEDED, parameters_of
 from paintdiff.models.controlnets import HUB_FILES, ControlNetRow, config_of, weights_file
-from paintdiff.models.devices import DTYPES, best_dtype
-from paintdiff.models.families import LatentRgb
+from paintdiff.models.devices import DTYPES, best_dtype, checked_dtype
+from paintdiff.models.families import Family, LatentRgb
 from paintdiff.models.hub import from_cache_or_hub
 from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of
 from paintdiff.models.pickles import read_tensors
+from paintdiff.models.samplers import trained_config
 from paintdiff.models.sources import SourceRow
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
 
@@ -38,26 +40,32 @@ _NEVER_LOADED: Mapping[str, Any] = {
     "image_encoder": None,
     "requires_safety_checker": False,
 }
-_SETTINGS = ("requires_aesthetics_score", "force_zeros_for_empty_prompt")
+_FALLBACK_CLASS = "AutoPipelineForText2Image"
+"""Looks a folder's own class up among those of diffusers that paint pictures from words."""
+
 _HUB_PATTERNS: tuple[str, ...] = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in memory. `components` are what its pipelines are built of, shared by all of them.
-    `known_words` are those of a model with a closed vocabulary, None for others.
+    """A model in memory. `components` are what its pipelines are built of, shared by all of them,
+    `settings` what else these are told when they are built (SDXL's refiner scores aesthetics).
+    `latent_rgb` is the map for its previews, None if there is none. `known_words` are those of a
+    model with a closed vocabulary, None for others.
 
     `weights_bytes` is what they take, `model_hash` identifies the files (see
-    `weights.identity_of`).
+    `weights.identity_of`). `class_name` is the class of diffusers it was loaded with.
     """
 
     row: ModelRow
     components: Mapping[str, Any]
-    latent_rgb: LatentRgb
+    latent_rgb: LatentRgb | None
     known_words: frozenset[str] | None
     model_hash: str
     weights_bytes: int
     device: torch.device
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    class_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,8 @@ def load(
     source = located(row, report)
     check_weights_in(source)
     try:
-        pipeline = _pipeline(row, source, DTYPES[dtype] if dtype else best_dtype(device))
+        precision = checked_dtype(device, dtype, row.family.overflows_in_float16)
+        pipeline = _pipeline(row, source, precision)
         pipeline.to(device)
     except ModelError:
         raise
@@ -124,6 +133,11 @@ def load(
         raise ModelLoadError(
             f"The model {row.name} at {source} can't be loaded: {error}"
         ) from error
+    _check_usable(pipeline, row)
+    if row.prediction_type or row.zero_terminal_snr:
+        scheduler = pipeline.scheduler
+        config = trained_config(scheduler.config, row.prediction_type, row.zero_terminal_snr)
+        pipeline.scheduler = type(scheduler).from_config(config)
     if row.family.vae_full_precision:
         pipeline.vae.to(dtype=torch.float32)
     modules = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
@@ -131,18 +145,45 @@ def load(
         module.requires_grad_(False).eval()
     return LoadedModel(
         row=row,
-        components={**pipeline.components, **_kept_settings(pipeline)},
+        components=dict(pipeline.components),
         latent_rgb=latent_rgb_of(row, source),
         known_words=known_words_of(row, source),
         model_hash=identity_of(source),
         weights_bytes=sum(map(_weights_bytes, modules)),
         device=torch.device(device),
+        settings=_settings_of(pipeline),
+        class_name=type(pipeline).__name__,
     )
 
 
-def _kept_settings(pipeline: Any) -> dict[str, Any]:
-    """What a model's index says that isn't a part: an SDXL refiner is told how good to be."""
-    return {name: pipeline.config[name] for name in _SETTINGS if name in pipeline.config}
+def _settings_of(pipeline: Any) -> dict[str, Any]:
+    """What a pipeline was told when it was built beside its components: plain values only."""
+    plain = (bool, int, float, str, type(None))
+    return {name: each for name, each in pipeline.parameters.items() if isinstance(each, plain)}
+
+
+def _check_usable(pipeline: Any, row: ModelRow) -> None:
+    """Raise ModelLoadError for a pipeline that we can't work with: one of an unknown family may be
+    anything.
+    """
+    lacking = [name for name in ("scheduler", "vae") if getattr(pipeline, name, None) is None]
+    if denoiser_of(pipeline, row.family) is None:
+        lacking.append("unet or transformer")
+    lacking += sorted(NEEDED - parameters_of(pipeline))
+    if lacking:
+        raise ModelLoadError(
+            f"{row.title} is a {type(pipeline).__name__}, which can't be painted with: "
+            f"it has no {', no '.join(lacking)}."
+        )
+
+
+def denoiser_of(pipeline: Any, family: Family) -> Any:
+    """The part of a pipeline that predicts: what the family's row names, else whatever is there;
+    None if nothing is.
+    """
+    names = (family.denoiser, "transformer", "unet")
+    found = (getattr(pipeline, name, None) for name in names)
+    return next((part for part in found if part is not None), None)
 
 
 def load_controlnet(
@@ -209,12 +250,11 @@ def pipeline_class(row: ModelRow, task: str) -> Any:
     return getattr(diffusers, class_name)
 
 
-def sees_masks(unet: Any, vae: Any) -> bool:
-    """Whether a UNet was trained to inpaint: it takes noisy latents, a mask, and the latents of
-    what is outside the mask (4 + 1 + 4 channels).
+def sees_masks(denoiser: Any, latent_channels: int) -> bool:
+    """Whether a network was trained to inpaint: it takes noisy latents, a mask, and the latents of
+    what is outside the mask (4 + 1 + 4 channels of Stable Diffusion, 16 + 1 + 16 of its third).
     """
-    channels: int = vae.config.latent_channels
-    return unet.config.in_channels == 2 * channels + 1
+    return denoiser.config.get("in_channels") == 2 * latent_channels + 1
 
 
 def new_pipeline(loaded: LoadedModel, task: str) -> Any:
@@ -223,17 +263,25 @@ def new_pipeline(loaded: LoadedModel, task: str) -> Any:
     (`from_pipe` would cast the shared weights, and share the scheduler: diffusers#12754.) Raises
     ModelLoadError if the model can't do `task`.
     """
-    class_ = pipeline_class(loaded.row, task)
+    row = loaded.row
+    if row.family.pipelines.get(task) == _FALLBACK_CLASS:
+        class_ = getattr(diffusers, loaded.class_name)
+    else:
+        class_ = pipeline_class(row, task)
     parts = dict(loaded.components)
-    if task != "inpaint" and sees_masks(parts["unet"], parts["vae"]):
-        raise ModelLoadError(
-            f"{loaded.row.title} was trained to inpaint and to do nothing else; "
-            f"choose another model for {task.replace('_', ' ')}."
-        )
     scheduler = parts["scheduler"]
     parts["scheduler"] = type(scheduler).from_config(scheduler.config)
-    pipeline = class_(**_accepted(class_, {**_NEVER_LOADED, **parts}))
+    values = {**loaded.settings, **_NEVER_LOADED, **parts}
+    pipeline = class_(**_accepted(class_, values))
+    denoiser = denoiser_of(pipeline, row.family)
+    if task != "inpaint" and sees_masks(denoiser, row.family.latent_channels):
+        raise ModelLoadError(
+            f"{row.title} was trained to inpaint and to do nothing else; "
+            f"choose another model for {task.replace('_', ' ')}."
+        )
     pipeline.set_progress_bar_config(disable=True)
+    # What has that many channels is taken for latents; not every pipeline says how many it has.
+    pipeline.image_processor.register_to_config(vae_latent_channels=row.family.latent_channels)
     return pipeline
 
 
@@ -244,10 +292,29 @@ def _pipeline(row: ModelRow, source: Path, dtype: torch.dtype) -> Any:
         return class_.from_single_file(
             str(source), torch_dtype=dtype, local_files_only=True, **extras
         )
-    _check_index(source)
+    _check_index(source, extras)
+    if class_.__name__ == _FALLBACK_CLASS:
+        _check_fallback(row, source)
     return class_.from_pretrained(
         str(source), dtype=dtype, local_files_only=True, use_safetensors=True, **extras
     )
+
+
+def _check_fallback(row: ModelRow, folder: Path) -> None:
+    """Raise ModelLoadError unless a folder of an unknown family names a class of diffusers that
+    paints pictures from words. (Only those of diffusers' own table are ever loaded.)
+    """
+    from diffusers.pipelines.auto_pipeline import (  # noqa: PLC0415 (imports every pipeline)
+        AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
+    )
+
+    class_name = _index_of(folder).get("_class_name")
+    known = {each.__name__ for each in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
+    if class_name not in known:
+        raise ModelLoadError(
+            f"{row.title} is a {class_name}, which isn't among the text-to-image pipelines of "
+            "this version of diffusers."
+        )
 
 
 def _accepted(class_: Any, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,11 +322,14 @@ def _accepted(class_: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key in known}
 
 
-def _check_index(folder: Path) -> None:
+def _index_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+
+
+def _check_index(folder: Path, never_loaded: Collection[str]) -> None:
     """Raise UnsafeWeightsError if a model folder names classes outside the libraries we trust."""
-    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    for name, value in index.items():
-        if name.startswith("_") or name in _NEVER_LOADED or not isinstance(value, list):
+    for name, value in _index_of(folder).items():
+        if name.startswith("_") or name in never_loaded or not isinstance(value, list):
             continue
         if value[0] not in _SAFE_LIBRARIES and value != [None, None]:
             raise UnsafeWeightsError(

@@ -14,20 +14,24 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from paintdiff.errors import ModelNotFoundError
 from paintdiff.geometry import Size
-from paintdiff.models.families import Family, LatentRgb, SamplerName, SizeText
+from paintdiff.models.families import (
+    Family,
+    LatentRgb,
+    QualityFigures,
+    SamplerName,
+    SizeText,
+)
 from paintdiff.models.sources import SourceRow
 from paintdiff.presets import checked, unknown_name
 
 T = TypeVar("T")
 
-
-class QualityFigures(BaseModel):
-    """A quality preset's figures for one model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    num_inference_steps: int = Field(ge=1, le=1000)
-    guidance_scale: float = Field(ge=0.0, le=50.0)
+_DISTILLED: Mapping[str, QualityFigures] = {
+    "fast": QualityFigures(num_inference_steps=2, guidance_scale=1.0),
+    "balanced": QualityFigures(num_inference_steps=4, guidance_scale=1.0),
+    "high": QualityFigures(num_inference_steps=8, guidance_scale=1.0),
+}
+"""What a model that was distilled to few steps and no guidance is painted with."""
 
 
 class ModelRow(SourceRow):
@@ -95,21 +99,25 @@ class ModelText(BaseModel):
 
 def model_row(text: ModelText, family: Family, general: Mapping[str, QualityFigures]) -> ModelRow:
     """The row of a model that is written so; `general` are the figures of each quality preset
-    unless it has its own.
+    unless its family or the model has its own, or it is distilled.
     """
+    usual = {**general, **family.quality}
+    if text.distilled:
+        usual = {name: _DISTILLED.get(name, figures) for name, figures in usual.items()}
     own = text.model_dump(exclude={"family", "native_size", "sizes", "sampler", "quality"})
     return ModelRow(
         family=family,
         native_size=text.native_size or family.native_size,
         sizes=text.sizes or family.sizes,
         sampler=text.sampler or family.sampler,
-        quality={**general, **text.quality},
+        quality={**usual, **text.quality},
         **own,
     )
 
 
-def latent_rgb_of(row: ModelRow, folder: Path) -> LatentRgb:
-    """The preview map of a model: its folder's own `latent_rgb.json`, or its family's.
+def latent_rgb_of(row: ModelRow, folder: Path) -> LatentRgb | None:
+    """The preview map of a model: its folder's own `latent_rgb.json`, or its family's, None if
+    there is none.
 
     Raises PresetError.
     """

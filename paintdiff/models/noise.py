@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from paintdiff.models.denoising import Denoising, Variation
+from paintdiff.models.latents import LatentSpace
 
 _CONTENT_SEEDS = 2**32
 """Added to a seed for what fills a mask: no request has such a seed, so that noise is its own."""
@@ -46,65 +47,103 @@ def varied(noise: torch.Tensor, variation: Variation) -> torch.Tensor:
 
 
 @contextmanager
-def prepared_noise(pipeline: Any, run: Denoising, emptied: torch.Tensor | None) -> Generator[None]:
+def prepared_noise(
+    pipeline: Any, run: Denoising, space: LatentSpace, emptied: torch.Tensor | None
+) -> Generator[None]:
     """While inside, the pipeline starts from the noise, and from the latents, that `run` asks for.
 
-    The pipeline's scheduler has to be the run's own. `emptied` (1, 1, height, width; float, 0 or 1;
-    latents) is where the content is replaced, None for nowhere. Everything else the pipeline draws
-    comes from its generator as if nothing had been changed.
+    The pipeline's scheduler has to be the run's own; `space` is what the run's latents are like.
+    `emptied` (1, 1, height, width; float, 0 or 1; latents) is where the content is replaced, None
+    for nowhere. Everything else the pipeline draws comes from its generator as if nothing had been
+    changed.
     """
     if run.from_pure_noise:
         if run.variation is None:
             yield
             return
-        pipeline.prepare_latents = _with_varied_result(pipeline, run.variation)
+        pipeline.prepare_latents = _with_varied_result(pipeline, run, run.variation, space)
         try:
             yield
         finally:
             del pipeline.prepare_latents  # the class's own is there again
         return
     if run.variation is not None or emptied is not None:
-        pipeline.scheduler.add_noise = _add_noise(pipeline.scheduler, run, emptied)
+        scheduler, noised = pipeline.scheduler, _Noised(run, space, emptied)
+        if hasattr(scheduler, "scale_noise"):
+            scheduler.scale_noise = noised.scale_noise(scheduler.scale_noise)
+        else:
+            scheduler.add_noise = noised.add_noise(scheduler.add_noise)
     yield
 
 
-def _with_varied_result(pipeline: Any, variation: Variation) -> Any:
+def _with_varied_result(
+    pipeline: Any, run: Denoising, variation: Variation, space: LatentSpace
+) -> Any:
     original = pipeline.prepare_latents
+
+    def turned(noise: torch.Tensor) -> torch.Tensor:
+        return space.changed(noise, lambda each: varied(each, variation))
 
     @functools.wraps(original)
     def prepare_latents(*args: Any, **settings: Any) -> Any:
         result = original(*args, **settings)
-        sigma = pipeline.scheduler.init_noise_sigma
+        sigma = getattr(pipeline.scheduler, "init_noise_sigma", 1.0)
         if not isinstance(result, tuple):
-            return varied(result / sigma, variation) * sigma
-        _latents, noise, *image_latents = result  # inpainting blends with the same noise later
-        noise = varied(noise, variation)
+            return turned(result / sigma) * sigma
+        latents, *others = result
+        if run.source is None:  # FLUX's are told where each of them lies
+            return (turned(latents / sigma) * sigma, *others)
+        noise, *image_latents = others  # inpainting blends with the same noise later
+        noise = turned(noise)
         return (noise * sigma, noise, *image_latents)
 
     return prepare_latents
 
 
-def _add_noise(scheduler: Any, run: Denoising, emptied: torch.Tensor | None) -> Any:
-    """Image to image calls it once, to start; inpainting again at every step, to put back what is
-    outside the mask.
+class _Noised:
+    """What a run changes about adding noise to a picture. Image to image does that once, to start;
+    inpainting again at every step, to put back what is outside the mask.
     """
-    original = scheduler.add_noise
-    started = False
 
-    @functools.wraps(original)
-    def add_noise(clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> Any:
-        nonlocal started
-        if emptied is not None and not started:
-            clean = _replaced(clean, run, emptied.to(clean))
-        started = True
-        if run.variation is not None:
-            noise = varied(noise, run.variation)
-        return original(clean, noise, timesteps)
+    def __init__(self, run: Denoising, space: LatentSpace, emptied: torch.Tensor | None) -> None:
+        self._run = run
+        self._space = space
+        self._emptied = emptied
+        self._started = False
 
-    return add_noise
+    def add_noise(self, original: Any) -> Any:
+        """In place of a diffusion scheduler's method of that name."""
+
+        @functools.wraps(original)
+        def add_noise(clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> Any:
+            return original(*self._changed(clean, noise), timesteps)
+
+        return add_noise
+
+    def scale_noise(self, original: Any) -> Any:
+        """In place of a flow scheduler's method of that name."""
+
+        @functools.wraps(original)
+        def scale_noise(sample: torch.Tensor, timestep: Any, noise: torch.Tensor) -> Any:
+            clean, noise = self._changed(sample, noise)
+            return original(clean, timestep, noise)
+
+        return scale_noise
+
+    def _changed(
+        self, clean: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        emptied, variation = self._emptied, self._run.variation
+        if emptied is not None and not self._started:
+            clean = self._space.changed(clean, lambda each: _replaced(each, self._run, emptied))
+        self._started = True
+        if variation is not None:
+            noise = self._space.changed(noise, lambda each: varied(each, variation))
+        return clean, noise
 
 
 def _replaced(clean: torch.Tensor, run: Denoising, where: torch.Tensor) -> torch.Tensor:
+    where = where.to(clean)
     repainting = run.source.repainting if run.source is not None else None
     if repainting is None or repainting.latent_content == "empty":
         return clean * (1 - where)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
@@ -16,6 +16,7 @@ from PIL import Image
 from paintdiff.geometry import Size, fitted_within
 from paintdiff.images import image_from_array
 from paintdiff.models.families import LatentRgb
+from paintdiff.models.latents import LatentSpace
 
 LONGEST_SIDE_PX = 256
 LARGEST_SHARE = 0.02
@@ -51,10 +52,13 @@ def clean_latents(
     """x0 as predicted by the arguments that a scheduler's `step` is about to get.
 
     Where a scheduler has sigmas they are read at its step index (timesteps may be rounded there),
-    else alpha_bar at the timestep. `variance_exploding` as in `samplers.Sampler`.
+    else alpha_bar at the timestep. `variance_exploding` as in `samplers.Sampler`. Schedulers for
+    flow models, whose sample is (1 - sigma) x0 + sigma noise and whose prediction is its slope
+    noise - x0, say so in their config, or know of no other prediction.
     """
     sample, model_output = sample.float(), model_output.float()
     sigmas = getattr(scheduler, "sigmas", None)
+    prediction_type = getattr(scheduler.config, "prediction_type", "flow_prediction")
     if sigmas is None:
         alpha_bar = scheduler.alphas_cumprod[int(timestep)].to(sample)
     else:
@@ -63,10 +67,50 @@ def clean_latents(
             index = scheduler.begin_index  # where a run from a picture begins
         if index is None:
             index = scheduler.index_for_timestep(timestep)
-        alpha_bar = 1 / (1 + sigmas[int(index)].to(sample) ** 2)
+        sigma = sigmas[int(index)].to(sample)
+        if prediction_type == "flow_prediction":
+            return sample - sigma * model_output
+        alpha_bar = 1 / (1 + sigma**2)
         if variance_exploding:
             sample = sample * alpha_bar.sqrt()
-    return predicted_clean(scheduler.config.prediction_type, model_output, sample, alpha_bar)
+    return predicted_clean(prediction_type, model_output, sample, alpha_bar)
+
+
+class Preview(Protocol):
+    """Makes pictures of clean latents. One is `begun` and then `ready`, at once or some steps
+    later, so that the run needn't wait for it.
+    """
+
+    def begin(self, latents: torch.Tensor, size: Size) -> None:
+        """Begin a picture. `latents` is (1, channels, height, width), float, clean, as the denoiser
+        sees them; `size` is the finished picture's, in pixels.
+        """
+        ...
+
+    def ready(self) -> Image.Image | None:
+        """The picture that was begun (RGB, 8 bits, the longest side at most LONGEST_SIDE_PX) if it
+        is done and wasn't given yet.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Drop what was begun: another run begins."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether one that was begun isn't done yet."""
+        ...
+
+    @property
+    def beside(self) -> bool:
+        """Whether they are made beside the run, so that nothing has to be waited for."""
+        ...
+
+    @property
+    def cost_seconds(self) -> float:
+        """What the last one is known to have cost beside the time that `begin` took."""
+        ...
 
 
 class LinearPreview:
@@ -76,12 +120,25 @@ class LinearPreview:
         self._matrix = torch.tensor(latent_rgb.matrix, dtype=torch.float32, device=device)
         self._bias = torch.tensor(latent_rgb.bias, dtype=torch.float32, device=device)
 
-    def picture(self, latents: torch.Tensor, size: Size) -> Image.Image:
-        """RGB, 8 bits, the longest side at most LONGEST_SIDE_PX.
+        self._latest: Image.Image | None = None
+        self.busy = self.beside = False
+        self.cost_seconds = 0.0
 
-        `latents` is (1, channels, height, width), float, clean, as the denoiser sees them; `size`
-        is the finished picture's, in pixels.
-        """
+    def begin(self, latents: torch.Tensor, size: Size) -> None:
+        """As of Preview; it is done at once."""
+        self._latest = self.picture(latents, size)
+
+    def ready(self) -> Image.Image | None:
+        """As of Preview."""
+        latest, self._latest = self._latest, None
+        return latest
+
+    def forget(self) -> None:
+        """As of Preview."""
+        self._latest = None
+
+    def picture(self, latents: torch.Tensor, size: Size) -> Image.Image:
+        """The picture of latents, as `begin` takes them."""
         rgb = latents[0].permute(1, 2, 0) @ self._matrix + self._bias
         small = fitted_within(size, LONGEST_SIDE_PX)
         return image_from_array(rgb.cpu().numpy()).resize(
@@ -125,16 +182,22 @@ class Governor:
 
 
 class PreviewTap:
-    """Makes previews as a scheduler steps.
+    """Makes previews as a scheduler steps. `space` is what the run's latents are like.
 
-    `latest` is that of the last step, None if it had none.
+    `latest` is the one that was done at the last step, None if there was none.
     """
 
     def __init__(
-        self, preview: LinearPreview, size: Size, variance_exploding: bool, governor: Governor
+        self,
+        preview: Preview,
+        size: Size,
+        space: LatentSpace,
+        variance_exploding: bool,
+        governor: Governor,
     ) -> None:
         self._preview = preview
         self._size = size
+        self._space = space
         self._variance_exploding = variance_exploding
         self._governor = governor
         self.latest: Image.Image | None = None
@@ -158,6 +221,7 @@ class PreviewTap:
             return original(model_output, timestep, sample, *args, **settings)
 
         scheduler.step = step
+        self._preview.forget()
         self._governor.begin()
 
     def _look(
@@ -167,14 +231,16 @@ class PreviewTap:
         timestep: Any,
         sample: torch.Tensor,
     ) -> None:
-        self.latest = None
-        if not self._governor.wants_one():
+        self.latest = self._preview.ready()
+        if self._preview.busy or not self._governor.wants_one():
             return
-        if sample.device.type == "cuda":
+        if sample.device.type == "cuda" and not self._preview.beside:
             torch.cuda.synchronize(
                 sample.device
             )  # else the wait for the step would count as the preview's
         started = time.perf_counter()
         clean = clean_latents(scheduler, self._variance_exploding, model_output, timestep, sample)
-        self.latest = self._preview.picture(clean, self._size)
-        self._governor.made_one(time.perf_counter() - started)
+        self._preview.begin(self._space.unpacked(clean), self._size)
+        self.latest = self._preview.ready() or self.latest
+        seconds = time.perf_counter() - started
+        self._governor.made_one(seconds + self._preview.cost_seconds)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from paintdiff.presets import unknown_name
 
@@ -27,6 +27,11 @@ NOISE_SCHEDULE_KEYS = frozenset(
 """What a model was trained with. It is never left to another scheduler's defaults."""
 
 
+SamplerKind = Literal["diffusion", "flow", "own"]
+"""What a sampler is for: models that were trained to take noise off ("diffusion"), or to follow the
+straight line from noise to picture ("flow"; Lipman et al. 2022, arXiv:2210.02747). "own" is
+whatever a model's folder names, and all that is known of models of an unknown family."""
+
 MOST_STEPS = 998
 """Of 1000 training steps. With more, diffusers' "leading" spacing asks for timestep 1000, which
 isn't there (DDIM), or for nothing but timestep 0 (DPM++)."""
@@ -38,17 +43,21 @@ class Sampler:
 
     `variance_exploding` says in which space its `step` takes the sample: x0 + sigma * noise if true
     (the k-diffusion family), sqrt(alpha_bar) * x0 + sqrt(1 - alpha_bar) * noise if false.
-    `max_steps` is the most steps it can take.
+    `max_steps` is the most steps it can take, `kind` what it is for. One that `follows_model` takes
+    its schedule from the model's own scheduler (`models/flow.py`).
     """
 
     class_name: str
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     variance_exploding: bool = False
     max_steps: int = MOST_STEPS
+    kind: SamplerKind = "diffusion"
+    follows_model: bool = False
 
 
 # Latents are not limited to -1..1, so clipping the predicted sample there would ruin them.
 _UNCLIPPED: Mapping[str, Any] = {"clip_sample": False}
+_FLOW: Mapping[str, Any] = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
     {
@@ -74,6 +83,13 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
         "Heun": Sampler("HeunDiscreteScheduler", _UNCLIPPED, variance_exploding=True),
         "LMS": Sampler("LMSDiscreteScheduler", variance_exploding=True),
         "LCM": Sampler("LCMScheduler", _UNCLIPPED, max_steps=50),
+        "Flow Euler": Sampler("FlowMatchEulerDiscreteScheduler", kind="flow"),
+        "Flow Heun": Sampler("FlowMatchHeunDiscreteScheduler", kind="flow", follows_model=True),
+        "Flow DPM++ 2M": Sampler(
+            "DPMSolverMultistepScheduler", _FLOW, kind="flow", follows_model=True
+        ),
+        "Flow UniPC": Sampler("UniPCMultistepScheduler", _FLOW, kind="flow", follows_model=True),
+        "Model's own": Sampler("", kind="own"),
     }
 )
 
@@ -81,6 +97,11 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
 def sampler_names() -> tuple[str, ...]:
     """The samplers' names, in the order in which they are offered."""
     return tuple(SAMPLERS)
+
+
+def samplers_for(kind: SamplerKind) -> tuple[str, ...]:
+    """The names of the samplers of that kind, in the order in which they are offered."""
+    return tuple(name for name, row in SAMPLERS.items() if row.kind == kind)
 
 
 def checked_sampler(name: str) -> str:
@@ -92,17 +113,42 @@ def checked_sampler(name: str) -> str:
     raise unknown_name("sampler", name, SAMPLERS)
 
 
-def scheduler_for(name: str, model_config: Mapping[str, Any]) -> Any:
+def scheduler_for(name: str, model_config: Mapping[str, Any], model_class: str = "") -> Any:
     """A new scheduler object: the named sampler over the noise schedule in `model_config`.
 
-    `model_config` is the config of the scheduler that came with the model. A value that its file
-    leaves out was, by diffusers' rule, used with that class's default; the noise schedule is passed
-    on all the same, because another class has other defaults. Raises UnknownNameError.
+    `model_config` is the config of the scheduler that came with the model, `model_class` its class
+    in diffusers, which only the model's own sampler needs. A value that its file leaves out was, by
+    diffusers' rule, used with that class's default; the noise schedule is passed on all the same,
+    because another class has other defaults. Raises UnknownNameError.
     """
     import diffusers  # noqa: PLC0415 (takes three seconds; the page is served before)
 
     row = SAMPLERS[checked_sampler(name)]
+    if row.kind == "own":
+        return getattr(diffusers, model_class).from_config(dict(model_config))
+    if row.follows_model:
+        from paintdiff.models.flow import following  # noqa: PLC0415 (imports torch)
+
+        return following(getattr(diffusers, row.class_name), row.settings, model_config)
     config = dict(model_config)
     defaulted = config.pop("_use_default_values", [])
     config["_use_default_values"] = [key for key in defaulted if key not in NOISE_SCHEDULE_KEYS]
     return getattr(diffusers, row.class_name).from_config(config, **row.settings)
+
+
+def trained_config(
+    model_config: Mapping[str, Any], prediction_type: str, zero_terminal_snr: bool
+) -> dict[str, Any]:
+    """The config of a model's scheduler with what its row knows better: what its network predicts
+    ("": as the config says), and that its noise schedule ends in pure noise, which is only met if
+    the first step starts there (Lin et al. 2023, arXiv:2305.08891).
+    """
+    changes: dict[str, Any] = {}
+    if prediction_type:
+        changes["prediction_type"] = prediction_type
+    if zero_terminal_snr:
+        changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    config = {**model_config, **changes}
+    defaulted = config.get("_use_default_values", [])
+    config["_use_default_values"] = [key for key in defaulted if key not in changes]
+    return config

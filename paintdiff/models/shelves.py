@@ -104,7 +104,7 @@ def unet_widths(families: Mapping[str, Family]) -> dict[int, str]:
     own = {
         row.cross_attention_dim: name
         for name, row in families.items()
-        if name in UNET_WIDTHS.values()
+        if name in UNET_WIDTHS.values() and row.cross_attention_dim is not None
     }
     return {**UNET_WIDTHS, **own}
 

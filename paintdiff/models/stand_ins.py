@@ -18,15 +18,22 @@ from paintdiff.models.tiled import LARGEST_WHOLE_PX, TiledUNet, TiledVAE
 
 @contextmanager
 def stood_in(
-    pipeline: Any, run: Denoising, controlnets: Mapping[str, LoadedControlNet]
+    pipeline: Any,
+    run: Denoising,
+    controlnets: Mapping[str, LoadedControlNet],
+    whole_px: int | None = None,
 ) -> Generator[None]:
     """While inside, the pipeline's UNet follows the run's controls and sees through its windows,
     and its VAE can take the run's size. UNet and VAE themselves are left alone: they are shared.
+
+    `whole_px` is as for `vae_for`. A pipeline without a UNet has neither controls nor
+    windows.
     """
-    parts = {
-        "unet": _unet(pipeline, run, controlnets),
-        "vae": vae_for(pipeline.vae, run.size, pipeline.vae_scale_factor),
-    }
+    parts: dict[str, Any] = {}
+    if run.controls or run.windows:
+        parts["unet"] = _unet(pipeline, run, controlnets)
+    if getattr(pipeline, "vae", None) is not None:
+        parts["vae"] = vae_for(pipeline.vae, run.size, pipeline.vae_scale_factor, whole_px)
     shared = {name: getattr(pipeline, name) for name in parts}
     # Past diffusers' own __setattr__, which would note the stand-in's class as the pipeline's part.
     vars(pipeline).update(parts)
@@ -36,11 +43,12 @@ def stood_in(
         vars(pipeline).update(shared)
 
 
-def vae_for(vae: Any, size: Size, factor: int) -> Any:
+def vae_for(vae: Any, size: Size, factor: int, whole_px: int | None = None) -> Any:
     """The VAE itself, or what stands in for it where a picture (in pixels) is larger than
-    LARGEST_WHOLE_PX squared. `factor` is how many pixels a latent is wide.
+    `whole_px` squared (None: LARGEST_WHOLE_PX). `factor` is how many pixels a latent is wide.
     """
-    return TiledVAE(vae, size, factor) if size.area > LARGEST_WHOLE_PX**2 else vae
+    whole = size.area <= (whole_px or LARGEST_WHOLE_PX) ** 2
+    return vae if whole else TiledVAE(vae, size, factor)
 
 
 def _unet(pipeline: Any, run: Denoising, controlnets: Mapping[str, LoadedControlNet]) -> Any:

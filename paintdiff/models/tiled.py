@@ -45,7 +45,7 @@ class Blend:
         self._shape = (height, width)
 
     def of(self, part: Callable[[int, Box], torch.Tensor]) -> torch.Tensor:
-        """The blend of what `part` returns for each window's number and box: (batch, channels,
+        """The blend of what `part` returns for each window's number and box: (batch, channels, ...,
         height, width) of the window. Only one of them is held at a time.
         """
         blended: torch.Tensor | None = None
@@ -55,7 +55,7 @@ class Blend:
             if blended is None:
                 dtype = seen.dtype
                 blended = torch.zeros(
-                    *seen.shape[:2], *self._shape, dtype=torch.float32, device=seen.device
+                    *seen.shape[:-2], *self._shape, dtype=torch.float32, device=seen.device
                 )
             weight = self._weights[number].to(seen.device)
             cut(blended, box).add_(seen.float() * weight)

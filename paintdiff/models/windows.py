@@ -18,8 +18,10 @@ MODEL_OVERLAP = 1 / 2
 
 def sees_through_windows(asked: bool | None, size: Size, model: ModelRow) -> bool:
     """Whether a model paints a picture of that size through windows: as asked, None if it is too
-    large to be seen at once.
+    large to be seen at once. Never if its family can't.
     """
+    if not model.family.supports_windows:
+        return False
     if asked is not None:
         return asked
     return size.area > LARGEST_SEEN_AT_ONCE * model.native_size.area

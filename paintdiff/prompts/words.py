@@ -45,12 +45,14 @@ def with_near_words(text: str, near: Mapping[str, str]) -> tuple[str, tuple[tupl
     return _LETTERS.sub(known, text), tuple(replaced.items())
 
 
-def cut_words(text: str, tokenizer: Any) -> str:
-    """The end of `text` for which the model has no room, "" if all of it fits."""
-    ids = tokenizer(text, truncation=False, verbose=False).input_ids
-    if len(ids) <= tokenizer.model_max_length:
-        return ""
-    return str(tokenizer.decode(ids[tokenizer.model_max_length - 1 : -1])).strip()
+def cut_words(text: str, tokenizer: Any, max_tokens: int | None = None) -> str:
+    """The end of `text` for which the model has no room, "" if all of it fits. `max_tokens` is what
+    it reads, the tokens that begin and end a text included; None for what its tokenizer says.
+    """
+    most = tokenizer.model_max_length if max_tokens is None else max_tokens
+    room = most - tokenizer.num_special_tokens_to_add()
+    ids = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    return "" if len(ids) <= room else str(tokenizer.decode(ids[room:])).strip()
 
 
 def quoted(words: tuple[str, ...], most: int = 8) -> str:

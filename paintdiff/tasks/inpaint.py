@@ -104,11 +104,12 @@ def paint(
     box, size = _box(request, canvas), request.sampling().size
     source = _source(request, canvas, box, size, request.soft and not leased.sees_masks)
     controls = controls_of(request, tools.make_map, canvas.size, box)
+    channels = leased.row.family.latent_channels
     method = (
-        "Painted with an inpainting model (9 channels), which sees the mask."
+        f"Painted with an inpainting model ({2 * channels + 1} channels), which sees the mask."
         if leased.sees_masks
-        else "Painted with a general model (4 channels): what is outside the mask was blended in "
-        "at every step."
+        else f"Painted with a general model ({channels} channels): what is outside the mask was "
+        "blended in at every step."
     )
     for index in range(request.num_images):
         run = run_of(request.alone(index), source, controls)

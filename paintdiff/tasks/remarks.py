@@ -35,8 +35,10 @@ def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
             sentences.append(
                 f"{title} doesn't know {quoted(unknown)}, so the picture may leave {them} out."
             )
-    for which, text in (("prompt", prompt), ("negative prompt", request.negative_prompt)):
-        cut = cut_words(leased.in_tokens(text), leased.tokenizer)
+    sentences += _family_remarks(request, leased)
+    texts = (("prompt", prompt), ("negative prompt", request.negative_prompt))
+    for which, text in texts if leased.tokenizer is not None else ():
+        cut = cut_words(leased.in_tokens(text), leased.tokenizer, leased.max_prompt_tokens)
         if cut:
             sentences.append(
                 f"The {which} is too long for {title}; "
@@ -78,3 +80,28 @@ def _refiner(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     )
     passes = "" if len(steps) == 1 else " in at least one pass"
     return [Remark(f"The refiner has no effect{passes}: {why}.", "refiner.switch_at")]
+
+
+def _family_remarks(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
+    """What only the loaded model can tell of its family."""
+    sentences: list[str] = []
+    title = leased.row.title.split(",")[0]
+    if leased.of_unknown_family:
+        sentences.append(
+            f"{title} is a {leased.class_name}, of a family that this app doesn't know: it is "
+            "painted with diffusers' own settings, without previews."
+        )
+    guidance_scale = request.sampling().guidance_scale
+    if leased.unguided(guidance_scale, request.negative_prompt):
+        sentence = (
+            f"The guidance scale of {guidance_scale:g} had no effect: {title} was trained to do "
+            "without. Only with a negative prompt is it guided."
+        )
+        sentences.append(Remark(sentence, "guidance_scale"))
+    if request.negative_prompt.strip() and not leased.guided_by_words:
+        sentence = (
+            f"The negative prompt had no effect: {title} has learnt its guidance, and takes the "
+            "scale as a number."
+        )
+        sentences.append(Remark(sentence, "negative_prompt"))
+    return sentences

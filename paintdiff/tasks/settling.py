@@ -25,14 +25,7 @@ def settled_sampling(
     sampler = settled_sampler(request.sampler, row)
     steps, warnings = settled_steps(request.num_inference_steps, request.quality, sampler, row)
     guidance = figures.guidance_scale if request.guidance_scale is None else request.guidance_scale
-    if request.negative_prompt.strip() and guidance <= 1:
-        warnings += (
-            Remark(
-                f"The negative prompt has no effect at a guidance scale of {guidance:g}; "
-                "it needs more than 1.",
-                "negative_prompt",
-            ),
-        )
+    warnings += _negative_warnings(request, guidance, row)
     seed, variation_seed, seed_warnings = settled_seeds(request)
     return {
         "num_inference_steps": steps,
@@ -41,6 +34,20 @@ def settled_sampling(
         "seed": seed,
         "variation_seed": variation_seed,
     }, warnings + seed_warnings
+
+
+def _negative_warnings(
+    request: PaintingRequest, guidance_scale: float, row: ModelRow
+) -> tuple[str, ...]:
+    if not request.negative_prompt.strip():
+        return ()
+    if not row.family.supports_negative_prompt:
+        why = f": {row.family.title} takes none."
+    elif guidance_scale <= 1:
+        why = f" at a guidance scale of {guidance_scale:g}; it needs more than 1."
+    else:
+        return ()
+    return (Remark(f"The negative prompt has no effect{why}", "negative_prompt"),)
 
 
 def settled_seeds(request: PaintingRequest) -> tuple[int, int | None, tuple[str, ...]]:
@@ -57,7 +64,8 @@ def settled_seeds(request: PaintingRequest) -> tuple[int, int | None, tuple[str,
         return seed, variation_seed, ()
     warnings: tuple[str, ...] = ()
     if request.variation_seed is not None:
-        warnings = ("The variation seed has no effect at a variation strength of 0.",)
+        sentence = "The variation seed has no effect at a variation strength of 0."
+        warnings = (Remark(sentence, "variation_seed"),)
     return settled_seed(request.seed, request.num_images), request.variation_seed, warnings
 
 
@@ -116,8 +124,20 @@ def settled_steps(
 
 
 def settled_sampler(asked: str | None, row: ModelRow) -> str:
-    """The sampler's name as it stands in the table. Raises UnknownNameError."""
-    return checked_sampler(asked) if asked is not None else row.sampler
+    """The sampler's name as it stands in the table.
+
+    Raises UnknownNameError, and RequestError if it is for models of another kind.
+    """
+    if asked is None:
+        return row.sampler
+    sampler, fitting = checked_sampler(asked), row.family.sampler_names()
+    if sampler not in fitting:
+        raise RequestError(
+            f"{sampler} can't be used with {row.title} ({row.family.title}), which takes "
+            f"{', '.join(fitting)}.",
+            field="sampler",
+        )
+    return sampler
 
 
 def settled_seed(asked: int | None, num_images: int, field: str = "seed") -> int:

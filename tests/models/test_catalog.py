@@ -114,8 +114,8 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         catalog.with_source("no/such/thing")
     with pytest.raises(ModelNotFoundError, match="model_index"):
         catalog.with_source(str(tmp_path))
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "NoSuchPipeline"}))
-    with pytest.raises(RequestError, match="NoSuchPipeline"):
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "TimeMachine"}))
+    with pytest.raises(RequestError, match="TimeMachine"):
         catalog.with_source(str(tmp_path))
 
 
@@ -132,6 +132,8 @@ def test_a_pickle_is_refused_whatever_it_is_called(tmp_path: Path) -> None:
         ("family: mini", "family: sd9", "sd9"),
         ("native_size: 128x128", "native_size: big", "native_size"),
         ("sampler: DDIM", "sampler: Magic", "sampler"),
+        ("sampler: DDIM", "sampler: Flow Euler", "diffusion"),
+        ("    closed_vocabulary: true", "    sampler: Flow Euler", "doesn't fit Mini"),
         ("closed_vocabulary: true", "closed_vocabulory: true", "closed_vocabulory"),
         ("models:", "models: [", "can't be read"),
     ],

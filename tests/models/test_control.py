@@ -17,7 +17,7 @@ from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow
 from paintdiff.models.denoising import Control, Denoising, Repainting, Source, guided
 from paintdiff.models.manager import ModelManager
-from paintdiff.models.samplers import SAMPLERS, scheduler_for
+from paintdiff.models.samplers import samplers_for, scheduler_for
 from tests.tiny import save_tiny_controlnet, save_tiny_pipeline
 
 RUN = Denoising("a red house", "", Size(64, 64), 4, 5.0, "DDIM", seed=3)
@@ -154,7 +154,7 @@ def test_a_model_that_sees_masks_is_steered_as_in_diffusers(manager: ModelManage
     assert torch.equal(latents, expected)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", samplers_for("diffusion"))
 def test_every_sampler_follows_the_map(manager: ModelManager, sampler: str) -> None:
     run = replace(RUN, sampler=sampler)
     free, _unet = painted(manager, "sd1", "text_to_image", run)

@@ -13,7 +13,13 @@ from paintdiff.models.denoising import Denoising
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.preview import clean_latents
-from paintdiff.models.samplers import SAMPLERS, checked_sampler, sampler_names, scheduler_for
+from paintdiff.models.samplers import (
+    SAMPLERS,
+    checked_sampler,
+    sampler_names,
+    samplers_for,
+    scheduler_for,
+)
 
 # Written out again, so that a wrong row in the table is seen.
 DIFFUSERS = {
@@ -44,7 +50,10 @@ CONFIG = {
 
 
 def test_every_sampler_asked_for_is_there() -> None:
-    assert set(sampler_names()) == set(DIFFUSERS)
+    assert set(samplers_for("diffusion")) == set(DIFFUSERS)
+    assert set(samplers_for("flow")) == {"Flow Euler", "Flow Heun", "Flow DPM++ 2M", "Flow UniPC"}
+    kinds = ("diffusion", "flow", "own")
+    assert sorted(sampler_names()) == sorted(name for kind in kinds for name in samplers_for(kind))
 
 
 def test_names_are_found_whatever_their_capitals() -> None:
@@ -79,7 +88,7 @@ def test_latents_are_those_of_diffusers_own_scheduler(
 
 def test_the_samplers_differ(tiny_manager: ModelManager) -> None:
     with tiny_manager.lease("mini") as leased:
-        all_latents = [latents_of(leased, name) for name in SAMPLERS]
+        all_latents = [latents_of(leased, name) for name in samplers_for("diffusion")]
     for index, latents in enumerate(all_latents):
         assert latents.isfinite().all()
         assert not any(torch.equal(latents, other) for other in all_latents[:index])
@@ -90,7 +99,7 @@ def latents_of(leased: LeasedPipeline, sampler: str, steps: int = 6) -> torch.Te
     return leased.denoised(run, lambda _step, _preview: None)
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLERS))
+@pytest.mark.parametrize("name", sorted(samplers_for("diffusion")))
 @pytest.mark.parametrize("prediction_type", ["v_prediction", "epsilon"])
 @pytest.mark.parametrize("spacing", ["leading", "trailing"])
 def test_a_model_that_knows_the_picture_is_followed_to_it(
@@ -137,7 +146,7 @@ def oracle(
     return alpha * noise - alpha * sigma * target
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLERS))
+@pytest.mark.parametrize("name", sorted(samplers_for("diffusion")))
 def test_the_most_steps_are_steps_it_can_take(name: str) -> None:
     """diffusers' schedulers break at 1000 of 1000 steps; what we allow has to work."""
     most = SAMPLERS[name].max_steps
@@ -147,7 +156,7 @@ def test_the_most_steps_are_steps_it_can_take(name: str) -> None:
     assert len(set(scheduler.timesteps.tolist())) > most * 0.7
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLERS))
+@pytest.mark.parametrize("name", sorted(samplers_for("diffusion")))
 def test_few_steps_work(name: str, tiny_manager: ModelManager) -> None:
     with tiny_manager.lease("mini") as leased:
         for steps in (1, 2, 3):

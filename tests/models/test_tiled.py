@@ -20,7 +20,7 @@ from paintdiff.models.controlnets import ControlNetRow
 from paintdiff.models.denoising import Control, Denoising, Repainting, Source
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.manager import ModelManager
-from paintdiff.models.samplers import SAMPLERS
+from paintdiff.models.samplers import samplers_for
 from paintdiff.models.stand_ins import stood_in, vae_for
 from paintdiff.models.tiled import LARGEST_WHOLE_PX, Blend, TiledUNet, TiledVAE
 from paintdiff.models.windows import model_windows, windows_over
@@ -218,7 +218,7 @@ def test_every_pipeline_runs_through_windows(model: str, kind: str, manager: Mod
     assert not torch.equal(seen, whole)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", samplers_for("diffusion"))
 def test_every_sampler_runs_through_windows(sampler: str, manager: ModelManager) -> None:
     run = replace(RUN, sampler=sampler, windows=WINDOWS)
     steps: list[int] = []

@@ -1,0 +1,74 @@
+"""What a model's family can't do, told when a request is submitted: refused where it was asked for,
+said where it only has no effect.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paintdiff.errors import RequestError
+from paintdiff.geometry import Size
+from paintdiff.models.windows import LARGEST_SEEN_AT_ONCE
+from paintdiff.requests import ImageToImage, PaintingRequest, TextToImage
+from paintdiff.tasks.hires_settling import hires_size
+
+if TYPE_CHECKING:
+    from paintdiff.models.model_rows import ModelRow
+
+_SECOND_PASS = "image_to_image"
+
+
+def check_capabilities(request: PaintingRequest, task: str, row: ModelRow) -> None:
+    """Raise RequestError, with the field in `field`, for what the model's family can't do: the
+    task, a hires fix, being steered by ControlNets, seeing a picture through windows.
+    """
+    family = row.family
+    if task not in family.pipelines:
+        able = ", ".join(each.replace("_", " ") for each in family.pipelines)
+        raise RequestError(
+            f"{row.title} ({family.title}) can't do {task.replace('_', ' ')}, only {able}. "
+            "Choose another model.",
+            field="model",
+        )
+    if request.controls and not family.supports_controlnets:
+        raise RequestError(
+            f"ControlNets can't steer {row.title}: there are none for {family.title}. Leave them "
+            "out, or choose another model.",
+            field="controls.0.controlnet",
+        )
+    hires = request.hires if isinstance(request, TextToImage) else None
+    if hires is not None and _SECOND_PASS not in family.pipelines:
+        raise RequestError(
+            f"{row.title} can't paint over a picture ({family.title} has no image to image), so "
+            "there is no hires fix with it. Upscale the result instead.",
+            field="hires",
+        )
+    for tiled, field in (
+        (hires is not None and hires.tiled, "hires.tiled"),
+        (isinstance(request, ImageToImage) and request.tiled, "tiled"),
+    ):
+        if tiled and not family.supports_windows:
+            raise RequestError(
+                f"{row.title} can't see a picture through windows: {family.title} works on the "
+                "whole of it. Leave it untiled.",
+                field=field,
+            )
+
+
+def whole_warnings(settled: PaintingRequest, row: ModelRow) -> tuple[str, ...]:
+    """What a person should know about a picture that is seen as a whole though it is much larger
+    than those that the model was made for.
+    """
+    if row.family.supports_windows or not isinstance(settled, (TextToImage, ImageToImage)):
+        return ()
+    size: Size = settled.sampling().size
+    if isinstance(settled, TextToImage):
+        if settled.hires is None:
+            return ()
+        size = hires_size(size, settled.hires.scale, row)
+    if size.area <= LARGEST_SEEN_AT_ONCE * row.native_size.area:
+        return ()
+    return (
+        f"{row.title} sees all of {size} at once, which is much larger than the {row.native_size} "
+        "that it was made for, so things in the picture may be doubled.",
+    )

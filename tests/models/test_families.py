@@ -1,0 +1,418 @@
+"""Every family paints: tiny models of random weights, loaded and painted by the real road."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageChops
+
+from paintdiff.engine import Engine
+from paintdiff.errors import JobCancelledError, ModelLoadError, RequestError
+from paintdiff.events import Cancelled, Finished, Progress
+from paintdiff.geometry import Size
+from paintdiff.jobs import Job
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.denoising import Denoising, Source, Variation
+from paintdiff.models.devices import checked_dtype
+from paintdiff.models.manager import ModelManager
+from paintdiff.requests import (
+    ControlInput,
+    HiresFix,
+    ImageToImage,
+    Inpaint,
+    Painting,
+    TextToImage,
+)
+from tests.tasks.pictures import difference, given, painted
+from tests.tiny_families import SAVERS, VARIANTS, save_tiny_family
+
+FLOW = ("sd3", "flux", "flux-schnell", "qwen-image", "z-image")
+WORDS_ONLY = ("pixart", "other")
+FROM_WORDS = tuple(name for name in SAVERS if name != "sdxl-refiner")
+FROM_PICTURES = tuple(name for name in SAVERS if name not in WORDS_ONLY)
+INPAINTING = tuple(name for name in FROM_PICTURES if name != "sdxl-refiner")
+SIZE = {"width": 64, "height": 48}
+
+# What diffusers' own pipeline is told for the same picture, at a guidance scale of 3.
+GUIDED: dict[str, dict[str, Any]] = {
+    "flux-schnell": {},
+    "pixart": {"guidance_scale": 3.0, "use_resolution_binning": False, "clean_caption": False},
+    "qwen-image": {"true_cfg_scale": 3.0, "negative_prompt": " "},
+    "z-image": {"guidance_scale": 2.0},
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A model of each family."""
+    root = tmp_path_factory.mktemp("families")
+    for name in SAVERS:
+        save_tiny_family(name, root / name)
+    return {name: root / name for name in SAVERS}
+
+
+@pytest.fixture(scope="module")
+def engine(folders: dict[str, Path]) -> Iterator[Engine]:
+    """An engine that can paint with all of them."""
+    catalog = Catalog.default()
+    for folder in folders.values():
+        catalog = catalog.with_source(str(folder))
+    with Engine(ModelManager(catalog, device="cpu")) as running:
+        yield running
+
+
+def words(model: str, **changes: Any) -> TextToImage:
+    settings = {"num_inference_steps": 3, "guidance_scale": 3.0, "seed": 7, **SIZE, **changes}
+    return TextToImage.parsed({"prompt": "a red house", "model": model, **settings})
+
+
+def from_picture(model: str, **changes: Any) -> ImageToImage:
+    settings = {"image": given(photo()), "strength": 0.5, "num_inference_steps": 4, **changes}
+    return ImageToImage(
+        prompt="a red house", model=model, guidance_scale=3.0, seed=7, **SIZE | settings
+    )
+
+
+def inpaint(model: str, **changes: Any) -> Inpaint:
+    mask = Image.new("L", (64, 48), 0)
+    mask.paste(255, (16, 16, 48, 40))
+    settings = {"image": given(photo()), "mask": given(mask), "num_inference_steps": 4, **changes}
+    return Inpaint(prompt="a red house", model=model, guidance_scale=3.0, seed=7, **settings)
+
+
+def photo(seed: int = 0) -> Image.Image:
+    generator = np.random.default_rng(seed)
+    cells = generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(cells).resize((64, 48), Image.Resampling.BICUBIC)
+
+
+def finished(engine: Engine, request: Painting) -> tuple[Finished, Job]:
+    job = engine.submit(request)
+    last = list(job.events(60))[-1]
+    assert isinstance(last, Finished), last
+    return last, job
+
+
+@pytest.mark.parametrize("name", SAVERS)
+def test_the_family_is_told_from_the_folder(name: str, engine: Engine) -> None:
+    row = engine.manager.catalog.model(name)
+    assert row.family.name == VARIANTS.get(name, name)
+    assert row.sampler in row.family.sampler_names()
+
+
+@pytest.mark.parametrize("name", FROM_WORDS)
+def test_words_become_the_picture_that_diffusers_paints(
+    name: str, engine: Engine, folders: dict[str, Path]
+) -> None:
+    ended, job = finished(engine, words(name, num_images=2, seed=6))
+    pictures = [picture.image for picture in ended.pictures]
+    assert {picture.size for picture in pictures} == {(64, 64) if name == "other" else (64, 48)}
+    assert pictures[1].tobytes() == painted(engine, words(name)).tobytes(), "seed + 1, alone"
+    assert pictures[0].tobytes() != pictures[1].tobytes()
+    previews = [e.preview for e in job.events(1) if isinstance(e, Progress) and e.preview]
+    assert bool(previews) == (name != "other")
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(folders[name], dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    row = engine.manager.catalog.model(name)
+    if row.family.samplers == "diffusion":
+        pipeline.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(
+            pipeline.scheduler.config, use_karras_sigmas=row.sampler.endswith("Karras")
+        )
+    theirs = pipeline(
+        "a red house",
+        width=64,
+        height=pictures[1].height,
+        num_inference_steps=3,
+        generator=torch.Generator("cpu").manual_seed(7),
+        **GUIDED.get(name, {"guidance_scale": 3.0}),
+    ).images[0]
+    assert pictures[1].tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize("name", FROM_WORDS)
+def test_every_setting_changes_the_picture(name: str, engine: Engine) -> None:
+    family = engine.manager.catalog.model(name).family
+    before = painted(engine, words(name))
+    changes: list[dict[str, Any]] = [
+        {"prompt": "a calm blue sea at night"},
+        {"num_inference_steps": 4},
+        {"variation_strength": 0.5, "variation_seed": 3},
+        *({"sampler": each} for each in family.sampler_names()[-2:] if each != family.sampler),
+    ]
+    if name != "flux-schnell":
+        changes.append({"guidance_scale": 8.0})
+    if name not in ("flux", "other"):
+        changes.append({"negative_prompt": "green boat"})
+    for change in changes:
+        assert painted(engine, words(name, **change)).tobytes() != before.tobytes(), change
+
+
+@pytest.mark.parametrize("name", FLOW)
+def test_all_flow_samplers_lead_to_about_the_same_picture(name: str, engine: Engine) -> None:
+    """They are solvers of one equation, so with many steps they have to agree."""
+    with engine.manager.lease(name) as leased:
+        run = Denoising("a red house", "", Size(64, 48), 12, 1.0, "Flow Euler", seed=7)
+        euler = leased.denoised(run, lambda _step, _preview: None)
+        for sampler in leased.row.family.sampler_names()[1:]:
+            other = Denoising("a red house", "", Size(64, 48), 12, 1.0, sampler, seed=7)
+            steps: list[int] = []
+            latents = leased.denoised(other, lambda step, _p, kept=steps: kept.append(step))
+            assert latents.isfinite().all()
+            assert not torch.equal(latents, euler)
+            assert (latents - euler).norm() < 0.25 * euler.norm(), sampler
+            assert (steps[-1], sorted(steps)) == (12, steps)
+
+
+@pytest.mark.parametrize("name", [name for name in FROM_WORDS if name != "other"])
+def test_a_variation_of_strength_one_is_the_other_seed(name: str, engine: Engine) -> None:
+    sampler = "DDIM" if name not in FLOW else "Flow Euler"
+    run = Denoising("a red house", "", Size(64, 48), 2, 1.0, sampler, seed=7)
+    with engine.manager.lease(name) as leased:
+        other = leased.denoised(Denoising(**vars(run) | {"seed": 3}), lambda _s, _p: None)
+        varied = leased.denoised(
+            Denoising(**vars(run) | {"variation": Variation(3, 1.0)}), lambda _s, _p: None
+        )
+    assert torch.allclose(other, varied, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", FROM_PICTURES)
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_a_picture_becomes_the_picture_that_diffusers_paints(
+    name: str, strength: float, engine: Engine
+) -> None:
+    picture = painted(engine, from_picture(name, strength=strength))
+    assert picture.size == (64, 48)
+    family = engine.manager.catalog.model(name).family
+    with engine.manager.lease(name, "image_to_image") as leased:
+        pipeline = leased.pipeline
+        if family.samplers == "diffusion":
+            pipeline.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(
+                pipeline.scheduler.config, use_karras_sigmas=True
+            )
+        size = {"width": 64, "height": 48} if name in FLOW else {}
+        theirs = pipeline(
+            "a red house",
+            image=photo(),
+            strength=strength,
+            num_inference_steps=4,
+            generator=torch.Generator("cpu").manual_seed(7),
+            **size,
+            **GUIDED.get(name, {"guidance_scale": 3.0}),
+        ).images[0]
+    assert picture.tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize("name", FROM_PICTURES)
+def test_as_many_steps_are_run_as_the_strength_says(name: str, engine: Engine) -> None:
+    """diffusers' flow pipelines round up where the others round down."""
+    for strength, count in ((0.5, 3), (0.3, 2), (0.99, 6)):
+        request = from_picture(name, num_inference_steps=7, strength=strength)
+        steps = [e.step for e in engine.submit(request).events(60) if isinstance(e, Progress)]
+        assert max(steps) == count
+
+
+@pytest.mark.parametrize("name", FROM_PICTURES)
+def test_settings_change_a_picture_from_a_picture(name: str, engine: Engine) -> None:
+    before = painted(engine, from_picture(name))
+    other_sampler = "Flow DPM++ 2M" if name in FLOW else "Euler a"
+    for change in (
+        {"image": given(photo(1))},
+        {"strength": 0.75},
+        {"sampler": other_sampler},
+        {"variation_strength": 0.5, "variation_seed": 3},
+        {"loopback": 2},
+    ):
+        assert painted(engine, from_picture(name, **change)).tobytes() != before.tobytes(), change
+
+
+@pytest.mark.parametrize("name", INPAINTING)
+def test_nothing_outside_the_mask_changes(name: str, engine: Engine) -> None:
+    ended, _job = finished(engine, inpaint(name))
+    picture = ended.pictures[0].image
+    changed = ImageChops.difference(picture, photo()).convert("L").point(lambda v: 255 * (v > 0))
+    assert changed.getbbox() is not None
+    assert "0 pixels changed outside the mask" in ended.pictures[0].notes[0]
+    corner = (0, 0, 64, 8)
+    assert picture.crop(corner).tobytes() == photo().crop(corner).tobytes()
+    channels = engine.manager.catalog.model(name).family.latent_channels
+    assert f"({channels} channels)" in ended.pictures[0].notes[1]
+
+
+@pytest.mark.parametrize("name", INPAINTING)
+def test_settings_change_what_is_repainted(name: str, engine: Engine) -> None:
+    grey = Image.new("L", (64, 48), 0)
+    grey.paste(120, (16, 16, 48, 40))
+    soft = inpaint(name, mask=given(grey), soft=True, strength=1.0)
+    pictures = {
+        "plain": painted(engine, inpaint(name)),
+        "noise": painted(engine, inpaint(name, masked_content="noise")),
+        "empty": painted(engine, inpaint(name, masked_content="empty")),
+        "fill": painted(engine, inpaint(name, masked_content="fill")),
+        "strength": painted(engine, inpaint(name, strength=1.0)),
+        "variation": painted(engine, inpaint(name, variation_strength=0.5, variation_seed=3)),
+        "whole variation": painted(
+            engine, inpaint(name, strength=1.0, variation_strength=0.5, variation_seed=3)
+        ),
+        "soft": painted(engine, soft),
+        "hard": painted(engine, soft.model_copy(update={"soft": False})),
+        "only masked": painted(engine, inpaint(name, only_masked=True, width=64, height=64)),
+    }
+    assert len({picture.tobytes() for picture in pictures.values()}) == len(pictures)
+    assert difference(pictures["soft"], photo()) < difference(pictures["hard"], photo())
+
+
+@pytest.mark.parametrize("name", INPAINTING)
+@pytest.mark.parametrize("upscaler", ["latent", "mini-upscaler"])
+def test_a_hires_fix_paints_larger(name: str, upscaler: str, engine: Engine) -> None:
+    hires = HiresFix(scale=2.0, upscaler=upscaler, strength=0.5, num_inference_steps=2)
+    picture = painted(engine, words(name, num_inference_steps=2, width=32, height=32, hires=hires))
+    assert picture.size == (64, 64)
+
+
+@pytest.mark.parametrize("name", FROM_WORDS)
+def test_a_cancelled_run_ends_within_a_step(name: str, engine: Engine) -> None:
+    job = engine.submit(words(name, num_inference_steps=40, sampler=None))
+    seen: list[int] = []
+    for event in job.events(60):
+        if isinstance(event, Progress):
+            seen.append(event.step)
+            if event.step >= 2:
+                job.cancel()
+    assert isinstance(job.latest, Cancelled)
+    assert max(seen) < 20
+    with pytest.raises(JobCancelledError):
+        job.result(1)
+    assert painted(engine, words(name)).size[0] == 64, "the next one isn't disturbed"
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "complaint"),
+    [
+        (lambda: words("sdxl-refiner"), "model", "only image to image"),
+        (lambda: from_picture("pixart"), "model", "can't do image to image"),
+        (lambda: words("sd3", sampler="DDIM"), "sampler", "Flow Euler, Flow Heun"),
+        (lambda: words("sd1", sampler="Flow Euler"), "sampler", "DDIM, DDPM"),
+        (lambda: words("other", sampler="DDIM"), "sampler", "Model's own"),
+        (lambda: words("pixart", hires=HiresFix()), "hires", "Upscale the result"),
+        (lambda: words("flux", hires=HiresFix(tiled=True)), "hires.tiled", "windows"),
+        (lambda: from_picture("z-image", tiled=True), "tiled", "windows"),
+        (
+            lambda: from_picture("flux", controls=(ControlInput(image=given(photo())),)),
+            "controls.0.controlnet",
+            "can't steer",
+        ),
+    ],
+)
+def test_what_a_family_cant_do_is_refused_in_words(
+    request_: Any, field: str, complaint: str, engine: Engine
+) -> None:
+    with pytest.raises(RequestError, match=complaint) as caught:
+        engine.submit(request_())
+    assert caught.value.field == field
+
+
+def test_what_has_no_effect_is_said(engine: Engine) -> None:
+    for request, complaint in (
+        (words("flux", negative_prompt="fog"), "takes the scale as a number"),
+        (words("flux-schnell"), "guidance scale of 3 had no effect"),
+        (words("other", negative_prompt="fog"), "negative prompt had no effect"),
+        (words("other"), "LatentConsistencyModelPipeline, of a family that this app doesn't know"),
+        (words("z-image", negative_prompt="fog", guidance_scale=1.0), "needs more than 1"),
+    ):
+        warnings = finished(engine, request)[0].warnings
+        assert any(complaint in text for text in warnings), (complaint, warnings)
+    assert finished(engine, words("sd3"))[0].warnings == ()
+
+
+def test_a_scale_of_one_is_no_guidance_in_every_family(engine: Engine) -> None:
+    for name in FROM_WORDS:
+        if name not in ("flux", "other"):  # the network's own input
+            none, less = (painted(engine, words(name, guidance_scale=g)) for g in (1.0, 0.0))
+            assert none.tobytes() == less.tobytes(), name
+
+
+def test_long_prompts_are_measured_by_the_encoder_that_reads_the_most(engine: Engine) -> None:
+    long = "red " * 100
+    with engine.manager.lease("sd3") as leased:
+        assert (type(leased.tokenizer).__name__, leased.max_prompt_tokens) == ("T5Tokenizer", 256)
+    assert finished(engine, words("sd3", prompt=long))[0].warnings == ()
+    warnings = finished(engine, words("sd3", prompt=long * 3 + "calm sea"))[0].warnings
+    assert any("calm sea" in text for text in warnings)
+    assert any(
+        "too long" in text for text in finished(engine, words("sd1", prompt=long))[0].warnings
+    )
+
+
+def test_the_row_knows_better_than_the_folder(folders: dict[str, Path]) -> None:
+    catalog = Catalog.default().with_source(str(folders["sd1"]))
+    row = catalog.model("sd1").model_copy(
+        update={"prediction_type": "v_prediction", "zero_terminal_snr": True}
+    )
+    changed = Catalog([row], {row.family.name: row.family}, {})
+    with ModelManager(changed, device="cpu").lease("sd1") as leased:
+        leased.denoised(
+            Denoising("a red house", "", Size(32, 32), 2, 1.0, "DDIM", seed=7), lambda _s, _p: None
+        )
+        scheduler = leased.pipeline.scheduler
+    assert scheduler.config.prediction_type == "v_prediction"
+    assert scheduler.config.timestep_spacing == "trailing"
+    assert float(scheduler.alphas_cumprod[-1]) == 0
+    assert scheduler.timesteps[0] == 999
+
+
+def test_the_refiner_is_told_of_aesthetics(engine: Engine) -> None:
+    with engine.manager.lease("sdxl-refiner", "image_to_image") as leased:
+        assert leased.pipeline.config.requires_aesthetics_score
+        assert not leased.pipeline.config.force_zeros_for_empty_prompt
+
+
+def test_an_unknown_class_is_refused_when_it_is_loaded(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "film"
+    folder.symlink_to(folders["other"])
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    index = (folder / "model_index.json").read_text()
+    for part in folder.iterdir():
+        if part.is_dir():
+            (copied / part.name).symlink_to(part)
+    renamed = index.replace("LatentConsistencyModelPipeline", "AnimateDiffPipeline")
+    (copied / "model_index.json").write_text(renamed)
+    manager = ModelManager(Catalog.default().with_source(str(copied)), device="cpu")
+    with pytest.raises(ModelLoadError, match="AnimateDiffPipeline"), manager.lease("copied"):
+        pytest.fail("it paints films")
+
+
+def test_latents_as_source_are_taken_by_every_family(engine: Engine) -> None:
+    for name in INPAINTING:
+        channels = engine.manager.catalog.model(name).family.latent_channels
+        latents = torch.zeros(1, channels, 8, 8)
+        with engine.manager.lease(name, "image_to_image") as leased:
+            run = Denoising(
+                "a red house",
+                "",
+                Size(64, 64),
+                4,
+                1.0,
+                leased.row.sampler,
+                seed=7,
+                source=Source(latents, 0.5),
+            )
+            assert leased.denoised(run, lambda _s, _p: None).shape == latents.shape, name
+
+
+def test_what_overflows_in_float16_is_never_loaded_so() -> None:
+    assert checked_dtype("cpu", "float16", overflows_in_float16=False) == torch.float16
+    assert checked_dtype("cpu", None, overflows_in_float16=True) == torch.float32
+    assert checked_dtype("mps", None, overflows_in_float16=True) == torch.bfloat16
+    with pytest.raises(ModelLoadError, match="bfloat16"):
+        checked_dtype("cpu", "float16", overflows_in_float16=True)
