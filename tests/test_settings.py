@@ -49,6 +49,7 @@ def test_every_flag_has_its_variable(
         "--share-open",
         "--auth",
         "--models-dir",
+        "--cache-dir",
         "--output-dir",
         "--device",
         "--memory-budget",
@@ -62,6 +63,13 @@ def test_every_flag_has_its_variable(
         assert re.search(rf"^  {flag}\b", text, re.MULTILINE), flag
         assert variable in text
     assert "SD_MODEL" in text and "CONTROLNET" in text
+
+
+def test_several_models_folders_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAINTDIFF_MODELS_DIR", os.pathsep.join(("/a b", "", "/c")))
+    assert Settings.read().models_dir == (Path("/a b"), Path("/c"))
+    both = Settings.read(["--models-dir", "/d", "--models-dir", "/e:f"])
+    assert both.models_dir == (Path("/d"), Path("/e:f")), "flags beat the environment"
 
 
 def test_each_kind_of_value_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

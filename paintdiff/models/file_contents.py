@@ -4,6 +4,7 @@ Importable without torch.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,9 +99,14 @@ class Contents:
             return ""
         return self.lines[self.lines.rfind("\n", 0, place) + 1 : place + len(end)]
 
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self.tensors)
+
     def begins(self, start: str) -> bool:
         """Whether a name begins so."""
-        return "\n" + start in self.lines
+        place = bisect_left(self._sorted, start)
+        return place < len(self._sorted) and self._sorted[place].startswith(start)
 
     def has(self, names: tuple[str, ...], prefix: str = "") -> bool:
         """Whether there are tensors of all these names."""

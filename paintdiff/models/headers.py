@@ -190,13 +190,19 @@ def _texts(said: object) -> Mapping[str, str]:
 
 
 class _Lazy(Mapping[str, TensorShape]):
-    """Tensors of which only those that are asked for are taken out of the header's text."""
+    """Tensors of which only those that are asked for are taken out of the header's text. Asking for
+    one that is no tensor raises ModelLoadError.
+    """
 
     def __init__(self, entries: Mapping[str, str]) -> None:
         self._entries = entries
 
     def __getitem__(self, name: str) -> TensorShape:
-        return _entry(name, json.loads('{"dtype":"' + self._entries[name] + "}"))[0]
+        rest = self._entries[name]
+        try:
+            return _entry(name, json.loads('{"dtype":"' + rest + "}"))[0]
+        except (ValueError, RecursionError) as error:
+            raise ModelLoadError(f"It is no safetensors file that can be used: {error}.") from error
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -221,14 +227,13 @@ def _quickly(text: str, data_bytes: int) -> Header | None:
     else:
         text = text[1:]
     body = text.rstrip(" ")
-    if "\\" in body or not body.startswith('"') or not body.endswith("]}}"):
+    if "\\" in body or not body.startswith('"') or not body.endswith(f",{data_bytes}]}}}}"):
         return None
-    entries = {
-        name: rest
-        for name, mark, rest in (each.partition(_ENTRY) for each in body[1:-2].split('},"'))
-        if mark and rest.endswith("]")
-    }
-    last = next(reversed(entries.values()), "")
-    if len(entries) != body.count(":{") or not last.endswith(f",{data_bytes}]"):
+    pieces = body[1:-2].split('},"')
+    if not len(pieces) == body.count(_ENTRY) == body.count("{"):
         return None
-    return Header("safetensors", _Lazy(entries), metadata)
+    try:
+        entries: dict[str, str] = dict(piece.split(_ENTRY) for piece in pieces)  # pyright: ignore[reportArgumentType]
+    except ValueError:  # one isn't cut in two
+        return None
+    return Header("safetensors", _Lazy(entries), metadata) if len(entries) == len(pieces) else None

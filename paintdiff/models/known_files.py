@@ -10,7 +10,8 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ class KnownFiles:
             part.replace(self._file)
         except OSError as error:
             logger.warning("what the models are can't be kept in %s: %s", self._file, error)
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # that it can't be written has been said
+                part.unlink(missing_ok=True)
         self._changed = False
 
     def _kept(self) -> dict[str, list[Any]]:
@@ -121,7 +123,7 @@ class KnownFiles:
         if not isinstance(row, list) or row[:2] != [size_bytes, mtime_ns]:
             return None
         try:
-            return _read(row[2])
+            return _KNOWN.validate_python(row[2])
         except (ValidationError, TypeError, IndexError) as error:
             logger.info("what was kept of %r is no use: %s", key, error)
             return None
@@ -129,31 +131,16 @@ class KnownFiles:
     def _looked_at(self, path: Path) -> Known:
         try:
             header = self._read(path)
+            found = recognized(header.tensors, header.metadata, self._widths)
         except ModelError as error:
             unsafe = isinstance(error, UnsafeWeightsError)
             return Known(Recognized("unknown", reason=str(error)), unsafe=unsafe)
-        found = recognized(header.tensors, header.metadata, self._widths)
         return Known(found, said_inside(header.metadata), header.form)
 
 
 _KNOWN = TypeAdapter(Known)
-_DEFAULTS = asdict(Known(Recognized("unknown")))
 
 
-def _written(known: Known) -> dict[str, Any]:
+def _written(known: Known) -> Any:
     """As little as tells it: what is as usual is left out."""
-    written = asdict(known)
-    return {
-        part: {
-            name: value
-            for name, value in values.items()
-            if name == "kind" or value != _DEFAULTS[part][name]
-        }
-        if isinstance(values, dict)
-        else values
-        for part, values in written.items()
-    }
-
-
-def _read(written: object) -> Known:
-    return _KNOWN.validate_python(written)
+    return _KNOWN.dump_python(known, mode="json", exclude_defaults=True)

@@ -33,8 +33,7 @@ _OTHER_ENDS = (
     ".on_input",
     ".w_norm",
 )
-_WORDS = re.compile(r"attn2[._](?:processor[._])?to_k(?=[._])")
-_NAME_WITH_WORDS = re.compile(r"^(.*attn2[._](?:processor[._])?to_k)([._].*)$", re.MULTILINE)
+_WORDS = re.compile(r"(.*attn2[._](?:processor[._])?to_k)([._].*)")
 _BLOCK = re.compile(r"transformer_blocks[._](\d+)")
 _TEXT_ENCODER = re.compile(
     r"^(?:lora_te_|text_encoder\.|lora_prior_te_).*(?:q_proj|self_attn_q)[._].*$", re.MULTILINE
@@ -108,12 +107,12 @@ def lora(contents: Contents) -> Recognized | None:
 
 def _words_width(contents: Contents) -> int:
     """How many numbers a word has where the LoRA changes the attention to words, 0 if nowhere."""
-    if _WORDS.search(contents.lines) is None:
-        return 0
-    for match in _NAME_WITH_WORDS.finditer(contents.lines):
+    for name in contents.tensors:
+        if "attn2" not in name or (match := _WORDS.fullmatch(name)) is None:
+            continue
         module, end = match[1], match[2]
-        if any(end.endswith(known) for known in _INPUT_ENDS):
-            return contents.side(match[0], 1)
+        if end.endswith(_INPUT_ENDS):
+            return contents.side(name, 1)
         if ".lokr_w1" in end:
             return _kronecker_width(contents, module)
     return 0

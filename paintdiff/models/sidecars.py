@@ -112,9 +112,8 @@ def _most_frequent_tags(metadata: Mapping[str, str]) -> tuple[str, ...]:
         return ()  # a note that was cut off says nothing
     counts: Counter[str] = Counter()
     for tags in folders.values() if isinstance(folders, dict) else ():
-        for tag, count in tags.items() if isinstance(tags, dict) else ():
-            if isinstance(tag, str) and isinstance(count, int):
-                counts[tag.strip()] += count
+        if isinstance(tags, dict):
+            counts.update({tag: count for tag, count in tags.items() if isinstance(count, int)})
     return _words([tag for tag, _count in counts.most_common(MAX_TAGS)])
 
 

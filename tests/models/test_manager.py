@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
+import shutil
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from paintdiff.errors import (
 )
 from paintdiff.models import loaders
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.library import Library
 from paintdiff.models.loaders import LoadedModel
 from paintdiff.models.manager import ModelManager
 from tests.conftest import write_json
@@ -199,3 +203,61 @@ def test_a_folder_that_asks_for_foreign_code_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UnsafeWeightsError, match="my_module"), manager.lease("foreign"):
         pytest.fail("it must not be loaded")
+
+
+# A library, whose catalog changes
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, tiny_folder: Path) -> Library:
+    """A library over a folder with the tiny pipeline in it, as a folder of its own."""
+    shutil.copytree(tiny_folder, tmp_path / "models" / "tiny")
+    return Library([tmp_path / "models"])
+
+
+def test_a_model_that_was_replaced_is_loaded_anew(shelf: Library, loads: Loads) -> None:
+    manager = ModelManager(shelf, device="cpu")
+    folder = Path(shelf.catalog().model("tiny").source)
+    with manager.lease("tiny") as old:
+        before = next(old.pipeline.unet.parameters()).sum()
+        save_tiny_pipeline(folder, seed=5)
+        shelf.rescan()
+        with manager.lease("tiny") as new:
+            assert new.pipeline.unet is not old.pipeline.unet
+            assert next(new.pipeline.unet.parameters()).sum() != before
+            with manager.lease("tiny") as again:
+                assert again.pipeline.unet is new.pipeline.unet
+        assert next(old.pipeline.unet.parameters()).sum() == before, "the old lease goes on"
+    assert loads.names == ["tiny", "tiny"]
+
+
+def test_what_was_replaced_is_given_back_when_its_lease_ends(shelf: Library, loads: Loads) -> None:
+    manager = ModelManager(shelf, device="cpu")
+    with manager.lease("tiny") as old:
+        unet = weakref.ref(old.pipeline.unet)
+        save_tiny_pipeline(Path(shelf.catalog().model("tiny").source), seed=5)
+        shelf.rescan()
+        with manager.lease("tiny"):
+            pass
+        assert unet() is not None
+    del old
+    gc.collect()
+    assert unet() is None
+    assert len(loads.names) == 2
+
+
+def test_a_model_whose_file_has_gone_stays_while_it_is_loaded(shelf: Library, loads: Loads) -> None:
+    manager = ModelManager(shelf, device="cpu")
+    row = manager.catalog.model("tiny")
+    with manager.lease("tiny") as leased:
+        shutil.rmtree(row.source)
+        shelf.rescan()
+        assert "tiny" not in [each.name for each in shelf.catalog().models()]
+        assert manager.catalog.model("tiny") == row
+        assert manager.catalog is manager.catalog
+        with manager.lease("tiny") as again:
+            assert again.pipeline.unet is leased.pipeline.unet
+    assert loads.names == ["tiny"]
+    manager.unload()
+    with pytest.raises(UnknownNameError, match="tiny"), manager.lease("tiny"):
+        pytest.fail("it is gone")
