@@ -1,5 +1,5 @@
-"""What is to be put into a model: checked, and its open choices filled, when a request is submitted.
-Nothing is loaded.
+"""What is to be put into a model: checked, and its open choices filled, when a request is
+submitted. Nothing is loaded.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _named(find: Callable[[str], T], name: str, field: str) -> T:
 def _checked_loras(settled: PaintingRequest, model: ModelRow, catalog: Catalog) -> list[str]:
     places = [(tag.name, "prompt") for tag in taken_apart(settled.prompt)[1]]
     places += [(given.name, f"loras.{index}.name") for index, given in enumerate(settled.loras)]
-    field_of = {name: field for name, field in reversed(places)}
+    field_of = dict(reversed(places))
     warnings: list[str] = [
         Remark(
             f"{tag} is no LoRA as it stands, so it was left in the prompt; write <lora:name:0.8>.",
