@@ -8,7 +8,9 @@
 
 A picture goes in as `InputImage.from_file("boat.png")`, in an `ImageToImage` or an `Inpaint`, or in
 a `ControlInput` for a ControlNet, of which any request to paint may have some. `Upscale` makes
-pictures larger, and so does the `upscaling` of any request to paint, in the end.
+pictures larger, and so does the `upscaling` of any request to paint, in the end. What is put into
+the model for a request is in its `loras` (`LoraInput`), `vae`, `refiner` (`Refiner`), `ip_adapters`
+(`IpAdapterInput`) and `free_u` (`FreeU`).
 
 Names are imported when they are first used; importing the package imports neither torch nor
 diffusers.
@@ -37,10 +39,14 @@ if TYPE_CHECKING:
     from paintdiff.jobs import Job
     from paintdiff.requests import (
         ControlInput,
+        FreeU,
         HiresFix,
         ImageToImage,
         Inpaint,
+        IpAdapterInput,
+        LoraInput,
         Outpaint,
+        Refiner,
         Request,
         TextToImage,
         Upscale,
@@ -57,18 +63,22 @@ __all__ = [
     "Event",
     "Failed",
     "Finished",
+    "FreeU",
     "HiresFix",
     "ImageToImage",
     "Inpaint",
     "InputImage",
+    "IpAdapterInput",
     "Job",
     "Loading",
+    "LoraInput",
     "Outpaint",
     "PaintError",
     "Picture",
     "PictureStore",
     "Progress",
     "Queued",
+    "Refiner",
     "Request",
     "Size",
     "TextToImage",
@@ -94,10 +104,14 @@ _MODULES = {
     "input_images": ("InputImage",),
     "requests": (
         "ControlInput",
+        "FreeU",
         "HiresFix",
         "ImageToImage",
         "Inpaint",
+        "IpAdapterInput",
+        "LoraInput",
         "Outpaint",
+        "Refiner",
         "Request",
         "TextToImage",
         "Upscale",

@@ -1,8 +1,8 @@
 """The command line: `python -m paintdiff paint "a red sailboat" --output boat.png`.
 
 With `--image` it paints from a picture, with `--mask`, `--sketch` or `--outpaint` a part of it;
-`--control` adds a ControlNet to any of these, `--hires` paints larger than the model was made for,
-`--upscale` enlarges what was painted. `python -m paintdiff upscale boat.png` enlarges pictures.
+`--control` adds a ControlNet to any of these, `--lora` a LoRA, `--hires` paints larger than the
+model was made for, `--upscale` enlarges what was painted. `python -m paintdiff upscale boat.png` enlarges pictures.
 
 Exit codes: 0 done, 1 it failed while running, 2 a value can't be used (one line on stderr says
 which), 130 interrupted. A composition root, like app.py: it wires the engine for itself.
@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from paintdiff.cli_adapters import FLAG_OF_ADAPTER, adapter_values
 from paintdiff.cli_files import OutputFiles, input_image, output_paths
 from paintdiff.cli_flags import BAD_VALUE, command_line_parser
 from paintdiff.cli_progress import watched
@@ -122,6 +123,8 @@ def _flag(field: str, command: str) -> str:
         return own.get(inner[0], f"--{inner[0].replace('_', '-')}")
     if first == "controls":
         return _FLAG_OF_CONTROL.get(inner[-1] if inner else "", "--control")
+    if first in FLAG_OF_ADAPTER:
+        return FLAG_OF_ADAPTER[first]
     if first == "hires" and inner:
         return _FLAG_OF_HIRES.get(inner[0], f"--{inner[0]}")
     return _FLAG_OF_FIELD.get(first, f"--{first.replace('_', '-')}")
@@ -170,6 +173,7 @@ def _request(options: argparse.Namespace) -> Painting:
         values["variation_strength"] = options.variation_strength
     stages = _hires_values(options) | _upscaling_values(options)
     values |= _picture_values(options) | stages | _control_values(options)
+    values |= adapter_values(options)
     return _painting(parsed_request(values))
 
 

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any, NoReturn
 
+from paintdiff.cli_adapters import add_adapter_flags
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size
 from paintdiff.models.samplers import sampler_names
@@ -43,6 +44,7 @@ def command_line_parser() -> argparse.ArgumentParser:
     _add_picture_flags(paint)
     _add_inpaint_flags(paint)
     _add_control_flags(paint)
+    add_adapter_flags(paint)
     paint.add_argument(
         "--upscale", type=float, metavar="X", help="enlarge the pictures in the end, X times"
     )

@@ -91,7 +91,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tasks",
         "worker",
     },
-    "gallery": {*CORE, "requests", "events", "rasters", "images", "gallery"},
+    "gallery": {
+        *CORE,
+        "requests",
+        "events",
+        "rasters",
+        "images",
+        "prompts.extra_networks",
+        "gallery",
+    },
     "training": {"errors", "settings", "images", "events", "models", "training"},
     "mini": {"errors", "settings", "images", "events", "models", "preprocessors", "mini"},
     "api": FRONT | {"api"},
@@ -99,9 +107,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The two that put everything together.
     "cli": {"*"},
     "cli_upscale": {"*"},
+    "cli_adapters": {"errors", "requests", "input_images", "cli_files"},
     "cli_files": {"errors", "events", "requests", "images", "input_images", "gallery"},
     "cli_progress": {"events", "jobs"},
-    "cli_flags": {"errors", "geometry", "requests", "models.samplers", "preprocessors.table"},
+    "cli_flags": {
+        *("errors", "geometry", "requests", "cli_adapters"),
+        *("models.samplers", "preprocessors.table"),
+    },
     "__main__": {"cli"},
     "__init__": {"errors", "geometry", "requests", "input_images", "events", "jobs", "engine"},
 }

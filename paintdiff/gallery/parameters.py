@@ -12,6 +12,11 @@ from dataclasses import dataclass
 
 from paintdiff.errors import MetadataError, RequestError
 from paintdiff.events import Picture
+from paintdiff.gallery.adapter_parameters import (
+    adapter_settings,
+    adapter_values,
+    prompt_with_loras,
+)
 from paintdiff.gallery.control_parameters import control_settings, control_values
 from paintdiff.gallery.hires_parameters import hires_settings, hires_values
 from paintdiff.gallery.upscale_parameters import upscale_settings, upscale_values, upscaled_alone
@@ -88,9 +93,10 @@ def _painting_text(picture: Picture, request: Painting) -> str:
         **_settings_of_kind(request),
         **hires_settings(request, _number),
         **control_settings(request, _number, _quoted),
+        **adapter_settings(request, picture.hashes, _number, _quoted),
         **upscale_settings(request, _number),
     }
-    lines = [request.prompt]
+    lines = [prompt_with_loras(request)]
     if request.negative_prompt:
         lines.append(f"{_NEGATIVE} {request.negative_prompt}")
     return "\n".join([*lines, _joined(settings)])
@@ -193,7 +199,9 @@ def request_from(parameters: Parameters) -> Request:
             values.update(width=size.width, height=size.height)
         controls = control_values(settings, _taken_apart, _reference)
         stages = hires_values(settings) | upscale_values(settings)
-        return parsed_request(alone or values | _values_of_kind(settings) | stages | controls)
+        adapters = adapter_values(settings, _taken_apart, _reference)
+        stages |= controls | adapters
+        return parsed_request(alone or values | _values_of_kind(settings) | stages)
     except RequestError as error:
         raise MetadataError(f"The picture's settings can't be used: {error}") from error
 

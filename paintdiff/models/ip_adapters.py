@@ -25,8 +25,6 @@ ENCODER_HELP = (
     "folder clip_vision of a models folder."
 )
 _GROUPS = ("image_proj", "ip_adapter")
-# Of people's faces: they are made of what another network says of a face.
-_FACE_ID = ("norm.weight", "perceiver_resampler.proj_in.weight")
 
 
 @dataclass(frozen=True)
@@ -88,11 +86,18 @@ def _grouped(content: Mapping[str, Any], title: str) -> dict[str, dict[str, torc
             groups[key].update(tensors)
     if not all(groups.values()):
         raise ModelLoadError(f"{title} is no IP-Adapter: it lacks {' or '.join(_GROUPS)}.")
-    if any(key in groups["image_proj"] for key in _FACE_ID):
+    if _of_faces(groups["image_proj"]):
         raise ModelLoadError(
             f"{title} is an IP-Adapter FaceID, which needs a face recogniser and can't be used."
         )
     return groups
+
+
+def _of_faces(image_proj: Mapping[str, torch.Tensor]) -> bool:
+    """Whether it is a FaceID, by the names that diffusers tells them by."""
+    if "perceiver_resampler.proj_in.weight" in image_proj:
+        return True
+    return "norm.weight" in image_proj and not {"proj.weight", "proj.3.weight"} & image_proj.keys()
 
 
 def _check_width(row: IpAdapterRow, tensors: Mapping[str, torch.Tensor], config: Any) -> None:

@@ -259,5 +259,7 @@ def _put_into(component: Any, key: str, parts: Mapping[str, LowRank]) -> None:
     for path, part in parts.items():
         state[f"{path}.lora_A.weight"] = part.down
         state[f"{path}.lora_B.weight"] = part.up
+    before = vars(component).pop("peft_config", {})  # peft warns of those that are there already
     peft.inject_adapter_in_model(config, component, key, low_cpu_mem_usage=True, state_dict=state)
     peft.set_peft_model_state_dict(component, state, key, low_cpu_mem_usage=True)
+    component.peft_config = {**before, **component.peft_config}
