@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,8 @@ from paintdiff.models import memory
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow, weights_file
 from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.single_file_configs import companion_of, companions_files, needs_companion
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.models.weights import weight_files
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from paintdiff.models.face_restoring import LeasedFaceRestorer, LoadedFaceRestorer
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
-    from paintdiff.models.model_rows import ModelRow
     from paintdiff.models.sources import WeightsRow
     from paintdiff.models.upscaling import LeasedUpscaler, LoadedUpscaler
 
@@ -74,6 +75,8 @@ class _Entry(Generic[LoadedT]):
     loaded: LoadedT | None = None
     error: Exception | None = None
     leases: int = 0
+    warmed: bool = False
+    """Somebody wants it, though nobody waits."""
 
     @property
     def key(self) -> str:
@@ -195,6 +198,7 @@ class ModelManager:
         """
         entry = self._ask_model(self.catalog.model(name))
         with self._lock:
+            entry.warmed = True
             entry.leases -= 1
 
     def unload(self) -> None:
@@ -219,7 +223,9 @@ class ModelManager:
         def load(device: str, report: Callable[[str], None]) -> LoadedModel:
             from paintdiff.models import loaders  # noqa: PLC0415 (imports torch: seconds)
 
-            return loaders.load(row, device, self._dtype, report)
+            companions = _companions(self.catalog)
+            road = loaders.Road(companions, wanted=lambda: self._wanted(_key(row)))
+            return loaders.load(row, device, self._dtype, report, road)
 
         with self._lock:
             self._last, self._last_failed = row.name, False
@@ -259,7 +265,7 @@ class ModelManager:
         """
         with self._lock:
             entry = self._entries.get(key)
-            if entry is not None and entry.leases == 0:
+            if entry is not None and entry.leases == 0 and not entry.warmed:
                 del self._entries[key]
                 return False
             return entry is not None
@@ -315,7 +321,8 @@ class ModelManager:
         if folder is None or not folder.exists():
             return  # not on this machine yet
         full_precision = device == "cpu" and self._dtype in (None, "float32")
-        needed = memory.estimated_bytes(_files_of(row, folder), 4 if full_precision else 2)
+        files = _files_of(row, folder, _companions(self.catalog))
+        needed = memory.estimated_bytes(files, 4 if full_precision else 2)
         budget = self._budget_bytes
         if budget is None:
             budget = int(memory.memory_use(device).total_bytes * memory.DEFAULT_SHARE)
@@ -333,11 +340,24 @@ class ModelManager:
             _give_memory_back()
 
 
-def _files_of(row: WeightsRow, source: Path) -> tuple[Path, ...]:
+def _companions(catalog: Catalog) -> dict[str, Path]:
+    """For each family the first model that is a folder here, for the parts that a file lacks."""
+    folders: dict[str, Path] = {}
+    for row in catalog.models():
+        if row.folder is not None and (row.folder / "model_index.json").is_file():
+            folders.setdefault(row.family.name, row.folder)
+    return folders
+
+
+def _files_of(row: WeightsRow, source: Path, companions: Mapping[str, Path]) -> tuple[Path, ...]:
     """The files with the row's weights."""
     if isinstance(row, (UpscalerRow, FaceRestorerRow)):
         return (source,)
-    return (weights_file(source),) if isinstance(row, ControlNetRow) else weight_files(source)
+    if isinstance(row, ControlNetRow):
+        return (weights_file(source),)
+    if isinstance(row, ModelRow) and needs_companion(row, source):
+        return (source, *companions_files(companion_of(row, source, companions)))
+    return weight_files(source)
 
 
 def _idle(entry: _Entry[Any]) -> bool:

@@ -42,7 +42,7 @@ class ModelRow(SourceRow):
     can be painted with at all (0: unknown). `prediction_type` is what its network predicts, ""
     if its files say so themselves; `zero_terminal_snr` that it was trained with a noise schedule
     that ends in pure noise (Lin et al. 2023, arXiv:2305.08891). `distilled` says that it needs few
-    steps and takes no guidance.
+    steps and takes no guidance. `sha256` is that of a single file, in hex, "" if nobody knows.
     """
 
     native_size: Size
@@ -57,6 +57,7 @@ class ModelRow(SourceRow):
     prediction_type: Literal["", "epsilon", "v_prediction", "sample", "flow_prediction"] = ""
     zero_terminal_snr: bool = False
     distilled: bool = False
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
     def figures(self, quality: str) -> QualityFigures:
         """The figures of a quality preset. Raises UnknownNameError."""
@@ -87,6 +88,7 @@ class ModelText(BaseModel):
     prediction_type: Literal["", "epsilon", "v_prediction", "sample", "flow_prediction"] = ""
     zero_terminal_snr: bool = False
     distilled: bool = False
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     licence: str = ""
     description: str = ""
 

@@ -49,12 +49,13 @@ class _Place:
 
 
 class TensorFile:
-    """An open safetensors file; use it in a `with`. Raises ModelNotFoundError if it isn't one,
-    ModelLoadError if its header doesn't fit together.
+    """An open safetensors file; use it in a `with`. `name` is what it is called in messages.
+
+    Raises ModelNotFoundError if it isn't one, ModelLoadError if its header doesn't fit together.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, name: str = "") -> None:
+        self.name = name or path.name
         header = safetensors_header(path)
         metadata = header.pop("__metadata__", None) or {}
         self.metadata: Mapping[str, str] = MappingProxyType(
@@ -62,7 +63,7 @@ class TensorFile:
         )
         if len(header) > MOST_TENSORS:
             raise ModelLoadError(
-                f"{path.name} lists {len(header):,} tensors; no model has more than "
+                f"{self.name} lists {len(header):,} tensors; no model has more than "
                 f"{MOST_TENSORS:,}."
             )
         self._file = path.open("rb", buffering=0)
@@ -72,7 +73,7 @@ class TensorFile:
             self._places = {name: _place(entry, data) for name, entry in header.items()}
         except (KeyError, TypeError, ValueError) as error:
             self._file.close()
-            raise ModelLoadError(f"{path.name} is damaged: {error}.") from error
+            raise ModelLoadError(f"{self.name} is damaged: {error}.") from error
 
     def __enter__(self) -> TensorFile:
         return self
@@ -105,7 +106,7 @@ class TensorFile:
             while done < place.size_bytes:
                 count = self._file.readinto(view[done:])
                 if not count:
-                    raise ModelLoadError(f"{self.path.name} was cut off while it was being read.")
+                    raise ModelLoadError(f"{self.name} was cut off while it was being read.")
                 done += count
         if dtype is not None and tensor.dtype.is_floating_point:
             return tensor.to(dtype)
@@ -119,7 +120,7 @@ class TensorFile:
         now = os.fstat(self._file.fileno())
         if (now.st_size, now.st_mtime_ns) != (self._before.st_size, self._before.st_mtime_ns):
             raise ModelLoadError(
-                f"{self.path.name} was changed while it was being read. Load it again once it is "
+                f"{self.name} was changed while it was being read. Load it again once it is "
                 "complete."
             )
 
