@@ -5,6 +5,7 @@ Importable without torch.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -81,5 +82,6 @@ def _write_note(note: Path, sha256: str, path: Path) -> None:
         part.write_text(json.dumps({"sha256": sha256, "name": os.fsdecode(path.name)}), "utf-8")
         part.replace(note)
     except (OSError, UnicodeEncodeError) as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         logger.warning("the hash of %s can't be remembered: %s", path.name, error)

@@ -107,8 +107,8 @@ def weights_kind(path: Path) -> str:
     if start[8:] == b"{":
         return "safetensors"
     raise UnsafeWeightsError(
-        f"{path.name} is neither safetensors, GGUF nor a file of torch's: it begins with "
-        f"{start[:8]!r}. Nothing of it was read."
+        f"{path.name} is no safetensors file, and neither GGUF nor one of torch's: it begins with "
+        f"{start[:8]!r}. Nothing more of it was read."
     )
 
 
