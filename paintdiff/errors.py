@@ -14,6 +14,7 @@
     ├── ModelError              something is wrong with a model
     │   ├── ModelNotFoundError  nothing at that place
     │   ├── ModelLoadError      it is there and can't be loaded
+    │   │   └── DiskFullError   there is no room for its converted weights
     │   ├── UnsafeWeightsError  it is in a format that could run code
     │   ├── MemoryBudgetError   it doesn't fit, even after every fallback
     │   └── AnnotatorError      a preprocessor's weights can't be had
@@ -84,6 +85,10 @@ class ModelNotFoundError(ModelError):
 
 class ModelLoadError(ModelError):
     """The model is there and can't be loaded."""
+
+
+class DiskFullError(ModelLoadError):
+    """There isn't room on the disk for what has to be written to load the model."""
 
 
 class UnsafeWeightsError(ModelError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -12,6 +13,8 @@ from paintdiff.models import memory
 from paintdiff.models.adapter_rows import IpAdapterRow, LoraRow, VaeRow
 from paintdiff.models.controlnets import ControlNetRow, weights_file
 from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.single_file_configs import companion_of, companions_files, needs_companion
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.models.weights import weight_files
 
@@ -36,6 +39,7 @@ class Entry(Generic[LoadedT]):
     loaded: LoadedT | None = None
     error: Exception | None = None
     leases: int = 0
+    warmed: bool = False  # somebody wants it, though nobody waits
     superseded: bool = False  # other weights lie at its place by now
     adapting: Adapting | None = None
 
@@ -45,13 +49,19 @@ def key_of(row: WeightsRow) -> str:
     return f"{row.what} {row.name}"
 
 
-def files_of(row: WeightsRow, source: Path) -> tuple[Path, ...]:
-    """The files with the row's weights."""
+def files_of(row: WeightsRow, source: Path, companions: Mapping[str, Path]) -> tuple[Path, ...]:
+    """The files with the row's weights; `companions` are folders by their family's name, for the
+    parts that a single file lacks.
+    """
     if isinstance(row, (UpscalerRow, FaceRestorerRow, LoraRow)):
         return (source,)
     if isinstance(row, (VaeRow, IpAdapterRow)) and source.is_file():
         return (source,)
-    return (weights_file(source),) if isinstance(row, ControlNetRow) else weight_files(source)
+    if isinstance(row, ControlNetRow):
+        return (weights_file(source),)
+    if isinstance(row, ModelRow) and needs_companion(row, source):
+        return (source, *companions_files(companion_of(row, source, companions)))
+    return weight_files(source)
 
 
 def held_bytes(entry: Entry[Any]) -> int:

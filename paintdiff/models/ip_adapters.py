@@ -17,7 +17,7 @@ from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
 from paintdiff.models.adapter_rows import IpAdapterRow
 from paintdiff.models.adapters import IpAdapterUse
 from paintdiff.models.devices import DTYPES, best_dtype
-from paintdiff.models.tensor_files import tensors_in
+from paintdiff.models.small_files import tensors_in
 from paintdiff.models.weights import check_weights_in
 
 ENCODER_HELP = (

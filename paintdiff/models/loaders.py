@@ -8,9 +8,13 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping
+import threading
+from collections.abc import Callable, Collection, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import diffusers
@@ -20,18 +24,27 @@ from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from safetensors.torch import load_file
 
 from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError, UnsafeWeightsError
+from paintdiff.models import denoiser_files
 from paintdiff.models.calling import NEEDED, parameters_of
 from paintdiff.models.controlnets import HUB_FILES, ControlNetRow, config_of, weights_file
+from paintdiff.models.conversion import converted
+from paintdiff.models.conversion_folders import converted_folder, pickled_parts
 from paintdiff.models.devices import DTYPES, best_dtype, checked_dtype
 from paintdiff.models.families import Family, LatentRgb
-from paintdiff.models.hub import from_cache_or_hub
+from paintdiff.models.hashes import Hashes
+from paintdiff.models.hub import cache_folder, from_cache_or_hub
 from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of
 from paintdiff.models.pickles import read_tensors
-from paintdiff.models.samplers import trained_config
+from paintdiff.models.predictions import Training, trained_so
+from paintdiff.models.single_file_configs import companion_of, needs_companion
+from paintdiff.models.single_files import single_file_components
 from paintdiff.models.sources import SourceRow
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
 
 logger = logging.getLogger(__name__)
+
+CACHE_FOLDER = "paintdiffusion-converted"
+"""Where in the cache converted pickles and hashes are kept."""
 
 _SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
 _NEVER_LOADED: Mapping[str, Any] = {
@@ -66,6 +79,26 @@ class LoadedModel:
     device: torch.device
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     class_name: str = ""
+
+
+def _downloads() -> Path:
+    return cache_folder() / CACHE_FOLDER
+
+
+@dataclass(frozen=True)
+class Road:
+    """What it takes to load a single file, beside the file.
+
+    `companions` are folders in diffusers' layout, by the name of their family, for the parts that a
+    file lacks. `cache_folder` gives the folder in which converted pickles and hashes are kept. Once
+    `wanted` says no, conversion is given up. `config_folder` is a folder in diffusers' layout whose
+    settings are taken instead of the family's.
+    """
+
+    companions: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    cache_folder: Callable[[], Path] = _downloads
+    wanted: Callable[[], bool] = lambda: True
+    config_folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -113,42 +146,45 @@ def load(
     device: str,
     dtype: str | None = None,
     report: Callable[[str], None] = lambda _message: None,
+    road: Road | None = None,
 ) -> LoadedModel:
     """Read a model's weights onto a device ("cpu", "cuda" ...).
 
     `dtype` is "float32", "bfloat16" or "float16", None for the best one; `report` gets sentences
-    for people. Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
+    for people; `road` says what else a single file may need. Raises ModelNotFoundError,
+    UnsafeWeightsError or ModelLoadError.
     """
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()  # the front end shows that it is loading
+    road = road or Road()
     source = located(row, report)
     check_weights_in(source)
-    try:
-        precision = checked_dtype(device, dtype, row.family.overflows_in_float16)
-        pipeline = _pipeline(row, source, precision)
-        pipeline.to(device)
-    except ModelError:
-        raise
-    except Exception as error:
-        raise ModelLoadError(
-            f"The model {row.name} at {source} can't be loaded: {error}"
-        ) from error
+    with _hashed_meanwhile(row, source, road) as identity:
+        try:
+            precision = checked_dtype(device, dtype, row.family.overflows_in_float16)
+            pipeline, mapped = _pipeline(row, source, precision, report, road)
+            pipeline.to(device)
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelLoadError(
+                f"The model {row.name} at {source} can't be loaded: {error}"
+            ) from error
+        model_hash = identity()
     _check_usable(pipeline, row)
-    if row.prediction_type or row.zero_terminal_snr:
-        scheduler = pipeline.scheduler
-        config = trained_config(scheduler.config, row.prediction_type, row.zero_terminal_snr)
-        pipeline.scheduler = type(scheduler).from_config(config)
     if row.family.vae_full_precision:
         pipeline.vae.to(dtype=torch.float32)
     modules = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
     for module in modules:
         module.requires_grad_(False).eval()
+        if mapped:
+            _own_numbers(module)
     return LoadedModel(
         row=row,
         components=dict(pipeline.components),
         latent_rgb=latent_rgb_of(row, source),
         known_words=known_words_of(row, source),
-        model_hash=identity_of(source),
+        model_hash=model_hash,
         weights_bytes=sum(map(_weights_bytes, modules)),
         device=torch.device(device),
         settings=_settings_of(pipeline),
@@ -184,6 +220,45 @@ def denoiser_of(pipeline: Any, family: Family) -> Any:
     names = (family.denoiser, "transformer", "unet")
     found = (getattr(pipeline, name, None) for name in names)
     return next((part for part in found if part is not None), None)
+
+
+@contextmanager
+def _hashed_meanwhile(row: ModelRow, source: Path, road: Road) -> Generator[Callable[[], str]]:
+    """Inside the `with` the model's hash is computed beside what else is done; what comes out gives
+    it, and raises UnsafeWeightsError if it isn't the one that the row knows. Who leaves with an
+    error doesn't wait for it.
+    """
+    given_up = threading.Event()
+    hashes = Hashes(road.cache_folder())
+
+    def hashed(path: Path) -> str:
+        return hashes.sha256(path, lambda: not given_up.is_set())
+
+    def checked() -> str:
+        wanted = row.sha256 if source.is_file() else ""
+        if wanted and hashed(source) != wanted:
+            raise UnsafeWeightsError(
+                f"{source.name} isn't the file that {row.title} should be: its SHA-256 is "
+                f"{hashed(source)}, and {wanted} is expected. Get it again."
+            )
+        return identity_of(source, hashed)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="hash") as executor:
+        future = executor.submit(checked)
+        try:
+            yield future.result
+        finally:
+            given_up.set()
+
+
+def _own_numbers(module: torch.nn.Module) -> None:
+    """Numbers on the CPU that may lie in a mapped file become our own: should the file be cut off
+    later, the process would be killed (SIGBUS) when it next paints.
+    """
+    for tensor in (*module.parameters(), *module.buffers()):
+        quantized = type(tensor) not in (torch.nn.Parameter, torch.Tensor)  # read by us
+        if tensor.device.type == "cpu" and not quantized:
+            tensor.data = tensor.data.clone()
 
 
 def load_controlnet(
@@ -285,19 +360,57 @@ def new_pipeline(loaded: LoadedModel, task: str) -> Any:
     return pipeline
 
 
-def _pipeline(row: ModelRow, source: Path, dtype: torch.dtype) -> Any:
+def _pipeline(
+    row: ModelRow,
+    source: Path,
+    dtype: torch.dtype,
+    report: Callable[[str], None],
+    road: Road,
+) -> tuple[Any, bool]:
+    """The model on the CPU, and whether some of its numbers may lie in mapped files."""
     class_ = pipeline_class(row, next(iter(row.family.pipelines)))
-    extras = _accepted(class_, _NEVER_LOADED)
-    if source.is_file():
-        return class_.from_single_file(
-            str(source), torch_dtype=dtype, local_files_only=True, **extras
-        )
-    _check_index(source, extras)
-    if class_.__name__ == _FALLBACK_CLASS:
-        _check_fallback(row, source)
-    return class_.from_pretrained(
-        str(source), dtype=dtype, local_files_only=True, use_safetensors=True, **extras
+    if source.is_dir():
+        if pickled_parts(source):
+            source = converted_folder(source, road.cache_folder(), report, road.wanted)
+        return _folder_pipeline(class_, row, source, dtype), True
+    if is_pickle(source):
+        source, original = converted(source, road.cache_folder(), report, road.wanted), source
+    else:
+        original = source
+    if needs_companion(row, source) and road.config_folder is None:
+        companion = companion_of(row, source, road.companions)
+        check_weights_in(companion)
+        report(f"Reading {original.name}, and the rest from {companion.name}")
+        part, network = denoiser_files.denoiser_of(source, companion, dtype)
+        return _folder_pipeline(class_, row, companion, dtype, {part: network}), True
+    components = single_file_components(
+        source, row, dtype, config_folder=road.config_folder, report=report, called=original
     )
+    return class_(**_accepted(class_, {**_NEVER_LOADED, **components})), False
+
+
+def _folder_pipeline(
+    class_: Any,
+    row: ModelRow,
+    folder: Path,
+    dtype: torch.dtype,
+    parts: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """A pipeline of the parts that are given, and all others from a folder."""
+    left_out = _accepted(class_, _NEVER_LOADED)
+    _check_index(folder, left_out)
+    if class_.__name__ == _FALLBACK_CLASS:
+        _check_fallback(row, folder)
+    pipeline = class_.from_pretrained(
+        str(folder),
+        dtype=dtype,
+        local_files_only=True,
+        use_safetensors=True,
+        **{**left_out, **parts},
+    )
+    said = Training(row.prediction_type, row.zero_terminal_snr)
+    pipeline.scheduler = trained_so(pipeline.scheduler, said)
+    return pipeline
 
 
 def _check_fallback(row: ModelRow, folder: Path) -> None:

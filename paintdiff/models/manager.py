@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paintdiff.errors import ModelError, ModelLoadError
@@ -260,6 +261,7 @@ class ModelManager:
         """
         entry = self._ask_model(self.catalog.model(name))
         with self._lock:
+            entry.warmed = True
             entry.leases -= 1
 
     def unload(self) -> None:
@@ -284,7 +286,9 @@ class ModelManager:
         def load(device: str, report: Callable[[str], None]) -> LoadedModel:
             from paintdiff.models import loaders  # noqa: PLC0415 (imports torch: seconds)
 
-            return loaders.load(row, device, self._dtype, report)
+            companions = _companions(self.catalog)
+            road = loaders.Road(companions, wanted=lambda: self._wanted(key_of(row)))
+            return loaders.load(row, device, self._dtype, report, road)
 
         with self._lock:
             if used:
@@ -343,7 +347,7 @@ class ModelManager:
         """
         with self._lock:
             entry = self._entries.get(key)
-            if entry is not None and entry.leases == 0:
+            if entry is not None and entry.leases == 0 and not entry.warmed:
                 del self._entries[key]
                 return False
             return entry is not None
@@ -404,7 +408,8 @@ class ModelManager:
         if folder is None or not folder.exists():
             return  # not on this machine yet
         full_precision = device == "cpu" and self._dtype in (None, "float32")
-        needed = memory.estimated_bytes(files_of(row, folder), 4 if full_precision else 2)
+        files = files_of(row, folder, _companions(self.catalog))
+        needed = memory.estimated_bytes(files, 4 if full_precision else 2)
         budget = self._budget_bytes
         if budget is None:
             budget = int(memory.memory_use(device).total_bytes * memory.DEFAULT_SHARE)
@@ -420,6 +425,15 @@ class ModelManager:
                 del self._entries[key]
         if evicted:
             _give_memory_back()
+
+
+def _companions(catalog: Catalog) -> dict[str, Path]:
+    """For each family the first model that is a folder here, for the parts that a file lacks."""
+    folders: dict[str, Path] = {}
+    for row in catalog.models():
+        if row.folder is not None and (row.folder / "model_index.json").is_file():
+            folders.setdefault(row.family.name, row.folder)
+    return folders
 
 
 def _give_memory_back() -> None:

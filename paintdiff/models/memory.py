@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from paintdiff.errors import MemoryBudgetError
-from paintdiff.models.weights import is_pickle, parameter_count
+from paintdiff.models.weights import is_gguf, is_pickle, parameter_count
 
 DEFAULT_SHARE = 0.8
 """The part of the device's memory that weights may take unless a budget is given."""
@@ -59,13 +59,17 @@ def empty_cache() -> None:
 
 def estimated_bytes(files: Iterable[Path], bytes_per_parameter: int) -> int:
     """What the weights in these files will take once loaded, by their headers; a pickle has none,
-    so it is taken to be in full precision.
+    so it is taken to be in full precision. GGUF stays as small in memory as it is on the disk.
     """
-    pickles, others = [], []
+    parameters, as_they_are = 0, 0
     for path in files:
-        (pickles if is_pickle(path) else others).append(path)
-    parameters = parameter_count(others) + sum(path.stat().st_size // 4 for path in pickles)
-    return parameters * bytes_per_parameter
+        if is_pickle(path):
+            parameters += path.stat().st_size // 4
+        elif is_gguf(path):
+            as_they_are += path.stat().st_size
+        else:
+            parameters += parameter_count([path])
+    return parameters * bytes_per_parameter + as_they_are
 
 
 def to_evict(

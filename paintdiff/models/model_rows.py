@@ -47,7 +47,8 @@ class ModelRow(SourceRow):
     if its files say so themselves; `zero_terminal_snr` that it was trained with a noise schedule
     that ends in pure noise (Lin et al. 2023, arXiv:2305.08891). `distilled` says that it needs few
     steps and takes no guidance. `parts` are what a single file holds ("denoiser", "vae",
-    "text_encoder"; empty for a folder or a hub id).
+    "text_encoder"; empty for a folder or a hub id), `sha256` is that of a single file, in hex, ""
+    if nobody knows.
     """
 
     native_size: Size
@@ -63,6 +64,7 @@ class ModelRow(SourceRow):
     zero_terminal_snr: bool = False
     distilled: bool = False
     parts: tuple[str, ...] = ()
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
     def figures(self, quality: str) -> QualityFigures:
         """The figures of a quality preset. Raises UnknownNameError."""
@@ -93,6 +95,7 @@ class ModelText(BaseModel):
     prediction_type: Literal["", "epsilon", "v_prediction", "sample", "flow_prediction"] = ""
     zero_terminal_snr: bool = False
     distilled: bool = False
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     licence: str = ""
     description: str = ""
 

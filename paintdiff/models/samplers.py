@@ -134,21 +134,3 @@ def scheduler_for(name: str, model_config: Mapping[str, Any], model_class: str =
     defaulted = config.pop("_use_default_values", [])
     config["_use_default_values"] = [key for key in defaulted if key not in NOISE_SCHEDULE_KEYS]
     return getattr(diffusers, row.class_name).from_config(config, **row.settings)
-
-
-def trained_config(
-    model_config: Mapping[str, Any], prediction_type: str, zero_terminal_snr: bool
-) -> dict[str, Any]:
-    """The config of a model's scheduler with what its row knows better: what its network predicts
-    ("": as the config says), and that its noise schedule ends in pure noise, which is only met if
-    the first step starts there (Lin et al. 2023, arXiv:2305.08891).
-    """
-    changes: dict[str, Any] = {}
-    if prediction_type:
-        changes["prediction_type"] = prediction_type
-    if zero_terminal_snr:
-        changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-    config = {**model_config, **changes}
-    defaulted = config.get("_use_default_values", [])
-    config["_use_default_values"] = [key for key in defaulted if key not in changes]
-    return config

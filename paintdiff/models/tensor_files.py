@@ -1,55 +1,137 @@
-"""Files of tensors from strangers: safetensors, or pickles that are read without running anything.
+"""Safetensors read tensor by tensor into memory of our own.
 
-Imports torch: import it in a function.
+Nothing is mapped: a file that is deleted, replaced or cut off while its weights are in use or
+being read can then neither crash the process (SIGBUS) nor change what is painted. Imports torch.
 """
 
 from __future__ import annotations
 
-import hashlib
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType, TracebackType
 from typing import Any
 
-from safetensors.torch import load_file
+import torch
 
-from paintdiff.errors import ModelLoadError, ModelNotFoundError
-from paintdiff.models.pickles import read_tensors
-from paintdiff.models.weights import is_pickle, safetensors_header
+from paintdiff.errors import ModelLoadError
+from paintdiff.models.weights import safetensors_header
+
+MOST_TENSORS = 20_000
+"""A checkpoint of SDXL has 2,500."""
+
+_DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
+    {
+        "F64": torch.float64,
+        "F32": torch.float32,
+        "F16": torch.float16,
+        "BF16": torch.bfloat16,
+        "F8_E4M3": torch.float8_e4m3fn,
+        "F8_E5M2": torch.float8_e5m2,
+        "I64": torch.int64,
+        "I32": torch.int32,
+        "I16": torch.int16,
+        "I8": torch.int8,
+        "U8": torch.uint8,
+        "BOOL": torch.bool,
+    }
+)
 
 
-def tensors_in(path: Path) -> dict[str, Any]:
-    """What a file holds: names to tensors on the CPU; of a pickle maybe nested, and other values.
+@dataclass(frozen=True)
+class _Place:
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    start: int
+    size_bytes: int
 
-    Told by its bytes, not by its name. Raises ModelNotFoundError, ModelLoadError or
-    UnsafeWeightsError.
+
+class TensorFile:
+    """An open safetensors file; use it in a `with`. `name` is what it is called in messages.
+
+    Raises ModelNotFoundError if it isn't one, ModelLoadError if its header doesn't fit together.
     """
-    if not path.is_file():
-        raise ModelNotFoundError(f"{path} should be a file of weights, but nothing is there.")
-    if is_pickle(path):
-        content = read_tensors(path)
-        inner: object = content.get("state_dict")
-        return inner if isinstance(inner, dict) else content
-    safetensors_header(path)  # its limits are checked before anything is mapped
-    try:
-        return dict(load_file(path))
-    except Exception as error:  # safetensors has an error of its own for each kind of damage
-        raise ModelLoadError(f"{path.name} can't be read: {error}") from error
+
+    def __init__(self, path: Path, name: str = "") -> None:
+        self.name = name or path.name
+        header = safetensors_header(path)
+        metadata = header.pop("__metadata__", None) or {}
+        self.metadata: Mapping[str, str] = MappingProxyType(
+            {str(key): str(value) for key, value in dict(metadata).items()}
+        )
+        if len(header) > MOST_TENSORS:
+            raise ModelLoadError(
+                f"{self.name} lists {len(header):,} tensors; no model has more than "
+                f"{MOST_TENSORS:,}."
+            )
+        self._file = path.open("rb", buffering=0)
+        self._before = os.fstat(self._file.fileno())
+        data = 8 + int.from_bytes(self._file.read(8), "little")
+        try:
+            self._places = {name: _place(entry, data) for name, entry in header.items()}
+        except (KeyError, TypeError, ValueError) as error:
+            self._file.close()
+            raise ModelLoadError(f"{self.name} is damaged: {error}.") from error
+
+    def __enter__(self) -> TensorFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The tensors' names and shapes."""
+        return {name: place.shape for name, place in self._places.items()}
+
+    def read(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """A tensor on the CPU, a copy of its own; numbers with a point as `dtype` if it is given.
+
+        Raises ModelLoadError if the file has become shorter meanwhile.
+        """
+        place = self._places[name]
+        tensor = torch.empty(place.shape, dtype=place.dtype)
+        if place.size_bytes:
+            numbers: Any = tensor.reshape(-1).view(torch.uint8).numpy()
+            view = memoryview(numbers)
+            self._file.seek(place.start)
+            done = 0
+            while done < place.size_bytes:
+                count = self._file.readinto(view[done:])
+                if not count:
+                    raise ModelLoadError(f"{self.name} was cut off while it was being read.")
+                done += count
+        if dtype is not None and tensor.dtype.is_floating_point:
+            return tensor.to(dtype)
+        return tensor
+
+    def check_unchanged(self) -> None:
+        """Raise ModelLoadError if the file was written to since it was opened.
+
+        (One that was deleted or replaced by another of its name is still the one that was opened.)
+        """
+        now = os.fstat(self._file.fileno())
+        if (now.st_size, now.st_mtime_ns) != (self._before.st_size, self._before.st_mtime_ns):
+            raise ModelLoadError(
+                f"{self.name} was changed while it was being read. Load it again once it is "
+                "complete."
+            )
 
 
-def metadata_of(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself; nothing for others."""
-    if is_pickle(path):
-        return {}
-    content: object = safetensors_header(path).get("__metadata__")
-    if not isinstance(content, dict):
-        return {}
-    return {str(key): str(value) for key, value in content.items()}
-
-
-def tensors_hash(path: Path) -> str:
-    """The SHA-256 of a safetensors file's tensors without their header, as the A1111 web UI tells
-    LoRAs; of other files that of all bytes. In hex.
-    """
-    with path.open("rb") as file:
-        if not is_pickle(path):
-            file.seek(8 + int.from_bytes(file.read(8), "little"))
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _place(entry: Mapping[str, Any], data: int) -> _Place:
+    dtype = _DTYPES.get(entry["dtype"])
+    if dtype is None:
+        raise ValueError(f"numbers of the kind {entry['dtype']!r} are unknown")
+    shape = tuple(int(side) for side in entry["shape"])
+    start, end = (int(offset) for offset in entry["data_offsets"])
+    size_bytes = math.prod(shape) * dtype.itemsize
+    if min((start, *shape), default=0) < 0 or end - start != size_bytes:
+        raise ValueError(f"a tensor of {shape} can't take {end - start:,} bytes")
+    return _Place(dtype, shape, data + start, size_bytes)

@@ -17,7 +17,7 @@ import transformers
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.adapter_rows import EmbeddingRow
-from paintdiff.models.tensor_files import tensors_in
+from paintdiff.models.small_files import tensors_in
 from paintdiff.models.weights import HASH_DIGITS, sha256_of
 
 _SLOTS = (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2"))

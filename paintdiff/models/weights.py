@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from paintdiff.presets import checked
 
 MAX_HEADER_BYTES = 64 * 2**20
 HASH_DIGITS = 10
+
+GGUF_START = b"GGUF"
 
 _PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 _WEIGHT_SUFFIXES = frozenset(
@@ -33,7 +35,10 @@ def safetensors_header(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= MAX_HEADER_BYTES:
-                raise ModelNotFoundError(f"{path} is no safetensors file.")
+                raise ModelNotFoundError(
+                    f"{path} is no safetensors file: its header would take {length:,} bytes, and "
+                    f"no more than {MAX_HEADER_BYTES:,} are read."
+                )
             content: object = json.loads(file.read(length))
             size_bytes = file.seek(0, io.SEEK_END)
     except (OSError, ValueError) as error:
@@ -64,13 +69,15 @@ def weight_files(source: Path) -> tuple[Path, ...]:
 
 
 def check_weights_in(source: Path) -> None:
-    """Refuse a model that could run code when it is read.
+    """Refuse a model in a format that can't be read safely.
 
-    A file is judged by its first bytes, whatever its suffix says; a folder by each weight file that
-    would be read, and by the absence of safe ones. Raises UnsafeWeightsError.
+    A file is judged by its first bytes, whatever its suffix says: safetensors, GGUF, or a pickle,
+    which is never unpickled but converted (`conversion`). Of a folder each weight file that would
+    be read has to be safetensors; parts that have none may have pickles, to be converted. Raises
+    UnsafeWeightsError.
     """
     if source.is_file():
-        _check_file(source)
+        weights_kind(source)
         return
     files = weight_files(source)
     for path in files:
@@ -78,11 +85,31 @@ def check_weights_in(source: Path) -> None:
     if files:
         return
     others = [path for path in source.glob("*/*") if path.suffix.lower() in _WEIGHT_SUFFIXES]
-    if others:
+    unknown = [path for path in others if not is_pickle(path)]
+    if others and unknown == others:
         raise UnsafeWeightsError(
-            f"{source} has its weights only as {others[0].name}, a format that could run code. "
-            "Get the .safetensors version, or convert it."
+            f"{source} has its weights only as {others[0].name}, a format that could run code or "
+            "is unknown. Get the .safetensors version."
         )
+
+
+def weights_kind(path: Path) -> str:
+    """What a weight file is by its first bytes: "safetensors", "pickle" or "gguf".
+
+    Raises UnsafeWeightsError if it is none of them, and says what it looks like.
+    """
+    if is_pickle(path):
+        return "pickle"
+    if is_gguf(path):
+        return "gguf"
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[8:] == b"{":
+        return "safetensors"
+    raise UnsafeWeightsError(
+        f"{path.name} is no safetensors file, and neither GGUF nor one of torch's: it begins with "
+        f"{start[:8]!r}. Nothing more of it was read."
+    )
 
 
 def is_pickle(path: Path) -> bool:
@@ -96,6 +123,12 @@ def is_pickle(path: Path) -> bool:
     return start.startswith(_PICKLE_STARTS) and not (short_header and start[8:] == b"{")
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether a file is GGUF by its first bytes."""
+    with path.open("rb") as file:
+        return file.read(4) == GGUF_START
+
+
 def _check_file(path: Path) -> None:
     if is_pickle(path):
         raise UnsafeWeightsError(
@@ -105,11 +138,13 @@ def _check_file(path: Path) -> None:
 
 
 def parameter_count(files: Iterable[Path]) -> int:
-    """How many numbers the safetensors files hold, by their headers. Raises ModelNotFoundError."""
+    """How many numbers the safetensors files hold, by their headers; running averages that training
+    left in a checkpoint don't count, as they aren't read. Raises ModelNotFoundError.
+    """
     total = 0
     for path in files:
         for name, tensor in safetensors_header(path).items():
-            if name == "__metadata__":
+            if name == "__metadata__" or name.startswith("model_ema."):
                 continue
             elements = 1
             for side in tensor["shape"]:
@@ -118,18 +153,20 @@ def parameter_count(files: Iterable[Path]) -> int:
     return total
 
 
-def identity_of(source: Path) -> str:
+def identity_of(source: Path, hashed: Callable[[Path], str] | None = None) -> str:
     """The first ten hex digits of the SHA-256 that identifies a model's weights.
 
     For a single file it is the file's, as other tools show it; for a folder that of the list of its
-    weight files' names and hashes. "" if it has none.
+    weight files' names and hashes. "" if it has none. `hashed` gives a file's SHA-256 (`sha256_of`,
+    or `Hashes.sha256`, which remembers it).
     """
+    hashed = hashed or sha256_of
     files = weight_files(source)
     if source.is_file():
-        return sha256_of(source)[:HASH_DIGITS]
+        return hashed(source)[:HASH_DIGITS]
     if not files:
         return ""
-    lines = [f"{path.relative_to(source).as_posix()} {sha256_of(path)}\n" for path in files]
+    lines = [f"{path.relative_to(source).as_posix()} {hashed(path)}\n" for path in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:HASH_DIGITS]
 
 

@@ -1,0 +1,64 @@
+"""What training writes beside the tensors of a pickled checkpoint: callbacks, counters, settings.
+
+None of it is imported or run: whoever reads such a pickle takes Dropped for each of these names.
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_BESIDE: Mapping[str, frozenset[str]] = {
+    "_codecs": frozenset({"encode"}),
+    "builtins": frozenset(
+        {"bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list"}
+        | {"object", "range", "set", "slice", "str", "tuple"}
+    ),
+    "collections": frozenset({"Counter", "defaultdict", "deque"}),
+    "copyreg": frozenset({"_reconstructor"}),
+    "datetime": frozenset({"date", "datetime", "timedelta", "timezone"}),
+    "numpy": frozenset({"dtype", "ndarray", "float32", "float64", "int64"}),
+    "numpy.core.multiarray": frozenset({"_reconstruct", "scalar"}),
+    "numpy._core.multiarray": frozenset({"_reconstruct", "scalar"}),
+    "pathlib": frozenset({"Path", "PosixPath", "PurePosixPath", "WindowsPath"}),
+    "torch": frozenset({"device", "bfloat16", "float16", "float32", "float64", "int64"}),
+    "torch._utils": frozenset({"_rebuild_device_tensor_from_numpy"}),
+    "torch.nn.modules.container": frozenset({"ParameterDict"}),
+    "torch.nn.parameter": frozenset({"Parameter"}),
+    "typing": frozenset({"Any"}),
+}
+_OLD_NAMES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+_BESIDE_PACKAGES = frozenset({"lightning", "lightning_fabric", "omegaconf", "pytorch_lightning"})
+
+
+def lies_beside_tensors(module_name: str, global_name: str) -> bool:
+    """Whether what a pickle names is known to lie beside tensors and to be of no use."""
+    module = _OLD_NAMES.get(module_name, module_name)
+    if module.split(".")[0] in _BESIDE_PACKAGES:
+        return global_name.isidentifier()
+    return global_name in _BESIDE.get(module, ())
+
+
+class Dropped:
+    """Stands for what isn't a tensor: takes whatever a pickle does to it, and keeps nothing."""
+
+    def __new__(cls, *_arguments: object, **_named: object) -> Dropped:
+        return object.__new__(cls)
+
+    def __init__(self, *_arguments: object, **_named: object) -> None:
+        return
+
+    def __setstate__(self, state: object) -> None:
+        return
+
+    def __setitem__(self, key: object, value: object) -> None:
+        return
+
+    def append(self, _value: object) -> None:
+        """A pickle may fill it like a list."""
+
+    def extend(self, _values: object) -> None:
+        """A pickle may fill it like a list."""
+
+    def add(self, _value: object) -> None:
+        """A pickle may fill it like a set."""
