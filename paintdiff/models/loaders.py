@@ -19,14 +19,14 @@ import transformers
 from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from safetensors.torch import load_file
 
-from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError, UnsafeWeightsError
-from paintdiff.models.controlnets import HUB_FILES, ControlNetRow, config_of, weights_file
+from paintdiff.errors import ModelError, ModelLoadError, UnsafeWeightsError
+from paintdiff.models.controlnets import ControlNetRow, config_of, weights_file
 from paintdiff.models.devices import DTYPES, best_dtype
 from paintdiff.models.families import LatentRgb
-from paintdiff.models.hub import from_cache_or_hub
+from paintdiff.models.hub_plan import weights_variant
+from paintdiff.models.locating import located
 from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of
 from paintdiff.models.pickles import read_tensors
-from paintdiff.models.sources import SourceRow
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,6 @@ _NEVER_LOADED: Mapping[str, Any] = {
     "image_encoder": None,
     "requires_safety_checker": False,
 }
-_HUB_PATTERNS: tuple[str, ...] = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
 @dataclass(frozen=True)
@@ -68,35 +67,6 @@ class LoadedControlNet:
     row: ControlNetRow
     network: Any
     weights_bytes: int
-
-
-def located(row: SourceRow, report: Callable[[str], None]) -> Path:
-    """Where the model or ControlNet lies on this machine; a hub id that isn't in the cache is
-    fetched, its commit pinned.
-
-    Never fetches code or pickles. Raises ModelNotFoundError.
-    """
-    if row.folder is not None:
-        if not row.folder.exists():
-            raise ModelNotFoundError(f"{row.name} should be at {row.folder}, but nothing is there.")
-        return row.folder
-    import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
-
-    patterns: list[str] = list(HUB_FILES if isinstance(row, ControlNetRow) else _HUB_PATTERNS)
-
-    def fetched(local_files_only: bool) -> Path:
-        return Path(
-            huggingface_hub.snapshot_download(
-                row.source, allow_patterns=patterns, local_files_only=local_files_only
-            )
-        )
-
-    try:
-        return from_cache_or_hub(fetched, lambda: report(f"Downloading {row.source}"))
-    except (OSError, ValueError) as error:
-        raise ModelNotFoundError(
-            f"{row.source} is not on this machine and couldn't be downloaded: {error}"
-        ) from error
 
 
 def load(
@@ -240,7 +210,12 @@ def _pipeline(row: ModelRow, source: Path, dtype: torch.dtype) -> Any:
         )
     _check_index(source)
     return class_.from_pretrained(
-        str(source), dtype=dtype, local_files_only=True, use_safetensors=True, **extras
+        str(source),
+        dtype=dtype,
+        local_files_only=True,
+        use_safetensors=True,
+        variant=weights_variant(source),
+        **extras,
     )
 
 

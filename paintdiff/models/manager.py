@@ -19,7 +19,9 @@ from paintdiff.errors import ModelError, ModelLoadError
 from paintdiff.models import memory
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow, weights_file
+from paintdiff.models.downloads import Downloads
 from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.locating import is_to_fetch, located
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.models.weights import weight_files
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
     from paintdiff.models.model_rows import ModelRow
-    from paintdiff.models.sources import WeightsRow
+    from paintdiff.models.sources import SourceRow, WeightsRow
     from paintdiff.models.upscaling import LeasedUpscaler, LoadedUpscaler
 
 logger = logging.getLogger(__name__)
@@ -61,6 +63,9 @@ class ManagerStatus:
 _Load = Callable[[str, Callable[[str], None]], LoadedT]
 """Given a device and someone to tell, returns what was loaded."""
 
+_Fetch = Callable[[Callable[[str], None]], object]
+"""Given someone to tell, sees to it that the files are on this machine."""
+
 
 @dataclass
 class _Entry(Generic[LoadedT]):
@@ -74,10 +79,15 @@ class _Entry(Generic[LoadedT]):
     loaded: LoadedT | None = None
     error: Exception | None = None
     leases: int = 0
+    warming: bool = False
 
     @property
     def key(self) -> str:
         return _key(self.row)
+
+    def tell(self, message: str) -> None:
+        """What those who wait are told from now on."""
+        self.message = message
 
 
 def _key(row: WeightsRow) -> str:
@@ -92,7 +102,7 @@ class ModelManager:
 
     `device` is "auto" or a torch device; `memory_budget_bytes` is what all weights together may
     take, None for most of the device's memory; `dtype` is "float32", "bfloat16" or "float16", None
-    for the best one.
+    for the best one. `downloads` fetches what isn't here, None for some of its own.
     """
 
     def __init__(
@@ -102,7 +112,9 @@ class ModelManager:
         device: str = "auto",
         memory_budget_bytes: int | None = None,
         dtype: str | None = None,
+        downloads: Downloads | None = None,
     ) -> None:
+        self._downloads = downloads if downloads is not None else Downloads()
         self.catalog = catalog if catalog is not None else Catalog.default()
         self._asked_device = device
         self._device: str | None = None
@@ -196,6 +208,7 @@ class ModelManager:
         entry = self._ask_model(self.catalog.model(name))
         with self._lock:
             entry.leases -= 1
+            entry.warming = True
 
     def unload(self) -> None:
         """Drop everything that isn't on loan."""
@@ -223,7 +236,7 @@ class ModelManager:
 
         with self._lock:
             self._last, self._last_failed = row.name, False
-            return self._ask(row, load)
+            return self._ask(row, load, self._fetching(row))
 
     def _ask_controlnet(self, row: ControlNetRow, model: LoadedModel) -> _Entry[LoadedControlNet]:
         def load(_device: str, report: Callable[[str], None]) -> LoadedControlNet:
@@ -232,7 +245,17 @@ class ModelManager:
             return loaders.load_controlnet(row, model, self._dtype, report)
 
         with self._lock:
-            return self._ask(row, load)
+            return self._ask(row, load, self._fetching(row))
+
+    def _fetching(self, row: SourceRow) -> _Fetch | None:
+        """What fetches the row's files before they are loaded, None if there is nothing to fetch.
+
+        Not while the lock of the loads is held: others may be loaded meanwhile.
+        """
+        if not is_to_fetch(row):
+            return None
+        key = _key(row)
+        return lambda report: located(row, report, self._downloads, lambda: self._wanted(key))
 
     def _ask_upscaler(self, row: UpscalerRow) -> _Entry[LoadedUpscaler]:
         def load(device: str, report: Callable[[str], None]) -> LoadedUpscaler:
@@ -259,12 +282,14 @@ class ModelManager:
         """
         with self._lock:
             entry = self._entries.get(key)
-            if entry is not None and entry.leases == 0:
+            if entry is not None and entry.leases == 0 and not entry.warming:
                 del self._entries[key]
                 return False
             return entry is not None
 
-    def _ask(self, row: WeightsRow, load: _Load[LoadedT]) -> _Entry[LoadedT]:
+    def _ask(
+        self, row: WeightsRow, load: _Load[LoadedT], fetch: _Fetch | None = None
+    ) -> _Entry[LoadedT]:
         """The row's entry with one more lease on it; the first to ask starts the loading. Called
         with the lock held.
         """
@@ -273,16 +298,18 @@ class ModelManager:
         if entry is None:
             entry = self._entries[key] = _Entry[Any](row, f"Loading {row.name}")
             threading.Thread(
-                target=self._load, args=(entry, load), name=f"load {row.name}", daemon=True
+                target=self._load, args=(entry, load, fetch), name=f"load {row.name}", daemon=True
             ).start()
         self._entries.move_to_end(key)
         entry.leases += 1
         return entry
 
-    def _load(self, entry: _Entry[LoadedT], load: _Load[LoadedT]) -> None:
+    def _load(self, entry: _Entry[LoadedT], load: _Load[LoadedT], fetch: _Fetch | None) -> None:
         """Runs in a thread of its own, and always ends with `ended` set."""
         started = time.perf_counter()
         try:
+            if fetch is not None:
+                fetch(entry.tell)
             with self._one_load_at_a_time:
                 entry.loaded = self._loaded(entry, load)
             logger.info("loaded %s in %.1f s", entry.row.name, time.perf_counter() - started)
@@ -303,11 +330,8 @@ class ModelManager:
         if self._device is None:
             self._device = devices.best_device(self._asked_device)
 
-        def report(message: str) -> None:
-            entry.message = message
-
         self._make_room(entry.row, self._device)
-        return load(self._device, report)
+        return load(self._device, entry.tell)
 
     def _make_room(self, row: WeightsRow, device: str) -> None:
         """Raises MemoryBudgetError if the weights can't fit."""
