@@ -265,6 +265,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if target.scheme != "https" and (
             target.scheme != own.scheme or target.hostname != own.hostname
         ):
+            fp.close()
             raise DownloadError(
                 f"The hub points to {target.scheme}://{target.hostname}, which isn't safe (only "
                 "https is followed)."
