@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from paintdiff.api.guard import Hosts
     from paintdiff.engine import Engine
+    from paintdiff.models.downloads import Downloads
     from paintdiff.ui.parts import Parts
 
 SHUTDOWN_SECONDS = 1
@@ -42,6 +43,7 @@ class App:
 
     settings: Settings
     engine: Engine
+    downloads: Downloads
     parts: Parts
     page: gr.Blocks
     hosts: Hosts
@@ -55,6 +57,7 @@ class App:
         from paintdiff.engine import Engine  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
         from paintdiff.models.cache_folder import user_cache_folder  # noqa: PLC0415
+        from paintdiff.models.downloads import Downloads  # noqa: PLC0415
         from paintdiff.models.library import Library  # noqa: PLC0415
         from paintdiff.models.manager import ModelManager  # noqa: PLC0415
         from paintdiff.models.samplers import sampler_names  # noqa: PLC0415
@@ -71,8 +74,12 @@ class App:
             library.prefer_controlnet(settings.controlnet)
         if settings.upscaler is not None:
             library.prefer_upscaler(settings.upscaler)
+        downloads = Downloads()
         manager = ModelManager(
-            library, device=settings.device, memory_budget_bytes=settings.memory_budget_bytes
+            library,
+            device=settings.device,
+            memory_budget_bytes=settings.memory_budget_bytes,
+            downloads=downloads,
         )
         engine = Engine(
             manager,
@@ -95,7 +102,7 @@ class App:
         space_host = os.environ.get("SPACE_HOST")
         names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
         hosts = Hosts(names, any_address=settings.host in _EVERY_ADDRESS)
-        return cls(settings, engine, parts, build_page(parts), hosts)
+        return cls(settings, engine, downloads, parts, build_page(parts), hosts)
 
     def served(self) -> ASGIApp:
         """The page, its routes, and the guard around them."""
@@ -141,6 +148,7 @@ class App:
             _serve(self.served(), listening, self.settings.log_level, self._started)
         finally:
             listening.close()
+            self.downloads.close()
             self.engine.close()
 
     def _started(self) -> None:

@@ -13,9 +13,15 @@
     │   └── JobCancelledError   the job was cancelled (raised by `Job.result`, and inside tasks)
     ├── ModelError              something is wrong with a model
     │   ├── ModelNotFoundError  nothing at that place
+    │   │   └── DownloadError   it can't be fetched from the hub
+    │   │       ├── HubUnavailableError     the hub can't be reached now, or mustn't be
+    │   │       ├── GatedModelError         its owner has to be asked first
+    │   │       ├── DiskSpaceError          there is no room for it
+    │   │       └── DownloadCancelledError  somebody said no
     │   ├── ModelLoadError      it is there and can't be loaded
     │   │   └── DiskFullError   there is no room for its converted weights
     │   ├── UnsafeWeightsError  it is in a format that could run code
+    │   ├── ModelDeleteError    it can't, or mustn't, be deleted
     │   ├── MemoryBudgetError   it doesn't fit, even after every fallback
     │   └── AnnotatorError      a preprocessor's weights can't be had
     ├── MetadataError           a picture whose settings can't be read
@@ -83,6 +89,33 @@ class ModelNotFoundError(ModelError):
     """Nothing is at the place where the model should be."""
 
 
+class DownloadError(ModelNotFoundError):
+    """The model can't be fetched from the hub."""
+
+
+class HubUnavailableError(DownloadError):
+    """The hub can't be reached now, says that it is busy, or mustn't be asked (HF_HUB_OFFLINE).
+
+    `retry_after_seconds` is how long it wants to be left alone, 0 if it didn't say.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class GatedModelError(DownloadError):
+    """The model's owner has to be asked first, or the token isn't of one who may have it."""
+
+
+class DiskSpaceError(DownloadError):
+    """There isn't enough room for the model on the disk."""
+
+
+class DownloadCancelledError(DownloadError):
+    """The download was cancelled. What had come is kept."""
+
+
 class ModelLoadError(ModelError):
     """The model is there and can't be loaded."""
 
@@ -93,6 +126,10 @@ class DiskFullError(ModelLoadError):
 
 class UnsafeWeightsError(ModelError):
     """The weights are in a format that could run code when read."""
+
+
+class ModelDeleteError(ModelError):
+    """The model can't be deleted, or lies where nothing of ours may delete."""
 
 
 class MemoryBudgetError(ModelError):

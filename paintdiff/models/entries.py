@@ -43,6 +43,10 @@ class Entry(Generic[LoadedT]):
     superseded: bool = False  # other weights lie at its place by now
     adapting: Adapting | None = None
 
+    def tell(self, message: str) -> None:
+        """What those who wait are told from now on."""
+        self.message = message
+
 
 def key_of(row: WeightsRow) -> str:
     """A model and a ControlNet may have the same name."""

@@ -59,6 +59,15 @@ def cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
+def size_text(size_bytes: int) -> str:
+    """So many bytes in words: "4.3 GB", "67 MB"."""
+    if size_bytes >= 10**9:
+        return f"{size_bytes / 10**9:.1f} GB"
+    if size_bytes >= 10**6:
+        return f"{size_bytes / 10**6:.0f} MB"
+    return f"{size_bytes:,} bytes"
+
+
 def download(
     address: str,
     path: Path,

@@ -23,22 +23,23 @@ import transformers
 from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from safetensors.torch import load_file
 
-from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError, UnsafeWeightsError
+from paintdiff.errors import ModelError, ModelLoadError, UnsafeWeightsError
 from paintdiff.models import denoiser_files
 from paintdiff.models.calling import NEEDED, parameters_of
-from paintdiff.models.controlnets import HUB_FILES, ControlNetRow, config_of, weights_file
+from paintdiff.models.controlnets import ControlNetRow, config_of, weights_file
 from paintdiff.models.conversion import converted
 from paintdiff.models.conversion_folders import converted_folder, pickled_parts
 from paintdiff.models.devices import DTYPES, best_dtype, checked_dtype
 from paintdiff.models.families import Family, LatentRgb
 from paintdiff.models.hashes import Hashes
-from paintdiff.models.hub import cache_folder, from_cache_or_hub
+from paintdiff.models.hub import cache_folder
+from paintdiff.models.hub_plan import weights_variant
+from paintdiff.models.locating import located
 from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of
 from paintdiff.models.pickles import read_tensors
 from paintdiff.models.predictions import Training, trained_so
 from paintdiff.models.single_file_configs import companion_of, needs_companion
 from paintdiff.models.single_files import single_file_components
-from paintdiff.models.sources import SourceRow
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
 
 logger = logging.getLogger(__name__)
@@ -55,8 +56,6 @@ _NEVER_LOADED: Mapping[str, Any] = {
 }
 _FALLBACK_CLASS = "AutoPipelineForText2Image"
 """Looks a folder's own class up among those of diffusers that paint pictures from words."""
-
-_HUB_PATTERNS: tuple[str, ...] = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
 @dataclass(frozen=True)
@@ -110,35 +109,6 @@ class LoadedControlNet:
     row: ControlNetRow
     network: Any
     weights_bytes: int
-
-
-def located(row: SourceRow, report: Callable[[str], None]) -> Path:
-    """Where the model or ControlNet lies on this machine; a hub id that isn't in the cache is
-    fetched, its commit pinned.
-
-    Never fetches code or pickles. Raises ModelNotFoundError.
-    """
-    if row.folder is not None:
-        if not row.folder.exists():
-            raise ModelNotFoundError(f"{row.name} should be at {row.folder}, but nothing is there.")
-        return row.folder
-    import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
-
-    patterns: list[str] = list(HUB_FILES if isinstance(row, ControlNetRow) else _HUB_PATTERNS)
-
-    def fetched(local_files_only: bool) -> Path:
-        return Path(
-            huggingface_hub.snapshot_download(
-                row.source, allow_patterns=patterns, local_files_only=local_files_only
-            )
-        )
-
-    try:
-        return from_cache_or_hub(fetched, lambda: report(f"Downloading {row.source}"))
-    except (OSError, ValueError) as error:
-        raise ModelNotFoundError(
-            f"{row.source} is not on this machine and couldn't be downloaded: {error}"
-        ) from error
 
 
 def load(
@@ -406,6 +376,7 @@ def _folder_pipeline(
         dtype=dtype,
         local_files_only=True,
         use_safetensors=True,
+        variant=weights_variant(folder),
         **{**left_out, **parts},
     )
     said = Training(row.prediction_type, row.zero_terminal_snr)

@@ -19,6 +19,7 @@ from paintdiff.errors import ModelError, ModelLoadError
 from paintdiff.models import memory
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.downloads import Downloads
 from paintdiff.models.entries import (
     Entry,
     LoadedT,
@@ -30,6 +31,7 @@ from paintdiff.models.entries import (
     load_error,
 )
 from paintdiff.models.library import Library
+from paintdiff.models.locating import is_to_fetch, located
 from paintdiff.models.model_rows import ModelRow
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from paintdiff.models.ip_adapters import LoadedIpAdapter
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
-    from paintdiff.models.sources import WeightsRow
+    from paintdiff.models.sources import SourceRow, WeightsRow
     from paintdiff.models.upscalers import UpscalerRow
     from paintdiff.models.upscaling import LeasedUpscaler, LoadedUpscaler
     from paintdiff.models.vaes import LoadedVae
@@ -74,6 +76,9 @@ class ManagerStatus:
 _Load = Callable[[str, Callable[[str], None]], LoadedT]
 """Given a device and someone to tell, returns what was loaded."""
 
+_Fetch = Callable[[Callable[[str], None]], object]
+"""Given someone to tell, sees to it that the files are on this machine."""
+
 
 class ModelManager:
     """Leases pipelines, upscalers and face restorers.
@@ -83,7 +88,7 @@ class ModelManager:
     `device` is "auto" or a torch device; `memory_budget_bytes` is what all weights together may
     take, None for most of the device's memory; `dtype` is "float32", "bfloat16" or "float16", None
     for the best one. `catalog` is what there is, or a library that looks again; None is what ships
-    with the app.
+    with the app. `downloads` fetches what isn't here, None for some of its own.
     """
 
     def __init__(
@@ -93,8 +98,10 @@ class ModelManager:
         device: str = "auto",
         memory_budget_bytes: int | None = None,
         dtype: str | None = None,
+        downloads: Downloads | None = None,
     ) -> None:
         self._source = catalog if catalog is not None else Catalog.default()
+        self._downloads = downloads if downloads is not None else Downloads()
         self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
         self._asked_device = device
         self._device: str | None = None
@@ -293,7 +300,7 @@ class ModelManager:
         with self._lock:
             if used:
                 self._last, self._last_failed = row.name, False
-            return self._ask(row, load)
+            return self._ask(row, load, fetch=self._fetching(row))
 
     def _ask_controlnet(self, row: ControlNetRow, model: LoadedModel) -> Entry[LoadedControlNet]:
         def load(_device: str, report: Callable[[str], None]) -> LoadedControlNet:
@@ -302,7 +309,17 @@ class ModelManager:
             return loaders.load_controlnet(row, model, self._dtype, report)
 
         with self._lock:
-            return self._ask(row, load)
+            return self._ask(row, load, fetch=self._fetching(row))
+
+    def _fetching(self, row: SourceRow) -> _Fetch | None:
+        """What fetches the row's files before they are loaded, None if there is nothing to fetch.
+
+        Not while the lock of the loads is held: others may be loaded meanwhile.
+        """
+        if not is_to_fetch(row):
+            return None
+        key = key_of(row)
+        return lambda report: located(row, report, self._downloads, lambda: self._wanted(key))
 
     def _ask_vae(self, row: VaeRow, model: LoadedModel) -> Entry[LoadedVae]:
         def load(_device: str, report: Callable[[str], None]) -> LoadedVae:
@@ -352,7 +369,13 @@ class ModelManager:
                 return False
             return entry is not None
 
-    def _ask(self, row: WeightsRow, load: _Load[LoadedT], key: str = "") -> Entry[LoadedT]:
+    def _ask(
+        self,
+        row: WeightsRow,
+        load: _Load[LoadedT],
+        key: str = "",
+        fetch: _Fetch | None = None,
+    ) -> Entry[LoadedT]:
         """The row's entry with one more lease on it; the first to ask starts the loading. Called
         with the lock held.
         """
@@ -365,16 +388,18 @@ class ModelManager:
         if entry is None:
             entry = self._entries[key] = Entry[Any](row, key, f"Loading {row.name}")
             threading.Thread(
-                target=self._load, args=(entry, load), name=f"load {row.name}", daemon=True
+                target=self._load, args=(entry, load, fetch), name=f"load {row.name}", daemon=True
             ).start()
         self._entries.move_to_end(key)
         entry.leases += 1
         return entry
 
-    def _load(self, entry: Entry[LoadedT], load: _Load[LoadedT]) -> None:
+    def _load(self, entry: Entry[LoadedT], load: _Load[LoadedT], fetch: _Fetch | None) -> None:
         """Runs in a thread of its own, and always ends with `ended` set."""
         started = time.perf_counter()
         try:
+            if fetch is not None:
+                fetch(entry.tell)
             with self._one_load_at_a_time:
                 entry.loaded = self._loaded(entry, load)
             logger.info("loaded %s in %.1f s", entry.row.name, time.perf_counter() - started)
@@ -395,11 +420,8 @@ class ModelManager:
         if self._device is None:
             self._device = devices.best_device(self._asked_device)
 
-        def report(message: str) -> None:
-            entry.message = message
-
         self._make_room(entry.row)
-        return load(self._device, report)
+        return load(self._device, entry.tell)
 
     def _make_room(self, row: WeightsRow) -> None:
         """Raises MemoryBudgetError if the weights can't fit."""

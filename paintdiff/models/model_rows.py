@@ -21,7 +21,9 @@ from paintdiff.models.families import (
     SamplerName,
     SizeText,
 )
-from paintdiff.models.sources import SourceRow
+from paintdiff.models.hub import size_text
+from paintdiff.models.hub_cache import snapshot
+from paintdiff.models.sources import HUB_ID, SourceRow
 from paintdiff.presets import checked, unknown_name
 
 T = TypeVar("T")
@@ -65,6 +67,33 @@ class ModelRow(SourceRow):
     distilled: bool = False
     parts: tuple[str, ...] = ()
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it lies on this machine; None for a hub id that isn't in the cache (or not whole).
+
+        Quick, and never asks the hub.
+        """
+        if HUB_ID.fullmatch(self.source):
+            return snapshot(self.source, self.revision)
+        return super().folder
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine. Quick, and never asks the hub."""
+        folder = self.folder
+        return folder is not None and folder.exists()
+
+    @property
+    def label(self) -> str:
+        """Its title, and what there is to know before it is chosen: whether it has to be
+        downloaded, how large it is, and whether its owner has to be asked.
+        """
+        if self.is_here or not HUB_ID.fullmatch(self.source):
+            return self.title
+        size = f"{size_text(self.download_bytes)} to download" if self.download_bytes else ""
+        gated = "its licence has to be accepted" if self.gated else ""
+        return f"{self.title} ({', '.join(filter(None, (size or 'to download', gated)))})"
 
     def figures(self, quality: str) -> QualityFigures:
         """The figures of a quality preset. Raises UnknownNameError."""

@@ -238,7 +238,7 @@ class _FormMaker:
         self.add(
             "model",
             gr.Dropdown,
-            [(item.title, item.name) for item in self._parts.models],
+            [(item.label, item.name) for item in self._parts.models],
             value=self._row.name,
             label="Model",
             filterable=False,

@@ -17,6 +17,7 @@ from paintdiff.errors import (
 from paintdiff.geometry import Size
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.model_rows import latent_rgb_of
+from paintdiff.models.sources import HUB_ID
 from paintdiff.presets import presets_folder
 from tests.models.weight_files import checkpoint, write_sparse
 
@@ -41,6 +42,19 @@ def test_mini_comes_first_and_has_figures_of_its_own() -> None:
     assert row.folder == presets_folder() / "mini"
     steps = [row.figures(name).num_inference_steps for name in ("fast", "balanced", "high")]
     assert steps == sorted(set(steps))
+
+
+def test_models_of_the_hub_say_what_they_cost_before_they_are_chosen() -> None:
+    rows = [row for row in Catalog.default().models() if HUB_ID.fullmatch(row.source)]
+    assert len({row.source for row in rows}) == len(rows) > 4
+    for row in rows:
+        assert row.licence and row.description and row.least_memory_bytes, row.name
+        assert row.native_size in row.sizes, row.name
+        steps = [row.figures(name).num_inference_steps for name in ("fast", "balanced", "high")]
+        assert steps == sorted(steps), row.name
+        guidance = [row.figures(name).guidance_scale for name in ("fast", "balanced", "high")]
+        if row.distilled:
+            assert max(steps) <= 12 and len({*guidance}) == 1, row.name
 
 
 def test_other_models_have_the_general_figures(tiny_folder: Path) -> None:
@@ -70,12 +84,9 @@ def test_models_in_a_folder_are_found(tiny_folder: Path, tmp_path: Path) -> None
     write_sparse(tmp_path / "big.safetensors", checkpoint(2048))
     (tmp_path / "notes.txt").write_text("hello")
     catalog = Catalog.default([tmp_path, tmp_path / "not there"])
-    found = {row.name: row.family.name for row in catalog.models()}
-    assert found == {"mini": "mini", "tiny": "sd1", "big": "sdxl"} or found == {
-        "mini": "mini",
-        "painter": "sd1",
-        "big": "sdxl",
-    }
+    shipped = Catalog.default().models()
+    found = {row.name: row.family.name for row in catalog.models()[len(shipped) :]}
+    assert found in ({"tiny": "sd1", "big": "sdxl"}, {"painter": "sd1", "big": "sdxl"})
 
 
 def test_what_cannot_be_used_in_a_folder_is_left_out_and_logged(
@@ -90,7 +101,7 @@ def test_what_cannot_be_used_in_a_folder_is_left_out_and_logged(
         name = os.fsdecode(unnamable + b".safetensors")
         (tmp_path / folder / name).write_bytes(b"nonsense")
     catalog = Catalog.default([tmp_path])
-    assert len(catalog.models()) == 2
+    assert len(catalog.models()) == len(Catalog.default().models()) + 1
     assert len(catalog.upscalers()) == len(Catalog.default().upscalers())
     assert "broken.safetensors is no safetensors file" in caplog.text
     assert caplog.text.count("its name is no Unicode text") >= len(folders)
@@ -99,8 +110,8 @@ def test_what_cannot_be_used_in_a_folder_is_left_out_and_logged(
 def test_with_source_leaves_the_catalog_alone_and_numbers_taken_names(tiny_folder: Path) -> None:
     before = Catalog.default()
     after = before.with_source(str(tiny_folder)).with_source(str(tiny_folder))
-    assert [row.name for row in before.models()] == ["mini"]
-    assert [row.name for row in after.models()] == ["mini", "tiny", "tiny (2)"]
+    assert before.models() == Catalog.default().models()
+    assert [row.name for row in after.models()[len(before.models()) :]] == ["tiny", "tiny (2)"]
 
 
 def test_a_hub_id_is_a_row_without_being_there() -> None:

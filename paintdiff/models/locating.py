@@ -1,0 +1,49 @@
+"""Where the weights of a row lie on this machine, fetched from the hub if need be. Importable
+without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from paintdiff.errors import ModelNotFoundError
+from paintdiff.models.controlnets import HUB_FILES, ControlNetRow
+from paintdiff.models.downloads import Downloads, DownloadState
+from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.sources import HUB_ID, SourceRow
+
+
+def located(
+    row: SourceRow,
+    report: Callable[[str], None],
+    downloads: Downloads | None = None,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Path:
+    """Where a model or ControlNet lies: a folder or a file. A hub id that isn't in the cache is
+    fetched by `downloads` (None: by itself), at the row's commit.
+
+    `report` gets sentences for people; once `wanted` says no it is given up. Raises
+    ModelNotFoundError, a DownloadError among others.
+    """
+    if not HUB_ID.fullmatch(row.source):
+        path = Path(row.source)
+        if not path.exists():
+            raise ModelNotFoundError(f"{row.name} should be at {path}, but nothing is there.")
+        return path
+
+    def told(state: DownloadState) -> None:
+        report(state.message)
+
+    return (downloads if downloads is not None else Downloads()).fetched(
+        row.source,
+        row.revision if isinstance(row, ModelRow) else "",
+        files=HUB_FILES if isinstance(row, ControlNetRow) else (),
+        told=told,
+        wanted=wanted,
+    )
+
+
+def is_to_fetch(row: SourceRow) -> bool:
+    """Whether `located` may have to ask the hub."""
+    return HUB_ID.fullmatch(row.source) is not None

@@ -1,0 +1,164 @@
+"""What of the hub's cache and of the models folders is found, and what may be deleted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from paintdiff.errors import ModelDeleteError, RequestError
+from paintdiff.models import hub_cache
+from paintdiff.models.hub_cache import delete_cached, delete_file
+from paintdiff.models.hub_plan import kind_of, missing_from, weights_among, weights_variant
+
+COMMIT = "a" * 40
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def written(path: Path, content: str = "x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+def test_an_empty_or_odd_cache_has_no_models(cache: Path) -> None:
+    assert hub_cache.cached_models() == ()
+    written(cache / "version.txt")
+    written(cache / "models--one")
+    written(cache / "datasets--a--b" / "snapshots" / COMMIT / "a.safetensors")
+    written(cache / "models--a--b--c" / "snapshots" / COMMIT / "a.safetensors")
+    written(cache / "models--a--.." / "snapshots" / COMMIT / "a.safetensors")
+    written(cache / "models--a--d" / "snapshots" / "no commit" / "a.safetensors")
+    written(cache / "models--a--e" / "refs" / "main", "../../elsewhere")
+    written(cache / "models--a--f" / "snapshots" / COMMIT / "model_index.json", "no JSON")
+    assert hub_cache.cached_models() == ()
+
+
+def test_deleting_stays_inside_the_cache(cache: Path, tmp_path: Path) -> None:
+    precious = written(tmp_path / "precious" / "picture.png")
+    cache.mkdir()
+    (cache / "models--a--b").symlink_to(precious.parent)
+    with pytest.raises(ModelDeleteError, match="link to elsewhere"):
+        delete_cached("a/b")
+    for bad in ("../precious", "a/..", "a"):
+        with pytest.raises(RequestError):
+            delete_cached(bad)
+    written(cache / "models--a--c" / "snapshots" / COMMIT / "x.safetensors")
+    (cache / "models--a--c" / "blobs").mkdir()
+    (cache / "models--a--c" / "blobs" / "link").symlink_to(precious)
+    delete_cached("a/c")
+    assert precious.exists() and not (cache / "models--a--c").exists()
+
+
+def test_a_file_is_deleted_with_what_belongs_to_it(tmp_path: Path) -> None:
+    root = tmp_path / "models"
+    boat = written(root / "loras" / "boat.safetensors")
+    beside = [
+        written(root / "loras" / name)
+        for name in ("boat.preview.png", "boat.civitai.info", "boat.json")
+    ]
+    others = [
+        written(root / "loras" / name)
+        for name in ("boat.txt", "boat2.safetensors", "boat2.png", "boats.json")
+    ]
+    gone = delete_file(boat, [tmp_path / "other", root])
+    assert {*gone} == {boat, *beside}
+    assert not any(path.exists() for path in gone) and all(path.exists() for path in others)
+
+
+def test_previews_of_other_weights_of_that_name_stay(tmp_path: Path) -> None:
+    boat, preview = written(tmp_path / "boat.ckpt"), written(tmp_path / "boat.png")
+    written(tmp_path / "boat.safetensors")
+    assert delete_file(boat, [tmp_path]) == (boat,)
+    assert preview.exists()
+
+
+def test_a_diffusers_folder_is_deleted(tiny_folder: Path, tmp_path: Path) -> None:
+    written(tmp_path / "models" / "boat" / "model_index.json")
+    written(tmp_path / "models" / "boat" / "unet" / "config.json")
+    delete_file(tmp_path / "models" / "boat", [tmp_path / "models"])
+    assert not (tmp_path / "models" / "boat").exists()
+    with pytest.raises(ModelDeleteError, match="none of the models folders"):
+        delete_file(tiny_folder, [tmp_path / "models"])
+    assert missing_from(tiny_folder) is None
+
+
+def test_nothing_else_is_deleted(tmp_path: Path) -> None:
+    root, outside = tmp_path / "models", written(tmp_path / "precious.safetensors")
+    written(root / "notes.txt")
+    (root / "folder").mkdir()
+    (root / "link.safetensors").symlink_to(outside)
+    (root / "away").symlink_to(tmp_path)
+    for path in (
+        outside,
+        root / ".." / "precious.safetensors",
+        root / "link.safetensors",
+        root / "away" / "precious.safetensors",
+        root / "notes.txt",
+        root / "folder",
+        root / "missing.safetensors",
+        root,
+    ):
+        with pytest.raises(ModelDeleteError):
+            delete_file(path, [root])
+    assert outside.exists() and (root / "notes.txt").exists() and (root / "folder").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "variant", "count"),
+    [
+        ({"model.safetensors"}, "", 1),
+        ({"model.safetensors", "model.fp16.safetensors"}, "fp16", 1),
+        ({"model.fp16-00001-of-00001.safetensors", "model.safetensors"}, "", 1),
+        (
+            {
+                "model.fp16-00001-of-00002.safetensors",
+                "model.fp16-00002-of-00002.safetensors",
+                "model.safetensors.index.fp16.json",
+                "model.safetensors",
+            },
+            "fp16",
+            3,
+        ),
+        (
+            {"model-00002-of-00002.safetensors", "model.safetensors.index.json"},
+            None,
+            0,
+        ),
+        ({"diffusion_pytorch_model.non_ema.safetensors", "model.bin"}, None, 0),
+    ],
+)
+def test_one_complete_set_of_weights_is_chosen(
+    names: set[str], variant: str | None, count: int
+) -> None:
+    found = weights_among(names)
+    assert (found.variant if found else None) == variant
+    assert (len(found.names) if found else 0) == count
+
+
+def test_kinds_of_repositories() -> None:
+    assert kind_of({"model_index.json", "a.safetensors"}) == "pipeline"
+    assert kind_of({"config.json", "diffusion_pytorch_model.safetensors"}) == "part"
+    assert kind_of({"boats.safetensors", "README.md"}) == "file"
+    assert kind_of({"config.json", "odd.safetensors"}) is None
+    assert kind_of({"a.safetensors", "b.safetensors"}) is None
+
+
+def test_a_whole_folder_is_told_from_one_in_part(tiny_folder: Path, tmp_path: Path) -> None:
+    assert missing_from(tiny_folder) is None and weights_variant(tiny_folder) is None
+    for path in tiny_folder.rglob("*"):
+        if path.is_file() and path.parent.name != "vae":
+            written(tmp_path / path.relative_to(tiny_folder), path.read_text("latin-1"))
+    assert missing_from(tmp_path) == "vae/config.json"
+    written(tmp_path / "vae" / "config.json")
+    assert missing_from(tmp_path) == "the weights of vae"
+    (tmp_path / "vae" / "diffusion_pytorch_model.safetensors").symlink_to("nothing")
+    assert missing_from(tmp_path) == "the weights of vae"
+    written(tmp_path / "vae" / "diffusion_pytorch_model.fp16.safetensors")
+    assert missing_from(tmp_path) is None and weights_variant(tmp_path) == "fp16"
