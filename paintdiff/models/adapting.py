@@ -15,8 +15,9 @@ from paintdiff.errors import ModelLoadError
 from paintdiff.models.adapter_rows import EmbeddingRow, LoraRow
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters, FreeUFactors
 from paintdiff.models.ip_adapters import IpAdapters, LoadedIpAdapter
-from paintdiff.models.loaders import LoadedModel, pipeline_class
+from paintdiff.models.loaders import LoadedModel
 from paintdiff.models.loras import Loras
+from paintdiff.models.pipeline_files import pipeline_class
 from paintdiff.models.textual_inversion import NO_WORDS, Embeddings
 from paintdiff.models.vaes import LoadedVae
 

@@ -5,16 +5,13 @@ Imports torch: import it in a function.
 
 from __future__ import annotations
 
-import inspect
-import json
 import logging
 import threading
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import diffusers
@@ -24,38 +21,25 @@ from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from safetensors.torch import load_file
 
 from paintdiff.errors import ModelError, ModelLoadError, UnsafeWeightsError
-from paintdiff.models import denoiser_files
 from paintdiff.models.calling import NEEDED, parameters_of
 from paintdiff.models.controlnets import ControlNetRow, config_of, weights_file
-from paintdiff.models.conversion import converted
-from paintdiff.models.conversion_folders import converted_folder, pickled_parts
 from paintdiff.models.devices import DTYPES, best_dtype, checked_dtype
 from paintdiff.models.families import Family, LatentRgb
 from paintdiff.models.hashes import Hashes
-from paintdiff.models.hub import cache_folder
-from paintdiff.models.hub_plan import weights_variant
 from paintdiff.models.locating import located
 from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of
 from paintdiff.models.pickles import read_tensors
-from paintdiff.models.predictions import Training, trained_so
-from paintdiff.models.single_file_configs import companion_of, needs_companion
-from paintdiff.models.single_files import single_file_components
+from paintdiff.models.pipeline_files import (
+    FALLBACK_CLASS,
+    NEVER_LOADED,
+    Road,
+    accepted,
+    pipeline_class,
+    read_pipeline,
+)
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
 
 logger = logging.getLogger(__name__)
-
-CACHE_FOLDER = "paintdiffusion-converted"
-"""Where in the cache converted pickles and hashes are kept."""
-
-_SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
-_NEVER_LOADED: Mapping[str, Any] = {
-    "safety_checker": None,
-    "feature_extractor": None,
-    "image_encoder": None,
-    "requires_safety_checker": False,
-}
-_FALLBACK_CLASS = "AutoPipelineForText2Image"
-"""Looks a folder's own class up among those of diffusers that paint pictures from words."""
 
 
 @dataclass(frozen=True)
@@ -78,26 +62,6 @@ class LoadedModel:
     device: torch.device
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     class_name: str = ""
-
-
-def _downloads() -> Path:
-    return cache_folder() / CACHE_FOLDER
-
-
-@dataclass(frozen=True)
-class Road:
-    """What it takes to load a single file, beside the file.
-
-    `companions` are folders in diffusers' layout, by the name of their family, for the parts that a
-    file lacks. `cache_folder` gives the folder in which converted pickles and hashes are kept. Once
-    `wanted` says no, conversion is given up. `config_folder` is a folder in diffusers' layout whose
-    settings are taken instead of the family's.
-    """
-
-    companions: Mapping[str, Path] = field(default_factory=dict[str, Path])
-    cache_folder: Callable[[], Path] = _downloads
-    wanted: Callable[[], bool] = lambda: True
-    config_folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +96,7 @@ def load(
     with _hashed_meanwhile(row, source, road) as identity:
         try:
             precision = checked_dtype(device, dtype, row.family.overflows_in_float16)
-            pipeline, mapped = _pipeline(row, source, precision, report, road)
+            pipeline, mapped = read_pipeline(row, source, precision, report, road)
             pipeline.to(device)
         except ModelError:
             raise
@@ -260,7 +224,7 @@ def _controlnet(source: Path, unet: Any, device: torch.device, dtype: torch.dtyp
     if source.is_dir():
         config = config_of(source)
     else:
-        config = _accepted(class_, unet.config) | {"in_channels": unet.config.out_channels}
+        config = accepted(class_, unet.config) | {"in_channels": unet.config.out_channels}
     with torch.device("meta"):  # no memory for numbers that are replaced at once
         network = class_.from_config(config)
     path = weights_file(source)
@@ -284,17 +248,6 @@ def _weights_bytes(module: torch.nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in module.parameters())
 
 
-def pipeline_class(row: ModelRow, task: str) -> Any:
-    """The diffusers class that does `task` for this model's family.
-
-    Raises ModelLoadError if none does.
-    """
-    class_name = row.family.pipelines.get(task)
-    if class_name is None:
-        raise ModelLoadError(f"{row.title} can't do {task.replace('_', ' ')}.")
-    return getattr(diffusers, class_name)
-
-
 def sees_masks(denoiser: Any, latent_channels: int) -> bool:
     """Whether a network was trained to inpaint: it takes noisy latents, a mask, and the latents of
     what is outside the mask (4 + 1 + 4 channels of Stable Diffusion, 16 + 1 + 16 of its third).
@@ -309,15 +262,15 @@ def new_pipeline(loaded: LoadedModel, task: str) -> Any:
     ModelLoadError if the model can't do `task`.
     """
     row = loaded.row
-    if row.family.pipelines.get(task) == _FALLBACK_CLASS:
+    if row.family.pipelines.get(task) == FALLBACK_CLASS:
         class_ = getattr(diffusers, loaded.class_name)
     else:
         class_ = pipeline_class(row, task)
     parts = dict(loaded.components)
     scheduler = parts["scheduler"]
     parts["scheduler"] = type(scheduler).from_config(scheduler.config)
-    values = {**loaded.settings, **_NEVER_LOADED, **parts}
-    pipeline = class_(**_accepted(class_, values))
+    values = {**loaded.settings, **NEVER_LOADED, **parts}
+    pipeline = class_(**accepted(class_, values))
     denoiser = denoiser_of(pipeline, row.family)
     if task != "inpaint" and sees_masks(denoiser, row.family.latent_channels):
         raise ModelLoadError(
@@ -328,95 +281,3 @@ def new_pipeline(loaded: LoadedModel, task: str) -> Any:
     # What has that many channels is taken for latents; not every pipeline says how many it has.
     pipeline.image_processor.register_to_config(vae_latent_channels=row.family.latent_channels)
     return pipeline
-
-
-def _pipeline(
-    row: ModelRow,
-    source: Path,
-    dtype: torch.dtype,
-    report: Callable[[str], None],
-    road: Road,
-) -> tuple[Any, bool]:
-    """The model on the CPU, and whether some of its numbers may lie in mapped files."""
-    class_ = pipeline_class(row, next(iter(row.family.pipelines)))
-    if source.is_dir():
-        if pickled_parts(source):
-            source = converted_folder(source, road.cache_folder(), report, road.wanted)
-        return _folder_pipeline(class_, row, source, dtype), True
-    if is_pickle(source):
-        source, original = converted(source, road.cache_folder(), report, road.wanted), source
-    else:
-        original = source
-    if needs_companion(row, source) and road.config_folder is None:
-        companion = companion_of(row, source, road.companions)
-        check_weights_in(companion)
-        report(f"Reading {original.name}, and the rest from {companion.name}")
-        part, network = denoiser_files.denoiser_of(source, companion, dtype)
-        return _folder_pipeline(class_, row, companion, dtype, {part: network}), True
-    components = single_file_components(
-        source, row, dtype, config_folder=road.config_folder, report=report, called=original
-    )
-    return class_(**_accepted(class_, {**_NEVER_LOADED, **components})), False
-
-
-def _folder_pipeline(
-    class_: Any,
-    row: ModelRow,
-    folder: Path,
-    dtype: torch.dtype,
-    parts: Mapping[str, Any] = MappingProxyType({}),
-) -> Any:
-    """A pipeline of the parts that are given, and all others from a folder."""
-    left_out = _accepted(class_, _NEVER_LOADED)
-    _check_index(folder, left_out)
-    if class_.__name__ == _FALLBACK_CLASS:
-        _check_fallback(row, folder)
-    pipeline = class_.from_pretrained(
-        str(folder),
-        dtype=dtype,
-        local_files_only=True,
-        use_safetensors=True,
-        variant=weights_variant(folder),
-        **{**left_out, **parts},
-    )
-    said = Training(row.prediction_type, row.zero_terminal_snr)
-    pipeline.scheduler = trained_so(pipeline.scheduler, said)
-    return pipeline
-
-
-def _check_fallback(row: ModelRow, folder: Path) -> None:
-    """Raise ModelLoadError unless a folder of an unknown family names a class of diffusers that
-    paints pictures from words. (Only those of diffusers' own table are ever loaded.)
-    """
-    from diffusers.pipelines.auto_pipeline import (  # noqa: PLC0415 (imports every pipeline)
-        AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
-    )
-
-    class_name = _index_of(folder).get("_class_name")
-    known = {each.__name__ for each in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
-    if class_name not in known:
-        raise ModelLoadError(
-            f"{row.title} is a {class_name}, which isn't among the text-to-image pipelines of "
-            "this version of diffusers."
-        )
-
-
-def _accepted(class_: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    known = inspect.signature(class_.__init__).parameters
-    return {key: value for key, value in values.items() if key in known}
-
-
-def _index_of(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-
-
-def _check_index(folder: Path, never_loaded: Collection[str]) -> None:
-    """Raise UnsafeWeightsError if a model folder names classes outside the libraries we trust."""
-    for name, value in _index_of(folder).items():
-        if name.startswith("_") or name in never_loaded or not isinstance(value, list):
-            continue
-        if value[0] not in _SAFE_LIBRARIES and value != [None, None]:
-            raise UnsafeWeightsError(
-                f"{folder} asks for {name} from {value[0]!r}; only parts of diffusers "
-                "and transformers are loaded."
-            )

@@ -291,10 +291,10 @@ class ModelManager:
 
     def _ask_model(self, row: ModelRow, *, used: bool = True) -> Entry[LoadedModel]:
         def load(device: str, report: Callable[[str], None]) -> LoadedModel:
-            from paintdiff.models import loaders  # noqa: PLC0415 (imports torch: seconds)
+            from paintdiff.models import loaders, pipeline_files  # noqa: PLC0415 (imports torch)
 
             companions = _companions(self.catalog)
-            road = loaders.Road(companions, wanted=lambda: self._wanted(key_of(row)))
+            road = pipeline_files.Road(companions, wanted=lambda: self._wanted(key_of(row)))
             return loaders.load(row, device, self._dtype, report, road)
 
         with self._lock:

@@ -23,8 +23,9 @@ from safetensors.torch import save_file
 from paintdiff.models import loaders
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.clip_vocabulary import clip_tokenizer
-from paintdiff.models.loaders import LoadedModel, Road
+from paintdiff.models.loaders import LoadedModel
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.pipeline_files import Road
 from paintdiff.presets import presets_folder
 from tests.original_layout import original_tensors
 

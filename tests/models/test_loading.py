@@ -20,11 +20,11 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from paintdiff.errors import JobCancelledError, ModelError, ModelLoadError, UnsafeWeightsError
-from paintdiff.models import conversion, hub, loaders
+from paintdiff.models import conversion, hub, loaders, pipeline_files
 from paintdiff.models.catalog import Catalog
-from paintdiff.models.loaders import Road
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.pipeline_files import Road
 from paintdiff.models.tensor_files import TensorFile
 from tests.original_layout import original_tensors
 from tests.tiny import tiny_tokenizer
@@ -32,9 +32,9 @@ from tests.tiny import tiny_tokenizer
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in (hub, loaders):
+    for module in (hub, pipeline_files):
         monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
-    return tmp_path / "cache" / loaders.CACHE_FOLDER
+    return tmp_path / "cache" / pipeline_files.CACHE_FOLDER
 
 
 def row_of(source: Path, family: str = "sd1", **changes: Any) -> ModelRow:
@@ -88,9 +88,10 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torch
 from paintdiff.models import loaders
+from paintdiff.models.pipeline_files import Road
 from tests.models.test_loading import row_of
 source, config = Path(sys.argv[2]), Path(sys.argv[3])
-road = loaders.Road(config_folder=config if source.is_file() else None)
+road = Road(config_folder=config if source.is_file() else None)
 loaded = loaders.load(row_of(source), "cpu", "float16", lambda _message: None, road)
 for path in [source] if source.is_file() else source.glob("*/*.safetensors"):
     os.truncate(path, 10)

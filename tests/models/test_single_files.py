@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
 from paintdiff.models import loaders, predictions, single_file_configs, single_files
 from paintdiff.models.catalog import Catalog
-from paintdiff.models.loaders import LoadedModel, Road
+from paintdiff.models.loaders import LoadedModel
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.pipeline_files import Road
 from paintdiff.models.predictions import noted_prediction, predicts_v
 from tests.conftest import write_json
 from tests.original_layout import Tensors, original_tensors
