@@ -6,6 +6,7 @@ Diffusion 1.5 checkpoints of about 1,100 tensors, 1,400 LoRAs as kohya's program
 own because that is how it is met:
 - cold: nothing is known of the files;
 - warm: a second start, with what the first one kept (target: 1 s);
+both also in seconds of the processor, which other programs' work doesn't stretch;
 and in one process what it takes to look again when nothing has changed, and when one file has come.
 The files' bytes are in the system's cache, as they were just written.
 """
@@ -28,9 +29,9 @@ MEASURE = """
 import sys, time
 from pathlib import Path
 import paintdiff.models.library as library
-started = time.perf_counter()
+started, worked = time.perf_counter(), time.process_time()
 catalog = library.Library([Path(sys.argv[1])], cache=Path(sys.argv[2])).catalog()
-print(time.perf_counter() - started)
+print(time.perf_counter() - started, time.process_time() - worked)
 assert len(catalog.models()) + len(catalog.loras()) + len(catalog.embeddings()) > int(sys.argv[3])
 assert catalog.problems() == (), catalog.problems()[:3]
 assert "torch" not in sys.modules
@@ -65,23 +66,25 @@ def main() -> int:
         models = Path(folder) / "models"
         size_bytes = _fill(models, options.files)
         print(f"{options.files} files, headers of {size_bytes / 1e6:.0f} MB in all")
-        warm: list[float] = []
-        cold: list[float] = []
+        warm: list[list[float]] = []
+        cold: list[list[float]] = []
         for run in range(options.runs):
             cache = Path(folder) / f"cache-{run}"
-            cold.append(_seconds(MEASURE, models, cache, options.files)[0])
-            warm.append(_seconds(MEASURE, models, cache, options.files)[0])
+            cold.append(_seconds(MEASURE, models, cache, options.files))
+            warm.append(_seconds(MEASURE, models, cache, options.files))
         cache = Path(folder) / "cache-0"
         again = [_seconds(AGAIN, models, cache, options.files) for _ in range(options.runs)]
     for name, seconds in (
-        ("cold", cold),
-        ("warm", warm),
+        ("cold", [each[0] for each in cold]),
+        ("cold, of the processor", [each[1] for each in cold]),
+        ("warm", [each[0] for each in warm]),
+        ("warm, of the processor", [each[1] for each in warm]),
         ("looked at again, nothing new", [each[0] for each in again]),
         ("looked at again, one new file", [each[1] for each in again]),
     ):
         middle = statistics.median(seconds)
         print(f"{name}: median {middle:.3f} s ({min(seconds):.3f} to {max(seconds):.3f})")
-    return 0 if statistics.median(warm) <= TARGET_SECONDS else 1
+    return 0 if statistics.median(each[0] for each in warm) <= TARGET_SECONDS else 1
 
 
 def _seconds(code: str, models: Path, cache: Path, files: int) -> list[float]:

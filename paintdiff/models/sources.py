@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from paintdiff.models.families import Family
+from paintdiff.models.headers import WEIGHT_SUFFIXES
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
@@ -69,11 +70,13 @@ def shown_name(path: Path) -> str:
     """What is found at a path is called: a file without its suffix, a snapshot in the hub's cache
     by its hub id. Without control characters, and cut to MAX_NAME.
     """
-    name = path.name if path.is_dir() else path.stem
+    is_file = path.suffix.lower() in WEIGHT_SUFFIXES or not path.is_dir()
+    name = path.stem if is_file else path.name
     if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
         name = path.parent.parent.name.removeprefix("models--").replace("--", "/", 1)
-    shown = "".join(each if each.isprintable() else " " for each in name)
-    return " ".join(shown.split())[:MAX_NAME].strip() or "unnamed"
+    if not name.isprintable():
+        name = "".join(each if each.isprintable() else " " for each in name)
+    return " ".join(name.split())[:MAX_NAME].strip() or "unnamed"
 
 
 def free_name(wanted: str, taken: Container[str]) -> str:
