@@ -2,7 +2,8 @@
 
 With `--image` it paints from a picture, with `--mask`, `--sketch` or `--outpaint` a part of it;
 `--control` adds a ControlNet to any of these, `--lora` a LoRA, `--hires` paints larger than the
-model was made for, `--upscale` enlarges what was painted. `python -m paintdiff upscale boat.png` enlarges pictures.
+model was made for, `--upscale` enlarges what was painted. `python -m paintdiff upscale boat.png`
+enlarges pictures.
 
 Exit codes: 0 done, 1 it failed while running, 2 a value can't be used (one line on stderr says
 which), 130 interrupted. A composition root, like app.py: it wires the engine for itself.

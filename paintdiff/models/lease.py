@@ -26,6 +26,7 @@ from paintdiff.models.refining import (
     clip_skip_settings,
     handed_latents,
     handed_over,
+    skipped_layers,
     span_settings,
     steps_between,
     takes,
@@ -130,6 +131,7 @@ class LeasedPipeline:
             self._vae_unchanged(),
             prepared_noise(self.pipeline, run, emptied),
             handed_latents(self.pipeline, run),
+            skipped_layers(self.pipeline, run),
             stood_in(self.pipeline, run, self.controlnets),
         ):
             return self.pipeline(
@@ -245,6 +247,7 @@ class LeasedPipeline:
             latents = latents / vae.config.scaling_factor
         with torch.no_grad():
             pixels = vae.decode(latents, return_dict=False)[0]
+        pixels = torch.nan_to_num(pixels)  # a broken LoRA paints grey, and nothing falls over
         return self.pipeline.image_processor.postprocess(pixels, output_type="pil")[0]
 
     def release(self) -> None:

@@ -131,7 +131,7 @@ def load(
         module.requires_grad_(False).eval()
     return LoadedModel(
         row=row,
-        components={**pipeline.components, **_kept_settings(pipeline)},
+        components={**pipeline.components, **_kept_settings(source)},
         latent_rgb=latent_rgb_of(row, source),
         known_words=known_words_of(row, source),
         model_hash=identity_of(source),
@@ -140,9 +140,11 @@ def load(
     )
 
 
-def _kept_settings(pipeline: Any) -> dict[str, Any]:
+def _kept_settings(source: Path) -> dict[str, bool]:
     """What a model's index says that isn't a part: an SDXL refiner is told how good to be."""
-    return {name: pipeline.config[name] for name in _SETTINGS if name in pipeline.config}
+    path = source / "model_index.json"
+    index = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {name: index[name] for name in _SETTINGS if isinstance(index.get(name), bool)}
 
 
 def load_controlnet(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -84,7 +83,7 @@ def handed_over(
     own = min(max(1, round(total * share)), max(1, total - 1))
     latents = base.denoised(
         replace(run, switch_at=1.0, ends_at=run.switch_at),
-        lambda step, preview: on_step(math.ceil(step * own / total), preview),
+        lambda step, preview: on_step(max(1, step * own // total), preview),
     )
     if run.source is not None and run.source.repainting is not None:
         task, source = "inpaint", replace(run.source, handed=latents)
@@ -95,9 +94,7 @@ def handed_over(
     )
     return refiner.for_task(task).denoised(
         rest,
-        lambda step, preview: on_step(
-            own + math.ceil(step * (total - own) / rest.steps_run), preview
-        ),
+        lambda step, preview: on_step(own + step * (total - own) // rest.steps_run, preview),
     )
 
 
@@ -136,6 +133,39 @@ def handed_latents(pipeline: Any, run: Denoising) -> Generator[None]:
             del pipeline.prepare_latents  # the class's own is there again
         else:
             pipeline.prepare_latents = before
+
+
+class _TextEncoder:
+    """Stands in for a CLIP that no longer has a `text_model` of its own, where diffusers (0.42)
+    still looks for its last norm.
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        self._encoder = encoder
+        self.text_model = encoder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._encoder, name)
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        return self._encoder(*args, **settings)
+
+
+@contextmanager
+def skipped_layers(pipeline: Any, run: Denoising) -> Generator[None]:
+    """While inside, the pipeline can leave out the last layers of its text encoder, if the run
+    wants it to.
+    """
+    encoder = getattr(pipeline, "text_encoder", None)
+    if run.clip_skip == 1 or encoder is None or hasattr(encoder, "text_model"):
+        yield
+        return
+    # Past diffusers' own __setattr__, which would note the stand-in's class as the pipeline's part.
+    vars(pipeline)["text_encoder"] = _TextEncoder(encoder)
+    try:
+        yield
+    finally:
+        vars(pipeline)["text_encoder"] = encoder
 
 
 def takes(pipeline: Any, setting: str) -> bool:
