@@ -14,6 +14,7 @@ from PIL import Image
 from paintdiff.geometry import Size
 from paintdiff.models.adapting import Adapted
 from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
+from paintdiff.models.clip_skip import layers_skipped, skipped_layers, takes_clip_skip
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, StepListener
 from paintdiff.models.embedding_words import with_embeddings
@@ -23,13 +24,10 @@ from paintdiff.models.noise import noise_generator, prepared_noise
 from paintdiff.models.preview import Governor, LinearPreview, PreviewTap
 from paintdiff.models.refining import (
     HandOver,
-    clip_skip_settings,
     handed_latents,
     handed_over,
-    skipped_layers,
     span_settings,
     steps_between,
-    takes,
 )
 from paintdiff.models.samplers import SAMPLERS, scheduler_for
 from paintdiff.models.stand_ins import stood_in, vae_for
@@ -131,7 +129,7 @@ class LeasedPipeline:
             self._vae_unchanged(),
             prepared_noise(self.pipeline, run, emptied),
             handed_latents(self.pipeline, run),
-            skipped_layers(self.pipeline, run),
+            skipped_layers(self.pipeline, run.clip_skip),
             stood_in(self.pipeline, run, self.controlnets),
         ):
             return self.pipeline(
@@ -161,11 +159,11 @@ class LeasedPipeline:
     @property
     def takes_clip_skip(self) -> bool:
         """Whether the model's pipeline can leave out a text encoder's last layers."""
-        return takes(self.pipeline, "clip_skip")
+        return takes_clip_skip(self.pipeline)
 
     def clip_skip_acts(self, clip_skip: int) -> bool:
         """Whether it makes a difference. Raises RequestError as `denoised` does."""
-        return bool(clip_skip_settings(self.pipeline, clip_skip))
+        return layers_skipped(self.pipeline, clip_skip) > 0
 
     def hand_over(self, run: Denoising, strength: float | None = None) -> HandOver:
         """How many steps of a run are this model's and how many the refiner's; at that `strength`,
@@ -180,7 +178,7 @@ class LeasedPipeline:
         return scheduler_for(run.sampler, self._model_scheduler_config)
 
     def _adapter_settings(self, run: Denoising) -> Mapping[str, Any]:
-        settings = clip_skip_settings(self.pipeline, run.clip_skip) | span_settings(run)
+        settings = span_settings(run)
         if run.ip_pictures and "image_encoder" in self.adapted.components:
             settings["ip_adapter_image"] = list(run.ip_pictures)
         return settings

@@ -74,6 +74,15 @@ class _Box(dict[Any, Any]):
         return
 
 
+class _Parameters(dict[Any, Any]):
+    """A torch ParameterDict: what it holds is in its state."""
+
+    def __setstate__(self, state: object) -> None:
+        held: object = state.get("_parameters") if isinstance(state, dict) else None
+        if isinstance(held, dict):
+            self.update(held)
+
+
 @dataclass(frozen=True)
 class _StorageKind(_Inert):
     name: str
@@ -99,9 +108,15 @@ def _first(value: object, *_rest: object) -> object:
     return value
 
 
+def _nothing(*_values: object) -> None:
+    return None
+
+
 _KNOWN: Mapping[tuple[str, str], object] = {
     ("collections", "OrderedDict"): _Box,
     ("torch", "Size"): tuple,
+    ("torch.nn.modules.container", "ParameterDict"): _Parameters,
+    ("__builtin__", "set"): _Function(_nothing),  # such a dictionary's buffers
     ("torch._utils", "_rebuild_tensor"): _Function(_tensor),
     ("torch._utils", "_rebuild_tensor_v2"): _Function(_tensor),
     ("torch._utils", "_rebuild_parameter"): _Function(_first),

@@ -31,7 +31,8 @@ def refiner_folder(tiny_xl_folder: Path, tmp_path_factory: pytest.TempPathFactor
     config = {key: value for key, value in base.unet.config.items() if not key.startswith("_")}
     config |= {"cross_attention_dim": 32, "projection_class_embeddings_input_dim": 72}
     folder = tmp_path_factory.mktemp("refiner") / "tiny-refiner"
-    diffusers.StableDiffusionXLImg2ImgPipeline(
+    class_: Any = diffusers.StableDiffusionXLImg2ImgPipeline
+    class_(
         vae=base.vae,
         text_encoder=None,
         text_encoder_2=base.text_encoder_2,
