@@ -30,9 +30,9 @@ _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error
 
 def image_from_array(pixels: NDArray[np.float32]) -> Image.Image:
     """RGB, 8 bits, from an array (height, width, 3), float, RGB, -1..1; what lies outside is
-    clamped.
+    clamped, and what is no number is grey.
     """
-    levels = np.clip(pixels * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
+    levels = np.clip(np.nan_to_num(pixels) * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
     return Image.fromarray(levels)
 
 

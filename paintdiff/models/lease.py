@@ -20,6 +20,7 @@ from paintdiff.models.calling import (
     listener_settings,
     unguided,
 )
+from paintdiff.models.clip_skip import layers_skipped, skipped_layers, takes_clip_skip
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, Repainting, StepListener
 from paintdiff.models.embedding_words import with_embeddings
@@ -36,12 +37,10 @@ from paintdiff.models.noise import prepared_noise
 from paintdiff.models.preview import Governor, LinearPreview, Preview, PreviewTap
 from paintdiff.models.refining import (
     HandOver,
-    clip_skip_settings,
     handed_latents,
     handed_over,
     span_settings,
     steps_between,
-    takes,
 )
 from paintdiff.models.samplers import SAMPLERS, scheduler_for
 from paintdiff.models.stand_ins import stood_in, vae_for
@@ -189,6 +188,7 @@ class LeasedPipeline:
             changes.enter_context(self._vae_unchanged())
             changes.enter_context(prepared_noise(self.pipeline, run, space, emptied))
             changes.enter_context(handed_latents(self.pipeline, run))
+            changes.enter_context(skipped_layers(self.pipeline, run.clip_skip))
             changes.enter_context(
                 stood_in(self.pipeline, run, self.controlnets, self.row.family.vae_whole_px)
             )
@@ -209,11 +209,11 @@ class LeasedPipeline:
     @property
     def takes_clip_skip(self) -> bool:
         """Whether the model's pipeline can leave out a text encoder's last layers."""
-        return takes(self.pipeline, "clip_skip")
+        return takes_clip_skip(self.pipeline)
 
     def clip_skip_acts(self, clip_skip: int) -> bool:
         """Whether it makes a difference. Raises RequestError as `denoised` does."""
-        return bool(clip_skip_settings(self.pipeline, clip_skip))
+        return layers_skipped(self.pipeline, clip_skip) > 0
 
     def hand_over(self, run: Denoising, strength: float | None = None) -> HandOver:
         """How many steps of a run are this model's and how many the refiner's; at that `strength`,
@@ -228,7 +228,7 @@ class LeasedPipeline:
         return scheduler_for(run.sampler, self._model_scheduler_config, self._model_scheduler_class)
 
     def _adapter_settings(self, run: Denoising) -> Mapping[str, Any]:
-        settings = clip_skip_settings(self.pipeline, run.clip_skip) | span_settings(run)
+        settings = span_settings(run)
         if run.ip_pictures and "image_encoder" in self.adapted.components:
             settings["ip_adapter_image"] = list(run.ip_pictures)
         return settings
@@ -292,6 +292,7 @@ class LeasedPipeline:
         size = Size(width * self._factor, height * self._factor)
         vae = vae_for(self.pipeline.vae, size, self._factor, self.row.family.vae_whole_px)
         pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
+        pixels = torch.nan_to_num(pixels)  # a broken LoRA paints grey, and nothing falls over
         return processor.postprocess(pixels, output_type="pil")[0]
 
     def release(self) -> None:

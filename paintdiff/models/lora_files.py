@@ -88,7 +88,7 @@ def read_lora(
     if not kept:
         raise ModelLoadError(f"{name} is no LoRA: there are no pairs of matrices in it.")
     try:
-        converted = _converted(_with_alphas(kept), pipeline_class, components)
+        converted = _converted(_with_alphas(kept, name), pipeline_class, components)
         parts, unread = _parts(converted, "unet" if "unet" in components else "transformer")
         parts = _scaled(parts, metadata_of(path))
     except ModelLoadError:
@@ -144,7 +144,7 @@ def _paired(key: str, tensors: Mapping[str, torch.Tensor]) -> bool:
     return False
 
 
-def _with_alphas(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _with_alphas(tensors: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
     """Each pair's `alpha / rank` multiplied into its upper half."""
     scaled = {key: value for key, value in tensors.items() if not key.endswith(".alpha")}
     for key, alpha in tensors.items():
@@ -155,7 +155,7 @@ def _with_alphas(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
             low, high = scaled.get(f"{stem}.{down}"), scaled.get(f"{stem}.{up}")
             if low is not None and high is not None:
                 if alpha.numel() != 1 or low.ndim < 2 or not low.shape[0]:
-                    raise ModelLoadError(f"{stem} in it has no rank or no single alpha.")
+                    raise ModelLoadError(f"{stem} in {name} has no rank or no single alpha.")
                 scaled[f"{stem}.{up}"] = high.float() * (float(alpha) / low.shape[0])
     return scaled
 

@@ -1,5 +1,4 @@
-"""One model hands its latents on to another before they are a picture, as SDXL does to its refiner;
-and what else a pipeline is told that not all have.
+"""One model hands its latents on to another before they are a picture, as SDXL does to its refiner.
 
 Podell et al. 2023, "SDXL" (arXiv:2307.01952), section 2.5. Imports torch: import it in a function.
 """
@@ -7,8 +6,6 @@ Podell et al. 2023, "SDXL" (arXiv:2307.01952), section 2.5. Imports torch: impor
 from __future__ import annotations
 
 import functools
-import inspect
-import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +13,6 @@ from typing import Any, Protocol
 
 import torch
 
-from paintdiff.errors import RequestError
 from paintdiff.models.denoising import Denoising, Source, StepListener, steps_run
 
 
@@ -84,7 +80,7 @@ def handed_over(
     own = min(max(1, round(total * share)), max(1, total - 1))
     latents = base.denoised(
         replace(run, switch_at=1.0, ends_at=run.switch_at),
-        lambda step, preview: on_step(math.ceil(step * own / total), preview),
+        lambda step, preview: on_step(max(1, step * own // total), preview),
     )
     if run.source is not None and run.source.repainting is not None:
         task, source = "inpaint", replace(run.source, handed=latents)
@@ -95,9 +91,7 @@ def handed_over(
     )
     return refiner.for_task(task).denoised(
         rest,
-        lambda step, preview: on_step(
-            own + math.ceil(step * (total - own) / rest.steps_run), preview
-        ),
+        lambda step, preview: on_step(own + step * (total - own) // rest.steps_run, preview),
     )
 
 
@@ -136,33 +130,3 @@ def handed_latents(pipeline: Any, run: Denoising) -> Generator[None]:
             del pipeline.prepare_latents  # the class's own is there again
         else:
             pipeline.prepare_latents = before
-
-
-def takes(pipeline: Any, setting: str) -> bool:
-    """Whether a pipeline can be told that."""
-    return setting in inspect.signature(pipeline.__call__).parameters
-
-
-def clip_skip_settings(pipeline: Any, clip_skip: int) -> dict[str, Any]:
-    """What a pipeline is told of a clip skip, which counts as the A1111 web UI does: layer 1 from
-    the end is the last, 2 the one before it.
-
-    Models with two CLIPs (SDXL) were trained on the layer before the last, so for them 1 and 2 are
-    both that, and 3 is the one before it. Pipelines without such a setting are told nothing. Raises
-    RequestError if there are fewer layers.
-    """
-    if not takes(pipeline, "clip_skip"):
-        return {}
-    two = getattr(pipeline, "text_encoder_2", None) is not None
-    skipped = clip_skip - 2 if two else clip_skip - 1
-    if skipped <= 0:
-        return {}
-    encoders = [getattr(pipeline, name, None) for name in ("text_encoder", "text_encoder_2")]
-    layers = min(each.config.num_hidden_layers for each in encoders if each is not None)
-    if clip_skip > layers:
-        raise RequestError(
-            f"A clip skip of {clip_skip} leaves nothing: the model's text encoder has {layers} "
-            f"layers. Take {layers} or less.",
-            field="clip_skip",
-        )
-    return {"clip_skip": skipped}

@@ -1,0 +1,330 @@
+"""LoRAs, embeddings, VAEs, refiners, IP-Adapters, FreeU and clip skip in requests, from submitting
+to the picture's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from paintdiff.engine import Engine
+from paintdiff.errors import RequestError, UnknownNameError
+from paintdiff.events import Picture
+from paintdiff.gallery.metadata import png_info, read_request
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.manager import ModelManager
+from paintdiff.requests import (
+    ControlInput,
+    FreeU,
+    HiresFix,
+    IpAdapterInput,
+    LoraInput,
+    PaintingRequest,
+    Refiner,
+    TextToImage,
+)
+from paintdiff.sentences import Remark, field_of
+from tests import adapter_files as files
+from tests.jobs import pixels
+from tests.tasks.pictures import finished, given, image_to_image, inpaint, photo
+
+QUICK: dict[str, Any] = {"prompt": "a red house", "num_inference_steps": 3, "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def catalog(tiny_catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    place = tmp_path_factory.mktemp("adapters")
+    sd1 = tiny_catalog.controlnet("big").family
+    with ModelManager(tiny_catalog, device="cpu").lease("mini") as leased:
+        parts = leased.pipeline.components
+    for name, seed in (("ink", 0), ("wash", 1)):
+        layers = files.lora_layers(parts, seed=seed)
+        files.saved(place / f"{name}.safetensors", files.in_kohya_keys(layers))
+    files.saved(place / "mystyle.safetensors", {"emb_params": torch.randn(2, 32)})
+    files.saved(place / "ip.safetensors", files.ip_adapter_tensors(parts["unet"]))
+    encoder = files.save_tiny_image_encoder(place / "clip")
+    vae = files.save_tiny_vae(place / "soft", parts["vae"])
+    ip, blind = (
+        files.ip_adapter_row(place / "ip.safetensors", folder, "mini") for folder in (encoder, None)
+    )
+    return files.with_adapters(
+        tiny_catalog,
+        loras=(
+            files.lora_row(place / "ink.safetensors"),
+            files.lora_row(place / "wash.safetensors"),
+            files.lora_row(place / "big.safetensors", family=sd1),
+        ),
+        embeddings=(
+            files.embedding_row(place / "mystyle.safetensors", "mini"),
+            files.embedding_row(place / "other.safetensors", "sdxl"),
+        ),
+        vaes=(files.vae_row(vae, "mini"), files.vae_row(place / "big.safetensors", "sd1")),
+        ip_adapters=(
+            ip,
+            blind.model_copy(update={"name": "blind"}),
+            ip.model_copy(update={"name": "big", "families": ("sd1",)}),
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def engine(catalog: Catalog) -> Iterator[Engine]:
+    with Engine(ModelManager(catalog, device="cpu")) as engine:
+        yield engine
+
+
+def first(engine: Engine, request: PaintingRequest) -> bytes:
+    return pixels(finished(engine, request).pictures[0])  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        TextToImage(**QUICK),
+        TextToImage(**QUICK, width=64, height=64, hires=HiresFix(strength=0.7, upscaler="double")),
+        TextToImage(**QUICK, controls=(ControlInput(image=given(photo())),)),
+        image_to_image(),
+        inpaint(),
+    ],
+    ids=["text to image", "hires fix", "control", "image to image", "inpaint"],
+)
+def test_each_acts_in_every_task_and_leaves_the_next_picture_alone(
+    engine: Engine, plain: PaintingRequest
+) -> None:
+    before = first(engine, plain)
+    for change in (
+        {"loras": (LoraInput(name="ink"),)},
+        {"prompt": "a red house, mystyle"},
+        {"vae": "soft"},
+        {"clip_skip": 2},
+        {"free_u": FreeU(b1=1.6, b2=1.8)},
+        {"ip_adapters": (IpAdapterInput(image=given(photo(3)), scale=1.0),)},
+    ):
+        assert first(engine, plain.model_copy(update=change)) != before, change
+    assert first(engine, plain) == before
+
+
+def test_a_lora_in_the_prompt_is_one_in_the_list(engine: Engine) -> None:
+    listed = TextToImage(
+        **QUICK, loras=(LoraInput(name="ink", weight=0.5, text_encoder_weight=0.8),)
+    )
+    tagged = TextToImage(**QUICK | {"prompt": "a red house <lora:ink:0.8:0.5>"})
+    ended = finished(engine, tagged)
+    assert pixels(ended.pictures[0]) == first(engine, listed)
+    assert ended.pictures[0].request.prompt == "a red house <lora:ink:0.8:0.5>"
+    assert ended.warnings == ()
+    assert ended.pictures[0].hashes.keys() == {"LoRA ink"}
+
+
+def test_the_weights_of_one_that_is_there_twice_add_up(engine: Engine) -> None:
+    twice = TextToImage(
+        **QUICK | {"prompt": "a red house <lora:ink:0.5>"},
+        loras=(LoraInput(name="ink", weight=0.25),),
+    )
+    once = TextToImage(**QUICK, loras=(LoraInput(name="ink", weight=0.75),))
+    ended = finished(engine, twice)
+    assert pixels(ended.pictures[0]) == first(engine, once)
+    assert ended.warnings == ("The LoRA ink is there 2 times; the weights add up to 0.75.",)
+
+
+def test_a_picture_of_a_batch_is_its_own_request_again(engine: Engine) -> None:
+    loras = (LoraInput(name="ink"), LoraInput(name="wash", weight=0.5))
+    batch = TextToImage(**QUICK, num_images=2, loras=loras, free_u=FreeU())
+    second = finished(engine, batch).pictures[1]
+    assert first(engine, second.request) == pixels(second)  # pyright: ignore[reportArgumentType]
+
+
+WARNINGS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "weight 0": (
+        {"loras": (LoraInput(name="ink", weight=0),)},
+        "The LoRA ink has no effect at a weight of 0.",
+        "loras.0.weight",
+    ),
+    "weight 0 in the prompt": (
+        {"prompt": "a red house <lora:ink:0>"},
+        "The LoRA ink has no effect at a weight of 0.",
+        "prompt",
+    ),
+    "malformed": ({"prompt": "a red house <lora:ink:x>"}, "is no LoRA as it stands", "prompt"),
+    "negative": (
+        {"negative_prompt": "boat <lora:ink:1>"},
+        "in the negative prompt has no effect",
+        "negative_prompt",
+    ),
+    "embedding": (
+        {"prompt": "a red house, Other"},
+        "The embedding other has no effect: it is for sdxl",
+        "prompt",
+    ),
+    "control": (
+        {"controls": (ControlInput(image=given(photo()), conditioning_scale=0.0),)},
+        "The ControlNet has no effect at a conditioning scale of 0.",
+        "controls.0.conditioning_scale",
+    ),
+    "guidance 1": (
+        {"negative_prompt": "boat", "guidance_scale": 1.0},
+        "The negative prompt has no effect at a guidance scale of 1",
+        "negative_prompt",
+    ),
+    "scale 0": (
+        {"ip_adapters": (IpAdapterInput(image=given(photo()), scale=0.0),)},
+        "The IP-Adapter ip has no effect at a scale of 0.",
+        "ip_adapters.0.scale",
+    ),
+}
+
+
+@pytest.mark.parametrize("why", WARNINGS)
+def test_what_has_no_effect_says_so_at_its_control(engine: Engine, why: str) -> None:
+    change, sentence, field = WARNINGS[why]
+    warnings = engine.submit(TextToImage(**QUICK | change)).result(120).warnings
+    found = next(each for each in warnings if sentence in each)
+    assert isinstance(found, Remark)
+    assert field_of(found) == field
+
+
+REFUSED: dict[str, tuple[dict[str, Any], type[RequestError], str, str]] = {
+    "unknown LoRA": ({"loras": (LoraInput(name="inc"),)}, UnknownNameError, "ink", "loras.0.name"),
+    "unknown LoRA in the prompt": ({"prompt": "a <lora:inc:1>"}, UnknownNameError, "ink", "prompt"),
+    "LoRA of another family": (
+        {"loras": (LoraInput(name="ink"), LoraInput(name="big"))},
+        RequestError,
+        "is for Stable Diffusion 1.x",
+        "loras.1.name",
+    ),
+    "weights that add up to too much": (
+        {"prompt": "a <lora:ink:9> <lora:ink:9>"},
+        RequestError,
+        "weight of 18",
+        "prompt",
+    ),
+    "unknown VAE": ({"vae": "sof"}, UnknownNameError, "soft", "vae"),
+    "VAE of another family": ({"vae": "big"}, RequestError, "is for sd1", "vae"),
+    "unknown refiner": (
+        {"refiner": Refiner(model="nobody")},
+        UnknownNameError,
+        "nobody",
+        "refiner.model",
+    ),
+    "refiner of a family without": (
+        {"refiner": Refiner(model="mini")},
+        RequestError,
+        "can't hand over",
+        "refiner.model",
+    ),
+    "unknown IP-Adapter": (
+        {"ip_adapters": (IpAdapterInput(image=given(photo()), name="nobody"),)},
+        UnknownNameError,
+        "nobody",
+        "ip_adapters.0.name",
+    ),
+    "IP-Adapter of another family": (
+        {"ip_adapters": (IpAdapterInput(image=given(photo()), name="big"),)},
+        RequestError,
+        "is for sd1",
+        "ip_adapters.0.name",
+    ),
+    "IP-Adapter without an encoder": (
+        {"ip_adapters": (IpAdapterInput(image=given(photo()), name="blind"),)},
+        RequestError,
+        "clip_vision",
+        "ip_adapters.0.name",
+    ),
+    "IP-Adapter without its picture": (
+        {"ip_adapters": (IpAdapterInput(image=given(photo()).reference()),)},
+        RequestError,
+        "give it again",
+        "ip_adapters.0.image",
+    ),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_what_cant_be_is_refused_before_anything_is_loaded(
+    engine: Engine, why: str, nothing_is_loaded: None
+) -> None:
+    change, kind, words, field = REFUSED[why]
+    with pytest.raises(kind, match=words) as error:
+        engine.submit(TextToImage(**QUICK | change))
+    assert error.value.field == field
+
+
+def test_a_clip_skip_beyond_the_text_encoder_fails_in_words(engine: Engine) -> None:
+    with pytest.raises(RequestError, match="2 layers") as error:
+        engine.generate(TextToImage(**QUICK, clip_skip=5))
+    assert error.value.field == "clip_skip"
+
+
+def test_the_words_of_embeddings_and_tags_are_known(engine: Engine) -> None:
+    prompt = "a red house, mystyle <lora:wash:0.5>"
+    assert finished(engine, TextToImage(**QUICK | {"prompt": prompt})).warnings == ()
+
+
+def test_a_picture_carries_what_was_put_into_its_model(engine: Engine, tmp_path: Path) -> None:
+    request = TextToImage(
+        **QUICK | {"prompt": "a red house, mystyle <lora:ink:0.8>"},
+        loras=(LoraInput(name="wash", weight=0.5),),
+        vae="soft",
+        clip_skip=2,
+        free_u=FreeU(),
+        ip_adapters=(IpAdapterInput(image=given(photo()), scale=0.7),),
+    )
+    picture = finished(engine, request).pictures[0]
+    path = tmp_path / "picture.png"
+    picture.image.save(path, pnginfo=png_info(picture))
+    assert read_request(path) == picture.request.without_image_data()
+    again = _by_parameters(picture, path)
+    assert again.prompt == "a red house, mystyle <lora:ink:0.8> <lora:wash:0.5>"
+    assert again.loras == ()
+    settled = picture.request
+    assert isinstance(settled, TextToImage)
+    for field in ("vae", "clip_skip", "free_u", "seed", "refiner"):
+        assert getattr(again, field) == getattr(settled, field)
+    whole = again.model_copy(update={"ip_adapters": settled.ip_adapters})
+    assert first(engine, whole) == pixels(picture)
+
+
+def _by_parameters(picture: Picture, path: Path) -> TextToImage:
+    """What other tools' text says."""
+    info = png_info(picture)
+    info.chunks = [chunk for chunk in info.chunks if b"paintdiffusion\0" not in chunk[1]]
+    picture.image.save(path, pnginfo=info)
+    read = read_request(path)
+    assert isinstance(read, TextToImage)
+    return read
+
+
+def test_the_text_is_as_the_a1111_web_ui_writes_it(engine: Engine, tmp_path: Path) -> None:
+    request = TextToImage(
+        **QUICK | {"prompt": "a red house, mystyle"},
+        loras=(LoraInput(name="ink"), LoraInput(name="wash", weight=0.5, text_encoder_weight=0.2)),
+        vae="soft",
+        clip_skip=2,
+    )
+    picture = finished(engine, request).pictures[0]
+    refined = picture.request.model_copy(update={"refiner": Refiner(model="xl", switch_at=0.7)})
+    picture = replace(picture, request=refined, hashes={**picture.hashes, "refiner": "0123456789"})
+    picture.image.save(tmp_path / "a.png", pnginfo=png_info(picture))
+    with Image.open(tmp_path / "a.png") as image:
+        text = str(image.info["parameters"])
+    lines = text.split("\n")
+    hashes = {key: picture.hashes[key] for key in ("LoRA ink", "LoRA wash", "embedding mystyle")}
+    assert lines[0] == "a red house, mystyle <lora:ink:1> <lora:wash:0.2:0.5>"
+    for part in (
+        "Clip skip: 2",
+        "VAE: soft",
+        f"VAE hash: {picture.hashes['VAE']}",
+        f'Lora hashes: "ink: {hashes["LoRA ink"]}, wash: {hashes["LoRA wash"]}"',
+        f'TI hashes: "mystyle: {hashes["embedding mystyle"]}"',
+        "Refiner: xl [0123456789]",
+        "Refiner switch at: 0.7",
+    ):
+        assert part in lines[-1]
+    assert len(hashes["LoRA ink"]) == 12
+    assert _by_parameters(picture, tmp_path / "a.png").refiner == Refiner(model="xl", switch_at=0.7)
