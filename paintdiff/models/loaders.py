@@ -21,7 +21,6 @@ import diffusers
 import torch
 import transformers
 from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
-from safetensors.torch import load_file
 
 from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError, UnsafeWeightsError
 from paintdiff.models.controlnets import HUB_FILES, ControlNetRow, config_of, weights_file
@@ -38,6 +37,7 @@ from paintdiff.models.predictions import Training, trained_so
 from paintdiff.models.single_file_configs import companion_of, needs_companion
 from paintdiff.models.single_files import single_file_components
 from paintdiff.models.sources import SourceRow
+from paintdiff.models.tensor_files import all_tensors
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
 
 logger = logging.getLogger(__name__)
@@ -253,7 +253,7 @@ def _controlnet(source: Path, unet: Any, device: torch.device, dtype: torch.dtyp
     with torch.device("meta"):  # no memory for numbers that are replaced at once
         network = class_.from_config(config)
     path = weights_file(source)
-    tensors = read_tensors(path) if is_pickle(path) else load_file(path)
+    tensors = read_tensors(path) if is_pickle(path) else all_tensors(path)
     tensors = convert_controlnet_checkpoint(tensors.get("state_dict", tensors), network.config)
     moved = {
         name: tensor.to(device=device, dtype=dtype)
