@@ -40,6 +40,8 @@ def denoiser_of(path: Path, companion: Path, dtype: torch.dtype) -> tuple[str, A
     """
     part, class_ = _class_in(companion)
     tensors = _gguf(path) if is_gguf(path) else _safetensors(path, dtype)
+    if part == "unet" and any(name.startswith("input_blocks.") for name in tensors):
+        tensors = {f"model.diffusion_model.{name}": t for name, t in tensors.items()}
     config = json_file(companion / part / "config.json", dict[str, Any])
     overrides: dict[str, Any] = {}
     if "guidance_embeds" in config:  # FLUX.1 dev has them, schnell hasn't

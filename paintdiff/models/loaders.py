@@ -18,7 +18,6 @@ import diffusers
 import torch
 import transformers
 from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
-from safetensors.torch import load_file
 
 from paintdiff.errors import ModelError, ModelLoadError, UnsafeWeightsError
 from paintdiff.models.calling import NEEDED, parameters_of
@@ -37,6 +36,7 @@ from paintdiff.models.pipeline_files import (
     pipeline_class,
     read_pipeline,
 )
+from paintdiff.models.tensor_files import all_tensors
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
 
 logger = logging.getLogger(__name__)
@@ -228,7 +228,7 @@ def _controlnet(source: Path, unet: Any, device: torch.device, dtype: torch.dtyp
     with torch.device("meta"):  # no memory for numbers that are replaced at once
         network = class_.from_config(config)
     path = weights_file(source)
-    tensors = read_tensors(path) if is_pickle(path) else load_file(path)
+    tensors = read_tensors(path) if is_pickle(path) else all_tensors(path)
     tensors = convert_controlnet_checkpoint(tensors.get("state_dict", tensors), network.config)
     moved = {
         name: tensor.to(device=device, dtype=dtype)

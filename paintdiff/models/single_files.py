@@ -35,6 +35,7 @@ _VAE_PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
 _FIRST_CONVOLUTION = f"{UNET}input_blocks.0.0.weight"
 _WORD_WEIGHT = ".attn2.to_k.weight"
 _PAINTS, _INPAINTS = 4, 9
+_OTHER_SCHEDULES = ("edm_mean", "edm_std", "edm_vpred.")  # Playground 2.5, CosXL
 _PLAIN_FLAGS = ("force_zeros_for_empty_prompt", "requires_aesthetics_score")
 
 
@@ -118,6 +119,12 @@ def _part(name: str, file: TensorFile, folder: Path, dtype: torch.dtype) -> Any:
 def _check_kind(file: TensorFile) -> None:
     """Raise ModelLoadError for what isn't a checkpoint in the original layout, in words."""
     names = file.shapes
+    other = next((name for name in names if name.startswith(_OTHER_SCHEDULES)), None)
+    if other is not None:
+        raise ModelLoadError(
+            f"{file.name} was trained with a noise schedule of its own ({other}), which isn't "
+            "known for single files. Get the folder in diffusers' layout."
+        )
     if any(name.startswith(UNET) for name in names):
         return
     raise ModelLoadError(f"{file.name} {_what_it_is(names)}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from paintdiff.errors import ModelNotFoundError
 from paintdiff.models.pickles import read_tensors
-from paintdiff.models.tensor_files import TensorFile
+from paintdiff.models.tensor_files import all_tensors
 from paintdiff.models.weights import is_pickle, safetensors_header
 
 
@@ -27,8 +27,7 @@ def tensors_in(path: Path) -> dict[str, Any]:
         content = read_tensors(path)
         inner: object = content.get("state_dict")
         return inner if isinstance(inner, dict) else content
-    with TensorFile(path) as file:
-        return {name: file.read(name) for name in file.shapes}
+    return all_tensors(path)
 
 
 def metadata_of(path: Path) -> dict[str, str]:

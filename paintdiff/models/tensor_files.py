@@ -56,6 +56,7 @@ class TensorFile:
 
     def __init__(self, path: Path, name: str = "") -> None:
         self.name = name or path.name
+        looked_at = _stamp(path.stat()) if path.exists() else None
         header = safetensors_header(path)
         metadata = header.pop("__metadata__", None) or {}
         self.metadata: Mapping[str, str] = MappingProxyType(
@@ -68,6 +69,9 @@ class TensorFile:
             )
         self._file = path.open("rb", buffering=0)
         self._before = os.fstat(self._file.fileno())
+        if _stamp(self._before) != looked_at:
+            self._file.close()
+            raise ModelLoadError(f"{self.name} was replaced while it was being opened.")
         data = 8 + int.from_bytes(self._file.read(8), "little")
         try:
             self._places = {name: _place(entry, data) for name, entry in header.items()}
@@ -117,12 +121,25 @@ class TensorFile:
 
         (One that was deleted or replaced by another of its name is still the one that was opened.)
         """
-        now = os.fstat(self._file.fileno())
-        if (now.st_size, now.st_mtime_ns) != (self._before.st_size, self._before.st_mtime_ns):
+        if _stamp(os.fstat(self._file.fileno())) != _stamp(self._before):
             raise ModelLoadError(
                 f"{self.name} was changed while it was being read. Load it again once it is "
                 "complete."
             )
+
+
+def all_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a safetensors file, on the CPU and copies of their own. Raises what TensorFile
+    raises.
+    """
+    with TensorFile(path) as file:
+        tensors = {name: file.read(name) for name in file.shapes}
+        file.check_unchanged()
+    return tensors
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _place(entry: Mapping[str, Any], data: int) -> _Place:

@@ -20,7 +20,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from paintdiff.errors import JobCancelledError, ModelError, ModelLoadError, UnsafeWeightsError
-from paintdiff.models import conversion, hub, loaders, pipeline_files
+from paintdiff.models import conversion, hub, loaders, pipeline_files, tensor_files
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.model_rows import ModelRow
@@ -80,6 +80,40 @@ def test_tensors_are_copies_and_a_file_that_is_cut_off_is_an_error(tmp_path: Pat
         os.truncate(path, 2000)
         with pytest.raises(ModelLoadError, match="cut off while"):
             file.read("e")
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "x.safetensors", tmp_path / "y.safetensors"
+    save_file({"a": torch.ones(3)}, path)
+    save_file({"a": torch.ones(9)}, other)
+    look = tensor_files.safetensors_header
+
+    def replacing(file: Path) -> dict[str, Any]:
+        header = look(file)
+        other.replace(path)
+        return header
+
+    monkeypatch.setattr(tensor_files, "safetensors_header", replacing)
+    with pytest.raises(ModelLoadError, match="replaced while"):
+        TensorFile(path)
+
+
+def test_a_unet_alone_takes_the_rest_from_a_folder(
+    tmp_path: Path, tiny_folder: Path, single: Path
+) -> None:
+    prefix = "model.diffusion_model."
+    unet = {n.removeprefix(prefix): t for n, t in load_file(single).items() if prefix in n}
+    path = tmp_path / "unet.gguf"
+    write_gguf(path, unet, "F16")
+    row = row_of(path, "mini")
+    loaded = loaders.load(row, "cpu", "float16", road=Road({"mini": tiny_folder}))
+    wanted = loaders.load(row_of(tiny_folder), "cpu", "float16").components["unet"].state_dict()
+    found = loaded.components["unet"].state_dict()
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        assert torch.equal(found[name], tensor), name
 
 
 CUT_OFF = """

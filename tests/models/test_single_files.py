@@ -301,6 +301,10 @@ WRONG: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
         changed("model.diffusion_model.input_blocks.1.0.in_layers.7.weight", torch.ones(7)),
         "is unknown",
     ),
+    "a schedule of its own": (
+        changed("edm_mean", torch.ones(4)),
+        r"noise schedule of its own \(edm_mean\)",
+    ),
     "depth": (
         changed("model.diffusion_model.input_blocks.0.0.weight", torch.ones(16, 5, 3, 3)),
         "takes 5 channels",
