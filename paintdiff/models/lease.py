@@ -33,6 +33,7 @@ from paintdiff.models.loaders import (
     sees_masks,
 )
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.near_words import with_near_words
 from paintdiff.models.noise import prepared_noise
 from paintdiff.models.preview import Governor, LinearPreview, Preview, PreviewTap
 from paintdiff.models.refining import (
@@ -50,7 +51,8 @@ class LeasedPipeline:
     """A diffusers pipeline over shared weights, with a scheduler of its own, for one thread.
 
     `pipeline` is the diffusers object itself, `class_name` its class's name, `row` the model's row,
-    `known_words` all the words it knows (lower case), None if it has no such list. `controlnets`
+    `known_words` all the words it knows (lower case), None if it has no such list, `near_words`
+    what it reads in place of some others. `controlnets`
     are those that a run's controls may name, by their names; `adapted` is what the model was given
     for this lease, and `refiner` a second model that may take over. There are previews if the model
     has a map to colours, or `tiny_autoencoder`, the decoder of one for its family
@@ -83,6 +85,8 @@ class LeasedPipeline:
             check_fits(each, self.denoiser, loaded.row.title)
         self.model_hash = loaded.model_hash
         self.known_words = loaded.known_words
+        learnt = self.adapted.tokens
+        self.near_words = {w: near for w, near in loaded.near_words.items() if w not in learnt}
         self._layout = LAYOUTS[loaded.row.family.latent_layout]
         self._model_scheduler_class = type(self.pipeline.scheduler).__name__
         self._model_scheduler_config = dict(self.pipeline.scheduler.config)
@@ -197,8 +201,11 @@ class LeasedPipeline:
             return space.unpacked(self.pipeline(**settings).images)
 
     def in_tokens(self, text: str) -> str:
-        """A prompt as it goes to the tokenizer: words that name the lease's embeddings replaced."""
-        return with_embeddings(text, self.adapted.tokens)
+        """A prompt as it goes to the tokenizer: words that name the lease's embeddings replaced,
+        and unknown ones by the nearest that the model knows.
+        """
+        near, _replaced = with_near_words(text, self.near_words)
+        return with_embeddings(near, self.adapted.tokens)
 
     @property
     def hashes(self) -> Mapping[str, str]:

@@ -26,7 +26,7 @@ from paintdiff.models.devices import DTYPES, best_dtype, checked_dtype
 from paintdiff.models.families import Family, LatentRgb
 from paintdiff.models.hashes import Hashes
 from paintdiff.models.locating import located
-from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of
+from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of, near_words_of
 from paintdiff.models.pickles import read_tensors
 from paintdiff.models.pipeline_files import (
     FALLBACK_CLASS,
@@ -62,6 +62,7 @@ class LoadedModel:
     device: torch.device
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     class_name: str = ""
+    near_words: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def load(
         components=dict(pipeline.components),
         latent_rgb=latent_rgb_of(row, source),
         known_words=known_words_of(row, source),
+        near_words=near_words_of(row, source),
         model_hash=model_hash,
         weights_bytes=sum(map(_weights_bytes, modules)),
         device=torch.device(device),

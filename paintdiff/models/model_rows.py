@@ -169,6 +169,17 @@ def known_words_of(row: ModelRow, folder: Path) -> frozenset[str] | None:
     return frozenset(json_file(path, list[str]))
 
 
+def near_words_of(row: ModelRow, folder: Path) -> Mapping[str, str]:
+    """What a model with a closed vocabulary reads in place of words that it wasn't taught (its
+    folder's `near-words.json`, all in lower case); nothing for other models. Raises PresetError if
+    the list doesn't fit.
+    """
+    path = folder / "near-words.json"
+    if not row.closed_vocabulary or not path.is_file():
+        return {}
+    return json_file(path, dict[str, str])
+
+
 def json_file(path: Path, shape: type[T]) -> T:
     """What a JSON file of a model's folder holds. Raises ModelNotFoundError if it can't be read,
     PresetError if it is something else.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 # Runs of letters, single digits, and runs of signs, as CLIP's tokenizer splits a text; its endings
 # ('s, 't ...) are left out, they are no words of their own.
 _ENDINGS = re.compile(r"'(?:s|t|re|ve|m|ll|d)\b")
 _WORDS = re.compile(r"[^\W\d_]+|\d|[^\s\w]+")
-_LETTERS = re.compile(r"[^\W\d_]+")
 _PUNCTUATION = frozenset(
     "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\u2018\u2019\u201c\u201d\u2013\u2014\u2026"
 )
@@ -25,24 +24,6 @@ def unknown_words(text: str, known: Collection[str]) -> tuple[str, ...]:
     lowered = _ENDINGS.sub(" ", unicodedata.normalize("NFC", text).replace("\u2019", "'").lower())
     words = dict.fromkeys(_WORDS.findall(lowered))
     return tuple(word for word in words if not _PUNCTUATION.issuperset(word) and word not in known)
-
-
-def with_near_words(text: str, near: Mapping[str, str]) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The text with words that a model doesn't know replaced by what it knows and comes nearest,
-    and which were replaced by what, each once, in lower case.
-
-    `near` maps words in lower case to known ones. Everything else stays as it was written.
-    """
-    replaced: dict[str, str] = {}
-
-    def known(match: re.Match[str]) -> str:
-        word = match[0].lower()
-        if word not in near:
-            return match[0]
-        replaced[word] = near[word]
-        return near[word]
-
-    return _LETTERS.sub(known, text), tuple(replaced.items())
 
 
 def cut_words(text: str, tokenizer: Any, max_tokens: int | None = None) -> str:

@@ -6,6 +6,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from paintdiff.models.embedding_words import with_embeddings
+from paintdiff.models.near_words import with_near_words
 from paintdiff.prompts.words import cut_words, quoted, unknown_words
 from paintdiff.requests import ImageToImage, Inpaint, PaintingRequest
 from paintdiff.sentences import Remark
@@ -28,7 +29,9 @@ def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     prompt = prompt_text(request)
     if leased.known_words is not None:
         learned = dict.fromkeys(leased.adapted.tokens, "")
-        text = with_embeddings(f"{prompt}\n{request.negative_prompt}", learned)
+        text, replaced = with_near_words(f"{prompt}\n{request.negative_prompt}", leased.near_words)
+        sentences += _replaced_words(title, replaced)
+        text = with_embeddings(text, learned)
         unknown = unknown_words(text, leased.known_words)
         if unknown:
             them = "it" if len(unknown) == 1 else "them"
@@ -45,6 +48,15 @@ def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
                 f"it was painted without its end: \u201c{shorten(cut, 80, placeholder=' …')}\u201d."
             )
     return sentences
+
+
+def _replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[str]:
+    if not replaced:
+        return []
+    unknown = quoted(tuple(word for word, _near in replaced))
+    near = quoted(tuple(dict.fromkeys(near for _word, near in replaced)))
+    were = "was" if len(replaced) == 1 else "were"
+    return [f"{title} doesn't know {unknown}, which {were} read as {near}."]
 
 
 def _clip_skip(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:

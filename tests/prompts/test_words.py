@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import transformers
 
-from paintdiff.prompts.words import cut_words, quoted, unknown_words, with_near_words
+from paintdiff.prompts.words import cut_words, quoted, unknown_words
 from tests.tiny import WORDS, tiny_tokenizer
 
 
@@ -37,14 +37,6 @@ def test_every_word_of_the_vocabulary_is_known() -> None:
 )
 def test_words_that_are_not_known_are_named(text: str, unknown: tuple[str, ...]) -> None:
     assert unknown_words(text, WORDS) == unknown
-
-
-def test_unknown_words_give_way_to_the_nearest_known_ones() -> None:
-    near = {"ship": "boat", "winter": "snowy mountain"}
-    text, replaced = with_near_words("A Ship, two ships in WINTER; a ship's dog", near)
-    assert text == "A boat, two ships in snowy mountain; a boat's dog"
-    assert replaced == (("ship", "boat"), ("winter", "snowy mountain"))
-    assert with_near_words("a red house", near) == ("a red house", ())
 
 
 def test_what_has_no_room_is_named(tokenizer: transformers.CLIPTokenizer) -> None:

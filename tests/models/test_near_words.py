@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import json
+
+from paintdiff import Engine, TextToImage
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.manager import ModelManager
+from paintdiff.models.model_rows import known_words_of, near_words_of
+from paintdiff.models.near_words import with_near_words
+
+
+def test_unknown_words_give_way_to_the_nearest_known_ones() -> None:
+    near = {"ship": "boat", "winter": "snowy mountain"}
+    text, replaced = with_near_words("A Ship, two ships in WINTER; a ship's dog", near)
+    assert text == "A boat, two ships in snowy mountain; a boat's dog"
+    assert replaced == (("ship", "boat"), ("winter", "snowy mountain"))
+    assert with_near_words("a red house", near) == ("a red house", ())
+
+
+def test_what_mini_reads_instead_it_knows() -> None:
+    row = Catalog.default().model("mini")
+    assert row.folder is not None
+    known, near = known_words_of(row, row.folder), near_words_of(row, row.folder)
+    assert known and near
+    assert not known & set(near), "what it knows is left alone"
+    assert {word for text in near.values() for word in text.split()} <= known
+    assert json.dumps(near).islower()
+
+
+def test_mini_paints_snow_and_says_how() -> None:
+    with Engine(ModelManager(Catalog.default())) as engine:
+        request = TextToImage(prompt="a blue house in the SNOW", seed=1, quality="fast")
+        finished = engine.generate(request)
+        near = request.model_copy(update={"prompt": "a blue house in the snowy mountain"})
+        read = engine.generate(near)
+    assert finished.pictures[0].image.tobytes() == read.pictures[0].image.tobytes()
+    assert finished.pictures[0].request.prompt == request.prompt
+    said = " ".join(finished.warnings)
+    assert "\u201csnow\u201d, which was read as \u201csnowy mountain\u201d" in said
