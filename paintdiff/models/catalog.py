@@ -8,9 +8,10 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from paintdiff.errors import ModelError, ModelNotFoundError, PresetError, RequestError
+from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
 from paintdiff.models.controlnets import (
     ControlNetRow,
     controlnet_row,
@@ -44,6 +45,13 @@ T = TypeVar("T")
 RowT = TypeVar("RowT", bound=WeightsRow)
 
 
+class Problem(NamedTuple):
+    """A file that was left out, and why."""
+
+    path: Path
+    reason: str
+
+
 class Catalog:
     """Tables of models, ControlNets, upscalers and face restorers. It never changes; `with_source`,
     `with_controlnet` and `with_upscaler` return another.
@@ -57,7 +65,11 @@ class Catalog:
         controlnets: Iterable[ControlNetRow] = (),
         upscalers: Iterable[UpscalerRow] = (),
         face_restorers: Iterable[FaceRestorerRow] = (),
+        adapters: Iterable[WeightsRow] = (),
+        problems: Iterable[Problem] = (),
     ) -> None:
+        self._adapters = tuple(adapters)
+        self._problems = tuple(problems)
         self._rows = MappingProxyType(_by_name(rows, "models"))
         self._families = MappingProxyType(dict(families))
         self._general_quality = MappingProxyType(dict(general_quality))
@@ -192,6 +204,26 @@ class Catalog:
             raise unknown_name("face restorer", name, self._face_restorers)
         return row
 
+    def loras(self) -> tuple[LoraRow, ...]:
+        """All LoRAs, by name."""
+        return tuple(row for row in self._adapters if isinstance(row, LoraRow))
+
+    def embeddings(self) -> tuple[EmbeddingRow, ...]:
+        """All embeddings, by name."""
+        return tuple(row for row in self._adapters if isinstance(row, EmbeddingRow))
+
+    def vaes(self) -> tuple[VaeRow, ...]:
+        """All VAEs, by name."""
+        return tuple(row for row in self._adapters if isinstance(row, VaeRow))
+
+    def ip_adapters(self) -> tuple[IpAdapterRow, ...]:
+        """All IP-Adapters, by name."""
+        return tuple(row for row in self._adapters if isinstance(row, IpAdapterRow))
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Files that were left out, and why."""
+        return self._problems
+
     def with_source(
         self, source: str, *, name: str | None = None, family: str | None = None
     ) -> Catalog:
@@ -232,6 +264,8 @@ class Catalog:
         controlnets: Iterable[ControlNetRow] | None = None,
         upscalers: Iterable[UpscalerRow] | None = None,
         face_restorers: Iterable[FaceRestorerRow] | None = None,
+        adapters: Iterable[WeightsRow] | None = None,
+        problems: Iterable[Problem] | None = None,
     ) -> Catalog:
         return Catalog(
             self.models() if models is None else models,
@@ -240,6 +274,8 @@ class Catalog:
             self.controlnets() if controlnets is None else controlnets,
             self.upscalers() if upscalers is None else upscalers,
             self.face_restorers() if face_restorers is None else face_restorers,
+            self._adapters if adapters is None else adapters,
+            self._problems if problems is None else problems,
         )
 
 

@@ -20,6 +20,7 @@ from paintdiff.models import memory
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow, weights_file
 from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.library import Library
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.models.weights import weight_files
 
@@ -97,13 +98,13 @@ class ModelManager:
 
     def __init__(
         self,
-        catalog: Catalog | None = None,
+        catalog: Catalog | Library | None = None,
         *,
         device: str = "auto",
         memory_budget_bytes: int | None = None,
         dtype: str | None = None,
     ) -> None:
-        self.catalog = catalog if catalog is not None else Catalog.default()
+        self._catalog = catalog if catalog is not None else Catalog.default()
         self._asked_device = device
         self._device: str | None = None
         self._budget_bytes = memory_budget_bytes
@@ -113,6 +114,11 @@ class ModelManager:
         self._one_load_at_a_time = threading.Lock()
         self._last = ""
         self._last_failed = False
+
+    @property
+    def catalog(self) -> Catalog:
+        """What there is now."""
+        return self._catalog.catalog() if isinstance(self._catalog, Library) else self._catalog
 
     @contextmanager
     def lease(
