@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from paintdiff.api.guard import Hosts
     from paintdiff.engine import Engine
+    from paintdiff.models.catalog import Catalog
     from paintdiff.ui.parts import Parts
 
 SHUTDOWN_SECONDS = 1
@@ -54,9 +55,10 @@ class App:
         from paintdiff.api.guard import Hosts  # noqa: PLC0415
         from paintdiff.engine import Engine  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
-        from paintdiff.models.catalog import Catalog  # noqa: PLC0415
+        from paintdiff.models.library import Library  # noqa: PLC0415
         from paintdiff.models.manager import ModelManager  # noqa: PLC0415
         from paintdiff.models.samplers import sampler_names  # noqa: PLC0415
+        from paintdiff.preferences import Preferences  # noqa: PLC0415
         from paintdiff.preprocessors.annotators import Annotators  # noqa: PLC0415
         from paintdiff.presets import Presets  # noqa: PLC0415
         from paintdiff.prompts.surprise import Surprise, example_prompts  # noqa: PLC0415
@@ -64,17 +66,21 @@ class App:
         from paintdiff.ui.parts import Parts  # noqa: PLC0415
         from paintdiff.ui.uploads import Uploads  # noqa: PLC0415
 
-        catalog = Catalog.default(settings.models_dir)
-        default_model = settings.model
-        if settings.model not in [row.name for row in catalog.models()]:
-            catalog = catalog.with_source(settings.model)
-            default_model = catalog.models()[-1].name
-        if settings.controlnet is not None:
-            catalog = catalog.with_controlnet(settings.controlnet)
-        if settings.upscaler is not None:
-            catalog = catalog.with_upscaler(settings.upscaler)
+        def chosen(catalog: Catalog) -> Catalog:
+            """With what the settings name, first or last."""
+            if settings.model not in [row.name for row in catalog.models()]:
+                catalog = catalog.with_source(settings.model)
+            if settings.controlnet is not None:
+                catalog = catalog.with_controlnet(settings.controlnet)
+            if settings.upscaler is not None:
+                catalog = catalog.with_upscaler(settings.upscaler)
+            return catalog
+
+        library = Library(settings.models_dir, chosen)
+        names = [row.name for row in library.catalog().models()]
+        start_model = settings.model if settings.model in names else names[-1]
         manager = ModelManager(
-            catalog, device=settings.device, memory_budget_bytes=settings.memory_budget_bytes
+            library, device=settings.device, memory_budget_bytes=settings.memory_budget_bytes
         )
         engine = Engine(
             manager,
@@ -86,13 +92,17 @@ class App:
         parts = Parts(
             engine=engine,
             uploads=Uploads(),
-            models=catalog.models(),
-            default_model=default_model,
+            start_model=start_model,
             qualities=tuple((row.name, row.title) for row in Presets.default().qualities()),
             sampler_names=sampler_names(),
             examples=example_prompts(),
             surprise_categories=tuple(surprise.categories),
             surprise=lambda categories: surprise.drawn(categories, random),
+            preferences=Preferences.default(),
+            model_asked_for="model" in settings.model_fields_set,
+            models_dirs=settings.models_dir,
+            rescan=library.rescan,
+            may_manage=not settings.share_open and "SPACE_ID" not in os.environ,
         )
         space_host = os.environ.get("SPACE_HOST")
         names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
@@ -106,12 +116,14 @@ class App:
 
         from paintdiff.api.guard import Guard, PasswordGate  # noqa: PLC0415
         from paintdiff.ui import page, routes  # noqa: PLC0415
+        from paintdiff.ui.shelf_routes import shelf_routes  # noqa: PLC0415
         from paintdiff.ui.uploads import upload_routes  # noqa: PLC0415
 
         server = FastAPI(title=page.TITLE, docs_url=None, redoc_url=None, openapi_url=None)
         server.include_router(routes.picture_routes(self.engine))
         server.include_router(routes.status_routes(self.engine))
         server.include_router(upload_routes(self.parts.uploads))
+        server.include_router(shelf_routes(self.parts))
         gr.mount_gradio_app(
             server,
             self.page,

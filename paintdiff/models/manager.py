@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from paintdiff.errors import ModelError, ModelLoadError
+from paintdiff.errors import ModelError, ModelLoadError, RequestError
 from paintdiff.models import memory
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow, weights_file
 from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.holdings import LoadedSummary
 from paintdiff.models.library import Library
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.models.weights import weight_files
@@ -203,12 +204,45 @@ class ModelManager:
         with self._lock:
             entry.leases -= 1
 
-    def unload(self) -> None:
-        """Drop everything that isn't on loan."""
+    def loaded(self) -> tuple[LoadedSummary, ...]:
+        """What is in memory or on its way there, the least recently used first."""
         with self._lock:
-            for name in [name for name, entry in self._entries.items() if _idle(entry)]:
-                del self._entries[name]
+            return tuple(
+                LoadedSummary(
+                    what=entry.row.what,
+                    name=entry.row.name,
+                    weights_bytes=0 if entry.loaded is None else entry.loaded.weights_bytes,
+                    in_use=not _idle(entry),
+                )
+                for entry in self._entries.values()
+            )
+
+    def unload(self, key: str | None = None) -> None:
+        """Drop everything that isn't on loan, or only what has that `LoadedSummary.key`.
+
+        A key of nothing that is loaded does nothing. Raises RequestError if what it names is in
+        use.
+        """
+        with self._lock:
+            entry = None if key is None else self._entries.get(key)
+            if entry is not None and not _idle(entry):
+                raise RequestError(
+                    f"{entry.row.title} is in use. Wait until the job is done, or cancel it.",
+                    field="name",
+                )
+            idle = [name for name, each in self._entries.items() if _idle(each)]
+            for name in idle:
+                if key in (None, name):
+                    del self._entries[name]
         _give_memory_back()
+
+    def budget_bytes(self) -> int:
+        """What all weights together may take: as was asked for, or most of the device's memory."""
+        if self._budget_bytes is not None:
+            return self._budget_bytes
+        with self._lock:
+            device = self._device or self._asked_device
+        return int(memory.memory_use(device).total_bytes * memory.DEFAULT_SHARE)
 
     def status(self) -> ManagerStatus:
         """What there is to say now. Cheap; never imports torch."""
@@ -322,9 +356,7 @@ class ModelManager:
             return  # not on this machine yet
         full_precision = device == "cpu" and self._dtype in (None, "float32")
         needed = memory.estimated_bytes(_files_of(row, folder), 4 if full_precision else 2)
-        budget = self._budget_bytes
-        if budget is None:
-            budget = int(memory.memory_use(device).total_bytes * memory.DEFAULT_SHARE)
+        budget = self.budget_bytes()
         with self._lock:
             residents = [
                 memory.Resident(key, other.loaded.weights_bytes, not _idle(other))

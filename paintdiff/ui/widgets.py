@@ -34,6 +34,20 @@ class Ids:
         return name if self.first else f"{self.tab}-{name}"
 
 
+class NameDropdown(gr.Dropdown):
+    """A dropdown of names that whoever reads them looks up in a table.
+
+    Gradio compares a value with the choices as they were in its session, and refuses others in
+    words of its own: also a name that is in the table by now, or was until just now.
+    """
+
+    is_template = True  # for the browser it is a gr.Dropdown
+
+    def preprocess(self, payload: Any) -> str | None:
+        """The name, whatever the choices are; None if it is no name."""
+        return payload if isinstance(payload, str) else None
+
+
 def header() -> gr.HTML:
     """The product's name, and the switch between light and dark."""
     return static(

@@ -1,0 +1,267 @@
+"""The catalog as the Models tab lists it: kinds, what a filter finds, and each thing in words.
+
+Whatever is said here is text of strangers (names of files, what is written in them), so it has to
+be escaped by who puts it onto a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow
+from paintdiff.models.holdings import (
+    Removal,
+    comes_with_the_app,
+    has_hub_token,
+    place_of,
+    removal_of,
+    size_bytes_of,
+)
+from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.upscalers import UpscalerRow
+from paintdiff.presets import unknown_name
+from paintdiff.ui.words import amount
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from paintdiff.models.catalog import Catalog
+    from paintdiff.models.holdings import LoadedSummary
+    from paintdiff.models.sources import WeightsRow
+    from paintdiff.ui.parts import Parts
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of thing. `rows` finds those in a catalog; a `rare` kind is only offered where there
+    is one."""
+
+    name: str
+    singular: str
+    plural: str
+    rows: Callable[[Catalog], Sequence[WeightsRow]]
+    rare: bool = False
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        kind.name: kind
+        for kind in (
+            Kind("model", "Model", "Models", lambda catalog: catalog.models()),
+            Kind("lora", "LoRA", "LoRAs", lambda catalog: catalog.loras()),
+            Kind("embedding", "Embedding", "Embeddings", lambda catalog: catalog.embeddings()),
+            Kind("vae", "VAE", "VAEs", lambda catalog: catalog.vaes()),
+            Kind("controlnet", "ControlNet", "ControlNets", lambda catalog: catalog.controlnets()),
+            Kind("upscaler", "Upscaler", "Upscalers", lambda catalog: catalog.upscalers()),
+            Kind(
+                "ip_adapter",
+                "IP-Adapter",
+                "IP-Adapters",
+                lambda catalog: catalog.ip_adapters(),
+                rare=True,
+            ),
+            Kind(
+                "face_restorer",
+                "Face restorer",
+                "Face restorers",
+                lambda catalog: catalog.face_restorers(),
+                rare=True,
+            ),
+        )
+    }
+)
+"""The kinds, in the order in which they are listed."""
+
+Found = tuple[Kind, "WeightsRow"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing of the catalog, in words; "" where there is nothing to say.
+
+    `where` is a path or says that it is elsewhere, `cannot` why it can't be used here. `words` are
+    what a click puts into a prompt besides its own tag. `loaded` is what it holds of the memory.
+    `fetch` says what a download would bring, "" if there is none to be had; `removal` is what could
+    be deleted.
+    """
+
+    kind: Kind
+    row: WeightsRow
+    family: str
+    size: str
+    where: str
+    needs: str
+    source: str
+    cannot: str
+    words: tuple[str, ...]
+    preview: int
+    loaded: LoadedSummary | None
+    is_default: bool
+    is_pinned: bool
+    fetch: str
+    removal: Removal | None
+
+
+class Shelf:
+    """What the catalog of `parts` has now."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    @property
+    def _catalog(self) -> Catalog:
+        return self._parts.engine.manager.catalog
+
+    def row(self, kind: object, name: object) -> WeightsRow:
+        """What a page calls by its kind and name. Raises UnknownNameError for anything else."""
+        of_kind = KINDS.get(kind) if isinstance(kind, str) else None
+        if of_kind is None:
+            raise unknown_name("kind", str(kind), tuple(KINDS))
+        rows = {row.name: row for row in of_kind.rows(self._catalog)}
+        found = rows.get(name) if isinstance(name, str) else None
+        if found is None:
+            raise unknown_name(of_kind.singular, str(name), rows)
+        return found
+
+    def found(self, words: str) -> dict[str, list[Found]]:
+        """By kind, the rows in which all of the words occur; models first, in the catalog's
+        order."""
+        wanted = words.casefold().split()
+        catalog = self._catalog
+        return {
+            kind.name: [
+                (kind, row)
+                for row in kind.rows(catalog)
+                if not wanted or _has_all(wanted, kind, row)
+            ]
+            for kind in KINDS.values()
+        }
+
+    def items(self, found: Sequence[Found]) -> list[Item]:
+        """All that is said about some rows. It looks at their files, so ask for few at a time."""
+        loaded = {(each.what, each.name): each for each in self._parts.engine.manager.loaded()}
+        return [self._item(kind, row, loaded.get((row.what, row.name))) for kind, row in found]
+
+    def _item(self, kind: Kind, row: WeightsRow, loaded: LoadedSummary | None) -> Item:
+        parts = self._parts
+        place = place_of(row)
+        removal = removal_of(row, parts.models_dirs) if parts.may_manage else ""
+        return Item(
+            kind=kind,
+            row=row,
+            family=family_of(row),
+            size=_size_text(row),
+            where=_where(row, place),
+            needs=_needs(row),
+            source=_source(row),
+            cannot=self._cannot(row, place),
+            words=row.trigger_words if isinstance(row, LoraRow) else (),
+            preview=_preview_stamp(row),
+            loaded=loaded,
+            is_default=kind.name == "model" and row.name == parts.default_model,
+            is_pinned=kind.name == "model" and row.name == parts.pinned_model,
+            fetch=self._fetch(row, place),
+            removal=removal if isinstance(removal, Removal) else None,
+        )
+
+    def _fetch(self, row: WeightsRow, place: Path | None) -> str:
+        """What a download would bring, "" if the page can't start one."""
+        parts = self._parts
+        if parts.downloads is None or not parts.may_manage:
+            return ""
+        if not isinstance(row, ModelRow) or row.folder is not None or place is not None:
+            return ""
+        return amount(row.download_bytes) if row.download_bytes else "all of it"
+
+    def _cannot(self, row: WeightsRow, place: Path | None) -> str:
+        """Why it can't be used on this machine, "" if it can as far as can be told."""
+        if isinstance(row, UpscalerRow) and row.address is not None:
+            return ""  # is fetched when it is first used
+        if place is None and row.folder is not None:
+            return f"Nothing is at {row.folder} any more."
+        if isinstance(row, IpAdapterRow) and row.image_encoder is None:
+            return "Its image encoder is missing. Put it beside the file."
+        if not isinstance(row, ModelRow):
+            return ""
+        budget_bytes = self._parts.engine.manager.budget_bytes()
+        if row.least_memory_bytes > budget_bytes:
+            return (
+                f"It needs {amount(row.least_memory_bytes)} of memory, and models may take "
+                f"{amount(budget_bytes)} here."
+            )
+        if place is None and row.gated and not has_hub_token():
+            return (
+                "Its owner wants to be asked first: accept the licence on the hub, and start the "
+                "app with your token in HF_TOKEN."
+            )
+        return ""
+
+
+def family_of(row: WeightsRow) -> str:
+    """Of which family or families a row is, in words; "" if nobody knows or it doesn't matter."""
+    family = getattr(row, "family", None)
+    if family is not None:
+        return str(getattr(family, "title", family))
+    families = getattr(row, "families", ())
+    return ", ".join(str(each) for each in families)
+
+
+def _has_all(wanted: Sequence[str], kind: Kind, row: WeightsRow) -> bool:
+    words = row.trigger_words if isinstance(row, LoraRow) else ()
+    text = " ".join((row.name, row.title, kind.singular, family_of(row), *words)).casefold()
+    return all(word in text for word in wanted)
+
+
+def _size_text(row: WeightsRow) -> str:
+    size_bytes = size_bytes_of(row)
+    return amount(size_bytes) if size_bytes else ""
+
+
+def _where(row: WeightsRow, place: Path | None) -> str:
+    if comes_with_the_app(row):
+        return "comes with the app"
+    if place is not None:
+        return str(place)
+    if isinstance(row, ModelRow) and row.folder is None:
+        return f"on the hub{_to_fetch(row.download_bytes)}"
+    if isinstance(row, UpscalerRow) and row.address is not None:
+        return f"on the internet{_to_fetch(row.size_bytes)}, when it is first used"
+    return "on the hub" if row.folder is None else f"gone from {row.folder}"
+
+
+def _to_fetch(size_bytes: int) -> str:
+    return f", {amount(size_bytes)} to download" if size_bytes else ""
+
+
+def _needs(row: WeightsRow) -> str:
+    if isinstance(row, ModelRow) and row.least_memory_bytes:
+        return f"{amount(row.least_memory_bytes)} of memory"
+    if isinstance(row, (ModelRow, UpscalerRow)) or row.what == "ControlNet":
+        size_bytes = size_bytes_of(row)
+        return f"about {amount(size_bytes)} of memory, as large as it is" if size_bytes else ""
+    return ""
+
+
+def _source(row: WeightsRow) -> str:
+    """Where it is from; "" if all that is known is where it lies."""
+    if isinstance(row, UpscalerRow) and row.address is not None:
+        return row.address
+    if row.folder is None:
+        revision = getattr(row, "revision", "")
+        return f"{row.source}, commit {revision[:8]}" if revision else row.source
+    return "PaintDiffusion" if comes_with_the_app(row) else ""
+
+
+def _preview_stamp(row: WeightsRow) -> int:
+    """When the row's preview picture was written, in nanoseconds; 0 if it has none."""
+    if not isinstance(row, (LoraRow, EmbeddingRow)) or row.preview is None:
+        return 0
+    try:
+        return row.preview.stat().st_mtime_ns
+    except OSError:
+        return 0

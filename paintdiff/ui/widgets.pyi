@@ -1,0 +1,176 @@
+"""Pieces of the page that more than one tab uses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from paintdiff.ui import markup
+
+_CLICKED = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-%(name)s]");
+  if (button && element.contains(button)) trigger("%(event)s", {...button.dataset});
+});
+"""
+
+_RGBA = re.compile(r"rgba?\(\s*(\d+(?:\.\d+)?)\s*,\s*(\d+(?:\.\d+)?)\s*,\s*(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The ids of one tab's elements: all begin with the tab's name, save those of the first tab."""
+
+    tab: str
+    first: bool = False
+
+    def __call__(self, name: str) -> str:
+        return name if self.first else f"{self.tab}-{name}"
+
+from gradio.events import Dependency
+
+class NameDropdown(gr.Dropdown):
+    """A dropdown of names that whoever reads them looks up in a table.
+
+    Gradio compares a value with the choices as they were in its session, and refuses others in
+    words of its own: also a name that is in the table by now, or was until just now.
+    """
+
+    is_template = True  # for the browser it is a gr.Dropdown
+
+    def preprocess(self, payload: Any) -> str | None:
+        """The name, whatever the choices are; None if it is no name."""
+        return payload if isinstance(payload, str) else None
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+def header() -> gr.HTML:
+    """The product's name, and the switch between light and dark."""
+    return static(
+        '<header class="bar"><div class="brand"><svg viewBox="0 0 32 32" aria-hidden="true">'
+        '<rect width="32" height="32" rx="9"/>'
+        '<path class="stroke" d="M7 21c5-1 5-11 10-11s3 12 8 11"/>'
+        '<circle cx="23" cy="10" r="2.6"/></svg>'
+        "<h1>PaintDiffusion</h1></div>"
+        '<button type="button" id="theme-switch" aria-label="Switch between light and dark" '
+        'title="Light or dark">'
+        '<svg viewBox="0 0 24 24" aria-hidden="true"><circle cx="12" cy="12" r="8"/>'
+        '<path class="half" d="M12 4a8 8 0 0 1 0 16z"/></svg></button></header>',
+        "header",
+    )
+
+
+def status_bar() -> gr.HTML:
+    """Model, device, memory, queue and speed; page.js fills it, because it outlives every event."""
+    cells = "".join(
+        f'<div class="cell" data-cell="{name}"><dt>{title}</dt><dd>…</dd></div>'
+        for name, title in (
+            ("model", "Model"),
+            ("device", "Device"),
+            ("memory", "Memory"),
+            ("queue", "Queue"),
+            ("speed", "Speed"),
+        )
+    )
+    return static(
+        f'<footer class="status" aria-label="Status"><dl>{cells}</dl>'
+        '<p class="connection" role="status"></p></footer>',
+        "status-bar",
+    )
+
+
+@contextmanager
+def drawer(title: str, elem_id: str) -> Generator[None]:
+    """Room that is hidden until its title is clicked, or an error is in it; the title says "in use"
+    while a picture is in it.
+
+    Unlike that of `gr.Accordion`, what is in it is on the page all the time: a canvas in it brings
+    its picture back after a reload, seen or not.
+    """
+    with gr.Column(elem_id=elem_id, elem_classes=["drawer"], scale=0):
+        static(
+            f'<button type="button" class="drawer-title" aria-expanded="false" '
+            f'aria-controls="{elem_id}-inside">{escape(title)}<span class="in-use">in use</span>'
+            "</button>",
+            f"{elem_id}-title",
+        )
+        with gr.Column(elem_id=f"{elem_id}-inside", elem_classes=["drawer-inside"], scale=0):
+            yield
+
+
+def note(ids: Ids, name: str) -> gr.HTML:
+    """Room for a sentence next to a setting; it takes none while it is empty."""
+    return gr.HTML(
+        "",
+        elem_id=ids(f"note-{name}"),
+        elem_classes=["note-place"],
+        js_on_load=None,
+        apply_default_css=False,
+    )
+
+
+def static(value: str, elem_id: str, *classes: str) -> gr.HTML:
+    """Markup that only shows something."""
+    return gr.HTML(
+        value,
+        elem_id=elem_id,
+        elem_classes=list(classes),
+        js_on_load=None,
+        apply_default_css=False,
+    )
+
+
+def clickable(value: str, elem_id: str, *classes: str, script: str = "", **events: str) -> gr.HTML:
+    """Markup with buttons. One with `data-NAME` triggers the event given as `NAME=`, and brings all
+    of its data. `script` runs when it comes onto the page.
+    """
+    clicks = [_CLICKED % {"name": name, "event": event} for name, event in events.items()]
+    return gr.HTML(
+        value,
+        elem_id=elem_id,
+        elem_classes=list(classes),
+        js_on_load="".join([script, *clicks]),
+        apply_default_css=False,
+    )
+
+
+def hidden_text(elem_id: str) -> gr.Textbox:
+    """A value that travels with events and that no one sees. (gr.State would hold a connection per
+    page.)"""
+    return gr.Textbox("", visible="hidden", elem_id=elem_id, show_label=False, container=False)
+
+
+def hex_colour(value: object) -> str:
+    """A colour picker's value as "#rrggbb": it says "rgba(255.0, 0.0, 0.0, 1)" once it was used.
+
+    Anything else comes back as text, for the request to refuse.
+    """
+    match = _RGBA.match(str(value))
+    if match is None:
+        return str(value)
+    red, green, blue = (min(255, round(float(part))) for part in match.groups())
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def notes_cleared(notes: Iterable[gr.HTML]) -> dict[Any, str]:
+    """Updates that take every note away."""
+    return dict.fromkeys(notes, "")
+
+
+def notes_for(notes: Mapping[str, gr.HTML], field: str | None, message: str) -> dict[Any, str]:
+    """Updates that say `message` next to the setting `field`, and nothing anywhere else.
+
+    `notes[""]` takes what is about no setting, or about one that isn't on the page.
+    """
+    place = notes.get(field or "", notes[""])
+    return {**notes_cleared(notes.values()), place: markup.note([message])}
