@@ -15,7 +15,7 @@ from pathlib import Path
 
 from paintdiff.errors import RequestError, StorageError
 from paintdiff.models.hub import cache_folder
-from paintdiff.models.sources import WeightsRow
+from paintdiff.models.sources import HUB_ID, WeightsRow
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.presets import presets_folder
 
@@ -53,13 +53,18 @@ class Removal:
     sure: str
 
 
+def is_from_hub(row: WeightsRow) -> bool:
+    """Whether its source is a hub id, wherever it lies now."""
+    return HUB_ID.fullmatch(row.source) is not None
+
+
 def place_of(row: WeightsRow) -> Path | None:
     """The file or folder of a row on this machine; for a hub id that in the hub's cache, if it is
     all there. None if it isn't here."""
     place = row.folder
-    if place is None:
+    if place is None and is_from_hub(row):
         return _cached_snapshot(row.source, str(getattr(row, "revision", "")))
-    return place if place.exists() else None
+    return place if place is not None and place.exists() else None
 
 
 def size_bytes_of(row: WeightsRow) -> int:
@@ -90,20 +95,20 @@ def removal_of(row: WeightsRow, models_dirs: Sequence[Path]) -> Removal | str:
     """
     if comes_with_the_app(row):
         return "It comes with the app, so it stays."
-    if row.folder is None:
+    if is_from_hub(row):
         fetched = cache_folder() / f"models--{row.source.replace('/', '--')}"
         place = fetched if fetched.is_dir() and not fetched.is_symlink() else None
     else:
         place = row.folder
     if place is None or not place.exists():
         return "Nothing of it is on this machine."
-    roots = (cache_folder(),) if row.folder is None else (*models_dirs, cache_folder())
+    roots = (cache_folder(),) if is_from_hub(row) else (*models_dirs, cache_folder())
     if not any(_is_inside(place, root) for root in roots):
         return f"{place} is in none of the models folders, so it is left alone."
     size_bytes = _size_bytes(place)
     state = f"{place}\0{size_bytes}\0{place.stat().st_mtime_ns}".encode()
     sure = hashlib.sha256(state).hexdigest()[:_SURE_DIGITS]
-    return Removal(place, size_bytes, row.folder is None, sure)
+    return Removal(place, size_bytes, is_from_hub(row), sure)
 
 
 def remove(row: WeightsRow, models_dirs: Sequence[Path], sure: str) -> Removal:

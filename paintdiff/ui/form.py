@@ -14,7 +14,7 @@ from paintdiff.models.model_rows import ModelRow
 from paintdiff.requests import MAX_SEED, PaintingRequest
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.widgets import Ids, NameDropdown, note, static
+from paintdiff.ui.widgets import Ids, name_dropdown, note, static
 
 Updates = dict[Any, Any]
 """New values or properties by component."""
@@ -251,11 +251,10 @@ class _FormMaker:
     def add_model(self) -> None:
         self.add(
             "model",
-            NameDropdown,
+            name_dropdown,
             self._parts.model_choices(),
             value=self._row.name,
             label="Model",
-            filterable=False,
         )
         self.add(
             "quality",

@@ -16,6 +16,7 @@ from paintdiff.models.holdings import (
     Removal,
     comes_with_the_app,
     has_hub_token,
+    is_from_hub,
     place_of,
     removal_of,
     size_bytes_of,
@@ -174,7 +175,7 @@ class Shelf:
         parts = self._parts
         if parts.downloads is None or not parts.may_manage:
             return ""
-        if not isinstance(row, ModelRow) or row.folder is not None or place is not None:
+        if not isinstance(row, ModelRow) or not is_from_hub(row) or place is not None:
             return ""
         return amount(row.download_bytes) if row.download_bytes else "all of it"
 
@@ -182,8 +183,8 @@ class Shelf:
         """Why it can't be used on this machine, "" if it can as far as can be told."""
         if isinstance(row, UpscalerRow) and row.address is not None:
             return ""  # is fetched when it is first used
-        if place is None and row.folder is not None:
-            return f"Nothing is at {row.folder} any more."
+        if place is None and not is_from_hub(row):
+            return f"Nothing is at {row.source} any more."
         if isinstance(row, IpAdapterRow) and row.image_encoder is None:
             return "Its image encoder is missing. Put it beside the file."
         if not isinstance(row, ModelRow):
@@ -227,11 +228,11 @@ def _where(row: WeightsRow, place: Path | None) -> str:
         return "comes with the app"
     if place is not None:
         return str(place)
-    if isinstance(row, ModelRow) and row.folder is None:
-        return f"on the hub{_to_fetch(row.download_bytes)}"
+    if is_from_hub(row):
+        return f"on the hub{_to_fetch(int(getattr(row, 'download_bytes', 0)))}"
     if isinstance(row, UpscalerRow) and row.address is not None:
         return f"on the internet{_to_fetch(row.size_bytes)}, when it is first used"
-    return "on the hub" if row.folder is None else f"gone from {row.folder}"
+    return f"gone from {row.source}"
 
 
 def _to_fetch(size_bytes: int) -> str:
@@ -243,7 +244,7 @@ def _needs(row: WeightsRow) -> str:
         return f"{amount(row.least_memory_bytes)} of memory"
     if isinstance(row, (ModelRow, UpscalerRow)) or row.what == "ControlNet":
         size_bytes = size_bytes_of(row)
-        return f"about {amount(size_bytes)} of memory, as large as it is" if size_bytes else ""
+        return f"{amount(size_bytes)} of memory or more" if size_bytes else ""
     return ""
 
 
@@ -251,7 +252,7 @@ def _source(row: WeightsRow) -> str:
     """Where it is from; "" if all that is known is where it lies."""
     if isinstance(row, UpscalerRow) and row.address is not None:
         return row.address
-    if row.folder is None:
+    if is_from_hub(row):
         revision = getattr(row, "revision", "")
         return f"{row.source}, commit {revision[:8]}" if revision else row.source
     return "PaintDiffusion" if comes_with_the_app(row) else ""

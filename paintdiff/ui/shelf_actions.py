@@ -205,7 +205,8 @@ class Actions:
         index = int(click.index) if click.index.isascii() and click.index.isdecimal() else -1
         if not 0 <= index < len(words):
             raise RequestError(f"{row.title} has no such trigger word. Rescan.", field="name")
-        return self._put(click, values, words[index], words[index], ", ")
+        word = words[index].strip()
+        return self._put(click, values, word, word, ", ")
 
     def _put(self, click: Click, values: Values, text: str, sign: str, between: str) -> Done:
         """Put a text at the end of the prompt (or the negative one) of the tab that was painted in
@@ -295,7 +296,7 @@ class Actions:
     def _download(self, click: Click, values: Values) -> Done:
         downloads = self._downloads()
         row = self._shelf.row("model", click.name)
-        if not isinstance(row, ModelRow) or row.folder is not None:
+        if not isinstance(row, ModelRow) or not holdings.is_from_hub(row):
             raise RequestError(f"{row.title} isn't from the hub.", field="name")
         downloads.start(row.source, row.revision)
         return Done(f"{row.title} is being downloaded.")

@@ -163,7 +163,14 @@ def _marks(item: Item) -> str:
 def _words(item: Item) -> str:
     """Trigger words that a click puts into the prompt."""
     chips = "".join(
-        _button("word", word, word, kind=item.kind.name, name=item.row.name, index=str(index))
+        _button(
+            "word",
+            word.strip(),
+            word.strip(),
+            kind=item.kind.name,
+            name=item.row.name,
+            index=str(index),
+        )
         for index, word in enumerate(item.words[:MAX_WORDS])
     )
     more = len(item.words) - MAX_WORDS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -34,18 +34,14 @@ class Ids:
         return name if self.first else f"{self.tab}-{name}"
 
 
-class NameDropdown(gr.Dropdown):
-    """A dropdown of names that whoever reads them looks up in a table.
+def name_dropdown(choices: Sequence[tuple[str, str]], **settings: Any) -> gr.Dropdown:
+    """A dropdown of names that whoever reads them looks up in a table: (title, name) pairs.
 
-    Gradio compares a value with the choices as they were in its session, and refuses others in
-    words of its own: also a name that is in the table by now, or was until just now.
+    Without `allow_custom_value` Gradio compares a value with the choices that it has sent to this
+    page, and refuses others in words of its own: also a name that was in the table until just now.
+    As nobody can type into it, nothing else is let in by that.
     """
-
-    is_template = True  # for the browser it is a gr.Dropdown
-
-    def preprocess(self, payload: Any) -> str | None:
-        """The name, whatever the choices are; None if it is no name."""
-        return payload if isinstance(payload, str) else None
+    return gr.Dropdown(choices, filterable=False, allow_custom_value=True, **settings)
 
 
 def header() -> gr.HTML:

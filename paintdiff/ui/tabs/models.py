@@ -118,7 +118,7 @@ class ModelsTab:
         told: set[Any] = looked_at | {choice.known, *choice.dropdowns}
         told_of = [*all_of_it, *choice.changeable()]
         tab.select(opened, told, told_of, **QUICK)
-        self.words.input(self.filtered, looked_at, listed, trigger_mode="always_last", **QUICK)
+        self.words.change(self.filtered, looked_at, listed, trigger_mode="always_last", **QUICK)
         self.kind.input(self.filtered, looked_at, listed, **QUICK)
         self.rescan.click(rescanned, asked, changed, trigger_mode="once", **QUICK)
         clicked = (self.cards, self.hub, self.memory, self.transfers, self.said)
