@@ -47,6 +47,10 @@ class Downloads(Protocol):
         """Give one up; does nothing if it has ended."""
         ...
 
+    def forget(self, id: str) -> None:
+        """Tell no more of one that has ended."""
+        ...
+
     def search(self, words: str) -> tuple[HubModel, ...]:
         """The models on the hub that fit the words. Raises PaintError."""
         ...

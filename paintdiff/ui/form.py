@@ -14,7 +14,7 @@ from paintdiff.models.model_rows import ModelRow
 from paintdiff.requests import MAX_SEED, PaintingRequest
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.widgets import Ids, name_dropdown, note, static
+from paintdiff.ui.widgets import Ids, note, static
 
 Updates = dict[Any, Any]
 """New values or properties by component."""
@@ -191,7 +191,8 @@ class Form:
         return [self.model, *figures, self.size_preset, self.width, self.height]
 
     def _offering(self, name: str) -> gr.Dropdown:
-        """The dropdown with the models that there are now, and that one chosen."""
+        """The dropdown with the models that there are now, and that one chosen. A name that wasn't
+        among its choices is only accepted from the page together with them."""
         return gr.Dropdown(choices=self.parts.model_choices(), value=name)
 
     def _quality_chosen(self, values: Mapping[Any, Any]) -> Updates:
@@ -251,10 +252,11 @@ class _FormMaker:
     def add_model(self) -> None:
         self.add(
             "model",
-            name_dropdown,
+            gr.Dropdown,
             self._parts.model_choices(),
             value=self._row.name,
             label="Model",
+            filterable=False,
         )
         self.add(
             "quality",

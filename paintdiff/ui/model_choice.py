@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from paintdiff.ui import widgets
+from paintdiff.ui import markup, widgets
 from paintdiff.ui.form import Form, Updates
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Memory
@@ -18,37 +18,62 @@ from paintdiff.ui.workbench import QUICK
 
 class ModelChoice:
     """Keeps the model dropdowns of these forms as the catalog is. `known` says which state of the
-    catalog the page has been told of."""
+    catalog the page has been told of.
+
+    Gradio refuses a value that isn't among the choices it has sent to a page, so choices and value
+    always go together.
+    """
 
     def __init__(self, parts: Parts, forms: Sequence[Form]) -> None:
-        self._parts = parts
-        self.dropdowns: list[Any] = [form.model for form in forms]
+        self._parts, self._forms = parts, tuple(forms)
         self.known = widgets.hidden_text("models-known")
 
     def wire(self) -> None:
         """Look whether there is something new whenever a dropdown is about to be opened."""
         gr.on(
-            [dropdown.focus for dropdown in self.dropdowns],
+            [form.model.focus for form in self._forms],
             self.looked_at,
-            {self.known, *self.dropdowns},
+            self.asked(),
             self.changeable(),
             **QUICK,
         )
 
+    def asked(self) -> set[Any]:
+        """The components that are looked at."""
+        return {self.known, *(each for form in self._forms for each in (form.model, form.quality))}
+
     def changeable(self) -> list[Any]:
         """The components that the updates change."""
-        return [self.known, *self.dropdowns]
+        forms = [
+            each for form in self._forms for each in (*form.brought_by_model(), form.notes["model"])
+        ]
+        return [self.known, *forms]
 
     def looked_at(self, values: Mapping[Any, Any]) -> Updates:
-        """The choices, if they have changed since the page was told; a model that is gone stays
-        chosen, so that Generate says so."""
+        """The choices, if they have changed since the page was told. Where a model was chosen that
+        is gone, the usual one is, and that is said."""
         if values[self.known] == self.stamp():
             return {self.known: gr.skip()}
         choices = self._parts.model_choices()
-        return {
-            self.known: self.stamp(),
-            **{each: gr.Dropdown(choices=choices) for each in self.dropdowns},
-        }
+        names = {name for _, name in choices}
+        updates: Updates = {self.known: self.stamp()}
+        for form in self._forms:
+            chosen = values[form.model]
+            if chosen in names:
+                updates[form.model] = gr.Dropdown(choices=choices, value=chosen)
+            else:
+                usual = self._parts.model(None)
+                updates |= form.with_model(usual.name, values[form.quality])
+                said = f"{chosen} isn't here any more. {usual.title} is chosen in its place."
+                updates[form.notes["model"]] = markup.note([said], "warning")
+        return updates
+
+    def chosen(self, name: str, values: Mapping[Any, Any]) -> Updates:
+        """That model in all forms, with its own sizes and figures."""
+        updates: Updates = {self.known: self.stamp()}
+        for form in self._forms:
+            updates |= {**form.with_model(name, values[form.quality]), form.notes["model"]: ""}
+        return updates
 
     def remembered(self, memory: Memory) -> Memory:
         """What a browser remembers, as a page begins with it: a new one with the pinned model, one

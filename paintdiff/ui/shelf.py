@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow
+from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
 from paintdiff.models.holdings import (
     Removal,
     comes_with_the_app,
@@ -22,6 +22,7 @@ from paintdiff.models.holdings import (
     size_bytes_of,
 )
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.sources import SourceRow
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.presets import unknown_name
 from paintdiff.ui.words import amount
@@ -30,11 +31,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from paintdiff.models.catalog import Catalog
+    from paintdiff.models.downloads import DownloadState
     from paintdiff.models.holdings import LoadedSummary
     from paintdiff.models.sources import WeightsRow
     from paintdiff.ui.parts import Parts
 
 ALL = "all"
+
+GOING_ON = ("waiting", "running")
+"""The states of a download that hasn't ended."""
+
+GATED = (
+    "Its owner wants to be asked first: accept the licence on the hub, and start the app with your "
+    "token in HF_TOKEN."
+)
 
 
 @dataclass(frozen=True)
@@ -86,9 +96,10 @@ class Item:
     """One thing of the catalog, in words; "" where there is nothing to say.
 
     `where` is a path or says that it is elsewhere, `cannot` why it can't be used here. `words` are
-    what a click puts into a prompt besides its own tag. `loaded` is what it holds of the memory.
-    `fetch` says what a download would bring, "" if there is none to be had; `removal` is what could
-    be deleted.
+    what a click puts into a prompt besides its own tag; `preview` is when its picture was written, 0
+    if it has none. `loaded` is what it holds of the memory. `fetch` says what a download would
+    bring, "" if there is none to be had; `fetching`, that it is on its way; `removal` is what
+    could be deleted.
     """
 
     kind: Kind
@@ -105,6 +116,7 @@ class Item:
     is_default: bool
     is_pinned: bool
     fetch: str
+    fetching: bool
     removal: Removal | None
 
 
@@ -133,12 +145,12 @@ class Shelf:
         """By kind, the rows in which all of the words occur; models first, in the catalog's
         order."""
         wanted = words.casefold().split()
-        catalog = self._catalog
+        catalog, titles = self._catalog, self.family_titles()
         return {
             kind.name: [
                 (kind, row)
                 for row in kind.rows(catalog)
-                if not wanted or _has_all(wanted, kind, row)
+                if not wanted or _has_all(wanted, kind, row, titles)
             ]
             for kind in KINDS.values()
         }
@@ -146,27 +158,50 @@ class Shelf:
     def items(self, found: Sequence[Found]) -> list[Item]:
         """All that is said about some rows. It looks at their files, so ask for few at a time."""
         loaded = {(each.what, each.name): each for each in self._parts.engine.manager.loaded()}
-        return [self._item(kind, row, loaded.get((row.what, row.name))) for kind, row in found]
+        fetching = self.fetching()
+        return [
+            self._item(kind, row, loaded.get((row.what, row.name)), fetching=row.source in fetching)
+            for kind, row in found
+        ]
 
-    def _item(self, kind: Kind, row: WeightsRow, loaded: LoadedSummary | None) -> Item:
+    def downloads(self) -> list[DownloadState]:
+        """The downloads to speak of: of each repository the newest."""
+        downloads = self._parts.downloads
+        states = () if downloads is None else downloads.all()
+        return list({each.hub_id: each for each in states}.values())
+
+    def fetching(self) -> frozenset[str]:
+        """The hub ids that are on their way."""
+        return frozenset(each.hub_id for each in self.downloads() if each.state in GOING_ON)
+
+    def family_titles(self) -> dict[str, str]:
+        """What the families of the models here are called."""
+        models = self._catalog.models()
+        return {row.family.name: row.family.title for row in models}
+
+    def _item(
+        self, kind: Kind, row: WeightsRow, loaded: LoadedSummary | None, *, fetching: bool
+    ) -> Item:
         parts = self._parts
         place = place_of(row)
+        cannot = self._cannot(row, place)
         removal = removal_of(row, parts.models_dirs) if parts.may_manage else ""
         return Item(
             kind=kind,
             row=row,
-            family=family_of(row),
+            family=self._family(row),
             size=_size_text(row),
             where=_where(row, place),
             needs=_needs(row),
             source=_source(row),
-            cannot=self._cannot(row, place),
+            cannot=cannot,
             words=row.trigger_words if isinstance(row, LoraRow) else (),
             preview=_preview_stamp(row),
             loaded=loaded,
             is_default=kind.name == "model" and row.name == parts.default_model,
             is_pinned=kind.name == "model" and row.name == parts.pinned_model,
-            fetch=self._fetch(row, place),
+            fetch="" if cannot or fetching else self._fetch(row, place),
+            fetching=fetching,
             removal=removal if isinstance(removal, Removal) else None,
         )
 
@@ -196,25 +231,27 @@ class Shelf:
                 f"{amount(budget_bytes)} here."
             )
         if place is None and row.gated and not has_hub_token():
-            return (
-                "Its owner wants to be asked first: accept the licence on the hub, and start the "
-                "app with your token in HF_TOKEN."
-            )
+            return GATED
         return ""
 
-
-def family_of(row: WeightsRow) -> str:
-    """Of which family or families a row is, in words; "" if nobody knows or it doesn't matter."""
-    family = getattr(row, "family", None)
-    if family is not None:
-        return str(getattr(family, "title", family))
-    families = getattr(row, "families", ())
-    return ", ".join(str(each) for each in families)
+    def _family(self, row: WeightsRow) -> str:
+        titles = self.family_titles()
+        return ", ".join(titles.get(name, name) for name in _families_of(row))
 
 
-def _has_all(wanted: Sequence[str], kind: Kind, row: WeightsRow) -> bool:
+def _families_of(row: WeightsRow) -> tuple[str, ...]:
+    """The names of the families that a row fits; none if nobody knows or it doesn't matter."""
+    if isinstance(row, (EmbeddingRow, VaeRow, IpAdapterRow)):
+        return row.families
+    family = row.family if isinstance(row, (SourceRow, LoraRow)) else None
+    return () if family is None else (family.name,)
+
+
+def _has_all(wanted: Sequence[str], kind: Kind, row: WeightsRow, titles: Mapping[str, str]) -> bool:
+    families = _families_of(row)
     words = row.trigger_words if isinstance(row, LoraRow) else ()
-    text = " ".join((row.name, row.title, kind.singular, family_of(row), *words)).casefold()
+    named = (row.name, row.title, kind.singular, *families, *words)
+    text = " ".join((*named, *(titles.get(name, "") for name in families))).casefold()
     return all(word in text for word in wanted)
 
 

@@ -103,26 +103,24 @@ class Actions:
                 "download": self._download,
                 "fetch": self._fetch,
                 "cancel": self._cancel,
+                "forget": self._cancel,
                 "close-hub": lambda click, values: Done(hub=""),
             }
         )
 
     def asked(self) -> set[Any]:
         """The components that are looked at."""
-        choice = self._page.choice
         studios = [studio for _, studio in self._page.studios.values()]
-        fields = {each for studio in studios for each in _fields_of(studio)}
-        qualities = {studio.form.quality for studio in studios}
-        return {choice.known, *choice.dropdowns, *fields, *qualities}
+        return {
+            *self._page.choice.asked(),
+            *(each for studio in studios for each in _fields_of(studio)),
+        }
 
     def changeable(self) -> list[Any]:
         """The components that may change, apart from the Models tab's own."""
         studios = [studio for _, studio in self._page.studios.values()]
-        forms = [each for studio in studios for each in studio.form.brought_by_model()]
         fields = [each for studio in studios for each in _fields_of(studio)]
-        return list(
-            dict.fromkeys([self._page.tabs, *self._page.choice.changeable(), *forms, *fields])
-        )
+        return [self._page.tabs, *self._page.choice.changeable(), *fields]
 
     def done(self, click: Click, values: Values) -> Done:
         """Do it, or say why it can't be done."""
@@ -166,7 +164,18 @@ class Actions:
                 self._offered.move_to_end(each.hub_id)
             while len(self._offered) > MAX_OFFERED:
                 self._offered.popitem(last=False)
-        return Done(hub=shelf_markup.hub_results(words, found, _fetching(downloads)))
+        titles, fetching = self._shelf.family_titles(), self._shelf.fetching()
+        token = any(each.gated for each in found) and holdings.has_hub_token()
+        results = [
+            shelf_markup.HubResult(
+                model=each,
+                family=titles.get(each.family or "", each.family or each.pipeline_class),
+                closed=each.gated and not token,
+                fetching=each.hub_id in fetching,
+            )
+            for each in found
+        ]
+        return Done(hub=shelf_markup.hub_results(words, results))
 
     # On the page
 
@@ -176,10 +185,7 @@ class Actions:
 
     def _use(self, click: Click, values: Values) -> Done:
         row = self._shelf.row("model", click.name)
-        updates: Updates = {}
-        for _, studio in self._page.studios.values():
-            updates |= studio.form.with_model(row.name, values[studio.form.quality])
-        updates[self._page.choice.known] = self._page.choice.stamp()
+        updates = self._page.choice.chosen(row.name, values)
         return Done(f"{row.title} is chosen in all tabs that paint.", self._tab(click), updates)
 
     def _insert(self, click: Click, values: Values) -> Done:
@@ -274,22 +280,8 @@ class Actions:
         removal = holdings.remove(row, self._parts.models_dirs, click.sure)
         if self._parts.rescan is not None:
             self._parts.rescan()
-        updates, apart = self._without(row.name, values) if click.kind == "model" else ({}, "")
-        updates = {**self._page.choice.looked_at(values), **updates}
-        return Done(
-            f"Deleted {removal.path} ({amount(removal.size_bytes)}).{apart}", updates=updates
-        )
-
-    def _without(self, name: str, values: Values) -> tuple[Updates, str]:
-        """The tabs that had a model chosen which is gone take the default one, and say so."""
-        if any(row.name == name for row in self._parts.models):
-            return {}, ""  # of a model from the hub only the copy is gone
-        default = self._parts.model(None)
-        updates: Updates = {}
-        for _, studio in self._page.studios.values():
-            if values[studio.form.model] == name:
-                updates |= studio.form.with_model(default.name, values[studio.form.quality])
-        return updates, f" Tabs that had it chosen use {default.title} now." if updates else ""
+        said = f"Deleted {removal.path} ({amount(removal.size_bytes)})."
+        return Done(said, updates=self._page.choice.looked_at(values))
 
     # On the hub
 
@@ -315,6 +307,9 @@ class Actions:
         state = next((each for each in downloads.all() if each.id == click.id), None)
         if state is None:
             raise RequestError("There is no such download any more.", field="name")
+        if click.do == "forget":
+            downloads.forget(state.id)
+            return Done()
         downloads.cancel(state.id)
         return Done(f"The download of {state.hub_id} is given up.")
 
@@ -334,12 +329,6 @@ class Actions:
 
 def _fields_of(studio: Studio) -> tuple[Any, Any]:
     return studio.prompt, studio.form.negative_prompt
-
-
-def _fetching(downloads: Downloads) -> frozenset[str]:
-    return frozenset(
-        each.hub_id for each in downloads.all() if each.state in ("waiting", "running")
-    )
 
 
 def _is_in(sign: str, prompt: str) -> bool:

@@ -4,10 +4,12 @@ isn't ours passes through `html.escape`."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from paintdiff.ui.shelf import GATED, GOING_ON
 from paintdiff.ui.words import amount
 
 if TYPE_CHECKING:
@@ -21,7 +23,18 @@ MAX_WORDS = 24
 
 MAX_PROBLEMS = 200
 
-_GOING_ON = ("waiting", "running")
+
+@dataclass(frozen=True)
+class HubResult:
+    """One model that a search has found. `family` is what its family is called, `closed` says that
+    there is no token to open it with, `fetching` that it is on its way."""
+
+    model: HubModel
+    family: str
+    closed: bool
+    fetching: bool
+
+
 _STATES = {
     "waiting": "waiting",
     "running": "downloading",
@@ -56,7 +69,8 @@ def said(text: str, kind: str = "done", go: str = "") -> str:
         else ""
     )
     role = "alert" if kind == "error" else "status"
-    words = f"<span>{escape(text)}</span>{button}"
+    close = '<button type="button" class="close" data-close aria-label="Close">×</button>'  # noqa: RUF001
+    words = f"<span>{escape(text)}</span>{button}{close}"
     return f'<p class="shelf-said {escape(kind)}" role="{role}">{words}</p>'
 
 
@@ -98,11 +112,11 @@ def transfers(states: Sequence[DownloadState]) -> str:
     return f'<ul class="transfers" aria-label="Downloads">{"".join(map(_transfer, states))}</ul>'
 
 
-def hub_results(words: str, found: Sequence[HubModel], fetching: frozenset[str]) -> str:
-    """What the hub has for some words. `fetching` are the hub ids that are on their way."""
+def hub_results(words: str, found: Sequence[HubResult]) -> str:
+    """What the hub has for some words."""
     if not found:
         return f'<p class="shelf-empty">Nothing on the hub fits “{escape(words)}”.</p>'
-    cards = "".join(_hub_card(each, each.hub_id in fetching) for each in found)
+    cards = "".join(map(_hub_card, found))
     return (
         f'<div class="hub-head"><h2>On the hub: “{escape(words)}”</h2>'
         '<button type="button" class="quiet" data-do="close-hub">Close</button></div>'
@@ -187,10 +201,12 @@ def _acts(item: Item) -> str:
         return _button(do, label, title, kind=kind, name=name, main=main)
 
     acts: list[str] = []
-    if item.fetch:
+    if item.fetching:
+        acts.append("<em>on its way</em>")
+    elif item.fetch:
         acts.append(act("download", f"Download {item.fetch}", main=True))
     if kind == "model" and not item.cannot:
-        acts.append(act("use", "Use", main=not item.fetch))
+        acts.append(act("use", "Use", main=not (item.fetch or item.fetching)))
     if kind in ("lora", "embedding") and not item.cannot:
         acts.append(act("insert", "Insert", main=True))
     if kind == "embedding" and not item.cannot:
@@ -228,56 +244,47 @@ def _deletion(item: Item) -> str:
 
 
 def _transfer(state: DownloadState) -> str:
-    running = state.state in _GOING_ON
+    running = state.state in GOING_ON
     part = f' value="{state.done_bytes / state.total_bytes:.4f}"' if state.total_bytes else ""
     bar = f'<progress max="1"{part} aria-label="Progress"></progress>' if running else ""
-    cancel = _button("cancel", "Cancel", state.hub_id, id=state.id, quiet=True) if running else ""
+    do, label = ("cancel", "Cancel") if running else ("forget", "Dismiss")
+    end = _button(do, label, state.hub_id, id=state.id, quiet=True)
     figures = transfer_words(state)
     message = f"<small>{escape(state.message)}</small>" if state.message else ""
     return (
         f'<li class="transfer {escape(state.state)}" data-download="{escape(state.id)}" '
         f'data-state="{escape(state.state)}"><span><b>{escape(state.hub_id)}</b>'
-        f'<small class="transfer-words">{escape(figures)}</small>{message}</span>{bar}{cancel}</li>'
+        f'<small class="transfer-words">{escape(figures)}</small>{message}</span>{bar}{end}</li>'
     )
 
 
 def transfer_words(state: DownloadState) -> str:
     """How far a download is, in words."""
     words = _STATES[state.state]
-    if state.state not in _GOING_ON or not state.done_bytes:
+    if state.state not in GOING_ON or not state.done_bytes:
         return words
     total = f" of {amount(state.total_bytes)}" if state.total_bytes else ""
     return f"{words}, {amount(state.done_bytes)}{total}"
 
 
-def _hub_card(model: HubModel, fetching: bool) -> str:
-    family = model.family or model.pipeline_class
-    about = " · ".join(part for part in (family, f"{model.downloads:,} downloads") if part)
-    facts = (
-        ("Licence", model.licence),
-        (
-            "Source",
-            f"{model.hub_id}, commit {model.revision[:8]}" if model.revision else model.hub_id,
-        ),
-    )
+def _hub_card(result: HubResult) -> str:
+    model = result.model
+    about = " · ".join(part for part in (result.family, f"{model.downloads:,} downloads") if part)
+    commit = f", commit {model.revision[:8]}" if model.revision else ""
+    facts = (("Licence", model.licence), ("Source", f"{model.hub_id}{commit}"))
     listed = "".join(
         f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts if value
     )
-    gated = (
-        '<p class="thing-cannot">Its owner wants to be asked first: accept the licence on the hub, '
-        "and start the app with your token in HF_TOKEN.</p>"
-        if model.gated
-        else ""
-    )
-    act = (
-        "<em>on its way</em>"
-        if fetching
-        else _button("fetch", "Download", model.title, main=True, id=model.hub_id)
-    )
+    cannot = f'<p class="thing-cannot">{escape(GATED)}</p>' if result.closed else ""
+    act = _button("fetch", "Download", model.title, main=True, id=model.hub_id)
+    if result.closed:
+        act = ""
+    elif result.fetching:
+        act = "<em>on its way</em>"
     return (
-        f'<li class="thing"><div class="thing-head"><div><h3>{escape(model.title)}</h3>'
-        f'<p class="thing-about">{escape(about)}</p></div></div>{gated}<dl>{listed}</dl>'
-        f'<div class="thing-acts">{act}</div></li>'
+        f'<li class="thing{" cannot" if result.closed else ""}"><div class="thing-head"><div>'
+        f'<h3>{escape(model.title)}</h3><p class="thing-about">{escape(about)}</p></div></div>'
+        f'{cannot}<dl>{listed}</dl><div class="thing-acts">{act}</div></li>'
     )
 
 

@@ -88,7 +88,6 @@ def shelf_routes(parts: Parts) -> APIRouter:
     @router.get("/models/downloads")
     def downloads(response: Response) -> list[dict[str, object]]:
         response.headers["Cache-Control"] = "no-store"
-        states = () if parts.downloads is None else parts.downloads.all()
         return [
             {
                 "id": each.id,
@@ -96,7 +95,7 @@ def shelf_routes(parts: Parts) -> APIRouter:
                 "done_bytes": each.done_bytes,
                 "total_bytes": each.total_bytes,
             }
-            for each in states
+            for each in shelf.downloads()
         ]
 
     return router

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -32,16 +32,6 @@ class Ids:
 
     def __call__(self, name: str) -> str:
         return name if self.first else f"{self.tab}-{name}"
-
-
-def name_dropdown(choices: Sequence[tuple[str, str]], **settings: Any) -> gr.Dropdown:
-    """A dropdown of names that whoever reads them looks up in a table: (title, name) pairs.
-
-    Without `allow_custom_value` Gradio compares a value with the choices that it has sent to this
-    page, and refuses others in words of its own: also a name that was in the table until just now.
-    As nobody can type into it, nothing else is let in by that.
-    """
-    return gr.Dropdown(choices, filterable=False, allow_custom_value=True, **settings)
 
 
 def header() -> gr.HTML:

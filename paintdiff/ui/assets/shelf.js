@@ -19,6 +19,7 @@ window.paintdiff.shelf = (() => {
     for (const { element, trigger, watch } of (window.paintdiffShelves ?? []).splice(0)) {
       let pressed = null;
       element.addEventListener("click", (event) => {
+        event.target.closest("[data-close]")?.parentElement.remove();
         const button = event.target.closest("[data-do]");
         if (!button || !element.contains(button)) return;
         pressed = { ...button.dataset };

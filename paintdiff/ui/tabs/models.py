@@ -115,7 +115,7 @@ class ModelsTab:
             return {self.hub: done.hub or "", self.said: _words_of(done)}
 
         asked = looked_at | actions.asked()
-        told: set[Any] = looked_at | {choice.known, *choice.dropdowns}
+        told: set[Any] = looked_at | choice.asked()
         told_of = [*all_of_it, *choice.changeable()]
         tab.select(opened, told, told_of, **QUICK)
         self.words.change(self.filtered, looked_at, listed, trigger_mode="always_last", **QUICK)
@@ -137,12 +137,11 @@ class ModelsTab:
     def listed(self, values: Values) -> Updates:
         """Everything as it is now."""
         manager = self.parts.engine.manager
-        downloads = self.parts.downloads
         return {
             **self._cards(values, _number(values[self.shown])),
             self.memory: shelf_markup.memory(manager.loaded()),
             self.problems: shelf_markup.problems(manager.catalog.problems()),
-            self.transfers: shelf_markup.transfers(() if downloads is None else downloads.all()),
+            self.transfers: shelf_markup.transfers(self.shelf.downloads()),
         }
 
     def filtered(self, values: Values) -> Updates:
