@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from paintdiff.api.guard import Hosts
     from paintdiff.engine import Engine
-    from paintdiff.models.catalog import Catalog
     from paintdiff.ui.parts import Parts
 
 SHUTDOWN_SECONDS = 1
@@ -55,6 +54,7 @@ class App:
         from paintdiff.api.guard import Hosts  # noqa: PLC0415
         from paintdiff.engine import Engine  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
+        from paintdiff.models.cache_folder import user_cache_folder  # noqa: PLC0415
         from paintdiff.models.library import Library  # noqa: PLC0415
         from paintdiff.models.manager import ModelManager  # noqa: PLC0415
         from paintdiff.models.samplers import sampler_names  # noqa: PLC0415
@@ -66,19 +66,12 @@ class App:
         from paintdiff.ui.parts import Parts  # noqa: PLC0415
         from paintdiff.ui.uploads import Uploads  # noqa: PLC0415
 
-        def chosen(catalog: Catalog) -> Catalog:
-            """With what the settings name, first or last."""
-            if settings.model not in [row.name for row in catalog.models()]:
-                catalog = catalog.with_source(settings.model)
-            if settings.controlnet is not None:
-                catalog = catalog.with_controlnet(settings.controlnet)
-            if settings.upscaler is not None:
-                catalog = catalog.with_upscaler(settings.upscaler)
-            return catalog
-
-        library = Library(settings.models_dir, chosen)
-        names = [row.name for row in library.catalog().models()]
-        start_model = settings.model if settings.model in names else names[-1]
+        library = Library(settings.models_dir, cache=settings.cache_dir or user_cache_folder())
+        start_model = library.add_model(settings.model)
+        if settings.controlnet is not None:
+            library.prefer_controlnet(settings.controlnet)
+        if settings.upscaler is not None:
+            library.prefer_upscaler(settings.upscaler)
         manager = ModelManager(
             library, device=settings.device, memory_budget_bytes=settings.memory_budget_bytes
         )

@@ -29,6 +29,7 @@ from paintdiff.errors import (
     RequestError,
 )
 from paintdiff.events import Finished
+from paintdiff.models.cache_folder import user_cache_folder
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.preprocessors.annotators import Annotators
@@ -129,7 +130,7 @@ def _flag(field: str, command: str) -> str:
 def _paint(options: argparse.Namespace) -> int:
     request = _request(options)
     Presets.default().quality(request.quality)
-    catalog = Catalog.default(options.models_dir)
+    catalog = Catalog.default(options.models_dir, cache=user_cache_folder())
     if Path(options.model).exists() and options.model not in {row.name for row in catalog.models()}:
         catalog = catalog.with_source(options.model)
         request = request.model_copy(update={"model": catalog.models()[-1].name})

@@ -26,6 +26,7 @@ from paintdiff.errors import (
     RequestError,
 )
 from paintdiff.events import Finished
+from paintdiff.models.cache_folder import user_cache_folder
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.requests import Upscale, Upscaling
@@ -77,7 +78,7 @@ def with_upscaler(catalog: Catalog, wanted: str | None, field: str) -> tuple[Cat
 
 
 def _upscaling(options: argparse.Namespace) -> tuple[Catalog, Upscaling]:
-    catalog = Catalog.default(options.models_dir)
+    catalog = Catalog.default(options.models_dir, cache=user_cache_folder())
     catalog, name = with_upscaler(catalog, options.upscaler, "upscaling.upscaler")
     # Any picture will do to check the rest.
     checked = Upscale.parsed(

@@ -62,6 +62,7 @@ _MODEL = _flag("--model", "NAME", also=("SD_MODEL",))
 _CONTROLNET = _flag("--controlnet", "NAME", also=("CONTROLNET",))
 _UPSCALER = _flag("--upscaler", "NAME")
 _MODELS_DIR = _flag("--models-dir", "FOLDER")
+_CACHE_DIR = _flag("--cache-dir", "FOLDER")
 _OUTPUT_DIR = _flag("--output-dir", "FOLDER")
 _DEVICE = _flag("--device", "NAME")
 _MEMORY_BUDGET = _flag("--memory-budget", "SIZE")
@@ -120,7 +121,14 @@ class Settings(BaseSettings):
         min_length=1,
     )
     models_dir: Annotated[tuple[Path, ...], NoDecode, _MODELS_DIR] = _named(
-        _MODELS_DIR, "a folder to look for models in; repeatable", ()
+        _MODELS_DIR,
+        "a folder to look for models in, also that of A1111, Forge or ComfyUI; repeatable",
+        (),
+    )
+    cache_dir: Annotated[Path | None, _CACHE_DIR] = _named(
+        _CACHE_DIR,
+        "where what can be made again is kept; the user's cache folder by default",
+        None,
     )
     output_dir: Annotated[Path, _OUTPUT_DIR] = _named(
         _OUTPUT_DIR, "where finished pictures are kept", Path("outputs")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import yaml
 from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["PAINTDIFF_CACHE_DIR"] = tempfile.mkdtemp(prefix="paintdiff-cache-")
 
 import diffusers
 
@@ -38,6 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
     ):
         config.addinivalue_line("filterwarnings", line)
+
+
+def pytest_unconfigure() -> None:
+    """What was cached while testing is gone when it ends."""
+    shutil.rmtree(os.environ["PAINTDIFF_CACHE_DIR"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

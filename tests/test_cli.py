@@ -336,8 +336,8 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny model's words are as wide as Stable Diffusion 1.x's."""
     default = Catalog.default
 
-    def catalog(models_dirs: Sequence[Path] = ()) -> Catalog:
-        made = default(models_dirs)
+    def catalog(models_dirs: Sequence[Path] = (), cache: Path | None = None) -> Catalog:
+        made = default(models_dirs, cache)
         families = {
             name: family.model_copy(update={"cross_attention_dim": 32 if name == "sd1" else 1})
             for name, family in made._families.items()  # pyright: ignore[reportPrivateUsage]

@@ -1,59 +1,54 @@
-"""What models there are: rows of data from `presets/models.yaml`, from the user's folders, and from
-SD_MODEL.
+"""What models there are, and what goes with them: rows of data from `presets/models.yaml`, from the
+user's folders, and from SD_MODEL.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
-from paintdiff.errors import ModelError, ModelNotFoundError, PresetError, RequestError
-from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
-from paintdiff.models.controlnets import (
-    ControlNetRow,
-    controlnet_row,
-    controlnets_from,
-    rows_in,
+from paintdiff.errors import ModelNotFoundError, PresetError, RequestError
+from paintdiff.models.adapter_rows import (
+    EmbeddingRow,
+    FittingRow,
+    IpAdapterRow,
+    LoraRow,
+    TinyAutoencoderRow,
+    VaeRow,
 )
-from paintdiff.models.face_restorers import FaceRestorerRow, face_restorers_in
+from paintdiff.models.controlnets import ControlNetRow, controlnet_row, controlnets_from
+from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.families import Family, families_from
-from paintdiff.models.model_rows import (
-    ModelRow,
-    ModelText,
-    QualityFigures,
-    json_file,
-    model_row,
-)
+from paintdiff.models.headers import read_header
+from paintdiff.models.known_files import KnownFiles
+from paintdiff.models.model_folders import family_of_folder
+from paintdiff.models.model_rows import ModelRow, ModelText, QualityFigures, model_row
+from paintdiff.models.recognition import recognized
+from paintdiff.models.scanning import scanned, stamp_of
+from paintdiff.models.shelves import Names, Problem, Shelves, Shelving, unet_widths
 from paintdiff.models.sources import (
     HUB_ID,
     WeightsRow,
-    entries_of,
     free_name,
     last_name,
     preset_source,
 )
-from paintdiff.models.upscalers import UpscalerRow, upscaler_row, upscalers_from, with_folders
-from paintdiff.models.weights import check_weights_in, safetensors_header
+from paintdiff.models.upscalers import UpscalerRow, upscaler_row, upscalers_from
+from paintdiff.models.weights import check_weights_in
 from paintdiff.presets import Presets, checked, mapping_in, named_row, presets_folder, unknown_name
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 RowT = TypeVar("RowT", bound=WeightsRow)
-
-
-class Problem(NamedTuple):
-    """A file that was left out, and why."""
-
-    path: Path
-    reason: str
+FittingT = TypeVar("FittingT", bound=FittingRow)
 
 
 class Catalog:
-    """Tables of models, ControlNets, upscalers and face restorers. It never changes; `with_source`,
+    """Tables of models and of what goes with them. It never changes; `with_source`,
     `with_controlnet` and `with_upscaler` return another.
     """
 
@@ -64,42 +59,44 @@ class Catalog:
         general_quality: Mapping[str, QualityFigures],
         controlnets: Iterable[ControlNetRow] = (),
         upscalers: Iterable[UpscalerRow] = (),
-        face_restorers: Iterable[FaceRestorerRow] = (),
-        adapters: Iterable[WeightsRow] = (),
-        problems: Iterable[Problem] = (),
+        others: Shelves | None = None,
     ) -> None:
-        self._adapters = tuple(adapters)
-        self._problems = tuple(problems)
-        self._rows = MappingProxyType(_by_name(rows, "models"))
+        shelves = self._shelves = replace(
+            others or Shelves(),
+            models=tuple(rows),
+            controlnets=tuple(controlnets),
+            upscalers=tuple(upscalers),
+        )
         self._families = MappingProxyType(dict(families))
         self._general_quality = MappingProxyType(dict(general_quality))
-        self._controlnets = MappingProxyType(_by_name(controlnets, "ControlNets"))
-        self._upscalers = MappingProxyType(_by_name(upscalers, "upscalers"))
-        self._face_restorers = MappingProxyType(_by_name(face_restorers, "face restorers"))
+        self._models = _by_name(shelves.models, "models")
+        self._controlnets = _by_name(shelves.controlnets, "ControlNets")
+        self._upscalers = _by_name(shelves.upscalers, "upscalers")
+        self._face_restorers = _by_name(shelves.face_restorers, "face restorers")
+        self._loras = _by_name(shelves.loras, "LoRAs")
+        self._embeddings = _by_name(shelves.embeddings, "embeddings")
+        self._vaes = _by_name(shelves.vaes, "VAEs")
+        self._tiny_autoencoders = _by_name(shelves.tiny_autoencoders, "tiny autoencoders")
+        self._ip_adapters = _by_name(shelves.ip_adapters, "IP-Adapters")
 
     @classmethod
-    def default(cls, models_dirs: Sequence[Path] = ()) -> Catalog:
-        """What ships with the app, then what is found in `models_dirs`.
+    def default(cls, models_dirs: Sequence[Path] = (), cache: Path | None = None) -> Catalog:
+        """What ships with the app, then what is found in `models_dirs` now (`Library` looks again).
 
-        A folder with a `model_index.json` and a `.safetensors` file directly in one of
-        `models_dirs` is a model, named after the folder or file. What lies in its sub-folder
-        `controlnet` are ControlNets. Upscalers are in its sub-folders UPSCALER_FOLDERS, face
-        restorers in FACE_FOLDERS. What can't be used is left out, and logged. Raises PresetError if
-        the presets can't be read.
+        Each may be laid out as A1111's, as ComfyUI's, or any way: what a file is decides. What
+        can't be used is left out, logged, and among `problems`. What files are is kept in the
+        folder `cache`. Raises PresetError if the presets can't be read.
         """
         catalog = cls.from_folder(presets_folder())
-        for models_dir in models_dirs:
-            for source in _models_in(models_dir):
-                try:
-                    catalog = catalog.with_source(str(source))
-                except (ModelError, PresetError, RequestError) as error:
-                    logger.warning("a model was left out: %s", error)
-            found = rows_in(models_dir, catalog._families, catalog._controlnets)
-            catalog = catalog._with(controlnets=(*catalog.controlnets(), *found))
-        return catalog._with(
-            upscalers=with_folders(catalog.upscalers(), models_dirs),
-            face_restorers=face_restorers_in(models_dirs),
-        )
+        if not models_dirs:
+            return catalog
+        known = KnownFiles(cache, catalog.unet_widths())
+        shelving = catalog.shelving(known, Names())
+        catalog = catalog.with_shelves(shelving.shelved(scanned(models_dirs), models_dirs))
+        known.save()
+        for problem in catalog.problems():
+            problem.log()
+        return catalog
 
     @classmethod
     def from_folder(cls, presets: Path) -> Catalog:
@@ -126,29 +123,103 @@ class Catalog:
 
     def models(self) -> tuple[ModelRow, ...]:
         """All models, in the order in which they are offered."""
-        return tuple(self._rows.values())
+        return self._shelves.models
 
     def model(self, name: str) -> ModelRow:
         """The model of that name. Raises UnknownNameError, which lists the nearest ones."""
-        row = self._rows.get(name)
-        if row is None:
-            raise unknown_name("model", name, self._rows)
-        return row
+        return _row("model", name, self._models)
 
     def controlnets(self) -> tuple[ControlNetRow, ...]:
         """All ControlNets, in the order in which they are offered."""
-        return tuple(self._controlnets.values())
+        return self._shelves.controlnets
 
     def controlnet(self, name: str) -> ControlNetRow:
         """The ControlNet of that name. Raises UnknownNameError, which lists the nearest ones."""
-        row = self._controlnets.get(name)
-        if row is None:
-            raise unknown_name("ControlNet", name, self._controlnets)
-        return row
+        return _row("ControlNet", name, self._controlnets)
+
+    def upscalers(self) -> tuple[UpscalerRow, ...]:
+        """All upscalers, in the order in which they are offered."""
+        return self._shelves.upscalers
+
+    def upscaler(self, name: str) -> UpscalerRow:
+        """The upscaler of that name. Raises UnknownNameError, which lists the nearest ones."""
+        return _row("upscaler", name, self._upscalers)
+
+    def face_restorers(self) -> tuple[FaceRestorerRow, ...]:
+        """All face restorers, in the order in which they are offered."""
+        return self._shelves.face_restorers
+
+    def face_restorer(self, name: str) -> FaceRestorerRow:
+        """The face restorer of that name. Raises UnknownNameError, which lists the nearest ones."""
+        return _row("face restorer", name, self._face_restorers)
+
+    def loras(self) -> tuple[LoraRow, ...]:
+        """All LoRAs, sorted by name."""
+        return self._shelves.loras
+
+    def lora(self, name: str) -> LoraRow:
+        """The LoRA of that name. Raises UnknownNameError, which lists the nearest ones."""
+        return _row("LoRA", name, self._loras)
+
+    def embeddings(self) -> tuple[EmbeddingRow, ...]:
+        """All embeddings, sorted by name."""
+        return self._shelves.embeddings
+
+    def embedding(self, name: str) -> EmbeddingRow:
+        """The embedding of that name. Raises UnknownNameError, which lists the nearest ones."""
+        return _row("embedding", name, self._embeddings)
+
+    def vaes(self) -> tuple[VaeRow, ...]:
+        """All VAEs, sorted by name."""
+        return self._shelves.vaes
+
+    def vae(self, name: str) -> VaeRow:
+        """The VAE of that name. Raises UnknownNameError, which lists the nearest ones."""
+        return _row("VAE", name, self._vaes)
+
+    def tiny_autoencoders(self) -> tuple[TinyAutoencoderRow, ...]:
+        """All tiny autoencoders, sorted by name."""
+        return self._shelves.tiny_autoencoders
+
+    def tiny_autoencoder(self, name: str) -> TinyAutoencoderRow:
+        """The tiny autoencoder of that name. Raises UnknownNameError."""
+        return _row("tiny autoencoder", name, self._tiny_autoencoders)
+
+    def ip_adapters(self) -> tuple[IpAdapterRow, ...]:
+        """All IP-Adapters, sorted by name."""
+        return self._shelves.ip_adapters
+
+    def ip_adapter(self, name: str) -> IpAdapterRow:
+        """The IP-Adapter of that name. Raises UnknownNameError, which lists the nearest ones."""
+        return _row("IP-Adapter", name, self._ip_adapters)
 
     def controlnets_for(self, model: ModelRow) -> tuple[ControlNetRow, ...]:
         """Those of the model's family; the first is used unless another is asked for."""
         return tuple(row for row in self.controlnets() if row.family.name == model.family.name)
+
+    def loras_for(self, model: ModelRow) -> tuple[LoraRow, ...]:
+        """Those of the model's family, and those of which nobody knows the family."""
+        return tuple(row for row in self.loras() if row.fits(model.family.name) or not row.families)
+
+    def embeddings_for(self, model: ModelRow) -> tuple[EmbeddingRow, ...]:
+        """Those that fit the model's family."""
+        return _fitting(self.embeddings(), model)
+
+    def vaes_for(self, model: ModelRow) -> tuple[VaeRow, ...]:
+        """Those that fit the model's family."""
+        return _fitting(self.vaes(), model)
+
+    def tiny_autoencoders_for(self, model: ModelRow) -> tuple[TinyAutoencoderRow, ...]:
+        """Those that fit the model's family."""
+        return _fitting(self.tiny_autoencoders(), model)
+
+    def ip_adapters_for(self, model: ModelRow) -> tuple[IpAdapterRow, ...]:
+        """Those that fit the model's family."""
+        return _fitting(self.ip_adapters(), model)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What was left out of the models folders, and why."""
+        return self._shelves.problems
 
     def with_controlnet(self, source: str, name: str | None = None) -> Catalog:
         """A catalog in which this ControlNet comes first: a name from the list, a folder, a
@@ -159,23 +230,12 @@ class Catalog:
         it could run code, RequestError if its family is unknown.
         """
         place = Path(source).expanduser()
-        same = (source, str(place.resolve()) if place.exists() else source)
+        same = (source, str(place.absolute()), str(place.resolve()))
         first = next((row for row in self.controlnets() if {row.name, row.source} & {*same}), None)
         if first is None:
             first = controlnet_row(source, self._families, self._controlnets, name)
         others = (row for row in self.controlnets() if row.name != first.name)
         return self._with(controlnets=(first, *others))
-
-    def upscalers(self) -> tuple[UpscalerRow, ...]:
-        """All upscalers, in the order in which they are offered."""
-        return tuple(self._upscalers.values())
-
-    def upscaler(self, name: str) -> UpscalerRow:
-        """The upscaler of that name. Raises UnknownNameError, which lists the nearest ones."""
-        row = self._upscalers.get(name)
-        if row is None:
-            raise unknown_name("upscaler", name, self._upscalers)
-        return row
 
     def with_upscaler(self, source: str, name: str | None = None) -> Catalog:
         """A catalog in which this upscaler comes first: a name from the list, or a file.
@@ -183,7 +243,8 @@ class Catalog:
         A new one is named after its file, or by a number too if that is taken. The file isn't read.
         Raises ModelNotFoundError if it isn't there.
         """
-        same = (source, str(Path(source).expanduser().resolve()))
+        place = Path(source).expanduser()
+        same = (source, str(place.absolute()), str(place.resolve()))
         first = next(
             (row for row in self.upscalers() if {row.name, row.source, str(row.file)} & {*same}),
             None,
@@ -193,69 +254,86 @@ class Catalog:
         others = (row for row in self.upscalers() if row.name != first.name)
         return self._with(upscalers=(first, *others))
 
-    def face_restorers(self) -> tuple[FaceRestorerRow, ...]:
-        """All face restorers, in the order in which they are offered."""
-        return tuple(self._face_restorers.values())
-
-    def face_restorer(self, name: str) -> FaceRestorerRow:
-        """The face restorer of that name. Raises UnknownNameError, which lists the nearest ones."""
-        row = self._face_restorers.get(name)
-        if row is None:
-            raise unknown_name("face restorer", name, self._face_restorers)
-        return row
-
-    def loras(self) -> tuple[LoraRow, ...]:
-        """All LoRAs, by name."""
-        return tuple(row for row in self._adapters if isinstance(row, LoraRow))
-
-    def embeddings(self) -> tuple[EmbeddingRow, ...]:
-        """All embeddings, by name."""
-        return tuple(row for row in self._adapters if isinstance(row, EmbeddingRow))
-
-    def vaes(self) -> tuple[VaeRow, ...]:
-        """All VAEs, by name."""
-        return tuple(row for row in self._adapters if isinstance(row, VaeRow))
-
-    def ip_adapters(self) -> tuple[IpAdapterRow, ...]:
-        """All IP-Adapters, by name."""
-        return tuple(row for row in self._adapters if isinstance(row, IpAdapterRow))
-
-    def problems(self) -> tuple[Problem, ...]:
-        """Files that were left out, and why."""
-        return self._problems
-
     def with_source(
         self, source: str, *, name: str | None = None, family: str | None = None
     ) -> Catalog:
-        """A catalog with one more model: a folder, a .safetensors file, or a hub id.
+        """A catalog with one more model: a folder, a file, or a hub id.
 
         It is named after the folder or file, or by the hub id; a name that is taken gets a number.
         The family is read from the model unless it is given. Raises ModelNotFoundError if nothing
-        is there, UnsafeWeightsError if its weights could run code, RequestError if the family is
-        unknown.
+        is there, ModelLoadError if it can't be read, UnsafeWeightsError if its weights could run
+        code, RequestError if it is no model or its family is unknown.
         """
         path = Path(source).expanduser()
         if path.exists():
             source = str(path.resolve())
-            check_weights_in(path)
+            if path.is_dir():
+                check_weights_in(path)
         elif not HUB_ID.fullmatch(source):
             raise ModelNotFoundError(
                 f"There is no model at {source!r}: it is neither a folder, a .safetensors "
                 "file nor a hub id like owner/name."
             )
-        found = family or _family_of(source, self._families)
-        if found not in self._families:
+        told = self._told(source) if family is None else {"family": family}
+        if told["family"] not in self._families:
             raise RequestError(
-                f"{source!r} is of the family {found!r}, which can't be painted with; "
+                f"{source!r} is of the family {told['family']!r}, which can't be painted with; "
                 f"known are {', '.join(self._families)}.",
                 field="model",
             )
         wanted = name or last_name(source)
-        text = ModelText(
-            name=free_name(wanted, self._rows), title=wanted, family=found, source=source
+        text = ModelText.model_validate(
+            {"name": free_name(wanted, self._models), "title": wanted, "source": source, **told}
         )
-        row = model_row(text, self._families[found], self._general_quality)
+        row = model_row(text, self._families[text.family], self._general_quality)
+        if row.folder is not None:
+            row = row.model_copy(update=_stamp(row.folder))
         return self._with(models=(*self.models(), row))
+
+    def _told(self, source: str) -> dict[str, object]:
+        """The family of a folder, a file or a hub id (by its name), and what else it says."""
+        path = Path(source)
+        if path.is_dir():
+            found = family_of_folder(path, self._families)
+            return {"family": found.name, "description": found.notice}
+        if not path.is_file():
+            return {"family": "sdxl" if "xl" in source.lower() else "sd1"}
+        header = read_header(path)
+        found = recognized(header.tensors, header.metadata, self.unet_widths())
+        if found.kind not in ("checkpoint", "denoiser") or found.family is None:
+            raise RequestError(f"{source!r} is no model to paint with: {found.reason}.", "model")
+        return {
+            "family": found.family,
+            "prediction_type": found.prediction_type,
+            "zero_terminal_snr": found.zero_terminal_snr,
+        }
+
+    def families(self) -> Mapping[str, Family]:
+        """The families of models, by name."""
+        return self._families
+
+    def unet_widths(self) -> Mapping[int, str]:
+        """The families of UNets by how many numbers stand for a word."""
+        return unet_widths(self._families)
+
+    def shelving(self, known: KnownFiles, names: Names) -> Shelving:
+        """What makes rows of the files in models folders, after those of this catalog."""
+        return Shelving(self._shelves, self._families, self._general_quality, known, names)
+
+    def with_shelves(self, shelves: Shelves) -> Catalog:
+        """A catalog with other rows, of the same families."""
+        return Catalog(
+            shelves.models,
+            self._families,
+            self._general_quality,
+            shelves.controlnets,
+            shelves.upscalers,
+            shelves,
+        )
+
+    def with_models(self, models: Iterable[ModelRow]) -> Catalog:
+        """A catalog with these models after its own."""
+        return self._with(models=(*self.models(), *models))
 
     def _with(
         self,
@@ -263,9 +341,6 @@ class Catalog:
         models: Iterable[ModelRow] | None = None,
         controlnets: Iterable[ControlNetRow] | None = None,
         upscalers: Iterable[UpscalerRow] | None = None,
-        face_restorers: Iterable[FaceRestorerRow] | None = None,
-        adapters: Iterable[WeightsRow] | None = None,
-        problems: Iterable[Problem] | None = None,
     ) -> Catalog:
         return Catalog(
             self.models() if models is None else models,
@@ -273,13 +348,18 @@ class Catalog:
             self._general_quality,
             self.controlnets() if controlnets is None else controlnets,
             self.upscalers() if upscalers is None else upscalers,
-            self.face_restorers() if face_restorers is None else face_restorers,
-            self._adapters if adapters is None else adapters,
-            self._problems if problems is None else problems,
+            self._shelves,
         )
 
 
-def _by_name(rows: Iterable[RowT], what: str) -> dict[str, RowT]:
+def _stamp(path: Path) -> dict[str, object]:
+    try:
+        return stamp_of(path)
+    except OSError as error:
+        raise ModelNotFoundError(f"{path} can't be looked into: {error.strerror}.") from error
+
+
+def _by_name(rows: Iterable[RowT], what: str) -> Mapping[str, RowT]:
     by_name: dict[str, RowT] = {}
     for row in rows:
         if row.name in by_name:
@@ -288,49 +368,12 @@ def _by_name(rows: Iterable[RowT], what: str) -> dict[str, RowT]:
     return by_name
 
 
-def _models_in(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in entries_of(folder)
-        if (path / "model_index.json").is_file()
-        or (path.is_file() and path.suffix.lower() == ".safetensors")
-    ]
+def _row(what: str, name: str, rows: Mapping[str, RowT]) -> RowT:
+    row = rows.get(name)
+    if row is None:
+        raise unknown_name(what, name, rows)
+    return row
 
 
-_FAMILY_OF_PIPELINE = {
-    "StableDiffusionPipeline": "sd1",
-    "StableDiffusionInpaintPipeline": "sd1",
-    "StableDiffusionXLPipeline": "sdxl",
-    "StableDiffusionXLInpaintPipeline": "sdxl",
-}
-
-
-def _family_of(source: str, families: Mapping[str, Family]) -> str:
-    """The family of a folder (by its model_index.json and its UNet's configuration), a file (by its
-    tensors' names) or a hub id (by its name).
-    """
-    path = Path(source)
-    if path.is_dir():
-        index = json_file(path / "model_index.json", dict[str, Any])
-        class_name = str(index.get("_class_name", "unknown"))
-        usual = _FAMILY_OF_PIPELINE.get(class_name, class_name)
-        return _narrower_family(path, usual, families)
-    if path.is_file():
-        return (
-            "sdxl"
-            if any(key.startswith("conditioner.") for key in safetensors_header(path))
-            else "sd1"
-        )
-    return "sdxl" if "xl" in source.lower() else "sd1"
-
-
-def _narrower_family(folder: Path, usual: str, families: Mapping[str, Family]) -> str:
-    """Of the families that share the pipelines of the usual one, that with the UNet's width."""
-    config = folder / "unet" / "config.json"
-    if usual not in families or not config.is_file():
-        return usual
-    width: object = json_file(config, dict[str, Any]).get("cross_attention_dim")
-    for name, family in families.items():
-        if family.pipelines == families[usual].pipelines and family.cross_attention_dim == width:
-            return name
-    return usual
+def _fitting(rows: Iterable[FittingT], model: ModelRow) -> tuple[FittingT, ...]:
+    return tuple(row for row in rows if row.fits(model.family.name))

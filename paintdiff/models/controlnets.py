@@ -13,14 +13,13 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from paintdiff.errors import ModelError, ModelNotFoundError, PresetError, RequestError
+from paintdiff.errors import ModelNotFoundError, PresetError, RequestError
 from paintdiff.models.families import Family
 from paintdiff.models.hub import from_cache_or_hub
 from paintdiff.models.pickles import TensorRecord, read_records
 from paintdiff.models.sources import (
     HUB_ID,
     SourceRow,
-    entries_of,
     free_name,
     last_name,
     preset_source,
@@ -29,9 +28,6 @@ from paintdiff.models.weights import is_pickle, safetensors_header
 from paintdiff.presets import checked, named_row
 
 logger = logging.getLogger(__name__)
-
-CONTROLNET_FOLDER = "controlnet"
-"""Where in a models folder ControlNets are looked for."""
 
 _CLASS_NAME = "ControlNetModel"
 _CONFIG = "config.json"
@@ -44,7 +40,6 @@ _WEIGHTS = (
 HUB_FILES = (_CONFIG, _WEIGHTS[0])
 """What is fetched of a ControlNet on the hub."""
 
-_FILE_SUFFIXES = frozenset({".safetensors", ".pth", ".pt", ".ckpt", ".bin"})
 _WORD_WEIGHT = ".attn2.to_k.weight"
 
 
@@ -124,30 +119,6 @@ def controlnet_row(
         )
     wanted = name or last_name(source)
     return ControlNetRow(name=free_name(wanted, taken), title=wanted, family=family, source=source)
-
-
-def controlnets_in(models_dir: Path) -> tuple[Path, ...]:
-    """The folders and files in a models folder that look like ControlNets, sorted."""
-    return tuple(
-        path
-        for path in entries_of(models_dir / CONTROLNET_FOLDER)
-        if (path / _CONFIG).is_file() or (path.is_file() and path.suffix.lower() in _FILE_SUFFIXES)
-    )
-
-
-def rows_in(
-    models_dir: Path, families: Mapping[str, Family], taken: Mapping[str, object]
-) -> tuple[ControlNetRow, ...]:
-    """The ControlNets of a models folder. One that can't be used is left out, and logged."""
-    rows: dict[str, ControlNetRow] = {}
-    for path in controlnets_in(models_dir):
-        try:
-            row = controlnet_row(str(path), families, {**taken, **rows}, None)
-        except (ModelError, PresetError, RequestError) as error:
-            logger.warning("a ControlNet was left out: %s", error)
-        else:
-            rows[row.name] = row
-    return tuple(rows.values())
 
 
 def weights_file(source: Path) -> Path:

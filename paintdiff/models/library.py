@@ -1,67 +1,183 @@
-"""The catalog of what lies in the models folders. A stand-in for the real module: it goes by
-names of folders, and looks only when it is told to."""
+"""The models folders, and a catalog that always says what lies in them now. Importable without
+torch.
+"""
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from paintdiff.errors import PaintError
-from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
-from paintdiff.models.catalog import Catalog, Problem
-from paintdiff.models.sources import WeightsRow, entries_of
-from paintdiff.models.weights import safetensors_header
+from paintdiff.errors import ModelError, PresetError, RequestError
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.known_files import KnownFiles
+from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.scanning import Found, scanned, stamp_of
+from paintdiff.models.shelves import Names, Problem, Shelving
+from paintdiff.presets import presets_folder
 
-_FOLDERS: dict[str, type[LoraRow] | type[EmbeddingRow] | type[VaeRow]] = {
-    "loras": LoraRow,
-    "embeddings": EmbeddingRow,
-    "vae": VaeRow,
-}
+LOOK_SECONDS = 1.0
+"""How long what was seen in the folders counts as what is there."""
+
+logger = logging.getLogger(__name__)
+
+_Choice = Callable[[Catalog], Catalog]
+
+
+@dataclass
+class _Added:
+    """A model that was asked for by its place; `row` is kept when it can't be found any more."""
+
+    source: str
+    row: ModelRow
 
 
 class Library:
-    """Gives the catalog; `made` is done to each new one."""
+    """The models in several folders, in the layouts of A1111 and Forge, of ComfyUI, and of ours.
+
+    `models_dirs` needn't exist yet. `cache` is the folder in which what the files are is kept
+    between two starts (None: it isn't kept). `base` is what there is without any folder (None: what
+    ships with the app). Safe to use from any thread; constructing it looks at nothing.
+    """
 
     def __init__(
         self,
         models_dirs: Sequence[Path] = (),
-        made: Callable[[Catalog], Catalog] = lambda catalog: catalog,
+        *,
+        cache: Path | None = None,
+        base: Catalog | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._dirs, self._made = tuple(models_dirs), made
-        self.rescan()
+        self.models_dirs = tuple(models_dirs)
+        self._base = base if base is not None else Catalog.from_folder(presets_folder())
+        self._known = KnownFiles(cache, self._base.unet_widths())
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._names = Names()
+        self._shelvings: tuple[Catalog, Shelving] | None = None
+        self._added: dict[str, _Added] = {}
+        self._choices: dict[str, _Choice] = {}
+        self._found: Found | None = None
+        self._current: Catalog | None = None
+        self._looked = 0.0
+        self._logged: set[Problem] = set()
 
     def catalog(self) -> Catalog:
-        """What there is."""
-        return self._catalog
+        """What there is now: the folders are looked at again at most every LOOK_SECONDS, and files
+        are only when their size or time has changed. While another thread looks, what it saw
+        before.
+        """
+        current = self._current
+        if current is not None and self._clock() - self._looked < LOOK_SECONDS:
+            return current
+        if not self._lock.acquire(blocking=current is None):
+            assert current is not None
+            return current
+        try:
+            if self._current is None or self._clock() - self._looked >= LOOK_SECONDS:
+                self._look()
+            assert self._current is not None
+            return self._current
+        finally:
+            self._lock.release()
 
-    def rescan(self) -> None:
-        """Look again."""
-        rows: list[WeightsRow] = []
-        problems: list[Problem] = []
-        for models_dir in self._dirs:
-            for name, kind in _FOLDERS.items():
-                for path in entries_of(models_dir / name):
-                    if path.suffix != ".safetensors":
-                        continue
-                    try:
-                        header = safetensors_header(path)
-                    except PaintError as error:
-                        problems.append(Problem(path, str(error)))
-                        continue
-                    rows.append(_row(kind, path, header.get("__metadata__", {})))
-        self._catalog = self._made(
-            Catalog.default(self._dirs)._with(adapters=rows, problems=problems)  # pyright: ignore
+    def rescan(self) -> Catalog:
+        """The same, but the folders are looked at now."""
+        with self._lock:
+            self._look()
+            assert self._current is not None
+            return self._current
+
+    def add_model(self, source: str) -> str:
+        """Have a model in the catalog from now on: a folder, a file, or a hub id. Returns its name,
+        which stays; one that is there already isn't added again.
+
+        Raises what `Catalog.with_source` raises.
+        """
+        with self._lock:
+            catalog = self.rescan()
+            place = Path(source).expanduser()
+            same = {source, str(place.absolute()), str(place.resolve())}
+            for row in catalog.models():
+                if row.name == source or (place.exists() and row.source in same):
+                    return row.name
+            row = catalog.with_source(source).models()[-1]
+            self._added[row.name] = _Added(source, row)
+            self._shelvings = None
+            self._rebuild()
+            return row.name
+
+    def prefer_controlnet(self, source: str) -> None:
+        """Have a ControlNet come first from now on, as `Catalog.with_controlnet` does; raises what
+        that raises.
+        """
+        self._prefer("ControlNet", lambda catalog: catalog.with_controlnet(source))
+
+    def prefer_upscaler(self, source: str) -> None:
+        """Have an upscaler come first from now on, as `Catalog.with_upscaler` does; raises what
+        that raises.
+        """
+        self._prefer("upscaler", lambda catalog: catalog.with_upscaler(source))
+
+    def _prefer(self, what: str, choice: _Choice) -> None:
+        with self._lock:
+            choice(self.rescan())  # raises if there is nothing of the kind
+            self._choices[what] = choice
+            self._rebuild()
+
+    def _look(self) -> None:
+        """Called with the lock held, as all below."""
+        found = scanned(self.models_dirs)
+        changed = self._refresh_added()
+        if self._current is None or changed or found != self._found:
+            self._found = found
+            self._rebuild()
+        self._looked = self._clock()
+
+    def _rebuild(self) -> None:
+        base, shelving = self._shelving()
+        shelves = shelving.shelved(self._found or Found(), self.models_dirs)
+        self._known.save()
+        own = {added.row.source for added in self._added.values()}
+        models = tuple(
+            row for row in shelves.models if row.source not in own or row.name in self._added
         )
+        shelves = replace(shelves, models=models)
+        catalog = base.with_shelves(shelves)
+        for what, choice in self._choices.items():
+            try:
+                catalog = choice(catalog)
+            except (ModelError, PresetError, RequestError) as error:
+                logger.warning("the %s that was chosen has gone: %s", what, error)
+        for problem in shelves.problems:
+            if problem not in self._logged:
+                self._logged.add(problem)
+                problem.log()
+        self._current = catalog
 
+    def _shelving(self) -> tuple[Catalog, Shelving]:
+        if self._shelvings is None:
+            base = self._base.with_models(added.row for added in self._added.values())
+            self._shelvings = (base, base.shelving(self._known, self._names))
+        return self._shelvings
 
-def _row(
-    kind: type[LoraRow] | type[EmbeddingRow] | type[VaeRow], path: Path, metadata: dict[str, str]
-) -> LoraRow | EmbeddingRow | VaeRow | IpAdapterRow:
-    own: dict[str, object] = {"size_bytes": path.stat().st_size}
-    if kind is not VaeRow and path.with_suffix(".png").is_file():
-        own["preview"] = path.with_suffix(".png")
-    if kind is LoraRow and "words" in metadata:
-        own["trigger_words"] = tuple(metadata["words"].split(","))
-    return kind.model_validate(
-        {"name": path.stem, "title": path.stem, "source": str(path.resolve()), **own}
-    )
+    def _refresh_added(self) -> bool:
+        """Whether an added model is another than it was. One that has gone stays as it was: it may
+        be loaded, and it may come back.
+        """
+        changed = False
+        for name, added in self._added.items():
+            place = added.row.folder
+            try:
+                if place is None or stamp_of(place)["fingerprint"] == added.row.fingerprint:
+                    continue
+                row = self._base.with_source(added.source, name=name).models()[-1]
+            except (OSError, ModelError, PresetError, RequestError) as error:
+                logger.info("the model %r can't be looked at: %s", added.source, error)
+                continue
+            added.row, changed = row.model_copy(update={"name": name}), True
+            self._shelvings = None
+        return changed

@@ -22,6 +22,7 @@ from paintdiff.models.controlnets import ControlNetRow, weights_file
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.holdings import LoadedSummary
 from paintdiff.models.library import Library
+from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.models.weights import weight_files
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from paintdiff.models.face_restoring import LeasedFaceRestorer, LoadedFaceRestorer
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
-    from paintdiff.models.model_rows import ModelRow
     from paintdiff.models.sources import WeightsRow
     from paintdiff.models.upscaling import LeasedUpscaler, LoadedUpscaler
 
@@ -76,6 +76,7 @@ class _Entry(Generic[LoadedT]):
     loaded: LoadedT | None = None
     error: Exception | None = None
     leases: int = 0
+    superseded: bool = False  # other weights lie at its place by now
 
     @property
     def key(self) -> str:
@@ -94,7 +95,8 @@ class ModelManager:
 
     `device` is "auto" or a torch device; `memory_budget_bytes` is what all weights together may
     take, None for most of the device's memory; `dtype` is "float32", "bfloat16" or "float16", None
-    for the best one.
+    for the best one. `catalog` is what there is, or a library that looks again; None is what ships
+    with the app.
     """
 
     def __init__(
@@ -105,7 +107,8 @@ class ModelManager:
         memory_budget_bytes: int | None = None,
         dtype: str | None = None,
     ) -> None:
-        self._catalog = catalog if catalog is not None else Catalog.default()
+        self._source = catalog if catalog is not None else Catalog.default()
+        self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
         self._asked_device = device
         self._device: str | None = None
         self._budget_bytes = memory_budget_bytes
@@ -118,8 +121,20 @@ class ModelManager:
 
     @property
     def catalog(self) -> Catalog:
-        """What there is now."""
-        return self._catalog.catalog() if isinstance(self._catalog, Library) else self._catalog
+        """What there is now. A model whose file has gone stays in it while it is loaded."""
+        if isinstance(self._source, Catalog):
+            return self._source
+        catalog = self._source.catalog()
+        names = {row.name for row in catalog.models()}
+        with self._lock:
+            rows = [entry.row for entry in self._entries.values() if entry.loaded is not None]
+        gone = tuple(row for row in rows if isinstance(row, ModelRow) and row.name not in names)
+        if not gone:
+            return catalog
+        last = self._with_gone
+        if last is None or last[0] is not catalog or last[1] != gone:
+            last = self._with_gone = (catalog, gone, catalog.with_models(gone))
+        return last[2]
 
     @contextmanager
     def lease(
@@ -192,6 +207,10 @@ class ModelManager:
         finally:
             with self._lock:
                 entry.leases -= 1
+                dropped = entry.superseded and entry.leases == 0
+            if dropped:
+                entry.loaded = None
+                _give_memory_back()
 
     def warm(self, name: str) -> None:
         """Begin to load a model in the background.
@@ -310,6 +329,10 @@ class ModelManager:
         """
         key = _key(row)
         entry = self._entries.get(key)
+        if entry is not None and _is_other(entry.row, row):
+            entry.superseded = True  # who has it on loan keeps it, until the lease ends
+            del self._entries[key]
+            entry = None
         if entry is None:
             entry = self._entries[key] = _Entry[Any](row, f"Loading {row.name}")
             threading.Thread(
@@ -376,6 +399,11 @@ def _files_of(row: WeightsRow, source: Path) -> tuple[Path, ...]:
     if isinstance(row, (UpscalerRow, FaceRestorerRow)):
         return (source,)
     return (weights_file(source),) if isinstance(row, ControlNetRow) else weight_files(source)
+
+
+def _is_other(one: WeightsRow, other: WeightsRow) -> bool:
+    """Whether two rows of a name are of different weights."""
+    return (one.source, one.fingerprint) != (other.source, other.fingerprint)
 
 
 def _idle(entry: _Entry[Any]) -> bool:

@@ -42,7 +42,8 @@ class ModelRow(SourceRow):
     can be painted with at all (0: unknown). `prediction_type` is what its network predicts, ""
     if its files say so themselves; `zero_terminal_snr` that it was trained with a noise schedule
     that ends in pure noise (Lin et al. 2023, arXiv:2305.08891). `distilled` says that it needs few
-    steps and takes no guidance.
+    steps and takes no guidance. `parts` are what a single file holds ("denoiser", "vae",
+    "text_encoder"; empty for a folder or a hub id).
     """
 
     native_size: Size
@@ -57,6 +58,7 @@ class ModelRow(SourceRow):
     prediction_type: Literal["", "epsilon", "v_prediction", "sample", "flow_prediction"] = ""
     zero_terminal_snr: bool = False
     distilled: bool = False
+    parts: tuple[str, ...] = ()
 
     def figures(self, quality: str) -> QualityFigures:
         """The figures of a quality preset. Raises UnknownNameError."""

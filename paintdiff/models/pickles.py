@@ -79,6 +79,31 @@ class _StorageKind(_Inert):
     name: str
 
 
+class _ParameterDict(dict[Any, Any]):
+    """torch's ParameterDict, in which textual inversions come: a module with named tensors."""
+
+    def __setstate__(self, state: object) -> None:
+        if isinstance(state, dict):
+            parameters: object = state.get("_parameters")  # pyright: ignore[reportUnknownMemberType]
+            if isinstance(parameters, dict):
+                self.update(parameters)
+
+
+class _Note:
+    """Something beside the tensors (what pytorch-lightning or numpy wrote down): it is made of
+    anything, holds nothing, and does nothing.
+    """
+
+    def __init__(self, *_arguments: object) -> None:
+        return
+
+    def __setstate__(self, state: object) -> None:
+        return
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
 class _Function(_Inert):
     """Stands for a function of torch's."""
 
@@ -105,7 +130,18 @@ _KNOWN: Mapping[tuple[str, str], object] = {
     ("torch._utils", "_rebuild_tensor"): _Function(_tensor),
     ("torch._utils", "_rebuild_tensor_v2"): _Function(_tensor),
     ("torch._utils", "_rebuild_parameter"): _Function(_first),
+    ("torch.nn.modules.container", "ParameterDict"): _ParameterDict,
+    ("torch.nn.parameter", "Parameter"): _Function(_first),
     **{("torch", name): _StorageKind(name) for name in _STORAGES},
+    # The original checkpoints have their training's notes in them, as keys or numbers.
+    ("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint"): _Note,
+    ("pytorch_lightning.utilities.argparse", "_gpus_arg_default"): _Note,
+    ("numpy.core.multiarray", "scalar"): _Note,
+    ("numpy._core.multiarray", "scalar"): _Note,
+    ("numpy", "dtype"): _Note,
+    ("_codecs", "encode"): _Note,
+    ("__builtin__", "set"): _Note,
+    ("builtins", "set"): _Note,
 }
 
 
@@ -141,6 +177,19 @@ def tensor_names(path: Path) -> list[str]:
         return list(_names(_records(file)[0]))
 
 
+def tensor_records(path: Path) -> dict[str, TensorRecord]:
+    """All tensors in a file of pickled tensors, those of a table in a table by both names ("outer.
+    inner"); of a checkpoint with a `state_dict` only what is in that. Reads no numbers.
+
+    Raises what `read_records` raises.
+    """
+    with _opened(path) as file:
+        content: Mapping[str, Any] = _records(file)[0]
+        while isinstance(inner := content.get("state_dict"), Mapping):
+            content = inner
+        return dict(_named(content, ""))
+
+
 def read_tensors(path: Path) -> dict[str, Any]:
     """What a file of pickled tensors holds: dictionaries of tensors (on the CPU), maybe nested.
 
@@ -167,6 +216,14 @@ def _names(content: Mapping[str, Any]) -> Generator[str]:
             yield str(name)
         elif isinstance(value, Mapping):
             yield from _names(value)
+
+
+def _named(content: Mapping[str, Any], before: str) -> Generator[tuple[str, TensorRecord]]:
+    for name, value in content.items():
+        if isinstance(value, TensorRecord):
+            yield f"{before}{name}", value
+        elif isinstance(value, Mapping):
+            yield from _named(value, f"{before}{name}.")
 
 
 def _replaced(content: dict[str, Any], tensor: Callable[[TensorRecord], object]) -> dict[str, Any]:
@@ -229,9 +286,9 @@ def _zipped(file: BinaryIO) -> tuple[Any, _StorageBytes]:
 
 def _legacy(file: BinaryIO) -> tuple[Any, _StorageBytes]:
     """torch's format before 1.6: five pickles, then the storages one after another."""
-    magic, version, _system = (_Unpickler(file).load() for _ in range(3))
-    if magic != _LEGACY_MAGIC or version != _LEGACY_VERSION:
+    if _Unpickler(file).load() != _LEGACY_MAGIC or _Unpickler(file).load() != _LEGACY_VERSION:
         raise UnsafeWeightsError("it wasn't written by torch")
+    _system = _Unpickler(file).load()
     content, keys = _Unpickler(file).load(), _Unpickler(file).load()
     places: dict[str, int] = {}
     sizes = {storage.key: storage for storage in _storages_in(content)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Container
 from pathlib import Path
@@ -12,13 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from paintdiff.models.families import Family
 
-logger = logging.getLogger(__name__)
-
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
 
 class WeightsRow(BaseModel):
-    """Weights somewhere. `source` is a folder, a file, or where else they can be had."""
+    """Weights somewhere. `source` is a folder, a file, or where else they can be had.
+
+    `size_bytes` is what they take on disk, 0 if that isn't known. `fingerprint` is another when
+    other weights lie at the same place ("" for what doesn't change).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,6 +31,8 @@ class WeightsRow(BaseModel):
     source: str
     licence: str = ""
     description: str = ""
+    size_bytes: int = Field(default=0, ge=0)
+    fingerprint: str = ""
 
     @property
     def folder(self) -> Path | None:
@@ -42,33 +45,6 @@ class SourceRow(WeightsRow):
     """Weights of one family. `source` is a folder, a file, or a hub id ("owner/name")."""
 
     family: Family
-
-
-def entries_of(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted; nothing if it is no folder.
-
-    What can't be looked at is left out, and logged; so are names that are no Unicode text, as no
-    request could ask for them.
-    """
-    if not folder.is_dir():
-        return []
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        logger.warning("%s is left out, it can't be looked into: %s", folder, error.strerror)
-        return []
-    for entry in entries:
-        if not _is_text(entry.name):
-            logger.warning("%r is left out: rename it, its name is no Unicode text", str(entry))
-    return [entry for entry in entries if _is_text(entry.name)]
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def preset_source(source: str, presets: Path) -> str:
@@ -84,6 +60,20 @@ def last_name(source: str) -> str:
     if path.is_file():
         return path.stem
     return path.name if path.is_absolute() else source
+
+
+MAX_NAME = 180
+
+
+def shown_name(path: Path) -> str:
+    """What is found at a path is called: a file without its suffix, a snapshot in the hub's cache
+    by its hub id. Without control characters, and cut to MAX_NAME.
+    """
+    name = path.name if path.is_dir() else path.stem
+    if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
+        name = path.parent.parent.name.removeprefix("models--").replace("--", "/", 1)
+    shown = "".join(each if each.isprintable() else " " for each in name)
+    return " ".join(shown.split())[:MAX_NAME].strip() or "unnamed"
 
 
 def free_name(wanted: str, taken: Container[str]) -> str:

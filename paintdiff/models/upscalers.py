@@ -15,13 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from paintdiff.errors import ModelNotFoundError
 from paintdiff.models.hub import cache_folder, download
-from paintdiff.models.sources import WeightsRow, entries_of, free_name
+from paintdiff.models.sources import WeightsRow, free_name, shown_name
 from paintdiff.presets import checked, named_row
 
 UPSCALER_FOLDERS = ("upscale_models", "ESRGAN", "RealESRGAN", "upscalers")
-"""Where in a models folder upscalers are looked for; what is downloaded goes into the first."""
+"""Where in a models folder upscalers are kept; what is downloaded goes into the first."""
 
-_FILE_SUFFIXES = frozenset({".safetensors", ".pth", ".pt", ".ckpt", ".bin"})
 _SCHEMES = ("https://", "http://")
 _CACHE_FOLDER = "paintdiffusion-upscalers"
 
@@ -88,43 +87,30 @@ def upscalers_from(rows: object, path: Path) -> tuple[UpscalerRow, ...]:
     return tuple(found)
 
 
-def with_folders(
-    rows: Iterable[UpscalerRow], models_dirs: Sequence[Path]
+def with_files(
+    rows: Iterable[UpscalerRow], files: Sequence[Path], models_dirs: Sequence[Path]
 ) -> tuple[UpscalerRow, ...]:
-    """The rows, then the upscalers that lie in the models folders.
+    """The rows, then those of the files that were found in the models folders.
 
-    A row whose file would be downloaded uses the one of that name in a models folder, if there is
-    one, and isn't listed twice; else it is downloaded into the first of the folders.
+    A row whose file would be downloaded uses the one of that name among them, if there is one, and
+    isn't listed twice; else it is downloaded into the first of the folders.
     """
-    files = [file for models_dir in models_dirs for file in files_in(models_dir)]
-    made: dict[str, UpscalerRow] = {}
+    left, made = list(files), dict[str, UpscalerRow]()
     for row in rows:
         if row.address is not None:
             name = _file_name(row.source)
-            here = next((file for file in files if file.name == name), None)
+            here = next((file for file in left if file.name == name), None)
             if here is not None:
-                files.remove(here)
+                left.remove(here)
                 row = row.model_copy(update={"downloads_to": here.parent})
             elif models_dirs:
                 folder = models_dirs[0].expanduser().resolve() / UPSCALER_FOLDERS[0]
                 row = row.model_copy(update={"downloads_to": folder})
         made[row.name] = row
-    for file in files:
+    for file in left:
         row = upscaler_row(file, made)
         made[row.name] = row
     return tuple(made.values())
-
-
-def files_in(models_dir: Path) -> tuple[Path, ...]:
-    """The files in a models folder that look like upscalers, sorted."""
-    found: list[Path] = []
-    for name in UPSCALER_FOLDERS:
-        entries = entries_of(models_dir.expanduser().resolve() / name)
-        found += (
-            file for file in entries if file.is_file() and file.suffix.lower() in _FILE_SUFFIXES
-        )
-    # On a file system that ignores case two of the folders may be one.
-    return tuple(dict.fromkeys(found))
 
 
 def upscaler_row(
@@ -140,7 +126,7 @@ def upscaler_row(
             f"There is no upscaler at {str(source)!r}: it is neither a name from the list nor a "
             ".safetensors or .pth file."
         )
-    wanted = name or file.stem
+    wanted = name or shown_name(file)
     return UpscalerRow(name=free_name(wanted, taken), title=wanted, source=str(file.resolve()))
 
 

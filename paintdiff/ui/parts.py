@@ -47,7 +47,7 @@ class Parts:
     preferences: Preferences = field(default_factory=lambda: Preferences(None))
     model_asked_for: bool = False
     models_dirs: tuple[Path, ...] = ()
-    rescan: Callable[[], None] | None = None
+    rescan: Callable[[], object] | None = None
     downloads: Downloads | None = None
     may_manage: bool = True
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
+from paintdiff.models.adapter_rows import EmbeddingRow, FittingRow, IpAdapterRow, LoraRow
 from paintdiff.models.holdings import (
     Removal,
     comes_with_the_app,
@@ -77,6 +77,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 rare=True,
             ),
             Kind(
+                "tiny_autoencoder",
+                "Tiny autoencoder",
+                "Tiny autoencoders",
+                lambda catalog: catalog.tiny_autoencoders(),
+                rare=True,
+            ),
+            Kind(
                 "face_restorer",
                 "Face restorer",
                 "Face restorers",
@@ -96,8 +103,8 @@ class Item:
     """One thing of the catalog, in words; "" where there is nothing to say.
 
     `where` is a path or says that it is elsewhere, `cannot` why it can't be used here. `words` are
-    what a click puts into a prompt besides its own tag; `preview` is when its picture was written, 0
-    if it has none. `loaded` is what it holds of the memory. `fetch` says what a download would
+    what a click puts into a prompt besides its own tag; `preview`, when its picture was written (0
+    for none). `loaded` is what it holds of the memory. `fetch` says what a download would
     bring, "" if there is none to be had; `fetching`, that it is on its way; `removal` is what
     could be deleted.
     """
@@ -175,9 +182,8 @@ class Shelf:
         return frozenset(each.hub_id for each in self.downloads() if each.state in GOING_ON)
 
     def family_titles(self) -> dict[str, str]:
-        """What the families of the models here are called."""
-        models = self._catalog.models()
-        return {row.family.name: row.family.title for row in models}
+        """What the families are called."""
+        return {name: family.title for name, family in self._catalog.families().items()}
 
     def _item(
         self, kind: Kind, row: WeightsRow, loaded: LoadedSummary | None, *, fetching: bool
@@ -195,7 +201,7 @@ class Shelf:
             needs=_needs(row),
             source=_source(row),
             cannot=cannot,
-            words=row.trigger_words if isinstance(row, LoraRow) else (),
+            words=trigger_words_of(row),
             preview=_preview_stamp(row),
             loaded=loaded,
             is_default=kind.name == "model" and row.name == parts.default_model,
@@ -241,16 +247,21 @@ class Shelf:
 
 def _families_of(row: WeightsRow) -> tuple[str, ...]:
     """The names of the families that a row fits; none if nobody knows or it doesn't matter."""
-    if isinstance(row, (EmbeddingRow, VaeRow, IpAdapterRow)):
+    if isinstance(row, FittingRow):
         return row.families
-    family = row.family if isinstance(row, (SourceRow, LoraRow)) else None
-    return () if family is None else (family.name,)
+    return (row.family.name,) if isinstance(row, SourceRow) else ()
+
+
+def trigger_words_of(row: WeightsRow) -> tuple[str, ...]:
+    """What calls a LoRA or an embedding up, besides its own tag."""
+    if not isinstance(row, (LoraRow, EmbeddingRow)):
+        return ()
+    return tuple(word.strip() for word in row.trigger_words if word.strip())
 
 
 def _has_all(wanted: Sequence[str], kind: Kind, row: WeightsRow, titles: Mapping[str, str]) -> bool:
     families = _families_of(row)
-    words = row.trigger_words if isinstance(row, LoraRow) else ()
-    named = (row.name, row.title, kind.singular, *families, *words)
+    named = (row.name, row.title, kind.singular, *families, *trigger_words_of(row))
     text = " ".join((*named, *(titles.get(name, "") for name in families))).casefold()
     return all(word in text for word in wanted)
 

@@ -21,7 +21,7 @@ from paintdiff.ui import shelf_markup
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
 from paintdiff.ui.parts import Parts
-from paintdiff.ui.shelf import KINDS, Shelf
+from paintdiff.ui.shelf import KINDS, Shelf, trigger_words_of
 from paintdiff.ui.words import amount
 
 if TYPE_CHECKING:
@@ -197,7 +197,10 @@ class Actions:
                     "Rename its file.",
                     field="name",
                 )
-            return self._put(click, values, f"<lora:{row.name}:1>", f"<lora:{row.name}:", " ")
+            weight = 1 if row.weight is None else row.weight
+            return self._put(
+                click, values, f"<lora:{row.name}:{weight:g}>", f"<lora:{row.name}:", " "
+            )
         if not isinstance(row, EmbeddingRow):
             raise RequestError(
                 f"{row.title} is no LoRA and no embedding, so nothing of it goes into a prompt.",
@@ -207,12 +210,11 @@ class Actions:
 
     def _word(self, click: Click, values: Values) -> Done:
         row = self._shelf.row(click.kind, click.name)
-        words = row.trigger_words if isinstance(row, LoraRow) else ()
+        words = trigger_words_of(row)
         index = int(click.index) if click.index.isascii() and click.index.isdecimal() else -1
         if not 0 <= index < len(words):
             raise RequestError(f"{row.title} has no such trigger word. Rescan.", field="name")
-        word = words[index].strip()
-        return self._put(click, values, word, word, ", ")
+        return self._put(click, values, words[index], words[index], ", ")
 
     def _put(self, click: Click, values: Values, text: str, sign: str, between: str) -> Done:
         """Put a text at the end of the prompt (or the negative one) of the tab that was painted in

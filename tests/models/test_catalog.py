@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import struct
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from paintdiff.geometry import Size
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.model_rows import latent_rgb_of
 from paintdiff.presets import presets_folder
+from tests.models.weight_files import checkpoint, write_sparse
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_wrong_name_is_answered_with_the_nearest() -> None:
 def test_models_in_a_folder_are_found(tiny_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "painter").symlink_to(tiny_folder)
     (tmp_path / "no model").mkdir()
-    safetensors(tmp_path / "big.safetensors", {"conditioner.embedders.0.weight": 1})
+    write_sparse(tmp_path / "big.safetensors", checkpoint(2048))
     (tmp_path / "notes.txt").write_text("hello")
     catalog = Catalog.default([tmp_path, tmp_path / "not there"])
     found = {row.name: row.family.name for row in catalog.models()}
@@ -114,8 +114,8 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         catalog.with_source("no/such/thing")
     with pytest.raises(ModelNotFoundError, match="model_index"):
         catalog.with_source(str(tmp_path))
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
-    with pytest.raises(RequestError, match="FluxPipeline"):
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "NoSuchPipeline"}))
+    with pytest.raises(RequestError, match="NoSuchPipeline"):
         catalog.with_source(str(tmp_path))
 
 
@@ -155,12 +155,3 @@ def test_a_models_own_preview_map_comes_before_its_familys(
     (tmp_path / "latent_rgb.json").write_text('{"matrix": "no"}')
     with pytest.raises(PresetError, match="latent_rgb"):
         latent_rgb_of(row, tmp_path)
-
-
-def safetensors(path: Path, tensors: dict[str, int]) -> None:
-    header: dict[str, object] = {
-        name: {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}
-        for name, size in tensors.items()
-    }
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(sum(tensors.values())))

@@ -250,7 +250,7 @@ def test_offline_is_told_at_once(
 
 
 def test_who_gives_up_ends_the_download_and_who_comes_next_starts_anew(
-    server: Server, tmp_path: Path
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = server.content
     server.content, server.slow = whole * 400, True
@@ -270,6 +270,7 @@ def test_who_gives_up_ends_the_download_and_who_comes_next_starts_anew(
     server.slow = False
     (tmp_path / "upscale_models" / "a.safetensors").write_bytes(whole)
     good = row.model_copy(update={"sha256": hashlib.sha256(whole).hexdigest()})
-    manager.catalog = Catalog(manager.catalog.models(), {}, {}, (), [good])
+    catalog = Catalog(manager.catalog.models(), {}, {}, (), [good])
+    monkeypatch.setattr(ModelManager, "catalog", catalog)
     with manager.upscaler("a") as upscaler:
         assert upscaler.scale == 4
