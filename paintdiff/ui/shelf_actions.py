@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import gradio as gr
 
 from paintdiff.errors import PaintError, RequestError
 from paintdiff.models import holdings
-from paintdiff.models.adapter_rows import EmbeddingRow, LoraRow
+from paintdiff.models.adapter_rows import EmbeddingRow, FittingRow, LoraRow
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.requests import MAX_PROMPT_CHARACTERS
 from paintdiff.ui import shelf_markup
@@ -198,15 +198,26 @@ class Actions:
                     field="name",
                 )
             weight = 1 if row.weight is None else row.weight
-            return self._put(
-                click, values, f"<lora:{row.name}:{weight:g}>", f"<lora:{row.name}:", " "
-            )
+            tag = f"<lora:{row.name}:{weight:g}>"
+            done = self._put(click, values, tag, f"<lora:{row.name}:", " ")
+            return replace(done, said=done.said + self._misfit(row, click, values))
         if not isinstance(row, EmbeddingRow):
             raise RequestError(
                 f"{row.title} is no LoRA and no embedding, so nothing of it goes into a prompt.",
                 field="name",
             )
-        return self._put(click, values, row.name, row.name, ", ")
+        done = self._put(click, values, row.name, row.name, ", ")
+        return replace(done, said=done.said + self._misfit(row, click, values))
+
+    def _misfit(self, row: FittingRow, click: Click, values: Values) -> str:
+        """That it won't act on the model that is chosen where it was put; "" if it will."""
+        _, studio = self._page.studios[self._tab(click)]
+        model = self._parts.model(values[studio.form.model])
+        if not row.families or row.fits(model.family.name):
+            return ""
+        titles = self._shelf.family_titles()
+        families = ", ".join(titles.get(name, name) for name in row.families)
+        return f" It is for {families}, and {model.title} is of another family."
 
     def _word(self, click: Click, values: Values) -> Done:
         row = self._shelf.row(click.kind, click.name)
