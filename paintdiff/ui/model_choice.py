@@ -64,7 +64,9 @@ class ModelChoice:
             else:
                 usual = self._parts.model(None)
                 updates |= form.with_model(usual.name, values[form.quality])
-                said = f"{chosen} isn't here any more. {usual.title} is chosen in its place."
+                said = (
+                    f"The model {chosen} isn't here any more. {usual.title} is chosen in its place."
+                )
                 updates[form.notes["model"]] = markup.note([said], "warning")
         return updates
 

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from paintdiff.errors import RequestError, StorageError
 from paintdiff.models import holdings
 from paintdiff.models.adapter_rows import LoraRow
 from paintdiff.models.catalog import Catalog
-from paintdiff.models.holdings import Removal, place_of, remove, removal_of, size_bytes_of
+from paintdiff.models.holdings import Removal, place_of, removal_of, remove, size_bytes_of
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.sources import WeightsRow
 
@@ -121,8 +122,6 @@ def test_a_file_that_cannot_be_deleted_says_why(
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from huggingface_hub import constants
-
     folder = tmp_path / "cache"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.setattr(constants, "default_cache_path", str(folder), raising=False)
