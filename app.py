@@ -61,6 +61,7 @@ class App:
         from paintdiff.models.library import Library  # noqa: PLC0415
         from paintdiff.models.manager import ModelManager  # noqa: PLC0415
         from paintdiff.models.samplers import sampler_names  # noqa: PLC0415
+        from paintdiff.preferences import Preferences  # noqa: PLC0415
         from paintdiff.preprocessors.annotators import Annotators  # noqa: PLC0415
         from paintdiff.presets import Presets  # noqa: PLC0415
         from paintdiff.prompts.surprise import Surprise, example_prompts  # noqa: PLC0415
@@ -69,7 +70,7 @@ class App:
         from paintdiff.ui.uploads import Uploads  # noqa: PLC0415
 
         library = Library(settings.models_dir, cache=settings.cache_dir or user_cache_folder())
-        default_model = library.add_model(settings.model)
+        start_model = library.add_model(settings.model)
         if settings.controlnet is not None:
             library.prefer_controlnet(settings.controlnet)
         if settings.upscaler is not None:
@@ -91,13 +92,18 @@ class App:
         parts = Parts(
             engine=engine,
             uploads=Uploads(),
-            models=manager.catalog.models(),
-            default_model=default_model,
+            start_model=start_model,
             qualities=tuple((row.name, row.title) for row in Presets.default().qualities()),
             sampler_names=sampler_names(),
             examples=example_prompts(),
             surprise_categories=tuple(surprise.categories),
             surprise=lambda categories: surprise.drawn(categories, random),
+            preferences=Preferences.default(),
+            model_asked_for="model" in settings.model_fields_set,
+            models_dirs=settings.models_dir,
+            rescan=library.rescan,
+            downloads=downloads,
+            may_manage=not settings.share_open and "SPACE_ID" not in os.environ,
         )
         space_host = os.environ.get("SPACE_HOST")
         names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
@@ -111,12 +117,14 @@ class App:
 
         from paintdiff.api.guard import Guard, PasswordGate  # noqa: PLC0415
         from paintdiff.ui import page, routes  # noqa: PLC0415
+        from paintdiff.ui.shelf_routes import shelf_routes  # noqa: PLC0415
         from paintdiff.ui.uploads import upload_routes  # noqa: PLC0415
 
         server = FastAPI(title=page.TITLE, docs_url=None, redoc_url=None, openapi_url=None)
         server.include_router(routes.picture_routes(self.engine))
         server.include_router(routes.status_routes(self.engine))
         server.include_router(upload_routes(self.parts.uploads))
+        server.include_router(shelf_routes(self.parts))
         gr.mount_gradio_app(
             server,
             self.page,

@@ -30,7 +30,9 @@ FRONT = {
     "models.controlnets",
     "models.downloads",
     "models.face_restorers",
+    "models.holdings",
     "models.model_rows",
+    "models.sources",
     "models.upscalers",
     "models.samplers",
     "preprocessors.table",
@@ -41,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "geometry": {"errors"},
     "settings": CORE,
+    "preferences": {"errors"},
     "input_images": {"errors"},
     "requests": {*CORE, "input_images"},
     "rasters": CORE,
@@ -103,7 +106,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"errors", "settings", "images", "events", "models", "training"},
     "mini": {"errors", "settings", "images", "events", "models", "preprocessors", "mini"},
     "api": FRONT | {"api"},
-    "ui": FRONT | {"ui", "images"},  # uploads are looked at when they come
+    "ui": FRONT | {"ui", "images", "preferences"},  # uploads are looked at when they come
     # The two that put everything together.
     "cli": {"*"},
     "cli_upscale": {"*"},
@@ -126,6 +129,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
             "errors",
             "geometry",
             "settings",
+            "preferences",
             "requests",
             "input_images",
             "rasters",

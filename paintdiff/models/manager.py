@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paintdiff.errors import ModelError, ModelLoadError
+from paintdiff.errors import ModelError, ModelLoadError, RequestError
 from paintdiff.models import memory
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters
 from paintdiff.models.catalog import Catalog
@@ -30,6 +30,7 @@ from paintdiff.models.entries import (
     key_of,
     load_error,
 )
+from paintdiff.models.holdings import LoadedSummary
 from paintdiff.models.library import Library
 from paintdiff.models.locating import is_to_fetch, located
 from paintdiff.models.model_rows import ModelRow
@@ -271,12 +272,45 @@ class ModelManager:
             entry.warmed = True
             entry.leases -= 1
 
-    def unload(self) -> None:
-        """Drop everything that isn't on loan."""
+    def loaded(self) -> tuple[LoadedSummary, ...]:
+        """What is in memory or on its way there, the least recently used first."""
         with self._lock:
-            for name in [name for name, entry in self._entries.items() if is_idle(entry)]:
-                del self._entries[name]
+            return tuple(
+                LoadedSummary(
+                    what=entry.row.what,
+                    name=entry.row.name,
+                    weights_bytes=0 if entry.loaded is None else held_bytes(entry),
+                    in_use=not is_idle(entry),
+                )
+                for entry in self._entries.values()
+            )
+
+    def unload(self, key: str | None = None) -> None:
+        """Drop everything that isn't on loan, or only what has that `LoadedSummary.key`.
+
+        A key of nothing that is loaded does nothing. Raises RequestError if what it names is in
+        use.
+        """
+        with self._lock:
+            entry = None if key is None else self._entries.get(key)
+            if entry is not None and not is_idle(entry):
+                raise RequestError(
+                    f"{entry.row.title} is in use. Wait until the job is done, or cancel it.",
+                    field="name",
+                )
+            idle = [name for name, each in self._entries.items() if is_idle(each)]
+            for name in idle:
+                if key in (None, name):
+                    del self._entries[name]
         _give_memory_back()
+
+    def budget_bytes(self) -> int:
+        """What all weights together may take: as was asked for, or most of the device's memory."""
+        if self._budget_bytes is not None:
+            return self._budget_bytes
+        with self._lock:
+            device = self._device or self._asked_device
+        return int(memory.memory_use(device).total_bytes * memory.DEFAULT_SHARE)
 
     def status(self) -> ManagerStatus:
         """What there is to say now. Cheap; never imports torch."""
@@ -432,9 +466,7 @@ class ModelManager:
         full_precision = device == "cpu" and self._dtype in (None, "float32")
         files = files_of(row, folder, _companions(self.catalog))
         needed = memory.estimated_bytes(files, 4 if full_precision else 2)
-        budget = self._budget_bytes
-        if budget is None:
-            budget = int(memory.memory_use(device).total_bytes * memory.DEFAULT_SHARE)
+        budget = self.budget_bytes()
         with self._lock:
             residents = [
                 memory.Resident(key, held_bytes(other), not is_idle(other))

@@ -131,7 +131,7 @@ class Form:
         steps, guidance = figures.num_inference_steps, figures.guidance_scale
         return {
             **(self._restored_size(memory, row) if self.sized else {}),
-            self.model: row.name,
+            self.model: self._offering(row.name),
             self.quality: gr.Radio(value=quality, info=quality_text(row, quality)),
             self.seed: memory.number("seed", None, 0, MAX_SEED),
             self.keep_seed: memory.switch("keep_seed"),
@@ -164,7 +164,7 @@ class Form:
         row = next((row for row in self.parts.models if row.name == request.model), None)
         known_sampler = request.sampler in self.parts.sampler_names
         updates: Updates = {
-            self.model: request.model if row is not None else None,
+            self.model: self._offering(request.model) if row is not None else None,
             self.width: request.width if self.sized else None,
             self.height: request.height if self.sized else None,
             self.seed: request.seed,
@@ -179,6 +179,21 @@ class Form:
             self.variation_seed: request.variation_seed,
             **{component: value for component, value in updates.items() if value is not None},
         }
+
+    def with_model(self, name: str, quality: object) -> Updates:
+        """The settings once that model is chosen: its own sizes and figures."""
+        chosen = self._model_chosen({self.model: name, self.quality: quality})
+        return {**chosen, self.model: self._offering(name)}
+
+    def brought_by_model(self) -> list[Any]:
+        """The components that `with_model` changes."""
+        figures = [self.quality, self.num_inference_steps, self.guidance_scale, self.sampler]
+        return [self.model, *figures, self.size_preset, self.width, self.height]
+
+    def _offering(self, name: str) -> gr.Dropdown:
+        """The dropdown with the models that there are now, and that one chosen. A name that wasn't
+        among its choices is only accepted from the page together with them."""
+        return gr.Dropdown(choices=self.parts.model_choices(), value=name)
 
     def _quality_chosen(self, values: Mapping[Any, Any]) -> Updates:
         row = self.parts.model(values[self.model])
@@ -238,7 +253,7 @@ class _FormMaker:
         self.add(
             "model",
             gr.Dropdown,
-            [(item.label, item.name) for item in self._parts.models],
+            self._parts.model_choices(),
             value=self._row.name,
             label="Model",
             filterable=False,

@@ -14,12 +14,14 @@ from gradio import themes
 from paintdiff.errors import RequestError
 from paintdiff.ui import relay, remembered, widgets
 from paintdiff.ui.canvas import canvas_head
+from paintdiff.ui.model_choice import ModelChoice
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Memory
 from paintdiff.ui.studio import Ingredients, Studio
 from paintdiff.ui.tabs.control import FromDrawing
 from paintdiff.ui.tabs.image_to_image import FromPicture
 from paintdiff.ui.tabs.inpaint import FromSketch
+from paintdiff.ui.tabs.models import ModelsTab
 from paintdiff.ui.tabs.text_to_image import Words
 from paintdiff.ui.tabs.upscale import UpscaleBench
 from paintdiff.ui.workbench import QUICK, Workbench
@@ -38,7 +40,8 @@ TABS: Mapping[str, type[Ingredients] | type[UpscaleBench]] = MappingProxyType(
         "Upscale": UpscaleBench,
     }
 )
-"""The tabs' titles, and what each paints from; one doesn't paint."""
+"""The titles of the tabs that make pictures, and what each makes them from; one doesn't paint. The
+Models tab comes after them."""
 
 
 def build_page(parts: Parts) -> gr.Blocks:
@@ -50,12 +53,28 @@ def build_page(parts: Parts) -> gr.Blocks:
             for title, kind in TABS.items():
                 with gr.Tab(title, id=kind.ids.tab) as tab:
                     benches.append(_bench(parts, kind))
-                tab.select(None, js=f"() => paintdiff.keepTab({json.dumps(kind.ids.tab)})")
+                _keep_tab(tab, kind.ids.tab, paints=issubclass(kind, Ingredients))
+            with gr.Tab(ModelsTab.title, id=ModelsTab.ids.tab) as models_tab:
+                models = ModelsTab.built(parts)
+            _keep_tab(models_tab, ModelsTab.ids.tab, paints=False)
         widgets.status_bar()
+        studios = {
+            bench.ids.tab: (title, bench)
+            for title, bench in zip(TABS, benches, strict=True)
+            if isinstance(bench, Studio)
+        }
+        choice = ModelChoice(parts, [studio.form for _, studio in studios.values()])
+        choice.wire()
+        models.wire(models_tab, tabs, studios, choice)
         _send_between(parts, tabs, benches)
-        _restore_on_load(page, tabs, benches)
+        _restore_on_load(page, tabs, benches, choice)
     page.queue(api_open=False, default_concurrency_limit=None)
     return page
+
+
+def _keep_tab(tab: gr.Tab, name: str, *, paints: bool) -> None:
+    """Let the page's script remember which tab is open, and which was painted in last."""
+    tab.select(None, js=f"() => paintdiff.keepTab({json.dumps(name)}, {json.dumps(paints)})")
 
 
 def _bench(parts: Parts, kind: type[Ingredients] | type[UpscaleBench]) -> Workbench:
@@ -85,16 +104,18 @@ def _send_between(parts: Parts, tabs: gr.Tabs, benches: Sequence[Workbench]) -> 
         bench.easel.stage.select(send, None, changed, **QUICK)
 
 
-def _restore_on_load(page: gr.Blocks, tabs: gr.Tabs, benches: Sequence[Workbench]) -> None:
+def _restore_on_load(
+    page: gr.Blocks, tabs: gr.Tabs, benches: Sequence[Workbench], choice: ModelChoice
+) -> None:
     """Bring back what the browser remembers."""
     stored = widgets.hidden_text("stored")
     names = [bench.ids.tab for bench in benches]
 
     def restore(text: str) -> dict[Any, Any]:
-        memory = Memory.parsed(text)
-        updates: dict[Any, Any] = (
-            {tabs: gr.Tabs(selected=memory.tab)} if memory.tab in names else {}
-        )
+        memory = choice.remembered(Memory.parsed(text))
+        updates: dict[Any, Any] = {choice.known: choice.stamp()}
+        if memory.tab in (*names, ModelsTab.ids.tab):
+            updates[tabs] = gr.Tabs(selected=memory.tab)
         for name, bench in zip(names, benches, strict=True):
             updates |= bench.restored(memory.of(name))
         return updates
@@ -102,7 +123,11 @@ def _restore_on_load(page: gr.Blocks, tabs: gr.Tabs, benches: Sequence[Workbench
     page.load(
         restore,
         [stored],
-        [tabs, *(component for bench in benches for component in bench.restorable())],
+        [
+            tabs,
+            choice.known,
+            *(component for bench in benches for component in bench.restorable()),
+        ],
         js=f"() => paintdiff.remembered({json.dumps(names)})",
         **QUICK,
     ).then(None, None, None, js="() => paintdiff.restored()")
@@ -113,9 +138,8 @@ def head() -> str:
     is fetched."""
     scheme = '<meta name="color-scheme" content="light dark">'
     # Those after the canvas's use what is in it.
-    after = "\n".join(
-        _style(name) + _script(name) for name in ("picture-list", "viewer", "adapters")
-    )
+    names = ("picture-list", "viewer", "adapters", "shelf")
+    after = "\n".join(_style(name) + _script(name) for name in names)
     return f"{scheme}\n{_style('page')}{_script('page')}\n{canvas_head()}\n{after}"
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from paintdiff.preferences import Preferences
 
 if TYPE_CHECKING:
     from paintdiff.engine import Engine
     from paintdiff.models.controlnets import ControlNetRow
+    from paintdiff.models.downloads import Downloads
     from paintdiff.models.face_restorers import FaceRestorerRow
     from paintdiff.models.model_rows import ModelRow
     from paintdiff.models.upscalers import UpscalerRow
@@ -22,28 +26,58 @@ class Parts:
 
     `qualities` are (name, title) pairs, quickest first. `surprise` draws a prompt from the given
     categories (from any if none is given).
+
+    `start_model` is the model to begin with unless one is pinned in `preferences`; if it was asked
+    for when the app was started (`model_asked_for`) it goes before the pinned one.
+
+    `models_dirs` are the folders of which the Models tab may delete something, `rescan` looks
+    through them again (None: they are never looked through), and `downloads` fetches models from
+    the hub (None: the page says nothing of a hub). Unless visitors `may_manage`, they can neither
+    delete, download nor pin.
     """
 
     engine: Engine
     uploads: Uploads
-    models: tuple[ModelRow, ...]
-    default_model: str
+    start_model: str
     qualities: tuple[tuple[str, str], ...]
     sampler_names: tuple[str, ...]
     examples: tuple[str, ...]
     surprise_categories: tuple[str, ...]
     surprise: Callable[[Sequence[str]], str]
+    preferences: Preferences = field(default_factory=lambda: Preferences(None))
+    model_asked_for: bool = False
+    models_dirs: tuple[Path, ...] = ()
+    rescan: Callable[[], object] | None = None
+    downloads: Downloads | None = None
+    may_manage: bool = True
+
+    @property
+    def models(self) -> tuple[ModelRow, ...]:
+        """The models that there are now."""
+        return self.engine.manager.catalog.models()
+
+    @property
+    def pinned_model(self) -> str | None:
+        """The name of the pinned model, None if there is none or it isn't here (any more)."""
+        name = self.preferences.pinned_model
+        return name if any(row.name == name for row in self.models) else None
+
+    @property
+    def default_model(self) -> str:
+        """The name of the model that a new page begins with."""
+        return (None if self.model_asked_for else self.pinned_model) or self.start_model
+
+    def model_choices(self) -> list[tuple[str, str]]:
+        """What a dropdown of models offers: titles and names."""
+        return [(row.label, row.name) for row in self.models]
 
     def model(self, name: object) -> ModelRow:
         """The model of that name; the default one for anything else, as a stored name may be
         gone."""
-        default = self.models[0]
-        for row in self.models:
-            if row.name == name:
-                return row
-            if row.name == self.default_model:
-                default = row
-        return default
+        rows = {row.name: row for row in self.models}
+        if isinstance(name, str) and name in rows:
+            return rows[name]
+        return rows.get(self.default_model) or next(iter(rows.values()))
 
     def controlnets(self, model: object) -> tuple[ControlNetRow, ...]:
         """The ControlNets that fit the model of that name, the default one first."""

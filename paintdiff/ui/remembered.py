@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from paintdiff.requests import MAX_PROMPT_CHARACTERS
@@ -15,15 +15,24 @@ from paintdiff.ui.markup import PictureId
 MAX_FILM = 24
 MAX_STORED_CHARACTERS = 100_000
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}|rgba?\([\d., ]{5,60}\)")
+_OF_MODEL = frozenset(
+    {"width", "height", "num_inference_steps", "guidance_scale", "sampler", "hires_strength"}
+)
+"""The settings that go with a model."""
 _JOB_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """All that the browser remembers: what each tab does, and which tab was open ("" if none)."""
+    """All that the browser remembers: what each tab does, and which tab was open ("" if none).
+
+    A page is `fresh` if it is the first one in its tab of the browser: what it remembers is of
+    another one.
+    """
 
     tabs: Mapping[str, Remembered] = field(default_factory=dict[str, "Remembered"])
     tab: str = ""
+    fresh: bool = False
 
     @classmethod
     def parsed(cls, text: object) -> Memory:
@@ -37,7 +46,13 @@ class Memory:
                 for name, part in (tabs.items() if isinstance(tabs, dict) else ())
             },
             tab if isinstance(tab, str) else "",
+            content.get("fresh") is True,
         )
+
+    def with_model(self, name: str) -> Memory:
+        """The same with that model in all tabs; where it is another, its figures are forgotten."""
+        tabs = {tab: part.with_model(name) for tab, part in self.tabs.items()}
+        return replace(self, tabs=tabs)
 
     def of(self, tab: str) -> Remembered:
         """What is remembered of a tab; nothing, if that is nothing."""
@@ -64,6 +79,13 @@ class Remembered:
             film=film_ids(content.get("film")),
             job_id=job_id if isinstance(job_id, str) and _JOB_ID.fullmatch(job_id) else "",
         )
+
+    def with_model(self, name: str) -> Remembered:
+        """The same with that model; if it is another, the figures of the old one are forgotten."""
+        if self.settings.get("model") == name:
+            return self
+        kept = {key: value for key, value in self.settings.items() if key not in _OF_MODEL}
+        return replace(self, settings={**kept, "model": name})
 
     def number(self, name: str, default: float | None, low: float, high: float) -> float | None:
         """A stored number within its limits, else the default."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from paintdiff.models.catalog import Catalog
 from paintdiff.models.samplers import sampler_names
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.uploads import Uploads
@@ -23,8 +22,7 @@ def parts(engine: Any) -> Parts:
     return Parts(
         engine=engine,
         uploads=Uploads(),
-        models=Catalog.default().models(),
-        default_model="mini",
+        start_model="mini",
         qualities=(("fast", "Fast"), ("balanced", "Balanced"), ("high", "High")),
         sampler_names=sampler_names(),
         examples=("a red house", "a <b>bold</b> cat"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from PIL import Image
 
@@ -13,24 +14,65 @@ from paintdiff.events import TERMINAL, Cancelled, Event, Picture, Queued
 from paintdiff.geometry import ResizeMode, Size
 from paintdiff.images import decoded
 from paintdiff.input_images import InputImage
-from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
+from paintdiff.models.adapter_rows import (
+    EmbeddingRow,
+    IpAdapterRow,
+    LoraRow,
+    TinyAutoencoderRow,
+    VaeRow,
+)
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow
 from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.families import Family
+from paintdiff.models.holdings import LoadedSummary
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.shelves import Problem
+from paintdiff.models.sources import WeightsRow
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.requests import Request, TextToImage, Upscale
 
 
 class FakeCatalog:
-    """ControlNets by the name of the model that they fit; each test may change `names`. Two
-    upscalers, and the face restorers that a test gives it in `faces`. All else is as in `real`.
+    """The models that ship, and those that a test gives it in `more`. ControlNets by the name of
+    the model that they fit; each test may change `names`. Two upscalers, and the face restorers
+    that a test gives it in `faces`; the same for what goes with models, and files left out.
     """
 
     def __init__(self) -> None:
+        self._shipped = Catalog.default()
+        self.more: tuple[ModelRow, ...] = ()
+        self.rows: tuple[WeightsRow, ...] = ()
+        self.left_out: tuple[Problem, ...] = ()
         self.faces: tuple[FaceRestorerRow, ...] = ()
-        self.real = Catalog.default()
         self.names: dict[str, tuple[str, ...]] = {"mini": ("edges", "depths")}
+
+    def models(self) -> tuple[ModelRow, ...]:
+        return (*self._shipped.models(), *self.more)
+
+    def families(self) -> Mapping[str, Family]:
+        return self._shipped.families()
+
+    def loras(self) -> tuple[LoraRow, ...]:
+        return tuple(row for row in self.rows if isinstance(row, LoraRow))
+
+    def embeddings(self) -> tuple[EmbeddingRow, ...]:
+        return tuple(row for row in self.rows if isinstance(row, EmbeddingRow))
+
+    def vaes(self) -> tuple[VaeRow, ...]:
+        return tuple(row for row in self.rows if isinstance(row, VaeRow))
+
+    def ip_adapters(self) -> tuple[IpAdapterRow, ...]:
+        return tuple(row for row in self.rows if isinstance(row, IpAdapterRow))
+
+    def tiny_autoencoders(self) -> tuple[TinyAutoencoderRow, ...]:
+        return ()
+
+    def controlnets(self) -> tuple[ControlNetRow, ...]:
+        return ()
+
+    def problems(self) -> tuple[Problem, ...]:
+        return self.left_out
 
     def controlnets_for(self, model: ModelRow) -> tuple[ControlNetRow, ...]:
         return tuple(
@@ -44,23 +86,17 @@ class FakeCatalog:
             for name in self.names.get(model.name, ())
         )
 
-    def models(self) -> tuple[ModelRow, ...]:
-        return self.real.models()
-
-    def loras(self) -> tuple[LoraRow, ...]:
-        return self.real.loras()
-
     def loras_for(self, model: ModelRow) -> tuple[LoraRow, ...]:
-        return self.real.loras_for(model)
+        return tuple(row for row in self.loras() if row.fits(model.family.name))
 
     def embeddings_for(self, model: ModelRow) -> tuple[EmbeddingRow, ...]:
-        return self.real.embeddings_for(model)
+        return tuple(row for row in self.embeddings() if row.fits(model.family.name))
 
     def vaes_for(self, model: ModelRow) -> tuple[VaeRow, ...]:
-        return self.real.vaes_for(model)
+        return tuple(row for row in self.vaes() if row.fits(model.family.name))
 
     def ip_adapters_for(self, model: ModelRow) -> tuple[IpAdapterRow, ...]:
-        return self.real.ip_adapters_for(model)
+        return tuple(row for row in self.ip_adapters() if row.fits(model.family.name))
 
     def upscalers(self) -> tuple[UpscalerRow, ...]:
         return (
@@ -83,9 +119,21 @@ class FakeCatalog:
 
 @dataclass
 class FakeManager:
-    """What the page asks of a manager."""
+    """What the page asks of a manager; a test says what is in memory."""
 
     catalog: FakeCatalog
+    in_memory: list[LoadedSummary] = field(default_factory=list[LoadedSummary])
+    unloaded: list[str] = field(default_factory=list[str])
+
+    def loaded(self) -> tuple[LoadedSummary, ...]:
+        return tuple(self.in_memory)
+
+    def unload(self, key: str | None = None) -> None:
+        self.unloaded.append(str(key))
+        self.in_memory = [each for each in self.in_memory if each.key != key]
+
+    def budget_bytes(self) -> int:
+        return 8 * 10**9
 
 
 @dataclass

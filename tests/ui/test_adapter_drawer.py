@@ -7,7 +7,6 @@ import gradio as gr
 import pytest
 
 from paintdiff.models.adapter_rows import EmbeddingRow, LoraRow, VaeRow
-from paintdiff.models.shelves import Shelves
 from paintdiff.requests import FreeU, LoraInput, PaintingRequest, TextToImage
 from paintdiff.sentences import Remark
 from paintdiff.ui.adapter_drawer import prompt_with, with_tag
@@ -27,7 +26,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 def shelves(engine: FakeEngine, tmp_path: Path) -> None:
     """LoRAs for mini and for SDXL, an embedding and a VAE."""
     catalog = engine.manager.catalog
-    families = catalog.real.families()
+    families = catalog.families()
     lora = LoraRow(
         name="ink",
         title="Ink",
@@ -44,8 +43,7 @@ def shelves(engine: FakeEngine, tmp_path: Path) -> None:
         name="neg", title="Neg", source="/neg.pt", widths=(256,), families=("mini",)
     )
     vae = VaeRow(name="sharp", title="Sharp", source="/v", families=("mini",), latent_channels=4)
-    shelves = Shelves(loras=loras, embeddings=(embedding,), vaes=(vae,))
-    catalog.real = catalog.real.with_shelves(shelves)
+    catalog.rows = (*loras, embedding, vae)
 
 
 @pytest.fixture

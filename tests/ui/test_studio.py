@@ -168,7 +168,7 @@ def test_a_reload_with_nothing_or_nonsense_is_a_fresh_page(tab: Studio) -> None:
         Remembered({"model": "gone", "width": -3}, (("gone", 0),), "gone"),
     ):
         updates = tab.restored(memory)
-        assert updates[tab.form.width] == 128 and updates[tab.form.model] == "mini"
+        assert updates[tab.form.width] == 128 and updates[tab.form.model].value == "mini"
         assert tab.easel.job not in updates and tab.easel.stage not in updates
         assert set(updates) <= set(tab.restorable())
 

@@ -4,7 +4,10 @@
 
 window.paintdiff = (() => {
   const STATUS_MS = 1500;
-  const KEY = { tab: "paintdiff.tab", theme: "paintdiff.theme" };
+  const KEY = {
+    tab: "paintdiff.tab", painted: "paintdiff.painted", page: "paintdiff.page", theme: "paintdiff.theme",
+  };
+  const MENUS = "details:is(.send, .thing-delete)[open]";
   const LABELS = {
     swap: "Swap width and height",
     dice: "Draw a new seed and keep it",
@@ -31,7 +34,9 @@ window.paintdiff = (() => {
       film: parsed(read("sessionStorage", keyOf(tab, "film")) ?? read("localStorage", keyOf(tab, "film"))),
       job: read("sessionStorage", keyOf(tab, "job")),
     }]);
-    return [JSON.stringify({ tabs: Object.fromEntries(memory), tab: read("sessionStorage", KEY.tab) })];
+    const fresh = read("sessionStorage", KEY.page) === null; // the first page in this tab of the browser
+    write("sessionStorage", KEY.page, "seen");
+    return [JSON.stringify({ tabs: Object.fromEntries(memory), tab: read("sessionStorage", KEY.tab), fresh })];
   }
 
   function restored() {
@@ -51,8 +56,15 @@ window.paintdiff = (() => {
     return [...document.querySelectorAll(`#tabs ${selector}`)].find((element) => element.checkVisibility());
   }
 
-  function keepTab(tab) {
-    if (ready) write("sessionStorage", KEY.tab, tab);
+  function keepTab(tab, paints) {
+    if (!ready) return;
+    write("sessionStorage", KEY.tab, tab);
+    if (paints) write("sessionStorage", KEY.painted, tab);
+  }
+
+  // The tab that was painted in last; "" stands for the first one.
+  function paintedIn() {
+    return read("sessionStorage", KEY.painted) ?? "";
   }
 
   function keepSettings(tab, names, values) {
@@ -108,13 +120,16 @@ window.paintdiff = (() => {
   // A menu closes when something else is clicked, or when one of its entries has been.
   document.addEventListener("click", (event) => {
     const kept = event.target instanceof Element && !event.target.closest("[data-send]")
-      ? event.target.closest("details.send") : null;
+      ? event.target.closest("details") : null;
     closeMenus(kept);
   });
 
   function closeMenus(kept) {
-    const open = [...document.querySelectorAll("details.send[open]")].filter((menu) => menu !== kept);
-    for (const menu of open) menu.open = false;
+    const open = [...document.querySelectorAll(MENUS)].filter((menu) => menu !== kept);
+    for (const menu of open) {
+      if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+      menu.open = false;
+    }
     return open.length > 0;
   }
 
@@ -213,5 +228,5 @@ window.paintdiff = (() => {
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
   else begin();
 
-  return { remembered, restored, keepTab, keepSettings, keepJob, keepFilm, outdated };
+  return { remembered, restored, keepTab, paintedIn, keepSettings, keepJob, keepFilm, outdated };
 })();

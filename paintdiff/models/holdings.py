@@ -1,0 +1,169 @@
+"""What a row of the catalog holds on this machine: its files, how large they are, whether they may
+be deleted, and deleting them.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paintdiff.errors import RequestError, StorageError
+from paintdiff.models.hub import cache_folder
+from paintdiff.models.sources import HUB_ID, WeightsRow
+from paintdiff.models.upscalers import UpscalerRow
+from paintdiff.presets import presets_folder
+
+_SURE_DIGITS = 16
+_INDEX = "model_index.json"
+
+
+@dataclass(frozen=True)
+class LoadedSummary:
+    """Weights in memory. `weights_bytes` is 0 while they are being loaded, which counts as in
+    use."""
+
+    what: str
+    name: str
+    weights_bytes: int
+    in_use: bool
+
+    @property
+    def key(self) -> str:
+        """What `ModelManager.unload` takes: a model and a ControlNet may have the same name."""
+        return f"{self.what} {self.name}"
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What deleting a row would delete: one file, or a folder with all that is in it.
+
+    `sure` stands for exactly this, as it is now: whoever confirms gives it back, and if the file
+    has changed since, it isn't deleted.
+    """
+
+    path: Path
+    size_bytes: int
+    from_hub: bool
+    sure: str
+
+
+def is_from_hub(row: WeightsRow) -> bool:
+    """Whether its source is a hub id, wherever it lies now."""
+    return HUB_ID.fullmatch(row.source) is not None
+
+
+def place_of(row: WeightsRow) -> Path | None:
+    """The file or folder of a row on this machine; for a hub id that in the hub's cache, if it is
+    all there. None if it isn't here."""
+    place = row.folder
+    if place is None and is_from_hub(row):
+        return _cached_snapshot(row.source, str(getattr(row, "revision", "")))
+    return place if place is not None and place.exists() else None
+
+
+def size_bytes_of(row: WeightsRow) -> int:
+    """How much a row takes on the disk; 0 if it isn't here."""
+    known: object = getattr(row, "size_bytes", 0)
+    if isinstance(known, int) and known > 0 and not isinstance(row, UpscalerRow):
+        return known
+    place = place_of(row)
+    return 0 if place is None else _size_bytes(place)
+
+
+def comes_with_the_app(row: WeightsRow) -> bool:
+    """Whether it is one of ours."""
+    return row.folder is not None and _is_inside(row.folder, presets_folder())
+
+
+def has_hub_token() -> bool:
+    """Whether there is a token that opens gated models on the hub."""
+    import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
+
+    return huggingface_hub.get_token() is not None
+
+
+def removal_of(row: WeightsRow, models_dirs: Sequence[Path]) -> Removal | str:
+    """What would be deleted, or in a sentence why nothing may be.
+
+    Only what lies in one of `models_dirs`, symlinks followed, or was fetched from the hub.
+    """
+    if comes_with_the_app(row):
+        return "It comes with the app, so it stays."
+    if is_from_hub(row):
+        fetched = cache_folder() / f"models--{row.source.replace('/', '--')}"
+        place = fetched if fetched.is_dir() and not fetched.is_symlink() else None
+    else:
+        place = row.folder
+    if place is None or not place.exists():
+        return "Nothing of it is on this machine."
+    roots = (cache_folder(),) if is_from_hub(row) else (*models_dirs, cache_folder())
+    if not any(_is_inside(place, root) for root in roots):
+        return f"{place} is in none of the models folders, so it is left alone."
+    size_bytes = _size_bytes(place)
+    state = f"{place}\0{size_bytes}\0{place.stat().st_mtime_ns}".encode()
+    sure = hashlib.sha256(state).hexdigest()[:_SURE_DIGITS]
+    return Removal(place, size_bytes, is_from_hub(row), sure)
+
+
+def remove(row: WeightsRow, models_dirs: Sequence[Path], sure: str) -> Removal:
+    """Delete a row's file or folder, and say what was deleted.
+
+    Raises RequestError if it may not be deleted or isn't what `sure` was given for, StorageError if
+    it can't be.
+    """
+    removal = removal_of(row, models_dirs)
+    if isinstance(removal, str):
+        raise RequestError(removal, field="name")
+    if removal.sure != sure:
+        raise RequestError(
+            f"{removal.path} has changed since it was shown. Look at it again, then delete it.",
+            field="name",
+        )
+    try:
+        if removal.path.is_dir():
+            shutil.rmtree(removal.path)
+        else:
+            removal.path.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"{removal.path} can't be deleted: {reason}.") from error
+    return removal
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    """Whether a path lies below a folder once all symlinks are followed."""
+    inner, outer = path.resolve(), root.expanduser().resolve()
+    return inner != outer and inner.is_relative_to(outer)
+
+
+def _size_bytes(place: Path) -> int:
+    if place.is_file():
+        return place.stat().st_size
+    files = (path for path in place.rglob("*") if path.is_file())
+    return sum({path.resolve(): path.stat().st_size for path in files}.values())
+
+
+def _cached_snapshot(hub_id: str, revision: str) -> Path | None:
+    """The folder of a model in the hub's cache, None unless every part that its index names is
+    there and none is half fetched."""
+    import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
+
+    index = huggingface_hub.try_to_load_from_cache(hub_id, _INDEX, revision=revision or None)
+    if not isinstance(index, str):
+        return None
+    folder = Path(index).parent
+    try:
+        content: object = json.loads(Path(index).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    parts = content if isinstance(content, dict) else {}
+    named = [name for name, value in parts.items() if isinstance(value, list) and value[0]]
+    half_fetched = any((folder.parent.parent / "blobs").glob("*.incomplete"))
+    complete = all((folder / str(name)).is_dir() for name in named)
+    return folder if complete and not half_fetched else None

@@ -1,0 +1,88 @@
+"""The dropdowns of models in all tabs that paint. They follow the catalog: files come and go while
+a page is open."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from paintdiff.ui import markup, widgets
+from paintdiff.ui.form import Form, Updates
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.remembered import Memory
+from paintdiff.ui.workbench import QUICK
+
+
+class ModelChoice:
+    """Keeps the model dropdowns of these forms as the catalog is. `known` says which state of the
+    catalog the page has been told of.
+
+    Gradio refuses a value that isn't among the choices it has sent to a page, so choices and value
+    always go together.
+    """
+
+    def __init__(self, parts: Parts, forms: Sequence[Form]) -> None:
+        self._parts, self._forms = parts, tuple(forms)
+        self.known = widgets.hidden_text("models-known")
+
+    def wire(self) -> None:
+        """Look whether there is something new whenever a dropdown is about to be opened."""
+        gr.on(
+            [form.model.focus for form in self._forms],
+            self.looked_at,
+            self.asked(),
+            self.changeable(),
+            **QUICK,
+        )
+
+    def asked(self) -> set[Any]:
+        """The components that are looked at."""
+        return {self.known, *(each for form in self._forms for each in (form.model, form.quality))}
+
+    def changeable(self) -> list[Any]:
+        """The components that the updates change."""
+        forms = [
+            each for form in self._forms for each in (*form.brought_by_model(), form.notes["model"])
+        ]
+        return [self.known, *forms]
+
+    def looked_at(self, values: Mapping[Any, Any]) -> Updates:
+        """The choices, if they have changed since the page was told. Where a model was chosen that
+        is gone, the usual one is, and that is said."""
+        if values[self.known] == self.stamp():
+            return {self.known: gr.skip()}
+        choices = self._parts.model_choices()
+        names = {name for _, name in choices}
+        updates: Updates = {self.known: self.stamp()}
+        for form in self._forms:
+            chosen = values[form.model]
+            if chosen in names:
+                updates[form.model] = gr.Dropdown(choices=choices, value=chosen)
+            else:
+                usual = self._parts.model(None)
+                updates |= form.with_model(usual.name, values[form.quality])
+                said = (
+                    f"The model {chosen} isn't here any more. {usual.title} is chosen in its place."
+                )
+                updates[form.notes["model"]] = markup.note([said], "warning")
+        return updates
+
+    def chosen(self, name: str, values: Mapping[Any, Any]) -> Updates:
+        """That model in all forms, with its own sizes and figures."""
+        updates: Updates = {self.known: self.stamp()}
+        for form in self._forms:
+            updates |= {**form.with_model(name, values[form.quality]), form.notes["model"]: ""}
+        return updates
+
+    def remembered(self, memory: Memory) -> Memory:
+        """What a browser remembers, as a page begins with it: a new one with the pinned model, one
+        that is loaded again with the model that it had."""
+        pinned = None if self._parts.model_asked_for else self._parts.pinned_model
+        return memory.with_model(pinned) if memory.fresh and pinned is not None else memory
+
+    def stamp(self) -> str:
+        """Stands for the choices as they are now."""
+        return hashlib.sha256(repr(self._parts.model_choices()).encode()).hexdigest()[:16]
