@@ -33,8 +33,12 @@ from paintdiff.sentences import Remark, field_of
 from tests import adapter_files as files
 from tests.jobs import pixels
 from tests.tasks.pictures import finished, given, image_to_image, inpaint, photo
+from tests.tiny import save_tiny_xl_pipeline
 
-QUICK: dict[str, Any] = {"prompt": "a red house", "num_inference_steps": 3, "seed": 7}
+
+def quick(prompt: str = "a red house", **changes: Any) -> TextToImage:
+    """A quick request."""
+    return TextToImage(prompt=prompt, num_inference_steps=3, seed=7, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +90,9 @@ def first(engine: Engine, request: PaintingRequest) -> bytes:
 @pytest.mark.parametrize(
     "plain",
     [
-        TextToImage(**QUICK),
-        TextToImage(**QUICK, width=64, height=64, hires=HiresFix(strength=0.7, upscaler="double")),
-        TextToImage(**QUICK, controls=(ControlInput(image=given(photo())),)),
+        quick(),
+        quick(width=64, height=64, hires=HiresFix(strength=0.7, upscaler="double")),
+        quick(controls=(ControlInput(image=given(photo())),)),
         image_to_image(),
         inpaint(),
     ],
@@ -111,23 +115,23 @@ def test_each_acts_in_every_task_and_leaves_the_next_picture_alone(
 
 
 def test_a_lora_in_the_prompt_is_one_in_the_list(engine: Engine) -> None:
-    listed = TextToImage(
-        **QUICK, loras=(LoraInput(name="ink", weight=0.5, text_encoder_weight=0.8),)
-    )
-    tagged = TextToImage(**QUICK | {"prompt": "a red house <lora:ink:0.8:0.5>"})
+    listed = quick(loras=(LoraInput(name="ink", weight=0.5, text_encoder_weight=0.8),))
+    tagged = quick("a red house <lora:ink:0.8:0.5>")
     ended = finished(engine, tagged)
     assert pixels(ended.pictures[0]) == first(engine, listed)
-    assert ended.pictures[0].request.prompt == "a red house <lora:ink:0.8:0.5>"
+    settled = ended.pictures[0].request
+    assert isinstance(settled, TextToImage)
+    assert settled.prompt == "a red house <lora:ink:0.8:0.5>"
     assert ended.warnings == ()
     assert ended.pictures[0].hashes.keys() == {"LoRA ink"}
 
 
 def test_the_weights_of_one_that_is_there_twice_add_up(engine: Engine) -> None:
-    twice = TextToImage(
-        **QUICK | {"prompt": "a red house <lora:ink:0.5>"},
+    twice = quick(
+        "a red house <lora:ink:0.5>",
         loras=(LoraInput(name="ink", weight=0.25),),
     )
-    once = TextToImage(**QUICK, loras=(LoraInput(name="ink", weight=0.75),))
+    once = quick(loras=(LoraInput(name="ink", weight=0.75),))
     ended = finished(engine, twice)
     assert pixels(ended.pictures[0]) == first(engine, once)
     assert ended.warnings == ("The LoRA ink is there 2 times; the weights add up to 0.75.",)
@@ -135,7 +139,7 @@ def test_the_weights_of_one_that_is_there_twice_add_up(engine: Engine) -> None:
 
 def test_a_picture_of_a_batch_is_its_own_request_again(engine: Engine) -> None:
     loras = (LoraInput(name="ink"), LoraInput(name="wash", weight=0.5))
-    batch = TextToImage(**QUICK, num_images=2, loras=loras, free_u=FreeU())
+    batch = quick(num_images=2, loras=loras, free_u=FreeU())
     second = finished(engine, batch).pictures[1]
     assert first(engine, second.request) == pixels(second)  # pyright: ignore[reportArgumentType]
 
@@ -183,7 +187,7 @@ WARNINGS: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("why", WARNINGS)
 def test_what_has_no_effect_says_so_at_its_control(engine: Engine, why: str) -> None:
     change, sentence, field = WARNINGS[why]
-    warnings = engine.submit(TextToImage(**QUICK | change)).result(120).warnings
+    warnings = engine.submit(quick(**change)).result(120).warnings
     found = next(each for each in warnings if sentence in each)
     assert isinstance(found, Remark)
     assert field_of(found) == field
@@ -251,24 +255,24 @@ def test_what_cant_be_is_refused_before_anything_is_loaded(
 ) -> None:
     change, kind, words, field = REFUSED[why]
     with pytest.raises(kind, match=words) as error:
-        engine.submit(TextToImage(**QUICK | change))
+        engine.submit(quick(**change))
     assert error.value.field == field
 
 
 def test_a_clip_skip_beyond_the_text_encoder_fails_in_words(engine: Engine) -> None:
     with pytest.raises(RequestError, match="2 layers") as error:
-        engine.generate(TextToImage(**QUICK, clip_skip=5))
+        engine.generate(quick(clip_skip=5))
     assert error.value.field == "clip_skip"
 
 
 def test_the_words_of_embeddings_and_tags_are_known(engine: Engine) -> None:
     prompt = "a red house, mystyle <lora:wash:0.5>"
-    assert finished(engine, TextToImage(**QUICK | {"prompt": prompt})).warnings == ()
+    assert finished(engine, quick(prompt)).warnings == ()
 
 
 def test_a_picture_carries_what_was_put_into_its_model(engine: Engine, tmp_path: Path) -> None:
-    request = TextToImage(
-        **QUICK | {"prompt": "a red house, mystyle <lora:ink:0.8>"},
+    request = quick(
+        "a red house, mystyle <lora:ink:0.8>",
         loras=(LoraInput(name="wash", weight=0.5),),
         vae="soft",
         clip_skip=2,
@@ -301,8 +305,8 @@ def _by_parameters(picture: Picture, path: Path) -> TextToImage:
 
 
 def test_the_text_is_as_the_a1111_web_ui_writes_it(engine: Engine, tmp_path: Path) -> None:
-    request = TextToImage(
-        **QUICK | {"prompt": "a red house, mystyle"},
+    request = quick(
+        "a red house, mystyle",
         loras=(LoraInput(name="ink"), LoraInput(name="wash", weight=0.5, text_encoder_weight=0.2)),
         vae="soft",
         clip_skip=2,
@@ -328,3 +332,52 @@ def test_the_text_is_as_the_a1111_web_ui_writes_it(engine: Engine, tmp_path: Pat
         assert part in lines[-1]
     assert len(hashes["LoRA ink"]) == 12
     assert _by_parameters(picture, tmp_path / "a.png").refiner == Refiner(model="xl", switch_at=0.7)
+
+
+@pytest.fixture(scope="module")
+def refined(tiny_xl_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Two models of SDXL's family, of which one may refine the other's pictures."""
+    other = tmp_path_factory.mktemp("refiner") / "other-xl"
+    save_tiny_xl_pipeline(other)
+    catalog = Catalog.default().with_source(str(tiny_xl_folder)).with_source(str(other))
+    with Engine(ModelManager(catalog, device="cpu")) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize(
+    ("switch_at", "steps", "why"),
+    [
+        (0.6, 4, None),
+        (1.0, 4, "a switch at 1 leaves it no step"),
+        (0.9999, 4, "leaves it no step; switch earlier"),
+        (0.0001, 4, "comes before painting begins"),
+    ],
+)
+def test_a_refiner_without_steps_is_told(
+    refined: Engine, switch_at: float, steps: int, why: str | None
+) -> None:
+    request = TextToImage(
+        prompt="a red house",
+        model="tiny-xl",
+        width=64,
+        height=64,
+        num_inference_steps=steps,
+        sampler="Euler",
+        seed=1,
+        refiner=Refiner(model="other-xl", switch_at=switch_at),
+    )
+    ended = finished(refined, request)
+    told = [each for each in ended.warnings if "refiner" in each]
+    assert [field_of(each) for each in told] == ([] if why is None else ["refiner.switch_at"])
+    assert why is None or why in told[0]
+    assert ("refiner" in ended.pictures[0].hashes) is (switch_at < 1)
+    with pytest.raises(RequestError, match="own refiner") as error:
+        refined.submit(request.model_copy(update={"refiner": Refiner(model="tiny-xl")}))
+    assert error.value.field == "refiner.model"
+
+
+def test_a_clip_skip_of_two_is_what_sdxl_does_anyway(refined: Engine) -> None:
+    request = quick(model="tiny-xl", width=64, height=64, clip_skip=2)
+    (told,) = finished(refined, request).warnings
+    assert "uses that layer anyway" in told
+    assert field_of(told) == "clip_skip"
