@@ -175,3 +175,39 @@ def test_latents_are_never_clipped() -> None:
     for name in ("DDIM", "DDPM", "LCM", "Heun"):
         config = {key: value for key, value in CONFIG.items() if key != "clip_sample"}
         assert scheduler_for(name, config).config.clip_sample is False, name
+
+
+@pytest.mark.parametrize("name", samplers_for("flow"))
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_flow_model_that_knows_the_picture_is_followed_to_it(name: str, dynamic: bool) -> None:
+    """As above: every sampler along the model's own schedule, with its shift, shown at each step,
+    and from the middle of a picture too."""
+    config = {"shift": 3.0, "use_dynamic_shifting": dynamic, "base_shift": 0.4, "max_shift": 1.2}
+    model = diffusers.FlowMatchEulerDiscreteScheduler(**config)
+    settings = {"sigmas": np.linspace(1.0, 0.1, 10), "mu": 0.7} if dynamic else {}
+    model.set_timesteps(10, **settings)
+    scheduler = scheduler_for(name, model.config)
+    scheduler.set_timesteps(10, **settings)
+    assert scheduler.config.get("base_shift") == 0.4
+    assert torch.allclose(scheduler.timesteps.unique(), model.timesteps.unique())
+    generator = torch.Generator("cpu").manual_seed(1)
+    target, noise = (torch.randn(1, 16, 8, 8, generator=generator) for _ in range(2))
+    start = 4 * scheduler.order
+    scheduler.set_begin_index(start)
+    sample = scheduler.scale_noise(target, scheduler.timesteps[start : start + 1], noise)
+    sigma = float(model.sigmas[4])
+    assert torch.allclose(sample, (1 - sigma) * target + sigma * noise, atol=1e-5)
+    for timestep in scheduler.timesteps[start:]:
+        slope = (sample - target) / (float(timestep) / 1000)
+        clean = clean_latents(scheduler, False, slope, timestep, sample)
+        assert torch.allclose(clean, target, atol=1e-3)
+        sample = scheduler.step(slope, timestep, sample, return_dict=False)[0]
+    assert torch.allclose(sample, target, atol=1e-4)
+
+
+def test_a_flux_pipeline_that_holds_its_sigmas_back_gets_them_all_the_same() -> None:
+    model = diffusers.FlowMatchEulerDiscreteScheduler(shift=1.0)
+    model.set_timesteps(5, sigmas=np.linspace(1.0, 0.2, 5))
+    scheduler = scheduler_for("Flow UniPC", model.config)
+    scheduler.set_timesteps(5, mu=0.7)
+    assert torch.allclose(scheduler.sigmas, model.sigmas, atol=1e-5)
