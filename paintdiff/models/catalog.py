@@ -24,6 +24,7 @@ from paintdiff.models.controlnets import ControlNetRow, controlnet_row, controln
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.families import Family, families_from
 from paintdiff.models.headers import read_header
+from paintdiff.models.hub_cache import snapshot
 from paintdiff.models.known_files import KnownFiles
 from paintdiff.models.model_folders import family_of_folder
 from paintdiff.models.model_rows import ModelRow, ModelText, QualityFigures, model_row
@@ -297,8 +298,12 @@ class Catalog:
         return self._with(models=(*self.models(), row))
 
     def _told(self, source: str) -> dict[str, object]:
-        """The family of a folder, a file or a hub id (by its name), and what else it says."""
+        """The family of a folder, a file or a hub id (by its name, if it isn't here yet), and what
+        else it says.
+        """
         path = Path(source)
+        if HUB_ID.fullmatch(source) and not path.exists():
+            path = snapshot(source) or path
         if path.is_dir():
             found = family_of_folder(path, self._families)
             return {"family": found.name, "description": found.notice}

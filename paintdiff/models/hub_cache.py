@@ -117,11 +117,12 @@ def cached_models() -> tuple[CachedModel, ...]:
     """Every model that `snapshot` finds, sorted by id. Parts of pipelines (ControlNets, text
     models) aren't listed.
     """
-    cache = cache_folder()
-    if not cache.is_dir():
+    try:
+        entries = sorted(cache_folder().iterdir())
+    except OSError:  # there is none, or it is none of ours
         return ()
     found: list[CachedModel] = []
-    for entry in sorted(cache.iterdir()):
+    for entry in entries:
         hub_id = _hub_id_of(entry.name)
         path = snapshot(hub_id) if hub_id is not None else None
         if hub_id is not None and path is not None and _is_model(path):

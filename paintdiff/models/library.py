@@ -13,6 +13,7 @@ from pathlib import Path
 
 from paintdiff.errors import ModelError, PresetError, RequestError
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.hub_cache import CachedModel, cached_models
 from paintdiff.models.known_files import KnownFiles
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.scanning import Found, scanned, stamp_of
@@ -61,6 +62,7 @@ class Library:
         self._added: dict[str, _Added] = {}
         self._choices: dict[str, _Choice] = {}
         self._found: Found | None = None
+        self._cached: tuple[CachedModel, ...] = ()
         self._current: Catalog | None = None
         self._looked = 0.0
         self._logged: set[Problem] = set()
@@ -132,6 +134,9 @@ class Library:
         """Called with the lock held, as all below."""
         found = scanned(self.models_dirs)
         changed = self._refresh_added()
+        cached = cached_models()
+        if cached != self._cached:
+            self._cached, self._shelvings, changed = cached, None, True
         if self._current is None or changed or found != self._found:
             self._found = found
             self._rebuild()
@@ -161,8 +166,21 @@ class Library:
     def _shelving(self) -> tuple[Catalog, Shelving]:
         if self._shelvings is None:
             base = self._base.with_models(added.row for added in self._added.values())
+            base = self._with_cached(base)
             self._shelvings = (base, base.shelving(self._known, self._names))
         return self._shelvings
+
+    def _with_cached(self, base: Catalog) -> Catalog:
+        """With the models that any program has fetched from the hub and that no row is of."""
+        listed = {row.source for row in base.models()}
+        for cached in self._cached:
+            if cached.hub_id in listed:
+                continue
+            try:
+                base = base.with_source(cached.hub_id)
+            except (ModelError, PresetError, RequestError) as error:
+                logger.info("%s in the hub's cache is no model to paint with: %s", cached, error)
+        return base
 
     def _refresh_added(self) -> bool:
         """Whether an added model is another than it was. One that has gone stays as it was: it may

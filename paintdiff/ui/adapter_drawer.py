@@ -20,6 +20,7 @@ from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
 
 if TYPE_CHECKING:
+    from paintdiff.models.model_rows import ModelRow
     from paintdiff.models.sources import WeightsRow
 
 OWN_VAE = "own"
@@ -38,7 +39,7 @@ _ROWS_SCRIPT = """
 const mount = () => window.paintdiff?.adapters?.mount(element);
 mount();
 watch("value", mount);
-element.closest(".lora-rows-place").addEventListener("tags", () => trigger("input"));
+element.addEventListener("tags", () => trigger("input"));
 """
 
 
@@ -74,6 +75,7 @@ class AdapterDrawer:
                 step=1,
                 label="Clip skip",
                 info="1 uses all layers of the text encoder, 2 leaves the last one out",
+                visible=first.family.supports_clip_skip,
             )
             self.refiner = self._made(
                 "refiner",
@@ -91,8 +93,9 @@ class AdapterDrawer:
                 step=0.05,
                 label="Refine from",
                 info="the part of the steps after which the refiner takes over",
+                visible=False,
             )
-            self._add_free_u()
+            self._add_free_u(first)
 
     def _add_words(self) -> None:
         self.lora = self._picker("lora", "Add a LoRA", "write its name, or pick one")
@@ -118,26 +121,29 @@ class AdapterDrawer:
             elem_classes=["picker"],
         )
 
-    def _add_free_u(self) -> None:
-        self.free_u = gr.Checkbox(
-            False,
-            label="FreeU: less noise, more detail, at no cost",
-            elem_id=self._ids("free-u"),
-            elem_classes=["turns-on"],
-        )
-        self._notes["free_u"] = widgets.note(self._ids, "free-u")
+    def _add_free_u(self, row: ModelRow) -> None:
         self.factors: dict[str, gr.Slider] = {}
-        with gr.Column(elem_classes=["free-u-factors"], elem_id=self._ids("free-u-factors")):
-            for name, label in _FACTORS.items():
-                first = getattr(FREE_U, name)
-                self.factors[name] = gr.Slider(
-                    0,
-                    MAX_FACTOR,
-                    first,
-                    step=0.05,
-                    label=label,
-                    elem_id=self._ids(f"free-u-{name}"),
-                )
+        self.free_u_group = gr.Column(
+            visible=takes_free_u(row), elem_classes=["free-u"], elem_id=self._ids("free-u-group")
+        )
+        with self.free_u_group:
+            self.free_u = gr.Checkbox(
+                False,
+                label="FreeU: less noise, more detail, at no cost",
+                elem_id=self._ids("free-u"),
+                elem_classes=["turns-on"],
+            )
+            self._notes["free_u"] = widgets.note(self._ids, "free-u")
+            with gr.Column(elem_classes=["free-u-factors"]):
+                for name, label in _FACTORS.items():
+                    self.factors[name] = gr.Slider(
+                        0,
+                        MAX_FACTOR,
+                        getattr(FREE_U, name),
+                        step=0.05,
+                        label=label,
+                        elem_id=self._ids(f"free-u-{name}"),
+                    )
 
     def _made(self, name: str, component: Any, *arguments: Any, **settings: Any) -> Any:
         """A component with an id and room for an error below it."""
@@ -206,7 +212,13 @@ class AdapterDrawer:
         model.change(
             self._fitting,
             [model, self.vae, self.refiner],
-            [self.vae, self.refiner],
+            [self.vae, self.refiner, self.clip_skip, self.free_u_group],
+            **quick,
+        )
+        self.refiner.change(
+            lambda chosen: gr.Slider(visible=chosen not in (None, NO_REFINER)),
+            [self.refiner],
+            [self.switch_at],
             **quick,
         )
 
@@ -239,9 +251,15 @@ class AdapterDrawer:
             text = f"{text}, {chosen}" if text else chosen
         return None, text
 
-    def _fitting(self, model: object, vae: object, refiner: object) -> tuple[Any, Any]:
-        name = self.parts.model(model).name
-        return gr.Dropdown(**self._vaes(name, vae)), gr.Dropdown(**self._refiners(name, refiner))
+    def _fitting(self, model: object, vae: object, refiner: object) -> tuple[Any, ...]:
+        """What there is for a model, and only that."""
+        row = self.parts.model(model)
+        return (
+            gr.Dropdown(**self._vaes(row.name, vae)),
+            gr.Dropdown(**self._refiners(row.name, refiner)),
+            gr.Slider(visible=row.family.supports_clip_skip),
+            gr.Column(visible=takes_free_u(row)),
+        )
 
     def _vaes(self, model: str, chosen: object) -> dict[str, Any]:
         rows = self.parts.engine.manager.catalog.vaes_for(self.parts.model(model))
@@ -250,14 +268,11 @@ class AdapterDrawer:
     def _refiners(self, model: str, chosen: object) -> dict[str, Any]:
         row = self.parts.model(model)
         fitting = [
-            other
+            (other.label, other.name)
             for other in self.parts.engine.manager.catalog.models()
             if other.family.name in row.family.refiners and other.name != row.name
         ]
-        offered = _offered([("None", NO_REFINER), *_choices(fitting)], chosen)
-        if not fitting:
-            offered |= {"info": f"None of the models here can refine what {row.title} paints."}
-        return offered
+        return _offered([("None", NO_REFINER), *fitting], chosen)
 
     # Settings that come from elsewhere
 
@@ -295,6 +310,11 @@ class AdapterDrawer:
         }
 
 
+def takes_free_u(row: ModelRow) -> bool:
+    """Whether FreeU can act on a model."""
+    return row.family.denoiser == "unet"
+
+
 def with_tag(prompt: str, name: str, weight: float = 1.0) -> str:
     """The prompt with that LoRA at its end, unless it names it already."""
     if name in [tag.name for tag in taken_apart(prompt)[1]]:
@@ -321,4 +341,4 @@ def _choices(rows: Iterable[WeightsRow]) -> list[tuple[str, str]]:
 def _offered(choices: Sequence[tuple[str, str]], chosen: object) -> dict[str, Any]:
     names = [name for _, name in choices]
     value = chosen if chosen in names else names[0]
-    return {"choices": list(choices), "value": value, "interactive": len(choices) > 1, "info": ""}
+    return {"choices": list(choices), "value": value, "visible": len(choices) > 1}

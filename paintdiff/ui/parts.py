@@ -68,8 +68,9 @@ class Parts:
         return (None if self.model_asked_for else self.pinned_model) or self.start_model
 
     def model_choices(self) -> list[tuple[str, str]]:
-        """What a dropdown of models offers: titles and names."""
-        return [(row.label, row.name) for row in self.models]
+        """What a dropdown of models offers: titles and names, those on this machine first."""
+        rows = sorted(self.models, key=lambda row: not row.is_here)
+        return [(row.label, row.name) for row in rows]
 
     def model(self, name: object) -> ModelRow:
         """The model of that name; the default one for anything else, as a stored name may be

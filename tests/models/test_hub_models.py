@@ -14,6 +14,7 @@ from paintdiff.errors import DownloadCancelledError, HubUnavailableError
 from paintdiff.models import locating
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.downloads import Downloads
+from paintdiff.models.library import Library
 from paintdiff.models.manager import ModelManager
 from paintdiff.requests import TextToImage
 from tests.hub_server import COMMIT, FakeHub, repository_of
@@ -62,6 +63,19 @@ def test_a_downloaded_model_paints_like_the_same_folder(
     assert row.is_here and row.folder is not None and row.folder.name == COMMIT
     assert row.label == "theirs"
     assert [state.state for state in downloads.all()] == ["done"]
+
+
+def test_what_was_fetched_is_listed_until_it_is_deleted(
+    tiny_hub: FakeHub, downloads: Downloads
+) -> None:
+    passed = iter(range(0, 1000, 2))
+    library = Library(clock=lambda: next(passed))
+    assert ID not in [row.name for row in library.catalog().models()]
+    downloads.start(ID).result()
+    row = library.catalog().model(ID)
+    assert row.is_here and row.source == ID and row.family.name == "sd1"
+    downloads.delete(ID)
+    assert ID not in [row.name for row in library.catalog().models()]
 
 
 def test_half_precision_variants_are_loaded(halved_hub: FakeHub, tiny_folder: Path) -> None:

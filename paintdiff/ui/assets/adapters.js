@@ -75,9 +75,10 @@ window.paintdiff.adapters = (() => {
     const place = document.getElementById(id);
     if (!place) return;
     const shown = [...place.querySelectorAll("[data-lora]")].map((row) => row.dataset.lora).sort().join("\n");
-    if (namesIn(String(text ?? "")) !== shown) place.dispatchEvent(new CustomEvent("tags"));
+    if (namesIn(String(text ?? "")) === shown) return;
+    place.querySelector(".lora-rows-place")?.dispatchEvent(new CustomEvent("tags"));
   }
 
-  for (const place of document.querySelectorAll(".lora-rows-place")) mount(place);
+  for (const place of document.querySelectorAll(".lora-rows-place .lora-rows-place")) mount(place);
   return { mount, typed };
 })();
