@@ -44,7 +44,8 @@ class Sampler:
     `variance_exploding` says in which space its `step` takes the sample: x0 + sigma * noise if true
     (the k-diffusion family), sqrt(alpha_bar) * x0 + sqrt(1 - alpha_bar) * noise if false.
     `max_steps` is the most steps it can take, `kind` what it is for. One that `follows_model` takes
-    its schedule from the model's own scheduler (`models/flow.py`).
+    its schedule from the model's own scheduler (`models/flow.py`). `knows_zero_snr` says that it
+    can start from pure noise.
     """
 
     class_name: str
@@ -53,6 +54,7 @@ class Sampler:
     max_steps: int = MOST_STEPS
     kind: SamplerKind = "diffusion"
     follows_model: bool = False
+    knows_zero_snr: bool = True
 
 
 # Latents are not limited to -1..1, so clipping the predicted sample there would ruin them.
@@ -64,7 +66,7 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
         "DDIM": Sampler("DDIMScheduler", _UNCLIPPED),
         "DDPM": Sampler("DDPMScheduler", _UNCLIPPED),
         # The Runge-Kutta warm-up knows no v-prediction, and Stable Diffusion never used it.
-        "PNDM": Sampler("PNDMScheduler", {"skip_prk_steps": True}),
+        "PNDM": Sampler("PNDMScheduler", {"skip_prk_steps": True}, knows_zero_snr=False),
         "Euler": Sampler("EulerDiscreteScheduler", variance_exploding=True),
         "Euler a": Sampler("EulerAncestralDiscreteScheduler", variance_exploding=True),
         "DPM++ 2M": Sampler(
@@ -80,8 +82,10 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
             {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": False},
         ),
         "UniPC": Sampler("UniPCMultistepScheduler"),
-        "Heun": Sampler("HeunDiscreteScheduler", _UNCLIPPED, variance_exploding=True),
-        "LMS": Sampler("LMSDiscreteScheduler", variance_exploding=True),
+        "Heun": Sampler(
+            "HeunDiscreteScheduler", _UNCLIPPED, variance_exploding=True, knows_zero_snr=False
+        ),
+        "LMS": Sampler("LMSDiscreteScheduler", variance_exploding=True, knows_zero_snr=False),
         "LCM": Sampler("LCMScheduler", _UNCLIPPED, max_steps=50),
         "Flow Euler": Sampler("FlowMatchEulerDiscreteScheduler", kind="flow"),
         "Flow Heun": Sampler("FlowMatchHeunDiscreteScheduler", kind="flow", follows_model=True),

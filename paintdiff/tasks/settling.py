@@ -25,6 +25,11 @@ def settled_sampling(
     sampler = settled_sampler(request.sampler, row)
     steps, warnings = settled_steps(request.num_inference_steps, request.quality, sampler, row)
     guidance = figures.guidance_scale if request.guidance_scale is None else request.guidance_scale
+    if row.zero_terminal_snr and not SAMPLERS[sampler].knows_zero_snr:
+        warnings += (
+            f"{sampler} can't start from pure noise, as {row.title} was trained to, so the picture "
+            "may be washed out; DDIM or Euler can.",
+        )
     warnings += _negative_warnings(request, guidance, row)
     seed, variation_seed, seed_warnings = settled_seeds(request)
     return {

@@ -28,6 +28,7 @@ from paintdiff.requests import (
     Painting,
     TextToImage,
 )
+from paintdiff.tasks.settling import settled_sampling
 from tests.tasks.pictures import given, painted
 from tests.tiny_families import SAVERS, VARIANTS, save_tiny_family
 
@@ -139,7 +140,7 @@ def test_words_become_the_picture_that_diffusers_paints(
     assert pictures[1].tobytes() == theirs.tobytes()
 
 
-@pytest.mark.parametrize("name", FROM_WORDS)
+@pytest.mark.parametrize("name", [*NEW, *WORDS_ONLY])
 def test_every_setting_changes_the_picture(name: str, engine: Engine) -> None:
     family = engine.manager.catalog.model(name).family
     before = painted(engine, words(name))
@@ -221,7 +222,7 @@ def test_as_many_steps_are_run_as_the_strength_says(name: str, engine: Engine) -
         assert max(steps) == count
 
 
-@pytest.mark.parametrize("name", FROM_PICTURES)
+@pytest.mark.parametrize("name", [*NEW, "sdxl-refiner"])
 def test_settings_change_a_picture_from_a_picture(name: str, engine: Engine) -> None:
     before = painted(engine, from_picture(name))
     other_sampler = "Flow Heun" if name in FLOW else "Euler a"
@@ -379,6 +380,14 @@ def test_the_row_knows_better_than_the_folder(folders: dict[str, Path]) -> None:
     assert scheduler.config.timestep_spacing == "trailing"
     assert float(scheduler.alphas_cumprod[-1]) == 0
     assert scheduler.timesteps[0] == 999
+
+
+def test_a_sampler_that_cant_start_from_pure_noise_is_told_of(folders: dict[str, Path]) -> None:
+    row = Catalog.default().with_source(str(folders["sd1"])).model("sd1")
+    whole = row.model_copy(update={"zero_terminal_snr": True})
+    for sampler, said in (("PNDM", True), ("DDIM", False)):
+        warnings = settled_sampling(words("sd1", sampler=sampler), whole)[1]
+        assert any("pure noise" in text for text in warnings) == said
 
 
 def test_the_refiner_is_told_of_aesthetics(engine: Engine) -> None:

@@ -19,6 +19,7 @@ from paintdiff.models.samplers import (
     sampler_names,
     samplers_for,
     scheduler_for,
+    trained_config,
 )
 
 # Written out again, so that a wrong row in the table is seen.
@@ -169,6 +170,18 @@ def test_the_noise_schedule_is_the_models_even_where_its_file_is_silent() -> Non
     assert torch.equal(scheduler_for("LCM", model.config).alphas_cumprod, model.alphas_cumprod)
     careless = diffusers.LCMScheduler.from_config(model.config)
     assert not torch.equal(careless.alphas_cumprod, model.alphas_cumprod)
+
+
+@pytest.mark.parametrize("name", samplers_for("diffusion"))
+def test_samplers_that_start_from_pure_noise_do(name: str) -> None:
+    if not SAMPLERS[name].knows_zero_snr:
+        return
+    config = trained_config(diffusers.DDIMScheduler().config, "v_prediction", True)
+    scheduler = scheduler_for(name, config)
+    scheduler.set_timesteps(10)
+    assert scheduler.config.prediction_type == "v_prediction"
+    assert float(scheduler.alphas_cumprod[-1]) < 1e-6
+    assert float(scheduler.timesteps[0]) > 990  # Karras' sigmas are brought to whole timesteps
 
 
 def test_latents_are_never_clipped() -> None:
