@@ -597,6 +597,7 @@ def test_downloads_are_shown_cancelled_and_dismissed(
     shown = tab.models.listed(tab.values())
     assert "on its way" in shown[tab.models.cards] and "Download 4.3" not in shown[tab.models.cards]
     assert 'value="0.2500"' in shown[tab.models.transfers]
+    assert "is being downloaded" in tab.click("delete", kind="model", name="owner/name").said
     assert tab.click("cancel", id="nonsense").failed
     assert not tab.click("cancel", id="download-0").failed
     shown = tab.models.listed(tab.values())[tab.models.transfers]
