@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def environment(**more: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
-    return {**kept, "PYTHONPATH": str(ROOT), **more}
+    nowhere = {"XDG_CONFIG_HOME": str(ROOT / "no-such-folder")}  # a pinned model would change tests
+    return {**kept, "PYTHONPATH": str(ROOT), **nowhere, **more}
 
 
 def run(*flags: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -20,8 +20,8 @@ class ModelChoice:
     """Keeps the model dropdowns of these forms as the catalog is. `known` says which state of the
     catalog the page has been told of.
 
-    Gradio refuses a value that isn't among the choices it has sent to a page, so choices and value
-    always go together.
+    Gradio refuses a value that isn't among the choices it has sent to a page, so a new value is
+    never sent without them.
     """
 
     def __init__(self, parts: Parts, forms: Sequence[Form]) -> None:
@@ -29,14 +29,12 @@ class ModelChoice:
         self.known = widgets.hidden_text("models-known")
 
     def wire(self) -> None:
-        """Look whether there is something new whenever a dropdown is about to be opened."""
-        gr.on(
-            [form.model.focus for form in self._forms],
-            self.looked_at,
-            self.asked(),
-            self.changeable(),
-            **QUICK,
-        )
+        """Look whether there is something new whenever a dropdown is opened or closed."""
+        for events, look in (
+            ([form.model.focus for form in self._forms], self.looked_at_open),
+            ([form.model.blur for form in self._forms], self.looked_at),
+        ):
+            gr.on(events, look, self.asked(), self.changeable(), **QUICK)
 
     def asked(self) -> set[Any]:
         """The components that are looked at."""
@@ -49,6 +47,13 @@ class ModelChoice:
         ]
         return [self.known, *forms]
 
+    def looked_at_open(self, values: Mapping[Any, Any]) -> Updates:
+        """The same while a list is open, which mustn't get shorter then: Gradio's script stumbles
+        over that. What is gone goes when it is closed."""
+        before = str(values[self.known]).rpartition(":")[2]
+        shorter = before.isdecimal() and len(self._parts.models) < int(before)
+        return {self.known: gr.skip()} if shorter else self.looked_at(values)
+
     def looked_at(self, values: Mapping[Any, Any]) -> Updates:
         """The choices, if they have changed since the page was told. Where a model was chosen that
         is gone, the usual one is, and that is said."""
@@ -60,7 +65,7 @@ class ModelChoice:
         for form in self._forms:
             chosen = values[form.model]
             if chosen in names:
-                updates[form.model] = gr.Dropdown(choices=choices, value=chosen)
+                updates[form.model] = gr.Dropdown(choices=choices)
             else:
                 usual = self._parts.model(None)
                 updates |= form.with_model(usual.name, values[form.quality])
@@ -84,5 +89,6 @@ class ModelChoice:
         return memory.with_model(pinned) if memory.fresh and pinned is not None else memory
 
     def stamp(self) -> str:
-        """Stands for the choices as they are now."""
-        return hashlib.sha256(repr(self._parts.model_choices()).encode()).hexdigest()[:16]
+        """Stands for the choices as they are now, and says how many there are."""
+        choices = self._parts.model_choices()
+        return f"{hashlib.sha256(repr(choices).encode()).hexdigest()[:16]}:{len(choices)}"

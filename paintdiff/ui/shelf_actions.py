@@ -279,6 +279,8 @@ class Actions:
     def _delete(self, click: Click, values: Values) -> Done:
         self._check_may_manage()
         row = self._shelf.row(click.kind, click.name)
+        if row.source in self._shelf.fetching():
+            raise RequestError(f"{row.title} is being downloaded. Cancel that first.", field="name")
         manager = self._parts.engine.manager
         for each in manager.loaded():
             if (each.what, each.name) != (row.what, row.name):

@@ -84,7 +84,7 @@ def memory(loaded: Sequence[LoadedSummary]) -> str:
         + (
             "<em>in use</em>"
             if each.in_use
-            else _button("unload", "Unload", each.name, kind=each.what, quiet=True)
+            else _button("unload", "Unload", each.name, kind=each.what, name=each.name)
         )
         + "</li>"
         for each in loaded

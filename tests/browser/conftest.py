@@ -42,6 +42,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
     # The browser needs a core; threads of torch that wait for each other would starve it.
     environment["OMP_NUM_THREADS"] = "1"
+    environment["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
     process = subprocess.Popen([sys.executable, "app.py", *flags], cwd=ROOT, env=environment)
     address = f"http://127.0.0.1:{port}/"
     try:
