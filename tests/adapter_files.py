@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.shelves import Shelves
 
 Layers = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 """A layer's path, with its component in front, to the LoRA's two matrices."""
@@ -106,12 +107,16 @@ def lora_row(path: Path, **changes: Any) -> LoraRow:
 
 def embedding_row(path: Path, *families: str) -> EmbeddingRow:
     """The row of an embedding's file."""
-    return EmbeddingRow(name=path.stem, title=path.stem, source=str(path), families=families)
+    return EmbeddingRow(
+        name=path.stem, title=path.stem, source=str(path), families=families, widths=()
+    )
 
 
 def vae_row(path: Path, *families: str) -> VaeRow:
     """The row of a VAE's file or folder."""
-    return VaeRow(name=path.stem, title=path.stem, source=str(path), families=families)
+    return VaeRow(
+        name=path.stem, title=path.stem, source=str(path), families=families, latent_channels=4
+    )
 
 
 def save_tiny_vae(folder: Path, like: Any, *, seed: int = 1, **changes: Any) -> Path:
@@ -181,14 +186,14 @@ def with_adapters(
     ip_adapters: tuple[IpAdapterRow, ...] = (),
 ) -> Catalog:
     """The same models and ControlNets, with these adapters."""
-    return Catalog(
-        catalog.models(),
-        {row.family.name: row.family for row in catalog.models()},
-        {},
-        catalog.controlnets(),
-        catalog.upscalers(),
-        loras=loras,
-        embeddings=embeddings,
-        vaes=vaes,
-        ip_adapters=ip_adapters,
+    return catalog.with_shelves(
+        Shelves(
+            models=catalog.models(),
+            controlnets=catalog.controlnets(),
+            upscalers=catalog.upscalers(),
+            loras=loras,
+            embeddings=embeddings,
+            vaes=vaes,
+            ip_adapters=ip_adapters,
+        )
     )

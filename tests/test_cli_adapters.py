@@ -77,7 +77,7 @@ def test_a_lora_paints_from_the_command_line(
     path = files.saved(tmp_path / "ink.safetensors", files.in_kohya_keys(layers))
     catalog = files.with_adapters(tiny_catalog, loras=(files.lora_row(path),))
 
-    def default(_models_dirs: object) -> Catalog:
+    def default(_models_dirs: object, **_more: object) -> Catalog:
         return catalog
 
     monkeypatch.setattr(Catalog, "default", default)

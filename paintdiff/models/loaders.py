@@ -33,6 +33,7 @@ from paintdiff.models.pipeline_files import (
     NEVER_LOADED,
     Road,
     accepted,
+    index_settings,
     pipeline_class,
     read_pipeline,
 )
@@ -123,7 +124,7 @@ def load(
         model_hash=model_hash,
         weights_bytes=sum(map(_weights_bytes, modules)),
         device=torch.device(device),
-        settings=_settings_of(pipeline),
+        settings={**index_settings(source), **_settings_of(pipeline)},
         class_name=type(pipeline).__name__,
     )
 

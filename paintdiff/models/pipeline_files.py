@@ -149,6 +149,16 @@ def accepted(class_: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key in known}
 
 
+def index_settings(source: Path) -> dict[str, bool]:
+    """What a folder's index says that isn't a part, also where only the pipeline of another task
+    takes it: an SDXL refiner is told how good to be. Nothing for a file.
+    """
+    if not (source / "model_index.json").is_file():
+        return {}
+    named = _index_of(source).items()
+    return {name: value for name, value in named if isinstance(value, bool)}
+
+
 def _index_of(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
 

@@ -14,14 +14,13 @@ import numpy as np
 import torch
 from diffusers.models.autoencoders.vae import DecoderTiny
 from PIL import Image
-from safetensors.torch import load_file
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.geometry import Size, fitted_within
 from paintdiff.images import image_from_array
 from paintdiff.models.families import Family
 from paintdiff.models.preview import LONGEST_SIDE_PX
-from paintdiff.models.weights import check_weights_in
+from paintdiff.models.small_files import tensors_in
 
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
 _FACTOR = 8
@@ -36,15 +35,14 @@ _ORIGINAL = re.compile(r"(?:decoder\.)?(\d+)\.(.+)")
 def load_tiny_autoencoder(path: Path, family: Family) -> DecoderTiny:
     """The decoder of a tiny autoencoder for a family's latents, in float32 on the CPU.
 
-    `path` is a .safetensors file, in diffusers' layout or as it was first published, or a folder
-    of diffusers with such a file. Raises ModelNotFoundError if there is none, UnsafeWeightsError if
+    `path` is a file, in diffusers' layout or as it was first published, or a folder of diffusers
+    with such a file. Raises ModelNotFoundError if there is none, UnsafeWeightsError if
     it is something else, ModelLoadError if it isn't one or is for latents of other channels.
     """
     file = path / _WEIGHTS if path.is_dir() else path
     if not file.is_file():
         raise ModelNotFoundError(f"There is no tiny autoencoder at {path}.")
-    check_weights_in(file)
-    tensors = _decoder_tensors(load_file(file))
+    tensors = _decoder_tensors(tensors_in(file))
     first = tensors.get("layers.0.weight")
     if first is None or first.ndim != 4:
         raise ModelLoadError(f"{path} holds no decoder of a tiny autoencoder.")

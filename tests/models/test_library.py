@@ -53,7 +53,8 @@ def names(rows: tuple[Any, ...]) -> list[str]:
 
 
 def own(catalog: Catalog) -> list[str]:
-    return [name for name in names(catalog.models()) if name != "mini"]
+    shipped = names(Catalog.default().models())
+    return [name for name in names(catalog.models()) if name not in shipped]
 
 
 def fill(root: Path, folders: dict[str, str]) -> None:

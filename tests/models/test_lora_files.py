@@ -17,6 +17,7 @@ from paintdiff.models.adapter_rows import LoraRow
 from paintdiff.models.adapters import Adapters, LoraUse
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising
+from paintdiff.models.library import Library
 from paintdiff.models.lora_files import read_lora
 from paintdiff.models.manager import ModelManager
 from tests import adapter_files as files
@@ -27,11 +28,23 @@ TO_Q = f"unet.{_ATTENTION}.attn1.to_q"
 TO_K = f"unet.{_ATTENTION}.attn2.to_k"
 
 
+class Changing(Library):
+    """A library with what a test puts into it."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__(base=catalog)
+        self.now = catalog
+
+    def catalog(self) -> Catalog:
+        return self.now
+
+
 class Studio:
     """A tiny model that LoRAs are tried on."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._manager = ModelManager(catalog, device="cpu")
+        self._library = Changing(catalog)
+        self._manager = ModelManager(self._library, device="cpu")
         self._catalog = catalog
         self.before, _ = self._painted(())
         with self._manager.lease("mini") as leased:
@@ -39,7 +52,7 @@ class Studio:
             self.pipeline_class = type(leased.pipeline)
 
     def _painted(self, rows: tuple[LoraRow, ...]) -> tuple[torch.Tensor, tuple[str, ...]]:
-        self._manager.catalog = files.with_adapters(self._catalog, loras=rows)
+        self._library.now = files.with_adapters(self._catalog, loras=rows)
         uses = tuple(LoraUse(row.name) for row in rows)
         with self._manager.lease("mini", adapters=Adapters(loras=uses)) as leased:
             return leased.denoised(RUN, lambda _s, _p: None), leased.adapted.notes

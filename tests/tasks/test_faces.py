@@ -23,6 +23,7 @@ from paintdiff.input_images import InputImage
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.manager import ModelManager
+from paintdiff.models.shelves import Shelves
 from paintdiff.pace import Pace
 from paintdiff.requests import Request, TextToImage, Upscale, Upscaling
 from paintdiff.tasks import faces as faces_task
@@ -382,7 +383,12 @@ class Lender(ModelManager):
 
 @pytest.fixture
 def engine(tiny_catalog: Catalog) -> Iterator[Engine]:
-    catalog = tiny_catalog._with(face_restorers=[MENDER])  # pyright: ignore[reportPrivateUsage]
+    shelves = Shelves(
+        models=tiny_catalog.models(),
+        upscalers=tiny_catalog.upscalers(),
+        face_restorers=(MENDER,),
+    )
+    catalog = tiny_catalog.with_shelves(shelves)
     with Engine(Lender(catalog, device="cpu")) as engine:
         yield engine
 
