@@ -217,7 +217,7 @@ class Actions:
             return ""
         titles = self._shelf.family_titles()
         families = ", ".join(titles.get(name, name) for name in row.families)
-        return f" It is for {families}, and {model.title} is of another family."
+        return f" It is made for {families}, and “{model.title}” is something else."
 
     def _word(self, click: Click, values: Values) -> Done:
         row = self._shelf.row(click.kind, click.name)

@@ -318,7 +318,7 @@ def test_a_lora_goes_into_the_prompt_of_the_tab_painted_in_last(
     done = tab.click("insert", values, kind="lora", name="ink")
     assert done.updates == {tab.prompt(): "a cat <lora:ink:1>"}
     assert "<lora:ink:1> is in the prompt of “Text to image” now." in done.said
-    assert "It is for Stable Diffusion 1.x, and Mini" in done.said
+    assert "It is made for Stable Diffusion 1.x, and “Mini" in done.said
     there = tab.click("insert", values, kind="lora", name="soft", tab="image_to_image")
     assert there.updates == {tab.prompt("image_to_image"): "<lora:soft:0.6>"}
     assert there.go == "image_to_image"
