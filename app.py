@@ -60,7 +60,6 @@ class App:
         from paintdiff.models.downloads import Downloads  # noqa: PLC0415
         from paintdiff.models.library import Library  # noqa: PLC0415
         from paintdiff.models.manager import ModelManager  # noqa: PLC0415
-        from paintdiff.models.samplers import sampler_names  # noqa: PLC0415
         from paintdiff.preferences import Preferences  # noqa: PLC0415
         from paintdiff.preprocessors.annotators import Annotators  # noqa: PLC0415
         from paintdiff.presets import Presets  # noqa: PLC0415
@@ -94,7 +93,6 @@ class App:
             uploads=Uploads(),
             start_model=start_model,
             qualities=tuple((row.name, row.title) for row in Presets.default().qualities()),
-            sampler_names=sampler_names(),
             examples=example_prompts(),
             surprise_categories=tuple(surprise.categories),
             surprise=lambda categories: surprise.drawn(categories, random),

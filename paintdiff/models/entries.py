@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from paintdiff.errors import ModelError, ModelLoadError
 from paintdiff.models import memory
-from paintdiff.models.adapter_rows import IpAdapterRow, LoraRow, VaeRow
+from paintdiff.models.adapter_rows import IpAdapterRow, LoraRow, TinyAutoencoderRow, VaeRow
 from paintdiff.models.controlnets import ControlNetRow, weights_file
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.model_rows import ModelRow
@@ -59,7 +59,7 @@ def files_of(row: WeightsRow, source: Path, companions: Mapping[str, Path]) -> t
     """
     if isinstance(row, (UpscalerRow, FaceRestorerRow, LoraRow)):
         return (source,)
-    if isinstance(row, (VaeRow, IpAdapterRow)) and source.is_file():
+    if isinstance(row, (VaeRow, IpAdapterRow, TinyAutoencoderRow)) and source.is_file():
         return (source,)
     if isinstance(row, ControlNetRow):
         return (weights_file(source),)

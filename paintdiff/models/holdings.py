@@ -7,20 +7,19 @@ Importable without torch.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from paintdiff.errors import RequestError, StorageError
 from paintdiff.models.hub import cache_folder
+from paintdiff.models.hub_cache import delete_cached, repository_folder, snapshot
 from paintdiff.models.sources import HUB_ID, WeightsRow
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.presets import presets_folder
 
 _SURE_DIGITS = 16
-_INDEX = "model_index.json"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def place_of(row: WeightsRow) -> Path | None:
     all there. None if it isn't here."""
     place = row.folder
     if place is None and is_from_hub(row):
-        return _cached_snapshot(row.source, str(getattr(row, "revision", "")))
+        return snapshot(row.source, str(getattr(row, "revision", "")))
     return place if place is not None and place.exists() else None
 
 
@@ -96,7 +95,7 @@ def removal_of(row: WeightsRow, models_dirs: Sequence[Path]) -> Removal | str:
     if comes_with_the_app(row):
         return "It comes with the app, so it stays."
     if is_from_hub(row):
-        fetched = cache_folder() / f"models--{row.source.replace('/', '--')}"
+        fetched = repository_folder(row.source)
         place = fetched if fetched.is_dir() and not fetched.is_symlink() else None
     else:
         place = row.folder
@@ -111,11 +110,17 @@ def removal_of(row: WeightsRow, models_dirs: Sequence[Path]) -> Removal | str:
     return Removal(place, size_bytes, is_from_hub(row), sure)
 
 
-def remove(row: WeightsRow, models_dirs: Sequence[Path], sure: str) -> Removal:
-    """Delete a row's file or folder, and say what was deleted.
+def remove(
+    row: WeightsRow,
+    models_dirs: Sequence[Path],
+    sure: str,
+    delete_from_hub: Callable[[str], object] = delete_cached,
+) -> Removal:
+    """Delete a row's file or folder, and say what was deleted. `delete_from_hub` deletes what was
+    fetched from the hub, given its id.
 
-    Raises RequestError if it may not be deleted or isn't what `sure` was given for, StorageError if
-    it can't be.
+    Raises RequestError if it may not be deleted or isn't what `sure` was given for, StorageError or
+    ModelDeleteError if it can't be.
     """
     removal = removal_of(row, models_dirs)
     if isinstance(removal, str):
@@ -125,6 +130,9 @@ def remove(row: WeightsRow, models_dirs: Sequence[Path], sure: str) -> Removal:
             f"{removal.path} has changed since it was shown. Look at it again, then delete it.",
             field="name",
         )
+    if removal.from_hub:
+        delete_from_hub(row.source)
+        return removal
     try:
         if removal.path.is_dir():
             shutil.rmtree(removal.path)
@@ -147,23 +155,3 @@ def _size_bytes(place: Path) -> int:
         return place.stat().st_size
     files = (path for path in place.rglob("*") if path.is_file())
     return sum({path.resolve(): path.stat().st_size for path in files}.values())
-
-
-def _cached_snapshot(hub_id: str, revision: str) -> Path | None:
-    """The folder of a model in the hub's cache, None unless every part that its index names is
-    there and none is half fetched."""
-    import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
-
-    index = huggingface_hub.try_to_load_from_cache(hub_id, _INDEX, revision=revision or None)
-    if not isinstance(index, str):
-        return None
-    folder = Path(index).parent
-    try:
-        content: object = json.loads(Path(index).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    parts = content if isinstance(content, dict) else {}
-    named = [name for name, value in parts.items() if isinstance(value, list) and value[0]]
-    half_fetched = any((folder.parent.parent / "blobs").glob("*.incomplete"))
-    complete = all((folder / str(name)).is_dir() for name in named)
-    return folder if complete and not half_fetched else None

@@ -4,18 +4,13 @@ used least.
 
 from __future__ import annotations
 
-import gc
 import logging
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from paintdiff.errors import ModelError, ModelLoadError, RequestError
+from paintdiff.errors import ModelError
 from paintdiff.models import memory
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters
 from paintdiff.models.catalog import Catalog
@@ -23,40 +18,32 @@ from paintdiff.models.downloads import Downloads
 from paintdiff.models.entries import (
     Entry,
     LoadedT,
-    files_of,
-    held_bytes,
-    is_idle,
-    is_other,
     key_of,
-    load_error,
 )
-from paintdiff.models.holdings import LoadedSummary
+from paintdiff.models.keeping import Fetch, Keeper, OnLoading, companions_in
 from paintdiff.models.library import Library
 from paintdiff.models.locating import is_to_fetch, located
 from paintdiff.models.model_rows import ModelRow
 
 if TYPE_CHECKING:
-    from paintdiff.models.adapter_rows import IpAdapterRow, VaeRow
+    from diffusers.models.autoencoders.vae import DecoderTiny
+
+    from paintdiff.models.adapter_rows import IpAdapterRow, TinyAutoencoderRow, VaeRow
     from paintdiff.models.adapting import Adapted, Adapting
     from paintdiff.models.controlnets import ControlNetRow
     from paintdiff.models.face_restorers import FaceRestorerRow
     from paintdiff.models.face_restoring import LeasedFaceRestorer, LoadedFaceRestorer
+    from paintdiff.models.families import Family
     from paintdiff.models.ip_adapters import LoadedIpAdapter
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
-    from paintdiff.models.sources import SourceRow, WeightsRow
+    from paintdiff.models.sources import SourceRow
+    from paintdiff.models.tiny_autoencoder import LoadedTinyAutoencoder
     from paintdiff.models.upscalers import UpscalerRow
     from paintdiff.models.upscaling import LeasedUpscaler, LoadedUpscaler
     from paintdiff.models.vaes import LoadedVae
 
 logger = logging.getLogger(__name__)
-
-OnLoading = Callable[[str], None]
-"""Told a sentence for people while a lease waits for weights, about ten times a second; may raise
-to give up.
-"""
-
-_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -74,14 +61,7 @@ class ManagerStatus:
     memory_total_bytes: int
 
 
-_Load = Callable[[str, Callable[[str], None]], LoadedT]
-"""Given a device and someone to tell, returns what was loaded."""
-
-_Fetch = Callable[[Callable[[str], None]], object]
-"""Given someone to tell, sees to it that the files are on this machine."""
-
-
-class ModelManager:
+class ModelManager(Keeper):
     """Leases pipelines, upscalers and face restorers.
 
     Safe to use from any thread; constructing it loads and imports nothing heavy.
@@ -101,18 +81,10 @@ class ModelManager:
         dtype: str | None = None,
         downloads: Downloads | None = None,
     ) -> None:
+        super().__init__(device, memory_budget_bytes, dtype)
         self._source = catalog if catalog is not None else Catalog.default()
         self._downloads = downloads if downloads is not None else Downloads()
         self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
-        self._asked_device = device
-        self._device: str | None = None
-        self._budget_bytes = memory_budget_bytes
-        self._dtype = dtype
-        self._entries: OrderedDict[str, Entry[Any]] = OrderedDict()  # least recently used first
-        self._lock = threading.Lock()
-        self._one_load_at_a_time = threading.Lock()
-        self._last = ""
-        self._last_failed = False
 
     @property
     def catalog(self) -> Catalog:
@@ -161,7 +133,14 @@ class ModelManager:
             adapted, refiner = leases.enter_context(
                 self._adapted(entry, model, adapters, on_loading)
             )
-            leased = LeasedPipeline(model, task, networks, adapted=adapted, refiner=refiner)
+            leased = LeasedPipeline(
+                model,
+                task,
+                networks,
+                adapted=adapted,
+                refiner=refiner,
+                tiny_autoencoder=leases.enter_context(self._preview_decoder(model, on_loading)),
+            )
             try:
                 yield leased
             finally:
@@ -239,27 +218,6 @@ class ModelManager:
         with self._waited(entry, on_loading) as loaded:
             yield loaded
 
-    @contextmanager
-    def _waited(self, entry: Entry[LoadedT], on_loading: OnLoading | None) -> Generator[LoadedT]:
-        """What an entry that was asked for has loaded; its lease ends with the `with`."""
-        try:
-            while not entry.ended.is_set():
-                if on_loading is not None:
-                    on_loading(entry.message)
-                entry.ended.wait(_POLL_SECONDS)
-            if entry.error is not None:
-                raise entry.error
-            if entry.loaded is None:
-                raise ModelLoadError(f"{entry.row.name} ended up neither loaded nor failed.")
-            yield entry.loaded
-        finally:
-            with self._lock:
-                entry.leases -= 1
-                dropped = entry.superseded and entry.leases == 0
-            if dropped:
-                entry.loaded = None
-                _give_memory_back()
-
     def warm(self, name: str) -> None:
         """Begin to load a model in the background.
 
@@ -271,46 +229,6 @@ class ModelManager:
         with self._lock:
             entry.warmed = True
             entry.leases -= 1
-
-    def loaded(self) -> tuple[LoadedSummary, ...]:
-        """What is in memory or on its way there, the least recently used first."""
-        with self._lock:
-            return tuple(
-                LoadedSummary(
-                    what=entry.row.what,
-                    name=entry.row.name,
-                    weights_bytes=0 if entry.loaded is None else held_bytes(entry),
-                    in_use=not is_idle(entry),
-                )
-                for entry in self._entries.values()
-            )
-
-    def unload(self, key: str | None = None) -> None:
-        """Drop everything that isn't on loan, or only what has that `LoadedSummary.key`.
-
-        A key of nothing that is loaded does nothing. Raises RequestError if what it names is in
-        use.
-        """
-        with self._lock:
-            entry = None if key is None else self._entries.get(key)
-            if entry is not None and not is_idle(entry):
-                raise RequestError(
-                    f"{entry.row.title} is in use. Wait until the job is done, or cancel it.",
-                    field="name",
-                )
-            idle = [name for name, each in self._entries.items() if is_idle(each)]
-            for name in idle:
-                if key in (None, name):
-                    del self._entries[name]
-        _give_memory_back()
-
-    def budget_bytes(self) -> int:
-        """What all weights together may take: as was asked for, or most of the device's memory."""
-        if self._budget_bytes is not None:
-            return self._budget_bytes
-        with self._lock:
-            device = self._device or self._asked_device
-        return int(memory.memory_use(device).total_bytes * memory.DEFAULT_SHARE)
 
     def status(self) -> ManagerStatus:
         """What there is to say now. Cheap; never imports torch."""
@@ -327,7 +245,7 @@ class ModelManager:
         def load(device: str, report: Callable[[str], None]) -> LoadedModel:
             from paintdiff.models import loaders, pipeline_files  # noqa: PLC0415 (imports torch)
 
-            companions = _companions(self.catalog)
+            companions = companions_in(self.catalog)
             road = pipeline_files.Road(companions, wanted=lambda: self._wanted(key_of(row)))
             return loaders.load(row, device, self._dtype, report, road)
 
@@ -345,7 +263,7 @@ class ModelManager:
         with self._lock:
             return self._ask(row, load, fetch=self._fetching(row))
 
-    def _fetching(self, row: SourceRow) -> _Fetch | None:
+    def _fetching(self, row: SourceRow) -> Fetch | None:
         """What fetches the row's files before they are loaded, None if there is nothing to fetch.
 
         Not while the lock of the loads is held: others may be loaded meanwhile.
@@ -392,104 +310,32 @@ class ModelManager:
         with self._lock:
             return self._ask(row, load)
 
-    def _wanted(self, key: str) -> bool:
-        """Whether anybody waits for what is being loaded. If not it is forgotten, so that who asks
-        for it next starts anew.
-        """
+    def _ask_tiny_autoencoder(
+        self, row: TinyAutoencoderRow, family: Family
+    ) -> Entry[LoadedTinyAutoencoder]:
+        def load(_device: str, _report: Callable[[str], None]) -> LoadedTinyAutoencoder:
+            from paintdiff.models import tiny_autoencoder  # noqa: PLC0415 (imports torch)
+
+            return tiny_autoencoder.loaded_tiny_autoencoder(row.file, family)
+
         with self._lock:
-            entry = self._entries.get(key)
-            if entry is not None and entry.leases == 0 and not entry.warmed:
-                del self._entries[key]
-                return False
-            return entry is not None
+            return self._ask(row, load, f"{key_of(row)} for {family.name}")
 
-    def _ask(
-        self,
-        row: WeightsRow,
-        load: _Load[LoadedT],
-        key: str = "",
-        fetch: _Fetch | None = None,
-    ) -> Entry[LoadedT]:
-        """The row's entry with one more lease on it; the first to ask starts the loading. Called
-        with the lock held.
+    @contextmanager
+    def _preview_decoder(
+        self, model: LoadedModel, on_loading: OnLoading | None
+    ) -> Generator[DecoderTiny | None]:
+        """The decoder of the first tiny autoencoder for the model's family, None without one. One
+        that can't be used costs nobody a picture.
         """
-        key = key or key_of(row)
-        entry = self._entries.get(key)
-        if entry is not None and is_other(entry.row, row):
-            entry.superseded = True  # who has it on loan keeps it, until the lease ends
-            del self._entries[key]
-            entry = None
-        if entry is None:
-            entry = self._entries[key] = Entry[Any](row, key, f"Loading {row.name}")
-            threading.Thread(
-                target=self._load, args=(entry, load, fetch), name=f"load {row.name}", daemon=True
-            ).start()
-        self._entries.move_to_end(key)
-        entry.leases += 1
-        return entry
-
-    def _load(self, entry: Entry[LoadedT], load: _Load[LoadedT], fetch: _Fetch | None) -> None:
-        """Runs in a thread of its own, and always ends with `ended` set."""
-        started = time.perf_counter()
-        try:
-            if fetch is not None:
-                fetch(entry.tell)
-            with self._one_load_at_a_time:
-                entry.loaded = self._loaded(entry, load)
-            logger.info("loaded %s in %.1f s", entry.row.name, time.perf_counter() - started)
-        except Exception as error:
-            logger.warning("loading %s failed", entry.row.name, exc_info=True)
-            entry.error = error if isinstance(error, ModelError) else load_error(entry.row, error)
-            with self._lock:  # forgotten, so that the next who asks tries again
-                if self._entries.get(entry.key) is entry:
-                    del self._entries[entry.key]
-                if entry.key == f"model {self._last}":
-                    self._last_failed = True
-        finally:
-            entry.ended.set()
-
-    def _loaded(self, entry: Entry[LoadedT], load: _Load[LoadedT]) -> LoadedT:
-        from paintdiff.models import devices  # noqa: PLC0415 (imports torch: seconds)
-
-        if self._device is None:
-            self._device = devices.best_device(self._asked_device)
-
-        self._make_room(entry.row)
-        return load(self._device, entry.tell)
-
-    def _make_room(self, row: WeightsRow) -> None:
-        """Raises MemoryBudgetError if the weights can't fit."""
-        device = self._device or self._asked_device
-        folder = row.folder
-        if folder is None or not folder.exists():
-            return  # not on this machine yet
-        full_precision = device == "cpu" and self._dtype in (None, "float32")
-        files = files_of(row, folder, _companions(self.catalog))
-        needed = memory.estimated_bytes(files, 4 if full_precision else 2)
-        budget = self.budget_bytes()
-        with self._lock:
-            residents = [
-                memory.Resident(key, held_bytes(other), not is_idle(other))
-                for key, other in self._entries.items()
-                if other.loaded is not None
-            ]
-            evicted = memory.to_evict(residents, needed, budget)
-            for key in evicted:
-                logger.info("dropping %s to make room for %s", key, row.name)
-                del self._entries[key]
-        if evicted:
-            _give_memory_back()
-
-
-def _companions(catalog: Catalog) -> dict[str, Path]:
-    """For each family the first model that is a folder here, for the parts that a file lacks."""
-    folders: dict[str, Path] = {}
-    for row in catalog.models():
-        if row.folder is not None and (row.folder / "model_index.json").is_file():
-            folders.setdefault(row.family.name, row.folder)
-    return folders
-
-
-def _give_memory_back() -> None:
-    gc.collect()
-    memory.empty_cache()
+        rows = self.catalog.tiny_autoencoders_for(model.row)
+        row = next((each for each in rows if "decoder" in each.parts), None)
+        with ExitStack() as leases:
+            decoder: DecoderTiny | None = None
+            if row is not None:
+                asked = self._ask_tiny_autoencoder(row, model.row.family)
+                try:
+                    decoder = leases.enter_context(self._waited(asked, on_loading)).decoder
+                except ModelError as error:
+                    logger.warning("previews are without %s: %s", row.name, error)
+            yield decoder

@@ -7,6 +7,7 @@ map. Imports torch: import it in a function.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,21 @@ _BLOCKS = (3, 3, 3, 1)
 _CHANNELS = (64, 64, 64, 64)
 _DECODER = "decoder.layers."
 _ORIGINAL = re.compile(r"(?:decoder\.)?(\d+)\.(.+)")
+
+
+@dataclass(frozen=True)
+class LoadedTinyAutoencoder:
+    """A tiny autoencoder's decoder in memory; `weights_bytes` is what it takes."""
+
+    decoder: DecoderTiny
+    weights_bytes: int
+
+
+def loaded_tiny_autoencoder(path: Path, family: Family) -> LoadedTinyAutoencoder:
+    """What `load_tiny_autoencoder` gives, and how large it is."""
+    decoder = load_tiny_autoencoder(path, family)
+    size = sum(each.numel() * each.element_size() for each in decoder.parameters())
+    return LoadedTinyAutoencoder(decoder, size)
 
 
 def load_tiny_autoencoder(path: Path, family: Family) -> DecoderTiny:

@@ -141,7 +141,7 @@ class Form:
                 "num_inference_steps", steps, 1, MAX_STEPS_OFFERED
             ),
             self.guidance_scale: memory.number("guidance_scale", guidance, 0, MAX_GUIDANCE_OFFERED),
-            self.sampler: memory.choice("sampler", self.parts.sampler_names, row.sampler),
+            self.sampler: samplers_offered(row, memory.settings.get("sampler")),
             self.variation_strength: memory.number("variation_strength", 0, 0, 1),
             self.variation_seed: memory.number("variation_seed", None, 0, MAX_SEED),
         }
@@ -162,7 +162,8 @@ class Form:
         What it leaves open, or what this app doesn't have, stays as it is.
         """
         row = next((row for row in self.parts.models if row.name == request.model), None)
-        known_sampler = request.sampler in self.parts.sampler_names
+        painter = row or self.parts.model(self.parts.default_model)
+        fits = request.sampler in painter.family.sampler_names()
         updates: Updates = {
             self.model: self._offering(request.model) if row is not None else None,
             self.width: request.width if self.sized else None,
@@ -171,7 +172,7 @@ class Form:
             self.keep_seed: True if request.seed is not None else None,
             self.num_inference_steps: request.num_inference_steps,
             self.guidance_scale: request.guidance_scale,
-            self.sampler: request.sampler if known_sampler else None,
+            self.sampler: samplers_offered(painter, request.sampler) if fits else None,
         }
         return {
             self.negative_prompt: request.negative_prompt,
@@ -213,7 +214,7 @@ class Form:
             self.size_preset: gr.Radio(choices=sizes, value=sizes[0]),
             self.width: row.sizes[0].width,
             self.height: row.sizes[0].height,
-            self.sampler: row.sampler,
+            self.sampler: samplers_offered(row),
         }
 
     def _size_chosen(self, text: str) -> tuple[int, int]:
@@ -225,6 +226,13 @@ def quality_text(row: ModelRow, quality: str) -> str:
     """What a quality preset means for a model."""
     figures = row.figures(quality)
     return f"{figures.num_inference_steps} steps, guidance {figures.guidance_scale:g}"
+
+
+def samplers_offered(row: ModelRow, chosen: object = None) -> gr.Dropdown:
+    """The samplers that a model can be painted with, `chosen` if that is one of them, else its
+    own."""
+    names = row.family.sampler_names()
+    return gr.Dropdown(choices=list(names), value=chosen if chosen in names else row.sampler)
 
 
 def size_choices(row: ModelRow) -> list[str]:
@@ -339,7 +347,7 @@ class _FormMaker:
         self.add(
             "sampler",
             gr.Dropdown,
-            list(self._parts.sampler_names),
+            list(self._row.family.sampler_names()),
             value=self._row.sampler,
             label="Sampler",
             filterable=False,

@@ -40,7 +40,6 @@ class Parts:
     uploads: Uploads
     start_model: str
     qualities: tuple[tuple[str, str], ...]
-    sampler_names: tuple[str, ...]
     examples: tuple[str, ...]
     surprise_categories: tuple[str, ...]
     surprise: Callable[[Sequence[str]], str]

@@ -128,6 +128,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
 def hub_row() -> ModelRow:
     return Catalog.default().with_source("owner/name").models()[-1]
 
@@ -136,8 +139,13 @@ def fetched(cache: Path) -> Path:
     """A repository in the hub's cache, all of it."""
     repository = cache / "models--owner--name"
     snapshot = repository / "snapshots" / ("a" * 40)
-    file_in(snapshot / "unet", "a.safetensors", 1000)
-    index = {"_class_name": "X", "unet": ["diffusers", "Y"], "safety_checker": [None, None]}
+    file_in(snapshot / "unet", WEIGHTS, 1000)
+    (snapshot / "unet" / "config.json").write_text("{}", encoding="utf-8")
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "safety_checker": [None, None],
+    }
     (snapshot / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("a" * 40, encoding="ascii")
@@ -158,12 +166,8 @@ def test_what_was_fetched_from_the_hub_can_be_deleted(cache: Path) -> None:
 
 def test_what_is_half_fetched_is_not_here(cache: Path) -> None:
     repository = fetched(cache)
-    part = file_in(repository / "blobs", "abc.incomplete")
-    assert place_of(hub_row()) is None
-    part.unlink()
     assert place_of(hub_row()) is not None
-    (repository / "snapshots" / ("a" * 40) / "unet" / "a.safetensors").unlink()
-    (repository / "snapshots" / ("a" * 40) / "unet").rmdir()
+    (repository / "snapshots" / ("a" * 40) / "unet" / WEIGHTS).unlink()
     assert place_of(hub_row()) is None
 
 

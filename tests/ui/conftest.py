@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from paintdiff.models.samplers import sampler_names
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.uploads import Uploads
 from tests.ui.fake_engine import FakeEngine
@@ -24,7 +23,6 @@ def parts(engine: Any) -> Parts:
         uploads=Uploads(),
         start_model="mini",
         qualities=(("fast", "Fast"), ("balanced", "Balanced"), ("high", "High")),
-        sampler_names=sampler_names(),
         examples=("a red house", "a <b>bold</b> cat"),
         surprise_categories=("Animals", "Scenery"),
         surprise=lambda categories: f"a surprise of {', '.join(categories) or 'anything'}",

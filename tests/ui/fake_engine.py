@@ -34,7 +34,7 @@ from paintdiff.requests import Request, TextToImage, Upscale
 
 
 class FakeCatalog:
-    """The models that ship, and those that a test gives it in `more`. ControlNets by the name of
+    """The model that ships, and those that a test gives it in `more`. ControlNets by the name of
     the model that they fit; each test may change `names`. Two upscalers, and the face restorers
     that a test gives it in `faces`; the same for what goes with models, and files left out.
     """
@@ -48,7 +48,7 @@ class FakeCatalog:
         self.names: dict[str, tuple[str, ...]] = {"mini": ("edges", "depths")}
 
     def models(self) -> tuple[ModelRow, ...]:
-        return (*self._shipped.models(), *self.more)
+        return (self._shipped.model("mini"), *self.more)
 
     def families(self) -> Mapping[str, Family]:
         return self._shipped.families()

@@ -374,7 +374,10 @@ def test_use_chooses_a_model_in_all_painting_tabs(
     done = tab.click("use", kind="model", name="owner/name", tab="image_to_image")
     for _, studio in tab.studios.values():
         chosen = done.updates[studio.form.model]
-        assert chosen.value == "owner/name" and ("Paint", "owner/name") in chosen.choices
+        assert (
+            chosen.value == "owner/name"
+            and ("Paint (4.3 GB to download)", "owner/name") in chosen.choices
+        )
         assert done.updates[studio.form.width] == 512
     assert "all tabs that paint" in done.said and done.go == "image_to_image"
     assert set(done.updates) <= set(tab.actions.changeable())
@@ -387,7 +390,7 @@ def test_the_dropdowns_follow_the_catalog(made: Callable[..., Tab], engine: Fake
     assert form.model not in tab.choice.looked_at(told)
     engine.manager.catalog.more = (hub_model(),)
     updates = tab.choice.looked_at(told)
-    assert ("Paint", "owner/name") in updates[form.model].choices
+    assert ("Paint (4.3 GB to download)", "owner/name") in updates[form.model].choices
     assert "value" not in updates[form.model].constructor_args, "it may just have been changed"
     told = {**told, tab.choice.known: updates[tab.choice.known], form.model: "owner/name"}
     engine.manager.catalog.more = ()

@@ -154,7 +154,7 @@ def test_a_picture_with_settings_offers_them(parts: Parts, engine: FakeEngine) -
     filled = studio.filled(job.request)
     assert filled[studio.prompt] == "a <b>red</b> house"
     assert (filled[studio.form.seed], filled[studio.form.keep_seed]) == (3, True)
-    assert filled[studio.form.sampler] == "Euler"
+    assert filled[studio.form.sampler].value == "Euler"
 
 
 def test_a_picture_with_damaged_settings_says_so(parts: Parts) -> None:

@@ -1,0 +1,235 @@
+"""What is in memory: each thing loaded once, when it is first asked for, and dropped when room is
+needed. The half of the manager that knows of no pipelines. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paintdiff.errors import ModelError, ModelLoadError, RequestError
+from paintdiff.models import memory
+from paintdiff.models.entries import (
+    Entry,
+    LoadedT,
+    files_of,
+    held_bytes,
+    is_idle,
+    is_other,
+    key_of,
+    load_error,
+)
+from paintdiff.models.holdings import LoadedSummary
+
+if TYPE_CHECKING:
+    from paintdiff.models.catalog import Catalog
+    from paintdiff.models.sources import WeightsRow
+
+logger = logging.getLogger(__name__)
+
+OnLoading = Callable[[str], None]
+"""Told a sentence for people while a lease waits for weights, about ten times a second; may raise
+to give up.
+"""
+
+Load = Callable[[str, Callable[[str], None]], LoadedT]
+"""Given a device and someone to tell, returns what was loaded."""
+
+Fetch = Callable[[Callable[[str], None]], object]
+"""Given someone to tell, sees to it that the files are on this machine."""
+
+_POLL_SECONDS = 0.1
+
+
+class Keeper:
+    """Loads, shares and drops weights. Its owner says by `catalog` what there is.
+
+    `device` is "auto" or a torch device; `memory_budget_bytes` is what all weights together may
+    take, None for most of the device's memory; `dtype` is what they are kept in, None for the best.
+    """
+
+    def __init__(self, device: str, memory_budget_bytes: int | None, dtype: str | None) -> None:
+        self._asked_device = device
+        self._device: str | None = None
+        self._budget_bytes = memory_budget_bytes
+        self._dtype = dtype
+        self._entries: OrderedDict[str, Entry[Any]] = OrderedDict()  # least recently used first
+        self._lock = threading.Lock()
+        self._one_load_at_a_time = threading.Lock()
+        self._last = ""
+        self._last_failed = False
+
+    @property
+    def catalog(self) -> Catalog:
+        """What there is now."""
+        raise NotImplementedError
+
+    def loaded(self) -> tuple[LoadedSummary, ...]:
+        """What is in memory or on its way there, the least recently used first."""
+        with self._lock:
+            return tuple(
+                LoadedSummary(
+                    what=entry.row.what,
+                    name=entry.row.name,
+                    weights_bytes=0 if entry.loaded is None else held_bytes(entry),
+                    in_use=not is_idle(entry),
+                )
+                for entry in self._entries.values()
+            )
+
+    def unload(self, key: str | None = None) -> None:
+        """Drop everything that isn't on loan, or only what has that `LoadedSummary.key`.
+
+        A key of nothing that is loaded does nothing. Raises RequestError if what it names is in
+        use.
+        """
+        with self._lock:
+            entry = None if key is None else self._entries.get(key)
+            if entry is not None and not is_idle(entry):
+                raise RequestError(
+                    f"{entry.row.title} is in use. Wait until the job is done, or cancel it.",
+                    field="name",
+                )
+            idle = [name for name, each in self._entries.items() if is_idle(each)]
+            for name in idle:
+                if key in (None, name):
+                    del self._entries[name]
+        _give_memory_back()
+
+    def budget_bytes(self) -> int:
+        """What all weights together may take: as was asked for, or most of the device's memory."""
+        if self._budget_bytes is not None:
+            return self._budget_bytes
+        with self._lock:
+            device = self._device or self._asked_device
+        return int(memory.memory_use(device).total_bytes * memory.DEFAULT_SHARE)
+
+    @contextmanager
+    def _waited(self, entry: Entry[LoadedT], on_loading: OnLoading | None) -> Generator[LoadedT]:
+        """What an entry that was asked for has loaded; its lease ends with the `with`."""
+        try:
+            while not entry.ended.is_set():
+                if on_loading is not None:
+                    on_loading(entry.message)
+                entry.ended.wait(_POLL_SECONDS)
+            if entry.error is not None:
+                raise entry.error
+            if entry.loaded is None:
+                raise ModelLoadError(f"{entry.row.name} ended up neither loaded nor failed.")
+            yield entry.loaded
+        finally:
+            with self._lock:
+                entry.leases -= 1
+                dropped = entry.superseded and entry.leases == 0
+            if dropped:
+                entry.loaded = None
+                _give_memory_back()
+
+    def _wanted(self, key: str) -> bool:
+        """Whether anybody waits for what is being loaded. If not it is forgotten, so that who asks
+        for it next starts anew.
+        """
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None and entry.leases == 0 and not entry.warmed:
+                del self._entries[key]
+                return False
+            return entry is not None
+
+    def _ask(
+        self,
+        row: WeightsRow,
+        load: Load[LoadedT],
+        key: str = "",
+        fetch: Fetch | None = None,
+    ) -> Entry[LoadedT]:
+        """The row's entry with one more lease on it; the first to ask starts the loading. Called
+        with the lock held.
+        """
+        key = key or key_of(row)
+        entry = self._entries.get(key)
+        if entry is not None and is_other(entry.row, row):
+            entry.superseded = True  # who has it on loan keeps it, until the lease ends
+            del self._entries[key]
+            entry = None
+        if entry is None:
+            entry = self._entries[key] = Entry[Any](row, key, f"Loading {row.name}")
+            threading.Thread(
+                target=self._load, args=(entry, load, fetch), name=f"load {row.name}", daemon=True
+            ).start()
+        self._entries.move_to_end(key)
+        entry.leases += 1
+        return entry
+
+    def _load(self, entry: Entry[LoadedT], load: Load[LoadedT], fetch: Fetch | None) -> None:
+        """Runs in a thread of its own, and always ends with `ended` set."""
+        started = time.perf_counter()
+        try:
+            if fetch is not None:
+                fetch(entry.tell)
+            with self._one_load_at_a_time:
+                entry.loaded = self._loaded(entry, load)
+            logger.info("loaded %s in %.1f s", entry.row.name, time.perf_counter() - started)
+        except Exception as error:
+            logger.warning("loading %s failed", entry.row.name, exc_info=True)
+            entry.error = error if isinstance(error, ModelError) else load_error(entry.row, error)
+            with self._lock:  # forgotten, so that the next who asks tries again
+                if self._entries.get(entry.key) is entry:
+                    del self._entries[entry.key]
+                if entry.key == f"model {self._last}":
+                    self._last_failed = True
+        finally:
+            entry.ended.set()
+
+    def _loaded(self, entry: Entry[LoadedT], load: Load[LoadedT]) -> LoadedT:
+        from paintdiff.models import devices  # noqa: PLC0415 (imports torch: seconds)
+
+        if self._device is None:
+            self._device = devices.best_device(self._asked_device)
+
+        self._make_room(entry.row)
+        return load(self._device, entry.tell)
+
+    def _make_room(self, row: WeightsRow) -> None:
+        """Raises MemoryBudgetError if the weights can't fit."""
+        device = self._device or self._asked_device
+        folder = row.folder
+        if folder is None or not folder.exists():
+            return  # not on this machine yet
+        full_precision = device == "cpu" and self._dtype in (None, "float32")
+        files = files_of(row, folder, companions_in(self.catalog))
+        needed = memory.estimated_bytes(files, 4 if full_precision else 2)
+        budget = self.budget_bytes()
+        with self._lock:
+            residents = [
+                memory.Resident(key, held_bytes(other), not is_idle(other))
+                for key, other in self._entries.items()
+                if other.loaded is not None
+            ]
+            evicted = memory.to_evict(residents, needed, budget)
+            for key in evicted:
+                logger.info("dropping %s to make room for %s", key, row.name)
+                del self._entries[key]
+        if evicted:
+            _give_memory_back()
+
+
+def companions_in(catalog: Catalog) -> dict[str, Path]:
+    """For each family the first model that is a folder here, for the parts that a file lacks."""
+    folders: dict[str, Path] = {}
+    for row in catalog.models():
+        if row.folder is not None and (row.folder / "model_index.json").is_file():
+            folders.setdefault(row.family.name, row.folder)
+    return folders
+
+
+def _give_memory_back() -> None:
+    gc.collect()
+    memory.empty_cache()
