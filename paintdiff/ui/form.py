@@ -232,7 +232,7 @@ def samplers_offered(row: ModelRow, chosen: object = None) -> gr.Dropdown:
     """The samplers that a model can be painted with, `chosen` if that is one of them, else its
     own."""
     names = row.family.sampler_names()
-    return gr.Dropdown(choices=list(names), value=chosen if chosen in names else row.sampler)
+    return gr.Dropdown(choices=list(names), value=str(chosen) if chosen in names else row.sampler)
 
 
 def size_choices(row: ModelRow) -> list[str]:

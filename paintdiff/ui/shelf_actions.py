@@ -293,8 +293,8 @@ class Actions:
                 )
             manager.unload(each.key)
         downloads = self._parts.downloads
-        delete = {} if downloads is None else {"delete_from_hub": downloads.delete}
-        removal = holdings.remove(row, self._parts.models_dirs, click.sure, **delete)
+        delete = holdings.delete_cached if downloads is None else downloads.delete
+        removal = holdings.remove(row, self._parts.models_dirs, click.sure, delete)
         if self._parts.rescan is not None:
             self._parts.rescan()
         said = f"Deleted {removal.path} ({amount(removal.size_bytes)})."

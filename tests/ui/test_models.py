@@ -59,6 +59,9 @@ class FakeDownloads:
     def cancel(self, id: str) -> None:
         self.states[id] = replace(self.states[id], state="cancelled")
 
+    def delete(self, hub_id: str) -> int:
+        raise AssertionError(f"{hub_id} isn't to be deleted")
+
     def forget(self, id: str) -> None:
         del self.states[id]
 
