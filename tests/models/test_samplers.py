@@ -12,6 +12,7 @@ from paintdiff.geometry import Size
 from paintdiff.models.denoising import Denoising
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.manager import ModelManager
+from paintdiff.models.predictions import Training, trained_so
 from paintdiff.models.preview import clean_latents
 from paintdiff.models.samplers import (
     SAMPLERS,
@@ -19,7 +20,6 @@ from paintdiff.models.samplers import (
     sampler_names,
     samplers_for,
     scheduler_for,
-    trained_config,
 )
 
 # Written out again, so that a wrong row in the table is seen.
@@ -176,8 +176,8 @@ def test_the_noise_schedule_is_the_models_even_where_its_file_is_silent() -> Non
 def test_samplers_that_start_from_pure_noise_do(name: str) -> None:
     if not SAMPLERS[name].knows_zero_snr:
         return
-    config = trained_config(diffusers.DDIMScheduler().config, "v_prediction", True)
-    scheduler = scheduler_for(name, config)
+    model = trained_so(diffusers.DDIMScheduler(), Training("v_prediction", True))
+    scheduler = scheduler_for(name, model.config)
     scheduler.set_timesteps(10)
     assert scheduler.config.prediction_type == "v_prediction"
     assert float(scheduler.alphas_cumprod[-1]) < 1e-6
