@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
+from paintdiff.models.catalog import Catalog
 from tests.browser.conftest import ROOT, wait_for
 from tests.browser.driver import Studio
 from tests.models.weight_files import kohya_lora, write_sparse
@@ -109,7 +110,8 @@ def said(studio: Studio) -> Locator:
 def test_what_there_is_is_listed_filtered_and_counted(page: Studio) -> None:
     expect(cards(page)).to_have_count(60)
     page.page.get_by_role("button", name="Show more").click()
-    expect(cards(page)).to_have_count(3 + MANY + 7)  # LoRAs, and what ships or can be had
+    others = len(Catalog.default().models()) + 6  # what else ships or can be had
+    expect(cards(page)).to_have_count(3 + MANY + others)
     filter_for(page, "ink")
     expect(cards(page)).to_have_count(1)
     expect(page.page.locator("#models-kind label", has_text="LoRAs 1")).to_be_visible()
@@ -117,7 +119,7 @@ def test_what_there_is_is_listed_filtered_and_counted(page: Studio) -> None:
     expect(face).to_have_js_property("naturalHeight", 320)
     filter_for(page, "")
     page.page.locator("#models-kind label", has_text="Models").click()
-    expect(cards(page)).to_have_count(1)
+    expect(cards(page)).to_have_count(len(Catalog.default().models()))
     page.page.locator("#models-problems-drawer-title button").click()
     left_out = page.page.locator("#models-problems li")
     expect(left_out).to_have_count(1)
@@ -180,7 +182,7 @@ def test_a_model_that_comes_later_is_used_pinned_and_gone(
     new = models / "late painter"
     new.symlink_to(ROOT / "presets" / "mini")
     page.page.locator("#models-rescan").click()
-    expect(said(page)).to_contain_text("2 Models")
+    expect(said(page)).to_contain_text(f"{len(Catalog.default().models()) + 1} Models")
     filter_for(page, "painter")
     late = card(page, "late painter")
     late.get_by_role("button", name="Use").click()
@@ -230,6 +232,7 @@ def test_nothing_is_asked_for_until_the_tab_is_opened(
     open_models(studio)
     studio.page.wait_for_timeout(2500)
     assert not [url for url in asked if "models/downloads" in url], "nothing is being downloaded"
+    studio.page.locator(".thing-face img").first.scroll_into_view_if_needed()
     studio.page.wait_for_function("document.querySelector('.thing-face img')?.complete")
     previews = [url for url in asked if "models/preview" in url]
     assert len(previews) == 1
