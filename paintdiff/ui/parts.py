@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,8 +68,7 @@ class Parts:
 
     def model_choices(self) -> list[tuple[str, str]]:
         """What a dropdown of models offers: titles and names, those on this machine first."""
-        rows = sorted(self.models, key=lambda row: not row.is_here)
-        return [(row.label, row.name) for row in rows]
+        return [(row.label, row.name) for row in here_first(self.models)]
 
     def model(self, name: object) -> ModelRow:
         """The model of that name; the default one for anything else, as a stored name may be
@@ -91,3 +90,8 @@ class Parts:
         """The face restorers that can be used, as there is a detector for them too."""
         rows = self.engine.manager.catalog.face_restorers()
         return tuple(row for row in rows if row.detector is not None)
+
+
+def here_first(rows: Iterable[ModelRow]) -> tuple[ModelRow, ...]:
+    """Models, those on this machine first."""
+    return tuple(sorted(rows, key=lambda row: not row.is_here))

@@ -25,6 +25,7 @@ from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.sources import SourceRow
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.presets import unknown_name
+from paintdiff.ui.parts import here_first
 from paintdiff.ui.words import amount
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         kind.name: kind
         for kind in (
-            Kind("model", "Model", "Models", lambda catalog: catalog.models()),
+            Kind("model", "Model", "Models", lambda catalog: here_first(catalog.models())),
             Kind("lora", "LoRA", "LoRAs", lambda catalog: catalog.loras()),
             Kind("embedding", "Embedding", "Embeddings", lambda catalog: catalog.embeddings()),
             Kind("vae", "VAE", "VAEs", lambda catalog: catalog.vaes()),
