@@ -11,7 +11,13 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
+from paintdiff.models.adapter_rows import (
+    EmbeddingRow,
+    IpAdapterRow,
+    LoraRow,
+    TinyAutoencoderRow,
+    VaeRow,
+)
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.shelves import Shelves
 
@@ -116,6 +122,18 @@ def vae_row(path: Path, *families: str) -> VaeRow:
     """The row of a VAE's file or folder."""
     return VaeRow(
         name=path.stem, title=path.stem, source=str(path), families=families, latent_channels=4
+    )
+
+
+def tiny_autoencoder_row(path: Path, *families: str) -> TinyAutoencoderRow:
+    """The row of a tiny autoencoder's file or folder."""
+    return TinyAutoencoderRow(
+        name=path.stem,
+        title=path.stem,
+        source=str(path),
+        families=families,
+        latent_channels=4,
+        parts=("decoder",),
     )
 
 
