@@ -56,7 +56,7 @@ def test_everything_works_with_the_keyboard_alone(studio: Studio) -> None:
             " const s = [e, e.closest('label')].filter(Boolean).map((x) => getComputedStyle(x));"
             " return s.some((x) => x.outlineStyle !== 'none' || x.boxShadow !== 'none'); })()"
         )
-        assert outline, f"no focus to be seen on {reached[-1]}"
+        assert outline, f"no focus to be seen on {reached}"
     for name in ("categories", "surprise", "generate", "model", "quality", "width", "swap", "dice"):
         assert name in reached, f"{name} can't be reached: {reached}"
     studio.ask("a red house", pictures=8)

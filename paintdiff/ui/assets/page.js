@@ -94,6 +94,16 @@ window.paintdiff = (() => {
 
   // Keys
 
+  // An open list of choices that scrolls would take the focus, and with it vanish.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Tab") return;
+    for (const option of document.querySelectorAll("[role=option]")) {
+      for (let box = option.parentElement; box && box !== document.body; box = box.parentElement) {
+        if (box.scrollHeight > box.clientHeight) { box.tabIndex = -1; break; }
+      }
+    }
+  }, true);
+
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
