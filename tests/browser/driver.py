@@ -9,6 +9,9 @@ from playwright.sync_api import Locator, Page, expect
 WAIT_MS = int(os.environ.get("BROWSER_TEST_WAIT_MS", "45000"))
 """How long a test waits for one thing. More on a machine that is busy with something else."""
 
+LONG = {"side": 512, "pictures": 8}
+"""A run that a test means to interrupt: no machine should have finished it by then."""
+
 expect.set_options(timeout=WAIT_MS)
 
 _COUNT_PREVIEWS = """

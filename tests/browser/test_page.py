@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Route, expect
 
-from tests.browser.driver import Studio
+from tests.browser.driver import LONG, Studio
 
 Opened = Callable[[BrowserContext], Studio]
 
@@ -59,7 +59,7 @@ def test_everything_works_with_the_keyboard_alone(studio: Studio) -> None:
         assert outline, f"no focus to be seen on {reached}"
     for name in ("categories", "surprise", "generate", "model", "quality", "width", "swap", "dice"):
         assert name in reached, f"{name} can't be reached: {reached}"
-    studio.ask("a red house", pictures=8)
+    studio.ask("a red house", **LONG)
     studio.prompt.focus()
     page.keyboard.press("Control+Enter")
     studio.expect_state("painting")
@@ -123,7 +123,7 @@ def test_light_and_dark_follow_the_system_until_the_switch_is_used(
 def test_nothing_moves_for_people_who_asked_for_that(browser: Browser, opened: Opened) -> None:
     visitor = browser.new_context(reduced_motion="reduce")
     studio = opened(visitor)
-    studio.paint("a cat", pictures=8)
+    studio.paint("a cat", **LONG)
     studio.expect_state("queued", "loading", "painting")
     moving = "document.querySelector('#stage').getAnimations({subtree: true}).length"
     assert studio.page.evaluate(moving) == 0
@@ -133,7 +133,7 @@ def test_nothing_moves_for_people_who_asked_for_that(browser: Browser, opened: O
 
 def test_eight_tabs_do_not_disturb_one_another(context: BrowserContext, opened: Opened) -> None:
     first, *others, last = tabs = [opened(context) for _ in range(8)]
-    first.ask("a cat number 0", side=256, pictures=8)
+    first.ask("a cat number 0", **LONG)
     for number, tab in enumerate([*others, last], start=1):
         tab.ask(f"a cat number {number}")
     for tab in tabs:

@@ -9,10 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.driver import WAIT_MS, Studio
-
-LONG = 8
-"""Pictures in a run that a test means to interrupt."""
+from tests.browser.driver import LONG, WAIT_MS, Studio
 
 
 def test_a_prompt_becomes_a_picture_and_a_second_one_is_cancelled(studio: Studio) -> None:
@@ -29,7 +26,7 @@ def test_a_prompt_becomes_a_picture_and_a_second_one_is_cancelled(studio: Studio
     assert re.fullmatch(r"paintdiffusion-\d+\.png", download.value.suggested_filename)
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
-    studio.paint("a blue boat", pictures=LONG)
+    studio.paint("a blue boat", **LONG)
     expect(studio.generate).to_be_disabled()
     studio.expect_state("painting")
     studio.cancel.click()
@@ -40,14 +37,14 @@ def test_a_prompt_becomes_a_picture_and_a_second_one_is_cancelled(studio: Studio
 
 
 def test_a_run_and_the_settings_survive_a_reload(studio: Studio) -> None:
-    studio.paint("a green tree by the sea", side=256, pictures=LONG)
+    studio.paint("a green tree by the sea", **LONG)
     studio.expect_state("painting")
     job = studio.stored_job()
     assert job
     studio.page.reload()
     studio.wait_until_ready()
     expect(studio.prompt).to_have_value("a green tree by the sea")
-    expect(studio.page.locator("#width input")).to_have_value("256")
+    expect(studio.page.locator("#width input")).to_have_value(str(LONG["side"]))
     expect(studio.page.locator("#quality input:checked")).to_have_value("fast")
     expect(studio.generate).to_be_disabled()
     studio.page.wait_for_selector("img.preview")
