@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from paintdiff.errors import DiskFullError, ModelError, ModelLoadError, UnsafeWeightsError
+from paintdiff.errors import DiskSpaceError, ModelError, ModelLoadError, UnsafeWeightsError
 from paintdiff.models.weights import safetensors_header
 
 logger = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ def converted(
 
     It is found again as long as the pickle's path, size, time, beginning and end are the same.
     `report` gets sentences for people, again and again; once `wanted` says no the child is killed.
-    Raises UnsafeWeightsError if there is more than tensors in it, DiskFullError, or ModelLoadError;
-    nothing is left behind then.
+    Raises UnsafeWeightsError if there is more than tensors in it, DiskSpaceError or ModelLoadError,
+    and leaves nothing behind then.
     """
     try:
         with path.open("rb") as source:
@@ -213,7 +213,7 @@ def _failure(path: Path, message: Mapping[str, Any], status: int) -> ModelError:
             "code. Nothing of it was run. Get the .safetensors version."
         )
     if kind == "disk":
-        return DiskFullError(
+        return DiskSpaceError(
             f"There isn't room on the disk to convert {path.name} to safetensors: {reason}. Free "
             "some, or get the .safetensors version."
         )
