@@ -1,5 +1,5 @@
-"""What goes into a picture beyond words: control maps, LoRAs, a second model, what happens to it once
-it is painted. Each is a frozen value that any request which can use it takes (`requests`).
+"""What goes into a picture beyond words: control maps, LoRAs, a second model, what happens to it
+once it is painted. Each is a frozen value that any request which can use it takes (`requests`).
 """
 
 from __future__ import annotations
