@@ -72,12 +72,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tasks",
     },
     "pace": {"tasks.steps"},
+    "descent": {*CORE, "sentences", "models"},
     "worker": {
         *CORE,
         "requests",
         "events",
         "jobs",
         "pace",
+        "descent",
         "models",
         "preprocessors",
         "tasks",
@@ -138,6 +140,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
             "jobs",
             "sentences",
             "pace",
+            "descent",
             "presets",
             "__init__",
         )
