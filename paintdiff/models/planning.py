@@ -131,11 +131,11 @@ class Planner:
             return Forecast(None, rungs[-1].peak_bytes, room.room_bytes)
         return Forecast(ladder.planned, ladder.planned.peak_bytes, room.room_bytes)
 
-    def remember_failed(self, model: ModelRow, run: RunFacts, plan: Plan) -> None:
-        """Begin below that plan from now on, with this model at about this size."""
+    def remember_failed(self, model: ModelRow, run: RunFacts, failed: frozenset[Plan]) -> None:
+        """Begin below those plans from now on, with this model at about this size."""
         key = _key(model, run)
         with self._lock:
-            self._failed[key] = self._failed.get(key, frozenset()) | {plan}
+            self._failed[key] = self._failed.get(key, frozenset()) | failed
 
     def _of(self, model: ModelRow, run: RunFacts) -> frozenset[Plan]:
         with self._lock:
