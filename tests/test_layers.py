@@ -75,6 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tasks",
     },
     "pace": {"tasks.steps"},
+    "descent": {*CORE, "sentences", "models"},
     "worker": {
         *CORE,
         "ingredients",
@@ -82,6 +83,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "events",
         "jobs",
         "pace",
+        "descent",
         "models",
         "preprocessors",
         "tasks",
@@ -154,6 +156,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
             "jobs",
             "sentences",
             "pace",
+            "descent",
             "presets",
             "__init__",
         )

@@ -36,6 +36,7 @@ from paintdiff.models.loaders import (
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.near_words import with_near_words
 from paintdiff.models.noise import prepared_noise
+from paintdiff.models.plans import USUAL_PLAN, Plan
 from paintdiff.models.preview import Governor, LinearPreview, Preview, PreviewTap
 from paintdiff.models.refining import (
     HandOver,
@@ -57,8 +58,9 @@ class LeasedPipeline:
     are those that a run's controls may name, by their names; `adapted` is what the model was given
     for this lease, and `refiner` a second model that may take over. There are previews if the model
     has a map to colours, or `tiny_autoencoder`, the decoder of one for its family
-    (`tiny_autoencoder.load_tiny_autoencoder`), is given. Raises ModelLoadError if something doesn't
-    fit the model, or the model can't do `task`.
+    (`tiny_autoencoder.load_tiny_autoencoder`), is given. `plan` says how large the tiles of its VAE
+    are; the rest of it is done by whoever made the lease. Raises ModelLoadError if something
+    doesn't fit the model, or the model can't do `task`.
     """
 
     def __init__(  # noqa: PLR0913 (all that a lease brings together)
@@ -71,6 +73,7 @@ class LeasedPipeline:
         adapted: Adapted | None = None,
         refiner: LeasedPipeline | None = None,
         tiny_autoencoder: Any = None,
+        plan: Plan = USUAL_PLAN,
     ) -> None:
         self.adapted = adapted if adapted is not None else Adapted()
         self.refiner = refiner
@@ -80,6 +83,7 @@ class LeasedPipeline:
         self._previews, self._tiny_autoencoder = previews, tiny_autoencoder
         self._others: dict[str, LeasedPipeline] = {}
         self.row: ModelRow = loaded.row
+        self.plan = plan
         self.class_name = type(self.pipeline).__name__
         self.controlnets = {each.row.name: each for each in controlnets}
         for each in controlnets:
@@ -151,6 +155,7 @@ class LeasedPipeline:
                 adapted=self.adapted,
                 refiner=self.refiner,
                 tiny_autoencoder=self._tiny_autoencoder,
+                plan=self.plan,
             )
         return self._others[task]
 
@@ -165,6 +170,7 @@ class LeasedPipeline:
         """
         if self.refiner is not None and self.hand_over(run).happens:
             return handed_over(self, self.refiner, run, self.hand_over(run), on_step)
+        self.adapted.rest()
         self.pipeline.scheduler = self._scheduler_of(run)
         space = LatentSpace.of(self._layout, run.size, self._factor)
         tap = self._attached_tap(run, space)
@@ -195,7 +201,13 @@ class LeasedPipeline:
             changes.enter_context(handed_latents(self.pipeline, run))
             changes.enter_context(skipped_layers(self.pipeline, run.clip_skip))
             changes.enter_context(
-                stood_in(self.pipeline, run, self.controlnets, self.row.family.vae_whole_px)
+                stood_in(
+                    self.pipeline,
+                    run,
+                    self.controlnets,
+                    self.row.family.vae_whole_px,
+                    self.plan.vae_tile_px,
+                )
             )
             if soft is not None:
                 changes.enter_context(soft.held(self.pipeline, self._layout))
@@ -301,7 +313,8 @@ class LeasedPipeline:
             return processor.numpy_to_pil(processor.pt_to_numpy(latents))[0]
         height, width = latents.shape[-2:]
         size = Size(width * self._factor, height * self._factor)
-        vae = vae_for(self.pipeline.vae, size, self._factor, self.row.family.vae_whole_px)
+        most = self.row.family.vae_whole_px
+        vae = vae_for(self.pipeline.vae, size, self._factor, most, self.plan.vae_tile_px)
         pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
         self._check_finite(latents, pixels)
         return processor.postprocess(pixels, output_type="pil")[0]
