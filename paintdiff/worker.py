@@ -26,6 +26,7 @@ from paintdiff.geometry import Size
 from paintdiff.jobs import Job
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.memory import as_memory_error
+from paintdiff.models.profiles import Profiles
 from paintdiff.pace import Pace
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.requests import Painting, Upscale, Upscaling
@@ -58,12 +59,18 @@ class Run:
     """The worker's hands on one job."""
 
     def __init__(
-        self, job: Job, manager: ModelManager, annotators: Annotators, store: PictureStore | None
+        self,
+        job: Job,
+        manager: ModelManager,
+        annotators: Annotators,
+        store: PictureStore | None,
+        profiles: Profiles,
     ) -> None:
         self._job = job
         self._manager = manager
         self._annotators = annotators
         self._store = store
+        self._profiles = profiles
         self._pictures: list[Picture] = []
         self._loading_told = ""
         self._pace = Pace(job.request.num_images)
@@ -113,6 +120,7 @@ class Run:
                 partial(self._loading, request.model),
                 controlnets_of(request),
                 adapters_of(request, self._manager.catalog),
+                profile=self._profiles.profile(request.profile),
             )
         )
         self._job.raise_if_cancelled()

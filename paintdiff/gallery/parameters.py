@@ -31,6 +31,7 @@ from paintdiff.requests import (
 )
 
 _NEGATIVE = "Negative prompt:"
+_EXACT = "exact"
 _KARRAS = " Karras"
 # A1111's own names, where they differ from ours.
 _TO_A1111 = {"PNDM": "PLMS"}
@@ -88,6 +89,7 @@ def _painting_text(picture: Picture, request: Painting) -> str:
         "Size": str(sampling.size),
         "Model hash": picture.model_hash,
         "Model": request.model,
+        "Profile": request.profile if request.profile not in (None, _EXACT) else "",
         "Variation seed": str(sampling.variation_seed) if varied else "",
         "Variation seed strength": _number(sampling.variation_strength) if varied else "",
         **_settings_of_kind(request),
@@ -184,6 +186,7 @@ def request_from(parameters: Parameters) -> Request:
         ("CFG scale", "guidance_scale"),
         ("Seed", "seed"),
         ("Model", "model"),
+        ("Profile", "profile"),
         ("Variation seed", "variation_seed"),
         ("Variation seed strength", "variation_strength"),
     ):

@@ -36,6 +36,7 @@ from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.near_words import with_near_words
 from paintdiff.models.noise import prepared_noise
 from paintdiff.models.preview import Governor, LinearPreview, Preview, PreviewTap
+from paintdiff.models.profiles import EXACT, Profile
 from paintdiff.models.refining import (
     HandOver,
     handed_latents,
@@ -44,7 +45,7 @@ from paintdiff.models.refining import (
     steps_between,
 )
 from paintdiff.models.samplers import SAMPLERS, scheduler_for
-from paintdiff.models.stand_ins import stood_in, vae_for
+from paintdiff.models.stand_ins import left_out, possible, stood_in, vae_for
 
 
 class LeasedPipeline:
@@ -56,8 +57,9 @@ class LeasedPipeline:
     are those that a run's controls may name, by their names; `adapted` is what the model was given
     for this lease, and `refiner` a second model that may take over. There are previews if the model
     has a map to colours, or `tiny_autoencoder`, the decoder of one for its family
-    (`tiny_autoencoder.load_tiny_autoencoder`), is given. Raises ModelLoadError if something doesn't
-    fit the model, or the model can't do `task`.
+    (`tiny_autoencoder.load_tiny_autoencoder`), is given. `profile` is what of the one asked for the
+    model can have, `left_out` the rest in words. Raises ModelLoadError if something doesn't fit the
+    model, or the model can't do `task`.
     """
 
     def __init__(  # noqa: PLR0913 (all that a lease brings together)
@@ -70,6 +72,7 @@ class LeasedPipeline:
         adapted: Adapted | None = None,
         refiner: LeasedPipeline | None = None,
         tiny_autoencoder: Any = None,
+        profile: Profile = EXACT,
     ) -> None:
         self.adapted = adapted if adapted is not None else Adapted()
         self.refiner = refiner
@@ -90,6 +93,8 @@ class LeasedPipeline:
         self._layout = LAYOUTS[loaded.row.family.latent_layout]
         self._model_scheduler_class = type(self.pipeline.scheduler).__name__
         self._model_scheduler_config = dict(self.pipeline.scheduler.config)
+        self.profile = possible(self.denoiser, loaded.row.family, profile)
+        self.left_out = left_out(profile, self.profile)
         self._preview = _preview_of(loaded, tiny_autoencoder) if previews else None
         self._governor = Governor()
 
@@ -150,6 +155,7 @@ class LeasedPipeline:
                 adapted=self.adapted,
                 refiner=self.refiner,
                 tiny_autoencoder=self._tiny_autoencoder,
+                profile=self.profile,
             )
         return self._others[task]
 
@@ -180,6 +186,7 @@ class LeasedPipeline:
                 soft.step_ended(index, num_calls)
 
         output_type = "pt" if self._layout.decoded else "latent"
+        whole_px = self.row.family.vae_whole_px
         worded = replace(
             run,
             prompt=self.in_tokens(run.prompt),
@@ -194,7 +201,7 @@ class LeasedPipeline:
             changes.enter_context(handed_latents(self.pipeline, run))
             changes.enter_context(skipped_layers(self.pipeline, run.clip_skip))
             changes.enter_context(
-                stood_in(self.pipeline, run, self.controlnets, self.row.family.vae_whole_px)
+                stood_in(self.pipeline, run, self.controlnets, whole_px, self.profile)
             )
             if soft is not None:
                 changes.enter_context(soft.held(self.pipeline, self._layout))

@@ -24,6 +24,7 @@ from paintdiff.models.keeping import Fetch, Keeper, OnLoading, companions_in
 from paintdiff.models.library import Library
 from paintdiff.models.locating import is_to_fetch, located
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.profiles import EXACT, Profile
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.vae import DecoderTiny
@@ -111,10 +112,13 @@ class ModelManager(Keeper):
         on_loading: OnLoading | None = None,
         controlnets: Iterable[str] = (),
         adapters: Adapters = NO_ADAPTERS,
+        *,
+        profile: Profile = EXACT,
     ) -> Generator[LeasedPipeline]:
         """A pipeline that does `task` with the model of that name and the ControlNets of those
         names, all loaded first if need be. `adapters` act in it and in all its `for_task`. One set
         of them is in a model at a time: who wants another waits until nobody has it on loan.
+        `profile` says how exact its runs have to be.
 
         While weights are loading `on_loading` is called again and again; what it raises ends the
         wait, not the loading. The pipeline is only to be used inside the `with`. Raises
@@ -140,6 +144,7 @@ class ModelManager(Keeper):
                 adapted=adapted,
                 refiner=refiner,
                 tiny_autoencoder=leases.enter_context(self._preview_decoder(model, on_loading)),
+                profile=profile,
             )
             try:
                 yield leased

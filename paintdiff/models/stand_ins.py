@@ -1,5 +1,5 @@
-"""What stands in for a pipeline's shared UNet and VAE during one run. Imports torch: import it in a
-function.
+"""What stands in for a pipeline's shared denoiser and VAE during one run. Imports torch: import it
+in a function.
 """
 
 from __future__ import annotations
@@ -9,10 +9,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from diffusers import UNet2DConditionModel
+
 from paintdiff.geometry import Box, Size
+from paintdiff.models.block_cache import BlockCache, can_skip_blocks
 from paintdiff.models.control import controlled_unet
 from paintdiff.models.denoising import Control, Denoising
+from paintdiff.models.families import Family
+from paintdiff.models.feature_cache import FeatureCache, can_keep_features
+from paintdiff.models.guidance_interval import GuidanceInterval
 from paintdiff.models.loaders import LoadedControlNet
+from paintdiff.models.profiles import EXACT, Profile
 from paintdiff.models.tiled import LARGEST_WHOLE_PX, TiledUNet, TiledVAE
 
 
@@ -22,16 +29,19 @@ def stood_in(
     run: Denoising,
     controlnets: Mapping[str, LoadedControlNet],
     whole_px: int | None = None,
+    profile: Profile = EXACT,
 ) -> Generator[None]:
     """While inside, the pipeline's UNet follows the run's controls and sees through its windows,
-    and its VAE can take the run's size. UNet and VAE themselves are left alone: they are shared.
+    its denoiser does without what the profile leaves out, and its VAE can take the run's size.
+    Denoiser and VAE themselves are left alone: they are shared.
 
-    `whole_px` is as for `vae_for`. A pipeline without a UNet has neither controls nor
-    windows.
+    `whole_px` is as for `vae_for`. A pipeline without a UNet has neither controls nor windows. The
+    denoiser has to be able to have all of the profile (`possible`).
     """
     parts: dict[str, Any] = {}
-    if run.controls or run.windows:
-        parts["unet"] = _unet(pipeline, run, controlnets)
+    if run.controls or run.windows or profile.keeps_features or profile.limits_guidance:
+        name = "transformer" if getattr(pipeline, "unet", None) is None else "unet"
+        parts[name] = _denoiser(pipeline, name, run, controlnets, profile)
     if getattr(pipeline, "vae", None) is not None:
         parts["vae"] = vae_for(pipeline.vae, run.size, pipeline.vae_scale_factor, whole_px)
     shared = {name: getattr(pipeline, name) for name in parts}
@@ -51,13 +61,62 @@ def vae_for(vae: Any, size: Size, factor: int, whole_px: int | None = None) -> A
     return vae if whole else TiledVAE(vae, size, factor)
 
 
-def _unet(pipeline: Any, run: Denoising, controlnets: Mapping[str, LoadedControlNet]) -> Any:
+def possible(denoiser: Any, family: Family, profile: Profile) -> Profile:
+    """The profile without what a family's denoiser can't have."""
+    is_unet = isinstance(denoiser, UNet2DConditionModel)
+    change: dict[str, Any] = {}
+    if profile.feature_interval > 1 and not (is_unet and can_keep_features(denoiser)):
+        change["feature_interval"] = 1
+    if profile.block_threshold > 0 and (is_unet or not can_skip_blocks(denoiser)):
+        change["block_threshold"] = 0.0
+    if profile.limits_guidance and not family.guides_in_batch:
+        change |= {"guidance_start": 0.0, "guidance_end": 1.0}
+    return profile.model_copy(update=change) if change else profile
+
+
+def left_out(asked: Profile, had: Profile) -> tuple[str, ...]:
+    """What `possible` has left out, in words for people."""
+    lacking: list[str] = []
+    if asked.keeps_features and not had.keeps_features:
+        lacking.append("features that are kept from step to step")
+    if asked.limits_guidance and not had.limits_guidance:
+        lacking.append("guidance that ends early")
+    return tuple(lacking)
+
+
+def _denoiser(
+    pipeline: Any,
+    name: str,
+    run: Denoising,
+    controlnets: Mapping[str, LoadedControlNet],
+    profile: Profile,
+) -> Any:
+    denoiser = getattr(pipeline, name)
+    if name == "unet":
+        denoiser = _unet(pipeline, run, controlnets, profile)
+    if profile.block_threshold > 0:
+        denoiser = BlockCache(denoiser, profile.block_threshold)
+    if profile.limits_guidance:
+        span = (profile.guidance_start, profile.guidance_end)
+        denoiser = GuidanceInterval(denoiser, pipeline, *span)
+    return denoiser
+
+
+def _unet(
+    pipeline: Any,
+    run: Denoising,
+    controlnets: Mapping[str, LoadedControlNet],
+    profile: Profile,
+) -> Any:
+    def seen(controls: tuple[Control, ...]) -> Any:
+        unet = pipeline.unet
+        if profile.feature_interval > 1:  # each window has features of its own
+            unet = FeatureCache(unet, profile.feature_interval)
+        return controlled_unet(pipeline, controls, controlnets, unet)
+
     if len(run.windows) < 2:
-        return controlled_unet(pipeline, run.controls, controlnets)
-    views = [
-        (box, controlled_unet(pipeline, _seen_through(box, run.controls), controlnets))
-        for box in run.windows
-    ]
+        return seen(run.controls)
+    views = [(box, seen(_seen_through(box, run.controls))) for box in run.windows]
     return TiledUNet(pipeline.unet, views, run.size, pipeline.vae_scale_factor)
 
 
