@@ -11,9 +11,14 @@ from typing import Any
 
 import torch
 from diffusers.hooks import FirstBlockCacheConfig, apply_first_block_cache
-from diffusers.hooks._common import _ALL_TRANSFORMER_BLOCK_IDENTIFIERS
+from diffusers.hooks._common import (
+    _ALL_TRANSFORMER_BLOCK_IDENTIFIERS,  # pyright: ignore[reportPrivateUsage]
+)
 from diffusers.hooks._helpers import TransformerBlockRegistry
-from diffusers.hooks.hooks import CacheContext, _set_cache_context
+from diffusers.hooks.hooks import (
+    CacheContext,
+    _set_cache_context,  # pyright: ignore[reportPrivateUsage]
+)
 
 from paintdiff.models.twins import is_hooked, twin
 

@@ -24,6 +24,7 @@ from paintdiff.models.clip_skip import layers_skipped, skipped_layers, takes_cli
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, Repainting, StepListener
 from paintdiff.models.embedding_words import with_embeddings
+from paintdiff.models.kernels import USUAL, Kernels, precision
 from paintdiff.models.latents import LAYOUTS, LatentSpace, pixels_of, unscaled
 from paintdiff.models.loaders import (
     LoadedControlNet,
@@ -53,13 +54,13 @@ class LeasedPipeline:
 
     `pipeline` is the diffusers object itself, `class_name` its class's name, `row` the model's row,
     `known_words` all the words it knows (lower case), None if it has no such list, `near_words`
-    what it reads in place of some others. `controlnets`
-    are those that a run's controls may name, by their names; `adapted` is what the model was given
-    for this lease, and `refiner` a second model that may take over. There are previews if the model
-    has a map to colours, or `tiny_autoencoder`, the decoder of one for its family
+    what it reads in place of some others. `controlnets` are those that a run's controls may name,
+    by their names; `adapted` is what the model was given for this lease, and `refiner` a second
+    model that may take over. There are previews if the model has a map to colours, or
+    `tiny_autoencoder`, the decoder of one for its family
     (`tiny_autoencoder.load_tiny_autoencoder`), is given. `profile` is what of the one asked for the
-    model can have, `left_out` the rest in words. Raises ModelLoadError if something doesn't fit the
-    model, or the model can't do `task`.
+    model can have, `left_out` the rest in words, `kernels` what it is computed with. Raises
+    ModelLoadError if something doesn't fit the model, or the model can't do `task`.
     """
 
     def __init__(  # noqa: PLR0913 (all that a lease brings together)
@@ -73,6 +74,7 @@ class LeasedPipeline:
         refiner: LeasedPipeline | None = None,
         tiny_autoencoder: Any = None,
         profile: Profile = EXACT,
+        kernels: Kernels = USUAL,
     ) -> None:
         self.adapted = adapted if adapted is not None else Adapted()
         self.refiner = refiner
@@ -93,10 +95,16 @@ class LeasedPipeline:
         self._layout = LAYOUTS[loaded.row.family.latent_layout]
         self._model_scheduler_class = type(self.pipeline.scheduler).__name__
         self._model_scheduler_config = dict(self.pipeline.scheduler.config)
-        self.profile = possible(self.denoiser, loaded.row.family, profile)
-        self.left_out = left_out(profile, self.profile)
+        self.kernels = kernels
+        self.left_out: tuple[str, ...] = ()
+        self.follow(profile)
         self._preview = _preview_of(loaded, tiny_autoencoder) if previews else None
         self._governor = Governor()
+
+    def follow(self, profile: Profile) -> None:
+        """Let its runs from now on be as exact as that, or as the model can't but be."""
+        self.profile = possible(self.denoiser, self.row.family, profile)
+        self.left_out = left_out(profile, self.profile)
 
     @property
     def denoiser(self) -> Any:
@@ -156,6 +164,7 @@ class LeasedPipeline:
                 refiner=self.refiner,
                 tiny_autoencoder=self._tiny_autoencoder,
                 profile=self.profile,
+                kernels=self.kernels,
             )
         return self._others[task]
 
@@ -201,7 +210,7 @@ class LeasedPipeline:
             changes.enter_context(handed_latents(self.pipeline, run))
             changes.enter_context(skipped_layers(self.pipeline, run.clip_skip))
             changes.enter_context(
-                stood_in(self.pipeline, run, self.controlnets, whole_px, self.profile)
+                stood_in(self.pipeline, run, self.controlnets, whole_px, self.profile, self.kernels)
             )
             if soft is not None:
                 changes.enter_context(soft.held(self.pipeline, self._layout))
@@ -305,7 +314,10 @@ class LeasedPipeline:
         height, width = latents.shape[-2:]
         size = Size(width * self._factor, height * self._factor)
         vae = vae_for(self.pipeline.vae, size, self._factor, self.row.family.vae_whole_px)
-        pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
+        with precision(self.kernels, self._loaded.device):
+            pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
+        if self.kernels.bfloat16:
+            pixels = pixels.float()  # else levels would be rounded to halves of a step
         pixels = torch.nan_to_num(pixels)  # a broken LoRA paints grey, and nothing falls over
         return processor.postprocess(pixels, output_type="pil")[0]
 

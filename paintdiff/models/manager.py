@@ -5,14 +5,16 @@ used least.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from paintdiff.errors import ModelError
 from paintdiff.models import memory
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters
+from paintdiff.models.cache_folder import user_cache_folder
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.downloads import Downloads
 from paintdiff.models.entries import (
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from paintdiff.models.face_restoring import LeasedFaceRestorer, LoadedFaceRestorer
     from paintdiff.models.families import Family
     from paintdiff.models.ip_adapters import LoadedIpAdapter
+    from paintdiff.models.kernels import KernelChoice, Kernels
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
     from paintdiff.models.sources import SourceRow
@@ -85,6 +88,8 @@ class ModelManager(Keeper):
         super().__init__(device, memory_budget_bytes, dtype)
         self._source = catalog if catalog is not None else Catalog.default()
         self._downloads = downloads if downloads is not None else Downloads()
+        self._measuring = threading.Lock()
+        self._kernel_choice: KernelChoice | None = None
         self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
 
     @property
@@ -134,9 +139,13 @@ class ModelManager(Keeper):
             ]
             from paintdiff.models.lease import LeasedPipeline  # noqa: PLC0415 (imports torch)
 
+            kernels = self._kernels(model, profile)
+            adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
                 self._adapted(entry, model, adapters, on_loading)
             )
+            if refiner is not None:
+                refiner.follow(profile)
             leased = LeasedPipeline(
                 model,
                 task,
@@ -145,6 +154,7 @@ class ModelManager(Keeper):
                 refiner=refiner,
                 tiny_autoencoder=leases.enter_context(self._preview_decoder(model, on_loading)),
                 profile=profile,
+                kernels=kernels,
             )
             try:
                 yield leased
@@ -189,6 +199,19 @@ class ModelManager(Keeper):
             given = leases.enter_context(adapting.all_adapted(turns, self._make_room, on_loading))
             refiner = None if second is None else LeasedPipeline(second, "image_to_image")
             yield adapting.with_vae(given[entry.key], vae), refiner
+
+    def _kernels(self, model: LoadedModel, profile: Profile) -> Kernels:
+        """What the model's UNet is quickest with, if the profile lets a picture change for it."""
+        from paintdiff.models.kernels import USUAL, KernelChoice  # noqa: PLC0415 (imports torch)
+
+        unet = model.components.get("unet")
+        if profile.kernels == "usual" or unet is None:
+            return USUAL
+        with self._measuring:  # one at a time, or they would slow each other down
+            if self._kernel_choice is None:
+                self._kernel_choice = KernelChoice(user_cache_folder())
+            channels: int = unet.config["block_out_channels"][0]
+            return self._kernel_choice.of(model.device, unet.dtype, channels)
 
     def _adapting_of(self, entry: Entry[LoadedModel]) -> Adapting:
         from paintdiff.models.adapting import Adapting  # noqa: PLC0415 (imports torch)

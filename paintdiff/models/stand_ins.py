@@ -18,6 +18,7 @@ from paintdiff.models.denoising import Control, Denoising
 from paintdiff.models.families import Family
 from paintdiff.models.feature_cache import FeatureCache, can_keep_features
 from paintdiff.models.guidance_interval import GuidanceInterval
+from paintdiff.models.kernels import USUAL, InHalfPrecision, Kernels
 from paintdiff.models.loaders import LoadedControlNet
 from paintdiff.models.profiles import EXACT, Profile
 from paintdiff.models.tiled import LARGEST_WHOLE_PX, TiledUNet, TiledVAE
@@ -30,6 +31,7 @@ def stood_in(
     controlnets: Mapping[str, LoadedControlNet],
     whole_px: int | None = None,
     profile: Profile = EXACT,
+    kernels: Kernels = USUAL,
 ) -> Generator[None]:
     """While inside, the pipeline's UNet follows the run's controls and sees through its windows,
     its denoiser does without what the profile leaves out, and its VAE can take the run's size.
@@ -39,9 +41,11 @@ def stood_in(
     denoiser has to be able to have all of the profile (`possible`).
     """
     parts: dict[str, Any] = {}
-    if run.controls or run.windows or profile.keeps_features or profile.limits_guidance:
+    changed = profile.keeps_features or profile.limits_guidance or kernels.bfloat16
+    if run.controls or run.windows or changed:
         name = "transformer" if getattr(pipeline, "unet", None) is None else "unet"
-        parts[name] = _denoiser(pipeline, name, run, controlnets, profile)
+        denoiser = _denoiser(pipeline, name, run, controlnets, profile)
+        parts[name] = InHalfPrecision(denoiser) if kernels.bfloat16 else denoiser
     if getattr(pipeline, "vae", None) is not None:
         parts["vae"] = vae_for(pipeline.vae, run.size, pipeline.vae_scale_factor, whole_px)
     shared = {name: getattr(pipeline, name) for name in parts}

@@ -20,10 +20,8 @@ def twin(module: torch.nn.Module, **parts: Any) -> Any:
     """
     made = copy.copy(module)
     own = vars(made)
-    own["_modules"] = {name: each for name, each in module.named_children() if name not in parts}
-    for name, each in module._modules.items():
-        if each is None and name not in parts:
-            own["_modules"][name] = None
+    children: dict[str, Any] = own["_modules"]
+    own["_modules"] = {name: each for name, each in children.items() if name not in parts}
     own.pop(_REGISTRY, None)
     own.update(parts)
     return made

@@ -208,8 +208,9 @@ class Form:
         return gr.Radio(value=name, info=self.parts.profiles.profile(name).says)
 
     def _known_profile(self, name: str | None) -> gr.Radio | None:
-        known = name is not None and name in self.parts.profiles.names()
-        return self._offered_profile(name) if known else None
+        if name is None or name not in self.parts.profiles.names():
+            return None
+        return self._offered_profile(name)
 
     def _quality_chosen(self, values: Mapping[Any, Any]) -> Updates:
         row = self.parts.model(values[self.model])
