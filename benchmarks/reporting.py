@@ -16,15 +16,15 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """A Markdown table; the first row's keys are its head."""
-    head = list(rows[0])
+    """A Markdown table; what a row hasn't stays empty."""
+    head = list(dict.fromkeys(key for row in rows for key in row))
     lines = [head, ["---"] * len(head), *([row.get(key, "") for key in head] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def machine(device: str) -> str:
     """A sentence on where something was measured, and with what."""
-    name = _processor()
+    name = f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
     if device.startswith("cuda"):
         name = f"{torch.cuda.get_device_name()}, {name}"
     memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
@@ -40,13 +40,3 @@ def recorded(title: str, command: str, device: str, text: str) -> None:
     section = f"\n## {title}\n\n{machine(device)} `{command}`\n\n{text}\n"
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(section)
-
-
-def _processor() -> str:
-    capability = torch.backends.cpu.get_cpu_capability()
-    half = [
-        name
-        for name, there in (("AMX", torch.cpu._is_amx_tile_supported()),)
-        if there  # pyright: ignore[reportPrivateUsage]
-    ]
-    return " with ".join([platform.machine(), ", ".join([capability, *(half or ["no AMX"])])])

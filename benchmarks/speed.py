@@ -214,7 +214,6 @@ def _add_judged(
 ) -> None:
     judge, recipe = load_judge(JUDGE), read_recipe(DEFAULT_RECIPE)
     asked = list(islice(held_out_prompts(recipe, frozenset(judge.labels)), prompts))
-    rows[0]["as asked"] = ""
     for row in rows[1:]:
         seeds = iter(range(prompts))
 
