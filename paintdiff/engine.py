@@ -34,6 +34,7 @@ from paintdiff.tasks.adapters_settling import settled_adapters
 from paintdiff.tasks.capabilities import check_capabilities, whole_warnings
 from paintdiff.tasks.controls import control_map, settled_controls
 from paintdiff.tasks.finishing import settled_finish
+from paintdiff.tasks.footprint import foreseen_facts
 from paintdiff.tasks.hires_settling import settled_hires
 from paintdiff.worker import PictureStore, Run
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from paintdiff.models.catalog import Catalog
+    from paintdiff.models.planning import Forecast
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +154,14 @@ class Engine:
         """
         make_map = self._annotators.control_map
         return control_map(image, preprocessor, size, resize_mode, make_map)
+
+    def forecast(self, model: str, size: Size, refined: Size | None = None) -> Forecast | None:
+        """What a picture of that size would take, painted a second time at `refined` if that is
+        given; None as long as the device or the model's size isn't known. Cheap; never imports
+        torch. Raises UnknownNameError.
+        """
+        row = self.manager.catalog.model(model)
+        return self.manager.planner.forecast(row, foreseen_facts(row, size, refined))
 
     def generate(self, request: Request) -> Finished:
         """Submit a request and wait for its pictures. Raises what `submit` and `Job.result` raise.

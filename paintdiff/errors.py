@@ -129,7 +129,14 @@ class ModelDeleteError(ModelError):
 
 
 class MemoryBudgetError(ModelError):
-    """The model doesn't fit into memory, even after every fallback."""
+    """The model doesn't fit into memory, even after every fallback.
+
+    `needed_bytes` is what it was refused for before anything was tried, None if it was tried.
+    """
+
+    def __init__(self, message: str, needed_bytes: int | None = None) -> None:
+        super().__init__(message)
+        self.needed_bytes = needed_bytes
 
 
 class NotFiniteError(ModelError):

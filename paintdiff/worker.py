@@ -12,7 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from paintdiff.errors import EngineError, JobCancelledError, PaintError, StorageError
+from paintdiff.descent import Descent
+from paintdiff.errors import (
+    EngineError,
+    JobCancelledError,
+    MemoryBudgetError,
+    PaintError,
+    StorageError,
+)
 from paintdiff.events import (
     Cancelled,
     Event,
@@ -25,6 +32,7 @@ from paintdiff.events import (
 from paintdiff.geometry import Size
 from paintdiff.ingredients import Upscaling
 from paintdiff.jobs import Job
+from paintdiff.models import memory
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.memory import as_memory_error
 from paintdiff.models.profiles import Profiles
@@ -36,6 +44,7 @@ from paintdiff.tasks.adapters import adapters_of
 from paintdiff.tasks.controls import controlnets_of
 from paintdiff.tasks.faces import FaceRestoration
 from paintdiff.tasks.finishing import enlarged_image, finished, upscalers_of
+from paintdiff.tasks.footprint import halved, run_facts
 from paintdiff.tasks.steps import OnStep, Painted, Step
 from paintdiff.tasks.tools import Tools
 from paintdiff.tasks.upscale import enlarge
@@ -77,6 +86,8 @@ class Run:
         self._pace = Pace(job.request.num_images)
         self._upscalers: dict[str, LeasedUpscaler] = {}
         self._faces: FaceRestoration | None = None
+        self._first = 0
+        self._remarked = False
 
     @property
     def steps_per_second(self) -> float:
@@ -110,28 +121,63 @@ class Run:
         return Finished(tuple(self._pictures), self._job.warnings, seconds, self.steps_per_second)
 
     def _paint(self, request: Painting, leases: ExitStack) -> None:
-        task = TASKS[type(request)]
         for name in upscalers_of(request):  # one that can't be had is known before minutes of work
             self._lease_upscaler(name, leases)
         self._lease_face_restorer(request.upscaling, leases)
-        leased = leases.enter_context(
-            self._manager.lease(
-                request.model,
-                task.name,
-                partial(self._loading, request.model),
-                controlnets_of(request),
-                adapters_of(request, self._manager.catalog),
-                profile=self._profiles.profile(request.profile),
-            )
+        catalog = self._manager.catalog
+        model = catalog.model(request.model)
+        facts = run_facts(request, catalog, self._manager.expected_bytes)
+        descent = Descent(self._manager.planner, model, facts)
+        while True:
+            asked = halved(request, model) if descent.plan.part < 1 else request
+            short = self._short_of_memory(asked, descent)
+            if short is None:
+                break
+            descent.step_down(short)
+            memory.give_back()
+            self._loading(request.model, f"Out of memory. Trying again with {descent.plan.words}")
+        descent.arrived()
+        self._job.warn(descent.remarks(request.sampling().size))
+
+    def _short_of_memory(self, request: Painting, descent: Descent) -> MemoryBudgetError | None:
+        """Paint the pictures that aren't there yet. Returns the error if memory ran out, without
+        anything that would keep memory.
+        """
+        try:
+            self._paint_by(request, descent)
+        except Exception as error:
+            short = error if isinstance(error, MemoryBudgetError) else as_memory_error(error)
+            if short is None:
+                raise
+            logger.info("job %s ran out of memory", self._job.id, exc_info=True)
+            _light(error)
+            return short
+        return None
+
+    def _paint_by(self, request: Painting, descent: Descent) -> None:
+        task = TASKS[type(request)]
+        self._first = len(self._pictures)
+        rest = request.alone(self._first).model_copy(
+            update={"num_images": request.num_images - self._first}
         )
-        self._job.raise_if_cancelled()
-        self._job.warn(task.remarks(request, leased))
-        self._pace.picture_begins()
-        tools = Tools(partial(self._map, request.model), self._enlarged)
-        paintings = task.paint(request, leased, tools, self._step_ended)
-        for index, painted in enumerate(paintings):
-            picture = self._finished(painted, request.alone(index), leased.model_hash, index)
-            self._keep(replace(picture, hashes=leased.hashes))
+        with self._manager.lease(
+            rest.model,
+            task.name,
+            partial(self._loading, rest.model),
+            controlnets_of(rest),
+            adapters_of(rest, self._manager.catalog),
+            descent.plan,
+            profile=self._profiles.profile(rest.profile),
+        ) as leased:
+            self._job.raise_if_cancelled()
+            if not self._remarked:
+                self._job.warn(task.remarks(rest, leased))
+                self._remarked = True
+            self._pace.picture_begins()
+            tools = Tools(partial(self._map, rest.model), self._enlarged, descent.last_whole)
+            for index, painted in enumerate(task.paint(rest, leased, tools, self._step_ended)):
+                picture = self._finished(painted, rest.alone(index), leased.model_hash, index)
+                self._keep(replace(picture, hashes=leased.hashes))
 
     def _upscale(self, request: Upscale, leases: ExitStack) -> None:
         upscaler = self._lease_upscaler(request.upscaling.upscaler or "", leases)
@@ -210,7 +256,7 @@ class Run:
             Progress(
                 step=step.step,
                 total_steps=step.total_steps,
-                image_index=step.image_index,
+                image_index=self._first + step.image_index,
                 num_images=self._job.request.num_images,
                 stage=step.stage,
                 preview=step.preview,

@@ -76,6 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tasks",
     },
     "pace": {"tasks.steps"},
+    "descent": {*CORE, "sentences", "models"},
     "worker": {
         *CORE,
         "ingredients",
@@ -83,6 +84,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "events",
         "jobs",
         "pace",
+        "descent",
         "models",
         "preprocessors",
         "tasks",
@@ -155,6 +157,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
             "jobs",
             "sentences",
             "pace",
+            "descent",
             "presets",
             "__init__",
         )

@@ -19,6 +19,8 @@ from paintdiff.models.kernels import MemoryFormat
 from paintdiff.models.loaders import LoadedModel
 from paintdiff.models.loras import Loras
 from paintdiff.models.pipeline_files import pipeline_class
+from paintdiff.models.placing import Placing
+from paintdiff.models.plans import Placement
 from paintdiff.models.textual_inversion import NO_WORDS, Embeddings
 from paintdiff.models.vaes import LoadedVae
 
@@ -38,17 +40,19 @@ class Sources:
 class Adapted:
     """What a lease gets. `components` take the place of the model's own in its pipelines, `tokens`
     stand for the words (in lower case) of embeddings. `notes` are sentences for people, `hashes`
-    identify what was injected ("LoRA name", "embedding name").
+    identify what was injected ("LoRA name", "embedding name"). `rest` sends weights home that wait
+    there for the next picture.
     """
 
     components: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tokens: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict[str, str])
+    rest: Callable[[], None] = lambda: None
 
 
 class Adapting:
-    """The adapters of one loaded model.
+    """The adapters of one loaded model, and where its weights are while nobody needs them.
 
     Its weights are shared, so at any time one set of adapters is in it: who wants another waits
     until all are done who paint with this one. What is injected stays until somebody wants
@@ -65,11 +69,12 @@ class Adapting:
         self._embeddings = Embeddings(loaded.components, title)
         self._ip_adapters = IpAdapters(loaded.components, title)
         self._unet = loaded.components.get("unet")
+        self._placing = Placing(loaded.components, row.family.denoiser, loaded.device)
         networks = (self._unet, loaded.components.get("vae"))
         self._memory_format = MemoryFormat(each for each in networks if each is not None)
         self._title = title
         self._changed = threading.Condition()
-        self._current = NO_ADAPTERS
+        self._current: tuple[Adapters, Placement] | None = None
         self._users = 0
 
     @property
@@ -84,58 +89,66 @@ class Adapting:
         sources: Sources,
         make_room: Callable[[LoraRow], None] = lambda _row: None,
         on_waiting: Callable[[str], None] | None = None,
+        placement: Placement = "resident",
     ) -> Generator[Adapted]:
-        """While inside, the model has the adapters of `wanted` and no others.
+        """While inside, the model has the adapters of `wanted` and no others, and its weights are
+        placed so.
 
         While somebody paints with others `on_waiting` is told so again and again; what it raises
         ends the wait. `make_room` is told each LoRA before it is injected. Raises a ModelError if
         an adapter can't be read or doesn't fit; then the model is as it was without any.
         """
         wanted = wanted.injected
-        self._enter(wanted, sources, make_room, on_waiting)
+        self._enter((wanted, placement), sources, make_room, on_waiting)
         try:
             yield self._adapted(wanted, sources)
         finally:
             with self._changed:
                 self._users -= 1
+                if not self._users:
+                    self._placing.rest()
                 self._changed.notify_all()
 
     def _enter(
         self,
-        wanted: Adapters,
+        wanted: tuple[Adapters, Placement],
         sources: Sources,
         make_room: Callable[[LoraRow], None],
         on_waiting: Callable[[str], None] | None,
     ) -> None:
         while True:
             with self._changed:
-                if not self._users or self._current == wanted:
+                shared = wanted[1] == "resident"  # else two runs would move weights to and fro
+                if not self._users or (shared and self._current == wanted):
                     if self._current != wanted:
                         for name in sources.loras.keys() - self._loras.injected.keys():
                             make_room(sources.loras[name])
-                        self._switch(wanted, sources)
+                        self._switch(*wanted, sources)
                     self._users += 1
                     return
                 self._changed.wait(_POLL_SECONDS)
             if on_waiting is not None:
                 on_waiting(f"Waiting for {self._title}, which paints with other LoRAs")
 
-    def _switch(self, wanted: Adapters, sources: Sources) -> None:
+    def _switch(self, wanted: Adapters, placement: Placement, sources: Sources) -> None:
+        self._placing.lift()  # what is injected has to be found by the hooks, too
         try:
             self._ip_adapters.set(wanted.ip_adapters, sources.ip_adapters)
             self._loras.set(wanted.loras, sources.loras)
             self._embeddings.set(wanted.embeddings, sources.embeddings)
             self._set_free_u(wanted.free_u)
             self._memory_format.set_channels_last(wanted.channels_last)
+            self._placing.place(placement)
         except BaseException:
-            self._current = NO_ADAPTERS
+            self._current = None
+            self._placing.lift()
             self._loras.clear()
             self._ip_adapters.clear()
             self._embeddings.clear()
             self._set_free_u(None)
             self._memory_format.set_channels_last(False)
             raise
-        self._current = wanted
+        self._current = (wanted, placement)
 
     def _set_free_u(self, factors: FreeUFactors | None) -> None:
         if self._unet is None:
@@ -159,7 +172,7 @@ class Adapting:
             notes += (f"FreeU has no effect: {self._title} has no UNet.",)
         hashes = {f"LoRA {use.name}": loras[use.name].hash for use in wanted.loras}
         hashes |= {f"embedding {name}": value for name, value in learned.hashes.items()}
-        return Adapted(components, learned.tokens, notes, hashes)
+        return Adapted(components, learned.tokens, notes, hashes, self._placing.rest)
 
 
 @dataclass(frozen=True)
@@ -170,6 +183,7 @@ class Turn:
     adapting: Adapting
     wanted: Adapters = NO_ADAPTERS
     sources: Sources = field(default_factory=Sources)
+    placement: Placement = "resident"
 
 
 @contextmanager
@@ -186,7 +200,9 @@ def all_adapted(
     with ExitStack() as entered:
         yield {
             turn.key: entered.enter_context(
-                turn.adapting.adapted(turn.wanted, turn.sources, make_room, on_waiting)
+                turn.adapting.adapted(
+                    turn.wanted, turn.sources, make_room, on_waiting, turn.placement
+                )
             )
             for turn in sorted(turns, key=lambda turn: turn.key)
         }

@@ -72,7 +72,7 @@ class ControlledUNet:
     def __init__(self, unet: Any, pipeline: Any, parts: Sequence[_Part]) -> None:
         self._unet = unet
         self._pipeline = pipeline
-        self._parts = [(part, _conditioning(part.control.map, unet)) for part in parts]
+        self._parts = [(part, self._conditioning(part.control.map)) for part in parts]
         self._calls = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -98,6 +98,14 @@ class ControlledUNet:
             settings["down_block_additional_residuals"] = down
             settings["mid_block_additional_residual"] = mid
         return self._unet(sample, timestep, **settings)
+
+    def _conditioning(self, image: Image.Image) -> torch.Tensor:
+        """The map as a ControlNet takes it: (1, 3, height, width), RGB, 0..1, in pixels. (The UNet
+        may wait elsewhere just now.)
+        """
+        levels = torch.from_numpy(np.array(image.convert("RGB"), dtype=np.float32) / 255)
+        device: torch.device = self._pipeline._execution_device
+        return levels.permute(2, 0, 1)[None].to(device=device, dtype=self._unet.dtype)
 
     def _residuals(
         self,
@@ -134,9 +142,3 @@ class ControlledUNet:
             down = [torch.cat([torch.zeros_like(each), each]) for each in down]
             mid = torch.cat([torch.zeros_like(mid), mid])
         return list(down), mid
-
-
-def _conditioning(image: Image.Image, unet: Any) -> torch.Tensor:
-    """The map as a ControlNet takes it: (1, 3, height, width), RGB, 0..1, in pixels."""
-    levels = torch.from_numpy(np.array(image.convert("RGB"), dtype=np.float32) / 255)
-    return levels.permute(2, 0, 1)[None].to(device=unet.device, dtype=unet.dtype)

@@ -28,8 +28,9 @@ LoadedT = TypeVar("LoadedT")
 @dataclass
 class Entry(Generic[LoadedT]):
     """A model, ControlNet or network that is being loaded or has been. Guarded by the manager's
-    lock, save for `ended`. `adapting` is what is in a model beyond its weights, None before it was
-    first leased.
+    lock, save for `ended`. `dtype` is what it was asked for in (None: the usual), `device_bytes`
+    what it takes on the device if its weights don't all stay there. `adapting` is what is in a
+    model beyond its weights, None before it was first leased.
     """
 
     row: WeightsRow
@@ -42,6 +43,8 @@ class Entry(Generic[LoadedT]):
     warmed: bool = False  # somebody wants it, though nobody waits
     superseded: bool = False  # other weights lie at its place by now
     adapting: Adapting | None = None
+    dtype: str | None = None
+    device_bytes: int | None = None
 
     def tell(self, message: str) -> None:
         """What those who wait are told from now on."""
@@ -72,7 +75,8 @@ def held_bytes(entry: Entry[Any]) -> int:
     """What a loaded entry takes, with the LoRAs that are in it."""
     injected = 0 if entry.adapting is None else entry.adapting.injected_bytes
     loaded: Any = entry.loaded
-    return loaded.weights_bytes + injected
+    held: int = loaded.weights_bytes if entry.device_bytes is None else entry.device_bytes
+    return held + injected
 
 
 def is_other(one: WeightsRow, other: WeightsRow) -> bool:

@@ -52,6 +52,24 @@ class QualityFigures(BaseModel):
     guidance_scale: float = Field(ge=0.0, le=50.0)
 
 
+class WorkingMemory(BaseModel):
+    """What a family's networks hold at once beside their weights: numbers, each as many bytes as
+    the run's precision has.
+
+    The denoiser holds `denoiser_fixed`, and `denoiser_per_px` for each pixel of the picture that it
+    sees (not: latent), for each of a batch. The VAE holds `decode_per_px` for each pixel of what it
+    decodes at once. Encoding takes less. `largest_block` is the part of the denoiser's weights that
+    is in the largest of its blocks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    denoiser_per_px: float = Field(gt=0)
+    denoiser_fixed: float = Field(default=0, ge=0)
+    decode_per_px: float = Field(gt=0)
+    largest_block: float = Field(gt=0, le=1)
+
+
 class Family(BaseModel):
     """What all models of one architecture share. `pipelines` maps a task to its diffusers class,
     `call` is what these classes are told beyond what all of them are.
@@ -70,6 +88,8 @@ class Family(BaseModel):
     autoencoder. `vae_full_precision` says that the VAE overflows in half precision, so it stays in
     float32; `vae_whole_px` up to which size, squared, it takes pictures at once (None: the usual
     one). `overflows_in_float16` says that everything does, and only bfloat16 halves it.
+
+    `working_memory` is what a run takes beside the weights (None: nobody knows).
 
     `hires_strength` is how much of an enlarged picture gives way to detail unless it is asked for.
     `refiners` are the families whose models may take over before a picture is done.
@@ -100,6 +120,7 @@ class Family(BaseModel):
     vae_full_precision: bool = False
     vae_whole_px: int | None = Field(default=None, ge=1)
     overflows_in_float16: bool = False
+    working_memory: WorkingMemory | None = None
     hires_strength: float = Field(default=0.4, gt=0.0, le=1.0)
     refiners: tuple[str, ...] = ()
     supports_negative_prompt: bool = True

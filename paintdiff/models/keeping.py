@@ -4,7 +4,6 @@ needed. The half of the manager that knows of no pipelines. Importable without t
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import time
@@ -27,6 +26,10 @@ from paintdiff.models.entries import (
     load_error,
 )
 from paintdiff.models.holdings import LoadedSummary
+from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.part_bytes import part_bytes
+from paintdiff.models.planning import Room
+from paintdiff.models.plans import USUAL_PLAN, PartBytes, Plan, weights_on_device
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog import Catalog
@@ -63,6 +66,7 @@ class Keeper:
         self._entries: OrderedDict[str, Entry[Any]] = OrderedDict()  # least recently used first
         self._lock = threading.Lock()
         self._one_load_at_a_time = threading.Lock()
+        self._parts: dict[tuple[object, ...], PartBytes] = {}
         self._last = ""
         self._last_failed = False
 
@@ -101,7 +105,7 @@ class Keeper:
             for name in idle:
                 if key in (None, name):
                     del self._entries[name]
-        _give_memory_back()
+        memory.give_back()
 
     def budget_bytes(self) -> int:
         """What all weights together may take: as was asked for, or most of the device's memory."""
@@ -130,7 +134,7 @@ class Keeper:
                 dropped = entry.superseded and entry.leases == 0
             if dropped:
                 entry.loaded = None
-                _give_memory_back()
+                memory.give_back()
 
     def _wanted(self, key: str) -> bool:
         """Whether anybody waits for what is being loaded. If not it is forgotten, so that who asks
@@ -149,33 +153,40 @@ class Keeper:
         load: Load[LoadedT],
         key: str = "",
         fetch: Fetch | None = None,
+        plan: Plan = USUAL_PLAN,
     ) -> Entry[LoadedT]:
-        """The row's entry with one more lease on it; the first to ask starts the loading. Called
-        with the lock held.
+        """The row's entry with one more lease on it; the first to ask starts the loading. What is
+        there in another precision than the plan's is loaded anew. Called with the lock held.
         """
         key = key or key_of(row)
         entry = self._entries.get(key)
-        if entry is not None and is_other(entry.row, row):
+        if entry is not None and (is_other(entry.row, row) or entry.dtype != plan.dtype):
             entry.superseded = True  # who has it on loan keeps it, until the lease ends
             del self._entries[key]
             entry = None
         if entry is None:
             entry = self._entries[key] = Entry[Any](row, key, f"Loading {row.name}")
+            entry.dtype = plan.dtype
             threading.Thread(
-                target=self._load, args=(entry, load, fetch), name=f"load {row.name}", daemon=True
+                target=self._load,
+                args=(entry, load, fetch, plan),
+                name=f"load {row.name}",
+                daemon=True,
             ).start()
         self._entries.move_to_end(key)
         entry.leases += 1
         return entry
 
-    def _load(self, entry: Entry[LoadedT], load: Load[LoadedT], fetch: Fetch | None) -> None:
+    def _load(
+        self, entry: Entry[LoadedT], load: Load[LoadedT], fetch: Fetch | None, plan: Plan
+    ) -> None:
         """Runs in a thread of its own, and always ends with `ended` set."""
         started = time.perf_counter()
         try:
             if fetch is not None:
                 fetch(entry.tell)
             with self._one_load_at_a_time:
-                entry.loaded = self._loaded(entry, load)
+                entry.loaded = self._loaded(entry, load, plan)
             logger.info("loaded %s in %.1f s", entry.row.name, time.perf_counter() - started)
         except Exception as error:
             logger.warning("loading %s failed", entry.row.name, exc_info=True)
@@ -188,24 +199,27 @@ class Keeper:
         finally:
             entry.ended.set()
 
-    def _loaded(self, entry: Entry[LoadedT], load: Load[LoadedT]) -> LoadedT:
+    def _loaded(self, entry: Entry[LoadedT], load: Load[LoadedT], plan: Plan) -> LoadedT:
         from paintdiff.models import devices  # noqa: PLC0415 (imports torch: seconds)
 
         if self._device is None:
             self._device = devices.best_device(self._asked_device)
-
-        self._make_room(entry.row)
+        if plan != USUAL_PLAN:
+            memory.give_back()  # the same weights in another precision, for one
+        self._make_room(entry.row, plan)
         return load(self._device, entry.tell)
 
-    def _make_room(self, row: WeightsRow) -> None:
+    def _make_room(self, row: WeightsRow, plan: Plan = USUAL_PLAN) -> None:
         """Raises MemoryBudgetError if the weights can't fit."""
         device = self._device or self._asked_device
         folder = row.folder
         if folder is None or not folder.exists():
             return  # not on this machine yet
-        full_precision = device == "cpu" and self._dtype in (None, "float32")
         files = files_of(row, folder, companions_in(self.catalog))
-        needed = memory.estimated_bytes(files, 4 if full_precision else 2)
+        per_number = 2 if plan.dtype else self._bytes_per_number(device)
+        needed = memory.estimated_bytes(files, per_number)
+        if isinstance(row, ModelRow) and plan.placement != "resident":
+            needed = weights_on_device(plan, row.family, part_bytes(files, per_number))
         budget = self.budget_bytes()
         with self._lock:
             residents = [
@@ -218,7 +232,61 @@ class Keeper:
                 logger.info("dropping %s to make room for %s", key, row.name)
                 del self._entries[key]
         if evicted:
-            _give_memory_back()
+            memory.give_back()
+
+    def _bytes_per_number(self, device: str) -> int:
+        """Of weights in their usual precision."""
+        return 4 if device == "cpu" and self._dtype in (None, "float32") else 2
+
+    def _room_for(self, row: ModelRow) -> Room | None:
+        """What there is to paint with by that model, once others have made room; None as long as
+        the device isn't known.
+        """
+        device = self._device or self._asked_device
+        available = None if device == "auto" else memory.available_bytes(device)
+        if available is None:
+            return None
+        budget = self.budget_bytes()
+        with self._lock:
+            own = self._entries.get(key_of(row))
+            loaded = [each for each in self._entries.values() if each.loaded is not None]
+            kept = [each for each in loaded if each is not own and not is_idle(each)]
+            available += sum(held_bytes(each) for each in loaded if each not in kept)
+            room = min(available, budget - sum(map(held_bytes, kept)))
+            parts: PartBytes | None = None
+            if own is not None and own.dtype is None and own.loaded is not None:
+                parts = own.loaded.parts
+        return Room(device, max(0, room), parts or self._parts_of(row, device))
+
+    def expected_bytes(self, row: WeightsRow) -> int:
+        """What weights are thought to take by their files, 0 if those aren't here or can't be read.
+        They are read anew at each call.
+        """
+        device = self._device or self._asked_device
+        try:
+            if row.folder is None or not row.folder.exists():
+                return 0
+            files = files_of(row, row.folder, companions_in(self.catalog))
+            return memory.estimated_bytes(files, self._bytes_per_number(device))
+        except (ModelError, OSError):
+            logger.info("nobody knows how large %s is", row.name, exc_info=True)
+            return 0
+
+    def _parts_of(self, row: ModelRow, device: str) -> PartBytes | None:
+        """By the files' headers, which are read once."""
+        folder = row.folder
+        if folder is None or not folder.exists():
+            return None
+        key = (row.name, row.source, row.fingerprint, device)
+        if key not in self._parts:
+            try:
+                files = files_of(row, folder, companions_in(self.catalog))
+                found = part_bytes(files, self._bytes_per_number(device))
+            except (ModelError, OSError):
+                logger.info("nobody knows how large %s is", row.name, exc_info=True)
+                return None
+            self._parts[key] = found
+        return self._parts[key]
 
 
 def companions_in(catalog: Catalog) -> dict[str, Path]:
@@ -228,8 +296,3 @@ def companions_in(catalog: Catalog) -> dict[str, Path]:
         if row.folder is not None and (row.folder / "model_index.json").is_file():
             folders.setdefault(row.family.name, row.folder)
     return folders
-
-
-def _give_memory_back() -> None:
-    gc.collect()
-    memory.empty_cache()

@@ -37,6 +37,7 @@ from paintdiff.models.loaders import (
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.near_words import with_near_words
 from paintdiff.models.noise import prepared_noise
+from paintdiff.models.plans import USUAL_PLAN, Plan
 from paintdiff.models.preview import Governor, LinearPreview, Preview, PreviewTap
 from paintdiff.models.profiles import EXACT, Profile
 from paintdiff.models.refining import (
@@ -59,8 +60,9 @@ class LeasedPipeline:
     by their names; `adapted` is what the model was given for this lease, and `refiner` a second
     model that may take over. There are previews if the model has a map to colours, or
     `tiny_autoencoder`, the decoder of one for its family
-    (`tiny_autoencoder.load_tiny_autoencoder`), is given. `profile` is what of the one asked for the
-    model can have, `left_out` the rest in words, `kernels` what it is computed with. Raises
+    (`tiny_autoencoder.load_tiny_autoencoder`), is given. `plan` says how large the tiles of its VAE
+    are; the rest of it is done by whoever made the lease. `profile` is what of the one asked for
+    the model can have, `left_out` the rest in words, `kernels` what it is computed with. Raises
     ModelLoadError if something doesn't fit the model, or the model can't do `task`.
     """
 
@@ -74,6 +76,7 @@ class LeasedPipeline:
         adapted: Adapted | None = None,
         refiner: LeasedPipeline | None = None,
         tiny_autoencoder: Any = None,
+        plan: Plan = USUAL_PLAN,
         profile: Profile = EXACT,
         kernels: Kernels = USUAL,
     ) -> None:
@@ -85,6 +88,7 @@ class LeasedPipeline:
         self._previews, self._tiny_autoencoder = previews, tiny_autoencoder
         self._others: dict[str, LeasedPipeline] = {}
         self.row: ModelRow = loaded.row
+        self.plan = plan
         self.class_name = type(self.pipeline).__name__
         self.controlnets = {each.row.name: each for each in controlnets}
         for each in controlnets:
@@ -164,6 +168,7 @@ class LeasedPipeline:
                 adapted=self.adapted,
                 refiner=self.refiner,
                 tiny_autoencoder=self._tiny_autoencoder,
+                plan=self.plan,
                 profile=self.profile,
                 kernels=self.kernels,
             )
@@ -180,6 +185,7 @@ class LeasedPipeline:
         """
         if self.refiner is not None and self.hand_over(run).happens:
             return handed_over(self, self.refiner, run, self.hand_over(run), on_step)
+        self.adapted.rest()
         self.pipeline.scheduler = self._scheduler_of(run)
         space = LatentSpace.of(self._layout, run.size, self._factor)
         tap = self._attached_tap(run, space)
@@ -196,7 +202,7 @@ class LeasedPipeline:
                 soft.step_ended(index, num_calls)
 
         output_type = "pt" if self._layout.decoded else "latent"
-        whole_px = self.row.family.vae_whole_px
+        vae = self._vae_for(run.size)
         worded = replace(
             run,
             prompt=self.in_tokens(run.prompt),
@@ -211,7 +217,7 @@ class LeasedPipeline:
             changes.enter_context(handed_latents(self.pipeline, run))
             changes.enter_context(skipped_layers(self.pipeline, run.clip_skip))
             changes.enter_context(
-                stood_in(self.pipeline, run, self.controlnets, whole_px, self.profile, self.kernels)
+                stood_in(self.pipeline, run, self.controlnets, vae, self.profile, self.kernels)
             )
             if soft is not None:
                 changes.enter_context(soft.held(self.pipeline, self._layout))
@@ -317,13 +323,18 @@ class LeasedPipeline:
             return processor.numpy_to_pil(processor.pt_to_numpy(latents))[0]
         height, width = latents.shape[-2:]
         size = Size(width * self._factor, height * self._factor)
-        vae = vae_for(self.pipeline.vae, size, self._factor, self.row.family.vae_whole_px)
+        vae = self._vae_for(size)
         with precision(self.kernels, self._loaded.device):
             pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
         self._check_finite(latents, pixels)
         if self.kernels.bfloat16:
             pixels = pixels.float()  # else levels would be rounded to halves of a step
         return processor.postprocess(pixels, output_type="pil")[0]
+
+    def _vae_for(self, size: Size) -> Any:
+        """What can take a picture of that size in pixels."""
+        most = self.row.family.vae_whole_px
+        return vae_for(self.pipeline.vae, size, self._factor, most, self.plan.vae_tile_px)
 
     def _check_finite(self, latents: torch.Tensor, pixels: torch.Tensor) -> None:
         if pixels.isfinite().all():

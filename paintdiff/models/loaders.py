@@ -37,6 +37,7 @@ from paintdiff.models.pipeline_files import (
     pipeline_class,
     read_pipeline,
 )
+from paintdiff.models.plans import PartBytes
 from paintdiff.models.tensor_files import all_tensors
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
 
@@ -50,7 +51,7 @@ class LoadedModel:
     `latent_rgb` is the map for its previews, None if there is none. `known_words` are those of a
     model with a closed vocabulary, None for others.
 
-    `weights_bytes` is what they take, `model_hash` identifies the files (see
+    `weights_bytes` is what they take, `parts` by part, `model_hash` identifies the files (see
     `weights.identity_of`). `class_name` is the class of diffusers it was loaded with.
     """
 
@@ -64,6 +65,7 @@ class LoadedModel:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     class_name: str = ""
     near_words: Mapping[str, str] = field(default_factory=dict[str, str])
+    parts: PartBytes = field(default_factory=lambda: PartBytes(0, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def load(
         try:
             precision = checked_dtype(device, dtype, row.family.overflows_in_float16)
             pipeline, mapped = read_pipeline(row, source, precision, report, road)
-            pipeline.to(device)
+            if road.resident:
+                pipeline.to(device)
         except ModelError:
             raise
         except Exception as error:
@@ -126,6 +129,7 @@ def load(
         device=torch.device(device),
         settings={**index_settings(source), **_settings_of(pipeline)},
         class_name=type(pipeline).__name__,
+        parts=_part_bytes(pipeline.components, denoiser_of(pipeline, row.family)),
     )
 
 
@@ -249,6 +253,25 @@ def _controlnet(source: Path, unet: Any, device: torch.device, dtype: torch.dtyp
 
 def _weights_bytes(module: torch.nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in module.parameters())
+
+
+def _part_bytes(components: Mapping[str, Any], denoiser: Any) -> PartBytes:
+    """What the parts of a pipeline take."""
+    modules = {k: each for k, each in components.items() if isinstance(each, torch.nn.Module)}
+    vae = modules.get("vae")
+    others = [each for each in modules.values() if each is not denoiser and each is not vae]
+    number = next(denoiser.parameters()).element_size()
+    return PartBytes(
+        _all_bytes(denoiser),
+        sum(map(_all_bytes, others)),
+        0 if vae is None else _all_bytes(vae),
+        bytes_per_number=max(2, number),  # what is quantized computes in half precision at least
+    )
+
+
+def _all_bytes(module: torch.nn.Module) -> int:
+    tensors = (*module.parameters(), *module.buffers())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def sees_masks(denoiser: Any, latent_channels: int) -> bool:

@@ -26,6 +26,8 @@ from paintdiff.models.keeping import Fetch, Keeper, OnLoading, companions_in
 from paintdiff.models.library import Library
 from paintdiff.models.locating import is_to_fetch, located
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.planning import Planner
+from paintdiff.models.plans import USUAL_PLAN, Plan, weights_on_device
 from paintdiff.models.profiles import EXACT, Profile
 
 if TYPE_CHECKING:
@@ -74,6 +76,8 @@ class ModelManager(Keeper):
     take, None for most of the device's memory; `dtype` is "float32", "bfloat16" or "float16", None
     for the best one. `catalog` is what there is, or a library that looks again; None is what ships
     with the app. `downloads` fetches what isn't here, None for some of its own.
+
+    `planner` says how a picture can be painted within the memory that there is.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class ModelManager(Keeper):
         super().__init__(device, memory_budget_bytes, dtype)
         self._source = catalog if catalog is not None else Catalog.default()
         self._downloads = downloads if downloads is not None else Downloads()
+        self.planner = Planner(self._room_for)
         self._measuring = threading.Lock()
         self._kernel_choice: KernelChoice | None = None
         self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
@@ -110,20 +115,22 @@ class ModelManager(Keeper):
         return last[2]
 
     @contextmanager
-    def lease(
+    def lease(  # noqa: PLR0913 (all that leases differ in)
         self,
         name: str,
         task: str = "text_to_image",
         on_loading: OnLoading | None = None,
         controlnets: Iterable[str] = (),
         adapters: Adapters = NO_ADAPTERS,
+        plan: Plan = USUAL_PLAN,
         *,
         profile: Profile = EXACT,
     ) -> Generator[LeasedPipeline]:
         """A pipeline that does `task` with the model of that name and the ControlNets of those
         names, all loaded first if need be. `adapters` act in it and in all its `for_task`. One set
-        of them is in a model at a time: who wants another waits until nobody has it on loan.
-        `profile` says how exact its runs have to be.
+        of them is in a model at a time: who wants another waits until nobody has it on loan. So
+        it is with the placement of `plan`, which says how memory is saved. `profile` says how exact
+        its runs have to be.
 
         While weights are loading `on_loading` is called again and again; what it raises ends the
         wait, not the loading. The pipeline is only to be used inside the `with`. Raises
@@ -131,7 +138,7 @@ class ModelManager(Keeper):
         """
         rows = [self.catalog.controlnet(each) for each in dict.fromkeys(controlnets)]
         with ExitStack() as leases:
-            entry = self._ask_model(self.catalog.model(name))
+            entry = self._ask_model(self.catalog.model(name), plan)
             model = leases.enter_context(self._waited(entry, on_loading))
             networks = [
                 leases.enter_context(self._waited(self._ask_controlnet(row, model), on_loading))
@@ -142,7 +149,7 @@ class ModelManager(Keeper):
             kernels = self._kernels(model, profile)
             adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
-                self._adapted(entry, model, adapters, on_loading)
+                self._adapted(entry, model, adapters, plan, on_loading)
             )
             if refiner is not None:
                 refiner.follow(profile)
@@ -153,6 +160,7 @@ class ModelManager(Keeper):
                 adapted=adapted,
                 refiner=refiner,
                 tiny_autoencoder=leases.enter_context(self._preview_decoder(model, on_loading)),
+                plan=plan,
                 profile=profile,
                 kernels=kernels,
             )
@@ -167,6 +175,7 @@ class ModelManager(Keeper):
         entry: Entry[LoadedModel],
         model: LoadedModel,
         adapters: Adapters,
+        plan: Plan,
         on_loading: OnLoading | None,
     ) -> Generator[tuple[Adapted, LeasedPipeline | None]]:
         """What a loaded model is given for a lease, and its refiner."""
@@ -190,15 +199,27 @@ class ModelManager(Keeper):
                     for use in wanted.ip_adapters
                 },
             )
-            turns = [adapting.Turn(entry.key, self._adapting_of(entry), wanted, sources)]
+            own = self._adapting_of(entry)
+            turns = [adapting.Turn(entry.key, own, wanted, sources, plan.placement)]
+            self._note_placement(entry, model, plan)
             second: LoadedModel | None = None
             if adapters.refiner is not None:
-                asked = self._ask_model(self.catalog.model(adapters.refiner), used=False)
+                asked = self._ask_model(self.catalog.model(adapters.refiner), plan, used=False)
                 second = waited(asked)
-                turns.append(adapting.Turn(asked.key, self._adapting_of(asked)))
+                self._note_placement(asked, second, plan)
+                refining = self._adapting_of(asked)
+                turns.append(adapting.Turn(asked.key, refining, placement=plan.placement))
             given = leases.enter_context(adapting.all_adapted(turns, self._make_room, on_loading))
-            refiner = None if second is None else LeasedPipeline(second, "image_to_image")
+            refiner = (
+                None if second is None else LeasedPipeline(second, "image_to_image", plan=plan)
+            )
             yield adapting.with_vae(given[entry.key], vae), refiner
+
+    def _note_placement(self, entry: Entry[LoadedModel], model: LoadedModel, plan: Plan) -> None:
+        with self._lock:
+            entry.device_bytes = None
+            if plan.placement != "resident":
+                entry.device_bytes = weights_on_device(plan, model.row.family, model.parts)
 
     def _kernels(self, model: LoadedModel, profile: Profile) -> Kernels:
         """What the model's UNet is quickest with, if the profile lets a picture change for it."""
@@ -269,18 +290,21 @@ class ModelManager(Keeper):
         use = memory.memory_use(device)
         return ManagerStatus(last, state, device, use.used_bytes, use.total_bytes)
 
-    def _ask_model(self, row: ModelRow, *, used: bool = True) -> Entry[LoadedModel]:
+    def _ask_model(
+        self, row: ModelRow, plan: Plan = USUAL_PLAN, *, used: bool = True
+    ) -> Entry[LoadedModel]:
         def load(device: str, report: Callable[[str], None]) -> LoadedModel:
             from paintdiff.models import loaders, pipeline_files  # noqa: PLC0415 (imports torch)
 
             companions = companions_in(self.catalog)
             road = pipeline_files.Road(companions, wanted=lambda: self._wanted(key_of(row)))
-            return loaders.load(row, device, self._dtype, report, road)
+            dtype, resident = plan.dtype or self._dtype, plan.placement == "resident"
+            return loaders.load(row, device, dtype, report, replace(road, resident=resident))
 
         with self._lock:
             if used:
                 self._last, self._last_failed = row.name, False
-            return self._ask(row, load, fetch=self._fetching(row))
+            return self._ask(row, load, fetch=self._fetching(row), plan=plan)
 
     def _ask_controlnet(self, row: ControlNetRow, model: LoadedModel) -> Entry[LoadedControlNet]:
         def load(_device: str, report: Callable[[str], None]) -> LoadedControlNet:

@@ -5,6 +5,7 @@ Importable without torch.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,25 @@ def free_bytes() -> int:
     return psutil.virtual_memory().available
 
 
+def available_bytes(device: str) -> int | None:
+    """The device's memory that could be had now; None as long as a GPU hasn't been asked. Never
+    imports torch.
+    """
+    if not device.startswith("cuda"):
+        return free_bytes()
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    free, _total = torch.cuda.mem_get_info()
+    return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+
+
+def give_back() -> None:
+    """Let go of what nobody can reach any more, on every device."""
+    gc.collect()
+    empty_cache()
+
+
 def empty_cache() -> None:
     """Hand memory that torch keeps for later back to the GPU. Does nothing without one."""
     torch = sys.modules.get("torch")
@@ -92,7 +112,8 @@ def to_evict(
         raise MemoryBudgetError(
             f"The model needs {_gib(needed_bytes)}, but only {_gib(max(0, budget_bytes - held))} "
             f"of the budget of {_gib(budget_bytes)} can be had. Raise the memory budget or choose "
-            "a smaller model."
+            "a smaller model.",
+            needed_bytes,
         )
     return tuple(names)
 

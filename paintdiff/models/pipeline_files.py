@@ -46,13 +46,15 @@ class Road:
     `companions` are folders in diffusers' layout, by the name of their family, for the parts that a
     file lacks. `cache_folder` gives the folder in which converted pickles and hashes are kept. Once
     `wanted` says no, conversion is given up. `config_folder` is a folder in diffusers' layout whose
-    settings are taken instead of the family's.
+    settings are taken instead of the family's. Unless it is `resident` the model waits in main
+    memory, and doesn't go to its device at once.
     """
 
     companions: Mapping[str, Path] = field(default_factory=dict[str, Path])
     cache_folder: Callable[[], Path] = conversions_folder
     wanted: Callable[[], bool] = lambda: True
     config_folder: Path | None = None
+    resident: bool = True
 
 
 def pipeline_class(row: ModelRow, task: str) -> Any:

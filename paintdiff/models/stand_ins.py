@@ -21,7 +21,8 @@ from paintdiff.models.guidance_interval import GuidanceInterval
 from paintdiff.models.kernels import USUAL, InHalfPrecision, Kernels
 from paintdiff.models.loaders import LoadedControlNet
 from paintdiff.models.profiles import EXACT, Profile
-from paintdiff.models.tiled import LARGEST_WHOLE_PX, TiledUNet, TiledVAE
+from paintdiff.models.tiled import TiledUNet, TiledVAE
+from paintdiff.models.windows import LARGEST_WHOLE_PX
 
 
 @contextmanager
@@ -29,16 +30,16 @@ def stood_in(
     pipeline: Any,
     run: Denoising,
     controlnets: Mapping[str, LoadedControlNet],
-    whole_px: int | None = None,
+    vae: Any = None,
     profile: Profile = EXACT,
     kernels: Kernels = USUAL,
 ) -> Generator[None]:
     """While inside, the pipeline's UNet follows the run's controls and sees through its windows,
-    its denoiser does without what the profile leaves out, and its VAE can take the run's size.
+    its denoiser does without what the profile leaves out, and `vae` (None: its own) is its VAE.
     Denoiser and VAE themselves are left alone: they are shared.
 
-    `whole_px` is as for `vae_for`. A pipeline without a UNet has neither controls nor windows. The
-    denoiser has to be able to have all of the profile (`possible`).
+    A pipeline without a UNet has neither controls nor windows. The denoiser has to be able to have
+    all of the profile (`possible`).
     """
     parts: dict[str, Any] = {}
     changed = profile.keeps_features or profile.limits_guidance or kernels.bfloat16
@@ -46,8 +47,8 @@ def stood_in(
         name = "transformer" if getattr(pipeline, "unet", None) is None else "unet"
         denoiser = _denoiser(pipeline, name, run, controlnets, profile)
         parts[name] = InHalfPrecision(denoiser) if kernels.bfloat16 else denoiser
-    if getattr(pipeline, "vae", None) is not None:
-        parts["vae"] = vae_for(pipeline.vae, run.size, pipeline.vae_scale_factor, whole_px)
+    if vae is not None:
+        parts["vae"] = vae
     shared = {name: getattr(pipeline, name) for name in parts}
     # Past diffusers' own __setattr__, which would note the stand-in's class as the pipeline's part.
     vars(pipeline).update(parts)
@@ -57,12 +58,16 @@ def stood_in(
         vars(pipeline).update(shared)
 
 
-def vae_for(vae: Any, size: Size, factor: int, whole_px: int | None = None) -> Any:
+def vae_for(
+    vae: Any, size: Size, factor: int, whole_px: int | None = None, tile_px: int | None = None
+) -> Any:
     """The VAE itself, or what stands in for it where a picture (in pixels) is larger than
     `whole_px` squared (None: LARGEST_WHOLE_PX). `factor` is how many pixels a latent is wide.
+
+    With `tile_px` the VAE takes no more than that squared, whatever `whole_px` is.
     """
-    whole = size.area <= (whole_px or LARGEST_WHOLE_PX) ** 2
-    return vae if whole else TiledVAE(vae, size, factor)
+    whole = size.area <= (tile_px or whole_px or LARGEST_WHOLE_PX) ** 2
+    return vae if whole else TiledVAE(vae, size, factor, tile_px)
 
 
 def possible(denoiser: Any, family: Family, profile: Profile) -> Profile:

@@ -15,13 +15,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 
 from paintdiff.geometry import Box, Size
-from paintdiff.models.windows import windows_over
-
-LARGEST_WHOLE_PX = 1280
-"""A VAE takes pictures of up to this number squared at once, and of larger ones windows of that
-side: one of Stable Diffusion needs some 4 KiB a pixel (in float32) to decode, so 6.5 GiB here, and
-16 GiB for 2048x2048.
-"""
+from paintdiff.models.windows import LARGEST_WHOLE_PX, windows_over
 
 _VAE_OVERLAP = 1 / 8
 
@@ -112,16 +106,17 @@ def _divided(box: Box, factor: int) -> Box:
 
 
 class TiledVAE:
-    """Stands in for a VAE: encodes and decodes by windows of LARGEST_WHOLE_PX a side. What isn't
-    its own is the VAE's.
+    """Stands in for a VAE: encodes and decodes by windows of `window_px` a side (None:
+    LARGEST_WHOLE_PX). What isn't its own is the VAE's.
 
     Each window is normalised by its own statistics, so the pixels differ a little from those of the
     whole picture at once; that is why smaller pictures are never tiled.
     """
 
-    def __init__(self, vae: Any, size: Size, factor: int) -> None:
+    def __init__(self, vae: Any, size: Size, factor: int, window_px: int | None = None) -> None:
         self._vae = vae
-        window = Size(LARGEST_WHOLE_PX, LARGEST_WHOLE_PX)
+        side = window_px or LARGEST_WHOLE_PX
+        window = Size(side, side)
         pixels = windows_over(size, window, factor, _VAE_OVERLAP)
         latents = [_divided(box, factor) for box in pixels]
         self._pixels = pixels

@@ -60,7 +60,8 @@ class SecondPass:
     def after(self, first: Denoising, on_step: OnStep, index: int) -> Painted:
         """Picture `index`, of which `first` is the first pass: both are run, their steps counted
         together. What `on_step` raises comes out unchanged. If the memory is too short for the
-        second pass, it is the first one's picture, with a note that says so.
+        second pass, and there is no thriftier way, it is the first one's picture, with a note that
+        says so.
 
         The noise is that of the same seed, as in the A1111 web UI; at the larger size it falls
         elsewhere, so it doesn't add to what it has left in the first pass.
@@ -73,7 +74,8 @@ class SecondPass:
             return self._refined(first, latents, counter, on_step, index)
         except Exception as error:
             told = as_memory_error(error)
-            if told is None and not isinstance(error, MemoryBudgetError):
+            short = told is not None or isinstance(error, MemoryBudgetError)
+            if not short or not self._tools.last_resort:
                 raise
             logger.warning("no second pass at %s", self._size, exc_info=True)
         note = (

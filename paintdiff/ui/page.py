@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 FAVICON = ASSETS / "favicon.png"
 TITLE = "PaintDiffusion"
 
+
+_DEVICE_POLLS, _DEVICE_POLL_SECONDS = 16, 0.5
 
 TABS: Mapping[str, type[Ingredients] | type[UpscaleBench]] = MappingProxyType(
     {
@@ -68,6 +71,7 @@ def build_page(parts: Parts) -> gr.Blocks:
         models.wire(models_tab, tabs, studios, choice)
         _send_between(parts, tabs, benches)
         _restore_on_load(page, tabs, benches, choice)
+        _foresee_on_load(page, parts, [studio for _, studio in studios.values()])
     page.queue(api_open=False, default_concurrency_limit=None)
     return page
 
@@ -131,6 +135,27 @@ def _restore_on_load(
         js=f"() => paintdiff.remembered({json.dumps(names)})",
         **QUICK,
     ).then(None, None, None, js="() => paintdiff.restored()")
+
+
+def _foresee_on_load(page: gr.Blocks, parts: Parts, studios: Sequence[Studio]) -> None:
+    """Say whether a picture would fit into memory before anything is chosen, where that doesn't
+    hang on a picture. A server that has just begun learns of its device with its first model."""
+    sizings = [(studio, studio.ingredients.sizing(studio.form)) for studio in studios]
+    asked = {studio: each for studio, each in sizings if not each.canvases}
+
+    async def foresee(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        engine = parts.engine
+        for _ in range(_DEVICE_POLLS):
+            now = engine.status()
+            if now.device != "auto" or now.model_state != "loading":
+                break
+            await asyncio.sleep(_DEVICE_POLL_SECONDS)
+        return {
+            studio.fits: studio.memory_words(values, each.size) for studio, each in asked.items()
+        }
+
+    inputs = {each for sizing in asked.values() for each in sizing.inputs}
+    page.load(foresee, inputs, [studio.fits for studio in asked], **QUICK)
 
 
 def head() -> str:

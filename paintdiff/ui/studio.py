@@ -130,6 +130,7 @@ class Studio(Workbench):
     upscaling: UpscaleSetting
     adapters: AdapterDrawer
     picture_prompt: PicturePrompt
+    fits: gr.HTML
 
     @classmethod
     def built(cls, parts: Parts, ingredients: Ingredients) -> Studio:
@@ -146,6 +147,7 @@ class Studio(Workbench):
                     ingredients.add_controls()
                 with gr.Column(elem_classes=["group", "run-group"]):
                     buttons = RunButtons.built(ids)
+                    fits = widgets.static("", ids("fits"), "foreseen-place")
                 with gr.Column(elem_classes=["group", "settings-group"]):
                     form = Form.built(
                         parts,
@@ -186,6 +188,7 @@ class Studio(Workbench):
             upscaling=upscaling,
             adapters=adapters,
             picture_prompt=picture_prompt,
+            fits=fits,
         )
         studio._wire()
         return studio
@@ -201,19 +204,23 @@ class Studio(Workbench):
         self.adapters.wire(self.prompt, self.form.model, QUICK)
         self.picture_prompt.wire(self.form.model, QUICK)
         self.ingredients.wire(self)
-        self._wire_final_size()
+        self._wire_foreseen()
 
-    def _wire_final_size(self) -> None:
-        """Say what will become of the size, whenever that changes."""
+    def _wire_foreseen(self) -> None:
+        """Say what will become of the size, and whether it fits into memory, whenever that
+        changes."""
         sizing = self.ingredients.sizing(self.form)
         looked_at: set[Any] = {*sizing.inputs, self.upscaling.factor, self.upscaling.other}
         asked = {*looked_at, *sizing.canvases}
         canvases = [(each.upload, each.clear) for each in sizing.canvases]
         gr.on(
             [*(each.change for each in looked_at), *(event for pair in canvases for event in pair)],
-            lambda values: self.final_words(values, sizing.size),
+            lambda values: {
+                self.form.final_size: self.final_words(values, sizing.size),
+                self.fits: self.memory_words(values, sizing.size),
+            },
             asked,
-            [self.form.final_size],
+            [self.form.final_size, self.fits],
             js=canvas.flush_js(asked, *sizing.canvases) if sizing.canvases else None,
             trigger_mode="always_last",
             **QUICK,
@@ -292,6 +299,21 @@ class Studio(Workbench):
         words = [f"refined at {refined}"] if refined is not None else []
         words += [f"upscaled to {upscaled}"] if upscaled is not None else []
         return markup.aside(f"{', '.join([str(size), *words])}.") if words else ""
+
+    def memory_words(self, values: Values, size_of: SizeOf) -> str:
+        """Whether what is about to be painted fits into memory, as markup: a warning if it will be
+        slow or won't fit, "" if nobody can tell."""
+        model = self.parts.model(values[self.form.model]).name
+        try:
+            size = size_of(values)
+            refined = self.ingredients.refined(values, self.form, size)
+            forecast = self.parts.engine.forecast(model, size, refined)
+        except PaintError:
+            return ""  # no picture, or no size: Generate says what is wrong
+        if forecast is None:
+            return ""
+        words = f"Memory: {forecast.words}."
+        return markup.note([words], "warning") if forecast.slow else markup.aside(words)
 
     # Settings that come from elsewhere
 

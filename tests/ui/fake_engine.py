@@ -27,6 +27,7 @@ from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.families import Family
 from paintdiff.models.holdings import LoadedSummary
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.planning import Forecast
 from paintdiff.models.shelves import Problem
 from paintdiff.models.sources import WeightsRow
 from paintdiff.models.upscalers import UpscalerRow
@@ -157,7 +158,8 @@ class FakeJob:
 class FakeEngine:
     """Settles requests to 128x128, 20 steps, seed 7; refuses the sampler "nonsense".
 
-    A control map is the picture stretched to its size; the weights of "hed" can't be had.
+    A control map is the picture stretched to its size; the weights of "hed" can't be had. What
+    fits into memory is as a test says in `forecasts`, by size.
     """
 
     def __init__(self, position: int = 0) -> None:
@@ -165,6 +167,8 @@ class FakeEngine:
         self.position = position
         self.manager = FakeManager(FakeCatalog())
         self.mapped: list[tuple[str, Size, ResizeMode]] = []
+        self.forecasts: dict[Size, Forecast] = {}
+        self.foreseen: list[tuple[str, Size, Size | None]] = []
 
     def control_map(
         self, image: InputImage, preprocessor: str, size: Size, resize_mode: ResizeMode = "crop"
@@ -174,6 +178,10 @@ class FakeEngine:
             raise AnnotatorError("ControlNetHED.pth can't be fetched.")
         picture = decoded(image.data or b"").convert("RGB")
         return picture.resize((size.width, size.height))
+
+    def forecast(self, model: str, size: Size, refined: Size | None = None) -> Forecast | None:
+        self.foreseen.append((model, size, refined))
+        return self.forecasts.get(size)
 
     def submit(self, request: Request) -> FakeJob:
         if isinstance(request, Upscale):

@@ -1,0 +1,63 @@
+"""How a job goes down from plan to plan as memory runs out, and what a person is told of it."""
+
+from __future__ import annotations
+
+from paintdiff.errors import MemoryBudgetError
+from paintdiff.geometry import Size
+from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.planning import Planner
+from paintdiff.models.plans import Plan, RunFacts
+from paintdiff.sentences import Remark
+
+
+class Descent:
+    """The ladder of one job. Raises MemoryBudgetError if no plan is thought to fit."""
+
+    def __init__(self, planner: Planner, model: ModelRow, run: RunFacts) -> None:
+        self._planner, self._model, self._run = planner, model, run
+        self._ladder = planner.ladder(model, run)
+        self._failed: list[Plan] = []
+
+    @property
+    def plan(self) -> Plan:
+        """The one to paint by now."""
+        return self._ladder.planned.plan
+
+    @property
+    def last_whole(self) -> bool:
+        """Whether no other plan is left that paints the size that was asked for."""
+        return self._ladder.last_whole
+
+    def step_down(self, short: MemoryBudgetError) -> None:
+        """Go to the next plan after memory ran out in the one that there is.
+
+        What was refused before it was tried (it has a budget in `needed_bytes`) is only worth
+        another try with less weights. Raises `short` if there is no other plan.
+        """
+        failed, refused = self.plan, short.needed_bytes is not None
+        if not self._ladder.step_down(lighter=refused):
+            raise short
+        if not refused:
+            self._failed.append(failed)
+
+    def arrived(self) -> None:
+        """It is painted: from now on what failed isn't tried again at about this size. (Where
+        nothing helped it is: others may have had the memory.)
+        """
+        self._planner.remember_failed(self._model, self._run, frozenset(self._failed))
+
+    def remarks(self, asked: Size) -> tuple[str, ...]:
+        """What was done to save memory, as sentences for people, once it is painted."""
+        plan = self.plan
+        if plan.part < 1:
+            return (
+                Remark(
+                    f"There wasn't enough memory for {asked}: the picture was painted at HALF the "
+                    "size. Choose a smaller size or model, or enlarge the result.",
+                    "width",
+                ),
+            )
+        if not plan.words or not (self._failed or plan.slow or plan.vae_tile_px):
+            return ()
+        why = "Memory ran out, so" if self._failed else "To fit into memory,"
+        return (f"{why} it was painted another way: {plan.words}.",)

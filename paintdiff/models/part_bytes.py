@@ -1,0 +1,74 @@
+"""How large a model's parts are before it is loaded, by its files' headers. Importable without
+torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from paintdiff.models.plans import PartBytes
+from paintdiff.models.weights import is_gguf, is_pickle, safetensors_header
+
+_DENOISER, _TEXT_ENCODERS, _VAE = "denoiser", "text_encoders", "vae"
+_NOT_LOADED = frozenset({"safety_checker", "image_encoder", "feature_extractor"})
+_HALF_VARIANT = ".fp16."
+_NOT_READ = ("model_ema.", "__metadata__")
+_PREFIXES = {
+    "first_stage_model.": _VAE,
+    "vae.": _VAE,
+    "cond_stage_model.": _TEXT_ENCODERS,
+    "conditioner.": _TEXT_ENCODERS,
+    "text_encoders.": _TEXT_ENCODERS,
+}
+"""How the names of tensors begin in single files, if they aren't the denoiser's."""
+
+
+def part_bytes(files: Iterable[Path], bytes_per_number: int) -> PartBytes:
+    """What the parts in these files take once loaded in that precision: `model_index.json`'s
+    folders by their names, single files by the names of their tensors.
+
+    A pickle, whose header isn't read for that, is taken for a denoiser in full precision; GGUF
+    stays as small as it is on the disk. Raises ModelNotFoundError for a file that can't be read.
+    """
+    sizes: dict[str, int] = {_DENOISER: 0, _TEXT_ENCODERS: 0, _VAE: 0}
+    for path in _once(files):
+        if is_gguf(path):
+            sizes[_DENOISER] += path.stat().st_size
+        elif is_pickle(path):
+            sizes[_DENOISER] += path.stat().st_size // 4 * bytes_per_number
+        else:
+            for part, numbers in _numbers_in(path):
+                sizes[part] += numbers * bytes_per_number
+    return PartBytes(
+        sizes[_DENOISER], sizes[_TEXT_ENCODERS], sizes[_VAE], bytes_per_number=bytes_per_number
+    )
+
+
+def _once(files: Iterable[Path]) -> list[Path]:
+    """Without what isn't loaded, and of two variants of a folder only the first."""
+    found = [path for path in files if path.parent.name not in _NOT_LOADED]
+    full = {path.parent for path in found if _HALF_VARIANT not in path.name}
+    return [path for path in found if _HALF_VARIANT not in path.name or path.parent not in full]
+
+
+def _numbers_in(path: Path) -> list[tuple[str, int]]:
+    folder = path.parent.name
+    of_folder = None
+    if folder.startswith("text_encoder"):
+        of_folder = _TEXT_ENCODERS
+    elif folder == "vae":
+        of_folder = _VAE
+    elif folder in ("unet", "transformer"):
+        of_folder = _DENOISER
+    return [
+        (of_folder or _part_of(name), math.prod(int(side) for side in tensor["shape"]))
+        for name, tensor in safetensors_header(path).items()
+        if not name.startswith(_NOT_READ)
+    ]
+
+
+def _part_of(tensor_name: str) -> str:
+    found = (part for prefix, part in _PREFIXES.items() if tensor_name.startswith(prefix))
+    return next(found, _DENOISER)

@@ -1,0 +1,147 @@
+"""Which plan a run begins with, and which comes next when memory runs out.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from paintdiff.errors import MemoryBudgetError
+from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.plans import PartBytes, Plan, Planned, RunFacts, chosen, plans
+
+
+@dataclass(frozen=True)
+class Room:
+    """What there is to paint with on a device, in bytes; `parts` are the model's, None if nobody
+    knows them yet (it isn't on this machine).
+    """
+
+    device: str
+    room_bytes: int
+    parts: PartBytes | None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a picture is thought to take before it is painted: `planned` is None if it won't fit,
+    `needed_bytes` is the peak of the plan, or the least that any plan takes.
+    """
+
+    planned: Planned | None
+    needed_bytes: int
+    room_bytes: int
+
+    @property
+    def slow(self) -> bool:
+        """Whether a person should be warned: it will be slow or smaller, or won't fit."""
+        return self.planned is None or self.planned.plan.slow
+
+    @property
+    def words(self) -> str:
+        """For people: "fits: about 5.1 of 8.0 GB, model offload"."""
+        needed, room = (f"{count / 2**30:.1f}" for count in (self.needed_bytes, self.room_bytes))
+        if self.planned is None:
+            return f"won't fit: needs about {needed} GB, and there are {room}; paint it smaller"
+        how = f", {self.planned.plan.words}" if self.planned.plan.words else ""
+        return f"fits: about {needed} of {room} GB{how}"
+
+
+class Ladder:
+    """The plans of one run, and where on them it is.
+
+    `failed` are plans that ran out of memory before, with this model at about this size: it begins
+    below them. Raises MemoryBudgetError if none is thought to fit.
+    """
+
+    def __init__(
+        self, rungs: Sequence[Planned], room_bytes: int, failed: frozenset[Plan], title: str
+    ) -> None:
+        self._rungs = tuple(rungs)
+        first = max((at + 1 for at, each in enumerate(rungs) if each.plan in failed), default=0)
+        first = min(first, len(rungs) - 1)
+        found = chosen(self._rungs[first:], room_bytes)
+        if found is None and first == 0:
+            least = self._rungs[-1].peak_bytes
+            raise MemoryBudgetError(
+                f"{title} needs about {least / 2**30:.1f} GB for this picture even at its "
+                f"thriftiest, and there are {room_bytes / 2**30:.1f} GB. Paint it smaller, choose "
+                "a smaller model, or raise the memory budget.",
+                least,
+            )
+        self._at = first if found is None else self._rungs.index(found)
+
+    @property
+    def planned(self) -> Planned:
+        """The plan to paint with now."""
+        return self._rungs[self._at]
+
+    @property
+    def last_whole(self) -> bool:
+        """Whether no other plan is left that paints the size that was asked for."""
+        return all(each.plan.part < 1 for each in self._rungs[self._at + 1 :])
+
+    def step_down(self, *, lighter: bool) -> bool:
+        """Go to the next plan; with `lighter` to the next that has less weights on the device.
+        Whether there was one.
+        """
+        now = self.planned.weights_bytes
+        for at in range(self._at + 1, len(self._rungs)):
+            if not lighter or self._rungs[at].weights_bytes < now:
+                self._at = at
+                return True
+        return False
+
+
+class Planner:
+    """Makes ladders, and remembers for as long as the process lives what ran out of memory.
+
+    `room` says what there is for a model. Safe to use from any thread.
+    """
+
+    def __init__(self, room: Callable[[ModelRow], Room | None]) -> None:
+        self._room = room
+        self._failed: dict[tuple[str, int], frozenset[Plan]] = {}
+        self._lock = threading.Lock()
+
+    def ladder(self, model: ModelRow, run: RunFacts) -> Ladder:
+        """Raises MemoryBudgetError if no plan is thought to fit."""
+        room = self._room(model)
+        if room is None or room.parts is None:
+            parts, room_bytes, device = PartBytes(0, 0, 0), 2**63, "cpu"
+            device = device if room is None else room.device
+        else:
+            parts, room_bytes, device = room.parts, room.room_bytes, room.device
+        rungs = plans(model.family, parts, run, device)
+        return Ladder(rungs, room_bytes, self._of(model, run), model.title)
+
+    def forecast(self, model: ModelRow, run: RunFacts) -> Forecast | None:
+        """What a ladder would begin with; None as long as the device or the model isn't known."""
+        room = self._room(model)
+        if room is None or room.parts is None or model.family.working_memory is None:
+            return None
+        rungs = plans(model.family, room.parts, run, room.device)
+        try:
+            ladder = Ladder(rungs, room.room_bytes, self._of(model, run), model.title)
+        except MemoryBudgetError:
+            return Forecast(None, rungs[-1].peak_bytes, room.room_bytes)
+        return Forecast(ladder.planned, ladder.planned.peak_bytes, room.room_bytes)
+
+    def remember_failed(self, model: ModelRow, run: RunFacts, failed: frozenset[Plan]) -> None:
+        """Begin below those plans from now on, with this model at about this size."""
+        key = _key(model, run)
+        with self._lock:
+            self._failed[key] = self._failed.get(key, frozenset()) | failed
+
+    def _of(self, model: ModelRow, run: RunFacts) -> frozenset[Plan]:
+        with self._lock:
+            return self._failed.get(_key(model, run), frozenset())
+
+
+def _key(model: ModelRow, run: RunFacts) -> tuple[str, int]:
+    """The model, and the power of two that the size's pixels are nearest to."""
+    return model.name, round(math.log2(run.size.area))

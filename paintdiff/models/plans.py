@@ -1,0 +1,230 @@
+"""Ways to paint one picture with less memory, quickest first, and what each is thought to take.
+
+Pure functions of figures: of the model's weights, the run, the family (`WorkingMemory`) and the
+device. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from paintdiff.geometry import Size
+from paintdiff.models.families import Family, WorkingMemory
+from paintdiff.models.windows import LARGEST_WHOLE_PX
+
+Placement = Literal["resident", "encoders", "models", "groups", "leaves"]
+"""Where weights are while nobody needs them. "resident": on the device, all of them. "encoders":
+the text encoders leave it once they have read the words. "models": only the network that works is
+on it. "groups": only the block of the denoiser that works. "leaves": only the layer that works.
+Those that leave the device wait in main memory, so a CPU knows "resident" only.
+"""
+
+_PLACEMENT_WORDS: dict[Placement, str] = {
+    "resident": "",
+    "encoders": "text encoder offload",
+    "models": "model offload",
+    "groups": "block by block offload",
+    "leaves": "layer by layer offload",
+}
+
+# What kernels of a CPU need beside the tensors that are held, as a factor: measured with Stable
+# Diffusion 1.5 and with mini, float32, one thread (a UNet at 256 and 512, a VAE at 256 to 768).
+_CPU_DENOISER_FACTOR = 1.8
+_CPU_DECODE_FACTOR = 1.27
+_TILED_NUMBERS_PER_PX = 10
+"""What the blend of a tiled decode takes of the whole picture: sums, weights, and the pixels on
+their way to 8 bits.
+"""
+
+_STREAMED_BLOCKS = 2
+"""The block that works, and the one that comes next."""
+_STREAMED_LEAVES = 0.05
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run stays within memory.
+
+    `dtype` is what the weights are in ("bfloat16"; None: what they usually are). A VAE takes
+    pictures of up to `vae_tile_px` squared at once and larger ones by tiles of that side (None: as
+    the family's row says). `part` of the width and height that were asked for is painted.
+    """
+
+    placement: Placement = "resident"
+    dtype: str | None = None
+    vae_tile_px: int | None = None
+    part: float = 1.0
+
+    @property
+    def slow(self) -> bool:
+        """Whether it takes clearly longer than the usual way, or isn't what was asked for."""
+        return self.placement != "resident" or self.dtype is not None or self.part < 1
+
+    @property
+    def words(self) -> str:
+        """What is done to save memory, for people; "" if nothing is."""
+        parts = [_PLACEMENT_WORDS[self.placement]]
+        parts += ["half precision"] if self.dtype else []
+        parts += [f"decoded in tiles of {self.vae_tile_px}"] if self.vae_tile_px else []
+        parts += ["half the size"] if self.part < 1 else []
+        return ", ".join(each for each in parts if each)
+
+
+USUAL_PLAN = Plan()
+"""Saves nothing."""
+
+
+@dataclass(frozen=True)
+class PartBytes:
+    """What a model's weights take in memory in their usual precision, `bytes_per_number` each."""
+
+    denoiser: int
+    text_encoders: int
+    vae: int
+    bytes_per_number: int = 4
+
+    @property
+    def total(self) -> int:
+        """Of all parts."""
+        return self.denoiser + self.text_encoders + self.vae
+
+    def in_half(self) -> PartBytes:
+        """The same in half precision."""
+        shrink = 2 / self.bytes_per_number
+        sides = (int(each * shrink) for each in (self.denoiser, self.text_encoders, self.vae))
+        return PartBytes(*sides, bytes_per_number=2)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run asks of memory. `size` is the largest that is painted, in pixels, and `seen_px`
+    how many pixels of it the model sees at once (fewer through windows). `batch` is 2 with guidance
+    and 1 without. `beside_bytes` are weights that act along (ControlNets, a refiner). A `plain` run
+    has nothing of its own precision along with the model. `may_shrink` says whether half the size
+    is better than nothing.
+    """
+
+    size: Size
+    seen_px: int
+    batch: int = 2
+    beside_bytes: int = 0
+    plain: bool = True
+    may_shrink: bool = True
+
+    def halved(self) -> RunFacts:
+        """At half the width and height."""
+        size = Size(max(1, self.size.width // 2), max(1, self.size.height // 2))
+        return replace(self, size=size, seen_px=min(self.seen_px, size.area))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and what it is thought to take on the device in bytes: its weights all the time, and
+    at most `peak_bytes`.
+    """
+
+    plan: Plan
+    weights_bytes: int
+    peak_bytes: int
+
+
+def plans(family: Family, parts: PartBytes, run: RunFacts, device: str) -> tuple[Planned, ...]:
+    """The ladder for a run on a device ("cpu", "cuda" ...), quickest first; each takes less than
+    those before it. Of a family without figures only the weights are counted.
+    """
+    found: list[Planned] = []
+    for plan in _rungs(run, device):
+        planned = _planned(plan, family, parts, run, device)
+        known = family.working_memory is not None
+        if not found or not known or planned.peak_bytes < found[-1].peak_bytes:
+            found.append(planned)
+    return tuple(found)
+
+
+def chosen(ladder: Sequence[Planned], room_bytes: int) -> Planned | None:
+    """The first that fits, None if none does."""
+    return next((each for each in ladder if each.peak_bytes <= room_bytes), None)
+
+
+def _rungs(run: RunFacts, device: str) -> list[Plan]:
+    side = math.isqrt(run.size.area)
+    tiles = [tile for tile in (768, 512, 256) if tile < side]
+    small, smallest = (next((t for t in (most, 256) if t < side), None) for most in (512, 256))
+    rungs = [Plan(), *(Plan(vae_tile_px=tile) for tile in tiles)]
+    if device.startswith("cuda"):
+        rungs += [Plan("encoders", vae_tile_px=small), Plan("models", vae_tile_px=small)]
+        rungs += [Plan("groups", vae_tile_px=small), Plan("leaves", vae_tile_px=smallest)]
+    elif device == "cpu" and run.plain:
+        rungs.append(Plan(dtype="bfloat16", vae_tile_px=smallest))
+    if run.may_shrink:
+        halved = 256 if side // 2 > 256 else None
+        rungs.append(replace(rungs[-1], vae_tile_px=halved, part=0.5))
+    return rungs
+
+
+def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device: str) -> Planned:
+    parts = parts.in_half() if plan.dtype else parts
+    run = run.halved() if plan.part < 1 else run
+    denoising, decoding = _working_bytes(plan, family, parts, run, device)
+    here = _on_device(plan, family, parts)
+    held = weights_on_device(plan, family, parts)
+    if plan.placement == "resident":
+        peak = held + max(denoising, decoding)
+    elif plan.placement == "encoders":
+        peak = max(held, here.denoiser + here.vae + max(denoising, decoding))
+    else:  # one part at a time
+        peak = max(here.text_encoders, here.denoiser + denoising, here.vae + decoding)
+    return Planned(plan, held, peak + run.beside_bytes)
+
+
+def weights_on_device(plan: Plan, family: Family, parts: PartBytes) -> int:
+    """The most bytes of weights that a plan has on the device at once. `parts` are in the plan's
+    precision.
+    """
+    here = _on_device(plan, family, parts)
+    if plan.placement in ("resident", "encoders"):
+        return here.total
+    return max(here.denoiser, here.text_encoders, here.vae)
+
+
+def _on_device(plan: Plan, family: Family, parts: PartBytes) -> PartBytes:
+    """Of each part what is on the device while it works."""
+    if plan.placement not in ("groups", "leaves"):
+        return parts
+    working, share = family.working_memory, _STREAMED_LEAVES
+    if plan.placement == "groups":
+        share = 1.0 if working is None else min(1.0, _STREAMED_BLOCKS * working.largest_block)
+    return replace(
+        parts,
+        denoiser=int(parts.denoiser * share),
+        text_encoders=int(parts.text_encoders * _STREAMED_LEAVES),
+    )
+
+
+def _working_bytes(
+    plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device: str
+) -> tuple[int, int]:
+    """What denoising and decoding take beside the weights."""
+    working = family.working_memory
+    if working is None:
+        return 0, 0
+    number = parts.bytes_per_number
+    vae_number = 4 if family.vae_full_precision else number
+    whole = plan.vae_tile_px or family.vae_whole_px or LARGEST_WHOLE_PX
+    tile = plan.vae_tile_px or LARGEST_WHOLE_PX
+    denoising = run.batch * number * _denoiser_numbers(working, run.seen_px)
+    decoding = vae_number * working.decode_per_px * run.size.area
+    if run.size.area > whole**2:
+        at_once = min(tile**2, run.size.area)
+        decoding = vae_number * working.decode_per_px * at_once
+        decoding += 4 * _TILED_NUMBERS_PER_PX * run.size.area
+    if device == "cpu":
+        denoising, decoding = denoising * _CPU_DENOISER_FACTOR, decoding * _CPU_DECODE_FACTOR
+    return int(denoising), int(decoding)
+
+
+def _denoiser_numbers(working: WorkingMemory, seen_px: int) -> float:
+    return working.denoiser_fixed + working.denoiser_per_px * seen_px

@@ -1,0 +1,173 @@
+"""What plans there are, what they are thought to take, and which one is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from paintdiff.errors import MemoryBudgetError
+from paintdiff.geometry import Size
+from paintdiff.models import loaders, memory
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.manager import ModelManager
+from paintdiff.models.part_bytes import part_bytes
+from paintdiff.models.planning import Forecast, Ladder, Planner, Room
+from paintdiff.models.plans import PartBytes, Plan, Planned, RunFacts, chosen, plans
+from paintdiff.models.weights import weight_files
+
+GIB = 2**30
+SD1 = Catalog.default().model("stable-diffusion-1.5")
+SDXL = Catalog.default().model("stable-diffusion-xl")
+SD1_FULL = PartBytes(int(3.2 * GIB), int(0.46 * GIB), int(0.31 * GIB))
+SDXL_HALF = PartBytes(int(4.8 * GIB), int(1.5 * GIB), int(0.16 * GIB), bytes_per_number=2)
+AT_512 = RunFacts(Size(512, 512), 512 * 512)
+AT_1024 = RunFacts(Size(1024, 1024), 1024 * 1024)
+
+
+def peaks(ladder: tuple[Planned, ...]) -> dict[Plan, float]:
+    return {each.plan: round(each.peak_bytes / GIB, 2) for each in ladder}
+
+
+def test_a_ladder_goes_down() -> None:
+    for parts, run, device, row in (
+        (SD1_FULL, AT_512, "cpu", SD1),
+        (SDXL_HALF, AT_1024, "cuda", SDXL),
+        (SDXL_HALF, AT_1024, "mps", SDXL),
+    ):
+        ladder = plans(row.family, parts, run, device)
+        found = [each.peak_bytes for each in ladder]
+        assert found == sorted(set(found), reverse=True)
+        assert ladder[0].plan == Plan()
+        assert ladder[-1].plan.part == 0.5
+        assert [each.plan.part for each in ladder[:-1]] == [1.0] * (len(ladder) - 1)
+
+
+def test_what_is_kept_away_from_the_device_needs_one() -> None:
+    for device in ("cpu", "mps"):
+        rungs = plans(SD1.family, SD1_FULL, AT_1024, device)
+        assert {each.plan.placement for each in rungs} == {"resident"}
+    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, "cuda:1")
+    assert [each.plan.placement for each in rungs if each.plan.part == 1][-4:] == [
+        "encoders",
+        "models",
+        "groups",
+        "leaves",
+    ]
+
+
+def test_tiles_are_smaller_than_the_picture_and_hold_less() -> None:
+    at_512 = peaks(plans(SD1.family, SD1_FULL, AT_512, "cpu"))
+    assert Plan(vae_tile_px=512) not in at_512
+    assert at_512[Plan()] == pytest.approx(3.97 + 0.97, abs=0.1)  # measured: 976 MiB beside weights
+    at_1024 = peaks(plans(SD1.family, SD1_FULL, AT_1024, "cpu"))
+    assert at_1024[Plan()] > at_1024[Plan(vae_tile_px=512)] + 1
+
+
+def test_half_precision_is_only_for_runs_that_are_the_models_alone() -> None:
+    rungs = plans(SD1.family, SD1_FULL, AT_512, "cpu")
+    half = next(each for each in rungs if each.plan.dtype and each.plan.part == 1)
+    assert half.weights_bytes == pytest.approx(SD1_FULL.total / 2, rel=0.01)
+    beside = replace(AT_512, plain=False, beside_bytes=GIB)
+    assert all(each.plan.dtype is None for each in plans(SD1.family, SD1_FULL, beside, "cpu"))
+    first = plans(SD1.family, SD1_FULL, beside, "cpu")[0]
+    assert first.peak_bytes == rungs[0].peak_bytes + GIB
+
+
+def test_the_first_that_fits_is_chosen() -> None:
+    ladder = plans(SDXL.family, SDXL_HALF, AT_1024, "cuda")
+    assert chosen(ladder, 100 * GIB) == ladder[0]
+    assert chosen(ladder, ladder[2].peak_bytes) == ladder[2]
+    assert chosen(ladder, ladder[2].peak_bytes - 1) == ladder[3]
+    assert chosen(ladder, 1000) is None
+
+
+def test_a_ladder_begins_where_it_fits_and_below_what_failed() -> None:
+    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, "cuda")
+    assert Ladder(rungs, 100 * GIB, frozenset(), "it").planned == rungs[0]
+    assert Ladder(rungs, 100 * GIB, frozenset({rungs[1].plan}), "it").planned == rungs[2]
+    assert Ladder(rungs, 1000, frozenset({rungs[0].plan}), "it").planned == rungs[1]
+    with pytest.raises(MemoryBudgetError, match=r"it needs about .* GB for this") as caught:
+        Ladder(rungs, 1000, frozenset(), "it")
+    assert caught.value.needed_bytes == rungs[-1].peak_bytes
+
+
+def test_a_ladder_ends_and_knows_its_last_whole_plan() -> None:
+    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, "cuda")
+    ladder = Ladder(rungs, 100 * GIB, frozenset(), "it")
+    seen = [ladder.planned]
+    while ladder.step_down(lighter=False):
+        assert ladder.last_whole == (ladder.planned in rungs[-2:])
+        seen.append(ladder.planned)
+    assert seen == list(rungs)
+
+
+def test_what_was_refused_is_tried_with_less_weights() -> None:
+    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, "cuda")
+    ladder = Ladder(rungs, 100 * GIB, frozenset(), "it")
+    assert ladder.step_down(lighter=True)
+    assert ladder.planned.plan.placement == "models"
+
+
+def test_planners_remember_by_model_and_about_the_size() -> None:
+    planner = Planner(lambda _row: Room("cuda", 100 * GIB, SDXL_HALF))
+    first = planner.ladder(SDXL, AT_1024).planned.plan
+    planner.remember_failed(SDXL, AT_1024, frozenset({first}))
+    assert planner.ladder(SDXL, AT_1024).planned.plan != first
+    nearly = RunFacts(Size(1024, 960), 1024 * 960)
+    assert planner.ladder(SDXL, nearly).planned.plan != first
+    assert planner.ladder(SDXL, AT_512).planned.plan == first
+    assert planner.ladder(SD1, AT_1024).planned.plan == first
+
+
+def test_forecasts_in_words() -> None:
+    def forecast(room: float) -> Forecast:
+        planner = Planner(lambda _row: Room("cuda", int(room * GIB), SDXL_HALF))
+        found = planner.forecast(SDXL, AT_1024)
+        assert found is not None
+        return found
+
+    plenty, little, none = forecast(24), forecast(6.3), forecast(0.1)
+    assert (plenty.words, plenty.slow) == ("fits: about 9.5 of 24.0 GB", False)
+    assert "of 6.3 GB, model offload" in little.words and little.slow
+    assert none.words.startswith("won't fit: needs about") and none.slow
+
+
+def test_nothing_is_foretold_of_what_nobody_knows() -> None:
+    assert Planner(lambda _row: None).forecast(SD1, AT_512) is None
+    assert Planner(lambda _row: Room("cpu", GIB, None)).forecast(SD1, AT_512) is None
+    planned = Planner(lambda _row: None).ladder(SD1, AT_512).planned
+    assert planned.plan == Plan()
+
+
+def test_parts_by_headers_are_what_loading_takes(tiny_folder: Path) -> None:
+    loaded = loaders.load(Catalog.default().with_source(str(tiny_folder)).model("tiny"), "cpu")
+    found = part_bytes(weight_files(tiny_folder), 4)
+    for ours, theirs in (
+        (found.denoiser, loaded.parts.denoiser),
+        (found.text_encoders, loaded.parts.text_encoders),
+        (found.vae, loaded.parts.vae),
+    ):
+        assert ours == pytest.approx(theirs, rel=0.03)
+    assert found.total == pytest.approx(loaded.weights_bytes, rel=0.03)
+
+
+def test_the_room_is_the_budget_or_what_is_free(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog.default().with_source(str(tiny_folder))
+    row = catalog.model("tiny")
+    facts = RunFacts(Size(128, 128), 128 * 128)
+
+    def room(budget: int | None, free: int) -> int:
+        manager = ModelManager(catalog, device="cpu", memory_budget_bytes=budget)
+        monkeypatch.setattr(memory, "free_bytes", lambda: free)
+        mini = row.model_copy(update={"family": SD1.family})
+        found = manager.planner.forecast(mini, facts)
+        assert found is not None
+        return found.room_bytes
+
+    assert room(3 * GIB, 2 * GIB) == 2 * GIB
+    assert room(GIB, 2 * GIB) == GIB
+    assert ModelManager(catalog).planner.forecast(row, facts) is None, "auto: nobody knows yet"

@@ -1,0 +1,87 @@
+"""The line below Generate that says whether a picture fits into memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from paintdiff.geometry import Size
+from paintdiff.models.planning import Forecast
+from paintdiff.models.plans import Plan, Planned
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.studio import Studio
+from paintdiff.ui.tabs.image_to_image import FromPicture
+from paintdiff.ui.tabs.text_to_image import Words
+from tests.ui.fake_engine import FakeEngine
+
+GIB = 2**30
+
+
+def studio_of(kind: Any, parts: Parts) -> Studio:
+    with gr.Blocks():
+        return Studio.built(parts, kind(parts))
+
+
+def page_of(studio: Studio) -> dict[Any, Any]:
+    return {each: each.value for each in studio.asked() if hasattr(each, "value")}
+
+
+def forecast(plan: Plan | None, needed: float) -> Forecast:
+    planned = None if plan is None else Planned(plan, 0, int(needed * GIB))
+    return Forecast(planned, int(needed * GIB), 8 * GIB)
+
+
+@pytest.mark.parametrize(
+    "foretold, words, warns",
+    [
+        (forecast(Plan(), 1.1), "Memory: fits: about 1.1 of 8.0 GB.", False),
+        (forecast(Plan(vae_tile_px=512), 3), "3.0 of 8.0 GB, decoded in tiles of 512.", False),
+        (forecast(Plan("models"), 5.1), "fits: about 5.1 of 8.0 GB, model offload.", True),
+        (forecast(Plan(part=0.5), 5.1), "half the size", True),
+        (forecast(None, 9), "won&#x27;t fit: needs about 9.0 GB, and there are 8.0", True),
+    ],
+)
+def test_it_says_what_a_picture_will_take(
+    foretold: Forecast, words: str, warns: bool, parts: Parts, engine: FakeEngine
+) -> None:
+    studio = studio_of(Words, parts)
+    size_of = studio.ingredients.sizing(studio.form).size
+    page = page_of(studio) | {studio.form.width: 256, studio.form.height: 192}
+    assert studio.memory_words(page, size_of) == "", "nobody knows"
+    engine.forecasts[Size(256, 192)] = foretold
+    said = studio.memory_words(page, size_of)
+    assert words in said
+    assert ("note warning" in said) == warns
+    assert engine.foreseen[-1] == ("mini", Size(256, 192), None)
+
+
+def test_it_knows_of_a_second_pass(parts: Parts, engine: FakeEngine) -> None:
+    studio = studio_of(Words, parts)
+    own = studio.ingredients.inputs()
+    page = page_of(studio) | {own["hires_on"]: True, own["hires_scale"]: 2}
+    studio.memory_words(page, studio.ingredients.sizing(studio.form).size)
+    assert engine.foreseen == [("mini", Size(128, 128), Size(256, 256))]
+
+
+def test_it_follows_model_and_size_and_is_told_with_the_size(parts: Parts) -> None:
+    for kind in (Words, FromPicture):
+        with gr.Blocks() as blocks:
+            studio = Studio.built(parts, kind(parts))
+        triggers = {
+            target[0]
+            for function in blocks.fns.values()
+            if studio.fits in function.outputs
+            for target in function.targets
+        }
+        form = studio.form
+        assert {each._id for each in (form.model, form.width, form.height)} <= triggers  # pyright: ignore[reportPrivateUsage]
+
+
+def test_without_a_picture_nothing_is_said(parts: Parts, engine: FakeEngine) -> None:
+    studio = studio_of(FromPicture, parts)
+    page = page_of(studio)
+    page = {each: None if each in studio.canvases() else value for each, value in page.items()}
+    assert studio.memory_words(page, studio.ingredients.sizing(studio.form).size) == ""
+    assert engine.foreseen == []
