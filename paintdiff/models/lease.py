@@ -326,9 +326,9 @@ class LeasedPipeline:
         vae = self._vae_for(size)
         with precision(self.kernels, self._loaded.device):
             pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
+        self._check_finite(latents, pixels)
         if self.kernels.bfloat16:
             pixels = pixels.float()  # else levels would be rounded to halves of a step
-        self._check_finite(latents, pixels)
         return processor.postprocess(pixels, output_type="pil")[0]
 
     def _vae_for(self, size: Size) -> Any:

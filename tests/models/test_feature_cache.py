@@ -227,3 +227,29 @@ def test_what_a_network_cant_have_is_left_out(manager: ModelManager, unet: Any) 
     )
     flux = manager.catalog.model("sd1").family.model_copy(update={"guidance": "embedded"})
     assert not possible(unet, flux, profile).limits_guidance
+
+
+def test_all_of_a_guided_batch_is_halved_and_nothing_else() -> None:
+    class Pipeline:
+        num_timesteps = 1
+
+    seen: dict[str, Any] = {}
+
+    def denoiser(_sample: torch.Tensor, **settings: Any) -> tuple[torch.Tensor]:
+        seen.update(settings)
+        return (torch.ones(1, 4, 8, 8),)
+
+    pair = torch.tensor([[1.0], [2.0]])
+    given = {
+        "added_cond_kwargs": {"image_embeds": [pair], "time_ids": pair},
+        "timestep": torch.tensor(5),
+        "words": torch.ones(3, 2),
+        "return_dict": False,
+    }
+    interval = GuidanceInterval(denoiser, Pipeline(), 0.0, 0.0)
+    assert interval(torch.zeros(2, 4, 8, 8), **given)[0].shape == (2, 4, 8, 8)
+    assert seen["added_cond_kwargs"]["image_embeds"][0].tolist() == [[2.0]]
+    assert seen["added_cond_kwargs"]["time_ids"].tolist() == [[2.0]]
+    assert seen["timestep"].ndim == 0
+    assert seen["words"].shape == (3, 2)
+    assert interval(torch.zeros(1, 4, 8, 8), **given)[0].shape == (1, 4, 8, 8)  # has no guidance

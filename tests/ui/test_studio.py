@@ -220,3 +220,16 @@ def test_no_component_holds_a_connection(parts: Parts) -> None:
     assert not connect_heartbeat(page.get_config_file(), page.blocks.values())
     control = inside_a_loop(with_state)
     assert connect_heartbeat(control.get_config_file(), control.blocks.values())
+
+
+def test_a_profile_says_what_it_changes(tab: Studio) -> None:
+    form = tab.form
+    assert [name for _title, name in form.profile.choices] == ["exact", "fast", "turbo"]
+    assert form.profile.value == "exact"
+    chosen = form._offered_profile("turbo")
+    assert chosen.value == "turbo"
+    assert chosen.info == form.parts.profiles.profile("turbo").says
+    restored = form.restored(Remembered(settings={"profile": "turbo"}))
+    assert restored[form.profile].value == "turbo"
+    assert form.restored(Remembered(settings={"profile": "gone"}))[form.profile].value == "exact"
+    assert form.requested()["profile"] is form.profile

@@ -1,0 +1,39 @@
+"""Everything that is measured, by name: `python -m benchmarks NAME [flags]`.
+
+Without a name it lists them. Each says with `--help` what it takes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+
+BENCHMARKS: Mapping[str, str] = {
+    "canvas_moves": "what the canvas's script takes for a pointer's move",
+    "engine_overhead": "what the engine costs over diffusers",
+    "first_picture": "from starting the app to a first preview and a picture",
+    "hires": "whether the hires fix helps",
+    "library": "how long a models folder takes to be listed",
+    "speed": "the speed profiles against plain diffusers; first preview; cancelling",
+    "switching_tasks": "what going from task to task costs",
+    "upscaling": "what upscaling costs",
+}
+"""Modules in this folder, and what they measure."""
+
+BAD_NAME = 2
+
+
+def main() -> int:
+    """Run the one that is named. Returns its exit code."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in BENCHMARKS:
+        width = max(map(len, BENCHMARKS))
+        print("\n".join(f"{each:{width}}  {what}" for each, what in BENCHMARKS.items()))
+        return 0 if not name else BAD_NAME
+    sys.argv = [f"python -m benchmarks {name}", *sys.argv[2:]]
+    return import_module(f"benchmarks.{name}").main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

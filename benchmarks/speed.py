@@ -1,0 +1,287 @@
+"""The speed profiles against plain diffusers: `python -m benchmarks speed [--profile all]`.
+
+1. Each profile and the bare diffusers pipeline paint the same picture by turns, in one process:
+   seconds for the picture and until the first preview, ratio of the medians, and by how many of 255
+   levels the profile's picture differs from the exact one. The exact one has to be the bare one.
+2. With `--judge N` the share of what N held-out prompts ask for that the judge of the embedded
+   model finds, by profile (mini only).
+3. Cold: a process of its own that has loaded nothing, from submitting a request.
+4. Cancelling, at a random moment: how long until the job has ended. Target: the 99th percentile is
+   at most one step plus 250 ms.
+
+`--clock cpu` counts this process's own time rather than the wall's in 1: for machines that are
+busy, and one thread only. `--record` appends what was found to RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.reporting import recorded, table
+from paintdiff.engine import Engine
+from paintdiff.events import Finished, Progress
+from paintdiff.geometry import Size
+from paintdiff.mini.__main__ import JUDGE
+from paintdiff.mini.evaluate import AskedPicture, held_out_prompts, score
+from paintdiff.mini.judge import load_judge
+from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.lease import LeasedPipeline
+from paintdiff.models.manager import ModelManager
+from paintdiff.models.samplers import scheduler_for
+from paintdiff.requests import TextToImage
+
+PROMPT = "a red house on a green hill at night"
+BARE = "diffusers"
+CANCEL_TARGET_SECONDS = 0.25
+
+COLD = """
+import sys, time
+from paintdiff.engine import Engine
+from paintdiff.events import Progress
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.manager import ModelManager
+from paintdiff.requests import TextToImage
+catalog = Catalog.default()
+with Engine(ModelManager(catalog, device=sys.argv[3])) as engine:
+    started, seen = time.perf_counter(), None
+    request = TextToImage(prompt="a red house", model=sys.argv[1], profile=sys.argv[2], seed=1)
+    for event in engine.submit(request).events():
+        if seen is None and isinstance(event, Progress) and event.preview is not None:
+            seen = time.perf_counter() - started
+    print(seen or 0.0, time.perf_counter() - started)
+"""
+
+
+@dataclass
+class Way:
+    """What was measured of a profile or of the bare pipeline."""
+
+    seconds: list[float] = field(default_factory=list[float])
+    first_preview_seconds: list[float] = field(default_factory=list[float])
+    picture: Image.Image | None = None
+
+    def levels(self) -> NDArray[np.int16]:
+        """The last picture's, (height, width, 3)."""
+        return np.asarray(self.picture, dtype=np.int16)
+
+
+def main() -> int:
+    """Run it. Returns 1 if the exact picture isn't the bare pipeline's, or cancelling misses its
+    target.
+    """
+    options = _options()
+    catalog = Catalog.default()
+    name = options.model
+    if Path(name).exists():
+        catalog = catalog.with_source(name)
+        name = catalog.models()[-1].name
+    manager = ModelManager(catalog, device=options.device)
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    with Engine(manager) as engine:
+        profiles = engine.profiles.names() if options.profile == "all" else (options.profile,)
+        size: Size = options.size or catalog.model(name).native_size
+        requests = {
+            profile: TextToImage(
+                prompt=PROMPT,
+                model=name,
+                profile=profile,
+                seed=7,
+                width=size.width,
+                height=size.height,
+                num_inference_steps=options.steps,
+            )
+            for profile in dict.fromkeys(("exact", *profiles))
+        }
+        ways = _by_turns(engine, requests, options.runs, clock)
+        device = engine.status().device
+        rows = _rows(ways)
+        if options.judge:
+            _add_judged(rows, manager, engine, name, options.judge)
+        for row in rows[1:]:
+            row |= _cold(name, row["profile"], options.device)
+        cancels, step_seconds = _cancels(engine, requests[profiles[0]], options.cancels)
+    late = float(np.percentile(cancels, 99)) if cancels else 0.0
+    text = table(rows)
+    if cancels:
+        text += (
+            f"\n\nCancelling, {len(cancels)} times: median {statistics.median(cancels):.3f} s, "
+            f"99th percentile {late:.3f} s; a step takes {step_seconds:.3f} s."
+        )
+    print(text)
+    if options.record:
+        command = shlex.join(["python", "-m", "benchmarks", "speed", *sys.argv[1:]])
+        recorded(f"Speed of {name} at {size}", command, device, text)
+    same = bool((ways["exact"].levels() == ways[BARE].levels()).all())
+    return int(not same or late > step_seconds + CANCEL_TARGET_SECONDS)
+
+
+def _by_turns(
+    engine: Engine,
+    requests: dict[str, TextToImage],
+    runs: int,
+    clock: Callable[[], float],
+) -> dict[str, Way]:
+    """One round to warm up, then `runs` rounds, every second one backwards."""
+    ways = {BARE: Way(), **{name: Way() for name in requests}}
+    for number in range(runs + 1):
+        names = list(ways) if number % 2 else list(reversed(ways))
+        for name in names:
+            way = ways[name]
+            if name == BARE:
+                job = requests["exact"]
+                with engine.manager.lease(job.model) as leased:
+                    started = clock()
+                    way.picture = _bare(leased, engine, job)
+                    seconds, seen = clock() - started, 0.0
+            else:
+                started = clock()
+                way.picture, seen = _through_engine(engine, requests[name], clock)
+                seconds = clock() - started
+            if number:
+                way.seconds.append(seconds)
+                way.first_preview_seconds.append(seen)
+    return ways
+
+
+def _through_engine(
+    engine: Engine, request: TextToImage, clock: Callable[[], float]
+) -> tuple[Image.Image, float]:
+    started, seen = clock(), 0.0
+    job = engine.submit(request)
+    for event in job.events():
+        if not seen and isinstance(event, Progress) and event.preview is not None:
+            seen = clock() - started
+        if isinstance(event, Finished):
+            return event.pictures[0].image, seen
+    raise SystemExit(f"the job ended in {job.latest}")
+
+
+def _bare(leased: LeasedPipeline, engine: Engine, request: TextToImage) -> Image.Image:
+    """Painted as somebody would who knows only diffusers; the pipeline is loaded already."""
+    row = engine.manager.catalog.model(request.model)
+    figures = row.figures(request.quality)
+    pipeline = leased.pipeline
+    pipeline.scheduler = scheduler_for(row.sampler, pipeline.scheduler.config)
+    return pipeline(
+        prompt=request.prompt,
+        width=request.width,
+        height=request.height,
+        num_inference_steps=request.num_inference_steps or figures.num_inference_steps,
+        guidance_scale=figures.guidance_scale,
+        generator=torch.Generator("cpu").manual_seed(request.seed or 0),
+    ).images[0]
+
+
+def _rows(ways: dict[str, Way]) -> list[dict[str, str]]:
+    bare, exact = statistics.median(ways[BARE].seconds), ways["exact"].levels()
+    rows: list[dict[str, str]] = []
+    for name, way in ways.items():
+        seconds = statistics.median(way.seconds)
+        differences = abs(way.levels() - exact)
+        preview = f"{statistics.median(way.first_preview_seconds):.2f}" if name != BARE else ""
+        rows.append(
+            {
+                "profile": name,
+                "seconds": f"{seconds:.2f}",
+                "over diffusers": f"{seconds / bare:.2f}",
+                "first preview, s": preview,
+                "levels that differ, mean": f"{differences.mean():.2f}",
+                "at most": str(differences.max()),
+            }
+        )
+    return rows
+
+
+def _add_judged(
+    rows: list[dict[str, str]], manager: ModelManager, engine: Engine, name: str, prompts: int
+) -> None:
+    judge, recipe = load_judge(JUDGE), read_recipe(DEFAULT_RECIPE)
+    asked = list(islice(held_out_prompts(recipe, frozenset(judge.labels)), prompts))
+    for row in rows[1:]:
+        seeds = iter(range(prompts))
+
+        def painted(
+            some: list[AskedPicture], profile: str = row["profile"], seeds: Any = seeds
+        ) -> NDArray[np.uint8]:
+            pictures = [
+                _through_engine(
+                    engine,
+                    TextToImage(prompt=one.prompt, model=name, profile=profile, seed=next(seeds)),
+                    time.perf_counter,
+                )[0]
+                for one in some
+            ]
+            return np.stack([np.asarray(picture) for picture in pictures])
+
+        row["as asked"] = f"{100 * score(asked, judge, painted).overall:.1f} % of {prompts}"
+
+
+def _cold(model: str, profile: str, device: str) -> dict[str, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", COLD, model, profile, device],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    preview, picture = (float(each) for each in done.stdout.split())
+    return {"cold: preview, picture, s": f"{preview:.2f}, {picture:.2f}"}
+
+
+def _cancels(engine: Engine, request: TextToImage, count: int) -> tuple[list[float], float]:
+    """Seconds from cancelling to the job's end, each at a random moment of a run; and those of a
+    step.
+    """
+    moments, seconds = random.Random(0), list[float]()
+    long = request.model_copy(update={"num_inference_steps": 200})
+    pace = _seconds_a_step(engine, request)
+    for _ in range(count):
+        job = engine.submit(long)
+        next(event for event in job.events() if isinstance(event, Progress))
+        time.sleep(moments.uniform(0, 3 * pace))
+        started = time.perf_counter()
+        job.cancel()
+        for _event in job.events():
+            pass
+        seconds.append(time.perf_counter() - started)
+    return seconds, pace
+
+
+def _seconds_a_step(engine: Engine, request: TextToImage) -> float:
+    engine.generate(request)
+    return 1 / engine.status().steps_per_second
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="mini", help="a model's name or folder")
+    parser.add_argument("--profile", default="all", help="a profile's name, or all (usual)")
+    parser.add_argument("--size", type=Size.parse, help="size in pixels (the model's)")
+    parser.add_argument("--steps", type=int, help="denoising steps (the balanced preset's)")
+    parser.add_argument("--runs", type=int, default=7, help="rounds (7)")
+    parser.add_argument("--judge", type=int, default=0, metavar="N", help="prompts for the judge")
+    parser.add_argument("--cancels", type=int, default=50, help="how many jobs to cancel (50)")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    parser.add_argument("--record", action="store_true", help="append it to RESULTS.md")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""The speed profiles: what ships, what may be written, and how a job comes by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from paintdiff.engine import Engine
+from paintdiff.errors import PresetError, UnknownNameError
+from paintdiff.events import Picture
+from paintdiff.gallery.parameters import parameters_text, parse_parameters, request_from
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.manager import ModelManager
+from paintdiff.models.profiles import EXACT, Profile, Profiles
+from paintdiff.requests import TextToImage
+from tests.models.test_block_cache import save_deeper
+
+REQUEST = TextToImage(prompt="a red house", seed=3, num_inference_steps=4, width=64, height=64)
+
+
+def test_exact_comes_first_and_is_usual_and_changes_nothing() -> None:
+    profiles = Profiles.default()
+    assert profiles.names() == ("exact", "fast", "turbo")
+    assert profiles.usual == "exact"
+    assert profiles.profile(None) == profiles.profile("exact")
+    exact = profiles.profile("exact")
+    assert (exact.kernels, exact.keeps_features, exact.limits_guidance) == ("usual", False, False)
+    assert all(each.says and each.says[0].islower() for each in profiles.profiles())
+
+
+def test_another_can_be_usual() -> None:
+    assert Profiles.default("turbo").profile(None).name == "turbo"
+    with pytest.raises(UnknownNameError, match=r"There is no profile 'fastest'.*fast") as caught:
+        Profiles.default("fastest")
+    assert caught.value.field == "profile"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("exact: {title: Exact, says: it, feature_interval: 2}", "exact: it has to leave"),
+        ("quick: {title: Quick}", "quick.says: Field required"),
+        ("quick: {title: Quick, says: it, speed: 3}", "quick.speed: Extra inputs"),
+        ("quick: {title: Quick, says: it, feature_interval: 0}", "quick.feature_interval"),
+        ("quick: 3", "quick should hold names"),
+    ],
+)
+def test_a_mistake_is_named_with_its_file(text: str, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "profiles.yaml").write_text(text)
+    with pytest.raises(PresetError, match=complaint):
+        Profiles.from_folder(tmp_path)
+
+
+def test_a_job_is_painted_by_its_profile_and_carries_it(tiny_manager: ModelManager) -> None:
+    quick = Profile(name="quick", title="Quick", says="quick", feature_interval=3)
+    with Engine(tiny_manager, profiles=Profiles({"quick": quick}, "quick")) as engine:
+        usual = engine.generate(REQUEST).pictures[0]
+        exact = engine.generate(REQUEST.model_copy(update={"profile": "exact"})).pictures[0]
+    assert isinstance(usual.request, TextToImage)
+    assert usual.request.profile == "quick"
+    assert usual.image.tobytes() != exact.image.tobytes()
+    assert "Profile" not in parameters_text(exact)
+    read = request_from(parse_parameters(parameters_text(usual)))
+    assert isinstance(read, TextToImage)
+    assert read.profile == "quick"
+
+
+def test_an_unknown_profile_is_refused_at_once(tiny_engine: Engine) -> None:
+    with pytest.raises(UnknownNameError, match="fast") as caught:
+        tiny_engine.submit(REQUEST.model_copy(update={"profile": "fst"}))
+    assert caught.value.field == "profile"
+
+
+def test_what_a_model_cant_have_of_it_is_said(tmp_path: Path) -> None:
+    save_deeper("z-image", tmp_path / "zet")
+    manager = ModelManager(Catalog.default().with_source(str(tmp_path / "zet")), device="cpu")
+    with Engine(manager) as engine:
+        request = REQUEST.model_copy(update={"model": "zet", "profile": "turbo"})
+        warnings = engine.generate(request).warnings
+        sentence = next(each for each in warnings if "Turbo" in each)
+        assert "features that are kept from step to step and guidance that ends early" in sentence
+        assert engine.generate(request.model_copy(update={"profile": "exact"})).warnings == tuple(
+            each for each in warnings if each != sentence
+        )
+
+
+def test_exact_is_what_is_written_nowhere() -> None:
+    request = REQUEST.model_copy(
+        update={"profile": EXACT.name, "guidance_scale": 4.0, "sampler": "DDIM"}
+    )
+    one = Picture(Image.new("RGB", (4, 4)), request, model_hash="0123456789")
+    assert "Profile" not in parameters_text(one)
