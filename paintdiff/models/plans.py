@@ -34,7 +34,9 @@ _PLACEMENT_WORDS: dict[Placement, str] = {
 # Diffusion 1.5 and with mini, float32, one thread (a UNet at 256 and 512, a VAE at 256 to 768).
 _CPU_DENOISER_FACTOR = 1.8
 _CPU_DECODE_FACTOR = 1.27
-_TILED_NUMBERS_PER_PX = 10
+_CPU_BESIDE_BYTES = 44 * 2**20
+"""What a process takes for the work itself: threads, tokenizers, leftovers of loading."""
+_TILED_NUMBERS_PER_PX = 16
 """What the blend of a tiled decode takes of the whole picture: sums, weights, and the pixels on
 their way to 8 bits.
 """
@@ -171,7 +173,9 @@ def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device
     denoising, decoding = _working_bytes(plan, family, parts, run, device)
     here = _on_device(plan, family, parts)
     held = weights_on_device(plan, family, parts)
-    if plan.placement == "resident":
+    if device == "cpu":  # its allocator keeps what denoising had, in pieces too small for decoding
+        peak = held + denoising + decoding + _CPU_BESIDE_BYTES
+    elif plan.placement == "resident":
         peak = held + max(denoising, decoding)
     elif plan.placement == "encoders":
         peak = max(held, here.denoiser + here.vae + max(denoising, decoding))

@@ -14,18 +14,20 @@ from paintdiff.ui.parts import Parts
 from paintdiff.ui.studio import Studio
 from paintdiff.ui.tabs.image_to_image import FromPicture
 from paintdiff.ui.tabs.text_to_image import Words
+from tests.loops import inside_a_loop
 from tests.ui.fake_engine import FakeEngine
+from tests.ui.test_tabs import studio_of
 
 GIB = 2**30
 
 
-def studio_of(kind: Any, parts: Parts) -> Studio:
-    with gr.Blocks():
-        return Studio.built(parts, kind(parts))
-
-
 def page_of(studio: Studio) -> dict[Any, Any]:
     return {each: each.value for each in studio.asked() if hasattr(each, "value")}
+
+
+def _with_blocks(kind: Any, parts: Parts) -> tuple[Studio, gr.Blocks]:
+    with gr.Blocks() as blocks:
+        return Studio.built(parts, kind(parts)), blocks
 
 
 def forecast(plan: Plan | None, needed: float) -> Forecast:
@@ -67,8 +69,7 @@ def test_it_knows_of_a_second_pass(parts: Parts, engine: FakeEngine) -> None:
 
 def test_it_follows_model_and_size_and_is_told_with_the_size(parts: Parts) -> None:
     for kind in (Words, FromPicture):
-        with gr.Blocks() as blocks:
-            studio = Studio.built(parts, kind(parts))
+        studio, blocks = inside_a_loop(lambda kind=kind: _with_blocks(kind, parts))
         triggers = {
             target[0]
             for function in blocks.fns.values()
