@@ -26,6 +26,7 @@ from PIL import Image
 from paintdiff.engine import Engine
 from paintdiff.geometry import Size
 from paintdiff.images import resized
+from paintdiff.ingredients import HiresFix, Upscaling
 from paintdiff.mini.__main__ import JUDGE
 from paintdiff.mini.evaluate import AskedPicture, contact_sheet, held_out_prompts, score
 from paintdiff.mini.judge import Judge, load_judge
@@ -33,7 +34,7 @@ from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
 from paintdiff.models.denoising import Denoising, Source
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.windows import MODEL_OVERLAP, windows_over
-from paintdiff.requests import HiresFix, TextToImage, Upscaling
+from paintdiff.requests import TextToImage
 
 SCALE = 2
 

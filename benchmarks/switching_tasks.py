@@ -15,10 +15,11 @@ from PIL import Image
 
 from paintdiff.engine import Engine
 from paintdiff.events import Loading
+from paintdiff.ingredients import ControlInput
 from paintdiff.input_images import InputImage
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.memory import memory_use
-from paintdiff.requests import ControlInput, ImageToImage, Inpaint, Request, TextToImage
+from paintdiff.requests import ImageToImage, Inpaint, Request, TextToImage
 
 ROUNDS = 3
 

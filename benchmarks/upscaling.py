@@ -43,11 +43,12 @@ from safetensors.torch import save_file
 from paintdiff.engine import Engine
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.geometry import Size
+from paintdiff.ingredients import Upscaling
 from paintdiff.input_images import InputImage
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.upscaling import LeasedUpscaler
-from paintdiff.requests import Upscale, Upscaling
+from paintdiff.requests import Upscale
 from paintdiff.tasks.enlarging import Extras, enlarged
 from paintdiff.tasks.steps import Step
 from paintdiff.tiles import FEATHER_PX

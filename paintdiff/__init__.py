@@ -35,23 +35,19 @@ if TYPE_CHECKING:
         Queued,
     )
     from paintdiff.geometry import Size
-    from paintdiff.input_images import InputImage
-    from paintdiff.jobs import Job
-    from paintdiff.requests import (
+    from paintdiff.ingredients import (
         ControlInput,
         FreeU,
         HiresFix,
-        ImageToImage,
-        Inpaint,
         IpAdapterInput,
         LoraInput,
         Outpaint,
         Refiner,
-        Request,
-        TextToImage,
-        Upscale,
         Upscaling,
     )
+    from paintdiff.input_images import InputImage
+    from paintdiff.jobs import Job
+    from paintdiff.requests import ImageToImage, Inpaint, Request, TextToImage, Upscale
 
 __version__ = "0.1.0"
 

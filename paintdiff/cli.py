@@ -31,15 +31,14 @@ from paintdiff.errors import (
     RequestError,
 )
 from paintdiff.events import Finished
+from paintdiff.ingredients import LATENT_UPSCALER, ControlInput
 from paintdiff.models.cache_folder import user_cache_folder
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.presets import Presets
 from paintdiff.requests import (
-    LATENT_UPSCALER,
     REQUEST_KINDS,
-    ControlInput,
     Painting,
     Request,
     TextToImage,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from paintdiff.cli_files import input_image
-from paintdiff.requests import FreeU
+from paintdiff.ingredients import FreeU
 
 FLAG_OF_ADAPTER = {
     "loras": "--lora",

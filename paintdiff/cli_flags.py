@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 from paintdiff.cli_adapters import add_adapter_flags
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size
+from paintdiff.ingredients import LATENT_UPSCALER
 from paintdiff.models.samplers import sampler_names
 from paintdiff.preprocessors.table import PREPROCESSORS
-from paintdiff.requests import LATENT_UPSCALER
 
 BAD_VALUE = 2
 """The exit code for a value that can't be used."""

@@ -26,10 +26,11 @@ from paintdiff.errors import (
     RequestError,
 )
 from paintdiff.events import Finished
+from paintdiff.ingredients import Upscaling
 from paintdiff.models.cache_folder import user_cache_folder
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
-from paintdiff.requests import Upscale, Upscaling
+from paintdiff.requests import Upscale
 from paintdiff.tasks.finishing import settled_upscaling
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})

@@ -16,13 +16,13 @@
     │   │   └── DownloadError   it can't be fetched from the hub
     │   │       ├── HubUnavailableError     the hub can't be reached now, or mustn't be
     │   │       ├── GatedModelError         its owner has to be asked first
-    │   │       ├── DiskSpaceError          there is no room for it
     │   │       └── DownloadCancelledError  somebody said no
+    │   ├── DiskSpaceError      there is no room on the disk for it, or for its converted weights
     │   ├── ModelLoadError      it is there and can't be loaded
-    │   │   └── DiskFullError   there is no room for its converted weights
     │   ├── UnsafeWeightsError  it is in a format that could run code
     │   ├── ModelDeleteError    it can't, or mustn't, be deleted
     │   ├── MemoryBudgetError   it doesn't fit, even after every fallback
+    │   ├── NotFiniteError      it painted numbers that are none
     │   └── AnnotatorError      a preprocessor's weights can't be had
     ├── MetadataError           a picture whose settings can't be read
     │   └── NoMetadataError     it carries none
@@ -108,20 +108,16 @@ class GatedModelError(DownloadError):
     """The model's owner has to be asked first, or the token isn't of one who may have it."""
 
 
-class DiskSpaceError(DownloadError):
-    """There isn't enough room for the model on the disk."""
-
-
 class DownloadCancelledError(DownloadError):
     """The download was cancelled. What had come is kept."""
 
 
+class DiskSpaceError(ModelError):
+    """There isn't enough room on the disk for the model, or for its converted weights."""
+
+
 class ModelLoadError(ModelError):
     """The model is there and can't be loaded."""
-
-
-class DiskFullError(ModelLoadError):
-    """There isn't room on the disk for what has to be written to load the model."""
 
 
 class UnsafeWeightsError(ModelError):
@@ -141,6 +137,10 @@ class MemoryBudgetError(ModelError):
     def __init__(self, message: str, needed_bytes: int | None = None) -> None:
         super().__init__(message)
         self.needed_bytes = needed_bytes
+
+
+class NotFiniteError(ModelError):
+    """What the model painted has numbers in it that are none (infinite, or the result of such)."""
 
 
 class AnnotatorError(ModelError):

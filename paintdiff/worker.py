@@ -30,13 +30,14 @@ from paintdiff.events import (
     Progress,
 )
 from paintdiff.geometry import Size
+from paintdiff.ingredients import Upscaling
 from paintdiff.jobs import Job
 from paintdiff.models import memory
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.memory import as_memory_error
 from paintdiff.pace import Pace
 from paintdiff.preprocessors.annotators import Annotators
-from paintdiff.requests import Painting, Upscale, Upscaling
+from paintdiff.requests import Painting, Upscale
 from paintdiff.tasks import TASKS
 from paintdiff.tasks.adapters import adapters_of
 from paintdiff.tasks.controls import controlnets_of

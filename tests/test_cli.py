@@ -16,8 +16,9 @@ from PIL import Image
 from paintdiff import cli, cli_files
 from paintdiff.errors import StorageError
 from paintdiff.gallery.metadata import read_request
+from paintdiff.ingredients import HiresFix
 from paintdiff.models.catalog import Catalog
-from paintdiff.requests import HiresFix, ImageToImage, Inpaint, TextToImage
+from paintdiff.requests import ImageToImage, Inpaint, TextToImage
 from tests.tiny import save_tiny_controlnet, save_tiny_pipeline
 
 

@@ -10,9 +10,10 @@ from paintdiff import cli
 from paintdiff.cli_adapters import adapter_values
 from paintdiff.cli_flags import BAD_VALUE, command_line_parser
 from paintdiff.gallery.metadata import read_request
+from paintdiff.ingredients import FreeU, LoraInput
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
-from paintdiff.requests import FreeU, LoraInput, TextToImage
+from paintdiff.requests import TextToImage
 from tests import adapter_files as files
 
 

@@ -14,6 +14,7 @@ CORE = {"errors", "geometry"}
 MODELS = CORE | {"settings", "images", "models"}
 FRONT = {
     *CORE,
+    "ingredients",
     "requests",
     "input_images",
     "events",
@@ -45,7 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": CORE,
     "preferences": {"errors"},
     "input_images": {"errors"},
-    "requests": {*CORE, "input_images"},
+    "ingredients": {*CORE, "input_images"},
+    "requests": {*CORE, "input_images", "ingredients"},
     "rasters": CORE,
     "tiles": CORE,
     "events": {*CORE, "requests", "rasters"},
@@ -61,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *CORE,
         "rasters",
         "tiles",
+        "ingredients",
         "requests",
         "input_images",
         "images",
@@ -75,6 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "descent": {*CORE, "sentences", "models"},
     "worker": {
         *CORE,
+        "ingredients",
         "requests",
         "events",
         "jobs",
@@ -86,6 +90,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "engine": {
         *CORE,
+        "ingredients",
         "requests",
         "input_images",
         "events",
@@ -98,6 +103,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "gallery": {
         *CORE,
+        "ingredients",
         "requests",
         "events",
         "rasters",
@@ -112,15 +118,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The two that put everything together.
     "cli": {"*"},
     "cli_upscale": {"*"},
-    "cli_adapters": {"errors", "requests", "input_images", "cli_files"},
+    "cli_adapters": {"errors", "ingredients", "requests", "input_images", "cli_files"},
     "cli_files": {"errors", "events", "requests", "images", "input_images", "gallery"},
     "cli_progress": {"events", "jobs"},
     "cli_flags": {
-        *("errors", "geometry", "requests", "cli_adapters"),
+        *("errors", "geometry", "ingredients", "requests", "cli_adapters"),
         *("models.samplers", "preprocessors.table"),
     },
     "__main__": {"cli"},
-    "__init__": {"errors", "geometry", "requests", "input_images", "events", "jobs", "engine"},
+    "__init__": {
+        "errors",
+        "geometry",
+        "ingredients",
+        "requests",
+        "input_images",
+        "events",
+        "jobs",
+        "engine",
+    },
 }
 """Room -> what of ours it may import: a room, or one module of it."""
 
@@ -132,6 +147,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
             "geometry",
             "settings",
             "preferences",
+            "ingredients",
             "requests",
             "input_images",
             "rasters",

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from paintdiff.errors import RequestError
+from paintdiff.ingredients import ControlInput
 from paintdiff.input_images import InputImage
 from paintdiff.requests import (
     MAX_IMAGES,
     MAX_PROMPT_CHARACTERS,
     MAX_SEED,
-    ControlInput,
     ImageToImage,
     Inpaint,
     TextToImage,

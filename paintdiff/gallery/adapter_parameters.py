@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from paintdiff.ingredients import IpAdapterInput
 from paintdiff.prompts.extra_networks import LoraTag, written
-from paintdiff.requests import IpAdapterInput, PaintingRequest
+from paintdiff.requests import PaintingRequest
 
 _LORA_HASHES = "Lora hashes"
 _EMBEDDING_HASHES = "TI hashes"

@@ -7,7 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from paintdiff.requests import ControlInput, PaintingRequest
+from paintdiff.ingredients import ControlInput
+from paintdiff.requests import PaintingRequest
 
 _NUMBERED = re.compile(r"ControlNet (\d{1,2})")
 _HASH = re.compile(r" \[[0-9a-f]{8}\]$")

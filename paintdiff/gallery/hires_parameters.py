@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 
 from paintdiff.gallery.upscaler_names import from_a1111, to_a1111
 from paintdiff.geometry import Size
-from paintdiff.requests import MAX_STEPS, NO_CONTROLNET, PaintingRequest, TextToImage
+from paintdiff.ingredients import MAX_STEPS, NO_CONTROLNET
+from paintdiff.requests import PaintingRequest, TextToImage
 
 _STRENGTH = "Denoising strength"
 _SCALE = "Hires upscale"

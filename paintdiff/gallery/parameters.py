@@ -21,14 +21,7 @@ from paintdiff.gallery.control_parameters import control_settings, control_value
 from paintdiff.gallery.hires_parameters import hires_settings, hires_values
 from paintdiff.gallery.upscale_parameters import upscale_settings, upscale_values, upscaled_alone
 from paintdiff.geometry import Size
-from paintdiff.requests import (
-    ImageToImage,
-    Inpaint,
-    Painting,
-    Request,
-    Upscale,
-    parsed_request,
-)
+from paintdiff.requests import ImageToImage, Inpaint, Painting, Request, Upscale, parsed_request
 
 _NEGATIVE = "Negative prompt:"
 _KARRAS = " Karras"

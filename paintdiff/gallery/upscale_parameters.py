@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from paintdiff.gallery.upscaler_names import from_a1111, to_a1111
-from paintdiff.requests import Request, Upscale, Upscaling
+from paintdiff.ingredients import Upscaling
+from paintdiff.requests import Request, Upscale
 
 _SCALE = "Postprocess upscale by"
 _UPSCALER = "Postprocess upscaler"

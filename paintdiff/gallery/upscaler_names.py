@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from paintdiff.requests import LATENT_UPSCALER
+from paintdiff.ingredients import LATENT_UPSCALER
 
 _TO_A1111: Mapping[str, str] = {
     LATENT_UPSCALER: "Latent",

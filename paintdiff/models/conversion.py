@@ -25,7 +25,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from paintdiff.errors import DiskFullError, ModelError, ModelLoadError, UnsafeWeightsError
+from paintdiff.errors import DiskSpaceError, ModelError, ModelLoadError, UnsafeWeightsError
+from paintdiff.models.conversion_cache import note_origin, remove_orphans
 from paintdiff.models.weights import safetensors_header
 
 logger = logging.getLogger(__name__)
@@ -52,10 +53,11 @@ def converted(
 ) -> Path:
     """The safetensors file made of a pickled one; made now, unless it is in the folder `cache`.
 
-    It is found again as long as the pickle's path, size, time, beginning and end are the same.
+    It is found again as long as the pickle's path, size, time, beginning and end are the same, and
+    deleted when another is converted once the pickle is gone.
     `report` gets sentences for people, again and again; once `wanted` says no the child is killed.
-    Raises UnsafeWeightsError if there is more than tensors in it, DiskFullError, or ModelLoadError;
-    nothing is left behind then.
+    Raises UnsafeWeightsError if there is more than tensors in it, DiskSpaceError or ModelLoadError,
+    and leaves nothing behind then.
     """
     try:
         with path.open("rb") as source:
@@ -63,9 +65,11 @@ def converted(
             if not target.is_file():
                 cache.mkdir(parents=True, exist_ok=True)
                 _remove_stale_parts(cache)
+                remove_orphans(cache)
                 with _part_of(target) as part:
                     _convert(path, source, part, report, wanted)
                     _check_unchanged(path, source, target)
+                note_origin(target, path)
     except OSError as error:
         raise ModelLoadError(f"{path.name} can't be converted: {error}") from error
     return target
@@ -213,7 +217,7 @@ def _failure(path: Path, message: Mapping[str, Any], status: int) -> ModelError:
             "code. Nothing of it was run. Get the .safetensors version."
         )
     if kind == "disk":
-        return DiskFullError(
+        return DiskSpaceError(
             f"There isn't room on the disk to convert {path.name} to safetensors: {reason}. Free "
             "some, or get the .safetensors version."
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.conversion import Report, Wanted, converted
+from paintdiff.models.conversion_cache import note_origin
 from paintdiff.models.model_rows import json_file
 
 _NAMES: Mapping[str, str] = {
@@ -67,6 +68,7 @@ def _converted_folder(folder: Path, cache: Path, report: Report, wanted: Wanted)
     mirror = cache / f"{key}.model"
     shutil.rmtree(mirror, ignore_errors=True)
     mirror.mkdir(parents=True)
+    note_origin(mirror, folder)
     _copy_settings(folder, mirror)
     for part in (*pickled, *others):
         (mirror / part.name).mkdir()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paintdiff.errors import RequestError, StorageError
+from paintdiff.models.conversion_cache import conversions_folder, remove_orphans
 from paintdiff.models.hub import cache_folder
 from paintdiff.models.hub_cache import delete_cached, repository_folder, snapshot
 from paintdiff.models.sources import HUB_ID, WeightsRow
@@ -116,8 +117,8 @@ def remove(
     sure: str,
     delete_from_hub: Callable[[str], object] = delete_cached,
 ) -> Removal:
-    """Delete a row's file or folder, and say what was deleted. `delete_from_hub` deletes what was
-    fetched from the hub, given its id.
+    """Delete a row's file or folder, and say what was deleted; what was converted from it goes with
+    it. `delete_from_hub` deletes what was fetched from the hub, given its id.
 
     Raises RequestError if it may not be deleted or isn't what `sure` was given for, StorageError or
     ModelDeleteError if it can't be.
@@ -141,6 +142,7 @@ def remove(
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(f"{removal.path} can't be deleted: {reason}.") from error
+    remove_orphans(conversions_folder(), removal.path)
     return removal
 
 

@@ -12,7 +12,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,13 +31,6 @@ PART_SUFFIX = ".paintdiffusion.incomplete"
 _PREFIX, _BETWEEN = "models--", "--"
 _LOCKS = ".locks"
 _LOCK_NAME = "paintdiffusion.lock"
-# What other programs put beside a file of weights, by the end of its name; it goes with the file.
-_SIDECARS = (
-    *(".preview.png", ".preview.jpg", ".preview.jpeg", ".preview.webp"),
-    *(".png", ".jpg", ".jpeg", ".webp"),
-    *(".civitai.info", ".metadata.json", ".json", ".sha256"),
-)
-_WEIGHTS = frozenset({".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft"})
 
 
 @dataclass(frozen=True)
@@ -150,40 +143,6 @@ def delete_cached(hub_id: str) -> int:
     except OSError as error:
         raise ModelDeleteError(f"{hub_id} can't be deleted: {error}") from error
     return size
-
-
-def delete_file(path: Path, roots: Sequence[Path]) -> tuple[Path, ...]:
-    """Delete a file of weights, or a diffusers folder, that lies in one of the models folders
-    `roots`; returns what was deleted.
-
-    Previews and metadata of the same name beside a file go with it, unless other weights of that
-    name remain. Raises ModelDeleteError if it lies elsewhere (links are followed), is none of these
-    or can't be deleted.
-    """
-    inside = [root.resolve() for root in roots]
-    place = path.parent.resolve() / path.name
-    for each in (place, place.resolve()):
-        if not any(root in each.parents for root in inside):
-            raise ModelDeleteError(f"{path} lies in none of the models folders; it isn't deleted.")
-    is_model = place.is_dir() and not place.is_symlink() and kind_of(_names_of(place)) is not None
-    if not is_model and not (place.is_file() and place.suffix.lower() in _WEIGHTS):
-        raise ModelDeleteError(f"{path} is no model, so it isn't deleted.")
-    gone = [place]
-    try:
-        if is_model:
-            shutil.rmtree(place)
-            return (place,)
-        beside = {entry.name: entry for entry in place.parent.iterdir() if entry.is_file()}
-        place.unlink()
-        if not any(f"{place.stem}{end}" in beside for end in _WEIGHTS - {place.suffix}):
-            for end in _SIDECARS:
-                sidecar = beside.get(f"{place.stem}{end}")
-                if sidecar is not None:
-                    sidecar.unlink()
-                    gone.append(sidecar)
-    except OSError as error:
-        raise ModelDeleteError(f"{path} can't be deleted: {error}") from error
-    return tuple(gone)
 
 
 def link(blob: Path, pointer: Path) -> None:

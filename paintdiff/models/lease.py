@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from paintdiff.errors import NotFiniteError
 from paintdiff.geometry import Size
 from paintdiff.models.adapting import Adapted
 from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
@@ -303,7 +304,10 @@ class LeasedPipeline:
         return torch.nn.functional.interpolate(latents, size=shape, mode="bilinear")
 
     def decoded(self, latents: torch.Tensor) -> Image.Image:
-        """The picture of what `denoised` has returned: RGB, 8 bits."""
+        """The picture of what `denoised` has returned: RGB, 8 bits.
+
+        Raises NotFiniteError if there are numbers in it that are none.
+        """
         processor = self.pipeline.image_processor
         if self._layout.decoded:
             return processor.numpy_to_pil(processor.pt_to_numpy(latents))[0]
@@ -312,8 +316,21 @@ class LeasedPipeline:
         most = self.row.family.vae_whole_px
         vae = vae_for(self.pipeline.vae, size, self._factor, most, self.plan.vae_tile_px)
         pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
-        pixels = torch.nan_to_num(pixels)  # a broken LoRA paints grey, and nothing falls over
+        self._check_finite(latents, pixels)
         return processor.postprocess(pixels, output_type="pil")[0]
+
+    def _check_finite(self, latents: torch.Tensor, pixels: torch.Tensor) -> None:
+        if pixels.isfinite().all():
+            return
+        if latents.isfinite().all():
+            raise NotFiniteError(
+                f"The VAE of {self.row.title} makes numbers that are none of what was painted, so "
+                "there is no picture. Choose another VAE."
+            )
+        raise NotFiniteError(
+            f"{self.row.title} computed numbers that are none, so there is no picture. Take its "
+            "LoRAs out or lower their weights, lower the guidance, or choose another model."
+        )
 
     def release(self) -> None:
         """Undo what a run that was broken off may have left behind."""

@@ -36,27 +36,20 @@ _DISTILLED: Mapping[str, QualityFigures] = {
 """What a model that was distilled to few steps and no guidance is painted with."""
 
 
-class ModelRow(SourceRow):
-    """One model. `source` is a folder, a .safetensors file, or a hub id ("owner/name").
+class ModelFacts(BaseModel):
+    """What there is to know of a model beyond its family.
 
-    `sizes` are the sizes offered, `sampler` the one used unless another is asked for, `quality` the
-    figures of each quality preset. `closed_vocabulary` says that the model knows only the
-    words listed in its folder's `words.json`.
-
-    Of a hub id `revision` is the commit ("" for the newest), `gated` says that its owner has to be
-    asked first, `download_bytes` what is fetched (0: unknown). `least_memory_bytes` is what it
-    can be painted with at all (0: unknown). `prediction_type` is what its network predicts, ""
-    if its files say so themselves; `zero_terminal_snr` that it was trained with a noise schedule
-    that ends in pure noise (Lin et al. 2023, arXiv:2305.08891). `distilled` says that it needs few
-    steps and takes no guidance. `parts` are what a single file holds ("denoiser", "vae",
-    "text_encoder"; empty for a folder or a hub id), `sha256` is that of a single file, in hex, ""
-    if nobody knows.
+    `closed_vocabulary` says that it knows only the words listed in its folder's `words.json`. Of a
+    hub id `revision` is the commit ("" for the newest), `gated` says that its owner has to be asked
+    first, `download_bytes` what is fetched (0: unknown). `least_memory_bytes` is what it can be
+    painted with at all (0: unknown). `prediction_type` is what its network predicts, "" if its
+    files say so themselves; `zero_terminal_snr` that it was trained with a noise schedule that
+    ends in pure noise (Lin et al. 2023, arXiv:2305.08891). `distilled` says that it needs few steps
+    and takes no guidance. `sha256` is that of a single file, in hex, "" if nobody knows.
     """
 
-    native_size: Size
-    sizes: tuple[Size, ...]
-    sampler: str
-    quality: Mapping[str, QualityFigures]
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     closed_vocabulary: bool = False
     revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$")
     gated: bool = False
@@ -65,8 +58,22 @@ class ModelRow(SourceRow):
     prediction_type: Literal["", "epsilon", "v_prediction", "sample", "flow_prediction"] = ""
     zero_terminal_snr: bool = False
     distilled: bool = False
-    parts: tuple[str, ...] = ()
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+
+
+class ModelRow(SourceRow, ModelFacts):
+    """One model. `source` is a folder, a .safetensors file, or a hub id ("owner/name").
+
+    `sizes` are the sizes offered, `sampler` the one used unless another is asked for, `quality` the
+    figures of each quality preset. `parts` are what a single file holds ("denoiser", "vae",
+    "text_encoder"; empty for a folder or a hub id).
+    """
+
+    native_size: Size
+    sizes: tuple[Size, ...]
+    sampler: str
+    quality: Mapping[str, QualityFigures]
+    parts: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path | None:
@@ -103,10 +110,8 @@ class ModelRow(SourceRow):
         return found
 
 
-class ModelText(BaseModel):
+class ModelText(ModelFacts):
     """A model as it is written in YAML; what is left out is the family's or the general one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     title: str
@@ -116,15 +121,6 @@ class ModelText(BaseModel):
     sizes: tuple[SizeText, ...] | None = None
     sampler: SamplerName | None = None
     quality: dict[str, QualityFigures] = Field(default_factory=dict[str, QualityFigures])
-    closed_vocabulary: bool = False
-    revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$")
-    gated: bool = False
-    download_bytes: int = Field(default=0, ge=0)
-    least_memory_bytes: int = Field(default=0, ge=0)
-    prediction_type: Literal["", "epsilon", "v_prediction", "sample", "flow_prediction"] = ""
-    zero_terminal_snr: bool = False
-    distilled: bool = False
-    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     licence: str = ""
     description: str = ""
 

@@ -19,17 +19,14 @@ import torch
 from paintdiff.errors import ModelLoadError, UnsafeWeightsError
 from paintdiff.models import denoiser_files
 from paintdiff.models.conversion import converted
+from paintdiff.models.conversion_cache import conversions_folder
 from paintdiff.models.conversion_folders import converted_folder, pickled_parts
-from paintdiff.models.hub import cache_folder
 from paintdiff.models.hub_plan import weights_variant
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.predictions import Training, trained_so
 from paintdiff.models.single_file_configs import companion_of, needs_companion
 from paintdiff.models.single_files import single_file_components
 from paintdiff.models.weights import check_weights_in, is_pickle
-
-CACHE_FOLDER = "paintdiffusion-converted"
-"""Where in the cache converted pickles and hashes are kept."""
 
 _SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
 NEVER_LOADED: Mapping[str, Any] = {
@@ -40,10 +37,6 @@ NEVER_LOADED: Mapping[str, Any] = {
 }
 FALLBACK_CLASS = "AutoPipelineForText2Image"
 """Looks a folder's own class up among those of diffusers that paint pictures from words."""
-
-
-def _downloads() -> Path:
-    return cache_folder() / CACHE_FOLDER
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ class Road:
     """
 
     companions: Mapping[str, Path] = field(default_factory=dict[str, Path])
-    cache_folder: Callable[[], Path] = _downloads
+    cache_folder: Callable[[], Path] = conversions_folder
     wanted: Callable[[], bool] = lambda: True
     config_folder: Path | None = None
     resident: bool = True

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from paintdiff.errors import RequestError, UnknownNameError
+from paintdiff.ingredients import MAX_LORA_WEIGHT, IpAdapterInput
 from paintdiff.models.embedding_words import embeddings_in
 from paintdiff.prompts.extra_networks import malformed_tags, taken_apart
-from paintdiff.requests import MAX_LORA_WEIGHT, MAX_LORAS, IpAdapterInput, PaintingRequest
+from paintdiff.requests import MAX_LORAS, PaintingRequest
 from paintdiff.sentences import Remark
 from paintdiff.tasks.adapters import lora_uses, prompt_text
 from paintdiff.tasks.pictures import input_picture

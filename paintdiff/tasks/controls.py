@@ -11,18 +11,12 @@ from PIL import Image
 from paintdiff.errors import RequestError, UnknownNameError
 from paintdiff.geometry import Box, ResizeMode, Size, padded_to_aspect
 from paintdiff.images import flattened, resized, size_of
+from paintdiff.ingredients import NO_CONTROLNET, ControlInput
 from paintdiff.input_images import InputImage
 from paintdiff.masks import grown_canvas, placed_mask, scaled, touched
 from paintdiff.models.denoising import Control, guided, steps_run
 from paintdiff.preprocessors.table import checked_preprocessor
-from paintdiff.requests import (
-    NO_CONTROLNET,
-    ControlInput,
-    ImageToImage,
-    Inpaint,
-    PaintingRequest,
-    TextToImage,
-)
+from paintdiff.requests import ImageToImage, Inpaint, PaintingRequest, TextToImage
 from paintdiff.sentences import Remark
 from paintdiff.tasks.pictures import input_picture
 from paintdiff.tasks.tools import MakeMap

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 from paintdiff.errors import RequestError, UnknownNameError
 from paintdiff.geometry import Size, upscaled_size
 from paintdiff.images import size_of
+from paintdiff.ingredients import LATENT_UPSCALER, Upscaling
 from paintdiff.models.face_restorers import DETECTOR_FOLDERS, FACE_FOLDERS
-from paintdiff.requests import (
-    LATENT_UPSCALER,
-    Inpaint,
-    PaintingRequest,
-    TextToImage,
-    Upscaling,
-)
+from paintdiff.requests import Inpaint, PaintingRequest, TextToImage
 from paintdiff.tasks.enlarging import Enlarged, Extras, enlarged, pixels_of
 from paintdiff.tasks.hires_settling import hires_size
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from paintdiff.errors import MemoryBudgetError, RequestError
 from paintdiff.images import resized
+from paintdiff.ingredients import LATENT_UPSCALER, NO_CONTROLNET
 from paintdiff.models.denoising import Control, Denoising, Source, steps_run
 from paintdiff.models.memory import as_memory_error
 from paintdiff.models.windows import model_windows
-from paintdiff.requests import LATENT_UPSCALER, NO_CONTROLNET, TextToImage
+from paintdiff.requests import TextToImage
 from paintdiff.tasks.controls import controls_of
 from paintdiff.tasks.hires_settling import hires_size
 from paintdiff.tasks.runs import windows_words

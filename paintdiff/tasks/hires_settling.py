@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from paintdiff.errors import RequestError, SizeError, UnknownNameError
 from paintdiff.geometry import Size, checked, rounded_to_multiple
+from paintdiff.ingredients import LATENT_UPSCALER, NO_CONTROLNET, HiresFix
 from paintdiff.models.samplers import SAMPLERS
 from paintdiff.models.windows import sees_through_windows
-from paintdiff.requests import (
-    LATENT_UPSCALER,
-    NO_CONTROLNET,
-    HiresFix,
-    PaintingRequest,
-    TextToImage,
-)
+from paintdiff.requests import PaintingRequest, TextToImage
 from paintdiff.tasks.controls import acts, fitting_controlnet
 from paintdiff.tasks.settling import check_strength, least_strength
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
+from paintdiff.ingredients import FreeU, LoraInput, Refiner
 from paintdiff.prompts.extra_networks import LoraTag, taken_apart, written
-from paintdiff.requests import MAX_CLIP_SKIP, FreeU, LoraInput, PaintingRequest, Refiner
+from paintdiff.requests import MAX_CLIP_SKIP, PaintingRequest
 from paintdiff.ui import widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates

@@ -11,8 +11,9 @@ from gradio.components import Component
 
 from paintdiff.errors import RequestError
 from paintdiff.geometry import ResizeMode
+from paintdiff.ingredients import MAX_CONDITIONING_SCALE, ControlInput
 from paintdiff.preprocessors.table import PREPROCESSORS
-from paintdiff.requests import MAX_CONDITIONING_SCALE, ControlInput, PaintingRequest
+from paintdiff.requests import PaintingRequest
 from paintdiff.ui import canvas, widgets
 from paintdiff.ui.control_map import (
     FIRST_PREPROCESSOR,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import gradio as gr
 from gradio.components import Component
 
-from paintdiff.requests import Upscaling
+from paintdiff.ingredients import Upscaling
 from paintdiff.ui import widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates

@@ -9,13 +9,8 @@ import gradio as gr
 from gradio.components import Component
 
 from paintdiff.geometry import Size, rounded_to_multiple, upscaled_size
-from paintdiff.requests import (
-    LATENT_UPSCALER,
-    MAX_HIRES_SCALE,
-    HiresFix,
-    PaintingRequest,
-    TextToImage,
-)
+from paintdiff.ingredients import LATENT_UPSCALER, MAX_HIRES_SCALE, HiresFix
+from paintdiff.requests import PaintingRequest, TextToImage
 from paintdiff.ui import widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import MAX_STEPS_OFFERED, Updates

@@ -9,7 +9,8 @@ import gradio as gr
 from gradio.components import Component
 
 from paintdiff.errors import RequestError
-from paintdiff.requests import IpAdapterInput, PaintingRequest
+from paintdiff.ingredients import IpAdapterInput
+from paintdiff.requests import PaintingRequest
 from paintdiff.ui import canvas, widgets
 from paintdiff.ui.control_map import drawn_on
 from paintdiff.ui.easel import Values

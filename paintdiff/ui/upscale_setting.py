@@ -11,7 +11,7 @@ from gradio.components import Component
 
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size, upscaled_size
-from paintdiff.requests import MAX_TILE_PX, MAX_UPSCALE, MIN_TILE_PX, Upscaling
+from paintdiff.ingredients import MAX_TILE_PX, MAX_UPSCALE, MIN_TILE_PX, Upscaling
 from paintdiff.ui import widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.face_setting import FaceSetting

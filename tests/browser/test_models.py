@@ -176,6 +176,49 @@ def test_deleting_asks_first_and_escape_is_no(page: Studio, models: Path) -> Non
     assert not path.exists()
 
 
+def test_a_model_that_comes_later_is_used_pinned_and_gone(
+    page: Studio, models: Path, context: BrowserContext, address: str
+) -> None:
+    new = models / "late painter"
+    new.symlink_to(ROOT / "presets" / "mini")
+    page.page.locator("#models-rescan").click()
+    expect(said(page)).to_contain_text(f"{len(Catalog.default().models()) + 1} Models")
+    filter_for(page, "painter")
+    late = card(page, "late painter")
+    late.get_by_role("button", name="Use").click()
+    expect(said(page)).to_contain_text("late painter is chosen in all tabs")
+    late.get_by_role("button", name="Pin as default").click()
+    expect(late.get_by_role("button", name="Unpin")).to_be_visible()
+    page.go("Text to image", "")
+    model = page.page.locator("#model input")
+    expect(model).to_have_value("late painter")
+    page.paint("a red house", side=64)
+    page.expect_picture()
+    expect(page.line).to_contain_text("late painter")
+
+    fresh = opened(context, address)
+    expect(fresh.page.locator("#model input")).to_have_value("late painter")
+    open_models(page)
+    page.page.locator("#models-memory-drawer-title button").click()
+    memory = page.page.locator("#models-memory li", has_text="late painter")
+    memory.get_by_role("button", name="Unload").click()
+    expect(memory).to_have_count(0)
+
+    new.unlink()
+    page.page.locator("#models-rescan").click()
+    expect(said(page)).to_contain_text(f"{len(Catalog.default().models())} Models,")
+    fresh.page.locator("#model input").click()
+    late_option = fresh.page.get_by_role("option", name="late painter")
+    expect(late_option).to_have_count(1)
+    fresh.page.get_by_role("heading", name="PaintDiffusion").click()  # the prompt is under the list
+    expect(fresh.page.locator("#note-model")).to_contain_text("late painter isn't here any more")
+    fresh.page.locator("#model input").click()
+    expect(late_option).to_have_count(0)
+    fresh.paint("a red house", side=64)
+    fresh.expect_picture()
+    assert fresh.script_errors == []
+
+
 def test_nothing_is_asked_for_until_the_tab_is_opened(
     context: BrowserContext, address: str
 ) -> None:

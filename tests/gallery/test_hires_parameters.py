@@ -11,7 +11,8 @@ from paintdiff.errors import MetadataError
 from paintdiff.events import Picture
 from paintdiff.gallery.metadata import parameters_text, parse_parameters
 from paintdiff.gallery.parameters import request_from
-from paintdiff.requests import HiresFix, TextToImage
+from paintdiff.ingredients import HiresFix
+from paintdiff.requests import TextToImage
 
 SETTLED: dict[str, Any] = {
     "prompt": "a red house",

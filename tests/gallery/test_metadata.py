@@ -17,8 +17,9 @@ from paintdiff.gallery.metadata import (
     png_info,
     read_request,
 )
+from paintdiff.ingredients import ControlInput, Outpaint
 from paintdiff.input_images import InputImage
-from paintdiff.requests import ControlInput, ImageToImage, Inpaint, Outpaint, Request, TextToImage
+from paintdiff.requests import ImageToImage, Inpaint, Request, TextToImage
 from tests.test_images import bomb
 
 SETTLED: dict[str, Any] = {

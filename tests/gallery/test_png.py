@@ -21,9 +21,10 @@ from paintdiff.gallery.metadata import read_request
 from paintdiff.gallery.png import write_raster
 from paintdiff.geometry import Size
 from paintdiff.images import decoded_pixels
+from paintdiff.ingredients import Upscaling
 from paintdiff.input_images import InputImage
 from paintdiff.rasters import Pixels, Raster
-from paintdiff.requests import Upscale, Upscaling
+from paintdiff.requests import Upscale
 from tests.tasks.pictures import photo
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -20,16 +20,10 @@ from paintdiff.gallery.metadata import (
 )
 from paintdiff.gallery.parameters import request_from
 from paintdiff.gallery.upscaler_names import from_a1111, to_a1111
+from paintdiff.ingredients import Upscaling
 from paintdiff.input_images import InputImage
 from paintdiff.models.catalog import Catalog
-from paintdiff.requests import (
-    ImageToImage,
-    Inpaint,
-    Request,
-    TextToImage,
-    Upscale,
-    Upscaling,
-)
+from paintdiff.requests import ImageToImage, Inpaint, Request, TextToImage, Upscale
 from tests.gallery.test_metadata import IMAGE, MASK, SETTLED, text_chunk
 
 CHOSEN = Upscaling(upscaler="RealESRGAN_x4plus", scale=2.5, tile_px=192)

@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from paintdiff.errors import DiskFullError, ModelError, ModelLoadError, UnsafeWeightsError
+from paintdiff.errors import DiskSpaceError, ModelError, ModelLoadError, UnsafeWeightsError
 from paintdiff.models import conversion
 from paintdiff.models.conversion import converted
 from paintdiff.models.pickles import read_records
@@ -321,7 +321,7 @@ def test_a_full_disk_is_seen_before_anything_is_written(
     torch.save({"a": torch.zeros(1000)}, path)
     free = conversion.SPARE_BYTES + 3000
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(free, 0, free))
-    with pytest.raises(DiskFullError, match=r"room on the disk.*3,000 are free"):
+    with pytest.raises(DiskSpaceError, match=r"room on the disk.*3,000 are free"):
         converted(path, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -334,11 +334,11 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing(tmp_path: Path) -> None:
     code = (
         "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
-        "from paintdiff.errors import DiskFullError\n"
+        "from paintdiff.errors import DiskSpaceError\n"
         "from paintdiff.models.conversion import converted\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))\n"
         "try:\n    converted(Path(sys.argv[2]), Path(sys.argv[3]))\n"
-        "except DiskFullError as error:\n    print(error)\n"
+        "except DiskSpaceError as error:\n    print(error)\n"
     )
     root = str(Path(conversion.__file__).parents[2])
     command = [sys.executable, "-I", "-c", code, root, str(path), str(tmp_path / "cache")]

@@ -22,6 +22,7 @@ from paintdiff.errors import (
     UnknownNameError,
     UnsafeWeightsError,
 )
+from paintdiff.ingredients import Upscaling
 from paintdiff.models import face_restoring, upscaling
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.face_detection import FaceDetector
@@ -29,7 +30,6 @@ from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.face_restoring import LoadedFaceRestorer
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.upscalers import UpscalerRow
-from paintdiff.requests import Upscaling
 from paintdiff.tasks.finishing import settled_upscaling
 from tests.faces import DETECTOR, SQUARE_PX, landmarks_at, save_detector, save_tiny_restoreformer
 from tests.tiny import save_tiny_upscaler

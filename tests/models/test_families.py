@@ -16,19 +16,13 @@ from paintdiff.engine import Engine
 from paintdiff.errors import JobCancelledError, ModelLoadError, RequestError
 from paintdiff.events import Cancelled, Event, Finished, Progress
 from paintdiff.geometry import Size
+from paintdiff.ingredients import ControlInput, HiresFix
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising, Repainting, Source, Variation
 from paintdiff.models.devices import checked_dtype
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.shelves import Shelves
-from paintdiff.requests import (
-    ControlInput,
-    HiresFix,
-    ImageToImage,
-    Inpaint,
-    Painting,
-    TextToImage,
-)
+from paintdiff.requests import ImageToImage, Inpaint, Painting, TextToImage
 from paintdiff.tasks.settling import settled_sampling
 from tests.tasks.pictures import given, painted
 from tests.tiny_families import SAVERS, VARIANTS, save_tiny_family

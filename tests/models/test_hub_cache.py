@@ -1,4 +1,4 @@
-"""What of the hub's cache and of the models folders is found, and what may be deleted."""
+"""What of the hub's cache is found, and what may be deleted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from huggingface_hub import constants
 
 from paintdiff.errors import ModelDeleteError, RequestError
 from paintdiff.models import hub_cache
-from paintdiff.models.hub_cache import delete_cached, delete_file
+from paintdiff.models.hub_cache import delete_cached
 from paintdiff.models.hub_plan import kind_of, missing_from, weights_among, weights_variant
 
 COMMIT = "a" * 40
@@ -54,60 +54,6 @@ def test_deleting_stays_inside_the_cache(cache: Path, tmp_path: Path) -> None:
     (cache / "models--a--c" / "blobs" / "link").symlink_to(precious)
     delete_cached("a/c")
     assert precious.exists() and not (cache / "models--a--c").exists()
-
-
-def test_a_file_is_deleted_with_what_belongs_to_it(tmp_path: Path) -> None:
-    root = tmp_path / "models"
-    boat = written(root / "loras" / "boat.safetensors")
-    beside = [
-        written(root / "loras" / name)
-        for name in ("boat.preview.png", "boat.civitai.info", "boat.json")
-    ]
-    others = [
-        written(root / "loras" / name)
-        for name in ("boat.txt", "boat2.safetensors", "boat2.png", "boats.json")
-    ]
-    gone = delete_file(boat, [tmp_path / "other", root])
-    assert {*gone} == {boat, *beside}
-    assert not any(path.exists() for path in gone) and all(path.exists() for path in others)
-
-
-def test_previews_of_other_weights_of_that_name_stay(tmp_path: Path) -> None:
-    boat, preview = written(tmp_path / "boat.ckpt"), written(tmp_path / "boat.png")
-    written(tmp_path / "boat.safetensors")
-    assert delete_file(boat, [tmp_path]) == (boat,)
-    assert preview.exists()
-
-
-def test_a_diffusers_folder_is_deleted(tiny_folder: Path, tmp_path: Path) -> None:
-    written(tmp_path / "models" / "boat" / "model_index.json")
-    written(tmp_path / "models" / "boat" / "unet" / "config.json")
-    delete_file(tmp_path / "models" / "boat", [tmp_path / "models"])
-    assert not (tmp_path / "models" / "boat").exists()
-    with pytest.raises(ModelDeleteError, match="none of the models folders"):
-        delete_file(tiny_folder, [tmp_path / "models"])
-    assert missing_from(tiny_folder) is None
-
-
-def test_nothing_else_is_deleted(tmp_path: Path) -> None:
-    root, outside = tmp_path / "models", written(tmp_path / "precious.safetensors")
-    written(root / "notes.txt")
-    (root / "folder").mkdir()
-    (root / "link.safetensors").symlink_to(outside)
-    (root / "away").symlink_to(tmp_path)
-    for path in (
-        outside,
-        root / ".." / "precious.safetensors",
-        root / "link.safetensors",
-        root / "away" / "precious.safetensors",
-        root / "notes.txt",
-        root / "folder",
-        root / "missing.safetensors",
-        root,
-    ):
-        with pytest.raises(ModelDeleteError):
-            delete_file(path, [root])
-    assert outside.exists() and (root / "notes.txt").exists() and (root / "folder").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from paintdiff.errors import ModelLoadError
+from paintdiff.errors import ModelLoadError, NotFiniteError
 from paintdiff.geometry import Size
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising, Repainting, Source, Variation
@@ -88,6 +88,18 @@ def test_sdxl_paints_from_pictures_too(task: str, strength: float, tiny_xl_folde
         **extra,
     ).images[0]
     assert painted.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("none", [float("nan"), float("inf")])
+def test_numbers_that_are_none_make_no_picture(none: float, tiny_manager: ModelManager) -> None:
+    latents = torch.zeros(1, 4, 32, 32)
+    with tiny_manager.lease("mini") as leased:
+        leased.decoded(latents)
+        latents[0, 0, 3, 3] = none
+        with pytest.raises(NotFiniteError, match="Take its LoRAs out or lower their weights"):
+            leased.decoded(latents)
+        with pytest.raises(NotFiniteError, match="Choose another VAE"):
+            leased.decoded(torch.full((1, 4, 32, 32), 1e38))
 
 
 def test_what_on_step_raises_ends_the_run_there(tiny_manager: ModelManager) -> None:

@@ -20,8 +20,9 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from paintdiff.errors import JobCancelledError, ModelError, ModelLoadError, UnsafeWeightsError
-from paintdiff.models import conversion, hub, loaders, pipeline_files, tensor_files
+from paintdiff.models import conversion, conversion_cache, hub, loaders, tensor_files
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.conversion_cache import conversions_folder
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.pipeline_files import Road
@@ -32,9 +33,9 @@ from tests.tiny import tiny_tokenizer
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in (hub, pipeline_files):
+    for module in (hub, conversion_cache):
         monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
-    return tmp_path / "cache" / pipeline_files.CACHE_FOLDER
+    return conversions_folder()
 
 
 def row_of(source: Path, family: str = "sd1", **changes: Any) -> ModelRow:

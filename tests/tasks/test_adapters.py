@@ -17,18 +17,10 @@ from paintdiff.engine import Engine
 from paintdiff.errors import RequestError, UnknownNameError
 from paintdiff.events import Picture
 from paintdiff.gallery.metadata import png_info, read_request
+from paintdiff.ingredients import ControlInput, FreeU, HiresFix, IpAdapterInput, LoraInput, Refiner
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
-from paintdiff.requests import (
-    ControlInput,
-    FreeU,
-    HiresFix,
-    IpAdapterInput,
-    LoraInput,
-    PaintingRequest,
-    Refiner,
-    TextToImage,
-)
+from paintdiff.requests import PaintingRequest, TextToImage
 from paintdiff.sentences import Remark, field_of
 from tests import adapter_files as files
 from tests.jobs import pixels

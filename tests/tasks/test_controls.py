@@ -18,12 +18,13 @@ from paintdiff.errors import (
     UnknownNameError,
 )
 from paintdiff.geometry import Box, Size
+from paintdiff.ingredients import ControlInput, Outpaint
 from paintdiff.input_images import InputImage
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.preprocessors.lines import canny
-from paintdiff.requests import ControlInput, Inpaint, Outpaint, Request, TextToImage
+from paintdiff.requests import Inpaint, Request, TextToImage
 from paintdiff.tasks.controls import control_map, controls_of, settled_controls
 from tests.tasks.pictures import (
     finished,

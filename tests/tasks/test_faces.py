@@ -19,13 +19,14 @@ from paintdiff.errors import JobCancelledError, ModelLoadError
 from paintdiff.events import Picture, Progress
 from paintdiff.gallery.parameters import parameters_text, parse_parameters, request_from
 from paintdiff.geometry import Size
+from paintdiff.ingredients import Upscaling
 from paintdiff.input_images import InputImage
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.shelves import Shelves
 from paintdiff.pace import Pace
-from paintdiff.requests import Request, TextToImage, Upscale, Upscaling
+from paintdiff.requests import Request, TextToImage, Upscale
 from paintdiff.tasks import faces as faces_task
 from paintdiff.tasks.enlarging import Extras, enlarged
 from paintdiff.tasks.faces import (

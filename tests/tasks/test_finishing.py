@@ -19,9 +19,10 @@ from paintdiff.events import (
 )
 from paintdiff.gallery.metadata import read_request
 from paintdiff.geometry import Size
+from paintdiff.ingredients import HiresFix, Upscaling
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
-from paintdiff.requests import HiresFix, TextToImage, Upscaling
+from paintdiff.requests import TextToImage
 from tests.jobs import QUICK, pixels, until
 from tests.tasks.pictures import finished, image_to_image, inpaint
 from tests.tasks.upscaling import DOUBLE, failing_at, gate_at, only, upscale

@@ -14,13 +14,14 @@ from paintdiff.errors import JobCancelledError, RequestError, SizeError, Unknown
 from paintdiff.events import Progress
 from paintdiff.geometry import Size
 from paintdiff.images import resized
+from paintdiff.ingredients import ControlInput, HiresFix
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow
 from paintdiff.models.denoising import Denoising, steps_run
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.manager import ModelManager
 from paintdiff.preprocessors.annotators import Annotators
-from paintdiff.requests import ControlInput, HiresFix, TextToImage
+from paintdiff.requests import TextToImage
 from paintdiff.tasks.hires import SecondPass
 from paintdiff.tasks.hires_settling import settled_hires
 from paintdiff.tasks.runs import run_of

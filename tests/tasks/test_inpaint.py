@@ -17,12 +17,13 @@ from paintdiff.engine import Engine
 from paintdiff.errors import EngineError, ModelLoadError, RequestError
 from paintdiff.events import Finished, Progress
 from paintdiff.geometry import Box, Size
+from paintdiff.ingredients import Outpaint
 from paintdiff.input_images import InputImage
 from paintdiff.masks import changed_outside, grown_canvas, weights
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.samplers import scheduler_for
-from paintdiff.requests import Outpaint, TextToImage
+from paintdiff.requests import TextToImage
 from paintdiff.tasks import inpaint as inpaint_task
 from tests.tasks.pictures import (
     HEIGHT,

@@ -18,10 +18,11 @@ from paintdiff.errors import (
 )
 from paintdiff.geometry import Size
 from paintdiff.images import decoded_pixels
+from paintdiff.ingredients import HiresFix, Upscaling
 from paintdiff.input_images import InputImage
 from paintdiff.models.catalog import Catalog
 from paintdiff.rasters import Raster
-from paintdiff.requests import HiresFix, TextToImage, Upscale, Upscaling
+from paintdiff.requests import TextToImage, Upscale
 from paintdiff.tasks.upscale import settle
 from tests.gallery.test_png import written
 from tests.jobs import QUICK

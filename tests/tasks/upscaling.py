@@ -14,10 +14,11 @@ from paintdiff.events import (
     Picture,
 )
 from paintdiff.images import decoded_pixels
+from paintdiff.ingredients import Upscaling
 from paintdiff.input_images import InputImage
 from paintdiff.models.upscaling import Floats, LoadedUpscaler
 from paintdiff.rasters import Pixels
-from paintdiff.requests import Request, Upscale, Upscaling
+from paintdiff.requests import Request, Upscale
 from tests.tasks.pictures import finished, given, photo
 
 DOUBLE = Upscaling(upscaler="double")

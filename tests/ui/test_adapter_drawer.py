@@ -6,8 +6,9 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from paintdiff.ingredients import FreeU, LoraInput
 from paintdiff.models.adapter_rows import EmbeddingRow, LoraRow, VaeRow
-from paintdiff.requests import FreeU, LoraInput, PaintingRequest, TextToImage
+from paintdiff.requests import PaintingRequest, TextToImage
 from paintdiff.sentences import Remark
 from paintdiff.ui.adapter_drawer import prompt_with, with_tag
 from paintdiff.ui.lora_rows import lora_rows

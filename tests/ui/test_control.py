@@ -16,9 +16,10 @@ from PIL import Image
 from paintdiff.errors import RequestError
 from paintdiff.events import Picture
 from paintdiff.geometry import Size
+from paintdiff.ingredients import ControlInput
 from paintdiff.models.catalog import Catalog
 from paintdiff.preprocessors.table import PREPROCESSORS
-from paintdiff.requests import ControlInput, TextToImage
+from paintdiff.requests import TextToImage
 from paintdiff.ui import canvas
 from paintdiff.ui.canvas import CanvasContent
 from paintdiff.ui.control_drawer import ControlDrawer

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from paintdiff.events import Progress
+from paintdiff.ingredients import Upscaling
 from paintdiff.models.face_restorers import FaceRestorerRow
-from paintdiff.requests import TextToImage, Upscale, Upscaling
+from paintdiff.requests import TextToImage, Upscale
 from paintdiff.ui import relay
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered

@@ -17,9 +17,10 @@ from paintdiff.errors import RequestError
 from paintdiff.events import Finished, Picture, Progress
 from paintdiff.gallery.metadata import png_info
 from paintdiff.geometry import Size
+from paintdiff.ingredients import HiresFix, Upscaling
 from paintdiff.input_images import InputImage
 from paintdiff.rasters import Raster
-from paintdiff.requests import HiresFix, ImageToImage, TextToImage, Upscale, Upscaling
+from paintdiff.requests import ImageToImage, TextToImage, Upscale
 from paintdiff.ui import picture_list, relay, routes
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered

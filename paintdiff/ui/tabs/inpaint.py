@@ -9,14 +9,9 @@ from gradio.components import Component
 
 from paintdiff.events import Picture
 from paintdiff.geometry import Size, working_size
+from paintdiff.ingredients import MAX_OUTPAINT_PX
 from paintdiff.input_images import InputImage
-from paintdiff.requests import (
-    MAX_MASK_BLUR_PX,
-    MAX_OUTPAINT_PX,
-    MAX_PADDING_PX,
-    Inpaint,
-    PaintingRequest,
-)
+from paintdiff.requests import MAX_MASK_BLUR_PX, MAX_PADDING_PX, Inpaint, PaintingRequest
 from paintdiff.ui import widgets
 from paintdiff.ui.control_drawer import ControlDrawer
 from paintdiff.ui.easel import Values

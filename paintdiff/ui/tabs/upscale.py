@@ -12,8 +12,9 @@ from paintdiff.errors import MetadataError, RequestError, SizeError
 from paintdiff.events import Picture
 from paintdiff.gallery.metadata import read_request
 from paintdiff.geometry import Size
+from paintdiff.ingredients import Upscaling
 from paintdiff.input_images import InputImage
-from paintdiff.requests import MAX_IMAGES, Request, Upscale, Upscaling
+from paintdiff.requests import MAX_IMAGES, Request, Upscale
 from paintdiff.ui import canvas, markup, picture_list, widgets
 from paintdiff.ui.easel import Easel, RunButtons, Values
 from paintdiff.ui.form import Updates
