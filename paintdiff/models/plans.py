@@ -34,7 +34,7 @@ _PLACEMENT_WORDS: dict[Placement, str] = {
 # Diffusion 1.5 and with mini, float32, one thread (a UNet at 256 and 512, a VAE at 256 to 768).
 _CPU_DENOISER_FACTOR = 1.8
 _CPU_DECODE_FACTOR = 1.27
-_CPU_BESIDE_BYTES = 44 * 2**20
+_CPU_BESIDE_BYTES = 40 * 2**20
 """What a process takes for the work itself: threads, tokenizers, leftovers of loading."""
 _CPU_LOADING_FACTOR = 1.5
 """Of the denoiser, which is there in its file's half precision too while it is read."""
