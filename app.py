@@ -60,6 +60,7 @@ class App:
         from paintdiff.models.downloads import Downloads  # noqa: PLC0415
         from paintdiff.models.library import Library  # noqa: PLC0415
         from paintdiff.models.manager import ModelManager  # noqa: PLC0415
+        from paintdiff.models.profiles import Profiles  # noqa: PLC0415
         from paintdiff.preferences import Preferences  # noqa: PLC0415
         from paintdiff.preprocessors.annotators import Annotators  # noqa: PLC0415
         from paintdiff.presets import Presets  # noqa: PLC0415
@@ -86,6 +87,7 @@ class App:
             store=PictureFolder(settings.output_dir),
             queue_size=settings.queue_size,
             annotators=Annotators(settings.models_dir),
+            profiles=Profiles.default(settings.profile),
         )
         surprise, random = Surprise.default(), SystemRandom()
         parts = Parts(
@@ -93,6 +95,7 @@ class App:
             uploads=Uploads(),
             start_model=start_model,
             qualities=tuple((row.name, row.title) for row in Presets.default().qualities()),
+            profiles=engine.profiles,
             examples=example_prompts(),
             surprise_categories=tuple(surprise.categories),
             surprise=lambda categories: surprise.drawn(categories, random),

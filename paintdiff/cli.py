@@ -161,6 +161,7 @@ def _request(options: argparse.Namespace) -> Painting:
         "negative_prompt": options.negative,
         "model": options.model,
         "quality": options.quality,
+        "profile": options.profile,
         "num_inference_steps": options.steps,
         "guidance_scale": options.guidance,
         "sampler": options.sampler,

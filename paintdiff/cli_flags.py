@@ -154,6 +154,9 @@ def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
         "--quality", default="balanced", metavar="PRESET", help="fast, balanced (usual) or high"
     )
     paint.add_argument(
+        "--profile", metavar="NAME", help="exact (usual), fast or turbo: quicker, less exact"
+    )
+    paint.add_argument(
         "--steps", type=int, metavar="N", help="denoising steps; more is finer and slower"
     )
     paint.add_argument(

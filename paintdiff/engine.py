@@ -26,6 +26,7 @@ from paintdiff.geometry import ResizeMode, Size
 from paintdiff.input_images import InputImage
 from paintdiff.jobs import Job
 from paintdiff.models.manager import ModelManager
+from paintdiff.models.profiles import Profiles
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.requests import Request, Upscale
 from paintdiff.tasks import TASKS, upscale
@@ -74,7 +75,8 @@ class Engine:
 
     `manager` owns the models (None: one over the default catalog, on the best device), `store`
     saves each finished picture (None: nothing is saved), `queue_size` is how many jobs may wait,
-    `annotators` makes control maps (None: of weights it knows what is in the hub's cache).
+    `annotators` makes control maps (None: of weights it knows what is in the hub's cache),
+    `profiles` are the speed profiles (None: those that ship, "exact" unless another is asked for).
     Constructing it loads nothing.
     """
 
@@ -85,10 +87,12 @@ class Engine:
         store: PictureStore | None = None,
         queue_size: int = 16,
         annotators: Annotators | None = None,
+        profiles: Profiles | None = None,
     ) -> None:
         self.manager = manager if manager is not None else ModelManager()
         self._store = store
         self._annotators = annotators if annotators is not None else Annotators()
+        self.profiles = profiles if profiles is not None else Profiles.default()
         self._queue_size = queue_size
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
@@ -119,7 +123,7 @@ class Engine:
         Raises RequestError, SizeError or UnknownNameError for a value that can't be used,
         QueueFullError, EngineClosedError.
         """
-        job = Job(*settled_request(request, self.manager.catalog))
+        job = Job(*settled_request(request, self.manager.catalog, self.profiles))
         with self._changed:
             if self._closed:
                 raise EngineClosedError("The engine has been shut down; start another.")
@@ -240,13 +244,15 @@ class Engine:
             self._run(job)
 
     def _run(self, job: Job) -> None:
-        run = Run(job, self.manager, self._annotators, self._store)
+        run = Run(job, self.manager, self._annotators, self._store, self.profiles)
         job.tell(run.ended())
         if run.steps_per_second:
             self._steps_per_second = run.steps_per_second
 
 
-def settled_request(request: Request, catalog: Catalog) -> tuple[Request, tuple[str, ...]]:
+def settled_request(
+    request: Request, catalog: Catalog, profiles: Profiles
+) -> tuple[Request, tuple[str, ...]]:
     """The request with nothing left open, and what a person should know about what was filled in.
 
     Raises RequestError, SizeError or UnknownNameError, with the field in `field`.
@@ -258,6 +264,7 @@ def settled_request(request: Request, catalog: Catalog) -> tuple[Request, tuple[
         raise RequestError(f"The engine can't do a {type(request).__name__}.", field="kind")
     model = catalog.model(request.model)
     check_capabilities(request, task.name, model)
+    request = request.model_copy(update={"profile": profiles.profile(request.profile).name})
     settled, warnings = task.settle(request, model)
     settled, control_warnings = settled_controls(settled, catalog)
     settled, hires_warnings = settled_hires(settled, catalog)

@@ -122,12 +122,16 @@ class PaintingRequest(JobRequest):
     `loras` act beside those named in the prompt (`<lora:name:0.8>`), which stay in it. `vae` is a
     name in the catalog, None for the model's own. `clip_skip` counts the text encoder's last layers
     as the A1111 web UI does: 1 uses all, 2 leaves the last one out.
+
+    `profile` says how exactly a picture has to be what diffusers paints, against how quick it is: a
+    name in presets/profiles.yaml, None for the app's usual one.
     """
 
     prompt: Prompt
     negative_prompt: Prompt = ""
     model: Name = "mini"
     quality: Name = "balanced"
+    profile: Name | None = None
     width: int | None = Field(default=None, ge=MIN_SIDE_PX, le=MAX_SIDE_PX)
     height: int | None = Field(default=None, ge=MIN_SIDE_PX, le=MAX_SIDE_PX)
     num_inference_steps: int | None = Field(default=None, ge=1, le=MAX_STEPS)

@@ -58,6 +58,7 @@ _SHARE_OPEN = _flag("--share-open")
 _AUTH = _flag("--auth", "USER:PASSWORD")
 _ALLOW_HOST = _flag("--allow-host", "NAME")
 _OPEN = _flag("--open")
+_PROFILE = _flag("--profile", "NAME")
 _MODEL = _flag("--model", "NAME", also=("SD_MODEL",))
 _CONTROLNET = _flag("--controlnet", "NAME", also=("CONTROLNET",))
 _UPSCALER = _flag("--upscaler", "NAME")
@@ -105,6 +106,12 @@ class Settings(BaseSettings):
     )
     model: Annotated[str, _MODEL] = _named(
         _MODEL, "the model to start with: a name from the list, or a folder", "mini", min_length=1
+    )
+    profile: Annotated[str, _PROFILE] = _named(
+        _PROFILE,
+        "how exact pictures are unless asked for otherwise: exact, fast or turbo",
+        "exact",
+        min_length=1,
     )
     controlnet: Annotated[str | None, _CONTROLNET] = _named(
         _CONTROLNET,

@@ -35,6 +35,7 @@ from paintdiff.jobs import Job
 from paintdiff.models import memory
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.memory import as_memory_error
+from paintdiff.models.profiles import Profiles
 from paintdiff.pace import Pace
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.requests import Painting, Upscale
@@ -68,12 +69,18 @@ class Run:
     """The worker's hands on one job."""
 
     def __init__(
-        self, job: Job, manager: ModelManager, annotators: Annotators, store: PictureStore | None
+        self,
+        job: Job,
+        manager: ModelManager,
+        annotators: Annotators,
+        store: PictureStore | None,
+        profiles: Profiles,
     ) -> None:
         self._job = job
         self._manager = manager
         self._annotators = annotators
         self._store = store
+        self._profiles = profiles
         self._pictures: list[Picture] = []
         self._loading_told = ""
         self._pace = Pace(job.request.num_images)
@@ -163,6 +170,7 @@ class Run:
             controlnets_of(rest),
             adapters_of(rest, self._manager.catalog),
             descent.plan,
+            profile=self._profiles.profile(rest.profile),
         ) as leased:
             self._job.raise_if_cancelled()
             if not self._remarked:

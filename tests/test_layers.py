@@ -33,6 +33,7 @@ FRONT = {
     "models.face_restorers",
     "models.holdings",
     "models.model_rows",
+    "models.profiles",
     "models.sources",
     "models.upscalers",
     "models.samplers",

@@ -24,6 +24,7 @@ from paintdiff.geometry import Size
 from paintdiff.requests import ImageToImage, Inpaint, Painting, Request, Upscale, parsed_request
 
 _NEGATIVE = "Negative prompt:"
+_EXACT = "exact"
 _KARRAS = " Karras"
 # A1111's own names, where they differ from ours.
 _TO_A1111 = {"PNDM": "PLMS"}
@@ -81,6 +82,7 @@ def _painting_text(picture: Picture, request: Painting) -> str:
         "Size": str(sampling.size),
         "Model hash": picture.model_hash,
         "Model": request.model,
+        "Profile": request.profile if request.profile not in (None, _EXACT) else "",
         "Variation seed": str(sampling.variation_seed) if varied else "",
         "Variation seed strength": _number(sampling.variation_strength) if varied else "",
         **_settings_of_kind(request),
@@ -177,6 +179,7 @@ def request_from(parameters: Parameters) -> Request:
         ("CFG scale", "guidance_scale"),
         ("Seed", "seed"),
         ("Model", "model"),
+        ("Profile", "profile"),
         ("Variation seed", "variation_seed"),
         ("Variation seed strength", "variation_strength"),
     ):

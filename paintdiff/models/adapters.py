@@ -47,7 +47,8 @@ class Adapters:
 
     `embeddings` are those that may stand in its prompts. Each of `ip_adapters` takes one picture of
     a run, in order. `vae` is in the place of the model's own, None for that. `refiner` is a model
-    that is leased along.
+    that is leased along. With `channels_last` the weights of convolutions lie channel by channel,
+    which is quicker on some machines, and rounds otherwise.
     """
 
     loras: tuple[LoraUse, ...] = ()
@@ -56,6 +57,7 @@ class Adapters:
     free_u: FreeUFactors | None = None
     ip_adapters: tuple[IpAdapterUse, ...] = ()
     refiner: str | None = None
+    channels_last: bool = False
 
     @property
     def injected(self) -> Adapters:

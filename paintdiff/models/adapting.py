@@ -15,6 +15,7 @@ from paintdiff.errors import ModelLoadError
 from paintdiff.models.adapter_rows import EmbeddingRow, LoraRow
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters, FreeUFactors
 from paintdiff.models.ip_adapters import IpAdapters, LoadedIpAdapter
+from paintdiff.models.kernels import MemoryFormat
 from paintdiff.models.loaders import LoadedModel
 from paintdiff.models.loras import Loras
 from paintdiff.models.pipeline_files import pipeline_class
@@ -69,6 +70,8 @@ class Adapting:
         self._ip_adapters = IpAdapters(loaded.components, title)
         self._unet = loaded.components.get("unet")
         self._placing = Placing(loaded.components, row.family.denoiser, loaded.device)
+        networks = (self._unet, loaded.components.get("vae"))
+        self._memory_format = MemoryFormat(each for each in networks if each is not None)
         self._title = title
         self._changed = threading.Condition()
         self._current: tuple[Adapters, Placement] | None = None
@@ -134,6 +137,7 @@ class Adapting:
             self._loras.set(wanted.loras, sources.loras)
             self._embeddings.set(wanted.embeddings, sources.embeddings)
             self._set_free_u(wanted.free_u)
+            self._memory_format.set_channels_last(wanted.channels_last)
             self._placing.place(placement)
         except BaseException:
             self._current = None
@@ -142,6 +146,7 @@ class Adapting:
             self._ip_adapters.clear()
             self._embeddings.clear()
             self._set_free_u(None)
+            self._memory_format.set_channels_last(False)
             raise
         self._current = (wanted, placement)
 

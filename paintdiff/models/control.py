@@ -16,6 +16,7 @@ from PIL import Image
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.denoising import Control, guided
+from paintdiff.models.feature_cache import FeatureCache
 from paintdiff.models.loaders import LoadedControlNet
 
 _LATENT_CHANNELS = 4
@@ -43,15 +44,20 @@ def _plain(value: Any) -> Any:
 
 
 def controlled_unet(
-    pipeline: Any, controls: Sequence[Control], controlnets: Mapping[str, LoadedControlNet]
+    pipeline: Any,
+    controls: Sequence[Control],
+    controlnets: Mapping[str, LoadedControlNet],
+    unet: Any = None,
 ) -> Any:
     """What stands in for the pipeline's UNet so that it follows the controls; the UNet itself if
-    there are none. The UNet is left alone: it is shared.
+    there are none. The UNet is left alone: it is shared. `unet` is what stands in for it already,
+    None if nothing does.
     """
+    unet = pipeline.unet if unet is None else unet
     if not controls:
-        return pipeline.unet
+        return unet
     parts = [_Part(control, controlnets[control.controlnet].network) for control in controls]
-    return ControlledUNet(pipeline.unet, pipeline, parts)
+    return ControlledUNet(unet, pipeline, parts)
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,8 @@ class ControlledUNet:
         down: list[torch.Tensor] | None = None
         mid: torch.Tensor | None = None
         num_calls = self._pipeline.num_timesteps
-        for part, conditioning in self._parts:
+        unread = isinstance(self._unet, FeatureCache) and self._unet.reuses(sample)
+        for part, conditioning in self._parts if not unread else ():
             control = part.control
             span = (control.guidance_start, control.guidance_end)
             if guided(self._calls, num_calls, *span):
@@ -113,7 +120,8 @@ class ControlledUNet:
         added = settings.get("added_cond_kwargs")
         # Made to pool its map to a few numbers, a ControlNet acts on the half with words alone.
         pooled: bool = part.network.config.global_pool_conditions
-        halved = pooled and self._pipeline.do_classifier_free_guidance
+        guided_batch = len(sample) > 1  # where guidance has ended it is the half with words alone
+        halved = pooled and guided_batch and self._pipeline.do_classifier_free_guidance
         if halved:
             sample, words = sample.chunk(2)[1], words.chunk(2)[1]
             added = {

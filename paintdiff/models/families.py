@@ -136,6 +136,11 @@ class Family(BaseModel):
             raise ValueError(f"latent_rgb needs {self.latent_channels} rows, one for each channel")
         return self
 
+    @property
+    def guides_in_batch(self) -> bool:
+        """Whether its pipelines predict without the words and with them in one batch of two."""
+        return self.guidance == "classifier_free" and self.samplers != "own"
+
     def sampler_names(self) -> tuple[str, ...]:
         """The samplers that its models can be painted with, in the order in which they are
         offered.

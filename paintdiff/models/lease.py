@@ -25,6 +25,7 @@ from paintdiff.models.clip_skip import layers_skipped, skipped_layers, takes_cli
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, Repainting, StepListener
 from paintdiff.models.embedding_words import with_embeddings
+from paintdiff.models.kernels import USUAL, Kernels, precision
 from paintdiff.models.latents import LAYOUTS, LatentSpace, pixels_of, unscaled
 from paintdiff.models.loaders import (
     LoadedControlNet,
@@ -38,6 +39,7 @@ from paintdiff.models.near_words import with_near_words
 from paintdiff.models.noise import prepared_noise
 from paintdiff.models.plans import USUAL_PLAN, Plan
 from paintdiff.models.preview import Governor, LinearPreview, Preview, PreviewTap
+from paintdiff.models.profiles import EXACT, Profile
 from paintdiff.models.refining import (
     HandOver,
     handed_latents,
@@ -46,7 +48,7 @@ from paintdiff.models.refining import (
     steps_between,
 )
 from paintdiff.models.samplers import SAMPLERS, scheduler_for
-from paintdiff.models.stand_ins import stood_in, vae_for
+from paintdiff.models.stand_ins import left_out, possible, stood_in, vae_for
 
 
 class LeasedPipeline:
@@ -54,13 +56,14 @@ class LeasedPipeline:
 
     `pipeline` is the diffusers object itself, `class_name` its class's name, `row` the model's row,
     `known_words` all the words it knows (lower case), None if it has no such list, `near_words`
-    what it reads in place of some others. `controlnets`
-    are those that a run's controls may name, by their names; `adapted` is what the model was given
-    for this lease, and `refiner` a second model that may take over. There are previews if the model
-    has a map to colours, or `tiny_autoencoder`, the decoder of one for its family
+    what it reads in place of some others. `controlnets` are those that a run's controls may name,
+    by their names; `adapted` is what the model was given for this lease, and `refiner` a second
+    model that may take over. There are previews if the model has a map to colours, or
+    `tiny_autoencoder`, the decoder of one for its family
     (`tiny_autoencoder.load_tiny_autoencoder`), is given. `plan` says how large the tiles of its VAE
-    are; the rest of it is done by whoever made the lease. Raises ModelLoadError if something
-    doesn't fit the model, or the model can't do `task`.
+    are; the rest of it is done by whoever made the lease. `profile` is what of the one asked for
+    the model can have, `left_out` the rest in words, `kernels` what it is computed with. Raises
+    ModelLoadError if something doesn't fit the model, or the model can't do `task`.
     """
 
     def __init__(  # noqa: PLR0913 (all that a lease brings together)
@@ -74,6 +77,8 @@ class LeasedPipeline:
         refiner: LeasedPipeline | None = None,
         tiny_autoencoder: Any = None,
         plan: Plan = USUAL_PLAN,
+        profile: Profile = EXACT,
+        kernels: Kernels = USUAL,
     ) -> None:
         self.adapted = adapted if adapted is not None else Adapted()
         self.refiner = refiner
@@ -95,8 +100,16 @@ class LeasedPipeline:
         self._layout = LAYOUTS[loaded.row.family.latent_layout]
         self._model_scheduler_class = type(self.pipeline.scheduler).__name__
         self._model_scheduler_config = dict(self.pipeline.scheduler.config)
+        self.kernels = kernels
+        self.left_out: tuple[str, ...] = ()
+        self.follow(profile)
         self._preview = _preview_of(loaded, tiny_autoencoder) if previews else None
         self._governor = Governor()
+
+    def follow(self, profile: Profile) -> None:
+        """Let its runs from now on be as exact as that, or as the model can't but be."""
+        self.profile = possible(self.denoiser, self.row.family, profile)
+        self.left_out = left_out(profile, self.profile)
 
     @property
     def denoiser(self) -> Any:
@@ -156,6 +169,8 @@ class LeasedPipeline:
                 refiner=self.refiner,
                 tiny_autoencoder=self._tiny_autoencoder,
                 plan=self.plan,
+                profile=self.profile,
+                kernels=self.kernels,
             )
         return self._others[task]
 
@@ -187,6 +202,7 @@ class LeasedPipeline:
                 soft.step_ended(index, num_calls)
 
         output_type = "pt" if self._layout.decoded else "latent"
+        vae = self._vae_for(run.size)
         worded = replace(
             run,
             prompt=self.in_tokens(run.prompt),
@@ -201,13 +217,7 @@ class LeasedPipeline:
             changes.enter_context(handed_latents(self.pipeline, run))
             changes.enter_context(skipped_layers(self.pipeline, run.clip_skip))
             changes.enter_context(
-                stood_in(
-                    self.pipeline,
-                    run,
-                    self.controlnets,
-                    self.row.family.vae_whole_px,
-                    self.plan.vae_tile_px,
-                )
+                stood_in(self.pipeline, run, self.controlnets, vae, self.profile, self.kernels)
             )
             if soft is not None:
                 changes.enter_context(soft.held(self.pipeline, self._layout))
@@ -313,11 +323,18 @@ class LeasedPipeline:
             return processor.numpy_to_pil(processor.pt_to_numpy(latents))[0]
         height, width = latents.shape[-2:]
         size = Size(width * self._factor, height * self._factor)
-        most = self.row.family.vae_whole_px
-        vae = vae_for(self.pipeline.vae, size, self._factor, most, self.plan.vae_tile_px)
-        pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
+        vae = self._vae_for(size)
+        with precision(self.kernels, self._loaded.device):
+            pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
+        if self.kernels.bfloat16:
+            pixels = pixels.float()  # else levels would be rounded to halves of a step
         self._check_finite(latents, pixels)
         return processor.postprocess(pixels, output_type="pil")[0]
+
+    def _vae_for(self, size: Size) -> Any:
+        """What can take a picture of that size in pixels."""
+        most = self.row.family.vae_whole_px
+        return vae_for(self.pipeline.vae, size, self._factor, most, self.plan.vae_tile_px)
 
     def _check_finite(self, latents: torch.Tensor, pixels: torch.Tensor) -> None:
         if pixels.isfinite().all():

@@ -5,6 +5,7 @@ used least.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from paintdiff.errors import ModelError
 from paintdiff.models import memory
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters
+from paintdiff.models.cache_folder import user_cache_folder
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.downloads import Downloads
 from paintdiff.models.entries import (
@@ -26,6 +28,7 @@ from paintdiff.models.locating import is_to_fetch, located
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.planning import Planner
 from paintdiff.models.plans import USUAL_PLAN, Plan, weights_on_device
+from paintdiff.models.profiles import EXACT, Profile
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.vae import DecoderTiny
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from paintdiff.models.face_restoring import LeasedFaceRestorer, LoadedFaceRestorer
     from paintdiff.models.families import Family
     from paintdiff.models.ip_adapters import LoadedIpAdapter
+    from paintdiff.models.kernels import KernelChoice, Kernels
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
     from paintdiff.models.sources import SourceRow
@@ -89,6 +93,8 @@ class ModelManager(Keeper):
         self._source = catalog if catalog is not None else Catalog.default()
         self._downloads = downloads if downloads is not None else Downloads()
         self.planner = Planner(self._room_for)
+        self._measuring = threading.Lock()
+        self._kernel_choice: KernelChoice | None = None
         self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
 
     @property
@@ -109,7 +115,7 @@ class ModelManager(Keeper):
         return last[2]
 
     @contextmanager
-    def lease(
+    def lease(  # noqa: PLR0913 (all that leases differ in)
         self,
         name: str,
         task: str = "text_to_image",
@@ -117,11 +123,14 @@ class ModelManager(Keeper):
         controlnets: Iterable[str] = (),
         adapters: Adapters = NO_ADAPTERS,
         plan: Plan = USUAL_PLAN,
+        *,
+        profile: Profile = EXACT,
     ) -> Generator[LeasedPipeline]:
         """A pipeline that does `task` with the model of that name and the ControlNets of those
         names, all loaded first if need be. `adapters` act in it and in all its `for_task`. One set
         of them is in a model at a time: who wants another waits until nobody has it on loan. So
-        it is with the placement of `plan`, which says how memory is saved.
+        it is with the placement of `plan`, which says how memory is saved. `profile` says how exact
+        its runs have to be.
 
         While weights are loading `on_loading` is called again and again; what it raises ends the
         wait, not the loading. The pipeline is only to be used inside the `with`. Raises
@@ -137,9 +146,13 @@ class ModelManager(Keeper):
             ]
             from paintdiff.models.lease import LeasedPipeline  # noqa: PLC0415 (imports torch)
 
+            kernels = self._kernels(model, profile)
+            adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
                 self._adapted(entry, model, adapters, plan, on_loading)
             )
+            if refiner is not None:
+                refiner.follow(profile)
             leased = LeasedPipeline(
                 model,
                 task,
@@ -148,6 +161,8 @@ class ModelManager(Keeper):
                 refiner=refiner,
                 tiny_autoencoder=leases.enter_context(self._preview_decoder(model, on_loading)),
                 plan=plan,
+                profile=profile,
+                kernels=kernels,
             )
             try:
                 yield leased
@@ -205,6 +220,19 @@ class ModelManager(Keeper):
             entry.device_bytes = None
             if plan.placement != "resident":
                 entry.device_bytes = weights_on_device(plan, model.row.family, model.parts)
+
+    def _kernels(self, model: LoadedModel, profile: Profile) -> Kernels:
+        """What the model's UNet is quickest with, if the profile lets a picture change for it."""
+        from paintdiff.models.kernels import USUAL, KernelChoice  # noqa: PLC0415 (imports torch)
+
+        unet = model.components.get("unet")
+        if profile.kernels == "usual" or unet is None:
+            return USUAL
+        with self._measuring:  # one at a time, or they would slow each other down
+            if self._kernel_choice is None:
+                self._kernel_choice = KernelChoice(user_cache_folder())
+            channels: int = unet.config["block_out_channels"][0]
+            return self._kernel_choice.of(model.device, unet.dtype, channels)
 
     def _adapting_of(self, entry: Entry[LoadedModel]) -> Adapting:
         from paintdiff.models.adapting import Adapting  # noqa: PLC0415 (imports torch)

@@ -1,5 +1,5 @@
-"""What stands in for a pipeline's shared UNet and VAE during one run. Imports torch: import it in a
-function.
+"""What stands in for a pipeline's shared denoiser and VAE during one run. Imports torch: import it
+in a function.
 """
 
 from __future__ import annotations
@@ -9,10 +9,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from diffusers import UNet2DConditionModel
+
 from paintdiff.geometry import Box, Size
+from paintdiff.models.block_cache import BlockCache, can_skip_blocks
 from paintdiff.models.control import controlled_unet
 from paintdiff.models.denoising import Control, Denoising
+from paintdiff.models.families import Family
+from paintdiff.models.feature_cache import FeatureCache, can_keep_features
+from paintdiff.models.guidance_interval import GuidanceInterval
+from paintdiff.models.kernels import USUAL, InHalfPrecision, Kernels
 from paintdiff.models.loaders import LoadedControlNet
+from paintdiff.models.profiles import EXACT, Profile
 from paintdiff.models.tiled import TiledUNet, TiledVAE
 from paintdiff.models.windows import LARGEST_WHOLE_PX
 
@@ -22,21 +30,25 @@ def stood_in(
     pipeline: Any,
     run: Denoising,
     controlnets: Mapping[str, LoadedControlNet],
-    whole_px: int | None = None,
-    tile_px: int | None = None,
+    vae: Any = None,
+    profile: Profile = EXACT,
+    kernels: Kernels = USUAL,
 ) -> Generator[None]:
     """While inside, the pipeline's UNet follows the run's controls and sees through its windows,
-    and its VAE can take the run's size. UNet and VAE themselves are left alone: they are shared.
+    its denoiser does without what the profile leaves out, and `vae` (None: its own) is its VAE.
+    Denoiser and VAE themselves are left alone: they are shared.
 
-    `whole_px` and `tile_px` are as for `vae_for`. A pipeline without a UNet has neither controls
-    nor windows.
+    A pipeline without a UNet has neither controls nor windows. The denoiser has to be able to have
+    all of the profile (`possible`).
     """
     parts: dict[str, Any] = {}
-    if run.controls or run.windows:
-        parts["unet"] = _unet(pipeline, run, controlnets)
-    if getattr(pipeline, "vae", None) is not None:
-        factor = pipeline.vae_scale_factor
-        parts["vae"] = vae_for(pipeline.vae, run.size, factor, whole_px, tile_px)
+    changed = profile.keeps_features or profile.limits_guidance or kernels.bfloat16
+    if run.controls or run.windows or changed:
+        name = "transformer" if getattr(pipeline, "unet", None) is None else "unet"
+        denoiser = _denoiser(pipeline, name, run, controlnets, profile)
+        parts[name] = InHalfPrecision(denoiser) if kernels.bfloat16 else denoiser
+    if vae is not None:
+        parts["vae"] = vae
     shared = {name: getattr(pipeline, name) for name in parts}
     # Past diffusers' own __setattr__, which would note the stand-in's class as the pipeline's part.
     vars(pipeline).update(parts)
@@ -58,13 +70,62 @@ def vae_for(
     return vae if whole else TiledVAE(vae, size, factor, tile_px)
 
 
-def _unet(pipeline: Any, run: Denoising, controlnets: Mapping[str, LoadedControlNet]) -> Any:
+def possible(denoiser: Any, family: Family, profile: Profile) -> Profile:
+    """The profile without what a family's denoiser can't have."""
+    is_unet = isinstance(denoiser, UNet2DConditionModel)
+    change: dict[str, Any] = {}
+    if profile.feature_interval > 1 and not (is_unet and can_keep_features(denoiser)):
+        change["feature_interval"] = 1
+    if profile.block_threshold > 0 and (is_unet or not can_skip_blocks(denoiser)):
+        change["block_threshold"] = 0.0
+    if profile.limits_guidance and not family.guides_in_batch:
+        change |= {"guidance_start": 0.0, "guidance_end": 1.0}
+    return profile.model_copy(update=change) if change else profile
+
+
+def left_out(asked: Profile, had: Profile) -> tuple[str, ...]:
+    """What `possible` has left out, in words for people."""
+    lacking: list[str] = []
+    if asked.keeps_features and not had.keeps_features:
+        lacking.append("features that are kept from step to step")
+    if asked.limits_guidance and not had.limits_guidance:
+        lacking.append("guidance that ends early")
+    return tuple(lacking)
+
+
+def _denoiser(
+    pipeline: Any,
+    name: str,
+    run: Denoising,
+    controlnets: Mapping[str, LoadedControlNet],
+    profile: Profile,
+) -> Any:
+    denoiser = getattr(pipeline, name)
+    if name == "unet":
+        denoiser = _unet(pipeline, run, controlnets, profile)
+    if profile.block_threshold > 0:
+        denoiser = BlockCache(denoiser, profile.block_threshold)
+    if profile.limits_guidance:
+        span = (profile.guidance_start, profile.guidance_end)
+        denoiser = GuidanceInterval(denoiser, pipeline, *span)
+    return denoiser
+
+
+def _unet(
+    pipeline: Any,
+    run: Denoising,
+    controlnets: Mapping[str, LoadedControlNet],
+    profile: Profile,
+) -> Any:
+    def seen(controls: tuple[Control, ...]) -> Any:
+        unet = pipeline.unet
+        if profile.feature_interval > 1:  # each window has features of its own
+            unet = FeatureCache(unet, profile.feature_interval)
+        return controlled_unet(pipeline, controls, controlnets, unet)
+
     if len(run.windows) < 2:
-        return controlled_unet(pipeline, run.controls, controlnets)
-    views = [
-        (box, controlled_unet(pipeline, _seen_through(box, run.controls), controlnets))
-        for box in run.windows
-    ]
+        return seen(run.controls)
+    views = [(box, seen(_seen_through(box, run.controls))) for box in run.windows]
     return TiledUNet(pipeline.unet, views, run.size, pipeline.vae_scale_factor)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def remarks(request: PaintingRequest, leased: LeasedPipeline) -> tuple[str, ...]:
     """What the model can't make of the request, as sentences for people."""
     adapters = (*leased.adapted.notes, *_clip_skip(request, leased), *_refiner(request, leased))
-    return (*_words(request, leased), *adapters)
+    return (*_words(request, leased), *adapters, *_profile(leased))
 
 
 def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
@@ -57,6 +57,15 @@ def _replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[s
     near = quoted(tuple(dict.fromkeys(near for _word, near in replaced)))
     were = "was" if len(replaced) == 1 else "were"
     return [f"{title} doesn't know {unknown}, which {were} read as {near}."]
+
+
+def _profile(leased: LeasedPipeline) -> list[str]:
+    lacking = leased.left_out
+    if not lacking:
+        return []
+    title = leased.row.title.split(",")[0]
+    sentence = f"{title} is painted without what {leased.profile.title} has for others: "
+    return [Remark(f"{sentence}{' and '.join(lacking)}.", "profile")]
 
 
 def _clip_skip(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:

@@ -27,6 +27,7 @@ MAX_GUIDANCE_OFFERED = 20.0
 _REQUESTED = (
     "model",
     "quality",
+    "profile",
     "width",
     "height",
     "seed",
@@ -58,6 +59,7 @@ class Form:
     sized: bool
     model: gr.Dropdown
     quality: gr.Radio
+    profile: gr.Radio
     size_group: gr.Column
     size_preset: gr.Radio
     width: gr.Number
@@ -111,6 +113,7 @@ class Form:
         chosen: set[Any] = {self.model, self.quality}
         brought: list[Any] = [self.quality, self.num_inference_steps, self.guidance_scale]
         self.quality.input(self._quality_chosen, chosen, brought, **quick)
+        self.profile.input(self._offered_profile, [self.profile], [self.profile], **quick)
         sides: list[Any] = [self.width, self.height]
         others = [self.size_preset, *sides, self.sampler]
         self.model.input(self._model_chosen, chosen, [*brought, *others], **quick)
@@ -127,12 +130,15 @@ class Form:
         quality = memory.choice(
             "quality", [name for name, _ in self.parts.qualities], FIRST_QUALITY
         )
+        profiles = self.parts.profiles
+        profile = memory.choice("profile", profiles.names(), profiles.usual)
         figures = row.figures(quality)
         steps, guidance = figures.num_inference_steps, figures.guidance_scale
         return {
             **(self._restored_size(memory, row) if self.sized else {}),
             self.model: self._offering(row.name),
             self.quality: gr.Radio(value=quality, info=quality_text(row, quality)),
+            self.profile: self._offered_profile(profile),
             self.seed: memory.number("seed", None, 0, MAX_SEED),
             self.keep_seed: memory.switch("keep_seed"),
             self.num_images: memory.number("num_images", 1, 1, MAX_IMAGES_OFFERED),
@@ -166,6 +172,7 @@ class Form:
         fits = request.sampler in painter.family.sampler_names()
         updates: Updates = {
             self.model: self._offering(request.model) if row is not None else None,
+            self.profile: self._known_profile(request.profile),
             self.width: request.width if self.sized else None,
             self.height: request.height if self.sized else None,
             self.seed: request.seed,
@@ -195,6 +202,15 @@ class Form:
         """The dropdown with the models that there are now, and that one chosen. A name that wasn't
         among its choices is only accepted from the page together with them."""
         return gr.Dropdown(choices=self.parts.model_choices(), value=name)
+
+    def _offered_profile(self, name: str) -> gr.Radio:
+        """The profiles with that one chosen, and what it says of itself."""
+        return gr.Radio(value=name, info=self.parts.profiles.profile(name).says)
+
+    def _known_profile(self, name: str | None) -> gr.Radio | None:
+        if name is None or name not in self.parts.profiles.names():
+            return None
+        return self._offered_profile(name)
 
     def _quality_chosen(self, values: Mapping[Any, Any]) -> Updates:
         row = self.parts.model(values[self.model])
@@ -273,6 +289,16 @@ class _FormMaker:
             value=FIRST_QUALITY,
             label="Quality",
             info=quality_text(self._row, FIRST_QUALITY),
+            elem_classes=["segments"],
+        )
+        profiles = self._parts.profiles
+        self.add(
+            "profile",
+            gr.Radio,
+            [(row.title, row.name) for row in profiles.profiles()],
+            value=profiles.usual,
+            label="Speed",
+            info=profiles.profile(None).says,
             elem_classes=["segments"],
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paintdiff.models.profiles import Profiles
 from paintdiff.preferences import Preferences
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ class Parts:
     """The engine, the pictures that pages have sent, and the tables that the page offers choices
     from.
 
-    `qualities` are (name, title) pairs, quickest first. `surprise` draws a prompt from the given
-    categories (from any if none is given).
+    `qualities` are (name, title) pairs, quickest first, `profiles` the speed profiles. `surprise`
+    draws a prompt from the given categories (from any if none is given).
 
     `start_model` is the model to begin with unless one is pinned in `preferences`; if it was asked
     for when the app was started (`model_asked_for`) it goes before the pinned one.
@@ -43,6 +44,7 @@ class Parts:
     examples: tuple[str, ...]
     surprise_categories: tuple[str, ...]
     surprise: Callable[[Sequence[str]], str]
+    profiles: Profiles = field(default_factory=Profiles.default)
     preferences: Preferences = field(default_factory=lambda: Preferences(None))
     model_asked_for: bool = False
     models_dirs: tuple[Path, ...] = ()

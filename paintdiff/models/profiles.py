@@ -1,0 +1,91 @@
+"""The speed profiles: how exactly a picture has to be what diffusers paints, against how quick it
+is. Importable without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from paintdiff.errors import PresetError
+from paintdiff.presets import checked, mapping_in, named_row, presets_folder, unknown_name
+
+FILE_NAME = "profiles.yaml"
+
+
+class Profile(BaseModel):
+    """A row of presets/profiles.yaml; what each knob does, and where it was measured, is there.
+
+    `says` is for people: what the profile changes, and by how much. The usual values are those of
+    "exact", which changes nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    title: str
+    says: str
+    kernels: Literal["usual", "measured"] = "usual"
+    feature_interval: int = Field(default=1, ge=1, le=20)
+    block_threshold: float = Field(default=0.0, ge=0.0, le=1.0)
+    guidance_start: float = Field(default=0.0, ge=0.0, le=1.0)
+    guidance_end: float = Field(default=1.0, ge=0.0, le=1.0)
+
+    @property
+    def limits_guidance(self) -> bool:
+        """Whether it guides in a part of the run only."""
+        return self.guidance_start > 0 or self.guidance_end < 1
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether a denoiser computes some of its layers not at every step."""
+        return self.feature_interval > 1 or self.block_threshold > 0
+
+
+EXACT = Profile(name="exact", title="Exact", says="what diffusers paints, to the last bit")
+"""Always there: it is what a picture is painted with unless something else is asked for."""
+
+
+class Profiles:
+    """The profiles there are, and the one that is `usual` where a request names none."""
+
+    def __init__(self, rows: Mapping[str, Profile], usual: str = EXACT.name) -> None:
+        self._rows = {EXACT.name: EXACT, **rows}
+        self.usual = self.profile(usual).name
+
+    @classmethod
+    def default(cls, usual: str = EXACT.name) -> Profiles:
+        """Those that ship with the app. Raises PresetError if the file can't be read or doesn't
+        fit, UnknownNameError if there is no such usual one.
+        """
+        return cls.from_folder(presets_folder(), usual)
+
+    @classmethod
+    def from_folder(cls, folder: Path, usual: str = EXACT.name) -> Profiles:
+        """Those in another folder of the same layout. Raises as `default` does."""
+        path = folder / FILE_NAME
+        named = {name: named_row(name, row, path) for name, row in mapping_in(path).items()}
+        rows = checked(dict[str, Profile], named, path)
+        exact = rows.get(EXACT.name, EXACT)
+        if exact.model_copy(update={"title": EXACT.title, "says": EXACT.says}) != EXACT:
+            raise PresetError(f"{path}: {EXACT.name}: it has to leave everything as it is.")
+        return cls(rows, usual)
+
+    def profiles(self) -> tuple[Profile, ...]:
+        """All of them, the most exact first."""
+        return tuple(self._rows.values())
+
+    def names(self) -> tuple[str, ...]:
+        """Their names, in the same order."""
+        return tuple(self._rows)
+
+    def profile(self, name: str | None) -> Profile:
+        """The one of that name, None for the usual one. Raises UnknownNameError."""
+        wanted = self.usual if name is None else name
+        found = self._rows.get(wanted)
+        if found is None:
+            raise unknown_name("profile", wanted, self._rows)
+        return found
