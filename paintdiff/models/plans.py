@@ -181,7 +181,8 @@ def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device
     denoising, decoding = _working_bytes(plan, family, parts, run, device)
     loading, here = 0, _on_device(plan, family, parts)
     held = weights_on_device(plan, family, parts)
-    if device == "cpu":  # its allocator keeps what denoising had, in pieces too small for decoding
+    if device == "cpu" and family.working_memory is not None:
+        # The allocator keeps what denoising had, in pieces too small for decoding.
         loading = int(parts.denoiser * _CPU_LOADING_FACTOR) + _CPU_BESIDE_BYTES
         peak = held + denoising + decoding + _CPU_BESIDE_BYTES
     elif plan.placement == "resident":
