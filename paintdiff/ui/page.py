@@ -141,7 +141,7 @@ def _foresee_on_load(page: gr.Blocks, parts: Parts, studios: Sequence[Studio]) -
     """Say whether a picture would fit into memory before anything is chosen, where that doesn't
     hang on a picture. A server that has just begun learns of its device with its first model."""
     sizings = [(studio, studio.ingredients.sizing(studio.form)) for studio in studios]
-    asked = [(studio, each) for studio, each in sizings if not each.canvases]
+    asked = [(studio, sizing) for studio, sizing in sizings if not sizing.canvases]
 
     async def foresee(values: Mapping[Any, Any]) -> dict[Any, Any]:
         engine = parts.engine
@@ -150,10 +150,10 @@ def _foresee_on_load(page: gr.Blocks, parts: Parts, studios: Sequence[Studio]) -
             if now.device != "auto" or now.model_state != "loading":
                 break
             await asyncio.sleep(_DEVICE_POLL_SECONDS)
-        return {studio.fits: studio.memory_words(values, each.size) for studio, each in asked}
+        return {studio.fits: studio.memory_words(values, sizing.size) for studio, sizing in asked}
 
-    inputs = {each for _, sizing in asked for each in sizing.inputs}
-    page.load(foresee, inputs, [studio.fits for studio, _ in asked], **QUICK)
+    inputs = {each for _studio, sizing in asked for each in sizing.inputs}
+    page.load(foresee, inputs, [studio.fits for studio, _sizing in asked], **QUICK)
 
 
 def head() -> str:

@@ -21,6 +21,7 @@ from paintdiff.events import (
     Queued,
 )
 from paintdiff.geometry import Size
+from paintdiff.models.profiles import EXACT
 from paintdiff.requests import PaintingRequest, TextToImage, Upscale
 from paintdiff.ui import markup, pictures
 from paintdiff.ui.pictures import size_of_result
@@ -193,6 +194,7 @@ def _figures(request: PaintingRequest) -> list[str]:
         f"guidance {request.guidance_scale:g}" if request.guidance_scale is not None else "",
         request.sampler or "",
         request.model,
+        request.profile if request.profile not in (None, EXACT.name) else "",
     ]
 
 

@@ -88,7 +88,7 @@ class Studio:
 
     def fast(self, pictures: int = 1) -> None:
         """Few steps."""
-        self.page.locator(f"{self.id('quality')} label", has_text="Fast").click()
+        self.page.locator(f"{self.id('quality')} label", has_text="Draft").click()
         self.number("num-images", pictures)
         self.page.locator(f"{self.id('num-images')} input[type=number]").blur()
 

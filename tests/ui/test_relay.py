@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,6 +64,15 @@ def test_a_finished_job_says_seconds_and_seed(job: Any) -> None:
     assert shown.warnings == ("I don't know 'zebra'.",)
     assert shown.seed == 7 and shown.over
     assert shown.stage is not None and f"pictures/{job.id}/1.png" in shown.stage
+
+
+@pytest.mark.parametrize("profile", [None, "exact", "turbo"])
+def test_a_picture_that_is_not_exact_says_so(job: Any, profile: str | None) -> None:
+    painted = picture(job)
+    request = painted.request.model_copy(update={"profile": profile})
+    shown = view(job, Finished((replace(painted, request=request),), (), 1.0, 9.9))
+    assert ("· turbo" in shown.progress) == (profile == "turbo")
+    assert "exact" not in shown.progress and "None" not in shown.progress
 
 
 def test_an_error_of_ours_speaks_for_itself_and_others_do_not_leak(job: Any) -> None:
