@@ -15,6 +15,7 @@ BENCHMARKS: Mapping[str, str] = {
     "first_picture": "from starting the app to a first preview and a picture",
     "hires": "whether the hires fix helps",
     "library": "how long a models folder takes to be listed",
+    "memory": "what plans take against their estimates",
     "speed": "the speed profiles against plain diffusers; first preview; cancelling",
     "switching_tasks": "what going from task to task costs",
     "upscaling": "what upscaling costs",

@@ -149,8 +149,9 @@ def _paint(options: argparse.Namespace) -> int:
     with Engine(manager, store=store, annotators=annotators) as engine:
         job = engine.submit(request)
         finished = watched(job, quiet=options.quiet)
+        forecast = engine.forecast(request.model, _painting(job.request).sampling().size)
     failed = _failed(finished, request)
-    _report(finished, options, failed=failed)
+    _report(finished, options, failed=failed, memory="" if forecast is None else forecast.words)
     return FAILED if failed else OK
 
 
@@ -295,11 +296,13 @@ def _failed(finished: Finished, request: Painting) -> bool:
     )
 
 
-def _report(finished: Finished, options: argparse.Namespace, *, failed: bool) -> None:
+def _report(finished: Finished, options: argparse.Namespace, *, failed: bool, memory: str) -> None:
     notes = dict.fromkeys(note for picture in finished.pictures for note in picture.notes)
     if failed or not options.quiet:  # what went wrong is never kept quiet
         for sentence in (*finished.warnings, *notes):
             sys.stderr.write(f"Note: {sentence}\n")
+    if memory and not options.quiet:
+        sys.stderr.write(f"Memory: {memory}.\n")
     files = [str(picture.path) for picture in finished.pictures if picture.path is not None]
     if not options.json:
         sys.stdout.write("".join(f"{file}\n" for file in files))
@@ -323,6 +326,7 @@ def _report(finished: Finished, options: argparse.Namespace, *, failed: bool) ->
         "negative_prompt": requests[0].negative_prompt,
         "warnings": list(finished.warnings),
         "notes": list(notes),
+        "memory": memory,
         "files": files,
     }
     sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")

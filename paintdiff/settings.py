@@ -145,7 +145,7 @@ class Settings(BaseSettings):
     )
     memory_budget_bytes: Annotated[int | None, _MEMORY_BUDGET] = _named(
         _MEMORY_BUDGET,
-        "the most memory that models may use, like 4GB; all there is by default",
+        "the most memory that painting may take, like 4GB; what is free by default",
         None,
         gt=0,
     )

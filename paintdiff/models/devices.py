@@ -28,6 +28,12 @@ def best_device(name: str) -> str:
     return name
 
 
+def begin(device: str) -> None:
+    """Let a GPU be ready to say what memory it has."""
+    if device.startswith("cuda"):
+        torch.cuda.init()
+
+
 def best_dtype(device: str) -> torch.dtype:
     """Half precision on CUDA and Apple's; full on a CPU, where it gives the same picture on every
     machine.

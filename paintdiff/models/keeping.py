@@ -200,10 +200,8 @@ class Keeper:
             entry.ended.set()
 
     def _loaded(self, entry: Entry[LoadedT], load: Load[LoadedT], plan: Plan) -> LoadedT:
-        from paintdiff.models import devices  # noqa: PLC0415 (imports torch: seconds)
-
-        if self._device is None:
-            self._device = devices.best_device(self._asked_device)
+        self.settle_device()
+        assert self._device is not None
         if plan != USUAL_PLAN:
             memory.give_back()  # the same weights in another precision, for one
         self._make_room(entry.row, plan)
@@ -233,6 +231,22 @@ class Keeper:
                 del self._entries[key]
         if evicted:
             memory.give_back()
+
+    @property
+    def device_settled(self) -> bool:
+        """Whether it is known where networks run."""
+        return self._device is not None
+
+    def settle_device(self) -> None:
+        """Find out where networks run, so that it is known what memory there is. Imports torch.
+
+        Raises ModelLoadError if this machine has no such device.
+        """
+        from paintdiff.models import devices  # noqa: PLC0415 (imports torch: seconds)
+
+        if self._device is None:
+            self._device = devices.best_device(self._asked_device)
+            devices.begin(self._device)
 
     def _bytes_per_number(self, device: str) -> int:
         """Of weights in their usual precision."""

@@ -34,7 +34,11 @@ _PLACEMENT_WORDS: dict[Placement, str] = {
 # Diffusion 1.5 and with mini, float32, one thread (a UNet at 256 and 512, a VAE at 256 to 768).
 _CPU_DENOISER_FACTOR = 1.8
 _CPU_DECODE_FACTOR = 1.27
-_TILED_NUMBERS_PER_PX = 10
+_CPU_BESIDE_BYTES = 40 * 2**20
+"""What a process takes for the work itself: threads, tokenizers, leftovers of loading."""
+_CPU_LOADING_FACTOR = 1.5
+"""Of the denoiser, which is there in its file's half precision too while it is read."""
+_TILED_NUMBERS_PER_PX = 16
 """What the blend of a tiled decode takes of the whole picture: sums, weights, and the pixels on
 their way to 8 bits.
 """
@@ -122,24 +126,30 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan, and what it is thought to take on the device in bytes: its weights all the time, and
-    at most `peak_bytes`.
+    """A plan, and what it is thought to take on the device in bytes: its weights, at most
+    `painting_bytes` while it paints, and `loading_bytes` while it is loaded.
     """
 
     plan: Plan
     weights_bytes: int
-    peak_bytes: int
+    painting_bytes: int
+    loading_bytes: int = 0
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most of all."""
+        return max(self.painting_bytes, self.loading_bytes)
 
 
 def plans(family: Family, parts: PartBytes, run: RunFacts, device: str) -> tuple[Planned, ...]:
-    """The ladder for a run on a device ("cpu", "cuda" ...), quickest first; each takes less than
-    those before it. Of a family without figures only the weights are counted.
+    """The ladder for a run on a device ("cpu", "cuda" ...), quickest first; each takes less to
+    paint than those before it. Of a family without figures only the weights are counted.
     """
     found: list[Planned] = []
     for plan in _rungs(run, device):
         planned = _planned(plan, family, parts, run, device)
         known = family.working_memory is not None
-        if not found or not known or planned.peak_bytes < found[-1].peak_bytes:
+        if not found or not known or planned.painting_bytes < found[-1].painting_bytes:
             found.append(planned)
     return tuple(found)
 
@@ -169,15 +179,19 @@ def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device
     parts = parts.in_half() if plan.dtype else parts
     run = run.halved() if plan.part < 1 else run
     denoising, decoding = _working_bytes(plan, family, parts, run, device)
-    here = _on_device(plan, family, parts)
+    loading, here = 0, _on_device(plan, family, parts)
     held = weights_on_device(plan, family, parts)
-    if plan.placement == "resident":
+    if device == "cpu" and family.working_memory is not None:
+        # The allocator keeps what denoising had, in pieces too small for decoding.
+        loading = int(parts.denoiser * _CPU_LOADING_FACTOR) + _CPU_BESIDE_BYTES
+        peak = held + denoising + decoding + _CPU_BESIDE_BYTES
+    elif plan.placement == "resident":
         peak = held + max(denoising, decoding)
     elif plan.placement == "encoders":
         peak = max(held, here.denoiser + here.vae + max(denoising, decoding))
     else:  # one part at a time
         peak = max(here.text_encoders, here.denoiser + denoising, here.vae + decoding)
-    return Planned(plan, held, peak + run.beside_bytes)
+    return Planned(plan, held, peak + run.beside_bytes, loading)
 
 
 def weights_on_device(plan: Plan, family: Family, parts: PartBytes) -> int:

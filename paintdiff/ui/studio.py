@@ -312,7 +312,7 @@ class Studio(Workbench):
             return ""  # no picture, or no size: Generate says what is wrong
         if forecast is None:
             return ""
-        words = f"Memory: {forecast.words}."
+        words = f"{forecast.words[:1].upper()}{forecast.words[1:]}."
         return markup.note([words], "warning") if forecast.slow else markup.aside(words)
 
     # Settings that come from elsewhere

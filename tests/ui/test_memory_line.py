@@ -14,18 +14,20 @@ from paintdiff.ui.parts import Parts
 from paintdiff.ui.studio import Studio
 from paintdiff.ui.tabs.image_to_image import FromPicture
 from paintdiff.ui.tabs.text_to_image import Words
+from tests.loops import inside_a_loop
 from tests.ui.fake_engine import FakeEngine
+from tests.ui.test_tabs import studio_of
 
 GIB = 2**30
 
 
-def studio_of(kind: Any, parts: Parts) -> Studio:
-    with gr.Blocks():
-        return Studio.built(parts, kind(parts))
-
-
 def page_of(studio: Studio) -> dict[Any, Any]:
     return {each: each.value for each in studio.asked() if hasattr(each, "value")}
+
+
+def _with_blocks(kind: Any, parts: Parts) -> tuple[Studio, gr.Blocks]:
+    with gr.Blocks() as blocks:
+        return Studio.built(parts, kind(parts)), blocks
 
 
 def forecast(plan: Plan | None, needed: float) -> Forecast:
@@ -36,11 +38,11 @@ def forecast(plan: Plan | None, needed: float) -> Forecast:
 @pytest.mark.parametrize(
     "foretold, words, warns",
     [
-        (forecast(Plan(), 1.1), "Memory: fits: about 1.1 of 8.0 GB.", False),
+        (forecast(Plan(), 1.1), "Fits: about 1.1 of 8.0 GB.", False),
         (forecast(Plan(vae_tile_px=512), 3), "3.0 of 8.0 GB, decoded in tiles of 512.", False),
-        (forecast(Plan("models"), 5.1), "fits: about 5.1 of 8.0 GB, model offload.", True),
+        (forecast(Plan("models"), 5.1), "Fits: about 5.1 of 8.0 GB, model offload.", True),
         (forecast(Plan(part=0.5), 5.1), "half the size", True),
-        (forecast(None, 9), "won&#x27;t fit: needs about 9.0 GB, and there are 8.0", True),
+        (forecast(None, 9), "Won&#x27;t fit: needs about 9.0 GB, and there are 8.0", True),
     ],
 )
 def test_it_says_what_a_picture_will_take(
@@ -67,8 +69,7 @@ def test_it_knows_of_a_second_pass(parts: Parts, engine: FakeEngine) -> None:
 
 def test_it_follows_model_and_size_and_is_told_with_the_size(parts: Parts) -> None:
     for kind in (Words, FromPicture):
-        with gr.Blocks() as blocks:
-            studio = Studio.built(parts, kind(parts))
+        studio, blocks = inside_a_loop(lambda kind=kind: _with_blocks(kind, parts))
         triggers = {
             target[0]
             for function in blocks.fns.values()

@@ -1,0 +1,288 @@
+"""Is a plan's estimate what a picture takes? `python -m benchmarks.memory --model mini`.
+
+Paints a picture of each size by each plan that there is for it at full size, or with `--cap` by the
+one that is chosen under that budget, each in a fresh process, and prints what was estimated and
+the measured peak: on a CPU the process's own memory above what it had once the libraries were
+there, on CUDA `max_memory_allocated`, under a cap that holds (`set_per_process_memory_fraction`).
+`--model` is mini, sd15 or sdxl (full-size, of random numbers), or a folder. With `--decode SIDE`
+the model's VAE decodes noise of that side whole and in tiles of 512 in place of all that: peaks,
+and by how much the pixels differ. `--record` appends the table to RESULTS.md.
+Target: estimates within 15 % of the peak.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from paintdiff.geometry import Size
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.denoising import Denoising
+from paintdiff.models.manager import ModelManager
+from paintdiff.models.plans import Plan, RunFacts, plans
+from paintdiff.settings import parsed_bytes
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+TOLERANCE = 0.15
+_GIB = 2**30
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it. Returns 1 if an estimate is farther off than the target."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--size", type=Size.parse, action="append", help="repeatable")
+    parser.add_argument("--cap", type=parsed_bytes, help="like 4GiB")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--plans", type=int, default=9, help="no more than so many of each size")
+    parser.add_argument("--decode", type=int, action="append", help="a side in pixels; repeatable")
+    parser.add_argument("--record", action="store_true", help="append to RESULTS.md")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.child:
+        print(json.dumps(_child(json.loads(options.child))))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        source = _source(options.model, Path(folder))
+        lines = _decoding(options, source) if options.decode else _painting(options, source)
+    table = "\n".join(lines)
+    if options.record:
+        _record(table, options)
+    return 0 if "too far" not in table else 1
+
+
+def _source(model: str, folder: Path) -> str:
+    from benchmarks.random_models import CONFIGS, save_random_model  # noqa: PLC0415 (imports torch)
+
+    if model not in CONFIGS:
+        return model
+    save_random_model(model, folder / model)
+    return str(folder / model)
+
+
+def _painting(options: argparse.Namespace, source: str) -> list[str]:
+    lines = [
+        "| size | plan | estimated | measured | ratio | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    for size in options.size or [_row(source).native_size]:
+        for plan in _plans(options, source, size):
+            asked = {"source": source, "size": str(size), "device": options.device}
+            found = _in_child({**asked, "plan": asdict(plan), "cap": options.cap})
+            ratio = found["estimated"] / found["measured"]
+            verdict = "" if abs(ratio - 1) <= TOLERANCE else " too far"
+            lines.append(
+                f"| {size} | {plan.words or 'usual'} | {found['estimated'] / _GIB:.2f} GiB "
+                f"| {found['measured'] / _GIB:.2f} GiB | {ratio:.2f}{verdict} "
+                f"| {found['seconds']:.1f} |"
+            )
+            print(lines[-1], flush=True)
+    return lines
+
+
+def _plans(options: argparse.Namespace, source: str, size: Size) -> list[Plan]:
+    manager, row = _manager(source, options.device, options.cap)
+    run = RunFacts(size, size.area)
+    if options.cap is not None:
+        manager.settle_device()
+        return [manager.planner.ladder(row, run).planned.plan]
+    manager.settle_device()
+    room = manager.planner.ladder(row, run)
+    found = [room.planned.plan]
+    while room.step_down(lighter=False):
+        found.append(room.planned.plan)
+    return [plan for plan in found if plan.part == 1][: options.plans]
+
+
+def _decoding(options: argparse.Namespace, source: str) -> list[str]:
+    lines = [
+        "| side | way | peak beside the weights | seconds | differs |",
+        "|---|---|---|---|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    for side in options.decode:
+        asked = {"source": source, "device": options.device, "cap": options.cap, "decode": side}
+        with tempfile.TemporaryDirectory() as folder:
+            kept = str(Path(folder) / "whole.pt")
+            for way, tile in (("whole", side), ("tiles of 512", 512)):
+                found = _in_child({**asked, "tile": tile, "kept": kept})
+                lines.append(
+                    f"| {side} | {way} | {found['measured'] / _GIB:.2f} GiB "
+                    f"| {found['seconds']:.1f} | {found['differs']} |"
+                )
+                print(lines[-1], flush=True)
+    return lines
+
+
+def _in_child(asked: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.memory", "--child", json.dumps(asked)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+def _manager(source: str, device: str, cap: int | None) -> tuple[ModelManager, Any]:
+    catalog = Catalog.default()
+    if source not in {row.name for row in catalog.models()}:
+        catalog = catalog.with_source(source)
+        source = catalog.models()[-1].name
+    manager = ModelManager(catalog, device=device, memory_budget_bytes=cap)
+    return manager, catalog.model(source)
+
+
+def _row(source: str) -> Any:
+    return _manager(source, "cpu", None)[1]
+
+
+def _child(asked: dict[str, Any]) -> dict[str, Any]:
+    import torch  # noqa: PLC0415 (in the child alone)
+
+    from paintdiff.models import lease, pipeline_files  # noqa: PLC0415
+
+    manager, row = _manager(asked["source"], asked["device"], asked["cap"])
+    manager.settle_device()
+    if asked["cap"] is not None and asked["device"] == "cuda":
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(asked["cap"] / total)
+    for task in row.family.pipelines:  # what they import is no part of the picture
+        pipeline_files.pipeline_class(row, task)
+    assert lease
+    if "decode" in asked:
+        return _decoded(asked, manager, row)
+    size, plan = Size.parse(asked["size"]), Plan(**asked["plan"])
+    run = RunFacts(size, size.area)
+    room = next(
+        each
+        for each in plans(row.family, _parts(manager, row), run, asked["device"])
+        if each.plan == plan
+    )
+    started = time.perf_counter()
+    with Peak(asked["device"]) as peak, manager.lease(row.name, plan=plan) as leased:
+        denoising = Denoising("a house", "", size, 2, 5.0, row.sampler, seed=1)
+        leased.decoded(leased.denoised(denoising, lambda _step, _preview: None))
+    seconds = time.perf_counter() - started
+    return {"estimated": room.peak_bytes, "measured": peak.bytes, "seconds": seconds}
+
+
+def _parts(manager: ModelManager, row: Any) -> Any:
+    room = manager._room_for(row)  # pyright: ignore[reportPrivateUsage] (what the planner asks)
+    assert room is not None and room.parts is not None
+    return room.parts
+
+
+def _decoded(asked: dict[str, Any], manager: ModelManager, row: Any) -> dict[str, Any]:
+    import torch  # noqa: PLC0415 (in the child alone)
+
+    from paintdiff.models.tiled import TiledVAE  # noqa: PLC0415
+
+    side, tile = asked["decode"], asked["tile"]
+    with manager.lease(row.name) as leased, torch.no_grad():
+        network: Any = leased.pipeline.vae
+        factor = leased.pipeline.vae_scale_factor
+        vae: Any = network if tile >= side else TiledVAE(network, Size(side, side), factor, tile)
+        generator = torch.Generator().manual_seed(0)
+        # Smooth, as latents of pictures are: noise at an eighth of the side.
+        latents = torch.randn(
+            1, row.family.latent_channels, side // 64, side // 64, generator=generator
+        )
+        latents = torch.nn.functional.interpolate(latents, scale_factor=8, mode="bicubic")
+        latents = latents.to(network.device, network.dtype)
+        started = time.perf_counter()
+        with Peak(asked["device"]) as peak:
+            pixels = vae.decode(latents, return_dict=False)[0]
+        seconds = time.perf_counter() - started
+    levels = ((pixels.float().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    if vae is network:
+        torch.save(levels, asked["kept"])
+        differs = ""
+    else:
+        apart = (torch.load(asked["kept"]).int() - levels.int()).abs()
+        differs = f"{int(apart.max())} levels at most, {float(apart.float().mean()):.2f} on average"
+    return {"measured": peak.bytes, "seconds": seconds, "differs": differs}
+
+
+class Peak(AbstractContextManager["Peak"]):
+    """`bytes` is the most that was taken inside beyond what there was before: of a CPU the memory
+    of the process's own (no mapped files), looked at every two milliseconds.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._cuda = device.startswith("cuda")
+        self.bytes = 0
+        self._before = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        gc.collect()
+        if self._cuda:
+            import torch  # noqa: PLC0415 (in the child alone)
+
+            torch.cuda.reset_peak_memory_stats()
+        self._before = _own_bytes()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._done.set()
+        self._thread.join()
+        if self._cuda:
+            import torch  # noqa: PLC0415 (in the child alone)
+
+            self.bytes = torch.cuda.max_memory_allocated()
+
+    def _look(self) -> None:
+        while not self._done.wait(0.002):
+            self.bytes = max(self.bytes, _own_bytes() - self._before)
+
+
+def _own_bytes() -> int:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return psutil.Process().memory_info().rss
+    line = next(line for line in status.read_text().splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
+
+
+def _record(table: str, options: argparse.Namespace) -> None:
+    import diffusers  # noqa: PLC0415 (when it is asked for)
+    import torch  # noqa: PLC0415
+
+    where = torch.cuda.get_device_name() if options.device.startswith("cuda") else _processor()
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(
+            f"\n## Memory: {options.model}\n\n{datetime.now(UTC):%Y-%m-%d}, {where}, "
+            f"{psutil.virtual_memory().total / _GIB:.0f} GiB, Python {platform.python_version()}, "
+            f"torch {torch.__version__}, diffusers {diffusers.__version__}. "
+            f"`python -m benchmarks memory {' '.join(_without_record())}`\n\n{table}\n"
+        )
+
+
+def _without_record() -> list[str]:
+    return [each for each in sys.argv[1:] if each not in ("--record", "memory")]
+
+
+def _processor() -> str:
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text().splitlines() if cpus.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()} ({psutil.cpu_count()} cores)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
