@@ -142,10 +142,10 @@ def _paint(options: argparse.Namespace) -> int:
     paths = output_paths(options.output, request.num_images, options.overwrite)
     store = OutputFiles(options.overwrite)
     store.expect(*paths)
-    manager, annotators = (
-        ModelManager(catalog, device=options.device),
-        Annotators(options.models_dir),
+    manager = ModelManager(
+        catalog, device=options.device, memory_budget_bytes=options.memory_budget
     )
+    annotators = Annotators(options.models_dir)
     with Engine(manager, store=store, annotators=annotators) as engine:
         job = engine.submit(request)
         finished = watched(job, quiet=options.quiet)
@@ -301,8 +301,6 @@ def _report(finished: Finished, options: argparse.Namespace, *, failed: bool, me
     if failed or not options.quiet:  # what went wrong is never kept quiet
         for sentence in (*finished.warnings, *notes):
             sys.stderr.write(f"Note: {sentence}\n")
-    if memory and not options.quiet:
-        sys.stderr.write(f"Memory: {memory}.\n")
     files = [str(picture.path) for picture in finished.pictures if picture.path is not None]
     if not options.json:
         sys.stdout.write("".join(f"{file}\n" for file in files))

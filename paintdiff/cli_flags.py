@@ -15,9 +15,20 @@ from paintdiff.geometry import Size
 from paintdiff.ingredients import LATENT_UPSCALER
 from paintdiff.models.samplers import sampler_names
 from paintdiff.preprocessors.table import PREPROCESSORS
+from paintdiff.settings import parsed_bytes
 
 BAD_VALUE = 2
 """The exit code for a value that can't be used."""
+
+
+def _bytes(text: str) -> int:
+    try:
+        count = parsed_bytes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    if not count:
+        raise argparse.ArgumentTypeError("with none nothing can be painted")
+    return count
 
 
 class _Parser(argparse.ArgumentParser):
@@ -119,6 +130,12 @@ def _add_models_dir_flag(command: argparse.ArgumentParser) -> None:
 def _add_general_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--device", default="auto", metavar="NAME", help="auto (usual), cpu or cuda"
+    )
+    command.add_argument(
+        "--memory-budget",
+        type=_bytes,
+        metavar="SIZE",
+        help="the most memory that painting may take, like 4GB (usual: what is free)",
     )
     command.add_argument(
         "--json", action="store_true", help="print one JSON object on stdout when done"

@@ -49,7 +49,10 @@ def upscale(options: argparse.Namespace) -> int:
     reports: list[dict[str, Any]] = []
     store = OutputFiles(overwrite=False)
     try:
-        with Engine(ModelManager(catalog, device=options.device), store=store) as engine:
+        manager = ModelManager(
+            catalog, device=options.device, memory_budget_bytes=options.memory_budget
+        )
+        with Engine(manager, store=store) as engine:
             for number, (source, output) in enumerate(pairs, 1):
                 store.expect(output)
                 place = f" {number} of {len(pairs)}" if len(pairs) > 1 else ""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,6 +72,20 @@ def test_json_is_one_object_on_stdout(
     assert "66x64 became 64x64" in report["warnings"][0]
     assert report["files"] == [str(tmp_path / "boat-1.png"), str(tmp_path / "boat-2.png")]
     assert [read_request(Path(file)).seed for file in report["files"]] == [3, 4]
+    assert re.fullmatch(r"fits: about \d+ MB of \d+\.\d GB", report["memory"])
+
+
+def test_what_is_too_large_for_the_budget_says_so(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--model", model, *SMALL, "--output", tmp_path / "x.png", "--memory-budget")
+    assert paint(*arguments, "1MB") == 1
+    assert re.search(
+        r"needs about \d+ MB for this picture even at its thriftiest, and there are 1 MB",
+        capsys.readouterr().err,
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert paint(*arguments, "1GB") == 0
 
 
 def test_warnings_are_told(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,6 +111,9 @@ def test_warnings_are_told(model: str, tmp_path: Path, capsys: pytest.CaptureFix
         (["--output", "boat.jpg"], "should end in .png"),
         (["--output", "nowhere/boat.png"], "no folder nowhere"),
         (["--output", "/proc/boat.png"], "can't write in /proc"),
+        (["--memory-budget", "much"], "--memory-budget: 'much': write a size like 4GB"),
+        (["--memory-budget", "0"], "--memory-budget: with none nothing"),
+        (["--profile", "warp"], "--profile: There is no profile 'warp'"),
         (["--frobnicate"], "--frobnicate"),
     ],
 )

@@ -124,7 +124,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli_progress": {"events", "jobs"},
     "cli_flags": {
         *("errors", "geometry", "ingredients", "requests", "cli_adapters"),
-        *("models.samplers", "preprocessors.table"),
+        *("models.samplers", "preprocessors.table", "settings"),
     },
     "__main__": {"cli"},
     "__init__": {

@@ -44,11 +44,13 @@ class Forecast:
     @property
     def words(self) -> str:
         """For people: "fits: about 5.1 of 8.0 GB, model offload"."""
-        needed, room = (f"{count / 2**30:.1f}" for count in (self.needed_bytes, self.room_bytes))
+        needed, room = _amount(self.needed_bytes), _amount(self.room_bytes)
         if self.planned is None:
-            return f"won't fit: needs about {needed} GB, and there are {room}; paint it smaller"
+            return f"won't fit: needs about {needed}, and there are {room}; paint it smaller"
+        if needed[-2:] == room[-2:]:
+            needed = needed[:-3]  # the unit once
         how = f", {self.planned.plan.words}" if self.planned.plan.words else ""
-        return f"fits: about {needed} of {room} GB{how}"
+        return f"fits: about {needed} of {room}{how}"
 
 
 class Ladder:
@@ -68,9 +70,9 @@ class Ladder:
         if found is None and first == 0:
             least = self._rungs[-1].peak_bytes
             raise MemoryBudgetError(
-                f"{title} needs about {least / 2**30:.1f} GB for this picture even at its "
-                f"thriftiest, and there are {room_bytes / 2**30:.1f} GB. Paint it smaller, choose "
-                "a smaller model, or raise the memory budget.",
+                f"{title} needs about {_amount(least)} for this picture even at its thriftiest, "
+                f"and there are {_amount(room_bytes)}. Paint it smaller, choose a smaller model, "
+                "or raise the memory budget.",
                 least,
             )
         self._at = first if found is None else self._rungs.index(found)
@@ -140,6 +142,12 @@ class Planner:
     def _of(self, model: ModelRow, run: RunFacts) -> frozenset[Plan]:
         with self._lock:
             return self._failed.get(_key(model, run), frozenset())
+
+
+def _amount(count_bytes: int) -> str:
+    if count_bytes < 2**30:
+        return f"{count_bytes / 2**20:.0f} MB"
+    return f"{count_bytes / 2**30:.1f} GB"
 
 
 def _key(model: ModelRow, run: RunFacts) -> tuple[str, int]:

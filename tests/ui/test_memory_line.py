@@ -39,10 +39,11 @@ def forecast(plan: Plan | None, needed: float) -> Forecast:
     "foretold, words, warns",
     [
         (forecast(Plan(), 1.1), "Fits: about 1.1 of 8.0 GB.", False),
+        (forecast(Plan(), 0.1), "Fits: about 102 MB of 8.0 GB.", False),
         (forecast(Plan(vae_tile_px=512), 3), "3.0 of 8.0 GB, decoded in tiles of 512.", False),
         (forecast(Plan("models"), 5.1), "Fits: about 5.1 of 8.0 GB, model offload.", True),
         (forecast(Plan(part=0.5), 5.1), "half the size", True),
-        (forecast(None, 9), "Won&#x27;t fit: needs about 9.0 GB, and there are 8.0", True),
+        (forecast(None, 9), "Won&#x27;t fit: needs about 9.0 GB, and there are 8.0 GB", True),
     ],
 )
 def test_it_says_what_a_picture_will_take(
