@@ -124,9 +124,7 @@ class Run:
         for name in upscalers_of(request):  # one that can't be had is known before minutes of work
             self._lease_upscaler(name, leases)
         self._lease_face_restorer(request.upscaling, leases)
-        if not self._manager.device_settled:  # it takes seconds
-            self._loading(request.model, f"Loading {request.model}")
-            self._manager.settle_device()
+        self._manager.settle(request.model, partial(self._loading, request.model))
         catalog = self._manager.catalog
         model = catalog.model(request.model)
         facts = run_facts(request, catalog, self._manager.expected_bytes)

@@ -48,7 +48,7 @@ Load = Callable[[str, Callable[[str], None]], LoadedT]
 Fetch = Callable[[Callable[[str], None]], object]
 """Given someone to tell, sees to it that the files are on this machine."""
 
-_POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 class Keeper:
@@ -122,7 +122,7 @@ class Keeper:
             while not entry.ended.is_set():
                 if on_loading is not None:
                     on_loading(entry.message)
-                entry.ended.wait(_POLL_SECONDS)
+                entry.ended.wait(POLL_SECONDS)
             if entry.error is not None:
                 raise entry.error
             if entry.loaded is None:
@@ -231,11 +231,6 @@ class Keeper:
                 del self._entries[key]
         if evicted:
             memory.give_back()
-
-    @property
-    def device_settled(self) -> bool:
-        """Whether it is known where networks run."""
-        return self._device is not None
 
     def settle_device(self) -> None:
         """Find out where networks run, so that it is known what memory there is. Imports torch.

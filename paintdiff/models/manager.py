@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from paintdiff.models.entries import (
     LoadedT,
     key_of,
 )
-from paintdiff.models.keeping import Fetch, Keeper, OnLoading, companions_in
+from paintdiff.models.keeping import POLL_SECONDS, Fetch, Keeper, OnLoading, companions_in
 from paintdiff.models.library import Library
 from paintdiff.models.locating import is_to_fetch, located
 from paintdiff.models.model_rows import ModelRow
@@ -93,6 +94,7 @@ class ModelManager(Keeper):
         self._source = catalog if catalog is not None else Catalog.default()
         self._downloads = downloads if downloads is not None else Downloads()
         self.planner = Planner(self._room_for)
+        self._settling = False
         self._measuring = threading.Lock()
         self._kernel_choice: KernelChoice | None = None
         self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
@@ -267,6 +269,29 @@ class ModelManager(Keeper):
         with self._waited(entry, on_loading) as loaded:
             yield loaded
 
+    def settle(self, name: str, on_loading: OnLoading) -> None:
+        """Find out where networks run, if nobody has yet, before the model `name` is leased, so
+        that it is known what memory there is. The first time it imports torch, for seconds, with
+        `on_loading` called meanwhile as for `lease`.
+
+        Raises ModelLoadError if this machine has no such device.
+        """
+        if self._device is not None:
+            return
+        self._last, self._last_failed, self._settling = name, False, True
+        executor = ThreadPoolExecutor(1, thread_name_prefix="settle")
+        try:
+            settled = executor.submit(self.settle_device)
+            while not wait([settled], POLL_SECONDS).done:
+                on_loading(f"Loading {name}")
+            settled.result()
+        except ModelError:
+            self._last_failed = True
+            raise
+        finally:
+            self._settling = False
+            executor.shutdown(wait=False)
+
     def warm(self, name: str) -> None:
         """Begin to load a model in the background.
 
@@ -283,7 +308,9 @@ class ModelManager(Keeper):
         """What there is to say now. Cheap; never imports torch."""
         with self._lock:
             entry = self._entries.get(f"model {self._last}")
-            state = "none" if entry is None else ("ready" if entry.ended.is_set() else "loading")
+            state = "loading" if self._settling else "none"
+            if entry is not None:
+                state = "ready" if entry.ended.is_set() else "loading"
             if self._last_failed:
                 state = "failed"
             device, last = self._device or self._asked_device, self._last

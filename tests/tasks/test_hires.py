@@ -297,7 +297,8 @@ def test_without_memory_for_the_second_pass_the_first_isnt_lost(
 
     monkeypatch.setattr(LeasedPipeline, "denoised", short)
     (picture,) = engine.generate(request({"upscaler": upscaler})).pictures
-    assert picture.image.tobytes() == small.tobytes()
+    assert picture.image.size == small.size
+    assert difference(picture.image, small) < 2, "in half precision, which was tried last"
     assert "There wasn't enough memory to paint over it at 192x128" in picture.notes[0]
 
 
