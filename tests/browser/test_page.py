@@ -135,7 +135,7 @@ def test_eight_tabs_do_not_disturb_one_another(context: BrowserContext, opened: 
     first, *others, last = tabs = [opened(context) for _ in range(8)]
     first.ask("a cat number 0", **LONG)
     for number, tab in enumerate([*others, last], start=1):
-        tab.ask(f"a cat number {number}")
+        tab.prompt.fill(f"a cat number {number}")
     for tab in tabs:
         tab.generate.click()
     last.cancel.click()
