@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from paintdiff.errors import MemoryBudgetError
+from paintdiff.models.containers import memory_limit
 from paintdiff.models.weights import is_gguf, is_pickle, parameter_count
 
 DEFAULT_SHARE = 0.8
@@ -43,12 +44,15 @@ def memory_use(device: str) -> MemoryUse:
     if device.startswith("cuda") and torch is not None and torch.cuda.is_initialized():
         free, total = torch.cuda.mem_get_info()
         return MemoryUse(total - free, total)
-    return MemoryUse(psutil.Process().memory_info().rss, psutil.virtual_memory().total)
+    total, limit = psutil.virtual_memory().total, memory_limit()
+    most = total if limit is None else min(total, limit.total_bytes)
+    return MemoryUse(psutil.Process().memory_info().rss, most)
 
 
 def free_bytes() -> int:
-    """The main memory that could be had now."""
-    return psutil.virtual_memory().available
+    """The main memory that could be had now, in a container no more than it lets one have."""
+    available, limit = psutil.virtual_memory().available, memory_limit()
+    return available if limit is None else min(available, limit.available_bytes)
 
 
 def available_bytes(device: str) -> int | None:
