@@ -113,6 +113,37 @@ def test_the_job_goes_on_by_the_next_plan(
     assert pixels(again.pictures[0]) == pixels(finished.pictures[0]), "it is remembered"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_memory_that_runs_out_while_loading_ends_nothing(
+    error: Exception,
+    tiny_catalog: Catalog,
+    rungs: list[Plan],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert rungs
+    original, loads = loaders.load, 0
+
+    def load(*arguments: Any, **named: Any) -> loaders.LoadedModel:
+        nonlocal loads
+        loads += 1
+        if loads == 1:
+            raise error
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(loaders, "load", load)
+    with Engine(ModelManager(tiny_catalog, device="cpu")) as engine:
+        finished = engine.generate(QUICK)
+    assert loads == 2
+    assert "painted another way: decoded in tiles of 96" in finished.warnings[0]
+
+
 def test_pictures_that_are_done_are_kept(engine: Engine, faults: Faults, rungs: list[Plan]) -> None:
     assert rungs
     engine.generate(QUICK)
