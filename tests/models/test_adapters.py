@@ -23,6 +23,7 @@ from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising
 from paintdiff.models.loras import Loras
 from paintdiff.models.manager import ModelManager
+from paintdiff.models.plans import Placement, Plan
 from tests import adapter_files as files
 
 RUN = Denoising("a red house, mystyle", "boat", Size(64, 64), 2, 5.0, "DDIM", seed=3)
@@ -38,8 +39,13 @@ class Painter:
     model: str
     folder: Path
 
-    def latents(self, adapters: Adapters = NO_ADAPTERS, run: Denoising = RUN) -> torch.Tensor:
-        with self.manager.lease(self.model, adapters=adapters) as leased:
+    def latents(
+        self,
+        adapters: Adapters = NO_ADAPTERS,
+        run: Denoising = RUN,
+        placement: Placement = "resident",
+    ) -> torch.Tensor:
+        with self.manager.lease(self.model, adapters=adapters, plan=Plan(placement)) as leased:
             return leased.denoised(run, lambda _step, _preview: None)
 
     def pixels(self, adapters: Adapters = NO_ADAPTERS) -> bytes:
@@ -163,6 +169,16 @@ def test_it_acts_and_leaves_the_exact_pixels_of_before(painter: Painter, kind: s
     assert not torch.allclose(changed, before, atol=1e-3)
     assert torch.equal(painter.latents(adapters, run), changed)
     assert torch.equal(painter.latents(), before)
+
+
+@pytest.mark.parametrize("placement", ["encoders", "models", "groups", "leaves"])
+def test_they_act_wherever_weights_wait(sd1: Painter, placement: Placement) -> None:
+    before = sd1.latents()
+    for adapters, run in EVERY_KIND.values():
+        resident = sd1.latents(adapters, run)
+        assert torch.equal(sd1.latents(adapters, run, placement), resident)
+    assert torch.equal(sd1.latents(placement=placement), before)
+    assert torch.equal(sd1.latents(), before)
 
 
 def test_all_kinds_at_once_leave_nothing_behind(painter: Painter) -> None:
