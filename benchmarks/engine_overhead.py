@@ -16,18 +16,17 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.reporting import catalog_with
 from paintdiff.engine import Engine
 from paintdiff.events import Finished, Progress
 from paintdiff.geometry import Size
 from paintdiff.input_images import InputImage
-from paintdiff.models.catalog import Catalog
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.samplers import scheduler_for
@@ -42,11 +41,7 @@ STRENGTH = 0.6
 def main() -> int:
     """Run it. Returns 1 if pictures differ or, with --check, a target is missed."""
     options = _options()
-    catalog = Catalog.default()
-    name = options.model
-    if Path(name).exists():
-        catalog = catalog.with_source(name)
-        name = catalog.models()[-1].name
+    catalog, name = catalog_with(options.model)
     size = options.size or catalog.model(name).native_size
     manager = ModelManager(catalog, device=options.device)
     tasks = TASK_NAMES if options.task == "all" else (options.task,)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import platform
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,6 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,7 +35,6 @@ from paintdiff.models.manager import ModelManager
 from paintdiff.models.plans import Plan, RunFacts, plans
 from paintdiff.settings import parsed_bytes
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
 TOLERANCE = 0.15
 _GIB = 2**30
 
@@ -62,7 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = _decoding(options, source) if options.decode else _painting(options, source)
     table = "\n".join(lines)
     if options.record:
-        _record(table, options)
+        from benchmarks.reporting import recorded  # noqa: PLC0415 (imports torch)
+
+        given = " ".join(each for each in sys.argv[1:] if each not in ("--record", "memory"))
+        command = f"python -m benchmarks memory {given}"
+        recorded(f"Memory: {options.model}", command, options.device, table)
     return 0 if "too far" not in table else 1
 
 
@@ -257,31 +258,6 @@ def _own_bytes() -> int:
         return psutil.Process().memory_info().rss
     line = next(line for line in status.read_text().splitlines() if line.startswith("RssAnon"))
     return int(line.split()[1]) * 1024
-
-
-def _record(table: str, options: argparse.Namespace) -> None:
-    import diffusers  # noqa: PLC0415 (when it is asked for)
-    import torch  # noqa: PLC0415
-
-    where = torch.cuda.get_device_name() if options.device.startswith("cuda") else _processor()
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(
-            f"\n## Memory: {options.model}\n\n{datetime.now(UTC):%Y-%m-%d}, {where}, "
-            f"{psutil.virtual_memory().total / _GIB:.0f} GiB, Python {platform.python_version()}, "
-            f"torch {torch.__version__}, diffusers {diffusers.__version__}. "
-            f"`python -m benchmarks memory {' '.join(_without_record())}`\n\n{table}\n"
-        )
-
-
-def _without_record() -> list[str]:
-    return [each for each in sys.argv[1:] if each not in ("--record", "memory")]
-
-
-def _processor() -> str:
-    cpus = Path("/proc/cpuinfo")
-    lines = cpus.read_text().splitlines() if cpus.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()} ({psutil.cpu_count()} cores)"
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def save_random_model(name: str, folder: Path) -> None:
             if (config / part).is_dir():
                 parts[part] = class_(transformers.CLIPTextConfig.from_dict(settings(part)))
     for part in list(parts):
-        _fill(parts[part], part)
+        fill(parts[part], part)
     for part in ("tokenizer", "tokenizer_2"):
         if (config / part).is_dir():
             parts[part] = clip_tokenizer(config / part)
@@ -53,8 +53,8 @@ def save_random_model(name: str, folder: Path) -> None:
     getattr(diffusers, class_name)(**parts).save_pretrained(folder, max_shard_size="10GB")
 
 
-def _fill(network: Any, seed: str) -> None:
-    """Half precision; each tensor is another stretch of the same noise."""
+def fill(network: Any, seed: str) -> None:
+    """The network in half precision; each tensor is another stretch of the same noise."""
     noise = torch.empty(2**21).uniform_(-0.03, 0.03, generator=torch.Generator().manual_seed(0))
     noise = noise.half()
     for name, tensor in network.state_dict().items():

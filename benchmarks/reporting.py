@@ -12,7 +12,18 @@ import diffusers
 import psutil
 import torch
 
+from paintdiff.models.catalog import Catalog
+
 RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def catalog_with(model: str) -> tuple[Catalog, str]:
+    """The catalog with a model that is named or lies at that place, and the model's name in it."""
+    catalog = Catalog.default()
+    if not Path(model).exists():
+        return catalog, model
+    catalog = catalog.with_source(model)
+    return catalog, catalog.models()[-1].name
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:

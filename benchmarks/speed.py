@@ -25,7 +25,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.reporting import recorded, table
+from benchmarks.reporting import catalog_with, recorded, table
 from paintdiff.engine import Engine
 from paintdiff.events import Finished, Progress
 from paintdiff.geometry import Size
@@ -41,7 +40,6 @@ from paintdiff.mini.__main__ import JUDGE
 from paintdiff.mini.evaluate import AskedPicture, held_out_prompts, score
 from paintdiff.mini.judge import load_judge
 from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
-from paintdiff.models.catalog import Catalog
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.samplers import scheduler_for
@@ -87,11 +85,7 @@ def main() -> int:
     target.
     """
     options = _options()
-    catalog = Catalog.default()
-    name = options.model
-    if Path(name).exists():
-        catalog = catalog.with_source(name)
-        name = catalog.models()[-1].name
+    catalog, name = catalog_with(options.model)
     manager = ModelManager(catalog, device=options.device)
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     with Engine(manager) as engine:

@@ -8,7 +8,6 @@ import gc
 import json
 import shutil
 import socket
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import transformers
 from accelerate import init_empty_weights
 from safetensors.torch import save_file
 
+from benchmarks.random_models import fill
 from paintdiff.models import loaders
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.clip_vocabulary import clip_tokenizer
@@ -33,20 +33,6 @@ CONFIG = presets_folder() / "configs" / "sd1"
 FREE_BYTES = 12 * 2**30
 
 
-def filled(network: Any, seed: str) -> Any:
-    """The network in half precision; each tensor is another stretch of the same noise."""
-    noise = torch.empty(2**21).uniform_(-0.03, 0.03, generator=torch.Generator().manual_seed(0))
-    noise = noise.half()
-    for name, tensor in network.state_dict().items():
-        start = zlib.crc32(f"{seed}.{name}".encode()) % 2**20
-        count = tensor.numel()
-        numbers = noise[start : start + 2**20].repeat(count // 2**20 + 1)[:count]
-        path, _, last = name.rpartition(".")
-        parent = network.get_submodule(path)
-        setattr(parent, last, torch.nn.Parameter(numbers.reshape(tensor.shape), False))
-    return network
-
-
 def built() -> dict[str, Any]:
     def config(part: str) -> dict[str, Any]:
         return json.loads((CONFIG / part / "config.json").read_text())
@@ -56,11 +42,10 @@ def built() -> dict[str, Any]:
         vae = diffusers.AutoencoderKL.from_config(config("vae"))
         settings = transformers.CLIPTextConfig.from_dict(config("text_encoder"))
         text_encoder = transformers.CLIPTextModel(settings)
-    return {
-        "unet": filled(unet, "unet"),
-        "vae": filled(vae, "vae"),
-        "text_encoder": filled(text_encoder, "text"),
-    }
+    parts = {"unet": unet, "vae": vae, "text_encoder": text_encoder}
+    for name, network in parts.items():
+        fill(network, name)
+    return parts
 
 
 @pytest.fixture(scope="module")
