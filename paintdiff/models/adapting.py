@@ -6,7 +6,7 @@ Imports torch: import it in a function.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +21,7 @@ from paintdiff.models.loras import Loras
 from paintdiff.models.pipeline_files import pipeline_class
 from paintdiff.models.placing import Placing
 from paintdiff.models.plans import Placement
+from paintdiff.models.prompt_cache import ModelPrompts, PromptCache
 from paintdiff.models.textual_inversion import NO_WORDS, Embeddings
 from paintdiff.models.vaes import LoadedVae
 
@@ -41,7 +42,8 @@ class Adapted:
     """What a lease gets. `components` take the place of the model's own in its pipelines, `tokens`
     stand for the words (in lower case) of embeddings. `notes` are sentences for people, `hashes`
     identify what was injected ("LoRA name", "embedding name"). `rest` sends weights home that wait
-    there for the next picture.
+    there for the next picture. `prompts` are those that the model has read (None: it reads each
+    anew), and `reads_by` is what of all this changes how it reads them.
     """
 
     components: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -49,6 +51,8 @@ class Adapted:
     notes: tuple[str, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict[str, str])
     rest: Callable[[], None] = lambda: None
+    prompts: ModelPrompts | None = None
+    reads_by: Hashable = ()
 
 
 class Adapting:
@@ -60,7 +64,7 @@ class Adapting:
     taken out leaves every pixel as it was.
     """
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, prompts: PromptCache | None = None) -> None:
         row = loaded.row
         title = row.title
         first_task = next(iter(row.family.pipelines))
@@ -72,6 +76,7 @@ class Adapting:
         self._placing = Placing(loaded.components, row.family.denoiser, loaded.device)
         networks = (self._unet, loaded.components.get("vae"))
         self._memory_format = MemoryFormat(each for each in networks if each is not None)
+        self._prompts = None if prompts is None else prompts.for_model()
         self._title = title
         self._changed = threading.Condition()
         self._current: tuple[Adapters, Placement] | None = None
@@ -172,7 +177,19 @@ class Adapting:
             notes += (f"FreeU has no effect: {self._title} has no UNet.",)
         hashes = {f"LoRA {use.name}": loras[use.name].hash for use in wanted.loras}
         hashes |= {f"embedding {name}": value for name, value in learned.hashes.items()}
-        return Adapted(components, learned.tokens, notes, hashes, self._placing.rest)
+        in_order = [(use.name, use.text_encoder_weight) for use in wanted.loras]
+        return Adapted(
+            components,
+            learned.tokens,
+            notes,
+            hashes,
+            self._placing.rest,
+            prompts=self._prompts,
+            reads_by=(
+                tuple((loras[name].key, weight) for name, weight in in_order if weight),
+                tuple(learned.hashes.items()),
+            ),
+        )
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from paintdiff.models.plans import USUAL_PLAN, PartBytes, Plan, weights_on_devic
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog import Catalog
+    from paintdiff.models.prompt_cache import PromptCache
     from paintdiff.models.sources import WeightsRow
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._one_load_at_a_time = threading.Lock()
         self._parts: dict[tuple[object, ...], PartBytes] = {}
+        self._prompts: PromptCache | None = None
         self._last = ""
         self._last_failed = False
 
@@ -218,7 +220,7 @@ class Keeper:
         needed = memory.estimated_bytes(files, per_number)
         if isinstance(row, ModelRow) and plan.placement != "resident":
             needed = weights_on_device(plan, row.family, part_bytes(files, per_number))
-        budget = self.budget_bytes()
+        budget = self.budget_bytes() - self._prompt_bytes(device)
         with self._lock:
             residents = [
                 memory.Resident(key, held_bytes(other), not is_idle(other))
@@ -231,6 +233,10 @@ class Keeper:
                 del self._entries[key]
         if evicted:
             memory.give_back()
+
+    def _prompt_bytes(self, device: str) -> int:
+        """What prompts that were read take of the memory that weights are in."""
+        return self._prompts.held_bytes if self._prompts and device == "cpu" else 0
 
     def settle_device(self) -> None:
         """Find out where networks run, so that it is known what memory there is. Imports torch.
@@ -255,7 +261,7 @@ class Keeper:
         available = None if device == "auto" else memory.available_bytes(device)
         if available is None:
             return None
-        budget = self.budget_bytes()
+        budget = self.budget_bytes() - self._prompt_bytes(device)
         with self._lock:
             own = self._entries.get(key_of(row))
             loaded = [each for each in self._entries.values() if each.loaded is not None]

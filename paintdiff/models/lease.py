@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -216,12 +216,20 @@ class LeasedPipeline:
             changes.enter_context(prepared_noise(self.pipeline, run, space, emptied))
             changes.enter_context(handed_latents(self.pipeline, run))
             changes.enter_context(skipped_layers(self.pipeline, run.clip_skip))
+            changes.enter_context(self._remembered_prompts(run))
             changes.enter_context(
                 stood_in(self.pipeline, run, self.controlnets, vae, self.profile, self.kernels)
             )
             if soft is not None:
                 changes.enter_context(soft.held(self.pipeline, self._layout))
             return space.unpacked(self.pipeline(**settings).images)
+
+    def _remembered_prompts(self, run: Denoising) -> AbstractContextManager[None]:
+        """While inside, words that were read before aren't read again."""
+        if self.adapted.prompts is None:
+            return nullcontext()
+        state = (self.adapted.reads_by, layers_skipped(self.pipeline, run.clip_skip))
+        return self.adapted.prompts.remembered(self.pipeline, state)
 
     def in_tokens(self, text: str) -> str:
         """A prompt as it goes to the tokenizer: words that name the lease's embeddings replaced,

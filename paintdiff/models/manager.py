@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -15,17 +15,13 @@ from typing import TYPE_CHECKING
 from paintdiff.errors import ModelError
 from paintdiff.models import memory
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters
+from paintdiff.models.asking import Asker
 from paintdiff.models.cache_folder import user_cache_folder
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.downloads import Downloads
-from paintdiff.models.entries import (
-    Entry,
-    LoadedT,
-    key_of,
-)
-from paintdiff.models.keeping import POLL_SECONDS, Fetch, Keeper, OnLoading, companions_in
+from paintdiff.models.entries import Entry, LoadedT, key_of
+from paintdiff.models.keeping import POLL_SECONDS, OnLoading
 from paintdiff.models.library import Library
-from paintdiff.models.locating import is_to_fetch, located
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.planning import Planner
 from paintdiff.models.plans import USUAL_PLAN, Plan, weights_on_device
@@ -34,21 +30,12 @@ from paintdiff.models.profiles import EXACT, Profile
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.vae import DecoderTiny
 
-    from paintdiff.models.adapter_rows import IpAdapterRow, TinyAutoencoderRow, VaeRow
     from paintdiff.models.adapting import Adapted, Adapting
-    from paintdiff.models.controlnets import ControlNetRow
-    from paintdiff.models.face_restorers import FaceRestorerRow
-    from paintdiff.models.face_restoring import LeasedFaceRestorer, LoadedFaceRestorer
-    from paintdiff.models.families import Family
-    from paintdiff.models.ip_adapters import LoadedIpAdapter
+    from paintdiff.models.face_restoring import LeasedFaceRestorer
     from paintdiff.models.kernels import KernelChoice, Kernels
     from paintdiff.models.lease import LeasedPipeline
-    from paintdiff.models.loaders import LoadedControlNet, LoadedModel
-    from paintdiff.models.sources import SourceRow
-    from paintdiff.models.tiny_autoencoder import LoadedTinyAutoencoder
-    from paintdiff.models.upscalers import UpscalerRow
-    from paintdiff.models.upscaling import LeasedUpscaler, LoadedUpscaler
-    from paintdiff.models.vaes import LoadedVae
+    from paintdiff.models.loaders import LoadedModel
+    from paintdiff.models.upscaling import LeasedUpscaler
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +55,7 @@ class ManagerStatus:
     memory_total_bytes: int
 
 
-class ModelManager(Keeper):
+class ModelManager(Asker):
     """Leases pipelines, upscalers and face restorers.
 
     Safe to use from any thread; constructing it loads and imports nothing heavy.
@@ -77,6 +64,8 @@ class ModelManager(Keeper):
     take, None for most of the device's memory; `dtype` is "float32", "bfloat16" or "float16", None
     for the best one. `catalog` is what there is, or a library that looks again; None is what ships
     with the app. `downloads` fetches what isn't here, None for some of its own.
+    `prompt_cache_bytes` is what may be kept of words that were read, in main memory: some 50
+    prompts of SDXL, or 15 of FLUX's 512 tokens; 0 reads them every time.
 
     `planner` says how a picture can be painted within the memory that there is.
     """
@@ -89,11 +78,12 @@ class ModelManager(Keeper):
         memory_budget_bytes: int | None = None,
         dtype: str | None = None,
         downloads: Downloads | None = None,
+        prompt_cache_bytes: int = 64 * 2**20,
     ) -> None:
-        super().__init__(device, memory_budget_bytes, dtype)
+        super().__init__(device, memory_budget_bytes, dtype, downloads or Downloads())
         self._source = catalog if catalog is not None else Catalog.default()
-        self._downloads = downloads if downloads is not None else Downloads()
         self.planner = Planner(self._room_for)
+        self._prompt_cache_bytes = prompt_cache_bytes
         self._settling = False
         self._measuring = threading.Lock()
         self._kernel_choice: KernelChoice | None = None
@@ -212,9 +202,10 @@ class ModelManager(Keeper):
                 refining = self._adapting_of(asked)
                 turns.append(adapting.Turn(asked.key, refining, placement=plan.placement))
             given = leases.enter_context(adapting.all_adapted(turns, self._make_room, on_loading))
-            refiner = (
-                None if second is None else LeasedPipeline(second, "image_to_image", plan=plan)
-            )
+            refiner: LeasedPipeline | None = None
+            if second is not None:
+                theirs = given[key_of(second.row)]
+                refiner = LeasedPipeline(second, "image_to_image", adapted=theirs, plan=plan)
             yield adapting.with_vae(given[entry.key], vae), refiner
 
     def _note_placement(self, entry: Entry[LoadedModel], model: LoadedModel, plan: Plan) -> None:
@@ -238,11 +229,14 @@ class ModelManager(Keeper):
 
     def _adapting_of(self, entry: Entry[LoadedModel]) -> Adapting:
         from paintdiff.models.adapting import Adapting  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.prompt_cache import PromptCache  # noqa: PLC0415 (imports torch)
 
         with self._lock:
+            if self._prompts is None:
+                self._prompts = PromptCache(self._prompt_cache_bytes)
             if entry.adapting is None:
                 assert entry.loaded is not None  # it was waited for
-                entry.adapting = Adapting(entry.loaded)
+                entry.adapting = Adapting(entry.loaded, self._prompts)
             return entry.adapting
 
     @contextmanager
@@ -316,89 +310,6 @@ class ModelManager(Keeper):
             device, last = self._device or self._asked_device, self._last
         use = memory.memory_use(device)
         return ManagerStatus(last, state, device, use.used_bytes, use.total_bytes)
-
-    def _ask_model(
-        self, row: ModelRow, plan: Plan = USUAL_PLAN, *, used: bool = True
-    ) -> Entry[LoadedModel]:
-        def load(device: str, report: Callable[[str], None]) -> LoadedModel:
-            from paintdiff.models import loaders, pipeline_files  # noqa: PLC0415 (imports torch)
-
-            companions = companions_in(self.catalog)
-            road = pipeline_files.Road(companions, wanted=lambda: self._wanted(key_of(row)))
-            dtype, resident = plan.dtype or self._dtype, plan.placement == "resident"
-            return loaders.load(row, device, dtype, report, replace(road, resident=resident))
-
-        with self._lock:
-            if used:
-                self._last, self._last_failed = row.name, False
-            return self._ask(row, load, fetch=self._fetching(row), plan=plan)
-
-    def _ask_controlnet(self, row: ControlNetRow, model: LoadedModel) -> Entry[LoadedControlNet]:
-        def load(_device: str, report: Callable[[str], None]) -> LoadedControlNet:
-            from paintdiff.models import loaders  # noqa: PLC0415 (imports torch)
-
-            return loaders.load_controlnet(row, model, self._dtype, report)
-
-        with self._lock:
-            return self._ask(row, load, fetch=self._fetching(row))
-
-    def _fetching(self, row: SourceRow) -> Fetch | None:
-        """What fetches the row's files before they are loaded, None if there is nothing to fetch.
-
-        Not while the lock of the loads is held: others may be loaded meanwhile.
-        """
-        if not is_to_fetch(row):
-            return None
-        key = key_of(row)
-        return lambda report: located(row, report, self._downloads, lambda: self._wanted(key))
-
-    def _ask_vae(self, row: VaeRow, model: LoadedModel) -> Entry[LoadedVae]:
-        def load(_device: str, report: Callable[[str], None]) -> LoadedVae:
-            from paintdiff.models import vaes  # noqa: PLC0415 (imports torch)
-
-            return vaes.load_vae(row, model, report)
-
-        with self._lock:  # how a single file is built is told by the model
-            return self._ask(row, load, f"{key_of(row)} for {model.row.name}")
-
-    def _ask_ip_adapter(self, row: IpAdapterRow) -> Entry[LoadedIpAdapter]:
-        def load(device: str, report: Callable[[str], None]) -> LoadedIpAdapter:
-            from paintdiff.models import ip_adapters  # noqa: PLC0415 (imports torch)
-
-            return ip_adapters.load_ip_adapter(row, device, self._dtype, report)
-
-        with self._lock:
-            return self._ask(row, load)
-
-    def _ask_upscaler(self, row: UpscalerRow) -> Entry[LoadedUpscaler]:
-        def load(device: str, report: Callable[[str], None]) -> LoadedUpscaler:
-            from paintdiff.models import upscaling  # noqa: PLC0415 (imports torch and spandrel)
-
-            return upscaling.load(row, device, self._dtype, report, lambda: self._wanted(key))
-
-        key = key_of(row)
-        with self._lock:
-            return self._ask(row, load)
-
-    def _ask_face_restorer(self, row: FaceRestorerRow) -> Entry[LoadedFaceRestorer]:
-        def load(device: str, report: Callable[[str], None]) -> LoadedFaceRestorer:
-            from paintdiff.models import face_restoring  # noqa: PLC0415 (imports torch, spandrel)
-
-            return face_restoring.load(row, device, self._dtype, report)
-
-        with self._lock:
-            return self._ask(row, load)
-
-    def _ask_tiny_autoencoder(
-        self, row: TinyAutoencoderRow, family: Family
-    ) -> Entry[LoadedTinyAutoencoder]:
-        def load(_device: str, _report: Callable[[str], None]) -> LoadedTinyAutoencoder:
-            from paintdiff.models import tiny_autoencoder  # noqa: PLC0415 (imports torch)
-
-            return tiny_autoencoder.loaded_tiny_autoencoder(row.file, family)
-
-        with self._lock:
-            return self._ask(row, load, f"{key_of(row)} for {family.name}")
 
     @contextmanager
     def _preview_decoder(

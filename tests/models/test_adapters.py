@@ -119,7 +119,8 @@ def painter_of(folder: Path, place: Path) -> Painter:
             ),
         ),
     )
-    return Painter(ModelManager(catalog, device="cpu"), model.name, place)
+    # It reads the words anew for each picture, or nobody would see what was left in text encoders.
+    return Painter(ModelManager(catalog, device="cpu", prompt_cache_bytes=0), model.name, place)
 
 
 FOREIGN = {

@@ -60,7 +60,7 @@ def painted(manager: ModelManager, name: str, plan: Plan, **settings: Any) -> by
 
 @pytest.fixture
 def manager(tiny_catalog: Catalog) -> ModelManager:
-    return ModelManager(tiny_catalog, device="cpu")
+    return ModelManager(tiny_catalog, device="cpu", prompt_cache_bytes=0)  # all have to be called
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
