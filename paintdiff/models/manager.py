@@ -138,7 +138,9 @@ class ModelManager(Asker):
             ]
             from paintdiff.models.lease import LeasedPipeline  # noqa: PLC0415 (imports torch)
 
-            kernels = self._kernels(model, profile)
+            # Weights that come from the disk lie as they do there.
+            asked = EXACT if plan.placement == "disk" else profile
+            kernels = self._kernels(model, asked)
             adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
                 self._adapted(entry, model, adapters, plan, on_loading)
