@@ -15,6 +15,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 
 from paintdiff.geometry import Box, Size
+from paintdiff.models.tile_statistics import TileDecoder, can_share
 from paintdiff.models.windows import LARGEST_WHOLE_PX, windows_over
 
 _VAE_OVERLAP = 1 / 8
@@ -109,8 +110,9 @@ class TiledVAE:
     """Stands in for a VAE: encodes and decodes by windows of `window_px` a side (None:
     LARGEST_WHOLE_PX). What isn't its own is the VAE's.
 
-    Each window is normalised by its own statistics, so the pixels differ a little from those of the
-    whole picture at once; that is why smaller pictures are never tiled.
+    Each window is normalised by statistics that only come near the whole picture's
+    (`TileDecoder`; those of an encoder's are its own), so the pixels differ a little from those of
+    the whole picture at once; that is why smaller pictures are never tiled.
     """
 
     def __init__(self, vae: Any, size: Size, factor: int, window_px: int | None = None) -> None:
@@ -140,8 +142,14 @@ class TiledVAE:
     def decode(self, latents: torch.Tensor, return_dict: bool = False) -> tuple[torch.Tensor]:
         """As the VAE's with `return_dict=False`: the pixels of unscaled latents."""
 
+        shared = None
+        if len(self._latents) > 1 and latents.shape[0] == 1 and can_share(self._vae):
+            shared = TileDecoder(self._vae, latents, self._latents)
+
         def decoded(number: int, _box: Box) -> torch.Tensor:
             part = cut(latents, self._latents[number])
+            if shared is not None:
+                return shared.decode(part, number)
             return self._vae.decode(part, return_dict=return_dict)[0]
 
         return (self._to_pixels.of(decoded),)
