@@ -77,14 +77,14 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
 @pytest.fixture
 def engine(tiny_catalog: Catalog, faults: Faults) -> Iterator[Engine]:
     assert faults is not None
-    with Engine(ModelManager(tiny_catalog, device="cpu")) as made:
+    with Engine(ModelManager(tiny_catalog, device="cpu", prompt_cache_bytes=0)) as made:
         yield made
 
 
 @pytest.fixture
 def rungs(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     """A ladder for tiny pictures, of tiles alone."""
-    monkeypatch.setattr(plans, "_rungs", lambda _run, _device: list(RUNGS))
+    monkeypatch.setattr(plans, "_rungs", lambda _parts, _run, _device: list(RUNGS))
     return RUNGS
 
 
@@ -107,7 +107,7 @@ def test_the_job_goes_on_by_the_next_plan(
     )
     one, other = (np.asarray(each.pictures[0].image, float) for each in (whole, finished))
     assert one.shape == other.shape
-    assert np.abs(one - other).mean() < 8, "the same picture, decoded in tiles"
+    assert np.abs(one - other).mean() < 12, "the same picture, decoded in tiles"
     again = engine.generate(QUICK)
     assert faults.raised == 1
     assert pixels(again.pictures[0]) == pixels(finished.pictures[0]), "it is remembered"
@@ -205,8 +205,11 @@ def test_weights_that_dont_fit_are_loaded_in_half_precision(
         family = row.family.model_copy(update={"working_memory": None})
         known = row.model_copy(update={"family": family})
         manager = engine.manager
-        plan = manager.planner.ladder(known, plans.RunFacts(row.native_size, 128**2)).planned.plan
-        assert plan.dtype == "bfloat16"
+        ladder = manager.planner.ladder(known, plans.RunFacts(row.native_size, 128**2))
+        assert ladder.planned.plan == Plan("disk")
+        assert ladder.step_down(lighter=False)
+        plan = ladder.planned.plan
+        assert plan == Plan(dtype="bfloat16")
         with manager.lease("mini", plan=plan) as leased:
             assert leased.denoiser.dtype == torch.bfloat16
         assert len(manager.loaded()) == 1
