@@ -16,7 +16,7 @@ from paintdiff.models.block_cache import BlockCache, can_skip_blocks
 from paintdiff.models.control import controlled_unet
 from paintdiff.models.denoising import Control, Denoising
 from paintdiff.models.families import Family
-from paintdiff.models.feature_cache import FeatureCache, can_keep_features
+from paintdiff.models.feature_cache import FeatureCache, SplitUNet, can_keep_features
 from paintdiff.models.guidance_interval import GuidanceInterval
 from paintdiff.models.kernels import USUAL, InHalfPrecision, Kernels
 from paintdiff.models.loaders import LoadedControlNet
@@ -120,7 +120,7 @@ def _unet(
     def seen(controls: tuple[Control, ...]) -> Any:
         unet = pipeline.unet
         if profile.feature_interval > 1:  # each window has features of its own
-            unet = FeatureCache(unet, profile.feature_interval)
+            unet = FeatureCache(SplitUNet(unet), profile.feature_interval)
         return controlled_unet(pipeline, controls, controlnets, unet)
 
     if len(run.windows) < 2:
