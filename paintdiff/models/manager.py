@@ -5,7 +5,6 @@ used least.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
@@ -15,14 +14,11 @@ from typing import TYPE_CHECKING
 from paintdiff.errors import ModelError
 from paintdiff.models import memory
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters
-from paintdiff.models.cache_folder import user_cache_folder
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.computers import Computers
 from paintdiff.models.downloads import Downloads
-from paintdiff.models.entries import (
-    Entry,
-    LoadedT,
-    key_of,
-)
+from paintdiff.models.engines import EngineName
+from paintdiff.models.entries import Entry, LoadedT, held_bytes, key_of
 from paintdiff.models.keeping import POLL_SECONDS, Fetch, Keeper, OnLoading, companions_in
 from paintdiff.models.library import Library
 from paintdiff.models.locating import is_to_fetch, located
@@ -41,7 +37,6 @@ if TYPE_CHECKING:
     from paintdiff.models.face_restoring import LeasedFaceRestorer, LoadedFaceRestorer
     from paintdiff.models.families import Family
     from paintdiff.models.ip_adapters import LoadedIpAdapter
-    from paintdiff.models.kernels import KernelChoice, Kernels
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
     from paintdiff.models.sources import SourceRow
@@ -76,7 +71,8 @@ class ModelManager(Keeper):
     `device` is "auto" or a torch device; `memory_budget_bytes` is what all weights together may
     take, None for most of the device's memory; `dtype` is "float32", "bfloat16" or "float16", None
     for the best one. `catalog` is what there is, or a library that looks again; None is what ships
-    with the app. `downloads` fetches what isn't here, None for some of its own.
+    with the app. `downloads` fetches what isn't here, None for some of its own. `engine` computes
+    UNets on a CPU where a profile allows it; raises SettingsError if it isn't installed.
 
     `planner` says how a picture can be painted within the memory that there is.
     """
@@ -89,14 +85,14 @@ class ModelManager(Keeper):
         memory_budget_bytes: int | None = None,
         dtype: str | None = None,
         downloads: Downloads | None = None,
+        engine: EngineName = "auto",
     ) -> None:
         super().__init__(device, memory_budget_bytes, dtype)
         self._source = catalog if catalog is not None else Catalog.default()
         self._downloads = downloads if downloads is not None else Downloads()
         self.planner = Planner(self._room_for)
         self._settling = False
-        self._measuring = threading.Lock()
-        self._kernel_choice: KernelChoice | None = None
+        self._computers = Computers(engine, self._has_room)
         self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
 
     @property
@@ -148,7 +144,7 @@ class ModelManager(Keeper):
             ]
             from paintdiff.models.lease import LeasedPipeline  # noqa: PLC0415 (imports torch)
 
-            kernels = self._kernels(model, profile)
+            kernels = self._computers.kernels(model, profile)
             adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
                 self._adapted(entry, model, adapters, plan, on_loading)
@@ -164,7 +160,7 @@ class ModelManager(Keeper):
                 tiny_autoencoder=leases.enter_context(self._preview_decoder(model, on_loading)),
                 plan=plan,
                 profile=profile,
-                kernels=kernels,
+                computing=self._computers.computing(entry, kernels, profile, adapters, plan),
             )
             try:
                 yield leased
@@ -223,18 +219,11 @@ class ModelManager(Keeper):
             if plan.placement != "resident":
                 entry.device_bytes = weights_on_device(plan, model.row.family, model.parts)
 
-    def _kernels(self, model: LoadedModel, profile: Profile) -> Kernels:
-        """What the model's UNet is quickest with, if the profile lets a picture change for it."""
-        from paintdiff.models.kernels import USUAL, KernelChoice  # noqa: PLC0415 (imports torch)
-
-        unet = model.components.get("unet")
-        if profile.kernels == "usual" or unet is None:
-            return USUAL
-        with self._measuring:  # one at a time, or they would slow each other down
-            if self._kernel_choice is None:
-                self._kernel_choice = KernelChoice(user_cache_folder())
-            channels: int = unet.config["block_out_channels"][0]
-            return self._kernel_choice.of(model.device, unet.dtype, channels)
+    def _has_room(self, entry: Entry[LoadedModel], more_bytes: int) -> bool:
+        """Whether a loaded model may take so much more."""
+        assert isinstance(entry.row, ModelRow)
+        room = self._room_for(entry.row)
+        return room is None or held_bytes(entry) + more_bytes <= room.room_bytes
 
     def _adapting_of(self, entry: Entry[LoadedModel]) -> Adapting:
         from paintdiff.models.adapting import Adapting  # noqa: PLC0415 (imports torch)
