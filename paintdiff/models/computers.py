@@ -32,7 +32,7 @@ class Computers:
     def __init__(
         self, engine: EngineName, has_room: Callable[[Entry[LoadedModel], int], bool]
     ) -> None:
-        self._engine = checked_engine(engine)
+        self._engine: EngineName = checked_engine(engine)
         self._has_room = has_room
         self._measuring = threading.Lock()
         self._kernel_choice: KernelChoice | None = None

@@ -22,7 +22,7 @@ from typing import Any
 if __name__ == "__main__":  # isolated, so that neither a variable nor a folder chooses what we are
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import openvino
+import openvino  # pyright: ignore[reportMissingImports] (optional)
 import torch
 from diffusers import UNet2DConditionModel
 
@@ -59,7 +59,7 @@ def graph_of(
     words. Its inputs are named as `shapes` are, those of weights as in the network.
     """
     with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(dict(config))
+        unet: Any = UNet2DConditionModel.from_config(dict(config))
     unet = unet.to_empty(device="cpu").eval()  # no page of it is touched before it is needed
     weights = {name: each.detach() for name, each in unet.named_parameters()}
     example = {name: torch.zeros(_small(shape, config)) for name, shape in shapes.items()}
@@ -68,7 +68,7 @@ def graph_of(
     def traced(*given: torch.Tensor) -> Any:
         for name, tensor in zip(weights, given[len(example) :], strict=True):
             path, _, last = name.rpartition(".")
-            unet.get_submodule(path)._parameters[last] = tensor  # type: ignore[assignment]
+            unet.get_submodule(path)._parameters[last] = tensor
         return computed(dict(zip(example, given, strict=False)))
 
     inputs = (*example.values(), *weights.values())
@@ -83,7 +83,7 @@ def graph_of(
     return _named(model, (*example, *weights))
 
 
-def _computed(unet: UNet2DConditionModel, part: str) -> Any:
+def _computed(unet: Any, part: str) -> Any:
     split = None if part == "all" else SplitUNet(unet)
 
     def computed(inputs: dict[str, torch.Tensor]) -> Any:

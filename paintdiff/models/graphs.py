@@ -14,6 +14,8 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
@@ -34,7 +36,13 @@ MAX_BYTES = 64 * 2**20
 
 _CHILD = Path(__file__).with_name("graph_child.py")
 _LENGTH_BYTES = 8
+_POLL_SECONDS = 0.1
 _SUFFIX = ".graph"
+
+
+def is_running() -> bool:
+    """Whether this program goes on, and isn't waiting for its last threads to end."""
+    return threading.main_thread().is_alive()
 
 
 class Graphs:
@@ -121,27 +129,29 @@ def _unpacked(packed: bytes) -> tuple[bytes, bytes]:
 
 def _made(asked: Mapping[str, Any]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="paintdiff-graph-") as folder:
-        file = Path(folder, "graph.xml")
-        child = subprocess.Popen(
-            [sys.executable, "-B", str(_CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        )
-        assert child.stdin is not None and child.stderr is not None  # they were asked for
+        file, said = Path(folder, "graph.xml"), Path(folder, "errors.txt")
+        with said.open("wb") as errors:
+            child = subprocess.Popen(
+                [sys.executable, "-B", str(_CHILD)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+            )
+        assert child.stdin is not None  # it was asked for
         try:
-            child.stdin.write(json.dumps({**asked, "file": str(file)}).encode() + b"\n")
-            child.stdin.flush()  # and left open: the child ends with us
-            said = child.stderr.read()
-            status = child.wait()
+            with suppress(BrokenPipeError):  # it has ended already, and its status says why
+                child.stdin.write(json.dumps({**asked, "file": str(file)}).encode() + b"\n")
+                child.stdin.flush()  # and left open: the child ends with us
+            while child.poll() is None and is_running():
+                time.sleep(_POLL_SECONDS)
         finally:
             child.kill()  # does nothing to one that has ended
             child.wait()
-            child.stdin.close()
-            child.stderr.close()
-        if status:
-            last = said.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+            with suppress(BrokenPipeError):
+                child.stdin.close()
+        if child.returncode:
+            last = said.read_text("utf-8", "replace").strip().rsplit("\n", 1)[-1]
             raise ModelLoadError(f"OpenVINO can't be told what the network computes: {last}")
         xml, constants = file.read_bytes(), file.with_suffix(".bin").read_bytes()
     return len(xml).to_bytes(_LENGTH_BYTES, "little") + xml + constants

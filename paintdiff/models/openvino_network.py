@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import openvino
+import openvino  # pyright: ignore[reportMissingImports] (optional)
 import torch
 
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import torch
 from pydantic import TypeAdapter
 
-from paintdiff.models.graphs import Graphs, Part
+from paintdiff.models.graphs import Graphs, Part, is_running
 from paintdiff.models.kernels import WORTH_IT, Kernels
 from paintdiff.models.remembered import Remembered
 
@@ -46,12 +46,14 @@ Make = Callable[..., Any]
 @dataclass
 class Workshop:
     """What all models' engines share: the graphs, what was found quickest here, and the right to be
-    made ready, as one is at a time. `make` builds a network, None for OpenVINO's.
+    made ready, as one is at a time. `known` is only used while `remembering`. `make` builds a
+    network, None for OpenVINO's.
     """
 
     graphs: Graphs
     known: Remembered[Winner]
     turn: threading.Lock = field(default_factory=threading.Lock)
+    remembering: threading.Lock = field(default_factory=threading.Lock)
     make: Make | None = None
 
     @classmethod
@@ -171,12 +173,13 @@ class SecondEngine:
 
     def _begun(self, part: Part, kernels: Kernels, shapes: Mapping[str, tuple[int, ...]]) -> _Trial:
         key = _key(self._config, part, kernels, shapes)
-        trial = _Trial(key, "openvino" if self._always else self._workshop.known.get(key))
+        with self._workshop.remembering:
+            known = self._workshop.known.get(key)
+        trial = _Trial(key, "openvino" if self._always else known)
         if trial.winner != "torch":
             arguments = (trial, part, kernels, shapes)
-            threading.Thread(
-                target=self._make_ready, args=arguments, name="openvino", daemon=True
-            ).start()
+            # No daemon: the interpreter mustn't go while OpenVINO compiles, which would be a crash.
+            threading.Thread(target=self._make_ready, args=arguments, name="openvino").start()
         return trial
 
     def _make_ready(
@@ -185,16 +188,21 @@ class SecondEngine:
         started = time.perf_counter()
         try:
             with self._workshop.turn:
+                if not is_running():
+                    return
                 if not self._has_room(2 * self.weights_bytes):
                     logger.info("torch goes on: there is no room for the weights a second time")
                     trial.failed = True
                     return
                 graph = self._workshop.graphs.graph(self._config, part, shapes)
+                if not is_running():
+                    return
                 make = self._workshop.make or _openvino_network()
                 network = make(graph, self._weights, shapes, bfloat16=kernels.bfloat16)
         except Exception:
-            logger.warning("torch goes on: OpenVINO can't compute this network", exc_info=True)
             trial.failed = True
+            if is_running():  # else it was given up
+                logger.warning("torch goes on: OpenVINO can't compute this network", exc_info=True)
         else:
             trial.network = network
             logger.info("OpenVINO is ready after %.1f s", time.perf_counter() - started)
@@ -220,7 +228,7 @@ class SecondEngine:
         best = {name: min(each) for name, each in trial.seconds.items()}
         trial.winner = "openvino" if best["openvino"] < WORTH_IT * best["torch"] else "torch"
         logger.info("quickest is %s: %s", trial.winner, best)
-        with self._workshop.turn:
+        with self._workshop.remembering:
             self._workshop.known.set(trial.key, trial.winner)
         if trial.winner == "torch":
             trial.network = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from paintdiff.errors import ModelLoadError
 from paintdiff.models import graphs
 from paintdiff.models.graphs import Graphs
 
@@ -75,3 +76,15 @@ def test_one_that_cant_be_kept_is_used_all_the_same(
         assert Graphs(tmp_path / "file").graph({}, "all", SHAPES) == (XML, CONSTANTS)
     assert "can't be kept" in caplog.text
     assert len(made) == 1
+
+
+def test_a_process_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = tmp_path / "child.py"
+    child.write_text("raise SystemExit('Error: no such layer')")
+    monkeypatch.setattr(graphs, "_CHILD", child)
+    monkeypatch.setattr(graphs, "version", lambda name: f"{name} 1")
+    with pytest.raises(ModelLoadError, match="no such layer"):
+        Graphs(tmp_path / "graphs").graph({}, "all", SHAPES)
+    assert not (tmp_path / "graphs").exists()
