@@ -178,8 +178,11 @@ class SecondEngine:
         trial = _Trial(key, "openvino" if self._always else known)
         if trial.winner != "torch":
             arguments = (trial, part, kernels, shapes)
-            # No daemon: the interpreter mustn't go while OpenVINO compiles, which would be a crash.
-            threading.Thread(target=self._make_ready, args=arguments, name="openvino").start()
+            # Not a daemon, though its starter may be one: the interpreter mustn't go while OpenVINO
+            # compiles, which would be a crash.
+            threading.Thread(
+                target=self._make_ready, args=arguments, name="openvino", daemon=False
+            ).start()
         return trial
 
     def _make_ready(

@@ -5,6 +5,7 @@ where it was timed to be quicker.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,15 @@ def test_where_torch_is_quicker_it_stays_and_nothing_is_made_again(
     again = engine(AssertionError("made again"))
     assert asked(again, 3) == ["torch"] * 3
     assert not any(each.failed for each in again._trials.values())
+
+
+def test_the_program_waits_for_what_is_under_way(engine: Callable[..., SecondEngine]) -> None:
+    one = engine(Fake())
+    with one._workshop.turn:
+        starter = threading.Thread(target=asked, args=(one,), daemon=True)  # as the worker is
+        starter.start()
+        starter.join()
+        assert [each.daemon for each in threading.enumerate() if each.name == "openvino"] == [False]
 
 
 def test_asked_for_expressly_it_isnt_timed(engine: Callable[..., SecondEngine]) -> None:
