@@ -61,6 +61,8 @@ def build_page(parts: Parts) -> gr.Blocks:
                 models = ModelsTab.built(parts)
             _keep_tab(models_tab, ModelsTab.ids.tab, paints=False)
         widgets.status_bar()
+        for bench in benches:
+            bench.keep()
         studios = {
             bench.ids.tab: (title, bench)
             for title, bench in zip(TABS, benches, strict=True)

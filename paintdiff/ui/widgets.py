@@ -130,6 +130,11 @@ def hidden_text(elem_id: str) -> gr.Textbox:
     return gr.Textbox("", visible="hidden", elem_id=elem_id, show_label=False, container=False)
 
 
+def hidden_button(elem_id: str) -> gr.Button:
+    """What only the page's script clicks."""
+    return gr.Button("", visible="hidden", elem_id=elem_id)
+
+
 def hex_colour(value: object) -> str:
     """A colour picker's value as "#rrggbb": it says "rgba(255.0, 0.0, 0.0, 1)" once it was used.
 

@@ -13,14 +13,19 @@ import gradio as gr
 
 from paintdiff.events import Picture
 from paintdiff.requests import Request
-from paintdiff.ui import canvas
+from paintdiff.ui import canvas, widgets
 from paintdiff.ui.easel import Easel, Values
 from paintdiff.ui.form import Updates
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
 
-QUIET: Mapping[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+QUIET: Mapping[str, Any] = {
+    "show_progress": "hidden",
+    # The page goes over every component that ever had a progress of its own at each event.
+    "show_progress_on": [],
+    "api_visibility": "private",
+}
 QUICK: Mapping[str, Any] = {"queue": False, **QUIET}
 
 
@@ -85,7 +90,6 @@ class Workbench(ABC):
             **QUICK,
         )
         self.easel.wire(QUIET)
-        self._keep()
 
     def started_with(self) -> set[Any]:
         """The components that `start` looks at."""
@@ -104,17 +108,17 @@ class Workbench(ABC):
         """Submit a job, or say next to a setting why it can't be."""
         return self.easel.start(self.request, values)
 
-    def _keep(self) -> None:
-        """Let the page's script store what should survive a reload."""
-        kept = self.kept()
+    def keep(self) -> None:
+        """Let the page's script store what should survive a reload. To be called outside of the
+        tab: one that was never opened isn't on the page.
+        """
+        # Not with every change: the page searches all of itself for each value that is asked for.
+        kept, keep = self.kept(), widgets.hidden_button(self.ids("keep"))
+        changes = [component.change for component in kept.values()]
+        gr.on(changes, None, js=f"() => paintdiff.keepSoon({json.dumps(keep.elem_id)})", **QUICK)
         names = f"{json.dumps(self.ids.tab)}, {json.dumps(list(kept))}"
-        gr.on(
-            [component.change for component in kept.values()],
-            None,
-            list(kept.values()),
-            None,
-            js=f"(...values) => paintdiff.keepSettings({names}, values)",
-        )
+        js = f"(...values) => paintdiff.keepSettings({names}, values)"
+        keep.click(None, list(kept.values()), None, js=js, **QUICK)
 
     def restored(self, memory: Remembered) -> Updates:
         """Everything as it was before the reload, and the job if the engine still knows it."""

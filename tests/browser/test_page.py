@@ -136,6 +136,7 @@ def test_eight_tabs_do_not_disturb_one_another(context: BrowserContext, opened: 
     first.ask("a cat number 0", **LONG)
     for number, tab in enumerate([*others, last], start=1):
         tab.prompt.fill(f"a cat number {number}")
+        tab.fast()
     for tab in tabs:
         tab.generate.click()
     last.cancel.click()

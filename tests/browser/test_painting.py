@@ -41,6 +41,8 @@ def test_a_run_and_the_settings_survive_a_reload(studio: Studio) -> None:
     studio.expect_state("painting")
     job = studio.stored_job()
     assert job
+    # What is chosen for a tab that was never opened is kept too.
+    expect(studio.page.locator("#inpaint-keep")).to_be_attached()
     studio.page.reload()
     studio.wait_until_ready()
     expect(studio.prompt).to_have_value("a green tree by the sea")

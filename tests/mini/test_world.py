@@ -165,7 +165,7 @@ def test_captions_use_only_known_words_and_nearly_all_of_them() -> None:
     known = words()
     used: set[str] = set()
     lengths: set[int] = set()
-    for seed in range(12000):
+    for seed in range(6000):
         text = describe(sample_scene(seed), seed).text
         found = WORD.findall(text.lower())
         used.update(found)
@@ -210,7 +210,7 @@ def test_what_is_stated_is_in_the_words_and_true() -> None:
         "count": lambda count: {NUMBERS[count]},
         "side": lambda side: SIDE_WORDS[side],
     }
-    for seed in range(4000):
+    for seed in range(2000):
         scene = sample_scene(seed)
         caption = describe(scene, seed)
         said = set(WORD.findall(caption.text.lower()))
@@ -226,7 +226,7 @@ def test_no_caption_names_another_subject_colour_number_or_side() -> None:
         "count": {2: {"two"}, 3: {"three"}},
         "style": {n: words_of(row.nouns) - {"painting", "drawing"} for n, row in STYLES.items()},
     }
-    for seed in range(6000):
+    for seed in range(3000):
         scene = sample_scene(seed)
         said = set(WORD.findall(describe(scene, seed).text.lower()))
         own = words_of((*SCENERY[scene.scenery].nouns, *SCENERY[scene.scenery].views))

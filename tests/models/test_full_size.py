@@ -1,5 +1,5 @@
-"""Stable Diffusion 1.5 in its real size, of numbers that mean nothing. It takes about a minute, 5
-GB of memory and 9 GB on the disk.
+"""Stable Diffusion 1.5 in its real size, of numbers that mean nothing. It takes half a minute, 5 GB
+of memory and 4 GB on the disk. (Pickles of every kind are read in a small size elsewhere.)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from paintdiff.presets import presets_folder
 from tests.original_layout import original_tensors
 
 CONFIG = presets_folder() / "configs" / "sd1"
-FREE_BYTES = 12 * 2**30
+FREE_BYTES = 6 * 2**30
 
 
 def built() -> dict[str, Any]:
@@ -52,11 +52,10 @@ def built() -> dict[str, Any]:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("full")
     if shutil.disk_usage(root).free < FREE_BYTES:
-        pytest.skip("it takes 12 GB on the disk")
+        pytest.skip("it takes 4 GB on the disk")
     parts = built()
     tensors = original_tensors(parts, {"text_encoder": "cond_stage_model.transformer."})
     save_file(tensors, root / "model.safetensors")
-    torch.save({"state_dict": tensors, "global_step": 1}, root / "model.ckpt")
     diffusers.StableDiffusionPipeline(
         **parts,
         tokenizer=clip_tokenizer(CONFIG / "tokenizer"),
@@ -113,16 +112,13 @@ def test_a_single_file_is_loaded_offline_and_is_what_the_folder_is(
     folder = loaded_from("folder")
     latents = painted(folder)
     assert torch.isfinite(latents).all()
-    for source in ("model.safetensors", "model.ckpt"):
-        single = loaded_from(source)
-        for part in ("unet", "vae", "text_encoder"):
-            ours = single.components[part].state_dict()
-            theirs = folder.components[part].state_dict()
-            assert ours.keys() == theirs.keys()
-            for name, tensor in theirs.items():
-                assert torch.equal(ours[name], tensor), name
-        assert settings(single) == settings(folder)
-        assert torch.equal(painted(single), latents)
-        assert single.weights_bytes == folder.weights_bytes
-        del single, ours
-        gc.collect()
+    single = loaded_from("model.safetensors")
+    for part in ("unet", "vae", "text_encoder"):
+        ours = single.components[part].state_dict()
+        theirs = folder.components[part].state_dict()
+        assert ours.keys() == theirs.keys()
+        for name, tensor in theirs.items():
+            assert torch.equal(ours[name], tensor), name
+    assert settings(single) == settings(folder)
+    assert torch.equal(painted(single), latents)
+    assert single.weights_bytes == folder.weights_bytes

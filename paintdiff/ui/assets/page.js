@@ -67,8 +67,14 @@ window.paintdiff = (() => {
     return read("sessionStorage", KEY.painted) ?? "";
   }
 
+  const keeping = {};
+
+  function keepSoon(button) {
+    clearTimeout(keeping[button]);
+    if (ready) keeping[button] = setTimeout(() => document.getElementById(button)?.click(), 20);
+  }
+
   function keepSettings(tab, names, values) {
-    if (!ready) return;
     const settings = Object.fromEntries(names.map((name, index) => [name, values[index]]));
     write("localStorage", keyOf(tab, "settings"), JSON.stringify(settings));
   }
@@ -238,5 +244,5 @@ window.paintdiff = (() => {
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
   else begin();
 
-  return { remembered, restored, keepTab, paintedIn, keepSettings, keepJob, keepFilm, outdated };
+  return { remembered, restored, keepTab, paintedIn, keepSoon, keepSettings, keepJob, keepFilm, outdated };
 })();
