@@ -35,8 +35,10 @@ SMALL_BYTES = 256 * 2**20
 """A network with less is asked for a whole batch at once, which is up to a tenth quicker; of a
 larger one that would need a second copy of its weights where the batch changes.
 """
-KEPT_SMALL = 4
-"""How many shapes of a small network are kept ready; of a large one it's one for each part."""
+KEPT_SMALL = 8
+"""How many shapes of a small network are kept ready (fast and turbo need five for one size); of a
+large one it's one for each part.
+"""
 
 Winner = Literal["torch", "openvino"]
 Make = Callable[..., Any]
