@@ -81,6 +81,7 @@ class App:
             device=settings.device,
             memory_budget_bytes=settings.memory_budget_bytes,
             downloads=downloads,
+            engine=settings.engine,
         )
         engine = Engine(
             manager,

@@ -143,7 +143,10 @@ def _paint(options: argparse.Namespace) -> int:
     store = OutputFiles(options.overwrite)
     store.expect(*paths)
     manager = ModelManager(
-        catalog, device=options.device, memory_budget_bytes=options.memory_budget
+        catalog,
+        device=options.device,
+        memory_budget_bytes=options.memory_budget,
+        engine=options.engine,
     )
     annotators = Annotators(options.models_dir)
     with Engine(manager, store=store, annotators=annotators) as engine:

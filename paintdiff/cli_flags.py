@@ -7,12 +7,13 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from paintdiff.cli_adapters import add_adapter_flags
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size
 from paintdiff.ingredients import LATENT_UPSCALER
+from paintdiff.models.engines import EngineName
 from paintdiff.models.samplers import sampler_names
 from paintdiff.preprocessors.table import PREPROCESSORS
 from paintdiff.settings import parsed_bytes
@@ -172,6 +173,13 @@ def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
     )
     paint.add_argument(
         "--profile", metavar="NAME", help="exact (usual), fast or turbo: quicker, less exact"
+    )
+    paint.add_argument(
+        "--engine",
+        choices=get_args(EngineName),
+        default="torch",
+        help="what computes fast and turbo on a CPU: torch (usual, as it takes pictures until\n"
+        "another is ready), openvino, or auto, the quicker of the two",
     )
     paint.add_argument(
         "--steps", type=int, metavar="N", help="denoising steps; more is finer and slower"

@@ -71,7 +71,8 @@ class Picture:
     `model_hash` is the first ten hex digits of the SHA-256 that identifies the model's weights (of
     an enlarged picture the upscaler's), "" if unknown; `hashes` identify what else it was painted
     with ("LoRA name", "embedding name", "VAE", "refiner"), as far as known. `notes` are sentences
-    for people about how it was made, such as "0 pixels changed outside the mask".
+    for people about how it was made, such as "0 pixels changed outside the mask". `engine` is what
+    computed the denoiser ("OpenVINO"), "" for torch alone.
     """
 
     image: Image.Image
@@ -82,6 +83,7 @@ class Picture:
     raster: Raster | None = None
     whole_size: Size | None = None
     hashes: Mapping[str, str] = field(default_factory=dict[str, str])
+    engine: str = ""
 
     @classmethod
     def of_raster(

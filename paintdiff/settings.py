@@ -66,6 +66,7 @@ _MODELS_DIR = _flag("--models-dir", "FOLDER")
 _CACHE_DIR = _flag("--cache-dir", "FOLDER")
 _OUTPUT_DIR = _flag("--output-dir", "FOLDER")
 _DEVICE = _flag("--device", "NAME")
+_ENGINE = _flag("--engine", "NAME")
 _MEMORY_BUDGET = _flag("--memory-budget", "SIZE")
 _QUEUE_SIZE = _flag("--queue-size", "NUMBER")
 _LOG_LEVEL = _flag("--log-level", "LEVEL")
@@ -142,6 +143,12 @@ class Settings(BaseSettings):
     )
     device: Annotated[str, _DEVICE] = _named(
         _DEVICE, "auto, cpu, cuda, cuda:1 or mps", "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
+    )
+    engine: Annotated[Literal["auto", "torch", "openvino"], _ENGINE] = _named(
+        _ENGINE,
+        "what computes the profiles fast and turbo on a CPU: auto (the quicker of what is\n"
+        "installed, as it is timed), torch or openvino",
+        "auto",
     )
     memory_budget_bytes: Annotated[int | None, _MEMORY_BUDGET] = _named(
         _MEMORY_BUDGET,

@@ -19,6 +19,7 @@ os.environ["PAINTDIFF_CACHE_DIR"] = tempfile.mkdtemp(prefix="paintdiff-cache-")
 import diffusers
 
 from paintdiff.engine import Engine
+from paintdiff.models import engines
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.presets import presets_folder
@@ -53,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     until the session ends no other test could run one of its own.
     """
     items.sort(key=lambda item: "tests/browser/" in item.path.as_posix())
+
+
+@pytest.fixture(autouse=True)
+def _without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is made ready in the background; its own tests say otherwise."""
+    monkeypatch.setattr(engines, "is_installed", lambda: False)
 
 
 @pytest.fixture(scope="session")

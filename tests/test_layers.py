@@ -123,7 +123,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli_files": {"errors", "events", "requests", "images", "input_images", "gallery"},
     "cli_progress": {"events", "jobs"},
     "cli_flags": {
-        *("errors", "geometry", "ingredients", "requests", "cli_adapters"),
+        *("errors", "geometry", "ingredients", "requests", "cli_adapters", "models.engines"),
         *("models.samplers", "preprocessors.table", "settings"),
     },
     "__main__": {"cli"},

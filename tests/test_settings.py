@@ -52,6 +52,7 @@ def test_every_flag_has_its_variable(
         "--cache-dir",
         "--output-dir",
         "--device",
+        "--engine",
         "--memory-budget",
         "--log-level",
         "--queue-size",

@@ -36,6 +36,7 @@ def png_info(picture: Picture) -> PngInfo:
     info.add_text(PARAMETERS_KEY, _writable(parameters_text(picture, _text_before(picture))))
     request = picture.request.without_image_data()
     content = {"request": request.model_dump(mode="json"), "model_hash": picture.model_hash}
+    content |= {"engine": picture.engine} if picture.engine else {}
     info.add_text(REQUEST_KEY, json.dumps(content))
     return info
 

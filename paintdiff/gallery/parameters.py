@@ -83,6 +83,7 @@ def _painting_text(picture: Picture, request: Painting) -> str:
         "Model hash": picture.model_hash,
         "Model": request.model,
         "Profile": request.profile if request.profile not in (None, _EXACT) else "",
+        "Engine": picture.engine,
         "Variation seed": str(sampling.variation_seed) if varied else "",
         "Variation seed strength": _number(sampling.variation_strength) if varied else "",
         **_settings_of_kind(request),

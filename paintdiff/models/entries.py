@@ -20,6 +20,7 @@ from paintdiff.models.weights import weight_files
 
 if TYPE_CHECKING:
     from paintdiff.models.adapting import Adapting
+    from paintdiff.models.second_engine import SecondEngine
     from paintdiff.models.sources import WeightsRow
 
 LoadedT = TypeVar("LoadedT")
@@ -30,7 +31,8 @@ class Entry(Generic[LoadedT]):
     """A model, ControlNet or network that is being loaded or has been. Guarded by the manager's
     lock, save for `ended`. `dtype` is what it was asked for in (None: the usual), `device_bytes`
     what it takes on the device if its weights don't all stay there. `adapting` is what is in a
-    model beyond its weights, None before it was first leased.
+    model beyond its weights, None before it was first leased; `second_engine` may compute its
+    UNet in torch's place.
     """
 
     row: WeightsRow
@@ -43,6 +45,7 @@ class Entry(Generic[LoadedT]):
     warmed: bool = False  # somebody wants it, though nobody waits
     superseded: bool = False  # other weights lie at its place by now
     adapting: Adapting | None = None
+    second_engine: SecondEngine | None = None
     dtype: str | None = None
     device_bytes: int | None = None
 
@@ -72,8 +75,9 @@ def files_of(row: WeightsRow, source: Path, companions: Mapping[str, Path]) -> t
 
 
 def held_bytes(entry: Entry[Any]) -> int:
-    """What a loaded entry takes, with the LoRAs that are in it."""
+    """What a loaded entry takes, with the LoRAs that are in it and another engine's copies."""
     injected = 0 if entry.adapting is None else entry.adapting.injected_bytes
+    injected += 0 if entry.second_engine is None else entry.second_engine.held_bytes
     loaded: Any = entry.loaded
     held: int = loaded.weights_bytes if entry.device_bytes is None else entry.device_bytes
     return held + injected

@@ -26,19 +26,14 @@ def can_keep_features(unet: Any) -> bool:
     return known and not is_hooked((unet, last))
 
 
-class FeatureCache:
-    """Stands in for a UNet during one run: at every `interval`-th call the whole of it is computed.
-
-    The UNet is shared and left alone. Of a ControlNet's residuals the first is kept too, so it
-    isn't needed in between either (`reuses`). What isn't its own is the UNet's.
+class SplitUNet:
+    """A UNet seen as two: the whole, which tells its deep features, and what is computed in between
+    from those. The UNet is shared and left alone. What isn't its own is the UNet's.
     """
 
-    def __init__(self, unet: Any, interval: int) -> None:
+    def __init__(self, unet: Any) -> None:
         self._unet = unet
-        self._interval = interval
-        self._calls = 0
         self._kept: torch.Tensor | None = None
-        self._first_residual: torch.Tensor | None = None
         last = unet.up_blocks[-1]
         whole_last = _recorded(last, self._keep)
         self._whole = twin(unet, up_blocks=[*list(unet.up_blocks)[:-1], whole_last])
@@ -55,6 +50,49 @@ class FeatureCache:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._unet, name)
 
+    def whole(self, *args: Any, **settings: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the UNet predicts with `return_dict=False`, and its deep features."""
+        predicted = self._whole(*args, **settings)[0]
+        return predicted, self._taken()
+
+    def shallow(self, features: torch.Tensor, *args: Any, **settings: Any) -> torch.Tensor:
+        """What it predicts by deep features of another call of that batch and size."""
+        self._kept = features
+        predicted = self._shallow(*args, **settings)[0]
+        self._kept = None
+        return predicted
+
+    def _keep(self, features: torch.Tensor) -> None:
+        self._kept = features.clone()  # FreeU writes into what it is given
+
+    def _given(self) -> torch.Tensor:
+        assert self._kept is not None  # `shallow` has seen to it
+        return self._kept.clone()
+
+    def _taken(self) -> torch.Tensor:
+        kept, self._kept = self._kept, None
+        assert kept is not None  # the last block has told them
+        return kept
+
+
+class FeatureCache:
+    """Stands in for a UNet during one run: at every `interval`-th call the whole of it is computed.
+
+    The UNet (or what computes its two parts in its place) is shared and left alone. Of a
+    ControlNet's residuals the first is kept too, so it isn't needed in between either (`reuses`).
+    What isn't its own is the UNet's.
+    """
+
+    def __init__(self, split: SplitUNet, interval: int) -> None:
+        self._split = split
+        self._interval = interval
+        self._calls = 0
+        self._kept: torch.Tensor | None = None
+        self._first_residual: torch.Tensor | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._split, name)
+
     def reuses(self, sample: torch.Tensor) -> bool:
         """Whether the next call, with that sample, will be answered from what was kept."""
         kept = self._kept
@@ -65,27 +103,24 @@ class FeatureCache:
             and kept.shape[-2:] == sample.shape[-2:]
         )
 
-    def __call__(self, sample: torch.Tensor, timestep: Any, **settings: Any) -> Any:
-        """As the UNet's: `sample` is (batch, channels, height, width), latents."""
+    def __call__(self, sample: torch.Tensor, timestep: Any, **settings: Any) -> tuple[torch.Tensor]:
+        """As the UNet's with `return_dict=False`, which is how pipelines call it: `sample` is
+        (batch, channels, height, width), latents.
+        """
         shallow = self.reuses(sample)
         self._calls += 1
         if not shallow:
             self._calls = 1  # also where the guidance has come or gone, and with it the batch
             residuals = settings.get("down_block_additional_residuals")
             self._first_residual = residuals[0] if residuals else None
-            return self._whole(sample, timestep, **settings)
+            predicted, self._kept = self._split.whole(sample, timestep, **settings)
+            return (predicted,)
         if self._first_residual is not None:
-            count = sum(_residuals_of(block) for block in self._unet.down_blocks)
+            count = sum(_residuals_of(block) for block in self._split.down_blocks)
             settings["down_block_additional_residuals"] = [self._first_residual, *[0] * count]
             settings["mid_block_additional_residual"] = 0
-        return self._shallow(sample, timestep, **settings)
-
-    def _keep(self, features: torch.Tensor) -> None:
-        self._kept = features.clone()  # FreeU writes into what it is given
-
-    def _given(self) -> torch.Tensor:
         assert self._kept is not None  # `reuses` has seen to it
-        return self._kept.clone()
+        return (self._split.shallow(self._kept, sample, timestep, **settings),)
 
 
 def _recorded(block: Any, keep: Callable[[torch.Tensor], None]) -> Any:

@@ -5,19 +5,19 @@ a short measurement at first use, which is remembered. Imports torch: import it 
 from __future__ import annotations
 
 import json
-import logging
 import platform
-import secrets
 import time
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.models.resnet import ResnetBlock2D
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
+
+from paintdiff.models.remembered import Remembered
 
 FILE_NAME = "kernels.json"
 WORTH_IT = 0.95
@@ -26,8 +26,6 @@ WORTH_IT = 0.95
 _ROUNDS = 7
 _SIDE = 32
 _EMBEDDED = 128
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -106,39 +104,22 @@ class InHalfPrecision:
 
 class KernelChoice:
     """The quickest kernels by machine, torch, device, dtype and channels, kept in `cache` (a
-    folder; None keeps them in memory only). What can't be read is measured anew, and that it can't
-    be written is logged. To be used by one thread at a time.
+    folder; None keeps them in memory only). To be used by one thread at a time.
     """
 
     def __init__(self, cache: Path | None, measure: Measure = measured) -> None:
-        self._file = None if cache is None else cache / FILE_NAME
+        file = None if cache is None else cache / FILE_NAME
+        self._known = Remembered(file, TypeAdapter(dict[str, Kernels]))
         self._measure = measure
-        self._known: dict[str, Kernels] | None = None
 
     def of(self, device: torch.device, dtype: torch.dtype, channels: int) -> Kernels:
         """The kernels for a UNet whose first block has that many channels."""
-        if self._known is None:
-            self._known = _read(self._file)
         key = _key(device, dtype, channels)
         found = self._known.get(key)
         if found is None:
             found = quickest(self._measure(device, dtype, channels), dtype)
-            self._known[key] = found
-            self._write(self._known)
+            self._known.set(key, found)
         return found
-
-    def _write(self, known: dict[str, Kernels]) -> None:
-        if self._file is None:
-            return
-        part = self._file.with_name(f".{FILE_NAME}.{secrets.token_hex(4)}.part")
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(_KNOWN.dump_json(known))
-            part.replace(self._file)
-        except OSError as error:
-            logger.warning("what is quickest here can't be kept in %s: %s", self._file, error)
-            with suppress(OSError):  # that it can't be written has been said
-                part.unlink(missing_ok=True)
 
 
 def quickest(seconds: dict[Kernels, float], dtype: torch.dtype) -> Kernels:
@@ -148,19 +129,6 @@ def quickest(seconds: dict[Kernels, float], dtype: torch.dtype) -> Kernels:
     allowed = [each for each in seconds if dtype == torch.float32 or not each.bfloat16]
     best = min(allowed, key=lambda each: seconds[each])
     return best if seconds[best] < WORTH_IT * seconds[USUAL] else USUAL
-
-
-_KNOWN = TypeAdapter(dict[str, Kernels])
-
-
-def _read(file: Path | None) -> dict[str, Kernels]:
-    if file is None or not file.exists():
-        return {}
-    try:
-        return _KNOWN.validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        logger.info("%s is made anew: %s", file, error)
-        return {}
 
 
 def _key(device: torch.device, dtype: torch.dtype, channels: int) -> str:

@@ -25,7 +25,8 @@ from paintdiff.models.clip_skip import layers_skipped, skipped_layers, takes_cli
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, Repainting, StepListener
 from paintdiff.models.embedding_words import with_embeddings
-from paintdiff.models.kernels import USUAL, Kernels, precision
+from paintdiff.models.engine_unet import Computing
+from paintdiff.models.kernels import precision
 from paintdiff.models.latents import LAYOUTS, LatentSpace, pixels_of, unscaled
 from paintdiff.models.loaders import (
     LoadedControlNet,
@@ -62,7 +63,7 @@ class LeasedPipeline:
     `tiny_autoencoder`, the decoder of one for its family
     (`tiny_autoencoder.load_tiny_autoencoder`), is given. `plan` says how large the tiles of its VAE
     are; the rest of it is done by whoever made the lease. `profile` is what of the one asked for
-    the model can have, `left_out` the rest in words, `kernels` what it is computed with. Raises
+    the model can have, `left_out` the rest in words, `computing` how it is computed. Raises
     ModelLoadError if something doesn't fit the model, or the model can't do `task`.
     """
 
@@ -78,7 +79,7 @@ class LeasedPipeline:
         tiny_autoencoder: Any = None,
         plan: Plan = USUAL_PLAN,
         profile: Profile = EXACT,
-        kernels: Kernels = USUAL,
+        computing: Computing | None = None,
     ) -> None:
         self.adapted = adapted if adapted is not None else Adapted()
         self.refiner = refiner
@@ -100,7 +101,7 @@ class LeasedPipeline:
         self._layout = LAYOUTS[loaded.row.family.latent_layout]
         self._model_scheduler_class = type(self.pipeline.scheduler).__name__
         self._model_scheduler_config = dict(self.pipeline.scheduler.config)
-        self.kernels = kernels
+        self.computing = computing if computing is not None else Computing()
         self.left_out: tuple[str, ...] = ()
         self.follow(profile)
         self._preview = _preview_of(loaded, tiny_autoencoder) if previews else None
@@ -170,7 +171,7 @@ class LeasedPipeline:
                 tiny_autoencoder=self._tiny_autoencoder,
                 plan=self.plan,
                 profile=self.profile,
-                kernels=self.kernels,
+                computing=self.computing,
             )
         return self._others[task]
 
@@ -218,7 +219,7 @@ class LeasedPipeline:
             changes.enter_context(skipped_layers(self.pipeline, run.clip_skip))
             changes.enter_context(self._remembered_prompts(run))
             changes.enter_context(
-                stood_in(self.pipeline, run, self.controlnets, vae, self.profile, self.kernels)
+                stood_in(self.pipeline, run, self.controlnets, vae, self.profile, self.computing)
             )
             if soft is not None:
                 changes.enter_context(soft.held(self.pipeline, self._layout))
@@ -332,10 +333,10 @@ class LeasedPipeline:
         height, width = latents.shape[-2:]
         size = Size(width * self._factor, height * self._factor)
         vae = self._vae_for(size)
-        with precision(self.kernels, self._loaded.device):
+        with precision(self.computing.kernels, self._loaded.device):
             pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
         self._check_finite(latents, pixels)
-        if self.kernels.bfloat16:
+        if self.computing.kernels.bfloat16:
             pixels = pixels.float()  # else levels would be rounded to halves of a step
         return processor.postprocess(pixels, output_type="pil")[0]
 

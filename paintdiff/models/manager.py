@@ -5,7 +5,6 @@ used least.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
@@ -16,10 +15,11 @@ from paintdiff.errors import ModelError
 from paintdiff.models import memory
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters
 from paintdiff.models.asking import Asker
-from paintdiff.models.cache_folder import user_cache_folder
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.computers import Computers
 from paintdiff.models.downloads import Downloads
-from paintdiff.models.entries import Entry, LoadedT, key_of
+from paintdiff.models.engines import EngineName
+from paintdiff.models.entries import Entry, LoadedT, held_bytes, key_of
 from paintdiff.models.keeping import POLL_SECONDS, OnLoading
 from paintdiff.models.library import Library
 from paintdiff.models.model_rows import ModelRow
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from paintdiff.models.adapting import Adapted, Adapting
     from paintdiff.models.face_restoring import LeasedFaceRestorer
-    from paintdiff.models.kernels import KernelChoice, Kernels
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedModel
     from paintdiff.models.upscaling import LeasedUpscaler
@@ -65,12 +64,13 @@ class ModelManager(Asker):
     for the best one. `catalog` is what there is, or a library that looks again; None is what ships
     with the app. `downloads` fetches what isn't here, None for some of its own.
     `prompt_cache_bytes` is what may be kept of words that were read, in main memory: some 50
-    prompts of SDXL, or 15 of FLUX's 512 tokens; 0 reads them every time.
+    prompts of SDXL, or 15 of FLUX's 512 tokens; 0 reads them every time. `engine` computes UNets on
+    a CPU where a profile allows it; raises SettingsError if it isn't installed.
 
     `planner` says how a picture can be painted within the memory that there is.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what the app wires, by name)
         self,
         catalog: Catalog | Library | None = None,
         *,
@@ -79,14 +79,14 @@ class ModelManager(Asker):
         dtype: str | None = None,
         downloads: Downloads | None = None,
         prompt_cache_bytes: int = 64 * 2**20,
+        engine: EngineName = "auto",
     ) -> None:
         super().__init__(device, memory_budget_bytes, dtype, downloads or Downloads())
         self._source = catalog if catalog is not None else Catalog.default()
         self.planner = Planner(self._room_for)
         self._prompt_cache_bytes = prompt_cache_bytes
         self._settling = False
-        self._measuring = threading.Lock()
-        self._kernel_choice: KernelChoice | None = None
+        self._computers = Computers(engine, self._has_room)
         self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
 
     @property
@@ -140,7 +140,7 @@ class ModelManager(Asker):
 
             # Weights that come from the disk lie as they do there.
             asked = EXACT if plan.placement == "disk" else profile
-            kernels = self._kernels(model, asked)
+            kernels = self._computers.kernels(model, asked)
             adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
                 self._adapted(entry, model, adapters, plan, on_loading)
@@ -156,7 +156,7 @@ class ModelManager(Asker):
                 tiny_autoencoder=leases.enter_context(self._preview_decoder(model, on_loading)),
                 plan=plan,
                 profile=profile,
-                kernels=kernels,
+                computing=self._computers.computing(entry, kernels, asked, adapters, plan),
             )
             try:
                 yield leased
@@ -216,18 +216,11 @@ class ModelManager(Asker):
             if plan.placement != "resident":
                 entry.device_bytes = weights_on_device(plan, model.row.family, model.parts)
 
-    def _kernels(self, model: LoadedModel, profile: Profile) -> Kernels:
-        """What the model's UNet is quickest with, if the profile lets a picture change for it."""
-        from paintdiff.models.kernels import USUAL, KernelChoice  # noqa: PLC0415 (imports torch)
-
-        unet = model.components.get("unet")
-        if profile.kernels == "usual" or unet is None:
-            return USUAL
-        with self._measuring:  # one at a time, or they would slow each other down
-            if self._kernel_choice is None:
-                self._kernel_choice = KernelChoice(user_cache_folder())
-            channels: int = unet.config["block_out_channels"][0]
-            return self._kernel_choice.of(model.device, unet.dtype, channels)
+    def _has_room(self, entry: Entry[LoadedModel], more_bytes: int) -> bool:
+        """Whether a loaded model may take so much more."""
+        assert isinstance(entry.row, ModelRow)
+        room = self._room_for(entry.row)
+        return room is None or held_bytes(entry) + more_bytes <= room.room_bytes
 
     def _adapting_of(self, entry: Entry[LoadedModel]) -> Adapting:
         from paintdiff.models.adapting import Adapting  # noqa: PLC0415 (imports torch)

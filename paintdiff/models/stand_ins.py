@@ -15,10 +15,11 @@ from paintdiff.geometry import Box, Size
 from paintdiff.models.block_cache import BlockCache, can_skip_blocks
 from paintdiff.models.control import controlled_unet
 from paintdiff.models.denoising import Control, Denoising
+from paintdiff.models.engine_unet import Computing, EngineUNet
 from paintdiff.models.families import Family
-from paintdiff.models.feature_cache import FeatureCache, can_keep_features
+from paintdiff.models.feature_cache import FeatureCache, SplitUNet, can_keep_features
 from paintdiff.models.guidance_interval import GuidanceInterval
-from paintdiff.models.kernels import USUAL, InHalfPrecision, Kernels
+from paintdiff.models.kernels import InHalfPrecision
 from paintdiff.models.loaders import LoadedControlNet
 from paintdiff.models.profiles import EXACT, Profile
 from paintdiff.models.tiled import TiledUNet, TiledVAE
@@ -32,21 +33,23 @@ def stood_in(
     controlnets: Mapping[str, LoadedControlNet],
     vae: Any = None,
     profile: Profile = EXACT,
-    kernels: Kernels = USUAL,
+    computing: Computing | None = None,
 ) -> Generator[None]:
     """While inside, the pipeline's UNet follows the run's controls and sees through its windows,
-    its denoiser does without what the profile leaves out, and `vae` (None: its own) is its VAE.
+    its denoiser does without what the profile leaves out and is computed as `computing` says (None:
+    by torch, as usual), and `vae` (None: its own) is its VAE.
     Denoiser and VAE themselves are left alone: they are shared.
 
     A pipeline without a UNet has neither controls nor windows. The denoiser has to be able to have
     all of the profile (`possible`).
     """
     parts: dict[str, Any] = {}
-    changed = profile.keeps_features or profile.limits_guidance or kernels.bfloat16
-    if run.controls or run.windows or changed:
+    computing = computing if computing is not None else Computing()
+    changed = profile.keeps_features or profile.limits_guidance or computing.kernels.bfloat16
+    if run.controls or run.windows or changed or computing.engine is not None:
         name = "transformer" if getattr(pipeline, "unet", None) is None else "unet"
-        denoiser = _denoiser(pipeline, name, run, controlnets, profile)
-        parts[name] = InHalfPrecision(denoiser) if kernels.bfloat16 else denoiser
+        denoiser = _denoiser(pipeline, run, controlnets, profile, computing)
+        parts[name] = InHalfPrecision(denoiser) if computing.kernels.bfloat16 else denoiser
     if vae is not None:
         parts["vae"] = vae
     shared = {name: getattr(pipeline, name) for name in parts}
@@ -95,14 +98,15 @@ def left_out(asked: Profile, had: Profile) -> tuple[str, ...]:
 
 def _denoiser(
     pipeline: Any,
-    name: str,
     run: Denoising,
     controlnets: Mapping[str, LoadedControlNet],
     profile: Profile,
+    computing: Computing,
 ) -> Any:
-    denoiser = getattr(pipeline, name)
-    if name == "unet":
-        denoiser = _unet(pipeline, run, controlnets, profile)
+    if getattr(pipeline, "unet", None) is None:
+        denoiser = pipeline.transformer
+    else:
+        denoiser = _unet(pipeline, run, controlnets, profile, computing)
     if profile.block_threshold > 0:
         denoiser = BlockCache(denoiser, profile.block_threshold)
     if profile.limits_guidance:
@@ -116,11 +120,15 @@ def _unet(
     run: Denoising,
     controlnets: Mapping[str, LoadedControlNet],
     profile: Profile,
+    computing: Computing,
 ) -> Any:
     def seen(controls: tuple[Control, ...]) -> Any:
-        unet = pipeline.unet
+        unet, split = pipeline.unet, SplitUNet
+        if computing.engine is not None:
+            unet = EngineUNet(unet, computing.engine, computing)
+            split = EngineUNet.split
         if profile.feature_interval > 1:  # each window has features of its own
-            unet = FeatureCache(unet, profile.feature_interval)
+            unet = FeatureCache(split(unet), profile.feature_interval)
         return controlled_unet(pipeline, controls, controlnets, unet)
 
     if len(run.windows) < 2:

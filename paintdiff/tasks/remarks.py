@@ -60,12 +60,16 @@ def _replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[s
 
 
 def _profile(leased: LeasedPipeline) -> list[str]:
-    lacking = leased.left_out
-    if not lacking:
-        return []
+    lacking, why_torch = leased.left_out, leased.computing.why_torch
     title = leased.row.title.split(",")[0]
-    sentence = f"{title} is painted without what {leased.profile.title} has for others: "
-    return [Remark(f"{sentence}{' and '.join(lacking)}.", "profile")]
+    sentences: list[str] = []
+    if lacking:
+        sentence = f"{title} is painted without what {leased.profile.title} has for others: "
+        sentences.append(Remark(f"{sentence}{' and '.join(lacking)}.", "profile"))
+    if why_torch:
+        sentence = f"{title} is painted by torch and not by OpenVINO: {why_torch}."
+        sentences.append(Remark(sentence, "profile"))
+    return sentences
 
 
 def _clip_skip(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:

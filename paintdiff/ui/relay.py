@@ -183,7 +183,7 @@ def said_about(picture: Picture, seconds: float | None = None) -> str:
         first = size if seconds is None else f"Upscaled in {seconds:.1f} s · {size}"
         return markup.said_line(first, picture.notes)
     parts = [] if seconds is None else [f"Painted in {seconds:.1f} s"]
-    parts += [f"seed {request.seed}", size, *_figures(request)]
+    parts += [f"seed {request.seed}", size, *_figures(request), picture.engine]
     text = " · ".join(part for part in parts if part)
     return markup.said_line(text[:1].upper() + text[1:], picture.notes)
 

@@ -16,7 +16,7 @@ from paintdiff.geometry import Box, Size
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow
 from paintdiff.models.denoising import Control, Denoising, Repainting, Source
-from paintdiff.models.feature_cache import FeatureCache, can_keep_features
+from paintdiff.models.feature_cache import FeatureCache, SplitUNet, can_keep_features
 from paintdiff.models.guidance_interval import GuidanceInterval
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.profiles import EXACT, Profile
@@ -108,7 +108,7 @@ def test_what_was_kept_gives_what_the_whole_would_if_nothing_has_changed(
     assert can_keep_features(unet)
     sample, words = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 32)
     expected = asked(unet, sample, words)
-    cache = FeatureCache(unet, 2)
+    cache = FeatureCache(SplitUNet(unet), 2)
     assert torch.equal(asked(cache, sample, words), expected)  # the whole
     assert cache.reuses(sample)
     for module in (*unet.down_blocks, unet.mid_block):  # what isn't asked can't answer
@@ -124,14 +124,14 @@ def test_of_a_controlnet_the_first_residual_acts_in_between(unet: Any) -> None:
     control = {"down_block_additional_residuals": residuals}
     control["mid_block_additional_residual"] = torch.randn(2, 32, 4, 4)
     expected = asked(unet, sample, words, **control)
-    cache = FeatureCache(unet, 2)
+    cache = FeatureCache(SplitUNet(unet), 2)
     asked(cache, sample, words, **control)
     assert torch.equal(asked(cache, sample, words), expected)
 
 
 def test_another_batch_is_computed_whole(unet: Any) -> None:
     sample, words = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 32)
-    cache = FeatureCache(unet, 3)
+    cache = FeatureCache(SplitUNet(unet), 3)
     asked(cache, sample, words)
     assert not cache.reuses(sample[1:])
     assert torch.equal(asked(cache, sample[1:], words[1:]), asked(unet, sample[1:], words[1:]))
@@ -198,7 +198,7 @@ def test_each_window_keeps_its_own(manager: ModelManager) -> None:
 def test_free_u_acts_once_on_what_is_kept(unet: Any) -> None:
     unet.enable_freeu(s1=0.9, s2=0.2, b1=1.2, b2=1.4)
     sample, words = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 32)
-    cache = FeatureCache(unet, 2)
+    cache = FeatureCache(SplitUNet(unet), 2)
     assert torch.equal(asked(cache, sample, words), asked(cache, sample, words))
 
 

@@ -1,0 +1,58 @@
+"""What was measured on this machine, kept between two starts. Importable without torch."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+logger = logging.getLogger(__name__)
+
+ValueT = TypeVar("ValueT")
+
+
+class Remembered(Generic[ValueT]):
+    """Values by their keys in a file of JSON (None: in memory only), read once. What can't be read
+    is forgotten, and that it can't be written is logged. To be used by one thread at a time.
+    """
+
+    def __init__(self, file: Path | None, kind: TypeAdapter[dict[str, ValueT]]) -> None:
+        self._file = file
+        self._kind = kind
+        self._known: dict[str, ValueT] | None = None
+
+    def get(self, key: str) -> ValueT | None:
+        """None if nothing is known."""
+        if self._known is None:
+            self._known = self._read()
+        return self._known.get(key)
+
+    def set(self, key: str, value: ValueT) -> None:
+        """Keep it."""
+        if self._known is None:
+            self._known = self._read()
+        self._known[key] = value
+        if self._file is None:
+            return
+        part = self._file.with_name(f".{self._file.name}.{secrets.token_hex(4)}.part")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(self._kind.dump_json(self._known))
+            part.replace(self._file)
+        except OSError as error:
+            logger.warning("what is quickest here can't be kept in %s: %s", self._file, error)
+            with suppress(OSError):  # that it can't be written has been said
+                part.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, ValueT]:
+        if self._file is None or not self._file.exists():
+            return {}
+        try:
+            return self._kind.validate_json(self._file.read_bytes())
+        except (OSError, ValidationError) as error:
+            logger.info("%s is made anew: %s", self._file, error)
+            return {}
