@@ -45,6 +45,10 @@ Make = Callable[..., Any]
 """As `openvino_network.OpenVinoNetwork`."""
 
 
+class _OpenVinoError(Exception):
+    """What OpenVINO raised; none of torch's errors, which have to get out."""
+
+
 @dataclass
 class Workshop:
     """What all models' engines share: the graphs, what was found quickest here, and the right to be
@@ -128,11 +132,28 @@ class SecondEngine:
         inputs: Mapping[str, torch.Tensor],
         by_torch: Callable[[], tuple[torch.Tensor, ...]],
     ) -> tuple[Winner, tuple[torch.Tensor, ...]]:
-        """What a part of the UNet gives, and by which engine: by torch until OpenVINO is ready."""
+        """What a part of the UNet gives, and by which engine: by torch until OpenVINO is ready, and
+        again once it failed.
+        """
         trial = self._trial(part, kernels, inputs)
         network = trial.network
         if network is None or trial.winner == "torch" or trial.failed:
             return "torch", by_torch()
+        try:
+            return self._tried(trial, network, kernels, inputs, by_torch)
+        except _OpenVinoError as error:
+            logger.warning("torch goes on: OpenVINO failed: %s", error.__cause__)
+            trial.failed, trial.network = True, None
+            return "torch", by_torch()
+
+    def _tried(
+        self,
+        trial: _Trial,
+        network: Any,
+        kernels: Kernels,
+        inputs: Mapping[str, torch.Tensor],
+        by_torch: Callable[[], tuple[torch.Tensor, ...]],
+    ) -> tuple[Winner, tuple[torch.Tensor, ...]]:
         if not trial.compared:
             expected = by_torch()
             self._compare(trial, expected, self._by_openvino(network, inputs), kernels)
@@ -147,9 +168,12 @@ class SecondEngine:
     def _by_openvino(
         self, network: Any, inputs: Mapping[str, torch.Tensor]
     ) -> tuple[torch.Tensor, ...]:
-        if self._together:
-            return network(inputs)
-        parts = [network(_one(inputs, at)) for at in range(len(inputs["sample"]))]
+        try:
+            if self._together:
+                return network(inputs)
+            parts = [network(_one(inputs, at)) for at in range(len(inputs["sample"]))]
+        except RuntimeError as error:
+            raise _OpenVinoError from error
         return tuple(torch.cat(each) for each in zip(*parts, strict=True))
 
     @property

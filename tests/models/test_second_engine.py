@@ -109,6 +109,21 @@ def test_the_quicker_one_is_taken_and_remembered(engine: Callable[..., SecondEng
     assert asked(again, 2) == ["torch", "openvino"]
 
 
+def test_a_failure_within_a_picture_leaves_it_to_torch(
+    engine: Callable[..., SecondEngine], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(Fake):
+        def __call__(self, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor]:
+            if len(self.batches) == 2:
+                raise RuntimeError("no memory for the inference")
+            return super().__call__(inputs)
+
+    one = ready(engine(Failing(), always=True))
+    assert asked(one, 4) == ["torch", "openvino", "torch", "torch"]
+    assert "no memory for the inference" in caplog.text
+    assert one.held_bytes == 0
+
+
 def test_where_torch_is_quicker_it_stays_and_nothing_is_made_again(
     engine: Callable[..., SecondEngine],
 ) -> None:
