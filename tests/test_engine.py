@@ -195,7 +195,7 @@ def test_the_worker_survives_whatever_a_job_raises(
     tiny_engine: Engine, breaking: list[Exception]
 ) -> None:
     short = torch.OutOfMemoryError("CUDA out of memory")
-    breaking.extend([ZeroDivisionError("odd"), *[short] * 3])  # every plan there is
+    breaking.extend([ZeroDivisionError("odd"), *[short] * 20])  # more than there are plans
     strange = tiny_engine.submit(QUICK)
     with pytest.raises(EngineError, match="ZeroDivisionError: odd") as caught:
         strange.result(20)
@@ -203,6 +203,7 @@ def test_the_worker_survives_whatever_a_job_raises(
     assert isinstance(strange.latest, Failed)
     with pytest.raises(MemoryBudgetError, match="smaller"):
         tiny_engine.submit(QUICK).result(20)
+    breaking.clear()
     assert tiny_engine.generate(QUICK).pictures
 
 
