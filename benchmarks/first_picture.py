@@ -2,6 +2,7 @@
 
 Starts `python app.py` in a process of its own, and measures, several times from a cold start:
 - until the page answers (target: 4 s);
+- from asking for the page until it can be used, and how long the browser's thread worked for that;
 - from a click on Generate, as early as the page can take it, until the first preview is shown
   (target: 5 s) and until the finished picture is (target: 8 s), model load included.
 Prints the median and the range of each in seconds. Needs Chromium (Debian's, else Playwright's).
@@ -34,7 +35,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="cold starts")
     runs = parser.parse_args().runs
-    names = ("page answers", "first preview", "finished picture")
+    names = (
+        "page answers",
+        "page can be used",
+        "its thread worked",
+        "first preview",
+        "finished picture",
+    )
     with sync_playwright() as playwright:
         path = str(CHROMIUM) if CHROMIUM.exists() else None
         browser = playwright.chromium.launch(
@@ -48,7 +55,7 @@ def main() -> int:
     return 0
 
 
-def _cold_start(browser: Browser) -> tuple[float, float, float]:
+def _cold_start(browser: Browser) -> tuple[float, ...]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -60,8 +67,14 @@ def _cold_start(browser: Browser) -> tuple[float, float, float]:
         try:
             answered = _wait_until_answered(address, process) - started
             page = browser.new_page()
+            tools = page.context.new_cdp_session(page)
+            tools.send("Performance.enable", {"timeDomain": "threadTicks"})
+            asked = time.monotonic()
             page.goto(address)
             page.wait_for_selector("body[data-ready]")
+            usable = time.monotonic() - asked
+            metrics = tools.send("Performance.getMetrics")["metrics"]
+            worked = next(each["value"] for each in metrics if each["name"] == "TaskDuration")
             page.fill("#prompt textarea", PROMPT)
             clicked = time.monotonic()
             page.click("#generate")
@@ -73,7 +86,7 @@ def _cold_start(browser: Browser) -> tuple[float, float, float]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
-    return answered, preview, finished
+    return answered, usable, worked, preview, finished
 
 
 def _wait_until_answered(address: str, process: subprocess.Popen[bytes]) -> float:
