@@ -73,9 +73,7 @@ class Adapting:
         self._embeddings = Embeddings(loaded.components, title)
         self._ip_adapters = IpAdapters(loaded.components, title)
         self._unet = loaded.components.get("unet")
-        self._placing = Placing(
-            loaded.components, row.family.denoiser, loaded.device, loaded.read_part
-        )
+        self._placing = Placing(loaded.components, row.family.denoiser, loaded.device)
         networks = (self._unet, loaded.components.get("vae"))
         self._memory_format = MemoryFormat(each for each in networks if each is not None)
         self._prompts = None if prompts is None else prompts.for_model()
@@ -138,8 +136,7 @@ class Adapting:
                 on_waiting(f"Waiting for {self._title}, which paints with other LoRAs")
 
     def _switch(self, wanted: Adapters, placement: Placement, sources: Sources) -> None:
-        # What is injected has to be found by the hooks, too.
-        self._placing.lift(filled=placement != "disk")
+        self._placing.lift()  # what is injected has to be found by the hooks, too
         try:
             self._ip_adapters.set(wanted.ip_adapters, sources.ip_adapters)
             self._loras.set(wanted.loras, sources.loras)
@@ -149,7 +146,7 @@ class Adapting:
             self._placing.place(placement)
         except BaseException:
             self._current = None
-            self._placing.lift(filled=False)
+            self._placing.lift()
             self._loras.clear()
             self._ip_adapters.clear()
             self._embeddings.clear()

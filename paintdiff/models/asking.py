@@ -53,10 +53,7 @@ class Asker(Keeper):
             from paintdiff.models import loaders, pipeline_files  # noqa: PLC0415 (imports torch)
 
             companions = companions_in(self.catalog)
-            by_turns = plan.placement == "disk"
-            road = pipeline_files.Road(
-                companions, wanted=lambda: self._wanted(key_of(row)), by_turns=by_turns
-            )
+            road = pipeline_files.Road(companions, wanted=lambda: self._wanted(key_of(row)))
             dtype, resident = plan.dtype or self._dtype, plan.placement == "resident"
             return loaders.load(row, device, dtype, report, replace(road, resident=resident))
 

@@ -10,13 +10,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paintdiff.errors import ModelError, ModelLoadError, RequestError
 from paintdiff.models import memory
-from paintdiff.models.conversion_folders import pickled_parts
 from paintdiff.models.entries import (
     Entry,
     LoadedT,
@@ -299,19 +297,11 @@ class Keeper:
             try:
                 files = files_of(row, folder, companions_in(self.catalog))
                 found = part_bytes(files, self._bytes_per_number(device))
-                found = replace(found, one_by_one=_is_in_parts(folder))
             except (ModelError, OSError):
                 logger.info("nobody knows how large %s is", row.name, exc_info=True)
                 return None
             self._parts[key] = found
         return self._parts[key]
-
-
-def _is_in_parts(folder: Path) -> bool:
-    """Whether it is a folder in diffusers' layout without pickles, of which each part can be read
-    without the others.
-    """
-    return (folder / "model_index.json").is_file() and not pickled_parts(folder)
 
 
 def companions_in(catalog: Catalog) -> dict[str, Path]:

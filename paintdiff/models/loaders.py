@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,11 @@ from paintdiff.models.pipeline_files import (
     Road,
     accepted,
     index_settings,
-    part_reader,
     pipeline_class,
     read_pipeline,
 )
 from paintdiff.models.plans import PartBytes
 from paintdiff.models.tensor_files import all_tensors
-from paintdiff.models.waiting_on_disk import ReadPart, emptied
 from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
 
 logger = logging.getLogger(__name__)
@@ -54,8 +52,7 @@ class LoadedModel:
     model with a closed vocabulary, None for others.
 
     `weights_bytes` is what they take, `parts` by part, `model_hash` identifies the files (see
-    `weights.identity_of`). `class_name` is the class of diffusers it was loaded with. `read_part`
-    reads one of its networks again, None if that can't be had alone.
+    `weights.identity_of`). `class_name` is the class of diffusers it was loaded with.
     """
 
     row: ModelRow
@@ -69,7 +66,6 @@ class LoadedModel:
     class_name: str = ""
     near_words: Mapping[str, str] = field(default_factory=dict[str, str])
     parts: PartBytes = field(default_factory=lambda: PartBytes(0, 0, 0))
-    read_part: ReadPart | None = None
 
 
 @dataclass(frozen=True)
@@ -122,12 +118,6 @@ def load(
         module.requires_grad_(False).eval()
         if mapped:
             _own_numbers(module)
-    denoiser = denoiser_of(pipeline, row.family)
-    weights_bytes = sum(map(_weights_bytes, modules))
-    read_part = part_reader(row, source, precision, dict(pipeline.components))
-    parts = _part_bytes(pipeline.components, denoiser)
-    if any(each.is_meta for each in denoiser.parameters()):
-        emptied(denoiser)
     return LoadedModel(
         row=row,
         components=dict(pipeline.components),
@@ -135,12 +125,11 @@ def load(
         known_words=known_words_of(row, source),
         near_words=near_words_of(row, source),
         model_hash=model_hash,
-        weights_bytes=weights_bytes,
+        weights_bytes=sum(map(_weights_bytes, modules)),
         device=torch.device(device),
         settings={**index_settings(source), **_settings_of(pipeline)},
         class_name=type(pipeline).__name__,
-        parts=replace(parts, one_by_one=read_part is not None),
-        read_part=read_part,
+        parts=_part_bytes(pipeline.components, denoiser_of(pipeline, row.family)),
     )
 
 

@@ -138,9 +138,7 @@ class ModelManager(Asker):
             ]
             from paintdiff.models.lease import LeasedPipeline  # noqa: PLC0415 (imports torch)
 
-            # Weights that come from the disk lie as they do there.
-            asked = EXACT if plan.placement == "disk" else profile
-            kernels = self._computers.kernels(model, asked)
+            kernels = self._computers.kernels(model, profile)
             adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
                 self._adapted(entry, model, adapters, plan, on_loading)
@@ -156,7 +154,7 @@ class ModelManager(Asker):
                 tiny_autoencoder=leases.enter_context(self._preview_decoder(model, on_loading)),
                 plan=plan,
                 profile=profile,
-                computing=self._computers.computing(entry, kernels, asked, adapters, plan),
+                computing=self._computers.computing(entry, kernels, profile, adapters, plan),
             )
             try:
                 yield leased

@@ -15,7 +15,6 @@ from typing import Any
 
 import diffusers
 import torch
-from accelerate import init_empty_weights
 
 from paintdiff.errors import ModelLoadError, UnsafeWeightsError
 from paintdiff.models import denoiser_files
@@ -27,8 +26,7 @@ from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.predictions import Training, trained_so
 from paintdiff.models.single_file_configs import companion_of, needs_companion
 from paintdiff.models.single_files import single_file_components
-from paintdiff.models.waiting_on_disk import ReadPart, Unchanged
-from paintdiff.models.weights import check_weights_in, is_pickle, safetensors_header
+from paintdiff.models.weights import check_weights_in, is_pickle
 
 _SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
 NEVER_LOADED: Mapping[str, Any] = {
@@ -37,7 +35,6 @@ NEVER_LOADED: Mapping[str, Any] = {
     "image_encoder": None,
     "requires_safety_checker": False,
 }
-_SAVED_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 FALLBACK_CLASS = "AutoPipelineForText2Image"
 """Looks a folder's own class up among those of diffusers that paint pictures from words."""
 
@@ -50,8 +47,7 @@ class Road:
     file lacks. `cache_folder` gives the folder in which converted pickles and hashes are kept. Once
     `wanted` says no, conversion is given up. `config_folder` is a folder in diffusers' layout whose
     settings are taken instead of the family's. Unless it is `resident` the model waits in main
-    memory, and doesn't go to its device at once. With `by_turns` the denoiser of a folder is left
-    empty, to be read when it is needed.
+    memory, and doesn't go to its device at once.
     """
 
     companions: Mapping[str, Path] = field(default_factory=dict[str, Path])
@@ -59,7 +55,6 @@ class Road:
     wanted: Callable[[], bool] = lambda: True
     config_folder: Path | None = None
     resident: bool = True
-    by_turns: bool = False
 
 
 def pipeline_class(row: ModelRow, task: str) -> Any:
@@ -83,13 +78,9 @@ def read_pipeline(
     """The model on the CPU, and whether some of its numbers may lie in mapped files."""
     class_ = pipeline_class(row, next(iter(row.family.pipelines)))
     if source.is_dir():
-        has_pickles = bool(pickled_parts(source))
-        if has_pickles:
+        if pickled_parts(source):
             source = converted_folder(source, road.cache_folder(), report, road.wanted)
-        parts = {}
-        if road.by_turns and not has_pickles:
-            parts = {row.family.denoiser: _without_numbers(source, row.family.denoiser, dtype)}
-        return _folder_pipeline(class_, row, source, dtype, parts), True
+        return _folder_pipeline(class_, row, source, dtype), True
     if is_pickle(source):
         source, original = converted(source, road.cache_folder(), report, road.wanted), source
     else:
@@ -104,47 +95,6 @@ def read_pipeline(
         source, row, dtype, config_folder=road.config_folder, report=report, called=original
     )
     return class_(**accepted(class_, {**NEVER_LOADED, **components})), False
-
-
-def part_reader(
-    row: ModelRow, source: Path, dtype: torch.dtype, parts: Mapping[str, Any]
-) -> ReadPart | None:
-    """What reads a part of a model once more, in its file's precision or else in `dtype`; `parts`
-    are all of them. None for what isn't a folder of safetensors: its parts can't be had one by one.
-    """
-    if not source.is_dir() or pickled_parts(source):
-        return None
-    class_ = pipeline_class(row, next(iter(row.family.pipelines)))
-    files = Unchanged(source)
-
-    def read(name: str) -> torch.nn.Module:
-        files.check(row.title)
-        accepted_parts = accepted(class_, parts)
-        others = {each: part for each, part in accepted_parts.items() if each != name}
-        # As it lies in its file, so that it isn't in memory in two precisions while it is copied.
-        as_saved = _saved_dtype(source / name) or dtype
-        return getattr(_folder_pipeline(class_, row, source, as_saved, others), name)
-
-    return read
-
-
-def _saved_dtype(folder: Path) -> torch.dtype | None:
-    """What all weights in a folder are in, None if it isn't one precision that is known."""
-    found = {
-        str(tensor["dtype"])
-        for path in folder.glob("*.safetensors")
-        for name, tensor in safetensors_header(path).items()
-        if name != "__metadata__"
-    }
-    return _SAVED_DTYPES.get(found.pop()) if len(found) == 1 else None
-
-
-def _without_numbers(folder: Path, name: str, dtype: torch.dtype) -> Any:
-    """A part of a pipeline of which only the shapes are known."""
-    class_: Any = getattr(diffusers, _index_of(folder)[name][1])
-    with init_empty_weights():
-        network = class_.from_config(class_.load_config(str(folder / name)))
-    return network.to(dtype)
 
 
 def _folder_pipeline(

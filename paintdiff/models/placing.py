@@ -1,5 +1,4 @@
-"""Where a loaded model's weights are while nobody needs them: on the device, in main memory, or on
-the disk.
+"""Where a loaded model's weights are while nobody needs them.
 
 The networks are shared by all pipelines of a model, so the hooks that move them belong to the model
 and not to a pipeline. They are put in after adapters were injected and taken out before these
@@ -17,9 +16,7 @@ import torch
 from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
 from diffusers.hooks import HookRegistry, apply_group_offloading
 
-from paintdiff.errors import ModelLoadError
 from paintdiff.models.plans import Placement
-from paintdiff.models.waiting_on_disk import OnDisk, ReadPart
 
 _HOME = torch.device("cpu")
 # As `_maybe_remove_and_reapply_group_offloading` of diffusers.hooks.group_offloading does.
@@ -45,44 +42,18 @@ class Comes(ModelHook):
         return args, kwargs
 
 
-class ComesFromDisk(ModelHook):
-    """Reads a network from the disk when it is called, once others have been let go."""
-
-    def __init__(self, disk: OnDisk, let_go: Sequence[torch.nn.Module]) -> None:
-        self._disk = disk
-        self._let_go = tuple(let_go)
-
-    def pre_forward(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-        """As accelerate calls it."""
-        for other in self._let_go:
-            self._disk.leave(other)
-        self._disk.come(module)
-        return args, kwargs
-
-
 class Placing:
     """The placement of one loaded model: `components` are its parts by name, `denoiser` the name of
-    the one that predicts, `device` is where it runs. `read_part` reads one of them again (None: no
-    part can wait on the disk).
+    the one that predicts, `device` is where it runs.
     """
 
-    def __init__(
-        self,
-        components: Mapping[str, Any],
-        denoiser: str,
-        device: torch.device,
-        read_part: ReadPart | None = None,
-    ) -> None:
+    def __init__(self, components: Mapping[str, Any], denoiser: str, device: torch.device) -> None:
         modules = {
             name: each for name, each in components.items() if isinstance(each, torch.nn.Module)
         }
         self._denoiser = modules.get(denoiser)
         self._encoders = [each for name, each in modules.items() if name.startswith("text_encoder")]
         self._modules = list(modules.values())
-        self._disk: OnDisk | None = None
-        if read_part is not None:
-            waits = {n: each for n, each in modules.items() if each in self._on_disk}
-            self._disk = OnDisk(waits, read_part)
         self._device = device
         self._placement: Placement | None = None
         self._forwards: dict[torch.nn.Module, Any] = {}
@@ -94,20 +65,13 @@ class Placing:
         """
         if self._placement is not None:
             raise RuntimeError(f"the weights are placed already: {self._placement}")
-        if placement == "disk" and self._disk is None:
-            raise ModelLoadError("The model's parts can't be read one by one from its files.")
         self._placement = placement
         if placement == "resident":
-            self._all_come()
             for module in self._modules:
                 _move(module, self._device)
             return
         inner = [each for module in self._modules for each in module.modules()]
         self._forwards = {each: vars(each).get("forward", _MISSING) for each in inner}
-        if placement == "disk":
-            self._place_on_disk()
-            return
-        self._all_come()
         if placement in ("groups", "leaves"):
             self._place_parts(placement)
             return
@@ -136,40 +100,13 @@ class Placing:
                 continue
             apply_group_offloading(module, self._device, _HOME, use_stream=streams, **kind)
 
-    @property
-    def _on_disk(self) -> list[torch.nn.Module]:
-        """What can wait there; a VAE is small."""
-        return [*self._encoders, *([] if self._denoiser is None else [self._denoiser])]
-
-    def _place_on_disk(self) -> None:
-        """Text encoders and denoiser by turns; as words come first, the denoiser goes at once."""
-        assert self._disk is not None
-        for module in self._on_disk:
-            encodes = module is not self._denoiser
-            others = [self._denoiser] if encodes else self._encoders
-            let_go = [each for each in others if each is not None]
-            add_hook_to_module(module, ComesFromDisk(self._disk, let_go))
-            if not encodes:
-                self._disk.leave(module)
-
-    def _all_come(self) -> None:
-        if self._disk is not None:
-            for module in self._on_disk:
-                self._disk.come(module)
-
     def rest(self) -> None:
-        """Send home what waits there, once a picture is done or a run was broken off. What is read
-        from the disk stays until another needs the room: it may be what is needed next.
-        """
+        """Send home what waits there, once a picture is done or a run was broken off."""
         for module in self._waiting:
             _move(module, _HOME)
 
-    def lift(self, *, filled: bool = True) -> None:
-        """Take every hook out. The weights stay where they are then, but come from the disk if they
-        have to be `filled`; if that fails nothing has changed.
-        """
-        if filled:
-            self._all_come()
+    def lift(self) -> None:
+        """Take every hook out. The weights stay where they are then."""
         if self._placement not in (None, "resident"):
             for module in self._modules:
                 _unhook(module)

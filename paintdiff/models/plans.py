@@ -15,12 +15,11 @@ from paintdiff.geometry import Size
 from paintdiff.models.families import Family, WorkingMemory
 from paintdiff.models.windows import LARGEST_WHOLE_PX
 
-Placement = Literal["resident", "encoders", "models", "groups", "leaves", "disk"]
+Placement = Literal["resident", "encoders", "models", "groups", "leaves"]
 """Where weights are while nobody needs them. "resident": on the device, all of them. "encoders":
 the text encoders leave it once they have read the words. "models": only the network that works is
 on it. "groups": only the block of the denoiser that works. "leaves": only the layer that works.
-Those that leave the device wait in main memory, which a CPU has no other of. There, "disk": text
-encoders and denoiser are let go by turns, and read again when they are called.
+Those that leave the device wait in main memory, so a CPU knows "resident" only.
 """
 
 _PLACEMENT_WORDS: dict[Placement, str] = {
@@ -29,7 +28,6 @@ _PLACEMENT_WORDS: dict[Placement, str] = {
     "models": "model offload",
     "groups": "block by block offload",
     "leaves": "layer by layer offload",
-    "disk": "text encoders and denoiser read from the disk by turns",
 }
 
 # What kernels of a CPU need beside the tensors that are held, as a factor: measured with Stable
@@ -85,15 +83,12 @@ USUAL_PLAN = Plan()
 
 @dataclass(frozen=True)
 class PartBytes:
-    """What a model's weights take in memory in their usual precision, `bytes_per_number` each.
-    `one_by_one` says whether each part can be read from its files without the others.
-    """
+    """What a model's weights take in memory in their usual precision, `bytes_per_number` each."""
 
     denoiser: int
     text_encoders: int
     vae: int
     bytes_per_number: int = 4
-    one_by_one: bool = False
 
     @property
     def total(self) -> int:
@@ -104,7 +99,7 @@ class PartBytes:
         """The same in half precision."""
         shrink = 2 / self.bytes_per_number
         sides = (int(each * shrink) for each in (self.denoiser, self.text_encoders, self.vae))
-        return PartBytes(*sides, bytes_per_number=2, one_by_one=self.one_by_one)
+        return PartBytes(*sides, bytes_per_number=2)
 
 
 @dataclass(frozen=True)
@@ -151,7 +146,7 @@ def plans(family: Family, parts: PartBytes, run: RunFacts, device: str) -> tuple
     paint than those before it. Of a family without figures only the weights are counted.
     """
     found: list[Planned] = []
-    for plan in _rungs(parts, run, device):
+    for plan in _rungs(run, device):
         planned = _planned(plan, family, parts, run, device)
         known = family.working_memory is not None
         if not found or not known or planned.painting_bytes < found[-1].painting_bytes:
@@ -164,7 +159,7 @@ def chosen(ladder: Sequence[Planned], room_bytes: int) -> Planned | None:
     return next((each for each in ladder if each.peak_bytes <= room_bytes), None)
 
 
-def _rungs(parts: PartBytes, run: RunFacts, device: str) -> list[Plan]:
+def _rungs(run: RunFacts, device: str) -> list[Plan]:
     side = math.isqrt(run.size.area)
     tiles = [tile for tile in (768, 512, 256) if tile < side]
     small, smallest = (next((t for t in (most, 256) if t < side), None) for most in (512, 256))
@@ -173,10 +168,7 @@ def _rungs(parts: PartBytes, run: RunFacts, device: str) -> list[Plan]:
         rungs += [Plan("encoders", vae_tile_px=small), Plan("models", vae_tile_px=small)]
         rungs += [Plan("groups", vae_tile_px=small), Plan("leaves", vae_tile_px=smallest)]
     elif device == "cpu" and run.plain:
-        by_turns: list[Placement] = ["disk"] if parts.one_by_one else []
-        rungs += [Plan(each, vae_tile_px=smallest) for each in by_turns]
-        for each in ("resident", *by_turns):
-            rungs.append(Plan(each, dtype="bfloat16", vae_tile_px=smallest))
+        rungs.append(Plan(dtype="bfloat16", vae_tile_px=smallest))
     if run.may_shrink:
         halved = 256 if side // 2 > 256 else None
         rungs.append(replace(rungs[-1], vae_tile_px=halved, part=0.5))
@@ -193,11 +185,6 @@ def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device
         # The allocator keeps what denoising had, in pieces too small for decoding.
         loading = int(parts.denoiser * _CPU_LOADING_FACTOR) + _CPU_BESIDE_BYTES
         peak = held + denoising + decoding + _CPU_BESIDE_BYTES
-        if plan.placement == "disk":
-            working = parts.denoiser + parts.vae + denoising + decoding
-            peak = max(held, working) + _CPU_BESIDE_BYTES
-            largest = max(parts.denoiser, parts.text_encoders)
-            loading = int(largest * _CPU_LOADING_FACTOR) + parts.vae + _CPU_BESIDE_BYTES
     elif plan.placement == "resident":
         peak = held + max(denoising, decoding)
     elif plan.placement == "encoders":
@@ -214,8 +201,6 @@ def weights_on_device(plan: Plan, family: Family, parts: PartBytes) -> int:
     here = _on_device(plan, family, parts)
     if plan.placement in ("resident", "encoders"):
         return here.total
-    if plan.placement == "disk":
-        return max(here.denoiser, here.text_encoders) + here.vae
     return max(here.denoiser, here.text_encoders, here.vae)
 
 

@@ -181,7 +181,7 @@ class Embeddings:
     ) -> tuple[torch.Tensor, ...]:
         vectors = read_vectors(Path(row.source), row.title)
         theirs = [each.shape[1] for each in vectors]
-        ours = [encoder.get_input_embeddings().embedding_dim for encoder, _name in encoders]
+        ours = [encoder.get_input_embeddings().weight.shape[1] for encoder, _name in encoders]
         if theirs != ours:
             families = f" It is for {', '.join(row.families)}." if row.families else ""
             raise ModelLoadError(

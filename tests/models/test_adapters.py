@@ -172,7 +172,7 @@ def test_it_acts_and_leaves_the_exact_pixels_of_before(painter: Painter, kind: s
     assert torch.equal(painter.latents(), before)
 
 
-@pytest.mark.parametrize("placement", ["encoders", "models", "groups", "leaves", "disk"])
+@pytest.mark.parametrize("placement", ["encoders", "models", "groups", "leaves"])
 def test_they_act_wherever_weights_wait(sd1: Painter, placement: Placement) -> None:
     before = sd1.latents()
     for adapters, run in EVERY_KIND.values():

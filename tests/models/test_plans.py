@@ -45,14 +45,9 @@ def test_a_ladder_goes_down() -> None:
 
 
 def test_what_is_kept_away_from_the_device_needs_one() -> None:
-    one_by_one = replace(SD1_FULL, one_by_one=True)
-    for device, parts in (("cpu", SD1_FULL), ("mps", one_by_one)):
-        rungs = plans(SD1.family, parts, AT_1024, device)
+    for device in ("cpu", "mps"):
+        rungs = plans(SD1.family, SD1_FULL, AT_1024, device)
         assert {each.plan.placement for each in rungs} == {"resident"}
-    rungs = plans(SD1.family, one_by_one, AT_1024, "cpu")
-    assert [each.plan.placement for each in rungs][-4:] == ["disk", "resident", "disk", "disk"]
-    rungs = plans(SD1.family, one_by_one, replace(AT_1024, plain=False), "cpu")
-    assert {each.plan.placement for each in rungs} == {"resident"}
     rungs = plans(SDXL.family, SDXL_HALF, AT_1024, "cuda:1")
     assert [each.plan.placement for each in rungs if each.plan.part == 1][-4:] == [
         "encoders",

@@ -125,5 +125,5 @@ def test_it_moves_with_the_vae(tiny_catalog: Catalog) -> None:
 
     usual = painted(Plan(vae_tile_px=48))
     assert usual != painted(Plan())
-    for placement in ("models", "leaves", "disk"):
+    for placement in ("models", "leaves"):
         assert painted(Plan(placement, vae_tile_px=48)) == usual
