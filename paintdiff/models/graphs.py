@@ -132,7 +132,7 @@ def _made(asked: Mapping[str, Any]) -> bytes:
         file, said = Path(folder, "graph.xml"), Path(folder, "errors.txt")
         with said.open("wb") as errors:
             child = subprocess.Popen(
-                [sys.executable, "-B", str(_CHILD)],
+                [sys.executable, "-I", "-B", str(_CHILD)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

@@ -83,8 +83,7 @@ class ControlMap:
             asked,
             [self.show, self.place, *self.notes.values()],
             js=canvas.flush_js(asked, self.canvas, *flushed),
-            show_progress="hidden",
-            api_visibility="private",
+            **{**quick, "queue": True},
         )
         self.place.click(self.kept, None, [self.place, self.canvas, self.preprocessor], **quick)
         self.canvas.upload(suited_preprocessor, None, [self.preprocessor], **quick)

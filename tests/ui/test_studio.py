@@ -222,6 +222,14 @@ def test_no_component_holds_a_connection(parts: Parts) -> None:
     assert connect_heartbeat(control.get_config_file(), control.blocks.values())
 
 
+def test_no_event_leaves_the_page_components_to_go_over(parts: Parts) -> None:
+    """Gradio's page visits every component that ever showed an event's progress, at each event."""
+    config = inside_a_loop(lambda: build_page(parts)).get_config_file()
+    events = [each for each in config["dependencies"] if each["backend_fn"]]
+    assert len(events) > 100
+    assert [each["targets"] for each in events if each["show_progress_on"] != []] == []
+
+
 def test_a_profile_says_what_it_changes(tab: Studio) -> None:
     form = tab.form
     assert [name for _title, name in form.profile.choices] == ["exact", "fast", "turbo"]
