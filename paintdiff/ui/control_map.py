@@ -74,6 +74,7 @@ class ControlMap:
         """Let it live. `mode` says how the picture is fitted to `size`; `inputs` and the canvases
         `flushed` are what `size` looks at."""
         asked: set[Any] = {self.canvas, self.preprocessor, mode, *inputs}
+        quiet: dict[str, Any] = {**quick, "queue": True}
 
         def made(values: Values) -> Iterator[Updates]:
             yield from self.made(values, values[mode], size)
@@ -83,7 +84,7 @@ class ControlMap:
             asked,
             [self.show, self.place, *self.notes.values()],
             js=canvas.flush_js(asked, self.canvas, *flushed),
-            **{**quick, "queue": True},
+            **quiet,
         )
         self.place.click(self.kept, None, [self.place, self.canvas, self.preprocessor], **quick)
         self.canvas.upload(suited_preprocessor, None, [self.preprocessor], **quick)
