@@ -14,7 +14,7 @@ Opened = Callable[[BrowserContext], Studio]
 
 
 def test_the_page_is_whole_with_all_other_hosts_blocked(
-    context: BrowserContext, opened: Opened, url: str
+    stranger: BrowserContext, opened: Opened, url: str
 ) -> None:
     others: list[str] = []
     failed: list[str] = []
@@ -26,9 +26,9 @@ def test_the_page_is_whole_with_all_other_hosts_blocked(
             others.append(route.request.url)
             route.abort()
 
-    context.route("**/*", only_ours)
-    context.on("response", lambda answer: answer.ok or failed.append(answer.url))
-    studio = opened(context)
+    stranger.route("**/*", only_ours)
+    stranger.on("response", lambda answer: answer.ok or failed.append(answer.url))
+    studio = opened(stranger)
     studio.page.evaluate("document.fonts.ready")
     expect(studio.page.locator(".chip").first).to_be_visible()
     expect(studio.page.locator('[data-cell="memory"] dd')).to_contain_text("B")

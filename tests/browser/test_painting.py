@@ -74,15 +74,15 @@ def test_a_finished_picture_and_the_filmstrip_survive_a_reload(studio: Studio) -
 
 
 def test_ids_of_an_app_that_was_restarted_are_dropped_quietly(
-    context: BrowserContext, opened: Callable[[BrowserContext], Studio]
+    stranger: BrowserContext, opened: Callable[[BrowserContext], Studio]
 ) -> None:
-    context.add_init_script(
+    stranger.add_init_script(
         "sessionStorage.setItem('paintdiff.text_to_image.job', 'gone');"
         "sessionStorage.setItem('paintdiff.text_to_image.film', '[\"gone/0\", \"gone/1\"]');"
         "localStorage.setItem('paintdiff.text_to_image.settings',"
         ' \'{"width": "x", "model": "gone"}\');'
     )
-    studio = opened(context)
+    studio = opened(stranger)
     studio.expect_state("empty")
     expect(studio.thumbnails).to_have_count(0)
     expect(studio.page.locator(".toast-wrap .toast-body")).to_have_count(0)
