@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from itertools import accumulate
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KEPT_JOBS = 100
+"""How many of those that are done can be asked for."""
+KEPT_BYTES = 256 * 2**20
+"""What their pictures may take of the memory; the last one may take more."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,8 @@ class Engine:
     def job(self, job_id: str) -> Job:
         """The job of that id.
 
-        Raises JobNotFoundError; of the finished ones the last hundred are kept.
+        Raises JobNotFoundError; of those that are done the last KEPT_JOBS are kept, as far as their
+        pictures take no more than KEPT_BYTES.
         """
         with self._changed:
             job = self._jobs.get(job_id)
@@ -216,10 +221,15 @@ class Engine:
         self._worker.join()
 
     def _remember(self, job: Job) -> None:
+        self._forget_old()
         self._jobs[job.id] = job
-        done = [old.id for old in self._jobs.values() if old is not job and old.done]
-        for old_id in done[: max(0, len(done) - KEPT_JOBS)]:
-            del self._jobs[old_id]
+
+    def _forget_old(self) -> None:
+        done = [job for job in self._jobs.values() if job.done]
+        taken = list(accumulate(job.held_bytes for job in reversed(done)))
+        kept = sum(each <= KEPT_BYTES for each in taken[:KEPT_JOBS])
+        for job in done[: len(done) - max(1, kept)]:
+            del self._jobs[job.id]
 
     def _drop_cancelled(self) -> None:
         """Forget waiting jobs that were cancelled, and tell the others their new place."""
@@ -233,6 +243,7 @@ class Engine:
         while True:
             with self._changed:
                 self._running = None
+                self._forget_old()
                 self._drop_cancelled()
                 while not self._waiting and not self._closed:
                     self._changed.wait()

@@ -40,6 +40,15 @@ class Job:
         """Whether the last event has been told."""
         return isinstance(self.latest, TERMINAL)
 
+    @property
+    def held_bytes(self) -> int:
+        """What its pictures take in memory once it is done, 0 before."""
+        end = self.latest
+        if not isinstance(end, (Finished, Cancelled)):
+            return 0
+        images = [picture.image for picture in end.pictures]
+        return sum(each.width * each.height * len(each.getbands()) for each in images)
+
     def events(self, timeout_seconds: float | None = None) -> Iterator[Event]:
         """The story so far, then what follows, up to the event that ends it.
 

@@ -22,6 +22,7 @@ from paintdiff.events import (
     Progress,
     Queued,
 )
+from paintdiff.jobs import Job
 from paintdiff.models import loaders
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.lease import LeasedPipeline
@@ -214,6 +215,35 @@ def test_jobs_are_found_by_id_and_forgotten_in_the_end(tiny_manager: ModelManage
         assert engine.job(running.id) is running, "what isn't done is never forgotten"
         with pytest.raises(JobNotFoundError):
             engine.job("guess")
+
+
+def test_large_pictures_are_forgotten_sooner_and_the_last_ones_never(
+    tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tiny_engine.submit(QUICK)
+    first.result(20)
+    taken = first.held_bytes
+    assert taken == len(pixels(first.result().pictures[0])) > 0
+
+    def are_kept(*jobs: Job) -> list[bool]:
+        def is_kept(job: Job) -> bool:
+            try:
+                return tiny_engine.job(job.id) is job
+            except JobNotFoundError:
+                return False
+
+        return [is_kept(job) for job in jobs]
+
+    monkeypatch.setattr("paintdiff.engine.KEPT_BYTES", 2 * taken)
+    jobs = [first, *(tiny_engine.submit(QUICK) for _ in range(2))]
+    after = tiny_engine.submit(ENDLESS)
+    until(after, Progress)
+    assert are_kept(*jobs) == [False, True, True]
+    after.cancel()
+    monkeypatch.setattr("paintdiff.engine.KEPT_BYTES", 0)
+    jobs = [tiny_engine.submit(QUICK) for _ in range(2)]
+    until(tiny_engine.submit(ENDLESS), Progress)
+    assert are_kept(*jobs) == [False, True], "who has just painted it still wants to see it"
 
 
 # Watching
