@@ -130,6 +130,44 @@ def test_a_drawing_lives_through_everything(
     expect(easel.root.locator("[data-do=undo]")).to_be_disabled()
 
 
+def test_each_tab_of_the_browser_keeps_its_own_drawing(
+    visit: Callable[..., Easel], app: CanvasApp, noise: bytes
+) -> None:
+    """A new one begins with what was drawn last; a reload brings back its own."""
+    first = visit()
+    first.open_picture(noise, SIZE)
+    first.set("softness", 0)
+    first.stroke((20, 20), (60, 20))
+    drawn = first.send().mask
+    assert drawn is not None
+    second = Easel(first.page.context.new_page(), app).open()
+    second.expect_size(SIZE)
+    assert second.send().mask == drawn
+    second.page.bring_to_front()
+    second.stroke((20, 70), (100, 70))
+    more = second.send().mask
+    assert more is not None and more != drawn
+    for easel, mask in ((first, drawn), (second, more)):
+        easel.page.bring_to_front()
+        easel.page.reload()
+        easel.ready()
+        easel.expect_size(SIZE)
+        assert easel.send().mask == mask
+    # Eight tabs are remembered, and no more.
+    for _ in range(8):
+        Easel(first.page.context.new_page(), app).open().expect_size(SIZE)
+    kept = second.page.evaluate(
+        """() => new Promise((resolve) => {
+          indexedDB.open("paintdiff.canvas").onsuccess = ({target}) => {
+            const store = target.result.transaction("parts").objectStore("parts");
+            store.getAllKeys().onsuccess = ({target}) => resolve(target.result);
+          };
+        })"""
+    )
+    assert len([key for key in kept if key.startswith("seen/easel-canvas/")]) == 8
+    assert len([key for key in kept if key.endswith("/easel-canvas/picture")]) == 8
+
+
 def test_the_last_stroke_is_sent_though_it_was_only_just_drawn(
     visit: Callable[..., Easel], noise: bytes
 ) -> None:

@@ -151,4 +151,7 @@ def test_eight_tabs_do_not_disturb_one_another(context: BrowserContext, opened: 
         )
     for number, tab in enumerate(tabs):
         expect(tab.prompt).to_have_value(f"a cat number {number}")
+    first.page.reload()
+    first.wait_until_ready()
+    expect(first.prompt).to_have_value("a cat number 0")
     assert [tab.script_errors for tab in tabs] == [[]] * 8

@@ -25,12 +25,12 @@ window.paintdiff = (() => {
     try { return JSON.parse(text); } catch { return null; }
   }
 
-  // A job belongs to this tab of the browser. Settings and filmstrips pass on to the next one too.
+  // All of it belongs to this tab of the browser. Settings and filmstrips pass on to the next one too.
   let ready = false;
 
   function remembered(tabs) {
     const memory = tabs.map((tab) => [tab, {
-      settings: parsed(read("localStorage", keyOf(tab, "settings"))),
+      settings: parsed(read("sessionStorage", keyOf(tab, "settings")) ?? read("localStorage", keyOf(tab, "settings"))),
       film: parsed(read("sessionStorage", keyOf(tab, "film")) ?? read("localStorage", keyOf(tab, "film"))),
       job: read("sessionStorage", keyOf(tab, "job")),
     }]);
@@ -75,8 +75,8 @@ window.paintdiff = (() => {
   }
 
   function keepSettings(tab, names, values) {
-    const settings = Object.fromEntries(names.map((name, index) => [name, values[index]]));
-    write("localStorage", keyOf(tab, "settings"), JSON.stringify(settings));
+    const settings = JSON.stringify(Object.fromEntries(names.map((name, index) => [name, values[index]])));
+    for (const storage of ["sessionStorage", "localStorage"]) write(storage, keyOf(tab, "settings"), settings);
   }
 
   function keepJob(tab, id) {
