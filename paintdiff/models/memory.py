@@ -42,7 +42,7 @@ def memory_use(device: str) -> MemoryUse:
     """What is in use now. Cheap; never imports torch."""
     torch = sys.modules.get("torch")
     if device.startswith("cuda") and torch is not None and torch.cuda.is_initialized():
-        free, total = torch.cuda.mem_get_info()
+        free, total = torch.cuda.mem_get_info(device)
         return MemoryUse(total - free, total)
     total, limit = psutil.virtual_memory().total, memory_limit()
     most = total if limit is None else min(total, limit.total_bytes)
@@ -64,8 +64,8 @@ def available_bytes(device: str) -> int | None:
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None
-    free, _total = torch.cuda.mem_get_info()
-    return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    free, _total = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def give_back() -> None:

@@ -9,8 +9,10 @@ from paintdiff.errors import MemoryBudgetError
 from paintdiff.models import loaders
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.memory import (
+    MemoryUse,
     Resident,
     as_memory_error,
+    available_bytes,
     estimated_bytes,
     memory_use,
     to_evict,
@@ -49,6 +51,18 @@ def test_a_pickle_is_taken_to_be_in_full_precision(tmp_path: Path) -> None:
 def test_memory_in_use_is_a_part_of_what_there_is() -> None:
     use = memory_use("cpu")
     assert 10 * 2**20 < use.used_bytes < use.total_bytes
+
+
+def test_of_several_gpus_the_one_that_was_asked_for_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    free = {"cuda:0": (100, 1000), "cuda:1": (300, 2000)}
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", free.__getitem__)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", {"cuda:0": 7, "cuda:1": 50}.__getitem__)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", {"cuda:0": 7, "cuda:1": 20}.__getitem__)
+    assert memory_use("cuda:1") == MemoryUse(1700, 2000)
+    assert [available_bytes(name) for name in free] == [100, 330]
 
 
 def test_failed_allocations_are_told_in_words() -> None:
