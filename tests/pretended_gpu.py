@@ -1,0 +1,265 @@
+"""A GPU that isn't there: tensors that say they are on "cuda" and compute on the CPU.
+
+Networks move to it and back, and what mixes tensors of both devices raises as it would on a real
+one, so that tests see what only runs on a GPU. Of speed, memory and numbers it says nothing.
+"""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+GPU = torch.device("cuda", 0)
+_CPU = torch.device("cpu")
+_MAY_MIX = ("aten._to_copy", "aten.copy_", "aten.index_put_", "aten.index")
+_WITHOUT_A_DRIVER = ("CUDA error", "NVIDIA driver")
+_SET_DATA: Any = getattr(torch.Tensor.data, "__set__")  # noqa: B009 (unknown to type checkers)
+_BUILDERS = (torch.tensor, torch.as_tensor, torch.asarray)
+
+
+class Remote(torch.Tensor):
+    """A tensor on the GPU; `here` has its numbers."""
+
+    here: torch.Tensor
+
+    @staticmethod
+    def __new__(cls: type[Remote], here: torch.Tensor) -> Remote:
+        make: Any = torch.Tensor._make_wrapper_subclass
+        return make(
+            cls,
+            here.size(),
+            strides=here.stride(),
+            storage_offset=here.storage_offset(),
+            dtype=here.dtype,
+            layout=here.layout,
+            device=GPU,
+        )
+
+    def __init__(self, here: torch.Tensor) -> None:
+        self.here = here
+
+    def __repr__(self, **_options: Any) -> str:
+        return f"Remote({self.here})"
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _computed(func, args, kwargs or {})
+
+    def record_stream(self, stream: Any) -> None:
+        """Nothing is freed early."""
+
+
+def _is_gpu(device: Any) -> bool:
+    return device is not None and torch.device(device).type == "cuda"
+
+
+def _here(value: Any) -> Any:
+    if isinstance(value, Remote):
+        return value.here
+    return _CPU if isinstance(value, torch.device) else value
+
+
+def _tensors(*values: Any) -> list[torch.Tensor]:
+    return [each for each in tree_flatten(values)[0] if isinstance(each, torch.Tensor)]
+
+
+def _check_devices(name: str, tensors: list[torch.Tensor]) -> None:
+    if not any(isinstance(each, Remote) for each in tensors) or name.startswith(_MAY_MIX):
+        return
+    if any(not isinstance(each, Remote) and each.dim() > 0 for each in tensors):
+        places = [(tuple(each.shape), str(each.device)) for each in tensors]
+        raise RuntimeError(f"Expected all tensors to be on the same device: {name} got {places}")
+
+
+def _put(result: Any, given: list[torch.Tensor], *, remote: bool) -> Any:
+    """What an operation gave, on the GPU if it belongs there; what it was given is itself."""
+    known: dict[int, torch.Tensor] = {}
+    for each in given:
+        known[id(each.here if isinstance(each, Remote) else each)] = each
+
+    def put(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor) or isinstance(value, Remote):
+            return value
+        return known.get(id(value), Remote(value) if remote else value)
+
+    return tree_map(put, result)
+
+
+def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    name = str(func)
+    given = _tensors(args, kwargs)
+    if name.startswith("aten._has_compatible_shallow_copy_type"):
+        return False
+    _check_devices(name, given)
+    remote = any(isinstance(each, Remote) for each in given)
+    if name.startswith(("aten.copy_", "aten._to_copy")):
+        remote = isinstance(args[0], Remote)
+    if kwargs.get("device") is not None:
+        remote = _is_gpu(kwargs["device"])
+    flat, shape = tree_flatten((args, kwargs))
+    own_args, own_kwargs = tree_unflatten([_here(each) for each in flat], shape)
+    if own_kwargs.get("pin_memory"):
+        own_kwargs["pin_memory"] = False
+    return _put(func(*own_args, **own_kwargs), given, remote=remote)
+
+
+def _moved(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    """As `Tensor.to`, which would ask the driver."""
+    dtype = device = None
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, torch.dtype):
+            dtype = value
+        elif isinstance(value, torch.Tensor):
+            dtype, device = value.dtype, value.device
+        elif isinstance(value, (str, torch.device)):
+            device = torch.device(value)
+    device = GPU if _is_gpu(device) else device
+    layout = kwargs.get("memory_format")
+    changes = dtype not in (None, tensor.dtype) or device not in (None, tensor.device)
+    if not changes and not kwargs.get("copy"):
+        if layout in (None, torch.preserve_format):
+            return tensor
+        if isinstance(tensor, Remote):
+            return Remote(tensor.here.contiguous(memory_format=layout))
+        return tensor.contiguous(memory_format=layout)
+    said = {"dtype": dtype, "device": device, "memory_format": layout}
+    wanted: dict[str, Any] = {name: each for name, each in said.items() if each is not None}
+    return torch.ops.aten._to_copy.default(tensor, **wanted)
+
+
+def _become(tensor: torch.Tensor, value: torch.Tensor) -> None:
+    """As setting `tensor.data`, which can't make another kind of tensor of it."""
+    other = value.detach()
+    if isinstance(tensor, torch.nn.Parameter):
+        other = torch.nn.Parameter(other, requires_grad=False)
+    torch.utils.swap_tensors(tensor, other)
+
+
+def _without_a_driver(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """What a method of a tensor gives, NotImplemented where torch does it by itself."""
+    if func is torch.Tensor.to:
+        return _moved(*args, **kwargs)
+    if func in (torch.Tensor.cuda, torch.Tensor.cpu):
+        return _moved(args[0], GPU if func is torch.Tensor.cuda else _CPU)
+    if func is torch.Tensor.pin_memory:
+        return args[0]
+    if func == _SET_DATA and any(isinstance(each, Remote) for each in args):
+        return _become(*args)
+    if func is torch.Tensor.__getitem__ and isinstance(args[0], Remote):
+        return Remote(args[0].here[tree_map(_here, args[1])])
+    if func is torch.Tensor.__setitem__ and isinstance(args[0], Remote):
+        return operator.setitem(args[0].here, tree_map(_here, args[1]), _here(args[2]))
+    return NotImplemented
+
+
+class _Functions(TorchFunctionMode):
+    """What asks the driver before it comes to `_Operations`."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = _without_a_driver(func, args, kwargs)
+        if result is not NotImplemented:
+            return result
+        if _is_gpu(kwargs.get("device")):
+            if func in _BUILDERS:
+                rest = {name: each for name, each in kwargs.items() if name != "device"}
+                return _moved(func(*args, **rest), GPU)
+            kwargs = {**kwargs, "device": GPU}
+        try:
+            return func(*args, **kwargs)
+        except (RuntimeError, torch.AcceleratorError) as error:
+            given = _tensors(args, kwargs)
+            if not any(each in str(error) for each in _WITHOUT_A_DRIVER) or not any(
+                isinstance(each, Remote) for each in given
+            ):
+                raise
+        _check_devices(str(func), given)
+        return _put(func(*tree_map(_here, args), **tree_map(_here, kwargs)), given, remote=True)
+
+
+class _Operations(TorchDispatchMode):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, name = kwargs or {}, str(func)
+        composite = torch._C._dispatch_has_kernel_for_dispatch_key
+        if name.startswith("aten.to."):
+            with self:
+                return _moved(*args, **kwargs)
+        if composite(func.name(), "CompositeImplicitAutograd") and "scaled_dot" not in name:
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        return _computed(func, args, kwargs)
+
+
+class _Nothing:
+    """A stream, an event, or what is done on one."""
+
+    def __init__(self, *_args: Any, **_options: Any) -> None: ...
+
+    def __enter__(self) -> _Nothing:
+        return self
+
+    def __exit__(self, *_error: object) -> None: ...
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "elapsed_time":
+            return lambda _other: 1.0
+        return lambda *_args, **_options: True
+
+
+@contextmanager
+def pretended_gpu(
+    monkeypatch: pytest.MonkeyPatch, *, free_bytes: int, total_bytes: int = 8 * 2**30
+) -> Generator[None]:
+    """Inside, torch has a GPU with that much memory, in this thread and those that it starts."""
+    properties = SimpleNamespace(name="Pretended", total_memory=total_bytes, major=8, minor=6)
+    answers: dict[str, Any] = {
+        "_lazy_init": None,
+        "init": None,
+        "is_available": True,
+        "is_initialized": True,
+        "is_bf16_supported": True,
+        "device_count": 1,
+        "current_device": 0,
+        "mem_get_info": (free_bytes, total_bytes),
+        "memory_reserved": 0,
+        "memory_allocated": 0,
+        "empty_cache": None,
+        "ipc_collect": None,
+        "synchronize": None,
+        "get_device_name": properties.name,
+        "get_device_capability": (8, 6),
+        "get_device_properties": properties,
+        "current_stream": _Nothing(),
+        "default_stream": _Nothing(),
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_a, _answer=answer, **_o: _answer)
+    for name in ("Stream", "Event", "stream", "device"):
+        monkeypatch.setattr(torch.cuda, name, _Nothing)
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda *_args: False)
+    run = threading.Thread.run
+
+    def run_there(thread: threading.Thread) -> None:
+        with torch.no_grad(), _Functions(), _Operations():
+            run(thread)
+
+    monkeypatch.setattr(threading.Thread, "run", run_there)
+    before = torch.__future__.get_overwrite_module_params_on_conversion()
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
+    try:
+        with torch.no_grad(), _Functions(), _Operations():
+            yield
+    finally:
+        torch.__future__.set_overwrite_module_params_on_conversion(before)
