@@ -1,8 +1,8 @@
 """`python -m paintdiff.mini COMMAND`: train the embedded model from nothing, one command a stage.
 
 Every stage goes on where it was stopped, reads what the stages before it wrote into --work, and
-does nothing that is done already. `adopt` starts a fresh --work from the pipeline
-in --target, to train it on.
+does nothing that is done already. `adopt` starts a fresh --work from the pipeline in --target (and
+the ControlNet beside it), to train it on.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class Studio:
         actions[stage]()
 
     def _adopt(self) -> None:
-        adopt_pipeline(self.recipe, load_pipeline(self.target), self.work)
+        folder = self.target.with_name(CONTROL.name)
+        control = load_control(folder) if folder.is_dir() else None
+        adopt_pipeline(self.recipe, load_pipeline(self.target), self.work, control)
 
     def _render(self) -> None:
         render_dataset(self.recipe, self.work, workers=torch.get_num_threads())

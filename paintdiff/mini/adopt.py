@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from diffusers import StableDiffusionPipeline
+from diffusers import ControlNetModel, StableDiffusionPipeline
 from torch import nn
 
 from paintdiff.errors import WorldError
@@ -14,14 +14,19 @@ from paintdiff.mini.painter import build_painter, build_reader
 from paintdiff.mini.recipe import Recipe
 
 
-def adopt_pipeline(recipe: Recipe, pipeline: StableDiffusionPipeline, work: Path) -> None:
+def adopt_pipeline(
+    recipe: Recipe,
+    pipeline: StableDiffusionPipeline,
+    work: Path,
+    control: ControlNetModel | None = None,
+) -> None:
     """Put a pipeline's weights into the work folder, as if its VAE had just been trained there and
-    its painter were about to be.
+    its painter, and the `control` of that, were about to be.
 
     Raises WorldError if networks or words aren't those of the recipe, or if the folder holds
     trained weights already.
     """
-    for name in ("autoencoder", "painter"):
+    for name in ("autoencoder", "painter", "control"):
         if (work / f"{name}.pt").exists():
             raise WorldError(f"{work} has trained weights already; name another --work folder.")
     vae = build_autoencoder(recipe.autoencoder, recipe.size_px)
@@ -46,3 +51,5 @@ def adopt_pipeline(recipe: Recipe, pipeline: StableDiffusionPipeline, work: Path
         "unet": painter.unet,
     }
     TrainingLoop("painter", work, networks, recipe.painter.plan, recipe.seed).save()
+    if control is not None:
+        TrainingLoop("control", work, {"control": control}, recipe.control.plan, recipe.seed).save()

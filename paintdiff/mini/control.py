@@ -148,7 +148,9 @@ def train_control(
         machine.prepared(part).requires_grad_(False).eval()
     control = machine.prepared(build_control(data.recipe, painter.unet)).train()
     loop = TrainingLoop("control", folder, {"control": control}, recipe.plan, data.recipe.seed)
-    batches, maps = CaptionedLatents(data, folder, painter.tokenizer), ControlMaps(data, folder)
+    # What is drawn tells which way it faces.
+    batches = CaptionedLatents(data, folder, painter.tokenizer, facing_anywhere=True)
+    maps = ControlMaps(data, folder)
     controlled = _Controlled(control, painter.unet)
     run = torch.compile(controlled) if machine.compile else controlled
     alphas_cumprod = build_scheduler(data.recipe.painter).alphas_cumprod.to(machine.device)

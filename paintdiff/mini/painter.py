@@ -134,9 +134,22 @@ class Batch:
 
 
 class CaptionedLatents:
-    """Draws batches: a random picture or its mirror image, a fresh caption, the subject's place."""
+    """Draws batches: a random picture (of some subjects more often, as the recipe says) or its
+    mirror image, a fresh caption, the subject's place.
 
-    def __init__(self, data: Dataset, folder: Path, tokenizer: CLIPTokenizer) -> None:
+    A subject in the middle isn't mirrored, unless it may be `facing_anywhere`: it would face the
+    other way than in all other pictures, which no caption tells, and a small UNet would paint both
+    ways at once.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        folder: Path,
+        tokenizer: CLIPTokenizer,
+        *,
+        facing_anywhere: bool = False,
+    ) -> None:
         self.recipe, self.tokenizer = data.recipe.painter, tokenizer
         self.stated = statable_labels(data.recipe)
         self.latents: NDArray[np.float16] = np.load(folder / "latents.npy")
@@ -146,11 +159,21 @@ class CaptionedLatents:
         scenes = [data.scene(index) for index in range(len(data))]
         mirrors = [mirrored(scene, blank)[0] for scene in scenes]
         self.scenes: tuple[list[Scene], list[Scene]] = (scenes, mirrors)
+        self._pairs = np.array(
+            [
+                (row, view)
+                for row, each in enumerate(scenes)
+                for view in (0, 1)
+                if view == 0 or each.side != "centre" or facing_anywhere
+            ]
+        )
+        shares = self.recipe.subject_shares
+        chances = np.array([shares.get(scenes[row].subject or "", 1) for row, _ in self._pairs])
+        self._chances = chances / chances.sum()
 
     def draw(self, random: np.random.Generator, batch: int) -> Batch:
         """A batch of that many pictures."""
-        views = random.integers(2, size=batch)
-        rows = random.integers(self.latents.shape[1], size=batch)
+        rows, views = self._pairs[random.choice(len(self._pairs), size=batch, p=self._chances)].T
         captions = [
             self._caption(self.scenes[view][row], random)
             for view, row in zip(views.tolist(), rows.tolist(), strict=True)

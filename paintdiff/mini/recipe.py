@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from paintdiff.errors import WorldError
 from paintdiff.mini.world import WorldConfig
@@ -84,7 +84,11 @@ class TextEncoderRecipe(_Frozen):
 
 
 class PainterRecipe(_Frozen):
-    """Text encoder and UNet, trained together on cached latents."""
+    """Text encoder and UNet, trained together on cached latents.
+
+    Pictures of the subjects that `subject_shares` names are drawn that many times as often as
+    others.
+    """
 
     text_encoder: TextEncoderRecipe
     block_out_channels: tuple[int, ...]
@@ -96,6 +100,7 @@ class PainterRecipe(_Frozen):
     middle_share: float = Field(ge=0, le=1)
     middle_timesteps: tuple[int, int]
     subject_weight: float = Field(ge=1)
+    subject_shares: dict[str, Annotated[float, Field(gt=0)]]
     reading_weight: float = Field(ge=0)
     beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
     beta_start: float
@@ -179,6 +184,13 @@ class Recipe(_Frozen):
     judge: JudgeRecipe
     upscaler: UpscalerRecipe
     evaluation: EvaluationRecipe
+
+    @model_validator(mode="after")
+    def _shares_are_of_subjects(self) -> Self:
+        strangers = sorted(set(self.painter.subject_shares) - set(self.world.subjects))
+        if strangers:
+            raise ValueError(f"subject_shares names what isn't painted: {', '.join(strangers)}")
+        return self
 
     @property
     def latent_side(self) -> int:

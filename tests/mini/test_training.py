@@ -5,6 +5,7 @@ channels.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,13 @@ from paintdiff.mini.autoencoder import (
     sharpen_decoder,
     train_autoencoder,
 )
+from paintdiff.mini.control import build_control
 from paintdiff.mini.dataset import Dataset, cache_masks, open_dataset
 from paintdiff.mini.evaluate import paint_prompts
 from paintdiff.mini.export import export_pipeline
 from paintdiff.mini.loop import Machine
 from paintdiff.mini.painter import CaptionedLatents, build_painter, timesteps_at, train_painter
-from paintdiff.mini.recipe import Recipe
+from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
 
 
 def save_masks(data: Dataset, work: Path) -> None:
@@ -85,7 +87,8 @@ def test_training_goes_on_from_an_exported_pipeline(
     exported: Path, tiny_dataset: Dataset, tiny_machine: Machine, tmp_path: Path
 ) -> None:
     pipeline = load_pipeline(exported)
-    adopt_pipeline(tiny_dataset.recipe, pipeline, tmp_path)
+    control = build_control(tiny_dataset.recipe, pipeline.unet)
+    adopt_pipeline(tiny_dataset.recipe, pipeline, tmp_path, control)
     vae = train_autoencoder(tiny_dataset, tmp_path, tiny_machine)
     for ours, theirs in zip(vae.parameters(), pipeline.vae.parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -93,6 +96,9 @@ def test_training_goes_on_from_an_exported_pipeline(
     assert state["step"] == 0
     for name, value in pipeline.unet.state_dict().items():
         assert torch.equal(state["modules"]["unet"][name], value)
+    state = torch.load(tmp_path / "control.pt", weights_only=True)
+    for name, value in control.state_dict().items():
+        assert torch.equal(state["modules"]["control"][name], value)
     with pytest.raises(WorldError, match="another --work folder"):
         adopt_pipeline(tiny_dataset.recipe, pipeline, tmp_path)
 
@@ -126,6 +132,44 @@ def test_latents_are_cached_for_each_view(
     again = batches.draw(np.random.default_rng(0), 6)
     assert torch.equal(batch.tokens, again.tokens)
     assert torch.equal(batch.latents, again.latents)
+
+
+def test_some_subjects_are_drawn_more_often(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    recipe = tiny_dataset.recipe
+    subject = next(s.subject for s in map(tiny_dataset.scene, range(24)) if s.subject is not None)
+    painter = recipe.painter.model_copy(update={"subject_shares": {subject: 1e9}})
+    data = replace(tiny_dataset, recipe=recipe.model_copy(update={"painter": painter}))
+    side = recipe.latent_side
+    latents = np.random.default_rng(1).random((2, len(data), 4, side, side))
+    np.save(tmp_path / "latents.npy", latents.astype(np.float16))
+    save_masks(data, tmp_path)
+    batches = CaptionedLatents(data, tmp_path, build_painter(data.recipe).tokenizer)
+    rows = batches.draw(np.random.default_rng(0), 40).rows.tolist()
+    assert {data.scene(row).subject for row in rows} == {subject}
+
+
+def test_subjects_in_the_middle_face_one_way_unless_a_drawing_tells(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    side = tiny_dataset.recipe.latent_side
+    np.save(tmp_path / "latents.npy", np.ones((2, len(tiny_dataset), 4, side, side), np.float16))
+    save_masks(tiny_dataset, tmp_path)
+    tokenizer = build_painter(tiny_dataset.recipe).tokenizer
+    for anywhere, views in ((False, {0}), (True, {0, 1})):
+        batches = CaptionedLatents(tiny_dataset, tmp_path, tokenizer, facing_anywhere=anywhere)
+        batch = batches.draw(np.random.default_rng(0), 60)
+        seen = {"centre": set[int](), "elsewhere": set[int]()}
+        for row, view in zip(batch.rows.tolist(), batch.views.tolist(), strict=True):
+            side_of = tiny_dataset.scene(row).side
+            seen["centre" if side_of == "centre" else "elsewhere"].add(view)
+        assert seen == {"centre": views, "elsewhere": {0, 1}}
+
+
+def test_a_recipe_that_prefers_what_it_never_paints_is_refused(tmp_path: Path) -> None:
+    text = DEFAULT_RECIPE.read_text("utf-8").replace("{dog: 2.5", "{unicorn: 2.5")
+    (tmp_path / "recipe.yaml").write_text(text, "utf-8")
+    with pytest.raises(WorldError, match="unicorn"):
+        read_recipe(tmp_path / "recipe.yaml")
 
 
 def test_the_edge_loss_sees_a_blur_and_not_a_shift_of_brightness() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from paintdiff.mini.world import (
     COLOURS,
@@ -138,6 +139,25 @@ def test_the_subject_is_on_its_side(name: str, side: str) -> None:
     centre = np.nonzero(changed)[1].mean() / 128
     left, right = {"left": (0, 0.42), "centre": (0.42, 0.58), "right": (0.58, 1)}[side]
     assert left < centre < right
+
+
+def test_subjects_look_into_the_picture() -> None:
+    """Outlines face left: they are as drawn, but mirrored on the left."""
+
+    def shape(side: str) -> NDArray[np.uint8]:
+        scene = plain("dog", "green hills", side=side, colour="red")
+        other = render(replace(scene, colour="blue"), 128).astype(int)
+        changed = np.abs(render(scene, 128) - other).max(axis=2) > 60
+        rows, columns = np.nonzero(changed)
+        found = changed[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        return cv2.resize(found.astype(np.uint8), (48, 48))
+
+    def alike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+        return float((one & other).sum() / (one | other).sum())
+
+    left, centre, right = map(shape, ("left", "centre", "right"))
+    assert alike(left[:, ::-1], right) > 0.9 > 0.8 > alike(left, right)
+    assert alike(centre, right) > 0.9
 
 
 def test_flip_mirrors_the_picture_and_the_side() -> None:

@@ -22,6 +22,7 @@ _WIDEST = {1: 0.56, 2: 0.40, 3: 0.29}
 _WIDEST_AT_SIDE = 0.50
 _CENTRES = {1: (0.5,), 2: (0.28, 0.72), 3: (0.19, 0.5, 0.81)}
 _SIDE_CENTRES = {"left": 0.27, "centre": 0.5, "right": 0.73}
+_MIDDLE = 0.5
 _STANDING = ("land", "floor")
 _DARK_SCENE = 0.40
 _DARK_TONE = 0.25
@@ -83,7 +84,10 @@ def _detail_fills(row: SubjectRow) -> dict[str, str]:
 
 
 def place_figures(scene: Scene, row: SubjectRow, medium: str, random: Random) -> list[Figure]:
-    """Return where each of the scene's subjects is, the farthest first."""
+    """Return where each of the scene's subjects is, the farthest first.
+
+    They look into the picture: outlines face left, so that those left of the middle are mirrored.
+    """
     left, top, right, bottom = row.box
     scale = random.uniform(*_HEIGHTS[scene.count]) * SIDE * row.size / (bottom - top)
     widest = _WIDEST_AT_SIDE if scene.side in ("left", "right") else _WIDEST[scene.count]
@@ -102,7 +106,7 @@ def place_figures(scene: Scene, row: SubjectRow, medium: str, random: Random) ->
             y += row.submerged * height
         elif medium not in _STANDING:
             y += height / 2
-        figures.append(Figure(x, y, width, height, random.random() < 0.5))
+        figures.append(Figure(x, y, width, height, mirrored=centre < _MIDDLE))
     return sorted(figures, key=lambda figure: figure.foot)
 
 
