@@ -2,7 +2,7 @@
 
 The networks are shared by all pipelines of a model, so the hooks that move them belong to the model
 and not to a pipeline. They are put in after adapters were injected and taken out before these
-change, and leave nothing behind. Never run on CUDA so far: tests use the CPU as the device.
+change, and leave nothing behind. Never run on a real GPU so far: tests pretend one.
 
 Imports torch: import it in a function.
 """
