@@ -57,7 +57,7 @@ class Descent:
                     "width",
                 ),
             )
-        if not plan.words or not (self._failed or plan.slow or plan.vae_tile_px):
+        if not plan.words:
             return ()
         why = "Memory ran out, so" if self._failed else "To fit into memory,"
         return (f"{why} it was painted another way: {plan.words}.",)

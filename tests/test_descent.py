@@ -15,7 +15,7 @@ import torch
 from paintdiff.engine import Engine
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.events import Finished, Loading, Progress
-from paintdiff.models import loaders, plans
+from paintdiff.models import eight_bits, loaders, plans
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.plans import Plan
@@ -192,9 +192,10 @@ def test_a_second_pass_is_only_given_up_when_nothing_else_helps(
     assert "tiles" in finished.warnings[-1]
 
 
-def test_weights_that_dont_fit_are_loaded_in_half_precision(
-    tiny_catalog: Catalog, tiny_folder: Path
+def test_weights_that_dont_fit_are_loaded_in_eight_bits(
+    tiny_catalog: Catalog, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(eight_bits, "LEAST_NUMBERS", 1)
     row = tiny_catalog.model("mini")
     full = ModelManager(tiny_catalog, device="cpu").expected_bytes(row)
     assert tiny_folder.exists()
@@ -206,9 +207,9 @@ def test_weights_that_dont_fit_are_loaded_in_half_precision(
         known = row.model_copy(update={"family": family})
         manager = engine.manager
         plan = manager.planner.ladder(known, plans.RunFacts(row.native_size, 128**2)).planned.plan
-        assert plan.dtype == "bfloat16"
+        assert plan == Plan(eight_bits=True)
         with manager.lease("mini", plan=plan) as leased:
-            assert leased.denoiser.dtype == torch.bfloat16
+            assert eight_bits.is_in_eight_bits(leased.denoiser)
         assert len(manager.loaded()) == 1
 
 

@@ -55,7 +55,8 @@ class Asker(Keeper):
             companions = companions_in(self.catalog)
             road = pipeline_files.Road(companions, wanted=lambda: self._wanted(key_of(row)))
             dtype, resident = plan.dtype or self._dtype, plan.placement == "resident"
-            return loaders.load(row, device, dtype, report, replace(road, resident=resident))
+            road = replace(road, resident=resident, eight_bits=plan.eight_bits)
+            return loaders.load(row, device, dtype, report, road)
 
         with self._lock:
             if used:

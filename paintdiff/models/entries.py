@@ -14,6 +14,7 @@ from paintdiff.models.adapter_rows import IpAdapterRow, LoraRow, TinyAutoencoder
 from paintdiff.models.controlnets import ControlNetRow, weights_file
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.plans import USUAL_PLAN
 from paintdiff.models.single_file_configs import companion_of, companions_files, needs_companion
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.models.weights import weight_files
@@ -29,7 +30,7 @@ LoadedT = TypeVar("LoadedT")
 @dataclass
 class Entry(Generic[LoadedT]):
     """A model, ControlNet or network that is being loaded or has been. Guarded by the manager's
-    lock, save for `ended`. `dtype` is what it was asked for in (None: the usual), `device_bytes`
+    lock, save for `ended`. `precision` is what it was asked for in (a plan's), `device_bytes`
     what it takes on the device if its weights don't all stay there. `adapting` is what is in a
     model beyond its weights, None before it was first leased; `second_engine` may compute its
     UNet in torch's place.
@@ -46,7 +47,7 @@ class Entry(Generic[LoadedT]):
     superseded: bool = False  # other weights lie at its place by now
     adapting: Adapting | None = None
     second_engine: SecondEngine | None = None
-    dtype: str | None = None
+    precision: tuple[str | None, bool] = USUAL_PLAN.precision
     device_bytes: int | None = None
 
     def tell(self, message: str) -> None:

@@ -162,13 +162,13 @@ class Keeper:
         """
         key = key or key_of(row)
         entry = self._entries.get(key)
-        if entry is not None and (is_other(entry.row, row) or entry.dtype != plan.dtype):
+        if entry is not None and (is_other(entry.row, row) or entry.precision != plan.precision):
             entry.superseded = True  # who has it on loan keeps it, until the lease ends
             del self._entries[key]
             entry = None
         if entry is None:
             entry = self._entries[key] = Entry[Any](row, key, f"Loading {row.name}")
-            entry.dtype = plan.dtype
+            entry.precision = plan.precision
             threading.Thread(
                 target=self._load,
                 args=(entry, load, fetch, plan),
@@ -207,7 +207,9 @@ class Keeper:
         if plan != USUAL_PLAN:
             memory.give_back()  # the same weights in another precision, for one
         self._make_room(entry.row, plan)
-        return load(self._device, entry.tell)
+        loaded = load(self._device, entry.tell)
+        memory.trim()
+        return loaded
 
     def _make_room(self, row: WeightsRow, plan: Plan = USUAL_PLAN) -> None:
         """Raises MemoryBudgetError if the weights can't fit."""
@@ -216,10 +218,11 @@ class Keeper:
         if folder is None or not folder.exists():
             return  # not on this machine yet
         files = files_of(row, folder, companions_in(self.catalog))
-        per_number = 2 if plan.dtype else self._bytes_per_number(device)
+        per_number = self._bytes_per_number(device)
         needed = memory.estimated_bytes(files, per_number)
-        if isinstance(row, ModelRow) and plan.placement != "resident":
-            needed = weights_on_device(plan, row.family, part_bytes(files, per_number))
+        if isinstance(row, ModelRow) and plan != USUAL_PLAN:
+            parts = part_bytes(files, per_number).planned(plan)
+            needed = weights_on_device(plan, row.family, parts)
         budget = self.budget_bytes() - self._prompt_bytes(device)
         with self._lock:
             residents = [
@@ -269,7 +272,7 @@ class Keeper:
             available += sum(held_bytes(each) for each in loaded if each not in kept)
             room = min(available, budget - sum(map(held_bytes, kept)))
             parts: PartBytes | None = None
-            if own is not None and own.dtype is None and own.loaded is not None:
+            if own is not None and own.precision == USUAL_PLAN.precision and own.loaded is not None:
                 parts = own.loaded.parts
         return Room(device, max(0, room), parts or self._parts_of(row, device))
 

@@ -23,6 +23,7 @@ from paintdiff.errors import ModelError, ModelLoadError, UnsafeWeightsError
 from paintdiff.models.calling import NEEDED, parameters_of
 from paintdiff.models.controlnets import ControlNetRow, config_of, weights_file
 from paintdiff.models.devices import DTYPES, best_dtype, checked_dtype
+from paintdiff.models.eight_bits import keep_in_eight_bits
 from paintdiff.models.families import Family, LatentRgb
 from paintdiff.models.hashes import Hashes
 from paintdiff.models.locating import located
@@ -101,6 +102,8 @@ def load(
         try:
             precision = checked_dtype(device, dtype, row.family.overflows_in_float16)
             pipeline, mapped = read_pipeline(row, source, precision, report, road)
+            if road.eight_bits:
+                _keep_in_eight_bits(pipeline, precision)
             if road.resident:
                 pipeline.to(device)
         except ModelError:
@@ -131,6 +134,13 @@ def load(
         class_name=type(pipeline).__name__,
         parts=_part_bytes(pipeline.components, denoiser_of(pipeline, row.family)),
     )
+
+
+def _keep_in_eight_bits(pipeline: Any, precision: torch.dtype) -> None:
+    """All but the VAE, in which a little too much is seen."""
+    for name, part in pipeline.components.items():
+        if isinstance(part, torch.nn.Module) and name != "vae":
+            keep_in_eight_bits(part, precision)
 
 
 def _settings_of(pipeline: Any) -> dict[str, Any]:
@@ -197,8 +207,9 @@ def _own_numbers(module: torch.nn.Module) -> None:
     later, the process would be killed (SIGBUS) when it next paints.
     """
     for tensor in (*module.parameters(), *module.buffers()):
-        quantized = type(tensor) not in (torch.nn.Parameter, torch.Tensor)  # read by us
-        if tensor.device.type == "cpu" and not quantized:
+        quantized = type(tensor) not in (torch.nn.Parameter, torch.Tensor)
+        ours = quantized or tensor.dtype == torch.int8  # read or packed by us
+        if tensor.device.type == "cpu" and not ours:
             tensor.data = tensor.data.clone()
 
 
@@ -260,12 +271,20 @@ def _part_bytes(components: Mapping[str, Any], denoiser: Any) -> PartBytes:
     modules = {k: each for k, each in components.items() if isinstance(each, torch.nn.Module)}
     vae = modules.get("vae")
     others = [each for each in modules.values() if each is not denoiser and each is not vae]
-    number = next(denoiser.parameters()).element_size()
+    number = denoiser.dtype.itemsize
+    tables = [
+        table
+        for other in others
+        for table in other.modules()
+        if isinstance(table, torch.nn.Embedding)
+    ]
     return PartBytes(
         _all_bytes(denoiser),
         sum(map(_all_bytes, others)),
         0 if vae is None else _all_bytes(vae),
         bytes_per_number=max(2, number),  # what is quantized computes in half precision at least
+        word_tables=sum(map(_all_bytes, tables)),
+        quantized=any(each.element_size() < 2 for each in denoiser.parameters()),
     )
 
 

@@ -23,6 +23,12 @@ _PREFIXES = {
     "text_encoders.": _TEXT_ENCODERS,
 }
 """How the names of tensors begin in single files, if they aren't the denoiser's."""
+_WORD_TABLES = (
+    "token_embedding.weight",
+    "position_embedding.weight",
+    "shared.weight",
+    "embed_tokens.weight",
+)
 
 
 def part_bytes(files: Iterable[Path], bytes_per_number: int) -> PartBytes:
@@ -33,16 +39,25 @@ def part_bytes(files: Iterable[Path], bytes_per_number: int) -> PartBytes:
     stays as small as it is on the disk. Raises ModelNotFoundError for a file that can't be read.
     """
     sizes: dict[str, int] = {_DENOISER: 0, _TEXT_ENCODERS: 0, _VAE: 0}
+    word_tables, quantized = 0, False
     for path in _once(files):
         if is_gguf(path):
             sizes[_DENOISER] += path.stat().st_size
+            quantized = True
         elif is_pickle(path):
             sizes[_DENOISER] += path.stat().st_size // 4 * bytes_per_number
         else:
-            for part, numbers in _numbers_in(path):
+            for part, name, numbers in _numbers_in(path):
                 sizes[part] += numbers * bytes_per_number
+                if part == _TEXT_ENCODERS and name.endswith(_WORD_TABLES):
+                    word_tables += numbers * bytes_per_number
     return PartBytes(
-        sizes[_DENOISER], sizes[_TEXT_ENCODERS], sizes[_VAE], bytes_per_number=bytes_per_number
+        sizes[_DENOISER],
+        sizes[_TEXT_ENCODERS],
+        sizes[_VAE],
+        bytes_per_number=bytes_per_number,
+        word_tables=word_tables,
+        quantized=quantized,
     )
 
 
@@ -53,7 +68,8 @@ def _once(files: Iterable[Path]) -> list[Path]:
     return [path for path in found if _HALF_VARIANT not in path.name or path.parent not in full]
 
 
-def _numbers_in(path: Path) -> list[tuple[str, int]]:
+def _numbers_in(path: Path) -> list[tuple[str, str, int]]:
+    """Of each tensor the part it belongs to, its name, and how many numbers it has."""
     folder = path.parent.name
     of_folder = None
     if folder.startswith("text_encoder"):
@@ -63,7 +79,7 @@ def _numbers_in(path: Path) -> list[tuple[str, int]]:
     elif folder in ("unet", "transformer"):
         of_folder = _DENOISER
     return [
-        (of_folder or _part_of(name), math.prod(int(side) for side in tensor["shape"]))
+        (of_folder or _part_of(name), name, math.prod(int(side) for side in tensor["shape"]))
         for name, tensor in safetensors_header(path).items()
         if not name.startswith(_NOT_READ)
     ]

@@ -21,12 +21,13 @@ from paintdiff.models import denoiser_files
 from paintdiff.models.conversion import converted
 from paintdiff.models.conversion_cache import conversions_folder
 from paintdiff.models.conversion_folders import converted_folder, pickled_parts
+from paintdiff.models.eight_bits import keep_in_eight_bits
 from paintdiff.models.hub_plan import weights_variant
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.predictions import Training, trained_so
 from paintdiff.models.single_file_configs import companion_of, needs_companion
 from paintdiff.models.single_files import single_file_components
-from paintdiff.models.weights import check_weights_in, is_pickle
+from paintdiff.models.weights import check_weights_in, is_gguf, is_pickle
 
 _SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
 NEVER_LOADED: Mapping[str, Any] = {
@@ -35,6 +36,7 @@ NEVER_LOADED: Mapping[str, Any] = {
     "image_encoder": None,
     "requires_safety_checker": False,
 }
+_HALF = torch.float16
 FALLBACK_CLASS = "AutoPipelineForText2Image"
 """Looks a folder's own class up among those of diffusers that paint pictures from words."""
 
@@ -47,7 +49,8 @@ class Road:
     file lacks. `cache_folder` gives the folder in which converted pickles and hashes are kept. Once
     `wanted` says no, conversion is given up. `config_folder` is a folder in diffusers' layout whose
     settings are taken instead of the family's. Unless it is `resident` the model waits in main
-    memory, and doesn't go to its device at once.
+    memory, and doesn't go to its device at once. With `eight_bits` its denoiser's weights are
+    packed as soon as they are read.
     """
 
     companions: Mapping[str, Path] = field(default_factory=dict[str, Path])
@@ -55,6 +58,7 @@ class Road:
     wanted: Callable[[], bool] = lambda: True
     config_folder: Path | None = None
     resident: bool = True
+    eight_bits: bool = False
 
 
 def pipeline_class(row: ModelRow, task: str) -> Any:
@@ -75,12 +79,15 @@ def read_pipeline(
     report: Callable[[str], None],
     road: Road,
 ) -> tuple[Any, bool]:
-    """The model on the CPU, and whether some of its numbers may lie in mapped files."""
+    """The model on the CPU, and whether some of its numbers may lie in mapped files. What is to be
+    packed is read in half precision, which is nearly always the files'; only the denoiser is packed
+    already.
+    """
     class_ = pipeline_class(row, next(iter(row.family.pipelines)))
     if source.is_dir():
         if pickled_parts(source):
             source = converted_folder(source, road.cache_folder(), report, road.wanted)
-        return _folder_pipeline(class_, row, source, dtype), True
+        return _folder_pipeline(class_, row, source, dtype, road.eight_bits), True
     if is_pickle(source):
         source, original = converted(source, road.cache_folder(), report, road.wanted), source
     else:
@@ -89,10 +96,20 @@ def read_pipeline(
         companion = companion_of(row, source, road.companions)
         check_weights_in(companion)
         report(f"Reading {original.name}, and the rest from {companion.name}")
-        part, network = denoiser_files.denoiser_of(source, companion, dtype)
-        return _folder_pipeline(class_, row, companion, dtype, {part: network}), True
+        half = road.eight_bits and not is_gguf(source)  # which unpacks to what it is read in
+        part, network = denoiser_files.denoiser_of(source, companion, _HALF if half else dtype)
+        if road.eight_bits:
+            keep_in_eight_bits(network, dtype)
+        parts = {part: network}
+        return _folder_pipeline(class_, row, companion, dtype, road.eight_bits, parts), True
     components = single_file_components(
-        source, row, dtype, config_folder=road.config_folder, report=report, called=original
+        source,
+        row,
+        dtype,
+        eight_bits=road.eight_bits,
+        config_folder=road.config_folder,
+        report=report,
+        called=original,
     )
     return class_(**accepted(class_, {**NEVER_LOADED, **components})), False
 
@@ -102,6 +119,7 @@ def _folder_pipeline(
     row: ModelRow,
     folder: Path,
     dtype: torch.dtype,
+    eight_bits: bool,
     parts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """A pipeline of the parts that are given, and all others from a folder."""
@@ -109,17 +127,32 @@ def _folder_pipeline(
     _check_index(folder, left_out)
     if class_.__name__ == FALLBACK_CLASS:
         _check_fallback(row, folder)
-    pipeline = class_.from_pretrained(
-        str(folder),
-        dtype=dtype,
-        local_files_only=True,
-        use_safetensors=True,
-        variant=weights_variant(folder),
-        **{**left_out, **parts},
-    )
+    how = {
+        "local_files_only": True,
+        "use_safetensors": True,
+        "variant": weights_variant(folder),
+    }
+    if eight_bits and not parts:
+        parts = _packed_denoiser(folder, dtype, how)
+    read_in = {"vae": dtype, "default": _HALF} if eight_bits else dtype
+    pipeline = class_.from_pretrained(str(folder), dtype=read_in, **how, **left_out, **parts)
     said = Training(row.prediction_type, row.zero_terminal_snr)
     pipeline.scheduler = trained_so(pipeline.scheduler, said)
     return pipeline
+
+
+def _packed_denoiser(folder: Path, dtype: torch.dtype, how: Mapping[str, Any]) -> dict[str, Any]:
+    """A folder's denoiser, by its name among the parts, packed before anything else is read."""
+    index = _index_of(folder)
+    part = next((name for name in ("transformer", "unet") if name in index), None)
+    if part is None:
+        return {}
+    if not any(f".{how['variant']}." in path.name for path in (folder / part).iterdir()):
+        how = {**how, "variant": None}  # other parts have it
+    class_ = getattr(diffusers, index[part][1])
+    network = class_.from_pretrained(str(folder), subfolder=part, dtype=_HALF, **how)
+    keep_in_eight_bits(network, dtype)
+    return {part: network}
 
 
 def _check_fallback(row: ModelRow, folder: Path) -> None:

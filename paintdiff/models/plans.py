@@ -38,6 +38,8 @@ _CPU_BESIDE_BYTES = 40 * 2**20
 """What a process takes for the work itself: threads, tokenizers, leftovers of loading."""
 _CPU_LOADING_FACTOR = 1.5
 """Of the denoiser, which is there in its file's half precision too while it is read."""
+_PACKED_BYTES = 1.02
+"""Of a number that is kept in 8 bits, with its share of scales and of what isn't packed."""
 _TILED_NUMBERS_PER_PX = 16
 """What the blend of a tiled decode takes of the whole picture: sums, weights, and the pixels on
 their way to 8 bits.
@@ -52,13 +54,15 @@ _STREAMED_LEAVES = 0.05
 class Plan:
     """How a run stays within memory.
 
-    `dtype` is what the weights are in ("bfloat16"; None: what they usually are). A VAE takes
+    `dtype` is what is computed in ("bfloat16"; None: what it usually is). With `eight_bits` the
+    denoiser's and the text encoders' weights are kept in 8 bits each (`eight_bits.py`). A VAE takes
     pictures of up to `vae_tile_px` squared at once and larger ones by tiles of that side (None: as
     the family's row says). `part` of the width and height that were asked for is painted.
     """
 
     placement: Placement = "resident"
     dtype: str | None = None
+    eight_bits: bool = False
     vae_tile_px: int | None = None
     part: float = 1.0
 
@@ -68,9 +72,15 @@ class Plan:
         return self.placement != "resident" or self.dtype is not None or self.part < 1
 
     @property
+    def precision(self) -> tuple[str | None, bool]:
+        """What a model has to be loaded anew for."""
+        return self.dtype, self.eight_bits
+
+    @property
     def words(self) -> str:
         """What is done to save memory, for people; "" if nothing is."""
         parts = [_PLACEMENT_WORDS[self.placement]]
+        parts += ["8-bit weights"] if self.eight_bits else []
         parts += ["half precision"] if self.dtype else []
         parts += [f"decoded in tiles of {self.vae_tile_px}"] if self.vae_tile_px else []
         parts += ["half the size"] if self.part < 1 else []
@@ -80,26 +90,43 @@ class Plan:
 USUAL_PLAN = Plan()
 """Saves nothing."""
 
+_IN_HALF = Plan(dtype="bfloat16")
+
 
 @dataclass(frozen=True)
 class PartBytes:
-    """What a model's weights take in memory in their usual precision, `bytes_per_number` each."""
+    """What a model's weights take in memory in their usual precision, `bytes_per_number` each.
+
+    `word_tables` are what of the text encoders looks words up and computes nothing. A `quantized`
+    denoiser takes what it takes in every precision.
+    """
 
     denoiser: int
     text_encoders: int
     vae: int
     bytes_per_number: int = 4
+    word_tables: int = 0
+    quantized: bool = False
 
     @property
     def total(self) -> int:
         """Of all parts."""
         return self.denoiser + self.text_encoders + self.vae
 
-    def in_half(self) -> PartBytes:
-        """The same in half precision."""
-        shrink = 2 / self.bytes_per_number
-        sides = (int(each * shrink) for each in (self.denoiser, self.text_encoders, self.vae))
-        return PartBytes(*sides, bytes_per_number=2)
+    def planned(self, plan: Plan) -> PartBytes:
+        """The same in a plan's precision."""
+        number = 2 if plan.dtype else self.bytes_per_number
+        shrink = number / self.bytes_per_number
+        computing = _PACKED_BYTES / self.bytes_per_number if plan.eight_bits else shrink
+        tables = int(self.word_tables * shrink)
+        return replace(
+            self,
+            denoiser=self.denoiser if self.quantized else int(self.denoiser * computing),
+            text_encoders=tables + int((self.text_encoders - self.word_tables) * computing),
+            vae=int(self.vae * shrink),
+            bytes_per_number=number,
+            word_tables=tables,
+        )
 
 
 @dataclass(frozen=True)
@@ -167,8 +194,10 @@ def _rungs(run: RunFacts, device: str) -> list[Plan]:
     if device.startswith("cuda"):
         rungs += [Plan("encoders", vae_tile_px=small), Plan("models", vae_tile_px=small)]
         rungs += [Plan("groups", vae_tile_px=small), Plan("leaves", vae_tile_px=smallest)]
-    elif device == "cpu" and run.plain:
-        rungs.append(Plan(dtype="bfloat16", vae_tile_px=smallest))
+    elif device == "cpu":
+        rungs.append(Plan(eight_bits=True, vae_tile_px=small))
+        if run.plain:
+            rungs.append(Plan(dtype="bfloat16", eight_bits=True, vae_tile_px=smallest))
     if run.may_shrink:
         halved = 256 if side // 2 > 256 else None
         rungs.append(replace(rungs[-1], vae_tile_px=halved, part=0.5))
@@ -176,14 +205,16 @@ def _rungs(run: RunFacts, device: str) -> list[Plan]:
 
 
 def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device: str) -> Planned:
-    parts = parts.in_half() if plan.dtype else parts
+    usual, parts = parts, parts.planned(plan)
     run = run.halved() if plan.part < 1 else run
     denoising, decoding = _working_bytes(plan, family, parts, run, device)
     loading, here = 0, _on_device(plan, family, parts)
     held = weights_on_device(plan, family, parts)
     if device == "cpu" and family.working_memory is not None:
         # The allocator keeps what denoising had, in pieces too small for decoding.
-        loading = int(parts.denoiser * _CPU_LOADING_FACTOR) + _CPU_BESIDE_BYTES
+        read = usual.planned(_IN_HALF) if plan.eight_bits else parts
+        beside = 0.0 if plan.eight_bits else _CPU_LOADING_FACTOR - 1
+        loading = int(read.denoiser * (1 + beside)) + _CPU_BESIDE_BYTES
         peak = held + denoising + decoding + _CPU_BESIDE_BYTES
     elif plan.placement == "resident":
         peak = held + max(denoising, decoding)

@@ -23,6 +23,7 @@ from diffusers.loaders.single_file_utils import (
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.clip_vocabulary import clip_tokenizer
+from paintdiff.models.eight_bits import keep_in_eight_bits
 from paintdiff.models.model_rows import ModelRow, json_file
 from paintdiff.models.predictions import Training, predicts_v, trained_so, training_of
 from paintdiff.models.single_file_configs import config_folders
@@ -52,17 +53,19 @@ _TEXT_ENCODERS: Mapping[str, tuple[str, ...]] = {
 _NOT_WEIGHTS = ("embeddings.position_ids", "logit_scale", "text_projection.weight")
 
 
-def single_file_components(
+def single_file_components(  # noqa: PLR0913 (all that loading differs in)
     path: Path,
     row: ModelRow,
     dtype: torch.dtype,
     *,
+    eight_bits: bool = False,
     config_folder: Path | None = None,
     report: Callable[[str], None] = lambda _message: None,
     called: Path | None = None,
 ) -> dict[str, Any]:
     """The parts of a pipeline, by their names, read from a safetensors file: networks on the CPU in
-    `dtype`, tokenizers, a scheduler, and the plain flags that the pipeline's class takes.
+    `dtype`, tokenizers, a scheduler, and the plain flags that the pipeline's class takes. With
+    `eight_bits` the UNet is packed, and its text encoders are in half precision.
 
     How they are built is the family's, or that in `config_folder`, a folder in diffusers' layout of
     which only the settings are read. `called` is the file that people have, if this was converted
@@ -80,13 +83,16 @@ def single_file_components(
         on_trial = configs[0] != configs[1] and not training.prediction_type and _paints(file)
         _check_parts(file, folder)
         report(f"Reading {called.name}: UNet")
-        unet = _unet(file, configs[1] if on_trial else folder, dtype, row)
+        read_in = torch.float16 if eight_bits else dtype
+        unet = _unet(file, configs[1] if on_trial else folder, read_in, row)
         if on_trial:
             training, folder, unet = _tried(unet, training, configs)
+        if eight_bits:
+            keep_in_eight_bits(unet, dtype)
         components = {"unet": unet}
         for name in _parts_of(folder) - {"unet"}:
             report(f"Reading {called.name}: {name.replace('_', ' ')}")
-            components[name] = _part(name, file, folder, dtype)
+            components[name] = _part(name, file, folder, dtype if name == "vae" else read_in)
         file.check_unchanged()
     components["scheduler"] = trained_so(components["scheduler"], training)
     index = json_file(folder / "model_index.json", dict[str, Any])

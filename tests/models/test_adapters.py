@@ -17,13 +17,13 @@ from PIL import Image
 
 from paintdiff.errors import JobCancelledError, ModelError, ModelLoadError
 from paintdiff.geometry import Size
-from paintdiff.models import adapting
+from paintdiff.models import adapting, eight_bits
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters, FreeUFactors, IpAdapterUse, LoraUse
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising
 from paintdiff.models.loras import Loras
 from paintdiff.models.manager import ModelManager
-from paintdiff.models.plans import Placement, Plan
+from paintdiff.models.plans import USUAL_PLAN, Placement, Plan
 from tests import adapter_files as files
 
 RUN = Denoising("a red house, mystyle", "boat", Size(64, 64), 2, 5.0, "DDIM", seed=3)
@@ -43,9 +43,9 @@ class Painter:
         self,
         adapters: Adapters = NO_ADAPTERS,
         run: Denoising = RUN,
-        placement: Placement = "resident",
+        plan: Plan = USUAL_PLAN,
     ) -> torch.Tensor:
-        with self.manager.lease(self.model, adapters=adapters, plan=Plan(placement)) as leased:
+        with self.manager.lease(self.model, adapters=adapters, plan=plan) as leased:
             return leased.denoised(run, lambda _step, _preview: None)
 
     def pixels(self, adapters: Adapters = NO_ADAPTERS) -> bytes:
@@ -177,9 +177,24 @@ def test_they_act_wherever_weights_wait(sd1: Painter, placement: Placement) -> N
     before = sd1.latents()
     for adapters, run in EVERY_KIND.values():
         resident = sd1.latents(adapters, run)
-        assert torch.equal(sd1.latents(adapters, run, placement), resident)
-    assert torch.equal(sd1.latents(placement=placement), before)
+        assert torch.equal(sd1.latents(adapters, run, Plan(placement)), resident)
+    assert torch.equal(sd1.latents(plan=Plan(placement)), before)
     assert torch.equal(sd1.latents(), before)
+
+
+def test_they_act_on_weights_in_eight_bits(
+    painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nearly as on others, and they leave nothing behind."""
+    monkeypatch.setattr(eight_bits, "LEAST_NUMBERS", 1)
+    usual = {kind: painter.latents(*asked) for kind, asked in EVERY_KIND.items()}
+    plan = Plan(eight_bits=True)
+    before = painter.latents(plan=plan)
+    for kind, (adapters, run) in EVERY_KIND.items():
+        found = painter.latents(adapters, run, plan)
+        assert not torch.allclose(found, before, atol=1e-3), kind
+        assert (found - usual[kind]).abs().mean() < 0.05 * usual[kind].std(), kind
+        assert torch.equal(painter.latents(plan=plan), before), kind
 
 
 def test_all_kinds_at_once_leave_nothing_behind(painter: Painter) -> None:

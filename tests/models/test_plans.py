@@ -20,7 +20,7 @@ from paintdiff.models.weights import weight_files
 GIB = 2**30
 SD1 = Catalog.default().model("stable-diffusion-1.5")
 SDXL = Catalog.default().model("stable-diffusion-xl")
-SD1_FULL = PartBytes(int(3.2 * GIB), int(0.46 * GIB), int(0.31 * GIB))
+SD1_FULL = PartBytes(int(3.2 * GIB), int(0.46 * GIB), int(0.31 * GIB), word_tables=int(0.14 * GIB))
 SDXL_HALF = PartBytes(int(4.8 * GIB), int(1.5 * GIB), int(0.16 * GIB), bytes_per_number=2)
 AT_512 = RunFacts(Size(512, 512), 512 * 512)
 AT_1024 = RunFacts(Size(1024, 1024), 1024 * 1024)
@@ -66,12 +66,24 @@ def test_tiles_are_smaller_than_the_picture_and_hold_less() -> None:
     assert at_1024[Plan()] > at_1024[Plan(vae_tile_px=512)] + 1
 
 
+def test_weights_in_eight_bits_take_a_quarter_and_word_tables_stay() -> None:
+    rungs = plans(SD1.family, SD1_FULL, AT_512, "cpu")
+    packed = next(each for each in rungs if each.plan == Plan(eight_bits=True, vae_tile_px=256))
+    expected = (3.2 + 0.46 - 0.14) / 4 + 0.14 + 0.31
+    assert packed.weights_bytes == pytest.approx(expected * GIB, rel=0.03)
+    quantized = replace(SD1_FULL, quantized=True).planned(packed.plan)
+    assert quantized.denoiser == SD1_FULL.denoiser
+
+
 def test_half_precision_is_only_for_runs_that_are_the_models_alone() -> None:
     rungs = plans(SD1.family, SD1_FULL, AT_512, "cpu")
-    half = next(each for each in rungs if each.plan.dtype and each.plan.part == 1)
-    assert half.weights_bytes == pytest.approx(SD1_FULL.total / 2, rel=0.01)
+    assert any(each.plan.dtype for each in rungs if each.plan.part == 1)
+    half = SD1_FULL.planned(Plan(dtype="bfloat16"))
+    assert half.total == pytest.approx(SD1_FULL.total / 2, rel=0.01)
     beside = replace(AT_512, plain=False, beside_bytes=GIB)
-    assert all(each.plan.dtype is None for each in plans(SD1.family, SD1_FULL, beside, "cpu"))
+    others = [each.plan for each in plans(SD1.family, SD1_FULL, beside, "cpu")]
+    assert all(plan.dtype is None for plan in others)
+    assert any(plan.eight_bits for plan in others if plan.part == 1)
     first = plans(SD1.family, SD1_FULL, beside, "cpu")[0]
     assert first.peak_bytes == rungs[0].peak_bytes + GIB
 

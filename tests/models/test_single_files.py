@@ -214,15 +214,23 @@ def test_flags_of_the_pipeline_come_along(tmp_path: Path, cases: dict[str, Case]
     assert parts["force_zeros_for_empty_prompt"] is False
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+@pytest.mark.parametrize(
+    ("dtype", "eight_bits"),
+    [("bfloat16", False), ("float16", False), ("float32", False), ("float32", True)],
+)
 def test_numbers_are_rounded_as_a_folders_are(
-    tmp_path: Path, cases: dict[str, Case], road: Callable[..., Road], dtype: str
+    tmp_path: Path,
+    cases: dict[str, Case],
+    road: Callable[..., Road],
+    dtype: str,
+    eight_bits: bool,
 ) -> None:
     case = cases["sdxl"]
     save_file(case.tensors(), tmp_path / "x.safetensors")
     row = case.row(tmp_path / "x.safetensors")
-    single = loaders.load(row, "cpu", dtype, road=road(config_folder=case.folder))
-    folder = loaders.load(case.row(case.folder), "cpu", dtype, road=road())
+    how = {"config_folder": case.folder, "eight_bits": eight_bits}
+    single = loaders.load(row, "cpu", dtype, road=road(**how))
+    folder = loaders.load(case.row(case.folder), "cpu", dtype, road=road(eight_bits=eight_bits))
     same_weights(single.components, folder.components)
 
 
