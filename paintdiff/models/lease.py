@@ -13,6 +13,7 @@ from PIL import Image
 
 from paintdiff.errors import NotFiniteError
 from paintdiff.geometry import Size
+from paintdiff.models import memory
 from paintdiff.models.adapting import Adapted
 from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
 from paintdiff.models.calling import (
@@ -333,6 +334,7 @@ class LeasedPipeline:
         height, width = latents.shape[-2:]
         size = Size(width * self._factor, height * self._factor)
         vae = self._vae_for(size)
+        memory.trim()  # what denoising had
         with precision(self.computing.kernels, self._loaded.device):
             pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
         self._check_finite(latents, pixels)

@@ -5,9 +5,10 @@ Imports torch: import it in a function.
 
 from __future__ import annotations
 
+import bisect
 import logging
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -119,8 +120,8 @@ def load(
     modules = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
     for module in modules:
         module.requires_grad_(False).eval()
-        if mapped:
-            _own_numbers(module)
+    if mapped:
+        _own_numbers(modules)
     return LoadedModel(
         row=row,
         components=dict(pipeline.components),
@@ -202,15 +203,35 @@ def _hashed_meanwhile(row: ModelRow, source: Path, road: Road) -> Generator[Call
             given_up.set()
 
 
-def _own_numbers(module: torch.nn.Module) -> None:
+def _own_numbers(modules: Iterable[torch.nn.Module]) -> None:
     """Numbers on the CPU that may lie in a mapped file become our own: should the file be cut off
     later, the process would be killed (SIGBUS) when it next paints.
     """
-    for tensor in (*module.parameters(), *module.buffers()):
-        quantized = type(tensor) not in (torch.nn.Parameter, torch.Tensor)
-        ours = quantized or tensor.dtype == torch.int8  # read or packed by us
-        if tensor.device.type == "cpu" and not ours:
-            tensor.data = tensor.data.clone()
+    spans = _file_spans()
+    for module in modules:
+        for tensor in (*module.parameters(), *module.buffers()):
+            quantized = type(tensor) not in (torch.nn.Parameter, torch.Tensor)  # read by us
+            if tensor.device.type == "cpu" and not quantized and _lies_in(spans, tensor):
+                tensor.data = tensor.data.clone()
+
+
+def _file_spans() -> list[tuple[int, int]] | None:
+    """The addresses at which files are mapped, in order; None where a system doesn't say."""
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        return None
+    lines = (line.split(maxsplit=5) for line in maps.read_text(errors="replace").splitlines())
+    spans = (fields[0].split("-") for fields in lines if fields[4] != "0")  # the file's inode
+    return [(int(start, 16), int(end, 16)) for start, end in spans]
+
+
+def _lies_in(spans: list[tuple[int, int]] | None, tensor: torch.Tensor) -> bool:
+    """Whether numbers may lie in a file."""
+    if spans is None:
+        return True
+    address = tensor.data_ptr()
+    at = bisect.bisect(spans, address, key=lambda span: span[0]) - 1
+    return at >= 0 and address < spans[at][1]
 
 
 def load_controlnet(

@@ -36,8 +36,6 @@ _CPU_DENOISER_FACTOR = 1.8
 _CPU_DECODE_FACTOR = 1.27
 _CPU_BESIDE_BYTES = 40 * 2**20
 """What a process takes for the work itself: threads, tokenizers, leftovers of loading."""
-_CPU_LOADING_FACTOR = 1.5
-"""Of the denoiser, which is there in its file's half precision too while it is read."""
 _PACKED_BYTES = 1.02
 """Of a number that is kept in 8 bits, with its share of scales and of what isn't packed."""
 _TILED_NUMBERS_PER_PX = 16
@@ -212,9 +210,8 @@ def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device
     held = weights_on_device(plan, family, parts)
     if device == "cpu" and family.working_memory is not None:
         # The allocator keeps what denoising had, in pieces too small for decoding.
-        read = usual.planned(_IN_HALF) if plan.eight_bits else parts
-        beside = 0.0 if plan.eight_bits else _CPU_LOADING_FACTOR - 1
-        loading = int(read.denoiser * (1 + beside)) + _CPU_BESIDE_BYTES
+        if plan.eight_bits:  # it is read in half precision, and then packed
+            loading = usual.planned(_IN_HALF).denoiser + _CPU_BESIDE_BYTES
         peak = held + denoising + decoding + _CPU_BESIDE_BYTES
     elif plan.placement == "resident":
         peak = held + max(denoising, decoding)
