@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from paintdiff.api.guard import Hosts
     from paintdiff.engine import Engine
-    from paintdiff.models.downloads import Downloads
+    from paintdiff.models.hub.downloads import Downloads
     from paintdiff.ui.parts import Parts
 
 SHUTDOWN_SECONDS = 1
@@ -57,7 +57,7 @@ class App:
         from paintdiff.engine import Engine  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
         from paintdiff.models.cache_folder import user_cache_folder  # noqa: PLC0415
-        from paintdiff.models.downloads import Downloads  # noqa: PLC0415
+        from paintdiff.models.hub.downloads import Downloads  # noqa: PLC0415
         from paintdiff.models.library import Library  # noqa: PLC0415
         from paintdiff.models.manager import ModelManager  # noqa: PLC0415
         from paintdiff.models.profiles import Profiles  # noqa: PLC0415

@@ -12,7 +12,7 @@ import torch
 import transformers
 from accelerate import init_empty_weights
 
-from paintdiff.models.clip_vocabulary import clip_tokenizer
+from paintdiff.models.loading.clip_vocabulary import clip_tokenizer
 from paintdiff.presets import presets_folder
 
 CONFIGS = {"sd15": "sd1", "sdxl": "sdxl"}

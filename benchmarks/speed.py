@@ -43,7 +43,7 @@ from paintdiff.mini.__main__ import JUDGE
 from paintdiff.mini.evaluate import AskedPicture, held_out_prompts, score
 from paintdiff.mini.judge import load_judge
 from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
-from paintdiff.models.engines import EngineName
+from paintdiff.models.computing.engines import EngineName
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.samplers import scheduler_for

@@ -13,7 +13,7 @@ from paintdiff.cli_adapters import add_adapter_flags
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size
 from paintdiff.ingredients import LATENT_UPSCALER
-from paintdiff.models.engines import EngineName
+from paintdiff.models.computing.engines import EngineName
 from paintdiff.models.samplers import sampler_names
 from paintdiff.preprocessors.table import PREPROCESSORS
 from paintdiff.settings import parsed_bytes

@@ -19,7 +19,7 @@ from paintdiff.models.adapter_rows import (
     VaeRow,
 )
 from paintdiff.models.catalog import Catalog
-from paintdiff.models.shelves import Shelves
+from paintdiff.models.finding.shelves import Shelves
 
 Layers = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 """A layer's path, with its component in front, to the LoRA's two matrices."""

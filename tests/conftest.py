@@ -19,8 +19,8 @@ os.environ["PAINTDIFF_CACHE_DIR"] = tempfile.mkdtemp(prefix="paintdiff-cache-")
 import diffusers
 
 from paintdiff.engine import Engine
-from paintdiff.models import engines
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.computing import engines
 from paintdiff.models.manager import ModelManager
 from paintdiff.presets import presets_folder
 from tests.tiny import (

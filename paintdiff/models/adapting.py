@@ -14,11 +14,11 @@ from typing import Any
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.adapter_rows import EmbeddingRow, LoraRow
 from paintdiff.models.adapters import NO_ADAPTERS, Adapters, FreeUFactors
+from paintdiff.models.computing.kernels import MemoryFormat
 from paintdiff.models.ip_adapters import IpAdapters, LoadedIpAdapter
-from paintdiff.models.kernels import MemoryFormat
 from paintdiff.models.loaders import LoadedModel
+from paintdiff.models.loading.pipeline_files import pipeline_class
 from paintdiff.models.loras import Loras
-from paintdiff.models.pipeline_files import pipeline_class
 from paintdiff.models.placing import Placing
 from paintdiff.models.plans import Placement
 from paintdiff.models.prompt_cache import ModelPrompts, PromptCache

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from paintdiff.models.downloads import Downloads
 from paintdiff.models.entries import Entry, key_of
+from paintdiff.models.hub.downloads import Downloads
 from paintdiff.models.keeping import Fetch, Keeper, companions_in
 from paintdiff.models.locating import is_to_fetch, located
 from paintdiff.models.model_rows import ModelRow
@@ -50,7 +50,8 @@ class Asker(Keeper):
         self, row: ModelRow, plan: Plan = USUAL_PLAN, *, used: bool = True
     ) -> Entry[LoadedModel]:
         def load(device: str, report: Callable[[str], None]) -> LoadedModel:
-            from paintdiff.models import loaders, pipeline_files  # noqa: PLC0415 (imports torch)
+            from paintdiff.models import loaders  # noqa: PLC0415 (imports torch)
+            from paintdiff.models.loading import pipeline_files  # noqa: PLC0415 (imports torch)
 
             companions = companions_in(self.catalog)
             road = pipeline_files.Road(companions, wanted=lambda: self._wanted(key_of(row)))

@@ -23,14 +23,15 @@ from paintdiff.models.adapter_rows import (
 from paintdiff.models.controlnets import ControlNetRow, controlnet_row, controlnets_from
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.families import Family, families_from
-from paintdiff.models.headers import read_header
-from paintdiff.models.hub_cache import snapshot
-from paintdiff.models.known_files import KnownFiles
-from paintdiff.models.model_folders import family_of_folder
+from paintdiff.models.files.headers import read_header
+from paintdiff.models.files.weights import check_weights_in
+from paintdiff.models.finding.known_files import KnownFiles
+from paintdiff.models.finding.model_folders import family_of_folder
+from paintdiff.models.finding.recognition import recognized
+from paintdiff.models.finding.scanning import scanned, stamp_of
+from paintdiff.models.finding.shelves import Names, Problem, Shelves, Shelving, unet_widths
+from paintdiff.models.hub.cache import snapshot
 from paintdiff.models.model_rows import ModelRow, ModelText, QualityFigures, model_row
-from paintdiff.models.recognition import recognized
-from paintdiff.models.scanning import scanned, stamp_of
-from paintdiff.models.shelves import Names, Problem, Shelves, Shelving, unet_widths
 from paintdiff.models.sources import (
     HUB_ID,
     WeightsRow,
@@ -39,7 +40,6 @@ from paintdiff.models.sources import (
     preset_source,
 )
 from paintdiff.models.upscalers import UpscalerRow, upscaler_row, upscalers_from
-from paintdiff.models.weights import check_weights_in
 from paintdiff.presets import Presets, checked, mapping_in, named_row, presets_folder, unknown_name
 
 logger = logging.getLogger(__name__)

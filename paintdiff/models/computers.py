@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from paintdiff.models.adapters import Adapters
 from paintdiff.models.cache_folder import user_cache_folder
-from paintdiff.models.engines import EngineName, checked_engine, why_torch
+from paintdiff.models.computing.engines import EngineName, checked_engine, why_torch
 from paintdiff.models.entries import Entry
 from paintdiff.models.plans import USUAL_PLAN, Plan
 from paintdiff.models.profiles import Profile
 
 if TYPE_CHECKING:
-    from paintdiff.models.engine_unet import Computing
-    from paintdiff.models.kernels import KernelChoice, Kernels
+    from paintdiff.models.computing.engine_unet import Computing
+    from paintdiff.models.computing.kernels import KernelChoice, Kernels
+    from paintdiff.models.computing.second_engine import SecondEngine, Workshop
     from paintdiff.models.loaders import LoadedModel
-    from paintdiff.models.second_engine import SecondEngine, Workshop
 
 
 class Computers:
@@ -40,7 +40,7 @@ class Computers:
 
     def kernels(self, model: LoadedModel, profile: Profile) -> Kernels:
         """What the model's UNet is quickest with, if the profile lets a picture change for it."""
-        from paintdiff.models.kernels import USUAL, KernelChoice  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.computing.kernels import USUAL, KernelChoice  # noqa: PLC0415 (imports torch)
 
         unet = model.components.get("unet")
         if profile.kernels == "usual" or unet is None:
@@ -60,7 +60,7 @@ class Computers:
         plan: Plan,
     ) -> Computing:
         """How a lease of a loaded model computes, with what is injected by now."""
-        from paintdiff.models.engine_unet import Computing  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.computing.engine_unet import Computing  # noqa: PLC0415 (imports torch)
 
         model = entry.loaded
         assert model is not None  # it was waited for
@@ -81,7 +81,7 @@ class Computers:
         return Computing(kernels, why_torch=why if self._engine == "openvino" else "")
 
     def _engine_of(self, entry: Entry[LoadedModel], unet: object) -> SecondEngine:
-        from paintdiff.models.second_engine import (  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.computing.second_engine import (  # noqa: PLC0415 (imports torch)
             SecondEngine,
             Workshop,
         )

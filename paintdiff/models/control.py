@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.computing.feature_cache import FeatureCache
 from paintdiff.models.denoising import Control, guided
-from paintdiff.models.feature_cache import FeatureCache
 from paintdiff.models.loaders import LoadedControlNet
 
 _LATENT_CHANNELS = 4

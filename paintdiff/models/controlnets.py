@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict
 
 from paintdiff.errors import ModelNotFoundError, PresetError, RequestError
 from paintdiff.models.families import Family
-from paintdiff.models.hub import from_cache_or_hub
-from paintdiff.models.pickles import TensorRecord, read_records
+from paintdiff.models.files.pickles import TensorRecord, read_records
+from paintdiff.models.files.weights import is_pickle, safetensors_header
+from paintdiff.models.hub.access import from_cache_or_hub
 from paintdiff.models.sources import (
     HUB_ID,
     SourceRow,
@@ -24,7 +25,6 @@ from paintdiff.models.sources import (
     last_name,
     preset_source,
 )
-from paintdiff.models.weights import is_pickle, safetensors_header
 from paintdiff.presets import checked, named_row
 
 logger = logging.getLogger(__name__)

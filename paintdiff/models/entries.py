@@ -13,15 +13,19 @@ from paintdiff.models import memory
 from paintdiff.models.adapter_rows import IpAdapterRow, LoraRow, TinyAutoencoderRow, VaeRow
 from paintdiff.models.controlnets import ControlNetRow, weights_file
 from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.files.weights import weight_files
+from paintdiff.models.loading.single_file_configs import (
+    companion_of,
+    companions_files,
+    needs_companion,
+)
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.plans import USUAL_PLAN
-from paintdiff.models.single_file_configs import companion_of, companions_files, needs_companion
 from paintdiff.models.upscalers import UpscalerRow
-from paintdiff.models.weights import weight_files
 
 if TYPE_CHECKING:
     from paintdiff.models.adapting import Adapting
-    from paintdiff.models.second_engine import SecondEngine
+    from paintdiff.models.computing.second_engine import SecondEngine
     from paintdiff.models.sources import WeightsRow
 
 LoadedT = TypeVar("LoadedT")

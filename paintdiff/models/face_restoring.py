@@ -18,8 +18,8 @@ from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
 from paintdiff.models import memory
 from paintdiff.models.face_detection import FaceDetector, FindFaces
 from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.files.weights import identity_of
 from paintdiff.models.networks import Use, bytes_of, descriptor_of, dtype_of
-from paintdiff.models.weights import identity_of
 
 Floats = NDArray[np.float32]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paintdiff.errors import RequestError, StorageError
-from paintdiff.models.conversion_cache import conversions_folder, remove_orphans
-from paintdiff.models.hub import cache_folder
-from paintdiff.models.hub_cache import delete_cached, repository_folder, snapshot
+from paintdiff.models.hub.access import cache_folder
+from paintdiff.models.hub.cache import delete_cached, repository_folder, snapshot
+from paintdiff.models.loading.conversion_cache import conversions_folder, remove_orphans
 from paintdiff.models.sources import HUB_ID, WeightsRow
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.presets import presets_folder

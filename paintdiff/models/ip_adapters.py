@@ -17,8 +17,8 @@ from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
 from paintdiff.models.adapter_rows import IpAdapterRow
 from paintdiff.models.adapters import IpAdapterUse
 from paintdiff.models.devices import DTYPES, best_dtype
-from paintdiff.models.small_files import tensors_in
-from paintdiff.models.weights import check_weights_in
+from paintdiff.models.files.small_files import tensors_in
+from paintdiff.models.files.weights import check_weights_in
 
 ENCODER_HELP = (
     "Put the folder of its CLIP image encoder, with config.json and model.safetensors, into the "

@@ -23,11 +23,11 @@ from paintdiff.models.calling import (
     unguided,
 )
 from paintdiff.models.clip_skip import layers_skipped, skipped_layers, takes_clip_skip
+from paintdiff.models.computing.engine_unet import Computing
+from paintdiff.models.computing.kernels import precision
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, Repainting, StepListener
 from paintdiff.models.embedding_words import with_embeddings
-from paintdiff.models.engine_unet import Computing
-from paintdiff.models.kernels import precision
 from paintdiff.models.latents import LAYOUTS, LatentSpace, pixels_of, unscaled
 from paintdiff.models.loaders import (
     LoadedControlNet,

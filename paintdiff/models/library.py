@@ -13,11 +13,11 @@ from pathlib import Path
 
 from paintdiff.errors import ModelError, PresetError, RequestError
 from paintdiff.models.catalog import Catalog
-from paintdiff.models.hub_cache import CachedModel, cached_models
-from paintdiff.models.known_files import KnownFiles
+from paintdiff.models.finding.known_files import KnownFiles
+from paintdiff.models.finding.scanning import Found, scanned, stamp_of
+from paintdiff.models.finding.shelves import Names, Problem, Shelving
+from paintdiff.models.hub.cache import CachedModel, cached_models
 from paintdiff.models.model_rows import ModelRow
-from paintdiff.models.scanning import Found, scanned, stamp_of
-from paintdiff.models.shelves import Names, Problem, Shelving
 from paintdiff.presets import presets_folder
 
 LOOK_SECONDS = 1.0

@@ -26,11 +26,11 @@ from paintdiff.models.controlnets import ControlNetRow, config_of, weights_file
 from paintdiff.models.devices import DTYPES, best_dtype, checked_dtype
 from paintdiff.models.eight_bits import keep_in_eight_bits
 from paintdiff.models.families import Family, LatentRgb
-from paintdiff.models.hashes import Hashes
-from paintdiff.models.locating import located
-from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of, near_words_of
-from paintdiff.models.pickles import read_tensors
-from paintdiff.models.pipeline_files import (
+from paintdiff.models.files.hashes import Hashes
+from paintdiff.models.files.pickles import read_tensors
+from paintdiff.models.files.tensor_files import all_tensors
+from paintdiff.models.files.weights import check_weights_in, identity_of, is_pickle
+from paintdiff.models.loading.pipeline_files import (
     FALLBACK_CLASS,
     NEVER_LOADED,
     Road,
@@ -39,9 +39,9 @@ from paintdiff.models.pipeline_files import (
     pipeline_class,
     read_pipeline,
 )
+from paintdiff.models.locating import located
+from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of, near_words_of
 from paintdiff.models.plans import PartBytes
-from paintdiff.models.tensor_files import all_tensors
-from paintdiff.models.weights import check_weights_in, identity_of, is_pickle
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from paintdiff.errors import ModelNotFoundError
 from paintdiff.models.controlnets import HUB_FILES, ControlNetRow
-from paintdiff.models.downloads import Downloads, DownloadState
+from paintdiff.models.hub.downloads import Downloads, DownloadState
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.sources import HUB_ID, SourceRow
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from paintdiff.errors import ModelLoadError
-from paintdiff.models.small_files import metadata_of, tensors_in
+from paintdiff.models.files.small_files import metadata_of, tensors_in
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 DENOISERS = ("unet", "transformer")

@@ -17,9 +17,9 @@ from paintdiff.models.adapters import NO_ADAPTERS, Adapters
 from paintdiff.models.asking import Asker
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.computers import Computers
-from paintdiff.models.downloads import Downloads
-from paintdiff.models.engines import EngineName
+from paintdiff.models.computing.engines import EngineName
 from paintdiff.models.entries import Entry, LoadedT, held_bytes, key_of
+from paintdiff.models.hub.downloads import Downloads
 from paintdiff.models.keeping import POLL_SECONDS, OnLoading
 from paintdiff.models.library import Library
 from paintdiff.models.model_rows import ModelRow

@@ -16,7 +16,7 @@ import psutil
 
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.models.containers import memory_limit
-from paintdiff.models.weights import is_gguf, is_pickle, parameter_count
+from paintdiff.models.files.weights import is_gguf, is_pickle, parameter_count
 
 DEFAULT_SHARE = 0.8
 """The part of the device's memory that weights may take unless a budget is given."""

@@ -21,8 +21,8 @@ from paintdiff.models.families import (
     SamplerName,
     SizeText,
 )
-from paintdiff.models.hub import size_text
-from paintdiff.models.hub_cache import snapshot
+from paintdiff.models.hub.access import size_text
+from paintdiff.models.hub.cache import snapshot
 from paintdiff.models.sources import HUB_ID, SourceRow
 from paintdiff.presets import checked, unknown_name
 

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 
 from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
 from paintdiff.models.devices import DTYPES
-from paintdiff.models.pickles import read_tensors, tensor_names
-from paintdiff.models.weights import is_pickle, safetensors_header
+from paintdiff.models.files.pickles import read_tensors, tensor_names
+from paintdiff.models.files.weights import is_pickle, safetensors_header
 
 # What the names of tensors tell, in the order in which they are looked at.
 _SOMETHING_ELSE: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from paintdiff.models.files.weights import is_gguf, is_pickle, safetensors_header
 from paintdiff.models.plans import PartBytes
-from paintdiff.models.weights import is_gguf, is_pickle, safetensors_header
 
 _DENOISER, _TEXT_ENCODERS, _VAE = "denoiser", "text_encoders", "vae"
 _NOT_LOADED = frozenset({"safety_checker", "image_encoder", "feature_extractor"})

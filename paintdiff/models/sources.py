@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from paintdiff.models.families import Family
-from paintdiff.models.headers import WEIGHT_SUFFIXES
+from paintdiff.models.files.headers import WEIGHT_SUFFIXES
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 

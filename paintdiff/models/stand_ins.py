@@ -12,14 +12,14 @@ from typing import Any
 from diffusers import UNet2DConditionModel
 
 from paintdiff.geometry import Box, Size
-from paintdiff.models.block_cache import BlockCache, can_skip_blocks
+from paintdiff.models.computing.block_cache import BlockCache, can_skip_blocks
+from paintdiff.models.computing.engine_unet import Computing, EngineUNet
+from paintdiff.models.computing.feature_cache import FeatureCache, SplitUNet, can_keep_features
+from paintdiff.models.computing.guidance_interval import GuidanceInterval
+from paintdiff.models.computing.kernels import InHalfPrecision
 from paintdiff.models.control import controlled_unet
 from paintdiff.models.denoising import Control, Denoising
-from paintdiff.models.engine_unet import Computing, EngineUNet
 from paintdiff.models.families import Family
-from paintdiff.models.feature_cache import FeatureCache, SplitUNet, can_keep_features
-from paintdiff.models.guidance_interval import GuidanceInterval
-from paintdiff.models.kernels import InHalfPrecision
 from paintdiff.models.loaders import LoadedControlNet
 from paintdiff.models.profiles import EXACT, Profile
 from paintdiff.models.tiled import TiledUNet, TiledVAE

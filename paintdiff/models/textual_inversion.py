@@ -17,8 +17,8 @@ import transformers
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.adapter_rows import EmbeddingRow
-from paintdiff.models.small_files import tensors_in
-from paintdiff.models.weights import HASH_DIGITS, sha256_of
+from paintdiff.models.files.small_files import tensors_in
+from paintdiff.models.files.weights import HASH_DIGITS, sha256_of
 
 _SLOTS = (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2"))
 _LATER_ENCODER = "text_encoder_3"

@@ -20,8 +20,8 @@ from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.geometry import Size, fitted_within
 from paintdiff.images import image_from_array
 from paintdiff.models.families import Family
+from paintdiff.models.files.small_files import tensors_in
 from paintdiff.models.preview import LONGEST_SIDE_PX
-from paintdiff.models.small_files import tensors_in
 
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
 _FACTOR = 8

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from paintdiff.errors import ModelNotFoundError
-from paintdiff.models.hub import cache_folder, download
+from paintdiff.models.hub.access import cache_folder, download
 from paintdiff.models.sources import WeightsRow, free_name, shown_name
 from paintdiff.presets import checked, named_row
 

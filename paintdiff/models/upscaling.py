@@ -20,9 +20,9 @@ from paintdiff.errors import MemoryBudgetError, ModelError, ModelLoadError
 from paintdiff.geometry import Size
 from paintdiff.models import memory
 from paintdiff.models.face_restorers import FACE_FOLDERS
+from paintdiff.models.files.weights import identity_of, sha256_of
 from paintdiff.models.networks import Use, bytes_of, descriptor_of, dtype_of
 from paintdiff.models.upscalers import UpscalerRow, located
-from paintdiff.models.weights import identity_of, sha256_of
 
 Floats = NDArray[np.float32]
 

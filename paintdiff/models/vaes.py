@@ -13,9 +13,9 @@ from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
 from paintdiff.errors import ModelError, ModelLoadError
 from paintdiff.models.adapter_rows import VaeRow
+from paintdiff.models.files.small_files import tensors_in
+from paintdiff.models.files.weights import check_weights_in, identity_of
 from paintdiff.models.loaders import LoadedModel
-from paintdiff.models.small_files import tensors_in
-from paintdiff.models.weights import check_weights_in, identity_of
 
 _OWN_NAMES = ("encoder.down_blocks.", "decoder.up_blocks.")
 

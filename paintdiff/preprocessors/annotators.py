@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from paintdiff.errors import AnnotatorError, ModelError
-from paintdiff.models.hub import from_cache_or_hub
-from paintdiff.models.pickles import read_tensors
+from paintdiff.models.files.pickles import read_tensors
+from paintdiff.models.hub.access import from_cache_or_hub
 from paintdiff.preprocessors.lines import WEIGHTLESS, Pixels
 from paintdiff.preprocessors.table import AnnotatorWeights, Preprocessor, checked_preprocessor
 

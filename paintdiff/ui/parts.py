@@ -13,8 +13,8 @@ from paintdiff.preferences import Preferences
 if TYPE_CHECKING:
     from paintdiff.engine import Engine
     from paintdiff.models.controlnets import ControlNetRow
-    from paintdiff.models.downloads import Downloads
     from paintdiff.models.face_restorers import FaceRestorerRow
+    from paintdiff.models.hub.downloads import Downloads
     from paintdiff.models.model_rows import ModelRow
     from paintdiff.models.upscalers import UpscalerRow
     from paintdiff.ui.uploads import Uploads

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from paintdiff.models.catalog import Catalog
-    from paintdiff.models.downloads import DownloadState
     from paintdiff.models.holdings import LoadedSummary
+    from paintdiff.models.hub.downloads import DownloadState
     from paintdiff.models.sources import WeightsRow
     from paintdiff.ui.parts import Parts
 

@@ -25,7 +25,7 @@ from paintdiff.ui.shelf import KINDS, Shelf, trigger_words_of
 from paintdiff.ui.words import amount
 
 if TYPE_CHECKING:
-    from paintdiff.models.downloads import Downloads, HubModel
+    from paintdiff.models.hub.downloads import Downloads, HubModel
     from paintdiff.ui.model_choice import ModelChoice
     from paintdiff.ui.studio import Studio
 

@@ -14,8 +14,8 @@ from paintdiff.ui.words import amount
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog import Problem
-    from paintdiff.models.downloads import DownloadState, HubModel
     from paintdiff.models.holdings import LoadedSummary
+    from paintdiff.models.hub.downloads import DownloadState, HubModel
     from paintdiff.ui.shelf import Item
 
 MAX_WORDS = 24

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from paintdiff.models import hub_fetch
-from paintdiff.models.downloads import Downloads
+from paintdiff.models.hub import fetch as hub_fetch
+from paintdiff.models.hub.downloads import Downloads
 from tests.hub_server import FakeHub
 
 

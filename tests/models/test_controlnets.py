@@ -22,12 +22,12 @@ from paintdiff.errors import (
     UnknownNameError,
     UnsafeWeightsError,
 )
-from paintdiff.models import hub
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Control
+from paintdiff.models.hub import access as hub
 from paintdiff.models.manager import ModelManager
+from tests.models.files.test_pickles import Hostile
 from tests.models.test_control import EDGES, RUN
-from tests.models.test_pickles import Hostile
 
 DIFFUSERS_KEY = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
 A1111_KEY = "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"

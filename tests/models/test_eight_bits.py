@@ -18,10 +18,10 @@ from paintdiff.models import eight_bits
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising
 from paintdiff.models.eight_bits import is_in_eight_bits, keep_in_eight_bits
+from paintdiff.models.files.weights import weight_files
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.part_bytes import part_bytes
 from paintdiff.models.plans import USUAL_PLAN, Plan
-from paintdiff.models.weights import weight_files
 from paintdiff.requests import ImageToImage, Inpaint, TextToImage
 from tests.pictures import png_of
 from tests.tiny_families import SAVERS, save_tiny_family

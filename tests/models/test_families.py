@@ -20,8 +20,8 @@ from paintdiff.ingredients import ControlInput, HiresFix
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising, Repainting, Source, Variation
 from paintdiff.models.devices import checked_dtype
+from paintdiff.models.finding.shelves import Shelves
 from paintdiff.models.manager import ModelManager
-from paintdiff.models.shelves import Shelves
 from paintdiff.requests import ImageToImage, Inpaint, Painting, TextToImage
 from paintdiff.tasks.settling import settled_sampling
 from tests.tasks.pictures import given, painted

@@ -14,8 +14,8 @@ from paintdiff.geometry import Size
 from paintdiff.models.adapters import Adapters, LoraUse
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising
+from paintdiff.models.finding.shelves import Shelves
 from paintdiff.models.manager import ModelManager
-from paintdiff.models.shelves import Shelves
 from tests import adapter_files as files
 from tests.models.test_lora_files import Changing
 from tests.tiny_families import save_tiny_family

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from paintdiff.errors import ModelNotFoundError, RequestError, UnknownNameError
-from paintdiff.models import known_files
 from paintdiff.models.catalog import Catalog
-from paintdiff.models.file_contents import Recognized
-from paintdiff.models.headers import read_header
-from paintdiff.models.known_files import KnownFiles
+from paintdiff.models.files.file_contents import Recognized
+from paintdiff.models.files.headers import read_header
+from paintdiff.models.finding import known_files
+from paintdiff.models.finding.known_files import KnownFiles
+from paintdiff.models.finding.scanning import scanned
 from paintdiff.models.library import Library
-from paintdiff.models.scanning import scanned
 from tests.models.weight_files import (
     checkpoint,
     controlnet,
@@ -459,7 +459,7 @@ def test_a_second_start_reads_no_header(tmp_path: Path) -> None:
     for _ in range(2):
         base = Catalog.default()
         known = counted(cache, read)
-        from paintdiff.models.shelves import Names  # noqa: PLC0415 (only here)
+        from paintdiff.models.finding.shelves import Names  # noqa: PLC0415 (only here)
 
         shelves = base.shelving(known, Names()).shelved(scanned([models]), [models])
         known.save()

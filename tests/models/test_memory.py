@@ -8,6 +8,7 @@ import torch
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.models import loaders
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.files.weights import weight_files
 from paintdiff.models.memory import (
     MemoryUse,
     Resident,
@@ -17,7 +18,6 @@ from paintdiff.models.memory import (
     memory_use,
     to_evict,
 )
-from paintdiff.models.weights import weight_files
 
 OLD, USED, NEW = Resident("old", 40, False), Resident("used", 40, True), Resident("new", 10, False)
 

@@ -11,11 +11,11 @@ from paintdiff.errors import MemoryBudgetError
 from paintdiff.geometry import Size
 from paintdiff.models import loaders, memory
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.files.weights import weight_files
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.part_bytes import part_bytes
 from paintdiff.models.planning import Forecast, Ladder, Planner, Room
 from paintdiff.models.plans import PartBytes, Plan, Planned, RunFacts, chosen, plans
-from paintdiff.models.weights import weight_files
 
 GIB = 2**30
 SD1 = Catalog.default().model("stable-diffusion-1.5")

@@ -15,7 +15,7 @@ from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.profiles import EXACT, Profile, Profiles
 from paintdiff.requests import TextToImage
-from tests.models.test_block_cache import save_deeper
+from tests.models.computing.test_block_cache import save_deeper
 
 REQUEST = TextToImage(prompt="a red house", seed=3, num_inference_steps=4, width=64, height=64)
 

@@ -11,8 +11,8 @@ from paintdiff.errors import UnknownNameError
 from paintdiff.geometry import Size
 from paintdiff.models.denoising import Denoising
 from paintdiff.models.lease import LeasedPipeline
+from paintdiff.models.loading.predictions import Training, trained_so
 from paintdiff.models.manager import ModelManager
-from paintdiff.models.predictions import Training, trained_so
 from paintdiff.models.preview import clean_latents
 from paintdiff.models.samplers import (
     SAMPLERS,

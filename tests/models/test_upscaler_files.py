@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from paintdiff.errors import MemoryBudgetError, ModelLoadError, UnsafeWeightsError
 from paintdiff.models.upscaling import load
 from tests.models.architectures import small_network
+from tests.models.files.test_pickles import Hostile
 from tests.models.small_upscalers import compact, loaded, picture, row_of, saved
-from tests.models.test_pickles import Hostile
 
 Tensors = Mapping[str, torch.Tensor]
 

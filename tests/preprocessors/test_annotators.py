@@ -14,7 +14,7 @@ from PIL import Image
 from paintdiff.errors import AnnotatorError, UnknownNameError
 from paintdiff.preprocessors import lines
 from paintdiff.preprocessors.annotators import Annotators
-from tests.models.test_pickles import Hostile
+from tests.models.files.test_pickles import Hostile
 
 PICTURE = Image.effect_noise((96, 80), 80).convert("RGB")
 

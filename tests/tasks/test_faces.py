@@ -23,8 +23,8 @@ from paintdiff.ingredients import Upscaling
 from paintdiff.input_images import InputImage
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.face_restorers import FaceRestorerRow
+from paintdiff.models.finding.shelves import Shelves
 from paintdiff.models.manager import ModelManager
-from paintdiff.models.shelves import Shelves
 from paintdiff.pace import Pace
 from paintdiff.requests import Request, TextToImage, Upscale
 from paintdiff.tasks import faces as faces_task

@@ -25,10 +25,10 @@ from paintdiff.models.catalog import Catalog
 from paintdiff.models.controlnets import ControlNetRow
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.families import Family
+from paintdiff.models.finding.shelves import Problem
 from paintdiff.models.holdings import LoadedSummary
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.planning import Forecast
-from paintdiff.models.shelves import Problem
 from paintdiff.models.sources import WeightsRow
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.requests import Request, TextToImage, Upscale

@@ -17,10 +17,10 @@ from PIL import Image
 from paintdiff.errors import ModelNotFoundError
 from paintdiff.models.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
 from paintdiff.models.catalog import Catalog
-from paintdiff.models.downloads import DownloadState, HubModel
+from paintdiff.models.finding.shelves import Problem
 from paintdiff.models.holdings import LoadedSummary
+from paintdiff.models.hub.downloads import DownloadState, HubModel
 from paintdiff.models.model_rows import ModelRow
-from paintdiff.models.shelves import Problem
 from paintdiff.preferences import Preferences
 from paintdiff.ui import shelf, shelf_markup
 from paintdiff.ui.model_choice import ModelChoice

@@ -1,0 +1,1 @@
+"""What is in files with weights: formats, headers, tensors read without trusting them."""

@@ -1,0 +1,239 @@
+"""What is in a file of weights, told from its header: names, types and shapes of its tensors, and
+what it says of itself. Reads no numbers and runs nothing. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, BinaryIO, Literal
+
+from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
+from paintdiff.models.files.gguf_header import GGUF_START, read_gguf_header
+from paintdiff.models.files.pickles import tensor_records
+from paintdiff.models.files.weights import MAX_HEADER_BYTES, is_pickle
+
+WEIGHT_SUFFIXES = frozenset({".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".pth", ".bin"})
+"""How files of weights are called, in lower case. What one holds is told by its bytes."""
+
+MAX_KEPT = 8
+"""How many headers `Headers` keeps."""
+
+_METADATA = "__metadata__"
+_METADATA_FIRST = '{"__metadata__":{'
+_ENTRY = '":{"dtype":"'
+# What people have in the place of a file of weights, by its first bytes.
+_OTHER_STARTS: Mapping[bytes, str] = {
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself: fetch it with "
+    "`git lfs pull`, or download it anew",
+    b"<!DOCTYPE": "is a web page: the download needed a login or failed, so download it anew",
+    b"<html": "is a web page: the download needed a login or failed, so download it anew",
+    b"\x89HDF": "is an HDF5 file (TensorFlow, Keras): get the .safetensors version",
+}
+
+
+@dataclass(frozen=True)
+class TensorShape:
+    """A tensor as its header describes it: `dtype` in the file's own words ("F16", "Q4_K")."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """`metadata` is what a safetensors or GGUF file says of itself, texts only."""
+
+    form: Literal["safetensors", "pickle", "gguf"]
+    tensors: Mapping[str, TensorShape]
+    metadata: Mapping[str, str]
+
+
+class Headers:
+    """Headers by path, read again when size or time of the file have changed. Safe to use from any
+    thread; keeps the MAX_KEPT used last.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Path, int, int], Header] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def header(self, path: Path) -> Header:
+        """The file's header. Raises what `read_header` raises."""
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
+        key = (path, status.st_size, status.st_mtime_ns)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        header = read_header(path)
+        with self._lock:
+            self._kept[key] = header
+            while len(self._kept) > MAX_KEPT:
+                self._kept.popitem(last=False)
+        return header
+
+    def tensors(self, path: Path) -> Mapping[str, TensorShape]:
+        """The names of a file's tensors, with their types and shapes. Raises what `read_header`
+        raises.
+        """
+        return self.header(path).tensors
+
+    def metadata(self, path: Path) -> Mapping[str, str]:
+        """What a file says of itself (kohya's `ss_*`, `modelspec.*`), {} if nothing. Raises what
+        `read_header` raises.
+        """
+        return self.header(path).metadata
+
+
+def read_header(path: Path) -> Header:
+    """The header of a safetensors, pickled or GGUF file, told apart by their first bytes.
+
+    Limits are checked before anything is read. Raises ModelNotFoundError if it isn't there or can't
+    be opened, ModelLoadError if it is damaged, cut off or something else, UnsafeWeightsError if it
+    is a pickle of more than tensors.
+    """
+    try:
+        if is_pickle(path):
+            return _pickled(path)
+        with path.open("rb") as file:
+            start = file.read(32)
+            size_bytes = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            if start.startswith(GGUF_START):
+                return _gguf(file, size_bytes)
+            return _safetensors(file, start, size_bytes)
+    except OSError as error:
+        raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
+    except ModelError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise ModelLoadError(f"{path} is no safetensors file that can be used: {error}.") from error
+
+
+def _pickled(path: Path) -> Header:
+    tensors = {
+        name: TensorShape(record.storage.kind, record.shape)
+        for name, record in tensor_records(path).items()
+    }
+    return Header("pickle", MappingProxyType(tensors), MappingProxyType({}))
+
+
+def _gguf(file: BinaryIO, size_bytes: int) -> Header:
+    header = read_gguf_header(file)
+    if header.size_bytes > size_bytes:
+        raise ValueError(_cut_off(header.size_bytes, size_bytes))
+    tensors = {name: TensorShape(*described) for name, described in header.tensors.items()}
+    return Header("gguf", MappingProxyType(tensors), MappingProxyType(dict(header.notes)))
+
+
+def _safetensors(file: BinaryIO, start: bytes, size_bytes: int) -> Header:
+    for other, sentence in _OTHER_STARTS.items():
+        if start.startswith(other):
+            raise ValueError(f"it {sentence}")
+    length = int.from_bytes(start[:8], "little")
+    if len(start) < 10 or start[8:9] != b"{":
+        raise ValueError("it begins like no format of weights that is known")
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(
+            f"it claims a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read"
+        )
+    if 8 + length > size_bytes:
+        raise ValueError(_cut_off(8 + length, size_bytes))
+    file.seek(8)
+    text = file.read(length).decode("utf-8")
+    return _quickly(text, size_bytes - 8 - length) or _thoroughly(text, size_bytes - 8 - length)
+
+
+def _cut_off(wanted: int, size_bytes: int) -> str:
+    return f"it is damaged or cut off: it should have {wanted:,} bytes, and has {size_bytes:,}"
+
+
+def _thoroughly(text: str, data_bytes: int) -> Header:
+    """The header's JSON, all of it checked."""
+    content: object = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("its header is no table of tensors")
+    table: dict[str, Any] = content
+    said = table.pop(_METADATA, None) or {}
+    tensors: dict[str, TensorShape] = {}
+    for name, entry in table.items():
+        tensors[name], end = _entry(name, entry)
+        if end > data_bytes:
+            raise ValueError(_cut_off(8 + len(text.encode()) + end, 8 + len(text) + data_bytes))
+    return Header("safetensors", MappingProxyType(tensors), _texts(said))
+
+
+def _entry(name: str, entry: Any) -> tuple[TensorShape, int]:
+    try:
+        shape = tuple(int(side) for side in entry["shape"])
+        end = int(entry["data_offsets"][1])
+        return TensorShape(str(entry["dtype"]), shape), end
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"its header describes {name!r:.80} as no tensor") from error
+
+
+def _texts(said: object) -> Mapping[str, str]:
+    if not isinstance(said, dict):
+        raise ValueError("what it says of itself is no table of texts")
+    table: dict[str, object] = said
+    return MappingProxyType({key: text for key, text in table.items() if isinstance(text, str)})
+
+
+class _Lazy(Mapping[str, TensorShape]):
+    """Tensors of which only those that are asked for are taken out of the header's text. Asking for
+    one that is no tensor raises ModelLoadError.
+    """
+
+    def __init__(self, entries: Mapping[str, str]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, name: str) -> TensorShape:
+        rest = self._entries[name]
+        try:
+            return _entry(name, json.loads('{"dtype":"' + rest + "}"))[0]
+        except (ValueError, RecursionError) as error:
+            raise ModelLoadError(f"It is no safetensors file that can be used: {error}.") from error
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def _quickly(text: str, data_bytes: int) -> Header | None:
+    """The header as safetensors' own library writes it, cut at its commas instead of parsed, which
+    takes a quarter of the time; None if it is written in any other way.
+
+    Its tensors follow each other in the file, so the last one ends where the file does.
+    """
+    metadata: Mapping[str, str] = {}
+    if text.startswith(_METADATA_FIRST):
+        said, after = json.JSONDecoder().raw_decode(text, len(_METADATA_FIRST) - 1)
+        metadata, text = _texts(said), text[after:].removeprefix(",")
+    else:
+        text = text[1:]
+    body = text.rstrip(" ")
+    if "\\" in body or not body.startswith('"') or not body.endswith(f",{data_bytes}]}}}}"):
+        return None
+    pieces = body[1:-2].split('},"')
+    if not len(pieces) == body.count(_ENTRY) == body.count("{"):
+        return None
+    try:
+        entries: dict[str, str] = dict(piece.split(_ENTRY) for piece in pieces)  # pyright: ignore[reportArgumentType]
+    except ValueError:  # one isn't cut in two
+        return None
+    return Header("safetensors", _Lazy(entries), metadata) if len(entries) == len(pieces) else None

@@ -1,0 +1,1 @@
+"""What lies in people's folders: told by its contents, made into rows."""

@@ -1,0 +1,146 @@
+"""What every file of weights was found to be, kept between two starts so that a folder of thousands
+is listed at once. A file is looked at again when its size or its time has changed.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from paintdiff.errors import ModelError, UnsafeWeightsError
+from paintdiff.models.files.file_contents import UNET_WIDTHS, Recognized
+from paintdiff.models.files.headers import Header, read_header
+from paintdiff.models.finding.recognition import recognized
+from paintdiff.models.finding.sidecars import Said, said_inside
+
+RULES = 1
+"""Counted up whenever `recognition` or `sidecars` would say something else of the same file."""
+
+MAX_FILES = 50_000
+FILE_NAME = "known-files.json"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a file is. `form` is its format, "" if it can't be read, and `unsafe` says that it could
+    run code. `said` is what it says of itself.
+    """
+
+    recognized: Recognized
+    said: Said = field(default_factory=Said)
+    form: str = ""
+    unsafe: bool = False
+
+
+class KnownFiles:
+    """A table of what files were found to be, in `cache` (a folder; None keeps it in memory only).
+
+    `widths` are the families of UNets by how many numbers stand for a word. A cache that can't be
+    read is made anew, one that can't be written is logged. To be used by one thread at a time.
+    """
+
+    def __init__(
+        self,
+        cache: Path | None = None,
+        widths: Mapping[int, str] = UNET_WIDTHS,
+        read: Callable[[Path], Header] = read_header,
+    ) -> None:
+        self._file = None if cache is None else cache / FILE_NAME
+        self._widths = widths
+        self._read = read
+        self._version = [RULES, sorted(widths.items())]
+        self._rows: dict[str, list[Any]] | None = None
+        self._made: dict[str, tuple[int, int, Known]] = {}
+        self._changed = False
+
+    def known(self, path: Path, size_bytes: int, mtime_ns: int) -> Known:
+        """What the file of this size and time is; reads its header if it isn't known yet."""
+        key = str(path)
+        made = self._made.get(key)
+        if made is not None and made[:2] == (size_bytes, mtime_ns):
+            return made[2]
+        known = self._remembered(key, size_bytes, mtime_ns)
+        if known is None:
+            known = self._looked_at(path)
+            self._kept()[key] = [size_bytes, mtime_ns, _written(known)]
+            self._changed = True
+        self._made[key] = (size_bytes, mtime_ns, known)
+        return known
+
+    def save(self) -> None:
+        """Write the table, if there is anything new in it: all of it or nothing."""
+        if self._file is None or not self._changed:
+            return
+        rows = self._kept()
+        while len(rows) > MAX_FILES:
+            del rows[next(iter(rows))]
+        part = self._file.with_name(f".{FILE_NAME}.{secrets.token_hex(4)}.part")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            content = json.dumps({"version": self._version, "files": rows}, separators=(",", ":"))
+            part.write_text(content, encoding="utf-8")
+            part.replace(self._file)
+        except OSError as error:
+            logger.warning("what the models are can't be kept in %s: %s", self._file, error)
+            with suppress(OSError):  # that it can't be written has been said
+                part.unlink(missing_ok=True)
+        self._changed = False
+
+    def _kept(self) -> dict[str, list[Any]]:
+        if self._rows is None:
+            self._rows = {} if self._file is None else self._loaded(self._file)
+        return self._rows
+
+    def _loaded(self, file: Path) -> dict[str, list[Any]]:
+        try:
+            content: object = json.loads(file.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError) as error:
+            logger.info("%s is made anew: %s", file, error)
+            return {}
+        if not isinstance(content, dict) or content.get("version") != json.loads(  # pyright: ignore[reportUnknownMemberType]
+            json.dumps(self._version)
+        ):
+            return {}
+        files: object = content.get("files")  # pyright: ignore[reportUnknownMemberType]
+        return files if isinstance(files, dict) else {}
+
+    def _remembered(self, key: str, size_bytes: int, mtime_ns: int) -> Known | None:
+        row: object = self._kept().get(key)
+        if not isinstance(row, list) or row[:2] != [size_bytes, mtime_ns]:
+            return None
+        try:
+            return _KNOWN.validate_python(row[2])
+        except (ValidationError, TypeError, IndexError) as error:
+            logger.info("what was kept of %r is no use: %s", key, error)
+            return None
+
+    def _looked_at(self, path: Path) -> Known:
+        try:
+            header = self._read(path)
+            found = recognized(header.tensors, header.metadata, self._widths)
+        except ModelError as error:
+            unsafe = isinstance(error, UnsafeWeightsError)
+            return Known(Recognized("unknown", reason=str(error)), unsafe=unsafe)
+        return Known(found, said_inside(header.metadata), header.form)
+
+
+_KNOWN = TypeAdapter(Known)
+
+
+def _written(known: Known) -> Any:
+    """As little as tells it: what is as usual is left out."""
+    return _KNOWN.dump_python(known, mode="json", exclude_defaults=True)

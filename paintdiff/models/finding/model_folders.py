@@ -1,0 +1,173 @@
+"""What a folder in diffusers' layout is: a pipeline of some family, or a part of one. Told from its
+JSON files. Importable without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paintdiff.errors import RequestError
+from paintdiff.models.families import Family
+from paintdiff.models.files.file_contents import Recognized
+from paintdiff.models.finding.recognition_tables import (
+    FAMILIES_OF_LATENTS,
+    FAMILIES_OF_VIDEO_LATENTS,
+)
+from paintdiff.models.model_rows import json_file
+
+OTHER_FAMILY = "other"
+"""The family of models of which nothing is known here."""
+
+# Of the families that share a pipeline, that with the UNet's width is meant.
+_FAMILY_OF_PIPELINE: Mapping[str, str] = {
+    "StableDiffusionPipeline": "sd1",
+    "StableDiffusionImg2ImgPipeline": "sd1",
+    "StableDiffusionInpaintPipeline": "sd1",
+    "LatentConsistencyModelPipeline": "sd1",
+    "StableDiffusionXLPipeline": "sdxl",
+    "StableDiffusionXLImg2ImgPipeline": "sdxl",
+    "StableDiffusionXLInpaintPipeline": "sdxl",
+    "StableDiffusion3Pipeline": "sd3",
+    "StableDiffusion3Img2ImgPipeline": "sd3",
+    "StableDiffusion3InpaintPipeline": "sd3",
+    "FluxPipeline": "flux",
+    "FluxImg2ImgPipeline": "flux",
+    "FluxInpaintPipeline": "flux",
+    "PixArtSigmaPipeline": "pixart",
+    "QwenImagePipeline": "qwen-image",
+    "QwenImageImg2ImgPipeline": "qwen-image",
+    "QwenImageInpaintPipeline": "qwen-image",
+    "ZImagePipeline": "z-image",
+    "ZImageImg2ImgPipeline": "z-image",
+    "ZImageInpaintPipeline": "z-image",
+}
+OTHER_PIPELINES = frozenset(
+    {
+        "AuraFlowPipeline",
+        "ChromaPipeline",
+        "CogView3PlusPipeline",
+        "CogView4Pipeline",
+        "Flux2KleinPipeline",
+        "Flux2Pipeline",
+        "GlmImagePipeline",
+        "HunyuanDiTPipeline",
+        "IFPipeline",
+        "Ideogram4Pipeline",
+        "Kandinsky3Pipeline",
+        "KandinskyCombinedPipeline",
+        "KandinskyV22CombinedPipeline",
+        "KolorsPipeline",
+        "Krea2Pipeline",
+        "Lumina2Pipeline",
+        "LuminaPipeline",
+        "NucleusMoEImagePipeline",
+        "OvisImagePipeline",
+        "PRXPipeline",
+        "PixArtAlphaPipeline",
+        "QwenImage21Pipeline",
+        "SanaPipeline",
+        "StableCascadeCombinedPipeline",
+        "WuerstchenCombinedPipeline",
+    }
+)
+"""What else diffusers' AutoPipelineForText2Image paints pictures with, from words alone."""
+
+# A VAE's scaling factor tells whose latents it makes.
+_FAMILIES_OF_SCALING: Mapping[float, tuple[str, ...]] = {
+    0.18215: ("sd1", "sd2"),
+    0.13025: ("sdxl", "sdxl-refiner", "pixart"),
+    1.5305: ("sd3",),
+    0.3611: ("flux", "z-image"),
+}
+
+
+@dataclass(frozen=True)
+class FolderFamily:
+    """The family of a pipeline's folder, and what there is to say about that, often nothing."""
+
+    name: str
+    notice: str = ""
+
+
+def family_of_folder(folder: Path, families: Mapping[str, Family]) -> FolderFamily:
+    """The family of a folder, by its `model_index.json` and its UNet's configuration.
+
+    What diffusers can paint with and no row covers is of OTHER_FAMILY. Raises ModelNotFoundError
+    if the folder is no model, RequestError if it is of a family that isn't among `families`.
+    """
+    index = json_file(folder / "model_index.json", dict[str, Any])
+    class_name = str(index.get("_class_name", "unknown"))
+    usual = _FAMILY_OF_PIPELINE.get(class_name)
+    if usual is not None and usual in families:
+        return FolderFamily(_narrower(folder, usual, families))
+    if (usual or class_name in OTHER_PIPELINES) and OTHER_FAMILY in families:
+        return FolderFamily(
+            OTHER_FAMILY,
+            f"{class_name} is painted through AutoPipelineForText2Image: of its family nothing is "
+            "known here.",
+        )
+    raise RequestError(
+        f"{str(folder)!r} is of the family {usual or class_name!r} ({class_name}), which can't be "
+        f"painted with; known are {', '.join(families)}.",
+        field="model",
+    )
+
+
+def _narrower(folder: Path, usual: str, families: Mapping[str, Family]) -> str:
+    """Of the families with a pipeline of the usual one's, that with the UNet's width."""
+    config = folder / "unet" / "config.json"
+    if not config.is_file():
+        return usual
+    width: object = json_file(config, dict[str, Any]).get("cross_attention_dim")
+    pipelines = set(families[usual].pipelines.values())
+    for name, family in families.items():
+        if family.cross_attention_dim == width and pipelines & {*family.pipelines.values()}:
+            return name
+    return usual
+
+
+def recognized_part(folder: Path) -> Recognized:
+    """What a folder with a `config.json` is. A ControlNet's family isn't told here. Raises
+    ModelNotFoundError or PresetError if its `config.json` can't be read.
+    """
+    config = json_file(folder / "config.json", dict[str, Any])
+    class_name = str(config.get("_class_name") or _architecture(config) or "unknown")
+    channels = config.get("latent_channels")
+    latents = channels if isinstance(channels, int) else 4
+    if class_name == "ControlNetModel":
+        return Recognized("controlnet", reason="a ControlNet")
+    if class_name in ("AutoencoderKL", "AutoencoderKLQwenImage"):
+        known = FAMILIES_OF_LATENTS if class_name == "AutoencoderKL" else FAMILIES_OF_VIDEO_LATENTS
+        families = _FAMILIES_OF_SCALING.get(_number(config.get("scaling_factor")))
+        return Recognized(
+            "vae",
+            reason=f"a VAE with {latents} latent channels",
+            families=families or known.get(latents, ()),
+            latent_channels=latents,
+        )
+    if class_name == "AutoencoderTiny":
+        return Recognized(
+            "tiny_autoencoder",
+            reason=f"a tiny autoencoder for latents of {latents} channels",
+            families=FAMILIES_OF_LATENTS.get(latents, ()),
+            parts=("encoder", "decoder"),
+            latent_channels=latents,
+        )
+    if class_name == "CLIPVisionModelWithProjection":
+        projected, hidden = config.get("projection_dim"), config.get("hidden_size")
+        if isinstance(projected, int) and isinstance(hidden, int):
+            widths = (projected, hidden)
+            return Recognized("image_encoder", reason="an image encoder", widths=widths)
+    return Recognized("unknown", reason=f"it is a {class_name}, which can't be used by itself")
+
+
+def _architecture(config: Mapping[str, Any]) -> object:
+    named = config.get("architectures")
+    return named[0] if isinstance(named, list) and named else None
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0

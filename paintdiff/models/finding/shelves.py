@@ -1,0 +1,318 @@
+"""From what lies in the models folders to the rows of the catalog. Importable without torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from paintdiff.errors import ModelError, PresetError, RequestError
+from paintdiff.models.adapter_rows import (
+    EmbeddingRow,
+    IpAdapterRow,
+    LoraRow,
+    TinyAutoencoderRow,
+    VaeRow,
+)
+from paintdiff.models.controlnets import ControlNetRow, controlnet_row
+from paintdiff.models.face_restorers import FaceRestorerRow, detector_among
+from paintdiff.models.families import Family
+from paintdiff.models.files.file_contents import UNET_WIDTHS
+from paintdiff.models.finding.found_rows import (
+    FoundItem,
+    embedding_row,
+    file_item,
+    folder_item,
+    ip_adapter_row,
+    lora_row,
+    stamp,
+    tiny_row,
+    vae_row,
+)
+from paintdiff.models.finding.known_files import KnownFiles
+from paintdiff.models.finding.model_folders import family_of_folder, recognized_part
+from paintdiff.models.finding.scanning import Found, FoundFolder
+from paintdiff.models.model_rows import ModelRow, ModelText, QualityFigures, model_row
+from paintdiff.models.sources import WeightsRow, free_name, shown_name
+from paintdiff.models.upscalers import UpscalerRow, with_files
+
+logger = logging.getLogger(__name__)
+
+RowT = TypeVar("RowT", bound=WeightsRow)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a models folder that was left out, and why."""
+
+    path: Path
+    reason: str
+
+    def log(self) -> None:
+        """Write it to the log, on one line whatever the path is."""
+        logger.warning("%r was left out: %s", str(self.path), self.reason)
+
+
+@dataclass(frozen=True)
+class Shelves:
+    """The rows of a catalog, of each sort in the order in which they are offered."""
+
+    models: tuple[ModelRow, ...] = ()
+    controlnets: tuple[ControlNetRow, ...] = ()
+    upscalers: tuple[UpscalerRow, ...] = ()
+    face_restorers: tuple[FaceRestorerRow, ...] = ()
+    loras: tuple[LoraRow, ...] = ()
+    embeddings: tuple[EmbeddingRow, ...] = ()
+    vaes: tuple[VaeRow, ...] = ()
+    tiny_autoencoders: tuple[TinyAutoencoderRow, ...] = ()
+    ip_adapters: tuple[IpAdapterRow, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+class Names:
+    """The names that were given to paths, so that they stay the same when others come and go."""
+
+    def __init__(self) -> None:
+        self._given: dict[tuple[str, Path], str] = {}
+
+    def named(self, what: str, paths: Iterable[Path], taken: Iterable[str]) -> dict[Path, str]:
+        """A name for each path: the one it had, else what it is called, with a number if that is
+        taken.
+        """
+        used, made = set(taken), dict[Path, str]()
+        left: list[Path] = []
+        for path in paths:
+            name = self._given.get((what, path))
+            if name is None or name in used:
+                left.append(path)
+            else:
+                made[path] = name
+                used.add(name)
+        for path in left:
+            made[path] = self._given[what, path] = free_name(shown_name(path), used)
+            used.add(made[path])
+        return made
+
+
+def unet_widths(families: Mapping[str, Family]) -> dict[int, str]:
+    """The families of UNets by how many numbers stand for a word: the usual ones, and what the
+    table of families says.
+    """
+    own = {
+        row.cross_attention_dim: name
+        for name, row in families.items()
+        if name in UNET_WIDTHS.values() and row.cross_attention_dim is not None
+    }
+    return {**UNET_WIDTHS, **own}
+
+
+@dataclass
+class _Sorted:
+    """What was found, by what it is."""
+
+    items: dict[str, list[FoundItem]] = field(default_factory=dict[str, list[FoundItem]])
+    pipelines: list[FoundFolder] = field(default_factory=list[FoundFolder])
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+    def of(self, *kinds: str) -> list[FoundItem]:
+        return [item for kind in kinds for item in self.items.get(kind, ())]
+
+    def put(self, kind: str, item: FoundItem) -> None:
+        self.items.setdefault(kind, []).append(item)
+
+
+class Shelving:
+    """Makes rows of what was found. `shipped` are the rows that are there without any folder,
+    `general` the figures of each quality preset, `names` are those that were given before.
+    """
+
+    def __init__(
+        self,
+        shipped: Shelves,
+        families: Mapping[str, Family],
+        general: Mapping[str, QualityFigures],
+        known: KnownFiles,
+        names: Names,
+    ) -> None:
+        self._shipped = shipped
+        self._families = families
+        self._general = general
+        self._known = known
+        self._names = names
+
+    def shelved(self, found: Found, models_dirs: Sequence[Path]) -> Shelves:
+        """The shipped rows and those of what was found. What can't be used is among the
+        problems.
+        """
+        sorted_ = self._sorted(found)
+        return Shelves(
+            models=self._models(sorted_),
+            controlnets=self._controlnets(sorted_),
+            upscalers=self._upscalers(sorted_, models_dirs),
+            face_restorers=self._face_restorers(sorted_, found.detectors),
+            loras=self._rows(
+                "LoRA", sorted_.of("lora"), partial(lora_row, families=self._families)
+            ),
+            embeddings=self._rows("embedding", sorted_.of("embedding"), embedding_row),
+            vaes=self._rows("VAE", sorted_.of("vae"), vae_row),
+            tiny_autoencoders=self._rows("tiny", sorted_.of("tiny_autoencoder"), tiny_row),
+            ip_adapters=self._rows(
+                "IP-Adapter",
+                sorted_.of("ip_adapter"),
+                partial(ip_adapter_row, encoders=sorted_.of("image_encoder")),
+            ),
+            problems=tuple(sorted_.problems),
+        )
+
+    def _sorted(self, found: Found) -> _Sorted:
+        sorted_ = _Sorted()
+        sorted_.problems += (Problem(each.path, each.reason) for each in found.unusable)
+        for file in found.files:
+            known = self._known.known(file.path, file.size_bytes, file.mtime_ns)
+            kind = known.recognized.kind
+            if kind == "unknown" and file.role == "upscaler" and not known.unsafe:
+                kind = "upscaler"  # there are more architectures than are told apart here
+            if kind in ("unknown", "text_encoder"):
+                sorted_.problems.append(Problem(file.path, known.recognized.reason))
+            else:
+                sorted_.put(kind, file_item(file, known))
+        for folder in found.folders:
+            if folder.pipeline:
+                sorted_.pipelines.append(folder)
+                continue
+            try:
+                part = recognized_part(folder.path)
+            except (ModelError, PresetError) as error:
+                sorted_.problems.append(Problem(folder.path, str(error)))
+                continue
+            if part.kind == "unknown":
+                sorted_.problems.append(Problem(folder.path, part.reason))
+            else:
+                sorted_.put(part.kind, folder_item(folder, part))
+        return sorted_
+
+    def _rows(
+        self, what: str, items: Sequence[FoundItem], made: Callable[[FoundItem, str], RowT]
+    ) -> tuple[RowT, ...]:
+        names = self._names.named(what, [item.path for item in items], ())
+        return tuple(
+            sorted(
+                (made(item, names[item.path]) for item in items),
+                key=lambda row: (row.name.casefold(), row.name),
+            )
+        )
+
+    def _models(self, sorted_: _Sorted) -> tuple[ModelRow, ...]:
+        items = sorted_.of("checkpoint", "denoiser")
+        usable = [item for item in items if self._has_family(item, sorted_)]
+        texts = {item.path: self._file_text(item) for item in usable}
+        stamps = {item.path: (item.fingerprint, item.size_bytes) for item in usable}
+        for folder in sorted_.pipelines:
+            try:
+                family = family_of_folder(folder.path, self._families)
+            except (ModelError, PresetError, RequestError) as error:
+                sorted_.problems.append(Problem(folder.path, str(error)))
+                continue
+            texts[folder.path] = {"family": family.name, "description": family.notice}
+            stamps[folder.path] = (folder.fingerprint, folder.size_bytes)
+        paths = sorted(texts, key=lambda path: path.parts)
+        names = self._names.named("model", paths, (row.name for row in self._shipped.models))
+        rows = list(self._shipped.models)
+        parts = {item.path: item.recognized.parts for item in usable}
+        for path in paths:
+            text = ModelText.model_validate(
+                {"name": names[path], "title": shown_name(path), "source": str(path), **texts[path]}
+            )
+            row = model_row(text, self._families[text.family], self._general)
+            more = {
+                "fingerprint": stamps[path][0],
+                "size_bytes": stamps[path][1],
+                "parts": parts.get(path, ()),
+            }
+            rows.append(row.model_copy(update=more))
+        return tuple(rows)
+
+    def _file_text(self, item: FoundItem) -> dict[str, object]:
+        said = item.said
+        only = (
+            "Only a denoiser, without VAE and text encoders. "
+            if item.recognized.kind == "denoiser"
+            else ""
+        )
+        return {
+            "family": item.recognized.family,
+            "prediction_type": item.recognized.prediction_type,
+            "zero_terminal_snr": item.recognized.zero_terminal_snr,
+            "licence": said.licence,
+            "description": (only + said.description).strip(),
+        }
+
+    def _has_family(self, item: FoundItem, sorted_: _Sorted) -> bool:
+        family = item.recognized.family
+        if family in self._families:
+            return True
+        reason = item.recognized.reason
+        if family is not None:
+            reason = f"it is of the family {family!r}, which can't be painted with ({reason})"
+        sorted_.problems.append(Problem(item.path, reason))
+        return False
+
+    def _controlnets(self, sorted_: _Sorted) -> tuple[ControlNetRow, ...]:
+        items = sorted(sorted_.of("controlnet"), key=lambda item: item.path.parts)
+        shipped = self._shipped.controlnets
+        rows: list[ControlNetRow] = []
+        usable = [item for item in items if item.file is None or self._has_family(item, sorted_)]
+        names = self._names.named(
+            "ControlNet", [item.path for item in usable], (row.name for row in shipped)
+        )
+        for item in usable:
+            family = self._families.get(item.recognized.family or "")
+            name, source = names[item.path], str(item.path)
+            try:
+                row = (
+                    controlnet_row(source, self._families, {}, name)
+                    if family is None
+                    else ControlNetRow(name=name, title=name, family=family, source=source)
+                )
+            except (ModelError, PresetError, RequestError) as error:
+                sorted_.problems.append(Problem(item.path, str(error)))
+            else:
+                rows.append(row.model_copy(update=stamp(item)))
+        return (*shipped, *rows)
+
+    def _upscalers(self, sorted_: _Sorted, models_dirs: Sequence[Path]) -> tuple[UpscalerRow, ...]:
+        items = {item.path: item for item in sorted_.of("upscaler")}
+        rows = with_files(self._shipped.upscalers, list(items), models_dirs)
+        stamped: list[UpscalerRow] = []
+        for row in rows:
+            item = items.get(row.file)
+            if item is None:
+                stamped.append(row)
+            else:
+                own = stamp(item) if row.address is None else {"fingerprint": item.fingerprint}
+                stamped.append(row.model_copy(update=own))
+        return tuple(stamped)
+
+    def _face_restorers(
+        self, sorted_: _Sorted, detectors: Sequence[Path]
+    ) -> tuple[FaceRestorerRow, ...]:
+        detector = detector_among(detectors)
+        items = sorted_.of("face_restorer")
+        if detector is None:
+            reason = "it can't be used without a face detector, face_detection_yunet_*.onnx"
+            sorted_.problems += (Problem(item.path, reason) for item in items)
+        names = self._names.named("face restorer", [item.path for item in items], ())
+        return tuple(
+            FaceRestorerRow(
+                name=names[item.path],
+                title=shown_name(item.path),
+                source=str(item.path),
+                detector=detector,
+                fingerprint=item.fingerprint,
+                size_bytes=item.size_bytes,
+            )
+            for item in items
+        )

@@ -1,0 +1,132 @@
+"""What a repository of the hub says that it holds, checked. Importable without torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from paintdiff.errors import DownloadError, RequestError, UnsafeWeightsError
+from paintdiff.models.hub.http import HubClient
+from paintdiff.models.sources import HUB_ID
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+_REVISION = re.compile(r"[A-Za-z0-9][\w.+-]*(/[\w.+-]+)*", re.ASCII)
+_MOST_HUB_ID_LETTERS = 200
+_MOST_FILES = 50_000
+# Besides what leads out of a folder: what Windows takes for a drive or another folder.
+_ODD_IN_NAMES = re.compile(r"[\\:\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a repository. Large ones have a `sha256`, others only git's own sum (hex)."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+    git_sha1: str
+
+    @property
+    def etag(self) -> str:
+        """What it is called in the hub's cache: its sum."""
+        return self.sha256 or self.git_sha1
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a repository at one commit (40 hex digits), by name."""
+
+    hub_id: str
+    commit: str
+    files: Mapping[str, HubFile]
+
+
+class _Large(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    rfilename: str
+    size: Annotated[int, Field(ge=0)] | None = None
+    blob_id: str = Field(default="", alias="blobId", pattern=r"^([0-9a-f]{40})?$")
+    lfs: _Large | None = None
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    sha: str = Field(pattern=r"^[0-9a-f]{40}$")
+    siblings: list[_File] = Field(max_length=_MOST_FILES)
+
+
+def checked_hub_id(hub_id: str) -> str:
+    """The id if it is one. Raises RequestError."""
+    whole = HUB_ID.fullmatch(hub_id) is not None and len(hub_id) <= _MOST_HUB_ID_LETTERS
+    if not whole or ".." in hub_id or "--" in hub_id:
+        raise RequestError(
+            f"{hub_id[:_MOST_HUB_ID_LETTERS]!r} is no id of the hub; one looks like owner/name.",
+            field="model",
+        )
+    return hub_id
+
+
+def checked_revision(revision: str) -> str:
+    """The revision if it may be one: "", a commit, a branch or a tag. Raises RequestError."""
+    if revision and (_REVISION.fullmatch(revision) is None or ".." in revision):
+        raise RequestError(
+            f"{revision[:100]!r} is no revision; it is a commit (40 hex digits), a branch or a "
+            "tag.",
+            field="model",
+        )
+    return revision
+
+
+def listing(client: HubClient, hub_id: str, revision: str) -> Listing:
+    """The files of a repository at a commit, branch or tag.
+
+    Raises DownloadError, UnsafeWeightsError if one of them would lie outside of its folder.
+    """
+    path = f"/api/models/{quote(hub_id)}/revision/{quote(revision, safe='')}"
+    content = client.json(path, [("blobs", "true")], about=hub_id)
+    try:
+        answer = _Answer.model_validate(content)
+    except ValidationError as error:
+        raise DownloadError(
+            f"The hub's list of the files of {hub_id} can't be understood: {error.errors()[0]}"
+        ) from error
+    if COMMIT.fullmatch(revision) and answer.sha != revision:
+        raise DownloadError(
+            f"The hub gave the commit {answer.sha} of {hub_id} when it was asked for {revision}."
+        )
+    files = [_file(hub_id, each) for each in answer.siblings]
+    return Listing(hub_id, answer.sha, MappingProxyType({each.name: each for each in files}))
+
+
+def _file(hub_id: str, said: _File) -> HubFile:
+    parts = said.rfilename.split("/")
+    if {"", ".", ".."} & {*parts} or _ODD_IN_NAMES.search(said.rfilename):
+        raise UnsafeWeightsError(
+            f"{hub_id} has a file {said.rfilename[:200]!r}, which would lie outside of its folder. "
+            "Nothing of it is downloaded."
+        )
+    large, size = said.lfs, said.size
+    if large is not None:
+        size = large.size
+    return HubFile(
+        name=said.rfilename,
+        size_bytes=-1 if size is None else size,
+        sha256=large.sha256 if large is not None else "",
+        git_sha1=said.blob_id,
+    )

@@ -1,0 +1,167 @@
+"""Looking for models on the hub. Importable without torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from paintdiff.errors import DownloadError, HubUnavailableError, RequestError
+from paintdiff.models.hub.http import HubClient
+from paintdiff.models.hub.listing import COMMIT, checked_hub_id
+
+MOST_RESULTS = 50
+
+_MOST_WORDS_LETTERS = 200
+_MOST_TEXT_LETTERS = 100
+_TEXT_TO_IMAGE = "text-to-image"
+_EXPANDED = ("sha", "downloads", "gated", "tags", "pipeline_tag", "library_name")
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+_FAMILY_OF_CLASS: Mapping[str, str] = {
+    "StableDiffusionPipeline": "sd1",
+    "StableDiffusionInpaintPipeline": "sd1",
+    "StableDiffusionImg2ImgPipeline": "sd1",
+    "LatentConsistencyModelPipeline": "sd1",
+    "StableDiffusionXLPipeline": "sdxl",
+    "StableDiffusionXLInpaintPipeline": "sdxl",
+    "StableDiffusionXLImg2ImgPipeline": "sdxl-refiner",
+    "StableDiffusion3Pipeline": "sd3",
+    "FluxPipeline": "flux",
+    "PixArtSigmaPipeline": "pixart",
+    "PixArtAlphaPipeline": "pixart",
+    "QwenImagePipeline": "qwen-image",
+    "ZImagePipeline": "z-image",
+}
+# Both are StableDiffusionPipelines; those made from Stable Diffusion 2 say so by name or tags.
+_SD2 = re.compile(r"(stable-diffusion-2|\bsd-?v?2[-.]?[01]?\b|2-1(-base|-unclip)?\b)")
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A model on the hub, as it says of itself: all of it is text from strangers.
+
+    `pipeline_class` is its diffusers class ("" if it doesn't say), `family` the family of it (None
+    if there is none that can be painted with), `downloads` how often it was fetched last month,
+    `revision` the commit it is at now.
+    """
+
+    hub_id: str
+    title: str
+    pipeline_class: str
+    family: str | None
+    downloads: int
+    licence: str
+    gated: bool
+    revision: str
+
+
+class _Found(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: str
+    sha: str | None = None
+    downloads: int | None = Field(default=None, ge=0)
+    gated: bool | str | None = False
+    tags: list[str] | None = None
+    pipeline_tag: str | None = None
+    library_name: str | None = None
+
+
+def found_models(client: HubClient, words: str) -> tuple[HubModel, ...]:
+    """The models that fit the words, at most MOST_RESULTS: pipelines that paint from text first,
+    then by downloads. An id finds that model before all others.
+
+    Raises RequestError for no words, HubUnavailableError if the hub can't be asked, DownloadError.
+    """
+    words = " ".join(_text(words, _MOST_WORDS_LETTERS).split())
+    if not words:
+        raise RequestError("Say what to look for: a word, or an id like owner/name.", field="words")
+    query = [
+        ("search", words),
+        ("filter", "diffusers"),
+        ("sort", "downloads"),
+        ("direction", "-1"),
+        ("limit", str(MOST_RESULTS)),
+        *(("expand[]", each) for each in _EXPANDED),
+    ]
+    about = "the models you look for"
+    answer = client.json("/api/models", query, about=about)
+    if not isinstance(answer, list):
+        raise DownloadError("The hub's answer to the search can't be understood: it is no list.")
+    rows = _ranked(_checked(answer[:MOST_RESULTS]))
+    exact = _exact(client, words)
+    if exact is not None:
+        rows = [exact, *(row for row in rows if row.hub_id != exact.hub_id)]
+    return tuple(rows)
+
+
+def _exact(client: HubClient, words: str) -> HubModel | None:
+    """The model of that id, None if it is no id or there is none."""
+    try:
+        hub_id = checked_hub_id(words)
+        query = [("expand[]", each) for each in _EXPANDED]
+        content = client.json(f"/api/models/{quote(hub_id)}", query, about=hub_id)
+    except HubUnavailableError:
+        raise
+    except (RequestError, DownloadError):
+        return None
+    found = _checked([content])
+    return _model(found[0]) if found else None
+
+
+def _checked(content: Iterable[Any]) -> list[_Found]:
+    """The results that can be understood; a hub is free to have others."""
+    found: list[_Found] = []
+    for each in content:
+        try:
+            row = _Found.model_validate(each)
+            checked_hub_id(row.id)
+        except (ValidationError, RequestError):
+            continue
+        found.append(row)
+    return found
+
+
+def _ranked(found: Iterable[_Found]) -> list[HubModel]:
+    def rank(row: _Found) -> tuple[bool, bool, int]:
+        model = _model(row)
+        return (
+            not model.pipeline_class,
+            row.pipeline_tag != _TEXT_TO_IMAGE,
+            -model.downloads,
+        )
+
+    return [_model(row) for row in sorted(found, key=rank)]
+
+
+def _model(row: _Found) -> HubModel:
+    tags = row.tags or []
+    pipeline_class = _tag(tags, "diffusers:")
+    family = _FAMILY_OF_CLASS.get(pipeline_class)
+    if family == "sd1" and any(_SD2.search(each.lower()) for each in (row.id, *tags)):
+        family = "sd2"
+    sha = row.sha or ""
+    return HubModel(
+        hub_id=row.id,
+        title=row.id.partition("/")[2],
+        pipeline_class=pipeline_class,
+        family=family,
+        downloads=row.downloads or 0,
+        licence=_tag(tags, "license:"),
+        gated=bool(row.gated),
+        revision=sha if COMMIT.fullmatch(sha) else "",
+    )
+
+
+def _tag(tags: Iterable[str], start: str) -> str:
+    return next((_text(tag[len(start) :]) for tag in tags if tag.startswith(start)), "")
+
+
+def _text(said: str, most: int = _MOST_TEXT_LETTERS) -> str:
+    """Without what isn't seen or turns the direction of writing."""
+    return _NO_TEXT.sub(" ", said)[:most].strip()

@@ -1,0 +1,224 @@
+"""Pickled checkpoints (.ckpt, .pt, .pth, .bin), turned into safetensors once and kept in a cache.
+
+This process never looks into a pickle: a throw-away child does (`conversion_child`), which is given
+the open file, a file to write to, next to no environment, and no shell. What it wrote counts only
+when it has ended well, the file has the shape of safetensors and is on the disk for good; until
+then it has another name. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import queue
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from paintdiff.errors import DiskSpaceError, ModelError, ModelLoadError, UnsafeWeightsError
+from paintdiff.models.files.weights import safetensors_header
+from paintdiff.models.loading.conversion_cache import note_origin, remove_orphans
+
+logger = logging.getLogger(__name__)
+
+SPARE_BYTES = 256 * 2**20
+"""What stays free on the disk."""
+
+_CHILD = Path(__file__).with_name("conversion_child.py")
+_POLL_SECONDS = 0.1
+_SAMPLE_BYTES = 64 * 2**10
+_STALE_SECONDS = 24 * 3600.0
+_LEAST_SECONDS, _BYTES_A_SECOND = 120, 10 * 2**20
+_NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # without them Windows starts no process
+
+Report = Callable[[str], None]
+Wanted = Callable[[], bool]
+
+
+def converted(
+    path: Path,
+    cache: Path,
+    report: Report = lambda _message: None,
+    wanted: Wanted = lambda: True,
+) -> Path:
+    """The safetensors file made of a pickled one; made now, unless it is in the folder `cache`.
+
+    It is found again as long as the pickle's path, size, time, beginning and end are the same, and
+    deleted when another is converted once the pickle is gone.
+    `report` gets sentences for people, again and again; once `wanted` says no the child is killed.
+    Raises UnsafeWeightsError if there is more than tensors in it, DiskSpaceError or ModelLoadError,
+    and leaves nothing behind then.
+    """
+    try:
+        with path.open("rb") as source:
+            target = cache / f"{_plain(path.stem)}-{_key(path, source)}.safetensors"
+            if not target.is_file():
+                cache.mkdir(parents=True, exist_ok=True)
+                _remove_stale_parts(cache)
+                remove_orphans(cache)
+                with _part_of(target) as part:
+                    _convert(path, source, part, report, wanted)
+                    _check_unchanged(path, source, target)
+                note_origin(target, path)
+    except OSError as error:
+        raise ModelLoadError(f"{path.name} can't be converted: {error}") from error
+    return target
+
+
+def _plain(stem: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in stem)[:80]
+
+
+def _key(path: Path, source: IO[bytes]) -> str:
+    """What tells a file from another without reading all of it: of a zip, as torch writes them, the
+    end has a checksum of everything in it.
+    """
+    status = os.fstat(source.fileno())
+    source.seek(0)  # the child has the same place in the file as we
+    start = source.read(_SAMPLE_BYTES)
+    source.seek(max(0, status.st_size - _SAMPLE_BYTES))
+    end = source.read(_SAMPLE_BYTES)
+    source.seek(0)
+    text = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\0"
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape") + start + end).hexdigest()[:24]
+
+
+def _check_unchanged(path: Path, source: IO[bytes], target: Path) -> None:
+    if not target.stem.endswith(_key(path, source)):
+        raise ModelLoadError(f"{path.name} was changed while it was being converted.")
+
+
+@contextmanager
+def _part_of(target: Path) -> Generator[IO[bytes]]:
+    """A file to write to, which gets its name only if all goes well in between."""
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+            os.fsync(file.fileno())
+        safetensors_header(part)  # its size is what its header says
+        part.replace(target)
+        _sync_folder(target.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name is on the disk for good, too; Windows can't, and needs not."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_stale_parts(cache: Path) -> None:
+    """What a process left that was killed; one that is at work writes again and again."""
+    for part in cache.glob(".*.part"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
+                part.unlink()
+
+
+def _convert(
+    path: Path, source: IO[bytes], part: IO[bytes], report: Report, wanted: Wanted
+) -> None:
+    report(f"Converting {path.name} to safetensors")
+    room_bytes = max(0, shutil.disk_usage(Path(part.name).parent).free - SPARE_BYTES)
+    seconds = _LEAST_SECONDS + os.fstat(source.fileno()).st_size // _BYTES_A_SECOND
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-B", str(_CHILD), str(room_bytes), str(seconds)],
+        stdin=source,
+        stdout=part,
+        stderr=subprocess.PIPE,
+        env=_environment(),
+        cwd=Path(part.name).parent,
+        close_fds=True,
+    )
+    try:
+        failure = _watched(child, path, report, wanted)
+    finally:
+        child.kill()  # does nothing to one that has ended
+        child.wait()
+        if child.stderr is not None:
+            child.stderr.close()
+    if failure is not None:
+        raise failure
+
+
+def _environment() -> dict[str, str]:
+    """Next to nothing: no token, no proxy, no path."""
+    own = {name: os.environ[name] for name in _NEEDED_VARIABLES if name in os.environ}
+    return {**own, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _watched(
+    child: subprocess.Popen[bytes], path: Path, report: Report, wanted: Wanted
+) -> ModelError | None:
+    """What went wrong, once the child has ended; raises ModelLoadError if nobody wants it."""
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    reader = threading.Thread(target=_read_lines, args=(child.stderr, lines), daemon=True)
+    reader.start()
+    failure: Mapping[str, Any] = {}
+    while True:
+        ended = child.poll() is not None
+        if ended:
+            reader.join()
+        while not lines.empty():
+            message = _message(lines.get())
+            if "total" in message:
+                share = 100 * message["done"] // max(1, message["total"])
+                report(f"Converting {path.name} to safetensors: {share} %")
+            elif "error" in message:
+                failure = message
+            elif message.get("offline") is False:
+                logger.info("converting %s without a network of its own to take away", path.name)
+        if ended:
+            return _failure(path, failure, child.returncode) if child.returncode else None
+        if not wanted():
+            raise ModelLoadError(f"Converting {path.name} was given up: nobody waits for it.")
+        time.sleep(_POLL_SECONDS)
+
+
+def _read_lines(stream: IO[bytes] | None, lines: queue.SimpleQueue[bytes]) -> None:
+    while stream is not None and (line := stream.readline(64 * 2**10)):
+        lines.put(line)
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    try:
+        content: object = json.loads(line)
+    except ValueError:
+        content = None
+    if isinstance(content, dict):
+        return {str(key): value for key, value in content.items()}
+    logger.warning("while converting: %s", line.decode("utf-8", "replace").strip())
+    return {}
+
+
+def _failure(path: Path, message: Mapping[str, Any], status: int) -> ModelError:
+    reason = str(message.get("error", f"the process that read it ended with status {status}"))
+    kind = message.get("kind")
+    if kind == "unsafe":
+        return UnsafeWeightsError(
+            f"{path.name} is a pickle with more than tensors in it ({reason}), which could run "
+            "code. Nothing of it was run. Get the .safetensors version."
+        )
+    if kind == "disk":
+        return DiskSpaceError(
+            f"There isn't room on the disk to convert {path.name} to safetensors: {reason}. Free "
+            "some, or get the .safetensors version."
+        )
+    return ModelLoadError(f"{path.name} is damaged or no file of tensors: {reason}.")

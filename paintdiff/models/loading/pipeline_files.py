@@ -1,0 +1,203 @@
+"""From files to a diffusers pipeline on the CPU: folders, single files, converted pickles.
+
+Imports torch: import it in a function.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import diffusers
+import torch
+
+from paintdiff.errors import ModelLoadError, UnsafeWeightsError
+from paintdiff.models.eight_bits import keep_in_eight_bits
+from paintdiff.models.files.weights import check_weights_in, is_gguf, is_pickle
+from paintdiff.models.hub.plan import weights_variant
+from paintdiff.models.loading import denoiser_files
+from paintdiff.models.loading.conversion import converted
+from paintdiff.models.loading.conversion_cache import conversions_folder
+from paintdiff.models.loading.conversion_folders import converted_folder, pickled_parts
+from paintdiff.models.loading.predictions import Training, trained_so
+from paintdiff.models.loading.single_file_configs import companion_of, needs_companion
+from paintdiff.models.loading.single_files import single_file_components
+from paintdiff.models.model_rows import ModelRow
+
+_SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
+NEVER_LOADED: Mapping[str, Any] = {
+    "safety_checker": None,
+    "feature_extractor": None,
+    "image_encoder": None,
+    "requires_safety_checker": False,
+}
+_HALF = torch.float16
+FALLBACK_CLASS = "AutoPipelineForText2Image"
+"""Looks a folder's own class up among those of diffusers that paint pictures from words."""
+
+
+@dataclass(frozen=True)
+class Road:
+    """What it takes to load a single file, beside the file.
+
+    `companions` are folders in diffusers' layout, by the name of their family, for the parts that a
+    file lacks. `cache_folder` gives the folder in which converted pickles and hashes are kept. Once
+    `wanted` says no, conversion is given up. `config_folder` is a folder in diffusers' layout whose
+    settings are taken instead of the family's. Unless it is `resident` the model waits in main
+    memory, and doesn't go to its device at once. With `eight_bits` its denoiser's weights are
+    packed as soon as they are read.
+    """
+
+    companions: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    cache_folder: Callable[[], Path] = conversions_folder
+    wanted: Callable[[], bool] = lambda: True
+    config_folder: Path | None = None
+    resident: bool = True
+    eight_bits: bool = False
+
+
+def pipeline_class(row: ModelRow, task: str) -> Any:
+    """The diffusers class that does `task` for this model's family.
+
+    Raises ModelLoadError if none does.
+    """
+    class_name = row.family.pipelines.get(task)
+    if class_name is None:
+        raise ModelLoadError(f"{row.title} can't do {task.replace('_', ' ')}.")
+    return getattr(diffusers, class_name)
+
+
+def read_pipeline(
+    row: ModelRow,
+    source: Path,
+    dtype: torch.dtype,
+    report: Callable[[str], None],
+    road: Road,
+) -> tuple[Any, bool]:
+    """The model on the CPU, and whether some of its numbers may lie in mapped files. What is to be
+    packed is read in half precision, which is nearly always the files'; only the denoiser is packed
+    already.
+    """
+    class_ = pipeline_class(row, next(iter(row.family.pipelines)))
+    if source.is_dir():
+        if pickled_parts(source):
+            source = converted_folder(source, road.cache_folder(), report, road.wanted)
+        return _folder_pipeline(class_, row, source, dtype, road.eight_bits), True
+    if is_pickle(source):
+        source, original = converted(source, road.cache_folder(), report, road.wanted), source
+    else:
+        original = source
+    if needs_companion(row, source) and road.config_folder is None:
+        companion = companion_of(row, source, road.companions)
+        check_weights_in(companion)
+        report(f"Reading {original.name}, and the rest from {companion.name}")
+        half = road.eight_bits and not is_gguf(source)  # which unpacks to what it is read in
+        part, network = denoiser_files.denoiser_of(source, companion, _HALF if half else dtype)
+        if road.eight_bits:
+            keep_in_eight_bits(network, dtype)
+        parts = {part: network}
+        return _folder_pipeline(class_, row, companion, dtype, road.eight_bits, parts), True
+    components = single_file_components(
+        source,
+        row,
+        dtype,
+        eight_bits=road.eight_bits,
+        config_folder=road.config_folder,
+        report=report,
+        called=original,
+    )
+    return class_(**accepted(class_, {**NEVER_LOADED, **components})), False
+
+
+def _folder_pipeline(
+    class_: Any,
+    row: ModelRow,
+    folder: Path,
+    dtype: torch.dtype,
+    eight_bits: bool,
+    parts: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """A pipeline of the parts that are given, and all others from a folder."""
+    left_out = accepted(class_, NEVER_LOADED)
+    _check_index(folder, left_out)
+    if class_.__name__ == FALLBACK_CLASS:
+        _check_fallback(row, folder)
+    how = {
+        "local_files_only": True,
+        "use_safetensors": True,
+        "variant": weights_variant(folder),
+    }
+    if eight_bits and not parts:
+        parts = _packed_denoiser(folder, dtype, how)
+    read_in = {"vae": dtype, "default": _HALF} if eight_bits else dtype
+    pipeline = class_.from_pretrained(str(folder), dtype=read_in, **how, **left_out, **parts)
+    said = Training(row.prediction_type, row.zero_terminal_snr)
+    pipeline.scheduler = trained_so(pipeline.scheduler, said)
+    return pipeline
+
+
+def _packed_denoiser(folder: Path, dtype: torch.dtype, how: Mapping[str, Any]) -> dict[str, Any]:
+    """A folder's denoiser, by its name among the parts, packed before anything else is read."""
+    index = _index_of(folder)
+    part = next((name for name in ("transformer", "unet") if name in index), None)
+    if part is None:
+        return {}
+    if not any(f".{how['variant']}." in path.name for path in (folder / part).iterdir()):
+        how = {**how, "variant": None}  # other parts have it
+    class_ = getattr(diffusers, index[part][1])
+    network = class_.from_pretrained(str(folder), subfolder=part, dtype=_HALF, **how)
+    keep_in_eight_bits(network, dtype)
+    return {part: network}
+
+
+def _check_fallback(row: ModelRow, folder: Path) -> None:
+    """Raise ModelLoadError unless a folder of an unknown family names a class of diffusers that
+    paints pictures from words. (Only those of diffusers' own table are ever loaded.)
+    """
+    from diffusers.pipelines.auto_pipeline import (  # noqa: PLC0415 (imports every pipeline)
+        AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
+    )
+
+    class_name = _index_of(folder).get("_class_name")
+    known = {each.__name__ for each in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
+    if class_name not in known:
+        raise ModelLoadError(
+            f"{row.title} is a {class_name}, which isn't among the text-to-image pipelines of "
+            "this version of diffusers."
+        )
+
+
+def accepted(class_: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    known = inspect.signature(class_.__init__).parameters
+    return {key: value for key, value in values.items() if key in known}
+
+
+def index_settings(source: Path) -> dict[str, bool]:
+    """What a folder's index says that isn't a part, also where only the pipeline of another task
+    takes it: an SDXL refiner is told how good to be. Nothing for a file.
+    """
+    if not (source / "model_index.json").is_file():
+        return {}
+    named = _index_of(source).items()
+    return {name: value for name, value in named if isinstance(value, bool)}
+
+
+def _index_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+
+
+def _check_index(folder: Path, never_loaded: Collection[str]) -> None:
+    """Raise UnsafeWeightsError if a model folder names classes outside the libraries we trust."""
+    for name, value in _index_of(folder).items():
+        if name.startswith("_") or name in never_loaded or not isinstance(value, list):
+            continue
+        if value[0] not in _SAFE_LIBRARIES and value != [None, None]:
+            raise UnsafeWeightsError(
+                f"{folder} asks for {name} from {value[0]!r}; only parts of diffusers "
+                "and transformers are loaded."
+            )

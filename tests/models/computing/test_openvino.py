@@ -1,0 +1,154 @@
+"""OpenVINO itself, where it is installed: it paints what torch does."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+if find_spec("openvino") is None:
+    pytest.skip("OpenVINO isn't installed", allow_module_level=True)
+
+from paintdiff.engine import Engine
+from paintdiff.events import Finished
+from paintdiff.geometry import Box, Size
+from paintdiff.models import computers
+from paintdiff.models.adapters import Adapters, FreeUFactors
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.computing import engines, graphs
+from paintdiff.models.computing.graph_child import graph_of
+from paintdiff.models.computing.graphs import Graphs
+from paintdiff.models.computing.kernels import CANDIDATES, KernelChoice
+from paintdiff.models.denoising import Denoising
+from paintdiff.models.lease import LeasedPipeline
+from paintdiff.models.manager import ModelManager
+from paintdiff.models.profiles import EXACT, Profile
+from paintdiff.requests import TextToImage
+
+RUN = Denoising("a red house", "", Size(64, 64), 6, 5.0, "DDIM", seed=3)
+FAST = Profile(name="fast", title="Fast", says="", kernels="measured")
+TURBO = FAST.model_copy(update={"name": "turbo", "feature_interval": 3, "guidance_end": 0.5})
+TORCHS_TURBO = TURBO.model_copy(update={"kernels": "usual"})
+
+
+def made_here(asked: Mapping[str, Any]) -> bytes:
+    """As the process of its own does, without its imports."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = graph_of(asked["config"], asked["part"], asked["shapes"])
+    from paintdiff.models.computing.openvino_import import openvino  # noqa: PLC0415 (may be missing)
+
+    with tempfile.TemporaryDirectory() as folder:
+        xml = Path(folder, "graph.xml")
+        openvino.serialize(model, xml)
+        packed, constants = xml.read_bytes(), xml.with_suffix(".bin").read_bytes()
+    return len(packed).to_bytes(8, "little") + packed + constants
+
+
+@pytest.fixture
+def manager(
+    tiny_folder: Path, tiny_xl_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ModelManager:
+    """The models "sd1" and "sdxl", computed by OpenVINO wherever it may be."""
+    monkeypatch.setattr(engines, "is_installed", lambda: True)
+    monkeypatch.setattr(computers, "user_cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(graphs, "_made", made_here)
+    monkeypatch.setattr(KernelChoice, "of", lambda *_args: CANDIDATES[1])
+    catalog = Catalog.default().with_source(str(tiny_folder), name="sd1")
+    catalog = catalog.with_source(str(tiny_xl_folder), name="sdxl")
+    return ModelManager(catalog, device="cpu", engine="openvino")
+
+
+def test_nothing_is_sent_home() -> None:
+    from paintdiff.models.computing.openvino_import import openvino  # noqa: PLC0415 (may be missing)
+
+    telemetry = openvino.tools.ovc.convert_impl.tm
+    assert telemetry.__name__ == "openvino.tools.ovc.telemetry_stub"
+    assert sys.modules["openvino_telemetry"] is None
+
+
+def painted(leased: LeasedPipeline, run: Denoising = RUN) -> torch.Tensor:
+    """A run's latents, without numbers that are none."""
+    latents = leased.denoised(run, lambda _step, _preview: None)
+    assert latents.isfinite().all()
+    return latents
+
+
+def settled(leased: LeasedPipeline, run: Denoising = RUN) -> torch.Tensor:
+    """Of a run that OpenVINO computes all of."""
+    deadline = time.monotonic() + 120
+    while True:
+        leased.computing.calls.clear()
+        latents = painted(leased, run)
+        if not leased.computing.calls["torch"]:
+            return latents
+        assert time.monotonic() < deadline
+        assert leased.computing.engine is not None
+        assert not any(each.failed for each in leased.computing.engine._trials.values())
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("model", ["sd1", "sdxl"])
+def test_it_paints_what_torch_does(model: str, manager: ModelManager) -> None:
+    wide = RUN if model == "sdxl" else Denoising(
+        "a red house", "", Size(96, 64), 3, 5.0, "DDIM", seed=3,
+        windows=(Box(0, 0, 64, 64), Box(32, 0, 96, 64)),
+    )  # fmt: skip
+    with manager.lease(model, profile=EXACT) as leased:
+        exact = [painted(leased, run) for run in (RUN, wide)]
+    with manager.lease(model, profile=FAST) as leased:
+        fast = [settled(leased, run) for run in (RUN, wide)]
+        assert leased.computing.taken() == "OpenVINO"
+        assert leased.computing.taken() == ""
+    for one, other in zip(exact, fast, strict=True):
+        assert 0 < (one - other).abs().max() < 1e-3
+    with manager.lease(model, profile=EXACT) as leased:
+        assert torch.equal(painted(leased), exact[0])
+    (summary,) = manager.loaded()
+    with manager.lease(model, profile=FAST, adapters=Adapters(free_u=FreeUFactors(1, 1, 1, 1))) as leased:  # fmt: skip # noqa: E501
+        assert "FreeU" in leased.computing.why_torch
+        painted(leased)
+        assert leased.computing.taken() == ""
+    assert summary.weights_bytes > leased._loaded.weights_bytes  # its own copies are counted
+
+
+def test_the_two_parts_of_turbo_are_computed_too(manager: ModelManager) -> None:
+    with manager.lease("sd1", profile=TORCHS_TURBO) as leased:
+        expected = painted(leased)
+    with manager.lease("sd1", profile=TURBO) as leased:
+        found = settled(leased)
+        assert leased.computing.engine is not None
+        parts = {place[0] for place in leased.computing.engine._trials}
+    assert parts == {"whole", "shallow"}
+    assert 0 < (expected - found).abs().max() < 1e-3
+
+
+def test_the_result_says_so(manager: ModelManager) -> None:
+    request = TextToImage(prompt="a red house", model="sd1", width=64, height=64, seed=3)
+    with Engine(manager) as engine:
+        job = engine.submit(request)
+        *_, finished = job.events()
+        assert isinstance(finished, Finished)
+        assert finished.pictures[0].engine == ""
+        assert any("by torch and not by OpenVINO" in each for each in finished.warnings)
+        fast = request.model_copy(update={"profile": "fast"})
+        deadline = time.monotonic() + 60
+        while not engine.generate(fast).pictures[0].engine:
+            assert time.monotonic() < deadline
+
+
+def test_a_process_of_its_own_makes_the_graph(tiny_folder: Path, tmp_path: Path) -> None:
+    config = json.loads((tiny_folder / "unet" / "config.json").read_text())
+    shapes = {"sample": (2, 4, 8, 8), "timestep": (), "words": (2, 77, 32)}
+    xml, _constants = Graphs(tmp_path).graph(config, "all", shapes)
+    assert xml.lstrip().startswith(b"<?xml") and b"conv_in.weight" in xml
+    assert len(xml) < 2**20
