@@ -31,9 +31,10 @@ _ODDS = {
     "weather": 0.9,
     "season": 0.85,
     "style": 0.95,
-    "left": 0.5,
+    # Who names no side gets the middle, or a small UNet would paint several places at once.
+    "left": 1.0,
     "centre": 0.25,
-    "right": 0.5,
+    "right": 1.0,
 }
 _ADJECTIVE_ODDS = 0.22
 _ING_ODDS = 0.25
