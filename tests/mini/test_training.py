@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from paintdiff.errors import WorldError
 from paintdiff.mini.__main__ import load_pipeline
@@ -167,8 +168,9 @@ def test_subjects_in_the_middle_face_one_way_unless_a_drawing_tells(
 
 
 def test_a_recipe_that_prefers_what_it_never_paints_is_refused(tmp_path: Path) -> None:
-    text = DEFAULT_RECIPE.read_text("utf-8").replace("{dog: 2.5", "{unicorn: 2.5")
-    (tmp_path / "recipe.yaml").write_text(text, "utf-8")
+    recipe = yaml.safe_load(DEFAULT_RECIPE.read_text("utf-8"))
+    recipe["painter"]["subject_shares"]["unicorn"] = 2
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
     with pytest.raises(WorldError, match="unicorn"):
         read_recipe(tmp_path / "recipe.yaml")
 
