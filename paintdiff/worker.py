@@ -178,8 +178,8 @@ class Run:
             tools = Tools(partial(self._map, rest.model), self._enlarged, descent.last_whole)
             for index, painted in enumerate(task.paint(rest, leased, tools, self._step_ended)):
                 picture = self._finished(painted, rest.alone(index), leased.model_hash, index)
-                engine = leased.computing.taken()
-                self._keep(replace(picture, hashes=leased.hashes, engine=engine))
+                engine, notes = leased.computing.taken(), (*picture.notes, *leased.notes)
+                self._keep(replace(picture, hashes=leased.hashes, engine=engine, notes=notes))
 
     def _upscale(self, request: Upscale, leases: ExitStack) -> None:
         upscaler = self._lease_upscaler(request.upscaling.upscaler or "", leases)

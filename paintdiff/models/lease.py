@@ -335,12 +335,38 @@ class LeasedPipeline:
         size = Size(width * self._factor, height * self._factor)
         vae = self._vae_for(size)
         memory.trim()  # what denoising had
-        with precision(self.computing.kernels, self._loaded.device):
-            pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
+        if self.decodes_tiny:
+            pixels = self._tiny_pixels(latents, size)
+        else:
+            with precision(self.computing.kernels, self._loaded.device):
+                pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
         self._check_finite(latents, pixels)
         if self.computing.kernels.bfloat16:
             pixels = pixels.float()  # else levels would be rounded to halves of a step
         return processor.postprocess(pixels, output_type="pil")[0]
+
+    @property
+    def decodes_tiny(self) -> bool:
+        """Whether a tiny autoencoder decodes in place of the VAE: the profile takes one where there
+        is one, unless a VAE was chosen.
+        """
+        chosen = "vae" in self.adapted.components
+        return self.profile.decoder == "tiny" and self._tiny_autoencoder is not None and not chosen
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a picture's notes say of how it was decoded."""
+        if not self.decodes_tiny:
+            return ()
+        return ("Decoded by a tiny autoencoder in place of the VAE: fine details differ.",)
+
+    def _tiny_pixels(self, latents: torch.Tensor, size: Size) -> torch.Tensor:
+        """What a tiny autoencoder makes of scaled latents: (1, 3, height, width), about -1..1."""
+        from paintdiff.models.tiny_autoencoder import TinyVAE  # noqa: PLC0415 (few have one)
+
+        tiny = TinyVAE(self._tiny_autoencoder, self._loaded.device)
+        (pixels,) = vae_for(tiny, size, self._factor, None, self.plan.vae_tile_px).decode(latents)
+        return pixels
 
     def _vae_for(self, size: Size) -> Any:
         """What can take a picture of that size in pixels."""

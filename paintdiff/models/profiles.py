@@ -33,6 +33,7 @@ class Profile(BaseModel):
     block_threshold: float = Field(default=0.0, ge=0.0, le=1.0)
     guidance_start: float = Field(default=0.0, ge=0.0, le=1.0)
     guidance_end: float = Field(default=1.0, ge=0.0, le=1.0)
+    decoder: Literal["usual", "tiny"] = "usual"
 
     @property
     def limits_guidance(self) -> bool:

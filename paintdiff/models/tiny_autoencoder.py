@@ -1,4 +1,4 @@
-"""Previews by a tiny autoencoder (TAESD and its kin), for those who have one.
+"""Previews and quick decoding by a tiny autoencoder (TAESD and its kin), for those who have one.
 
 It decodes latents as the denoiser sees them, far quicker than the VAE and far better than a linear
 map. Imports torch: import it in a function.
@@ -90,6 +90,26 @@ def _decoder_tensors(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor
     }
 
 
+class TinyVAE:
+    """Decodes in place of a VAE, or of one that works by tiles (`tiled.TiledVAE`); scaled latents,
+    as the denoiser sees them.
+    """
+
+    def __init__(self, decoder: DecoderTiny, device: torch.device) -> None:
+        self._decoder = on_device(decoder, device)
+
+    def decode(self, latents: torch.Tensor, return_dict: bool = False) -> tuple[torch.Tensor]:
+        """(batch, 3, height, width) float32, RGB, about -1..1; `return_dict` has no effect."""
+        dtype = next(self._decoder.parameters()).dtype
+        with torch.no_grad():
+            return (self._decoder(latents.to(dtype)).float(),)
+
+
+def on_device(decoder: DecoderTiny, device: torch.device) -> DecoderTiny:
+    """The decoder itself, where it works and in the precision that it has there."""
+    return decoder.to(device, torch.float16 if device.type == "cuda" else torch.float32)
+
+
 class TinyPreview:
     """Decodes latents by a tiny autoencoder, no larger than a preview is. A Preview.
 
@@ -99,7 +119,7 @@ class TinyPreview:
 
     def __init__(self, decoder: DecoderTiny, device: torch.device) -> None:
         self.beside = device.type == "cuda"
-        self._decoder = decoder.to(device, torch.float16 if self.beside else torch.float32)
+        self._decoder = on_device(decoder, device)
         self._stream: Any = torch.cuda.Stream(device) if self.beside else None
         self._pixels: torch.Tensor | None = None
         self._events: tuple[Any, Any] | None = None

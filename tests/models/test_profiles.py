@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import diffusers
 import pytest
+import torch
 from PIL import Image
 
 from paintdiff.engine import Engine
@@ -12,9 +14,11 @@ from paintdiff.errors import PresetError, UnknownNameError
 from paintdiff.events import Picture
 from paintdiff.gallery.parameters import parameters_text, parse_parameters, request_from
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.finding.shelves import Shelves
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.profiles import EXACT, Profile, Profiles
 from paintdiff.requests import TextToImage
+from tests.adapter_files import tiny_autoencoder_row
 from tests.models.computing.test_block_cache import save_deeper
 
 REQUEST = TextToImage(prompt="a red house", seed=3, num_inference_steps=4, width=64, height=64)
@@ -92,3 +96,24 @@ def test_exact_is_what_is_written_nowhere() -> None:
     )
     one = Picture(Image.new("RGB", (4, 4)), request, model_hash="0123456789")
     assert "Profile" not in parameters_text(one)
+
+
+def test_turbo_decodes_by_a_tiny_autoencoder_and_the_picture_says_so(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    diffusers.AutoencoderTiny().save_pretrained(tmp_path / "taesd")
+    row = tiny_autoencoder_row(tmp_path / "taesd", "mini")
+    bare = Catalog.default().with_source(str(tiny_folder), name="tiny", family="mini")
+    catalog = bare.with_shelves(Shelves(models=bare.models(), tiny_autoencoders=(row,)))
+    turbo = REQUEST.model_copy(update={"model": "tiny", "profile": "turbo"})
+    painted: list[Picture] = []
+    for each in (bare, catalog):
+        with Engine(ModelManager(each, device="cpu")) as engine:
+            painted.append(engine.generate(turbo).pictures[0])
+            usual = engine.generate(turbo.model_copy(update={"profile": "exact"})).pictures[0]
+            assert usual.notes == ()
+    by_vae, by_tiny = painted
+    assert by_vae.notes == ()
+    assert [each for each in by_tiny.notes if "tiny autoencoder" in each]
+    assert by_vae.image.tobytes() != by_tiny.image.tobytes()

@@ -12,11 +12,14 @@ from safetensors.torch import save_file
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError, UnsafeWeightsError
 from paintdiff.geometry import Size
+from paintdiff.models.adapting import Adapted
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising
 from paintdiff.models.families import Family
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.loaders import load
+from paintdiff.models.plans import Plan
+from paintdiff.models.profiles import Profile
 from paintdiff.models.tiny_autoencoder import TinyPreview, load_tiny_autoencoder
 
 FAMILIES: dict[str, Family] = {row.family.name: row.family for row in Catalog.default().models()}
@@ -123,3 +126,47 @@ def test_a_lease_shows_its_pictures_and_paints_the_same(
     tiny, by_decoder = painted(LeasedPipeline(loaded, "text_to_image", tiny_autoencoder=decoder))
     assert torch.equal(linear, tiny)
     assert by_map != by_decoder
+
+
+@pytest.mark.parametrize("tile", [None, 256])
+def test_a_profile_that_takes_it_decodes_by_it(
+    tile: int | None,
+    files: dict[str, Path],
+    network: diffusers.AutoencoderTiny,
+    tiny_catalog: Catalog,
+) -> None:
+    loaded = load(tiny_catalog.model("mini"), "cpu")
+    decoder = load_tiny_autoencoder(files["folder"], FAMILIES["mini"])
+    quick = Profile(name="quick", title="Quick", says="quick", decoder="tiny")
+    plan = Plan(vae_tile_px=tile)
+    leased = LeasedPipeline(
+        loaded, "text_to_image", tiny_autoencoder=decoder, plan=plan, profile=quick
+    )
+    latents = torch.randn(1, 4, 40, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = network.decode(latents).sample[0].permute(1, 2, 0).numpy()
+    picture = leased.decoded(latents)
+    differs = np.abs(np.asarray(picture) - (expected * 127.5 + 127.5).clip(0, 255))
+    assert differs.max() <= (0.51 if tile is None else 30)
+    assert differs.mean() < (0.3 if tile is None else 1)
+    assert leased.notes == (
+        "Decoded by a tiny autoencoder in place of the VAE: fine details differ.",
+    )
+
+
+def test_the_vae_decodes_where_there_is_none_or_one_was_chosen(
+    files: dict[str, Path], tiny_catalog: Catalog
+) -> None:
+    loaded = load(tiny_catalog.model("mini"), "cpu")
+    decoder = load_tiny_autoencoder(files["folder"], FAMILIES["mini"])
+    chosen = Adapted(components={"vae": loaded.components["vae"]})
+    quick = Profile(name="quick", title="Quick", says="quick", decoder="tiny")
+    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    usual = LeasedPipeline(loaded, "text_to_image", tiny_autoencoder=decoder)
+    with_chosen = LeasedPipeline(
+        loaded, "text_to_image", tiny_autoencoder=decoder, adapted=chosen, profile=quick
+    )
+    without = LeasedPipeline(loaded, "text_to_image", profile=quick)
+    for leased in (with_chosen, without):
+        assert leased.decoded(latents).tobytes() == usual.decoded(latents).tobytes()
+        assert leased.notes == ()
