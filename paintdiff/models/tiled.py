@@ -15,7 +15,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 
 from paintdiff.geometry import Box, Size
-from paintdiff.models.tile_statistics import TileDecoder, can_share
+from paintdiff.models.tile_statistics import TileDecoder, TileEncoder, can_share
 from paintdiff.models.windows import LARGEST_WHOLE_PX, windows_over
 
 _VAE_OVERLAP = 1 / 8
@@ -111,8 +111,8 @@ class TiledVAE:
     LARGEST_WHOLE_PX). What isn't its own is the VAE's.
 
     Each window is normalised by statistics that only come near the whole picture's
-    (`TileDecoder`; those of an encoder's are its own), so the pixels differ a little from those of
-    the whole picture at once; that is why smaller pictures are never tiled.
+    (`tile_statistics.py`), so the pixels differ a little from those of the whole picture at once;
+    that is why smaller pictures are never tiled.
     """
 
     def __init__(self, vae: Any, size: Size, factor: int, window_px: int | None = None) -> None:
@@ -123,6 +123,7 @@ class TiledVAE:
         latents = [_divided(box, factor) for box in pixels]
         self._pixels = pixels
         self._latents = latents
+        self._factor = factor
         self._to_pixels = Blend(pixels, size.height, size.width)
         self._to_latents = Blend(latents, size.height // factor, size.width // factor)
 
@@ -134,22 +135,32 @@ class TiledVAE:
         -1..1. The windows' means and logarithms of variance are blended.
         """
 
+        shared = None
+        if self._shares(pixels):
+            shared = TileEncoder(self._vae, pixels, self._pixels, self._factor)
+
         def moments(number: int, _box: Box) -> torch.Tensor:
-            return self._vae.encode(cut(pixels, self._pixels[number])).latent_dist.parameters
+            part = cut(pixels, self._pixels[number])
+            if shared is not None:
+                return shared.seen(part, number)
+            return self._vae.encode(part).latent_dist.parameters
 
         return AutoencoderKLOutput(DiagonalGaussianDistribution(self._to_latents.of(moments)))
 
     def decode(self, latents: torch.Tensor, return_dict: bool = False) -> tuple[torch.Tensor]:
         """As the VAE's with `return_dict=False`: the pixels of unscaled latents."""
-
         shared = None
-        if len(self._latents) > 1 and latents.shape[0] == 1 and can_share(self._vae):
+        if self._shares(latents):
             shared = TileDecoder(self._vae, latents, self._latents)
 
         def decoded(number: int, _box: Box) -> torch.Tensor:
             part = cut(latents, self._latents[number])
             if shared is not None:
-                return shared.decode(part, number)
+                return shared.seen(part, number)
             return self._vae.decode(part, return_dict=return_dict)[0]
 
         return (self._to_pixels.of(decoded),)
+
+    def _shares(self, sample: torch.Tensor) -> bool:
+        """Whether its windows are seen as parts of one picture."""
+        return len(self._pixels) > 1 and sample.shape[0] == 1 and can_share(self._vae)

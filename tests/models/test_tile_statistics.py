@@ -15,7 +15,7 @@ from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.plans import Plan
-from paintdiff.models.tile_statistics import TileDecoder, can_share
+from paintdiff.models.tile_statistics import TileDecoder, TileEncoder, can_share
 from paintdiff.models.tiled import TiledVAE
 from paintdiff.presets import presets_folder
 from tests.tiny_families import tiny_vae
@@ -56,17 +56,33 @@ def test_tiles_come_nearer_to_the_whole(
 
 
 @torch.no_grad()
+def test_encoded_tiles_come_nearer_too(
+    vae: Any, latents: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = vae.decode(latents)[0].clamp(-1, 1)
+    whole = vae.encode(pixels).latent_dist.parameters
+    apart: list[torch.Tensor] = []
+    for shared in (True, False):
+        monkeypatch.setattr(tiled, "can_share", lambda _vae, shared=shared: shared)
+        found = TiledVAE(vae, SIZE, 8, 128).encode(pixels).latent_dist.parameters
+        assert found.shape == whole.shape
+        apart.append((found - whole)[:, :4].abs())
+    assert apart[0].mean() < 0.8 * apart[1].mean()
+    assert apart[0].max() < 0.6 * apart[1].max()
+
+
+@torch.no_grad()
 def test_with_all_statistics_known_a_tile_is_the_wholes(
     vae: Any, latents: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the small whole is as large as the whole itself: away from the tile's edge."""
     whole = levels(vae.decode(latents)[0])
-    monkeypatch.setattr(tile_statistics, "_shrunk", lambda each, _longest: each)
+    monkeypatch.setattr(tile_statistics, "_shrunk", lambda each, *_sides: each)
     decoder = TileDecoder(vae, latents, TILES)
     for number, inside in enumerate((slice(None, 64), slice(-64, None))):
         part = latents[..., TILES[number].left : TILES[number].right]
         there = whole[..., inside]
-        apart = (levels(decoder.decode(part, number))[..., inside] - there).abs().mean()
+        apart = (levels(decoder.seen(part, number))[..., inside] - there).abs().mean()
         alone = (levels(vae.decode(part)[0])[..., inside] - there).abs().mean()
         assert apart < 0.5 * alone
 
@@ -99,8 +115,11 @@ def test_a_layer_makes_up_for_what_its_tile_lacks() -> None:
 def test_the_vae_stays_as_it_is_and_its_weights_are_shared(vae: Any, latents: torch.Tensor) -> None:
     before, modules = vae.decode(latents)[0], list(vae.modules())
     decoder = TileDecoder(vae, latents, TILES)
+    boxes = [Box(*(8 * side for side in box.corners)) for box in TILES]
+    encoder = TileEncoder(vae, before.clamp(-1, 1), boxes, 8)
     assert list(vae.modules()) == modules
-    assert {*map(id, decoder._vae.parameters())} == {*map(id, vae.parameters())}
+    for tiles in (decoder, encoder):
+        assert {*map(id, tiles._vae.parameters())} == {*map(id, vae.parameters())}
     assert torch.equal(vae.decode(latents)[0], before)
 
 
@@ -112,6 +131,10 @@ def test_in_half_precision_and_with_attention_it_is_finite() -> None:
     (pixels,) = TiledVAE(vae, Size(192, 128), 8, 96).decode(latents)
     assert pixels.dtype == torch.bfloat16
     assert pixels.isfinite().all()
+    found = TiledVAE(vae, Size(192, 128), 8, 96).encode(pixels.clamp(-1, 1)).latent_dist
+    assert found.parameters.dtype == torch.bfloat16
+    assert found.parameters.shape[-2:] == latents.shape[-2:]
+    assert found.parameters.isfinite().all()
     assert not can_share(torch.nn.Linear(2, 2))
 
 
