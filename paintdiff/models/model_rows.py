@@ -24,7 +24,7 @@ from paintdiff.models.families import (
 from paintdiff.models.hub.access import size_text
 from paintdiff.models.hub.cache import snapshot
 from paintdiff.models.sources import HUB_ID, SourceRow
-from paintdiff.presets import checked, unknown_name
+from paintdiff.presets import checked, presets_folder, unknown_name
 
 T = TypeVar("T")
 
@@ -93,9 +93,11 @@ class ModelRow(SourceRow, ModelFacts):
 
     @property
     def label(self) -> str:
-        """Its title, and what there is to know before it is chosen: whether it has to be
-        downloaded, how large it is, and whether its owner has to be asked.
+        """Its title, and what there is to know before it is chosen: whether it comes with the app,
+        or has to be downloaded, how large it is, and whether its owner has to be asked.
         """
+        if self.folder is not None and self.folder.parent == presets_folder():
+            return f"{self.title} (comes with the app)"
         if self.is_here or not HUB_ID.fullmatch(self.source):
             return self.title
         size = f"{size_text(self.download_bytes)} to download" if self.download_bytes else ""

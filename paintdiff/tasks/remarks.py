@@ -25,7 +25,7 @@ def remarks(request: PaintingRequest, leased: LeasedPipeline) -> tuple[str, ...]
 
 def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     sentences: list[str] = []
-    title = leased.row.title.split(",")[0]
+    title = leased.row.title
     prompt = prompt_text(request)
     if leased.known_words is not None:
         learned = dict.fromkeys(leased.adapted.tokens, "")
@@ -61,7 +61,7 @@ def _replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[s
 
 def _profile(leased: LeasedPipeline) -> list[str]:
     lacking, why_torch = leased.left_out, leased.computing.why_torch
-    title = leased.row.title.split(",")[0]
+    title = leased.row.title
     sentences: list[str] = []
     if lacking:
         sentence = f"{title} is painted without what {leased.profile.title} has for others: "
@@ -110,7 +110,7 @@ def _refiner(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
 def _family_remarks(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     """What only the loaded model can tell of its family."""
     sentences: list[str] = []
-    title = leased.row.title.split(",")[0]
+    title = leased.row.title
     if leased.of_unknown_family:
         sentences.append(
             f"{title} is a {leased.class_name}, of a family that this app doesn't know: it is "

@@ -16,6 +16,7 @@ from paintdiff.ui import widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
 from paintdiff.ui.lora_rows import lora_rows
+from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
@@ -51,7 +52,7 @@ class AdapterDrawer:
     def __init__(self, parts: Parts, ids: Ids) -> None:
         self.parts = parts
         self._ids = ids
-        self._notes: dict[str, gr.HTML] = {}
+        self._notes: dict[str, Note] = {}
 
     # What is laid out
 
@@ -107,7 +108,7 @@ class AdapterDrawer:
             js_on_load=_ROWS_SCRIPT,
             apply_default_css=False,
         )
-        self._notes["loras"] = widgets.note(self._ids, "loras")
+        self._notes["loras"] = note_below(self._ids, "loras")
         self.embedding = self._picker("embedding", "Add an embedding", "its name becomes a word")
 
     def _picker(self, name: str, label: str, info: str) -> gr.Dropdown:
@@ -134,7 +135,7 @@ class AdapterDrawer:
                 elem_id=self._ids("free-u"),
                 elem_classes=["turns-on"],
             )
-            self._notes["free_u"] = widgets.note(self._ids, "free-u")
+            self._notes["free_u"] = note_below(self._ids, "free-u")
             with gr.Column(elem_classes=["free-u-factors"]):
                 for name, label in _FACTORS.items():
                     self.factors[name] = gr.Slider(
@@ -149,7 +150,7 @@ class AdapterDrawer:
     def _made(self, name: str, component: Any, *arguments: Any, **settings: Any) -> Any:
         """A component with an id and room for an error below it."""
         made = component(*arguments, elem_id=self._ids(name), **settings)
-        self._notes[name.replace("-", "_")] = widgets.note(self._ids, name)
+        self._notes[name.replace("-", "_")] = note_below(self._ids, name)
         return made
 
     # What a tab asks for
@@ -165,7 +166,7 @@ class AdapterDrawer:
             **{f"free_u_{name}": slider for name, slider in self.factors.items()},
         }
 
-    def notes(self) -> dict[str, gr.HTML]:
+    def notes(self) -> dict[str, Note]:
         """Places for errors, by the request's fields."""
         loras = {f"loras.{index}.name": self._notes["loras"] for index in range(4)}
         return {

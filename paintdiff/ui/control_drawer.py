@@ -10,6 +10,7 @@ from paintdiff.ui import canvas, markup, widgets
 from paintdiff.ui.control_map import SizeOf, drawn_on
 from paintdiff.ui.control_panel import ControlPanel
 from paintdiff.ui.form import Updates
+from paintdiff.ui.notes import listen
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.picture_input import PictureInput
 from paintdiff.ui.widgets import Ids
@@ -55,7 +56,8 @@ class ControlDrawer:
         own, well = picture.canvas, self.panel.canvas
         asked = {own, *inputs}
         self.panel.wire(studio, quick, size=size, inputs=asked, flushed=[own])
-        self.panel.take.click(
+        listen(
+            self.panel.take.click,
             self.taken,
             [own],
             [well, self.panel.map.notes["image"]],

@@ -18,6 +18,7 @@ from paintdiff.preprocessors.table import PREPROCESSORS
 from paintdiff.ui import canvas, markup, widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
+from paintdiff.ui.notes import Note, listen, note_below, notes_cleared
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.widgets import Ids
 
@@ -42,11 +43,11 @@ class ControlMap:
     show: gr.Button
     place: gr.HTML
     keep: str
-    notes: Mapping[str, gr.HTML]
+    notes: Mapping[str, Note]
 
     @classmethod
     def built(
-        cls, parts: Parts, ids: Ids, prefix: str, *, canvas: gr.HTML, note: gr.HTML, keep: str
+        cls, parts: Parts, ids: Ids, prefix: str, *, canvas: gr.HTML, note: Note, keep: str
     ) -> ControlMap:
         """Lay it out where we are, below its canvas. Ids begin with `prefix`; `note` has room for
         an error about the picture."""
@@ -58,7 +59,7 @@ class ControlMap:
                 filterable=False,
             )
             show = gr.Button(SHOW, elem_id=ids(f"{prefix}show-map"), min_width=0, scale=0)
-        notes = {"image": note, "preprocessor": widgets.note(ids, f"{prefix}preprocessor")}
+        notes = {"image": note, "preprocessor": note_below(ids, f"{prefix}preprocessor")}
         place = widgets.clickable("", ids(f"{prefix}map"), "map-place", keep="click")
         return cls(parts, canvas, preprocessor, show, place, keep, notes)
 
@@ -79,7 +80,8 @@ class ControlMap:
         def made(values: Values) -> Iterator[Updates]:
             yield from self.made(values, values[mode], size)
 
-        self.show.click(
+        listen(
+            self.show.click,
             made,
             asked,
             [self.show, self.place, *self.notes.values()],
@@ -89,7 +91,7 @@ class ControlMap:
         self.place.click(self.kept, None, [self.place, self.canvas, self.preprocessor], **quick)
         self.canvas.upload(suited_preprocessor, None, [self.preprocessor], **quick)
         chosen = [self.preprocessor, self.notes["preprocessor"]]
-        self.preprocessor.change(_described, [self.preprocessor], chosen, **quick)
+        listen(self.preprocessor.change, self.described, [self.preprocessor], chosen, **quick)
         changes = [self.canvas.upload, self.canvas.clear, self.canvas.input]
         script = f"() => paintdiff.outdated('{self.place.elem_id}')"
         gr.on([*changes, self.preprocessor.change, mode.change], None, None, None, js=script)
@@ -102,10 +104,15 @@ class ControlMap:
 
     # What a click does
 
+    def described(self, name: str) -> Updates:
+        """What that preprocessor does; an error of the one before is no more."""
+        described = gr.Dropdown(info=preprocessor_text(name))
+        return {self.preprocessor: described, self.notes["preprocessor"]: ""}
+
     def made(self, values: Values, mode: ResizeMode, size: SizeOf) -> Iterator[Updates]:
         """Show the map that painting would use, or say why there is none."""
         idle = {self.show: gr.Button(SHOW, interactive=True)}
-        cleared = widgets.notes_cleared(self.notes.values())
+        cleared = notes_cleared(self.notes.values())
         yield {self.show: gr.Button("Making the map…", interactive=False)}
         try:
             shown = {**cleared, self.place: self._made(values, mode, size(values))}
@@ -178,7 +185,3 @@ def suited_preprocessor(event: gr.EventData) -> Any:
     if origin == "blank":
         return FOR_A_MAP if getattr(event, "dark", False) else FOR_A_DRAWING
     return FIRST_PREPROCESSOR if (origin, replaced) == ("file", "blank") else gr.skip()
-
-
-def _described(name: str) -> tuple[Any, str]:
-    return gr.Dropdown(info=preprocessor_text(name)), ""

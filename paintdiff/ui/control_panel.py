@@ -14,7 +14,7 @@ from paintdiff.geometry import ResizeMode
 from paintdiff.ingredients import MAX_CONDITIONING_SCALE, ControlInput
 from paintdiff.preprocessors.table import PREPROCESSORS
 from paintdiff.requests import PaintingRequest
-from paintdiff.ui import canvas, widgets
+from paintdiff.ui import canvas
 from paintdiff.ui.control_map import (
     FIRST_PREPROCESSOR,
     FOR_A_MAP,
@@ -24,6 +24,7 @@ from paintdiff.ui.control_map import (
 )
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
+from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
@@ -52,11 +53,11 @@ class ControlPanel:
         self._element = f"{name}-" if name else ""
         self._remembered = f"{name}_" if name else ""
         self._figures: dict[str, Component] = {}
-        self._notes: dict[str, gr.HTML] = {}
+        self._notes: dict[str, Note] = {}
 
     # What is laid out
 
-    def add_map(self, picture: gr.HTML, note: gr.HTML, keep: str = "Edit it") -> None:
+    def add_map(self, picture: gr.HTML, note: Note, keep: str = "Edit it") -> None:
         """Preprocessor and map, for a canvas that is there."""
         self.map = ControlMap.built(
             self.parts, self._ids, self._element, canvas=picture, note=note, keep=keep
@@ -72,7 +73,7 @@ class ControlPanel:
             elem_classes=["quiet"],
             min_width=0,
         )
-        note = widgets.note(self._ids, f"{self._element}image")
+        note = note_below(self._ids, f"{self._element}image")
         self.add_map(well, note, keep="Use it as it is")
 
     def add_figures(self) -> None:
@@ -130,7 +131,7 @@ class ControlPanel:
         element = self._element + name.replace("_", "-")
         made = component(*arguments, elem_id=self._ids(element), **settings)
         self._figures[name] = made
-        self._notes[name] = widgets.note(self._ids, element)
+        self._notes[name] = note_below(self._ids, element)
         return made
 
     # What a tab's ingredients are asked for
@@ -153,7 +154,7 @@ class ControlPanel:
         """The canvas keeps its picture."""
         return frozenset({f"{self._remembered}picture"})
 
-    def notes(self) -> dict[str, gr.HTML]:
+    def notes(self) -> dict[str, Note]:
         """Places for errors, by the request's fields."""
         places = {"": self.map.notes["image"], **self._notes, **self.map.notes}
         path = f"controls.{self._index}"

@@ -15,6 +15,7 @@ from paintdiff.requests import Request
 from paintdiff.sentences import field_of
 from paintdiff.ui import markup, relay, remembered, widgets
 from paintdiff.ui.form import Updates
+from paintdiff.ui.notes import Note, listen, note_below, notes_cleared, notes_for
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.pictures import size_of_result
 from paintdiff.ui.relay import View
@@ -45,7 +46,7 @@ class RunButtons:
 
     generate: gr.Button
     cancel: gr.Button
-    note: gr.HTML
+    note: Note
     verb: str
     doing: str
 
@@ -68,7 +69,7 @@ class RunButtons:
                 min_width=0,
                 scale=0,
             )
-        return cls(generate, cancel, widgets.note(ids, "run"), verb, doing)
+        return cls(generate, cancel, note_below(ids, "run"), verb, doing)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Easel:
     job: gr.Textbox
     film: gr.Textbox
     timer: gr.Timer
-    notes: Mapping[str, gr.HTML]
+    notes: Mapping[str, Note]
     seed: gr.Number | None
 
     @classmethod
@@ -101,7 +102,7 @@ class Easel:
         invitation: str,
         *,
         buttons: RunButtons,
-        notes: Mapping[str, gr.HTML],
+        notes: Mapping[str, Note],
         seed: gr.Number | None,
     ) -> Easel:
         """Lay picture, progress and filmstrip out where we are. `invitation` is the markup of the
@@ -135,8 +136,8 @@ class Easel:
         """Let it live. `quiet` are the settings of events that show no spinner."""
         own: set[Any] = {self.job, self.film}
         shown = self.shown()
-        self.timer.tick(self.watch, own, shown, **quiet)
-        self.buttons.cancel.click(self.cancel, own, shown, queue=False, **quiet)
+        listen(self.timer.tick, self.watch, own, shown, **quiet)
+        listen(self.buttons.cancel.click, self.cancel, own, shown, queue=False, **quiet)
         for chosen in (self.strip.click, self.stage.expand):
             chosen(self.show, own, [self.stage, self.progress], queue=False, **quiet)
         for component, keep in ((self.job, "keepJob"), (self.film, "keepFilm")):
@@ -171,10 +172,10 @@ class Easel:
         try:
             job = self.parts.engine.submit(request_of(values))
         except RequestError as error:
-            return widgets.notes_for(self.notes, error.field, str(error))
+            return notes_for(self.notes, error.field, str(error))
         except EngineError as error:
-            return widgets.notes_for(self.notes, None, str(error))
-        cleared = widgets.notes_cleared(self.notes.values())
+            return notes_for(self.notes, None, str(error))
+        cleared = notes_cleared(self.notes.values())
         shown = self.showing(relay.view_of(job, job.latest), values)
         return {**cleared, **shown, self.job: job.id}
 

@@ -8,9 +8,9 @@ import gradio as gr
 from gradio.components import Component
 
 from paintdiff.ingredients import Upscaling
-from paintdiff.ui import widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
+from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
@@ -35,7 +35,7 @@ class FaceSetting:
         self._element = element
         self._remembered = remembered
         self._components: dict[str, Component] = {}
-        self._notes: dict[str, gr.HTML] = {}
+        self._notes: dict[str, Note] = {}
 
     def add(self) -> None:
         """Lay it out where we are."""
@@ -49,7 +49,7 @@ class FaceSetting:
             elem_id=self._ids(f"{self._element}faces"),
             elem_classes=["upscale-by"],
         )
-        self._notes[_BY] = widgets.note(self._ids, f"{self._element}faces")
+        self._notes[_BY] = note_below(self._ids, f"{self._element}faces")
         self._components[_STRENGTH] = gr.Slider(
             0,
             1,
@@ -59,13 +59,13 @@ class FaceSetting:
             elem_id=self._ids(f"{self._element}face-strength"),
             elem_classes=["upscale-by"],
         )
-        self._notes[_STRENGTH] = widgets.note(self._ids, f"{self._element}face-strength")
+        self._notes[_STRENGTH] = note_below(self._ids, f"{self._element}face-strength")
 
     def inputs(self) -> dict[str, Component]:
         """The components, by the names under which they are remembered."""
         return {f"{self._remembered}{name}": each for name, each in self._components.items()}
 
-    def notes(self) -> dict[str, gr.HTML]:
+    def notes(self) -> dict[str, Note]:
         """Places for errors, by the fields of `upscaling`."""
         return dict(self._notes)
 

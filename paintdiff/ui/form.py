@@ -12,9 +12,10 @@ from gradio.components import Component
 from paintdiff.geometry import MAX_SIDE_PX, MIN_SIDE_PX, Size
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.requests import MAX_SEED, PaintingRequest
+from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.widgets import Ids, note, static
+from paintdiff.ui.widgets import Ids, static
 
 Updates = dict[Any, Any]
 """New values or properties by component."""
@@ -76,7 +77,7 @@ class Form:
     sampler: gr.Dropdown
     variation_strength: gr.Slider
     variation_seed: gr.Number
-    notes: Mapping[str, gr.HTML]
+    notes: Mapping[str, Note]
 
     @classmethod
     def built(
@@ -262,12 +263,12 @@ class _FormMaker:
     def __init__(self, parts: Parts, ids: Ids, row: ModelRow) -> None:
         self._parts, self._ids, self._row = parts, ids, row
         self.made: dict[str, Any] = {}
-        self.notes: dict[str, gr.HTML] = {}
+        self.notes: dict[str, Note] = {}
 
     def add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
         """Make a component with an id and room for an error below it."""
         self._make(name, component, *arguments, **settings)
-        self.notes[name] = note(self._ids, name)
+        self.notes[name] = note_below(self._ids, name)
 
     def _make(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
         settings.setdefault("elem_id", self._ids(_ELEMENT_OF.get(name, name).replace("_", "-")))
@@ -320,7 +321,7 @@ class _FormMaker:
                 self.made["swap"] = _icon_button("⇄", self._ids("swap"), "swap")
                 self._make("height", gr.Number, native.height, label="Height", **number)
             for side in ("width", "height"):
-                self.notes[side] = note(self._ids, side)
+                self.notes[side] = note_below(self._ids, side)
         final = self._ids("final-size")
         self.made["final_size"] = static("", final, "foreseen-place")
 
@@ -345,7 +346,7 @@ class _FormMaker:
                 min_width=0,
                 scale=0,
             )
-        self.notes["seed"] = note(self._ids, "seed")
+        self.notes["seed"] = note_below(self._ids, "seed")
 
     def add_more(self) -> None:
         figures = self._row.figures(FIRST_QUALITY)

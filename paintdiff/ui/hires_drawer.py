@@ -14,6 +14,7 @@ from paintdiff.requests import PaintingRequest, TextToImage
 from paintdiff.ui import widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import MAX_STEPS_OFFERED, Updates
+from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.upscale_setting import upscaler_title
@@ -30,7 +31,7 @@ class HiresDrawer:
         self.parts = parts
         self._ids = ids
         self._figures: dict[str, Component] = {}
-        self._notes: dict[str, gr.HTML] = {}
+        self._notes: dict[str, Note] = {}
 
     def add(self) -> None:
         """Lay it out where we are."""
@@ -56,7 +57,7 @@ class HiresDrawer:
         """Make a component with an id and room for an error below it."""
         elem_id = self._ids(f"hires-{name}")
         self._figures[name] = component(*arguments, elem_id=elem_id, **settings)
-        self._notes[name] = widgets.note(self._ids, f"hires-{name}")
+        self._notes[name] = note_below(self._ids, f"hires-{name}")
 
     def wire(self, model: gr.Dropdown, quick: Mapping[str, Any]) -> None:
         """Let another model bring the strength that suits it."""
@@ -72,7 +73,7 @@ class HiresDrawer:
             **{f"hires_{name}": component for name, component in self._figures.items()},
         }
 
-    def notes(self) -> dict[str, gr.HTML]:
+    def notes(self) -> dict[str, Note]:
         """Places for errors, by the request's fields."""
         places = {f"hires.{field}": note for field, note in self._notes.items()}
         steps = {"hires.num_inference_steps": self._notes["steps"]}

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from paintdiff.ui import markup, widgets
 from paintdiff.ui.form import Form, Updates
+from paintdiff.ui.notes import listen
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Memory
 from paintdiff.ui.workbench import QUICK
@@ -34,7 +36,7 @@ class ModelChoice:
             ([form.model.focus for form in self._forms], self.looked_at_open),
             ([form.model.blur for form in self._forms], self.looked_at),
         ):
-            gr.on(events, look, self.asked(), self.changeable(), **QUICK)
+            listen(partial(gr.on, events), look, self.asked(), self.changeable(), **QUICK)
 
     def asked(self) -> set[Any]:
         """The components that are looked at."""

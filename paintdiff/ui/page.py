@@ -16,6 +16,7 @@ from paintdiff.errors import RequestError
 from paintdiff.ui import relay, remembered, widgets
 from paintdiff.ui.canvas import canvas_head
 from paintdiff.ui.model_choice import ModelChoice
+from paintdiff.ui.notes import listen
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Memory
 from paintdiff.ui.studio import Ingredients, Studio
@@ -126,7 +127,8 @@ def _restore_on_load(
             updates |= bench.restored(memory.of(name))
         return updates
 
-    page.load(
+    listen(
+        page.load,
         restore,
         [stored],
         [
@@ -163,7 +165,7 @@ def head() -> str:
     is fetched."""
     scheme = '<meta name="color-scheme" content="light dark">'
     # Those after the canvas's use what is in it.
-    names = ("picture-list", "viewer", "adapters", "shelf")
+    names = ("notes", "picture-list", "viewer", "adapters", "shelf")
     after = "\n".join(_style(name) + _script(name) for name in names)
     return f"{scheme}\n{_style('page')}{_script('page')}\n{canvas_head()}\n{after}"
 

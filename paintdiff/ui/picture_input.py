@@ -17,6 +17,7 @@ from paintdiff.requests import Painting, PaintingRequest
 from paintdiff.ui import canvas, markup, widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
+from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.pictures import painting_of, whole_png
 from paintdiff.ui.widgets import Ids
@@ -34,7 +35,7 @@ class PictureInput:
     parts: Parts
     canvas: gr.HTML
     offer: gr.HTML
-    note: gr.HTML
+    note: Note
 
     @classmethod
     def built(cls, parts: Parts, ids: Ids, *, tools: bool, masks: bool = True) -> PictureInput:
@@ -43,7 +44,7 @@ class PictureInput:
             parts,
             canvas.paint_canvas(ids("canvas"), tools=tools, masks=masks),
             widgets.clickable("", ids("offer"), "offer-place", use="click"),
-            widgets.note(ids, "image"),
+            note_below(ids, "image"),
         )
 
     def wire(self, studio: Studio, quick: Mapping[str, Any]) -> None:

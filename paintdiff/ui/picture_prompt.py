@@ -15,6 +15,7 @@ from paintdiff.ui import canvas, widgets
 from paintdiff.ui.control_map import drawn_on
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
+from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
@@ -29,20 +30,20 @@ class PicturePrompt:
     def __init__(self, parts: Parts, ids: Ids) -> None:
         self.parts = parts
         self._ids = ids
-        self._notes: dict[str, gr.HTML] = {}
+        self._notes: dict[str, Note] = {}
 
     def add(self) -> None:
         """Lay it out where we are."""
         with widgets.drawer("Picture as a prompt", self._ids("prompt-picture-drawer")):
             self.canvas = canvas.paint_canvas(self._ids("prompt-picture"), tools=False)
-            self._notes["image"] = widgets.note(self._ids, "prompt-picture")
+            self._notes["image"] = note_below(self._ids, "prompt-picture")
             self.adapter = gr.Dropdown(
                 label="IP-Adapter",
                 filterable=False,
                 elem_id=self._ids("ip-adapter"),
                 **self._offered(self.parts.default_model, None),
             )
-            self._notes["name"] = widgets.note(self._ids, "ip-adapter")
+            self._notes["name"] = note_below(self._ids, "ip-adapter")
             self.scale = gr.Slider(
                 0,
                 1,
@@ -51,7 +52,7 @@ class PicturePrompt:
                 label="How much it counts",
                 elem_id=self._ids("ip-adapter-scale"),
             )
-            self._notes["scale"] = widgets.note(self._ids, "ip-adapter-scale")
+            self._notes["scale"] = note_below(self._ids, "ip-adapter-scale")
 
     def inputs(self) -> dict[str, Component]:
         """The components, by the names under which they are remembered."""
@@ -65,7 +66,7 @@ class PicturePrompt:
         """The canvas keeps its picture."""
         return frozenset({"prompt_picture"})
 
-    def notes(self) -> dict[str, gr.HTML]:
+    def notes(self) -> dict[str, Note]:
         """Places for errors, by the request's fields."""
         return {f"ip_adapters.0.{field}": note for field, note in self._notes.items()}
 

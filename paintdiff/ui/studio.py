@@ -18,6 +18,7 @@ from paintdiff.ui.adapter_drawer import AdapterDrawer, prompt_with
 from paintdiff.ui.control_map import SizeOf
 from paintdiff.ui.easel import Easel, RunButtons, Values
 from paintdiff.ui.form import Form, Updates
+from paintdiff.ui.notes import Note, listen, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.picture_prompt import PicturePrompt
 from paintdiff.ui.remembered import Remembered
@@ -72,7 +73,7 @@ class Ingredients:
         """Those of `inputs` that look after their own memory in the browser."""
         return frozenset()
 
-    def notes(self) -> dict[str, gr.HTML]:
+    def notes(self) -> dict[str, Note]:
         """Room for an error about a field of the request, by field."""
         return {}
 
@@ -195,9 +196,9 @@ class Studio(Workbench):
 
     def _wire(self) -> None:
         self.wire_run()
-        self.easel.stage.click(self.use_example, None, [self.prompt], **QUICK).success(
-            self.start, self.started_with(), self.started(), js=self.start_js(), **QUICK
-        )
+        example = self.easel.stage.click(self.use_example, None, [self.prompt], **QUICK)
+        js = self.start_js()
+        listen(example.success, self.start, self.started_with(), self.started(), js=js, **QUICK)
         self.surprise.click(self.surprised, {self.categories}, [self.prompt], **QUICK)
         self.form.wire(**QUICK)
         self.upscaling.wire(QUICK)
@@ -365,7 +366,7 @@ class Studio(Workbench):
 
 def _prompt_box(
     parts: Parts, ids: Ids, *, surprising: bool
-) -> tuple[gr.Textbox, gr.HTML, gr.CheckboxGroup, gr.Button]:
+) -> tuple[gr.Textbox, Note, gr.CheckboxGroup, gr.Button]:
     prompt = gr.Textbox(
         label="Prompt",
         lines=3,
@@ -374,7 +375,7 @@ def _prompt_box(
         elem_classes=["prompt"],
         placeholder=parts.examples[0] if parts.examples else "",
     )
-    note = widgets.note(ids, "prompt")
+    note = note_below(ids, "prompt")
     categories = gr.CheckboxGroup(
         list(parts.surprise_categories),
         label="Surprise me with",

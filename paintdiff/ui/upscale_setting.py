@@ -12,10 +12,10 @@ from gradio.components import Component
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size, upscaled_size
 from paintdiff.ingredients import MAX_TILE_PX, MAX_UPSCALE, MIN_TILE_PX, Upscaling
-from paintdiff.ui import widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.face_setting import FaceSetting
 from paintdiff.ui.form import Updates
+from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
@@ -43,7 +43,7 @@ class UpscaleSetting:
         self._first = OFF if optional else next(iter(_FACTORS.values()))
         self._element = f"{name}-" if name else ""
         self._remembered = f"{name}_" if name else ""
-        self._notes: dict[str, gr.HTML] = {}
+        self._notes: dict[str, Note] = {}
         self._tile: gr.Number | None = None
         self._faces = FaceSetting(parts, ids, self._element, self._remembered)
 
@@ -69,7 +69,7 @@ class UpscaleSetting:
                 elem_classes=["upscale-other"],
                 min_width=0,
             )
-            self._notes["scale"] = widgets.note(self._ids, f"{self._element}factor")
+            self._notes["scale"] = note_below(self._ids, f"{self._element}factor")
             self.upscaler = gr.Dropdown(
                 **self.offered(None),
                 label="Upscaler",
@@ -77,7 +77,7 @@ class UpscaleSetting:
                 elem_id=self._ids(f"{self._element}upscaler"),
                 elem_classes=["upscale-by"],
             )
-            self._notes["upscaler"] = widgets.note(self._ids, f"{self._element}upscaler")
+            self._notes["upscaler"] = note_below(self._ids, f"{self._element}upscaler")
             self._faces.add()
 
     def add_tile(self) -> None:
@@ -90,7 +90,7 @@ class UpscaleSetting:
             precision=0,
             elem_id=self._ids(f"{self._element}tile"),
         )
-        self._notes["tile_px"] = widgets.note(self._ids, f"{self._element}tile")
+        self._notes["tile_px"] = note_below(self._ids, f"{self._element}tile")
 
     # What a tab asks for
 
@@ -102,7 +102,7 @@ class UpscaleSetting:
         own = {f"{self._remembered}{name}": component for name, component in named.items()}
         return own | self._faces.inputs()
 
-    def notes(self) -> dict[str, gr.HTML]:
+    def notes(self) -> dict[str, Note]:
         """Places for errors, by the request's fields."""
         fields = self._notes | self._faces.notes()
         places = {f"upscaling.{field}": note for field, note in fields.items()}

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import gradio as gr
-
-from paintdiff.ui import markup
 
 _CLICKED = """
 element.addEventListener("click", (event) => {
@@ -88,17 +85,6 @@ def drawer(title: str, elem_id: str) -> Generator[None]:
             yield
 
 
-def note(ids: Ids, name: str) -> gr.HTML:
-    """Room for a sentence next to a setting; it takes none while it is empty."""
-    return gr.HTML(
-        "",
-        elem_id=ids(f"note-{name}"),
-        elem_classes=["note-place"],
-        js_on_load=None,
-        apply_default_css=False,
-    )
-
-
 def static(value: str, elem_id: str, *classes: str) -> gr.HTML:
     """Markup that only shows something."""
     return gr.HTML(
@@ -145,17 +131,3 @@ def hex_colour(value: object) -> str:
         return str(value)
     red, green, blue = (min(255, round(float(part))) for part in match.groups())
     return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def notes_cleared(notes: Iterable[gr.HTML]) -> dict[Any, str]:
-    """Updates that take every note away."""
-    return dict.fromkeys(notes, "")
-
-
-def notes_for(notes: Mapping[str, gr.HTML], field: str | None, message: str) -> dict[Any, str]:
-    """Updates that say `message` next to the setting `field`, and nothing anywhere else.
-
-    `notes[""]` takes what is about no setting, or about one that isn't on the page.
-    """
-    place = notes.get(field or "", notes[""])
-    return {**notes_cleared(notes.values()), place: markup.note([message])}

@@ -16,6 +16,7 @@ from paintdiff.requests import Request
 from paintdiff.ui import canvas, widgets
 from paintdiff.ui.easel import Easel, Values
 from paintdiff.ui.form import Updates
+from paintdiff.ui.notes import Note, listen
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
@@ -39,7 +40,7 @@ class Workbench(ABC):
     easel: Easel
 
     @property
-    def notes(self) -> Mapping[str, gr.HTML]:
+    def notes(self) -> Mapping[str, Note]:
         """Places for sentences, by the request's fields."""
         return self.easel.notes
 
@@ -81,7 +82,8 @@ class Workbench(ABC):
 
     def wire_run(self) -> None:
         """Let a job be started, watched and found again after a reload."""
-        self.easel.buttons.generate.click(
+        listen(
+            self.easel.buttons.generate.click,
             self.start,
             self.started_with(),
             self.started(),

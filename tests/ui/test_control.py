@@ -4,6 +4,7 @@ errors are said."""
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -229,7 +230,9 @@ def test_why_there_is_no_map_is_said_beside_it(
     panel = drawing_of(tab).control
     sent = values(tab, opened(parts), **changed)
     updates = showing(panel, tab, sent)
-    assert {name for name, note in panel.map.notes.items() if updates[note]} == {place}
+    notes = panel.map.notes
+    said = json.loads(updates[notes[place].board])["notes"]
+    assert {name for name, note in notes.items() if said[note.elem_id][1]} == {place}
     assert updates[panel.map.place] == "" and updates[panel.map.show].interactive is True
 
 

@@ -18,6 +18,7 @@ from paintdiff.ui.control_panel import ControlPanel
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Form, Updates
 from paintdiff.ui.hires_drawer import HiresDrawer
+from paintdiff.ui.notes import Note
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.picture_input import PictureInput
 from paintdiff.ui.remembered import Remembered
@@ -75,7 +76,7 @@ class FromDrawing(Ingredients):
         """The canvases keep what is on them."""
         return frozenset().union(*(panel.remembered_by_itself() for panel in self._panels()))
 
-    def notes(self) -> dict[str, gr.HTML]:
+    def notes(self) -> dict[str, Note]:
         """Places for errors."""
         panels = {name: note for panel in self._panels() for name, note in panel.notes().items()}
         return {**panels, **self.hires.notes()}

@@ -17,6 +17,7 @@ from paintdiff.ui import canvas, markup, widgets
 from paintdiff.ui.control_drawer import ControlDrawer
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Form, Updates
+from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.picture_input import PictureInput
 from paintdiff.ui.remembered import Remembered
@@ -49,7 +50,7 @@ class FromPicture(Ingredients):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
-        self._notes: dict[str, gr.HTML] = {}
+        self._notes: dict[str, Note] = {}
         self.control = ControlDrawer(parts, self.ids)
 
     def add_controls(self) -> None:
@@ -64,7 +65,7 @@ class FromPicture(Ingredients):
             info="0 keeps the picture, 1 paints it anew",
             elem_id=self.ids("strength"),
         )
-        self._notes["strength"] = widgets.note(self.ids, "strength")
+        self._notes["strength"] = note_below(self.ids, "strength")
         self.resize = gr.Radio(
             list(RESIZE_MODES),
             value=AS_PICTURE,
@@ -119,7 +120,7 @@ class FromPicture(Ingredients):
         """The canvases keep their pictures."""
         return frozenset({"picture"}) | self.control.panel.remembered_by_itself()
 
-    def notes(self) -> dict[str, gr.HTML]:
+    def notes(self) -> dict[str, Note]:
         """Places for errors."""
         return {"image": self.picture.note, **self._notes, **self.control.panel.notes()}
 

@@ -16,6 +16,7 @@ from paintdiff.ui import widgets
 from paintdiff.ui.control_drawer import ControlDrawer
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Form, Updates
+from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.picture_input import PictureInput
 from paintdiff.ui.remembered import Remembered
@@ -53,7 +54,7 @@ class FromSketch(Ingredients):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         self._inputs: dict[str, Component] = {}
-        self._notes: dict[str, gr.HTML] = {}
+        self._notes: dict[str, Note] = {}
         self.control = ControlDrawer(parts, self.ids)
 
     def add_canvas(self) -> None:
@@ -87,7 +88,7 @@ class FromSketch(Ingredients):
         """Make a component with an id and room for an error below it."""
         elem_id = self.ids(name.replace("_", "-"))
         self._inputs[name] = component(*arguments, elem_id=elem_id, **settings)
-        self._notes[name] = widgets.note(self.ids, name)
+        self._notes[name] = note_below(self.ids, name)
 
     def _add_mask_settings(self) -> None:
         blur = {"label": "Mask blur", "info": "pixels of soft edge"}
@@ -117,7 +118,7 @@ class FromSketch(Ingredients):
                     elem_id=self.ids(f"grow-{side}"),
                     min_width=0,
                 )
-        self._notes["outpaint"] = widgets.note(self.ids, "outpaint")
+        self._notes["outpaint"] = note_below(self.ids, "outpaint")
 
     def inputs(self) -> dict[str, Component]:
         """The components, by the names of a request where it has them."""
@@ -131,7 +132,7 @@ class FromSketch(Ingredients):
         """The canvases keep pictures, strokes and mask."""
         return frozenset({"picture"}) | self.control.panel.remembered_by_itself()
 
-    def notes(self) -> dict[str, gr.HTML]:
+    def notes(self) -> dict[str, Note]:
         """Places for errors."""
         sides = {f"outpaint.{side}": self._notes["outpaint"] for side in SIDES}
         images = dict.fromkeys(("image", "mask", "sketch"), self.picture.note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ import gradio as gr
 from paintdiff.ui import shelf_markup, widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
+from paintdiff.ui.notes import listen
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.shelf import ALL, KINDS, Found, Shelf
 from paintdiff.ui.shelf_actions import Actions, Click, Done, Page
@@ -117,13 +119,14 @@ class ModelsTab:
         asked = looked_at | actions.asked()
         told: set[Any] = looked_at | choice.asked()
         told_of = [*all_of_it, *choice.changeable()]
-        tab.select(opened, told, told_of, **QUICK)
+        listen(tab.select, opened, told, told_of, **QUICK)
         self.words.change(self.filtered, looked_at, listed, trigger_mode="always_last", **QUICK)
         self.kind.input(self.filtered, looked_at, listed, **QUICK)
-        self.rescan.click(rescanned, asked, changed, trigger_mode="once", **QUICK)
+        listen(self.rescan.click, rescanned, asked, changed, trigger_mode="once", **QUICK)
         clicked = (self.cards, self.hub, self.memory, self.transfers, self.said)
-        gr.on([each.click for each in clicked], acted, asked, changed, **QUICK)
-        self.transfers.submit(moved, told, told_of, trigger_mode="once", **QUICK)
+        clicks = partial(gr.on, [each.click for each in clicked])
+        listen(clicks, acted, asked, changed, **QUICK)
+        listen(self.transfers.submit, moved, told, told_of, trigger_mode="once", **QUICK)
         gr.on(
             [self.search.click, self.hub_words.submit],
             None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import gradio as gr
 from gradio.components import Component
 
 from paintdiff.geometry import Size
@@ -12,6 +11,7 @@ from paintdiff.requests import PaintingRequest, TextToImage
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Form, Updates
 from paintdiff.ui.hires_drawer import HiresDrawer
+from paintdiff.ui.notes import Note
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.studio import Ingredients, Sizing
@@ -39,7 +39,7 @@ class Words(Ingredients):
         """The hires fix."""
         return self.hires.inputs()
 
-    def notes(self) -> dict[str, gr.HTML]:
+    def notes(self) -> dict[str, Note]:
         """Places for errors."""
         return self.hires.notes()
 

@@ -18,6 +18,7 @@ from paintdiff.requests import MAX_IMAGES, Request, Upscale
 from paintdiff.ui import canvas, markup, picture_list, widgets
 from paintdiff.ui.easel import Easel, RunButtons, Values
 from paintdiff.ui.form import Updates
+from paintdiff.ui.notes import note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.pictures import whole_png
 from paintdiff.ui.remembered import Remembered
@@ -50,7 +51,7 @@ class UpscaleBench(Workbench):
             with gr.Column(elem_classes=["controls"], scale=0, min_width=0):
                 with gr.Column(elem_classes=["group", "prompt-group"]):
                     pictures = picture_list.picture_list(ids("pictures"))
-                    note = widgets.note(ids, "images")
+                    note = note_below(ids, "images")
                     offer = widgets.clickable("", ids("offer"), "offer-place", use="click")
                     setting.add()
                     foreseen = widgets.static("", ids("foreseen"), "foreseen-place")
@@ -64,7 +65,8 @@ class UpscaleBench(Workbench):
             images = {f"images.{index}": note for index in range(MAX_IMAGES)}
             notes = {"": buttons.note, "images": note, "image": note, **images, **setting.notes()}
             with gr.Column(elem_classes=["easel-side"], min_width=0):
-                notes["warnings"] = widgets.note(ids, "warnings")
+                widgets.static("", ids("warnings"), "foreseen-place")
+                notes["warnings"] = note_below(ids, "warnings")
                 easel = Easel.built(
                     parts,
                     ids,
