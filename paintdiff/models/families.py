@@ -12,6 +12,9 @@ from paintdiff.geometry import Size
 from paintdiff.models.samplers import SAMPLERS, SamplerKind, checked_sampler, samplers_for
 from paintdiff.presets import checked, named_row
 
+DENOISERS = ("transformer", "unet")
+"""What the part of a pipeline that predicts may be called, and the folder that it lies in."""
+
 GuidanceKind = Literal["classifier_free", "embedded", "true_scale", "beyond_one", "none"]
 """How a guidance scale reaches a family's pipelines; `models/calling.py` says what each does."""
 

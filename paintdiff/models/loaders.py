@@ -25,7 +25,7 @@ from paintdiff.models.calling import NEEDED, parameters_of
 from paintdiff.models.controlnets import ControlNetRow, config_of, weights_file
 from paintdiff.models.devices import DTYPES, best_dtype, checked_dtype
 from paintdiff.models.eight_bits import keep_in_eight_bits
-from paintdiff.models.families import Family, LatentRgb
+from paintdiff.models.families import DENOISERS, Family, LatentRgb
 from paintdiff.models.files.hashes import Hashes
 from paintdiff.models.files.pickles import read_tensors
 from paintdiff.models.files.tensor_files import all_tensors
@@ -169,7 +169,7 @@ def denoiser_of(pipeline: Any, family: Family) -> Any:
     """The part of a pipeline that predicts: what the family's row names, else whatever is there;
     None if nothing is.
     """
-    names = (family.denoiser, "transformer", "unet")
+    names = (family.denoiser, *DENOISERS)
     found = (getattr(pipeline, name, None) for name in names)
     return next((part for part in found if part is not None), None)
 

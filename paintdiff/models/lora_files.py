@@ -17,10 +17,10 @@ from typing import Any
 import torch
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.families import DENOISERS
 from paintdiff.models.files.small_files import metadata_of, tensors_in
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
-DENOISERS = ("unet", "transformer")
 
 _KOHYA = re.compile(r"(lora_(?:unet|te\d?)_\w+)\.(.+)")
 _ENDS = (

@@ -18,9 +18,9 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.adapter_rows import LoraRow
 from paintdiff.models.adapters import LoraUse
-from paintdiff.models.families import Family
+from paintdiff.models.families import DENOISERS, Family
 from paintdiff.models.files.small_files import tensors_hash
-from paintdiff.models.lora_files import DENOISERS, TEXT_ENCODERS, LoraFile, LowRank, read_lora
+from paintdiff.models.lora_files import TEXT_ENCODERS, LoraFile, LowRank, read_lora
 
 _HASH_DIGITS = 12  # as the A1111 web UI has them
 _WORD_PATH = re.compile(r"\.attn2\.to_[kv]$")

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from paintdiff.models.families import DENOISERS
 from paintdiff.models.files.weights import is_gguf, is_pickle, safetensors_header
 from paintdiff.models.plans import PartBytes
 
@@ -76,7 +77,7 @@ def _numbers_in(path: Path) -> list[tuple[str, str, int]]:
         of_folder = _TEXT_ENCODERS
     elif folder == "vae":
         of_folder = _VAE
-    elif folder in ("unet", "transformer"):
+    elif folder in DENOISERS:
         of_folder = _DENOISER
     return [
         (of_folder or _part_of(name), name, math.prod(int(side) for side in tensor["shape"]))

@@ -13,11 +13,11 @@ from diffusers.loaders import FromOriginalModelMixin
 from diffusers.models.model_loading_utils import load_gguf_checkpoint
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.families import DENOISERS
 from paintdiff.models.files.tensor_files import MOST_TENSORS, TensorFile
 from paintdiff.models.files.weights import is_gguf
 from paintdiff.models.model_rows import json_file
 
-_DENOISERS = ("transformer", "unet")
 _OTHER_PARTS = (
     "vae.",
     "first_stage_model.",
@@ -73,7 +73,7 @@ def denoiser_of(path: Path, companion: Path, dtype: torch.dtype) -> tuple[str, A
 
 def _class_in(companion: Path) -> tuple[str, Any]:
     index = json_file(companion / "model_index.json", dict[str, Any])
-    for part in _DENOISERS:
+    for part in DENOISERS:
         value = index.get(part)
         if isinstance(value, list) and value[:1] == ["diffusers"]:
             class_ = getattr(diffusers, str(value[1]), None)

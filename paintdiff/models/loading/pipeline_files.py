@@ -18,6 +18,7 @@ import torch
 
 from paintdiff.errors import ModelLoadError, UnsafeWeightsError
 from paintdiff.models.eight_bits import keep_in_eight_bits
+from paintdiff.models.families import DENOISERS
 from paintdiff.models.files.weights import check_weights_in, is_gguf, is_pickle
 from paintdiff.models.hub.plan import weights_variant
 from paintdiff.models.loading import denoiser_files
@@ -144,7 +145,7 @@ def _folder_pipeline(
 def _packed_denoiser(folder: Path, dtype: torch.dtype, how: Mapping[str, Any]) -> dict[str, Any]:
     """A folder's denoiser, by its name among the parts, packed before anything else is read."""
     index = _index_of(folder)
-    part = next((name for name in ("transformer", "unet") if name in index), None)
+    part = next((name for name in DENOISERS if name in index), None)
     if part is None:
         return {}
     if not any(f".{how['variant']}." in path.name for path in (folder / part).iterdir()):

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.families import DENOISERS
 from paintdiff.models.files.weights import is_gguf, weight_files
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.presets import presets_folder
@@ -34,8 +35,6 @@ CONFIGS: Mapping[str, Configs] = MappingProxyType(
     }
 )
 """Families whose single files hold a whole model, by their names in `presets/models.yaml`."""
-
-_DENOISERS = frozenset({"transformer", "unet"})
 
 
 def config_folders(row: ModelRow) -> tuple[Path, Path]:
@@ -76,4 +75,4 @@ def companion_of(row: ModelRow, source: Path, companions: Mapping[str, Path]) ->
 
 def companions_files(folder: Path) -> tuple[Path, ...]:
     """The weight files that are read of a companion: all but its own denoiser's."""
-    return tuple(path for path in weight_files(folder) if path.parent.name not in _DENOISERS)
+    return tuple(path for path in weight_files(folder) if path.parent.name not in DENOISERS)
