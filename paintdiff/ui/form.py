@@ -124,6 +124,9 @@ class Form:
         self.swap.click(None, sides, sides, js="(width, height) => [height, width]")
         drawn = f"crypto.getRandomValues(new Uint32Array(1))[0] % {MAX_SEED + 1}"
         self.dice.click(None, None, [self.seed, self.keep_seed], js=f"() => [{drawn}, true]")
+        # Who writes a seed wants that one.
+        written = "(seed) => Number.isInteger(seed)"
+        self.seed.input(None, [self.seed], [self.keep_seed], js=written)
 
     def restored(self, memory: Remembered) -> Updates:
         """The settings as they were, each checked; what no longer fits is the model's own again."""
