@@ -68,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "models.loading": {
         *("errors", "presets", "models.files", "models.hub", "models.loading"),
-        *("models.model_rows", "models.eight_bits"),
+        *("models.model_rows", "models.families", "models.eight_bits"),
     },
     "preprocessors": {
         *("errors", "presets", "preprocessors"),
