@@ -124,8 +124,8 @@ class Form:
         self.swap.click(None, sides, sides, js="(width, height) => [height, width]")
         drawn = f"crypto.getRandomValues(new Uint32Array(1))[0] % {MAX_SEED + 1}"
         self.dice.click(None, None, [self.seed, self.keep_seed], js=f"() => [{drawn}, true]")
-        # Who writes a seed wants that one.
-        written = "(seed) => Number.isInteger(seed)"
+        # Who writes a seed wants that one; -1 is what other UIs call a random one.
+        written = "(seed) => Number.isInteger(seed) && seed !== -1"
         self.seed.input(None, [self.seed], [self.keep_seed], js=written)
 
     def restored(self, memory: Remembered) -> Updates:
