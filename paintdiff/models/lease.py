@@ -348,10 +348,11 @@ class LeasedPipeline:
     @property
     def decodes_tiny(self) -> bool:
         """Whether a tiny autoencoder decodes in place of the VAE: the profile takes one where there
-        is one, unless a VAE was chosen.
+        is one, unless a VAE was chosen, or the pipeline decodes by itself.
         """
-        chosen = "vae" in self.adapted.components
-        return self.profile.decoder == "tiny" and self._tiny_autoencoder is not None and not chosen
+        if self.profile.decoder != "tiny" or self._tiny_autoencoder is None:
+            return False
+        return not self._layout.decoded and "vae" not in self.adapted.components
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -26,8 +26,8 @@ from paintdiff.ui.widgets import Ids
 _SHOWN = """
 const show = () => {
   const notes = window.paintdiff?.notes;
-  if (notes) notes.show(props.value);
-  else (window.paintdiffNotes ??= []).push(props.value);
+  if (notes) notes.show(props.value, element);
+  else (window.paintdiffNotes ??= []).push([props.value, element]);
 };
 show();
 watch("value", show);

@@ -163,3 +163,17 @@ def test_settings_that_belong_together(studio: Studio) -> None:
     studio.paint("a cat")
     studio.expect_picture()
     expect(studio.line).to_contain_text("seed 5 ")
+
+
+def test_what_is_said_of_a_setting_that_isnt_there_is_seen(studio: Studio) -> None:
+    """At the board, until the setting comes."""
+    page = studio.page
+    notes = '{"number": 0, "notes": {"note-sampler": ["sampler", "<p class=note>Odd.</p>"]}}'
+    expect(page.locator("#sampler")).to_have_count(0)
+    page.evaluate(
+        "(notes) => paintdiff.notes.show(notes, document.querySelector('.note-board'))", notes
+    )
+    expect(page.locator(".note-board + #note-sampler")).to_be_visible()
+    page.locator("button.label-wrap", has_text="More settings").click()
+    expect(page.locator("#sampler + #note-sampler")).to_be_visible()
+    expect(page.locator("#note-sampler")).to_have_count(1)

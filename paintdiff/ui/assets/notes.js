@@ -1,39 +1,41 @@
-// Sentences next to settings: all of a tab's come through one element (ui/notes.py).
+// Sentences next to settings: all of a tab's come through one element, its board (ui/notes.py).
 "use strict";
 
 window.paintdiff.notes = (() => {
   const OPENING_MS = 300;
-  const said = new Map();  // by a place's id: the id of what it stands below, and its markup
+  const said = new Map();  // by a place's id: the id of what it stands below, its markup, its board
 
-  function show(value) {
+  function show(value, element) {
     if (!value) return;
-    for (const [id, note] of Object.entries(JSON.parse(value).notes)) {
-      said.set(id, note);
+    const board = element.closest(".note-board");
+    for (const [id, [beside, markup]] of Object.entries(JSON.parse(value).notes)) {
+      said.set(id, { beside, markup, board });
       put(id);
     }
   }
 
+  // A setting that isn't on the page, hidden or in a closed part of it, has its sentences at the board.
   function put(id) {
-    const [beside, markup] = said.get(id);
+    const { beside, markup, board } = said.get(id);
     let place = document.getElementById(id);
+    if (!place && !markup) return;
     if (!place) {
-      const setting = document.getElementById(beside);
-      if (!setting || !markup) return;
       place = document.createElement("div");
       place.id = id;
       place.className = "note-place";
-      setting.after(place);
     }
+    const setting = document.getElementById(beside) ?? board;
+    if (place.below !== setting || !place.isConnected) setting.after(place);
+    place.below = setting;
     if (place.said === markup) return;  // else a reader would hear it again
     place.said = markup;
     place.innerHTML = markup;
   }
 
-  // A setting in a closed part of the page isn't there until that is opened.
   document.addEventListener("click", () => setTimeout(() => {
-    for (const [id, [, markup]] of said) if (markup) put(id);
+    for (const [id, { markup }] of said) if (markup) put(id);
   }, OPENING_MS));
 
-  (window.paintdiffNotes ?? []).splice(0).forEach(show);
+  (window.paintdiffNotes ?? []).splice(0).forEach((each) => show(...each));
   return { show };
 })();
