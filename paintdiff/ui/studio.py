@@ -29,12 +29,13 @@ from paintdiff.ui.workbench import QUICK, Workbench
 
 @dataclass(frozen=True)
 class Sizing:
-    """How large a tab's pictures are painted. `inputs` and the `canvases` are what `size` and
-    `Ingredients.refined` look at."""
+    """How large a tab's pictures are, and how large they are `painted` if that is another size.
+    `inputs` and the `canvases` are what these and `Ingredients.refined` look at."""
 
     size: SizeOf
     inputs: frozenset[Any]
     canvases: tuple[gr.HTML, ...] = ()
+    painted: SizeOf | None = None
 
 
 class Ingredients:
@@ -81,7 +82,7 @@ class Ingredients:
         """Let choices bring what belongs to them."""
 
     def sizing(self, form: Form) -> Sizing:
-        """How large the pictures are painted: as the form says."""
+        """How large the pictures are: as the form says. The model is among the inputs."""
         return Sizing(self.size_in(form), frozenset({form.model, form.width, form.height}))
 
     def size_in(self, form: Form) -> SizeOf:
@@ -218,7 +219,7 @@ class Studio(Workbench):
             [*(each.change for each in looked_at), *(event for pair in canvases for event in pair)],
             lambda values: {
                 self.form.final_size: self.final_words(values, sizing.size),
-                self.fits: self.memory_words(values, sizing.size),
+                self.fits: self.memory_words(values, sizing.painted or sizing.size),
             },
             asked,
             [self.form.final_size, self.fits],

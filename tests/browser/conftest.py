@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -45,16 +46,28 @@ START_SECONDS = 2.7 * WAIT_MS / 1000
 @pytest.fixture(scope="session")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the app answers, with the embedded painter."""
+    with running_app(tmp_path_factory.mktemp("app")) as address:
+        yield address
+
+
+@contextmanager
+def running_app(own: Path, *more: str) -> Iterator[str]:
+    """Where an app answers that keeps its pictures and preferences in a folder of its own; `more`
+    are further flags. Fails if the app met with an error that it has no words for.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    outputs = str(tmp_path_factory.mktemp("outputs"))
-    flags = ["--port", str(port), "--output-dir", outputs, "--device", "cpu"]
+    flags = ["--port", str(port), "--output-dir", str(own / "outputs"), "--device", "cpu", *more]
     environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
     # The browser needs a core; threads of torch that wait for each other would starve it.
     environment["OMP_NUM_THREADS"] = "1"
-    environment["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
-    process = subprocess.Popen([sys.executable, "app.py", *flags], cwd=ROOT, env=environment)
+    environment["XDG_CONFIG_HOME"] = str(own / "config")
+    said = own / "said.txt"
+    with said.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", *flags], cwd=ROOT, env=environment, stderr=file
+        )
     address = f"http://127.0.0.1:{port}/"
     try:
         wait_for(address, process)
@@ -62,6 +75,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+        assert "Traceback" not in said.read_text(), said.read_text()
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import socket
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
 from paintdiff.models.catalog import Catalog
-from tests.browser.conftest import ROOT, wait_for
+from tests.browser.conftest import ROOT, running_app
 from tests.browser.driver import Studio
 from tests.models.weight_files import kohya_lora, write_sparse
 
@@ -50,22 +45,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where an app of its own answers: with that folder, and preferences of its own."""
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = tmp_path_factory.mktemp("own")
-    environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
-    environment |= {"OMP_NUM_THREADS": "1", "XDG_CONFIG_HOME": str(own / "config")}
-    flags = ["--port", str(port), "--output-dir", str(own / "outputs"), "--device", "cpu"]
-    command = [sys.executable, "app.py", *flags, "--models-dir", str(models)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/", process)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    with running_app(tmp_path_factory.mktemp("own"), "--models-dir", str(models)) as found:
+        yield found
 
 
 def opened(visitor: BrowserContext, address: str) -> Studio:

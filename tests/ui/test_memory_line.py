@@ -11,12 +11,14 @@ from paintdiff.geometry import Size
 from paintdiff.models.planning import Forecast
 from paintdiff.models.plans import Plan, Planned
 from paintdiff.ui.parts import Parts
-from paintdiff.ui.studio import Studio
+from paintdiff.ui.studio import Ingredients, Studio
+from paintdiff.ui.tabs.control import FromDrawing
 from paintdiff.ui.tabs.image_to_image import FromPicture
+from paintdiff.ui.tabs.inpaint import FromSketch
 from paintdiff.ui.tabs.text_to_image import Words
 from tests.loops import inside_a_loop
 from tests.ui.fake_engine import FakeEngine
-from tests.ui.test_tabs import studio_of
+from tests.ui.test_tabs import opened, studio_of
 
 GIB = 2**30
 
@@ -68,17 +70,28 @@ def test_it_knows_of_a_second_pass(parts: Parts, engine: FakeEngine) -> None:
     assert engine.foreseen == [("mini", Size(128, 128), Size(256, 256))]
 
 
-def test_it_follows_model_and_size_and_is_told_with_the_size(parts: Parts) -> None:
-    for kind in (Words, FromPicture):
-        studio, blocks = inside_a_loop(lambda kind=kind: _with_blocks(kind, parts))
-        triggers = {
-            target[0]
-            for function in blocks.fns.values()
-            if studio.fits in function.outputs
-            for target in function.targets
-        }
-        form = studio.form
-        assert {each._id for each in (form.model, form.width, form.height)} <= triggers  # pyright: ignore[reportPrivateUsage]
+@pytest.mark.parametrize(
+    "kind, size",
+    [
+        (Words, Size(128, 128)),
+        (FromPicture, Size(160, 104)),
+        (FromSketch, Size(160, 104)),
+        (FromDrawing, Size(128, 128)),
+    ],
+)
+def test_it_follows_model_and_size_and_is_told_with_the_size(
+    kind: type[Ingredients], size: Size, parts: Parts, engine: FakeEngine
+) -> None:
+    studio, blocks = inside_a_loop(lambda: _with_blocks(kind, parts))
+    (function,) = [each for each in blocks.fns.values() if studio.fits in each.outputs]
+    form, triggers = studio.form, {target[0] for target in function.targets}
+    followed = (form.model, form.width, form.height) if kind.sized else (form.model,)
+    assert {each._id for each in followed} <= triggers  # pyright: ignore[reportPrivateUsage]
+
+    drawn = {canvas: opened(parts) for canvas in studio.canvases()}
+    shown = {each: drawn.get(each, each.value) for each in function.inputs}
+    function.fn(shown)
+    assert engine.foreseen == [("mini", size, None)]
 
 
 def test_without_a_picture_nothing_is_said(parts: Parts, engine: FakeEngine) -> None:

@@ -145,27 +145,24 @@ class FromSketch(Ingredients):
     def wire(self, studio: Studio) -> None:
         """Offer the settings of a picture that has some; let the control's map be shown."""
         self.picture.wire(studio, QUICK)
-        model = studio.form.model
-
-        result = self.sizing(studio.form)
-
-        def size(values: Values) -> Size:
-            row = self.parts.model(values[model])
-            return working_size(result.size(values), row.native_size, row.family.size_multiple)
-
-        inputs = {model, *result.inputs}
+        sizing = self.sizing(studio.form)
+        size, inputs = sizing.painted or sizing.size, set(sizing.inputs)
         self.control.wire(studio, QUICK, picture=self.picture, size=size, inputs=inputs)
 
     def sizing(self, form: Form) -> Sizing:
-        """The picture's own size, grown."""
+        """The picture's own size, grown; painted at what the model is good at."""
 
         def size(values: Values) -> Size:
             content = self.picture.content(values)
             left, top, right, bottom = (int(values[self._inputs[side]] or 0) for side in SIDES)
             return Size(left + content.width + right, top + content.height + bottom)
 
-        sides = frozenset(self._inputs[side] for side in SIDES)
-        return Sizing(size, sides, (self.picture.canvas,))
+        def painted(values: Values) -> Size:
+            row = self.parts.model(values[form.model])
+            return working_size(size(values), row.native_size, row.family.size_multiple)
+
+        sides = (self._inputs[side] for side in SIDES)
+        return Sizing(size, frozenset({form.model, *sides}), (self.picture.canvas,), painted)
 
     def request(self, fields: dict[str, object], values: Values) -> Inpaint:
         """Raises RequestError."""
