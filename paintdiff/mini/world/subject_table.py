@@ -42,7 +42,7 @@ SUBJECTS = table(
         ),
         SubjectRow(
             "bird", "animal", (("bird", "birds"),), "bird",
-            (3, 2, 29.5, 29.75), ("#ca0b4a", "#9e0839"), ("land",), _ANIMAL, _CUTE, size=0.92,
+            (0.7, 5.2, 31.6, 29.4), ("#ca0b4a", "#9e0839"), ("land",), _ANIMAL, _CUTE, size=0.92,
         ),
         SubjectRow(
             "horse", "animal", (("horse", "horses"), ("horse", "horses"), ("pony", "ponies")),
@@ -75,7 +75,7 @@ SUBJECTS = table(
         ),
         SubjectRow(
             "whale", "animal", (("whale", "whales"),), "whale",
-            (2.25, 1.75, 28.75, 29.75), ("#00a6ed",), ("under", "water"), _SWIMMER,
+            (1.5, 4.2, 30.7, 28.1), ("#00a6ed", "#0074ba"), ("under", "water"), _SWIMMER,
             ("big", "beautiful", "huge", "lovely"), submerged=0.16,
         ),
         SubjectRow(
