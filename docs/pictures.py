@@ -21,13 +21,14 @@ from tests.browser.test_tabs import canvas_of, send_to
 
 IMAGES = Path(__file__).with_name("images")
 WINDOW: ViewportSize = {"width": 1440, "height": 900}
+TO_THE_TOP = "document.querySelectorAll('*').forEach((each) => each.scrollTo(0, 0))"
 HOUSE = "a red house on a green hill at night"
 FILMSTRIP = (
-    ("a white bird by a mountain lake by day", 3),
-    ("a pink castle on a snowy mountain at dusk", 4),
+    ("an orange fish in the deep sea", 6),
+    ("a pink castle on a snowy mountain at dusk", 8),
     ("a purple flower on a green hill at sunrise", 2),
-    ("a blue whale in the deep sea", 5),
-    ("a black cat under the aurora", 2),
+    ("a black cat under the aurora", 10),
+    ("a white bird by a mountain lake by day", 7),
 )
 """Prompts and seeds; the last is the one that is seen large."""
 
@@ -48,7 +49,7 @@ def inpaint(studio: Studio) -> None:
     easel = canvas_of(studio)
     easel.expect_size((128, 128))
     easel.set("size", 22)
-    easel.settled().stroke(*((x, y) for y in (52, 80, 106) for x in (34, 96)))
+    easel.settled().stroke(*((x, y) for y in (50, 68, 86, 104) for x in (34, 96)))
     studio.page.fill(f"{studio.id('strength')} input[type=number]", "0.95")
     _paint(studio, "a yellow flower on a green hill at night", 11)
     studio.expect_picture()
@@ -108,6 +109,7 @@ def main() -> None:
         with _studio() as studio:
             PICTURES[name](studio)
             studio.page.mouse.move(0, 0)
+            studio.page.evaluate(TO_THE_TOP)
             studio.page.screenshot(path=IMAGES / f"{name}.png")
 
 
