@@ -19,7 +19,12 @@ diffusers.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
+
+# Else, on some processors, the order in which MKL adds up hangs on where numbers lie in memory, and
+# a request that is painted again gives other last bits. It costs no time that could be measured.
+os.environ.setdefault("MKL_CBWR", "AUTO")
 
 if TYPE_CHECKING:
     from paintdiff.engine import Engine, EngineStatus, PictureStore

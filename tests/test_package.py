@@ -24,6 +24,20 @@ def test_importing_it_imports_next_to_nothing() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=60)
 
 
+def test_what_is_computed_does_not_hang_on_where_numbers_lie_in_memory() -> None:
+    """A file's weights lie where its header ends. Without MKL_CBWR it failed on an AMD EPYC."""
+    program = (
+        "import paintdiff, torch; torch.manual_seed(0); inputs = torch.randn(1, 37);"
+        "store = torch.empty(37 * 64 + 16);"
+        "wanted = torch.randn(64, 37); found = set();\n"
+        "for start in range(16):\n"
+        "    weight = store[start : start + wanted.numel()].view_as(wanted).copy_(wanted)\n"
+        "    found.add(torch.nn.functional.linear(inputs, weight).numpy().tobytes())\n"
+        "assert len(found) == 1, len(found)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
 def test_four_lines_paint(tiny_folder: Path, tmp_path: Path) -> None:
     """The README's four lines, with a model of the test's."""
     from paintdiff import Engine, TextToImage  # noqa: PLC0415 (what is tested)

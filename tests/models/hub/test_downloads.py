@@ -234,7 +234,7 @@ def test_a_download_that_waits_its_turn_can_be_cancelled(hub: FakeHub) -> None:
 
 
 def test_two_who_want_the_same_share_one_download(boats_hub: FakeHub, downloads: Downloads) -> None:
-    boats_hub.pause_seconds = 0.002
+    boats_hub.pause_seconds = 0.01
     first, second = downloads.start(ID), downloads.start(ID)
     assert first is second
     told: list[str] = []
