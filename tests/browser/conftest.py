@@ -40,6 +40,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+REFUSED = "\ngradio.exceptions.Error: "
+"""A page sent what it may not, such as a model that has just gone; Gradio logs that as an error."""
 START_SECONDS = 2.7 * WAIT_MS / 1000
 
 
@@ -75,7 +77,8 @@ def running_app(own: Path, *more: str) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-        assert "Traceback" not in said.read_text(), said.read_text()
+        errors = said.read_text()
+        assert errors.count("Traceback") == errors.count(REFUSED), errors
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
