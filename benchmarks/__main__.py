@@ -16,7 +16,7 @@ BENCHMARKS: Mapping[str, str] = {
     "hires": "whether the hires fix helps",
     "library": "how long a models folder takes to be listed",
     "memory": "what plans take against their estimates",
-    "speed": "the speed profiles against plain diffusers; first preview; cancelling",
+    "speed": "the speed profiles against plain diffusers; first preview; cancelling; batches",
     "switching_tasks": "what going from task to task costs",
     "upscaling": "what upscaling costs",
 }

@@ -9,6 +9,9 @@
 4. Cancelling, at a random moment: how long until the job has ended. Target: the 99th percentile is
    at most one step plus 250 ms.
 
+With `--batch N` in place of all that how many times as many pictures a second a request for N gives
+as one for a single picture, by profile, and by how much its pictures differ from the exact ones.
+
 `--engine openvino` lets OpenVINO compute what it may, once it is ready.
 
 `--clock cpu` counts this process's own time rather than the wall's in 1: for machines that are
@@ -25,7 +28,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, get_args
@@ -52,6 +55,8 @@ from paintdiff.requests import TextToImage
 PROMPT = "a red house on a green hill at night"
 BARE = "diffusers"
 CANCEL_TARGET_SECONDS = 0.25
+WARMING_UP = 5
+"""Requests for a batch until it is known whether several pictures at once are quicker."""
 
 COLD = """
 import sys, time
@@ -94,6 +99,8 @@ def main() -> int:
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     with Engine(manager) as engine:
         profiles = engine.profiles.names() if options.profile == "all" else (options.profile,)
+        if options.batch:
+            return _batches(options, engine, name, profiles, clock)
         size: Size = options.size or catalog.model(name).native_size
         requests = {
             profile: TextToImage(
@@ -130,6 +137,61 @@ def main() -> int:
         recorded(f"Speed of {name} at {size}", command, device, text)
     same = bool((ways["exact"].levels() == ways[BARE].levels()).all())
     return int(not same or late > step_seconds + CANCEL_TARGET_SECONDS)
+
+
+def _batches(
+    options: argparse.Namespace,
+    engine: Engine,
+    name: str,
+    profiles: Sequence[str],
+    clock: Callable[[], float],
+) -> int:
+    size: Size = options.size or engine.manager.catalog.model(name).native_size
+    rows: list[dict[str, str]] = []
+    exact: list[NDArray[np.int16]] = []
+    for profile in dict.fromkeys(("exact", *profiles)):
+        one = TextToImage(
+            prompt=PROMPT,
+            model=name,
+            profile=profile,
+            seed=7,
+            width=size.width,
+            height=size.height,
+            num_inference_steps=options.steps,
+        )
+        several = one.model_copy(update={"num_images": options.batch})
+        for _ in range(WARMING_UP):
+            engine.generate(several)
+            while any(each.name == "openvino" for each in threading.enumerate()):
+                time.sleep(0.1)
+        seconds = {1: list[float](), options.batch: list[float]()}
+        made = engine.generate(several)
+        for _ in range(options.runs):
+            for request in (one, several):
+                started = clock()
+                made = engine.generate(request)
+                seconds[request.num_images].append(clock() - started)
+        pictures = [np.asarray(each.image, dtype=np.int16) for each in made.pictures]
+        exact = exact or pictures
+        apart = [abs(a - b) for a, b in zip(exact, pictures, strict=True)]
+        alone, all_of_them = (statistics.median(each) for each in seconds.values())
+        rows.append(
+            {
+                "profile": profile,
+                "one, s": f"{alone:.2f}",
+                f"{options.batch}, s": f"{all_of_them:.2f}",
+                "pictures a second, over one by one": f"{options.batch * alone / all_of_them:.2f}",
+                "levels that differ, mean": f"{np.mean(apart):.2f}",
+                "at most": str(np.max(apart)),
+                "engine": made.pictures[0].engine or "torch",
+            }
+        )
+    print(table(rows))
+    if options.record:
+        command = shlex.join(["python", "-m", "benchmarks", "speed", *sys.argv[1:]])
+        title = f"{options.batch} pictures of {name} at {size}"
+        recorded(title, command, engine.status().device, table(rows))
+    return 0
 
 
 def _make_ready(engine: Engine, requests: dict[str, TextToImage]) -> None:
@@ -288,6 +350,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="denoising steps (the balanced preset's)")
     parser.add_argument("--runs", type=int, default=7, help="rounds (7)")
     parser.add_argument("--judge", type=int, default=0, metavar="N", help="prompts for the judge")
+    parser.add_argument("--batch", type=int, default=0, metavar="N", help="pictures a request")
     parser.add_argument("--cancels", type=int, default=50, help="how many jobs to cancel (50)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--engine", choices=get_args(EngineName), default="torch")

@@ -72,4 +72,5 @@ def _show(event: Event, bar: tqdm[NoReturn], place: str) -> None:
         bar.unit = _UNITS.get(event.stage, "step")
         bar.total = event.num_images * event.total_steps
         bar.set_description(_DOING.get(event.stage, event.stage) + place)
-        bar.update(event.image_index * event.total_steps + event.step - bar.n)
+        along = event.together if event.stage in ("denoising", "decoding") else 1
+        bar.update(event.image_index * event.total_steps + event.step * along - bar.n)

@@ -17,6 +17,7 @@ class Descent:
         self._planner, self._model, self._run = planner, model, run
         self._ladder = planner.ladder(model, run)
         self._failed: list[Plan] = []
+        self._alone = False
 
     @property
     def plan(self) -> Plan:
@@ -40,11 +41,23 @@ class Descent:
         if not refused:
             self._failed.append(failed)
 
+    def most_together(self, wanted: int) -> int:
+        """How many of `wanted` pictures may be denoised at once by the plan, 1 or more."""
+        if self._alone:
+            return 1
+        return self._planner.most_together(self._model, self._run, self.plan, wanted)
+
+    def go_alone(self) -> None:
+        """One picture at a time from now on: memory ran out with several."""
+        self._alone = True
+
     def arrived(self) -> None:
         """It is painted: from now on what failed isn't tried again at about this size. (Where
         nothing helped it is: others may have had the memory.)
         """
-        self._planner.remember_failed(self._model, self._run, frozenset(self._failed))
+        self._planner.remember_failed(
+            self._model, self._run, frozenset(self._failed), alone=self._alone
+        )
 
     def remarks(self, asked: Size) -> tuple[str, ...]:
         """What was done to save memory, as sentences for people, once it is painted."""
@@ -57,7 +70,12 @@ class Descent:
                     "width",
                 ),
             )
-        if not plan.words:
-            return ()
-        why = "Memory ran out, so" if self._failed else "To fit into memory,"
-        return (f"{why} it was painted another way: {plan.words}.",)
+        if plan.words:
+            why = "Memory ran out, so" if self._failed else "To fit into memory,"
+            return (f"{why} it was painted another way: {plan.words}.",)
+        if self._alone:
+            return (
+                "Memory ran out with several pictures at once, so they were painted one picture at "
+                "a time.",
+            )
+        return ()

@@ -47,6 +47,9 @@ class Progress:
     stage, `image_index` from 0. `preview` is the predicted clean picture, or while upscaling what
     there is of the enlarged one: small, RGB (8 bits), or None at steps without one. `seconds_left`
     is for the whole job, None until it can be told.
+
+    `together` counts the pictures from `image_index` on that are denoised that far, because they
+    were at once; their previews lie in one, as `geometry.grid` says.
     """
 
     step: int
@@ -56,6 +59,7 @@ class Progress:
     stage: str = "denoising"
     preview: Image.Image | None = None
     seconds_left: float | None = None
+    together: int = 1
 
 
 @dataclass(frozen=True)

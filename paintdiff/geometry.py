@@ -256,3 +256,15 @@ def _sides(outer: Size, inner: Box) -> str:
         for amount, side in zip(amounts, sides, strict=True)
         if amount
     )
+
+
+def grid(count: int) -> tuple[int, int]:
+    """In how many columns and rows so many pictures are shown, nearly square."""
+    columns = max(1, math.ceil(math.sqrt(count)))
+    return columns, math.ceil(count / columns)
+
+
+def size_of_grid(size: Size, count: int) -> Size:
+    """The size in pixels of so many pictures of that size in a grid."""
+    columns, rows = grid(count)
+    return Size(columns * size.width, rows * size.height)

@@ -6,6 +6,7 @@ import time
 
 from paintdiff.tasks.steps import Step
 
+_PAINTING = ("denoising", "decoding")
 _UPSCALING = "upscaling"
 _FACES = "faces"
 """Comes before a picture is upscaled, if it has any."""
@@ -22,6 +23,7 @@ class Pace:
         self._upscaling_before = 0.0
         self._faces_seconds = 0.0
         self._steps_done = 0
+        self._denoised = 0
         self._told_steps_per_second = 0.0
 
     @property
@@ -37,6 +39,8 @@ class Pace:
         """Count the time since the last step for this one's stage."""
         now = time.perf_counter()
         seconds, self._last = now - self._last, now
+        if step.stage in _PAINTING:
+            self._denoised = step.image_index + step.together
         if step.stage == _FACES:
             self._faces_seconds += seconds
         elif step.stage != _UPSCALING:
@@ -50,13 +54,19 @@ class Pace:
             if self._denoising_seconds:
                 self._told_steps_per_second = self._steps_done / self._denoising_seconds
 
+    def together(self, step: Step) -> int:
+        """How many pictures from the step's on are denoised as far as that."""
+        return (
+            step.together if step.stage in _PAINTING else max(1, self._denoised - step.image_index)
+        )
+
     def seconds_left(self, step: Step) -> float | None:
         """For the whole job, None until it can be told."""
         if step.stage == _FACES:
             return None  # nobody knows how long the upscaling that follows will take
         if step.stage == _UPSCALING:
             return self._upscaling_left(step)
-        done = step.image_index * step.total_steps + step.step
+        done = step.image_index * step.total_steps + step.step * step.together
         if done <= 1:  # the first steps are slower than the rest
             return None
         left = self._denoising_seconds / done * (self._num_images * step.total_steps - done)
@@ -71,5 +81,10 @@ class Pace:
         this = self._upscaling_seconds - self._upscaling_before
         whole = this / step.step * step.total_steps
         others = self._num_images - step.image_index - 1
-        before = (self._denoising_seconds + self._faces_seconds) / (step.image_index + 1)
-        return whole - this + others * (before + whole)
+        faces = self._faces_seconds / (step.image_index + 1)
+        denoising = self._denoising_seconds / max(1, self._denoised)
+        return whole - this + others * (faces + whole) + self._not_begun(step) * denoising
+
+    def _not_begun(self, step: Step) -> int:
+        """How many pictures after that step's aren't denoised."""
+        return self._num_images - max(self._denoised, step.image_index + 1)

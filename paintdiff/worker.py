@@ -87,6 +87,7 @@ class Run:
         self._upscalers: dict[str, LeasedUpscaler] = {}
         self._faces: FaceRestoration | None = None
         self._first = 0
+        self._together = 1
         self._remarked = False
 
     @property
@@ -134,9 +135,14 @@ class Run:
             short = self._short_of_memory(asked, descent)
             if short is None:
                 break
-            descent.step_down(short)
             memory.give_back()
-            self._loading(request.model, f"Out of memory. Trying again with {descent.plan.words}")
+            if self._together > 1:
+                descent.go_alone()
+                how = "one picture at a time"
+            else:
+                descent.step_down(short)
+                how = f"with {descent.plan.words}"
+            self._loading(request.model, f"Out of memory. Trying again {how}")
         descent.arrived()
         self._job.warn(descent.remarks(request.sampling().size))
 
@@ -157,7 +163,7 @@ class Run:
 
     def _paint_by(self, request: Painting, descent: Descent) -> None:
         task = TASKS[type(request)]
-        self._first = len(self._pictures)
+        self._first, self._together = len(self._pictures), 1
         rest = request.alone(self._first).model_copy(
             update={"num_images": request.num_images - self._first}
         )
@@ -175,11 +181,22 @@ class Run:
                 self._job.warn(task.remarks(rest, leased))
                 self._remarked = True
             self._pace.picture_begins()
-            tools = Tools(partial(self._map, rest.model), self._enlarged, descent.last_whole)
+            tools = Tools(
+                partial(self._map, rest.model),
+                self._enlarged,
+                descent.last_whole,
+                partial(self._room_for, descent),
+            )
             for index, painted in enumerate(task.paint(rest, leased, tools, self._step_ended)):
                 picture = self._finished(painted, rest.alone(index), leased.model_hash, index)
-                engine, notes = leased.computing.taken(), (*picture.notes, *leased.notes)
-                self._keep(replace(picture, hashes=leased.hashes, engine=engine, notes=notes))
+                notes = (*picture.notes, *leased.notes)
+                self._keep(
+                    replace(picture, hashes=leased.hashes, engine=painted.engine, notes=notes)
+                )
+
+    def _room_for(self, descent: Descent, wanted: int) -> int:
+        self._together = descent.most_together(wanted)
+        return self._together
 
     def _upscale(self, request: Upscale, leases: ExitStack) -> None:
         upscaler = self._lease_upscaler(request.upscaling.upscaler or "", leases)
@@ -263,6 +280,7 @@ class Run:
                 stage=step.stage,
                 preview=step.preview,
                 seconds_left=self._pace.seconds_left(step),
+                together=self._pace.together(step),
             )
         )
 

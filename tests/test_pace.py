@@ -46,6 +46,21 @@ def test_denoising(clock: Clock) -> None:
     assert told(one, clock, Step(1, 4, 1), 3) == pytest.approx(15 / 5 * 3)
 
 
+def test_several_at_once(clock: Clock) -> None:
+    one = Pace(4)
+    one.picture_begins()
+    told(one, clock, Step(1, 2, 0, together=2), 2)
+    assert told(one, clock, Step(2, 2, 0, together=2), 2) == pytest.approx(4), "as many again"
+    assert told(one, clock, Step(2, 2, 0, "decoding", together=2), 0) == pytest.approx(4)
+    one.picture_begins()
+    told(one, clock, Step(0, 2, 0, "upscaling"), 0)
+    left = told(one, clock, Step(1, 2, 0, "upscaling"), 3)
+    assert left == pytest.approx(3 + 3 * 6 + 4), "this one's tiles, three others', two to denoise"
+    assert [one.together(Step(1, 2, at, "upscaling")) for at in (0, 1, 2)] == [2, 1, 1]
+    assert told(one, clock, Step(2, 2, 1, "decoding"), 0) is not None
+    assert one.steps_per_second == pytest.approx(4 / 4), "of each picture"
+
+
 def test_tiles_of_several_pictures(clock: Clock) -> None:
     one = Pace(3)
     one.picture_begins()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +17,7 @@ from paintdiff.models.families import Family, GuidanceKind
 from paintdiff.models.noise import noise_generator
 
 STEP_CALLBACK = "callback_on_step_end"
+_COUNT = "num_images_per_prompt"
 
 NEEDED = frozenset({"prompt", "num_inference_steps", "generator", "output_type"})
 """Parameters without which a pipeline can't be called by us."""
@@ -110,9 +111,15 @@ def _takes_guidance(denoiser: Any) -> bool:
 
 
 def call_settings(
-    pipeline: Any, family: Family, denoiser: Any, run: Denoising, output_type: str
+    pipeline: Any,
+    family: Family,
+    denoiser: Any,
+    run: Denoising,
+    output_type: str,
+    other_seeds: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """What a pipeline is called with, but for the mask and the listener to its steps.
+    """What a pipeline is called with, but for the mask and the listener to its steps. With
+    `other_seeds` it paints so many pictures more at once, each with the noise of its seed.
 
     What its class has no parameter for is left out: image-to-image pipelines that take their size
     from the picture, text-to-image pipelines without guidance.
@@ -124,12 +131,23 @@ def call_settings(
     settings: dict[str, Any] = {name: optional[name] for name in optional if name in known}
     if run.source is not None:
         settings |= {"image": run.source.image, "strength": _strength(family, run)}
+    if other_seeds:
+        settings[_COUNT] = 1 + len(other_seeds)
     return settings | {
         "prompt": run.prompt,
         "num_inference_steps": run.num_inference_steps,
-        "generator": noise_generator(run.seed),
+        "generator": _generators(run.seed, other_seeds),
         "output_type": output_type,
     }
+
+
+def _generators(seed: int, others: Sequence[int]) -> Any:
+    return list(map(noise_generator, (seed, *others))) if others else noise_generator(seed)
+
+
+def paints_several(pipeline: Any) -> bool:
+    """Whether a pipeline can paint several pictures of one prompt at once."""
+    return _COUNT in parameters_of(pipeline)
 
 
 def _strength(family: Family, run: Denoising) -> float:

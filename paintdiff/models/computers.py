@@ -4,6 +4,8 @@ profile lets a picture change for it. Importable without torch.
 
 from __future__ import annotations
 
+import json
+import platform
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from paintdiff.models.adapters import Adapters
 from paintdiff.models.cache_folder import user_cache_folder
 from paintdiff.models.computing.engines import EngineName, checked_engine, why_torch
+from paintdiff.models.computing.together import Together
 from paintdiff.models.entries import Entry
 from paintdiff.models.plans import USUAL_PLAN, Plan
 from paintdiff.models.profiles import Profile
@@ -37,6 +40,7 @@ class Computers:
         self._measuring = threading.Lock()
         self._kernel_choice: KernelChoice | None = None
         self._workshop: Workshop | None = None
+        self._together: Together | None = None
 
     def kernels(self, model: LoadedModel, profile: Profile) -> Kernels:
         """What the model's UNet is quickest with, if the profile lets a picture change for it."""
@@ -76,9 +80,19 @@ class Computers:
         )
         if why is None and unet is None:
             why = "it has no UNet"
-        if why is None:
-            return Computing(kernels, self._engine_of(entry, unet))
-        return Computing(kernels, why_torch=why if self._engine == "openvino" else "")
+        engine = self._engine_of(entry, unet) if why is None else None
+        why = why if why is not None and self._engine == "openvino" else ""
+        computing = Computing(kernels, engine, why)
+        if profile.pictures_together > 1:
+            computing.together = self._known_together()
+            computing.kind = _kind(model, computing, profile, adapters, plan)
+        return computing
+
+    def _known_together(self) -> Together:
+        with self._measuring:
+            if self._together is None:
+                self._together = Together(user_cache_folder())
+            return self._together
 
     def _engine_of(self, entry: Entry[LoadedModel], unet: object) -> SecondEngine:
         from paintdiff.models.computing.second_engine import (  # noqa: PLC0415 (imports torch)
@@ -97,3 +111,21 @@ class Computers:
                     has_room=lambda count: self._has_room(entry, count),
                 )
             return entry.second_engine
+
+
+def _kind(
+    model: LoadedModel, computing: Computing, profile: Profile, adapters: Adapters, plan: Plan
+) -> str:
+    """All that the time of a step hangs on, but for the run: the machine, the versions, what the
+    denoiser is built like, and how it is computed.
+    """
+    import torch  # noqa: PLC0415 (takes a second; the page is served before)
+
+    device = model.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    machine = (platform.node(), torch.__version__, torch.get_num_threads(), name)
+    built = (model.row.family.name, model.parts.denoiser, model.parts.bytes_per_number)
+    settings = profile.model_dump(exclude={"name", "title", "says"})
+    put_in = (len(adapters.loras), len(adapters.ip_adapters), adapters.free_u is not None)
+    how = (str(computing.kernels), computing.engine is not None, plan.words, *put_in, settings)
+    return json.dumps([*machine, *built, *how])

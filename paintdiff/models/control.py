@@ -48,16 +48,17 @@ def controlled_unet(
     controls: Sequence[Control],
     controlnets: Mapping[str, LoadedControlNet],
     unet: Any = None,
+    pictures: int = 1,
 ) -> Any:
     """What stands in for the pipeline's UNet so that it follows the controls; the UNet itself if
     there are none. The UNet is left alone: it is shared. `unet` is what stands in for it already,
-    None if nothing does.
+    None if nothing does. `pictures` is how many the run paints.
     """
     unet = pipeline.unet if unet is None else unet
     if not controls:
         return unet
     parts = [_Part(control, controlnets[control.controlnet].network) for control in controls]
-    return ControlledUNet(unet, pipeline, parts)
+    return ControlledUNet(unet, pipeline, parts, pictures)
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,9 @@ class _Part:
 class ControlledUNet:
     """Stands in for a pipeline's UNet during one run: what isn't its own is the UNet's."""
 
-    def __init__(self, unet: Any, pipeline: Any, parts: Sequence[_Part]) -> None:
+    def __init__(self, unet: Any, pipeline: Any, parts: Sequence[_Part], pictures: int = 1) -> None:
         self._unet = unet
+        self._pictures = pictures
         self._pipeline = pipeline
         self._parts = [(part, self._conditioning(part.control.map)) for part in parts]
         self._calls = 0
@@ -120,7 +122,9 @@ class ControlledUNet:
         added = settings.get("added_cond_kwargs")
         # Made to pool its map to a few numbers, a ControlNet acts on the half with words alone.
         pooled: bool = part.network.config.global_pool_conditions
-        guided_batch = len(sample) > 1  # where guidance has ended it is the half with words alone
+        guided_batch = (
+            len(sample) > self._pictures
+        )  # where guidance has ended it is the half with words alone
         halved = pooled and guided_batch and self._pipeline.do_classifier_free_guidance
         if halved:
             sample, words = sample.chunk(2)[1], words.chunk(2)[1]

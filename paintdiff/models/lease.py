@@ -20,11 +20,13 @@ from paintdiff.models.calling import (
     call_settings,
     guided_by_words,
     listener_settings,
+    paints_several,
     unguided,
 )
 from paintdiff.models.clip_skip import layers_skipped, skipped_layers, takes_clip_skip
 from paintdiff.models.computing.engine_unet import Computing
 from paintdiff.models.computing.kernels import precision
+from paintdiff.models.computing.together import StepTimer
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, Repainting, StepListener
 from paintdiff.models.embedding_words import with_embeddings
@@ -176,11 +178,34 @@ class LeasedPipeline:
             )
         return self._others[task]
 
-    def denoised(self, run: Denoising, on_step: StepListener) -> torch.Tensor:
-        """Denoise from pure noise, or from the picture in `run.source`.
+    def together(self, run: Denoising, wanted: int) -> int:
+        """How many of `wanted` pictures of such runs, which differ in their seeds and variations
+        alone, are best denoised at once. More than one only where the profile lets last bits change
+        for it, and where real runs have shown (or are about to) that it is quicker here.
+        """
+        most = min(wanted, self.profile.pictures_together)
+        if most < 2 or self.computing.together is None or not self._can_together(run):
+            return 1
+        return self.computing.together.most(self._kind(run), most)
 
-        Returns latents (1, channels, height / f, width / f), scaled, not decoded; of a pipeline
-        that decodes by itself pixels (1, 3, height, width), 0..1.
+    def _can_together(self, run: Denoising) -> bool:
+        picture = run.source is None or isinstance(run.source.image, Image.Image)
+        repaints = run.source is not None and run.source.repainting is not None
+        alone = self.refiner is None and len(run.windows) < 2 and not repaints
+        return picture and alone and paints_several(self.pipeline)
+
+    def _kind(self, run: Denoising) -> str:
+        guided = run.guidance_scale > 1
+        return f"{self.computing.kind} {run.size} {guided} {len(run.controls)}"
+
+    def denoised(
+        self, run: Denoising, on_step: StepListener, others: Sequence[Denoising] = ()
+    ) -> torch.Tensor:
+        """Denoise from pure noise, or from the picture in `run.source`, and `others` at once with
+        it, which differ in their seeds and variations alone, and are as few as `together` says.
+
+        Returns latents (pictures, channels, height / f, width / f), scaled, not decoded; of a
+        pipeline that decodes by itself pixels (pictures, 3, height, width), 0..1.
 
         What `on_step` raises ends the run at that step and comes out unchanged. Raises RequestError
         for a clip skip that the model has too few layers for.
@@ -196,7 +221,10 @@ class LeasedPipeline:
             self._masks(repainting, run) if repainting is not None else ({}, None, None)
         )
 
+        timer = StepTimer(self.computing.calls)
+
         def step_ended(index: int, num_calls: int) -> None:
+            timer.step_ended()
             # Some samplers ask the model more than once a step, so the calls are scaled to steps.
             step = math.ceil((index + 1) * run.steps_run / num_calls)
             on_step(step, tap.latest if tap is not None else None)
@@ -210,21 +238,41 @@ class LeasedPipeline:
             prompt=self.in_tokens(run.prompt),
             negative_prompt=self.in_tokens(run.negative_prompt),
         )
-        settings = call_settings(self.pipeline, self.row.family, self.denoiser, worded, output_type)
+        seeds = [each.seed for each in others]
+        settings = call_settings(
+            self.pipeline, self.row.family, self.denoiser, worded, output_type, seeds
+        )
         settings |= mask | listener_settings(self.pipeline, step_ended)
         settings |= self._adapter_settings(run)
         with ExitStack() as changes:
             changes.enter_context(self._vae_unchanged())
-            changes.enter_context(prepared_noise(self.pipeline, run, space, emptied))
+            changes.enter_context(prepared_noise(self.pipeline, (run, *others), space, emptied))
             changes.enter_context(handed_latents(self.pipeline, run))
             changes.enter_context(skipped_layers(self.pipeline, run.clip_skip))
             changes.enter_context(self._remembered_prompts(run))
             changes.enter_context(
-                stood_in(self.pipeline, run, self.controlnets, vae, self.profile, self.computing)
+                stood_in(
+                    self.pipeline,
+                    run,
+                    self.controlnets,
+                    vae,
+                    self.profile,
+                    self.computing,
+                    1 + len(others),
+                )
             )
             if soft is not None:
                 changes.enter_context(soft.held(self.pipeline, self._layout))
-            return space.unpacked(self.pipeline(**settings).images)
+            latents = space.unpacked(self.pipeline(**settings).images)
+        self._timed(run, 1 + len(others), timer)
+        return latents
+
+    def _timed(self, run: Denoising, pictures: int, timer: StepTimer) -> None:
+        """Learn from a run how long its steps take."""
+        together, seconds = self.computing.together, timer.seconds_a_step
+        known = self.profile.pictures_together > 1 and self._can_together(run)
+        if together is not None and known and seconds is not None:
+            together.timed(self._kind(run), pictures, seconds, timer.engine)
 
     def _remembered_prompts(self, run: Denoising) -> AbstractContextManager[None]:
         """While inside, words that were read before aren't read again."""

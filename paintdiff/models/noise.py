@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,27 +48,29 @@ def varied(noise: torch.Tensor, variation: Variation) -> torch.Tensor:
 
 @contextmanager
 def prepared_noise(
-    pipeline: Any, run: Denoising, space: LatentSpace, emptied: torch.Tensor | None
+    pipeline: Any, runs: Sequence[Denoising], space: LatentSpace, emptied: torch.Tensor | None
 ) -> Generator[None]:
-    """While inside, the pipeline starts from the noise, and from the latents, that `run` asks for.
+    """While inside, the pipeline starts from the noise, and from the latents, that `runs` ask for;
+    several differ in their seeds, and each is one picture of the batch.
 
-    The pipeline's scheduler has to be the run's own; `space` is what the run's latents are like.
+    The pipeline's scheduler has to be the runs' own; `space` is what their latents are like.
     `emptied` (1, 1, height, width; float, 0 or 1; latents) is where the content is replaced, None
     for nowhere. Everything else the pipeline draws comes from its generator as if nothing had been
     changed.
     """
+    run = runs[0]
     if run.from_pure_noise:
         if run.variation is None:
             yield
             return
-        pipeline.prepare_latents = _with_varied_result(pipeline, run, run.variation, space)
+        pipeline.prepare_latents = _with_varied_result(pipeline, runs, space)
         try:
             yield
         finally:
             del pipeline.prepare_latents  # the class's own is there again
         return
     if run.variation is not None or emptied is not None:
-        scheduler, noised = pipeline.scheduler, _Noised(run, space, emptied)
+        scheduler, noised = pipeline.scheduler, _Noised(runs, space, emptied)
         if hasattr(scheduler, "scale_noise"):
             scheduler.scale_noise = noised.scale_noise(scheduler.scale_noise)
         else:
@@ -76,13 +78,19 @@ def prepared_noise(
     yield
 
 
-def _with_varied_result(
-    pipeline: Any, run: Denoising, variation: Variation, space: LatentSpace
-) -> Any:
+def _each_varied(noise: torch.Tensor, runs: Sequence[Denoising]) -> torch.Tensor:
+    """Each picture's noise turned as its run says."""
+    pairs = zip(noise.split(1), runs, strict=True)
+    return torch.cat(
+        [one if run.variation is None else varied(one, run.variation) for one, run in pairs]
+    )
+
+
+def _with_varied_result(pipeline: Any, runs: Sequence[Denoising], space: LatentSpace) -> Any:
     original = pipeline.prepare_latents
 
     def turned(noise: torch.Tensor) -> torch.Tensor:
-        return space.changed(noise, lambda each: varied(each, variation))
+        return space.changed(noise, lambda each: _each_varied(each, runs))
 
     @functools.wraps(original)
     def prepare_latents(*args: Any, **settings: Any) -> Any:
@@ -91,7 +99,7 @@ def _with_varied_result(
         if not isinstance(result, tuple):
             return turned(result / sigma) * sigma
         latents, *others = result
-        if run.source is None:  # FLUX's are told where each of them lies
+        if runs[0].source is None:  # FLUX's are told where each of them lies
             return (turned(latents / sigma) * sigma, *others)
         noise, *image_latents = others  # inpainting blends with the same noise later
         noise = turned(noise)
@@ -105,8 +113,10 @@ class _Noised:
     inpainting again at every step, to put back what is outside the mask.
     """
 
-    def __init__(self, run: Denoising, space: LatentSpace, emptied: torch.Tensor | None) -> None:
-        self._run = run
+    def __init__(
+        self, runs: Sequence[Denoising], space: LatentSpace, emptied: torch.Tensor | None
+    ) -> None:
+        self._runs = runs
         self._space = space
         self._emptied = emptied
         self._started = False
@@ -133,12 +143,12 @@ class _Noised:
     def _changed(
         self, clean: torch.Tensor, noise: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        emptied, variation = self._emptied, self._run.variation
+        emptied, run = self._emptied, self._runs[0]
         if emptied is not None and not self._started:
-            clean = self._space.changed(clean, lambda each: _replaced(each, self._run, emptied))
+            clean = self._space.changed(clean, lambda each: _replaced(each, run, emptied))
         self._started = True
-        if variation is not None:
-            noise = self._space.changed(noise, lambda each: varied(each, variation))
+        if run.variation is not None:
+            noise = self._space.changed(noise, lambda each: _each_varied(each, self._runs))
         return clean, noise
 
 

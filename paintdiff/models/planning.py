@@ -9,10 +9,19 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.models.model_rows import ModelRow
-from paintdiff.models.plans import PartBytes, Plan, Planned, RunFacts, chosen, plans
+from paintdiff.models.plans import (
+    PartBytes,
+    Plan,
+    Planned,
+    RunFacts,
+    chosen,
+    peak_bytes,
+    plans,
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,7 @@ class Planner:
     def __init__(self, room: Callable[[ModelRow], Room | None]) -> None:
         self._room = room
         self._failed: dict[tuple[str, int], frozenset[Plan]] = {}
+        self._alone: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
 
     def ladder(self, model: ModelRow, run: RunFacts) -> Ladder:
@@ -133,11 +143,35 @@ class Planner:
             return Forecast(None, rungs[-1].peak_bytes, room.room_bytes)
         return Forecast(ladder.planned, ladder.planned.peak_bytes, room.room_bytes)
 
-    def remember_failed(self, model: ModelRow, run: RunFacts, failed: frozenset[Plan]) -> None:
-        """Begin below those plans from now on, with this model at about this size."""
+    def most_together(self, model: ModelRow, run: RunFacts, plan: Plan, wanted: int) -> int:
+        """How many of `wanted` pictures of a run are thought to fit at once by a plan: 1 where
+        nobody knows, or memory has run out with several.
+        """
+        room = self._room(model)
+        with self._lock:
+            alone = _key(model, run) in self._alone
+        if alone or room is None or room.parts is None:
+            return 1
+        fitting = partial(peak_bytes, plan, model.family, room.parts, device=room.device)
+        counts = range(wanted, 1, -1)
+        if model.family.working_memory is None:
+            return 1
+        return next(
+            (each for each in counts if fitting(run.times(each)) <= room.room_bytes),
+            1,
+        )
+
+    def remember_failed(
+        self, model: ModelRow, run: RunFacts, failed: frozenset[Plan], *, alone: bool = False
+    ) -> None:
+        """Begin below those plans from now on, with this model at about this size; with `alone`
+        denoise one picture at a time.
+        """
         key = _key(model, run)
         with self._lock:
             self._failed[key] = self._failed.get(key, frozenset()) | failed
+            if alone:
+                self._alone.add(key)
 
     def _of(self, model: ModelRow, run: RunFacts) -> frozenset[Plan]:
         with self._lock:

@@ -130,10 +130,10 @@ class PartBytes:
 @dataclass(frozen=True)
 class RunFacts:
     """What a run asks of memory. `size` is the largest that is painted, in pixels, and `seen_px`
-    how many pixels of it the model sees at once (fewer through windows). `batch` is 2 with guidance
-    and 1 without. `beside_bytes` are weights that act along (ControlNets, a refiner). A `plain` run
-    has nothing of its own precision along with the model. `may_shrink` says whether half the size
-    is better than nothing.
+    how many pixels of it the model sees at once (fewer through windows). `batch` counts what the
+    denoiser is given at once: of each picture 2 with guidance and 1 without. `beside_bytes` are
+    weights that act along (ControlNets, a refiner). A `plain` run has nothing of its own precision
+    along with the model. `may_shrink` says whether half the size is better than nothing.
     """
 
     size: Size
@@ -142,6 +142,10 @@ class RunFacts:
     beside_bytes: int = 0
     plain: bool = True
     may_shrink: bool = True
+
+    def times(self, pictures: int) -> RunFacts:
+        """With so many pictures at once."""
+        return replace(self, batch=pictures * self.batch)
 
     def halved(self) -> RunFacts:
         """At half the width and height."""
@@ -182,6 +186,11 @@ def plans(family: Family, parts: PartBytes, run: RunFacts, device: str) -> tuple
 def chosen(ladder: Sequence[Planned], room_bytes: int) -> Planned | None:
     """The first that fits, None if none does."""
     return next((each for each in ladder if each.peak_bytes <= room_bytes), None)
+
+
+def peak_bytes(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device: str) -> int:
+    """What a run by a plan is thought to take on the device."""
+    return _planned(plan, family, parts, run, device).peak_bytes
 
 
 def _rungs(run: RunFacts, device: str) -> list[Plan]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from PIL import Image
 
-from paintdiff.geometry import Size, fitted_within
+from paintdiff.geometry import Size, fitted_within, grid, size_of_grid
 from paintdiff.images import image_from_array
 from paintdiff.models.families import LatentRgb
 from paintdiff.models.latents import LatentSpace
@@ -146,6 +146,21 @@ class LinearPreview:
         )
 
 
+def side_by_side(latents: torch.Tensor, size: Size) -> tuple[torch.Tensor, Size]:
+    """Latents (batch, channels, height, width) of several pictures as those of one in which they
+    lie as `geometry.grid` says, and its size in pixels. Of one they stay as they are.
+    """
+    count, channels, height, width = latents.shape
+    if count == 1:
+        return latents, size
+    columns, rows = grid(count)
+    cells = latents.new_zeros(columns * rows, channels, height, width)
+    cells[:count] = latents
+    whole = cells.reshape(rows, columns, channels, height, width).permute(2, 0, 3, 1, 4)
+    whole = whole.reshape(1, channels, rows * height, columns * width)
+    return whole, size_of_grid(size, count)
+
+
 class Governor:
     """Decides at which steps a preview may be made, so that they take at most `share` of the run's
     time.
@@ -240,7 +255,7 @@ class PreviewTap:
             )  # else the wait for the step would count as the preview's
         started = time.perf_counter()
         clean = clean_latents(scheduler, self._variance_exploding, model_output, timestep, sample)
-        self._preview.begin(self._space.unpacked(clean), self._size)
+        self._preview.begin(*side_by_side(self._space.unpacked(clean), self._size))
         self.latest = self._preview.ready() or self.latest
         seconds = time.perf_counter() - started
         self._governor.made_one(seconds + self._preview.cost_seconds)

@@ -34,6 +34,7 @@ class Profile(BaseModel):
     guidance_start: float = Field(default=0.0, ge=0.0, le=1.0)
     guidance_end: float = Field(default=1.0, ge=0.0, le=1.0)
     decoder: Literal["usual", "tiny"] = "usual"
+    pictures_together: int = Field(default=1, ge=1, le=64)
 
     @property
     def limits_guidance(self) -> bool:

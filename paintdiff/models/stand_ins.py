@@ -27,18 +27,19 @@ from paintdiff.models.windows import LARGEST_WHOLE_PX
 
 
 @contextmanager
-def stood_in(
+def stood_in(  # noqa: PLR0913 (all that a run hangs on)
     pipeline: Any,
     run: Denoising,
     controlnets: Mapping[str, LoadedControlNet],
     vae: Any = None,
     profile: Profile = EXACT,
     computing: Computing | None = None,
+    pictures: int = 1,
 ) -> Generator[None]:
     """While inside, the pipeline's UNet follows the run's controls and sees through its windows,
     its denoiser does without what the profile leaves out and is computed as `computing` says (None:
-    by torch, as usual), and `vae` (None: its own) is its VAE.
-    Denoiser and VAE themselves are left alone: they are shared.
+    by torch, as usual), and `vae` (None: its own) is its VAE. `pictures` is how many are painted at
+    once. Denoiser and VAE themselves are left alone: they are shared.
 
     A pipeline without a UNet has neither controls nor windows. The denoiser has to be able to have
     all of the profile (`possible`).
@@ -48,7 +49,7 @@ def stood_in(
     changed = profile.keeps_features or profile.limits_guidance or computing.kernels.bfloat16
     if run.controls or run.windows or changed or computing.engine is not None:
         name = "transformer" if getattr(pipeline, "unet", None) is None else "unet"
-        denoiser = _denoiser(pipeline, run, controlnets, profile, computing)
+        denoiser = _denoiser(pipeline, run, controlnets, profile, computing, pictures)
         parts[name] = InHalfPrecision(denoiser) if computing.kernels.bfloat16 else denoiser
     if vae is not None:
         parts["vae"] = vae
@@ -102,16 +103,17 @@ def _denoiser(
     controlnets: Mapping[str, LoadedControlNet],
     profile: Profile,
     computing: Computing,
+    pictures: int,
 ) -> Any:
     if getattr(pipeline, "unet", None) is None:
         denoiser = pipeline.transformer
     else:
-        denoiser = _unet(pipeline, run, controlnets, profile, computing)
+        denoiser = _unet(pipeline, run, controlnets, profile, computing, pictures)
     if profile.block_threshold > 0:
         denoiser = BlockCache(denoiser, profile.block_threshold)
     if profile.limits_guidance:
         span = (profile.guidance_start, profile.guidance_end)
-        denoiser = GuidanceInterval(denoiser, pipeline, *span)
+        denoiser = GuidanceInterval(denoiser, pipeline, *span, pictures)
     return denoiser
 
 
@@ -121,6 +123,7 @@ def _unet(
     controlnets: Mapping[str, LoadedControlNet],
     profile: Profile,
     computing: Computing,
+    pictures: int,
 ) -> Any:
     def seen(controls: tuple[Control, ...]) -> Any:
         unet, split = pipeline.unet, SplitUNet
@@ -129,7 +132,7 @@ def _unet(
             split = EngineUNet.split
         if profile.feature_interval > 1:  # each window has features of its own
             unet = FeatureCache(split(unet), profile.feature_interval)
-        return controlled_unet(pipeline, controls, controlnets, unet)
+        return controlled_unet(pipeline, controls, controlnets, unet, pictures)
 
     if len(run.windows) < 2:
         return seen(run.controls)

@@ -82,7 +82,7 @@ class SecondPass:
             f"There wasn't enough memory to paint over it at {self._size}, so it is as it was "
             f"painted at {first.size}."
         )
-        return Painted(self._leased.decoded(latents), (note,))
+        return Painted(self._leased.decoded(latents), (note,), self._leased.computing.taken())
 
     def _refined(
         self,
@@ -104,7 +104,8 @@ class SecondPass:
         second = self._leased.for_task("image_to_image")
         latents = second.denoised(run, counter.ended)
         counter.run_ended(run.steps_run)
-        return Painted(second.decoded(latents), (self._words(first, run),))
+        image, engine = second.decoded(latents), second.computing.taken()
+        return Painted(image, (self._words(first, run),), engine)
 
     def _enlarged(
         self, latents: Tensor, on_step: OnStep, index: int

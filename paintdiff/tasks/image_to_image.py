@@ -13,7 +13,7 @@ from paintdiff.models.windows import model_windows, sees_through_windows
 from paintdiff.requests import MAX_SEED, ImageToImage
 from paintdiff.tasks.controls import controls_of
 from paintdiff.tasks.pictures import input_picture
-from paintdiff.tasks.runs import run_of, windows_words
+from paintdiff.tasks.runs import painted, run_of, windows_words
 from paintdiff.tasks.settling import check_strength, settled_sampling, settled_size
 from paintdiff.tasks.steps import OnStep, Painted, StepCounter
 from paintdiff.tasks.tools import Tools
@@ -92,13 +92,23 @@ def paint(
     windows = model_windows(request.sampling().size, leased.row) if request.tiled else ()
     words = windows_words(windows)
     notes = (f"Painted{words}, whose predictions were blended at every step.",) if words else ()
-    for index in range(request.num_images):
-        run = replace(run_of(request.alone(index), controls=controls), windows=windows)
-        image = _painted(run, source, request.strengths(), leased, on_step, index)
-        yield Painted(image, notes)
+    runs = [
+        replace(
+            run_of(request.alone(index), Source(source, request.strength), controls),
+            windows=windows,
+        )
+        for index in range(request.num_images)
+    ]
+    if request.loopback == 1:
+        for each in painted(runs, leased, tools, on_step):
+            yield replace(each, notes=notes)
+        return
+    for index, run in enumerate(runs):
+        image = _looped(run, source, request.strengths(), leased, on_step, index)
+        yield Painted(image, notes, leased.computing.taken())
 
 
-def _painted(
+def _looped(
     run: Denoising,
     image: Image.Image,
     strengths: tuple[float, ...],
@@ -106,9 +116,7 @@ def _painted(
     on_step: OnStep,
     index: int,
 ) -> Image.Image:
-    """The result of the last pass over `image` (RGB, the working size); `run` is the first pass's
-    but for its source.
-    """
+    """The result of the last pass over `image` (RGB, the working size); `run` is the first."""
     total = sum(steps_run(run.num_inference_steps, strength) for strength in strengths)
     counter = StepCounter(on_step, index, total)
     for number, strength in enumerate(strengths):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -111,10 +112,10 @@ def paint(
         else f"Painted with a general model ({channels} channels): what is outside the mask was "
         "blended in at every step."
     )
-    for index in range(request.num_images):
-        run = run_of(request.alone(index), source, controls)
-        part = painted(run, leased, on_step, index)
-        yield _checked(_pasted(part, canvas, box), canvas, method)
+    runs = [run_of(request.alone(index), source, controls) for index in range(request.num_images)]
+    for part in painted(runs, leased, tools, on_step):
+        checked = _checked(_pasted(part.image, canvas, box), canvas, method)
+        yield replace(checked, engine=part.engine)
 
 
 def _padded_reach(request: Inpaint, canvas: Canvas) -> Box:

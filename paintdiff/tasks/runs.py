@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from paintdiff.geometry import Box
 from paintdiff.models.denoising import Control, Denoising, Source, Variation
 from paintdiff.requests import PaintingRequest
 from paintdiff.tasks.adapters import ip_pictures_of, prompt_text
-from paintdiff.tasks.steps import OnStep, StepCounter
+from paintdiff.tasks.steps import OnStep, Painted, StepCounter
+from paintdiff.tasks.tools import Tools
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from paintdiff.models.lease import LeasedPipeline
 
 
@@ -46,12 +46,25 @@ def windows_words(windows: tuple[Box, ...]) -> str:
     return f" through {len(windows)} windows of {windows[0].size}" if len(windows) > 1 else ""
 
 
-def painted(run: Denoising, leased: LeasedPipeline, on_step: OnStep, index: int) -> Image.Image:
-    """The picture of one run, RGB, 8 bits. It is picture `index` of its job.
+def painted(
+    runs: Sequence[Denoising], leased: LeasedPipeline, tools: Tools, on_step: OnStep
+) -> Iterator[Painted]:
+    """Yield the pictures of a request's runs one by one, without notes. The runs differ in their
+    seeds and variations alone: several are denoised at once where that is quicker and the profile
+    lets last bits change for it.
 
-    What `on_step` raises comes out unchanged.
+    What `tools` and `on_step` raise comes out unchanged.
     """
-    counter = StepCounter(on_step, index, run.steps_run)
-    latents = leased.denoised(run, counter.ended)
-    counter.run_ended(run.steps_run)
-    return leased.decoded(latents)
+    first = 0
+    while first < len(runs):
+        count = leased.together(runs[first], len(runs) - first)
+        run, *others = runs[first : first + (tools.room_for(count) if count > 1 else 1)]
+        counter = StepCounter(on_step, first, run.steps_run, 1 + len(others))
+        latents = leased.denoised(run, counter.ended, others)
+        counter.run_ended(run.steps_run)
+        engine = leased.computing.taken()
+        for number, one in enumerate(latents.split(1)):
+            if number:
+                counter.next_picture()
+            yield Painted(leased.decoded(one), engine=engine)
+        first += 1 + len(others)

@@ -32,16 +32,16 @@ def settle(request: TextToImage, row: ModelRow) -> tuple[TextToImage, tuple[str,
 def paint(
     request: TextToImage, leased: LeasedPipeline, tools: Tools, on_step: OnStep
 ) -> Iterator[Painted]:
-    """Yield the pictures one by one. Picture i is that of the seed + i alone.
+    """Yield the pictures one by one. Picture i is that of the seed + i alone; to the last bit, but
+    for profiles that let several be denoised at once.
 
-    A loop, not a batch: a batch on the device would change the pictures' last bits. What `tools`
-    and `on_step` raise comes out unchanged.
+    What `tools` and `on_step` raise comes out unchanged.
     """
     controls = controls_of(request, tools.make_map)
-    second = SecondPass(request, leased, tools) if request.hires is not None else None
-    for index in range(request.num_images):
-        run = run_of(request.alone(index), controls=controls)
-        if second is not None:
-            yield second.after(run, on_step, index)
-        else:
-            yield Painted(painted(run, leased, on_step, index))
+    runs = [run_of(request.alone(index), controls=controls) for index in range(request.num_images)]
+    if request.hires is None:
+        yield from painted(runs, leased, tools, on_step)
+        return
+    second = SecondPass(request, leased, tools)
+    for index, run in enumerate(runs):
+        yield second.after(run, on_step, index)

@@ -23,10 +23,12 @@ a step of the stage "upscaling" of the picture of that index, and raises what th
 class Tools:
     """What a task may use. All of it raises typed errors that come out of the task unchanged.
 
-    With `last_resort` there is no thriftier way left to paint all of it: what memory is too short
-    for may be left out.
+    `room_for` is told how many pictures are about to be denoised at once, and says for how many of
+    them there is memory. With `last_resort` there is no thriftier way left to paint all of it: what
+    memory is too short for may be left out.
     """
 
     make_map: MakeMap
     enlarge: Enlarge
     last_resort: bool = True
+    room_for: Callable[[int], int] = lambda wanted: wanted

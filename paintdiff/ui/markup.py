@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,7 +13,7 @@ from typing import Literal
 from PIL import Image
 
 from paintdiff.events import Picture
-from paintdiff.geometry import Size
+from paintdiff.geometry import Size, grid
 from paintdiff.ui.pictures import is_enlarged, is_too_large_to_show, words_of
 
 PREVIEW_PX = (256, 512)
@@ -103,8 +102,7 @@ def finished_stage(results: Sequence[Result], state: str = "finished", *, siblin
     else:
         frames = "".join(_frame(result, alone=alone, siblings=siblings) for result in results)
     many = "" if alone else " many"
-    columns = math.ceil(math.sqrt(len(results)))
-    rows = math.ceil(len(results) / columns) if columns else 1
+    columns, rows = grid(len(results))
     shape = f"--columns:{columns};--rows:{rows};{_aspect(results[0].picture.size)}"
     return f'<div class="stage{many}" data-state="{escape(state)}" style="{shape}">{frames}</div>'
 

@@ -20,7 +20,7 @@ from paintdiff.events import (
     Progress,
     Queued,
 )
-from paintdiff.geometry import Size
+from paintdiff.geometry import Size, size_of_grid
 from paintdiff.models.profiles import EXACT
 from paintdiff.requests import PaintingRequest, TextToImage, Upscale
 from paintdiff.ui import markup, pictures
@@ -111,7 +111,7 @@ def view_of(job: Job, event: Event) -> View:
                 "loading", markup.blank_stage(size_of_result(job), "loading"), line, job.warnings
             )
         case Progress():
-            size = size_of_result(job, event.image_index)
+            size = size_of_grid(size_of_result(job, event.image_index), _shown_together(event))
             stage = None if event.preview is None else markup.preview_stage(event.preview, size)
             return View("painting", stage, _step_line(job, event), job.warnings)
         case Finished():
@@ -239,9 +239,9 @@ def _cancelled(job: Job, event: Cancelled) -> View:
 
 
 def _step_line(job: Job, event: Progress) -> str:
-    picture = (
-        f"Picture {event.image_index + 1} of {event.num_images} · " if event.num_images > 1 else ""
-    )
+    first, shown = event.image_index + 1, _shown_together(event)
+    which = f"Pictures {first} to {first + shown - 1}" if shown > 1 else f"Picture {first}"
+    picture = f"{which} of {event.num_images} · " if event.num_images > 1 else ""
     done = _part_done(job, event)
     if event.stage == "decoding":
         return markup.progress_line("Finishing", f"{picture}Finishing…", done)
@@ -257,20 +257,27 @@ def _step_line(job: Job, event: Progress) -> str:
     return markup.progress_line("Painting", f"{picture}{step}{left}", done)
 
 
+def _shown_together(event: Progress) -> int:
+    """How many pictures a step was of."""
+    return event.together if event.stage == "denoising" else 1
+
+
 def _part_done(job: Job, event: Progress) -> float | None:
     """How much of a job is done, 0 to 1; None if that can't be told."""
-    request, part = job.request, event.step / event.total_steps
+    request, part, ahead = job.request, event.step / event.total_steps, 0.0
     if event.stage == "faces":
         part = 0.0  # how long that takes beside the tiles, which come after, can't be told
     if not isinstance(request, Upscale):
         painting = PAINTING_PART if request.upscaling is not None else 1.0
+        ahead = painting * (event.together - 1)  # pictures that are denoised along with this one
         if event.stage not in ("upscaling", "faces"):
             part *= painting
+            ahead *= event.step / event.total_steps
         elif isinstance(request, TextToImage) and request.hires is not None:
             return None  # it may be between the two passes, or after them
         else:
             part = painting + part * (1 - painting)
-    return (event.image_index + part) / event.num_images
+    return (event.image_index + part + ahead) / event.num_images
 
 
 def left_text(seconds: float) -> str:

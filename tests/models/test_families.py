@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,25 @@ def test_a_variation_of_strength_one_is_the_other_seed(name: str, engine: Engine
             Denoising(**vars(run) | {"variation": Variation(3, 1.0)}), lambda _s, _p: None
         )
     assert torch.allclose(other, varied, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", FROM_WORDS)
+@pytest.mark.parametrize("variation", [None, Variation(3, 0.4)])
+def test_pictures_that_are_denoised_at_once_are_those_of_their_seeds(
+    name: str, variation: Variation | None, engine: Engine
+) -> None:
+    with engine.manager.lease(name) as leased:
+        sampler = leased.row.sampler
+        first = Denoising("a boat", "", Size(64, 48), 3, 3.0, sampler, 7, variation)
+        if variation is not None:
+            others = [replace(first, variation=replace(variation, seed=seed)) for seed in (4, 5)]
+        else:
+            others = [replace(first, seed=seed) for seed in (8, 9)]
+        each = [leased.denoised(run, lambda _s, _p: None) for run in (first, *others)]
+        together = leased.denoised(first, lambda _s, _p: None, others)
+    assert together.shape[0] == 3
+    assert torch.allclose(torch.cat(each), together, atol=1e-3)
+    assert not torch.allclose(together[0], together[1], atol=1e-2)
 
 
 @pytest.mark.parametrize("name", FROM_PICTURES)

@@ -45,6 +45,20 @@ def test_a_step_shows_its_number_the_time_left_and_its_preview(job: Any) -> None
     assert not shown.over
 
 
+def test_pictures_that_are_painted_at_once_are_counted_and_shown_so(job: Any) -> None:
+    preview = Image.new("RGB", (16, 16))
+    step = Progress(4, 20, 1, 6, preview=preview, together=3)
+    shown = view(job, step)
+    assert "Pictures 2 to 4 of 6 · Step 4 of 20" in shown.progress
+    assert f'value="{(1 + 3 * 4 / 20) / 6:.3f}"' in shown.progress
+    assert shown.stage is not None and "--aspect:1.00000" in shown.stage
+    two = view(job, Progress(4, 20, 1, 6, preview=preview, together=2))
+    assert two.stage is not None and "--aspect:2.00000" in two.stage
+    decoded = view(job, Progress(20, 20, 2, 6, "decoding", together=3))
+    assert "Picture 3 of 6 · Finishing" in decoded.progress
+    assert f'value="{5 / 6:.3f}"' in decoded.progress
+
+
 def test_a_step_without_preview_leaves_the_stage_alone(job: Any) -> None:
     assert view(job, Progress(4, 20, 0, 1)).stage is None
 

@@ -16,6 +16,7 @@ from paintdiff.models.computing.feature_cache import SplitUNet
 from paintdiff.models.computing.graphs import Part
 from paintdiff.models.computing.kernels import USUAL, Kernels
 from paintdiff.models.computing.second_engine import SecondEngine, Winner
+from paintdiff.models.computing.together import Together
 
 _UNDERSTOOD = frozenset({"encoder_hidden_states", "added_cond_kwargs", "return_dict"})
 
@@ -24,12 +25,15 @@ _UNDERSTOOD = frozenset({"encoder_hidden_states", "added_cond_kwargs", "return_d
 class Computing:
     """How the networks of one lease are computed: by what kernels of torch, and the UNet by
     `engine` where it may be. `why_torch` says to people who asked for another engine why it isn't
-    used, else "". `calls` counts who has computed the UNet.
+    used, else "". `calls` counts who has computed the UNet. `together` knows how many pictures are
+    best denoised at once in runs of a `kind` (None: one).
     """
 
     kernels: Kernels = USUAL
     engine: SecondEngine | None = None
     why_torch: str = ""
+    together: Together | None = None
+    kind: str = ""
     calls: Counter[Winner] = field(default_factory=Counter[Winner])
 
     def taken(self) -> str:
@@ -111,7 +115,7 @@ class EngineSplit(SplitUNet):
 
         inputs = inputs_of(self._unet, sample, timestep, settings)
         if inputs is not None:
-            inputs["features"] = features.contiguous()
+            inputs["features"] = features.to(torch.float32).contiguous()  # autocast gives halves
         return self._engine.computed("shallow", inputs, by_torch)[0]
 
 

@@ -11,22 +11,23 @@ from typing import Any
 
 import torch
 
-_GUIDED_BATCH = 2
-"""One picture without its words and with them, in this order: as diffusers puts them together."""
-
 
 class GuidanceInterval:
-    """Stands in for a denoiser during one run of one picture: before the part `start` of its calls
-    and from the part `end` on, what it predicts with the words stands for both halves of the batch,
-    so that whatever scale the difference is multiplied by, nothing is added.
+    """Stands in for a denoiser during one run of so many `pictures`: before the part `start` of its
+    calls and from the part `end` on, what it predicts with the words stands for both halves of the
+    batch (first without words, as diffusers puts them together), so that whatever scale the
+    difference is multiplied by, nothing is added.
 
     What isn't its own is the denoiser's.
     """
 
-    def __init__(self, denoiser: Any, pipeline: Any, start: float, end: float) -> None:
+    def __init__(
+        self, denoiser: Any, pipeline: Any, start: float, end: float, pictures: int = 1
+    ) -> None:
         self._denoiser = denoiser
         self._pipeline = pipeline
         self._start, self._end = start, end
+        self._guided_batch = 2 * pictures
         self._calls = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -37,26 +38,25 @@ class GuidanceInterval:
         part = self._calls / _num_calls(self._pipeline)
         self._calls += 1
         sample = args[0] if args else settings["hidden_states"]
-        if self._start <= part < self._end or len(sample) != _GUIDED_BATCH:
+        if self._start <= part < self._end or len(sample) != self._guided_batch:
             return self._denoiser(*args, **settings)
-        with_words = _second_half(args)
-        predicted = self._denoiser(*with_words, **_second_half(settings))[0]
+        with_words = self._second_half(args)
+        predicted = self._denoiser(*with_words, **self._second_half(settings))[0]
         return (torch.cat([predicted, predicted]),)
+
+    def _second_half(self, value: Any) -> Any:
+        """Tensors of a guided batch without their first half, also inside of other values."""
+        if isinstance(value, torch.Tensor):
+            guided = value.ndim > 0 and len(value) == self._guided_batch
+            return value[self._guided_batch // 2 :] if guided else value
+        if isinstance(value, Mapping):
+            return {key: self._second_half(each) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._second_half(each) for each in value)
+        return value
 
 
 def _num_calls(pipeline: Any) -> int:
     """How often the denoiser is asked in a run of the pipeline."""
     timesteps = getattr(pipeline, "num_timesteps", None)
     return timesteps or len(pipeline.scheduler.timesteps)
-
-
-def _second_half(value: Any) -> Any:
-    """Tensors of a guided batch without their first half, also in lists, tuples and mappings."""
-    if isinstance(value, torch.Tensor):
-        guided = value.ndim > 0 and len(value) == _GUIDED_BATCH
-        return value[_GUIDED_BATCH // 2 :] if guided else value
-    if isinstance(value, Mapping):
-        return {key: _second_half(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_second_half(each) for each in value)
-    return value

@@ -132,6 +132,18 @@ def test_the_two_parts_of_turbo_are_computed_too(manager: ModelManager) -> None:
     assert 0 < (expected - found).abs().max() < 1e-3
 
 
+def test_half_precision_goes_from_one_to_the_other(
+    manager: ModelManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deep features that torch has computed are OpenVINO's to take, until it has its own."""
+    monkeypatch.setattr(KernelChoice, "of", lambda *_args: CANDIDATES[2])
+    with manager.lease("sd1", profile=TORCHS_TURBO) as leased:
+        expected = painted(leased)
+    with manager.lease("sd1", profile=TURBO) as leased:
+        found = settled(leased)
+    assert 0 < (expected - found).norm() < 0.1 * expected.norm()
+
+
 def test_the_result_says_so(manager: ModelManager) -> None:
     request = TextToImage(prompt="a red house", model="sd1", width=64, height=64, seed=3)
     with Engine(manager) as engine:

@@ -19,7 +19,7 @@ from paintdiff.errors import SettingsError
 from paintdiff.models.computing import engines, second_engine
 from paintdiff.models.computing.engine_unet import inputs_of
 from paintdiff.models.computing.engines import checked_engine, why_torch
-from paintdiff.models.computing.kernels import USUAL
+from paintdiff.models.computing.kernels import USUAL, Kernels
 from paintdiff.models.computing.second_engine import ROUNDS, SecondEngine, Workshop
 
 SAMPLE = torch.arange(8.0).reshape(2, 1, 2, 2)
@@ -122,6 +122,36 @@ def test_a_failure_within_a_picture_leaves_it_to_torch(
     assert asked(one, 4) == ["torch", "openvino", "torch", "torch"]
     assert "no memory for the inference" in caplog.text
     assert one.held_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("kernels", "apart", "taken"),
+    [
+        (USUAL, 1e-2, False),
+        (Kernels(bfloat16=True), 1e-2, True),  # a hundredth of all of it, all in one number
+        (Kernels(bfloat16=True), 0.5, False),
+        (Kernels(bfloat16=True), float("nan"), False),
+    ],
+)
+def test_numbers_that_differ_are_weighed_as_a_whole(
+    kernels: Kernels, apart: float, taken: bool, engine: Callable[..., SecondEngine]
+) -> None:
+    class Off(Fake):
+        def __call__(self, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor]:
+            (found,) = super().__call__(inputs)
+            found[0, 0, 0, 0] += apart * found.norm()
+            return (found,)
+
+    one = engine(Off(), always=True)
+
+    def winner() -> str:
+        return one.computed("all", kernels, INPUTS, by_torch)[0]
+
+    deadline = time.monotonic() + 10
+    while not any(each.compared for each in one._trials.values()):
+        assert winner() == "torch"
+        assert time.monotonic() < deadline
+    assert winner() == ("openvino" if taken else "torch")
 
 
 def test_where_torch_is_quicker_it_stays_and_nothing_is_made_again(

@@ -1,0 +1,189 @@
+"""Pictures that are denoised at once: each is that of its own seed but for rounding, whatever acts
+on them; and memory that runs out costs only the speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from paintdiff.engine import Engine
+from paintdiff.events import Finished, Loading, Progress
+from paintdiff.geometry import Size
+from paintdiff.ingredients import ControlInput, HiresFix, Upscaling
+from paintdiff.models import loaders
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.computing.together import Together
+from paintdiff.models.manager import ModelManager
+from paintdiff.models.planning import Planner
+from paintdiff.models.profiles import Profile, Profiles
+from paintdiff.requests import ImageToImage, Inpaint, Painting, TextToImage
+from tests.tasks.pictures import given, photo
+from tests.test_descent import Faults
+
+EACH = Profile(name="each", title="Each", says="", feature_interval=1)
+SEVERAL = EACH.model_copy(update={"name": "several", "pictures_together": 4})
+SKIPPING = {"feature_interval": 3, "guidance_start": 0.2, "guidance_end": 0.6}
+TURBO = EACH.model_copy(update={"name": "turbo", **SKIPPING})
+TURBOS = TURBO.model_copy(update={"name": "turbos", "pictures_together": 4})
+PROFILES = Profiles({row.name: row for row in (EACH, SEVERAL, TURBO, TURBOS)})
+WORDS = TextToImage(
+    prompt="a red house", num_inference_steps=5, seed=7, num_images=4, width=64, height=64
+)
+
+
+@pytest.fixture(autouse=True)
+def _always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it had been found quicker."""
+    monkeypatch.setattr(Together, "most", lambda _self, _kind, wanted: wanted)
+
+
+@pytest.fixture
+def engine(tiny_catalog: Catalog) -> Iterator[Engine]:
+    with Engine(ModelManager(tiny_catalog, device="cpu"), profiles=PROFILES) as running:
+        yield running
+
+
+def painted(engine: Engine, request: Painting, profile: str) -> tuple[list[Image.Image], list[Any]]:
+    """The pictures and the story."""
+    events = list(engine.submit(request.model_copy(update={"profile": profile})).events(60))
+    finished = events[-1]
+    assert isinstance(finished, Finished), finished
+    return [each.image for each in finished.pictures], events
+
+
+def most_together(events: list[Any]) -> int:
+    return max(each.together for each in events if isinstance(each, Progress))
+
+
+def from_picture(**changes: Any) -> ImageToImage:
+    settings = WORDS.model_dump(exclude={"kind", "hires", "upscaling"}) | {
+        "image": given(photo(0, 64, 64))
+    }
+    return ImageToImage(**settings | changes)
+
+
+def with_control(engine: Engine) -> TextToImage:
+    name = engine.manager.catalog.controlnets()[0].name
+    control = ControlInput(image=given(photo(0, 64, 64)), controlnet=name, preprocessor="none")
+    return WORDS.model_copy(update={"controls": (control,)})
+
+
+CASES: dict[str, Callable[[Engine], Painting]] = {
+    "words": lambda _engine: WORDS,
+    "unguided": lambda _engine: WORDS.model_copy(update={"guidance_scale": 1.0}),
+    "noise at every step": lambda _engine: WORDS.model_copy(update={"sampler": "Euler a"}),
+    "two calls a step": lambda _engine: WORDS.model_copy(update={"sampler": "Heun"}),
+    "variations": lambda _engine: WORDS.model_copy(
+        update={"variation_strength": 0.3, "variation_seed": 5}
+    ),
+    "a picture": lambda _engine: from_picture(strength=0.6),
+    "a picture's variations": lambda _engine: from_picture(
+        strength=0.6, variation_strength=0.3, variation_seed=5
+    ),
+    "a ControlNet": with_control,
+}
+
+
+@pytest.mark.parametrize("profile", ["several", "turbos"])
+@pytest.mark.parametrize("case", CASES)
+def test_each_is_the_picture_of_its_seed(case: str, profile: str, engine: Engine) -> None:
+    request = CASES[case](engine)
+    alone, story = painted(engine, request, {"several": "each", "turbos": "turbo"}[profile])
+    assert most_together(story) == 1
+    together, story = painted(engine, request, profile)
+    assert most_together(story) == 4
+    assert len({each.tobytes() for each in together}) == 4
+    for one, other in zip(alone, together, strict=True):
+        assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["inpaint", "loopback", "hires"])
+def test_what_cant_be_together_is_a_loop(kind: str, engine: Engine) -> None:
+    mask = Image.new("L", (64, 64), 255)
+    settings = WORDS.model_dump(exclude={"kind", "hires", "upscaling"})
+    request = {
+        "inpaint": Inpaint(**settings, image=given(photo(0, 64, 64)), mask=given(mask)),
+        "loopback": from_picture(loopback=2),
+        "hires": WORDS.model_copy(update={"hires": HiresFix(scale=1.5, upscaler="latent")}),
+    }[kind]
+    alone, _story = painted(engine, request, "each")
+    together, story = painted(engine, request, "several")
+    assert most_together(story) == 1
+    assert [each.tobytes() for each in together] == [each.tobytes() for each in alone]
+
+
+def test_the_story_counts_all_of_them(engine: Engine) -> None:
+    request = WORDS.model_copy(update={"num_images": 6})
+    _pictures, story = painted(engine, request, "several")
+    steps = [each for each in story if isinstance(each, Progress)]
+    told = [(each.stage, each.image_index, each.together) for each in steps]
+    once = list(dict.fromkeys(told))
+    assert once == [
+        ("denoising", 0, 4), *(("decoding", at, 4 - at) for at in range(4)),
+        ("denoising", 4, 2), *(("decoding", at, 6 - at) for at in (4, 5)),
+    ]  # fmt: skip
+    shapes = {each.preview.size for each in steps if each.preview and each.stage == "denoising"}
+    assert shapes == {(128, 128), (128, 64)}, "previews lie side by side"
+
+
+def test_enlarging_counts_on(engine: Engine) -> None:
+    name = engine.manager.catalog.upscalers()[0].name
+    request = WORDS.model_copy(update={"upscaling": Upscaling(upscaler=name, scale=2)})
+    pictures, story = painted(engine, request, "several")
+    assert {each.size for each in pictures} == {(128, 128)}
+    tiles = [each for each in story if isinstance(each, Progress) and each.stage == "upscaling"]
+    assert {(each.image_index, each.together) for each in tiles} == {(0, 4), (1, 3), (2, 2), (3, 1)}
+
+
+def test_memory_that_runs_out_costs_only_the_speed(
+    tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults, original = Faults(), loaders.load
+
+    def load(*arguments: Any, **named: Any) -> loaders.LoadedModel:
+        loaded = original(*arguments, **named)
+        loaded.components["unet"].register_forward_pre_hook(faults.hook("unet"))
+        return loaded
+
+    monkeypatch.setattr(loaders, "load", load)
+    with Engine(ModelManager(tiny_catalog, device="cpu"), profiles=PROFILES) as engine:
+        alone, _story = painted(engine, WORDS, "each")
+        faults.expect("unet", 1, after=2)
+        pictures, story = painted(engine, WORDS, "several")
+        said = [each.message for each in story if isinstance(each, Loading)]
+        assert said[-1] == "Out of memory. Trying again one picture at a time"
+        assert [each.tobytes() for each in pictures] == [each.tobytes() for each in alone]
+        assert "one picture at a time" in story[-1].warnings[0]
+        _pictures, again = painted(engine, WORDS, "several")
+    assert most_together(again) == 1, "it is remembered"
+    assert faults.raised == 1
+
+
+def test_no_more_than_there_is_memory_for(
+    tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Planner.most_together
+    asked: list[tuple[int, int]] = []
+
+    def most(self: Planner, *arguments: Any) -> int:
+        found = original(self, *arguments)
+        asked.append((arguments[-1], found))
+        return found
+
+    monkeypatch.setattr(Planner, "most_together", most)
+    roomy = ModelManager(tiny_catalog, device="cpu")
+    with Engine(roomy, profiles=PROFILES) as engine:
+        painted(engine, WORDS, "several")
+        needed = engine.forecast("mini", Size(64, 64))
+    assert asked == [(4, 4)] and needed is not None
+    asked.clear()
+    tight = ModelManager(
+        tiny_catalog, device="cpu", memory_budget_bytes=int(needed.needed_bytes * 1.02)
+    )
+    with Engine(tight, profiles=PROFILES) as engine:
+        painted(engine, WORDS, "several")
+    assert asked[0] in ((4, 2), (4, 3))
