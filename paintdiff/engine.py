@@ -34,6 +34,7 @@ from paintdiff.tasks import TASKS, upscale
 from paintdiff.tasks.adapters_settling import settled_adapters
 from paintdiff.tasks.capabilities import check_capabilities, whole_warnings
 from paintdiff.tasks.controls import control_map, settled_controls
+from paintdiff.tasks.few_steps_settling import with_few_steps
 from paintdiff.tasks.finishing import settled_finish
 from paintdiff.tasks.footprint import foreseen_facts
 from paintdiff.tasks.hires_settling import settled_hires
@@ -275,8 +276,11 @@ def settled_request(
         raise RequestError(f"The engine can't do a {type(request).__name__}.", field="kind")
     model = catalog.model(request.model)
     check_capabilities(request, task.name, model)
-    request = request.model_copy(update={"profile": profiles.profile(request.profile).name})
+    profile = profiles.profile(request.profile)
+    request = request.model_copy(update={"profile": profile.name})
+    request, model, few_steps = with_few_steps(request, model, profile, catalog)
     settled, warnings = task.settle(request, model)
+    warnings += few_steps
     settled, control_warnings = settled_controls(settled, catalog)
     settled, hires_warnings = settled_hires(settled, catalog)
     settled, adapter_warnings = settled_adapters(settled, catalog)

@@ -43,6 +43,7 @@ from paintdiff.tasks import TASKS
 from paintdiff.tasks.adapters import adapters_of
 from paintdiff.tasks.controls import controlnets_of
 from paintdiff.tasks.faces import FaceRestoration
+from paintdiff.tasks.few_steps_settling import acting_profile
 from paintdiff.tasks.finishing import enlarged_image, finished, upscalers_of
 from paintdiff.tasks.footprint import halved, run_facts
 from paintdiff.tasks.steps import OnStep, Painted, Step
@@ -174,7 +175,9 @@ class Run:
             controlnets_of(rest),
             adapters_of(rest, self._manager.catalog),
             descent.plan,
-            profile=self._profiles.profile(rest.profile),
+            profile=acting_profile(
+                rest, self._profiles.profile(rest.profile), self._manager.catalog
+            ),
         ) as leased:
             self._job.raise_if_cancelled()
             if not self._remarked:

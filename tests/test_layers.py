@@ -32,6 +32,7 @@ FRONT = {
     "models.controlnets",
     "models.hub.downloads",
     "models.face_restorers",
+    "models.few_steps",
     "models.holdings",
     "models.model_rows",
     "models.profiles",

@@ -26,6 +26,7 @@ from paintdiff.requests import ImageToImage, Inpaint, Painting, Request, Upscale
 _NEGATIVE = "Negative prompt:"
 _EXACT = "exact"
 _KARRAS = " Karras"
+_SGM_UNIFORM = "Euler SGM Uniform"
 # A1111's own names, where they differ from ours.
 _TO_A1111 = {"PNDM": "PLMS"}
 _FROM_A1111 = {theirs: ours for ours, theirs in _TO_A1111.items()}
@@ -69,14 +70,22 @@ def parameters_text(picture: Picture, before: str = "") -> str:
     return f"{before.rstrip()}{', ' if _has_settings(last) else chr(10)}{added}"
 
 
+def _scheduled(sampler: str) -> tuple[str, str]:
+    """A sampler of ours as A1111's and its schedule type, "" for the usual one."""
+    if sampler == _SGM_UNIFORM:
+        return "Euler", "SGM Uniform"
+    plain = sampler.removesuffix(_KARRAS)
+    return plain, "Karras" if plain != sampler else ""
+
+
 def _painting_text(picture: Picture, request: Painting) -> str:
     sampling = request.sampling()
-    sampler = sampling.sampler.removesuffix(_KARRAS)
+    sampler, schedule = _scheduled(sampling.sampler)
     varied = sampling.variation_strength > 0
     settings = {
         "Steps": str(sampling.num_inference_steps),
         "Sampler": _TO_A1111.get(sampler, sampler),
-        "Schedule type": "Karras" if sampler != sampling.sampler else "",
+        "Schedule type": schedule,
         "CFG scale": f"{sampling.guidance_scale:g}",
         "Seed": str(sampling.seed),
         "Size": str(sampling.size),
@@ -188,8 +197,11 @@ def request_from(parameters: Parameters) -> Request:
             values[field] = settings[key]
     sampler = settings.get("Sampler")
     if sampler:
-        karras = settings.get("Schedule type") == "Karras" and not sampler.endswith(_KARRAS)
+        schedule = settings.get("Schedule type")
+        karras = schedule == "Karras" and not sampler.endswith(_KARRAS)
         values["sampler"] = _FROM_A1111.get(sampler, sampler) + (_KARRAS if karras else "")
+        if (sampler, schedule) == _scheduled(_SGM_UNIFORM):
+            values["sampler"] = _SGM_UNIFORM
     try:
         if settings.get("Size"):
             size = Size.parse(settings["Size"])

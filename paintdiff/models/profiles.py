@@ -35,6 +35,7 @@ class Profile(BaseModel):
     guidance_end: float = Field(default=1.0, ge=0.0, le=1.0)
     decoder: Literal["usual", "tiny"] = "usual"
     pictures_together: int = Field(default=1, ge=1, le=64)
+    few_steps: bool = False
 
     @property
     def limits_guidance(self) -> bool:

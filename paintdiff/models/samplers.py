@@ -68,6 +68,10 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
         # The Runge-Kutta warm-up knows no v-prediction, and Stable Diffusion never used it.
         "PNDM": Sampler("PNDMScheduler", {"skip_prk_steps": True}, knows_zero_snr=False),
         "Euler": Sampler("EulerDiscreteScheduler", variance_exploding=True),
+        # What few-step models are made for: steps that end on the training's last ("SGM uniform").
+        "Euler SGM Uniform": Sampler(
+            "EulerDiscreteScheduler", {"timestep_spacing": "trailing"}, variance_exploding=True
+        ),
         "Euler a": Sampler("EulerAncestralDiscreteScheduler", variance_exploding=True),
         "DPM++ 2M": Sampler(
             "DPMSolverMultistepScheduler",

@@ -111,12 +111,13 @@ class Form:
 
     def wire(self, **quick: Any) -> None:
         """Let choices bring what belongs to them. `quick` goes to every event."""
-        chosen: set[Any] = {self.model, self.quality}
+        chosen: set[Any] = {self.model, self.quality, self.profile}
         brought: list[Any] = [self.quality, self.num_inference_steps, self.guidance_scale]
         self.quality.input(self._quality_chosen, chosen, brought, **quick)
-        self.profile.input(self._offered_profile, [self.profile], [self.profile], **quick)
+        brought += [self.profile, self.sampler]
+        self.profile.input(self._profile_chosen, chosen, brought, **quick)
         sides: list[Any] = [self.width, self.height]
-        others = [self.size_preset, *sides, self.sampler]
+        others = [self.size_preset, *sides]
         self.model.input(self._model_chosen, chosen, [*brought, *others], **quick)
         self.size_preset.input(self._size_chosen, [self.size_preset], sides, **quick)
         for side in (self.width, self.height):
@@ -136,13 +137,14 @@ class Form:
         )
         profiles = self.parts.profiles
         profile = memory.choice("profile", profiles.names(), profiles.usual)
-        figures = row.figures(quality)
+        painter = self.parts.painter(row.name, profile)
+        figures = painter.figures(quality)
         steps, guidance = figures.num_inference_steps, figures.guidance_scale
         return {
             **(self._restored_size(memory, row) if self.sized else {}),
             self.model: self._offering(row.name),
-            self.quality: gr.Radio(value=quality, info=quality_text(row, quality)),
-            self.profile: self._offered_profile(profile),
+            self.quality: gr.Radio(value=quality, info=quality_text(painter, quality)),
+            self.profile: self._offered_profile(profile, row.name),
             self.seed: memory.number("seed", None, 0, MAX_SEED),
             self.keep_seed: memory.switch("keep_seed"),
             self.num_images: memory.number("num_images", 1, 1, MAX_IMAGES_OFFERED),
@@ -151,7 +153,7 @@ class Form:
                 "num_inference_steps", steps, 1, MAX_STEPS_OFFERED
             ),
             self.guidance_scale: memory.number("guidance_scale", guidance, 0, MAX_GUIDANCE_OFFERED),
-            self.sampler: samplers_offered(row, memory.settings.get("sampler")),
+            self.sampler: samplers_offered(painter, memory.settings.get("sampler")),
             self.variation_strength: memory.number("variation_strength", 0, 0, 1),
             self.variation_seed: memory.number("variation_seed", None, 0, MAX_SEED),
         }
@@ -176,7 +178,7 @@ class Form:
         fits = request.sampler in painter.family.sampler_names()
         updates: Updates = {
             self.model: self._offering(request.model) if row is not None else None,
-            self.profile: self._known_profile(request.profile),
+            self.profile: self._known_profile(request.profile, painter.name),
             self.width: request.width if self.sized else None,
             self.height: request.height if self.sized else None,
             self.seed: request.seed,
@@ -192,32 +194,54 @@ class Form:
             **{component: value for component, value in updates.items() if value is not None},
         }
 
-    def with_model(self, name: str, quality: object) -> Updates:
-        """The settings once that model is chosen: its own sizes and figures."""
-        chosen = self._model_chosen({self.model: name, self.quality: quality})
+    def with_model(self, name: str, values: Mapping[Any, Any]) -> Updates:
+        """The settings once that model is chosen: its own sizes and figures. `values` has what is
+        chosen of `asked`.
+        """
+        chosen = self._model_chosen({**values, self.model: name})
         return {**chosen, self.model: self._offering(name)}
+
+    def asked(self) -> tuple[Any, ...]:
+        """The components that say what a model is painted with."""
+        return self.model, self.quality, self.profile
 
     def brought_by_model(self) -> list[Any]:
         """The components that `with_model` changes."""
         figures = [self.quality, self.num_inference_steps, self.guidance_scale, self.sampler]
-        return [self.model, *figures, self.size_preset, self.width, self.height]
+        return [self.model, *figures, self.profile, self.size_preset, self.width, self.height]
 
     def _offering(self, name: str) -> gr.Dropdown:
         """The dropdown with the models that there are now, and that one chosen. A name that wasn't
         among its choices is only accepted from the page together with them."""
         return gr.Dropdown(choices=self.parts.model_choices(), value=name)
 
-    def _offered_profile(self, name: str) -> gr.Radio:
-        """The profiles with that one chosen, and what it says of itself."""
-        return gr.Radio(value=name, info=self.parts.profiles.profile(name).says)
+    def _offered_profile(self, name: str, model: object) -> gr.Radio:
+        """The profiles with that one chosen, and what it says of itself, or of the LoRA that it
+        brings.
+        """
+        few, says = self.parts.few_steps(model, name), self.parts.profiles.profile(name).says
+        if few is not None:
+            says = f"in few steps, with the LoRA {few.lora.title}; pictures are other ones"
+        return gr.Radio(value=name, info=says)
 
-    def _known_profile(self, name: str | None) -> gr.Radio | None:
+    def _known_profile(self, name: str | None, model: str) -> gr.Radio | None:
         if name is None or name not in self.parts.profiles.names():
             return None
-        return self._offered_profile(name)
+        return self._offered_profile(name, model)
+
+    def _profile_chosen(self, values: Mapping[Any, Any]) -> Updates:
+        """What a profile says; and where one of them has a LoRA for few steps for the model, the
+        figures and the sampler that go with the chosen one.
+        """
+        model, name = values[self.model], str(values[self.profile])
+        updates: Updates = {self.profile: self._offered_profile(name, model)}
+        if not any(self.parts.few_steps(model, each) for each in self.parts.profiles.names()):
+            return updates
+        sampler = samplers_offered(self.parts.painter(model, name))
+        return {**updates, **self._quality_chosen(values), self.sampler: sampler}
 
     def _quality_chosen(self, values: Mapping[Any, Any]) -> Updates:
-        row = self.parts.model(values[self.model])
+        row = self.parts.painter(values[self.model], values[self.profile])
         quality = str(values[self.quality] or FIRST_QUALITY)
         figures = row.figures(quality)
         return {
@@ -227,7 +251,7 @@ class Form:
         }
 
     def _model_chosen(self, values: Mapping[Any, Any]) -> Updates:
-        row = self.parts.model(values[self.model])
+        row = self.parts.painter(values[self.model], values[self.profile])
         sizes = size_choices(row)
         return {
             **self._quality_chosen(values),
@@ -235,6 +259,7 @@ class Form:
             self.width: row.sizes[0].width,
             self.height: row.sizes[0].height,
             self.sampler: samplers_offered(row),
+            self.profile: self._offered_profile(str(values[self.profile]), row.name),
         }
 
     def _size_chosen(self, text: str) -> tuple[int, int]:

@@ -40,7 +40,7 @@ class ModelChoice:
 
     def asked(self) -> set[Any]:
         """The components that are looked at."""
-        return {self.known, *(each for form in self._forms for each in (form.model, form.quality))}
+        return {self.known, *(each for form in self._forms for each in form.asked())}
 
     def changeable(self) -> list[Any]:
         """The components that the updates change."""
@@ -70,7 +70,7 @@ class ModelChoice:
                 updates[form.model] = gr.Dropdown(choices=choices)
             else:
                 usual = self._parts.model(None)
-                updates |= form.with_model(usual.name, values[form.quality])
+                updates |= form.with_model(usual.name, values)
                 said = (
                     f"The model {chosen} isn't here any more. {usual.title} is chosen in its place."
                 )
@@ -81,7 +81,7 @@ class ModelChoice:
         """That model in all forms, with its own sizes and figures."""
         updates: Updates = {self.known: self.stamp()}
         for form in self._forms:
-            updates |= {**form.with_model(name, values[form.quality]), form.notes["model"]: ""}
+            updates |= {**form.with_model(name, values), form.notes["model"]: ""}
         return updates
 
     def remembered(self, memory: Memory) -> Memory:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paintdiff.models.few_steps import FewSteps, few_steps_for
 from paintdiff.models.profiles import Profiles
 from paintdiff.preferences import Preferences
 
@@ -79,6 +80,20 @@ class Parts:
         if isinstance(name, str) and name in rows:
             return rows[name]
         return rows.get(self.default_model) or next(iter(rows.values()))
+
+    def painter(self, model: object, profile: object) -> ModelRow:
+        """The model of that name with the figures and the sampler that it has in a speed profile,
+        which may bring a LoRA that makes few steps enough.
+        """
+        few = self.few_steps(model, profile)
+        return self.model(model) if few is None else few.model
+
+    def few_steps(self, model: object, profile: object) -> FewSteps | None:
+        """That LoRA, None if the profile takes none or there is none for the model."""
+        known = profile in self.profiles.names()
+        if not self.profiles.profile(str(profile) if known else None).few_steps:
+            return None
+        return few_steps_for(self.model(model), self.engine.manager.catalog)
 
     def controlnets(self, model: object) -> tuple[ControlNetRow, ...]:
         """The ControlNets that fit the model of that name, the default one first."""

@@ -101,7 +101,13 @@ def test_values_with_commas_are_quoted_and_come_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"sampler": "PNDM"}, {"sampler": "DDIM", "negative_prompt": "a\nb"}]
+    "changes",
+    [
+        {},
+        {"sampler": "PNDM"},
+        {"sampler": "Euler SGM Uniform"},
+        {"sampler": "DDIM", "negative_prompt": "a\nb"},
+    ],
 )
 def test_the_text_comes_back_as_a_request_where_it_can(changes: dict[str, Any]) -> None:
     one = picture(**changes)

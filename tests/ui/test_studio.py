@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,6 +17,7 @@ from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.studio import Studio
 from paintdiff.ui.tabs.text_to_image import Words
+from tests.adapter_files import lora_row
 from tests.loops import inside_a_loop
 from tests.ui.fake_engine import FakeEngine, picture
 
@@ -196,7 +198,7 @@ def test_chips_and_thumbnails_are_looked_up_never_trusted(tab: Studio, engine: F
 
 def test_choices_bring_what_belongs_to_them(tab: Studio) -> None:
     form = tab.form
-    sent = {form.model: "mini", form.quality: "fast"}
+    sent = {form.model: "mini", form.quality: "fast", form.profile: "exact"}
     updates = form._quality_chosen(sent)
     row = tab.parts.model("mini")
     assert updates[form.num_inference_steps] == row.figures("fast").num_inference_steps
@@ -234,10 +236,32 @@ def test_a_profile_says_what_it_changes(tab: Studio) -> None:
     form = tab.form
     assert [name for _title, name in form.profile.choices] == ["exact", "fast", "turbo"]
     assert form.profile.value == "exact"
-    chosen = form._offered_profile("turbo")
+    sent = {form.model: "mini", form.quality: "balanced", form.profile: "turbo"}
+    updates = form._profile_chosen(sent)
+    assert list(updates) == [form.profile], "what a person has set stays"
+    chosen = updates[form.profile]
     assert chosen.value == "turbo"
     assert chosen.info == form.parts.profiles.profile("turbo").says
     restored = form.restored(Remembered(settings={"profile": "turbo"}))
     assert restored[form.profile].value == "turbo"
     assert form.restored(Remembered(settings={"profile": "gone"}))[form.profile].value == "exact"
     assert form.requested()["profile"] is form.profile
+
+
+def test_a_lora_for_few_steps_brings_them(tab: Studio, engine: FakeEngine) -> None:
+    form = tab.form
+    few = lora_row(Path("lcm-lora-mini.safetensors"), families=("mini",))
+    engine.manager.catalog.rows = (few,)
+    sent = {form.model: "mini", form.quality: "high", form.profile: "turbo"}
+    for chosen in (form._profile_chosen(sent), form._model_chosen(sent)):
+        assert chosen[form.num_inference_steps] == 8
+        assert chosen[form.guidance_scale] == 1.0
+        assert chosen[form.sampler].value == "LCM"
+        assert chosen[form.quality].info == "8 steps, guidance 1"
+        assert "lcm-lora-mini" in chosen[form.profile].info
+    back = form._profile_chosen({**sent, form.profile: "exact"})
+    own = tab.parts.model("mini")
+    assert back[form.num_inference_steps] == own.figures("high").num_inference_steps
+    assert back[form.sampler].value == own.sampler
+    restored = form.restored(Remembered(settings={"profile": "turbo"}))
+    assert restored[form.num_inference_steps] == 6

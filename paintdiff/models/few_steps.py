@@ -1,0 +1,133 @@
+"""LoRAs with which a model needs few steps (`presets/few_steps.yaml`): which there is for a model,
+and what that is painted with then. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from paintdiff.models.adapter_rows import LoraRow
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.families import QualityFigures, SamplerName
+from paintdiff.models.model_rows import ModelRow
+from paintdiff.presets import checked, mapping_in, named_row, presets_folder
+
+FILE_NAME = "few_steps.yaml"
+_GENERAL_NAMES = frozenset({"pytorch_lora_weights", "adapter_model", "lora", "model"})
+_LEAST_NAMED_STEPS = 2
+"""What was made for one step needs schedulers of its own."""
+_MOST_NAMED_STEPS = 16
+
+
+class FewStepsKind(BaseModel):
+    """A row of presets/few_steps.yaml; what its fields are is said there. `sampler` is None for the
+    model's own, `steps` for those that a LoRA's name says.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    pattern: str
+    sampler: SamplerName | None = None
+    guidance_scale: float = Field(default=1.0, ge=0.0, le=50.0)
+    weight: float = Field(default=1.0, gt=0.0, le=2.0)
+    steps: dict[str, int] | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        return pattern
+
+    def steps_of(self, lora: LoraRow, qualities: Collection[str]) -> Mapping[str, int] | None:
+        """The steps of each quality with a LoRA, None if it is of another kind."""
+        found = re.search(self.pattern, _telling_name(lora), re.IGNORECASE)
+        if found is None or self.steps is not None:
+            return None if found is None else self.steps
+        steps = int(found[1])
+        fitting = _LEAST_NAMED_STEPS <= steps <= _MOST_NAMED_STEPS
+        return dict.fromkeys(qualities, steps) if fitting else None
+
+
+@dataclass(frozen=True)
+class FewSteps:
+    """A LoRA for a model, the weight that it takes, and the model's row with what it is painted
+    with then: steps, guidance, sampler.
+    """
+
+    lora: LoraRow
+    weight: float
+    model: ModelRow
+
+    def suits(self, steps: int | None, guidance_scale: float | None) -> bool:
+        """Whether so many steps at such a guidance scale (None: left open) are painted well with
+        it: up to twice as many, and twice its scale.
+        """
+        figures = self.model.quality.values()
+        most_steps = 2 * max(each.num_inference_steps for each in figures)
+        most_guidance = 2 * max(1.0, *(each.guidance_scale for each in figures))
+        few = steps is None or steps <= most_steps
+        return few and (guidance_scale is None or guidance_scale <= most_guidance)
+
+
+def few_steps_for(
+    model: ModelRow, catalog: Catalog, named: Collection[str] = ()
+) -> FewSteps | None:
+    """What makes few steps enough for a model, of what there is: one of those that are `named`
+    before all others, then as they stand in presets/few_steps.yaml. None if there is none, or the
+    model needs few steps by itself.
+    """
+    if model.distilled:
+        return None
+    loras = [row for row in catalog.loras() if row.fits(model.family.name)]
+    for chosen in ([row for row in loras if row.name in named], loras):
+        for kind in kinds():
+            for lora in chosen:
+                steps = kind.steps_of(lora, model.quality)
+                if steps is not None:
+                    return FewSteps(lora, kind.weight, _painted_so(model, kind, steps))
+    return None
+
+
+def few_steps_loras(names: Collection[str], model: ModelRow, catalog: Catalog) -> bool:
+    """Whether one of those LoRAs makes few steps enough for a model."""
+    few = few_steps_for(model, catalog, names) if names else None
+    return few is not None and few.lora.name in names
+
+
+@cache
+def kinds() -> tuple[FewStepsKind, ...]:
+    """The rows that ship with the app. Raises PresetError if they can't be read or don't fit."""
+    return kinds_from(presets_folder())
+
+
+def kinds_from(folder: Path) -> tuple[FewStepsKind, ...]:
+    """Those in another folder of the same layout. Raises PresetError."""
+    path = folder / FILE_NAME
+    named = {name: named_row(name, row, path) for name, row in mapping_in(path).items()}
+    return tuple(checked(dict[str, FewStepsKind], named, path).values())
+
+
+def _painted_so(model: ModelRow, kind: FewStepsKind, steps: Mapping[str, int]) -> ModelRow:
+    quality = {
+        name: QualityFigures(num_inference_steps=count, guidance_scale=kind.guidance_scale)
+        for name, count in steps.items()
+    }
+    fits = kind.sampler in model.family.sampler_names()
+    sampler = kind.sampler if fits and kind.sampler is not None else model.sampler
+    return model.model_copy(update={"quality": {**model.quality, **quality}, "sampler": sampler})
+
+
+def _telling_name(lora: LoraRow) -> str:
+    """What its file is called, or the folder of one with a general name."""
+    path = lora.file
+    return path.parent.name if path.stem.lower() in _GENERAL_NAMES else path.stem

@@ -1,0 +1,121 @@
+"""Turbo takes a LoRA that makes few steps enough, where there is one and it suits what was asked
+for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+from safetensors.torch import save_file
+
+from paintdiff.engine import Engine, settled_request
+from paintdiff.gallery.parameters import parameters_text, parse_parameters, request_from
+from paintdiff.ingredients import LoraInput
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.few_steps import few_steps_for
+from paintdiff.models.lease import LeasedPipeline
+from paintdiff.models.manager import ModelManager
+from paintdiff.models.profiles import Profiles
+from paintdiff.requests import TextToImage
+from paintdiff.tasks.few_steps_settling import acting_profile
+from tests import adapter_files as files
+from tests.models.test_lora_files import Changing
+
+NAME = "lcm-lora-tiny"
+WORDS = TextToImage(prompt="a red house", seed=7, width=64, height=64)
+
+
+@pytest.fixture
+def catalog(tiny_catalog: Catalog, tiny_folder: Path, tmp_path: Path) -> Catalog:
+    """With a LoRA (of random numbers) for its model that is called like one for few steps."""
+    unet = diffusers.UNet2DConditionModel.from_pretrained(tiny_folder / "unet")
+    layers = files.lora_layers({"unet": unet})
+    path = tmp_path / f"{NAME}.safetensors"
+    save_file(files.in_peft_keys(layers), path)
+    lora = files.lora_row(path, families=("mini",), family=tiny_catalog.families()["mini"])
+    return files.with_adapters(tiny_catalog, loras=(lora,))
+
+
+@pytest.fixture
+def engine(catalog: Catalog) -> Iterator[Engine]:
+    with Engine(ModelManager(Changing(catalog), device="cpu")) as running:
+        yield running
+
+
+def settled(catalog: Catalog, **asked: Any) -> tuple[TextToImage, tuple[str, ...]]:
+    asked = {"profile": "turbo", **asked}
+    request, said = settled_request(WORDS.model_copy(update=asked), catalog, Profiles.default())
+    assert isinstance(request, TextToImage)
+    return request, said
+
+
+def test_what_was_left_open_is_the_loras(catalog: Catalog) -> None:
+    request, said = settled(catalog)
+    assert [(each.name, each.weight) for each in request.loras] == [(NAME, 1.0)]
+    assert (request.num_inference_steps, request.guidance_scale) == (6, 1.0)
+    assert request.sampler == "LCM"
+    assert said == (f"Turbo painted with the LoRA {NAME}, which needs few steps.",)
+    again, said = settled_request(request, catalog, Profiles.default())
+    assert again == request and said == ()
+
+
+def test_other_profiles_take_none(catalog: Catalog) -> None:
+    for profile in ("exact", "fast"):
+        request, _said = settled(catalog, profile=profile)
+        assert request.loras == () and request.sampler == catalog.model("mini").sampler
+
+
+def test_what_doesnt_suit_it_is_painted_without(catalog: Catalog) -> None:
+    for asked in ({"num_inference_steps": 30}, {"guidance_scale": 7.5}):
+        request, said = settled(catalog, **asked)
+        assert request.loras == () and request.sampler == catalog.model("mini").sampler
+        assert NAME in said[0] and "did without" in said[0]
+    request, said = settled(catalog, num_inference_steps=8, guidance_scale=1.5, sampler="Euler a")
+    assert [each.name for each in request.loras] == [NAME]
+    assert request.sampler == "Euler a" and said == ()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"loras": (LoraInput(name=NAME, weight=0.6),)}, {"prompt": f"a red house <lora:{NAME}:0.6>"}],
+)
+def test_one_that_is_there_already_isnt_taken_twice(
+    asked: dict[str, Any], catalog: Catalog
+) -> None:
+    request, said = settled(catalog, **asked)
+    assert len(request.loras) == len(asked.get("loras", ()))
+    assert (request.num_inference_steps, request.sampler, said) == (6, "LCM", ())
+
+
+def test_no_step_is_skipped_beside_it(catalog: Catalog) -> None:
+    turbo = Profiles.default().profile("turbo")
+    assert turbo.keeps_features and turbo.limits_guidance
+    request, _said = settled(catalog)
+    acting = acting_profile(request, turbo, catalog)
+    assert not acting.keeps_features and not acting.limits_guidance
+    assert acting.decoder == turbo.decoder
+    without, _said = settled(catalog, num_inference_steps=30)
+    assert acting_profile(without, turbo, catalog) == turbo
+
+
+def test_it_is_painted_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[tuple[int, float, str, bool, tuple[str, ...]]] = []
+    original = LeasedPipeline.denoised
+
+    def denoised(self: LeasedPipeline, run: Any, *rest: Any) -> Any:
+        names = tuple(name for name in self.hashes if name.startswith("LoRA"))
+        skips = self.profile.keeps_features
+        steps = run.num_inference_steps
+        runs.append((steps, run.guidance_scale, run.sampler, skips, names))
+        return original(self, run, *rest)
+
+    monkeypatch.setattr(LeasedPipeline, "denoised", denoised)
+    picture = engine.generate(WORDS.model_copy(update={"profile": "turbo"})).pictures[0]
+    assert runs == [(6, 1.0, "LCM", False, (f"LoRA {NAME}",))]
+    read = request_from(parse_parameters(parameters_text(picture)))
+    assert isinstance(read, TextToImage)
+    assert engine.generate(read).pictures[0].image.tobytes() == picture.image.tobytes()
+    assert few_steps_for(engine.manager.catalog.model("mini"), engine.manager.catalog) is not None
