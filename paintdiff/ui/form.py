@@ -221,7 +221,7 @@ class Form:
         """
         few, says = self.parts.few_steps(model, name), self.parts.profiles.profile(name).says
         if few is not None:
-            says = f"in few steps, with the LoRA {few.lora.title}; pictures are other ones"
+            says = f"in few steps, with the LoRA {few.lora.title}: other pictures than without"
         return gr.Radio(value=name, info=says)
 
     def _known_profile(self, name: str | None, model: str) -> gr.Radio | None:
