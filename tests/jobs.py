@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import patch
 
+from paintdiff.engine import Engine
 from paintdiff.errors import (
     StorageError,
 )
@@ -13,7 +15,7 @@ from paintdiff.events import (
     Progress,
 )
 from paintdiff.jobs import Job
-from paintdiff.requests import TextToImage
+from paintdiff.requests import Request, TextToImage
 
 QUICK = TextToImage(prompt="a red house", num_inference_steps=3, seed=7)
 ENDLESS = TextToImage(prompt="a red house", num_inference_steps=998, seed=7)
@@ -35,6 +37,22 @@ def step_after(job: Job, step: int) -> int:
         if isinstance(event, Progress) and event.step > step:
             return event.step
     raise AssertionError(f"the job ended in {job.latest} before step {step}")
+
+
+def story(engine: Engine, request: Request, seconds: float = 60) -> list[Event]:
+    """All that a job says, to its end: also what a watcher who is slow would miss."""
+    told: list[tuple[str, Event]] = []
+    original = Job.tell
+
+    def tell(job: Job, event: Event) -> None:
+        told.append((job.id, event))
+        original(job, event)
+
+    with patch.object(Job, "tell", tell):
+        job = engine.submit(request)
+        for _event in job.events(seconds):
+            pass
+    return [event for number, event in told if number == job.id]
 
 
 def pixels(picture: Picture) -> bytes:

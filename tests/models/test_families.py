@@ -25,6 +25,7 @@ from paintdiff.models.finding.shelves import Shelves
 from paintdiff.models.manager import ModelManager
 from paintdiff.requests import ImageToImage, Inpaint, Painting, TextToImage
 from paintdiff.tasks.settling import settled_sampling
+from tests.jobs import story
 from tests.tasks.pictures import given, painted
 from tests.tiny_families import SAVERS, VARIANTS, save_tiny_family
 
@@ -96,7 +97,7 @@ def photo(seed: int = 0) -> Image.Image:
 
 
 def finished(engine: Engine, request: Painting) -> tuple[Finished, list[Event]]:
-    events = list(engine.submit(request).events(120))
+    events = story(engine, request, 120)
     last = events[-1]
     assert isinstance(last, Finished), last
     return last, events

@@ -21,6 +21,7 @@ from paintdiff.models.manager import ModelManager
 from paintdiff.models.planning import Planner
 from paintdiff.models.profiles import Profile, Profiles
 from paintdiff.requests import ImageToImage, Inpaint, Painting, TextToImage
+from tests.jobs import story
 from tests.tasks.pictures import given, photo
 from tests.test_descent import Faults
 
@@ -49,7 +50,7 @@ def engine(tiny_catalog: Catalog) -> Iterator[Engine]:
 
 def painted(engine: Engine, request: Painting, profile: str) -> tuple[list[Image.Image], list[Any]]:
     """The pictures and the story."""
-    events = list(engine.submit(request.model_copy(update={"profile": profile})).events(60))
+    events = story(engine, request.model_copy(update={"profile": profile}))
     finished = events[-1]
     assert isinstance(finished, Finished), finished
     return [each.image for each in finished.pictures], events

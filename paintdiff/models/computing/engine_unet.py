@@ -18,7 +18,8 @@ from paintdiff.models.computing.kernels import USUAL, Kernels
 from paintdiff.models.computing.second_engine import SecondEngine, Winner
 from paintdiff.models.computing.together import Together
 
-_UNDERSTOOD = frozenset({"encoder_hidden_states", "added_cond_kwargs", "return_dict"})
+_DOWN, _MID = "down_block_additional_residuals", "mid_block_additional_residual"
+_UNDERSTOOD = frozenset({"encoder_hidden_states", "added_cond_kwargs", "return_dict", _DOWN, _MID})
 
 
 @dataclass
@@ -45,8 +46,8 @@ class Computing:
 
 class EngineUNet:
     """Stands in for a UNet during one run: each call is computed by `engine` where it may be, and
-    by the UNet itself where it is asked for more (a ControlNet's residuals, say). What isn't its
-    own is the UNet's.
+    by the UNet itself where it is asked for more than a graph has. What isn't its own is the
+    UNet's.
     """
 
     def __init__(self, unet: Any, engine: SecondEngine, computing: Computing) -> None:
@@ -135,6 +136,17 @@ def inputs_of(
     added: Mapping[str, Any] = settings.get("added_cond_kwargs") or {}
     words = settings["encoder_hidden_states"]
     given = {"sample": sample, "timestep": time.reshape(()), "words": words, **added}
+    given |= _residuals(settings)
     if not all(isinstance(each, torch.Tensor) for each in given.values()):
         return None
     return {name: each.to(torch.float32).contiguous() for name, each in given.items()}
+
+
+def _residuals(settings: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """A ControlNet's, by their names in a graph. (Between two whole runs of the network there is
+    but the first, and the others are the number 0.)
+    """
+    down, mid = settings.get(_DOWN), settings.get(_MID)
+    residuals = {f"down_{place}": each for place, each in enumerate(down or ())}
+    residuals |= {} if mid is None else {"mid": mid}
+    return {name: each for name, each in residuals.items() if isinstance(each, torch.Tensor)}

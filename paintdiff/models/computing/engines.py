@@ -44,7 +44,7 @@ def why_torch(
     if device != "cpu":
         return "it is on a GPU"
     if adapted:
-        return "LoRAs, IP-Adapters and FreeU change the network"
+        return "IP-Adapters and FreeU change the network"
     if saves_memory:
         return "there isn't memory for its weights twice"
     return None

@@ -62,7 +62,8 @@ def graph_of(
         unet: Any = UNet2DConditionModel.from_config(dict(config))
     unet = unet.to_empty(device="cpu").eval()  # no page of it is touched before it is needed
     weights = {name: each.detach() for name, each in unet.named_parameters()}
-    example = {name: torch.zeros(_small(shape, config)) for name, shape in shapes.items()}
+    side = shapes["sample"][-1]
+    example = {name: torch.zeros(_small(shape, side, config)) for name, shape in shapes.items()}
     computed = _computed(unet, part)
 
     def traced(*given: torch.Tensor) -> Any:
@@ -90,6 +91,7 @@ def _computed(unet: Any, part: str) -> Any:
         sample, timestep = inputs.pop("sample"), inputs.pop("timestep")
         settings: dict[str, Any] = {"encoder_hidden_states": inputs.pop("words")}
         features = inputs.pop("features", None)
+        settings |= _controlled(unet, inputs)
         if inputs:
             settings["added_cond_kwargs"] = inputs
         if split is None:
@@ -101,12 +103,25 @@ def _computed(unet: Any, part: str) -> Any:
     return computed
 
 
-def _small(shape: Sequence[int], config: Mapping[str, Any]) -> list[int]:
-    """Of a picture what is quick to compute."""
+def _controlled(unet: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """A ControlNet's residuals, taken out of the inputs; those that aren't there are 0."""
+    if "down_0" not in inputs:
+        return {}
+    count = 1 + sum(
+        len(each.resnets) + (each.downsamplers is not None) for each in unet.down_blocks
+    )
+    return {
+        "down_block_additional_residuals": [inputs.pop(f"down_{at}", 0) for at in range(count)],
+        "mid_block_additional_residual": inputs.pop("mid", 0),
+    }
+
+
+def _small(shape: Sequence[int], side: int, config: Mapping[str, Any]) -> list[int]:
+    """Of a picture what is quick to compute, in the same proportion to latents of that `side`."""
     if len(shape) != _DIMENSIONS_OF_SAMPLE:
         return list(shape)
-    side = 2 ** len(config["block_out_channels"])
-    return [*shape[:2], side, side]
+    small = 2 ** len(config["block_out_channels"]) * shape[-1] // side
+    return [*shape[:2], small, small]
 
 
 def _any_size(shape: Sequence[int]) -> list[int]:

@@ -12,7 +12,7 @@ import platform
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 
 from paintdiff.models.computing.graphs import Graphs, Part, is_running
 from paintdiff.models.computing.kernels import WORTH_IT, Kernels
+from paintdiff.models.computing.merged import weights_of
 from paintdiff.models.computing.remembered import Remembered
 
 logger = logging.getLogger(__name__)
@@ -91,7 +92,8 @@ class _Trial:
 
 
 class SecondEngine:
-    """One model's UNet (without anything injected) on OpenVINO, for as long as it is loaded.
+    """One model's UNet on OpenVINO, with the LoRAs that are in it now and nothing else injected;
+    `loras` tells one set of them from another.
 
     With `always` it is used wherever it is ready, else where it is quicker. `has_room` is asked
     whether so many bytes more may be taken. Safe to use from any thread.
@@ -103,16 +105,21 @@ class SecondEngine:
         workshop: Workshop,
         *,
         always: bool = False,
+        loras: Hashable = (),
         has_room: Callable[[int], bool] = lambda _count: True,
     ) -> None:
         self._config = {**unet.config}
-        self._weights = dict(unet.named_parameters())
+        self._weights = weights_of(unet)
+        self.loras = loras
         self._workshop = workshop
         self._always = always
         self._has_room = has_room
         self._trials: OrderedDict[tuple[Any, ...], _Trial] = OrderedDict()  # by last use
         self._lock = threading.Lock()
-        self.weights_bytes = sum(each.nbytes for each in self._weights.values())
+        self.weights_bytes = sum(each.tensor.nbytes for each in self._weights.values())
+        self._merged_bytes = sum(
+            each.tensor.nbytes for each in self._weights.values() if each.parts
+        )
 
     @property
     def held_bytes(self) -> int:
@@ -188,12 +195,13 @@ class SecondEngine:
             trial = self._trials.get(place)
             if trial is None:
                 trial = self._trials[place] = self._begun(part, kernels, shapes)
-                self._drop_oldest(part)
+                self._drop_oldest(place)
             self._trials.move_to_end(place)
             return trial
 
-    def _drop_oldest(self, part: Part) -> None:
-        places = [each for each in self._trials if self._together or each[0] == part]
+    def _drop_oldest(self, newest: tuple[Any, ...]) -> None:
+        asked = _names(newest)
+        places = [each for each in self._trials if self._together or _names(each) == asked]
         for place in places[: -KEPT_SMALL if self._together else -1]:
             del self._trials[place]
 
@@ -219,7 +227,7 @@ class SecondEngine:
             with self._workshop.turn:
                 if not is_running():
                     return
-                if not self._has_room(2 * self.weights_bytes):
+                if not self._has_room(2 * self.weights_bytes + self._merged_bytes):
                     logger.info("torch goes on: there is no room for the weights a second time")
                     trial.failed = True
                     return
@@ -227,7 +235,8 @@ class SecondEngine:
                 if not is_running():
                     return
                 make = self._workshop.make or _openvino_network()
-                network = make(graph, self._weights, shapes, bfloat16=kernels.bfloat16)
+                weights = {name: each.merged() for name, each in self._weights.items()}
+                network = make(graph, weights, shapes, bfloat16=kernels.bfloat16)
         except Exception:
             trial.failed = True
             if is_running():  # else it was given up
@@ -263,6 +272,12 @@ class SecondEngine:
             self._workshop.known.set(trial.key, trial.winner)
         if trial.winner == "torch":
             trial.network = None
+
+
+def _names(place: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The part and the names of its inputs: what a graph is of."""
+    part, _kernels, *shapes = place
+    return (part, *(name for name, _shape in shapes))
 
 
 def _openvino_network() -> Make:

@@ -8,12 +8,14 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 if find_spec("openvino") is None:
     pytest.skip("OpenVINO isn't installed", allow_module_level=True)
@@ -22,17 +24,21 @@ from paintdiff.engine import Engine
 from paintdiff.events import Finished
 from paintdiff.geometry import Box, Size
 from paintdiff.models import computers
-from paintdiff.models.adapters import Adapters, FreeUFactors
+from paintdiff.models.adapters import Adapters, FreeUFactors, LoraUse
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.computing import engines, graphs
 from paintdiff.models.computing.graph_child import graph_of
 from paintdiff.models.computing.graphs import Graphs
 from paintdiff.models.computing.kernels import CANDIDATES, KernelChoice
-from paintdiff.models.denoising import Denoising
+from paintdiff.models.denoising import Control, Denoising
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.profiles import EXACT, Profile
 from paintdiff.requests import TextToImage
+from tests import adapter_files
+from tests.models.test_control import row_of
+from tests.models.test_lora_files import Changing
+from tests.tiny import save_tiny_controlnet
 
 RUN = Denoising("a red house", "", Size(64, 64), 6, 5.0, "DDIM", seed=3)
 FAST = Profile(name="fast", title="Fast", says="", kernels="measured")
@@ -130,6 +136,56 @@ def test_the_two_parts_of_turbo_are_computed_too(manager: ModelManager) -> None:
         parts = {place[0] for place in leased.computing.engine._trials}
     assert parts == {"whole", "shallow"}
     assert 0 < (expected - found).abs().max() < 1e-3
+
+
+def test_loras_are_merged_into_its_copy(manager: ModelManager, tmp_path: Path) -> None:
+    with manager.lease("sd1") as leased:
+        layers = adapter_files.lora_layers(leased.pipeline.components)
+    for name, seed in (
+        ("ink", layers),
+        ("chalk", {k: v for k, v in layers.items() if "conv" in k}),
+    ):
+        adapter_files.saved(tmp_path / f"{name}.safetensors", adapter_files.in_peft_keys(seed))
+    rows = [adapter_files.lora_row(tmp_path / f"{name}.safetensors") for name in ("ink", "chalk")]
+    catalog = adapter_files.with_adapters(manager.catalog, loras=tuple(rows))
+    manager = ModelManager(Changing(catalog), device="cpu", engine="openvino")
+    sets = [Adapters(loras=(LoraUse("ink", 0.7), LoraUse("chalk", -0.4))), Adapters()]
+    pictures: list[torch.Tensor] = []
+    for adapters in sets:
+        for profile in (EXACT, FAST, TURBO):
+            with manager.lease("sd1", adapters=adapters, profile=profile) as leased:
+                found = painted(leased) if profile == EXACT else settled(leased)
+                if profile != TURBO:
+                    pictures.append(found)
+        with manager.lease("sd1", adapters=adapters, profile=TORCHS_TURBO) as leased:
+            assert (painted(leased) - found).abs().max() < 2e-3
+    (exact, fast), plain = pictures[:2], pictures[2:]
+    assert 0 < (exact - fast).abs().max() < 2e-3
+    assert 0 < (plain[0] - plain[1]).abs().max() < 1e-3, "nothing of them is left"
+    assert (exact - plain[0]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("model", ["sd1", "sdxl"])
+def test_controlnets_are_followed(model: str, manager: ModelManager, tmp_path: Path) -> None:
+    with manager.lease(model) as leased:
+        save_tiny_controlnet(tmp_path / "edges", leased.pipeline.unet, seed=1)
+    models = manager.catalog.models()
+    row = row_of(tmp_path / "edges", manager.catalog.model(model).family)
+    manager = ModelManager(Catalog(models, {}, {}, [row]), device="cpu", engine="openvino")
+    drawn = Image.new("RGB", (64, 64))
+    drawn.paste((255, 255, 255), (10, 20, 50, 24))
+    control = Control("edges", drawn, guidance_end=0.7)
+    run, held = replace(RUN, controls=(control,)), ("edges",)
+    latents: dict[str, torch.Tensor] = {}
+    for profile in (EXACT, TORCHS_TURBO, FAST, TURBO):
+        with manager.lease(model, controlnets=held, profile=profile) as leased:
+            computed = settled if profile.kernels == "measured" else painted
+            latents[f"{profile.name} {profile.kernels}"] = computed(leased, run)
+    exact, turbo, fast, ours = latents.values()
+    assert 0 < (exact - fast).abs().max() < 1e-3
+    assert 0 < (turbo - ours).abs().max() < 1e-3
+    with manager.lease(model, profile=EXACT) as leased:
+        assert (painted(leased) - exact).abs().max() > 1e-2, "it acts"
 
 
 def test_half_precision_goes_from_one_to_the_other(

@@ -61,8 +61,8 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sec
         workshop = Workshop.of(tmp_path)
         workshop.make = make
         workshop.graphs = SimpleNamespace(graph=lambda *_args: (b"", b""))  # type: ignore[assignment]
-        weights = {"weight": torch.zeros(1)}
-        unet = SimpleNamespace(config=CONFIG, named_parameters=lambda: weights.items())
+        unet = torch.nn.Linear(1, 1, bias=False)
+        vars(unet)["config"] = CONFIG
         return SecondEngine(unet, workshop, **settings)
 
     return made
@@ -242,8 +242,11 @@ def test_a_call_that_asks_for_more_than_a_graph_has_is_torchs() -> None:
     }
     added = inputs_of(unet, SAMPLE, 7, {**plain, "added_cond_kwargs": {"time_ids": words}})
     assert added is not None and "time_ids" in added
+    held = {"down_block_additional_residuals": [words, 0], "mid_block_additional_residual": words}
+    controlled = inputs_of(unet, SAMPLE, 7, {**plain, **held})
+    assert controlled is not None and {"down_0", "mid"} < controlled.keys()
+    assert "down_1" not in controlled  # the number 0
     for more in (
-        {"down_block_additional_residuals": [words]},
         {"timestep_cond": words},
         {"return_dict": True},
         {"added_cond_kwargs": {"image_embeds": [words]}},
