@@ -146,7 +146,7 @@ def _residuals(settings: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """A ControlNet's, by their names in a graph. (Between two whole runs of the network there is
     but the first, and the others are the number 0.)
     """
-    down, mid = settings.get(_DOWN), settings.get(_MID)
-    residuals = {f"down_{place}": each for place, each in enumerate(down or ())}
-    residuals |= {} if mid is None else {"mid": mid}
+    down: list[Any] = settings.get(_DOWN) or []
+    residuals = {f"down_{place}": each for place, each in enumerate(down)}
+    residuals["mid"] = settings.get(_MID)
     return {name: each for name, each in residuals.items() if isinstance(each, torch.Tensor)}
