@@ -4,6 +4,7 @@ on them; and memory that runs out costs only the speed."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from paintdiff.engine import Engine
 from paintdiff.events import Finished, Loading, Progress
 from paintdiff.geometry import Size
-from paintdiff.ingredients import ControlInput, HiresFix, Upscaling
+from paintdiff.ingredients import ControlInput, HiresFix, IpAdapterInput, LoraInput, Upscaling
 from paintdiff.models import loaders
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.computing.together import Together
@@ -21,6 +22,7 @@ from paintdiff.models.manager import ModelManager
 from paintdiff.models.planning import Planner
 from paintdiff.models.profiles import Profile, Profiles
 from paintdiff.requests import ImageToImage, Inpaint, Painting, TextToImage
+from tests import adapter_files as files
 from tests.jobs import story
 from tests.tasks.pictures import given, photo
 from tests.test_descent import Faults
@@ -100,6 +102,40 @@ def test_each_is_the_picture_of_its_seed(case: str, profile: str, engine: Engine
     assert len({each.tobytes() for each in together}) == 4
     for one, other in zip(alone, together, strict=True):
         assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 2
+
+
+@pytest.mark.parametrize("profile", ["several", "turbos"])
+@pytest.mark.parametrize("guidance_scale", [1.0, 4.0])
+def test_what_is_put_into_the_model_acts_on_each(
+    guidance_scale: float, profile: str, tiny_catalog: Catalog, tmp_path: Path
+) -> None:
+    with ModelManager(tiny_catalog, device="cpu").lease("mini") as leased:
+        parts = leased.pipeline.components
+    layers = files.lora_layers(parts)
+    files.saved(tmp_path / "ink.safetensors", files.in_peft_keys(layers))
+    files.saved(tmp_path / "ip.safetensors", files.ip_adapter_tensors(parts["unet"]))
+    encoder = files.save_tiny_image_encoder(tmp_path / "clip")
+    catalog = files.with_adapters(
+        tiny_catalog,
+        loras=(files.lora_row(tmp_path / "ink.safetensors"),),
+        ip_adapters=(files.ip_adapter_row(tmp_path / "ip.safetensors", encoder, "mini"),),
+    )
+    request = WORDS.model_copy(
+        update={
+            "guidance_scale": guidance_scale,
+            "loras": (LoraInput(name="ink", weight=0.5),),
+            "ip_adapters": (IpAdapterInput(image=given(photo(0, 64, 64)), scale=0.8),),
+            "clip_skip": 2,
+        }
+    )
+    with Engine(ModelManager(catalog, device="cpu"), profiles=PROFILES) as engine:
+        alone, _story = painted(engine, request, {"several": "each", "turbos": "turbo"}[profile])
+        together, told = painted(engine, request, profile)
+        bare, _story = painted(engine, WORDS, profile)
+    assert most_together(told) == 4
+    for one, other, without in zip(alone, together, bare, strict=True):
+        assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 2
+        assert one.tobytes() != without.tobytes()
 
 
 @pytest.mark.parametrize("kind", ["inpaint", "loopback", "hires"])
