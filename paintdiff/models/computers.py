@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from paintdiff.models.adapters import Adapters, LoraUse
+from paintdiff.models.adapters import Adapters
 from paintdiff.models.cache_folder import user_cache_folder
 from paintdiff.models.computing.engines import EngineName, checked_engine, why_torch
 from paintdiff.models.computing.together import Together
@@ -19,6 +19,8 @@ from paintdiff.models.plans import USUAL_PLAN, Plan
 from paintdiff.models.profiles import Profile
 
 if TYPE_CHECKING:
+    import torch
+
     from paintdiff.models.computing.engine_unet import Computing
     from paintdiff.models.computing.kernels import KernelChoice, Kernels
     from paintdiff.models.computing.second_engine import SecondEngine, Workshop
@@ -80,7 +82,7 @@ class Computers:
         )
         if why is None and unet is None:
             why = "it has no UNet"
-        engine = self._engine_of(entry, unet, adapters.loras) if why is None else None
+        engine = self._engine_of(entry, unet) if why is None and unet is not None else None
         why = why if why is not None and self._engine == "openvino" else ""
         computing = Computing(kernels, engine, why)
         if profile.pictures_together > 1:
@@ -94,9 +96,8 @@ class Computers:
                 self._together = Together(user_cache_folder())
             return self._together
 
-    def _engine_of(
-        self, entry: Entry[LoadedModel], unet: object, loras: tuple[LoraUse, ...]
-    ) -> SecondEngine:
+    def _engine_of(self, entry: Entry[LoadedModel], unet: torch.nn.Module) -> SecondEngine:
+        from paintdiff.models.computing.merged import injected  # noqa: PLC0415 (imports torch)
         from paintdiff.models.computing.second_engine import (  # noqa: PLC0415 (imports torch)
             SecondEngine,
             Workshop,
@@ -105,12 +106,11 @@ class Computers:
         with self._measuring:
             if self._workshop is None:
                 self._workshop = Workshop.of(user_cache_folder())
-            if entry.second_engine is None or entry.second_engine.loras != loras:
+            if entry.second_engine is None or entry.second_engine.loras != injected(unet):
                 entry.second_engine = SecondEngine(
                     unet,
                     self._workshop,
                     always=self._engine == "openvino",
-                    loras=loras,
                     has_room=lambda count: self._has_room(entry, count),
                 )
             return entry.second_engine

@@ -118,13 +118,16 @@ def kinds_from(folder: Path) -> tuple[FewStepsKind, ...]:
 
 
 def _painted_so(model: ModelRow, kind: FewStepsKind, steps: Mapping[str, int]) -> ModelRow:
+    most = max(steps.values())
     quality = {
-        name: QualityFigures(num_inference_steps=count, guidance_scale=kind.guidance_scale)
-        for name, count in steps.items()
+        name: QualityFigures(
+            num_inference_steps=steps.get(name, most), guidance_scale=kind.guidance_scale
+        )
+        for name in model.quality
     }
     fits = kind.sampler in model.family.sampler_names()
     sampler = kind.sampler if fits and kind.sampler is not None else model.sampler
-    return model.model_copy(update={"quality": {**model.quality, **quality}, "sampler": sampler})
+    return model.model_copy(update={"quality": quality, "sampler": sampler})
 
 
 def _telling_name(lora: LoraRow) -> str:

@@ -50,6 +50,19 @@ def weights_of(network: torch.nn.Module) -> Mapping[str, Weight]:
     return found
 
 
+def injected(network: torch.nn.Module) -> frozenset[tuple[str, float]]:
+    """The LoRAs that act in a network, by their names in it and scales: each injection has a name
+    of its own, so what is alike computes the same.
+    """
+    layers: list[Any] = [each for each in network.modules() if isinstance(each, BaseTunerLayer)]
+    return frozenset(
+        (key, layer.scaling[key])
+        for layer in layers
+        for key in layer.active_adapters
+        if key in layer.lora_A
+    )
+
+
 def _parts(layer: Any) -> tuple[tuple[torch.Tensor, torch.Tensor, float], ...]:
     return tuple(
         (layer.lora_A[key].weight.detach(), layer.lora_B[key].weight.detach(), layer.scaling[key])

@@ -12,7 +12,7 @@ import platform
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 
 from paintdiff.models.computing.graphs import Graphs, Part, is_running
 from paintdiff.models.computing.kernels import WORTH_IT, Kernels
-from paintdiff.models.computing.merged import weights_of
+from paintdiff.models.computing.merged import injected, weights_of
 from paintdiff.models.computing.remembered import Remembered
 
 logger = logging.getLogger(__name__)
@@ -92,8 +92,7 @@ class _Trial:
 
 
 class SecondEngine:
-    """One model's UNet on OpenVINO, with the LoRAs that are in it now and nothing else injected;
-    `loras` tells one set of them from another.
+    """One model's UNet on OpenVINO, with the LoRAs that are in it now (`loras`) and nothing else.
 
     With `always` it is used wherever it is ready, else where it is quicker. `has_room` is asked
     whether so many bytes more may be taken. Safe to use from any thread.
@@ -105,12 +104,11 @@ class SecondEngine:
         workshop: Workshop,
         *,
         always: bool = False,
-        loras: Hashable = (),
         has_room: Callable[[int], bool] = lambda _count: True,
     ) -> None:
         self._config = {**unet.config}
         self._weights = weights_of(unet)
-        self.loras = loras
+        self.loras = injected(unet)
         self._workshop = workshop
         self._always = always
         self._has_room = has_room

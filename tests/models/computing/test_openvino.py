@@ -163,6 +163,17 @@ def test_loras_are_merged_into_its_copy(manager: ModelManager, tmp_path: Path) -
     assert 0 < (exact - fast).abs().max() < 2e-3
     assert 0 < (plain[0] - plain[1]).abs().max() < 1e-3, "nothing of them is left"
     assert (exact - plain[0]).abs().max() > 0.1
+    # Another LoRA of the same name, while torch alone paints: OpenVINO doesn't go on with the old.
+    with manager.lease("sd1", adapters=sets[0], profile=FAST) as leased:
+        settled(leased)
+    weaker = {key: (down, up * 0.5) for key, (down, up) in layers.items()}
+    adapter_files.saved(tmp_path / "ink.safetensors", adapter_files.in_peft_keys(weaker))
+    with manager.lease("sd1", profile=EXACT) as leased:
+        painted(leased)
+    with manager.lease("sd1", adapters=sets[0], profile=EXACT) as leased:
+        exact = painted(leased)
+    with manager.lease("sd1", adapters=sets[0], profile=FAST) as leased:
+        assert 0 < (settled(leased) - exact).abs().max() < 2e-3
 
 
 @pytest.mark.parametrize("model", ["sd1", "sdxl"])
