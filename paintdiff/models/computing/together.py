@@ -31,7 +31,7 @@ longer for one picture keeps the machine busy by itself.
 
 _MOST_TRIALS = 8
 """Of runs together that tell nothing, as another engine took part in them."""
-_LEAST_STEPS = 4
+_LEAST_STEPS = 3
 
 
 @dataclass(frozen=True)
