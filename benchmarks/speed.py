@@ -28,7 +28,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, get_args
@@ -99,8 +99,6 @@ def main() -> int:
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     with Engine(manager) as engine:
         profiles = engine.profiles.names() if options.profile == "all" else (options.profile,)
-        if options.batch:
-            return _batches(options, engine, name, profiles, clock)
         size: Size = options.size or catalog.model(name).native_size
         requests = {
             profile: TextToImage(
@@ -114,6 +112,13 @@ def main() -> int:
             )
             for profile in dict.fromkeys(("exact", *profiles))
         }
+        if options.batch:
+            text = table(_batches(engine, requests, options.batch, options.runs, clock))
+            print(text)
+            if options.record:
+                title = f"{options.batch} pictures of {name} at {size}"
+                recorded(title, _command(), engine.status().device, text)
+            return 0
         if options.engine == "openvino":
             _make_ready(engine, requests)
         ways = _by_turns(engine, requests, options.runs, clock)
@@ -133,44 +138,35 @@ def main() -> int:
         )
     print(text)
     if options.record:
-        command = shlex.join(["python", "-m", "benchmarks", "speed", *sys.argv[1:]])
-        recorded(f"Speed of {name} at {size}", command, device, text)
+        recorded(f"Speed of {name} at {size}", _command(), device, text)
     same = bool((ways["exact"].levels() == ways[BARE].levels()).all())
     return int(not same or late > step_seconds + CANCEL_TARGET_SECONDS)
 
 
+def _command() -> str:
+    return shlex.join(["python", "-m", "benchmarks", "speed", *sys.argv[1:]])
+
+
 def _batches(
-    options: argparse.Namespace,
     engine: Engine,
-    name: str,
-    profiles: Sequence[str],
+    requests: dict[str, TextToImage],
+    count: int,
+    runs: int,
     clock: Callable[[], float],
-) -> int:
-    size: Size = options.size or engine.manager.catalog.model(name).native_size
+) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
     exact: list[NDArray[np.int16]] = []
-    for profile in dict.fromkeys(("exact", *profiles)):
-        one = TextToImage(
-            prompt=PROMPT,
-            model=name,
-            profile=profile,
-            seed=7,
-            width=size.width,
-            height=size.height,
-            num_inference_steps=options.steps,
-        )
-        several = one.model_copy(update={"num_images": options.batch})
+    for profile, one in requests.items():
+        several = one.model_copy(update={"num_images": count})
         for _ in range(WARMING_UP):
             engine.generate(several)
-            while any(each.name == "openvino" for each in threading.enumerate()):
-                time.sleep(0.1)
-        seconds = {1: list[float](), options.batch: list[float]()}
+            _wait_for_openvino()
         made = engine.generate(several)
-        for _ in range(options.runs):
-            for request in (one, several):
-                started = clock()
-                made = engine.generate(request)
-                seconds[request.num_images].append(clock() - started)
+        seconds = {1: list[float](), count: list[float]()}
+        for request in (one, several) * runs:
+            started = clock()
+            engine.generate(request)
+            seconds[request.num_images].append(clock() - started)
         pictures = [np.asarray(each.image, dtype=np.int16) for each in made.pictures]
         exact = exact or pictures
         apart = [abs(a - b) for a, b in zip(exact, pictures, strict=True)]
@@ -179,19 +175,19 @@ def _batches(
             {
                 "profile": profile,
                 "one, s": f"{alone:.2f}",
-                f"{options.batch}, s": f"{all_of_them:.2f}",
-                "pictures a second, over one by one": f"{options.batch * alone / all_of_them:.2f}",
+                f"{count}, s": f"{all_of_them:.2f}",
+                "pictures a second, over one by one": f"{count * alone / all_of_them:.2f}",
                 "levels that differ, mean": f"{np.mean(apart):.2f}",
                 "at most": str(np.max(apart)),
                 "engine": made.pictures[0].engine or "torch",
             }
         )
-    print(table(rows))
-    if options.record:
-        command = shlex.join(["python", "-m", "benchmarks", "speed", *sys.argv[1:]])
-        title = f"{options.batch} pictures of {name} at {size}"
-        recorded(title, command, engine.status().device, table(rows))
-    return 0
+    return rows
+
+
+def _wait_for_openvino() -> None:
+    while any(each.name == "openvino" for each in threading.enumerate()):
+        time.sleep(0.1)
 
 
 def _make_ready(engine: Engine, requests: dict[str, TextToImage]) -> None:
@@ -199,8 +195,7 @@ def _make_ready(engine: Engine, requests: dict[str, TextToImage]) -> None:
     for profile in requests.keys() - {"exact"}:
         for _ in range(2):  # where guidance has ended there may be others
             engine.generate(requests[profile])
-            while any(each.name == "openvino" for each in threading.enumerate()):
-                time.sleep(0.1)
+            _wait_for_openvino()
         used = engine.generate(requests[profile]).pictures[0].engine
         if not used:
             raise SystemExit(f"{profile} was painted by torch alone")

@@ -43,6 +43,12 @@ class Profile(BaseModel):
         return self.guidance_start > 0 or self.guidance_end < 1
 
     @property
+    def leaving_nothing_out(self) -> Profile:
+        """The same with every call of the denoiser made, and made in full, as by EXACT."""
+        names = ("feature_interval", "block_threshold", "guidance_start", "guidance_end")
+        return self.model_copy(update={name: getattr(EXACT, name) for name in names})
+
+    @property
     def keeps_features(self) -> bool:
         """Whether a denoiser computes some of its layers not at every step."""
         return self.feature_interval > 1 or self.block_threshold > 0

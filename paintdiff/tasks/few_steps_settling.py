@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 
 PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
 
-NOTHING_LEFT_OUT = {
-    "feature_interval": 1,
-    "block_threshold": 0.0,
-    "guidance_start": 0.0,
-    "guidance_end": 1.0,
-}
-
 
 def with_few_steps(
     request: PaintingT, model: ModelRow, profile: Profile, catalog: Catalog
@@ -39,9 +32,10 @@ def with_few_steps(
     if any(use.name == few.lora.name for use in uses):
         return request, few.model, ()
     if not few.suits(request.num_inference_steps, request.guidance_scale):
-        return request, model, (_unused(few, profile, request),)
+        return request, model, (_unused(few, profile, request, "other ones were asked for"),)
     if len(uses) >= MAX_LORAS:
-        return request, model, ()
+        why = f"there are {len(uses)} LoRAs already"
+        return request, model, (_unused(few, profile, request, why),)
     loras = (*request.loras, LoraInput(name=few.lora.name, weight=few.weight))
     said: tuple[str, ...] = ()
     if request.num_inference_steps is None:  # else who asked for so few knows of it
@@ -49,12 +43,12 @@ def with_few_steps(
     return request.model_copy(update={"loras": loras}), few.model, said
 
 
-def _unused(few: FewSteps, profile: Profile, request: PaintingRequest) -> str:
+def _unused(few: FewSteps, profile: Profile, request: PaintingRequest, why: str) -> str:
     figures = few.model.figures(request.quality)
     return Remark(
         f"{profile.title} could paint with the LoRA {few.lora.title} in "
         f"{figures.num_inference_steps} steps at a guidance scale of {figures.guidance_scale:g}; "
-        "it did without, as other ones were asked for.",
+        f"it did without, as {why}.",
         "num_inference_steps",
     )
 
@@ -68,4 +62,4 @@ def acting_profile(settled: PaintingRequest, profile: Profile, catalog: Catalog)
     names = [use.name for use in lora_uses(settled) if use.acts]
     if not few_steps_loras(names, catalog.model(settled.model), catalog):
         return profile
-    return profile.model_copy(update=NOTHING_LEFT_OUT)
+    return profile.leaving_nothing_out

@@ -19,8 +19,8 @@ from paintdiff.models.few_steps import few_steps_for
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.profiles import Profiles
-from paintdiff.requests import TextToImage
-from paintdiff.tasks.few_steps_settling import acting_profile
+from paintdiff.requests import MAX_LORAS, TextToImage
+from paintdiff.tasks.few_steps_settling import acting_profile, with_few_steps
 from tests import adapter_files as files
 from tests.models.test_lora_files import Changing
 
@@ -76,6 +76,15 @@ def test_what_doesnt_suit_it_is_painted_without(catalog: Catalog) -> None:
     request, said = settled(catalog, num_inference_steps=8, guidance_scale=1.5, sampler="Euler a")
     assert [each.name for each in request.loras] == [NAME]
     assert request.sampler == "Euler a" and said == ()
+
+
+def test_where_no_lora_fits_in_any_more_that_is_said(catalog: Catalog) -> None:
+    others = tuple(LoraInput(name=f"other-{number}") for number in range(MAX_LORAS))
+    request = WORDS.model_copy(update={"loras": others})
+    turbo = Profiles.default().profile("turbo")
+    same, row, said = with_few_steps(request, catalog.model("mini"), turbo, catalog)
+    assert same == request and row == catalog.model("mini")
+    assert f"there are {MAX_LORAS} LoRAs already" in said[0]
 
 
 @pytest.mark.parametrize(

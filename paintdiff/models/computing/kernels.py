@@ -17,11 +17,9 @@ import torch
 from diffusers.models.resnet import ResnetBlock2D
 from pydantic import TypeAdapter
 
-from paintdiff.models.computing.remembered import Remembered
+from paintdiff.models.computing.remembered import WORTH_IT, Remembered
 
 FILE_NAME = "kernels.json"
-WORTH_IT = 0.95
-"""What takes more than this part of the usual time isn't worth another picture."""
 
 _ROUNDS = 7
 _SIDE = 32

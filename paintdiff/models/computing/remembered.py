@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 
 ValueT = TypeVar("ValueT")
 
+WORTH_IT = 0.95
+"""What takes more than this part of the usual time isn't worth another picture."""
+
 
 class Remembered(Generic[ValueT]):
     """Values by their keys in a file of JSON (None: in memory only), read once. What can't be read

@@ -22,9 +22,9 @@ import torch
 from pydantic import TypeAdapter
 
 from paintdiff.models.computing.graphs import Graphs, Part, is_running
-from paintdiff.models.computing.kernels import WORTH_IT, Kernels
+from paintdiff.models.computing.kernels import Kernels
 from paintdiff.models.computing.merged import injected, weights_of
-from paintdiff.models.computing.remembered import Remembered
+from paintdiff.models.computing.remembered import WORTH_IT, Remembered
 
 logger = logging.getLogger(__name__)
 

@@ -13,14 +13,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from paintdiff.models.computing.remembered import Remembered
+from paintdiff.models.computing.remembered import WORTH_IT, Remembered
 
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "together.json"
-WORTH_IT = 0.95
-"""What takes more than this part of the time, a picture, isn't worth other last bits."""
-
 ROUNDS = 2
 """How many runs are timed of each way before the quicker one is taken."""
 
@@ -127,5 +124,7 @@ class StepTimer:
         """The one that computed all, "" if there were several. (Where nothing else may compute,
         nothing is counted, and it is torch.)
         """
-        used = [name for name, count in (self._calls - self._before).items() if count]
-        return used[0] if len(used) == 1 else "" if used else "torch"
+        used = list(self._calls - self._before)
+        if not used:
+            return "torch"
+        return used[0] if len(used) == 1 else ""
