@@ -2,7 +2,8 @@
 
 The canvas itself is script (`assets/canvas*.js`); this module puts it on a page and reads what it
 sends. Its value is small: ids of uploads and a size, `{"image", "sketch", "mask", "width",
-"height"}`, with null for an empty layer. The pixels travel through `paintdiff.ui.uploads`, and
+"height"}`, with null for an empty layer; sent with an event also a `version`, another number after
+each change. The pixels travel through `paintdiff.ui.uploads`, and
 only when an event asks for them with `flush_js`, so that a click right after the last stroke sends
 that stroke too.
 

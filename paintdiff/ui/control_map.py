@@ -93,8 +93,10 @@ class ControlMap:
         chosen = [self.preprocessor, self.notes["preprocessor"]]
         listen(self.preprocessor.change, self.described, [self.preprocessor], chosen, **quick)
         changes = [self.canvas.upload, self.canvas.clear, self.canvas.input]
-        script = f"() => paintdiff.outdated('{self.place.elem_id}')"
-        gr.on([*changes, self.preprocessor.change, mode.change], None, None, None, js=script)
+        names = f"'{self.place.elem_id}', '{self.canvas.elem_id}'"
+        script = f"(...chosen) => paintdiff.checkMap({names}, ...chosen)"
+        chosen_of = [self.preprocessor, mode]
+        gr.on([*changes, *(each.change for each in chosen_of)], None, chosen_of, None, js=script)
 
     def picture(self, values: Values) -> InputImage | None:
         """What is on the canvas, strokes and all; None if nothing is. Raises RequestError."""
@@ -133,7 +135,8 @@ class ControlMap:
         image = self.parts.engine.control_map(drawn_on(content), name, size, mode)
         upload = self.parts.uploads.add(InputImage.from_image(image).data or b"")
         words = resize_words(Size(content.width, content.height), size, mode)
-        return markup.control_map(upload.id, size, words, self.keep)
+        made_of = f"{values[self.canvas].get('version')} {name} {mode}"
+        return markup.control_map(upload.id, size, words, self.keep, made_of=made_of)
 
     def kept(self, event: gr.EventData) -> Updates:
         """Put the map onto the canvas, to be used as it is."""

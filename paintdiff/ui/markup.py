@@ -159,12 +159,14 @@ def aside(text: str) -> str:
     return f'<p class="aside">{escape(text)}</p>'
 
 
-def control_map(upload_id: str, size: Size, words: str, keep: str) -> str:
+def control_map(upload_id: str, size: Size, words: str, keep: str, *, made_of: str) -> str:
     """A control map that pages can fetch by that upload's id, what was done to get there in
-    `words`, and a button called `keep` that takes it as it is."""
+    `words`, and a button called `keep` that takes it as it is. The page compares `made_of` with
+    what it has now."""
     url = escape(f"uploads/{upload_id}")
     return (
-        f'<figure class="map"><img src="{url}" width="{size.width}" height="{size.height}" '
+        f'<figure class="map" data-made-of="{escape(made_of)}">'
+        f'<img src="{url}" width="{size.width}" height="{size.height}" '
         f'alt="The control map" style="{_aspect(size)}"><figcaption><p>{escape(words)}</p>'
         '<p class="outdated-words" role="status">Something has changed since. Show it again.</p>'
         f'<div><button type="button" data-keep="{escape(upload_id)}">{escape(keep)}</button>'

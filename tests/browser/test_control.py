@@ -31,9 +31,12 @@ def choose(studio: Studio, name: str, title: str) -> None:
 
 
 def map_of(studio: Studio, url: str, name: str = "") -> NDArray[np.uint8]:
-    """Click "Show the map"; returns its pixels: (height, width, 3) RGB."""
+    """Click "Show the map"; returns the new one's pixels: (height, width, 3) RGB."""
+    place = studio.id(f"{name}map")
+    before = studio.page.locator(f"{place} .map img")
+    known = before.get_attribute("src") if before.count() else ""
     studio.page.locator(studio.id(f"{name}show-map")).click()
-    image = studio.page.locator(f"{studio.id(f'{name}map')} .map:not(.outdated) img")
+    image = studio.page.locator(f'{place} .map:not(.outdated) img:not([src="{known}"])')
     expect(image).to_be_visible()
     with urllib.request.urlopen(f"{url}{image.get_attribute('src')}", timeout=30) as answer:
         return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
@@ -105,6 +108,10 @@ def test_a_drawing_is_shown_edited_painted_and_kept(studio: Studio, url: str) ->
     send_to(studio, "ControlNet", "controlnet")
     expect(preprocessor(studio)).to_have_value("Edges (Canny)")
     assert set(np.unique(map_of(studio, url))) <= {0, 255}
+    choose(studio, "preprocessor", "Invert")
+    expect(page.locator("#controlnet-map .map.outdated")).to_be_visible()
+    choose(studio, "preprocessor", "Edges (Canny)")
+    expect(page.locator("#controlnet-map .map:not(.outdated)")).to_be_visible()
 
 
 @pytest.mark.parametrize(

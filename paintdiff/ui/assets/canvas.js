@@ -45,6 +45,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     #props = null;
     #trigger = () => {};
     #shown = asJson(EMPTY); // the value that is on the page
+    #version = 0; // of what is on the canvas: each change counts
     #turn = 0; // of opening pictures: only the last one counts
     #opening = Promise.resolve();
     #unsaved = new Set();
@@ -136,7 +137,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       if (!change) return;
       this.history.push({ bytes: change.bytes, swap: () => this.touched(change.layer, change.swap()) });
       this.panel.update();
-      this.#trigger("input");
+      this.#tell("input");
     }
 
     pickAt({ x, y }) {
@@ -158,11 +159,11 @@ Object.assign(window.paintdiff.canvas, (() => {
     async flush() {
       await this.#opening;
       this.#save();
-      const { document: picture } = this;
+      const { document: picture, version } = this;
       try {
         const value = picture ? await picture.value() : EMPTY;
         if (picture === this.document) this.#publish(value);
-        return { ...value };
+        return { ...value, version };
       } catch (error) {
         this.#sayError(error);
         throw error;
@@ -174,6 +175,14 @@ Object.assign(window.paintdiff.canvas, (() => {
       const rect = this.panel.surface.getBoundingClientRect();
       const { left, top, scale } = this.view;
       return { left: rect.left + left, top: rect.top + top, scale };
+    }
+
+    // What is on the canvas is another thing whenever this is another number.
+    get version() { return this.#version; }
+
+    #tell(event, data) {
+      this.#version += 1;
+      this.#trigger(event, data);
     }
 
     // The component's value
@@ -264,9 +273,9 @@ Object.assign(window.paintdiff.canvas, (() => {
       this.panel.update();
       this.#keep("picture", "sketch", "mask");
       this.#publishOpened();
-      if (!picture) return this.#trigger("clear");
+      if (!picture) return this.#tell("clear");
       const { width, height } = picture;
-      this.#trigger("upload", { width, height, ...told, dark: !this.masks && picture.dark });
+      this.#tell("upload", { width, height, ...told, dark: !this.masks && picture.dark });
     }
 
     // Lines stay as thick as they look from picture to picture, and are drawn in what is seen on it: white or black.
@@ -293,7 +302,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     #stepped(done) {
       if (!done) return;
       this.panel.update();
-      this.#trigger("input");
+      this.#tell("input");
     }
 
     #brushesChanged() {
@@ -398,7 +407,8 @@ Object.assign(window.paintdiff.canvas, (() => {
   }
 
   const placement = (name) => senders.get(name).placement();
+  const version = (name) => senders.get(name).version;
 
   mountAll();
-  return { mountAll, placement, blankFor };
+  return { mountAll, placement, version, blankFor };
 })());

@@ -93,9 +93,12 @@ window.paintdiff = (() => {
     askStatus();
   }
 
-  // What is shown there was made of what has changed since.
-  function outdated(id) {
-    document.querySelector(`#${id} .map`)?.classList.add("outdated");
+  // The map shown there says what it was made of: the canvas's version, the preprocessor and how the picture is fitted.
+  // Compared, not counted: news of a change from before may come when the map is already there.
+  function checkMap(id, canvas, ...chosen) {
+    const map = document.querySelector(`#${id} .map`);
+    const now = [window.paintdiff.canvas.version(canvas), ...chosen].join(" ");
+    map?.classList.toggle("outdated", map.dataset.madeOf !== now);
   }
 
   // Keys
@@ -244,5 +247,5 @@ window.paintdiff = (() => {
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
   else begin();
 
-  return { remembered, restored, keepTab, paintedIn, keepSoon, keepSettings, keepJob, keepFilm, outdated };
+  return { remembered, restored, keepTab, paintedIn, keepSoon, keepSettings, keepJob, keepFilm, checkMap };
 })();
