@@ -54,8 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.child:
         print(json.dumps(_child(json.loads(options.child))))
         return 0
+    from benchmarks.random_models import source_of  # noqa: PLC0415 (imports torch)
+
     with tempfile.TemporaryDirectory() as folder:
-        source = _source(options.model, Path(folder))
+        source = source_of(options.model, Path(folder))
         lines = _decoding(options, source) if options.decode else _painting(options, source)
     table = "\n".join(lines)
     if options.record:
@@ -65,15 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = f"python -m benchmarks memory {given}"
         recorded(f"Memory: {options.model}", command, options.device, table)
     return 0 if "too far" not in table else 1
-
-
-def _source(model: str, folder: Path) -> str:
-    from benchmarks.random_models import CONFIGS, save_random_model  # noqa: PLC0415 (imports torch)
-
-    if model not in CONFIGS:
-        return model
-    save_random_model(model, folder / model)
-    return str(folder / model)
 
 
 def _painting(options: argparse.Namespace, source: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,19 @@ _TEXT_ENCODERS = {
     "text_encoder": transformers.CLIPTextModel,
     "text_encoder_2": transformers.CLIPTextModelWithProjection,
 }
+
+
+def source_of(model: str, folder: Path) -> str:
+    """A model's name in the catalog or its folder, where one of random numbers is saved first."""
+    if model not in CONFIGS:
+        return model
+    # By a process that ends: what it held would be missing for what is measured.
+    saving = get_context("spawn").Process(target=save_random_model, args=(model, folder / model))
+    saving.start()
+    saving.join()
+    if saving.exitcode:
+        raise SystemExit(f"the random model can't be made: status {saving.exitcode}")
+    return str(folder / model)
 
 
 def save_random_model(name: str, folder: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,25 @@ def test_what_is_computed_does_not_hang_on_where_numbers_lie_in_memory() -> None
         "assert len(found) == 1, len(found)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_large_tensors_lie_in_large_pages() -> None:
+    """Where Linux gives these to who asks."""
+    kernel = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not kernel.exists() or "[madvise]" not in kernel.read_text():
+        pytest.skip("this kernel gives large pages to everybody or to nobody")
+    program = (
+        "import paintdiff, torch; held = torch.ones(64 * 2**20);"
+        "lines = open('/proc/self/smaps_rollup').read().splitlines();"
+        "(line,) = [each for each in lines if each.startswith('AnonHugePages')];"
+        "print(line.split()[1])"
+    )
+    found: list[int] = []
+    for setting in ({}, {"THP_MEM_ALLOC_ENABLE": "0"}):
+        others = {k: v for k, v in os.environ.items() if k != "THP_MEM_ALLOC_ENABLE"}
+        command = [sys.executable, "-c", program]
+        found.append(int(subprocess.check_output(command, env={**others, **setting}, timeout=60)))
+    assert found[0] > found[1]
 
 
 def test_four_lines_paint(tiny_folder: Path, tmp_path: Path) -> None:
