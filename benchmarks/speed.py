@@ -26,11 +26,13 @@ import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -38,6 +40,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.random_models import source_of
 from benchmarks.reporting import catalog_with, recorded, table
 from paintdiff.engine import Engine
 from paintdiff.events import Finished, Progress
@@ -59,16 +62,23 @@ WARMING_UP = 5
 """Requests for a batch until it is known whether several pictures at once are quicker."""
 
 COLD = """
-import sys, time
+import os, sys, time
 from paintdiff.engine import Engine
 from paintdiff.events import Progress
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.requests import TextToImage
-catalog = Catalog.default()
-with Engine(ModelManager(catalog, device=sys.argv[3])) as engine:
+source, profile, device, engine, steps = sys.argv[1:]
+catalog, name = Catalog.default(), source
+if os.path.exists(source):
+    catalog = catalog.with_source(source)
+    name = catalog.models()[-1].name
+with Engine(ModelManager(catalog, device=device, engine=engine)) as engine:
     started, seen = time.perf_counter(), None
-    request = TextToImage(prompt="a red house", model=sys.argv[1], profile=sys.argv[2], seed=1)
+    steps = int(steps) if steps else None
+    request = TextToImage(
+        prompt="a red house", model=name, profile=profile, seed=1, num_inference_steps=steps
+    )
     for event in engine.submit(request).events():
         if seen is None and isinstance(event, Progress) and event.preview is not None:
             seen = time.perf_counter() - started
@@ -94,7 +104,12 @@ def main() -> int:
     target.
     """
     options = _options()
-    catalog, name = catalog_with(options.model)
+    with tempfile.TemporaryDirectory() as folder:
+        return _measured(options, source_of(options.model, Path(folder)))
+
+
+def _measured(options: argparse.Namespace, source: str) -> int:
+    catalog, name = catalog_with(source)
     manager = ModelManager(catalog, device=options.device, engine=options.engine)
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     with Engine(manager) as engine:
@@ -127,7 +142,7 @@ def main() -> int:
         if options.judge:
             _add_judged(rows, manager, engine, name, options.judge)
         for row in rows[1:]:
-            row |= _cold(name, row["profile"], options.device)
+            row |= _cold(options, source, row["profile"])
         cancels, step_seconds = _cancels(engine, requests[profiles[0]], options.cancels)
     late = float(np.percentile(cancels, 99)) if cancels else 0.0
     text = table(rows)
@@ -302,9 +317,10 @@ def _add_judged(
         row["as asked"] = f"{100 * score(asked, judge, painted).overall:.1f} % of {prompts}"
 
 
-def _cold(model: str, profile: str, device: str) -> dict[str, str]:
+def _cold(options: argparse.Namespace, source: str, profile: str) -> dict[str, str]:
+    asked = (source, profile, options.device, options.engine, str(options.steps or ""))
     done = subprocess.run(
-        [sys.executable, "-c", COLD, model, profile, device],
+        [sys.executable, "-c", COLD, *asked],
         check=True,
         capture_output=True,
         text=True,
@@ -339,7 +355,9 @@ def _seconds_a_step(engine: Engine, request: TextToImage) -> float:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="mini", help="a model's name or folder")
+    parser.add_argument(
+        "--model", default="mini", help="a name, a folder, or sd15 or sdxl (of random numbers)"
+    )
     parser.add_argument("--profile", default="all", help="a profile's name, or all (usual)")
     parser.add_argument("--size", type=Size.parse, help="size in pixels (the model's)")
     parser.add_argument("--steps", type=int, help="denoising steps (the balanced preset's)")
