@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, str] = {
     "library": "how long a models folder takes to be listed",
     "memory": "what plans take against their estimates",
     "speed": "the speed profiles against plain diffusers; first preview; cancelling; batches",
+    "switching_models": "what going to another model and back costs",
     "switching_tasks": "what going from task to task costs",
     "upscaling": "what upscaling costs",
 }

@@ -114,6 +114,16 @@ class Adapting:
                     self._placing.rest()
                 self._changed.notify_all()
 
+    def send_home(self) -> None:
+        """Let all weights wait in main memory until somebody paints with them again. Does nothing
+        while somebody does.
+        """
+        with self._changed:
+            if not self._users:
+                self._current = None
+                self._placing.lift()
+                self._placing.send_home()
+
     def _enter(
         self,
         wanted: tuple[Adapters, Placement],

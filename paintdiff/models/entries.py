@@ -35,7 +35,8 @@ LoadedT = TypeVar("LoadedT")
 class Entry(Generic[LoadedT]):
     """A model, ControlNet or network that is being loaded or has been. Guarded by the manager's
     lock, save for `ended`. `precision` is what it was asked for in (a plan's), `device_bytes`
-    what it takes on the device if its weights don't all stay there. `adapting` is what is in a
+    what it takes on the device if its weights don't all stay there; one that `waits` has none there
+    until it is leased again. `adapting` is what is in a
     model beyond its weights, None before it was first leased; `second_engine` may compute its
     UNet in torch's place.
     """
@@ -53,6 +54,7 @@ class Entry(Generic[LoadedT]):
     second_engine: SecondEngine | None = None
     precision: tuple[str | None, bool] = USUAL_PLAN.precision
     device_bytes: int | None = None
+    waits: bool = False
 
     def tell(self, message: str) -> None:
         """What those who wait are told from now on."""
@@ -80,7 +82,9 @@ def files_of(row: WeightsRow, source: Path, companions: Mapping[str, Path]) -> t
 
 
 def held_bytes(entry: Entry[Any]) -> int:
-    """What a loaded entry takes, with the LoRAs that are in it and another engine's copies."""
+    """What a loaded entry takes of its device, or of main memory if it waits there: with the LoRAs
+    that are in it and another engine's copies.
+    """
     injected = 0 if entry.adapting is None else entry.adapting.injected_bytes
     injected += 0 if entry.second_engine is None else entry.second_engine.held_bytes
     loaded: Any = entry.loaded

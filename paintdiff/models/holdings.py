@@ -25,13 +25,15 @@ _SURE_DIGITS = 16
 
 @dataclass(frozen=True)
 class LoadedSummary:
-    """Weights in memory. `weights_bytes` is 0 while they are being loaded, which counts as in
-    use."""
+    """Weights in memory. `weights_bytes` is 0 while they are being loaded, which counts as in use.
+    What `waits` is in main memory, away from its GPU, until it is used again.
+    """
 
     what: str
     name: str
     weights_bytes: int
     in_use: bool
+    waits: bool = False
 
     @property
     def key(self) -> str:

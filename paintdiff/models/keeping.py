@@ -51,6 +51,9 @@ Fetch = Callable[[Callable[[str], None]], object]
 
 POLL_SECONDS = 0.1
 
+_WAITING_SHARE = 0.5
+"""Of the main memory that is free, what a model may take that waits there."""
+
 
 class Keeper:
     """Loads, shares and drops weights. Its owner says by `catalog` what there is.
@@ -86,6 +89,7 @@ class Keeper:
                     name=entry.row.name,
                     weights_bytes=0 if entry.loaded is None else held_bytes(entry),
                     in_use=not is_idle(entry),
+                    waits=entry.waits,
                 )
                 for entry in self._entries.values()
             )
@@ -212,7 +216,9 @@ class Keeper:
         return loaded
 
     def _make_room(self, row: WeightsRow, plan: Plan = USUAL_PLAN) -> None:
-        """Raises MemoryBudgetError if the weights can't fit."""
+        """See to it that weights fit onto the device: others are dropped, or models sent to main
+        memory. Raises MemoryBudgetError if they can't fit.
+        """
         device = self._device or self._asked_device
         folder = row.folder
         if folder is None or not folder.exists():
@@ -225,17 +231,66 @@ class Keeper:
             needed = weights_on_device(plan, row.family, parts)
         budget = self.budget_bytes() - self._prompt_bytes(device)
         with self._lock:
+            self._free_main_memory(needed)
             residents = [
                 memory.Resident(key, held_bytes(other), not is_idle(other))
                 for key, other in self._entries.items()
-                if other.loaded is not None
+                if other.loaded is not None and not other.waits
             ]
             evicted = memory.to_evict(residents, needed, budget)
+            sent_home = [self._entries[key] for key in evicted if self._can_wait(key, device)]
+            for entry in sent_home:
+                logger.info("%s waits in main memory: %s needs the room", entry.key, row.name)
+                entry.waits, entry.device_bytes = True, None
             for key in evicted:
-                logger.info("dropping %s to make room for %s", key, row.name)
-                del self._entries[key]
+                if not self._entries[key].waits:
+                    logger.info("dropping %s to make room for %s", key, row.name)
+                    del self._entries[key]
+        for entry in sent_home:  # seconds, so not with the lock held
+            assert entry.adapting is not None  # else it can't wait
+            entry.adapting.send_home()
         if evicted:
             memory.give_back()
+
+    def _can_wait(self, key: str, device: str) -> bool:
+        """Whether a model that has to leave the device can go to main memory, half of what is free
+        of which it may take; those that have waited longest make room. Called with the lock held.
+        """
+        entry = self._entries[key]
+        if not device.startswith("cuda") or entry.adapting is None:
+            return False
+        return self._free_main_memory(int(held_bytes(entry) / _WAITING_SHARE))
+
+    def _free_main_memory(self, wanted_bytes: int) -> bool:
+        """Drop models that wait there, least recently used first, until so much is free, if that
+        helps. Whether it is. Called with the lock held.
+        """
+        waiting = [key for key, each in self._entries.items() if each.waits and is_idle(each)]
+        lacking = wanted_bytes - memory.free_bytes()
+        if lacking > sum(held_bytes(self._entries[key]) for key in waiting):
+            return False
+        for key in waiting:
+            if lacking <= 0:
+                break
+            lacking -= held_bytes(self._entries[key])
+            logger.info("dropping %s, which waits in main memory", key)
+            del self._entries[key]
+        return True
+
+    def _bring_back(self, entry: Entry[Any], plan: Plan, on_loading: OnLoading | None) -> None:
+        """Make room on the device for a model that is on loan, if it waits. Raises
+        MemoryBudgetError if there can't be any.
+        """
+        if not entry.waits:
+            return
+        while not self._one_load_at_a_time.acquire(timeout=POLL_SECONDS):
+            if on_loading is not None:
+                on_loading(entry.message)
+        try:
+            self._make_room(entry.row, plan)
+            entry.waits = False
+        finally:
+            self._one_load_at_a_time.release()
 
     def _prompt_bytes(self, device: str) -> int:
         """What prompts that were read take of the memory that weights are in."""
@@ -254,7 +309,7 @@ class Keeper:
 
     def _bytes_per_number(self, device: str) -> int:
         """Of weights in their usual precision."""
-        return 4 if device == "cpu" and self._dtype in (None, "float32") else 2
+        return 4 if self._dtype == "float32" or (self._dtype is None and device == "cpu") else 2
 
     def _room_for(self, row: ModelRow) -> Room | None:
         """What there is to paint with by that model, once others have made room; None as long as
@@ -269,7 +324,8 @@ class Keeper:
             own = self._entries.get(key_of(row))
             loaded = [each for each in self._entries.values() if each.loaded is not None]
             kept = [each for each in loaded if each is not own and not is_idle(each)]
-            available += sum(held_bytes(each) for each in loaded if each not in kept)
+            here = [each for each in loaded if not each.waits]
+            available += sum(held_bytes(each) for each in here if each not in kept)
             room = min(available, budget - sum(map(held_bytes, kept)))
             parts: PartBytes | None = None
             if own is not None and own.precision == USUAL_PLAN.precision and own.loaded is not None:

@@ -193,12 +193,12 @@ class ModelManager(Asker):
             )
             own = self._adapting_of(entry)
             turns = [adapting.Turn(entry.key, own, wanted, sources, plan.placement)]
-            self._note_placement(entry, model, plan)
+            self._note_placement(entry, model, plan, on_loading)
             second: LoadedModel | None = None
             if adapters.refiner is not None:
                 asked = self._ask_model(self.catalog.model(adapters.refiner), plan, used=False)
                 second = waited(asked)
-                self._note_placement(asked, second, plan)
+                self._note_placement(asked, second, plan, on_loading)
                 refining = self._adapting_of(asked)
                 turns.append(adapting.Turn(asked.key, refining, placement=plan.placement))
             given = leases.enter_context(adapting.all_adapted(turns, self._make_room, on_loading))
@@ -208,7 +208,15 @@ class ModelManager(Asker):
                 refiner = LeasedPipeline(second, "image_to_image", adapted=theirs, plan=plan)
             yield adapting.with_vae(given[entry.key], vae), refiner
 
-    def _note_placement(self, entry: Entry[LoadedModel], model: LoadedModel, plan: Plan) -> None:
+    def _note_placement(
+        self,
+        entry: Entry[LoadedModel],
+        model: LoadedModel,
+        plan: Plan,
+        on_loading: OnLoading | None,
+    ) -> None:
+        """Raises MemoryBudgetError if the model waits and there is no room for it."""
+        self._bring_back(entry, plan, on_loading)
         with self._lock:
             entry.device_bytes = None
             if plan.placement != "resident":

@@ -105,6 +105,11 @@ class Placing:
         for module in self._waiting:
             _move(module, _HOME)
 
+    def send_home(self) -> None:
+        """Send everything home, once it was lifted, until it is placed again."""
+        for module in self._modules:
+            _move(module, _HOME)
+
     def lift(self) -> None:
         """Take every hook out. The weights stay where they are then."""
         if self._placement not in (None, "resident"):
@@ -115,8 +120,7 @@ class Placing:
                     vars(module).pop("forward", None)
                 else:
                     vars(module)["forward"] = forward
-            for module in self._modules:
-                _move(module, _HOME)  # a run that was broken off may have left blocks on the device
+            self.send_home()  # a run that was broken off may have left blocks on the device
         self._placement, self._forwards, self._waiting = None, {}, []
 
 

@@ -80,7 +80,8 @@ def memory(loaded: Sequence[LoadedSummary]) -> str:
         return '<p class="aside">Nothing is in memory. A model is loaded when it is first used.</p>'
     rows = "".join(
         f"<li><span><b>{escape(each.name)}</b><small>{escape(_what(each.what))}"
-        f"{f', {amount(each.weights_bytes)}' if each.weights_bytes else ''}</small></span>"
+        f"{f', {amount(each.weights_bytes)}' if each.weights_bytes else ''}"
+        f"{', waits in main memory' if each.waits else ''}</small></span>"
         + (
             "<em>in use</em>"
             if each.in_use
@@ -169,7 +170,8 @@ def _marks(item: Item) -> str:
         marks.append("pinned")
     if item.loaded is not None:
         held = f", {amount(item.loaded.weights_bytes)}" if item.loaded.weights_bytes else ""
-        marks.append(f"{'in use' if item.loaded.in_use else 'in memory'}{held}")
+        state = "waits in main memory" if item.loaded.waits else "in memory"
+        marks.append(f"{'in use' if item.loaded.in_use else state}{held}")
     listed = "".join(f"<span>{escape(mark)}</span>" for mark in marks)
     return f'<p class="thing-marks">{listed}</p>' if marks else ""
 

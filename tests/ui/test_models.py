@@ -455,11 +455,16 @@ def test_what_is_idle_can_leave_the_memory(made: Callable[..., Tab], engine: Fak
     tab = made()
     shown = tab.models.listed(tab.values())[tab.models.memory]
     assert shown.count('data-do="unload"') == 1 and "in use" in shown
+    assert "waits" not in shown
     brought = dict(Tags(shown).attributes)
     assert (brought["data-kind"], brought["data-name"]) == ("model", "mini")
     assert not tab.click("unload", kind="model", name="mini").failed
     assert engine.manager.unloaded == ["model mini"]
     assert tab.click("unload", kind="model", name="mini").failed
+    engine.manager.in_memory = [LoadedSummary("model", "mini", 5, False, waits=True)]
+    found = tab.models.listed(tab.values())
+    assert "waits in main memory" in found[tab.models.memory]
+    assert "waits in main memory" in found[tab.models.cards]
 
 
 # Deleting
