@@ -68,16 +68,16 @@ from paintdiff.events import Progress
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.requests import TextToImage
-source, profile, device, engine, steps = sys.argv[1:]
+source, profile, device, engine, width, height, steps = sys.argv[1:]
 catalog, name = Catalog.default(), source
 if os.path.exists(source):
     catalog = catalog.with_source(source)
     name = catalog.models()[-1].name
 with Engine(ModelManager(catalog, device=device, engine=engine)) as engine:
     started, seen = time.perf_counter(), None
-    steps = int(steps) if steps else None
     request = TextToImage(
-        prompt="a red house", model=name, profile=profile, seed=1, num_inference_steps=steps
+        prompt="a red house", model=name, profile=profile, seed=1, width=int(width),
+        height=int(height), num_inference_steps=int(steps) if steps else None,
     )
     for event in engine.submit(request).events():
         if seen is None and isinstance(event, Progress) and event.preview is not None:
@@ -142,7 +142,7 @@ def _measured(options: argparse.Namespace, source: str) -> int:
         if options.judge:
             _add_judged(rows, manager, engine, name, options.judge)
         for row in rows[1:]:
-            row |= _cold(options, source, row["profile"])
+            row |= _cold(options, source, row["profile"], size)
         cancels, step_seconds = _cancels(engine, requests[profiles[0]], options.cancels)
     late = float(np.percentile(cancels, 99)) if cancels else 0.0
     text = table(rows)
@@ -317,10 +317,11 @@ def _add_judged(
         row["as asked"] = f"{100 * score(asked, judge, painted).overall:.1f} % of {prompts}"
 
 
-def _cold(options: argparse.Namespace, source: str, profile: str) -> dict[str, str]:
-    asked = (source, profile, options.device, options.engine, str(options.steps or ""))
+def _cold(options: argparse.Namespace, source: str, profile: str, size: Size) -> dict[str, str]:
+    steps = "" if options.steps is None else str(options.steps)
+    asked = (source, profile, options.device, options.engine, str(size.width), str(size.height))
     done = subprocess.run(
-        [sys.executable, "-c", COLD, *asked],
+        [sys.executable, "-c", COLD, *asked, steps],
         check=True,
         capture_output=True,
         text=True,
