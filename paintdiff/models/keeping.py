@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,6 +210,10 @@ class Keeper:
         assert self._device is not None
         if plan != USUAL_PLAN:
             memory.give_back()  # the same weights in another precision, for one
+        if self._device.startswith("cuda"):  # else nothing waits
+            expected = self.expected_bytes(entry.row)
+            with self._lock:
+                self._drop_waiting(expected - memory.free_bytes())
         self._make_room(entry.row, plan)
         loaded = load(self._device, entry.tell)
         memory.trim()
@@ -231,51 +235,61 @@ class Keeper:
             needed = weights_on_device(plan, row.family, parts)
         budget = self.budget_bytes() - self._prompt_bytes(device)
         with self._lock:
-            self._free_main_memory(needed)
             residents = [
                 memory.Resident(key, held_bytes(other), not is_idle(other))
                 for key, other in self._entries.items()
                 if other.loaded is not None and not other.waits
             ]
             evicted = memory.to_evict(residents, needed, budget)
-            sent_home = [self._entries[key] for key in evicted if self._can_wait(key, device)]
-            for entry in sent_home:
-                logger.info("%s waits in main memory: %s needs the room", entry.key, row.name)
-                entry.waits, entry.device_bytes = True, None
+            sent_home: list[Entry[Any]] = []
             for key in evicted:
-                if not self._entries[key].waits:
+                entry = self._entries[key]
+                if device.startswith("cuda") and self._can_wait(entry, sent_home):
+                    logger.info("%s waits in main memory: %s needs the room", key, row.name)
+                    sent_home.append(entry)
+                else:
                     logger.info("dropping %s to make room for %s", key, row.name)
                     del self._entries[key]
+            for entry in sent_home:
+                entry.waits, entry.device_bytes = True, None
         for entry in sent_home:  # seconds, so not with the lock held
             assert entry.adapting is not None  # else it can't wait
             entry.adapting.send_home()
         if evicted:
             memory.give_back()
 
-    def _can_wait(self, key: str, device: str) -> bool:
+    def _can_wait(self, entry: Entry[Any], before: Sequence[Entry[Any]]) -> bool:
         """Whether a model that has to leave the device can go to main memory, half of what is free
-        of which it may take; those that have waited longest make room. Called with the lock held.
+        of which it may take once those `before` it are there; those that have waited longest make
+        room. Called with the lock held.
         """
-        entry = self._entries[key]
-        if not device.startswith("cuda") or entry.adapting is None:
+        if entry.adapting is None:
             return False
-        return self._free_main_memory(int(held_bytes(entry) / _WAITING_SHARE))
-
-    def _free_main_memory(self, wanted_bytes: int) -> bool:
-        """Drop models that wait there, least recently used first, until so much is free, if that
-        helps. Whether it is. Called with the lock held.
-        """
-        waiting = [key for key, each in self._entries.items() if each.waits and is_idle(each)]
-        lacking = wanted_bytes - memory.free_bytes()
-        if lacking > sum(held_bytes(self._entries[key]) for key in waiting):
+        moved: list[Any] = [each.loaded for each in before]
+        lacking = sum(each.weights_bytes for each in moved) - memory.free_bytes()
+        loaded: Any = entry.loaded
+        lacking += int(loaded.weights_bytes / _WAITING_SHARE)
+        if lacking > sum(held_bytes(each) for each in self._waiting()):
             return False
-        for key in waiting:
-            if lacking <= 0:
-                break
-            lacking -= held_bytes(self._entries[key])
-            logger.info("dropping %s, which waits in main memory", key)
-            del self._entries[key]
+        self._drop_waiting(lacking)
         return True
+
+    def _waiting(self) -> list[Entry[Any]]:
+        """What is in main memory away from the device, the least recently used first. Called with
+        the lock held.
+        """
+        return [each for each in self._entries.values() if each.waits and is_idle(each)]
+
+    def _drop_waiting(self, lacking_bytes: int) -> None:
+        """Drop as many of those as take so much, the least recently used first. Called with the
+        lock held.
+        """
+        for entry in self._waiting():
+            if lacking_bytes <= 0:
+                break
+            lacking_bytes -= held_bytes(entry)
+            logger.info("dropping %s, which waits in main memory", entry.key)
+            del self._entries[entry.key]
 
     def _bring_back(self, entry: Entry[Any], plan: Plan, on_loading: OnLoading | None) -> None:
         """Make room on the device for a model that is on loan, if it waits. Raises
