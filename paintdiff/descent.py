@@ -41,6 +41,10 @@ class Descent:
         if not refused:
             self._failed.append(failed)
 
+    def peak_bytes(self, pictures: int = 1) -> int:
+        """What the plan is thought to take with so many pictures at once; 0 if nobody knows."""
+        return self._planner.peak_bytes(self._model, self._run.times(pictures), self.plan)
+
     def most_together(self, wanted: int) -> int:
         """How many of `wanted` pictures may be denoised at once by the plan, 1 or more."""
         if self._alone:

@@ -180,6 +180,7 @@ class Run:
             ),
         ) as leased:
             self._job.raise_if_cancelled()
+            self._manager.make_room_to_paint(descent.peak_bytes())
             if not self._remarked:
                 self._job.warn(task.remarks(rest, leased))
                 self._remarked = True
@@ -199,6 +200,7 @@ class Run:
 
     def _room_for(self, descent: Descent, wanted: int) -> int:
         self._together = descent.most_together(wanted)
+        self._manager.make_room_to_paint(descent.peak_bytes(self._together))
         return self._together
 
     def _upscale(self, request: Upscale, leases: ExitStack) -> None:

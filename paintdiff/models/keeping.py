@@ -241,22 +241,57 @@ class Keeper:
                 if other.loaded is not None and not other.waits
             ]
             evicted = memory.to_evict(residents, needed, budget)
-            sent_home: list[Entry[Any]] = []
-            for key in evicted:
-                entry = self._entries[key]
-                if device.startswith("cuda") and self._can_wait(entry, sent_home):
-                    logger.info("%s waits in main memory: %s needs the room", key, row.name)
-                    sent_home.append(entry)
-                else:
-                    logger.info("dropping %s to make room for %s", key, row.name)
-                    del self._entries[key]
-            for entry in sent_home:
-                entry.waits, entry.device_bytes = True, None
-        for entry in sent_home:  # seconds, so not with the lock held
-            assert entry.adapting is not None  # else it can't wait
-            entry.adapting.send_home()
+            sent_home = self._evict([self._entries[key] for key in evicted], device)
+        self._send_home(sent_home)
         if evicted:
             memory.give_back()
+
+    def make_room_to_paint(self, peak_bytes: int) -> None:
+        """Let what is idle leave the device, the least recently used first, until a run has room
+        that takes so much, all that is on loan included; or until nothing idle is left.
+        """
+        device = self._device or self._asked_device
+        available = memory.available_bytes(device)
+        if available is None:
+            return
+        budget = self.budget_bytes() - self._prompt_bytes(device)
+        with self._lock:
+            loaded = [each for each in self._entries.values() if each.loaded and not each.waits]
+            idle = [each for each in loaded if is_idle(each)]
+            in_use_bytes = sum(held_bytes(each) for each in loaded if each not in idle)
+            room = min(available + in_use_bytes, budget - sum(map(held_bytes, idle)))
+            evicted: list[Entry[Any]] = []
+            for entry in idle:
+                if room >= peak_bytes:
+                    break
+                room += held_bytes(entry)
+                evicted.append(entry)
+            sent_home = self._evict(evicted, device)
+        self._send_home(sent_home)
+        if evicted:
+            memory.give_back()
+
+    def _evict(self, entries: Sequence[Entry[Any]], device: str) -> list[Entry[Any]]:
+        """Forget what has to leave the device, but for models that may wait in main memory, which
+        are returned: they are to be sent there. Called with the lock held.
+        """
+        waiting: list[Entry[Any]] = []
+        for entry in entries:
+            if device.startswith("cuda") and self._can_wait(entry, waiting):
+                logger.info("%s leaves for main memory", entry.key)
+                waiting.append(entry)
+            else:
+                logger.info("dropping %s to make room", entry.key)
+                del self._entries[entry.key]
+        for entry in waiting:
+            entry.waits, entry.device_bytes = True, None
+        return waiting
+
+    def _send_home(self, entries: Sequence[Entry[Any]]) -> None:
+        """It takes seconds: not to be called with the lock held."""
+        for entry in entries:
+            assert entry.adapting is not None  # else it can't wait
+            entry.adapting.send_home()
 
     def _can_wait(self, entry: Entry[Any], before: Sequence[Entry[Any]]) -> bool:
         """Whether a model that has to leave the device can go to main memory, half of what is free

@@ -150,16 +150,21 @@ class Planner:
         room = self._room(model)
         with self._lock:
             alone = _key(model, run) in self._alone
-        if alone or room is None or room.parts is None:
+        if alone or room is None or room.parts is None or model.family.working_memory is None:
             return 1
         fitting = partial(peak_bytes, plan, model.family, room.parts, device=room.device)
         counts = range(wanted, 1, -1)
-        if model.family.working_memory is None:
-            return 1
         return next(
             (each for each in counts if fitting(run.times(each)) <= room.room_bytes),
             1,
         )
+
+    def peak_bytes(self, model: ModelRow, run: RunFacts, plan: Plan) -> int:
+        """What a run by a plan is thought to take on the device; 0 where nobody knows."""
+        room = self._room(model)
+        if room is None or room.parts is None:
+            return 0
+        return peak_bytes(plan, model.family, room.parts, run, room.device)
 
     def remember_failed(
         self, model: ModelRow, run: RunFacts, failed: frozenset[Plan], *, alone: bool = False

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from paintdiff.engine import Engine
 from paintdiff.errors import RequestError
+from paintdiff.geometry import Size
 from paintdiff.models import memory
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
+from paintdiff.models.plans import USUAL_PLAN, RunFacts
+from paintdiff.requests import TextToImage
+
+LARGE = 2**30
 
 
 @pytest.fixture
@@ -48,3 +55,69 @@ def test_the_budget_is_what_was_asked_for_or_most_of_the_memory() -> None:
     total = memory.memory_use("cpu").total_bytes
     budget = ModelManager(Catalog.default(), device="cpu").budget_bytes()
     assert budget == int(total * memory.DEFAULT_SHARE)
+
+
+@pytest.fixture
+def three(tiny_folder: Path) -> ModelManager:
+    """A manager that has loaded tiny, tiny (2) and tiny (3), and had `LARGE` free."""
+    catalog = Catalog.default()
+    for _ in range(3):
+        catalog = catalog.with_source(str(tiny_folder))
+    manager = ModelManager(catalog, device="cpu", memory_budget_bytes=2 * LARGE)
+    for name in ("tiny", "tiny (2)", "tiny (3)"):
+        with manager.lease(name):
+            pass
+    return manager
+
+
+def names(manager: ModelManager) -> list[str]:
+    return [each.name for each in manager.loaded()]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "left"),
+    [
+        (0, ["tiny", "tiny (2)", "tiny (3)"]),
+        (1, ["tiny (2)", "tiny (3)"]),
+        (1.5, ["tiny (3)"]),
+        (9, ["tiny (3)"]),
+    ],
+)
+def test_what_is_idle_leaves_for_a_run_as_far_as_it_has_to(
+    lacking: float, left: list[str], three: ModelManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what is free; the third is on loan, and what it takes is part of the run's."""
+    monkeypatch.setattr(memory, "available_bytes", lambda _device: LARGE)
+    with three.lease("tiny (3)"):
+        (each,) = {each.weights_bytes for each in three.loaded()}
+        three.make_room_to_paint(LARGE + each + int(lacking * each))
+        assert names(three) == left
+
+
+def test_what_is_idle_leaves_for_a_run_that_the_budget_has_no_room_for(
+    three: ModelManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda _device: 9 * LARGE)
+    (each,) = {each.weights_bytes for each in three.loaded()}
+    with three.lease("tiny (3)"):
+        three.make_room_to_paint(2 * LARGE - 2 * each)
+        assert names(three) == ["tiny", "tiny (2)", "tiny (3)"]
+        three.make_room_to_paint(2 * LARGE - each)
+        assert names(three) == ["tiny (2)", "tiny (3)"]
+
+
+def test_a_job_makes_room_for_its_peak(tiny_folder: Path) -> None:
+    """Not for its weights alone, which would have fitted beside the other model's."""
+    catalog = Catalog.default().with_source(str(tiny_folder)).with_source(str(tiny_folder))
+    asked: dict[str, Any] = {"prompt": "a boat", "width": 64, "height": 64}
+    asked |= {"num_inference_steps": 2, "seed": 1}
+    run = RunFacts(Size(64, 64), 64 * 64)
+    for spare, left in ((0.5, ["tiny (2)"]), (2, ["tiny", "tiny (2)"])):
+        manager = ModelManager(catalog, device="cpu")
+        with Engine(manager) as engine:
+            engine.generate(TextToImage(**asked, model="tiny"))
+            (held,) = manager.loaded()
+            peak = manager.planner.peak_bytes(catalog.model("tiny (2)"), run, USUAL_PLAN)
+            manager._budget_bytes = peak + int(spare * held.weights_bytes)  # pyright: ignore[reportPrivateUsage]
+            engine.generate(TextToImage(**asked, model="tiny (2)"))
+        assert names(manager) == left
