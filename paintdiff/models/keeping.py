@@ -256,9 +256,10 @@ class Keeper:
             return
         budget = self.budget_bytes() - self._prompt_bytes(device)
         with self._lock:
-            loaded = [each for each in self._entries.values() if each.loaded and not each.waits]
-            idle = [each for each in loaded if is_idle(each)]
-            in_use_bytes = sum(held_bytes(each) for each in loaded if each not in idle)
+            entries = self._entries.values()
+            here = [each for each in entries if each.loaded is not None and not each.waits]
+            idle = [each for each in here if is_idle(each)]
+            in_use_bytes = sum(held_bytes(each) for each in here if each not in idle)
             room = min(available + in_use_bytes, budget - sum(map(held_bytes, idle)))
             evicted: list[Entry[Any]] = []
             for entry in idle:
