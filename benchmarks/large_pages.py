@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import children
 from paintdiff.geometry import Size
 
 MEASURED = {"denoising": "s", "decoding": "s", "peak": "MiB"}
@@ -53,20 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(text)
     if options.record:
         given = " ".join(each for each in sys.argv[1:] if each != "--record")
-        command = f"OMP_NUM_THREADS=1 python -m benchmarks large_pages {given}"
+        command = f"python -m benchmarks large_pages {given}"
         recorded(f"Large pages: {options.model}", command, "cpu", text)
     return 0
 
 
 def _compared(source: str, size: Size, steps: int, runs: int) -> list[dict[str, str]]:
-    asked = json.dumps({"source": source, "size": str(size), "steps": steps})
+    asked = {"source": source, "size": str(size), "steps": steps}
     found: dict[str, list[dict[str, float]]] = {"0": [], "1": []}
     for _ in range(runs):
         for setting, results in found.items():
-            environment = {**os.environ, _VARIABLE: setting, "OMP_NUM_THREADS": "1"}
-            command = [sys.executable, "-m", "benchmarks.large_pages", "--child", asked]
-            output = subprocess.check_output(command, env=environment, text=True)
-            results.append(json.loads(output.splitlines()[-1]))
+            environment = {_VARIABLE: setting, "OMP_NUM_THREADS": "1"}
+            results.append(children.answer("large_pages", asked, environment))
     rows: list[dict[str, str]] = []
     for name, unit in MEASURED.items():
         small, large = (

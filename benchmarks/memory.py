@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,6 +27,7 @@ from typing import Any, Self
 
 import psutil
 
+from benchmarks import children
 from paintdiff.geometry import Size
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising
@@ -78,7 +78,7 @@ def _painting(options: argparse.Namespace, source: str) -> list[str]:
     for size in options.size or [_row(source).native_size]:
         for plan in _plans(options, source, size):
             asked = {"source": source, "size": str(size), "device": options.device}
-            found = _in_child({**asked, "plan": asdict(plan), "cap": options.cap})
+            found = children.answer("memory", {**asked, "plan": asdict(plan), "cap": options.cap})
             ratio = found["estimated"] / found["measured"]
             verdict = "" if abs(ratio - 1) <= TOLERANCE else " too far"
             lines.append(
@@ -115,19 +115,13 @@ def _decoding(options: argparse.Namespace, source: str) -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
             kept = str(Path(folder) / "whole.pt")
             for way, tile in (("whole", side), ("tiles of 512", 512)):
-                found = _in_child({**asked, "tile": tile, "kept": kept})
+                found = children.answer("memory", {**asked, "tile": tile, "kept": kept})
                 lines.append(
                     f"| {side} | {way} | {found['measured'] / _GIB:.2f} GiB "
                     f"| {found['seconds']:.1f} | {found['differs']} |"
                 )
                 print(lines[-1], flush=True)
     return lines
-
-
-def _in_child(asked: dict[str, Any]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.memory", "--child", json.dumps(asked)]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(output.splitlines()[-1])
 
 
 def _manager(source: str, device: str, cap: int | None) -> tuple[ModelManager, Any]:

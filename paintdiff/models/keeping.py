@@ -338,7 +338,8 @@ class Keeper:
                 on_loading(entry.message)
         try:
             self._make_room(entry.row, plan)
-            entry.waits = False
+            with self._lock:
+                entry.waits = False
         finally:
             self._one_load_at_a_time.release()
 

@@ -1,4 +1,4 @@
-"""A hub for the tests of downloads."""
+"""A hub for the tests of downloads; models to be loaded, and their loads counted."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from paintdiff.models import loaders
+from paintdiff.models.catalog import Catalog
 from paintdiff.models.hub import fetch as hub_fetch
 from paintdiff.models.hub.downloads import Downloads
 from tests.hub_server import FakeHub
+from tests.models.loads import Loads
 
 
 @pytest.fixture
@@ -33,3 +36,19 @@ def downloads() -> Iterator[Downloads]:
     made = Downloads()
     yield made
     made.close()
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
+    counted = Loads(loaders.load)
+    monkeypatch.setattr(loaders, "load", counted)
+    return counted
+
+
+@pytest.fixture
+def three(tiny_folder: Path) -> Catalog:
+    """A catalog of three models: tiny, tiny (2), tiny (3)."""
+    catalog = Catalog.default()
+    for _ in range(3):
+        catalog = catalog.with_source(str(tiny_folder))
+    return catalog

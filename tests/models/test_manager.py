@@ -4,7 +4,6 @@ import gc
 import shutil
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,38 +23,8 @@ from paintdiff.models.library import Library
 from paintdiff.models.loaders import LoadedModel
 from paintdiff.models.manager import ModelManager
 from tests.conftest import write_json
+from tests.models.loads import Loads
 from tests.tiny import save_tiny_pipeline
-
-
-class Loads:
-    """Counts the loads, and can hold them up."""
-
-    def __init__(self, load: Callable[..., LoadedModel]) -> None:
-        self.names: list[str] = []
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
-        self._load = load
-
-    def __call__(self, row: object, *arguments: object) -> LoadedModel:
-        self.names.append(getattr(row, "name", ""))
-        assert self.may_go_on.wait(20)
-        return self._load(row, *arguments)
-
-
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
-    counted = Loads(loaders.load)
-    monkeypatch.setattr(loaders, "load", counted)
-    return counted
-
-
-@pytest.fixture
-def three(tiny_folder: Path) -> Catalog:
-    """A catalog of three models: tiny, tiny (2), tiny (3)."""
-    catalog = Catalog.default()
-    for _ in range(3):
-        catalog = catalog.with_source(str(tiny_folder))
-    return catalog
 
 
 def test_a_model_is_loaded_once_even_under_concurrent_asks(three: Catalog, loads: Loads) -> None:

@@ -58,12 +58,9 @@ def test_the_budget_is_what_was_asked_for_or_most_of_the_memory() -> None:
 
 
 @pytest.fixture
-def three(tiny_folder: Path) -> ModelManager:
-    """A manager that has loaded tiny, tiny (2) and tiny (3), and had `LARGE` free."""
-    catalog = Catalog.default()
-    for _ in range(3):
-        catalog = catalog.with_source(str(tiny_folder))
-    manager = ModelManager(catalog, device="cpu", memory_budget_bytes=2 * LARGE)
+def full(three: Catalog) -> ModelManager:
+    """A manager with a budget of twice LARGE, that has loaded all three."""
+    manager = ModelManager(three, device="cpu", memory_budget_bytes=2 * LARGE)
     for name in ("tiny", "tiny (2)", "tiny (3)"):
         with manager.lease(name):
             pass
@@ -84,40 +81,40 @@ def names(manager: ModelManager) -> list[str]:
     ],
 )
 def test_what_is_idle_leaves_for_a_run_as_far_as_it_has_to(
-    lacking: float, left: list[str], three: ModelManager, monkeypatch: pytest.MonkeyPatch
+    lacking: float, left: list[str], full: ModelManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By what is free; the third is on loan, and what it takes is part of the run's."""
     monkeypatch.setattr(memory, "available_bytes", lambda _device: LARGE)
-    with three.lease("tiny (3)"):
-        (each,) = {each.weights_bytes for each in three.loaded()}
-        three.make_room_to_paint(LARGE + each + int(lacking * each))
-        assert names(three) == left
+    with full.lease("tiny (3)"):
+        (each,) = {each.weights_bytes for each in full.loaded()}
+        full.make_room_to_paint(LARGE + each + int(lacking * each))
+        assert names(full) == left
 
 
 def test_what_is_idle_leaves_for_a_run_that_the_budget_has_no_room_for(
-    three: ModelManager, monkeypatch: pytest.MonkeyPatch
+    full: ModelManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda _device: 9 * LARGE)
-    (each,) = {each.weights_bytes for each in three.loaded()}
-    with three.lease("tiny (3)"):
-        three.make_room_to_paint(2 * LARGE - 2 * each)
-        assert names(three) == ["tiny", "tiny (2)", "tiny (3)"]
-        three.make_room_to_paint(2 * LARGE - each)
-        assert names(three) == ["tiny (2)", "tiny (3)"]
+    (each,) = {each.weights_bytes for each in full.loaded()}
+    with full.lease("tiny (3)"):
+        full.make_room_to_paint(2 * LARGE - 2 * each)
+        assert names(full) == ["tiny", "tiny (2)", "tiny (3)"]
+        full.make_room_to_paint(2 * LARGE - each)
+        assert names(full) == ["tiny (2)", "tiny (3)"]
 
 
-def test_a_job_makes_room_for_its_peak(tiny_folder: Path) -> None:
+def test_a_job_makes_room_for_its_peak(three: Catalog) -> None:
     """Not for its weights alone, which would have fitted beside the other model's."""
-    catalog = Catalog.default().with_source(str(tiny_folder)).with_source(str(tiny_folder))
     asked: dict[str, Any] = {"prompt": "a boat", "width": 64, "height": 64}
     asked |= {"num_inference_steps": 2, "seed": 1}
-    run = RunFacts(Size(64, 64), 64 * 64)
+    alone, run = ModelManager(three, device="cpu"), RunFacts(Size(64, 64), 64 * 64)
+    with alone.lease("tiny"):
+        (held,) = alone.loaded()
+        peak = alone.planner.peak_bytes(three.model("tiny"), run, USUAL_PLAN)
     for spare, left in ((0.5, ["tiny (2)"]), (2, ["tiny", "tiny (2)"])):
-        manager = ModelManager(catalog, device="cpu")
+        budget = peak + int(spare * held.weights_bytes)
+        manager = ModelManager(three, device="cpu", memory_budget_bytes=budget)
         with Engine(manager) as engine:
-            engine.generate(TextToImage(**asked, model="tiny"))
-            (held,) = manager.loaded()
-            peak = manager.planner.peak_bytes(catalog.model("tiny (2)"), run, USUAL_PLAN)
-            manager._budget_bytes = peak + int(spare * held.weights_bytes)  # pyright: ignore[reportPrivateUsage]
-            engine.generate(TextToImage(**asked, model="tiny (2)"))
+            for name in ("tiny", "tiny (2)"):
+                engine.generate(TextToImage(**asked, model=name))
         assert names(manager) == left

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,32 +12,16 @@ from numpy.typing import NDArray
 
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.geometry import Size
-from paintdiff.models import loaders, memory
+from paintdiff.models import memory
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.plans import Plan
-from tests.models.test_manager import Loads
+from tests.models.loads import Loads
 from tests.pretended_gpu import Remote, pretended_gpu
 
 GIB = 2**30
 RUN = Denoising("a red house", "", Size(64, 64), 2, 5.0, "Euler", seed=3)
-
-
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
-    counted = Loads(loaders.load)
-    monkeypatch.setattr(loaders, "load", counted)
-    return counted
-
-
-@pytest.fixture
-def catalog(tiny_folder: Path) -> Catalog:
-    """Three models: tiny, tiny (2), tiny (3)."""
-    found = Catalog.default()
-    for _ in range(3):
-        found = found.with_source(str(tiny_folder))
-    return found
 
 
 @contextmanager
@@ -75,9 +58,9 @@ def states(manager: ModelManager) -> dict[str, bool]:
 
 
 def test_a_model_waits_and_comes_back_without_being_loaded(
-    catalog: Catalog, loads: Loads, monkeypatch: pytest.MonkeyPatch
+    three: Catalog, loads: Loads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with gpu_for_one(catalog, monkeypatch) as manager:
+    with gpu_for_one(three, monkeypatch) as manager:
         loads.names.clear()
         first = painted(manager, "tiny")
         with manager.lease("tiny") as leased:
@@ -92,8 +75,8 @@ def test_a_model_waits_and_comes_back_without_being_loaded(
         assert states(manager) == {"tiny": False}
 
 
-def test_it_comes_back_by_another_plan(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    with gpu_for_one(catalog, monkeypatch) as manager:
+def test_it_comes_back_by_another_plan(three: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    with gpu_for_one(three, monkeypatch) as manager:
         first = painted(manager, "tiny", Plan("models"))
         painted(manager, "tiny (2)")
         assert states(manager)["tiny"]
@@ -103,9 +86,9 @@ def test_it_comes_back_by_another_plan(catalog: Catalog, monkeypatch: pytest.Mon
 
 
 def test_those_that_have_waited_longest_make_room(
-    catalog: Catalog, loads: Loads, monkeypatch: pytest.MonkeyPatch
+    three: Catalog, loads: Loads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with gpu_for_one(catalog, monkeypatch) as manager:
+    with gpu_for_one(three, monkeypatch) as manager:
         loads.names.clear()
         painted(manager, "tiny")
         painted(manager, "tiny (2)")
@@ -121,9 +104,9 @@ def test_those_that_have_waited_longest_make_room(
 
 
 def test_where_there_is_no_room_for_it_it_goes_on_waiting(
-    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    three: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with gpu_for_one(catalog, monkeypatch) as manager:
+    with gpu_for_one(three, monkeypatch) as manager:
         first = painted(manager, "tiny")
         with manager.lease("tiny (2)"):
             with pytest.raises(MemoryBudgetError), manager.lease("tiny"):
@@ -132,11 +115,11 @@ def test_where_there_is_no_room_for_it_it_goes_on_waiting(
         assert np.array_equal(painted(manager, "tiny"), first)
 
 
-def test_on_a_cpu_nothing_waits(catalog: Catalog) -> None:
-    asked = ModelManager(catalog, device="cpu")
+def test_on_a_cpu_nothing_waits(three: Catalog) -> None:
+    asked = ModelManager(three, device="cpu")
     with asked.lease("tiny"):
         (held,) = asked.loaded()
-    manager = ModelManager(catalog, device="cpu", memory_budget_bytes=int(1.5 * held.weights_bytes))
+    manager = ModelManager(three, device="cpu", memory_budget_bytes=int(1.5 * held.weights_bytes))
     for name in ("tiny", "tiny (2)"):
         with manager.lease(name):
             assert states(manager) == {name: False}

@@ -97,8 +97,9 @@ window.paintdiff = (() => {
   // Compared, not counted: news of a change from before may come when the map is already there.
   function checkMap(id, canvas, ...chosen) {
     const map = document.querySelector(`#${id} .map`);
+    if (!map) return; // perhaps no canvas either, yet
     const now = [window.paintdiff.canvas.version(canvas), ...chosen].join(" ");
-    map?.classList.toggle("outdated", map.dataset.madeOf !== now);
+    map.classList.toggle("outdated", map.dataset.madeOf !== now);
   }
 
   // Keys
