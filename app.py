@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import gradio as gr
     from starlette.types import ASGIApp
 
-    from paintdiff.api.guard import Hosts
     from paintdiff.engine import Engine
     from paintdiff.models.hub.downloads import Downloads
+    from paintdiff.server.guard import Hosts
     from paintdiff.ui.parts import Parts
 
 SHUTDOWN_SECONDS = 1
@@ -53,7 +53,6 @@ class App:
         """Wire the rooms together. Raises PaintError if the settings name something that isn't
         there."""
         # Imported here so that --help and a wrong flag answer at once: gradio takes two seconds.
-        from paintdiff.api.guard import Hosts  # noqa: PLC0415
         from paintdiff.engine import Engine  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
         from paintdiff.models.cache_folder import user_cache_folder  # noqa: PLC0415
@@ -65,6 +64,7 @@ class App:
         from paintdiff.preprocessors.annotators import Annotators  # noqa: PLC0415
         from paintdiff.presets import Presets  # noqa: PLC0415
         from paintdiff.prompts.surprise import Surprise, example_prompts  # noqa: PLC0415
+        from paintdiff.server.guard import Hosts  # noqa: PLC0415
         from paintdiff.ui.page import build_page  # noqa: PLC0415
         from paintdiff.ui.parts import Parts  # noqa: PLC0415
         from paintdiff.ui.uploads import Uploads  # noqa: PLC0415
@@ -114,42 +114,39 @@ class App:
 
     def served(self) -> ASGIApp:
         """The page, its routes, and the guard around them."""
-        import gradio as gr  # noqa: PLC0415 (see `composed`)
-        from fastapi import FastAPI  # noqa: PLC0415
+        from fastapi import FastAPI  # noqa: PLC0415 (see `composed`)
 
-        from paintdiff.api.guard import Guard, PasswordGate  # noqa: PLC0415
-        from paintdiff.ui import page, routes  # noqa: PLC0415
+        from paintdiff.server.access import Access  # noqa: PLC0415
+        from paintdiff.server.guard import Guard  # noqa: PLC0415
+        from paintdiff.server.passwords import PasswordGate  # noqa: PLC0415
+        from paintdiff.server.sessions import Sessions  # noqa: PLC0415
+        from paintdiff.ui import gradio_server, page, routes  # noqa: PLC0415
         from paintdiff.ui.shelf_routes import shelf_routes  # noqa: PLC0415
         from paintdiff.ui.uploads import upload_routes  # noqa: PLC0415
 
+        settings = self.settings
         server = FastAPI(title=page.TITLE, docs_url=None, redoc_url=None, openapi_url=None)
         server.include_router(routes.picture_routes(self.engine))
         server.include_router(routes.status_routes(self.engine))
         server.include_router(upload_routes(self.parts.uploads))
         server.include_router(shelf_routes(self.parts))
-        gr.mount_gradio_app(
-            server,
-            self.page,
-            path="/",
-            server_name=self.settings.host,
-            server_port=self.settings.port,
-            footer_links=[],
-            run_history=False,
-            show_error=False,
-            favicon_path=str(page.FAVICON),
-            enable_monitoring=False,
-            ssr_mode=False,
-            pwa=False,
-            mcp_server=False,
-            theme=page.theme(),
-            head=page.head(),
+        gradio_server.mount_page(
+            server, self.page, settings.host, settings.port, settings.root_path
         )
-        credentials = self.settings.credentials
+        access = Access(
+            server,
+            gradio_server.page_events(self.page),
+            Sessions(gradio_server.QueueAnswers(self.page)),
+            settings.root_path,
+        )
+        credentials = settings.credentials
         gate = PasswordGate(credentials) if credentials else None
         framed_by = (
             ("'self'", "https://huggingface.co") if os.environ.get("SPACE_ID") else ("'self'",)
         )
-        return Guard(server, self.hosts, gate, frame_ancestors=framed_by)
+        return Guard(
+            access, self.hosts, gate, frame_ancestors=framed_by, public=gradio_server.PUBLIC_PATHS
+        )
 
     def run(self) -> None:
         """Serve until interrupted. Raises PaintError if the port can't be had."""
@@ -164,8 +161,8 @@ class App:
     def _started(self) -> None:
         """The page answers now: say so, then do what takes longer."""
         settings = self.settings
-        host = "localhost" if settings.host in _EVERY_ADDRESS else settings.host
-        url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+        host = "localhost" if settings.host in _EVERY_ADDRESS else settings.host.strip("[]")
+        url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{settings.root_path}"
         _say(f"PaintDiffusion is at {url} (Ctrl-C stops it).")
         threading.Thread(
             target=self._after_start, args=(url,), name="after-start", daemon=True
@@ -228,7 +225,8 @@ def _listening(host: str, port: int) -> socket.socket:
     """A socket bound to the address. Raises PaintError in words when it is taken or isn't ours."""
     bare = host.strip("[]")
     listening = socket.socket(socket.AF_INET6 if ":" in bare else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if os.name == "posix":  # on Windows it would let two programs listen on one port
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((bare, port))
     except OSError as error:
@@ -247,6 +245,8 @@ def _serve(
 ) -> None:
     import uvicorn  # noqa: PLC0415 (see `App.composed`)
 
+    from paintdiff.server.connections import TimedProtocol  # noqa: PLC0415
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -261,6 +261,8 @@ def _serve(
     config = uvicorn.Config(
         app,
         log_level=log_level,
+        http=TimedProtocol,
+        ws="none",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

@@ -24,6 +24,9 @@ from paintdiff.errors import SettingsError
 ENVIRONMENT_PREFIX = "PAINTDIFF_"
 
 _BYTES_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", re.ASCII | re.IGNORECASE)
+_CREDENTIALS = re.compile(r"[^:\n]+:.+")
+_MAX_CREDENTIALS = 4096
+_ROOT_PATHS = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _UNIT_BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -56,6 +59,8 @@ _PORT = _flag("--port", "NUMBER", also=("GRADIO_SERVER_PORT",))
 _SHARE = _flag("--share")
 _SHARE_OPEN = _flag("--share-open")
 _AUTH = _flag("--auth", "USER:PASSWORD")
+_AUTH_FILE = _flag("--auth-file", "FILE")
+_ROOT_PATH = _flag("--root-path", "PATH", also=("GRADIO_ROOT_PATH",))
 _ALLOW_HOST = _flag("--allow-host", "NAME")
 _OPEN = _flag("--open")
 _PROFILE = _flag("--profile", "NAME")
@@ -99,8 +104,18 @@ class Settings(BaseSettings):
     auth: Annotated[str | None, _AUTH] = _named(
         _AUTH, "ask every visitor for this name and password", None, repr=False
     )
+    auth_file: Annotated[Path | None, _AUTH_FILE] = _named(
+        _AUTH_FILE,
+        "a file with user:password in it, which is in no list of processes, unlike --auth",
+        None,
+    )
+    root_path: Annotated[str, _ROOT_PATH] = _named(
+        _ROOT_PATH, "the path that a reverse proxy serves this app under, like /paint", ""
+    )
     allow_host: Annotated[tuple[str, ...], NoDecode, _ALLOW_HOST] = _named(
-        _ALLOW_HOST, "a further name this server is reached by, behind a proxy say; repeatable", ()
+        _ALLOW_HOST,
+        "another name this server is reached by, such as that of a reverse proxy; repeatable",
+        (),
     )
     open_browser: Annotated[bool, _OPEN] = _named(
         _OPEN, "open the page in the browser once it answers", default=False
@@ -185,13 +200,30 @@ class Settings(BaseSettings):
     @field_validator("auth")
     @classmethod
     def _credentials(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[^:]+:.+", value):
+        if value is not None and not _CREDENTIALS.fullmatch(value):
             raise ValueError("write it as user:password")
         return value
 
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if path and not _ROOT_PATHS.fullmatch(path):
+            raise ValueError("write it as /path, with letters, digits and -._~ only")
+        return path
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Settings:
+        if self.auth_file is None:
+            return self
+        if self.auth is not None:
+            raise SettingsError("Use --auth or --auth-file, not both.")
+        _credentials_in(self.auth_file)
+        return self
+
     @model_validator(mode="after")
     def _shared_with_a_password(self) -> Settings:
-        if self.share and not self.auth and not self.share_open:
+        if self.share and not self.credentials and not self.share_open:
             raise SettingsError(
                 "--share puts this app on the internet: add --auth user:password, "
                 "or --share-open to let in anyone who has the link."
@@ -201,9 +233,10 @@ class Settings(BaseSettings):
     @property
     def credentials(self) -> tuple[str, str] | None:
         """User name and password that every visitor has to give, or None."""
-        if self.auth is None:
+        text = self.auth if self.auth_file is None else _credentials_in(self.auth_file)
+        if text is None:
             return None
-        user, _, password = self.auth.partition(":")
+        user, _, password = text.partition(":")
         return user, password
 
     @classmethod
@@ -219,6 +252,19 @@ class Settings(BaseSettings):
             return cls(**{name: value for name, value in flags.items() if value is not None})
         except ValidationError as error:
             raise SettingsError(_described(error)) from None
+
+
+def _credentials_in(file: Path) -> str:
+    """Return the file's user:password, without a line break at the end. Raises SettingsError."""
+    try:
+        with file.open(encoding="utf-8") as opened:
+            text = opened.read(_MAX_CREDENTIALS).rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
+        raise SettingsError(f"--auth-file {file} can't be read: {reason}.") from error
+    if not _CREDENTIALS.fullmatch(text):
+        raise SettingsError(f"--auth-file {file} must hold one line, user:password.")
+    return text
 
 
 def parsed_bytes(text: str) -> int:

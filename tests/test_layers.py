@@ -130,8 +130,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "training": {"errors", "settings", "images", "events", "models", "training"},
     "mini": {"errors", "settings", "images", "events", "models", "preprocessors", "mini"},
-    "api": FRONT | {"api"},
-    "ui": FRONT | {"ui", "images", "preferences"},  # uploads are looked at when they come
+    "server": {"server"},
+    "ui": FRONT | {"ui", "images", "preferences", "server"},  # uploads are looked at when they come
     # The two that put everything together.
     "cli": {"*"},
     "cli_upscale": {"*"},
@@ -195,7 +195,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
     "gallery": {"torch", "diffusers", "gradio"},
     "mini": {"gradio"},
     "ui": {"torch", "diffusers", "transformers"},
-    "api": {"torch", "diffusers", "transformers", "gradio"},
+    "server": {"torch", "diffusers", "transformers", "gradio"},
 }
 
 

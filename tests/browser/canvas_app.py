@@ -14,9 +14,9 @@ import uvicorn
 from fastapi import FastAPI
 from PIL import Image
 
-from paintdiff.api.guard import Guard, Hosts
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size
+from paintdiff.server.guard import Guard, Hosts
 from paintdiff.ui import page
 from paintdiff.ui.canvas import CanvasContent, flush_js, paint_canvas, read, showing
 from paintdiff.ui.uploads import Uploads, upload_routes

@@ -18,6 +18,11 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 def parts(engine: Any) -> Parts:
+    return parts_over(engine)
+
+
+def parts_over(engine: Any) -> Parts:
+    """Return what the page is built from, over an engine that does as it is told."""
     return Parts(
         engine=engine,
         uploads=Uploads(),

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from paintdiff.api.guard import DEFAULT_MAX_BODY_BYTES, Guard, Hosts
 from paintdiff.errors import RequestError
+from paintdiff.server.guard import DEFAULT_MAX_BODY_BYTES, Guard, Hosts
 from paintdiff.ui import uploads as module
 from paintdiff.ui.uploads import Upload, Uploads, upload_routes
 from tests.pictures import encoded, png_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,14 +15,25 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from paintdiff.api.guard import COOKIE, Guard, Hosts, PasswordGate
+from paintdiff.server import guard
+from paintdiff.server.guard import COOKIE, Guard, Hosts
+from paintdiff.server.passwords import MAX_GUESS_DELAY_SECONDS, PasswordGate, guesser_of
 
 
 async def echo(request: Request) -> PlainTextResponse:
     return PlainTextResponse(f"{len(await request.body())} bytes")
 
 
-APP = Starlette(routes=[Route("/any", echo, methods=["GET", "POST"])])
+async def open_to_all(request: Request) -> PlainTextResponse:
+    """Answer as Gradio does: with credentialed CORS, and with what a proxy's headers say."""
+    headers = {
+        "Access-Control-Allow-Origin": request.headers.get("origin", ""),
+        "Access-Control-Allow-Credentials": "true",
+    }
+    return PlainTextResponse(request.headers.get("x-forwarded-host", "none"), headers=headers)
+
+
+APP = Starlette(routes=[Route("/any", echo, methods=["GET", "POST"]), Route("/open", open_to_all)])
 
 
 def client(**options: Any) -> TestClient:
@@ -79,7 +91,10 @@ def test_a_share_link_is_answered_once_it_is_known() -> None:
         ({"Sec-Fetch-Site": "same-origin"}, 200),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "http://localhost:9999"}, 403),
+        ({"Origin": "http://127.0.0.1:9999"}, 403),
+        ({"Origin": "http://0.0.0.0:9999"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://[::1"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}, 403),
@@ -90,8 +105,34 @@ def test_another_sites_page_can_change_nothing(headers: dict[str, str], status: 
     assert TestClient(APP).post("/any", headers=headers).status_code == 200  # negative control
 
 
-def test_another_sites_page_may_link_to_us() -> None:
-    assert client().get("/any", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1:7860", "https://paint.example.org", 200),  # the proxy sends its own Host
+        ("paint.example.org", "https://paint.example.org:8443", 200),  # it drops the port
+        ("paint.example.org:443", "https://paint.example.org", 200),  # it adds one
+        ("PAINT.example.org.", "https://paint.example.org", 200),
+        ("paint.example.org", "https://evil.example", 403),
+        ("paint.example.org", "https://paint.example.org.evil.example", 403),
+        ("paint.example.org", "http://localhost:8888", 403),
+        ("127.0.0.1:7860", "http://127.0.0.1:8888", 403),
+    ],
+)
+def test_behind_a_reverse_proxy_the_page_is_known_by_its_name(
+    host: str, origin: str, status: int
+) -> None:
+    visitor = client(hosts=Hosts(["paint.example.org"]))
+    assert visitor.post("/any", headers={"Host": host, "Origin": origin}).status_code == status
+
+
+def test_another_sites_page_may_link_to_us_but_not_read_or_embed_us() -> None:
+    linked = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert client().get("/any", headers=linked).status_code == 200
+    for mode in ("cors", "no-cors", "same-origin"):
+        read = {**linked, "Sec-Fetch-Mode": mode}
+        assert client().get("/any", headers=read).status_code == 403
+    own = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+    assert client().get("/any", headers=own).status_code == 200
 
 
 def basic(text: str) -> dict[str, str]:
@@ -110,19 +151,63 @@ def test_every_route_asks_for_the_password_even_one_that_is_not_there() -> None:
     assert visitor.get("/any", headers=basic("ada:secret:word")).status_code == 200
 
 
-def test_guessing_is_slowed_down_but_not_for_those_who_are_in() -> None:
+def from_address(app: Guard, address: str) -> TestClient:
+    return TestClient(app, base_url="http://localhost:7860", client=(address, 50_000))
+
+
+def test_guessing_locks_out_the_guesser_and_nobody_else() -> None:
     now = [0.0]
     gate = PasswordGate(("ada", "x"), max_wrong=3, window_seconds=60, clock=lambda: now[0])
-    inside = client(gate=gate)
+    app = Guard(APP, Hosts(), gate)
+    inside = from_address(app, "192.0.2.1")
     assert inside.get("/any", headers=basic("ada:x")).status_code == 200
-    guesser = client(gate=gate)
+    guesser = from_address(app, "192.0.2.1")
     statuses = [guesser.get("/any", headers=basic(f"ada:{n}")).status_code for n in range(5)]
     assert statuses == [401, 401, 401, 429, 429]
     right = guesser.get("/any", headers=basic("ada:x"))
     assert right.status_code == 429 and int(right.headers["retry-after"]) > 0
     assert inside.get("/any").status_code == 200, "the cookie lets in whoever was in before"
+    newcomer = from_address(app, "192.0.2.2")
+    assert newcomer.get("/any", headers=basic("ada:x")).status_code == 200
     now[0] = 61
     assert guesser.get("/any", headers=basic("ada:x")).status_code == 200
+
+
+def test_a_guesser_with_many_addresses_is_slowed_down() -> None:
+    now = [0.0]
+    gate = PasswordGate(("ada", "x"), max_wrong=3, window_seconds=60, clock=lambda: now[0])
+    for number in range(30):
+        assert gate.guess_delay_seconds() == 0
+        gate.opens_for(basic("ada:y")["Authorization"], f"192.0.2.{number}")
+    delays = [gate.guess_delay_seconds() for _ in range(200)]
+    assert delays[:3] == pytest.approx([0, 0.05, 0.1])
+    assert MAX_GUESS_DELAY_SECONDS < delays[-1] < MAX_GUESS_DELAY_SECONDS + 0.1, "no endless queue"
+    now[0] = 61
+    assert gate.guess_delay_seconds() == 0
+
+
+def test_a_guesser_is_an_address_or_a_network_of_ipv6() -> None:
+    assert guesser_of("2001:db8::1") == guesser_of("2001:db8::2") != guesser_of("2001:db8:0:1::1")
+    assert guesser_of("::ffff:192.0.2.1") == guesser_of("192.0.2.1") != guesser_of("192.0.2.2")
+    assert guesser_of("testclient") == "testclient"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"Basic \xff\xfe", b"Basic \xc3\xa9", b"Basic =", b"Basic ====", b"Basic AA==", b"\xff", b""],
+)
+def test_an_odd_authorization_header_is_only_wrong(header: bytes) -> None:
+    visitor = client(gate=PasswordGate(("ada", "x")))
+    headers = [(b"authorization", header), (b"cookie", COOKIE.encode() + b"=\xff.\xff")]
+    assert visitor.get("/any", headers=headers).status_code == 401
+
+
+def test_behind_a_password_nothing_is_kept_by_the_browser() -> None:
+    answer = client(gate=PasswordGate(("ada", "x"))).get("/any", headers=basic("ada:x"))
+    assert answer.headers["cache-control"] == "no-store"
+    public = client(gate=PasswordGate(("ada", "x")), public=("/any",))
+    assert "cache-control" not in public.get("/any", headers=basic("ada:x")).headers
+    assert "cache-control" not in client().get("/any").headers
 
 
 def test_a_visit_without_a_password_is_no_guess() -> None:
@@ -172,3 +257,38 @@ def test_what_goes_out_is_sealed() -> None:
 def test_no_websocket_gets_through() -> None:
     with pytest.raises(WebSocketDisconnect), client().websocket_connect("/any"):
         pass
+
+
+def test_no_other_page_may_read_what_the_app_would_let_it_read() -> None:
+    headers = {"Origin": "http://localhost:9999", "X-Forwarded-Host": "evil.example"}
+    answer = client().get("/open", headers=headers)
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert answer.text == "none", "no header that a visitor sends becomes the page's own address"
+    bare = TestClient(APP).get("/open", headers=headers)  # negative control
+    assert bare.headers["access-control-allow-credentials"] == "true"
+    assert bare.text == "evil.example"
+
+
+def test_a_body_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "MAX_BODY_SECONDS", 0.05)
+
+    async def exchange() -> list[Any]:
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            await asyncio.sleep(10)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/any",
+            "headers": [(b"host", b"localhost")],
+            "query_string": b"",
+        }
+        await Guard(APP, Hosts())(scope, receive, send)
+        return sent
+
+    assert asyncio.run(exchange())[0]["status"] == 408

@@ -1,1 +1,0 @@
-"""What is served besides the page, and the guard around everything."""

@@ -1,0 +1,1 @@
+"""The guard around every route: who may send what, how much of it, and how long it may take."""

@@ -1,0 +1,270 @@
+"""The guard around everything that is served, so that a new route is guarded before anyone thinks
+of it.
+
+It refuses, in this order: a Host that isn't ours (DNS rebinding), a request that another site's
+page sends (CSRF), a visitor without the password if one is set, and a body that is too large or too
+slow. It knows nothing of the routes behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from paintdiff.server.passwords import MAX_GUESS_DELAY_SECONDS, PasswordGate, has_credentials
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
+"""Names under which every program of this machine may serve pages, each at a port of its own."""
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+DEFAULT_MAX_BODY_BYTES = 16 * 2**20
+MAX_BODY_SECONDS = 180.0
+"""How long a request's body may take to arrive."""
+COOKIE = "paintdiff_visitor"
+_REFLECTED = frozenset({b"x-forwarded-host", b"x-gradio-server"})
+
+
+class Hosts:
+    """The names this server answers to. Ports don't matter: forwarding may change them, an attacker
+    can't use them.
+
+    `any_address` also lets every literal IP address in, for a server that listens on all of them: a
+    rebinding attack needs a name.
+    """
+
+    def __init__(self, names: Iterable[str] = (), *, any_address: bool = False) -> None:
+        self._names = {_bare(name) for name in (*LOOPBACK_NAMES, *names)}
+        self._any_address = any_address
+
+    def allow(self, name: str) -> None:
+        """Answer to one more name, such as a share link's once it is known."""
+        self._names.add(_bare(name))
+
+    def __contains__(self, host: object) -> bool:
+        if not isinstance(host, str) or not host:
+            return False
+        bare = _bare(host)
+        return bare in self._names or (self._any_address and _is_address(bare))
+
+    def own_page_sent(self, headers: Headers) -> bool:
+        """Return whether a state-changing request comes from our own page, or from no page at all.
+
+        A reverse proxy may rewrite the Host header and its port, so an Origin counts as ours if it
+        has the name of the Host, or a name that was allowed. On this machine another port is
+        another program, so there the ports have to agree.
+        """
+        origin = headers.get("origin")
+        if origin is None:
+            return headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+        try:
+            place = urlsplit(origin).netloc.lower()
+        except ValueError:
+            return False
+        host = headers.get("host", "").lower()
+        name = _bare(place)
+        if name in THIS_MACHINE:
+            return place == host
+        return bool(name) and (name == _bare(host) or name in self._names)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Wraps an ASGI app.
+
+    `gate` is None if everyone may come in. `public` are the beginnings of paths whose files are the
+    same for everyone, and may be kept by a browser even behind a password.
+    """
+
+    app: ASGIApp
+    hosts: Hosts
+    gate: PasswordGate | None = None
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    frame_ancestors: tuple[str, ...] = field(default=("'self'",))
+    public: tuple[str, ...] = ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer by refusing, or hand the request on."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # no websocket is served, so none is let in
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = Headers(scope=scope)
+        refusal, cookie = await self._refusal(scope, headers)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        await self._forward(_without_reflected_headers(scope), receive, send, cookie)
+
+    async def _refusal(self, scope: Scope, headers: Headers) -> tuple[Response | None, str | None]:
+        """Return why the request isn't let in, or None; and a cookie to set if it brought the right
+        password."""
+        if len(headers.getlist("host")) != 1 or headers.get("host") not in self.hosts:
+            text = "This server doesn't answer to that name. If it is yours: --allow-host NAME\n"
+            return PlainTextResponse(text, 421), None
+        if scope["method"] in SAFE_METHODS:
+            ours = not _another_page_reads(headers)
+        else:
+            ours = self.hosts.own_page_sent(headers)
+        if not ours:
+            return PlainTextResponse("Another site's page may not do this.\n", 403), None
+        refusal, cookie = await self._password_refusal(scope, headers)
+        if refusal is not None:
+            return refusal, None
+        if _length(headers) > self.max_body_bytes:
+            return self._too_large(), None
+        return None, cookie
+
+    async def _password_refusal(
+        self, scope: Scope, headers: Headers
+    ) -> tuple[Response | None, str | None]:
+        gate = self.gate
+        if gate is None or gate.knows(cookie_parser(headers.get("cookie", "")).get(COOKIE, "")):
+            return None, None
+        address = scope["client"][0] if scope.get("client") else ""
+        authorization = headers.get("authorization", "")
+        wait_seconds = gate.seconds_to_wait(address)
+        if not wait_seconds and has_credentials(authorization):
+            delay_seconds = gate.guess_delay_seconds()
+            if delay_seconds > MAX_GUESS_DELAY_SECONDS:
+                wait_seconds = delay_seconds
+            else:
+                await asyncio.sleep(delay_seconds)
+        if wait_seconds:
+            retry = {"Retry-After": str(int(wait_seconds) + 1)}
+            return PlainTextResponse("Too many wrong passwords. Wait a little.\n", 429, retry), None
+        if gate.opens_for(authorization, address):
+            return None, gate.cookie()
+        challenge = {"WWW-Authenticate": 'Basic realm="PaintDiffusion", charset="UTF-8"'}
+        return PlainTextResponse("This app asks for a name and a password.\n", 401, challenge), None
+
+    async def _forward(
+        self, scope: Scope, receive: Receive, send: Send, cookie: str | None
+    ) -> None:
+        """Run the app with a body that is counted and timed; one over a limit ends the exchange."""
+        body = _LimitedBody(receive, self.max_body_bytes)
+        started = False
+
+        async def limited_receive() -> Message:
+            message = await body.receive()
+            if body.refusal is not None and not started:
+                await body.refusal(scope, receive, send)
+            return message
+
+        async def sealed_send(message: Message) -> None:
+            nonlocal started
+            if body.refusal is not None:
+                return
+            if message["type"] == "http.response.start":
+                started = True
+                self._seal(MutableHeaders(scope=message), scope, cookie)
+            await send(message)
+
+        try:
+            await self.app(scope, limited_receive, sealed_send)
+        except Exception:
+            if body.refusal is None:  # else it is only the disconnect that the app was told of
+                raise
+
+    def _seal(self, headers: MutableHeaders, scope: Scope, cookie: str | None) -> None:
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "same-origin"
+        headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        headers["Content-Security-Policy"] = f"frame-ancestors {' '.join(self.frame_ancestors)}"
+        for name in [each for each in headers if each.startswith("access-control-")]:
+            del headers[name]  # no other site's page may read what is served here
+        if self.gate is not None and not scope["path"].startswith(self.public):
+            headers["Cache-Control"] = "no-store"
+        if cookie is not None:
+            secure = "; Secure" if _came_by_https(scope) else ""
+            headers.append(
+                "Set-Cookie", f"{COOKIE}={cookie}; HttpOnly; SameSite=Lax; Path=/{secure}"
+            )
+
+    def _too_large(self) -> Response:
+        return _too_large(self.max_body_bytes)
+
+
+class _LimitedBody:
+    """A request's body, as far as it stays within its limits.
+
+    `refusal` is the response to give once it doesn't; from then on the app is told that the visitor
+    has gone.
+    """
+
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._received_bytes = 0
+        self._until = time.monotonic() + MAX_BODY_SECONDS
+        self._whole = False
+        self.refusal: Response | None = None
+
+    async def receive(self) -> Message:
+        if self.refusal is not None:
+            return {"type": "http.disconnect"}
+        try:
+            rest = None if self._whole else self._until - time.monotonic()
+            message = await asyncio.wait_for(self._receive(), rest)
+        except TimeoutError:
+            self.refusal = PlainTextResponse("The request took too long to arrive.\n", 408)
+            return {"type": "http.disconnect"}
+        self._received_bytes += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        if self._received_bytes > self._max_bytes:
+            self.refusal = _too_large(self._max_bytes)
+            return {"type": "http.disconnect"}
+        return message
+
+
+def _too_large(max_bytes: int) -> Response:
+    return PlainTextResponse(f"At most {max_bytes:,} bytes can be sent at once.\n", 413)
+
+
+def _another_page_reads(headers: Headers) -> bool:
+    """Return whether another site's page reads or embeds something; a link to us is no reading."""
+    site, mode = headers.get("sec-fetch-site"), headers.get("sec-fetch-mode", "navigate")
+    return site in ("cross-site", "same-site") and mode != "navigate"
+
+
+def _without_reflected_headers(scope: Scope) -> Scope:
+    """Return the scope without the headers from which Gradio takes its own address."""
+    kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _REFLECTED]
+    return {**scope, "headers": kept}
+
+
+def _came_by_https(scope: Scope) -> bool:
+    return (
+        scope.get("scheme") == "https" or Headers(scope=scope).get("x-forwarded-proto") == "https"
+    )
+
+
+def _length(headers: Headers) -> int:
+    text = headers.get("content-length", "0")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _bare(host: str) -> str:
+    """A Host header's name without port, brackets, trailing dot or capitals."""
+    try:
+        return (urlsplit(f"//{host.strip()}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

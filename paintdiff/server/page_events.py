@@ -1,0 +1,169 @@
+"""What the page's events may carry: one shape for each input, checked before Gradio sees a body."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NoReturn
+
+MAX_EVENT_BYTES = 256 * 1024
+"""What one event's body may have. The largest that the page sends has a few thousand bytes."""
+MAX_DEPTH = 8
+MAX_VALUES = 5_000
+MAX_NUMBER = 1e300
+
+_SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FILE_KEYS = frozenset({"path", "meta", "_type", "is_stream"})
+"""The keys of Gradio's FileData. Gradio opens the file that such an object names, in whatever value
+it finds one; the page names pictures by ids of its own, so none of its events ever has them."""
+
+
+class EventRefusedError(Exception):
+    """A body that no event of the page would send; `status` is the HTTP status."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Shape(Enum):
+    """What the value of one kind of component may be."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    FLAG = "flag"
+    CHOICE = "choice"
+    """One choice, or a list of them."""
+    RECORD = "record"
+    """Whatever a canvas or a list of ours sends: plain values, lists and objects of them."""
+
+
+@dataclass(frozen=True)
+class EventRule:
+    """One event: the shapes of its inputs, in order, and whether it goes through the queue."""
+
+    inputs: tuple[Shape, ...]
+    queued: bool
+
+
+class PageEvents:
+    """Checks the bodies of events against the events that the page has, by number."""
+
+    def __init__(self, rules: Mapping[int, EventRule]) -> None:
+        self._rules = dict(rules)
+
+    def checked(self, body: bytes, *, queued: bool) -> tuple[bytes, str]:
+        """Return the body, written again as JSON, and its session.
+
+        Written again so that Gradio reads just what was checked, whatever its parser makes of odd
+        input. Raises EventRefusedError.
+        """
+        event = _object(body)
+        unknown = event.keys() - {"data", "event_data", "fn_index", "session_hash", "trigger_id"}
+        if unknown:
+            _refuse(f"An event has no {sorted(unknown)[0]!r:.40}")
+        number, data = event.get("fn_index"), event.get("data")
+        rule = self._rules.get(number) if type(number) is int else None
+        if rule is None or rule.queued is not queued:
+            raise EventRefusedError("The page has no such event. Reload it.", 404)
+        if not isinstance(data, list) or len(data) != len(rule.inputs):
+            _refuse("The event has another number of inputs. Reload the page.")
+        for value, shape in zip(data, rule.inputs, strict=True):
+            if not _fits(value, shape):
+                _refuse(f"An input isn't a {shape.value}")
+        if event.get("trigger_id") is not None and type(event["trigger_id"]) is not int:
+            _refuse("trigger_id isn't a number")
+        _check_plain(event.get("event_data"))
+        return _written(event), _session(event)
+
+
+def checked_cancel(body: bytes) -> bytes:
+    """Return the body of a cancellation, written again. Raises EventRefusedError."""
+    cancel = _object(body)
+    if cancel.keys() != {"session_hash", "fn_index", "event_id"}:
+        _refuse("A cancellation has session_hash, fn_index and event_id")
+    event_id = cancel["event_id"]
+    if type(cancel["fn_index"]) is not int or not isinstance(event_id, str) or len(event_id) > 64:
+        _refuse("A cancellation names an event")
+    _session(cancel)
+    return _written(cancel)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise EventRefusedError("The body isn't JSON that can be read.") from error
+    if not isinstance(parsed, dict):
+        _refuse("The body isn't an object")
+    return parsed
+
+
+def _written(event: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(event, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except ValueError as error:  # a lone surrogate, or a number beyond a float's range
+        raise EventRefusedError("The body isn't JSON that can be read.") from error
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} isn't JSON")
+
+
+def _session(event: Mapping[str, Any]) -> str:
+    session = event.get("session_hash")
+    if not isinstance(session, str) or not _SESSION.fullmatch(session):
+        _refuse("session_hash isn't one")
+    return session
+
+
+def _fits(value: object, shape: Shape) -> bool:
+    if value is None:
+        return True
+    match shape:
+        case Shape.TEXT:
+            return isinstance(value, str)
+        case Shape.NUMBER:
+            return _is_number(value)
+        case Shape.FLAG:
+            return isinstance(value, bool)
+        case Shape.CHOICE:
+            choices = value if isinstance(value, list) else [value]
+            return len(choices) <= MAX_VALUES and all(
+                isinstance(each, str) or _is_number(each) for each in choices
+            )
+        case Shape.RECORD:
+            _check_plain(value)
+            return True
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and -MAX_NUMBER < value < MAX_NUMBER
+
+
+def _check_plain(value: object) -> None:
+    """Raise EventRefusedError for a value that is too deep or too large, or names a file."""
+    count, level = 0, [value]
+    for _depth in range(MAX_DEPTH):
+        below: list[object] = []
+        for each in level:
+            if isinstance(each, dict):
+                if _FILE_KEYS & each.keys():
+                    _refuse("Files can't be named in an event")
+                below.extend(each.values())
+            elif isinstance(each, list):
+                below.extend(each)
+        count += len(below)
+        if not below:
+            return
+        if count > MAX_VALUES:
+            _refuse(f"A value has more than {MAX_VALUES} entries")
+        level = below
+    _refuse(f"A value is nested more than {MAX_DEPTH} levels deep")
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise EventRefusedError(f"{reason}.")

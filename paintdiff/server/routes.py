@@ -1,0 +1,106 @@
+"""The routes that the page needs. Whatever isn't in this table is refused before it is looked at.
+
+Gradio serves far more than the page uses: file access, uploads, a proxy, an API, deep links. A new
+route, ours or Gradio's, has to be added here before anybody can reach it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.routing import compile_path
+
+if TYPE_CHECKING:
+    import re
+
+MAX_QUERY_BYTES = 4096
+MAX_QUERY_FIELDS = 16
+
+
+class Body(Enum):
+    """What a request's body may be."""
+
+    NONE = "none"
+    EVENT = "event"
+    """An event of the page that is answered directly, as JSON."""
+    QUEUED_EVENT = "queued event"
+    """An event of the page whose answers come through the queue's stream."""
+    CANCEL = "cancel"
+    """The end of an event that was queued."""
+    PICTURE = "picture"
+    """An image file; the route itself checks it."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One thing that may be asked for.
+
+    `path` is a template as in Starlette. `query` names the query parameters that are passed on;
+    others are dropped. `stream` is whether the response is the queue's stream of messages.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    query: tuple[str, ...] = ()
+    body: Body = Body.NONE
+    stream: bool = False
+
+
+_READ = ("GET", "HEAD")
+
+PAGE_ROUTES: tuple[Route, ...] = (
+    # Gradio's
+    Route(_READ, "/"),
+    Route(_READ, "/theme.css", ("v",)),
+    Route(_READ, "/assets/{path:path}"),
+    Route(_READ, "/static/{path:path}"),
+    Route(_READ, "/favicon.ico"),
+    Route(_READ, "/robots.txt"),
+    Route(("POST",), "/gradio_api/run/predict", body=Body.EVENT),
+    Route(("POST",), "/gradio_api/queue/join", body=Body.QUEUED_EVENT),
+    Route(("GET",), "/gradio_api/queue/data", ("session_hash",), stream=True),
+    Route(("POST",), "/gradio_api/cancel", body=Body.CANCEL),
+    # Ours
+    Route(("GET",), "/status"),
+    Route(("POST",), "/uploads", body=Body.PICTURE),
+    Route(_READ, "/uploads/{upload_id}"),
+    Route(("GET",), "/pictures/{job_id}/{index}.png", ("download", "reduced")),
+    Route(("GET",), "/pictures/{job_id}/{index}.jpg"),
+    Route(("GET",), "/pictures/{job_id}/{index}/original"),
+    Route(("GET",), "/models/preview", ("kind", "name")),
+    Route(("GET",), "/models/downloads"),
+)
+
+
+class RouteTable:
+    """Finds the route for a method and a path."""
+
+    def __init__(self, routes: tuple[Route, ...] = PAGE_ROUTES) -> None:
+        self._routes: list[tuple[re.Pattern[str], Route]] = [
+            (compile_path(route.path)[0], route) for route in routes
+        ]
+
+    def find(self, method: str, path: str) -> Route | None:
+        """Return the route, or None if nothing may be asked for there."""
+        for pattern, route in self._routes:
+            if method in route.methods and pattern.match(path):
+                return route
+        return None
+
+
+def kept_query(route: Route, query: bytes) -> bytes:
+    """Return the query string with only the parameters that the route takes.
+
+    Raises ValueError for one that is too long, has too many parameters, or isn't ASCII.
+    """
+    if not query or not route.query:
+        return b""
+    if len(query) > MAX_QUERY_BYTES:
+        raise ValueError(f"the query has more than {MAX_QUERY_BYTES} bytes")
+    fields = parse_qsl(
+        query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS
+    )
+    return urlencode([(name, value) for name, value in fields if name in route.query]).encode()

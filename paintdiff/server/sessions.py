@@ -1,0 +1,75 @@
+"""Sessions of the page: which of them read what they asked for, and which only ask."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Protocol
+
+from paintdiff.server.page_events import EventRefusedError
+
+MAX_UNREAD_SESSIONS = 32
+"""How many sessions may wait with events that nobody reads yet. A page opens its stream right after
+its first event, so an honest one is among them for some milliseconds."""
+MAX_STREAMS = 400
+"""How many streams may be open at once. A page has one while an event of it runs."""
+MAX_EVENTS_PER_SESSION = 32
+"""How many queued events of one session may be unfinished at once."""
+
+
+class EventQueue(Protocol):
+    """What holds the answers to queued events until their session reads them."""
+
+    def unfinished(self, session: str) -> int:
+        """Return how many events of the session haven't been answered to the end."""
+        ...
+
+    async def forget(self, session: str) -> None:
+        """Drop the events of the session, and the answers that it hasn't read."""
+        ...
+
+
+class Sessions:
+    """Counts the open streams of each session, and forgets sessions that never open one.
+
+    The answers to a queued event are kept until its session reads them, so a visitor who only asks
+    would fill the memory. When too many sessions don't read, the oldest of them is forgotten.
+    """
+
+    def __init__(self, queue: EventQueue) -> None:
+        self._queue = queue
+        self._reading: Counter[str] = Counter()
+        self._unread: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def streams_are_full(self) -> bool:
+        """Whether as many streams are open as may be."""
+        return self._reading.total() >= MAX_STREAMS
+
+    async def admit(self, session: str) -> None:
+        """Note that a session sends an event through the queue.
+
+        Raises EventRefusedError if too many of its events are unfinished.
+        """
+        if self._queue.unfinished(session) >= MAX_EVENTS_PER_SESSION:
+            raise EventRefusedError("Too much of this page is unfinished. Wait a little.", 429)
+        if self._reading[session]:
+            return
+        self._unread[session] = None
+        self._unread.move_to_end(session)
+        while len(self._unread) > MAX_UNREAD_SESSIONS:
+            oldest, _ = self._unread.popitem(last=False)
+            await self._queue.forget(oldest)
+
+    @contextmanager
+    def reading(self, session: str) -> Generator[None]:
+        """Note that a session's stream is open."""
+        self._unread.pop(session, None)
+        self._reading[session] += 1
+        try:
+            yield
+        finally:
+            self._reading[session] -= 1
+            if self._reading[session] <= 0:
+                del self._reading[session]

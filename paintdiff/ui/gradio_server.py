@@ -1,0 +1,143 @@
+"""How the page is mounted on a server: what Gradio would do otherwise, and what keeps it in bounds.
+
+Gradio is made for apps that it launches itself. Mounted, it leaves out a check of file paths; it
+keeps a copy of the whole page for each visitor; and it keeps answers that nobody reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.routes import App
+from gradio.state_holder import SessionState, StateHolder
+
+from paintdiff.server.page_events import EventRule, PageEvents, Shape
+from paintdiff.ui import page as pages
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from gradio.blocks import BlockFunction, Blocks
+
+MAX_SESSIONS = 120
+"""How many visitors' pages are remembered. One is what has changed on it since it was opened."""
+
+PUBLIC_PATHS = ("/assets/", "/static/")
+"""Where Gradio's own scripts and fonts lie, the same for everyone."""
+
+SHAPES: Mapping[type[Any], Shape] = MappingProxyType(
+    {
+        gr.Textbox: Shape.TEXT,
+        gr.ColorPicker: Shape.TEXT,
+        gr.Number: Shape.NUMBER,
+        gr.Slider: Shape.NUMBER,
+        gr.Checkbox: Shape.FLAG,
+        gr.Radio: Shape.CHOICE,
+        gr.Dropdown: Shape.CHOICE,
+        gr.CheckboxGroup: Shape.CHOICE,
+        gr.HTML: Shape.RECORD,
+    }
+)
+"""What the value of each kind of component may be. Another kind, one for files above all, is
+refused when the page is mounted until somebody has thought about what it may carry."""
+
+
+class QueueAnswers:
+    """What Gradio's queue keeps for sessions, for `paintdiff.server.sessions`."""
+
+    def __init__(self, page: Blocks) -> None:
+        self._page = page
+
+    def unfinished(self, session: str) -> int:
+        """Return how many events of the session haven't been answered to the end."""
+        return len(self._page._queue.pending_event_ids_session.get(session, ()))
+
+    async def forget(self, session: str) -> None:
+        """Drop the events of the session, and the answers that it hasn't read."""
+        queue = self._page._queue
+        for event_id in queue.pending_event_ids_session.get(session, set()).copy():
+            await queue.clean_events(event_id=event_id)
+            queue.event_ids_to_events.pop(event_id, None)
+        queue.pending_event_ids_session.pop(session, None)
+        queue.pending_messages_per_session.pop(session, None)
+
+
+def mount_page(server: FastAPI, page: Blocks, host: str, port: int, root_path: str) -> None:
+    """Serve the page at "/" of the server. Routes that were added before go first.
+
+    `root_path` is what a reverse proxy puts before every path, "" if nothing.
+    """
+    gr.mount_gradio_app(
+        server,
+        page,
+        path="/",
+        server_name=host,
+        server_port=port,
+        root_path=root_path or None,
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        favicon_path=str(pages.FAVICON),
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        theme=pages.theme(),
+        head=pages.head(),
+    )
+    (app,) = (route.app for route in server.routes if isinstance(getattr(route, "app", None), App))
+    page.has_launched = True  # else Gradio opens any file that an event names
+    holder = _Sessions()
+    holder.set_blocks(page)
+    holder.capacity = MAX_SESSIONS
+    app.state_holder = holder
+
+
+def page_events(page: Blocks) -> PageEvents:
+    """Return the rules for the page's events. Raises KeyError for a component without a shape."""
+    return PageEvents(
+        {
+            number: EventRule(_shapes(function), function.queue)
+            for number, function in page.fns.items()
+            if function.fn is not None
+        }
+    )
+
+
+def _shapes(function: BlockFunction) -> tuple[Shape, ...]:
+    return tuple(SHAPES[type(component)] for component in function.inputs)
+
+
+class _Sessions(StateHolder):
+    """Gradio's table of sessions, without a copy of the whole page in each.
+
+    The copies serve Gradio's deep links, which the page doesn't have.
+    """
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        if session_id not in self.session_data:
+            self.session_data[session_id] = _Session(self.blocks)
+        return super().__getitem__(session_id)
+
+
+class _Session(SessionState):
+    def __init__(self, blocks: Blocks) -> None:
+        # SessionState's own attributes; its __init__ would make the copies.
+        self.blocks_config = copy(blocks.default_config)
+        self.config_values: dict[int, dict[str, Any]] = {}
+        self.state_data: dict[int, Any] = {}
+        self._state_ttl: dict[int, Any] = {}
+        self.is_closed = False
+        self.STATE_TTL_WHEN_CLOSED = 3600
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        self.blocks_config.blocks[key] = value
+
+    def _update_config(self, key: int) -> None:
+        """Keep nothing: see `_Sessions`."""
+
+    def _update_value_in_config(self, key: int, value: Any) -> None:
+        """Keep nothing: see `_Sessions`."""

@@ -1,0 +1,262 @@
+"""The page as it is mounted: every route and every event, and what each may carry."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gradio as gr
+import pytest
+from fastapi import FastAPI
+from starlette.routing import Mount, Route
+from starlette.testclient import TestClient
+
+from paintdiff.server.access import Access
+from paintdiff.server.guard import Guard, Hosts
+from paintdiff.server.page_events import Shape
+from paintdiff.server.routes import PAGE_ROUTES, Body, RouteTable
+from paintdiff.server.sessions import Sessions
+from paintdiff.ui import gradio_server, routes
+from paintdiff.ui.page import build_page
+from paintdiff.ui.parts import Parts
+from paintdiff.ui.shelf_routes import shelf_routes
+from paintdiff.ui.uploads import upload_routes
+from tests.ui.conftest import parts_over
+from tests.ui.fake_engine import FakeEngine
+
+T = TypeVar("T")
+
+GRADIOS_OWN = {
+    "/",
+    "/assets/{path:path}",
+    "/favicon.ico",
+    "/gradio_api/cancel",
+    "/gradio_api/queue/data",
+    "/gradio_api/queue/join",
+    "/gradio_api/run/predict",
+    "/robots.txt",
+    "/static/{path:path}",
+    "/theme.css",
+}
+"""What of Gradio's routes the page needs. Think twice before adding one."""
+
+
+def in_a_loop(made: Callable[[], T]) -> T:
+    """Call it in an event loop. Without one Gradio makes one for itself, and leaves it open."""
+
+    async def make() -> T:
+        return made()
+
+    return asyncio.run(make())
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    return parts_over(FakeEngine())
+
+
+@pytest.fixture(scope="module")
+def gradios_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where Gradio would put copies of files."""
+    with pytest.MonkeyPatch.context() as environment:
+        folder = tmp_path_factory.mktemp("gradio")
+        environment.setenv("GRADIO_TEMP_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def page(parts: Parts, gradios_files: Path) -> gr.Blocks:
+    return in_a_loop(lambda: build_page(parts))
+
+
+@pytest.fixture(scope="module")
+def server(page: gr.Blocks, parts: Parts) -> FastAPI:
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(routes.picture_routes(parts.engine))
+    app.include_router(routes.status_routes(parts.engine))
+    app.include_router(upload_routes(parts.uploads))
+    app.include_router(shelf_routes(parts))
+    in_a_loop(lambda: gradio_server.mount_page(app, page, "127.0.0.1", 7860, ""))
+    return app
+
+
+@pytest.fixture(scope="module")
+def guarded(server: FastAPI, page: gr.Blocks) -> TestClient:
+    sessions = Sessions(gradio_server.QueueAnswers(page))
+    access = Access(server, gradio_server.page_events(page), sessions)
+    return TestClient(Guard(access, Hosts()), base_url="http://localhost:7860")
+
+
+def paths_of(app: Any) -> set[str]:
+    """The paths of an application's own routes, those of routers that it includes among them."""
+    found: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, Route):
+            found.add(route.path)
+        elif hasattr(route, "original_router"):
+            found |= paths_of(route.original_router)
+    return found
+
+
+def test_every_route_is_one_that_the_page_needs_or_is_refused(
+    server: FastAPI, guarded: TestClient
+) -> None:
+    gradio = next(route.app for route in server.routes if isinstance(route, Mount))
+    ours, theirs = paths_of(server), paths_of(gradio)
+    known = {route.path for route in PAGE_ROUTES}
+    assert known == ours | GRADIOS_OWN, "each route of ours is in the table"
+    assert theirs >= GRADIOS_OWN - {"/gradio_api/run/predict"}, "which is a {api_name} there"
+    refused = {path for path in theirs - known if "{" not in path}
+    assert len(refused) > 30
+    for path in refused:
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+            answer = guarded.request(method, path)
+            assert answer.status_code == 404 and answer.text in ("", '{"detail":"Not Found"}'), path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=http://127.0.0.1:1/x",
+        "/gradio_api/file/etc/passwd",
+        "/gradio_api/proxy=https://x.hf.space/",
+        "/gradio_api/heartbeat/abc",
+        "/gradio_api/stream/a/b/1/playlist.m3u8",
+        "/gradio_api/call/predict/abc",
+        "/gradio_api/upload?upload_id=1",
+        "/gradio_api/run/other",
+        "/gradio_api/api/predict",
+        "/gradio_api/queue/data/",
+        "/gradio_api//queue/join",
+        "//gradio_api/queue/join",
+        "/custom_component/x",
+        "/svelte/x",
+        "/pwa_icon/1",
+        "/monitoring/x",
+        "/no/such/route",
+        "/uploads/a/b",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_the_page_never_asks_for_is_refused(
+    guarded: TestClient, method: str, path: str
+) -> None:
+    assert guarded.request(method, path).status_code == 404
+
+
+def test_a_state_changing_method_never_reaches_a_route_that_reads() -> None:
+    table = RouteTable()
+    for route in PAGE_ROUTES:
+        assert ("POST" in route.methods) is (route.body is not Body.NONE)
+        assert not {"PUT", "DELETE", "PATCH", "OPTIONS"} & set(route.methods)
+    assert table.find("DELETE", "/uploads/x") is None
+
+
+def test_a_deep_link_is_not_followed(guarded: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the deep link was followed")
+
+    monkeypatch.setattr("gradio.routes.load_deep_link", refuse, raising=False)
+    assert guarded.get("/", params={"deep_link": "x"}).status_code == 200
+
+
+def test_every_input_of_the_page_has_a_shape(page: gr.Blocks) -> None:
+    kinds = {
+        type(component)
+        for function in page.fns.values()
+        if function.fn is not None
+        for component in function.inputs
+    }
+    assert kinds <= gradio_server.SHAPES.keys()
+    assert gr.File not in gradio_server.SHAPES and gr.Image not in gradio_server.SHAPES
+
+
+def test_a_component_for_files_can_not_come_in_unnoticed() -> None:
+    def page() -> gr.Blocks:
+        with gr.Blocks(analytics_enabled=False) as page:
+            gr.Button().click(lambda _: None, gr.File())
+        return page
+
+    with pytest.raises(KeyError):
+        gradio_server.page_events(in_a_loop(page))
+
+
+def bodies_with(page: gr.Blocks, value: Any) -> Iterator[tuple[bool, dict[str, Any]]]:
+    """Yield one body for each input of each event: whether it is queued, and `value` in it."""
+    for number, function in page.fns.items():
+        if function.fn is None:
+            continue
+        for place in range(len(function.inputs)):
+            data = [value if each == place else None for each in range(len(function.inputs))]
+            yield function.queue, {"data": data, "fn_index": number, "session_hash": "abc"}
+
+
+def copies(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name == "secret.txt"]
+
+
+def test_no_event_reads_a_file_that_its_sender_names(
+    guarded: TestClient, page: gr.Blocks, tmp_path: Path, gradios_files: Path
+) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the server's own")
+    named = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
+    count = 0
+    for queued, body in bodies_with(page, named):
+        path = "/gradio_api/queue/join" if queued else "/gradio_api/run/predict"
+        answer = guarded.post(path, json=body)
+        assert answer.status_code == 400 and str(tmp_path) not in answer.text
+        count += 1
+    assert count > 100
+    assert copies(gradios_files) == []
+
+
+def test_without_the_guard_gradio_reads_it_and_alone_it_looks_where_it_lies(
+    server: FastAPI,
+    page: gr.Blocks,
+    tmp_path: Path,
+    gradios_files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Negative control, for both layers: the guard, and Gradio's own check."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the server's own")
+    named = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
+    body = next(each for queued, each in bodies_with(page, named) if not queued)
+    visitor = TestClient(server, base_url="http://localhost:7860")
+    visitor.post("/gradio_api/run/predict", json=body)
+    assert copies(gradios_files) == []
+    monkeypatch.setattr(page, "has_launched", False)
+    visitor.post("/gradio_api/run/predict", json=body)
+    assert len(copies(gradios_files)) == 1
+
+
+def test_an_event_that_the_page_sends_is_answered(guarded: TestClient, page: gr.Blocks) -> None:
+    number, function = next(
+        (number, function)
+        for number, function in page.fns.items()
+        if any(target[1] == "load" for target in function.targets) and function.fn is not None
+    )
+    data = [getattr(component, "value", None) for component in function.inputs]
+    body = {"data": data, "fn_index": number, "session_hash": "abc", "event_data": None}
+    answer = guarded.post("/gradio_api/run/predict", content=json.dumps(body))
+    assert answer.status_code == 200, answer.text
+    assert guarded.post("/gradio_api/queue/join", json=body).status_code == 404
+    large = {**body, "event_data": "x" * 300_000}
+    assert guarded.post("/gradio_api/run/predict", json=large).status_code == 413
+
+
+def test_a_session_holds_no_copy_of_the_page(server: FastAPI, page: gr.Blocks) -> None:
+    session = page.state_holder["abc"]
+    assert session.config_values == {} and len(session.blocks_config.blocks) == len(page.blocks)
+    for number in range(2 * gradio_server.MAX_SESSIONS):
+        page.state_holder[f"s{number}"]
+    assert len(page.state_holder.session_data) <= gradio_server.MAX_SESSIONS
+
+
+def test_every_shape_is_used() -> None:
+    assert set(gradio_server.SHAPES.values()) == set(Shape)
