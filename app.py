@@ -21,6 +21,7 @@ from random import SystemRandom
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from paintdiff.atomic_files import remove_stale_parts
 from paintdiff.errors import PaintError
 from paintdiff.settings import Settings
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from paintdiff.engine import Engine
+    from paintdiff.gallery.files import PictureFolder
     from paintdiff.models.hub.downloads import Downloads
     from paintdiff.server.guard import Hosts
     from paintdiff.ui.parts import Parts
@@ -44,6 +46,7 @@ class App:
     settings: Settings
     engine: Engine
     downloads: Downloads
+    pictures: PictureFolder
     parts: Parts
     page: gr.Blocks
     hosts: Hosts
@@ -83,9 +86,10 @@ class App:
             downloads=downloads,
             engine=settings.engine,
         )
+        pictures = PictureFolder(settings.output_dir)
         engine = Engine(
             manager,
-            store=PictureFolder(settings.output_dir),
+            store=pictures,
             queue_size=settings.queue_size,
             annotators=Annotators(settings.models_dir),
             profiles=Profiles.default(settings.profile),
@@ -110,7 +114,7 @@ class App:
         space_host = os.environ.get("SPACE_HOST")
         names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
         hosts = Hosts(names, any_address=settings.host in _EVERY_ADDRESS)
-        return cls(settings, engine, downloads, parts, build_page(parts), hosts)
+        return cls(settings, engine, downloads, pictures, parts, build_page(parts), hosts)
 
     def served(self) -> ASGIApp:
         """The page, its routes, and the guard around them."""
@@ -169,6 +173,10 @@ class App:
         ).start()
 
     def _after_start(self, url: str) -> None:
+        from paintdiff.models.cache_folder import user_cache_folder  # noqa: PLC0415 (see `composed`)
+
+        self.pictures.tidy_up()
+        remove_stale_parts(self.settings.cache_dir or user_cache_folder(), depth=2)
         self.engine.manager.warm(self.parts.default_model)
         if self.settings.open_browser:
             webbrowser.open(url)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import sys
 import threading
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from paintdiff.atomic_files import new_file
 from paintdiff.errors import StorageError
 
 logger = logging.getLogger(__name__)
@@ -110,17 +110,9 @@ def _read(path: Path) -> tuple[_Content, str]:
 
 def _write(path: Path, content: _Content) -> None:
     """Replace the file in one step, so that it is never half written."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     text = json.dumps(content.model_dump(), indent=2, ensure_ascii=False) + "\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("x", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with new_file(path) as file:
+            file.write(text.encode("utf-8"))
     except OSError as error:
         raise StorageError(f"{path} can't be written: {error.strerror or error}.") from error

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "paintdiff"
 
-CORE = {"errors", "geometry"}
+CORE = {"errors", "geometry", "atomic_files"}
 MODELS = CORE | {"settings", "images", "models", "presets"}
 ROWS = {"families", "model_rows", "adapter_rows", "controlnets", "face_restorers", "upscalers"}
 FRONT = {
@@ -45,9 +45,10 @@ FRONT = {
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "atomic_files": set(),
     "geometry": {"errors"},
     "settings": CORE,
-    "preferences": {"errors"},
+    "preferences": {"errors", "atomic_files"},
     "input_images": {"errors"},
     "ingredients": {*CORE, "input_images"},
     "requests": {*CORE, "input_images", "ingredients"},
@@ -61,8 +62,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "masks": CORE,
     "models": MODELS,
     "models.files": {"errors", "presets", "models.files"},
-    "models.computing": {"errors", "models.computing"},
-    "models.hub": {"errors", "models.sources", "models.hub"},
+    "models.computing": {"errors", "atomic_files", "models.computing"},
+    "models.hub": {"errors", "atomic_files", "models.sources", "models.hub"},
     "models.finding": {
         *("errors", "models.sources", "models.files", "models.finding"),
         *(f"models.{row}" for row in ROWS),
@@ -168,6 +169,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
         room: {"torch", "diffusers", "transformers", "gradio"}
         for room in (
             "errors",
+            "atomic_files",
             "geometry",
             "settings",
             "preferences",

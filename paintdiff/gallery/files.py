@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import secrets
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from paintdiff.atomic_files import new_file, remove_stale_parts
 from paintdiff.errors import StorageError
 from paintdiff.events import Picture
 from paintdiff.gallery.metadata import png_info
@@ -17,9 +17,6 @@ from paintdiff.gallery.png import write_raster
 from paintdiff.requests import Upscale
 
 _TRIES = 10
-_NO_HARD_LINKS = frozenset(
-    {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
-)
 _IN_WORDS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota is used up",
@@ -42,6 +39,10 @@ class PictureFolder:
         self._folder = folder
         self._now = now
 
+    def tidy_up(self) -> None:
+        """Remove what runs that were killed have left of pictures they were writing."""
+        remove_stale_parts(self._folder, depth=1)
+
     def save(self, picture: Picture) -> Path:
         """Save a picture with its settings. Returns its path. Raises StorageError."""
         moment = self._now()
@@ -62,19 +63,9 @@ def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:
     Raises FileExistsError if it is taken and `overwrite` is false, StorageError if it can't be
     written.
     """
-    # Not longer than the name itself, which may be as long as names can be.
-    temporary = path.with_name(f".{secrets.token_hex(6)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                _write(picture, file)
-                file.flush()
-                os.fsync(file.fileno())
-            _publish(temporary, path, overwrite)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        with new_file(path, overwrite=overwrite) as file:
+            _write(picture, file)
     except FileExistsError as error:
         if path.parent.is_dir() and path.exists():
             raise
@@ -98,32 +89,6 @@ def _told_by(picture: Picture) -> str:
     if isinstance(request, Upscale):
         return f"{request.upscaling.scale:g}x"
     return str(request.seed)
-
-
-def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
-    """Give the finished file its name, in one step. Raises FileExistsError."""
-    if overwrite:
-        temporary.replace(path)
-        return
-    try:
-        os.link(temporary, path)  # unlike a rename it fails if the name is taken
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
-        temporary.rename(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make sure of the name too, where folders can be opened (not on Windows)."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from paintdiff import atomic_files
 from paintdiff.errors import StorageError
 from paintdiff.gallery import files
 from paintdiff.gallery.files import PictureFolder, write_png
@@ -87,19 +88,20 @@ def test_the_file_is_on_the_disk_before_it_has_its_name(
         done.append("name")
         link(source, target)
 
-    monkeypatch.setattr(files.os, "fsync", synced)
-    monkeypatch.setattr(files.os, "link", linked)
+    monkeypatch.setattr(atomic_files.os, "fsync", synced)
+    monkeypatch.setattr(atomic_files.os, "link", linked)
     write_png(tmp_path / "boat.png", picture())
     assert done == ["sync file", "name", "sync folder"]
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EIO])
 def test_without_hard_links_it_still_never_writes_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(_source: Path, _target: Path) -> None:
-        raise OSError(errno.EPERM, "no hard links here")
+        raise OSError(number, "no hard links here")
 
-    monkeypatch.setattr(files.os, "link", refused)
+    monkeypatch.setattr(atomic_files.os, "link", refused)
     path = write_png(tmp_path / "boat.png", picture())
     assert read_request(path) == picture().request
     with pytest.raises(FileExistsError):
@@ -121,7 +123,7 @@ def test_trouble_with_the_disk_is_told_in_words_and_leaves_nothing(
     def broken(_handle: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files.os, "fsync", broken)
+    monkeypatch.setattr(atomic_files.os, "fsync", broken)
     with pytest.raises(StorageError, match=words) as caught:
         folder(tmp_path).save(picture())
     assert "2026-11-20" in str(caught.value)

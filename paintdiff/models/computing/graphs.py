@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from paintdiff.atomic_files import new_file
 from paintdiff.errors import ModelLoadError
 
 logger = logging.getLogger(__name__)
@@ -74,16 +74,12 @@ class Graphs:
 
     def _keep(self, key: str, packed: bytes) -> None:
         path = self._folder / f"{key}-{_sum(packed)}{_SUFFIX}"
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(packed)
-            part.replace(path)
+            with new_file(path) as file:
+                file.write(packed)
             self._drop_oldest()
         except OSError as error:
             logger.warning("a network's graph can't be kept in %s: %s", self._folder, error)
-            with suppress(OSError):  # that it can't be written has been said
-                part.unlink(missing_ok=True)
 
     def _drop_oldest(self) -> None:
         room = MAX_BYTES

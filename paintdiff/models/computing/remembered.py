@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+
+from paintdiff.atomic_files import new_file
 
 logger = logging.getLogger(__name__)
 
@@ -41,15 +41,11 @@ class Remembered(Generic[ValueT]):
         self._known[key] = value
         if self._file is None:
             return
-        part = self._file.with_name(f".{self._file.name}.{secrets.token_hex(4)}.part")
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(self._kind.dump_json(self._known))
-            part.replace(self._file)
+            with new_file(self._file) as file:
+                file.write(self._kind.dump_json(self._known))
         except OSError as error:
             logger.warning("what is quickest here can't be kept in %s: %s", self._file, error)
-            with suppress(OSError):  # that it can't be written has been said
-                part.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, ValueT]:
         if self._file is None or not self._file.exists():

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
+
+from paintdiff.atomic_files import new_file, remove_stale_parts
+from paintdiff.models.hub.certificates import certificates
 
 T = TypeVar("T")
 
@@ -44,7 +46,7 @@ def check_reachable() -> None:
     _check_not_offline()
     request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=certificates()):
             pass
     except urllib.error.HTTPError:
         pass  # whatever it says, it answers
@@ -84,19 +86,14 @@ def download(
     ValueError if it isn't the right file. Nothing of it is left then.
     """
     _check_not_offline()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            found, length = _fetched(address, file, size_bytes, told, wanted)
+    remove_stale_parts(path.parent)
+    with new_file(path) as file:
+        found, length = _fetched(address, file, size_bytes, told, wanted)
         if found != sha256:
             raise ValueError(
                 f"what came ({length:,} bytes, SHA-256 {found[:12]}…) isn't the file that was "
                 f"expected ({size_bytes:,} bytes, SHA-256 {sha256[:12]}…)"
             )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _fetched(
@@ -111,7 +108,9 @@ def _fetched(
     """
     found, length = hashlib.sha256(), 0
     try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer:
+        with urllib.request.urlopen(
+            address, timeout=TIMEOUT_SECONDS, context=certificates()
+        ) as answer:
             while chunk := answer.read(_CHUNK_BYTES):
                 file.write(chunk)
                 found.update(chunk)

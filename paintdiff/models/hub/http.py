@@ -13,7 +13,6 @@ import json
 import os
 import re
 import socket
-import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -29,6 +28,7 @@ from paintdiff.errors import (
     GatedModelError,
     HubUnavailableError,
 )
+from paintdiff.models.hub.certificates import certificates
 
 MAX_JSON_BYTES = 32 * 2**20
 """More than any list of files or models takes; a longer answer is refused."""
@@ -308,10 +308,12 @@ class _PlainHandler(urllib.request.HTTPHandler):
 class _SecureHandler(urllib.request.HTTPSHandler):
     def __init__(self, stop: Stop) -> None:
         super().__init__()
-        self._stop, self._ssl = stop, ssl.create_default_context()
+        self._stop = stop
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(partial(_SecureConnection, stop=self._stop), req, context=self._ssl)
+        return self.do_open(
+            partial(_SecureConnection, stop=self._stop), req, context=certificates()
+        )
 
 
 def _opener(endpoint: str, stop: Stop) -> urllib.request.OpenerDirector:

@@ -1,0 +1,125 @@
+"""Files that appear whole or not at all, and what runs that were killed have left of them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import secrets
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, BinaryIO
+
+if sys.platform != "win32":
+    import fcntl
+
+logger = logging.getLogger(__name__)
+
+_PART = re.compile(r"\.[0-9a-f]{16}\.part")
+_YOUNG_SECONDS = 5.0
+
+
+@contextmanager
+def new_file(path: Path, *, overwrite: bool = True) -> Generator[BinaryIO]:
+    """Open a file for writing that gets the name `path` when the block ends without an error.
+
+    By then its content is on the disk, even if the machine stops. The folder is made if need be.
+    Raises FileExistsError if the name is taken and `overwrite` is false, and OSError if it can't be
+    written; then nothing of it is left. Once it has its name it counts as written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The name is short, because that of `path` may be as long as names can be.
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as file:
+            _lock(file)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _publish(part, path, overwrite)
+    except BaseException:
+        with suppress(OSError):  # what has gone wrong before says more
+            part.unlink(missing_ok=True)
+        raise
+    try:
+        part.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    except OSError as error:
+        logger.warning("%s is written, but not tidied up: %s", path.name, error)
+
+
+def remove_stale_parts(folder: Path, *, depth: int = 0) -> None:
+    """Remove what killed runs have left in a folder, and in its sub-folders down to `depth`.
+
+    A file that another process is writing is left alone. What can't be removed is logged.
+    """
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        logger.warning("can't look for unfinished files in %s: %s", folder, error)
+        return
+    for entry in entries:
+        if depth > 0 and entry.is_dir(follow_symlinks=False):
+            remove_stale_parts(Path(entry.path), depth=depth - 1)
+        elif _PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            _remove_stale(Path(entry.path))
+
+
+def _remove_stale(part: Path) -> None:
+    try:
+        if time.time() - part.stat().st_mtime < _YOUNG_SECONDS:
+            return  # it may have been created this moment, and not be locked yet
+        with part.open("rb") as file:
+            _lock(file)
+            part.unlink()
+    except (BlockingIOError, FileNotFoundError):
+        pass  # somebody is writing it, or has finished
+    except OSError as error:
+        logger.warning("an unfinished file can't be removed: %s", error)
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file for as long as it is open, where the file system can.
+
+    Raises BlockingIOError if another process has locked it.
+    """
+    if sys.platform == "win32":
+        return  # there an open file can't be removed anyway
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        logger.debug("files can't be locked here: %s", error)
+
+
+def _publish(part: Path, path: Path, overwrite: bool) -> None:
+    """Give the finished file its name in one step. Raises FileExistsError."""
+    if overwrite:
+        part.replace(path)
+        return
+    try:
+        os.link(part, path)  # unlike a rename it fails if the name is taken
+    except FileExistsError:
+        raise
+    except OSError as error:  # exFAT, some network shares: each has an error number of its own
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        part.rename(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name last, too, where folders can be opened (not on Windows)."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
