@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from paintdiff.atomic_files import remove_stale_parts
 from paintdiff.errors import PaintError
+from paintdiff.process import prepare_process
 from paintdiff.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from paintdiff.models.hub.downloads import Downloads
     from paintdiff.server.guard import Hosts
     from paintdiff.ui.parts import Parts
+
+logger = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 1
 _EVERY_ADDRESS = ("0.0.0.0", "::", "[::]")
@@ -202,12 +205,15 @@ class App:
 def main(arguments: list[str] | None = None) -> int:
     """Run the app. Returns the exit code: 2 for a setting that can't be used, 1 if it can't be
     served."""
+    home = prepare_process()
     _leave_a_core_for_the_browser()
     try:
         settings = Settings.read(sys.argv[1:] if arguments is None else arguments)
         logging.basicConfig(
             level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
         )
+        if home:
+            logger.warning("%s", home)
         app = App.composed(settings)
     except PaintError as error:
         sys.stderr.write(f"{error}\n")

@@ -1,12 +1,14 @@
 """`python -m paintdiff`."""
 
-import io
 import sys
 
-from paintdiff.cli import main
+from paintdiff.process import prepare_process
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name needn't be text: its bytes go out as they came in.
-        sys.stdout.reconfigure(errors="surrogateescape")
+    home = prepare_process()
+
+    from paintdiff.cli import main
+
+    if home:
+        sys.stderr.write(f"Note: {home}\n")
     sys.exit(main())

@@ -330,4 +330,4 @@ def _report(finished: Finished, options: argparse.Namespace, *, failed: bool, me
         "memory": memory,
         "files": files,
     }
-    sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(report) + "\n")

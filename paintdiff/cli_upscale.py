@@ -62,8 +62,7 @@ def upscale(options: argparse.Namespace) -> int:
         if options.json:
             content = {**upscaling.model_dump(mode="json"), "pictures": reports}
             # A name that is no UTF-8 becomes an escape that JSON knows.
-            text = json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace")
-            sys.stdout.write(text.decode() + "\n")
+            sys.stdout.write(json.dumps(content) + "\n")
     return int(any("error" in report for report in reports))
 
 

@@ -150,7 +150,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
         *("models.samplers", "preprocessors.table", "settings"),
     },
-    "__main__": {"cli"},
+    "process": set(),
+    "__main__": {"cli", "process"},
     "__init__": {
         "errors",
         "geometry",
@@ -170,6 +171,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
         for room in (
             "errors",
             "atomic_files",
+            "process",
             "geometry",
             "settings",
             "preferences",
