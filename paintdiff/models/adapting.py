@@ -36,6 +36,13 @@ class Sources:
     embeddings: Mapping[str, EmbeddingRow] = field(default_factory=dict[str, EmbeddingRow])
     ip_adapters: Mapping[str, LoadedIpAdapter] = field(default_factory=dict[str, LoadedIpAdapter])
 
+    @property
+    def identities(self) -> frozenset[tuple[str, ...]]:
+        """Which weights they are: a file that was replaced on disk is another adapter."""
+        rows = (*self.loras.values(), *self.embeddings.values())
+        loaded = (each.row for each in self.ip_adapters.values())
+        return frozenset(row.identity for row in (*rows, *loaded))
+
 
 @dataclass(frozen=True)
 class Adapted:
@@ -53,6 +60,15 @@ class Adapted:
     rest: Callable[[], None] = lambda: None
     prompts: ModelPrompts | None = None
     reads_by: Hashable = ()
+
+
+@dataclass(frozen=True)
+class _State:
+    """What is in a model: `identities` are those of the adapters' files."""
+
+    adapters: Adapters
+    placement: Placement
+    identities: frozenset[tuple[str, ...]]
 
 
 class Adapting:
@@ -79,7 +95,7 @@ class Adapting:
         self._prompts = None if prompts is None else prompts.for_model()
         self._title = title
         self._changed = threading.Condition()
-        self._current: tuple[Adapters, Placement] | None = None
+        self._current: _State | None = None
         self._users = 0
 
     @property
@@ -104,7 +120,7 @@ class Adapting:
         an adapter can't be read or doesn't fit; then the model is as it was without any.
         """
         wanted = wanted.injected
-        self._enter((wanted, placement), sources, make_room, on_waiting)
+        self._enter(_State(wanted, placement, sources.identities), sources, make_room, on_waiting)
         try:
             yield self._adapted(wanted, sources)
         finally:
@@ -124,28 +140,39 @@ class Adapting:
                 self._placing.lift()
                 self._placing.send_home()
 
+    def eject_ip_adapters(self) -> None:
+        """Take the IP-Adapters out of the model. Does nothing while somebody paints with it."""
+        with self._changed:
+            if not self._users:
+                self._current = None
+                self._placing.lift()
+                self._ip_adapters.clear()
+
     def _enter(
         self,
-        wanted: tuple[Adapters, Placement],
+        wanted: _State,
         sources: Sources,
         make_room: Callable[[LoraRow], None],
         on_waiting: Callable[[str], None] | None,
     ) -> None:
         while True:
             with self._changed:
-                shared = wanted[1] == "resident"  # else two runs would move weights to and fro
+                shared = (
+                    wanted.placement == "resident"
+                )  # else two runs would move weights to and fro
                 if not self._users or (shared and self._current == wanted):
                     if self._current != wanted:
-                        for name in sources.loras.keys() - self._loras.injected.keys():
+                        for name in self._loras.missing_from(sources.loras):
                             make_room(sources.loras[name])
-                        self._switch(*wanted, sources)
+                        self._switch(wanted, sources)
                     self._users += 1
                     return
                 self._changed.wait(_POLL_SECONDS)
             if on_waiting is not None:
                 on_waiting(f"Waiting for {self._title}, which paints with other LoRAs")
 
-    def _switch(self, wanted: Adapters, placement: Placement, sources: Sources) -> None:
+    def _switch(self, state: _State, sources: Sources) -> None:
+        wanted = state.adapters
         self._placing.lift()  # what is injected has to be found by the hooks, too
         try:
             self._ip_adapters.set(wanted.ip_adapters, sources.ip_adapters)
@@ -153,7 +180,7 @@ class Adapting:
             self._embeddings.set(wanted.embeddings, sources.embeddings)
             self._set_free_u(wanted.free_u)
             self._memory_format.set_channels_last(wanted.channels_last)
-            self._placing.place(placement)
+            self._placing.place(state.placement)
         except BaseException:
             self._current = None
             self._placing.lift()
@@ -163,7 +190,7 @@ class Adapting:
             self._set_free_u(None)
             self._memory_format.set_channels_last(False)
             raise
-        self._current = (wanted, placement)
+        self._current = state
 
     def _set_free_u(self, factors: FreeUFactors | None) -> None:
         if self._unet is None:

@@ -92,11 +92,6 @@ def held_bytes(entry: Entry[Any]) -> int:
     return held + injected
 
 
-def is_other(one: WeightsRow, other: WeightsRow) -> bool:
-    """Whether two rows of a name are of different weights."""
-    return (one.source, one.fingerprint) != (other.source, other.fingerprint)
-
-
 def is_idle(entry: Entry[Any]) -> bool:
     """Whether nobody has it or waits for it."""
     return entry.leases == 0 and entry.ended.is_set()

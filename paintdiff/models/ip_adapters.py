@@ -124,20 +124,21 @@ class IpAdapters:
         self._unet: Any = components.get("unet")
         self._title = title
         self._before: dict[str, Any] | None = None
-        self._names: tuple[str, ...] = ()
+        self._identities: tuple[tuple[str, ...], ...] = ()
 
     def set(self, uses: Sequence[IpAdapterUse], loaded: Mapping[str, LoadedIpAdapter]) -> None:
         """Have these in the UNet and no others, one for each picture of a run.
 
         Raises ModelLoadError for one that doesn't fit. Afterwards the state is undefined: `clear`.
         """
-        names = tuple(use.name for use in uses)
-        if names != self._names:
+        wanted = [loaded[use.name] for use in uses]
+        identities = tuple(each.row.identity for each in wanted)
+        if identities != self._identities:
             self.clear()
-            if names:
-                self._load([loaded[name] for name in names])
-                self._names = names
-        if names:
+            if wanted:
+                self._load(wanted)
+                self._identities = identities
+        if wanted:
             for processor in self._unet.attn_processors.values():
                 if hasattr(processor, "to_k_ip"):
                     processor.scale = [use.scale for use in uses]
@@ -148,7 +149,7 @@ class IpAdapters:
             self._unet.set_attn_processor(dict(self._before))
             self._unet.encoder_hid_proj = None
             self._unet.config.encoder_hid_dim_type = None
-        self._before, self._names = None, ()
+        self._before, self._identities = None, ()
 
     def _load(self, adapters: Sequence[LoadedIpAdapter]) -> None:
         unet = self._unet

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from paintdiff.errors import ModelError, ModelLoadError, RequestError
 from paintdiff.models import memory
+from paintdiff.models.adapter_rows import IpAdapterRow
 from paintdiff.models.entries import (
     Entry,
     LoadedT,
     files_of,
     held_bytes,
     is_idle,
-    is_other,
     key_of,
     load_error,
 )
@@ -94,24 +94,37 @@ class Keeper:
                 for entry in self._entries.values()
             )
 
-    def unload(self, key: str | None = None) -> None:
-        """Drop everything that isn't on loan, or only what has that `LoadedSummary.key`.
+    def unload(self, key: str | None = None) -> int:
+        """Drop everything that isn't on loan, or only what has that `LoadedSummary.key`: a VAE may
+        be loaded several times, once for each model that it was used with.
 
-        A key of nothing that is loaded does nothing. Raises RequestError if what it names is in
-        use.
+        Returns how many were dropped. Raises RequestError if what the key names is in use.
         """
         with self._lock:
-            entry = None if key is None else self._entries.get(key)
-            if entry is not None and not is_idle(entry):
+            named = [each for each in self._entries.values() if key in (None, key_of(each.row))]
+            in_use = next((each for each in named if not is_idle(each)), None)
+            if key is not None and in_use is not None:
                 raise RequestError(
-                    f"{entry.row.title} is in use. Wait until the job is done, or cancel it.",
+                    f"{in_use.row.title} is in use. Wait until the job is done, or cancel it.",
                     field="name",
                 )
-            idle = [name for name, each in self._entries.items() if is_idle(each)]
-            for name in idle:
-                if key in (None, name):
-                    del self._entries[name]
+            dropped = [each for each in named if is_idle(each)]
+            for entry in dropped:
+                del self._entries[entry.key]
+        self._eject(dropped)
         memory.give_back()
+        return len(dropped)
+
+    def _eject(self, dropped: Sequence[Entry[Any]]) -> None:
+        """Take IP-Adapters that were dropped out of the models that still have them; otherwise most
+        of their weights would stay. It takes a while: not to be called with the lock held.
+        """
+        if any(isinstance(entry.row, IpAdapterRow) for entry in dropped):
+            with self._lock:
+                models = [entry.adapting for entry in self._entries.values()]
+            for adapting in models:
+                if adapting is not None:
+                    adapting.eject_ip_adapters()
 
     def budget_bytes(self) -> int:
         """What all weights together may take: as was asked for, or most of the device's memory."""
@@ -166,7 +179,9 @@ class Keeper:
         """
         key = key or key_of(row)
         entry = self._entries.get(key)
-        if entry is not None and (is_other(entry.row, row) or entry.precision != plan.precision):
+        if entry is not None and (
+            entry.row.identity != row.identity or entry.precision != plan.precision
+        ):
             entry.superseded = True  # who has it on loan keeps it, until the lease ends
             del self._entries[key]
             entry = None

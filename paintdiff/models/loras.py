@@ -28,8 +28,11 @@ _WORD_PATH = re.compile(r"\.attn2\.to_[kv]$")
 
 @dataclass(frozen=True)
 class InjectedLora:
-    """One that is in the model: `key` is its name there, `notes` are sentences for people."""
+    """One that is in the model: `row` is what it was read from, `key` its name there, `notes` are
+    sentences for people.
+    """
 
+    row: LoraRow
     key: str
     hash: str
     weights_bytes: int
@@ -61,6 +64,16 @@ class Loras:
         """Those in the model, by their names in the catalog."""
         return self._injected
 
+    def missing_from(self, rows: Mapping[str, LoraRow]) -> set[str]:
+        """The names of those rows whose weights aren't in the model: files that were replaced on
+        disk count as missing.
+        """
+        return {
+            name
+            for name, row in rows.items()
+            if name not in self._injected or self._injected[name].row.identity != row.identity
+        }
+
     def set(self, uses: Sequence[LoraUse], rows: Mapping[str, LoraRow]) -> None:
         """Have these in the model and no others, with their weights; what is there already stays.
 
@@ -71,10 +84,11 @@ class Loras:
         if not wanted:
             self.clear()
             return
-        for name in [name for name in self._injected if name not in wanted]:
+        missing = self.missing_from(rows)
+        for name in [name for name in self._injected if name not in wanted or name in missing]:
             self._eject(name)
         for name in wanted:
-            if name not in self._injected:
+            if name in missing:
                 self._inject(rows[name])
         self._weigh(list(wanted.values()))
 
@@ -104,7 +118,7 @@ class Loras:
             for half in (part.down, part.up)
         )
         digest = tensors_hash(path)[:_HASH_DIGITS]
-        self._injected[row.name] = InjectedLora(key, digest, size, notes)
+        self._injected[row.name] = InjectedLora(row, key, digest, size, notes)
 
     def _eject(self, name: str) -> None:
         key = self._injected.pop(name).key

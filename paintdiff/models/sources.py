@@ -36,6 +36,11 @@ class WeightsRow(BaseModel):
     fingerprint: str = ""
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """Which weights these are: differs once other weights lie at the same place."""
+        return self.what, self.name, self.source, self.fingerprint
+
+    @property
     def folder(self) -> Path | None:
         """Where it lies on this machine, None if `source` is no path."""
         path = Path(self.source)

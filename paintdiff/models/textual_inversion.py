@@ -104,7 +104,7 @@ class Embeddings:
         self._replaced: list[tuple[Any, str, torch.nn.Module]] = []
         self._ends: list[tuple[Any, int]] = []
         self._learned = NO_WORDS
-        self._names: tuple[str, ...] = ()
+        self._identities: tuple[tuple[str, ...], ...] = ()
 
     @property
     def learned(self) -> LearnedWords:
@@ -117,7 +117,8 @@ class Embeddings:
         Raises ModelLoadError for one that doesn't fit, and what reading it raises. Afterwards the
         state is undefined: `clear`.
         """
-        if tuple(names) == self._names:
+        identities = tuple(rows[name].identity for name in names)
+        if identities == self._identities:
             return
         self.clear()
         if not names:
@@ -143,7 +144,7 @@ class Embeddings:
             self._ends.append((_with_ends(encoder), _with_ends(encoder).eos_token_id))
             _with_ends(encoder).eos_token_id = tokenizer.eos_token_id
             tokenizers[tokenizer_name] = tokenizer
-        self._names = tuple(names)
+        self._identities = identities
         self._learned = LearnedWords(
             tokenizers,
             {name.lower(): " ".join(each) for name, each in tokens.items()},
@@ -158,7 +159,7 @@ class Embeddings:
             encoder.eos_token_id = eos_token_id
         self._replaced.clear()
         self._ends.clear()
-        self._learned, self._names = NO_WORDS, ()
+        self._learned, self._identities = NO_WORDS, ()
 
     def _encoders(self, row: EmbeddingRow) -> list[tuple[Any, str]]:
         """The text encoders and their tokenizers' names."""

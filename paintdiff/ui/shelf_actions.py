@@ -269,11 +269,8 @@ class Actions:
         return Done(f"New pages, and the app when it is started next, use {row.title}.{apart}")
 
     def _unload(self, click: Click, values: Values) -> Done:
-        loaded = {each.key: each for each in self._parts.engine.manager.loaded()}
-        key = f"{click.kind} {click.name}"
-        if key not in loaded:
+        if not self._parts.engine.manager.unload(f"{click.kind} {click.name}"):
             raise RequestError("That isn't in memory any more.", field="name")
-        self._parts.engine.manager.unload(key)
         return Done(f"{click.name} has left the memory.")
 
     def _delete(self, click: Click, values: Values) -> Done:

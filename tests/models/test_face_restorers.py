@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +30,7 @@ from paintdiff.models.catalog import Catalog
 from paintdiff.models.face_detection import FaceDetector
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.face_restoring import LoadedFaceRestorer
+from paintdiff.models.library import Library
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.tasks.finishing import settled_upscaling
@@ -263,3 +266,15 @@ def test_what_is_no_detector_is_refused_in_words(tmp_path: Path) -> None:
     file.write_bytes(whole + bytes(5 * 10**6))
     with pytest.raises(ModelLoadError, match="more than 5 MB"):
         FaceDetector(file)
+
+
+def test_one_whose_detector_was_replaced_is_another(models_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    shutil.copytree(models_dir, folder)
+    library = Library([folder])
+    before = library.catalog().face_restorer("RestoreFormer")
+    library.rescan()
+    assert library.catalog().face_restorer("RestoreFormer").identity == before.identity
+    os.utime(folder / "face_detection" / DETECTOR, (1, 1))
+    library.rescan()
+    assert library.catalog().face_restorer("RestoreFormer").identity != before.identity

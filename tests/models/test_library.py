@@ -207,6 +207,10 @@ def test_ip_adapters_find_the_image_encoder_that_fits(tmp_path: Path) -> None:
     assert catalog.ip_adapter("plain").image_encoder == huge
     assert catalog.ip_adapter("plain").families == ("sd1",)
     assert catalog.ip_adapter("lonely").image_encoder is None
+    os.utime(huge, (1, 1))
+    touched = Library([tmp_path]).catalog()
+    assert touched.ip_adapter("plain").identity != catalog.ip_adapter("plain").identity
+    assert touched.ip_adapter("lonely").identity == catalog.ip_adapter("lonely").identity
     folder = tmp_path / "ipadapter" / "models" / "image_encoder"
     folder.mkdir(parents=True)
     config = {"architectures": ["CLIPVisionModelWithProjection"], "projection_dim": 1024}

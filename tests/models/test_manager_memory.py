@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
+import torch
 
 from paintdiff.engine import Engine
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size
 from paintdiff.models import memory
+from paintdiff.models.adapters import Adapters, IpAdapterUse
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.finding.shelves import Shelves
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.plans import USUAL_PLAN, RunFacts
 from paintdiff.requests import TextToImage
+from tests import adapter_files as files
 
 LARGE = 2**30
 
@@ -118,3 +123,47 @@ def test_a_job_makes_room_for_its_peak(three: Catalog) -> None:
             for name in ("tiny", "tiny (2)"):
                 engine.generate(TextToImage(**asked, model=name))
         assert names(manager) == left
+
+
+def test_every_kind_is_unloaded_by_its_key(tiny_catalog: Catalog, tmp_path: Path) -> None:
+    """Even what is loaded once for each model, or is still in a model when it leaves."""
+    pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(
+        str(tiny_catalog.model("mini").folder), dtype=torch.float32
+    )
+    tiny = tmp_path / "taesd.safetensors"
+    files.saved(tiny, diffusers.AutoencoderTiny(latent_channels=4).state_dict())
+    ip_tensors = files.ip_adapter_tensors(pipeline.unet)
+    ip = files.ip_adapter_row(
+        files.saved(tmp_path / "ip.safetensors", ip_tensors),
+        files.save_tiny_image_encoder(tmp_path / "clip"),
+        "mini",
+    )
+    vae = files.vae_row(files.save_tiny_vae(tmp_path / "vae", pipeline.vae), "mini")
+    shelves = Shelves(
+        models=tiny_catalog.models(),
+        controlnets=tiny_catalog.controlnets(),
+        upscalers=tiny_catalog.upscalers(),
+        vaes=(vae,),
+        ip_adapters=(ip,),
+        tiny_autoencoders=(files.tiny_autoencoder_row(tiny, "mini"),),
+    )
+    manager = ModelManager(tiny_catalog.with_shelves(shelves), device="cpu")
+    adapters = Adapters(vae="vae", ip_adapters=(IpAdapterUse("ip"),))
+    with (
+        manager.lease("mini", controlnets=["mini-sketch"], adapters=adapters) as leased,
+        manager.upscaler("double"),
+    ):
+        unet = leased.pipeline.unet
+        in_use = {each.key for each in manager.loaded()}
+    del leased
+    kinds = ("model mini", "ControlNet mini-sketch", "VAE vae", "IP-Adapter ip", "upscaler double")
+    assert in_use == {*kinds, "tiny autoencoder taesd"}
+    assert unet.encoder_hid_proj is not None
+    left = set(in_use)
+    for key in sorted(in_use, key=lambda key: key.startswith("model")):  # the model at last
+        assert manager.unload(key) == 1, key
+        left -= {key}
+        assert {each.key for each in manager.loaded()} == left
+        assert manager.unload(key) == 0, "it is said that there is nothing of it any more"
+        if key.startswith("IP-Adapter"):
+            assert unet.encoder_hid_proj is None, "the model lets go of its weights, too"

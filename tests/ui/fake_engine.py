@@ -129,9 +129,12 @@ class FakeManager:
     def loaded(self) -> tuple[LoadedSummary, ...]:
         return tuple(self.in_memory)
 
-    def unload(self, key: str | None = None) -> None:
-        self.unloaded.append(str(key))
-        self.in_memory = [each for each in self.in_memory if each.key != key]
+    def unload(self, key: str | None = None) -> int:
+        kept = [each for each in self.in_memory if each.key != key]
+        dropped = len(self.in_memory) - len(kept)
+        self.unloaded += [str(key)] * bool(dropped)
+        self.in_memory = kept
+        return dropped
 
     def budget_bytes(self) -> int:
         return 8 * 10**9

@@ -71,6 +71,11 @@ def stamp(item: FoundItem) -> dict[str, object]:
     return {"fingerprint": item.fingerprint, "size_bytes": item.size_bytes}
 
 
+def both_stamps(item: FoundItem, other: str | None) -> str:
+    """The fingerprint of what is loaded together with a second file, of which it is `other`."""
+    return item.fingerprint if other is None else f"{item.fingerprint}+{other}"
+
+
 def lora_row(item: FoundItem, name: str, families: Mapping[str, Family]) -> LoraRow:
     """The row of a LoRA; of a family that isn't among `families` it has none."""
     said = _all_said(item)
@@ -130,6 +135,7 @@ def ip_adapter_row(item: FoundItem, name: str, encoders: Iterable[FoundItem]) ->
         {
             **_common(item, name, item.said),
             "image_encoder": fitting[0].path if fitting else None,
+            "fingerprint": both_stamps(item, fitting[0].fingerprint if fitting else None),
         }
     )
 

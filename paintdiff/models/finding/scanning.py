@@ -140,11 +140,13 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Everything in the models folders, sorted. Two are equal if nothing has changed."""
+    """Everything in the models folders, sorted. Two are equal if nothing has changed. `detectors`
+    are of faces, each with its fingerprint.
+    """
 
     files: tuple[FoundFile, ...] = ()
     folders: tuple[FoundFolder, ...] = ()
-    detectors: tuple[Path, ...] = ()
+    detectors: tuple[tuple[Path, str], ...] = ()
     unusable: tuple[Unusable, ...] = ()
 
 
@@ -188,7 +190,7 @@ class _Scan:
     def __init__(self) -> None:
         self.files: list[FoundFile] = []
         self.folders: list[FoundFolder] = []
-        self.detectors: list[Path] = []
+        self.detectors: list[tuple[Path, str]] = []
         self.unusable: list[Unusable] = []
         self._seen: set[tuple[int, int]] = set()
         self._entries = 0
@@ -254,7 +256,8 @@ class _Scan:
                     its_rank = rank + _ORDER.index(name) if name in _ROLES else rank
                     self.folder(Path(entry.path), its_role, its_rank, depth + 1)
             elif suffix.lower() == ".onnx":
-                self.detectors.append(Path(entry.path))
+                path = Path(entry.path)
+                self.detectors.append((path, str(stamp_of(path)["fingerprint"])))
             elif suffix.lower() in WEIGHT_SUFFIXES:
                 status = entry.stat()
                 sidecars = (times.get(stem.lower() + end) for end in SIDECAR_ENDS)

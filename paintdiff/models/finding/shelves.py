@@ -23,6 +23,7 @@ from paintdiff.models.families import Family
 from paintdiff.models.files.file_contents import UNET_WIDTHS
 from paintdiff.models.finding.found_rows import (
     FoundItem,
+    both_stamps,
     embedding_row,
     file_item,
     folder_item,
@@ -297,9 +298,10 @@ class Shelving:
         return tuple(stamped)
 
     def _face_restorers(
-        self, sorted_: _Sorted, detectors: Sequence[Path]
+        self, sorted_: _Sorted, detectors: Sequence[tuple[Path, str]]
     ) -> tuple[FaceRestorerRow, ...]:
-        detector = detector_among(detectors)
+        stamps = dict(detectors)
+        detector = detector_among(stamps)
         items = sorted_.of("face_restorer")
         if detector is None:
             reason = "it can't be used without a face detector, face_detection_yunet_*.onnx"
@@ -311,7 +313,7 @@ class Shelving:
                 title=shown_name(item.path),
                 source=str(item.path),
                 detector=detector,
-                fingerprint=item.fingerprint,
+                fingerprint=both_stamps(item, detector and stamps[detector]),
                 size_bytes=item.size_bytes,
             )
             for item in items
