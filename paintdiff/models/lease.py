@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -245,7 +245,6 @@ class LeasedPipeline:
         settings |= mask | listener_settings(self.pipeline, step_ended)
         settings |= self._adapter_settings(run)
         with ExitStack() as changes:
-            changes.enter_context(self._vae_unchanged())
             changes.enter_context(prepared_noise(self.pipeline, (run, *others), space, emptied))
             changes.enter_context(handed_latents(self.pipeline, run))
             changes.enter_context(skipped_layers(self.pipeline, run.clip_skip))
@@ -350,19 +349,6 @@ class LeasedPipeline:
             if repainting.strokes is not None:
                 emptied = emptied * (1 - latent_mask(repainting.strokes, self._factor))
         return {"mask_image": mask_picture(mask, self._factor)}, soft, emptied
-
-    @contextmanager
-    def _vae_unchanged(self) -> Generator[None]:
-        """SDXL's pipelines cast the VAE to the UNet's precision once they have encoded a picture;
-        it is shared, and in half precision it overflows.
-        """
-        vae = self.pipeline.vae
-        dtype = vae.dtype
-        try:
-            yield
-        finally:
-            if vae.dtype != dtype:
-                vae.to(dtype=dtype)
 
     def enlarged(self, latents: torch.Tensor, size: Size) -> torch.Tensor:
         """The latents of a picture of that size in pixels, bilinearly interpolated, as the A1111

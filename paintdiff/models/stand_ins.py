@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import torch
 from diffusers import UNet2DConditionModel
 
 from paintdiff.geometry import Box, Size
@@ -24,6 +25,27 @@ from paintdiff.models.loaders import LoadedControlNet
 from paintdiff.models.profiles import EXACT, Profile
 from paintdiff.models.tiled import TiledUNet, TiledVAE
 from paintdiff.models.windows import LARGEST_WHOLE_PX
+
+
+class SharedVAE:
+    """Stands in for a VAE, or for what stands in for that, whose weights other runs use too: what
+    it is given to encode is cast to its precision, its weights never are. SDXL's pipelines cast
+    them to half precision once they have encoded a picture, which would round them for good.
+    """
+
+    def __init__(self, vae: Any) -> None:
+        self._vae = vae
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._vae, name)
+
+    def to(self, *_args: Any, **_options: Any) -> SharedVAE:
+        """Stay as it is, where it is."""
+        return self
+
+    def encode(self, pixels: torch.Tensor, **settings: Any) -> Any:
+        """As the VAE's, of pixels (batch, 3, height, width), -1..1, in any precision."""
+        return self._vae.encode(pixels.to(self._vae.dtype), **settings)
 
 
 @contextmanager
@@ -51,8 +73,9 @@ def stood_in(  # noqa: PLR0913 (all that a run hangs on)
         name = "transformer" if getattr(pipeline, "unet", None) is None else "unet"
         denoiser = _denoiser(pipeline, run, controlnets, profile, computing, pictures)
         parts[name] = InHalfPrecision(denoiser) if computing.kernels.bfloat16 else denoiser
+    vae = getattr(pipeline, "vae", None) if vae is None else vae
     if vae is not None:
-        parts["vae"] = vae
+        parts["vae"] = SharedVAE(vae)
     shared = {name: getattr(pipeline, name) for name in parts}
     # Past diffusers' own __setattr__, which would note the stand-in's class as the pipeline's part.
     vars(pipeline).update(parts)
