@@ -6,7 +6,8 @@ the measured peak: on a CPU the process's own memory above what it had once the 
 there, on CUDA `max_memory_allocated`, under a cap that holds (`set_per_process_memory_fraction`).
 `--model` is mini, sd15 or sdxl (full-size, of random numbers), or a folder. With `--decode SIDE`
 the model's VAE decodes noise of that side whole and in tiles of 512 in place of all that: peaks,
-and by how much the pixels differ. `--record` appends the table to RESULTS.md.
+and by how much the pixels differ. `--math-kernel` paints with attention that holds all of its
+scores, as on Apple's GPUs. `--record` appends the table to RESULTS.md.
 Target: estimates within 15 % of the peak.
 """
 
@@ -20,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -32,7 +33,7 @@ from paintdiff.geometry import Size
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising
 from paintdiff.models.manager import ModelManager
-from paintdiff.models.plans import Plan, RunFacts, plans
+from paintdiff.models.plans import Plan, RunFacts, peak_bytes
 from paintdiff.settings import parsed_bytes
 
 TOLERANCE = 0.15
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--plans", type=int, default=9, help="no more than so many of each size")
     parser.add_argument("--decode", type=int, action="append", help="a side in pixels; repeatable")
+    parser.add_argument("--math-kernel", action="store_true", help="attention that isn't fused")
     parser.add_argument("--record", action="store_true", help="append to RESULTS.md")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -76,8 +78,11 @@ def _painting(options: argparse.Namespace, source: str) -> list[str]:
     ]
     print("\n".join(lines), flush=True)
     for size in options.size or [_row(source).native_size]:
-        for plan in _plans(options, source, size):
+        with _attention(options.math_kernel):
+            found_plans = _plans(options, source, size)
+        for plan in found_plans:
             asked = {"source": source, "size": str(size), "device": options.device}
+            asked |= {"math": options.math_kernel}
             found = children.answer("memory", {**asked, "plan": asdict(plan), "cap": options.cap})
             ratio = found["estimated"] / found["measured"]
             verdict = "" if abs(ratio - 1) <= TOLERANCE else " too far"
@@ -154,24 +159,24 @@ def _child(asked: dict[str, Any]) -> dict[str, Any]:
     if "decode" in asked:
         return _decoded(asked, manager, row)
     size, plan = Size.parse(asked["size"]), Plan(**asked["plan"])
-    run = RunFacts(size, size.area)
-    room = next(
-        each
-        for each in plans(row.family, _parts(manager, row), run, asked["device"])
-        if each.plan == plan
-    )
     started = time.perf_counter()
-    with Peak(asked["device"]) as peak, manager.lease(row.name, plan=plan) as leased:
-        denoising = Denoising("a house", "", size, 2, 5.0, row.sampler, seed=1)
-        leased.decoded(leased.denoised(denoising, lambda _step, _preview: None))
+    with _attention(asked["math"]):
+        room = manager._room_for(row)  # pyright: ignore[reportPrivateUsage] (what the planner asks)
+        assert room is not None and room.parts is not None
+        run = RunFacts(size, size.area)
+        estimated = peak_bytes(plan, row.family, room.parts, run, room.hardware)
+        with Peak(asked["device"]) as peak, manager.lease(row.name, plan=plan) as leased:
+            denoising = Denoising("a house", "", size, 2, 5.0, row.sampler, seed=1)
+            leased.decoded(leased.denoised(denoising, lambda _step, _preview: None))
     seconds = time.perf_counter() - started
-    return {"estimated": room.peak_bytes, "measured": peak.bytes, "seconds": seconds}
+    return {"estimated": estimated, "measured": peak.bytes, "seconds": seconds}
 
 
-def _parts(manager: ModelManager, row: Any) -> Any:
-    room = manager._room_for(row)  # pyright: ignore[reportPrivateUsage] (what the planner asks)
-    assert room is not None and room.parts is not None
-    return room.parts
+def _attention(math: bool) -> AbstractContextManager[None]:
+    """While inside, attention is computed by torch's math kernel alone, if that is asked for."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: PLC0415 (imports torch)
+
+    return sdpa_kernel(SDPBackend.MATH) if math else nullcontext()
 
 
 def _decoded(asked: dict[str, Any], manager: ModelManager, row: Any) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """A GPU that isn't there: tensors that say they are on "cuda" and compute on the CPU.
 
 Networks move to it and back, and what mixes tensors of both devices raises as it would on a real
-one, so that tests see what only runs on a GPU. Of speed, memory and numbers it says nothing.
+one, so that tests see what only runs on a GPU. It has so much memory and no more: what tensors take
+of it is counted, and what doesn't fit raises. Kernels take nothing beside their results, and of
+speed and numbers it says nothing.
 """
 
 from __future__ import annotations
 
 import operator
 import threading
+import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -27,10 +30,82 @@ _SET_DATA: Any = getattr(torch.Tensor.data, "__set__")  # noqa: B009 (unknown to
 _BUILDERS = (torch.tensor, torch.as_tensor, torch.asarray)
 
 
+class Gpu:
+    """The memory of the GPU, in bytes: `others_bytes` are held by other programs, and may be set.
+    As torch's allocator it keeps what was freed until `empty_cache`. `peak_bytes` is the most that
+    tensors took since `start_peak`, `pinned_bytes` what was ever pinned of main memory.
+    """
+
+    def __init__(self, total_bytes: int, others_bytes: int) -> None:
+        self.total_bytes = total_bytes
+        self.others_bytes = others_bytes
+        self.allocated_bytes = self.reserved_bytes = self.peak_bytes = self.pinned_bytes = 0
+        self._lock = threading.RLock()  # tensors die in any thread, also inside `take`
+
+    @property
+    def free_bytes(self) -> int:
+        """What the driver could still give to anybody."""
+        return max(0, self.total_bytes - self.others_bytes - self.reserved_bytes)
+
+    def start_peak(self) -> None:
+        """Measure the peak from now on."""
+        self.peak_bytes = self.allocated_bytes
+
+    def take(self, count_bytes: int) -> None:
+        """Raises torch.OutOfMemoryError if there isn't so much."""
+        with self._lock:
+            wanted = self.allocated_bytes + count_bytes
+            if wanted > self.total_bytes - self.others_bytes:
+                raise torch.OutOfMemoryError(
+                    f"CUDA out of memory. Tried to allocate {count_bytes} bytes."
+                )
+            self.allocated_bytes = wanted
+            self.reserved_bytes = max(self.reserved_bytes, wanted)
+            self.peak_bytes = max(self.peak_bytes, wanted)
+
+    def give(self, count_bytes: int) -> None:
+        """Free so much; it stays reserved."""
+        with self._lock:
+            self.allocated_bytes -= count_bytes
+
+    def empty_cache(self) -> None:
+        """Let the driver have what was freed."""
+        self.reserved_bytes = self.allocated_bytes
+
+
+class _Block:
+    """The memory of one storage, as long as a tensor on the GPU has it."""
+
+    def __init__(self, gpu: Gpu, count_bytes: int) -> None:
+        gpu.take(count_bytes)
+        self._gpu, self._count_bytes = gpu, count_bytes
+
+    def __del__(self) -> None:
+        if hasattr(self, "_gpu"):  # else there was no room for it
+            self._gpu.give(self._count_bytes)
+
+
+_present: list[Gpu] = []
+_blocks: weakref.WeakValueDictionary[int, _Block] = weakref.WeakValueDictionary()
+"""By the addresses of their numbers."""
+
+
+def _block_of(here: torch.Tensor) -> _Block | None:
+    storage = here.untyped_storage()
+    if not _present or not storage.nbytes():
+        return None
+    address = storage.data_ptr()
+    block = _blocks.get(address)
+    if block is None:
+        block = _blocks[address] = _Block(_present[-1], storage.nbytes())
+    return block
+
+
 class Remote(torch.Tensor):
-    """A tensor on the GPU; `here` has its numbers."""
+    """A tensor on the GPU; `here` has its numbers, `block` the memory that they are in."""
 
     here: torch.Tensor
+    block: _Block | None
 
     @staticmethod
     def __new__(cls: type[Remote], here: torch.Tensor) -> Remote:
@@ -46,6 +121,7 @@ class Remote(torch.Tensor):
         )
 
     def __init__(self, here: torch.Tensor) -> None:
+        self.block = _block_of(here)
         self.here = here
 
     def __repr__(self, **_options: Any) -> str:
@@ -99,7 +175,7 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     name = str(func)
     given = _tensors(args, kwargs)
     if name.startswith("aten._has_compatible_shallow_copy_type"):
-        return False
+        return True  # so that a module that moves sets `data`, and its parameters stay themselves
     _check_devices(name, given)
     remote = any(isinstance(each, Remote) for each in given)
     if name.startswith(("aten.copy_", "aten._to_copy")):
@@ -152,6 +228,8 @@ def _without_a_driver(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if func in (torch.Tensor.cuda, torch.Tensor.cpu):
         return _moved(args[0], GPU if func is torch.Tensor.cuda else _CPU)
     if func is torch.Tensor.pin_memory:
+        if _present:
+            _present[-1].pinned_bytes += args[0].numel() * args[0].element_size()
         return args[0]
     if func == _SET_DATA and any(isinstance(each, Remote) for each in args):
         return _become(*args)
@@ -221,8 +299,9 @@ class _Nothing:
 @contextmanager
 def pretended_gpu(
     monkeypatch: pytest.MonkeyPatch, *, free_bytes: int, total_bytes: int = 8 * 2**30
-) -> Generator[None]:
+) -> Generator[Gpu]:
     """Inside, torch has a GPU with that much memory, in this thread and those that it starts."""
+    gpu = Gpu(total_bytes, total_bytes - free_bytes)
     properties = SimpleNamespace(name="Pretended", total_memory=total_bytes, major=8, minor=6)
     answers: dict[str, Any] = {
         "_lazy_init": None,
@@ -232,10 +311,6 @@ def pretended_gpu(
         "is_bf16_supported": True,
         "device_count": 1,
         "current_device": 0,
-        "mem_get_info": (free_bytes, total_bytes),
-        "memory_reserved": 0,
-        "memory_allocated": 0,
-        "empty_cache": None,
         "ipc_collect": None,
         "synchronize": None,
         "get_device_name": properties.name,
@@ -246,6 +321,14 @@ def pretended_gpu(
     }
     for name, answer in answers.items():
         monkeypatch.setattr(torch.cuda, name, lambda *_a, _answer=answer, **_o: _answer)
+    figures: dict[str, Any] = {
+        "mem_get_info": lambda: (gpu.free_bytes, gpu.total_bytes),
+        "memory_reserved": lambda: gpu.reserved_bytes,
+        "memory_allocated": lambda: gpu.allocated_bytes,
+        "empty_cache": gpu.empty_cache,
+    }
+    for name, figure in figures.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_a, _figure=figure, **_o: _figure())
     for name in ("Stream", "Event", "stream", "device"):
         monkeypatch.setattr(torch.cuda, name, _Nothing)
     monkeypatch.setattr(torch.Tensor, "is_pinned", lambda *_args: False)
@@ -256,10 +339,9 @@ def pretended_gpu(
             run(thread)
 
     monkeypatch.setattr(threading.Thread, "run", run_there)
-    before = torch.__future__.get_overwrite_module_params_on_conversion()
-    torch.__future__.set_overwrite_module_params_on_conversion(True)
+    _present.append(gpu)
     try:
         with torch.no_grad(), _Functions(), _Operations():
-            yield
+            yield gpu
     finally:
-        torch.__future__.set_overwrite_module_params_on_conversion(before)
+        _present.remove(gpu)

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paintdiff.models.entries import Entry, key_of
+from paintdiff.models.entries import Entry, LoadedT, key_of
 from paintdiff.models.hub.downloads import Downloads
 from paintdiff.models.keeping import Fetch, Keeper, companions_in
 from paintdiff.models.locating import is_to_fetch, located
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from paintdiff.models.families import Family
     from paintdiff.models.ip_adapters import LoadedIpAdapter
     from paintdiff.models.loaders import LoadedControlNet, LoadedModel
-    from paintdiff.models.sources import SourceRow
+    from paintdiff.models.preprocessor_rows import PreprocessorRow
+    from paintdiff.models.sources import WeightsRow
     from paintdiff.models.tiny_autoencoder import LoadedTinyAutoencoder
     from paintdiff.models.upscalers import UpscalerRow
     from paintdiff.models.upscaling import LoadedUpscaler
@@ -73,7 +75,7 @@ class Asker(Keeper):
         with self._lock:
             return self._ask(row, load, fetch=self._fetching(row))
 
-    def _fetching(self, row: SourceRow) -> Fetch | None:
+    def _fetching(self, row: WeightsRow) -> Fetch | None:
         """What fetches the row's files before they are loaded, None if there is nothing to fetch.
 
         Not while the lock of the loads is held: others may be loaded meanwhile.
@@ -119,6 +121,15 @@ class Asker(Keeper):
 
         with self._lock:
             return self._ask(row, load)
+
+    def _ask_preprocessor(
+        self, row: PreprocessorRow, read: Callable[[Path], LoadedT]
+    ) -> Entry[LoadedT]:
+        def load(_device: str, report: Callable[[str], None]) -> LoadedT:
+            return read(located(row, report, self._downloads))
+
+        with self._lock:
+            return self._ask(row, load, fetch=self._fetching(row), on_cpu=True)
 
     def _ask_tiny_autoencoder(
         self, row: TinyAutoencoderRow, family: Family

@@ -28,6 +28,11 @@ def best_device(name: str) -> str:
     return name
 
 
+def indexed(device: str) -> torch.device:
+    """The device as its tensors name it: "cuda" as "cuda:0", or whichever is the current one."""
+    return torch.empty(0, device=device).device
+
+
 def begin(device: str) -> None:
     """Let a GPU be ready to say what memory it has."""
     if device.startswith("cuda"):

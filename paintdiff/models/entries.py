@@ -21,6 +21,7 @@ from paintdiff.models.loading.single_file_configs import (
 )
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.plans import USUAL_PLAN
+from paintdiff.models.preprocessor_rows import PreprocessorRow
 from paintdiff.models.upscalers import UpscalerRow
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Entry(Generic[LoadedT]):
     """A model, ControlNet or network that is being loaded or has been. Guarded by the manager's
     lock, save for `ended`. `precision` is what it was asked for in (a plan's), `device_bytes`
     what it takes on the device if its weights don't all stay there; one that `waits` has none there
-    until it is leased again. `adapting` is what is in a
+    until it is leased again. What is `on_cpu` never goes to
+    the device, and waits all the time. `adapting` is what is in a
     model beyond its weights, None before it was first leased; `second_engine` may compute its
     UNet in torch's place.
     """
@@ -55,6 +57,7 @@ class Entry(Generic[LoadedT]):
     precision: tuple[str | None, bool] = USUAL_PLAN.precision
     device_bytes: int | None = None
     waits: bool = False
+    on_cpu: bool = False
 
     def tell(self, message: str) -> None:
         """What those who wait are told from now on."""
@@ -74,6 +77,8 @@ def files_of(row: WeightsRow, source: Path, companions: Mapping[str, Path]) -> t
         return (source,)
     if isinstance(row, (VaeRow, IpAdapterRow, TinyAutoencoderRow)) and source.is_file():
         return (source,)
+    if isinstance(row, PreprocessorRow):
+        return tuple(source / name for name in row.files)
     if isinstance(row, ControlNetRow):
         return (weights_file(source),)
     if isinstance(row, ModelRow) and needs_companion(row, source):

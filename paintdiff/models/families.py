@@ -63,6 +63,10 @@ class WorkingMemory(BaseModel):
     sees (not: latent), for each of a batch. The VAE holds `decode_per_px` for each pixel of what it
     decodes at once. Encoding takes less. `largest_block` is the part of the denoiser's weights that
     is in the largest of its blocks.
+
+    Where attention isn't fused, the largest one also holds its scores: it has `attention_heads`,
+    and a token for each `attention_token_px` pixels. The VAE's has one head and a token for each
+    latent, unless it has none (`vae_attention`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -71,6 +75,9 @@ class WorkingMemory(BaseModel):
     denoiser_fixed: float = Field(default=0, ge=0)
     decode_per_px: float = Field(gt=0)
     largest_block: float = Field(gt=0, le=1)
+    attention_heads: int = Field(ge=1)
+    attention_token_px: int = Field(ge=1)
+    vae_attention: bool = True
 
 
 class Family(BaseModel):

@@ -29,7 +29,8 @@ from paintdiff.models.holdings import LoadedSummary
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.part_bytes import part_bytes
 from paintdiff.models.planning import Room
-from paintdiff.models.plans import USUAL_PLAN, PartBytes, Plan, weights_on_device
+from paintdiff.models.plans import USUAL_PLAN, Hardware, PartBytes, Plan, weights_on_device
+from paintdiff.models.preprocessor_rows import PreprocessorRow
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog import Catalog
@@ -116,12 +117,13 @@ class Keeper:
         return len(dropped)
 
     def _eject(self, dropped: Sequence[Entry[Any]]) -> None:
-        """Take IP-Adapters that were dropped out of the models that still have them; otherwise most
-        of their weights would stay. It takes a while: not to be called with the lock held.
+        """Take IP-Adapters that were dropped out of the idle models that still have them; otherwise
+        most of their weights would stay. (Models on loan are given what their leases want.) It
+        takes a while: not to be called with the lock held.
         """
         if any(isinstance(entry.row, IpAdapterRow) for entry in dropped):
             with self._lock:
-                models = [entry.adapting for entry in self._entries.values()]
+                models = [each.adapting for each in self._entries.values() if is_idle(each)]
             for adapting in models:
                 if adapting is not None:
                     adapting.eject_ip_adapters()
@@ -173,9 +175,12 @@ class Keeper:
         key: str = "",
         fetch: Fetch | None = None,
         plan: Plan = USUAL_PLAN,
+        *,
+        on_cpu: bool = False,
     ) -> Entry[LoadedT]:
         """The row's entry with one more lease on it; the first to ask starts the loading. What is
-        there in another precision than the plan's is loaded anew. Called with the lock held.
+        there in another precision than the plan's is loaded again. What is `on_cpu` is loaded into
+        main memory and stays there. Called with the lock held.
         """
         key = key or key_of(row)
         entry = self._entries.get(key)
@@ -187,7 +192,7 @@ class Keeper:
             entry = None
         if entry is None:
             entry = self._entries[key] = Entry[Any](row, key, f"Loading {row.name}")
-            entry.precision = plan.precision
+            entry.precision, entry.on_cpu = plan.precision, on_cpu
             threading.Thread(
                 target=self._load,
                 args=(entry, load, fetch, plan),
@@ -229,25 +234,40 @@ class Keeper:
             expected = self.expected_bytes(entry.row)
             with self._lock:
                 self._drop_waiting(expected - memory.free_bytes())
-        self._make_room(entry.row, plan)
-        loaded = load(self._device, entry.tell)
+        if entry.on_cpu and self._device.startswith("cuda"):
+            with self._lock:
+                entry.waits = True
+            loaded = load("cpu", entry.tell)
+        else:
+            self._make_room(entry.row, plan)
+            loaded = load(self._device, entry.tell)
         memory.trim()
         return loaded
 
     def _make_room(self, row: WeightsRow, plan: Plan = USUAL_PLAN) -> None:
-        """See to it that weights fit onto the device: others are dropped, or models sent to main
-        memory. Raises MemoryBudgetError if they can't fit.
+        """See to it that weights fit onto the device before they are loaded. Raises as
+        `_make_room_for` does.
         """
         device = self._device or self._asked_device
         folder = row.folder
         if folder is None or not folder.exists():
             return  # not on this machine yet
-        files = files_of(row, folder, companions_in(self.catalog))
-        per_number = self._bytes_per_number(device)
-        needed = memory.estimated_bytes(files, per_number)
         if isinstance(row, ModelRow) and plan != USUAL_PLAN:
-            parts = part_bytes(files, per_number).planned(plan)
-            needed = weights_on_device(plan, row.family, parts)
+            files = files_of(row, folder, companions_in(self.catalog))
+            parts = part_bytes(files, self._bytes_per_number(device)).planned(plan)
+            self._make_room_for(weights_on_device(plan, row.family, parts))
+        else:
+            self._make_room_for(self._estimated_bytes(row, folder))
+
+    def _make_room_for(self, needed_bytes: int) -> None:
+        """Let what is idle leave the device, the least recently used first, until so much more fits
+        into the budget and into what other programs leave free.
+
+        Raises MemoryBudgetError if the budget is too small even then. What is free may change, and
+        estimates are no promises, so too little of that is no error yet.
+        """
+        device = self._device or self._asked_device
+        available = memory.available_bytes(device)
         budget = self.budget_bytes() - self._prompt_bytes(device)
         with self._lock:
             residents = [
@@ -255,11 +275,10 @@ class Keeper:
                 for key, other in self._entries.items()
                 if other.loaded is not None and not other.waits
             ]
-            evicted = memory.to_evict(residents, needed, budget)
-            sent_home = self._evict([self._entries[key] for key in evicted], device)
-        self._send_home(sent_home)
-        if evicted:
-            memory.give_back()
+            names = memory.to_evict(residents, needed_bytes, budget, available)
+            evicted = [self._entries[key] for key in names]
+            waiting = self._evict(evicted, device)
+        self._free(evicted, waiting)
 
     def make_room_to_paint(self, peak_bytes: int) -> None:
         """Let what is idle leave the device, the least recently used first, until a run has room
@@ -282,10 +301,8 @@ class Keeper:
                     break
                 room += held_bytes(entry)
                 evicted.append(entry)
-            sent_home = self._evict(evicted, device)
-        self._send_home(sent_home)
-        if evicted:
-            memory.give_back()
+            waiting = self._evict(evicted, device)
+        self._free(evicted, waiting)
 
     def _evict(self, entries: Sequence[Entry[Any]], device: str) -> list[Entry[Any]]:
         """Forget what has to leave the device, but for models that may wait in main memory, which
@@ -303,11 +320,16 @@ class Keeper:
             entry.waits, entry.device_bytes = True, None
         return waiting
 
-    def _send_home(self, entries: Sequence[Entry[Any]]) -> None:
-        """It takes seconds: not to be called with the lock held."""
-        for entry in entries:
+    def _free(self, evicted: Sequence[Entry[Any]], waiting: Sequence[Entry[Any]]) -> None:
+        """Free what those that were evicted took; of these some are `waiting` in main memory. It
+        takes seconds: not to be called with the lock held.
+        """
+        for entry in waiting:
             assert entry.adapting is not None  # else it can't wait
             entry.adapting.send_home()
+        self._eject([entry for entry in evicted if not entry.waits])
+        if evicted:
+            memory.give_back()
 
     def _can_wait(self, entry: Entry[Any], before: Sequence[Entry[Any]]) -> bool:
         """Whether a model that has to leave the device can go to main memory, half of what is free
@@ -342,21 +364,25 @@ class Keeper:
             logger.info("dropping %s, which waits in main memory", entry.key)
             del self._entries[entry.key]
 
-    def _bring_back(self, entry: Entry[Any], plan: Plan, on_loading: OnLoading | None) -> None:
-        """Make room on the device for a model that is on loan, if it waits. Raises
-        MemoryBudgetError if there can't be any.
+    def _place(self, entry: Entry[Any], device_bytes: int, on_loading: OnLoading | None) -> None:
+        """Make room for so much of a model that is on loan, whose weights may have waited in main
+        memory until now, all or some of them. Raises MemoryBudgetError if there can't be any.
         """
-        if not entry.waits:
-            return
-        while not self._one_load_at_a_time.acquire(timeout=POLL_SECONDS):
+        own_bytes: int = entry.loaded.weights_bytes
+        held = own_bytes if entry.device_bytes is None else entry.device_bytes
+        more = device_bytes - (0 if entry.waits else held)
+        while more > 0 and not self._one_load_at_a_time.acquire(timeout=POLL_SECONDS):
             if on_loading is not None:
                 on_loading(entry.message)
         try:
-            self._make_room(entry.row, plan)
+            if more > 0:
+                self._make_room_for(more)
             with self._lock:
                 entry.waits = False
+                entry.device_bytes = None if device_bytes == own_bytes else device_bytes
         finally:
-            self._one_load_at_a_time.release()
+            if more > 0:
+                self._one_load_at_a_time.release()
 
     def _prompt_bytes(self, device: str) -> int:
         """What prompts that were read take of the memory that weights are in."""
@@ -396,21 +422,27 @@ class Keeper:
             parts: PartBytes | None = None
             if own is not None and own.precision == USUAL_PLAN.precision and own.loaded is not None:
                 parts = own.loaded.parts
-        return Room(device, max(0, room), parts or self._parts_of(row, device))
+        hardware = Hardware(device, memory.attention_is_fused(device))
+        return Room(hardware, max(0, room), parts or self._parts_of(row, device))
 
     def expected_bytes(self, row: WeightsRow) -> int:
         """What weights are thought to take by their files, 0 if those aren't here or can't be read.
         They are read anew at each call.
         """
-        device = self._device or self._asked_device
         try:
             if row.folder is None or not row.folder.exists():
                 return 0
-            files = files_of(row, row.folder, companions_in(self.catalog))
-            return memory.estimated_bytes(files, self._bytes_per_number(device))
+            return self._estimated_bytes(row, row.folder)
         except (ModelError, OSError):
             logger.info("nobody knows how large %s is", row.name, exc_info=True)
             return 0
+
+    def _estimated_bytes(self, row: WeightsRow, folder: Path) -> int:
+        files = files_of(row, folder, companions_in(self.catalog))
+        if isinstance(row, PreprocessorRow):  # they stay in the precision that they have
+            return sum(file.stat().st_size for file in files)
+        device = self._device or self._asked_device
+        return memory.estimated_bytes(files, self._bytes_per_number(device))
 
     def _parts_of(self, row: ModelRow, device: str) -> PartBytes | None:
         """By the files' headers, which are read once."""

@@ -26,6 +26,7 @@ from paintdiff.models.calling import (
 from paintdiff.models.clip_skip import layers_skipped, skipped_layers, takes_clip_skip
 from paintdiff.models.computing.engine_unet import Computing
 from paintdiff.models.computing.kernels import precision
+from paintdiff.models.computing.sliced_attention import SlicedAttention
 from paintdiff.models.computing.together import StepTimer
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, Repainting, StepListener
@@ -245,6 +246,7 @@ class LeasedPipeline:
         settings |= mask | listener_settings(self.pipeline, step_ended)
         settings |= self._adapter_settings(run)
         with ExitStack() as changes:
+            changes.enter_context(self._attention())
             changes.enter_context(prepared_noise(self.pipeline, (run, *others), space, emptied))
             changes.enter_context(handed_latents(self.pipeline, run))
             changes.enter_context(skipped_layers(self.pipeline, run.clip_skip))
@@ -372,12 +374,16 @@ class LeasedPipeline:
         if self.decodes_tiny:
             pixels = self._tiny_pixels(latents, size)
         else:
-            with precision(self.computing.kernels, self._loaded.device):
+            with precision(self.computing.kernels, self._loaded.device), self._attention():
                 pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
         self._check_finite(latents, pixels)
         if self.computing.kernels.bfloat16:
             pixels = pixels.float()  # else levels would be rounded to halves of a step
         return processor.postprocess(pixels, output_type="pil")[0]
+
+    def _attention(self) -> AbstractContextManager[object]:
+        """While inside, attention is computed as the plan says."""
+        return SlicedAttention() if self.plan.sliced_attention else nullcontext()
 
     @property
     def decodes_tiny(self) -> bool:

@@ -23,7 +23,7 @@ from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from paintdiff.errors import ModelError, ModelLoadError, UnsafeWeightsError
 from paintdiff.models.calling import NEEDED, parameters_of
 from paintdiff.models.controlnets import ControlNetRow, config_of, weights_file
-from paintdiff.models.devices import DTYPES, best_dtype, checked_dtype
+from paintdiff.models.devices import DTYPES, best_dtype, checked_dtype, indexed
 from paintdiff.models.eight_bits import keep_in_eight_bits
 from paintdiff.models.families import DENOISERS, Family, LatentRgb
 from paintdiff.models.files.hashes import Hashes
@@ -130,7 +130,7 @@ def load(
         near_words=near_words_of(row, source),
         model_hash=model_hash,
         weights_bytes=sum(map(_weights_bytes, modules)),
-        device=torch.device(device),
+        device=indexed(device),
         settings={**index_settings(source), **_settings_of(pipeline)},
         class_name=type(pipeline).__name__,
         parts=_part_bytes(pipeline.components, denoiser_of(pipeline, row.family)),

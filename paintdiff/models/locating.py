@@ -11,17 +11,20 @@ from paintdiff.errors import ModelNotFoundError
 from paintdiff.models.controlnets import HUB_FILES, ControlNetRow
 from paintdiff.models.hub.downloads import Downloads, DownloadState
 from paintdiff.models.model_rows import ModelRow
-from paintdiff.models.sources import HUB_ID, SourceRow
+from paintdiff.models.preprocessor_rows import PreprocessorRow
+from paintdiff.models.sources import HUB_ID, WeightsRow
 
 
 def located(
-    row: SourceRow,
+    row: WeightsRow,
     report: Callable[[str], None],
     downloads: Downloads | None = None,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Path:
-    """Where a model or ControlNet lies: a folder or a file. A hub id that isn't in the cache is
-    fetched by `downloads` (None: by itself), at the row's commit.
+    """Where a model, a ControlNet or a preprocessor lies: a folder or a file.
+
+    A hub id that isn't in the cache is fetched by `downloads` (None: by itself), at the row's
+    commit.
 
     `report` gets sentences for people; once `wanted` says no it is given up. Raises
     ModelNotFoundError, a DownloadError among others.
@@ -38,12 +41,19 @@ def located(
     return (downloads if downloads is not None else Downloads()).fetched(
         row.source,
         row.revision if isinstance(row, ModelRow) else "",
-        files=HUB_FILES if isinstance(row, ControlNetRow) else (),
+        files=_files_of(row),
         told=told,
         wanted=wanted,
     )
 
 
-def is_to_fetch(row: SourceRow) -> bool:
+def is_to_fetch(row: WeightsRow) -> bool:
     """Whether `located` may have to ask the hub."""
     return HUB_ID.fullmatch(row.source) is not None
+
+
+def _files_of(row: WeightsRow) -> tuple[str, ...]:
+    """The names of the files that are fetched, none for what a pipeline needs."""
+    if isinstance(row, PreprocessorRow):
+        return row.files
+    return HUB_FILES if isinstance(row, ControlNetRow) else ()

@@ -5,10 +5,11 @@ used least.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paintdiff.errors import ModelError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from paintdiff.models.face_restoring import LeasedFaceRestorer
     from paintdiff.models.lease import LeasedPipeline
     from paintdiff.models.loaders import LoadedModel
+    from paintdiff.models.preprocessor_rows import PreprocessorRow
     from paintdiff.models.upscaling import LeasedUpscaler
 
 logger = logging.getLogger(__name__)
@@ -193,12 +195,12 @@ class ModelManager(Asker):
             )
             own = self._adapting_of(entry)
             turns = [adapting.Turn(entry.key, own, wanted, sources, plan.placement)]
-            self._note_placement(entry, model, plan, on_loading)
+            self._make_room_to_place(entry, model, plan, on_loading)
             second: LoadedModel | None = None
             if adapters.refiner is not None:
                 asked = self._ask_model(self.catalog.model(adapters.refiner), plan, used=False)
                 second = waited(asked)
-                self._note_placement(asked, second, plan, on_loading)
+                self._make_room_to_place(asked, second, plan, on_loading)
                 refining = self._adapting_of(asked)
                 turns.append(adapting.Turn(asked.key, refining, placement=plan.placement))
             given = leases.enter_context(adapting.all_adapted(turns, self._make_room, on_loading))
@@ -208,19 +210,18 @@ class ModelManager(Asker):
                 refiner = LeasedPipeline(second, "image_to_image", adapted=theirs, plan=plan)
             yield adapting.with_vae(given[entry.key], vae), refiner
 
-    def _note_placement(
+    def _make_room_to_place(
         self,
         entry: Entry[LoadedModel],
         model: LoadedModel,
         plan: Plan,
         on_loading: OnLoading | None,
     ) -> None:
-        """Raises MemoryBudgetError if the model waits and there is no room for it."""
-        self._bring_back(entry, plan, on_loading)
-        with self._lock:
-            entry.device_bytes = None
-            if plan.placement != "resident":
-                entry.device_bytes = weights_on_device(plan, model.row.family, model.parts)
+        """Raises MemoryBudgetError if there is no room for what the plan has on the device."""
+        on_device = model.weights_bytes
+        if plan.placement != "resident":
+            on_device = weights_on_device(plan, model.row.family, model.parts)
+        self._place(entry, on_device, on_loading)
 
     def _has_room(self, entry: Entry[LoadedModel], more_bytes: int) -> bool:
         """Whether a loaded model may take so much more."""
@@ -262,6 +263,22 @@ class ModelManager(Asker):
         """
         entry = self._ask_face_restorer(self.catalog.face_restorer(name))
         with self._waited(entry, on_loading) as loaded:
+            yield loaded
+
+    @contextmanager
+    def preprocessor(
+        self,
+        row: PreprocessorRow,
+        read: Callable[[Path], LoadedT],
+        on_loading: OnLoading | None = None,
+    ) -> Generator[LoadedT]:
+        """What `read` makes of the folder with a preprocessor's weights, fetched first if need be.
+        It has `weights_bytes`, which are in main memory.
+
+        `on_loading` is as for `lease`; if nobody waits any more a download is given up. Raises a
+        ModelError if it can't be had.
+        """
+        with self._waited(self._ask_preprocessor(row, read), on_loading) as loaded:
             yield loaded
 
     def settle(self, name: str, on_loading: OnLoading) -> None:

@@ -45,6 +45,8 @@ def memory_use(device: str) -> MemoryUse:
     if device.startswith("cuda") and torch is not None and torch.cuda.is_initialized():
         free, total = torch.cuda.mem_get_info(device)
         return MemoryUse(total - free, total)
+    if device.startswith("mps") and torch is not None and torch.backends.mps.is_available():
+        return MemoryUse(torch.mps.driver_allocated_memory(), torch.mps.recommended_max_memory())
     total, limit = psutil.virtual_memory().total, memory_limit()
     most = total if limit is None else min(total, limit.total_bytes)
     return MemoryUse(psutil.Process().memory_info().rss, most)
@@ -60,13 +62,31 @@ def available_bytes(device: str) -> int | None:
     """The device's memory that could be had now; None as long as a GPU hasn't been asked. Never
     imports torch.
     """
+    torch = sys.modules.get("torch")
+    if device.startswith("mps") and torch is not None and torch.backends.mps.is_available():
+        most = torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+        return max(0, min(free_bytes(), most))  # it is the main memory, too
     if not device.startswith("cuda"):
         return free_bytes()
-    torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None
     free, _total = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def attention_is_fused(device: str) -> bool:
+    """Whether torch can compute attention there without holding all of its scores at once. It may
+    have been told not to (`torch.nn.attention.sdpa_kernel`). Never imports torch.
+    """
+    kind, torch = device.split(":")[0], sys.modules.get("torch")
+    if kind not in ("cpu", "cuda"):
+        return False
+    if torch is None:
+        return True
+    enabled = torch.backends.cuda  # these hold for CPUs, too, which have the first alone
+    if kind == "cpu" or enabled.flash_sdp_enabled():
+        return enabled.flash_sdp_enabled()
+    return enabled.mem_efficient_sdp_enabled() or enabled.cudnn_sdp_enabled()
 
 
 def give_back() -> None:
@@ -87,10 +107,17 @@ def trim() -> None:
 
 
 def empty_cache() -> None:
-    """Hand memory that torch keeps for later back to the GPU. Does nothing without one."""
+    """Hand memory that torch keeps for later back to the GPU, and pinned main memory back to the
+    system. Does nothing without a GPU.
+    """
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    if torch is None:
+        return
+    if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+        torch.accelerator.empty_host_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def estimated_bytes(files: Iterable[Path], bytes_per_parameter: int) -> int:
@@ -109,21 +136,26 @@ def estimated_bytes(files: Iterable[Path], bytes_per_parameter: int) -> int:
 
 
 def to_evict(
-    residents: Sequence[Resident], needed_bytes: int, budget_bytes: int
+    residents: Sequence[Resident],
+    needed_bytes: int,
+    budget_bytes: int,
+    available_bytes: int | None = None,
 ) -> tuple[str, ...]:
     """The models to drop, least recently used first, so that `needed_bytes` more fit into the
-    budget.
+    budget and, as far as dropping helps, into what is available now (None: nobody knows).
 
-    A model in use is never dropped. Raises MemoryBudgetError if it can't fit.
+    A model in use is never dropped. Raises MemoryBudgetError if it can't fit into the budget.
     """
     held = sum(resident.weights_bytes for resident in residents)
+    lacking = 0 if available_bytes is None else needed_bytes - available_bytes
     names: list[str] = []
     for resident in residents:
-        if held + needed_bytes <= budget_bytes:
+        if held + needed_bytes <= budget_bytes and lacking <= 0:
             break
         if not resident.in_use:
             names.append(resident.name)
             held -= resident.weights_bytes
+            lacking -= resident.weights_bytes
     if held + needed_bytes > budget_bytes:
         raise MemoryBudgetError(
             f"The model needs {_gib(needed_bytes)}, but only {_gib(max(0, budget_bytes - held))} "

@@ -16,9 +16,12 @@ import torch
 from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
 from diffusers.hooks import HookRegistry, apply_group_offloading
 
+from paintdiff.models import memory
 from paintdiff.models.plans import Placement
 
 _HOME = torch.device("cpu")
+_PINNED_SHARE = 0.4
+"""Of the main memory that is free, what may be pinned."""
 # As `_maybe_remove_and_reapply_group_offloading` of diffusers.hooks.group_offloading does.
 _GROUP_HOOKS = ("group_offloading", "layer_execution_tracker", "lazy_prefetch_group_offloading")
 _MISSING = object()
@@ -58,6 +61,7 @@ class Placing:
         self._placement: Placement | None = None
         self._forwards: dict[torch.nn.Module, Any] = {}
         self._waiting: list[torch.nn.Module] = []
+        self._pins = False
 
     def place(self, placement: Placement) -> None:
         """Put hooks in, and weights where they wait. `lift` has to be called before it is called
@@ -87,7 +91,7 @@ class Placing:
         """Block by block, or layer by layer; the VAE, which decodes without being called, and
         whatever is small as a whole.
         """
-        streams = self._device.type == "cuda"
+        self._pins = self._device.type == "cuda" and self._may_pin()
         for module in self._modules:
             _move(module, _HOME)
             if module is self._denoiser and placement == "groups":
@@ -98,7 +102,25 @@ class Placing:
                 self._waiting.append(module)
                 add_hook_to_module(module, Comes(self._device, ()))
                 continue
-            apply_group_offloading(module, self._device, _HOME, use_stream=streams, **kind)
+            apply_group_offloading(module, self._device, _HOME, use_stream=self._pins, **kind)
+
+    def _may_pin(self) -> bool:
+        """Whether weights may come by streams, beside the work: for that they are pinned, so that
+        the system can't move them, and copied once more while that is done.
+        """
+        streamed = [self._denoiser, *self._encoders]
+        tensors = [each for module in streamed if module for each in module.parameters()]
+        count_bytes = sum(each.numel() * each.element_size() for each in tensors)
+        return count_bytes <= _PINNED_SHARE * memory.free_bytes()
+
+    def _unpin(self) -> None:
+        """Let the system move the weights again. They are where they wait."""
+        for module in self._modules:
+            for tensor in (*module.parameters(), *module.buffers()):
+                if tensor.is_pinned():
+                    tensor.data = tensor.data.clone()
+        memory.empty_cache()
+        self._pins = False
 
     def rest(self) -> None:
         """Send home what waits there, once a picture is done or a run was broken off."""
@@ -121,6 +143,8 @@ class Placing:
                 else:
                     vars(module)["forward"] = forward
             self.send_home()  # a run that was broken off may have left blocks on the device
+            if self._pins:
+                self._unpin()
         self._placement, self._forwards, self._waiting = None, {}, []
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.plans import (
+    Hardware,
     PartBytes,
     Plan,
     Planned,
@@ -26,11 +27,11 @@ from paintdiff.models.plans import (
 
 @dataclass(frozen=True)
 class Room:
-    """What there is to paint with on a device, in bytes; `parts` are the model's, None if nobody
+    """What there is to paint with, in bytes, and on what; `parts` are the model's, None if nobody
     knows them yet (it isn't on this machine).
     """
 
-    device: str
+    hardware: Hardware
     room_bytes: int
     parts: PartBytes | None
 
@@ -124,11 +125,11 @@ class Planner:
         """Raises MemoryBudgetError if no plan is thought to fit."""
         room = self._room(model)
         if room is None or room.parts is None:
-            parts, room_bytes, device = PartBytes(0, 0, 0), 2**63, "cpu"
-            device = device if room is None else room.device
+            parts, room_bytes = PartBytes(0, 0, 0), 2**63
+            hardware = Hardware("cpu") if room is None else room.hardware
         else:
-            parts, room_bytes, device = room.parts, room.room_bytes, room.device
-        rungs = plans(model.family, parts, run, device)
+            parts, room_bytes, hardware = room.parts, room.room_bytes, room.hardware
+        rungs = plans(model.family, parts, run, hardware)
         return Ladder(rungs, room_bytes, self._of(model, run), model.title)
 
     def forecast(self, model: ModelRow, run: RunFacts) -> Forecast | None:
@@ -136,7 +137,7 @@ class Planner:
         room = self._room(model)
         if room is None or room.parts is None or model.family.working_memory is None:
             return None
-        rungs = plans(model.family, room.parts, run, room.device)
+        rungs = plans(model.family, room.parts, run, room.hardware)
         try:
             ladder = Ladder(rungs, room.room_bytes, self._of(model, run), model.title)
         except MemoryBudgetError:
@@ -152,7 +153,7 @@ class Planner:
             alone = _key(model, run) in self._alone
         if alone or room is None or room.parts is None or model.family.working_memory is None:
             return 1
-        fitting = partial(peak_bytes, plan, model.family, room.parts, device=room.device)
+        fitting = partial(peak_bytes, plan, model.family, room.parts, on=room.hardware)
         counts = range(wanted, 1, -1)
         return next(
             (each for each in counts if fitting(run.times(each)) <= room.room_bytes),
@@ -164,7 +165,7 @@ class Planner:
         room = self._room(model)
         if room is None or room.parts is None:
             return 0
-        return peak_bytes(plan, model.family, room.parts, run, room.device)
+        return peak_bytes(plan, model.family, room.parts, run, room.hardware)
 
     def remember_failed(
         self, model: ModelRow, run: RunFacts, failed: frozenset[Plan], *, alone: bool = False

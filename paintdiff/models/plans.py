@@ -43,6 +43,16 @@ _TILED_NUMBERS_PER_PX = 16
 their way to 8 bits.
 """
 
+_SCORE_BYTES = 9
+"""Of a score of an attention that isn't fused, in any precision: it and its softmax in float32, and
+whether it is masked. Measured for torch's math kernel on a CPU, which gave 9.1 to 9.4.
+"""
+_MOST_SCORES = 2**24
+"""How many are held at once by a sliced attention (`computing/sliced_attention.py`)."""
+
+_VAE_TOKEN_PX = 64
+"""How many pixels a token of its attention stands for."""
+
 _STREAMED_BLOCKS = 2
 """The block that works, and the one that comes next."""
 _STREAMED_LEAVES = 0.05
@@ -53,9 +63,10 @@ class Plan:
     """How a run stays within memory.
 
     `dtype` is what is computed in ("bfloat16"; None: what it usually is). With `eight_bits` the
-    denoiser's and the text encoders' weights are kept in 8 bits each (`eight_bits.py`). A VAE takes
-    pictures of up to `vae_tile_px` squared at once and larger ones by tiles of that side (None: as
-    the family's row says). `part` of the width and height that were asked for is painted.
+    denoiser's and the text encoders' weights are kept in 8 bits each (`eight_bits.py`). With
+    `sliced_attention` few of an attention's scores are held at once, where it isn't fused. A VAE
+    takes pictures of up to `vae_tile_px` squared at once and larger ones by tiles of that side
+    (None: as the family's row says). `part` of the width and height that were asked for is painted.
     """
 
     placement: Placement = "resident"
@@ -63,6 +74,7 @@ class Plan:
     eight_bits: bool = False
     vae_tile_px: int | None = None
     part: float = 1.0
+    sliced_attention: bool = False
 
     @property
     def slow(self) -> bool:
@@ -80,6 +92,7 @@ class Plan:
         parts = [_PLACEMENT_WORDS[self.placement]]
         parts += ["8-bit weights"] if self.eight_bits else []
         parts += ["half precision"] if self.dtype else []
+        parts += ["sliced attention"] if self.sliced_attention else []
         parts += [f"decoded in tiles of {self.vae_tile_px}"] if self.vae_tile_px else []
         parts += ["half the size"] if self.part < 1 else []
         return ", ".join(each for each in parts if each)
@@ -170,13 +183,23 @@ class Planned:
         return max(self.painting_bytes, self.loading_bytes)
 
 
-def plans(family: Family, parts: PartBytes, run: RunFacts, device: str) -> tuple[Planned, ...]:
-    """The ladder for a run on a device ("cpu", "cuda" ...), quickest first; each takes less to
-    paint than those before it. Of a family without figures only the weights are counted.
+@dataclass(frozen=True)
+class Hardware:
+    """What a run is painted with: a `device` ("cpu", "cuda" ...), and whether torch computes
+    attention there without holding all of its scores at once.
+    """
+
+    device: str
+    fused_attention: bool = True
+
+
+def plans(family: Family, parts: PartBytes, run: RunFacts, on: Hardware) -> tuple[Planned, ...]:
+    """The ladder for a run, quickest first; each takes less to paint than those before it. Of a
+    family without figures only the weights are counted.
     """
     found: list[Planned] = []
-    for plan in _rungs(run, device):
-        planned = _planned(plan, family, parts, run, device)
+    for plan in _rungs(run, on):
+        planned = _planned(plan, family, parts, run, on)
         known = family.working_memory is not None
         if not found or not known or planned.painting_bytes < found[-1].painting_bytes:
             found.append(planned)
@@ -188,36 +211,39 @@ def chosen(ladder: Sequence[Planned], room_bytes: int) -> Planned | None:
     return next((each for each in ladder if each.peak_bytes <= room_bytes), None)
 
 
-def peak_bytes(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device: str) -> int:
+def peak_bytes(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Hardware) -> int:
     """What a run by a plan is thought to take on the device."""
-    return _planned(plan, family, parts, run, device).peak_bytes
+    return _planned(plan, family, parts, run, on).peak_bytes
 
 
-def _rungs(run: RunFacts, device: str) -> list[Plan]:
+def _rungs(run: RunFacts, on: Hardware) -> list[Plan]:
     side = math.isqrt(run.size.area)
     tiles = [tile for tile in (768, 512, 256) if tile < side]
     small, smallest = (next((t for t in (most, 256) if t < side), None) for most in (512, 256))
     rungs = [Plan(), *(Plan(vae_tile_px=tile) for tile in tiles)]
-    if device.startswith("cuda"):
+    if on.device.startswith("cuda"):
         rungs += [Plan("encoders", vae_tile_px=small), Plan("models", vae_tile_px=small)]
         rungs += [Plan("groups", vae_tile_px=small), Plan("leaves", vae_tile_px=smallest)]
-    elif device == "cpu":
+    elif on.device == "cpu":
         rungs.append(Plan(eight_bits=True, vae_tile_px=small))
         if run.plain:
             rungs.append(Plan(dtype="bfloat16", eight_bits=True, vae_tile_px=smallest))
     if run.may_shrink:
         halved = 256 if side // 2 > 256 else None
         rungs.append(replace(rungs[-1], vae_tile_px=halved, part=0.5))
-    return rungs
+    if on.fused_attention:
+        return rungs
+    # It costs next to nothing there, so it comes before all else.
+    return [rungs[0], *(replace(each, sliced_attention=True) for each in rungs)]
 
 
-def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device: str) -> Planned:
+def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Hardware) -> Planned:
     usual, parts = parts, parts.planned(plan)
     run = run.halved() if plan.part < 1 else run
-    denoising, decoding = _working_bytes(plan, family, parts, run, device)
+    denoising, decoding = _working_bytes(plan, family, parts, run, on)
     loading, here = 0, _on_device(plan, family, parts)
     held = weights_on_device(plan, family, parts)
-    if device == "cpu" and family.working_memory is not None:
+    if on.device == "cpu" and family.working_memory is not None:
         # The allocator keeps what denoising had, in pieces too small for decoding.
         if plan.eight_bits:  # it is read in half precision, and then packed
             loading = usual.planned(_IN_HALF).denoiser + _CPU_BESIDE_BYTES
@@ -256,7 +282,7 @@ def _on_device(plan: Plan, family: Family, parts: PartBytes) -> PartBytes:
 
 
 def _working_bytes(
-    plan: Plan, family: Family, parts: PartBytes, run: RunFacts, device: str
+    plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Hardware
 ) -> tuple[int, int]:
     """What denoising and decoding take beside the weights."""
     working = family.working_memory
@@ -267,14 +293,32 @@ def _working_bytes(
     whole = plan.vae_tile_px or family.vae_whole_px or LARGEST_WHOLE_PX
     tile = plan.vae_tile_px or LARGEST_WHOLE_PX
     denoising = run.batch * number * _denoiser_numbers(working, run.seen_px)
-    decoding = vae_number * working.decode_per_px * run.size.area
-    if run.size.area > whole**2:
-        at_once = min(tile**2, run.size.area)
-        decoding = vae_number * working.decode_per_px * at_once
+    tiled = run.size.area > whole**2
+    at_once = min(tile**2, run.size.area) if tiled else run.size.area
+    decoding = vae_number * working.decode_per_px * at_once
+    if tiled:
         decoding += 4 * _TILED_NUMBERS_PER_PX * run.size.area
-    if device == "cpu":
+    if on.device == "cpu":
         denoising, decoding = denoising * _CPU_DENOISER_FACTOR, decoding * _CPU_DECODE_FACTOR
+    if not on.fused_attention:
+        denoising += _scores_bytes(plan, run.batch * _denoiser_scores(family, run.seen_px))
+        if working.vae_attention:
+            decoding += _scores_bytes(plan, (at_once // _VAE_TOKEN_PX) ** 2)
     return int(denoising), int(decoding)
+
+
+def _scores_bytes(plan: Plan, scores: int) -> int:
+    """What they take of the largest attention, which holds so many of them."""
+    return _SCORE_BYTES * (min(scores, _MOST_SCORES) if plan.sliced_attention else scores)
+
+
+def _denoiser_scores(family: Family, seen_px: int) -> int:
+    """Of the largest attention, for one of a batch. Transformers see the words, too."""
+    working = family.working_memory
+    assert working is not None  # else nothing is estimated
+    words = family.max_prompt_tokens if family.denoiser == "transformer" else 0
+    tokens = seen_px // working.attention_token_px + words
+    return working.attention_heads * tokens**2
 
 
 def _denoiser_numbers(working: WorkingMemory, seen_px: int) -> float:

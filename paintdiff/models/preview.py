@@ -15,6 +15,7 @@ from PIL import Image
 
 from paintdiff.geometry import Size, fitted_within, grid, size_of_grid
 from paintdiff.images import image_from_array
+from paintdiff.models.computing.kernels import synchronize
 from paintdiff.models.families import LatentRgb
 from paintdiff.models.latents import LatentSpace
 
@@ -249,10 +250,8 @@ class PreviewTap:
         self.latest = self._preview.ready()
         if self._preview.busy or not self._governor.wants_one():
             return
-        if sample.device.type == "cuda" and not self._preview.beside:
-            torch.cuda.synchronize(
-                sample.device
-            )  # else the wait for the step would count as the preview's
+        if not self._preview.beside:
+            synchronize(sample.device)  # otherwise the step's time would count as the preview's
         started = time.perf_counter()
         clean = clean_latents(scheduler, self._variance_exploding, model_output, timestep, sample)
         self._preview.begin(*side_by_side(self._space.unpacked(clean), self._size))

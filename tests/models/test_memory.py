@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from paintdiff.errors import MemoryBudgetError
-from paintdiff.models import loaders
+from paintdiff.models import loaders, memory
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.computing.kernels import synchronize
 from paintdiff.models.files.weights import weight_files
 from paintdiff.models.memory import (
     MemoryUse,
@@ -29,6 +30,13 @@ def test_nothing_goes_while_there_is_room() -> None:
 def test_the_least_recently_used_goes_first_and_no_more_than_must() -> None:
     assert to_evict([OLD, USED, NEW], 20, 100) == ("old",)
     assert to_evict([OLD, USED, NEW], 60, 100) == ("old", "new")
+
+
+def test_what_other_programs_hold_counts_as_far_as_evicting_helps() -> None:
+    assert to_evict([OLD, USED, NEW], 20, 200, available_bytes=20) == ()
+    assert to_evict([OLD, USED, NEW], 20, 200, available_bytes=10) == ("old",)
+    assert to_evict([OLD, USED, NEW], 60, 200, available_bytes=19) == ("old", "new")
+    assert to_evict([OLD, USED, NEW], 60, 200, available_bytes=0) == ("old", "new"), "no error yet"
 
 
 def test_what_is_in_use_stays() -> None:
@@ -71,3 +79,22 @@ def test_failed_allocations_are_told_in_words() -> None:
     assert as_memory_error(MemoryError()) is not None
     assert as_memory_error(RuntimeError("shapes differ")) is None
     assert as_memory_error(ValueError("out of memory")) is None
+
+
+def test_on_apples_gpu_metal_says_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[str] = []
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 300)
+    monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: 200)
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 1000)
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: given_back.append("cache"))
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: given_back.append("synchronised"))
+    assert memory_use("mps") == MemoryUse(300, 1000)
+    assert available_bytes("mps:0") == 800
+    monkeypatch.setattr(memory, "free_bytes", lambda: 50)
+    assert available_bytes("mps") == 50, "it is the main memory, too"
+    memory.empty_cache()
+    synchronize(torch.device("mps"))
+    assert given_back == ["cache", "synchronised"]
+    synchronize(torch.device("cpu"))
+    assert len(given_back) == 2

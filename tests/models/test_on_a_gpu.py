@@ -16,6 +16,7 @@ from paintdiff.engine import Engine
 from paintdiff.geometry import Size
 from paintdiff.ingredients import ControlInput, FreeU, HiresFix, Upscaling
 from paintdiff.input_images import InputImage
+from paintdiff.models import memory
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.denoising import Denoising
 from paintdiff.models.manager import ModelManager
@@ -107,3 +108,107 @@ def test_every_kind_of_run_has_together_what_belongs_together(
         assert engine.status().memory_total_bytes == 8 * GIB
         for name in tiny_catalog.model("mini").family.sampler_names():
             assert engine.generate(TextToImage(**ASKED, sampler=name)).pictures
+
+
+def test_it_has_only_so_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretended_gpu(monkeypatch, free_bytes=2**20) as gpu:
+        layer = torch.nn.Linear(256, 256, bias=False)
+        weight = layer.weight
+        layer.to("cuda")
+        assert layer.weight is weight, "a parameter that moves stays the same object"
+        assert gpu.allocated_bytes == 2**18
+        assert torch.cuda.mem_get_info()[0] == 2**20 - 2**18
+        view = layer.weight[:2]
+        assert view.device == GPU and gpu.allocated_bytes == 2**18, "a view takes nothing"
+        with pytest.raises(torch.OutOfMemoryError):
+            torch.ones(512, 512, device="cuda")
+        del view
+        layer.to("cpu")
+        assert layer.weight is weight
+        assert gpu.allocated_bytes == 0
+        assert torch.cuda.mem_get_info()[0] == 2**20 - 2**18, "torch keeps it"
+        torch.cuda.empty_cache()
+        torch.ones(512, 512, device="cuda")
+        gpu.others_bytes = gpu.total_bytes
+        torch.cuda.empty_cache()
+        assert torch.cuda.mem_get_info()[0] == 0
+
+
+def test_each_placement_takes_less_of_the_gpu(
+    tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pretended_gpu(monkeypatch, free_bytes=4 * GIB) as gpu:
+        manager = ModelManager(tiny_catalog, device="cuda", dtype="float32", prompt_cache_bytes=0)
+        peaks: list[int] = []
+        for placement in ("resident", "models", "groups", "leaves"):
+            painted(manager, Plan(placement))  # what came before has left
+            gpu.start_peak()
+            painted(manager, Plan(placement))
+            peaks.append(gpu.peak_bytes)
+        assert peaks == sorted(peaks, reverse=True) and len(set(peaks)) == 4
+        painted(manager, Plan("leaves"))
+        (held,) = manager.loaded()
+        assert gpu.allocated_bytes < held.weights_bytes
+
+
+def test_what_is_on_the_gpu_is_not_moved_there_again(
+    tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+    original = torch.nn.Module.to
+
+    def to(module: torch.nn.Module, *args: Any, **options: Any) -> torch.nn.Module:
+        moved.append(type(module).__name__)
+        return original(module, *args, **options)
+
+    with pretended_gpu(monkeypatch, free_bytes=4 * GIB):
+        manager = ModelManager(tiny_catalog, device="cuda", dtype="float32", prompt_cache_bytes=0)
+        painted(manager, Plan("models"))
+        monkeypatch.setattr(torch.nn.Module, "to", to)
+        painted(manager, Plan("models"))
+    # Two steps: it comes once, and leaves once.
+    assert moved.count("UNet2DConditionModel") == 2
+
+
+def test_weights_are_pinned_only_where_there_is_memory_to_spare(
+    tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pretended_gpu(monkeypatch, free_bytes=4 * GIB) as gpu:
+        manager = ModelManager(tiny_catalog, device="cuda", dtype="float32")
+        monkeypatch.setattr(memory, "free_bytes", lambda: 2**20)
+        unhurried = painted(manager, Plan("groups"))
+        assert gpu.pinned_bytes == 0
+        painted(manager)
+        monkeypatch.setattr(memory, "free_bytes", lambda: 2**30)
+        assert np.array_equal(painted(manager, Plan("groups")), unhurried)
+        assert gpu.pinned_bytes > 0
+
+
+def test_a_job_that_runs_out_of_memory_goes_on_by_another_plan(
+    tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, fails_at = 0, 0
+
+    with (
+        pretended_gpu(monkeypatch, free_bytes=4 * GIB) as gpu,
+        Engine(ModelManager(tiny_catalog, device="cuda")) as engine,
+    ):
+        take = gpu.take
+
+        def taking(count_bytes: int) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == fails_at:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            take(count_bytes)
+
+        monkeypatch.setattr(gpu, "take", taking)
+        request = TextToImage(**ASKED)
+        engine.generate(request)
+        calls = 0
+        done = engine.generate(request)
+        assert not done.warnings
+        calls, fails_at = 0, calls // 2
+        less = engine.generate(request)
+        assert any("Memory ran out" in str(each) for each in less.warnings)
+        assert len(less.pictures) == 1

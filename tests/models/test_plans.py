@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.geometry import Size
@@ -15,7 +16,7 @@ from paintdiff.models.files.weights import weight_files
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.part_bytes import part_bytes
 from paintdiff.models.planning import Forecast, Ladder, Planner, Room
-from paintdiff.models.plans import PartBytes, Plan, Planned, RunFacts, chosen, plans
+from paintdiff.models.plans import Hardware, PartBytes, Plan, Planned, RunFacts, chosen, plans
 
 GIB = 2**30
 SD1 = Catalog.default().model("stable-diffusion-1.5")
@@ -36,7 +37,7 @@ def test_a_ladder_goes_down() -> None:
         (SDXL_HALF, AT_1024, "cuda", SDXL),
         (SDXL_HALF, AT_1024, "mps", SDXL),
     ):
-        ladder = plans(row.family, parts, run, device)
+        ladder = plans(row.family, parts, run, Hardware(device))
         found = [each.painting_bytes for each in ladder]
         assert found == sorted(set(found), reverse=True)
         assert ladder[0].plan == Plan()
@@ -46,9 +47,9 @@ def test_a_ladder_goes_down() -> None:
 
 def test_what_is_kept_away_from_the_device_needs_one() -> None:
     for device in ("cpu", "mps"):
-        rungs = plans(SD1.family, SD1_FULL, AT_1024, device)
+        rungs = plans(SD1.family, SD1_FULL, AT_1024, Hardware(device))
         assert {each.plan.placement for each in rungs} == {"resident"}
-    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, "cuda:1")
+    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, Hardware("cuda:1"))
     assert [each.plan.placement for each in rungs if each.plan.part == 1][-4:] == [
         "encoders",
         "models",
@@ -58,16 +59,16 @@ def test_what_is_kept_away_from_the_device_needs_one() -> None:
 
 
 def test_tiles_are_smaller_than_the_picture_and_hold_less() -> None:
-    at_512 = peaks(plans(SD1.family, SD1_FULL, AT_512, "cpu"))
+    at_512 = peaks(plans(SD1.family, SD1_FULL, AT_512, Hardware("cpu")))
     assert Plan(vae_tile_px=512) not in at_512
     # Measured beside the weights: 472 MiB to denoise, 976 MiB to decode.
     assert at_512[Plan()] == pytest.approx(3.97 + 0.46 + 0.95, abs=0.1)
-    at_1024 = peaks(plans(SD1.family, SD1_FULL, AT_1024, "cpu"))
+    at_1024 = peaks(plans(SD1.family, SD1_FULL, AT_1024, Hardware("cpu")))
     assert at_1024[Plan()] > at_1024[Plan(vae_tile_px=512)] + 1
 
 
 def test_weights_in_eight_bits_take_a_quarter_and_word_tables_stay() -> None:
-    rungs = plans(SD1.family, SD1_FULL, AT_512, "cpu")
+    rungs = plans(SD1.family, SD1_FULL, AT_512, Hardware("cpu"))
     packed = next(each for each in rungs if each.plan == Plan(eight_bits=True, vae_tile_px=256))
     expected = (3.2 + 0.46 - 0.14) / 4 + 0.14 + 0.31
     assert packed.weights_bytes == pytest.approx(expected * GIB, rel=0.03)
@@ -76,20 +77,20 @@ def test_weights_in_eight_bits_take_a_quarter_and_word_tables_stay() -> None:
 
 
 def test_half_precision_is_only_for_runs_that_are_the_models_alone() -> None:
-    rungs = plans(SD1.family, SD1_FULL, AT_512, "cpu")
+    rungs = plans(SD1.family, SD1_FULL, AT_512, Hardware("cpu"))
     assert any(each.plan.dtype for each in rungs if each.plan.part == 1)
     half = SD1_FULL.planned(Plan(dtype="bfloat16"))
     assert half.total == pytest.approx(SD1_FULL.total / 2, rel=0.01)
     beside = replace(AT_512, plain=False, beside_bytes=GIB)
-    others = [each.plan for each in plans(SD1.family, SD1_FULL, beside, "cpu")]
+    others = [each.plan for each in plans(SD1.family, SD1_FULL, beside, Hardware("cpu"))]
     assert all(plan.dtype is None for plan in others)
     assert any(plan.eight_bits for plan in others if plan.part == 1)
-    first = plans(SD1.family, SD1_FULL, beside, "cpu")[0]
+    first = plans(SD1.family, SD1_FULL, beside, Hardware("cpu"))[0]
     assert first.peak_bytes == rungs[0].peak_bytes + GIB
 
 
 def test_the_first_that_fits_is_chosen() -> None:
-    ladder = plans(SDXL.family, SDXL_HALF, AT_1024, "cuda")
+    ladder = plans(SDXL.family, SDXL_HALF, AT_1024, Hardware("cuda"))
     assert chosen(ladder, 100 * GIB) == ladder[0]
     assert chosen(ladder, ladder[2].peak_bytes) == ladder[2]
     assert chosen(ladder, ladder[2].peak_bytes - 1) == ladder[3]
@@ -97,7 +98,7 @@ def test_the_first_that_fits_is_chosen() -> None:
 
 
 def test_a_ladder_begins_where_it_fits_and_below_what_failed() -> None:
-    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, "cuda")
+    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, Hardware("cuda"))
     assert Ladder(rungs, 100 * GIB, frozenset(), "it").planned == rungs[0]
     assert Ladder(rungs, 100 * GIB, frozenset({rungs[1].plan}), "it").planned == rungs[2]
     assert Ladder(rungs, 1000, frozenset({rungs[0].plan}), "it").planned == rungs[1]
@@ -107,7 +108,7 @@ def test_a_ladder_begins_where_it_fits_and_below_what_failed() -> None:
 
 
 def test_a_ladder_ends_and_knows_its_last_whole_plan() -> None:
-    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, "cuda")
+    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, Hardware("cuda"))
     ladder = Ladder(rungs, 100 * GIB, frozenset(), "it")
     seen = [ladder.planned]
     while ladder.step_down(lighter=False):
@@ -117,14 +118,14 @@ def test_a_ladder_ends_and_knows_its_last_whole_plan() -> None:
 
 
 def test_what_was_refused_is_tried_with_less_weights() -> None:
-    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, "cuda")
+    rungs = plans(SDXL.family, SDXL_HALF, AT_1024, Hardware("cuda"))
     ladder = Ladder(rungs, 100 * GIB, frozenset(), "it")
     assert ladder.step_down(lighter=True)
     assert ladder.planned.plan.placement == "models"
 
 
 def test_planners_remember_by_model_and_about_the_size() -> None:
-    planner = Planner(lambda _row: Room("cuda", 100 * GIB, SDXL_HALF))
+    planner = Planner(lambda _row: Room(Hardware("cuda"), 100 * GIB, SDXL_HALF))
     first = planner.ladder(SDXL, AT_1024).planned.plan
     planner.remember_failed(SDXL, AT_1024, frozenset({first}))
     assert planner.ladder(SDXL, AT_1024).planned.plan != first
@@ -136,7 +137,7 @@ def test_planners_remember_by_model_and_about_the_size() -> None:
 
 def test_forecasts_in_words() -> None:
     def forecast(room: float) -> Forecast:
-        planner = Planner(lambda _row: Room("cuda", int(room * GIB), SDXL_HALF))
+        planner = Planner(lambda _row: Room(Hardware("cuda"), int(room * GIB), SDXL_HALF))
         found = planner.forecast(SDXL, AT_1024)
         assert found is not None
         return found
@@ -149,7 +150,7 @@ def test_forecasts_in_words() -> None:
 
 def test_nothing_is_foretold_of_what_nobody_knows() -> None:
     assert Planner(lambda _row: None).forecast(SD1, AT_512) is None
-    assert Planner(lambda _row: Room("cpu", GIB, None)).forecast(SD1, AT_512) is None
+    assert Planner(lambda _row: Room(Hardware("cpu"), GIB, None)).forecast(SD1, AT_512) is None
     planned = Planner(lambda _row: None).ladder(SD1, AT_512).planned
     assert planned.plan == Plan()
 
@@ -184,3 +185,47 @@ def test_the_room_is_the_budget_or_what_is_free(
     assert room(3 * GIB, 2 * GIB) == 2 * GIB
     assert room(GIB, 2 * GIB) == GIB
     assert ModelManager(catalog).planner.forecast(row, facts) is None, "auto: nobody knows yet"
+
+
+def test_attention_that_is_not_fused_is_sliced_before_all_else() -> None:
+    unfused = Hardware("mps", fused_attention=False)
+    ladder = plans(SDXL.family, SDXL_HALF, AT_1024, unfused)
+    assert ladder[0].plan == Plan() and ladder[1].plan == Plan(sliced_attention=True)
+    assert all(each.plan.sliced_attention for each in ladder[1:])
+    assert ladder[1].plan.words == "sliced attention" and not ladder[1].plan.slow
+    found = peaks(ladder)
+    # Decoding holds (1024 / 8)^4 scores of 9 bytes, and in slices no more than 2^24 of them.
+    assert found[ladder[0].plan] - found[ladder[1].plan] == pytest.approx(2.25 - 0.14, abs=0.02)
+    fused = peaks(plans(SDXL.family, SDXL_HALF, AT_1024, Hardware("mps")))
+    assert found[ladder[1].plan] - fused[Plan()] == pytest.approx(0.14, abs=0.02)
+    assert not any(plan.sliced_attention for plan in fused)
+
+
+def test_attention_is_not_sliced_where_that_would_save_nothing() -> None:
+    small = RunFacts(Size(128, 128), 128 * 128)
+    for row in (SD1, Catalog.default().model("mini")):
+        ladder = plans(row.family, SD1_FULL, small, Hardware("cpu", fused_attention=False))
+        assert [each.plan for each in ladder if each.plan == Plan(sliced_attention=True)] == []
+        whole = plans(row.family, SD1_FULL, small, Hardware("cpu"))
+        assert ladder[0].painting_bytes - whole[0].painting_bytes < 2**26
+
+
+def test_where_attention_is_fused() -> None:
+    assert memory.attention_is_fused("cpu") and memory.attention_is_fused("cuda:0")
+    assert not memory.attention_is_fused("mps")
+    with sdpa_kernel(SDPBackend.MATH):
+        assert not memory.attention_is_fused("cpu")
+        assert not memory.attention_is_fused("cuda")
+    with sdpa_kernel(SDPBackend.EFFICIENT_ATTENTION):
+        assert memory.attention_is_fused("cuda") and not memory.attention_is_fused("cpu")
+
+
+def test_a_manager_plans_with_attention_as_it_is_now(tiny_catalog: Catalog) -> None:
+    manager = ModelManager(tiny_catalog, device="cpu")
+    row, run = tiny_catalog.model("mini"), RunFacts(Size(1024, 1024), 1024 * 1024)
+    usual = manager.planner.peak_bytes(row, run, Plan())
+    with sdpa_kernel(SDPBackend.MATH):
+        whole = manager.planner.peak_bytes(row, run, Plan())
+        sliced = manager.planner.peak_bytes(row, run, Plan(sliced_attention=True))
+    assert whole - usual == 9 * 2 * 4 * (1024 * 1024 // 256) ** 2
+    assert sliced - usual == 9 * 2**24

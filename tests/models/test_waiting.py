@@ -123,3 +123,43 @@ def test_on_a_cpu_nothing_waits(three: Catalog) -> None:
     for name in ("tiny", "tiny (2)"):
         with manager.lease(name):
             assert states(manager) == {name: False}
+
+
+def test_what_is_idle_leaves_when_other_programs_hold_the_memory(
+    three: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pretended_gpu(monkeypatch, free_bytes=4 * GIB) as gpu:
+        manager = ModelManager(three, device="cuda", dtype="float32")
+        painted(manager, "tiny")
+        (held,) = manager.loaded()
+        memory.empty_cache()
+        # The budget is 80 % of the whole GPU, so it says nothing.
+        gpu.others_bytes = gpu.total_bytes - int(1.5 * held.weights_bytes)
+        with manager.lease("tiny (2)"):
+            assert states(manager) == {"tiny": True, "tiny (2)": False}
+        assert gpu.allocated_bytes < 1.2 * held.weights_bytes
+
+
+def test_on_a_cpu_what_is_idle_is_dropped_when_other_programs_hold_the_memory(
+    three: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = ModelManager(three, device="cpu")
+    with manager.lease("tiny"):
+        pass
+    with manager.lease("tiny (2)"):
+        monkeypatch.setattr(memory, "free_bytes", lambda: 0)
+        with manager.lease("tiny (3)"):
+            assert states(manager) == {"tiny (2)": False, "tiny (3)": False}, "one is in use"
+
+
+def test_coming_from_offloaded_to_resident_makes_room(
+    three: Catalog, loads: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gpu_for_one(three, monkeypatch) as manager:
+        loads.names.clear()
+        first = painted(manager, "tiny", Plan("leaves"))
+        painted(manager, "tiny (2)")
+        assert states(manager) == {"tiny": False, "tiny (2)": False}, "there is room for both"
+        assert np.array_equal(painted(manager, "tiny"), first)
+        assert states(manager) == {"tiny (2)": True, "tiny": False}
+    assert loads.names == ["tiny", "tiny (2)"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 from PIL import Image
@@ -102,6 +103,22 @@ def test_each_is_the_picture_of_its_seed(case: str, profile: str, engine: Engine
     assert len({each.tobytes() for each in together}) == 4
     for one, other in zip(alone, together, strict=True):
         assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 2
+
+
+def test_a_vae_takes_one_picture_at_a_time(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So what a batch decodes and encodes takes no more memory than a single picture."""
+    seen: list[int] = []
+    for name in ("encode", "decode"):
+        original = getattr(diffusers.AutoencoderKL, name)
+
+        def counted(vae: Any, sample: Any, _original: Any = original, **settings: Any) -> Any:
+            seen.append(sample.shape[0])
+            return _original(vae, sample, **settings)
+
+        monkeypatch.setattr(diffusers.AutoencoderKL, name, counted)
+    _pictures, story = painted(engine, from_picture(strength=0.6), "several")
+    assert most_together(story) == 4
+    assert len(seen) >= 8 and set(seen) == {1}
 
 
 @pytest.mark.parametrize("profile", ["several", "turbos"])

@@ -45,6 +45,14 @@ and a number of channels.
 """
 
 
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all that it was given, so that times measure the work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def measured(device: torch.device, dtype: torch.dtype, channels: int) -> dict[Kernels, float]:
     """By turns on one residual block: the least of seven rounds, as other programs may be at work;
     a second or two in all, on a slow CPU.
@@ -59,8 +67,7 @@ def measured(device: torch.device, dtype: torch.dtype, channels: int) -> dict[Ke
                 started = time.perf_counter()
                 with precision(kernels, device):
                     block(sample, time_embedding)
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
+                synchronize(device)
                 if number:
                     seconds[kernels].append(time.perf_counter() - started)
     return {kernels: min(each) for kernels, each in seconds.items()}
