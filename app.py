@@ -94,7 +94,7 @@ class App:
             manager,
             store=pictures,
             queue_size=settings.queue_size,
-            annotators=Annotators(settings.models_dir),
+            annotators=Annotators(settings.models_dir, manager),
             profiles=Profiles.default(settings.profile),
         )
         surprise, random = Surprise.default(), SystemRandom()

@@ -148,7 +148,7 @@ def _paint(options: argparse.Namespace) -> int:
         memory_budget_bytes=options.memory_budget,
         engine=options.engine,
     )
-    annotators = Annotators(options.models_dir)
+    annotators = Annotators(options.models_dir, manager)
     with Engine(manager, store=store, annotators=annotators) as engine:
         job = engine.submit(request)
         finished = watched(job, quiet=options.quiet)

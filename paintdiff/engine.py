@@ -96,7 +96,7 @@ class Engine:
     ) -> None:
         self.manager = manager if manager is not None else ModelManager()
         self._store = store
-        self._annotators = annotators if annotators is not None else Annotators()
+        self._annotators = annotators or Annotators(manager=self.manager)
         self.profiles = profiles if profiles is not None else Profiles.default()
         self._queue_size = queue_size
         self._changed = threading.Condition()

@@ -17,12 +17,16 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ["PAINTDIFF_CACHE_DIR"] = tempfile.mkdtemp(prefix="paintdiff-cache-")
 
 import diffusers
+from huggingface_hub import constants
 
 from paintdiff.engine import Engine
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.computing import engines
+from paintdiff.models.hub import fetch as hub_fetch
+from paintdiff.models.hub.downloads import Downloads
 from paintdiff.models.manager import ModelManager
 from paintdiff.presets import presets_folder
+from tests.hub_server import FakeHub
 from tests.tiny import (
     save_tiny_controlnet,
     save_tiny_pipeline,
@@ -60,6 +64,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is made ready in the background; its own tests say otherwise."""
     monkeypatch.setattr(engines, "is_installed", lambda: False)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A hub that may be asked, an empty cache, no token, and short pauses."""
+    server = FakeHub()
+    monkeypatch.setattr(constants, "ENDPOINT", server.address)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 3)
+    monkeypatch.setattr(hub_fetch, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def downloads() -> Iterator[Downloads]:
+    made = Downloads()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -20,12 +20,15 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LATER_COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 TOKEN = "hf_SECRETsecretSECRET"
 
+LARGE = (".safetensors", ".pth")
+"""How the names of large files end."""
+
 _CHUNK_BYTES = 16 * 1024
 
 
 @dataclass
 class Repository:
-    """Files by name. Those that end in .safetensors are large ones, with a SHA-256."""
+    """Files by name. Those whose names end in one of LARGE are large ones, with a SHA-256."""
 
     files: dict[str, bytes]
     commit: str = COMMIT
@@ -42,7 +45,7 @@ class Repository:
 def _sibling(name: str, content: bytes) -> dict[str, Any]:
     blob = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
     said: dict[str, Any] = {"rfilename": name, "size": len(content), "blobId": blob}
-    if name.endswith(".safetensors"):
+    if name.endswith(LARGE):
         said["lfs"] = {
             "sha256": hashlib.sha256(content).hexdigest(),
             "size": len(content),
@@ -172,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(403 if has_token else 401, "GatedRepo")
         elif revision != repository.commit or name not in repository.files:
             self._refuse(404, "EntryNotFound")
-        elif name.endswith(".safetensors"):
+        elif name.endswith(LARGE):
             self.send_response(302)
             target = self.fake.moved_to or self.fake.address
             self.send_header("Location", f"{target}/cdn/{hub_id}/files/{name}?signature=hidden")

@@ -74,7 +74,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "preprocessors": {
         *("errors", "presets", "preprocessors"),
-        *("models.hub.access", "models.files.pickles"),
+        *("models.files.pickles", "models.manager", "models.preprocessor_rows"),
     },
     "prompts": {"errors", "presets", "prompts", "models.manager"},
     "tasks": {

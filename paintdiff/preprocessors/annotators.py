@@ -11,7 +11,9 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,9 +21,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from paintdiff.errors import AnnotatorError, ModelError
+from paintdiff.errors import AnnotatorError, DownloadError, ModelError
 from paintdiff.models.files.pickles import read_tensors
-from paintdiff.models.hub.access import from_cache_or_hub
+from paintdiff.models.manager import ModelManager
+from paintdiff.models.preprocessor_rows import PreprocessorRow
 from paintdiff.preprocessors.lines import WEIGHTLESS, Pixels
 from paintdiff.preprocessors.table import AnnotatorWeights, Preprocessor, checked_preprocessor
 
@@ -30,6 +33,7 @@ logger = logging.getLogger(__name__)
 ANNOTATORS_FOLDER = "annotators"
 """Where in a models folder the preprocessors' weights are looked for."""
 
+_POLL_SECONDS = 0.1
 _LEAST_SIDE_PX = 64
 """controlnet-aux rounds to multiples of this, and a small picture to nothing."""
 
@@ -95,18 +99,26 @@ _DETECTORS: Mapping[str, _Detector] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True)
+class LoadedDetector:
+    """A preprocessor's network in main memory, on the CPU. `weights_bytes` is what it takes."""
+
+    network: Any
+    weights_bytes: int
+
+
 class Annotators:
-    """Makes control maps, and keeps the weights that it needed for them. Safe to use from any
-    thread.
+    """Makes control maps. Safe to use from any thread.
 
     `folders` are models folders; in the sub-folder `annotators` of each, files are looked for by
-    the names they have on the hub, then in the hub's cache, then they are downloaded.
+    the names they have on the hub, then in the hub's cache, then they are downloaded. `manager`
+    fetches them, and keeps what is loaded as it keeps models (None: one of its own).
     """
 
-    def __init__(self, folders: Sequence[Path] = ()) -> None:
+    def __init__(self, folders: Sequence[Path] = (), manager: ModelManager | None = None) -> None:
         self._folders = tuple(folder / ANNOTATORS_FOLDER for folder in folders)
-        self._loaded: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._manager = manager if manager is not None else ModelManager()
+        self._one_at_a_time = threading.Lock()  # the detectors aren't made to be used by two
 
     def control_map(
         self,
@@ -116,8 +128,10 @@ class Annotators:
     ) -> Image.Image:
         """The control map of a picture by the preprocessor of that name: both RGB, of one size.
 
-        `report` gets sentences for people while weights are fetched. Raises UnknownNameError, and
-        AnnotatorError if the weights can't be had or can't be used.
+        While weights are fetched and loaded `report` gets sentences for people again and again;
+        what it raises ends the wait, and the download unless somebody else waits for it. Raises
+        UnknownNameError, AnnotatorError if the weights can't be had or can't be used, and
+        MemoryBudgetError.
         """
         row = checked_preprocessor(preprocessor)
         pixels = np.array(picture.convert("RGB"))
@@ -136,86 +150,85 @@ class Annotators:
         pixels: Pixels,
         report: Callable[[str], None],
     ) -> Any:
-        with self._lock:  # the detectors aren't made to be used by two at once
-            if row.name not in self._loaded:
-                files = self._files(row, weights, report)
-                report(f"Loading {row.title}")
-                self._loaded[row.name] = _detector(row, files)
+        with ExitStack() as held:
             try:
-                detect = _DETECTORS[row.name].detect
+                lent = self._manager.preprocessor(
+                    self._row_of(row, weights), partial(_detector, row, weights), report
+                )
+                detector = held.enter_context(lent)
+            except DownloadError as error:
+                raise AnnotatorError(self._help(row, weights, error)) from error
+            while not self._one_at_a_time.acquire(timeout=_POLL_SECONDS):
+                report(f"Waiting for {row.title}, which makes another map")
+            held.callback(self._one_at_a_time.release)
+            try:
                 side = max(_LEAST_SIDE_PX, min(pixels.shape[:2]))
-                return detect(self._loaded[row.name], pixels, side)
+                return _DETECTORS[row.name].detect(detector.network, pixels, side)
             except Exception as error:
                 raise AnnotatorError(
                     f"The preprocessor {row.title} can't make a map of this picture: {error}"
                 ) from error
 
-    def _files(
-        self, row: Preprocessor, weights: AnnotatorWeights, report: Callable[[str], None]
-    ) -> list[Path]:
+    def _row_of(self, row: Preprocessor, weights: AnnotatorWeights) -> PreprocessorRow:
+        """Where its weights are, or can be had."""
+        source, stamps = weights.repo, list[str]()
         for folder in self._folders:
             files = [folder / name for name in weights.files]
             if all(file.is_file() for file in files):
-                return files
-        return self._from_hub(row, weights, report)
+                source = str(folder.absolute())
+                stats = [file.stat() for file in files]
+                stamps = [f"{stat.st_size}-{stat.st_mtime_ns}" for stat in stats]
+                break
+        return PreprocessorRow(
+            name=row.name,
+            title=row.title,
+            source=source,
+            files=weights.files,
+            size_bytes=weights.size_bytes,
+            fingerprint="+".join(stamps),
+        )
 
-    def _from_hub(
-        self, row: Preprocessor, weights: AnnotatorWeights, report: Callable[[str], None]
-    ) -> list[Path]:
-        import huggingface_hub  # noqa: PLC0415 (needed for what isn't in a folder only)
-
-        def fetched(local_files_only: bool) -> list[Path]:
-            return [
-                Path(
-                    huggingface_hub.hf_hub_download(
-                        weights.repo, name, local_files_only=local_files_only
-                    )
-                )
-                for name in weights.files
-            ]
-
-        try:
-            return from_cache_or_hub(
-                fetched, lambda: report(f"Downloading {row.title} ({weights.size_text})")
-            )
-        except (OSError, ValueError) as error:
-            where = " or ".join(map(str, self._folders)) or (
-                f"a folder {ANNOTATORS_FOLDER} in a models folder (--models-dir)"
-            )
-            raise AnnotatorError(
-                f"The preprocessor {row.title} needs {', '.join(weights.files)} "
-                f"({weights.size_text}), which couldn't be downloaded from "
-                f"https://huggingface.co/{weights.repo}. Put it into {where} by hand, or choose a "
-                "preprocessor that needs no weights."
-            ) from error
+    def _help(self, row: Preprocessor, weights: AnnotatorWeights, error: Exception) -> str:
+        where = " or ".join(map(str, self._folders)) or (
+            f"a folder {ANNOTATORS_FOLDER} in a models folder (--models-dir)"
+        )
+        return (
+            f"The preprocessor {row.title} needs {', '.join(weights.files)} ({weights.size_text}), "
+            f"which couldn't be downloaded from https://huggingface.co/{weights.repo}: {error} "
+            f"Try again later, put it into {where} by hand, or choose a preprocessor that needs no "
+            "weights."
+        )
 
 
-def _detector(row: Preprocessor, files: Sequence[Path]) -> Any:
-    """A detector of controlnet-aux over these files.
+def _detector(row: Preprocessor, weights: AnnotatorWeights, folder: Path) -> LoadedDetector:
+    """A detector of controlnet-aux over the files in a folder. Raises AnnotatorError.
 
     It reads pickles, so it is given files that we have written, with the tensors and nothing else.
     """
     import torch  # noqa: PLC0415 (the page is served before)
 
     made = _DETECTORS[row.name]
+    files = [folder / name for name in weights.files]
     try:
-        with tempfile.TemporaryDirectory(prefix="paintdiff-") as folder:
+        with tempfile.TemporaryDirectory(prefix="paintdiff-") as written:
             for file in files:
-                torch.save(read_tensors(file), Path(folder, file.name))
+                torch.save(read_tensors(file), Path(written, file.name))
             said = io.StringIO()
             # controlnet-aux imports all that it has, with its warnings, and prints what it does;
             # our own standard output may be a program's input.
             with warnings.catch_warnings(), contextlib.redirect_stdout(said):
                 warnings.simplefilter("ignore")
                 module = importlib.import_module(f"controlnet_aux.{made.module}")
-                detector = getattr(module, made.class_name).from_pretrained(folder, **made.options)
+                detector = getattr(module, made.class_name).from_pretrained(written, **made.options)
             logger.debug("controlnet-aux said: %s", said.getvalue())
-            return detector
+            return LoadedDetector(detector, sum(file.stat().st_size for file in files))
+    except MemoryError:
+        raise
     except ModelError as error:
         raise AnnotatorError(f"The preprocessor {row.title} can't be used: {error}") from error
     except Exception as error:
         raise AnnotatorError(
-            f"The preprocessor {row.title} can't be loaded from {files[0].parent}: {error}"
+            f"The preprocessor {row.title} can't be loaded from {folder}: {error}"
         ) from error
 
 

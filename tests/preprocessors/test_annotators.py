@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
-from typing import Any
 
-import huggingface_hub
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from PIL import Image
 
-from paintdiff.errors import AnnotatorError, UnknownNameError
+from paintdiff.errors import AnnotatorError, MemoryBudgetError, UnknownNameError
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.hub import fetch as hub_fetch
+from paintdiff.models.manager import ModelManager
 from paintdiff.preprocessors import lines
 from paintdiff.preprocessors.annotators import Annotators
+from paintdiff.preprocessors.table import ANNOTATORS_REPO
+from tests.hub_server import FakeHub, Repository
 from tests.models.files.test_pickles import Hostile
+from tests.pretended_gpu import pretended_gpu
 
 PICTURE = Image.effect_noise((96, 80), 80).convert("RGB")
 
@@ -48,11 +55,11 @@ def test_weights_in_a_models_folder_are_used(name: str, models_dir: Path) -> Non
     annotators, said = Annotators([models_dir / "none", models_dir]), list[str]()
     made = annotators.control_map(PICTURE, name, said.append)
     assert (made.mode, made.size) == ("RGB", PICTURE.size)
-    assert len(said) == 1
-    assert said[0].startswith("Loading")
+    assert set(said) == {f"Loading {name}"}
+    said.clear()
     again = annotators.control_map(PICTURE, name, said.append)
     assert again.tobytes() == made.tobytes()
-    assert len(said) == 1, "the weights are kept"
+    assert said == [], "the weights are kept"
     other = annotators.control_map(Image.effect_noise(PICTURE.size, 20).convert("RGB"), name)
     assert other.tobytes() != made.tobytes()
 
@@ -68,39 +75,102 @@ def test_what_needs_no_weights_is_opencvs() -> None:
 
 
 def test_without_weights_and_offline_it_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_arguments: object, **_settings: object) -> str:
-        raise OSError("no network")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refused)
-    said: list[str] = []
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(AnnotatorError) as caught:
-        Annotators([tmp_path]).control_map(PICTURE, "openpose", said.append)
-    assert said == ["Downloading Pose (OpenPose) (510 MB)"], "before anything is fetched"
+        Annotators([tmp_path]).control_map(PICTURE, "openpose")
     for part in (
         "body_pose_model.pth, hand_pose_model.pth, facenet.pth",
         "510 MB",
         "lllyasviel/Annotators",
         str(tmp_path / "annotators"),
+        "HF_HUB_OFFLINE",
     ):
         assert part in str(caught.value)
+    assert hub.asked == []
 
 
-def test_the_hubs_cache_comes_before_a_download(
-    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_downloaded_once_is_in_the_cache_and_checked(
+    models_dir: Path, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Any] = []
-
-    def cached(repo: str, name: str, *, local_files_only: bool) -> str:
-        asked.append((repo, name, local_files_only))
-        return str(models_dir / "annotators" / name)
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", cached)
+    weights = (models_dir / "annotators" / "table5_pidinet.pth").read_bytes()
+    monkeypatch.setattr(hub_fetch, "_MOST_SMALL_BYTES", len(weights) - 1)  # of what isn't asked for
+    hub.repositories[ANNOTATORS_REPO] = Repository(
+        {"table5_pidinet.pth": weights, "other.pth": b"x"}
+    )
     said: list[str] = []
-    Annotators().control_map(PICTURE, "pidinet", said.append)
-    assert asked == [("lllyasviel/Annotators", "table5_pidinet.pth", True)]
-    assert not any("Downloading" in sentence for sentence in said)
+    made = Annotators().control_map(PICTURE, "pidinet", said.append)
+    assert any(each.startswith(f"Downloading {ANNOTATORS_REPO}") for each in said)
+    assert hub.fetched() == {"table5_pidinet.pth"}
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    said.clear()
+    assert Annotators().control_map(PICTURE, "pidinet", said.append).tobytes() == made.tobytes()
+    assert not any("Downloading" in each for each in said)
+
+
+def test_who_cancels_while_weights_come_is_free_at_once(models_dir: Path, hub: FakeHub) -> None:
+    class CancelledError(Exception):
+        """What a job raises."""
+
+    def cancel(message: str) -> None:
+        if "Downloading" in message:
+            raise CancelledError
+
+    weights = (models_dir / "annotators" / "table5_pidinet.pth").read_bytes()
+    hub.repositories[ANNOTATORS_REPO] = Repository({"table5_pidinet.pth": weights})
+    hub.stalls = True
+    manager = ModelManager()
+    annotators = Annotators(manager=manager)
+    began = time.monotonic()
+    with pytest.raises(CancelledError):
+        annotators.control_map(PICTURE, "pidinet", cancel)
+    assert time.monotonic() - began < 30
+    while manager.loaded():  # the download notices that nobody wants it any more
+        time.sleep(0.05)
+        assert time.monotonic() - began < 60
+    hub.stalls = False
+    assert annotators.control_map(PICTURE, "pidinet").size == PICTURE.size
+
+
+def test_they_are_counted_and_leave_the_memory_like_models(
+    models_dir: Path, tiny_catalog: Catalog
+) -> None:
+    manager = ModelManager(tiny_catalog, device="cpu")
+    annotators = Annotators([models_dir], manager)
+    made = annotators.control_map(PICTURE, "hed")
+    (held,) = manager.loaded()
+    assert (held.key, held.in_use) == ("preprocessor hed", False)
+    assert held.weights_bytes == (models_dir / "annotators" / "ControlNetHED.pth").stat().st_size
+    assert manager.unload(held.key) == 1 and manager.loaded() == ()
+    assert annotators.control_map(PICTURE, "hed").tobytes() == made.tobytes()
+    small = ModelManager(tiny_catalog, device="cpu", memory_budget_bytes=held.weights_bytes + 1)
+    annotators = Annotators([models_dir], small)
+    annotators.control_map(PICTURE, "hed")
+    with small.lease("mini"):
+        assert [each.key for each in small.loaded()] == ["model mini"]
+        with pytest.raises(MemoryBudgetError):
+            annotators.control_map(PICTURE, "hed")
+
+
+def test_on_a_gpu_they_take_main_memory_and_nothing_of_its_budget(
+    models_dir: Path, tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pretended_gpu(monkeypatch, free_bytes=2**30) as gpu:
+        manager = ModelManager(tiny_catalog, device="cuda", memory_budget_bytes=1)
+        made = Annotators([models_dir], manager).control_map(PICTURE, "hed")
+        assert made.size == PICTURE.size and gpu.allocated_bytes == 0
+        (held,) = manager.loaded()
+        assert held.waits and held.weights_bytes > 0
+
+
+def test_weights_that_were_replaced_are_read_again(models_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(models_dir, tmp_path, dirs_exist_ok=True)
+    annotators = Annotators([tmp_path])
+    before = annotators.control_map(PICTURE, "hed")
+    file = tmp_path / "annotators" / "ControlNetHED.pth"
+    torch.save({name: each * 2 for name, each in torch.load(file).items()}, file)
+    assert annotators.control_map(PICTURE, "hed").tobytes() != before.tobytes()
 
 
 def test_hostile_and_damaged_weights_are_refused(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 _CHUNK_BYTES = 2**20
 _MOST_SMALL_BYTES = 64 * 2**20
+_PICKLED = (".pth", ".pt")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -106,17 +107,20 @@ def needed(
     lacking = [name for name in names if name not in found.files]
     if lacking:
         raise DownloadError(f"{found.hub_id} has no file {lacking[0]!r}.")
-    return [_sized(found.files[name], found.hub_id) for name in names]
+    return [_sized(found.files[name], found.hub_id, asked_for=bool(files)) for name in names]
 
 
-def _sized(file: HubFile, hub_id: str) -> HubFile:
-    """The file, if the hub has said enough of it to check it."""
+def _sized(file: HubFile, hub_id: str, *, asked_for: bool = False) -> HubFile:
+    """The file, if the hub has said enough of it to check it, and it isn't larger than one of its
+    kind should be. Pickled weights may only be large if they were `asked_for` by their names.
+    """
     if file.size_bytes < 0 or not file.etag:
         raise DownloadError(
             f"The hub doesn't say how long {file.name} of {hub_id} is or what its sum is, so it "
             "can't be checked."
         )
-    if not file.name.endswith(".safetensors") and file.size_bytes > _MOST_SMALL_BYTES:
+    large = (".safetensors", *(_PICKLED if asked_for else ()))
+    if not file.name.endswith(large) and file.size_bytes > _MOST_SMALL_BYTES:
         raise DownloadError(
             f"{file.name} of {hub_id} takes {size_text(file.size_bytes)}; such files are small."
         )
