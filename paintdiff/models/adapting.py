@@ -157,9 +157,8 @@ class Adapting:
     ) -> None:
         while True:
             with self._changed:
-                shared = (
-                    wanted.placement == "resident"
-                )  # else two runs would move weights to and fro
+                # Otherwise two runs would move weights to and fro.
+                shared = wanted.placement == "resident"
                 if not self._users or (shared and self._current == wanted):
                     if self._current != wanted:
                         for name in self._loras.missing_from(sources.loras):
