@@ -368,7 +368,8 @@ class Keeper:
         """Make room for so much of a model that is on loan, whose weights may have waited in main
         memory until now, all or some of them. Raises MemoryBudgetError if there can't be any.
         """
-        own_bytes: int = entry.loaded.weights_bytes
+        loaded: Any = entry.loaded
+        own_bytes: int = loaded.weights_bytes
         held = own_bytes if entry.device_bytes is None else entry.device_bytes
         more = device_bytes - (0 if entry.waits else held)
         while more > 0 and not self._one_load_at_a_time.acquire(timeout=POLL_SECONDS):
