@@ -172,7 +172,7 @@ def _child(asked: dict[str, Any]) -> dict[str, Any]:
     return {"estimated": estimated, "measured": peak.bytes, "seconds": seconds}
 
 
-def _attention(math: bool) -> AbstractContextManager[None]:
+def _attention(math: bool) -> AbstractContextManager[object]:
     """While inside, attention is computed by torch's math kernel alone, if that is asked for."""
     from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: PLC0415 (imports torch)
 
