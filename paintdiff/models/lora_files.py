@@ -1,4 +1,4 @@
-"""LoRA files in all their spellings (diffusers, kohya, PEFT) as one table of low-rank pairs.
+"""LoRA files in all their spellings (diffusers, kohya, PEFT ...) as one table of low-rank pairs.
 
 Hu et al. 2021, "LoRA: low-rank adaptation of large language models" (arXiv:2106.09685). Imports
 torch: import it in a function.
@@ -6,11 +6,10 @@ torch: import it in a function.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +18,18 @@ import torch
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.families import DENOISERS
 from paintdiff.models.files.small_files import metadata_of, tensors_in
+from paintdiff.models.lora_names import is_dora, other_kinds, place_of, plain_names
+from paintdiff.models.lora_scales import NotedScales, finite_alpha
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 
-_KOHYA = re.compile(r"(lora_(?:unet|te\d?)_\w+)\.(.+)")
-_ENDS = (
-    ("lora_down.weight", "lora_up.weight"),
-    ("lora_A.weight", "lora_B.weight"),
-    ("lora.down.weight", "lora.up.weight"),
-    ("lora_linear_layer.down.weight", "lora_linear_layer.up.weight"),
-)
-_HALVES = {
-    **dict.fromkeys((down for down, _up in _ENDS), "down"),
-    **dict.fromkeys((up for _down, up in _ENDS), "up"),
+_KOHYA = re.compile(r"lora_(unet|te\d?)_(\w+)")
+_KOHYA_COMPONENTS = {
+    "te": "text_encoder",
+    "te1": "text_encoder",
+    "te2": "text_encoder_2",
+    "te3": "text_encoder_3",
 }
-# What else LyCORIS trains, which isn't the product of two matrices.
-_OTHER_KINDS = {
-    "hada_": "LoHa",
-    "lokr_": "LoKr",
-    "oft_": "OFT",
-    "lora_mid": "a LoCon with Tucker decomposition",
-}
-_OLD_ATTENTION = re.compile(r"\.to_(q|k|v|out)_lora\.(down|up)\.")
-_METADATA_KEY = "lora_adapter_metadata"
 
 
 @dataclass(frozen=True)
@@ -60,6 +48,10 @@ class LowRank:
         """How many numbers lie between the two."""
         return self.down.shape[0]
 
+    def scaled(self, factor: float) -> LowRank:
+        """The pair with another product: `factor` times this one's."""
+        return self if factor == 1 else LowRank(self.down, self.up * factor)
+
 
 @dataclass(frozen=True)
 class LoraFile:
@@ -76,115 +68,216 @@ class LoraFile:
 def read_lora(
     path: Path, name: str, pipeline_class: Any, components: Mapping[str, Any]
 ) -> LoraFile:
-    """What a LoRA's file holds for pipelines of a diffusers class, whose own conversion of key
-    names is used; `components` are the pipeline's.
+    """Read a LoRA's file for a pipeline. `components` are the pipeline's; `pipeline_class` is its
+    class in diffusers, which translates names that aren't those of the pipeline's layers.
 
-    Each part's alpha is multiplied in. Raises ModelLoadError if there is no LoRA in it, and what
-    `tensors_in` raises.
+    Each part's alpha is multiplied in: its own tensor's if the file has such, else that in the
+    file's metadata, else that in the `adapter_config.json` beside it. Raises ModelLoadError if
+    there is no LoRA in it, if it is of a kind that can't be used, or if an alpha is no finite
+    number; and what `tensors_in` raises.
     """
     content = tensors_in(path)
     tensors = {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
-    kept, left_out, remarks = _readable(tensors, name)
-    if not kept:
-        raise ModelLoadError(f"{name} is no LoRA: there are no pairs of matrices in it.")
-    try:
-        converted = _converted(_with_alphas(kept, name), pipeline_class, components)
-        parts, unread = _parts(converted, "unet" if "unet" in components else "transformer")
-        parts = _scaled(parts, metadata_of(path))
-    except ModelLoadError:
-        raise
-    except Exception as error:  # diffusers stumbles over odd keys in many ways
-        raise ModelLoadError(f"{name} can't be read as a LoRA: {error}") from error
-    return LoraFile(parts, left_out + unread, remarks)
+    noted = NotedScales(path, name, metadata_of(path))
+    file = _Pairs(tensors, name)
+    layers = _Layers(components)
+    parts: dict[tuple[str, str], LowRank] = {}
+    others: dict[str, LowRank] = {}
+    for stem, pair in file.pairs.items():
+        where = layers.where(stem)
+        if where is None:
+            others[stem] = pair
+        else:
+            parts[where] = pair
+    translated, unread = _translated(others, file, layers, pipeline_class, bool(parts))
+    parts = translated | parts
+    if not file.has_alphas:
+        factors = {where: noted.factor(*where, part.rank) for where, part in parts.items()}
+        parts = {where: part.scaled(factors[where]) for where, part in parts.items()}
+        file.say_without_effect(list(factors.values()).count(0))
+    return LoraFile(parts, file.unread + unread, (*file.remarks, *noted.remarks))
 
 
-def _readable(
-    tensors: Mapping[str, torch.Tensor], name: str
-) -> tuple[dict[str, torch.Tensor], int, tuple[str, ...]]:
-    """The tensors that diffusers is asked to convert, how many were left out, and why.
+class _Pairs:
+    """The pairs of matrices in a LoRA's file by the names of their layers, in the file's spelling,
+    with their own alphas multiplied in. `unread` counts the tensors that belong to no pair.
+
+    Raises ModelLoadError if there is no pair.
+    """
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor], name: str) -> None:
+        self.name = name
+        self._tensors = {plain: tensors[key] for key, plain in plain_names(tensors, name).items()}
+        self.remarks: list[str] = []
+        self.has_alphas = False
+        self._used = sum(map(is_dora, self._tensors))  # they are spoken of by themselves
+        self._without_alpha = self._without_rank = 0
+        self._ends: dict[str, tuple[str, str]] = {}
+        self.pairs: dict[str, LowRank] = {}
+        for stem, (down, up) in self._halves().items():
+            self._add(stem, down, up)
+        self.unread = len(self._tensors) - self._used
+        self._say_left_out()
+        self.say_without_effect(self._without_rank, "a rank of 0")
+        self.say_without_effect(self._without_alpha)
+
+    def _halves(self) -> dict[str, tuple[str, str]]:
+        """The names of both halves, by the stem that they have in common."""
+        found: dict[str, dict[str, str]] = {}
+        for key, tensor in self._tensors.items():
+            place = place_of(key)
+            if place is not None and tensor.is_floating_point() and tensor.ndim in (2, 4):
+                found.setdefault(place.stem, {})[place.half] = key
+        return {
+            stem: (both["down"], both["up"])
+            for stem, both in found.items()
+            if both.keys() == {"down", "up"}
+            and self._tensors[both["down"]].shape[0] == self._tensors[both["up"]].shape[1]
+        }
+
+    def _add(self, stem: str, down_key: str, up_key: str) -> None:
+        down, up = self._tensors[down_key].float(), self._tensors[up_key].float()
+        middle = self._tensors.get(f"{stem}.lora_mid.weight")
+        if middle is not None:  # Tucker decomposition: the two convolutions before `up` as one
+            if middle.ndim != 4 or middle.shape[1] != down.shape[0] or down.shape[2:].numel() != 1:
+                return
+            down = torch.einsum("rshw,si->rihw", middle.float(), down.flatten(1))
+            self._used += 1
+        self._used += 2
+        pair = LowRank(down, up)
+        alpha = self._tensors.get(f"{stem}.alpha")
+        if alpha is not None:
+            self.has_alphas = True
+            self._used += 1
+            pair = self._with_alpha(pair, alpha, stem)
+        if pair.rank:
+            self.pairs[stem] = pair
+            self._ends[stem] = (down_key.removeprefix(stem), up_key.removeprefix(stem))
+        else:
+            self._without_rank += 1
+
+    def _with_alpha(self, pair: LowRank, alpha: torch.Tensor, stem: str) -> LowRank:
+        if alpha.numel() != 1:
+            raise ModelLoadError(
+                f"The alpha of {stem} in {self.name} has the shape {tuple(alpha.shape)}; it should "
+                "be one number."
+            )
+        number = finite_alpha(float(alpha), stem, self.name)
+        self._without_alpha += number == 0
+        return pair.scaled(number / pair.rank) if pair.rank else pair
+
+    def say_without_effect(self, count: int, what: str = "an alpha of 0") -> None:
+        """Remark that so many parts add nothing, if there are any."""
+        if count:
+            self.remarks.append(f"Parts of {self.name} with {what}, without effect: {count}.")
+
+    def _say_left_out(self) -> None:
+        kinds = other_kinds(self._tensors)
+        if not self.pairs:
+            if kinds:
+                raise ModelLoadError(
+                    f"{self.name} is of a kind that can't be used here: {', '.join(kinds)}. Get "
+                    "it as a LoRA, or merge it into a checkpoint."
+                )
+            why = "there are no pairs of matrices in it"
+            if self._without_rank:
+                why = "all its pairs of matrices have a rank of 0"
+            raise ModelLoadError(f"{self.name} is no LoRA: {why}.")
+        for kind in kinds:
+            self.remarks.append(
+                f"The parts of {self.name} that are {kind} can't be used and were left out."
+            )
+        if any(map(is_dora, self._tensors)):
+            self.remarks.append(
+                f"{self.name} is a DoRA; its magnitudes can't be used and were left out."
+            )
+
+    def named(self, stem: str) -> dict[str, torch.Tensor]:
+        """A pair under the names that it has in the file, but for its adapter's name."""
+        down_end, up_end = self._ends[stem]
+        if not down_end.startswith(".lora"):  # it was part of the layer's name
+            down_end, up_end = ".lora_A.weight", ".lora_B.weight"
+        return {stem + down_end: self.pairs[stem].down, stem + up_end: self.pairs[stem].up}
+
+
+class _Layers:
+    """The layers of a pipeline's networks, and how LoRAs spell their paths."""
+
+    def __init__(self, components: Mapping[str, Any]) -> None:
+        self._paths = {
+            name: {path for path, _layer in part.named_modules()}
+            for name, part in components.items()
+            if name in (*DENOISERS, *TEXT_ENCODERS) and isinstance(part, torch.nn.Module)
+        }
+        self.components = components
+        self.denoiser = "unet" if "unet" in components else "transformer"
+
+    @cached_property
+    def _underscored(self) -> Mapping[tuple[str, str], str]:
+        """Paths by component and by what kohya's scripts call them."""
+        return {
+            (name, path.replace(".", "_")): path
+            for name, paths in self._paths.items()
+            for path in paths
+        }
+
+    def where(self, stem: str) -> tuple[str, str] | None:
+        """The component and the path of a layer, None if the stem is no spelling of any."""
+        if (kohya := _KOHYA.fullmatch(stem)) is not None:
+            component = _KOHYA_COMPONENTS.get(kohya[1], self.denoiser)
+            spelled = ((component, each) for each in _spellings(component, kohya[2], "_"))
+            found = next((each for each in spelled if each in self._underscored), None)
+            return found and (component, self._underscored[found])
+        component, path = self.split(stem)
+        components = (component, *TEXT_ENCODERS) if path == stem else (component,)
+        for name in components:
+            for spelling in _spellings(name, path, "."):
+                if spelling in self._paths.get(name, ()):
+                    return name, spelling
+        return None
+
+    def split(self, stem: str) -> tuple[str, str]:
+        """The component that a stem names, the denoiser if it names none, and the rest."""
+        component, dot, rest = stem.partition(".")
+        if dot and component in (*DENOISERS, *TEXT_ENCODERS):
+            return component, rest
+        return self.denoiser, stem.removeprefix("diffusion_model.")
+
+
+def _spellings(component: str, path: str, dot: str) -> tuple[str, ...]:
+    """A path in a text encoder as versions of transformers have it."""
+    if component not in TEXT_ENCODERS:
+        return (path,)
+    start = f"text_model{dot}"
+    return (path, path.removeprefix(start), start + path)
+
+
+def _translated(
+    others: Mapping[str, LowRank], file: _Pairs, layers: _Layers, class_: Any, any_found: bool
+) -> tuple[dict[tuple[str, str], LowRank], int]:
+    """The pairs whose names diffusers has to translate, and how many tensors are left over.
 
     (One odd key among kohya's would make it fail, or not even notice that they are kohya's.)
+    Raises ModelLoadError if it can't, unless other pairs were found.
     """
-    remarks: list[str] = []
-    for mark, kind in _OTHER_KINDS.items():
-        if any(mark in key for key in tensors):
-            remarks.append(f"The parts of {name} that are {kind} can't be used and were left out.")
-    dora = [key for key in tensors if "dora_scale" in key or "lora_magnitude_vector" in key]
-    if dora:
-        remarks.append(f"{name} is a DoRA; its magnitudes can't be used and were left out.")
-    halves = {key: value for key, value in tensors.items() if _half(key) or key.endswith(".alpha")}
-    halves = {key: value for key, value in halves.items() if _paired(key, halves)}
-    if any(map(_KOHYA.fullmatch, halves)):
-        halves = {key: value for key, value in halves.items() if _KOHYA.fullmatch(key)}
-    return halves, len(tensors) - len(halves) - len(dora), tuple(remarks)
-
-
-def _half(key: str) -> str | None:
-    return next((half for end, half in _HALVES.items() if _ends(key, end)), None) or (
-        match[2] if (match := _OLD_ATTENTION.search(key)) else None
-    )
-
-
-def _ends(key: str, end: str) -> bool:
-    return key.endswith(f".{end}")
-
-
-def _paired(key: str, tensors: Mapping[str, torch.Tensor]) -> bool:
-    """Whether a half has its other one, and an alpha its pair."""
-    if key.endswith(".alpha"):
-        stem = key.removesuffix(".alpha")
-        return any(f"{stem}.{down}" in tensors for down, _up in _ENDS)
-    if _OLD_ATTENTION.search(key):
-        swapped = {"down": ".up.", "up": ".down."}[str(_half(key))]
-        return _OLD_ATTENTION.sub(lambda m: f".to_{m[1]}_lora{swapped}", key) in tensors
-    for down, up in _ENDS:
-        for one, other in ((down, up), (up, down)):
-            if _ends(key, one):
-                return key.removesuffix(one) + other in tensors
-    return False
-
-
-def _with_alphas(tensors: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
-    """Each pair's `alpha / rank` multiplied into its upper half."""
-    scaled = {key: value for key, value in tensors.items() if not key.endswith(".alpha")}
-    for key, alpha in tensors.items():
-        if not key.endswith(".alpha"):
-            continue
-        stem = key.removesuffix(".alpha")
-        for down, up in _ENDS:
-            low, high = scaled.get(f"{stem}.{down}"), scaled.get(f"{stem}.{up}")
-            if low is not None and high is not None:
-                if alpha.numel() != 1 or low.ndim < 2 or not low.shape[0]:
-                    raise ModelLoadError(f"{stem} in {name} has no rank or no single alpha.")
-                scaled[f"{stem}.{up}"] = high.float() * (float(alpha) / low.shape[0])
-    return scaled
-
-
-def _converted(
-    tensors: dict[str, torch.Tensor], class_: Any, components: Mapping[str, Any]
-) -> dict[str, torch.Tensor]:
-    """The tensors under diffusers' own names."""
-    plain = {key.removeprefix("base_model.model."): value for key, value in tensors.items()}
-    if not hasattr(class_, "lora_state_dict"):
-        return plain
-    unet = components.get("unet")
-    settings = {} if unet is None else {"unet_config": unet.config}
-    converted: Any = class_.lora_state_dict(plain, **settings)
-    return dict(converted[0] if isinstance(converted, tuple) else converted)
-
-
-def _parts(
-    tensors: Mapping[str, torch.Tensor], denoiser: str
-) -> tuple[dict[tuple[str, str], LowRank], int]:
+    if not others:
+        return {}, 0
+    stems = [stem for stem in others if _KOHYA.fullmatch(stem)] or list(others)
+    tensors = {key: half for stem in stems for key, half in file.named(stem).items()}
+    unread = 2 * (len(others) - len(stems))
+    try:
+        converted = _converted(tensors, class_, layers.components)
+    except Exception as error:  # diffusers stumbles over odd keys in many ways
+        if any_found:
+            return {}, 2 * len(others)
+        raise ModelLoadError(f"{file.name} can't be read as a LoRA: {error}") from error
     halves: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
-    unread = 0
-    for key, tensor in tensors.items():
-        place = _place(key, denoiser)
-        if place is None or tensor.ndim not in (2, 4) or not tensor.is_floating_point():
+    for key, tensor in converted.items():
+        place = place_of(key)
+        if place is None or tensor.ndim not in (2, 4):
             unread += 1
-            continue
-        component, path, half = place
-        halves.setdefault((component, path), {})[half] = tensor.float()
+        else:
+            halves.setdefault(layers.split(place.stem), {})[place.half] = tensor
     parts: dict[tuple[str, str], LowRank] = {}
     for where, both in halves.items():
         if both.keys() == {"down", "up"} and both["down"].shape[0] == both["up"].shape[1]:
@@ -194,47 +287,13 @@ def _parts(
     return parts, unread
 
 
-def _place(key: str, denoiser: str) -> tuple[str, str, str] | None:
-    """The component, the layer's path and the half that a name speaks of."""
-    half = _half(key)
-    if half is None:
-        return None
-    component, dot, rest = key.partition(".")
-    if not dot or component not in (*DENOISERS, *TEXT_ENCODERS):
-        component, rest = denoiser, key.removeprefix("diffusion_model.")
-    rest = rest.replace(".processor.", ".")
-    old = _OLD_ATTENTION.search(rest)
-    if old is not None:
-        which = old[1]
-        if component in TEXT_ENCODERS:
-            layer = f"{which}_proj"
-        else:
-            layer = "to_out.0" if which == "out" else f"to_{which}"
-        return component, f"{rest[: old.start()]}.{layer}", half
-    end = next(end for end in _HALVES if _ends(rest, end))
-    return component, rest.removesuffix(f".{end}"), half
-
-
-def _scaled(
-    parts: Mapping[tuple[str, str], LowRank], metadata: Mapping[str, str]
-) -> dict[tuple[str, str], LowRank]:
-    """With the alphas that diffusers notes beside the tensors and not among them."""
-    if _METADATA_KEY not in metadata:
-        return dict(parts)
-    noted: object = json.loads(metadata[_METADATA_KEY])
-    if not isinstance(noted, dict):
-        return dict(parts)
-    scaled: dict[tuple[str, str], LowRank] = {}
-    for (component, path), part in parts.items():
-        alpha: object = noted.get(f"{component}.lora_alpha")
-        patterns: object = noted.get(f"{component}.alpha_pattern")
-        if isinstance(patterns, dict):
-            for pattern, value in patterns.items():
-                if path == pattern or path.endswith(f".{pattern}"):
-                    alpha = value
-        factor = 1.0
-        if isinstance(alpha, (int, float)) and part.rank:
-            rooted = noted.get(f"{component}.use_rslora") is True
-            factor = alpha / (math.sqrt(part.rank) if rooted else part.rank)
-        scaled[component, path] = LowRank(part.down, part.up * factor)
-    return scaled
+def _converted(
+    tensors: dict[str, torch.Tensor], class_: Any, components: Mapping[str, Any]
+) -> dict[str, torch.Tensor]:
+    """The tensors under diffusers' own names."""
+    if not hasattr(class_, "lora_state_dict"):
+        return tensors
+    unet = components.get("unet")
+    settings = {} if unet is None else {"unet_config": unet.config}
+    converted: Any = class_.lora_state_dict(tensors, **settings)
+    return dict(converted[0] if isinstance(converted, tuple) else converted)

@@ -23,7 +23,7 @@ from paintdiff.models.files.headers import Header, read_header
 from paintdiff.models.finding.recognition import recognized
 from paintdiff.models.finding.sidecars import Said, said_inside
 
-RULES = 1
+RULES = 2
 """Counted up whenever `recognition` or `sidecars` would say something else of the same file."""
 
 MAX_FILES = 50_000

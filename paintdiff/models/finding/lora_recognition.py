@@ -14,7 +14,6 @@ from paintdiff.models.files.file_contents import Contents, Recognized, of_width
 _INPUT_ENDS = (
     ".lora_down.weight",
     ".lora_A.weight",
-    ".lora_A.default.weight",
     ".lora.down.weight",
     "_lora.down.weight",
     ".lora_linear_layer.down.weight",
@@ -33,10 +32,13 @@ _OTHER_ENDS = (
     ".on_input",
     ".w_norm",
 )
+# PEFT's names may have the adapter's own in them.
+_NAMED_INPUT_END = re.compile(r"\.lora_(?:A|down)\.[^.\n]+\.weight$", re.MULTILINE)
 _WORDS = re.compile(r"(.*attn2[._](?:processor[._])?to_k)([._].*)")
 _BLOCK = re.compile(r"transformer_blocks[._](\d+)")
 _TEXT_ENCODER = re.compile(
-    r"^(?:lora_te_|text_encoder\.|lora_prior_te_).*(?:q_proj|self_attn_q)[._].*$", re.MULTILINE
+    r"^(?:lora_te_|(?:base_model\.model\.)?text_(?:encoder|model)\.|lora_prior_te_).*(?:q_proj|self_attn_q)[._].*$",
+    re.MULTILINE,
 )
 
 _PIXART_WIDTH = 1152
@@ -92,7 +94,9 @@ _SAID_IN = ("modelspec.architecture", "ss_base_model_version")
 
 def lora(contents: Contents) -> Recognized | None:
     """A LoRA (or LoHa, LoKr, OFT, a difference), of whichever family; None for anything else."""
-    if not any(contents.has_ends((end,)) for end in (*_INPUT_ENDS, *_OTHER_ENDS)):
+    if not any(contents.has_ends((end,)) for end in (*_INPUT_ENDS, *_OTHER_ENDS)) and (
+        _NAMED_INPUT_END.search(contents.lines) is None
+    ):
         return None
     width = _words_width(contents)
     if width and width != _PIXART_WIDTH:
@@ -105,13 +109,17 @@ def lora(contents: Contents) -> Recognized | None:
     return Recognized("lora", family, "a LoRA by its tensors' names", families=(family,))
 
 
+def _is_input_end(name: str) -> bool:
+    return name.endswith(_INPUT_ENDS) or _NAMED_INPUT_END.search(name) is not None
+
+
 def _words_width(contents: Contents) -> int:
     """How many numbers a word has where the LoRA changes the attention to words, 0 if nowhere."""
     for name in contents.tensors:
         if "attn2" not in name or (match := _WORDS.fullmatch(name)) is None:
             continue
         module, end = match[1], match[2]
-        if end.endswith(_INPUT_ENDS):
+        if _is_input_end(end):
             return contents.side(name, 1)
         if ".lokr_w1" in end:
             return _kronecker_width(contents, module)
@@ -154,16 +162,14 @@ def _by_joint_attention(contents: Contents) -> str:
 def _input_width(contents: Contents) -> int:
     """How many numbers go into the first attention that the LoRA changes."""
     for name in contents.tensors:
-        if name.endswith(_INPUT_ENDS) and re.search(
-            r"to_[qkv]\b|to_[qkv][._]|add_[qkv]_proj|qkv", name
-        ):
+        if _is_input_end(name) and re.search(r"to_[qkv]\b|to_[qkv][._]|add_[qkv]_proj|qkv", name):
             return contents.side(name, 1)
     return 0
 
 
 def _by_text_encoder(contents: Contents) -> str | None:
     for match in _TEXT_ENCODER.finditer(contents.lines):
-        if match[0].endswith(_INPUT_ENDS):
+        if _is_input_end(match[0]):
             return contents.widths.get(contents.side(match[0], 1))
     return None
 
