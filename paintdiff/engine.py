@@ -38,6 +38,7 @@ from paintdiff.tasks.few_steps_settling import with_few_steps
 from paintdiff.tasks.finishing import settled_finish
 from paintdiff.tasks.footprint import foreseen_facts
 from paintdiff.tasks.hires_settling import settled_hires
+from paintdiff.tasks.names_settling import with_catalog_names
 from paintdiff.worker import PictureStore, Run
 
 if TYPE_CHECKING:
@@ -277,7 +278,8 @@ def settled_request(
     model = catalog.model(request.model)
     check_capabilities(request, task.name, model)
     profile = profiles.profile(request.profile)
-    request = request.model_copy(update={"profile": profile.name})
+    request = request.model_copy(update={"model": model.name, "profile": profile.name})
+    request = with_catalog_names(request, catalog)
     request, model, few_steps = with_few_steps(request, model, profile, catalog)
     settled, warnings = task.settle(request, model)
     warnings += few_steps

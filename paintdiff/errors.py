@@ -32,6 +32,8 @@
 A message names the value, the limit, and what to do about it.
 """
 
+from __future__ import annotations
+
 
 class PaintError(Exception):
     """The root. Catch it to catch all of ours and nothing else."""
@@ -50,7 +52,32 @@ class SizeError(RequestError):
 
 
 class UnknownNameError(RequestError):
-    """A name that is in no table; the message lists the nearest ones."""
+    """A name that is in no table, or that several things have; the message lists the nearest ones.
+
+    `what` is what was looked for ("LoRA"), `name` its name, `suggestion` the name that was probably
+    meant, None if none is near.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        field: str | None = None,
+        *,
+        what: str = "",
+        name: str = "",
+        suggestion: str | None = None,
+    ) -> None:
+        super().__init__(message, field)
+        self.what = what
+        self.name = name
+        self.suggestion = suggestion
+
+    def at(self, field: str, more: str = "") -> UnknownNameError:
+        """The same about another field, with another sentence after it."""
+        message = f"{self} {more}".rstrip()
+        return UnknownNameError(
+            message, field, what=self.what, name=self.name, suggestion=self.suggestion
+        )
 
 
 class SettingsError(PaintError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,17 +65,36 @@ class Presets:
         return preset
 
 
+MOST_NAMES_LISTED = 12
+
+
 def unknown_name(
     field: str, name: str, known: Mapping[str, object] | tuple[str, ...]
 ) -> UnknownNameError:
-    """The error for a name that isn't in `known`: it lists the nearest ones, or all if none is
-    near.
+    """The error for a name that isn't in `known`: it lists the nearest ones, or the first if none
+    is near.
     """
     names = list(known)
-    near = get_close_matches(name, names, n=3, cutoff=0.5) or names
+    near = near_names(name, names)
+    listed = ", ".join(near or names[:MOST_NAMES_LISTED])
+    if not near and len(names) > MOST_NAMES_LISTED:
+        listed += f" and {len(names) - MOST_NAMES_LISTED:,} more"
     return UnknownNameError(
-        f"There is no {field} {name[:100]!r}. Choose one of: {', '.join(near)}.", field=field
+        f"There is no {field} {name[:100]!r}. Choose one of: {listed}.",
+        field=field,
+        what=field,
+        name=name,
+        suggestion=near[0] if near else None,
     )
+
+
+def near_names(name: str, names: Iterable[str]) -> list[str]:
+    """Up to three names that are spelled much like another, the nearest first, whatever their
+    capitals.
+    """
+    by_key = {each.casefold(): each for each in names}
+    keys = get_close_matches(name[:200].casefold(), by_key, n=3, cutoff=0.5)
+    return [by_key[key] for key in keys]
 
 
 def mapping_in(path: Path) -> dict[str, Any]:

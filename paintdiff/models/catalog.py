@@ -27,11 +27,14 @@ from paintdiff.models.files.headers import read_header
 from paintdiff.models.files.weights import check_weights_in
 from paintdiff.models.finding.known_files import KnownFiles
 from paintdiff.models.finding.model_folders import family_of_folder
+from paintdiff.models.finding.names import FILE_NAME as NAMES_FILE
+from paintdiff.models.finding.names import Names
 from paintdiff.models.finding.recognition import recognized
 from paintdiff.models.finding.scanning import scanned, stamp_of
-from paintdiff.models.finding.shelves import Names, Problem, Shelves, Shelving, unet_widths
+from paintdiff.models.finding.shelves import Problem, Shelves, Shelving, unet_widths
 from paintdiff.models.hub.cache import snapshot
 from paintdiff.models.model_rows import ModelRow, ModelText, QualityFigures, model_row
+from paintdiff.models.name_lookup import row_named
 from paintdiff.models.sources import (
     HUB_ID,
     WeightsRow,
@@ -40,7 +43,18 @@ from paintdiff.models.sources import (
     preset_source,
 )
 from paintdiff.models.upscalers import UpscalerRow, upscaler_row, upscalers_from
-from paintdiff.presets import Presets, checked, mapping_in, named_row, presets_folder, unknown_name
+from paintdiff.presets import Presets, checked, mapping_in, named_row, presets_folder
+
+# Where in a models folder people look for them first.
+_FOLDERS: Mapping[str, str] = {
+    "LoRA": "loras",
+    "embedding": "embeddings",
+    "VAE": "vae",
+    "ControlNet": "controlnet",
+    "IP-Adapter": "ipadapter",
+    "face restorer": "facerestore_models",
+    "tiny autoencoder": "vae_approx",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -85,16 +99,18 @@ class Catalog:
         """What ships with the app, then what is found in `models_dirs` now (`Library` looks again).
 
         Each may be laid out as A1111's, as ComfyUI's, or any way: what a file is decides. What
-        can't be used is left out, logged, and among `problems`. What files are is kept in the
-        folder `cache`. Raises PresetError if the presets can't be read.
+        can't be used is left out, logged, and among `problems`. What files are, and the names they
+        were given, is kept in the folder `cache`. Raises PresetError if the presets can't be read.
         """
         catalog = cls.from_folder(presets_folder())
         if not models_dirs:
             return catalog
         known = KnownFiles(cache, catalog.unet_widths())
-        shelving = catalog.shelving(known, Names())
+        names = Names(None if cache is None else cache / NAMES_FILE)
+        shelving = catalog.shelving(known, names)
         catalog = catalog.with_shelves(shelving.shelved(scanned(models_dirs), models_dirs))
         known.save()
+        names.save()
         for problem in catalog.problems():
             problem.log()
         return catalog
@@ -134,7 +150,7 @@ class Catalog:
 
     def model(self, name: str) -> ModelRow:
         """The model of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return _row("model", name, self._models)
+        return self._row("model", name, self._models)
 
     def controlnets(self) -> tuple[ControlNetRow, ...]:
         """All ControlNets, in the order in which they are offered."""
@@ -142,7 +158,7 @@ class Catalog:
 
     def controlnet(self, name: str) -> ControlNetRow:
         """The ControlNet of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return _row("ControlNet", name, self._controlnets)
+        return self._row("ControlNet", name, self._controlnets)
 
     def upscalers(self) -> tuple[UpscalerRow, ...]:
         """All upscalers, in the order in which they are offered."""
@@ -150,7 +166,7 @@ class Catalog:
 
     def upscaler(self, name: str) -> UpscalerRow:
         """The upscaler of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return _row("upscaler", name, self._upscalers)
+        return self._row("upscaler", name, self._upscalers)
 
     def face_restorers(self) -> tuple[FaceRestorerRow, ...]:
         """All face restorers, in the order in which they are offered."""
@@ -158,7 +174,7 @@ class Catalog:
 
     def face_restorer(self, name: str) -> FaceRestorerRow:
         """The face restorer of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return _row("face restorer", name, self._face_restorers)
+        return self._row("face restorer", name, self._face_restorers)
 
     def loras(self) -> tuple[LoraRow, ...]:
         """All LoRAs, sorted by name."""
@@ -166,7 +182,7 @@ class Catalog:
 
     def lora(self, name: str) -> LoraRow:
         """The LoRA of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return _row("LoRA", name, self._loras)
+        return self._row("LoRA", name, self._loras)
 
     def embeddings(self) -> tuple[EmbeddingRow, ...]:
         """All embeddings, sorted by name."""
@@ -174,7 +190,7 @@ class Catalog:
 
     def embedding(self, name: str) -> EmbeddingRow:
         """The embedding of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return _row("embedding", name, self._embeddings)
+        return self._row("embedding", name, self._embeddings)
 
     def vaes(self) -> tuple[VaeRow, ...]:
         """All VAEs, sorted by name."""
@@ -182,7 +198,7 @@ class Catalog:
 
     def vae(self, name: str) -> VaeRow:
         """The VAE of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return _row("VAE", name, self._vaes)
+        return self._row("VAE", name, self._vaes)
 
     def tiny_autoencoders(self) -> tuple[TinyAutoencoderRow, ...]:
         """All tiny autoencoders, sorted by name."""
@@ -190,7 +206,7 @@ class Catalog:
 
     def tiny_autoencoder(self, name: str) -> TinyAutoencoderRow:
         """The tiny autoencoder of that name. Raises UnknownNameError."""
-        return _row("tiny autoencoder", name, self._tiny_autoencoders)
+        return self._row("tiny autoencoder", name, self._tiny_autoencoders)
 
     def ip_adapters(self) -> tuple[IpAdapterRow, ...]:
         """All IP-Adapters, sorted by name."""
@@ -198,7 +214,7 @@ class Catalog:
 
     def ip_adapter(self, name: str) -> IpAdapterRow:
         """The IP-Adapter of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return _row("IP-Adapter", name, self._ip_adapters)
+        return self._row("IP-Adapter", name, self._ip_adapters)
 
     def controlnets_for(self, model: ModelRow) -> tuple[ControlNetRow, ...]:
         """Those of the model's family; the first is used unless another is asked for."""
@@ -346,6 +362,17 @@ class Catalog:
         """A catalog with these models after its own."""
         return self._with(models=(*self.models(), *models))
 
+    def _row(self, what: str, name: str, rows: Mapping[str, RowT]) -> RowT:
+        folder = _FOLDERS.get(what)
+        place = self._shelves.folders[0] / folder if self._shelves.folders and folder else folder
+        belongs = (
+            f"Put {what}s into {str(place)!r}."
+            if self._shelves.folders
+            else (f"Put {what}s into the folder {folder} of a models folder (--models-dir).")
+        )
+        gone = self._shelves.gone.get(what, {})
+        return row_named(what, name, rows, gone, belongs if folder else "")
+
     def _with(
         self,
         *,
@@ -377,13 +404,6 @@ def _by_name(rows: Iterable[RowT], what: str) -> Mapping[str, RowT]:
             raise PresetError(f"There are two {what} called {row.name!r}; rename one of them.")
         by_name[row.name] = row
     return by_name
-
-
-def _row(what: str, name: str, rows: Mapping[str, RowT]) -> RowT:
-    row = rows.get(name)
-    if row is None:
-        raise unknown_name(what, name, rows)
-    return row
 
 
 def _fitting(rows: Iterable[FittingT], model: ModelRow) -> tuple[FittingT, ...]:

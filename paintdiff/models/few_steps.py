@@ -16,10 +16,10 @@ from paintdiff.models.adapter_rows import LoraRow
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.families import QualityFigures, SamplerName
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.sources import GENERAL_STEMS
 from paintdiff.presets import checked, mapping_in, named_row, presets_folder
 
 FILE_NAME = "few_steps.yaml"
-_GENERAL_NAMES = frozenset({"pytorch_lora_weights", "adapter_model", "lora", "model"})
 _LEAST_NAMED_STEPS = 2
 """What was made for one step needs schedulers of its own."""
 _MOST_NAMED_STEPS = 16
@@ -133,4 +133,4 @@ def _painted_so(model: ModelRow, kind: FewStepsKind, steps: Mapping[str, int]) -
 def _telling_name(lora: LoraRow) -> str:
     """What its file is called, or the folder of one with a general name."""
     path = lora.file
-    return path.parent.name if path.stem.lower() in _GENERAL_NAMES else path.stem
+    return path.parent.name if path.stem.lower() in GENERAL_STEMS else path.stem

@@ -14,8 +14,10 @@ from pathlib import Path
 from paintdiff.errors import ModelError, PresetError, RequestError
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.finding.known_files import KnownFiles
+from paintdiff.models.finding.names import FILE_NAME as NAMES_FILE
+from paintdiff.models.finding.names import Names
 from paintdiff.models.finding.scanning import Found, scanned, stamp_of
-from paintdiff.models.finding.shelves import Names, Problem, Shelving
+from paintdiff.models.finding.shelves import Problem, Shelving
 from paintdiff.models.hub.cache import CachedModel, cached_models
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.presets import presets_folder
@@ -40,7 +42,7 @@ class Library:
     """The models in several folders, in the layouts of A1111 and Forge, of ComfyUI, and of ours.
 
     `models_dirs` needn't exist yet. `cache` is the folder in which what the files are is kept
-    between two starts (None: it isn't kept). `base` is what there is without any folder (None: what
+    and how they were named is kept between two starts (None: it isn't kept). `base` is what there is without any folder (None: what
     ships with the app). Safe to use from any thread; constructing it looks at nothing.
     """
 
@@ -57,7 +59,7 @@ class Library:
         self._known = KnownFiles(cache, self._base.unet_widths())
         self._clock = clock
         self._lock = threading.RLock()
-        self._names = Names()
+        self._names = Names(cache and cache / NAMES_FILE)
         self._shelvings: tuple[Catalog, Shelving] | None = None
         self._added: dict[str, _Added] = {}
         self._choices: dict[str, _Choice] = {}
@@ -146,6 +148,7 @@ class Library:
         base, shelving = self._shelving()
         shelves = shelving.shelved(self._found or Found(), self.models_dirs)
         self._known.save()
+        self._names.save()
         own = {added.row.source for added in self._added.values()}
         models = tuple(
             row for row in shelves.models if row.source not in own or row.name in self._added

@@ -19,7 +19,8 @@ class WeightsRow(BaseModel):
     """Weights somewhere. `source` is a folder, a file, or where else they can be had.
 
     `size_bytes` is what they take on disk, 0 if that isn't known. `fingerprint` is another when
-    other weights lie at the same place ("" for what doesn't change).
+    other weights lie at the same place ("" for what doesn't change). `aliases` are names that it
+    gives itself, which others may have too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +35,7 @@ class WeightsRow(BaseModel):
     description: str = ""
     size_bytes: int = Field(default=0, ge=0)
     fingerprint: str = ""
+    aliases: tuple[str, ...] = ()
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -69,6 +71,11 @@ def last_name(source: str) -> str:
 
 
 MAX_NAME = 180
+
+GENERAL_STEMS = frozenset(
+    {"adapter_model", "pytorch_lora_weights", "lora", "model", "diffusion_pytorch_model"}
+)
+"""What programs call files whatever is in them, in lower case: their folders say more."""
 
 
 def shown_name(path: Path) -> str:

@@ -88,9 +88,13 @@ def upscalers_from(rows: object, path: Path) -> tuple[UpscalerRow, ...]:
 
 
 def with_files(
-    rows: Iterable[UpscalerRow], files: Sequence[Path], models_dirs: Sequence[Path]
+    rows: Iterable[UpscalerRow],
+    files: Sequence[Path],
+    models_dirs: Sequence[Path],
+    named: Callable[[Iterable[Path], Iterable[str]], Mapping[Path, str]],
 ) -> tuple[UpscalerRow, ...]:
-    """The rows, then those of the files that were found in the models folders.
+    """The rows, then those of the files that were found in the models folders. `named` gives files
+    names beside those that are taken.
 
     A row whose file would be downloaded uses the one of that name among them, if there is one, and
     isn't listed twice; else it is downloaded into the first of the folders.
@@ -107,9 +111,9 @@ def with_files(
                 folder = models_dirs[0].expanduser().resolve() / UPSCALER_FOLDERS[0]
                 row = row.model_copy(update={"downloads_to": folder})
         made[row.name] = row
+    names = named(left, made)
     for file in left:
-        row = upscaler_row(file, made)
-        made[row.name] = row
+        made[names[file]] = upscaler_row(file, made, names[file])
     return tuple(made.values())
 
 

@@ -3,17 +3,21 @@
 A second number is for the denoiser, and the first for the text encoders then; one alone is for
 both, and none is 1. They may be named: `<lora:name:te=0.5:unet=0.8>`. `<lyco:...>` is the same. A
 backslash takes its meaning from a sign: `\\<lora:name>` is text, `\\:` and `\\>` belong to a name.
+A name may have folders before it, `styles/ink`.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _KINDS = ("lora", "lyco")
 _TAG = re.compile(r"\\<|<(lora|lyco):((?:\\.|[^\\<>])*)>", re.IGNORECASE)
 _BEGUN = re.compile(rf"(?<!\\)<(?:{'|'.join(_KINDS)}):[^<>]{{0,60}}>?", re.IGNORECASE)
+# Before a letter or a figure a backslash stands between a folder and what is in it.
+_ESCAPED = re.compile(r"\\(\W)")
 _COLON = re.compile(r"(?<!\\):")
 _NAMED = {"te": "text_encoder_weight", "unet": "weight"}
 
@@ -48,6 +52,21 @@ def taken_apart(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
     return re.sub(r"[ \t]*\0(?:[ \t]*\0)*[ \t]*", " ", text).strip(), tuple(tags)
 
 
+def with_renamed_tags(prompt: str, renamed: Callable[[str], str]) -> str:
+    """The prompt with another name in each tag; all else stays as it was written."""
+
+    def other(match: re.Match[str]) -> str:
+        tag = None if match[0] == "\\<" else _tag(match[2])
+        name = tag and renamed(tag.name)
+        if tag is None or not name or name == tag.name:
+            return match[0]
+        colon = _COLON.search(match[2])
+        weights = match[2][colon.start() :] if colon is not None else ""
+        return f"<{match[1]}:{_escaped(name)}{weights}>"
+
+    return _TAG.sub(other, prompt)
+
+
 def malformed_tags(prompt: str) -> tuple[str, ...]:
     """What begins like a tag and is none, in order."""
     good = {
@@ -60,10 +79,14 @@ def malformed_tags(prompt: str) -> tuple[str, ...]:
 
 def written(tag: LoraTag) -> str:
     """The tag as it stands in a prompt."""
-    name = re.sub(r"([\\:<>])", r"\\\1", tag.name)
+    name = _escaped(tag.name)
     if tag.weight == tag.text_encoder_weight:
         return f"<lora:{name}:{_number(tag.weight)}>"
     return f"<lora:{name}:{_number(tag.text_encoder_weight)}:{_number(tag.weight)}>"
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"([\\:<>])", r"\\\1", name)
 
 
 def _number(value: float) -> str:
@@ -72,7 +95,7 @@ def _number(value: float) -> str:
 
 def _tag(content: str) -> LoraTag | None:
     name, *arguments = _COLON.split(content)
-    name = re.sub(r"\\(.)", r"\1", name).strip()
+    name = _ESCAPED.sub(r"\1", name).strip()
     weights: dict[str, float] = {}
     places = ["text_encoder_weight", "weight"]
     for argument in arguments:

@@ -46,7 +46,7 @@ def _named(find: Callable[[str], T], name: str, field: str) -> T:
     try:
         return find(name)
     except UnknownNameError as error:
-        raise UnknownNameError(str(error), field=field) from error
+        raise error.at(field) from error
 
 
 def _checked_loras(settled: PaintingRequest, model: ModelRow, catalog: Catalog) -> list[str]:

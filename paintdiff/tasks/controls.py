@@ -48,7 +48,7 @@ def settled_controls(request: RequestT, catalog: Catalog) -> tuple[RequestT, tup
         try:
             checked_preprocessor(control.preprocessor)
         except UnknownNameError as error:
-            raise UnknownNameError(str(error), field=f"{field}.preprocessor") from error
+            raise error.at(f"{field}.preprocessor") from error
         input_picture(control.image, f"{field}.image")
         row = fitting_controlnet(control.controlnet, model, catalog, f"{field}.controlnet")
         settled.append(control.model_copy(update={"controlnet": row.name}))
@@ -76,7 +76,7 @@ def fitting_controlnet(
     try:
         row = catalog.controlnet(name)
     except UnknownNameError as error:
-        raise UnknownNameError(str(error), field=field) from error
+        raise error.at(field) from error
     if row not in fitting:
         names = ", ".join(each.name for each in fitting)
         instead = f"Choose one of: {names}." if names else "There is none for this model."

@@ -30,8 +30,9 @@ def settled_upscaling(upscaling: Upscaling, catalog: Catalog) -> Upscaling:
     Raises UnknownNameError, or RequestError if there is none at all, for "upscaling.upscaler"; and
     the same for "upscaling.face_restorer", if one was asked for.
     """
-    if upscaling.face_restorer is not None:
-        _check_face_restorer(upscaling.face_restorer, catalog)
+    restorer = upscaling.face_restorer
+    if restorer is not None:
+        restorer = _settled_face_restorer(restorer, catalog)
     field = "upscaling.upscaler"
     if upscaling.upscaler is None:
         row = next(iter(catalog.upscalers()), None)
@@ -44,19 +45,19 @@ def settled_upscaling(upscaling: Upscaling, catalog: Catalog) -> Upscaling:
         try:
             row = catalog.upscaler(upscaling.upscaler)
         except UnknownNameError as error:
-            raise UnknownNameError(str(error), field=field) from error
-    return upscaling.model_copy(update={"upscaler": row.name})
+            raise error.at(field) from error
+    return upscaling.model_copy(update={"upscaler": row.name, "face_restorer": restorer})
 
 
-def _check_face_restorer(name: str, catalog: Catalog) -> None:
+def _settled_face_restorer(name: str, catalog: Catalog) -> str:
     field = "upscaling.face_restorer"
     try:
         row = catalog.face_restorer(name)
     except UnknownNameError as error:
-        raise UnknownNameError(
-            f"{error} Face restorers, such as GFPGANv1.4.pth, are looked for in the folder "
+        raise error.at(
+            field,
+            "Face restorers, such as GFPGANv1.4.pth, are looked for in the folder "
             f"{FACE_FOLDERS[0]} of a models folder.",
-            field=field,
         ) from error
     if row.detector is None:
         raise RequestError(
@@ -65,6 +66,7 @@ def _check_face_restorer(name: str, catalog: Catalog) -> None:
             "folder.",
             field=field,
         )
+    return row.name
 
 
 def settled_finish(settled: PaintingT, catalog: Catalog) -> PaintingT:

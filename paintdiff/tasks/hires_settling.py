@@ -110,9 +110,7 @@ def _settled_upscaler(name: str | None, catalog: Catalog) -> str:
     try:
         return catalog.upscaler(name).name
     except UnknownNameError as error:
-        raise UnknownNameError(
-            f"{error} {LATENT_UPSCALER!r} is always there.", field="hires.upscaler"
-        ) from error
+        raise error.at("hires.upscaler", f"{LATENT_UPSCALER!r} is always there.") from error
 
 
 def _settled_controlnet(

@@ -179,8 +179,8 @@ def test_models_folders_are_searched_and_what_is_of_no_use_is_logged(
     mine = [row for row in catalog.controlnets() if str(tmp_path) in row.source]
     assert {row.name: row.family.name for row in mine} == {
         "depth": "sd1",
-        "edges": "sd1",
-        "edges (2)": "sdxl",
+        "controlnet/edges.pth": "sd1",
+        "controlnet/edges.safetensors": "sdxl",
     }
     assert "odd" in caplog.text and "1000" in caplog.text
     assert catalog.models() == Catalog.default().models(), "they aren't taken for models"

@@ -141,12 +141,12 @@ def test_several_folders_are_one_list_and_what_a_file_is_decides(tmp_path: Path)
     write_sparse(tmp_path / "b" / "upscale_models" / "token.safetensors", TOKEN)
     catalog = Library([tmp_path / "a", tmp_path / "b", tmp_path / "a"]).catalog()
     assert own(catalog) == ["painter"]
-    assert names(catalog.loras()) == ["style", "style (2)"]
+    assert names(catalog.loras()) == ["checkpoints/style", "loras/style"]
     families = [row.family.name for row in catalog.loras() if row.family is not None]
     assert families == ["sd1", "sdxl"]
     assert names(catalog.embeddings()) == ["token"]
     assert "token" not in names(catalog.upscalers())
-    with pytest.raises(UnknownNameError, match=r"'styl'.*style"):
+    with pytest.raises(UnknownNameError, match=r"'styl'.*/style"):
         catalog.lora("styl")
 
 
@@ -396,7 +396,7 @@ def test_a_name_stays_when_another_of_it_comes(tmp_path: Path) -> None:
     write_sparse(tmp_path / "a" / "same.safetensors", checkpoint(2048))
     catalog = library.rescan()
     assert catalog.model("same") == first
-    assert catalog.model("same (2)").family.name == "sdxl"
+    assert catalog.model("a/same").family.name == "sdxl"
 
 
 def test_a_words_file_that_changes_is_read_again(tmp_path: Path) -> None:
@@ -422,7 +422,7 @@ def test_what_was_chosen_survives_a_rescan(tmp_path: Path, tiny_folder: Path) ->
     write_sparse(models / "mine.safetensors", checkpoint(2048))
     catalog = library.rescan()
     assert catalog.model("mine").family.name == "sd1", "the added one keeps its name"
-    assert catalog.model("mine (2)").family.name == "sdxl"
+    assert catalog.model("models/mine").family.name == "sdxl"
     assert catalog.controlnets()[0].name == "edges"
     assert catalog.upscalers()[0].name == "up"
     old = catalog.model("mine")
@@ -463,7 +463,7 @@ def test_a_second_start_reads_no_header(tmp_path: Path) -> None:
     for _ in range(2):
         base = Catalog.default()
         known = counted(cache, read)
-        from paintdiff.models.finding.shelves import Names  # noqa: PLC0415 (only here)
+        from paintdiff.models.finding.names import Names  # noqa: PLC0415 (only here)
 
         shelves = base.shelving(known, Names()).shelved(scanned([models]), [models])
         known.save()

@@ -54,8 +54,8 @@ def test_models_folders_are_searched(tmp_path: Path) -> None:
     catalog = Catalog.default([tmp_path / "not there", tmp_path])
     more = {row.name: row.file for row in catalog.upscalers()[len(SHIPPED) :]}
     assert more == {
-        "4x_one": tmp_path / "upscale_models" / "4x_one.safetensors",
-        "4x_one (2)": tmp_path / "ESRGAN" / "4x_one.pth",
+        "upscale_models/4x_one": tmp_path / "upscale_models" / "4x_one.safetensors",
+        "ESRGAN/4x_one": tmp_path / "ESRGAN" / "4x_one.pth",
         "two": tmp_path / "upscalers" / "two.safetensors",
     }
     here = catalog.upscaler("RealESRGAN_x2plus")

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paintdiff.prompts.extra_networks import LoraTag, malformed_tags, taken_apart, written
+from paintdiff.prompts.extra_networks import (
+    LoraTag,
+    malformed_tags,
+    taken_apart,
+    with_renamed_tags,
+    written,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +80,17 @@ NAMES = st.text(min_size=1, max_size=30).filter(
 def test_what_is_written_is_read_again(name: str, weight: float, text_encoder: float) -> None:
     tag = LoraTag(name, weight, text_encoder)
     assert taken_apart(f"a house {written(tag)}") == ("a house", (tag,))
+
+
+def test_a_backslash_may_stand_between_folders() -> None:
+    assert taken_apart(r"<lora:styles\ink:0.5>")[1] == (LoraTag(r"styles\ink", 0.5, 0.5),)
+    assert taken_apart(r"<lora:styles/ink \(v2\):0.5>")[1][0].name == "styles/ink (v2)"
+
+
+def test_tags_get_other_names_and_nothing_else_changes() -> None:
+    prompt = r"a <LoRA:Ink:te=0.5:unet=1>, \<lora:Ink> (red:1.1) <lyco:in\:k> <lora:other:1>"
+    renamed = with_renamed_tags(prompt, lambda name: {"Ink": "a:b", "in:k": "c"}.get(name, name))
+    assert renamed == (
+        r"a <LoRA:a\:b:te=0.5:unet=1>, \<lora:Ink> (red:1.1) <lyco:c> <lora:other:1>"
+    )
+    assert [tag.name for tag in taken_apart(renamed)[1]] == ["a:b", "c", "other"]

@@ -20,7 +20,7 @@ from paintdiff.models.files.file_contents import Recognized
 from paintdiff.models.finding.known_files import Known
 from paintdiff.models.finding.scanning import FoundFile, FoundFolder
 from paintdiff.models.finding.sidecars import Said, said_beside
-from paintdiff.models.sources import shown_name
+from paintdiff.models.sources import GENERAL_STEMS, shown_name
 
 # What a VAE is for can't be told from its shapes, but well-known ones have telling names: the first
 # of these that a name has counts.
@@ -67,8 +67,19 @@ def folder_item(folder: FoundFolder, found: Recognized) -> FoundItem:
 
 
 def stamp(item: FoundItem) -> dict[str, object]:
-    """The fields of a row that tell whether it is still the same."""
-    return {"fingerprint": item.fingerprint, "size_bytes": item.size_bytes}
+    """The fields of a row that tell whether it is still the same, and what else it is called."""
+    return {
+        "fingerprint": item.fingerprint,
+        "size_bytes": item.size_bytes,
+        "aliases": aliases_of(item),
+    }
+
+
+def aliases_of(item: FoundItem) -> tuple[str, ...]:
+    """The name that its training gave it, and its folder's if its own says nothing."""
+    general = item.file is not None and item.path.stem.lower() in GENERAL_STEMS
+    names = (item.said.name, item.path.parent.name if general else "")
+    return tuple(filter(None, names))
 
 
 def both_stamps(item: FoundItem, other: str | None) -> str:
@@ -174,7 +185,7 @@ def _common(item: FoundItem, name: str, said: Said) -> dict[str, object]:
     """What all these rows have."""
     return {
         "name": name,
-        "title": shown_name(item.path),
+        "title": name,
         "source": str(item.path),
         "families": item.recognized.families,
         "description": said.description,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +23,7 @@ from paintdiff.models.families import Family
 from paintdiff.models.files.file_contents import UNET_WIDTHS
 from paintdiff.models.finding.found_rows import (
     FoundItem,
+    aliases_of,
     both_stamps,
     embedding_row,
     file_item,
@@ -35,9 +36,10 @@ from paintdiff.models.finding.found_rows import (
 )
 from paintdiff.models.finding.known_files import KnownFiles
 from paintdiff.models.finding.model_folders import family_of_folder, recognized_part
+from paintdiff.models.finding.names import Names
 from paintdiff.models.finding.scanning import Found, FoundFolder
 from paintdiff.models.model_rows import ModelRow, ModelText, QualityFigures, model_row
-from paintdiff.models.sources import WeightsRow, free_name, shown_name
+from paintdiff.models.sources import WeightsRow
 from paintdiff.models.upscalers import UpscalerRow, with_files
 
 logger = logging.getLogger(__name__)
@@ -59,7 +61,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Shelves:
-    """The rows of a catalog, of each sort in the order in which they are offered."""
+    """The rows of a catalog, of each sort in the order in which they are offered.
+
+    `gone` are the places of what has gone, by its sort and its name, `folders` the models folders.
+    """
 
     models: tuple[ModelRow, ...] = ()
     controlnets: tuple[ControlNetRow, ...] = ()
@@ -71,31 +76,8 @@ class Shelves:
     tiny_autoencoders: tuple[TinyAutoencoderRow, ...] = ()
     ip_adapters: tuple[IpAdapterRow, ...] = ()
     problems: tuple[Problem, ...] = ()
-
-
-class Names:
-    """The names that were given to paths, so that they stay the same when others come and go."""
-
-    def __init__(self) -> None:
-        self._given: dict[tuple[str, Path], str] = {}
-
-    def named(self, what: str, paths: Iterable[Path], taken: Iterable[str]) -> dict[Path, str]:
-        """A name for each path: the one it had, else what it is called, with a number if that is
-        taken.
-        """
-        used, made = set(taken), dict[Path, str]()
-        left: list[Path] = []
-        for path in paths:
-            name = self._given.get((what, path))
-            if name is None or name in used:
-                left.append(path)
-            else:
-                made[path] = name
-                used.add(name)
-        for path in left:
-            made[path] = self._given[what, path] = free_name(shown_name(path), used)
-            used.add(made[path])
-        return made
+    gone: Mapping[str, Mapping[str, Path]] = field(default_factory=dict[str, Mapping[str, Path]])
+    folders: tuple[Path, ...] = ()
 
 
 def unet_widths(families: Mapping[str, Family]) -> dict[int, str]:
@@ -143,30 +125,44 @@ class Shelving:
         self._general = general
         self._known = known
         self._names = names
+        self._folders: tuple[Path, ...] = ()
+        self._gone: dict[str, Mapping[str, Path]] = {}
 
     def shelved(self, found: Found, models_dirs: Sequence[Path]) -> Shelves:
         """The shipped rows and those of what was found. What can't be used is among the
         problems.
         """
         sorted_ = self._sorted(found)
-        return Shelves(
+        self._folders, self._gone = tuple(models_dirs), {}
+        shelves = Shelves(
             models=self._models(sorted_),
             controlnets=self._controlnets(sorted_),
             upscalers=self._upscalers(sorted_, models_dirs),
             face_restorers=self._face_restorers(sorted_, found.detectors),
             loras=self._rows(
-                "LoRA", sorted_.of("lora"), partial(lora_row, families=self._families)
+                LoraRow.what, sorted_.of("lora"), partial(lora_row, families=self._families)
             ),
-            embeddings=self._rows("embedding", sorted_.of("embedding"), embedding_row),
-            vaes=self._rows("VAE", sorted_.of("vae"), vae_row),
-            tiny_autoencoders=self._rows("tiny", sorted_.of("tiny_autoencoder"), tiny_row),
+            embeddings=self._rows(EmbeddingRow.what, sorted_.of("embedding"), embedding_row),
+            vaes=self._rows(VaeRow.what, sorted_.of("vae"), vae_row),
+            tiny_autoencoders=self._rows(
+                TinyAutoencoderRow.what, sorted_.of("tiny_autoencoder"), tiny_row
+            ),
             ip_adapters=self._rows(
-                "IP-Adapter",
+                IpAdapterRow.what,
                 sorted_.of("ip_adapter"),
                 partial(ip_adapter_row, encoders=sorted_.of("image_encoder")),
             ),
             problems=tuple(sorted_.problems),
+            folders=self._folders,
         )
+        return replace(shelves, gone=self._gone)
+
+    def _named(
+        self, what: str, fingerprints: Mapping[Path, str], taken: Iterable[str] = ()
+    ) -> Mapping[Path, str]:
+        named = self._names.named(what, fingerprints, taken, self._folders)
+        self._gone[what] = named.gone
+        return named.names
 
     def _sorted(self, found: Found) -> _Sorted:
         sorted_ = _Sorted()
@@ -198,7 +194,7 @@ class Shelving:
     def _rows(
         self, what: str, items: Sequence[FoundItem], made: Callable[[FoundItem, str], RowT]
     ) -> tuple[RowT, ...]:
-        names = self._names.named(what, [item.path for item in items], ())
+        names = self._named(what, _fingerprints(items))
         return tuple(
             sorted(
                 (made(item, names[item.path]) for item in items),
@@ -220,18 +216,24 @@ class Shelving:
             texts[folder.path] = {"family": family.name, "description": family.notice}
             stamps[folder.path] = (folder.fingerprint, folder.size_bytes)
         paths = sorted(texts, key=lambda path: path.parts)
-        names = self._names.named("model", paths, (row.name for row in self._shipped.models))
+        names = self._named(
+            ModelRow.what,
+            {path: stamps[path][0] for path in paths},
+            (row.name for row in self._shipped.models),
+        )
         rows = list(self._shipped.models)
         parts = {item.path: item.recognized.parts for item in usable}
+        aliases = {item.path: aliases_of(item) for item in usable}
         for path in paths:
             text = ModelText.model_validate(
-                {"name": names[path], "title": shown_name(path), "source": str(path), **texts[path]}
+                {"name": names[path], "title": names[path], "source": str(path), **texts[path]}
             )
             row = model_row(text, self._families[text.family], self._general)
             more = {
                 "fingerprint": stamps[path][0],
                 "size_bytes": stamps[path][1],
                 "parts": parts.get(path, ()),
+                "aliases": aliases.get(path, ()),
             }
             rows.append(row.model_copy(update=more))
         return tuple(rows)
@@ -266,8 +268,8 @@ class Shelving:
         shipped = self._shipped.controlnets
         rows: list[ControlNetRow] = []
         usable = [item for item in items if item.file is None or self._has_family(item, sorted_)]
-        names = self._names.named(
-            "ControlNet", [item.path for item in usable], (row.name for row in shipped)
+        names = self._named(
+            ControlNetRow.what, _fingerprints(usable), (row.name for row in shipped)
         )
         for item in usable:
             family = self._families.get(item.recognized.family or "")
@@ -286,7 +288,14 @@ class Shelving:
 
     def _upscalers(self, sorted_: _Sorted, models_dirs: Sequence[Path]) -> tuple[UpscalerRow, ...]:
         items = {item.path: item for item in sorted_.of("upscaler")}
-        rows = with_files(self._shipped.upscalers, list(items), models_dirs)
+        fingerprints = _fingerprints(items.values())
+
+        def named(paths: Iterable[Path], taken: Iterable[str]) -> Mapping[Path, str]:
+            return self._named(
+                UpscalerRow.what, {path: fingerprints[path] for path in paths}, taken
+            )
+
+        rows = with_files(self._shipped.upscalers, list(items), models_dirs, named)
         stamped: list[UpscalerRow] = []
         for row in rows:
             item = items.get(row.file)
@@ -306,15 +315,20 @@ class Shelving:
         if detector is None:
             reason = "it can't be used without a face detector, face_detection_yunet_*.onnx"
             sorted_.problems += (Problem(item.path, reason) for item in items)
-        names = self._names.named("face restorer", [item.path for item in items], ())
+        names = self._named(FaceRestorerRow.what, _fingerprints(items))
         return tuple(
             FaceRestorerRow(
                 name=names[item.path],
-                title=shown_name(item.path),
+                title=names[item.path],
                 source=str(item.path),
                 detector=detector,
                 fingerprint=both_stamps(item, detector and stamps[detector]),
                 size_bytes=item.size_bytes,
+                aliases=aliases_of(item),
             )
             for item in items
         )
+
+
+def _fingerprints(items: Iterable[FoundItem]) -> dict[Path, str]:
+    return {item.path: item.fingerprint for item in items}

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Said:
     """What is said of a file. `trigger_words` are what calls a LoRA up, each to be put into a
-    prompt as it is; `weight` is the one its author prefers.
+    prompt as it is; `weight` is the one its author prefers, `name` what its training called it.
     """
 
     title: str = ""
@@ -41,6 +41,7 @@ class Said:
     licence: str = ""
     trigger_words: tuple[str, ...] = ()
     weight: float | None = None
+    name: str = ""
 
     def over(self, other: Said) -> Said:
         """This, and the other's where this says nothing."""
@@ -50,6 +51,7 @@ class Said:
             self.licence or other.licence,
             self.trigger_words or other.trigger_words,
             other.weight if self.weight is None else self.weight,
+            self.name or other.name,
         )
 
 
@@ -63,6 +65,7 @@ def said_inside(metadata: Mapping[str, str]) -> Said:
         description=_text(metadata.get("modelspec.description"), MAX_TEXT),
         licence=_text(metadata.get("modelspec.license"), MAX_TITLE),
         trigger_words=words,
+        name=_text(metadata.get("ss_output_name"), MAX_TITLE),
     )
 
 

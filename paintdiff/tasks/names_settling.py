@@ -1,0 +1,45 @@
+"""Puts the names of the catalog in the place of what a person calls things, so that a settled
+request, and the picture that is made from it, means the same files for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from paintdiff.errors import UnknownNameError
+from paintdiff.prompts.extra_networks import with_renamed_tags
+from paintdiff.requests import PaintingRequest
+
+if TYPE_CHECKING:
+    from paintdiff.models.catalog import Catalog
+    from paintdiff.models.sources import WeightsRow
+
+PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
+
+
+def with_catalog_names(request: PaintingT, catalog: Catalog) -> PaintingT:
+    """The request with the catalog's names for its LoRAs, in the prompt too, its VAE and its
+    refiner. A name that isn't known, or not clear, stays: who uses it refuses it.
+    """
+
+    def lora(name: str) -> str:
+        return _own_name(catalog.lora, name)
+
+    refiner, vae = request.refiner, request.vae
+    if refiner is not None:
+        refiner = refiner.model_copy(update={"model": _own_name(catalog.model, refiner.model)})
+    update = {
+        "prompt": with_renamed_tags(request.prompt, lora),
+        "loras": tuple(each.model_copy(update={"name": lora(each.name)}) for each in request.loras),
+        "vae": None if vae is None else _own_name(catalog.vae, vae),
+        "refiner": refiner,
+    }
+    return request.model_copy(update=update)
+
+
+def _own_name(find: Callable[[str], WeightsRow], name: str) -> str:
+    try:
+        return find(name).name
+    except UnknownNameError:
+        return name
