@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from paintdiff.models.entries import Entry, LoadedT, key_of
 from paintdiff.models.hub.downloads import Downloads
-from paintdiff.models.keeping import Fetch, Keeper, companions_in
+from paintdiff.models.keeping import Fetch, Keeper, companions_in, spare_vae
 from paintdiff.models.locating import is_to_fetch, located
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.plans import USUAL_PLAN, Plan
@@ -56,7 +56,11 @@ class Asker(Keeper):
             from paintdiff.models.loading import pipeline_files  # noqa: PLC0415 (imports torch)
 
             companions = companions_in(self.catalog)
-            road = pipeline_files.Road(companions, wanted=lambda: self._wanted(key_of(row)))
+            road = pipeline_files.Road(
+                companions,
+                wanted=lambda: self._wanted(key_of(row)),
+                vae=spare_vae(row, self.catalog),
+            )
             dtype, resident = plan.dtype or self._dtype, plan.placement == "resident"
             road = replace(road, resident=resident, eight_bits=plan.eight_bits)
             return loaders.load(row, device, dtype, report, road)

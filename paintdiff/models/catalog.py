@@ -297,7 +297,7 @@ class Catalog:
                 f"There is no model at {source!r}: it is neither a folder, a .safetensors "
                 "file nor a hub id like owner/name."
             )
-        told = self._told(source) if family is None else {"family": family}
+        told, parts = self._told(source) if family is None else ({"family": family}, ())
         if told["family"] not in self._families:
             raise RequestError(
                 f"{source!r} is of the family {told['family']!r}, which can't be painted with; "
@@ -310,21 +310,21 @@ class Catalog:
         )
         row = model_row(text, self._families[text.family], self._general_quality)
         if row.folder is not None:
-            row = row.model_copy(update=_stamp(row.folder))
+            row = row.model_copy(update={**_stamp(row.folder), "parts": parts})
         return self._with(models=(*self.models(), row))
 
-    def _told(self, source: str) -> dict[str, object]:
+    def _told(self, source: str) -> tuple[dict[str, object], tuple[str, ...]]:
         """The family of a folder, a file or a hub id (by its name, if it isn't here yet), and what
-        else it says.
+        else it says; and the parts that a file has.
         """
         path = Path(source)
         if HUB_ID.fullmatch(source) and not path.exists():
             path = snapshot(source) or path
         if path.is_dir():
             found = family_of_folder(path, self._families)
-            return {"family": found.name, "description": found.notice}
+            return {"family": found.name, "description": found.notice}, ()
         if not path.is_file():
-            return {"family": "sdxl" if "xl" in source.lower() else "sd1"}
+            return {"family": "sdxl" if "xl" in source.lower() else "sd1"}, ()
         header = read_header(path)
         found = recognized(header.tensors, header.metadata, self.unet_widths())
         if found.kind not in ("checkpoint", "denoiser") or found.family is None:
@@ -333,7 +333,7 @@ class Catalog:
             "family": found.family,
             "prediction_type": found.prediction_type,
             "zero_terminal_snr": found.zero_terminal_snr,
-        }
+        }, found.parts
 
     def families(self) -> Mapping[str, Family]:
         """The families of models, by name."""

@@ -37,6 +37,7 @@ _WEIGHTS = (
     "diffusion_pytorch_model.fp16.safetensors",
     "diffusion_pytorch_model.bin",
 )
+_ANY_VARIANT = "diffusion_pytorch_model.*.safetensors"
 HUB_FILES = (_CONFIG, _WEIGHTS[0])
 """What is fetched of a ControlNet on the hub."""
 
@@ -132,6 +133,9 @@ def weights_file(source: Path) -> Path:
     for name in _WEIGHTS:
         if (source / name).is_file():
             return source / name
+    variants = sorted(path for path in source.glob(_ANY_VARIANT) if path.is_file())
+    if variants:
+        return variants[0]
     raise ModelNotFoundError(
         f"{source} has none of the files {', '.join(_WEIGHTS)}, so it is no ControlNet."
     )

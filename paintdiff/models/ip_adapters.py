@@ -19,6 +19,7 @@ from paintdiff.models.adapters import IpAdapterUse
 from paintdiff.models.devices import DTYPES, best_dtype
 from paintdiff.models.files.small_files import tensors_in
 from paintdiff.models.files.weights import check_weights_in
+from paintdiff.models.hub.plan import part_variant
 
 ENCODER_HELP = (
     "Put the folder of its CLIP image encoder, with config.json and model.safetensors, into the "
@@ -60,7 +61,11 @@ def load_ip_adapter(
     class_: Any = transformers.CLIPVisionModelWithProjection
     try:
         encoder = class_.from_pretrained(
-            str(folder), dtype=precision, local_files_only=True, use_safetensors=True
+            str(folder),
+            dtype=precision,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=part_variant(folder),
         ).to(device)
     except ModelError:
         raise

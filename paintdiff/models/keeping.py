@@ -469,3 +469,14 @@ def companions_in(catalog: Catalog) -> dict[str, Path]:
         if row.folder is not None and (row.folder / "model_index.json").is_file():
             folders.setdefault(row.family.name, row.folder)
     return folders
+
+
+def spare_vae(model: ModelRow, catalog: Catalog) -> Path | None:
+    """The VAE for a checkpoint that has none of its own: the first for its family among the VAEs,
+    else that of a model that is a folder; None if there is none.
+    """
+    row = next(iter(catalog.vaes_for(model)), None)
+    if row is not None:
+        return row.file
+    folder = companions_in(catalog).get(model.family.name)
+    return folder / "vae" if folder is not None and (folder / "vae").is_dir() else None

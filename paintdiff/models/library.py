@@ -41,9 +41,10 @@ class _Added:
 class Library:
     """The models in several folders, in the layouts of A1111 and Forge, of ComfyUI, and of ours.
 
-    `models_dirs` needn't exist yet. `cache` is the folder in which what the files are is kept
-    and how they were named is kept between two starts (None: it isn't kept). `base` is what there is without any folder (None: what
-    ships with the app). Safe to use from any thread; constructing it looks at nothing.
+    `models_dirs` needn't exist yet. `cache` is the folder in which what the files are, and what
+    they were named, is kept between two starts (None: it isn't kept). `base` is what there is
+    without any folder (None: what ships with the app). Safe to use from any thread; constructing it
+    looks at nothing.
     """
 
     def __init__(

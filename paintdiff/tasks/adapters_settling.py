@@ -28,18 +28,20 @@ T = TypeVar("T")
 
 
 def settled_adapters(settled: PaintingT, catalog: Catalog) -> tuple[PaintingT, tuple[str, ...]]:
-    """The request with an IP-Adapter for each of its pictures as prompts, and what a person should
-    know about all that is put into the model.
+    """The request with an IP-Adapter for each of its pictures as prompts, a VAE if its model has
+    none, and what a person should know about all that is put into the model.
 
     Raises RequestError or UnknownNameError, with the field in `field`, such as "loras.0.name".
     """
     model = catalog.model(settled.model)
     warnings = _checked_loras(settled, model, catalog)
     warnings += _embedding_remarks(settled, model, catalog)
-    _check_vae(settled, model, catalog)
+    vae, vae_remarks = _settled_vae(settled, model, catalog)
+    warnings += vae_remarks
     warnings += _checked_refiner(settled, model, catalog)
     ip_adapters, more = _settled_ip_adapters(settled, model, catalog)
-    return settled.model_copy(update={"ip_adapters": ip_adapters}), (*warnings, *more)
+    update = {"ip_adapters": ip_adapters, "vae": vae}
+    return settled.model_copy(update=update), (*warnings, *more)
 
 
 def _named(find: Callable[[str], T], name: str, field: str) -> T:
@@ -129,11 +131,21 @@ def _embedding_remarks(settled: PaintingRequest, model: ModelRow, catalog: Catal
     ]
 
 
-def _check_vae(settled: PaintingRequest, model: ModelRow, catalog: Catalog) -> None:
-    if settled.vae is None:
-        return
-    row = _named(catalog.vae, settled.vae, "vae")
-    _check_fits(f"The VAE {row.title}", row.families, model, "vae")
+def _settled_vae(
+    settled: PaintingRequest, model: ModelRow, catalog: Catalog
+) -> tuple[str | None, list[str]]:
+    """The name of the VAE that takes the place of the model's, None for its own."""
+    if settled.vae is not None:
+        row = _named(catalog.vae, settled.vae, "vae")
+        _check_fits(f"The VAE {row.title}", row.families, model, "vae")
+        return row.name, []
+    if not model.parts or "vae" in model.parts or "text_encoder" not in model.parts:
+        return None, []  # what is a denoiser alone takes all other parts from one model
+    row = next(iter(catalog.vaes_for(model)), None)
+    if row is None:
+        return None, []
+    said = f"{model.title} has no VAE of its own, so {row.title} is used."
+    return row.name, [Remark(said, "vae")]
 
 
 def _check_fits(what: str, families: tuple[str, ...], model: ModelRow, field: str) -> None:

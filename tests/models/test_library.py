@@ -270,16 +270,17 @@ def test_hostile_and_broken_files_are_left_out_with_the_reason(
     (tmp_path / "nowhere.safetensors").symlink_to(tmp_path / "gone.safetensors")
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     write_sparse(tmp_path / ".hidden" / "a.safetensors", checkpoint(768))
-    write_sparse(tmp_path / "1/2/3/4/5/too deep.safetensors", checkpoint(768))
-    write_sparse(tmp_path / "1/2/3/4/deep.safetensors", checkpoint(768))
+    write_sparse(tmp_path / "/".join("1" * 41) / "too deep.safetensors", checkpoint(768))
+    write_sparse(tmp_path / "/".join("1" * 40) / "deep.safetensors", checkpoint(768))
     library = Library([tmp_path])
     catalog = library.catalog()
     assert own(catalog) == ["deep"]
     problems = {problem.path.name: problem.reason for problem in catalog.problems()}
     assert set(problems) == {
         *("evil.ckpt", "plain.pt", "evil too.pth", "huge.safetensors", "cut.safetensors"),
-        *("odd.safetensors", "nowhere.safetensors"),
+        *("odd.safetensors", "nowhere.safetensors", "1"),
     }
+    assert "more than 40 folders" in problems["1"]
     assert (
         "posix.mkdir" in problems["evil.ckpt"] and "Nothing of it was run" in problems["plain.pt"]
     )

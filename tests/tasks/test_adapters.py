@@ -13,13 +13,15 @@ import pytest
 import torch
 from PIL import Image
 
-from paintdiff.engine import Engine
+from paintdiff.engine import Engine, settled_request
 from paintdiff.errors import RequestError, UnknownNameError
 from paintdiff.events import Picture
 from paintdiff.gallery.metadata import png_info, read_request
 from paintdiff.ingredients import ControlInput, FreeU, HiresFix, IpAdapterInput, LoraInput, Refiner
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.finding.shelves import Shelves
 from paintdiff.models.manager import ModelManager
+from paintdiff.models.profiles import Profiles
 from paintdiff.requests import PaintingRequest, TextToImage
 from paintdiff.sentences import Remark, field_of
 from tests import adapter_files as files
@@ -373,3 +375,42 @@ def test_a_clip_skip_of_two_is_what_sdxl_does_anyway(refined: Engine) -> None:
     (told,) = finished(refined, request).warnings
     assert "uses that layer anyway" in told
     assert field_of(told) == "clip_skip"
+
+
+def test_a_lora_is_meant_however_it_is_written(engine: Engine) -> None:
+    asked = quick(
+        "a house <lora:INK.safetensors:0.25> at night", loras=(LoraInput(name="Ink", weight=0.5),)
+    )
+    job = engine.submit(asked)
+    assert isinstance(job.request, TextToImage)
+    assert job.request.prompt == "a house <lora:ink:0.25> at night"
+    assert [each.name for each in job.request.loras] == ["ink"]
+    picture = job.result(120).pictures[0]
+    assert any("2 times; the weights add up to 0.75" in each for each in job.warnings)
+    assert pixels(picture) == pixels(
+        engine.generate(quick("a house <lora:ink:0.75> at night")).pictures[0]
+    )
+    assert "LoRA ink" in picture.hashes
+
+
+def test_an_error_about_a_name_says_which_was_probably_meant(engine: Engine) -> None:
+    with pytest.raises(UnknownNameError) as error:
+        engine.submit(quick("a house <lora:inc:1>"))
+    assert (error.value.what, error.value.name) == ("LoRA", "inc")
+    assert (error.value.suggestion, error.value.field) == ("ink", "prompt")
+
+
+def test_a_model_without_a_vae_gets_one_that_is_named(catalog: Catalog) -> None:
+    row = catalog.model("mini").model_copy(update={"parts": ("denoiser", "text_encoder")})
+    others = tuple(each for each in catalog.models() if each.name != "mini")
+    without = catalog.with_shelves(
+        replace(
+            Shelves(vaes=catalog.vaes(), controlnets=catalog.controlnets()), models=(row, *others)
+        )
+    )
+    settled, warnings = settled_request(quick(), without, Profiles.default())
+    assert isinstance(settled, TextToImage) and settled.vae == "soft"
+    (said,) = [each for each in warnings if "no VAE of its own" in each]
+    assert field_of(said) == "vae"
+    own, _warnings = settled_request(quick(), catalog, Profiles.default())
+    assert isinstance(own, TextToImage) and own.vae is None

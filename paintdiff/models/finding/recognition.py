@@ -12,6 +12,7 @@ from typing import Literal
 
 from paintdiff.models.files.file_contents import UNET_WIDTHS, Contents, Kind, Recognized, of_width
 from paintdiff.models.files.headers import TensorShape
+from paintdiff.models.files.wrappers import unwrapped
 from paintdiff.models.finding import recognition_tables as tables
 from paintdiff.models.finding.lora_recognition import lora
 
@@ -26,6 +27,9 @@ def recognized(
     """What a file with these tensors is. `widths` are the families of UNets by how many numbers
     stand for a word. Never raises: what fits nothing is "unknown", and `reason` says why.
     """
+    inner = unwrapped(tensors)
+    if inner is not None:
+        tensors = {name: tensors[stored] for name, stored in inner.items()}
     contents = Contents(tensors, metadata, widths)
     rules: tuple[Callable[[Contents], Recognized | None], ...] = (
         _controlnet,
@@ -197,12 +201,16 @@ def _face_restorer(contents: Contents) -> Recognized | None:
     return None
 
 
+# One may be a decoder alone.
+_VAE_PARTS = ("encoder.", "decoder.up.", "decoder.up_blocks.", "decoder.mid")
+
+
 def _vae(contents: Contents) -> Recognized | None:
     if contents.has_ends(("decoder.middle.0.residual.0.gamma",)):
         return _of_latents(16, tables.FAMILIES_OF_VIDEO_LATENTS)
     for prefix in ("", "first_stage_model.", "vae."):
         shape = contents.shape(prefix + "decoder.conv_in.weight")
-        if not shape or not contents.begins(prefix + "encoder."):
+        if not shape or not any(contents.begins(prefix + part) for part in _VAE_PARTS):
             continue
         if len(shape) == 5:
             return _of_latents(shape[1], tables.FAMILIES_OF_VIDEO_LATENTS)

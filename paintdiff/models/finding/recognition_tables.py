@@ -18,6 +18,10 @@ DENOISER_PREFIXES = (
     "model.",
     "transformer.",
     "unet.",
+    "model_ema.diffusion_model.",
+    "ema.diffusion_model.",
+    "ema.model.diffusion_model.",
+    "ema_model.diffusion_model.",
 )
 
 PARTS: Mapping[str, tuple[str, ...]] = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Literal
 from paintdiff.models.files.headers import WEIGHT_SUFFIXES
 from paintdiff.models.finding.sidecars import PREVIEW_ENDS, SIDECAR_ENDS
 
-MAX_DEPTH = 4
-"""How many folders deep is looked, below a models folder."""
+MAX_DEPTH = 40
+"""The most folders below each other that are looked into. What lies deeper is among the problems,
+as are the folders that come after MAX_ENTRIES files.
+"""
 MAX_ENTRIES = 200_000
 
 Role = Literal["", "upscaler", "face_restorer", "controlnet", "detector"]
@@ -71,8 +74,12 @@ _ORDER = list(_ROLES)
 _PROGRAMS = ("webui.py", "launch.py", "main.py", "webui.sh")
 _IN_PROGRAMS = ("models", "embeddings", "extensions/sd-webui-controlnet/models")
 
-_PART_STARTS = ("diffusion_pytorch_model", "model.safetensors", "model-0", "pytorch_model")
-"""How diffusers and transformers call the weights beside a `config.json`."""
+_PART_WEIGHTS = re.compile(
+    r"(?:(?:diffusion_)?pytorch_model|model)(?:[.-][\w.-]+)?\.(?:safetensors|bin)"
+)
+"""What diffusers and transformers call the weights beside a `config.json`: in any variant
+("model.bf16.safetensors"), whole or in shards.
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +160,8 @@ class Found:
 def scanned(models_dirs: Sequence[Path]) -> Found:
     """What lies in the models folders; a folder that isn't there is empty.
 
-    What is hidden, loops of symbolic links and folders deeper than MAX_DEPTH are left out.
+    What is hidden is left out, and so are loops of symbolic links. What can't be looked at is
+    "unusable", with the reason.
     """
     scan = _Scan()
     for index, place in enumerate(_places(models_dirs)):
@@ -207,14 +215,19 @@ class _Scan:
         except OSError as error:
             self.unusable.append(Unusable(path, f"it can't be looked into: {error.strerror}"))
             return
+        if self._entries > MAX_ENTRIES:
+            return
         self._entries += len(entries)
         if self._entries > MAX_ENTRIES:
-            reason = f"there are more than {MAX_ENTRIES:,} files; give a folder with less in it"
+            reason = (
+                f"this folder and those after it were not looked into, as there are more than "
+                f"{MAX_ENTRIES:,} files; give a models folder with less in it"
+            )
             self.unusable.append(Unusable(path, reason))
             return
         entries = [entry for entry in entries if self._has_a_name(entry)]
         names = {entry.name for entry in entries}
-        is_part = "config.json" in names and any(name.startswith(_PART_STARTS) for name in names)
+        is_part = "config.json" in names and any(map(_PART_WEIGHTS.fullmatch, names))
         if is_part or "model_index.json" in names:
             self._add_folder(path, role, "model_index.json" in names)
             return
@@ -251,7 +264,10 @@ class _Scan:
         try:
             if entry.is_dir():
                 name = entry.name.lower()
-                if depth < MAX_DEPTH and name not in _PASSED_OVER:
+                if depth >= MAX_DEPTH:
+                    reason = f"more than {MAX_DEPTH} folders lie around it; move it further up"
+                    self.unusable.append(Unusable(Path(entry.path), reason))
+                elif name not in _PASSED_OVER:
                     its_role = _ROLES.get(name, role)
                     its_rank = rank + _ORDER.index(name) if name in _ROLES else rank
                     self.folder(Path(entry.path), its_role, its_rank, depth + 1)

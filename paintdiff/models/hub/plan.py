@@ -28,6 +28,10 @@ _SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
 _WITHOUT_WEIGHTS = re.compile(r".*(Scheduler|Tokenizer|TokenizerFast|Processor|FeatureExtractor)")
 _STEMS = ("diffusion_pytorch_model", "model")
 _VARIANTS = ("fp16", "")
+_VARIANT_NAME = re.compile(
+    r"(?:diffusion_pytorch_model|model)(?:-\d{5}-of-\d{5})?"
+    r"\.([\w-]+?)(?:-\d{5}-of-\d{5})?\.safetensors"
+)
 """The suffixes of a set of weights, the preferred first; "" is the plain one."""
 
 _SMALL_SUFFIXES = (".json", ".txt", ".model", ".jinja")
@@ -180,21 +184,39 @@ def index_class(folder: Path) -> str:
     return name if isinstance(name, str) else ""
 
 
-def weights_variant(folder: Path) -> str | None:
-    """The `variant` with which a pipeline's folder is to be loaded: "fp16" if a part has its
-    weights only so, None if all have them plainly.
+def part_variant(folder: Path) -> str | None:
+    """The `variant` with which the weights of one part are to be loaded from its folder: None if
+    they are there plainly, or not at all.
+    """
+    names = _names_in(folder)
+    if _weights(names, "") is not None:
+        return None
+    variants = sorted({match[1] for name in names if (match := _VARIANT_NAME.fullmatch(name))})
+    preferred = [each for each in _VARIANTS if each in variants] + variants
+    return next((each for each in preferred if _weights(names, each) is not None), None)
+
+
+def part_variants(folder: Path) -> dict[str, str | None]:
+    """The `variant` with which each part with weights in a pipeline's folder is to be loaded, by
+    the parts' names (see `part_variant`).
     """
     try:
         parts = index_of(folder)
     except (OSError, DownloadError, UnsafeWeightsError):
-        return None
-    for part, (_library, class_name) in parts.items():
-        if _WITHOUT_WEIGHTS.fullmatch(class_name):
-            continue
-        inside = _names_in(folder / part)
-        if _weights(inside, "") is None and _weights(inside, "fp16") is not None:
-            return "fp16"
-    return None
+        return {}
+    return {
+        part: part_variant(folder / part)
+        for part, (_library, class_name) in parts.items()
+        if not _WITHOUT_WEIGHTS.fullmatch(class_name)
+    }
+
+
+def weights_variant(folder: Path) -> str | None:
+    """The `variant` with which a pipeline's folder is to be loaded: "fp16", "bf16" or another if a
+    part has its weights only so, None if all have them plainly. See `part_variants` where they
+    differ.
+    """
+    return next(filter(None, part_variants(folder).values()), None)
 
 
 def _weights(names: Collection[str], variant: str) -> Weights | None:
@@ -203,13 +225,16 @@ def _weights(names: Collection[str], variant: str) -> Weights | None:
         whole = f"{stem}{suffix}.safetensors"
         if whole in names:
             return Weights(variant, (whole,))
-        index = f"{stem}.safetensors.index{suffix}.json"
-        if index not in names:
+        ends = (f"index{suffix}.json", f"{variant}.index.json")
+        index = next((each for end in ends if (each := f"{stem}.safetensors.{end}") in names), None)
+        if index is None:
             continue
-        shard = re.compile(rf"{stem}{re.escape(suffix)}-(\d{{5}})-of-(\d{{5}})\.safetensors")
+        number = r"-(\d{5})-of-(\d{5})"  # older versions of diffusers put it before the variant
+        named = re.escape(suffix)
+        shard = re.compile(rf"{stem}(?:{named}{number}|{number}{named})\.safetensors")
         shards = {name: found for name in names if (found := shard.fullmatch(name))}
-        counts = {int(found[2]) for found in shards.values()}
-        numbers = {int(found[1]) for found in shards.values()}
+        counts = {int(found[2] or found[4]) for found in shards.values()}
+        numbers = {int(found[1] or found[3]) for found in shards.values()}
         if len(counts) == 1 and numbers == set(range(1, counts.pop() + 1)):
             return Weights(variant, (*sorted(shards), index))
     return None

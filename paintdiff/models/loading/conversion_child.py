@@ -122,12 +122,17 @@ def selected(content: Mapping[str, Any]) -> dict[str, TensorRecord]:
     if not found:
         inner = [value for value in table.values() if isinstance(value, dict)]
         tables = [each for each in map(_tensors_in, inner) if each]
+        tables = [each for each in tables if any(map(_is_denoiser, each))] or tables
         if len(tables) != 1:
             raise ValueError(f"there are {len(tables)} tables of tensors in it, and one is wanted")
         found = tables[0]
-    if any(name.startswith("model.diffusion_model.") for name in found):
+    if any(map(_is_denoiser, found)):
         found = {name: item for name, item in found.items() if not name.startswith("model_ema.")}
     return found
+
+
+def _is_denoiser(name: str) -> bool:
+    return name.startswith("model.diffusion_model.")
 
 
 def _tensors_in(table: Mapping[Any, Any]) -> dict[str, TensorRecord]:

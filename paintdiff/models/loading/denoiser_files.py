@@ -14,8 +14,9 @@ from diffusers.models.model_loading_utils import load_gguf_checkpoint
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.families import DENOISERS
-from paintdiff.models.files.tensor_files import MOST_TENSORS, TensorFile
+from paintdiff.models.files.tensor_files import MOST_TENSORS
 from paintdiff.models.files.weights import is_gguf
+from paintdiff.models.loading.checkpoint_files import CheckpointFile
 from paintdiff.models.model_rows import json_file
 
 _OTHER_PARTS = (
@@ -26,7 +27,6 @@ _OTHER_PARTS = (
     "conditioner.",
     "model_ema.",
 )
-_SCALES = (".scale_weight", ".weight_scale", "scaled_fp8")
 _GGUF_VERSIONS = (2, 3)
 _MOST_GGUF_NOTES = 10_000
 
@@ -83,14 +83,8 @@ def _class_in(companion: Path) -> tuple[str, Any]:
 
 
 def _safetensors(path: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    with TensorFile(path) as file:
+    with CheckpointFile(path) as file:
         names = [name for name in file.shapes if not name.startswith(_OTHER_PARTS)]
-        scaled = next((name for name in names if name.endswith(_SCALES)), None)
-        if scaled is not None:
-            raise ModelLoadError(
-                f"{path.name} has 8-bit numbers that are scaled ({scaled}), which can't be read "
-                "yet. Get the version in bf16, plain fp8 or GGUF."
-            )
         tensors = {name: file.read(name, dtype) for name in names}
         file.check_unchanged()
     return tensors

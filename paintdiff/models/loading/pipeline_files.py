@@ -15,12 +15,13 @@ from typing import Any
 
 import diffusers
 import torch
+import transformers
 
 from paintdiff.errors import ModelLoadError, UnsafeWeightsError
 from paintdiff.models.eight_bits import keep_in_eight_bits
 from paintdiff.models.families import DENOISERS
 from paintdiff.models.files.weights import check_weights_in, is_gguf, is_pickle
-from paintdiff.models.hub.plan import weights_variant
+from paintdiff.models.hub.plan import part_variants, weights_variant
 from paintdiff.models.loading import denoiser_files
 from paintdiff.models.loading.conversion import converted
 from paintdiff.models.loading.conversion_cache import conversions_folder
@@ -49,7 +50,8 @@ class Road:
     `companions` are folders in diffusers' layout, by the name of their family, for the parts that a
     file lacks. `cache_folder` gives the folder in which converted pickles and hashes are kept. Once
     `wanted` says no, conversion is given up. `config_folder` is a folder in diffusers' layout whose
-    settings are taken instead of the family's. Unless it is `resident` the model waits in main
+    settings are taken instead of the family's. `vae` is the VAE (a file or a folder) for a
+    checkpoint that has none. Unless it is `resident` the model waits in main
     memory, and doesn't go to its device at once. With `eight_bits` its denoiser's weights are
     packed as soon as they are read.
     """
@@ -58,6 +60,7 @@ class Road:
     cache_folder: Callable[[], Path] = conversions_folder
     wanted: Callable[[], bool] = lambda: True
     config_folder: Path | None = None
+    vae: Path | None = None
     resident: bool = True
     eight_bits: bool = False
 
@@ -111,6 +114,7 @@ def read_pipeline(
         config_folder=road.config_folder,
         report=report,
         called=original,
+        vae=road.vae,
     )
     return class_(**accepted(class_, {**NEVER_LOADED, **components})), False
 
@@ -135,11 +139,36 @@ def _folder_pipeline(
     }
     if eight_bits and not parts:
         parts = _packed_denoiser(folder, dtype, how)
-    read_in = {"vae": dtype, "default": _HALF} if eight_bits else dtype
+    read_in = {"vae": dtype, "default": _HALF if eight_bits else dtype}
+    parts = {**_of_other_variants(folder, {*parts, *left_out}, read_in, how), **parts}
     pipeline = class_.from_pretrained(str(folder), dtype=read_in, **how, **left_out, **parts)
     said = Training(row.prediction_type, row.zero_terminal_snr)
     pipeline.scheduler = trained_so(pipeline.scheduler, said)
     return pipeline
+
+
+def _of_other_variants(
+    folder: Path,
+    given: Collection[str],
+    read_in: Mapping[str, torch.dtype],
+    how: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The parts, but for the given ones, that are there only in another variant than the
+    pipeline's.
+    """
+    index, found = _index_of(folder), dict[str, Any]()
+    for part, variant in part_variants(folder).items():
+        if part in given or variant in (None, how["variant"]):
+            continue
+        library, class_name = index[part]
+        class_ = getattr(diffusers if library == "diffusers" else transformers, class_name)
+        found[part] = class_.from_pretrained(
+            str(folder),
+            subfolder=part,
+            dtype=read_in.get(part, read_in["default"]),
+            **{**how, "variant": variant},
+        )
+    return found
 
 
 def _packed_denoiser(folder: Path, dtype: torch.dtype, how: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,8 +177,7 @@ def _packed_denoiser(folder: Path, dtype: torch.dtype, how: Mapping[str, Any]) -
     part = next((name for name in DENOISERS if name in index), None)
     if part is None:
         return {}
-    if not any(f".{how['variant']}." in path.name for path in (folder / part).iterdir()):
-        how = {**how, "variant": None}  # other parts have it
+    how = {**how, "variant": part_variants(folder).get(part)}
     class_ = getattr(diffusers, index[part][1])
     network = class_.from_pretrained(str(folder), subfolder=part, dtype=_HALF, **how)
     keep_in_eight_bits(network, dtype)

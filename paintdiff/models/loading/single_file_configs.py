@@ -54,9 +54,11 @@ def config_folders(row: ModelRow) -> tuple[Path, Path]:
 
 def needs_companion(row: ModelRow, source: Path) -> bool:
     """Whether a model is a file that holds its denoiser alone, so that its other parts have to come
-    from a folder: all GGUF, and whatever isn't of a family in CONFIGS.
+    from a folder: all GGUF, whatever isn't of a family in CONFIGS, and what is known to hold
+    nothing else.
     """
-    return source.is_file() and (row.family.name not in CONFIGS or is_gguf(source))
+    alone = row.family.name not in CONFIGS or row.parts == ("denoiser",)
+    return source.is_file() and (alone or is_gguf(source))
 
 
 def companion_of(row: ModelRow, source: Path, companions: Mapping[str, Path]) -> Path:

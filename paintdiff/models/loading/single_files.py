@@ -23,15 +23,14 @@ from diffusers.loaders.single_file_utils import (
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.eight_bits import keep_in_eight_bits
-from paintdiff.models.files.tensor_files import TensorFile
+from paintdiff.models.loading.checkpoint_files import UNET, CheckpointFile
+from paintdiff.models.loading.checkpoint_files import VAE as _VAE
 from paintdiff.models.loading.clip_vocabulary import clip_tokenizer
 from paintdiff.models.loading.predictions import Training, predicts_v, trained_so, training_of
 from paintdiff.models.loading.single_file_configs import config_folders
+from paintdiff.models.loading.vae_files import vae_at, vae_with
 from paintdiff.models.model_rows import ModelRow, json_file
 
-UNET = "model.diffusion_model."
-
-_VAE = "first_stage_model."
 _VAE_PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
 _FIRST_CONVOLUTION = f"{UNET}input_blocks.0.0.weight"
 _WORD_WEIGHT = ".attn2.to_k.weight"
@@ -62,6 +61,7 @@ def single_file_components(  # noqa: PLR0913 (all that loading differs in)
     config_folder: Path | None = None,
     report: Callable[[str], None] = lambda _message: None,
     called: Path | None = None,
+    vae: Path | None = None,
 ) -> dict[str, Any]:
     """The parts of a pipeline, by their names, read from a safetensors file: networks on the CPU in
     `dtype`, tokenizers, a scheduler, and the plain flags that the pipeline's class takes. With
@@ -69,19 +69,20 @@ def single_file_components(  # noqa: PLR0913 (all that loading differs in)
 
     How they are built is the family's, or that in `config_folder`, a folder in diffusers' layout of
     which only the settings are read. `called` is the file that people have, if this was converted
-    from it. A UNet may have more input channels, for inpainting. What is
+    from it. `vae` is the file or folder of the VAE for a checkpoint without one, or without an
+    encoder. A UNet may have more input channels, for inpainting. What is
     predicted is decided by `predictions.training_of`, and of a Stable Diffusion 2 about which
     nothing is said by a trial. Raises ModelLoadError if the file is something else, or only a part
     of a model; it says which.
     """
     configs = (config_folder, config_folder) if config_folder else config_folders(row)
     called = called or path
-    with TensorFile(path, called.name) as file:
+    with CheckpointFile(path, called.name) as file:
         _check_kind(file)
         training = training_of(row, called, file.shapes.keys(), file.metadata)
         folder = configs[1] if training.prediction_type == "v_prediction" else configs[0]
         on_trial = configs[0] != configs[1] and not training.prediction_type and _paints(file)
-        _check_parts(file, folder)
+        _check_parts(file, folder, vae)
         report(f"Reading {called.name}: UNet")
         read_in = torch.float16 if eight_bits else dtype
         unet = _unet(file, configs[1] if on_trial else folder, read_in, row)
@@ -92,7 +93,10 @@ def single_file_components(  # noqa: PLR0913 (all that loading differs in)
         components = {"unet": unet}
         for name in _parts_of(folder) - {"unet"}:
             report(f"Reading {called.name}: {name.replace('_', ' ')}")
-            components[name] = _part(name, file, folder, dtype if name == "vae" else read_in)
+            if name == "vae":
+                components[name] = _vae(file, folder, dtype, vae)
+            else:
+                components[name] = _part(name, file, folder, read_in)
         file.check_unchanged()
     components["scheduler"] = trained_so(components["scheduler"], training)
     index = json_file(folder / "model_index.json", dict[str, Any])
@@ -109,20 +113,18 @@ def _parts_of(folder: Path) -> set[str]:
     }
 
 
-def _part(name: str, file: TensorFile, folder: Path, dtype: torch.dtype) -> Any:
+def _part(name: str, file: CheckpointFile, folder: Path, dtype: torch.dtype) -> Any:
     if name == "scheduler":
         return _scheduler(folder)
     if name.startswith("tokenizer"):
         return clip_tokenizer(folder / name)
-    if name == "vae":
-        return _vae(file, folder, dtype)
     return _text_encoder(name, file, folder, dtype)
 
 
 # -- what the file is -------------------------------------------------------------------------
 
 
-def _check_kind(file: TensorFile) -> None:
+def _check_kind(file: CheckpointFile) -> None:
     """Raise ModelLoadError for what isn't a checkpoint in the original layout, in words."""
     names = file.shapes
     other = next((name for name in names if name.startswith(_OTHER_SCHEDULES)), None)
@@ -156,30 +158,38 @@ def _what_it_is(names: Mapping[str, object]) -> str:
     return "holds no UNet of Stable Diffusion, so it is no model that can be painted with."
 
 
-def _check_parts(file: TensorFile, folder: Path) -> None:
-    """Raise ModelLoadError, which names what is missing, for a file without VAE or text encoder."""
+def _check_parts(file: CheckpointFile, folder: Path, vae: Path | None) -> None:
+    """Raise ModelLoadError, which names what is missing, for a file without text encoder, or
+    without VAE if there is no other one.
+    """
     lacking = [
         part.replace("_", " ")
         for part in sorted(_parts_of(folder) & {*_TEXT_ENCODERS})
         if _text_prefix(part, file) is None
     ]
-    if not any(name.startswith(_VAE) for name in file.shapes):
-        lacking.append("VAE")
+    without_vae = not any(name.startswith(_VAE) for name in file.shapes)
     if lacking:
+        lacking += ["VAE"] if without_vae else []
         raise ModelLoadError(
             f"{file.name} holds no {' and no '.join(lacking)}, so it is only a part of a "
             "model. Get the full checkpoint, or the folder in diffusers' layout."
         )
+    if without_vae and vae is None:
+        raise ModelLoadError(
+            f"{file.name} holds no VAE, so it is only a part of a model, and there is no VAE for "
+            "its family here. Put one into the folder vae of a models folder, or get the full "
+            "checkpoint."
+        )
 
 
-def _text_prefix(part: str, file: TensorFile) -> str | None:
+def _text_prefix(part: str, file: CheckpointFile) -> str | None:
     for prefix in _TEXT_ENCODERS[part]:
         if any(name.startswith(prefix) for name in file.shapes):
             return prefix
     return None
 
 
-def _paints(file: TensorFile) -> bool:
+def _paints(file: CheckpointFile) -> bool:
     """Whether its UNet takes latents and nothing else (one that inpaints predicts noise)."""
     return file.shapes.get(_FIRST_CONVOLUTION, (0, 0))[1] == _PAINTS
 
@@ -187,7 +197,7 @@ def _paints(file: TensorFile) -> bool:
 # -- networks ---------------------------------------------------------------------------------
 
 
-def _unet(file: TensorFile, folder: Path, dtype: torch.dtype, row: ModelRow) -> Any:
+def _unet(file: CheckpointFile, folder: Path, dtype: torch.dtype, row: ModelRow) -> Any:
     config = json_file(folder / "unet" / "config.json", dict[str, Any])
     config["in_channels"] = _input_channels(file)
     _check_width(file, config, row)
@@ -199,7 +209,7 @@ def _unet(file: TensorFile, folder: Path, dtype: torch.dtype, row: ModelRow) -> 
     return _filled(network, converted, file, f"UNet of {row.family.title}")
 
 
-def _input_channels(file: TensorFile) -> int:
+def _input_channels(file: CheckpointFile) -> int:
     shape = file.shapes.get(_FIRST_CONVOLUTION)
     channels = shape[1] if shape is not None and len(shape) == 4 else 0
     if channels not in (_PAINTS, _INPAINTS):
@@ -211,7 +221,7 @@ def _input_channels(file: TensorFile) -> int:
     return channels
 
 
-def _check_width(file: TensorFile, config: Mapping[str, Any], row: ModelRow) -> None:
+def _check_width(file: CheckpointFile, config: Mapping[str, Any], row: ModelRow) -> None:
     """Raise ModelLoadError if its words are as wide as another family's."""
     widths = {
         shape[1]
@@ -226,20 +236,33 @@ def _check_width(file: TensorFile, config: Mapping[str, Any], row: ModelRow) -> 
         )
 
 
-def _vae(file: TensorFile, folder: Path, dtype: torch.dtype) -> Any:
+def _vae(file: CheckpointFile, folder: Path, dtype: torch.dtype, other: Path | None) -> Any:
+    """The file's VAE, its encoder taken from `other` if it has none; or that whole one."""
     config = json_file(folder / "vae" / "config.json", dict[str, Any])
-    network = _empty(diffusers.AutoencoderKL, config)
     # What its own training left beside it (a discriminator, averages) isn't read.
-    tensors = {
-        _VAE + name: tensor for name, tensor in _read(file, _VAE, dtype, only=_VAE_PARTS).items()
-    }
-    converted = _converted(
-        lambda: convert_ldm_vae_checkpoint(tensors, config), file, "VAE", "this family"
-    )
-    return _filled(network, converted, file, "VAE")
+    tensors = _read(file, _VAE, dtype, only=_VAE_PARTS)
+    class_ = diffusers.AutoencoderKL
+    has_encoder = any(name.startswith("encoder.") for name in tensors)
+    spare = None if has_encoder or other is None else vae_at(other, class_, config).to(dtype)
+    if not tensors:
+        network = spare
+    elif has_encoder:
+        if not any(name.startswith("decoder.up_blocks.") for name in tensors):
+            tensors = _converted(
+                lambda: convert_ldm_vae_checkpoint(
+                    {_VAE + name: tensor for name, tensor in tensors.items()}, config
+                ),
+                file,
+                "VAE",
+                "this family",
+            )
+        return _filled(_empty(class_, config), tensors, file, "VAE")
+    else:
+        network = vae_with(_empty(class_, config), tensors, file.name, spare)
+    return network.requires_grad_(False).eval()
 
 
-def _text_encoder(part: str, file: TensorFile, folder: Path, dtype: torch.dtype) -> Any:
+def _text_encoder(part: str, file: CheckpointFile, folder: Path, dtype: torch.dtype) -> Any:
     settings = json_file(folder / part / "config.json", dict[str, Any])
     index = json_file(folder / "model_index.json", dict[str, Any])
     projects = index[part][1] == "CLIPTextModelWithProjection"
@@ -286,7 +309,7 @@ def _empty(class_: Any, config: Mapping[str, Any]) -> Any:
 
 
 def _read(
-    file: TensorFile,
+    file: CheckpointFile,
     prefix: str,
     dtype: torch.dtype,
     *,
@@ -303,7 +326,7 @@ def _read(
 
 
 def _converted(
-    convert: Callable[[], Mapping[str, Any]], file: TensorFile, what: str, family: str
+    convert: Callable[[], Mapping[str, Any]], file: CheckpointFile, what: str, family: str
 ) -> dict[str, torch.Tensor]:
     """diffusers' converters stumble over names that they don't expect."""
     try:
@@ -315,7 +338,7 @@ def _converted(
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
-def _filled(network: Any, tensors: dict[str, torch.Tensor], file: TensorFile, what: str) -> Any:
+def _filled(network: Any, tensors: dict[str, torch.Tensor], file: CheckpointFile, what: str) -> Any:
     """The network with these weights. Raises ModelLoadError unless they are exactly its own."""
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -282,7 +282,7 @@ def lora(_tensors: Tensors) -> Tensors:
 
 
 WRONG: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
-    "no VAE": (without("first_stage_model."), "no VAE, so it is only a part.*full checkpoint"),
+    "no VAE": (without("first_stage_model."), "no VAE, so it is only a part.*folder vae"),
     "no text encoder": (without("cond_stage_model."), "no text encoder, so it is only"),
     "neither": (
         without("cond_stage_model.", "first_stage_model."),

@@ -1,0 +1,75 @@
+"""VAEs in files and folders of their own, and in checkpoints. Imports torch and diffusers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from accelerate import init_empty_weights
+from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
+from paintdiff.errors import ModelLoadError
+from paintdiff.models.files.small_files import tensors_in
+from paintdiff.models.files.weights import check_weights_in
+from paintdiff.models.hub.plan import part_variant
+
+_OWN_NAMES = ("encoder.down_blocks.", "decoder.up_blocks.")
+_ENCODER = ("encoder.", "quant_conv.")
+
+
+class MissingEncoder(torch.nn.Module):
+    """Stands where a VAE without an encoder should have one. Asked for anything it raises
+    ModelLoadError.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def forward(self, *_arguments: Any) -> torch.Tensor:
+        raise ModelLoadError(
+            f"The VAE in {self._name} has no encoder, so nothing can be painted from a picture "
+            "with it. Choose another VAE, or paint from words alone."
+        )
+
+
+def vae_at(source: Path, class_: Any, config: Mapping[str, Any], spare: Any = None) -> Any:
+    """The VAE in a file or a folder. A file doesn't say how it is built: `class_` and `config` do.
+    If it has a decoder alone, the encoder is that of the VAE `spare`, or a MissingEncoder.
+
+    Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
+    """
+    if source.is_dir():
+        check_weights_in(source)
+        return diffusers.AutoencoderKL.from_pretrained(
+            str(source), local_files_only=True, use_safetensors=True, variant=part_variant(source)
+        )
+    with init_empty_weights():  # no memory for numbers that are replaced at once
+        network = class_.from_config(config)
+    content = tensors_in(source)
+    tensors = {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    return vae_with(network, tensors, source.name, spare)
+
+
+def vae_with(network: Any, tensors: dict[str, torch.Tensor], name: str, spare: Any = None) -> Any:
+    """An empty VAE with the weights from a file, in diffusers' names or in the original ones. See
+    `vae_at`.
+    """
+    if not any(key.startswith(_OWN_NAMES) for key in tensors):
+        tensors = convert_ldm_vae_checkpoint(tensors, network.config)
+    if not any(key.startswith("encoder.") for key in tensors):
+        network.encoder = MissingEncoder(name) if spare is None else spare.encoder
+        network.quant_conv = None if spare is None else spare.quant_conv
+        tensors = {key: each for key, each in tensors.items() if not key.startswith(_ENCODER)}
+        expected = {key for key in network.state_dict() if not key.startswith(_ENCODER)}
+    else:
+        expected = set(network.state_dict())
+    missing, unknown = sorted(expected - tensors.keys()), sorted(tensors.keys() - expected)
+    if missing or unknown:
+        wrong = f"it lacks {missing[0]}" if missing else f"{unknown[0]} is unknown"
+        raise ModelLoadError(f"{name} doesn't hold the VAE: {wrong}.")
+    network.load_state_dict(tensors, strict=False, assign=True)
+    return network
