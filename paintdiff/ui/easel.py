@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from paintdiff.errors import EngineError, RequestError
+from paintdiff.errors import EngineError, RequestError, UnknownNameError
 from paintdiff.requests import Request
 from paintdiff.sentences import field_of
 from paintdiff.ui import markup, relay, remembered, widgets
@@ -172,12 +172,22 @@ class Easel:
         try:
             job = self.parts.engine.submit(request_of(values))
         except RequestError as error:
-            return notes_for(self.notes, error.field, str(error))
+            return notes_for(self.notes, error.field, str(error), self._choices(error))
         except EngineError as error:
             return notes_for(self.notes, None, str(error))
         cleared = notes_cleared(self.notes.values())
         shown = self.showing(relay.view_of(job, job.latest), values)
         return {**cleared, **shown, self.job: job.id}
+
+    def _choices(self, error: RequestError) -> str:
+        """What a person may do about an error with one click, as markup."""
+        if not isinstance(error, UnknownNameError) or (error.what, error.field) != (
+            "LoRA",
+            "prompt",
+        ):
+            return ""
+        ids = (self.ids("prompt"), self.ids("generate"))
+        return markup.lora_choices(error.name, error.suggestion, *ids)
 
     async def watch(self, values: Values) -> AsyncIterator[Updates]:
         """Show a running job until it is over or this turn is; the timer gives the next turn."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from paintdiff.errors import UnknownNameError
 from paintdiff.prompts.extra_networks import LoraTag, taken_apart
 
 if TYPE_CHECKING:
@@ -23,15 +24,21 @@ def lora_rows(prompt: str, model: ModelRow, catalog: Catalog, prompt_id: str) ->
     tags = {tag.name: tag for tag in taken_apart(prompt)[1]}
     if not tags:
         return ""
-    known = {row.name: row for row in catalog.loras()}
-    rows = "".join(_row(tag, known.get(name), model) for name, tag in tags.items())
+    rows = "".join(_row(tag, _found(name, catalog), model) for name, tag in tags.items())
     return f'<ul class="lora-rows" data-prompt="{escape(prompt_id)}">{rows}</ul>'
 
 
-def why_no_effect(tag: LoraTag, row: LoraRow | None, model: ModelRow) -> str:
+def _found(name: str, catalog: Catalog) -> LoraRow | UnknownNameError:
+    try:
+        return catalog.lora(name)
+    except UnknownNameError as error:
+        return error
+
+
+def why_no_effect(tag: LoraTag, row: LoraRow | UnknownNameError, model: ModelRow) -> str:
     """Why a LoRA named in the prompt does nothing, or can't be used; "" if it acts."""
-    if row is None:
-        return "There is no LoRA of this name here."
+    if isinstance(row, UnknownNameError):
+        return str(row)
     if row.family is not None and row.family.name != model.family.name:
         return f"Made for {row.family.title}; it can't be used with {model.title}."
     if tag.weight == 0 and tag.text_encoder_weight == 0:
@@ -39,15 +46,16 @@ def why_no_effect(tag: LoraTag, row: LoraRow | None, model: ModelRow) -> str:
     return ""
 
 
-def _row(tag: LoraTag, row: LoraRow | None, model: ModelRow) -> str:
+def _row(tag: LoraTag, row: LoraRow | UnknownNameError, model: ModelRow) -> str:
     name = escape(tag.name)
-    title = escape(row.title if row is not None else tag.name)
+    title = escape(tag.name if isinstance(row, UnknownNameError) else row.title)
+    trigger_words = () if isinstance(row, UnknownNameError) else row.trigger_words
     reason = why_no_effect(tag, row, model)
     said = f'<p class="why">{escape(reason)}</p>' if reason else ""
     words = "".join(
         f'<button type="button" data-word="{escape(word)}" '
         f'title="Add to the prompt">{escape(word)}</button>'
-        for word in (row.trigger_words[:MAX_WORDS_SHOWN] if row is not None else ())
+        for word in trigger_words[:MAX_WORDS_SHOWN]
     )
     return (
         f'<li data-lora="{name}"><div class="head"><span class="title">{title}</span>'

@@ -154,6 +154,21 @@ def note(messages: Sequence[str], kind: Literal["error", "warning"] = "error") -
     )
 
 
+def lora_choices(name: str, suggestion: str | None, prompt_id: str, generate_id: str) -> str:
+    """Buttons for a prompt that names a LoRA which can't be found: take the one that was probably
+    meant, or paint without it. The ids are those of the prompt box and of Generate."""
+    attributes = (
+        f'data-missing="{escape(name)}" data-prompt="{escape(prompt_id)}" '
+        f'data-generate="{escape(generate_id)}"'
+    )
+    other = escape(suggestion or "")
+    other = f'<button type="button" data-instead="{other}">Use {other}</button>' if other else ""
+    return (
+        f'<div class="note-choices" {attributes}>{other}'
+        '<button type="button" data-without>Paint without it</button></div>'
+    )
+
+
 def aside(text: str) -> str:
     """A quiet sentence among the settings."""
     return f'<p class="aside">{escape(text)}</p>'

@@ -77,13 +77,16 @@ def notes_cleared(places: Iterable[Note]) -> dict[Any, str]:
     return dict.fromkeys(places, "")
 
 
-def notes_for(places: Mapping[str, Note], field: str | None, message: str) -> dict[Any, str]:
-    """Updates that say `message` next to the setting `field`, and nothing anywhere else.
+def notes_for(
+    places: Mapping[str, Note], field: str | None, message: str, choices: str = ""
+) -> dict[Any, str]:
+    """Updates that say `message` next to the setting `field`, with the markup of `choices` below
+    it, and nothing anywhere else.
 
     `places[""]` takes what is about no setting, or about one that isn't on the page.
     """
     place = places.get(field or "", places[""])
-    return {**notes_cleared(places.values()), place: markup.note([message])}
+    return {**notes_cleared(places.values()), place: markup.note([message]) + choices}
 
 
 def listen(

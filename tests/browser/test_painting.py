@@ -177,3 +177,14 @@ def test_what_is_said_of_a_setting_that_isnt_there_is_seen(studio: Studio) -> No
     page.locator("button.label-wrap", has_text="More settings").click()
     expect(page.locator("#sampler + #note-sampler")).to_be_visible()
     expect(page.locator("#note-sampler")).to_have_count(1)
+
+
+def test_a_prompt_whose_lora_is_not_there_is_painted_without_it(studio: Studio) -> None:
+    studio.ask("a red <lora:gone:0.5> house")
+    studio.generate.click()
+    note = studio.page.locator("#note-prompt")
+    expect(note).to_contain_text("There is no LoRA 'gone'")
+    note.get_by_role("button", name="Paint without it").click()
+    studio.expect_picture()
+    expect(studio.prompt).to_have_value("a red house")
+    expect(note.locator(".note.error")).to_have_count(0)

@@ -28,9 +28,11 @@ from paintdiff.models.families import Family
 from paintdiff.models.finding.shelves import Problem
 from paintdiff.models.holdings import LoadedSummary
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.name_lookup import row_named
 from paintdiff.models.planning import Forecast
 from paintdiff.models.sources import WeightsRow
 from paintdiff.models.upscalers import UpscalerRow
+from paintdiff.prompts.extra_networks import taken_apart
 from paintdiff.requests import Request, TextToImage, Upscale
 
 
@@ -56,6 +58,9 @@ class FakeCatalog:
 
     def loras(self) -> tuple[LoraRow, ...]:
         return tuple(row for row in self.rows if isinstance(row, LoraRow))
+
+    def lora(self, name: str) -> LoraRow:
+        return row_named("LoRA", name, {row.name: row for row in self.loras()}, {})
 
     def embeddings(self) -> tuple[EmbeddingRow, ...]:
         return tuple(row for row in self.rows if isinstance(row, EmbeddingRow))
@@ -191,6 +196,11 @@ class FakeEngine:
             return self._remembered(request)
         if request.sampler == "nonsense":
             raise UnknownNameError("There is no sampler 'nonsense'.", field="sampler")
+        for tag in taken_apart(request.prompt)[1]:
+            try:
+                self.manager.catalog.lora(tag.name)
+            except UnknownNameError as error:
+                raise error.at("prompt") from error
         settled = request.model_copy(
             update={
                 "width": request.width or 128,

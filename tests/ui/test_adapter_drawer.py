@@ -102,7 +102,8 @@ def test_a_row_says_why_its_lora_has_no_effect(parts: Parts, shelves: None) -> N
     assert "why" not in said("<lora:ink:0.5>")
     assert "no effect" in said("<lora:ink:0>")
     assert "Stable Diffusion XL" in said("<lora:big:1>")
-    assert "no LoRA of this name" in said("<lora:gone:1>")
+    assert "no LoRA &#x27;gone&#x27;" in said("<lora:gone:1>")
+    assert "why" not in said("<lora:INK.safetensors:1>"), "it is the same"
     assert "0.5, words 0.2" in said("<lora:ink:0.2:0.5>")
 
 
@@ -155,3 +156,15 @@ def test_a_prompt_names_each_lora_once() -> None:
     assert with_tag("", "ink") == "<lora:ink:1>"
     assert prompt_with("<lora:ink:0.3>", [LoraInput(name="ink")]) == "<lora:ink:0.3>"
     assert prompt_with("a", [LoraInput(name="a:b")]) == r"a <lora:a\:b:1>"
+
+
+def test_a_lora_that_is_not_there_can_be_replaced_or_left_out(studio: Studio) -> None:
+    updates = studio.start(values(studio, prompt="a cat <lora:inkk:1>"))
+    said = updates[studio.notes["prompt"]]
+    assert "There is no LoRA &#x27;inkk&#x27;" in said
+    assert 'data-missing="inkk" data-prompt="prompt" data-generate="generate"' in said
+    assert '<button type="button" data-instead="ink">Use ink</button>' in said
+    assert "Paint without it" in said
+    updates = studio.start(values(studio, prompt=rf"<lora:\{HOSTILE[:-1]}\>:1>"))
+    said = updates[studio.notes["prompt"]]
+    assert "<img" not in said and "data-instead" not in said and "Paint without it" in said

@@ -2,6 +2,7 @@
 "use strict";
 
 window.paintdiff.adapters = (() => {
+  const WRITTEN_MS = 100;  // Gradio takes a moment to notice what was written
   const TAG = /\\<|<(?:lora|lyco):((?:\\.|[^\\:<>])+)(?::[^<>]*)?>/gi;
 
   function promptOf(element) {
@@ -16,16 +17,35 @@ window.paintdiff.adapters = (() => {
   }
 
   function nameOf(written) {
-    return written?.replace(/\\(.)/g, "$1").trim();
+    return written?.replace(/\\([^\p{L}\p{N}_])/gu, "$1").trim();  // before a letter it stands between folders
+  }
+
+  function escaped(name) {
+    return name.replace(/[\\:<>]/g, "\\$&");
   }
 
   function tagOf(name, weight) {
-    return `<lora:${name.replace(/[\\:<>]/g, "\\$&")}:${weight}>`;
+    return `<lora:${escaped(name)}:${weight}>`;
   }
 
   function replaced(text, name, tag) {
     return text.replace(TAG, (whole, written) => (nameOf(written) === name ? tag : whole));
   }
+
+  function renamed(text, name, other) {
+    return text.replace(TAG, (whole, written) => (nameOf(written) === name ? whole.replace(written, () => escaped(other)) : whole));
+  }
+
+  // Below an error about a LoRA that isn't there: take another, or none, and paint.
+  document.addEventListener("click", (event) => {
+    const choice = event.target instanceof Element && event.target.closest("[data-missing] button");
+    const box = choice && promptOf(choice);
+    if (!box) return;
+    const { missing, generate } = choice.closest("[data-missing]").dataset;
+    const { instead } = choice.dataset;
+    write(box, instead === undefined ? tidy(replaced(box.value, missing, "")) : renamed(box.value, missing, instead));
+    setTimeout(() => document.getElementById(generate)?.click(), WRITTEN_MS);
+  });
 
   function tidy(text) {
     return text.replace(/[ \t]{2,}/g, " ").replace(/\s+,/g, ",").replace(/,(\s*,)+/g, ",").replace(/^[\s,]+|[ \t]+$/g, "");
