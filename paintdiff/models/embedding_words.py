@@ -28,6 +28,30 @@ def with_embeddings(text: str, tokens: Mapping[str, str]) -> str:
     return _each(text, tokens, lambda word: f" {tokens[word.lower()]} ")
 
 
+def short_words(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The words for embeddings that are called by their folders, too ("a/hands"), without these; in
+    lower case, each with all names that it may mean. What is a name itself isn't among them.
+    """
+    known = list(names)
+    taken = {name.lower() for name in known}
+    short: dict[str, tuple[str, ...]] = {}
+    for name in known:
+        word = name.rpartition("/")[2].lower()
+        if word not in taken:
+            short[word] = (*short.get(word, ()), name)
+    return short
+
+
+def with_whole_names(text: str, names: Iterable[str]) -> str:
+    """The text with the name of an embedding for each short word that can mean no other."""
+    known = list(names)
+    words = {name.lower(): name for name in known}
+    meant = {word: own[0] for word, own in short_words(known).items() if len(own) == 1}
+    if not meant:
+        return text
+    return _each(text, {**words, **meant}, lambda word: meant.get(word.lower(), word))
+
+
 def _each(text: str, words: Iterable[str], replaced: Callable[[str], str]) -> str:
     lowered = text.lower()
     there = sorted((word for word in words if word in lowered), key=len, reverse=True)

@@ -67,6 +67,16 @@ def with_renamed_tags(prompt: str, renamed: Callable[[str], str]) -> str:
     return _TAG.sub(other, prompt)
 
 
+def changed_between_tags(prompt: str, change: Callable[[str], str]) -> str:
+    """The prompt with `change` made to each text around its tags."""
+    made: list[str] = []
+    end = 0
+    for match in _TAG.finditer(prompt):
+        made += (change(prompt[end : match.start()]), match[0])
+        end = match.end()
+    return "".join((*made, change(prompt[end:])))
+
+
 def malformed_tags(prompt: str) -> tuple[str, ...]:
     """What begins like a tag and is none, in order."""
     good = {

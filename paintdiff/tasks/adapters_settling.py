@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from paintdiff.errors import RequestError, UnknownNameError
 from paintdiff.ingredients import MAX_LORA_WEIGHT, IpAdapterInput
-from paintdiff.models.embedding_words import embeddings_in
+from paintdiff.models.embedding_words import embeddings_in, short_words
 from paintdiff.prompts.extra_networks import malformed_tags, taken_apart
 from paintdiff.requests import MAX_LORAS, PaintingRequest
 from paintdiff.sentences import Remark
@@ -119,7 +119,17 @@ def _embedding_remarks(settled: PaintingRequest, model: ModelRow, catalog: Catal
         row.name: row for row in catalog.embeddings() if model.family.name not in row.families
     }
     texts = (("prompt", prompt_text(settled)), ("negative_prompt", settled.negative_prompt))
-    return [
+    unclear = short_words(row.name for row in catalog.embeddings_for(model))
+    remarks: list[str] = [
+        Remark(
+            f"There are {len(unclear[word])} embeddings called {word}, so it is read as a word. "
+            f"Write which is meant: {', '.join(unclear[word])}.",
+            field,
+        )
+        for field, text in texts
+        for word in embeddings_in(text, [word for word, own in unclear.items() if len(own) > 1])
+    ]
+    return remarks + [
         Remark(
             f"The embedding {name} has no effect: it is for "
             f"{', '.join(others[name].families) or 'an unknown family'}, but {model.title} is of "

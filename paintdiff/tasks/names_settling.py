@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from paintdiff.errors import UnknownNameError
-from paintdiff.prompts.extra_networks import with_renamed_tags
+from paintdiff.models.embedding_words import with_whole_names
+from paintdiff.prompts.extra_networks import changed_between_tags, with_renamed_tags
 from paintdiff.requests import PaintingRequest
 
 if TYPE_CHECKING:
@@ -19,18 +20,23 @@ PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
 
 
 def with_catalog_names(request: PaintingT, catalog: Catalog) -> PaintingT:
-    """The request with the catalog's names for its LoRAs, in the prompt too, its VAE and its
-    refiner. A name that isn't known, or not clear, stays: who uses it refuses it.
+    """The request with the catalog's names for its LoRAs, in the prompt too, its embeddings, its
+    VAE and its refiner. A name that isn't known, or not clear, stays: who uses it refuses it.
     """
+    embeddings = [row.name for row in catalog.embeddings_for(catalog.model(request.model))]
 
     def lora(name: str) -> str:
         return _own_name(catalog.lora, name)
+
+    def words(text: str) -> str:
+        return with_whole_names(text, embeddings)
 
     refiner, vae = request.refiner, request.vae
     if refiner is not None:
         refiner = refiner.model_copy(update={"model": _own_name(catalog.model, refiner.model)})
     update = {
-        "prompt": with_renamed_tags(request.prompt, lora),
+        "prompt": changed_between_tags(with_renamed_tags(request.prompt, lora), words),
+        "negative_prompt": changed_between_tags(request.negative_prompt, words),
         "loras": tuple(each.model_copy(update={"name": lora(each.name)}) for each in request.loras),
         "vae": None if vae is None else _own_name(catalog.vae, vae),
         "refiner": refiner,

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from paintdiff.prompts.extra_networks import (
     LoraTag,
+    changed_between_tags,
     malformed_tags,
     taken_apart,
     with_renamed_tags,
@@ -85,6 +86,12 @@ def test_what_is_written_is_read_again(name: str, weight: float, text_encoder: f
 def test_a_backslash_may_stand_between_folders() -> None:
     assert taken_apart(r"<lora:styles\ink:0.5>")[1] == (LoraTag(r"styles\ink", 0.5, 0.5),)
     assert taken_apart(r"<lora:styles/ink \(v2\):0.5>")[1][0].name == "styles/ink (v2)"
+
+
+def test_what_is_around_tags_is_changed() -> None:
+    prompt = r"ink <lora:ink:1> \<ink <b> ink"
+    assert changed_between_tags(prompt, str.upper) == r"INK <lora:ink:1> \<INK <B> INK"
+    assert changed_between_tags("", str.upper) == ""
 
 
 def test_tags_get_other_names_and_nothing_else_changes() -> None:
