@@ -6,12 +6,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-from paintdiff.errors import ModelNotFoundError, PresetError, RequestError
+from paintdiff.errors import (
+    ModelLoadError,
+    ModelNotFoundError,
+    PresetError,
+    RequestError,
+    UnsafeWeightsError,
+)
 from paintdiff.models.adapter_rows import (
     EmbeddingRow,
     FittingRow,
@@ -23,13 +30,12 @@ from paintdiff.models.adapter_rows import (
 from paintdiff.models.controlnets import ControlNetRow, controlnet_row, controlnets_from
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.families import Family, families_from
-from paintdiff.models.files.headers import read_header
 from paintdiff.models.files.weights import check_weights_in
 from paintdiff.models.finding.known_files import KnownFiles
 from paintdiff.models.finding.model_folders import family_of_folder
 from paintdiff.models.finding.names import FILE_NAME as NAMES_FILE
 from paintdiff.models.finding.names import Names
-from paintdiff.models.finding.recognition import recognized
+from paintdiff.models.finding.reading import FileReader
 from paintdiff.models.finding.scanning import scanned, stamp_of
 from paintdiff.models.finding.shelves import Problem, Shelves, Shelving, unet_widths
 from paintdiff.models.hub.cache import snapshot
@@ -109,7 +115,7 @@ class Catalog:
         names = Names(None if cache is None else cache / NAMES_FILE)
         shelving = catalog.shelving(known, names)
         catalog = catalog.with_shelves(shelving.shelved(scanned(models_dirs), models_dirs))
-        known.save()
+        known.finish()
         names.save()
         for problem in catalog.problems():
             problem.log()
@@ -325,8 +331,12 @@ class Catalog:
             return {"family": found.name, "description": found.notice}, ()
         if not path.is_file():
             return {"family": "sdxl" if "xl" in source.lower() else "sd1"}, ()
-        header = read_header(path)
-        found = recognized(header.tensors, header.metadata, self.unet_widths())
+        with closing(FileReader(self.unet_widths())) as reader:
+            known = reader.known(path)
+        found = known.recognized
+        if not known.form:
+            kind = UnsafeWeightsError if known.unsafe else ModelLoadError
+            raise kind(found.reason)
         if found.kind not in ("checkpoint", "denoiser") or found.family is None:
             raise RequestError(f"{source!r} is no model to paint with: {found.reason}.", "model")
         return {

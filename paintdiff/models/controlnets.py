@@ -5,7 +5,6 @@ Importable without torch.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from paintdiff.errors import ModelNotFoundError, PresetError, RequestError
 from paintdiff.models.families import Family
-from paintdiff.models.files.pickles import TensorRecord, read_records
+from paintdiff.models.files.json_files import read_json
+from paintdiff.models.files.pickles import tensor_records
 from paintdiff.models.files.weights import is_pickle, safetensors_header
 from paintdiff.models.hub.access import from_cache_or_hub
 from paintdiff.models.sources import (
@@ -148,7 +148,7 @@ def config_of(folder: Path) -> dict[str, Any]:
     """
     path = folder / _CONFIG
     try:
-        content = checked(dict[str, Any], json.loads(path.read_text(encoding="utf-8")), path)
+        content = checked(dict[str, Any], read_json(path), path)
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(
             f"{path} can't be read, so this folder is no ControlNet: {error}"
@@ -185,13 +185,8 @@ def _config_width(config: Mapping[str, Any]) -> object:
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors in a file, told from its header."""
     if not is_pickle(path):
-        header = safetensors_header(path)
-        header.pop("__metadata__", None)
-        return {name: tuple(tensor["shape"]) for name, tensor in header.items()}
-    records = read_records(path)
-    inner: object = records.get("state_dict", records)
-    tensors = checked(dict[str, Any], inner, path)
-    return {name: item.shape for name, item in tensors.items() if isinstance(item, TensorRecord)}
+        return {name: each.shape for name, each in safetensors_header(path).tensors.items()}
+    return {name: each.shape for name, each in tensor_records(path).items()}
 
 
 def _hub_config(source: str) -> dict[str, Any]:

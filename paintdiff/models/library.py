@@ -140,15 +140,18 @@ class Library:
         cached = cached_models()
         if cached != self._cached:
             self._cached, self._shelvings, changed = cached, None, True
-        if self._current is None or changed or found != self._found:
+        if self._current is None or changed or found != self._found or self._known.waiting:
             self._found = found
             self._rebuild()
         self._looked = self._clock()
 
     def _rebuild(self) -> None:
         base, shelving = self._shelving()
-        shelves = shelving.shelved(self._found or Found(), self.models_dirs)
-        self._known.save()
+        self._known.waiting = 0
+        try:
+            shelves = shelving.shelved(self._found or Found(), self.models_dirs)
+        finally:
+            self._known.finish()
         self._names.save()
         own = {added.row.source for added in self._added.values()}
         models = tuple(

@@ -5,7 +5,6 @@ Importable without torch.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -21,6 +20,7 @@ from paintdiff.models.families import (
     SamplerName,
     SizeText,
 )
+from paintdiff.models.files.json_files import read_json
 from paintdiff.models.hub.access import size_text
 from paintdiff.models.hub.cache import snapshot
 from paintdiff.models.sources import HUB_ID, SourceRow
@@ -183,7 +183,7 @@ def json_file(path: Path, shape: type[T]) -> T:
     PresetError if it is something else.
     """
     try:
-        content: object = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(
             f"{path} can't be read, so this folder is no model: {error}"

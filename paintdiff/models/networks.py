@@ -13,11 +13,11 @@ from typing import Any
 
 import spandrel
 import torch
-from safetensors.torch import load_file
 
 from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
 from paintdiff.models.devices import DTYPES
 from paintdiff.models.files.pickles import read_tensors, tensor_names
+from paintdiff.models.files.tensor_files import all_tensors
 from paintdiff.models.files.weights import is_pickle, safetensors_header
 
 # What the names of tensors tell, in the order in which they are looked at.
@@ -52,12 +52,12 @@ def descriptor_of(file: Path, use: Use) -> Any:
     """
     pickled = is_pickle(file)
     try:
-        names = tensor_names(file) if pickled else safetensors_header(file).keys()
+        names = tensor_names(file) if pickled else safetensors_header(file).tensors.keys()
     except ModelNotFoundError as error:
         raise ModelLoadError(str(error)) from error
     _check_names(names, file, use)
     try:
-        tensors = read_tensors(file) if pickled else load_file(file)
+        tensors = read_tensors(file) if pickled else all_tensors(file)
     except ModelError:
         raise
     except Exception as error:

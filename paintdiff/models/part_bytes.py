@@ -15,7 +15,7 @@ from paintdiff.models.plans import PartBytes
 _DENOISER, _TEXT_ENCODERS, _VAE = "denoiser", "text_encoders", "vae"
 _NOT_LOADED = frozenset({"safety_checker", "image_encoder", "feature_extractor"})
 _HALF_VARIANT = ".fp16."
-_NOT_READ = ("model_ema.", "__metadata__")
+_NOT_READ = ("model_ema.",)
 _PREFIXES = {
     "first_stage_model.": _VAE,
     "vae.": _VAE,
@@ -80,8 +80,8 @@ def _numbers_in(path: Path) -> list[tuple[str, str, int]]:
     elif folder in DENOISERS:
         of_folder = _DENOISER
     return [
-        (of_folder or _part_of(name), name, math.prod(int(side) for side in tensor["shape"]))
-        for name, tensor in safetensors_header(path).items()
+        (of_folder or _part_of(name), name, math.prod(tensor.shape))
+        for name, tensor in safetensors_header(path).tensors.items()
         if not name.startswith(_NOT_READ)
     ]
 

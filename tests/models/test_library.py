@@ -13,10 +13,11 @@ import torch
 
 from paintdiff.errors import ModelNotFoundError, RequestError, UnknownNameError
 from paintdiff.models.catalog import Catalog
-from paintdiff.models.files.file_contents import Recognized
-from paintdiff.models.files.headers import read_header
+from paintdiff.models.files.file_contents import UNET_WIDTHS
 from paintdiff.models.finding import known_files
+from paintdiff.models.finding.known_file import Known
 from paintdiff.models.finding.known_files import KnownFiles
+from paintdiff.models.finding.reading import FileReader
 from paintdiff.models.finding.scanning import scanned
 from paintdiff.models.library import Library
 from tests.models.weight_files import (
@@ -448,12 +449,16 @@ def test_what_was_chosen_survives_a_rescan(tmp_path: Path, tiny_folder: Path) ->
 # What is kept between starts
 
 
-def counted(cache: Path, read: list[str]) -> KnownFiles:
-    def reading(path: Path) -> Any:
-        read.append(path.name)
-        return read_header(path)
+class CountingReader(FileReader):
+    """Notes the names of the files that it reads."""
 
-    return KnownFiles(cache, read=reading)
+    def __init__(self, read: list[str]) -> None:
+        super().__init__(UNET_WIDTHS)
+        self._read = read
+
+    def known(self, path: Path) -> Known:
+        self._read.append(path.name)
+        return super().known(path)
 
 
 def test_a_second_start_reads_no_header(tmp_path: Path) -> None:
@@ -463,11 +468,11 @@ def test_a_second_start_reads_no_header(tmp_path: Path) -> None:
     catalogs: list[Catalog] = []
     for _ in range(2):
         base = Catalog.default()
-        known = counted(cache, read)
+        known = KnownFiles(cache, reader=CountingReader(read))
         from paintdiff.models.finding.names import Names  # noqa: PLC0415 (only here)
 
         shelves = base.shelving(known, Names()).shelved(scanned([models]), [models])
-        known.save()
+        known.finish()
         catalogs.append(base.with_shelves(shelves))
     assert len(read) == len(COMFY) + 1
     for one, other in zip(
@@ -531,13 +536,13 @@ def test_a_second_start_looks_into_no_file(tmp_path: Path, monkeypatch: pytest.M
         (models / f"{number}.safetensors").write_bytes(data)
     assert len(Library([models], cache=cache).catalog().loras()) == 200
     looked_at: list[object] = []
-    recognized = known_files.recognized
+    known = FileReader.known
 
-    def counted(*given: Any) -> Recognized:
-        looked_at.append(given)
-        return recognized(*given)
+    def counted(reader: FileReader, path: Path) -> Known:
+        looked_at.append(path)
+        return known(reader, path)
 
-    monkeypatch.setattr(known_files, "recognized", counted)
+    monkeypatch.setattr(FileReader, "known", counted)
     again = Library([models], cache=cache)
     assert len(again.catalog().loras()) == 200
     again.rescan()

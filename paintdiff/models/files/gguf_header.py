@@ -11,12 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-GGUF_START = b"GGUF"
-MAX_TENSORS = 200_000
-MAX_NOTES = 100_000
-MAX_TEXT_BYTES = 2**20
-MAX_HEADER_BYTES = 64 * 2**20
+from paintdiff.models.files.limits import (
+    MAX_DIMENSIONS,
+    MAX_GGUF_LIST,
+    MAX_GGUF_NOTES,
+    MAX_GGUF_TEXT_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_NAME_CHARACTERS,
+    MAX_NUMBERS,
+    MAX_TENSORS,
+)
 
+GGUF_START = b"GGUF"
 _VERSIONS = (2, 3)
 _STRING, _ARRAY = 8, 9
 # ggml's number of a scalar's type: how struct writes it.
@@ -90,23 +96,34 @@ def read_gguf_header(file: BinaryIO) -> GgufHeader:
     if version not in _VERSIONS:
         raise ValueError(f"it is of version {version}; known are 2 and 3")
     tensor_count, note_count = reader.number("<Q"), reader.number("<Q")
-    if tensor_count > MAX_TENSORS or note_count > MAX_NOTES:
+    if tensor_count > MAX_TENSORS or note_count > MAX_GGUF_NOTES:
         raise ValueError(
             f"it claims {tensor_count:,} tensors and {note_count:,} notes; at most "
-            f"{MAX_TENSORS:,} and {MAX_NOTES:,} are read"
+            f"{MAX_TENSORS:,} and {MAX_GGUF_NOTES:,} are read"
         )
     notes = dict(_note(reader) for _ in range(note_count))
     tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
-    end = 0
+    places: list[tuple[int, int]] = []
     for _ in range(tensor_count):
-        name, (kind, shape, tensor_end) = reader.text(), _tensor(reader)
+        name, (kind, shape, *place) = reader.text(MAX_NAME_CHARACTERS), _tensor(reader)
         tensors[name] = (kind, shape)
-        end = max(end, tensor_end)
+        places.append((place[0], place[1]))
+    end = _checked_end(places)
     alignment = notes.pop("general.alignment", 32)
     step = alignment if isinstance(alignment, int) and alignment > 0 else 32
     start = -(-reader.read_bytes // step) * step
     texts = {name: value for name, value in notes.items() if isinstance(value, str)}
     return GgufHeader(tensors, texts, start + end)
+
+
+def _checked_end(places: list[tuple[int, int]]) -> int:
+    """Where the last tensor ends. Raises ValueError if two overlap."""
+    before = 0
+    for start, end in sorted(places):
+        if start < before and start < end:
+            raise ValueError("its tensors overlap")
+        before = max(before, end)
+    return before
 
 
 class _Reader:
@@ -129,10 +146,10 @@ class _Reader:
         (value,) = struct.unpack(code, self.taken(struct.calcsize(code)))
         return value
 
-    def text(self) -> str:
+    def text(self, max_bytes: int = MAX_GGUF_TEXT_BYTES) -> str:
         length = self.number("<Q")
-        if length > MAX_TEXT_BYTES:
-            raise ValueError(f"it claims a text of {length:,} bytes; at most {MAX_TEXT_BYTES:,}")
+        if length > max_bytes:
+            raise ValueError(f"it claims a text of {length:,} bytes; at most {max_bytes:,}")
         return self.taken(length).decode("utf-8", "replace")
 
 
@@ -142,9 +159,13 @@ def _note(reader: _Reader) -> tuple[str, str | int | None]:
     if kind != _ARRAY:
         return name, _value(reader, kind)
     kind, count = reader.number("<I"), reader.number("<Q")
+    if count > MAX_GGUF_LIST:
+        raise ValueError(
+            f"its note {name!r:.80} is a list of {count:,}; at most {MAX_GGUF_LIST:,} are read"
+        )
     if kind in _SCALARS:
-        reader.taken(count * struct.calcsize(_SCALARS[kind]) if count < MAX_HEADER_BYTES else count)
-    elif kind == _STRING and count <= MAX_HEADER_BYTES:
+        reader.taken(count * struct.calcsize(_SCALARS[kind]))
+    elif kind == _STRING:
         for _ in range(count):
             reader.text()
     else:
@@ -160,12 +181,15 @@ def _value(reader: _Reader, kind: int) -> str | int:
     return reader.number(_SCALARS[kind])
 
 
-def _tensor(reader: _Reader) -> tuple[str, tuple[int, ...], int]:
-    """A tensor's type, its shape, and where it ends, in bytes after the header."""
+def _tensor(reader: _Reader) -> tuple[str, tuple[int, ...], int, int]:
+    """A tensor's type, its shape, and where it begins and ends, in bytes after the header."""
     dimensions = reader.number("<I")
-    if dimensions > 8:
+    if dimensions > MAX_DIMENSIONS:
         raise ValueError(f"it has a tensor of {dimensions} dimensions")
     shape = tuple(reversed([reader.number("<Q") for _ in range(dimensions)]))  # ggml's is turned
     kind, offset = reader.number("<I"), reader.number("<Q")
+    if max((*shape, offset), default=0) > MAX_NUMBERS:
+        raise ValueError("it has a tensor of more numbers than any file can have")
     name, block, block_bytes = _TENSOR_TYPES.get(kind, (f"type {kind}", 1, 0))
-    return name, shape, offset + math.prod(shape) // block * block_bytes
+    size_bytes = math.prod(shape) // block * block_bytes
+    return name, shape, offset, offset + size_bytes

@@ -6,18 +6,29 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
-from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
+from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.files.gguf_header import GGUF_START, read_gguf_header
+from paintdiff.models.files.json_files import parse_json
+from paintdiff.models.files.limits import MAX_NAME_CHARACTERS, MAX_TENSORS
+from paintdiff.models.files.opening import open_file
 from paintdiff.models.files.pickles import tensor_records
-from paintdiff.models.files.weights import MAX_HEADER_BYTES, is_pickle
+from paintdiff.models.files.safetensors_header import (
+    checked_entry,
+    cut_off,
+    header_text,
+    parsed_header,
+    texts_of,
+)
+from paintdiff.models.files.weights import is_pickle
 
 WEIGHT_SUFFIXES = frozenset({".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".pth", ".bin"})
 """How files of weights are called, in lower case. What one holds is told by its bytes."""
@@ -25,17 +36,9 @@ WEIGHT_SUFFIXES = frozenset({".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".
 MAX_KEPT = 8
 """How many headers `Headers` keeps."""
 
-_METADATA = "__metadata__"
 _METADATA_FIRST = '{"__metadata__":{'
 _ENTRY = '":{"dtype":"'
-# What people have in the place of a file of weights, by its first bytes.
-_OTHER_STARTS: Mapping[bytes, str] = {
-    b"version https://git-lfs": "is a Git LFS pointer, not the file itself: fetch it with "
-    "`git lfs pull`, or download it anew",
-    b"<!DOCTYPE": "is a web page: the download needed a login or failed, so download it anew",
-    b"<html": "is a web page: the download needed a login or failed, so download it anew",
-    b"\x89HDF": "is an HDF5 file (TensorFlow, Keras): get the .safetensors version",
-}
+_OFFSETS = re.compile(r'"data_offsets":\[([0-9]+),([0-9]+)\]\}')
 
 
 @dataclass(frozen=True)
@@ -105,18 +108,16 @@ def read_header(path: Path) -> Header:
     try:
         if is_pickle(path):
             return _pickled(path)
-        with path.open("rb") as file:
-            start = file.read(32)
+        with open_file(path) as file:
+            start = file.read(4)
             size_bytes = file.seek(0, io.SEEK_END)
             file.seek(0)
-            if start.startswith(GGUF_START):
+            if start == GGUF_START:
                 return _gguf(file, size_bytes)
-            return _safetensors(file, start, size_bytes)
+            return _safetensors(file, size_bytes)
     except OSError as error:
         raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
-    except ModelError:
-        raise
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ModelLoadError(f"{path} is no safetensors file that can be used: {error}.") from error
 
 
@@ -131,62 +132,19 @@ def _pickled(path: Path) -> Header:
 def _gguf(file: BinaryIO, size_bytes: int) -> Header:
     header = read_gguf_header(file)
     if header.size_bytes > size_bytes:
-        raise ValueError(_cut_off(header.size_bytes, size_bytes))
+        raise ValueError(cut_off(header.size_bytes, size_bytes))
     tensors = {name: TensorShape(*described) for name, described in header.tensors.items()}
     return Header("gguf", MappingProxyType(tensors), MappingProxyType(dict(header.notes)))
 
 
-def _safetensors(file: BinaryIO, start: bytes, size_bytes: int) -> Header:
-    for other, sentence in _OTHER_STARTS.items():
-        if start.startswith(other):
-            raise ValueError(f"it {sentence}")
-    length = int.from_bytes(start[:8], "little")
-    if len(start) < 10 or start[8:9] != b"{":
-        raise ValueError("it begins like no format of weights that is known")
-    if length > MAX_HEADER_BYTES:
-        raise ValueError(
-            f"it claims a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read"
-        )
-    if 8 + length > size_bytes:
-        raise ValueError(_cut_off(8 + length, size_bytes))
-    file.seek(8)
-    text = file.read(length).decode("utf-8")
-    return _quickly(text, size_bytes - 8 - length) or _thoroughly(text, size_bytes - 8 - length)
-
-
-def _cut_off(wanted: int, size_bytes: int) -> str:
-    return f"it is damaged or cut off: it should have {wanted:,} bytes, and has {size_bytes:,}"
-
-
-def _thoroughly(text: str, data_bytes: int) -> Header:
-    """The header's JSON, all of it checked."""
-    content: object = json.loads(text)
-    if not isinstance(content, dict):
-        raise ValueError("its header is no table of tensors")
-    table: dict[str, Any] = content
-    said = table.pop(_METADATA, None) or {}
-    tensors: dict[str, TensorShape] = {}
-    for name, entry in table.items():
-        tensors[name], end = _entry(name, entry)
-        if end > data_bytes:
-            raise ValueError(_cut_off(8 + len(text.encode()) + end, 8 + len(text) + data_bytes))
-    return Header("safetensors", MappingProxyType(tensors), _texts(said))
-
-
-def _entry(name: str, entry: Any) -> tuple[TensorShape, int]:
-    try:
-        shape = tuple(int(side) for side in entry["shape"])
-        end = int(entry["data_offsets"][1])
-        return TensorShape(str(entry["dtype"]), shape), end
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"its header describes {name!r:.80} as no tensor") from error
-
-
-def _texts(said: object) -> Mapping[str, str]:
-    if not isinstance(said, dict):
-        raise ValueError("what it says of itself is no table of texts")
-    table: dict[str, object] = said
-    return MappingProxyType({key: text for key, text in table.items() if isinstance(text, str)})
+def _safetensors(file: BinaryIO, size_bytes: int) -> Header:
+    text, data_bytes = header_text(file, size_bytes)
+    quick = _quickly(text, data_bytes)
+    if quick is not None:
+        return quick
+    found = parsed_header(text, size_bytes - data_bytes, data_bytes)
+    tensors = {name: TensorShape(each.dtype, each.shape) for name, each in found.tensors.items()}
+    return Header("safetensors", MappingProxyType(tensors), found.metadata)
 
 
 class _Lazy(Mapping[str, TensorShape]):
@@ -200,9 +158,10 @@ class _Lazy(Mapping[str, TensorShape]):
     def __getitem__(self, name: str) -> TensorShape:
         rest = self._entries[name]
         try:
-            return _entry(name, json.loads('{"dtype":"' + rest + "}"))[0]
-        except (ValueError, RecursionError) as error:
+            entry = checked_entry(name, parse_json('{"dtype":"' + rest + "}"))
+        except ValueError as error:
             raise ModelLoadError(f"It is no safetensors file that can be used: {error}.") from error
+        return TensorShape(entry.dtype, entry.shape)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -218,19 +177,29 @@ def _quickly(text: str, data_bytes: int) -> Header | None:
     """The header as safetensors' own library writes it, cut at its commas instead of parsed, which
     takes a quarter of the time; None if it is written in any other way.
 
-    Its tensors follow each other in the file, so the last one ends where the file does.
+    Its tensors follow each other in the file: each begins where the one before it ends, and the
+    last one ends where the file does.
     """
     metadata: Mapping[str, str] = {}
     if text.startswith(_METADATA_FIRST):
-        said, after = json.JSONDecoder().raw_decode(text, len(_METADATA_FIRST) - 1)
-        metadata, text = _texts(said), text[after:].removeprefix(",")
+        try:
+            said, after = json.JSONDecoder().raw_decode(text, len(_METADATA_FIRST) - 1)
+        except RecursionError:
+            return None
+        metadata, text = texts_of(said), text[after:].removeprefix(",")
     else:
         text = text[1:]
     body = text.rstrip(" ")
     if "\\" in body or not body.startswith('"') or not body.endswith(f",{data_bytes}]}}}}"):
         return None
     pieces = body[1:-2].split('},"')
-    if not len(pieces) == body.count(_ENTRY) == body.count("{"):
+    if not len(pieces) == body.count(_ENTRY) == body.count("{") <= MAX_TENSORS:
+        return None
+    places: list[tuple[str, str]] = _OFFSETS.findall(body)
+    ends = ["0", *(end for _start, end in places)]
+    if len(places) != len(pieces) or [start for start, _end in places] != ends[:-1]:
+        return None
+    if max(map(len, pieces)) > MAX_NAME_CHARACTERS:
         return None
     try:
         entries: dict[str, str] = dict(piece.split(_ENTRY) for piece in pieces)  # pyright: ignore[reportArgumentType]

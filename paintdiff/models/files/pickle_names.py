@@ -40,25 +40,6 @@ def lies_beside_tensors(module_name: str, global_name: str) -> bool:
 
 
 class Dropped:
-    """Stands for what isn't a tensor: takes whatever a pickle does to it, and keeps nothing."""
+    """Stands for what isn't a tensor, and keeps nothing of it."""
 
-    def __new__(cls, *_arguments: object, **_named: object) -> Dropped:
-        return object.__new__(cls)
-
-    def __init__(self, *_arguments: object, **_named: object) -> None:
-        return
-
-    def __setstate__(self, state: object) -> None:
-        return
-
-    def __setitem__(self, key: object, value: object) -> None:
-        return
-
-    def append(self, _value: object) -> None:
-        """A pickle may fill it like a list."""
-
-    def extend(self, _values: object) -> None:
-        """A pickle may fill it like a list."""
-
-    def add(self, _value: object) -> None:
-        """A pickle may fill it like a set."""
+    __slots__ = ()

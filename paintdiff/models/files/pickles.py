@@ -11,25 +11,36 @@ from __future__ import annotations
 
 import io
 import math
-import pickle
 import zipfile
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from paintdiff.errors import ModelLoadError, UnsafeWeightsError
+from paintdiff.models.files.limits import (
+    MAX_DIMENSIONS,
+    MAX_NAME_CHARACTERS,
+    MAX_NUMBERS,
+    MAX_PICKLE_BYTES,
+    MAX_SHARING,
+    MAX_TABLE_DEPTH,
+    MAX_TENSORS,
+    MAX_ZIP_DIRECTORY_BYTES,
+    SHARING_SPARE_BYTES,
+)
+from paintdiff.models.files.opening import open_file
+from paintdiff.models.files.pickle_machine import PickleMachine, Table, is_plain
 from paintdiff.models.files.pickle_names import Dropped, lies_beside_tensors
 
 if TYPE_CHECKING:
     import torch
 
-MAX_PICKLE_BYTES = 64 * 2**20
-
 _ZIP_START = b"PK\x03\x04"
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
+_Spend = Callable[[int], None]
 # torch's name of a storage: the dtype, and the bytes of one number.
 _STORAGES: Mapping[str, tuple[str, int]] = {
     "DoubleStorage": ("float64", 8),
@@ -45,15 +56,8 @@ _STORAGES: Mapping[str, tuple[str, int]] = {
 }
 
 
-class _Inert:
-    """Something in a pickle that the pickle can't change."""
-
-    def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError("it changes what tensors are made of")
-
-
 @dataclass(frozen=True)
-class Storage(_Inert):
+class Storage:
     """The numbers that tensors are cut from. `kind` is a key of _STORAGES."""
 
     key: str
@@ -62,7 +66,7 @@ class Storage(_Inert):
 
 
 @dataclass(frozen=True)
-class TensorRecord(_Inert):
+class TensorRecord:
     """A tensor that hasn't been read. `stride` and `offset` are in numbers, not in bytes."""
 
     storage: Storage
@@ -70,43 +74,86 @@ class TensorRecord(_Inert):
     shape: tuple[int, ...]
     stride: tuple[int, ...]
 
-
-class _Box(dict[Any, Any]):
-    """An OrderedDict; what torch notes beside a module's tensors is left out."""
-
-    def __setstate__(self, state: object) -> None:
-        return
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes its numbers take."""
+        return math.prod(self.shape) * number_bytes(self.storage)
 
 
 @dataclass(frozen=True)
-class _StorageKind(_Inert):
+class _StorageKind:
     name: str
 
 
-class _ParameterDict(dict[Any, Any]):
+class _ParameterDict(Table):
     """torch's ParameterDict, in which textual inversions come: a module with named tensors."""
 
-    def __setstate__(self, state: object) -> None:
-        if isinstance(state, dict):
-            parameters: object = state.get("_parameters")  # pyright: ignore[reportUnknownMemberType]
-            if isinstance(parameters, dict):
-                self.update(parameters)
+    def take_state(self, state: object, spend: _Spend) -> None:
+        parameters: object = state.get("_parameters") if isinstance(state, Table) else None
+        if isinstance(parameters, Table):
+            spend(len(parameters))
+            self.update(parameters)
 
 
-class _Function(_Inert):
-    """Stands for a function of torch's."""
+@dataclass(frozen=True)
+class _Function:
+    """Stands for a function of torch's that gives a tensor."""
 
-    def __init__(self, function: Callable[..., object]) -> None:
-        self._function = function
+    run: Callable[..., object]
 
-    def __call__(self, *arguments: object) -> object:
-        return self._function(*arguments)
+    def made(self, arguments: tuple[Any, ...], spend: _Spend) -> object:
+        spend(len(arguments))
+        return self.run(*arguments)
+
+
+@dataclass(frozen=True)
+class _TableClass:
+    """Stands for a class of dictionaries."""
+
+    kind: type[Table]
+
+    def made(self, arguments: tuple[Any, ...], spend: _Spend) -> object:
+        table = self.kind()
+        pairs: object = arguments[0] if arguments else ()
+        if isinstance(pairs, Table):
+            pairs = list(pairs.items())
+        if not isinstance(pairs, (list, tuple)):
+            raise ValueError("it makes a table of something else")
+        spend(len(pairs))
+        for pair in pairs:
+            if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+                raise ValueError("it makes a table of something else")
+            if is_plain(pair[0]):
+                table[pair[0]] = pair[1]
+        return table
+
+
+class _SizeClass:
+    """Stands for torch.Size."""
+
+    def made(self, arguments: tuple[Any, ...], _spend: _Spend) -> object:
+        return _whole_numbers(arguments[0] if arguments else ())
+
+
+def _whole_numbers(values: object) -> tuple[int, ...]:
+    """Sides or strides, of which there are few and none is negative."""
+    if not isinstance(values, (list, tuple)) or len(values) > MAX_DIMENSIONS:
+        raise ValueError("a tensor in it has no possible shape")
+    return tuple(map(_whole_number, values))
+
+
+def _whole_number(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value <= MAX_NUMBERS:
+        raise ValueError("a tensor in it has no possible shape")
+    return value
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_rest: object) -> TensorRecord:
     if not isinstance(storage, Storage):
-        raise pickle.UnpicklingError("a tensor has no storage")
-    return TensorRecord(storage, int(offset), tuple(map(int, shape)), tuple(map(int, stride)))
+        raise ValueError("a tensor has no storage")
+    return TensorRecord(
+        storage, _whole_number(offset), _whole_numbers(shape), _whole_numbers(stride)
+    )
 
 
 def _first(value: object, *_rest: object) -> object:
@@ -116,43 +163,60 @@ def _first(value: object, *_rest: object) -> object:
 def _of_a_type(function: object, _type: object, arguments: object, _state: object) -> object:
     """A tensor with attributes, or of a class derived from it."""
     if not isinstance(function, _Function) or not isinstance(arguments, tuple):
-        raise pickle.UnpicklingError("a tensor is made in an unknown way")
-    return function(*arguments)
+        raise ValueError("a tensor is made in an unknown way")
+    if function.run is _of_a_type:
+        raise ValueError("a tensor is made in an unknown way")
+    return function.run(*arguments)
 
 
 _KNOWN: Mapping[tuple[str, str], object] = {
-    ("collections", "OrderedDict"): _Box,
-    ("torch", "Size"): tuple,
+    ("collections", "OrderedDict"): _TableClass(Table),
+    ("torch", "Size"): _SizeClass(),
     ("torch._utils", "_rebuild_tensor"): _Function(_tensor),
     ("torch._utils", "_rebuild_tensor_v2"): _Function(_tensor),
     ("torch._utils", "_rebuild_parameter"): _Function(_first),
     ("torch._utils", "_rebuild_parameter_with_state"): _Function(_first),
     ("torch._tensor", "_rebuild_from_type_v2"): _Function(_of_a_type),
-    ("torch.nn.modules.container", "ParameterDict"): _ParameterDict,
+    ("torch.nn.modules.container", "ParameterDict"): _TableClass(_ParameterDict),
     ("torch.nn.parameter", "Parameter"): _Function(_first),
     **{("torch", name): _StorageKind(name) for name in _STORAGES},
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(file)
+def _named(module_name: str, global_name: str) -> object:
+    """The stand-in of a global. Raises UnsafeWeightsError if there is none."""
+    found = _KNOWN.get((module_name, global_name))
+    if found is not None:
+        return found
+    if lies_beside_tensors(module_name, global_name):
+        return Dropped
+    raise UnsafeWeightsError(f"it asks for {module_name[:100]}.{global_name[:100]}")
+
+
+class _Pickles:
+    """The pickles in a stream, one after another; `storages` are those that were spoken of."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
         self.storages: dict[str, Storage] = {}
+        self._machine = PickleMachine(stream, _named, self._storage)
 
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        found = _KNOWN.get((module_name, global_name))
-        if found is not None:
-            return found
-        if lies_beside_tensors(module_name, global_name):
-            return Dropped
-        raise UnsafeWeightsError(f"it asks for {module_name}.{global_name}")
+    def load(self) -> object:
+        return self._machine.load()
 
-    def persistent_load(self, pid: Any) -> Storage:
-        kind, key, count = pid[1], pid[2], pid[4]
-        if pid[0] != "storage" or not isinstance(kind, _StorageKind) or any(pid[5:]):
-            raise pickle.UnpicklingError("it refers to something that isn't a tensor")
-        storage = Storage(str(key), kind.name, int(count))
+    def _storage(self, said: object) -> Storage:
+        if not isinstance(said, tuple) or len(said) < 5 or said[0] != "storage":
+            raise ValueError("it refers to something that isn't a tensor")
+        kind, key, count = said[1], said[2], said[4]
+        if not isinstance(kind, _StorageKind) or any(said[5:]):
+            raise ValueError("it refers to something that isn't a tensor")
+        storage = Storage(_storage_key(key), kind.name, _whole_number(count))
         return self.storages.setdefault(storage.key, storage)
+
+
+def _storage_key(key: object) -> str:
+    if not isinstance(key, (str, int)) or not is_plain(key):
+        raise ValueError("it refers to a storage that has no name")
+    return str(key)
 
 
 def read_records(path: Path) -> dict[str, Any]:
@@ -170,7 +234,7 @@ def tensor_names(path: Path) -> list[str]:
     numbers. Raises what `read_records` raises.
     """
     with _opened(path) as file:
-        return list(_names(_records(file)[0]))
+        return [name for name, _record in _each(_records(file)[0])]
 
 
 def tensor_records(path: Path) -> dict[str, TensorRecord]:
@@ -182,7 +246,7 @@ def tensor_records(path: Path) -> dict[str, TensorRecord]:
     with _opened(path) as file:
         content: Mapping[str, Any] = _records(file)[0]
         inner: object = content.get("state_dict")
-        return dict(_named(inner if isinstance(inner, Mapping) else content))
+        return dict(_each(inner if isinstance(inner, Mapping) else content))
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
@@ -192,6 +256,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     """
     with _opened(path) as file:
         content, numbers_in = _records(file)
+        check_sharing((record.size_bytes for _name, record in _each(content)), file)
         read: dict[str, Any] = {}
 
         def tensor(record: TensorRecord) -> torch.Tensor:
@@ -270,37 +335,58 @@ def _check_within(record: TensorRecord) -> None:
         raise ValueError("a tensor in it claims more numbers than there are")
 
 
-def _names(content: Mapping[str, Any]) -> Iterator[str]:
-    """Of each table once: a pickle can hold one table in itself, or in many others."""
-    seen, waiting = {id(content)}, [content]
+def check_sharing(sizes: Iterable[int], file: BinaryIO) -> None:
+    """Raise ValueError if tensors of these sizes are together far larger than their file: thousands
+    of them can be cut from the same numbers.
+    """
+    size_bytes = file.seek(0, io.SEEK_END)
+    total = sum(sizes)
+    if total > MAX_SHARING * size_bytes + SHARING_SPARE_BYTES:
+        raise ValueError(f"the tensors in it would take {total:,} bytes, and it has {size_bytes:,}")
+
+
+def _each(content: Mapping[Any, Any]) -> Iterator[tuple[str, TensorRecord]]:
+    """All tensors, those of a table in a table by both names; of each table once, as a pickle can
+    hold one table in itself, or in many others. Raises ValueError beyond the limits.
+    """
+    seen, waiting, count = {id(content)}, [("", 0, content)], 0
     while waiting:
-        for name, value in waiting.pop().items():
+        before, depth, table = waiting.pop()
+        if depth > MAX_TABLE_DEPTH:
+            raise ValueError(f"tables in it lie in each other more than {MAX_TABLE_DEPTH} deep")
+        for key, value in table.items():
+            if not isinstance(value, (TensorRecord, Mapping)):
+                continue
+            name = before + key_text(key)
+            if len(name) > MAX_NAME_CHARACTERS:
+                raise ValueError(f"a name in it has more than {MAX_NAME_CHARACTERS:,} letters")
             if isinstance(value, TensorRecord):
-                yield str(name)
-            elif isinstance(value, Mapping) and id(value) not in seen:
+                count += 1
+                if count > MAX_TENSORS:
+                    raise ValueError(f"there are more than {MAX_TENSORS:,} tensors in it")
+                yield name, value
+            elif id(value) not in seen:
                 seen.add(id(value))
-                waiting.append(value)
+                waiting.append((f"{name}.", depth + 1, value))
 
 
-def _named(content: Mapping[str, Any]) -> Iterator[tuple[str, TensorRecord]]:
-    """Of each table once, as `_names`."""
-    seen, waiting = {id(content)}, [("", content)]
-    while waiting:
-        before, table = waiting.pop()
-        for name, value in table.items():
-            if isinstance(value, TensorRecord):
-                yield f"{before}{name}", value
-            elif isinstance(value, Mapping) and id(value) not in seen:
-                seen.add(id(value))
-                waiting.append((f"{before}{name}.", value))
+def key_text(key: object) -> str:
+    """Return a table's key as a name. Raises ValueError if it is too long."""
+    if isinstance(key, (str, bytes)) and len(key) > MAX_NAME_CHARACTERS:
+        raise ValueError(f"a name in it has more than {MAX_NAME_CHARACTERS:,} letters")
+    return str(key)
 
 
-def _replaced(content: dict[str, Any], tensor: Callable[[TensorRecord], object]) -> dict[str, Any]:
+def _replaced(
+    content: Mapping[Any, Any], tensor: Callable[[TensorRecord], object]
+) -> dict[str, Any]:
+    """The content with each record replaced; `_each` has looked at all of it before."""
     done: dict[int, dict[str, Any]] = {}  # a pickle can hold one table in many others
 
-    def table_of(table: dict[str, Any]) -> dict[str, Any]:
+    def table_of(table: Mapping[Any, Any]) -> dict[str, Any]:
         if id(table) not in done:
-            done[id(table)] = {str(key): value_of(value) for key, value in table.items()}
+            made = done[id(table)] = {}
+            made.update((str(key), value_of(value)) for key, value in table.items())
         return done[id(table)]
 
     def value_of(value: Any) -> Any:
@@ -315,7 +401,7 @@ def _replaced(content: dict[str, Any], tensor: Callable[[TensorRecord], object])
 def _opened(path: Path) -> Generator[BinaryIO]:
     """The file; what goes wrong with it in between comes out as an error of ours, in words."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             yield file
     except UnsafeWeightsError as error:
         raise UnsafeWeightsError(
@@ -343,6 +429,7 @@ def _records(file: BinaryIO) -> tuple[dict[str, Any], _NumbersIn]:
 
 def _zipped(file: BinaryIO) -> tuple[Any, _NumbersIn]:
     """torch's format since 1.6: a zip with a pickle, and a file for each storage."""
+    _check_directory(file)
     archive = zipfile.ZipFile(file)
     names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
     if len(names) != 1:
@@ -350,10 +437,8 @@ def _zipped(file: BinaryIO) -> tuple[Any, _NumbersIn]:
     folder = names[0].removesuffix("data.pkl")
 
     def numbers_in(storage: Storage, first: int, count: int) -> bytes:
-        member = archive.getinfo(f"{folder}data/{storage.key}")
+        member = _stored(archive, f"{folder}data/{storage.key}")
         size = number_bytes(storage)
-        if member.compress_type != zipfile.ZIP_STORED:  # torch doesn't, and a bomb would be
-            raise ValueError(f"{member.filename} in it is compressed")
         if member.file_size != storage.count * size:
             raise ValueError("it ends too early")
         if count == storage.count:
@@ -364,28 +449,70 @@ def _zipped(file: BinaryIO) -> tuple[Any, _NumbersIn]:
         file.seek(member.header_offset + 30 + name_bytes + extra_bytes + first * size)
         return file.read(count * size)
 
-    if archive.getinfo(names[0]).file_size > MAX_PICKLE_BYTES:
+    member = _stored(archive, names[0])
+    if member.file_size > MAX_PICKLE_BYTES:
         raise ValueError("its table of tensors is too large")
-    with archive.open(names[0]) as pickled:
-        content = _Unpickler(pickled).load()
+    pickles = _Pickles(io.BytesIO(archive.read(member)))
+    content = pickles.load()
+    _check_storages(pickles.storages, file)
     return content, numbers_in
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """Raise ValueError if a zip's directory is too large to be read at once."""
+    size_bytes = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size_bytes - 2**16 - 22))
+    tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    found = [int.from_bytes(tail[end + 12 : end + 16], "little")] if end >= 0 else []
+    if tail[end - 20 : end - 16] == b"PK\x06\x07":  # of a zip64
+        found.append(int.from_bytes(tail[end - 36 : end - 28], "little"))
+    directory_bytes = min(found, default=0) if 2**32 - 1 in found else max(found, default=0)
+    if directory_bytes > MAX_ZIP_DIRECTORY_BYTES:
+        raise ValueError(f"the directory of this zip has {directory_bytes:,} bytes")
+    file.seek(0)
+
+
+def _stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """A member of an archive, which lies in it as it is: torch compresses nothing, and a bomb is
+    compressed.
+    """
+    member = archive.getinfo(name)
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{member.filename} in it is compressed")
+    if member.compress_size != member.file_size:
+        raise ValueError(f"{member.filename} in it has two sizes")
+    return member
+
+
+def _check_storages(storages: Mapping[str, Storage], file: BinaryIO) -> None:
+    """Raise ValueError if there are more numbers than the file can have."""
+    total = sum(each.count * number_bytes(each) for each in storages.values())
+    if total > file.seek(0, io.SEEK_END):
+        raise ValueError("its tensors claim more numbers than there are in it")
 
 
 def _legacy(file: BinaryIO) -> tuple[Any, _NumbersIn]:
     """torch's format before 1.6: five pickles, then the storages one after another."""
-    if _Unpickler(file).load() != _LEGACY_MAGIC or _Unpickler(file).load() != _LEGACY_VERSION:
+    pickles = _Pickles(file)
+    if pickles.load() != _LEGACY_MAGIC or pickles.load() != _LEGACY_VERSION:
         raise UnsafeWeightsError("it wasn't written by torch")
-    _system = _Unpickler(file).load()
-    unpickler = _Unpickler(file)
-    content, keys = unpickler.load(), _Unpickler(file).load()
+    _system = pickles.load()
+    content, keys = pickles.load(), pickles.load()
+    first_place = file.tell()
+    if not isinstance(keys, list):
+        raise ValueError("it doesn't say where its storages are")
+    _check_storages(pickles.storages, file)
+    names = [_storage_key(key) for key in keys]
     places: dict[str, int] = {}
 
     def numbers_in(storage: Storage, first: int, count: int) -> bytes:
         if not places:  # each storage tells how long it is; where it lies follows from all before
-            for key in map(str, keys):
+            file.seek(first_place)
+            for name in names:
                 length = int.from_bytes(file.read(8), "little")
-                places[key] = file.tell()
-                file.seek(length * number_bytes(unpickler.storages[key]), io.SEEK_CUR)
+                places[name] = file.tell()
+                file.seek(length * number_bytes(pickles.storages[name]), io.SEEK_CUR)
         size = number_bytes(storage)
         file.seek(places[storage.key] + first * size)
         return file.read(count * size)

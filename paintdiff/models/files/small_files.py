@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paintdiff.errors import ModelNotFoundError
+from paintdiff.models.files.opening import open_file
 from paintdiff.models.files.pickles import read_tensors
 from paintdiff.models.files.tensor_files import all_tensors
 from paintdiff.models.files.weights import is_pickle, safetensors_header
@@ -34,17 +35,14 @@ def metadata_of(path: Path) -> dict[str, str]:
     """What a safetensors file says of itself; nothing for others."""
     if is_pickle(path):
         return {}
-    content: object = safetensors_header(path).get("__metadata__")
-    if not isinstance(content, dict):
-        return {}
-    return {str(key): str(value) for key, value in content.items()}
+    return dict(safetensors_header(path).metadata)
 
 
 def tensors_hash(path: Path) -> str:
     """The SHA-256 of a safetensors file's tensors without their header, as the A1111 web UI tells
     LoRAs; of other files that of all bytes. In hex.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         if not is_pickle(path):
             file.seek(8 + int.from_bytes(file.read(8), "little"))
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,11 +16,10 @@ from typing import Any
 
 import torch
 
-from paintdiff.errors import ModelLoadError
+from paintdiff.errors import ModelLoadError, ModelNotFoundError
+from paintdiff.models.files.opening import open_file
+from paintdiff.models.files.safetensors_header import TensorEntry
 from paintdiff.models.files.weights import safetensors_header
-
-MOST_TENSORS = 20_000
-"""A checkpoint of SDXL has 2,500."""
 
 _DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {
@@ -58,24 +57,20 @@ class TensorFile:
         self.name = name or path.name
         looked_at = _stamp(path.stat()) if path.exists() else None
         header = safetensors_header(path)
-        metadata = header.pop("__metadata__", None) or {}
-        self.metadata: Mapping[str, str] = MappingProxyType(
-            {str(key): str(value) for key, value in dict(metadata).items()}
-        )
-        if len(header) > MOST_TENSORS:
-            raise ModelLoadError(
-                f"{self.name} lists {len(header):,} tensors; no model has more than "
-                f"{MOST_TENSORS:,}."
-            )
-        self._file = path.open("rb", buffering=0)
+        self.metadata = header.metadata
+        try:
+            self._file: Any = open_file(path, buffering=0)
+        except OSError as error:
+            raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
         self._before = os.fstat(self._file.fileno())
         if _stamp(self._before) != looked_at:
             self._file.close()
             raise ModelLoadError(f"{self.name} was replaced while it was being opened.")
-        data = 8 + int.from_bytes(self._file.read(8), "little")
         try:
-            self._places = {name: _place(entry, data) for name, entry in header.items()}
-        except (KeyError, TypeError, ValueError) as error:
+            self._places = {
+                name: _place(entry, header.data_start) for name, entry in header.tensors.items()
+            }
+        except ValueError as error:
             self._file.close()
             raise ModelLoadError(f"{self.name} is damaged: {error}.") from error
 
@@ -108,7 +103,7 @@ class TensorFile:
             self._file.seek(place.start)
             done = 0
             while done < place.size_bytes:
-                count = self._file.readinto(view[done:])
+                count: int = self._file.readinto(view[done:])
                 if not count:
                     raise ModelLoadError(f"{self.name} was cut off while it was being read.")
                 done += count
@@ -142,13 +137,9 @@ def _stamp(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _place(entry: Mapping[str, Any], data: int) -> _Place:
-    dtype = _DTYPES.get(entry["dtype"])
+def _place(entry: TensorEntry, data_start: int) -> _Place:
+    dtype = _DTYPES.get(entry.dtype)
     if dtype is None:
-        raise ValueError(f"numbers of the kind {entry['dtype']!r} are unknown")
-    shape = tuple(int(side) for side in entry["shape"])
-    start, end = (int(offset) for offset in entry["data_offsets"])
-    size_bytes = math.prod(shape) * dtype.itemsize
-    if min((start, *shape), default=0) < 0 or end - start != size_bytes:
-        raise ValueError(f"a tensor of {shape} can't take {end - start:,} bytes")
-    return _Place(dtype, shape, data + start, size_bytes)
+        raise ValueError(f"numbers of the kind {entry.dtype!r:.40} are unknown")
+    size_bytes = math.prod(entry.shape) * dtype.itemsize
+    return _Place(dtype, entry.shape, data_start + entry.start, size_bytes)

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from paintdiff.errors import ModelNotFoundError, UnsafeWeightsError
-from paintdiff.presets import checked
+from paintdiff.models.files.limits import MAX_HEADER_BYTES
+from paintdiff.models.files.opening import open_file
+from paintdiff.models.files.safetensors_header import SafetensorsHeader, read_safetensors_header
 
-MAX_HEADER_BYTES = 64 * 2**20
 HASH_DIGITS = 10
 
 GGUF_START = b"GGUF"
@@ -25,38 +25,23 @@ _WEIGHT_SUFFIXES = frozenset(
 )
 
 
-def safetensors_header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file: tensor names to their dtype, shape and offsets.
+def safetensors_header(path: Path) -> SafetensorsHeader:
+    """The header of a safetensors file.
 
-    Raises ModelNotFoundError if the file isn't one, its header is larger than MAX_HEADER_BYTES, or
-    it speaks of more than there is in the file.
+    Raises ModelNotFoundError if the file isn't one, its header is beyond a limit, or it speaks of
+    more than there is in the file.
     """
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= MAX_HEADER_BYTES:
-                raise ModelNotFoundError(
-                    f"{path} is no safetensors file: its header would take {length:,} bytes, and "
-                    f"no more than {MAX_HEADER_BYTES:,} are read."
-                )
-            content: object = json.loads(file.read(length))
+        with open_file(path) as file:
             size_bytes = file.seek(0, io.SEEK_END)
-    except (OSError, ValueError) as error:
+            file.seek(0)
+            return read_safetensors_header(file, size_bytes)
+    except OSError as error:
+        raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
+    except ValueError as error:
         raise ModelNotFoundError(
-            f"{path} is no safetensors file that can be read: {error}"
+            f"{path} is no safetensors file that can be read: {error}."
         ) from error
-    header = checked(dict[str, Any], content, path)
-    ends = [
-        tensor["data_offsets"][1]
-        for tensor in header.values()
-        if isinstance(tensor, dict) and "data_offsets" in tensor
-    ]
-    if ends and 8 + length + max(ends) > size_bytes:
-        raise ModelNotFoundError(
-            f"{path} is damaged or cut off: it should have {8 + length + max(ends):,} bytes, and "
-            f"has {size_bytes:,}."
-        )
-    return header
 
 
 def weight_files(source: Path) -> tuple[Path, ...]:
@@ -102,8 +87,7 @@ def weights_kind(path: Path) -> str:
         return "pickle"
     if is_gguf(path):
         return "gguf"
-    with path.open("rb") as file:
-        start = file.read(9)
+    start = _start(path)
     if start[8:] == b"{":
         return "safetensors"
     raise UnsafeWeightsError(
@@ -117,16 +101,19 @@ def is_pickle(path: Path) -> bool:
 
     (The length with which a safetensors file begins may look like a pickle's first bytes.)
     """
-    with path.open("rb") as file:
-        start = file.read(9)
+    start = _start(path)
     short_header = int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES
     return start.startswith(_PICKLE_STARTS) and not (short_header and start[8:] == b"{")
 
 
 def is_gguf(path: Path) -> bool:
     """Whether a file is GGUF by its first bytes."""
-    with path.open("rb") as file:
-        return file.read(4) == GGUF_START
+    return _start(path)[:4] == GGUF_START
+
+
+def _start(path: Path) -> bytes:
+    with open_file(path) as file:
+        return file.read(9)
 
 
 def _check_file(path: Path) -> None:
@@ -143,13 +130,9 @@ def parameter_count(files: Iterable[Path]) -> int:
     """
     total = 0
     for path in files:
-        for name, tensor in safetensors_header(path).items():
-            if name == "__metadata__" or name.startswith("model_ema."):
-                continue
-            elements = 1
-            for side in tensor["shape"]:
-                elements *= int(side)
-            total += elements
+        for name, tensor in safetensors_header(path).tensors.items():
+            if not name.startswith("model_ema."):
+                total += math.prod(tensor.shape)
     return total
 
 
@@ -172,5 +155,5 @@ def identity_of(source: Path, hashed: Callable[[Path], str] | None = None) -> st
 
 def sha256_of(path: Path) -> str:
     """A file's SHA-256, in hex."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,19 +9,16 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from paintdiff.errors import ModelError, UnsafeWeightsError
-from paintdiff.models.files.file_contents import UNET_WIDTHS, Recognized
-from paintdiff.models.files.headers import Header, read_header
-from paintdiff.models.finding.recognition import recognized
-from paintdiff.models.finding.sidecars import Said, said_inside
+from paintdiff.models.files.file_contents import UNET_WIDTHS
+from paintdiff.models.finding.known_file import Known, unreadable
+from paintdiff.models.finding.reading import KNOWN, FileReader
 
 RULES = 2
 """Counted up whenever `recognition` or `sidecars` would say something else of the same file."""
@@ -29,57 +26,63 @@ RULES = 2
 MAX_FILES = 50_000
 FILE_NAME = "known-files.json"
 
+_WAITS = (
+    "it wasn't looked at yet, because files of no use took too much time; it will be at the next "
+    "look at the models folders"
+)
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a file is. `form` is its format, "" if it can't be read, and `unsafe` says that it could
-    run code. `said` is what it says of itself.
-    """
-
-    recognized: Recognized
-    said: Said = field(default_factory=Said)
-    form: str = ""
-    unsafe: bool = False
 
 
 class KnownFiles:
     """A table of what files were found to be, in `cache` (a folder; None keeps it in memory only).
 
-    `widths` are the families of UNets by how many numbers stand for a word. A cache that can't be
-    read is made anew, one that can't be written is logged. To be used by one thread at a time.
+    `reader` reads what isn't known yet. A cache that can't be read is made again, one that can't be
+    written is logged. To be used by one thread at a time.
     """
 
     def __init__(
         self,
         cache: Path | None = None,
         widths: Mapping[int, str] = UNET_WIDTHS,
-        read: Callable[[Path], Header] = read_header,
+        reader: FileReader | None = None,
     ) -> None:
         self._file = None if cache is None else cache / FILE_NAME
-        self._widths = widths
-        self._read = read
+        self._reader = reader or FileReader(widths)
         self._version = [RULES, sorted(widths.items())]
         self._rows: dict[str, list[Any]] | None = None
         self._made: dict[str, tuple[int, int, Known]] = {}
         self._changed = False
+        self.waiting = 0
+        """How many files have to wait for the next look."""
 
     def known(self, path: Path, size_bytes: int, mtime_ns: int) -> Known:
-        """What the file of this size and time is; reads its header if it isn't known yet."""
+        """What the file of this size and time is; reads its header if it isn't known yet.
+
+        If files of no use have taken too much time already, it has to wait for the next look.
+        """
         key = str(path)
         made = self._made.get(key)
         if made is not None and made[:2] == (size_bytes, mtime_ns):
             return made[2]
         known = self._remembered(key, size_bytes, mtime_ns)
         if known is None:
-            known = self._looked_at(path)
+            if self._reader.gives_up:
+                self.waiting += 1
+                return unreadable(_WAITS)
+            known = self._reader.known(path)
             self._kept()[key] = [size_bytes, mtime_ns, _written(known)]
             self._changed = True
         self._made[key] = (size_bytes, mtime_ns, known)
         return known
 
-    def save(self) -> None:
+    def finish(self) -> None:
+        """End a look: write the table, and end the process that reads files."""
+        self._reader.close()
+        self._reader.wasted_seconds = 0.0
+        self._save()
+
+    def _save(self) -> None:
         """Write the table, if there is anything new in it: all of it or nothing."""
         if self._file is None or not self._changed:
             return
@@ -123,24 +126,12 @@ class KnownFiles:
         if not isinstance(row, list) or row[:2] != [size_bytes, mtime_ns]:
             return None
         try:
-            return _KNOWN.validate_python(row[2])
+            return KNOWN.validate_python(row[2])
         except (ValidationError, TypeError, IndexError) as error:
             logger.info("what was kept of %r is no use: %s", key, error)
             return None
 
-    def _looked_at(self, path: Path) -> Known:
-        try:
-            header = self._read(path)
-            found = recognized(header.tensors, header.metadata, self._widths)
-        except ModelError as error:
-            unsafe = isinstance(error, UnsafeWeightsError)
-            return Known(Recognized("unknown", reason=str(error)), unsafe=unsafe)
-        return Known(found, said_inside(header.metadata), header.form)
-
-
-_KNOWN = TypeAdapter(Known)
-
 
 def _written(known: Known) -> Any:
     """As little as tells it: what is as usual is left out."""
-    return _KNOWN.dump_python(known, mode="json", exclude_defaults=True)
+    return KNOWN.dump_python(known, mode="json", exclude_defaults=True)

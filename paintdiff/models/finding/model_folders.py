@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paintdiff.errors import RequestError
+from paintdiff.errors import PresetError, RequestError
 from paintdiff.models.families import Family
 from paintdiff.models.files.file_contents import Recognized
 from paintdiff.models.finding.recognition_tables import (
@@ -84,6 +84,9 @@ _FAMILIES_OF_SCALING: Mapping[float, tuple[str, ...]] = {
 }
 
 
+_MOST_CHANNELS = 4096
+
+
 @dataclass(frozen=True)
 class FolderFamily:
     """The family of a pipeline's folder, and what there is to say about that, often nothing."""
@@ -135,8 +138,7 @@ def recognized_part(folder: Path) -> Recognized:
     """
     config = json_file(folder / "config.json", dict[str, Any])
     class_name = str(config.get("_class_name") or _architecture(config) or "unknown")
-    channels = config.get("latent_channels")
-    latents = channels if isinstance(channels, int) else 4
+    latents = _latent_channels(config)
     if class_name == "ControlNetModel":
         return Recognized("controlnet", reason="a ControlNet")
     if class_name in ("AutoencoderKL", "AutoencoderKLQwenImage"):
@@ -158,10 +160,20 @@ def recognized_part(folder: Path) -> Recognized:
         )
     if class_name == "CLIPVisionModelWithProjection":
         projected, hidden = config.get("projection_dim"), config.get("hidden_size")
-        if isinstance(projected, int) and isinstance(hidden, int):
+        if isinstance(projected, int) and isinstance(hidden, int) and min(projected, hidden) > 0:
             widths = (projected, hidden)
             return Recognized("image_encoder", reason="an image encoder", widths=widths)
     return Recognized("unknown", reason=f"it is a {class_name}, which can't be used by itself")
+
+
+def _latent_channels(config: Mapping[str, Any]) -> int:
+    channels: object = config.get("latent_channels", 4)
+    if type(channels) is not int or not 0 < channels <= _MOST_CHANNELS:
+        raise PresetError(
+            f"its config.json says {channels!r:.40} latent channels; there may be 1 to "
+            f"{_MOST_CHANNELS:,}."
+        )
+    return channels
 
 
 def _architecture(config: Mapping[str, Any]) -> object:

@@ -4,16 +4,19 @@ Tells what lies where, and reads nothing. Importable without torch.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from paintdiff.models.files.headers import WEIGHT_SUFFIXES
+from paintdiff.models.files.opening import not_a_file
 from paintdiff.models.finding.sidecars import PREVIEW_ENDS, SIDECAR_ENDS
 
 MAX_DEPTH = 40
@@ -200,18 +203,19 @@ class _Scan:
         self.folders: list[FoundFolder] = []
         self.detectors: list[tuple[Path, str]] = []
         self.unusable: list[Unusable] = []
-        self._seen: set[tuple[int, int]] = set()
+        self._seen: set[object] = set()
         self._entries = 0
 
     def folder(self, path: Path, role: Role, rank: int, depth: int) -> None:
         """Look into a folder, and into those in it."""
         try:
-            status = path.stat()
-            if (status.st_dev, status.st_ino) in self._seen:
+            identity = _identity(path)
+            if identity in self._seen:
                 return
-            self._seen.add((status.st_dev, status.st_ino))
-            with os.scandir(path) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+            self._seen.add(identity)
+            with os.scandir(path) as listing:  # of an endless one no more than counts
+                some = islice(listing, MAX_ENTRIES + 1)
+                entries = sorted(some, key=lambda entry: entry.name)
         except OSError as error:
             self.unusable.append(Unusable(path, f"it can't be looked into: {error.strerror}"))
             return
@@ -270,12 +274,17 @@ class _Scan:
                 elif name not in _PASSED_OVER:
                     its_role = _ROLES.get(name, role)
                     its_rank = rank + _ORDER.index(name) if name in _ROLES else rank
+                    before = self._count()
                     self.folder(Path(entry.path), its_role, its_rank, depth + 1)
+                    if suffix.lower() in WEIGHT_SUFFIXES and self._count() == before:
+                        self._add_unusable(entry, "it is a folder, not a file")
             elif suffix.lower() == ".onnx":
+                _check_file(entry.stat())
                 path = Path(entry.path)
                 self.detectors.append((path, str(stamp_of(path)["fingerprint"])))
             elif suffix.lower() in WEIGHT_SUFFIXES:
                 status = entry.stat()
+                _check_file(status)
                 sidecars = (times.get(stem.lower() + end) for end in SIDECAR_ENDS)
                 self.files.append(
                     FoundFile(
@@ -289,8 +298,14 @@ class _Scan:
                     )
                 )
         except OSError as error:  # it has gone, or a link leads nowhere
-            reason = f"it can't be looked at: {error.strerror}"
-            self.unusable.append(Unusable(Path(entry.path), reason))
+            self._add_unusable(entry, f"it can't be looked at: {error.strerror}")
+
+    def _count(self) -> int:
+        """How much was found."""
+        return len(self.files) + len(self.folders) + len(self.unusable) + len(self.detectors)
+
+    def _add_unusable(self, entry: os.DirEntry[str], reason: str) -> None:
+        self.unusable.append(Unusable(Path(entry.path), reason))
 
     def _add_sidecar(self, entry: os.DirEntry[str], times: dict[str, tuple[Path, int]]) -> None:
         try:
@@ -304,6 +319,21 @@ class _Scan:
         except OSError as error:
             reason = f"it can't be looked into: {error.strerror}"
             self.unusable.append(Unusable(path, reason))
+
+
+def _identity(path: Path) -> object:
+    """What is the same whatever way leads to a folder. Raises OSError."""
+    status = path.stat()
+    if status.st_ino:
+        return status.st_dev, status.st_ino
+    return path.resolve()  # a file system that numbers nothing
+
+
+def _check_file(status: os.stat_result) -> None:
+    """Raise OSError for what isn't a file, such as a named pipe."""
+    what = not_a_file(status.st_mode)
+    if what is not None:
+        raise OSError(errno.EINVAL, f"It is {what}, not a file")
 
 
 def folder_at(path: Path, role: Role = "", *, pipeline: bool = True) -> FoundFolder:

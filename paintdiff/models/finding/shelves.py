@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from paintdiff.models.controlnets import ControlNetRow, controlnet_row
 from paintdiff.models.face_restorers import FaceRestorerRow, detector_among
 from paintdiff.models.families import Family
 from paintdiff.models.files.file_contents import UNET_WIDTHS
+from paintdiff.models.files.limits import MAX_REASON_CHARACTERS
 from paintdiff.models.finding.found_rows import (
     FoundItem,
     aliases_of,
@@ -38,6 +40,7 @@ from paintdiff.models.finding.known_files import KnownFiles
 from paintdiff.models.finding.model_folders import family_of_folder, recognized_part
 from paintdiff.models.finding.names import Names
 from paintdiff.models.finding.scanning import Found, FoundFolder
+from paintdiff.models.finding.sidecars import plain_text
 from paintdiff.models.model_rows import ModelRow, ModelText, QualityFigures, model_row
 from paintdiff.models.sources import WeightsRow
 from paintdiff.models.upscalers import UpscalerRow, with_files
@@ -53,6 +56,13 @@ class Problem:
 
     path: Path
     reason: str
+
+    @classmethod
+    def of(cls, path: Path, error: object) -> Problem:
+        """A problem whose reason may quote what a stranger wrote: without control characters and
+        halves of letters, and cut to a length.
+        """
+        return cls(path, plain_text(str(error), MAX_REASON_CHARACTERS))
 
     def log(self) -> None:
         """Write it to the log, on one line whatever the path is."""
@@ -106,6 +116,18 @@ class _Sorted:
     def put(self, kind: str, item: FoundItem) -> None:
         self.items.setdefault(kind, []).append(item)
 
+    @contextmanager
+    def costs_only(self, path: Path) -> Generator[None]:
+        """What goes wrong inside costs what is at this path, which is then among the problems."""
+        try:
+            yield
+        except (ModelError, PresetError, RequestError) as error:
+            self.problems.append(Problem.of(path, error))
+        except Exception as error:
+            logger.exception("%r can't be listed", str(path))
+            reason = f"it can't be used ({type(error).__name__}: {error})"
+            self.problems.append(Problem.of(path, reason))
+
 
 class Shelving:
     """Makes rows of what was found. `shipped` are the rows that are there without any folder,
@@ -134,28 +156,27 @@ class Shelving:
         """
         sorted_ = self._sorted(found)
         self._folders, self._gone = tuple(models_dirs), {}
+
+        def rows(what: str, kind: str, made: Callable[[FoundItem, str], RowT]) -> tuple[RowT, ...]:
+            return self._rows(what, sorted_, kind, made)
+
         shelves = Shelves(
             models=self._models(sorted_),
             controlnets=self._controlnets(sorted_),
             upscalers=self._upscalers(sorted_, models_dirs),
             face_restorers=self._face_restorers(sorted_, found.detectors),
-            loras=self._rows(
-                LoraRow.what, sorted_.of("lora"), partial(lora_row, families=self._families)
-            ),
-            embeddings=self._rows(EmbeddingRow.what, sorted_.of("embedding"), embedding_row),
-            vaes=self._rows(VaeRow.what, sorted_.of("vae"), vae_row),
-            tiny_autoencoders=self._rows(
-                TinyAutoencoderRow.what, sorted_.of("tiny_autoencoder"), tiny_row
-            ),
-            ip_adapters=self._rows(
+            loras=rows(LoraRow.what, "lora", partial(lora_row, families=self._families)),
+            embeddings=rows(EmbeddingRow.what, "embedding", embedding_row),
+            vaes=rows(VaeRow.what, "vae", vae_row),
+            tiny_autoencoders=rows(TinyAutoencoderRow.what, "tiny_autoencoder", tiny_row),
+            ip_adapters=rows(
                 IpAdapterRow.what,
-                sorted_.of("ip_adapter"),
+                "ip_adapter",
                 partial(ip_adapter_row, encoders=sorted_.of("image_encoder")),
             ),
-            problems=tuple(sorted_.problems),
             folders=self._folders,
         )
-        return replace(shelves, gone=self._gone)
+        return replace(shelves, problems=tuple(sorted_.problems), gone=self._gone)
 
     def _named(
         self, what: str, fingerprints: Mapping[Path, str], taken: Iterable[str] = ()
@@ -166,41 +187,38 @@ class Shelving:
 
     def _sorted(self, found: Found) -> _Sorted:
         sorted_ = _Sorted()
-        sorted_.problems += (Problem(each.path, each.reason) for each in found.unusable)
+        sorted_.problems += (Problem.of(each.path, each.reason) for each in found.unusable)
         for file in found.files:
             known = self._known.known(file.path, file.size_bytes, file.mtime_ns)
             kind = known.recognized.kind
             if kind == "unknown" and file.role == "upscaler" and not known.unsafe:
                 kind = "upscaler"  # there are more architectures than are told apart here
             if kind in ("unknown", "text_encoder"):
-                sorted_.problems.append(Problem(file.path, known.recognized.reason))
+                sorted_.problems.append(Problem.of(file.path, known.recognized.reason))
             else:
                 sorted_.put(kind, file_item(file, known))
         for folder in found.folders:
             if folder.pipeline:
                 sorted_.pipelines.append(folder)
                 continue
-            try:
+            with sorted_.costs_only(folder.path):
                 part = recognized_part(folder.path)
-            except (ModelError, PresetError) as error:
-                sorted_.problems.append(Problem(folder.path, str(error)))
-                continue
-            if part.kind == "unknown":
-                sorted_.problems.append(Problem(folder.path, part.reason))
-            else:
-                sorted_.put(part.kind, folder_item(folder, part))
+                if part.kind == "unknown":
+                    sorted_.problems.append(Problem.of(folder.path, part.reason))
+                else:
+                    sorted_.put(part.kind, folder_item(folder, part))
         return sorted_
 
     def _rows(
-        self, what: str, items: Sequence[FoundItem], made: Callable[[FoundItem, str], RowT]
+        self, what: str, sorted_: _Sorted, kind: str, made: Callable[[FoundItem, str], RowT]
     ) -> tuple[RowT, ...]:
+        items = sorted_.of(kind)
         names = self._named(what, _fingerprints(items))
-        return tuple(
-            sorted(
-                (made(item, names[item.path]) for item in items),
-                key=lambda row: (row.name.casefold(), row.name),
-            )
-        )
+        rows: list[RowT] = []
+        for item in items:
+            with sorted_.costs_only(item.path):
+                rows.append(made(item, names[item.path]))
+        return tuple(sorted(rows, key=lambda row: (row.name.casefold(), row.name)))
 
     def _models(self, sorted_: _Sorted) -> tuple[ModelRow, ...]:
         items = sorted_.of("checkpoint", "denoiser")
@@ -208,13 +226,10 @@ class Shelving:
         texts = {item.path: self._file_text(item) for item in usable}
         stamps = {item.path: (item.fingerprint, item.size_bytes) for item in usable}
         for folder in sorted_.pipelines:
-            try:
+            with sorted_.costs_only(folder.path):
                 family = family_of_folder(folder.path, self._families)
-            except (ModelError, PresetError, RequestError) as error:
-                sorted_.problems.append(Problem(folder.path, str(error)))
-                continue
-            texts[folder.path] = {"family": family.name, "description": family.notice}
-            stamps[folder.path] = (folder.fingerprint, folder.size_bytes)
+                texts[folder.path] = {"family": family.name, "description": family.notice}
+                stamps[folder.path] = (folder.fingerprint, folder.size_bytes)
         paths = sorted(texts, key=lambda path: path.parts)
         names = self._named(
             ModelRow.what,
@@ -225,17 +240,17 @@ class Shelving:
         parts = {item.path: item.recognized.parts for item in usable}
         aliases = {item.path: aliases_of(item) for item in usable}
         for path in paths:
-            text = ModelText.model_validate(
-                {"name": names[path], "title": names[path], "source": str(path), **texts[path]}
-            )
-            row = model_row(text, self._families[text.family], self._general)
+            said = {"name": names[path], "title": names[path], "source": str(path)}
             more = {
                 "fingerprint": stamps[path][0],
                 "size_bytes": stamps[path][1],
                 "parts": parts.get(path, ()),
                 "aliases": aliases.get(path, ()),
             }
-            rows.append(row.model_copy(update=more))
+            with sorted_.costs_only(path):
+                text = ModelText.model_validate({**said, **texts[path]})
+                row = model_row(text, self._families[text.family], self._general)
+                rows.append(row.model_copy(update=more))
         return tuple(rows)
 
     def _file_text(self, item: FoundItem) -> dict[str, object]:
@@ -260,7 +275,7 @@ class Shelving:
         reason = item.recognized.reason
         if family is not None:
             reason = f"it is of the family {family!r}, which can't be painted with ({reason})"
-        sorted_.problems.append(Problem(item.path, reason))
+        sorted_.problems.append(Problem.of(item.path, reason))
         return False
 
     def _controlnets(self, sorted_: _Sorted) -> tuple[ControlNetRow, ...]:
@@ -274,15 +289,12 @@ class Shelving:
         for item in usable:
             family = self._families.get(item.recognized.family or "")
             name, source = names[item.path], str(item.path)
-            try:
+            with sorted_.costs_only(item.path):
                 row = (
                     controlnet_row(source, self._families, {}, name)
                     if family is None
                     else ControlNetRow(name=name, title=name, family=family, source=source)
                 )
-            except (ModelError, PresetError, RequestError) as error:
-                sorted_.problems.append(Problem(item.path, str(error)))
-            else:
                 rows.append(row.model_copy(update=stamp(item)))
         return (*shipped, *rows)
 
@@ -314,7 +326,7 @@ class Shelving:
         items = sorted_.of("face_restorer")
         if detector is None:
             reason = "it can't be used without a face detector, face_detection_yunet_*.onnx"
-            sorted_.problems += (Problem(item.path, reason) for item in items)
+            sorted_.problems += (Problem.of(item.path, reason) for item in items)
         names = self._named(FaceRestorerRow.what, _fingerprints(items))
         return tuple(
             FaceRestorerRow(

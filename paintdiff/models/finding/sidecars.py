@@ -6,7 +6,6 @@ All of it is text from strangers: cut to a length, and never markup. Importable 
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections import Counter
@@ -14,7 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_SIDECAR_BYTES = 2**20
+from paintdiff.models.files.json_files import parse_json, read_json
+from paintdiff.models.files.limits import MAX_SIDECAR_BYTES
+
 MAX_WORDS = 10
 MAX_TAGS = 5
 MAX_TEXT = 2000
@@ -61,11 +62,11 @@ def said_inside(metadata: Mapping[str, str]) -> Said:
     """
     words = _words([metadata.get("modelspec.trigger_phrase")]) or _most_frequent_tags(metadata)
     return Said(
-        title=_text(metadata.get("modelspec.title"), MAX_TITLE),
-        description=_text(metadata.get("modelspec.description"), MAX_TEXT),
-        licence=_text(metadata.get("modelspec.license"), MAX_TITLE),
+        title=plain_text(metadata.get("modelspec.title"), MAX_TITLE),
+        description=plain_text(metadata.get("modelspec.description"), MAX_TEXT),
+        licence=plain_text(metadata.get("modelspec.license"), MAX_TITLE),
         trigger_words=words,
-        name=_text(metadata.get("ss_output_name"), MAX_TITLE),
+        name=plain_text(metadata.get("ss_output_name"), MAX_TITLE),
     )
 
 
@@ -76,10 +77,8 @@ def said_beside(files: Iterable[Path]) -> Said:
     said = Said()
     for path in files:
         try:
-            if path.stat().st_size > MAX_SIDECAR_BYTES:
-                raise ValueError(f"it has more than {MAX_SIDECAR_BYTES:,} bytes")
-            content: object = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
+            content = read_json(path, MAX_SIDECAR_BYTES)
+        except (OSError, ValueError) as error:
             logger.info("%r is passed over: %s", str(path), error)
             continue
         if isinstance(content, dict):
@@ -93,8 +92,8 @@ def _said_in(content: Mapping[str, object]) -> Said:
     model = content.get("model")
     title: object = model.get("name") if isinstance(model, dict) else None  # pyright: ignore[reportUnknownMemberType]
     return Said(
-        title=_text(title, MAX_TITLE),
-        description=_text(content.get("description"), MAX_TEXT),
+        title=plain_text(title, MAX_TITLE),
+        description=plain_text(content.get("description"), MAX_TEXT),
         trigger_words=words or _words(trained if isinstance(trained, list) else []),
         weight=_weight(content.get("preferred weight")),
     )
@@ -110,8 +109,8 @@ def _weight(value: object) -> float | None:
 def _most_frequent_tags(metadata: Mapping[str, str]) -> tuple[str, ...]:
     """kohya's `ss_tag_frequency`: for each folder of pictures, how often a tag was in a caption."""
     try:
-        folders: object = json.loads(metadata.get("ss_tag_frequency", "{}"))
-    except (ValueError, RecursionError):
+        folders = parse_json(metadata.get("ss_tag_frequency", "{}"))
+    except ValueError:
         return ()  # a note that was cut off says nothing
     counts: Counter[str] = Counter()
     for tags in folders.values() if isinstance(folders, dict) else ():
@@ -121,12 +120,14 @@ def _most_frequent_tags(metadata: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _words(found: Iterable[object]) -> tuple[str, ...]:
-    texts = (_text(each, MAX_WORD).strip(" ,") for each in found)
+    texts = (plain_text(each, MAX_WORD).strip(" ,") for each in found)
     return tuple(dict.fromkeys(text for text in texts if text))[:MAX_WORDS]
 
 
-def _text(value: object, limit: int) -> str:
-    """A text as it may be shown: without control characters, cut to a length."""
+def plain_text(value: object, limit: int) -> str:
+    """Return a text as it may be shown: without control characters and halves of letters, cut to a
+    length. What isn't a text is "".
+    """
     if not isinstance(value, str):
         return ""
     shown = "".join(each if each.isprintable() else " " for each in value[: 2 * limit])

@@ -26,21 +26,24 @@ if __name__ == "__main__":  # isolated, so that neither a variable nor a folder 
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from paintdiff.errors import UnsafeWeightsError
-from paintdiff.models.files.pickles import PickledTensors, TensorRecord, number_bytes
+from paintdiff.models.files.confinement import (
+    forbid_everything_else,
+    leave_network,
+    limit_resources,
+)
+from paintdiff.models.files.limits import MAX_HEADER_BYTES, MAX_TABLE_DEPTH
+from paintdiff.models.files.pickles import (
+    PickledTensors,
+    TensorRecord,
+    check_sharing,
+    key_text,
+    number_bytes,
+)
 
 MAX_MEMORY_BYTES = 16 * 2**30
-MAX_HEADER_BYTES = 64 * 2**20
 
 _PROGRESS_BYTES = 64 * 2**20
-_NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000
-_DIE_WITH_PARENT, _NO_NEW_RIGHTS, _KILL = 1, 38, 9
 _FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_FORBIDDEN = ("socket.", "subprocess.", "ctypes.", "shutil.", "ftplib.", "urllib.", "http.")
-_FORBIDDEN_OS = frozenset(
-    {"system", "exec", "fork", "forkpty", "posix_spawn", "spawn", "startfile", "remove", "rename"}
-    | {"rmdir", "mkdir", "link", "symlink", "truncate", "chmod", "chown", "kill", "unshare"}
-)
 _DTYPES: Mapping[str, str] = {
     "DoubleStorage": "F64",
     "FloatStorage": "F32",
@@ -59,56 +62,6 @@ class NoRoomError(OSError):
     """The converted file would be larger than the room there is."""
 
 
-def leave_network() -> bool:
-    """Whether this process has given up its network; only Linux has a way, and may forbid it.
-
-    To be called while there is one thread.
-    """
-    if sys.platform != "linux":
-        return False
-    import ctypes  # noqa: PLC0415 (of no use elsewhere)
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_DIE_WITH_PARENT, _KILL, 0, 0, 0)
-    libc.prctl(_NO_NEW_RIGHTS, 1, 0, 0, 0)
-    return libc.unshare(_NEW_NETWORK) == 0 or libc.unshare(_NEW_USER | _NEW_NETWORK) == 0
-
-
-def limit_resources(file_bytes: int, seconds: int) -> None:
-    """Bound memory, computing time and the size of files, where the system can."""
-    try:
-        import resource  # noqa: PLC0415 (Windows hasn't got it)
-    except ImportError:
-        return
-    for kind, wanted in (
-        (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, file_bytes),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(kind, (limit, limit))
-
-
-def forbid_everything_else() -> None:
-    """From now on this interpreter opens no socket, starts no process and writes no file by name.
-
-    It can't be undone.
-    """
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        group, _, name = event.partition(".")
-        forbidden = event.startswith(_FORBIDDEN) or (group == "os" and name in _FORBIDDEN_OS)
-        if event == "open":
-            flags = arguments[2]
-            forbidden = not isinstance(flags, int) or bool(flags & _WRITES)
-        if forbidden:
-            raise UnsafeWeightsError(f"reading it led to {event}, which was stopped")
-
-    sys.addaudithook(hook)
-
-
 def selected(content: Mapping[str, Any]) -> dict[str, TensorRecord]:
     """The tensors to keep: those of `state_dict` where there is one, without optimizers; running
     averages (`model_ema.`) only if the plain weights aren't there.
@@ -116,8 +69,9 @@ def selected(content: Mapping[str, Any]) -> dict[str, TensorRecord]:
     Raises ValueError if there are none, or if it isn't clear which are meant.
     """
     table: Any = content
-    while isinstance(table.get("state_dict"), dict):
-        table = table["state_dict"]
+    for _ in range(MAX_TABLE_DEPTH):  # it may be in itself
+        inner: object = table.get("state_dict")
+        table = inner if isinstance(inner, dict) else table
     found = _tensors_in(table)
     if not found:
         inner = [value for value in table.values() if isinstance(value, dict)]
@@ -137,7 +91,7 @@ def _is_denoiser(name: str) -> bool:
 
 def _tensors_in(table: Mapping[Any, Any]) -> dict[str, TensorRecord]:
     return {
-        str(name): item
+        key_text(name): item
         for name, item in table.items()
         if isinstance(item, TensorRecord) and name != "__metadata__"
     }
@@ -176,6 +130,7 @@ def convert(source: BinaryIO, target: BinaryIO, room_bytes: int) -> Iterable[tup
     pickled = PickledTensors(source)
     # As they lie in the file, so that it is read from front to back.
     tensors = selected(pickled.content)
+    check_sharing((record.size_bytes for record in tensors.values()), source)
     header, total = header_of(tensors)
     if len(header) + total > room_bytes:
         raise NoRoomError(f"{len(header) + total:,} bytes are needed, and {room_bytes:,} are free")
@@ -207,7 +162,7 @@ def main(arguments: list[str]) -> int:
     import numpy as np  # noqa: PLC0415 (its threads, if any, come after the network is gone)
 
     np.lib.stride_tricks.as_strided(np.zeros(1)).tobytes()
-    limit_resources(room_bytes + MAX_HEADER_BYTES, seconds)
+    limit_resources(MAX_MEMORY_BYTES, room_bytes + MAX_HEADER_BYTES, seconds)
     _say(offline=offline)
     source, target = os.fdopen(0, "rb"), os.fdopen(1, "wb")
     forbid_everything_else()

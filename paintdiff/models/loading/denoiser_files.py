@@ -14,7 +14,7 @@ from diffusers.models.model_loading_utils import load_gguf_checkpoint
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.families import DENOISERS
-from paintdiff.models.files.tensor_files import MOST_TENSORS
+from paintdiff.models.files.headers import read_header
 from paintdiff.models.files.weights import is_gguf
 from paintdiff.models.loading.checkpoint_files import CheckpointFile
 from paintdiff.models.model_rows import json_file
@@ -27,8 +27,6 @@ _OTHER_PARTS = (
     "conditioner.",
     "model_ema.",
 )
-_GGUF_VERSIONS = (2, 3)
-_MOST_GGUF_NOTES = 10_000
 
 
 def denoiser_of(path: Path, companion: Path, dtype: torch.dtype) -> tuple[str, Any]:
@@ -91,17 +89,10 @@ def _safetensors(path: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
 
 
 def _gguf(path: Path) -> dict[str, Any]:
-    """Tensors of our own, as stored. What the file claims to hold is looked at first."""
-    with path.open("rb") as file:
-        start = file.read(24)  # the magic, 4 bytes, then these three
-    version, tensors, notes = (
-        int.from_bytes(start[first:end], "little") for first, end in ((4, 8), (8, 16), (16, 24))
-    )
-    if version not in _GGUF_VERSIONS or tensors > MOST_TENSORS or notes > _MOST_GGUF_NOTES:
-        raise ModelLoadError(
-            f"{path.name} is no GGUF file that can be read: version {version}, {tensors:,} tensors,"
-            f" {notes:,} notes."
-        )
+    """Tensors of our own, as stored. What the file claims to hold is looked at first, within
+    limits: the library that reads it has none.
+    """
+    read_header(path)
     before = path.stat()
     try:
         found = load_gguf_checkpoint(str(path))

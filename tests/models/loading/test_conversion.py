@@ -219,7 +219,7 @@ import sys; sys.path.insert(0, sys.argv[1])
 import os, socket, subprocess, ctypes
 from paintdiff.models.loading import conversion_child as child
 left = child.leave_network()
-child.limit_resources(1000, 60)
+child.limit_resources(child.MAX_MEMORY_BYTES, 1000, 60)
 child.forbid_everything_else()
 open(sys.argv[2]).close()
 attempts = {
