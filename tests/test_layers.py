@@ -63,7 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": MODELS,
     "models.files": {"errors", "presets", "models.files"},
     "models.computing": {"errors", "atomic_files", "models.computing"},
-    "models.hub": {"errors", "atomic_files", "models.sources", "models.hub"},
+    "models.hub": {"errors", "atomic_files", "models.sources", "models.files", "models.hub"},
     "models.finding": {
         *("errors", "models.sources", "models.files", "models.finding"),
         *(f"models.{row}" for row in ROWS),

@@ -221,7 +221,8 @@ def _file_spans() -> list[tuple[int, int]] | None:
     if not maps.exists():
         return None
     lines = (line.split(maxsplit=5) for line in maps.read_text(errors="replace").splitlines())
-    spans = (fields[0].split("-") for fields in lines if fields[4] != "0")  # the file's inode
+    # A file is told by its path: its inode can be 0, as that of memory that is no file's.
+    spans = (fields[0].split("-") for fields in lines if fields[5:] and fields[5][0] == "/")
     return [(int(start, 16), int(end, 16)) for start, end in spans]
 
 

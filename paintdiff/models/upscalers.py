@@ -6,7 +6,7 @@ Importable without torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 from urllib.parse import unquote, urlsplit
@@ -113,7 +113,7 @@ def with_files(
         made[row.name] = row
     names = named(left, made)
     for file in left:
-        made[names[file]] = upscaler_row(file, made, names[file])
+        made[names[file]] = _file_row(file, names[file], made)
     return tuple(made.values())
 
 
@@ -130,7 +130,10 @@ def upscaler_row(
             f"There is no upscaler at {str(source)!r}: it is neither a name from the list nor a "
             ".safetensors or .pth file."
         )
-    wanted = name or shown_name(file)
+    return _file_row(file, name or shown_name(file), taken)
+
+
+def _file_row(file: Path, wanted: str, taken: Container[str]) -> UpscalerRow:
     return UpscalerRow(name=free_name(wanted, taken), title=wanted, source=str(file.resolve()))
 
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from paintdiff.errors import ModelDeleteError, RequestError
+from paintdiff.models.files.opening import open_file
 from paintdiff.models.hub.access import cache_folder
 from paintdiff.models.hub.listing import COMMIT, checked_hub_id
 from paintdiff.models.hub.plan import INDEX, index_class, kind_of, missing_from
@@ -25,8 +27,12 @@ from paintdiff.models.hub.plan import INDEX, index_class, kind_of, missing_from
 MAIN = "main"
 """The branch that is meant unless another is named."""
 
+MAX_REFERENCE_BYTES = 100
+
 PART_SUFFIX = ".paintdiffusion.incomplete"
 """How the name of a file ends that hasn't come whole; `huggingface_hub` knows such names too."""
+
+logger = logging.getLogger(__name__)
 
 _PREFIX, _BETWEEN = "models--", "--"
 _LOCKS = ".locks"
@@ -68,7 +74,8 @@ def pinned_commit(hub_id: str, revision: str = "") -> str:
         return revision
     try:
         path = repository_folder(hub_id) / "refs" / (revision or MAIN)
-        commit = path.read_text(encoding="ascii").strip()
+        with open_file(path) as file:
+            commit = file.read(MAX_REFERENCE_BYTES).decode("ascii").strip()
     except (OSError, UnicodeDecodeError):
         return ""
     return commit if COMMIT.fullmatch(commit) else ""
@@ -117,9 +124,14 @@ def cached_models() -> tuple[CachedModel, ...]:
     found: list[CachedModel] = []
     for entry in entries:
         hub_id = _hub_id_of(entry.name)
-        path = snapshot(hub_id) if hub_id is not None else None
-        if hub_id is not None and path is not None and _is_model(path):
-            found.append(_cached_model(hub_id, path))
+        if hub_id is None:
+            continue
+        try:
+            path = snapshot(hub_id)
+            if path is not None and _is_model(path):
+                found.append(_cached_model(hub_id, path))
+        except OSError as error:
+            logger.info("%r is passed over: %s", str(entry), error)
     return tuple(found)
 
 
@@ -220,12 +232,13 @@ def _hub_id_of(folder_name: str) -> str | None:
 
 def _size_of(folder: Path) -> int:
     """What the files in a folder take; one with several names counts once."""
-    sizes: dict[tuple[int, int], int] = {}
+    sizes: dict[object, int] = {}
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):  # a link into nothing, or gone just now
             if path.is_file():
                 status = path.stat()
-                sizes[status.st_dev, status.st_ino] = status.st_size
+                identity = (status.st_dev, status.st_ino) if status.st_ino else path.resolve()
+                sizes[identity] = status.st_size
     return sum(sizes.values())
 
 

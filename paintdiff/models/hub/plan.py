@@ -8,7 +8,6 @@ one. Never code, never pickles.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from paintdiff.errors import DownloadError, UnsafeWeightsError
+from paintdiff.models.files.json_files import parse_json, read_json
+from paintdiff.models.files.opening import open_file
 
 INDEX = "model_index.json"
 CONFIG = "config.json"
@@ -77,7 +78,7 @@ def read_index(text: bytes, about: str) -> dict[str, tuple[str, str]]:
     elsewhere than diffusers and transformers.
     """
     try:
-        content: Any = json.loads(text)
+        content: Any = parse_json(text)
     except ValueError as error:
         raise DownloadError(f"The {INDEX} of {about} can't be read: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("_class_name"), str):
@@ -169,15 +170,14 @@ def missing_from(folder: Path) -> str | None:
 
 def index_of(folder: Path) -> dict[str, tuple[str, str]]:
     """The parts of the pipeline in a folder (see `read_index`). Raises OSError, too."""
-    with (folder / INDEX).open("rb") as file:
+    with open_file(folder / INDEX) as file:
         return read_index(file.read(MAX_INDEX_BYTES), folder.name)
 
 
 def index_class(folder: Path) -> str:
     """The diffusers class of the pipeline in a folder, "" if it is none."""
     try:
-        with (folder / INDEX).open("rb") as file:
-            content: Any = json.loads(file.read(MAX_INDEX_BYTES))
+        content: Any = read_json(folder / INDEX, MAX_INDEX_BYTES)
     except (OSError, ValueError):
         return ""
     name = content.get("_class_name") if isinstance(content, dict) else None
