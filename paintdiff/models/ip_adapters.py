@@ -20,6 +20,7 @@ from paintdiff.models.devices import DTYPES, best_dtype
 from paintdiff.models.files.small_files import tensors_in
 from paintdiff.models.files.weights import check_weights_in
 from paintdiff.models.hub.plan import part_variant
+from paintdiff.models.loading.part_checks import check_part
 
 ENCODER_HELP = (
     "Put the folder of its CLIP image encoder, with config.json and model.safetensors, into the "
@@ -58,6 +59,7 @@ def load_ip_adapter(
     if folder is None:
         raise ModelNotFoundError(f"{row.title} has no image encoder. {ENCODER_HELP}")
     check_weights_in(folder)
+    check_part(folder)
     class_: Any = transformers.CLIPVisionModelWithProjection
     try:
         encoder = class_.from_pretrained(

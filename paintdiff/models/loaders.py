@@ -30,6 +30,7 @@ from paintdiff.models.files.hashes import Hashes
 from paintdiff.models.files.pickles import read_tensors
 from paintdiff.models.files.tensor_files import all_tensors
 from paintdiff.models.files.weights import check_weights_in, identity_of, is_pickle
+from paintdiff.models.loading.part_checks import check_part
 from paintdiff.models.loading.pipeline_files import (
     FALLBACK_CLASS,
     NEVER_LOADED,
@@ -262,6 +263,7 @@ def load_controlnet(
 def _controlnet(source: Path, unet: Any, device: torch.device, dtype: torch.dtype) -> Any:
     class_: Any = diffusers.ControlNetModel
     if source.is_dir():
+        check_part(source)
         config = config_of(source)
     else:
         config = accepted(class_, unet.config) | {"in_channels": unet.config.out_channels}

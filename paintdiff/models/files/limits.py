@@ -50,3 +50,19 @@ MAX_WASTED_SECONDS = 20.0
 """How long one look at the models folders may take for files that turn out to be of no use; those
 that are left are read at the next look."""
 MAX_REASON_CHARACTERS = 500
+
+MAX_CONFIG_NUMBER = 20_000_000
+"""Of any whole number in the configuration of a network that isn't of one of the kinds below."""
+MAX_CONFIG_LIST = 10_000
+MAX_LAYERS = 1_000
+MAX_TIMESTEPS = 100_000
+"""Schedulers make a table of so many numbers; nearly all have 1,000."""
+MAX_POSITIONS = 4_000_000
+MAX_IMAGE_SIDE = 8_192
+MAX_PROMPT_TOKENS = 10_000
+MAX_VOCABULARY_BYTES = 128 * MIB
+"""Any file beside weights; the vocabulary of a large language model has 33 MB."""
+
+MAX_TOKENIZER_BYTES = 4 * 2**30
+"""The memory of the process that tries a tokenizer."""
+MAX_TOKENIZER_SECONDS = 60

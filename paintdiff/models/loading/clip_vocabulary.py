@@ -8,13 +8,14 @@ tokens are numbered as its `simple_tokenizer` numbers them. Importable without t
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from paintdiff.errors import PresetError
+from paintdiff.models.files.json_files import read_json
+from paintdiff.models.files.panics import panics_as_errors
 from paintdiff.presets import checked, presets_folder
 
 TOKENS = 49_408
@@ -61,10 +62,11 @@ def clip_tokenizer(folder: Path) -> Any:
     import transformers  # noqa: PLC0415 (the words can be had without)
 
     if (folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file():
-        return transformers.CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+        with panics_as_errors(str(folder)):
+            return transformers.CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
     path = folder / "tokenizer_config.json"
     try:
-        content: object = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise PresetError(f"{path} can't be read: {error}") from error
     settings = {

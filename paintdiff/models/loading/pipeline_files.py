@@ -6,8 +6,7 @@ Imports torch: import it in a function.
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -17,21 +16,23 @@ import diffusers
 import torch
 import transformers
 
-from paintdiff.errors import ModelLoadError, UnsafeWeightsError
+from paintdiff.errors import ModelLoadError
 from paintdiff.models.eight_bits import keep_in_eight_bits
 from paintdiff.models.families import DENOISERS
+from paintdiff.models.files.panics import panics_as_errors
 from paintdiff.models.files.weights import check_weights_in, is_gguf, is_pickle
 from paintdiff.models.hub.plan import part_variants, weights_variant
 from paintdiff.models.loading import denoiser_files
 from paintdiff.models.loading.conversion import converted
 from paintdiff.models.loading.conversion_cache import conversions_folder
 from paintdiff.models.loading.conversion_folders import converted_folder, pickled_parts
+from paintdiff.models.loading.part_checks import INDEX, check_pipeline, check_prompt_tokens
 from paintdiff.models.loading.predictions import Training, trained_so
 from paintdiff.models.loading.single_file_configs import companion_of, needs_companion
 from paintdiff.models.loading.single_files import single_file_components
-from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.loading.tokenizer_trial import try_tokenizers
+from paintdiff.models.model_rows import ModelRow, json_file
 
-_SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
 NEVER_LOADED: Mapping[str, Any] = {
     "safety_checker": None,
     "feature_extractor": None,
@@ -90,6 +91,7 @@ def read_pipeline(
     class_ = pipeline_class(row, next(iter(row.family.pipelines)))
     if source.is_dir():
         if pickled_parts(source):
+            check_pipeline(source, accepted(class_, NEVER_LOADED))
             source = converted_folder(source, road.cache_folder(), report, road.wanted)
         return _folder_pipeline(class_, row, source, dtype, road.eight_bits), True
     if is_pickle(source):
@@ -129,7 +131,8 @@ def _folder_pipeline(
 ) -> Any:
     """A pipeline of the parts that are given, and all others from a folder."""
     left_out = accepted(class_, NEVER_LOADED)
-    _check_index(folder, left_out)
+    check_pipeline(folder, left_out)
+    try_tokenizers(folder)
     if class_.__name__ == FALLBACK_CLASS:
         _check_fallback(row, folder)
     how = {
@@ -140,8 +143,10 @@ def _folder_pipeline(
     if eight_bits and not parts:
         parts = _packed_denoiser(folder, dtype, how)
     read_in = {"vae": dtype, "default": _HALF if eight_bits else dtype}
-    parts = {**_of_other_variants(folder, {*parts, *left_out}, read_in, how), **parts}
-    pipeline = class_.from_pretrained(str(folder), dtype=read_in, **how, **left_out, **parts)
+    with panics_as_errors(str(folder)):
+        parts = {**_of_other_variants(folder, {*parts, *left_out}, read_in, how), **parts}
+        pipeline = class_.from_pretrained(str(folder), dtype=read_in, **how, **left_out, **parts)
+        _check_tokenizers(pipeline)
     said = Training(row.prediction_type, row.zero_terminal_snr)
     pipeline.scheduler = trained_so(pipeline.scheduler, said)
     return pipeline
@@ -169,6 +174,14 @@ def _of_other_variants(
             **{**how, "variant": variant},
         )
     return found
+
+
+def _check_tokenizers(pipeline: Any) -> None:
+    """Raise ModelLoadError, or panic, if a prompt can't be read: better now than in a run."""
+    for part, component in pipeline.components.items():
+        if isinstance(component, transformers.PreTrainedTokenizerBase):
+            check_prompt_tokens(component, part)
+            component("a")
 
 
 def _packed_denoiser(folder: Path, dtype: torch.dtype, how: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,16 +230,4 @@ def index_settings(source: Path) -> dict[str, bool]:
 
 
 def _index_of(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-
-
-def _check_index(folder: Path, never_loaded: Collection[str]) -> None:
-    """Raise UnsafeWeightsError if a model folder names classes outside the libraries we trust."""
-    for name, value in _index_of(folder).items():
-        if name.startswith("_") or name in never_loaded or not isinstance(value, list):
-            continue
-        if value[0] not in _SAFE_LIBRARIES and value != [None, None]:
-            raise UnsafeWeightsError(
-                f"{folder} asks for {name} from {value[0]!r}; only parts of diffusers "
-                "and transformers are loaded."
-            )
+    return json_file(folder / INDEX, dict[str, Any])

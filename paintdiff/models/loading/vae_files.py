@@ -15,6 +15,7 @@ from paintdiff.errors import ModelLoadError
 from paintdiff.models.files.small_files import tensors_in
 from paintdiff.models.files.weights import check_weights_in
 from paintdiff.models.hub.plan import part_variant
+from paintdiff.models.loading.part_checks import check_part
 
 _OWN_NAMES = ("encoder.down_blocks.", "decoder.up_blocks.")
 _ENCODER = ("encoder.", "quant_conv.")
@@ -44,6 +45,7 @@ def vae_at(source: Path, class_: Any, config: Mapping[str, Any], spare: Any = No
     """
     if source.is_dir():
         check_weights_in(source)
+        check_part(source)
         return diffusers.AutoencoderKL.from_pretrained(
             str(source), local_files_only=True, use_safetensors=True, variant=part_variant(source)
         )

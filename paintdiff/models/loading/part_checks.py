@@ -1,0 +1,224 @@
+"""What is looked at in a model's folder before diffusers and transformers read it: which classes it
+names, and whether its configurations ask for what no model has. Both libraries build whatever a
+configuration says, for hours or until memory is gone.
+
+Importable without torch; the classes are looked up among the libraries that are imported by then.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from paintdiff.errors import ModelLoadError, ModelNotFoundError, UnsafeWeightsError
+from paintdiff.models.files.json_files import read_json
+from paintdiff.models.files.limits import (
+    MAX_CONFIG_LIST,
+    MAX_CONFIG_NUMBER,
+    MAX_IMAGE_SIDE,
+    MAX_LAYERS,
+    MAX_POSITIONS,
+    MAX_PROMPT_TOKENS,
+    MAX_TIMESTEPS,
+    MAX_VOCABULARY_BYTES,
+)
+from paintdiff.models.files.opening import not_a_file
+from paintdiff.models.files.weights import safetensors_header
+from paintdiff.models.model_rows import json_file
+
+INDEX = "model_index.json"
+CONFIG = "config.json"
+_SCHEDULER_CONFIG = "scheduler_config.json"
+_SAFE_LIBRARIES = ("diffusers", "transformers")
+_WEIGHTS = (".safetensors", ".bin")
+_PIECES = ".index.json"
+
+_LAYERS = re.compile(r".*(layers|blocks|depths?)(_.*)?")
+_LAYERS_OF_BLOCKS = "layers_per_block"
+_LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
+    (re.compile(r"(.*_)?timesteps?(_.*)?"), MAX_TIMESTEPS),
+    (re.compile(r"(.*_)?(vocab_size|max_position_embeddings|n_positions|lens)"), MAX_POSITIONS),
+    (re.compile(r"(.*_)?(sample_size|image_size|max_size)"), MAX_IMAGE_SIDE),
+    (_LAYERS, MAX_LAYERS),
+)
+
+
+def check_pipeline(folder: Path, left_out: Collection[str]) -> None:
+    """Look at a pipeline's folder in diffusers' layout. `left_out` are parts that aren't loaded.
+
+    Raises UnsafeWeightsError if its index names a class that isn't a part of diffusers or
+    transformers, ModelLoadError if a part's configuration asks for too much or isn't a file.
+    """
+    index = json_file(folder / INDEX, dict[str, Any])
+    class_name = index.get("_class_name")
+    if not isinstance(class_name, str):
+        raise UnsafeWeightsError(
+            f"{folder} names {class_name!r:.100} as its pipeline, which isn't a class of diffusers."
+        )
+    for name, value in index.items():
+        if name.startswith("_") or name in left_out or not isinstance(value, list):
+            continue
+        if value == [None, None]:
+            continue
+        _check_class(folder, name, value)
+        part = folder / name
+        if os.path.lexists(part / INDEX):
+            raise UnsafeWeightsError(
+                f"{part} has an index of its own; a part of a pipeline isn't a pipeline."
+            )
+        if part.is_dir():
+            check_part(part)
+
+
+def _check_class(folder: Path, name: str, value: list[Any]) -> None:
+    if len(value) != 2 or value[0] not in _SAFE_LIBRARIES:
+        raise UnsafeWeightsError(
+            f"{folder} asks for {name} from {value[:1]!r:.100}; only parts of diffusers and "
+            "transformers are loaded."
+        )
+    if not is_part_class(value[0], value[1]):
+        raise UnsafeWeightsError(
+            f"{folder} asks for {name} as {value[0]}.{value[1]!r:.100}, which isn't a network, "
+            "scheduler, tokenizer or processor of this version."
+        )
+
+
+def is_part_class(library_name: str, class_name: object) -> bool:
+    """Whether a library's class of that name can be a part of a pipeline."""
+    import diffusers  # noqa: PLC0415 (takes seconds)
+    import transformers  # noqa: PLC0415
+
+    library = {"diffusers": diffusers, "transformers": transformers}[library_name]
+    bases: tuple[Any, ...] = (
+        *(diffusers.ModelMixin, diffusers.SchedulerMixin),
+        *(transformers.PreTrainedModel, transformers.PreTrainedTokenizerBase),
+        *(transformers.FeatureExtractionMixin, transformers.ProcessorMixin),
+        transformers.ImageProcessingMixin,
+    )
+    class_ = getattr(library, class_name, None) if isinstance(class_name, str) else None
+    return isinstance(class_, type) and issubclass(class_, bases)
+
+
+def check_part(folder: Path) -> None:
+    """Look at the folder of one part. Raises ModelLoadError if its configuration asks for what no
+    model has, something in it isn't a file, or its pieces lie elsewhere; ModelNotFoundError if its
+    weights can't be read.
+    """
+    weights: list[Path] = []
+    try:
+        with os.scandir(folder) as listing:
+            for entry in listing:
+                if entry.name.endswith(_WEIGHTS):
+                    weights.append(Path(entry.path))
+                _check_entry(entry)
+    except OSError as error:
+        raise ModelLoadError(f"{folder} can't be looked into: {error.strerror}.") from error
+    for path in folder.glob(f"*{_PIECES}"):
+        _check_pieces(path)
+    tensors = 0
+    for path in weights:
+        if path.suffix == ".safetensors":
+            tensors += len(safetensors_header(path).tensors)
+    if (folder / CONFIG).is_file():
+        check_config(folder / CONFIG, tensors)
+    if (folder / _SCHEDULER_CONFIG).is_file():
+        path = folder / _SCHEDULER_CONFIG
+        for key, number in _numbers(path, _read(path)):
+            _check(path, key, number, MAX_TIMESTEPS)
+
+
+def _check_entry(entry: os.DirEntry[str]) -> None:
+    """Raises OSError or ModelLoadError."""
+    status = entry.stat()
+    what = not_a_file(status.st_mode)
+    if what is not None and not stat.S_ISDIR(status.st_mode):
+        raise ModelLoadError(f"{entry.path} is {what}, not a file.")
+    if not entry.name.endswith(_WEIGHTS) and status.st_size > MAX_VOCABULARY_BYTES:
+        raise ModelLoadError(
+            f"{entry.path} has {status.st_size:,} bytes; at most {MAX_VOCABULARY_BYTES:,} are read."
+        )
+
+
+def _check_pieces(path: Path) -> None:
+    pieces: object = _read(path).get("weight_map")
+    named = pieces.values() if isinstance(pieces, dict) else [None]
+    if not all(isinstance(name, str) and Path(name).name == name for name in named):
+        raise ModelLoadError(f"{path} should name files that lie beside it, and names others.")
+
+
+def check_config(path: Path, tensors: int) -> None:
+    """Look at a network's configuration. `tensors` is how many its weights have: it can't have more
+    layers. Raises ModelLoadError or ModelNotFoundError.
+    """
+    config = _read(path)
+    most_layers = min(MAX_LAYERS, tensors) if tensors else MAX_LAYERS
+    together = 1
+    for key, number in _numbers(path, config):
+        if _LAYERS.fullmatch(key):
+            _check(path, key, number, most_layers)
+        else:
+            limits = (limit for pattern, limit in _LIMITS if pattern.fullmatch(key))
+            _check(path, key, number, next(limits, MAX_CONFIG_NUMBER))
+    for key, value in config.items():
+        if key.endswith(_LAYERS_OF_BLOCKS):
+            layers = [number for _key, number in _numbers(path, {key: value})]
+            together *= max((number for number in layers if isinstance(number, int)), default=1)
+    _check(path, f"the product of all {_LAYERS_OF_BLOCKS}", together, most_layers)
+
+
+def check_prompt_tokens(tokenizer: Any, part: str) -> None:
+    """Raise ModelLoadError if a tokenizer fills up each prompt to more tokens than any model reads:
+    CLIP's and BERT's do as their configuration says.
+    """
+    pads = type(tokenizer).__name__.startswith(("CLIP", "Bert"))
+    most: object = tokenizer.model_max_length
+    fits = isinstance(most, int) and 0 < most <= MAX_PROMPT_TOKENS
+    if pads and not fits:
+        raise ModelLoadError(
+            f"The {part} of this model fills up each prompt to {most:,} tokens "
+            f"(model_max_length); at most {MAX_PROMPT_TOKENS:,} can be read."
+            if isinstance(most, (int, float))
+            else f"The {part} of this model has no usable model_max_length: {most!r:.40}."
+        )
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        content = read_json(path)
+    except OSError as error:
+        raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ModelLoadError(f"{path} can't be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise ModelLoadError(f"{path} should be a table of settings.")
+    return content
+
+
+def _numbers(path: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """All numbers, with the names of their settings; those of lists, too."""
+    waiting: list[tuple[str, object]] = list(config.items())
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.items()
+        elif isinstance(value, list):
+            if len(value) > MAX_CONFIG_LIST:
+                raise ModelLoadError(
+                    f"{path}: {key[:100]} is a list of {len(value):,}; at most {MAX_CONFIG_LIST:,} "
+                    "are read."
+                )
+            waiting += [(key, each) for each in value]
+        elif isinstance(value, (int, float)):
+            yield key, value
+
+
+def _check(path: Path, key: str, number: float, limit: int) -> None:
+    if isinstance(number, int) and abs(number) > limit:
+        raise ModelLoadError(
+            f"{path} says {key[:100]} = {number:,}; models have at most {limit:,}. Get the model "
+            "again from where it came from."
+        )

@@ -1,0 +1,177 @@
+"""Folders in diffusers' layout that try to hang, crash or fill up whatever loads them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paintdiff.errors import ModelError, ModelLoadError, PresetError, UnsafeWeightsError
+from paintdiff.models import loaders
+from paintdiff.models.catalog import Catalog
+from paintdiff.models.model_rows import ModelRow
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_folder: Path) -> Path:
+    """A tiny pipeline that may be spoiled."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+
+
+def row_of(folder: Path) -> ModelRow:
+    row = Catalog.default().model("mini")
+    return row.model_copy(update={"name": "it", "title": "It", "source": str(folder)})
+
+
+def change(path: Path, **settings: Any) -> None:
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, **settings}))
+
+
+ABSURD: tuple[tuple[str, str, Any], ...] = (
+    ("scheduler/scheduler_config.json", "num_train_timesteps", 10**9),
+    ("scheduler/scheduler_config.json", "solver_order", 10**9),
+    ("unet/config.json", "layers_per_block", 10**6),
+    ("unet/config.json", "layers_per_block", [10**6, 1]),
+    ("unet/config.json", "layers_per_block", 900),
+    ("unet/config.json", "transformer_layers_per_block", 10**6),
+    ("unet/config.json", "transformer_layers_per_block", [[10**6], 1]),
+    ("unet/config.json", "block_out_channels", [16] * 100_000),
+    ("unet/config.json", "sample_size", 10**9),
+    ("unet/config.json", "cross_attention_dim", 10**9),
+    ("unet/config.json", "in_channels", 10**30),
+    ("vae/config.json", "layers_per_block", 10**6),
+    ("vae/config.json", "block_out_channels", [10**9] * 4),
+    ("text_encoder/config.json", "num_hidden_layers", 10**6),
+    ("text_encoder/config.json", "max_position_embeddings", 10**9),
+    ("text_encoder/config.json", "vocab_size", 10**9),
+    ("tokenizer/tokenizer_config.json", "model_max_length", 10**9),
+    ("tokenizer/tokenizer_config.json", "model_max_length", 1e30),
+    ("tokenizer/tokenizer_config.json", "model_max_length", 0),
+    ("tokenizer/tokenizer_config.json", "model_max_length", None),
+)
+
+
+@pytest.mark.parametrize(("name", "key", "value"), ABSURD)
+def test_a_configuration_that_asks_for_too_much_is_refused_at_once(
+    folder: Path, name: str, key: str, value: Any
+) -> None:
+    change(folder / name, **{key: value})
+    started = time.process_time()
+    with pytest.raises(
+        (ModelError, PresetError), match=r"models have at most|model_max_length|list"
+    ):
+        loaders.load(row_of(folder), "cpu", "float32")
+    assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("unet", ["os", "system"]),
+        ("unet", ["diffusers", "StableDiffusionPipeline"]),
+        ("unet", ["diffusers", "utils"]),
+        ("unet", ["diffusers.utils", "logging"]),
+        ("unet", ["transformers", "AutoModel"]),
+        ("unet", ["transformers", "pipeline"]),
+        ("unet", ["diffusers", ["os", "system"]]),
+        ("unet", [["diffusers"], "UNet2DConditionModel"]),
+        ("unet", []),
+        ("another", ["os", "system"]),
+        ("_class_name", ["my_pipeline", "MyPipeline"]),
+    ],
+)
+def test_an_index_names_parts_and_nothing_else(folder: Path, part: str, value: Any) -> None:
+    change(folder / "model_index.json", **{part: value})
+    with pytest.raises(UnsafeWeightsError, match=r"model.*(asks for|names)"):
+        loaders.load(row_of(folder), "cpu", "float32")
+
+
+def test_a_part_that_is_a_pipeline_of_its_own_is_refused(folder: Path) -> None:
+    inner = {"_class_name": "StableDiffusionPipeline", "unet": ["os", "system"]}
+    (folder / "unet" / "model_index.json").write_text(json.dumps(inner))
+    with pytest.raises(UnsafeWeightsError, match="index of its own"):
+        loaders.load(row_of(folder), "cpu", "float32")
+
+
+SPOILED: dict[str, Callable[[Path], object]] = {
+    "a configuration that is deep": lambda folder: (folder / "unet/config.json").write_bytes(
+        b"[" * 100_000
+    ),
+    "a configuration that is large": lambda folder: (folder / "vae/config.json").write_bytes(
+        b" " * 10**7 + b"{}"
+    ),
+    "a configuration that is a list": lambda folder: (
+        folder / "scheduler/scheduler_config.json"
+    ).write_text("[]"),
+    "an index of pieces elsewhere": lambda folder: (
+        folder / "unet/diffusion_pytorch_model.safetensors.index.json"
+    ).write_text(json.dumps({"weight_map": {"a": "../../../x.safetensors"}})),
+    "an index of pieces without any": lambda folder: (
+        folder / "unet/diffusion_pytorch_model.safetensors.index.json"
+    ).write_text("{}"),
+    "words of terabytes": lambda folder: os.truncate(folder / "tokenizer/tokenizer.json", 10**11),
+    "weights that are none": lambda folder: (
+        folder / "unet/diffusion_pytorch_model.safetensors"
+    ).write_bytes(b"nonsense" * 10),
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_a_folder_that_is_spoiled_costs_an_error(folder: Path, name: str) -> None:
+    SPOILED[name](folder)
+    with pytest.raises((ModelError, PresetError), match="model"):
+        loaders.load(row_of(folder), "cpu", "float32")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes of this kind")
+@pytest.mark.parametrize(
+    "name",
+    ["model_index.json", "unet/config.json", "tokenizer/merges.txt", "tokenizer/special.json"],
+)
+def test_a_named_pipe_in_a_folder_is_not_waited_for(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises((ModelError, PresetError), match="a named pipe, not a file"):
+        loaders.load(row_of(folder), "cpu", "float32")
+
+
+def charsmap(text: str) -> dict[str, Any]:
+    return {"normalizer": {"type": "Precompiled", "precompiled_charsmap": text}}
+
+
+TOKENIZERS: dict[str, dict[str, Any]] = {
+    "a panic": charsmap("AAAA"),
+    "an abort": charsmap("/////w=="),
+    "a model of nothing": {"model": {"type": "Unigram", "unk_id": 0, "vocab": []}},
+    "no model": {"model": None},
+    "a wrong expression": {
+        "pre_tokenizer": {
+            "type": "Split",
+            "pattern": {"Regex": "("},
+            "behavior": "Isolated",
+            "invert": False,
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_tokenizer_that_panics_costs_an_error(folder: Path, name: str) -> None:
+    tokenizer = folder / "tokenizer" / "tokenizer.json"
+    change(tokenizer, **TOKENIZERS[name])
+    with pytest.raises(
+        ModelLoadError, match=r"tokenizer\.json is no tokenizer that can be used: ."
+    ):
+        loaders.load(row_of(folder), "cpu", "float32")
+
+
+def test_a_folder_that_is_not_spoiled_is_loaded(folder: Path) -> None:
+    assert loaders.load(row_of(folder), "cpu", "float32").model_hash
