@@ -14,6 +14,7 @@ BENCHMARKS: Mapping[str, str] = {
     "engine_overhead": "what the engine costs over diffusers",
     "first_picture": "from starting the app to a first preview and a picture",
     "hires": "whether the hires fix helps",
+    "hostile_files": "what 1,000 hostile files in a models folder cost",
     "large_pages": "what tensors in pages of 2 MiB save",
     "library": "how long a models folder takes to be listed",
     "memory": "what plans take against their estimates",

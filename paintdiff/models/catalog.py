@@ -43,6 +43,7 @@ from paintdiff.models.model_rows import ModelRow, ModelText, QualityFigures, mod
 from paintdiff.models.name_lookup import row_named
 from paintdiff.models.sources import (
     HUB_ID,
+    MAX_NAME,
     WeightsRow,
     free_name,
     last_name,
@@ -310,7 +311,7 @@ class Catalog:
                 f"known are {', '.join(self._families)}.",
                 field="model",
             )
-        wanted = name or last_name(source)
+        wanted = (name or last_name(source))[:MAX_NAME]
         text = ModelText.model_validate(
             {"name": free_name(wanted, self._models), "title": wanted, "source": source, **told}
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.face_restorers import MAX_DETECTOR_BYTES
+from paintdiff.models.files.opening import open_file
 
 Landmarks = NDArray[np.float64]
 """(5, 2): x and y of the eyes, the tip of the nose and the corners of the mouth, pairs from left to
@@ -98,7 +99,7 @@ class FaceDetector:
 
 def _content(file: Path) -> NDArray[np.uint8]:
     try:
-        with file.open("rb") as opened:
+        with open_file(file) as opened:
             content = opened.read(MAX_DETECTOR_BYTES + 1)
     except OSError as error:
         raise ModelNotFoundError(f"{file} can't be read: {error.strerror}.") from error

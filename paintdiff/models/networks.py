@@ -5,6 +5,7 @@ Imports torch: import it in a function.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import torch
 
 from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
 from paintdiff.models.devices import DTYPES
+from paintdiff.models.files.limits import MAX_LAYERS
 from paintdiff.models.files.pickles import read_tensors, tensor_names
 from paintdiff.models.files.tensor_files import all_tensors
 from paintdiff.models.files.weights import is_pickle, safetensors_header
@@ -31,6 +33,10 @@ _SOMETHING_ELSE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a part of a diffusion model", ("time_embedding.linear_1.", "encoder.down_blocks.0.")),
     ("a text encoder", ("text_model.encoder.", "text_model.embeddings.")),
 )
+
+
+# spandrel builds as many layers as the largest number in a name says.
+_MANY_LAYERS = re.compile(r"(?:^|\.)(\d{5,}|[1-9]\d{3})(?=\.|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,11 @@ def _check_names(names: Iterable[str], file: Path, use: Use) -> None:
     network of its own, and would read all of it first.
     """
     together = "\n".join(("", *names))
+    if counted := _MANY_LAYERS.search(together):
+        raise ModelLoadError(
+            f"{file.name} has a layer of the number {counted[1][:20]}; networks have at most "
+            f"{MAX_LAYERS:,} in a row."
+        )
     for what, parts in _SOMETHING_ELSE:
         if any(part in together for part in parts):
             raise ModelLoadError(

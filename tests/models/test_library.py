@@ -446,6 +446,23 @@ def test_what_was_chosen_survives_a_rescan(tmp_path: Path, tiny_folder: Path) ->
         library.add_model(str(elsewhere / "lora.safetensors"))
 
 
+def test_a_file_system_without_inode_numbers_hides_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        write_sparse(tmp_path / name / f"{name}.safetensors", TOKEN)
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    stat = Path.stat
+
+    def without_numbers(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        status = stat(path, follow_symlinks=follow_symlinks)
+        return os.stat_result((status.st_mode, 0, *tuple(status)[2:]))
+
+    monkeypatch.setattr(Path, "stat", without_numbers)
+    names = [file.path.name for file in scanned([tmp_path]).files]
+    assert sorted(names) == ["one.safetensors", "two.safetensors"]
+
+
 # What is kept between starts
 
 

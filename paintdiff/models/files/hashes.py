@@ -14,8 +14,10 @@ import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.files.opening import open_file
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +59,8 @@ class Hashes:
 def _sha256(path: Path, wanted: Callable[[], bool]) -> str:
     found = hashlib.sha256()
     block = memoryview(bytearray(_BLOCK_BYTES))
-    with path.open("rb", buffering=0) as file:
+    with open_file(path, buffering=0) as opened:
+        file: Any = opened
         while count := file.readinto(block):
             found.update(block[:count])
             if not wanted():

@@ -105,6 +105,7 @@ def read_header(path: Path) -> Header:
     be opened, ModelLoadError if it is damaged, cut off or something else, UnsafeWeightsError if it
     is a pickle of more than tensors.
     """
+    start = b""
     try:
         if is_pickle(path):
             return _pickled(path)
@@ -118,7 +119,8 @@ def read_header(path: Path) -> Header:
     except OSError as error:
         raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
     except ValueError as error:
-        raise ModelLoadError(f"{path} is no safetensors file that can be used: {error}.") from error
+        form = "GGUF" if start == GGUF_START else "safetensors"
+        raise ModelLoadError(f"{path} is no {form} file that can be used: {error}.") from error
 
 
 def _pickled(path: Path) -> Header:

@@ -13,6 +13,8 @@ MAX_JSON_BYTES = 4 * MIB
 MAX_SIDECAR_BYTES = MIB
 MAX_NOTE_BYTES = 64 * 2**10
 """The YAML beside a checkpoint, which has about 5 KiB."""
+MAX_NOTE_LISTS = 300
+"""In brackets; it has about 15. PyYAML takes a minute for a thousand that lie in each other."""
 MAX_DEPTH = 64
 """How deep lists and tables may lie in each other."""
 MAX_DIGITS = 40

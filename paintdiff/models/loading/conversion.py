@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from paintdiff.errors import DiskSpaceError, ModelError, ModelLoadError, UnsafeWeightsError
+from paintdiff.models.files.opening import open_file
 from paintdiff.models.files.weights import safetensors_header
 from paintdiff.models.loading.conversion_cache import note_origin, remove_orphans
 
@@ -60,7 +61,7 @@ def converted(
     and leaves nothing behind then.
     """
     try:
-        with path.open("rb") as source:
+        with open_file(path) as source:
             target = cache / f"{_plain(path.stem)}-{_key(path, source)}.safetensors"
             if not target.is_file():
                 cache.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.files.limits import MAX_NOTE_BYTES, MAX_NOTE_LISTS
+from paintdiff.models.files.opening import open_file
 from paintdiff.models.model_rows import ModelRow
-
-MAX_NOTE_BYTES = 256 * 2**10
 
 _PREDICTIONS = {"v": "v_prediction", "eps": "epsilon"}
 _METADATA = {"v": "v_prediction", "v_prediction": "v_prediction", "epsilon": "epsilon"}
@@ -53,11 +53,14 @@ def noted_prediction(note: Path) -> str:
     "" if there is none or it doesn't say. Raises ModelLoadError if it can't be read.
     """
     try:
-        with note.open("rb") as file:
+        with open_file(note) as file:
             text = file.read(MAX_NOTE_BYTES + 1)
         if len(text) > MAX_NOTE_BYTES:
             raise ModelLoadError(f"{note.name} has more than {MAX_NOTE_BYTES:,} bytes.")
-        content: object = yaml.safe_load(text)
+        if text.count(b"[") + text.count(b"{") > MAX_NOTE_LISTS:
+            raise ModelLoadError(f"{note.name} has more than {MAX_NOTE_LISTS:,} lists.")
+        # Nothing is made of it: merged and repeated parts could grow to any size.
+        content: object = yaml.compose(text, yaml.SafeLoader)
     except FileNotFoundError:
         return ""
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -67,13 +70,13 @@ def noted_prediction(note: Path) -> str:
     model = _within(content, "model")
     said = _within(model, "params", "parameterization")
     if said is None:
-        return _default_of(str(_within(model, "target") or ""), _scaling(model))
-    if said not in _PREDICTIONS:
+        return _default_of(_text(_within(model, "target")), _scaling(model))
+    if _text(said) not in _PREDICTIONS:
         raise ModelLoadError(
-            f"{note.name} says the model predicts {str(said)[:40]!r}; known are "
+            f"{note.name} says the model predicts {_text(said)[:40]!r}; known are "
             f"{' and '.join(_PREDICTIONS)}."
         )
-    return _PREDICTIONS[str(said)]
+    return _PREDICTIONS[_text(said)]
 
 
 def _default_of(target: str, scaling: str) -> str:
@@ -88,13 +91,19 @@ def _default_of(target: str, scaling: str) -> str:
 def _scaling(model: object) -> str:
     """SDXL's own configurations name a class for it."""
     keys = ("params", "denoiser_config", "params", "scaling_config", "target")
-    return str(_within(model, *keys) or "")
+    return _text(_within(model, *keys))
 
 
-def _within(content: object, *keys: str) -> object:
+def _within(node: object, *keys: str) -> object:
+    """What lies below a node of YAML under these keys; None if nothing does."""
     for key in keys:
-        content = content.get(key) if isinstance(content, dict) else None
-    return content
+        pairs: list[Any] = node.value if isinstance(node, yaml.MappingNode) else []
+        node = next((value for name, value in pairs if _text(name) == key), None)
+    return node
+
+
+def _text(node: object) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
 
 def predicts_v(unet: Any) -> bool:

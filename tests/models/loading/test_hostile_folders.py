@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from paintdiff.errors import ModelError, ModelLoadError, PresetError, UnsafeWeightsError
 from paintdiff.models import loaders
 from paintdiff.models.catalog import Catalog
+from paintdiff.models.loading.predictions import noted_prediction
 from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.networks import Use, descriptor_of
 
 
 @pytest.fixture
@@ -175,3 +179,41 @@ def test_a_tokenizer_that_panics_costs_an_error(folder: Path, name: str) -> None
 
 def test_a_folder_that_is_not_spoiled_is_loaded(folder: Path) -> None:
     assert loaders.load(row_of(folder), "cpu", "float32").model_hash
+
+
+NOTES: dict[str, str] = {
+    "parts that double": "a: &a [x, x]\n"
+    + "".join(
+        f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, *{chr(97 + i)}]\n" for i in range(24)
+    )
+    + "model: {params: {parameterization: *y}}\n",
+    "merges that double": "a: &a {x: 1, y: 2}\n"
+    + "".join(
+        f"{chr(98 + i)}: &{chr(98 + i)} {{<<: [*{chr(97 + i)}, *{chr(97 + i)}]}}\n"
+        for i in range(24)
+    )
+    + "model: {params: {parameterization: w}}\n",
+    "deep lists": "[" * 20_000,
+    "deep lists in lines": "- " * 20_000,
+    "deep keys": "? " * 20_000,
+    "a list": "model: {params: {parameterization: [v]}}",
+    "large": " " * 10**6,
+}
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_a_hostile_note_beside_a_checkpoint_costs_an_error(tmp_path: Path, name: str) -> None:
+    note = tmp_path / "it.yaml"
+    note.write_text(NOTES[name])
+    started = time.process_time()
+    with pytest.raises(ModelLoadError, match=r"it\.yaml"):
+        noted_prediction(note)
+    assert time.process_time() - started < 10
+
+
+def test_an_upscaler_with_a_layer_of_a_huge_number_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "it.safetensors"
+    save_file({"body.0.weight": torch.zeros(1), "body.999999999.weight": torch.zeros(1)}, path)
+    use = Use("upscaler", "enlarge a picture", "x.pth", "ESRGAN")
+    with pytest.raises(ModelLoadError, match="a layer of the number 999999999"):
+        descriptor_of(path, use)
