@@ -131,8 +131,12 @@ def test_a_file_that_ends_or_stalls_the_process_costs_itself_alone(
     monkeypatch.setattr(reading, "_CHILD", child)
     reader = FileReader({}, file_seconds=1.0)
     reader.known(Path("first"))  # so that the process has started
-    names = ("good", "dies", "good", "stalls", "good", "babbles", "good")
+    names = ("good", "dies", "fine", "stalls", "good", "babbles", "good")
+    reader.expect(map(Path, names))
     found = [reader.known(Path(name)) for name in names]
+    assert [known.recognized.reason for known in found[:3:2]] == ["good", "fine"]
+    reader.expect(map(Path, names))
+    assert reader.known(Path("other")).recognized.reason == "other"
     reader.close()
     assert [known.recognized.kind for known in found[::2]] == ["lora"] * 4
     said = [known.recognized.reason for known in found[1::2]]

@@ -112,8 +112,12 @@ def is_gguf(path: Path) -> bool:
 
 
 def _start(path: Path) -> bytes:
-    with open_file(path) as file:
-        return file.read(9)
+    """The first nine bytes of a file. Raises ModelNotFoundError if it can't be read."""
+    try:
+        with open_file(path) as file:
+            return file.read(9)
+    except OSError as error:
+        raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
 
 
 def _check_file(path: Path) -> None:

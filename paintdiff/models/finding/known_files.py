@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from paintdiff.models.files.file_contents import UNET_WIDTHS
 from paintdiff.models.finding.known_file import Known, unreadable
 from paintdiff.models.finding.reading import KNOWN, FileReader
+from paintdiff.models.finding.scanning import FoundFile
 
 RULES = 2
 """Counted up whenever `recognition` or `sidecars` would say something else of the same file."""
@@ -55,6 +56,18 @@ class KnownFiles:
         self._changed = False
         self.waiting = 0
         """How many files have to wait for the next look."""
+
+    def expect(self, files: Iterable[FoundFile]) -> None:
+        """Say which files will be asked for, in this order: those that aren't known are read
+        ahead.
+        """
+        kept = self._kept()
+        self._reader.expect(
+            file.path
+            for file in files
+            if not _is_of(kept.get(str(file.path)), file)
+            and self._made.get(str(file.path), ())[:2] != (file.size_bytes, file.mtime_ns)
+        )
 
     def known(self, path: Path, size_bytes: int, mtime_ns: int) -> Known:
         """What the file of this size and time is; reads its header if it isn't known yet.
@@ -130,6 +143,11 @@ class KnownFiles:
         except (ValidationError, TypeError, IndexError) as error:
             logger.info("what was kept of %r is no use: %s", key, error)
             return None
+
+
+def _is_of(row: object, file: FoundFile) -> bool:
+    """Whether a row of the table is of a file as it is now."""
+    return isinstance(row, list) and row[:2] == [file.size_bytes, file.mtime_ns]
 
 
 def _written(known: Known) -> Any:

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +27,7 @@ KNOWN = TypeAdapter(Known)
 
 _CHILD = Path(__file__).with_name("reading_child.py")
 _MAX_ANSWER_BYTES = 2**20
+_AHEAD_BYTES = 4 * 2**10
 _START_SECONDS = 60.0
 _END_SECONDS = 5.0
 _NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # without them Windows starts no process
@@ -44,12 +46,18 @@ class FileReader:
         self._widths = widths
         self._file_seconds = file_seconds
         self._child: _Child | None = None
+        self._expected: deque[Path] = deque()
+        self._asked: deque[Path] = deque()
         self.wasted_seconds = 0.0
 
     @property
     def gives_up(self) -> bool:
         """Whether so much time was lost with files of no use that the others have to wait."""
         return self.wasted_seconds > MAX_WASTED_SECONDS
+
+    def expect(self, paths: Iterable[Path]) -> None:
+        """Say which files will be asked for, in this order, so that the process needn't wait."""
+        self._expected = deque(paths)
 
     def known(self, path: Path) -> Known:
         """Return what a file is. Never raises: what can't be read is of no use, and says why."""
@@ -60,30 +68,53 @@ class FileReader:
         return known
 
     def close(self) -> None:
-        """End the process."""
-        if self._child is not None:
-            self._child.end()
-            self._child = None
+        """End the process, and expect nothing more."""
+        self._end()
+        self._expected.clear()
+
+    def _end(self) -> int | None:
+        """End the process; what it was asked beforehand will be asked of another."""
+        status = None if self._child is None else self._child.end()
+        self._child = None
+        self._expected.extendleft(reversed(self._asked))
+        self._asked.clear()
+        return status
+
+    def _ask(self, path: Path) -> _Child:
+        """Ask the process for a file, and beforehand for some of those that are expected."""
+        if self._asked and self._asked[0] != path:
+            self._end()
+        if self._child is None:
+            self._child = _Child(self._widths)
+        if not self._asked:
+            if self._expected and self._expected[0] == path:
+                self._expected.popleft()
+            self._asked.append(path)
+            self._child.ask(path)
+        while self._expected and self._child.asked_bytes < _AHEAD_BYTES:
+            self._asked.append(self._expected.popleft())
+            self._child.ask(self._asked[-1])
+        return self._child
 
     def _answer(self, path: Path) -> Known:
         try:
-            if self._child is None:
-                self._child = _Child(self._widths)
-            answer = self._child.answer(path, self._file_seconds)
+            answer = self._ask(path).answer(self._file_seconds)
+            self._asked.popleft()
         except queue.Empty:
-            self.close()
+            self._asked.popleft()
+            self._end()
             return unreadable(f"reading it took longer than {self._file_seconds:g} seconds")
         except OSError as error:
-            self.close()
+            self._asked.clear()
+            self._end()
             return unreadable(f"the process that reads files can't be used: {error}")
         if answer is None:
-            status = self._child.end()
-            self._child = None
+            status = self._end()
             return unreadable(f"reading it ended the process that does so (status {status})")
         try:
             return KNOWN.validate_python(json.loads(answer))
         except (ValueError, ValidationError) as error:
-            self.close()
+            self._end()
             logger.warning("of %r the process that reads files said %r", str(path), error)
             return unreadable("the process that reads files gave no answer that can be understood")
 
@@ -102,17 +133,29 @@ class _Child:
         )
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._seconds_to_start = _START_SECONDS
+        self._sizes: deque[int] = deque()
         stdout: Any = self._process.stdout
         threading.Thread(target=_pass_on, args=(stdout, self._answers), daemon=True).start()
 
-    def answer(self, path: Path, seconds: float) -> bytes | None:
-        """Return its answer, None if it has ended. Raises queue.Empty if it takes longer."""
+    @property
+    def asked_bytes(self) -> int:
+        """How long the questions are that it hasn't answered. (A pipe takes only so many.)"""
+        return sum(self._sizes)
+
+    def ask(self, path: Path) -> None:
+        """Ask what a file is."""
         stdin: Any = self._process.stdin
+        line = json.dumps(str(path)).encode("ascii") + b"\n"
+        self._sizes.append(len(line))
         with suppress(BrokenPipeError):  # it has ended, which the answers say
-            stdin.write(json.dumps(str(path)).encode("ascii") + b"\n")
+            stdin.write(line)
             stdin.flush()
+
+    def answer(self, seconds: float) -> bytes | None:
+        """Return the next answer, None if it has ended. Raises queue.Empty if it takes longer."""
         answer = self._answers.get(timeout=seconds + self._seconds_to_start)
         self._seconds_to_start = 0.0
+        self._sizes.popleft()
         return answer
 
     def end(self) -> int | None:

@@ -188,6 +188,7 @@ class Shelving:
     def _sorted(self, found: Found) -> _Sorted:
         sorted_ = _Sorted()
         sorted_.problems += (Problem.of(each.path, each.reason) for each in found.unusable)
+        self._known.expect(found.files)
         for file in found.files:
             known = self._known.known(file.path, file.size_bytes, file.mtime_ns)
             kind = known.recognized.kind
