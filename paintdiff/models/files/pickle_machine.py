@@ -49,13 +49,50 @@ class PickleMachine:
         named: Callable[[str, str], object],
         persistent: Callable[[object], object],
     ) -> None:
-        self._stream = _Bounded(stream)
+        self._stream: Any = _Bounded(stream)
         self._named = named
         self._persistent = persistent
         self._left = MAX_PICKLE_STEPS
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
+        self._steps = self._made_steps()
+
+    def _made_steps(self) -> Mapping[str, Callable[[Any], None]]:
+        """The steps by their names in pickletools."""
+        return {
+            "MARK": self._mark,
+            "POP": self._drop,
+            "POP_MARK": self._drop_mark,
+            "DUP": self._again,
+            **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), self._put),
+            "MEMOIZE": self._memoize,
+            **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), self._get),
+            "EMPTY_LIST": self._empty_list,
+            "EMPTY_DICT": self._empty_table,
+            "EMPTY_SET": self._dropped,
+            "FROZENSET": self._frozen_set,
+            "ADDITEMS": self._drop_mark,
+            "TUPLE": self._tuple,
+            "TUPLE1": lambda _argument: self._tuple_of(1),
+            "TUPLE2": lambda _argument: self._tuple_of(2),
+            "TUPLE3": lambda _argument: self._tuple_of(3),
+            "LIST": self._list,
+            "DICT": self._table,
+            "APPEND": self._append,
+            "APPENDS": self._appends,
+            "SETITEM": self._set_item,
+            "SETITEMS": self._set_items,
+            "GLOBAL": self._global,
+            "STACK_GLOBAL": self._stack_global,
+            "REDUCE": self._reduce,
+            "NEWOBJ": self._new_object,
+            "NEWOBJ_EX": self._new_object_with_names,
+            "INST": self._instance,
+            "OBJ": self._object,
+            "BUILD": self._build,
+            "BINPERSID": self._persistent_id,
+        }
 
     def load(self) -> object:
         """Return what the next pickle holds. Raises ValueError (or IndexError, for a stack that
@@ -73,10 +110,10 @@ class PickleMachine:
             elif name in _CONSTANTS:
                 self._stack.append(_CONSTANTS[name])
             elif name not in _IGNORED:
-                step = _STEPS.get(name)
+                step = self._steps.get(name)
                 if step is None:
                     raise ValueError(f"it has the step {name}, which tables of tensors have not")
-                step(self, argument)
+                step(argument)
         return self._pop()
 
     def _spend(self, count: int) -> None:
@@ -262,39 +299,6 @@ _CONSTANTS: Mapping[str, object] = {
     "EMPTY_TUPLE": (),
 }
 _IGNORED = frozenset({"PROTO", "FRAME", "STOP"})
-_STEPS: Mapping[str, Callable[[PickleMachine, Any], None]] = {
-    "MARK": PickleMachine._mark,
-    "POP": PickleMachine._drop,
-    "POP_MARK": PickleMachine._drop_mark,
-    "DUP": PickleMachine._again,
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), PickleMachine._put),
-    "MEMOIZE": PickleMachine._memoize,
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), PickleMachine._get),
-    "EMPTY_LIST": PickleMachine._empty_list,
-    "EMPTY_DICT": PickleMachine._empty_table,
-    "EMPTY_SET": PickleMachine._dropped,
-    "FROZENSET": PickleMachine._frozen_set,
-    "ADDITEMS": PickleMachine._drop_mark,
-    "TUPLE": PickleMachine._tuple,
-    "TUPLE1": lambda machine, _argument: machine._tuple_of(1),
-    "TUPLE2": lambda machine, _argument: machine._tuple_of(2),
-    "TUPLE3": lambda machine, _argument: machine._tuple_of(3),
-    "LIST": PickleMachine._list,
-    "DICT": PickleMachine._table,
-    "APPEND": PickleMachine._append,
-    "APPENDS": PickleMachine._appends,
-    "SETITEM": PickleMachine._set_item,
-    "SETITEMS": PickleMachine._set_items,
-    "GLOBAL": PickleMachine._global,
-    "STACK_GLOBAL": PickleMachine._stack_global,
-    "REDUCE": PickleMachine._reduce,
-    "NEWOBJ": PickleMachine._new_object,
-    "NEWOBJ_EX": PickleMachine._new_object_with_names,
-    "INST": PickleMachine._instance,
-    "OBJ": PickleMachine._object,
-    "BUILD": PickleMachine._build,
-    "BINPERSID": PickleMachine._persistent_id,
-}
 
 
 class _Bounded:

@@ -45,4 +45,5 @@ def tensors_hash(path: Path) -> str:
     with open_file(path) as file:
         if not is_pickle(path):
             file.seek(8 + int.from_bytes(file.read(8), "little"))
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        content: Any = file
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from paintdiff.errors import ModelNotFoundError, UnsafeWeightsError
 from paintdiff.models.files.limits import MAX_HEADER_BYTES
@@ -160,4 +161,5 @@ def identity_of(source: Path, hashed: Callable[[Path], str] | None = None) -> st
 def sha256_of(path: Path) -> str:
     """A file's SHA-256, in hex."""
     with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        content: Any = file
+        return hashlib.file_digest(content, "sha256").hexdigest()
