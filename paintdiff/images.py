@@ -5,27 +5,53 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from paintdiff.colour import fits, is_srgb, profile_of, to_srgb
 from paintdiff.errors import RequestError
 from paintdiff.geometry import ResizeMode, Size, cropped_to_aspect, padded_to_aspect
+from paintdiff.image_files import ImageFile, take_apart
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 64 * 2**20
 
-MAX_PROFILE_BYTES = 4 * 2**20
-
-_PNG_START = b"\x89PNG\r\n\x1a\n"
+_NO_PICTURE = "Can't open this. Use PNG, JPEG or WebP."
 _PNG_GREY = (0, 4)  # the colour types without and with alpha
-_ORIENTATION = 0x0112
+_GREY_MODES = ("L", "LA", "La")
+_ON_ITS_SIDE = frozenset({5, 6, 7, 8})
+_TURNS: Mapping[int, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF's orientation -> what turns the picture upright."""
 
 # What Pillow's decoders raise on damaged files.
-_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error)
+_DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    SyntaxError,
+    EOFError,
+    IndexError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
 
 
 def image_from_array(pixels: NDArray[np.float32]) -> Image.Image:
@@ -36,91 +62,124 @@ def image_from_array(pixels: NDArray[np.float32]) -> Image.Image:
     return Image.fromarray(levels)
 
 
-def opened(source: Path | bytes, field: str = "image") -> Image.Image:
-    """A picture from someone we don't trust: its header read, its pixels not yet.
+@dataclass(frozen=True)
+class Header:
+    """What a picture file is: its format and Pillow's mode of its pixels.
 
-    Raises RequestError, for `field`, if it is no PNG, JPEG or WebP, larger than MAX_FILE_BYTES, of
-    more than MAX_PIXELS, or can't be read.
+    `size` is in pixels, as the picture is meant to be seen: after its EXIF orientation.
     """
-    data = _read(source, field) if isinstance(source, Path) else source
-    if len(data) > MAX_FILE_BYTES:
-        raise RequestError(f"The picture has more than {MAX_FILE_BYTES // 2**20} MiB.", field=field)
-    if data.startswith(_PNG_START):  # before Pillow looks, which only warns
-        count = int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
-        _check_pixels(count, field)
+
+    format: str
+    mode: str
+    size: Size
+
+    @property
+    def media_type(self) -> str:
+        """The format as HTTP names it."""
+        return Image.MIME[self.format]
+
+
+def read_header(source: Path | bytes, field: str = "image") -> Header:
+    """Read what a picture file from someone we don't trust is, without decoding its pixels.
+
+    Raises RequestError, for `field`, as `opened` does.
+    """
+    with opened(source, field) as (image, file):
+        width, height = image.size
+        size = Size(height, width) if file.orientation in _ON_ITS_SIDE else Size(width, height)
+        return Header(file.format, image.mode, size)
+
+
+@contextmanager
+def opened(source: Path | bytes, field: str = "image") -> Generator[tuple[Image.Image, ImageFile]]:
+    """Open a picture file from someone we don't trust: its header is read, its pixels not yet.
+
+    Yields the picture, whose `info` says nothing but how its pixels are coded, and the file.
+    Raises RequestError, for `field`, if it is no PNG, JPEG or WebP, larger than MAX_FILE_BYTES, of
+    more than MAX_PIXELS, or damaged; what is damaged is told within the context too.
+    """
+    file = _taken_apart(source, field)
+    if file.format == "PNG":  # before Pillow looks, which only warns
+        _check_pixels(_png_area(file.pixels), field)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        with Image.open(io.BytesIO(file.pixels), formats=FORMATS) as image:
+            _check_pixels(image.width * image.height, field)
+            yield image, file
     except UnidentifiedImageError as error:  # its own words name an object in memory
-        raise RequestError(
-            "This is no PNG, JPEG or WebP. Save the picture as one of these.", field=field
-        ) from error
-    except _DAMAGED as error:
-        raise RequestError(
-            f"This is no PNG, JPEG or WebP that can be read: {error}", field=field
-        ) from error
+        raise RequestError(_NO_PICTURE, field=field) from error
     except Image.DecompressionBombError as error:
         raise RequestError(f"The picture is too large: {error}", field=field) from error
-    _check_pixels(image.width * image.height, field)
-    return image
+    except _DAMAGED as error:
+        raise RequestError(
+            f"The picture is damaged or cut off: {error}. Save it again and retry.", field=field
+        ) from error
 
 
 def decoded(source: Path | bytes, field: str = "image") -> Image.Image:
-    """The pixels of a picture from someone we don't trust: RGB, or RGBA if it may be transparent,
-    8 bits, turned as its EXIF says; of an animation the first frame.
+    """Decode a picture from someone we don't trust: RGB, or RGBA if it may be transparent, 8 bits,
+    sRGB, turned as its EXIF says; of an animation the first frame. Its `info` is empty.
 
-    Raises RequestError, for `field`, as `opened` does, and if it is damaged or cut off.
+    A colour profile that is damaged or doesn't fit the pixels counts as sRGB, as in browsers.
+    Raises RequestError, for `field`, as `opened` does.
     """
-    with opened(source, field) as image:
-        try:
-            return _eight_bits(ImageOps.exif_transpose(image))
-        except _DAMAGED as error:
-            raise RequestError(
-                f"The picture is damaged or cut off: {error}. Save it again and retry.", field=field
-            ) from error
+    with opened(source, field) as (image, file):
+        plain = _eight_bits(image)
+        shown = to_srgb(plain, profile_of(file, grey=plain.mode in _GREY_MODES))
+        method = _TURNS.get(file.orientation)
+        return shown if method is None else shown.transpose(method)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
+    """L, LA, RGB, RGBA or CMYK."""
     if image.mode.startswith("I"):  # 16 bits of grey; Pillow would clip them, not scale them
         levels = np.asarray(image).astype(np.float32) / 257
-        return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8)).convert("RGB")
-    transparent = image.has_transparency_data
-    return image.convert("RGBA" if transparent else "RGB")
+        plain = Image.fromarray(levels.round().clip(0, 255).astype(np.uint8))
+        unseen = image.info.get("transparency")
+        if isinstance(unseen, int):
+            seen = np.asarray(image) != unseen
+            plain.putalpha(Image.fromarray(seen.astype(np.uint8) * np.uint8(255)))
+        return plain
+    if image.mode == "CMYK":
+        return image
+    mode = "L" if image.mode in ("1", *_GREY_MODES) else "RGB"
+    return image.convert(mode + "A" if image.has_transparency_data else mode)
 
 
 def decoded_pixels(
     source: Path | bytes, field: str = "image"
 ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], bytes | None]:
-    """The pixels of a picture from someone we don't trust as they are: (height, width, channels),
-    with 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels, uint8, or uint16 of a
-    PNG with 16 bits; and the colour profile that says what they mean, if there is one.
+    """Decode a picture from someone we don't trust as it is: (height, width, channels), with 1
+    (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels, uint8, or uint16 of a PNG
+    with 16 bits; and the ICC profile that says what the numbers mean, None for sRGB.
 
-    Turned as its EXIF says; of an animation the first frame. Raises RequestError, for `field`, as
-    `decoded` does.
+    The profile always fits the pixels: CMYK becomes sRGB, and grey with a profile for colours
+    becomes RGB. Turned as its EXIF says; of an animation the first frame. Raises RequestError, for
+    `field`, as `decoded` does.
     """
-    data = _read(source, field) if isinstance(source, Path) else source
-    with opened(data, field) as image:
-        try:
-            profile: object = image.info.get("icc_profile")
-            if image.mode == "CMYK":
-                profile = None  # it isn't about the RGB that this becomes
-            if data.startswith(_PNG_START) and data[24] == 16:
-                pixels = _turned(_sixteen_bits(image, data), image.getexif().get(_ORIENTATION, 1))
-            else:
-                pixels = _as_they_are(ImageOps.exif_transpose(image))
-        except _DAMAGED as error:
-            raise RequestError(
-                f"The picture is damaged or cut off: {error}. Save it again and retry.", field=field
-            ) from error
-    if isinstance(profile, bytes) and len(profile) <= MAX_PROFILE_BYTES:
+    with opened(source, field) as (image, file):
+        if file.format == "PNG" and file.pixels[24] == 16:
+            pixels: NDArray[np.uint8] | NDArray[np.uint16] = _sixteen_bits(image, file.pixels)
+        else:
+            plain = _eight_bits(image)
+            if plain.mode == "CMYK":
+                return _turned(np.asarray(to_srgb(plain, file.icc_profile)), file.orientation), None
+            pixels = np.asarray(plain)
+            pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+        profile = profile_of(file, grey=pixels.shape[2] < 3)
+        pixels, profile = _with_fitting_profile(pixels, profile)
+    return _turned(pixels, file.orientation), profile
+
+
+def _with_fitting_profile(
+    pixels: NDArray[Any], profile: bytes | None
+) -> tuple[NDArray[Any], bytes | None]:
+    """The pixels with a profile that fits them, None if that can't be had."""
+    grey = pixels.shape[2] < 3
+    if profile is None or fits(profile, "L" if grey else "RGB"):
         return pixels, profile
-    return pixels, None
-
-
-def _as_they_are(image: Image.Image) -> NDArray[np.uint8]:
-    grey = image.mode in ("1", "L", "LA", "La")
-    mode = "L" if grey else "RGB"
-    pixels = np.asarray(image.convert(mode + "A" if image.has_transparency_data else mode))
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+    if not grey or not fits(profile, "RGB") or is_srgb(profile, "RGB"):
+        return pixels, None
+    return pixels[..., [0, 0, 0, *range(1, pixels.shape[2])]], profile
 
 
 def _sixteen_bits(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
@@ -147,9 +206,9 @@ def _sixteen_bits(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
     return pixels[..., :1] if grey else pixels[..., ::-1]
 
 
-def _turned(pixels: NDArray[np.uint16], orientation: int) -> NDArray[np.uint16]:
-    """As EXIF's orientation (1 to 8) says."""
-    if orientation in (5, 6, 7, 8):
+def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """The pixels as EXIF's orientation (1 to 8) says."""
+    if orientation in _ON_ITS_SIDE:
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
@@ -191,6 +250,20 @@ def resized(image: Image.Image, size: Size, mode: ResizeMode, background: str) -
 
 def _scaled(image: Image.Image, size: Size) -> Image.Image:
     return image.resize((size.width, size.height), Image.Resampling.LANCZOS)
+
+
+def _taken_apart(source: Path | bytes, field: str) -> ImageFile:
+    data = _read(source, field) if isinstance(source, Path) else source
+    if len(data) > MAX_FILE_BYTES:
+        raise RequestError(f"The picture has more than {MAX_FILE_BYTES // 2**20} MiB.", field=field)
+    file = take_apart(data)
+    if file is None:
+        raise RequestError(_NO_PICTURE, field=field)
+    return file
+
+
+def _png_area(data: bytes) -> int:
+    return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
 
 
 def _check_pixels(count: int, field: str) -> None:

@@ -23,6 +23,8 @@ from paintdiff.errors import RequestError
 if TYPE_CHECKING:
     from PIL import Image
 
+_MODES_OF_PNG = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16", "I;16B"})
+_NEAREST_MODES = {"La": "LA", "I;16L": "I;16"}
 _DATA_URL_END = ";base64,"
 
 
@@ -51,7 +53,21 @@ class InputImage(BaseModel):
 
     @classmethod
     def from_image(cls, image: Image.Image) -> Self:
-        """A Pillow picture, as a PNG."""
+        """Take a Pillow picture, as a PNG. Its colour profile is kept; CMYK becomes sRGB.
+
+        Raises RequestError for mode F, whose numbers have no fixed range.
+        """
+        if image.mode == "F":
+            raise RequestError(
+                "A picture of mode F can't be used. Convert it to L or RGB first.", field="image"
+            )
+        if image.mode == "CMYK":
+            from paintdiff.colour import to_srgb  # noqa: PLC0415 (rarely needed)
+
+            image = to_srgb(image, image.info.get("icc_profile"))
+        elif image.mode not in _MODES_OF_PNG:
+            transparent = "RGBA" if image.has_transparency_data else "RGB"
+            image = image.convert(_NEAREST_MODES.get(image.mode, transparent))
         buffer = io.BytesIO()
         image.save(buffer, format="PNG", compress_level=1)
         return cls(data=buffer.getvalue())

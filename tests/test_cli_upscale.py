@@ -160,7 +160,7 @@ def test_a_folder_is_enlarged_as_far_as_it_goes(
     wrong = {name: report["error"] for name, report in reports.items() if "error" in report}
     assert wrong.keys() == {"broken.png", "empty.jpeg", "text.webp"}
     assert "damaged or cut off" in wrong["broken.png"]
-    assert "no PNG, JPEG or WebP" in wrong["empty.jpeg"]
+    assert "Use PNG, JPEG or WebP" in wrong["empty.jpeg"]
     for name, words in wrong.items():
         assert f"{folder / name}: {words}\n" in err
     assert f"Note: {folder / 'a b-4x.png'} was left out" in err
@@ -421,4 +421,4 @@ def test_a_picture_of_another_kind_is_refused_in_words(
 ) -> None:
     (here / "boat.gif").write_bytes(png_of(Image.new("RGB", (4, 4))).replace(b"PNG", b"GIF"))
     assert upscale("boat.gif", "--upscaler", double, "--quiet") == 1
-    assert "boat.gif: This is no PNG, JPEG or WebP" in capsys.readouterr().err
+    assert "boat.gif: Can't open this. Use PNG, JPEG or WebP." in capsys.readouterr().err

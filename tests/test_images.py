@@ -14,10 +14,11 @@ from paintdiff.geometry import Size
 from paintdiff.images import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
+    Header,
     decoded,
     flattened,
     image_from_array,
-    opened,
+    read_header,
     resized,
 )
 
@@ -59,13 +60,13 @@ def test_the_formats_we_read(kind: str, tmp_path: Path) -> None:
     data = encoded(Image.new("RGB", (5, 4), "red"), kind)
     path = tmp_path / "misleading.txt"
     path.write_bytes(data)
-    assert opened(data).size == opened(path).size == (5, 4)
+    assert read_header(data) == read_header(path) == Header(kind, "RGB", Size(5, 4))
 
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF"])
 def test_other_formats_are_refused(kind: str) -> None:
-    with pytest.raises(RequestError, match="no PNG, JPEG or WebP") as caught:
-        opened(encoded(Image.new("RGB", (5, 4)), kind))
+    with pytest.raises(RequestError, match="Use PNG, JPEG or WebP") as caught:
+        read_header(encoded(Image.new("RGB", (5, 4)), kind))
     assert caught.value.field == "image"
 
 
@@ -74,15 +75,15 @@ def test_other_formats_are_refused(kind: str) -> None:
 )
 def test_rubbish_is_refused(data: bytes) -> None:
     with pytest.raises(RequestError):
-        opened(data)
+        read_header(data)
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
     with pytest.raises(RequestError, match="pixels"):
-        opened(bomb(60_000, 60_000))
+        read_header(bomb(60_000, 60_000))
     with pytest.raises(RequestError, match="pixels"):
-        opened(bomb(MAX_PIXELS // 1000 + 1, 1000))
-    assert opened(bomb(1000, 1000)).size == (1000, 1000)
+        read_header(bomb(MAX_PIXELS // 1000 + 1, 1000))
+    assert read_header(bomb(1000, 1000)).size == Size(1000, 1000)
 
 
 def test_too_large_a_file_is_refused(tmp_path: Path) -> None:
@@ -90,12 +91,12 @@ def test_too_large_a_file_is_refused(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(RequestError, match="MiB"):
-        opened(path)
+        read_header(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"nothing\.png"):
-        opened(tmp_path / "nothing.png")
+        read_header(tmp_path / "nothing.png")
 
 
 # Decoding what strangers send

@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from paintdiff.colour import to_srgb
 from paintdiff.errors import RequestError
 from paintdiff.images import decoded
 from paintdiff.input_images import InputImage
+from tests.colours import DISPLAY_P3
 
 DATA = b"\x89PNG and more"
 SUM = hashlib.sha256(DATA).hexdigest()
@@ -54,3 +56,35 @@ def test_files_and_pictures_go_in(tmp_path: Path) -> None:
     assert InputImage.from_file(str(tmp_path / "x.png")) == image
     with pytest.raises(RequestError, match=r"nothing\.png"):
         InputImage.from_file(tmp_path / "nothing.png")
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "wanted"),
+    [
+        ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
+        ("YCbCr", (76, 84, 255), (254, 0, 0)),
+        ("HSV", (0, 255, 255), (255, 0, 0)),
+        ("RGBX", (255, 0, 0, 9), (255, 0, 0)),
+        ("PA", (0, 255), (0, 0, 0, 255)),
+        ("La", (255, 255), (255, 255, 255, 255)),
+        ("I;16", 65535, (255, 255, 255)),
+        ("1", 1, (255, 255, 255)),
+    ],
+)
+def test_pictures_of_every_mode_go_in(
+    mode: str, colour: int | tuple[int, ...], wanted: tuple[int, ...]
+) -> None:
+    image = InputImage.from_image(Image.new(mode, (3, 2), colour))
+    assert decoded(image.data or b"").getpixel((1, 1)) == wanted
+
+
+def test_colour_profiles_go_in_with_the_picture() -> None:
+    picture = Image.new("RGB", (3, 2), (60, 200, 60))
+    picture.info["icc_profile"] = DISPLAY_P3
+    found = decoded(InputImage.from_image(picture).data or b"").getpixel((1, 1))
+    assert found == to_srgb(picture, DISPLAY_P3).getpixel((1, 1)) != (60, 200, 60)
+
+
+def test_numbers_without_a_range_are_refused() -> None:
+    with pytest.raises(RequestError, match="mode F"):
+        InputImage.from_image(Image.new("F", (3, 2)))

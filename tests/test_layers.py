@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": {"errors"},
     "settings": CORE,
     "preferences": {"errors", "atomic_files"},
-    "input_images": {"errors"},
+    "input_images": {"errors", "colour"},
     "ingredients": {*CORE, "input_images"},
     "requests": {*CORE, "input_images", "ingredients"},
     "rasters": CORE,
@@ -58,7 +58,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sentences": set(),
     "presets": {*CORE, "requests"},
     "jobs": {*CORE, "requests", "events"},
-    "images": CORE,
+    "image_files": set(),
+    "colour": {"image_files"},
+    "images": {*CORE, "image_files", "colour"},
     "masks": CORE,
     "models": MODELS,
     "models.files": {"errors", "presets", "models.files"},
@@ -125,6 +127,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "requests",
         "events",
         "rasters",
+        "image_files",
         "images",
         "prompts.extra_networks",
         "gallery",
@@ -132,7 +135,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"errors", "settings", "images", "events", "models", "training"},
     "mini": {"errors", "settings", "images", "events", "models", "preprocessors", "mini"},
     "server": {"server"},
-    "ui": FRONT | {"ui", "images", "preferences", "server"},  # uploads are looked at when they come
+    # Uploads are looked at when they come.
+    "ui": FRONT | {"ui", "images", "colour", "preferences", "server"},
     # The two that put everything together.
     "cli": {"*"},
     "cli_upscale": {"*"},

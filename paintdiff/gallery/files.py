@@ -13,7 +13,7 @@ from paintdiff.atomic_files import new_file, remove_stale_parts
 from paintdiff.errors import StorageError
 from paintdiff.events import Picture
 from paintdiff.gallery.metadata import png_info
-from paintdiff.gallery.png import write_raster
+from paintdiff.gallery.png import SRGB, write_raster
 from paintdiff.requests import Upscale
 
 _TRIES = 10
@@ -78,6 +78,8 @@ def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:
 def _write(picture: Picture, file: BinaryIO) -> None:
     info = png_info(picture)
     if picture.raster is None:
+        if "icc_profile" not in picture.image.info:
+            info.add(*SRGB)
         picture.image.save(file, format="PNG", pnginfo=info)
     else:
         write_raster(file, picture.raster, [(chunk[0], chunk[1]) for chunk in info.chunks])

@@ -6,24 +6,27 @@ Other tools read the first; the second, in the text chunk `paintdiffusion`, lose
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import MetadataError, NoMetadataError, RequestError
 from paintdiff.events import Picture
-from paintdiff.gallery.parameters import parameters_text, parse_parameters, request_from
+from paintdiff.gallery.carried_texts import PARAMETERS_KEY, READERS, carried_texts
+from paintdiff.gallery.found_settings import FoundSettings
+from paintdiff.gallery.json_settings import parsed_object, settings_from_json
+from paintdiff.gallery.parameters import parameters_text, parse_parameters, settings_from
+from paintdiff.image_files import ImageFile
 from paintdiff.images import opened
 from paintdiff.requests import Request, Upscale, parsed_request
 
-PARAMETERS_KEY = "parameters"
 REQUEST_KEY = "paintdiffusion"
-MAX_TEXT_CHARACTERS = 200_000
+MAX_TEXT_CHARACTERS = 1_000_000
 _MOST_ADDED_CHARACTERS = 1000
-
-_EXIF_POINTER, _USER_COMMENT = 0x8769, 0x9286
+_HEADING = re.compile(r"\s*(?:parameters|positive prompt|prompt)\s*(?:\n|:\s*)", re.IGNORECASE)
 
 
 def png_info(picture: Picture) -> PngInfo:
@@ -48,65 +51,82 @@ def _text_before(picture: Picture) -> str:
     if data is None:
         return ""
     try:
-        text = _texts_in(data).get(PARAMETERS_KEY, "")
+        text = carried_texts(_file(data)).get(PARAMETERS_KEY, "")
     except MetadataError:
         return ""
     return text if len(text) <= MAX_TEXT_CHARACTERS - _MOST_ADDED_CHARACTERS else ""
 
 
 def read_request(source: Path | bytes) -> Request:
-    """The request that painted a picture: a PNG of ours, or one with A1111's text (PNG, JPEG,
-    WebP).
+    """Read the request that painted a picture, as `read_settings` does."""
+    return read_settings(source).request
+
+
+def read_settings(source: Path | bytes) -> FoundSettings:
+    """Read the settings that painted a picture: a PNG of ours, or a PNG, JPEG or WebP of another
+    program that writes A1111's text, JSON or a ComfyUI graph.
 
     A picture of ours gives back exactly the request it was painted from, but for the pictures in
-    that, of which it has references. The file may come from anyone; its pixels are not decoded.
-    Raises NoMetadataError if it carries no settings, MetadataError if they can't be used.
+    that, of which it has references. Of another program's settings all is kept that can be used
+    here. The file may come from anyone; its pixels are not decoded. Raises NoMetadataError if it
+    carries no settings, MetadataError if they can't be used.
     """
-    texts = _texts_in(source)
+    texts = carried_texts(_file(source))
+    error: MetadataError | None = None
     own = texts.get(REQUEST_KEY)
     if own is not None:
-        return _request_from_json(own)
-    parameters = texts.get(PARAMETERS_KEY)
-    if parameters is None:
-        raise NoMetadataError("This picture carries no settings.")
-    return request_from(parse_parameters(parameters))
+        try:
+            return FoundSettings(_request_from_json(_short(own, REQUEST_KEY)))
+        except MetadataError as failed:
+            error = failed
+    for key, read in READERS:
+        if key in texts:
+            try:
+                found = read(_short(texts[key], key), texts)
+            except MetadataError as failed:
+                error = error or failed
+                continue
+            if found is not None:
+                said = (f"our own settings ({error})",) if error is not None and own else ()
+                return replace(found, left_open=(*said, *found.left_open))
+    raise error or NoMetadataError("This picture carries no settings.")
 
 
-def _texts_in(source: Path | bytes) -> dict[str, str]:
+def settings_in_text(text: str) -> FoundSettings | None:
+    """Read the settings in a text that someone has pasted: A1111's text, JSON or a ComfyUI graph.
+
+    None if it is none of these, such as a prompt alone, or nothing in it can be used.
+    """
+    if len(text) > MAX_TEXT_CHARACTERS:
+        return None
+    content = parsed_object(text)
+    if content is not None:
+        try:
+            return settings_from_json(content)
+        except MetadataError:
+            return None
+    heading = _HEADING.match(text)
+    parameters = parse_parameters(text[heading.end() if heading is not None else 0 :])
+    if not parameters.settings and not parameters.negative_prompt:
+        return None
+    return settings_from(parameters)
+
+
+def _file(source: Path | bytes) -> ImageFile:
     try:
-        image = opened(source)
+        with opened(source) as (_image, file):
+            return file
     except RequestError as error:
         raise MetadataError(str(error)) from error
-    with image:
-        texts = {
-            key: str(image.info[key])
-            for key in (PARAMETERS_KEY, REQUEST_KEY)
-            if isinstance(image.info.get(key), str)
-        }
-        if not texts and image.format != "PNG":
-            comment = _user_comment(image)
-            if comment:
-                texts[PARAMETERS_KEY] = comment
-    for key, text in texts.items():
-        if len(text) > MAX_TEXT_CHARACTERS:
-            raise MetadataError(
-                f"The picture's {key} text has {len(text):,} characters; "
-                f"at most {MAX_TEXT_CHARACTERS:,} are read."
-            )
-    return texts
 
 
-def _user_comment(image: Image.Image) -> str:
-    """EXIF's UserComment: eight bytes that name the character code, then the text."""
-    try:
-        value: object = image.getexif().get_ifd(_EXIF_POINTER).get(_USER_COMMENT)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise MetadataError(f"The picture's EXIF data can't be read: {error}") from error
-    if not isinstance(value, bytes):
-        return ""
-    code, text = value[:8], value[8:]
-    encoding = "utf-16-be" if code.startswith(b"UNICODE") else "utf-8"
-    return text.decode(encoding, errors="replace").strip("\0")
+def _short(text: str, key: str) -> str:
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise MetadataError(
+            f"The picture's {key} text has {len(text):,} characters; "
+            f"at most {MAX_TEXT_CHARACTERS:,} are read."
+        )
+    return text
 
 
 def _request_from_json(text: str) -> Request:

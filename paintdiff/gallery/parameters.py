@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from paintdiff.errors import MetadataError, RequestError
+from paintdiff.errors import SizeError
 from paintdiff.events import Picture
 from paintdiff.gallery.adapter_parameters import (
     adapter_settings,
@@ -18,18 +18,15 @@ from paintdiff.gallery.adapter_parameters import (
     prompt_with_loras,
 )
 from paintdiff.gallery.control_parameters import control_settings, control_values
+from paintdiff.gallery.found_settings import FoundSettings, shown, unused, usable
 from paintdiff.gallery.hires_parameters import hires_settings, hires_values
+from paintdiff.gallery.sampler_names import from_others, to_a1111
 from paintdiff.gallery.upscale_parameters import upscale_settings, upscale_values, upscaled_alone
 from paintdiff.geometry import Size
-from paintdiff.requests import ImageToImage, Inpaint, Painting, Request, Upscale, parsed_request
+from paintdiff.requests import ImageToImage, Inpaint, Painting, Request, Upscale
 
 _NEGATIVE = "Negative prompt:"
 _EXACT = "exact"
-_KARRAS = " Karras"
-_SGM_UNIFORM = "Euler SGM Uniform"
-# A1111's own names, where they differ from ours.
-_TO_A1111 = {"PNDM": "PLMS"}
-_FROM_A1111 = {theirs: ours for ours, theirs in _TO_A1111.items()}
 _RESIZE_MODES = {"stretch": "Just resize", "crop": "Crop and resize", "pad": "Resize and fill"}
 _MASKED_CONTENTS = {
     "original": "original",
@@ -40,9 +37,50 @@ _MASKED_CONTENTS = {
 _INVERTED = "Inpaint not masked"
 _ONLY_MASKED = "Only masked"
 # A1111, modules/infotext_utils.py: key, colon, then a JSON string or everything up to a comma.
-_SETTING = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+# Others write JSON lists and objects too.
+_KEY = re.compile(r"\s*(\w[\w \-/]+):\s*")
+_STRING = re.compile(r'"(?:\\.|[^\\"])+"\s*(?=,|$)')
 _LEAST_SETTINGS = 3
+_FIRST_SETTING = re.compile(r"(?<![\w-])Steps:\s*\d+\s*(?=,|$)")
+_TEMPLATES = ("Template:", "Negative Template:")
+_INFORMATION = frozenset(
+    {
+        *("Model hash", "VAE hash", "Lora hashes", "TI hashes", "Hashes", "Version", "Engine"),
+        *("App", "Backend", "Pipeline", "Parser", "User", "Operations", "Created Date", "Batch"),
+        *("Civitai resources", "Civitai metadata", "Template", "Negative Template", "Time"),
+        *("Module 1", "Module 2", "Module 3", "Diffusion in Low Bits", "Original prompt"),
+        *("Original negative", "Parent", "Init image size", "Full quality"),
+    }
+)
+"""Settings that say how a picture came about, but nothing that could be set here."""
+_OF_PARTS = re.compile(
+    r"(ControlNet|IP-Adapter) \d+|freeu_\w+|Postprocess .*|Face restoration.*|Hires (upscale|resize"
+    r"|steps|upscaler|tiled|ControlNet)|Refiner( switch at)?|VAE|Clip skip"
+)
+"""Settings that the modules for hires fix, ControlNets, adapters and upscaling read."""
+_SUFFIX = re.compile(r"\.(safetensors|ckpt|gguf|pt)$", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_MOST_STARTS = 16
+_FIELDS = {
+    "Steps": "num_inference_steps",
+    "CFG scale": "guidance_scale",
+    "Distilled CFG Scale": "guidance_scale",  # Forge's for Flux, whose CFG scale is 1
+    "Seed": "seed",
+    "Model": "model",
+    "Profile": "profile",
+    "Variation seed": "variation_seed",
+    "Variation seed strength": "variation_strength",
+}
+_KNOWN = frozenset(
+    {
+        *_FIELDS,
+        *_INFORMATION,
+        *("Sampler", "Schedule type", "Size", "Denoising strength", "Init image hash"),
+        *("Background", "Resize mode", "Loopback", "Loopback factor", "Mask blur", "Mask mode"),
+        *("Mask hash", "Sketch hash", "Inpaint area", "Masked area padding", "Masked content"),
+        *("Soft inpainting enabled", "Outpaint"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -70,21 +108,13 @@ def parameters_text(picture: Picture, before: str = "") -> str:
     return f"{before.rstrip()}{', ' if _has_settings(last) else chr(10)}{added}"
 
 
-def _scheduled(sampler: str) -> tuple[str, str]:
-    """A sampler of ours as A1111's and its schedule type, "" for the usual one."""
-    if sampler == _SGM_UNIFORM:
-        return "Euler", "SGM Uniform"
-    plain = sampler.removesuffix(_KARRAS)
-    return plain, "Karras" if plain != sampler else ""
-
-
 def _painting_text(picture: Picture, request: Painting) -> str:
     sampling = request.sampling()
-    sampler, schedule = _scheduled(sampling.sampler)
+    sampler, schedule = to_a1111(sampling.sampler)
     varied = sampling.variation_strength > 0
     settings = {
         "Steps": str(sampling.num_inference_steps),
-        "Sampler": _TO_A1111.get(sampler, sampler),
+        "Sampler": sampler,
         "Schedule type": schedule,
         "CFG scale": f"{sampling.guidance_scale:g}",
         "Seed": str(sampling.seed),
@@ -113,7 +143,7 @@ def _joined(settings: Mapping[str, str]) -> str:
 
 def _has_settings(line: str) -> bool:
     """Whether a text's last line is one of settings."""
-    return len(_SETTING.findall(line)) >= _LEAST_SETTINGS
+    return len(_settings_in(line)) >= _LEAST_SETTINGS
 
 
 def _settings_of_kind(request: Painting) -> dict[str, str]:
@@ -149,76 +179,136 @@ def _settings_of_kind(request: Painting) -> dict[str, str]:
 def parse_parameters(text: str) -> Parameters:
     """Take an A1111 `parameters` text apart; any text will do.
 
-    Its last line holds settings only if it has three or more of them, as A1111 reads it.
+    Its settings begin with "Steps:", at the start of a line or after the prompt on one line, and
+    may go on over several lines; or they are the last line. There have to be three or more.
     """
-    *lines, last = text.strip().split("\n")
-    found = _SETTING.findall(last)
-    if len(found) < _LEAST_SETTINGS:
-        lines.append(last)
-        found = []
+    plain = text.replace("\r\n", "\n").replace("\r", "\n").strip(" \t\n\ufeff")
+    start = _start_of_settings(plain)
+    head, settings = plain[:start], _settings_in(_without_templates(plain[start:]))
+    on_one_line = settings and head.strip() and not head.rstrip(" ").endswith("\n")
+    if on_one_line and f"\n{_NEGATIVE}" not in head:
+        head = head.replace(f" {_NEGATIVE}", f"\n{_NEGATIVE}", 1)
     prompt: list[str] = []
     negative: list[str] = []
     current = prompt
-    for line in (line.strip() for line in lines):
+    for line in (line.strip() for line in head.removesuffix("\n").split("\n")):
         if line.startswith(_NEGATIVE):
             current = negative
             line = line.removeprefix(_NEGATIVE).strip()
         current.append(line)
-    settings = {key: _unquoted(value) for key, value in found}
-    return Parameters("\n".join(prompt), "\n".join(negative), settings)
+    return Parameters("\n".join(prompt).rstrip(), "\n".join(negative).rstrip(), settings)
 
 
-def _taken_apart(text: str) -> dict[str, str]:
-    """A list of settings within a setting."""
-    return {key: _unquoted(value) for key, value in _SETTING.findall(text)}
+def _start_of_settings(text: str) -> int:
+    """Where the settings begin in a text; its end if it has none."""
+    starts = [match.start() for match in _FIRST_SETTING.finditer(text)][-_MOST_STARTS:]
+    lines = [start for start in starts if not start or text[:start].rstrip(" ")[-1:] == "\n"]
+    for start in (*reversed(lines), *starts):
+        if _has_settings(_without_templates(text[start:])):
+            return start
+    last = text.rfind("\n") + 1
+    return last if _has_settings(text[last:]) else len(text)
+
+
+def _without_templates(text: str) -> str:
+    """The settings on one line, without the templates of prompts that some write below them."""
+    lines = text.split("\n")
+    end = next((n for n, line in enumerate(lines) if line.strip().startswith(_TEMPLATES)), None)
+    return ", ".join(line.strip().rstrip(",") for line in lines[:end])
+
+
+def _settings_in(text: str) -> dict[str, str]:
+    """A list of settings, such as a text's last line or a setting that is one."""
+    settings: dict[str, str] = {}
+    offset = 0
+    while offset < len(text):
+        key = _KEY.match(text, offset)
+        if key is not None:
+            settings[key[1]], offset = _value_at(text, key.end())
+        comma = text.find(",", offset)
+        offset = len(text) if comma < 0 else comma + 1
+    return settings
+
+
+def _value_at(text: str, start: int) -> tuple[str, int]:
+    """The value that begins there, and where it ends."""
+    quoted = _STRING.match(text, start)
+    if quoted is not None:
+        return _unquoted(quoted[0].strip()), quoted.end()
+    if text[start : start + 1] in ("[", "{"):
+        try:
+            _, end = json.JSONDecoder().raw_decode(text, start)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return text[start:end], end
+    comma = text.find(",", start)
+    end = len(text) if comma < 0 else comma
+    return _unquoted(text[start:end].strip()), end
 
 
 def request_from(parameters: Parameters) -> Request:
-    """The request that an A1111 text describes; what it doesn't say is left open.
+    """The request that an A1111 text describes, as far as it can be used. Raises MetadataError."""
+    return settings_from(parameters).request
 
-    Of pictures it knows the fingerprint at most. Raises MetadataError.
+
+def settings_from(parameters: Parameters) -> FoundSettings:
+    """What an A1111 text describes; what it doesn't say, or can't be used here, is left open.
+
+    Of pictures it knows the fingerprint at most. Raises MetadataError if nothing can be used.
     """
     settings = parameters.settings
     alone = upscaled_alone(settings, _reference)
+    if alone:
+        return usable(alone)
     values: dict[str, object] = {
         "prompt": parameters.prompt,
         "negative_prompt": parameters.negative_prompt,
     }
-    for key, field in (
-        ("Steps", "num_inference_steps"),
-        ("CFG scale", "guidance_scale"),
-        ("Seed", "seed"),
-        ("Model", "model"),
-        ("Profile", "profile"),
-        ("Variation seed", "variation_seed"),
-        ("Variation seed strength", "variation_strength"),
-    ):
+    for key, field in _FIELDS.items():
         if settings.get(key):
             values[field] = settings[key]
-    sampler = settings.get("Sampler")
-    if sampler:
-        schedule = settings.get("Schedule type")
-        karras = schedule == "Karras" and not sampler.endswith(_KARRAS)
-        values["sampler"] = _FROM_A1111.get(sampler, sampler) + (_KARRAS if karras else "")
-        if (sampler, schedule) == _scheduled(_SGM_UNIFORM):
-            values["sampler"] = _SGM_UNIFORM
+    if str(values.get("seed", "")).startswith("-"):
+        del values["seed"]  # others write -1 for one that is drawn
+    if "model" in values:
+        values["model"] = _SUFFIX.sub("", settings["Model"])
+    named: list[str] = []
+    if settings.get("Sampler"):
+        sampler, said = from_others(settings["Sampler"], settings.get("Schedule type", ""))
+        values |= {"sampler": sampler} if sampler else {}
+        named += said
+    named += _add_size(settings, values)
+    values |= control_values(settings, _settings_in, _reference)
+    values |= upscale_values(settings) | adapter_values(settings, _settings_in, _reference)
+    values |= _values_of_kind(settings)
+    named += unused(key for key in settings if not _is_known(key))
+    return usable(values, named)
+
+
+def _add_size(settings: Mapping[str, str], values: dict[str, object]) -> list[str]:
+    """Add the size and the hires fix, which depends on it. Returns what can't be used."""
+    named: list[str] = []
+    if settings.get("Size"):
+        try:
+            size = Size.parse(settings["Size"].replace("×", "x"))  # noqa: RUF001 (the sign itself)
+            values |= {"width": size.width, "height": size.height}
+        except SizeError:
+            named.append(f"size {shown(settings['Size'])}")
     try:
-        if settings.get("Size"):
-            size = Size.parse(settings["Size"])
-            values.update(width=size.width, height=size.height)
-        controls = control_values(settings, _taken_apart, _reference)
-        stages = hires_values(settings) | upscale_values(settings)
-        adapters = adapter_values(settings, _taken_apart, _reference)
-        stages |= controls | adapters
-        return parsed_request(alone or values | _values_of_kind(settings) | stages)
-    except RequestError as error:
-        raise MetadataError(f"The picture's settings can't be used: {error}") from error
+        values |= hires_values(settings)
+    except SizeError:
+        named.append(f"hires fix to {shown(settings.get('Hires resize', ''))}")
+    return named
+
+
+def _is_known(key: str) -> bool:
+    return key in _KNOWN or _OF_PARTS.fullmatch(key) is not None
 
 
 def _values_of_kind(settings: Mapping[str, str]) -> dict[str, object]:
     """The fields that make a request image to image or inpainting; none for text to image."""
     # A1111's upscaling within text to image has a denoising strength too.
-    upscaled = any(key.startswith("Hires") for key in settings)
+    upscaled = any(key.startswith(("Hires", "First pass size")) for key in settings)
     if not settings.get("Denoising strength") or upscaled:
         return {}
     values: dict[str, object] = {

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from paintdiff.rasters import Pixels, Raster
 
 _START = b"\x89PNG\r\n\x1a\n"
+SRGB = (b"sRGB", b"\0")
+"""The chunk that says that the numbers are sRGB (its intent: perceptual), where no profile does."""
+
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _SUB, _UP = 1, 2
 _LEVEL = 4
@@ -36,6 +39,8 @@ def write_raster(
     if raster.icc_profile is not None:
         name = b"ICC Profile\0\0"
         _write_chunk(file, b"iCCP", name + zlib.compress(raster.icc_profile))
+    else:
+        _write_chunk(file, *SRGB)
     for name, data in ancillary:
         _write_chunk(file, name, data)
     for data in _compressed(_filtered(raster.rows())):

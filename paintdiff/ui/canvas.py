@@ -25,7 +25,7 @@ import gradio as gr
 
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size
-from paintdiff.images import MAX_PIXELS, opened
+from paintdiff.images import MAX_PIXELS, read_header
 from paintdiff.ui.uploads import MAX_UPLOAD_BYTES, Upload, Uploads
 
 BLANK = Size(512, 512)
@@ -209,10 +209,10 @@ def _layer(upload_id: object, uploads: Uploads, size: Size, mode: str, field: st
             f"The layer is {upload.width}x{upload.height}, the picture {size}: they have to match.",
             field=field,
         )
-    image = opened(upload.data, field)
-    if image.format != "PNG" or image.mode != mode:
+    header = read_header(upload.data, field)
+    if header.format != "PNG" or header.mode != mode:
         raise RequestError(
-            f"A layer has to be a PNG of mode {mode}, not {image.format} of mode {image.mode}.",
+            f"A layer has to be a PNG of mode {mode}, not {header.format} of mode {header.mode}.",
             field=field,
         )
     return upload.data

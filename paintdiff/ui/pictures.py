@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from paintdiff.colour import to_srgb
 from paintdiff.errors import RequestError
 from paintdiff.events import Picture
 from paintdiff.geometry import Size, upscaled_size
-from paintdiff.images import flattened, opened
+from paintdiff.images import flattened, read_header
 from paintdiff.input_images import InputImage
 from paintdiff.requests import Painting, Request, TextToImage, Upscale
-from paintdiff.ui.uploads import shown_size
 
 if TYPE_CHECKING:
     from paintdiff.jobs import Job
@@ -75,10 +75,7 @@ def original_of(job: Job, index: int) -> InputImage | None:
 
 def size_of_input(picture: InputImage) -> Size | None:
     """A picture's size as it is meant to be seen, None if its bytes aren't here."""
-    if picture.data is None:
-        return None
-    with opened(picture.data) as image:
-        return Size(*shown_size(image))
+    return None if picture.data is None else read_header(picture.data).size
 
 
 def png_of(image: Image.Image) -> bytes:
@@ -89,12 +86,13 @@ def png_of(image: Image.Image) -> bytes:
 
 
 def small_jpeg_of(image: Image.Image, longest_px: int) -> bytes:
-    """A small JPEG of a picture of any mode; what is transparent lies on white."""
+    """Encode a picture (L, LA, RGB or RGBA) as a small sRGB JPEG; what is transparent lies on
+    white."""
     small = image.copy()
     small.thumbnail((longest_px, longest_px))
-    rgb = flattened(small.convert("RGBA"), _GROUND) if small.mode in ("LA", "RGBA") else small
+    rgb = flattened(to_srgb(small, image.info.get("icc_profile")), _GROUND)
     buffer = io.BytesIO()
-    rgb.convert("RGB").save(buffer, "JPEG", quality=88)
+    rgb.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 

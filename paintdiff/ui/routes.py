@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Response
 from fastapi.responses import FileResponse
-from PIL import Image
 
 from paintdiff.errors import RequestError
 from paintdiff.events import Picture
-from paintdiff.images import opened
+from paintdiff.images import read_header
 from paintdiff.ui import pictures, relay
 
 if TYPE_CHECKING:
@@ -60,8 +59,7 @@ def picture_routes(engine: Engine) -> APIRouter:
         found = None if job is None else pictures.original_of(job, index)
         if found is None or found.data is None:
             raise HTTPException(404, "There is no such picture, or it has been forgotten.")
-        with opened(found.data) as image:
-            media_type = Image.MIME[image.format or ""]
+        media_type = read_header(found.data).media_type
         return Response(found.data, media_type=media_type, headers={**_KEEP, **_INERT})
 
     return router

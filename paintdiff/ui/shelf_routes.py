@@ -13,7 +13,7 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from PIL import Image
 
 from paintdiff.errors import RequestError
-from paintdiff.images import decoded, flattened, opened
+from paintdiff.images import decoded, flattened, read_header
 from paintdiff.models.adapter_rows import EmbeddingRow, LoraRow
 from paintdiff.ui.shelf import Shelf
 
@@ -102,9 +102,8 @@ def shelf_routes(parts: Parts) -> APIRouter:
 
 
 def _small_jpeg(path: Path) -> bytes:
-    with opened(path) as header:
-        if header.width * header.height > MAX_PREVIEW_PIXELS:
-            raise RequestError(f"{path} has more than {MAX_PREVIEW_PIXELS:,} pixels.")
+    if read_header(path).size.area > MAX_PREVIEW_PIXELS:
+        raise RequestError(f"{path} has more than {MAX_PREVIEW_PIXELS:,} pixels.")
     image = flattened(decoded(path), _GROUND)
     image.thumbnail((PREVIEW_PX, PREVIEW_PX), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()

@@ -7,7 +7,6 @@ guessed, and forgotten once newer pictures need the room.
 from __future__ import annotations
 
 import secrets
-import struct
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from PIL import ExifTags, Image
 
 from paintdiff.errors import RequestError
-from paintdiff.images import opened
+from paintdiff.images import read_header
 
 MAX_UPLOAD_BYTES = 16 * 2**20
 """The most that one POST may carry; the guard in front of all routes stops at the same figure."""
@@ -26,7 +24,6 @@ MAX_UPLOAD_BYTES = 16 * 2**20
 MAX_TOTAL_BYTES = 256 * 2**20
 MAX_COUNT = 512
 
-_TURNED = frozenset({5, 6, 7, 8})
 _KEEP = {
     "Cache-Control": "private, max-age=86400, immutable",
     "X-Content-Type-Options": "nosniff",
@@ -70,17 +67,16 @@ class Uploads:
         """Keep a picture under a new id.
 
         Raises RequestError (field "image") if it is no PNG, JPEG or WebP, has too many pixels or
-        bytes (see `paintdiff.images.opened`), or is larger than the whole table.
+        bytes (see `paintdiff.images.read_header`), or is larger than the whole table.
         """
         if len(data) > self._max_total_bytes:
             raise RequestError(
                 f"The picture has {len(data):,} bytes; at most {self._max_total_bytes:,} are kept.",
                 field="image",
             )
-        image = opened(data)
-        width, height = shown_size(image)
-        media_type = Image.MIME[image.format or ""]
-        upload = Upload(secrets.token_urlsafe(16), width, height, data, media_type)
+        header = read_header(data)
+        size = header.size
+        upload = Upload(secrets.token_urlsafe(16), size.width, size.height, data, header.media_type)
         with self._lock:
             self._table[upload.id] = upload
             self._total_bytes += len(data)
@@ -141,17 +137,3 @@ def _too_large() -> HTTPException:
     return HTTPException(
         413, f"The picture has more than {MAX_UPLOAD_BYTES // 2**20} MiB. Save it smaller."
     )
-
-
-def shown_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height after the EXIF orientation. Raises RequestError if that can't be read."""
-    if "exif" not in image.info:  # asking a PNG for EXIF that it hasn't got decodes it whole
-        return image.size
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (SyntaxError, ValueError, OSError, struct.error) as error:
-        raise RequestError(
-            f"The picture's EXIF data can't be read: {error}. Save it without.", field="image"
-        ) from error
-    width, height = image.size
-    return (height, width) if orientation in _TURNED else (width, height)

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from paintdiff.errors import MetadataError
 from paintdiff.events import Picture
 from paintdiff.gallery.metadata import parameters_text, parse_parameters
-from paintdiff.gallery.parameters import request_from
+from paintdiff.gallery.parameters import request_from, settings_from
 from paintdiff.ingredients import HiresFix
 from paintdiff.requests import TextToImage
 
@@ -100,5 +99,9 @@ def test_pictures_of_the_a1111_web_ui_are_read() -> None:
     "settings", ["Hires upscale: 9", "Hires upscale: two", "Hires upscale: 2, Hires tiled: perhaps"]
 )
 def test_what_cant_be_used_is_named(settings: str) -> None:
-    with pytest.raises(MetadataError, match="hires"):
-        hires_of(settings)
+    text = f"a red house\nSteps: 20, Sampler: DDIM, Seed: 7, Size: 128x192, {settings}"
+    found = settings_from(parse_parameters(text))
+    assert any(words.startswith("hires ") for words in found.left_open)
+    assert isinstance(found.request, TextToImage)
+    assert found.request.seed == 7
+    assert found.request.hires == (HiresFix(scale=2) if "tiled" in settings else None)

@@ -16,6 +16,7 @@ from paintdiff.gallery.metadata import (
     parse_parameters,
     png_info,
     read_request,
+    read_settings,
 )
 from paintdiff.ingredients import ControlInput, Outpaint
 from paintdiff.input_images import InputImage
@@ -167,17 +168,32 @@ def test_a_tampered_request_is_refused(content: str, complaint: str) -> None:
         read_request(text_chunk("paintdiffusion", content))
 
 
-@pytest.mark.parametrize("settings", ["Size: axb", "Size: 9x9", "Steps: many", "CFG scale: nan"])
-def test_a_text_that_makes_no_sense_is_refused(settings: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ("Size: axb", "size axb"),
+        ("Size: 9x512", "size 9x512 (at least 32 each way)"),
+        ("Size: 512x99999", "size 512x99999 (at most 4096 each way)"),
+        ("Steps: many", "steps many (not a number that can be used)"),
+        ("Steps: 5000", "steps 5000 (at most 1000)"),
+        ("CFG scale: nan", "guidance nan (not a number that can be used)"),
+        ("CFG scale: 99", "guidance 99 (at most 50)"),
+        ("Variation seed: 5000000000", "variation seed 5000000000 (at most 4294967295)"),
+        ("Clip skip: 40", "clip skip 40 (at most 12)"),
+    ],
+)
+def test_what_cant_be_used_is_left_open_and_named(settings: str, named: str) -> None:
     text = f"a house\nSeed: 1, Model: mini, {settings}, Version: 1"
-    with pytest.raises(MetadataError, match="can't be used"):
-        read_request(text_chunk("parameters", text))
+    found = read_settings(text_chunk("parameters", text))
+    assert named in found.left_open
+    rest = {"prompt": "a house", "seed": 1, "model": "mini"}
+    assert found.request.model_dump(include=set(rest)) == rest
 
 
 def test_pictures_without_settings_and_no_pictures_are_told_apart() -> None:
     with pytest.raises(MetadataError, match="no settings"):
         read_request(png_with(None))
-    with pytest.raises(MetadataError, match="no PNG"):
+    with pytest.raises(MetadataError, match="Use PNG"):
         read_request(b"GIF89a")
     with pytest.raises(MetadataError, match="pixels"):
         read_request(bomb(60_000, 60_000))

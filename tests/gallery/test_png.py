@@ -138,11 +138,24 @@ def test_a_picture_in_a_raster_is_saved_whole_with_its_settings(tmp_path: Path) 
     assert saved.dtype == np.uint16
     assert np.array_equal(saved, pixels)
     assert profile == PROFILE
-    small = Picture.of_raster(Raster.of(levels(9, 8, 1), PROFILE), settled)
+    small = Picture.of_raster(Raster.of(levels(9, 8, 3), PROFILE), settled)
     assert small.raster is None, "it has no need of it"
     saved, profile = decoded_pixels(write_png(tmp_path / "b.png", small))
-    assert np.array_equal(saved, levels(9, 8, 1))
+    assert np.array_equal(saved, levels(9, 8, 3))
     assert profile == PROFILE
+
+
+@pytest.mark.parametrize("in_a_raster", [True, False])
+@pytest.mark.parametrize("profile", [None, PROFILE])
+def test_what_has_no_profile_says_that_it_is_srgb(
+    tmp_path: Path, profile: bytes | None, in_a_raster: bool
+) -> None:
+    request = Upscale(images=(InputImage.from_image(photo(1, 22, 30)),), upscaling=Upscaling())
+    dtype = np.uint16 if in_a_raster else np.uint8
+    raster = Raster.of(levels(6, 4, 3, dtype), profile)
+    path = write_png(tmp_path / "a.png", Picture.of_raster(raster, request))
+    kinds = [kind for kind, _content in chunks_of(path.read_bytes())]
+    assert (b"sRGB" in kinds, b"iCCP" in kinds) == (profile is None, profile is not None)
 
 
 def test_a_picture_that_lacks_rows_is_no_file(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from paintdiff.errors import MetadataError
 from paintdiff.events import Picture
 from paintdiff.gallery.metadata import (
     MAX_TEXT_CHARACTERS,
@@ -18,7 +17,7 @@ from paintdiff.gallery.metadata import (
     png_info,
     read_request,
 )
-from paintdiff.gallery.parameters import request_from
+from paintdiff.gallery.parameters import request_from, settings_from
 from paintdiff.gallery.upscaler_names import from_a1111, to_a1111
 from paintdiff.ingredients import Upscaling
 from paintdiff.input_images import InputImage
@@ -135,9 +134,10 @@ def test_text_of_the_a1111_web_uis_extras_tab_is_read() -> None:
         "Postprocess upscale by: 2, Postprocess tile size: 5",
     ],
 )
-def test_nonsense_is_refused_with_its_field(settings: str) -> None:
-    with pytest.raises(MetadataError, match=r"upscaling\.(scale|tile_px)"):
-        request_from(parse_parameters(f"{PAINTED}, {settings}"))
+def test_nonsense_is_left_open_and_named(settings: str) -> None:
+    found = settings_from(parse_parameters(f"{PAINTED}, {settings}"))
+    assert any(words.startswith("upscaling ") for words in found.left_open)
+    assert found.request.upscaling == (Upscaling() if "tile" in settings else None)
 
 
 def test_every_name_comes_back(tmp_path: Any) -> None:

@@ -85,7 +85,7 @@ def test_a_control_gets_the_first_that_fits(tiny_engine: Engine, tiny_catalog: C
         ),
         ({"preprocessor": "cany"}, "preprocessor", "canny"),
         ({"image": InputImage(sha256="0" * 64)}, "image", "give it again"),
-        ({"image": InputImage(data=b"no picture")}, "image", "no PNG"),
+        ({"image": InputImage(data=b"no picture")}, "image", "Use PNG"),
     ],
 )
 @pytest.mark.parametrize("build", [text_to_image, image_to_image, inpaint])

@@ -16,6 +16,7 @@ from paintdiff import masks
 from paintdiff.engine import Engine
 from paintdiff.errors import EngineError, ModelLoadError, RequestError
 from paintdiff.events import Finished, Progress
+from paintdiff.gallery.files import write_png
 from paintdiff.geometry import Box, Size
 from paintdiff.ingredients import Outpaint
 from paintdiff.input_images import InputImage
@@ -25,6 +26,7 @@ from paintdiff.models.manager import ModelManager
 from paintdiff.models.samplers import scheduler_for
 from paintdiff.requests import TextToImage
 from paintdiff.tasks import inpaint as inpaint_task
+from tests.colours import DISPLAY_P3, GREY_1_8, PRO_PHOTO, shown
 from tests.tasks.pictures import (
     HEIGHT,
     WIDTH,
@@ -133,6 +135,27 @@ def test_the_promise_is_about_the_turned_and_flattened_picture(tiny_engine: Engi
     ground = Image.new("RGBA", clear.size, "#00ff00")
     expected = Image.alpha_composite(ground, clear.rotate(180)).convert("RGB")
     assert changed_outside(expected, result, weights(mask(), 4)) == 0
+
+
+@pytest.mark.parametrize("profile", [DISPLAY_P3, PRO_PHOTO, GREY_1_8, b"broken"])
+def test_what_is_kept_looks_as_it_did(profile: bytes, tiny_engine: Engine, tmp_path: Path) -> None:
+    """To a person, whose programs convert colour profiles: in the request's file and in ours."""
+    buffer = io.BytesIO()
+    source = photo().convert("L") if profile == GREY_1_8 else photo()
+    source.save(buffer, format="PNG", icc_profile=profile)
+    request = inpaint(image=InputImage(data=buffer.getvalue()), outpaint=Outpaint(left=8))
+    picture = finished(tiny_engine, request).pictures[0]
+    path = write_png(tmp_path / "a.png", picture)
+    seen = shown(path.read_bytes()).crop((8, 0, 8 + WIDTH, HEIGHT))
+    before = shown(buffer.getvalue()) if profile != b"broken" else source
+    unchanged = np.asarray(weights(mask(), 4)) == 0
+    unchanged[:, :32] = False  # the seam's
+    assert unchanged.any()
+    difference = np.abs(np.asarray(seen).astype(int) - np.asarray(before))
+    assert difference[unchanged].max() <= 1
+    if profile != b"broken":
+        plain = np.asarray(source.convert("RGB")).astype(int)
+        assert np.abs(np.asarray(seen) - plain)[unchanged].max() > 5, "the control"
 
 
 # It is what diffusers paints, in its place
@@ -314,7 +337,7 @@ def test_masks_that_cant_be_meant_are_refused(tiny_engine: Engine) -> None:
     assert refused(tiny_engine, "sketch is 50x60, the picture 112x96", sketch=other) == "sketch"
     assert refused(tiny_engine, "blur less", mask=spot, mask_blur_px=40) == "mask_blur_px"
     assert refused(tiny_engine, "no mask to invert", mask=None, invert_mask=True) == "invert_mask"
-    assert refused(tiny_engine, "no PNG", mask=InputImage(data=b"x")) == "mask"
+    assert refused(tiny_engine, "Use PNG", mask=InputImage(data=b"x")) == "mask"
     assert refused(tiny_engine, "none to run", strength=0.1) == "strength"
     bare = inpaint().without_image_data()
     assert refused(tiny_engine, "picture isn't in the file", image=bare.image) == "image"

@@ -1,0 +1,194 @@
+"""Settings that other programs write as JSON: Fooocus, SwarmUI, InvokeAI, NovelAI, Draw Things and
+their relatives. They differ in names more than in what they say, so one table reads them all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from paintdiff.errors import MetadataError
+from paintdiff.gallery.comfyui import is_graph, settings_from_graph
+from paintdiff.gallery.found_settings import FoundSettings, unused, usable
+from paintdiff.gallery.sampler_names import from_others
+
+Json = Mapping[str, object]
+
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "prompt": ("prompt", "positiveprompt", "positive", "c", "basecaption"),
+    "negative_prompt": ("negativeprompt", "negative", "uc"),
+    "num_inference_steps": ("steps", "numinferencesteps", "inferencesteps"),
+    "guidance_scale": ("cfgscale", "guidancescale", "cfg", "scale", "guidance"),
+    "seed": ("seed", "noiseseed"),
+    "width": ("width", "w"),
+    "height": ("height", "h"),
+    "size": ("size", "resolution"),
+    "sampler": ("samplername", "sampler"),
+    "schedule": ("scheduler", "schedulername", "scheduletype", "noiseschedule"),
+    "model": (
+        *("model", "modelname", "basemodel", "basemodelname", "checkpoint", "modelweights"),
+        *("usestablediffusionmodel", "ckptname"),
+    ),
+    "vae": ("vae", "vaename", "usevaemodel"),
+    "clip_skip": ("clipskip",),
+    "loras": ("loras", "lora"),
+}
+"""What we read -> how it is called, in small letters and digits only; the first that is there."""
+
+_INFORMATION = frozenset(
+    {
+        *("version", "appversion", "metadatascheme", "software", "swarmversion", "date", "time"),
+        *(
+            "basemodelhash",
+            "modelhash",
+            "vaehash",
+            "metadataversion",
+            "images",
+            "batchsize",
+            "type",
+        ),
+        *("generationmode", "fullprompt", "fullnegativeprompt", "aspectratio", "loraweights"),
+        *("nsamples", "requesttype", "signedhash", "v2", "v4prompt", "v4negativeprompt", "user"),
+        *("createdby", "modelweights", "profile", "loratencweights", "randdevice", "hash"),
+    }
+)
+_LORA_BESIDE = re.compile(r"lora(combined)?\d+")
+_SIZE = re.compile(r"(\d{2,5})\D+(\d{2,5})")
+_FILE = re.compile(r"(?:.*[\\/])?(.+?)(?:\.(?:safetensors|ckpt|gguf|pt|pth|bin))?", re.DOTALL)
+_NONE = frozenset({"", "none", "automatic", "default", "default (model)"})
+_WRAPPERS = ("sui_image_params", "meta", "parameters")
+
+
+def parsed_object(text: str) -> Json | None:
+    """The JSON object that a text is, None if it is none."""
+    if not text.lstrip(" \t\r\n\ufeff").startswith("{"):
+        return None
+    try:
+        found: object = json.loads(text.strip(" \t\r\n\ufeff"))
+    except (ValueError, RecursionError):
+        return None
+    return cast("Json", found) if isinstance(found, dict) else None
+
+
+def settings_from_json(content: Json, program: str = "") -> FoundSettings:
+    """What an object says about how a picture was made. Raises MetadataError if nothing is known.
+
+    The object may come from anyone.
+    """
+    if is_graph(content):
+        return settings_from_graph(content)
+    for wrapper in _WRAPPERS:
+        inner = content.get(wrapper)
+        if isinstance(inner, dict):
+            program = "SwarmUI" if wrapper == "sui_image_params" else program
+            return settings_from_json(cast("Json", inner), program)
+    plain = {_plain(key): value for key, value in content.items()}
+    read = {name: _first(plain, others) for name, others in _NAMES.items()}
+    values: dict[str, object] = {
+        name: value
+        for name, value in read.items()
+        if name not in ("size", "schedule", "loras") and isinstance(value, (str, int, float))
+    }
+    named = _add_names(read, values)
+    _add_size(read, values)
+    loras = _loras(plain)
+    if loras:
+        values["loras"] = loras
+    if not values.get("prompt") and len(values) < _LEAST_VALUES:
+        raise MetadataError("This picture has settings in JSON that can't be read here.")
+    known = {other for others in _NAMES.values() for other in others} | _INFORMATION
+    rest = [
+        key
+        for key, value in content.items()
+        if _plain(key) not in known and not _LORA_BESIDE.fullmatch(_plain(key)) and _says(value)
+    ]
+    return usable(values, (*named, *unused(rest)), program or _program_of(plain))
+
+
+_LEAST_VALUES = 2
+
+
+def _add_names(read: Mapping[str, object], values: dict[str, object]) -> list[str]:
+    """Bring seed, sampler, model and VAE into our form. Returns what can't be used."""
+    if str(values.get("seed", "")).startswith("-"):
+        del values["seed"]
+    for name in ("model", "vae"):
+        given = _name_of(read[name])
+        values.pop(name, None)
+        if given.casefold() not in _NONE:
+            values[name] = given
+    schedule = read["schedule"] if isinstance(read["schedule"], str) else ""
+    theirs = values.pop("sampler", "")
+    if not theirs:  # InvokeAI calls a sampler a scheduler
+        theirs, schedule = schedule, ""
+    if not isinstance(theirs, str) or theirs.casefold() in _NONE:
+        return []
+    sampler, said = from_others(theirs, schedule)
+    if sampler:
+        values["sampler"] = sampler
+    return list(said)
+
+
+def _add_size(read: Mapping[str, object], values: dict[str, object]) -> None:
+    size = _SIZE.search(str(read["size"] or ""))
+    if size is not None and not {"width", "height"} <= values.keys():
+        values |= {"width": size[1], "height": size[2]}
+
+
+def _loras(plain: Json) -> list[dict[str, object]]:
+    """The LoRAs, in any of the forms in which programs list them."""
+    given = _first(plain, _NAMES["loras"])
+    listed: list[object] = list(cast("list[object]", given)) if isinstance(given, list) else []
+    weights = plain.get("loraweights")
+    weights = list(cast("list[object]", weights)) if isinstance(weights, list) else []
+    found: list[dict[str, object]] = []
+    for index, each in enumerate(listed):
+        if isinstance(each, str):
+            name, weight = each, weights[index] if index < len(weights) else 1.0
+        elif isinstance(each, list) and each:
+            parts = cast("list[object]", each)
+            name, weight = parts[0], parts[1] if len(parts) > 1 else 1.0
+        elif isinstance(each, dict):
+            entry = cast("Json", each)
+            name = _first(entry, ("model", "lora", "name", "file"))
+            weight = entry.get("weight", 1.0)
+        else:
+            continue
+        found.append({"name": _name_of(name), "weight": weight})
+    for key, value in plain.items():
+        if _LORA_BESIDE.fullmatch(key) and isinstance(value, str):
+            name, _, weight = value.rpartition(" : ")
+            found.append({"name": _name_of(name or weight), "weight": weight if name else 1.0})
+    return [each for each in found if str(each["name"]).casefold() not in _NONE]
+
+
+def _name_of(value: object) -> str:
+    """The name of a model's file or entry, without folder and suffix."""
+    if isinstance(value, dict):
+        value = _first(cast("Json", value), ("name", "model_name", "model", "title", "key"))
+    if not isinstance(value, str):
+        return ""
+    match = _FILE.fullmatch(value.strip())
+    return match[1] if match is not None else ""
+
+
+def _first(values: Json, names: tuple[str, ...]) -> object:
+    return next((values[name] for name in names if _says(values.get(name))), None)
+
+
+def _says(value: object) -> bool:
+    return value is not None and value is not False and value not in ("", "None", [], {})
+
+
+def _plain(key: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", key.casefold())
+
+
+def _program_of(plain: Json) -> str:
+    if "metadatascheme" in plain or str(plain.get("version", "")).startswith("Fooocus"):
+        return "Fooocus"
+    if "appversion" in plain and "generationmode" in plain:
+        return "InvokeAI"
+    return "SwarmUI" if "swarmversion" in plain else ""
