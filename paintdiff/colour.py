@@ -121,7 +121,7 @@ def _opened(profile: bytes) -> ImageCms.ImageCmsProfile | None:
     """The profile, None if it is damaged or of a kind that no picture can have."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        usable = opened.profile.device_class in _CLASSES
+        usable = getattr(opened.profile, "device_class", "") in _CLASSES
     except _FAILED:
         return None
     return opened if usable else None
@@ -130,7 +130,7 @@ def _opened(profile: bytes) -> ImageCms.ImageCmsProfile | None:
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """What brings pixels of a mode (L, RGB or CMYK) to sRGB, None if the profile can't do that."""
     opened = _opened(profile)
-    if opened is None or _SPACES.get(opened.profile.xcolor_space) != mode:
+    if opened is None or _SPACES.get(getattr(opened.profile, "xcolor_space", "")) != mode:
         return None
     try:
         return ImageCms.buildTransform(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
 from paintdiff.errors import MetadataError
 from paintdiff.gallery.found_settings import FoundSettings, usable
@@ -38,7 +38,7 @@ def is_graph(content: Mapping[str, object]) -> bool:
     nodes = list(content.values())[:_MOST_NODES]
     return bool(nodes) and all(
         isinstance(node, dict) and "class_type" in node and isinstance(node.get("inputs"), dict)
-        for node in cast("list[dict[str, object]]", nodes)
+        for node in cast("list[Any]", nodes)
     )
 
 

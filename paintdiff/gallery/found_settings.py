@@ -78,7 +78,7 @@ def usable(
 
 def _left_out(values: dict[str, Any], error: Mapping[str, Any]) -> str:
     """Take out of the values what an error is about. Returns how it is named."""
-    path: tuple[str | int, ...] = error["loc"]
+    path: list[str | int] = list(error["loc"])
     if not path or path[0] not in values:
         raise MetadataError(f"The settings can't be used: {error['msg']}.")
     while len(path) > 1 and isinstance(path[-1], str) and path[-1] not in _LEFT_OPEN_ALONE:

@@ -314,7 +314,12 @@ class LeasedPipeline:
         return steps_between(first, second, run, own if strength is None else strength)
 
     def _scheduler_of(self, run: Denoising) -> Any:
-        return scheduler_for(run.sampler, self._model_scheduler_config, self._model_scheduler_class)
+        return scheduler_for(
+            run.sampler,
+            self._model_scheduler_config,
+            self._model_scheduler_class,
+            run.num_inference_steps,
+        )
 
     def _adapter_settings(self, run: Denoising) -> Mapping[str, Any]:
         settings = span_settings(run)

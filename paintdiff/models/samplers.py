@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy as np
+
 from paintdiff.presets import unknown_name
 
 NOISE_SCHEDULE_KEYS = frozenset(
@@ -32,9 +34,8 @@ SamplerKind = Literal["diffusion", "flow", "own"]
 straight line from noise to picture ("flow"; Lipman et al. 2022, arXiv:2210.02747). "own" is
 whatever a model's folder names, and all that is known of models of an unknown family."""
 
-MOST_STEPS = 998
-"""Of 1000 training steps. With more, diffusers' "leading" spacing asks for timestep 1000, which
-isn't there (DDIM), or for nothing but timestep 0 (DPM++)."""
+MOST_STEPS = 1000
+"""As many as models are trained with: every timestep, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,14 @@ def checked_sampler(name: str) -> str:
     raise unknown_name("sampler", name, SAMPLERS)
 
 
-def scheduler_for(name: str, model_config: Mapping[str, Any], model_class: str = "") -> Any:
-    """A new scheduler object: the named sampler over the noise schedule in `model_config`.
+def scheduler_for(
+    name: str,
+    model_config: Mapping[str, Any],
+    model_class: str = "",
+    num_inference_steps: int = 1,
+) -> Any:
+    """Make a scheduler object: the named sampler over the noise schedule in `model_config`, for a
+    run of that many steps.
 
     `model_config` is the config of the scheduler that came with the model, `model_class` its class
     in diffusers, which only the model's own sampler needs. A value that its file leaves out was, by
@@ -141,4 +148,21 @@ def scheduler_for(name: str, model_config: Mapping[str, Any], model_class: str =
     config = dict(model_config)
     defaulted = config.pop("_use_default_values", [])
     config["_use_default_values"] = [key for key in defaulted if key not in NOISE_SCHEDULE_KEYS]
-    return getattr(diffusers, row.class_name).from_config(config, **row.settings)
+    scheduler = getattr(diffusers, row.class_name).from_config(config, **row.settings)
+    spacing: object = scheduler.config.get("timestep_spacing")
+    possible = _possible_spacing(spacing, num_inference_steps, scheduler.config.num_train_timesteps)
+    if possible == spacing:
+        return scheduler
+    return type(scheduler).from_config(scheduler.config, timestep_spacing=possible)
+
+
+def _possible_spacing(spacing: object, steps: int, training_steps: int) -> object:
+    """The way of spreading steps over the training's timesteps, another one where diffusers' code
+    for that breaks.
+    """
+    if spacing == "leading" and steps > training_steps - 2:
+        spacing = "trailing"  # else timestep 1000 of 0 to 999 (DDIM), or nothing but 0 (DPM++)
+    if spacing == "trailing":
+        steps_made = len(np.arange(training_steps, 0, -training_steps / steps))
+        return spacing if steps_made == steps else "linspace"  # else one more, at timestep -1
+    return spacing

@@ -6,6 +6,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from PIL.Image import Image as PictureImage
+
 from paintdiff.errors import MemoryBudgetError, RequestError
 from paintdiff.images import resized
 from paintdiff.ingredients import LATENT_UPSCALER, NO_CONTROLNET
@@ -20,7 +22,6 @@ from paintdiff.tasks.steps import OnStep, Painted, StepCounter
 from paintdiff.tasks.tools import Tools
 
 if TYPE_CHECKING:
-    from PIL import Image
     from torch import Tensor
 
     from paintdiff.models.lease import LeasedPipeline
@@ -93,6 +94,9 @@ class SecondPass:
         index: int,
     ) -> Painted:
         image, controls = self._enlarged(latents, on_step, index)
+        if not self._strength:
+            shown = self._leased.decoded(image) if not isinstance(image, PictureImage) else image
+            return Painted(shown, (self._enlarged_words(first),), self._leased.computing.taken())
         run = replace(
             first,
             size=self._size,
@@ -109,7 +113,7 @@ class SecondPass:
 
     def _enlarged(
         self, latents: Tensor, on_step: OnStep, index: int
-    ) -> tuple[Image.Image | Tensor, tuple[Control, ...]]:
+    ) -> tuple[PictureImage | Tensor, tuple[Control, ...]]:
         """What the second pass starts from, and what it follows."""
         held = self._controlnet != NO_CONTROLNET
         if self._upscaler == LATENT_UPSCALER:
@@ -126,14 +130,16 @@ class SecondPass:
         return image, (*self._controls, Control(self._controlnet, image))
 
     def _words(self, first: Denoising, run: Denoising) -> str:
-        latent = self._upscaler == LATENT_UPSCALER
-        by = "in its latents" if latent else f"with {self._upscaler}"
         held = ""
         if self._controlnet != NO_CONTROLNET:
             held = f", held by the ControlNet {self._controlnet}"
         steps = "1 step" if run.steps_run == 1 else f"{run.steps_run} steps"
         return (
-            f"Painted at {first.size}, enlarged to {run.size} {by}, then painted over at a "
-            f"strength of {self._strength:g} in {steps}"
-            f"{windows_words(run.windows)}{held}."
+            f"{self._enlarged_words(first)[:-1]}, then painted over at a strength of "
+            f"{self._strength:g} in {steps}{windows_words(run.windows)}{held}."
         )
+
+    def _enlarged_words(self, first: Denoising) -> str:
+        latent = self._upscaler == LATENT_UPSCALER
+        by = "in its latents" if latent else f"with {self._upscaler}"
+        return f"Painted at {first.size}, enlarged to {self._size} {by}."

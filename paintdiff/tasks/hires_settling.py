@@ -55,7 +55,9 @@ def settled_hires(settled: PaintingT, catalog: Catalog) -> tuple[PaintingT, tupl
         "strength": strength,
         "num_inference_steps": steps,
         "tiled": tiled,
-        "controlnet": _settled_controlnet(settled, hires.controlnet, tiled, catalog),
+        "controlnet": _settled_controlnet(settled, hires.controlnet, tiled, catalog)
+        if strength
+        else NO_CONTROLNET,
     }
     return settled.model_copy(update={"hires": hires.model_copy(update=update)}), warnings
 

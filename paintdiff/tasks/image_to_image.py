@@ -15,7 +15,7 @@ from paintdiff.tasks.controls import controls_of
 from paintdiff.tasks.pictures import input_picture
 from paintdiff.tasks.runs import painted, run_of, windows_words
 from paintdiff.tasks.settling import check_strength, settled_sampling, settled_size
-from paintdiff.tasks.steps import OnStep, Painted, StepCounter
+from paintdiff.tasks.steps import UNCHANGED, OnStep, Painted, StepCounter
 from paintdiff.tasks.tools import Tools
 
 if TYPE_CHECKING:
@@ -86,9 +86,12 @@ def paint(
 
     What `tools` and `on_step` raise comes out unchanged.
     """
-    controls = controls_of(request, tools.make_map)
     picture = flattened(input_picture(request.image, "image"), request.background)
     source = resized(picture, request.sampling().size, request.resize_mode, request.background)
+    if not request.strength:
+        yield from (Painted(source.copy(), (UNCHANGED,)) for _ in range(request.num_images))
+        return
+    controls = controls_of(request, tools.make_map)
     windows = model_windows(request.sampling().size, leased.row) if request.tiled else ()
     words = windows_words(windows)
     notes = (f"Painted{words}, whose predictions were blended at every step.",) if words else ()

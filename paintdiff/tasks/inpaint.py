@@ -18,7 +18,7 @@ from paintdiff.tasks.controls import controls_of
 from paintdiff.tasks.remarks import remarks as remarks_on_words
 from paintdiff.tasks.runs import painted, run_of
 from paintdiff.tasks.settling import check_strength, settled_sampling, settled_size
-from paintdiff.tasks.steps import OnStep, Painted
+from paintdiff.tasks.steps import UNCHANGED, OnStep, Painted
 from paintdiff.tasks.tools import Tools
 
 if TYPE_CHECKING:
@@ -64,11 +64,15 @@ def _warnings(settled: Inpaint, canvas: Canvas) -> tuple[str, ...]:
     if canvas.covered:
         warnings.append("The mask reaches every pixel, so the whole picture is repainted.")
     part = _box(settled, canvas).size
-    if part.width > size.width * _NOTICED_ENLARGEMENT:
+    if settled.strength and part.width > size.width * _NOTICED_ENLARGEMENT:
         advice = "" if settled.only_masked else " Painting only what is masked keeps more detail."
         warnings.append(
             f"A part of {part} was painted at {size} and enlarged, so what is new in it is less "
             f"sharp than the rest.{advice}"
+        )
+    if not settled.strength and settled.masked_content in ("noise", "empty"):
+        warnings.append(
+            f"The masked content ({settled.masked_content}) had no effect at a strength of 0."
         )
     if settled.strength == 1:
         for what, given in (
@@ -102,6 +106,13 @@ def paint(
     the mask were to change.
     """
     canvas = canvas_of(request)
+    if not request.strength:
+        whole = Box(0, 0, canvas.size.width, canvas.size.height)
+        content = _content(request, canvas, whole, canvas.size)
+        result = composited(canvas.original, content, canvas.weight)
+        for _ in range(request.num_images):
+            yield _checked(result.copy(), canvas, UNCHANGED)
+        return
     box, size = _box(request, canvas), request.sampling().size
     source = _source(request, canvas, box, size, request.soft and not leased.sees_masks)
     controls = controls_of(request, tools.make_map, canvas.size, box)
@@ -129,18 +140,26 @@ def _box(settled: Inpaint, canvas: Canvas) -> Box:
     return _padded_reach(settled, canvas).grown_to_aspect(settled.sampling().size, canvas.size)
 
 
-def _source(request: Inpaint, canvas: Canvas, box: Box, size: Size, soft: bool) -> Source:
-    """What the run starts from, at the working size."""
+def _content(request: Inpaint, canvas: Canvas, box: Box, size: Size) -> Image.Image:
+    """The picture in `box` with the sketch's strokes, at `size`: what is new in it, or should be
+    filled, has the colours around it.
+    """
     content = scaled(canvas.content, box, size)
-    mask = touched(canvas.mask, box, size)
-    strokes = touched(canvas.strokes, box, size) if canvas.strokes is not None else None
     if canvas.added is not None:
         content = filled(content, touched(canvas.added, box, size))
-    if request.masked_content == "fill":
-        unknown = mask.copy()
-        if strokes is not None:
-            unknown.paste(0, mask=strokes)
-        content = filled(content, unknown)
+    if request.masked_content != "fill":
+        return content
+    unknown = touched(canvas.mask, box, size)
+    if canvas.strokes is not None:
+        unknown.paste(0, mask=touched(canvas.strokes, box, size))
+    return filled(content, unknown)
+
+
+def _source(request: Inpaint, canvas: Canvas, box: Box, size: Size, soft: bool) -> Source:
+    """What the run starts from, at the working size."""
+    content = _content(request, canvas, box, size)
+    mask = touched(canvas.mask, box, size)
+    strokes = touched(canvas.strokes, box, size) if canvas.strokes is not None else None
     latent_content = request.masked_content if request.masked_content != "fill" else "original"
     return Source(
         content,

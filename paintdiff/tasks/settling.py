@@ -75,12 +75,14 @@ def settled_seeds(request: PaintingRequest) -> tuple[int, int | None, tuple[str,
 
 
 def check_strength(strength: float, num_inference_steps: int, field: str = "strength") -> None:
-    """Raise RequestError, for `field`, if the strength leaves no step to run."""
-    if steps_run(num_inference_steps, strength) < 1:
+    """Raise RequestError, for `field`, if the strength leaves no step to run, though it isn't 0,
+    which means no change.
+    """
+    if strength and steps_run(num_inference_steps, strength) < 1:
         least = least_strength(num_inference_steps)
         raise RequestError(
             f"With {num_inference_steps} steps a strength of {strength:g} leaves none to run; "
-            f"it needs {least:g} or more, or more steps.",
+            f"it needs {least:g} or more, or more steps, or 0 for no change.",
             field=field,
         )
 

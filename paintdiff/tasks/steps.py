@@ -29,6 +29,10 @@ OnStep = Callable[[Step], None]
 """Told each step; may raise JobCancelledError to end the task there."""
 
 
+UNCHANGED = "At a strength of 0 nothing is painted."
+"""The note of a picture that no step has changed."""
+
+
 @dataclass(frozen=True)
 class Painted:
     """A finished picture: RGB, 8 bits. `notes` are sentences for people about how it was made, and

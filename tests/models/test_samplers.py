@@ -159,13 +159,25 @@ def oracle(
 
 
 @pytest.mark.parametrize("name", sorted(samplers_for("diffusion")))
-def test_the_most_steps_are_steps_it_can_take(name: str) -> None:
-    """diffusers' schedulers break at 1000 of 1000 steps; what we allow has to work."""
-    most = SAMPLERS[name].max_steps
-    scheduler = scheduler_for(name, {**CONFIG, "timestep_spacing": "leading"})
-    scheduler.set_timesteps(most)
-    assert float(scheduler.timesteps.max()) <= 999
-    assert len(set(scheduler.timesteps.tolist())) > most * 0.7
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+@pytest.mark.parametrize("steps", [1000, 999, 998, 61, 122])
+def test_all_steps_that_we_allow_are_steps_it_can_take(name: str, spacing: str, steps: int) -> None:
+    """diffusers' schedulers break at 1000 of 1000 steps with "leading" spacing, and with "trailing"
+    at 61, 122, 998 and others."""
+    steps = min(steps, SAMPLERS[name].max_steps)
+    assert steps in (1000, 999, 998, 61, 122) or name == "LCM"
+    config = {**CONFIG, "timestep_spacing": spacing}
+    scheduler = scheduler_for(name, config, num_inference_steps=steps)
+    scheduler.set_timesteps(steps)
+    assert 0 <= float(scheduler.timesteps.min()) <= float(scheduler.timesteps.max()) <= 999
+    assert len(set(scheduler.timesteps.tolist())) > steps * 0.7
+    assert steps - 1 <= len(scheduler.timesteps) <= 2 * steps
+
+
+def test_ddpm_takes_every_training_step() -> None:
+    scheduler = scheduler_for("DDPM", {**CONFIG, "timestep_spacing": "leading"}, "", 1000)
+    scheduler.set_timesteps(1000)
+    assert scheduler.timesteps.tolist() == list(range(999, -1, -1))
 
 
 @pytest.mark.parametrize("name", sorted(samplers_for("diffusion")))

@@ -114,6 +114,17 @@ def test_what_is_too_large_to_be_seen_at_once_is_tiled(
     assert filled.hires.tiled is tiled
 
 
+@pytest.mark.parametrize("upscaler", ["latent", None])
+def test_a_second_pass_at_a_strength_of_0_only_enlarges(
+    upscaler: str | None, engine: Engine
+) -> None:
+    done = finished(engine, request({"strength": 0.0, "upscaler": upscaler}))
+    (picture,) = done.pictures
+    assert picture.image.size == (192, 128)
+    assert "painted over" not in " ".join(picture.notes)
+    assert "enlarged to" in " ".join(picture.notes)
+
+
 @pytest.mark.parametrize(
     ("hires", "changes", "error", "field", "complaint"),
     [

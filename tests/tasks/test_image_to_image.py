@@ -78,7 +78,7 @@ def test_the_steps_shown_are_those_run(tiny_engine: Engine) -> None:
     assert (events[-1].step, events[-1].stage) == (22, "decoding")
 
 
-@pytest.mark.parametrize("strength", [0.0, 0.3])
+@pytest.mark.parametrize("strength", [0.01, 0.3])
 def test_a_strength_that_leaves_no_step_is_refused(strength: float, tiny_engine: Engine) -> None:
     with pytest.raises(RequestError, match=r"0\.34 or more") as caught:
         tiny_engine.submit(image_to_image(strength=strength))
@@ -87,6 +87,16 @@ def test_a_strength_that_leaves_no_step_is_refused(strength: float, tiny_engine:
     with pytest.raises(RequestError) as caught:
         tiny_engine.submit(image_to_image(loopback=3, loopback_strength_factor=0.5))
     assert caught.value.field == "loopback_strength_factor"
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_images": 2}, {"loopback": 3}, {"width": 64}])
+def test_a_strength_of_0_changes_nothing(changes: dict[str, Any], tiny_engine: Engine) -> None:
+    done = finished(tiny_engine, image_to_image(strength=0.0, **changes))
+    assert len(done.pictures) == changes.get("num_images", 1)
+    for picture in done.pictures:
+        wanted = photo().resize(picture.image.size, Image.Resampling.LANCZOS)
+        assert picture.image.tobytes() == wanted.tobytes()
+        assert picture.notes == ("At a strength of 0 nothing is painted.",)
 
 
 def test_loopback_feeds_the_result_back(tiny_engine: Engine) -> None:

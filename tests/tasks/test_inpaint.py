@@ -158,6 +158,18 @@ def test_what_is_kept_looks_as_it_did(profile: bytes, tiny_engine: Engine, tmp_p
         assert np.abs(np.asarray(seen) - plain)[unchanged].max() > 5, "the control"
 
 
+def test_a_strength_of_0_changes_nothing(tiny_engine: Engine) -> None:
+    assert painted(tiny_engine, inpaint(strength=0.0)).tobytes() == photo().tobytes()
+    strokes = Image.new("RGBA", (WIDTH, HEIGHT), (0, 0, 0, 0))
+    strokes.paste((255, 0, 0, 255), (40, 40, 60, 60))
+    drawn = painted(tiny_engine, inpaint(strength=0.0, sketch=sent(strokes), mask=None))
+    assert drawn.getpixel((50, 50))[0] > 250, "a sketch is drawn"
+    grown = painted(tiny_engine, inpaint(strength=0.0, mask=None, outpaint=Outpaint(left=16)))
+    assert grown.size == (WIDTH + 16, HEIGHT)
+    kept = np.asarray(grown)[:, 16 + 24 :]
+    assert np.array_equal(kept, np.asarray(photo())[:, 24:])
+
+
 # It is what diffusers paints, in its place
 
 
