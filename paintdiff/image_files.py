@@ -17,6 +17,7 @@ from typing import Literal
 MAX_PROFILE_BYTES = 4 * 2**20
 MAX_TEXT_BYTES = 4 * 2**20
 """Of one text, once it is decompressed. A longer one isn't read."""
+MAX_TEXTS_BYTES = 16 * 2**20
 
 MAKE, IMAGE_DESCRIPTION, USER_COMMENT = 0x010F, 0x010E, 0x9286
 """EXIF tags that hold text."""
@@ -80,12 +81,20 @@ class ImageFile:
         return int(number) if 1 <= number <= 8 else 1
 
     def texts(self) -> dict[str, str]:
-        """A PNG's texts by keyword; of several with one keyword the first."""
+        """Read a PNG's texts by keyword; of several with one keyword the first. What comes after
+        MAX_TEXTS_BYTES of them isn't read.
+        """
         texts: dict[str, str] = {}
+        read_bytes = 0
         for kind, data in self.text_chunks:
+            if read_bytes > MAX_TEXTS_BYTES:
+                break
             found = _png_text(kind, data)
-            if found is not None:
+            if found is None:
+                read_bytes += MAX_TEXT_BYTES  # as much as may have been decompressed
+            else:
                 texts.setdefault(*found)
+                read_bytes += len(found[1])
         return texts
 
     def exif_text(self, tag: int) -> bytes:

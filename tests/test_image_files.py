@@ -291,3 +291,11 @@ def test_nothing_but_the_pixels_goes_to_the_decoder(make: Callable[..., bytes]) 
     assert file is not None
     assert b"secret" not in file.pixels
     assert file.pixels == (encoded() if make is png_with else encoded("JPEG"))
+
+
+def test_many_texts_that_grow_are_not_all_read() -> None:
+    """Each of a few kilobytes, each four megabytes long."""
+    grown = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(MAX_TEXT_BYTES + 1)))
+    file = take_apart(png_with(grown * 500, chunk(b"tEXt", b"b\0text")))
+    assert file is not None
+    assert file.texts() == {}, "nor is what comes after them"

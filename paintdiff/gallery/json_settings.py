@@ -40,17 +40,18 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 _INFORMATION = frozenset(
     {
         *("version", "appversion", "metadatascheme", "software", "swarmversion", "date", "time"),
+        *("basemodelhash", "modelhash", "vaehash", "metadataversion", "images", "batchsize"),
+        *("type", "generationmode", "fullprompt", "fullnegativeprompt", "aspectratio"),
         *(
-            "basemodelhash",
-            "modelhash",
-            "vaehash",
-            "metadataversion",
-            "images",
-            "batchsize",
-            "type",
+            "loraweights",
+            "nsamples",
+            "requesttype",
+            "signedhash",
+            "v2",
+            "v4prompt",
+            "v4negativeprompt",
+            "user",
         ),
-        *("generationmode", "fullprompt", "fullnegativeprompt", "aspectratio", "loraweights"),
-        *("nsamples", "requesttype", "signedhash", "v2", "v4prompt", "v4negativeprompt", "user"),
         *("createdby", "modelweights", "profile", "loratencweights", "randdevice", "hash"),
     }
 )
@@ -58,6 +59,7 @@ _LORA_BESIDE = re.compile(r"lora(combined)?\d+")
 _SIZE = re.compile(r"(\d{2,5})\D+(\d{2,5})")
 _FILE = re.compile(r"(?:.*[\\/])?(.+?)(?:\.(?:safetensors|ckpt|gguf|pt|pth|bin))?", re.DOTALL)
 _NONE = frozenset({"", "none", "automatic", "default", "default (model)"})
+_LEAST_VALUES = 2
 _WRAPPERS = ("sui_image_params", "meta", "parameters")
 
 
@@ -91,6 +93,9 @@ def settings_from_json(content: Json, program: str = "") -> FoundSettings:
         for name, value in read.items()
         if name not in ("size", "schedule", "loras") and isinstance(value, (str, int, float))
     }
+    program = program or _program_of(plain)
+    if program == "InvokeAI" and isinstance(values.get("clip_skip"), int):
+        values["clip_skip"] = int(str(values["clip_skip"])) + 1  # it counts those left out
     named = _add_names(read, values)
     _add_size(read, values)
     loras = _loras(plain)
@@ -104,10 +109,7 @@ def settings_from_json(content: Json, program: str = "") -> FoundSettings:
         for key, value in content.items()
         if _plain(key) not in known and not _LORA_BESIDE.fullmatch(_plain(key)) and _says(value)
     ]
-    return usable(values, (*named, *unused(rest)), program or _program_of(plain))
-
-
-_LEAST_VALUES = 2
+    return usable(values, (*named, *unused(rest)), program)
 
 
 def _add_names(read: Mapping[str, object], values: dict[str, object]) -> list[str]:

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from paintdiff.errors import MetadataError, NoMetadataError, RequestError
+from paintdiff.errors import MetadataError, RequestError
 from paintdiff.events import Picture
-from paintdiff.gallery.metadata import read_request
-from paintdiff.requests import Painting, PaintingRequest
 from paintdiff.ui import canvas, markup, widgets
 from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
 from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
-from paintdiff.ui.pictures import painting_of, whole_png
+from paintdiff.ui.pictures import whole_png
+from paintdiff.ui.settings_offer import PaintingSettings, offer, settings_of
 from paintdiff.ui.widgets import Ids
 
 if TYPE_CHECKING:
     from paintdiff.ui.studio import Studio
-
-_OFFER_CHARACTERS = 90
 
 
 @dataclass(frozen=True)
@@ -49,17 +44,19 @@ class PictureInput:
 
     def wire(self, studio: Studio, quick: Mapping[str, Any]) -> None:
         """Look at each picture that is opened; fill the studio's form when that is asked for."""
-        inputs: list[Any] = [self.canvas]
+        inputs: list[Any] = [self.canvas, studio.form.model]
         script = canvas.flush_js(inputs, self.canvas)
         self.canvas.upload(self.offered, inputs, [self.offer], js=script, **quick)
         self.canvas.clear(lambda: "", None, [self.offer], **quick)
 
-        def use(value: object) -> Updates:
+        def use(value: object, model: object) -> Updates:
             try:
-                request = self._request_in(value)
+                found = self._settings_in(value)
             except MetadataError as error:
                 raise gr.Error(str(error), print_exception=False) from error
-            return {self.offer: "", **(studio.filled(request) if request is not None else {})}
+            if found is None:
+                return {self.offer: ""}
+            return {self.offer: "", **studio.filled(found.for_page(self.parts, model).painting)}
 
         self.offer.click(use, inputs, [self.offer, *studio.receivable()], js=script, **quick)
 
@@ -71,35 +68,21 @@ class PictureInput:
         """Show a finished picture. Raises RequestError if it can't be taken."""
         return {self.canvas: canvas.showing(self.parts.uploads.add(whole_png(picture)))}
 
-    def offered(self, value: object) -> str:
+    def offered(self, value: object, model: object = None) -> str:
         """The offer to use the settings of the picture on the canvas, or why they can't be used; ""
-        if it carries none."""
+        if it carries none. `model` is the one that is chosen."""
         try:
-            request = self._request_in(value)
+            found = self._settings_in(value)
         except MetadataError as error:
             return markup.note([f"{error} The picture itself can be used."], "warning")
-        if request is None:
-            return ""
-        known = any(row.name == request.model for row in self.parts.models)
-        return offer(request, model_known=known)
+        return "" if found is None else offer(found, self.parts, model)
 
-    def _request_in(self, value: object) -> Painting | None:
+    def _settings_in(self, value: object) -> PaintingSettings | None:
         """The settings to paint with that the picture on the canvas carries, None if it carries
         none. Raises MetadataError if they can't be used.
         """
         try:
-            return painting_of(read_request(canvas.read(value, self.parts.uploads).image))
-        except (RequestError, NoMetadataError):
+            content = canvas.read(value, self.parts.uploads)
+        except RequestError:
             return None
-
-
-def offer(request: PaintingRequest, *, model_known: bool) -> str:
-    """An offer to use a picture's own settings, as markup. It says if their model isn't here."""
-    apart = "" if model_known else f" Its model, {escape(request.model)}, isn't here; yours stays."
-    if request.controls:
-        apart += " A control picture led it, which isn't in the file: give that again."
-    words = shorten(request.prompt, _OFFER_CHARACTERS, placeholder=" …") or "no prompt"
-    return (
-        f'<p class="offer">This picture carries its settings: “{escape(words)}”.{apart} '
-        '<button type="button" data-use="settings">Use them</button></p>'
-    )
+        return settings_of(content.image)

@@ -310,6 +310,12 @@ def test_programs_that_write_json(data: bytes, program: str, without: tuple[str,
     assert found.program == program
 
 
+@pytest.mark.parametrize(("theirs", "ours"), [(0, 1), (2, 3)])
+def test_invokeai_counts_the_layers_that_it_skips(theirs: int, ours: int) -> None:
+    found = found_in(json.dumps({**INVOKE, "clip_skip": theirs}))
+    assert said(found, "clip_skip") == {"clip_skip": ours}
+
+
 def test_fooocus_styles_are_named() -> None:
     found = found_in(json.dumps(FOOOCUS))
     assert found.left_open == ("styles", "performance")

@@ -32,8 +32,8 @@ from paintdiff.ui.control_map import (
 )
 from paintdiff.ui.control_panel import ControlPanel
 from paintdiff.ui.parts import Parts
-from paintdiff.ui.picture_input import offer
 from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.settings_offer import PaintingSettings, offer
 from paintdiff.ui.studio import Ingredients, Studio
 from paintdiff.ui.tabs.control import FromDrawing
 from paintdiff.ui.tabs.image_to_image import FromPicture
@@ -377,9 +377,11 @@ def test_a_finished_picture_is_received_for_its_edges(tab: Studio, parts: Parts)
     assert set(updates) <= set(tab.receivable())
 
 
-def test_an_offer_says_that_the_controls_picture_is_missing() -> None:
+def test_an_offer_says_that_the_controls_picture_is_missing(parts: Parts) -> None:
     control = ControlInput.model_validate({"image": {"sha256": "0" * 64}})
-    assert "isn't in the file" in offer(
-        TextToImage(prompt="a cat", controls=(control,)), model_known=True
-    )
-    assert "isn't in the file" not in offer(TextToImage(prompt="a cat"), model_known=True)
+
+    def told(request: TextToImage) -> str:
+        return offer(PaintingSettings(request, (), ""), parts, "mini")
+
+    assert "isn't in the file" in told(TextToImage(prompt="a cat", controls=(control,)))
+    assert "isn't in the file" not in told(TextToImage(prompt="a cat"))

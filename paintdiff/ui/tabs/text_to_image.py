@@ -14,6 +14,7 @@ from paintdiff.ui.hires_drawer import HiresDrawer
 from paintdiff.ui.notes import Note
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.settings_offer import DroppedSettings
 from paintdiff.ui.studio import Ingredients, Sizing
 from paintdiff.ui.widgets import Ids
 from paintdiff.ui.workbench import QUICK
@@ -31,6 +32,10 @@ class Words(Ingredients):
         super().__init__(parts)
         self.hires = HiresDrawer(parts, self.ids)
 
+    def add_controls(self) -> None:
+        """Room to offer the settings of a picture or a text that is dropped or pasted."""
+        self.dropped = DroppedSettings.built(self.parts, self.ids)
+
     def add_settings(self) -> None:
         """The hires fix, in a drawer."""
         self.hires.add()
@@ -44,7 +49,8 @@ class Words(Ingredients):
         return self.hires.notes()
 
     def wire(self, studio: Studio) -> None:
-        """Let another model bring its own hires fix."""
+        """Let another model bring its own hires fix, and settings be taken from elsewhere."""
+        self.dropped.wire(studio, QUICK)
         self.hires.wire(studio.form.model, QUICK)
 
     def sizing(self, form: Form) -> Sizing:
