@@ -4,6 +4,7 @@
 const studio = element.closest(".studio");
 const OTHERS = ".paint-canvas, .pile";  // they take files themselves
 const SETTINGS = /(^|\s)(Steps:\s*\d|Negative prompt:)|^\s*\{/;
+const MOST_BYTES = 200_000;  // an event may have little more (server/page_events.py)
 let brought = {};
 
 const bring = (what) => {
@@ -38,7 +39,9 @@ document.addEventListener("paste", (event) => {
   const text = event.clipboardData.getData("text/plain");
   const file = pictureIn(event.clipboardData);
   if (text) {
-    if (event.target.closest?.(".prompt") && studio.contains(event.target) && SETTINGS.test(text)) bring({ text });
+    if (!event.target.closest?.(".prompt") || !studio.contains(event.target) || !SETTINGS.test(text)) return;
+    const fits = new Blob([text]).size <= MOST_BYTES;
+    bring(fits ? { text } : { failed: "This text is too long to look for settings in. Drop the picture itself." });
   } else if (file && !document.querySelector(".paint-canvas:hover") && !document.activeElement?.closest(OTHERS)) {
     event.preventDefault();
     send(file);
