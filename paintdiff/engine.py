@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict, deque
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from paintdiff.error_reports import report
 from paintdiff.errors import (
     EngineClosedError,
+    EngineError,
     JobNotFoundError,
     QueueFullError,
     RequestError,
 )
 from paintdiff.events import (
+    Failed,
     Finished,
     Queued,
 )
@@ -39,7 +44,7 @@ from paintdiff.tasks.finishing import settled_finish
 from paintdiff.tasks.footprint import foreseen_facts
 from paintdiff.tasks.hires_settling import settled_hires
 from paintdiff.tasks.names_settling import with_catalog_names
-from paintdiff.worker import PictureStore, Run
+from paintdiff.worker import PictureStore, Run, failed
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,6 +53,12 @@ if TYPE_CHECKING:
     from paintdiff.models.planning import Forecast
 
 logger = logging.getLogger(__name__)
+
+_WORKER_FAILED = (
+    "The engine failed while it had this job. Submit the job again; the log says what happened."
+)
+_PAUSE_SECONDS = 0.1
+"""After a failure of the worker itself, so that one that lasts doesn't keep a core busy."""
 
 KEPT_JOBS = 100
 """How many of those that are done can be asked for."""
@@ -139,9 +150,9 @@ class Engine:
                     f"{len(self._waiting)} pictures are waiting already, as many as may. "
                     "Try again later."
                 )
-            self._waiting.append(job)
+            job.tell(Queued(len(self._waiting) + (self._running is not None)))
             self._remember(job)
-            job.tell(Queued(len(self._waiting) - 1 + (self._running is not None)))
+            self._waiting.append(job)  # last: what isn't whole must not reach the worker
             self._changed.notify_all()
         return job
 
@@ -242,25 +253,43 @@ class Engine:
                 job.tell(position)
 
     def _work(self) -> None:
+        """Run jobs until the engine is closed. Nothing that is raised ends this thread."""
         while True:
-            with self._changed:
-                self._running = None
-                self._forget_old()
-                self._drop_cancelled()
-                while not self._waiting and not self._closed:
-                    self._changed.wait()
-                if self._closed:
-                    return
-                job = self._waiting.popleft()
-                self._running = job
-                self._drop_cancelled()
-            self._run(job)
+            try:
+                while (job := self._next()) is not None:
+                    self._run(job)
+                return
+            except BaseException as error:
+                with suppress(BaseException):
+                    report(logger, "The engine's worker failed and goes on", error)
+                    time.sleep(_PAUSE_SECONDS)
+
+    def _next(self) -> Job | None:
+        """Wait for the next job and return it; None once the engine is closed."""
+        with self._changed:
+            if self._running is not None and not self._running.done:
+                self._running.tell(Failed(EngineError(_WORKER_FAILED)))
+            self._running = None
+            self._forget_old()
+            self._drop_cancelled()
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return None
+            self._running = self._waiting[0]  # before it leaves the queue: it is never in neither
+            self._waiting.popleft()
+            self._drop_cancelled()
+            return self._running
 
     def _run(self, job: Job) -> None:
-        run = Run(job, self.manager, self._annotators, self._store, self.profiles)
-        job.tell(run.ended())
-        if run.steps_per_second:
-            self._steps_per_second = run.steps_per_second
+        try:
+            run = Run(job, self.manager, self._annotators, self._store, self.profiles)
+            end = run.ended()
+            if run.steps_per_second:
+                self._steps_per_second = run.steps_per_second
+        except BaseException as error:
+            end = failed(job, error)
+        job.tell(end)
 
 
 def settled_request(

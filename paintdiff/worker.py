@@ -13,13 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from paintdiff.descent import Descent
-from paintdiff.errors import (
-    EngineError,
-    JobCancelledError,
-    MemoryBudgetError,
-    PaintError,
-    StorageError,
-)
+from paintdiff.error_reports import unexpected, without_tracebacks
+from paintdiff.errors import JobCancelledError, MemoryBudgetError, PaintError
 from paintdiff.events import (
     Cancelled,
     Event,
@@ -34,7 +29,7 @@ from paintdiff.ingredients import Upscaling
 from paintdiff.jobs import Job
 from paintdiff.models import memory
 from paintdiff.models.manager import ModelManager
-from paintdiff.models.memory import as_memory_error
+from paintdiff.models.model_errors import as_memory_error
 from paintdiff.models.profiles import Profiles
 from paintdiff.pace import Pace
 from paintdiff.preprocessors.annotators import Annotators
@@ -99,7 +94,8 @@ class Run:
     def ended(self) -> Event:
         """Run the job and return the event that ends it.
 
-        Whatever a job raises ends that job alone.
+        Whatever a job raises ends that job alone, also what is no Exception: a panic in a library
+        written in Rust, SystemExit, KeyboardInterrupt.
         """
         started, request = time.perf_counter(), self._job.request
         try:
@@ -111,11 +107,8 @@ class Run:
                     self._paint(request, leases)
         except JobCancelledError:
             return Cancelled(tuple(self._pictures))
-        except PaintError as error:
-            return Failed(_light(error))
-        except Exception as error:
-            logger.exception("job %s failed", self._job.id)
-            return Failed(_light(_in_words(error)))
+        except BaseException as error:
+            return failed(self._job, error)
         finally:
             self._upscalers.clear()
             self._faces = None
@@ -158,7 +151,7 @@ class Run:
             if short is None:
                 raise
             logger.info("job %s ran out of memory", self._job.id, exc_info=True)
-            _light(error)
+            without_tracebacks(error)
             return short
         return None
 
@@ -241,10 +234,9 @@ class Run:
         except JobCancelledError:
             self._keep(as_painted)
             raise
-        except Exception as error:
-            logger.warning("a picture of job %s was not upscaled", self._job.id, exc_info=True)
-            reason = error if isinstance(error, PaintError) else _in_words(error)
-            self._job.warn((f"The picture was not upscaled, it is as it was painted: {reason}",))
+        except BaseException as error:
+            reason = _shown("The picture was not upscaled, it is as it was painted", error)
+            self._job.warn((reason,))
             return as_painted
 
     def _lease_upscaler(self, name: str, leases: ExitStack) -> LeasedUpscaler:
@@ -296,36 +288,36 @@ class Run:
     def _saved(self, picture: Picture) -> Picture:
         """The picture with its path.
 
-        One that can't be saved is not lost: it comes with a warning.
+        One that can't be saved is not lost, whatever goes wrong: it comes with a warning.
         """
         if self._store is None:
             return picture
         try:
             path = self._store.save(picture)
-        except StorageError as error:
-            logger.warning("a picture of job %s was not saved: %s", self._job.id, error)
-            self._job.warn((f"The picture was not saved: {error}",))
+        except BaseException as error:
+            self._job.warn((_shown("The picture was not saved", error),))
             return picture
         if picture.raster is not None:
             picture.raster.close()
         return replace(picture, path=path, raster=None)
 
 
-def _in_words(error: Exception) -> Exception:
-    """The error as a person should read it, its cause kept."""
-    told = as_memory_error(error) or EngineError(
-        f"The picture failed: {type(error).__name__}: {error}"
-    )
-    told.__cause__ = error
-    return told
+def failed(job: Job, error: BaseException) -> Failed:
+    """Return the event that ends a job in an error; one that nobody expected gets an id."""
+    if isinstance(error, PaintError):
+        return Failed(without_tracebacks(error))
+    shown = as_memory_error(error)
+    if shown is None:
+        logger.info("job %s failed", job.id)
+        shown = unexpected(logger, "The picture failed", error)
+    shown.__cause__ = error
+    return Failed(without_tracebacks(shown))
 
 
-def _light(error: Exception) -> Exception:
-    """The error without its traceback, whose frames would keep pictures and tensors in memory as
-    long as the job is remembered.
-    """
-    each: BaseException | None = error
-    while each is not None:
-        each.__traceback__ = None
-        each = each.__cause__ or each.__context__
-    return error
+def _shown(what: str, error: BaseException) -> str:
+    """Return a sentence for people about an error that the job survives, after logging it."""
+    known = error if isinstance(error, PaintError) else as_memory_error(error)
+    if known is None:
+        return str(unexpected(logger, what, error))
+    logger.warning("%s: %s", what, known, exc_info=error)
+    return f"{what}: {known}"

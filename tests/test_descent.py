@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import psutil
 import pytest
@@ -15,7 +18,7 @@ import torch
 from paintdiff.engine import Engine
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.events import Finished, Loading, Progress
-from paintdiff.models import eight_bits, loaders, plans
+from paintdiff.models import eight_bits, loaders, planning, plans
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.plans import Plan
@@ -77,7 +80,11 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
 @pytest.fixture
 def engine(tiny_catalog: Catalog, faults: Faults) -> Iterator[Engine]:
     assert faults is not None
-    with Engine(ModelManager(tiny_catalog, device="cpu", prompt_cache_bytes=0)) as made:
+    budget = 2**30  # less than is free: the room doesn't change with what others take
+    manager = ModelManager(
+        tiny_catalog, device="cpu", prompt_cache_bytes=0, memory_budget_bytes=budget
+    )
+    with Engine(manager) as made:
         yield made
 
 
@@ -119,6 +126,7 @@ def test_the_job_goes_on_by_the_next_plan(
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        OSError(errno.ENOMEM, "Cannot allocate memory", "model.safetensors"),
     ],
 )
 def test_memory_that_runs_out_while_loading_ends_nothing(
@@ -127,21 +135,36 @@ def test_memory_that_runs_out_while_loading_ends_nothing(
     rungs: list[Plan],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """It is raised where diffusers reads the weights of a part."""
     assert rungs
-    original, loads = loaders.load, 0
+    original, loads = diffusers.UNet2DConditionModel.from_pretrained, 0
 
-    def load(*arguments: Any, **named: Any) -> loaders.LoadedModel:
+    def from_pretrained(*arguments: Any, **named: Any) -> Any:
         nonlocal loads
         loads += 1
         if loads == 1:
             raise error
         return original(*arguments, **named)
 
-    monkeypatch.setattr(loaders, "load", load)
+    monkeypatch.setattr(diffusers.UNet2DConditionModel, "from_pretrained", from_pretrained)
     with Engine(ModelManager(tiny_catalog, device="cpu")) as engine:
         finished = engine.generate(QUICK)
     assert loads == 2
     assert "painted another way: decoded in tiles of 96" in finished.warnings[0]
+
+
+def test_momentary_faults_are_forgotten(
+    engine: Engine, faults: Faults, rungs: list[Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = engine.generate(QUICK)
+    faults.expect("unet", len(rungs) - 1)
+    assert engine.generate(QUICK).pictures[0].image.size == (64, 64)
+    assert engine.generate(QUICK).pictures[0].image.size == (64, 64)
+    now = time.monotonic() + planning.RETRY_SECONDS
+    monkeypatch.setattr(planning.time, "monotonic", lambda: now)
+    after = engine.generate(QUICK)
+    assert after.warnings == ()
+    assert pixels(after.pictures[0]) == pixels(before.pictures[0])
 
 
 def test_pictures_that_are_done_are_kept(engine: Engine, faults: Faults, rungs: list[Plan]) -> None:

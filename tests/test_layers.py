@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "paintdiff"
 
-CORE = {"errors", "geometry", "atomic_files"}
+CORE = {"errors", "error_reports", "geometry", "atomic_files"}
 MODELS = CORE | {"settings", "images", "models", "presets"}
 ROWS = {"families", "model_rows", "adapter_rows", "controlnets", "face_restorers", "upscalers"}
 FRONT = {
@@ -46,6 +46,7 @@ FRONT = {
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "atomic_files": set(),
+    "error_reports": {"errors"},
     "geometry": {"errors"},
     "settings": CORE,
     "preferences": {"errors", "atomic_files"},
@@ -65,14 +66,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": MODELS,
     "models.files": {"errors", "presets", "models.files"},
     "models.computing": {"errors", "atomic_files", "models.computing"},
-    "models.hub": {"errors", "atomic_files", "models.sources", "models.files", "models.hub"},
+    "models.hub": {
+        *("errors", "error_reports", "atomic_files"),
+        *("models.sources", "models.files", "models.hub"),
+    },
     "models.finding": {
         *("errors", "models.sources", "models.files", "models.finding"),
         *(f"models.{row}" for row in ROWS),
     },
     "models.loading": {
         *("errors", "presets", "models.files", "models.hub", "models.loading"),
-        *("models.model_rows", "models.families", "models.eight_bits"),
+        *("models.model_rows", "models.families", "models.eight_bits", "models.model_errors"),
     },
     "preprocessors": {
         *("errors", "presets", "preprocessors"),
@@ -176,6 +180,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
             "errors",
             "atomic_files",
             "process",
+            "error_reports",
             "geometry",
             "settings",
             "preferences",

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from paintdiff.errors import ModelError, ModelLoadError
-from paintdiff.models import memory
 from paintdiff.models.adapter_rows import IpAdapterRow, LoraRow, TinyAutoencoderRow, VaeRow
 from paintdiff.models.controlnets import ControlNetRow, weights_file
 from paintdiff.models.face_restorers import FaceRestorerRow
@@ -100,10 +98,3 @@ def held_bytes(entry: Entry[Any]) -> int:
 def is_idle(entry: Entry[Any]) -> bool:
     """Whether nobody has it or waits for it."""
     return entry.leases == 0 and entry.ended.is_set()
-
-
-def load_error(row: WeightsRow, error: Exception) -> ModelError:
-    """The error as a person should read it, its cause kept."""
-    failed = memory.as_memory_error(error) or ModelLoadError(f"{row.name} can't be loaded: {error}")
-    failed.__cause__ = error
-    return failed

@@ -7,18 +7,17 @@ Imports torch: import it in a function.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
-from paintdiff.models import memory
+from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.face_detection import FaceDetector, FindFaces
 from paintdiff.models.face_restorers import FaceRestorerRow
 from paintdiff.models.files.weights import identity_of
+from paintdiff.models.model_errors import as_memory_error, load_error
 from paintdiff.models.networks import Use, bytes_of, descriptor_of, dtype_of
 
 Floats = NDArray[np.float32]
@@ -75,7 +74,7 @@ class LoadedFaceRestorer:
         try:
             made = self._run(face)
         except Exception as error:
-            told = memory.as_memory_error(error)
+            told = as_memory_error(error)
             if told is None:
                 raise
             raise told from error
@@ -111,7 +110,7 @@ def load(
     UnsafeWeightsError or ModelLoadError.
     """
     if not row.file.is_file():
-        raise ModelNotFoundError(f"{row.name} should be at {row.file}, but nothing is there.")
+        raise ModelNotFoundError(f"The file of {row.title}, {row.file.name}, is gone. Put it back.")
     if row.detector is None:
         raise ModelNotFoundError(f"{row.name} needs a face detector, and there is none.")
     report(f"Loading {row.title}")
@@ -121,14 +120,12 @@ def load(
         _check_use(network, row)
         network.model.requires_grad_(False).eval()
         network.to(torch.device(device), dtype_of(network, device, dtype or "float32"))
-    except ModelError:
-        raise
     except Exception as error:
-        reason = shorten(str(error), 300, placeholder=" …")
-        raise ModelLoadError(
-            f"The face restorer {row.name} at {row.file} can't be loaded: {reason} (Of GFPGAN the "
-            "versions 1.2, 1.3 and 1.4 can be used.)"
-        ) from error
+        what = (
+            f"The face restorer {row.title} can't be loaded (of GFPGAN the versions 1.2, 1.3 and "
+            "1.4 can be used)"
+        )
+        raise load_error(what, error) from error
     return LoadedFaceRestorer(row, network, find_faces, identity_of(row.file), torch.device(device))
 
 

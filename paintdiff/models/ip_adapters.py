@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 
-from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
+from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.adapter_rows import IpAdapterRow
 from paintdiff.models.adapters import IpAdapterUse
 from paintdiff.models.devices import DTYPES, best_dtype
@@ -21,6 +21,7 @@ from paintdiff.models.files.small_files import tensors_in
 from paintdiff.models.files.weights import check_weights_in
 from paintdiff.models.hub.plan import part_variant
 from paintdiff.models.loading.part_checks import check_part
+from paintdiff.models.model_errors import load_error
 
 ENCODER_HELP = (
     "Put the folder of its CLIP image encoder, with config.json and model.safetensors, into the "
@@ -69,10 +70,8 @@ def load_ip_adapter(
             use_safetensors=True,
             variant=part_variant(folder),
         ).to(device)
-    except ModelError:
-        raise
     except Exception as error:
-        raise ModelLoadError(f"The image encoder at {folder} can't be loaded: {error}") from error
+        raise load_error(f"The image encoder of {row.title} can't be loaded", error) from error
     encoder.requires_grad_(False).eval()
     side = encoder.config.image_size
     extractor = transformers.CLIPImageProcessor(size=side, crop_size=side)
@@ -186,7 +185,7 @@ class IpAdapters:
             unet._load_ip_adapter_weights([dict(each.tensors) for each in adapters])
         except Exception as error:
             names = ", ".join(each.row.title for each in adapters)
-            raise ModelLoadError(f"{names} doesn't fit {self._title}: {error}") from error
+            raise load_error(f"{names} doesn't fit {self._title}", error) from error
         for module in (unet.encoder_hid_proj, *unet.attn_processors.values()):
             if isinstance(module, torch.nn.Module):
                 module.requires_grad_(False).eval()

@@ -23,9 +23,9 @@ from paintdiff.models.entries import (
     held_bytes,
     is_idle,
     key_of,
-    load_error,
 )
 from paintdiff.models.holdings import LoadedSummary
+from paintdiff.models.model_errors import load_error
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.part_bytes import part_bytes
 from paintdiff.models.planning import Room
@@ -191,14 +191,15 @@ class Keeper:
             del self._entries[key]
             entry = None
         if entry is None:
-            entry = self._entries[key] = Entry[Any](row, key, f"Loading {row.name}")
+            entry = Entry[Any](row, key, f"Loading {row.name}")
             entry.precision, entry.on_cpu = plan.precision, on_cpu
             threading.Thread(
                 target=self._load,
                 args=(entry, load, fetch, plan),
                 name=f"load {row.name}",
                 daemon=True,
-            ).start()
+            ).start()  # it may fail, so this comes before anybody can find the entry
+            self._entries[key] = entry
         self._entries.move_to_end(key)
         entry.leases += 1
         return entry
@@ -214,14 +215,14 @@ class Keeper:
             with self._one_load_at_a_time:
                 entry.loaded = self._loaded(entry, load, plan)
             logger.info("loaded %s in %.1f s", entry.row.name, time.perf_counter() - started)
-        except Exception as error:
-            logger.warning("loading %s failed", entry.row.name, exc_info=True)
-            entry.error = error if isinstance(error, ModelError) else load_error(entry.row, error)
+        except BaseException as error:  # also what a library in Rust panics with
             with self._lock:  # forgotten, so that the next who asks tries again
                 if self._entries.get(entry.key) is entry:
                     del self._entries[entry.key]
                 if entry.key == f"model {self._last}":
                     self._last_failed = True
+            logger.warning("loading %s from %s failed", entry.row.name, entry.row.source)
+            entry.error = load_error(f"{entry.row.title} can't be loaded", error)
         finally:
             entry.ended.set()
 

@@ -20,7 +20,7 @@ import torch
 import transformers
 from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 
-from paintdiff.errors import ModelError, ModelLoadError, UnsafeWeightsError
+from paintdiff.errors import ModelLoadError, UnsafeWeightsError
 from paintdiff.models.calling import NEEDED, parameters_of
 from paintdiff.models.controlnets import ControlNetRow, config_of, weights_file
 from paintdiff.models.devices import DTYPES, best_dtype, checked_dtype, indexed
@@ -41,6 +41,7 @@ from paintdiff.models.loading.pipeline_files import (
     read_pipeline,
 )
 from paintdiff.models.locating import located
+from paintdiff.models.model_errors import load_error
 from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of, near_words_of
 from paintdiff.models.plans import PartBytes
 
@@ -108,12 +109,8 @@ def load(
                 _keep_in_eight_bits(pipeline, precision)
             if road.resident:
                 pipeline.to(device)
-        except ModelError:
-            raise
         except Exception as error:
-            raise ModelLoadError(
-                f"The model {row.name} at {source} can't be loaded: {error}"
-            ) from error
+            raise load_error(f"The model {row.title} can't be loaded", error) from error
         model_hash = identity()
     _check_usable(pipeline, row)
     if row.family.vae_full_precision:
@@ -251,12 +248,8 @@ def load_controlnet(
     precision = DTYPES[dtype] if dtype else best_dtype(model.device.type)
     try:
         network = _controlnet(source, model.components["unet"], model.device, precision)
-    except ModelError:
-        raise
     except Exception as error:
-        raise ModelLoadError(
-            f"The ControlNet {row.name} at {source} can't be loaded: {error}"
-        ) from error
+        raise load_error(f"The ControlNet {row.title} can't be loaded", error) from error
     return LoadedControlNet(row, network, _weights_bytes(network))
 
 

@@ -20,6 +20,7 @@ from paintdiff.models.families import DENOISERS
 from paintdiff.models.files.small_files import metadata_of, tensors_in
 from paintdiff.models.lora_names import is_dora, other_kinds, place_of, plain_names
 from paintdiff.models.lora_scales import NotedScales, finite_alpha
+from paintdiff.models.model_errors import load_error
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 
@@ -270,7 +271,7 @@ def _translated(
     except Exception as error:  # diffusers stumbles over odd keys in many ways
         if any_found:
             return {}, 2 * len(others)
-        raise ModelLoadError(f"{file.name} can't be read as a LoRA: {error}") from error
+        raise load_error(f"{file.name} can't be read as a LoRA", error) from error
     halves: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
     for key, tensor in converted.items():
         place = place_of(key)

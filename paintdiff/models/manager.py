@@ -296,10 +296,8 @@ class ModelManager(Asker):
             settled = executor.submit(self.settle_device)
             while not wait([settled], POLL_SECONDS).done:
                 on_loading(f"Loading {name}")
+            self._last_failed = settled.exception() is not None
             settled.result()
-        except ModelError:
-            self._last_failed = True
-            raise
         finally:
             self._settling = False
             executor.shutdown(wait=False)

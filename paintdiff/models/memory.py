@@ -166,18 +166,6 @@ def to_evict(
     return tuple(names)
 
 
-def as_memory_error(error: BaseException) -> MemoryBudgetError | None:
-    """Our error for an allocation that failed on any device, None if `error` is something else."""
-    text = str(error).lower()
-    names = ("out of memory", "can't allocate")
-    failed = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if failed or (isinstance(error, RuntimeError) and any(name in text for name in names)):
-        return MemoryBudgetError(
-            "There wasn't enough memory for this picture. Paint it smaller or with a smaller model."
-        )
-    return None
-
-
 def _gib(count_bytes: int) -> str:
     return (
         f"{count_bytes / 2**30:.1f} GiB"

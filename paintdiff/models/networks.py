@@ -15,12 +15,13 @@ from typing import Any
 import spandrel
 import torch
 
-from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
+from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.devices import DTYPES
 from paintdiff.models.files.limits import MAX_LAYERS
 from paintdiff.models.files.pickles import read_tensors, tensor_names
 from paintdiff.models.files.tensor_files import all_tensors
 from paintdiff.models.files.weights import is_pickle, safetensors_header
+from paintdiff.models.model_errors import load_error
 
 # What the names of tensors tell, in the order in which they are looked at.
 _SOMETHING_ELSE: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -64,10 +65,8 @@ def descriptor_of(file: Path, use: Use) -> Any:
     _check_names(names, file, use)
     try:
         tensors = read_tensors(file) if pickled else all_tensors(file)
-    except ModelError:
-        raise
     except Exception as error:
-        raise ModelLoadError(f"{file.name} is damaged or cut off: {error}") from error
+        raise load_error(f"{file.name} is damaged or cut off", error) from error
     tensors = _tensors_only(spandrel.canonicalize_state_dict(tensors))
     try:
         with warnings.catch_warnings():

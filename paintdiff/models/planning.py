@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,11 @@ from paintdiff.models.plans import (
     peak_bytes,
     plans,
 )
+
+RETRY_SECONDS = 600.0
+"""How long plans that ran out of memory are passed over at most."""
+_FREED = 1.1
+"""By what factor there has to be more room until they are tried again before that."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,24 @@ class Forecast:
             needed = needed[:-3]  # the unit once
         how = f", {self.planned.plan.words}" if self.planned.plan.words else ""
         return f"fits: about {needed} of {room}{how}"
+
+
+@dataclass(frozen=True)
+class _RanOut:
+    """When memory ran out (monotonic seconds), in which plans, and what room there was after it.
+
+    `alone` says that it ran out with several pictures at once.
+    """
+
+    seconds: float
+    room_bytes: int
+    plans: frozenset[Plan]
+    alone: bool
+
+    def holds(self, room_bytes: int) -> bool:
+        """Return whether it would still run out: neither time nor more room speaks against it."""
+        recent = time.monotonic() - self.seconds < RETRY_SECONDS
+        return recent and room_bytes <= _FREED * self.room_bytes
 
 
 class Ladder:
@@ -110,15 +134,15 @@ class Ladder:
 
 
 class Planner:
-    """Makes ladders, and remembers for as long as the process lives what ran out of memory.
+    """Makes ladders, and remembers what ran out of memory: for RETRY_SECONDS, or until there is
+    clearly more room.
 
     `room` says what there is for a model. Safe to use from any thread.
     """
 
     def __init__(self, room: Callable[[ModelRow], Room | None]) -> None:
         self._room = room
-        self._failed: dict[tuple[str, int], frozenset[Plan]] = {}
-        self._alone: set[tuple[str, int]] = set()
+        self._failed: dict[tuple[str, int], _RanOut] = {}
         self._lock = threading.Lock()
 
     def ladder(self, model: ModelRow, run: RunFacts) -> Ladder:
@@ -130,7 +154,7 @@ class Planner:
         else:
             parts, room_bytes, hardware = room.parts, room.room_bytes, room.hardware
         rungs = plans(model.family, parts, run, hardware)
-        return Ladder(rungs, room_bytes, self._of(model, run), model.title)
+        return Ladder(rungs, room_bytes, self._failed_plans(model, run, room), model.title)
 
     def forecast(self, model: ModelRow, run: RunFacts) -> Forecast | None:
         """What a ladder would begin with; None as long as the device or the model isn't known."""
@@ -139,7 +163,8 @@ class Planner:
             return None
         rungs = plans(model.family, room.parts, run, room.hardware)
         try:
-            ladder = Ladder(rungs, room.room_bytes, self._of(model, run), model.title)
+            failed = self._failed_plans(model, run, room)
+            ladder = Ladder(rungs, room.room_bytes, failed, model.title)
         except MemoryBudgetError:
             return Forecast(None, rungs[-1].peak_bytes, room.room_bytes)
         return Forecast(ladder.planned, ladder.planned.peak_bytes, room.room_bytes)
@@ -149,8 +174,8 @@ class Planner:
         nobody knows, or memory has run out with several.
         """
         room = self._room(model)
-        with self._lock:
-            alone = _key(model, run) in self._alone
+        found = self._ran_out(model, run, room)
+        alone = found is not None and found.alone
         if alone or room is None or room.parts is None or model.family.working_memory is None:
             return 1
         fitting = partial(peak_bytes, plan, model.family, room.parts, on=room.hardware)
@@ -170,18 +195,32 @@ class Planner:
     def remember_failed(
         self, model: ModelRow, run: RunFacts, failed: frozenset[Plan], *, alone: bool = False
     ) -> None:
-        """Begin below those plans from now on, with this model at about this size; with `alone`
-        denoise one picture at a time.
+        """Begin below those plans for a while, with this model at about this size; with `alone`
+        denoise one picture at a time. Nothing that failed changes nothing.
         """
-        key = _key(model, run)
+        if not failed and not alone:
+            return
+        room = self._room(model)
+        before = self._ran_out(model, run, room)
+        if before is not None:
+            failed, alone = failed | before.plans, alone or before.alone
+        now = _RanOut(time.monotonic(), _bytes_of(room), failed, alone)
         with self._lock:
-            self._failed[key] = self._failed.get(key, frozenset()) | failed
-            if alone:
-                self._alone.add(key)
+            self._failed[_key(model, run)] = now
 
-    def _of(self, model: ModelRow, run: RunFacts) -> frozenset[Plan]:
+    def _failed_plans(self, model: ModelRow, run: RunFacts, room: Room | None) -> frozenset[Plan]:
+        found = self._ran_out(model, run, room)
+        return frozenset() if found is None else found.plans
+
+    def _ran_out(self, model: ModelRow, run: RunFacts, room: Room | None) -> _RanOut | None:
+        """Return what is remembered and still holds."""
         with self._lock:
-            return self._failed.get(_key(model, run), frozenset())
+            found = self._failed.get(_key(model, run))
+        return found if found is not None and found.holds(_bytes_of(room)) else None
+
+
+def _bytes_of(room: Room | None) -> int:
+    return 0 if room is None else room.room_bytes
 
 
 def _amount(count_bytes: int) -> str:

@@ -16,11 +16,12 @@ import spandrel
 import torch
 from numpy.typing import NDArray
 
-from paintdiff.errors import MemoryBudgetError, ModelError, ModelLoadError
+from paintdiff.errors import MemoryBudgetError, ModelLoadError
 from paintdiff.geometry import Size
 from paintdiff.models import memory
 from paintdiff.models.face_restorers import FACE_FOLDERS
 from paintdiff.models.files.weights import identity_of, sha256_of
+from paintdiff.models.model_errors import as_memory_error, load_error
 from paintdiff.models.networks import Use, bytes_of, descriptor_of, dtype_of
 from paintdiff.models.upscalers import UpscalerRow, located
 
@@ -192,7 +193,7 @@ class LoadedUpscaler:
             made = _in_channels(self.network, pixels)
             array = made[0].permute(1, 2, 0).float().cpu().numpy()
         except Exception as error:
-            if memory.as_memory_error(error) is None:
+            if as_memory_error(error) is None:
                 raise
             raise MemoryBudgetError(
                 f"There isn't enough memory for the upscaler {self.row.title}, even in small tiles."
@@ -230,16 +231,8 @@ def load(
         _check_use(network, file)
         network.model.requires_grad_(False).eval()
         network.to(torch.device(device), dtype_of(network, device, dtype))
-    except ModelError:
-        raise
     except Exception as error:
-        if memory.as_memory_error(error) is not None:
-            raise MemoryBudgetError(
-                f"There isn't enough memory to load the upscaler {row.title}. Choose a smaller one."
-            ) from error
-        raise ModelLoadError(
-            f"The upscaler {row.name} at {file} can't be loaded: {error}"
-        ) from error
+        raise load_error(f"The upscaler {row.title} can't be loaded", error) from error
     return LoadedUpscaler(row, network, identity_of(file), torch.device(device))
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paintdiff.errors import ModelError, ModelLoadError
+from paintdiff.errors import ModelLoadError
 from paintdiff.models.adapter_rows import VaeRow
 from paintdiff.models.files.weights import identity_of
 from paintdiff.models.loaders import LoadedModel
 from paintdiff.models.loading.vae_files import vae_at
+from paintdiff.models.model_errors import load_error
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,8 @@ def load_vae(row: VaeRow, model: LoadedModel, _report: Callable[[str], None]) ->
     try:
         network = vae_at(source, type(own), own.config, spare=own)
         network = network.to(device=model.device, dtype=own.dtype)
-    except ModelError:
-        raise
     except Exception as error:
-        raise ModelLoadError(f"The VAE {row.title} can't be loaded: {error}") from error
+        raise load_error(f"The VAE {row.title} can't be loaded", error) from error
     network.requires_grad_(False).eval()
     _check_fits(row, network, own, model.row.title)
     size = sum(each.numel() * each.element_size() for each in network.parameters())

@@ -12,7 +12,7 @@ from paintdiff.errors import MemoryBudgetError, RequestError
 from paintdiff.images import resized
 from paintdiff.ingredients import LATENT_UPSCALER, NO_CONTROLNET
 from paintdiff.models.denoising import Control, Denoising, Source, steps_run
-from paintdiff.models.memory import as_memory_error
+from paintdiff.models.model_errors import as_memory_error
 from paintdiff.models.windows import model_windows
 from paintdiff.requests import TextToImage
 from paintdiff.tasks.controls import controls_of

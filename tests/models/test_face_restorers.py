@@ -181,7 +181,7 @@ def test_other_networks_are_refused_in_words(models_dir: Path, tmp_path: Path) -
         face_restoring.load(row_of(other, detector), "cpu")
     with pytest.raises(UnsafeWeightsError, match="Nothing of it was run"):
         face_restoring.load(row_of(models_dir / "GFPGAN" / "codeformer.pth", detector), "cpu")
-    with pytest.raises(ModelNotFoundError, match="nothing is there"):
+    with pytest.raises(ModelNotFoundError, match="is gone"):
         face_restoring.load(row_of(tmp_path / "gone.pth", detector), "cpu")
 
 

@@ -13,7 +13,6 @@ from paintdiff.models.files.weights import weight_files
 from paintdiff.models.memory import (
     MemoryUse,
     Resident,
-    as_memory_error,
     available_bytes,
     estimated_bytes,
     memory_use,
@@ -71,14 +70,6 @@ def test_of_several_gpus_the_one_that_was_asked_for_is_looked_at(
     monkeypatch.setattr(torch.cuda, "memory_allocated", {"cuda:0": 7, "cuda:1": 20}.__getitem__)
     assert memory_use("cuda:1") == MemoryUse(1700, 2000)
     assert [available_bytes(name) for name in free] == [100, 330]
-
-
-def test_failed_allocations_are_told_in_words() -> None:
-    told = as_memory_error(RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"))
-    assert isinstance(told, MemoryBudgetError)
-    assert as_memory_error(MemoryError()) is not None
-    assert as_memory_error(RuntimeError("shapes differ")) is None
-    assert as_memory_error(ValueError("out of memory")) is None
 
 
 def test_on_apples_gpu_metal_says_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

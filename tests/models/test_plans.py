@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.geometry import Size
-from paintdiff.models import loaders, memory
+from paintdiff.models import loaders, memory, planning
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.files.weights import weight_files
 from paintdiff.models.manager import ModelManager
@@ -133,6 +134,26 @@ def test_planners_remember_by_model_and_about_the_size() -> None:
     assert planner.ladder(SDXL, nearly).planned.plan != first
     assert planner.ladder(SDXL, AT_512).planned.plan == first
     assert planner.ladder(SD1, AT_1024).planned.plan == first
+
+
+def test_what_failed_is_tried_again_later_or_once_there_is_more_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = Room("cuda", 100 * GIB, SDXL_HALF)
+    planner = Planner(lambda _row: room)
+    first = planner.ladder(SDXL, AT_1024).planned.plan
+    planner.remember_failed(SDXL, AT_1024, frozenset({first}), alone=True)
+    assert planner.ladder(SDXL, AT_1024).planned.plan != first
+    assert planner.most_together(SDXL, AT_1024, first, 4) == 1
+    room = Room("cuda", 120 * GIB, SDXL_HALF)
+    assert planner.ladder(SDXL, AT_1024).planned.plan == first
+    assert planner.most_together(SDXL, AT_1024, first, 4) == 4
+    room = Room("cuda", 100 * GIB, SDXL_HALF)
+    assert planner.ladder(SDXL, AT_1024).planned.plan != first
+    later = time.monotonic() + planning.RETRY_SECONDS
+    monkeypatch.setattr(planning.time, "monotonic", lambda: later)
+    assert planner.ladder(SDXL, AT_1024).planned.plan == first
+    assert planner.most_together(SDXL, AT_1024, first, 4) == 4
 
 
 def test_forecasts_in_words() -> None:

@@ -212,9 +212,14 @@ class SecondEngine:
             arguments = (trial, part, kernels, shapes)
             # Not a daemon, though its starter may be one: the interpreter mustn't go while OpenVINO
             # compiles, which would be a crash.
-            threading.Thread(
+            maker = threading.Thread(
                 target=self._make_ready, args=arguments, name="openvino", daemon=False
-            ).start()
+            )
+            try:
+                maker.start()
+            except RuntimeError:  # the system has no thread to spare
+                logger.warning("torch goes on: OpenVINO's thread can't be started", exc_info=True)
+                trial.failed = True
         return trial
 
     def _make_ready(
@@ -235,7 +240,7 @@ class SecondEngine:
                 make = self._workshop.make or _openvino_network()
                 weights = {name: each.merged() for name, each in self._weights.items()}
                 network = make(graph, weights, shapes, bfloat16=kernels.bfloat16)
-        except Exception:
+        except BaseException:  # also what a library in Rust panics with: torch goes on
             trial.failed = True
             if is_running():  # else it was given up
                 logger.warning("torch goes on: OpenVINO can't compute this network", exc_info=True)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from paintdiff.error_reports import unexpected
 from paintdiff.errors import (
     DownloadCancelledError,
     DownloadError,
@@ -242,11 +243,11 @@ class Downloads:
             asked = self._running(key)
             if asked is None:
                 download = Download(*key)
-                asked = self._asked[download.id] = _Asked(download)
-                self._forget_oldest()
                 threading.Thread(
                     target=self._run, args=(download,), name=f"download {hub_id}", daemon=True
-                ).start()
+                ).start()  # it may fail, so this comes before anybody can find the download
+                asked = self._asked[download.id] = _Asked(download)
+                self._forget_oldest()
             asked.by_hand = asked.by_hand or by_hand
             asked.waiters += not by_hand
             return asked
@@ -269,11 +270,9 @@ class Downloads:
             path = self._fetched(download)
         except PaintError as error:
             download.ended("failed", error=error)
-        except Exception as error:
-            logger.warning("downloading %s failed", download.hub_id, exc_info=True)
-            failed = DownloadError(f"{download.hub_id} couldn't be downloaded: {error}")
-            failed.__cause__ = error
-            download.ended("failed", error=failed)
+        except BaseException as error:
+            what = f"{download.hub_id} couldn't be downloaded"
+            download.ended("failed", error=unexpected(logger, what, error, DownloadError))
         else:
             download.ended("done", path=path)
 

@@ -17,6 +17,7 @@ from paintdiff.models.families import DENOISERS
 from paintdiff.models.files.headers import read_header
 from paintdiff.models.files.weights import is_gguf
 from paintdiff.models.loading.checkpoint_files import CheckpointFile
+from paintdiff.models.model_errors import load_error
 from paintdiff.models.model_rows import json_file
 
 _OTHER_PARTS = (
@@ -56,14 +57,15 @@ def denoiser_of(path: Path, companion: Path, dtype: torch.dtype) -> tuple[str, A
             **overrides,
         )
     except Exception as error:  # diffusers' converters stumble over names they don't expect
-        raise ModelLoadError(
-            f"{path.name} isn't built like the {part} of {companion}, from which the other parts "
-            f"come: {str(error) or type(error).__name__}"
-        ) from error
+        what = (
+            f"{path.name} isn't built like the {part} of {companion.name}, from which the other "
+            "parts come"
+        )
+        raise load_error(what, error) from error
     lacking = [name for name, tensor in network.named_parameters() if tensor.is_meta]
     if lacking:
         raise ModelLoadError(
-            f"{path.name} isn't the {part} of a model like {companion}: it lacks {lacking[0]}"
+            f"{path.name} isn't the {part} of a model like {companion.name}: it lacks {lacking[0]}"
             + (f" (and {len(lacking) - 1:,} more)." if len(lacking) > 1 else ".")
         )
     return part, network
@@ -97,9 +99,8 @@ def _gguf(path: Path) -> dict[str, Any]:
     try:
         found = load_gguf_checkpoint(str(path))
     except Exception as error:  # a damaged file can raise anything
-        raise ModelLoadError(
-            f"{path.name} is damaged, or isn't GGUF as diffusers knows it: {error}"
-        ) from error
+        what = f"{path.name} is damaged, or isn't GGUF as diffusers knows it"
+        raise load_error(what, error) from error
     now = path.stat()
     if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise ModelLoadError(f"{path.name} was changed while it was being read.")
