@@ -17,6 +17,7 @@ BENCHMARKS: Mapping[str, str] = {
     "hostile_files": "what 1,000 hostile files in a models folder cost",
     "large_pages": "what tensors in pages of 2 MiB save",
     "library": "how long a models folder takes to be listed",
+    "long_running": "whether a process that paints for long grows",
     "memory": "what plans take against their estimates",
     "speed": "the speed profiles against plain diffusers; first preview; cancelling; batches",
     "switching_models": "what going to another model and back costs",

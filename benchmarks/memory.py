@@ -228,7 +228,7 @@ class Peak(AbstractContextManager["Peak"]):
             import torch  # noqa: PLC0415 (in the child alone)
 
             torch.cuda.reset_peak_memory_stats()
-        self._before = _own_bytes()
+        self._before = own_bytes()
         self._thread.start()
         return self
 
@@ -242,10 +242,10 @@ class Peak(AbstractContextManager["Peak"]):
 
     def _look(self) -> None:
         while not self._done.wait(0.002):
-            self.bytes = max(self.bytes, _own_bytes() - self._before)
+            self.bytes = max(self.bytes, own_bytes() - self._before)
 
 
-def _own_bytes() -> int:
+def own_bytes() -> int:
     status = Path("/proc/self/status")
     if not status.exists():
         return psutil.Process().memory_info().rss

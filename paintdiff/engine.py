@@ -63,7 +63,7 @@ _PAUSE_SECONDS = 0.1
 KEPT_JOBS = 100
 """How many of those that are done can be asked for."""
 KEPT_BYTES = 256 * 2**20
-"""What their pictures may take of the memory; the last one may take more."""
+"""What they may keep: input images, pictures, rasters. The last one may keep more."""
 
 
 @dataclass(frozen=True)
@@ -195,8 +195,8 @@ class Engine:
     def job(self, job_id: str) -> Job:
         """The job of that id.
 
-        Raises JobNotFoundError; of those that are done the last KEPT_JOBS are kept, as far as their
-        pictures take no more than KEPT_BYTES.
+        Raises JobNotFoundError; of those that are done the last KEPT_JOBS are kept, as far as they
+        keep no more than KEPT_BYTES.
         """
         with self._changed:
             job = self._jobs.get(job_id)

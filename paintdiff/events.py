@@ -102,6 +102,12 @@ class Picture:
         return cls(image, request, model_hash, None, notes, raster, raster.size)
 
     @property
+    def held_bytes(self) -> int:
+        """What it keeps: the image, and the raster if it has one."""
+        image = self.image.width * self.image.height * len(self.image.getbands())
+        return image + (0 if self.raster is None else self.raster.held_bytes)
+
+    @property
     def size(self) -> Size:
         """Of the whole picture, in pixels."""
         return self.whole_size or Size(self.image.width, self.image.height)

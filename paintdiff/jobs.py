@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 from paintdiff.errors import JobCancelledError
 from paintdiff.events import TERMINAL, Cancelled, Event, Failed, Finished, Progress, Queued
@@ -42,12 +43,15 @@ class Job:
 
     @property
     def held_bytes(self) -> int:
-        """What its pictures take in memory once it is done, 0 before."""
+        """What it keeps for as long as it is remembered, once it is done: its request's input
+        images, and the pictures that it has made.
+        """
         end = self.latest
-        if not isinstance(end, (Finished, Cancelled)):
-            return 0
-        images = [picture.image for picture in end.pictures]
-        return sum(each.width * each.height * len(each.getbands()) for each in images)
+        pictures = end.pictures if isinstance(end, (Finished, Cancelled)) else ()
+        requests = (self.request, *(picture.request for picture in pictures))
+        data = {id(each.data): each.data for one in requests for each in one.input_images()}
+        inputs = sum(len(each) for each in data.values() if each is not None)
+        return inputs + sum(picture.held_bytes for picture in pictures)
 
     def events(self, timeout_seconds: float | None = None) -> Iterator[Event]:
         """The story so far, then what follows, up to the event that ends it.
@@ -105,6 +109,8 @@ class Job:
             return
         if isinstance(event, (Queued, Progress)) and type(event) is type(last):
             self._story.pop()
+        if isinstance(event, TERMINAL):  # nobody looks at previews any more
+            self._story = [(number, _without_preview(each)) for number, each in self._story]
         self._told += 1
         self._story.append((self._told, event))
         self._changed.notify_all()
@@ -118,3 +124,7 @@ class Job:
         """Raise JobCancelledError if it has been asked for."""
         if self._cancel_asked.is_set():
             raise JobCancelledError("The job was cancelled.")
+
+
+def _without_preview(event: Event) -> Event:
+    return replace(event, preview=None) if isinstance(event, Progress) else event

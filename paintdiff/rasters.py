@@ -65,6 +65,11 @@ class Raster:
         """Whether all rows are there."""
         return self._rows == self.size.height
 
+    @property
+    def held_bytes(self) -> int:
+        """What its rows take, in memory or in a temporary file (which may lie in memory too)."""
+        return self._rows * self._row_bytes if self.close.alive else 0
+
     def append(self, rows: Pixels) -> None:
         """Add rows (height, width, channels) below those there are.
 

@@ -12,9 +12,9 @@ are the others of `ingredients`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -101,6 +101,10 @@ class JobRequest(BaseModel):
             message = first["msg"].removeprefix("Value error, ")
             raise RequestError(f"{field or 'request'}: {message}.", field=field) from None
 
+    def input_images(self) -> tuple[InputImage, ...]:
+        """Return all pictures that it brings along, those in its parts included."""
+        return tuple(_input_images(self))
+
     def without_image_data(self) -> Self:
         """The same request with references in place of its pictures: what fits into a file."""
         update: dict[str, object] = {}
@@ -109,6 +113,17 @@ class JobRequest(BaseModel):
             if isinstance(value, InputImage):
                 update[field] = value.reference()
         return self.model_copy(update=update)
+
+
+def _input_images(value: object) -> Iterator[InputImage]:
+    if isinstance(value, InputImage):
+        yield value
+    elif isinstance(value, BaseModel):
+        for field in type(value).model_fields:
+            yield from _input_images(getattr(value, field))
+    elif isinstance(value, tuple):
+        for each in cast("tuple[object, ...]", value):
+            yield from _input_images(each)
 
 
 class PaintingRequest(JobRequest):

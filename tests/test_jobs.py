@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from unittest.mock import patch
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from paintdiff.engine import KEPT_JOBS, Engine
 from paintdiff.errors import (
@@ -19,15 +22,20 @@ from paintdiff.events import (
     Event,
     Finished,
     Loading,
+    Picture,
     Progress,
     Queued,
 )
+from paintdiff.ingredients import ControlInput
+from paintdiff.input_images import InputImage
 from paintdiff.jobs import Job
 from paintdiff.models import loaders
 from paintdiff.models.catalog import Catalog
 from paintdiff.models.lease import LeasedPipeline
 from paintdiff.models.loaders import LoadedModel
 from paintdiff.models.manager import ModelManager
+from paintdiff.rasters import Raster
+from paintdiff.requests import ImageToImage
 from tests.jobs import ENDLESS, QUICK, Folder, pixels, step_after, until
 
 # Cancelling
@@ -244,6 +252,49 @@ def test_large_pictures_are_forgotten_sooner_and_the_last_ones_never(
     jobs = [tiny_engine.submit(QUICK) for _ in range(2)]
     until(tiny_engine.submit(ENDLESS), Progress)
     assert are_kept(*jobs) == [False, True], "who has just painted it still wants to see it"
+
+
+def test_what_a_job_keeps_is_counted_and_previews_are_not_kept(tiny_engine: Engine) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    image = InputImage.from_image(Image.fromarray(noise))
+    assert image.data is not None
+    control = ControlInput(image=image, preprocessor="canny")
+    job = tiny_engine.submit(
+        ImageToImage(
+            prompt="x", image=image, controls=(control,), width=64, height=64, num_images=2
+        )
+    )
+    job.result(20)
+    assert job.held_bytes == len(image.data) + 2 * 64 * 64 * 3, "the same bytes count once"
+    previews = [each.preview for each in job.events() if isinstance(each, Progress)]
+    assert previews and not any(previews)
+
+
+def test_a_raster_that_was_not_saved_is_counted() -> None:
+    raster = Raster.of(np.zeros((100, 50, 3), np.uint16))
+    picture = Picture.of_raster(raster, QUICK)
+    assert picture.held_bytes == 100 * 50 * 3 + 2 * 100 * 50 * 3
+    raster.close()
+    assert picture.held_bytes == 100 * 50 * 3
+
+
+def test_input_images_are_forgotten_with_their_jobs(tiny_engine: Engine) -> None:
+    """31 small pictures from large ones must not keep all of these."""
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    request = ImageToImage(
+        prompt="x",
+        image=InputImage.from_image(Image.fromarray(noise)),
+        width=64,
+        height=64,
+        num_inference_steps=2,
+    )
+    with patch("paintdiff.engine.KEPT_BYTES", 500_000):
+        jobs = [tiny_engine.submit(request.model_copy(deep=True)) for _ in range(6)]
+        for job in jobs:
+            job.result(20)
+        tiny_engine.submit(QUICK).result(20)
+        assert len(tiny_engine._jobs) <= 4
+        assert sum(job.held_bytes for job in tiny_engine._jobs.values() if job.done) < 700_000
 
 
 # Watching
