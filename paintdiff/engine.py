@@ -31,6 +31,7 @@ from paintdiff.events import (
 from paintdiff.geometry import ResizeMode, Size
 from paintdiff.input_images import InputImage
 from paintdiff.jobs import Job
+from paintdiff.models import memory
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.profiles import Profiles
 from paintdiff.preprocessors.annotators import Annotators
@@ -290,6 +291,7 @@ class Engine:
         except BaseException as error:
             end = failed(job, error)
         job.tell(end)
+        memory.trim()  # jobs of many sizes leave it in pieces that the next can't use
 
 
 def settled_request(

@@ -88,8 +88,8 @@ class Raster:
             self._file.write(np.ascontiguousarray(rows).data)
         except OSError as error:
             raise StorageError(
-                f"The picture, {self.size}, can't be kept in {tempfile.gettempdir()} while it is "
-                f"made: {error.strerror}. Free some space there, or set TMPDIR to another folder."
+                f"The picture, {self.size}, can't be kept in the folder for temporary files: "
+                f"{error.strerror}. Free some space there, or set TMPDIR to another folder."
             ) from error
         self._rows += len(rows)
 

@@ -190,6 +190,8 @@ class Run:
                 self._keep(
                     replace(picture, hashes=leased.hashes, engine=painted.engine, notes=notes)
                 )
+                said = self._job.warnings
+                self._job.warn(tuple(each for each in leased.warnings if each not in said))
 
     def _room_for(self, descent: Descent, wanted: int) -> int:
         self._together = descent.most_together(wanted)

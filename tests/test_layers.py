@@ -79,7 +79,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("models.model_rows", "models.families", "models.eight_bits", "models.model_errors"),
     },
     "preprocessors": {
-        *("errors", "presets", "preprocessors"),
+        *("error_reports", "errors", "presets", "preprocessors"),
         *("models.files.pickles", "models.manager", "models.preprocessor_rows"),
     },
     "prompts": {"errors", "presets", "prompts", "models.manager"},

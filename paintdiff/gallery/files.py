@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import secrets
 from collections.abc import Callable
 from datetime import datetime
@@ -15,6 +16,8 @@ from paintdiff.events import Picture
 from paintdiff.gallery.metadata import png_info
 from paintdiff.gallery.png import SRGB, write_raster
 from paintdiff.requests import Upscale
+
+logger = logging.getLogger(__name__)
 
 _TRIES = 10
 _IN_WORDS = {
@@ -53,7 +56,11 @@ class PictureFolder:
                 return write_png(day / name, picture)
             except FileExistsError:
                 continue
-        raise StorageError(f"No free file name was found in {day}.")
+            except StorageError as error:
+                logger.warning("%s", error)  # with the path, which visitors mustn't see
+                raise StorageError(f"It can't be written: {_reason(error.__cause__)}.") from error
+        logger.warning("no free file name was found in %s", day)
+        raise StorageError("No free file name was found for it.")
 
 
 def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:
@@ -94,5 +101,10 @@ def _told_by(picture: Picture) -> str:
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:
-    reason = _IN_WORDS.get(error.errno or 0, error.strerror or str(error))
-    return StorageError(f"{path} can't be written: {reason}.")
+    return StorageError(f"{path} can't be written: {_reason(error)}.")
+
+
+def _reason(error: BaseException | None) -> str:
+    if not isinstance(error, OSError):
+        return "an unexpected error"
+    return _IN_WORDS.get(error.errno or 0, error.strerror or type(error).__name__)

@@ -405,7 +405,7 @@ def _stamp(path: Path) -> dict[str, object]:
     try:
         return stamp_of(path)
     except OSError as error:
-        raise ModelNotFoundError(f"{path} can't be looked into: {error.strerror}.") from error
+        raise ModelNotFoundError(f"{path.name} can't be looked into: {error.strerror}.") from error
 
 
 def _by_name(rows: Iterable[RowT], what: str) -> Mapping[str, RowT]:

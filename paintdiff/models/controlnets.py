@@ -137,7 +137,7 @@ def weights_file(source: Path) -> Path:
     if variants:
         return variants[0]
     raise ModelNotFoundError(
-        f"{source} has none of the files {', '.join(_WEIGHTS)}, so it is no ControlNet."
+        f"{source.name} has none of the files {', '.join(_WEIGHTS)}, so it is no ControlNet."
     )
 
 
@@ -150,13 +150,14 @@ def config_of(folder: Path) -> dict[str, Any]:
     try:
         content = checked(dict[str, Any], read_json(path), path)
     except (OSError, ValueError) as error:
+        logger.info("%s can't be read", path, exc_info=True)
         raise ModelNotFoundError(
-            f"{path} can't be read, so this folder is no ControlNet: {error}"
+            f"{path.name} can't be read, so {folder.name} is no ControlNet."
         ) from error
     class_name = content.get("_class_name")
     if class_name != _CLASS_NAME:
         raise ModelNotFoundError(
-            f"{path} is of a {class_name}; only a {_CLASS_NAME} can be used as a ControlNet."
+            f"{path.name} is of a {class_name}; only a {_CLASS_NAME} can be used as a ControlNet."
         )
     return content
 
@@ -172,7 +173,7 @@ def _words_width(source: Path) -> object:
     }
     if len(widths) != 1:
         raise ModelNotFoundError(
-            f"{source} has no attention to words as ControlNets have it, so it is none "
+            f"{source.name} has no attention to words as ControlNets have it, so it is none "
             "(T2I adapters, LoRAs and Control-LoRAs are something else)."
         )
     return widths.pop()
@@ -199,6 +200,8 @@ def _hub_config(source: str) -> dict[str, Any]:
     try:
         return from_cache_or_hub(fetched, lambda: logger.info("looking %s up", source))
     except (OSError, ValueError) as error:
+        logger.warning("looking up the ControlNet %s failed", source, exc_info=True)
         raise ModelNotFoundError(
-            f"The ControlNet {source} is not on this machine and couldn't be looked up: {error}"
+            f"The ControlNet {source} is not on this machine and couldn't be looked up. Check its "
+            "name and the connection; the log has the details."
         ) from error

@@ -102,7 +102,7 @@ def _content(file: Path) -> NDArray[np.uint8]:
         with open_file(file) as opened:
             content = opened.read(MAX_DETECTOR_BYTES + 1)
     except OSError as error:
-        raise ModelNotFoundError(f"{file} can't be read: {error.strerror}.") from error
+        raise ModelNotFoundError(f"{file.name} can't be read: {error.strerror}.") from error
     if len(content) > MAX_DETECTOR_BYTES:
         raise ModelLoadError(
             _not_yunet(file, f"it has more than {MAX_DETECTOR_BYTES / 10**6:g} MB")

@@ -7,6 +7,7 @@ Importable without torch.
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from paintdiff.models.loading.conversion_cache import conversions_folder, remove
 from paintdiff.models.sources import HUB_ID, WeightsRow
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.presets import presets_folder
+
+logger = logging.getLogger(__name__)
 
 _SURE_DIGITS = 16
 
@@ -106,7 +109,7 @@ def removal_of(row: WeightsRow, models_dirs: Sequence[Path]) -> Removal | str:
         return "Nothing of it is on this machine."
     roots = (cache_folder(),) if is_from_hub(row) else (*models_dirs, cache_folder())
     if not any(_is_inside(place, root) for root in roots):
-        return f"{place} is in none of the models folders, so it is left alone."
+        return f"{place.name} is in none of the models folders, so it is left alone."
     size_bytes = _size_bytes(place)
     state = f"{place}\0{size_bytes}\0{place.stat().st_mtime_ns}".encode()
     sure = hashlib.sha256(state).hexdigest()[:_SURE_DIGITS]
@@ -142,8 +145,9 @@ def remove(
         else:
             removal.path.unlink()
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(f"{removal.path} can't be deleted: {reason}.") from error
+        logger.warning("%s can't be deleted", removal.path, exc_info=True)
+        reason = error.strerror or type(error).__name__
+        raise StorageError(f"{removal.path.name} can't be deleted: {reason}.") from error
     remove_orphans(conversions_folder(), removal.path)
     return removal
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -31,6 +32,7 @@ from paintdiff.models.computing.together import StepTimer
 from paintdiff.models.control import check_fits
 from paintdiff.models.denoising import Denoising, Repainting, StepListener
 from paintdiff.models.embedding_words import with_embeddings
+from paintdiff.models.full_precision import can_be_float32, in_float32
 from paintdiff.models.latents import LAYOUTS, LatentSpace, pixels_of, unscaled
 from paintdiff.models.loaders import (
     LoadedControlNet,
@@ -54,6 +56,8 @@ from paintdiff.models.refining import (
 )
 from paintdiff.models.samplers import SAMPLERS, scheduler_for
 from paintdiff.models.stand_ins import left_out, possible, stood_in, vae_for
+
+logger = logging.getLogger(__name__)
 
 
 class LeasedPipeline:
@@ -107,6 +111,10 @@ class LeasedPipeline:
         self._model_scheduler_config = dict(self.pipeline.scheduler.config)
         self.computing = computing if computing is not None else Computing()
         self.left_out: tuple[str, ...] = ()
+        self.repeated: set[str] = set()
+        """What is computed in float32 from now on, after NaN values: "denoised", "decoded"."""
+        if refiner is not None:
+            refiner.repeated = self.repeated
         self.follow(profile)
         self._preview = _preview_of(loaded, tiny_autoencoder) if previews else None
         self._governor = Governor()
@@ -177,6 +185,7 @@ class LeasedPipeline:
                 profile=self.profile,
                 computing=self.computing,
             )
+            self._others[task].repeated = self.repeated
         return self._others[task]
 
     def together(self, run: Denoising, wanted: int) -> int:
@@ -208,11 +217,48 @@ class LeasedPipeline:
         Returns latents (pictures, channels, height / f, width / f), scaled, not decoded; of a
         pipeline that decodes by itself pixels (pictures, 3, height, width), 0..1.
 
-        What `on_step` raises ends the run at that step and comes out unchanged. Raises RequestError
-        for a clip skip that the model has too few layers for.
+        What `on_step` raises ends the run at that step and comes out unchanged. Where half
+        precision gives NaN values it is denoised again in float32, if the weights can be cast.
+        Raises RequestError for a clip skip that the model has too few layers for.
         """
         if self.refiner is not None and self.hand_over(run).happens:
             return handed_over(self, self.refiner, run, self.hand_over(run), on_step)
+        if "denoised" not in self.repeated:
+            latents = self._denoised(run, on_step, others)
+            if latents.isfinite().all() or not self._can_repeat(self._networks):
+                return latents
+            logger.warning("%s gave NaN values; denoising again in float32", self.row.name)
+            self.repeated.add("denoised")
+        with self._in_full_precision(self._networks):
+            return self._denoised(run, on_step, others)
+
+    @property
+    def _networks(self) -> list[torch.nn.Module]:
+        parts = [*self.pipeline.components.values()]
+        parts += [each.network for each in self.controlnets.values()]
+        return [each for each in parts if isinstance(each, torch.nn.Module)]
+
+    def _can_repeat(self, networks: Sequence[torch.nn.Module]) -> bool:
+        """Return whether float32 is more precise here than what was computed in. Weights that move
+        between memories while a run goes on stay as they are.
+        """
+        more = self.computing.kernels.bfloat16 or can_be_float32(networks)
+        return more and self.plan.placement == "resident" and not self.plan.eight_bits
+
+    @contextmanager
+    def _in_full_precision(self, networks: Sequence[torch.nn.Module]) -> Generator[None]:
+        usual = self.computing
+        kernels = replace(usual.kernels, bfloat16=False)
+        self.computing = replace(usual, kernels=kernels, engine=None)
+        try:
+            with in_float32(networks):
+                yield
+        finally:
+            self.computing = usual
+
+    def _denoised(
+        self, run: Denoising, on_step: StepListener, others: Sequence[Denoising]
+    ) -> torch.Tensor:
         self.adapted.rest()
         self.pipeline.scheduler = self._scheduler_of(run)
         space = LatentSpace.of(self._layout, run.size, self._factor)
@@ -276,8 +322,10 @@ class LeasedPipeline:
             together.timed(self._kind(run), pictures, seconds, timer.engine)
 
     def _remembered_prompts(self, run: Denoising) -> AbstractContextManager[None]:
-        """While inside, words that were read before aren't read again."""
-        if self.adapted.prompts is None:
+        """While inside, words that were read before aren't read again. (In float32 they are: what
+        is remembered is in the usual precision.)
+        """
+        if self.adapted.prompts is None or "denoised" in self.repeated:
             return nullcontext()
         state = (self.adapted.reads_by, layers_skipped(self.pipeline, run.clip_skip))
         return self.adapted.prompts.remembered(self.pipeline, state)
@@ -367,20 +415,19 @@ class LeasedPipeline:
     def decoded(self, latents: torch.Tensor) -> Image.Image:
         """The picture of what `denoised` has returned: RGB, 8 bits.
 
-        Raises NotFiniteError if there are numbers in it that are none.
+        Where half precision gives NaN values it is decoded again in float32. Raises NotFiniteError
+        if that doesn't help.
         """
         processor = self.pipeline.image_processor
         if self._layout.decoded:
             return processor.numpy_to_pil(processor.pt_to_numpy(latents))[0]
         height, width = latents.shape[-2:]
         size = Size(width * self._factor, height * self._factor)
-        vae = self._vae_for(size)
         memory.trim()  # what denoising had
         if self.decodes_tiny:
             pixels = self._tiny_pixels(latents, size)
         else:
-            with precision(self.computing.kernels, self._loaded.device), self._attention():
-                pixels = pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
+            pixels = self._pixels(latents, size)
         self._check_finite(latents, pixels)
         if self.computing.kernels.bfloat16:
             pixels = pixels.float()  # else levels would be rounded to halves of a step
@@ -389,6 +436,36 @@ class LeasedPipeline:
     def _attention(self) -> AbstractContextManager[object]:
         """While inside, attention is computed as the plan says."""
         return SlicedAttention() if self.plan.sliced_attention else nullcontext()
+
+    def _pixels(self, latents: torch.Tensor, size: Size) -> torch.Tensor:
+        """What the VAE makes of scaled latents: (1, 3, height, width), about -1..1."""
+        network = [self.pipeline.vae]
+        if "decoded" not in self.repeated:
+            pixels = self._decoded(latents, size)
+            repeats = latents.isfinite().all() and self._can_repeat(network)
+            if pixels.isfinite().all() or not repeats:
+                return pixels
+            logger.warning("%s's VAE gave NaN values; decoding in float32", self.row.name)
+            self.repeated.add("decoded")
+        with self._in_full_precision(network):
+            return self._decoded(latents, size)
+
+    def _decoded(self, latents: torch.Tensor, size: Size) -> torch.Tensor:
+        vae = self._vae_for(size)
+        with precision(self.computing.kernels, self._loaded.device), self._attention():
+            return pixels_of(unscaled(latents.to(vae.dtype), vae), vae, self._layout)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was computed in float32 after half precision had failed, as sentences for people."""
+        done = [each for each in ("denoised", "decoded") if each in self.repeated]
+        if not done:
+            return ()
+        return (
+            f"Half precision gave NaN values with {self.row.title}, so it was "
+            f"{' and '.join(done)} again in float32, which takes longer. Another VAE or model may "
+            "do without.",
+        )
 
     @property
     def decodes_tiny(self) -> bool:

@@ -5,6 +5,7 @@ Importable without torch.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -25,6 +26,8 @@ from paintdiff.models.hub.access import size_text
 from paintdiff.models.hub.cache import snapshot
 from paintdiff.models.sources import HUB_ID, SourceRow
 from paintdiff.presets import checked, presets_folder, unknown_name
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -185,7 +188,8 @@ def json_file(path: Path, shape: type[T]) -> T:
     try:
         content = read_json(path)
     except (OSError, ValueError) as error:
+        logger.info("%s can't be read", path, exc_info=True)
         raise ModelNotFoundError(
-            f"{path} can't be read, so this folder is no model: {error}"
+            f"{path.name} of {path.parent.name} can't be read, so this folder is no model."
         ) from error
     return checked(shape, content, path)

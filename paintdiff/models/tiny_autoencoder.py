@@ -21,6 +21,7 @@ from paintdiff.geometry import Size, fitted_within
 from paintdiff.images import image_from_array
 from paintdiff.models.families import Family
 from paintdiff.models.files.small_files import tensors_in
+from paintdiff.models.model_errors import load_error
 from paintdiff.models.preview import LONGEST_SIDE_PX
 
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -57,21 +58,21 @@ def load_tiny_autoencoder(path: Path, family: Family) -> DecoderTiny:
     """
     file = path / _WEIGHTS if path.is_dir() else path
     if not file.is_file():
-        raise ModelNotFoundError(f"There is no tiny autoencoder at {path}.")
+        raise ModelNotFoundError(f"There is no tiny autoencoder at {path.name}.")
     tensors = _decoder_tensors(tensors_in(file))
     first = tensors.get("layers.0.weight")
     if first is None or first.ndim != 4:
-        raise ModelLoadError(f"{path} holds no decoder of a tiny autoencoder.")
+        raise ModelLoadError(f"{path.name} holds no decoder of a tiny autoencoder.")
     if first.shape[1] != family.latent_channels:
         raise ModelLoadError(
-            f"The tiny autoencoder {path} is for latents of {first.shape[1]} channels, but "
+            f"The tiny autoencoder {path.name} is for latents of {first.shape[1]} channels, but "
             f"{family.title} has {family.latent_channels}."
         )
     decoder = DecoderTiny(family.latent_channels, 3, _BLOCKS, _CHANNELS, 2, "relu", "nearest")
     try:
         decoder.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ModelLoadError(f"{path} is no tiny autoencoder: {error}") from error
+        raise load_error(f"{path.name} is no tiny autoencoder", error) from error
     return decoder.float().requires_grad_(False).eval()
 
 

@@ -149,7 +149,7 @@ def located(
     if file.is_file():
         return file
     if row.address is None:
-        raise ModelNotFoundError(f"{row.name} should be at {file}, but nothing is there.")
+        raise ModelNotFoundError(f"{row.name} should be at {file.name}, but nothing is there.")
 
     def told(done_bytes: int) -> None:
         done, size = (f"{count / 10**6:.0f}" for count in (done_bytes, row.size_bytes))

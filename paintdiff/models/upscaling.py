@@ -223,7 +223,7 @@ def load(
     report(f"Loading {row.title}")
     if row.sha256 and sha256_of(file) != row.sha256:
         raise ModelLoadError(
-            f"{file} isn't the official {file.name}: its SHA-256 is another than {row.sha256}. "
+            f"It isn't the official {file.name}: its SHA-256 is another than {row.sha256}. "
             "Delete it, so that it is downloaded again, or give it another name."
         )
     try:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from paintdiff.error_reports import unexpected
 from paintdiff.errors import AnnotatorError, DownloadError, ModelError
 from paintdiff.models.files.pickles import read_tensors
 from paintdiff.models.manager import ModelManager
@@ -165,9 +166,8 @@ class Annotators:
                 side = max(_LEAST_SIDE_PX, min(pixels.shape[:2]))
                 return _DETECTORS[row.name].detect(detector.network, pixels, side)
             except Exception as error:
-                raise AnnotatorError(
-                    f"The preprocessor {row.title} can't make a map of this picture: {error}"
-                ) from error
+                what = f"The preprocessor {row.title} can't make a map of this picture"
+                raise unexpected(logger, what, error, AnnotatorError) from error
 
     def _row_of(self, row: Preprocessor, weights: AnnotatorWeights) -> PreprocessorRow:
         """Where its weights are, or can be had."""
@@ -189,9 +189,7 @@ class Annotators:
         )
 
     def _help(self, row: Preprocessor, weights: AnnotatorWeights, error: Exception) -> str:
-        where = " or ".join(map(str, self._folders)) or (
-            f"a folder {ANNOTATORS_FOLDER} in a models folder (--models-dir)"
-        )
+        where = f"the folder {ANNOTATORS_FOLDER} of a models folder (--models-dir)"
         return (
             f"The preprocessor {row.title} needs {', '.join(weights.files)} ({weights.size_text}), "
             f"which couldn't be downloaded from https://huggingface.co/{weights.repo}: {error} "
@@ -227,9 +225,8 @@ def _detector(row: Preprocessor, weights: AnnotatorWeights, folder: Path) -> Loa
     except ModelError as error:
         raise AnnotatorError(f"The preprocessor {row.title} can't be used: {error}") from error
     except Exception as error:
-        raise AnnotatorError(
-            f"The preprocessor {row.title} can't be loaded from {folder}: {error}"
-        ) from error
+        what = f"The preprocessor {row.title} can't be loaded"
+        raise unexpected(logger, what, error, AnnotatorError) from error
 
 
 def _as_map(pixels: Any, size: tuple[int, int]) -> Image.Image:

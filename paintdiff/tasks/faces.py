@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from paintdiff.error_reports import unexpected
 from paintdiff.errors import PaintError
 from paintdiff.geometry import Box, Size
 from paintdiff.models.face_restorers import FACE_PX
@@ -52,6 +53,10 @@ template (FaceRestoreHelper), on which GFPGAN and RestoreFormer were trained."""
 _FEATHER_PX = 64
 """Over how many pixels of the restored face its opacity falls to 0 at the edges."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's L
+
+
+class _UnusableFaceError(ValueError):
+    """A face that can't be restored; its text goes into the picture's notes."""
 
 
 @dataclass(frozen=True)
@@ -180,10 +185,9 @@ def _counted(number: int) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, (PaintError, ValueError)):
+    if isinstance(error, (PaintError, _UnusableFaceError)):
         return f"{str(error).rstrip('.')}."
-    logger.warning("a face was not restored", exc_info=error)
-    return f"{type(error).__name__}: {error}."
+    return str(unexpected(logger, "it failed", error))
 
 
 # From the picture to an upright face
@@ -193,13 +197,13 @@ def alignment(landmarks: Landmarks) -> Matrix:
     """What turns, scales and moves a picture so that a face's landmarks come to lie on
     FACE_TEMPLATE, as nearly as can be (least squares; Umeyama 1991, without reflection).
 
-    Raises ValueError if they are all in one place.
+    Raises a ValueError if they are all in one place.
     """
     points, goals = (each[:, 0] + 1j * each[:, 1] for each in (landmarks, FACE_TEMPLATE))
     middle, goal = points.mean(), goals.mean()
     spread = float((np.abs(points - middle) ** 2).sum())
     if not math.isfinite(spread) or spread == 0:
-        raise ValueError("its landmarks are all in one place")
+        raise _UnusableFaceError("its landmarks are all in one place")
     turn = (np.conj(points - middle) * (goals - goal)).sum() / spread
     move = goal - turn * middle
     return np.array(
@@ -287,7 +291,7 @@ def _extent(placed: Matrix, side: int, within: Size) -> Box:
         for high, most in zip(corners.max(axis=1), (within.width, within.height), strict=True)
     )
     if right <= left or bottom <= top:
-        raise ValueError("it lies outside the picture")
+        raise _UnusableFaceError("it lies outside the picture")
     return Box(left, top, right, bottom)
 
 

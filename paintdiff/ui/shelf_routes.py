@@ -51,9 +51,9 @@ class Previews:
         try:
             found = path.stat()
         except OSError as error:
-            raise RequestError(f"{path} can't be read: {error.strerror}.") from error
+            raise RequestError(f"{path.name} can't be read: {error.strerror}.") from error
         if not path.is_file():
-            raise RequestError(f"{path} is no file.")
+            raise RequestError(f"{path.name} is no file.")
         key = (path, found.st_mtime_ns, found.st_size)
         with self._lock:
             if key in self._kept:
@@ -103,7 +103,7 @@ def shelf_routes(parts: Parts) -> APIRouter:
 
 def _small_jpeg(path: Path) -> bytes:
     if read_header(path).size.area > MAX_PREVIEW_PIXELS:
-        raise RequestError(f"{path} has more than {MAX_PREVIEW_PIXELS:,} pixels.")
+        raise RequestError(f"{path.name} has more than {MAX_PREVIEW_PIXELS:,} pixels.")
     image = flattened(decoded(path), _GROUND)
     image.thumbnail((PREVIEW_PX, PREVIEW_PX), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()

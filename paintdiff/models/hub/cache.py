@@ -144,16 +144,16 @@ def delete_cached(hub_id: str) -> int:
     """
     folder = repository_folder(checked_hub_id(hub_id))
     if folder.is_symlink() or folder.resolve().parent != cache_folder().resolve():
-        raise ModelDeleteError(f"{folder} is a link to elsewhere, so it isn't deleted.")
+        raise ModelDeleteError(f"{folder.name} is a link to elsewhere, so it isn't deleted.")
     if not folder.is_dir():
-        raise ModelDeleteError(f"{hub_id} isn't in {cache_folder()}.")
+        raise ModelDeleteError(f"{hub_id} isn't in the Hugging Face cache.")
     size = _size_of(folder)
     try:
         _let_go_of_shared_files(folder)
         if folder.is_dir():
             shutil.rmtree(folder)
     except OSError as error:
-        raise ModelDeleteError(f"{hub_id} can't be deleted: {error}") from error
+        raise ModelDeleteError(f"{hub_id} can't be deleted: {error.strerror}.") from error
     return size
 
 

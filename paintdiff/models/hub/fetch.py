@@ -133,8 +133,8 @@ def check_room(needed_bytes: int, folder: Path, what: str) -> None:
     if needed_bytes and needed_bytes + SPARE_BYTES > free:
         raise DiskSpaceError(
             f"{what} needs {size_text(needed_bytes)} more (and {size_text(SPARE_BYTES)} to spare), "
-            f"but only {size_text(free)} are free where {folder} is. Make room, or set HF_HOME to "
-            "a folder on another disk."
+            f"but only {size_text(free)} are free on the disk of the Hugging Face cache. Make "
+            "room, or set HF_HOME to a folder on another disk."
         )
 
 
@@ -298,4 +298,4 @@ def _disk(name: str) -> Generator[None]:
                 f"The disk is full: {name} doesn't fit any more. What had come is kept; make room "
                 "and start again."
             ) from error
-        raise DownloadError(f"{name} can't be written: {error}") from error
+        raise DownloadError(f"{name} can't be written: {error.strerror}.") from error

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paintdiff.errors import ModelLoadError
 from paintdiff.models.loading.conversion import Report, Wanted, converted
 from paintdiff.models.loading.conversion_cache import note_origin
+from paintdiff.models.model_errors import load_error
 from paintdiff.models.model_rows import json_file
 
 _NAMES: Mapping[str, str] = {
@@ -50,7 +50,7 @@ def converted_folder(folder: Path, cache: Path, report: Report, wanted: Wanted) 
     try:
         return _converted_folder(folder, cache, report, wanted)
     except (OSError, KeyError, TypeError, AttributeError) as error:
-        raise ModelLoadError(f"{folder} can't be converted: {error}") from error
+        raise load_error(f"{folder.name} can't be converted", error) from error
 
 
 def _converted_folder(folder: Path, cache: Path, report: Report, wanted: Wanted) -> Path:

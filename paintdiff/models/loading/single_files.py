@@ -29,6 +29,7 @@ from paintdiff.models.loading.clip_vocabulary import clip_tokenizer
 from paintdiff.models.loading.predictions import Training, predicts_v, trained_so, training_of
 from paintdiff.models.loading.single_file_configs import config_folders
 from paintdiff.models.loading.vae_files import vae_at, vae_with
+from paintdiff.models.model_errors import load_error
 from paintdiff.models.model_rows import ModelRow, json_file
 
 _VAE_PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
@@ -332,9 +333,8 @@ def _converted(
     try:
         found = convert()
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ModelLoadError(
-            f"The {what} in {file.name} isn't built like that of {family}: {error}"
-        ) from error
+        text = f"The {what} in {file.name} isn't built like that of {family}"
+        raise load_error(text, error) from error
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
@@ -373,5 +373,5 @@ def _scheduler(folder: Path) -> Any:
     index = json_file(folder / "model_index.json", dict[str, Any])
     class_ = getattr(diffusers, str(index["scheduler"][1]), None)
     if not (isinstance(class_, type) and issubclass(class_, diffusers.SchedulerMixin)):
-        raise ModelLoadError(f"{folder} asks for the scheduler {index['scheduler'][1]!r}.")
+        raise ModelLoadError(f"{folder.name} asks for the scheduler {index['scheduler'][1]!r}.")
     return class_.from_pretrained(str(folder), subfolder="scheduler", local_files_only=True)

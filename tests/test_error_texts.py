@@ -1,0 +1,79 @@
+"""What people read never has the text of an untyped error in it, nor a folder of the server."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import paintdiff
+
+PACKAGE = Path(paintdiff.__file__).parent
+ROOMS = ("models", "preprocessors", "tasks", "worker.py", "engine.py", "rasters.py", "jobs.py")
+READERS = ("models/files", "models/finding")
+"""Their reasons are for the list of unusable files, which says where these lie."""
+PLACES = {"path", "file", "folder", "source", "place", "target"}
+OTHERS = {
+    "models/catalog.py": {"source"},  # as typed on the command line
+    "models/controlnets.py": {"source"},
+    "models/loras.py": {"path"},  # of a layer
+    "tasks/canvas.py": {"source"},  # a size
+}
+UNTYPED = {"Exception", "BaseException"}
+
+
+def modules() -> Iterator[Path]:
+    for room in ROOMS:
+        place = PACKAGE / room
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            if not any(part in path.as_posix() for part in READERS):
+                yield path
+
+
+def shown(node: ast.Raise) -> set[str]:
+    """Return the plain names in the f-strings of what is raised."""
+    return {
+        value.value.id
+        for text in ast.walk(node)
+        if isinstance(text, ast.JoinedStr)
+        for value in text.values
+        if isinstance(value, ast.FormattedValue) and isinstance(value.value, ast.Name)
+    }
+
+
+def kind(node: ast.Raise) -> str:
+    call = node.exc
+    return call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else ""
+
+
+def caught(handler: ast.ExceptHandler) -> str:
+    return handler.type.id if isinstance(handler.type, ast.Name) else ""
+
+
+def faults(source: str) -> list[str]:
+    """Return what messages of raised errors show and must not."""
+    tree, found = ast.parse(source), list[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and kind(node) != "PresetError":
+            found += [f"line {node.lineno}: {name}" for name in shown(node) & PLACES]
+        elif isinstance(node, ast.ExceptHandler) and caught(node) in UNTYPED:
+            raised = (each for each in ast.walk(node) if isinstance(each, ast.Raise))
+            names = {name for each in raised for name in shown(each)}
+            found += [f"line {node.lineno}: {name}" for name in names & {node.name}]
+    return found
+
+
+@pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_messages_name_neither_folders_nor_untyped_errors(path: Path) -> None:
+    known = OTHERS.get(path.relative_to(PACKAGE).as_posix(), set())
+    found = faults(path.read_text(encoding="utf-8"))
+    assert [each for each in found if each.split(": ")[1] not in known] == []
+
+
+def test_the_check_sees_both() -> None:
+    assert faults('raise ModelLoadError(f"{path} is damaged")') == ["line 1: path"]
+    assert faults('raise ModelLoadError(f"{path.name} is damaged")') == []
+    text = "try:\n    x()\nexcept Exception as error:\n    raise ModelLoadError(f'bad: {error}')"
+    assert faults(text) == ["line 3: error"]
