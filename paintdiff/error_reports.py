@@ -13,6 +13,7 @@ from typing import TypeVar
 from paintdiff.errors import EngineError, PaintError
 
 ErrorT = TypeVar("ErrorT", bound=PaintError)
+AnyErrorT = TypeVar("AnyErrorT", bound=BaseException)
 
 
 def report(logger: logging.Logger, what: str, error: BaseException) -> str:
@@ -50,7 +51,7 @@ def text_of(error: BaseException) -> str:
         return ""
 
 
-def without_tracebacks(error: ErrorT) -> ErrorT:
+def without_tracebacks(error: AnyErrorT) -> AnyErrorT:
     """Return the error after removing its traceback and those of all errors behind it.
 
     Frames would keep pictures and tensors in memory as long as somebody holds the error.

@@ -187,7 +187,7 @@ def _counted(number: int) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, (PaintError, _UnusableFaceError)):
         return f"{str(error).rstrip('.')}."
-    return str(unexpected(logger, "it failed", error))
+    return str(unexpected(logger, "A face failed", error))
 
 
 # From the picture to an upright face
