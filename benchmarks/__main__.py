@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, str] = {
     "large_pages": "what tensors in pages of 2 MiB save",
     "library": "how long a models folder takes to be listed",
     "long_running": "whether a process that paints for long grows",
+    "loras": "applying, switching and removing LoRAs of SDXL's size",
     "memory": "what plans take against their estimates",
     "speed": "the speed profiles against plain diffusers; first preview; cancelling; batches",
     "switching_models": "what going to another model and back costs",

@@ -28,6 +28,10 @@ from paintdiff.models.vaes import LoadedVae
 _POLL_SECONDS = 0.1
 
 
+def _unheard(_message: str) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True)
 class Sources:
     """Where adapters come from: rows and what is loaded already, each by its name."""
@@ -115,9 +119,10 @@ class Adapting:
         """While inside, the model has the adapters of `wanted` and no others, and its weights are
         placed so.
 
-        While somebody paints with others `on_waiting` is told so again and again; what it raises
-        ends the wait. `make_room` is told each LoRA before it is injected. Raises a ModelError if
-        an adapter can't be read or doesn't fit; then the model is as it was without any.
+        While somebody paints with others, and while LoRAs are applied, `on_waiting` is told so
+        again and again; what it raises ends it. `make_room` is told each LoRA before it is
+        injected. Raises a ModelError if an adapter can't be read or doesn't fit. Whatever is
+        raised, the model is then as it was without any adapter.
         """
         wanted = wanted.injected
         self._enter(_State(wanted, placement, sources.identities), sources, make_room, on_waiting)
@@ -163,19 +168,21 @@ class Adapting:
                     if self._current != wanted:
                         for name in self._loras.missing_from(sources.loras):
                             make_room(sources.loras[name])
-                        self._switch(wanted, sources)
+                        self._switch(wanted, sources, on_waiting)
                     self._users += 1
                     return
                 self._changed.wait(_POLL_SECONDS)
             if on_waiting is not None:
                 on_waiting(f"Waiting for {self._title}, which paints with other LoRAs")
 
-    def _switch(self, state: _State, sources: Sources) -> None:
+    def _switch(
+        self, state: _State, sources: Sources, on_waiting: Callable[[str], None] | None
+    ) -> None:
         wanted = state.adapters
         self._placing.lift()  # what is injected has to be found by the hooks, too
         try:
             self._ip_adapters.set(wanted.ip_adapters, sources.ip_adapters)
-            self._loras.set(wanted.loras, sources.loras)
+            self._loras.set(wanted.loras, sources.loras, on_waiting or _unheard)
             self._embeddings.set(wanted.embeddings, sources.embeddings)
             self._set_free_u(wanted.free_u)
             self._memory_format.set_channels_last(wanted.channels_last)

@@ -6,13 +6,13 @@ Imports torch and peft: import it in a function.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import peft
 import torch
+from peft.tuners import lora
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from paintdiff.errors import ModelLoadError
@@ -24,6 +24,12 @@ from paintdiff.models.lora_files import TEXT_ENCODERS, LoraFile, LowRank, read_l
 
 _HASH_DIGITS = 12  # as the A1111 web UI has them
 _WORD_PATH = re.compile(r"\.attn2\.to_[kv]$")
+
+OnApplying = Callable[[str], None]
+"""Called with what is being done, several times a second; what it raises ends it."""
+
+# What all layers of all LoRAs have in common: no dropout, no bias, and no numbers of its own.
+_PLAIN = lora.LoraConfig(init_lora_weights=False, inference_mode=True)
 
 
 @dataclass(frozen=True)
@@ -74,11 +80,16 @@ class Loras:
             if name not in self._injected or self._injected[name].row.identity != row.identity
         }
 
-    def set(self, uses: Sequence[LoraUse], rows: Mapping[str, LoraRow]) -> None:
+    def set(
+        self,
+        uses: Sequence[LoraUse],
+        rows: Mapping[str, LoraRow],
+        on_applying: OnApplying = lambda _message: None,
+    ) -> None:
         """Have these in the model and no others, with their weights; what is there already stays.
 
-        Raises ModelLoadError for one that doesn't fit, and what reading it raises. Afterwards the
-        state is undefined: `clear`.
+        Raises ModelLoadError for one that doesn't fit, what reading it raises, and what
+        `on_applying` raises. Afterwards the state is undefined: `clear`.
         """
         wanted = {use.name: use for use in uses}
         if not wanted:
@@ -89,7 +100,7 @@ class Loras:
             self._eject(name)
         for name in wanted:
             if name in missing:
-                self._inject(rows[name])
+                self._inject(rows[name], on_applying)
         self._weigh(list(wanted.values()))
 
     def clear(self) -> None:
@@ -100,25 +111,24 @@ class Loras:
                 for name, child in parent.named_children():
                     if isinstance(child, BaseTunerLayer):
                         setattr(parent, name, child.get_base_layer())
-            for attribute in ("peft_config", "_hf_peft_config_loaded"):
-                vars(component).pop(attribute, None)
 
-    def _inject(self, row: LoraRow) -> None:
+    def _inject(self, row: LoraRow, on_applying: OnApplying) -> None:
         path = Path(row.source)
+        message = f"Applying the LoRA {row.title}"
+        on_applying(message)
         file = read_lora(path, row.title, self._pipeline_class, self._components)
+        on_applying(message)
         fitting, notes = self._fitting(file, row)
         key = f"lora_number_{self._count}"
         self._count += 1
+        size_bytes = 0
         for component, parts in fitting.items():
-            _put_into(self._components[component], key, parts)
-        size = sum(
-            half.numel() * self._components[component].dtype.itemsize
-            for component, parts in fitting.items()
-            for part in parts.values()
-            for half in (part.down, part.up)
-        )
+            for where, part in parts.items():
+                on_applying(message)
+                size_bytes += _put_into(self._components[component], where, key, part)
+        on_applying(message)
         digest = tensors_hash(path)[:_HASH_DIGITS]
-        self._injected[row.name] = InjectedLora(row, key, digest, size, notes)
+        self._injected[row.name] = InjectedLora(row, key, digest, size_bytes, notes)
 
     def _eject(self, name: str) -> None:
         key = self._injected.pop(name).key
@@ -126,7 +136,6 @@ class Loras:
             for layer in _tuned(component):
                 layer.set_adapter([each for each in layer.active_adapters if each != key])
                 layer.delete_adapter(key)
-            vars(component).get("peft_config", {}).pop(key, None)
 
     def _weigh(self, uses: Sequence[LoraUse]) -> None:
         for name, component in self._components.items():
@@ -146,10 +155,11 @@ class Loras:
         self, file: LoraFile, row: LoraRow
     ) -> tuple[dict[str, dict[str, LowRank]], tuple[str, ...]]:
         """The parts by component and path, in the shapes of the model's layers, and what to say."""
+        layers = {name: dict(part.named_modules()) for name, part in self._components.items()}
         fitting: dict[str, dict[str, LowRank]] = {}
         unknown = 0
         for (name, path), part in file.parts.items():
-            found = self._layer(name, path)
+            found = _layer(layers.get(name, {}), _spellings(name, path))
             if found is None:
                 unknown += 1
                 continue
@@ -169,23 +179,6 @@ class Loras:
                 "have no effect.",
             )
         return fitting, notes
-
-    def _layer(self, component: str, path: str) -> tuple[str, torch.nn.Module] | None:
-        """The layer of a path, and its path in this version of its library."""
-        model = self._components.get(component)
-        if model is None:
-            return None
-        spellings = [path]
-        if component in TEXT_ENCODERS:
-            spellings += [path.removeprefix("text_model."), f"text_model.{path}"]
-        layers = dict(model.named_modules())
-        for spelling in spellings:
-            layer = layers.get(spelling)
-            if isinstance(layer, BaseTunerLayer):
-                layer = layer.get_base_layer()
-            if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d)):
-                return spelling, layer
-        return None
 
     def _misfit(
         self, file: LoraFile, row: LoraRow, where: str, part: LowRank, layer: torch.nn.Module
@@ -230,11 +223,34 @@ def _tuned(component: torch.nn.Module) -> list[Any]:
     return [layer for layer in component.modules() if isinstance(layer, BaseTunerLayer)]
 
 
+def _spellings(component: str, path: str) -> Iterator[str]:
+    """A layer's path as versions of its library have it."""
+    yield path
+    if component in TEXT_ENCODERS:
+        yield path.removeprefix("text_model.")
+        yield f"text_model.{path}"
+
+
+def _layer(
+    layers: Mapping[str, torch.nn.Module], spellings: Iterator[str]
+) -> tuple[str, torch.nn.Module] | None:
+    """The first layer of `layers` (by their paths) that a LoRA can wrap, and its path."""
+    for spelling in spellings:
+        layer = layers.get(spelling)
+        if isinstance(layer, BaseTunerLayer):
+            layer = layer.get_base_layer()
+        if isinstance(layer, torch.nn.Linear):
+            return spelling, layer
+        if isinstance(layer, torch.nn.Conv2d) and layer.groups == 1:
+            return spelling, layer
+    return None
+
+
 def _weight_shape(layer: torch.nn.Module) -> tuple[int, ...]:
     if isinstance(layer, torch.nn.Linear):  # of quantized weights the tensor's shape is another
         return (layer.out_features, layer.in_features)
     assert isinstance(layer, torch.nn.Conv2d)
-    return (layer.out_channels, layer.in_channels // layer.groups, *layer.kernel_size)
+    return (layer.out_channels, layer.in_channels, *layer.kernel_size)
 
 
 def _shaped(part: LowRank, layer: torch.nn.Module) -> LowRank | None:
@@ -259,21 +275,31 @@ def _shaped(part: LowRank, layer: torch.nn.Module) -> LowRank | None:
     return LowRank(down, up)
 
 
-def _put_into(component: Any, key: str, parts: Mapping[str, LowRank]) -> None:
-    """Wrap the layers of these paths. All paths are the component's own."""
-    ranks = {f"^{re.escape(path)}": part.rank for path, part in parts.items()}
-    config = peft.LoraConfig(
-        r=1,
-        lora_alpha=1,
-        rank_pattern=ranks,
-        alpha_pattern=dict(ranks),  # alpha / rank is 1: it is in the numbers already
-        target_modules="|".join(map(re.escape, parts)),
-    )
-    state: dict[str, torch.Tensor] = {}
-    for path, part in parts.items():
-        state[f"{path}.lora_A.weight"] = part.down
-        state[f"{path}.lora_B.weight"] = part.up
-    before = vars(component).pop("peft_config", {})  # peft warns of those that are there already
-    peft.inject_adapter_in_model(config, component, key, low_cpu_mem_usage=True, state_dict=state)
-    peft.set_peft_model_state_dict(component, state, key, low_cpu_mem_usage=True)
-    component.peft_config = {**before, **component.peft_config}
+def _put_into(component: torch.nn.Module, path: str, key: str, part: LowRank) -> int:
+    """Add a pair, which has to fit, to the component's layer of that path. Return how many bytes it
+    takes there.
+
+    Layers are wrapped one by one: `peft.inject_adapter_in_model` takes ranks as patterns, and
+    compares each of them with the path of each layer.
+    """
+    layer: Any = component.get_submodule(path)
+    # A rank that is its own alpha: the scale is 1, as it is in the numbers already.
+    settings: dict[str, Any] = {"r": part.rank, "lora_alpha": part.rank, "config": _PLAIN}
+    with torch.device("meta"):  # nothing is drawn for numbers that are replaced
+        if isinstance(layer, BaseTunerLayer):
+            wrapper: Any = layer
+            wrapper.update_layer(key, **settings)
+        else:
+            kind = lora.Linear if isinstance(layer, torch.nn.Linear) else lora.Conv2d
+            wrapper = kind(layer, key, **settings).train(layer.training)
+    weight: torch.Tensor = wrapper.get_base_layer().weight
+    dtype = weight.dtype if weight.is_floating_point() else part.down.dtype  # GGUF's are bytes
+    size_bytes = 0
+    for halves, half in ((wrapper.lora_A, part.down), (wrapper.lora_B, part.up)):
+        numbers = half.to(weight.device, dtype).contiguous()
+        halves[key].weight = torch.nn.Parameter(numbers, requires_grad=False)
+        size_bytes += numbers.nbytes
+    if wrapper is not layer:
+        parent, _, name = path.rpartition(".")
+        setattr(component.get_submodule(parent), name, wrapper)
+    return size_bytes

@@ -4,6 +4,7 @@ families.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -282,9 +283,9 @@ def test_only_the_difference_is_injected(sd1: Painter, monkeypatch: pytest.Monke
     injected: list[str] = []
     inject: Callable[..., None] = Loras._inject  # pyright: ignore[reportPrivateUsage]
 
-    def counted(self: Loras, row: Any) -> None:
+    def counted(self: Loras, row: Any, *more: Any) -> None:
         injected.append(row.name)
-        inject(self, row)
+        inject(self, row, *more)
 
     monkeypatch.setattr(Loras, "_inject", counted)
     sd1.latents(lora("peft", 0.3))
@@ -307,6 +308,108 @@ def test_a_run_broken_off_leaves_nothing_behind(painter: Painter) -> None:
     ):
         leased.denoised(RUN, stop)
     assert torch.equal(painter.latents(), before)
+
+
+@pytest.mark.parametrize("words", [1, 2, 5, 12])
+def test_a_lora_cancelled_while_it_is_applied_leaves_nothing_behind(
+    painter: Painter, words: int
+) -> None:
+    before = painter.latents()
+    with painter.manager.lease(painter.model) as leased:
+        networks = [
+            each for each in leased.pipeline.components.values() if hasattr(each, "modules")
+        ]
+    modules = [[*each.named_modules()] for each in networks]
+    heard: list[str] = []
+
+    def told(message: str) -> None:
+        heard.append(message)
+        if heard.count("Applying the LoRA peft") == words:
+            raise JobCancelledError("enough")
+
+    leasing = painter.manager.lease(painter.model, on_loading=told, adapters=lora("peft"))
+    with pytest.raises(JobCancelledError), leasing:
+        pass
+    assert [[*each.named_modules()] for each in networks] == modules
+    assert torch.equal(painter.latents(), before)
+
+
+def test_each_layer_has_a_rank_and_an_alpha_of_its_own(tmp_path: Path) -> None:
+    unet = _unet(transformer_layers=2)
+    layers = _linear_layers(unet)
+    tensors: dict[str, torch.Tensor] = {}
+    for number, (path, layer) in enumerate(layers.items()):
+        down = torch.randn(1 + number % 5, layer.in_features)
+        up = torch.randn(layer.out_features, len(down))
+        tensors |= files.in_kohya_keys({f"unet.{path}": (down, up)}, alpha=1.0 + number % 3)
+    row = files.lora_row(files.saved(tmp_path / "own.safetensors", tensors))
+    _loras(unet).set([LoraUse("own", 0.5)], {"own": row})
+    for number, path in enumerate(layers):
+        stem = f"lora_unet_{path.replace('.', '_')}"
+        down, up = (tensors[f"{stem}.lora_{half}.weight"] for half in ("down", "up"))
+        inputs = torch.randn(3, down.shape[1])
+        wrapped: Any = unet.get_submodule(path)
+        scale = 0.5 * (1.0 + number % 3) / len(down)
+        expected = layers[path](inputs) + scale * (inputs @ down.T @ up.T)
+        torch.testing.assert_close(wrapped(inputs), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_a_layer_costs_does_not_grow_with_the_number_of_layers(tmp_path: Path) -> None:
+    """SDXL has 722: with patterns, or one look through the network for each, it took minutes."""
+    few, many = (_calls_a_layer(_unet(transformer_layers=n), tmp_path / str(n)) for n in (1, 12))
+    assert many < 1.5 * few
+
+
+def _calls_a_layer(unet: Any, folder: Path) -> float:
+    """How many functions of Python are called for each layer of a LoRA, ranks all different."""
+    layers = _linear_layers(unet)
+    tensors: dict[str, torch.Tensor] = {}
+    for rank, (path, layer) in enumerate(layers.items(), start=1):
+        pair = (torch.randn(rank % 30 + 1, layer.in_features),)
+        pair += (torch.randn(layer.out_features, rank % 30 + 1),)
+        tensors |= files.in_peft_keys({f"unet.{path}": pair})
+    row = files.lora_row(files.saved(folder / "many.safetensors", tensors))
+    loras, calls = _loras(unet), 0
+
+    def counted(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    loras.set([LoraUse("many")], {"many": row})  # once before, so that all is imported
+    loras.clear()
+    sys.setprofile(counted)
+    try:
+        loras.set([LoraUse("many")], {"many": row})
+    finally:
+        sys.setprofile(None)
+    return calls / len(layers)
+
+
+def _unet(transformer_layers: int) -> Any:
+    return diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(32, 64),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=32,
+        attention_head_dim=4,
+        norm_num_groups=8,
+        transformer_layers_per_block=transformer_layers,
+    )
+
+
+def _linear_layers(unet: Any) -> dict[str, Any]:
+    return {
+        path: layer
+        for path, layer in unet.named_modules()
+        if isinstance(layer, torch.nn.Linear) and ".transformer_blocks." in path
+    }
+
+
+def _loras(unet: Any) -> Loras:
+    family = Catalog.default().families()["sd1"]
+    return Loras({"unet": unet}, diffusers.StableDiffusionPipeline, "Tiny", family)
 
 
 @pytest.mark.parametrize("half_way", ["foreign", "embedding"])
