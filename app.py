@@ -206,7 +206,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the app. Returns the exit code: 2 for a setting that can't be used, 1 if it can't be
     served."""
     home = prepare_process()
-    _leave_a_core_for_the_browser()
     try:
         settings = Settings.read(sys.argv[1:] if arguments is None else arguments)
         logging.basicConfig(
@@ -224,15 +223,6 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
-
-
-def _leave_a_core_for_the_browser() -> None:
-    """Let torch use all cores but one, unless OMP_NUM_THREADS says how many.
-
-    Browser and server need one; a small picture is no slower for it (benchmarks/RESULTS.md).
-    Has to be set before torch is imported.
-    """
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -23,6 +23,7 @@ BENCHMARKS: Mapping[str, str] = {
     "speed": "the speed profiles against plain diffusers; first preview; cancelling; batches",
     "switching_models": "what going to another model and back costs",
     "switching_tasks": "what going from task to task costs",
+    "threads": "numbers of threads and ways to wait, idle and beside a busy program",
     "upscaling": "what upscaling costs",
 }
 """Modules in this folder, and what they measure."""

@@ -22,6 +22,10 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from paintdiff.threads import set_up_threads
+
+set_up_threads()
+
 # Else, on some processors, the order in which MKL adds up hangs on where numbers lie in memory, and
 # a request that is painted again gives other last bits. It costs no time that could be measured.
 os.environ.setdefault("MKL_CBWR", "AUTO")

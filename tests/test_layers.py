@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "atomic_files": set(),
     "error_reports": {"errors"},
     "geometry": {"errors"},
+    "threads": set(),
     "settings": CORE,
     "preferences": {"errors", "atomic_files"},
     "input_images": {"errors", "colour"},
@@ -161,6 +162,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "process": set(),
     "__main__": {"cli", "process"},
     "__init__": {
+        "threads",
         "errors",
         "geometry",
         "ingredients",
@@ -182,6 +184,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
             "process",
             "error_reports",
             "geometry",
+            "threads",
             "settings",
             "preferences",
             "ingredients",
