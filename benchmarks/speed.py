@@ -1,8 +1,9 @@
 """The speed profiles against plain diffusers: `python -m benchmarks speed [--profile all]`.
 
-1. Each profile and the bare diffusers pipeline paint the same picture by turns, in one process:
-   seconds for the picture and until the first preview, ratio of the medians, and by how many of 255
-   levels the profile's picture differs from the exact one. The exact one has to be the bare one.
+1. Each profile and the bare diffusers pipeline, as it is loaded and in bfloat16 with channels last,
+   paint the same picture by turns, in one process: seconds for the picture and until the first
+   preview, ratio of the medians, and by how many of 255 levels the profile's picture differs from
+   the exact one. The exact one has to be the bare one.
 2. With `--judge N` the share of what N held-out prompts ask for that the judge of the embedded
    model finds, by profile (mini only).
 3. Cold: a process of its own that has loaded nothing, from submitting a request.
@@ -21,6 +22,7 @@ busy, and one thread only. `--record` appends what was found to RESULTS.md.
 from __future__ import annotations
 
 import argparse
+import copy
 import random
 import shlex
 import statistics
@@ -57,6 +59,7 @@ from paintdiff.requests import TextToImage
 
 PROMPT = "a red house on a green hill at night"
 BARE = "diffusers"
+BARE_HALF = "diffusers, bfloat16 and channels last"
 CANCEL_TARGET_SECONDS = 0.25
 WARMING_UP = 5
 """Requests for a batch until it is known whether several pictures at once are quicker."""
@@ -141,7 +144,7 @@ def _measured(options: argparse.Namespace, source: str) -> int:
         rows = _rows(ways)
         if options.judge:
             _add_judged(rows, manager, engine, name, options.judge)
-        for row in rows[1:]:
+        for row in rows[2:]:
             row |= _cold(options, source, row["profile"], size)
         cancels, step_seconds = _cancels(engine, requests[profiles[0]], options.cancels)
     late = float(np.percentile(cancels, 99)) if cancels else 0.0
@@ -223,14 +226,18 @@ def _by_turns(
     clock: Callable[[], float],
 ) -> dict[str, Way]:
     """One round to warm up, then `runs` rounds, every second one backwards."""
-    ways = {BARE: Way(), **{name: Way() for name in requests}}
+    ways = {BARE: Way(), BARE_HALF: Way(), **{name: Way() for name in requests}}
+    halves: dict[str, Any] = {}
     for number in range(runs + 1):
         names = list(ways) if number % 2 else list(reversed(ways))
         for name in names:
             way = ways[name]
-            if name == BARE:
+            if name in (BARE, BARE_HALF):
                 job = requests["exact"]
                 with engine.manager.lease(job.model) as leased:
+                    if name == BARE_HALF:
+                        halves = halves or _in_half_precision(leased.pipeline.components)
+                        vars(leased.pipeline).update(halves)
                     started = clock()
                     way.picture = _bare(leased, engine, job)
                     seconds, seen = clock() - started, 0.0
@@ -242,6 +249,18 @@ def _by_turns(
                 way.seconds.append(seconds)
                 way.first_preview_seconds.append(seen)
     return ways
+
+
+def _in_half_precision(components: dict[str, Any]) -> dict[str, Any]:
+    """Copies of a pipeline's networks."""
+    networks = {
+        name: copy.deepcopy(each).to(torch.bfloat16)
+        for name, each in components.items()
+        if isinstance(each, torch.nn.Module)
+    }
+    for name in networks.keys() & {"unet", "vae"}:
+        networks[name].to(memory_format=torch.channels_last)
+    return networks
 
 
 def _through_engine(
@@ -274,18 +293,20 @@ def _bare(leased: LeasedPipeline, engine: Engine, request: TextToImage) -> Image
 
 
 def _rows(ways: dict[str, Way]) -> list[dict[str, str]]:
-    bare, exact = statistics.median(ways[BARE].seconds), ways["exact"].levels()
+    bare, half = (statistics.median(ways[name].seconds) for name in (BARE, BARE_HALF))
+    exact = ways["exact"].levels()
     rows: list[dict[str, str]] = []
     for name, way in ways.items():
         seconds = statistics.median(way.seconds)
         differences = abs(way.levels() - exact)
-        preview = f"{statistics.median(way.first_preview_seconds):.2f}" if name != BARE else ""
+        seen = statistics.median(way.first_preview_seconds)
         rows.append(
             {
                 "profile": name,
                 "seconds": f"{seconds:.2f}",
                 "over diffusers": f"{seconds / bare:.2f}",
-                "first preview, s": preview,
+                "over it in bfloat16": f"{seconds / half:.2f}",
+                "first preview, s": f"{seen:.2f}" if seen else "",
                 "levels that differ, mean": f"{differences.mean():.2f}",
                 "at most": str(differences.max()),
             }
@@ -298,7 +319,7 @@ def _add_judged(
 ) -> None:
     judge, recipe = load_judge(JUDGE), read_recipe(DEFAULT_RECIPE)
     asked = list(islice(held_out_prompts(recipe, frozenset(judge.labels)), prompts))
-    for row in rows[1:]:
+    for row in rows[2:]:
         seeds = iter(range(prompts))
 
         def painted(

@@ -85,6 +85,9 @@ class Computers:
         engine = self._engine_of(entry, unet) if why is None and unet is not None else None
         why = why if why is not None and self._engine == "openvino" else ""
         computing = Computing(kernels, engine, why)
+        if kernels.bfloat16 and engine is None and unet is not None and plan == USUAL_PLAN:
+            halves = sum(each.nbytes for each in unet.parameters()) // 2
+            computing.half_weights = self._has_room(entry, halves)
         if profile.pictures_together > 1:
             computing.together = self._known_together()
             computing.kind = _kind(model, computing, profile, adapters, plan)

@@ -18,6 +18,7 @@ from paintdiff.models.computing.engine_unet import Computing, EngineUNet
 from paintdiff.models.computing.feature_cache import FeatureCache, SplitUNet, can_keep_features
 from paintdiff.models.computing.guidance_interval import GuidanceInterval
 from paintdiff.models.computing.kernels import InHalfPrecision
+from paintdiff.models.computing.twins import in_half_precision, is_hooked
 from paintdiff.models.control import controlled_unet
 from paintdiff.models.denoising import Control, Denoising
 from paintdiff.models.families import Family
@@ -148,8 +149,12 @@ def _unet(
     computing: Computing,
     pictures: int,
 ) -> Any:
+    network = pipeline.unet
+    if computing.half_weights and not is_hooked(network.modules()):
+        network = in_half_precision(network)
+
     def seen(controls: tuple[Control, ...]) -> Any:
-        unet, split = pipeline.unet, SplitUNet
+        unet, split = network, SplitUNet
         if computing.engine is not None:
             unet = EngineUNet(unet, computing.engine, computing)
             split = EngineUNet.split

@@ -26,13 +26,15 @@ _UNDERSTOOD = frozenset({"encoder_hidden_states", "added_cond_kwargs", "return_d
 class Computing:
     """How the networks of one lease are computed: by what kernels of torch, and the UNet by
     `engine` where it may be. `why_torch` says to people who asked for another engine why it isn't
-    used, else "". `calls` counts who has computed the UNet. `together` knows how many pictures are
-    best denoised at once in runs of a `kind` (None: one).
+    used, else "". With `half_weights` torch keeps the UNet's weights in bfloat16 beside themselves
+    while a run lasts, for kernels that compute in it. `calls` counts who has computed the UNet.
+    `together` knows how many pictures are best denoised at once in runs of a `kind` (None: one).
     """
 
     kernels: Kernels = USUAL
     engine: SecondEngine | None = None
     why_torch: str = ""
+    half_weights: bool = False
     together: Together | None = None
     kind: str = ""
     calls: Counter[Winner] = field(default_factory=Counter[Winner])

@@ -100,6 +100,11 @@ class InHalfPrecision:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._denoiser, name)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What goes in and comes out, whatever its weights are in."""
+        return torch.float32
+
     def __call__(self, *args: Any, **settings: Any) -> tuple[torch.Tensor]:
         """As the denoiser's with `return_dict=False`, which is how pipelines call it."""
         with torch.autocast(self._denoiser.device.type, dtype=torch.bfloat16):

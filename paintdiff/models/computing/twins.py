@@ -13,6 +13,9 @@ import torch
 _REGISTRY = "_diffusers_hook"
 """Where diffusers notes what it has hooked into a module; often nothing."""
 
+_LAYERS = (torch.nn.Linear, torch.nn.Conv2d)
+"""What autocast computes in bfloat16. Those that unpack their weights are of other classes."""
+
 
 def twin(module: torch.nn.Module, **parts: Any) -> Any:
     """A copy of a module that shares everything with it but `parts`, which may be anything that can
@@ -24,6 +27,27 @@ def twin(module: torch.nn.Module, **parts: Any) -> Any:
     own["_modules"] = {name: each for name, each in children.items() if name not in parts}
     own.pop(_REGISTRY, None)
     own.update(parts)
+    return made
+
+
+def in_half_precision(module: torch.nn.Module) -> Any:
+    """Copy a network and all modules in it; of layers the weights are in bfloat16, everything else
+    is shared. In `torch.autocast` it computes the same as the network, which has its weights cast
+    anew at every call there.
+    """
+    made = copy.copy(module)
+    own = vars(made)
+    own.pop(_REGISTRY, None)
+    children: dict[str, torch.nn.Module | None] = own["_modules"]
+    own["_modules"] = {
+        name: None if each is None else in_half_precision(each) for name, each in children.items()
+    }
+    if type(module) in _LAYERS:
+        own["_parameters"] = {
+            name: None if each is None else torch.nn.Parameter(each.bfloat16(), False)
+            for name, each in module.named_parameters(recurse=False)
+        }
+        own["_parameters"].setdefault("bias", None)
     return made
 
 

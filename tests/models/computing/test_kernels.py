@@ -87,6 +87,30 @@ def test_all_candidates_are_really_measured() -> None:
     assert min(seconds.values()) > 0
 
 
+@pytest.mark.parametrize("profile", [FAST, FAST.model_copy(update={"feature_interval": 2})])
+def test_weights_kept_in_half_precision_change_no_bit_and_are_cast_once(
+    profile: Profile, tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KernelChoice, "of", lambda *_args: HALF)
+
+    def painted(has_room: bool) -> tuple[torch.Tensor, torch.Tensor, int]:
+        manager = ModelManager(tiny_catalog, device="cpu")
+        monkeypatch.setattr(manager, "_has_room", lambda *_args: has_room)
+        manager._computers._has_room = manager._has_room  # pyright: ignore[reportPrivateUsage]
+        with manager.lease("mini", profile=profile) as leased:
+            before = leased.pipeline.unet.conv_in.weight
+            with torch.profiler.profile() as seen:
+                latents = leased.denoised(RUN, lambda _step, _preview: None)
+            casts = [each.count for each in seen.key_averages() if each.key == "aten::_to_copy"]
+            assert leased.pipeline.unet.conv_in.weight is before
+            return latents, before, sum(casts)
+
+    kept, cast = painted(True), painted(False)
+    assert kept[1].dtype == torch.float32
+    assert torch.equal(kept[0], cast[0])
+    assert kept[2] < 0.8 * cast[2]
+
+
 @pytest.mark.parametrize("chosen", [LAST, HALF])
 def test_the_next_exact_picture_is_exact_to_the_last_bit(
     chosen: Kernels, tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
