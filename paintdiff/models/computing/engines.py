@@ -13,7 +13,7 @@ from paintdiff.errors import SettingsError
 EngineName = Literal["auto", "torch", "openvino"]
 """What is asked for. "auto": what is quickest, of what is installed."""
 
-INSTALL = "python -m pip install -r requirements-openvino.txt"
+INSTALL = "python -m pip install -r requirements.txt"
 
 
 def is_installed() -> bool:
