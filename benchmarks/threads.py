@@ -114,13 +114,14 @@ def _painted(asked: dict[str, int]) -> dict[str, object]:
     runs = asked.pop("runs")
     request = TextToImage.model_validate({"prompt": "a red house", "seed": 7, **asked})
     seconds: list[float] = []
+    pictures: list[str] = []
     with Engine() as engine:
         for _ in range(runs + 1):
             started = time.perf_counter()
-            finished = engine.generate(request)
+            (picture,) = engine.generate(request).pictures
             seconds.append(time.perf_counter() - started)
-    pixels = finished.pictures[0].image.tobytes()
-    return {"seconds": min(seconds[1:]), "picture": hashlib.sha256(pixels).hexdigest()}
+            pictures.append(hashlib.sha256(picture.image.tobytes()).hexdigest())
+    return {"seconds": min(seconds[1:]), "picture": pictures[-1]}
 
 
 if __name__ == "__main__":

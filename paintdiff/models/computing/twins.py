@@ -45,9 +45,8 @@ def in_half_precision(module: torch.nn.Module) -> Any:
     if type(module) in _LAYERS:
         own["_parameters"] = {
             name: None if each is None else torch.nn.Parameter(each.bfloat16(), False)
-            for name, each in module.named_parameters(recurse=False)
+            for name, each in own["_parameters"].items()
         }
-        own["_parameters"].setdefault("bias", None)
     return made
 
 
