@@ -98,6 +98,8 @@ def load(
     """
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()  # the front end shows that it is loading
+    # What its pipelines warn of quotes prompts ("was truncated because CLIP ...").
+    logging.getLogger("diffusers.pipelines").setLevel(logging.ERROR)
     road = road or Road()
     source = located(row, report)
     check_weights_in(source)
