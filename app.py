@@ -21,7 +21,7 @@ from random import SystemRandom
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from paintdiff.atomic_files import remove_stale_parts
+from paintdiff.atomic_files import remove_stale_folders, remove_stale_parts
 from paintdiff.errors import PaintError
 from paintdiff.process import prepare_process
 from paintdiff.settings import Settings
@@ -179,6 +179,7 @@ class App:
         from paintdiff.models.cache_folder import user_cache_folder  # noqa: PLC0415 (see `composed`)
 
         self.pictures.tidy_up()
+        remove_stale_folders()
         remove_stale_parts(self.settings.cache_dir or user_cache_folder(), depth=2)
         self.engine.manager.warm(self.parts.default_model)
         if self.settings.open_browser:

@@ -106,7 +106,7 @@ def _requests(profile: str) -> Iterator[Request]:
     chance = random.Random(0)
     for number in itertools.count():
         size = Size(chance.choice(_SIDES_PX), chance.choice(_SIDES_PX))
-        settings = {
+        settings: dict[str, object] = {
             "prompt": f"a {chance.choice(('red', 'blue', 'green'))} house {number}",
             "num_inference_steps": chance.randint(2, 6),
             "guidance_scale": chance.choice((1.0, 4.0)),

@@ -7,11 +7,13 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 from typing import IO, BinaryIO
 
 if sys.platform != "win32":
@@ -21,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _PART = re.compile(r"\.[0-9a-f]{16}\.part")
 _YOUNG_SECONDS = 5.0
+_FOLDER_PREFIX = "paintdiff-work-"
+_LOCK_NAME = ".lock"
 
 
 @contextmanager
@@ -69,6 +73,36 @@ def remove_stale_parts(folder: Path, *, depth: int = 0) -> None:
             remove_stale_parts(Path(entry.path), depth=depth - 1)
         elif _PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
             _remove_stale(Path(entry.path))
+
+
+@contextmanager
+def temporary_folder() -> Generator[Path]:
+    """Make a folder that is removed in the end, at the next start if this run is killed."""
+    with TemporaryDirectory(prefix=_FOLDER_PREFIX) as name:
+        folder = Path(name)
+        with (folder / _LOCK_NAME).open("xb") as lock:
+            _lock(lock)
+            yield folder
+
+
+def remove_stale_folders() -> None:
+    """Remove this user's temporary folders that killed runs have left."""
+    for folder in Path(gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        lock = folder / _LOCK_NAME
+        try:
+            if folder.is_symlink() or folder.stat().st_uid != _user() or not lock.is_file():
+                continue
+            with lock.open("rb") as file:
+                _lock(file)
+                shutil.rmtree(folder)
+        except (BlockingIOError, FileNotFoundError):
+            pass  # another run works in it, or has finished
+        except OSError as error:
+            logger.warning("a temporary folder can't be removed: %s", error)
+
+
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0
 
 
 def _remove_stale(part: Path) -> None:

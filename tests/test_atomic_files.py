@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from paintdiff import atomic_files
-from paintdiff.atomic_files import new_file, remove_stale_parts
+from paintdiff.atomic_files import new_file, remove_stale_folders, remove_stale_parts
 
 WRITING = """
 import sys, time
@@ -100,3 +100,35 @@ def test_a_young_file_is_left_alone(tmp_path: Path) -> None:
     remove_stale_parts(tmp_path)
     assert not part.exists()
     remove_stale_parts(tmp_path / "no-such-folder")
+
+
+WORKING = """
+import sys, time
+from paintdiff.atomic_files import temporary_folder
+with temporary_folder() as folder:
+    (folder / "file").write_text("half")
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_temporary_folder_goes_with_its_run_or_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic_files, "gettempdir", lambda: str(tmp_path))
+    other = tmp_path / "paintdiff-work-of-something-else"
+    other.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKING],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    with process:
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().strip())
+        remove_stale_folders()
+        assert (folder / "file").exists(), "it is in use"
+        process.send_signal(signal.SIGKILL)
+    remove_stale_folders()
+    assert list(tmp_path.iterdir()) == [other]

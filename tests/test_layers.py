@@ -72,15 +72,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("models.sources", "models.files", "models.hub"),
     },
     "models.finding": {
-        *("errors", "models.sources", "models.files", "models.finding"),
+        *("atomic_files", "errors", "models.sources", "models.files", "models.finding"),
         *(f"models.{row}" for row in ROWS),
     },
     "models.loading": {
-        *("errors", "presets", "models.files", "models.hub", "models.loading"),
+        *("atomic_files", "errors", "presets", "models.files", "models.hub", "models.loading"),
         *("models.model_rows", "models.families", "models.eight_bits", "models.model_errors"),
     },
     "preprocessors": {
-        *("error_reports", "errors", "presets", "preprocessors"),
+        *("atomic_files", "error_reports", "errors", "presets", "preprocessors"),
         *("models.files.pickles", "models.manager", "models.preprocessor_rows"),
     },
     "prompts": {"errors", "presets", "prompts", "models.manager"},

@@ -7,7 +7,6 @@ import contextlib
 import importlib
 import io
 import logging
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from paintdiff.atomic_files import temporary_folder
 from paintdiff.error_reports import unexpected
 from paintdiff.errors import AnnotatorError, DownloadError, ModelError
 from paintdiff.models.files.pickles import read_tensors
@@ -208,16 +208,18 @@ def _detector(row: Preprocessor, weights: AnnotatorWeights, folder: Path) -> Loa
     made = _DETECTORS[row.name]
     files = [folder / name for name in weights.files]
     try:
-        with tempfile.TemporaryDirectory(prefix="paintdiff-") as written:
+        with temporary_folder() as written:
             for file in files:
-                torch.save(read_tensors(file), Path(written, file.name))
+                torch.save(read_tensors(file), written / file.name)
             said = io.StringIO()
             # controlnet-aux imports all that it has, with its warnings, and prints what it does;
             # our own standard output may be a program's input.
             with warnings.catch_warnings(), contextlib.redirect_stdout(said):
                 warnings.simplefilter("ignore")
                 module = importlib.import_module(f"controlnet_aux.{made.module}")
-                detector = getattr(module, made.class_name).from_pretrained(written, **made.options)
+                detector = getattr(module, made.class_name).from_pretrained(
+                    str(written), **made.options
+                )
             logger.debug("controlnet-aux said: %s", said.getvalue())
             return LoadedDetector(detector, sum(file.stat().st_size for file in files))
     except MemoryError:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
@@ -28,11 +28,11 @@ class TimedProtocol(H11Protocol):
 
     _header_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
-    _opened_at = 0.0
+    opened_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._opened_at = self.loop.time()
+        self.opened_at = self.loop.time()
         self._time_header()
         if len(self.connections) > MAX_CONNECTIONS:
             _to_close(self.server_state, self).transport.abort()
@@ -66,7 +66,8 @@ class TimedProtocol(H11Protocol):
 
     @property
     def _has_header(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        return cycle is not None and not cycle.response_complete
 
     def _time_header(self) -> None:
         """Start the timer for the header if none runs; stop it while a request is in progress."""
@@ -84,7 +85,7 @@ def _to_close(state: ServerState, new: TimedProtocol) -> TimedProtocol:
         for each in state.connections
         if isinstance(each, TimedProtocol) and each is not new and each.is_sending
     ]
-    return min(sending, key=lambda each: each._opened_at, default=new)
+    return min(sending, key=lambda each: each.opened_at, default=new)
 
 
 def _stop(timer: asyncio.TimerHandle | None) -> None:

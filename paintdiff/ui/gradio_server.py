@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.routes import App
 from gradio.state_holder import SessionState, StateHolder
+from starlette.routing import Mount
 
 from paintdiff.server.page_events import EventRule, PageEvents, Shape
 from paintdiff.ui import page as pages
@@ -21,6 +22,7 @@ from paintdiff.ui import page as pages
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from gradio.blocks import BlockFunction, Blocks
+    from gradio.queueing import Queue
 
 MAX_SESSIONS = 120
 """How many visitors' pages are remembered. One is what has changed on it since it was opened."""
@@ -49,15 +51,15 @@ class QueueAnswers:
     """What Gradio's queue keeps for sessions, for `paintdiff.server.sessions`."""
 
     def __init__(self, page: Blocks) -> None:
-        self._page = page
+        self._queue: Queue = page._queue  # pyright: ignore[reportPrivateUsage]
 
     def unfinished(self, session: str) -> int:
         """Return how many events of the session haven't been answered to the end."""
-        return len(self._page._queue.pending_event_ids_session.get(session, ()))
+        return len(self._queue.pending_event_ids_session.get(session, ()))
 
     async def forget(self, session: str) -> None:
         """Drop the events of the session, and the answers that it hasn't read."""
-        queue = self._page._queue
+        queue = self._queue
         for event_id in queue.pending_event_ids_session.get(session, set()).copy():
             await queue.clean_events(event_id=event_id)
             queue.event_ids_to_events.pop(event_id, None)
@@ -88,7 +90,8 @@ def mount_page(server: FastAPI, page: Blocks, host: str, port: int, root_path: s
         theme=pages.theme(),
         head=pages.head(),
     )
-    (app,) = (route.app for route in server.routes if isinstance(getattr(route, "app", None), App))
+    mounted = (route.app for route in server.routes if isinstance(route, Mount))
+    app = next(each for each in mounted if isinstance(each, App))
     page.has_launched = True  # else Gradio opens any file that an event names
     holder = _Sessions()
     holder.set_blocks(page)

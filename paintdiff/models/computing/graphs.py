@@ -12,7 +12,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from paintdiff.atomic_files import new_file
+from paintdiff.atomic_files import new_file, temporary_folder
 from paintdiff.errors import ModelLoadError
 
 logger = logging.getLogger(__name__)
@@ -124,8 +123,8 @@ def _unpacked(packed: bytes) -> tuple[bytes, bytes]:
 
 
 def _made(asked: Mapping[str, Any]) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="paintdiff-graph-") as folder:
-        file, said = Path(folder, "graph.xml"), Path(folder, "errors.txt")
+    with temporary_folder() as folder:
+        file, said = folder / "graph.xml", folder / "errors.txt"
         with said.open("wb") as errors:
             child = subprocess.Popen(
                 [sys.executable, "-I", "-B", str(_CHILD)],

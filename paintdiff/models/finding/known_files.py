@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from paintdiff.atomic_files import new_file
 from paintdiff.models.files.file_contents import UNET_WIDTHS
 from paintdiff.models.finding.known_file import Known, unreadable
 from paintdiff.models.finding.reading import KNOWN, FileReader
@@ -102,16 +101,12 @@ class KnownFiles:
         rows = self._kept()
         while len(rows) > MAX_FILES:
             del rows[next(iter(rows))]
-        part = self._file.with_name(f".{FILE_NAME}.{secrets.token_hex(4)}.part")
+        content = json.dumps({"version": self._version, "files": rows}, separators=(",", ":"))
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            content = json.dumps({"version": self._version, "files": rows}, separators=(",", ":"))
-            part.write_text(content, encoding="utf-8")
-            part.replace(self._file)
+            with new_file(self._file) as file:
+                file.write(content.encode("utf-8"))
         except OSError as error:
             logger.warning("what the models are can't be kept in %s: %s", self._file, error)
-            with suppress(OSError):  # that it can't be written has been said
-                part.unlink(missing_ok=True)
         self._changed = False
 
     def _kept(self) -> dict[str, list[Any]]:

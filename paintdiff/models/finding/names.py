@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from paintdiff.atomic_files import new_file
 from paintdiff.models.sources import MAX_NAME, free_name, shown_name
 
 FILE_NAME = "model-names.json"
@@ -133,16 +132,12 @@ class Names:
         table = _read(self._file)  # another process may have given names meanwhile
         for what, names in mine.items():
             table[what] = {**table.get(what, {}), **names}
-        part = self._file.with_name(f".{self._file.name}.{secrets.token_hex(4)}.part")
+        content = json.dumps({"version": _VERSION, "names": table})
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            content = {"version": _VERSION, "names": table}
-            part.write_text(json.dumps(content), encoding="utf-8")
-            part.replace(self._file)
+            with new_file(self._file) as file:
+                file.write(content.encode("utf-8"))
         except OSError as error:
             logger.warning("the names of models can't be kept in %s: %s", self._file, error)
-            with suppress(OSError):  # that it can't be written has been said
-                part.unlink(missing_ok=True)
 
     def _known(self) -> _Table:
         if self._table is None:

@@ -8,23 +8,21 @@ then it has another name. Importable without torch.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
 import os
 import queue
-import secrets
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from paintdiff.atomic_files import new_file, remove_stale_parts
 from paintdiff.errors import DiskSpaceError, ModelError, ModelLoadError, UnsafeWeightsError
 from paintdiff.models.files.opening import open_file
 from paintdiff.models.files.weights import safetensors_header
@@ -38,7 +36,6 @@ SPARE_BYTES = 256 * 2**20
 _CHILD = Path(__file__).with_name("conversion_child.py")
 _POLL_SECONDS = 0.1
 _SAMPLE_BYTES = 64 * 2**10
-_STALE_SECONDS = 24 * 3600.0
 _LEAST_SECONDS, _BYTES_A_SECOND = 120, 10 * 2**20
 _NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # without them Windows starts no process
 
@@ -65,11 +62,12 @@ def converted(
             target = cache / f"{_plain(path.stem)}-{_key(path, source)}.safetensors"
             if not target.is_file():
                 cache.mkdir(parents=True, exist_ok=True)
-                _remove_stale_parts(cache)
+                remove_stale_parts(cache)
                 remove_orphans(cache)
-                with _part_of(target) as part:
+                with new_file(target) as part:
                     _convert(path, source, part, report, wanted)
                     _check_unchanged(path, source, target)
+                    safetensors_header(Path(part.name))  # its size is what its header says
                 note_origin(target, path)
     except OSError as error:
         raise ModelLoadError(f"{path.name} can't be converted: {error}") from error
@@ -97,40 +95,6 @@ def _key(path: Path, source: IO[bytes]) -> str:
 def _check_unchanged(path: Path, source: IO[bytes], target: Path) -> None:
     if not target.stem.endswith(_key(path, source)):
         raise ModelLoadError(f"{path.name} was changed while it was being converted.")
-
-
-@contextmanager
-def _part_of(target: Path) -> Generator[IO[bytes]]:
-    """A file to write to, which gets its name only if all goes well in between."""
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            yield file
-            os.fsync(file.fileno())
-        safetensors_header(part)  # its size is what its header says
-        part.replace(target)
-        _sync_folder(target.parent)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name is on the disk for good, too; Windows can't, and needs not."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove_stale_parts(cache: Path) -> None:
-    """What a process left that was killed; one that is at work writes again and again."""
-    for part in cache.glob(".*.part"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
-                part.unlink()
 
 
 def _convert(

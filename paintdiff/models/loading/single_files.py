@@ -246,7 +246,9 @@ def _vae(file: CheckpointFile, folder: Path, dtype: torch.dtype, other: Path | N
     has_encoder = any(name.startswith("encoder.") for name in tensors)
     spare = None if has_encoder or other is None else vae_at(other, class_, config).to(dtype)
     if not tensors:
-        network = spare
+        if spare is None:
+            raise ModelLoadError(f"{file.name} holds no VAE. Choose one for it.")
+        network: Any = spare
     elif has_encoder:
         if not any(name.startswith("decoder.up_blocks.") for name in tensors):
             tensors = _converted(

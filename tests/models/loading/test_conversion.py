@@ -417,7 +417,7 @@ def test_a_process_that_is_killed_leaves_no_file_that_counts(tmp_path: Path) -> 
     )
     assert done.returncode == -signal.SIGKILL
     assert all(left.suffix == ".part" for left in cache.iterdir())
-    part = cache / ".old.safetensors.0000.part"
+    part = cache / f".{'0' * 16}.part"
     part.write_bytes(b"x")
     os.utime(part, (1, 1))
     assert len(load_file(converted(path, cache))) == 32
