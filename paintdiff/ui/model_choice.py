@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -14,13 +13,13 @@ from paintdiff.ui import markup, widgets
 from paintdiff.ui.form import Form, Updates
 from paintdiff.ui.notes import listen
 from paintdiff.ui.parts import Parts
-from paintdiff.ui.remembered import Memory
+from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.workbench import QUICK
 
 
 class ModelChoice:
     """Keeps the model dropdowns of these forms as the catalog is. `known` says which state of the
-    catalog the page has been told of.
+    catalog the page has been told of, `passed_on` which model tabs are to open with.
 
     Gradio refuses a value that isn't among the choices it has sent to a page, so a new value is
     never sent without them.
@@ -29,14 +28,18 @@ class ModelChoice:
     def __init__(self, parts: Parts, forms: Sequence[Form]) -> None:
         self._parts, self._forms = parts, tuple(forms)
         self.known = widgets.hidden_text("models-known")
+        self.passed_on = widgets.hidden_text("models-chosen")
 
     def wire(self) -> None:
         """Look whether there is something new whenever a dropdown is opened or closed."""
-        for events, look in (
-            ([form.model.focus for form in self._forms], self.looked_at_open),
-            ([form.model.blur for form in self._forms], self.looked_at),
-        ):
-            listen(partial(gr.on, events), look, self.asked(), self.changeable(), **QUICK)
+        for form in self._forms:
+            for event, look in (
+                (form.model.focus, self.looked_at_open),
+                (form.model.blur, self.looked_at),
+            ):
+                listen(event, look, self.asked(), self.changeable(), **QUICK)
+        script = "(name) => paintdiff.modelChosen(name)"
+        self.passed_on.change(None, [self.passed_on], None, js=script, **QUICK)
 
     def asked(self) -> set[Any]:
         """The components that are looked at."""
@@ -47,7 +50,7 @@ class ModelChoice:
         forms = [
             each for form in self._forms for each in (*form.brought_by_model(), form.notes["model"])
         ]
-        return [self.known, *forms]
+        return [self.known, self.passed_on, *forms]
 
     def looked_at_open(self, values: Mapping[Any, Any]) -> Updates:
         """The same while a list is open, which mustn't get shorter then: Gradio's script stumbles
@@ -64,7 +67,7 @@ class ModelChoice:
         choices = self._parts.model_choices()
         names = {name for _, name in choices}
         updates: Updates = {self.known: self.stamp()}
-        for form in self._forms:
+        for form in self._opened(values):
             chosen = values[form.model]
             if chosen in names:
                 updates[form.model] = gr.Dropdown(choices=choices)
@@ -78,17 +81,23 @@ class ModelChoice:
         return updates
 
     def chosen(self, name: str, values: Mapping[Any, Any]) -> Updates:
-        """That model in all forms, with its own sizes and figures."""
-        updates: Updates = {self.known: self.stamp()}
-        for form in self._forms:
+        """That model in all forms, with its own sizes and figures. Tabs that weren't opened yet
+        get it when they are."""
+        updates: Updates = {self.known: self.stamp(), self.passed_on: name}
+        for form in self._opened(values):
             updates |= {**form.with_model(name, values), form.notes["model"]: ""}
         return updates
 
-    def remembered(self, memory: Memory) -> Memory:
-        """What a browser remembers, as a page begins with it: a new one with the pinned model, one
-        that is loaded again with the model that it had."""
+    def remembered(self, memory: Remembered) -> Remembered:
+        """Return what a browser remembers of a tab with the model that the tab begins with: the
+        one chosen for it, the pinned one where the memory is of another page, else its own."""
         pinned = None if self._parts.model_asked_for else self._parts.pinned_model
-        return memory.with_model(pinned) if memory.fresh and pinned is not None else memory
+        model = memory.model or (pinned if memory.fresh else None)
+        return memory if model is None else memory.with_model(model)
+
+    def _opened(self, values: Mapping[Any, Any]) -> list[Form]:
+        """The forms of tabs that were opened: the page sends nothing of the others."""
+        return [form for form in self._forms if values.get(form.model) is not None]
 
     def stamp(self) -> str:
         """Stands for the choices as they are now, and says how many there are."""

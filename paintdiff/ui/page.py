@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,10 +17,10 @@ from gradio import themes
 from paintdiff.errors import RequestError
 from paintdiff.ui import relay, remembered, widgets
 from paintdiff.ui.canvas import canvas_head
+from paintdiff.ui.lazy_page import LazyPage
 from paintdiff.ui.model_choice import ModelChoice
-from paintdiff.ui.notes import listen
 from paintdiff.ui.parts import Parts
-from paintdiff.ui.remembered import Memory
+from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.studio import Ingredients, Studio
 from paintdiff.ui.tabs.control import FromDrawing
 from paintdiff.ui.tabs.image_to_image import FromPicture
@@ -26,6 +28,7 @@ from paintdiff.ui.tabs.inpaint import FromSketch
 from paintdiff.ui.tabs.models import ModelsTab
 from paintdiff.ui.tabs.text_to_image import Words
 from paintdiff.ui.tabs.upscale import UpscaleBench
+from paintdiff.ui.widgets import Ids
 from paintdiff.ui.workbench import QUICK, Workbench
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -50,20 +53,18 @@ Models tab comes after them."""
 
 def build_page(parts: Parts) -> gr.Blocks:
     """Build the page. It opens no port, loads no model, and is the same for every visitor."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_height=True, fill_width=True) as page:
+    with LazyPage(title=TITLE, analytics_enabled=False, fill_height=True, fill_width=True) as page:
         widgets.header()
+        stored = widgets.hidden_text("stored")
         benches: list[Workbench] = []
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             for title, kind in TABS.items():
-                with gr.Tab(title, id=kind.ids.tab) as tab:
+                with _tab(page, title, kind.ids, paints=issubclass(kind, Ingredients)):
                     benches.append(_bench(parts, kind))
-                _keep_tab(tab, kind.ids.tab, paints=issubclass(kind, Ingredients))
-            with gr.Tab(ModelsTab.title, id=ModelsTab.ids.tab) as models_tab:
+                    benches[-1].keep()
+            with _tab(page, ModelsTab.title, ModelsTab.ids, paints=False):
                 models = ModelsTab.built(parts)
-            _keep_tab(models_tab, ModelsTab.ids.tab, paints=False)
         widgets.status_bar()
-        for bench in benches:
-            bench.keep()
         studios = {
             bench.ids.tab: (title, bench)
             for title, bench in zip(TABS, benches, strict=True)
@@ -71,17 +72,25 @@ def build_page(parts: Parts) -> gr.Blocks:
         }
         choice = ModelChoice(parts, [studio.form for _, studio in studios.values()])
         choice.wire()
-        models.wire(models_tab, tabs, studios, choice)
+        models.wire(page, tabs, studios, choice)
         _send_between(parts, tabs, benches)
-        _restore_on_load(page, tabs, benches, choice)
-        _foresee_on_load(page, parts, [studio for _, studio in studios.values()])
+        for bench in benches:
+            _open_bench(page, bench, stored, choice)
+        names = json.dumps([*(bench.ids.tab for bench in benches), ModelsTab.ids.tab])
+        page.load(None, None, [tabs], js=f"() => paintdiff.openFirst({names})", **QUICK)
     page.queue(api_open=False, default_concurrency_limit=None)
     return page
 
 
-def _keep_tab(tab: gr.Tab, name: str, *, paints: bool) -> None:
-    """Let the page's script remember which tab is open, and which was painted in last."""
-    tab.select(None, js=f"() => paintdiff.keepTab({json.dumps(name)}, {json.dumps(paints)})")
+@contextmanager
+def _tab(page: LazyPage, title: str, ids: Ids, *, paints: bool) -> Generator[None]:
+    """A tab whose content comes when it is first opened. The page's script remembers which one is
+    open, and which was painted in last."""
+    place = partial(widgets.opening, ids.tab)
+    with gr.Tab(title, id=ids.tab) as tab, page.content_of(ids.tab, place):
+        yield
+    script = f"() => paintdiff.tabOpened({json.dumps(ids.tab)}, {json.dumps(paints)})"
+    tab.select(None, js=script)
 
 
 def _bench(parts: Parts, kind: type[Ingredients] | type[UpscaleBench]) -> Workbench:
@@ -108,56 +117,55 @@ def _send_between(parts: Parts, tabs: gr.Tabs, benches: Sequence[Workbench]) -> 
 
     changed = [tabs, *(component for bench in benches for component in bench.receivable())]
     for bench in benches:
-        bench.easel.stage.select(send, None, changed, **QUICK)
+        # What the other tab remembers comes first, so that it doesn't replace what is sent.
+        bench.easel.stage.select(
+            send, None, changed, js="() => paintdiff.receiverOpened()", **QUICK
+        )
 
 
-def _restore_on_load(
-    page: gr.Blocks, tabs: gr.Tabs, benches: Sequence[Workbench], choice: ModelChoice
-) -> None:
-    """Bring back what the browser remembers."""
-    stored = widgets.hidden_text("stored")
-    names = [bench.ids.tab for bench in benches]
+def _open_bench(page: LazyPage, bench: Workbench, stored: gr.Textbox, choice: ModelChoice) -> None:
+    """Open a tab as the browser remembers it."""
 
-    def restore(text: str) -> dict[Any, Any]:
-        memory = choice.remembered(Memory.parsed(text))
-        updates: dict[Any, Any] = {choice.known: choice.stamp()}
-        if memory.tab in (*names, ModelsTab.ids.tab):
-            updates[tabs] = gr.Tabs(selected=memory.tab)
-        for name, bench in zip(names, benches, strict=True):
-            updates |= bench.restored(memory.of(name))
-        return updates
+    def restore(known: str, text: str) -> dict[Any, Any]:
+        memory = choice.remembered(Remembered.parsed(text))
+        return {
+            choice.known: known or choice.stamp(),
+            **bench.restored(memory),
+        }
 
-    listen(
-        page.load,
+    name = json.dumps(bench.ids.tab)
+    generate = json.dumps(bench.easel.buttons.generate.elem_id)
+    event = page.opener(
+        bench.ids.tab,
         restore,
-        [stored],
-        [
-            tabs,
-            choice.known,
-            *(component for bench in benches for component in bench.restorable()),
-        ],
-        js=f"() => paintdiff.remembered({json.dumps(names)})",
+        [choice.known, stored],
+        [choice.known, *bench.restorable()],
+        js=f"(known) => [known, paintdiff.remembered({name})]",
         **QUICK,
-    ).then(None, None, None, js="() => paintdiff.restored()")
+    )
+    event.failure(None, js=f"() => paintdiff.notOpened({name})")
+    opened = event.then(None, js=f"() => paintdiff.opened({name}, {generate})")
+    if isinstance(bench, Studio):
+        _foresee(opened.then, bench)
 
 
-def _foresee_on_load(page: gr.Blocks, parts: Parts, studios: Sequence[Studio]) -> None:
+def _foresee(then: Callable[..., Any], studio: Studio) -> None:
     """Say whether a picture would fit into memory before anything is chosen, where that doesn't
-    hang on a picture. A server that has just begun learns of its device with its first model."""
-    sizings = [(studio, studio.ingredients.sizing(studio.form)) for studio in studios]
-    asked = [(studio, sizing) for studio, sizing in sizings if not sizing.canvases]
+    depend on a picture. A server that has just begun learns of its device with its first model."""
+    sizing = studio.ingredients.sizing(studio.form)
+    if sizing.canvases:
+        return
 
-    async def foresee(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        engine = parts.engine
+    async def foresee(values: Mapping[Any, Any]) -> str:
+        engine = studio.parts.engine
         for _ in range(_DEVICE_POLLS):
             now = engine.status()
             if now.device != "auto" or now.model_state != "loading":
                 break
             await asyncio.sleep(_DEVICE_POLL_SECONDS)
-        return {studio.fits: studio.memory_words(values, sizing.size) for studio, sizing in asked}
+        return studio.memory_words(values, sizing.size)
 
-    inputs = {each for _studio, sizing in asked for each in sizing.inputs}
-    page.load(foresee, inputs, [studio.fits for studio, _sizing in asked], **QUICK)
+    then(foresee, set(sizing.inputs), [studio.fits], **QUICK)
 
 
 def head() -> str:

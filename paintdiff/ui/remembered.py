@@ -23,61 +23,33 @@ _JOB_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Memory:
-    """All that the browser remembers: what each tab does, and which tab was open ("" if none).
-
-    A page is `fresh` if it is the first one in its tab of the browser: what it remembers is of
-    another one.
-    """
-
-    tabs: Mapping[str, Remembered] = field(default_factory=dict[str, "Remembered"])
-    tab: str = ""
-    fresh: bool = False
-
-    @classmethod
-    def parsed(cls, text: object) -> Memory:
-        """Read what the page's script hands over. Whatever doesn't fit is forgotten, never an
-        error."""
-        content = _mapping(text)
-        tabs, tab = content.get("tabs"), content.get("tab")
-        return cls(
-            {
-                name: Remembered.parsed(part)
-                for name, part in (tabs.items() if isinstance(tabs, dict) else ())
-            },
-            tab if isinstance(tab, str) else "",
-            content.get("fresh") is True,
-        )
-
-    def with_model(self, name: str) -> Memory:
-        """The same with that model in all tabs; where it is another, its figures are forgotten."""
-        tabs = {tab: part.with_model(name) for tab, part in self.tabs.items()}
-        return replace(self, tabs=tabs)
-
-    def of(self, tab: str) -> Remembered:
-        """What is remembered of a tab; nothing, if that is nothing."""
-        return self.tabs.get(tab, Remembered())
-
-
-@dataclass(frozen=True)
 class Remembered:
-    """What could be read of the browser's memory of one tab. `settings` maps a setting's name to
-    its value."""
+    """What could be read of the browser's memory of one tab of the page.
+
+    `settings` maps a setting's name to its value. They are `fresh` if this tab of the browser has
+    none of its own, so that they are those of another one. `model` was chosen for the tab before
+    it was opened ("" if none was).
+    """
 
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     film: tuple[PictureId, ...] = ()
     job_id: str = ""
+    fresh: bool = False
+    model: str = ""
 
     @classmethod
-    def parsed(cls, stored: object) -> Remembered:
-        """Read one tab's part. Whatever doesn't fit is forgotten, never an error."""
-        content: dict[str, Any] = stored if isinstance(stored, dict) else {}
+    def parsed(cls, text: object) -> Remembered:
+        """Read what the page's script hands over, a JSON object. Whatever doesn't fit is
+        forgotten, never an error."""
+        content = _mapping(text)
         settings = content.get("settings")
-        job_id = content.get("job")
+        job_id, model = content.get("job"), content.get("model")
         return cls(
             settings=settings if isinstance(settings, dict) else {},
             film=film_ids(content.get("film")),
             job_id=job_id if isinstance(job_id, str) and _JOB_ID.fullmatch(job_id) else "",
+            fresh=content.get("fresh") is True,
+            model=model if isinstance(model, str) else "",
         )
 
     def with_model(self, name: str) -> Remembered:

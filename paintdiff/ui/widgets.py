@@ -66,6 +66,17 @@ def status_bar() -> gr.HTML:
     )
 
 
+def opening(tab: str) -> gr.HTML:
+    """What a tab shows until its content is there, and if that doesn't come."""
+    return static(
+        '<div class="opening"><p role="status">Opening…</p><p class="failed" role="alert">'
+        "This tab couldn't be loaded. Is the app still running? "
+        f'<button type="button" data-open-tab="{escape(tab)}">Try again</button></p></div>',
+        f"{tab}-opening",
+        "opening-place",
+    )
+
+
 @contextmanager
 def drawer(title: str, elem_id: str) -> Generator[None]:
     """Room that is hidden until its title is clicked, or an error is in it; the title says "in use"
@@ -116,9 +127,9 @@ def hidden_text(elem_id: str) -> gr.Textbox:
     return gr.Textbox("", visible="hidden", elem_id=elem_id, show_label=False, container=False)
 
 
-def hidden_button(elem_id: str) -> gr.Button:
+def hidden_button(elem_id: str, *classes: str) -> gr.Button:
     """What only the page's script clicks."""
-    return gr.Button("", visible="hidden", elem_id=elem_id)
+    return gr.Button("", visible="hidden", elem_id=elem_id, elem_classes=list(classes))
 
 
 def hex_colour(value: object) -> str:

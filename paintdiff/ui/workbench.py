@@ -111,13 +111,11 @@ class Workbench(ABC):
         return self.easel.start(self.request, values)
 
     def keep(self) -> None:
-        """Let the page's script store what should survive a reload. To be called outside of the
-        tab: one that was never opened isn't on the page.
-        """
+        """Let the page's script store what should survive a reload."""
         # Not with every change: the page searches all of itself for each value that is asked for.
-        kept, keep = self.kept(), widgets.hidden_button(self.ids("keep"))
+        kept, keep = self.kept(), widgets.hidden_button(self.ids("keep"), "keep")
         changes = [component.change for component in kept.values()]
-        gr.on(changes, None, js=f"() => paintdiff.keepSoon({json.dumps(keep.elem_id)})", **QUICK)
+        gr.on(changes, None, js=f"() => paintdiff.keepSoon({json.dumps(self.ids.tab)})", **QUICK)
         names = f"{json.dumps(self.ids.tab)}, {json.dumps(list(kept))}"
         js = f"(...values) => paintdiff.keepSettings({names}, values)"
         keep.click(None, list(kept.values()), None, js=js, **QUICK)

@@ -23,9 +23,10 @@ from paintdiff.models.hub.downloads import DownloadState, HubModel
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.preferences import Preferences
 from paintdiff.ui import shelf, shelf_markup
+from paintdiff.ui.lazy_page import LazyPage
 from paintdiff.ui.model_choice import ModelChoice
 from paintdiff.ui.parts import Parts
-from paintdiff.ui.remembered import Memory
+from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.shelf_actions import Actions, Click, Done, Page
 from paintdiff.ui.shelf_routes import MAX_PREVIEW_PIXELS, PREVIEW_PX, shelf_routes
 from paintdiff.ui.studio import Studio
@@ -101,20 +102,20 @@ class Tab:
 
 def tab_of(parts: Parts, engine: FakeEngine) -> Tab:
     def build() -> Tab:
-        with gr.Blocks():
+        with LazyPage() as page:
             with gr.Tabs() as tabs:
                 with gr.Tab("Text to image"):
                     words = Studio.built(parts, Words(parts))
                 with gr.Tab("Image to image"):
                     picture = Studio.built(parts, FromPicture(parts))
-                with gr.Tab("Models") as own:
+                with gr.Tab("Models"):
                     models = ModelsTab.built(parts)
             studios = {
                 "text_to_image": ("Text to image", words),
                 "image_to_image": ("Image to image", picture),
             }
             choice = ModelChoice(parts, [studio.form for _, studio in studios.values()])
-            models.wire(own, tabs, studios, choice)
+            models.wire(page, tabs, studios, choice)
             actions = Actions(parts, models.shelf, Page(tabs, studios, choice))
         return Tab(engine, parts, models, studios, choice, actions)
 
@@ -437,14 +438,32 @@ def test_a_new_page_begins_with_the_pinned_model_and_a_reload_with_its_own(
 ) -> None:
     engine.manager.catalog.more = (hub_model(),)
     tab = made()
-    settings = '{"tabs": {"inpaint": {"settings": {"model": "mini", "width": 96, "seed": 5}}}'
-    fresh, again = (Memory.parsed(f'{settings}, "fresh": {each}}}') for each in ("true", "false"))
+    settings = {"model": "mini", "width": 96, "seed": 5}
+    fresh, again = (Remembered(settings, fresh=each) for each in (True, False))
     assert tab.choice.remembered(fresh) == fresh, "nothing is pinned"
     tab.parts.preferences.pin_model("owner/name")
     assert tab.choice.remembered(again) == again
-    assert tab.choice.remembered(fresh).of("inpaint").settings == {"model": "owner/name", "seed": 5}
+    assert tab.choice.remembered(fresh).settings == {"model": "owner/name", "seed": 5}
     tab.parts.preferences.pin_model("mini")
     assert tab.choice.remembered(fresh) == fresh, "its figures are its own"
+    chosen = Remembered(settings, model="owner/name")
+    assert tab.choice.remembered(chosen).settings == {"model": "owner/name", "seed": 5}
+
+
+def test_tabs_that_were_not_opened_get_a_chosen_model_later(
+    made: Callable[..., Tab], engine: FakeEngine
+) -> None:
+    """The page sends nothing of their components, so nothing may be written into these."""
+    engine.manager.catalog.more = (hub_model(),)
+    tab = made()
+    form = tab.studios["text_to_image"][1].form
+    other = tab.studios["image_to_image"][1].form
+    unopened = {**tab.values(), **dict.fromkeys(form.asked())}
+    updates = tab.choice.chosen("owner/name", unopened)
+    assert form.model not in updates and other.model in updates
+    assert updates[tab.choice.passed_on] == "owner/name"
+    assert form.model not in tab.choice.looked_at({**unopened, tab.choice.known: ""})
+    assert form.model in tab.choice.chosen("owner/name", tab.values())
 
 
 def test_what_is_idle_can_leave_the_memory(made: Callable[..., Tab], engine: FakeEngine) -> None:

@@ -7,13 +7,13 @@ import json
 import pytest
 
 from paintdiff.ui import remembered
-from paintdiff.ui.remembered import Memory, Remembered
+from paintdiff.ui.remembered import Remembered
 
 
 def test_what_was_stored_comes_back() -> None:
     film = remembered.film_text([("a", 0), ("b", 3)])
     stored = {"settings": {"prompt": "a cat", "width": 96}, "film": json.loads(film), "job": "a-_1"}
-    memory = Memory.parsed(json.dumps({"tabs": {"a": stored}, "tab": "a"})).of("a")
+    memory = Remembered.parsed(json.dumps(stored))
     assert memory.film == (("a", 0), ("b", 3))
     assert memory.job_id == "a-_1"
     assert memory.text("prompt") == "a cat"
@@ -36,14 +36,14 @@ def test_what_was_stored_comes_back() -> None:
     ],
 )
 def test_nonsense_is_forgotten(text: object) -> None:
-    assert Memory.parsed(text) == Memory()
-    within = f'{{"tabs": {{"a": {text}}}, "tab": [{text}]}}'
-    assert Memory.parsed(within) in (Memory(), Memory({"a": Remembered()}))
+    assert Remembered.parsed(text) == Remembered()
+    within = f'{{"settings": {text}, "film": {text}, "job": [{text}], "model": {{}}, "fresh": 1}}'
+    assert not Remembered.parsed(within).job_id and not Remembered.parsed(within).film
 
 
 def test_values_outside_their_limits_are_the_defaults() -> None:
     settings = {"a": 1e9, "b": True, "c": "x", "d": float("nan"), "e": ["Animals", 7], "f": "gone"}
-    memory = Remembered.parsed({"settings": settings})
+    memory = Remembered(settings)
     for name in "abcd":
         assert memory.number(name, 5, 0, 10) == 5
     assert memory.choices("e", ["Animals", "Scenery"]) == ["Animals"]

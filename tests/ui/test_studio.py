@@ -226,8 +226,8 @@ def test_no_component_holds_a_connection(parts: Parts) -> None:
 
 def test_no_event_leaves_the_page_components_to_go_over(parts: Parts) -> None:
     """Gradio's page visits every component that ever showed an event's progress, at each event."""
-    config = inside_a_loop(lambda: build_page(parts)).get_config_file()
-    events = [each for each in config["dependencies"] if each["backend_fn"]]
+    page = inside_a_loop(lambda: build_page(parts))
+    events = [each for each in (fn.get_config() for fn in page.fns.values()) if each["backend_fn"]]
     assert len(events) > 100
     assert [each["targets"] for each in events if each["show_progress_on"] != []] == []
 

@@ -5,7 +5,7 @@
 window.paintdiff = (() => {
   const STATUS_MS = 1500;
   const KEY = {
-    tab: "paintdiff.tab", painted: "paintdiff.painted", page: "paintdiff.page", theme: "paintdiff.theme",
+    tab: "paintdiff.tab", painted: "paintdiff.painted", theme: "paintdiff.theme",
   };
   const MENUS = "details:is(.send, .thing-delete)[open]";
   const LABELS = {
@@ -25,30 +25,103 @@ window.paintdiff = (() => {
     try { return JSON.parse(text); } catch { return null; }
   }
 
-  // All of it belongs to this tab of the browser. Settings and filmstrips pass on to the next one too.
-  let ready = false;
+  // Tabs get their content from the server when they are first opened (ui/lazy_page.py).
 
-  function remembered(tabs) {
-    const memory = tabs.map((tab) => [tab, {
-      settings: parsed(read("sessionStorage", keyOf(tab, "settings")) ?? read("localStorage", keyOf(tab, "settings"))),
-      film: parsed(read("sessionStorage", keyOf(tab, "film")) ?? read("localStorage", keyOf(tab, "film"))),
-      job: read("sessionStorage", keyOf(tab, "job")),
-    }]);
-    const fresh = read("sessionStorage", KEY.page) === null; // the first page in this tab of the browser
-    write("sessionStorage", KEY.page, "seen");
-    return [JSON.stringify({ tabs: Object.fromEntries(memory), tab: read("sessionStorage", KEY.tab), fresh })];
+  const OPENING_MS = 10000;
+  const opening = new Map(); // by tab: {promise, done}
+  let tabs = [];
+  let sentTo = "";
+
+  function openFirst(names) {
+    tabs = names;
+    const last = read("sessionStorage", KEY.tab);
+    const tab = names.includes(last) ? last : names[0];
+    open(tab);
+    return { __type__: "update", selected: tab };
   }
 
-  function restored() {
-    ready = true;
+  // The Models tab writes into the one that was painted in last, so that one comes first.
+  function open(tab) {
+    let known = opening.get(tab);
+    if (known) return known.promise;
+    known = {};
+    known.promise = new Promise((done) => { known.done = done; });
+    opening.set(tab, known);
+    document.getElementById(`${tab}-opening`)?.classList.remove("failed");
+    const before = tab === "models" ? open(paintedIn() || tabs[0]) : Promise.resolve();
+    before.then(() => there(`${tab}-open`)).then((button) => button?.click());
+    return known.promise;
+  }
+
+  // The element of that id, or null if it doesn't come: Gradio puts hidden ones in place after the page has begun.
+  async function there(id, wanted = () => true) {
+    const until = performance.now() + OPENING_MS;
+    while (!document.getElementById(id) && wanted() && performance.now() < until) {
+      await new Promise((resume) => setTimeout(resume, 10));
+    }
+    return document.getElementById(id);
+  }
+
+  // The server has answered. If all went well the element of that id is among the last to come.
+  async function opened(tab, id) {
+    const isShown = () => document.getElementById(`${tab}-content`)?.checkVisibility() ?? false;
+    if (!await there(id, isShown) && isShown()) return notOpened(tab);
+    label(`#${tab}-content`);
+    opening.get(tab).done();
+    keepSoon(tab);
+    if (document.body.dataset.ready) return;
     document.body.dataset.ready = "yes";
-    for (const [name, label] of Object.entries(LABELS)) {
-      for (const button of document.querySelectorAll(`#tabs .${name}`)) {
-        button.setAttribute("aria-label", label);
-        button.setAttribute("title", label);
+    const free = document.activeElement === document.body;
+    if (free && window.matchMedia("(min-width: 861px)").matches) inSight(".prompt textarea")?.focus();
+  }
+
+  function notOpened(tab) {
+    opening.delete(tab);
+    document.getElementById(`${tab}-opening`)?.classList.add("failed");
+  }
+
+  function tabOpened(tab, paints) {
+    const known = opening.has(tab);
+    open(tab);
+    if (!document.body.dataset.ready) return;
+    if (known) document.getElementById(`${tab}-look`)?.click();
+    write("sessionStorage", KEY.tab, tab);
+    if (paints) write("sessionStorage", KEY.painted, tab);
+  }
+
+  // The tab that a picture has just been sent to.
+  async function receiverOpened() {
+    if (tabs.includes(sentTo)) await open(sentTo);
+    return [];
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target instanceof Element && event.target.closest("[data-send], [data-open-tab]");
+    if (!button) return;
+    if (button.dataset.send) sentTo = button.dataset.send;
+    else open(button.dataset.openTab);
+  }, true);
+
+  function label(place) {
+    for (const [name, text] of Object.entries(LABELS)) {
+      for (const button of document.querySelectorAll(`${place} .${name}`)) {
+        button.setAttribute("aria-label", text);
+        button.setAttribute("title", text);
       }
     }
-    if (window.matchMedia("(min-width: 861px)").matches) inSight(".prompt textarea")?.focus();
+  }
+
+  // All of it belongs to this tab of the browser. Settings and filmstrips pass on to the next one too.
+
+  function remembered(tab) {
+    const own = parsed(read("sessionStorage", keyOf(tab, "settings")));
+    return JSON.stringify({
+      settings: own ?? parsed(read("localStorage", keyOf(tab, "settings"))),
+      film: parsed(read("sessionStorage", keyOf(tab, "film")) ?? read("localStorage", keyOf(tab, "film"))),
+      job: read("sessionStorage", keyOf(tab, "job")),
+      model: read("sessionStorage", keyOf(tab, "model")),
+      fresh: own === null,
+    });
   }
 
   // The one of several tabs' elements that can be seen.
@@ -56,27 +129,27 @@ window.paintdiff = (() => {
     return [...document.querySelectorAll(`#tabs ${selector}`)].find((element) => element.checkVisibility());
   }
 
-  function keepTab(tab, paints) {
-    if (!ready) return;
-    write("sessionStorage", KEY.tab, tab);
-    if (paints) write("sessionStorage", KEY.painted, tab);
-  }
-
   // The tab that was painted in last; "" stands for the first one.
   function paintedIn() {
     return read("sessionStorage", KEY.painted) ?? "";
   }
 
+  // A model that was chosen for all tabs waits for those that aren't opened yet.
+  function modelChosen(name) {
+    for (const tab of tabs) if (!opening.has(tab)) write("sessionStorage", keyOf(tab, "model"), name);
+  }
+
   const keeping = {};
 
-  function keepSoon(button) {
-    clearTimeout(keeping[button]);
-    if (ready) keeping[button] = setTimeout(() => document.getElementById(button)?.click(), 20);
+  function keepSoon(tab) {
+    clearTimeout(keeping[tab]);
+    keeping[tab] = setTimeout(() => document.querySelector(`#${tab}-content .keep`)?.click(), 20);
   }
 
   function keepSettings(tab, names, values) {
     const settings = JSON.stringify(Object.fromEntries(names.map((name, index) => [name, values[index]])));
     for (const storage of ["sessionStorage", "localStorage"]) write(storage, keyOf(tab, "settings"), settings);
+    write("sessionStorage", keyOf(tab, "model"), "");
   }
 
   function keepJob(tab, id) {
@@ -248,5 +321,8 @@ window.paintdiff = (() => {
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
   else begin();
 
-  return { remembered, restored, keepTab, paintedIn, keepSoon, keepSettings, keepJob, keepFilm, checkMap };
+  return {
+    openFirst, opened, notOpened, tabOpened, receiverOpened, modelChosen, remembered, paintedIn, keepSoon, keepSettings,
+    keepJob, keepFilm, checkMap,
+  };
 })();

@@ -3,6 +3,7 @@ can be done with each, and with the hub."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from paintdiff.ui.widgets import Ids
 from paintdiff.ui.workbench import QUICK
 
 if TYPE_CHECKING:
+    from paintdiff.ui.lazy_page import LazyPage
     from paintdiff.ui.model_choice import ModelChoice
     from paintdiff.ui.studio import Studio
 
@@ -63,6 +65,7 @@ class ModelsTab:
     hub: gr.HTML
     cards: gr.HTML
     shown: gr.Textbox
+    look: gr.Button
 
     @classmethod
     def built(cls, parts: Parts) -> ModelsTab:
@@ -80,11 +83,12 @@ class ModelsTab:
                 made["hub"] = _acting("", ids("hub"), "shelf-place")
                 made["cards"] = _acting("", ids("shelf"), "shelf-place")
                 made["shown"] = widgets.hidden_text(ids("shown"))
+                made["look"] = widgets.hidden_button(ids("look"))
         return cls(parts, Shelf(parts), **made)
 
     def wire(
         self,
-        tab: gr.Tab,
+        page: LazyPage,
         tabs: gr.Tabs,
         studios: Mapping[str, tuple[str, Studio]],
         choice: ModelChoice,
@@ -119,7 +123,11 @@ class ModelsTab:
         asked = looked_at | actions.asked()
         told: set[Any] = looked_at | choice.asked()
         told_of = [*all_of_it, *choice.changeable()]
-        listen(tab.select, opened, told, told_of, **QUICK)
+        first = page.opener(self.ids.tab, opened, told, told_of, **QUICK)
+        name, words_id = json.dumps(self.ids.tab), json.dumps(self.words.elem_id)
+        first.failure(None, js=f"() => paintdiff.notOpened({name})")
+        first.then(None, js=f"() => paintdiff.opened({name}, {words_id})")
+        listen(self.look.click, opened, told, told_of, **QUICK)
         self.words.change(self.filtered, looked_at, listed, trigger_mode="always_last", **QUICK)
         self.kind.input(self.filtered, looked_at, listed, **QUICK)
         listen(self.rescan.click, rescanned, asked, changed, trigger_mode="once", **QUICK)
