@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from paintdiff.errors import JobCancelledError
-from paintdiff.events import TERMINAL, Cancelled, Event, Failed, Finished, Progress, Queued
+from paintdiff.events import (
+    TERMINAL,
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Picture,
+    Progress,
+    Queued,
+)
 from paintdiff.requests import Request
 
 
@@ -23,6 +32,14 @@ class Job:
         self._cancel_asked = threading.Event()
         self._story: list[tuple[int, Event]] = []
         self._told = 0
+        self._pictures: tuple[Picture, ...] = ()
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """The pictures that are finished so far, in their order; they come before the job ends."""
+        with self._changed:
+            end = self._story[-1][1] if self._story else None
+            return end.pictures if isinstance(end, (Finished, Cancelled)) else self._pictures
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -46,8 +63,7 @@ class Job:
         """What it keeps for as long as it is remembered, once it is done: its request's input
         images, and the pictures that it has made.
         """
-        end = self.latest
-        pictures = end.pictures if isinstance(end, (Finished, Cancelled)) else ()
+        pictures = self.pictures if self.done else ()
         requests = (self.request, *(picture.request for picture in pictures))
         data = {id(each.data): each.data for one in requests for each in one.input_images()}
         inputs = sum(len(each) for each in data.values() if each is not None)
@@ -114,6 +130,11 @@ class Job:
         self._told += 1
         self._story.append((self._told, event))
         self._changed.notify_all()
+
+    def add_picture(self, picture: Picture) -> None:
+        """Add a finished picture."""
+        with self._changed:
+            self._pictures += (picture,)
 
     def warn(self, sentences: tuple[str, ...]) -> None:
         """Add warnings."""

@@ -284,7 +284,9 @@ class Run:
         )
 
     def _keep(self, picture: Picture) -> None:
-        self._pictures.append(self._saved(picture))
+        saved = self._saved(picture)
+        self._pictures.append(saved)
+        self._job.add_picture(saved)
         self._pace.picture_begins()
 
     def _saved(self, picture: Picture) -> Picture:

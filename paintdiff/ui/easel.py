@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -21,6 +21,9 @@ from paintdiff.ui.pictures import size_of_result
 from paintdiff.ui.relay import View
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
+
+if TYPE_CHECKING:
+    from paintdiff.jobs import Job
 
 TICK_SECONDS = 0.3
 WAITING_TICK_SECONDS = 1.0
@@ -41,17 +44,17 @@ Values = Mapping[Any, Any]
 class RunButtons:
     """Generate, Cancel, and the room below them for what is about no setting in particular.
 
-    `verb` is what Generate says, `doing` what it says while a job runs.
+    `verb` is what Generate says, `queue` what it says while a job runs.
     """
 
     generate: gr.Button
     cancel: gr.Button
     note: Note
     verb: str
-    doing: str
+    queue: str
 
     @classmethod
-    def built(cls, ids: Ids, verb: str = "Generate", doing: str = "Painting…") -> RunButtons:
+    def built(cls, ids: Ids, verb: str = "Generate", queue: str = "Queue another") -> RunButtons:
         """Lay them out where we are."""
         with gr.Row(elem_classes=["pair"]):
             generate = gr.Button(
@@ -69,17 +72,27 @@ class RunButtons:
                 min_width=0,
                 scale=0,
             )
-        return cls(generate, cancel, note_below(ids, "run"), verb, doing)
+        return cls(generate, cancel, note_below(ids, "run"), verb, queue)
+
+
+@dataclass(frozen=True)
+class SeedFields:
+    """The seed, which shows what was drawn, and whether it is kept."""
+
+    seed: gr.Number
+    keep: gr.Checkbox
 
 
 @dataclass(frozen=True)
 class Easel:
     """The components of one tab that a running job changes, and the handlers that change them.
 
-    A page keeps no state of its own on the server: it names its job by id with every event, and
-    the job belongs to the engine. `notes` has room for sentences about the request's fields, by
-    field: "" takes errors about all others, "warnings" what else the engine has to say.
-    `seed` the seed that it drew, if there is one to draw.
+    A page keeps no state of its own on the server: it names its jobs by id with every event, and
+    they belong to the engine. `job` has the ids of those that weren't done when the last one was
+    started, in their order; `ended` is what `job` was when all of them were done. `notes` has room
+    for sentences about the request's fields, by field: "" takes errors about all others,
+    "warnings" what else the engine has to say. `seeds` is None if there is no seed to draw;
+    `drawn` is what the last job drew.
     """
 
     parts: Parts
@@ -90,9 +103,11 @@ class Easel:
     strip: gr.HTML
     job: gr.Textbox
     film: gr.Textbox
+    ended: gr.Textbox
     timer: gr.Timer
     notes: Mapping[str, Note]
-    seed: gr.Number | None
+    drawn: gr.Textbox
+    seeds: SeedFields | None
 
     @classmethod
     def built(
@@ -103,7 +118,7 @@ class Easel:
         *,
         buttons: RunButtons,
         notes: Mapping[str, Note],
-        seed: gr.Number | None,
+        seeds: SeedFields | None = None,
     ) -> Easel:
         """Lay picture, progress and filmstrip out where we are. `invitation` is the markup of the
         stage before there is a picture.
@@ -119,17 +134,16 @@ class Easel:
                 script=_VIEWERS,
                 example="click",
                 send="select",
-                open="expand",
             ),
             progress=widgets.static("", ids("progress"), "progress-place"),
-            strip=widgets.clickable(
-                markup.filmstrip(()), ids("filmstrip"), "film-place", picture="click"
-            ),
+            strip=widgets.static(markup.filmstrip(()), ids("filmstrip"), "film-place"),
             job=widgets.hidden_text(ids("job")),
             film=widgets.hidden_text(ids("film")),
+            ended=widgets.hidden_text(ids("ended")),
             timer=gr.Timer(TICK_SECONDS, active=False),
             notes=notes,
-            seed=seed,
+            drawn=widgets.hidden_text(ids("drawn")),
+            seeds=seeds,
         )
 
     def wire(self, quiet: Mapping[str, Any]) -> None:
@@ -138,11 +152,17 @@ class Easel:
         shown = self.shown()
         listen(self.timer.tick, self.watch, own, shown, **quiet)
         listen(self.buttons.cancel.click, self.cancel, own, shown, queue=False, **quiet)
-        for chosen in (self.strip.click, self.stage.expand):
-            chosen(self.show, own, [self.stage, self.progress], queue=False, **quiet)
         for component, keep in ((self.job, "keepJob"), (self.film, "keepFilm")):
             js = f"(value) => paintdiff.{keep}({json.dumps(self.ids.tab)}, value)"
             component.change(None, [component], None, js=js)
+        if self.seeds is not None:
+            asked: list[Any] = [self.drawn, self.seeds.seed, self.seeds.keep]
+            js = "(drawn, seed, keep) => [keep || drawn === '' ? seed : Number(drawn)]"
+            self.drawn.change(None, asked, [self.seeds.seed], js=js)
+        # Only the page knows whether another job was queued meanwhile.
+        idle: list[Any] = [self.timer, self.buttons.generate, self.buttons.cancel]
+        js = f"(ended, jobs) => paintdiff.idle(ended === jobs, {json.dumps(self.buttons.verb)})"
+        self.ended.change(None, [self.ended, self.job], idle, js=js)
 
     def shown(self) -> list[Any]:
         """The components that change while a job runs."""
@@ -155,29 +175,29 @@ class Easel:
             self.job,
             self.strip,
             self.film,
+            self.ended,
             *dict.fromkeys(self.notes.values()),
-            *([] if self.seed is None else [self.seed]),
+            self.drawn,
         ]
 
     # What a click does
 
     def start(self, request_of: Callable[[Values], Request], values: Values) -> Updates:
-        """Submit a job. A tab runs one at a time: a click while one is alive changes nothing.
+        """Submit a job. It waits for those that the tab has started before.
 
         What can't be used is said in the place that there is for it.
         """
-        current = relay.found(self.parts.engine, values[self.job])
-        if current is not None and not current.done:
-            return {self.timer: gr.Timer(active=True)}
+        before = [job for job in self._jobs(values) if not job.done]
         try:
             job = self.parts.engine.submit(request_of(values))
         except RequestError as error:
             return notes_for(self.notes, error.field, str(error), self._choices(error))
         except EngineError as error:
             return notes_for(self.notes, None, str(error))
-        cleared = notes_cleared(self.notes.values())
-        shown = self.showing(relay.view_of(job, job.latest), values)
-        return {**cleared, **shown, self.job: job.id}
+        jobs = [*before, job]
+        shown = self.showing(jobs, values)
+        text = remembered.job_text([each.id for each in jobs])
+        return {**notes_cleared(self.notes.values()), **shown, self.job: text}
 
     def _choices(self, error: RequestError) -> str:
         """What a person may do about an error with one click, as markup."""
@@ -190,66 +210,72 @@ class Easel:
         return markup.lora_choices(error.name, error.suggestion, *ids)
 
     async def watch(self, values: Values) -> AsyncIterator[Updates]:
-        """Show a running job until it is over or this turn is; the timer gives the next turn."""
-        job = relay.found(self.parts.engine, values[self.job])
-        if job is None:
-            gone = f"This run is gone: the app was started anew. {self.buttons.verb} does it again."
-            yield {**self.idle(), self.progress: markup.said_line(gone), self.job: ""}
+        """Show the first job that isn't done until it is, or this turn is over; the timer gives
+        the next turn."""
+        jobs = self._jobs(values)
+        job = _first(jobs)
+        if job is not None and not job.done:
+            async for view in relay.watch(job):
+                yield self._showing(view, jobs, values)
             return
-        async for view in relay.watch(job):
-            yield self.showing(view, values)
+        if job is not None:  # it may have ended between two turns
+            shown = self.showing(jobs, values)
+            for each in (self.timer, self.buttons.generate, self.buttons.cancel):
+                shown.pop(each)  # `ended` sees to these
+            yield {**shown, self.ended: values[self.job]}
+            return
+        gone = f"The app was restarted, so this run is gone. {self.buttons.verb} again."
+        yield {self.progress: markup.said_line(gone), self.ended: values[self.job]}
 
     def cancel(self, values: Values) -> Updates:
-        """Stop the job. One that only waits is over at once, a running one at its next step."""
-        job = relay.found(self.parts.engine, values[self.job])
-        if job is None:
-            return self.idle()
+        """Stop the job that runs; those after it go on. One that only waits is over at once, a
+        running one at its next step."""
+        jobs = self._jobs(values)
+        job = _first(jobs)
+        if job is None or job.done:
+            return {self.ended: values[self.job]}
         job.cancel()
-        view = relay.view_of(job, job.latest)
-        if view.over:
-            return self.showing(view, values)
+        if job.done:
+            return self._showing(relay.view_of(job, job.latest), jobs, values)
         stopping = markup.progress_line("Cancelling…")
         return {self.buttons.cancel: gr.Button(interactive=False), self.progress: stopping}
 
-    def show(self, values: Values, event: gr.EventData) -> tuple[Any, Any]:
-        """Put a picture alone on the stage, or all those of its job, unless one is being made
-        there."""
-        current = relay.found(self.parts.engine, values[self.job])
-        chosen = remembered.picture_id(getattr(event, "picture", None))
-        if chosen is None or (current is not None and not current.done):
-            return gr.skip(), gr.skip()
-        job = relay.found(self.parts.engine, chosen[0])
-        if job is not None and getattr(event, "open", "") == "all":
-            return relay.all_pictures(job) or (gr.skip(), gr.skip())
-        return (relay.one_picture(job, chosen[1]) if job else None) or (gr.skip(), gr.skip())
+    def _jobs(self, values: Values) -> list[Job]:
+        return relay.jobs_of(self.parts.engine, values[self.job])
 
     # What a view of the job changes
 
-    def showing(self, view: View, values: Values) -> Updates:
-        """The page as it should look now. `values` has the filmstrip."""
-        if view.over:
-            return self._over(view, remembered.film_ids(values[self.film]))
+    def showing(self, jobs: Sequence[Job], values: Values) -> Updates:
+        """The page as it should look now: the first job that isn't done, else the last one."""
+        job = _first(jobs)
+        return {} if job is None else self._showing(relay.view_of(job, job.latest), jobs, values)
+
+    def _showing(self, view: View, jobs: Sequence[Job], values: Values) -> Updates:
         waiting = view.position > 0
-        return {
+        others = sum(not job.done for job in jobs) - (not view.over)
+        line = markup.queued_behind(view.progress, max(0, others))
+        updates: Updates = {
             self.stage: gr.skip() if view.stage is None else view.stage,
-            self.progress: view.progress,
-            self.buttons.generate: gr.Button(self.buttons.doing, interactive=False),
+            self.progress: line,
+            self.buttons.generate: gr.Button(self.buttons.queue),
             self.buttons.cancel: gr.Button(interactive=True),
             self.timer: gr.Timer(WAITING_TICK_SECONDS if waiting else TICK_SECONDS, active=True),
             **self._said(view.warnings),
+            **self._filmed(jobs, values),
         }
+        if view.over and view.seed is not None:
+            updates[self.drawn] = str(view.seed)
+        return updates
 
-    def _over(self, view: View, film: tuple[markup.PictureId, ...]) -> Updates:
-        longer = tuple(dict.fromkeys((*view.pictures, *film)))
-        return {
-            **self.idle(),
-            self.stage: gr.skip() if view.stage is None else view.stage,
-            self.progress: view.progress,
-            self.strip: relay.film_of(self.parts.engine, longer),
-            self.film: remembered.film_text(longer),
-            **self._said(view.warnings),
-            **({} if self.seed is None or view.seed is None else {self.seed: view.seed}),
-        }
+    def _filmed(self, jobs: Sequence[Job], values: Values) -> Updates:
+        """The filmstrip with the pictures that are finished, if it lacks one."""
+        film = remembered.film_ids(values[self.film])
+        done = [(job.id, each) for job in reversed(jobs) for each in range(len(job.pictures))]
+        longer = tuple(dict.fromkeys((*done, *film)))[: remembered.MAX_FILM]
+        if longer == film:
+            return {}
+        film_of = relay.film_of(self.parts.engine, longer)
+        return {self.strip: film_of, self.film: remembered.film_text(longer)}
 
     def _said(self, warnings: Sequence[str]) -> Updates:
         """Each sentence in its place."""
@@ -260,26 +286,28 @@ class Easel:
             by_place.setdefault(place, []).append(sentence)
         return {place: markup.note(each, "warning") for place, each in by_place.items()}
 
-    def idle(self) -> Updates:
-        """Nothing runs: Generate may be clicked."""
-        return {
-            self.buttons.generate: gr.Button(self.buttons.verb, interactive=True),
-            self.buttons.cancel: gr.Button(interactive=False),
-            self.timer: gr.Timer(active=False),
-        }
-
     def restored(self, memory: Remembered) -> Updates:
-        """The filmstrip as it was, and the job if the engine still knows it."""
+        """The filmstrip as it was, and the jobs that the engine still knows."""
         engine = self.parts.engine
         film = remembered.film_text(memory.film)
         updates: Updates = {self.strip: relay.film_of(engine, memory.film), self.film: film}
-        job = relay.found(engine, memory.job_id)
+        text = remembered.job_text(memory.job_ids)
+        jobs = relay.jobs_of(engine, text)
+        job = _first(jobs)
         if job is None:
             return updates
-        view = relay.view_of(job, job.latest)
-        shown = self.showing(view, {self.film: film})
-        if view.stage is None:  # a step without a preview; the next one brings it
-            shown[self.stage] = markup.blank_stage(size_of_result(job), view.state)
-        if view.over:
-            shown.pop(self.seed, None)  # what the person wrote since then counts
-        return {**updates, **shown, self.job: job.id}
+        shown = self.showing(jobs, {self.film: film})
+        if shown[self.stage] == gr.skip():  # a step without a preview; the next one brings it
+            shown[self.stage] = markup.blank_stage(size_of_result(job), "painting")
+        if job.done:
+            shown |= {
+                self.buttons.generate: gr.Button(self.buttons.verb),
+                self.buttons.cancel: gr.Button(interactive=False),
+                self.timer: gr.Timer(active=False),
+            }
+        return {**updates, **shown, self.job: text}
+
+
+def _first(jobs: Sequence[Job]) -> Job | None:
+    """The first job that isn't done, else the last one."""
+    return next((job for job in jobs if not job.done), jobs[-1] if jobs else None)

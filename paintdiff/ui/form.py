@@ -375,6 +375,11 @@ class _FormMaker:
                 scale=0,
             )
         self.notes["seed"] = note_below(self._ids, "seed")
+        # Shown while Keep is ticked, whoever ticked it.
+        kept = (
+            '<p class="aside" role="status">Every picture uses this seed until you untick Keep.</p>'
+        )
+        static(kept, self._ids("seed-kept"), "kept-place")
 
     def add_more(self) -> None:
         figures = self._row.figures(FIRST_QUALITY)

@@ -36,12 +36,13 @@ PictureId = tuple[str, int]
 
 @dataclass(frozen=True)
 class Result:
-    """A finished picture on the stage. `before` is the size of the picture that it was enlarged
-    from, if that is still there to compare it with."""
+    """A finished picture. `before` is the size of the picture that it was enlarged from, if that
+    is still there to compare it with; `settings` says what it was made with, besides the prompt."""
 
     id: PictureId
     picture: Picture
     before: Size | None = None
+    settings: str = ""
 
 
 def picture_url(picture: PictureId, *, suffix: Literal["png", "jpg"] = "png") -> str:
@@ -90,17 +91,17 @@ def preview_stage(image: Image.Image, size: Size) -> str:
     )
 
 
-def finished_stage(results: Sequence[Result], state: str = "finished", *, siblings: int = 0) -> str:
-    """Finished pictures (at least one), each with a link that saves it in full size.
+def finished_stage(results: Sequence[Result], state: str = "finished") -> str:
+    """Finished pictures (at least one), each with what can be done with it below. A click on one
+    shows it large.
 
-    One that was enlarged, alone, is in a viewer. `siblings` is how many others its job has made,
-    which a button then shows.
+    One that was enlarged, alone, is in a viewer.
     """
     alone = len(results) == 1
     if alone and is_enlarged(results[0].picture.request):
-        frames = _viewer(results[0], siblings)
+        frames = _viewer(results[0])
     else:
-        frames = "".join(_frame(result, alone=alone, siblings=siblings) for result in results)
+        frames = "".join(_frame(result, alone=alone) for result in results)
     many = "" if alone else " many"
     columns, rows = grid(len(results))
     shape = f"--columns:{columns};--rows:{rows};{_aspect(results[0].picture.size)}"
@@ -135,6 +136,13 @@ def progress_line(announced: str, shown: str = "", fraction: float | None = None
         f'<span aria-hidden="true">{escape(shown or announced)}</span>'
         f'<span class="for-readers" role="status">{escape(announced)}</span></div>'
     )
+
+
+def queued_behind(line: str, count: int) -> str:
+    """A line under the picture, and how many jobs wait after that one."""
+    if count == 0:
+        return line
+    return f'{line}<p class="queued-behind" role="status">{count} more in the queue</p>'
 
 
 def said_line(text: str, notes: Sequence[str] = ()) -> str:
@@ -189,48 +197,72 @@ def control_map(upload_id: str, size: Size, words: str, keep: str, *, made_of: s
     )
 
 
-def filmstrip(pictures: Sequence[tuple[PictureId, str]]) -> str:
-    """Results, newest first: (picture, prompt) pairs as small pictures that can be chosen."""
-    if not pictures:
+def filmstrip(results: Sequence[Result]) -> str:
+    """Results, newest first, as small pictures. A click on one shows it large, with its prompt and
+    settings."""
+    if not results:
         return '<div class="strip empty"><p>Your pictures will line up here.</p></div>'
-    items = "".join(
-        f'<li><button type="button" data-picture="{escape(job_id)}/{index}" '
-        f'title="{escape(prompt)}">'
-        f'<img src="{escape(picture_url((job_id, index), suffix="jpg"))}" alt="{escape(prompt)}" '
-        'loading="lazy" decoding="async"></button></li>'
-        for (job_id, index), prompt in pictures
-    )
+    items = "".join(map(_thumbnail, results))
     return f'<ul class="strip" aria-label="Your pictures, newest first">{items}</ul>'
+
+
+def look_dialog() -> str:
+    """What shows a picture large; assets/look.js fills it."""
+    return (
+        '<dialog id="look-dialog" aria-label="Picture"><div class="look-place"></div>'
+        '<div class="look-about"><div><p class="look-words"></p><p class="look-settings"></p></div>'
+        f'<div class="acts">{_send_menu("", "Send this picture to another tab")}'
+        f'<a class="save" href="" download>{_ARROW}<span>Download</span></a>'
+        '<button type="button" class="act" data-close-look>Close</button></div></div></dialog>'
+    )
+
+
+def _thumbnail(result: Result) -> str:
+    words = escape(words_of(result.picture.request))
+    return (
+        f'<li><button type="button" {_shown_large(result)} title="{words}">'
+        f'<img src="{escape(picture_url(result.id, suffix="jpg"))}" alt="{words}" '
+        'loading="lazy" decoding="async"></button></li>'
+    )
 
 
 def _stage(state: str, inside: str) -> str:
     return (
         f'<div class="stage" data-state="{escape(state)}">'
-        f'<figure class="frame">{inside}</figure></div>'
+        f'<figure class="frame"><div class="mount">{inside}</div></figure></div>'
     )
 
 
-def _frame(result: Result, *, alone: bool, siblings: int) -> str:
+def _frame(result: Result, *, alone: bool) -> str:
     size = result.picture.size
     words = escape(words_of(result.picture.request))
-    image = (
-        f'<img class="canvas final" src="{_shown_url(result, alone=alone)}" width="{size.width}" '
-        f'height="{size.height}" alt="{words}">'
-    )
-    if not alone:
-        number = result.id[1] + 1
-        image = (
-            f'<button type="button" class="open" data-open="one" data-picture="{_name(result)}" '
-            f'aria-label="Look at picture {number} alone">{image}</button>'
-        )
     return (
-        f'<figure class="frame"><div class="sheet{_seen(result)}" style="{_aspect(size)}">{image}'
-        f"{_acts(result, siblings, alone=alone)}</div></figure>"
+        f'<figure class="frame"><div class="mount"><div class="sheet{_seen(result)}" '
+        f'style="{_aspect(size)}"><button type="button" class="open" {_shown_large(result)} '
+        f'aria-label="Look closely at picture {result.id[1] + 1}">'
+        f'<img class="canvas final" src="{_shown_url(result, alone=alone)}" width="{size.width}" '
+        f'height="{size.height}" alt="{words}"></button></div></div>'
+        f"{_acts(result, alone=alone)}</figure>"
     )
 
 
-def _viewer(result: Result, siblings: int) -> str:
+def _viewer(result: Result) -> str:
     """A place that the viewer's script fills: see assets/viewer.js."""
+    place = f'<div class="viewer-place{_seen(result)}" {_viewed(result)}></div>'
+    return f'<figure class="viewer-frame">{place}{_acts(result)}</figure>'
+
+
+def _shown_large(result: Result) -> str:
+    """What assets/look.js shows of a picture, as attributes of the button that asks for it."""
+    download = f"{escape(picture_url(result.id))}?download=1"
+    return (
+        f'data-look data-picture="{_name(result)}" data-settings="{escape(result.settings)}" '
+        f'data-download="{download}" {_viewed(result)}'
+    )
+
+
+def _viewed(result: Result) -> str:
+    """What assets/viewer.js shows of a picture, as attributes."""
     picture, size = result.picture, result.picture.size
     told = {
         "after": _shown_url(result, alone=True),
@@ -243,11 +275,7 @@ def _viewer(result: Result, siblings: int) -> str:
     if result.before is not None:
         told["before"] = escape(f"{picture_url(result.id).removesuffix('.png')}/original")
         told["before-size"] = _times(result.before)
-    data = " ".join(f'data-{name}="{value}"' for name, value in told.items())
-    return (
-        f'<figure class="viewer-frame"><div class="viewer-place{_seen(result)}" {data}></div>'
-        f"{_acts(result, siblings)}</figure>"
-    )
+    return " ".join(f'data-{name}="{value}"' for name, value in told.items())
 
 
 def _reduced_words(picture: Picture) -> str:
@@ -265,20 +293,15 @@ def _shown_url(result: Result, *, alone: bool) -> str:
     return f"{escape(picture_url(result.id))}{'?reduced=1' if reduced else ''}"
 
 
-def _acts(result: Result, siblings: int, *, alone: bool = True) -> str:
-    """What can be done with a result: sent to another tab, its siblings shown again, upscaled, its
-    full size saved."""
+def _acts(result: Result, *, alone: bool = True) -> str:
+    """What can be done with a result: sent to another tab, upscaled, its full size saved."""
     size, number, name = result.picture.size, result.id[1] + 1, _name(result)
-    back = (
-        f'<button type="button" class="act" data-open="all" data-picture="{name}">'
-        f"{_GRID}<span>All {siblings + 1}</span></button>"
-    )
     larger = (
         f'<button type="button" class="act" data-send="upscale" data-picture="{name}">'
         f"{_GROW}<span>Upscale</span></button>"
     )
     return (
-        f'<div class="acts">{_send_menu(result.id)}{back if siblings else ""}'
+        f'<div class="acts">{_send_menu(name, f"Send picture {number} to another tab")}'
         f"{larger if alone and not is_enlarged(result.picture.request) else ''}"
         f'<a class="save" href="{escape(picture_url(result.id))}?download=1" download '
         f'aria-label="Download picture {number}, {size.width} by {size.height} pixels">'
@@ -299,15 +322,13 @@ def _times(size: Size) -> str:
     return f"{size.width} × {size.height}"  # noqa: RUF001 (the sign itself)
 
 
-def _send_menu(picture_id: PictureId) -> str:
-    job_id, index = picture_id
+def _send_menu(name: str, label: str) -> str:
     entries = "".join(
-        f'<button type="button" data-send="{tab}" data-picture="{escape(job_id)}/{index}">'
-        f"{escape(title)}</button>"
+        f'<button type="button" data-send="{tab}" data-picture="{name}">{escape(title)}</button>'
         for title, tab in DESTINATIONS
     )
     return (
-        f'<details class="send"><summary aria-label="Send picture {index + 1} to another tab">'
+        f'<details class="send"><summary aria-label="{escape(label)}">'
         f"<span>Send to</span>{_FORTH}</summary>"
         f'<div class="send-menu">{entries}</div></details>'
     )
@@ -327,10 +348,6 @@ _FORTH = '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M4 10h11m-4-4l4 4
 _GROW = (
     '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M11 4h5v5M16 4l-5.5 5.5M9 16H4v-5'
     'M4 16l5.5-5.5"/></svg>'
-)
-_GRID = (
-    '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M4 4h5v5H4zM11 4h5v5h-5zM4 11h5v5H4z'
-    'M11 11h5v5h-5z"/></svg>'
 )
 _ARROW = (
     '<svg viewBox="0 0 20 20" aria-hidden="true">'

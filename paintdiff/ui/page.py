@@ -15,7 +15,7 @@ import gradio as gr
 from gradio import themes
 
 from paintdiff.errors import RequestError
-from paintdiff.ui import relay, remembered, widgets
+from paintdiff.ui import markup, relay, remembered, widgets
 from paintdiff.ui.canvas import canvas_head
 from paintdiff.ui.lazy_page import LazyPage
 from paintdiff.ui.model_choice import ModelChoice
@@ -65,6 +65,7 @@ def build_page(parts: Parts) -> gr.Blocks:
             with _tab(page, ModelsTab.title, ModelsTab.ids, paints=False):
                 models = ModelsTab.built(parts)
         widgets.status_bar()
+        look = widgets.clickable(markup.look_dialog(), "look", send="select")
         studios = {
             bench.ids.tab: (title, bench)
             for title, bench in zip(TABS, benches, strict=True)
@@ -73,7 +74,7 @@ def build_page(parts: Parts) -> gr.Blocks:
         choice = ModelChoice(parts, [studio.form for _, studio in studios.values()])
         choice.wire()
         models.wire(page, tabs, studios, choice)
-        _send_between(parts, tabs, benches)
+        _send_between(parts, tabs, benches, look)
         for bench in benches:
             _open_bench(page, bench, stored, choice)
         names = json.dumps([*(bench.ids.tab for bench in benches), ModelsTab.ids.tab])
@@ -99,8 +100,8 @@ def _bench(parts: Parts, kind: type[Ingredients] | type[UpscaleBench]) -> Workbe
     return kind.built(parts)
 
 
-def _send_between(parts: Parts, tabs: gr.Tabs, benches: Sequence[Workbench]) -> None:
-    """Let each tab take the finished pictures of all."""
+def _send_between(parts: Parts, tabs: gr.Tabs, benches: Sequence[Workbench], look: gr.HTML) -> None:
+    """Let each tab take the finished pictures of all. `look` shows one of them large."""
     by_tab = {bench.ids.tab: bench for bench in benches}
 
     def send(event: gr.EventData) -> dict[Any, Any]:
@@ -134,7 +135,8 @@ def _open_bench(page: LazyPage, bench: Workbench, stored: gr.Textbox, choice: Mo
         }
 
     name = json.dumps(bench.ids.tab)
-    generate = json.dumps(bench.easel.buttons.generate.elem_id)
+    sure = [f"#{bench.easel.buttons.generate.elem_id}"]
+    sure += [f"#{bench.prompt.elem_id} textarea"] if isinstance(bench, Studio) else []
     event = page.opener(
         bench.ids.tab,
         restore,
@@ -144,7 +146,7 @@ def _open_bench(page: LazyPage, bench: Workbench, stored: gr.Textbox, choice: Mo
         **QUICK,
     )
     event.failure(None, js=f"() => paintdiff.notOpened({name})")
-    opened = event.then(None, js=f"() => paintdiff.opened({name}, {generate})")
+    opened = event.then(None, js=f"() => paintdiff.opened({name}, {json.dumps(sure)})")
     if isinstance(bench, Studio):
         _foresee(opened.then, bench)
 
@@ -173,7 +175,7 @@ def head() -> str:
     is fetched."""
     scheme = '<meta name="color-scheme" content="light dark">'
     # Those after the canvas's use what is in it.
-    names = ("notes", "picture-list", "viewer", "adapters", "shelf")
+    names = ("notes", "picture-list", "viewer", "look", "adapters", "shelf")
     after = "\n".join(_style(name) + _script(name) for name in names)
     return f"{scheme}\n{_style('page')}{_script('page')}\n{canvas_head()}\n{after}"
 

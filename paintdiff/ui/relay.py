@@ -22,8 +22,8 @@ from paintdiff.events import (
 )
 from paintdiff.geometry import Size, size_of_grid
 from paintdiff.models.profiles import EXACT
-from paintdiff.requests import PaintingRequest, TextToImage, Upscale
-from paintdiff.ui import markup, pictures
+from paintdiff.requests import TextToImage, Upscale
+from paintdiff.ui import markup, pictures, remembered
 from paintdiff.ui.pictures import size_of_result
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class View:
     stage: str | None
     progress: str
     warnings: tuple[str, ...] = ()
-    pictures: tuple[markup.PictureId, ...] = ()
     seed: int | None = None
     position: int = 0
 
@@ -124,50 +123,39 @@ def view_of(job: Job, event: Event) -> View:
             assert_never(event)
 
 
-def pictures_of(event: Event) -> tuple[Picture, ...]:
-    """The finished pictures of a job's latest event."""
-    return event.pictures if isinstance(event, (Finished, Cancelled)) else ()
+def jobs_of(engine: Engine, text: object) -> list[Job]:
+    """Return the jobs of a tab that the engine still knows, in their order. `text` is what the
+    browser keeps of them."""
+    jobs = (found(engine, each) for each in remembered.job_ids(text))
+    return [job for job in jobs if job is not None]
 
 
 def picture_of(engine: Engine, picture_id: markup.PictureId | None) -> Picture | None:
     """The finished picture of that id, if the engine still knows it."""
     job = found(engine, picture_id[0]) if picture_id is not None else None
-    pictures = pictures_of(job.latest) if job is not None else ()
+    pictures = job.pictures if job is not None else ()
     index = picture_id[1] if picture_id is not None else 0
     return pictures[index] if 0 <= index < len(pictures) else None
 
 
 def film_of(engine: Engine, film: Sequence[markup.PictureId]) -> str:
     """The filmstrip of those pictures that the engine still knows; the rest is left out quietly."""
-    known: list[tuple[markup.PictureId, str]] = []
-    for picture_id in film:
-        picture = picture_of(engine, picture_id)
-        if picture is not None:
-            known.append((picture_id, pictures.words_of(picture.request)))
-    return markup.filmstrip(known)
-
-
-def one_picture(job: Job, index: int) -> tuple[str, str] | None:
-    """Stage and line for one picture of a finished job, None if there is none of that number."""
-    found = pictures_of(job.latest)
-    if not 0 <= index < len(found):
-        return None
-    results = _results(job, found)[index : index + 1]
-    stage = markup.finished_stage(results, siblings=len(found) - 1)
-    return stage, said_about(found[index])
-
-
-def all_pictures(job: Job) -> tuple[str, str] | None:
-    """Stage and line for all pictures of a finished job, None if there is none."""
-    view = view_of(job, job.latest)
-    return (view.stage, view.progress) if view.pictures and view.stage is not None else None
+    results = [
+        _result(job, picture_id[1], picture)
+        for picture_id in film
+        if (job := found(engine, picture_id[0])) is not None
+        and (picture := picture_of(engine, picture_id)) is not None
+    ]
+    return markup.filmstrip(results)
 
 
 def _results(job: Job, found: Sequence[Picture]) -> list[markup.Result]:
-    return [
-        markup.Result((job.id, index), picture, _original_size(job, index))
-        for index, picture in enumerate(found)
-    ]
+    return [_result(job, index, picture) for index, picture in enumerate(found)]
+
+
+def _result(job: Job, index: int, picture: Picture) -> markup.Result:
+    settings = " · ".join([*_settings(picture), *picture.notes])
+    return markup.Result((job.id, index), picture, _original_size(job, index), settings)
 
 
 def _original_size(job: Job, index: int) -> Size | None:
@@ -177,25 +165,29 @@ def _original_size(job: Job, index: int) -> Size | None:
 
 def said_about(picture: Picture, seconds: float | None = None) -> str:
     """One line about a finished picture."""
-    request = picture.request
-    size = f"{picture.size.width} × {picture.size.height}"  # noqa: RUF001 (the sign itself)
-    if isinstance(request, Upscale):
-        first = size if seconds is None else f"Upscaled in {seconds:.1f} s · {size}"
-        return markup.said_line(first, picture.notes)
-    parts = [] if seconds is None else [f"Painted in {seconds:.1f} s"]
-    parts += [f"seed {request.seed}", size, *_figures(request), picture.engine]
-    text = " · ".join(part for part in parts if part)
+    verb = "Upscaled" if isinstance(picture.request, Upscale) else "Painted"
+    took = [] if seconds is None else [f"{verb} in {seconds:.1f} s"]
+    text = " · ".join([*took, *_settings(picture)])
     return markup.said_line(text[:1].upper() + text[1:], picture.notes)
 
 
-def _figures(request: PaintingRequest) -> list[str]:
-    return [
+def _settings(picture: Picture) -> list[str]:
+    """What a picture was made with, besides its prompt."""
+    request = picture.request
+    size = f"{picture.size.width} × {picture.size.height}"  # noqa: RUF001 (the sign itself)
+    if isinstance(request, Upscale):
+        return [size]
+    figures = [
+        f"seed {request.seed}",
+        size,
         f"{request.num_inference_steps} steps",
         f"guidance {request.guidance_scale:g}" if request.guidance_scale is not None else "",
         request.sampler or "",
         request.model,
         request.profile if request.profile not in (None, EXACT.name) else "",
+        picture.engine,
     ]
+    return [figure for figure in figures if figure]
 
 
 def queued_text(position: int) -> str:
@@ -223,7 +215,7 @@ def _finished(job: Job, event: Finished) -> View:
         line = markup.said_line(f"Upscaled {len(ids)} pictures in {event.seconds:.1f} s")
     warnings = tuple(dict.fromkeys((*job.warnings, *event.warnings)))
     seed = None if isinstance(job.request, Upscale) else job.request.seed
-    return View("finished", stage, line, warnings, ids, seed)
+    return View("finished", stage, line, warnings, seed)
 
 
 def _cancelled(job: Job, event: Cancelled) -> View:
@@ -235,7 +227,7 @@ def _cancelled(job: Job, event: Cancelled) -> View:
     stage = markup.finished_stage(results, "cancelled")
     count = "One picture was" if len(ids) == 1 else f"{len(ids)} pictures were"
     line = markup.said_line(f"Cancelled. {count} finished.")
-    return View("cancelled", stage, line, job.warnings, ids)
+    return View("cancelled", stage, line, job.warnings)
 
 
 def _step_line(job: Job, event: Progress) -> str:

@@ -13,6 +13,7 @@ from paintdiff.requests import MAX_PROMPT_CHARACTERS
 from paintdiff.ui.markup import PictureId
 
 MAX_FILM = 24
+MAX_JOBS = 64
 MAX_STORED_CHARACTERS = 100_000
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}|rgba?\([\d., ]{5,60}\)")
 _OF_MODEL = frozenset(
@@ -33,7 +34,7 @@ class Remembered:
 
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     film: tuple[PictureId, ...] = ()
-    job_id: str = ""
+    job_ids: tuple[str, ...] = ()
     fresh: bool = False
     model: str = ""
 
@@ -43,11 +44,11 @@ class Remembered:
         forgotten, never an error."""
         content = _mapping(text)
         settings = content.get("settings")
-        job_id, model = content.get("job"), content.get("model")
+        model = content.get("model")
         return cls(
             settings=settings if isinstance(settings, dict) else {},
             film=film_ids(content.get("film")),
-            job_id=job_id if isinstance(job_id, str) and _JOB_ID.fullmatch(job_id) else "",
+            job_ids=job_ids(content.get("job")),
             fresh=content.get("fresh") is True,
             model=model if isinstance(model, str) else "",
         )
@@ -93,6 +94,18 @@ class Remembered:
         """Those of the stored choices that are still offered."""
         value = self.settings.get(name)
         return [item for item in choices if isinstance(value, list) and item in value]
+
+
+def job_ids(text: object) -> tuple[str, ...]:
+    """Read the ids of a tab's jobs, first come, first served; () if the text isn't that."""
+    ids = text.split(" ") if isinstance(text, str) else []
+    fine = len(ids) <= MAX_JOBS and all(_JOB_ID.fullmatch(each) for each in ids)
+    return tuple(dict.fromkeys(ids)) if fine else ()
+
+
+def job_text(ids: Sequence[str]) -> str:
+    """The ids of a tab's jobs as the browser keeps them."""
+    return " ".join(ids[-MAX_JOBS:])
 
 
 def film_ids(stored: object) -> tuple[PictureId, ...]:

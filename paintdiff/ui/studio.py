@@ -16,7 +16,7 @@ from paintdiff.requests import PaintingRequest, Request, Upscale
 from paintdiff.ui import canvas, markup, widgets
 from paintdiff.ui.adapter_drawer import AdapterDrawer, prompt_with
 from paintdiff.ui.control_map import SizeOf
-from paintdiff.ui.easel import Easel, RunButtons, Values
+from paintdiff.ui.easel import Easel, RunButtons, SeedFields, Values
 from paintdiff.ui.form import Form, Updates
 from paintdiff.ui.notes import Note, listen, note_below
 from paintdiff.ui.parts import Parts
@@ -176,7 +176,7 @@ class Studio(Workbench):
                     ),
                     buttons=buttons,
                     notes=notes,
-                    seed=form.seed,
+                    seeds=SeedFields(form.seed, form.keep_seed),
                 )
         studio = cls(
             parts=parts,

@@ -70,7 +70,29 @@ def test_a_finished_picture_and_the_filmstrip_survive_a_reload(studio: Studio) -
     expect(studio.thumbnails).to_have_count(2)
     expect(studio.thumbnails.first).to_have_attribute("alt", "a dog")
     studio.thumbnails.last.click()
-    expect(studio.page.locator("img.final")).to_have_attribute("alt", "a cat")
+    look = studio.page.locator("#look-dialog")
+    expect(look.locator("img.final")).to_have_attribute("alt", "a cat")
+    expect(look.locator(".look-words")).to_have_text("a cat")
+    expect(look.locator(".look-settings")).to_contain_text("64 × 64 · 12 steps")  # noqa: RUF001
+    look.get_by_role("button", name="Close").click()
+    expect(look).to_be_hidden()
+
+
+def test_a_second_ctrl_enter_queues_and_errors_go_with_their_cause(studio: Studio) -> None:
+    page = studio.page
+    studio.ask("a red house", side=7, pictures=2)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#note-width .error")).to_be_visible()
+    studio.number("width", 64)
+    expect(page.locator("#note-width .error")).to_have_count(0)
+    studio.number("height", 64)
+    page.keyboard.press("Control+Enter")
+    expect(studio.generate).to_have_text("Queue another")
+    page.keyboard.press("Control+Enter")
+    expect(studio.line).to_contain_text("1 more in the queue")
+    expect(studio.thumbnails).to_have_count(4)
+    expect(studio.generate).to_have_text("Generate")
+    expect(studio.cancel).to_be_disabled()
 
 
 def test_ids_of_an_app_that_was_restarted_are_dropped_quietly(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from paintdiff.engine import EngineStatus
 from paintdiff.errors import AnnotatorError, JobNotFoundError, UnknownNameError
-from paintdiff.events import TERMINAL, Cancelled, Event, Picture, Queued
+from paintdiff.events import TERMINAL, Cancelled, Event, Finished, Picture, Queued
 from paintdiff.geometry import ResizeMode, Size
 from paintdiff.images import decoded
 from paintdiff.input_images import InputImage
@@ -153,6 +153,12 @@ class FakeJob:
     request: Request
     latest: Event
     warnings: tuple[str, ...] = ()
+    finished: tuple[Picture, ...] = ()
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        ended = isinstance(self.latest, (Finished, Cancelled))
+        return self.latest.pictures if ended else self.finished
 
     @property
     def done(self) -> bool:

@@ -45,10 +45,10 @@ def shown_with(prompt: str) -> list[str]:
     """All markup that a prompt, a message or a title can get into."""
     job = FakeEngine().submit(TextToImage(prompt=prompt))
     return [
-        markup.finished_stage([markup.Result((job.id, 0), picture(job))]),
+        markup.finished_stage([markup.Result((job.id, 0), picture(job), settings=prompt)]),
         markup.empty_stage([prompt], prompt, prompt),
         markup.failed_stage(prompt),
-        markup.filmstrip([((job.id, 0), prompt)]),
+        markup.filmstrip([markup.Result((job.id, 0), picture(job), settings=prompt)]),
         markup.note([prompt]),
         markup.progress_line(prompt, prompt),
         markup.said_line(prompt),
@@ -71,7 +71,8 @@ def test_the_check_sees_what_it_should() -> None:
 
 
 def test_a_prompt_is_shown_as_it_was_written() -> None:
-    tags = Tags(markup.filmstrip([(("job", 0), HOSTILE[0])]))
+    job = FakeEngine().submit(TextToImage(prompt=HOSTILE[0]))
+    tags = Tags(markup.filmstrip([markup.Result((job.id, 0), picture(job))]))
     assert ("alt", HOSTILE[0]) in tags.attributes
 
 

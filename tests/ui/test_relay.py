@@ -74,7 +74,6 @@ def test_a_finished_job_says_seconds_and_seed(job: Any) -> None:
     pictures = (picture(job), picture(job, "blue"))
     shown = view(job, Finished(pictures, ("I don't know 'zebra'.",), 4.26, 9.9))
     assert "Painted in 4.3 s · seed 7 · " in shown.progress
-    assert shown.pictures == ((job.id, 0), (job.id, 1))
     assert shown.warnings == ("I don't know 'zebra'.",)
     assert shown.seed == 7 and shown.over
     assert shown.stage is not None and f"pictures/{job.id}/1.png" in shown.stage
@@ -99,7 +98,7 @@ def test_an_error_of_ours_speaks_for_itself_and_others_do_not_leak(job: Any) -> 
 def test_what_was_finished_before_a_cancel_is_kept(job: Any) -> None:
     assert "Nothing was kept" in str(view(job, Cancelled()).stage)
     shown = view(job, Cancelled((picture(job),)))
-    assert shown.pictures == ((job.id, 0),) and "One picture was finished" in shown.progress
+    assert "One picture was finished" in shown.progress
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,14 @@ from paintdiff.ui.remembered import Remembered
 
 def test_what_was_stored_comes_back() -> None:
     film = remembered.film_text([("a", 0), ("b", 3)])
-    stored = {"settings": {"prompt": "a cat", "width": 96}, "film": json.loads(film), "job": "a-_1"}
+    stored = {
+        "settings": {"prompt": "a cat", "width": 96},
+        "film": json.loads(film),
+        "job": "a-_1 b",
+    }
     memory = Remembered.parsed(json.dumps(stored))
     assert memory.film == (("a", 0), ("b", 3))
-    assert memory.job_id == "a-_1"
+    assert memory.job_ids == ("a-_1", "b")
     assert memory.text("prompt") == "a cat"
     assert memory.number("width", 128, 32, 4096) == 96
 
@@ -38,7 +42,7 @@ def test_what_was_stored_comes_back() -> None:
 def test_nonsense_is_forgotten(text: object) -> None:
     assert Remembered.parsed(text) == Remembered()
     within = f'{{"settings": {text}, "film": {text}, "job": [{text}], "model": {{}}, "fresh": 1}}'
-    assert not Remembered.parsed(within).job_id and not Remembered.parsed(within).film
+    assert not Remembered.parsed(within).job_ids and not Remembered.parsed(within).film
 
 
 def test_values_outside_their_limits_are_the_defaults() -> None:

@@ -30,7 +30,6 @@ from paintdiff.ui.tabs.upscale import UpscaleBench
 from tests.loops import inside_a_loop
 from tests.pictures import pixels_of, png_of
 from tests.ui.fake_engine import FakeEngine
-from tests.ui.test_studio import Click
 from tests.ui.test_tabs import opened, studio_of, values
 
 
@@ -164,15 +163,11 @@ def test_a_result_comes_with_what_it_is_compared_with(
     assert 'alt="Upscaled 2x"' in strip
 
 
-def test_one_of_several_is_shown_alone_and_all_again(
-    bench: UpscaleBench, engine: FakeEngine
-) -> None:
-    job = upscaled(engine, png_of(Image.new("L", (8, 8))), png_of(Image.new("L", (4, 8))))
-    page = {bench.easel.job: job.id, bench.easel.film: "[]"}
-    one, _ = bench.easel.show(page, Click(picture=f"{job.id}/1", open="one"))  # type: ignore[arg-type]
-    assert "viewer-place" in one and "All 2" in one
-    every, _ = bench.easel.show(page, Click(picture=f"{job.id}/1", open="all"))  # type: ignore[arg-type]
+def test_one_of_several_can_be_looked_at_closely(engine: FakeEngine) -> None:
+    job: Any = upscaled(engine, png_of(Image.new("L", (8, 8))), png_of(Image.new("L", (4, 8))))
+    every = relay.view_of(job, job.latest).stage or ""
     assert every.count("<figure") == 2 and "viewer-place" not in every
+    assert every.count("data-look") == 2 and f'data-before="pictures/{job.id}/1/original"' in every
 
 
 def test_tiles_are_counted_over_all_pictures(engine: FakeEngine) -> None:

@@ -63,8 +63,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       const { document, width, height } = this;
       if (!document || width === 0) return;
       const scale = Math.min(this.#filling(this.margin), this.most);
-      this.#put(scale, (width - document.width * scale) / 2, (height - document.height * scale) / 2);
-      this.fitted = true;
+      this.#put(scale, (width - document.width * scale) / 2, (height - document.height * scale) / 2, true);
     }
 
     // One pixel of the picture is one of the device: nothing is smoothed, and none hides.
@@ -109,8 +108,8 @@ Object.assign(window.paintdiff.canvas, (() => {
       return Math.min(room.width / document.width, room.height / document.height);
     }
 
-    #put(scale, left, top) {
-      Object.assign(this, { scale, fitted: false, ...this.held(scale, left, top) });
+    #put(scale, left, top, fitted = false) {
+      Object.assign(this, { scale, fitted, ...this.held(scale, left, top) });
       this.redraw();
       this.moved();
     }

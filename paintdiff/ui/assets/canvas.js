@@ -182,6 +182,7 @@ Object.assign(window.paintdiff.canvas, (() => {
 
     #tell(event, data) {
       this.#version += 1;
+      this.panel.surface.dispatchEvent(new CustomEvent("paintdiff-changed", { bubbles: true }));
       this.#trigger(event, data);
     }
 

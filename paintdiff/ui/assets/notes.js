@@ -3,6 +3,7 @@
 
 window.paintdiff.notes = (() => {
   const OPENING_MS = 300;
+  const PICTURES = /(image|images|mask|picture)$/; // what a place's id ends with if it is about a canvas beside it
   const said = new Map();  // by a place's id: the id of what it stands below, its markup, its board
 
   function show(value, element) {
@@ -35,6 +36,24 @@ window.paintdiff.notes = (() => {
   document.addEventListener("click", () => setTimeout(() => {
     for (const [id, { markup }] of said) if (markup) put(id);
   }, OPENING_MS));
+
+  // An error goes when what it is about is changed; one about no setting in particular, when anything is.
+  function changed({ type, target }) {
+    for (const [id, { beside, markup, board }] of said) {
+      if (markup.includes("note error") && about(id, beside, board, type)?.contains(target)) {
+        said.set(id, { beside, markup: "", board });
+        put(id);
+      }
+    }
+  }
+
+  function about(id, beside, board, type) {
+    const setting = document.getElementById(beside);
+    if (id.endsWith("note-run")) return board.closest(".studio");
+    if (type === "paintdiff-changed") return PICTURES.test(id) ? setting?.parentElement : null;
+    return setting?.closest("[id$=size-group]") ?? setting;
+  }
+  for (const name of ["input", "change", "paintdiff-changed"]) document.addEventListener(name, changed, true);
 
   (window.paintdiffNotes ?? []).splice(0).forEach((each) => show(...each));
   return { show };

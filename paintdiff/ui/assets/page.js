@@ -27,7 +27,7 @@ window.paintdiff = (() => {
 
   // Tabs get their content from the server when they are first opened (ui/lazy_page.py).
 
-  const OPENING_MS = 10000;
+  const OPENING_MS = 30000;
   const opening = new Map(); // by tab: {promise, done}
   let tabs = [];
   let sentTo = "";
@@ -49,23 +49,24 @@ window.paintdiff = (() => {
     opening.set(tab, known);
     document.getElementById(`${tab}-opening`)?.classList.remove("failed");
     const before = tab === "models" ? open(paintedIn() || tabs[0]) : Promise.resolve();
-    before.then(() => there(`${tab}-open`)).then((button) => button?.click());
+    before.then(() => there(`#${tab}-open`)).then((button) => button?.click());
     return known.promise;
   }
 
-  // The element of that id, or null if it doesn't come: Gradio puts hidden ones in place after the page has begun.
-  async function there(id, wanted = () => true) {
+  // The element, or null if it doesn't come: Gradio puts hidden ones in place after the page has begun.
+  async function there(selector, wanted = () => true) {
     const until = performance.now() + OPENING_MS;
-    while (!document.getElementById(id) && wanted() && performance.now() < until) {
+    while (!document.querySelector(selector) && wanted() && performance.now() < until) {
       await new Promise((resume) => setTimeout(resume, 10));
     }
-    return document.getElementById(id);
+    return document.querySelector(selector);
   }
 
-  // The server has answered. If all went well the element of that id is among the last to come.
-  async function opened(tab, id) {
-    const isShown = () => document.getElementById(`${tab}-content`)?.checkVisibility() ?? false;
-    if (!await there(id, isShown) && isShown()) return notOpened(tab);
+  // The server has answered. If all went well the elements of these selectors come.
+  async function opened(tab, selectors) {
+    const isShown = () => document.querySelector(`#${tab}-content`).parentElement.checkVisibility();
+    const found = await Promise.all(selectors.map((selector) => there(selector, isShown)));
+    if (found.includes(null) && isShown()) return notOpened(tab);
     label(`#${tab}-content`);
     opening.get(tab).done();
     keepSoon(tab);
@@ -152,6 +153,13 @@ window.paintdiff = (() => {
     write("sessionStorage", keyOf(tab, "model"), "");
   }
 
+  // All jobs that a tab knew of are done. Nothing changes if another one has been queued meanwhile.
+  function idle(isAll, verb) {
+    const update = { __type__: "update" };
+    if (!isAll) return [update, update, update];
+    return [{ ...update, active: false }, { ...update, value: verb }, { ...update, interactive: false }];
+  }
+
   function keepJob(tab, id) {
     write("sessionStorage", keyOf(tab, "job"), id ?? "");
     askStatus();
@@ -177,25 +185,62 @@ window.paintdiff = (() => {
 
   // Keys
 
-  // An open list of choices that scrolls would take the focus, and with it vanish.
+  // Tab closes an open list of choices, and one that scrolls doesn't take the focus.
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Tab") return;
+    if (event.key !== "Tab" || !choosing()) return;
     for (const option of document.querySelectorAll("[role=option]")) {
       for (let box = option.parentElement; box && box !== document.body; box = box.parentElement) {
         if (box.scrollHeight > box.clientHeight) { box.tabIndex = -1; break; }
       }
     }
+    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
   }, true);
+
+  // Arrow keys walk through tabs and radio buttons. Gradio gives each radio button a name of its own, so the browser
+  // takes none of them for a group.
+  const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+  document.addEventListener("keydown", (event) => {
+    const { key, target } = event;
+    if (!(target instanceof HTMLElement) || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+    const isTab = target.matches("[role=tab]");
+    const group = isTab ? target.closest("[role=tablist]") : target.matches("[type=radio]") && target.closest("fieldset");
+    if (!group || !(key in STEPS || (isTab && (key === "Home" || key === "End")))) return;
+    const all = [...group.querySelectorAll(isTab ? "[role=tab]" : "[type=radio]")].filter((each) => !each.disabled);
+    const here = all.indexOf(target);
+    const next = key === "Home" ? all[0] : key === "End" ? all.at(-1) : all.at((here + STEPS[key]) % all.length);
+    event.preventDefault();
+    next.focus();
+    next.click();
+  }, true);
+  document.addEventListener("focusin", (event) => rove(event.target));
+
+  // Only the chosen one of a group is reached by Tab.
+  function rove(target) {
+    if (!(target instanceof HTMLElement)) return;
+    const group = target.closest("[role=tablist]") ?? (target.matches("[type=radio]") ? target.closest("fieldset") : null);
+    for (const each of group?.querySelectorAll("[role=tab], [type=radio]") ?? []) each.tabIndex = each === target ? 0 : -1;
+  }
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       event.stopPropagation();
-      press(".generate");
-    } else if (event.key === "Escape" && !event.isComposing && !choosing() && !closeMenus(null)) {
+      if (!event.repeat && !document.querySelector("dialog[open]")) press(".generate");
+    } else if (event.key === "Escape" && event.isTrusted && !event.isComposing && !choosing() && !closeMenus(null)
+      && !document.querySelector("dialog[open]")) {
       press(".cancel");
     }
   }, true);
+
+  // On a phone the picture is below what was just clicked.
+  const RESULT_MS = 600;
+  document.addEventListener("click", (event) => {
+    const phone = window.matchMedia("(max-width: 860px)").matches;
+    if (!phone || !(event.target instanceof Element) || !event.target.closest(".generate, .chip")) return;
+    setTimeout(() => {
+      if (!inSight(".note.error")) inSight(".stage-place")?.scrollIntoView({ behavior: "smooth", block: "nearest" });
+    }, RESULT_MS);
+  });
 
   // A double click is one click: while a canvas sends its pixels Gradio would count both.
   document.addEventListener("click", (event) => {
@@ -323,6 +368,6 @@ window.paintdiff = (() => {
 
   return {
     openFirst, opened, notOpened, tabOpened, receiverOpened, modelChosen, remembered, paintedIn, keepSoon, keepSettings,
-    keepJob, keepFilm, checkMap,
+    keepJob, keepFilm, checkMap, idle,
   };
 })();

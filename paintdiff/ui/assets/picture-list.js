@@ -223,6 +223,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       this.#update();
       this.#keep();
       this.#publish();
+      this.root.dispatchEvent(new CustomEvent("paintdiff-changed", { bubbles: true }));
       this.#trigger("input");
     }
 

@@ -124,9 +124,9 @@ class ModelsTab:
         told: set[Any] = looked_at | choice.asked()
         told_of = [*all_of_it, *choice.changeable()]
         first = page.opener(self.ids.tab, opened, told, told_of, **QUICK)
-        name, words_id = json.dumps(self.ids.tab), json.dumps(self.words.elem_id)
+        name, ids = json.dumps(self.ids.tab), json.dumps([f"#{self.words.elem_id}"])
         first.failure(None, js=f"() => paintdiff.notOpened({name})")
-        first.then(None, js=f"() => paintdiff.opened({name}, {words_id})")
+        first.then(None, js=f"() => paintdiff.opened({name}, {ids})")
         listen(self.look.click, opened, told, told_of, **QUICK)
         self.words.change(self.filtered, looked_at, listed, trigger_mode="always_last", **QUICK)
         self.kind.input(self.filtered, looked_at, listed, **QUICK)

@@ -56,7 +56,7 @@ class UpscaleBench(Workbench):
                     setting.add()
                     foreseen = widgets.static("", ids("foreseen"), "foreseen-place")
                 with gr.Column(elem_classes=["group", "run-group"]):
-                    buttons = RunButtons.built(ids, "Upscale", "Upscaling…")
+                    buttons = RunButtons.built(ids, "Upscale", "Queue these too")
                 with (
                     gr.Column(elem_classes=["group", "settings-group"]),
                     widgets.drawer("More", ids("more-drawer")),
@@ -73,7 +73,6 @@ class UpscaleBench(Workbench):
                     markup.empty_stage((), TITLE, TEXT),
                     buttons=buttons,
                     notes=notes,
-                    seed=None,
                 )
         bench = cls(parts, ids, easel, pictures, offer, setting, foreseen)
         bench._wire()
