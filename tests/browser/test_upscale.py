@@ -145,10 +145,11 @@ def test_of_a_folder_what_is_no_picture_says_so_and_the_others_stay(
     studio.generate.click()
     studio.expect_picture()
     expect(studio.thumbnails).to_have_count(2)
-    page.get_by_role("button", name="Look at picture 2 alone").click()
-    expect(viewer(studio).locator(".viewer-tag").first).to_have_text("After, 64 × 96")  # noqa: RUF001
-    page.get_by_role("button", name="All 2").click()
-    expect(page.get_by_role("button", name="Look at picture 1 alone")).to_be_visible()
+    page.get_by_role("button", name="Look closely at picture 2").click()
+    look = page.locator("#look-dialog")
+    expect(look.locator(".viewer-tag").first).to_have_text("After, 64 × 96")  # noqa: RUF001
+    look.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("button", name="Look closely at picture 1")).to_be_visible()
 
 
 def test_a_result_is_upscaled_from_its_button_and_a_reload_finds_the_run(studio: Studio) -> None:

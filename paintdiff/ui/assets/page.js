@@ -185,15 +185,14 @@ window.paintdiff = (() => {
 
   // Keys
 
-  // Tab closes an open list of choices, and one that scrolls doesn't take the focus.
+  // An open list of choices that scrolls would take the focus, and with it vanish.
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Tab" || !choosing()) return;
+    if (event.key !== "Tab") return;
     for (const option of document.querySelectorAll("[role=option]")) {
       for (let box = option.parentElement; box && box !== document.body; box = box.parentElement) {
         if (box.scrollHeight > box.clientHeight) { box.tabIndex = -1; break; }
       }
     }
-    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
   }, true);
 
   // Arrow keys walk through tabs and radio buttons. Gradio gives each radio button a name of its own, so the browser
