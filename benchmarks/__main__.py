@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, str] = {
     "switching_tasks": "what going from task to task costs",
     "threads": "numbers of threads and ways to wait, idle and beside a busy program",
     "upscaling": "what upscaling costs",
+    "visitors": "what visitors cost who only ask",
 }
 """Modules in this folder, and what they measure."""
 

@@ -85,7 +85,7 @@ class LazyPage(gr.Blocks):
         """Run an event as Gradio does, and add a tab's content to the answer of its opener."""
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         output = await super().process_api(function, *arguments, **settings)
-        tab = self._openers.get(function._id)
+        tab = self._openers.get(function._id)  # pyright: ignore[reportPrivateUsage]
         if tab is None:
             return output
         ids = [each._id for each in function.outputs]
