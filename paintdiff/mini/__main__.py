@@ -42,13 +42,13 @@ CONTROL = SHIPPED.with_name("mini-control")
 UPSCALER = SHIPPED.with_name("mini-upscaler")
 
 STAGES = (
-    "render",
     "train-vae",
+    "render",
+    "train-judge",
     "cache",
     "train-painter",
     "sharpen",
     "train-control",
-    "train-judge",
     "export",
     "render-upscaler",
     "train-upscaler",
@@ -94,14 +94,18 @@ class Studio:
         render_dataset(self.recipe, self.work, workers=torch.get_num_threads())
 
     def _vae(self) -> AutoencoderKL:
-        return train_autoencoder(open_dataset(self.recipe, self.work), self.work, self.machine)
+        scenes = self.recipe.autoencoder.scenes or self.recipe.scenes
+        render_dataset(self.recipe, self.work, torch.get_num_threads(), scenes)
+        data = open_dataset(self.recipe, self.work, scenes)
+        return train_autoencoder(data, self.work, self.machine)
 
     def _cache(self) -> None:
         if (self.work / "latents.npy").exists():
             logger.info("the latents are cached already")
             return
-        cache_masks(self.recipe, self.work, workers=torch.get_num_threads())
-        cache_latents(open_dataset(self.recipe, self.work), self.work, self.machine, self._vae())
+        data = open_dataset(self.recipe, self.work)
+        cache_masks(data, self.work)
+        cache_latents(data, self.work, self.machine, self._vae())
 
     def _painter(self) -> Painter:
         return train_painter(open_dataset(self.recipe, self.work), self.work, self.machine)
@@ -112,7 +116,8 @@ class Studio:
 
     def _sharpen(self) -> AutoencoderKL:
         data = open_dataset(self.recipe, self.work)
-        return sharpen_decoder(data, self.work, self.machine, self._vae())
+        judge = load_judge(self.work / "judge") if self.recipe.autoencoder.feature_weight else None
+        return sharpen_decoder(data, self.work, self.machine, self._vae(), judge)
 
     def _judge(self) -> None:
         judge = train_judge(open_dataset(self.recipe, self.work), self.work, self.machine)
@@ -186,13 +191,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--compile", action="store_true", help="torch.compile: slow to start, then faster"
     )
+    parser.add_argument(
+        "--clock",
+        choices=["wall", "cpu"],
+        default="wall",
+        help="what a plan's minutes are of; cpu: the processor's, over all threads",
+    )
     parser.add_argument("--prompts", type=Path, help="sheet: a text file, one prompt a line")
     parser.add_argument(
         "--output", type=Path, default=Path("sheet.png"), help="sheet: the PNG to write"
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    machine = Machine(torch.device(options.device), options.precision, options.compile)
+    machine = Machine(
+        torch.device(options.device), options.precision, options.compile, options.clock
+    )
     try:
         recipe = read_recipe(options.recipe)
         if options.stage == "sheet":

@@ -1,5 +1,4 @@
-"""The VAE: pixels into 4 latent channels at an eighth (or whatever the recipe says) of the side,
-and back.
+"""The VAE: pixels into a few latent channels at an eighth or sixteenth of the side, and back.
 
 Loss: absolute error + absolute error of the differences between neighbours (which keeps edges) + a
 small Kullback-Leibler term, after Rombach et al. 2022 (arXiv:2112.10752) with the gradient in place
@@ -21,13 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from paintdiff.mini.dataset import Dataset, mirrored
+from paintdiff.mini.dataset import Dataset, as_pixels, mirrored
+from paintdiff.mini.judge import Judge
+from paintdiff.mini.leaves import dead_leaves
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
+from paintdiff.mini.perceptual import Discriminator, adversarial_losses, weighted
 from paintdiff.mini.recipe import AutoencoderRecipe
 
 logger = logging.getLogger(__name__)
 
-LATENT_CHANNELS = 4
 NARROW_LOG_VARIANCE = -5.0
 ANCHOR_SCALE = 2.0
 """Latents per unit of colour: pictures then have latents of about unit variance."""
@@ -41,7 +42,7 @@ def build_autoencoder(recipe: AutoencoderRecipe, size_px: int) -> AutoencoderKL:
         "block_out_channels": recipe.block_out_channels,
         "layers_per_block": recipe.layers_per_block,
         "norm_num_groups": recipe.norm_num_groups,
-        "latent_channels": LATENT_CHANNELS,
+        "latent_channels": recipe.latent_channels,
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
         "mid_block_add_attention": False,
@@ -51,8 +52,8 @@ def build_autoencoder(recipe: AutoencoderRecipe, size_px: int) -> AutoencoderKL:
     vae = AutoencoderKL(**shape)
     moments: Any = vae.quant_conv
     with torch.no_grad():
-        moments.weight[LATENT_CHANNELS:] = 0
-        moments.bias[LATENT_CHANNELS:] = NARROW_LOG_VARIANCE
+        moments.weight[recipe.latent_channels :] = 0
+        moments.bias[recipe.latent_channels :] = NARROW_LOG_VARIANCE
     return vae
 
 
@@ -108,22 +109,30 @@ def train_autoencoder(data: Dataset, folder: Path, machine: Machine) -> Autoenco
         parts = {"error": error, "edges": edges, "kl": divergence, "off_colour": off_colour}
         return {"loss": loss, **parts}
 
-    loop.run(losses)
+    loop.run(losses, machine.now)
     loop.use_average()
     return vae
 
 
-def sharpen_decoder(data: Dataset, folder: Path, machine: Machine, vae: Any) -> Any:
+def sharpen_decoder(
+    data: Dataset, folder: Path, machine: Machine, vae: Any, judge: Judge | None = None
+) -> Any:
     """Train the decoder alone on whole pictures. The latents keep their meaning, so a painter
     trained on them fits.
+
+    With a judge the distance of its features and a discriminator join the loss (Esser et al. 2021,
+    arXiv:2012.09841), which makes edges crisp.
     """
     recipe = data.recipe.autoencoder
     vae = machine.prepared(vae)
     vae.requires_grad_(False)
     decoder = nn.ModuleList([vae.post_quant_conv, vae.decoder]).requires_grad_(True)
-    loop = TrainingLoop(
-        "decoder", folder, {"decoder": decoder}, recipe.decoder_plan, data.recipe.seed
-    )
+    modules: dict[str, nn.Module] = {"decoder": decoder}
+    critic = machine.prepared(Discriminator(recipe.discriminator_channels)).train()
+    if judge is not None:
+        judge = machine.prepared(judge).eval().requires_grad_(False)
+        modules["critic"] = critic
+    loop = TrainingLoop("decoder", folder, modules, recipe.decoder_plan, data.recipe.seed)
 
     def losses(random: np.random.Generator, progress: float) -> Losses:
         pixels = _crops(data, random, recipe.decoder_plan.batch_size, data.recipe.size_px)
@@ -131,11 +140,19 @@ def sharpen_decoder(data: Dataset, folder: Path, machine: Machine, vae: Any) -> 
         with machine.autocast():
             with torch.no_grad():
                 latents = vae.encode(pixels).latent_dist.mode()
-            painted = vae.decode(latents).sample.float()
-        error, edges = (painted - pixels).abs().mean(), edge_loss(painted, pixels)
-        return {"loss": error + recipe.gradient_weight * edges, "error": error, "edges": edges}
+            painted = vae.decode(latents).sample
+        painted = painted.float()
+        error = (painted - pixels).abs().mean()
+        edges = edge_loss(painted, pixels)
+        loss = error + recipe.gradient_weight * edges
+        parts: dict[str, Tensor] = {"error": error, "edges": edges}
+        if judge is not None:
+            with machine.autocast():
+                parts |= adversarial_losses(judge, critic, painted / 2 + 0.5, pixels / 2 + 0.5)
+            loss = loss + weighted(parts, recipe)
+        return {"loss": loss, **parts}
 
-    loop.run(losses)
+    loop.run(losses, machine.now)
     loop.use_average()
     return vae
 
@@ -151,13 +168,13 @@ def cache_latents(data: Dataset, folder: Path, machine: Machine, vae: Any) -> No
     side = data.recipe.latent_side
     path = folder / "latents.npy"
     unfinished = path.with_suffix(".partial")
-    shape = (2, len(data), LATENT_CHANNELS, side, side)
+    shape = (2, len(data), data.recipe.autoencoder.latent_channels, side, side)
     latents = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float16, shape=shape)
     batch = 32
     for start in range(0, len(data), batch):
         rows = range(start, min(start + batch, len(data)))
-        images = [data.images[row] for row in rows]
-        mirrors = [mirrored(data.scene(row), data.images[row])[1] for row in rows]
+        images = [data.image(row) for row in rows]
+        mirrors = [mirrored(data.scene(row), data.image(row))[1] for row in rows]
         for view, pictures in enumerate((images, mirrors)):
             pixels = as_pixels(np.stack(pictures)).to(machine.device)
             with machine.autocast():
@@ -174,20 +191,17 @@ def scaling_factor(latents: NDArray[np.float16]) -> float:
     return float(1.0 / latents[0, :4000].astype(np.float32).std())
 
 
-def as_pixels(images: NDArray[np.uint8]) -> Tensor:
-    """(B, H, W, 3) uint8 RGB to (B, 3, H, W) float32 in -1..1, channels last."""
-    pixels = torch.from_numpy(images.astype(np.float32) / 127.5 - 1.0).permute(0, 3, 1, 2)
-    return pixels.contiguous(memory_format=torch.channels_last)
-
-
 def _crops(data: Dataset, random: np.random.Generator, batch: int, side: int) -> Tensor:
     """Random crops (mirrored half of the time: a picture has no caption here) as (batch, 3, side,
-    side).
+    side), some of them of dead leaves.
     """
-    room = data.recipe.size_px - side
+    leaves_share = data.recipe.autoencoder.leaves_share
     crops: list[NDArray[np.uint8]] = []
-    for index in random.integers(len(data), size=batch):
+    for index in random.integers(len(data), size=batch).tolist():
+        leaves = random.random() < leaves_share
+        picture = dead_leaves(int(random.integers(2**31)), side) if leaves else data.image(index)
+        room = picture.shape[0] - side
         top, left = (int(value) for value in random.integers(room + 1, size=2))
-        crop = np.asarray(data.images[index, top : top + side, left : left + side])
+        crop = picture[top : top + side, left : left + side]
         crops.append(crop[:, ::-1] if random.random() < 0.5 else crop)
     return as_pixels(np.stack(crops))

@@ -16,10 +16,8 @@ import cv2
 import numpy as np
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from paintdiff.mini.autoencoder import LATENT_CHANNELS
 from paintdiff.mini.dataset import Dataset, Pixels
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
 from paintdiff.mini.painter import (
@@ -29,6 +27,7 @@ from paintdiff.mini.painter import (
     build_scheduler,
     drawn_timesteps,
     noised,
+    timestep_weights,
     weighted_mean,
 )
 from paintdiff.mini.recipe import ControlRecipe, Recipe
@@ -39,7 +38,7 @@ def build_control(recipe: Recipe, unet: UNet2DConditionModel) -> ControlNetModel
     """A ControlNet for the painter's UNet, with the UNet's weights where both have the same."""
     painter = recipe.painter
     control = ControlNetModel(
-        in_channels=LATENT_CHANNELS,
+        in_channels=recipe.autoencoder.latent_channels,
         down_block_types=("DownBlock2D",) * len(painter.block_out_channels),
         mid_block_type="UNetMidBlock2D",
         block_out_channels=painter.block_out_channels,
@@ -60,9 +59,8 @@ def build_control(recipe: Recipe, unet: UNet2DConditionModel) -> ControlNetModel
 class ControlMaps:
     """Draws a control map for each picture of a batch, as a person or a preprocessor would."""
 
-    def __init__(self, data: Dataset, folder: Path) -> None:
-        self.recipe, self.images = data.recipe.control, data.images
-        self.subjects: NDArray[np.uint8] = np.load(folder / "subjects.npy")
+    def __init__(self, data: Dataset) -> None:
+        self.recipe, self.data = data.recipe.control, data
 
     def draw(self, batch: Batch, random: np.random.Generator) -> Tensor:
         """The maps of a batch's pictures: (B, 3, side, side) float32 in 0..1, white on black."""
@@ -74,8 +72,7 @@ class ControlMaps:
         return grey.unsqueeze(1).expand(-1, 3, -1, -1)
 
     def _map(self, row: int, mirrored: bool, random: np.random.Generator) -> Pixels:
-        picture = np.asarray(self.images[row])
-        subject = np.unpackbits(self.subjects[row], axis=1)
+        picture, subject = self.data.image(row), self.data.mask(row).astype(np.uint8)
         if mirrored:
             picture, subject = picture[:, ::-1], subject[:, ::-1]
         picture = np.ascontiguousarray(picture)
@@ -150,7 +147,7 @@ def train_control(
     loop = TrainingLoop("control", folder, {"control": control}, recipe.plan, data.recipe.seed)
     # What is drawn tells which way it faces.
     batches = CaptionedLatents(data, folder, painter.tokenizer, facing_anywhere=True)
-    maps = ControlMaps(data, folder)
+    maps = ControlMaps(data)
     controlled = _Controlled(control, painter.unet)
     run = torch.compile(controlled) if machine.compile else controlled
     alphas_cumprod = build_scheduler(data.recipe.painter).alphas_cumprod.to(machine.device)
@@ -161,19 +158,20 @@ def train_control(
         control_maps = maps.draw(batch, random).to(machine.device)
         latents = batch.latents.to(machine.device).contiguous(memory_format=torch.channels_last)
         timesteps = drawn_timesteps(random, sampling).to(machine.device)
-        noisy, velocity = noised(latents, timesteps, alphas_cumprod)
+        noisy, target = noised(latents, timesteps, alphas_cumprod, sampling.prediction)
         with machine.autocast():
             with torch.no_grad():
                 hidden = painter.text_encoder(batch.tokens.to(machine.device)).last_hidden_state
             predicted = run(noisy, timesteps, hidden, control_maps)
-        error = (predicted.float() - velocity).pow(2)
+        error = (predicted.float() - target).pow(2)
         subject = batch.subject.to(machine.device)
+        weights = timestep_weights(timesteps, alphas_cumprod, sampling)
         return {
-            "loss": weighted_mean(error, subject, data.recipe.painter.subject_weight),
+            "loss": weighted_mean(error * weights, subject, data.recipe.painter.subject_weight),
             "error": error.mean(),
         }
 
-    loop.run(losses)
+    loop.run(losses, machine.now)
     loop.use_average()
     return control
 

@@ -1,9 +1,9 @@
 """The training set: scenes rendered once, their latents cached once, captions drawn afresh each
 time.
 
-A folder holds `images.npy` (N, side, side, 3) uint8 RGB, `seeds.npy` (N,) int64, and after
-`cache_latents` `latents.npy` (2, N, 4, latent side, latent side) float16: index 0 as painted, 1
-mirrored.
+A work folder holds `scenes/` (see `shards`), and after the cache stage `masks.npy` (N, latent side,
+latent side) uint8 and `latents.npy` (2, N, channels, latent side, latent side) float16: index 0 as
+painted, 1 mirrored.
 """
 
 from __future__ import annotations
@@ -12,22 +12,39 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from paintdiff.errors import WorldError
 from paintdiff.mini.recipe import Recipe
-from paintdiff.mini.world import Scene, WorldConfig, flip, render, sample_scene
+from paintdiff.mini.shards import (
+    Pixels,
+    RenderedScene,
+    Shards,
+    mask_share,
+    shard_path,
+    write_shard,
+)
+from paintdiff.mini.world import (
+    Scene,
+    WorldConfig,
+    flip,
+    render,
+    sample_scene,
+    subject_mask,
+)
 
 logger = logging.getLogger(__name__)
 
-Pixels = NDArray[np.uint8]
 TRAINING, HELD_OUT = "training", "held out"
+SHARD = 200
 
 
 def is_held_out(scene: Scene, one_in: int) -> bool:
@@ -48,57 +65,40 @@ def scene_seeds(recipe: Recipe, part: str) -> Iterator[int]:
             yield seed
 
 
-def render_dataset(recipe: Recipe, folder: Path, workers: int) -> None:
-    """Render `recipe.scenes` training scenes into `folder`, unless they are there already."""
-    images_path, seeds_path = folder / "images.npy", folder / "seeds.npy"
-    if images_path.exists() and seeds_path.exists():
-        logger.info("%s is rendered already", folder)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    side = recipe.size_px
-    unfinished = images_path.with_suffix(".partial")
-    seeds = np.fromiter(islice(scene_seeds(recipe, TRAINING), recipe.scenes), np.int64)
-    images = np.lib.format.open_memmap(
-        unfinished, mode="w+", dtype=np.uint8, shape=(len(seeds), side, side, 3)
-    )
-    paint = partial(_painted, config=recipe.world.config(), size_px=side)
-    with ProcessPoolExecutor(workers) as pool:
-        for index, image in enumerate(pool.map(paint, seeds.tolist(), chunksize=64)):
-            images[index] = image
-            if index % 2000 == 0:
-                logger.info("rendered %d of %d", index, len(seeds))
-    images.flush()
-    np.save(seeds_path, seeds)
-    unfinished.replace(images_path)
-
-
-def cache_masks(recipe: Recipe, folder: Path, workers: int) -> None:
-    """Find out where the subject of each scene is, unless that is known already, by painting the
-    scene once more without it.
-
-    Writes `subjects.npy` (N, side, side / 8) uint8, a bit a pixel that the subject changes, and
-    `masks.npy` (N, latent side, latent side) uint8, the share (of 255) of each latent.
+def render_dataset(recipe: Recipe, folder: Path, workers: int, scenes: int | None = None) -> None:
+    """Render the first `scenes` training scenes (all of the recipe's without) into `folder`, as far
+    as they aren't there.
     """
-    subjects_path, masks_path = folder / "subjects.npy", folder / "masks.npy"
-    if subjects_path.exists() and masks_path.exists():
+    target = folder / "scenes"
+    target.mkdir(parents=True, exist_ok=True)
+    wanted = min(scenes or recipe.scenes, recipe.scenes)
+    shards = -(-wanted // SHARD)
+    missing = [number for number in range(shards) if not shard_path(target, number).exists()]
+    if not missing:
+        logger.info("%d scenes are rendered already", wanted)
         return
-    data = open_dataset(recipe, folder)
-    unpeopled = partial(_without_subject, config=data.config, size_px=recipe.size_px)
-    side, latent_side = recipe.size_px, recipe.latent_side
-    cell = side // latent_side
-    subjects = np.zeros((len(data), side, side // 8), np.uint8)
-    masks = np.zeros((len(data), latent_side, latent_side), np.uint8)
+    seeds = islice(scene_seeds(recipe, TRAINING), recipe.scenes)
+    paint = partial(_rendered, recipe=recipe, config=recipe.world.config())
     with ProcessPoolExecutor(workers) as pool:
-        empty = pool.map(unpeopled, data.seeds.tolist(), chunksize=64)
-        for index, image in enumerate(empty):
-            changed = np.abs(image.astype(np.int16) - data.images[index]).max(axis=2) > 12
-            subjects[index] = np.packbits(changed, axis=1)
-            cells = changed.reshape(latent_side, cell, latent_side, cell)
-            masks[index] = 255 * cells.mean(axis=(1, 3))
-    for path, values in ((subjects_path, subjects), (masks_path, masks)):
-        partial_path = path.with_suffix(".partial.npy")
-        np.save(partial_path, values)
-        partial_path.replace(path)
+        for number in range(shards):
+            some = list(islice(seeds, SHARD))
+            if number in missing:
+                write_shard(target, number, pool.map(paint, some, chunksize=10))
+                logger.info("rendered %d of %d", min((number + 1) * SHARD, wanted), wanted)
+
+
+def cache_masks(data: Dataset, folder: Path) -> None:
+    """Write `masks.npy`, the share (of 255) of each latent that the subjects cover, unless it is
+    there.
+    """
+    path = folder / "masks.npy"
+    if path.exists():
+        return
+    side = data.recipe.latent_side
+    masks = np.stack([mask_share(data.mask(row), side) for row in range(len(data))])
+    unfinished = path.with_suffix(".partial.npy")
+    np.save(unfinished, masks)
+    unfinished.replace(path)
 
 
 @dataclass(frozen=True)
@@ -106,28 +106,38 @@ class Dataset:
     """The rendered scenes; see the module's text for shapes."""
 
     recipe: Recipe
-    images: Pixels
-    seeds: NDArray[np.int64]
+    shards: Shards
     config: WorldConfig
 
     def __len__(self) -> int:
-        return len(self.seeds)
+        return len(self.shards)
 
     def scene(self, index: int) -> Scene:
         """The scene that picture `index` shows."""
-        return sample_scene(int(self.seeds[index]), self.config)
+        return self.shards.scenes[index]
+
+    def image(self, index: int) -> Pixels:
+        """Picture `index`, (side, side, 3) uint8 RGB."""
+        return self.shards.image(index)
+
+    def mask(self, index: int) -> NDArray[np.bool_]:
+        """Which pixels of picture `index` its subjects cover, (side, side)."""
+        return self.shards.mask(index)
 
 
-def open_dataset(recipe: Recipe, folder: Path) -> Dataset:
-    """Open what `render_dataset` wrote. Raises WorldError if it isn't there."""
-    if not (folder / "images.npy").exists():
-        raise WorldError(f"There are no rendered scenes in {folder}; run the render command first.")
-    return Dataset(
-        recipe=recipe,
-        images=np.load(folder / "images.npy", mmap_mode="r"),
-        seeds=np.load(folder / "seeds.npy"),
-        config=recipe.world.config(),
-    )
+def open_dataset(recipe: Recipe, folder: Path, scenes: int | None = None) -> Dataset:
+    """Open the first `scenes` (all of the recipe's without) that `render_dataset` wrote.
+
+    Raises WorldError if fewer are there.
+    """
+    wanted = min(scenes or recipe.scenes, recipe.scenes)
+    shards = Shards(folder / "scenes", wanted)
+    if len(shards) < wanted:
+        raise WorldError(
+            f"{folder} holds {len(shards)} of {wanted} rendered scenes; "
+            "run the render command first."
+        )
+    return Dataset(recipe, shards, recipe.world.config())
 
 
 def mirrored(scene: Scene, image: Pixels) -> tuple[Scene, Pixels]:
@@ -138,11 +148,13 @@ def mirrored(scene: Scene, image: Pixels) -> tuple[Scene, Pixels]:
     return (scene, image) if result is None else result
 
 
-def _without_subject(seed: int, config: WorldConfig, size_px: int) -> Pixels:
+def _rendered(seed: int, recipe: Recipe, config: WorldConfig) -> RenderedScene:
     scene = sample_scene(seed, config)
-    nobody = {"subject": None, "category": "scenery", "colour": None, "count": 0, "side": None}
-    return render(replace(scene, **nobody), size_px)
+    image = render(scene, recipe.size_px, recipe.oversampling)
+    return RenderedScene(scene, image, subject_mask(scene, recipe.size_px))
 
 
-def _painted(seed: int, config: WorldConfig, size_px: int) -> Pixels:
-    return render(sample_scene(seed, config), size_px)
+def as_pixels(images: NDArray[np.uint8]) -> Tensor:
+    """(B, H, W, 3) uint8 RGB to (B, 3, H, W) float32 in -1..1, channels last."""
+    pixels = torch.from_numpy(images.astype(np.float32) / 127.5 - 1.0).permute(0, 3, 1, 2)
+    return pixels.contiguous(memory_format=torch.channels_last)

@@ -18,8 +18,9 @@ from paintdiff.mini.dataset import HELD_OUT, scene_seeds
 from paintdiff.mini.degradations import degraded, shrunk
 from paintdiff.mini.evaluate import EVALUATION_OFFSET
 from paintdiff.mini.judge import Judge
+from paintdiff.mini.perceptual import feature_distance
 from paintdiff.mini.recipe import Recipe
-from paintdiff.mini.upscaler import as_floats, feature_distance, lanczos, through_vae
+from paintdiff.mini.upscaler import as_floats, lanczos, through_vae
 from paintdiff.mini.world import render, sample_scene
 
 PHOTOGRAPHS = (

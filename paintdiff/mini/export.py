@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 
-from paintdiff.mini.autoencoder import as_pixels, scaling_factor
-from paintdiff.mini.dataset import Dataset
+from paintdiff.mini.autoencoder import scaling_factor
+from paintdiff.mini.dataset import Dataset, as_pixels
 from paintdiff.mini.painter import Painter, build_scheduler
 from paintdiff.mini.tokenizer import save_tokenizer
 from paintdiff.mini.world import words
@@ -50,11 +50,11 @@ def export_pipeline(
 
 
 def fit_latent_rgb(data: Dataset, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The least-squares linear map from scaled latents (4) to RGB in -1..1, as matrix (4, 3) and
+    """The least-squares linear map from scaled latents (C) to RGB in -1..1, as matrix (C, 3) and
     bias (3,).
     """
-    rows = np.arange(min(600, len(data)))
-    pixels = as_pixels(np.stack([data.images[row] for row in rows]))
+    rows = range(min(600, len(data)))
+    pixels = as_pixels(np.stack([data.image(row) for row in rows]))
     small = (
         torch.nn.functional.adaptive_avg_pool2d(pixels, latents.shape[-2:])
         .permute(0, 2, 3, 1)

@@ -19,11 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from paintdiff.errors import ModelNotFoundError
-from paintdiff.mini.autoencoder import as_pixels
-from paintdiff.mini.dataset import Dataset, mirrored
+from paintdiff.mini.dataset import Dataset, as_pixels, mirrored
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
 from paintdiff.mini.recipe import Recipe
-from paintdiff.mini.world import SUBJECTS, Scene
+from paintdiff.mini.world import Scene, subject_category
 
 ABSENT = "none"
 """The label of an attribute that a scene doesn't have."""
@@ -37,9 +36,10 @@ def judged_labels(recipe: Recipe) -> Labels:
     """The attributes that are judged and the values each can take, in the order of the heads'
     outputs.
     """
-    world = recipe.world
-    categories = tuple(sorted({SUBJECTS[name].category for name in world.subjects}))
-    return {
+    world = recipe.world.config()
+    edition = world.edition
+    categories = tuple(sorted({subject_category(name, edition) for name in world.subjects}))
+    labels: Labels = {
         "category": ("scenery", *categories),
         "scenery": world.scenery,
         "subject": (ABSENT, *world.subjects),
@@ -47,6 +47,18 @@ def judged_labels(recipe: Recipe) -> Labels:
         "time_of_day": (ABSENT, *world.times_of_day),
         "side": (ABSENT, "left", "centre", "right"),
     }
+    if edition:
+        labels |= {
+            "count": tuple(str(count) for count in range(world.max_count + 1)),
+            "weather": (ABSENT, *world.weathers),
+            "season": (ABSENT, *world.seasons),
+            "style": (ABSENT, *world.styles),
+            "size": (ABSENT, "small", "big", "portrait"),
+            "companion": (ABSENT, *world.subjects),
+            "companion_colour": (ABSENT, *world.colours),
+            "part_colour": (ABSENT, *world.colours),
+        }
+    return labels
 
 
 def value_of(scene: Scene, attribute: str) -> str:
@@ -136,9 +148,9 @@ def train_judge(data: Dataset, folder: Path, machine: Machine) -> Judge:
     def losses(random: np.random.Generator, progress: float) -> Losses:
         rows = random.integers(len(data), size=recipe.judge.plan.batch_size).tolist()
         pairs = [
-            mirrored(scenes[row], data.images[row])
+            mirrored(scenes[row], data.image(row))
             if random.random() < 0.5
-            else (scenes[row], data.images[row])
+            else (scenes[row], data.image(row))
             for row in rows
         ]
         pixels = _roughened(as_pixels(np.stack([image for _, image in pairs])), random)
@@ -152,7 +164,7 @@ def train_judge(data: Dataset, folder: Path, machine: Machine) -> Judge:
         }
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
-    loop.run(losses)
+    loop.run(losses, machine.now)
     loop.use_average()
     return judge
 

@@ -36,11 +36,21 @@ Losses = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how to train. `precision` is "fp32" or "bf16" (autocast; the weights stay fp32)."""
+    """Where and how to train.
+
+    `precision` is "fp32" or "bf16" (autocast; the weights stay fp32). `clock` is what a plan's
+    minutes are of: "wall", or "cpu", the processor's over all threads, which other work on the
+    machine doesn't use up.
+    """
 
     device: torch.device
     precision: str
     compile: bool
+    clock: str = "wall"
+
+    def now(self) -> float:
+        """The clock's seconds, from some start."""
+        return time.process_time() if self.clock == "cpu" else time.monotonic()
 
     def autocast(self) -> torch.autocast:
         """The context in which losses are computed."""
@@ -104,18 +114,24 @@ class TrainingLoop:
         """0 at the start, 1 when done, by steps or by time, whichever is further."""
         return min(1.0, max(self.step / self.plan.steps, self.seconds / (60 * self.plan.minutes)))
 
-    def run(self, losses: Callable[[np.random.Generator, float], Losses]) -> None:
-        """Train to the end. `losses(random, progress)` draws a batch and returns its losses."""
+    def run(
+        self,
+        losses: Callable[[np.random.Generator, float], Losses],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Train to the end. `losses(random, progress)` draws a batch and returns its losses; `now`
+        is the clock that the plan's minutes are of.
+        """
         previous = signal.signal(signal.SIGTERM, self._stop)
         saved_at = time.monotonic()
         sums: dict[str, float] = {}
         first = self.step  # a run that goes on may be in the middle of what is logged together
         try:
             while self.progress < 1.0 and not self._stopping:
-                started = time.monotonic()
+                started = now()
                 for key, value in self._one_step(losses).items():
                     sums[key] = sums.get(key, 0.0) + value
-                self.seconds += time.monotonic() - started
+                self.seconds += now() - started
                 if self.step % LOG_EVERY_STEPS == 0:
                     self._log({key: total / (self.step - first) for key, total in sums.items()})
                     sums, first = {}, self.step

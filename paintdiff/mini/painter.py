@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from paintdiff.mini.autoencoder import LATENT_CHANNELS, scaling_factor
+from paintdiff.mini.autoencoder import scaling_factor
 from paintdiff.mini.dataset import Dataset, mirrored
 from paintdiff.mini.judge import Labels, judged_labels, value_of
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
@@ -66,17 +66,19 @@ def build_painter(recipe: Recipe) -> Painter:
         "pad_token_id": tokenizer.pad_token_id,
     }
     text_encoder = CLIPTextModel(CLIPTextConfig(**config))
-    return Painter(tokenizer, text_encoder, _build_unet(part, recipe.latent_side))
+    return Painter(tokenizer, text_encoder, _build_unet(recipe))
 
 
 def build_scheduler(recipe: PainterRecipe) -> DDIMScheduler:
     """The noise schedule, as the scheduler that ships with the model."""
+    flow = recipe.beta_schedule == "flow"
     return DDIMScheduler(
         num_train_timesteps=TRAIN_TIMESTEPS,
-        beta_schedule=recipe.beta_schedule,
+        beta_schedule="linear" if flow else recipe.beta_schedule,
         beta_start=recipe.beta_start,
         beta_end=recipe.beta_end,
-        prediction_type="v_prediction",
+        trained_betas=flow_betas() if flow else None,
+        prediction_type=recipe.prediction,
         timestep_spacing="trailing",
         clip_sample=False,
         set_alpha_to_one=True,
@@ -84,15 +86,26 @@ def build_scheduler(recipe: PainterRecipe) -> DDIMScheduler:
     )
 
 
-def _build_unet(recipe: PainterRecipe, side: int) -> UNet2DConditionModel:
+def flow_betas() -> list[float]:
+    """The betas of rectified flow (Liu et al. 2022, arXiv:2209.03003): the straight line from
+    picture to noise, (1 - t) x + t n, brought to the unit variance that such schedules assume.
+    """
+    times = np.arange(1, TRAIN_TIMESTEPS + 1) / (TRAIN_TIMESTEPS + 1)
+    signal = (1 - times) ** 2
+    alphas_cumprod = signal / (signal + times**2)
+    return (1 - alphas_cumprod / np.concatenate([[1.0], alphas_cumprod[:-1]])).tolist()
+
+
+def _build_unet(whole: Recipe) -> UNet2DConditionModel:
+    recipe, channels = whole.painter, whole.autoencoder.latent_channels
     down = tuple("CrossAttnDownBlock2D" if here else "DownBlock2D" for here in recipe.attention)
     up = tuple("CrossAttnUpBlock2D" if here else "UpBlock2D" for here in recipe.attention[::-1])
     # diffusers' attention_head_dim is the number of heads, not their width.
     heads: Any = tuple(channels // recipe.head_channels for channels in recipe.block_out_channels)
     return UNet2DConditionModel(
-        sample_size=side,
-        in_channels=LATENT_CHANNELS,
-        out_channels=LATENT_CHANNELS,
+        sample_size=whole.latent_side,
+        in_channels=channels,
+        out_channels=channels,
         block_out_channels=recipe.block_out_channels,
         layers_per_block=recipe.layers_per_block,
         down_block_types=down,
@@ -103,7 +116,7 @@ def _build_unet(recipe: PainterRecipe, side: int) -> UNet2DConditionModel:
 
 
 class _Denoiser(nn.Module):
-    """Token numbers (B, 77), noisy latents (B, 4, H, W) and timesteps (B,) to the predicted
+    """Token numbers (B, 77), noisy latents (B, C, H, W) and timesteps (B,) to the predicted
     velocity and the text encoder's output.
     """
 
@@ -120,7 +133,7 @@ class _Denoiser(nn.Module):
 class Batch:
     """What one training step sees.
 
-    Token numbers (B, 77), scaled latents (B, 4, H, W) float32, the share of each latent that the
+    Token numbers (B, 77), scaled latents (B, C, H, W) float32, the share of each latent that the
     subject covers (B, 1, H, W) in 0..1, the numbers (B) of what the captions state by attribute,
     and which pictures they are: rows of the dataset, and whether mirrored (1) or not (0).
     """
@@ -152,7 +165,7 @@ class CaptionedLatents:
     ) -> None:
         self.recipe, self.tokenizer = data.recipe.painter, tokenizer
         self.stated = statable_labels(data.recipe)
-        self.latents: NDArray[np.float16] = np.load(folder / "latents.npy")
+        self.latents: NDArray[np.float16] = np.load(folder / "latents.npy", mmap_mode="r")
         self.masks: NDArray[np.uint8] = np.load(folder / "masks.npy")
         self.scale = scaling_factor(self.latents)
         blank = np.zeros((1, 1, 3), np.uint8)
@@ -164,7 +177,7 @@ class CaptionedLatents:
                 (row, view)
                 for row, each in enumerate(scenes)
                 for view in (0, 1)
-                if view == 0 or each.side != "centre" or facing_anywhere
+                if view == 0 or each.side != "centre" or facing_anywhere or each.edition
             ]
         )
         shares = self.recipe.subject_shares
@@ -300,7 +313,7 @@ def train_words(data: Dataset, folder: Path, machine: Machine) -> Reader:
             hidden = reader.text_encoder(tokens.to(machine.device)).last_hidden_state
             return {"loss": reader.loss(hidden, stated_numbers(labels, stated))}
 
-    loop.run(losses)
+    loop.run(losses, machine.now)
     loop.use_average()
     return reader
 
@@ -324,19 +337,20 @@ def train_painter(data: Dataset, folder: Path, machine: Machine) -> Painter:
         batch = batches.draw(random, recipe.plan.batch_size)
         latents = batch.latents.to(machine.device).contiguous(memory_format=torch.channels_last)
         timesteps = drawn_timesteps(random, recipe).to(machine.device)
-        noisy, velocity = noised(latents, timesteps, alphas_cumprod)
+        noisy, target = noised(latents, timesteps, alphas_cumprod, recipe.prediction)
         with machine.autocast():
             predicted, hidden = denoiser(batch.tokens.to(machine.device), noisy, timesteps)
             reading = reader.loss(hidden, batch.stated)
-        error = (predicted.float() - velocity).pow(2)
-        painting = weighted_mean(error, batch.subject.to(machine.device), recipe.subject_weight)
+        error = (predicted.float() - target).pow(2)
+        counted = error * timestep_weights(timesteps, alphas_cumprod, recipe)
+        painting = weighted_mean(counted, batch.subject.to(machine.device), recipe.subject_weight)
         return {
             "loss": painting + recipe.reading_weight * reading,
             "error": error.mean(),
             "reading": reading,
         }
 
-    loop.run(losses)
+    loop.run(losses, machine.now)
     loop.use_average()
     return painter
 
@@ -349,15 +363,42 @@ def drawn_timesteps(random: np.random.Generator, recipe: PainterRecipe) -> Tenso
     return timesteps_at(torch.from_numpy((np.arange(batch) + random.random(batch)) / batch), recipe)
 
 
-def noised(latents: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:
-    """Latents (B, 4, H, W) with fresh noise at their timesteps, and the velocity to predict."""
+def noised(
+    latents: Tensor, timesteps: Tensor, alphas_cumprod: Tensor, prediction: str
+) -> tuple[Tensor, Tensor]:
+    """Latents (B, C, H, W) with fresh noise at their timesteps, and what the UNet is to predict."""
     noise = torch.randn_like(latents)
     signal = alphas_cumprod[timesteps].sqrt().view(-1, 1, 1, 1)
     spread = (1 - alphas_cumprod[timesteps]).sqrt().view(-1, 1, 1, 1)
-    return signal * latents + spread * noise, signal * noise - spread * latents
+    targets = {
+        "v_prediction": signal * noise - spread * latents,
+        "epsilon": noise,
+        "sample": latents,
+    }
+    return signal * latents + spread * noise, targets[prediction]
+
+
+def timestep_weights(timesteps: Tensor, alphas_cumprod: Tensor, recipe: PainterRecipe) -> Tensor:
+    """How much the error at each timestep counts, (B, 1, 1, 1).
+
+    With a `min_snr_gamma` as Hang et al. 2023 (arXiv:2303.09556). On the schedule "flow" the error
+    of the velocity becomes that of n - x, which rectified flow predicts.
+    """
+    alphas = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    if recipe.min_snr_gamma is not None:
+        ratio = alphas / (1 - alphas)
+        capped = ratio.clamp(max=recipe.min_snr_gamma)
+        return {
+            "v_prediction": capped / (ratio + 1),
+            "epsilon": capped / ratio,
+            "sample": capped,
+        }[recipe.prediction]
+    if recipe.beta_schedule == "flow":
+        return (alphas.sqrt() + (1 - alphas).sqrt()) ** 2
+    return torch.ones_like(alphas)
 
 
 def weighted_mean(error: Tensor, subject: Tensor, subject_weight: float) -> Tensor:
-    """The mean of an error (B, 4, H, W) in which the subject's share (B, 1, H, W) weighs more."""
+    """The mean of an error (B, C, H, W) in which the subject's share (B, 1, H, W) weighs more."""
     weight = 1 + (subject_weight - 1) * subject
     return (weight * error).mean() / weight.mean()

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from paintdiff.errors import WorldError
-from paintdiff.mini.world import WorldConfig
+from paintdiff.mini.world import WorldConfig, subject_names
 
 DEFAULT_RECIPE = Path(__file__).with_name("recipe.yaml")
 
@@ -19,28 +19,36 @@ class _Frozen(BaseModel):
 
 
 class WorldPart(_Frozen):
-    """Which part of the world is painted, and how often each thing is; see `WorldConfig`."""
+    """Which part of the world is painted, and how often each thing is; see `WorldConfig`.
 
-    scenery: tuple[str, ...]
-    subjects: tuple[str, ...]
-    colours: tuple[str, ...]
-    times_of_day: tuple[str, ...]
-    weathers: tuple[str, ...]
-    seasons: tuple[str, ...]
-    styles: tuple[str, ...]
+    Names that are left out are all that the edition has.
+    """
+
+    edition: int = 0
+    scenery: tuple[str, ...] | None = None
+    subjects: tuple[str, ...] | None = None
+    colours: tuple[str, ...] | None = None
+    times_of_day: tuple[str, ...] | None = None
+    weathers: tuple[str, ...] | None = None
+    seasons: tuple[str, ...] | None = None
+    styles: tuple[str, ...] | None = None
     subject_probability: float = Field(ge=0, le=1)
     colour_probability: float = Field(ge=0, le=1)
     weather_probability: float = Field(ge=0, le=1)
     season_probability: float = Field(ge=0, le=1)
     style_probability: float = Field(ge=0, le=1)
     several_probability: float = Field(ge=0, le=1)
+    companion_probability: float = Field(default=0.0, ge=0, le=1)
+    part_probability: float = Field(default=0.0, ge=0, le=1)
     max_count: int = Field(ge=1)
 
     def config(self) -> WorldConfig:
         """The same, checked against the world's tables. Raises WorldError for a name that isn't
         there.
         """
-        return WorldConfig(**self.model_dump())
+        given = {name: value for name, value in self.model_dump().items() if value is not None}
+        given.setdefault("subjects", subject_names(self.edition))
+        return WorldConfig(**given)
 
 
 class Plan(_Frozen):
@@ -61,9 +69,21 @@ class Plan(_Frozen):
 
 
 class AutoencoderRecipe(_Frozen):
-    """The VAE: pixels (-1..1) to 4 latent channels, each level after the first halving the side."""
+    """The VAE: pixels (-1..1) to latents, each level after the first halving the side.
+
+    It learns from the first `scenes` (0: all) and, for a `leaves_share` of the crops, from dead
+    leaves. With a `feature_weight` the decoder is sharpened by the judge's features and a
+    discriminator too.
+    """
 
     block_out_channels: tuple[int, ...]
+    latent_channels: int = Field(default=4, gt=0)
+    scenes: int = Field(default=0, ge=0)
+    leaves_share: float = Field(default=0.0, ge=0, le=1)
+    discriminator_channels: tuple[int, ...] = (32, 64, 96)
+    feature_weight: float = Field(default=0.0, ge=0)
+    adversarial_weight: float = Field(default=0.0, ge=0)
+    critic_weight: float = Field(default=0.0, ge=0)
     layers_per_block: int
     norm_num_groups: int
     crop_px: int = Field(multiple_of=8)
@@ -102,7 +122,9 @@ class PainterRecipe(_Frozen):
     subject_weight: float = Field(ge=1)
     subject_shares: dict[str, Annotated[float, Field(gt=0)]]
     reading_weight: float = Field(ge=0)
-    beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
+    prediction: Literal["v_prediction", "epsilon", "sample"] = "v_prediction"
+    min_snr_gamma: float | None = Field(default=None, gt=0)
+    beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2", "flow"]
     beta_start: float
     beta_end: float
     words_plan: Plan
@@ -169,11 +191,12 @@ class EvaluationRecipe(_Frozen):
 
 class Recipe(_Frozen):
     """All of it. `held_out_one_in`: that share of compositions (scenery, subject, colour, time) is
-    never trained.
+    never trained. Scenes are painted `oversampling` times as large and then made smaller.
     """
 
     version: Literal[1]
     size_px: int = Field(multiple_of=8)
+    oversampling: int = Field(default=1, ge=1, le=4)
     scenes: int = Field(gt=0)
     held_out_one_in: int = Field(gt=1)
     seed: int
@@ -187,7 +210,7 @@ class Recipe(_Frozen):
 
     @model_validator(mode="after")
     def _shares_are_of_subjects(self) -> Self:
-        strangers = sorted(set(self.painter.subject_shares) - set(self.world.subjects))
+        strangers = sorted(set(self.painter.subject_shares) - set(self.world.config().subjects))
         if strangers:
             raise ValueError(f"subject_shares names what isn't painted: {', '.join(strangers)}")
         return self

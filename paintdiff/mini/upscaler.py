@@ -14,7 +14,6 @@ through the VAE and back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import islice
@@ -29,8 +28,6 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from spandrel.architectures.Compact import Compact
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
 
 from paintdiff.errors import WorldError
 from paintdiff.mini.dataset import TRAINING, scene_seeds
@@ -38,6 +35,7 @@ from paintdiff.mini.degradations import degraded, shrunk
 from paintdiff.mini.judge import Judge
 from paintdiff.mini.leaves import dead_leaves
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
+from paintdiff.mini.perceptual import Discriminator, adversarial_losses, weighted
 from paintdiff.mini.recipe import Recipe, UpscalerRecipe
 from paintdiff.mini.world import render, sample_scene
 
@@ -73,31 +71,6 @@ def build_upscaler(recipe: UpscalerRecipe) -> Compact:
             nn.init.zeros_(layer.bias)
     nn.init.zeros_(last.weight)
     return network
-
-
-class Discriminator(nn.Module):
-    """Tells patches of real pictures from made ones: (B, 3, H, W), 0..1, to logits (B, 1, H / 8,
-    W / 8). Isola et al. 2017 (arXiv:1611.07004), with spectral normalisation (Miyato et al. 2018,
-    arXiv:1802.05957).
-    """
-
-    def __init__(self, channels: Sequence[int]) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        previous = 3
-        for width in channels:
-            layers += [
-                spectral_norm(nn.Conv2d(previous, width, 4, stride=2, padding=1)),
-                nn.LeakyReLU(0.2),
-                spectral_norm(nn.Conv2d(width, width, 3, padding=1)),
-                nn.LeakyReLU(0.2),
-            ]
-            previous = width
-        layers.append(nn.Conv2d(previous, 1, 3, padding=1))
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.layers(pixels * 2 - 1)
 
 
 def render_pictures(recipe: Recipe, folder: Path, workers: int) -> None:
@@ -238,21 +211,6 @@ def _turned(
     return turned[0], turned[1]
 
 
-def feature_distance(judge: Judge, made: Tensor, real: Tensor) -> Tensor:
-    """How far apart two batches (B, 3, H, W), 0..1, are for the judge: (B,). At each level of its
-    trunk the features of a place are brought to unit length, and the mean square of their
-    difference is taken, as in LPIPS (Zhang et al. 2018, arXiv:1801.03924), with equal weights.
-    """
-    total = torch.zeros(len(made), device=made.device)
-    a, b = made * 2 - 1, real * 2 - 1
-    for layer in judge.trunk:
-        a, b = layer(a), layer(b)
-        if isinstance(layer, nn.SiLU):
-            difference = functional.normalize(a, dim=1) - functional.normalize(b, dim=1)
-            total = total + difference.float().square().sum(1).mean((1, 2))
-    return total
-
-
 def train_upscaler(recipe: Recipe, folder: Path, machine: Machine, judge: Judge) -> Compact:
     """Train (or go on training) the upscaler; return the averaged weights."""
     ours = recipe.upscaler
@@ -276,24 +234,10 @@ def train_upscaler(recipe: Recipe, folder: Path, machine: Machine, judge: Judge)
             # The critic waits; its weights get no gradient and so stay as they are.
             return {"loss": pixel, "pixel": pixel}
         with machine.autocast():
-            feature = feature_distance(judge, made, large).mean()
-            critic.requires_grad_(False)
-            fooled = functional.softplus(-critic(made)).mean()
-            critic.requires_grad_(True)
-            seen = (
-                functional.softplus(-critic(large)).mean()
-                + functional.softplus(critic(made.detach())).mean()
-            )
-        # One optimiser for both: the picture's losses reach the network alone, `seen` the critic.
-        total = (
-            pixel
-            + ours.feature_weight * feature
-            + ours.adversarial_weight * fooled
-            + ours.critic_weight * seen
-        )
-        return {"loss": total, "pixel": pixel, "feature": feature, "fooled": fooled, "seen": seen}
+            parts = adversarial_losses(judge, critic, made, large)
+        return {"loss": pixel + weighted(parts, ours), "pixel": pixel, **parts}
 
-    loop.run(losses)
+    loop.run(losses, machine.now)
     loop.use_average()
     return network.eval()
 

@@ -31,9 +31,7 @@ def work(
 ) -> Path:
     """A work folder with everything that training a ControlNet reads."""
     folder = tmp_path_factory.mktemp("control")
-    np.save(folder / "seeds.npy", tiny_dataset.seeds)
-    np.save(folder / "images.npy", tiny_dataset.images)
-    cache_masks(tiny_dataset.recipe, folder, workers=1)
+    cache_masks(tiny_dataset, folder)
     vae = build_autoencoder(tiny_dataset.recipe.autoencoder, tiny_dataset.recipe.size_px)
     cache_latents(tiny_dataset, folder, tiny_machine, vae)
     return folder
@@ -79,21 +77,21 @@ def test_maps_show_the_pictures_of_the_batch(tiny_dataset: Dataset, work: Path) 
     plain = tiny_dataset.recipe.control.model_copy(
         update={"scribble_share": 0.0, "subject_share": 0.0, "rough_share": 0.0}
     )
-    maps = ControlMaps(tiny_dataset, work)
+    maps = ControlMaps(tiny_dataset)
     maps.recipe = plain
     batches = CaptionedLatents(tiny_dataset, work, build_painter(tiny_dataset.recipe).tokenizer)
     batch = batches.draw(np.random.default_rng(3), 8)
     drawn = maps.draw(batch, np.random.default_rng(3))
     assert drawn.shape == (8, 3, 32, 32) and drawn.dtype == torch.float32
     for row, view, shown in zip(batch.rows, batch.views, drawn, strict=True):
-        picture = np.asarray(tiny_dataset.images[row])
+        picture = tiny_dataset.image(row)
         seen = canny(np.ascontiguousarray(picture[:, ::-1] if view else picture))
         assert np.array_equal(shown[0].numpy() * 255, seen)
     assert {0, 1} == set(batch.views.tolist())
 
 
 def test_some_maps_show_the_subject_alone(tiny_dataset: Dataset, work: Path) -> None:
-    maps = ControlMaps(tiny_dataset, work)
+    maps = ControlMaps(tiny_dataset)
     whole = tiny_dataset.recipe.control.model_copy(
         update={"scribble_share": 0.0, "subject_share": 0.0, "rough_share": 0.0}
     )

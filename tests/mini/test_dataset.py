@@ -36,4 +36,4 @@ def test_pictures_are_those_of_their_seeds(tiny_dataset: Dataset) -> None:
     assert len(tiny_dataset) == tiny_dataset.recipe.scenes
     for index in (0, 11, 23):
         expected = render(tiny_dataset.scene(index), tiny_dataset.recipe.size_px)
-        assert np.array_equal(tiny_dataset.images[index], expected)
+        assert np.array_equal(tiny_dataset.image(index), expected)

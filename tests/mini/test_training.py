@@ -32,13 +32,6 @@ from paintdiff.mini.painter import CaptionedLatents, build_painter, timesteps_at
 from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
 
 
-def save_masks(data: Dataset, work: Path) -> None:
-    """Find the subjects of the tiny dataset, as the cache stage does."""
-    np.save(work / "seeds.npy", data.seeds)
-    np.save(work / "images.npy", data.images)
-    cache_masks(data.recipe, work, workers=1)
-
-
 @pytest.fixture(scope="module")
 def exported(
     tiny_dataset: Dataset, tiny_machine: Machine, tmp_path_factory: pytest.TempPathFactory
@@ -47,7 +40,7 @@ def exported(
     work, target = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("target")
     vae = train_autoencoder(tiny_dataset, work, tiny_machine)
     cache_latents(tiny_dataset, work, tiny_machine, vae)
-    save_masks(tiny_dataset, work)
+    cache_masks(tiny_dataset, work)
     painter = train_painter(tiny_dataset, work, tiny_machine)
     export_pipeline(tiny_dataset, work, vae, painter, target)
     return target
@@ -123,7 +116,7 @@ def test_latents_are_cached_for_each_view(
     assert latents.shape == (2, len(tiny_dataset), 4, side, side)
     assert not np.array_equal(latents[0], latents[1])
     painter = build_painter(tiny_dataset.recipe)
-    save_masks(tiny_dataset, tmp_path)
+    cache_masks(tiny_dataset, tmp_path)
     batches = CaptionedLatents(tiny_dataset, tmp_path, painter.tokenizer)
     batch = batches.draw(np.random.default_rng(0), 6)
     assert batch.tokens.shape == (6, 77)
@@ -143,7 +136,7 @@ def test_some_subjects_are_drawn_more_often(tiny_dataset: Dataset, tmp_path: Pat
     side = recipe.latent_side
     latents = np.random.default_rng(1).random((2, len(data), 4, side, side))
     np.save(tmp_path / "latents.npy", latents.astype(np.float16))
-    save_masks(data, tmp_path)
+    cache_masks(data, tmp_path)
     batches = CaptionedLatents(data, tmp_path, build_painter(data.recipe).tokenizer)
     rows = batches.draw(np.random.default_rng(0), 40).rows.tolist()
     assert {data.scene(row).subject for row in rows} == {subject}
@@ -155,7 +148,7 @@ def test_subjects_in_the_middle_face_one_way_unless_a_drawing_tells(
     side = tiny_dataset.recipe.latent_side
     latents = np.random.default_rng(1).random((2, len(tiny_dataset), 4, side, side))
     np.save(tmp_path / "latents.npy", latents.astype(np.float16))
-    save_masks(tiny_dataset, tmp_path)
+    cache_masks(tiny_dataset, tmp_path)
     tokenizer = build_painter(tiny_dataset.recipe).tokenizer
     for anywhere, views in ((False, {0}), (True, {0, 1})):
         batches = CaptionedLatents(tiny_dataset, tmp_path, tokenizer, facing_anywhere=anywhere)
@@ -198,7 +191,7 @@ def test_most_timesteps_are_drawn_where_shapes_are_decided(tiny_recipe: Recipe) 
 
 
 def test_masks_show_where_the_subject_is(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    save_masks(tiny_dataset, tmp_path)
+    cache_masks(tiny_dataset, tmp_path)
     masks = np.load(tmp_path / "masks.npy")
     for index, mask in enumerate(masks):
         scene = tiny_dataset.scene(index)

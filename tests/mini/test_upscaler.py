@@ -16,12 +16,12 @@ from paintdiff.mini.evaluate_upscaler import evaluate_upscaler, upscaler_table
 from paintdiff.mini.judge import Judge, judged_labels
 from paintdiff.mini.leaves import dead_leaves
 from paintdiff.mini.loop import Machine
+from paintdiff.mini.perceptual import feature_distance
 from paintdiff.mini.recipe import Recipe
 from paintdiff.mini.upscaler import (
     FILE_NAME,
     cache_painted,
     export_upscaler,
-    feature_distance,
     lanczos,
     open_pictures,
     render_pictures,

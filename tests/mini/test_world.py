@@ -1,6 +1,7 @@
 """The world: the same seed paints the same picture, and captions never lie."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 
 import cv2
@@ -102,7 +103,7 @@ def test_every_scenery_renders_at_every_time(name: str, size_px: int) -> None:
     for time_of_day in SCENERY[name].times_of_day or (None,):
         image = render(plain(None, name, time_of_day=time_of_day), size_px)
         assert image.shape == (size_px, size_px, 3)
-        assert image.std() > 15
+        assert image.std() > (3 if name == "plain background" else 15)
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
@@ -244,8 +245,11 @@ def test_no_caption_names_another_subject_colour_number_or_side() -> None:
         "colour": {n: words_of(row.nouns) for n, row in COLOURS.items()},
         "side": {"left": {"left"}, "right": {"right"}},
         "count": {2: {"two"}, 3: {"three"}},
-        "style": {n: words_of(row.nouns) - {"painting", "drawing"} for n, row in STYLES.items()},
+        "style": {n: words_of(row.nouns) for n, row in STYLES.items()},
     }
+    shared = Counter(word for its_words in others["style"].values() for word in its_words)
+    for its_words in others["style"].values():
+        its_words -= {word for word, count in shared.items() if count > 1} | {"on", "a", "window"}
     for seed in range(3000):
         scene = sample_scene(seed)
         said = set(WORD.findall(describe(scene, seed).text.lower()))
@@ -313,7 +317,7 @@ def test_config_is_obeyed() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scenery": ("moon",)}, "unknown scenery 'moon'"),
+        ({"scenery": ("mars",)}, "unknown scenery 'mars'"),
         ({"subjects": ("unicycle",)}, "unknown subject 'unicycle'"),
         ({"colours": ("mauve",)}, "unknown colour 'mauve'"),
         ({"times_of_day": ()}, "no time of day"),
@@ -352,8 +356,8 @@ def test_a_scene_that_cannot_be_is_refused(changes: dict[str, object], message: 
 
 def test_a_wrong_scene_or_size_is_refused() -> None:
     scene = plain("dog", "green hills")
-    with pytest.raises(WorldError, match="unknown scenery 'moon'"):
-        render(replace(scene, scenery="moon"), 64)
+    with pytest.raises(WorldError, match="unknown scenery 'mars'"):
+        render(replace(scene, scenery="mars"), 64)
     with pytest.raises(WorldError, match="size_px is 4"):
         render(scene, 4)
 

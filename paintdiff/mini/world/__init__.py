@@ -4,10 +4,12 @@
 all three depend on nothing but their arguments. The embedded painter is trained on these pairs.
 """
 
-from .captions import Caption, describe, words
+from .captions import Caption
+from .description import describe, words
 from .errors import WorldError
-from .render import flip, render, to_svg
-from .scene import Scene, WorldConfig, sample_scene
+from .render import flip, render, subject_mask, to_svg
+from .sampling import sample_scene
+from .scene import Placement, Scene, WorldConfig, subject_category, subject_names
 from .scenery_table import SCENERY
 from .subject_table import SUBJECTS
 from .tables import COLOURS, SEASONS, STYLES, TIMES_OF_DAY, WEATHERS
@@ -21,6 +23,7 @@ __all__ = [
     "TIMES_OF_DAY",
     "WEATHERS",
     "Caption",
+    "Placement",
     "Scene",
     "WorldConfig",
     "WorldError",
@@ -28,6 +31,9 @@ __all__ = [
     "flip",
     "render",
     "sample_scene",
+    "subject_category",
+    "subject_mask",
+    "subject_names",
     "to_svg",
     "words",
 ]

@@ -23,21 +23,33 @@ _WIDEST_AT_SIDE = 0.50
 _CENTRES = {1: (0.5,), 2: (0.28, 0.72), 3: (0.19, 0.5, 0.81)}
 _SIDE_CENTRES = {"left": 0.27, "centre": 0.5, "right": 0.73}
 _MIDDLE = 0.5
-_STANDING = ("land", "floor")
-_DARK_SCENE = 0.40
+STANDING = ("land", "floor")
+DARK_SCENE = 0.40
 _DARK_TONE = 0.25
 _DETAIL_ON_DARK = "#777685"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One placed glyph: its middle ``x``, bottom ``foot``, width and height in sheet units."""
+    """One placed glyph: its middle ``x``, bottom ``foot``, width and height in sheet units;
+    ``tilt`` in degrees clockwise.
+    """
 
     x: float
     foot: float
     width: float
     height: float
     mirrored: bool
+    tilt: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rim:
+    """The line around an outline: its colour, opacity (0..1) and width in the outline's units."""
+
+    colour: str
+    opacity: float
+    width: float = 0.9
 
 
 @cache
@@ -104,7 +116,7 @@ def place_figures(scene: Scene, row: SubjectRow, medium: str, random: Random) ->
         y = random.uniform(lowest, highest) * SIDE
         if medium == "water":
             y += row.submerged * height
-        elif medium not in _STANDING:
+        elif medium not in STANDING:
             y += height / 2
         figures.append(Figure(x, y, width, height, mirrored=centre < _MIDDLE))
     return sorted(figures, key=lambda figure: figure.foot)
@@ -120,54 +132,67 @@ def paint_figures(canvas: Canvas, scene: Scene, light: Light) -> None:
     body = recoloured(glyph_body(row.glyph), row, colour, light.time.subject_tint)
     tone = row.main_fills[0] if colour is None else colour.tone
     figures = place_figures(scene, row, medium, stream(scene.seed, "figures"))
-    dark = luminance(light.haze) < _DARK_SCENE or not scene.time_of_day
-    rim, opacity = rim_of(tone, dark)
+    dark = luminance(light.haze) < DARK_SCENE or not scene.time_of_day
+    rim = rim_of(tone, dark)
     for figure in figures:
         if dark:
             middle = figure.foot - figure.height / 2
             canvas.soft_ellipse(
                 figure.x, middle, figure.width * 0.8, figure.height * 0.75, "#cfe0ff", 0.34
             )
-        if medium in _STANDING:
+        if medium in STANDING:
             if scenery.islet:
                 paint_islet(canvas, light, figure)
             paint_shadow(canvas, figure)
-        _paint_glyph(canvas, row, figure, body, (rim, opacity), medium == "water")
-        if medium == "water":
-            paint_waterline(canvas, light, row, figure)
+        waterline = figure.foot - row.submerged * figure.height if medium == "water" else None
+        paint_glyph(canvas, figure, body, row.box, rim, waterline)
+        if waterline is not None:
+            paint_waterline(canvas, light, waterline, figure)
 
 
-def rim_of(tone: str, dark_scene: bool) -> tuple[str, float]:
-    """Return colour and opacity of the rim that keeps a subject of ``tone`` readable."""
+def rim_of(tone: str, dark_scene: bool) -> Rim:
+    """Return the rim that keeps a subject of ``tone`` readable."""
     bright = luminance(tone)
     if bright < 0.3:
-        return "#f2f5ff", 0.85 if dark_scene else 0.6
+        return Rim("#f2f5ff", 0.85 if dark_scene else 0.6)
     if dark_scene:
-        return ("#0b1230", 0.75) if bright > 0.8 else ("#e8eeff", 0.6)
-    return "#2a2238", 0.75 if bright > 0.75 else 0.5
+        return Rim("#0b1230", 0.75) if bright > 0.8 else Rim("#e8eeff", 0.6)
+    return Rim("#2a2238", 0.75 if bright > 0.75 else 0.5)
 
 
-def _paint_glyph(
+def paint_glyph(
     canvas: Canvas,
-    row: SubjectRow,
     figure: Figure,
     body: str,
-    rim: tuple[str, float],
-    in_water: bool,
+    box: tuple[float, float, float, float],
+    rim: Rim,
+    waterline: float | None = None,
 ) -> None:
-    left, _, right, bottom = row.box
+    """Paint an outline with its rim.
+
+    Args:
+        canvas: where to.
+        figure: where on it.
+        body: the outline's markup.
+        box: where in the markup's units it is to be seen: left, top, right, bottom.
+        rim: the line around it; its width is in the markup's units.
+        waterline: the height of the water it stands in, in sheet units, or None.
+    """
+    left, _, right, bottom = box
     scale = figure.width / (right - left)
     flip = -scale if figure.mirrored else scale
     dx = figure.x - flip * (left + right) / 2
     dy = figure.foot - scale * bottom
-    outline = HEX_COLOUR.sub(rim[0], body)
+    outline = HEX_COLOUR.sub(rim.colour, body)
+    turn = ""
+    if figure.tilt:
+        turn = f"rotate({figure.tilt:.1f} {figure.x:.1f} {figure.foot - figure.height / 2:.1f}) "
     markup = (
-        f'<g transform="translate({dx:.2f} {dy:.2f}) scale({flip:.4f} {scale:.4f})">'
-        f'<g stroke="{rim[0]}" stroke-width="0.9" stroke-linejoin="round" '
-        f'opacity="{rim[1]:.2f}">{outline}</g>{body}</g>'
+        f'<g transform="{turn}translate({dx:.2f} {dy:.2f}) scale({flip:.4f} {scale:.4f})">'
+        f'<g stroke="{rim.colour}" stroke-width="{rim.width:g}" stroke-linejoin="round" '
+        f'opacity="{rim.opacity:.2f}">{outline}</g>{body}</g>'
     )
-    if in_water:
-        waterline = figure.foot - row.submerged * figure.height
+    if waterline is not None:
         identity = f"c{figure.x:.0f}"
         markup = (
             f'<clipPath id="{identity}"><rect x="-2" y="-2" width="260" '
@@ -194,9 +219,8 @@ def paint_islet(canvas: Canvas, light: Light, figure: Figure) -> None:
     )
 
 
-def paint_waterline(canvas: Canvas, light: Light, row: SubjectRow, figure: Figure) -> None:
-    """Paint foam, and the dark of the reflection, where a figure leaves the water."""
-    y = figure.foot - row.submerged * figure.height
+def paint_waterline(canvas: Canvas, light: Light, y: float, figure: Figure) -> None:
+    """Paint foam, and the dark of the reflection, where a figure leaves water of height ``y``."""
     half = figure.width * 0.5
     foam = mix(light.shade("#ffffff"), "#ffffff", 0.3)
     canvas.soft_ellipse(figure.x, y + 9, half * 1.1, 13, light.shade("#0a2a4a"), 0.6)

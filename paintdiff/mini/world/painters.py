@@ -20,6 +20,18 @@ from .painters_land import (
     paint_snowy_mountain,
     paint_volcano,
 )
+from .painters_space import paint_moon, paint_space
+from .painters_town import (
+    paint_city,
+    paint_farm,
+    paint_forest,
+    paint_garden,
+    paint_plain,
+    paint_road,
+    paint_room,
+    paint_table,
+    paint_village,
+)
 from .painters_water import (
     paint_glacier,
     paint_mountain_lake,
@@ -45,6 +57,17 @@ PAINTERS: Mapping[str, Painter] = MappingProxyType(
         "aurora": paint_aurora,
         "underwater cave": paint_underwater_cave,
         "savannah": paint_savannah,
+        "forest": paint_forest,
+        "garden": paint_garden,
+        "city": paint_city,
+        "village": paint_village,
+        "farm": paint_farm,
+        "road": paint_road,
+        "room": paint_room,
+        "table": paint_table,
+        "space": paint_space,
+        "moon": paint_moon,
+        "plain background": paint_plain,
     }
 )
 """For every name in ``SCENERY`` the function that paints it on a whole sheet."""

@@ -7,18 +7,22 @@ import numpy as np
 import resvg_py
 from numpy.typing import NDArray
 
-from .canvas import Canvas
+from .canvas import SIDE, Canvas
 from .errors import WorldError
 from .figures import paint_figures
-from .light import light_of
+from .light import Light, light_of
 from .painters import PAINTERS
-from .scene import Scene, check_scene
+from .placements import paint_placements
+from .scene import HORIZON_PIVOT, Scene, check_scene
 from .streams import stream
 from .styles import RASTER_STYLES
 from .weather import BEHIND, IN_FRONT
 
 MIN_SIZE_PX = 16
+_COVERED = 150
+"""The alpha above which a pixel is the subject's; that of shadows and glows is less."""
 _MIRRORED = {"left": "right", "right": "left"}
+_MIRRORED_RELATION = {"left of": "right of", "right of": "left of"}
 
 
 def to_svg(scene: Scene) -> str:
@@ -29,18 +33,26 @@ def to_svg(scene: Scene) -> str:
     """
     check_scene(scene)
     canvas, light = Canvas(), light_of(scene)
+    if scene.zoom != 1:
+        shift = scene.pivot * (1 - scene.zoom), HORIZON_PIVOT * (1 - scene.zoom)
+        canvas.add(
+            f'<g transform="translate({shift[0]:.2f} {shift[1]:.2f}) scale({scene.zoom:.4f})">'
+        )
     PAINTERS[scene.scenery](canvas, light, stream(scene.seed, "scenery"))
+    if scene.zoom != 1:
+        canvas.add("</g>")
     if scene.weather is not None and scene.weather in BEHIND:
         BEHIND[scene.weather](canvas, light, stream(scene.seed, "weather behind"))
-    paint_figures(canvas, scene, light)
+    _paint_subjects(canvas, scene, light)
     if scene.weather is not None and scene.weather in IN_FRONT:
         IN_FRONT[scene.weather](canvas, light, stream(scene.seed, "weather in front"))
     return canvas.document()
 
 
-def render(scene: Scene, size_px: int) -> NDArray[np.uint8]:
+def render(scene: Scene, size_px: int, oversampling: int = 1) -> NDArray[np.uint8]:
     """Return the painted scene, shape (size_px, size_px, 3), uint8, RGB.
 
+    It is painted ``oversampling`` times as large and then made smaller; its style is applied last.
     The same scene and size give the same bytes, on the same machine and library versions.
 
     Raises:
@@ -48,18 +60,41 @@ def render(scene: Scene, size_px: int) -> NDArray[np.uint8]:
     """
     if size_px < MIN_SIZE_PX:
         raise WorldError(f"size_px is {size_px}; it must be at least {MIN_SIZE_PX}")
-    document = to_svg(scene)
-    png = resvg_py.svg_to_bytes(
-        svg_string=document, width=size_px, height=size_px, skip_system_fonts=True
-    )
-    decoded = cv2.imdecode(np.frombuffer(bytes(png), np.uint8), cv2.IMREAD_COLOR)
-    if decoded is None:
-        raise AssertionError("resvg returned something that is not a PNG")
-    image = np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint8, copy=False)
+    image = _rasterised(to_svg(scene), size_px * oversampling)[..., 2::-1]
+    if oversampling > 1:
+        image = cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA)
+    image = np.ascontiguousarray(image).astype(np.uint8, copy=False)
     if scene.style is None:
         return image
     seed = stream(scene.seed, "style").getrandbits(32)
     return RASTER_STYLES[scene.style](image, np.random.default_rng(seed))
+
+
+def subject_mask(scene: Scene, size_px: int) -> NDArray[np.bool_]:
+    """Return which pixels of ``render(scene, size_px)`` the subjects cover, (size_px, size_px).
+
+    Raises:
+        WorldError: the scene cannot be; see ``check_scene``.
+    """
+    check_scene(scene)
+    canvas = Canvas()
+    _paint_subjects(canvas, scene, light_of(scene))
+    return _rasterised(canvas.document(), size_px)[..., 3] > _COVERED
+
+
+def _paint_subjects(canvas: Canvas, scene: Scene, light: Light) -> None:
+    (paint_placements if scene.edition else paint_figures)(canvas, scene, light)
+
+
+def _rasterised(document: str, size_px: int) -> NDArray[np.uint8]:
+    """The document as (size_px, size_px, 4), BGRA."""
+    png = resvg_py.svg_to_bytes(
+        svg_string=document, width=size_px, height=size_px, skip_system_fonts=True
+    )
+    decoded = cv2.imdecode(np.frombuffer(bytes(png), np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None:
+        raise AssertionError("resvg returned something that is not a PNG")
+    return decoded.astype(np.uint8, copy=False)
 
 
 def flip(scene: Scene, image: NDArray[np.uint8]) -> tuple[Scene, NDArray[np.uint8]] | None:
@@ -74,4 +109,14 @@ def flip(scene: Scene, image: NDArray[np.uint8]) -> tuple[Scene, NDArray[np.uint
     """
     check_scene(scene)
     side = None if scene.side is None else _MIRRORED.get(scene.side, scene.side)
-    return replace(scene, side=side), np.ascontiguousarray(image[:, ::-1])
+    flipped = replace(
+        scene,
+        side=side,
+        facing=_MIRRORED.get(scene.facing or "", scene.facing),
+        relation=_MIRRORED_RELATION.get(scene.relation or "", scene.relation),
+        figures=tuple(
+            replace(each, x=SIDE - each.x, mirrored=not each.mirrored, tilt=-each.tilt)
+            for each in scene.figures
+        ),
+    )
+    return flipped, np.ascontiguousarray(image[:, ::-1])

@@ -51,6 +51,7 @@ class SceneryRow:
         weathers: weathers that show here.
         seasons: whether seasons show here.
         islet: whether subjects on ``land`` need an islet painted under them.
+        dark: whether it is dark at any time, so that subjects need a light rim.
         untrue: words that captions must not use here.
     """
 
@@ -63,6 +64,7 @@ class SceneryRow:
     weathers: tuple[str, ...] = ()
     seasons: bool = False
     islet: bool = False
+    dark: bool = False
     untrue: tuple[str, ...] = ()
 
 

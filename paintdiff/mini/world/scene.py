@@ -1,18 +1,49 @@
-"""What a scene is, which part of the world is asked for, and how a scene is drawn by lot."""
+"""What a scene is, and which part of the world is asked for."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from random import Random
 
+from .cast import CAST
 from .errors import WorldError
 from .rows import SceneryRow, SubjectRow
 from .scenery_table import SCENERY
-from .streams import stream
 from .subject_table import SUBJECTS
 from .tables import COLOURS, SEASONS, STYLES, TIMES_OF_DAY, WEATHERS
 
+EDITIONS = (0, 1)
 SIDES = ("left", "centre", "right")
 MAX_COUNT = 3
+HORIZON_PIVOT = 226.0
+"""The y of the sheet that stays where it is when the scenery is zoomed."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One figure of a scene of the first edition: what it is, where, and in which colours.
+
+    Attributes:
+        subject: a name in ``CAST``.
+        drawing: the key of one of its poses.
+        x: its middle, in sheet units (0..256 from the left).
+        foot: its bottom, in sheet units from the top.
+        height: its height in sheet units.
+        mirrored: whether it looks to the right; drawings look to the left.
+        tilt: degrees it is turned clockwise.
+        colour: a name in ``COLOURS``, or None for its natural colours.
+        part: which part has a colour of its own, or None.
+        part_colour: that colour.
+    """
+
+    subject: str
+    drawing: str
+    x: float
+    foot: float
+    height: float
+    mirrored: bool = False
+    tilt: float = 0.0
+    colour: str | None = None
+    part: str | None = None
+    part_colour: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,6 +62,19 @@ class Scene:
         weather: a name in ``WEATHERS``, or None for fair weather.
         season: a name in ``SEASONS``, or None where it does not show.
         style: a name in ``STYLES``, or None for the plain style.
+        edition: the edition of the world; what follows is None or empty in edition 0.
+        medium: where the subject is, as in ``SceneryRow.places``.
+        pose: the pose of the subject, as in ``POSE_WORDS``, or None.
+        size: ``small``, ``big`` or ``portrait``; None for the usual size.
+        facing: ``left`` or ``right`` where it shows, or None.
+        part: a part of the subject with a colour of its own, or None.
+        part_colour: that colour.
+        companion: a second subject, or None.
+        companion_colour: its colour, or None.
+        relation: where the subject is from its companion; a name in ``RELATIONS``.
+        zoom: how much nearer the scenery is than usual.
+        pivot: the x of the sheet that stays where it is when zoomed.
+        figures: the subject, its likes, and the companion.
     """
 
     seed: int
@@ -44,6 +88,19 @@ class Scene:
     weather: str | None
     season: str | None
     style: str | None
+    edition: int = 0
+    medium: str | None = None
+    pose: str | None = None
+    size: str | None = None
+    facing: str | None = None
+    part: str | None = None
+    part_colour: str | None = None
+    companion: str | None = None
+    companion_colour: str | None = None
+    relation: str | None = None
+    zoom: float = 1.0
+    pivot: float = 128.0
+    figures: tuple[Placement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +117,9 @@ class WorldConfig:
             among scenes where it can.
         several_probability: how often there is more than one, when ``max_count`` allows.
         max_count: most subjects in one picture, 1..3.
+        edition: 0 is the world of version 0, 1 that of version 1.
+        companion_probability: how often a single subject has a companion (edition 1).
+        part_probability: how often a part that can have a colour of its own has one (edition 1).
 
     Raises:
         WorldError: an unknown name, an empty list of sceneries or subjects or times, a
@@ -80,22 +140,40 @@ class WorldConfig:
     season_probability: float = 0.25
     several_probability: float = 0.15
     max_count: int = MAX_COUNT
+    edition: int = 0
+    companion_probability: float = 0.22
+    part_probability: float = 0.35
 
     def __post_init__(self) -> None:
         """Check every name and number."""
         _check_names("scenery", self.scenery, SCENERY, at_least=1)
-        _check_names("subject", self.subjects, SUBJECTS)
+        if self.edition not in EDITIONS:
+            raise WorldError(f"edition is {self.edition}; there are {EDITIONS}")
+        _check_names("subject", self.subjects, subject_names(self.edition))
         _check_names("colour", self.colours, COLOURS)
         _check_names("time of day", self.times_of_day, TIMES_OF_DAY, at_least=1)
         _check_names("weather", self.weathers, WEATHERS)
         _check_names("season", self.seasons, SEASONS)
         _check_names("style", self.styles, STYLES)
-        for name in ("subject", "colour", "style", "weather", "season", "several"):
+        for name in (
+            *("subject", "colour", "style", "weather", "season", "several"),
+            *("companion", "part"),
+        ):
             value = getattr(self, f"{name}_probability")
             if not 0 <= value <= 1:
                 raise WorldError(f"{name}_probability is {value}; it must be in 0..1")
         if not 1 <= self.max_count <= MAX_COUNT:
             raise WorldError(f"max_count is {self.max_count}; it must be in 1..{MAX_COUNT}")
+
+
+def subject_names(edition: int) -> tuple[str, ...]:
+    """Return the names of all subjects of an edition."""
+    return tuple(CAST if edition else SUBJECTS)
+
+
+def subject_category(name: str, edition: int) -> str:
+    """Return the category of a subject of an edition."""
+    return CAST[name].category if edition else SUBJECTS[name].category
 
 
 def _check_names(
@@ -114,94 +192,6 @@ def medium_of(subject: SubjectRow, scenery: SceneryRow) -> str | None:
     if scenery.name in subject.never_in:
         return None
     return next((medium for medium in subject.habitats if medium in scenery.places), None)
-
-
-def sample_scene(seed: int, config: WorldConfig | None = None) -> Scene:
-    """Draw one scene by lot; the same seed and config give the same scene.
-
-    A subject is drawn first, then a scenery where it can plausibly be.
-
-    Raises:
-        WorldError: none of the asked subjects can be in any asked scenery.
-    """
-    config = config or WorldConfig()
-    random = stream(seed, "scene")
-    subject = None
-    possible = [SCENERY[name] for name in config.scenery]
-    if config.subjects and random.random() < config.subject_probability:
-        subject = SUBJECTS[random.choice(_placeable(config))]
-        possible = [row for row in possible if medium_of(subject, row)]
-    scenery = _draw_scenery(random, possible, config)
-    season = _draw(random, config.season_probability, config.seasons, scenery.seasons)
-    weathers = [
-        name
-        for name in scenery.weathers
-        if name in config.weathers and season in WEATHERS[name].needs_season
-    ]
-    weather = _draw(random, config.weather_probability, weathers)
-    time_of_day = _draw_time(random, scenery, config)
-    colour = _draw(random, config.colour_probability, config.colours, subject is not None)
-    style = _draw(random, config.style_probability, config.styles)
-    count, side = (0, None) if subject is None else _draw_count_and_side(random, config)
-    return Scene(
-        seed=seed,
-        scenery=scenery.name,
-        subject=None if subject is None else subject.name,
-        category="scenery" if subject is None else subject.category,
-        colour=colour,
-        count=count,
-        side=side,
-        time_of_day=time_of_day,
-        weather=weather,
-        season=season,
-        style=style,
-    )
-
-
-def _placeable(config: WorldConfig) -> list[str]:
-    rows = [SCENERY[name] for name in config.scenery]
-    names = [name for name in config.subjects if any(medium_of(SUBJECTS[name], r) for r in rows)]
-    if not names:
-        raise WorldError(
-            f"none of the subjects {', '.join(config.subjects)} "
-            f"can be in any of {', '.join(config.scenery)}; add a scenery or a subject"
-        )
-    return names
-
-
-def _draw_scenery(random: Random, possible: list[SceneryRow], config: WorldConfig) -> SceneryRow:
-    """Draw a scenery; one that fewer subjects can be in is drawn more often."""
-    weights = [1 / (2 + _company(row, config.subjects)) ** 0.5 for row in possible]
-    return random.choices(possible, weights)[0]
-
-
-def _draw_time(random: Random, scenery: SceneryRow, config: WorldConfig) -> str | None:
-    """Draw a time of day; a scenery that has only one has it whatever is asked."""
-    times = [name for name in scenery.times_of_day if name in config.times_of_day]
-    if len(scenery.times_of_day) == 1:
-        times = list(scenery.times_of_day)
-    return random.choice(times) if times else None
-
-
-def _draw_count_and_side(random: Random, config: WorldConfig) -> tuple[int, str]:
-    several = random.random() < config.several_probability and config.max_count > 1
-    count = random.randint(2, config.max_count) if several else 1
-    return count, random.choice(SIDES) if count == 1 else "centre"
-
-
-def _company(scenery: SceneryRow, subjects: tuple[str, ...]) -> int:
-    return sum(medium_of(SUBJECTS[name], scenery) is not None for name in subjects)
-
-
-def _draw(
-    random: Random, probability: float, names: Iterable[str], possible: bool = True
-) -> str | None:
-    """Return one of ``names`` with that probability; always uses up two random numbers."""
-    names = tuple(names)
-    lot, which = random.random(), random.random()
-    if not possible or not names or lot >= probability:
-        return None
-    return names[int(which * len(names))]
 
 
 TABLES: Mapping[str, Mapping[str, object]] = {
@@ -223,7 +213,8 @@ def check_scene(scene: Scene) -> None:
         WorldError: an unknown name, a subject that cannot be in the scenery, a count or a side
             that does not go with the subject, or a missing time of day.
     """
-    for field, rows in TABLES.items():
+    for field, table in TABLES.items():
+        rows = CAST if field == "subject" and scene.edition else table
         name = getattr(scene, field)
         if name is None and field != "scenery":
             continue
@@ -237,7 +228,7 @@ def check_scene(scene: Scene) -> None:
         if scene.count or scene.side:
             raise WorldError("a scene without a subject has count 0 and side None")
         return
-    if medium_of(SUBJECTS[scene.subject], scenery) is None:
+    if not scene.edition and medium_of(SUBJECTS[scene.subject], scenery) is None:
         fitting = [row.name for row in SCENERY.values() if medium_of(SUBJECTS[scene.subject], row)]
         raise WorldError(
             f"a {scene.subject} cannot be in {scene.scenery}; it can be in {', '.join(fitting)}"

@@ -103,6 +103,130 @@ def pastel(image: Image, random: np.random.Generator) -> Image:
     return _finish(chalk * (1 + 0.06 * strokes[..., None]))
 
 
+def woodcut(image: Image, random: np.random.Generator) -> Image:
+    """Black lines on paper: the darker a place, the broader the slanted cuts; two faint inks."""
+    size = image.shape[0]
+    wash = smoothed(image, 0.03)
+    grey = wash.mean(axis=2) / 255
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) / size
+    bend = 0.012 * grain(random, 5, size)
+    waves = 0.5 + 0.5 * np.sin(2 * np.pi * 30 * (rows + 0.35 * columns + bend))
+    ink = np.clip((waves - np.clip(grey * 1.25 - 0.08, 0, 1)) * 7, 0, 1)
+    ink = np.maximum(ink, np.clip(edges(image, 0.007) * 2.2, 0, 1))[..., None]
+    paper = np.array([240, 226, 196], np.float32)
+    tinted = paper + (wash - wash.mean(axis=2, keepdims=True)) * 0.45
+    return _finish(tinted * (1 - ink) + np.array([28, 22, 26], np.float32) * ink)
+
+
+def neon(image: Image, random: np.random.Generator) -> Image:
+    """Glowing tubes along the edges, in full colours, on a dark wall."""
+    del random
+    size = image.shape[0]
+    flat = cv2.medianBlur(image, max(3, int(size * 0.02) | 1))
+    lines = np.zeros(image.shape[:2], np.float32)
+    for channel in cv2.split(flat):
+        across = cv2.Scharr(channel, cv2.CV_32F, 1, 0)
+        down = cv2.Scharr(channel, cv2.CV_32F, 0, 1)
+        lines = np.maximum(lines, np.hypot(across, down))
+    tube = np.clip(cv2.GaussianBlur(lines, (0, 0), size / 256) / 900 - 0.12, 0, 1)
+    hues = cv2.cvtColor(cv2.dilate(flat, np.ones((5, 5), np.uint8)), cv2.COLOR_RGB2HSV)
+    hues[..., 1] = np.maximum(hues[..., 1], 150)
+    hues[..., 2] = 255
+    glow = cv2.cvtColor(hues, cv2.COLOR_HSV2RGB).astype(np.float32)
+    light = glow * tube[..., None]
+    halo = cv2.GaussianBlur(light, (0, 0), size * 0.022) * 1.3
+    wall = np.array([16, 10, 32], np.float32) + image.astype(np.float32) * 0.10
+    core = 255 * np.clip(tube - 0.55, 0, 1)[..., None] * 0.9
+    return _finish(wall + halo + light + core)
+
+
+def paper_cut(image: Image, random: np.random.Generator) -> Image:
+    """A few sheets of coloured paper over one another, each with a soft shadow below it."""
+    size = image.shape[0]
+    flat = cv2.medianBlur(cv2.medianBlur(image, max(3, int(size * 0.03) | 1)), 7)
+    lab = cv2.cvtColor(flat, cv2.COLOR_RGB2LAB).astype(np.float32)
+    steps = np.array([30, 22, 22], np.float32)
+    quantised = np.clip((np.floor(lab / steps) + 0.5) * steps, 0, 255).astype(np.uint8)
+    sheets = cv2.cvtColor(quantised, cv2.COLOR_LAB2RGB)
+    sheets = cv2.medianBlur(sheets, max(3, int(size * 0.02) | 1)).astype(np.float32)
+    height = sheets.mean(axis=2)
+    reach = max(1, round(size * 0.014))
+    above = np.roll(height, (reach, reach), (0, 1))
+    shadow = cv2.GaussianBlur(np.clip(np.abs(above - height) / 26, 0, 1), (0, 0), size * 0.007)
+    lit = np.clip(np.roll(height, (-2, -2), (0, 1)) - height, 0, 40)[..., None] * 0.3
+    fibre = 1 + 0.035 * grain(random, min(size, 128), size)[..., None]
+    return _finish(sheets * (1 - 0.5 * shadow[..., None]) * fibre + lit)
+
+
+def comic(image: Image, random: np.random.Generator) -> Image:
+    """Bold black outlines, few bright colours and printed dots in the shadows."""
+    del random
+    size = image.shape[0]
+    flat = smoothed(image, 0.025)
+    mean = flat.mean(axis=2, keepdims=True)
+    vivid = np.clip(mean + (flat - mean) * 1.55, 0, 255)
+    level = np.round(vivid / 255 * 4) / 4 * 255
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) * (np.pi * 32 / size)
+    dots = np.sin(rows + columns) * np.sin(rows - columns) > mean[..., 0] / 255 * 1.7 - 0.75
+    shaded = level * np.where(dots, 0.72, 1.0)[..., None]
+    line = np.clip(edges(image, 0.008) * 3.2, 0, 1)[..., None]
+    return _finish(shaded * (1 - line) + 14 * line)
+
+
+def chalk(image: Image, random: np.random.Generator) -> Image:
+    """Chalk on a blackboard: pale lines and rubbed colours on dark green."""
+    size = image.shape[0]
+    board = np.array([34, 52, 46], np.float32) * (1 + 0.10 * grain(random, 6, size)[..., None])
+    wash = smoothed(image, 0.03)
+    line = np.clip(edges(255 - image, 0.006) * 1.7 + edges(image, 0.006) * 1.2, 0, 1)
+    tooth = np.clip(0.62 + 0.55 * grain(random, min(size, 72), size), 0, 1)
+    pale = 255 - (255 - wash) * 0.75
+    rubbed = (0.24 + 0.22 * wash.mean(axis=2) / 255) * tooth
+    cover = np.clip(rubbed + line * (0.55 + 0.45 * tooth), 0, 0.95)[..., None]
+    return _finish(board * (1 - cover) + pale * cover)
+
+
+def stained_glass(image: Image, random: np.random.Generator) -> Image:
+    """Panes of one bright colour each, held by dark lead."""
+    size, cells = image.shape[0], 15
+    spots = np.indices((cells, cells)).reshape(2, -1).T + random.uniform(0.1, 0.9, (cells**2, 2))
+    seeds = np.full((size, size), 255, np.uint8)
+    places = np.clip((spots * size / cells).astype(int), 0, size - 1)
+    seeds[places[:, 0], places[:, 1]] = 0
+    _, nearest = cv2.distanceTransformWithLabels(
+        seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    labels = nearest.astype(np.int64)
+    counts = np.maximum(np.bincount(labels.ravel()), 1)
+    panes = np.stack(
+        [np.bincount(labels.ravel(), image[..., c].ravel()) / counts for c in range(3)], axis=1
+    )[labels]
+    mean = panes.mean(axis=2, keepdims=True)
+    glass = (mean + (panes - mean) * 1.5) * (1.04 + 0.06 * grain(random, 60, size)[..., None])
+    lead = np.zeros((size, size), np.uint8)
+    lead[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    lead[1:] |= labels[1:] != labels[:-1]
+    thick = max(1, round(size / 170))
+    lead = cv2.dilate(lead, np.ones((thick, thick), np.uint8))
+    contour = np.clip(edges(image, 0.008) * 2.5, 0, 1)
+    dark = np.maximum(lead.astype(np.float32) * 0.85, contour)[..., None]
+    return _finish(glass * (1 - dark) + 18 * dark)
+
+
+def pencil_sketch(image: Image, random: np.random.Generator) -> Image:
+    """Grey lines and hatching on white paper."""
+    size = image.shape[0]
+    grey = smoothed(image, 0.02).mean(axis=2) / 255
+    line = np.clip(edges(image, 0.005) * 1.9, 0, 1)
+    length = max(3, size // 16)
+    kernel = np.fliplr(np.eye(length, dtype=np.float32)) / length
+    hatch = cv2.filter2D(grain(random, min(size, 150), size), -1, kernel) * 2.2
+    shade = np.clip((1 - grey) * 0.62 + hatch * 0.28 * (1 - grey), 0, 0.8)
+    tone = 1 - np.maximum(shade, line * 0.85)
+    paper = np.array([250, 249, 245], np.float32)
+    return _finish(paper * tone[..., None])
+
+
 def _finish(values: NDArray[np.floating]) -> Image:
     return np.clip(np.round(values), 0, 255).astype(np.uint8)
 
@@ -114,6 +238,13 @@ RASTER_STYLES: Mapping[str, Style] = MappingProxyType(
         "ink drawing": ink_drawing,
         "pixel art": pixel_art,
         "pastel": pastel,
+        "woodcut": woodcut,
+        "neon": neon,
+        "paper cut": paper_cut,
+        "comic": comic,
+        "chalk": chalk,
+        "stained glass": stained_glass,
+        "pencil sketch": pencil_sketch,
     }
 )
 """For every name in ``STYLES`` the function that turns a plain picture into it.

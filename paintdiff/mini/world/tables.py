@@ -14,6 +14,8 @@ COLOURS = table(
         ColourRow("brown", ("brown",), "#80502e", "#4f2e18", "#bf9069"),
         ColourRow("black", ("black",), "#2b2a35", "#131219", "#656474"),
         ColourRow("white", ("white",), "#f8f8f5", "#c3c8d6", "#ffffff"),
+        ColourRow("grey", ("grey", "gray", "silver"), "#8d949e", "#5f656f", "#c6ccd4"),
+        ColourRow("turquoise", ("turquoise", "teal", "cyan"), "#1cc3c4", "#0d8690", "#9bf0ec"),
     )
 )
 
@@ -198,6 +200,41 @@ STYLES = table(
             "pastel",
             ("pastel", "pastel drawing", "soft pastel"),
             ("a pastel drawing of", "a soft pastel of"),
+        ),
+        StyleRow(
+            "woodcut",
+            ("woodcut", "woodcut print", "linocut"),
+            ("a woodcut of", "a linocut of", "a woodcut print of"),
+        ),
+        StyleRow(
+            "neon",
+            ("neon", "neon lights", "glowing neon"),
+            ("a neon sign of", "a glowing neon picture of"),
+        ),
+        StyleRow(
+            "paper cut",
+            ("paper cut", "paper craft", "cut paper"),
+            ("a paper cut of", "a cut paper picture of"),
+        ),
+        StyleRow(
+            "comic",
+            ("comic", "comic book style", "pop art"),
+            ("a comic of", "a comic book picture of", "pop art of"),
+        ),
+        StyleRow(
+            "chalk",
+            ("chalk", "chalk on a blackboard", "chalkboard"),
+            ("a chalk drawing of", "a chalkboard drawing of"),
+        ),
+        StyleRow(
+            "stained glass",
+            ("stained glass", "stained glass window"),
+            ("a stained glass window of", "stained glass of"),
+        ),
+        StyleRow(
+            "pencil sketch",
+            ("pencil sketch", "graphite sketch", "pencil drawing"),
+            ("a pencil sketch of", "a graphite sketch of"),
         ),
     )
 )
