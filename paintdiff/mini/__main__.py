@@ -17,10 +17,11 @@ from diffusers import AutoencoderKL, ControlNetModel, StableDiffusionPipeline
 from spandrel.architectures.Compact import Compact
 
 from paintdiff.errors import PaintError
+from paintdiff.mini.ablation import ablate_autoencoder, ablate_painter
 from paintdiff.mini.adopt import adopt_pipeline
 from paintdiff.mini.autoencoder import cache_latents, sharpen_decoder, train_autoencoder
 from paintdiff.mini.control import export_control, train_control
-from paintdiff.mini.dataset import cache_masks, open_dataset, render_dataset
+from paintdiff.mini.dataset import Dataset, cache_masks, open_dataset, render_dataset
 from paintdiff.mini.evaluate import contact_sheet, evaluate, evaluate_control, paint_prompts
 from paintdiff.mini.evaluate_upscaler import evaluate_upscaler, upscaler_table
 from paintdiff.mini.export import export_pipeline
@@ -56,6 +57,9 @@ STAGES = (
     "evaluate",
 )
 
+EXTRA_STAGES = ("adopt", "ablate-vae", "ablate-painter")
+"""Stages that `all` leaves out."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -66,7 +70,7 @@ class Studio:
         self.recipe, self.work, self.machine, self.target = recipe, work, machine, target
 
     def run(self, stage: str) -> None:
-        """Run one of STAGES, or "adopt"."""
+        """Run one of STAGES or EXTRA_STAGES."""
         actions = {
             "render": self._render,
             "train-vae": self._vae,
@@ -81,6 +85,8 @@ class Studio:
             "export": self._export,
             "evaluate": self._evaluate,
             "adopt": self._adopt,
+            "ablate-vae": self._ablate_vae,
+            "ablate-painter": self._ablate_painter,
         }
         logger.info("stage %s", stage)
         actions[stage]()
@@ -93,11 +99,23 @@ class Studio:
     def _render(self) -> None:
         render_dataset(self.recipe, self.work, workers=torch.get_num_threads())
 
-    def _vae(self) -> AutoencoderKL:
+    def _first_scenes(self) -> Dataset:
+        """The scenes that the VAE learns from, so that it need not wait for all."""
         scenes = self.recipe.autoencoder.scenes or self.recipe.scenes
         render_dataset(self.recipe, self.work, torch.get_num_threads(), scenes)
-        data = open_dataset(self.recipe, self.work, scenes)
-        return train_autoencoder(data, self.work, self.machine)
+        return open_dataset(self.recipe, self.work, scenes)
+
+    def _vae(self) -> AutoencoderKL:
+        return train_autoencoder(self._first_scenes(), self.work, self.machine)
+
+    def _ablate_vae(self) -> None:
+        folder = self.work / "ablations"
+        sys.stdout.write(ablate_autoencoder(self._first_scenes(), folder, self.machine) + "\n")
+
+    def _ablate_painter(self) -> None:
+        folder, judge = self.work / "ablations", load_judge(self.work / "judge")
+        data, vae = self._first_scenes(), self._vae()
+        sys.stdout.write(ablate_painter(data, folder, self.machine, vae, judge) + "\n")
 
     def _cache(self) -> None:
         if (self.work / "latents.npy").exists():
@@ -178,7 +196,7 @@ def load_control(folder: Path) -> ControlNetModel:
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m paintdiff.mini", description=__doc__)
-    parser.add_argument("stage", choices=[*STAGES, "adopt", "all", "sheet"])
+    parser.add_argument("stage", choices=[*STAGES, *EXTRA_STAGES, "all", "sheet"])
     parser.add_argument(
         "--work", type=Path, default=Path(".training"), help="where stages keep state"
     )

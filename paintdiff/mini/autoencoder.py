@@ -97,7 +97,7 @@ def train_autoencoder(data: Dataset, folder: Path, machine: Machine) -> Autoenco
         side = data.recipe.size_px if whole else recipe.crop_px
         # Whole pictures come fewer to a batch, so that a step costs the same.
         batch = max(1, round(recipe.plan.batch_size * (recipe.crop_px / side) ** 2))
-        pixels = _crops(data, random, batch, side).to(machine.device)
+        pixels = draw_crops(data, random, batch, side).to(machine.device)
         with machine.autocast():
             painted, divergence, off_colour = model(pixels)
         painted = painted.float()
@@ -135,7 +135,7 @@ def sharpen_decoder(
     loop = TrainingLoop("decoder", folder, modules, recipe.decoder_plan, data.recipe.seed)
 
     def losses(random: np.random.Generator, progress: float) -> Losses:
-        pixels = _crops(data, random, recipe.decoder_plan.batch_size, data.recipe.size_px)
+        pixels = draw_crops(data, random, recipe.decoder_plan.batch_size, data.recipe.size_px)
         pixels = pixels.to(machine.device)
         with machine.autocast():
             with torch.no_grad():
@@ -191,7 +191,7 @@ def scaling_factor(latents: NDArray[np.float16]) -> float:
     return float(1.0 / latents[0, :4000].astype(np.float32).std())
 
 
-def _crops(data: Dataset, random: np.random.Generator, batch: int, side: int) -> Tensor:
+def draw_crops(data: Dataset, random: np.random.Generator, batch: int, side: int) -> Tensor:
     """Random crops (mirrored half of the time: a picture has no caption here) as (batch, 3, side,
     side), some of them of dead leaves.
     """

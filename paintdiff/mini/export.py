@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline
 from paintdiff.mini.autoencoder import scaling_factor
 from paintdiff.mini.dataset import Dataset, as_pixels
 from paintdiff.mini.painter import Painter, build_scheduler
+from paintdiff.mini.recipe import Recipe
 from paintdiff.mini.tokenizer import save_tokenizer
 from paintdiff.mini.world import words
 
@@ -29,17 +30,9 @@ def export_pipeline(
     and `words.json` (every word it was taught).
     """
     latents = np.load(work / "latents.npy", mmap_mode="r")
-    vae.register_to_config(scaling_factor=scaling_factor(latents))
-    parts: dict[str, Any] = {
-        "vae": vae.half(),
-        "text_encoder": painter.text_encoder.half(),
-        "tokenizer": painter.tokenizer,
-        "unet": painter.unet.half(),
-        "scheduler": build_scheduler(data.recipe.painter),
-        "safety_checker": None,
-        "feature_extractor": None,
-    }
-    pipeline = StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    for network in (vae, painter.text_encoder, painter.unet):
+        network.half()
+    pipeline = pipeline_of(data.recipe, vae, painter, scaling_factor(latents))
     pipeline.save_pretrained(target, safe_serialization=True, max_shard_size=MAX_FILE)
     save_tokenizer(painter.tokenizer, target / "tokenizer")
     matrix, bias = fit_latent_rgb(data, latents)
@@ -47,6 +40,23 @@ def export_pipeline(
     known = sorted(words(data.recipe.world.config()))
     (target / "words.json").write_text(json.dumps(known) + "\n", encoding="utf-8")
     (target / "latent_rgb.json").write_text(json.dumps(preview) + "\n", encoding="utf-8")
+
+
+def pipeline_of(
+    recipe: Recipe, vae: AutoencoderKL, painter: Painter, factor: float
+) -> StableDiffusionPipeline:
+    """The networks as a pipeline; `factor` is what its latents are multiplied by."""
+    vae.register_to_config(scaling_factor=factor)
+    parts: dict[str, Any] = {
+        "vae": vae,
+        "text_encoder": painter.text_encoder,
+        "tokenizer": painter.tokenizer,
+        "unet": painter.unet,
+        "scheduler": build_scheduler(recipe.painter),
+        "safety_checker": None,
+        "feature_extractor": None,
+    }
+    return StableDiffusionPipeline(**parts, requires_safety_checker=False)
 
 
 def fit_latent_rgb(data: Dataset, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -189,6 +189,23 @@ class EvaluationRecipe(_Frozen):
     sampler: str
 
 
+class Ablation(_Frozen):
+    """Variants of one part, by name: what is changed. Each is trained for `minutes` and measured on
+    that many held-out pictures.
+    """
+
+    minutes: float = Field(gt=0)
+    pictures: int = Field(gt=0)
+    variants: dict[str, dict[str, Any]]
+
+
+class Ablations(_Frozen):
+    """What the stages `ablate-vae` and `ablate-painter` compare."""
+
+    autoencoder: Ablation = Ablation(minutes=20, pictures=48, variants={"as it is": {}})
+    painter: Ablation = Ablation(minutes=40, pictures=100, variants={"as it is": {}})
+
+
 class Recipe(_Frozen):
     """All of it. `held_out_one_in`: that share of compositions (scenery, subject, colour, time) is
     never trained. Scenes are painted `oversampling` times as large and then made smaller.
@@ -207,6 +224,7 @@ class Recipe(_Frozen):
     judge: JudgeRecipe
     upscaler: UpscalerRecipe
     evaluation: EvaluationRecipe
+    ablations: Ablations = Ablations()
 
     @model_validator(mode="after")
     def _shares_are_of_subjects(self) -> Self:

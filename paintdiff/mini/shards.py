@@ -76,7 +76,8 @@ class Shards:
                 self._rows.append((number, *row["at"]))
                 self.scenes.append(scene_of(row["scene"]))
             number += 1
-        del self._rows[limit:], self.scenes[limit:]
+        if limit is not None:
+            del self._rows[limit:], self.scenes[limit:]
 
     def __len__(self) -> int:
         return len(self.scenes)
