@@ -69,7 +69,7 @@ def held_out_prompts(recipe: Recipe, judged: frozenset[str]) -> Iterator[AskedPi
     config = recipe.world.config()
     for seed in scene_seeds(shifted, HELD_OUT):
         scene = sample_scene(seed, config)
-        caption = describe(scene, seed)
+        caption = describe(scene, seed, held_out=True)
         stated = tuple(sorted(caption.stated & judged))
         if len(stated) >= 2:
             yield AskedPicture(caption.text, scene, stated)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -261,3 +262,22 @@ def test_a_subject_of_another_edition_is_refused() -> None:
     assert "wizard" in subject_names(1)
     with pytest.raises(WorldError, match="edition is 7"):
         WorldConfig(edition=7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"medium": "treetop"}, "medium is 'treetop'; "),
+        ({"companion": "unicycle"}, "unknown companion 'unicycle'"),
+        ({"relation": None}, "relation is None; with a companion it is one of beside"),
+        ({"companion_colour": "mauve"}, "unknown companion_colour 'mauve'"),
+        ({"subject": "rhinoceros"}, "unknown subject 'rhinoceros'"),
+    ],
+)
+def test_a_scene_that_cannot_be_is_refused(
+    config: WorldConfig, changes: dict[str, Any], message: str
+) -> None:
+    scene = replace(next(each for each in scenes(config, 99) if each.companion), **changes)
+    for use in (check_scene, lambda wrong: describe(wrong, 1), lambda wrong: render(wrong, 32)):
+        with pytest.raises(WorldError, match=message):
+            use(scene)

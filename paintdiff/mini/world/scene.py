@@ -11,6 +11,7 @@ from .subject_table import SUBJECTS
 from .tables import COLOURS, SEASONS, STYLES, TIMES_OF_DAY, WEATHERS
 
 EDITIONS = (0, 1)
+RELATIONS = ("beside", "left of", "right of", "in front of", "behind", "above")
 SIDES = ("left", "centre", "right")
 MAX_COUNT = 3
 HORIZON_PIVOT = 226.0
@@ -228,12 +229,36 @@ def check_scene(scene: Scene) -> None:
         if scene.count or scene.side:
             raise WorldError("a scene without a subject has count 0 and side None")
         return
-    if not scene.edition and medium_of(SUBJECTS[scene.subject], scenery) is None:
-        fitting = [row.name for row in SCENERY.values() if medium_of(SUBJECTS[scene.subject], row)]
+    _check_subject(scene, scene.subject, scenery)
+    if scene.edition:
+        _check_staging(scene, scenery)
+
+
+def _check_subject(scene: Scene, subject: str, scenery: SceneryRow) -> None:
+    if not scene.edition and medium_of(SUBJECTS[subject], scenery) is None:
+        fitting = [row.name for row in SCENERY.values() if medium_of(SUBJECTS[subject], row)]
         raise WorldError(
-            f"a {scene.subject} cannot be in {scene.scenery}; it can be in {', '.join(fitting)}"
+            f"a {subject} cannot be in {scene.scenery}; it can be in {', '.join(fitting)}"
         )
     if not 1 <= scene.count <= MAX_COUNT:
         raise WorldError(f"count is {scene.count}; with a subject it must be in 1..{MAX_COUNT}")
     if scene.side not in SIDES:
         raise WorldError(f"side is {scene.side!r}; with a subject it is one of {', '.join(SIDES)}")
+
+
+def _check_staging(scene: Scene, scenery: SceneryRow) -> None:
+    """Check what only scenes of the first edition have."""
+    if scene.medium not in scenery.places:
+        raise WorldError(
+            f"medium is {scene.medium!r}; {scene.scenery} has {', '.join(scenery.places)}"
+        )
+    if scene.companion is not None and scene.companion not in CAST:
+        raise WorldError(f"unknown companion {scene.companion!r}; the world has {', '.join(CAST)}")
+    if (scene.relation in RELATIONS) != (scene.companion is not None):
+        raise WorldError(
+            f"relation is {scene.relation!r}; with a companion it is one of {', '.join(RELATIONS)}"
+        )
+    for field in ("companion_colour", "part_colour"):
+        colour = getattr(scene, field)
+        if colour is not None and colour not in COLOURS:
+            raise WorldError(f"unknown {field} {colour!r}; the world has {', '.join(COLOURS)}")

@@ -29,7 +29,6 @@ _PAIR_HEIGHTS = (0.33, 0.46)
 _WIDEST = {1: 0.64, 2: 0.44, 3: 0.31}
 _CENTRES = {2: (0.28, 0.72), 3: (0.18, 0.5, 0.82)}
 _SIDE_X = {"left": 0.27, "centre": 0.5, "right": 0.73}
-RELATIONS = ("beside", "left of", "right of", "in front of", "behind", "above")
 
 
 def stage_scene(seed: int, config: WorldConfig) -> Scene:

@@ -11,7 +11,7 @@ from random import Random
 from .captions import Caption, article
 from .cast import CAST, POSE_WORDS, CastRow
 from .rows import SceneryRow
-from .scene import Scene, WorldConfig
+from .scene import Scene, WorldConfig, check_scene
 from .scenery_table import SCENERY
 from .streams import stream
 from .tables import COLOURS, SEASONS, STYLES, TIMES_OF_DAY, WEATHERS
@@ -98,7 +98,11 @@ def describe_staged(scene: Scene, seed: int, *, held_out: bool = False) -> Capti
         scene: what to caption.
         seed: decides the wording and what is left out.
         held_out: whether to use wordings that are kept from training.
+
+    Raises:
+        WorldError: the scene cannot be; see ``check_scene``.
     """
+    check_scene(scene)
     writer = _Writer(scene, stream(seed, "caption"), held_out)
     form = writer.random.random()
     if form < 0.08:
