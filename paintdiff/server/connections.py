@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -17,6 +18,8 @@ MAX_HEADER_SECONDS = 15.0
 MAX_WRITE_SECONDS = 60.0
 """How long a visitor may read nothing of what is waiting to be sent."""
 
+_numbers = count()
+
 
 class TimedProtocol(H11Protocol):
     """HTTP/1.1 as uvicorn serves it, with limits on the time and the number of connections.
@@ -28,11 +31,12 @@ class TimedProtocol(H11Protocol):
 
     _header_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
-    opened_at = 0.0
+    number = 0
+    """The place in the order in which connections were opened."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.opened_at = self.loop.time()
+        self.number = next(_numbers)
         self._time_header()
         if len(self.connections) > MAX_CONNECTIONS:
             _to_close(self.server_state, self).transport.abort()
@@ -85,7 +89,7 @@ def _to_close(state: ServerState, new: TimedProtocol) -> TimedProtocol:
         for each in state.connections
         if isinstance(each, TimedProtocol) and each is not new and each.is_sending
     ]
-    return min(sending, key=lambda each: each.opened_at, default=new)
+    return min(sending, key=lambda each: each.number, default=new)
 
 
 def _stop(timer: asyncio.TimerHandle | None) -> None:
