@@ -189,7 +189,9 @@ def json_file(path: Path, shape: type[T]) -> T:
         content = read_json(path)
     except (OSError, ValueError) as error:
         logger.info("%s can't be read", path, exc_info=True)
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ModelNotFoundError(
-            f"{path.name} of {path.parent.name} can't be read, so this folder is no model."
+            f"{path.name} of {path.parent.name} can't be read, so this folder is no model: "
+            f"{reason}."
         ) from error
     return checked(shape, content, path)

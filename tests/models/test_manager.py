@@ -127,7 +127,7 @@ def test_a_failed_load_is_tried_again(three: Catalog, monkeypatch: pytest.Monkey
             raise OSError("the cable came loose")
 
         patch.setattr(loaders, "load", broken)
-        with pytest.raises(ModelLoadError, match="cable"), manager.lease("tiny"):
+        with pytest.raises(ModelLoadError, match="log has the details"), manager.lease("tiny"):
             pytest.fail("it can't have been loaded")
     with manager.lease("tiny"):
         assert manager.status().state == "ready"

@@ -7,7 +7,7 @@ from PIL import Image
 
 from paintdiff.geometry import Size
 from paintdiff.models.blending import SoftMask, latent_mask, mask_picture, soft_latent_mask
-from paintdiff.models.denoising import Denoising, Source, Variation, steps_run
+from paintdiff.models.denoising import Denoising, Variation, steps_run
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.noise import noise_generator, slerp, varied
 
@@ -63,22 +63,6 @@ def test_what_is_raised_in_a_varied_run_leaves_nothing_behind(tiny_manager: Mode
         with pytest.raises(KeyError):
             leased.denoised(run, stop)
         assert "prepare_latents" not in vars(leased.pipeline)
-
-
-def test_a_vae_that_a_pipeline_casts_is_cast_back(tiny_manager: ModelManager) -> None:
-    """As SDXL's pipelines do in half precision: the VAE is shared. (The tiny one was saved in that
-    precision, so nothing is lost on the way.)
-    """
-    source = Source(Image.new("RGB", (64, 64), "teal"), 0.5)
-    run = Denoising(**{**vars(RUN), "source": source})
-    with tiny_manager.lease("mini", "image_to_image") as leased:
-        vae = leased.pipeline.vae
-
-        def cast(_step: int, _preview: object) -> None:
-            vae.to(dtype=torch.float16)
-
-        leased.denoised(run, cast)
-        assert vae.dtype == torch.float32
 
 
 def test_any_touched_pixel_makes_its_latent_part_of_the_mask() -> None:

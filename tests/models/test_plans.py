@@ -139,16 +139,16 @@ def test_planners_remember_by_model_and_about_the_size() -> None:
 def test_what_failed_is_tried_again_later_or_once_there_is_more_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    room = Room("cuda", 100 * GIB, SDXL_HALF)
+    room = Room(Hardware("cuda"), 100 * GIB, SDXL_HALF)
     planner = Planner(lambda _row: room)
     first = planner.ladder(SDXL, AT_1024).planned.plan
     planner.remember_failed(SDXL, AT_1024, frozenset({first}), alone=True)
     assert planner.ladder(SDXL, AT_1024).planned.plan != first
     assert planner.most_together(SDXL, AT_1024, first, 4) == 1
-    room = Room("cuda", 120 * GIB, SDXL_HALF)
+    room = Room(Hardware("cuda"), 120 * GIB, SDXL_HALF)
     assert planner.ladder(SDXL, AT_1024).planned.plan == first
     assert planner.most_together(SDXL, AT_1024, first, 4) == 4
-    room = Room("cuda", 100 * GIB, SDXL_HALF)
+    room = Room(Hardware("cuda"), 100 * GIB, SDXL_HALF)
     assert planner.ladder(SDXL, AT_1024).planned.plan != first
     later = time.monotonic() + planning.RETRY_SECONDS
     monkeypatch.setattr(planning.time, "monotonic", lambda: later)

@@ -72,7 +72,7 @@ class Headers:
         try:
             status = path.stat()
         except OSError as error:
-            raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
+            raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
         key = (path, status.st_size, status.st_mtime_ns)
         with self._lock:
             if key in self._kept:
@@ -117,10 +117,10 @@ def read_header(path: Path) -> Header:
                 return _gguf(file, size_bytes)
             return _safetensors(file, size_bytes)
     except OSError as error:
-        raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
+        raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
     except ValueError as error:
         form = "GGUF" if start == GGUF_START else "safetensors"
-        raise ModelLoadError(f"{path} is no {form} file that can be used: {error}.") from error
+        raise ModelLoadError(f"{path.name} is no {form} file that can be used: {error}.") from error
 
 
 def _pickled(path: Path) -> Header:

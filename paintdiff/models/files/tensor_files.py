@@ -61,7 +61,7 @@ class TensorFile:
         try:
             self._file: Any = open_file(path, buffering=0)
         except OSError as error:
-            raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
+            raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
         self._before = os.fstat(self._file.fileno())
         if _stamp(self._before) != looked_at:
             self._file.close()

@@ -38,10 +38,10 @@ def safetensors_header(path: Path) -> SafetensorsHeader:
             file.seek(0)
             return read_safetensors_header(file, size_bytes)
     except OSError as error:
-        raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
+        raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
     except ValueError as error:
         raise ModelNotFoundError(
-            f"{path} is no safetensors file that can be read: {error}."
+            f"{path.name} is no safetensors file that can be read: {error}."
         ) from error
 
 
@@ -118,7 +118,7 @@ def _start(path: Path) -> bytes:
         with open_file(path) as file:
             return file.read(9)
     except OSError as error:
-        raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
+        raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
 
 
 def _check_file(path: Path) -> None:

@@ -37,7 +37,8 @@ _SAFE_LIBRARIES = ("diffusers", "transformers")
 _WEIGHTS = (".safetensors", ".bin")
 _PIECES = ".index.json"
 
-_LAYERS = re.compile(r".*(layers|blocks|depths?)(_.*)?")
+# Not max_window_layers, which says from where on attention is windowed.
+_LAYERS = re.compile(r"(?!max_window_).*(layers|blocks|depths?)(_.*)?")
 _LAYERS_OF_BLOCKS = "layers_per_block"
 _LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"(.*_)?timesteps?(_.*)?"), MAX_TIMESTEPS),
@@ -57,7 +58,8 @@ def check_pipeline(folder: Path, left_out: Collection[str]) -> None:
     class_name = index.get("_class_name")
     if not isinstance(class_name, str):
         raise UnsafeWeightsError(
-            f"{folder} names {class_name!r:.100} as its pipeline, which isn't a class of diffusers."
+            f"{folder.name} names {class_name!r:.100} as its pipeline, which isn't a class of "
+            "diffusers."
         )
     for name, value in index.items():
         if name.startswith("_") or name in left_out or not isinstance(value, list):
@@ -68,7 +70,7 @@ def check_pipeline(folder: Path, left_out: Collection[str]) -> None:
         part = folder / name
         if os.path.lexists(part / INDEX):
             raise UnsafeWeightsError(
-                f"{part} has an index of its own; a part of a pipeline isn't a pipeline."
+                f"{part.name} has an index of its own; a part of a pipeline isn't a pipeline."
             )
         if part.is_dir():
             check_part(part)
@@ -77,13 +79,13 @@ def check_pipeline(folder: Path, left_out: Collection[str]) -> None:
 def _check_class(folder: Path, name: str, value: list[Any]) -> None:
     if len(value) != 2 or value[0] not in _SAFE_LIBRARIES:
         raise UnsafeWeightsError(
-            f"{folder} asks for {name} from {value[:1]!r:.100}; only parts of diffusers and "
+            f"{folder.name} asks for {name} from {value[:1]!r:.100}; only parts of diffusers and "
             "transformers are loaded."
         )
     if not is_part_class(value[0], value[1]):
         raise UnsafeWeightsError(
-            f"{folder} asks for {name} as {value[0]}.{value[1]!r:.100}, which isn't a network, "
-            "scheduler, tokenizer or processor of this version."
+            f"{folder.name} asks for {name} as {value[0]}.{value[1]!r:.100}, which isn't a "
+            "network, scheduler, tokenizer or processor of this version."
         )
 
 
@@ -116,7 +118,7 @@ def check_part(folder: Path) -> None:
                     weights.append(Path(entry.path))
                 _check_entry(entry)
     except OSError as error:
-        raise ModelLoadError(f"{folder} can't be looked into: {error.strerror}.") from error
+        raise ModelLoadError(f"{folder.name} can't be looked into: {error.strerror}.") from error
     for path in folder.glob(f"*{_PIECES}"):
         _check_pieces(path)
     tensors = 0
@@ -136,10 +138,10 @@ def _check_entry(entry: os.DirEntry[str]) -> None:
     status = entry.stat()
     what = not_a_file(status.st_mode)
     if what is not None and not stat.S_ISDIR(status.st_mode):
-        raise ModelLoadError(f"{entry.path} is {what}, not a file.")
+        raise ModelLoadError(f"{entry.name} is {what}, not a file.")
     if not entry.name.endswith(_WEIGHTS) and status.st_size > MAX_VOCABULARY_BYTES:
         raise ModelLoadError(
-            f"{entry.path} has {status.st_size:,} bytes; at most {MAX_VOCABULARY_BYTES:,} are read."
+            f"{entry.name} has {status.st_size:,} bytes; at most {MAX_VOCABULARY_BYTES:,} are read."
         )
 
 
@@ -147,7 +149,9 @@ def _check_pieces(path: Path) -> None:
     pieces: object = _read(path).get("weight_map")
     named = pieces.values() if isinstance(pieces, dict) else [None]
     if not all(isinstance(name, str) and Path(name).name == name for name in named):
-        raise ModelLoadError(f"{path} should name files that lie beside it, and names others.")
+        raise ModelLoadError(
+            f"{_shown(path)} should name files that lie beside it, and names others."
+        )
 
 
 def check_config(path: Path, tensors: int) -> None:
@@ -186,15 +190,20 @@ def check_prompt_tokens(tokenizer: Any, part: str) -> None:
         )
 
 
+def _shown(path: Path) -> str:
+    """Return a file as people are told of it: without the folders of the server."""
+    return f"{path.name} of {path.parent.name}"
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         content = read_json(path)
     except OSError as error:
-        raise ModelNotFoundError(f"{path} can't be read: {error.strerror}.") from error
+        raise ModelNotFoundError(f"{_shown(path)} can't be read: {error.strerror}.") from error
     except ValueError as error:
-        raise ModelLoadError(f"{path} can't be read: {error}.") from error
+        raise ModelLoadError(f"{_shown(path)} can't be read: {error}.") from error
     if not isinstance(content, dict):
-        raise ModelLoadError(f"{path} should be a table of settings.")
+        raise ModelLoadError(f"{_shown(path)} should be a table of settings.")
     return content
 
 
@@ -208,8 +217,8 @@ def _numbers(path: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, float
         elif isinstance(value, list):
             if len(value) > MAX_CONFIG_LIST:
                 raise ModelLoadError(
-                    f"{path}: {key[:100]} is a list of {len(value):,}; at most {MAX_CONFIG_LIST:,} "
-                    "are read."
+                    f"{_shown(path)}: {key[:100]} is a list of {len(value):,}; at most "
+                    f"{MAX_CONFIG_LIST:,} are read."
                 )
             waiting += [(key, each) for each in value]
         elif isinstance(value, (int, float)):
@@ -219,6 +228,6 @@ def _numbers(path: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, float
 def _check(path: Path, key: str, number: float, limit: int) -> None:
     if isinstance(number, int) and abs(number) > limit:
         raise ModelLoadError(
-            f"{path} says {key[:100]} = {number:,}; models have at most {limit:,}. Get the model "
-            "again from where it came from."
+            f"{_shown(path)} says {key[:100]} = {number:,}; models have at most {limit:,}. Get the "
+            "model again from where it came from."
         )

@@ -44,16 +44,16 @@ def _try_tokenizer(path: Path) -> None:
                 check=False,
             )
     except OSError as error:
-        raise ModelLoadError(f"{path} can't be tried: {error.strerror}.") from error
+        raise ModelLoadError(f"{path.name} can't be tried: {error.strerror}.") from error
     except subprocess.TimeoutExpired as error:
         raise ModelLoadError(
-            f"{path} is no tokenizer that can be used: trying it took longer than "
+            f"{path.name} is no tokenizer that can be used: trying it took longer than "
             f"{2 * MAX_TOKENIZER_SECONDS} seconds."
         ) from error
     if done.returncode:
         said = done.stdout.decode("utf-8", "replace").strip()
         raise ModelLoadError(
-            f"{path} is no tokenizer that can be used: "
+            f"{path.name} is no tokenizer that can be used: "
             f"{said or f'it ended the process that tried it (status {done.returncode})'}. Get the "
             "model again from where it came from."
         )

@@ -437,7 +437,11 @@ def scaled(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(without_blocks, "isn't built like"), (narrower, "isn't built like"), (scaled, "are scaled")],
+    [
+        (without_blocks, "isn't built like"),
+        (narrower, "isn't built like"),
+        (scaled, "packed in a way"),
+    ],
 )
 def test_a_denoiser_that_does_not_fit_its_folder_is_refused(
     tmp_path: Path, flux_folder: Path, change: Callable[..., Any], message: str
