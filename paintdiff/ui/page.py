@@ -117,11 +117,9 @@ def _send_between(parts: Parts, tabs: gr.Tabs, benches: Sequence[Workbench], loo
         return {tabs: gr.Tabs(selected=bench.ids.tab), **received}
 
     changed = [tabs, *(component for bench in benches for component in bench.receivable())]
-    for bench in benches:
+    for place in [look, *(bench.easel.stage for bench in benches)]:
         # What the other tab remembers comes first, so that it doesn't replace what is sent.
-        bench.easel.stage.select(
-            send, None, changed, js="() => paintdiff.receiverOpened()", **QUICK
-        )
+        place.select(send, None, changed, js="() => paintdiff.receiverOpened()", **QUICK)
 
 
 def _open_bench(page: LazyPage, bench: Workbench, stored: gr.Textbox, choice: ModelChoice) -> None:

@@ -38,6 +38,15 @@ def send_to(studio: Studio, title: str, tab: str) -> None:
     studio.arrive(tab)
 
 
+def send_on(studio: Studio, title: str, tab: str) -> None:
+    """Send the finished picture to another tab from the dialog that shows it large."""
+    studio.page.locator(f"{studio.id('stage')} .open").click()
+    studio.page.locator("#look-dialog details.send summary").click()
+    studio.page.locator("#look-dialog .send-menu button", has_text=title).click()
+    expect(studio.page.locator("#look-dialog")).to_be_hidden()
+    studio.arrive(tab)
+
+
 def shown(studio: Studio, url: str) -> NDArray[np.uint8]:
     """The finished picture's pixels: (height, width, 3) RGB."""
     source = studio.page.locator(f"{studio.id('stage')} img.final").get_attribute("src")
@@ -60,7 +69,7 @@ def test_a_picture_goes_from_tab_to_tab(studio: Studio, url: str) -> None:
     second = shown(studio, url)
     assert second.shape == first.shape and not np.array_equal(first, second)
 
-    send_to(studio, "Sketch & inpaint", "inpaint")
+    send_on(studio, "Sketch & inpaint", "inpaint")
     easel = canvas_of(studio)
     easel.expect_size((96, 96))
     easel.set("size", 12)

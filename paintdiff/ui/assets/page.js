@@ -64,7 +64,8 @@ window.paintdiff = (() => {
 
   // The server has answered. If all went well the elements of these selectors come.
   async function opened(tab, selectors) {
-    const isShown = () => document.querySelector(`#${tab}-content`).parentElement.checkVisibility();
+    // Gradio leaves out of the page what is in a tab that has never been shown.
+    const isShown = () => document.getElementById(`${tab}-content`)?.parentElement.checkVisibility() ?? false;
     const found = await Promise.all(selectors.map((selector) => there(selector, isShown)));
     if (found.includes(null) && isShown()) return notOpened(tab);
     label(`#${tab}-content`);
