@@ -118,7 +118,7 @@ def test_what_has_no_effect_is_said_beside_it(studio: Studio, engine: FakeEngine
     updates = studio.start(sent)
     job = engine.jobs[updates[studio.easel.job]]
     job.warnings = (Remark("It has no effect.", "clip_skip"), "Something else.")
-    shown = studio.easel.restored(Remembered(job_id=job.id))
+    shown = studio.easel.restored(Remembered(job_ids=(job.id,)))
     assert "It has no effect." in shown[studio.notes["clip_skip"]]
     assert "Something else." in shown[studio.notes["warnings"]]
     assert "It has no effect." not in shown[studio.notes["warnings"]]
