@@ -84,11 +84,19 @@ def blank_stage(size: Size, state: str) -> str:
 
 def preview_stage(image: Image.Image, size: Size) -> str:
     """The picture as it is being painted. `size` is that of the finished picture."""
-    return _stage(
-        "painting",
-        f'<div class="sheet" style="{_aspect(size)}"><img class="canvas preview" '
-        f'src="{preview_url(image)}" alt="The picture being painted"></div>',
+    return _stage("painting", _preview_sheet(image, size))
+
+
+def batch_stage(results: Sequence[Result], preview: Image.Image, size: Size, count: int) -> str:
+    """Some of `count` pictures, the finished ones (at least one) first, and a preview of what is
+    being painted, whose finished size is `size`. A click on a finished one shows it large."""
+    columns, rows = grid(count)
+    cells = "".join(_frame(result, acts="") for result in results)
+    cells += (
+        f'<figure class="frame"><div class="mount">{_preview_sheet(preview, size)}</div></figure>'
     )
+    shape = f"--columns:{columns};--rows:{rows};{_aspect(results[0].picture.size)}"
+    return f'<div class="stage many" data-state="painting" style="{shape}">{cells}</div>'
 
 
 def finished_stage(results: Sequence[Result], state: str = "finished") -> str:
@@ -101,7 +109,9 @@ def finished_stage(results: Sequence[Result], state: str = "finished") -> str:
     if alone and is_enlarged(results[0].picture.request):
         frames = _viewer(results[0])
     else:
-        frames = "".join(_frame(result, alone=alone) for result in results)
+        frames = "".join(
+            _frame(result, alone=alone, acts=_acts(result, alone=alone)) for result in results
+        )
     many = "" if alone else " many"
     columns, rows = grid(len(results))
     shape = f"--columns:{columns};--rows:{rows};{_aspect(results[0].picture.size)}"
@@ -233,7 +243,14 @@ def _stage(state: str, inside: str) -> str:
     )
 
 
-def _frame(result: Result, *, alone: bool) -> str:
+def _preview_sheet(image: Image.Image, size: Size) -> str:
+    return (
+        f'<div class="sheet" style="{_aspect(size)}"><img class="canvas preview" '
+        f'src="{preview_url(image)}" alt="The picture being painted"></div>'
+    )
+
+
+def _frame(result: Result, *, alone: bool = False, acts: str) -> str:
     size = result.picture.size
     words = escape(words_of(result.picture.request))
     return (
@@ -241,8 +258,7 @@ def _frame(result: Result, *, alone: bool) -> str:
         f'style="{_aspect(size)}"><button type="button" class="open" {_shown_large(result)} '
         f'aria-label="Look closely at picture {result.id[1] + 1}">'
         f'<img class="canvas final" src="{_shown_url(result, alone=alone)}" width="{size.width}" '
-        f'height="{size.height}" alt="{words}"></button></div></div>'
-        f"{_acts(result, alone=alone)}</figure>"
+        f'height="{size.height}" alt="{words}" decoding="sync"></button></div></div>{acts}</figure>'
     )
 
 

@@ -110,9 +110,7 @@ def view_of(job: Job, event: Event) -> View:
                 "loading", markup.blank_stage(size_of_result(job), "loading"), line, job.warnings
             )
         case Progress():
-            size = size_of_grid(size_of_result(job, event.image_index), _shown_together(event))
-            stage = None if event.preview is None else markup.preview_stage(event.preview, size)
-            return View("painting", stage, _step_line(job, event), job.warnings)
+            return View("painting", _step_stage(job, event), _step_line(job, event), job.warnings)
         case Finished():
             return _finished(job, event)
         case Failed():
@@ -228,6 +226,20 @@ def _cancelled(job: Job, event: Cancelled) -> View:
     count = "One picture was" if len(ids) == 1 else f"{len(ids)} pictures were"
     line = markup.said_line(f"Cancelled. {count} finished.")
     return View("cancelled", stage, line, job.warnings)
+
+
+def _step_stage(job: Job, event: Progress) -> str | None:
+    """The preview, beside those pictures of the job that are finished; None if there is none."""
+    if event.preview is None:
+        return None
+    together = _shown_together(event)
+    size = size_of_grid(size_of_result(job, event.image_index), together)
+    done = _results(job, job.pictures)
+    if not done:
+        return markup.preview_stage(event.preview, size)
+    # Pictures that are painted at once share one preview.
+    count = event.num_images if together == 1 else len(done) + 1
+    return markup.batch_stage(done, event.preview, size, count)
 
 
 def _step_line(job: Job, event: Progress) -> str:

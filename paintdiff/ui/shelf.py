@@ -150,14 +150,17 @@ class Shelf:
         return found
 
     def found(self, words: str) -> dict[str, list[Found]]:
-        """By kind, the rows in which all of the words occur; models first, in the catalog's
-        order."""
+        """By kind, the rows in which all of the words occur; models first. Within a kind they are in
+        the catalog's order, but what this machine hasn't the memory for comes last."""
         wanted = words.casefold().split()
         catalog, titles = self._catalog, self.family_titles()
+        budget_bytes = self._parts.engine.manager.budget_bytes()
         return {
             kind.name: [
                 (kind, row)
-                for row in kind.rows(catalog)
+                for row in sorted(
+                    kind.rows(catalog), key=lambda row: _is_too_large(row, budget_bytes)
+                )
                 if not wanted or _has_all(wanted, kind, row, titles)
             ]
             for kind in KINDS.values()
@@ -232,7 +235,7 @@ class Shelf:
         if not isinstance(row, ModelRow):
             return ""
         budget_bytes = self._parts.engine.manager.budget_bytes()
-        if row.least_memory_bytes > budget_bytes:
+        if _is_too_large(row, budget_bytes):
             return (
                 f"It needs {amount(row.least_memory_bytes)} of memory, and models may take "
                 f"{amount(budget_bytes)} here."
@@ -244,6 +247,10 @@ class Shelf:
     def _family(self, row: WeightsRow) -> str:
         titles = self.family_titles()
         return ", ".join(titles.get(name, name) for name in _families_of(row))
+
+
+def _is_too_large(row: WeightsRow, budget_bytes: int) -> bool:
+    return isinstance(row, ModelRow) and row.least_memory_bytes > budget_bytes
 
 
 def _families_of(row: WeightsRow) -> tuple[str, ...]:

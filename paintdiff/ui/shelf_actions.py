@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from paintdiff.errors import PaintError, RequestError
+from paintdiff.errors import HubUnavailableError, PaintError, RequestError
 from paintdiff.models import holdings
 from paintdiff.models.adapter_rows import EmbeddingRow, FittingRow, LoraRow
 from paintdiff.models.model_rows import ModelRow
@@ -156,6 +156,8 @@ class Actions:
         try:
             downloads = self._downloads()
             found = downloads.search(words)
+        except HubUnavailableError as error:
+            return Done(hub=shelf_markup.hub_unreachable(str(error)))
         except PaintError as error:
             return Done(str(error), failed=True)
         with self._lock:

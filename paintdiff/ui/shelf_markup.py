@@ -125,6 +125,13 @@ def hub_results(words: str, found: Sequence[HubResult]) -> str:
     )
 
 
+def hub_unreachable(message: str) -> str:
+    """Why a search has found nothing out, and a button to search again."""
+    words = f"<span>{escape(message)}</span>"
+    retry = '<button type="button" data-retry>Retry</button>'
+    return f'<p class="shelf-said error" role="alert">{words}{retry}</p>'
+
+
 def _card(item: Item) -> str:
     row, kind = item.row, item.kind
     about = " · ".join(part for part in (kind.singular, item.family, item.size) if part)

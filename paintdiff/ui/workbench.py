@@ -117,7 +117,8 @@ class Workbench(ABC):
         changes = [component.change for component in kept.values()]
         gr.on(changes, None, js=f"() => paintdiff.keepSoon({json.dumps(self.ids.tab)})", **QUICK)
         names = f"{json.dumps(self.ids.tab)}, {json.dumps(list(kept))}"
-        js = f"(...values) => paintdiff.keepSettings({names}, values)"
+        elements = json.dumps([component.elem_id or "" for component in kept.values()])
+        js = f"(...values) => paintdiff.keepSettings({names}, {elements}, values)"
         keep.click(None, list(kept.values()), None, js=js, **QUICK)
 
     def restored(self, memory: Remembered) -> Updates:

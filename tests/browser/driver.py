@@ -111,7 +111,7 @@ class Studio:
             ".some((image) => image.complete && image.naturalWidth > 0)",
             arg=self.id("stage"),
         )
-        expect(self.generate).to_be_enabled(timeout=WAIT_MS)
+        expect(self.cancel).to_be_disabled(timeout=WAIT_MS)
 
     def previews(self) -> int:
         """How many different previews have been shown since the page was loaded."""
@@ -125,6 +125,6 @@ class Studio:
         """Cancel whatever runs, so that the next test finds an idle engine."""
         if self.page.is_closed():
             return
-        if self.cancel.is_enabled():
-            self.cancel.click()
-        expect(self.generate).to_be_enabled(timeout=WAIT_MS)
+        while self.cancel.is_enabled():  # once for each job
+            self.cancel.evaluate("button => button.click()")  # it may have ended meanwhile
+            self.page.wait_for_timeout(100)

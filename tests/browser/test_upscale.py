@@ -104,7 +104,7 @@ def test_a_picture_is_enlarged_compared_and_downloaded_whole(studio: Studio) -> 
     assert before.bounding_box() == moved, "both halves show the same place"
 
     with page.expect_download() as download:
-        page.locator("a.save").click()
+        page.locator("#upscale-stage a.save").click()
     assert download.value.suggested_filename == "paintdiffusion-upscaled-1.png"
     got = Path(download.value.path()).read_bytes()
     assert Image.open(io.BytesIO(got)).size == (192, 128)

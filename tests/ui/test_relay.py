@@ -59,6 +59,14 @@ def test_pictures_that_are_painted_at_once_are_counted_and_shown_so(job: Any) ->
     assert f'value="{5 / 6:.3f}"' in decoded.progress
 
 
+def test_finished_pictures_of_a_batch_are_shown_beside_the_preview(job: Any) -> None:
+    job.finished = (picture(job),)
+    shown = view(job, Progress(4, 20, 1, 4, preview=Image.new("RGB", (16, 16)))).stage
+    assert shown is not None and "data:image/jpeg" in shown and 'data-state="painting"' in shown
+    assert f"pictures/{job.id}/0.png" in shown and "--columns:2;--rows:2" in shown
+    assert "<details" not in shown, "a menu would close with the next preview"
+
+
 def test_a_step_without_preview_leaves_the_stage_alone(job: Any) -> None:
     assert view(job, Progress(4, 20, 0, 1)).stage is None
 

@@ -47,6 +47,26 @@ window.paintdiff.notes = (() => {
     }
   }
 
+  function errors() {
+    return new Set([...said.values()].filter((each) => each.markup.includes("note error")));
+  }
+
+  // Those of the errors go that are about settings which have got other values, whoever gave them these.
+  function settle(errors, settings) {
+    for (const [id, each] of said) {
+      if (!errors.has(each)) continue;
+      const place = about(id, each.beside, each.board, "change");
+      if (!settings.some((name) => name === each.beside || inside(place, name))) continue;
+      said.set(id, { ...each, markup: "" });
+      put(id);
+    }
+  }
+
+  const inside = (place, id) => {
+    const element = document.getElementById(id);
+    return element !== null && place?.contains(element) === true;
+  };
+
   function about(id, beside, board, type) {
     const setting = document.getElementById(beside);
     if (id.endsWith("note-run")) return board.closest(".studio");
@@ -56,5 +76,5 @@ window.paintdiff.notes = (() => {
   for (const name of ["input", "change", "paintdiff-changed"]) document.addEventListener(name, changed, true);
 
   (window.paintdiffNotes ?? []).splice(0).forEach((each) => show(...each));
-  return { show };
+  return { errors, settle, show };
 })();

@@ -142,13 +142,22 @@ window.paintdiff = (() => {
   }
 
   const keeping = {};
+  const kept = {}; // by tab: the settings' values as they were last time
+  const suspects = {}; // by tab: the errors that were there before something changed
 
   function keepSoon(tab) {
+    suspects[tab] ??= window.paintdiff.notes?.errors();
     clearTimeout(keeping[tab]);
     keeping[tab] = setTimeout(() => document.querySelector(`#${tab}-content .keep`)?.click(), 20);
   }
 
-  function keepSettings(tab, names, values) {
+  // `ids` are those of the settings' elements.
+  function keepSettings(tab, names, ids, values) {
+    const before = kept[tab] ?? values;
+    kept[tab] = values;
+    const changed = ids.filter((_, index) => JSON.stringify(before[index]) !== JSON.stringify(values[index]));
+    window.paintdiff.notes?.settle(suspects[tab] ?? new Set(), changed);
+    delete suspects[tab];
     const settings = JSON.stringify(Object.fromEntries(names.map((name, index) => [name, values[index]])));
     for (const storage of ["sessionStorage", "localStorage"]) write(storage, keyOf(tab, "settings"), settings);
     write("sessionStorage", keyOf(tab, "model"), "");
@@ -186,9 +195,11 @@ window.paintdiff = (() => {
 
   // Keys
 
-  // An open list of choices that scrolls would take the focus, and with it vanish.
+  // An open list of choices that scrolls would take the focus, and with it vanish. Gradio's script would open the list
+  // again after it has lost the focus.
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Tab") return;
+    if (event.target instanceof Element && event.target.matches("[role=combobox]")) event.stopPropagation();
     for (const option of document.querySelectorAll("[role=option]")) {
       for (let box = option.parentElement; box && box !== document.body; box = box.parentElement) {
         if (box.scrollHeight > box.clientHeight) { box.tabIndex = -1; break; }

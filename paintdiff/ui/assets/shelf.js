@@ -20,6 +20,7 @@ window.paintdiff.shelf = (() => {
       let pressed = null;
       element.addEventListener("click", (event) => {
         event.target.closest("[data-close]")?.parentElement.remove();
+        if (event.target.closest("[data-retry]")) document.getElementById("models-search").click();
         const button = event.target.closest("[data-do]");
         if (!button || !element.contains(button)) return;
         pressed = { ...button.dataset };
