@@ -20,6 +20,7 @@ BENCHMARKS: Mapping[str, str] = {
     "long_running": "whether a process that paints for long grows",
     "loras": "applying, switching and removing LoRAs of SDXL's size",
     "memory": "what plans take against their estimates",
+    "page_load": "how long the page takes until a prompt can be typed and is painted",
     "speed": "the speed profiles against plain diffusers; first preview; cancelling; batches",
     "switching_models": "what going to another model and back costs",
     "switching_tasks": "what going from task to task costs",

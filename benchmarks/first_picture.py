@@ -56,16 +56,14 @@ def main() -> int:
 
 
 def _cold_start(browser: Browser) -> tuple[float, ...]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}/"
     with tempfile.TemporaryDirectory() as outputs:
         started = time.monotonic()
         flags = ["--no-open", "--port", str(port), "--output-dir", outputs]
         process = subprocess.Popen([sys.executable, "app.py", *flags], cwd=ROOT)
         try:
-            answered = _wait_until_answered(address, process) - started
+            answered = wait_until_answered(address, process) - started
             page = browser.new_page()
             tools = page.context.new_cdp_session(page)
             tools.send("Performance.enable", {"timeDomain": "threadTicks"})
@@ -89,7 +87,15 @@ def _cold_start(browser: Browser) -> tuple[float, ...]:
     return answered, usable, worked, preview, finished
 
 
-def _wait_until_answered(address: str, process: subprocess.Popen[bytes]) -> float:
+def free_port() -> int:
+    """A port that nothing listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_until_answered(address: str, process: subprocess.Popen[bytes]) -> float:
+    """When the page first answered, by the monotonic clock. Exits if the app ends before."""
     while process.poll() is None:
         try:
             with urllib.request.urlopen(address, timeout=30):

@@ -150,8 +150,8 @@ class Shelf:
         return found
 
     def found(self, words: str) -> dict[str, list[Found]]:
-        """By kind, the rows in which all of the words occur; models first. Within a kind they are in
-        the catalog's order, but what this machine hasn't the memory for comes last."""
+        """By kind, the rows in which all of the words occur; models first. Within a kind they are
+        in the catalog's order, but what this machine hasn't the memory for comes last."""
         wanted = words.casefold().split()
         catalog, titles = self._catalog, self.family_titles()
         budget_bytes = self._parts.engine.manager.budget_bytes()

@@ -68,6 +68,41 @@ def test_everything_works_with_the_keyboard_alone(studio: Studio) -> None:
     studio.expect_state("cancelled")
 
 
+def test_tab_closes_a_list_of_choices_and_one_ring_shows_the_focus(studio: Studio) -> None:
+    page = studio.page
+    style = "getComputedStyle(document.activeElement)"
+    page.locator("#model input").click()
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("option")).to_have_count(0)
+    page.wait_for_timeout(500)  # Gradio's script once opened it again
+    expect(page.get_by_role("option")).to_have_count(0)
+    assert page.evaluate("document.activeElement.type") == "radio"
+    page.keyboard.press("Shift+Tab")
+    page.locator("#width input").focus()
+    for _ in range(3):  # a number, a button, a number
+        page.keyboard.press("Tab")
+        assert page.evaluate(f"{style}.outlineStyle") == "solid"
+        assert page.evaluate(f"{style}.boxShadow") == "none"
+
+
+def test_drawer_arrows_point_down_until_the_drawer_is_open(studio: Studio) -> None:
+    turned = "title => getComputedStyle(title, '::after').transform"
+    title = studio.page.locator(".drawer-title:visible").first
+    assert title.evaluate(turned) == "none"
+    title.click()
+    expect(title).to_have_attribute("aria-expanded", "true")
+    assert title.evaluate(turned) == "matrix(-1, 0, 0, -1, 0, 0)"
+    more = studio.page.locator("button.label-wrap", has_text="More settings")
+    turned = "button => getComputedStyle(button.querySelector('.icon')).transform"
+    assert more.evaluate(turned) == "none"
+    more.click()
+    studio.page.wait_for_function(
+        "getComputedStyle(document.querySelector('.label-wrap.open .icon')).transform"
+        ".startsWith('matrix(-1, ')"
+    )
+
+
 def test_every_control_has_a_name(studio: Studio) -> None:
     unnamed = studio.page.evaluate(
         """() => [...document.querySelectorAll("button, input, textarea, a[href]")]

@@ -96,7 +96,8 @@ def test_a_picture_is_enlarged_compared_and_downloaded_whole(studio: Studio) -> 
     page.mouse.wheel(0, -900)
     page.wait_for_function("document.querySelector('.viewer-crisp.viewer-roams')")
     after = viewer(studio).locator("img.final")
-    assert after.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
+    for each in (before, after):
+        assert each.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
     held = after.bounding_box()
     view.press("ArrowRight")
     moved = after.bounding_box()

@@ -170,7 +170,8 @@ class ModelsTab:
         counts = {ALL: len(every), **{name: len(rows) for name, rows in by_kind.items()}}
         return {
             self.cards: cards,
-            self.kind: gr.Radio(choices=_kinds(counts), value=chosen),
+            # Without a value: a person may have chosen another one meanwhile.
+            self.kind: gr.Radio(choices=_kinds(counts)),
             self.shown: str(most),
         }
 
