@@ -53,7 +53,8 @@ def test_everything_works_with_the_keyboard_alone(studio: Studio) -> None:
         )
         outline = page.evaluate(
             "(() => { const e = document.activeElement;"
-            " const s = [e, e.closest('label')].filter(Boolean).map((x) => getComputedStyle(x));"
+            " const rings = [e, e.closest('label'), e.closest('.wrap')].filter(Boolean);"
+            " const s = rings.map((x) => getComputedStyle(x));"
             " return s.some((x) => x.outlineStyle !== 'none' || x.boxShadow !== 'none'); })()"
         )
         assert outline, f"no focus to be seen on {reached}"
