@@ -126,10 +126,23 @@ class _Sessions(StateHolder):
         return super().__getitem__(session_id)
 
 
+class _Components(dict[int, Any]):
+    """The components of a page, by id. They may be changed, but none comes along.
+
+    Gradio makes a new component for each update of one, with an id of its own, and keeps it under
+    that id too once it is read. A visitor could have it keep any number.
+    """
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        if key in self:
+            super().__setitem__(key, value)
+
+
 class _Session(SessionState):
     def __init__(self, blocks: Blocks) -> None:
         # SessionState's own attributes; its __init__ would make the copies.
         self.blocks_config = copy(blocks.default_config)
+        self.blocks_config.blocks = _Components(self.blocks_config.blocks)
         self.config_values: dict[int, dict[str, Any]] = {}
         self.state_data: dict[int, Any] = {}
         self._state_ttl: dict[int, Any] = {}

@@ -10,6 +10,7 @@ them. So no later answer overwrites what a person has typed meanwhile.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +20,11 @@ import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.blocks import BlocksConfigDict
 
+from paintdiff.error_reports import unexpected
 from paintdiff.ui.notes import listen
 from paintdiff.ui.widgets import hidden_button
+
+logger = logging.getLogger(__name__)
 
 _UNUSED = ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs")
 """What only the documentation of an HTTP API needs of a component; this page has none."""
@@ -82,9 +86,21 @@ class LazyPage(gr.Blocks):
     async def process_api(
         self, block_fn: BlockFunction | int, *arguments: Any, **settings: Any
     ) -> dict[str, Any]:
-        """Run an event as Gradio does, and add a tab's content to the answer of its opener."""
+        """Run an event as Gradio does, and add a tab's content to the answer of its opener.
+
+        Raises gr.Error, which Gradio shows and doesn't log. It would print a traceback for each
+        value that fits no component, and the value with it: text that a visitor has typed. Any
+        other error is logged under an id, and the person sees the id.
+        """
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        output = await super().process_api(function, *arguments, **settings)
+        try:
+            output = await super().process_api(function, *arguments, **settings)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except Exception as error:
+            shown = unexpected(logger, "This failed", error)
+            raise gr.Error(str(shown), print_exception=False) from error
         tab = self._openers.get(function._id)  # pyright: ignore[reportPrivateUsage]
         if tab is None:
             return output

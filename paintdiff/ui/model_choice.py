@@ -4,6 +4,7 @@ a page is open."""
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from paintdiff.ui.notes import listen
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.workbench import QUICK
+
+_COUNT = re.compile(r"[0-9]{1,9}")
 
 
 class ModelChoice:
@@ -56,7 +59,7 @@ class ModelChoice:
         """The same while a list is open, which mustn't get shorter then: Gradio's script stumbles
         over that. What is gone goes when it is closed."""
         before = str(values[self.known]).rpartition(":")[2]
-        shorter = before.isdecimal() and len(self._parts.models) < int(before)
+        shorter = _COUNT.fullmatch(before) and len(self._parts.models) < int(before)
         return {self.known: gr.skip()} if shorter else self.looked_at(values)
 
     def looked_at(self, values: Mapping[Any, Any]) -> Updates:

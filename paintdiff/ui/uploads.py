@@ -14,6 +14,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from paintdiff.errors import RequestError
 from paintdiff.images import read_header
@@ -126,10 +127,13 @@ async def _body(request: Request) -> bytes:
     if length.isascii() and length.isdigit() and int(length) > MAX_UPLOAD_BYTES:
         raise _too_large()
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_UPLOAD_BYTES:
-            raise _too_large()
+    try:
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > MAX_UPLOAD_BYTES:
+                raise _too_large()
+    except ClientDisconnect as error:  # nobody reads this, and it is no error of the server
+        raise HTTPException(400, "The picture was cut off.") from error
     return bytes(data)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -139,6 +140,10 @@ def test_every_route_is_one_that_the_page_needs_or_is_refused(
         "/monitoring/x",
         "/no/such/route",
         "/uploads/a/b",
+        "/status%0A",
+        "/%00",
+        f"/assets/{'a' * 300}",
+        f"/static/{'a/' * 3000}",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -250,12 +255,78 @@ def test_an_event_that_the_page_sends_is_answered(guarded: TestClient, page: gr.
     assert guarded.post("/gradio_api/run/predict", json=large).status_code == 413
 
 
+def test_a_value_that_fits_no_component_is_not_in_the_log(
+    guarded: TestClient,
+    page: gr.Blocks,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Gradio prints a traceback for each, with the value: what somebody typed, 250 KB long."""
+    secret, count = "zebrafinch", 0
+    for number, function in page.fns.items():
+        kinds = [type(component) for component in function.inputs]
+        if function.fn is None or function.queue or gr.Dropdown not in kinds:
+            continue
+        data: list[Any] = [getattr(component, "value", None) for component in function.inputs]
+        data[kinds.index(gr.Dropdown)] = secret
+        body = {"data": data, "fn_index": number, "session_hash": "abc"}
+        guarded.post("/gradio_api/run/predict", json=body)
+        count += 1
+    assert count > 20
+    captured = capfd.readouterr()
+    assert secret not in captured.err + captured.out + caplog.text
+    assert "Traceback" not in captured.err + captured.out + caplog.text
+
+
+def test_an_unexpected_error_is_logged_under_the_id_that_the_page_shows(
+    guarded: TestClient,
+    page: gr.Blocks,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    number, function = next(
+        each for each in page.fns.items() if not each[1].inputs and not each[1].queue and each[1].fn
+    )
+
+    def fail(*_: object) -> None:
+        raise OSError("/home/somebody/secret.txt")
+
+    monkeypatch.setattr(function, "fn", fail)
+    body = {"data": [], "fn_index": number, "session_hash": "abc"}
+    shown = guarded.post("/gradio_api/run/predict", json=body).json()["error"]
+    found = re.search(r"under ([0-9a-f]{8})\.", shown)
+    assert found is not None and "secret" not in shown
+    assert found[1] in caplog.text and "secret.txt" in caplog.text
+    assert "Traceback" not in capfd.readouterr().err, "Gradio doesn't print it once more"
+
+
+def test_a_stream_has_one_session(guarded: TestClient) -> None:
+    """Else the one that is counted and the one that is read could be two."""
+    path = "/gradio_api/queue/data?session_hash=counted&session_hash=read"
+    assert guarded.get(path).status_code == 400
+
+
 def test_a_session_holds_no_copy_of_the_page(server: FastAPI, page: gr.Blocks) -> None:
     session = page.state_holder["abc"]
     assert session.config_values == {} and len(session.blocks_config.blocks) == len(page.blocks)
     for number in range(2 * gradio_server.MAX_SESSIONS):
         page.state_holder[f"s{number}"]
     assert len(page.state_holder.session_data) <= gradio_server.MAX_SESSIONS
+
+
+def test_a_session_keeps_no_component_of_its_own_however_often_it_asks(
+    guarded: TestClient, page: gr.Blocks
+) -> None:
+    """Gradio would keep 21 more of them for each click on Rescan."""
+    number, function = next(
+        each for each in page.fns.items() if str(each[1].fn).find("filtered") >= 0
+    )
+    data = [getattr(component, "value", None) for component in function.inputs]
+    body = {"data": data, "fn_index": number, "session_hash": "again"}
+    for _ in range(3):
+        assert guarded.post("/gradio_api/run/predict", json=body).status_code == 200
+    assert set(page.state_holder["again"].blocks_config.blocks) == set(page.blocks)
 
 
 def test_every_shape_is_used() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -174,3 +175,31 @@ def test_a_body_is_counted_while_it_comes(
 
 def test_the_guard_and_the_route_agree_on_the_limit() -> None:
     assert module.MAX_UPLOAD_BYTES == DEFAULT_MAX_BODY_BYTES
+
+
+def test_a_picture_that_is_cut_off_is_no_error_of_the_server(uploads: Uploads) -> None:
+    """Else each leaves a traceback of sixty lines in the log."""
+    app = FastAPI()
+    app.include_router(upload_routes(uploads))
+    messages = [
+        {"type": "http.request", "body": PNG[:20], "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/uploads",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    asyncio.run(Guard(app, Hosts())(scope, receive, send))
+    assert sent[0]["status"] == 400
