@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ DEFAULT_MAX_BODY_BYTES = 16 * 2**20
 MAX_BODY_SECONDS = 180.0
 """How long a request's body may take to arrive."""
 COOKIE = "paintdiff_visitor"
+_HOST = re.compile(r"(?:[^\s/?#@:\[\]\\,]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?")
+"""A name or an address, and perhaps a port: no address of a page, of which it would be a part."""
 _REFLECTED = frozenset({b"x-forwarded-host", b"x-gradio-server"})
 
 
@@ -50,7 +53,7 @@ class Hosts:
         self._names.add(_bare(name))
 
     def __contains__(self, host: object) -> bool:
-        if not isinstance(host, str) or not host:
+        if not isinstance(host, str) or not _HOST.fullmatch(host):
             return False
         bare = _bare(host)
         return bare in self._names or (self._any_address and _is_address(bare))
@@ -109,6 +112,9 @@ class Guard:
     async def _refusal(self, scope: Scope, headers: Headers) -> tuple[Response | None, str | None]:
         """Return why the request isn't let in, or None; and a cookie to set if it brought the right
         password."""
+        if "content-length" in headers and "transfer-encoding" in headers:
+            text = "A request has a length or is sent in chunks, never both.\n"
+            return PlainTextResponse(text, 400, {"Connection": "close"}), None
         if len(headers.getlist("host")) != 1 or headers.get("host") not in self.hosts:
             text = "This server doesn't answer to that name. If it is yours: --allow-host NAME\n"
             return PlainTextResponse(text, 421), None

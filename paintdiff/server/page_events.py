@@ -70,7 +70,7 @@ class PageEvents:
         if rule is None or rule.queued is not queued:
             raise EventRefusedError("The page has no such event. Reload it.", 404)
         if not isinstance(data, list) or len(data) != len(rule.inputs):
-            _refuse("The event has another number of inputs. Reload the page.")
+            _refuse("The event has another number of inputs. Reload the page")
         for value, shape in zip(data, rule.inputs, strict=True):
             if not _fits(value, shape):
                 _refuse(f"An input isn't a {shape.value}")

@@ -109,11 +109,14 @@ class PasswordGate:
 
 
 def guesser_of(address: str) -> str:
-    """Return what wrong guesses are counted by: an IPv4 address, or an IPv6 one's /64 network."""
+    """Return what wrong guesses are counted by: an IPv4 address, or an IPv6 one's /64 network.
+
+    Whatever is no address, as a forged header may say, counts as one guesser.
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return address
+        return ""
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
             return str(parsed.ipv4_mapped)

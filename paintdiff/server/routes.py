@@ -16,6 +16,9 @@ from starlette.routing import compile_path
 if TYPE_CHECKING:
     import re
 
+MAX_PATH_CHARACTERS = 255
+"""The longest path that the page asks for has 60. A file system may refuse to look for longer ones,
+which Gradio's routes for files answer with an error in the log."""
 MAX_QUERY_BYTES = 4096
 MAX_QUERY_FIELDS = 16
 
@@ -85,6 +88,8 @@ class RouteTable:
 
     def find(self, method: str, path: str) -> Route | None:
         """Return the route, or None if nothing may be asked for there."""
+        if len(path) > MAX_PATH_CHARACTERS or not path.isprintable():
+            return None
         for pattern, route in self._routes:
             if method in route.methods and pattern.match(path):
                 return route
@@ -94,7 +99,8 @@ class RouteTable:
 def kept_query(route: Route, query: bytes) -> bytes:
     """Return the query string with only the parameters that the route takes.
 
-    Raises ValueError for one that is too long, has too many parameters, or isn't ASCII.
+    Raises ValueError for one that is too long, has too many parameters, gives one of them twice,
+    or isn't ASCII.
     """
     if not query or not route.query:
         return b""
@@ -103,4 +109,7 @@ def kept_query(route: Route, query: bytes) -> bytes:
     fields = parse_qsl(
         query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS
     )
-    return urlencode([(name, value) for name, value in fields if name in route.query]).encode()
+    kept = [(name, value) for name, value in fields if name in route.query]
+    if len(dict(kept)) < len(kept):  # who reads the first and who the last would see two queries
+        raise ValueError("the query gives a parameter twice")
+    return urlencode(kept).encode()

@@ -62,6 +62,35 @@ def test_it_answers_only_to_its_own_names(host: str, status: int) -> None:
     assert visitor.get("/any", headers={"Host": host}).status_code == status
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost/path",
+        "localhost?query",
+        "localhost#part",
+        "someone@localhost",
+        "localhost:words",
+        "localhost:1:2",
+        "localhost:123456",
+        "localhost, evil.test",
+        "local host",
+        "localhost\\x",
+        "[::1",
+        "[::1]x",
+        "",
+    ],
+)
+def test_a_host_is_a_name_and_a_port_and_nothing_else(host: str) -> None:
+    assert client().get("/any", headers={"Host": host}).status_code == 421
+
+
+def test_a_request_with_two_lengths_ends_its_connection() -> None:
+    """Proxies in front may see another end of it, and so another next request."""
+    headers = {"Content-Length": "4", "Transfer-Encoding": "chunked"}
+    answer = client().post("/any", headers=headers)
+    assert answer.status_code == 400 and answer.headers["connection"] == "close"
+
+
 def test_without_the_guard_any_host_is_answered() -> None:
     """Negative control."""
     assert TestClient(APP).get("/any", headers={"Host": "evil.example"}).status_code == 200
@@ -189,7 +218,7 @@ def test_a_guesser_with_many_addresses_is_slowed_down() -> None:
 def test_a_guesser_is_an_address_or_a_network_of_ipv6() -> None:
     assert guesser_of("2001:db8::1") == guesser_of("2001:db8::2") != guesser_of("2001:db8:0:1::1")
     assert guesser_of("::ffff:192.0.2.1") == guesser_of("192.0.2.1") != guesser_of("192.0.2.2")
-    assert guesser_of("testclient") == "testclient"
+    assert guesser_of("forged" * 10_000) == guesser_of("testclient") == ""
 
 
 @pytest.mark.parametrize(
