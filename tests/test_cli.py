@@ -322,6 +322,8 @@ def test_ctrl_c_ends_it_cleanly(model: str, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        # A shell's background job ignores SIGINT, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stderr is not None
     seen = b""
