@@ -125,6 +125,11 @@ class Studio:
         """Cancel whatever runs, so that the next test finds an idle engine."""
         if self.page.is_closed():
             return
-        while self.cancel.is_enabled():  # once for each job
-            self.cancel.evaluate("button => button.click()")  # it may have ended meanwhile
+        idle = 0
+        while idle < 5:  # between two jobs the button is disabled for a moment
+            if self.cancel.is_enabled():  # once for each job
+                self.cancel.evaluate("button => button.click()")  # it may have ended meanwhile
+                idle = 0
+            else:
+                idle += 1
             self.page.wait_for_timeout(100)
