@@ -1,4 +1,4 @@
-"""What 1,000 hostile files cost: `python -m benchmarks hostile_files`.
+"""Measure what 1,000 hostile files cost: `python -m benchmarks hostile_files`.
 
 Fills a models folder with the files of `tests/hostile_files.py`, again and again, each in a folder
 of its own. Then, in a process of its own: how much longer than with an empty folder it takes until

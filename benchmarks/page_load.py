@@ -1,4 +1,4 @@
-"""How long the page takes until it can be used: `python -m benchmarks page_load`.
+"""Measure how long the page takes until it can be used: `python -m benchmarks page_load`.
 
 Starts the app once. Then a browser with the page's files in its cache reloads it several times, and
 each time types a prompt and presses Ctrl+Enter as soon as it can. Measured from the reload:

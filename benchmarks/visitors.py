@@ -1,4 +1,4 @@
-"""What visitors cost who only ask: `python -m benchmarks visitors`.
+"""Measure what visitors cost who only ask: `python -m benchmarks visitors`.
 
 Starts the app, waits until its model is loaded, and measures how much its resident memory grows
 - by page loads: the page, then the event that opens its first tab, each with a session of its own;

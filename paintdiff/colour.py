@@ -128,7 +128,7 @@ def _opened(profile: bytes) -> ImageCms.ImageCmsProfile | None:
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What brings pixels of a mode (L, RGB or CMYK) to sRGB, None if the profile can't do that."""
+    """Return the transform from a mode (L, RGB or CMYK) to sRGB, None if the profile has none."""
     opened = _opened(profile)
     if opened is None or _SPACES.get(getattr(opened.profile, "xcolor_space", "")) != mode:
         return None
