@@ -172,7 +172,10 @@ def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
         "--quality", default="balanced", metavar="PRESET", help="fast, balanced (usual) or high"
     )
     paint.add_argument(
-        "--profile", metavar="NAME", help="exact (usual), fast or turbo: quicker, less exact"
+        "--profile",
+        metavar="NAME",
+        help="speed: exact (default here and in Python: repeatable to the last bit), fast (the "
+        "app's default: the same except for rounding) or turbo (fine details differ)",
     )
     paint.add_argument(
         "--engine",

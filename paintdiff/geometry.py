@@ -180,8 +180,13 @@ def working_size(source: Size, native: Size, multiple: int) -> Size:
     proportions at the native area. Sides are multiples of `multiple` within MIN_SIDE_PX and
     MAX_SIDE_PX; proportions too long for that are made less so.
     """
-    near = native.area / 2 <= source.area <= native.area * 2
+    near = is_near_area(source, native)
     return size_of_area(source, source.area if near else native.area, multiple)
+
+
+def is_near_area(size: Size, native: Size) -> bool:
+    """Return whether the area is between half and twice the native one."""
+    return native.area / 2 <= size.area <= native.area * 2
 
 
 def size_of_area(aspect: Size, area_px: int, multiple: int) -> Size:

@@ -125,8 +125,9 @@ class Settings(BaseSettings):
     )
     profile: Annotated[str, _PROFILE] = _named(
         _PROFILE,
-        "how exact pictures are unless asked for otherwise: exact, fast or turbo",
-        "exact",
+        "speed of pictures that name none: exact (repeatable to the last bit), fast (the same\n"
+        "except for rounding) or turbo (fine details differ)",
+        "fast",
         min_length=1,
     )
     controlnet: Annotated[str | None, _CONTROLNET] = _named(

@@ -26,7 +26,6 @@ from paintdiff.geometry import Size
 from paintdiff.requests import ImageToImage, Inpaint, Painting, Request, Upscale
 
 _NEGATIVE = "Negative prompt:"
-_EXACT = "exact"
 _RESIZE_MODES = {"stretch": "Just resize", "crop": "Crop and resize", "pad": "Resize and fill"}
 _MASKED_CONTENTS = {
     "original": "original",
@@ -121,7 +120,7 @@ def _painting_text(picture: Picture, request: Painting) -> str:
         "Size": str(sampling.size),
         "Model hash": picture.model_hash,
         "Model": request.model,
-        "Profile": request.profile if request.profile not in (None, _EXACT) else "",
+        "Profile": request.profile or "",
         "Engine": picture.engine,
         "Variation seed": str(sampling.variation_seed) if varied else "",
         "Variation seed strength": _number(sampling.variation_strength) if varied else "",

@@ -101,7 +101,7 @@ class Family(BaseModel):
 
     `working_memory` is what a run takes beside the weights (None: nobody knows).
 
-    `hires_strength` is how much of an enlarged picture gives way to detail unless it is asked for.
+    `hires_strength` is the default strength of the second pass; 0 only enlarges.
     `refiners` are the families whose models may take over before a picture is done.
     """
 
@@ -131,7 +131,7 @@ class Family(BaseModel):
     vae_whole_px: int | None = Field(default=None, ge=1)
     overflows_in_float16: bool = False
     working_memory: WorkingMemory | None = None
-    hires_strength: float = Field(default=0.4, gt=0.0, le=1.0)
+    hires_strength: float = Field(default=0.4, ge=0.0, le=1.0)
     refiners: tuple[str, ...] = ()
     supports_negative_prompt: bool = True
     supports_clip_skip: bool = False

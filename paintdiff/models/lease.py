@@ -104,6 +104,7 @@ class LeasedPipeline:
             check_fits(each, self.denoiser, loaded.row.title)
         self.model_hash = loaded.model_hash
         self.known_words = loaded.known_words
+        self.subjects = loaded.subjects
         learnt = self.adapted.tokens
         self.near_words = {w: near for w, near in loaded.near_words.items() if w not in learnt}
         self._layout = LAYOUTS[loaded.row.family.latent_layout]

@@ -42,7 +42,13 @@ from paintdiff.models.loading.pipeline_files import (
 )
 from paintdiff.models.locating import located
 from paintdiff.models.model_errors import load_error
-from paintdiff.models.model_rows import ModelRow, known_words_of, latent_rgb_of, near_words_of
+from paintdiff.models.model_rows import (
+    ModelRow,
+    known_words_of,
+    latent_rgb_of,
+    near_words_of,
+    subjects_of,
+)
 from paintdiff.models.plans import PartBytes
 
 logger = logging.getLogger(__name__)
@@ -69,6 +75,7 @@ class LoadedModel:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     class_name: str = ""
     near_words: Mapping[str, str] = field(default_factory=dict[str, str])
+    subjects: tuple[str, ...] = ()
     parts: PartBytes = field(default_factory=lambda: PartBytes(0, 0, 0))
 
 
@@ -128,6 +135,7 @@ def load(
         latent_rgb=latent_rgb_of(row, source),
         known_words=known_words_of(row, source),
         near_words=near_words_of(row, source),
+        subjects=subjects_of(row, source),
         model_hash=model_hash,
         weights_bytes=sum(map(_weights_bytes, modules)),
         device=indexed(device),

@@ -181,6 +181,16 @@ def near_words_of(row: ModelRow, folder: Path) -> Mapping[str, str]:
     return json_file(path, dict[str, str])
 
 
+def subjects_of(row: ModelRow, folder: Path) -> tuple[str, ...]:
+    """What a model with a closed vocabulary can paint, as words for a prompt (its folder's
+    `subjects.json`, a list); nothing for other models. Raises PresetError if the list doesn't fit.
+    """
+    path = folder / "subjects.json"
+    if not row.closed_vocabulary or not path.is_file():
+        return ()
+    return tuple(json_file(path, list[str]))
+
+
 def json_file(path: Path, shape: type[T]) -> T:
     """What a JSON file of a model's folder holds. Raises ModelNotFoundError if it can't be read,
     PresetError if it is something else.

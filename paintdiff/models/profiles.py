@@ -19,8 +19,8 @@ FILE_NAME = "profiles.yaml"
 class Profile(BaseModel):
     """A row of presets/profiles.yaml; what each knob does, and where it was measured, is there.
 
-    `says` is for people: what the profile changes, and by how much. The usual values are those of
-    "exact", which changes nothing.
+    `says` tells people what the speed is for, and `repeating` what can differ when the same
+    settings are painted again. The defaults are those of "exact", which changes nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -28,6 +28,7 @@ class Profile(BaseModel):
     name: str
     title: str
     says: str
+    repeating: str = ""
     kernels: Literal["usual", "measured"] = "usual"
     feature_interval: int = Field(default=1, ge=1, le=20)
     block_threshold: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -54,7 +55,9 @@ class Profile(BaseModel):
         return self.feature_interval > 1 or self.block_threshold > 0
 
 
-EXACT = Profile(name="exact", title="Exact", says="what diffusers paints, to the last bit")
+EXACT = Profile(
+    name="exact", title="Exact", says="Reference quality: identical to standard diffusers."
+)
 """Always there: it is what a picture is painted with unless something else is asked for."""
 
 

@@ -16,14 +16,34 @@ _PUNCTUATION = frozenset(
 )
 
 
+_FILLERS = frozenset(
+    re.findall(
+        r"\w+",
+        "a above among an and are at before beneath beside by during front in is near of off on "
+        "over painting picture side the there to under view with",
+    )
+)
+"""Words that name nothing to paint."""
+
+
+def knows_none(text: str, known: Collection[str]) -> bool:
+    """Whether `text` names something, and all words that do are unknown."""
+    words = [word for word in _words(text) if word not in _FILLERS]
+    return bool(words) and not any(word in known for word in words)
+
+
 def unknown_words(text: str, known: Collection[str]) -> tuple[str, ...]:
     """The words of `text` that aren't among the `known` ones, in order, each once, in lower case.
 
     Numbers and signs count as words, common punctuation doesn't.
     """
+    return tuple(word for word in _words(text) if word not in known)
+
+
+def _words(text: str) -> list[str]:
     lowered = _ENDINGS.sub(" ", unicodedata.normalize("NFC", text).replace("\u2019", "'").lower())
     words = dict.fromkeys(_WORDS.findall(lowered))
-    return tuple(word for word in words if not _PUNCTUATION.issuperset(word) and word not in known)
+    return [word for word in words if not _PUNCTUATION.issuperset(word)]
 
 
 def cut_words(text: str, tokenizer: Any, max_tokens: int | None = None) -> str:

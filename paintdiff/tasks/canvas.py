@@ -29,7 +29,8 @@ class Canvas:
     `original` (RGB) is what stays where `weight` (L, the blurred mask) is 0, `content` (RGB) is the
     same with the sketch's strokes. `mask` (L) is what was drawn and what outpainting has added;
     `added` (L) is the latter alone, `strokes` (L) where the sketch has colour; these two are None
-    where there is nothing. `reach` is the box around all that may change.
+    where there is nothing. `reach` is the box around all that may change. `blank` says that the
+    picture has one colour and a sketch, but no mask: all of it is painted, guided by the strokes.
     """
 
     original: Image.Image
@@ -39,6 +40,7 @@ class Canvas:
     added: Image.Image | None
     strokes: Image.Image | None
     reach: Box
+    blank: bool = False
 
     @property
     def size(self) -> Size:
@@ -62,6 +64,9 @@ def canvas_of(request: Inpaint) -> Canvas:
     sketch = _sketch(request.sketch, source)
     strokes = sketch.getchannel("A") if sketch is not None else None
     drawn = _drawn_mask(request, source)
+    blank = strokes is not None and request.mask is None and _has_one_colour(picture)
+    if blank:
+        drawn = Image.new("L", (source.width, source.height), 255)
     if strokes is not None:
         drawn = ImageChops.lighter(drawn, strokes)
     content = with_strokes(picture, sketch) if sketch is not None else picture
@@ -76,7 +81,11 @@ def canvas_of(request: Inpaint) -> Canvas:
     weight = weights(drawn, request.mask_blur_px, added)
     mask = ImageChops.lighter(drawn, added) if added is not None else drawn
     reach = _reach(mask, weight, request.mask_blur_px)
-    return Canvas(picture, content, mask, weight, added, strokes, reach)
+    return Canvas(picture, content, mask, weight, added, strokes, reach, blank)
+
+
+def _has_one_colour(picture: Image.Image) -> bool:
+    return all(low == high for low, high in (band.getextrema() for band in picture.split()))
 
 
 def _sketch(given: InputImage | None, source: Size) -> Image.Image | None:

@@ -41,7 +41,8 @@ def settled_hires(settled: PaintingT, catalog: Catalog) -> tuple[PaintingT, tupl
     steps = _settled_steps(settled, hires)
     strength = hires.strength
     if strength is None:
-        strength = max(model.family.hires_strength, least_strength(steps))
+        strength = model.family.hires_strength
+        strength = max(strength, least_strength(steps)) if strength else 0.0
     check_strength(strength, steps, "hires.strength")
     tiled = sees_through_windows(hires.tiled, size, model)
     upscaler = _settled_upscaler(hires.upscaler, catalog)

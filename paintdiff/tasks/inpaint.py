@@ -61,15 +61,16 @@ def _settled_size(request: Inpaint, canvas: Canvas, row: ModelRow) -> tuple[Size
 def _warnings(settled: Inpaint, canvas: Canvas) -> tuple[str, ...]:
     warnings: list[str] = []
     size = settled.sampling().size
-    if canvas.covered:
-        warnings.append("The mask reaches every pixel, so the whole picture is repainted.")
+    if canvas.blank:
+        warnings.append(
+            "The picture has only one colour, so all of it is painted, with your strokes as a "
+            "guide. To paint only under them, mask them."
+        )
+    elif canvas.covered:
+        warnings.append("The mask covers every pixel, so the whole picture is repainted.")
     part = _box(settled, canvas).size
     if settled.strength and part.width > size.width * _NOTICED_ENLARGEMENT:
-        advice = "" if settled.only_masked else " Painting only what is masked keeps more detail."
-        warnings.append(
-            f"A part of {part} was painted at {size} and enlarged, so what is new in it is less "
-            f"sharp than the rest.{advice}"
-        )
+        warnings.append(_softness(settled, canvas, part, size))
     if not settled.strength and settled.masked_content in ("noise", "empty"):
         warnings.append(
             f"The masked content ({settled.masked_content}) had no effect at a strength of 0."
@@ -84,6 +85,20 @@ def _warnings(settled: Inpaint, canvas: Canvas) -> tuple[str, ...]:
                     f"The {what} had no effect: a strength of 1 starts from noise alone."
                 )
     return tuple(warnings)
+
+
+def _softness(settled: Inpaint, canvas: Canvas, part: Size, size: Size) -> str:
+    """Say that what was painted has been enlarged, and what to do about it."""
+    if canvas.blank:
+        return (
+            f"The picture was painted at {size} and enlarged to {part}, so it is soft. For a "
+            f"sharper one start from a canvas of {size} and upscale when done."
+        )
+    advice = "" if settled.only_masked else " To keep more detail, paint only the masked part."
+    return (
+        f"An area of {part} was painted at {size} and enlarged, so it is less sharp than the "
+        f"rest.{advice}"
+    )
 
 
 def remarks(request: Inpaint, leased: LeasedPipeline) -> tuple[str, ...]:

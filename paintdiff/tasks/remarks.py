@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from paintdiff.models.embedding_words import with_embeddings
 from paintdiff.models.near_words import with_near_words
-from paintdiff.prompts.words import cut_words, quoted, unknown_words
+from paintdiff.prompts.words import cut_words, knows_none, quoted, unknown_words
 from paintdiff.requests import ImageToImage, Inpaint, PaintingRequest
 from paintdiff.sentences import Remark
 from paintdiff.tasks.adapters import prompt_text
@@ -33,7 +33,11 @@ def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
         sentences += _replaced_words(title, replaced)
         text = with_embeddings(text, learned)
         unknown = unknown_words(text, leased.known_words)
-        if unknown:
+        painted, _near = with_near_words(prompt, leased.near_words)
+        taught = with_embeddings(painted, learned) != painted
+        if not taught and knows_none(painted, leased.known_words):
+            sentences.append(_no_word_known(leased, unknown))
+        elif unknown:
             them = "it" if len(unknown) == 1 else "them"
             sentences.append(
                 f"{title} doesn't know {quoted(unknown)}, so the picture may leave {them} out."
@@ -48,6 +52,16 @@ def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
                 f"it was painted without its end: \u201c{shorten(cut, 80, placeholder=' …')}\u201d."
             )
     return sentences
+
+
+def _no_word_known(leased: LeasedPipeline, unknown: tuple[str, ...]) -> Remark:
+    """Say that the picture has nothing to do with the prompt, and what to write instead."""
+    such = f", such as {', '.join(leased.subjects[:3])}" if leased.subjects else ""
+    sentence = (
+        f"{leased.row.title} knows none of these words: {quoted(unknown)}. So the picture doesn't "
+        f"show them. It paints one subject at a time{such}."
+    )
+    return Remark(sentence, "prompt", leased.subjects)
 
 
 def _replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[str]:

@@ -12,7 +12,7 @@ import gradio as gr
 
 from paintdiff.errors import EngineError, RequestError, UnknownNameError
 from paintdiff.requests import Request
-from paintdiff.sentences import field_of
+from paintdiff.sentences import choices_of, field_of
 from paintdiff.ui import markup, relay, remembered, widgets
 from paintdiff.ui.form import Updates
 from paintdiff.ui.notes import Note, listen, note_below, notes_cleared, notes_for
@@ -284,7 +284,11 @@ class Easel:
         for sentence in warnings:
             place = self.notes.get(field_of(sentence) or "warnings", general)
             by_place.setdefault(place, []).append(sentence)
-        return {place: markup.note(each, "warning") for place, each in by_place.items()}
+        prompt = self.ids("prompt")
+        return {
+            place: markup.note(each, "warning") + markup.prompt_chips(choices_of(each), prompt)
+            for place, each in by_place.items()
+        }
 
     def restored(self, memory: Remembered) -> Updates:
         """The filmstrip as it was, and the jobs that the engine still knows."""

@@ -15,7 +15,7 @@ from paintdiff.requests import MAX_SEED, PaintingRequest
 from paintdiff.ui.notes import Note, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.widgets import Ids, static
+from paintdiff.ui.widgets import Ids, clickable, static
 
 Updates = dict[Any, Any]
 """New values or properties by component."""
@@ -215,19 +215,22 @@ class Form:
         among its choices is only accepted from the page together with them."""
         return gr.Dropdown(choices=self.parts.model_choices(), value=name)
 
-    def _offered_profile(self, name: str, model: object) -> gr.Radio:
+    def _offered_profile(self, name: str, model: object, *, again: bool = False) -> gr.Radio:
         """The profiles with that one chosen, and what it says of itself, or of the LoRA that it
-        brings.
+        brings; also what can differ if a picture is to be painted `again`.
         """
-        few, says = self.parts.few_steps(model, name), self.parts.profiles.profile(name).says
+        few, profile = self.parts.few_steps(model, name), self.parts.profiles.profile(name)
+        says = profile.says
         if few is not None:
-            says = f"in few steps, with the LoRA {few.lora.title}: other pictures than without"
-        return gr.Radio(value=name, info=says)
+            says = (
+                f"In few steps with the LoRA {few.lora.title}: pictures differ from those without."
+            )
+        return gr.Radio(value=name, info=f"{says} {profile.repeating}" if again else says)
 
     def _known_profile(self, name: str | None, model: str) -> gr.Radio | None:
         if name is None or name not in self.parts.profiles.names():
             return None
-        return self._offered_profile(name, model)
+        return self._offered_profile(name, model, again=True)
 
     def _profile_chosen(self, values: Mapping[Any, Any]) -> Updates:
         """What a profile says; and where one of them has a LoRA for few steps for the model, the
@@ -351,7 +354,7 @@ class _FormMaker:
             for side in ("width", "height"):
                 self.notes[side] = note_below(self._ids, side)
         final = self._ids("final-size")
-        self.made["final_size"] = static("", final, "foreseen-place")
+        self.made["final_size"] = clickable("", final, "foreseen-place", native="click")
 
     def add_seed(self) -> None:
         with gr.Row(elem_classes=["pair"], elem_id=self._ids("seed-row")):

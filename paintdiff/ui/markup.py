@@ -187,6 +187,21 @@ def lora_choices(name: str, suggestion: str | None, prompt_id: str, generate_id:
     )
 
 
+def prompt_chips(words: Sequence[str], prompt_id: str) -> str:
+    """Return buttons that each add words to the prompt of that id; "" without words."""
+    buttons = "".join(
+        f'<button type="button" data-insert="{escape(each)}">{escape(each)}</button>'
+        for each in words
+    )
+    label = "Words to add to the prompt"
+    return (
+        f'<div class="note-choices" role="group" aria-label="{label}" '
+        f'data-prompt="{escape(prompt_id)}">{buttons}</div>'
+        if words
+        else ""
+    )
+
+
 def aside(text: str) -> str:
     """A quiet sentence among the settings."""
     return f'<p class="aside">{escape(text)}</p>'

@@ -21,7 +21,6 @@ from paintdiff.events import (
     Queued,
 )
 from paintdiff.geometry import Size, size_of_grid
-from paintdiff.models.profiles import EXACT
 from paintdiff.requests import TextToImage, Upscale
 from paintdiff.ui import markup, pictures, remembered
 from paintdiff.ui.pictures import size_of_result
@@ -182,7 +181,7 @@ def _settings(picture: Picture) -> list[str]:
         f"guidance {request.guidance_scale:g}" if request.guidance_scale is not None else "",
         request.sampler or "",
         request.model,
-        request.profile if request.profile not in (None, EXACT.name) else "",
+        request.profile or "",
         picture.engine,
     ]
     return [figure for figure in figures if figure]

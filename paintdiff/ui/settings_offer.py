@@ -158,11 +158,25 @@ def offer(found: PaintingSettings, parts: Parts, model: object, *, brought: str 
         said.append(f"Its model, {escape(request.model)}, isn't here; yours stays.")
     if request.controls:
         said.append("A control picture led it, which isn't in the file: give that again.")
+    if painted_with := _repeating(request, parts):
+        said.append(painted_with)
     if fitting.left_open:
         said.append(f"Not used: {escape('; '.join(fitting.left_open))}.")
     return (
         f'<p class="offer">{" ".join(said)} '
         '<button type="button" data-use="settings">Use them</button></p>'
+    )
+
+
+def _repeating(request: Painting, parts: Parts) -> str:
+    """What can differ when a picture is painted again at its own speed, "" if nothing can."""
+    if request.profile not in parts.profiles.names():
+        return ""
+    profile = parts.profiles.profile(request.profile)
+    return (
+        f"It was painted at the speed {profile.title}. {profile.repeating}"
+        if profile.repeating
+        else ""
     )
 
 

@@ -22,6 +22,7 @@ from paintdiff.ui.notes import Note, listen, note_below
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.picture_prompt import PicturePrompt
 from paintdiff.ui.remembered import Remembered
+from paintdiff.ui.size_advice import SizeAdvice
 from paintdiff.ui.upscale_setting import UpscaleSetting
 from paintdiff.ui.widgets import Ids
 from paintdiff.ui.workbench import QUICK, Workbench
@@ -205,6 +206,14 @@ class Studio(Workbench):
         self.upscaling.wire(QUICK)
         self.adapters.wire(self.prompt, self.form.model, QUICK)
         self.picture_prompt.wire(self.form.model, QUICK)
+        sides: set[Any] = {self.form.width, self.form.height}
+        factors: set[Any] = {self.upscaling.factor, self.upscaling.other}
+        self.form.final_size.click(
+            self.use_native_size,
+            {self.form.model, *sides, *factors},
+            [*sides, *factors],
+            **QUICK,
+        )
         self.ingredients.wire(self)
         self._wire_foreseen()
 
@@ -298,9 +307,33 @@ class Studio(Workbench):
             upscaled = self.upscaling.enlarged(values, refined or size)
         except PaintError:
             return ""  # no picture, or no size: Generate says what is wrong
+        advice = self._size_advice(values)
         words = [f"refined at {refined}"] if refined is not None else []
         words += [f"upscaled to {upscaled}"] if upscaled is not None else []
-        return markup.aside(f"{', '.join([str(size), *words])}.") if words else ""
+        aside = markup.aside(f"{', '.join([str(size), *words])}.") if words else ""
+        return f"{'' if advice is None else advice.markup}{aside}"
+
+    def _size_advice(self, values: Values) -> SizeAdvice | None:
+        """Return what to paint instead, if the chosen size doesn't suit the model. Raises
+        PaintError for a size or scale that can't be used.
+        """
+        if not (self.ingredients.sized and self.ingredients.size_shown):
+            return None  # it follows a picture
+        scale = float(self.upscaling.scale(values) or 1)
+        size = self.ingredients.size_in(self.form)(values)
+        return SizeAdvice.about(size, self.parts.model(values[self.form.model]), scale)
+
+    def use_native_size(self, values: Values) -> Updates:
+        """Follow the advice about the size."""
+        try:
+            advice = self._size_advice(values)
+        except PaintError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        if advice is None:
+            return {}
+        upscaled = self.upscaling.scaled(advice.scale) if advice.scale > 1 else {}
+        sides = {self.form.width: advice.size.width, self.form.height: advice.size.height}
+        return {**sides, **upscaled}
 
     def memory_words(self, values: Values, size_of: SizeOf) -> str:
         """Whether what is about to be painted fits into memory, as markup: a warning if it will be

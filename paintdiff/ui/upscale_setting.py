@@ -119,7 +119,7 @@ class UpscaleSetting:
 
     def requested(self, values: Values) -> dict[str, object] | None:
         """What goes into a request's `upscaling`; None if it is off."""
-        scale = self._scale(values)
+        scale = self.scale(values)
         if scale is None:
             return None
         tile = {} if self._tile is None else {"tile_px": values[self._tile] or None}
@@ -131,12 +131,18 @@ class UpscaleSetting:
 
         Raises SizeError if that would be too large.
         """
-        scale = self._scale(values)
+        scale = self.scale(values)
         if not isinstance(scale, (int, float)) or not 1 <= scale <= MAX_UPSCALE:
             return None
         return upscaled_size(size, scale, "upscaling.scale")
 
-    def _scale(self, values: Values) -> Any:
+    def scaled(self, scale: float) -> Updates:
+        """Return the updates that choose a scale."""
+        chosen = f"{scale:g}"
+        return {self.factor: chosen if chosen in _FACTORS.values() else OTHER, self.other: scale}
+
+    def scale(self, values: Values) -> Any:
+        """Return the chosen scale, unchecked; None if off. Raises RequestError if missing."""
         chosen = values[self.factor]
         if chosen == OFF:
             return None
@@ -169,10 +175,8 @@ class UpscaleSetting:
         """The settings that a picture was made with. An upscaler that isn't here leaves ours."""
         if upscaling is None:
             return {self.factor: OFF} if self._optional else {}
-        chosen = f"{upscaling.scale:g}"
         known = any(row.name == upscaling.upscaler for row in self.parts.upscalers())
-        factor = {self.factor: chosen} if chosen in _FACTORS.values() else {self.factor: OTHER}
-        updates: Updates = {**factor, self.other: upscaling.scale}
+        updates = self.scaled(upscaling.scale)
         if known:
             updates[self.upscaler] = gr.Dropdown(**self.offered(upscaling.upscaler))
         if self._tile is not None:

@@ -117,6 +117,13 @@ def test_the_model_card_is_there(folder: Path) -> None:
         assert f"## {heading}" in card
 
 
+def test_what_is_offered_for_unknown_words_is_all_it_paints() -> None:
+    known = frozenset(json.loads((SHIPPED / "words.json").read_text(encoding="utf-8")))
+    offered: list[str] = json.loads((SHIPPED / "subjects.json").read_text(encoding="utf-8"))
+    assert {word for each in offered for word in unknown_words(each, known)} == set()
+    assert {each.split()[1] for each in offered} == set(RECIPE.world.config().subjects)
+
+
 def test_every_example_and_surprise_is_made_of_known_words() -> None:
     known = frozenset(json.loads((SHIPPED / "words.json").read_text(encoding="utf-8")))
     surprise, random = Surprise.default(), Random(0)

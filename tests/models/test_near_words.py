@@ -7,6 +7,7 @@ from paintdiff.models.catalog import Catalog
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.model_rows import known_words_of, near_words_of
 from paintdiff.models.near_words import with_near_words
+from paintdiff.sentences import choices_of
 
 
 def test_unknown_words_give_way_to_the_nearest_known_ones() -> None:
@@ -37,3 +38,14 @@ def test_mini_paints_snow_and_says_how() -> None:
     assert finished.pictures[0].request.prompt == request.prompt
     said = " ".join(finished.warnings)
     assert "\u201csnow\u201d, which was read as \u201csnowy mountain\u201d" in said
+
+
+def test_a_prompt_of_unknown_words_is_answered_by_what_mini_paints() -> None:
+    with Engine(ModelManager(Catalog.default())) as engine:
+        request = TextToImage(prompt="a cyberpunk samurai", num_inference_steps=1)
+        (said,) = engine.generate(request).warnings
+        (partly,) = engine.generate(request.model_copy(update={"prompt": "a red samurai"})).warnings
+    assert "none of these words: “cyberpunk” and “samurai”" in said
+    assert "one subject at a time" in said
+    assert "a dragon" in choices_of([said])
+    assert "none" not in partly and choices_of([partly]) == ()

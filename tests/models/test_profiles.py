@@ -7,7 +7,6 @@ from pathlib import Path
 import diffusers
 import pytest
 import torch
-from PIL import Image
 
 from paintdiff.engine import Engine
 from paintdiff.errors import PresetError, UnknownNameError
@@ -18,6 +17,7 @@ from paintdiff.models.finding.shelves import Shelves
 from paintdiff.models.manager import ModelManager
 from paintdiff.models.profiles import EXACT, Profile, Profiles
 from paintdiff.requests import TextToImage
+from paintdiff.settings import Settings
 from tests.adapter_files import tiny_autoencoder_row
 from tests.models.computing.test_block_cache import save_deeper
 
@@ -31,7 +31,7 @@ def test_exact_comes_first_and_is_usual_and_changes_nothing() -> None:
     assert profiles.profile(None) == profiles.profile("exact")
     exact = profiles.profile("exact")
     assert (exact.kernels, exact.keeps_features, exact.limits_guidance) == ("usual", False, False)
-    assert all(each.says and each.says[0].islower() for each in profiles.profiles())
+    assert all(each.says[:1].isupper() and each.says.endswith(".") for each in profiles.profiles())
 
 
 def test_another_can_be_usual() -> None:
@@ -65,10 +65,10 @@ def test_a_job_is_painted_by_its_profile_and_carries_it(tiny_manager: ModelManag
     assert isinstance(usual.request, TextToImage)
     assert usual.request.profile == "quick"
     assert usual.image.tobytes() != exact.image.tobytes()
-    assert "Profile" not in parameters_text(exact)
-    read = request_from(parse_parameters(parameters_text(usual)))
-    assert isinstance(read, TextToImage)
-    assert read.profile == "quick"
+    for picture, profile in ((exact, "exact"), (usual, "quick")):
+        read = request_from(parse_parameters(parameters_text(picture)))
+        assert isinstance(read, TextToImage)
+        assert read.profile == profile
 
 
 def test_an_unknown_profile_is_refused_at_once(tiny_engine: Engine) -> None:
@@ -90,12 +90,12 @@ def test_what_a_model_cant_have_of_it_is_said(tmp_path: Path) -> None:
         )
 
 
-def test_exact_is_what_is_written_nowhere() -> None:
-    request = REQUEST.model_copy(
-        update={"profile": EXACT.name, "guidance_scale": 4.0, "sampler": "DDIM"}
+def test_the_app_paints_fast_and_the_library_exactly_unless_asked_otherwise() -> None:
+    assert Settings().profile == "fast"
+    assert Profiles.default(Settings().profile).profile(None).repeating
+    assert Profiles.default().profile(None) == EXACT.model_copy(
+        update={"says": Profiles.default().profile("exact").says}
     )
-    one = Picture(Image.new("RGB", (4, 4)), request, model_hash="0123456789")
-    assert "Profile" not in parameters_text(one)
 
 
 def test_turbo_decodes_by_a_tiny_autoencoder_and_the_picture_says_so(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import transformers
 
-from paintdiff.prompts.words import cut_words, quoted, unknown_words
+from paintdiff.prompts.words import cut_words, knows_none, quoted, unknown_words
 from tests.tiny import WORDS, tiny_tokenizer
 
 
@@ -49,3 +49,11 @@ def test_lists_of_words_are_sentences() -> None:
     assert quoted(("a", "b")) == "“a” and “b”"
     assert quoted(("a", "b", "c")) == "“a”, “b” and “c”"
     assert quoted(tuple("abcdefghij")).endswith("“h” and 2 more")
+
+
+def test_a_prompt_of_unknown_words_only_is_told_from_others() -> None:
+    known = {"a", "on", "the", "red", "house", "left"}
+    for unknown in ("cyberpunk samurai", "a robot on the moon", "A painting of Einstein!"):
+        assert knows_none(unknown, known)
+    for text in ("a red robot", "a house", "robot, left", "", "a, the!"):
+        assert not knows_none(text, known)

@@ -82,11 +82,21 @@ def test_nothing_is_left_open(catalog: Catalog) -> None:
 
 
 def test_a_strength_left_open_leaves_a_step_to_run(catalog: Catalog) -> None:
-    filled, _warnings = settled(catalog, request({"strength": None}))
+    mini = catalog.model("mini")
+    family = mini.family.model_copy(update={"hires_strength": 0.05})
+    low = Catalog((mini.model_copy(update={"family": family}),), {}, {})
+    filled, _warnings = settled(low, request({"strength": None}))
     assert filled.hires is not None
     assert filled.hires.strength == 0.34  # of three steps one
     for steps in (1, 7, 20, 150, 998):
         assert steps_run(steps, least_strength(steps)) == 1
+
+
+def test_mini_only_enlarges_unless_a_strength_is_given(catalog: Catalog) -> None:
+    """More than that made its pictures worse (benchmarks/RESULTS.md)."""
+    filled, warnings = settled(catalog, request({"strength": None}))
+    assert filled.hires is not None and filled.hires.strength == 0
+    assert warnings == ()
 
 
 def test_without_an_upscaler_the_latents_are_enlarged(tiny_catalog: Catalog) -> None:

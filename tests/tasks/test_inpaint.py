@@ -286,6 +286,23 @@ def test_a_sketch_is_content_and_mask(tiny_engine: Engine) -> None:
     assert filled.tobytes() == red.tobytes(), "strokes stay, whatever the rest starts from"
 
 
+def test_a_sketch_on_a_blank_canvas_guides_the_whole_picture(tiny_engine: Engine) -> None:
+    blank = Image.new("RGB", (WIDTH, HEIGHT), "white")
+    sketched = inpaint(image=sent(blank), mask=None, sketch=sent(strokes()))
+    done = finished(tiny_engine, sketched)
+    assert "all of it is painted" in done.warnings[0]
+    result = np.asarray(done.pictures[0].image)
+    assert (result[60:, 60:] != 255).any(axis=-1).mean() > 0.9, "far from the strokes, too"
+    other = strokes(60, 60, 90, 90, colour=(0, 0, 255, 255))
+    assert (
+        np.asarray(painted(tiny_engine, sketched.model_copy(update={"sketch": sent(other)})))
+        != result
+    ).any()
+
+    masked = finished(tiny_engine, inpaint(image=sent(blank), sketch=sent(strokes())))
+    assert "all of it is painted" not in " ".join(masked.warnings), "a mask says where to paint"
+
+
 def test_inverting_is_the_same_as_an_inverted_mask(tiny_engine: Engine) -> None:
     inverted = Image.eval(mask(), lambda level: 255 - level)
     one = painted(tiny_engine, inpaint(invert_mask=True))

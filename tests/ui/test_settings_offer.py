@@ -99,6 +99,10 @@ def test_the_chosen_model_stays_where_none_is_named(parts: Parts) -> None:
     assert "isn't here" not in offer(found, parts, "mini")
     flow = settings_of(png(parameters=text.replace("Euler a", "Flow Euler")))
     assert flow is not None
+    assert "can differ" not in offer(found, parts, "mini")
+    fast = settings_of(png(parameters=f"{text}, Profile: fast"))
+    assert fast is not None and "speed Fast" in offer(fast, parts, "mini")
+    assert "can differ by rounding" in offer(fast, parts, "mini")
     assert "sampler Flow Euler (not for " in offer(flow, parts, "mini")
     assert flow.for_page(parts, "mini").painting.sampler is None
 

@@ -12,6 +12,7 @@ from gradio.utils import connect_heartbeat
 
 from paintdiff.errors import QueueFullError
 from paintdiff.events import Cancelled, Finished, Progress, Queued
+from paintdiff.requests import TextToImage
 from paintdiff.ui.page import build_page
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.remembered import Remembered
@@ -266,6 +267,8 @@ def test_a_profile_says_what_it_changes(tab: Studio) -> None:
     restored = form.restored(Remembered(settings={"profile": "turbo"}))
     assert restored[form.profile].value == "turbo"
     assert form.restored(Remembered(settings={"profile": "gone"}))[form.profile].value == "exact"
+    again = form.filled(TextToImage(prompt="a cat", profile="fast"))[form.profile]
+    assert again.value == "fast" and "can differ by rounding" in again.info
     assert form.requested()["profile"] is form.profile
 
 

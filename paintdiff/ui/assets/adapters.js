@@ -36,6 +36,15 @@ window.paintdiff.adapters = (() => {
     return text.replace(TAG, (whole, written) => (nameOf(written) === name ? whole.replace(written, () => escaped(other)) : whole));
   }
 
+  // Below a warning that no word of the prompt is known: a word that is.
+  document.addEventListener("click", (event) => {
+    const choice = event.target instanceof Element && event.target.closest("[data-insert]");
+    const box = choice && promptOf(choice);
+    if (!box) return;
+    add(box, choice.dataset.insert);
+    box.focus();
+  });
+
   // Below an error about a LoRA that isn't there: take another, or none, and paint.
   document.addEventListener("click", (event) => {
     const choice = event.target instanceof Element && event.target.closest("[data-missing] button");
