@@ -57,7 +57,7 @@ def inpaint(studio: Studio) -> None:
 
 def controlnet(studio: Studio) -> None:
     """A house drawn with black lines, its map, and the painting."""
-    studio.go("ControlNet", "controlnet")
+    studio.go("Draw & control", "controlnet")
     easel = canvas_of(studio)
     easel.root.locator("[data-do=makeBlank]").click()
     easel.expect_size((512, 512))

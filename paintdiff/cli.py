@@ -81,9 +81,9 @@ _FIELDS_WITH_PICTURES = (
     "outpaint",
 )
 _OF_NO_USE = {
-    "text_to_image": "it is of no use without --image.",
-    "image_to_image": "it is of no use without --mask, --sketch or --outpaint.",
-    "inpaint": "it is of no use when only a part is repainted.",
+    "text_to_image": "needs --image.",
+    "image_to_image": "needs --mask, --sketch or --outpaint.",
+    "inpaint": "has no effect when only a part is repainted. Leave it out.",
 }
 
 
@@ -222,10 +222,10 @@ def _hires_values(options: argparse.Namespace) -> dict[str, object]:
             given[field] = value
     if options.hires is None:
         for field in given:
-            raise RequestError("it is of no use without --hires.", field=f"hires.{field}")
+            raise RequestError("needs --hires.", field=f"hires.{field}")
         return {}
     if options.image is not None:
-        raise RequestError("it is of no use with --image.", field="hires")
+        raise RequestError("can't be used with --image.", field="hires")
     return {"hires": given if options.tiled is None else {**given, "tiled": options.tiled}}
 
 
@@ -235,9 +235,9 @@ def _upscaling_values(options: argparse.Namespace) -> dict[str, object]:
     if options.upscale is not None:
         return {"upscaling": {"scale": options.upscale, "upscaler": options.upscaler, **faces}}
     if options.upscaler is not None:
-        raise RequestError("it is of no use without --upscale.", field="upscaler")
+        raise RequestError("needs --upscale.", field="upscaler")
     if faces:
-        raise RequestError("it is of no use without --upscale.", field="faces")
+        raise RequestError("needs --upscale.", field="faces")
     return {}
 
 
@@ -251,9 +251,7 @@ def _control_values(options: argparse.Namespace) -> dict[str, object]:
     for field, flag in _FLAG_OF_CONTROL.items():
         given: list[object] = getattr(options, flag.removeprefix("--").replace("-", "_")) or []
         if len(given) > len(controls):
-            raise RequestError(
-                "it is of no use without a --control of its own.", field=f"controls.{field}"
-            )
+            raise RequestError("needs a --control of its own.", field=f"controls.{field}")
         for control, value in zip(controls, given, strict=False):
             control[field] = value
     return {"controls": controls} if controls else {}

@@ -22,25 +22,28 @@ _FACTORS = ("b1", "b2", "s1", "s2")
 
 def add_adapter_flags(paint: argparse.ArgumentParser) -> None:
     """The flags of `paint` whose values `adapter_values` reads."""
-    group = paint.add_argument_group("with what else you have")
+    group = paint.add_argument_group("other models and adapters")
     group.add_argument(
         "--lora",
         type=_lora,
         action="append",
         default=[],
         metavar="NAME[:WEIGHT[:WORDS]]",
-        help="a LoRA, its weight (1), and that in the text encoders (the same); repeatable. Or in "
-        "the prompt: <lora:name:0.8>",
+        help="a LoRA, its weight (1) and its weight in the text encoders (the same); "
+        "repeatable. Or write <lora:name:0.8> in the prompt",
     )
-    group.add_argument("--vae", metavar="NAME", help="another VAE than the model's own")
+    group.add_argument("--vae", metavar="NAME", help="a VAE instead of the model's own")
     group.add_argument(
-        "--clip-skip", type=int, metavar="N", help="words as of the N-th last layer (1, the last)"
+        "--clip-skip",
+        type=int,
+        metavar="N",
+        help=("stop the text encoder at its N-th last layer (1: use all)"),
     )
     group.add_argument(
         "--refiner",
         type=_refiner,
         metavar="NAME[:PART]",
-        help="a model that takes over at this part of the steps (0.8)",
+        help="a refiner model and the fraction of steps after which it takes over (0.8)",
     )
     group.add_argument(
         "--ip-adapter",
@@ -48,7 +51,7 @@ def add_adapter_flags(paint: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE[:SCALE]",
-        help="a picture as a prompt, and how strongly it acts, 0 to 1 (0.6); repeatable",
+        help="an image prompt and its strength, 0 to 1 (0.6); repeatable",
     )
     group.add_argument(
         "--free-u",
@@ -56,7 +59,7 @@ def add_adapter_flags(paint: argparse.ArgumentParser) -> None:
         nargs="?",
         const={},
         metavar="B1,B2,S1,S2",
-        help="FreeU, and its factors (those for Stable Diffusion 1.x)",
+        help="FreeU and its factors (default: those for Stable Diffusion 1.x)",
     )
 
 
@@ -102,7 +105,7 @@ def _free_u(text: str) -> dict[str, object]:
     if len(numbers) != len(_FACTORS):
         example = ",".join(f"{getattr(FreeU(), name):g}" for name in _FACTORS)
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not four numbers, b1,b2,s1,s2, like {example}."
+            f"{text!r} isn't four numbers b1,b2,s1,s2. Write them like {example}."
         )
     return dict(zip(_FACTORS, numbers, strict=True))
 

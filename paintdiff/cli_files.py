@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.errors import RequestError, StorageError
 from paintdiff.events import Picture
 from paintdiff.gallery.files import write_png
@@ -32,7 +33,8 @@ class OutputFiles:
             return write_png(path, picture, overwrite=self._overwrite)
         except FileExistsError:
             raise StorageError(
-                f"{path} appeared while it was being painted; it was left alone."
+                f"{path} was created by another program while the picture was painted; it "
+                "wasn't overwritten."
             ) from None
 
 
@@ -45,7 +47,7 @@ def input_image(path: Path, field: str) -> InputImage:
     except OSError as error:
         raise RequestError(f"{path} can't be read: {error.strerror}.", field=field) from None
     if size_bytes > MAX_FILE_BYTES:
-        raise RequestError(f"{path} has more than {MAX_FILE_BYTES // 2**20} MiB.", field=field)
+        raise RequestError(f"{path} is larger than {byte_size(MAX_FILE_BYTES)}.", field=field)
     try:
         return InputImage.from_file(path)
     except RequestError as error:
@@ -71,7 +73,7 @@ def output_paths(output: Path, count: int, overwrite: bool) -> list[Path]:
     for path in paths:
         if is_taken(path) and (path.is_dir() or not overwrite):
             raise RequestError(
-                f"{path} exists already; choose another name or say --overwrite.", field="output"
+                f"{path} already exists. Choose another name or add --overwrite.", field="output"
             )
     return paths
 
@@ -93,9 +95,7 @@ def is_taken(path: Path) -> bool:
 def check_folder(folder: Path) -> None:
     """Raise RequestError, for "output", if nothing can be saved in that folder."""
     if not folder.is_dir():
-        raise RequestError(
-            f"there is no folder {folder} to save in; make it first.", field="output"
-        )
+        raise RequestError(f"the folder {folder} doesn't exist. Create it first.", field="output")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass

@@ -28,7 +28,7 @@ def _bytes(text: str) -> int:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
     if not count:
-        raise argparse.ArgumentTypeError("with none nothing can be painted")
+        raise argparse.ArgumentTypeError("must be greater than 0")
     return count
 
 
@@ -58,7 +58,7 @@ def command_line_parser() -> argparse.ArgumentParser:
     _add_control_flags(paint)
     add_adapter_flags(paint)
     paint.add_argument(
-        "--upscale", type=float, metavar="X", help="enlarge the pictures in the end, X times"
+        "--upscale", type=float, metavar="X", help="enlarge the finished pictures X times"
     )
     _add_upscaler_flag(paint)
     _add_general_flags(paint)
@@ -70,9 +70,10 @@ def _add_upscale_command(commands: Any) -> None:
     upscale: argparse.ArgumentParser = commands.add_parser(
         "upscale",
         help="enlarge pictures",
-        description="Enlarge pictures by a network that adds what was lost. Transparency, 16 bits "
-        "and colour profiles are kept, and no file is ever overwritten. Of a folder the pictures "
-        "are taken that lie right in it, but for hidden ones and those made of others before.",
+        description="Enlarge pictures with an upscaler. Transparency, 16 bits and colour "
+        "profiles are kept, and no file is overwritten. From a folder, all "
+        "pictures directly in it are taken, except hidden files and earlier "
+        "results.",
         epilog="Example: python -m paintdiff upscale holiday/ --scale 4 --output large/",
     )
     upscale.add_argument(
@@ -90,10 +91,15 @@ def _add_upscale_command(commands: Any) -> None:
         "--output",
         type=_path,
         metavar="PLACE",
-        help="a .png, or a folder that is there (usual: beside the picture, as boat-2x.png)",
+        help="a .png or an existing folder (default: beside the picture, as boat-2x.png)",
     )
     upscale.add_argument(
-        "--tile", type=int, metavar="PX", help="the side of the tiles (usual: as memory allows)"
+        "--tile",
+        type=int,
+        metavar="PX",
+        help=(
+            "tile size; smaller tiles use less memory but take longer (default: as memory allows)"
+        ),
     )
     _add_models_dir_flag(upscale)
     _add_general_flags(upscale)
@@ -104,16 +110,18 @@ def _add_upscaler_flag(command: argparse.ArgumentParser) -> None:
         "--upscaler",
         type=_name_or_place,
         metavar="NAME",
-        help="an upscaler's name or file (usual: the first there is)",
+        help="an upscaler's name or file (default: the first)",
     )
     command.add_argument(
-        "--faces", metavar="NAME", help="restore faces by what is in a folder facerestore_models"
+        "--faces",
+        metavar="NAME",
+        help=("restore faces with a model from the folder facerestore_models"),
     )
     command.add_argument(
         "--face-strength",
         type=float,
         metavar="X",
-        help="how much of a restored face shows, 0 to 1 (0.8)",
+        help="how much of the restored face to blend in, 0 to 1 (0.8)",
     )
 
 
@@ -124,19 +132,19 @@ def _add_models_dir_flag(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="look for models here too",
+        help="also look for models here",
     )
 
 
 def _add_general_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto (usual), cpu or cuda"
+        "--device", default="auto", metavar="NAME", help="auto (default), cpu or cuda"
     )
     command.add_argument(
         "--memory-budget",
         type=_bytes,
         metavar="SIZE",
-        help="the most memory that painting may take, like 4GB (usual: what is free)",
+        help="the most memory that painting may use, like 4GB (default: what is free)",
     )
     command.add_argument(
         "--json", action="store_true", help="print one JSON object on stdout when done"
@@ -151,12 +159,12 @@ def _add_file_flags(paint: argparse.ArgumentParser) -> None:
         type=_path,
         required=True,
         metavar="FILE",
-        help="where to save it, a .png; --count 2 makes boat-1.png and boat-2.png of boat.png",
+        help="the .png to save; with --count 2, boat.png becomes boat-1.png and boat-2.png",
     )
     paint.add_argument(
-        "--overwrite", action="store_true", help="replace files that exist (otherwise refused)"
+        "--overwrite", action="store_true", help="replace existing files (default: refuse)"
     )
-    paint.add_argument("--negative", default="", metavar="WORDS", help="what not to paint")
+    paint.add_argument("--negative", default="", metavar="WORDS", help="what should not appear")
     paint.add_argument(
         "--model",
         type=_name_or_place,
@@ -169,7 +177,7 @@ def _add_file_flags(paint: argparse.ArgumentParser) -> None:
 
 def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
     paint.add_argument(
-        "--quality", default="balanced", metavar="PRESET", help="fast, balanced (usual) or high"
+        "--quality", default="balanced", metavar="PRESET", help="fast, balanced (default) or high"
     )
     paint.add_argument(
         "--profile",
@@ -181,11 +189,14 @@ def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
         "--engine",
         choices=get_args(EngineName),
         default="torch",
-        help="what computes fast and turbo on a CPU: torch (usual, as it takes pictures until\n"
-        "another is ready), openvino, or auto, the quicker of the two",
+        help="backend for fast and turbo on a CPU: torch (default: OpenVINO is ready only "
+        "after a few pictures), openvino, or auto (the faster one)",
     )
     paint.add_argument(
-        "--steps", type=int, metavar="N", help="denoising steps; more is finer and slower"
+        "--steps",
+        type=int,
+        metavar="N",
+        help=("denoising steps; more takes longer and adds detail"),
     )
     paint.add_argument(
         "--guidance", type=float, metavar="X", help="how closely to follow the words"
@@ -206,37 +217,46 @@ def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
         "--variation-strength",
         type=float,
         metavar="X",
-        help="paint variations of one picture: how far from it, 0 to 1",
+        help="seed variation, 0 to 1. 0: same picture; higher: more different",
     )
     paint.add_argument(
-        "--variation-seed", type=int, metavar="N", help="which variation; --count adds 1 to this"
+        "--variation-seed",
+        type=int,
+        metavar="N",
+        help=("seed of the variation; --count adds 1 to it"),
     )
 
 
 def _add_large_flags(paint: argparse.ArgumentParser) -> None:
-    group = paint.add_argument_group("larger than the model was made for")
+    group = paint.add_argument_group("larger than the model's native size")
     group.add_argument(
         "--hires",
         type=float,
         metavar="X",
-        help="paint at --size, enlarge X times each way, and paint over it from there",
+        help="paint at --size, enlarge X times each way, then refine",
     )
     group.add_argument(
-        "--hires-strength", type=float, metavar="X", help="how much of it gives way then, 0 to 1"
+        "--hires-strength",
+        type=float,
+        metavar="X",
+        help=("how much the second pass may change, 0 to 1"),
     )
     group.add_argument(
-        "--hires-steps", type=int, metavar="N", help="denoising steps then (usual: as --steps)"
+        "--hires-steps",
+        type=int,
+        metavar="N",
+        help=("denoising steps of the second pass (default: as --steps)"),
     )
     group.add_argument(
         "--hires-upscaler",
         type=_name_or_place,
         metavar="NAME",
-        help=f"what enlarges it: {LATENT_UPSCALER}, or an upscaler's name or file (the first)",
+        help=f"{LATENT_UPSCALER}, or an upscaler's name or file (default: the first)",
     )
     group.add_argument(
         "--tiled",
         action=argparse.BooleanOptionalAction,
-        help="see it through overlapping windows (usual: if over twice the model's native area)",
+        help="paint in overlapping windows (default: above twice the model's native area)",
     )
 
 
@@ -245,61 +265,74 @@ def _add_picture_flags(paint: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--image", type=_path, metavar="FILE", help="paint from this PNG, JPEG or WebP"
     )
+    group.add_argument("--strength", type=float, metavar="X", help="how much may change, 0 to 1")
     group.add_argument(
-        "--strength", type=float, metavar="X", help="how much of it gives way, 0 to 1"
+        "--resize-mode",
+        metavar="MODE",
+        help=("how to fit it to --size: stretch (default), crop or pad"),
     )
     group.add_argument(
-        "--resize-mode", metavar="MODE", help="how it comes to --size: stretch (usual), crop or pad"
+        "--background", metavar="#RRGGBB", help="colour behind transparent parts (white)"
     )
     group.add_argument(
-        "--background", metavar="#RRGGBB", help="what shows where it is transparent (white)"
-    )
-    group.add_argument(
-        "--loopback", type=int, metavar="N", help="feed the result back, N passes in all"
+        "--loopback", type=int, metavar="N", help="feed the result back; N passes in all"
     )
     group.add_argument(
         "--loopback-factor",
         type=float,
         dest="loopback_strength_factor",
         metavar="X",
-        help="each further pass has X times the strength",
+        help="multiply the strength by X on each further pass",
     )
 
 
 def _add_inpaint_flags(paint: argparse.ArgumentParser) -> None:
     group = paint.add_argument_group("a part of the picture (with --mask, --sketch or --outpaint)")
     group.add_argument(
-        "--mask", type=_path, metavar="FILE", help="white is repainted; of the picture's size"
+        "--mask",
+        type=_path,
+        metavar="FILE",
+        help=("the mask: white is repainted; same size as the picture"),
     )
     group.add_argument(
-        "--sketch", type=_path, metavar="FILE", help="colour strokes on nothing, painted from"
+        "--sketch",
+        type=_path,
+        metavar="FILE",
+        help=("colour strokes on a transparent ground, as a guide"),
     )
     group.add_argument(
-        "--invert-mask", action="store_true", default=None, help="repaint what is black instead"
+        "--invert-mask", action="store_true", default=None, help="repaint the black part instead"
     )
     group.add_argument(
         "--mask-blur",
         type=float,
         dest="mask_blur_px",
         metavar="PX",
-        help="softness of its edge (4)",
+        help="pixels of soft edge (4)",
     )
     group.add_argument(
         "--only-masked",
         action="store_true",
         default=None,
-        help="paint only that part, at full size, and paste it back",
+        help="paint only the masked part, enlarged to the model's size, and paste it back",
     )
     group.add_argument(
-        "--padding", type=int, dest="padding_px", metavar="PX", help="with what is around it (32)"
+        "--padding",
+        type=int,
+        dest="padding_px",
+        metavar="PX",
+        help=("pixels around the masked part to include (32)"),
     )
     group.add_argument(
         "--masked-content",
         metavar="WHAT",
-        help="what it starts from: original (usual), fill, noise or empty",
+        help="what the masked part starts from: original (default), fill, noise or empty",
     )
     group.add_argument(
-        "--soft", action="store_true", default=None, help="a grey mask keeps more of the picture"
+        "--soft",
+        action="store_true",
+        default=None,
+        help=("soft inpainting: keep more where the mask is grey"),
     )
     group.add_argument(
         "--outpaint",
@@ -316,39 +349,50 @@ def _add_control_flags(paint: argparse.ArgumentParser) -> None:
         type=_path,
         action="append",
         metavar="FILE",
-        help="a picture or a control map that says where things are; repeatable",
+        help="a picture or control map to follow; repeatable",
     )
     group.add_argument(
         "--preprocessor",
         action="append",
         metavar="NAME",
-        help=f"how it becomes a map: {', '.join(PREPROCESSORS)} (usual: none)",
+        help=f"preprocessor that makes the map: {', '.join(PREPROCESSORS)} (default: none)",
     )
     group.add_argument(
         "--controlnet",
         type=_name_or_place,
         action="append",
         metavar="NAME",
-        help="a ControlNet's name, folder, file or hub id (usual: the first that fits the model)",
+        help=(
+            "a ControlNet's name, folder, file or Hugging Face id (default: the first that "
+            "fits the model)"
+        ),
     )
     group.add_argument(
-        "--control-scale", type=float, action="append", metavar="X", help="how strictly, 0 to 2 (1)"
+        "--control-scale",
+        type=float,
+        action="append",
+        metavar="X",
+        help=("how strictly the map is followed, 0 to 2 (1)"),
     )
     group.add_argument(
         "--control-start",
         type=float,
         action="append",
         metavar="X",
-        help="from which part of the steps on, 0 to 1 (0)",
+        help="control starts after this fraction of the steps, 0 to 1 (0)",
     )
     group.add_argument(
-        "--control-end", type=float, action="append", metavar="X", help="and until which (1)"
+        "--control-end",
+        type=float,
+        action="append",
+        metavar="X",
+        help=("control ends after this fraction of the steps, 0 to 1 (1)"),
     )
     group.add_argument(
         "--control-resize-mode",
         action="append",
         metavar="MODE",
-        help="how it comes to the painted size: crop (usual), stretch or pad",
+        help="how to fit it to the painted size: crop (default), stretch or pad",
     )
 
 
@@ -357,7 +401,7 @@ def _path(text: str) -> Path:
     refused; so is an empty text (of a script's empty variable), which would be this folder.
     """
     if not text:
-        raise argparse.ArgumentTypeError("'' is no file or folder.")
+        raise argparse.ArgumentTypeError("'' isn't a file or folder.")
     try:
         os.stat(text)
     except (FileNotFoundError, NotADirectoryError):
@@ -372,7 +416,7 @@ def _name_or_place(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no UTF-8; rename the file.") from None
+        raise argparse.ArgumentTypeError(f"{text!r} isn't valid UTF-8. Rename the file.") from None
     _path(text)
     return text
 
@@ -381,7 +425,7 @@ def _sides(text: str) -> dict[str, int]:
     numbers = text.split(",")
     if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not four numbers, left,top,right,bottom, like 64,0,64,0."
+            f"{text!r} isn't four numbers left,top,right,bottom. Write them like 64,0,64,0."
         )
     return dict(zip(("left", "top", "right", "bottom"), map(int, numbers), strict=True))
 

@@ -104,7 +104,7 @@ def face_values(options: argparse.Namespace) -> dict[str, object]:
     Raises RequestError for a strength that is of no use.
     """
     if options.faces is None and options.face_strength is not None:
-        raise RequestError("it is of no use without --faces.", field="upscaling.face_strength")
+        raise RequestError("needs --faces.", field="upscaling.face_strength")
     given = {"face_restorer": options.faces, "face_strength": options.face_strength}
     return {field: value for field, value in given.items() if value is not None}
 
@@ -117,7 +117,7 @@ def _sources(options: argparse.Namespace) -> list[Path]:
         if path.is_dir():
             pictures, left_out = _pictures_in(path)
             for each in [] if options.quiet else left_out:
-                sys.stderr.write(f"Note: {each} was left out; it seems to be made by this.\n")
+                sys.stderr.write(f"Note: skipped {each}, which seems to be an earlier result.\n")
         elif not path.is_file():
             raise RequestError(f"{path} isn't there.", field="pictures")
         for each in pictures:
@@ -177,7 +177,7 @@ def _only(sources: Sequence[Path], output: Path) -> Path:
     """The one picture that becomes a file. Raises RequestError."""
     if output.suffix.lower() != ".png":
         raise RequestError(
-            f"there is no folder {output}; make it first, or name a .png.", field="output"
+            f"the folder {output} doesn't exist. Create it, or name a .png.", field="output"
         )
     if len(sources) > 1:
         raise RequestError(
@@ -186,7 +186,7 @@ def _only(sources: Sequence[Path], output: Path) -> Path:
         )
     check_folder(output.parent)
     if is_taken(output):
-        raise RequestError(f"{output} exists already; choose another name.", field="output")
+        raise RequestError(f"{output} already exists. Choose another name.", field="output")
     return sources[0]
 
 
@@ -205,7 +205,7 @@ def _enlarge(
     source, output = files
     try:
         if is_taken(output):
-            raise RequestError(f"{output} exists already; it was left alone.")
+            raise RequestError(f"{output} already exists and wasn't overwritten.")
         request = Upscale(images=(input_image(source, "pictures"),), upscaling=upscaling)
         finished = watched(engine.submit(request), quiet=options.quiet, place=place)
     except (JobCancelledError, KeyboardInterrupt):

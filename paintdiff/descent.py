@@ -69,17 +69,16 @@ class Descent:
         if plan.part < 1:
             return (
                 Remark(
-                    f"There wasn't enough memory for {asked}: the picture was painted at HALF the "
-                    "size. Choose a smaller size or model, or enlarge the result.",
+                    f"Not enough memory for {asked}, so the picture was painted at HALF the "
+                    "size. Choose a smaller size or model, or upscale the result.",
                     "width",
                 ),
             )
         if plan.words:
-            why = "Memory ran out, so" if self._failed else "To fit into memory,"
-            return (f"{why} it was painted another way: {plan.words}.",)
+            why = "Memory ran out, so the" if self._failed else "To fit into memory, the"
+            return (f"{why} settings were changed: {plan.words}.",)
         if self._alone:
             return (
-                "Memory ran out with several pictures at once, so they were painted one picture at "
-                "a time.",
+                "Memory ran out with several pictures at once, so they were painted one at a time.",
             )
         return ()

@@ -55,9 +55,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_WORKER_FAILED = (
-    "The engine failed while it had this job. Submit the job again; the log says what happened."
-)
+_WORKER_FAILED = "The engine failed during this job. Submit it again; the log has the details."
 _PAUSE_SECONDS = 0.1
 """After a failure of the worker itself, so that one that lasts doesn't keep a core busy."""
 
@@ -144,12 +142,12 @@ class Engine:
         job = Job(*settled_request(request, self.manager.catalog, self.profiles))
         with self._changed:
             if self._closed:
-                raise EngineClosedError("The engine has been shut down; start another.")
+                raise EngineClosedError("The engine has been shut down. Start a new one.")
             self._drop_cancelled()
             if len(self._waiting) >= self._queue_size:
                 raise QueueFullError(
-                    f"{len(self._waiting)} pictures are waiting already, as many as may. "
-                    "Try again later."
+                    f"The queue is full: {len(self._waiting)} pictures are waiting. Try again "
+                    "later."
                 )
             job.tell(Queued(len(self._waiting) + (self._running is not None)))
             self._remember(job)
@@ -202,9 +200,7 @@ class Engine:
         with self._changed:
             job = self._jobs.get(job_id)
         if job is None:
-            raise JobNotFoundError(
-                "There is no such job, or it was forgotten because it ended long ago."
-            )
+            raise JobNotFoundError("This job is unknown. It may have ended too long ago.")
         return job
 
     def status(self) -> EngineStatus:
@@ -305,7 +301,7 @@ def settled_request(
         return upscale.settle(request, catalog)
     task = TASKS.get(type(request))
     if task is None:
-        raise RequestError(f"The engine can't do a {type(request).__name__}.", field="kind")
+        raise RequestError(f"The engine can't run a {type(request).__name__}.", field="kind")
     model = catalog.model(request.model)
     check_capabilities(request, task.name, model)
     profile = profiles.profile(request.profile)

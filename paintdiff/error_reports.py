@@ -38,7 +38,7 @@ def unexpected(
     `what` begins a sentence, such as "The picture failed".
     """
     error_id = report(logger, what, error)
-    shown = kind(f"{what}: an unexpected error. The log has the details under {error_id}.")
+    shown = kind(f"{what}: unexpected error. The log has the details under {error_id}.")
     shown.__cause__ = error
     return shown
 

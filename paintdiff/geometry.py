@@ -49,7 +49,7 @@ class Size:
         match = _SIZE_TEXT.fullmatch(text)
         if match is None:
             raise SizeError(
-                f"{text!r} is no size; write width x height, like 128x128.", field="size"
+                f"{text!r} isn't a size. Write width x height, like 128x128.", field="size"
             )
         return cls(int(match[1]), int(match[2]))
 
@@ -67,7 +67,7 @@ def checked(size: Size) -> Size:
     for field, side in (("width", size.width), ("height", size.height)):
         if not MIN_SIDE_PX <= side <= MAX_SIDE_PX:
             raise SizeError(
-                f"{field} {side} is outside {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels.", field=field
+                f"{field} must be {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels, not {side}.", field=field
             )
     if size.area > MAX_AREA_PX:
         raise SizeError(
@@ -228,7 +228,7 @@ def resize_words(source: Size, target: Size, mode: ResizeMode, *, done: bool = F
     """What a resize mode does to a picture, as a sentence: before it happens, or after (`done`)."""
     verb = "was" if done else "will be"
     if source == target:
-        return f"{source} {'stayed' if done else 'stays'} as it is."
+        return f"{source} {'was kept' if done else 'is kept'}."
     if mode == "crop":
         kept = cropped_to_aspect(source, target)
         if kept.size != source:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.colour import fits, is_srgb, profile_of, to_srgb
 from paintdiff.errors import RequestError
 from paintdiff.geometry import ResizeMode, Size, cropped_to_aspect, padded_to_aspect
@@ -255,7 +256,9 @@ def _scaled(image: Image.Image, size: Size) -> Image.Image:
 def _taken_apart(source: Path | bytes, field: str) -> ImageFile:
     data = _read(source, field) if isinstance(source, Path) else source
     if len(data) > MAX_FILE_BYTES:
-        raise RequestError(f"The picture has more than {MAX_FILE_BYTES // 2**20} MiB.", field=field)
+        raise RequestError(
+            f"The file is larger than {byte_size(MAX_FILE_BYTES)}. Save it smaller.", field=field
+        )
     file = take_apart(data)
     if file is None:
         raise RequestError(_NO_PICTURE, field=field)

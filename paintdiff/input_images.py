@@ -88,7 +88,7 @@ class InputImage(BaseModel):
         if isinstance(data, bytes):
             found = hashlib.sha256(data).hexdigest()
             if fields.get("sha256") not in (None, "", found):
-                raise ValueError("the picture's bytes don't have the sha256 that is given")
+                raise ValueError("the picture's bytes don't match the given sha256")
             fields["sha256"] = found
         return fields
 
@@ -103,4 +103,4 @@ def _from_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ValueError(f"the picture is no base64: {error}") from error
+        raise ValueError(f"the picture isn't valid base64: {error}") from error

@@ -103,8 +103,8 @@ def _read(path: Path) -> tuple[_Content, str]:
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error)
     return _Content(model=None), (
-        f"The preferences in {path} can't be read and are ignored: {reason}. Pin a model again, or "
-        "mend or delete the file."
+        f"The preferences in {path} can't be read and are ignored: {reason}. Pin a model again, "
+        "or fix or delete the file."
     )
 
 

@@ -72,8 +72,8 @@ def _find_home() -> str:
         folder = Path(tempfile.mkdtemp(prefix="paintdiffusion-home-"))
     os.environ["HOME"] = str(folder)
     return (
-        f"This user has no home directory that can be written to, so caches and preferences are "
-        f"kept in {folder}. Set HOME to keep them elsewhere."
+        "This user has no writable home directory, so caches and preferences are kept in "
+        f"{folder}. Set HOME to keep them elsewhere."
     )
 
 

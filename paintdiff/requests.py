@@ -176,7 +176,7 @@ class PaintingRequest(JobRequest):
             or self.seed is None
             or (self.variation_seed is None and self.variation_strength > 0)
         ):
-            raise RequestError("This request isn't settled yet: submit it to an engine first.")
+            raise RequestError("This request has open values. Submit it to an engine first.")
         return Sampling(
             Size(self.width, self.height),
             self.num_inference_steps,
@@ -327,7 +327,7 @@ def parsed_request(values: Mapping[str, object]) -> Request:
     found = REQUEST_KINDS.get(kind) if isinstance(kind, str) else None
     if found is None:
         raise RequestError(
-            f"There is no kind of request {kind!r}; there are {', '.join(REQUEST_KINDS)}.",
+            f"Unknown kind of request {kind!r}. Known are {', '.join(REQUEST_KINDS)}.",
             field="kind",
         )
     return found.parsed(values)

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     )
 
     host: Annotated[str, _HOST] = _named(
-        _HOST, "address to listen on; 0.0.0.0 lets other machines in", "127.0.0.1", min_length=1
+        _HOST, "address to listen on; 0.0.0.0 accepts other machines", "127.0.0.1", min_length=1
     )
     port: Annotated[int, _PORT] = _named(_PORT, "port to listen on", 7860, ge=1, le=65535)
     share: Annotated[bool, _SHARE] = _named(
@@ -98,27 +98,27 @@ class Settings(BaseSettings):
     )
     share_open: Annotated[bool, _SHARE_OPEN] = _named(
         _SHARE_OPEN,
-        "let --share go without a password: anyone with the link can paint",
+        "allow --share without a password: anyone with the link can paint",
         default=False,
     )
     auth: Annotated[str | None, _AUTH] = _named(
-        _AUTH, "ask every visitor for this name and password", None, repr=False
+        _AUTH, "require this user name and password", None, repr=False
     )
     auth_file: Annotated[Path | None, _AUTH_FILE] = _named(
         _AUTH_FILE,
-        "a file with user:password in it, which is in no list of processes, unlike --auth",
+        "a file that contains user:password; unlike --auth it isn't visible in the process list",
         None,
     )
     root_path: Annotated[str, _ROOT_PATH] = _named(
-        _ROOT_PATH, "the path that a reverse proxy serves this app under, like /paint", ""
+        _ROOT_PATH, "the path under which a reverse proxy serves the app, like /paint", ""
     )
     allow_host: Annotated[tuple[str, ...], NoDecode, _ALLOW_HOST] = _named(
         _ALLOW_HOST,
-        "another name this server is reached by, such as that of a reverse proxy; repeatable",
+        "another host name of this server, such as a reverse proxy's; repeatable",
         (),
     )
     open_browser: Annotated[bool, _OPEN] = _named(
-        _OPEN, "open the page in the browser once it answers", default=False
+        _OPEN, "open the page in the browser once it is ready", default=False
     )
     model: Annotated[str, _MODEL] = _named(
         _MODEL, "the model to start with: a name from the list, or a folder", "mini", min_length=1
@@ -132,43 +132,42 @@ class Settings(BaseSettings):
     )
     controlnet: Annotated[str | None, _CONTROLNET] = _named(
         _CONTROLNET,
-        "the ControlNet used unless another is chosen: a name from the list, a folder, a\n"
-        ".safetensors or .pth file, or a hub id",
+        "the default ControlNet: a name from the list, a folder, a .safetensors or .pth file, "
+        "or a Hugging Face id",
         None,
         min_length=1,
     )
     upscaler: Annotated[str | None, _UPSCALER] = _named(
         _UPSCALER,
-        "the upscaler used unless another is chosen: a name from the list, or a\n"
-        ".safetensors or .pth file",
+        "the default upscaler: a name from the list, or a .safetensors or .pth file",
         None,
         min_length=1,
     )
     models_dir: Annotated[tuple[Path, ...], NoDecode, _MODELS_DIR] = _named(
         _MODELS_DIR,
-        "a folder to look for models in, also that of A1111, Forge or ComfyUI; repeatable",
+        "a folder with models, such as that of A1111, Forge or ComfyUI; repeatable",
         (),
     )
     cache_dir: Annotated[Path | None, _CACHE_DIR] = _named(
         _CACHE_DIR,
-        "where what can be made again is kept; the user's cache folder by default",
+        "folder for caches; the user's cache folder by default",
         None,
     )
     output_dir: Annotated[Path, _OUTPUT_DIR] = _named(
-        _OUTPUT_DIR, "where finished pictures are kept", Path("outputs")
+        _OUTPUT_DIR, "folder for finished pictures", Path("outputs")
     )
     device: Annotated[str, _DEVICE] = _named(
         _DEVICE, "auto, cpu, cuda, cuda:1 or mps", "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
     )
     engine: Annotated[Literal["auto", "torch", "openvino"], _ENGINE] = _named(
         _ENGINE,
-        "what computes the profiles fast and turbo on a CPU: auto (the quicker of what is\n"
-        "installed, as it is timed), torch or openvino",
+        "backend of the speeds fast and turbo on a CPU: auto (timed; the faster one), torch or "
+        "openvino",
         "auto",
     )
     memory_budget_bytes: Annotated[int | None, _MEMORY_BUDGET] = _named(
         _MEMORY_BUDGET,
-        "the most memory that painting may take, like 4GB; what is free by default",
+        "the most memory that painting may use, like 4GB; what is free by default",
         None,
         gt=0,
     )
@@ -176,7 +175,7 @@ class Settings(BaseSettings):
         _QUEUE_SIZE, "how many jobs may wait", 64, ge=1, le=10_000
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _LOG_LEVEL] = _named(
-        _LOG_LEVEL, "how much to say: debug, info, warning or error", "warning"
+        _LOG_LEVEL, "how much to log: debug, info, warning or error", "warning"
     )
 
     @field_validator("allow_host", mode="before")
@@ -322,9 +321,7 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
         name for name in environment if name.startswith(ENVIRONMENT_PREFIX) and name not in known
     )
     if unknown:
-        raise SettingsError(
-            f"There is no setting {', '.join(unknown)}. See --help for those there are."
-        )
+        raise SettingsError(f"Unknown setting {', '.join(unknown)}. See --help for all settings.")
 
 
 def _described(error: ValidationError) -> str:

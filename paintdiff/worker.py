@@ -237,7 +237,7 @@ class Run:
             self._keep(as_painted)
             raise
         except BaseException as error:
-            reason = _shown("The picture was not upscaled, it is as it was painted", error)
+            reason = _shown("The picture was painted but not upscaled", error)
             self._job.warn((reason,))
             return as_painted
 

@@ -72,7 +72,7 @@ def test_json_is_one_object_on_stdout(
     assert "66x64 became 64x64" in report["warnings"][0]
     assert report["files"] == [str(tmp_path / "boat-1.png"), str(tmp_path / "boat-2.png")]
     assert [read_request(Path(file)).seed for file in report["files"]] == [3, 4]
-    assert re.fullmatch(r"fits: about \d+ MB of \d+\.\d GB", report["memory"])
+    assert re.fullmatch(r"fits: about \d+ MiB of \d+\.\d GiB", report["memory"])
 
 
 def test_what_is_too_large_for_the_budget_says_so(
@@ -81,7 +81,7 @@ def test_what_is_too_large_for_the_budget_says_so(
     arguments = ("--model", model, *SMALL, "--output", tmp_path / "x.png", "--memory-budget")
     assert paint(*arguments, "1MB") == 1
     assert re.search(
-        r"needs about \d+ MB for this picture even at its thriftiest, and there are 1 MB",
+        r"needs at least \d+ MiB for this picture, but only 1 MiB are free",
         capsys.readouterr().err,
     )
     assert list(tmp_path.iterdir()) == []
@@ -222,17 +222,17 @@ def test_a_part_of_a_picture_is_repainted(
         (["--image", "nothing.png"], "--image: nothing.png can't be read"),
         (["--image", "photo.png", "--mask", "nothing.png"], "--mask: nothing.png can't be read"),
         (["--image", "photo.png", "--mask", "small.png"], "--mask: The mask is 40x40"),
-        (["--mask", "mask.png"], "--mask: it is of no use without --image"),
-        (["--strength", "0.5"], "--strength: it is of no use without --image"),
-        (["--image", "photo.png", "--mask-blur", "3"], "--mask-blur: it is of no use without"),
-        (["--image", "photo.png", "--only-masked"], "--only-masked: it is of no use without"),
+        (["--mask", "mask.png"], "--mask: needs --image"),
+        (["--strength", "0.5"], "--strength: needs --image"),
+        (["--image", "photo.png", "--mask-blur", "3"], "--mask-blur: needs --mask"),
+        (["--image", "photo.png", "--only-masked"], "--only-masked: needs --mask"),
         (
             ["--image", "photo.png", "--mask", "mask.png", "--loopback", "2"],
-            "--loopback: it is of no use when only a part",
+            "--loopback: has no effect when only a part",
         ),
         (["--image", "photo.png", "--strength", "2"], "--strength"),
         (["--image", "photo.png", "--resize-mode", "melt"], "--resize-mode"),
-        (["--image", "photo.png", "--outpaint", "1,2"], "not four numbers"),
+        (["--image", "photo.png", "--outpaint", "1,2"], "isn't four numbers"),
         (["--image", "photo.png", "--outpaint", "9999,0,0,0"], "--outpaint"),
         (["--variation-strength", "2"], "--variation-strength"),
     ],
@@ -283,10 +283,10 @@ def test_a_picture_is_painted_larger_than_the_model_was_made_for(
         (["--hires", "9"], "--hires: "),
         (["--hires", "2", "--hires-steps", "0"], "--hires-steps"),
         (["--hires", "2", "--hires-upscaler", "nobody"], "--hires-upscaler: There is no upscaler"),
-        (["--hires-strength", "0.5"], "--hires-strength: it is of no use without --hires"),
-        (["--tiled"], "--tiled: it is of no use without --image"),
-        (["--hires", "2", "--image", "photo.png"], "--hires: it is of no use with --image"),
-        (["--image", "photo.png", "--mask", "mask.png", "--tiled"], "--tiled: it is of no use"),
+        (["--hires-strength", "0.5"], "--hires-strength: needs --hires"),
+        (["--tiled"], "--tiled: needs --image"),
+        (["--hires", "2", "--image", "photo.png"], "--hires: can't be used with --image"),
+        (["--image", "photo.png", "--mask", "mask.png", "--tiled"], "--tiled: has no effect"),
     ],
 )
 def test_bad_values_for_large_pictures_are_one_line_and_code_2(
@@ -404,10 +404,10 @@ def test_controls_are_painted_with(
         (["--control", "DRAWING", "--control-scale", "3"], "--control-scale: "),
         (["--control", "DRAWING", "--control-start", "1"], "--control-end: "),
         (["--control", "DRAWING", "--control-resize-mode", "melt"], "--control-resize-mode: "),
-        (["--preprocessor", "canny"], "--preprocessor: it is of no use without a --control"),
+        (["--preprocessor", "canny"], "--preprocessor: needs a --control"),
         (
             ["--control", "DRAWING", "--control-scale", "1", "--control-scale", "1"],
-            "--control-scale: it is of no use",
+            "--control-scale: needs a --control",
         ),
     ],
 )

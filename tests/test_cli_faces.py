@@ -56,12 +56,12 @@ def test_a_face_is_found_restored_and_saved(
     ("flags", "said"),
     [
         (["upscale", "PICTURE", "--faces", "min"], "--faces: There is no face restorer 'min'"),
-        (["upscale", "PICTURE", "--face-strength", "1"], "--face-strength: it is of no use"),
+        (["upscale", "PICTURE", "--face-strength", "1"], "--face-strength: needs --faces"),
         (
             ["upscale", "PICTURE", "--faces", "mine", "--face-strength", "2"],
             "--face-strength: upscaling.face_strength",
         ),
-        (["paint", "a cat", "--faces", "mine"], "--faces: it is of no use without --upscale"),
+        (["paint", "a cat", "--faces", "mine"], "--faces: needs --upscale"),
         (
             ["paint", "a cat", "--upscale", "2", "--faces", "min"],
             "--faces: There is no face restorer 'min'",

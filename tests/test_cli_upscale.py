@@ -167,7 +167,7 @@ def test_a_folder_is_enlarged_as_far_as_it_goes(
 
     before = {path: path.read_bytes() for path in out_folder.iterdir()}
     assert upscale(folder / "a b.png", *flags) == 1, "it is there already"
-    assert "exists already; it was left alone" in capsys.readouterr().err
+    assert "already exists and wasn't overwritten" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in out_folder.iterdir()} == before
 
 
@@ -203,7 +203,7 @@ def test_pictures_of_one_name_dont_get_into_each_others_way(
         (["boat.png", "--upscaler", "nobody"], "--upscaler: There is no upscaler at 'nobody'"),
         (["boat.png", "--upscaler", "empty"], "--upscaler: There is no upscaler at 'empty'"),
         (["boat.png", "--upscaler", ""], "--upscaler: '' is no file"),
-        (["boat.png", "--upscaler", "\udcff.pth"], "is no UTF-8; rename the file"),
+        (["boat.png", "--upscaler", "\udcff.pth"], "isn't valid UTF-8. Rename the file"),
         (["boat.png", "--output", "large"], "--output: there is no folder large"),
         (["boat.png", "--output", "large.jpg"], "--output: there is no folder large.jpg"),
         (["boat.png", "--output", "no/large.png"], "--output: there is no folder no"),

@@ -110,7 +110,7 @@ def test_the_job_goes_on_by_the_next_plan(
     told = [each.message for each in story if isinstance(each, Loading)]
     assert told[-1] == "Out of memory. Trying again with decoded in tiles of 96"
     assert finished.warnings == (
-        "Memory ran out, so it was painted another way: decoded in tiles of 96.",
+        "Memory ran out, so the settings were changed: decoded in tiles of 96.",
     )
     one, other = (np.asarray(each.pictures[0].image, float) for each in (whole, finished))
     assert one.shape == other.shape
@@ -150,7 +150,7 @@ def test_memory_that_runs_out_while_loading_ends_nothing(
     with Engine(ModelManager(tiny_catalog, device="cpu")) as engine:
         finished = engine.generate(QUICK)
     assert loads == 2
-    assert "painted another way: decoded in tiles of 96" in finished.warnings[0]
+    assert "settings were changed: decoded in tiles of 96" in finished.warnings[0]
 
 
 def test_momentary_faults_are_forgotten(

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "paintdiff"
 
-CORE = {"errors", "error_reports", "geometry", "atomic_files"}
+CORE = {"errors", "error_reports", "geometry", "atomic_files", "byte_sizes"}
 MODELS = CORE | {"settings", "images", "models", "presets"}
 ROWS = {"families", "model_rows", "adapter_rows", "controlnets", "face_restorers", "upscalers"}
 FRONT = {
@@ -46,6 +46,7 @@ FRONT = {
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "atomic_files": set(),
+    "byte_sizes": set(),
     "error_reports": {"errors"},
     "geometry": {"errors"},
     "threads": set(),
@@ -68,7 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models.files": {"errors", "presets", "models.files"},
     "models.computing": {"errors", "atomic_files", "models.computing"},
     "models.hub": {
-        *("errors", "error_reports", "atomic_files"),
+        *("errors", "error_reports", "atomic_files", "byte_sizes"),
         *("models.sources", "models.files", "models.hub"),
     },
     "models.finding": {
@@ -80,7 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("models.model_rows", "models.families", "models.eight_bits", "models.model_errors"),
     },
     "preprocessors": {
-        *("atomic_files", "error_reports", "errors", "presets", "preprocessors"),
+        *("atomic_files", "byte_sizes", "error_reports", "errors", "presets", "preprocessors"),
         *("models.files.pickles", "models.manager", "models.preprocessor_rows"),
     },
     "prompts": {"errors", "presets", "prompts", "models.manager"},
@@ -146,7 +147,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"*"},
     "cli_upscale": {"*"},
     "cli_adapters": {"errors", "ingredients", "requests", "input_images", "cli_files"},
-    "cli_files": {"errors", "events", "requests", "images", "input_images", "gallery"},
+    "cli_files": {
+        "byte_sizes",
+        "errors",
+        "events",
+        "requests",
+        "images",
+        "input_images",
+        "gallery",
+    },
     "cli_progress": {"events", "jobs"},
     "cli_flags": {
         *(
@@ -181,6 +190,7 @@ NEVER_LIBRARIES: dict[str, set[str]] = {
         for room in (
             "errors",
             "atomic_files",
+            "byte_sizes",
             "process",
             "error_reports",
             "geometry",

@@ -86,7 +86,7 @@ def _parameters(text: str, _texts: Texts) -> FoundSettings | None:
     if content is not None:
         return settings_from_json(content)
     if text.lstrip().startswith(("{", "[{")):
-        raise MetadataError("This picture's settings are damaged JSON.")
+        raise MetadataError("This picture's settings are damaged (invalid JSON).")
     return settings_from(parse_parameters(text))
 
 

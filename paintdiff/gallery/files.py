@@ -58,9 +58,9 @@ class PictureFolder:
                 continue
             except StorageError as error:
                 logger.warning("%s", error)  # with the path, which visitors mustn't see
-                raise StorageError(f"It can't be written: {_reason(error.__cause__)}.") from error
+                raise StorageError(f"Can't write the file: {_reason(error.__cause__)}.") from error
         logger.warning("no free file name was found in %s", day)
-        raise StorageError("No free file name was found for it.")
+        raise StorageError("Can't write the file: no free file name was found.")
 
 
 def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:

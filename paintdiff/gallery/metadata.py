@@ -89,7 +89,7 @@ def read_settings(source: Path | bytes) -> FoundSettings:
             if found is not None:
                 said = (f"our own settings ({error})",) if error is not None and own else ()
                 return replace(found, left_open=(*said, *found.left_open))
-    raise error or NoMetadataError("This picture carries no settings.")
+    raise error or NoMetadataError("This picture contains no settings.")
 
 
 def settings_in_text(text: str) -> FoundSettings | None:
@@ -136,7 +136,7 @@ def _request_from_json(text: str) -> Request:
         raise MetadataError(f"The picture's settings are damaged: {error}") from error
     values = content.get("request") if isinstance(content, dict) else None
     if not isinstance(values, dict):
-        raise MetadataError("The picture's settings are damaged: there is no request in them.")
+        raise MetadataError("The picture's settings are damaged: the request is missing.")
     try:
         return parsed_request(cast("dict[str, object]", values))
     except RequestError as error:

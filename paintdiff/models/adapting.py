@@ -173,7 +173,7 @@ class Adapting:
                     return
                 self._changed.wait(_POLL_SECONDS)
             if on_waiting is not None:
-                on_waiting(f"Waiting for {self._title}, which paints with other LoRAs")
+                on_waiting(f"Waiting for {self._title}: another job uses other LoRAs")
 
     def _switch(
         self, state: _State, sources: Sources, on_waiting: Callable[[str], None] | None

@@ -301,14 +301,14 @@ class Catalog:
                 check_weights_in(path)
         elif not HUB_ID.fullmatch(source):
             raise ModelNotFoundError(
-                f"There is no model at {source!r}: it is neither a folder, a .safetensors "
-                "file nor a hub id like owner/name."
+                f"There is no model at {source!r}. Name a folder, a .safetensors file or a "
+                "Hugging Face id like owner/name."
             )
         told, parts = self._told(source) if family is None else ({"family": family}, ())
         if told["family"] not in self._families:
             raise RequestError(
-                f"{source!r} is of the family {told['family']!r}, which can't be painted with; "
-                f"known are {', '.join(self._families)}.",
+                f"{source!r} is of the family {told['family']!r}, which isn't supported. "
+                f"Supported are {', '.join(self._families)}.",
                 field="model",
             )
         wanted = (name or last_name(source))[:MAX_NAME]
@@ -339,7 +339,7 @@ class Catalog:
             kind = UnsafeWeightsError if known.unsafe else ModelLoadError
             raise kind(found.reason)
         if found.kind not in ("checkpoint", "denoiser") or found.family is None:
-            raise RequestError(f"{source!r} is no model to paint with: {found.reason}.", "model")
+            raise RequestError(f"{source!r} can't be used to paint: {found.reason}.", "model")
         return {
             "family": found.family,
             "prediction_type": found.prediction_type,
@@ -377,9 +377,9 @@ class Catalog:
         folder = _FOLDERS.get(what)
         place = self._shelves.folders[0] / folder if self._shelves.folders and folder else folder
         belongs = (
-            f"Put {what}s into {str(place)!r}."
+            f"Put {what}s in {str(place)!r}."
             if self._shelves.folders
-            else (f"Put {what}s into the folder {folder} of a models folder (--models-dir).")
+            else (f"Put {what}s in the folder {folder} of a models folder (--models-dir).")
         )
         gone = self._shelves.gone.get(what, {})
         return row_named(what, name, rows, gone, belongs if folder else "")
@@ -412,7 +412,7 @@ def _by_name(rows: Iterable[RowT], what: str) -> Mapping[str, RowT]:
     by_name: dict[str, RowT] = {}
     for row in rows:
         if row.name in by_name:
-            raise PresetError(f"There are two {what} called {row.name!r}; rename one of them.")
+            raise PresetError(f"Two {what} are called {row.name!r}. Rename one of them.")
         by_name[row.name] = row
     return by_name
 

@@ -35,8 +35,8 @@ def layers_skipped(pipeline: Any, clip_skip: int) -> int:
     layers = min(each.config.num_hidden_layers for each in encoders if each is not None)
     if skipped and clip_skip > layers:
         raise RequestError(
-            f"A clip skip of {clip_skip} leaves nothing: the model's text encoder has {layers} "
-            f"layers. Take {layers} or less.",
+            f"A clip skip of {clip_skip} is too large: the model's text encoder has {layers} "
+            f"layers. Use {layers} or less.",
             field="clip_skip",
         )
     return skipped

@@ -34,8 +34,8 @@ def check_fits(loaded: LoadedControlNet, unet: Any, model_title: str) -> None:
         theirs, ours = (_plain(net.config[key]) for net in (loaded.network, unet))
         if theirs != ours:
             raise ModelLoadError(
-                f"The ControlNet {loaded.row.title} wasn't made for {model_title}: its {key} is "
-                f"{theirs}, the model's {ours}. Choose another ControlNet."
+                f"The ControlNet {loaded.row.title} doesn't fit {model_title}: its {key} is "
+                f"{theirs}, the model's is {ours}. Choose another ControlNet."
             )
 
 

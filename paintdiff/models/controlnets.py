@@ -107,16 +107,16 @@ def controlnet_row(
         width = _config_width(_hub_config(source))
     else:
         raise ModelNotFoundError(
-            f"There is no ControlNet at {source!r}: it is neither a name from the list, a folder, "
-            "a .safetensors or .pth file nor a hub id like owner/name."
+            f"There is no ControlNet at {source!r}. Use a name from the list, a folder, a "
+            ".safetensors or .pth file, or a Hugging Face id like owner/name."
         )
     steered = [row for row in families.values() if row.supports_controlnets]
     family = next((row for row in steered if row.cross_attention_dim == width), None)
     if family is None:
         known = ", ".join(f"{row.title} ({row.cross_attention_dim})" for row in steered)
         raise RequestError(
-            f"The ControlNet {source!r} takes {width} numbers a word, which no known family of "
-            f"models does. There are {known}.",
+            f"The ControlNet {source!r} is for text embeddings of width {width}, which fits no "
+            f"supported family. Supported are {known}.",
             field="controlnet",
         )
     wanted = name or last_name(source)
@@ -137,7 +137,7 @@ def weights_file(source: Path) -> Path:
     if variants:
         return variants[0]
     raise ModelNotFoundError(
-        f"{source.name} has none of the files {', '.join(_WEIGHTS)}, so it is no ControlNet."
+        f"{source.name} isn't a ControlNet: it has none of the files {', '.join(_WEIGHTS)}."
     )
 
 
@@ -152,12 +152,13 @@ def config_of(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         logger.info("%s can't be read", path, exc_info=True)
         raise ModelNotFoundError(
-            f"{path.name} can't be read, so {folder.name} is no ControlNet."
+            f"{folder.name} can't be used as a ControlNet: {path.name} can't be read."
         ) from error
     class_name = content.get("_class_name")
     if class_name != _CLASS_NAME:
         raise ModelNotFoundError(
-            f"{path.name} is of a {class_name}; only a {_CLASS_NAME} can be used as a ControlNet."
+            f"{path.name} describes a {class_name}. Only a {_CLASS_NAME} can be used as a "
+            "ControlNet."
         )
     return content
 
@@ -173,8 +174,8 @@ def _words_width(source: Path) -> object:
     }
     if len(widths) != 1:
         raise ModelNotFoundError(
-            f"{source.name} has no attention to words as ControlNets have it, so it is none "
-            "(T2I adapters, LoRAs and Control-LoRAs are something else)."
+            f"{source.name} isn't a ControlNet: it has no cross-attention. (T2I adapters, LoRAs "
+            "and Control-LoRAs aren't ControlNets.)"
         )
     return widths.pop()
 
@@ -202,6 +203,6 @@ def _hub_config(source: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         logger.warning("looking up the ControlNet %s failed", source, exc_info=True)
         raise ModelNotFoundError(
-            f"The ControlNet {source} is not on this machine and couldn't be looked up. Check its "
-            "name and the connection; the log has the details."
+            f"The ControlNet {source} isn't on this machine and couldn't be looked up. Check "
+            "its name and the connection; the log has the details."
         ) from error

@@ -23,7 +23,7 @@ def best_device(name: str) -> str:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
         raise ModelLoadError(
-            f"The device {name!r} can't be used on this machine; choose auto or cpu. ({error})"
+            f"The device {name!r} can't be used on this machine. Choose auto or cpu. ({error})"
         ) from error
     return name
 
@@ -57,7 +57,7 @@ def checked_dtype(device: str, asked: str | None, overflows_in_float16: bool) ->
         return dtype
     if asked:
         raise ModelLoadError(
-            "The model overflows in float16 and would paint black; take bfloat16 or float32."
+            "The model overflows in float16 and would paint black. Use bfloat16 or float32."
         )
     cuda = device.startswith("cuda")
     if cuda and not torch.cuda.is_bf16_supported(including_emulation=False):

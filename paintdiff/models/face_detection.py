@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.face_restorers import MAX_DETECTOR_BYTES
 from paintdiff.models.files.opening import open_file
@@ -104,9 +105,7 @@ def _content(file: Path) -> NDArray[np.uint8]:
     except OSError as error:
         raise ModelNotFoundError(f"{file.name} can't be read: {error.strerror}.") from error
     if len(content) > MAX_DETECTOR_BYTES:
-        raise ModelLoadError(
-            _not_yunet(file, f"it has more than {MAX_DETECTOR_BYTES / 10**6:g} MB")
-        )
+        raise ModelLoadError(_not_yunet(file, f"it is larger than {byte_size(MAX_DETECTOR_BYTES)}"))
     return np.frombuffer(content, np.uint8)
 
 

@@ -80,8 +80,8 @@ class LoadedFaceRestorer:
             raise told from error
         if made.shape != face.shape or not np.isfinite(made).all():
             raise ModelLoadError(
-                f"The face restorer {self.row.title} gave something that is no face. Its file may "
-                "be damaged; choose another."
+                f"The face restorer {self.row.title} returned invalid pixels. Its file may be "
+                "damaged; choose another."
             )
         return np.clip(made, 0, 1)
 
@@ -110,9 +110,11 @@ def load(
     UnsafeWeightsError or ModelLoadError.
     """
     if not row.file.is_file():
-        raise ModelNotFoundError(f"The file of {row.title}, {row.file.name}, is gone. Put it back.")
+        raise ModelNotFoundError(
+            f"{row.file.name}, the file of {row.title}, is missing. Put it back."
+        )
     if row.detector is None:
-        raise ModelNotFoundError(f"{row.name} needs a face detector, and there is none.")
+        raise ModelNotFoundError(f"{row.name} needs a face detector, and none was found.")
     report(f"Loading {row.title}")
     find_faces = FaceDetector(row.detector)
     try:

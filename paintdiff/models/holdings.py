@@ -99,17 +99,17 @@ def removal_of(row: WeightsRow, models_dirs: Sequence[Path]) -> Removal | str:
     Only what lies in one of `models_dirs`, symlinks followed, or was fetched from the hub.
     """
     if comes_with_the_app(row):
-        return "It comes with the app, so it stays."
+        return "It comes with the app and can't be deleted."
     if is_from_hub(row):
         fetched = repository_folder(row.source)
         place = fetched if fetched.is_dir() and not fetched.is_symlink() else None
     else:
         place = row.folder
     if place is None or not place.exists():
-        return "Nothing of it is on this machine."
+        return "It isn't on this machine."
     roots = (cache_folder(),) if is_from_hub(row) else (*models_dirs, cache_folder())
     if not any(_is_inside(place, root) for root in roots):
-        return f"{place.name} is in none of the models folders, so it is left alone."
+        return f"{place.name} is outside the models folders, so the app doesn't delete it."
     size_bytes = _size_bytes(place)
     state = f"{place}\0{size_bytes}\0{place.stat().st_mtime_ns}".encode()
     sure = hashlib.sha256(state).hexdigest()[:_SURE_DIGITS]
@@ -133,7 +133,7 @@ def remove(
         raise RequestError(removal, field="name")
     if removal.sure != sure:
         raise RequestError(
-            f"{removal.path} has changed since it was shown. Look at it again, then delete it.",
+            f"{removal.path} has changed since it was shown. Check it again, then delete it.",
             field="name",
         )
     if removal.from_hub:

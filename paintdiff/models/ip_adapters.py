@@ -24,7 +24,7 @@ from paintdiff.models.loading.part_checks import check_part
 from paintdiff.models.model_errors import load_error
 
 ENCODER_HELP = (
-    "Put the folder of its CLIP image encoder, with config.json and model.safetensors, into the "
+    "Put the folder of its CLIP image encoder, with config.json and model.safetensors, in the "
     "folder clip_vision of a models folder."
 )
 _GROUPS = ("image_proj", "ip_adapter")
@@ -91,10 +91,10 @@ def _grouped(content: Mapping[str, Any], title: str) -> dict[str, dict[str, torc
             tensors = {name: t for name, t in value.items() if isinstance(t, torch.Tensor)}
             groups[key].update(tensors)
     if not all(groups.values()):
-        raise ModelLoadError(f"{title} is no IP-Adapter: it lacks {' or '.join(_GROUPS)}.")
+        raise ModelLoadError(f"{title} isn't an IP-Adapter: {' or '.join(_GROUPS)} is missing.")
     if _of_faces(groups["image_proj"]):
         raise ModelLoadError(
-            f"{title} is an IP-Adapter FaceID, which needs a face recogniser and can't be used."
+            f"{title} is an IP-Adapter FaceID, which needs a face recogniser and isn't supported."
         )
     return groups
 
@@ -115,11 +115,11 @@ def _check_width(row: IpAdapterRow, tensors: Mapping[str, torch.Tensor], config:
     elif "proj_in.weight" in tensors:
         theirs, ours = tensors["proj_in.weight"].shape[-1], config.hidden_size
     else:
-        raise ModelLoadError(f"{row.title} is an IP-Adapter of a kind that isn't known.")
+        raise ModelLoadError(f"{row.title} is an IP-Adapter of an unknown kind.")
     if theirs != ours:
         raise ModelLoadError(
-            f"{row.title} was made for an image encoder of {theirs} numbers a picture; the one at "
-            f"{row.image_encoder} gives {ours}."
+            f"{row.title} needs an image encoder with {theirs} dimensions; the one at "
+            f"{row.image_encoder} has {ours}."
         )
 
 
@@ -160,7 +160,7 @@ class IpAdapters:
     def _load(self, adapters: Sequence[LoadedIpAdapter]) -> None:
         unet = self._unet
         if unet is None or unet.encoder_hid_proj is not None:
-            raise ModelLoadError(f"{self._title} can't take pictures as prompts (IP-Adapter).")
+            raise ModelLoadError(f"{self._title} doesn't support image prompts (IP-Adapter).")
         if len({each.row.image_encoder for each in adapters}) > 1:
             raise ModelLoadError(
                 f"{' and '.join(each.row.title for each in adapters)} need different image "
@@ -176,9 +176,9 @@ class IpAdapters:
             if widths != {width}:
                 told = f" It is for {', '.join(each.row.families)}." if each.row.families else ""
                 raise ModelLoadError(
-                    f"The IP-Adapter {each.row.title} wasn't made for {self._title}: its words are "
-                    f"{'/'.join(map(str, sorted(widths))) or 'no'} numbers wide, the model's "
-                    f"{width}.{told}"
+                    f"The IP-Adapter {each.row.title} doesn't fit {self._title}: its embeddings "
+                    f"are {'/'.join(map(str, sorted(widths))) or 'no'} wide, the model's {width}"
+                    f".{told}"
                 )
         self._before = dict(unet.attn_processors)
         try:

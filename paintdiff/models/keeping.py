@@ -106,7 +106,7 @@ class Keeper:
             in_use = next((each for each in named if not is_idle(each)), None)
             if key is not None and in_use is not None:
                 raise RequestError(
-                    f"{in_use.row.title} is in use. Wait until the job is done, or cancel it.",
+                    f"{in_use.row.title} is in use. Wait for the job to finish, or cancel it.",
                     field="name",
                 )
             dropped = [each for each in named if is_idle(each)]

@@ -463,9 +463,9 @@ class LeasedPipeline:
         if not done:
             return ()
         return (
-            f"Half precision gave NaN values with {self.row.title}, so it was "
-            f"{' and '.join(done)} again in float32, which takes longer. Another VAE or model may "
-            "do without.",
+            f"Half precision produced NaN values with {self.row.title}, so it was "
+            f"{' and '.join(done)} again in float32, which takes longer. Another VAE or model "
+            "may avoid this.",
         )
 
     @property
@@ -502,12 +502,12 @@ class LeasedPipeline:
             return
         if latents.isfinite().all():
             raise NotFiniteError(
-                f"The VAE of {self.row.title} makes numbers that are none of what was painted, so "
-                "there is no picture. Choose another VAE."
+                f"The VAE of {self.row.title} produced NaN values, so the image can't be "
+                "decoded. Choose another VAE."
             )
         raise NotFiniteError(
-            f"{self.row.title} computed numbers that are none, so there is no picture. Take its "
-            "LoRAs out or lower their weights, lower the guidance, or choose another model."
+            f"{self.row.title} produced NaN values, so there is no picture. Remove its LoRAs or "
+            "lower their weights, lower the guidance, or choose another model."
         )
 
     def release(self) -> None:

@@ -168,8 +168,8 @@ def _check_usable(pipeline: Any, row: ModelRow) -> None:
     lacking += sorted(NEEDED - parameters_of(pipeline))
     if lacking:
         raise ModelLoadError(
-            f"{row.title} is a {type(pipeline).__name__}, which can't be painted with: "
-            f"it has no {', no '.join(lacking)}."
+            f"{row.title} is a {type(pipeline).__name__}, which isn't supported: it has no "
+            f"{', no '.join(lacking)}."
         )
 
 
@@ -198,8 +198,8 @@ def _hashed_meanwhile(row: ModelRow, source: Path, road: Road) -> Generator[Call
         wanted = row.sha256 if source.is_file() else ""
         if wanted and hashed(source) != wanted:
             raise UnsafeWeightsError(
-                f"{source.name} isn't the file that {row.title} should be: its SHA-256 is "
-                f"{hashed(source)}, and {wanted} is expected. Get it again."
+                f"{source.name} isn't the expected file of {row.title}: its SHA-256 is "
+                f"{hashed(source)} instead of {wanted}. Download it again."
             )
         return identity_of(source, hashed)
 
@@ -346,8 +346,7 @@ def new_pipeline(loaded: LoadedModel, task: str) -> Any:
     denoiser = denoiser_of(pipeline, row.family)
     if task != "inpaint" and sees_masks(denoiser, row.family.latent_channels):
         raise ModelLoadError(
-            f"{row.title} was trained to inpaint and to do nothing else; "
-            f"choose another model for {task.replace('_', ' ')}."
+            f"{row.title} can only inpaint. Choose another model for {task.replace('_', ' ')}."
         )
     pipeline.set_progress_bar_config(disable=True)
     # What has that many channels is taken for latents; not every pipeline says how many it has.

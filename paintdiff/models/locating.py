@@ -32,7 +32,7 @@ def located(
     if not HUB_ID.fullmatch(row.source):
         path = Path(row.source)
         if not path.exists():
-            raise ModelNotFoundError(f"{row.name} should be in {path.name}, but nothing is there.")
+            raise ModelNotFoundError(f"{row.name} should be in {path.name}, which doesn't exist.")
         return path
 
     def told(state: DownloadState) -> None:

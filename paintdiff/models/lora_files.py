@@ -177,20 +177,18 @@ class _Pairs:
         if not self.pairs:
             if kinds:
                 raise ModelLoadError(
-                    f"{self.name} is of a kind that can't be used here: {', '.join(kinds)}. Get "
-                    "it as a LoRA, or merge it into a checkpoint."
+                    f"{self.name} is of an unsupported kind: {', '.join(kinds)}. Get it as a "
+                    "LoRA, or merge it into a checkpoint."
                 )
-            why = "there are no pairs of matrices in it"
+            why = "it contains no LoRA matrices"
             if self._without_rank:
                 why = "all its pairs of matrices have a rank of 0"
-            raise ModelLoadError(f"{self.name} is no LoRA: {why}.")
+            raise ModelLoadError(f"{self.name} isn't a LoRA: {why}.")
         for kind in kinds:
-            self.remarks.append(
-                f"The parts of {self.name} that are {kind} can't be used and were left out."
-            )
+            self.remarks.append(f"Parts of {self.name} ({kind}) aren't supported and were ignored.")
         if any(map(is_dora, self._tensors)):
             self.remarks.append(
-                f"{self.name} is a DoRA; its magnitudes can't be used and were left out."
+                f"{self.name} is a DoRA. Its magnitudes aren't supported and were ignored."
             )
 
     def named(self, stem: str) -> dict[str, torch.Tensor]:

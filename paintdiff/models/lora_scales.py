@@ -136,8 +136,8 @@ class NotedScales:
         noted = _json_table(metadata[_METADATA_KEY])
         if noted is None:
             self.remarks.append(
-                f"The {_METADATA_KEY} in {name} is damaged, so the alphas in it are unknown: the "
-                "LoRA may act too strongly or too weakly."
+                f"The {_METADATA_KEY} in {name} is damaged, so its alphas are unknown: the LoRA "
+                "may be too strong or too weak."
             )
         return noted or {}
 
@@ -155,7 +155,7 @@ class NotedScales:
         if content is None:
             self.remarks.append(
                 f"The {config.name} beside {name} can't be read ({reason}), so its alpha is "
-                "unknown: the LoRA may act too strongly or too weakly."
+                "unknown: the LoRA may be too strong or too weak."
             )
         return content or {}
 
@@ -192,8 +192,8 @@ def _is_quick(text: str) -> bool:
 def _number(value: object, key: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
         raise ModelLoadError(
-            f"{key} in {where} is {str(value)[:40]}, which is no finite number. Get the LoRA "
-            "again, or put the number right."
+            f"{key} in {where} is {str(value)[:40]}, not a finite number. Download the LoRA "
+            "again, or correct the number."
         )
     return float(value)
 

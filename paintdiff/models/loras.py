@@ -175,8 +175,8 @@ class Loras:
         total = matched + unknown + (file.unread + 1) // 2
         if matched < total:
             notes += (
-                f"Of the LoRA {row.title} {matched} of {total} parts fit {self._title}; the others "
-                "have no effect.",
+                f"Only {matched} of {total} parts of the LoRA {row.title} fit {self._title}; "
+                "the others have no effect.",
             )
         return fitting, notes
 
@@ -194,8 +194,8 @@ class Loras:
         ):
             return self._of_another_family(file, row, widths)
         return ModelLoadError(
-            f"The LoRA {row.title} doesn't fit {self._title}: its part for {where} is "
-            f"{tuple(part.down.shape)} and {tuple(part.up.shape)}, for a weight of "
+            f"The LoRA {row.title} doesn't fit {self._title}: at {where} it has "
+            f"{tuple(part.down.shape)} and {tuple(part.up.shape)} for a weight of "
             f"{_weight_shape(layer)}."
         )
 
@@ -210,8 +210,8 @@ class Loras:
             )
         if widths:
             return ModelLoadError(
-                f"The LoRA {row.title} is for a model whose words are {min(widths)} numbers wide, "
-                f"but {told}, where they are {self._family.cross_attention_dim}."
+                f"The LoRA {row.title} is for text embeddings of width {min(widths)}, but {told}"
+                f", which uses {self._family.cross_attention_dim}."
             )
         return ModelLoadError(
             f"The LoRA {row.title} is for another family of models: none of its {len(file.parts)} "

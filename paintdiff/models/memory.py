@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.models.containers import memory_limit
 from paintdiff.models.files.weights import is_gguf, is_pickle, parameter_count
@@ -158,17 +159,9 @@ def to_evict(
             lacking -= resident.weights_bytes
     if held + needed_bytes > budget_bytes:
         raise MemoryBudgetError(
-            f"The model needs {_gib(needed_bytes)}, but only {_gib(max(0, budget_bytes - held))} "
-            f"of the budget of {_gib(budget_bytes)} can be had. Raise the memory budget or choose "
-            "a smaller model.",
+            f"The model needs {byte_size(needed_bytes)}, but only "
+            f"{byte_size(max(0, budget_bytes - held))} of the memory budget of "
+            f"{byte_size(budget_bytes)} are free. Raise the budget or choose a smaller model.",
             needed_bytes,
         )
     return tuple(names)
-
-
-def _gib(count_bytes: int) -> str:
-    return (
-        f"{count_bytes / 2**30:.1f} GiB"
-        if count_bytes >= 2**30 // 10
-        else f"{count_bytes / 2**20:.1f} MiB"
-    )

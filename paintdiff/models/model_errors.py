@@ -44,7 +44,7 @@ def as_memory_error(error: BaseException) -> MemoryBudgetError | None:
     if not any(_is_memory_error(each) for each in behind(error)):
         return None
     return MemoryBudgetError(
-        "There wasn't enough memory for this picture. Paint it smaller or with a smaller model."
+        "Not enough memory for this picture. Paint it smaller, or choose a smaller model."
     )
 
 
@@ -59,7 +59,7 @@ def load_error(what: str, error: BaseException) -> ModelError:
     if as_memory_error(error) is not None:
         logger.warning("%s: out of memory", what, exc_info=error)
         short = MemoryBudgetError(
-            f"{what}: there isn't enough memory. Close other programs, or choose a smaller model."
+            f"{what}: not enough memory. Close other programs, or choose a smaller model."
         )
         short.__cause__ = error
         return short

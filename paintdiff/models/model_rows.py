@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.errors import ModelNotFoundError
 from paintdiff.geometry import Size
 from paintdiff.models.families import (
@@ -22,7 +23,6 @@ from paintdiff.models.families import (
     SizeText,
 )
 from paintdiff.models.files.json_files import read_json
-from paintdiff.models.hub.access import size_text
 from paintdiff.models.hub.cache import snapshot
 from paintdiff.models.sources import HUB_ID, SourceRow
 from paintdiff.presets import checked, presets_folder, unknown_name
@@ -103,8 +103,8 @@ class ModelRow(SourceRow, ModelFacts):
             return f"{self.title} (comes with the app)"
         if self.is_here or not HUB_ID.fullmatch(self.source):
             return self.title
-        size = f"{size_text(self.download_bytes)} to download" if self.download_bytes else ""
-        gated = "its licence has to be accepted" if self.gated else ""
+        size = f"{byte_size(self.download_bytes)} to download" if self.download_bytes else ""
+        gated = "gated: accept its licence" if self.gated else ""
         return f"{self.title} ({', '.join(filter(None, (size or 'to download', gated)))})"
 
     def figures(self, quality: str) -> QualityFigures:

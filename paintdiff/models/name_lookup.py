@@ -53,7 +53,7 @@ def row_named(
             raise _several(what, name, [row.name for row in found])
     if belongs and not rows:
         raise UnknownNameError(
-            f"There is no {what} {name[:100]!r}, as there is no {what} at all. {belongs}",
+            f"There is no {what} {name[:100]!r}: no {what} was found. {belongs}",
             field=what,
             what=what,
             name=name,
@@ -78,9 +78,9 @@ def _gone(what: str, name: str, place: Path, rows: Mapping[str, WeightsRow]) -> 
     near = near_names(name, rows)
     same = [row.name for row in rows.values() if _ends_with(row, _key(name))]
     suggestion = next(iter((*same, *near)), None)
-    instead = f" Another is {suggestion!r}: write that to use it." if suggestion else ""
+    instead = f" Did you mean {suggestion!r}?" if suggestion else ""
     return UnknownNameError(
-        f"The {what} {name[:100]!r} has gone: it was {str(place)!r}.{instead}",
+        f"The {what} {name[:100]!r} is missing: it was {str(place)!r}.{instead}",
         field=what,
         what=what,
         name=name,
@@ -92,8 +92,7 @@ def _several(what: str, name: str, names: list[str]) -> UnknownNameError:
     listed = ", ".join(map(repr, names[:MOST_LISTED]))
     more = f" and {len(names) - MOST_LISTED:,} more" if len(names) > MOST_LISTED else ""
     return UnknownNameError(
-        f"There are {len(names)} {what}s called {name[:100]!r}. Write which is meant: "
-        f"{listed}{more}.",
+        f"{len(names)} {what}s are called {name[:100]!r}. Write one of: {listed}{more}.",
         field=what,
         what=what,
         name=name,

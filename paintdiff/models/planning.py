@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.models.model_rows import ModelRow
 from paintdiff.models.plans import (
@@ -59,12 +60,12 @@ class Forecast:
 
     @property
     def words(self) -> str:
-        """For people: "fits: about 5.1 of 8.0 GB, model offload"."""
-        needed, room = _amount(self.needed_bytes), _amount(self.room_bytes)
+        """For people: "fits: about 5.1 of 8.0 GiB, weights offloaded to RAM"."""
+        needed, room = byte_size(self.needed_bytes), byte_size(self.room_bytes)
         if self.planned is None:
-            return f"won't fit: needs about {needed}, and there are {room}; paint it smaller"
-        if needed[-2:] == room[-2:]:
-            needed = needed[:-3]  # the unit once
+            return f"won't fit: needs about {needed}, but only {room} are free; paint it smaller"
+        if needed[-3:] == room[-3:]:
+            needed = needed[:-4]  # the unit once
         how = f", {self.planned.plan.words}" if self.planned.plan.words else ""
         return f"fits: about {needed} of {room}{how}"
 
@@ -104,8 +105,8 @@ class Ladder:
         if found is None and first == 0:
             least = self._rungs[-1].peak_bytes
             raise MemoryBudgetError(
-                f"{title} needs about {_amount(least)} for this picture even at its thriftiest, "
-                f"and there are {_amount(room_bytes)}. Paint it smaller, choose a smaller model, "
+                f"{title} needs at least {byte_size(least)} for this picture, but only "
+                f"{byte_size(room_bytes)} are free. Paint it smaller, choose a smaller model, "
                 "or raise the memory budget.",
                 least,
             )
@@ -221,12 +222,6 @@ class Planner:
 
 def _bytes_of(room: Room | None) -> int:
     return 0 if room is None else room.room_bytes
-
-
-def _amount(count_bytes: int) -> str:
-    if count_bytes < 2**30:
-        return f"{count_bytes / 2**20:.0f} MB"
-    return f"{count_bytes / 2**30:.1f} GB"
 
 
 def _key(model: ModelRow, run: RunFacts) -> tuple[str, int]:

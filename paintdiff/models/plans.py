@@ -24,10 +24,10 @@ Those that leave the device wait in main memory, so a CPU knows "resident" only.
 
 _PLACEMENT_WORDS: dict[Placement, str] = {
     "resident": "",
-    "encoders": "text encoder offload",
-    "models": "model offload",
-    "groups": "block by block offload",
-    "leaves": "layer by layer offload",
+    "encoders": "text encoder offloaded to RAM",
+    "models": "weights offloaded to RAM",
+    "groups": "blocks offloaded to RAM",
+    "leaves": "layers offloaded to RAM",
 }
 
 # What kernels of a CPU need beside the tensors that are held, as a factor: measured with Stable

@@ -115,9 +115,9 @@ def left_out(asked: Profile, had: Profile) -> tuple[str, ...]:
     """What `possible` has left out, in words for people."""
     lacking: list[str] = []
     if asked.keeps_features and not had.keeps_features:
-        lacking.append("features that are kept from step to step")
+        lacking.append("feature caching")
     if asked.limits_guidance and not had.limits_guidance:
-        lacking.append("guidance that ends early")
+        lacking.append("early end of guidance")
     return tuple(lacking)
 
 

@@ -45,11 +45,11 @@ def read_vectors(path: Path, name: str) -> tuple[torch.Tensor, ...]:
     else:
         found = list(tensors.values())
         if len(found) != 1:
-            raise ModelLoadError(f"{name} is no embedding: there are {len(found)} tensors in it.")
+            raise ModelLoadError(f"{name} isn't an embedding: it contains {len(found)} tensors.")
     vectors = tuple(each.float()[None] if each.ndim == 1 else each.float() for each in found)
     counts = {each.shape[0] for each in vectors}
     if any(each.ndim != 2 for each in vectors) or len(counts) != 1:
-        raise ModelLoadError(f"{name} is no embedding: its tensors aren't lists of vectors.")
+        raise ModelLoadError(f"{name} isn't an embedding: its tensors aren't vectors.")
     if not 1 <= min(counts) <= MAX_VECTORS:
         raise ModelLoadError(
             f"{name} has {min(counts)} vectors; an embedding has 1 to {MAX_VECTORS}."
@@ -172,8 +172,7 @@ class Embeddings:
         others = self._components.get(_LATER_ENCODER)
         if not found or others is not None or not all(isinstance(e, known) for e, _t in found):
             raise ModelLoadError(
-                f"{self._title} doesn't read its words with CLIP alone, so it can't learn the "
-                f"embedding {row.title}."
+                f"{self._title} doesn't use CLIP alone, so it can't use the embedding {row.title}."
             )
         return found
 
@@ -186,8 +185,8 @@ class Embeddings:
         if theirs != ours:
             families = f" It is for {', '.join(row.families)}." if row.families else ""
             raise ModelLoadError(
-                f"The embedding {row.title} wasn't made for {self._title}: its vectors are "
-                f"{_words(theirs)} numbers wide, the model's words {_words(ours)}.{families}"
+                f"The embedding {row.title} doesn't fit {self._title}: its vectors have width "
+                f"{_words(theirs)}, the model's {_words(ours)}.{families}"
             )
         return vectors
 

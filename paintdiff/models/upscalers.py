@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.errors import ModelNotFoundError
 from paintdiff.models.hub.access import cache_folder, download
 from paintdiff.models.sources import WeightsRow, free_name, shown_name
@@ -127,7 +128,7 @@ def upscaler_row(
     file = Path(source).expanduser()
     if not file.is_file():
         raise ModelNotFoundError(
-            f"There is no upscaler at {str(source)!r}: it is neither a name from the list nor a "
+            f"There is no upscaler at {str(source)!r}. Use a name from the list, or a "
             ".safetensors or .pth file."
         )
     return _file_row(file, name or shown_name(file), taken)
@@ -149,18 +150,18 @@ def located(
     if file.is_file():
         return file
     if row.address is None:
-        raise ModelNotFoundError(f"{row.name} should be at {file.name}, but nothing is there.")
+        raise ModelNotFoundError(f"{row.name} should be at {file.name}, which doesn't exist.")
 
     def told(done_bytes: int) -> None:
-        done, size = (f"{count / 10**6:.0f}" for count in (done_bytes, row.size_bytes))
-        report(f"Downloading {row.title}: {done} of {size} MB")
+        done, size = byte_size(done_bytes), byte_size(row.size_bytes)
+        report(f"Downloading {row.title}: {done} of {size}")
 
     told(0)
     try:
         download(row.address, file, row.sha256, row.size_bytes, told, wanted)
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(
-            f"{row.title} ({row.size_bytes / 10**6:.0f} MB) couldn't be downloaded from "
+            f"{row.title} ({byte_size(row.size_bytes)}) couldn't be downloaded from "
             f"{row.address}: {error}. Try again later, put the file into {file.parent} by hand, "
             "or choose another upscaler."
         ) from error

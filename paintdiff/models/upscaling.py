@@ -176,7 +176,7 @@ class LoadedUpscaler:
         made = self._run(tile)
         if not np.isfinite(made).all():
             raise ModelLoadError(
-                f"The upscaler {self.row.title} gave something that is no picture. Its file may be "
+                f"The upscaler {self.row.title} returned invalid pixels. Its file may be "
                 "damaged; choose another."
             )
         return made
@@ -196,8 +196,8 @@ class LoadedUpscaler:
             if as_memory_error(error) is None:
                 raise
             raise MemoryBudgetError(
-                f"There isn't enough memory for the upscaler {self.row.title}, even in small tiles."
-                " Choose a smaller one."
+                f"Not enough memory for the upscaler {self.row.title}, even in small tiles. "
+                "Choose a smaller one."
             ) from error
         return array[: height * self.scale, : width * self.scale]
 
@@ -223,8 +223,8 @@ def load(
     report(f"Loading {row.title}")
     if row.sha256 and sha256_of(file) != row.sha256:
         raise ModelLoadError(
-            f"It isn't the official {file.name}: its SHA-256 is another than {row.sha256}. "
-            "Delete it, so that it is downloaded again, or give it another name."
+            f"This isn't the official {file.name}: its SHA-256 isn't {row.sha256}. Delete it to "
+            "download it again, or rename it."
         )
     try:
         network = descriptor_of(file, _USE)

@@ -53,6 +53,6 @@ def _check_fits(row: VaeRow, network: Any, own: Any, title: str) -> None:
     if shape(network) != shape(own):
         (theirs, their_factor), (ours, our_factor) = shape(network), shape(own)
         raise ModelLoadError(
-            f"The VAE {row.title} wasn't made for {title}: it has {theirs} latent channels, each "
-            f"{their_factor} pixels wide; the model has {ours} of {our_factor}."
+            f"The VAE {row.title} doesn't fit {title}: it has {theirs} latent channels at a "
+            f"factor of {their_factor}; the model needs {ours} at {our_factor}."
         )

@@ -160,7 +160,7 @@ class Annotators:
             except DownloadError as error:
                 raise AnnotatorError(self._help(row, weights, error)) from error
             while not self._one_at_a_time.acquire(timeout=_POLL_SECONDS):
-                report(f"Waiting for {row.title}, which makes another map")
+                report(f"Waiting for {row.title}: it is making another map")
             held.callback(self._one_at_a_time.release)
             try:
                 side = max(_LEAST_SIDE_PX, min(pixels.shape[:2]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.presets import unknown_name
 
 ANNOTATORS_REPO = "lllyasviel/Annotators"
@@ -23,9 +24,8 @@ class AnnotatorWeights:
 
     @property
     def size_text(self) -> str:
-        """Their size in words, like "29 MB"."""
-        megabytes = self.size_bytes / 1e6
-        return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
+        """Their size, like "29 MiB"."""
+        return byte_size(self.size_bytes)
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ def _weights(megabytes: float, *files: str, repo: str = ANNOTATORS_REPO) -> Anno
 
 
 _ROWS = (
-    Preprocessor("none", "None: it is a control map", "The picture is used as it is."),
+    Preprocessor("none", "None: it is a control map", "Uses the picture unchanged."),
     Preprocessor("invert", "Invert", "Dark lines on a light ground become white on black."),
     Preprocessor("canny", "Edges (Canny)", "Fine white edges, by OpenCV."),
-    Preprocessor("scribble", "Scribble", "Few, broad strokes, as if drawn by hand."),
+    Preprocessor("scribble", "Scribble", "A few broad strokes, as if drawn by hand."),
     Preprocessor("lineart_standard", "Line art (standard)", "Dark lines of a drawing, in white."),
     Preprocessor("lines", "Straight lines", "Buildings and rooms: their straight edges (LSD)."),
-    Preprocessor("tile", "Tile", "Colours and large shapes stay, details are painted anew."),
-    Preprocessor("shuffle", "Shuffle", "Colours and texture only: the picture is stirred."),
+    Preprocessor("tile", "Tile", "Keeps colours and large shapes; details are repainted."),
+    Preprocessor("shuffle", "Shuffle", "Keeps only colours and texture."),
     Preprocessor("hed", "Soft edges (HED)", "Soft outlines.", _weights(29.4, "ControlNetHED.pth")),
     Preprocessor(
         "pidinet", "Soft edges (PiDiNet)", "Soft outlines.", _weights(2.9, "table5_pidinet.pth")
@@ -78,31 +78,31 @@ _ROWS = (
     Preprocessor(
         "depth_midas",
         "Depth (MiDaS)",
-        "How far away things are: near is light.",
+        "Distance: near is light.",
         _weights(492.8, "dpt_hybrid-midas-501f0c75.pt"),
     ),
     Preprocessor(
         "depth_zoe",
         "Depth (ZoE)",
-        "How far away things are: near is light.",
+        "Distance: near is light.",
         _weights(1443.4, "ZoeD_M12_N.pt"),
     ),
     Preprocessor(
         "normal_bae",
         "Normals (BAE)",
-        "Which way surfaces face, as colours.",
+        "Surface directions, as colours.",
         _weights(291.3, "scannet.pt"),
     ),
     Preprocessor(
         "openpose",
         "Pose (OpenPose)",
-        "How people stand: body, hands and face.",
+        "Poses of people: body, hands and face.",
         _weights(510.3, "body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"),
     ),
     Preprocessor(
         "segmentation",
         "Segmentation (MobileSAM)",
-        "Each thing in a colour of its own (not the colours of ADE20K).",
+        "Each object in its own colour (not the ADE20K colours).",
         _weights(40.7, "mobile_sam.pt", repo="dhkim2810/MobileSAM"),
     ),
 )

@@ -116,14 +116,17 @@ class Guard:
             text = "A request has a length or is sent in chunks, never both.\n"
             return PlainTextResponse(text, 400, {"Connection": "close"}), None
         if len(headers.getlist("host")) != 1 or headers.get("host") not in self.hosts:
-            text = "This server doesn't answer to that name. If it is yours: --allow-host NAME\n"
+            text = (
+                "This server doesn't answer to that host name. To allow it, start with "
+                "--allow-host NAME.\n"
+            )
             return PlainTextResponse(text, 421), None
         if scope["method"] in SAFE_METHODS:
             ours = not _another_page_reads(headers)
         else:
             ours = self.hosts.own_page_sent(headers)
         if not ours:
-            return PlainTextResponse("Another site's page may not do this.\n", 403), None
+            return PlainTextResponse("Requests from other sites are blocked.\n", 403), None
         refusal, cookie = await self._password_refusal(scope, headers)
         if refusal is not None:
             return refusal, None
@@ -148,7 +151,7 @@ class Guard:
                 await asyncio.sleep(delay_seconds)
         if wait_seconds:
             retry = {"Retry-After": str(int(wait_seconds) + 1)}
-            return PlainTextResponse("Too many wrong passwords. Wait a little.\n", 429, retry), None
+            return PlainTextResponse("Too many wrong passwords. Wait a moment.\n", 429, retry), None
         if gate.opens_for(authorization, address):
             return None, gate.cookie()
         challenge = {"WWW-Authenticate": 'Basic realm="PaintDiffusion", charset="UTF-8"'}

@@ -53,7 +53,7 @@ class Sessions:
         Raises EventRefusedError if too many of its events are unfinished.
         """
         if self._queue.unfinished(session) >= MAX_EVENTS_PER_SESSION:
-            raise EventRefusedError("Too much of this page is unfinished. Wait a little.", 429)
+            raise EventRefusedError("Too many requests are pending. Wait a moment.", 429)
         if self._reading[session]:
             return
         self._unread[session] = None

@@ -57,7 +57,7 @@ def _checked_loras(settled: PaintingRequest, model: ModelRow, catalog: Catalog) 
     field_of = dict(reversed(places))
     warnings: list[str] = [
         Remark(
-            f"{tag} is no LoRA as it stands, so it was left in the prompt; write <lora:name:0.8>.",
+            f"{tag} can't be read as a LoRA, so it stayed in the prompt. Write <lora:name:0.8>.",
             "prompt",
         )
         for tag in malformed_tags(settled.prompt)
@@ -65,14 +65,15 @@ def _checked_loras(settled: PaintingRequest, model: ModelRow, catalog: Catalog) 
     if taken_apart(settled.negative_prompt)[1]:
         warnings.append(
             Remark(
-                "A LoRA in the negative prompt has no effect; name it in the prompt.",
+                "A LoRA in the negative prompt has no effect. Write it in the prompt.",
                 "negative_prompt",
             )
         )
     uses = lora_uses(settled)
     if len(uses) > MAX_LORAS:
         raise RequestError(
-            f"There are {len(uses)} LoRAs; at most {MAX_LORAS} can act together.", field="loras"
+            f"{len(uses)} LoRAs are too many; at most {MAX_LORAS} can be used together.",
+            field="loras",
         )
     times = Counter(name for name, _field in places)
     for use in uses:
@@ -96,8 +97,8 @@ def _checked_loras(settled: PaintingRequest, model: ModelRow, catalog: Catalog) 
         elif times[use.name] > 1:
             warnings.append(
                 Remark(
-                    f"The LoRA {row.title} is there {times[use.name]} times; the weights add up to "
-                    f"{use.weight:g}.",
+                    f"The LoRA {row.title} is used {times[use.name]} times; the weights add up "
+                    f"to {use.weight:g}.",
                     field,
                 )
             )
@@ -122,8 +123,8 @@ def _embedding_remarks(settled: PaintingRequest, model: ModelRow, catalog: Catal
     unclear = short_words(row.name for row in catalog.embeddings_for(model))
     remarks: list[str] = [
         Remark(
-            f"There are {len(unclear[word])} embeddings called {word}, so it is read as a word. "
-            f"Write which is meant: {', '.join(unclear[word])}.",
+            f"{len(unclear[word])} embeddings are called {word}, so it is read as a word. Write "
+            f"one of: {', '.join(unclear[word])}.",
             field,
         )
         for field, text in texts
@@ -174,22 +175,21 @@ def _checked_refiner(settled: PaintingRequest, model: ModelRow, catalog: Catalog
     row = _named(catalog.model, refiner.model, "refiner.model")
     if not model.family.refiners:
         raise RequestError(
-            f"{model.title} is of the family {model.family.title}, which can't hand over to a "
-            "refiner.",
+            f"{model.title} ({model.family.title}) doesn't support a refiner.",
             field="refiner.model",
         )
     if row.family.name not in model.family.refiners:
         raise RequestError(
-            f"{row.title} is of the family {row.family.title}; a refiner of {model.title} is of "
-            f"{' or '.join(model.family.refiners)}.",
+            f"{row.title} ({row.family.title}) can't refine {model.title}. Choose a refiner of "
+            f"the family {' or '.join(model.family.refiners)}.",
             field="refiner.model",
         )
     if row.name == model.name:
         raise RequestError(f"{row.title} can't be its own refiner.", field="refiner.model")
     if refiner.switch_at == 0:
         raise RequestError(
-            f"A switch at 0 leaves {model.title} nothing to do; paint with {row.title}, or switch "
-            "later.",
+            f"A switch at 0 leaves {model.title} no step. Switch later, or paint with "
+            f"{row.title} alone.",
             field="refiner.switch_at",
         )
     if refiner.switch_at == 1:
@@ -214,8 +214,9 @@ def _settled_ip_adapters(
         row = _ip_adapter(each.name, model, catalog, f"{field}.name")
         if row.image_encoder is None:
             raise RequestError(
-                f"The IP-Adapter {row.title} needs its CLIP image encoder: put the folder with its "
-                "config.json and model.safetensors into the folder clip_vision of a models folder.",
+                f"The IP-Adapter {row.title} needs its CLIP image encoder: put the folder with "
+                "its config.json and model.safetensors in the folder clip_vision of a models "
+                "folder.",
                 field=f"{field}.name",
             )
         if each.scale == 0:
@@ -236,7 +237,7 @@ def _ip_adapter(name: str | None, model: ModelRow, catalog: Catalog, field: str)
     fitting = catalog.ip_adapters_for(model)
     if not fitting:
         raise RequestError(
-            f"There is no IP-Adapter for {model.title} ({model.family.title}). Put one into the "
+            f"No IP-Adapter found for {model.title} ({model.family.title}). Put one in the "
             "folder ipadapter of a models folder.",
             field=field,
         )

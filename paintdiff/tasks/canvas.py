@@ -99,7 +99,7 @@ def _sketch(given: InputImage | None, source: Size) -> Image.Image | None:
 def _drawn_mask(request: Inpaint, source: Size) -> Image.Image:
     if request.mask is None:
         if request.invert_mask:
-            raise RequestError("There is no mask to invert.", field="invert_mask")
+            raise RequestError("Nothing to invert: the mask is empty.", field="invert_mask")
         return Image.new("L", (source.width, source.height), 0)
     mask = mask_from(input_picture(request.mask, "mask"))
     _check_size(mask, source, "mask")
@@ -110,7 +110,7 @@ def _check_size(drawn: Image.Image, source: Size, field: str) -> None:
     size = size_of(drawn)
     if size != source:
         raise RequestError(
-            f"The {field} is {size}, the picture {source}; they have to be of one size.",
+            f"The {field} is {size}, but the picture is {source}. They must have the same size.",
             field=field,
         )
 
@@ -121,8 +121,8 @@ def _grown(request: Inpaint, source: Size) -> tuple[Box, Size]:
     size = Size(by.left + source.width + by.right, by.top + source.height + by.bottom)
     if size.area > MAX_PIXELS:
         raise SizeError(
-            f"The canvas would be {size}, {size.area:,} pixels; "
-            f"at most {MAX_PIXELS:,} can be worked on.",
+            f"The canvas would be {size}, {size.area:,} pixels; at most {MAX_PIXELS:,} are "
+            "possible. Grow it less.",
             field="outpaint",
         )
     return Box(by.left, by.top, by.left + source.width, by.top + source.height), size
@@ -132,15 +132,15 @@ def _reach(mask: Image.Image, weight: Image.Image, mask_blur_px: float) -> Box:
     """The box around all that may change. Raises RequestError if there is nothing."""
     if box_of(mask) is None:
         raise RequestError(
-            "The mask is empty: paint over what should be repainted, sketch something, "
-            "or make the canvas larger.",
+            "The mask is empty. Paint over what should change, sketch something, or grow the "
+            "picture.",
             field="mask",
         )
     reach = box_of(weight)
     if reach is None:
         raise RequestError(
-            f"What is masked is so small or so faint that a blur of {mask_blur_px:g} pixels leaves "
-            "nothing of it; paint more, or blur less.",
+            f"The mask is too small or faint for a mask blur of {mask_blur_px:g} pixels. Paint "
+            "more, or blur less.",
             field="mask_blur_px",
         )
     return reach

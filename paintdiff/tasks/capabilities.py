@@ -32,15 +32,15 @@ def check_capabilities(request: PaintingRequest, task: str, row: ModelRow) -> No
         )
     if request.controls and not family.supports_controlnets:
         raise RequestError(
-            f"ControlNets can't steer {row.title}: there are none for {family.title}. Leave them "
-            "out, or choose another model.",
+            f"{row.title} ({family.title}) doesn't support ControlNets. Leave them out, or "
+            "choose another model.",
             field="controls.0.controlnet",
         )
     hires = request.hires if isinstance(request, TextToImage) else None
     if hires is not None and _SECOND_PASS not in family.pipelines:
         raise RequestError(
-            f"{row.title} can't paint over a picture ({family.title} has no image to image), so "
-            "there is no hires fix with it. Upscale the result instead.",
+            f"{row.title} ({family.title}) doesn't support the hires fix, because it has no "
+            "image to image. Upscale the result instead.",
             field="hires",
         )
     for tiled, field in (
@@ -49,8 +49,7 @@ def check_capabilities(request: PaintingRequest, task: str, row: ModelRow) -> No
     ):
         if tiled and not family.supports_windows:
             raise RequestError(
-                f"{row.title} can't see a picture through windows: {family.title} works on the "
-                "whole of it. Leave it untiled.",
+                f"{row.title} ({family.title}) can't paint in windows. Turn tiling off.",
                 field=field,
             )
 
@@ -69,6 +68,6 @@ def whole_warnings(settled: PaintingRequest, row: ModelRow) -> tuple[str, ...]:
     if size.area <= LARGEST_SEEN_AT_ONCE * row.native_size.area:
         return ()
     return (
-        f"{row.title} sees all of {size} at once, which is much larger than the {row.native_size} "
-        "that it was made for, so things in the picture may be doubled.",
+        f"{size} is much larger than {row.native_size}, the native size of {row.title}, so the "
+        "subject may be repeated.",
     )

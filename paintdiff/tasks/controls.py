@@ -68,8 +68,8 @@ def fitting_controlnet(
     if name is None:
         if not fitting:
             raise RequestError(
-                f"There is no ControlNet for {model.title} ({model.family.title}). Put one into "
-                "the folder controlnet of a models folder, or start with --controlnet.",
+                f"No ControlNet found for {model.title} ({model.family.title}). Put one in the "
+                "folder controlnet of a models folder, or start with --controlnet.",
                 field=field,
             )
         return fitting[0]
@@ -79,7 +79,7 @@ def fitting_controlnet(
         raise error.at(field) from error
     if row not in fitting:
         names = ", ".join(each.name for each in fitting)
-        instead = f"Choose one of: {names}." if names else "There is none for this model."
+        instead = f"Choose one of: {names}." if names else "None fits this model."
         raise RequestError(
             f"The ControlNet {row.title} is for {row.family.title}, but {model.title} is of the "
             f"family {model.family.title}. {instead}",
@@ -94,11 +94,11 @@ def _warnings(
     warnings: list[str] = []
     if not acts(control):
         field = f"controls.{settled.controls.index(control)}.conditioning_scale"
-        warnings.append(Remark(f"{which} has no effect at a conditioning scale of 0.", field))
+        warnings.append(Remark(f"{which} has no effect at a strictness of 0.", field))
     elif not _any_step(control, settled):
         warnings.append(
-            f"{which} has no effect: no step lies wholly between {control.guidance_start:g} and "
-            f"{control.guidance_end:g} of the run. Take more steps, or a longer part."
+            f"{which} has no effect: no step lies between start {control.guidance_start:g} and "
+            f"end {control.guidance_end:g}. Use more steps, or a wider range."
         )
     ready = control.preprocessor == "none"  # who knows what a map was made with
     if row.preprocessors and not ready and control.preprocessor not in row.preprocessors:

@@ -90,8 +90,8 @@ def enlarged(
     notes = [f"Upscaled {source} to {target} with {upscaler.row.title}."]
     if work.smallest_tile_px < work.tile_px:
         notes.append(
-            f"Memory ran short, so it was done in tiles of {work.smallest_tile_px} pixels instead "
-            f"of {work.tile_px}."
+            f"Memory ran low, so it was upscaled in tiles of {work.smallest_tile_px} pixels "
+            f"instead of {work.tile_px}."
         )
     return Enlarged(raster, (*notes, *restored.notes))
 

@@ -135,11 +135,11 @@ def restored_faces(
     """
     title = wanted.restorer.row.title
     if wanted.strength == 0:
-        return RestoredFaces((), ("The faces are as they were, as their strength is 0.",))
+        return RestoredFaces((), ("Faces are unchanged at a strength of 0.",))
     try:
         found = wanted.restorer.find_faces(_levels(pixels))
     except Exception as error:
-        return RestoredFaces((), (f"The faces are as they were: {_reason(error)}",))
+        return RestoredFaces((), (f"Faces are unchanged: {_reason(error)}",))
     faces, notes = _worth_it(found)
     patches: list[Patch] = []
     failed: list[str] = []
@@ -168,7 +168,7 @@ def _worth_it(found: tuple[Landmarks, ...]) -> tuple[list[Landmarks], list[str]]
     large.sort(key=_eye_distance, reverse=True)
     notes: list[str] = []
     if len(large) > MAX_FACES:
-        notes.append(f"Of {len(large)} faces the {MAX_FACES} largest were restored.")
+        notes.append(f"{len(large)} faces were found; the {MAX_FACES} largest were restored.")
     if len(large) < len(found):
         too_small = len(found) - len(large)
         verb = "is" if too_small == 1 else "are"

@@ -32,23 +32,22 @@ def with_few_steps(
     if any(use.name == few.lora.name for use in uses):
         return request, few.model, ()
     if not few.suits(request.num_inference_steps, request.guidance_scale):
-        return request, model, (_unused(few, profile, request, "other ones were asked for"),)
+        return request, model, (_unused(few, profile, request, "other settings were chosen"),)
     if len(uses) >= MAX_LORAS:
         why = f"there are {len(uses)} LoRAs already"
         return request, model, (_unused(few, profile, request, why),)
     loras = (*request.loras, LoraInput(name=few.lora.name, weight=few.weight))
     said: tuple[str, ...] = ()
     if request.num_inference_steps is None:  # else who asked for so few knows of it
-        said = (f"{profile.title} painted with the LoRA {few.lora.title}, which needs few steps.",)
+        said = (f"{profile.title} used the LoRA {few.lora.title}, which needs few steps.",)
     return request.model_copy(update={"loras": loras}), few.model, said
 
 
 def _unused(few: FewSteps, profile: Profile, request: PaintingRequest, why: str) -> str:
     figures = few.model.figures(request.quality)
     return Remark(
-        f"{profile.title} could paint with the LoRA {few.lora.title} in "
-        f"{figures.num_inference_steps} steps at a guidance scale of {figures.guidance_scale:g}; "
-        f"it did without, as {why}.",
+        f"{profile.title} didn't use the LoRA {few.lora.title} ({figures.num_inference_steps} "
+        f"steps, guidance {figures.guidance_scale:g}), because {why}.",
         "num_inference_steps",
     )
 

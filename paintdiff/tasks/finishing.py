@@ -38,7 +38,7 @@ def settled_upscaling(upscaling: Upscaling, catalog: Catalog) -> Upscaling:
         row = next(iter(catalog.upscalers()), None)
         if row is None:
             raise RequestError(
-                "There is no upscaler. Put one into the folder upscale_models of a models folder.",
+                "No upscaler found. Put one in the folder upscale_models of a models folder.",
                 field=field,
             )
     else:
@@ -56,14 +56,13 @@ def _settled_face_restorer(name: str, catalog: Catalog) -> str:
     except UnknownNameError as error:
         raise error.at(
             field,
-            "Face restorers, such as GFPGANv1.4.pth, are looked for in the folder "
-            f"{FACE_FOLDERS[0]} of a models folder.",
+            f"Put face restorers, such as GFPGANv1.4.pth, in the folder {FACE_FOLDERS[0]} of a "
+            "models folder.",
         ) from error
     if row.detector is None:
         raise RequestError(
-            f"{row.title} needs a detector that finds the faces: put YuNet's "
-            f"face_detection_yunet_2023mar.onnx into the folder {DETECTOR_FOLDERS[0]} of a models "
-            "folder.",
+            f"{row.title} needs a face detector: put YuNet's face_detection_yunet_2023mar.onnx "
+            f"in the folder {DETECTOR_FOLDERS[0]} of a models folder.",
             field=field,
         )
     return row.name

@@ -46,7 +46,7 @@ class SecondPass:
             or hires.num_inference_steps is None
             or hires.controlnet is None
         ):
-            raise RequestError("This request isn't settled yet: submit it to an engine first.")
+            raise RequestError("This request has open values. Submit it to an engine first.")
         self._upscaler = hires.upscaler
         self._strength = hires.strength
         self._num_inference_steps = hires.num_inference_steps
@@ -79,10 +79,7 @@ class SecondPass:
             if not short or not self._tools.last_resort:
                 raise
             logger.warning("no second pass at %s", self._size, exc_info=True)
-        note = (
-            f"There wasn't enough memory to paint over it at {self._size}, so it is as it was "
-            f"painted at {first.size}."
-        )
+        note = f"Not enough memory to refine at {self._size}, so the picture stays at {first.size}."
         return Painted(self._leased.decoded(latents), (note,), self._leased.computing.taken())
 
     def _refined(
@@ -132,14 +129,14 @@ class SecondPass:
     def _words(self, first: Denoising, run: Denoising) -> str:
         held = ""
         if self._controlnet != NO_CONTROLNET:
-            held = f", held by the ControlNet {self._controlnet}"
+            held = f", guided by the ControlNet {self._controlnet}"
         steps = "1 step" if run.steps_run == 1 else f"{run.steps_run} steps"
         return (
-            f"{self._enlarged_words(first)[:-1]}, then painted over at a strength of "
+            f"{self._enlarged_words(first)[:-1]}, then refined at a strength of "
             f"{self._strength:g} in {steps}{windows_words(run.windows)}{held}."
         )
 
     def _enlarged_words(self, first: Denoising) -> str:
         latent = self._upscaler == LATENT_UPSCALER
-        by = "in its latents" if latent else f"with {self._upscaler}"
+        by = "in latent space" if latent else f"with {self._upscaler}"
         return f"Painted at {first.size}, enlarged to {self._size} {by}."

@@ -48,8 +48,8 @@ def settled_hires(settled: PaintingT, catalog: Catalog) -> tuple[PaintingT, tupl
     upscaler = _settled_upscaler(hires.upscaler, catalog)
     if upscaler == LATENT_UPSCALER and strength < SHARP_LATENT_STRENGTH:
         warnings += (
-            f"Enlarged latents are soft, and a strength of {strength:g} leaves them so; "
-            "an upscaler keeps more, a higher strength paints more anew.",
+            f"Enlarged latents stay soft at a strength of {strength:g}. Use a higher strength, "
+            "or an upscaler.",
         )
     update = {
         "upscaler": upscaler,
@@ -80,8 +80,8 @@ def _settled_target(first: Size, scale: float, model: ModelRow) -> tuple[Size, t
         ) from error
     if size == first:
         raise RequestError(
-            f"A scale of {scale:g} leaves {first} as it is; {model.title} paints in multiples of "
-            f"{model.family.size_multiple} pixels.",
+            f"A scale of {scale:g} doesn't change {first}: {model.title} paints in multiples of "
+            f"{model.family.size_multiple} pixels. Enlarge more.",
             field="hires.scale",
         )
     if size == exact:
@@ -113,7 +113,7 @@ def _settled_upscaler(name: str | None, catalog: Catalog) -> str:
     try:
         return catalog.upscaler(name).name
     except UnknownNameError as error:
-        raise error.at("hires.upscaler", f"{LATENT_UPSCALER!r} is always there.") from error
+        raise error.at("hires.upscaler", f"{LATENT_UPSCALER!r} is always available.") from error
 
 
 def _settled_controlnet(

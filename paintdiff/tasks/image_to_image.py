@@ -75,7 +75,7 @@ def _checked_passes(settled: ImageToImage) -> tuple[str, ...]:
         return ("The loopback's strength factor has no effect on a single pass.",)
     for number in range(settled.loopback):
         if settled.strength * factor**number > 1:
-            return (f"From pass {number + 1} on the strength is 1, the most there is.",)
+            return (f"From pass {number + 1} on the strength is 1, the maximum.",)
     return ()
 
 
@@ -94,7 +94,7 @@ def paint(
     controls = controls_of(request, tools.make_map)
     windows = model_windows(request.sampling().size, leased.row) if request.tiled else ()
     words = windows_words(windows)
-    notes = (f"Painted{words}, whose predictions were blended at every step.",) if words else ()
+    notes = (f"Painted{words}, blended at every step.",) if words else ()
     runs = [
         replace(
             run_of(request.alone(index), Source(source, request.strength), controls),

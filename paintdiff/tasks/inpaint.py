@@ -63,8 +63,8 @@ def _warnings(settled: Inpaint, canvas: Canvas) -> tuple[str, ...]:
     size = settled.sampling().size
     if canvas.blank:
         warnings.append(
-            "The picture has only one colour, so all of it is painted, with your strokes as a "
-            "guide. To paint only under them, mask them."
+            "The canvas is blank, so the whole picture is painted with your strokes as a "
+            "guide. To paint only part of it, add a mask."
         )
     elif canvas.covered:
         warnings.append("The mask covers every pixel, so the whole picture is repainted.")
@@ -106,8 +106,8 @@ def remarks(request: Inpaint, leased: LeasedPipeline) -> tuple[str, ...]:
     sentences = remarks_on_words(request, leased)
     if request.soft and leased.sees_masks:
         sentences += (
-            f"{leased.row.title} sees the mask itself, so soft inpainting had no effect on its "
-            "steps; a grey mask counted only when the result was pasted.",
+            f"{leased.row.title} is an inpainting model, so soft inpainting had no effect while "
+            "painting; a grey mask only blended the result.",
         )
     return sentences
 
@@ -133,9 +133,9 @@ def paint(
     controls = controls_of(request, tools.make_map, canvas.size, box)
     channels = leased.row.family.latent_channels
     method = (
-        f"Painted with an inpainting model ({2 * channels + 1} channels), which sees the mask."
+        f"Painted with an inpainting model ({2 * channels + 1} channels)."
         if leased.sees_masks
-        else f"Painted with a general model ({channels} channels): what is outside the mask was "
+        else f"Painted with a general model ({channels} channels): the unmasked part was "
         "blended in at every step."
     )
     runs = [run_of(request.alone(index), source, controls) for index in range(request.num_images)]
@@ -201,7 +201,7 @@ def _checked(result: Image.Image, canvas: Canvas, method: str) -> Painted:
     changed = changed_outside(canvas.original, result, canvas.weight)
     if changed:
         raise EngineError(
-            f"{changed:,} pixels outside the mask would have changed, so the picture was thrown "
-            "away. This is a fault of the app: please report it with the settings you used."
+            f"{changed:,} pixels outside the mask would have changed, so the picture was "
+            "discarded. This is a bug in the app: please report it with your settings."
         )
-    return Painted(result, ("0 pixels changed outside the mask (every one was compared).", method))
+    return Painted(result, ("0 pixels changed outside the mask (all were compared).", method))

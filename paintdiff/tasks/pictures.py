@@ -23,7 +23,7 @@ def bytes_of(given: InputImage, field: str) -> bytes:
         which = f" (its SHA-256 is {given.sha256})" if given.sha256 else ""
         name = "picture" if field.startswith("image") else field
         raise RequestError(
-            f"The {name} isn't in the file that these settings come from{which}: give it again.",
+            f"The {name} isn't stored in the file these settings come from{which}. Open it again.",
             field=field,
         )
     return given.data

@@ -48,8 +48,8 @@ def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
         cut = cut_words(leased.in_tokens(text), leased.tokenizer, leased.max_prompt_tokens)
         if cut:
             sentences.append(
-                f"The {which} is too long for {title}; "
-                f"it was painted without its end: \u201c{shorten(cut, 80, placeholder=' …')}\u201d."
+                f"The {which} is too long for {title}, so its end was ignored: “"
+                f"{shorten(cut, 80, placeholder=' …')}”."
             )
     return sentences
 
@@ -78,10 +78,10 @@ def _profile(leased: LeasedPipeline) -> list[str]:
     title = leased.row.title
     sentences: list[str] = []
     if lacking:
-        sentence = f"{title} is painted without what {leased.profile.title} has for others: "
+        sentence = f"{title} doesn't support all of {leased.profile.title}; painted without "
         sentences.append(Remark(f"{sentence}{' and '.join(lacking)}.", "profile"))
     if why_torch:
-        sentence = f"{title} is painted by torch and not by OpenVINO: {why_torch}."
+        sentence = f"Painted with torch instead of OpenVINO: {why_torch}."
         sentences.append(Remark(sentence, "profile"))
     return sentences
 
@@ -90,9 +90,9 @@ def _clip_skip(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     if request.clip_skip == 1 or leased.clip_skip_acts(request.clip_skip):
         return []
     why = (
-        "it uses that layer anyway"
+        "it always uses that layer"
         if leased.takes_clip_skip
-        else "its text encoder isn't one that leaves layers out"
+        else "its text encoder doesn't support it"
     )
     sentence = f"A clip skip of {request.clip_skip} has no effect on {leased.row.title}: {why}."
     return [Remark(sentence, "clip_skip")]
@@ -111,10 +111,10 @@ def _refiner(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
         return []
     first = next(each for each in steps if not each.happens)
     why = (
-        f"a switch at {request.refiner.switch_at:g} leaves it no step; switch earlier, or take "
+        f"a switch at {request.refiner.switch_at:g} leaves it no step. Switch earlier, or use "
         "more steps"
         if not first.refiner_steps
-        else f"a switch at {request.refiner.switch_at:g} comes before painting begins; switch "
+        else f"a switch at {request.refiner.switch_at:g} comes before painting begins. Switch "
         "later, or raise the strength"
     )
     passes = "" if len(steps) == 1 else " in at least one pass"
@@ -127,20 +127,17 @@ def _family_remarks(request: PaintingRequest, leased: LeasedPipeline) -> list[st
     title = leased.row.title
     if leased.of_unknown_family:
         sentences.append(
-            f"{title} is a {leased.class_name}, of a family that this app doesn't know: it is "
-            "painted with diffusers' own settings, without previews."
+            f"{title} is a {leased.class_name}, an unknown family: it is painted with "
+            "diffusers' defaults, without previews."
         )
     guidance_scale = request.sampling().guidance_scale
     if leased.unguided(guidance_scale, request.negative_prompt):
         sentence = (
-            f"The guidance scale of {guidance_scale:g} had no effect: {title} was trained to do "
-            "without. Only with a negative prompt is it guided."
+            f"The guidance scale of {guidance_scale:g} had no effect: {title} is guided only "
+            "with a negative prompt."
         )
         sentences.append(Remark(sentence, "guidance_scale"))
     if request.negative_prompt.strip() and not leased.guided_by_words:
-        sentence = (
-            f"The negative prompt had no effect: {title} has learnt its guidance, and takes the "
-            "scale as a number."
-        )
+        sentence = f"The negative prompt had no effect: {title} is guidance-distilled."
         sentences.append(Remark(sentence, "negative_prompt"))
     return sentences

@@ -27,8 +27,8 @@ def settled_sampling(
     guidance = figures.guidance_scale if request.guidance_scale is None else request.guidance_scale
     if row.zero_terminal_snr and not SAMPLERS[sampler].knows_zero_snr:
         warnings += (
-            f"{sampler} can't start from pure noise, as {row.title} was trained to, so the picture "
-            "may be washed out; DDIM or Euler can.",
+            f"{row.title} starts from pure noise, which {sampler} can't, so the picture may "
+            "look washed out. Use DDIM or Euler.",
         )
     warnings += _negative_warnings(request, guidance, row)
     seed, variation_seed, seed_warnings = settled_seeds(request)
@@ -47,7 +47,7 @@ def _negative_warnings(
     if not request.negative_prompt.strip():
         return ()
     if not row.family.supports_negative_prompt:
-        why = f": {row.family.title} takes none."
+        why = f": {row.family.title} doesn't support it."
     elif guidance_scale <= 1:
         why = f" at a guidance scale of {guidance_scale:g}; it needs more than 1."
     else:
@@ -81,8 +81,8 @@ def check_strength(strength: float, num_inference_steps: int, field: str = "stre
     if strength and steps_run(num_inference_steps, strength) < 1:
         least = least_strength(num_inference_steps)
         raise RequestError(
-            f"With {num_inference_steps} steps a strength of {strength:g} leaves none to run; "
-            f"it needs {least:g} or more, or more steps, or 0 for no change.",
+            f"A strength of {strength:g} leaves none of the {num_inference_steps} steps to run. "
+            f"Use {least:g} or more, more steps, or 0 for no change.",
             field=field,
         )
 
@@ -125,9 +125,7 @@ def settled_steps(
         raise RequestError(
             f"{sampler} takes at most {most} steps, not {asked}.", field="num_inference_steps"
         )
-    return most, (
-        f"{sampler} takes at most {most} steps, so it paints with {most} instead of {steps}.",
-    )
+    return most, (f"{sampler} takes at most {most} steps, so {most} were used instead of {steps}.",)
 
 
 def settled_sampler(asked: str | None, row: ModelRow) -> str:

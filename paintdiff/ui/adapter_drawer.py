@@ -76,7 +76,7 @@ class AdapterDrawer:
                 1,
                 step=1,
                 label="Clip skip",
-                info="1 uses all layers of the text encoder, 2 leaves the last one out",
+                info="1 uses all layers of the text encoder, 2 skips the last one",
                 visible=first.family.supports_clip_skip,
             )
             self.refiner = self._made(
@@ -94,13 +94,13 @@ class AdapterDrawer:
                 FIRST_SWITCH,
                 step=0.05,
                 label="Refine from",
-                info="the part of the steps after which the refiner takes over",
+                info="Fraction of steps after which the refiner takes over",
                 visible=False,
             )
             self._add_free_u(first)
 
     def _add_words(self) -> None:
-        self.lora = self._picker("lora", "Add a LoRA", "write its name, or pick one")
+        self.lora = self._picker("lora", "Add a LoRA", "Type its name, or pick one")
         self.rows = gr.HTML(
             "",
             elem_id=self._ids("loras"),
@@ -109,7 +109,9 @@ class AdapterDrawer:
             apply_default_css=False,
         )
         self._notes["loras"] = note_below(self._ids, "loras")
-        self.embedding = self._picker("embedding", "Add an embedding", "its name becomes a word")
+        self.embedding = self._picker(
+            "embedding", "Add an embedding", "Its name goes to the prompt"
+        )
 
     def _picker(self, name: str, label: str, info: str) -> gr.Dropdown:
         """A dropdown whose choices come when it is opened: there may be thousands."""
@@ -131,7 +133,7 @@ class AdapterDrawer:
         with self.free_u_group:
             self.free_u = gr.Checkbox(
                 False,
-                label="FreeU: less noise, more detail, at no cost",
+                label="FreeU: less noise, more detail, no extra time",
                 elem_id=self._ids("free-u"),
                 elem_classes=["turns-on"],
             )
@@ -232,13 +234,13 @@ class AdapterDrawer:
         """Those that fit the model, then those of which that can't be told."""
         row = self.parts.model(model)
         found = self.parts.engine.manager.catalog.loras_for(row)
-        info = "" if found else f"There is none for {row.title} in your models folders."
+        info = "" if found else f"None found for {row.title} in your models folders."
         return gr.Dropdown(choices=_choices(found), value=None, info=info)
 
     def _embeddings_offered(self, model: object) -> gr.Dropdown:
         row = self.parts.model(model)
         found = self.parts.engine.manager.catalog.embeddings_for(row)
-        info = "" if found else f"There is none for {row.title} in your models folders."
+        info = "" if found else f"None found for {row.title} in your models folders."
         return gr.Dropdown(choices=_choices(found), value=None, info=info)
 
     def _lora_chosen(self, chosen: object, prompt: object, model: object) -> tuple[Any, ...]:

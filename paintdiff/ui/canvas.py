@@ -157,13 +157,13 @@ def read(value: object, uploads: Uploads) -> CanvasContent:
         raise RequestError("Open or drop a picture first.", field="image")
     if not isinstance(value, Mapping):
         raise RequestError(
-            "What the canvas sent can't be read. Reload the page and try again.", field="image"
+            "The canvas can't be read. Reload the page and try again.", field="image"
         )
     image = _upload(value.get("image"), uploads, "image")
     size = Size(image.width, image.height)
     if (value.get("width"), value.get("height")) != (size.width, size.height):
         raise RequestError(
-            f"The canvas and its picture of {size} are not of one size. Open the picture anew.",
+            f"The canvas and its picture of {size} differ in size. Open the picture again.",
             field="image",
         )
     return CanvasContent(
@@ -186,14 +186,12 @@ def canvas_head() -> str:
 
 def _upload(upload_id: object, uploads: Uploads, field: str) -> Upload:
     if not isinstance(upload_id, str) or len(upload_id) > _MAX_ID_CHARACTERS:
-        raise RequestError(
-            "What the canvas sent can't be read. Reload the page and try again.", field=field
-        )
+        raise RequestError("The canvas can't be read. Reload the page and try again.", field=field)
     upload = uploads.get(upload_id)
     if upload is None:
         raise RequestError(
-            "The app has been restarted or has forgotten this drawing. Try once more: the canvas "
-            "sends it again.",
+            "The app was restarted and no longer has this drawing. Try again: the canvas sends "
+            "it again.",
             field=field,
         )
     return upload

@@ -142,7 +142,7 @@ class ControlMap:
         """Put the map onto the canvas, to be used as it is."""
         upload = self.parts.uploads.get(str(getattr(event, "keep", "")))
         if upload is None:
-            raise gr.Error("The app has forgotten this map. Show it again.", print_exception=False)
+            raise gr.Error("This map is no longer available. Show it again.", print_exception=False)
         return {self.canvas: canvas.showing(upload), self.preprocessor: FOR_A_MAP, self.place: ""}
 
 
@@ -169,10 +169,7 @@ def preprocessor_text(name: str) -> str:
     row = PREPROCESSORS[name]
     if row.weights is None:
         return row.info
-    return (
-        f"{row.info} Needs weights of {row.weights.size_text}, which are fetched from "
-        f"{row.weights.repo} when it is first used."
-    )
+    return f"{row.info} Downloads {row.weights.size_text} from {row.weights.repo} on first use."
 
 
 def preprocessor_chosen(name: str) -> dict[str, Any]:

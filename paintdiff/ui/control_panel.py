@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 RESIZE_MODES = (("Crop", "crop"), ("Pad", "pad"), ("Stretch", "stretch"))
 _HOW_TO_GET_ONE = (
-    "Put one into the folder “controlnet” of your models folder, or name one with --controlnet."
+    "Put one in the folder “controlnet” of your models folder, or start with --controlnet."
 )
 
 
@@ -68,13 +68,13 @@ class ControlPanel:
         below it."""
         well = canvas.paint_canvas(self._ids(f"{self._element}canvas"), tools=False)
         self.take = gr.Button(
-            "Take this tab's picture",
+            "Use this tab's picture",
             elem_id=self._ids(f"{self._element}take"),
             elem_classes=["quiet"],
             min_width=0,
         )
         note = note_below(self._ids, f"{self._element}image")
-        self.add_map(well, note, keep="Use it as it is")
+        self.add_map(well, note, keep="Use this map")
 
     def add_figures(self) -> None:
         """Which ControlNet, and how strictly."""
@@ -93,7 +93,7 @@ class ControlPanel:
             1,
             step=0.05,
             label="Strictness",
-            info="how much the map counts",
+            info="How closely the map is followed",
         )
 
     def add_reach(self) -> None:
@@ -106,7 +106,7 @@ class ControlPanel:
             0,
             step=0.05,
             label="Start",
-            info="steps before this part of them are free",
+            info="Control starts after this fraction of the steps",
         )
         self._add(
             "guidance_end",
@@ -116,14 +116,14 @@ class ControlPanel:
             1,
             step=0.05,
             label="End",
-            info="steps after this part of them are free",
+            info="Control ends after this fraction of the steps",
         )
         self.mode = self._add(
             "resize_mode",
             gr.Radio,
             list(RESIZE_MODES),
             value="crop",
-            label="If the picture has other proportions",
+            label="If proportions differ",
         )
 
     def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> Any:
@@ -235,7 +235,7 @@ class ControlPanel:
         does, else the first."""
         rows = {row.name: row for row in self.parts.controlnets(model)}
         if not rows:
-            info = f"None of those here fits {self.parts.model(model).title}. {_HOW_TO_GET_ONE}"
+            info = f"No ControlNet found for {self.parts.model(model).title}. {_HOW_TO_GET_ONE}"
             return {"choices": [], "value": None, "interactive": False, "info": info}
         name = chosen if isinstance(chosen, str) and chosen in rows else next(iter(rows))
         made_for = [

@@ -224,7 +224,7 @@ class Easel:
                 shown.pop(each)  # `ended` sees to these
             yield {**shown, self.ended: values[self.job]}
             return
-        gone = f"The app was restarted, so this run is gone. {self.buttons.verb} again."
+        gone = f"The app was restarted and this run was lost. {self.buttons.verb} again."
         yield {self.progress: markup.said_line(gone), self.ended: values[self.job]}
 
     def cancel(self, values: Values) -> Updates:

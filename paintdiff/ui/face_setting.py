@@ -42,7 +42,7 @@ class FaceSetting:
         if not self._rows:
             return
         self._components[_BY] = gr.Dropdown(
-            [("Leave as they are", FACES_OFF), *((row.title, row.name) for row in self._rows)],
+            [("Don't restore", FACES_OFF), *((row.title, row.name) for row in self._rows)],
             value=FACES_OFF,
             label="Faces",
             filterable=False,
@@ -55,7 +55,7 @@ class FaceSetting:
             1,
             FIRST_STRENGTH,
             step=0.05,
-            label="How much of a restored face shows",
+            label="Face restoration strength",
             elem_id=self._ids(f"{self._element}face-strength"),
             elem_classes=["upscale-by"],
         )

@@ -391,7 +391,7 @@ class _FormMaker:
             gr.Textbox,
             label="Negative prompt",
             lines=2,
-            placeholder="what should not appear",
+            placeholder="What should not appear",
         )
         steps = figures.num_inference_steps
         self.add(
@@ -426,7 +426,7 @@ class _FormMaker:
             0,
             step=0.05,
             label="Variation",
-            info="0 paints the seed's own picture, a little more one that is akin to it",
+            info="0: same picture. Higher: more different",
         )
         self.add(
             "variation_seed",

@@ -42,15 +42,19 @@ class HiresDrawer:
                 elem_id=self._ids("hires-on"),
                 elem_classes=["turns-on"],
             )
-            scale = {"step": 0.25, "label": "Enlarge", "info": "how many times, before refining"}
+            scale = {
+                "step": 0.25,
+                "label": "Enlarge",
+                "info": "How many times, before refining",
+            }
             self._add("scale", gr.Slider, MIN_SCALE, MAX_HIRES_SCALE, FIRST.scale, **scale)
             self._add(
                 "upscaler", gr.Dropdown, filterable=False, label="Upscaler", **self._offered()
             )
-            strength = {"label": "Strength", "info": "0 keeps what was painted small"}
+            strength = {"label": "Strength", "info": "0: only enlarge. Higher: repaint more"}
             first = self._strength_of(self.parts.default_model)
             self._add("strength", gr.Slider, 0, 1, first, step=0.05, **strength)
-            steps = {"label": "Steps", "info": "0 takes as many as the first pass"}
+            steps = {"label": "Steps", "info": "0: same as the first pass"}
             self._add("steps", gr.Slider, 0, MAX_STEPS_OFFERED, 0, step=1, **steps)
 
     def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:

@@ -40,7 +40,7 @@ def why_no_effect(tag: LoraTag, row: LoraRow | UnknownNameError, model: ModelRow
     if isinstance(row, UnknownNameError):
         return str(row)
     if row.family is not None and row.family.name != model.family.name:
-        return f"Made for {row.family.title}; it can't be used with {model.title}."
+        return f"For {row.family.title} only; can't be used with {model.title}."
     if tag.weight == 0 and tag.text_encoder_weight == 0:
         return "At 0 it has no effect."
     return ""
@@ -60,7 +60,7 @@ def _row(tag: LoraTag, row: LoraRow | UnknownNameError, model: ModelRow) -> str:
     return (
         f'<li data-lora="{name}"><div class="head"><span class="title">{title}</span>'
         f'{_weight(tag, title)}<button type="button" class="out" data-out '
-        f'aria-label="Take {title} out of the prompt" title="Take out">×</button></div>'  # noqa: RUF001 (the sign itself)
+        f'aria-label="Remove {title} from the prompt" title="Remove">×</button></div>'  # noqa: RUF001 (the sign itself)
         f"{said}{f'<div class=words>{words}</div>' if words else ''}</li>"
     )
 

@@ -24,7 +24,7 @@ PREVIEW_JPEG_QUALITY = 80
 DESTINATIONS = (
     ("Image to image", "image_to_image"),
     ("Sketch & inpaint", "inpaint"),
-    ("ControlNet", "controlnet"),
+    ("Draw & control", "controlnet"),
     ("Upscale", "upscale"),
     ("Text to image (settings only)", "text_to_image"),
 )
@@ -130,7 +130,7 @@ def cancelled_stage(verb: str = "Generate") -> str:
     """A run that was stopped before its first picture. `verb` is on the button that starts one."""
     return (
         '<div class="stage" data-state="cancelled"><div class="invitation">'
-        f"<h2>Cancelled</h2><p>Nothing was kept. {escape(verb)} starts afresh.</p></div></div>"
+        f"<h2>Cancelled</h2><p>Nothing was saved. {escape(verb)} starts over.</p></div></div>"
     )
 
 
@@ -216,7 +216,7 @@ def control_map(upload_id: str, size: Size, words: str, keep: str, *, made_of: s
         f'<figure class="map" data-made-of="{escape(made_of)}">'
         f'<img src="{url}" width="{size.width}" height="{size.height}" '
         f'alt="The control map" style="{_aspect(size)}"><figcaption><p>{escape(words)}</p>'
-        '<p class="outdated-words" role="status">Something has changed since. Show it again.</p>'
+        '<p class="outdated-words" role="status">Settings have changed. Show the map again.</p>'
         f'<div><button type="button" data-keep="{escape(upload_id)}">{escape(keep)}</button>'
         f'<a href="{url}" download="control-map.png">Download</a></div></figcaption></figure>'
     )
@@ -226,7 +226,7 @@ def filmstrip(results: Sequence[Result]) -> str:
     """Results, newest first, as small pictures. A click on one shows it large, with its prompt and
     settings."""
     if not results:
-        return '<div class="strip empty"><p>Your pictures will line up here.</p></div>'
+        return '<div class="strip empty"><p>Your pictures appear here.</p></div>'
     items = "".join(map(_thumbnail, results))
     return f'<ul class="strip" aria-label="Your pictures, newest first">{items}</ul>'
 

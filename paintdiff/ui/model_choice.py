@@ -78,7 +78,7 @@ class ModelChoice:
                 usual = self._parts.model(None)
                 updates |= form.with_model(usual.name, values)
                 said = (
-                    f"The model {chosen} isn't here any more. {usual.title} is chosen in its place."
+                    f"The model {chosen} is no longer available; {usual.title} is selected instead."
                 )
                 updates[form.notes["model"]] = markup.note([said], "warning")
         return updates

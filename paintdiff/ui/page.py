@@ -43,7 +43,7 @@ TABS: Mapping[str, type[Ingredients] | type[UpscaleBench]] = MappingProxyType(
         "Text to image": Words,
         "Image to image": FromPicture,
         "Sketch & inpaint": FromSketch,
-        "ControlNet": FromDrawing,
+        "Draw & control": FromDrawing,
         "Upscale": UpscaleBench,
     }
 )
@@ -109,7 +109,7 @@ def _send_between(parts: Parts, tabs: gr.Tabs, benches: Sequence[Workbench], loo
         chosen = remembered.picture_id(getattr(event, "picture", None))
         picture = relay.picture_of(parts.engine, chosen)
         if bench is None or picture is None:
-            raise gr.Error("The app has forgotten this picture.", print_exception=False)
+            raise gr.Error("This picture is no longer available.", print_exception=False)
         try:
             received = bench.received(picture)
         except RequestError as error:

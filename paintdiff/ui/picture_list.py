@@ -63,15 +63,15 @@ def read(value: object, uploads: Uploads) -> tuple[Upload, ...]:
         raise RequestError("Open or drop a picture first.", field="images")
     if not isinstance(ids, list) or len(ids) > MAX_IMAGES:
         raise RequestError(
-            "What the list of pictures sent can't be read. Reload the page and try again.",
+            "The list of pictures can't be read. Reload the page and try again.",
             field="images",
         )
     found = [uploads.get(each) if isinstance(each, str) else None for each in ids]
     known = tuple(upload for upload in found if upload is not None)
     if len(known) < len(found):
         raise RequestError(
-            "The app has been restarted or has forgotten a picture of the list. Try once more: "
-            "the list sends it again.",
+            "The app was restarted and no longer has a picture of the list. Try again: the "
+            "list sends it again.",
             field="images",
         )
     return known

@@ -21,7 +21,7 @@ from paintdiff.ui.remembered import Remembered
 from paintdiff.ui.widgets import Ids
 
 FIRST_SCALE: float = IpAdapterInput.model_fields["scale"].default
-_HOW_TO_GET_ONE = "Put one into the folder “ipadapter” of your models folder."
+_HOW_TO_GET_ONE = "Put one in the folder “ipadapter” of your models folder."
 
 
 class PicturePrompt:
@@ -34,7 +34,7 @@ class PicturePrompt:
 
     def add(self) -> None:
         """Lay it out where we are."""
-        with widgets.drawer("Picture as a prompt", self._ids("prompt-picture-drawer")):
+        with widgets.drawer("Image prompt", self._ids("prompt-picture-drawer")):
             self.canvas = canvas.paint_canvas(self._ids("prompt-picture"), tools=False)
             self._notes["image"] = note_below(self._ids, "prompt-picture")
             self.adapter = gr.Dropdown(
@@ -49,7 +49,7 @@ class PicturePrompt:
                 1,
                 FIRST_SCALE,
                 step=0.05,
-                label="How much it counts",
+                label="Strength",
                 elem_id=self._ids("ip-adapter-scale"),
             )
             self._notes["scale"] = note_below(self._ids, "ip-adapter-scale")
@@ -83,7 +83,7 @@ class PicturePrompt:
             raise RequestError(str(error), field="ip_adapters.0.image") from error
         if not values[self.adapter]:
             raise RequestError(
-                "There is no IP-Adapter for this model. Take the picture out, or see below.",
+                "No IP-Adapter found for this model. Remove the picture, or see below.",
                 field="ip_adapters.0.image",
             )
         return [{"image": picture, "name": values[self.adapter], "scale": values[self.scale]}]
@@ -121,7 +121,7 @@ class PicturePrompt:
         rows = self.parts.engine.manager.catalog.ip_adapters_for(row)
         names = [each.name for each in rows]
         if not names:
-            info = f"None of those here fits {row.title}. {_HOW_TO_GET_ONE}"
+            info = f"No IP-Adapter found for {row.title}. {_HOW_TO_GET_ONE}"
             return {"choices": [], "value": None, "interactive": False, "info": info}
         return {
             "choices": [(each.title, each.name) for each in rows],

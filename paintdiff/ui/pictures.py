@@ -115,7 +115,7 @@ def whole_png(picture: Picture) -> bytes:
     if picture.raster is not None:
         return png_of(picture.raster.image())
     raise RequestError(
-        "The file of this picture is gone, and only a smaller one is left.", field="image"
+        "The file of this picture is missing; only a smaller copy is left.", field="image"
     )
 
 

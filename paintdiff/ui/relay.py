@@ -190,8 +190,8 @@ def _settings(picture: Picture) -> list[str]:
 def queued_text(position: int) -> str:
     """How long the queue is, in words."""
     if position == 0:
-        return "Queued, next in line"
-    return f"Queued, {position} before you"
+        return "Queued, next"
+    return f"Queued, {position} ahead of you"
 
 
 def error_text(error: Exception) -> str:
@@ -199,7 +199,7 @@ def error_text(error: Exception) -> str:
     if isinstance(error, PaintError):
         return str(error)
     return (
-        f"An unexpected error stopped this run ({type(error).__name__}). The app's log says more."
+        f"An unexpected error stopped this run ({type(error).__name__}). The log has the details."
     )
 
 

@@ -58,7 +58,7 @@ def picture_routes(engine: Engine) -> APIRouter:
         job = relay.found(engine, job_id)
         found = None if job is None else pictures.original_of(job, index)
         if found is None or found.data is None:
-            raise HTTPException(404, "There is no such picture, or it has been forgotten.")
+            raise HTTPException(404, "This picture is no longer available.")
         media_type = read_header(found.data).media_type
         return Response(found.data, media_type=media_type, headers={**_KEEP, **_INERT})
 
@@ -90,7 +90,7 @@ def status_routes(engine: Engine) -> APIRouter:
 def _picture(engine: Engine, job_id: str, index: int) -> Picture:
     picture = relay.picture_of(engine, (job_id, index))
     if picture is None:
-        raise HTTPException(404, "There is no such picture, or it has been forgotten.")
+        raise HTTPException(404, "This picture is no longer available.")
     return picture
 
 

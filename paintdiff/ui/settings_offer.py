@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _OFFER_CHARACTERS = 90
 _MAX_ID_CHARACTERS = 64
-_NONE = "This picture carries no settings. To paint from it, open it in Image to image."
+_NONE = "This picture contains no settings. To paint from it, open it in Image to image."
 _SCRIPT = Path(__file__).resolve().parent / "assets" / "settings-offer.js"
 
 
@@ -131,7 +131,7 @@ class DroppedSettings:
         sent = str(getattr(event, "picture", ""))
         upload = self.parts.uploads.get(sent) if len(sent) <= _MAX_ID_CHARACTERS else None
         if upload is None:
-            raise MetadataError("The app has forgotten this picture. Drop it once more.")
+            raise MetadataError("This picture is no longer available. Drop it again.")
         return settings_of(upload.data)
 
 
@@ -153,11 +153,11 @@ def offer(found: PaintingSettings, parts: Parts, model: object, *, brought: str 
     fitting, request = found.for_page(parts, model), found.painting
     program = f" from {escape(found.program)}" if found.program else ""
     words = shorten(request.prompt, _OFFER_CHARACTERS, placeholder=" …") or "no prompt"
-    said = [f"This {brought} carries settings{program}: “{escape(words)}”."]
+    said = [f"This {brought} contains settings{program}: “{escape(words)}”."]
     if "model" in request.model_fields_set and not found.names_a_model(parts):
-        said.append(f"Its model, {escape(request.model)}, isn't here; yours stays.")
+        said.append(f"Its model, {escape(request.model)}, isn't installed; yours stays selected.")
     if request.controls:
-        said.append("A control picture led it, which isn't in the file: give that again.")
+        said.append("It used a control picture, which isn't in the file: open that again.")
     if painted_with := _repeating(request, parts):
         said.append(painted_with)
     if fitting.left_open:

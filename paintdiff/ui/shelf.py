@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.models.adapter_rows import EmbeddingRow, FittingRow, IpAdapterRow, LoraRow
 from paintdiff.models.holdings import (
     Removal,
@@ -26,7 +27,6 @@ from paintdiff.models.sources import SourceRow
 from paintdiff.models.upscalers import UpscalerRow
 from paintdiff.presets import unknown_name
 from paintdiff.ui.parts import here_first
-from paintdiff.ui.words import amount
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ GOING_ON = ("waiting", "running")
 """The states of a download that hasn't ended."""
 
 GATED = (
-    "Its owner wants to be asked first: accept the licence on the hub, and start the app with your "
+    "This model is gated: accept its licence on Hugging Face, then start the app with your "
     "token in HF_TOKEN."
 )
 
@@ -222,14 +222,14 @@ class Shelf:
             return ""
         if not isinstance(row, ModelRow) or not is_from_hub(row) or place is not None:
             return ""
-        return amount(row.download_bytes) if row.download_bytes else "all of it"
+        return byte_size(row.download_bytes) if row.download_bytes else "everything"
 
     def _cannot(self, row: WeightsRow, place: Path | None) -> str:
         """Why it can't be used on this machine, "" if it can as far as can be told."""
         if isinstance(row, UpscalerRow) and row.address is not None:
             return ""  # is fetched when it is first used
         if place is None and not is_from_hub(row):
-            return f"Nothing is at {row.source} any more."
+            return f"{row.source} no longer exists."
         if isinstance(row, IpAdapterRow) and row.image_encoder is None:
             return "Its image encoder is missing. Put it beside the file."
         if not isinstance(row, ModelRow):
@@ -237,8 +237,8 @@ class Shelf:
         budget_bytes = self._parts.engine.manager.budget_bytes()
         if _is_too_large(row, budget_bytes):
             return (
-                f"It needs {amount(row.least_memory_bytes)} of memory, and models may take "
-                f"{amount(budget_bytes)} here."
+                f"Needs {byte_size(row.least_memory_bytes)} of memory; {byte_size(budget_bytes)}"
+                " are available here."
             )
         if place is None and row.gated and not has_hub_token():
             return GATED
@@ -276,7 +276,7 @@ def _has_all(wanted: Sequence[str], kind: Kind, row: WeightsRow, titles: Mapping
 
 def _size_text(row: WeightsRow) -> str:
     size_bytes = size_bytes_of(row)
-    return amount(size_bytes) if size_bytes else ""
+    return byte_size(size_bytes) if size_bytes else ""
 
 
 def _where(row: WeightsRow, place: Path | None) -> str:
@@ -285,22 +285,22 @@ def _where(row: WeightsRow, place: Path | None) -> str:
     if place is not None:
         return str(place)
     if is_from_hub(row):
-        return f"on the hub{_to_fetch(int(getattr(row, 'download_bytes', 0)))}"
+        return f"on Hugging Face{_to_fetch(int(getattr(row, 'download_bytes', 0)))}"
     if isinstance(row, UpscalerRow) and row.address is not None:
-        return f"on the internet{_to_fetch(row.size_bytes)}, when it is first used"
-    return f"gone from {row.source}"
+        return f"on the internet{_to_fetch(row.size_bytes)} on first use"
+    return f"missing from {row.source}"
 
 
 def _to_fetch(size_bytes: int) -> str:
-    return f", {amount(size_bytes)} to download" if size_bytes else ""
+    return f", {byte_size(size_bytes)} to download" if size_bytes else ""
 
 
 def _needs(row: WeightsRow) -> str:
     if isinstance(row, ModelRow) and row.least_memory_bytes:
-        return f"{amount(row.least_memory_bytes)} of memory"
+        return f"{byte_size(row.least_memory_bytes)} of memory"
     if isinstance(row, (ModelRow, UpscalerRow)) or row.what == "ControlNet":
         size_bytes = size_bytes_of(row)
-        return f"{amount(size_bytes)} of memory or more" if size_bytes else ""
+        return f"{byte_size(size_bytes)} of memory or more" if size_bytes else ""
     return ""
 
 

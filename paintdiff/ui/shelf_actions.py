@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.errors import HubUnavailableError, PaintError, RequestError
 from paintdiff.models import holdings
 from paintdiff.models.adapter_rows import EmbeddingRow, FittingRow, LoraRow
@@ -22,7 +23,6 @@ from paintdiff.ui.easel import Values
 from paintdiff.ui.form import Updates
 from paintdiff.ui.parts import Parts
 from paintdiff.ui.shelf import KINDS, Shelf, trigger_words_of
-from paintdiff.ui.words import amount
 
 if TYPE_CHECKING:
     from paintdiff.models.hub.downloads import Downloads, HubModel
@@ -126,7 +126,7 @@ class Actions:
         """Do it, or say why it can't be done."""
         act = self._by_name.get(click.do)
         if act is None:
-            return Done("There is no such button. Reload the page.", failed=True)
+            return Done("Unknown button. Reload the page.", failed=True)
         try:
             return act(click, values)
         except PaintError as error:
@@ -144,9 +144,9 @@ class Actions:
             if count
         ]
         left_out = len(catalog.problems())
-        rest = f" {left_out} left out, see “Files left out”." if left_out else ""
+        rest = f" {left_out} unusable, see “Unusable files”." if left_out else ""
         return Done(
-            f"Looked again: {', '.join(words)}.{rest}", updates=self._page.choice.looked_at(values)
+            f"Rescanned: {', '.join(words)}.{rest}", updates=self._page.choice.looked_at(values)
         )
 
     def searched(self, words: str) -> Done:
@@ -188,15 +188,15 @@ class Actions:
     def _use(self, click: Click, values: Values) -> Done:
         row = self._shelf.row("model", click.name)
         updates = self._page.choice.chosen(row.name, values)
-        return Done(f"{row.title} is chosen in all tabs that paint.", self._tab(click), updates)
+        return Done(f"{row.title} is selected in all painting tabs.", self._tab(click), updates)
 
     def _insert(self, click: Click, values: Values) -> Done:
         row = self._shelf.row(click.kind, click.name)
         if isinstance(row, LoraRow):
             if _NO_TAG & set(row.name):
                 raise RequestError(
-                    f"{row.name!r} can't be called in a prompt, as its name has one of < > and :. "
-                    "Rename its file.",
+                    f"{row.name!r} can't be used in a prompt, because its name contains <, > or "
+                    ":. Rename its file.",
                     field="name",
                 )
             weight = 1 if row.weight is None else row.weight
@@ -205,7 +205,7 @@ class Actions:
             return replace(done, said=done.said + self._misfit(row, click, values))
         if not isinstance(row, EmbeddingRow):
             raise RequestError(
-                f"{row.title} is no LoRA and no embedding, so nothing of it goes into a prompt.",
+                f"{row.title} is neither a LoRA nor an embedding, so it can't go into a prompt.",
                 field="name",
             )
         done = self._put(click, values, row.name, row.name, ", ")
@@ -219,14 +219,14 @@ class Actions:
             return ""
         titles = self._shelf.family_titles()
         families = ", ".join(titles.get(name, name) for name in row.families)
-        return f" It is made for {families}, and “{model.title}” is something else."
+        return f" It is for {families} and doesn't fit “{model.title}”."
 
     def _word(self, click: Click, values: Values) -> Done:
         row = self._shelf.row(click.kind, click.name)
         words = trigger_words_of(row)
         index = int(click.index) if click.index.isascii() and click.index.isdecimal() else -1
         if not 0 <= index < len(words):
-            raise RequestError(f"{row.title} has no such trigger word. Rescan.", field="name")
+            raise RequestError(f"{row.title} doesn't have this trigger word. Rescan.", field="name")
         return self._put(click, values, words[index], words[index], ", ")
 
     def _put(self, click: Click, values: Values, text: str, sign: str, between: str) -> Done:
@@ -239,15 +239,14 @@ class Actions:
         where = f"{'negative prompt' if negative else 'prompt'} of “{title}”"
         old = str(values[box] or "").rstrip().rstrip(",")
         if _is_in(sign, old):
-            return Done(f"{text} is in the {where} already.", tab)
+            return Done(f"{text} is already in the {where}.", tab)
         new = f"{old}{between}{text}" if old else text
         if len(new) > MAX_PROMPT_CHARACTERS:
             raise RequestError(
-                f"The {where} would get longer than {MAX_PROMPT_CHARACTERS:,} characters. Shorten "
-                "it first.",
+                f"The {where} would exceed {MAX_PROMPT_CHARACTERS:,} characters. Shorten it first.",
                 field="prompt",
             )
-        return Done(f"{text} is in the {where} now.", tab, {box: new})
+        return Done(f"Added {text} to the {where}.", tab, {box: new})
 
     def _tab(self, click: Click) -> str:
         """The tab that was painted in last; the first one if nobody says."""
@@ -264,16 +263,16 @@ class Actions:
             return Done(f"{row.title} is no longer pinned.")
         self._parts.preferences.pin_model(row.name)
         apart = (
-            " This time the app was started with a model of its own, which goes before it."
+            " This time the app was started with --model, which takes precedence."
             if self._parts.model_asked_for
             else ""
         )
-        return Done(f"New pages, and the app when it is started next, use {row.title}.{apart}")
+        return Done(f"New pages and the next start of the app use {row.title}.{apart}")
 
     def _unload(self, click: Click, values: Values) -> Done:
         if not self._parts.engine.manager.unload(f"{click.kind} {click.name}"):
-            raise RequestError("That isn't in memory any more.", field="name")
-        return Done(f"{click.name} has left the memory.")
+            raise RequestError("That is no longer in memory.", field="name")
+        return Done(f"{click.name} was removed from memory.")
 
     def _delete(self, click: Click, values: Values) -> Done:
         self._check_may_manage()
@@ -286,8 +285,8 @@ class Actions:
                 continue
             if each.in_use:
                 raise RequestError(
-                    f"{row.title} is in use. Wait until the job is done, or cancel it; then delete "
-                    "it.",
+                    f"{row.title} is in use. Wait for the job to finish or cancel it, then "
+                    "delete it.",
                     field="name",
                 )
             manager.unload(each.key)
@@ -296,7 +295,7 @@ class Actions:
         removal = holdings.remove(row, self._parts.models_dirs, click.sure, delete)
         if self._parts.rescan is not None:
             self._parts.rescan()
-        said = f"Deleted {removal.path} ({amount(removal.size_bytes)})."
+        said = f"Deleted {removal.path} ({byte_size(removal.size_bytes)})."
         return Done(said, updates=self._page.choice.looked_at(values))
 
     # On the hub
@@ -305,7 +304,7 @@ class Actions:
         downloads = self._downloads()
         row = self._shelf.row("model", click.name)
         if not isinstance(row, ModelRow) or not holdings.is_from_hub(row):
-            raise RequestError(f"{row.title} isn't from the hub.", field="name")
+            raise RequestError(f"{row.title} isn't from Hugging Face.", field="name")
         downloads.start(row.source, row.revision)
         return Done(f"{row.title} is being downloaded.")
 
@@ -314,7 +313,7 @@ class Actions:
         with self._lock:
             model = self._offered.get(click.id)
         if model is None:
-            raise RequestError("The app has forgotten that search. Search again.", field="name")
+            raise RequestError("This search has expired. Search again.", field="name")
         downloads.start(model.hub_id, model.revision)
         return Done(f"{model.title} is being downloaded.")
 
@@ -322,23 +321,23 @@ class Actions:
         downloads = self._downloads()
         state = next((each for each in downloads.all() if each.id == click.id), None)
         if state is None:
-            raise RequestError("There is no such download any more.", field="name")
+            raise RequestError("This download no longer exists.", field="name")
         if click.do == "forget":
             downloads.forget(state.id)
             return Done()
         downloads.cancel(state.id)
-        return Done(f"The download of {state.hub_id} is given up.")
+        return Done(f"The download of {state.hub_id} was cancelled.")
 
     def _downloads(self) -> Downloads:
         self._check_may_manage()
         if self._parts.downloads is None:
-            raise RequestError("This app was started without downloads.", field="name")
+            raise RequestError("Downloads are turned off in this app.", field="name")
         return self._parts.downloads
 
     def _check_may_manage(self) -> None:
         if not self._parts.may_manage:
             raise RequestError(
-                "This page is open to everybody, so nobody may change what is on its disk.",
+                "This page is public, so models can't be changed from here.",
                 field="name",
             )
 

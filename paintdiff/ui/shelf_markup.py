@@ -9,8 +9,8 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.ui.shelf import GATED, GOING_ON
-from paintdiff.ui.words import amount
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog import Problem
@@ -52,11 +52,11 @@ def shelf(items: Sequence[Item], count: int, empty: str) -> str:
     more = ""
     if len(items) < count:
         more = (
-            f'<p class="shelf-more"><span role="status">{len(items)} of {count} are shown.</span>'
+            f'<p class="shelf-more"><span role="status">{len(items)} of {count} shown</span>'
             '<button type="button" data-do="more">Show more</button></p>'
         )
     cards = "".join(_card(item) for item in items)
-    return f'<ul class="shelf" aria-label="Models and what goes with them">{cards}</ul>{more}'
+    return f'<ul class="shelf" aria-label="Models and adapters">{cards}</ul>{more}'
 
 
 def said(text: str, kind: str = "done", go: str = "") -> str:
@@ -77,11 +77,11 @@ def said(text: str, kind: str = "done", go: str = "") -> str:
 def memory(loaded: Sequence[LoadedSummary]) -> str:
     """What is in memory, with a button for what could leave it."""
     if not loaded:
-        return '<p class="aside">Nothing is in memory. A model is loaded when it is first used.</p>'
+        return '<p class="aside">No model is in memory. Models load on first use.</p>'
     rows = "".join(
         f"<li><span><b>{escape(each.name)}</b><small>{escape(_what(each.what))}"
-        f"{f', {amount(each.weights_bytes)}' if each.weights_bytes else ''}"
-        f"{', waits in main memory' if each.waits else ''}</small></span>"
+        f"{f', {byte_size(each.weights_bytes)}' if each.weights_bytes else ''}"
+        f"{', offloaded to RAM' if each.waits else ''}</small></span>"
         + (
             "<em>in use</em>"
             if each.in_use
@@ -96,7 +96,7 @@ def memory(loaded: Sequence[LoadedSummary]) -> str:
 def problems(found: Sequence[Problem]) -> str:
     """Files that were left out, and why."""
     if not found:
-        return '<p class="aside">Every file in the models folders could be used.</p>'
+        return '<p class="aside">All files in the models folders are usable.</p>'
     rows = "".join(
         f"<li><span><b>{escape(str(each.path))}</b><small>{escape(each.reason)}</small></span></li>"
         for each in found[:MAX_PROBLEMS]
@@ -116,12 +116,12 @@ def transfers(states: Sequence[DownloadState]) -> str:
 def hub_results(words: str, found: Sequence[HubResult]) -> str:
     """What the hub has for some words."""
     if not found:
-        return f'<p class="shelf-empty">Nothing on the hub fits “{escape(words)}”.</p>'
+        return f'<p class="shelf-empty">Nothing found on Hugging Face for “{escape(words)}”.</p>'
     cards = "".join(map(_hub_card, found))
     return (
-        f'<div class="hub-head"><h2>On the hub: “{escape(words)}”</h2>'
+        f'<div class="hub-head"><h2>On Hugging Face: “{escape(words)}”</h2>'
         '<button type="button" class="quiet" data-do="close-hub">Close</button></div>'
-        f'<ul class="shelf" aria-label="On the hub">{cards}</ul>'
+        f'<ul class="shelf" aria-label="On Hugging Face">{cards}</ul>'
     )
 
 
@@ -176,8 +176,8 @@ def _marks(item: Item) -> str:
     elif item.is_pinned:
         marks.append("pinned")
     if item.loaded is not None:
-        held = f", {amount(item.loaded.weights_bytes)}" if item.loaded.weights_bytes else ""
-        state = "waits in main memory" if item.loaded.waits else "in memory"
+        held = f", {byte_size(item.loaded.weights_bytes)}" if item.loaded.weights_bytes else ""
+        state = "offloaded to RAM" if item.loaded.waits else "in memory"
         marks.append(f"{'in use' if item.loaded.in_use else state}{held}")
     listed = "".join(f"<span>{escape(mark)}</span>" for mark in marks)
     return f'<p class="thing-marks">{listed}</p>' if marks else ""
@@ -211,7 +211,7 @@ def _acts(item: Item) -> str:
 
     acts: list[str] = []
     if item.fetching:
-        acts.append("<em>on its way</em>")
+        acts.append("<em>downloading</em>")
     elif item.fetch:
         acts.append(act("download", f"Download {item.fetch}", main=True))
     if kind == "model" and not item.cannot:
@@ -234,8 +234,10 @@ def _deletion(item: Item) -> str:
     removal = item.removal
     if removal is None:
         return ""
-    what = "the folder and all in it" if removal.path.is_dir() else "the file"
-    shared = " Other programs that use the hub's cache lose it too." if removal.from_hub else ""
+    what = "the folder and its contents" if removal.path.is_dir() else "the file"
+    shared = (
+        " Other programs that share the Hugging Face cache lose it too." if removal.from_hub else ""
+    )
     sure = _button(
         "delete",
         "Delete it",
@@ -248,7 +250,7 @@ def _deletion(item: Item) -> str:
     return (
         f'<details class="thing-delete"><summary aria-label="Delete: {title}">Delete</summary>'
         f"<div><p>This deletes {what} <b>{escape(str(removal.path))}</b> "
-        f"({amount(removal.size_bytes)}) for good.{shared}</p>{sure}</div></details>"
+        f"({byte_size(removal.size_bytes)}) for good.{shared}</p>{sure}</div></details>"
     )
 
 
@@ -272,8 +274,8 @@ def transfer_words(state: DownloadState) -> str:
     words = _STATES[state.state]
     if state.state not in GOING_ON or not state.done_bytes:
         return words
-    total = f" of {amount(state.total_bytes)}" if state.total_bytes else ""
-    return f"{words}, {amount(state.done_bytes)}{total}"
+    total = f" of {byte_size(state.total_bytes)}" if state.total_bytes else ""
+    return f"{words}, {byte_size(state.done_bytes)}{total}"
 
 
 def _hub_card(result: HubResult) -> str:
@@ -289,7 +291,7 @@ def _hub_card(result: HubResult) -> str:
     if result.closed:
         act = ""
     elif result.fetching:
-        act = "<em>on its way</em>"
+        act = "<em>downloading</em>"
     return (
         f'<li class="thing{" cannot" if result.closed else ""}"><div class="thing-head"><div>'
         f'<h3>{escape(model.title)}</h3><p class="thing-about">{escape(about)}</p></div></div>'

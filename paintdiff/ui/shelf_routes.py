@@ -53,7 +53,7 @@ class Previews:
         except OSError as error:
             raise RequestError(f"{path.name} can't be read: {error.strerror}.") from error
         if not path.is_file():
-            raise RequestError(f"{path.name} is no file.")
+            raise RequestError(f"{path.name} isn't a file.")
         key = (path, found.st_mtime_ns, found.st_size)
         with self._lock:
             if key in self._kept:
@@ -79,10 +79,10 @@ def shelf_routes(parts: Parts) -> APIRouter:
             row = shelf.row(kind, name)
             path = row.preview if isinstance(row, (LoraRow, EmbeddingRow)) else None
             if path is None:
-                raise RequestError("It has no preview.")
+                raise RequestError("This model has no preview.")
             data = previews.jpeg(path)
         except RequestError as error:
-            raise HTTPException(404, "There is no such preview.") from error
+            raise HTTPException(404, "This preview doesn't exist.") from error
         return Response(data, media_type="image/jpeg", headers=_KEEP)
 
     @router.get("/models/downloads")

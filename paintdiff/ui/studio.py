@@ -51,7 +51,7 @@ class Ingredients:
     ids = Ids("")
     sized = True
     size_shown = True
-    title = "What shall we paint?"
+    title = "What should we paint?"
     text = "Describe a picture, or start with one of these."
     prompt_needed = True
 
@@ -289,7 +289,7 @@ class Studio(Workbench):
         """The prompt of a chip. The page names it by number; anything else is no chip."""
         number = str(getattr(event, "example", ""))
         if not (number.isascii() and number.isdigit() and int(number) < len(self.parts.examples)):
-            raise gr.Error("There is no such example.", print_exception=False)
+            raise gr.Error("Unknown example.", print_exception=False)
         return self.parts.examples[int(number)]
 
     def surprised(self, values: Values) -> str:
@@ -336,8 +336,8 @@ class Studio(Workbench):
         return {**sides, **upscaled}
 
     def memory_words(self, values: Values, size_of: SizeOf) -> str:
-        """Whether what is about to be painted fits into memory, as markup: a warning if it will be
-        slow or won't fit, "" if nobody can tell."""
+        """What is done to fit the picture into memory, as markup: a warning if it will be slow or
+        won't fit, "" if it fits as it is or nobody can tell."""
         model = self.parts.model(values[self.form.model]).name
         try:
             size = size_of(values)
@@ -345,8 +345,8 @@ class Studio(Workbench):
             forecast = self.parts.engine.forecast(model, size, refined)
         except PaintError:
             return ""  # no picture, or no size: Generate says what is wrong
-        if forecast is None:
-            return ""
+        if forecast is None or (forecast.planned is not None and not forecast.planned.plan.words):
+            return ""  # it fits as it is
         words = f"{forecast.words[:1].upper()}{forecast.words[1:]}."
         return markup.note([words], "warning") if forecast.slow else markup.aside(words)
 

@@ -16,6 +16,7 @@ from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.errors import RequestError
 from paintdiff.images import read_header
 
@@ -72,7 +73,8 @@ class Uploads:
         """
         if len(data) > self._max_total_bytes:
             raise RequestError(
-                f"The picture has {len(data):,} bytes; at most {self._max_total_bytes:,} are kept.",
+                f"The file has {byte_size(len(data))}; at most "
+                f"{byte_size(self._max_total_bytes)} are kept. Save it smaller.",
                 field="image",
             )
         header = read_header(data)
@@ -115,7 +117,7 @@ def upload_routes(uploads: Uploads) -> APIRouter:
     async def give(upload_id: UploadId) -> Response:
         upload = uploads.get(upload_id)
         if upload is None:
-            raise HTTPException(404, "There is no such picture, or it has been forgotten.")
+            raise HTTPException(404, "This picture is no longer available.")
         return Response(upload.data, media_type=upload.media_type, headers=_KEEP)
 
     return router
@@ -139,5 +141,5 @@ async def _body(request: Request) -> bytes:
 
 def _too_large() -> HTTPException:
     return HTTPException(
-        413, f"The picture has more than {MAX_UPLOAD_BYTES // 2**20} MiB. Save it smaller."
+        413, f"The file is larger than {byte_size(MAX_UPLOAD_BYTES)}. Save it smaller."
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.errors import RequestError
 from paintdiff.geometry import Size, upscaled_size
 from paintdiff.ingredients import MAX_TILE_PX, MAX_UPSCALE, MIN_TILE_PX, Upscaling
@@ -85,7 +86,7 @@ class UpscaleSetting:
         self._tile = gr.Number(
             None,
             label="Tile size",
-            info="in pixels of the small picture; smaller tiles take less memory, and longer",
+            info="In pixels of the original. Smaller tiles use less memory but take longer",
             placeholder="as memory allows",
             precision=0,
             elem_id=self._ids(f"{self._element}tile"),
@@ -149,7 +150,7 @@ class UpscaleSetting:
         if chosen != OTHER:
             return float(chosen)
         if values[self.other] is None:
-            raise RequestError("Say how many times, or choose 2x or 4x.", field="upscaling.scale")
+            raise RequestError("Enter how many times, or choose 2x or 4x.", field="upscaling.scale")
         return values[self.other]
 
     # Settings that come from elsewhere
@@ -187,7 +188,7 @@ class UpscaleSetting:
         """The dropdown's properties, with `chosen` if there is such an upscaler, else the first."""
         rows = {row.name: row for row in self.parts.upscalers()}
         if not rows:
-            return {"choices": [], "value": None, "interactive": False, "info": "There is none."}
+            return {"choices": [], "value": None, "interactive": False, "info": "None found."}
         name = chosen if isinstance(chosen, str) and chosen in rows else next(iter(rows))
         return {
             "choices": [(upscaler_title(row), row.name) for row in rows.values()],
@@ -199,20 +200,16 @@ class UpscaleSetting:
 
 def upscaler_title(row: UpscalerRow) -> str:
     """What an upscaler is called in a list, with how much it would have to fetch."""
-    return f"{row.title}, {_megabytes(row)}" if _is_to_be_fetched(row) else row.title
+    return f"{row.title}, {byte_size(row.size_bytes)}" if _is_to_be_fetched(row) else row.title
 
 
 def upscaler_text(row: UpscalerRow) -> str:
     """What an upscaler is for, and what it would have to fetch."""
     if not _is_to_be_fetched(row):
         return row.description
-    fetched = f"Is fetched, {_megabytes(row)}, when it is first used."
+    fetched = f"Downloads {byte_size(row.size_bytes)} on first use."
     return f"{row.description} {fetched}".strip()
 
 
 def _is_to_be_fetched(row: UpscalerRow) -> bool:
     return row.address is not None and not row.file.is_file()
-
-
-def _megabytes(row: UpscalerRow) -> str:
-    return f"{row.size_bytes / 1e6:.0f} MB"

@@ -60,7 +60,7 @@ def ready_to_paint(studio: Studio, prompt: str) -> None:
 
 
 def test_a_drawing_is_shown_edited_painted_and_kept(studio: Studio, url: str) -> None:
-    studio.go("ControlNet", "controlnet")
+    studio.go("Draw & control", "controlnet")
     page, easel = studio.page, canvas_of(studio)
     studio.generate.click()
     note = page.locator("#controlnet-note-image .error")
@@ -75,7 +75,7 @@ def test_a_drawing_is_shown_edited_painted_and_kept(studio: Studio, url: str) ->
     assert drawn[64, 20:108].min() > 150 and drawn[:56].max() < 16 and drawn[72:].max() < 16
     easel.settled().stroke((256, 64), (256, 200))
     expect(page.locator("#controlnet-map .map.outdated")).to_be_visible()
-    expect(page.locator("#controlnet-map")).to_contain_text("Something has changed since")
+    expect(page.locator("#controlnet-map")).to_contain_text("Settings have changed")
     assert map_of(studio, url)[20:48, 64].min() > 150
     with page.expect_download() as download:
         page.locator("#controlnet-map a").click()
@@ -105,7 +105,7 @@ def test_a_drawing_is_shown_edited_painted_and_kept(studio: Studio, url: str) ->
     expect(scale).to_have_value("0")
     assert np.array_equal(map_of(studio, url), edited)
 
-    send_to(studio, "ControlNet", "controlnet")
+    send_to(studio, "Draw & control", "controlnet")
     expect(preprocessor(studio)).to_have_value("Edges (Canny)")
     assert set(np.unique(map_of(studio, url))) <= {0, 255}
     choose(studio, "preprocessor", "Invert")
@@ -156,9 +156,9 @@ def test_a_drawer_leads_while_it_has_a_picture(
 
 
 def test_what_needs_weights_says_so_before_anything_is_fetched(studio: Studio) -> None:
-    studio.go("ControlNet", "controlnet")
-    choose(studio, "preprocessor", "Depth (MiDaS), 493 MB")
+    studio.go("Draw & control", "controlnet")
+    choose(studio, "preprocessor", "Depth (MiDaS), 470 MiB")
     said = studio.page.locator("#controlnet-preprocessor")
-    expect(said).to_contain_text("Needs weights of 493 MB")
+    expect(said).to_contain_text("Downloads 470 MiB")
     choose(studio, "preprocessor", "Scribble")
-    expect(said).not_to_contain_text("Needs weights")
+    expect(said).not_to_contain_text("Downloads")

@@ -51,6 +51,6 @@ def test_settings_that_are_brought_are_offered_and_used(studio: Studio, way: str
 
 def test_what_carries_nothing_says_so(studio: Studio) -> None:
     bring(studio, "drop", "#stage", png())
-    expect(studio.page.locator("#offer")).to_contain_text("carries no settings")
+    expect(studio.page.locator("#offer")).to_contain_text("contains no settings")
     bring(studio, "drop", "#stage", b"no picture")
     expect(studio.page.locator("#offer")).to_contain_text("Use PNG, JPEG or WebP")

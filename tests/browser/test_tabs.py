@@ -21,7 +21,7 @@ TABS = (
     ("Text to image", ""),
     ("Image to image", "image_to_image"),
     ("Sketch & inpaint", "inpaint"),
-    ("ControlNet", "controlnet"),
+    ("Draw & control", "controlnet"),
     ("Upscale", "upscale"),
 )
 

@@ -132,5 +132,5 @@ def test_trouble_with_the_disk_is_told_in_words_and_leaves_nothing(
 
 def test_a_file_in_the_way_of_the_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("I am no folder")
-    with pytest.raises(StorageError, match="can't be written"):
+    with pytest.raises(StorageError, match="Can't write"):
         folder(tmp_path / "outputs").save(picture())

@@ -154,8 +154,8 @@ def test_a_last_line_without_settings_is_prompt() -> None:
     [
         ("{", "damaged"),
         ("[" * 100_000, "damaged"),
-        ("[]", "no request"),
-        ('{"request": 3}', "no request"),
+        ("[]", "request is missing"),
+        ('{"request": 3}', "request is missing"),
         ('{"request": {"prompt": "x", "seed": -1}}', "seed"),
         ('{"request": {"prompt": "x", "version": 99}}', "version"),
         ('{"request": {"prompt": "x", "__class__": "y"}}', "__class__"),

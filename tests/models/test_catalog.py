@@ -121,7 +121,7 @@ def test_a_hub_id_is_a_row_without_being_there() -> None:
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     catalog = Catalog.default()
-    with pytest.raises(ModelNotFoundError, match="neither a folder"):
+    with pytest.raises(ModelNotFoundError, match="Name a folder"):
         catalog.with_source("no/such/thing")
     with pytest.raises(ModelNotFoundError, match="model_index"):
         catalog.with_source(str(tmp_path))

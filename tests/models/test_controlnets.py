@@ -96,12 +96,12 @@ def test_an_unknown_family_is_refused_and_the_known_are_named(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("nowhere/at/all", "neither a name from the list, a folder"),
-        ("no config", "no ControlNet"),
+        ("nowhere/at/all", "Use a name from the list, a folder"),
+        ("no config", "isn't a ControlNet"),
         ("adapter", "T2IAdapter"),
         ("no weights", "none of the files"),
         ("broken", "can't be read"),
-        ("lora.safetensors", "no attention to words"),
+        ("lora.safetensors", "no cross-attention"),
         ("junk.safetensors", "no safetensors file"),
     ],
 )

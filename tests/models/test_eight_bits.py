@@ -104,7 +104,7 @@ def test_mini_paints_nearly_the_same(mini_engine: Engine) -> None:
         patch.setattr("paintdiff.models.plans._rungs", lambda _run, _device: [PACKED])
         finished = engine.generate(asked)
     assert 0 < mean_apart(finished.pictures[0].image, usual) < 1
-    assert finished.warnings == ("To fit into memory, it was painted another way: 8-bit weights.",)
+    assert finished.warnings == ("To fit into memory, the settings were changed: 8-bit weights.",)
 
 
 @pytest.fixture

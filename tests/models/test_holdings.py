@@ -47,7 +47,7 @@ def test_a_file_is_deleted_alone(root: Path) -> None:
     assert (found.path, found.size_bytes, found.from_hub) == (path, 500, False)
     assert remove(lora(path), (root,), found.sure).path == path
     assert not path.exists() and other.exists()
-    with pytest.raises(RequestError, match="Nothing of it"):
+    with pytest.raises(RequestError, match="isn't on this machine"):
         remove(lora(path), (root,), found.sure)
 
 
@@ -86,7 +86,7 @@ def test_what_lies_elsewhere_is_left_alone(root: Path, case: str) -> None:
     row = LoraRow(name="x", title="x", source=str(source))
     roots = () if case == "none" else (root,)
     assert isinstance(removal_of(row, roots), str)
-    with pytest.raises(RequestError, match="left alone"):
+    with pytest.raises(RequestError, match="doesn't delete it"):
         remove(row, roots, "")
     assert outside.exists() and root.is_dir()
 
@@ -99,7 +99,7 @@ def test_what_ships_with_the_app_stays() -> None:
     assert folder is not None
     for row in (mini, catalog.controlnets()[0], catalog.upscaler("mini-upscaler")):
         assert removal_of(row, (folder.parent, Path("/"))) == (
-            "It comes with the app, so it stays."
+            "It comes with the app and can't be deleted."
         )
 
 

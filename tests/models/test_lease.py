@@ -96,7 +96,7 @@ def test_numbers_that_are_none_make_no_picture(none: float, tiny_manager: ModelM
     with tiny_manager.lease("mini") as leased:
         leased.decoded(latents)
         latents[0, 0, 3, 3] = none
-        with pytest.raises(NotFiniteError, match="Take its LoRAs out or lower their weights"):
+        with pytest.raises(NotFiniteError, match="Remove its LoRAs or lower their weights"):
             leased.decoded(latents)
         with pytest.raises(NotFiniteError, match="Choose another VAE"):
             leased.decoded(torch.full((1, 4, 32, 32), 1e38))

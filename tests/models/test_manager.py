@@ -114,7 +114,7 @@ def test_a_model_on_loan_is_never_dropped(three: Catalog) -> None:
 
 def test_a_model_that_never_fits_says_so(three: Catalog) -> None:
     manager = ModelManager(three, device="cpu", memory_budget_bytes=1000)
-    with pytest.raises(MemoryBudgetError, match="Raise the memory budget"), manager.lease("tiny"):
+    with pytest.raises(MemoryBudgetError, match="Raise the budget"), manager.lease("tiny"):
         pytest.fail("it can't fit")
     assert manager.status().state == "failed"
 

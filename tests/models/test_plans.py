@@ -164,8 +164,8 @@ def test_forecasts_in_words() -> None:
         return found
 
     plenty, little, none = forecast(24), forecast(6.3), forecast(0.1)
-    assert (plenty.words, plenty.slow) == ("fits: about 9.5 of 24.0 GB", False)
-    assert "of 6.3 GB, model offload" in little.words and little.slow
+    assert (plenty.words, plenty.slow) == ("fits: about 9.5 of 24.0 GiB", False)
+    assert "of 6.3 GiB, weights offloaded to RAM" in little.words and little.slow
     assert none.words.startswith("won't fit: needs about") and none.slow
 
 

@@ -84,7 +84,7 @@ def test_what_a_model_cant_have_of_it_is_said(tmp_path: Path) -> None:
         request = REQUEST.model_copy(update={"model": "zet", "profile": "turbo"})
         warnings = engine.generate(request).warnings
         sentence = next(each for each in warnings if "Turbo" in each)
-        assert "features that are kept from step to step and guidance that ends early" in sentence
+        assert "feature caching and early end of guidance" in sentence
         assert engine.generate(request.model_copy(update={"profile": "exact"})).warnings == tuple(
             each for each in warnings if each != sentence
         )

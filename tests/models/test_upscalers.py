@@ -206,7 +206,7 @@ def test_it_is_downloaded_once_and_only_when_used(server: Server, tmp_path: Path
 def test_another_file_than_was_promised_is_refused(server: Server, tmp_path: Path) -> None:
     row = row_at(server, tmp_path)
     server.content = server.content[:-1] + b"\0"
-    with pytest.raises(ModelNotFoundError, match=r"isn't the file that was expected") as caught:
+    with pytest.raises(ModelNotFoundError, match=r"but expected") as caught:
         located(row, lambda _message: None)
     assert str(tmp_path / "upscale_models") in str(caught.value), "where to put it by hand"
     assert files_in(tmp_path) == []

@@ -218,7 +218,7 @@ def test_short_memory_makes_the_tiles_smaller(
     levels = [np.asarray(one.raster.image(), int) for one in (made, whole)]
     assert np.abs(levels[0] - levels[1]).max() <= 1
     assert whole.notes == ("Upscaled 120x90 to 240x180 with The compact.",)
-    assert re.search(r"Memory ran short.* tiles of \d\d pixels instead of \d{3}", made.notes[1])
+    assert re.search(r"Memory ran low.* tiles of \d\d pixels instead of \d{3}", made.notes[1])
     largest = 0
     with pytest.raises(MemoryBudgetError, match=r"The compact.*smaller one"):
         enlarged(pixels, Size(240, 180), upscaler, lambda _step: None, 0)

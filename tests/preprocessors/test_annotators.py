@@ -82,7 +82,7 @@ def test_without_weights_and_offline_it_says_what_to_do(
         Annotators([tmp_path]).control_map(PICTURE, "openpose")
     for part in (
         "body_pose_model.pth, hand_pose_model.pth, facenet.pth",
-        "510 MB",
+        "486 MiB",
         "lllyasviel/Annotators",
         "the folder annotators of a models folder",
         "HF_HUB_OFFLINE",

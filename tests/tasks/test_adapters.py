@@ -149,7 +149,7 @@ WARNINGS: dict[str, tuple[dict[str, Any], str, str]] = {
         "The LoRA ink has no effect at a weight of 0.",
         "prompt",
     ),
-    "malformed": ({"prompt": "a red house <lora:ink:x>"}, "is no LoRA as it stands", "prompt"),
+    "malformed": ({"prompt": "a red house <lora:ink:x>"}, "can't be read as a LoRA", "prompt"),
     "negative": (
         {"negative_prompt": "boat <lora:ink:1>"},
         "in the negative prompt has no effect",
@@ -213,7 +213,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[RequestError], str, str]] = {
     "refiner of a family without": (
         {"refiner": Refiner(model="mini")},
         RequestError,
-        "can't hand over",
+        "doesn't support a refiner",
         "refiner.model",
     ),
     "unknown IP-Adapter": (
@@ -237,7 +237,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[RequestError], str, str]] = {
     "IP-Adapter without its picture": (
         {"ip_adapters": (IpAdapterInput(image=given(photo()).reference()),)},
         RequestError,
-        "give it again",
+        "Open it again",
         "ip_adapters.0.image",
     ),
 }
@@ -343,7 +343,7 @@ def refined(tiny_xl_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     [
         (0.6, 4, None),
         (1.0, 4, "a switch at 1 leaves it no step"),
-        (0.9999, 4, "leaves it no step; switch earlier"),
+        (0.9999, 4, "leaves it no step. Switch earlier"),
         (0.0001, 4, "comes before painting begins"),
     ],
 )
@@ -373,7 +373,7 @@ def test_a_refiner_without_steps_is_told(
 def test_a_clip_skip_of_two_is_what_sdxl_does_anyway(refined: Engine) -> None:
     request = quick(model="tiny-xl", width=64, height=64, clip_skip=2)
     (told,) = finished(refined, request).warnings
-    assert "uses that layer anyway" in told
+    assert "always uses that layer" in told
     assert field_of(told) == "clip_skip"
 
 

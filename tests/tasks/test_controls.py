@@ -84,7 +84,7 @@ def test_a_control_gets_the_first_that_fits(tiny_engine: Engine, tiny_catalog: C
             r"Big is for Stable Diffusion 1\.x.*family Mini.*mini-sketch, mini-other",
         ),
         ({"preprocessor": "cany"}, "preprocessor", "canny"),
-        ({"image": InputImage(sha256="0" * 64)}, "image", "give it again"),
+        ({"image": InputImage(sha256="0" * 64)}, "image", "Open it again"),
         ({"image": InputImage(data=b"no picture")}, "image", "Use PNG"),
     ],
 )
@@ -112,7 +112,7 @@ def test_without_a_controlnet_for_the_model_it_says_so(
 @pytest.mark.parametrize(
     ("changes", "warning"),
     [
-        ({"conditioning_scale": 0.0}, "no effect at a conditioning scale of 0"),
+        ({"conditioning_scale": 0.0}, "no effect at a strictness of 0"),
         ({"guidance_start": 0.4, "guidance_end": 0.41}, "no step lies wholly between 0.4 and 0.41"),
         ({"preprocessor": "tile"}, "Sketch was made for canny, scribble, not for tile"),
     ],
@@ -200,7 +200,7 @@ def test_a_controlnet_that_isnt_needed_isnt_loaded(tiny_catalog: Catalog) -> Non
     )
     with Engine(ModelManager(catalog, device="cpu")) as engine:
         painted(engine, text_to_image(controls=(control(conditioning_scale=0.0),)))
-        with pytest.raises(PaintError, match="nothing is there"):
+        with pytest.raises(PaintError, match="doesn't exist"):
             painted(engine, text_to_image(controls=(control(),)))
         assert engine.status().model_state == "ready", "the model itself is well"
 

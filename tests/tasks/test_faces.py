@@ -178,9 +178,7 @@ def test_a_strength_of_0_changes_nothing_and_asks_nobody() -> None:
     )
     before = smooth(280, 240)
     assert laid_over(faces, before).tobytes() == before.tobytes()
-    assert restorer.seen == [] and faces.notes == (
-        "The faces are as they were, as their strength is 0.",
-    )
+    assert restorer.seen == [] and faces.notes == ("Faces are unchanged at a strength of 0.",)
 
 
 def test_in_strips_it_is_the_same() -> None:

@@ -72,7 +72,7 @@ def test_what_doesnt_suit_it_is_painted_without(catalog: Catalog) -> None:
     for asked in ({"num_inference_steps": 30}, {"guidance_scale": 7.5}):
         request, said = settled(catalog, **asked)
         assert request.loras == () and request.sampler == catalog.model("mini").sampler
-        assert NAME in said[0] and "did without" in said[0]
+        assert NAME in said[0] and "didn't use the LoRA" in said[0]
     request, said = settled(catalog, num_inference_steps=8, guidance_scale=1.5, sampler="Euler a")
     assert [each.name for each in request.loras] == [NAME]
     assert request.sampler == "Euler a" and said == ()

@@ -131,14 +131,14 @@ def test_a_second_pass_at_a_strength_of_0_only_enlarges(
     done = finished(engine, request({"strength": 0.0, "upscaler": upscaler}))
     (picture,) = done.pictures
     assert picture.image.size == (192, 128)
-    assert "painted over" not in " ".join(picture.notes)
+    assert "refined" not in " ".join(picture.notes)
     assert "enlarged to" in " ".join(picture.notes)
 
 
 @pytest.mark.parametrize(
     ("hires", "changes", "error", "field", "complaint"),
     [
-        ({"strength": 0.3}, {}, RequestError, "strength", "leaves none to run"),
+        ({"strength": 0.3}, {}, RequestError, "strength", "leaves none of the"),
         (
             {"strength": 0.3, "num_inference_steps": 3},
             {"num_inference_steps": 20},
@@ -154,7 +154,7 @@ def test_a_second_pass_at_a_strength_of_0_only_enlarges(
             "scale",
             r"at most 4,194,304 can",
         ),
-        ({"scale": 1.01}, {}, RequestError, "scale", "leaves 96x64 as it is"),
+        ({"scale": 1.01}, {}, RequestError, "scale", "doesn't change 96x64"),
         ({"upscaler": "nobody"}, {}, UnknownNameError, "upscaler", "'latent' is always there"),
         ({"controlnet": "nobody"}, {}, UnknownNameError, "controlnet", "no ControlNet 'nobody'"),
         ({"controlnet": "big"}, {}, RequestError, "controlnet", r"is for Stable Diffusion 1\.x"),
@@ -186,7 +186,7 @@ def test_a_size_that_is_rounded_and_soft_latents_are_told(catalog: Catalog) -> N
     (warning,) = settled(catalog, request({"scale": 1.3}))[1]
     assert "The enlarged size 125x83 became 128x80" in warning
     (warning,) = settled(catalog, request({"strength": 0.4}))[1]
-    assert "Enlarged latents are soft" in warning
+    assert "Enlarged latents stay soft" in warning
 
 
 # What painting does
@@ -207,7 +207,7 @@ def test_the_picture_is_larger_and_says_how_it_was_made(engine: Engine) -> None:
     assert picture.image.size == (192, 128)
     assert (picture.request.width, picture.request.height) == (96, 64)  # type: ignore[union-attr]
     assert picture.notes == (
-        "Painted at 96x64, enlarged to 192x128 with mini-upscaler, then painted over at a strength "
+        "Painted at 96x64, enlarged to 192x128 with mini-upscaler, then refined at a strength "
         "of 0.7 in 2 steps through 2 windows of 128x128.",
     )
 
@@ -320,14 +320,14 @@ def test_without_memory_for_the_second_pass_the_first_isnt_lost(
     (picture,) = engine.generate(request({"upscaler": upscaler})).pictures
     assert picture.image.size == small.size
     assert difference(picture.image, small) < 2, "in half precision, which was tried last"
-    assert "There wasn't enough memory to paint over it at 192x128" in picture.notes[0]
+    assert "Not enough memory to refine at 192x128" in picture.notes[0]
 
 
 def test_what_isnt_settled_isnt_painted(tiny_manager: ModelManager, catalog: Catalog) -> None:
     one, _warnings = settle(request({"upscaler": None}), catalog.model("mini"))
     with (
         tiny_manager.lease("mini") as leased,
-        pytest.raises(RequestError, match="isn't settled"),
+        pytest.raises(RequestError, match="has open values"),
     ):
         SecondPass(one, leased, Tools(lambda picture, _name: picture, lambda *all_: all_[0]))
 

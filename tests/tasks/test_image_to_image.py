@@ -179,7 +179,7 @@ def test_files_that_cant_be_used_are_refused_at_once(tiny_engine: Engine) -> Non
         with pytest.raises(RequestError, match=complaint) as caught:
             tiny_engine.submit(image_to_image(image=InputImage(data=data)))
         assert caught.value.field == "image"
-    with pytest.raises(RequestError, match="give it again"):
+    with pytest.raises(RequestError, match="Open it again"):
         tiny_engine.submit(image_to_image().without_image_data())
 
 

@@ -290,7 +290,7 @@ def test_a_sketch_on_a_blank_canvas_guides_the_whole_picture(tiny_engine: Engine
     blank = Image.new("RGB", (WIDTH, HEIGHT), "white")
     sketched = inpaint(image=sent(blank), mask=None, sketch=sent(strokes()))
     done = finished(tiny_engine, sketched)
-    assert "all of it is painted" in done.warnings[0]
+    assert "canvas is blank" in done.warnings[0]
     result = np.asarray(done.pictures[0].image)
     assert (result[60:, 60:] != 255).any(axis=-1).mean() > 0.9, "far from the strokes, too"
     other = strokes(60, 60, 90, 90, colour=(0, 0, 255, 255))
@@ -300,7 +300,7 @@ def test_a_sketch_on_a_blank_canvas_guides_the_whole_picture(tiny_engine: Engine
     ).any()
 
     masked = finished(tiny_engine, inpaint(image=sent(blank), sketch=sent(strokes())))
-    assert "all of it is painted" not in " ".join(masked.warnings), "a mask says where to paint"
+    assert "canvas is blank" not in " ".join(masked.warnings), "a mask says where to paint"
 
 
 def test_inverting_is_the_same_as_an_inverted_mask(tiny_engine: Engine) -> None:
@@ -365,9 +365,9 @@ def test_masks_that_cant_be_meant_are_refused(tiny_engine: Engine) -> None:
     assert refused(tiny_engine, "mask is 50x60, the picture 112x96", mask=other) == "mask"
     assert refused(tiny_engine, "sketch is 50x60, the picture 112x96", sketch=other) == "sketch"
     assert refused(tiny_engine, "blur less", mask=spot, mask_blur_px=40) == "mask_blur_px"
-    assert refused(tiny_engine, "no mask to invert", mask=None, invert_mask=True) == "invert_mask"
+    assert refused(tiny_engine, "Nothing to invert", mask=None, invert_mask=True) == "invert_mask"
     assert refused(tiny_engine, "Use PNG", mask=InputImage(data=b"x")) == "mask"
-    assert refused(tiny_engine, "none to run", strength=0.1) == "strength"
+    assert refused(tiny_engine, "leaves none of the", strength=0.1) == "strength"
     bare = inpaint().without_image_data()
     assert refused(tiny_engine, "picture isn't in the file", image=bare.image) == "image"
     assert refused(tiny_engine, "mask isn't in the file", mask=bare.mask) == "mask"
@@ -453,7 +453,7 @@ def test_a_model_that_sees_masks_says_what_it_cant_do(nine_engine: Engine) -> No
         TextToImage(prompt="a house", model="nine"),
         image_to_image(model="nine"),
     ):
-        with pytest.raises(ModelLoadError, match="trained to inpaint"):
+        with pytest.raises(ModelLoadError, match="can only inpaint"):
             finished(nine_engine, request)
 
 

@@ -209,9 +209,9 @@ def test_memory_that_runs_out_costs_only_the_speed(
         faults.expect("unet", 1, after=2)
         pictures, story = painted(engine, WORDS, "several")
         said = [each.message for each in story if isinstance(each, Loading)]
-        assert said[-1] == "Out of memory. Trying again one picture at a time"
+        assert said[-1] == "Out of memory. Trying again one at a time"
         assert [each.tobytes() for each in pictures] == [each.tobytes() for each in alone]
-        assert "one picture at a time" in story[-1].warnings[0]
+        assert "one at a time" in story[-1].warnings[0]
         _pictures, again = painted(engine, WORDS, "several")
     assert most_together(again) == 1, "it is remembered"
     assert faults.raised == 1

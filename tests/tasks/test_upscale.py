@@ -229,7 +229,7 @@ def test_an_unknown_upscaler_is_named(
 
 def test_without_any_upscaler_that_is_said(tiny_catalog: Catalog) -> None:
     catalog = Catalog(tiny_catalog.models(), {}, {}, (), [])
-    with pytest.raises(RequestError, match=r"no upscaler.*upscale_models") as caught:
+    with pytest.raises(RequestError, match=r"No upscaler.*upscale_models") as caught:
         settle(Upscale(images=(given(photo()),)), catalog)
     assert caught.value.field == "upscaling.upscaler"
 

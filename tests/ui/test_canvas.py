@@ -84,7 +84,7 @@ def test_only_ids_that_were_given_count(
 
 
 def test_a_forgotten_drawing_can_be_sent_again(value: dict[str, Any]) -> None:
-    with pytest.raises(RequestError, match="Try once more"):
+    with pytest.raises(RequestError, match="Try again"):
         read(value, Uploads())
 
 

@@ -178,7 +178,7 @@ def test_a_drawer_is_off_until_it_has_a_picture(
     assert (control.preprocessor, control.controlnet) == ("tile", "edges")
     sent[panel.canvas] = {**opened(parts), "image": "gone"}
     updates = studio.start(sent)
-    assert "Try once more" in updates[studio.notes["controls.0.image"]]
+    assert "Try again" in updates[studio.notes["controls.0.image"]]
     assert not updates[studio.notes["image"]], "the tab's own picture is another matter"
 
 

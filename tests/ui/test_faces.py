@@ -62,7 +62,7 @@ def test_without_anything_that_restores_faces_it_is_not_there(
 def test_the_page_asks_for_what_it_says(bench: UpscaleBench, parts: Parts) -> None:
     by = bench.setting.inputs()["face_restorer"]
     assert isinstance(by, gr.Dropdown) and by.choices is not None
-    assert [title for title, _value in by.choices] == ["Leave as they are", "<i>Mender"]
+    assert [title for title, _value in by.choices] == ["Don't restore", "<i>Mender"]
     pictures = uploaded(parts, (8, 6))
     asked = bench.request(sent(bench, pictures, face_restorer="mender", face_strength=0.3))
     assert asked.upscaling == Upscaling(upscaler="small", face_restorer="mender", face_strength=0.3)

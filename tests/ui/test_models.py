@@ -180,16 +180,16 @@ def test_each_thing_has_a_card_that_says_what_there_is_to_know(
     cards = made().cards()
     for words in (
         "comes with the app",
-        "in memory, 62 MB",
+        "in memory, 59 MiB",
         "LoRA · Stable Diffusion 1.x · 1 kB",
         str(folder / "loras"),
         "sumi-e",
         "CC0",
         "Washes.",
-        "on the hub, 4.3 GB to download",
-        "6.0 GB of memory",
+        "on Hugging Face, 4.0 GiB to download",
+        "5.6 GiB of memory",
         "owner/name",
-        "on the internet, 67 MB to download",
+        "on the internet, 64 MiB to download",
     ):
         assert words in cards, words
     assert cards.count("<h3>") == 5  # mini, the hub's, the LoRA, two upscalers
@@ -211,7 +211,7 @@ def test_kind_and_words_filter_and_are_counted(
     choices = {name: title for title, name in updates[tab.models.kind].choices}
     assert choices["lora"] == "LoRAs 1" and choices["all"] == "All 1"
     assert "embedding" in choices and "ip_adapter" not in choices, "rare ones only where there are"
-    assert "fits the filter" in tab.cards(words="zz")
+    assert "matches the filter" in tab.cards(words="zz")
     assert tab.cards(kind="../../etc").count("<h3>") == tab.cards().count("<h3>")
 
 
@@ -229,7 +229,7 @@ def test_of_thousands_only_the_first_are_rendered(
     tab = made()
     updates = tab.models.filtered(tab.values(kind="lora"))
     assert updates[tab.models.cards].count("<h3>") == AT_FIRST == len(looked_at)
-    assert f"{AT_FIRST} of 2000 are shown" in updates[tab.models.cards]
+    assert f"{AT_FIRST} of 2000 shown" in updates[tab.models.cards]
     values = tab.values(kind="lora", shown=updates[tab.models.shown])
     more = tab.models._shown_after(tab.click("more"), values)
     assert more[tab.models.cards].count("<h3>") == 2 * AT_FIRST
@@ -277,16 +277,16 @@ def test_what_cannot_run_here_is_grey_and_says_why(
     )
     cards = made().cards()
     for words in (
-        "It needs 36.0 GB of memory, and models may take 8.0 GB here.",
+        "Needs 33.5 GiB of memory; 7.5 GiB are available here.",
         "HF_TOKEN",
         "image encoder is missing",
-        "Nothing is at /gone/vae any more.",
+        "/gone/vae no longer exists.",
     ):
         assert words in cards
     assert cards.count('class="thing cannot"') == 5, "one upscaler's file is gone too"
     assert 'data-do="download"' not in cards
     monkeypatch.setattr(shelf, "has_hub_token", lambda: True)
-    assert "HF_TOKEN" not in made().cards() and "Download 4.3 GB" in made().cards()
+    assert "HF_TOKEN" not in made().cards() and "Download 4.0 GiB" in made().cards()
 
 
 # Strangers' words
@@ -375,7 +375,7 @@ def test_a_name_that_a_tag_cannot_have_is_refused(
         assert done.failed and "Rename its file" in done.said and not done.updates
     long = {**tab.values(), tab.prompt(): "x" * 10_000}
     engine.manager.catalog.rows = (lora(folder),)
-    assert "longer than" in tab.click("insert", long, kind="lora", name="ink").said
+    assert "would exceed" in tab.click("insert", long, kind="lora", name="ink").said
 
 
 # Models
@@ -391,10 +391,10 @@ def test_use_chooses_a_model_in_all_painting_tabs(
         chosen = done.updates[studio.form.model]
         assert (
             chosen.value == "owner/name"
-            and ("Paint (4.3 GB to download)", "owner/name") in chosen.choices
+            and ("Paint (4.0 GiB to download)", "owner/name") in chosen.choices
         )
         assert done.updates[studio.form.width] == 512
-    assert "all tabs that paint" in done.said and done.go == "image_to_image"
+    assert "all painting tabs" in done.said and done.go == "image_to_image"
     assert set(done.updates) <= set(tab.actions.changeable())
 
 
@@ -405,7 +405,7 @@ def test_the_dropdowns_follow_the_catalog(made: Callable[..., Tab], engine: Fake
     assert form.model not in tab.choice.looked_at(told)
     engine.manager.catalog.more = (hub_model(),)
     updates = tab.choice.looked_at(told)
-    assert ("Paint (4.3 GB to download)", "owner/name") in updates[form.model].choices
+    assert ("Paint (4.0 GiB to download)", "owner/name") in updates[form.model].choices
     assert "value" not in updates[form.model].constructor_args, "it may just have been changed"
     told = {**told, tab.choice.known: updates[tab.choice.known], form.model: "owner/name"}
     engine.manager.catalog.more = ()
@@ -432,7 +432,7 @@ def test_a_pin_is_what_new_pages_and_the_next_start_use(
     assert again.models.parts.model(None).name == "owner/name"
     asked_for = made(preferences=Preferences(path), model_asked_for=True)
     assert asked_for.parts.default_model == "mini", "--model goes before it"
-    assert "model of its own" in asked_for.click("pin", kind="model", name="owner/name").said
+    assert "takes precedence" in asked_for.click("pin", kind="model", name="owner/name").said
     engine.manager.catalog.more = ()
     assert again.parts.default_model == "mini" and again.parts.pinned_model is None
     engine.manager.catalog.more = (hub_model(),)
@@ -491,11 +491,11 @@ def test_what_is_idle_can_leave_the_memory(made: Callable[..., Tab], engine: Fak
     assert not tab.click("unload", kind="model", name="mini").failed
     assert engine.manager.unloaded == ["model mini"]
     gone = tab.click("unload", kind="model", name="mini")
-    assert gone.failed and "isn't in memory" in gone.said
+    assert gone.failed and "no longer in memory" in gone.said
     engine.manager.in_memory = [LoadedSummary("model", "mini", 5, False, waits=True)]
     found = tab.models.listed(tab.values())
-    assert "waits in main memory" in found[tab.models.memory]
-    assert "waits in main memory" in found[tab.models.cards]
+    assert "offloaded to RAM" in found[tab.models.memory]
+    assert "offloaded to RAM" in found[tab.models.cards]
 
 
 # Deleting
@@ -547,7 +547,7 @@ def test_what_ships_and_what_lies_elsewhere_has_no_button_and_is_refused(
     tab = made()
     assert "data-sure" not in tab.cards()
     assert "comes with the app" in tab.click("delete", kind="model", name="mini").said
-    assert "left alone" in tab.click("delete", kind="lora", name="ink").said
+    assert "doesn't delete it" in tab.click("delete", kind="lora", name="ink").said
     assert Path(row.source).exists()
 
 
@@ -566,7 +566,7 @@ def test_what_is_open_to_everybody_can_be_changed_by_nobody(
         {"do": "pin", "kind": "model", "name": "mini"},
         {"do": "cancel", "id": "x"},
     ):
-        assert "open to everybody" in tab.click(**click).said
+        assert "page is public" in tab.click(**click).said
     assert tab.actions.searched("x").failed
     assert list((folder / "loras").iterdir()) and not downloads.started
     assert tab.parts.preferences.pinned_model is None
@@ -620,7 +620,7 @@ def test_a_search_shows_cards_and_only_what_it_found_can_be_fetched(
     assert not tab.click("fetch", id="owner/found").failed
     assert downloads.started == [("owner/found", "a" * 40)]
     again = tab.actions.searched("storybook").hub
-    assert again is not None and "on its way" in again and 'data-do="fetch"' not in again
+    assert again is not None and "downloading" in again and 'data-do="fetch"' not in again
     assert tab.actions.searched("").hub == ""
     assert tab.click("close-hub").hub == ""
     downloads.fails = True
@@ -634,11 +634,13 @@ def test_downloads_are_shown_cancelled_and_dismissed(
 ) -> None:
     engine.manager.catalog.more = (hub_model(revision="b" * 40),)
     tab = made()
-    assert "Download 4.3 GB" in tab.cards()
+    assert "Download 4.0 GiB" in tab.cards()
     assert not tab.click("download", kind="model", name="owner/name").failed
     assert downloads.started == [("owner/name", "b" * 40)]
     shown = tab.models.listed(tab.values())
-    assert "on its way" in shown[tab.models.cards] and "Download 4.3" not in shown[tab.models.cards]
+    assert (
+        "downloading" in shown[tab.models.cards] and "Download 4.0" not in shown[tab.models.cards]
+    )
     assert 'value="0.2500"' in shown[tab.models.transfers]
     assert "is being downloaded" in tab.click("delete", kind="model", name="owner/name").said
     assert tab.click("cancel", id="nonsense").failed

@@ -36,7 +36,7 @@ def test_pictures_and_texts_offer_their_settings(parts: Parts) -> None:
         told = dropped.offered(brought, "mini")
         assert "a cat”" in told
         assert "data-use" in told
-        assert "Its model, dream, isn't here; yours stays." in told
+        assert "Its model, dream, isn't installed; yours stays." in told
     graph = json.dumps({"prompt": "a <b>cat</b>", "steps": 20, "version": "Fooocus v2"})
     told = dropped.offered(event(text=graph), "mini")
     assert "from Fooocus: “a &lt;b&gt;cat&lt;/b&gt;”" in told
@@ -61,7 +61,10 @@ def test_what_offers_nothing(brought: dict[str, str], words: str, parts: Parts) 
 
 def test_pictures_without_usable_settings_say_so(parts: Parts) -> None:
     dropped = dropped_of(parts)
-    for texts, words in (({}, "no settings"), ({"parameters": "{broken"}, "damaged JSON")):
+    for texts, words in (
+        ({}, "no settings"),
+        ({"parameters": "{broken"}, "damaged (invalid JSON)"),
+    ):
         upload = parts.uploads.add(png(**texts))
         told = dropped.offered(event(picture=upload.id), "mini")
         assert words in told
@@ -96,7 +99,7 @@ def test_the_chosen_model_stays_where_none_is_named(parts: Parts) -> None:
     found = settings_of(png(parameters=text))
     assert found is not None
     assert found.for_page(parts, "mini").painting.model == "mini"
-    assert "isn't here" not in offer(found, parts, "mini")
+    assert "isn't installed" not in offer(found, parts, "mini")
     flow = settings_of(png(parameters=text.replace("Euler a", "Flow Euler")))
     assert flow is not None
     assert "can differ" not in offer(found, parts, "mini")

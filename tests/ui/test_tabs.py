@@ -145,11 +145,11 @@ def test_a_picture_with_settings_offers_them(parts: Parts, engine: FakeEngine) -
     value = canvas.showing(parts.uploads.add(file))
     offered = ingredients.picture.offered(value)
     assert "a &lt;b&gt;red&lt;/b&gt; house" in offered and "data-use" in offered
-    assert "isn't here" not in offered
+    assert "isn't installed" not in offered
     other = engine.submit(TextToImage(prompt="a cat", model="<i>dreamer"))
     elsewhere = parts.uploads.add(png("RGB", pnginfo=png_info(picture(other))))
     told = ingredients.picture.offered(canvas.showing(elsewhere))
-    assert "&lt;i&gt;dreamer, isn't here" in told
+    assert "&lt;i&gt;dreamer, isn't installed" in told
     assert ingredients.picture.offered(opened(parts)) == ""
     filled = studio.filled(job.request)
     assert filled[studio.prompt] == "a <b>red</b> house"

@@ -145,8 +145,8 @@ def test_settings_come_back_checked_and_from_a_picture(bench: UpscaleBench, part
 
 def test_what_would_be_fetched_says_so(bench: UpscaleBench) -> None:
     offered = bench.setting.offered("large")
-    assert ("<i>Large, 67 MB", "large") in offered["choices"]
-    assert "Is fetched, 67 MB" in offered["info"]
+    assert ("<i>Large, 64 MiB", "large") in offered["choices"]
+    assert "Downloads 64 MiB" in offered["info"]
     assert bench.setting.offered("small")["info"] == "Quick."
 
 

@@ -405,12 +405,12 @@ def _opened(path: Path) -> Generator[BinaryIO]:
             yield file
     except UnsafeWeightsError as error:
         raise UnsafeWeightsError(
-            f"{path.name} is a pickle with more than tensors in it ({error}), which could run "
-            "code. Nothing of it was run. Get the .safetensors version."
+            f"{path.name} is a pickle that contains more than tensors ({error}) and could run "
+            "code. It was not run. Get the .safetensors version."
         ) from error
     except Exception as error:  # a damaged pickle can raise anything
         raise ModelLoadError(
-            f"{path.name} is damaged or no file of tensors: {error or type(error).__name__}."
+            f"{path.name} is damaged or isn't a weight file: {error or type(error).__name__}."
         ) from error
 
 

@@ -23,7 +23,7 @@ def tensors_in(path: Path) -> dict[str, Any]:
     UnsafeWeightsError.
     """
     if not path.is_file():
-        raise ModelNotFoundError(f"{path.name} should be a file of weights, but nothing is there.")
+        raise ModelNotFoundError(f"The weight file {path.name} doesn't exist.")
     if is_pickle(path):
         content = read_tensors(path)
         inner: object = content.get("state_dict")

@@ -61,15 +61,6 @@ def cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def size_text(size_bytes: int) -> str:
-    """So many bytes in words: "4.3 GB", "67 MB"."""
-    if size_bytes >= 10**9:
-        return f"{size_bytes / 10**9:.1f} GB"
-    if size_bytes >= 10**6:
-        return f"{size_bytes / 10**6:.0f} MB"
-    return f"{size_bytes:,} bytes"
-
-
 def download(
     address: str,
     path: Path,
@@ -91,8 +82,8 @@ def download(
         found, length = _fetched(address, file, size_bytes, told, wanted)
         if found != sha256:
             raise ValueError(
-                f"what came ({length:,} bytes, SHA-256 {found[:12]}…) isn't the file that was "
-                f"expected ({size_bytes:,} bytes, SHA-256 {sha256[:12]}…)"
+                f"received {length:,} bytes with SHA-256 {found[:12]}…, but expected "
+                f"{size_bytes:,} bytes with SHA-256 {sha256[:12]}…"
             )
 
 
@@ -124,7 +115,7 @@ def _fetched(
             if announced is not None and length < int(announced):  # urllib doesn't mind
                 raise ConnectionError(f"the connection broke off after {length:,} bytes")
     except urllib.error.HTTPError as error:
-        raise ConnectionError(f"the server said {error.code} {error.reason}") from error
+        raise ConnectionError(f"the server answered {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise ConnectionError(f"it can't be reached ({error.reason})") from error
     except (http.client.HTTPException, TimeoutError) as error:

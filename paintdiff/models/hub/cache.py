@@ -144,7 +144,7 @@ def delete_cached(hub_id: str) -> int:
     """
     folder = repository_folder(checked_hub_id(hub_id))
     if folder.is_symlink() or folder.resolve().parent != cache_folder().resolve():
-        raise ModelDeleteError(f"{folder.name} is a link to elsewhere, so it isn't deleted.")
+        raise ModelDeleteError(f"{folder.name} is a link to another place, so it isn't deleted.")
     if not folder.is_dir():
         raise ModelDeleteError(f"{hub_id} isn't in the Hugging Face cache.")
     size = _size_of(folder)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.error_reports import unexpected
 from paintdiff.errors import (
     DownloadCancelledError,
@@ -29,7 +30,6 @@ from paintdiff.errors import (
 )
 from paintdiff.models.hub import cache as hub_cache
 from paintdiff.models.hub import fetch as hub_fetch
-from paintdiff.models.hub.access import size_text
 from paintdiff.models.hub.http import HubClient, Stop
 from paintdiff.models.hub.listing import Listing, checked_hub_id, checked_revision
 from paintdiff.models.hub.plan import missing_from
@@ -125,7 +125,7 @@ class Download:
         with self._changed:
             if self._ended.is_set():
                 return
-            message = f"{self.hub_id} is here" if error is None else str(error)
+            message = f"{self.hub_id} is downloaded" if error is None else str(error)
             self._path, self._error = path, error
             self._state = replace(self._state, state=state, message=message)
             self._ended.set()
@@ -234,7 +234,7 @@ class Downloads:
         with self._lock:
             asked = self._asked.get(id)
         if asked is None:
-            raise UnknownNameError(f"There is no download {id[:40]!r}.", field="download")
+            raise UnknownNameError(f"The download {id[:40]!r} doesn't exist.", field="download")
         return asked
 
     def _ask(self, hub_id: str, revision: str, files: Iterable[str], *, by_hand: bool) -> _Asked:
@@ -288,7 +288,7 @@ class Downloads:
             held.callback(self._slots.release)
             client = HubClient(download.stop)
             client.check_allowed(hub_id)
-            download.change(state="running", message=f"Asking for {hub_id}")
+            download.change(state="running", message=f"Contacting Hugging Face about {hub_id}")
             found = hub_fetch.listed(client, hub_id, revision)
             download.change(commit=found.commit)
             while not _locked(hub_cache.lock_file(hub_id), held):
@@ -299,7 +299,7 @@ class Downloads:
         path = hub_cache.snapshot(hub_id, found.commit, download.files)
         if path is None:
             raise DownloadError(
-                f"{hub_id} came, but isn't whole: it lacks {missing_from(snapshot)}."
+                f"{hub_id} was downloaded but is incomplete: {missing_from(snapshot)} is missing."
             )
         return path
 
@@ -342,10 +342,10 @@ def _locked(path: Path, held: ExitStack) -> bool:
 
 
 def _cancelled(hub_id: str) -> str:
-    return f"The download of {hub_id} was cancelled; what had come is kept."
+    return f"The download of {hub_id} was cancelled. What was downloaded so far is kept."
 
 
 def _part_text(done_bytes: int, total_bytes: int) -> str:
-    done, total = size_text(done_bytes), size_text(total_bytes)
+    done, total = byte_size(done_bytes), byte_size(total_bytes)
     number, unit = done.rsplit(" ", 1)
     return f"{number if total.endswith(unit) else done} of {total}"

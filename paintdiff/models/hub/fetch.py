@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from paintdiff.byte_sizes import byte_size
 from paintdiff.errors import DiskSpaceError, DownloadError, HubUnavailableError
-from paintdiff.models.hub.access import size_text
 from paintdiff.models.hub.cache import MAIN, PART_SUFFIX, link, pinned_commit
 from paintdiff.models.hub.http import HubClient, Stop
 from paintdiff.models.hub.listing import COMMIT, HubFile, Listing, listing
@@ -98,7 +98,7 @@ def needed(
     if not names and INDEX in found.files:
         index = _sized(found.files[INDEX], found.hub_id)
         if index.size_bytes > MAX_INDEX_BYTES:
-            raise DownloadError(f"The {index.name} of {found.hub_id} is far too long.")
+            raise DownloadError(f"The {index.name} of {found.hub_id} is too large to be an index.")
         path = fetch(client, found.hub_id, snapshot, index, lambda _bytes: None)
         parts = read_index(path.read_bytes(), found.hub_id)
         names = pipeline_files(found.files, parts, found.hub_id)
@@ -116,13 +116,14 @@ def _sized(file: HubFile, hub_id: str, *, asked_for: bool = False) -> HubFile:
     """
     if file.size_bytes < 0 or not file.etag:
         raise DownloadError(
-            f"The hub doesn't say how long {file.name} of {hub_id} is or what its sum is, so it "
-            "can't be checked."
+            f"Hugging Face gives no size or checksum for {file.name} of {hub_id}, so it can't "
+            "be verified."
         )
     large = (".safetensors", *(_PICKLED if asked_for else ()))
     if not file.name.endswith(large) and file.size_bytes > _MOST_SMALL_BYTES:
         raise DownloadError(
-            f"{file.name} of {hub_id} takes {size_text(file.size_bytes)}; such files are small."
+            f"{file.name} of {hub_id} has {byte_size(file.size_bytes)}, far more than such a "
+            "file needs. It isn't downloaded."
         )
     return file
 
@@ -132,9 +133,9 @@ def check_room(needed_bytes: int, folder: Path, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed_bytes and needed_bytes + SPARE_BYTES > free:
         raise DiskSpaceError(
-            f"{what} needs {size_text(needed_bytes)} more (and {size_text(SPARE_BYTES)} to spare), "
-            f"but only {size_text(free)} are free on the disk of the Hugging Face cache. Make "
-            "room, or set HF_HOME to a folder on another disk."
+            f"{what} needs {byte_size(needed_bytes)} more (and {byte_size(SPARE_BYTES)} to "
+            f"spare), but only {byte_size(free)} are free on the disk of the Hugging Face "
+            "cache. Free some space, or set HF_HOME to a folder on another disk."
         )
 
 
@@ -200,9 +201,8 @@ def _fetch_blob(
     if not right:
         path.unlink()
         raise DownloadError(
-            f"{file.name} of {hub_id} came with another sum than the hub had announced "
-            f"({file.etag[:12]}…): it was damaged or exchanged on the way, and was thrown away. "
-            "Try again later."
+            f"{file.name} of {hub_id} doesn't match the checksum from Hugging Face ("
+            f"{file.etag[:12]}…), so it was discarded. Try again later."
         )
     path.replace(blob)
 
@@ -266,8 +266,8 @@ def _receive(
     with client.stream(hub_id, commit, file.name, part.length) as stream:
         if stream.total_bytes not in (None, size):
             raise DownloadError(
-                f"The hub announced {size:,} bytes of {file.name}, and sends "
-                f"{stream.total_bytes:,}. It is given up."
+                f"Hugging Face announced {size:,} bytes for {file.name} but sends "
+                f"{stream.total_bytes:,}. The download was stopped."
             )
         if stream.start == 0 and part.length:
             part.restart()  # it can't send parts
@@ -276,7 +276,7 @@ def _receive(
             client.stop.check()
             if not chunk:
                 raise HubUnavailableError(
-                    f"The connection broke off after {part.length:,} of {size:,} bytes of "
+                    f"The connection was lost after {part.length:,} of {size:,} bytes of "
                     f"{file.name}."
                 )
             part.append(chunk)
@@ -295,7 +295,7 @@ def _disk(name: str) -> Generator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise DiskSpaceError(
-                f"The disk is full: {name} doesn't fit any more. What had come is kept; make room "
-                "and start again."
+                f"The disk is full: {name} doesn't fit. What was downloaded so far is kept; "
+                "free some space and start again."
             ) from error
         raise DownloadError(f"{name} can't be written: {error.strerror}.") from error

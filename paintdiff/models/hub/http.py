@@ -65,7 +65,9 @@ class Stop:
     def check(self) -> None:
         """Raise DownloadCancelledError if it was said."""
         if self._event.is_set():
-            raise DownloadCancelledError("The download was cancelled; what had come is kept.")
+            raise DownloadCancelledError(
+                "The download was cancelled. What was downloaded so far is kept."
+            )
 
     def watch(self, sock: socket.socket) -> None:
         """From now on this socket is shut down when it is said."""
@@ -113,8 +115,8 @@ class HubClient:
         """Raise HubUnavailableError if the hub mustn't be asked (HF_HUB_OFFLINE)."""
         if self._offline:
             raise HubUnavailableError(
-                f"{about} isn't on this machine, and HF_HUB_OFFLINE says that the hub mustn't be "
-                "asked. Unset it, or put the model into a models folder."
+                f"{about} isn't on this machine, and HF_HUB_OFFLINE forbids asking Hugging "
+                "Face. Unset it, or put the model in a models folder."
             )
 
     def json(self, path: str, query: Iterable[tuple[str, str]] = (), *, about: str) -> object:
@@ -128,16 +130,17 @@ class HubClient:
             text: bytes = answer.read(MAX_JSON_BYTES + 1)
         self.stop.check()
         if announced.isdecimal() and len(text) < min(int(announced), MAX_JSON_BYTES):
-            raise HubUnavailableError("The connection to the hub broke off.")
+            raise HubUnavailableError("The connection to Hugging Face was lost.")
         if len(text) > MAX_JSON_BYTES:
             raise DownloadError(
-                f"The hub's answer about {about} is longer than {MAX_JSON_BYTES:,} bytes, which "
-                "none of use is."
+                f"Hugging Face's response about {about} exceeds {MAX_JSON_BYTES:,} bytes; not read."
             )
         try:
             return json.loads(text)
         except ValueError as error:
-            raise DownloadError(f"The hub's answer about {about} is no JSON: {error}") from error
+            raise DownloadError(
+                f"Hugging Face's response about {about} isn't JSON: {error}"
+            ) from error
 
     @contextlib.contextmanager
     def stream(self, hub_id: str, commit: str, name: str, start: int) -> Generator[Stream]:
@@ -152,7 +155,7 @@ class HubClient:
             if answer.status == 206:
                 found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
                 if found is None or int(found[1]) != start:
-                    raise DownloadError(f"The hub sent another part of {name} than it was asked.")
+                    raise DownloadError(f"Hugging Face sent the wrong part of {name}.")
                 began, total = start, found[2]
             known = int(total) if total is not None and total.isdecimal() else None
             yield Stream(began, known, answer)
@@ -188,7 +191,7 @@ def _authorize(request: urllib.request.Request) -> None:
         return
     if not _TOKEN.fullmatch(token):  # the library's own message would show it
         raise DownloadError(
-            "HF_TOKEN holds characters that no token has. Copy the token again, without quotes."
+            "HF_TOKEN contains invalid characters. Copy the token again, without quotes."
         )
     request.add_unredirected_header("Authorization", f"Bearer {token}")
 
@@ -201,11 +204,11 @@ def _broken_connections() -> Generator[None]:
     except urllib.error.HTTPError:
         raise
     except urllib.error.URLError as error:
-        raise HubUnavailableError(f"The hub can't be reached ({error.reason}).") from error
+        raise HubUnavailableError(f"Can't reach Hugging Face ({error.reason}).") from error
     except (http.client.HTTPException, OSError, ValueError) as error:
         # (A ValueError comes of a socket that is shut down while it is being read.)
         reason = "it took too long" if isinstance(error, TimeoutError) else str(error)
-        raise HubUnavailableError(f"The connection to the hub broke off ({reason}).") from error
+        raise HubUnavailableError(f"The connection to Hugging Face was lost ({reason}).") from error
 
 
 def _refusal(error: urllib.error.HTTPError, about: str, endpoint: str) -> DownloadError:
@@ -215,32 +218,31 @@ def _refusal(error: urllib.error.HTTPError, about: str, endpoint: str) -> Downlo
     if error.code in _BUSY:
         after = error.headers.get("Retry-After", "")
         return HubUnavailableError(
-            f"The hub is busy or broken just now (it said {error.code}). Try again later.",
+            f"Hugging Face is unavailable right now (status {error.code}). Try again later.",
             retry_after_seconds=float(after) if after.isdecimal() else 0.0,
         )
     if code == "GatedRepo" or (error.code == 403 and code != "RepoNotFound"):
         page = f"{endpoint}/{about}"
         if has_token:
             return GatedModelError(
-                f"{about} is gated, and the account of your HF_TOKEN may not have it (yet). Accept "
-                f"its licence on {page} with that account, then start again."
+                f"{about} is gated, and the account of your HF_TOKEN has no access yet. Accept "
+                f"its licence on {page} with that account, then try again."
             )
         return GatedModelError(
-            f"{about} is gated: its owner wants to be asked first. Accept its licence on {page}, "
-            "make an access token in the settings of your account there, set HF_TOKEN to it, and "
-            "start again."
+            f"{about} is gated: accept its licence on {page}, create an access token in your "
+            "account settings there, set HF_TOKEN to it, and start the app again."
         )
     if error.code in (401, 404):
         if code == "RevisionNotFound":
             return DownloadError(f"{about} has no such revision.")
         if code == "EntryNotFound":
-            return DownloadError(f"{about} no longer has a file that it listed.")
+            return DownloadError(f"{about} lists a file that no longer exists.")
         hint = "" if has_token else " If it is private, set HF_TOKEN to a token that may read it."
         return DownloadError(
-            f"The hub has no {about}, or doesn't show it (it said {error.code}). "
-            f"Check the spelling.{hint}"
+            f"Hugging Face has no {about}, or doesn't show it (status {error.code}). Check the "
+            f"spelling.{hint}"
         )
-    return DownloadError(f"The hub refused to give {about} (it said {error.code}).")
+    return DownloadError(f"Hugging Face refused access to {about} (status {error.code}).")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -267,8 +269,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         ):
             fp.close()
             raise DownloadError(
-                f"The hub points to {target.scheme}://{target.hostname}, which isn't safe (only "
-                "https is followed)."
+                f"Hugging Face redirects to {target.scheme}://{target.hostname}, which isn't "
+                "https; not followed."
             )
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         if following is not None and (target.scheme, target.netloc) == (own.scheme, own.netloc):

@@ -76,7 +76,8 @@ def checked_hub_id(hub_id: str) -> str:
     whole = HUB_ID.fullmatch(hub_id) is not None and len(hub_id) <= _MOST_HUB_ID_LETTERS
     if not whole or ".." in hub_id or "--" in hub_id:
         raise RequestError(
-            f"{hub_id[:_MOST_HUB_ID_LETTERS]!r} is no id of the hub; one looks like owner/name.",
+            f"{hub_id[:_MOST_HUB_ID_LETTERS]!r} isn't a Hugging Face id. An id looks like "
+            "owner/name.",
             field="model",
         )
     return hub_id
@@ -86,7 +87,7 @@ def checked_revision(revision: str) -> str:
     """The revision if it may be one: "", a commit, a branch or a tag. Raises RequestError."""
     if revision and (_REVISION.fullmatch(revision) is None or ".." in revision):
         raise RequestError(
-            f"{revision[:100]!r} is no revision; it is a commit (40 hex digits), a branch or a "
+            f"{revision[:100]!r} isn't a revision. Use a commit (40 hex digits), a branch or a "
             "tag.",
             field="model",
         )
@@ -104,11 +105,11 @@ def listing(client: HubClient, hub_id: str, revision: str) -> Listing:
         answer = _Answer.model_validate(content)
     except ValidationError as error:
         raise DownloadError(
-            f"The hub's list of the files of {hub_id} can't be understood: {error.errors()[0]}"
+            f"Can't read Hugging Face's file list of {hub_id}: {error.errors()[0]}"
         ) from error
     if COMMIT.fullmatch(revision) and answer.sha != revision:
         raise DownloadError(
-            f"The hub gave the commit {answer.sha} of {hub_id} when it was asked for {revision}."
+            f"Hugging Face returned commit {answer.sha} of {hub_id} instead of {revision}."
         )
     files = [_file(hub_id, each) for each in answer.siblings]
     return Listing(hub_id, answer.sha, MappingProxyType({each.name: each for each in files}))
@@ -118,8 +119,8 @@ def _file(hub_id: str, said: _File) -> HubFile:
     parts = said.rfilename.split("/")
     if {"", ".", ".."} & {*parts} or _ODD_IN_NAMES.search(said.rfilename):
         raise UnsafeWeightsError(
-            f"{hub_id} has a file {said.rfilename[:200]!r}, which would lie outside of its folder. "
-            "Nothing of it is downloaded."
+            f"{hub_id} contains the file {said.rfilename[:200]!r}, which points outside its "
+            "folder. Nothing was downloaded."
         )
     large, size = said.lfs, said.size
     if large is not None:

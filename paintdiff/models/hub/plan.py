@@ -83,8 +83,8 @@ def read_index(text: bytes, about: str) -> dict[str, tuple[str, str]]:
         raise DownloadError(f"The {INDEX} of {about} can't be read: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("_class_name"), str):
         raise UnsafeWeightsError(
-            f"The {INDEX} of {about} doesn't name a pipeline of diffusers; such models bring code "
-            "of their own, which is never run."
+            f"The {INDEX} of {about} doesn't name a diffusers pipeline. Models that need their "
+            "own code are never run."
         )
     parts: dict[str, tuple[str, str]] = {}
     for name, value in content.items():
@@ -95,7 +95,7 @@ def read_index(text: bytes, about: str) -> dict[str, tuple[str, str]]:
         library, class_name = str(value[0]), str(value[1])
         if library not in _SAFE_LIBRARIES or _PART_NAME.fullmatch(name) is None:
             raise UnsafeWeightsError(
-                f"{about} asks for {name[:100]!r} from {library[:100]!r}; only parts of diffusers "
+                f"{about} needs {name[:100]!r} from {library[:100]!r}. Only parts of diffusers "
                 "and transformers are loaded."
             )
         parts[name] = (library, class_name)
@@ -134,9 +134,9 @@ def other_files(names: Collection[str], about: str) -> tuple[str, ...]:
     singles = _singles(names)
     if len(singles) > 1:
         raise DownloadError(
-            f"{about} is no diffusers pipeline but a collection of {len(singles)} files "
-            f"({', '.join(singles[:5])}{' …' if len(singles) > 5 else ''}). Download the one that "
-            "you want by hand, and put it into a models folder."
+            f"{about} isn't a diffusers pipeline but a collection of {len(singles)} files ("
+            f"{', '.join(singles[:5])}{' …' if len(singles) > 5 else ''}). Download the one you "
+            "want by hand, and put it in a models folder."
         )
     raise _no_weights(names, about)
 
@@ -244,10 +244,10 @@ def _no_weights(names: Collection[str], about: str) -> DownloadError | UnsafeWei
     pickles = sorted(name for name in names if name.endswith(_PICKLE_SUFFIXES))
     if pickles:
         return UnsafeWeightsError(
-            f"There are no safetensors of {about}, only {pickles[0]}, a format that could run "
-            "code. Look for another repository of this model."
+            f"{about} has no safetensors, only {pickles[0]}, a format that could run code. Look "
+            "for another repository of this model."
         )
-    return DownloadError(f"There are no weights of {about} that can be used (safetensors).")
+    return DownloadError(f"{about} has no usable weights (safetensors).")
 
 
 def _inside(names: Collection[str], part: str) -> set[str]:

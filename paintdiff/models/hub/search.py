@@ -80,7 +80,7 @@ def found_models(client: HubClient, words: str) -> tuple[HubModel, ...]:
     """
     words = " ".join(_text(words, _MOST_WORDS_LETTERS).split())
     if not words:
-        raise RequestError("Say what to look for: a word, or an id like owner/name.", field="words")
+        raise RequestError("Enter a word or an id like owner/name.", field="words")
     query = [
         ("search", words),
         ("filter", "diffusers"),
@@ -92,7 +92,7 @@ def found_models(client: HubClient, words: str) -> tuple[HubModel, ...]:
     about = "the models you look for"
     answer = client.json("/api/models", query, about=about)
     if not isinstance(answer, list):
-        raise DownloadError("The hub's answer to the search can't be understood: it is no list.")
+        raise DownloadError("Can't read Hugging Face's answer to the search: it isn't a list.")
     rows = _ranked(_checked(answer[:MOST_RESULTS]))
     exact = _exact(client, words)
     if exact is not None:

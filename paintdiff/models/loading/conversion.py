@@ -178,12 +178,12 @@ def _failure(path: Path, message: Mapping[str, Any], status: int) -> ModelError:
     kind = message.get("kind")
     if kind == "unsafe":
         return UnsafeWeightsError(
-            f"{path.name} is a pickle with more than tensors in it ({reason}), which could run "
-            "code. Nothing of it was run. Get the .safetensors version."
+            f"{path.name} is a pickle that contains more than tensors ({reason}) and could run "
+            "code. It was not run. Get the .safetensors version."
         )
     if kind == "disk":
         return DiskSpaceError(
             f"There isn't room on the disk to convert {path.name} to safetensors: {reason}. Free "
             "some, or get the .safetensors version."
         )
-    return ModelLoadError(f"{path.name} is damaged or no file of tensors: {reason}.")
+    return ModelLoadError(f"{path.name} is damaged or isn't a weight file: {reason}.")

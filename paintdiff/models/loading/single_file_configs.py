@@ -68,9 +68,9 @@ def companion_of(row: ModelRow, source: Path, companions: Mapping[str, Path]) ->
     folder = companions.get(row.family.name)
     if folder is None:
         raise ModelLoadError(
-            f"{source.name} holds the denoiser of {row.family.title} alone. Its text encoders, VAE "
-            "and settings are taken from a model of that family in diffusers' layout, and there is "
-            "none. Download one, or put its folder into the models folder."
+            f"{source.name} contains only the denoiser of {row.family.title}. Its text "
+            "encoders, VAE and settings come from a model of that family in diffusers' layout, "
+            "and none was found. Download one, or put its folder in the models folder."
         )
     return folder
 

@@ -144,19 +144,19 @@ def _what_it_is(names: Mapping[str, object]) -> str:
         return any(piece in name for name in names for piece in pieces)
 
     if some(".lora_", "lora_unet_", "lora_te", ".hada_", ".lokr_"):
-        return "is a LoRA, not a model: put it into the folder with LoRAs."
+        return "is a LoRA, not a model: put it in the folder with LoRAs."
     if some("control_model.", "controlnet_"):
-        return "is a ControlNet, not a model: put it into the folder with ControlNets."
+        return "is a ControlNet, not a model: put it in the folder with ControlNets."
     if some("emb_params", "string_to_param") or set(names) <= {"clip_l", "clip_g"}:
-        return "is an embedding, not a model: put it into the folder with embeddings."
+        return "is an embedding, not a model: put it in the folder with embeddings."
     if some("input_blocks.", "down_blocks."):
         return (
             "holds a UNet alone, without text encoder and VAE. Get the full checkpoint, or the "
             "folder in diffusers' layout."
         )
     if some("decoder.conv_in.", "decoder.up."):
-        return "is a VAE, not a model: put it into the folder with VAEs."
-    return "holds no UNet of Stable Diffusion, so it is no model that can be painted with."
+        return "is a VAE, not a model: put it in the folder with VAEs."
+    return "contains no Stable Diffusion UNet, so it can't be used as a model."
 
 
 def _check_parts(file: CheckpointFile, folder: Path, vae: Path | None) -> None:
@@ -335,7 +335,7 @@ def _converted(
     try:
         found = convert()
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        text = f"The {what} in {file.name} isn't built like that of {family}"
+        text = f"The {what} in {file.name} doesn't have the layers of {family}"
         raise load_error(text, error) from error
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 

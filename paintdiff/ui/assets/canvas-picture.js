@@ -13,7 +13,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     try {
       return await fetch(url, { ...options, cache: "no-store", signal: AbortSignal.timeout(SEND_TIMEOUT_MS) });
     } catch (error) {
-      throw new CanvasError("The drawing couldn’t be sent: the app isn’t answering.", { cause: error });
+      throw new CanvasError("Can’t send the drawing: the app isn’t responding.", { cause: error });
     }
   }
 
@@ -39,7 +39,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     // The file that the server knows by that id.
     static async of(id) {
       const answer = await fetched(uploadUrl(id), {});
-      if (!answer.ok) throw new CanvasError("That picture is gone: the app was restarted or has forgotten it.");
+      if (!answer.ok) throw new CanvasError("This picture is no longer available: the app was restarted.");
       return new Sent(await answer.blob(), id);
     }
 
@@ -101,8 +101,8 @@ Object.assign(window.paintdiff.canvas, (() => {
       checkPixels(bitmap.width * bitmap.height, most, painted);
       const file = await (readable ? sent : new Sent(await reencoded(bitmap))).held();
       if (!file.id && file.blob.size > limits.bytes) {
-        const [size, limit] = [file.blob.size, limits.bytes].map((bytes) => (bytes / 2 ** 20).toFixed(1));
-        throw new CanvasError(`The file has ${size} MiB; at most ${limit} MiB can be sent. Save it smaller.`);
+        const [size, limit] = [file.blob.size, limits.bytes].map(window.paintdiff.byteSize);
+        throw new CanvasError(`The file has ${size}; at most ${limit} can be sent. Save it smaller.`);
       }
       return new Picture(file, bitmap);
     }
@@ -148,7 +148,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     try {
       return await createImageBitmap(blob);
     } catch (error) {
-      throw new CanvasError("This is no picture that can be opened. PNG, JPEG and WebP can.", { cause: error });
+      throw new CanvasError("Can’t open this. Use PNG, JPEG or WebP.", { cause: error });
     }
   }
 

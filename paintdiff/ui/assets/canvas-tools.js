@@ -31,8 +31,8 @@ Object.assign(window.paintdiff.canvas, (() => {
     plus: paths("M6 12h12M12 6v12"),
   };
   const TOOLS = [
-    ["mask", "Mask brush: paint what is to be repainted (M)"],
-    ["sketch", "Colour brush: paint what is to be seen (B)"],
+    ["mask", "Mask brush: mark what should change (M)"],
+    ["sketch", "Colour brush: paint colours as a guide (B)"],
     ["eraser", "Eraser (E)"],
     ["pick", "Pick a colour from the picture (I)"],
     ["pan", "Move the picture (H, or hold Space)"],
@@ -95,7 +95,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       ? `<div class="paint-group paint-zoom">${button("zoomOut", "minus", "Zoom out (-)")}
          <button type="button" data-do="actual" class="paint-scale" title="Show at 100 % (1)">100 %</button>
          ${button("zoomIn", "plus", "Zoom in (+)")}
-         <button type="button" data-do="fit" title="Fit the picture in (0)">Fit</button></div>`
+         <button type="button" data-do="fit" title="Fit to window (0)">Fit</button></div>`
       : `<div class="paint-group">${entry("choosePicture", "Replace")}${entry("clearAll", "Clear")}</div>`}</div>
     <input type="file" accept="image/*" hidden aria-label="A picture file">
     <dialog class="paint-blank"><form method="dialog"><h3>Blank canvas</h3>
@@ -253,7 +253,7 @@ Object.assign(window.paintdiff.canvas, (() => {
         event.preventDefault();
         const file = picture(event.dataTransfer);
         if (file) canvas.take(file);
-        else this.say("That is no picture.", true);
+        else this.say("This isn’t a picture. Use PNG, JPEG or WebP.", true);
       });
       document.addEventListener("paste", (event) => {
         const file = picture(event.clipboardData);

@@ -232,12 +232,12 @@ Object.assign(window.paintdiff.canvas, (() => {
     async #openMask(file) {
       const picture = this.document;
       const { values, width, height } = await maskValues(file).catch((error) => {
-        throw new CanvasError("This is no picture that can be opened as a mask.", { cause: error });
+        throw new CanvasError("Can’t open this as a mask. Use PNG, JPEG or WebP.", { cause: error });
       });
       if (picture !== this.document) return;
       if (width !== picture.width || height !== picture.height) {
         const sizes = `The mask is ${width} × ${height}, the picture ${picture.width} × ${picture.height}`;
-        throw new CanvasError(`${sizes}: they have to be of one size.`);
+        throw new CanvasError(`${sizes}: they must have the same size.`);
       }
       this.#rewritten("mask", (pixels) => pixels.set(values));
     }
@@ -376,13 +376,13 @@ Object.assign(window.paintdiff.canvas, (() => {
     }
 
     // Storage can be switched off or full; then a reload forgets the drawing, and everything else works.
-    #notRemembered(error) { this.panel.say(`A reload will forget this drawing: ${error.message}`, true); }
+    #notRemembered(error) { this.panel.say(`This drawing won’t survive a reload: ${error.message}`, true); }
 
     #reported(promise) { promise.catch((error) => this.#sayError(error)); }
 
     #sayError(error) {
       if (!(error instanceof CanvasError)) console.error(error);
-      this.panel.say(error instanceof CanvasError ? error.message : `That went wrong: ${error.message}`, true);
+      this.panel.say(error instanceof CanvasError ? error.message : `Something went wrong: ${error.message}`, true);
     }
   }
 

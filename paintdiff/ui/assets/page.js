@@ -324,20 +324,22 @@ window.paintdiff = (() => {
 
   // Status
 
-  function gigabytes(bytes) {
-    const unit = bytes >= 2 ** 30 ? [2 ** 30, "GB"] : [2 ** 20, "MB"];
-    const amount = bytes / unit[0];
-    return `${amount >= 100 || unit[1] === "MB" ? Math.round(amount) : amount.toFixed(1)} ${unit[1]}`;
+  // As paintdiff/byte_sizes.py has it.
+  const BYTE_UNITS = [[2 ** 30, "GiB", 1], [2 ** 20, "MiB", 0], [2 ** 10, "KiB", 0]];
+  function byteSize(bytes) {
+    const [unit, name, digits] = BYTE_UNITS.find(([size]) => bytes >= size) ?? BYTE_UNITS.at(-1);
+    const amount = (bytes / unit).toFixed(digits);
+    return `${bytes > 0 && amount === "0" ? 1 : amount} ${name}`;
   }
 
   function words(status) {
     const state = { loading: "loading…", failed: "failed to load", ready: "", none: "" }[status.model_state] ?? "";
-    const total = status.memory_total_bytes > 0 ? ` of ${gigabytes(status.memory_total_bytes)}` : "";
+    const total = status.memory_total_bytes > 0 ? ` of ${byteSize(status.memory_total_bytes)}` : "";
     const waiting = status.queue_length > 0 ? `${status.queue_length} waiting` : "";
     return {
       model: [status.model || "not loaded yet", state].filter(Boolean).join(", "),
       device: status.device,
-      memory: `${gigabytes(status.memory_used_bytes)}${total}`,
+      memory: `${byteSize(status.memory_used_bytes)}${total}`,
       queue: [status.running ? "busy" : waiting ? "" : "idle", waiting].filter(Boolean).join(", "),
       speed: status.steps_per_second > 0 ? `${status.steps_per_second.toFixed(1)} steps/s` : "–",
     };
@@ -361,7 +363,7 @@ window.paintdiff = (() => {
       if (!answer.ok) throw new Error(String(answer.status));
       show(words(await answer.json()), "");
     } catch {
-      show({}, "The app isn’t answering. Is it still running?");
+      show({}, "The app isn’t responding. Is it still running?");
     } finally {
       asking = false;
     }
@@ -379,6 +381,6 @@ window.paintdiff = (() => {
 
   return {
     openFirst, opened, notOpened, tabOpened, receiverOpened, modelChosen, remembered, paintedIn, keepSoon, keepSettings,
-    keepJob, keepFilm, checkMap, idle,
+    keepJob, keepFilm, checkMap, idle, byteSize,
   };
 })();

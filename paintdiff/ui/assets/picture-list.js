@@ -34,7 +34,7 @@ Object.assign(window.paintdiff.canvas, (() => {
   }
 
   const idsIn = (value) => (Array.isArray(value?.pictures) ? value.pictures : []);
-  const mebibytes = (bytes) => (bytes / 2 ** 20).toFixed(1);
+  const { byteSize } = window.paintdiff;
 
   // The files in what was dropped, those in folders too. It has to be asked for while the event is young.
   async function droppedFiles(transfer) {
@@ -116,15 +116,15 @@ Object.assign(window.paintdiff.canvas, (() => {
       this.#forgive();
       const pictures = files.filter((file) => file.type.startsWith("image/") && !file.name.startsWith("."));
       if (!fromFolder) {
-        for (const file of files) if (!pictures.includes(file)) this.#refuse(file.name, "This is no picture.");
+        for (const file of files) if (!pictures.includes(file)) this.#refuse(file.name, "Can’t open this. Use PNG, JPEG or WebP.");
       } else if (pictures.length === 0) {
-        this.#refuse("The folder", "There is no picture in it.");
+        this.#refuse("The folder", "It contains no picture.");
       }
       const room = this.limits.count - this.#items.length;
       if (pictures.length > room) {
         const left = pictures.length - room;
         this.#refuse(left === 1 ? "1 picture" : `${left} pictures`,
-          `At most ${this.limits.count} can be enlarged at once. Do the rest afterwards.`);
+          `At most ${this.limits.count} can be upscaled at once. Upscale these first, then add the others.`);
       }
       const sorted = pictures.slice(0, Math.max(0, room));
       if (fromFolder) sorted.sort((one, other) => one.name.localeCompare(other.name, undefined, { numeric: true }));
@@ -174,11 +174,11 @@ Object.assign(window.paintdiff.canvas, (() => {
       const { bytes, allBytes } = this.limits;
       if (sent.blob.size > bytes) {
         throw new CanvasError(
-          `The file has ${mebibytes(sent.blob.size)} MiB; at most ${mebibytes(bytes)} MiB can be sent.`,
+          `The file has ${byteSize(sent.blob.size)}; at most ${byteSize(bytes)} can be sent. Save it smaller.`,
         );
       }
       const all = this.#items.reduce((sum, item) => sum + (item.width ? item.sent.blob?.size ?? 0 : 0), sent.blob.size);
-      if (all > allBytes) throw new CanvasError(`All together may have ${mebibytes(allBytes)} MiB. Do it afterwards.`);
+      if (all > allBytes) throw new CanvasError(`All files together may have ${byteSize(allBytes)}. Upscale these first, then add the others.`);
     }
 
     async #picture(item) {
@@ -278,7 +278,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     #words(error) {
       if (error instanceof CanvasError) return error.message;
       console.error(error);
-      return `That went wrong: ${error.message}`;
+      return `Something went wrong: ${error.message}`;
     }
 
     #refuse(name, reason) {

@@ -18,7 +18,7 @@ async function send(file) {
     const { id, detail } = await answer.json();
     bring(answer.ok ? { picture: id } : { failed: String(detail) });
   } catch {
-    bring({ failed: "The picture can't be sent. Is the app still running?" });
+    bring({ failed: "Can't send the picture. Is the app still running?" });
   }
 }
 
@@ -32,7 +32,7 @@ studio.addEventListener("drop", (event) => {
   event.preventDefault();
   const file = pictureIn(event.dataTransfer);
   if (file) send(file);
-  else bring({ failed: "That is no picture." });
+  else bring({ failed: "This isn’t a picture. Use PNG, JPEG or WebP." });
 });
 document.addEventListener("paste", (event) => {
   if (!element.isConnected || !studio.offsetParent) return;
@@ -41,7 +41,7 @@ document.addEventListener("paste", (event) => {
   if (text) {
     if (!event.target.closest?.(".prompt") || !studio.contains(event.target) || !SETTINGS.test(text)) return;
     const fits = new Blob([text]).size <= MOST_BYTES;
-    bring(fits ? { text } : { failed: "This text is too long to look for settings in. Drop the picture itself." });
+    bring(fits ? { text } : { failed: "This text is too long to contain settings. Drop the picture itself." });
   } else if (file && !document.querySelector(".paint-canvas:hover") && !document.activeElement?.closest(OTHERS)) {
     event.preventDefault();
     send(file);

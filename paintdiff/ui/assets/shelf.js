@@ -6,12 +6,6 @@ window.paintdiff.shelf = (() => {
   const POLL_MS = 800;
   const GOING_ON = new Set(["waiting", "running"]);
 
-  const UNITS = [[1e9, "GB", 1], [1e6, "MB", 0], [1e3, "kB", 0]];
-  function amount(bytes) {
-    const [unit, name, digits] = UNITS.find(([size]) => bytes >= size) ?? UNITS.at(-1);
-    return `${(bytes / unit).toFixed(digits)} ${name}`;
-  }
-
   // What a button is for, to find its like after the list has been made anew.
   const meaning = ({ do: act, kind, name, index, id }) => JSON.stringify([act, kind, name, index, id]);
 
@@ -95,7 +89,7 @@ window.paintdiff.shelf = (() => {
       const bar = row.querySelector("progress");
       if (bar && total > 0) bar.value = Math.min(1, done / total);
       const words = row.querySelector(".transfer-words");
-      if (words && done > 0) words.textContent = `downloading, ${amount(done)}${total > 0 ? ` of ${amount(total)}` : ""}`;
+      if (words && done > 0) words.textContent = `downloading, ${window.paintdiff.byteSize(done)}${total > 0 ? ` of ${window.paintdiff.byteSize(total)}` : ""}`;
     }
     return moved;
   }

@@ -35,8 +35,8 @@ class FromDrawing(Ingredients):
 
     ids = Ids("controlnet")
     prompt_needed = False
-    title = "Draw it, and have it painted"
-    text = "Draw lines on the canvas or open a picture, say what it should become, and generate."
+    title = "Draw it, then let it be painted"
+    text = "Draw lines on the canvas or open a picture, describe the result, and generate."
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
@@ -49,7 +49,7 @@ class FromDrawing(Ingredients):
     def add_controls(self) -> None:
         """Which ControlNet and how strictly; more, and a second one, in drawers."""
         self.control.add_figures()
-        with widgets.drawer("More about the control", self.ids("control-more")):
+        with widgets.drawer("More control settings", self.ids("control-more")):
             self.control.add_reach()
         self.second.add()
 

@@ -32,7 +32,7 @@ FIRST_STRENGTH = 0.6
 MAX_PASSES = 8
 AS_PICTURE = "as_picture"
 RESIZE_MODES = (
-    ("As the picture", AS_PICTURE),
+    ("Keep proportions", AS_PICTURE),
     ("Crop", "crop"),
     ("Pad", "pad"),
     ("Stretch", "stretch"),
@@ -45,8 +45,8 @@ class FromPicture(Ingredients):
     ids = Ids("image_to_image")
     size_shown = False
     prompt_needed = False
-    title = "Which picture shall we change?"
-    text = "Open or drop one beside, say what it should become, and generate."
+    title = "Which picture should change?"
+    text = "Open or drop one on the left, describe the result, and generate."
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
@@ -62,7 +62,7 @@ class FromPicture(Ingredients):
             FIRST_STRENGTH,
             step=0.05,
             label="Strength",
-            info="0 keeps the picture, 1 paints it anew",
+            info="0: keep the picture. 1: repaint it completely",
             elem_id=self.ids("strength"),
         )
         self._notes["strength"] = note_below(self.ids, "strength")
@@ -74,7 +74,7 @@ class FromPicture(Ingredients):
         )
         self.foreseen = widgets.static("", self.ids("foreseen"), "foreseen-place")
         with gr.Accordion(
-            "More about the picture",
+            "More picture settings",
             open=False,
             elem_id=self.ids("picture-more"),
             elem_classes=["more"],
@@ -85,7 +85,7 @@ class FromPicture(Ingredients):
                 1,
                 step=1,
                 label="Passes",
-                info="each starts from the result of the last one",
+                info="Each pass starts from the previous result",
                 elem_id=self.ids("loopback"),
             )
             self.factor = gr.Slider(
@@ -94,12 +94,12 @@ class FromPicture(Ingredients):
                 1,
                 step=0.05,
                 label="Strength factor",
-                info="the strength times this, from pass to pass",
+                info="Multiplies the strength on each further pass",
                 elem_id=self.ids("loopback-factor"),
             )
             self.background = gr.ColorPicker(
                 "#ffffff",
-                label="Colour behind a transparent picture",
+                label="Background of transparent pictures",
                 elem_id=self.ids("background"),
             )
         self.control.add()

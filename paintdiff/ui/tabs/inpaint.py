@@ -31,8 +31,8 @@ FIRST_STRENGTH = 0.75
 FIRST_BLUR_PX = 4
 FIRST_PADDING_PX = 32
 MASKED_CONTENTS = (
-    ("What is there", "original"),
-    ("Colours around", "fill"),
+    ("Original", "original"),
+    ("Surrounding colours", "fill"),
     ("Noise", "noise"),
     ("Nothing", "empty"),
 )
@@ -45,10 +45,10 @@ class FromSketch(Ingredients):
     ids = Ids("inpaint")
     sized = False
     prompt_needed = False
-    title = "The result comes here"
+    title = "Your result appears here"
     text = (
-        "Open a picture on the canvas, paint the mask over what should change, and say what "
-        "should be there."
+        "Open a picture, paint a mask over what should change, and describe what should be "
+        "there. Or sketch on a blank canvas."
     )
 
     def __init__(self, parts: Parts) -> None:
@@ -72,10 +72,12 @@ class FromSketch(Ingredients):
             FIRST_STRENGTH,
             step=0.05,
             label="Strength",
-            info="0 keeps what is there, 1 paints it anew",
+            info="0: keep the original. 1: repaint it completely",
         )
-        self._add("only_masked", gr.Checkbox, False, label="Only the masked part, at full size")
-        with self._drawer("More about the mask", "mask-more"):
+        self._add(
+            "only_masked", gr.Checkbox, False, label="Paint only the masked part, at full size"
+        )
+        with self._drawer("More mask settings", "mask-more"):
             self._add_mask_settings()
         with self._drawer("Grow the picture", "outpaint"):
             self._add_outpaint()
@@ -91,19 +93,19 @@ class FromSketch(Ingredients):
         self._notes[name] = note_below(self.ids, name)
 
     def _add_mask_settings(self) -> None:
-        blur = {"label": "Mask blur", "info": "pixels of soft edge"}
+        blur = {"label": "Mask blur", "info": "Soft edge, in pixels"}
         self._add("mask_blur_px", gr.Slider, 0, MAX_MASK_BLUR_PX, FIRST_BLUR_PX, step=1, **blur)
         padding = {
             "label": "Padding",
-            "info": "pixels around the masked part that are seen, if only that is painted",
+            "info": "Pixels around the masked part to include when only that is painted",
         }
         self._add("padding_px", gr.Slider, 0, MAX_PADDING_PX, FIRST_PADDING_PX, step=4, **padding)
         starts = "The masked part starts from"
         contents = list(MASKED_CONTENTS)
         self._add("masked_content", gr.Radio, contents, value="original", label=starts)
         self._add("soft", gr.Checkbox, False, label="Soft: keep more where the mask is grey")
-        self._add("invert_mask", gr.Checkbox, False, label="Repaint what is not masked")
-        behind = "Colour behind a transparent picture"
+        self._add("invert_mask", gr.Checkbox, False, label="Invert: repaint what isn't masked")
+        behind = "Background of transparent pictures"
         self._add("background", gr.ColorPicker, "#ffffff", label=behind)
 
     def _add_outpaint(self) -> None:

@@ -31,10 +31,10 @@ AT_FIRST = 60
 
 MAX_WORDS_CHARACTERS = 200
 _NOTHING = {
-    ALL: "Nothing here fits the filter.",
-    "lora": "No LoRA. Put some into the folder “loras” of a models folder, and rescan.",
-    "embedding": "No embedding. Put some into the folder “embeddings” of a models folder.",
-    "vae": "No other VAE. Put some into the folder “vae” of a models folder.",
+    ALL: "Nothing matches the filter.",
+    "lora": "No LoRA found. Put some in the folder “loras” of a models folder, and rescan.",
+    "embedding": "No embedding found. Put some in the folder “embeddings” of a models folder.",
+    "vae": "No other VAE found. Put some in the folder “vae” of a models folder.",
 }
 
 # The script may come before or after this runs: whichever is second finds the other.
@@ -190,7 +190,7 @@ def _filter(ids: Ids, parts: Parts) -> dict[str, Any]:
     """Which things are listed."""
     words = gr.Textbox(
         label="Filter",
-        placeholder="words of a name, a family, a trigger word",
+        placeholder="Name, family or trigger word",
         max_length=MAX_WORDS_CHARACTERS,
         elem_id=ids("words"),
     )
@@ -213,15 +213,15 @@ def _drawers(ids: Ids, parts: Parts) -> dict[str, Any]:
         memory = _acting("", ids("memory"), "shelf-place")
     with (
         gr.Column(visible=parts.downloads is not None and parts.may_manage, scale=0, min_width=0),
-        widgets.drawer("Find on the hub", ids("hub-drawer")),
+        widgets.drawer("Find on Hugging Face", ids("hub-drawer")),
     ):
         hub_words = gr.Textbox(
-            label="Words, or owner/name",
+            label="Name, or owner/name",
             max_length=MAX_WORDS_CHARACTERS,
             elem_id=ids("hub-words"),
         )
         search = gr.Button("Search", elem_id=ids("search"), elem_classes=["quiet"], min_width=0)
-    with widgets.drawer("Files left out", ids("problems-drawer")):
+    with widgets.drawer("Unusable files", ids("problems-drawer")):
         problems = widgets.static("", ids("problems"), "shelf-place")
     return {"memory": memory, "hub_words": hub_words, "search": search, "problems": problems}
 

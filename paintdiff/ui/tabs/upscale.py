@@ -27,8 +27,8 @@ from paintdiff.ui.upscale_setting import UpscaleSetting
 from paintdiff.ui.widgets import Ids
 from paintdiff.ui.workbench import QUICK, Workbench
 
-TITLE = "Which pictures shall be larger?"
-TEXT = "Open or drop one, several or a whole folder, and upscale. Then compare before and after."
+TITLE = "Which pictures should be enlarged?"
+TEXT = "Open or drop one, several or a whole folder, then upscale and compare."
 
 
 @dataclass(frozen=True)

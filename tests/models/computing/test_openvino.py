@@ -218,7 +218,7 @@ def test_the_result_says_so(manager: ModelManager) -> None:
         *_, finished = job.events()
         assert isinstance(finished, Finished)
         assert finished.pictures[0].engine == ""
-        assert any("by torch and not by OpenVINO" in each for each in finished.warnings)
+        assert any("torch instead of OpenVINO" in each for each in finished.warnings)
         fast = request.model_copy(update={"profile": "fast"})
         deadline = time.monotonic() + 60
         while not engine.generate(fast).pictures[0].engine:

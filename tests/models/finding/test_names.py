@@ -91,7 +91,7 @@ def test_a_name_is_not_given_to_another_when_its_own_has_gone(tmp_path: Path) ->
     (models / "b" / "ink.safetensors").unlink()
     catalog = Catalog.default([models], cache)
     for name in ("ink", "INK.safetensors"):
-        with pytest.raises(UnknownNameError, match=r"has gone: it was .*b/ink") as caught:
+        with pytest.raises(UnknownNameError, match=r"is missing: it was .*b/ink") as caught:
             catalog.lora(name)
         assert caught.value.suggestion == "a/ink"
     write_sparse(models / "b" / "ink.safetensors", kohya_lora(2048))

@@ -203,7 +203,7 @@ def test_cancelling_acts_at_once_and_what_has_come_is_kept(
     while any(thread.name == f"download {ID}" for thread in threading.enumerate()):
         assert time.monotonic() - started < 1.0, "the thread reads on"
         time.sleep(0.01)
-    with pytest.raises(DownloadCancelledError, match="what had come is kept"):
+    with pytest.raises(DownloadCancelledError, match="downloaded so far is kept"):
         download.result()
     assert hub_cache.snapshot(ID) is None
     came = boats_hub.sent_bytes("/files/unet")
@@ -300,10 +300,10 @@ def test_gated_models_are_explained_and_the_token_goes_to_the_hub_only(
     boats_hub: FakeHub, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boats_hub.repositories[ID].gated = True
-    with pytest.raises(GatedModelError, match=f"Accept its licence on .*/{ID}.*set HF_TOKEN"):
+    with pytest.raises(GatedModelError, match=f"ccept its licence on .*/{ID}.*set HF_TOKEN"):
         downloads.start(ID).result()
     monkeypatch.setenv("HF_TOKEN", "hf_of_somebody_else")
-    with pytest.raises(GatedModelError, match="may not have it") as caught:
+    with pytest.raises(GatedModelError, match="has no access yet") as caught:
         downloads.start(ID).result()
     assert "somebody_else" not in str(caught.value)
     elsewhere = FakeHub()
@@ -321,7 +321,7 @@ def test_a_token_that_is_none_is_not_shown(
     boats_hub: FakeHub, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_abc\ninjected: header")
-    with pytest.raises(DownloadError, match="HF_TOKEN holds characters") as caught:
+    with pytest.raises(DownloadError, match="HF_TOKEN contains invalid characters") as caught:
         downloads.start(ID).result()
     assert "hf_abc" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
@@ -346,13 +346,13 @@ def test_what_is_not_there_is_told(hub: FakeHub, downloads: Downloads) -> None:
     "bad", ["", "boats", "../boats", "painter/..", "a/b/c", "painter/boats\n", "a--b/c", "a" * 300]
 )
 def test_what_is_no_id_is_refused(downloads: Downloads, bad: str) -> None:
-    with pytest.raises(RequestError, match="no id of the hub"):
+    with pytest.raises(RequestError, match="isn't a Hugging Face id"):
         downloads.start(bad)
 
 
 @pytest.mark.parametrize("bad", ["../main", "a/../b", "a b", "/main", "-x"])
 def test_what_is_no_revision_is_refused(downloads: Downloads, bad: str) -> None:
-    with pytest.raises(RequestError, match="no revision"):
+    with pytest.raises(RequestError, match="isn't a revision"):
         downloads.start(ID, bad)
 
 
@@ -371,7 +371,7 @@ def test_a_wrong_sum_is_thrown_away(boats_hub: FakeHub, downloads: Downloads) ->
     repository = boats_hub.repositories[ID]
     repository.announced[UNET] = LARGE
     repository.files[UNET] = LARGE[:-1] + b"!"
-    with pytest.raises(DownloadError, match="another sum"):
+    with pytest.raises(DownloadError, match="checksum"):
         downloads.start(ID).result()
     assert hub_cache.snapshot(ID) is None
     blobs = hub_cache.repository_folder(ID) / "blobs"
@@ -384,7 +384,7 @@ def test_a_small_file_with_a_wrong_sum_is_thrown_away(
     repository = boats_hub.repositories[ID]
     repository.announced["unet/config.json"] = b"{}"
     repository.files["unet/config.json"] = b"[]"
-    with pytest.raises(DownloadError, match=r"unet/config\.json .*another sum"):
+    with pytest.raises(DownloadError, match=r"unet/config\.json .*checksum"):
         downloads.start(ID).result()
 
 
@@ -410,7 +410,7 @@ def test_a_server_that_lies_about_sizes_fills_no_disk(
         downloads.start(ID).result()
     repository.files[UNET] = bytes(LARGE)[::-1]
     boats_hub.endless = True
-    with pytest.raises(DownloadError, match="another sum"):
+    with pytest.raises(DownloadError, match="checksum"):
         downloads.start(ID).result()
     blobs = hub_cache.repository_folder(ID) / "blobs"
     assert sum(path.stat().st_size for path in blobs.iterdir()) < 2 * len(LARGE)
@@ -423,7 +423,7 @@ def test_names_that_lead_elsewhere_are_refused(
     boats_hub: FakeHub, downloads: Downloads, name: str, tmp_path: Path
 ) -> None:
     boats_hub.repositories[ID].files[name] = b"evil"
-    with pytest.raises(UnsafeWeightsError, match="outside of its folder"):
+    with pytest.raises(UnsafeWeightsError, match="outside its folder"):
         downloads.start(ID).result()
     assert not list(tmp_path.rglob("*evil*"))
 

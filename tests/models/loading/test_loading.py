@@ -284,7 +284,7 @@ def test_a_file_without_its_other_parts_says_what_it_needs(tmp_path: Path) -> No
     row = row_of(path, "flux", of_family={"title": "FLUX.1"})
     with pytest.raises(ModelLoadError, match=r"x\.safetensors holds the denoiser of FLUX\.1 alone"):
         loaders.load(row, "cpu")
-    with pytest.raises(ModelError, match="there is none"), manager_of(row).lease("x"):
+    with pytest.raises(ModelError, match="none was found"), manager_of(row).lease("x"):
         pytest.fail("it can't be ready")
 
 
@@ -438,8 +438,8 @@ def scaled(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (without_blocks, "isn't built like"),
-        (narrower, "isn't built like"),
+        (without_blocks, "doesn't have the layers"),
+        (narrower, "doesn't have the layers"),
         (scaled, "packed in a way"),
     ],
 )

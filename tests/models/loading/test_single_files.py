@@ -290,10 +290,10 @@ WRONG: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
     ),
     "UNet alone": (only("model.diffusion_model."), "a UNet alone"),
     "VAE alone": (only("first_stage_model."), "is a VAE, not a model"),
-    "LoRA": (lora, "is a LoRA, not a model: put it into"),
+    "LoRA": (lora, "is a LoRA, not a model: put it in"),
     "ControlNet": (lambda _t: {"control_model.x": torch.ones(1)}, "is a ControlNet, not"),
     "embedding": (lambda _t: {"emb_params": torch.ones(1, 768)}, "is an embedding, not"),
-    "something else": (lambda _t: {"weight": torch.ones(1)}, "holds no UNet"),
+    "something else": (lambda _t: {"weight": torch.ones(1)}, "no Stable Diffusion UNet"),
     "a tensor is missing": (
         without("model.diffusion_model.out.2.bias"),
         "doesn't hold the UNet.*: it lacks conv_out.bias",
