@@ -245,5 +245,5 @@ class ControlPanel:
             "choices": [(row.title, row.name) for row in rows.values()],
             "value": name,
             "interactive": True,
-            "info": f"made for: {', '.join(made_for)}" if made_for else "",
+            "info": f"Made for: {', '.join(made_for)}" if made_for else "",
         }

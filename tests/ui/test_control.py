@@ -308,7 +308,7 @@ def test_only_what_fits_the_model_is_offered(tab: Studio, parts: Parts, engine: 
     assert (offered["value"], offered["interactive"]) == ("depths", True)
     assert [name for _, name in offered["choices"]] == ["edges", "depths"]
     assert panel.offered("mini", "gone")["value"] == "edges", "the first is the default"
-    assert panel.offered("mini", "edges")["info"] == "made for: Edges (Canny), Scribble"
+    assert panel.offered("mini", "edges")["info"] == "Made for: Edges (Canny), Scribble"
     engine.manager.catalog.names.clear()
     offered = panel.offered("mini", "edges")
     assert (offered["value"], offered["interactive"]) == (None, False)

@@ -79,7 +79,7 @@ def test_too_little_room_is_told_before_anything_is_fetched(
     real = shutil.disk_usage(".")
     usage = type(real)(real.total, real.total - 1000, 1000)
     monkeypatch.setattr(hub_fetch.shutil, "disk_usage", lambda _path: usage)
-    with pytest.raises(DiskSpaceError, match=r"needs 2 MB more.*only 1,000 bytes are free"):
+    with pytest.raises(DiskSpaceError, match=r"needs 2 MiB more.*only 1 KiB are free"):
         downloads.start(ID).result()
     assert boats_hub.sent_bytes() == 0
     monkeypatch.undo()
@@ -96,7 +96,7 @@ def test_what_other_downloads_will_take_counts(
     real = shutil.disk_usage(".")
     enough_for_one = type(real)(real.total, 0, hub_fetch.SPARE_BYTES + len(LARGE) * 3 // 2)
     monkeypatch.setattr(hub_fetch.shutil, "disk_usage", lambda _path: enough_for_one)
-    with pytest.raises(DiskSpaceError, match="needs 4 MB more"):
+    with pytest.raises(DiskSpaceError, match="needs 4 MiB more"):
         downloads.start("painter/other").result()
 
 
