@@ -113,9 +113,13 @@ class Studio:
         )
         expect(self.cancel).to_be_disabled(timeout=WAIT_MS)
 
-    def previews(self) -> int:
-        """How many different previews have been shown since the page was loaded."""
-        return int(self.page.evaluate("window.previews.size"))
+    def expect_previews(self, count: int) -> None:
+        """Wait until this many more previews have been shown.
+
+        A fast machine shows several only of a long run.
+        """
+        self.page.evaluate("window.previews.clear()")
+        self.page.wait_for_function("count => window.previews.size >= count", arg=count)
 
     def stored_job(self) -> str:
         stored = self.page.evaluate("sessionStorage.getItem('paintdiff.text_to_image.job')")

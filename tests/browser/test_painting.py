@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,6 @@ def test_a_prompt_becomes_a_picture_and_a_second_one_is_cancelled(studio: Studio
     expect(studio.page.locator("#quality input:checked")).to_have_value("high")
     studio.generate.click()
     studio.expect_picture()
-    assert studio.previews() >= 2
     expect(studio.line).to_contain_text(re.compile(r"Painted in \d+\.\d s · seed \d+ · 64 × 64"))  # noqa: RUF001
     expect(studio.thumbnails).to_have_count(1)
     with studio.page.expect_download() as download:
@@ -29,10 +27,9 @@ def test_a_prompt_becomes_a_picture_and_a_second_one_is_cancelled(studio: Studio
     studio.paint("a blue boat", **LONG)
     expect(studio.generate).to_have_text("Queue another")
     studio.expect_state("painting")
+    studio.expect_previews(2)
     studio.cancel.click()
-    asked = time.monotonic()
     studio.expect_state("cancelled")
-    assert time.monotonic() - asked < 4
     expect(studio.cancel).to_be_disabled()
     expect(studio.generate).to_have_text("Generate")
 
@@ -145,7 +142,7 @@ def test_a_double_click_paints_once(studio: Studio) -> None:
 
 def test_errors_stand_next_to_what_caused_them(studio: Studio) -> None:
     studio.paint("a cat", side=7)
-    expect(studio.page.locator("#note-width .error")).to_contain_text("7 is outside 32")
+    expect(studio.page.locator("#note-width .error")).to_contain_text("be 32 to 4096 pixels, not 7")
     expect(studio.generate).to_be_enabled()
     studio.paint("   ")
     expect(studio.page.locator("#note-prompt .error")).to_contain_text("Write what")
