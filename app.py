@@ -21,20 +21,20 @@ from random import SystemRandom
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from paintdiff.atomic_files import remove_stale_folders, remove_stale_parts
+from paintdiff.config.settings import Settings
 from paintdiff.errors import PaintError
-from paintdiff.process import prepare_process
-from paintdiff.settings import Settings
+from paintdiff.system.atomic_files import remove_stale_folders, remove_stale_parts
+from paintdiff.system.process import prepare_process
 
 if TYPE_CHECKING:
     import gradio as gr
     from starlette.types import ASGIApp
 
-    from paintdiff.engine import Engine
+    from paintdiff.engine.engine import Engine
     from paintdiff.gallery.files import PictureFolder
     from paintdiff.models.hub.downloads import Downloads
     from paintdiff.server.guard import Hosts
-    from paintdiff.ui.parts import Parts
+    from paintdiff.ui.common.context import PageContext
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class App:
     engine: Engine
     downloads: Downloads
     pictures: PictureFolder
-    parts: Parts
+    parts: PageContext
     page: gr.Blocks
     hosts: Hosts
 
@@ -59,23 +59,25 @@ class App:
         """Wire the rooms together. Raises PaintError if the settings name something that isn't
         there."""
         # Imported here so that --help and a wrong flag answer at once: gradio takes two seconds.
-        from paintdiff.engine import Engine  # noqa: PLC0415
+        from paintdiff.config.preferences import Preferences  # noqa: PLC0415
+        from paintdiff.config.presets import Presets  # noqa: PLC0415
+        from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415
+        from paintdiff.engine.engine import Engine  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
-        from paintdiff.models.cache_folder import user_cache_folder  # noqa: PLC0415
+        from paintdiff.models.catalog.live_catalog import LiveCatalog  # noqa: PLC0415
         from paintdiff.models.hub.downloads import Downloads  # noqa: PLC0415
-        from paintdiff.models.library import Library  # noqa: PLC0415
-        from paintdiff.models.manager import ModelManager  # noqa: PLC0415
-        from paintdiff.models.profiles import Profiles  # noqa: PLC0415
-        from paintdiff.preferences import Preferences  # noqa: PLC0415
+        from paintdiff.models.manager.model_manager import ModelManager  # noqa: PLC0415
+        from paintdiff.models.registry.speed_profiles import Profiles  # noqa: PLC0415
         from paintdiff.preprocessors.annotators import Annotators  # noqa: PLC0415
-        from paintdiff.presets import Presets  # noqa: PLC0415
-        from paintdiff.prompts.surprise import Surprise, example_prompts  # noqa: PLC0415
+        from paintdiff.prompts.surprise import Surprise, read_example_prompts  # noqa: PLC0415
         from paintdiff.server.guard import Hosts  # noqa: PLC0415
+        from paintdiff.ui.common.context import PageContext  # noqa: PLC0415
+        from paintdiff.ui.common.uploads import Uploads  # noqa: PLC0415
         from paintdiff.ui.page import build_page  # noqa: PLC0415
-        from paintdiff.ui.parts import Parts  # noqa: PLC0415
-        from paintdiff.ui.uploads import Uploads  # noqa: PLC0415
 
-        library = Library(settings.models_dir, cache=settings.cache_dir or user_cache_folder())
+        library = LiveCatalog(
+            settings.models_dir, cache=settings.cache_dir or find_user_cache_folder()
+        )
         start_model = library.add_model(settings.model)
         if settings.controlnet is not None:
             library.prefer_controlnet(settings.controlnet)
@@ -98,13 +100,13 @@ class App:
             profiles=Profiles.default(settings.profile),
         )
         surprise, random = Surprise.default(), SystemRandom()
-        parts = Parts(
+        parts = PageContext(
             engine=engine,
             uploads=Uploads(),
             start_model=start_model,
             qualities=tuple((row.name, row.title) for row in Presets.default().qualities()),
             profiles=engine.profiles,
-            examples=example_prompts(),
+            examples=read_example_prompts(),
             surprise_categories=tuple(surprise.categories),
             surprise=lambda categories: surprise.drawn(categories, random),
             preferences=Preferences.default(),
@@ -127,9 +129,10 @@ class App:
         from paintdiff.server.guard import Guard  # noqa: PLC0415
         from paintdiff.server.passwords import PasswordGate  # noqa: PLC0415
         from paintdiff.server.sessions import Sessions  # noqa: PLC0415
-        from paintdiff.ui import gradio_server, page, routes  # noqa: PLC0415
-        from paintdiff.ui.shelf_routes import shelf_routes  # noqa: PLC0415
-        from paintdiff.ui.uploads import upload_routes  # noqa: PLC0415
+        from paintdiff.ui import gradio_server, page  # noqa: PLC0415
+        from paintdiff.ui.common.uploads import upload_routes  # noqa: PLC0415
+        from paintdiff.ui.model_browser.routes import shelf_routes  # noqa: PLC0415
+        from paintdiff.ui.run import routes  # noqa: PLC0415
 
         settings = self.settings
         server = FastAPI(title=page.TITLE, docs_url=None, redoc_url=None, openapi_url=None)
@@ -176,11 +179,11 @@ class App:
         ).start()
 
     def _after_start(self, url: str) -> None:
-        from paintdiff.models.cache_folder import user_cache_folder  # noqa: PLC0415 (see `composed`)
+        from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415 (see `composed`)
 
         self.pictures.tidy_up()
         remove_stale_folders()
-        remove_stale_parts(self.settings.cache_dir or user_cache_folder(), depth=2)
+        remove_stale_parts(self.settings.cache_dir or find_user_cache_folder(), depth=2)
         self.engine.manager.warm(self.parts.default_model)
         if self.settings.open_browser:
             webbrowser.open(url)

@@ -17,7 +17,7 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
-from paintdiff.geometry import Size
+from paintdiff.imaging.geometry import Size
 from tests.browser.canvas_app import CanvasApp
 
 TARGET_MS = 10.0

@@ -23,14 +23,14 @@ import torch
 from PIL import Image
 
 from benchmarks.reporting import catalog_with
-from paintdiff.engine import Engine
-from paintdiff.events import Finished, Progress
-from paintdiff.geometry import Size
-from paintdiff.input_images import InputImage
-from paintdiff.models.lease import LeasedPipeline
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.samplers import scheduler_for
-from paintdiff.requests import Painting, Request, Upscale, parsed_request
+from paintdiff.engine.engine import Engine
+from paintdiff.imaging.geometry import Size
+from paintdiff.jobs.events import Finished, Progress
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.requests import Painting, Request, Upscale, parse_request
+from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.schedulers import make_scheduler
+from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.tasks import TASKS
 
 TARGET = 1.03
@@ -108,7 +108,7 @@ def _request(task: str, model: str, size: Size, options: argparse.Namespace) -> 
         values |= {"image": InputImage.from_image(picture), "strength": STRENGTH}
     if task == "inpaint":
         values |= {"mask": InputImage.from_image(mask), "mask_blur_px": 0}
-    return _painting(parsed_request(values))
+    return _painting(parse_request(values))
 
 
 def _painting(request: Request) -> Painting:
@@ -177,7 +177,7 @@ def _bare(
 ) -> Image.Image:
     sampling = request.sampling()
     pipeline = leased.pipeline
-    pipeline.scheduler = scheduler_for(sampling.sampler, config)
+    pipeline.scheduler = make_scheduler(sampling.sampler, config)
     settings: dict[str, Any] = {}
     if request.kind != "image_to_image":
         settings |= {"width": sampling.size.width, "height": sampling.size.height}

@@ -23,18 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from paintdiff.engine import Engine
-from paintdiff.geometry import Size
-from paintdiff.images import resized
-from paintdiff.ingredients import HiresFix, Upscaling
+from paintdiff.engine.engine import Engine
+from paintdiff.imaging.geometry import Size
+from paintdiff.imaging.images import resize_image
+from paintdiff.jobs.request_parts import HiresFix, Upscaling
+from paintdiff.jobs.requests import TextToImage
 from paintdiff.mini.__main__ import JUDGE
 from paintdiff.mini.evaluate import AskedPicture, contact_sheet, held_out_prompts, score
 from paintdiff.mini.judge import Judge, load_judge
 from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
-from paintdiff.models.denoising import Denoising, Source
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.windows import MODEL_OVERLAP, windows_over
-from paintdiff.requests import TextToImage
+from paintdiff.models.inference.denoising_run import Denoising, Source
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.tiling.windows import MODEL_OVERLAP, cover_with_windows
 
 SCALE = 2
 
@@ -124,7 +124,7 @@ def seam_figure(manager: ModelManager, overlap: float) -> float:
     found: list[float] = []
     with manager.lease("mini", "image_to_image") as leased:
         native = leased.row.native_size
-        windows = windows_over(size, native, leased.row.family.size_multiple, overlap)
+        windows = cover_with_windows(size, native, leased.row.family.size_multiple, overlap)
         lines = sorted({edge for box in windows for edge in (box.left, box.right)})[1:-1]
         for seed in range(8):
             source = Source(ramp, 0.67)
@@ -140,7 +140,7 @@ def seam_figure(manager: ModelManager, overlap: float) -> float:
 
 def reduced(pictures: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
     """The pictures at the size, resampled."""
-    each = (resized(Image.fromarray(one), size, "stretch", "#000000") for one in pictures)
+    each = (resize_image(Image.fromarray(one), size, "stretch", "#000000") for one in pictures)
     return np.stack([np.asarray(one) for one in each])
 
 

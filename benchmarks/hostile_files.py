@@ -66,14 +66,14 @@ def _measured(models: str, paths: str) -> dict[str, Any]:
     import resource  # noqa: PLC0415 (POSIX has it, and the files need POSIX, too)
     import time  # noqa: PLC0415
 
-    from paintdiff.models.library import Library  # noqa: PLC0415 (its import isn't measured)
+    from paintdiff.models.catalog.live_catalog import LiveCatalog  # noqa: PLC0415 (its import isn't measured)
 
     def peak(who: int) -> int:
         return 1024 * resource.getrusage(who).ru_maxrss
 
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as cache:
-        library = Library([Path(models)], cache=Path(cache))
+        library = LiveCatalog([Path(models)], cache=Path(cache))
         problems = library.catalog().problems()
     seconds = time.perf_counter() - started
     used = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -87,7 +87,7 @@ def _measured(models: str, paths: str) -> dict[str, Any]:
         "waiting": sum("wasn't looked at yet" in each.reason for each in problems),
     }
     from paintdiff import Engine, TextToImage  # noqa: PLC0415
-    from paintdiff.models.manager import ModelManager  # noqa: PLC0415
+    from paintdiff.models.manager.model_manager import ModelManager  # noqa: PLC0415
 
     with Engine(ModelManager(library, device="cpu")) as engine:
         request = TextToImage(prompt="a red sailboat", model="mini", num_inference_steps=4)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import children
-from paintdiff.geometry import Size
+from paintdiff.imaging.geometry import Size
 
 MEASURED = {"denoising": "s", "decoding": "s", "peak": "MiB"}
 _VARIABLE = "THP_MEM_ALLOC_ENABLE"
@@ -79,8 +79,8 @@ def _child(asked: dict[str, Any]) -> dict[str, float]:
     import resource  # noqa: PLC0415 (there is none on Windows)
 
     from benchmarks.reporting import catalog_with  # noqa: PLC0415 (in the child alone)
-    from paintdiff.models.denoising import Denoising  # noqa: PLC0415
-    from paintdiff.models.manager import ModelManager  # noqa: PLC0415
+    from paintdiff.models.inference.denoising_run import Denoising  # noqa: PLC0415
+    from paintdiff.models.manager.model_manager import ModelManager  # noqa: PLC0415
 
     catalog, name = catalog_with(asked["source"])
     size, row = Size.parse(asked["size"]), catalog.model(name)

@@ -28,7 +28,7 @@ TARGET_SECONDS = 1.0
 MEASURE = """
 import sys, time
 from pathlib import Path
-import paintdiff.models.library as library
+import paintdiff.models.catalog.live_catalog as library
 started, worked = time.perf_counter(), time.process_time()
 catalog = library.Library([Path(sys.argv[1])], cache=Path(sys.argv[2])).catalog()
 print(time.perf_counter() - started, time.process_time() - worked)
@@ -39,7 +39,7 @@ assert "torch" not in sys.modules
 AGAIN = """
 import sys, time
 from pathlib import Path
-from paintdiff.models.library import Library
+from paintdiff.models.catalog.live_catalog import Library
 folder = Path(sys.argv[1])
 library = Library([folder], cache=Path(sys.argv[2]))
 count = len(library.catalog().loras())

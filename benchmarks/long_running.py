@@ -21,12 +21,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.memory import own_bytes
-from paintdiff.engine import Engine
-from paintdiff.geometry import Size
-from paintdiff.ingredients import ControlInput, HiresFix, Upscaling
-from paintdiff.input_images import InputImage
-from paintdiff.models.manager import ModelManager
-from paintdiff.requests import ImageToImage, Inpaint, Request, TextToImage, Upscale
+from paintdiff.engine.engine import Engine
+from paintdiff.imaging.geometry import Size
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import ControlInput, HiresFix, Upscaling
+from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage, Upscale
+from paintdiff.models.manager.model_manager import ModelManager
 
 TARGET_BYTES = 50 * 2**20
 COUNTED_FROM = 100

@@ -32,14 +32,14 @@ from accelerate import init_empty_weights
 from safetensors.torch import save_file
 
 from benchmarks.reporting import recorded, table
+from paintdiff.config.presets import presets_folder
 from paintdiff.errors import JobCancelledError
-from paintdiff.models.adapter_rows import LoraRow
-from paintdiff.models.adapters import NO_ADAPTERS, Adapters, LoraUse
-from paintdiff.models.adapting import Adapting, Sources
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.loaders import LoadedModel
-from paintdiff.models.model_rows import ModelRow
-from paintdiff.presets import presets_folder
+from paintdiff.models.adapters.applied import AppliedAdapters, Sources
+from paintdiff.models.adapters.specs import NO_ADAPTERS, Adapters, LoraUse
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.loading.pipelines import LoadedModel
+from paintdiff.models.registry.adapter_rows import LoraRow
+from paintdiff.models.registry.model_rows import ModelRow
 
 RANKS = (4, 64)
 """The least and the most."""
@@ -111,7 +111,7 @@ def _lora(components: dict[str, Any], path: Path) -> LoraRow:
 def _measured(
     components: dict[str, Any], rows: dict[str, LoraRow]
 ) -> list[tuple[str, dict[str, str], bool]]:
-    adapting = Adapting(_loaded(components))
+    adapting = AppliedAdapters(_loaded(components))
     measured: list[tuple[str, dict[str, str], bool]] = []
 
     def timed(what: str, names: tuple[str, ...]) -> None:
@@ -147,7 +147,7 @@ def _loaded(components: dict[str, Any]) -> LoadedModel:
 
 
 def _adapt(
-    adapting: Adapting,
+    adapting: AppliedAdapters,
     names: tuple[str, ...],
     rows: dict[str, LoraRow],
     on_waiting: Callable[[str], None],
@@ -159,7 +159,7 @@ def _adapt(
 
 
 def _cancelled(
-    components: dict[str, Any], adapting: Adapting, rows: dict[str, LoraRow]
+    components: dict[str, Any], adapting: AppliedAdapters, rows: dict[str, LoraRow]
 ) -> tuple[str, dict[str, str], bool]:
     """Cancelled at ten moments: the longest time until the wait has ended, and between two calls
     of `on_waiting`.

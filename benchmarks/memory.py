@@ -29,12 +29,12 @@ from typing import Any, Self
 import psutil
 
 from benchmarks import children
-from paintdiff.geometry import Size
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.denoising import Denoising
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.plans import Plan, RunFacts, peak_bytes
-from paintdiff.settings import parsed_bytes
+from paintdiff.config.settings import parse_bytes
+from paintdiff.imaging.geometry import Size
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.inference.denoising_run import Denoising
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.memory.plans import Plan, RunFacts, estimate_peak_bytes
 
 TOLERANCE = 0.15
 _GIB = 2**30
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--size", type=Size.parse, action="append", help="repeatable")
-    parser.add_argument("--cap", type=parsed_bytes, help="like 4GiB")
+    parser.add_argument("--cap", type=parse_bytes, help="like 4GiB")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--plans", type=int, default=9, help="no more than so many of each size")
     parser.add_argument("--decode", type=int, action="append", help="a side in pixels; repeatable")
@@ -145,7 +145,7 @@ def _row(source: str) -> Any:
 def _child(asked: dict[str, Any]) -> dict[str, Any]:
     import torch  # noqa: PLC0415 (in the child alone)
 
-    from paintdiff.models import lease  # noqa: PLC0415
+    from paintdiff.models.inference import leased_pipeline  # noqa: PLC0415
     from paintdiff.models.loading import pipeline_files  # noqa: PLC0415
 
     manager, row = _manager(asked["source"], asked["device"], asked["cap"])
@@ -154,8 +154,8 @@ def _child(asked: dict[str, Any]) -> dict[str, Any]:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(asked["cap"] / total)
     for task in row.family.pipelines:  # what they import is no part of the picture
-        pipeline_files.pipeline_class(row, task)
-    assert lease
+        pipeline_files.find_pipeline_class(row, task)
+    assert leased_pipeline
     if "decode" in asked:
         return _decoded(asked, manager, row)
     size, plan = Size.parse(asked["size"]), Plan(**asked["plan"])
@@ -164,7 +164,7 @@ def _child(asked: dict[str, Any]) -> dict[str, Any]:
         room = manager._room_for(row)  # pyright: ignore[reportPrivateUsage] (what the planner asks)
         assert room is not None and room.parts is not None
         run = RunFacts(size, size.area)
-        estimated = peak_bytes(plan, row.family, room.parts, run, room.hardware)
+        estimated = estimate_peak_bytes(plan, row.family, room.parts, run, room.hardware)
         with Peak(asked["device"]) as peak, manager.lease(row.name, plan=plan) as leased:
             denoising = Denoising("a house", "", size, 2, 5.0, row.sampler, seed=1)
             leased.decoded(leased.denoised(denoising, lambda _step, _preview: None))
@@ -182,7 +182,7 @@ def _attention(math: bool) -> AbstractContextManager[object]:
 def _decoded(asked: dict[str, Any], manager: ModelManager, row: Any) -> dict[str, Any]:
     import torch  # noqa: PLC0415 (in the child alone)
 
-    from paintdiff.models.tiled import TiledVAE  # noqa: PLC0415
+    from paintdiff.models.tiling.tiled_networks import TiledVAE  # noqa: PLC0415
 
     side, tile = asked["decode"], asked["tile"]
     with manager.lease(row.name) as leased, torch.no_grad():

@@ -13,8 +13,8 @@ import torch
 import transformers
 from accelerate import init_empty_weights
 
-from paintdiff.models.loading.clip_vocabulary import clip_tokenizer
-from paintdiff.presets import presets_folder
+from paintdiff.config.presets import presets_folder
+from paintdiff.models.loading.clip_vocabulary import build_clip_tokenizer
 
 CONFIGS = {"sd15": "sd1", "sdxl": "sdxl"}
 """What a benchmark calls a model, and where under `presets/configs` it is described."""
@@ -56,7 +56,7 @@ def save_random_model(name: str, folder: Path) -> None:
         fill(parts[part], part)
     for part in ("tokenizer", "tokenizer_2"):
         if (config / part).is_dir():
-            parts[part] = clip_tokenizer(config / part)
+            parts[part] = build_clip_tokenizer(config / part)
     parts["scheduler"] = diffusers.EulerDiscreteScheduler.from_pretrained(
         str(config), subfolder="scheduler"
     )

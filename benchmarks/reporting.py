@@ -12,7 +12,7 @@ import diffusers
 import psutil
 import torch
 
-from paintdiff.models.catalog import Catalog
+from paintdiff.models.catalog.catalog import Catalog
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

@@ -44,18 +44,18 @@ from PIL import Image
 
 from benchmarks.random_models import source_of
 from benchmarks.reporting import catalog_with, recorded, table
-from paintdiff.engine import Engine
-from paintdiff.events import Finished, Progress
-from paintdiff.geometry import Size
+from paintdiff.engine.engine import Engine
+from paintdiff.imaging.geometry import Size
+from paintdiff.jobs.events import Finished, Progress
+from paintdiff.jobs.requests import TextToImage
 from paintdiff.mini.__main__ import JUDGE
 from paintdiff.mini.evaluate import AskedPicture, held_out_prompts, score
 from paintdiff.mini.judge import load_judge
 from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
-from paintdiff.models.computing.engines import EngineName
-from paintdiff.models.lease import LeasedPipeline
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.samplers import scheduler_for
-from paintdiff.requests import TextToImage
+from paintdiff.models.acceleration.engines import EngineName
+from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.schedulers import make_scheduler
+from paintdiff.models.manager.model_manager import ModelManager
 
 PROMPT = "a red house on a green hill at night"
 BARE = "diffusers"
@@ -66,11 +66,11 @@ WARMING_UP = 5
 
 COLD = """
 import os, sys, time
-from paintdiff.engine import Engine
-from paintdiff.events import Progress
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.manager import ModelManager
-from paintdiff.requests import TextToImage
+from paintdiff.engine.engine import Engine
+from paintdiff.jobs.events import Progress
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.jobs.requests import TextToImage
 source, profile, device, engine, width, height, steps = sys.argv[1:]
 catalog, name = Catalog.default(), source
 if os.path.exists(source):
@@ -281,7 +281,7 @@ def _bare(leased: LeasedPipeline, engine: Engine, request: TextToImage) -> Image
     row = engine.manager.catalog.model(request.model)
     figures = row.figures(request.quality)
     pipeline = leased.pipeline
-    pipeline.scheduler = scheduler_for(row.sampler, pipeline.scheduler.config)
+    pipeline.scheduler = make_scheduler(row.sampler, pipeline.scheduler.config)
     return pipeline(
         prompt=request.prompt,
         width=request.width,

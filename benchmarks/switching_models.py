@@ -18,9 +18,9 @@ from pathlib import Path
 
 from benchmarks.random_models import source_of
 from benchmarks.reporting import catalog_with, recorded, table
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.manager import ModelManager
-from paintdiff.presets import presets_folder
+from paintdiff.config.presets import presets_folder
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.manager.model_manager import ModelManager
 
 _ROOM = 1.5
 """Of what one model takes."""

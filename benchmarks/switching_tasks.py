@@ -13,13 +13,13 @@ import json
 
 from PIL import Image
 
-from paintdiff.engine import Engine
-from paintdiff.events import Loading
-from paintdiff.ingredients import ControlInput
-from paintdiff.input_images import InputImage
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.memory import memory_use
-from paintdiff.requests import ImageToImage, Inpaint, Request, TextToImage
+from paintdiff.engine.engine import Engine
+from paintdiff.jobs.events import Loading
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import ControlInput
+from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.memory.usage import measure_memory
 
 ROUNDS = 3
 
@@ -51,7 +51,7 @@ def main() -> int:
                 if any(isinstance(event, Loading) for event in job.events()):
                     loads.append(name)
                 job.result()
-                used = memory_use("cpu").used_bytes
+                used = measure_memory("cpu").used_bytes
                 rows.append({"round": number, "tab": name, "MiB": used // 2**20})
     print(json.dumps({"loaded_in": loads, "after": rows}, indent=2))
     return int(loads != ["text to image", "ControlNet"])

@@ -20,8 +20,8 @@ import time
 from benchmarks.children import answer
 from benchmarks.reporting import recorded, table
 from paintdiff import Engine, TextToImage
-from paintdiff.geometry import Size
-from paintdiff.threads import usable_cpus
+from paintdiff.imaging.geometry import Size
+from paintdiff.system.threads import count_usable_cpus
 
 OWN = "as the package decides"
 TARGET = 2.0
@@ -98,7 +98,7 @@ def _named(count: int, wait: str = "sleeping") -> str:
 
 
 def _settings() -> dict[str, dict[str, str]]:
-    cpus, _cores = usable_cpus()
+    cpus, _cores = count_usable_cpus()
     settings: dict[str, dict[str, str]] = {}
     for count in sorted({1, cpus // 2, cpus - 1, cpus} - {0}):
         number = {"OMP_NUM_THREADS": str(count)}

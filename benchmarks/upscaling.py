@@ -40,18 +40,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 
-from paintdiff.engine import Engine
+from paintdiff.engine.engine import Engine
 from paintdiff.gallery.files import PictureFolder
-from paintdiff.geometry import Size
-from paintdiff.ingredients import Upscaling
-from paintdiff.input_images import InputImage
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.upscaling import LeasedUpscaler
-from paintdiff.requests import Upscale
-from paintdiff.tasks.enlarging import Extras, enlarged
+from paintdiff.imaging.geometry import Size
+from paintdiff.imaging.tiles import FEATHER_PX
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import Upscaling
+from paintdiff.jobs.requests import Upscale
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.upscaling.upscaler import LeasedUpscaler
 from paintdiff.tasks.steps import Step
-from paintdiff.tiles import FEATHER_PX
+from paintdiff.tasks.upscaling import Extras, upscale_raster
 
 TARGET_RATIO = 1.10
 TARGETS = ("tiled_over_untiled", "road_over_whole")
@@ -217,7 +217,7 @@ def _by_turns(
 
 def _by_road(upscaler: LeasedUpscaler, pixels: Levels, tile_px: int | None) -> Levels:
     side = len(pixels) * upscaler.scale
-    made = enlarged(pixels, Size(side, side), upscaler, _ignored, 0, Extras(tile_px=tile_px))
+    made = upscale_raster(pixels, Size(side, side), upscaler, _ignored, 0, Extras(tile_px=tile_px))
     return np.concatenate([np.asarray(rows, np.uint8) for rows in made.raster.rows()])
 
 

@@ -22,7 +22,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from paintdiff.threads import set_up_threads
+from paintdiff.system.threads import set_up_threads
 
 set_up_threads()
 
@@ -36,9 +36,10 @@ if os.path.isdir("/sys/kernel/mm/transparent_hugepage"):
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
-    from paintdiff.engine import Engine, EngineStatus, PictureStore
+    from paintdiff.engine.engine import Engine, EngineStatus, PictureStore
     from paintdiff.errors import PaintError
-    from paintdiff.events import (
+    from paintdiff.imaging.geometry import Size
+    from paintdiff.jobs.events import (
         Cancelled,
         Event,
         Failed,
@@ -48,8 +49,9 @@ if TYPE_CHECKING:
         Progress,
         Queued,
     )
-    from paintdiff.geometry import Size
-    from paintdiff.ingredients import (
+    from paintdiff.jobs.input_images import InputImage
+    from paintdiff.jobs.job import Job
+    from paintdiff.jobs.request_parts import (
         ControlInput,
         FreeU,
         HiresFix,
@@ -59,9 +61,7 @@ if TYPE_CHECKING:
         Refiner,
         Upscaling,
     )
-    from paintdiff.input_images import InputImage
-    from paintdiff.jobs import Job
-    from paintdiff.requests import ImageToImage, Inpaint, Request, TextToImage, Upscale
+    from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage, Upscale
 
 __version__ = "0.1.0"
 
@@ -97,10 +97,10 @@ __all__ = [
 ]
 
 _MODULES = {
-    "engine": ("Engine", "EngineStatus", "PictureStore"),
-    "jobs": ("Job",),
+    "engine.engine": ("Engine", "EngineStatus", "PictureStore"),
+    "jobs.job": ("Job",),
     "errors": ("PaintError",),
-    "events": (
+    "jobs.events": (
         "Cancelled",
         "Event",
         "Failed",
@@ -110,9 +110,9 @@ _MODULES = {
         "Progress",
         "Queued",
     ),
-    "geometry": ("Size",),
-    "input_images": ("InputImage",),
-    "requests": (
+    "imaging.geometry": ("Size",),
+    "jobs.input_images": ("InputImage",),
+    "jobs.requests": (
         "ControlInput",
         "FreeU",
         "HiresFix",

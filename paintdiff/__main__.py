@@ -2,12 +2,12 @@
 
 import sys
 
-from paintdiff.process import prepare_process
+from paintdiff.system.process import prepare_process
 
 if __name__ == "__main__":
     home = prepare_process()
 
-    from paintdiff.cli import main
+    from paintdiff.cli.main import main
 
     if home:
         sys.stderr.write(f"Note: {home}\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def byte_size(count: int) -> str:
+def format_byte_size(count: int) -> str:
     """Return a number of bytes in binary units: `"4.0 GiB"`, `"137 MiB"`, `"12 KiB"`."""
     if count >= 2**30:
         return f"{count / 2**30:.1f} GiB"

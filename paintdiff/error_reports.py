@@ -16,7 +16,7 @@ ErrorT = TypeVar("ErrorT", bound=PaintError)
 AnyErrorT = TypeVar("AnyErrorT", bound=BaseException)
 
 
-def report(logger: logging.Logger, what: str, error: BaseException) -> str:
+def report_error(logger: logging.Logger, what: str, error: BaseException) -> str:
     """Log an error with its traceback and return the id it is logged under: 8 hex digits.
 
     `what` says what failed. The text of an untyped error may name folders of the server, so it goes
@@ -27,7 +27,7 @@ def report(logger: logging.Logger, what: str, error: BaseException) -> str:
     return error_id
 
 
-def unexpected(
+def report_unexpected(
     logger: logging.Logger,
     what: str,
     error: BaseException,
@@ -37,13 +37,13 @@ def unexpected(
 
     `what` begins a sentence, such as "The picture failed".
     """
-    error_id = report(logger, what, error)
+    error_id = report_error(logger, what, error)
     shown = kind(f"{what}: unexpected error. The log has the details under {error_id}.")
     shown.__cause__ = error
     return shown
 
 
-def text_of(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return the error's text, "" if it has none or its `__str__` raises."""
     try:
         return str(error)
@@ -51,7 +51,7 @@ def text_of(error: BaseException) -> str:
         return ""
 
 
-def without_tracebacks(error: AnyErrorT) -> AnyErrorT:
+def drop_tracebacks(error: AnyErrorT) -> AnyErrorT:
     """Return the error after removing its traceback and those of all errors behind it.
 
     Frames would keep pictures and tensors in memory as long as somebody holds the error.

@@ -11,15 +11,15 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from paintdiff.models.adapter_rows import (
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
+from paintdiff.models.registry.adapter_rows import (
     EmbeddingRow,
     IpAdapterRow,
     LoraRow,
     TinyAutoencoderRow,
     VaeRow,
 )
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.finding.shelves import Shelves
 
 Layers = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 """A layer's path, with its component in front, to the LoRA's two matrices."""
@@ -205,7 +205,7 @@ def with_adapters(
 ) -> Catalog:
     """The same models and ControlNets, with these adapters."""
     return catalog.with_shelves(
-        Shelves(
+        FoundRows(
             models=catalog.models(),
             controlnets=catalog.controlnets(),
             upscalers=catalog.upscalers(),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from paintdiff.colour import profile_from
+from paintdiff.imaging.colour import build_profile
 
 D65, D50 = (0.3127, 0.329), (0.3457, 0.3585)
 
@@ -21,7 +21,7 @@ def power(exponent: float, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _made(points: tuple[float, ...], exponent: float, grey: bool = False) -> bytes:
-    profile = profile_from(points, partial(power, exponent), grey)
+    profile = build_profile(points, partial(power, exponent), grey)
     assert profile is not None
     return profile
 

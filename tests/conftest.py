@@ -19,13 +19,13 @@ os.environ["PAINTDIFF_CACHE_DIR"] = tempfile.mkdtemp(prefix="paintdiff-cache-")
 import diffusers
 from huggingface_hub import constants
 
-from paintdiff.engine import Engine
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.computing import engines
-from paintdiff.models.hub import fetch as hub_fetch
+from paintdiff.config.presets import presets_folder
+from paintdiff.engine.engine import Engine
+from paintdiff.models.acceleration import engines
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.hub import resumable_download as hub_fetch
 from paintdiff.models.hub.downloads import Downloads
-from paintdiff.models.manager import ModelManager
-from paintdiff.presets import presets_folder
+from paintdiff.models.manager.model_manager import ModelManager
 from tests.hub_server import FakeHub
 from tests.tiny import (
     save_tiny_controlnet,

@@ -16,9 +16,9 @@ READERS = ("models/files", "models/finding")
 """Their reasons are for the list of unusable files, which says where these lie."""
 PLACES = {"path", "file", "folder", "source", "place", "target"}
 OTHERS = {
-    "models/catalog.py": {"source"},  # as typed on the command line
-    "models/controlnets.py": {"source"},
-    "models/loras.py": {"path"},  # of a layer
+    "models/catalog/catalog.py": {"source"},  # as typed on the command line
+    "models/registry/controlnet_rows.py": {"source"},
+    "models/adapters/lora.py": {"path"},  # of a layer
     "tasks/canvas.py": {"source"},  # a size
 }
 UNTYPED = {"Exception", "BaseException"}

@@ -13,16 +13,16 @@ import pytest
 
 from paintdiff import Engine, TextToImage
 from paintdiff.errors import ModelError, ModelLoadError, UnsafeWeightsError
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.files.headers import read_header
-from paintdiff.models.files.limits import MAX_REASON_CHARACTERS, MAX_WASTED_SECONDS
-from paintdiff.models.files.pickles import read_records, read_tensors, tensor_names
-from paintdiff.models.finding import reading
-from paintdiff.models.finding.known_file import Known
-from paintdiff.models.finding.known_files import KnownFiles
-from paintdiff.models.finding.reading import FileReader
-from paintdiff.models.library import Library
-from paintdiff.models.manager import ModelManager
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.catalog.live_catalog import LiveCatalog
+from paintdiff.models.discovery import header_reader
+from paintdiff.models.discovery.detection_cache import DetectionCache
+from paintdiff.models.discovery.header_reader import FileReader
+from paintdiff.models.discovery.inspection import Known
+from paintdiff.models.formats.headers import read_header
+from paintdiff.models.formats.limits import MAX_REASON_CHARACTERS, MAX_WASTED_SECONDS
+from paintdiff.models.formats.safe_pickle import read_records, read_tensors, tensor_names
+from paintdiff.models.manager.model_manager import ModelManager
 from tests.hostile_files import BESIDE, HOSTILE, PICKLES, mutations, shared_storage, zipped
 from tests.models.weight_files import write_sparse
 
@@ -45,11 +45,11 @@ def fill(folder: Path, every: int) -> dict[Path, str]:
     return written
 
 
-def looked(library: Library) -> Catalog:
+def looked(library: LiveCatalog) -> Catalog:
     """The catalog once no file has to wait for the next look."""
     for _ in range(LOOKS):
         catalog = library.rescan()
-        if not any("wasn't looked at yet" in problem.reason for problem in catalog.problems()):
+        if not any("wasn't read yet" in problem.reason for problem in catalog.problems()):
             return catalog
     pytest.fail("the files are never all looked at")
 
@@ -63,7 +63,7 @@ def test_each_hostile_file_is_listed_and_the_app_paints(tmp_path: Path) -> None:
         (models / f"beside {number}").mkdir()
         write(models / f"beside {number}")
     write_sparse(models / "good.safetensors", {"emb_params": (4, 768)})
-    library = Library([models], cache=tmp_path / "cache")
+    library = LiveCatalog([models], cache=tmp_path / "cache")
     catalog = looked(library)
     reasons = {problem.path: problem.reason for problem in catalog.problems()}
     for path, name in written.items():
@@ -128,7 +128,7 @@ def test_a_file_that_ends_or_stalls_the_process_costs_itself_alone(
 ) -> None:
     child = tmp_path / "child.py"
     child.write_text(CHILD)
-    monkeypatch.setattr(reading, "_CHILD", child)
+    monkeypatch.setattr(header_reader, "_CHILD", child)
     reader = FileReader({}, file_seconds=1.0)
     reader.known(Path("first"))  # so that the process has started
     names = ("good", "dies", "fine", "stalls", "good", "babbles", "good")
@@ -158,12 +158,12 @@ class Slow(FileReader):
 def test_files_that_take_long_let_the_app_start_and_are_read_later(tmp_path: Path) -> None:
     for number in range(5):
         (tmp_path / f"{number}.safetensors").write_bytes(b"nonsense")
-    library = Library([tmp_path])
-    library._known = KnownFiles(None, reader=Slow({}))  # pyright: ignore[reportPrivateUsage]
+    library = LiveCatalog([tmp_path])
+    library._known = DetectionCache(None, reader=Slow({}))  # pyright: ignore[reportPrivateUsage]
     counts: list[int] = []
     for _ in range(4):
         problems = library.rescan().problems()
-        counts.append(sum("wasn't looked at yet" in each.reason for each in problems))
+        counts.append(sum("wasn't read yet" in each.reason for each in problems))
         assert len(problems) == 5
     assert counts == [3, 1, 0, 0]
 

@@ -13,16 +13,16 @@ import pytest
 from PIL import Image
 
 import paintdiff
-from paintdiff.engine import Engine
+from paintdiff.engine.engine import Engine
 from paintdiff.errors import PaintError
-from paintdiff.ingredients import ControlInput, HiresFix, Upscaling
-from paintdiff.input_images import InputImage
-from paintdiff.jobs import Job
-from paintdiff.models import planning
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.manager import ModelManager
-from paintdiff.requests import TextToImage
-from tests.jobs import QUICK, Folder, pixels
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.job import Job
+from paintdiff.jobs.request_parts import ControlInput, HiresFix, Upscaling
+from paintdiff.jobs.requests import TextToImage
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.memory import planner
+from tests.job_helpers import QUICK, Folder, pixels
 
 OURS = str(Path(paintdiff.__file__).parent)
 
@@ -143,7 +143,7 @@ def test_an_error_at_any_call_of_a_run_ends_that_run_alone(
     watched_again: Callable[[Injector], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(planning, "RETRY_SECONDS", 0)  # memory that ran out once is forgotten
+    monkeypatch.setattr(planner, "RETRY_SECONDS", 0)  # memory that ran out once is forgotten
     injector = Injector("engine")
     watched_again(injector)
     request = everything()

@@ -1,246 +1,292 @@
-"""The import table of docs/architecture.md, held by a machine."""
+"""Check who imports whom. `MAY_IMPORT` is the one copy of the table."""
 
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "paintdiff"
-
-CORE = {"errors", "error_reports", "geometry", "atomic_files", "byte_sizes"}
-MODELS = CORE | {"settings", "images", "models", "presets"}
-ROWS = {"families", "model_rows", "adapter_rows", "controlnets", "face_restorers", "upscalers"}
-FRONT = {
-    *CORE,
-    "ingredients",
-    "requests",
-    "input_images",
-    "events",
-    "presets",
-    "jobs",
-    "engine",
-    "gallery",
-    "settings",
-    "prompts.extra_networks",
-    "prompts.surprise",
-    "sentences",
-    "models.adapter_rows",
-    "models.catalog",
-    "models.controlnets",
-    "models.hub.downloads",
-    "models.face_restorers",
-    "models.few_steps",
-    "models.holdings",
-    "models.model_rows",
-    "models.profiles",
-    "models.sources",
-    "models.upscalers",
-    "models.samplers",
-    "preprocessors.table",
-    "training.launch",
-}
+SPLIT = ("models", "ui")
+"""Folders whose folders are rooms of their own."""
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "errors": set(),
-    "atomic_files": set(),
     "byte_sizes": set(),
+    "errors": set(),
+    "models.__init__": set(),
+    "server": set(),
+    "system": set(),
+    "ui.__init__": set(),
+    "config": {"errors", "system"},
     "error_reports": {"errors"},
-    "geometry": {"errors"},
-    "threads": set(),
-    "settings": CORE,
-    "preferences": {"errors", "atomic_files"},
-    "input_images": {"errors", "colour"},
-    "ingredients": {*CORE, "input_images"},
-    "requests": {*CORE, "input_images", "ingredients"},
-    "rasters": CORE,
-    "tiles": CORE,
-    "events": {*CORE, "requests", "rasters"},
-    "sentences": set(),
-    "presets": {*CORE, "requests"},
-    "jobs": {*CORE, "requests", "events"},
-    "image_files": set(),
-    "colour": {"image_files"},
-    "images": {*CORE, "image_files", "colour"},
-    "masks": CORE,
-    "models": MODELS,
-    "models.files": {"errors", "presets", "models.files"},
-    "models.computing": {"errors", "atomic_files", "models.computing"},
-    "models.hub": {
-        *("errors", "error_reports", "atomic_files", "byte_sizes"),
-        *("models.sources", "models.files", "models.hub"),
-    },
-    "models.finding": {
-        *("atomic_files", "errors", "models.sources", "models.files", "models.finding"),
-        *(f"models.{row}" for row in ROWS),
-    },
-    "models.loading": {
-        *("atomic_files", "errors", "presets", "models.files", "models.hub", "models.loading"),
-        *("models.model_rows", "models.families", "models.eight_bits", "models.model_errors"),
-    },
-    "preprocessors": {
-        *("atomic_files", "byte_sizes", "error_reports", "errors", "presets", "preprocessors"),
-        *("models.files.pickles", "models.manager", "models.preprocessor_rows"),
-    },
-    "prompts": {"errors", "presets", "prompts", "models.manager"},
-    "tasks": {
-        *CORE,
-        "rasters",
-        "tiles",
-        "ingredients",
-        "requests",
-        "input_images",
-        "images",
-        "masks",
-        "models",
-        "preprocessors.table",
-        "prompts",
-        "sentences",
-        "tasks",
-    },
-    "pace": {"tasks.steps"},
-    "descent": {*CORE, "sentences", "models"},
-    "worker": {
-        *CORE,
-        "ingredients",
-        "requests",
-        "events",
-        "jobs",
-        "pace",
-        "descent",
-        "models",
-        "preprocessors",
-        "tasks",
-    },
-    "engine": {
-        *CORE,
-        "ingredients",
-        "requests",
-        "input_images",
-        "events",
-        "jobs",
-        "presets",
-        "models",
-        "preprocessors",
-        "tasks",
-        "worker",
-    },
-    "gallery": {
-        *CORE,
-        "ingredients",
-        "requests",
-        "events",
-        "rasters",
-        "image_files",
-        "images",
-        "prompts.extra_networks",
-        "gallery",
-    },
-    "training": {"errors", "settings", "images", "events", "models", "training"},
-    "mini": {"errors", "settings", "images", "events", "models", "preprocessors", "mini"},
-    "server": {"server"},
-    # Uploads are looked at when they come.
-    "ui": FRONT | {"ui", "images", "colour", "preferences", "server"},
-    # The two that put everything together.
-    "cli": {"*"},
-    "cli_upscale": {"*"},
-    "cli_adapters": {"errors", "ingredients", "requests", "input_images", "cli_files"},
-    "cli_files": {
+    "imaging": {"byte_sizes", "errors"},
+    "models.acceleration": {"errors", "system"},
+    "models.formats": {"errors"},
+    "jobs": {"errors", "imaging"},
+    "models.hub": {"byte_sizes", "errors", "system", "error_reports", "models.formats"},
+    "prompts": {"errors", "config"},
+    "gallery": {"errors", "system", "imaging", "jobs", "prompts"},
+    "models.registry": {
         "byte_sizes",
         "errors",
-        "events",
-        "requests",
-        "images",
-        "input_images",
-        "gallery",
+        "config",
+        "imaging",
+        "models.formats",
+        "models.hub",
     },
-    "cli_progress": {"events", "jobs"},
-    "cli_flags": {
-        *(
-            "errors",
-            "geometry",
-            "ingredients",
-            "requests",
-            "cli_adapters",
-            "models.computing.engines",
-        ),
-        *("models.samplers", "preprocessors.table", "settings"),
-    },
-    "process": set(),
-    "__main__": {"cli", "process"},
-    "__init__": {
-        "threads",
+    "models.conditioning": {"errors", "models.formats", "models.registry"},
+    "models.discovery": {"errors", "system", "models.formats", "models.registry"},
+    "models.tiling": {"imaging", "models.registry"},
+    "models.memory": {
+        "byte_sizes",
         "errors",
-        "geometry",
-        "ingredients",
-        "requests",
-        "input_images",
-        "events",
+        "imaging",
+        "models.formats",
+        "models.registry",
+        "models.tiling",
+    },
+    "models.loading": {
+        "errors",
+        "system",
+        "config",
+        "error_reports",
+        "models.formats",
+        "models.hub",
+        "models.registry",
+        "models.memory",
+    },
+    "models.adapters": {
+        "errors",
+        "models.acceleration",
+        "models.formats",
+        "models.hub",
+        "models.registry",
+        "models.conditioning",
+        "models.memory",
+        "models.loading",
+    },
+    "models.catalog": {
+        "errors",
+        "config",
+        "models.formats",
+        "models.hub",
+        "models.registry",
+        "models.discovery",
+        "models.loading",
+    },
+    "models.upscaling": {
+        "byte_sizes",
+        "errors",
+        "imaging",
+        "models.formats",
+        "models.registry",
+        "models.memory",
+        "models.loading",
+    },
+    "models.inference": {
+        "errors",
+        "imaging",
+        "models.acceleration",
+        "models.formats",
+        "models.registry",
+        "models.conditioning",
+        "models.tiling",
+        "models.memory",
+        "models.loading",
+        "models.adapters",
+    },
+    "models.manager": {
+        "errors",
+        "config",
+        "models.acceleration",
+        "models.formats",
+        "models.hub",
+        "models.registry",
+        "models.conditioning",
+        "models.memory",
+        "models.loading",
+        "models.adapters",
+        "models.catalog",
+        "models.upscaling",
+        "models.inference",
+    },
+    "preprocessors": {
+        "byte_sizes",
+        "errors",
+        "system",
+        "config",
+        "error_reports",
+        "models.formats",
+        "models.registry",
+        "models.manager",
+    },
+    "mini": {"errors", "preprocessors"},
+    "tasks": {
+        "errors",
+        "error_reports",
+        "imaging",
         "jobs",
+        "prompts",
+        "models.registry",
+        "models.conditioning",
+        "models.tiling",
+        "models.memory",
+        "models.loading",
+        "models.adapters",
+        "models.catalog",
+        "models.upscaling",
+        "models.inference",
+        "preprocessors",
+    },
+    "engine": {
+        "errors",
+        "error_reports",
+        "imaging",
+        "jobs",
+        "models.registry",
+        "models.memory",
+        "models.loading",
+        "models.catalog",
+        "models.upscaling",
+        "models.manager",
+        "preprocessors",
+        "tasks",
+    },
+    "__init__": {"errors", "system", "imaging", "jobs", "engine"},
+    "cli": {
+        "byte_sizes",
+        "errors",
+        "config",
+        "imaging",
+        "models.acceleration",
+        "jobs",
+        "gallery",
+        "models.registry",
+        "models.catalog",
+        "models.manager",
+        "preprocessors",
+        "tasks",
         "engine",
     },
-}
-"""Room -> what of ours it may import: a room, a room inside it, or one module."""
-
-NEVER_LIBRARIES: dict[str, set[str]] = {
-    **{
-        room: {"torch", "diffusers", "transformers", "gradio"}
-        for room in (
-            "errors",
-            "atomic_files",
-            "byte_sizes",
-            "process",
-            "error_reports",
-            "geometry",
-            "threads",
-            "settings",
-            "preferences",
-            "ingredients",
-            "requests",
-            "input_images",
-            "rasters",
-            "tiles",
-            "events",
-            "jobs",
-            "sentences",
-            "pace",
-            "descent",
-            "presets",
-            "__init__",
-        )
+    "ui.common": {
+        "byte_sizes",
+        "errors",
+        "config",
+        "error_reports",
+        "imaging",
+        "jobs",
+        "models.hub",
+        "models.registry",
+        "models.catalog",
+        "engine",
     },
-    "images": {"diffusers", "gradio"},
-    "masks": {"torch", "diffusers", "gradio"},
-    "models": {"gradio"},
-    "preprocessors": {"diffusers", "transformers", "gradio"},
-    "tasks": {"gradio"},
-    "engine": {"gradio", "diffusers"},
-    "worker": {"gradio", "diffusers"},
-    "gallery": {"torch", "diffusers", "gradio"},
-    "mini": {"gradio"},
-    "ui": {"torch", "diffusers", "transformers"},
-    "server": {"torch", "diffusers", "transformers", "gradio"},
+    "__main__": {"system", "cli"},
+    "ui.inputs": {"errors", "imaging", "jobs", "ui.common"},
+    "ui.run": {"errors", "imaging", "jobs", "engine", "ui.common"},
+    "ui.settings": {
+        "byte_sizes",
+        "errors",
+        "imaging",
+        "jobs",
+        "prompts",
+        "models.registry",
+        "models.catalog",
+        "preprocessors",
+        "ui.common",
+        "ui.inputs",
+    },
+    "ui.painting": {
+        "errors",
+        "imaging",
+        "jobs",
+        "gallery",
+        "preprocessors",
+        "ui.common",
+        "ui.inputs",
+        "ui.run",
+        "ui.settings",
+    },
+    "ui.model_browser": {
+        "byte_sizes",
+        "errors",
+        "config",
+        "imaging",
+        "jobs",
+        "models.hub",
+        "models.registry",
+        "models.catalog",
+        "ui.common",
+        "ui.painting",
+    },
+    "ui.tabs": {
+        "errors",
+        "imaging",
+        "jobs",
+        "gallery",
+        "ui.common",
+        "ui.inputs",
+        "ui.run",
+        "ui.settings",
+        "ui.painting",
+    },
+    "ui.page": {
+        "errors",
+        "ui.common",
+        "ui.inputs",
+        "ui.run",
+        "ui.painting",
+        "ui.model_browser",
+        "ui.tabs",
+    },
+    "ui.gradio_server": {"server", "ui.page"},
 }
+"""Room -> the other rooms that it imports, lazily or not, from the bottom upwards. Every permission
+is used.
+"""
+
+HEAVY = {"torch", "diffusers", "transformers", "gradio"}
+
+MAY_USE: dict[str, set[str]] = {
+    "mini": {"torch", "diffusers", "transformers"},
+    "models.acceleration": {"torch", "diffusers"},
+    "models.adapters": {"torch", "transformers"},
+    "models.conditioning": {"torch", "transformers"},
+    "models.formats": {"torch"},
+    "models.inference": {"torch", "diffusers"},
+    "models.loading": {"torch", "diffusers", "transformers"},
+    "models.memory": {"torch", "diffusers"},
+    "models.tiling": {"torch", "diffusers"},
+    "models.upscaling": {"torch"},
+    **{room: {"gradio"} for room in MAY_IMPORT if room.startswith("ui.") and room != "ui.__init__"},
+}
+"""Room -> the heavy libraries that it may import anywhere."""
+
+MAY_USE_IN_FUNCTIONS: dict[str, set[str]] = {
+    "models.manager": {"torch", "diffusers"},
+    "preprocessors": {"torch"},
+    "tasks": {"torch"},
+}
+"""Room -> the heavy libraries that it may import in functions only, so that it loads quickly."""
 
 
 def modules() -> list[Path]:
-    return sorted(path for path in PACKAGE.rglob("*.py"))
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of_name(parts: tuple[str, ...]) -> str:
+    return ".".join(parts[: 2 if parts[0] in SPLIT else 1])
 
 
 def room_of(path: Path) -> str:
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    inner = ".".join(parts[:2])
-    return inner if inner in MAY_IMPORT else parts[0]
+    return room_of_name(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
-def imported_names(source: str) -> set[str]:
-    """Every module named by an import anywhere in the source, lazy ones and those for types
-    included.
-    """
+def imported_names(nodes: list[ast.AST]) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -248,39 +294,69 @@ def imported_names(source: str) -> set[str]:
     return names
 
 
-def violations(room: str, source: str) -> list[str]:
-    """What the room imports and may not."""
-    allowed, wrong = MAY_IMPORT[room], []
-    for name in sorted(imported_names(source)):
-        top, _, rest = name.partition(".")
-        if top in NEVER_LIBRARIES.get(room.partition(".")[0], set()):
-            wrong.append(name)
-        if top == "paintdiff" and "*" not in allowed:
-            parts = rest.split(".")
-            if not {".".join(parts[:count]) for count in (1, 2, 3)} & allowed:
-                wrong.append(name)
-    return wrong
+def imported_rooms(room: str, source: str) -> set[str]:
+    """Return the other rooms that the source imports, in functions and for types, too."""
+    rooms: set[str] = set()
+    for name in imported_names(list(ast.walk(ast.parse(source)))):
+        top, *parts = name.split(".")
+        if top == "paintdiff":
+            rooms.add(room_of_name(tuple(parts)))
+    return rooms - {room}
+
+
+def wrong_libraries(room: str, source: str) -> set[str]:
+    """Return the heavy libraries that the source imports although its room may not."""
+    tree = ast.parse(source)
+    anywhere = {name.partition(".")[0] for name in imported_names(list(ast.walk(tree)))}
+    at_once = {name.partition(".")[0] for name in imported_names(list(tree.body))}
+    allowed = MAY_USE.get(room, set())
+    in_functions = MAY_USE_IN_FUNCTIONS.get(room, set())
+    return HEAVY & ((anywhere - allowed - in_functions) | (at_once - allowed))
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_imports_only_what_its_room_may(path: Path) -> None:
-    assert violations(room_of(path), path.read_text(encoding="utf-8")) == []
+    source, room = path.read_text(encoding="utf-8"), room_of(path)
+    assert imported_rooms(room, source) - MAY_IMPORT[room] == set()
+    assert wrong_libraries(room, source) == set()
+
+
+def test_every_permission_is_used() -> None:
+    used: dict[str, set[str]] = {room: set() for room in MAY_IMPORT}
+    for path in modules():
+        used[room_of(path)] |= imported_rooms(room_of(path), path.read_text(encoding="utf-8"))
+    assert used == MAY_IMPORT
+
+
+def test_the_table_has_no_cycle_and_runs_upwards() -> None:
+    list(TopologicalSorter(MAY_IMPORT).static_order())  # raises CycleError
+    above: set[str] = set()
+    for room, imported in MAY_IMPORT.items():
+        assert imported <= above, f"{room} stands below a room that it imports"
+        above.add(room)
+
+
+def test_models_has_no_loose_modules() -> None:
+    assert [path.name for path in (PACKAGE / "models").glob("*.py")] == ["__init__.py"]
 
 
 def test_nothing_imports_the_app() -> None:
+    sources = {path: path.read_text(encoding="utf-8") for path in modules()}
     importers = [
-        path for path in modules() if "app" in imported_names(path.read_text(encoding="utf-8"))
+        path
+        for path, source in sources.items()
+        if "app" in imported_names(list(ast.walk(ast.parse(source))))
     ]
     assert importers == []
 
 
 def test_the_check_sees_a_wrong_import() -> None:
-    assert violations("geometry", "import torch") == ["torch"]
-    assert violations("ui", "def f():\n    from paintdiff.tasks import text_to_image") == [
-        "paintdiff.tasks.text_to_image"
-    ]
-    assert violations("prompts", "from paintdiff.models.manager import ModelManager") == []
-    assert violations("models.hub", "from paintdiff.models.catalog import Catalog") == [
-        "paintdiff.models.catalog.Catalog"
-    ]
-    assert violations("models.files", "import gradio") == ["gradio"]
+    lazy = "def f():\n    from paintdiff.tasks import text_to_image"
+    assert imported_rooms("ui.run", lazy) == {"tasks"}
+    assert imported_rooms("models.hub", "from paintdiff.models.catalog.catalog import Catalog") == {
+        "models.catalog"
+    }
+    assert wrong_libraries("imaging", "import torch") == {"torch"}
+    assert wrong_libraries("models.manager", "import torch.nn") == {"torch"}
+    assert wrong_libraries("models.manager", "def f():\n    import torch") == set()
+    assert wrong_libraries("models.formats", "import gradio") == {"gradio"}

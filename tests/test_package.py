@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import paintdiff
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.manager import ModelManager
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.manager.model_manager import ModelManager
 
 
 def test_every_public_name_is_there() -> None:

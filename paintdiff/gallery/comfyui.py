@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, cast
 
 from paintdiff.errors import MetadataError
-from paintdiff.gallery.found_settings import FoundSettings, usable
+from paintdiff.gallery.found_settings import FoundSettings, keep_usable
 from paintdiff.gallery.sampler_names import from_others
 
 Inputs = Mapping[str, object]
@@ -65,7 +65,7 @@ def settings_from_graph(content: Mapping[str, object]) -> FoundSettings:
         named.append("a second pass" if more == 1 else f"{more} more passes")
     if not values.get("prompt") and "seed" not in values:
         raise MetadataError("The prompt in this ComfyUI graph can't be found.")
-    return usable(values, named, PROGRAM)
+    return keep_usable(values, named, PROGRAM)
 
 
 def _is_sampler(name: str, inputs: Inputs) -> bool:

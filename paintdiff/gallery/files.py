@@ -10,12 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from paintdiff.atomic_files import new_file, remove_stale_parts
 from paintdiff.errors import StorageError
-from paintdiff.events import Picture
 from paintdiff.gallery.metadata import png_info
 from paintdiff.gallery.png import SRGB, write_raster
-from paintdiff.requests import Upscale
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.requests import Upscale
+from paintdiff.system.atomic_files import new_file, remove_stale_parts
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +23,11 @@ _TRIES = 10
 _IN_WORDS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota is used up",
-    errno.EROFS: "the disk can only be read",
+    errno.EROFS: "the disk is read-only",
     errno.EACCES: "writing there isn't allowed",
     errno.EPERM: "writing there isn't allowed",
     errno.ENOTDIR: "a part of the path is a file",
-    errno.EEXIST: "there is a file of that name",
+    errno.EEXIST: "a file of that name already exists",
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from paintdiff.errors import MetadataError
-from paintdiff.requests import REQUEST_KINDS, Request
+from paintdiff.jobs.requests import REQUEST_KINDS, Request
 
 _MAX_SHOWN_CHARACTERS = 60
 _MAX_NAMED = 8
@@ -54,7 +54,7 @@ class FoundSettings:
     program: str = ""
 
 
-def usable(
+def keep_usable(
     values: Mapping[str, object], left_open: Iterable[str] = (), program: str = ""
 ) -> FoundSettings:
     """Build a request from untrusted values, leaving out what can't be used.
@@ -87,12 +87,12 @@ def _left_out(values: dict[str, Any], error: Mapping[str, Any]) -> str:
     for key in path[:-1]:
         parent = parent[key]
     if path[0] in _SIDES:  # one side alone would be another shape
-        size = "x".join(shown(values.pop(side)) for side in _SIDES if side in values)
+        size = "x".join(format_value(values.pop(side)) for side in _SIDES if side in values)
         return f"size {size} ({_reason(error)} each way)"
     del parent[path[-1]]
     words = [_PAGE_NAMES.get(str(key), str(key).replace("_", " ")) for key in error["loc"]]
     if isinstance(error["input"], (str, int, float)):
-        words.append(shown(error["input"]))
+        words.append(format_value(error["input"]))
     return f"{' '.join(words)} ({_reason(error)})"
 
 
@@ -114,15 +114,15 @@ def _reason(error: Mapping[str, Any]) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """A value as people see it, on one line and not too long."""
     text = re.sub(r"\s+", " ", str(value)).strip()
     short = text[: _MAX_SHOWN_CHARACTERS - 1] + "…"
     return text if len(text) <= _MAX_SHOWN_CHARACTERS else short
 
 
-def unused(names: Iterable[str]) -> tuple[str, ...]:
+def name_unused(names: Iterable[str]) -> tuple[str, ...]:
     """Name settings that have no counterpart here."""
-    found = [shown(name) for name in dict.fromkeys(names)]
+    found = [format_value(name) for name in dict.fromkeys(names)]
     more = len(found) - _MAX_NAMED
     return (*found[:_MAX_NAMED], *([f"{more} more"] if more > 0 else []))

@@ -11,7 +11,7 @@ from typing import cast
 
 from paintdiff.errors import MetadataError
 from paintdiff.gallery.comfyui import is_graph, settings_from_graph
-from paintdiff.gallery.found_settings import FoundSettings, unused, usable
+from paintdiff.gallery.found_settings import FoundSettings, keep_usable, name_unused
 from paintdiff.gallery.sampler_names import from_others
 
 Json = Mapping[str, object]
@@ -63,7 +63,7 @@ _LEAST_VALUES = 2
 _WRAPPERS = ("sui_image_params", "meta", "parameters")
 
 
-def parsed_object(text: str) -> Json | None:
+def parse_object(text: str) -> Json | None:
     """The JSON object that a text is, None if it is none."""
     if not text.lstrip(" \t\r\n\ufeff").startswith("{"):
         return None
@@ -109,7 +109,7 @@ def settings_from_json(content: Json, program: str = "") -> FoundSettings:
         for key, value in content.items()
         if _plain(key) not in known and not _LORA_BESIDE.fullmatch(_plain(key)) and _says(value)
     ]
-    return usable(values, (*named, *unused(rest)), program)
+    return keep_usable(values, (*named, *name_unused(rest)), program)
 
 
 def _add_names(read: Mapping[str, object], values: dict[str, object]) -> list[str]:

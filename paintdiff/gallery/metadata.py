@@ -14,14 +14,18 @@ from typing import cast
 from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import MetadataError, NoMetadataError, RequestError
-from paintdiff.events import Picture
-from paintdiff.gallery.carried_texts import PARAMETERS_KEY, READERS, carried_texts
+from paintdiff.gallery.a1111.text import (
+    parse_parameters,
+    settings_from_parameters,
+    write_parameters,
+)
+from paintdiff.gallery.embedded_texts import PARAMETERS_KEY, READERS, find_embedded_texts
 from paintdiff.gallery.found_settings import FoundSettings
-from paintdiff.gallery.json_settings import parsed_object, settings_from_json
-from paintdiff.gallery.parameters import parameters_text, parse_parameters, settings_from
-from paintdiff.image_files import ImageFile
-from paintdiff.images import opened
-from paintdiff.requests import Request, Upscale, parsed_request
+from paintdiff.gallery.json_settings import parse_object, settings_from_json
+from paintdiff.imaging.image_files import ImageFile
+from paintdiff.imaging.images import open_image
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.requests import Request, Upscale, parse_request
 
 REQUEST_KEY = "paintdiffusion"
 MAX_TEXT_CHARACTERS = 1_000_000
@@ -36,7 +40,7 @@ def png_info(picture: Picture) -> PngInfo:
     is kept in the first of them.
     """
     info = PngInfo()
-    info.add_text(PARAMETERS_KEY, _writable(parameters_text(picture, _text_before(picture))))
+    info.add_text(PARAMETERS_KEY, _writable(write_parameters(picture, _text_before(picture))))
     request = picture.request.without_image_data()
     content = {"request": request.model_dump(mode="json"), "model_hash": picture.model_hash}
     content |= {"engine": picture.engine} if picture.engine else {}
@@ -51,7 +55,7 @@ def _text_before(picture: Picture) -> str:
     if data is None:
         return ""
     try:
-        text = carried_texts(_file(data)).get(PARAMETERS_KEY, "")
+        text = find_embedded_texts(_file(data)).get(PARAMETERS_KEY, "")
     except MetadataError:
         return ""
     return text if len(text) <= MAX_TEXT_CHARACTERS - _MOST_ADDED_CHARACTERS else ""
@@ -71,7 +75,7 @@ def read_settings(source: Path | bytes) -> FoundSettings:
     here. The file may come from anyone; its pixels are not decoded. Raises NoMetadataError if it
     carries no settings, MetadataError if they can't be used.
     """
-    texts = carried_texts(_file(source))
+    texts = find_embedded_texts(_file(source))
     error: MetadataError | None = None
     own = texts.get(REQUEST_KEY)
     if own is not None:
@@ -99,7 +103,7 @@ def settings_in_text(text: str) -> FoundSettings | None:
     """
     if len(text) > MAX_TEXT_CHARACTERS:
         return None
-    content = parsed_object(text)
+    content = parse_object(text)
     if content is not None:
         try:
             return settings_from_json(content)
@@ -109,12 +113,12 @@ def settings_in_text(text: str) -> FoundSettings | None:
     parameters = parse_parameters(text[heading.end() if heading is not None else 0 :])
     if not parameters.settings and not parameters.negative_prompt:
         return None
-    return settings_from(parameters)
+    return settings_from_parameters(parameters)
 
 
 def _file(source: Path | bytes) -> ImageFile:
     try:
-        with opened(source) as (_image, file):
+        with open_image(source) as (_image, file):
             return file
     except RequestError as error:
         raise MetadataError(str(error)) from error
@@ -138,7 +142,7 @@ def _request_from_json(text: str) -> Request:
     if not isinstance(values, dict):
         raise MetadataError("The picture's settings are damaged: the request is missing.")
     try:
-        return parsed_request(cast("dict[str, object]", values))
+        return parse_request(cast("dict[str, object]", values))
     except RequestError as error:
         raise MetadataError(f"The picture's settings can't be used: {error}") from error
 

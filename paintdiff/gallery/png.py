@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from paintdiff.rasters import Pixels, Raster
+from paintdiff.imaging.rasters import Pixels, Raster
 
 _START = b"\x89PNG\r\n\x1a\n"
 SRGB = (b"sRGB", b"\0")

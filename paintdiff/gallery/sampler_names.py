@@ -68,7 +68,7 @@ def from_others(sampler: str, schedule: str = "") -> tuple[str | None, tuple[str
     with_schedule = _WITH_SCHEDULE.get((ours, wanted))
     if with_schedule is not None or wanted in _USUAL or ours in _WITH_SCHEDULE.values():
         return with_schedule or ours, ()
-    return ours, (f"schedule {schedule or wanted} (not available, so {ours} uses its usual one)",)
+    return ours, (f"schedule {schedule or wanted} (not available, so {ours} uses its default)",)
 
 
 def _plain(name: str) -> str:

@@ -31,7 +31,7 @@ from paintdiff.mini.painter import (
     weighted_mean,
 )
 from paintdiff.mini.recipe import ControlRecipe, Recipe
-from paintdiff.preprocessors.lines import canny, scribble
+from paintdiff.preprocessors.lines import detect_canny_edges, draw_scribble
 
 
 def build_control(recipe: Recipe, unet: UNet2DConditionModel) -> ControlNetModel:
@@ -76,7 +76,9 @@ class ControlMaps:
         if mirrored:
             picture, subject = picture[:, ::-1], subject[:, ::-1]
         picture = np.ascontiguousarray(picture)
-        drawn = (scribble if random.random() < self.recipe.scribble_share else canny)(picture)
+        drawn = (
+            draw_scribble if random.random() < self.recipe.scribble_share else detect_canny_edges
+        )(picture)
         if subject.any() and random.random() < self.recipe.subject_share:
             drawn = drawn * _dilated(np.ascontiguousarray(subject), reach_px=1)
         if random.random() < self.recipe.rough_share:
@@ -189,7 +191,7 @@ def edge_overlap(drawn: Pixels, painted: Pixels, reach_px: int = 2) -> float:
     """
     if not drawn.any():
         return math.nan
-    found = canny(painted)
+    found = detect_canny_edges(painted)
     recall = _share(drawn, _dilated(found, reach_px))
     precision = _share(found, _dilated(drawn, reach_px))
     return 2 * recall * precision / (recall + precision) if recall + precision else 0.0

@@ -24,7 +24,7 @@ from paintdiff.mini.dataset import HELD_OUT, scene_seeds
 from paintdiff.mini.judge import Judge, value_of
 from paintdiff.mini.recipe import Recipe
 from paintdiff.mini.world import Scene, describe, render, sample_scene
-from paintdiff.preprocessors.lines import canny
+from paintdiff.preprocessors.lines import detect_canny_edges
 
 EVALUATION_OFFSET = 50_000_000
 """Far from the seeds that are trained on, so that wording and composition are both new."""
@@ -175,7 +175,7 @@ def evaluate_control(
     for start in range(0, len(asked), 16):
         some = asked[start : start + 16]
         prompts = [picture.prompt for picture in some]
-        drawn = [canny(render(picture.scene, recipe.size_px)) for picture in some]
+        drawn = [detect_canny_edges(render(picture.scene, recipe.size_px)) for picture in some]
         maps = [Image.fromarray(edges).convert("RGB") for edges in drawn]
         for place, images in enumerate(
             (

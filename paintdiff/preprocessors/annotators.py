@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from paintdiff.atomic_files import temporary_folder
-from paintdiff.error_reports import unexpected
+from paintdiff.error_reports import report_unexpected
 from paintdiff.errors import AnnotatorError, DownloadError, ModelError
-from paintdiff.models.files.pickles import read_tensors
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.preprocessor_rows import PreprocessorRow
+from paintdiff.models.formats.safe_pickle import read_tensors
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.preprocessor_rows import PreprocessorRow
 from paintdiff.preprocessors.lines import WEIGHTLESS, Pixels
 from paintdiff.preprocessors.table import AnnotatorWeights, Preprocessor, checked_preprocessor
+from paintdiff.system.atomic_files import temporary_folder
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class Annotators:
                 return _DETECTORS[row.name].detect(detector.network, pixels, side)
             except Exception as error:
                 what = f"The preprocessor {row.title} can't make a map of this picture"
-                raise unexpected(logger, what, error, AnnotatorError) from error
+                raise report_unexpected(logger, what, error, AnnotatorError) from error
 
     def _row_of(self, row: Preprocessor, weights: AnnotatorWeights) -> PreprocessorRow:
         """Where its weights are, or can be had."""
@@ -193,7 +193,7 @@ class Annotators:
         return (
             f"The preprocessor {row.title} needs {', '.join(weights.files)} ({weights.size_text}), "
             f"which couldn't be downloaded from https://huggingface.co/{weights.repo}: {error} "
-            f"Try again later, put it into {where} by hand, or choose a preprocessor that needs no "
+            f"Try again later, put it in {where} by hand, or choose a preprocessor that needs no "
             "weights."
         )
 
@@ -228,7 +228,7 @@ def _detector(row: Preprocessor, weights: AnnotatorWeights, folder: Path) -> Loa
         raise AnnotatorError(f"The preprocessor {row.title} can't be used: {error}") from error
     except Exception as error:
         what = f"The preprocessor {row.title} can't be loaded"
-        raise unexpected(logger, what, error, AnnotatorError) from error
+        raise report_unexpected(logger, what, error, AnnotatorError) from error
 
 
 def _as_map(pixels: Any, size: tuple[int, int]) -> Image.Image:

@@ -26,14 +26,14 @@ def invert(picture: Pixels) -> Pixels:
     return 255 - _grey(picture)
 
 
-def canny(picture: Pixels) -> Pixels:
+def detect_canny_edges(picture: Pixels) -> Pixels:
     """Edges one pixel wide: (height, width), 0 or 255. Canny 1986, with the thresholds (100, 200)
     that ControlNets were trained with.
     """
     return _array(cv2.Canny(_grey(picture), _CANNY_LOW, _CANNY_HIGH))
 
 
-def scribble(picture: Pixels) -> Pixels:
+def draw_scribble(picture: Pixels) -> Pixels:
     """A few broad strokes, as if drawn by hand: (height, width), 0 or 255.
 
     They are 3 pixels wide where the shorter side is 512, in proportion elsewhere, and 2 at least.
@@ -49,7 +49,7 @@ def scribble(picture: Pixels) -> Pixels:
     return _array(cv2.dilate(_without_specks(_array(edges), side // 32), kernel))
 
 
-def lineart_standard(picture: Pixels) -> Pixels:
+def draw_line_art(picture: Pixels) -> Pixels:
     """What is darker than its surroundings, in white: (height, width).
 
     As in controlnet-aux's LineartStandardDetector (sigma 6, threshold 8).
@@ -61,7 +61,7 @@ def lineart_standard(picture: Pixels) -> Pixels:
     return (darker * 127 / scale).clip(0, 255).astype(np.uint8)
 
 
-def lines(picture: Pixels) -> Pixels:
+def detect_lines(picture: Pixels) -> Pixels:
     """Straight edges, one pixel wide: (height, width), 0 or 255.
 
     Grompone von Gioi et al. 2010, "LSD: a fast line segment detector with a false detection
@@ -77,7 +77,7 @@ def lines(picture: Pixels) -> Pixels:
     return drawn
 
 
-def tile(picture: Pixels) -> Pixels:
+def blur_tile(picture: Pixels) -> Pixels:
     """The picture without its details, which are to be painted anew: (height, width, 3)."""
     height, width = picture.shape[:2]
     small = (max(1, width // _TILE_FACTOR), max(1, height // _TILE_FACTOR))
@@ -99,11 +99,11 @@ def shuffle(picture: Pixels) -> Pixels:
 WEIGHTLESS: Mapping[str, Callable[[Pixels], Pixels]] = MappingProxyType(
     {
         "invert": invert,
-        "canny": canny,
-        "scribble": scribble,
-        "lineart_standard": lineart_standard,
-        "lines": lines,
-        "tile": tile,
+        "canny": detect_canny_edges,
+        "scribble": draw_scribble,
+        "lineart_standard": draw_line_art,
+        "lines": detect_lines,
+        "tile": blur_tile,
         "shuffle": shuffle,
     }
 )

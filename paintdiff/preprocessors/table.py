@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from paintdiff.byte_sizes import byte_size
-from paintdiff.presets import unknown_name
+from paintdiff.byte_sizes import format_byte_size
+from paintdiff.config.presets import make_unknown_name_error
 
 ANNOTATORS_REPO = "lllyasviel/Annotators"
 
@@ -25,7 +25,7 @@ class AnnotatorWeights:
     @property
     def size_text(self) -> str:
         """Their size, like "29 MiB"."""
-        return byte_size(self.size_bytes)
+        return format_byte_size(self.size_bytes)
 
 
 @dataclass(frozen=True)
@@ -123,5 +123,5 @@ def checked_preprocessor(name: str) -> Preprocessor:
     """The preprocessor of that name. Raises UnknownNameError, which lists the nearest ones."""
     row = PREPROCESSORS.get(name)
     if row is None:
-        raise unknown_name("preprocessor", name, PREPROCESSORS)
+        raise make_unknown_name_error("preprocessor", name, PREPROCESSORS)
     return row

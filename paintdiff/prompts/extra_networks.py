@@ -31,9 +31,9 @@ class LoraTag:
     text_encoder_weight: float
 
 
-def taken_apart(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
+def split_lora_tags(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
     """The prompt without its tags, and the tags in order. What isn't written as a tag should be is
-    left in the text: see `malformed_tags`.
+    left in the text: see `find_malformed_tags`.
     """
     tags: list[LoraTag] = []
 
@@ -52,7 +52,7 @@ def taken_apart(prompt: str) -> tuple[str, tuple[LoraTag, ...]]:
     return re.sub(r"[ \t]*\0(?:[ \t]*\0)*[ \t]*", " ", text).strip(), tuple(tags)
 
 
-def with_renamed_tags(prompt: str, renamed: Callable[[str], str]) -> str:
+def rename_tags(prompt: str, renamed: Callable[[str], str]) -> str:
     """The prompt with another name in each tag; all else stays as it was written."""
 
     def other(match: re.Match[str]) -> str:
@@ -67,7 +67,7 @@ def with_renamed_tags(prompt: str, renamed: Callable[[str], str]) -> str:
     return _TAG.sub(other, prompt)
 
 
-def changed_between_tags(prompt: str, change: Callable[[str], str]) -> str:
+def change_between_tags(prompt: str, change: Callable[[str], str]) -> str:
     """The prompt with `change` made to each text around its tags."""
     made: list[str] = []
     end = 0
@@ -77,7 +77,7 @@ def changed_between_tags(prompt: str, change: Callable[[str], str]) -> str:
     return "".join((*made, change(prompt[end:])))
 
 
-def malformed_tags(prompt: str) -> tuple[str, ...]:
+def find_malformed_tags(prompt: str) -> tuple[str, ...]:
     """What begins like a tag and is none, in order."""
     good = {
         match.start()
@@ -87,7 +87,7 @@ def malformed_tags(prompt: str) -> tuple[str, ...]:
     return tuple(match[0] for match in _BEGUN.finditer(prompt) if match.start() not in good)
 
 
-def written(tag: LoraTag) -> str:
+def write_tag(tag: LoraTag) -> str:
     """The tag as it stands in a prompt."""
     name = _escaped(tag.name)
     if tag.weight == tag.text_encoder_weight:

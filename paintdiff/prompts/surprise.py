@@ -11,8 +11,8 @@ from string import Formatter
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from paintdiff.config.presets import presets_folder, read_mapping
 from paintdiff.errors import PresetError, UnknownNameError
-from paintdiff.presets import mapping_in, presets_folder
 
 _A_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])")
 
@@ -35,7 +35,7 @@ class Surprise(BaseModel):
         """Read one file of that shape. Raises PresetError if it can't be read, or a slot has no
         words."""
         try:
-            return cls.model_validate(mapping_in(path))
+            return cls.model_validate(read_mapping(path))
         except ValidationError as error:
             raise PresetError(f"{path}: {error.errors()[0]['msg']}.") from error
 
@@ -70,10 +70,10 @@ class Surprise(BaseModel):
         return _A_BEFORE_VOWEL.sub(r"\1n ", template.format(**words))
 
 
-def example_prompts(path: Path | None = None) -> tuple[str, ...]:
+def read_example_prompts(path: Path | None = None) -> tuple[str, ...]:
     """The prompts offered on the empty page. Raises PresetError if the file can't be read."""
     path = path or presets_folder() / "examples.yaml"
-    examples: object = mapping_in(path).get("examples")
+    examples: object = read_mapping(path).get("examples")
     if not isinstance(examples, list) or not all(isinstance(item, str) for item in examples):
         raise PresetError(f"{path} should hold a list of prompts under 'examples'.")
     return tuple(str(item) for item in examples)

@@ -32,7 +32,7 @@ def knows_none(text: str, known: Collection[str]) -> bool:
     return bool(words) and not any(word in known for word in words)
 
 
-def unknown_words(text: str, known: Collection[str]) -> tuple[str, ...]:
+def find_unknown_words(text: str, known: Collection[str]) -> tuple[str, ...]:
     """The words of `text` that aren't among the `known` ones, in order, each once, in lower case.
 
     Numbers and signs count as words, common punctuation doesn't.
@@ -46,7 +46,7 @@ def _words(text: str) -> list[str]:
     return [word for word in words if not _PUNCTUATION.issuperset(word)]
 
 
-def cut_words(text: str, tokenizer: Any, max_tokens: int | None = None) -> str:
+def find_cut_words(text: str, tokenizer: Any, max_tokens: int | None = None) -> str:
     """The end of `text` for which the model has no room, "" if all of it fits. `max_tokens` is what
     it reads, the tokens that begin and end a text included; None for what its tokenizer says.
     """
@@ -56,7 +56,7 @@ def cut_words(text: str, tokenizer: Any, max_tokens: int | None = None) -> str:
     return "" if len(ids) <= room else str(tokenizer.decode(ids[room:])).strip()
 
 
-def quoted(words: tuple[str, ...], most: int = 8) -> str:
+def quote_words(words: tuple[str, ...], most: int = 8) -> str:
     """Words for a sentence: “a”, “b” and “c”; beyond `most` only their number."""
     marked = [f"\u201c{word[:40]}\u201d" for word in words[:most]]
     if len(words) > most:

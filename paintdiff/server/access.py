@@ -13,9 +13,9 @@ from paintdiff.server.page_events import (
     MAX_EVENT_BYTES,
     EventRefusedError,
     PageEvents,
-    checked_cancel,
+    check_cancel,
 )
-from paintdiff.server.routes import Body, Route, RouteTable, kept_query
+from paintdiff.server.routes import Body, Route, RouteTable, filter_query
 from paintdiff.server.sessions import Sessions
 
 
@@ -49,7 +49,7 @@ class Access:
             await _refusal("Not Found", 404)(scope, receive, send)
             return
         try:
-            query = kept_query(route, scope["query_string"])
+            query = filter_query(route, scope["query_string"])
         except ValueError as error:
             await _refusal(f"The address can't be read: {error}.", 400)(scope, receive, send)
             return
@@ -68,7 +68,7 @@ class Access:
             case Body.NONE:
                 await self.app(scope, _without_body(receive), send)
             case Body.CANCEL:
-                body = checked_cancel(await _whole_body(receive))
+                body = check_cancel(await _whole_body(receive))
                 await self.app(_json_scope(scope, body), _replayed(body, receive), send)
             case Body.EVENT | Body.QUEUED_EVENT:
                 queued = route.body is Body.QUEUED_EVENT

@@ -155,7 +155,9 @@ class Guard:
         if gate.opens_for(authorization, address):
             return None, gate.cookie()
         challenge = {"WWW-Authenticate": 'Basic realm="PaintDiffusion", charset="UTF-8"'}
-        return PlainTextResponse("This app asks for a name and a password.\n", 401, challenge), None
+        return PlainTextResponse(
+            "This app requires a user name and password.\n", 401, challenge
+        ), None
 
     async def _forward(
         self, scope: Scope, receive: Receive, send: Send, cookie: str | None

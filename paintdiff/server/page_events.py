@@ -80,7 +80,7 @@ class PageEvents:
         return _written(event), _session(event)
 
 
-def checked_cancel(body: bytes) -> bytes:
+def check_cancel(body: bytes) -> bytes:
     """Return the body of a cancellation, written again. Raises EventRefusedError."""
     cancel = _object(body)
     if cancel.keys() != {"session_hash", "fn_index", "event_id"}:
@@ -116,7 +116,7 @@ def _no_constant(name: str) -> NoReturn:
 def _session(event: Mapping[str, Any]) -> str:
     session = event.get("session_hash")
     if not isinstance(session, str) or not _SESSION.fullmatch(session):
-        _refuse("session_hash isn't one")
+        _refuse("session_hash isn't valid")
     return session
 
 

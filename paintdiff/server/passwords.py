@@ -57,7 +57,7 @@ class PasswordGate:
 
     def seconds_to_wait(self, address: str) -> float:
         """Return how long a guesser at `address` is locked out, 0.0 if not."""
-        wrong = self._wrong.get(guesser_of(address))
+        wrong = self._wrong.get(identify_guesser(address))
         if wrong is None:
             return 0.0
         self._forget_old(wrong)
@@ -92,7 +92,7 @@ class PasswordGate:
             return True
         now = self._clock()
         self._all_wrong.append(now)
-        guesser = guesser_of(address)
+        guesser = identify_guesser(address)
         self._wrong.setdefault(guesser, deque(maxlen=self._max_wrong)).append(now)
         self._wrong.move_to_end(guesser)
         while len(self._wrong) > MAX_GUESSERS:
@@ -108,7 +108,7 @@ class PasswordGate:
         return hmac.new(self._key, visitor.encode(), hashlib.sha256).hexdigest()
 
 
-def guesser_of(address: str) -> str:
+def identify_guesser(address: str) -> str:
     """Return what wrong guesses are counted by: an IPv4 address, or an IPv6 one's /64 network.
 
     Whatever is no address, as a forged header may say, counts as one guesser.

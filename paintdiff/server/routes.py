@@ -96,7 +96,7 @@ class RouteTable:
         return None
 
 
-def kept_query(route: Route, query: bytes) -> bytes:
+def filter_query(route: Route, query: bytes) -> bytes:
     """Return the query string with only the parameters that the route takes.
 
     Raises ValueError for one that is too long, has too many parameters, gives one of them twice,

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paintdiff.models.adapters import Adapters, FreeUFactors, IpAdapterUse, LoraUse
-from paintdiff.models.embedding_words import embeddings_in
-from paintdiff.prompts.extra_networks import taken_apart
-from paintdiff.requests import PaintingRequest
-from paintdiff.tasks.pictures import input_picture
+from paintdiff.jobs.requests import PaintingRequest
+from paintdiff.models.adapters.specs import Adapters, FreeUFactors, IpAdapterUse, LoraUse
+from paintdiff.models.conditioning.prompt_words import find_embeddings
+from paintdiff.prompts.extra_networks import split_lora_tags
+from paintdiff.tasks.pictures import decode_input_picture
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from paintdiff.models.catalog import Catalog
+    from paintdiff.models.catalog.catalog import Catalog
 
 
 def prompt_text(request: PaintingRequest) -> str:
     """The prompt as the model gets it: without the LoRAs that are named in it."""
-    return taken_apart(request.prompt)[0]
+    return split_lora_tags(request.prompt)[0]
 
 
-def lora_uses(request: PaintingRequest) -> tuple[LoraUse, ...]:
+def collect_lora_uses(request: PaintingRequest) -> tuple[LoraUse, ...]:
     """The LoRAs named in the prompt, then those of `loras`, each once: the weights of one that is
     asked for twice add up.
     """
@@ -35,7 +35,7 @@ def lora_uses(request: PaintingRequest) -> tuple[LoraUse, ...]:
 
 
 def _asked(request: PaintingRequest) -> list[tuple[str, float, float]]:
-    tags = taken_apart(request.prompt)[1]
+    tags = split_lora_tags(request.prompt)[1]
     asked = [(tag.name, tag.weight, tag.text_encoder_weight) for tag in tags]
     for given in request.loras:
         text_encoder = given.text_encoder_weight
@@ -45,19 +45,19 @@ def _asked(request: PaintingRequest) -> list[tuple[str, float, float]]:
     return asked
 
 
-def embeddings_of(request: PaintingRequest, catalog: Catalog) -> tuple[str, ...]:
+def find_prompt_embeddings(request: PaintingRequest, catalog: Catalog) -> tuple[str, ...]:
     """The embeddings of the model's family that its words name."""
     names = [row.name for row in catalog.embeddings_for(catalog.model(request.model))]
-    return embeddings_in(f"{prompt_text(request)}\n{request.negative_prompt}", names)
+    return find_embeddings(f"{prompt_text(request)}\n{request.negative_prompt}", names)
 
 
-def adapters_of(settled: PaintingRequest, catalog: Catalog) -> Adapters:
+def collect_adapters(settled: PaintingRequest, catalog: Catalog) -> Adapters:
     """What a settled request is to be leased with. What has no effect isn't even loaded."""
     free_u = settled.free_u
     refiner = settled.refiner
     return Adapters(
-        loras=tuple(use for use in lora_uses(settled) if use.acts),
-        embeddings=embeddings_of(settled, catalog),
+        loras=tuple(use for use in collect_lora_uses(settled) if use.acts),
+        embeddings=find_prompt_embeddings(settled, catalog),
         vae=settled.vae,
         free_u=free_u and FreeUFactors(free_u.b1, free_u.b2, free_u.s1, free_u.s2),
         ip_adapters=tuple(
@@ -69,12 +69,12 @@ def adapters_of(settled: PaintingRequest, catalog: Catalog) -> Adapters:
     )
 
 
-def ip_pictures_of(settled: PaintingRequest) -> tuple[Image.Image, ...]:
+def decode_ip_pictures(settled: PaintingRequest) -> tuple[Image.Image, ...]:
     """The pictures (RGB) of the IP-Adapters that act. Raises RequestError for one that can't be
     read.
     """
     return tuple(
-        input_picture(each.image, f"ip_adapters.{index}.image").convert("RGB")
+        decode_input_picture(each.image, f"ip_adapters.{index}.image").convert("RGB")
         for index, each in enumerate(settled.ip_adapters)
         if each.scale > 0 and each.name is not None
     )

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from PIL import Image, ImageChops
 
 from paintdiff.errors import RequestError, SizeError
-from paintdiff.geometry import Box, Size
-from paintdiff.images import MAX_PIXELS, flattened, size_of
-from paintdiff.input_images import InputImage
-from paintdiff.masks import (
+from paintdiff.imaging.geometry import Box, Size
+from paintdiff.imaging.images import MAX_PIXELS, flatten_image, image_size
+from paintdiff.imaging.masks import (
     box_of,
-    grown_canvas,
-    mask_from,
-    placed_mask,
-    weights,
-    with_strokes,
+    draw_strokes,
+    grow_canvas,
+    make_mask,
+    mask_weights,
+    place_mask,
 )
-from paintdiff.requests import Inpaint
-from paintdiff.tasks.pictures import input_picture
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.requests import Inpaint
+from paintdiff.tasks.pictures import decode_input_picture
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Canvas:
     @property
     def size(self) -> Size:
         """In pixels."""
-        return size_of(self.original)
+        return image_size(self.original)
 
     @property
     def covered(self) -> bool:
@@ -53,14 +53,14 @@ class Canvas:
         return self.weight.getextrema()[0] != 0
 
 
-def canvas_of(request: Inpaint) -> Canvas:
+def prepare_canvas(request: Inpaint) -> Canvas:
     """The request's canvas.
 
     Raises RequestError, with the field in `field`, for a picture that can't be read, a mask or
     sketch of another size, a mask that is empty, and a canvas grown too large.
     """
-    picture = flattened(input_picture(request.image, "image"), request.background)
-    source = size_of(picture)
+    picture = flatten_image(decode_input_picture(request.image, "image"), request.background)
+    source = image_size(picture)
     sketch = _sketch(request.sketch, source)
     strokes = sketch.getchannel("A") if sketch is not None else None
     drawn = _drawn_mask(request, source)
@@ -69,16 +69,16 @@ def canvas_of(request: Inpaint) -> Canvas:
         drawn = Image.new("L", (source.width, source.height), 255)
     if strokes is not None:
         drawn = ImageChops.lighter(drawn, strokes)
-    content = with_strokes(picture, sketch) if sketch is not None else picture
+    content = draw_strokes(picture, sketch) if sketch is not None else picture
     added: Image.Image | None = None
     if request.outpaint:
         inner, size = _grown(request, source)
-        picture, content = (grown_canvas(image, inner, size) for image in (picture, content))
-        drawn = placed_mask(drawn, inner, size)
-        strokes = placed_mask(strokes, inner, size) if strokes is not None else None
+        picture, content = (grow_canvas(image, inner, size) for image in (picture, content))
+        drawn = place_mask(drawn, inner, size)
+        strokes = place_mask(strokes, inner, size) if strokes is not None else None
         inside = Image.new("L", (source.width, source.height), 255)
-        added = ImageChops.invert(placed_mask(inside, inner, size))
-    weight = weights(drawn, request.mask_blur_px, added)
+        added = ImageChops.invert(place_mask(inside, inner, size))
+    weight = mask_weights(drawn, request.mask_blur_px, added)
     mask = ImageChops.lighter(drawn, added) if added is not None else drawn
     reach = _reach(mask, weight, request.mask_blur_px)
     return Canvas(picture, content, mask, weight, added, strokes, reach, blank)
@@ -91,7 +91,7 @@ def _has_one_colour(picture: Image.Image) -> bool:
 def _sketch(given: InputImage | None, source: Size) -> Image.Image | None:
     if given is None:
         return None
-    sketch = input_picture(given, "sketch").convert("RGBA")
+    sketch = decode_input_picture(given, "sketch").convert("RGBA")
     _check_size(sketch, source, "sketch")
     return sketch
 
@@ -101,13 +101,13 @@ def _drawn_mask(request: Inpaint, source: Size) -> Image.Image:
         if request.invert_mask:
             raise RequestError("Nothing to invert: the mask is empty.", field="invert_mask")
         return Image.new("L", (source.width, source.height), 0)
-    mask = mask_from(input_picture(request.mask, "mask"))
+    mask = make_mask(decode_input_picture(request.mask, "mask"))
     _check_size(mask, source, "mask")
     return ImageChops.invert(mask) if request.invert_mask else mask
 
 
 def _check_size(drawn: Image.Image, source: Size, field: str) -> None:
-    size = size_of(drawn)
+    size = image_size(drawn)
     if size != source:
         raise RequestError(
             f"The {field} is {size}, but the picture is {source}. They must have the same size.",

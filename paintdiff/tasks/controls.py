@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING, TypeVar
 from PIL import Image
 
 from paintdiff.errors import RequestError, UnknownNameError
-from paintdiff.geometry import Box, ResizeMode, Size, padded_to_aspect
-from paintdiff.images import flattened, resized, size_of
-from paintdiff.ingredients import NO_CONTROLNET, ControlInput
-from paintdiff.input_images import InputImage
-from paintdiff.masks import grown_canvas, placed_mask, scaled, touched
-from paintdiff.models.denoising import Control, guided, steps_run
+from paintdiff.imaging.geometry import Box, ResizeMode, Size, pad_to_aspect
+from paintdiff.imaging.images import flatten_image, image_size, resize_image
+from paintdiff.imaging.masks import grow_canvas, is_touched, place_mask, scale_mask
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.messages import FieldMessage
+from paintdiff.jobs.request_parts import NO_CONTROLNET, ControlInput
+from paintdiff.jobs.requests import ImageToImage, Inpaint, PaintingRequest, TextToImage
+from paintdiff.models.inference.denoising_run import Control, count_steps_run, is_guided
 from paintdiff.preprocessors.table import checked_preprocessor
-from paintdiff.requests import ImageToImage, Inpaint, PaintingRequest, TextToImage
-from paintdiff.sentences import Remark
-from paintdiff.tasks.pictures import input_picture
-from paintdiff.tasks.tools import MakeMap
+from paintdiff.tasks.pictures import decode_input_picture
+from paintdiff.tasks.task_context import MakeMap
 
 if TYPE_CHECKING:
-    from paintdiff.models.catalog import Catalog
-    from paintdiff.models.controlnets import ControlNetRow
-    from paintdiff.models.model_rows import ModelRow
+    from paintdiff.models.catalog.catalog import Catalog
+    from paintdiff.models.registry.controlnet_rows import ControlNetRow
+    from paintdiff.models.registry.model_rows import ModelRow
 
 RequestT = TypeVar("RequestT", bound=PaintingRequest)
 
 _BLACK, _WHITE = "#000000", "#ffffff"
 
 
-def settled_controls(request: RequestT, catalog: Catalog) -> tuple[RequestT, tuple[str, ...]]:
+def resolve_controls(request: RequestT, catalog: Catalog) -> tuple[RequestT, tuple[str, ...]]:
     """The settled request with a ControlNet for each of its controls, and what a person should know
     about them.
 
@@ -49,15 +49,15 @@ def settled_controls(request: RequestT, catalog: Catalog) -> tuple[RequestT, tup
             checked_preprocessor(control.preprocessor)
         except UnknownNameError as error:
             raise error.at(f"{field}.preprocessor") from error
-        input_picture(control.image, f"{field}.image")
-        row = fitting_controlnet(control.controlnet, model, catalog, f"{field}.controlnet")
+        decode_input_picture(control.image, f"{field}.image")
+        row = find_fitting_controlnet(control.controlnet, model, catalog, f"{field}.controlnet")
         settled.append(control.model_copy(update={"controlnet": row.name}))
         which = f"ControlNet {index + 1}" if len(request.controls) > 1 else "The ControlNet"
         warnings += _warnings(control, row, request, which)
     return request.model_copy(update={"controls": tuple(settled)}), tuple(warnings)
 
 
-def fitting_controlnet(
+def find_fitting_controlnet(
     name: str | None, model: ModelRow, catalog: Catalog, field: str
 ) -> ControlNetRow:
     """The ControlNet of that name, None for the first that fits the model.
@@ -92,9 +92,9 @@ def _warnings(
     control: ControlInput, row: ControlNetRow, settled: PaintingRequest, which: str
 ) -> list[str]:
     warnings: list[str] = []
-    if not acts(control):
+    if not control_acts(control):
         field = f"controls.{settled.controls.index(control)}.conditioning_scale"
-        warnings.append(Remark(f"{which} has no effect at a strictness of 0.", field))
+        warnings.append(FieldMessage(f"{which} has no effect at a strictness of 0.", field))
     elif not _any_step(control, settled):
         warnings.append(
             f"{which} has no effect: no step lies between start {control.guidance_start:g} and "
@@ -119,26 +119,26 @@ def _any_step(control: ControlInput, settled: PaintingRequest) -> bool:
     elif isinstance(settled, Inpaint):
         strengths = (settled.strength,)
     total = settled.sampling().num_inference_steps
-    steps = [steps_run(total, strength) for strength in strengths]
+    steps = [count_steps_run(total, strength) for strength in strengths]
     return any(
-        guided(call, calls, control.guidance_start, control.guidance_end)
+        is_guided(call, calls, control.guidance_start, control.guidance_end)
         for count in steps
         for calls in (count, count + 1, 2 * count - 1)
         for call in range(calls)
     )
 
 
-def acts(control: ControlInput) -> bool:
+def control_acts(control: ControlInput) -> bool:
     """Whether a control can have an effect; if not its ControlNet isn't even loaded."""
     return control.conditioning_scale > 0
 
 
-def controlnets_of(settled: PaintingRequest) -> tuple[str, ...]:
+def find_controlnets(settled: PaintingRequest) -> tuple[str, ...]:
     """The names of the ControlNets that a settled request needs."""
     names = tuple(
         control.controlnet
         for control in settled.controls
-        if acts(control) and control.controlnet is not None
+        if control_acts(control) and control.controlnet is not None
     )
     hires = settled.hires if isinstance(settled, TextToImage) else None
     if hires is None or hires.controlnet in (NO_CONTROLNET, None):
@@ -146,7 +146,7 @@ def controlnets_of(settled: PaintingRequest) -> tuple[str, ...]:
     return (*names, hires.controlnet)
 
 
-def controls_of(
+def prepare_controls(
     settled: PaintingRequest, make_map: MakeMap, canvas: Size | None = None, box: Box | None = None
 ) -> tuple[Control, ...]:
     """What the runs of a settled request follow, each map of the run's size.
@@ -166,11 +166,11 @@ def controls_of(
             control.guidance_end,
         )
         for index, control in enumerate(settled.controls)
-        if acts(control) and control.controlnet is not None
+        if control_acts(control) and control.controlnet is not None
     )
 
 
-def control_map(
+def make_control_map(
     image: InputImage, preprocessor: str, size: Size, resize_mode: ResizeMode, make_map: MakeMap
 ) -> Image.Image:
     """The control map (RGB) that painting at `size` would use.
@@ -193,13 +193,13 @@ def _map(
     """
     # A map's nothing is black, a drawing's paper is white.
     ground = _BLACK if control.preprocessor == "none" else _WHITE
-    picture = flattened(input_picture(control.image, field), ground)
+    picture = flatten_image(decode_input_picture(control.image, field), ground)
     inner, mode = Box(0, 0, canvas.width, canvas.height), control.resize_mode
     if mode == "pad":
-        inner, mode = padded_to_aspect(size_of(picture), canvas), "stretch"
-    fitted = resized(picture, inner.size, mode, ground)
-    made = make_map(scaled(grown_canvas(fitted, inner, canvas), box, size), control.preprocessor)
+        inner, mode = pad_to_aspect(image_size(picture), canvas), "stretch"
+    fitted = resize_image(picture, inner.size, mode, ground)
+    made = make_map(scale_mask(grow_canvas(fitted, inner, canvas), box, size), control.preprocessor)
     if inner.size == canvas:
         return made
-    shown = placed_mask(Image.new("L", fitted.size, 255), inner, canvas)
-    return Image.composite(made, Image.new("RGB", made.size), touched(shown, box, size))
+    shown = place_mask(Image.new("L", fitted.size, 255), inner, canvas)
+    return Image.composite(made, Image.new("RGB", made.size), is_touched(shown, box, size))

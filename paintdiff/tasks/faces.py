@@ -16,16 +16,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from paintdiff.error_reports import unexpected
+from paintdiff.error_reports import report_unexpected
 from paintdiff.errors import PaintError
-from paintdiff.geometry import Box, Size
-from paintdiff.models.face_restorers import FACE_PX
-from paintdiff.rasters import Pixels
+from paintdiff.imaging.geometry import Box, Size
+from paintdiff.imaging.rasters import Pixels
+from paintdiff.models.registry.face_restorer_rows import FACE_PX
 from paintdiff.tasks.steps import OnStep, Step
 
 if TYPE_CHECKING:
-    from paintdiff.models.face_detection import Landmarks
-    from paintdiff.models.face_restoring import LeasedFaceRestorer
+    from paintdiff.models.upscaling.face_detection import Landmarks
+    from paintdiff.models.upscaling.face_restorer import LeasedFaceRestorer
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Patch:
         place += opacity * (np.clip(pixels, 0, 1) - place)
 
 
-def restored_faces(
+def restore_faces(
     pixels: Pixels, target: Size, wanted: FaceRestoration, on_step: OnStep, index: int
 ) -> RestoredFaces:
     """The faces of a picture (height, width, channels; grey, RGB, either with alpha), restored for
@@ -187,13 +187,13 @@ def _counted(number: int) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, (PaintError, _UnusableFaceError)):
         return f"{str(error).rstrip('.')}."
-    return str(unexpected(logger, "A face failed", error))
+    return str(report_unexpected(logger, "A face failed", error))
 
 
 # From the picture to an upright face
 
 
-def alignment(landmarks: Landmarks) -> Matrix:
+def find_alignment(landmarks: Landmarks) -> Matrix:
     """What turns, scales and moves a picture so that a face's landmarks come to lie on
     FACE_TEMPLATE, as nearly as can be (least squares; Umeyama 1991, without reflection).
 
@@ -213,7 +213,7 @@ def alignment(landmarks: Landmarks) -> Matrix:
 
 def _patch(pixels: Pixels, target: Size, landmarks: Landmarks, wanted: FaceRestoration) -> Patch:
     height, width, channels = pixels.shape
-    upright = alignment(landmarks)
+    upright = find_alignment(landmarks)
     face = wanted.restorer.restored(_aligned(pixels, upright))
     if channels < 3:
         face = (face @ _LUMA)[..., None]

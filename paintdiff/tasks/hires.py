@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 from PIL.Image import Image as PictureImage
 
 from paintdiff.errors import MemoryBudgetError, RequestError
-from paintdiff.images import resized
-from paintdiff.ingredients import LATENT_UPSCALER, NO_CONTROLNET
-from paintdiff.models.denoising import Control, Denoising, Source, steps_run
-from paintdiff.models.model_errors import as_memory_error
-from paintdiff.models.windows import model_windows
-from paintdiff.requests import TextToImage
-from paintdiff.tasks.controls import controls_of
-from paintdiff.tasks.hires_settling import hires_size
-from paintdiff.tasks.runs import windows_words
+from paintdiff.imaging.images import resize_image
+from paintdiff.jobs.request_parts import LATENT_UPSCALER, NO_CONTROLNET
+from paintdiff.jobs.requests import TextToImage
+from paintdiff.models.inference.denoising_run import Control, Denoising, Source, count_steps_run
+from paintdiff.models.loading.library_errors import as_memory_error
+from paintdiff.models.tiling.windows import choose_windows
+from paintdiff.tasks.controls import prepare_controls
+from paintdiff.tasks.resolve.hires import compute_hires_size
+from paintdiff.tasks.runs import describe_windows
 from paintdiff.tasks.steps import OnStep, Painted, StepCounter
-from paintdiff.tasks.tools import Tools
+from paintdiff.tasks.task_context import TaskContext
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from paintdiff.models.lease import LeasedPipeline
+    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class SecondPass:
     size; what that raises comes out unchanged. Raises RequestError if it isn't settled.
     """
 
-    def __init__(self, settled: TextToImage, leased: LeasedPipeline, tools: Tools) -> None:
+    def __init__(self, settled: TextToImage, leased: LeasedPipeline, tools: TaskContext) -> None:
         hires = settled.hires
         if (
             hires is None
@@ -53,10 +53,10 @@ class SecondPass:
         self._controlnet = hires.controlnet
         self._leased = leased
         self._tools = tools
-        self._size = hires_size(settled.sampling().size, hires.scale, leased.row)
+        self._size = compute_hires_size(settled.sampling().size, hires.scale, leased.row)
         size = {"width": self._size.width, "height": self._size.height}
-        self._controls = controls_of(settled.model_copy(update=size), tools.make_map)
-        self._windows = model_windows(self._size, leased.row) if hires.tiled else ()
+        self._controls = prepare_controls(settled.model_copy(update=size), tools.make_map)
+        self._windows = choose_windows(self._size, leased.row) if hires.tiled else ()
 
     def after(self, first: Denoising, on_step: OnStep, index: int) -> Painted:
         """Picture `index`, of which `first` is the first pass: both are run, their steps counted
@@ -67,7 +67,7 @@ class SecondPass:
         The noise is that of the same seed, as in the A1111 web UI; at the larger size it falls
         elsewhere, so it doesn't add to what it has left in the first pass.
         """
-        more = steps_run(self._num_inference_steps, self._strength)
+        more = count_steps_run(self._num_inference_steps, self._strength)
         counter = StepCounter(on_step, index, first.steps_run + more)
         latents = self._leased.denoised(first, counter.ended)
         counter.run_ended(first.steps_run)
@@ -118,7 +118,7 @@ class SecondPass:
             if not held:
                 return enlarged, self._controls
             small = self._leased.decoded(latents)
-            map_ = resized(small, self._size, "stretch", "#000000")
+            map_ = resize_image(small, self._size, "stretch", "#000000")
             return enlarged, (*self._controls, Control(self._controlnet, map_))
         small = self._leased.decoded(latents)
         image = self._tools.enlarge(small, self._upscaler, self._size, on_step, index)
@@ -133,7 +133,7 @@ class SecondPass:
         steps = "1 step" if run.steps_run == 1 else f"{run.steps_run} steps"
         return (
             f"{self._enlarged_words(first)[:-1]}, then refined at a strength of "
-            f"{self._strength:g} in {steps}{windows_words(run.windows)}{held}."
+            f"{self._strength:g} in {steps}{describe_windows(run.windows)}{held}."
         )
 
     def _enlarged_words(self, first: Denoising) -> str:

@@ -6,33 +6,33 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from paintdiff.geometry import Size, resize_words, working_size
-from paintdiff.images import flattened, resized, size_of
-from paintdiff.models.denoising import Denoising, Source, steps_run
-from paintdiff.models.windows import model_windows, sees_through_windows
-from paintdiff.requests import MAX_SEED, ImageToImage
-from paintdiff.tasks.controls import controls_of
-from paintdiff.tasks.pictures import input_picture
-from paintdiff.tasks.runs import painted, run_of, windows_words
-from paintdiff.tasks.settling import check_strength, settled_sampling, settled_size
+from paintdiff.imaging.geometry import Size, choose_working_size, describe_resize
+from paintdiff.imaging.images import flatten_image, image_size, resize_image
+from paintdiff.jobs.requests import MAX_SEED, ImageToImage
+from paintdiff.models.inference.denoising_run import Denoising, Source, count_steps_run
+from paintdiff.models.tiling.windows import choose_windows, sees_through_windows
+from paintdiff.tasks.controls import prepare_controls
+from paintdiff.tasks.pictures import decode_input_picture
+from paintdiff.tasks.resolve.sampling import check_strength, resolve_sampling, resolve_size
+from paintdiff.tasks.runs import build_run, describe_windows, paint_run
 from paintdiff.tasks.steps import UNCHANGED, OnStep, Painted, StepCounter
-from paintdiff.tasks.tools import Tools
+from paintdiff.tasks.task_context import TaskContext
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from paintdiff.models.lease import LeasedPipeline
-    from paintdiff.models.model_rows import ModelRow
+    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+    from paintdiff.models.registry.model_rows import ModelRow
 
 
-def settle(request: ImageToImage, row: ModelRow) -> tuple[ImageToImage, tuple[str, ...]]:
+def resolve(request: ImageToImage, row: ModelRow) -> tuple[ImageToImage, tuple[str, ...]]:
     """Fill every None. Returns the settled request and what a person should know about it.
 
     The picture is decoded to be sure of it. Raises RequestError, SizeError or UnknownNameError,
     with the field in `field`.
     """
-    sampling, warnings = settled_sampling(request, row)
-    source = size_of(input_picture(request.image, "image"))
+    sampling, warnings = resolve_sampling(request, row)
+    source = image_size(decode_input_picture(request.image, "image"))
     size, size_warnings = _settled_size(request, source, row)
     settled = request.model_copy(
         update={
@@ -51,13 +51,13 @@ def _settled_size(
     warnings: tuple[str, ...] = ()
     width, height = request.width, request.height
     if width is None and height is None:
-        size = working_size(source, row.native_size, row.family.size_multiple)
+        size = choose_working_size(source, row.native_size, row.family.size_multiple)
     else:  # a side left open follows the picture's proportions
         width = width or max(1, round((height or 1) * source.width / source.height))
         height = height or max(1, round(width * source.height / source.width))
-        size, warnings = settled_size(width, height, row)
+        size, warnings = resolve_size(width, height, row)
     if size != source:
-        words = resize_words(source, size, request.resize_mode, done=True)
+        words = describe_resize(source, size, request.resize_mode, done=True)
         warnings += (f"The picture's size was changed: {words}",)
     return size, warnings
 
@@ -80,30 +80,30 @@ def _checked_passes(settled: ImageToImage) -> tuple[str, ...]:
 
 
 def paint(
-    request: ImageToImage, leased: LeasedPipeline, tools: Tools, on_step: OnStep
+    request: ImageToImage, leased: LeasedPipeline, tools: TaskContext, on_step: OnStep
 ) -> Iterator[Painted]:
     """Yield the pictures one by one. Picture i is that of its own seed alone.
 
     What `tools` and `on_step` raise comes out unchanged.
     """
-    picture = flattened(input_picture(request.image, "image"), request.background)
-    source = resized(picture, request.sampling().size, request.resize_mode, request.background)
+    picture = flatten_image(decode_input_picture(request.image, "image"), request.background)
+    source = resize_image(picture, request.sampling().size, request.resize_mode, request.background)
     if not request.strength:
         yield from (Painted(source.copy(), (UNCHANGED,)) for _ in range(request.num_images))
         return
-    controls = controls_of(request, tools.make_map)
-    windows = model_windows(request.sampling().size, leased.row) if request.tiled else ()
-    words = windows_words(windows)
+    controls = prepare_controls(request, tools.make_map)
+    windows = choose_windows(request.sampling().size, leased.row) if request.tiled else ()
+    words = describe_windows(windows)
     notes = (f"Painted{words}, blended at every step.",) if words else ()
     runs = [
         replace(
-            run_of(request.alone(index), Source(source, request.strength), controls),
+            build_run(request.alone(index), Source(source, request.strength), controls),
             windows=windows,
         )
         for index in range(request.num_images)
     ]
     if request.loopback == 1:
-        for each in painted(runs, leased, tools, on_step):
+        for each in paint_run(runs, leased, tools, on_step):
             yield replace(each, notes=notes)
         return
     for index, run in enumerate(runs):
@@ -120,7 +120,7 @@ def _looped(
     index: int,
 ) -> Image.Image:
     """The result of the last pass over `image` (RGB, the working size); `run` is the first."""
-    total = sum(steps_run(run.num_inference_steps, strength) for strength in strengths)
+    total = sum(count_steps_run(run.num_inference_steps, strength) for strength in strengths)
     counter = StepCounter(on_step, index, total)
     for number, strength in enumerate(strengths):
         # The same noise again and again would burn its pattern in.

@@ -9,33 +9,39 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from paintdiff.errors import EngineError
-from paintdiff.geometry import Box, Size, size_of_area, working_size
-from paintdiff.masks import changed_outside, composited, filled, scaled, touched
-from paintdiff.models.denoising import Repainting, Source
-from paintdiff.requests import Inpaint
-from paintdiff.tasks.canvas import Canvas, canvas_of
-from paintdiff.tasks.controls import controls_of
-from paintdiff.tasks.remarks import remarks as remarks_on_words
-from paintdiff.tasks.runs import painted, run_of
-from paintdiff.tasks.settling import check_strength, settled_sampling, settled_size
+from paintdiff.imaging.geometry import Box, Size, choose_working_size, size_for_area
+from paintdiff.imaging.masks import (
+    composite,
+    count_changed_outside,
+    fill_masked,
+    is_touched,
+    scale_mask,
+)
+from paintdiff.jobs.requests import Inpaint
+from paintdiff.models.inference.denoising_run import Repainting, Source
+from paintdiff.tasks.canvas import Canvas, prepare_canvas
+from paintdiff.tasks.controls import prepare_controls
+from paintdiff.tasks.resolve.sampling import check_strength, resolve_sampling, resolve_size
+from paintdiff.tasks.runs import build_run, paint_run
 from paintdiff.tasks.steps import UNCHANGED, OnStep, Painted
-from paintdiff.tasks.tools import Tools
+from paintdiff.tasks.task_context import TaskContext
+from paintdiff.tasks.warnings import list_warnings as remarks_on_words
 
 if TYPE_CHECKING:
-    from paintdiff.models.lease import LeasedPipeline
-    from paintdiff.models.model_rows import ModelRow
+    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+    from paintdiff.models.registry.model_rows import ModelRow
 
 _NOTICED_ENLARGEMENT = 1.25
 
 
-def settle(request: Inpaint, row: ModelRow) -> tuple[Inpaint, tuple[str, ...]]:
+def resolve(request: Inpaint, row: ModelRow) -> tuple[Inpaint, tuple[str, ...]]:
     """Fill every None. Returns the settled request and what a person should know about it.
 
     The pictures are decoded to be sure of them. Raises RequestError, SizeError or UnknownNameError,
     with the field in `field`.
     """
-    sampling, warnings = settled_sampling(request, row)
-    canvas = canvas_of(request)
+    sampling, warnings = resolve_sampling(request, row)
+    canvas = prepare_canvas(request)
     size, size_warnings = _settled_size(request, canvas, row)
     settled = request.model_copy(
         update={**sampling, "width": size.width, "height": size.height},
@@ -52,10 +58,10 @@ def _settled_size(request: Inpaint, canvas: Canvas, row: ModelRow) -> tuple[Size
     if width is not None or height is not None:  # a side left open follows the part's proportions
         width = width or max(1, round((height or 1) * part.width / part.height))
         height = height or max(1, round(width * part.height / part.width))
-        return settled_size(width, height, row)
+        return resolve_size(width, height, row)
     if request.only_masked:
-        return size_of_area(part, row.native_size.area, multiple), ()
-    return working_size(part, row.native_size, multiple), ()
+        return size_for_area(part, row.native_size.area, multiple), ()
+    return choose_working_size(part, row.native_size, multiple), ()
 
 
 def _warnings(settled: Inpaint, canvas: Canvas) -> tuple[str, ...]:
@@ -101,7 +107,7 @@ def _softness(settled: Inpaint, canvas: Canvas, part: Size, size: Size) -> str:
     )
 
 
-def remarks(request: Inpaint, leased: LeasedPipeline) -> tuple[str, ...]:
+def list_warnings(request: Inpaint, leased: LeasedPipeline) -> tuple[str, ...]:
     """What the model can't make of the request, as sentences for people."""
     sentences = remarks_on_words(request, leased)
     if request.soft and leased.sees_masks:
@@ -113,24 +119,24 @@ def remarks(request: Inpaint, leased: LeasedPipeline) -> tuple[str, ...]:
 
 
 def paint(
-    request: Inpaint, leased: LeasedPipeline, tools: Tools, on_step: OnStep
+    request: Inpaint, leased: LeasedPipeline, tools: TaskContext, on_step: OnStep
 ) -> Iterator[Painted]:
     """Yield the pictures one by one, each with the notes that `_checked` makes.
 
     What `tools` and `on_step` raise comes out unchanged. Raises EngineError if a pixel outside
     the mask were to change.
     """
-    canvas = canvas_of(request)
+    canvas = prepare_canvas(request)
     if not request.strength:
         whole = Box(0, 0, canvas.size.width, canvas.size.height)
         content = _content(request, canvas, whole, canvas.size)
-        result = composited(canvas.original, content, canvas.weight)
+        result = composite(canvas.original, content, canvas.weight)
         for _ in range(request.num_images):
             yield _checked(result.copy(), canvas, UNCHANGED)
         return
     box, size = _box(request, canvas), request.sampling().size
     source = _source(request, canvas, box, size, request.soft and not leased.sees_masks)
-    controls = controls_of(request, tools.make_map, canvas.size, box)
+    controls = prepare_controls(request, tools.make_map, canvas.size, box)
     channels = leased.row.family.latent_channels
     method = (
         f"Painted with an inpainting model ({2 * channels + 1} channels)."
@@ -138,8 +144,10 @@ def paint(
         else f"Painted with a general model ({channels} channels): the unmasked part was "
         "blended in at every step."
     )
-    runs = [run_of(request.alone(index), source, controls) for index in range(request.num_images)]
-    for part in painted(runs, leased, tools, on_step):
+    runs = [
+        build_run(request.alone(index), source, controls) for index in range(request.num_images)
+    ]
+    for part in paint_run(runs, leased, tools, on_step):
         checked = _checked(_pasted(part.image, canvas, box), canvas, method)
         yield replace(checked, engine=part.engine)
 
@@ -159,28 +167,28 @@ def _content(request: Inpaint, canvas: Canvas, box: Box, size: Size) -> Image.Im
     """The picture in `box` with the sketch's strokes, at `size`: what is new in it, or should be
     filled, has the colours around it.
     """
-    content = scaled(canvas.content, box, size)
+    content = scale_mask(canvas.content, box, size)
     if canvas.added is not None:
-        content = filled(content, touched(canvas.added, box, size))
+        content = fill_masked(content, is_touched(canvas.added, box, size))
     if request.masked_content != "fill":
         return content
-    unknown = touched(canvas.mask, box, size)
+    unknown = is_touched(canvas.mask, box, size)
     if canvas.strokes is not None:
-        unknown.paste(0, mask=touched(canvas.strokes, box, size))
-    return filled(content, unknown)
+        unknown.paste(0, mask=is_touched(canvas.strokes, box, size))
+    return fill_masked(content, unknown)
 
 
 def _source(request: Inpaint, canvas: Canvas, box: Box, size: Size, soft: bool) -> Source:
     """What the run starts from, at the working size."""
     content = _content(request, canvas, box, size)
-    mask = touched(canvas.mask, box, size)
-    strokes = touched(canvas.strokes, box, size) if canvas.strokes is not None else None
+    mask = is_touched(canvas.mask, box, size)
+    strokes = is_touched(canvas.strokes, box, size) if canvas.strokes is not None else None
     latent_content = request.masked_content if request.masked_content != "fill" else "original"
     return Source(
         content,
         request.strength,
         Repainting(
-            scaled(canvas.weight, box, size) if soft else mask,
+            scale_mask(canvas.weight, box, size) if soft else mask,
             soft,
             latent_content,
             strokes,
@@ -192,13 +200,13 @@ def _pasted(part: Image.Image, canvas: Canvas, box: Box) -> Image.Image:
     """The painted part (RGB, the working size) in its place, the original over it by the weight."""
     around = canvas.original.copy()
     whole = Box(0, 0, part.width, part.height)
-    around.paste(scaled(part, whole, box.size), box.corners)
-    return composited(canvas.original, around, canvas.weight)
+    around.paste(scale_mask(part, whole, box.size), box.corners)
+    return composite(canvas.original, around, canvas.weight)
 
 
 def _checked(result: Image.Image, canvas: Canvas, method: str) -> Painted:
     """The result with its notes, once it has been compared with the original."""
-    changed = changed_outside(canvas.original, result, canvas.weight)
+    changed = count_changed_outside(canvas.original, result, canvas.weight)
     if changed:
         raise EngineError(
             f"{changed:,} pixels outside the mask would have changed, so the picture was "

@@ -5,19 +5,19 @@ from __future__ import annotations
 from PIL import Image
 
 from paintdiff.errors import RequestError
-from paintdiff.images import decoded
-from paintdiff.input_images import InputImage
+from paintdiff.imaging.images import decode_image
+from paintdiff.jobs.input_images import InputImage
 
 
-def input_picture(given: InputImage, field: str) -> Image.Image:
+def decode_input_picture(given: InputImage, field: str) -> Image.Image:
     """Its pixels: RGB or RGBA, 8 bits, the right way up.
 
     Raises RequestError, for `field`, if it can't be read, or if the request has but a reference.
     """
-    return decoded(bytes_of(given, field), field)
+    return decode_image(picture_bytes(given, field), field)
 
 
-def bytes_of(given: InputImage, field: str) -> bytes:
+def picture_bytes(given: InputImage, field: str) -> bytes:
     """Its file. Raises RequestError, for `field`, if the request has but a reference."""
     if given.data is None:
         which = f" (its SHA-256 is {given.sha256})" if given.sha256 else ""

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from paintdiff.geometry import Box
-from paintdiff.models.denoising import Control, Denoising, Source, Variation
-from paintdiff.requests import PaintingRequest
-from paintdiff.tasks.adapters import ip_pictures_of, prompt_text
+from paintdiff.imaging.geometry import Box
+from paintdiff.jobs.requests import PaintingRequest
+from paintdiff.models.inference.denoising_run import Control, Denoising, Source, Variation
+from paintdiff.tasks.adapters import decode_ip_pictures, prompt_text
 from paintdiff.tasks.steps import OnStep, Painted, StepCounter
-from paintdiff.tasks.tools import Tools
+from paintdiff.tasks.task_context import TaskContext
 
 if TYPE_CHECKING:
-    from paintdiff.models.lease import LeasedPipeline
+    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 
 
-def run_of(
+def build_run(
     request: PaintingRequest, source: Source | None = None, controls: tuple[Control, ...] = ()
 ) -> Denoising:
     """The run that paints a settled request for one picture."""
@@ -36,18 +36,18 @@ def run_of(
         source=source,
         controls=controls,
         clip_skip=request.clip_skip,
-        ip_pictures=ip_pictures_of(request),
+        ip_pictures=decode_ip_pictures(request),
         switch_at=1.0 if request.refiner is None else request.refiner.switch_at,
     )
 
 
-def windows_words(windows: tuple[Box, ...]) -> str:
+def describe_windows(windows: tuple[Box, ...]) -> str:
     """What a note adds about the windows a run saw its picture through; "" if as a whole."""
     return f" through {len(windows)} windows of {windows[0].size}" if len(windows) > 1 else ""
 
 
-def painted(
-    runs: Sequence[Denoising], leased: LeasedPipeline, tools: Tools, on_step: OnStep
+def paint_run(
+    runs: Sequence[Denoising], leased: LeasedPipeline, tools: TaskContext, on_step: OnStep
 ) -> Iterator[Painted]:
     """Yield the pictures of a request's runs one by one, without notes. The runs differ in their
     seeds and variations alone: several are denoised at once where that is quicker and the profile

@@ -5,42 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from paintdiff.requests import TextToImage
-from paintdiff.tasks.controls import controls_of
+from paintdiff.jobs.requests import TextToImage
+from paintdiff.tasks.controls import prepare_controls
 from paintdiff.tasks.hires import SecondPass
-from paintdiff.tasks.runs import painted, run_of
-from paintdiff.tasks.settling import settled_sampling, settled_size
+from paintdiff.tasks.resolve.sampling import resolve_sampling, resolve_size
+from paintdiff.tasks.runs import build_run, paint_run
 from paintdiff.tasks.steps import OnStep, Painted
-from paintdiff.tasks.tools import Tools
+from paintdiff.tasks.task_context import TaskContext
 
 if TYPE_CHECKING:
-    from paintdiff.models.lease import LeasedPipeline
-    from paintdiff.models.model_rows import ModelRow
+    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+    from paintdiff.models.registry.model_rows import ModelRow
 
 
-def settle(request: TextToImage, row: ModelRow) -> tuple[TextToImage, tuple[str, ...]]:
+def resolve(request: TextToImage, row: ModelRow) -> tuple[TextToImage, tuple[str, ...]]:
     """Fill every None. Returns the settled request and what a person should know about it.
 
     Raises RequestError, SizeError or UnknownNameError, with the field in `field`.
     """
-    sampling, warnings = settled_sampling(request, row)
-    size, size_warnings = settled_size(request.width, request.height, row)
+    sampling, warnings = resolve_sampling(request, row)
+    size, size_warnings = resolve_size(request.width, request.height, row)
     update = {**sampling, "width": size.width, "height": size.height}
     return request.model_copy(update=update), size_warnings + warnings
 
 
 def paint(
-    request: TextToImage, leased: LeasedPipeline, tools: Tools, on_step: OnStep
+    request: TextToImage, leased: LeasedPipeline, tools: TaskContext, on_step: OnStep
 ) -> Iterator[Painted]:
     """Yield the pictures one by one. Picture i is that of the seed + i alone; to the last bit, but
     for profiles that let several be denoised at once.
 
     What `tools` and `on_step` raise comes out unchanged.
     """
-    controls = controls_of(request, tools.make_map)
-    runs = [run_of(request.alone(index), controls=controls) for index in range(request.num_images)]
+    controls = prepare_controls(request, tools.make_map)
+    runs = [
+        build_run(request.alone(index), controls=controls) for index in range(request.num_images)
+    ]
     if request.hires is None:
-        yield from painted(runs, leased, tools, on_step)
+        yield from paint_run(runs, leased, tools, on_step)
         return
     second = SecondPass(request, leased, tools)
     for index, run in enumerate(runs):

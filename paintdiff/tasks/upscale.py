@@ -7,32 +7,32 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from paintdiff.errors import RequestError
-from paintdiff.geometry import Size, upscaled_size
-from paintdiff.images import decoded_pixels
-from paintdiff.rasters import Pixels
-from paintdiff.requests import Upscale
-from paintdiff.tasks.enlarging import Enlarged, Extras, enlarged
-from paintdiff.tasks.finishing import settled_upscaling
-from paintdiff.tasks.pictures import bytes_of
+from paintdiff.imaging.geometry import Size, scale_size
+from paintdiff.imaging.images import decode_pixels
+from paintdiff.imaging.rasters import Pixels
+from paintdiff.jobs.requests import Upscale
+from paintdiff.tasks.pictures import picture_bytes
+from paintdiff.tasks.postprocessing import resolve_upscaling
 from paintdiff.tasks.steps import OnStep
+from paintdiff.tasks.upscaling import Enlarged, Extras, upscale_raster
 
 if TYPE_CHECKING:
-    from paintdiff.models.catalog import Catalog
-    from paintdiff.models.upscaling import LeasedUpscaler
+    from paintdiff.models.catalog.catalog import Catalog
+    from paintdiff.models.upscaling.upscaler import LeasedUpscaler
     from paintdiff.tasks.faces import FaceRestoration
 
 
-def settle(request: Upscale, catalog: Catalog) -> tuple[Upscale, tuple[str, ...]]:
+def resolve(request: Upscale, catalog: Catalog) -> tuple[Upscale, tuple[str, ...]]:
     """Fill every None. Returns the settled request and what a person should know about it.
 
     The pictures are decoded to be sure of them; nothing is loaded. Raises RequestError, SizeError
     or UnknownNameError, with the field in `field`, such as "images.2".
     """
-    upscaling = settled_upscaling(request.upscaling, catalog)
+    upscaling = resolve_upscaling(request.upscaling, catalog)
     for index, image in enumerate(request.images):
         with _told_which(request, index) as field:
-            pixels, _profile = decoded_pixels(bytes_of(image, field), field)
-            upscaled_size(_size_of(pixels), upscaling.scale, field)
+            pixels, _profile = decode_pixels(picture_bytes(image, field), field)
+            scale_size(_size_of(pixels), upscaling.scale, field)
     return request.model_copy(update={"upscaling": upscaling}), ()
 
 
@@ -47,9 +47,9 @@ def enlarge(
     extras = Extras(upscaling.tile_px, faces)
     for index, image in enumerate(request.images):
         with _told_which(request, index) as field:
-            pixels, profile = decoded_pixels(bytes_of(image, field), field)
-            target = upscaled_size(_size_of(pixels), upscaling.scale, field)
-        made = enlarged(pixels, target, upscaler, on_step, index, extras)
+            pixels, profile = decode_pixels(picture_bytes(image, field), field)
+            target = scale_size(_size_of(pixels), upscaling.scale, field)
+        made = upscale_raster(pixels, target, upscaler, on_step, index, extras)
         made.raster.icc_profile = profile
         yield made
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -15,51 +14,53 @@ import gradio as gr
 from gradio import themes
 
 from paintdiff.errors import RequestError
-from paintdiff.ui import markup, relay, remembered, widgets
-from paintdiff.ui.canvas import canvas_head
-from paintdiff.ui.lazy_page import LazyPage
-from paintdiff.ui.model_choice import ModelChoice
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.studio import Ingredients, Studio
-from paintdiff.ui.tabs.control import FromDrawing
-from paintdiff.ui.tabs.image_to_image import FromPicture
-from paintdiff.ui.tabs.inpaint import FromSketch
-from paintdiff.ui.tabs.models import ModelsTab
-from paintdiff.ui.tabs.text_to_image import Words
-from paintdiff.ui.tabs.upscale import UpscaleBench
-from paintdiff.ui.widgets import Ids
-from paintdiff.ui.workbench import QUICK, Workbench
+from paintdiff.ui.common import browser_state, markup, widgets
+from paintdiff.ui.common.assets import ASSETS
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.lazy_page import LazyPage
+from paintdiff.ui.common.updates import QUICK
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.inputs.canvas import canvas_head
+from paintdiff.ui.model_browser.tab import ModelsTab
+from paintdiff.ui.painting.model_choice import ModelChoice
+from paintdiff.ui.painting.painting_tab import PaintingTab, TabInputs
+from paintdiff.ui.painting.picture_tab import PictureTab
+from paintdiff.ui.run import job_view
+from paintdiff.ui.tabs.control import ControlInputs
+from paintdiff.ui.tabs.image_to_image import ImageToImageInputs
+from paintdiff.ui.tabs.inpaint import InpaintInputs
+from paintdiff.ui.tabs.text_to_image import TextToImageInputs
+from paintdiff.ui.tabs.upscale import UpscaleTab
 
-ASSETS = Path(__file__).resolve().parent / "assets"
 FAVICON = ASSETS / "favicon.png"
 TITLE = "PaintDiffusion"
 
 
 _DEVICE_POLLS, _DEVICE_POLL_SECONDS = 16, 0.5
 
-TABS: Mapping[str, type[Ingredients] | type[UpscaleBench]] = MappingProxyType(
+TABS: Mapping[str, type[TabInputs] | type[UpscaleTab]] = MappingProxyType(
     {
-        "Text to image": Words,
-        "Image to image": FromPicture,
-        "Sketch & inpaint": FromSketch,
-        "Draw & control": FromDrawing,
-        "Upscale": UpscaleBench,
+        "Text to image": TextToImageInputs,
+        "Image to image": ImageToImageInputs,
+        "Sketch & inpaint": InpaintInputs,
+        "Draw & control": ControlInputs,
+        "Upscale": UpscaleTab,
     }
 )
 """The titles of the tabs that make pictures, and what each makes them from; one doesn't paint. The
 Models tab comes after them."""
 
 
-def build_page(parts: Parts) -> gr.Blocks:
+def build_page(parts: PageContext) -> gr.Blocks:
     """Build the page. It opens no port, loads no model, and is the same for every visitor."""
     with LazyPage(title=TITLE, analytics_enabled=False, fill_height=True, fill_width=True) as page:
         widgets.header()
         stored = widgets.hidden_text("stored")
-        benches: list[Workbench] = []
+        benches: list[PictureTab] = []
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             for title, kind in TABS.items():
-                with _tab(page, title, kind.ids, paints=issubclass(kind, Ingredients)):
+                with _tab(page, title, kind.ids, paints=issubclass(kind, TabInputs)):
                     benches.append(_bench(parts, kind))
                     benches[-1].keep()
             with _tab(page, ModelsTab.title, ModelsTab.ids, paints=False):
@@ -69,7 +70,7 @@ def build_page(parts: Parts) -> gr.Blocks:
         studios = {
             bench.ids.tab: (title, bench)
             for title, bench in zip(TABS, benches, strict=True)
-            if isinstance(bench, Studio)
+            if isinstance(bench, PaintingTab)
         }
         choice = ModelChoice(parts, [studio.form for _, studio in studios.values()])
         choice.wire()
@@ -94,20 +95,22 @@ def _tab(page: LazyPage, title: str, ids: Ids, *, paints: bool) -> Generator[Non
     tab.select(None, js=script)
 
 
-def _bench(parts: Parts, kind: type[Ingredients] | type[UpscaleBench]) -> Workbench:
-    if issubclass(kind, Ingredients):
-        return Studio.built(parts, kind(parts))
+def _bench(parts: PageContext, kind: type[TabInputs] | type[UpscaleTab]) -> PictureTab:
+    if issubclass(kind, TabInputs):
+        return PaintingTab.built(parts, kind(parts))
     return kind.built(parts)
 
 
-def _send_between(parts: Parts, tabs: gr.Tabs, benches: Sequence[Workbench], look: gr.HTML) -> None:
+def _send_between(
+    parts: PageContext, tabs: gr.Tabs, benches: Sequence[PictureTab], look: gr.HTML
+) -> None:
     """Let each tab take the finished pictures of all. `look` shows one of them large."""
     by_tab = {bench.ids.tab: bench for bench in benches}
 
     def send(event: gr.EventData) -> dict[Any, Any]:
         bench = by_tab.get(str(getattr(event, "send", "")))
-        chosen = remembered.picture_id(getattr(event, "picture", None))
-        picture = relay.picture_of(parts.engine, chosen)
+        chosen = browser_state.picture_id(getattr(event, "picture", None))
+        picture = job_view.find_picture(parts.engine, chosen)
         if bench is None or picture is None:
             raise gr.Error("This picture is no longer available.", print_exception=False)
         try:
@@ -122,11 +125,11 @@ def _send_between(parts: Parts, tabs: gr.Tabs, benches: Sequence[Workbench], loo
         place.select(send, None, changed, js="() => paintdiff.receiverOpened()", **QUICK)
 
 
-def _open_bench(page: LazyPage, bench: Workbench, stored: gr.Textbox, choice: ModelChoice) -> None:
+def _open_bench(page: LazyPage, bench: PictureTab, stored: gr.Textbox, choice: ModelChoice) -> None:
     """Open a tab as the browser remembers it."""
 
     def restore(known: str, text: str) -> dict[Any, Any]:
-        memory = choice.remembered(Remembered.parsed(text))
+        memory = choice.remembered(BrowserState.parsed(text))
         return {
             choice.known: known or choice.stamp(),
             **bench.restored(memory),
@@ -134,7 +137,7 @@ def _open_bench(page: LazyPage, bench: Workbench, stored: gr.Textbox, choice: Mo
 
     name = json.dumps(bench.ids.tab)
     sure = [f"#{bench.easel.buttons.generate.elem_id}"]
-    sure += [f"#{bench.prompt.elem_id} textarea"] if isinstance(bench, Studio) else []
+    sure += [f"#{bench.prompt.elem_id} textarea"] if isinstance(bench, PaintingTab) else []
     event = page.opener(
         bench.ids.tab,
         restore,
@@ -145,11 +148,11 @@ def _open_bench(page: LazyPage, bench: Workbench, stored: gr.Textbox, choice: Mo
     )
     event.failure(None, js=f"() => paintdiff.notOpened({name})")
     opened = event.then(None, js=f"() => paintdiff.opened({name}, {json.dumps(sure)})")
-    if isinstance(bench, Studio):
+    if isinstance(bench, PaintingTab):
         _foresee(opened.then, bench)
 
 
-def _foresee(then: Callable[..., Any], studio: Studio) -> None:
+def _foresee(then: Callable[..., Any], studio: PaintingTab) -> None:
     """Say whether a picture would fit into memory before anything is chosen, where that doesn't
     depend on a picture. A server that has just begun learns of its device with its first model."""
     sizing = studio.ingredients.sizing(studio.form)

@@ -15,11 +15,17 @@ from fastapi import FastAPI
 from PIL import Image
 
 from paintdiff.errors import RequestError
-from paintdiff.geometry import Size
+from paintdiff.imaging.geometry import Size
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.ui import page
-from paintdiff.ui.canvas import CanvasContent, flush_js, paint_canvas, read, showing
-from paintdiff.ui.uploads import Uploads, upload_routes
+from paintdiff.ui.common.uploads import Uploads, upload_routes
+from paintdiff.ui.inputs.canvas import (
+    CanvasContent,
+    flush_js,
+    paint_canvas,
+    read_canvas,
+    show_image,
+)
 from tests.pictures import png_of
 
 START_SECONDS = 120
@@ -77,7 +83,7 @@ class CanvasApp:
     def _take(self, value: Any) -> str:
         self.values.append(value)
         try:
-            self.received.append(read(value, self.uploads))
+            self.received.append(read_canvas(value, self.uploads))
         except RequestError as error:
             return f"{len(self.values)}: {error.field}: {error}"
         return f"{len(self.values)}: received"
@@ -86,7 +92,7 @@ class CanvasApp:
         ramp = np.zeros((96, 128, 3), np.uint8)
         ramp[..., 0] = np.arange(128)
         ramp[..., 1] = np.arange(96)[:, None]
-        return showing(self.uploads.add(png_of(Image.fromarray(ramp))))
+        return show_image(self.uploads.add(png_of(Image.fromarray(ramp))))
 
     def _opened(self, event: gr.EventData) -> str:
         return f"upload {event.width}x{event.height}"  # pyright: ignore[reportAttributeAccessIssue]

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.sync_api import Locator, Page, expect
 
-from paintdiff.ui.canvas import CanvasContent
+from paintdiff.ui.inputs.canvas import CanvasContent
 from tests.browser.canvas_app import CanvasApp
 from tests.browser.driver import WAIT_MS
+from tests.pictures import pixels_of
 
 Point = tuple[float, float]
 
@@ -167,6 +168,17 @@ class Easel:
             arg=self.name,
         )
         return self
+
+    def seen(self) -> NDArray[np.uint8]:
+        """Return a screenshot's pixels, once two in a row are alike: (height, width, RGB)."""
+        before = pixels_of(self.page.screenshot())
+        for _ in range(100):
+            self.page.wait_for_timeout(200)
+            now = pixels_of(self.page.screenshot())
+            if np.array_equal(now, before):
+                return now[..., :3]
+            before = now
+        raise AssertionError("the page never rests")
 
     def stroke(self, *points: Point) -> list[Point]:
         """Draw with the mouse; returns where on the picture the pointer really was."""

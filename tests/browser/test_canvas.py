@@ -241,8 +241,7 @@ def test_what_is_clicked_is_what_is_seen(visit: Callable[..., Easel], ratio: int
             easel.page.mouse.move(*easel.on_page((90, 60)))
             easel.page.mouse.wheel(0, -500)
         easel.page.mouse.move(5, 5)
-        easel.page.wait_for_timeout(500)
-        shot = pixels_of(easel.page.screenshot())[..., :3].astype(int)
+        shot = easel.seen().astype(int)
         y, x = np.nonzero((shot[..., 1] > 200) & (shot[..., 0] < 60) & (shot[..., 2] < 60))
         assert len(x) > 100
         easel.page.mouse.click(x.mean() / ratio, y.mean() / ratio)
@@ -281,11 +280,12 @@ def test_masks_are_uploaded_inverted_downloaded_and_cleared(
         chooser.value.set_files({"name": "m.png", "mimeType": "image/png", "buffer": data})
 
     upload(grey[:50])
-    expect(easel.note).to_contain_text("128 × 50, the picture 128 × 96")  # noqa: RUF001
+    expect(easel.note).to_contain_text("128 × 50, but the picture is 128 × 96")  # noqa: RUF001
     assert easel.send().mask is None
     upload(grey)
-    easel.page.wait_for_timeout(500)
-    mask = easel.send().mask
+    mask = None
+    for _ in range(200):  # until the file has been read
+        mask = mask or easel.send().mask
     assert mask is not None and np.array_equal(pixels_of(mask), grey)
     easel.menu("Mask", "invertMask")
     mask = easel.send().mask

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
-from paintdiff.models.catalog import Catalog
+from paintdiff.models.catalog.catalog import Catalog
 from tests.browser.conftest import ROOT, running_app
 from tests.browser.driver import Studio
 from tests.models.weight_files import kohya_lora, write_sparse
@@ -113,10 +113,10 @@ def test_a_click_puts_a_lora_into_the_prompt_that_was_written_last(page: Studio)
     page.go("Upscale", "upscale")
     open_models(page)
     card(page, "ink wash").get_by_role("button", name="Insert").click()
-    expect(said(page)).to_contain_text("<lora:ink wash:1> is in the prompt of “Image to image”")
+    expect(said(page)).to_contain_text("Added <lora:ink wash:1> to the prompt of “Image to image”")
     assert page.page.evaluate("document.activeElement.dataset.do") == "insert"
     card(page, "ink wash").get_by_role("button", name="sumi-e").click()
-    expect(said(page)).to_contain_text("sumi-e is in the prompt")
+    expect(said(page)).to_contain_text("Added sumi-e to the prompt")
     page.page.get_by_role("button", name="Go there").click()
     page.arrive("image_to_image")
     expect(page.prompt).to_have_value("a red house <lora:ink wash:1>, sumi-e")
@@ -167,7 +167,7 @@ def test_a_model_that_comes_later_is_used_pinned_and_gone(
     filter_for(page, "painter")
     late = card(page, "late painter")
     late.get_by_role("button", name="Use").click()
-    expect(said(page)).to_contain_text("late painter is chosen in all tabs")
+    expect(said(page)).to_contain_text("late painter is selected in all painting tabs")
     late.get_by_role("button", name="Pin as default").click()
     expect(late.get_by_role("button", name="Unpin")).to_be_visible()
     page.go("Text to image", "")
@@ -192,7 +192,7 @@ def test_a_model_that_comes_later_is_used_pinned_and_gone(
     late_option = fresh.page.get_by_role("option", name="late painter")
     expect(late_option).to_have_count(1)
     fresh.page.get_by_role("heading", name="PaintDiffusion").click()  # the prompt is under the list
-    expect(fresh.page.locator("#note-model")).to_contain_text("late painter isn't here any more")
+    expect(fresh.page.locator("#note-model")).to_contain_text("late painter is no longer available")
     fresh.page.locator("#model input").click()
     expect(late_option).to_have_count(0)
     fresh.paint("a red house", side=64)

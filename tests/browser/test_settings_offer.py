@@ -41,7 +41,7 @@ def test_settings_that_are_brought_are_offered_and_used(studio: Studio, way: str
         place = {"drop": "#stage", "drop on the prompt": "#prompt textarea", "paste": "body"}[way]
         bring(studio, way.split()[0], place, png(parameters=TEXT))
     expect(offer).to_contain_text("“a cat”")
-    expect(offer).to_contain_text("Its model, dream, isn't here")
+    expect(offer).to_contain_text("Its model, dream, isn't installed")
     offer.locator("button").click()
     expect(studio.prompt).to_have_value("a cat")
     expect(studio.page.locator("#seed input")).to_have_value("5")

@@ -108,7 +108,7 @@ def test_custom_sampling_nodes() -> None:
     wanted = CAT | {"sampler": "Euler", "guidance_scale": 3.5}
     del wanted["negative_prompt"]
     assert said(found) == wanted
-    assert found.left_open == ("schedule simple (not available, so Euler uses its usual one)",)
+    assert found.left_open == ("schedule simple (not available, so Euler uses its default)",)
 
 
 def test_of_several_passes_the_first_counts() -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from paintdiff import atomic_files
 from paintdiff.errors import StorageError
 from paintdiff.gallery import files
 from paintdiff.gallery.files import PictureFolder, write_png
 from paintdiff.gallery.metadata import read_request
+from paintdiff.system import atomic_files
 from tests.gallery.test_metadata import picture
 
 MOMENT = datetime(2026, 11, 20, 18, 5, 9)
@@ -112,7 +112,7 @@ def test_without_hard_links_it_still_never_writes_over(
     ("number", "words"),
     [
         (errno.ENOSPC, "disk is full"),
-        (errno.EROFS, "only be read"),
+        (errno.EROFS, "read-only"),
         (errno.EACCES, "isn't allowed"),
         (errno.EIO, os.strerror(errno.EIO)),
     ],

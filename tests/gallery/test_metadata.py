@@ -9,7 +9,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import MetadataError
-from paintdiff.events import Picture
 from paintdiff.gallery.metadata import (
     MAX_TEXT_CHARACTERS,
     parameters_text,
@@ -18,10 +17,11 @@ from paintdiff.gallery.metadata import (
     read_request,
     read_settings,
 )
-from paintdiff.ingredients import ControlInput, Outpaint
-from paintdiff.input_images import InputImage
-from paintdiff.requests import ImageToImage, Inpaint, Request, TextToImage
-from tests.test_images import bomb
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import ControlInput, Outpaint
+from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage
+from tests.imaging.test_images import bomb
 
 SETTLED: dict[str, Any] = {
     "prompt": "a red house",

@@ -15,9 +15,9 @@ from paintdiff.errors import MetadataError, NoMetadataError
 from paintdiff.gallery.found_settings import FoundSettings
 from paintdiff.gallery.metadata import read_settings, settings_in_text
 from paintdiff.gallery.sampler_names import from_others, to_a1111
-from paintdiff.ingredients import HiresFix, LoraInput
-from paintdiff.models.samplers import SAMPLERS
-from paintdiff.requests import ImageToImage
+from paintdiff.jobs.request_parts import HiresFix, LoraInput
+from paintdiff.jobs.requests import ImageToImage
+from paintdiff.models.registry.samplers import SAMPLERS
 
 TEXT = (
     "a cat\nNegative prompt: a dog\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, "
@@ -151,7 +151,7 @@ def test_a_prompt_too_long_is_named_and_the_rest_kept() -> None:
         ("DPM++ 2M", "Automatic", "DPM++ 2M Karras", ""),
         ("DPM++ 2M", "", "DPM++ 2M", ""),
         ("Euler", "SGM Uniform", "Euler SGM Uniform", ""),
-        ("Euler", "Beta", "Euler", "schedule Beta (not available, so Euler uses its usual one)"),
+        ("Euler", "Beta", "Euler", "schedule Beta (not available, so Euler uses its default)"),
         ("DPM++ 2M SDE Karras", "", "DPM++ 2M SDE", "schedule karras (not available, so DPM++ 2M"),
         ("DPM++ 3M SDE", "Exponential", None, "sampler DPM++ 3M SDE Exponential (not available)"),
         ("Restart", "Automatic", None, "sampler Restart (not available)"),

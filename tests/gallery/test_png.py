@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from paintdiff import rasters
-from paintdiff.events import Picture
 from paintdiff.gallery import png
 from paintdiff.gallery.files import write_png
 from paintdiff.gallery.metadata import read_request
 from paintdiff.gallery.png import write_raster
-from paintdiff.geometry import Size
-from paintdiff.images import decoded_pixels
-from paintdiff.ingredients import Upscaling
-from paintdiff.input_images import InputImage
-from paintdiff.rasters import Pixels, Raster
-from paintdiff.requests import Upscale
+from paintdiff.imaging import rasters
+from paintdiff.imaging.geometry import Size
+from paintdiff.imaging.images import decode_pixels
+from paintdiff.imaging.rasters import Pixels, Raster
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import Upscaling
+from paintdiff.jobs.requests import Upscale
 from tests.tasks.pictures import photo
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -95,7 +95,7 @@ def test_others_read_it_to_the_last_bit(
             eight = np.asarray(image)
             eight = eight[..., [0, 3]] if channels == 2 else eight
             assert np.abs(eight - pixels.astype(float) / 257).max() <= 1
-    ours, profile = decoded_pixels(data)
+    ours, profile = decode_pixels(data)
     assert ours.dtype == dtype
     assert np.array_equal(ours, pixels)
     assert profile is None
@@ -124,7 +124,7 @@ def test_the_colour_profile_and_texts_are_read(dtype: type) -> None:
     with Image.open(io.BytesIO(data)) as image:
         assert image.info["icc_profile"] == PROFILE
         assert image.info["parameters"] == "a red house"
-    assert decoded_pixels(data)[1] == PROFILE
+    assert decode_pixels(data)[1] == PROFILE
 
 
 def test_a_picture_in_a_raster_is_saved_whole_with_its_settings(tmp_path: Path) -> None:
@@ -134,13 +134,13 @@ def test_a_picture_in_a_raster_is_saved_whole_with_its_settings(tmp_path: Path) 
     picture = Picture.of_raster(Raster.of(pixels, PROFILE), settled, "0123456789")
     path = write_png(tmp_path / "a.png", picture)
     assert read_request(path) == settled.without_image_data()
-    saved, profile = decoded_pixels(path)
+    saved, profile = decode_pixels(path)
     assert saved.dtype == np.uint16
     assert np.array_equal(saved, pixels)
     assert profile == PROFILE
     small = Picture.of_raster(Raster.of(levels(9, 8, 3), PROFILE), settled)
     assert small.raster is None, "it has no need of it"
-    saved, profile = decoded_pixels(write_png(tmp_path / "b.png", small))
+    saved, profile = decode_pixels(write_png(tmp_path / "b.png", small))
     assert np.array_equal(saved, levels(9, 8, 3))
     assert profile == PROFILE
 

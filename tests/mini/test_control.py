@@ -22,7 +22,7 @@ from paintdiff.mini.control import (
 from paintdiff.mini.dataset import Dataset, cache_masks
 from paintdiff.mini.loop import Machine
 from paintdiff.mini.painter import CaptionedLatents, build_painter
-from paintdiff.preprocessors.lines import canny
+from paintdiff.preprocessors.lines import detect_canny_edges
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_maps_show_the_pictures_of_the_batch(tiny_dataset: Dataset, work: Path) 
     assert drawn.shape == (8, 3, 32, 32) and drawn.dtype == torch.float32
     for row, view, shown in zip(batch.rows, batch.views, drawn, strict=True):
         picture = tiny_dataset.image(row)
-        seen = canny(np.ascontiguousarray(picture[:, ::-1] if view else picture))
+        seen = detect_canny_edges(np.ascontiguousarray(picture[:, ::-1] if view else picture))
         assert np.array_equal(shown[0].numpy() * 255, seen)
     assert {0, 1} == set(batch.views.tolist())
 
@@ -117,7 +117,7 @@ def test_a_less_steady_hand_draws_nearly_the_same() -> None:
 def test_edges_overlap_where_they_were_drawn_and_not_elsewhere() -> None:
     picture = np.zeros((64, 64, 3), np.uint8)
     picture[16:48, 16:48] = 255
-    drawn = canny(picture)
+    drawn = detect_canny_edges(picture)
     assert edge_overlap(drawn, picture) == 1.0
     assert edge_overlap(drawn, np.roll(picture, 2, axis=1)) > 0.9
     assert edge_overlap(drawn, np.roll(picture, 12, axis=(0, 1))) < 0.5

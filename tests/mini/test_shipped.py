@@ -33,8 +33,8 @@ from paintdiff.mini.judge import Judge, load_judge
 from paintdiff.mini.recipe import read_recipe
 from paintdiff.mini.upscaler import load_upscaler
 from paintdiff.mini.world import render, words
-from paintdiff.prompts.surprise import Surprise, example_prompts
-from paintdiff.prompts.words import unknown_words
+from paintdiff.prompts.surprise import Surprise, read_example_prompts
+from paintdiff.prompts.words import find_unknown_words
 
 MEBIBYTE = 1024 * 1024
 RECIPE = read_recipe()
@@ -120,17 +120,17 @@ def test_the_model_card_is_there(folder: Path) -> None:
 def test_what_is_offered_for_unknown_words_is_all_it_paints() -> None:
     known = frozenset(json.loads((SHIPPED / "words.json").read_text(encoding="utf-8")))
     offered: list[str] = json.loads((SHIPPED / "subjects.json").read_text(encoding="utf-8"))
-    assert {word for each in offered for word in unknown_words(each, known)} == set()
+    assert {word for each in offered for word in find_unknown_words(each, known)} == set()
     assert {each.split()[1] for each in offered} == set(RECIPE.world.config().subjects)
 
 
 def test_every_example_and_surprise_is_made_of_known_words() -> None:
     known = frozenset(json.loads((SHIPPED / "words.json").read_text(encoding="utf-8")))
     surprise, random = Surprise.default(), Random(0)
-    prompts = [*example_prompts()]
+    prompts = [*read_example_prompts()]
     for category in surprise.categories:
         prompts += [surprise.drawn([category], random) for _ in range(200)]
-    assert {word for prompt in prompts for word in unknown_words(prompt, known)} == set()
+    assert {word for prompt in prompts for word in find_unknown_words(prompt, known)} == set()
 
 
 def test_the_upscaler_comes_nearer_to_the_truth_than_lanczos(judge: Judge) -> None:

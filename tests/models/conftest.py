@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from paintdiff.models import loaders
-from paintdiff.models.catalog import Catalog
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.loading import pipelines
 from tests.models.loads import Loads
 
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
-    counted = Loads(loaders.load)
-    monkeypatch.setattr(loaders, "load", counted)
+    counted = Loads(pipelines.load_pipeline)
+    monkeypatch.setattr(pipelines, "load_pipeline", counted)
     return counted
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from paintdiff.models.loaders import LoadedModel
+from paintdiff.models.loading.pipelines import LoadedModel
 
 
 class Loads:

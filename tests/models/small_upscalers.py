@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 from spandrel.architectures.Compact import Compact
 
-from paintdiff.models.upscalers import UpscalerRow
-from paintdiff.models.upscaling import Floats, LoadedUpscaler, load
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
+from paintdiff.models.upscaling.upscaler import Floats, LoadedUpscaler, load_upscaler
 from tests.models.architectures import small_network
 from tests.tasks.pictures import photo
 
@@ -24,7 +24,7 @@ def row_of(file: Path) -> UpscalerRow:
 
 
 def loaded(file: Path, dtype: str | None = None) -> LoadedUpscaler:
-    return load(row_of(file), "cpu", dtype)
+    return load_upscaler(row_of(file), "cpu", dtype)
 
 
 def saved(tensors: Tensors, file: Path) -> Path:

@@ -13,14 +13,14 @@ from huggingface_hub import constants
 from PIL import Image
 
 from paintdiff.errors import AnnotatorError, MemoryBudgetError, UnknownNameError
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.hub import fetch as hub_fetch
-from paintdiff.models.manager import ModelManager
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.hub import resumable_download as hub_fetch
+from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.preprocessors import lines
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.preprocessors.table import ANNOTATORS_REPO
 from tests.hub_server import FakeHub, Repository
-from tests.models.files.test_pickles import Hostile
+from tests.models.formats.test_safe_pickle import Hostile
 from tests.pretended_gpu import pretended_gpu
 
 PICTURE = Image.effect_noise((96, 80), 80).convert("RGB")
@@ -66,7 +66,7 @@ def test_weights_in_a_models_folder_are_used(name: str, models_dir: Path) -> Non
 
 def test_what_needs_no_weights_is_opencvs() -> None:
     made = Annotators().control_map(PICTURE, "canny")
-    assert np.array_equal(np.asarray(made)[:, :, 0], lines.canny(np.asarray(PICTURE)))
+    assert np.array_equal(np.asarray(made)[:, :, 0], lines.detect_canny_edges(np.asarray(PICTURE)))
     assert made.mode == "RGB"
     same = Annotators().control_map(PICTURE, "none")
     assert same.tobytes() == PICTURE.tobytes()
@@ -82,7 +82,7 @@ def test_without_weights_and_offline_it_says_what_to_do(
         Annotators([tmp_path]).control_map(PICTURE, "openpose")
     for part in (
         "body_pose_model.pth, hand_pose_model.pth, facenet.pth",
-        "486 MiB",
+        "487 MiB",
         "lllyasviel/Annotators",
         "the folder annotators of a models folder",
         "HF_HUB_OFFLINE",

@@ -51,7 +51,7 @@ def test_of_a_plain_picture_nothing_is_drawn(name: str) -> None:
 
 
 def test_canny_draws_edges_white_on_black() -> None:
-    drawn = lines.canny(scene())
+    drawn = lines.detect_canny_edges(scene())
     assert set(np.unique(drawn)) == {0, 255}
     assert drawn[40, 16 - 2 : 16 + 3].any(), "the square's left edge"
     assert not drawn[30:50, 30:50].any(), "nothing inside"
@@ -60,7 +60,7 @@ def test_canny_draws_edges_white_on_black() -> None:
 
 @pytest.mark.parametrize(("side", "least", "most"), [(128, 2, 3), (512, 2.5, 4.5), (1024, 5, 9)])
 def test_scribbles_are_as_broad_as_the_picture_wants(side: int, least: float, most: float) -> None:
-    drawn = lines.scribble(scene(side))
+    drawn = lines.draw_scribble(scene(side))
     assert set(np.unique(drawn)) == {0, 255}
     assert least <= float(np.median(widths(drawn))) <= most
 
@@ -68,9 +68,9 @@ def test_scribbles_are_as_broad_as_the_picture_wants(side: int, least: float, mo
 def test_scribbles_leave_specks_out() -> None:
     picture = np.full((512, 512, 3), 255, np.uint8)
     picture[100:102, 100:102] = 0
-    assert not lines.scribble(picture).any()
+    assert not lines.draw_scribble(picture).any()
     picture[150:153, 20:200] = 0
-    assert lines.scribble(picture).any()
+    assert lines.draw_scribble(picture).any()
 
 
 def test_invert_turns_a_drawing_white_on_black() -> None:
@@ -84,13 +84,13 @@ def test_invert_turns_a_drawing_white_on_black() -> None:
 def test_line_art_is_of_what_is_darker() -> None:
     drawing = np.full((64, 64, 3), 230, np.uint8)
     drawing[30:32] = 30
-    drawn = lines.lineart_standard(drawing)
+    drawn = lines.draw_line_art(drawing)
     assert drawn[30:32].min() > 100
     assert drawn[:15].max() == 0
 
 
 def test_straight_edges_are_drawn_whole() -> None:
-    drawn = lines.lines(scene(256)) > 0
+    drawn = lines.detect_lines(scene(256)) > 0
     for edge in (drawn[29:36, 40:120], drawn[157:164, 40:120]):
         assert edge.any(axis=0).mean() > 0.9
     for edge in (drawn[40:150, 29:36], drawn[40:150, 125:132]):
@@ -102,7 +102,7 @@ def test_tile_keeps_colours_and_loses_detail() -> None:
     checked = np.indices((64, 64)).sum(axis=0) % 2 * 255
     picture = np.stack([checked] * 3, axis=2).astype(np.uint8)
     picture[:, 32:] = (200, 30, 30)
-    tiled = lines.tile(picture)
+    tiled = lines.blur_tile(picture)
     assert np.ptp(tiled[:, :20].astype(int)) <= 8
     assert abs(tiled[:, 44:].reshape(-1, 3).mean(axis=0) - (200, 30, 30)).max() < 4
 

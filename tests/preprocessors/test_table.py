@@ -26,8 +26,8 @@ def test_each_says_what_it_does_and_what_it_needs() -> None:
 
 
 def test_a_size_is_told_in_words() -> None:
-    assert AnnotatorWeights("a/b", ("x",), 29_400_000).size_text == "29 MB"
-    assert AnnotatorWeights("a/b", ("x",), 1_443_400_000).size_text == "1.4 GB"
+    assert AnnotatorWeights("a/b", ("x",), 29_400_000).size_text == "28 MiB"
+    assert AnnotatorWeights("a/b", ("x",), 1_443_400_000).size_text == "1.3 GiB"
 
 
 def test_a_wrong_name_is_answered_with_the_nearest() -> None:

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from paintdiff.errors import PresetError, UnknownNameError
-from paintdiff.prompts.surprise import Surprise, example_prompts
+from paintdiff.prompts.surprise import Surprise, read_example_prompts
 
 
 def test_every_template_of_ours_can_be_drawn() -> None:
@@ -54,8 +54,8 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_examples(tmp_path: Path) -> None:
-    assert 3 <= len(example_prompts()) <= 12
+    assert 3 <= len(read_example_prompts()) <= 12
     path = tmp_path / "examples.yaml"
     path.write_text("examples: 7", encoding="utf-8")
     with pytest.raises(PresetError):
-        example_prompts(path)
+        read_example_prompts(path)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import transformers
 
-from paintdiff.prompts.words import cut_words, knows_none, quoted, unknown_words
+from paintdiff.prompts.words import find_cut_words, find_unknown_words, knows_none, quote_words
 from tests.tiny import WORDS, tiny_tokenizer
 
 
@@ -13,7 +13,7 @@ def tokenizer() -> transformers.CLIPTokenizer:
 
 
 def test_every_word_of_the_vocabulary_is_known() -> None:
-    assert unknown_words(" ".join(WORDS), WORDS) == ()
+    assert find_unknown_words(" ".join(WORDS), WORDS) == ()
 
 
 @pytest.mark.parametrize(
@@ -36,19 +36,19 @@ def test_every_word_of_the_vocabulary_is_known() -> None:
     ],
 )
 def test_words_that_are_not_known_are_named(text: str, unknown: tuple[str, ...]) -> None:
-    assert unknown_words(text, WORDS) == unknown
+    assert find_unknown_words(text, WORDS) == unknown
 
 
 def test_what_has_no_room_is_named(tokenizer: transformers.CLIPTokenizer) -> None:
-    assert cut_words("red " * 75, tokenizer) == ""
-    assert cut_words("red " * 75 + "calm sailboat", tokenizer) == "calm sailboat"
+    assert find_cut_words("red " * 75, tokenizer) == ""
+    assert find_cut_words("red " * 75 + "calm sailboat", tokenizer) == "calm sailboat"
 
 
 def test_lists_of_words_are_sentences() -> None:
-    assert quoted(("a",)) == "“a”"
-    assert quoted(("a", "b")) == "“a” and “b”"
-    assert quoted(("a", "b", "c")) == "“a”, “b” and “c”"
-    assert quoted(tuple("abcdefghij")).endswith("“h” and 2 more")
+    assert quote_words(("a",)) == "“a”"
+    assert quote_words(("a", "b")) == "“a” and “b”"
+    assert quote_words(("a", "b", "c")) == "“a”, “b” and “c”"
+    assert quote_words(tuple("abcdefghij")).endswith("“h” and 2 more")
 
 
 def test_a_prompt_of_unknown_words_only_is_told_from_others() -> None:

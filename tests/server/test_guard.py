@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from paintdiff.server import guard
 from paintdiff.server.guard import COOKIE, Guard, Hosts
-from paintdiff.server.passwords import MAX_GUESS_DELAY_SECONDS, PasswordGate, guesser_of
+from paintdiff.server.passwords import MAX_GUESS_DELAY_SECONDS, PasswordGate, identify_guesser
 
 
 async def echo(request: Request) -> PlainTextResponse:
@@ -216,9 +216,17 @@ def test_a_guesser_with_many_addresses_is_slowed_down() -> None:
 
 
 def test_a_guesser_is_an_address_or_a_network_of_ipv6() -> None:
-    assert guesser_of("2001:db8::1") == guesser_of("2001:db8::2") != guesser_of("2001:db8:0:1::1")
-    assert guesser_of("::ffff:192.0.2.1") == guesser_of("192.0.2.1") != guesser_of("192.0.2.2")
-    assert guesser_of("forged" * 10_000) == guesser_of("testclient") == ""
+    assert (
+        identify_guesser("2001:db8::1")
+        == identify_guesser("2001:db8::2")
+        != identify_guesser("2001:db8:0:1::1")
+    )
+    assert (
+        identify_guesser("::ffff:192.0.2.1")
+        == identify_guesser("192.0.2.1")
+        != identify_guesser("192.0.2.2")
+    )
+    assert identify_guesser("forged" * 10_000) == identify_guesser("testclient") == ""
 
 
 @pytest.mark.parametrize(

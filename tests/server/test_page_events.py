@@ -12,7 +12,7 @@ from paintdiff.server.page_events import (
     EventRule,
     PageEvents,
     Shape,
-    checked_cancel,
+    check_cancel,
 )
 
 EVENTS = PageEvents({7: EventRule(tuple(Shape), queued=True), 8: EventRule((), queued=False)})
@@ -148,7 +148,7 @@ def test_a_body_that_is_not_an_object_of_json_is_refused(body: bytes) -> None:
 
 def test_a_cancellation_names_one_event() -> None:
     good = {"session_hash": "abc", "fn_index": 3, "event_id": "f00"}
-    assert json.loads(checked_cancel(json.dumps(good).encode())) == good
+    assert json.loads(check_cancel(json.dumps(good).encode())) == good
     for wrong in ({"path": "x"}, {"event_id": 5}, {"fn_index": "3"}, {"session_hash": 1}):
         with pytest.raises(EventRefusedError):
-            checked_cancel(json.dumps({**good, **wrong}).encode())
+            check_cancel(json.dumps({**good, **wrong}).encode())

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from paintdiff.engine import Engine
+from paintdiff.engine.engine import Engine
 from paintdiff.gallery.files import PictureFolder
-from paintdiff.models.manager import ModelManager
+from paintdiff.models.manager.model_manager import ModelManager
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from paintdiff.engine import Engine
-from paintdiff.events import Finished
-from paintdiff.input_images import InputImage
-from paintdiff.requests import ImageToImage, Inpaint, Request
+from paintdiff.engine.engine import Engine
+from paintdiff.jobs.events import Finished
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.requests import ImageToImage, Inpaint, Request
 
 WIDTH, HEIGHT = 112, 96
 

@@ -13,19 +13,26 @@ import pytest
 import torch
 from PIL import Image
 
-from paintdiff.engine import Engine, settled_request
+from paintdiff.engine.engine import Engine, resolve_request
 from paintdiff.errors import RequestError, UnknownNameError
-from paintdiff.events import Picture
 from paintdiff.gallery.metadata import png_info, read_request
-from paintdiff.ingredients import ControlInput, FreeU, HiresFix, IpAdapterInput, LoraInput, Refiner
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.finding.shelves import Shelves
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.profiles import Profiles
-from paintdiff.requests import PaintingRequest, TextToImage
-from paintdiff.sentences import Remark, field_of
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.messages import FieldMessage, message_field
+from paintdiff.jobs.request_parts import (
+    ControlInput,
+    FreeU,
+    HiresFix,
+    IpAdapterInput,
+    LoraInput,
+    Refiner,
+)
+from paintdiff.jobs.requests import PaintingRequest, TextToImage
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.speed_profiles import Profiles
 from tests import adapter_files as files
-from tests.jobs import pixels
+from tests.job_helpers import pixels
 from tests.tasks.pictures import finished, given, image_to_image, inpaint, photo
 from tests.tiny import save_tiny_xl_pipeline
 
@@ -128,7 +135,7 @@ def test_the_weights_of_one_that_is_there_twice_add_up(engine: Engine) -> None:
     once = quick(loras=(LoraInput(name="ink", weight=0.75),))
     ended = finished(engine, twice)
     assert pixels(ended.pictures[0]) == first(engine, once)
-    assert ended.warnings == ("The LoRA ink is there 2 times; the weights add up to 0.75.",)
+    assert ended.warnings == ("The LoRA ink is used 2 times; the weights add up to 0.75.",)
 
 
 def test_a_picture_of_a_batch_is_its_own_request_again(engine: Engine) -> None:
@@ -162,7 +169,7 @@ WARNINGS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "control": (
         {"controls": (ControlInput(image=given(photo()), conditioning_scale=0.0),)},
-        "The ControlNet has no effect at a conditioning scale of 0.",
+        "The ControlNet has no effect at a strictness of 0.",
         "controls.0.conditioning_scale",
     ),
     "guidance 1": (
@@ -183,8 +190,8 @@ def test_what_has_no_effect_says_so_at_its_control(engine: Engine, why: str) -> 
     change, sentence, field = WARNINGS[why]
     warnings = engine.submit(quick(**change)).result(120).warnings
     found = next(each for each in warnings if sentence in each)
-    assert isinstance(found, Remark)
-    assert field_of(found) == field
+    assert isinstance(found, FieldMessage)
+    assert message_field(found) == field
 
 
 REFUSED: dict[str, tuple[dict[str, Any], type[RequestError], str, str]] = {
@@ -342,8 +349,8 @@ def refined(tiny_xl_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     ("switch_at", "steps", "why"),
     [
         (0.6, 4, None),
-        (1.0, 4, "a switch at 1 leaves it no step"),
-        (0.9999, 4, "leaves it no step. Switch earlier"),
+        (1.0, 4, "a switch at 1 leaves it no steps"),
+        (0.9999, 4, "leaves it no steps. Switch earlier"),
         (0.0001, 4, "comes before painting begins"),
     ],
 )
@@ -362,7 +369,7 @@ def test_a_refiner_without_steps_is_told(
     )
     ended = finished(refined, request)
     told = [each for each in ended.warnings if "refiner" in each]
-    assert [field_of(each) for each in told] == ([] if why is None else ["refiner.switch_at"])
+    assert [message_field(each) for each in told] == ([] if why is None else ["refiner.switch_at"])
     assert why is None or why in told[0]
     assert ("refiner" in ended.pictures[0].hashes) is (switch_at < 1)
     with pytest.raises(RequestError, match="own refiner") as error:
@@ -374,7 +381,7 @@ def test_a_clip_skip_of_two_is_what_sdxl_does_anyway(refined: Engine) -> None:
     request = quick(model="tiny-xl", width=64, height=64, clip_skip=2)
     (told,) = finished(refined, request).warnings
     assert "always uses that layer" in told
-    assert field_of(told) == "clip_skip"
+    assert message_field(told) == "clip_skip"
 
 
 def test_a_lora_is_meant_however_it_is_written(engine: Engine) -> None:
@@ -405,12 +412,12 @@ def test_a_model_without_a_vae_gets_one_that_is_named(catalog: Catalog) -> None:
     others = tuple(each for each in catalog.models() if each.name != "mini")
     without = catalog.with_shelves(
         replace(
-            Shelves(vaes=catalog.vaes(), controlnets=catalog.controlnets()), models=(row, *others)
+            FoundRows(vaes=catalog.vaes(), controlnets=catalog.controlnets()), models=(row, *others)
         )
     )
-    settled, warnings = settled_request(quick(), without, Profiles.default())
+    settled, warnings = resolve_request(quick(), without, Profiles.default())
     assert isinstance(settled, TextToImage) and settled.vae == "soft"
     (said,) = [each for each in warnings if "no VAE of its own" in each]
-    assert field_of(said) == "vae"
-    own, _warnings = settled_request(quick(), catalog, Profiles.default())
+    assert message_field(said) == "vae"
+    own, _warnings = resolve_request(quick(), catalog, Profiles.default())
     assert isinstance(own, TextToImage) and own.vae is None

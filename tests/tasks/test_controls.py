@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paintdiff.engine import Engine
+from paintdiff.engine.engine import Engine
 from paintdiff.errors import (
     AnnotatorError,
     PaintError,
     RequestError,
     UnknownNameError,
 )
-from paintdiff.geometry import Box, Size
-from paintdiff.ingredients import ControlInput, Outpaint
-from paintdiff.input_images import InputImage
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.manager import ModelManager
+from paintdiff.imaging.geometry import Box, Size
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import ControlInput, Outpaint
+from paintdiff.jobs.requests import Inpaint, Request, TextToImage
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.preprocessors.annotators import Annotators
-from paintdiff.preprocessors.lines import canny
-from paintdiff.requests import Inpaint, Request, TextToImage
-from paintdiff.tasks.controls import control_map, controls_of, settled_controls
+from paintdiff.preprocessors.lines import detect_canny_edges
+from paintdiff.tasks.controls import make_control_map, prepare_controls, resolve_controls
 from tests.tasks.pictures import (
     finished,
     given,
@@ -36,7 +36,7 @@ from tests.tasks.pictures import (
     photo,
 )
 
-MAP = Image.fromarray(canny(np.asarray(photo(1, 64, 64)))).convert("RGB")
+MAP = Image.fromarray(detect_canny_edges(np.asarray(photo(1, 64, 64)))).convert("RGB")
 
 
 def control(**changes: Any) -> ControlInput:
@@ -56,7 +56,7 @@ def text_to_image(**changes: Any) -> TextToImage:
 
 
 def settled(catalog: Catalog, request: Request) -> tuple[Any, tuple[str, ...]]:
-    return settled_controls(request, catalog)
+    return resolve_controls(request, catalog)
 
 
 # What settling does
@@ -104,7 +104,7 @@ def test_without_a_controlnet_for_the_model_it_says_so(
     tiny_catalog: Catalog, tiny_xl_folder: Path
 ) -> None:
     catalog = tiny_catalog.with_source(str(tiny_xl_folder), name="xl")
-    with pytest.raises(RequestError, match=r"no ControlNet for xl.*XL.*--controlnet") as caught:
+    with pytest.raises(RequestError, match=r"No ControlNet found for xl.*--controlnet") as caught:
         settled(catalog, text_to_image(model="xl", controls=(control(),), **SETTLED))
     assert caught.value.field == "controls.0.controlnet"
 
@@ -113,7 +113,10 @@ def test_without_a_controlnet_for_the_model_it_says_so(
     ("changes", "warning"),
     [
         ({"conditioning_scale": 0.0}, "no effect at a strictness of 0"),
-        ({"guidance_start": 0.4, "guidance_end": 0.41}, "no step lies wholly between 0.4 and 0.41"),
+        (
+            {"guidance_start": 0.4, "guidance_end": 0.41},
+            "no step lies between start 0.4",
+        ),
         ({"preprocessor": "tile"}, "Sketch was made for canny, scribble, not for tile"),
     ],
 )
@@ -272,7 +275,7 @@ def quarters() -> Image.Image:
 def test_each_way_to_fit_the_picture(
     mode: Any, left: tuple[int, ...], right: tuple[int, ...], corner: tuple[int, ...]
 ) -> None:
-    made = control_map(given(quarters()), "none", Size(64, 64), mode, as_it_is)
+    made = make_control_map(given(quarters()), "none", Size(64, 64), mode, as_it_is)
     assert made.size == (64, 64)
     assert made.getpixel((3, 32)) == left
     assert made.getpixel((60, 32)) == right
@@ -283,7 +286,7 @@ def test_edges_are_those_of_the_painted_size(tiny_engine: Engine) -> None:
     picture = photo(4, 512, 512)
     made = tiny_engine.control_map(given(picture), "canny", Size(64, 64))
     small = picture.resize((64, 64), Image.Resampling.LANCZOS)
-    assert np.array_equal(np.asarray(made)[:, :, 0], canny(np.asarray(small)))
+    assert np.array_equal(np.asarray(made)[:, :, 0], detect_canny_edges(np.asarray(small)))
 
 
 def test_what_a_pad_adds_has_no_edge_and_stays_black(tiny_engine: Engine) -> None:
@@ -299,8 +302,12 @@ def test_what_a_pad_adds_has_no_edge_and_stays_black(tiny_engine: Engine) -> Non
 
 def test_nothing_is_black_in_a_map_and_white_in_a_drawing() -> None:
     empty = given(Image.new("RGBA", (64, 64), (0, 0, 0, 0)))
-    assert control_map(empty, "none", Size(64, 64), "crop", as_it_is).getpixel((0, 0)) == (0, 0, 0)
-    drawing = control_map(empty, "canny", Size(64, 64), "crop", as_it_is)
+    assert make_control_map(empty, "none", Size(64, 64), "crop", as_it_is).getpixel((0, 0)) == (
+        0,
+        0,
+        0,
+    )
+    drawing = make_control_map(empty, "canny", Size(64, 64), "crop", as_it_is)
     assert drawing.getpixel((0, 0)) == (255, 255, 255)
 
 
@@ -312,12 +319,12 @@ def test_in_inpainting_the_map_lies_where_the_picture_lies() -> None:
         sampler="DDIM",
         controls=(control(image=given(quarters()), controlnet="x", resize_mode="stretch"),),
     )
-    (whole,) = controls_of(request, as_it_is, Size(256, 128))
+    (whole,) = prepare_controls(request, as_it_is, Size(256, 128))
     assert whole.map.size == (64, 64)
     assert whole.map.getpixel((3, 32)) == (255, 0, 0)
-    (part,) = controls_of(request, as_it_is, Size(256, 128), Box(192, 0, 256, 64))
+    (part,) = prepare_controls(request, as_it_is, Size(256, 128), Box(192, 0, 256, 64))
     assert part.map.getpixel((32, 32)) == (255, 255, 255)
-    (middle,) = controls_of(request, as_it_is, Size(256, 128), Box(64, 0, 192, 128))
+    (middle,) = prepare_controls(request, as_it_is, Size(256, 128), Box(64, 0, 192, 128))
     assert middle.map.getpixel((3, 32)) == (0, 255, 0)
     assert middle.map.getpixel((60, 32)) == (0, 0, 255)
 

@@ -13,32 +13,33 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from paintdiff import pace as pace_module
-from paintdiff.engine import Engine
+from paintdiff.engine import progress as pace_module
+from paintdiff.engine.engine import Engine
+from paintdiff.engine.progress import ProgressEstimate
 from paintdiff.errors import JobCancelledError, ModelLoadError
-from paintdiff.events import Picture, Progress
-from paintdiff.gallery.parameters import parameters_text, parse_parameters, request_from
-from paintdiff.geometry import Size
-from paintdiff.ingredients import Upscaling
-from paintdiff.input_images import InputImage
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.face_restorers import FaceRestorerRow
-from paintdiff.models.finding.shelves import Shelves
-from paintdiff.models.manager import ModelManager
-from paintdiff.pace import Pace
-from paintdiff.requests import Request, TextToImage, Upscale
+from paintdiff.gallery.a1111.text import parse_parameters, request_from_parameters, write_parameters
+from paintdiff.imaging.geometry import Size
+from paintdiff.jobs.events import Picture, Progress
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import Upscaling
+from paintdiff.jobs.requests import Request, TextToImage, Upscale
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.tasks import faces as faces_task
-from paintdiff.tasks.enlarging import Extras, enlarged
 from paintdiff.tasks.faces import (
     FACE_TEMPLATE,
     MAX_FACES,
     FaceRestoration,
     RestoredFaces,
-    alignment,
-    restored_faces,
+    find_alignment,
+    restore_faces,
 )
 from paintdiff.tasks.steps import Step
+from paintdiff.tasks.upscaling import Extras, upscale_raster
 from tests.faces import landmarks_at
+from tests.job_helpers import story
 from tests.pictures import png_of
 
 Floats = NDArray[np.float32]
@@ -104,7 +105,7 @@ def restored(restorer: Restorer, pixels: Any, scale: float = 2, strength: float 
     """The smooth picture of that size and number of channels, enlarged, with the faces over it."""
     height, width, channels = pixels.shape
     target = Size(round(width * scale), round(height * scale))
-    faces = restored_faces(pixels, target, wanted(restorer, strength), ignored, 0)
+    faces = restore_faces(pixels, target, wanted(restorer, strength), ignored, 0)
     return laid_over(faces, smooth(target.width, target.height, channels))
 
 
@@ -112,7 +113,7 @@ def restored(restorer: Restorer, pixels: Any, scale: float = 2, strength: float 
 def test_a_face_comes_to_lie_exactly_on_the_template(degrees: float) -> None:
     landmarks = landmarks_at(300, 200.5, 71, degrees)
     points = np.column_stack((landmarks, np.ones(5)))
-    assert np.allclose((alignment(landmarks) @ points.T)[:2].T, FACE_TEMPLATE, atol=1e-9)
+    assert np.allclose((find_alignment(landmarks) @ points.T)[:2].T, FACE_TEMPLATE, atol=1e-9)
 
 
 def test_landmarks_that_do_not_fit_are_met_as_nearly_as_can_be() -> None:
@@ -123,7 +124,7 @@ def test_landmarks_that_do_not_fit_are_met_as_nearly_as_can_be() -> None:
     def wrong(matrix: Any) -> float:
         return float((((matrix @ points)[:2].T - FACE_TEMPLATE) ** 2).sum())
 
-    best = alignment(landmarks)
+    best = find_alignment(landmarks)
     for change in (1e-3, -1e-3):
         turned = np.array(
             [[np.cos(change), -np.sin(change), 0], [np.sin(change), np.cos(change), 0]]
@@ -173,9 +174,7 @@ def test_the_strength_is_how_much_of_it_shows() -> None:
 
 def test_a_strength_of_0_changes_nothing_and_asks_nobody() -> None:
     restorer = Restorer(made=white)
-    faces = restored_faces(
-        levels(smooth(140, 120)), Size(280, 240), wanted(restorer, 0), ignored, 0
-    )
+    faces = restore_faces(levels(smooth(140, 120)), Size(280, 240), wanted(restorer, 0), ignored, 0)
     before = smooth(280, 240)
     assert laid_over(faces, before).tobytes() == before.tobytes()
     assert restorer.seen == [] and faces.notes == ("Faces are unchanged at a strength of 0.",)
@@ -185,7 +184,7 @@ def test_in_strips_it_is_the_same() -> None:
     noise = np.random.default_rng(0).random((512, 512, 3)).astype(np.float32)
     found = (landmarks_at(40, 45, 60, 10), landmarks_at(70, 60, 50, -20))
     restorer = Restorer(found, made=lambda _face: noise)
-    faces = restored_faces(levels(smooth(120, 110)), Size(360, 330), wanted(restorer), ignored, 0)
+    faces = restore_faces(levels(smooth(120, 110)), Size(360, 330), wanted(restorer), ignored, 0)
     picture = smooth(360, 330)
     at_once = laid_over(faces, picture)
     assert np.abs(laid_over(faces, picture, 37) - at_once).max() < 1e-3
@@ -206,7 +205,7 @@ def test_a_small_face_is_the_mean_of_what_was_restored() -> None:
 def test_a_large_face_is_reduced_by_means_of_its_pixels() -> None:
     board = (np.indices((1100, 1100)).sum(axis=0) % 2 * 255).astype(np.uint8)
     restorer = Restorer((landmarks_at(550, 550, 1050),))
-    restored_faces(
+    restore_faces(
         np.repeat(board[..., None], 3, axis=2), Size(1100, 1100), wanted(restorer), ignored, 0
     )
     assert np.abs(restorer.seen[0][50:-50, 50:-50] - 0.5).max() < 0.02
@@ -251,7 +250,7 @@ def test_every_kind_of_picture_keeps_what_is_not_colour(channels: int, bits: int
 
 def notes_of(restorer: Restorer, size: tuple[int, int] = (200, 200)) -> tuple[str, ...]:
     pixels = levels(smooth(*size))
-    return restored_faces(pixels, Size(*size), wanted(restorer), ignored, 0).notes
+    return restore_faces(pixels, Size(*size), wanted(restorer), ignored, 0).notes
 
 
 def test_what_was_done_is_said() -> None:
@@ -272,12 +271,12 @@ def test_of_many_faces_the_largest_are_restored(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(faces_task, "MAX_FACES", 3)
     found = tuple(landmarks_at(40 + 30 * n, 120, 30 + n) for n in range(5))
     restorer = Restorer(found)
-    faces = restored_faces(levels(smooth(250, 250)), Size(250, 250), wanted(restorer), ignored, 0)
+    faces = restore_faces(levels(smooth(250, 250)), Size(250, 250), wanted(restorer), ignored, 0)
     assert len(restorer.seen) == 3
     assert min(patch.box.size.width for patch in faces.patches) >= 32
     assert faces.notes == (
         "Restored 3 faces with Mender.",
-        "Of 5 faces the 3 largest were restored.",
+        "5 faces were found; the 3 largest were restored.",
     )
 
 
@@ -290,11 +289,11 @@ def test_a_face_that_fails_keeps_neither_the_others_nor_the_picture_from_it() ->
         return white(face)
 
     restorer = Restorer((landmarks_at(100, 100, 150), *ONE, nowhere), made)
-    faces = restored_faces(levels(smooth(250, 250)), Size(250, 250), wanted(restorer), ignored, 0)
+    faces = restore_faces(levels(smooth(250, 250)), Size(250, 250), wanted(restorer), ignored, 0)
     assert len(faces.patches) == 1
     restored, lost = faces.notes
     assert restored == "Restored 1 face with Mender."
-    assert lost.startswith("2 faces couldn't be restored: A face failed: an unexpected error.")
+    assert lost.startswith("2 faces couldn't be restored: A face failed: unexpected error.")
     assert "out of luck" not in lost
 
 
@@ -302,7 +301,7 @@ def test_a_face_that_fails_keeps_neither_the_others_nor_the_picture_from_it() ->
 def test_landmarks_that_are_none_are_no_face(landmarks: Any) -> None:
     assert notes_of(Restorer((landmarks,))) == ("1 face is too small to be restored.",)
     with pytest.raises(ValueError, match="all in one place"):
-        alignment(landmarks)
+        find_alignment(landmarks)
 
 
 def test_a_detector_that_fails_leaves_the_faces_as_they_are() -> None:
@@ -310,14 +309,14 @@ def test_a_detector_that_fails_leaves_the_faces_as_they_are() -> None:
         def find_faces(self, picture: NDArray[np.uint8]) -> tuple[Any, ...]:
             raise ModelLoadError("x.onnx can't be used.")
 
-    assert notes_of(Blind()) == ("The faces are as they were: x.onnx can't be used.",)
+    assert notes_of(Blind()) == ("Faces are unchanged: x.onnx can't be used.",)
 
 
 def test_each_face_is_a_step_and_a_cancel_ends_it_there() -> None:
     found = tuple(landmarks_at(40 + 50 * n, 120, 90 - n) for n in range(4))
     steps: list[Step] = []
     target, pixels = Size(250, 250), levels(smooth(250, 250))
-    restored_faces(pixels, target, wanted(Restorer(found)), steps.append, 3)
+    restore_faces(pixels, target, wanted(Restorer(found)), steps.append, 3)
     assert steps == [Step(n, 4, 3, "faces") for n in range(5)]
 
     def cancel(step: Step) -> None:
@@ -326,7 +325,7 @@ def test_each_face_is_a_step_and_a_cancel_ends_it_there() -> None:
 
     restorer = Restorer(found)
     with pytest.raises(JobCancelledError):
-        restored_faces(pixels, target, wanted(restorer), cancel, 0)
+        restore_faces(pixels, target, wanted(restorer), cancel, 0)
     assert len(restorer.seen) == 2
 
 
@@ -349,11 +348,11 @@ def test_an_enlarged_picture_has_its_faces_restored_in_its_own_bits() -> None:
     pixels[:20, :, 3] = 0
     pixels[:20, :, :3] = 0  # what is stored where nothing can be seen isn't seen by the restorer
     found = (landmarks_at(70, 40, 60),)
-    plain = enlarged(pixels, Size(280, 240), cast("Any", Doubling()), ignored, 0)
+    plain = upscale_raster(pixels, Size(280, 240), cast("Any", Doubling()), ignored, 0)
     restorer = Restorer(found, lambda face: 1 - face)
     steps: list[Step] = []
     extras = Extras(32, wanted(restorer))
-    made = enlarged(pixels, Size(280, 240), cast("Any", Doubling()), steps.append, 0, extras)
+    made = upscale_raster(pixels, Size(280, 240), cast("Any", Doubling()), steps.append, 0, extras)
     before, after = (np.concatenate(list(each.raster.rows())) for each in (plain, made))
     assert after.dtype == np.uint16 and np.array_equal(before[..., 3], after[..., 3])
     assert np.abs(after[80, 140, :3].astype(int) + before[80, 140, :3] - 65535).max() < 700
@@ -382,7 +381,7 @@ class Lender(ModelManager):
 
 @pytest.fixture
 def engine(tiny_catalog: Catalog) -> Iterator[Engine]:
-    shelves = Shelves(
+    shelves = FoundRows(
         models=tiny_catalog.models(),
         upscalers=tiny_catalog.upscalers(),
         face_restorers=(MENDER,),
@@ -409,10 +408,10 @@ def test_pictures_that_are_enlarged_have_their_faces_restored(engine: Engine) ->
     made, change = changed_by_faces(engine, request)
     assert change[30:50, 30:50].min() > 10 and change[70:].max() == 0
     assert made.notes[-1] == "Restored 1 face with Mender."
-    text = parameters_text(made)
+    text = write_parameters(made)
     assert "Face restoration: mender, Face restoration visibility: 0.5" in text
-    assert request_from(parse_parameters(text)).upscaling == wished
-    assert "Face" not in parameters_text(
+    assert request_from_parameters(parse_parameters(text)).upscaling == wished
+    assert "Face" not in write_parameters(
         Picture(made.image, request.model_copy(update={"upscaling": Upscaling(upscaler="double")}))
     )
 
@@ -425,15 +424,14 @@ def test_pictures_that_are_painted_and_enlarged_too(engine: Engine) -> None:
     made, change = changed_by_faces(engine, request)
     assert made.size == Size(128, 128) and change[35:45, 35:45].max() > 10
     assert change[80:].max() == 0 and made.notes[-1] == "Restored 1 face with Mender."
-    job = engine.submit(request)
-    stages = [event.stage for event in job.events(20) if isinstance(event, Progress)]
+    stages = [event.stage for event in story(engine, request) if isinstance(event, Progress)]
     assert list(dict.fromkeys(stages)) == ["denoising", "decoding", "faces", "upscaling"]
 
 
 def test_the_time_that_faces_take_is_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(pace_module.time, "perf_counter", lambda: now)
-    pace = Pace(2)
+    pace = ProgressEstimate(2)
     pace.picture_begins()
 
     def after(seconds: float, step: Step) -> float | None:

@@ -11,18 +11,18 @@ import diffusers
 import pytest
 from safetensors.torch import save_file
 
-from paintdiff.engine import Engine, settled_request
-from paintdiff.gallery.parameters import parameters_text, parse_parameters, request_from
-from paintdiff.ingredients import LoraInput
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.few_steps import few_steps_for
-from paintdiff.models.lease import LeasedPipeline
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.profiles import Profiles
-from paintdiff.requests import MAX_LORAS, TextToImage
-from paintdiff.tasks.few_steps_settling import acting_profile, with_few_steps
+from paintdiff.engine.engine import Engine, resolve_request
+from paintdiff.gallery.a1111.text import parse_parameters, request_from_parameters, write_parameters
+from paintdiff.jobs.request_parts import LoraInput
+from paintdiff.jobs.requests import MAX_LORAS, TextToImage
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.catalog.few_step_loras import find_few_steps
+from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.speed_profiles import Profiles
+from paintdiff.tasks.resolve.few_steps import apply_few_steps, find_acting_profile
 from tests import adapter_files as files
-from tests.models.test_lora_files import Changing
+from tests.models.adapters.test_lora_formats import Changing
 
 NAME = "lcm-lora-tiny"
 WORDS = TextToImage(prompt="a red house", seed=7, width=64, height=64)
@@ -47,7 +47,7 @@ def engine(catalog: Catalog) -> Iterator[Engine]:
 
 def settled(catalog: Catalog, **asked: Any) -> tuple[TextToImage, tuple[str, ...]]:
     asked = {"profile": "turbo", **asked}
-    request, said = settled_request(WORDS.model_copy(update=asked), catalog, Profiles.default())
+    request, said = resolve_request(WORDS.model_copy(update=asked), catalog, Profiles.default())
     assert isinstance(request, TextToImage)
     return request, said
 
@@ -57,8 +57,8 @@ def test_what_was_left_open_is_the_loras(catalog: Catalog) -> None:
     assert [(each.name, each.weight) for each in request.loras] == [(NAME, 1.0)]
     assert (request.num_inference_steps, request.guidance_scale) == (6, 1.0)
     assert request.sampler == "LCM"
-    assert said == (f"Turbo painted with the LoRA {NAME}, which needs few steps.",)
-    again, said = settled_request(request, catalog, Profiles.default())
+    assert said == (f"Turbo used the LoRA {NAME}, which needs few steps.",)
+    again, said = resolve_request(request, catalog, Profiles.default())
     assert again == request and said == ()
 
 
@@ -82,7 +82,7 @@ def test_where_no_lora_fits_in_any_more_that_is_said(catalog: Catalog) -> None:
     others = tuple(LoraInput(name=f"other-{number}") for number in range(MAX_LORAS))
     request = WORDS.model_copy(update={"loras": others})
     turbo = Profiles.default().profile("turbo")
-    same, row, said = with_few_steps(request, catalog.model("mini"), turbo, catalog)
+    same, row, said = apply_few_steps(request, catalog.model("mini"), turbo, catalog)
     assert same == request and row == catalog.model("mini")
     assert f"there are {MAX_LORAS} LoRAs already" in said[0]
 
@@ -103,11 +103,11 @@ def test_no_step_is_skipped_beside_it(catalog: Catalog) -> None:
     turbo = Profiles.default().profile("turbo")
     assert turbo.keeps_features and turbo.limits_guidance
     request, _said = settled(catalog)
-    acting = acting_profile(request, turbo, catalog)
+    acting = find_acting_profile(request, turbo, catalog)
     assert not acting.keeps_features and not acting.limits_guidance
     assert acting.decoder == turbo.decoder
     without, _said = settled(catalog, num_inference_steps=30)
-    assert acting_profile(without, turbo, catalog) == turbo
+    assert find_acting_profile(without, turbo, catalog) == turbo
 
 
 def test_it_is_painted_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_it_is_painted_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(LeasedPipeline, "denoised", denoised)
     picture = engine.generate(WORDS.model_copy(update={"profile": "turbo"})).pictures[0]
     assert runs == [(6, 1.0, "LCM", False, (f"LoRA {NAME}",))]
-    read = request_from(parse_parameters(parameters_text(picture)))
+    read = request_from_parameters(parse_parameters(write_parameters(picture)))
     assert isinstance(read, TextToImage)
     assert engine.generate(read).pictures[0].image.tobytes() == picture.image.tobytes()
-    assert few_steps_for(engine.manager.catalog.model("mini"), engine.manager.catalog) is not None
+    assert find_few_steps(engine.manager.catalog.model("mini"), engine.manager.catalog) is not None

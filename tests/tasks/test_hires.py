@@ -9,25 +9,26 @@ import diffusers
 import pytest
 from PIL import Image
 
-from paintdiff.engine import Engine
+from paintdiff.engine.engine import Engine
 from paintdiff.errors import JobCancelledError, RequestError, SizeError, UnknownNameError
-from paintdiff.events import Progress
-from paintdiff.geometry import Size
-from paintdiff.images import resized
-from paintdiff.ingredients import ControlInput, HiresFix
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.controlnets import ControlNetRow
-from paintdiff.models.denoising import Denoising, steps_run
-from paintdiff.models.lease import LeasedPipeline
-from paintdiff.models.manager import ModelManager
+from paintdiff.imaging.geometry import Size
+from paintdiff.imaging.images import resize_image
+from paintdiff.jobs.events import Finished, Progress
+from paintdiff.jobs.request_parts import ControlInput, HiresFix
+from paintdiff.jobs.requests import TextToImage
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.inference.denoising_run import Denoising, count_steps_run
+from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.preprocessors.annotators import Annotators
-from paintdiff.requests import TextToImage
 from paintdiff.tasks.hires import SecondPass
-from paintdiff.tasks.hires_settling import settled_hires
-from paintdiff.tasks.runs import run_of
-from paintdiff.tasks.settling import least_strength
-from paintdiff.tasks.text_to_image import settle
-from paintdiff.tasks.tools import Tools
+from paintdiff.tasks.resolve.hires import resolve_hires
+from paintdiff.tasks.resolve.sampling import least_strength
+from paintdiff.tasks.runs import build_run
+from paintdiff.tasks.task_context import TaskContext
+from paintdiff.tasks.text_to_image import resolve
+from tests.job_helpers import story
 from tests.tasks.pictures import difference, finished, given, image_to_image, painted, photo
 from tests.tiny import save_tiny_controlnet
 
@@ -58,7 +59,7 @@ def request(hires: dict[str, Any] | None = None, **changes: Any) -> TextToImage:
 
 
 def settled(catalog: Catalog, one: TextToImage) -> tuple[TextToImage, tuple[str, ...]]:
-    return settled_hires(settle(one, catalog.model(one.model))[0], catalog)
+    return resolve_hires(resolve(one, catalog.model(one.model))[0], catalog)
 
 
 # What settling does
@@ -89,12 +90,12 @@ def test_a_strength_left_open_leaves_a_step_to_run(catalog: Catalog) -> None:
     assert filled.hires is not None
     assert filled.hires.strength == 0.34  # of three steps one
     for steps in (1, 7, 20, 150, 998):
-        assert steps_run(steps, least_strength(steps)) == 1
+        assert count_steps_run(steps, least_strength(steps)) == 1
 
 
 def test_mini_only_enlarges_unless_a_strength_is_given(catalog: Catalog) -> None:
     """More than that made its pictures worse (benchmarks/RESULTS.md)."""
-    filled, warnings = settled(catalog, request({"strength": None}))
+    filled, warnings = settled(catalog, request({"strength": None, "upscaler": None}))
     assert filled.hires is not None and filled.hires.strength == 0
     assert warnings == ()
 
@@ -144,7 +145,7 @@ def test_a_second_pass_at_a_strength_of_0_only_enlarges(
             {"num_inference_steps": 20},
             RequestError,
             "strength",
-            "With 3 steps",
+            "none of the 3 steps to run. Use 0.34 or more",
         ),
         ({"scale": 4.0}, {"width": 1032}, SizeError, "scale", "1032x64 enlarged 4 times"),
         (
@@ -155,7 +156,7 @@ def test_a_second_pass_at_a_strength_of_0_only_enlarges(
             r"at most 4,194,304 can",
         ),
         ({"scale": 1.01}, {}, RequestError, "scale", "doesn't change 96x64"),
-        ({"upscaler": "nobody"}, {}, UnknownNameError, "upscaler", "'latent' is always there"),
+        ({"upscaler": "nobody"}, {}, UnknownNameError, "upscaler", "'latent' is always available"),
         ({"controlnet": "nobody"}, {}, UnknownNameError, "controlnet", "no ControlNet 'nobody'"),
         ({"controlnet": "big"}, {}, RequestError, "controlnet", r"is for Stable Diffusion 1\.x"),
         (
@@ -219,7 +220,9 @@ def test_the_embedded_painters_composition_is_the_small_pictures(mini_engine: En
     small = painted(mini_engine, one)
     large = painted(mini_engine, one.model_copy(update={"hires": hires}))
     at_once = painted(mini_engine, one.model_copy(update={"width": 256, "height": 256}))
-    reduced = [resized(each, Size(128, 128), "stretch", "#000000") for each in (large, at_once)]
+    reduced = [
+        resize_image(each, Size(128, 128), "stretch", "#000000") for each in (large, at_once)
+    ]
     assert large.size == at_once.size
     assert difference(reduced[0], small) < 0.7 * difference(reduced[1], small)
 
@@ -242,16 +245,12 @@ def test_each_setting_matters(hires: dict[str, Any], engine: Engine) -> None:
 
 
 def test_the_steps_of_both_passes_are_counted_together(engine: Engine) -> None:
-    job = engine.submit(request({"upscaler": "mini-upscaler"}))
-    steps = [event for event in watched(job) if event.stage == "denoising"]
+    events = story(engine, request({"upscaler": "mini-upscaler"}))
+    steps = [e for e in events if isinstance(e, Progress) and e.stage == "denoising"]
     assert [event.step for event in steps] == sorted(event.step for event in steps)
     assert {event.total_steps for event in steps} == {5}
-    last = job.result(60)
-    assert last.steps_per_second > 0
-
-
-def watched(job: Any) -> list[Progress]:
-    return [event for event in job.events(60) if isinstance(event, Progress)]
+    last = events[-1]
+    assert isinstance(last, Finished) and last.steps_per_second > 0
 
 
 def test_every_step_is_told_once_with_its_stage(
@@ -260,9 +259,9 @@ def test_every_step_is_told_once_with_its_stage(
     told: list[tuple[str, int]] = []
     filled, _warnings = settled(catalog, request())
     with tiny_manager.lease("mini") as leased:
-        tools = Tools(lambda picture, _name: picture, lambda picture, *_rest: picture)
+        tools = TaskContext(lambda picture, _name: picture, lambda picture, *_rest: picture)
         second = SecondPass(filled, leased, tools)
-        second.after(run_of(filled), lambda step: told.append((step.stage, step.step)), 0)
+        second.after(build_run(filled), lambda step: told.append((step.stage, step.step)), 0)
     assert told == [*(("denoising", step) for step in (1, 2, 3, 4, 5)), ("decoding", 5)]
 
 
@@ -324,12 +323,12 @@ def test_without_memory_for_the_second_pass_the_first_isnt_lost(
 
 
 def test_what_isnt_settled_isnt_painted(tiny_manager: ModelManager, catalog: Catalog) -> None:
-    one, _warnings = settle(request({"upscaler": None}), catalog.model("mini"))
+    one, _warnings = resolve(request({"upscaler": None}), catalog.model("mini"))
     with (
         tiny_manager.lease("mini") as leased,
         pytest.raises(RequestError, match="has open values"),
     ):
-        SecondPass(one, leased, Tools(lambda picture, _name: picture, lambda *all_: all_[0]))
+        SecondPass(one, leased, TaskContext(lambda picture, _name: picture, lambda *all_: all_[0]))
 
 
 # The tile ControlNet
@@ -394,7 +393,7 @@ def test_it_acts_and_says_so(upscaler: str, with_tile: Catalog) -> None:
         (held,) = finished(engine, request(chosen)).pictures
         (free,) = finished(engine, request({**chosen, "controlnet": "none"})).pictures
         again = painted(engine, held.request)
-    assert "held by the ControlNet control_f1e_tile" in held.notes[0]
+    assert "guided by the ControlNet control_f1e_tile" in held.notes[0]
     assert "ControlNet" not in free.notes[0]
     assert held.image.tobytes() != free.image.tobytes()
     assert held.image.tobytes() == again.tobytes()
@@ -407,9 +406,7 @@ def test_image_to_image_is_tiled_by_the_same_rule(engine: Engine) -> None:
     large = finished(engine, image_to_image(width=264, height=128)).pictures[0]
     whole = painted(engine, image_to_image(width=264, height=128, tiled=False))
     assert large.request.tiled is True  # type: ignore[union-attr]
-    assert large.notes == (
-        "Painted through 4 windows of 128x128, whose predictions were blended at every step.",
-    )
+    assert large.notes == ("Painted through 4 windows of 128x128, blended at every step.",)
     assert large.image.tobytes() != whole.tobytes()
     assert painted(engine, large.request).tobytes() == large.image.tobytes()
     small = finished(engine, image_to_image()).pictures[0]

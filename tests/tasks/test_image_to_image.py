@@ -8,15 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from paintdiff.engine import Engine
+from paintdiff.engine.engine import Engine
 from paintdiff.errors import RequestError
-from paintdiff.events import Progress
-from paintdiff.images import MAX_PIXELS
-from paintdiff.input_images import InputImage
-from paintdiff.models.samplers import scheduler_for
-from paintdiff.requests import TextToImage
+from paintdiff.imaging.images import MAX_PIXELS
+from paintdiff.jobs.events import Progress
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.requests import TextToImage
+from paintdiff.models.inference.schedulers import make_scheduler
+from tests.imaging.test_images import bomb, encoded
 from tests.tasks.pictures import difference, finished, given, image_to_image, painted, photo
-from tests.test_images import bomb, encoded
 
 
 @pytest.mark.parametrize("sampler", ["DDIM", "Euler a", "DPM++ 2M", "Heun", "LCM"])
@@ -25,7 +25,7 @@ def test_the_picture_is_the_bare_pipelines(sampler: str, tiny_engine: Engine) ->
     picture = painted(tiny_engine, request)
     with tiny_engine.manager.lease("mini", "image_to_image") as leased:
         pipeline = leased.pipeline
-        pipeline.scheduler = scheduler_for(sampler, dict(pipeline.scheduler.config))
+        pipeline.scheduler = make_scheduler(sampler, dict(pipeline.scheduler.config))
         expected = pipeline(
             prompt="a red house",
             image=photo(),

@@ -12,19 +12,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from paintdiff import masks
-from paintdiff.engine import Engine
+from paintdiff.engine.engine import Engine
 from paintdiff.errors import EngineError, ModelLoadError, RequestError
-from paintdiff.events import Finished, Progress
 from paintdiff.gallery.files import write_png
-from paintdiff.geometry import Box, Size
-from paintdiff.ingredients import Outpaint
-from paintdiff.input_images import InputImage
-from paintdiff.masks import changed_outside, grown_canvas, weights
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.samplers import scheduler_for
-from paintdiff.requests import TextToImage
+from paintdiff.imaging import masks
+from paintdiff.imaging.geometry import Box, Size
+from paintdiff.imaging.masks import count_changed_outside, grow_canvas, mask_weights
+from paintdiff.jobs.events import Finished, Progress
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import Outpaint
+from paintdiff.jobs.requests import TextToImage
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.inference.schedulers import make_scheduler
+from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.tasks import inpaint as inpaint_task
 from tests.colours import DISPLAY_P3, GREY_1_8, PRO_PHOTO, shown
 from tests.tasks.pictures import (
@@ -106,8 +106,8 @@ def test_no_pixel_changes_where_the_blurred_mask_is_zero(
     part = picture.image.crop(inner.corners)
     added = Image.new("L", (size.width, size.height), 255)
     added.paste(0, inner.corners)
-    weight = weights(masks.placed_mask(drawn, inner, size), mask_blur_px, added)
-    assert changed_outside(photo(), part, weight.crop(inner.corners)) == 0
+    weight = mask_weights(masks.place_mask(drawn, inner, size), mask_blur_px, added)
+    assert count_changed_outside(photo(), part, weight.crop(inner.corners)) == 0
     assert (np.asarray(weight.crop(inner.corners)) == 0).any()
     assert part.tobytes() != photo().tobytes(), "something was painted"
 
@@ -134,7 +134,7 @@ def test_the_promise_is_about_the_turned_and_flattened_picture(tiny_engine: Engi
     result = painted(tiny_engine, request)
     ground = Image.new("RGBA", clear.size, "#00ff00")
     expected = Image.alpha_composite(ground, clear.rotate(180)).convert("RGB")
-    assert changed_outside(expected, result, weights(mask(), 4)) == 0
+    assert count_changed_outside(expected, result, mask_weights(mask(), 4)) == 0
 
 
 @pytest.mark.parametrize("profile", [DISPLAY_P3, PRO_PHOTO, GREY_1_8, b"broken"])
@@ -148,7 +148,7 @@ def test_what_is_kept_looks_as_it_did(profile: bytes, tiny_engine: Engine, tmp_p
     path = write_png(tmp_path / "a.png", picture)
     seen = shown(path.read_bytes()).crop((8, 0, 8 + WIDTH, HEIGHT))
     before = shown(buffer.getvalue()) if profile != b"broken" else source
-    unchanged = np.asarray(weights(mask(), 4)) == 0
+    unchanged = np.asarray(mask_weights(mask(), 4)) == 0
     unchanged[:, :32] = False  # the seam's
     assert unchanged.any()
     difference = np.abs(np.asarray(seen).astype(int) - np.asarray(before))
@@ -179,7 +179,7 @@ def test_within_the_mask_it_is_the_bare_pipelines(sampler: str, tiny_engine: Eng
     result = painted(tiny_engine, request)
     with tiny_engine.manager.lease("mini", "inpaint") as leased:
         pipeline = leased.pipeline
-        pipeline.scheduler = scheduler_for(sampler, dict(pipeline.scheduler.config))
+        pipeline.scheduler = make_scheduler(sampler, dict(pipeline.scheduler.config))
         expected = pipeline(
             prompt="a red house",
             image=photo(),
@@ -277,8 +277,8 @@ def test_a_sketch_is_content_and_mask(tiny_engine: Engine) -> None:
         for colour in ((255, 0, 0, 255), (0, 0, 255, 255))
     )
     assert red.tobytes() != blue.tobytes()
-    weight = weights(strokes().getchannel("A"), 4)
-    assert changed_outside(photo(), red, weight) == 0
+    weight = mask_weights(strokes().getchannel("A"), 4)
+    assert count_changed_outside(photo(), red, weight) == 0
     assert red.crop((12, 12, 28, 28)).tobytes() != photo().crop((12, 12, 28, 28)).tobytes()
     filled = painted(
         tiny_engine, inpaint(mask=None, sketch=sent(strokes()), masked_content="empty")
@@ -319,7 +319,7 @@ def test_outpainting_grows_the_canvas_and_nothing_else(tiny_engine: Engine) -> N
     assert result.size == (WIDTH + 16, HEIGHT + 8)
     weight = np.asarray(result.crop((16 + 20, 0, 16 + WIDTH, HEIGHT - 20)))
     assert (weight == np.asarray(photo().crop((20, 0, WIDTH, HEIGHT - 20)))).all()
-    repeated = grown_canvas(photo(), Box(16, 0, 16 + WIDTH, HEIGHT), Size(WIDTH + 16, HEIGHT + 8))
+    repeated = grow_canvas(photo(), Box(16, 0, 16 + WIDTH, HEIGHT), Size(WIDTH + 16, HEIGHT + 8))
     new = (0, 0, 16, HEIGHT)
     assert result.crop(new).tobytes() != repeated.crop(new).tobytes(), "it was painted"
     assert difference(result.crop((0, 0, 8, 40)), Image.new("RGB", (8, 40))) > 10
@@ -334,7 +334,9 @@ def test_only_masked_paints_finer_than_the_whole(tiny_engine: Engine) -> None:
         finished(tiny_engine, request.model_copy(update={"only_masked": on}))
         for on in (False, True)
     )
-    assert any("less sharp" in text and "only what is masked" in text for text in whole.warnings)
+    assert any(
+        "less sharp" in text and "paint only the masked part" in text for text in whole.warnings
+    )
     assert part.warnings == ()
     for ended in (whole, part):
         assert ended.pictures[0].image.size == large.size
@@ -362,15 +364,15 @@ def test_masks_that_cant_be_meant_are_refused(tiny_engine: Engine) -> None:
         )
         == "mask"
     )
-    assert refused(tiny_engine, "mask is 50x60, the picture 112x96", mask=other) == "mask"
-    assert refused(tiny_engine, "sketch is 50x60, the picture 112x96", sketch=other) == "sketch"
+    assert refused(tiny_engine, "mask is 50x60, but the picture is 112x96", mask=other) == "mask"
+    assert refused(tiny_engine, "sketch is 50x60, but the picture is", sketch=other) == "sketch"
     assert refused(tiny_engine, "blur less", mask=spot, mask_blur_px=40) == "mask_blur_px"
     assert refused(tiny_engine, "Nothing to invert", mask=None, invert_mask=True) == "invert_mask"
     assert refused(tiny_engine, "Use PNG", mask=InputImage(data=b"x")) == "mask"
     assert refused(tiny_engine, "leaves none of the", strength=0.1) == "strength"
     bare = inpaint().without_image_data()
-    assert refused(tiny_engine, "picture isn't in the file", image=bare.image) == "image"
-    assert refused(tiny_engine, "mask isn't in the file", mask=bare.mask) == "mask"
+    assert refused(tiny_engine, "picture isn't stored in the file", image=bare.image) == "image"
+    assert refused(tiny_engine, "mask isn't stored in the file", mask=bare.mask) == "mask"
 
 
 def test_a_canvas_too_large_is_refused(tiny_engine: Engine) -> None:
@@ -441,7 +443,7 @@ def test_both_kinds_of_model_say_which_they_are(tiny_engine: Engine, nine_engine
         nine = finished(nine_engine, inpaint(model="nine", strength=strength)).pictures[0]
         assert "9 channels" in nine.notes[1]
         assert nine.notes[0].startswith(PROMISE)
-        assert changed_outside(photo(), nine.image, weights(mask(), 4)) == 0
+        assert count_changed_outside(photo(), nine.image, mask_weights(mask(), 4)) == 0
         other = finished(nine_engine, inpaint(model="nine", strength=strength, seed=8))
         assert nine.image.tobytes() != other.pictures[0].image.tobytes()
 

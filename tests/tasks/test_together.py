@@ -12,21 +12,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paintdiff.engine import Engine
-from paintdiff.events import Finished, Loading, Progress
-from paintdiff.geometry import Size
-from paintdiff.ingredients import ControlInput, HiresFix, IpAdapterInput, LoraInput, Upscaling
-from paintdiff.models import loaders
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.computing.together import Together
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.planning import Planner
-from paintdiff.models.profiles import Profile, Profiles
-from paintdiff.requests import ImageToImage, Inpaint, Painting, TextToImage
+from paintdiff.engine.engine import Engine
+from paintdiff.imaging.geometry import Size
+from paintdiff.jobs.events import Finished, Loading, Progress
+from paintdiff.jobs.request_parts import (
+    ControlInput,
+    HiresFix,
+    IpAdapterInput,
+    LoraInput,
+    Upscaling,
+)
+from paintdiff.jobs.requests import ImageToImage, Inpaint, Painting, TextToImage
+from paintdiff.models.acceleration.batch_tuning import BatchTuning
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.loading import pipelines
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.memory.planner import Planner
+from paintdiff.models.registry.speed_profiles import Profile, Profiles
 from tests import adapter_files as files
-from tests.jobs import story
+from tests.engine.test_memory_fallback import Faults
+from tests.job_helpers import story
 from tests.tasks.pictures import given, photo
-from tests.test_descent import Faults
 
 EACH = Profile(name="each", title="Each", says="", feature_interval=1)
 SEVERAL = EACH.model_copy(update={"name": "several", "pictures_together": 4})
@@ -42,7 +48,7 @@ WORDS = TextToImage(
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if it had been found quicker."""
-    monkeypatch.setattr(Together, "most", lambda _self, _kind, wanted: wanted)
+    monkeypatch.setattr(BatchTuning, "most", lambda _self, _kind, wanted: wanted)
 
 
 @pytest.fixture
@@ -196,20 +202,20 @@ def test_enlarging_counts_on(engine: Engine) -> None:
 def test_memory_that_runs_out_costs_only_the_speed(
     tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faults, original = Faults(), loaders.load
+    faults, original = Faults(), pipelines.load_pipeline
 
-    def load(*arguments: Any, **named: Any) -> loaders.LoadedModel:
+    def load(*arguments: Any, **named: Any) -> pipelines.LoadedModel:
         loaded = original(*arguments, **named)
         loaded.components["unet"].register_forward_pre_hook(faults.hook("unet"))
         return loaded
 
-    monkeypatch.setattr(loaders, "load", load)
+    monkeypatch.setattr(pipelines, "load_pipeline", load)
     with Engine(ModelManager(tiny_catalog, device="cpu"), profiles=PROFILES) as engine:
         alone, _story = painted(engine, WORDS, "each")
         faults.expect("unet", 1, after=2)
         pictures, story = painted(engine, WORDS, "several")
         said = [each.message for each in story if isinstance(each, Loading)]
-        assert said[-1] == "Out of memory. Trying again one at a time"
+        assert said[-1] == "Out of memory. Trying again one picture at a time"
         assert [each.tobytes() for each in pictures] == [each.tobytes() for each in alone]
         assert "one at a time" in story[-1].warnings[0]
         _pictures, again = painted(engine, WORDS, "several")

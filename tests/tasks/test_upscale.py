@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from paintdiff import rasters
-from paintdiff.engine import Engine
+from paintdiff.engine.engine import Engine
 from paintdiff.errors import (
     RequestError,
     SizeError,
     UnknownNameError,
 )
-from paintdiff.geometry import Size
-from paintdiff.images import decoded_pixels
-from paintdiff.ingredients import HiresFix, Upscaling
-from paintdiff.input_images import InputImage
-from paintdiff.models.catalog import Catalog
-from paintdiff.rasters import Raster
-from paintdiff.requests import TextToImage, Upscale
-from paintdiff.tasks.upscale import settle
+from paintdiff.imaging import rasters
+from paintdiff.imaging.geometry import Size
+from paintdiff.imaging.images import decode_pixels
+from paintdiff.imaging.rasters import Raster
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import HiresFix, Upscaling
+from paintdiff.jobs.requests import TextToImage, Upscale
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.tasks.upscale import resolve
 from tests.gallery.test_png import written
-from tests.jobs import QUICK
+from tests.job_helpers import QUICK
 from tests.pictures import encoded, png_of
 from tests.tasks.pictures import difference, given, photo
 from tests.tasks.upscaling import (
@@ -133,7 +133,7 @@ def _palette(transparent: bool) -> bytes:
 def test_a_picture_stays_of_its_kind(
     data: bytes, channels: int, bits: int, saving_engine: Engine
 ) -> None:
-    before, _profile = decoded_pixels(data)
+    before, _profile = decode_pixels(data)
     picture = only(saving_engine, upscale(data))
     after = saved_pixels(picture)
     assert after.shape == (60, 80, channels)
@@ -190,7 +190,7 @@ def test_the_colour_profile_stays(bits: int, saving_engine: Engine) -> None:
     levels = COLOUR if bits == 8 else sixteen(COLOUR)
     picture = only(saving_engine, upscale(written(Raster.of(levels, profile))))
     assert picture.path is not None
-    assert decoded_pixels(picture.path)[1] == profile
+    assert decode_pixels(picture.path)[1] == profile
     assert picture.image.info["icc_profile"] == profile
 
 
@@ -230,7 +230,7 @@ def test_an_unknown_upscaler_is_named(
 def test_without_any_upscaler_that_is_said(tiny_catalog: Catalog) -> None:
     catalog = Catalog(tiny_catalog.models(), {}, {}, (), [])
     with pytest.raises(RequestError, match=r"No upscaler.*upscale_models") as caught:
-        settle(Upscale(images=(given(photo()),)), catalog)
+        resolve(Upscale(images=(given(photo()),)), catalog)
     assert caught.value.field == "upscaling.upscaler"
 
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paintdiff.engine import Engine
-from paintdiff.events import (
+from paintdiff.engine.engine import Engine
+from paintdiff.imaging.images import decode_pixels
+from paintdiff.imaging.rasters import Pixels
+from paintdiff.jobs.events import (
     Picture,
 )
-from paintdiff.images import decoded_pixels
-from paintdiff.ingredients import Upscaling
-from paintdiff.input_images import InputImage
-from paintdiff.models.upscaling import Floats, LoadedUpscaler
-from paintdiff.rasters import Pixels
-from paintdiff.requests import Request, Upscale
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import Upscaling
+from paintdiff.jobs.requests import Request, Upscale
+from paintdiff.models.upscaling.upscaler import Floats, LoadedUpscaler
 from tests.tasks.pictures import finished, given, photo
 
 DOUBLE = Upscaling(upscaler="double")
@@ -60,7 +60,7 @@ def only(engine: Engine, request: Request) -> Picture:
 
 def saved_pixels(picture: Picture) -> Pixels:
     assert picture.path is not None
-    return decoded_pixels(picture.path)[0]
+    return decode_pixels(picture.path)[0]
 
 
 class Gate:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.uploads import Uploads
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.uploads import Uploads
 from tests.ui.fake_engine import FakeEngine
 
 
@@ -17,13 +17,13 @@ def engine() -> FakeEngine:
 
 
 @pytest.fixture
-def parts(engine: Any) -> Parts:
+def parts(engine: Any) -> PageContext:
     return parts_over(engine)
 
 
-def parts_over(engine: Any) -> Parts:
+def parts_over(engine: Any) -> PageContext:
     """Return what the page is built from, over an engine that does as it is told."""
-    return Parts(
+    return PageContext(
         engine=engine,
         uploads=Uploads(),
         start_model="mini",

@@ -8,32 +8,32 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from paintdiff.engine import EngineStatus
+from paintdiff.engine.engine import EngineStatus
 from paintdiff.errors import AnnotatorError, JobNotFoundError, UnknownNameError
-from paintdiff.events import TERMINAL, Cancelled, Event, Finished, Picture, Queued
-from paintdiff.geometry import ResizeMode, Size
-from paintdiff.images import decoded
-from paintdiff.input_images import InputImage
-from paintdiff.models.adapter_rows import (
+from paintdiff.imaging.geometry import ResizeMode, Size
+from paintdiff.imaging.images import decode_image
+from paintdiff.jobs.events import TERMINAL, Cancelled, Event, Finished, Picture, Queued
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.requests import Request, TextToImage, Upscale
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.catalog.disk_usage import LoadedSummary
+from paintdiff.models.catalog.name_lookup import find_row_by_name
+from paintdiff.models.discovery.row_builder import Problem
+from paintdiff.models.memory.planner import Forecast
+from paintdiff.models.registry.adapter_rows import (
     EmbeddingRow,
     IpAdapterRow,
     LoraRow,
     TinyAutoencoderRow,
     VaeRow,
 )
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.controlnets import ControlNetRow
-from paintdiff.models.face_restorers import FaceRestorerRow
-from paintdiff.models.families import Family
-from paintdiff.models.finding.shelves import Problem
-from paintdiff.models.holdings import LoadedSummary
-from paintdiff.models.model_rows import ModelRow
-from paintdiff.models.name_lookup import row_named
-from paintdiff.models.planning import Forecast
-from paintdiff.models.sources import WeightsRow
-from paintdiff.models.upscalers import UpscalerRow
-from paintdiff.prompts.extra_networks import taken_apart
-from paintdiff.requests import Request, TextToImage, Upscale
+from paintdiff.models.registry.base_rows import WeightsRow
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
+from paintdiff.models.registry.families import Family
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
+from paintdiff.prompts.extra_networks import split_lora_tags
 
 
 class FakeCatalog:
@@ -60,7 +60,7 @@ class FakeCatalog:
         return tuple(row for row in self.rows if isinstance(row, LoraRow))
 
     def lora(self, name: str) -> LoraRow:
-        return row_named("LoRA", name, {row.name: row for row in self.loras()}, {})
+        return find_row_by_name("LoRA", name, {row.name: row for row in self.loras()}, {})
 
     def embeddings(self) -> tuple[EmbeddingRow, ...]:
         return tuple(row for row in self.rows if isinstance(row, EmbeddingRow))
@@ -190,7 +190,7 @@ class FakeEngine:
         self.mapped.append((preprocessor, size, resize_mode))
         if preprocessor == "hed":
             raise AnnotatorError("ControlNetHED.pth can't be fetched.")
-        picture = decoded(image.data or b"").convert("RGB")
+        picture = decode_image(image.data or b"").convert("RGB")
         return picture.resize((size.width, size.height))
 
     def forecast(self, model: str, size: Size, refined: Size | None = None) -> Forecast | None:
@@ -202,7 +202,7 @@ class FakeEngine:
             return self._remembered(request)
         if request.sampler == "nonsense":
             raise UnknownNameError("There is no sampler 'nonsense'.", field="sampler")
-        for tag in taken_apart(request.prompt)[1]:
+        for tag in split_lora_tags(request.prompt)[1]:
             try:
                 self.manager.catalog.lora(tag.name)
             except UnknownNameError as error:

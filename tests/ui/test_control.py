@@ -15,52 +15,52 @@ import pytest
 from PIL import Image
 
 from paintdiff.errors import RequestError
-from paintdiff.events import Picture
-from paintdiff.geometry import Size
-from paintdiff.ingredients import ControlInput
-from paintdiff.models.catalog import Catalog
+from paintdiff.imaging.geometry import Size
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.request_parts import ControlInput
+from paintdiff.jobs.requests import TextToImage
+from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.preprocessors.table import PREPROCESSORS
-from paintdiff.requests import TextToImage
-from paintdiff.ui import canvas
-from paintdiff.ui.canvas import CanvasContent
-from paintdiff.ui.control_drawer import ControlDrawer
-from paintdiff.ui.control_map import (
-    drawn_on,
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.inputs import canvas
+from paintdiff.ui.inputs.canvas import CanvasContent
+from paintdiff.ui.painting.control_drawer import ControlDrawer
+from paintdiff.ui.painting.control_panel import ControlPanel
+from paintdiff.ui.painting.painting_tab import PaintingTab, TabInputs
+from paintdiff.ui.painting.settings_offer import PaintingSettings, build_offer
+from paintdiff.ui.settings.control_map import (
+    find_suited_preprocessor,
+    has_strokes,
     preprocessor_text,
     preprocessor_title,
-    suited_preprocessor,
 )
-from paintdiff.ui.control_panel import ControlPanel
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.settings_offer import PaintingSettings, offer
-from paintdiff.ui.studio import Ingredients, Studio
-from paintdiff.ui.tabs.control import FromDrawing
-from paintdiff.ui.tabs.image_to_image import FromPicture
-from paintdiff.ui.tabs.inpaint import FromSketch
+from paintdiff.ui.tabs.control import ControlInputs
+from paintdiff.ui.tabs.image_to_image import ImageToImageInputs
+from paintdiff.ui.tabs.inpaint import InpaintInputs
 from tests.pictures import png_of
 from tests.ui.fake_engine import FakeEngine
 from tests.ui.test_tabs import opened, png, studio_of, values
 
-DRAWERS: list[type[FromPicture] | type[FromSketch]] = [FromPicture, FromSketch]
+DRAWERS: list[type[ImageToImageInputs] | type[InpaintInputs]] = [ImageToImageInputs, InpaintInputs]
 
 
 @pytest.fixture
-def tab(parts: Parts) -> Studio:
-    return studio_of(FromDrawing, parts)
+def tab(parts: PageContext) -> PaintingTab:
+    return studio_of(ControlInputs, parts)
 
 
-def drawing_of(studio: Studio) -> FromDrawing:
-    assert isinstance(studio.ingredients, FromDrawing)
+def drawing_of(studio: PaintingTab) -> ControlInputs:
+    assert isinstance(studio.ingredients, ControlInputs)
     return studio.ingredients
 
 
-def drawer_of(studio: Studio) -> ControlDrawer:
-    assert isinstance(studio.ingredients, (FromPicture, FromSketch))
+def drawer_of(studio: PaintingTab) -> ControlDrawer:
+    assert isinstance(studio.ingredients, (ImageToImageInputs, InpaintInputs))
     return studio.ingredients.control
 
 
-def showing(panel: ControlPanel, studio: Studio, sent: Mapping[Any, Any]) -> dict[Any, Any]:
+def showing(panel: ControlPanel, studio: PaintingTab, sent: Mapping[Any, Any]) -> dict[Any, Any]:
     """What a click on "Show the map" leaves on the page, wired as it is there."""
     made = next(
         function.fn
@@ -74,7 +74,7 @@ def showing(panel: ControlPanel, studio: Studio, sent: Mapping[Any, Any]) -> dic
     return updates
 
 
-def studio_functions(studio: Studio) -> list[Any]:
+def studio_functions(studio: PaintingTab) -> list[Any]:
     page = studio.prompt.parent
     while page is not None and not isinstance(page, gr.Blocks):
         page = page.parent
@@ -89,7 +89,7 @@ class Told:
         self.__dict__.update(data)
 
 
-def test_a_drawing_becomes_a_control(tab: Studio, parts: Parts) -> None:
+def test_a_drawing_becomes_a_control(tab: PaintingTab, parts: PageContext) -> None:
     changed = {
         "preprocessor": "scribble",
         "controlnet": "depths",
@@ -105,20 +105,20 @@ def test_a_drawing_becomes_a_control(tab: Studio, parts: Parts) -> None:
     assert control.image.data == png("RGB"), "without strokes the file itself is sent"
 
 
-def test_strokes_lie_over_the_picture(parts: Parts) -> None:
+def test_strokes_lie_over_the_picture(parts: PageContext) -> None:
     picture = Image.new("RGBA", (4, 3), (0, 0, 255, 0))
     picture.putpixel((0, 0), (0, 0, 255, 255))
     strokes = Image.new("RGBA", (4, 3))
     strokes.putpixel((2, 1), (255, 0, 0, 255))
     content = CanvasContent(png_of(picture), png_of(strokes), None, 4, 3)
-    drawn = np.asarray(Image.open(io.BytesIO(drawn_on(content).data or b"")))
+    drawn = np.asarray(Image.open(io.BytesIO(has_strokes(content).data or b"")))
     expected = np.full((3, 4, 3), 255)  # the ground is white where the picture is transparent
     expected[0, 0] = (0, 0, 255)
     expected[1, 2] = (255, 0, 0)
     assert np.array_equal(drawn, expected)
 
 
-def test_two_pictures_are_two_controls(tab: Studio, parts: Parts) -> None:
+def test_two_pictures_are_two_controls(tab: PaintingTab, parts: PageContext) -> None:
     sent = values(tab, opened(parts, "sketch"), second_controlnet="depths", second_guidance_end=0.5)
     assert len(tab.request(sent).controls) == 1
     sent[drawing_of(tab).second.panel.canvas] = opened(parts)
@@ -128,7 +128,7 @@ def test_two_pictures_are_two_controls(tab: Studio, parts: Parts) -> None:
     assert second.image.data == png("RGB") and first.image.data != png("RGB")
 
 
-def test_without_a_drawing_the_canvas_says_so(tab: Studio, engine: FakeEngine) -> None:
+def test_without_a_drawing_the_canvas_says_so(tab: PaintingTab, engine: FakeEngine) -> None:
     updates = tab.start(values(tab, None))
     assert "Draw or open a picture first" in updates[drawing_of(tab).picture.note]
     assert not engine.jobs
@@ -144,7 +144,7 @@ def test_without_a_drawing_the_canvas_says_so(tab: Studio, engine: FakeEngine) -
     ],
 )
 def test_an_error_is_said_beside_its_cause(
-    tab: Studio, parts: Parts, changed: dict[str, Any], field: str
+    tab: PaintingTab, parts: PageContext, changed: dict[str, Any], field: str
 ) -> None:
     sent = values(tab, opened(parts), **changed)
     sent[drawing_of(tab).second.panel.canvas] = opened(parts)
@@ -154,7 +154,7 @@ def test_an_error_is_said_beside_its_cause(
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_ids_the_server_never_gave_are_said_at_their_canvas(
-    tab: Studio, parts: Parts, index: int
+    tab: PaintingTab, parts: PageContext, index: int
 ) -> None:
     for image in ("../../etc/passwd", "gone", 7):
         bad = {"image": image, "sketch": None, "mask": None, "width": 96, "height": 64}
@@ -167,7 +167,7 @@ def test_ids_the_server_never_gave_are_said_at_their_canvas(
 
 @pytest.mark.parametrize("ingredients", DRAWERS)
 def test_a_drawer_is_off_until_it_has_a_picture(
-    parts: Parts, ingredients: type[Ingredients]
+    parts: PageContext, ingredients: type[TabInputs]
 ) -> None:
     studio = studio_of(ingredients, parts)
     sent = values(studio, opened(parts, "mask"), control_preprocessor="tile")
@@ -183,10 +183,12 @@ def test_a_drawer_is_off_until_it_has_a_picture(
 
 
 @pytest.mark.parametrize("ingredients", DRAWERS)
-def test_a_drawer_takes_the_tabs_own_picture(parts: Parts, ingredients: type[Ingredients]) -> None:
+def test_a_drawer_takes_the_tabs_own_picture(
+    parts: PageContext, ingredients: type[TabInputs]
+) -> None:
     drawer = drawer_of(studio_of(ingredients, parts))
     updates = drawer.taken(opened(parts))
-    content = canvas.read(updates[drawer.panel.canvas], parts.uploads)
+    content = canvas.read_canvas(updates[drawer.panel.canvas], parts.uploads)
     assert content.image == png("RGB")
     assert "Open or drop a picture first" in drawer.taken(None)[drawer.panel.map.notes["image"]]
 
@@ -195,7 +197,7 @@ def test_a_drawer_takes_the_tabs_own_picture(parts: Parts, ingredients: type[Ing
 
 
 def test_the_map_is_shown_as_painting_would_use_it(
-    tab: Studio, parts: Parts, engine: FakeEngine
+    tab: PaintingTab, parts: PageContext, engine: FakeEngine
 ) -> None:
     panel = drawing_of(tab).control
     sent = values(tab, opened(parts), preprocessor="scribble", width=150, resize_mode="pad")
@@ -209,7 +211,7 @@ def test_the_map_is_shown_as_painting_would_use_it(
 
     kept = panel.map.kept(Told(keep=found[1]))  # type: ignore[arg-type]
     assert kept[panel.map.preprocessor] == "none" and kept[panel.map.place] == ""
-    content = canvas.read(kept[panel.canvas], parts.uploads)
+    content = canvas.read_canvas(kept[panel.canvas], parts.uploads)
     assert (content.width, content.height) == (152, 128)
     for nonsense in ("gone", "", "../../etc/passwd"):
         with pytest.raises(gr.Error):
@@ -225,7 +227,7 @@ def test_the_map_is_shown_as_painting_would_use_it(
     ],
 )
 def test_why_there_is_no_map_is_said_beside_it(
-    tab: Studio, parts: Parts, changed: dict[str, Any], place: str
+    tab: PaintingTab, parts: PageContext, changed: dict[str, Any], place: str
 ) -> None:
     panel = drawing_of(tab).control
     sent = values(tab, opened(parts), **changed)
@@ -237,7 +239,7 @@ def test_why_there_is_no_map_is_said_beside_it(
 
 
 def test_a_map_that_breaks_leaves_the_button_alive(
-    tab: Studio, parts: Parts, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+    tab: PaintingTab, parts: PageContext, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> Image.Image:
         raise ZeroDivisionError
@@ -254,16 +256,16 @@ def test_a_map_that_breaks_leaves_the_button_alive(
 @pytest.mark.parametrize(
     ("ingredients", "changed", "size"),
     [
-        (FromPicture, {}, Size(160, 104)),
-        (FromPicture, {"resize": "crop", "width": 64, "height": 96}, Size(64, 96)),
-        (FromSketch, {}, Size(160, 104)),
-        (FromSketch, {"left": 32, "top": 64}, Size(128, 128)),
+        (ImageToImageInputs, {}, Size(160, 104)),
+        (ImageToImageInputs, {"resize": "crop", "width": 64, "height": 96}, Size(64, 96)),
+        (InpaintInputs, {}, Size(160, 104)),
+        (InpaintInputs, {"left": 32, "top": 64}, Size(128, 128)),
     ],
 )
 def test_a_drawers_map_has_the_size_that_is_painted(
-    parts: Parts,
+    parts: PageContext,
     engine: FakeEngine,
-    ingredients: type[Ingredients],
+    ingredients: type[TabInputs],
     changed: dict[str, Any],
     size: Size,
 ) -> None:
@@ -277,8 +279,8 @@ def test_a_drawers_map_has_the_size_that_is_painted(
 def test_what_needs_weights_says_so_before_they_are_fetched() -> None:
     for name, row in PREPROCESSORS.items():
         said = row.weights is not None
-        assert ("fetched" in preprocessor_text(name)) is said
-        assert (re.search(r"\d [MG]B", preprocessor_title(name)) is not None) is said
+        assert ("Downloads" in preprocessor_text(name)) is said
+        assert (re.search(r"\d [MG]iB", preprocessor_title(name)) is not None) is said
     hed = PREPROCESSORS["hed"].weights
     assert hed is not None and hed.size_text in preprocessor_text("hed")
 
@@ -295,14 +297,16 @@ def test_what_needs_weights_says_so_before_they_are_fetched() -> None:
     ],
 )
 def test_a_blank_canvas_is_for_drawings(told: dict[str, Any], name: str | None) -> None:
-    found = suited_preprocessor(Told(**told))  # type: ignore[arg-type]
+    found = find_suited_preprocessor(Told(**told))  # type: ignore[arg-type]
     assert found == (name if name is not None else gr.skip())
 
 
 # ControlNets, and what comes from elsewhere
 
 
-def test_only_what_fits_the_model_is_offered(tab: Studio, parts: Parts, engine: FakeEngine) -> None:
+def test_only_what_fits_the_model_is_offered(
+    tab: PaintingTab, parts: PageContext, engine: FakeEngine
+) -> None:
     panel = drawing_of(tab).control
     offered = panel.offered("mini", "depths")
     assert (offered["value"], offered["interactive"]) == ("depths", True)
@@ -317,7 +321,7 @@ def test_only_what_fits_the_model_is_offered(tab: Studio, parts: Parts, engine: 
     assert tab.request(sent).controls[0].controlnet is None, "the engine says what is missing"
 
 
-def test_another_model_brings_its_controlnets(tab: Studio) -> None:
+def test_another_model_brings_its_controlnets(tab: PaintingTab) -> None:
     panel = drawing_of(tab).control
     model, dropdown = tab.form.model, panel.controlnet
     handlers = [
@@ -335,7 +339,7 @@ def test_every_preprocessor_that_a_controlnet_names_is_there() -> None:
         assert set(row.preprocessors) <= set(PREPROCESSORS)
 
 
-def test_settings_come_back_checked(tab: Studio) -> None:
+def test_settings_come_back_checked(tab: PaintingTab) -> None:
     drawing = drawing_of(tab)
     stored = {
         "preprocessor": "scribble",
@@ -346,7 +350,7 @@ def test_settings_come_back_checked(tab: Studio) -> None:
         "second_preprocessor": "gone",
         "second_controlnet": "gone",
     }
-    updates = tab.restored(Remembered(stored))
+    updates = tab.restored(BrowserState(stored))
     first, second = drawing.control, drawing.second.panel
     assert updates[first.map.preprocessor].value == "scribble"
     assert updates[first.map.preprocessor].info == preprocessor_text("scribble")
@@ -362,14 +366,14 @@ def test_settings_come_back_checked(tab: Studio) -> None:
     assert {"preprocessor", "second_preprocessor"} <= set(kept)
 
 
-def test_a_finished_picture_is_received_for_its_edges(tab: Studio, parts: Parts) -> None:
+def test_a_finished_picture_is_received_for_its_edges(tab: PaintingTab, parts: PageContext) -> None:
     drawing = drawing_of(tab)
     control = ControlInput.model_validate(
         {"image": {"data": png("RGB")}, "preprocessor": "invert", "controlnet": "depths"}
     ).model_copy(update={"conditioning_scale": 0.7})
     request = TextToImage(prompt="a cat", seed=3, width=64, height=64, controls=(control,))
     updates = tab.received(Picture(Image.new("RGB", (64, 64), "red"), request))
-    assert canvas.read(updates[drawing.picture.canvas], parts.uploads).width == 64
+    assert canvas.read_canvas(updates[drawing.picture.canvas], parts.uploads).width == 64
     assert updates[drawing.control.map.preprocessor] == "canny"
     assert updates[drawing.control.controlnet].value == "depths"
     assert updates[drawing.control.inputs()["conditioning_scale"]] == 0.7
@@ -377,11 +381,11 @@ def test_a_finished_picture_is_received_for_its_edges(tab: Studio, parts: Parts)
     assert set(updates) <= set(tab.receivable())
 
 
-def test_an_offer_says_that_the_controls_picture_is_missing(parts: Parts) -> None:
+def test_an_offer_says_that_the_controls_picture_is_missing(parts: PageContext) -> None:
     control = ControlInput.model_validate({"image": {"sha256": "0" * 64}})
 
     def told(request: TextToImage) -> str:
-        return offer(PaintingSettings(request, (), ""), parts, "mini")
+        return build_offer(PaintingSettings(request, (), ""), parts, "mini")
 
     assert "isn't in the file" in told(TextToImage(prompt="a cat", controls=(control,)))
     assert "isn't in the file" not in told(TextToImage(prompt="a cat"))

@@ -9,15 +9,15 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from paintdiff.events import Progress
-from paintdiff.ingredients import Upscaling
-from paintdiff.models.face_restorers import FaceRestorerRow
-from paintdiff.requests import TextToImage, Upscale
-from paintdiff.ui import relay
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.tabs.image_to_image import FromPicture
-from paintdiff.ui.tabs.upscale import UpscaleBench
+from paintdiff.jobs.events import Progress
+from paintdiff.jobs.request_parts import Upscaling
+from paintdiff.jobs.requests import TextToImage, Upscale
+from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.run import job_view
+from paintdiff.ui.tabs.image_to_image import ImageToImageInputs
+from paintdiff.ui.tabs.upscale import UpscaleTab
 from tests.loops import inside_a_loop
 from tests.pictures import png_of
 from tests.ui.fake_engine import FakeEngine
@@ -29,23 +29,23 @@ BLIND = FaceRestorerRow(name="blind", title="Blind", source="/z")
 NAMES = ("face_restorer", "face_strength")
 
 
-def built(parts: Parts) -> UpscaleBench:
-    def build() -> UpscaleBench:
+def built(parts: PageContext) -> UpscaleTab:
+    def build() -> UpscaleTab:
         with gr.Blocks():
-            return UpscaleBench.built(parts)
+            return UpscaleTab.built(parts)
 
     return inside_a_loop(build)
 
 
 @pytest.fixture
-def bench(parts: Parts, engine: FakeEngine) -> UpscaleBench:
+def bench(parts: PageContext, engine: FakeEngine) -> UpscaleTab:
     engine.manager.catalog.faces = (MENDER, BLIND)
     return built(parts)
 
 
 @pytest.mark.parametrize("rows", [(), (BLIND,)])
 def test_without_anything_that_restores_faces_it_is_not_there(
-    rows: tuple[FaceRestorerRow, ...], parts: Parts, engine: FakeEngine
+    rows: tuple[FaceRestorerRow, ...], parts: PageContext, engine: FakeEngine
 ) -> None:
     engine.manager.catalog.faces = rows
     bench = built(parts)
@@ -59,7 +59,7 @@ def test_without_anything_that_restores_faces_it_is_not_there(
     ]
 
 
-def test_the_page_asks_for_what_it_says(bench: UpscaleBench, parts: Parts) -> None:
+def test_the_page_asks_for_what_it_says(bench: UpscaleTab, parts: PageContext) -> None:
     by = bench.setting.inputs()["face_restorer"]
     assert isinstance(by, gr.Dropdown) and by.choices is not None
     assert [title for title, _value in by.choices] == ["Don't restore", "<i>Mender"]
@@ -71,14 +71,14 @@ def test_the_page_asks_for_what_it_says(bench: UpscaleBench, parts: Parts) -> No
     assert {f"upscaling.{name}" for name in NAMES} <= {*bench.notes}
 
 
-def values_of(updates: dict[Any, Any], bench: UpscaleBench) -> tuple[Any, ...]:
+def values_of(updates: dict[Any, Any], bench: UpscaleTab) -> tuple[Any, ...]:
     return tuple(updates[bench.setting.inputs()[name]] for name in NAMES)
 
 
-def test_it_is_remembered_and_filled_in(bench: UpscaleBench, parts: Parts) -> None:
-    stored = Remembered(settings={"face_restorer": "mender", "face_strength": 0.4})
+def test_it_is_remembered_and_filled_in(bench: UpscaleTab, parts: PageContext) -> None:
+    stored = BrowserState(settings={"face_restorer": "mender", "face_strength": 0.4})
     assert values_of(bench.settings_restored(stored), bench) == ("mender", 0.4)
-    gone = Remembered(settings={"face_restorer": "gone", "face_strength": 7})
+    gone = BrowserState(settings={"face_restorer": "gone", "face_strength": 7})
     off = bench.setting.inputs()["face_restorer"].value
     assert values_of(bench.settings_restored(gone), bench) == (off, 0.8)
     known = Upscaling(upscaler="small", face_restorer="mender", face_strength=0.9)
@@ -88,9 +88,9 @@ def test_it_is_remembered_and_filled_in(bench: UpscaleBench, parts: Parts) -> No
     assert bench.setting.inputs()["face_restorer"] not in other, "it leaves ours"
 
 
-def test_every_tab_that_paints_may_restore_faces(parts: Parts, engine: FakeEngine) -> None:
+def test_every_tab_that_paints_may_restore_faces(parts: PageContext, engine: FakeEngine) -> None:
     engine.manager.catalog.faces = (MENDER,)
-    studio = studio_of(FromPicture, parts)
+    studio = studio_of(ImageToImageInputs, parts)
     assert {f"enlarge_{name}" for name in NAMES} <= {*studio.kept()}
 
 
@@ -99,7 +99,7 @@ def test_faces_are_counted_and_the_bar_waits(engine: FakeEngine) -> None:
     data = png_of(Image.new("L", (8, 8)))
     job: Any = upscaled(engine, data, data)
     assert isinstance(job.request, Upscale)
-    line = relay.view_of(job, Progress(1, 3, 1, 2, stage="faces")).progress
+    line = job_view.build_view(job, Progress(1, 3, 1, 2, stage="faces")).progress
     assert "Picture 2 of 2 · Restoring faces, 1 of 3" in line and 'value="0.500"' in line
     job = engine.submit(TextToImage(prompt="a cat", upscaling=wished))
     events = [
@@ -107,6 +107,6 @@ def test_faces_are_counted_and_the_bar_waits(engine: FakeEngine) -> None:
         for stage in ("denoising", "faces", "upscaling")
         for step in (1, 4)
     ]
-    lines = [relay.view_of(job, event).progress for event in events]
+    lines = [job_view.build_view(job, event).progress for event in events]
     shown = [float(line.split('value="')[1].split('"')[0]) for line in lines]
     assert shown == sorted(shown) and shown[-1] == 1

@@ -20,11 +20,12 @@ from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.page_events import Shape
 from paintdiff.server.routes import PAGE_ROUTES, Body, RouteTable
 from paintdiff.server.sessions import Sessions
-from paintdiff.ui import gradio_server, routes
+from paintdiff.ui import gradio_server
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.uploads import upload_routes
+from paintdiff.ui.model_browser.routes import shelf_routes
 from paintdiff.ui.page import build_page
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.shelf_routes import shelf_routes
-from paintdiff.ui.uploads import upload_routes
+from paintdiff.ui.run import routes
 from tests.ui.conftest import parts_over
 from tests.ui.fake_engine import FakeEngine
 
@@ -55,7 +56,7 @@ def in_a_loop(made: Callable[[], T]) -> T:
 
 
 @pytest.fixture(scope="module")
-def parts() -> Parts:
+def parts() -> PageContext:
     return parts_over(FakeEngine())
 
 
@@ -69,12 +70,12 @@ def gradios_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def page(parts: Parts, gradios_files: Path) -> gr.Blocks:
+def page(parts: PageContext, gradios_files: Path) -> gr.Blocks:
     return in_a_loop(lambda: build_page(parts))
 
 
 @pytest.fixture(scope="module")
-def server(page: gr.Blocks, parts: Parts) -> FastAPI:
+def server(page: gr.Blocks, parts: PageContext) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(routes.picture_routes(parts.engine))
     app.include_router(routes.status_routes(parts.engine))

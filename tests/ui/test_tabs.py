@@ -11,25 +11,26 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import RequestError
-from paintdiff.events import Finished
 from paintdiff.gallery.metadata import png_info
-from paintdiff.requests import ImageToImage, Inpaint, TextToImage
-from paintdiff.ui import canvas, markup
+from paintdiff.jobs.events import Finished
+from paintdiff.jobs.requests import ImageToImage, Inpaint, TextToImage
+from paintdiff.ui.common import markup
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.widgets import hex_colour
+from paintdiff.ui.inputs import canvas
 from paintdiff.ui.page import TABS, build_page
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.studio import Ingredients, Studio
-from paintdiff.ui.tabs.image_to_image import FromPicture
-from paintdiff.ui.tabs.inpaint import FromSketch
-from paintdiff.ui.widgets import hex_colour
+from paintdiff.ui.painting.painting_tab import PaintingTab, TabInputs
+from paintdiff.ui.tabs.image_to_image import ImageToImageInputs
+from paintdiff.ui.tabs.inpaint import InpaintInputs
 from tests.loops import inside_a_loop
 from tests.ui.fake_engine import FakeEngine, picture
 
 
-def studio_of(ingredients: type[Ingredients], parts: Parts) -> Studio:
-    def build() -> Studio:
+def studio_of(ingredients: type[TabInputs], parts: PageContext) -> PaintingTab:
+    def build() -> PaintingTab:
         with gr.Blocks():
-            return Studio.built(parts, ingredients(parts))
+            return PaintingTab.built(parts, ingredients(parts))
 
     return inside_a_loop(build)
 
@@ -40,7 +41,7 @@ def png(mode: str, size: tuple[int, int] = (96, 64), **settings: Any) -> bytes:
     return buffer.getvalue()
 
 
-def values(studio: Studio, canvas_value: object, **changed: Any) -> dict[Any, Any]:
+def values(studio: PaintingTab, canvas_value: object, **changed: Any) -> dict[Any, Any]:
     """What the page sends: each component's first value, the canvas's, and what a test changes."""
     inputs = studio.ingredients.inputs()
     by_name = studio.inputs()
@@ -51,15 +52,15 @@ def values(studio: Studio, canvas_value: object, **changed: Any) -> dict[Any, An
     return {**sent, **{by_name[name]: value for name, value in changed.items()}}
 
 
-def opened(parts: Parts, *layers: str) -> dict[str, object]:
+def opened(parts: PageContext, *layers: str) -> dict[str, object]:
     """The canvas's value with a picture of 96x64 and these layers on it."""
-    value = {**canvas.showing(parts.uploads.add(png("RGB"))), "sketch": None, "mask": None}
+    value = {**canvas.show_image(parts.uploads.add(png("RGB"))), "sketch": None, "mask": None}
     modes = {"sketch": "RGBA", "mask": "L"}
     return {**value, **{layer: parts.uploads.add(png(modes[layer])).id for layer in layers}}
 
 
-def test_image_to_image_asks_for_what_the_page_says(parts: Parts) -> None:
-    studio = studio_of(FromPicture, parts)
+def test_image_to_image_asks_for_what_the_page_says(parts: PageContext) -> None:
+    studio = studio_of(ImageToImageInputs, parts)
     changed = {
         "strength": 0.4,
         "resize": "crop",
@@ -73,16 +74,16 @@ def test_image_to_image_asks_for_what_the_page_says(parts: Parts) -> None:
     assert request.image.data == png("RGB")
 
 
-def test_as_the_picture_leaves_the_size_to_the_engine(parts: Parts) -> None:
-    studio = studio_of(FromPicture, parts)
+def test_as_the_picture_leaves_the_size_to_the_engine(parts: PageContext) -> None:
+    studio = studio_of(ImageToImageInputs, parts)
     request = studio.request(values(studio, opened(parts), width=64, height=64))
     assert (request.width, request.height) == (None, None)
 
 
-def test_what_happens_to_the_size_is_said_before(parts: Parts) -> None:
-    studio = studio_of(FromPicture, parts)
+def test_what_happens_to_the_size_is_said_before(parts: PageContext) -> None:
+    studio = studio_of(ImageToImageInputs, parts)
     ingredients = studio.ingredients
-    assert isinstance(ingredients, FromPicture)
+    assert isinstance(ingredients, ImageToImageInputs)
     foresee = ingredients.foreseen_words(studio.form)
     sent = values(studio, opened(parts), resize="crop", width=64, height=64)
     assert "cropped" in foresee(sent) and "64x64" in foresee(sent)
@@ -92,8 +93,8 @@ def test_what_happens_to_the_size_is_said_before(parts: Parts) -> None:
     assert foresee(values(studio, None)) == ""
 
 
-def test_inpaint_asks_for_what_the_page_says(parts: Parts) -> None:
-    studio = studio_of(FromSketch, parts)
+def test_inpaint_asks_for_what_the_page_says(parts: PageContext) -> None:
+    studio = studio_of(InpaintInputs, parts)
     changed = {"mask_blur_px": 2, "only_masked": True, "masked_content": "noise", "left": 16}
     request = studio.request(values(studio, opened(parts, "mask", "sketch"), **changed))
     assert isinstance(request, Inpaint)
@@ -105,9 +106,9 @@ def test_inpaint_asks_for_what_the_page_says(parts: Parts) -> None:
     assert isinstance(empty, Inpaint) and empty.mask is None and empty.sketch is None
 
 
-@pytest.mark.parametrize("ingredients", [FromPicture, FromSketch])
+@pytest.mark.parametrize("ingredients", [ImageToImageInputs, InpaintInputs])
 def test_without_a_picture_the_place_for_it_says_so(
-    parts: Parts, engine: FakeEngine, ingredients: type[Ingredients]
+    parts: PageContext, engine: FakeEngine, ingredients: type[TabInputs]
 ) -> None:
     studio = studio_of(ingredients, parts)
     updates = studio.start(values(studio, None))
@@ -115,9 +116,9 @@ def test_without_a_picture_the_place_for_it_says_so(
     assert not engine.jobs
 
 
-@pytest.mark.parametrize("ingredients", [FromPicture, FromSketch])
+@pytest.mark.parametrize("ingredients", [ImageToImageInputs, InpaintInputs])
 def test_ids_the_server_never_gave_are_refused(
-    parts: Parts, ingredients: type[Ingredients]
+    parts: PageContext, ingredients: type[TabInputs]
 ) -> None:
     studio = studio_of(ingredients, parts)
     for image in ("../../etc/passwd", "gone", 7, ["x"]):
@@ -126,29 +127,29 @@ def test_ids_the_server_never_gave_are_refused(
             studio.request(values(studio, sent))
 
 
-def test_settings_come_back_checked(parts: Parts) -> None:
-    studio = studio_of(FromSketch, parts)
+def test_settings_come_back_checked(parts: PageContext) -> None:
+    studio = studio_of(InpaintInputs, parts)
     inputs = studio.ingredients.inputs()
-    updates = studio.restored(Remembered({"mask_blur_px": 9, "soft": True, "left": -4}))
+    updates = studio.restored(BrowserState({"mask_blur_px": 9, "soft": True, "left": -4}))
     assert updates[inputs["mask_blur_px"]] == 9 and updates[inputs["soft"]] is True
     assert updates[inputs["left"]] == 0
     assert set(updates) <= set(studio.restorable())
     assert inputs["picture"] not in studio.kept().values()
 
 
-def test_a_picture_with_settings_offers_them(parts: Parts, engine: FakeEngine) -> None:
-    studio = studio_of(FromPicture, parts)
+def test_a_picture_with_settings_offers_them(parts: PageContext, engine: FakeEngine) -> None:
+    studio = studio_of(ImageToImageInputs, parts)
     ingredients = studio.ingredients
-    assert isinstance(ingredients, FromPicture)
+    assert isinstance(ingredients, ImageToImageInputs)
     job = engine.submit(TextToImage(prompt="a <b>red</b> house", seed=3, sampler="Euler"))
     file = png("RGB", pnginfo=png_info(picture(job)))
-    value = canvas.showing(parts.uploads.add(file))
+    value = canvas.show_image(parts.uploads.add(file))
     offered = ingredients.picture.offered(value)
     assert "a &lt;b&gt;red&lt;/b&gt; house" in offered and "data-use" in offered
     assert "isn't installed" not in offered
     other = engine.submit(TextToImage(prompt="a cat", model="<i>dreamer"))
     elsewhere = parts.uploads.add(png("RGB", pnginfo=png_info(picture(other))))
-    told = ingredients.picture.offered(canvas.showing(elsewhere))
+    told = ingredients.picture.offered(canvas.show_image(elsewhere))
     assert "&lt;i&gt;dreamer, isn't installed" in told
     assert ingredients.picture.offered(opened(parts)) == ""
     filled = studio.filled(job.request)
@@ -157,33 +158,33 @@ def test_a_picture_with_settings_offers_them(parts: Parts, engine: FakeEngine) -
     assert filled[studio.form.sampler].value == "Euler"
 
 
-def test_a_picture_with_damaged_settings_says_so(parts: Parts) -> None:
-    ingredients = studio_of(FromPicture, parts).ingredients
-    assert isinstance(ingredients, FromPicture)
+def test_a_picture_with_damaged_settings_says_so(parts: PageContext) -> None:
+    ingredients = studio_of(ImageToImageInputs, parts).ingredients
+    assert isinstance(ingredients, ImageToImageInputs)
     info = PngInfo()
     info.add_text("paintdiffusion", '{"request": {"prompt": "a red hou')
-    value = canvas.showing(parts.uploads.add(png("RGB", pnginfo=info)))
+    value = canvas.show_image(parts.uploads.add(png("RGB", pnginfo=info)))
     told = ingredients.picture.offered(value)
     assert "damaged" in told and "can be used" in told and "data-use" not in told
 
 
-@pytest.mark.parametrize("ingredients", [FromPicture, FromSketch])
+@pytest.mark.parametrize("ingredients", [ImageToImageInputs, InpaintInputs])
 def test_a_finished_picture_can_be_received(
-    parts: Parts, engine: FakeEngine, ingredients: type[Ingredients]
+    parts: PageContext, engine: FakeEngine, ingredients: type[TabInputs]
 ) -> None:
     studio = studio_of(ingredients, parts)
     job = engine.submit(TextToImage(prompt="a cat"))
     job.latest = Finished((picture(job),), (), 1.0, 1.0)
     updates = studio.received(picture(job))
     shown = updates[studio.ingredients.inputs()["picture"]]
-    content = canvas.read({**shown, "sketch": None, "mask": None}, parts.uploads)
+    content = canvas.read_canvas({**shown, "sketch": None, "mask": None}, parts.uploads)
     sent = Image.open(io.BytesIO(content.image))
     assert sent.tobytes() == picture(job).image.tobytes()
     assert updates[studio.prompt] == "a cat"
     assert set(updates) <= set(studio.receivable())
 
 
-def test_every_destination_is_a_tab(parts: Parts) -> None:
+def test_every_destination_is_a_tab(parts: PageContext) -> None:
     tabs = {ingredients.ids.tab for ingredients in TABS.values()}
     assert {tab for _, tab in markup.DESTINATIONS} <= tabs
     assert inside_a_loop(lambda: build_page(parts)) is not None

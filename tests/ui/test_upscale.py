@@ -14,19 +14,20 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from paintdiff.errors import RequestError
-from paintdiff.events import Finished, Picture, Progress
 from paintdiff.gallery.metadata import png_info
-from paintdiff.geometry import Size
-from paintdiff.ingredients import HiresFix, Upscaling
-from paintdiff.input_images import InputImage
-from paintdiff.rasters import Raster
-from paintdiff.requests import ImageToImage, TextToImage, Upscale
-from paintdiff.ui import picture_list, relay, routes
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.tabs.image_to_image import FromPicture
-from paintdiff.ui.tabs.text_to_image import Words
-from paintdiff.ui.tabs.upscale import UpscaleBench
+from paintdiff.imaging.geometry import Size
+from paintdiff.imaging.rasters import Raster
+from paintdiff.jobs.events import Finished, Picture, Progress
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import HiresFix, Upscaling
+from paintdiff.jobs.requests import ImageToImage, TextToImage, Upscale
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.inputs import picture_list
+from paintdiff.ui.run import job_view, routes
+from paintdiff.ui.tabs.image_to_image import ImageToImageInputs
+from paintdiff.ui.tabs.text_to_image import TextToImageInputs
+from paintdiff.ui.tabs.upscale import UpscaleTab
 from tests.loops import inside_a_loop
 from tests.pictures import pixels_of, png_of
 from tests.ui.fake_engine import FakeEngine
@@ -34,20 +35,22 @@ from tests.ui.test_tabs import opened, studio_of, values
 
 
 @pytest.fixture
-def bench(parts: Parts) -> UpscaleBench:
-    def build() -> UpscaleBench:
+def bench(parts: PageContext) -> UpscaleTab:
+    def build() -> UpscaleTab:
         with gr.Blocks():
-            return UpscaleBench.built(parts)
+            return UpscaleTab.built(parts)
 
     return inside_a_loop(build)
 
 
-def uploaded(parts: Parts, *sizes: tuple[int, int]) -> dict[str, object]:
+def uploaded(parts: PageContext, *sizes: tuple[int, int]) -> dict[str, object]:
     """The list's value with pictures of those sizes."""
-    return picture_list.showing([parts.uploads.add(png_of(Image.new("L", size))) for size in sizes])
+    return picture_list.show_pictures(
+        [parts.uploads.add(png_of(Image.new("L", size))) for size in sizes]
+    )
 
 
-def sent(bench: UpscaleBench, pictures: object, **changed: Any) -> dict[Any, Any]:
+def sent(bench: UpscaleTab, pictures: object, **changed: Any) -> dict[Any, Any]:
     """What the page sends: the components' first values, and those that a test changes."""
     inputs = bench.setting.inputs()
     page: dict[Any, Any] = {component: component.value for component in inputs.values()}
@@ -68,7 +71,7 @@ def upscaled(engine: FakeEngine, *pictures: bytes) -> Any:
     return job
 
 
-def test_the_page_asks_for_what_it_says(bench: UpscaleBench, parts: Parts) -> None:
+def test_the_page_asks_for_what_it_says(bench: UpscaleTab, parts: PageContext) -> None:
     pictures = uploaded(parts, (8, 6), (4, 4))
     changed = {"factor": "other", "other": 2.5, "upscaler": "large", "tile": 64}
     request = bench.request(sent(bench, pictures, **changed))
@@ -77,7 +80,9 @@ def test_the_page_asks_for_what_it_says(bench: UpscaleBench, parts: Parts) -> No
     assert bench.request(sent(bench, pictures)).upscaling == Upscaling(upscaler="small", scale=2)
 
 
-def test_what_will_become_of_the_sizes_is_said_before(bench: UpscaleBench, parts: Parts) -> None:
+def test_what_will_become_of_the_sizes_is_said_before(
+    bench: UpscaleTab, parts: PageContext
+) -> None:
     foreseen = bench.foreseen_words
     one = uploaded(parts, (128, 96))
     assert "128x96 will become 512x384." in foreseen(sent(bench, one, factor="4"))
@@ -106,7 +111,7 @@ def test_what_will_become_of_the_sizes_is_said_before(bench: UpscaleBench, parts
     ],
 )
 def test_what_no_list_sends_is_refused_beside_it(
-    bench: UpscaleBench, engine: FakeEngine, value: object
+    bench: UpscaleTab, engine: FakeEngine, value: object
 ) -> None:
     updates = bench.start(sent(bench, value))
     assert updates[bench.notes["images"]] and not engine.jobs
@@ -115,17 +120,19 @@ def test_what_no_list_sends_is_refused_beside_it(
 
 @pytest.mark.parametrize("scale", [0.5, 9, None])
 def test_a_factor_that_cannot_be_used_is_said_beside_it(
-    bench: UpscaleBench, parts: Parts, scale: float | None
+    bench: UpscaleTab, parts: PageContext, scale: float | None
 ) -> None:
     pictures = uploaded(parts, (8, 8))
     updates = bench.start(sent(bench, pictures, factor="other", other=scale))
     assert updates[bench.notes["upscaling.scale"]] and not updates[bench.notes["images"]]
 
 
-def test_settings_come_back_checked_and_from_a_picture(bench: UpscaleBench, parts: Parts) -> None:
+def test_settings_come_back_checked_and_from_a_picture(
+    bench: UpscaleTab, parts: PageContext
+) -> None:
     inputs = bench.setting.inputs()
     stored = {"factor": "other", "other": 99, "upscaler": "gone", "tile": 64}
-    updates = bench.restored(Remembered(stored))
+    updates = bench.restored(BrowserState(stored))
     assert (updates[inputs["factor"]], updates[inputs["other"]]) == ("other", 3)
     assert updates[inputs["upscaler"]].value == "small" and updates[inputs["tile"]] == 64
     assert set(updates) <= set(bench.restorable())
@@ -135,7 +142,7 @@ def test_settings_come_back_checked_and_from_a_picture(bench: UpscaleBench, part
     picture = Picture(Image.new("RGB", (8, 8)), made)
     file = io.BytesIO()
     picture.image.save(file, "PNG", pnginfo=png_info(picture))
-    value = picture_list.showing([parts.uploads.add(file.getvalue())])
+    value = picture_list.show_pictures([parts.uploads.add(file.getvalue())])
     assert "upscaled 4x with large" in bench.offered(value)
     updates = bench.use_offered(value)
     assert updates[inputs["factor"]] == "4" and updates[inputs["upscaler"]].value == "large"
@@ -143,7 +150,7 @@ def test_settings_come_back_checked_and_from_a_picture(bench: UpscaleBench, part
     assert bench.offered(uploaded(parts, (8, 8))) == ""
 
 
-def test_what_would_be_fetched_says_so(bench: UpscaleBench) -> None:
+def test_what_would_be_fetched_says_so(bench: UpscaleTab) -> None:
     offered = bench.setting.offered("large")
     assert ("<i>Large, 64 MiB", "large") in offered["choices"]
     assert "Downloads 64 MiB" in offered["info"]
@@ -151,21 +158,21 @@ def test_what_would_be_fetched_says_so(bench: UpscaleBench) -> None:
 
 
 def test_a_result_comes_with_what_it_is_compared_with(
-    bench: UpscaleBench, engine: FakeEngine
+    bench: UpscaleTab, engine: FakeEngine
 ) -> None:
     job = upscaled(engine, png_of(Image.new("RGBA", (8, 6))))
-    view = relay.view_of(job, job.latest)
+    view = job_view.build_view(job, job.latest)
     assert view.stage is not None and view.seed is None
     assert f'data-before="pictures/{job.id}/0/original"' in view.stage
     assert 'data-width="16"' in view.stage and "see-through" in view.stage
     assert "Upscaled in 1.5 s · 16 × 12" in view.progress  # noqa: RUF001
-    strip = relay.film_of(engine, [(job.id, 0)])  # type: ignore[arg-type]
+    strip = job_view.build_film(engine, [(job.id, 0)])  # type: ignore[arg-type]
     assert 'alt="Upscaled 2x"' in strip
 
 
 def test_one_of_several_can_be_looked_at_closely(engine: FakeEngine) -> None:
     job: Any = upscaled(engine, png_of(Image.new("L", (8, 8))), png_of(Image.new("L", (4, 8))))
-    every = relay.view_of(job, job.latest).stage or ""
+    every = job_view.build_view(job, job.latest).stage or ""
     assert every.count("<figure") == 2 and "viewer-place" not in every
     assert every.count("data-look") == 2 and f'data-before="pictures/{job.id}/1/original"' in every
 
@@ -173,7 +180,7 @@ def test_one_of_several_can_be_looked_at_closely(engine: FakeEngine) -> None:
 def test_tiles_are_counted_over_all_pictures(engine: FakeEngine) -> None:
     job: Any = upscaled(engine, png_of(Image.new("L", (8, 8))), png_of(Image.new("L", (4, 8))))
     event = Progress(1, 4, 1, 2, stage="upscaling", preview=Image.new("RGB", (4, 8)))
-    view = relay.view_of(job, event)
+    view = job_view.build_view(job, event)
     assert "Picture 2 of 2 · Upscaling, tile 1 of 4" in view.progress
     assert 'value="0.625"' in view.progress
     assert view.stage is not None and "--aspect:0.50000" in view.stage
@@ -187,13 +194,13 @@ def test_the_bar_never_goes_back_where_a_painting_is_enlarged(engine: FakeEngine
         for stage, steps in (("denoising", (1, 4)), ("decoding", (4,)), ("upscaling", (1, 4)))
         for step in steps
     ]
-    lines = [relay.view_of(job, event).progress for event in events]
+    lines = [job_view.build_view(job, event).progress for event in events]
     shown = [float(line.split('value="')[1].split('"')[0]) for line in lines]
     assert shown == sorted(shown) and shown[-1] == 1
 
 
-def test_every_tab_that_paints_may_enlarge(parts: Parts) -> None:
-    studio = studio_of(FromPicture, parts)
+def test_every_tab_that_paints_may_enlarge(parts: PageContext) -> None:
+    studio = studio_of(ImageToImageInputs, parts)
     inputs = studio.upscaling.inputs()
     plain = studio.request(values(studio, opened(parts)))
     assert isinstance(plain, ImageToImage) and plain.upscaling is None
@@ -211,8 +218,8 @@ def test_every_tab_that_paints_may_enlarge(parts: Parts) -> None:
     assert set(inputs.values()) <= set(studio.receivable()) & set(studio.restorable())
 
 
-def test_the_hires_fix_is_asked_for_remembered_and_filled(parts: Parts) -> None:
-    studio = studio_of(Words, parts)
+def test_the_hires_fix_is_asked_for_remembered_and_filled(parts: PageContext) -> None:
+    studio = studio_of(TextToImageInputs, parts)
     own = studio.ingredients.inputs()
     page: dict[Any, Any] = {each: each.value for each in studio.asked() if hasattr(each, "value")}
     page |= {studio.prompt: "a cat"}
@@ -232,39 +239,39 @@ def test_the_hires_fix_is_asked_for_remembered_and_filled(parts: Parts) -> None:
     assert updates[own["hires_on"]] is True and updates[own["hires_strength"]] == 0.6
     assert studio.filled(TextToImage(prompt="a cat"))[own["hires_on"]] is False
     first = parts.model("mini").family.hires_strength
-    restored = studio.restored(Remembered({"hires_on": True, "hires_strength": 7}))
+    restored = studio.restored(BrowserState({"hires_on": True, "hires_strength": 7}))
     assert restored[own["hires_on"]] is True and restored[own["hires_strength"]] == first
 
 
 def test_a_result_goes_on_to_the_other_tabs(
-    bench: UpscaleBench, parts: Parts, engine: FakeEngine
+    bench: UpscaleTab, parts: PageContext, engine: FakeEngine
 ) -> None:
     job = upscaled(engine, png_of(Image.new("RGBA", (8, 6), (10, 20, 30, 40))))
     result = job.latest.pictures[0]
     shown = bench.received(result)[bench.pictures]
-    (again,) = picture_list.read(shown, parts.uploads)
+    (again,) = picture_list.read_pictures(shown, parts.uploads)
     assert pixels_of(again.data).tolist() == np.asarray(result.image).tolist()
-    studio = studio_of(FromPicture, parts)
+    studio = studio_of(ImageToImageInputs, parts)
     updates = studio.received(result)
     assert set(updates) == {studio.ingredients.inputs()["picture"]}, "it has no words to bring"
 
 
 def test_of_a_large_picture_the_file_is_sent_on(
-    bench: UpscaleBench, parts: Parts, tmp_path: Path
+    bench: UpscaleTab, parts: PageContext, tmp_path: Path
 ) -> None:
     request = Upscale(images=(InputImage(sha256="0" * 64),))
     path = tmp_path / "whole.png"
     path.write_bytes(png_of(Image.new("L", (40, 30))))
     reduced = Image.new("L", (4, 3))
     large = Picture(reduced, request, path=path, whole_size=Size(40, 30))
-    (taken,) = picture_list.read(bench.received(large)[bench.pictures], parts.uploads)
+    (taken,) = picture_list.read_pictures(bench.received(large)[bench.pictures], parts.uploads)
     assert (taken.width, taken.height) == (40, 30)
     path.unlink()
-    with pytest.raises(RequestError, match="gone"):
+    with pytest.raises(RequestError, match="is missing; only a smaller copy is left"):
         bench.received(large)
     raster = Raster.of(np.zeros((30, 40, 1), np.uint8))
     kept = Picture(reduced, request, path=path, raster=raster, whole_size=Size(40, 30))
-    (taken,) = picture_list.read(bench.received(kept)[bench.pictures], parts.uploads)
+    (taken,) = picture_list.read_pictures(bench.received(kept)[bench.pictures], parts.uploads)
     assert (taken.width, taken.height) == (40, 30)
 
 
@@ -296,7 +303,7 @@ def test_a_very_large_picture_is_shown_reduced(client: TestClient, engine: FakeE
     made = job.latest.pictures[0]
     large = Picture(made.image, made.request, whole_size=Size(8192, 6144))
     job.latest = Finished((large,), (), 1.0, 0.0)
-    stage = relay.view_of(job, job.latest).stage
+    stage = job_view.build_view(job, job.latest).stage
     assert stage is not None and f'data-after="pictures/{job.id}/0.png?reduced=1"' in stage
     assert "Shown at 16 × 12; the download has all 8192 × 6144." in stage  # noqa: RUF001
     answer = client.get(f"/pictures/{job.id}/0.png?reduced=1")

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Literal
 
 from paintdiff.errors import ModelDeleteError, RequestError
-from paintdiff.models.files.opening import open_file
-from paintdiff.models.hub.access import cache_folder
-from paintdiff.models.hub.listing import COMMIT, checked_hub_id
-from paintdiff.models.hub.plan import INDEX, index_class, kind_of, missing_from
+from paintdiff.models.formats.opening import open_file
+from paintdiff.models.hub.direct_download import cache_folder
+from paintdiff.models.hub.file_selection import INDEX, find_missing, index_class, kind_of
+from paintdiff.models.hub.listing import COMMIT, check_hub_id
 
 MAIN = "main"
 """The branch that is meant unless another is named."""
@@ -68,7 +68,7 @@ def lock_file(hub_id: str) -> Path:
     return cache_folder() / _LOCKS / repository_folder(hub_id).name / _LOCK_NAME
 
 
-def pinned_commit(hub_id: str, revision: str = "") -> str:
+def read_pinned_commit(hub_id: str, revision: str = "") -> str:
     """The commit at which a branch or tag was when it was fetched; "" if it wasn't."""
     if COMMIT.fullmatch(revision):
         return revision
@@ -81,7 +81,7 @@ def pinned_commit(hub_id: str, revision: str = "") -> str:
     return commit if COMMIT.fullmatch(commit) else ""
 
 
-def pin(hub_id: str, revision: str, commit: str) -> Path:
+def pin_commit(hub_id: str, revision: str, commit: str) -> Path:
     """Remember at which commit a branch or tag is; returns the (empty or partial) snapshot."""
     repository = repository_folder(hub_id)
     snapshot = repository / "snapshots" / commit
@@ -96,14 +96,14 @@ def pin(hub_id: str, revision: str, commit: str) -> Path:
     return snapshot
 
 
-def snapshot(hub_id: str, revision: str = "", files: Collection[str] = ()) -> Path | None:
+def find_snapshot(hub_id: str, revision: str = "", files: Collection[str] = ()) -> Path | None:
     """Where a model of the hub lies if it is whole and here: a pipeline's folder or a single file.
 
     `revision` is a commit, branch or tag; "" takes the one that was fetched last, or any that is
     whole. With `files` it is the folder that has them all. Quick, and never asks the hub.
     """
     repository = repository_folder(hub_id)
-    commits = [pinned_commit(hub_id, revision)]
+    commits = [read_pinned_commit(hub_id, revision)]
     if not revision:
         commits += _commits(repository)
     for commit in dict.fromkeys(filter(None, commits)):
@@ -113,8 +113,8 @@ def snapshot(hub_id: str, revision: str = "", files: Collection[str] = ()) -> Pa
     return None
 
 
-def cached_models() -> tuple[CachedModel, ...]:
-    """Every model that `snapshot` finds, sorted by id. Parts of pipelines (ControlNets, text
+def list_cached_models() -> tuple[CachedModel, ...]:
+    """Every model that `find_snapshot` finds, sorted by id. Parts of pipelines (ControlNets, text
     models) aren't listed.
     """
     try:
@@ -127,7 +127,7 @@ def cached_models() -> tuple[CachedModel, ...]:
         if hub_id is None:
             continue
         try:
-            path = snapshot(hub_id)
+            path = find_snapshot(hub_id)
             if path is not None and _is_model(path):
                 found.append(_cached_model(hub_id, path))
         except OSError as error:
@@ -142,7 +142,7 @@ def delete_cached(hub_id: str) -> int:
     RequestError if that is no id, ModelDeleteError if it isn't there, lies elsewhere or can't be
     deleted.
     """
-    folder = repository_folder(checked_hub_id(hub_id))
+    folder = repository_folder(check_hub_id(hub_id))
     if folder.is_symlink() or folder.resolve().parent != cache_folder().resolve():
         raise ModelDeleteError(f"{folder.name} is a link to another place, so it isn't deleted.")
     if not folder.is_dir():
@@ -157,7 +157,7 @@ def delete_cached(hub_id: str) -> int:
     return size
 
 
-def link(blob: Path, pointer: Path) -> None:
+def link_file(blob: Path, pointer: Path) -> None:
     """Give a file of the cache its name in a snapshot: a link, or the file itself where the disk
     knows no links.
     """
@@ -179,7 +179,7 @@ def _whole(folder: Path, files: Collection[str]) -> Path | None:
     names = _names_of(folder)
     kind = kind_of(names)
     if kind == "pipeline":
-        return folder if missing_from(folder) is None else None
+        return folder if find_missing(folder) is None else None
     if kind == "file":
         return next(folder / name for name in names if name.endswith(".safetensors"))
     return folder if kind == "part" else None
@@ -225,7 +225,7 @@ def _hub_id_of(folder_name: str) -> str | None:
     if not folder_name.startswith(_PREFIX) or len(parts) != 2:
         return None
     try:
-        return checked_hub_id("/".join(parts))
+        return check_hub_id("/".join(parts))
     except RequestError:
         return None
 

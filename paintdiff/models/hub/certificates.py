@@ -9,7 +9,7 @@ import certifi
 
 
 @cache
-def certificates() -> ssl.SSLContext:
+def load_certificates() -> ssl.SSLContext:
     """Return a context that trusts what the system trusts, and what Mozilla trusts.
 
     Python from python.org doesn't find the certificates of macOS, so its own context trusts nobody.

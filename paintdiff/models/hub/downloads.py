@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from paintdiff.byte_sizes import byte_size
-from paintdiff.error_reports import unexpected
+from paintdiff.byte_sizes import format_byte_size
+from paintdiff.error_reports import report_unexpected
 from paintdiff.errors import (
     DownloadCancelledError,
     DownloadError,
@@ -29,11 +29,11 @@ from paintdiff.errors import (
     UnknownNameError,
 )
 from paintdiff.models.hub import cache as hub_cache
-from paintdiff.models.hub import fetch as hub_fetch
-from paintdiff.models.hub.http import HubClient, Stop
-from paintdiff.models.hub.listing import Listing, checked_hub_id, checked_revision
-from paintdiff.models.hub.plan import missing_from
-from paintdiff.models.hub.search import HubModel, found_models
+from paintdiff.models.hub import resumable_download as hub_fetch
+from paintdiff.models.hub.client import HubClient, Stop
+from paintdiff.models.hub.file_selection import find_missing
+from paintdiff.models.hub.listing import Listing, check_hub_id, check_revision
+from paintdiff.models.hub.search import HubModel, search_models
 
 __all__ = ["Download", "DownloadState", "Downloads", "HubModel", "State"]
 
@@ -207,19 +207,19 @@ class Downloads:
                 self._asked.pop(id, None)
 
     def search(self, words: str) -> tuple[HubModel, ...]:
-        """The models of the hub that fit the words (see `found_models`). Takes seconds at most.
+        """The models of the hub that fit the words (see `search_models`). Takes seconds at most.
 
         Raises RequestError for no words, HubUnavailableError if the hub can't be asked,
         DownloadError.
         """
-        return found_models(HubClient(), words)
+        return search_models(HubClient(), words)
 
     def delete(self, hub_id: str) -> int:
         """Delete a repository from the cache, also what had come of it in part; returns the bytes
         it took. Raises RequestError or ModelDeleteError, also while it is being downloaded.
         """
         with ExitStack() as held:
-            if not _locked(hub_cache.lock_file(checked_hub_id(hub_id)), held):
+            if not _locked(hub_cache.lock_file(check_hub_id(hub_id)), held):
                 raise ModelDeleteError(f"{hub_id} is being downloaded; cancel that first.")
             return hub_cache.delete_cached(hub_id)
 
@@ -238,7 +238,7 @@ class Downloads:
         return asked
 
     def _ask(self, hub_id: str, revision: str, files: Iterable[str], *, by_hand: bool) -> _Asked:
-        key = (checked_hub_id(hub_id), checked_revision(revision), tuple(files))
+        key = (check_hub_id(hub_id), check_revision(revision), tuple(files))
         with self._lock:
             asked = self._running(key)
             if asked is None:
@@ -272,13 +272,13 @@ class Downloads:
             download.ended("failed", error=error)
         except BaseException as error:
             what = f"{download.hub_id} couldn't be downloaded"
-            download.ended("failed", error=unexpected(logger, what, error, DownloadError))
+            download.ended("failed", error=report_unexpected(logger, what, error, DownloadError))
         else:
             download.ended("done", path=path)
 
     def _fetched(self, download: Download) -> Path:
         hub_id, revision = download.hub_id, download.revision
-        here = hub_cache.snapshot(hub_id, revision, download.files)
+        here = hub_cache.find_snapshot(hub_id, revision, download.files)
         if here is not None:
             download.change(commit=_snapshot_of(here).name)
             return here
@@ -289,24 +289,26 @@ class Downloads:
             client = HubClient(download.stop)
             client.check_allowed(hub_id)
             download.change(state="running", message=f"Contacting Hugging Face about {hub_id}")
-            found = hub_fetch.listed(client, hub_id, revision)
+            found = hub_fetch.list_files(client, hub_id, revision)
             download.change(commit=found.commit)
             while not _locked(hub_cache.lock_file(hub_id), held):
                 download.stop.check()
                 download.change(message=f"Another download of {hub_id} is running; waiting for it")
-            snapshot = hub_cache.pin(hub_id, revision, found.commit)
+            snapshot = hub_cache.pin_commit(hub_id, revision, found.commit)
             self._fetch(download, client, snapshot, found)
-        path = hub_cache.snapshot(hub_id, found.commit, download.files)
+        path = hub_cache.find_snapshot(hub_id, found.commit, download.files)
         if path is None:
             raise DownloadError(
-                f"{hub_id} was downloaded but is incomplete: {missing_from(snapshot)} is missing."
+                f"{hub_id} was downloaded but is incomplete: {find_missing(snapshot)} is missing."
             )
         return path
 
     def _fetch(self, download: Download, client: HubClient, snapshot: Path, found: Listing) -> None:
-        files = hub_fetch.needed(client, snapshot, found, download.files)
+        files = hub_fetch.select_needed(client, snapshot, found, download.files)
         total, repository = sum(file.size_bytes for file in files), snapshot.parent.parent
-        missing = total - sum(hub_fetch.bytes_here(repository, snapshot, file) for file in files)
+        missing = total - sum(
+            hub_fetch.count_bytes_here(repository, snapshot, file) for file in files
+        )
         download.change(total_bytes=total)
         others = self._promised_bytes(download)
         hub_fetch.check_room(missing + others if missing else 0, snapshot, found.hub_id)
@@ -346,6 +348,6 @@ def _cancelled(hub_id: str) -> str:
 
 
 def _part_text(done_bytes: int, total_bytes: int) -> str:
-    done, total = byte_size(done_bytes), byte_size(total_bytes)
+    done, total = format_byte_size(done_bytes), format_byte_size(total_bytes)
     number, unit = done.rsplit(" ", 1)
     return f"{number if total.endswith(unit) else done} of {total}"

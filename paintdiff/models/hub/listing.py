@@ -12,8 +12,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from paintdiff.errors import DownloadError, RequestError, UnsafeWeightsError
-from paintdiff.models.hub.http import HubClient
-from paintdiff.models.sources import HUB_ID
+from paintdiff.models.hub.client import HubClient
+from paintdiff.models.hub.hub_id import HUB_ID
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -71,7 +71,7 @@ class _Answer(BaseModel):
     siblings: list[_File] = Field(max_length=_MOST_FILES)
 
 
-def checked_hub_id(hub_id: str) -> str:
+def check_hub_id(hub_id: str) -> str:
     """The id if it is one. Raises RequestError."""
     whole = HUB_ID.fullmatch(hub_id) is not None and len(hub_id) <= _MOST_HUB_ID_LETTERS
     if not whole or ".." in hub_id or "--" in hub_id:
@@ -83,7 +83,7 @@ def checked_hub_id(hub_id: str) -> str:
     return hub_id
 
 
-def checked_revision(revision: str) -> str:
+def check_revision(revision: str) -> str:
     """The revision if it may be one: "", a commit, a branch or a tag. Raises RequestError."""
     if revision and (_REVISION.fullmatch(revision) is None or ".." in revision):
         raise RequestError(
@@ -94,7 +94,7 @@ def checked_revision(revision: str) -> str:
     return revision
 
 
-def listing(client: HubClient, hub_id: str, revision: str) -> Listing:
+def list_repository(client: HubClient, hub_id: str, revision: str) -> Listing:
     """The files of a repository at a commit, branch or tag.
 
     Raises DownloadError, UnsafeWeightsError if one of them would lie outside of its folder.

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from paintdiff.errors import DownloadError, HubUnavailableError, RequestError
-from paintdiff.models.hub.http import HubClient
-from paintdiff.models.hub.listing import COMMIT, checked_hub_id
+from paintdiff.models.hub.client import HubClient
+from paintdiff.models.hub.listing import COMMIT, check_hub_id
 
 MOST_RESULTS = 50
 
@@ -72,7 +72,7 @@ class _Found(BaseModel):
     library_name: str | None = None
 
 
-def found_models(client: HubClient, words: str) -> tuple[HubModel, ...]:
+def search_models(client: HubClient, words: str) -> tuple[HubModel, ...]:
     """The models that fit the words, at most MOST_RESULTS: pipelines that paint from text first,
     then by downloads. An id finds that model before all others.
 
@@ -103,7 +103,7 @@ def found_models(client: HubClient, words: str) -> tuple[HubModel, ...]:
 def _exact(client: HubClient, words: str) -> HubModel | None:
     """The model of that id, None if it is no id or there is none."""
     try:
-        hub_id = checked_hub_id(words)
+        hub_id = check_hub_id(words)
         query = [("expand[]", each) for each in _EXPANDED]
         content = client.json(f"/api/models/{quote(hub_id)}", query, about=hub_id)
     except HubUnavailableError:
@@ -120,7 +120,7 @@ def _checked(content: Iterable[Any]) -> list[_Found]:
     for each in content:
         try:
             row = _Found.model_validate(each)
-            checked_hub_id(row.id)
+            check_hub_id(row.id)
         except (ValidationError, RequestError):
             continue
         found.append(row)

@@ -11,8 +11,8 @@ from types import TracebackType
 import torch
 
 from paintdiff.errors import ModelLoadError
-from paintdiff.models.files.tensor_files import TensorFile
-from paintdiff.models.files.wrappers import unwrapped
+from paintdiff.models.formats.name_prefixes import strip_wrappers
+from paintdiff.models.formats.safetensors_reader import TensorFile
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
@@ -54,7 +54,7 @@ class CheckpointFile:
         self.name = self._file.name
         self.metadata = self._file.metadata
         shapes = self._file.shapes
-        stored = _usual(unwrapped(shapes) or {each: each for each in shapes})
+        stored = _usual(strip_wrappers(shapes) or {each: each for each in shapes})
         self._scales = {
             _scaled_name(each): stored[each] for each in stored if each.endswith(_SCALES)
         }
@@ -87,15 +87,15 @@ class CheckpointFile:
         scale = self._file.read(scale_at, torch.float32)
         if tensor.dtype not in _EIGHT_BIT_FLOATS:
             raise ModelLoadError(
-                f"{self.name} has numbers that are packed in a way that can't be read "
+                f"{self.name} uses a quantization that isn't supported "
                 f"({name}: {str(tensor.dtype).removeprefix('torch.')} with a scale). Get the "
                 "version in bf16, fp16, fp8 or GGUF."
             )
         if scale.numel() > 1:
             if scale.numel() != tensor.shape[0] or scale.shape[0] != tensor.shape[0]:
                 raise ModelLoadError(
-                    f"{self.name} has 8-bit numbers with scales for blocks ({scale_at}: "
-                    f"{tuple(scale.shape)} for {tuple(tensor.shape)}), which can't be read. Get "
+                    f"{self.name} has 8-bit weights with block-wise scales ({scale_at}: "
+                    f"{tuple(scale.shape)} for {tuple(tensor.shape)}), which aren't supported. Get "
                     "the version with one scale for each layer, or in bf16, fp16 or GGUF."
                 )
             scale = scale.reshape(-1, *[1] * (tensor.ndim - 1))

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paintdiff.config.presets import presets_folder, validate_row
 from paintdiff.errors import PresetError
-from paintdiff.models.files.json_files import read_json
-from paintdiff.models.files.panics import panics_as_errors
-from paintdiff.presets import checked, presets_folder
+from paintdiff.models.formats.json_files import read_json
+from paintdiff.models.formats.rust_panics import panics_as_errors
 
 TOKENS = 49_408
 MERGES = 48_894
@@ -33,7 +33,7 @@ class ClipVocabulary:
     merges: tuple[tuple[str, str], ...]
 
 
-def clip_vocabulary(presets: Path | None = None) -> ClipVocabulary:
+def read_clip_vocabulary(presets: Path | None = None) -> ClipVocabulary:
     """The TOKENS tokens and MERGES merges of CLIP, from `presets` (those that ship unless given).
 
     Raises PresetError if the file isn't there or isn't that list.
@@ -49,11 +49,11 @@ def clip_vocabulary(presets: Path | None = None) -> ClipVocabulary:
     tokens += ["".join(merge) for merge in merges]
     ids = {token: number for number, token in enumerate([*tokens, _START, _END])}
     if len(ids) != TOKENS or any(len(merge) != 2 for merge in merges):
-        raise PresetError(f"{path} isn't CLIP's vocabulary: it gives {len(ids):,} tokens.")
+        raise PresetError(f"{path} isn't CLIP's vocabulary: it has {len(ids):,} tokens.")
     return ClipVocabulary(ids, tuple((left, right) for left, right in merges))
 
 
-def clip_tokenizer(folder: Path) -> Any:
+def build_clip_tokenizer(folder: Path) -> Any:
     """The tokenizer of a folder: its own vocabulary if it has one, else CLIP's with the settings in
     its `tokenizer_config.json`.
 
@@ -71,10 +71,10 @@ def clip_tokenizer(folder: Path) -> Any:
         raise PresetError(f"{path} can't be read: {error}") from error
     settings = {
         key: value
-        for key, value in checked(dict[str, Any], content, path).items()
+        for key, value in validate_row(dict[str, Any], content, path).items()
         if key in _SETTINGS
     }
-    vocabulary = clip_vocabulary()
+    vocabulary = read_clip_vocabulary()
     merges: Any = list(vocabulary.merges)  # it takes pairs, too, whatever its types say
     return transformers.CLIPTokenizer(vocab=dict(vocabulary.ids), merges=merges, **settings)
 

@@ -22,18 +22,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from paintdiff.atomic_files import new_file, remove_stale_parts
 from paintdiff.errors import DiskSpaceError, ModelError, ModelLoadError, UnsafeWeightsError
-from paintdiff.models.files.opening import open_file
-from paintdiff.models.files.weights import safetensors_header
+from paintdiff.models.formats.opening import open_file
+from paintdiff.models.formats.weight_files import read_file_header
 from paintdiff.models.loading.conversion_cache import note_origin, remove_orphans
+from paintdiff.system.atomic_files import new_file, remove_stale_parts
 
 logger = logging.getLogger(__name__)
 
 SPARE_BYTES = 256 * 2**20
 """What stays free on the disk."""
 
-_CHILD = Path(__file__).with_name("conversion_child.py")
+_CHILD = Path(__file__).with_name("conversion_worker.py")
 _POLL_SECONDS = 0.1
 _SAMPLE_BYTES = 64 * 2**10
 _LEAST_SECONDS, _BYTES_A_SECOND = 120, 10 * 2**20
@@ -43,7 +43,7 @@ Report = Callable[[str], None]
 Wanted = Callable[[], bool]
 
 
-def converted(
+def convert_file(
     path: Path,
     cache: Path,
     report: Report = lambda _message: None,
@@ -67,7 +67,7 @@ def converted(
                 with new_file(target) as part:
                     _convert(path, source, part, report, wanted)
                     _check_unchanged(path, source, target)
-                    safetensors_header(Path(part.name))  # its size is what its header says
+                    read_file_header(Path(part.name))  # its size is what its header says
                 note_origin(target, path)
     except OSError as error:
         raise ModelLoadError(f"{path.name} can't be converted: {error}") from error

@@ -8,12 +8,12 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from paintdiff.models.hub.access import cache_folder
+from paintdiff.models.hub.direct_download import cache_folder
 
 _ORIGIN_SUFFIX = ".origin"
 
 
-def conversions_folder() -> Path:
+def find_conversions_folder() -> Path:
     """Where they are kept: beside what was downloaded, as they may be as large."""
     return cache_folder() / "paintdiffusion-converted"
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paintdiff.models.loading.conversion import Report, Wanted, converted
+from paintdiff.models.loading.conversion import Report, Wanted, convert_file
 from paintdiff.models.loading.conversion_cache import note_origin
-from paintdiff.models.model_errors import load_error
-from paintdiff.models.model_rows import json_file
+from paintdiff.models.loading.library_errors import make_load_error
+from paintdiff.models.registry.model_rows import read_json_file
 
 _NAMES: Mapping[str, str] = {
     "diffusion_pytorch_model": "diffusion_pytorch_model",
@@ -24,7 +24,7 @@ _SETTINGS = frozenset({".json", ".txt", ".model"})
 _NEVER_LOADED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 
 
-def pickled_parts(folder: Path) -> tuple[Path, ...]:
+def find_pickled_parts(folder: Path) -> tuple[Path, ...]:
     """The sub-folders of a model that have weights, but none as safetensors, sorted. They are
     looked at by name only.
     """
@@ -40,28 +40,28 @@ def pickled_parts(folder: Path) -> tuple[Path, ...]:
     )
 
 
-def converted_folder(folder: Path, cache: Path, report: Report, wanted: Wanted) -> Path:
+def convert_folder(folder: Path, cache: Path, report: Report, wanted: Wanted) -> Path:
     """A folder in `cache` with the settings of this one, and all weights as safetensors; it is made
     anew if anything in it has changed.
 
     What is safetensors already is linked to (copied where there are no links). Code is left behind.
-    Raises what `converted` raises, and ModelLoadError if the folder can't be copied.
+    Raises what `convert_file` raises, and ModelLoadError if the folder can't be copied.
     """
     try:
         return _converted_folder(folder, cache, report, wanted)
     except (OSError, KeyError, TypeError, AttributeError) as error:
-        raise load_error(f"{folder.name} can't be converted", error) from error
+        raise make_load_error(f"{folder.name} can't be converted", error) from error
 
 
 def _converted_folder(folder: Path, cache: Path, report: Report, wanted: Wanted) -> Path:
-    pickled = pickled_parts(folder)
+    pickled = find_pickled_parts(folder)
     others = [
         part
         for part in sorted(folder.iterdir())
         if part.is_dir() and part not in pickled and part.name not in _NEVER_LOADED
     ]
     files = {
-        part: [converted(path, cache, report, wanted) for path in _pickles_in(part)]
+        part: [convert_file(path, cache, report, wanted) for path in _pickles_in(part)]
         for part in pickled
     }
     key = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:24]
@@ -100,7 +100,7 @@ def _safe_name(name: str) -> str:
 
 
 def _write_index(index: Path, target: Path) -> None:
-    content = json_file(index, dict[str, Any])
+    content = read_json_file(index, dict[str, Any])
     content["weight_map"] = {
         str(name): _safe_name(str(piece)) for name, piece in content["weight_map"].items()
     }

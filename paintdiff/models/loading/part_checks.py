@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError, UnsafeWeightsError
-from paintdiff.models.files.json_files import read_json
-from paintdiff.models.files.limits import (
+from paintdiff.models.formats.json_files import read_json
+from paintdiff.models.formats.limits import (
     MAX_CONFIG_LIST,
     MAX_CONFIG_NUMBER,
     MAX_IMAGE_SIDE,
@@ -26,9 +26,9 @@ from paintdiff.models.files.limits import (
     MAX_TIMESTEPS,
     MAX_VOCABULARY_BYTES,
 )
-from paintdiff.models.files.opening import not_a_file
-from paintdiff.models.files.weights import safetensors_header
-from paintdiff.models.model_rows import json_file
+from paintdiff.models.formats.opening import explain_not_a_file
+from paintdiff.models.formats.weight_files import read_file_header
+from paintdiff.models.registry.model_rows import read_json_file
 
 INDEX = "model_index.json"
 CONFIG = "config.json"
@@ -54,7 +54,7 @@ def check_pipeline(folder: Path, left_out: Collection[str]) -> None:
     Raises UnsafeWeightsError if its index names a class that isn't a part of diffusers or
     transformers, ModelLoadError if a part's configuration asks for too much or isn't a file.
     """
-    index = json_file(folder / INDEX, dict[str, Any])
+    index = read_json_file(folder / INDEX, dict[str, Any])
     class_name = index.get("_class_name")
     if not isinstance(class_name, str):
         raise UnsafeWeightsError(
@@ -124,7 +124,7 @@ def check_part(folder: Path) -> None:
     tensors = 0
     for path in weights:
         if path.suffix == ".safetensors":
-            tensors += len(safetensors_header(path).tensors)
+            tensors += len(read_file_header(path).tensors)
     if (folder / CONFIG).is_file():
         check_config(folder / CONFIG, tensors)
     if (folder / _SCHEDULER_CONFIG).is_file():
@@ -136,7 +136,7 @@ def check_part(folder: Path) -> None:
 def _check_entry(entry: os.DirEntry[str]) -> None:
     """Raises OSError or ModelLoadError."""
     status = entry.stat()
-    what = not_a_file(status.st_mode)
+    what = explain_not_a_file(status.st_mode)
     if what is not None and not stat.S_ISDIR(status.st_mode):
         raise ModelLoadError(f"{entry.name} is {what}, not a file.")
     if not entry.name.endswith(_WEIGHTS) and status.st_size > MAX_VOCABULARY_BYTES:
@@ -228,6 +228,6 @@ def _numbers(path: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, float
 def _check(path: Path, key: str, number: float, limit: int) -> None:
     if isinstance(number, int) and abs(number) > limit:
         raise ModelLoadError(
-            f"{_shown(path)} says {key[:100]} = {number:,}; models have at most {limit:,}. Get the "
-            "model again from where it came from."
+            f"{_shown(path)} says {key[:100]} = {number:,}; at most {limit:,} is allowed. "
+            "Download the model again."
         )

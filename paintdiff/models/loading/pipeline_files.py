@@ -17,21 +17,21 @@ import torch
 import transformers
 
 from paintdiff.errors import ModelLoadError
-from paintdiff.models.eight_bits import keep_in_eight_bits
-from paintdiff.models.families import DENOISERS
-from paintdiff.models.files.panics import panics_as_errors
-from paintdiff.models.files.weights import check_weights_in, is_gguf, is_pickle
-from paintdiff.models.hub.plan import part_variants, weights_variant
-from paintdiff.models.loading import denoiser_files
-from paintdiff.models.loading.conversion import converted
-from paintdiff.models.loading.conversion_cache import conversions_folder
-from paintdiff.models.loading.conversion_folders import converted_folder, pickled_parts
+from paintdiff.models.formats.rust_panics import panics_as_errors
+from paintdiff.models.formats.weight_files import check_weights_in, is_gguf, is_pickle
+from paintdiff.models.hub.file_selection import part_variants, weights_variant
+from paintdiff.models.loading import single_file_denoisers
+from paintdiff.models.loading.conversion import convert_file
+from paintdiff.models.loading.conversion_cache import find_conversions_folder
+from paintdiff.models.loading.conversion_folders import convert_folder, find_pickled_parts
 from paintdiff.models.loading.part_checks import INDEX, check_pipeline, check_prompt_tokens
-from paintdiff.models.loading.predictions import Training, trained_so
-from paintdiff.models.loading.single_file_configs import companion_of, needs_companion
-from paintdiff.models.loading.single_files import single_file_components
+from paintdiff.models.loading.prediction_types import Training, apply_training
+from paintdiff.models.loading.single_file_checkpoints import load_single_file_components
+from paintdiff.models.loading.single_file_configs import find_companion, needs_companion
 from paintdiff.models.loading.tokenizer_trial import try_tokenizers
-from paintdiff.models.model_rows import ModelRow, json_file
+from paintdiff.models.memory.int8_weights import quantize_to_int8
+from paintdiff.models.registry.families import DENOISERS
+from paintdiff.models.registry.model_rows import ModelRow, read_json_file
 
 NEVER_LOADED: Mapping[str, Any] = {
     "safety_checker": None,
@@ -45,7 +45,7 @@ FALLBACK_CLASS = "AutoPipelineForText2Image"
 
 
 @dataclass(frozen=True)
-class Road:
+class LoadingContext:
     """What it takes to load a single file, beside the file.
 
     `companions` are folders in diffusers' layout, by the name of their family, for the parts that a
@@ -58,7 +58,7 @@ class Road:
     """
 
     companions: Mapping[str, Path] = field(default_factory=dict[str, Path])
-    cache_folder: Callable[[], Path] = conversions_folder
+    cache_folder: Callable[[], Path] = find_conversions_folder
     wanted: Callable[[], bool] = lambda: True
     config_folder: Path | None = None
     vae: Path | None = None
@@ -66,7 +66,7 @@ class Road:
     eight_bits: bool = False
 
 
-def pipeline_class(row: ModelRow, task: str) -> Any:
+def find_pipeline_class(row: ModelRow, task: str) -> Any:
     """The diffusers class that does `task` for this model's family.
 
     Raises ModelLoadError if none does.
@@ -82,33 +82,35 @@ def read_pipeline(
     source: Path,
     dtype: torch.dtype,
     report: Callable[[str], None],
-    road: Road,
+    road: LoadingContext,
 ) -> tuple[Any, bool]:
     """The model on the CPU, and whether some of its numbers may lie in mapped files. What is to be
     packed is read in half precision, which is nearly always the files'; only the denoiser is packed
     already.
     """
-    class_ = pipeline_class(row, next(iter(row.family.pipelines)))
+    class_ = find_pipeline_class(row, next(iter(row.family.pipelines)))
     if source.is_dir():
-        if pickled_parts(source):
-            check_pipeline(source, accepted(class_, NEVER_LOADED))
-            source = converted_folder(source, road.cache_folder(), report, road.wanted)
+        if find_pickled_parts(source):
+            check_pipeline(source, accepts(class_, NEVER_LOADED))
+            source = convert_folder(source, road.cache_folder(), report, road.wanted)
         return _folder_pipeline(class_, row, source, dtype, road.eight_bits), True
     if is_pickle(source):
-        source, original = converted(source, road.cache_folder(), report, road.wanted), source
+        source, original = convert_file(source, road.cache_folder(), report, road.wanted), source
     else:
         original = source
     if needs_companion(row, source) and road.config_folder is None:
-        companion = companion_of(row, source, road.companions)
+        companion = find_companion(row, source, road.companions)
         check_weights_in(companion)
         report(f"Reading {original.name}, and the rest from {companion.name}")
         half = road.eight_bits and not is_gguf(source)  # which unpacks to what it is read in
-        part, network = denoiser_files.denoiser_of(source, companion, _HALF if half else dtype)
+        part, network = single_file_denoisers.load_denoiser(
+            source, companion, _HALF if half else dtype
+        )
         if road.eight_bits:
-            keep_in_eight_bits(network, dtype)
+            quantize_to_int8(network, dtype)
         parts = {part: network}
         return _folder_pipeline(class_, row, companion, dtype, road.eight_bits, parts), True
-    components = single_file_components(
+    components = load_single_file_components(
         source,
         row,
         dtype,
@@ -118,7 +120,7 @@ def read_pipeline(
         called=original,
         vae=road.vae,
     )
-    return class_(**accepted(class_, {**NEVER_LOADED, **components})), False
+    return class_(**accepts(class_, {**NEVER_LOADED, **components})), False
 
 
 def _folder_pipeline(
@@ -130,7 +132,7 @@ def _folder_pipeline(
     parts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """A pipeline of the parts that are given, and all others from a folder."""
-    left_out = accepted(class_, NEVER_LOADED)
+    left_out = accepts(class_, NEVER_LOADED)
     check_pipeline(folder, left_out)
     try_tokenizers(folder)
     if class_.__name__ == FALLBACK_CLASS:
@@ -148,7 +150,7 @@ def _folder_pipeline(
         pipeline = class_.from_pretrained(str(folder), dtype=read_in, **how, **left_out, **parts)
         _check_tokenizers(pipeline)
     said = Training(row.prediction_type, row.zero_terminal_snr)
-    pipeline.scheduler = trained_so(pipeline.scheduler, said)
+    pipeline.scheduler = apply_training(pipeline.scheduler, said)
     return pipeline
 
 
@@ -193,7 +195,7 @@ def _packed_denoiser(folder: Path, dtype: torch.dtype, how: Mapping[str, Any]) -
     how = {**how, "variant": part_variants(folder).get(part)}
     class_ = getattr(diffusers, index[part][1])
     network = class_.from_pretrained(str(folder), subfolder=part, dtype=_HALF, **how)
-    keep_in_eight_bits(network, dtype)
+    quantize_to_int8(network, dtype)
     return {part: network}
 
 
@@ -214,12 +216,12 @@ def _check_fallback(row: ModelRow, folder: Path) -> None:
         )
 
 
-def accepted(class_: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+def accepts(class_: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     known = inspect.signature(class_.__init__).parameters
     return {key: value for key, value in values.items() if key in known}
 
 
-def index_settings(source: Path) -> dict[str, bool]:
+def read_index_settings(source: Path) -> dict[str, bool]:
     """What a folder's index says that isn't a part, also where only the pipeline of another task
     takes it: an SDXL refiner is told how good to be. Nothing for a file.
     """
@@ -230,4 +232,4 @@ def index_settings(source: Path) -> dict[str, bool]:
 
 
 def _index_of(folder: Path) -> dict[str, Any]:
-    return json_file(folder / INDEX, dict[str, Any])
+    return read_json_file(folder / INDEX, dict[str, Any])

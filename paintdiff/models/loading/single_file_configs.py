@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from paintdiff.config.presets import presets_folder
 from paintdiff.errors import ModelLoadError
-from paintdiff.models.families import DENOISERS
-from paintdiff.models.files.weights import is_gguf, weight_files
-from paintdiff.models.model_rows import ModelRow
-from paintdiff.presets import presets_folder
+from paintdiff.models.formats.weight_files import is_gguf, list_weight_files
+from paintdiff.models.registry.families import DENOISERS
+from paintdiff.models.registry.model_rows import ModelRow
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ CONFIGS: Mapping[str, Configs] = MappingProxyType(
 """Families whose single files hold a whole model, by their names in `presets/models.yaml`."""
 
 
-def config_folders(row: ModelRow) -> tuple[Path, Path]:
+def find_config_folders(row: ModelRow) -> tuple[Path, Path]:
     """The settings of models of this family that predict noise, and of those that predict v: two
     folders in diffusers' layout. Raises ModelLoadError if the family isn't in CONFIGS.
     """
@@ -61,7 +61,7 @@ def needs_companion(row: ModelRow, source: Path) -> bool:
     return source.is_file() and (alone or is_gguf(source))
 
 
-def companion_of(row: ModelRow, source: Path, companions: Mapping[str, Path]) -> Path:
+def find_companion(row: ModelRow, source: Path, companions: Mapping[str, Path]) -> Path:
     """The folder with the parts that a file lacks; `companions` are folders by the name of their
     family. Raises ModelLoadError, which says what to get, if there is none of the row's family.
     """
@@ -75,6 +75,6 @@ def companion_of(row: ModelRow, source: Path, companions: Mapping[str, Path]) ->
     return folder
 
 
-def companions_files(folder: Path) -> tuple[Path, ...]:
+def list_companion_files(folder: Path) -> tuple[Path, ...]:
     """The weight files that are read of a companion: all but its own denoiser's."""
-    return tuple(path for path in weight_files(folder) if path.parent.name not in DENOISERS)
+    return tuple(path for path in list_weight_files(folder) if path.parent.name not in DENOISERS)

@@ -9,14 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from paintdiff.config.presets import presets_folder
 from paintdiff.errors import ModelLoadError
-from paintdiff.models.files.limits import MAX_TOKENIZER_SECONDS
-from paintdiff.models.files.opening import open_file
-from paintdiff.presets import presets_folder
+from paintdiff.models.formats.limits import MAX_TOKENIZER_SECONDS
+from paintdiff.models.formats.opening import open_file
 
 FILE_NAME = "tokenizer.json"
 
-_CHILD = Path(__file__).with_name("tokenizer_child.py")
+_CHILD = Path(__file__).with_name("tokenizer_worker.py")
 _NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # without them Windows starts no process
 
 
@@ -47,13 +47,13 @@ def _try_tokenizer(path: Path) -> None:
         raise ModelLoadError(f"{path.name} can't be tried: {error.strerror}.") from error
     except subprocess.TimeoutExpired as error:
         raise ModelLoadError(
-            f"{path.name} is no tokenizer that can be used: trying it took longer than "
+            f"{path.name} isn't a usable tokenizer: trying it took longer than "
             f"{2 * MAX_TOKENIZER_SECONDS} seconds."
         ) from error
     if done.returncode:
         said = done.stdout.decode("utf-8", "replace").strip()
         raise ModelLoadError(
-            f"{path.name} is no tokenizer that can be used: "
-            f"{said or f'it ended the process that tried it (status {done.returncode})'}. Get the "
-            "model again from where it came from."
+            f"{path.name} isn't a usable tokenizer: "
+            f"{said or f'it ended the process that tried it (status {done.returncode})'}. "
+            "Download the model again."
         )

@@ -12,9 +12,9 @@ from accelerate import init_empty_weights
 from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
 from paintdiff.errors import ModelLoadError
-from paintdiff.models.files.small_files import tensors_in
-from paintdiff.models.files.weights import check_weights_in
-from paintdiff.models.hub.plan import part_variant
+from paintdiff.models.formats.tensor_tables import read_tensor_table
+from paintdiff.models.formats.weight_files import check_weights_in
+from paintdiff.models.hub.file_selection import part_variant
 from paintdiff.models.loading.part_checks import check_part
 
 _OWN_NAMES = ("encoder.down_blocks.", "decoder.up_blocks.")
@@ -32,12 +32,12 @@ class MissingEncoder(torch.nn.Module):
 
     def forward(self, *_arguments: Any) -> torch.Tensor:
         raise ModelLoadError(
-            f"The VAE in {self._name} has no encoder, so nothing can be painted from a picture "
-            "with it. Choose another VAE, or paint from words alone."
+            f"The VAE in {self._name} has no encoder, so it can't be used with an input "
+            "picture. Choose another VAE, or paint from a prompt alone."
         )
 
 
-def vae_at(source: Path, class_: Any, config: Mapping[str, Any], spare: Any = None) -> Any:
+def load_vae_at(source: Path, class_: Any, config: Mapping[str, Any], spare: Any = None) -> Any:
     """The VAE in a file or a folder. A file doesn't say how it is built: `class_` and `config` do.
     If it has a decoder alone, the encoder is that of the VAE `spare`, or a MissingEncoder.
 
@@ -51,14 +51,14 @@ def vae_at(source: Path, class_: Any, config: Mapping[str, Any], spare: Any = No
         )
     with init_empty_weights():  # no memory for numbers that are replaced at once
         network = class_.from_config(config)
-    content = tensors_in(source)
+    content = read_tensor_table(source)
     tensors = {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
-    return vae_with(network, tensors, source.name, spare)
+    return build_vae(network, tensors, source.name, spare)
 
 
-def vae_with(network: Any, tensors: dict[str, torch.Tensor], name: str, spare: Any = None) -> Any:
+def build_vae(network: Any, tensors: dict[str, torch.Tensor], name: str, spare: Any = None) -> Any:
     """An empty VAE with the weights from a file, in diffusers' names or in the original ones. See
-    `vae_at`.
+    `load_vae_at`.
     """
     if not any(key.startswith(_OWN_NAMES) for key in tensors):
         tensors = convert_ldm_vae_checkpoint(tensors, network.config)
@@ -72,6 +72,6 @@ def vae_with(network: Any, tensors: dict[str, torch.Tensor], name: str, spare: A
     missing, unknown = sorted(expected - tensors.keys()), sorted(tensors.keys() - expected)
     if missing or unknown:
         wrong = f"it lacks {missing[0]}" if missing else f"{unknown[0]} is unknown"
-        raise ModelLoadError(f"{name} doesn't hold the VAE: {wrong}.")
+        raise ModelLoadError(f"{name} doesn't contain the VAE: {wrong}.")
     network.load_state_dict(tensors, strict=False, assign=True)
     return network

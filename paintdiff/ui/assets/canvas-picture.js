@@ -102,7 +102,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       const file = await (readable ? sent : new Sent(await reencoded(bitmap))).held();
       if (!file.id && file.blob.size > limits.bytes) {
         const [size, limit] = [file.blob.size, limits.bytes].map(window.paintdiff.byteSize);
-        throw new CanvasError(`The file has ${size}; at most ${limit} can be sent. Save it smaller.`);
+        throw new CanvasError(`The file is ${size}; at most ${limit} can be sent. Save it smaller.`);
       }
       return new Picture(file, bitmap);
     }

@@ -236,8 +236,8 @@ Object.assign(window.paintdiff.canvas, (() => {
       });
       if (picture !== this.document) return;
       if (width !== picture.width || height !== picture.height) {
-        const sizes = `The mask is ${width} × ${height}, the picture ${picture.width} × ${picture.height}`;
-        throw new CanvasError(`${sizes}: they must have the same size.`);
+        const sizes = `The mask is ${width} × ${height}, but the picture is ${picture.width} × ${picture.height}`;
+        throw new CanvasError(`${sizes}. They must have the same size.`);
       }
       this.#rewritten("mask", (pixels) => pixels.set(values));
     }

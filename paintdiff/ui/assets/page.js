@@ -25,7 +25,7 @@ window.paintdiff = (() => {
     try { return JSON.parse(text); } catch { return null; }
   }
 
-  // Tabs get their content from the server when they are first opened (ui/lazy_page.py).
+  // Tabs get their content from the server when they are first opened (ui/common/lazy_page.py).
 
   const OPENING_MS = 30000;
   const opening = new Map(); // by tab: {promise, done}

@@ -174,11 +174,11 @@ Object.assign(window.paintdiff.canvas, (() => {
       const { bytes, allBytes } = this.limits;
       if (sent.blob.size > bytes) {
         throw new CanvasError(
-          `The file has ${byteSize(sent.blob.size)}; at most ${byteSize(bytes)} can be sent. Save it smaller.`,
+          `The file is ${byteSize(sent.blob.size)}; at most ${byteSize(bytes)} can be sent. Save it smaller.`,
         );
       }
       const all = this.#items.reduce((sum, item) => sum + (item.width ? item.sent.blob?.size ?? 0 : 0), sent.blob.size);
-      if (all > allBytes) throw new CanvasError(`All files together may have ${byteSize(allBytes)}. Upscale these first, then add the others.`);
+      if (all > allBytes) throw new CanvasError(`All files together may be at most ${byteSize(allBytes)}. Upscale these first, then add the others.`);
     }
 
     async #picture(item) {

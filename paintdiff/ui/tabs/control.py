@@ -8,29 +8,28 @@ import gradio as gr
 from gradio.components import Component
 
 from paintdiff.errors import RequestError
-from paintdiff.events import Picture
-from paintdiff.geometry import Size
-from paintdiff.requests import PaintingRequest, TextToImage
-from paintdiff.ui import widgets
-from paintdiff.ui.control_drawer import ControlDrawer
-from paintdiff.ui.control_map import FIRST_PREPROCESSOR
-from paintdiff.ui.control_panel import ControlPanel
-from paintdiff.ui.easel import Values
-from paintdiff.ui.form import Form, Updates
-from paintdiff.ui.hires_drawer import HiresDrawer
-from paintdiff.ui.notes import Note
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.picture_input import PictureInput
-from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.studio import Ingredients, Sizing
-from paintdiff.ui.widgets import Ids
-from paintdiff.ui.workbench import QUICK
+from paintdiff.imaging.geometry import Size
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.requests import PaintingRequest, TextToImage
+from paintdiff.ui.common import widgets
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.field_messages import Note
+from paintdiff.ui.common.updates import QUICK, Updates, Values
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.painting.control_drawer import ControlDrawer
+from paintdiff.ui.painting.control_panel import ControlPanel
+from paintdiff.ui.painting.painting_tab import Sizing, TabInputs
+from paintdiff.ui.painting.picture_input import PictureInput
+from paintdiff.ui.settings.control_map import FIRST_PREPROCESSOR
+from paintdiff.ui.settings.form import Form
+from paintdiff.ui.settings.hires_drawer import HiresDrawer
 
 if TYPE_CHECKING:
-    from paintdiff.ui.studio import Studio
+    from paintdiff.ui.painting.painting_tab import PaintingTab
 
 
-class FromDrawing(Ingredients):
+class ControlInputs(TabInputs):
     """A drawing, or what a preprocessor finds in a picture; a second one in a drawer."""
 
     ids = Ids("controlnet")
@@ -38,7 +37,7 @@ class FromDrawing(Ingredients):
     title = "Draw it, then let it be painted"
     text = "Draw lines on the canvas or open a picture, describe the result, and generate."
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: PageContext) -> None:
         super().__init__(parts)
         self.control = ControlPanel(parts, self.ids)
         self.second = ControlDrawer(
@@ -85,7 +84,7 @@ class FromDrawing(Ingredients):
         """The drawing, and the other controls'."""
         return tuple(panel.canvas for panel in self._panels())
 
-    def wire(self, studio: Studio) -> None:
+    def wire(self, studio: PaintingTab) -> None:
         """Let the maps be shown, and a blank canvas be as the picture will be."""
         form = studio.form
         self.picture.wire(studio, QUICK)
@@ -117,7 +116,7 @@ class FromDrawing(Ingredients):
         hires = self.hires.requested(values, fields["model"])
         return TextToImage.parsed({**fields, "controls": controls, "hires": hires})
 
-    def restored(self, memory: Remembered) -> Updates:
+    def restored(self, memory: BrowserState) -> Updates:
         """The settings as they were."""
         panels = {
             key: each for panel in self._panels() for key, each in panel.restored(memory).items()

@@ -9,24 +9,24 @@ import gradio as gr
 from gradio.components import Component
 
 from paintdiff.errors import PaintError
-from paintdiff.events import Picture
-from paintdiff.geometry import Size, resize_words, working_size
-from paintdiff.input_images import InputImage
-from paintdiff.requests import ImageToImage, PaintingRequest
-from paintdiff.ui import canvas, markup, widgets
-from paintdiff.ui.control_drawer import ControlDrawer
-from paintdiff.ui.easel import Values
-from paintdiff.ui.form import Form, Updates
-from paintdiff.ui.notes import Note, note_below
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.picture_input import PictureInput
-from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.studio import Ingredients, Sizing
-from paintdiff.ui.widgets import Ids
-from paintdiff.ui.workbench import QUICK
+from paintdiff.imaging.geometry import Size, choose_working_size, describe_resize
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.requests import ImageToImage, PaintingRequest
+from paintdiff.ui.common import markup, widgets
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.field_messages import Note, add_note
+from paintdiff.ui.common.updates import QUICK, Updates, Values
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.inputs import canvas
+from paintdiff.ui.painting.control_drawer import ControlDrawer
+from paintdiff.ui.painting.painting_tab import Sizing, TabInputs
+from paintdiff.ui.painting.picture_input import PictureInput
+from paintdiff.ui.settings.form import Form
 
 if TYPE_CHECKING:
-    from paintdiff.ui.studio import Studio
+    from paintdiff.ui.painting.painting_tab import PaintingTab
 
 FIRST_STRENGTH = 0.6
 MAX_PASSES = 8
@@ -39,7 +39,7 @@ RESIZE_MODES = (
 )
 
 
-class FromPicture(Ingredients):
+class ImageToImageInputs(TabInputs):
     """A picture, and how far to go from it."""
 
     ids = Ids("image_to_image")
@@ -48,7 +48,7 @@ class FromPicture(Ingredients):
     title = "Which picture should change?"
     text = "Open or drop one on the left, describe the result, and generate."
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: PageContext) -> None:
         super().__init__(parts)
         self._notes: dict[str, Note] = {}
         self.control = ControlDrawer(parts, self.ids)
@@ -65,7 +65,7 @@ class FromPicture(Ingredients):
             info="0: keep the picture. 1: repaint it completely",
             elem_id=self.ids("strength"),
         )
-        self._notes["strength"] = note_below(self.ids, "strength")
+        self._notes["strength"] = add_note(self.ids, "strength")
         self.resize = gr.Radio(
             list(RESIZE_MODES),
             value=AS_PICTURE,
@@ -128,7 +128,7 @@ class FromPicture(Ingredients):
         """The picture, and the control's."""
         return self.picture.canvas, self.control.panel.canvas
 
-    def wire(self, studio: Studio) -> None:
+    def wire(self, studio: PaintingTab) -> None:
         """Say what will happen to the picture's size before it happens."""
         self.picture.wire(studio, QUICK)
         form = studio.form
@@ -170,7 +170,7 @@ class FromPicture(Ingredients):
                 content = self.picture.content(values)
                 mode = "stretch" if values[self.resize] == AS_PICTURE else values[self.resize]
                 source = Size(content.width, content.height)
-                return markup.aside(resize_words(source, size_in(values), mode))
+                return markup.aside(describe_resize(source, size_in(values), mode))
             except PaintError:
                 return ""  # no picture, or no size: Generate says what is wrong
 
@@ -185,7 +185,7 @@ class FromPicture(Ingredients):
                 return in_form.size(values)
             row, content = self.parts.model(values[form.model]), self.picture.content(values)
             source = Size(content.width, content.height)
-            return working_size(source, row.native_size, row.family.size_multiple)
+            return choose_working_size(source, row.native_size, row.family.size_multiple)
 
         return Sizing(size, in_form.inputs | {self.resize}, (self.picture.canvas,))
 
@@ -209,7 +209,7 @@ class FromPicture(Ingredients):
             }
         )
 
-    def restored(self, memory: Remembered) -> Updates:
+    def restored(self, memory: BrowserState) -> Updates:
         """The inputs as they were."""
         return {
             self.strength: memory.number("strength", FIRST_STRENGTH, 0, 1),

@@ -7,25 +7,24 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from paintdiff.events import Picture
-from paintdiff.geometry import Size, working_size
-from paintdiff.ingredients import MAX_OUTPAINT_PX
-from paintdiff.input_images import InputImage
-from paintdiff.requests import MAX_MASK_BLUR_PX, MAX_PADDING_PX, Inpaint, PaintingRequest
-from paintdiff.ui import widgets
-from paintdiff.ui.control_drawer import ControlDrawer
-from paintdiff.ui.easel import Values
-from paintdiff.ui.form import Form, Updates
-from paintdiff.ui.notes import Note, note_below
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.picture_input import PictureInput
-from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.studio import Ingredients, Sizing
-from paintdiff.ui.widgets import Ids
-from paintdiff.ui.workbench import QUICK
+from paintdiff.imaging.geometry import Size, choose_working_size
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import MAX_OUTPAINT_PX
+from paintdiff.jobs.requests import MAX_MASK_BLUR_PX, MAX_PADDING_PX, Inpaint, PaintingRequest
+from paintdiff.ui.common import widgets
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.field_messages import Note, add_note
+from paintdiff.ui.common.updates import QUICK, Updates, Values
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.painting.control_drawer import ControlDrawer
+from paintdiff.ui.painting.painting_tab import Sizing, TabInputs
+from paintdiff.ui.painting.picture_input import PictureInput
+from paintdiff.ui.settings.form import Form
 
 if TYPE_CHECKING:
-    from paintdiff.ui.studio import Studio
+    from paintdiff.ui.painting.painting_tab import PaintingTab
 
 FIRST_STRENGTH = 0.75
 FIRST_BLUR_PX = 4
@@ -39,7 +38,7 @@ MASKED_CONTENTS = (
 SIDES = ("left", "top", "right", "bottom")
 
 
-class FromSketch(Ingredients):
+class InpaintInputs(TabInputs):
     """A picture with a mask and colour strokes over it."""
 
     ids = Ids("inpaint")
@@ -51,7 +50,7 @@ class FromSketch(Ingredients):
         "there. Or sketch on a blank canvas."
     )
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: PageContext) -> None:
         super().__init__(parts)
         self._inputs: dict[str, Component] = {}
         self._notes: dict[str, Note] = {}
@@ -90,7 +89,7 @@ class FromSketch(Ingredients):
         """Make a component with an id and room for an error below it."""
         elem_id = self.ids(name.replace("_", "-"))
         self._inputs[name] = component(*arguments, elem_id=elem_id, **settings)
-        self._notes[name] = note_below(self.ids, name)
+        self._notes[name] = add_note(self.ids, name)
 
     def _add_mask_settings(self) -> None:
         blur = {"label": "Mask blur", "info": "Soft edge, in pixels"}
@@ -120,7 +119,7 @@ class FromSketch(Ingredients):
                     elem_id=self.ids(f"grow-{side}"),
                     min_width=0,
                 )
-        self._notes["outpaint"] = note_below(self.ids, "outpaint")
+        self._notes["outpaint"] = add_note(self.ids, "outpaint")
 
     def inputs(self) -> dict[str, Component]:
         """The components, by the names of a request where it has them."""
@@ -144,7 +143,7 @@ class FromSketch(Ingredients):
         """The picture with its strokes, and the control's."""
         return self.picture.canvas, self.control.panel.canvas
 
-    def wire(self, studio: Studio) -> None:
+    def wire(self, studio: PaintingTab) -> None:
         """Offer the settings of a picture that has some; let the control's map be shown."""
         self.picture.wire(studio, QUICK)
         sizing = self.sizing(studio.form)
@@ -161,7 +160,7 @@ class FromSketch(Ingredients):
 
         def painted(values: Values) -> Size:
             row = self.parts.model(values[form.model])
-            return working_size(size(values), row.native_size, row.family.size_multiple)
+            return choose_working_size(size(values), row.native_size, row.family.size_multiple)
 
         sides = (self._inputs[side] for side in SIDES)
         return Sizing(size, frozenset({form.model, *sides}), (self.picture.canvas,), painted)
@@ -179,7 +178,7 @@ class FromSketch(Ingredients):
             {**fields, **own, **pictures, "outpaint": outpaint, "controls": controls}
         )
 
-    def restored(self, memory: Remembered) -> Updates:
+    def restored(self, memory: BrowserState) -> Updates:
         """The inputs as they were."""
         item = self._inputs
         contents = [content for _, content in MASKED_CONTENTS]

@@ -6,29 +6,28 @@ from typing import TYPE_CHECKING
 
 from gradio.components import Component
 
-from paintdiff.geometry import Size
-from paintdiff.requests import PaintingRequest, TextToImage
-from paintdiff.ui.easel import Values
-from paintdiff.ui.form import Form, Updates
-from paintdiff.ui.hires_drawer import HiresDrawer
-from paintdiff.ui.notes import Note
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.settings_offer import DroppedSettings
-from paintdiff.ui.studio import Ingredients, Sizing
-from paintdiff.ui.widgets import Ids
-from paintdiff.ui.workbench import QUICK
+from paintdiff.imaging.geometry import Size
+from paintdiff.jobs.requests import PaintingRequest, TextToImage
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.field_messages import Note
+from paintdiff.ui.common.updates import QUICK, Updates, Values
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.painting.painting_tab import Sizing, TabInputs
+from paintdiff.ui.painting.settings_offer import DroppedSettings
+from paintdiff.ui.settings.form import Form
+from paintdiff.ui.settings.hires_drawer import HiresDrawer
 
 if TYPE_CHECKING:
-    from paintdiff.ui.studio import Studio
+    from paintdiff.ui.painting.painting_tab import PaintingTab
 
 
-class Words(Ingredients):
+class TextToImageInputs(TabInputs):
     """Words alone."""
 
     ids = Ids("text_to_image", first=True)
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: PageContext) -> None:
         super().__init__(parts)
         self.hires = HiresDrawer(parts, self.ids)
 
@@ -48,7 +47,7 @@ class Words(Ingredients):
         """Places for errors."""
         return self.hires.notes()
 
-    def wire(self, studio: Studio) -> None:
+    def wire(self, studio: PaintingTab) -> None:
         """Let another model bring its own hires fix, and settings be taken from elsewhere."""
         self.dropped.wire(studio, QUICK)
         self.hires.wire(studio.form.model, QUICK)
@@ -69,7 +68,7 @@ class Words(Ingredients):
             {**fields, "hires": self.hires.requested(values, fields["model"])}
         )
 
-    def restored(self, memory: Remembered) -> Updates:
+    def restored(self, memory: BrowserState) -> Updates:
         """The settings as they were."""
         return self.hires.restored(memory)
 

@@ -9,30 +9,31 @@ from typing import Any
 import gradio as gr
 
 from paintdiff.errors import MetadataError, RequestError, SizeError
-from paintdiff.events import Picture
 from paintdiff.gallery.metadata import read_request
-from paintdiff.geometry import Size
-from paintdiff.ingredients import Upscaling
-from paintdiff.input_images import InputImage
-from paintdiff.requests import MAX_IMAGES, Request, Upscale
-from paintdiff.ui import canvas, markup, picture_list, widgets
-from paintdiff.ui.easel import Easel, RunButtons, Values
-from paintdiff.ui.form import Updates
-from paintdiff.ui.notes import note_below
-from paintdiff.ui.parts import Parts
-from paintdiff.ui.pictures import whole_png
-from paintdiff.ui.remembered import Remembered
-from paintdiff.ui.uploads import Upload
-from paintdiff.ui.upscale_setting import UpscaleSetting
-from paintdiff.ui.widgets import Ids
-from paintdiff.ui.workbench import QUICK, Workbench
+from paintdiff.imaging.geometry import Size
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.request_parts import Upscaling
+from paintdiff.jobs.requests import MAX_IMAGES, Request, Upscale
+from paintdiff.ui.common import markup, widgets
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.field_messages import add_note
+from paintdiff.ui.common.pictures import encode_whole_png
+from paintdiff.ui.common.updates import QUICK, Updates, Values
+from paintdiff.ui.common.uploads import Upload
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.inputs import canvas, picture_list
+from paintdiff.ui.painting.picture_tab import PictureTab
+from paintdiff.ui.run.run_panel import RunButtons, RunPanel
+from paintdiff.ui.settings.upscale_setting import UpscaleSetting
 
 TITLE = "Which pictures should be enlarged?"
 TEXT = "Open or drop one, several or a whole folder, then upscale and compare."
 
 
 @dataclass(frozen=True)
-class UpscaleBench(Workbench):
+class UpscaleTab(PictureTab):
     """The tab's components and handlers. Build it with `built`."""
 
     ids = Ids("upscale")
@@ -43,7 +44,7 @@ class UpscaleBench(Workbench):
     foreseen: gr.HTML
 
     @classmethod
-    def built(cls, parts: Parts) -> UpscaleBench:
+    def built(cls, parts: PageContext) -> UpscaleTab:
         """Lay the tab out inside the current `gr.Tab`, and wire it."""
         ids = cls.ids
         setting = UpscaleSetting(parts, ids, optional=False)
@@ -51,7 +52,7 @@ class UpscaleBench(Workbench):
             with gr.Column(elem_classes=["controls"], scale=0, min_width=0):
                 with gr.Column(elem_classes=["group", "prompt-group"]):
                     pictures = picture_list.picture_list(ids("pictures"))
-                    note = note_below(ids, "images")
+                    note = add_note(ids, "images")
                     offer = widgets.clickable("", ids("offer"), "offer-place", use="click")
                     setting.add()
                     foreseen = widgets.static("", ids("foreseen"), "foreseen-place")
@@ -66,8 +67,8 @@ class UpscaleBench(Workbench):
             notes = {"": buttons.note, "images": note, "image": note, **images, **setting.notes()}
             with gr.Column(elem_classes=["easel-side"], min_width=0):
                 widgets.static("", ids("warnings"), "foreseen-place")
-                notes["warnings"] = note_below(ids, "warnings")
-                easel = Easel.built(
+                notes["warnings"] = add_note(ids, "warnings")
+                easel = RunPanel.built(
                     parts,
                     ids,
                     markup.empty_stage((), TITLE, TEXT),
@@ -110,7 +111,7 @@ class UpscaleBench(Workbench):
 
     def request(self, values: Values) -> Upscale:
         """The request that the page asks for. Raises RequestError with the first bad field."""
-        found = picture_list.read(values[self.pictures], self.parts.uploads)
+        found = picture_list.read_pictures(values[self.pictures], self.parts.uploads)
         images = [InputImage(data=upload.data) for upload in found]
         upscaling = self.setting.requested(values)
         return Upscale.parsed({"images": images, "upscaling": upscaling})
@@ -124,7 +125,7 @@ class UpscaleBench(Workbench):
     def foreseen_words(self, values: Values) -> str:
         """What will become of the pictures' sizes, as markup."""
         try:
-            found = picture_list.read(values[self.pictures], self.parts.uploads)
+            found = picture_list.read_pictures(values[self.pictures], self.parts.uploads)
             sizes = [Size(upload.width, upload.height) for upload in found]
             largest = max(sizes, key=lambda size: max(size.width, size.height))
             enlarged = self.setting.enlarged(values, largest)
@@ -152,14 +153,14 @@ class UpscaleBench(Workbench):
 
     def _upscaling_in(self, value: object) -> Upscaling | None:
         try:
-            found = picture_list.read(value, self.parts.uploads)
+            found = picture_list.read_pictures(value, self.parts.uploads)
         except RequestError:
             return None
         return next((each for each in map(_carried, found) if each is not None), None)
 
     # Settings and pictures that come from elsewhere
 
-    def settings_restored(self, memory: Remembered) -> Updates:
+    def settings_restored(self, memory: BrowserState) -> Updates:
         """The settings as they were before a reload, each checked."""
         return self.setting.restored(memory)
 
@@ -172,8 +173,8 @@ class UpscaleBench(Workbench):
 
         Raises RequestError if it can't be taken.
         """
-        upload = self.parts.uploads.add(whole_png(picture))
-        return {self.pictures: picture_list.showing([upload])}
+        upload = self.parts.uploads.add(encode_whole_png(picture))
+        return {self.pictures: picture_list.show_pictures([upload])}
 
     def receivable(self) -> list[Any]:
         """The components that `filled` and `received` may change."""

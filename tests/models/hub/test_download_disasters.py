@@ -16,7 +16,7 @@ from huggingface_hub import constants
 
 from paintdiff.errors import DiskSpaceError, ModelDeleteError
 from paintdiff.models.hub import cache as hub_cache
-from paintdiff.models.hub import fetch as hub_fetch
+from paintdiff.models.hub import resumable_download as hub_fetch
 from paintdiff.models.hub.downloads import Downloads
 from tests.hub_server import FakeHub, Repository
 
@@ -62,7 +62,7 @@ def test_a_killed_program_leaves_nothing_that_looks_whole(boats_hub: FakeHub) ->
             assert time.monotonic() < deadline and child.poll() is None
             time.sleep(0.01)
         child.send_signal(signal.SIGKILL)
-    assert hub_cache.snapshot(ID) is None and hub_cache.cached_models() == ()
+    assert hub_cache.find_snapshot(ID) is None and hub_cache.list_cached_models() == ()
     parts = {name for name in names_in_cache() if name.endswith(hub_cache.PART_SUFFIX)}
     assert len(parts) == 1 and NAME not in names_in_cache()
     boats_hub.pause_seconds = 0.0
@@ -79,7 +79,7 @@ def test_too_little_room_is_told_before_anything_is_fetched(
     real = shutil.disk_usage(".")
     usage = type(real)(real.total, real.total - 1000, 1000)
     monkeypatch.setattr(hub_fetch.shutil, "disk_usage", lambda _path: usage)
-    with pytest.raises(DiskSpaceError, match=r"needs 2 MiB more.*only 1 KiB are free"):
+    with pytest.raises(DiskSpaceError, match=r"needs 2 MiB more.*only 1 KiB is free"):
         downloads.start(ID).result()
     assert boats_hub.sent_bytes() == 0
     monkeypatch.undo()
@@ -110,7 +110,7 @@ def test_a_disk_that_fills_up_is_told_and_what_came_is_kept(boats_hub: FakeHub) 
         text=True,
     )
     assert done.stdout.startswith("DiskSpaceError The disk is full: boats.safetensors")
-    assert hub_cache.snapshot(ID) is None
+    assert hub_cache.find_snapshot(ID) is None
     boats_hub.asked.clear()
     assert Downloads().start(ID).result().read_bytes() == LARGE
     assert boats_hub.sent_bytes("/files/") == len(LARGE) - 500_000
@@ -126,7 +126,7 @@ def test_a_repository_is_deleted_with_what_had_come_of_it(
     with pytest.raises(ModelDeleteError, match="being downloaded"):
         downloads.delete(ID)
     download.cancel()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
             assert downloads.delete(ID) > 0
@@ -138,17 +138,19 @@ def test_a_repository_is_deleted_with_what_had_come_of_it(
     boats_hub.released.set()
     assert downloads.start(ID).result().read_bytes() == LARGE
     assert downloads.delete(ID) >= len(LARGE)
-    assert hub_cache.cached_models() == ()
+    assert hub_cache.list_cached_models() == ()
     with pytest.raises(ModelDeleteError, match="isn't in"):
         downloads.delete(ID)
 
 
 def test_two_repositories_at_once(boats_hub: FakeHub, downloads: Downloads) -> None:
     boats_hub.repositories["painter/other"] = boats_hub.repositories[ID]
-    boats_hub.pause_seconds = 0.005
+    boats_hub.stalls = True
     both = [downloads.start(ID), downloads.start("painter/other")]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while not all(0 < one.state().done_bytes < len(LARGE) for one in both):
         assert time.monotonic() < deadline
         time.sleep(0.002)
+    boats_hub.stalls = False
+    boats_hub.released.set()
     assert [one.result().read_bytes() for one in both] == [LARGE, LARGE]

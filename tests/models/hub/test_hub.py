@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import huggingface_hub
 import pytest
 
-from paintdiff.models.hub import access as hub
-from paintdiff.models.hub.access import check_reachable, from_cache_or_hub
+from paintdiff.models.hub import direct_download as hub
+from paintdiff.models.hub.direct_download import check_reachable, fetch_from_cache_or_hub
 
 
 class _Refusing(BaseHTTPRequestHandler):
@@ -68,7 +68,7 @@ def test_what_is_here_is_not_asked_for_and_the_rest_is_told_first(
         return "cache" if local_files_only else "hub"
 
     here = True
-    assert from_cache_or_hub(fetched, lambda: story.append("told")) == "cache" and story == []
+    assert fetch_from_cache_or_hub(fetched, lambda: story.append("told")) == "cache" and story == []
     here = False
-    assert from_cache_or_hub(fetched, lambda: story.append("told")) == "hub"
+    assert fetch_from_cache_or_hub(fetched, lambda: story.append("told")) == "hub"
     assert story == ["told", "asked"]

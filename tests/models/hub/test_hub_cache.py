@@ -10,7 +10,12 @@ from huggingface_hub import constants
 from paintdiff.errors import ModelDeleteError, RequestError
 from paintdiff.models.hub import cache as hub_cache
 from paintdiff.models.hub.cache import delete_cached
-from paintdiff.models.hub.plan import kind_of, missing_from, weights_among, weights_variant
+from paintdiff.models.hub.file_selection import (
+    find_missing,
+    kind_of,
+    select_weights,
+    weights_variant,
+)
 
 COMMIT = "a" * 40
 
@@ -28,7 +33,7 @@ def written(path: Path, content: str = "x") -> Path:
 
 
 def test_an_empty_or_odd_cache_has_no_models(cache: Path) -> None:
-    assert hub_cache.cached_models() == ()
+    assert hub_cache.list_cached_models() == ()
     written(cache / "version.txt")
     written(cache / "models--one")
     written(cache / "datasets--a--b" / "snapshots" / COMMIT / "a.safetensors")
@@ -37,7 +42,7 @@ def test_an_empty_or_odd_cache_has_no_models(cache: Path) -> None:
     written(cache / "models--a--d" / "snapshots" / "no commit" / "a.safetensors")
     written(cache / "models--a--e" / "refs" / "main", "../../elsewhere")
     written(cache / "models--a--f" / "snapshots" / COMMIT / "model_index.json", "no JSON")
-    assert hub_cache.cached_models() == ()
+    assert hub_cache.list_cached_models() == ()
 
 
 def test_deleting_stays_inside_the_cache(cache: Path, tmp_path: Path) -> None:
@@ -83,7 +88,7 @@ def test_deleting_stays_inside_the_cache(cache: Path, tmp_path: Path) -> None:
 def test_one_complete_set_of_weights_is_chosen(
     names: set[str], variant: str | None, count: int
 ) -> None:
-    found = weights_among(names)
+    found = select_weights(names)
     assert (found.variant if found else None) == variant
     assert (len(found.names) if found else 0) == count
 
@@ -97,14 +102,14 @@ def test_kinds_of_repositories() -> None:
 
 
 def test_a_whole_folder_is_told_from_one_in_part(tiny_folder: Path, tmp_path: Path) -> None:
-    assert missing_from(tiny_folder) is None and weights_variant(tiny_folder) is None
+    assert find_missing(tiny_folder) is None and weights_variant(tiny_folder) is None
     for path in tiny_folder.rglob("*"):
         if path.is_file() and path.parent.name != "vae":
             written(tmp_path / path.relative_to(tiny_folder), path.read_text("latin-1"))
-    assert missing_from(tmp_path) == "vae/config.json"
+    assert find_missing(tmp_path) == "vae/config.json"
     written(tmp_path / "vae" / "config.json")
-    assert missing_from(tmp_path) == "the weights of vae"
+    assert find_missing(tmp_path) == "the weights of vae"
     (tmp_path / "vae" / "diffusion_pytorch_model.safetensors").symlink_to("nothing")
-    assert missing_from(tmp_path) == "the weights of vae"
+    assert find_missing(tmp_path) == "the weights of vae"
     written(tmp_path / "vae" / "diffusion_pytorch_model.fp16.safetensors")
-    assert missing_from(tmp_path) is None and weights_variant(tmp_path) == "fp16"
+    assert find_missing(tmp_path) is None and weights_variant(tmp_path) == "fp16"

@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import load_file
 
 from paintdiff.errors import DiskSpaceError, ModelError, ModelLoadError, UnsafeWeightsError
-from paintdiff.models.files.pickles import read_records
+from paintdiff.models.formats.safe_pickle import read_records
 from paintdiff.models.loading import conversion
-from paintdiff.models.loading.conversion import converted
+from paintdiff.models.loading.conversion import convert_file
 
 BASE = torch.arange(24, dtype=torch.float32).reshape(4, 6)
 SHARED = torch.arange(100).half()
@@ -98,7 +98,7 @@ def test_a_checkpoint_of_a_training_run_keeps_its_tensors_to_the_last_bit(
     path = tmp_path / "model.ckpt"
     torch.save(content, path, _use_new_zipfile_serialization=new)
     messages: list[str] = []
-    made = converted(path, tmp_path / "cache", messages.append)
+    made = convert_file(path, tmp_path / "cache", messages.append)
     same(load_file(made), dict(TENSORS))
     assert made.parent == tmp_path / "cache"
     assert made.name.startswith("model-")
@@ -111,7 +111,7 @@ def test_averages_alone_and_plain_tables_are_kept(tmp_path: Path) -> None:
     for content in (wanted, {"state_dict": {"state_dict": wanted}}, {"model": wanted, "step": 3}):
         path = tmp_path / "x.pt"
         torch.save(content, path)
-        same(load_file(converted(path, tmp_path / "cache")), wanted)
+        same(load_file(convert_file(path, tmp_path / "cache")), wanted)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_file_without_one_table_of_tensors_is_refused(tmp_path: Path, content:
     path = tmp_path / "x.pt"
     torch.save(content, path)
     with pytest.raises(ModelLoadError, match=r"x\.pt.*table"):
-        converted(path, tmp_path / "cache")
+        convert_file(path, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -131,15 +131,15 @@ def test_it_is_done_once_and_again_when_the_file_is_another(
 ) -> None:
     path, cache = tmp_path / "x.ckpt", tmp_path / "cache"
     torch.save({"a": torch.ones(1)}, path)
-    first = converted(path, cache)
+    first = convert_file(path, cache)
     with monkeypatch.context() as patched:
         patched.setattr(subprocess, "Popen", lambda *_a, **_k: pytest.fail("a second time"))
-        assert converted(path, cache) == first
+        assert convert_file(path, cache) == first
     status = path.stat()
     torch.save({"a": torch.full((1,), 2.0)}, path)  # as long as before
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert path.stat().st_size == status.st_size
-    assert load_file(converted(path, cache))["a"] == 2
+    assert load_file(convert_file(path, cache))["a"] == 2
     assert load_file(first)["a"] == 1
 
 
@@ -200,7 +200,7 @@ def test_what_would_run_code_is_refused_and_never_run(
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("x/inner.zip", inner)
             archive.writestr("x/data.pkl", stream)
-    for read in (read_records, lambda file: converted(file, tmp_path / "cache")):
+    for read in (read_records, lambda file: convert_file(file, tmp_path / "cache")):
         with pytest.raises(UnsafeWeightsError, match=r"x\.ckpt.*It was not run"):
             read(path)
     assert not trace.exists()
@@ -217,7 +217,7 @@ def test_the_hostile_files_do_run_where_pickles_are_run(tmp_path: Path) -> None:
 CONFINED = """
 import sys; sys.path.insert(0, sys.argv[1])
 import os, socket, subprocess, ctypes
-from paintdiff.models.loading import conversion_child as child
+from paintdiff.models.loading import conversion_worker as child
 left = child.leave_network()
 child.limit_resources(child.MAX_MEMORY_BYTES, 1000, 60)
 child.forbid_everything_else()
@@ -269,7 +269,7 @@ def test_the_child_is_told_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(subprocess, "Popen", popen)
     path = tmp_path / "x; touch y.ckpt"
     torch.save({"a": torch.ones(1)}, path)
-    converted(path, tmp_path / "cache")
+    convert_file(path, tmp_path / "cache")
     assert "secret" not in str(seen["env"])
     assert set(seen["env"]) <= {
         "HF_HUB_OFFLINE",
@@ -293,7 +293,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, new: bool, kept: int)
     torch.save({"a": torch.zeros(100)}, path, _use_new_zipfile_serialization=new)
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises((ModelLoadError, UnsafeWeightsError), match=r"x\.ckpt"):
-        converted(path, tmp_path / "cache")
+        convert_file(path, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -305,7 +305,7 @@ def test_bits_that_have_turned_are_seen(tmp_path: Path) -> None:
     data[place + 1] ^= 1
     path.write_bytes(data)
     with pytest.raises(ModelLoadError, match="CRC"):
-        converted(path, tmp_path / "cache")
+        convert_file(path, tmp_path / "cache")
 
 
 class Usage(NamedTuple):
@@ -321,8 +321,8 @@ def test_a_full_disk_is_seen_before_anything_is_written(
     torch.save({"a": torch.zeros(1000)}, path)
     free = conversion.SPARE_BYTES + 3000
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(free, 0, free))
-    with pytest.raises(DiskSpaceError, match=r"room on the disk.*3,000 are free"):
-        converted(path, tmp_path / "cache")
+    with pytest.raises(DiskSpaceError, match=r"room on the disk.*only 3,000 are free"):
+        convert_file(path, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -368,7 +368,7 @@ def test_the_child_is_killed_when_nobody_waits(
     messages: list[str] = []
     started = time.monotonic()
     with pytest.raises(ModelLoadError, match="given up"):
-        converted(
+        convert_file(
             path, tmp_path / "cache", messages.append, lambda: not messages[-1].endswith("50 %")
         )
     assert time.monotonic() - started < 20
@@ -395,7 +395,7 @@ def test_a_child_that_is_killed_leaves_nothing(
             os.kill(started[0].pid, signal.SIGKILL)
 
     with pytest.raises(ModelError, match="ended with status"):
-        converted(path, tmp_path / "cache", report)
+        convert_file(path, tmp_path / "cache", report)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -420,7 +420,7 @@ def test_a_process_that_is_killed_leaves_no_file_that_counts(tmp_path: Path) -> 
     part = cache / f".{'0' * 16}.part"
     part.write_bytes(b"x")
     os.utime(part, (1, 1))
-    assert len(load_file(converted(path, cache))) == 32
+    assert len(load_file(convert_file(path, cache))) == 32
     assert not part.exists(), "what is left of long ago is cleared away"
 
 
@@ -433,5 +433,5 @@ def test_what_a_broken_child_writes_is_not_taken(
     path = tmp_path / "x.ckpt"
     torch.save({"a": torch.zeros(10)}, path)
     with pytest.raises(ModelError):
-        converted(path, tmp_path / "cache")
+        convert_file(path, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []

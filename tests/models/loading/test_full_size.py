@@ -20,13 +20,13 @@ from accelerate import init_empty_weights
 from safetensors.torch import save_file
 
 from benchmarks.random_models import fill
-from paintdiff.models import loaders
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.loaders import LoadedModel
-from paintdiff.models.loading.clip_vocabulary import clip_tokenizer
-from paintdiff.models.loading.pipeline_files import Road
-from paintdiff.models.model_rows import ModelRow
-from paintdiff.presets import presets_folder
+from paintdiff.config.presets import presets_folder
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.loading import pipelines
+from paintdiff.models.loading.clip_vocabulary import build_clip_tokenizer
+from paintdiff.models.loading.pipeline_files import LoadingContext
+from paintdiff.models.loading.pipelines import LoadedModel
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.original_layout import original_tensors
 
 CONFIG = presets_folder() / "configs" / "sd1"
@@ -58,7 +58,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     save_file(tensors, root / "model.safetensors")
     diffusers.StableDiffusionPipeline(
         **parts,
-        tokenizer=clip_tokenizer(CONFIG / "tokenizer"),
+        tokenizer=build_clip_tokenizer(CONFIG / "tokenizer"),
         scheduler=diffusers.PNDMScheduler.from_pretrained(str(CONFIG), subfolder="scheduler"),
         safety_checker=None,
         feature_extractor=None,
@@ -79,7 +79,7 @@ def row_of(source: Path) -> ModelRow:
 
 
 def painted(loaded: LoadedModel) -> torch.Tensor:
-    pipeline = loaders.new_pipeline(loaded, "text_to_image")
+    pipeline = pipelines.assemble_pipeline(loaded, "text_to_image")
     return pipeline(
         "a red sailboat",
         height=64,
@@ -104,10 +104,10 @@ def test_a_single_file_is_loaded_offline_and_is_what_the_folder_is(
 
     for name in ("socket", "getaddrinfo", "create_connection"):
         monkeypatch.setattr(socket, name, refused)
-    road = Road(cache_folder=lambda: models / "cache")
+    road = LoadingContext(cache_folder=lambda: models / "cache")
 
     def loaded_from(source: str) -> LoadedModel:
-        return loaders.load(row_of(models / source), "cpu", "float16", road=road)
+        return pipelines.load_pipeline(row_of(models / source), "cpu", "float16", road=road)
 
     folder = loaded_from("folder")
     latents = painted(folder)

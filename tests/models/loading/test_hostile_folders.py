@@ -16,11 +16,11 @@ import torch
 from safetensors.torch import save_file
 
 from paintdiff.errors import ModelError, ModelLoadError, PresetError, UnsafeWeightsError
-from paintdiff.models import loaders
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.loading.predictions import noted_prediction
-from paintdiff.models.model_rows import ModelRow
-from paintdiff.models.networks import Use, descriptor_of
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.loading import pipelines
+from paintdiff.models.loading.prediction_types import read_noted_prediction
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.upscaling.spandrel_networks import Use, load_descriptor
 
 
 @pytest.fixture
@@ -69,10 +69,8 @@ def test_a_configuration_that_asks_for_too_much_is_refused_at_once(
 ) -> None:
     change(folder / name, **{key: value})
     started = time.process_time()
-    with pytest.raises(
-        (ModelError, PresetError), match=r"models have at most|model_max_length|list"
-    ):
-        loaders.load(row_of(folder), "cpu", "float32")
+    with pytest.raises((ModelError, PresetError), match=r"at most|model_max_length|list"):
+        pipelines.load_pipeline(row_of(folder), "cpu", "float32")
     assert time.process_time() - started < 20
 
 
@@ -95,14 +93,14 @@ def test_a_configuration_that_asks_for_too_much_is_refused_at_once(
 def test_an_index_names_parts_and_nothing_else(folder: Path, part: str, value: Any) -> None:
     change(folder / "model_index.json", **{part: value})
     with pytest.raises(UnsafeWeightsError, match=r"model.*(asks for|names)"):
-        loaders.load(row_of(folder), "cpu", "float32")
+        pipelines.load_pipeline(row_of(folder), "cpu", "float32")
 
 
 def test_a_part_that_is_a_pipeline_of_its_own_is_refused(folder: Path) -> None:
     inner = {"_class_name": "StableDiffusionPipeline", "unet": ["os", "system"]}
     (folder / "unet" / "model_index.json").write_text(json.dumps(inner))
     with pytest.raises(UnsafeWeightsError, match="index of its own"):
-        loaders.load(row_of(folder), "cpu", "float32")
+        pipelines.load_pipeline(row_of(folder), "cpu", "float32")
 
 
 SPOILED: dict[str, Callable[[Path], object]] = {
@@ -132,7 +130,7 @@ SPOILED: dict[str, Callable[[Path], object]] = {
 def test_a_folder_that_is_spoiled_costs_an_error(folder: Path, name: str) -> None:
     SPOILED[name](folder)
     with pytest.raises((ModelError, PresetError), match=r"model|config|tokenizer"):
-        loaders.load(row_of(folder), "cpu", "float32")
+        pipelines.load_pipeline(row_of(folder), "cpu", "float32")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes of this kind")
@@ -144,7 +142,7 @@ def test_a_named_pipe_in_a_folder_is_not_waited_for(folder: Path, name: str) -> 
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
     with pytest.raises((ModelError, PresetError), match="a named pipe, not a file"):
-        loaders.load(row_of(folder), "cpu", "float32")
+        pipelines.load_pipeline(row_of(folder), "cpu", "float32")
 
 
 def charsmap(text: str) -> dict[str, Any]:
@@ -171,14 +169,12 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
 def test_a_tokenizer_that_panics_costs_an_error(folder: Path, name: str) -> None:
     tokenizer = folder / "tokenizer" / "tokenizer.json"
     change(tokenizer, **TOKENIZERS[name])
-    with pytest.raises(
-        ModelLoadError, match=r"tokenizer\.json is no tokenizer that can be used: ."
-    ):
-        loaders.load(row_of(folder), "cpu", "float32")
+    with pytest.raises(ModelLoadError, match=r"tokenizer\.json isn't a usable tokenizer: ."):
+        pipelines.load_pipeline(row_of(folder), "cpu", "float32")
 
 
 def test_a_folder_that_is_not_spoiled_is_loaded(folder: Path) -> None:
-    assert loaders.load(row_of(folder), "cpu", "float32").model_hash
+    assert pipelines.load_pipeline(row_of(folder), "cpu", "float32").model_hash
 
 
 NOTES: dict[str, str] = {
@@ -207,7 +203,7 @@ def test_a_hostile_note_beside_a_checkpoint_costs_an_error(tmp_path: Path, name:
     note.write_text(NOTES[name])
     started = time.process_time()
     with pytest.raises(ModelLoadError, match=r"it\.yaml"):
-        noted_prediction(note)
+        read_noted_prediction(note)
     assert time.process_time() - started < 10
 
 
@@ -215,5 +211,5 @@ def test_an_upscaler_with_a_layer_of_a_huge_number_is_refused(tmp_path: Path) ->
     path = tmp_path / "it.safetensors"
     save_file({"body.0.weight": torch.zeros(1), "body.999999999.weight": torch.zeros(1)}, path)
     use = Use("upscaler", "enlarge a picture", "x.pth", "ESRGAN")
-    with pytest.raises(ModelLoadError, match="a layer of the number 999999999"):
-        descriptor_of(path, use)
+    with pytest.raises(ModelLoadError, match="a layer numbered 999999999"):
+        load_descriptor(path, use)

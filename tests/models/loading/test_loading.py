@@ -20,16 +20,15 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from paintdiff.errors import JobCancelledError, ModelError, ModelLoadError, UnsafeWeightsError
-from paintdiff.models import loaders
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.files import tensor_files
-from paintdiff.models.files.tensor_files import TensorFile
-from paintdiff.models.hub import access as hub
-from paintdiff.models.loading import conversion, conversion_cache
-from paintdiff.models.loading.conversion_cache import conversions_folder
-from paintdiff.models.loading.pipeline_files import Road
-from paintdiff.models.manager import ModelManager
-from paintdiff.models.model_rows import ModelRow
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.formats import safetensors_reader
+from paintdiff.models.formats.safetensors_reader import TensorFile
+from paintdiff.models.hub import direct_download as hub
+from paintdiff.models.loading import conversion, conversion_cache, pipelines
+from paintdiff.models.loading.conversion_cache import find_conversions_folder
+from paintdiff.models.loading.pipeline_files import LoadingContext
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.original_layout import original_tensors
 from tests.tiny import tiny_tokenizer
 
@@ -38,7 +37,7 @@ from tests.tiny import tiny_tokenizer
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (hub, conversion_cache):
         monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
-    return conversions_folder()
+    return find_conversions_folder()
 
 
 def row_of(source: Path, family: str = "sd1", **changes: Any) -> ModelRow:
@@ -92,14 +91,14 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_an_error(
     path, other = tmp_path / "x.safetensors", tmp_path / "y.safetensors"
     save_file({"a": torch.ones(3)}, path)
     save_file({"a": torch.ones(9)}, other)
-    look = tensor_files.safetensors_header
+    look = safetensors_reader.safetensors_header
 
     def replacing(file: Path) -> dict[str, Any]:
         header = look(file)
         other.replace(path)
         return header
 
-    monkeypatch.setattr(tensor_files, "safetensors_header", replacing)
+    monkeypatch.setattr(safetensors_reader, "safetensors_header", replacing)
     with pytest.raises(ModelLoadError, match="replaced while"):
         TensorFile(path)
 
@@ -112,8 +111,14 @@ def test_a_unet_alone_takes_the_rest_from_a_folder(
     path = tmp_path / "unet.gguf"
     write_gguf(path, unet, "F16")
     row = row_of(path, "mini")
-    loaded = loaders.load(row, "cpu", "float16", road=Road({"mini": tiny_folder}))
-    wanted = loaders.load(row_of(tiny_folder), "cpu", "float16").components["unet"].state_dict()
+    loaded = pipelines.load_pipeline(
+        row, "cpu", "float16", road=LoadingContext({"mini": tiny_folder})
+    )
+    wanted = (
+        pipelines.load_pipeline(row_of(tiny_folder), "cpu", "float16")
+        .components["unet"]
+        .state_dict()
+    )
     found = loaded.components["unet"].state_dict()
     assert found.keys() == wanted.keys()
     for name, tensor in wanted.items():
@@ -125,7 +130,7 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torch
-from paintdiff.models import loaders
+from paintdiff.models.loading import pipelines as loaders
 from paintdiff.models.loading.pipeline_files import Road
 from tests.models.loading.test_loading import row_of
 config, *sources = map(Path, sys.argv[2:])
@@ -145,7 +150,7 @@ def test_a_model_that_is_cut_off_and_deleted_while_it_is_loaded_still_paints(
 ) -> None:
     folder = tmp_path / "folder"
     shutil.copytree(tiny_folder, folder)
-    root = str(Path(loaders.__file__).parents[2])
+    root = str(Path(pipelines.__file__).parents[3])
     command = [sys.executable, "-c", CUT_OFF, root, str(tiny_folder), str(single), str(folder)]
     environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(
@@ -163,11 +168,11 @@ def test_the_hash_is_the_originals_and_is_checked(tmp_path: Path, tiny_folder: P
     path = tmp_path / "x.ckpt"
     torch.save({"state_dict": tensors}, path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    road = Road(config_folder=tiny_folder)
-    loaded = loaders.load(row_of(path, sha256=sha256), "cpu", road=road)
+    road = LoadingContext(config_folder=tiny_folder)
+    loaded = pipelines.load_pipeline(row_of(path, sha256=sha256), "cpu", road=road)
     assert loaded.model_hash == sha256[:10]
     with pytest.raises(UnsafeWeightsError, match=rf"x\.ckpt isn't.*{sha256}"):
-        loaders.load(row_of(path, sha256="0" * 64), "cpu", road=road)
+        pipelines.load_pipeline(row_of(path, sha256="0" * 64), "cpu", road=road)
 
 
 # -- folders with pickles ----------------------------------------------------------------------
@@ -193,8 +198,8 @@ def test_a_folder_of_pickles_is_the_folder_of_safetensors(
     (folder / "unet" / "evil.py").write_text("raise SystemExit")
     messages: list[str] = []
     for _ in range(2):
-        loaded = loaders.load(row_of(folder), "cpu", "float16", messages.append)
-    wanted = loaders.load(row_of(tiny_folder), "cpu", "float16").components
+        loaded = pipelines.load_pipeline(row_of(folder), "cpu", "float16", messages.append)
+    wanted = pipelines.load_pipeline(row_of(tiny_folder), "cpu", "float16").components
     for part in ("unet", "vae", "text_encoder"):
         found = loaded.components[part].state_dict()
         for name, tensor in wanted[part].state_dict().items():
@@ -220,8 +225,10 @@ def test_a_folder_with_weights_in_pieces_is_converted(tmp_path: Path, tiny_folde
     (encoder / "pytorch_model.bin.index.json").write_text(
         json.dumps({"metadata": {"total_size": 1}, "weight_map": index})
     )
-    loaded = loaders.load(row_of(folder), "cpu", "float16")
-    wanted = loaders.load(row_of(tiny_folder), "cpu", "float16").components["text_encoder"]
+    loaded = pipelines.load_pipeline(row_of(folder), "cpu", "float16")
+    wanted = pipelines.load_pipeline(row_of(tiny_folder), "cpu", "float16").components[
+        "text_encoder"
+    ]
     found = loaded.components["text_encoder"].state_dict()
     for name, tensor in wanted.state_dict().items():
         assert torch.equal(found[name], tensor), name
@@ -237,7 +244,7 @@ def test_a_hostile_piece_of_a_folder_is_refused(tmp_path: Path, tiny_folder: Pat
     pickled(folder, ("unet",))
     torch.save({"a": Hostile()}, folder / "unet" / "diffusion_pytorch_model.bin")
     with pytest.raises(UnsafeWeightsError, match="mkdir"):
-        loaders.load(row_of(folder), "cpu")
+        pipelines.load_pipeline(row_of(folder), "cpu")
     assert not (tmp_path / "it ran").exists()
 
 
@@ -282,8 +289,8 @@ def test_a_file_without_its_other_parts_says_what_it_needs(tmp_path: Path) -> No
     path = tmp_path / "x.safetensors"
     save_file({"double_blocks.0.img_attn.norm.key_norm.scale": torch.ones(8)}, path)
     row = row_of(path, "flux", of_family={"title": "FLUX.1"})
-    with pytest.raises(ModelLoadError, match=r"x\.safetensors holds the denoiser of FLUX\.1 alone"):
-        loaders.load(row, "cpu")
+    with pytest.raises(ModelLoadError, match=r"x\.safetensors contains only the denoiser of FLUX"):
+        pipelines.load_pipeline(row, "cpu")
     with pytest.raises(ModelError, match="none was found"), manager_of(row).lease("x"):
         pytest.fail("it can't be ready")
 
@@ -395,12 +402,12 @@ def loaders_names() -> set[str]:
 def test_a_gguf_takes_its_other_parts_from_a_folder_of_its_family(
     tmp_path: Path, flux_folder: Path, kind: str
 ) -> None:
-    whole = loaders.load(flux_row(flux_folder), "cpu", "float32")
+    whole = pipelines.load_pipeline(flux_row(flux_folder), "cpu", "float32")
     path = tmp_path / "flux.gguf"
     write_gguf(path, whole.components["transformer"].state_dict(), kind)
-    road = Road({"flux": flux_folder})
+    road = LoadingContext({"flux": flux_folder})
     said: list[str] = []
-    loaded = loaders.load(flux_row(path), "cpu", "float32", said.append, road)
+    loaded = pipelines.load_pipeline(flux_row(path), "cpu", "float32", said.append, road)
     assert said == [f"Reading {path.name}, and the rest from {flux_folder.name}"]
     for part in ("vae", "text_encoder", "text_encoder_2"):
         found = loaded.components[part].state_dict()
@@ -414,10 +421,12 @@ def test_a_gguf_takes_its_other_parts_from_a_folder_of_its_family(
 
 
 def test_a_denoiser_alone_is_the_one_of_its_folder(tmp_path: Path, flux_folder: Path) -> None:
-    whole = loaders.load(flux_row(flux_folder), "cpu", "float32")
+    whole = pipelines.load_pipeline(flux_row(flux_folder), "cpu", "float32")
     path = tmp_path / "flux.safetensors"
     save_file(whole.components["transformer"].state_dict(), path)
-    loaded = loaders.load(flux_row(path), "cpu", "float32", road=Road({"flux": flux_folder}))
+    loaded = pipelines.load_pipeline(
+        flux_row(path), "cpu", "float32", road=LoadingContext({"flux": flux_folder})
+    )
     assert torch.equal(flux_latents(dict(loaded.components)), flux_latents(dict(whole.components)))
 
 
@@ -438,9 +447,9 @@ def scaled(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (without_blocks, "doesn't have the layers"),
-        (narrower, "doesn't have the layers"),
-        (scaled, "packed in a way"),
+        (without_blocks, "can't be loaded as the transformer of flux"),
+        (narrower, "can't be loaded as the transformer of flux"),
+        (scaled, "a quantization that isn't supported"),
     ],
 )
 def test_a_denoiser_that_does_not_fit_its_folder_is_refused(
@@ -450,7 +459,9 @@ def test_a_denoiser_that_does_not_fit_its_folder_is_refused(
     path = tmp_path / "flux.safetensors"
     save_file(change(network.state_dict()), path)
     with pytest.raises(ModelLoadError, match=rf"flux\.safetensors.*{message}"):
-        loaders.load(flux_row(path), "cpu", "float32", road=Road({"flux": flux_folder}))
+        pipelines.load_pipeline(
+            flux_row(path), "cpu", "float32", road=LoadingContext({"flux": flux_folder})
+        )
 
 
 @pytest.mark.parametrize("kept", [4, 20, 60, -100])
@@ -460,4 +471,6 @@ def test_a_damaged_gguf_is_refused(tmp_path: Path, flux_folder: Path, kept: int)
     write_gguf(path, network.state_dict(), "F16")
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(ModelLoadError, match=r"flux\.gguf"):
-        loaders.load(flux_row(path), "cpu", "float32", road=Road({"flux": flux_folder}))
+        pipelines.load_pipeline(
+            flux_row(path), "cpu", "float32", road=LoadingContext({"flux": flux_folder})
+        )

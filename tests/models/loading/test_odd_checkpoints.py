@@ -15,14 +15,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from paintdiff.errors import ModelLoadError
-from paintdiff.models import loaders
-from paintdiff.models.catalog import Catalog
-from paintdiff.models.files.headers import read_header
-from paintdiff.models.finding.model_folders import recognized_part
-from paintdiff.models.finding.recognition import recognized
-from paintdiff.models.hub.plan import part_variant, weights_variant
-from paintdiff.models.loading.pipeline_files import Road
-from tests.models.loading.test_single_files import (  # noqa: F401 (fixtures)
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.detection import detect
+from paintdiff.models.discovery.diffusers_folders import detect_part
+from paintdiff.models.formats.headers import read_header
+from paintdiff.models.hub.file_selection import part_variant, weights_variant
+from paintdiff.models.loading import pipelines
+from paintdiff.models.loading.pipeline_files import LoadingContext
+from tests.models.loading.test_single_file_checkpoints import (  # noqa: F401 (fixtures)
     Case,
     Tensors,
     cases,
@@ -34,18 +34,18 @@ from tests.models.loading.test_single_files import (  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deprecated format.*")
 
-Roads = Callable[..., Road]
+Roads = Callable[..., LoadingContext]
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 
 
-def loaded(case: Case, tensors: Tensors, path: Path, way: Road) -> loaders.LoadedModel:
+def loaded(case: Case, tensors: Tensors, path: Path, way: LoadingContext) -> pipelines.LoadedModel:
     save_file({name: each.contiguous() for name, each in tensors.items()}, path)
-    return loaders.load(case.row(path), "cpu", "float32", road=way)
+    return pipelines.load_pipeline(case.row(path), "cpu", "float32", road=way)
 
 
-def as_folder(case: Case) -> loaders.LoadedModel:
-    return loaders.load(case.row(case.folder), "cpu", "float32")
+def as_folder(case: Case) -> pipelines.LoadedModel:
+    return pipelines.load_pipeline(case.row(case.folder), "cpu", "float32")
 
 
 def renamed(*pairs: tuple[str, str]) -> Callable[[Tensors], Tensors]:
@@ -91,10 +91,12 @@ def test_what_is_around_a_model_does_not_matter(
     else:
         torch.save(tensors, path)
     header = read_header(path)
-    found = recognized(header.tensors, header.metadata, {32: "sd1"})
+    found = detect(header.tensors, header.metadata, {32: "sd1"})
     assert (found.kind, found.family) == ("checkpoint", "sd1")
     assert set(found.parts) == {"denoiser", "vae", "text_encoder"}
-    single = loaders.load(case.row(path), "cpu", "float32", road=road(config_folder=case.folder))
+    single = pipelines.load_pipeline(
+        case.row(path), "cpu", "float32", road=road(config_folder=case.folder)
+    )
     same_weights(single.components, as_folder(case).components)
 
 
@@ -111,8 +113,10 @@ def test_a_pickled_table_in_a_table_is_read(
     path = tmp_path / "odd.ckpt"
     torch.save({around: case.tensors(), "epoch": 3, **beside}, path)
     header = read_header(path)
-    assert recognized(header.tensors, header.metadata, {32: "sd1"}).kind == "checkpoint"
-    single = loaders.load(case.row(path), "cpu", "float32", road=road(config_folder=case.folder))
+    assert detect(header.tensors, header.metadata, {32: "sd1"}).kind == "checkpoint"
+    single = pipelines.load_pipeline(
+        case.row(path), "cpu", "float32", road=road(config_folder=case.folder)
+    )
     same_weights(single.components, as_folder(case).components)
 
 
@@ -179,7 +183,9 @@ def test_a_unet_alone_takes_the_rest_from_a_folder(
     path = tmp_path / "x.safetensors"
     save_file(tensors, path)
     row = case.row(path, parts=("denoiser",))
-    found = loaders.load(row, "cpu", "float32", road=road(companions={"sd1": case.folder}))
+    found = pipelines.load_pipeline(
+        row, "cpu", "float32", road=road(companions={"sd1": case.folder})
+    )
     same_weights(found.components, as_folder(case).components)
 
 
@@ -246,10 +252,10 @@ def test_plain_eight_bits_are_read(
 @pytest.mark.parametrize(
     ("weight", "scale", "said"),
     [
-        (torch.zeros(8, 4, dtype=torch.uint8), torch.ones(()), "packed in a way.*uint8 with a"),
-        (torch.zeros(8, 4, dtype=torch.int8), torch.ones(8), "packed in a way.*int8 with a"),
-        (torch.zeros(8, 4).to(torch.float8_e4m3fn), torch.ones(8, 2), "scales for blocks"),
-        (torch.zeros(8, 4).to(torch.float8_e4m3fn), torch.ones(3), "scales for blocks"),
+        (torch.zeros(8, 4, dtype=torch.uint8), torch.ones(()), "a quantization.*uint8 with a"),
+        (torch.zeros(8, 4, dtype=torch.int8), torch.ones(8), "a quantization.*int8 with a"),
+        (torch.zeros(8, 4).to(torch.float8_e4m3fn), torch.ones(8, 2), "block-wise scales"),
+        (torch.zeros(8, 4).to(torch.float8_e4m3fn), torch.ones(3), "block-wise scales"),
     ],
 )
 def test_other_packed_numbers_are_called_what_they_are(
@@ -330,7 +336,7 @@ def test_folders_of_variants_are_read(
     for part in PARTS:
         assert part_variant(folder / part) == variants.get(part)
     found, wanted = (
-        loaders.load(case.row(each), "cpu", "float32", road=road(eight_bits=eight_bits))
+        pipelines.load_pipeline(case.row(each), "cpu", "float32", road=road(eight_bits=eight_bits))
         for each in (folder, case.folder)
     )
     same_weights(found.components, wanted.components)
@@ -347,6 +353,6 @@ def test_parts_in_variants_are_found_and_read(
     vae = tmp_path / "vae" / "soft"
     case.parts()["vae"].save_pretrained(vae, variant="fp16")
     catalog = Catalog.default([tmp_path])
-    assert recognized_part(edges).kind == "controlnet"
+    assert detect_part(edges).kind == "controlnet"
     assert catalog.vae("soft").file == vae
     assert not [each for each in catalog.problems() if each.path != edges]

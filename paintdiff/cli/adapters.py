@@ -1,0 +1,128 @@
+"""Flags for what is put into a model: LoRAs, another VAE, a refiner and so on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from paintdiff.cli.files import read_input_image
+from paintdiff.jobs.request_parts import FreeU
+
+FLAG_OF_ADAPTER = {
+    "loras": "--lora",
+    "ip_adapters": "--ip-adapter",
+    "free_u": "--free-u",
+    "clip_skip": "--clip-skip",
+    "refiner": "--refiner",
+}
+"""The flag of each field that has one."""
+
+_FACTORS = ("b1", "b2", "s1", "s2")
+
+
+def add_adapter_flags(paint: argparse.ArgumentParser) -> None:
+    """The flags of `paint` whose values `read_adapter_flags` reads."""
+    group = paint.add_argument_group("other models and adapters")
+    group.add_argument(
+        "--lora",
+        type=_lora,
+        action="append",
+        default=[],
+        metavar="NAME[:WEIGHT[:WORDS]]",
+        help="a LoRA, its weight (1) and its weight in the text encoders (the same); "
+        "repeatable. Or write <lora:name:0.8> in the prompt",
+    )
+    group.add_argument("--vae", metavar="NAME", help="a VAE instead of the model's own")
+    group.add_argument(
+        "--clip-skip",
+        type=int,
+        metavar="N",
+        help=("stop the text encoder at its N-th last layer (1: use all)"),
+    )
+    group.add_argument(
+        "--refiner",
+        type=_refiner,
+        metavar="NAME[:PART]",
+        help="a refiner model and the fraction of steps after which it takes over (0.8)",
+    )
+    group.add_argument(
+        "--ip-adapter",
+        type=_picture,
+        action="append",
+        default=[],
+        metavar="FILE[:SCALE]",
+        help="an image prompt and its strength, 0 to 1 (0.6); repeatable",
+    )
+    group.add_argument(
+        "--free-u",
+        type=_free_u,
+        nargs="?",
+        const={},
+        metavar="B1,B2,S1,S2",
+        help="FreeU and its factors (default: those for Stable Diffusion 1.x)",
+    )
+
+
+def read_adapter_flags(options: argparse.Namespace) -> dict[str, object]:
+    """The fields of a request that the flags make. Raises RequestError for a picture that can't be
+    read.
+    """
+    values: dict[str, object] = {}
+    if options.lora:
+        values["loras"] = options.lora
+    if options.ip_adapter:
+        values["ip_adapters"] = [
+            {**given, "image": read_input_image(given["image"], f"ip_adapters.{index}.image")}
+            for index, given in enumerate(options.ip_adapter)
+        ]
+    for field in ("vae", "clip_skip", "refiner", "free_u"):
+        value: object = getattr(options, field)
+        if value is not None:
+            values[field] = value
+    return values
+
+
+def _lora(text: str) -> dict[str, object]:
+    name, numbers = _with_numbers(text, 2)
+    return {"name": name, **dict(zip(("weight", "text_encoder_weight"), numbers, strict=False))}
+
+
+def _refiner(text: str) -> dict[str, object]:
+    name, numbers = _with_numbers(text, 1)
+    return {"model": name, **dict(zip(("switch_at",), numbers, strict=False))}
+
+
+def _picture(text: str) -> dict[str, object]:
+    path, numbers = (text, []) if Path(text).exists() else _with_numbers(text, 1)
+    return {"image": Path(path), **dict(zip(("scale",), numbers, strict=False))}
+
+
+def _free_u(text: str) -> dict[str, object]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != len(_FACTORS):
+        example = ",".join(f"{getattr(FreeU(), name):g}" for name in _FACTORS)
+        raise argparse.ArgumentTypeError(
+            f"{text!r} isn't four numbers b1,b2,s1,s2. Write them like {example}."
+        )
+    return dict(zip(_FACTORS, numbers, strict=True))
+
+
+def _with_numbers(text: str, most: int) -> tuple[str, list[float]]:
+    """A name, and the numbers behind it: a colon before each, `most` of them at most. Names may
+    have colons of their own.
+    """
+    numbers: list[float] = []
+    name = text
+    while len(numbers) < most:
+        head, colon, tail = name.rpartition(":")
+        try:
+            number = float(tail)
+        except ValueError:
+            break
+        if not colon or not head:
+            break
+        name, numbers = head, [number, *numbers]
+    return name, numbers

@@ -1,0 +1,107 @@
+"""The files of the command line: where pictures come from, and where they are saved."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from paintdiff.byte_sizes import format_byte_size
+from paintdiff.errors import RequestError, StorageError
+from paintdiff.gallery.files import write_png
+from paintdiff.imaging.images import MAX_FILE_BYTES
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.requests import MAX_IMAGES
+
+
+class OutputFiles:
+    """A PictureStore that writes to the files the user named."""
+
+    def __init__(self, overwrite: bool) -> None:
+        self._left: list[Path] = []
+        self._overwrite = overwrite
+
+    def expect(self, *paths: Path) -> None:
+        """The next pictures go into these files, in order."""
+        self._left = list(paths)
+
+    def save(self, picture: Picture) -> Path:
+        """Write it to the next of the files. Raises StorageError."""
+        path = self._left.pop(0)
+        try:
+            return write_png(path, picture, overwrite=self._overwrite)
+        except FileExistsError:
+            raise StorageError(
+                f"{path} was created by another program while the picture was painted; it "
+                "wasn't overwritten."
+            ) from None
+
+
+def read_input_image(path: Path, field: str) -> InputImage:
+    """The picture in a file. Raises RequestError, for `field`, if it can't be read or is larger
+    than any picture may be; such a file isn't read at all.
+    """
+    try:
+        size_bytes = path.stat().st_size
+    except OSError as error:
+        raise RequestError(f"{path} can't be read: {error.strerror}.", field=field) from None
+    if size_bytes > MAX_FILE_BYTES:
+        raise RequestError(
+            f"{path} is larger than {format_byte_size(MAX_FILE_BYTES)}.", field=field
+        )
+    try:
+        return InputImage.from_file(path)
+    except RequestError as error:
+        raise RequestError(str(error), field=field) from error
+
+
+def plan_output_paths(output: Path, count: int, overwrite: bool) -> list[Path]:
+    """The files to write, sure to be writable now.
+
+    Raises RequestError before any time is spent on painting.
+    """
+    if output.suffix.lower() != ".png":
+        raise RequestError(
+            f"{output} should end in .png; pictures are saved as PNG.", field="output"
+        )
+    check_folder(output.parent)
+    digits = range(1, min(count, MAX_IMAGES) + 1)
+    paths = (
+        [output]
+        if count == 1
+        else [output.with_stem(f"{output.stem}-{number}") for number in digits]
+    )
+    for path in paths:
+        if is_taken(path) and (path.is_dir() or not overwrite):
+            raise RequestError(
+                f"{path} already exists. Choose another name or add --overwrite.", field="output"
+            )
+    return paths
+
+
+def is_taken(path: Path) -> bool:
+    """Whether there is anything of that name, be it a link to nothing.
+
+    Raises RequestError, for "output", if there can be nothing.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise RequestError(f"can't write {path}: {error.strerror}.", field="output") from None
+    return True
+
+
+def check_folder(folder: Path) -> None:
+    """Raise RequestError, for "output", if nothing can be saved in that folder."""
+    if not folder.is_dir():
+        raise RequestError(f"the folder {folder} doesn't exist. Create it first.", field="output")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RequestError(
+            f"can't write in {folder}: {os.strerror(error.errno or 0)}.", field="output"
+        ) from None

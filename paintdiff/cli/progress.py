@@ -1,0 +1,76 @@
+"""A job's progress on standard error."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from paintdiff.jobs.events import TERMINAL, Event, Finished, Loading, Progress
+from paintdiff.jobs.job import Job
+
+_POLL_SECONDS = 0.5
+_DOING = {
+    "denoising": "Painting",
+    "decoding": "Decoding",
+    "faces": "Restoring faces",
+    "upscaling": "Upscaling",
+}
+_UNITS = {"faces": "face", "upscaling": "tile"}
+
+
+def watch_job(job: Job, *, quiet: bool, place: str = "") -> Finished:
+    """Show the job's progress until it ends. Raises its error; Ctrl-C cancels it, so that is
+    JobCancelledError then.
+
+    `place` says which of several jobs it is, such as " 2 of 5".
+    """
+    with (
+        _cancelled_by_ctrl_c(job),
+        tqdm(bar_format="{desc}", file=sys.stderr, disable=quiet, leave=False) as bar,
+    ):
+        for event in job.events(_POLL_SECONDS):
+            _show(event, bar, place)
+            if isinstance(event, TERMINAL):
+                break
+    return job.result()
+
+
+@contextmanager
+def _cancelled_by_ctrl_c(job: Job) -> Generator[None]:
+    """While inside, Ctrl-C cancels the job. As an exception it would be raised wherever this thread
+    is just then, and inside a lock that would never be let go of. A second one is raised as usual.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+    if not callable(usual) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def cancel(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, usual)
+        threading.Thread(target=job.cancel, name="cancel", daemon=True).start()
+
+    signal.signal(signal.SIGINT, cancel)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _show(event: Event, bar: tqdm[NoReturn], place: str) -> None:
+    if isinstance(event, Loading):
+        bar.bar_format = "{desc}"  # nothing to count
+        bar.set_description_str(event.message)
+    elif isinstance(event, Progress):
+        bar.bar_format = None
+        bar.unit = _UNITS.get(event.stage, "step")
+        bar.total = event.num_images * event.total_steps
+        bar.set_description(_DOING.get(event.stage, event.stage) + place)
+        along = event.together if event.stage in ("denoising", "decoding") else 1
+        bar.update(event.image_index * event.total_steps + event.step * along - bar.n)

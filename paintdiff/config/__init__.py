@@ -1,0 +1,1 @@
+"""Settings, preferences, presets, and the user's folders."""

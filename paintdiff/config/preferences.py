@@ -1,0 +1,118 @@
+"""What a person has decided once for all further starts: which model to begin with.
+
+Kept in one small JSON file in the user's configuration folder. What can't be read is said and
+ignored, never an error: the app starts without it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from paintdiff.errors import StorageError
+from paintdiff.system.atomic_files import new_file
+
+logger = logging.getLogger(__name__)
+
+MAX_FILE_BYTES = 64 * 1024
+_FILE = Path("paintdiffusion") / "preferences.json"
+
+
+class _Content(BaseModel):
+    """What the file holds. What a newer version of ours has put there too is kept as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    model: str | None = Field(None, min_length=1, max_length=200)
+
+
+class Preferences:
+    """The preferences in one file, or in none if `path` is None: then they are forgotten when the
+    app ends. Reading is quick, changing writes the file. Safe to use from any thread.
+
+    `problem` says why the file was ignored, "" if it wasn't.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._content, self.problem = _Content(model=None), ""
+        if path is not None:
+            self._content, self.problem = _read(path)
+        if self.problem:
+            logger.warning("%s", self.problem)
+
+    @classmethod
+    def default(cls, environment: Mapping[str, str] | None = None) -> Preferences:
+        """Those of the person who has started the app. Nothing is written by asking."""
+        return cls(default_preferences_path(os.environ if environment is None else environment))
+
+    @property
+    def pinned_model(self) -> str | None:
+        """The name of the model to start with, None if none has been pinned. It may be gone."""
+        return self._content.model
+
+    def pin_model(self, name: str | None) -> None:
+        """Start with that model from now on, or with the usual one for None.
+
+        Raises StorageError if the file can't be written; then everything is as it was.
+        """
+        with self._lock:
+            content = self._content.model_copy(update={"model": name})
+            if self._path is not None:
+                _write(self._path, content)
+            self._content, self.problem = content, ""
+
+
+def default_preferences_path(environment: Mapping[str, str]) -> Path | None:
+    """Where the preferences of a person lie, whether or not they do; None if they have no home."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    if sys.platform == "win32":
+        folder = environment.get("APPDATA") or str(home / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        folder = str(home / "Library" / "Application Support")
+    else:
+        folder = environment.get("XDG_CONFIG_HOME") or str(home / ".config")
+    return Path(folder) / _FILE
+
+
+def _read(path: Path) -> tuple[_Content, str]:
+    """The file's content and "", or nothing and why it is ignored."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise ValueError(f"it has more than {MAX_FILE_BYTES:,} bytes")
+        return _Content.model_validate(json.loads(data)), ""
+    except FileNotFoundError:
+        return _Content(model=None), ""
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        reason = f"{place}: {first['msg']}"
+    except (OSError, ValueError, RecursionError) as error:
+        reason = str(error)
+    return _Content(model=None), (
+        f"The preferences in {path} can't be read and are ignored: {reason}. Pin a model again, "
+        "or fix or delete the file."
+    )
+
+
+def _write(path: Path, content: _Content) -> None:
+    """Replace the file in one step, so that it is never half written."""
+    text = json.dumps(content.model_dump(), indent=2, ensure_ascii=False) + "\n"
+    try:
+        with new_file(path) as file:
+            file.write(text.encode("utf-8"))
+    except OSError as error:
+        raise StorageError(f"{path} can't be written: {error.strerror or error}.") from error

@@ -1,0 +1,339 @@
+"""Settings: what a person decides when starting the app. Read once from flags and environment, then
+passed in.
+
+A flag beats its environment variable, which beats the default. An unknown flag or an unknown
+`PAINTDIFF_` variable is an error: a setting that is silently ignored is worse than none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from paintdiff.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "PAINTDIFF_"
+
+_BYTES_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", re.ASCII | re.IGNORECASE)
+_CREDENTIALS = re.compile(r"[^:\n]+:.+")
+_MAX_CREDENTIALS = 4096
+_ROOT_PATHS = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_UNIT_BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How a setting is written on the command line and in the environment.
+
+    `environment` lists the variables that set it, the strongest first. `metavar` stands for the
+    value in the help text, and is empty for a switch.
+    """
+
+    name: str
+    environment: tuple[str, ...]
+    metavar: str = ""
+
+
+def _flag(name: str, metavar: str = "", also: tuple[str, ...] = ()) -> Flag:
+    variable = ENVIRONMENT_PREFIX + name.removeprefix("--").replace("-", "_").upper()
+    return Flag(name, (variable, *also), metavar)
+
+
+def _named(flag: Flag, help_text: str, default: Any, **limits: Any) -> Any:
+    """A pydantic field that the environment variables of `flag` can set."""
+    alias = AliasChoices(*flag.environment)
+    return Field(default, validation_alias=alias, description=help_text, **limits)
+
+
+_HOST = _flag("--host", "NAME", also=("GRADIO_SERVER_NAME",))
+_PORT = _flag("--port", "NUMBER", also=("GRADIO_SERVER_PORT",))
+_SHARE = _flag("--share")
+_SHARE_OPEN = _flag("--share-open")
+_AUTH = _flag("--auth", "USER:PASSWORD")
+_AUTH_FILE = _flag("--auth-file", "FILE")
+_ROOT_PATH = _flag("--root-path", "PATH", also=("GRADIO_ROOT_PATH",))
+_ALLOW_HOST = _flag("--allow-host", "NAME")
+_OPEN = _flag("--open")
+_PROFILE = _flag("--profile", "NAME")
+_MODEL = _flag("--model", "NAME", also=("SD_MODEL",))
+_CONTROLNET = _flag("--controlnet", "NAME", also=("CONTROLNET",))
+_UPSCALER = _flag("--upscaler", "NAME")
+_MODELS_DIR = _flag("--models-dir", "FOLDER")
+_CACHE_DIR = _flag("--cache-dir", "FOLDER")
+_OUTPUT_DIR = _flag("--output-dir", "FOLDER")
+_DEVICE = _flag("--device", "NAME")
+_ENGINE = _flag("--engine", "NAME")
+_MEMORY_BUDGET = _flag("--memory-budget", "SIZE")
+_QUEUE_SIZE = _flag("--queue-size", "NUMBER")
+_LOG_LEVEL = _flag("--log-level", "LEVEL")
+
+
+class Settings(BaseSettings):
+    """All settings, checked. Build it with `read` (flags and environment) or directly by field
+    name."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        env_ignore_empty=True,
+        case_sensitive=True,
+    )
+
+    host: Annotated[str, _HOST] = _named(
+        _HOST, "address to listen on; 0.0.0.0 accepts other machines", "127.0.0.1", min_length=1
+    )
+    port: Annotated[int, _PORT] = _named(_PORT, "port to listen on", 7860, ge=1, le=65535)
+    share: Annotated[bool, _SHARE] = _named(
+        _SHARE, "also open a public link through gradio.live; needs --auth", default=False
+    )
+    share_open: Annotated[bool, _SHARE_OPEN] = _named(
+        _SHARE_OPEN,
+        "allow --share without a password: anyone with the link can paint",
+        default=False,
+    )
+    auth: Annotated[str | None, _AUTH] = _named(
+        _AUTH, "require this user name and password", None, repr=False
+    )
+    auth_file: Annotated[Path | None, _AUTH_FILE] = _named(
+        _AUTH_FILE,
+        "a file that contains user:password; unlike --auth it isn't visible in the process list",
+        None,
+    )
+    root_path: Annotated[str, _ROOT_PATH] = _named(
+        _ROOT_PATH, "the path under which a reverse proxy serves the app, like /paint", ""
+    )
+    allow_host: Annotated[tuple[str, ...], NoDecode, _ALLOW_HOST] = _named(
+        _ALLOW_HOST,
+        "another host name of this server, such as a reverse proxy's; repeatable",
+        (),
+    )
+    open_browser: Annotated[bool, _OPEN] = _named(
+        _OPEN, "open the page in the browser once it is ready", default=False
+    )
+    model: Annotated[str, _MODEL] = _named(
+        _MODEL, "the model to start with: a name from the list, or a folder", "mini", min_length=1
+    )
+    profile: Annotated[str, _PROFILE] = _named(
+        _PROFILE,
+        "speed of pictures that name none: exact (repeatable to the last bit), fast (the same\n"
+        "except for rounding) or turbo (fine details differ)",
+        "fast",
+        min_length=1,
+    )
+    controlnet: Annotated[str | None, _CONTROLNET] = _named(
+        _CONTROLNET,
+        "the default ControlNet: a name from the list, a folder, a .safetensors or .pth file, "
+        "or a Hugging Face id",
+        None,
+        min_length=1,
+    )
+    upscaler: Annotated[str | None, _UPSCALER] = _named(
+        _UPSCALER,
+        "the default upscaler: a name from the list, or a .safetensors or .pth file",
+        None,
+        min_length=1,
+    )
+    models_dir: Annotated[tuple[Path, ...], NoDecode, _MODELS_DIR] = _named(
+        _MODELS_DIR,
+        "a folder with models, such as that of A1111, Forge or ComfyUI; repeatable",
+        (),
+    )
+    cache_dir: Annotated[Path | None, _CACHE_DIR] = _named(
+        _CACHE_DIR,
+        "folder for caches; the user's cache folder by default",
+        None,
+    )
+    output_dir: Annotated[Path, _OUTPUT_DIR] = _named(
+        _OUTPUT_DIR, "folder for finished pictures", Path("outputs")
+    )
+    device: Annotated[str, _DEVICE] = _named(
+        _DEVICE, "auto, cpu, cuda, cuda:1 or mps", "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
+    )
+    engine: Annotated[Literal["auto", "torch", "openvino"], _ENGINE] = _named(
+        _ENGINE,
+        "backend of the speeds fast and turbo on a CPU: auto (timed; the faster one), torch or "
+        "openvino",
+        "auto",
+    )
+    memory_budget_bytes: Annotated[int | None, _MEMORY_BUDGET] = _named(
+        _MEMORY_BUDGET,
+        "the most memory that painting may use, like 4GiB; what is free by default",
+        None,
+        gt=0,
+    )
+    queue_size: Annotated[int, _QUEUE_SIZE] = _named(
+        _QUEUE_SIZE, "how many jobs may wait", 64, ge=1, le=10_000
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], _LOG_LEVEL] = _named(
+        _LOG_LEVEL, "how much to log: debug, info, warning or error", "warning"
+    )
+
+    @field_validator("allow_host", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("models_dir", mode="before")
+    @classmethod
+    def _folders(cls, value: object) -> object:
+        return (
+            tuple(part for part in value.split(os.pathsep) if part)
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("memory_budget_bytes", mode="before")
+    @classmethod
+    def _bytes(cls, value: object) -> object:
+        return parse_bytes(value) if isinstance(value, str) else value
+
+    @field_validator("auth")
+    @classmethod
+    def _credentials(cls, value: str | None) -> str | None:
+        if value is not None and not _CREDENTIALS.fullmatch(value):
+            raise ValueError("write it as user:password")
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if path and not _ROOT_PATHS.fullmatch(path):
+            raise ValueError("write it as /path, with letters, digits and -._~ only")
+        return path
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Settings:
+        if self.auth_file is None:
+            return self
+        if self.auth is not None:
+            raise SettingsError("Use --auth or --auth-file, not both.")
+        _credentials_in(self.auth_file)
+        return self
+
+    @model_validator(mode="after")
+    def _shared_with_a_password(self) -> Settings:
+        if self.share and not self.credentials and not self.share_open:
+            raise SettingsError(
+                "--share puts this app on the internet: add --auth user:password, "
+                "or --share-open to let in anyone who has the link."
+            )
+        return self
+
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """User name and password that every visitor has to give, or None."""
+        text = self.auth if self.auth_file is None else _credentials_in(self.auth_file)
+        if text is None:
+            return None
+        user, _, password = text.partition(":")
+        return user, password
+
+    @classmethod
+    def read(cls, arguments: Sequence[str] = ()) -> Settings:
+        """Read the flags and the environment.
+
+        Raises SettingsError, whose message is one line, for anything unknown or out of range.
+        `--help` prints every flag and exits with 0.
+        """
+        flags = vars(_parser().parse_args(arguments))
+        _refuse_unknown_variables(os.environ)
+        try:
+            return cls(**{name: value for name, value in flags.items() if value is not None})
+        except ValidationError as error:
+            raise SettingsError(_described(error)) from None
+
+
+def _credentials_in(file: Path) -> str:
+    """Return the file's user:password, without a line break at the end. Raises SettingsError."""
+    try:
+        with file.open(encoding="utf-8") as opened:
+            text = opened.read(_MAX_CREDENTIALS).rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
+        raise SettingsError(f"--auth-file {file} can't be read: {reason}.") from error
+    if not _CREDENTIALS.fullmatch(text):
+        raise SettingsError(f"--auth-file {file} must hold one line, user:password.")
+    return text
+
+
+def parse_bytes(text: str) -> int:
+    """Read `"4GiB"`, `"512 MiB"` or `"1.5g"`; units are powers of 1024. Raises ValueError for
+    anything else."""
+    match = _BYTES_TEXT.fullmatch(text)
+    if match is None:
+        raise ValueError("write a size like 4GiB or 512MiB")
+    return int(float(match[1]) * _UNIT_BYTES[match[2].lower()])
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of printing usage and leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message}. See --help.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python app.py",
+        description="PaintDiffusion: type a prompt and watch the picture being painted.",
+        epilog="A flag beats its environment variable (in brackets), which beats the default.",
+        allow_abbrev=False,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    for name, field in Settings.model_fields.items():
+        flag = _flag_of(field)
+        options: dict[str, Any] = {"dest": name, "default": None, "help": _help_text(flag, field)}
+        if not flag.metavar:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["metavar"] = flag.metavar
+            options["action"] = "append" if isinstance(field.default, tuple) else "store"
+        parser.add_argument(flag.name, **options)
+    return parser
+
+
+def _flag_of(field: FieldInfo) -> Flag:
+    return next(item for item in field.metadata if isinstance(item, Flag))
+
+
+def _help_text(flag: Flag, field: FieldInfo) -> str:
+    default: object = field.default
+    said = "" if default is None or default is False or default == () else f"; {default} by default"
+    return f"{field.description}{said}\n[{', '.join(flag.environment)}]"
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = {
+        name for field in Settings.model_fields.values() for name in _flag_of(field).environment
+    }
+    unknown = sorted(
+        name for name in environment if name.startswith(ENVIRONMENT_PREFIX) and name not in known
+    )
+    if unknown:
+        raise SettingsError(f"Unknown setting {', '.join(unknown)}. See --help for all settings.")
+
+
+def _described(error: ValidationError) -> str:
+    """The first thing that is wrong, in one line that names the flag, the value and the limit."""
+    first = error.errors()[0]
+    place = str(first["loc"][0]) if first["loc"] else ""
+    for name, field in Settings.model_fields.items():
+        flag = _flag_of(field)
+        if place == name or place in flag.environment:
+            reason = first["msg"].removeprefix("Value error, ")
+            value = "" if name == "auth" else f", not {str(first['input'])!r:.100}"
+            return (
+                f"{flag.name} (or {flag.environment[0]}): {reason[:1].lower()}{reason[1:]}{value}."
+            )
+    return f"{place}: {first['msg']}."

@@ -1,0 +1,90 @@
+"""How fast a job goes, and how long it will still take."""
+
+from __future__ import annotations
+
+import time
+
+from paintdiff.tasks.steps import Step
+
+_PAINTING = ("denoising", "decoding")
+_UPSCALING = "upscaling"
+_FACES = "faces"
+"""Comes before a picture is upscaled, if it has any."""
+
+
+class ProgressEstimate:
+    """Listens to the steps of a job of `num_images` pictures."""
+
+    def __init__(self, num_images: int) -> None:
+        self._num_images = num_images
+        self._last = 0.0
+        self._denoising_seconds = 0.0
+        self._upscaling_seconds = 0.0
+        self._upscaling_before = 0.0
+        self._faces_seconds = 0.0
+        self._steps_done = 0
+        self._denoised = 0
+        self._told_steps_per_second = 0.0
+
+    @property
+    def steps_per_second(self) -> float:
+        """Of the denoising alone; 0.0 before the first picture's is done."""
+        return self._told_steps_per_second
+
+    def picture_begins(self) -> None:
+        """What came before isn't counted."""
+        self._last = time.perf_counter()
+
+    def step_ended(self, step: Step) -> None:
+        """Count the time since the last step for this one's stage."""
+        now = time.perf_counter()
+        seconds, self._last = now - self._last, now
+        if step.stage in _PAINTING:
+            self._denoised = step.image_index + step.together
+        if step.stage == _FACES:
+            self._faces_seconds += seconds
+        elif step.stage != _UPSCALING:
+            self._denoising_seconds += seconds
+        elif step.step == 0:
+            self._upscaling_before = self._upscaling_seconds
+        else:
+            self._upscaling_seconds += seconds
+        if step.stage == "decoding":
+            self._steps_done += step.total_steps
+            if self._denoising_seconds:
+                self._told_steps_per_second = self._steps_done / self._denoising_seconds
+
+    def together(self, step: Step) -> int:
+        """How many pictures from the step's on are denoised as far as that."""
+        return (
+            step.together if step.stage in _PAINTING else max(1, self._denoised - step.image_index)
+        )
+
+    def seconds_left(self, step: Step) -> float | None:
+        """For the whole job, None until it can be told."""
+        if step.stage == _FACES:
+            return None  # nobody knows how long the upscaling that follows will take
+        if step.stage == _UPSCALING:
+            return self._upscaling_left(step)
+        done = step.image_index * step.total_steps + step.step * step.together
+        if done <= 1:  # the first steps are slower than the rest
+            return None
+        left = self._denoising_seconds / done * (self._num_images * step.total_steps - done)
+        if step.image_index:
+            upscaling = (self._upscaling_seconds + self._faces_seconds) / step.image_index
+            left += upscaling * (self._num_images - step.image_index)
+        return left
+
+    def _upscaling_left(self, step: Step) -> float | None:
+        if step.step == 0:
+            return None
+        this = self._upscaling_seconds - self._upscaling_before
+        whole = this / step.step * step.total_steps
+        others = self._num_images - step.image_index - 1
+        faces = self._faces_seconds / (step.image_index + 1)
+        denoising = self._denoising_seconds / max(1, self._denoised)
+        return whole - this + others * (faces + whole) + self._not_begun(step) * denoising
+
+    def _not_begun(self, step: Step) -> int:
+        """How many pictures after that step's aren't denoised."""
+        return self._num_images - max(self._denoised, step.image_index + 1)

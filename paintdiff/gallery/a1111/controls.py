@@ -1,0 +1,92 @@
+"""Controls in A1111's `parameters` text, as its ControlNet extension writes them:
+`ControlNet 0: "Module: canny, Model: ..., Weight: 1, ..."`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from paintdiff.jobs.request_parts import ControlInput
+from paintdiff.jobs.requests import PaintingRequest
+
+_NUMBERED = re.compile(r"ControlNet (\d{1,2})")
+_HASH = re.compile(r" \[[0-9a-f]{8}\]$")
+_NO_MODEL = "None"
+_RESIZE_MODES = {"stretch": "Just Resize", "crop": "Crop and Resize", "pad": "Resize and Fill"}
+# The extension's own names, where they differ from ours.
+_MODULES = {
+    "invert": "invert (from white bg & black line)",
+    "lineart_standard": "lineart_standard (from white bg & black line)",
+    "lineart": "lineart_realistic",
+    "hed": "softedge_hed",
+    "pidinet": "softedge_pidinet",
+    "tile": "tile_resample",
+    "openpose": "openpose_full",
+}
+
+
+def write_controls(
+    request: PaintingRequest, number: Callable[[float], str], quoted: Callable[[str], str]
+) -> dict[str, str]:
+    """The settings of a request's controls: "ControlNet 0" and so on to their text.
+
+    `number` and `quoted` write a number and a value as the rest of the text has them.
+    """
+
+    def text(control: ControlInput) -> str:
+        values = {
+            "Module": _MODULES.get(control.preprocessor, control.preprocessor),
+            "Model": control.controlnet or _NO_MODEL,
+            "Weight": number(control.conditioning_scale),
+            "Resize Mode": _RESIZE_MODES[control.resize_mode],
+            "Guidance Start": number(control.guidance_start),
+            "Guidance End": number(control.guidance_end),
+            "Image hash": control.image.sha256,
+        }
+        return ", ".join(f"{key}: {quoted(value)}" for key, value in values.items())
+
+    return {f"ControlNet {index}": text(each) for index, each in enumerate(request.controls)}
+
+
+def read_controls(
+    settings: Mapping[str, str],
+    taken_apart: Callable[[str], Mapping[str, str]],
+    reference: Callable[[str], dict[str, object]],
+) -> dict[str, object]:
+    """The field `controls` of the request that a text describes; nothing if it has none.
+
+    `taken_apart` splits a list of settings, `reference` is a picture of which only the sum is
+    known.
+    """
+    numbered = sorted(
+        (int(match[1]), text)
+        for key, text in settings.items()
+        if (match := _NUMBERED.fullmatch(key)) is not None
+    )
+    controls = [_values(taken_apart(text), reference) for _number, text in numbered]
+    return {"controls": controls} if controls else {}
+
+
+def _values(
+    settings: Mapping[str, str], reference: Callable[[str], dict[str, object]]
+) -> dict[str, object]:
+    values: dict[str, object] = {"image": reference(settings.get("Image hash", ""))}
+    for key, field in (
+        ("Weight", "conditioning_scale"),
+        ("Guidance Start", "guidance_start"),
+        ("Guidance End", "guidance_end"),
+    ):
+        if settings.get(key):
+            values[field] = settings[key]
+    module = settings.get("Module")
+    if module:
+        ours = {theirs: name for name, theirs in _MODULES.items()}
+        values["preprocessor"] = ours.get(module, module)
+    model = settings.get("Model", _NO_MODEL)
+    if model != _NO_MODEL:
+        values["controlnet"] = _HASH.sub("", model)
+    for ours_mode, theirs in _RESIZE_MODES.items():
+        if settings.get("Resize Mode") == theirs:
+            values["resize_mode"] = ours_mode
+    return values

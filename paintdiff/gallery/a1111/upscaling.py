@@ -1,0 +1,70 @@
+"""Upscaling in A1111's `parameters` text, as its extras tab writes it: `Postprocess upscale by: 4,
+Postprocess upscaler: R-ESRGAN 4x+`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from paintdiff.gallery.a1111.names import from_a1111, to_a1111
+from paintdiff.jobs.request_parts import Upscaling
+from paintdiff.jobs.requests import Request, Upscale
+
+_SCALE = "Postprocess upscale by"
+_UPSCALER = "Postprocess upscaler"
+# Theirs for the restoration of faces when a picture is painted; how much of it shows is ours.
+_FACES = "Face restoration"
+_FACE_STRENGTH = "Face restoration visibility"
+# Ours, which that UI ignores.
+_TILE = "Postprocess tile size"
+_IMAGE = "Postprocess image hash"
+
+
+def write_upscaling(request: Request, number: Callable[[float], str]) -> dict[str, str]:
+    """The settings of a request's upscaling; none without one. `number` writes a number as the rest
+    of the text has them.
+    """
+    upscaling: Upscaling | None = request.upscaling
+    if upscaling is None:
+        return {}
+    images = request.images if isinstance(request, Upscale) else ()
+    faces = upscaling.face_restorer
+    return {
+        _SCALE: number(upscaling.scale),
+        _UPSCALER: to_a1111(upscaling.upscaler or ""),
+        _TILE: "" if upscaling.tile_px is None else str(upscaling.tile_px),
+        _FACES: faces or "",
+        _FACE_STRENGTH: number(upscaling.face_strength) if faces else "",
+        _IMAGE: images[0].sha256 if images else "",
+    }
+
+
+def read_upscaling(settings: Mapping[str, str]) -> dict[str, object]:
+    """The field `upscaling` of the request that a text describes; nothing if it has none."""
+    if not settings.get(_SCALE):
+        return {}
+    values: dict[str, object] = {"scale": settings[_SCALE]}
+    if settings.get(_UPSCALER):
+        values["upscaler"] = from_a1111(settings[_UPSCALER])
+    if settings.get(_TILE):
+        values["tile_px"] = settings[_TILE]
+    if settings.get(_FACES):
+        values["face_restorer"] = settings[_FACES]
+    if settings.get(_FACE_STRENGTH):
+        values["face_strength"] = settings[_FACE_STRENGTH]
+    return {"upscaling": values}
+
+
+def is_upscale_only(
+    settings: Mapping[str, str], reference: Callable[[str], dict[str, object]]
+) -> dict[str, object]:
+    """The whole request of a text that speaks of nothing but upscaling; nothing for others.
+    `reference` is a picture of which only the sum is known.
+    """
+    if not settings.get(_IMAGE) or settings.get("Steps"):
+        return {}
+    return {
+        "kind": "upscale",
+        "images": [reference(settings[_IMAGE])],
+        **read_upscaling(settings),
+    }

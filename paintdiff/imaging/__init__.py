@@ -1,0 +1,1 @@
+"""Images, masks, tiles and sizes."""

@@ -1,0 +1,275 @@
+"""Every sizing rule, as pure functions. All lengths are in pixels of the picture unless a name
+says latents.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from paintdiff.errors import SizeError
+
+MIN_SIDE_PX = 32
+MAX_SIDE_PX = 4096
+MAX_AREA_PX = 2048 * 2048
+MAX_UPSCALED_SIDE_PX = 16_384
+
+ResizeMode = Literal["stretch", "crop", "pad"]
+"""How a picture comes to another size: proportions given up, edges cut off, or edges added."""
+
+_UNSEEN_STRETCH = 0.05
+
+_SIZE_TEXT = re.compile(r"\s*(\d{1,6})\s*[x×X*]\s*(\d{1,6})\s*", re.ASCII)  # noqa: RUF001 (the sign itself)
+
+
+@dataclass(frozen=True, order=True)
+class Size:
+    """Width and height in pixels, both at least 1."""
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise SizeError(f"A size needs at least one pixel each way, not {self}.", field="width")
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    @property
+    def area(self) -> int:
+        """Width times height, in pixels."""
+        return self.width * self.height
+
+    @classmethod
+    def parse(cls, text: str) -> Size:
+        """Read `"512x768"`. Raises SizeError for anything else."""
+        match = _SIZE_TEXT.fullmatch(text)
+        if match is None:
+            raise SizeError(
+                f"{text!r} isn't a size. Write width x height, like 128x128.", field="size"
+            )
+        return cls(int(match[1]), int(match[2]))
+
+    def swapped(self) -> Size:
+        """The same size on its side."""
+        return Size(self.height, self.width)
+
+
+def check_size(size: Size) -> Size:
+    """Return the size unchanged if it is within what we paint.
+
+    Raises SizeError if a side is under MIN_SIDE_PX or over MAX_SIDE_PX, or the area is over
+    MAX_AREA_PX.
+    """
+    for field, side in (("width", size.width), ("height", size.height)):
+        if not MIN_SIDE_PX <= side <= MAX_SIDE_PX:
+            raise SizeError(
+                f"{field} must be {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels, not {side}.", field=field
+            )
+    if size.area > MAX_AREA_PX:
+        raise SizeError(
+            f"{size} has {size.area:,} pixels; at most {MAX_AREA_PX:,} can be painted at once. "
+            "Paint smaller and upscale.",
+            field="width",
+        )
+    return size
+
+
+def round_to_multiple(size: Size, multiple: int) -> Size:
+    """The nearest size whose sides are multiples of `multiple` (at least one multiple; halves
+    round up).
+    """
+
+    def nearest(side: int) -> int:
+        return max(multiple, (side + multiple // 2) // multiple * multiple)
+
+    return Size(nearest(size.width), nearest(size.height))
+
+
+def scale_size(size: Size, scale: float, field: str = "scale") -> Size:
+    """The size `scale` times larger each way, to the nearest pixel.
+
+    Raises SizeError, for `field`, if a side comes out over MAX_UPSCALED_SIDE_PX.
+    """
+    larger = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
+    if max(larger.width, larger.height) > MAX_UPSCALED_SIDE_PX:
+        most = MAX_UPSCALED_SIDE_PX / max(size.width, size.height)
+        raise SizeError(
+            f"{size} enlarged {scale:g} times would be {larger}; a side can have at most "
+            f"{MAX_UPSCALED_SIDE_PX:,} pixels. "
+            + (
+                f"Enlarge at most {math.floor(most * 100) / 100:g} times."
+                if most >= 1
+                else "Make the picture smaller first."
+            ),
+            field=field,
+        )
+    return larger
+
+
+def fit_within(size: Size, longest_px: int) -> Size:
+    """The size shrunk, never grown, so that its longer side is at most `longest_px`; aspect
+    kept.
+    """
+    longest = max(size.width, size.height)
+    if longest <= longest_px:
+        return size
+    scale = longest_px / longest
+    return Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of whole pixels: `right` and `bottom` are the first that lie outside."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def __post_init__(self) -> None:
+        if self.right <= self.left or self.bottom <= self.top:
+            raise SizeError(f"A box needs at least one pixel each way, not {self.corners}.")
+
+    @property
+    def size(self) -> Size:
+        """Its width and height."""
+        return Size(self.right - self.left, self.bottom - self.top)
+
+    @property
+    def corners(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom: as Pillow wants them."""
+        return self.left, self.top, self.right, self.bottom
+
+    def padded(self, padding_px: int, canvas: Size) -> Box:
+        """Grown by `padding_px` on each side, as far as the canvas reaches."""
+        return Box(
+            max(0, self.left - padding_px),
+            max(0, self.top - padding_px),
+            min(canvas.width, self.right + padding_px),
+            min(canvas.height, self.bottom + padding_px),
+        )
+
+    def grown_to_aspect(self, aspect: Size, canvas: Size) -> Box:
+        """Grown in one direction until it has the proportions of `aspect`, to both sides alike,
+        then shifted to stay on the canvas; where the canvas ends it stays narrower than that.
+        """
+        width, height = self.size.width, self.size.height
+        if width * aspect.height < height * aspect.width:
+            width = min(canvas.width, round(height * aspect.width / aspect.height))
+        else:
+            height = min(canvas.height, round(width * aspect.height / aspect.width))
+        width, height = max(width, self.size.width), max(height, self.size.height)
+        left = _shifted(self.left, self.size.width, width, canvas.width)
+        top = _shifted(self.top, self.size.height, height, canvas.height)
+        return Box(left, top, left + width, top + height)
+
+
+def _shifted(start: int, old: int, new: int, end: int) -> int:
+    return min(max(0, start - (new - old) // 2), end - new)
+
+
+def choose_working_size(source: Size, native: Size, multiple: int) -> Size:
+    """The size at which a picture of the size `source` is painted by a model whose native size is
+    `native`.
+
+    The picture's own size if its area is between half and twice the native area, else its
+    proportions at the native area. Sides are multiples of `multiple` within MIN_SIDE_PX and
+    MAX_SIDE_PX; proportions too long for that are made less so.
+    """
+    near = is_near_area(source, native)
+    return size_for_area(source, source.area if near else native.area, multiple)
+
+
+def is_near_area(size: Size, native: Size) -> bool:
+    """Return whether the area is between half and twice the native one."""
+    return native.area / 2 <= size.area <= native.area * 2
+
+
+def size_for_area(aspect: Size, area_px: int, multiple: int) -> Size:
+    """The size with about that area and the proportions of `aspect`, within the same limits as in
+    `choose_working_size`.
+    """
+    longest = min(area_px / MIN_SIDE_PX**2, MAX_SIDE_PX**2 / area_px)
+    ratio = min(max(aspect.width / aspect.height, 1 / longest), longest)
+    exact = Size(
+        max(1, round(math.sqrt(area_px * ratio))), max(1, round(math.sqrt(area_px / ratio)))
+    )
+    rounded = round_to_multiple(exact, multiple)
+    least = math.ceil(MIN_SIDE_PX / multiple) * multiple
+    most = MAX_SIDE_PX // multiple * multiple
+
+    def within(side: int) -> int:
+        return min(max(side, least), most)
+
+    return Size(within(rounded.width), within(rounded.height))
+
+
+def crop_to_aspect(source: Size, aspect: Size) -> Box:
+    """The largest box in the middle of `source` with the proportions of `aspect`."""
+    scale = min(source.width / aspect.width, source.height / aspect.height)
+    width = min(source.width, max(1, round(aspect.width * scale)))
+    height = min(source.height, max(1, round(aspect.height * scale)))
+    left, top = (source.width - width) // 2, (source.height - height) // 2
+    return Box(left, top, left + width, top + height)
+
+
+def pad_to_aspect(source: Size, target: Size) -> Box:
+    """Where a picture of the size `source` comes to lie in the middle of `target`, as large as it
+    fits with its proportions kept.
+    """
+    return crop_to_aspect(target, source)
+
+
+def describe_resize(source: Size, target: Size, mode: ResizeMode, *, done: bool = False) -> str:
+    """What a resize mode does to a picture, as a sentence: before it happens, or after (`done`)."""
+    verb = "was" if done else "will be"
+    if source == target:
+        return f"{source} {'was kept' if done else 'is kept'}."
+    if mode == "crop":
+        kept = crop_to_aspect(source, target)
+        if kept.size != source:
+            resized = f", then resized to {target}" if kept.size != target else ""
+            lost = _sides(source, kept)
+            return f"{source} {verb} cropped to {kept.size} ({lost} cut off){resized}."
+    elif mode == "pad":
+        inner = pad_to_aspect(source, target)
+        if inner.size != target:
+            resized = f"resized to {inner.size}, then " if inner.size != source else ""
+            return f"{source} {verb} {resized}padded to {target} ({_sides(target, inner)} added)."
+    elif _aspects_differ(source, target):
+        return f"{source} {verb} stretched to {target}, which changes its proportions."
+    return f"{source} {verb} resized to {target}."
+
+
+def _aspects_differ(one: Size, other: Size) -> bool:
+    """By more than rounding to a multiple does to them."""
+    ratio = (one.width * other.height) / (one.height * other.width)
+    return max(ratio, 1 / ratio) > 1 + _UNSEEN_STRETCH
+
+
+def _sides(outer: Size, inner: Box) -> str:
+    """What lies between a picture and a box in it, in words."""
+    across = (inner.left, outer.width - inner.right), "left", "right"
+    down = (inner.top, outer.height - inner.bottom), "top", "bottom"
+    return ", ".join(
+        f"{amount} px {side}"
+        for amounts, *sides in (across, down)
+        for amount, side in zip(amounts, sides, strict=True)
+        if amount
+    )
+
+
+def choose_grid(count: int) -> tuple[int, int]:
+    """In how many columns and rows so many pictures are shown, nearly square."""
+    columns = max(1, math.ceil(math.sqrt(count)))
+    return columns, math.ceil(count / columns)
+
+
+def grid_size(size: Size, count: int) -> Size:
+    """The size in pixels of so many pictures of that size in a grid."""
+    columns, rows = choose_grid(count)
+    return Size(columns * size.width, rows * size.height)

@@ -1,0 +1,289 @@
+"""Pictures in and out: arrays to PIL, files from strangers, and their way to another size."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from paintdiff.byte_sizes import format_byte_size
+from paintdiff.errors import RequestError
+from paintdiff.imaging.colour import convert_to_srgb, fits_mode, is_srgb, read_profile
+from paintdiff.imaging.geometry import ResizeMode, Size, crop_to_aspect, pad_to_aspect
+from paintdiff.imaging.image_files import ImageFile, parse_image_file
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+MAX_PIXELS = 64_000_000
+MAX_FILE_BYTES = 64 * 2**20
+
+_NO_PICTURE = "Can't open this. Use PNG, JPEG or WebP."
+_PNG_GREY = (0, 4)  # the colour types without and with alpha
+_GREY_MODES = ("L", "LA", "La")
+_ON_ITS_SIDE = frozenset({5, 6, 7, 8})
+_TURNS: Mapping[int, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF's orientation -> what turns the picture upright."""
+
+# What Pillow's decoders raise on damaged files.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    SyntaxError,
+    EOFError,
+    IndexError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+
+def make_image(pixels: NDArray[np.float32]) -> Image.Image:
+    """RGB, 8 bits, from an array (height, width, 3), float, RGB, -1..1; what lies outside is
+    clamped, and what is no number is grey.
+    """
+    levels = np.clip(np.nan_to_num(pixels) * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
+    return Image.fromarray(levels)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file is: its format and Pillow's mode of its pixels.
+
+    `size` is in pixels, as the picture is meant to be seen: after its EXIF orientation.
+    """
+
+    format: str
+    mode: str
+    size: Size
+
+    @property
+    def media_type(self) -> str:
+        """The format as HTTP names it."""
+        return Image.MIME[self.format]
+
+
+def read_header(source: Path | bytes, field: str = "image") -> Header:
+    """Read what a picture file from someone we don't trust is, without decoding its pixels.
+
+    Raises RequestError, for `field`, as `open_image` does.
+    """
+    with open_image(source, field) as (image, file):
+        width, height = image.size
+        size = Size(height, width) if file.orientation in _ON_ITS_SIDE else Size(width, height)
+        return Header(file.format, image.mode, size)
+
+
+@contextmanager
+def open_image(
+    source: Path | bytes, field: str = "image"
+) -> Generator[tuple[Image.Image, ImageFile]]:
+    """Open a picture file from someone we don't trust: its header is read, its pixels not yet.
+
+    Yields the picture, whose `info` says nothing but how its pixels are coded, and the file.
+    Raises RequestError, for `field`, if it is no PNG, JPEG or WebP, larger than MAX_FILE_BYTES, of
+    more than MAX_PIXELS, or damaged; what is damaged is told within the context too.
+    """
+    file = _taken_apart(source, field)
+    if file.format == "PNG":  # before Pillow looks, which only warns
+        _check_pixels(_png_area(file.pixels), field)
+    try:
+        with Image.open(io.BytesIO(file.pixels), formats=FORMATS) as image:
+            _check_pixels(image.width * image.height, field)
+            yield image, file
+    except UnidentifiedImageError as error:  # its own words name an object in memory
+        raise RequestError(_NO_PICTURE, field=field) from error
+    except Image.DecompressionBombError as error:
+        raise RequestError(f"The picture is too large: {error}", field=field) from error
+    except _DAMAGED as error:
+        raise RequestError(
+            f"The picture is damaged or cut off: {error}. Save it again and retry.", field=field
+        ) from error
+
+
+def decode_image(source: Path | bytes, field: str = "image") -> Image.Image:
+    """Decode a picture from someone we don't trust: RGB, or RGBA if it may be transparent, 8 bits,
+    sRGB, turned as its EXIF says; of an animation the first frame. Its `info` is empty.
+
+    A colour profile that is damaged or doesn't fit the pixels counts as sRGB, as in browsers.
+    Raises RequestError, for `field`, as `open_image` does.
+    """
+    with open_image(source, field) as (image, file):
+        plain = _eight_bits(image)
+        shown = convert_to_srgb(plain, read_profile(file, grey=plain.mode in _GREY_MODES))
+        method = _TURNS.get(file.orientation)
+        return shown if method is None else shown.transpose(method)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """L, LA, RGB, RGBA or CMYK."""
+    if image.mode.startswith("I"):  # 16 bits of grey; Pillow would clip them, not scale them
+        levels = np.asarray(image).astype(np.float32) / 257
+        plain = Image.fromarray(levels.round().clip(0, 255).astype(np.uint8))
+        unseen = image.info.get("transparency")
+        if isinstance(unseen, int):
+            seen = np.asarray(image) != unseen
+            plain.putalpha(Image.fromarray(seen.astype(np.uint8) * np.uint8(255)))
+        return plain
+    if image.mode == "CMYK":
+        return image
+    mode = "L" if image.mode in ("1", *_GREY_MODES) else "RGB"
+    return image.convert(mode + "A" if image.has_transparency_data else mode)
+
+
+def decode_pixels(
+    source: Path | bytes, field: str = "image"
+) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], bytes | None]:
+    """Decode a picture from someone we don't trust as it is: (height, width, channels), with 1
+    (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels, uint8, or uint16 of a PNG
+    with 16 bits; and the ICC profile that says what the numbers mean, None for sRGB.
+
+    The profile always fits the pixels: CMYK becomes sRGB, and grey with a profile for colours
+    becomes RGB. Turned as its EXIF says; of an animation the first frame. Raises RequestError, for
+    `field`, as `decode_image` does.
+    """
+    with open_image(source, field) as (image, file):
+        if file.format == "PNG" and file.pixels[24] == 16:
+            pixels: NDArray[np.uint8] | NDArray[np.uint16] = _sixteen_bits(image, file.pixels)
+        else:
+            plain = _eight_bits(image)
+            if plain.mode == "CMYK":
+                return _turned(
+                    np.asarray(convert_to_srgb(plain, file.icc_profile)), file.orientation
+                ), None
+            pixels = np.asarray(plain)
+            pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+        profile = read_profile(file, grey=pixels.shape[2] < 3)
+        pixels, profile = _with_fitting_profile(pixels, profile)
+    return _turned(pixels, file.orientation), profile
+
+
+def _with_fitting_profile(
+    pixels: NDArray[Any], profile: bytes | None
+) -> tuple[NDArray[Any], bytes | None]:
+    """The pixels with a profile that fits them, None if that can't be had."""
+    grey = pixels.shape[2] < 3
+    if profile is None or fits_mode(profile, "L" if grey else "RGB"):
+        return pixels, profile
+    if not grey or not fits_mode(profile, "RGB") or is_srgb(profile, "RGB"):
+        return pixels, None
+    return pixels[..., [0, 0, 0, *range(1, pixels.shape[2])]], profile
+
+
+def _sixteen_bits(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
+    """By OpenCV, as Pillow makes 8 bits of them. Raises ValueError if it can't."""
+    import cv2  # noqa: PLC0415 (rarely needed)
+
+    image.load()  # what is damaged Pillow tells; OpenCV leaves the rest black
+    try:
+        read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ValueError(f"its 16 bits can't be read ({error.err})") from error
+    if read is None or read.dtype != np.uint16:
+        raise ValueError("its 16 bits can't be read")
+    pixels = np.asarray(read, np.uint16)
+    if pixels.ndim == 2:
+        pixels, unseen = pixels[..., None], image.info.get("transparency")
+        if isinstance(unseen, int):  # the level that is transparent, which OpenCV leaves out
+            alpha = np.where(pixels == unseen, 0, 65535).astype(np.uint16)
+            pixels = np.concatenate((pixels, alpha), axis=2)
+        return pixels
+    grey = data[25] in _PNG_GREY
+    if pixels.shape[2] == 4:
+        return pixels[..., [0, 3]] if grey else pixels[..., [2, 1, 0, 3]]
+    return pixels[..., :1] if grey else pixels[..., ::-1]
+
+
+def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """The pixels as EXIF's orientation (1 to 8) says."""
+    if orientation in _ON_ITS_SIDE:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def image_size(image: Image.Image) -> Size:
+    """A picture's size in pixels."""
+    return Size(image.width, image.height)
+
+
+def flatten_image(image: Image.Image, background: str) -> Image.Image:
+    """RGB: the picture (RGB or RGBA) laid on a colour, "#rrggbb"."""
+    if image.mode == "RGB":
+        return image
+    ground = Image.new("RGBA", image.size, background)
+    return Image.alpha_composite(ground, image).convert("RGB")
+
+
+def resize_image(image: Image.Image, size: Size, mode: ResizeMode, background: str) -> Image.Image:
+    """The picture (RGB) at another size, as `geometry.resize_words` says; what a "pad" adds has the
+    colour `background`, "#rrggbb".
+    """
+    target = (size.width, size.height)
+    if image.size == target:
+        return image
+    source = image_size(image)
+    if mode == "pad":
+        inner = pad_to_aspect(source, size)
+        canvas = Image.new("RGB", target, background)
+        canvas.paste(_scaled(image, inner.size), inner.corners)
+        return canvas
+    if mode == "crop":
+        image = image.crop(crop_to_aspect(source, size).corners)
+    return _scaled(image, size)
+
+
+def _scaled(image: Image.Image, size: Size) -> Image.Image:
+    return image.resize((size.width, size.height), Image.Resampling.LANCZOS)
+
+
+def _taken_apart(source: Path | bytes, field: str) -> ImageFile:
+    data = _read(source, field) if isinstance(source, Path) else source
+    if len(data) > MAX_FILE_BYTES:
+        raise RequestError(
+            f"The file is larger than {format_byte_size(MAX_FILE_BYTES)}. Save it smaller.",
+            field=field,
+        )
+    file = parse_image_file(data)
+    if file is None:
+        raise RequestError(_NO_PICTURE, field=field)
+    return file
+
+
+def _png_area(data: bytes) -> int:
+    return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+
+
+def _check_pixels(count: int, field: str) -> None:
+    if count > MAX_PIXELS:
+        raise RequestError(
+            f"The picture has {count:,} pixels; at most {MAX_PIXELS:,} are read.", field=field
+        )
+
+
+def _read(path: Path, field: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise RequestError(f"{path} can't be read: {error.strerror}.", field=field) from error

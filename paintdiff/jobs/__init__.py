@@ -1,0 +1,1 @@
+"""Requests, jobs and the events that a job sends."""

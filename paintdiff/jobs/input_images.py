@@ -1,0 +1,106 @@
+"""A picture inside a request: its encoded bytes, or only their fingerprint."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_serializer,
+    model_validator,
+)
+
+from paintdiff.errors import RequestError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MODES_OF_PNG = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16", "I;16B"})
+_NEAREST_MODES = {"La": "LA", "I;16L": "I;16"}
+_DATA_URL_END = ";base64,"
+
+
+class InputImage(BaseModel):
+    """A picture that a request brings with it: the bytes of a PNG, JPEG or WebP file.
+
+    In JSON `data` is base64, with or without a `data:` URL's beginning. `sha256` is of the bytes,
+    in lower-case hex; it is filled in, and one that doesn't fit is refused. Without `data` it is a
+    reference, as in the settings inside a finished picture: such a request can be read and shown,
+    but not painted until the picture is given again. Nothing is decoded here.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: bytes | None = Field(default=None, repr=False)
+    sha256: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """The picture in a file. Raises RequestError if it can't be read."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise RequestError(f"{path} can't be read: {error.strerror}.", field="image") from error
+        return cls(data=data)
+
+    @classmethod
+    def from_image(cls, image: Image.Image) -> Self:
+        """Take a Pillow picture, as a PNG. Its colour profile is kept; CMYK becomes sRGB.
+
+        Raises RequestError for mode F, whose numbers have no fixed range.
+        """
+        if image.mode == "F":
+            raise RequestError(
+                "A picture of mode F can't be used. Convert it to L or RGB first.", field="image"
+            )
+        if image.mode == "CMYK":
+            from paintdiff.imaging.colour import convert_to_srgb  # noqa: PLC0415 (rarely needed)
+
+            image = convert_to_srgb(image, image.info.get("icc_profile"))
+        elif image.mode not in _MODES_OF_PNG:
+            transparent = "RGBA" if image.has_transparency_data else "RGB"
+            image = image.convert(_NEAREST_MODES.get(image.mode, transparent))
+        buffer = io.BytesIO()
+        image.save(buffer, format="PNG", compress_level=1)
+        return cls(data=buffer.getvalue())
+
+    def reference(self) -> Self:
+        """The same picture without its bytes."""
+        return self.model_copy(update={"data": None})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_bytes_and_sum(cls, values: object) -> object:
+        if not isinstance(values, dict):
+            return values
+        fields: dict[str, Any] = dict(cast("dict[str, Any]", values))
+        data = fields.get("data")
+        if isinstance(data, str):
+            data = fields["data"] = _from_base64(data)
+        if isinstance(data, bytes):
+            found = hashlib.sha256(data).hexdigest()
+            if fields.get("sha256") not in (None, "", found):
+                raise ValueError("the picture's bytes don't match the given sha256")
+            fields["sha256"] = found
+        return fields
+
+    @field_serializer("data", when_used="json")
+    def _to_base64(self, data: bytes | None) -> str | None:
+        return None if data is None else base64.b64encode(data).decode("ascii")
+
+
+def _from_base64(text: str) -> bytes:
+    if text.startswith("data:"):
+        text = text.partition(_DATA_URL_END)[2]
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"the picture isn't valid base64: {error}") from error

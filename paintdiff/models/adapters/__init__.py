@@ -1,0 +1,1 @@
+"""LoRA, IP-Adapter and FreeU: applied to a pipeline and removed exactly."""

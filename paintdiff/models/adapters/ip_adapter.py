@@ -1,0 +1,191 @@
+"""IP-Adapters: pictures as prompts. Ye et al. 2023, arXiv:2308.06721.
+
+Imports torch, diffusers and transformers: import it in a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from paintdiff.errors import ModelLoadError, ModelNotFoundError
+from paintdiff.models.adapters.specs import IpAdapterUse
+from paintdiff.models.formats.tensor_tables import read_tensor_table
+from paintdiff.models.formats.weight_files import check_weights_in
+from paintdiff.models.hub.file_selection import part_variant
+from paintdiff.models.loading.library_errors import make_load_error
+from paintdiff.models.loading.part_checks import check_part
+from paintdiff.models.memory.devices import DTYPES, choose_dtype
+from paintdiff.models.registry.adapter_rows import IpAdapterRow
+
+ENCODER_HELP = (
+    "Put the folder of its CLIP image encoder, with config.json and model.safetensors, in the "
+    "folder clip_vision of a models folder."
+)
+_GROUPS = ("image_proj", "ip_adapter")
+
+
+@dataclass(frozen=True)
+class LoadedIpAdapter:
+    """An IP-Adapter in memory, with the network that looks at its pictures.
+
+    `tensors` are in the two groups "image_proj" and "ip_adapter".
+    """
+
+    row: IpAdapterRow
+    tensors: Mapping[str, Mapping[str, torch.Tensor]]
+    image_encoder: Any
+    feature_extractor: Any
+    weights_bytes: int
+
+
+def load_ip_adapter(
+    row: IpAdapterRow, device: str, dtype: str | None, _report: Callable[[str], None]
+) -> LoadedIpAdapter:
+    """Read an IP-Adapter and its image encoder onto a device. `dtype` is as for `loaders.load`.
+
+    Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
+    """
+    precision = DTYPES[dtype] if dtype else choose_dtype(device)
+    tensors = {
+        group: {key: value.to(device, precision) for key, value in part.items()}
+        for group, part in _grouped(read_tensor_table(Path(row.source)), row.title).items()
+    }
+    folder = row.image_encoder
+    if folder is None:
+        raise ModelNotFoundError(f"{row.title} has no image encoder. {ENCODER_HELP}")
+    check_weights_in(folder)
+    check_part(folder)
+    class_: Any = transformers.CLIPVisionModelWithProjection
+    try:
+        encoder = class_.from_pretrained(
+            str(folder),
+            dtype=precision,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=part_variant(folder),
+        ).to(device)
+    except Exception as error:
+        raise make_load_error(f"The image encoder of {row.title} can't be loaded", error) from error
+    encoder.requires_grad_(False).eval()
+    side = encoder.config.image_size
+    extractor = transformers.CLIPImageProcessor(size=side, crop_size=side)
+    _check_width(row, tensors["image_proj"], encoder.config)
+    numbers = [each for part in tensors.values() for each in part.values()]
+    total = sum(each.numel() * each.element_size() for each in (*numbers, *encoder.parameters()))
+    return LoadedIpAdapter(row, tensors, encoder, extractor, total)
+
+
+def _grouped(content: Mapping[str, Any], title: str) -> dict[str, dict[str, torch.Tensor]]:
+    groups: dict[str, dict[str, torch.Tensor]] = {group: {} for group in _GROUPS}
+    for key, value in content.items():
+        group, _dot, rest = key.partition(".")
+        if isinstance(value, torch.Tensor) and group in groups and rest:
+            groups[group][rest] = value
+        elif isinstance(value, dict) and key in groups:
+            tensors = {name: t for name, t in value.items() if isinstance(t, torch.Tensor)}
+            groups[key].update(tensors)
+    if not all(groups.values()):
+        raise ModelLoadError(f"{title} isn't an IP-Adapter: {' or '.join(_GROUPS)} is missing.")
+    if _of_faces(groups["image_proj"]):
+        raise ModelLoadError(
+            f"{title} is an IP-Adapter FaceID, which needs a face recogniser and isn't supported."
+        )
+    return groups
+
+
+def _of_faces(image_proj: Mapping[str, torch.Tensor]) -> bool:
+    """Whether it is a FaceID, by the names that diffusers tells them by."""
+    if "perceiver_resampler.proj_in.weight" in image_proj:
+        return True
+    return "norm.weight" in image_proj and not {"proj.weight", "proj.3.weight"} & image_proj.keys()
+
+
+def _check_width(row: IpAdapterRow, tensors: Mapping[str, torch.Tensor], config: Any) -> None:
+    """Raise ModelLoadError if the image encoder isn't the one the adapter was made for."""
+    if "proj.weight" in tensors:
+        theirs, ours = tensors["proj.weight"].shape[-1], config.projection_dim
+    elif "proj.0.weight" in tensors:
+        theirs, ours = tensors["proj.0.weight"].shape[-1], config.hidden_size
+    elif "proj_in.weight" in tensors:
+        theirs, ours = tensors["proj_in.weight"].shape[-1], config.hidden_size
+    else:
+        raise ModelLoadError(f"{row.title} is an IP-Adapter of an unknown kind.")
+    if theirs != ours:
+        raise ModelLoadError(
+            f"{row.title} needs an image encoder with {theirs} dimensions; the one at "
+            f"{row.image_encoder} has {ours}."
+        )
+
+
+class IpAdapters:
+    """The IP-Adapters in one model's UNet; for one thread at a time."""
+
+    def __init__(self, components: Mapping[str, Any], title: str) -> None:
+        self._unet: Any = components.get("unet")
+        self._title = title
+        self._before: dict[str, Any] | None = None
+        self._identities: tuple[tuple[str, ...], ...] = ()
+
+    def set(self, uses: Sequence[IpAdapterUse], loaded: Mapping[str, LoadedIpAdapter]) -> None:
+        """Have these in the UNet and no others, one for each picture of a run.
+
+        Raises ModelLoadError for one that doesn't fit. Afterwards the state is undefined: `clear`.
+        """
+        wanted = [loaded[use.name] for use in uses]
+        identities = tuple(each.row.identity for each in wanted)
+        if identities != self._identities:
+            self.clear()
+            if wanted:
+                self._load(wanted)
+                self._identities = identities
+        if wanted:
+            for processor in self._unet.attn_processors.values():
+                if hasattr(processor, "to_k_ip"):
+                    processor.scale = [use.scale for use in uses]
+
+    def clear(self) -> None:
+        """Take all out: the UNet's attention is again what it was."""
+        if self._before is not None:
+            self._unet.set_attn_processor(dict(self._before))
+            self._unet.encoder_hid_proj = None
+            self._unet.config.encoder_hid_dim_type = None
+        self._before, self._identities = None, ()
+
+    def _load(self, adapters: Sequence[LoadedIpAdapter]) -> None:
+        unet = self._unet
+        if unet is None or unet.encoder_hid_proj is not None:
+            raise ModelLoadError(f"{self._title} doesn't support image prompts (IP-Adapter).")
+        if len({each.row.image_encoder for each in adapters}) > 1:
+            raise ModelLoadError(
+                f"{' and '.join(each.row.title for each in adapters)} need different image "
+                "encoders, so they can't be used together."
+            )
+        width = unet.config.cross_attention_dim
+        for each in adapters:
+            widths = {
+                tensor.shape[-1]
+                for name, tensor in each.tensors["ip_adapter"].items()
+                if name.endswith("to_k_ip.weight")
+            }
+            if widths != {width}:
+                told = f" It is for {', '.join(each.row.families)}." if each.row.families else ""
+                raise ModelLoadError(
+                    f"The IP-Adapter {each.row.title} doesn't fit {self._title}: its embeddings "
+                    f"are {'/'.join(map(str, sorted(widths))) or 'no'} wide, the model's {width}"
+                    f".{told}"
+                )
+        self._before = dict(unet.attn_processors)
+        try:
+            unet._load_ip_adapter_weights([dict(each.tensors) for each in adapters])
+        except Exception as error:
+            names = ", ".join(each.row.title for each in adapters)
+            raise make_load_error(f"{names} doesn't fit {self._title}", error) from error
+        for module in (unet.encoder_hid_proj, *unet.attn_processors.values()):
+            if isinstance(module, torch.nn.Module):
+                module.requires_grad_(False).eval()

@@ -1,0 +1,116 @@
+"""The names that programs give the tensors of a LoRA: kohya's scripts, OneTrainer, PEFT, diffusers,
+LyCORIS and ComfyUI. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from paintdiff.errors import ModelLoadError
+
+Half = Literal["down", "up"]
+
+# What wraps a network leaves its name in those of the tensors.
+_WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:base_model\.model\.|_orig_mod\.)|^module\.")
+_COMPONENTS: tuple[tuple[str, str], ...] = (
+    ("text_encoders.clip_l.transformer.", "text_encoder."),
+    ("text_encoders.clip_g.transformer.", "text_encoder_2."),
+    ("clip_l.", "text_encoder."),
+    ("clip_g.", "text_encoder_2."),
+    ("text_model.", "text_encoder.text_model."),
+    ("lora_transformer_", "lora_unet_"),
+    ("lycoris_", "lora_unet_"),
+)
+"""Beginnings of names, and the usual ones for the same."""
+
+_PAIR_END = re.compile(
+    r"\.lora_(?P<half>down|up|A|B)(?:\.(?P<adapter>[^.]+))?\.weight$"
+    r"|\.lora(?:_linear_layer)?\.(?P<old_half>down|up)\.weight$"
+)
+_OLD_ATTENTION = re.compile(r"\.to_(q|k|v|out)_lora\.(down|up)\.weight$")
+_HALVES: Mapping[str, Half] = {"down": "down", "up": "up", "A": "down", "B": "up"}
+
+# What is no product of two matrices, by how its tensors' names end or what is in them.
+_OTHER_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\.lokr_"), "LoKr"),
+    (re.compile(r"\.hada_"), "LoHa"),
+    (re.compile(r"\.(?:b?oft_|oft_diag)"), "OFT"),
+    (re.compile(r"\.lora_E\b"), "AdaLoRA"),
+    (re.compile(r"\.vera_"), "VeRA"),
+    (re.compile(r"\.(?:on_input|ia3_l)\b"), "(IA)3"),
+    (re.compile(r"\.[ab][12]\.weight$"), "GLoRA"),
+    (re.compile(r"\.(?:diff|diff_b|w_norm|b_norm|set_weight)$"), "whole weights (differences)"),
+    (re.compile(r"\.modules_to_save\."), "whole weights (modules_to_save)"),
+    (
+        re.compile(r"\.lora_(?:embedding_[AB]\b|B\.(?:[^.]+\.)?bias$)"),
+        "LoRA of token embeddings or biases",
+    ),
+    (re.compile(r"^bundle_emb\."), "embeddings"),
+)
+_DORA = re.compile(r"\.dora_scale$|\.lora_magnitude_vector\b")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a half of a pair belongs: `stem` is the layer's name as the file has it."""
+
+    stem: str
+    half: Half
+
+
+def parse_place(key: str) -> Place | None:
+    """What a tensor's name says, None if it is no half of a pair."""
+    if (old := _OLD_ATTENTION.search(key)) is not None:
+        head = key[: old.start()].replace(".processor", "")
+        if re.search(r"\b(?:text_model|self_attn)\b", head):
+            layer = f"{old[1]}_proj"
+        else:
+            layer = "to_out.0" if old[1] == "out" else f"to_{old[1]}"
+        return Place(f"{head}.{layer}", _HALVES[old[2]])
+    found = _PAIR_END.search(key)
+    if found is None:
+        return None
+    return Place(key[: found.start()], _HALVES[found["half"] or found["old_half"]])
+
+
+def strip_prefixes(keys: Iterable[str], name: str) -> dict[str, str]:
+    """Each name as it is without wrappers and without the adapter's own name, by the name in the
+    file.
+
+    Raises ModelLoadError if there are several adapters in the file.
+    """
+    plain: dict[str, str] = {}
+    adapters: set[str] = set()
+    for key in keys:
+        short = _WRAPPERS.sub("", key)
+        start, usual = next((pair for pair in _COMPONENTS if short.startswith(pair[0])), ("", ""))
+        short = usual + short[len(start) :]
+        found = _PAIR_END.search(short)
+        if found is not None and found["adapter"]:
+            adapters.add(found["adapter"])
+            short = f"{short[: found.start()]}.lora_{found['half']}.weight"
+        plain[key] = short
+    if len(adapters) > 1:
+        raise ModelLoadError(
+            f"{name} holds several adapters ({', '.join(sorted(adapters)[:5])}). Save each in a "
+            "file of its own."
+        )
+    if len(set(plain.values())) < len(plain):
+        raise ModelLoadError(f"{name} has several tensors for the same part of a layer.")
+    return plain
+
+
+def is_dora(key: str) -> bool:
+    """Whether a tensor is a magnitude of DoRA."""
+    return _DORA.search(key) is not None
+
+
+def find_other_kinds(keys: Iterable[str]) -> tuple[str, ...]:
+    """The kinds of what is no LoRA among the tensors, each once."""
+    names = list(keys)
+    return tuple(
+        kind for pattern, kind in _OTHER_KINDS if any(pattern.search(key) for key in names)
+    )

@@ -1,0 +1,216 @@
+"""How strongly each part of a LoRA acts, where that stands beside its tensors: in PEFT's
+`adapter_config.json`, or in the metadata that diffusers writes. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from paintdiff.errors import ModelLoadError
+from paintdiff.models.formats.headers import WEIGHT_SUFFIXES
+
+CONFIG_NAME = "adapter_config.json"
+"""PEFT's name for the settings beside an adapter's weights."""
+
+_PEFT_STEM = "adapter_model"
+_METADATA_KEY = "lora_adapter_metadata"
+_MAX_CONFIG_BYTES = 2**20
+_USUAL_ALPHA = 8  # PEFT's own default
+# A pattern is a regular expression from a stranger, so only what can't take long is matched.
+_LITERAL = re.compile(r"\^?(?:[\w/-]|\\?\.)+\$?", re.ASCII)
+_QUICK = re.compile(
+    r"\^?(?:[\w/-]|\\\.|\.[*+]?|\\d\+?|\[0-9\]\+?|\((?:\?:)?(?:[\w|]|\\\.)+\))+\$?", re.ASCII
+)
+_MOST_WILDCARDS, _MOST_EXPRESSIONS, _MOST_CHARACTERS = 2, 20, 300
+
+
+class AlphaPattern:
+    """PEFT's `alpha_pattern`: alphas by regular expressions, each of which has to match the end of
+    a layer's path, from a dot or the beginning on.
+
+    Raises ModelLoadError for an alpha that is no finite number, and for an expression that could
+    take long. `where` says in messages where it stands.
+    """
+
+    def __init__(self, pattern: object, where: str) -> None:
+        self._whole: dict[str, float] = {}
+        self._ends: dict[str, float] = {}
+        self._others: list[tuple[re.Pattern[str], float]] = []
+        table: Mapping[Any, object] = pattern if isinstance(pattern, dict) else {}
+        for key, value in table.items():
+            text, alpha = str(key), _number(value, f"alpha_pattern[{str(key)[:80]!r}]", where)
+            plain = text.removeprefix("^").removesuffix("$").replace("\\.", ".")
+            if _LITERAL.fullmatch(text):
+                (self._whole if text.startswith("^") else self._ends).setdefault(plain, alpha)
+            elif _is_quick(text) and len(self._others) < _MOST_EXPRESSIONS:
+                self._others.append((re.compile(rf"(.*\.)?({text})$"), alpha))
+            else:
+                raise ModelLoadError(
+                    f"{where} has an alpha for layers like {text[:80]!r}, a regular expression "
+                    "that isn't read here. Write the layers' names instead."
+                )
+
+    def alpha(self, path: str) -> float | None:
+        """The alpha of a layer, None if no expression matches it."""
+        if path in self._whole:
+            return self._whole[path]
+        start = 0
+        while self._ends:
+            if path[start:] in self._ends:
+                return self._ends[path[start:]]
+            start = path.find(".", start) + 1
+            if not start:
+                break
+        return next((alpha for known, alpha in self._others if known.match(path)), None)
+
+
+class Scales:
+    """The settings that belong to one component of a LoRA, or to all of it. `where` says in
+    messages where they stand.
+
+    Raises ModelLoadError for a value that is no finite number.
+    """
+
+    def __init__(self, settings: Mapping[str, object], where: str) -> None:
+        alpha = settings.get("lora_alpha")
+        self._alpha = None if alpha is None else _number(alpha, "lora_alpha", where)
+        self._pattern = AlphaPattern(settings.get("alpha_pattern"), where)
+        self._is_rooted = settings.get("use_rslora") is True
+
+    def factor(self, path: str, rank: int) -> float:
+        """The number by which the product of a layer's two matrices is multiplied: its alpha
+        divided by its rank, or (rsLoRA, arXiv:2312.03732) by the rank's square root.
+        """
+        alpha = self._pattern.alpha(path)
+        if alpha is None:
+            alpha = self._alpha
+        if alpha is None or not rank:
+            return 1.0
+        return alpha / (math.sqrt(rank) if self._is_rooted else rank)
+
+
+class NotedScales:
+    """The settings that stand beside a LoRA's tensors; `remarks` say which couldn't be read.
+
+    `metadata` is the file's own. Raises ModelLoadError for settings of another kind of adapter, and
+    for a number that can't be used.
+    """
+
+    def __init__(self, path: Path, name: str, metadata: Mapping[str, str]) -> None:
+        self.remarks: list[str] = []
+        self._all: Scales | None = None
+        self._by_component: dict[str, Scales] = {}
+        noted = self._in_metadata(metadata, name)
+        if noted:
+            where = f"the {_METADATA_KEY} of {name}"
+            self._all = Scales(noted, where)
+            for component in {key.partition(".")[0] for key in noted if "." in key}:
+                start = f"{component}."
+                own = {k.removeprefix(start): v for k, v in noted.items() if k.startswith(start)}
+                self._by_component[component] = Scales(own, where)
+            return
+        content = self._in_config(path, name)
+        if content:
+            kind = content.get("peft_type", "LORA")
+            if kind != "LORA":
+                raise ModelLoadError(
+                    f"{name} is an adapter of the kind {str(kind)[:40]}, by the {CONFIG_NAME} "
+                    "beside it; only LoRAs can be used."
+                )
+            where = f"the {CONFIG_NAME} beside {name}"
+            self._all = Scales({"lora_alpha": _USUAL_ALPHA, **content}, where)
+
+    def factor(self, component: str, path: str, rank: int) -> float:
+        """See `Scales.factor`; 1 if nothing is noted."""
+        scales = self._by_component.get(component, self._all)
+        return 1.0 if scales is None else scales.factor(path, rank)
+
+    def _in_metadata(self, metadata: Mapping[str, str], name: str) -> Mapping[str, object]:
+        if _METADATA_KEY not in metadata:
+            return {}
+        noted = _json_table(metadata[_METADATA_KEY])
+        if noted is None:
+            self.remarks.append(
+                f"The {_METADATA_KEY} in {name} is damaged, so its alphas are unknown: the LoRA "
+                "may be too strong or too weak."
+            )
+        return noted or {}
+
+    def _in_config(self, path: Path, name: str) -> Mapping[str, object]:
+        config = read_config_beside(path)
+        if config is None:
+            return {}
+        try:
+            if config.stat().st_size > _MAX_CONFIG_BYTES:
+                raise OSError(f"it has more than {_MAX_CONFIG_BYTES:,} bytes")
+            content = _json_table(config.read_bytes())
+            reason = "it isn't a JSON object"
+        except OSError as error:
+            content, reason = None, str(error)
+        if content is None:
+            self.remarks.append(
+                f"The {config.name} beside {name} can't be read ({reason}), so its alpha is "
+                "unknown: the LoRA may be too strong or too weak."
+            )
+        return content or {}
+
+
+def read_config_beside(path: Path) -> Path | None:
+    """The settings that PEFT wrote with a file of weights; None if there are none, or if they may
+    be those of another file in the folder.
+    """
+    config = path.with_name(CONFIG_NAME)
+    if not config.is_file():
+        return None
+    if path.stem.lower() == _PEFT_STEM:
+        return config
+    weights = [each for each in path.parent.iterdir() if each.suffix.lower() in WEIGHT_SUFFIXES]
+    return config if weights == [path] else None
+
+
+def check_alpha(value: float, of: str, name: str) -> float:
+    """An alpha that a LoRA can be scaled by. Raises ModelLoadError if it is infinite or NaN."""
+    if not math.isfinite(value):
+        raise ModelLoadError(
+            f"The alpha of {of} in {name} is {value}, so it can't be used. Get the file again, or "
+            "another version of it."
+        )
+    return value
+
+
+def _is_quick(text: str) -> bool:
+    wildcards = text.count("*") + text.count("+")
+    short = len(text) <= _MOST_CHARACTERS and wildcards <= _MOST_WILDCARDS
+    return short and _QUICK.fullmatch(text) is not None
+
+
+def _number(value: object, key: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
+        raise ModelLoadError(
+            f"{key} in {where} is {str(value)[:40]}, not a finite number. Download the LoRA "
+            "again, or correct the number."
+        )
+    return float(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
+def _json_table(text: str | bytes) -> dict[str, object] | None:
+    """The table in a text, None if it holds no table in JSON."""
+    try:
+        content: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return (
+        {str(key): value for key, value in content.items()} if isinstance(content, dict) else None
+    )

@@ -1,0 +1,1 @@
+"""All current rows: built in, on this machine, and downloaded."""

@@ -1,0 +1,101 @@
+"""Finding a model, or what goes with one, by what people call it. Importable without torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from paintdiff.config.presets import make_unknown_name_error, suggest_names
+from paintdiff.errors import UnknownNameError
+from paintdiff.models.formats.headers import WEIGHT_SUFFIXES
+from paintdiff.models.hub.hub_id import HUB_ID
+from paintdiff.models.registry.base_rows import WeightsRow
+
+MOST_LISTED = 5
+
+RowT = TypeVar("RowT", bound=WeightsRow)
+
+_SUFFIX = re.compile("|".join(re.escape(suffix) + "$" for suffix in sorted(WEIGHT_SUFFIXES)))
+
+
+def find_row_by_name(
+    what: str,
+    name: str,
+    rows: Mapping[str, RowT],
+    gone: Mapping[str, Path],
+    belongs: str = "",
+) -> RowT:
+    """The row of that name. Else the only one that is called so without regard to capitals and to a
+    file's suffix: by its name, by the end of its path ("styles/ink"), or by a name that it gives
+    itself (`aliases`), in this order.
+
+    `gone` are names of what has gone, which mean nothing else; `belongs` says where such files are
+    put. Raises UnknownNameError if there is none, or if there are several; it names the nearest.
+    """
+    exact = rows.get(name)
+    if exact is not None:
+        return exact
+    asked = _key(name)
+    by_name = [row for row in rows.values() if _key(row.name) == asked]
+    if not by_name:
+        left = next((place for each, place in gone.items() if _key(each) == asked), None)
+        if left is not None:
+            raise _gone(what, name, left, rows)
+    for found in (
+        by_name,
+        [row for row in rows.values() if _ends_with(row, asked)],
+        [row for row in rows.values() if asked in map(_key, row.aliases)],
+    ):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise _several(what, name, [row.name for row in found])
+    if belongs and not rows:
+        raise UnknownNameError(
+            f"There is no {what} {name[:100]!r}: no {what} was found. {belongs}",
+            field=what,
+            what=what,
+            name=name,
+        )
+    raise make_unknown_name_error(what, name, rows)
+
+
+def _key(name: str) -> str:
+    """What has to be the same of two names: slashes, capitals and suffixes don't count."""
+    return _SUFFIX.sub("", name.strip().replace("\\", "/").removeprefix("./").casefold())
+
+
+def _ends_with(row: WeightsRow, asked: str) -> bool:
+    """Whether a path ends so, folder by folder."""
+    if not asked or HUB_ID.fullmatch(row.source):
+        return False
+    path = _key(row.source)
+    return path == asked or path.endswith("/" + asked.lstrip("/"))
+
+
+def _gone(what: str, name: str, place: Path, rows: Mapping[str, WeightsRow]) -> UnknownNameError:
+    near = suggest_names(name, rows)
+    same = [row.name for row in rows.values() if _ends_with(row, _key(name))]
+    suggestion = next(iter((*same, *near)), None)
+    instead = f" Did you mean {suggestion!r}?" if suggestion else ""
+    return UnknownNameError(
+        f"The {what} {name[:100]!r} is missing: it was {str(place)!r}.{instead}",
+        field=what,
+        what=what,
+        name=name,
+        suggestion=suggestion,
+    )
+
+
+def _several(what: str, name: str, names: list[str]) -> UnknownNameError:
+    listed = ", ".join(map(repr, names[:MOST_LISTED]))
+    more = f" and {len(names) - MOST_LISTED:,} more" if len(names) > MOST_LISTED else ""
+    return UnknownNameError(
+        f"{len(names)} {what}s are called {name[:100]!r}. Write one of: {listed}{more}.",
+        field=what,
+        what=what,
+        name=name,
+        suggestion=names[0],
+    )

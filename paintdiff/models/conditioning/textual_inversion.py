@@ -1,0 +1,212 @@
+"""Embeddings: words that a model learns from a file, and forgets again.
+
+Gal et al. 2022, "An image is worth one word" (arXiv:2208.01618). Imports torch and transformers:
+import it in a function.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from paintdiff.errors import ModelLoadError
+from paintdiff.models.formats.tensor_tables import read_tensor_table
+from paintdiff.models.formats.weight_files import HASH_DIGITS, sha256_of
+from paintdiff.models.registry.adapter_rows import EmbeddingRow
+
+_SLOTS = (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2"))
+_LATER_ENCODER = "text_encoder_3"
+MAX_VECTORS = 75
+"""As many as there is room for in a prompt."""
+
+
+def read_vectors(path: Path, name: str) -> tuple[torch.Tensor, ...]:
+    """The vectors of an embedding: (count, width), float32, for each text encoder it was made for.
+
+    Known are the A1111 web UI's files (`string_to_param`, `emb_params`), those of SDXL (`clip_l`
+    and `clip_g`), and diffusers' with a single tensor. Raises ModelLoadError, or what
+    `read_tensor_table` raises.
+    """
+    content = read_tensor_table(path)
+    learned: object = content.get("string_to_param", content)
+    if not isinstance(learned, dict):
+        learned = {}
+    tensors = {key: value for key, value in learned.items() if isinstance(value, torch.Tensor)}
+    if {"clip_l", "clip_g"} <= tensors.keys():
+        found = [tensors["clip_l"], tensors["clip_g"]]
+    elif "emb_params" in tensors:
+        found = [tensors["emb_params"]]
+    else:
+        found = list(tensors.values())
+        if len(found) != 1:
+            raise ModelLoadError(f"{name} isn't an embedding: it contains {len(found)} tensors.")
+    vectors = tuple(each.float()[None] if each.ndim == 1 else each.float() for each in found)
+    counts = {each.shape[0] for each in vectors}
+    if any(each.ndim != 2 for each in vectors) or len(counts) != 1:
+        raise ModelLoadError(f"{name} isn't an embedding: its tensors aren't vectors.")
+    if not 1 <= min(counts) <= MAX_VECTORS:
+        raise ModelLoadError(
+            f"{name} has {min(counts)} vectors; an embedding has 1 to {MAX_VECTORS}."
+        )
+    return vectors
+
+
+class ExtendedEmbedding(torch.nn.Module):
+    """Stands in for a text encoder's table of words: ids from `first_id` on are those of `vectors`
+    (count, width), all others the table's own.
+    """
+
+    def __init__(self, table: torch.nn.Module, first_id: int, vectors: torch.Tensor) -> None:
+        super().__init__()
+        self.table = table
+        self.first_id = first_id
+        self.register_buffer("vectors", vectors, persistent=False)
+
+    @property
+    def weight(self) -> Any:
+        """The table's own."""
+        return self.table.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """(batch, length) ids to (batch, length, width)."""
+        known = self.table(ids.clamp(max=self.first_id - 1))
+        vectors: Any = self.vectors
+        learned = vectors[(ids - self.first_id).clamp(min=0)]
+        return torch.where((ids >= self.first_id)[..., None], learned, known)
+
+
+@dataclass(frozen=True)
+class LearnedWords:
+    """What a lease needs to use its embeddings: its own tokenizers, by component, and for each word
+    (in lower case) the tokens that stand for it; the embeddings' hashes, by name.
+    """
+
+    tokenizers: Mapping[str, Any]
+    tokens: Mapping[str, str]
+    hashes: Mapping[str, str]
+
+
+NO_WORDS = LearnedWords({}, {}, {})
+
+
+class Embeddings:
+    """The embeddings in one model's text encoders; for one thread at a time."""
+
+    def __init__(self, components: Mapping[str, Any], title: str) -> None:
+        self._components = components
+        self._title = title
+        self._replaced: list[tuple[Any, str, torch.nn.Module]] = []
+        self._ends: list[tuple[Any, int]] = []
+        self._learned = NO_WORDS
+        self._identities: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def learned(self) -> LearnedWords:
+        """Of those in the model now."""
+        return self._learned
+
+    def set(self, names: Sequence[str], rows: Mapping[str, EmbeddingRow]) -> None:
+        """Have the model know these and no others.
+
+        Raises ModelLoadError for one that doesn't fit, and what reading it raises. Afterwards the
+        state is undefined: `clear`.
+        """
+        identities = tuple(rows[name].identity for name in names)
+        if identities == self._identities:
+            return
+        self.clear()
+        if not names:
+            return
+        encoders = self._encoders(rows[names[0]])
+        read = {name: self._fitting(rows[name], encoders) for name in names}
+        tokens = {
+            name: [f"<|embedding{number}.{index}|>" for index in range(vectors[0].shape[0])]
+            for number, (name, vectors) in enumerate(read.items())
+        }
+        tokenizers: dict[str, Any] = {}
+        for slot, (encoder, tokenizer_name) in enumerate(encoders):
+            tokenizer = copy.deepcopy(self._components[tokenizer_name])
+            first = len(tokenizer)
+            tokenizer.add_tokens(
+                [
+                    transformers.AddedToken(token, normalized=False, special=True)
+                    for each in tokens.values()
+                    for token in each
+                ]
+            )
+            self._extend(encoder, first, torch.cat([vectors[slot] for vectors in read.values()]))
+            self._ends.append((_with_ends(encoder), _with_ends(encoder).eos_token_id))
+            _with_ends(encoder).eos_token_id = tokenizer.eos_token_id
+            tokenizers[tokenizer_name] = tokenizer
+        self._identities = identities
+        self._learned = LearnedWords(
+            tokenizers,
+            {name.lower(): " ".join(each) for name, each in tokens.items()},
+            {name: sha256_of(Path(rows[name].source))[:HASH_DIGITS] for name in names},
+        )
+
+    def clear(self) -> None:
+        """Forget all: every text encoder has the table it had."""
+        for parent, name, table in self._replaced:
+            setattr(parent, name, table)
+        for encoder, eos_token_id in self._ends:
+            encoder.eos_token_id = eos_token_id
+        self._replaced.clear()
+        self._ends.clear()
+        self._learned, self._identities = NO_WORDS, ()
+
+    def _encoders(self, row: EmbeddingRow) -> list[tuple[Any, str]]:
+        """The text encoders and their tokenizers' names."""
+        found = [
+            (self._components[encoder], tokenizer)
+            for encoder, tokenizer in _SLOTS
+            if self._components.get(encoder) is not None
+        ]
+        known = (transformers.CLIPTextModel, transformers.CLIPTextModelWithProjection)
+        others = self._components.get(_LATER_ENCODER)
+        if not found or others is not None or not all(isinstance(e, known) for e, _t in found):
+            raise ModelLoadError(
+                f"{self._title} doesn't use CLIP alone, so it can't use the embedding {row.title}."
+            )
+        return found
+
+    def _fitting(
+        self, row: EmbeddingRow, encoders: Sequence[tuple[Any, str]]
+    ) -> tuple[torch.Tensor, ...]:
+        vectors = read_vectors(Path(row.source), row.title)
+        theirs = [each.shape[1] for each in vectors]
+        ours = [encoder.get_input_embeddings().weight.shape[1] for encoder, _name in encoders]
+        if theirs != ours:
+            families = f" It is for {', '.join(row.families)}." if row.families else ""
+            raise ModelLoadError(
+                f"The embedding {row.title} doesn't fit {self._title}: its vectors have width "
+                f"{_words(theirs)}, the model's {_words(ours)}.{families}"
+            )
+        return vectors
+
+    def _extend(self, encoder: Any, first_id: int, vectors: torch.Tensor) -> None:
+        table = encoder.get_input_embeddings()
+        moved = vectors.to(device=table.weight.device, dtype=table.weight.dtype)
+        for parent in list(encoder.modules()):
+            for name, child in parent.named_children():
+                if child is table:
+                    setattr(parent, name, ExtendedEmbedding(table, first_id, moved))
+                    self._replaced.append((parent, name, table))
+
+
+def _with_ends(encoder: Any) -> Any:
+    """What looks for the end of the text. (In old configurations it is wrong, and the largest id is
+    taken instead, which would be an embedding's.)
+    """
+    inner = getattr(encoder, "text_model", encoder)
+    return inner if hasattr(inner, "eos_token_id") else encoder
+
+
+def _words(widths: Sequence[int]) -> str:
+    return " and ".join(map(str, widths))

@@ -1,0 +1,178 @@
+"""Reads headers of files from strangers in a process of its own (`reading_child`), so that
+whatever one of them does costs that file alone. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from paintdiff.models.discovery.inspection import Known, make_unreadable
+from paintdiff.models.formats.limits import MAX_FILE_SECONDS, MAX_WASTED_SECONDS
+
+KNOWN = TypeAdapter(Known)
+
+_CHILD = Path(__file__).with_name("header_worker.py")
+_MAX_ANSWER_BYTES = 2**20
+_AHEAD_BYTES = 4 * 2**10
+_START_SECONDS = 60.0
+_END_SECONDS = 5.0
+_NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # without them Windows starts no process
+
+logger = logging.getLogger(__name__)
+
+
+class FileReader:
+    """A process that tells what files are; it is started when it is first asked, and again after a
+    file that ended it. For one thread at a time; use it in a `with`, or `close` it.
+
+    `wasted_seconds` is how long files took that turned out to be of no use.
+    """
+
+    def __init__(self, widths: Mapping[int, str], file_seconds: float = MAX_FILE_SECONDS) -> None:
+        self._widths = widths
+        self._file_seconds = file_seconds
+        self._child: _Child | None = None
+        self._expected: deque[Path] = deque()
+        self._asked: deque[Path] = deque()
+        self.wasted_seconds = 0.0
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether so much time was lost with files of no use that the others have to wait."""
+        return self.wasted_seconds > MAX_WASTED_SECONDS
+
+    def expect(self, paths: Iterable[Path]) -> None:
+        """Say which files will be asked for, in this order, so that the process needn't wait."""
+        self._expected = deque(paths)
+
+    def known(self, path: Path) -> Known:
+        """Return what a file is. Never raises: what can't be read is of no use, and says why."""
+        started = time.monotonic()
+        known = self._answer(path)
+        if not known.form:
+            self.wasted_seconds += time.monotonic() - started
+        return known
+
+    def close(self) -> None:
+        """End the process, and expect nothing more."""
+        self._end()
+        self._expected.clear()
+
+    def _end(self) -> int | None:
+        """End the process; what it was asked beforehand will be asked of another."""
+        status = None if self._child is None else self._child.end()
+        self._child = None
+        self._expected.extendleft(reversed(self._asked))
+        self._asked.clear()
+        return status
+
+    def _ask(self, path: Path) -> _Child:
+        """Ask the process for a file, and beforehand for some of those that are expected."""
+        if self._asked and self._asked[0] != path:
+            self._end()
+        if self._child is None:
+            self._child = _Child(self._widths)
+        if not self._asked:
+            if self._expected and self._expected[0] == path:
+                self._expected.popleft()
+            self._asked.append(path)
+            self._child.ask(path)
+        while self._expected and self._child.asked_bytes < _AHEAD_BYTES:
+            self._asked.append(self._expected.popleft())
+            self._child.ask(self._asked[-1])
+        return self._child
+
+    def _answer(self, path: Path) -> Known:
+        try:
+            answer = self._ask(path).answer(self._file_seconds)
+            self._asked.popleft()
+        except queue.Empty:
+            self._asked.popleft()
+            self._end()
+            return make_unreadable(f"reading it took longer than {self._file_seconds:g} seconds")
+        except OSError as error:
+            self._asked.clear()
+            self._end()
+            return make_unreadable(f"the process that reads files can't be used: {error}")
+        if answer is None:
+            status = self._end()
+            return make_unreadable(f"reading it ended the process that does so (status {status})")
+        try:
+            return KNOWN.validate_python(json.loads(answer))
+        except (ValueError, ValidationError) as error:
+            self._end()
+            logger.warning("of %r the process that reads files said %r", str(path), error)
+            return make_unreadable(
+                "the process that reads files gave no answer that can be understood"
+            )
+
+
+class _Child:
+    """One such process. Raises OSError if it can't be started."""
+
+    def __init__(self, widths: Mapping[int, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-B", str(_CHILD), json.dumps(dict(widths))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={name: os.environ[name] for name in _NEEDED_VARIABLES if name in os.environ},
+            close_fds=True,
+        )
+        self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._seconds_to_start = _START_SECONDS
+        self._sizes: deque[int] = deque()
+        stdout: Any = self._process.stdout
+        threading.Thread(target=_pass_on, args=(stdout, self._answers), daemon=True).start()
+
+    @property
+    def asked_bytes(self) -> int:
+        """How long the questions are that it hasn't answered. (A pipe takes only so many.)"""
+        return sum(self._sizes)
+
+    def ask(self, path: Path) -> None:
+        """Ask what a file is."""
+        stdin: Any = self._process.stdin
+        line = json.dumps(str(path)).encode("ascii") + b"\n"
+        self._sizes.append(len(line))
+        with suppress(BrokenPipeError):  # it has ended, which the answers say
+            stdin.write(line)
+            stdin.flush()
+
+    def answer(self, seconds: float) -> bytes | None:
+        """Return the next answer, None if it has ended. Raises queue.Empty if it takes longer."""
+        answer = self._answers.get(timeout=seconds + self._seconds_to_start)
+        self._seconds_to_start = 0.0
+        self._sizes.popleft()
+        return answer
+
+    def end(self) -> int | None:
+        """Kill it, and return its status. (One that waits for a disk may outlive this.)"""
+        self._process.kill()
+        with suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(_END_SECONDS)
+        return None
+
+
+def _pass_on(stream: IO[bytes], answers: queue.SimpleQueue[bytes | None]) -> None:
+    with stream:
+        while line := stream.readline(_MAX_ANSWER_BYTES):
+            answers.put(line)
+    answers.put(None)

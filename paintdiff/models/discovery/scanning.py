@@ -1,0 +1,366 @@
+"""Looks through models folders, in the layouts of A1111 and Forge, of ComfyUI, and of our own.
+Tells what lies where, and reads nothing. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from paintdiff.models.discovery.sidecars import PREVIEW_ENDS, SIDECAR_ENDS
+from paintdiff.models.formats.headers import WEIGHT_SUFFIXES
+from paintdiff.models.formats.opening import explain_not_a_file
+
+MAX_DEPTH = 40
+"""The most folders below each other that are looked into. What lies deeper is among the problems,
+as are the folders that come after MAX_ENTRIES files.
+"""
+MAX_ENTRIES = 200_000
+
+Role = Literal["", "upscaler", "face_restorer", "controlnet", "detector"]
+
+# Folders whose name says what lies there that its bytes don't, in lower case.
+_ROLES: dict[str, Role] = {
+    "upscale_models": "upscaler",
+    "esrgan": "upscaler",
+    "realesrgan": "upscaler",
+    "upscalers": "upscaler",
+    "swinir": "upscaler",
+    "scunet": "upscaler",
+    "dat": "upscaler",
+    "hat": "upscaler",
+    "facerestore_models": "face_restorer",
+    "gfpgan": "face_restorer",
+    "face_restoration": "face_restorer",
+    "codeformer": "face_restorer",
+    "controlnet": "controlnet",
+    "face_detection": "detector",
+    "facedetection": "detector",
+}
+# Folders of other programs' with what is none of our business, in lower case.
+_PASSED_OVER = frozenset(
+    {
+        "annotators",
+        "animatediff_models",
+        "audio_encoders",
+        "blip",
+        "clip",
+        "configs",
+        "custom_nodes",
+        "deepbooru",
+        "gligen",
+        "hypernetworks",
+        "insightface",
+        "interrogators",
+        "karlo",
+        "ldsr",
+        "midas",
+        "sams",
+        "style_models",
+        "text_encoder",
+        "text_encoders",
+        "torch_deepdanbooru",
+        "ultralytics",
+        "__pycache__",
+    }
+)
+_ORDER = list(_ROLES)
+# Beside a folder `models` they say that it is a program's, of which nothing else is looked at.
+_PROGRAMS = ("webui.py", "launch.py", "main.py", "webui.sh")
+_IN_PROGRAMS = ("models", "embeddings", "extensions/sd-webui-controlnet/models")
+
+_PART_WEIGHTS = re.compile(
+    r"(?:(?:diffusion_)?pytorch_model|model)(?:[.-][\w.-]+)?\.(?:safetensors|bin)"
+)
+"""What diffusers and transformers call the weights beside a `config.json`: in any variant
+("model.bf16.safetensors"), whole or in shards.
+"""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of weights, as its name says. `sidecars` are files beside it that may tell of it, each
+    with its time; `rank` says how early the folder comes among those of its role.
+    """
+
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+    role: Role
+    rank: int
+    preview: Path | None
+    sidecars: tuple[tuple[Path, int], ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when the file does."""
+        return f"{self.size_bytes}-{self.mtime_ns}"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFolder:
+    """A folder in diffusers' layout: a whole pipeline (it has a `model_index.json`), or one part of
+    one (it has a `config.json` and weights). `files` are names, sizes and times of what counts.
+    """
+
+    path: Path
+    role: Role
+    pipeline: bool
+    files: tuple[tuple[str, int, int], ...]
+    preview: Path | None
+
+    @property
+    def size_bytes(self) -> int:
+        """What all its weights take."""
+        return sum(size for name, size, _time in self.files if not name.endswith(".json"))
+
+    @property
+    def fingerprint(self) -> str:
+        """What changes when any file that counts does."""
+        return hashlib.sha256(repr(self.files).encode()).hexdigest()[:16]
+
+
+def stamp_of(path: Path) -> dict[str, object]:
+    """The size and the fingerprint of a file, or of a pipeline's folder. Raises OSError."""
+    if path.is_dir():
+        folder = open_folder(path)
+        return {"size_bytes": folder.size_bytes, "fingerprint": folder.fingerprint}
+    status = path.stat()
+    fingerprint = f"{status.st_size}-{status.st_mtime_ns}"
+    return {"size_bytes": status.st_size, "fingerprint": fingerprint}
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Something that couldn't be looked at, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """Everything in the models folders, sorted. Two are equal if nothing has changed. `detectors`
+    are of faces, each with its fingerprint.
+    """
+
+    files: tuple[FoundFile, ...] = ()
+    folders: tuple[FoundFolder, ...] = ()
+    detectors: tuple[tuple[Path, str], ...] = ()
+    unusable: tuple[Unusable, ...] = ()
+
+
+def scan_folders(models_dirs: Sequence[Path]) -> ScanResult:
+    """What lies in the models folders; a folder that isn't there is empty.
+
+    What is hidden is left out, and so are loops of symbolic links. What can't be looked at is
+    "unusable", with the reason.
+    """
+    scan = _Scan()
+    for index, place in enumerate(_places(models_dirs)):
+        scan.folder(place, "", index * len(_ROLES), 0)
+    scan.files.sort(key=lambda file: (file.rank, file.path.parts))
+    return ScanResult(
+        tuple(scan.files),
+        tuple(sorted(scan.folders, key=lambda folder: folder.path.parts)),
+        tuple(sorted(scan.detectors)),
+        tuple(scan.unusable),
+    )
+
+
+def _places(models_dirs: Iterable[Path]) -> list[Path]:
+    """The folders to look through: of another program's root only those with models in them, of its
+    `models` also the `embeddings` beside it.
+    """
+    places: list[Path] = []
+    for given in models_dirs:
+        root = given.expanduser().absolute()
+        if (root / "models").is_dir() and any((root / name).is_file() for name in _PROGRAMS):
+            places += [root / name for name in _IN_PROGRAMS]
+        else:
+            places.append(root)
+            beside = root.parent / "embeddings"
+            if root.name == "models" and any((root.parent / name).is_file() for name in _PROGRAMS):
+                places.append(beside)
+    return [place for place in places if place.is_dir()]
+
+
+class _Scan:
+    """One look through all folders; each is looked into once, whatever ways lead there."""
+
+    def __init__(self) -> None:
+        self.files: list[FoundFile] = []
+        self.folders: list[FoundFolder] = []
+        self.detectors: list[tuple[Path, str]] = []
+        self.unusable: list[Unusable] = []
+        self._seen: set[object] = set()
+        self._entries = 0
+
+    def folder(self, path: Path, role: Role, rank: int, depth: int) -> None:
+        """Look into a folder, and into those in it."""
+        try:
+            identity = _identity(path)
+            if identity in self._seen:
+                return
+            self._seen.add(identity)
+            with os.scandir(path) as listing:  # of an endless one no more than counts
+                some = islice(listing, MAX_ENTRIES + 1)
+                entries = sorted(some, key=lambda entry: entry.name)
+        except OSError as error:
+            self.unusable.append(Unusable(path, f"it can't be looked into: {error.strerror}"))
+            return
+        if self._entries > MAX_ENTRIES:
+            return
+        self._entries += len(entries)
+        if self._entries > MAX_ENTRIES:
+            reason = (
+                f"this folder and those after it were skipped, because there are more than "
+                f"{MAX_ENTRIES:,} files; use a models folder with fewer files"
+            )
+            self.unusable.append(Unusable(path, reason))
+            return
+        entries = [entry for entry in entries if self._has_a_name(entry)]
+        names = {entry.name for entry in entries}
+        is_part = "config.json" in names and any(map(_PART_WEIGHTS.fullmatch, names))
+        if is_part or "model_index.json" in names:
+            self._add_folder(path, role, "model_index.json" in names)
+            return
+        times = dict[str, tuple[Path, int]]()
+        for entry in entries:
+            if entry.name.lower().endswith(SIDECAR_ENDS):
+                self._add_sidecar(entry, times)
+        beside = {name.lower(): path / name for name in names}
+        for entry in entries:
+            self._entry(entry, role, rank, depth, beside, times)
+
+    def _has_a_name(self, entry: os.DirEntry[str]) -> bool:
+        """Whether it isn't hidden, and a request could ask for it."""
+        if entry.name.startswith("."):
+            return False
+        try:
+            entry.name.encode()
+        except UnicodeEncodeError:
+            reason = "its name isn't valid Unicode; rename it"
+            self.unusable.append(Unusable(Path(entry.path), reason))
+            return False
+        return True
+
+    def _entry(
+        self,
+        entry: os.DirEntry[str],
+        role: Role,
+        rank: int,
+        depth: int,
+        beside: dict[str, Path],
+        times: dict[str, tuple[Path, int]],
+    ) -> None:
+        stem, suffix = os.path.splitext(entry.name)
+        try:
+            if entry.is_dir():
+                name = entry.name.lower()
+                if depth >= MAX_DEPTH:
+                    reason = f"it is more than {MAX_DEPTH} folders deep; move it up"
+                    self.unusable.append(Unusable(Path(entry.path), reason))
+                elif name not in _PASSED_OVER:
+                    its_role = _ROLES.get(name, role)
+                    its_rank = rank + _ORDER.index(name) if name in _ROLES else rank
+                    before = self._count()
+                    self.folder(Path(entry.path), its_role, its_rank, depth + 1)
+                    if suffix.lower() in WEIGHT_SUFFIXES and self._count() == before:
+                        self._add_unusable(entry, "it is a folder, not a file")
+            elif suffix.lower() == ".onnx":
+                _check_file(entry.stat())
+                path = Path(entry.path)
+                self.detectors.append((path, str(stamp_of(path)["fingerprint"])))
+            elif suffix.lower() in WEIGHT_SUFFIXES:
+                status = entry.stat()
+                _check_file(status)
+                sidecars = (times.get(stem.lower() + end) for end in SIDECAR_ENDS)
+                self.files.append(
+                    FoundFile(
+                        Path(entry.path),
+                        status.st_size,
+                        status.st_mtime_ns,
+                        role,
+                        rank,
+                        _preview(stem, beside),
+                        tuple(each for each in sidecars if each is not None),
+                    )
+                )
+        except OSError as error:  # it has gone, or a link leads nowhere
+            self._add_unusable(entry, f"it can't be looked at: {error.strerror}")
+
+    def _count(self) -> int:
+        """How much was found."""
+        return len(self.files) + len(self.folders) + len(self.unusable) + len(self.detectors)
+
+    def _add_unusable(self, entry: os.DirEntry[str], reason: str) -> None:
+        self.unusable.append(Unusable(Path(entry.path), reason))
+
+    def _add_sidecar(self, entry: os.DirEntry[str], times: dict[str, tuple[Path, int]]) -> None:
+        try:
+            times[entry.name.lower()] = (Path(entry.path), entry.stat().st_mtime_ns)
+        except OSError as error:
+            logger.info("%r is passed over: %s", entry.path, error.strerror)
+
+    def _add_folder(self, path: Path, role: Role, pipeline: bool) -> None:
+        try:
+            self.folders.append(open_folder(path, role, pipeline=pipeline))
+        except OSError as error:
+            reason = f"it can't be looked into: {error.strerror}"
+            self.unusable.append(Unusable(path, reason))
+
+
+def _identity(path: Path) -> object:
+    """What is the same whatever way leads to a folder. Raises OSError."""
+    status = path.stat()
+    if status.st_ino:
+        return status.st_dev, status.st_ino
+    return path.resolve()  # a file system that numbers nothing
+
+
+def _check_file(status: os.stat_result) -> None:
+    """Raise OSError for what isn't a file, such as a named pipe."""
+    what = explain_not_a_file(status.st_mode)
+    if what is not None:
+        raise OSError(errno.EINVAL, f"It is {what}, not a file")
+
+
+def open_folder(path: Path, role: Role = "", *, pipeline: bool = True) -> FoundFolder:
+    """What lies in a folder in diffusers' layout, of a pipeline also one level below. Raises
+    OSError.
+    """
+    files: list[tuple[str, int, int]] = []
+    with os.scandir(path) as listing:
+        below = [entry.path for entry in listing if pipeline and entry.is_dir()]
+    for place in (path, *below):
+        with os.scandir(place) as listing:
+            for entry in listing:
+                if _counts(entry.name) and entry.is_file():
+                    status = entry.stat()
+                    name = os.path.relpath(entry.path, path)
+                    files.append((name, status.st_size, status.st_mtime_ns))
+    previews = (path.parent / f"{path.name}{end}" for end in PREVIEW_ENDS)
+    preview = next((each for each in previews if each.is_file()), None)
+    return FoundFolder(path, role, pipeline, tuple(sorted(files)), preview)
+
+
+def _counts(name: str) -> bool:
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in WEIGHT_SUFFIXES or name in ("model_index.json", "config.json")
+
+
+def _preview(stem: str, beside: dict[str, Path]) -> Path | None:
+    return next(
+        (beside[stem.lower() + end] for end in PREVIEW_ENDS if stem.lower() + end in beside), None
+    )

@@ -1,0 +1,90 @@
+"""SHA-256 of weight files, remembered: of 4 GB it takes seconds, and files rarely change.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from paintdiff.errors import ModelLoadError
+from paintdiff.models.formats.opening import open_file
+
+logger = logging.getLogger(__name__)
+
+WORTH_REMEMBERING_BYTES = 64 * 2**20
+"""A smaller file is hashed in less time than it takes to read a note about it from a slow disk."""
+
+_BLOCK_BYTES = 4 * 2**20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Hashes:
+    """Remembers hashes in a folder, which is made when it is needed; a file each.
+
+    A hash holds as long as the file's path, size and time stay the same.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def sha256(self, path: Path, wanted: Callable[[], bool] = lambda: True) -> str:
+        """A file's SHA-256, in hex. Raises OSError if it can't be read, ModelLoadError once
+        `wanted` says no.
+        """
+        status = path.stat()
+        stamp = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+        key = hashlib.sha256(stamp.encode("utf-8", "surrogateescape")).hexdigest()
+        note = self._folder / f"{key[:32]}.sha256.json"
+        if status.st_size < WORTH_REMEMBERING_BYTES:
+            return _sha256(path, wanted)
+        known = _noted(note)
+        if known is None:
+            known = _sha256(path, wanted)
+            now = path.stat()
+            if (now.st_size, now.st_mtime_ns) == (status.st_size, status.st_mtime_ns):
+                _write_note(note, known, path)
+        return known
+
+
+def _sha256(path: Path, wanted: Callable[[], bool]) -> str:
+    found = hashlib.sha256()
+    block = memoryview(bytearray(_BLOCK_BYTES))
+    with open_file(path, buffering=0) as opened:
+        file: Any = opened
+        while count := file.readinto(block):
+            found.update(block[:count])
+            if not wanted():
+                raise ModelLoadError(f"Hashing {path.name} was given up: nobody waits for it.")
+    return found.hexdigest()
+
+
+def _noted(note: Path) -> str | None:
+    try:
+        content: object = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # there is none, or half of one
+    known = content.get("sha256") if isinstance(content, dict) else None
+    return known if isinstance(known, str) and _SHA256.fullmatch(known) else None
+
+
+def _write_note(note: Path, sha256: str, path: Path) -> None:
+    """A note that can't be written costs time the next time, and nothing else."""
+    part = note.with_name(f".{note.name}.{secrets.token_hex(4)}")
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps({"sha256": sha256, "name": os.fsdecode(path.name)}), "utf-8")
+        part.replace(note)
+    except (OSError, UnicodeEncodeError) as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        logger.warning("the hash of %s can't be remembered: %s", path.name, error)

@@ -1,0 +1,60 @@
+"""JSON from strangers, read within limits. Importable without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from paintdiff.models.formats.limits import MAX_DEPTH, MAX_DIGITS, MAX_JSON_BYTES
+from paintdiff.models.formats.opening import open_file
+
+
+def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> object:
+    """Return what a JSON file holds.
+
+    Raises OSError if it can't be read, ValueError if it is larger than `max_bytes`, no JSON, or
+    beyond another limit.
+    """
+    with open_file(path) as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ValueError(f"it has more than {max_bytes:,} bytes")
+    return parse_json(data)
+
+
+def parse_json(data: bytes | str) -> object:
+    """Return what a JSON text holds. Raises ValueError if it is none (or isn't UTF-8), is nested
+    deeper than MAX_DEPTH, or has a whole number of more than MAX_DIGITS digits.
+    """
+    text = data.decode("utf-8") if isinstance(data, bytes) else data
+    try:
+        content: object = json.loads(text, parse_int=_whole_number)
+    except RecursionError as error:
+        raise ValueError(_too_deep()) from error
+    _check_depth(content)
+    return content
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"it has a number of {len(text):,} digits; at most {MAX_DIGITS} are read")
+    return int(text)
+
+
+def _check_depth(content: object) -> None:
+    level = [content]
+    for _depth in range(MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            for inner in (
+                each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+            )
+        ]
+        if not level:
+            return
+    raise ValueError(_too_deep())
+
+
+def _too_deep() -> str:
+    return f"it is nested more than {MAX_DEPTH} levels deep"

@@ -1,0 +1,165 @@
+"""The header of a safetensors file, all of it checked. Reads no numbers.
+
+The format is that of https://github.com/huggingface/safetensors#format. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, BinaryIO
+
+from paintdiff.models.formats.json_files import parse_json
+from paintdiff.models.formats.limits import (
+    MAX_DIMENSIONS,
+    MAX_HEADER_BYTES,
+    MAX_HEADER_VALUES,
+    MAX_NAME_CHARACTERS,
+    MAX_NUMBERS,
+    MAX_TENSORS,
+)
+
+METADATA = "__metadata__"
+
+# What people have in the place of a file of weights, by its first bytes.
+_OTHER_STARTS: Mapping[bytes, str] = {
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself: fetch it with "
+    "`git lfs pull`, or download it again",
+    b"<!DOCTYPE": "is a web page: the download needed a login or failed, so download it again",
+    b"<html": "is a web page: the download needed a login or failed, so download it again",
+    b"\x89HDF": "is an HDF5 file (TensorFlow, Keras): get the .safetensors version",
+}
+_BITS: Mapping[str, int] = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
+    **dict.fromkeys(("U32", "I32", "F32"), 32),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """A tensor as a header says it. Its bytes are `start` to `end`, counted from the end of the
+    header.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class SafetensorsHeader:
+    """What a header says. `data_start` is where the numbers begin in the file, in bytes;
+    `metadata` has texts only.
+    """
+
+    tensors: Mapping[str, TensorEntry]
+    metadata: Mapping[str, str]
+    data_start: int
+
+
+def read_header_text(file: BinaryIO, size_bytes: int) -> tuple[str, int]:
+    """Read the JSON of an open file's header, and how many bytes of numbers follow it.
+
+    Raises ValueError if the file is something else, cut off or beyond a limit.
+    """
+    start = file.read(32)
+    for other, sentence in _OTHER_STARTS.items():
+        if start.startswith(other):
+            raise ValueError(f"it {sentence}")
+    length = int.from_bytes(start[:8], "little")
+    if len(start) < 10 or start[8:9] != b"{":
+        raise ValueError("its format is unknown")
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(
+            f"it claims a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read"
+        )
+    if 8 + length > size_bytes:
+        raise ValueError(make_truncated_error(8 + length, size_bytes))
+    file.seek(8)
+    text = file.read(length).decode("utf-8")
+    if sum(map(text.count, "[{,")) > MAX_HEADER_VALUES:
+        raise ValueError(f"its header has more than {MAX_HEADER_VALUES:,} values")
+    return text, size_bytes - 8 - length
+
+
+def read_safetensors_header(file: BinaryIO, size_bytes: int) -> SafetensorsHeader:
+    """Read the header of an open file. Raises ValueError if the file is something else, cut off,
+    beyond a limit, or its tensors overlap.
+    """
+    text, data_bytes = read_header_text(file, size_bytes)
+    return parse_header(text, size_bytes - data_bytes, data_bytes)
+
+
+def parse_header(text: str, data_start: int, data_bytes: int) -> SafetensorsHeader:
+    """Return what a header's JSON says. Raises ValueError."""
+    content = parse_json(text)
+    if not isinstance(content, dict):
+        raise ValueError("its header isn't a table of tensors")
+    table: dict[str, Any] = content
+    metadata = metadata_texts(table.pop(METADATA, None) or {})
+    if len(table) > MAX_TENSORS:
+        raise ValueError(f"it lists {len(table):,} tensors; no model has more than {MAX_TENSORS:,}")
+    tensors = {name: check_entry(name, entry) for name, entry in table.items()}
+    check_places(tensors, data_start, data_bytes)
+    return SafetensorsHeader(MappingProxyType(tensors), metadata, data_start)
+
+
+def check_entry(name: str, entry: Any) -> TensorEntry:
+    """Return a tensor as its entry says it. Raises ValueError if it can't be one."""
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise ValueError(
+            f"a tensor's name has {len(name):,} letters; at most {MAX_NAME_CHARACTERS:,} are read"
+        )
+    try:
+        dtype, shape = entry["dtype"], entry["shape"]
+        start, end = entry["data_offsets"]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"its header entry for {name!r:.80} isn't a valid tensor") from error
+    whole = isinstance(shape, list) and all(map(_is_count, (*shape, start, end)))
+    if not whole or not isinstance(dtype, str) or len(shape) > MAX_DIMENSIONS or end < start:
+        raise ValueError(f"its header entry for {name!r:.80} isn't a valid tensor")
+    bits = _BITS.get(dtype)
+    count = math.prod(shape)
+    if bits is not None and count * bits != 8 * (end - start):
+        raise ValueError(
+            f"its header entry for {name!r:.80} isn't a valid tensor: {count:,} numbers of {dtype} "
+            f"don't take {end - start:,} bytes"
+        )
+    return TensorEntry(dtype, tuple(shape), start, end)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_NUMBERS
+
+
+def check_places(tensors: Mapping[str, TensorEntry], data_start: int, data_bytes: int) -> None:
+    """Raise ValueError if tensors reach beyond the file or overlap: read one by one they would take
+    far more memory than the file has bytes.
+    """
+    before, before_end = "", 0
+    for name, entry in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
+        if entry.start == entry.end:
+            continue
+        if entry.start < before_end:
+            raise ValueError(f"its tensors {before!r:.80} and {name!r:.80} overlap")
+        before, before_end = name, entry.end
+    if before_end > data_bytes:
+        raise ValueError(make_truncated_error(data_start + before_end, data_start + data_bytes))
+
+
+def metadata_texts(said: object) -> Mapping[str, str]:
+    """Return the texts among what a file says of itself. Raises ValueError if that is no table."""
+    if not isinstance(said, dict):
+        raise ValueError("its metadata isn't a table of texts")
+    table: dict[str, object] = said
+    return MappingProxyType({key: text for key, text in table.items() if isinstance(text, str)})
+
+
+def make_truncated_error(wanted: int, size_bytes: int) -> str:
+    """Say that a file should be larger."""
+    return f"it is damaged or cut off: it should have {wanted:,} bytes, and has {size_bytes:,}"

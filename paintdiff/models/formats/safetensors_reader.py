@@ -1,0 +1,145 @@
+"""Safetensors read tensor by tensor into memory of our own.
+
+Nothing is mapped: a file that is deleted, replaced or cut off while its weights are in use or
+being read can then neither crash the process (SIGBUS) nor change what is painted. Imports torch.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+import torch
+
+from paintdiff.errors import ModelLoadError, ModelNotFoundError
+from paintdiff.models.formats.opening import open_file
+from paintdiff.models.formats.safetensors_header import TensorEntry
+from paintdiff.models.formats.weight_files import read_file_header
+
+_DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
+    {
+        "F64": torch.float64,
+        "F32": torch.float32,
+        "F16": torch.float16,
+        "BF16": torch.bfloat16,
+        "F8_E4M3": torch.float8_e4m3fn,
+        "F8_E5M2": torch.float8_e5m2,
+        "I64": torch.int64,
+        "I32": torch.int32,
+        "I16": torch.int16,
+        "I8": torch.int8,
+        "U8": torch.uint8,
+        "BOOL": torch.bool,
+    }
+)
+
+
+@dataclass(frozen=True)
+class _Place:
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    start: int
+    size_bytes: int
+
+
+class TensorFile:
+    """An open safetensors file; use it in a `with`. `name` is what it is called in messages.
+
+    Raises ModelNotFoundError if it isn't one, ModelLoadError if its header doesn't fit together.
+    """
+
+    def __init__(self, path: Path, name: str = "") -> None:
+        self.name = name or path.name
+        looked_at = _stamp(path.stat()) if path.exists() else None
+        header = read_file_header(path)
+        self.metadata = header.metadata
+        try:
+            self._file: Any = open_file(path, buffering=0)
+        except OSError as error:
+            raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
+        self._before = os.fstat(self._file.fileno())
+        if _stamp(self._before) != looked_at:
+            self._file.close()
+            raise ModelLoadError(f"{self.name} was replaced while it was being opened.")
+        try:
+            self._places = {
+                name: _place(entry, header.data_start) for name, entry in header.tensors.items()
+            }
+        except ValueError as error:
+            self._file.close()
+            raise ModelLoadError(f"{self.name} is damaged: {error}.") from error
+
+    def __enter__(self) -> TensorFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The tensors' names and shapes."""
+        return {name: place.shape for name, place in self._places.items()}
+
+    def read(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """A tensor on the CPU, a copy of its own; numbers with a point as `dtype` if it is given.
+
+        Raises ModelLoadError if the file has become shorter meanwhile.
+        """
+        place = self._places[name]
+        tensor = torch.empty(place.shape, dtype=place.dtype)
+        if place.size_bytes:
+            numbers: Any = tensor.reshape(-1).view(torch.uint8).numpy()
+            view = memoryview(numbers)
+            self._file.seek(place.start)
+            done = 0
+            while done < place.size_bytes:
+                count: int = self._file.readinto(view[done:])
+                if not count:
+                    raise ModelLoadError(f"{self.name} was cut off while it was being read.")
+                done += count
+        if dtype is not None and tensor.dtype.is_floating_point:
+            return tensor.to(dtype)
+        return tensor
+
+    def check_unchanged(self) -> None:
+        """Raise ModelLoadError if the file was written to since it was opened.
+
+        (One that was deleted or replaced by another of its name is still the one that was opened.)
+        """
+        if _stamp(os.fstat(self._file.fileno())) != _stamp(self._before):
+            raise ModelLoadError(
+                f"{self.name} was changed while it was being read. Load it again once it is "
+                "complete."
+            )
+
+
+def read_all_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a safetensors file, on the CPU and copies of their own. Raises what TensorFile
+    raises.
+    """
+    with TensorFile(path) as file:
+        tensors = {name: file.read(name) for name in file.shapes}
+        file.check_unchanged()
+    return tensors
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _place(entry: TensorEntry, data_start: int) -> _Place:
+    dtype = _DTYPES.get(entry.dtype)
+    if dtype is None:
+        raise ValueError(f"numbers of the kind {entry.dtype!r:.40} are unknown")
+    size_bytes = math.prod(entry.shape) * dtype.itemsize
+    return _Place(dtype, entry.shape, data_start + entry.start, size_bytes)

@@ -1,0 +1,165 @@
+"""Weight files on disk: told apart by their first bytes, sized by their headers, identified by
+their hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from paintdiff.errors import ModelNotFoundError, UnsafeWeightsError
+from paintdiff.models.formats.limits import MAX_HEADER_BYTES
+from paintdiff.models.formats.opening import open_file
+from paintdiff.models.formats.safetensors_header import SafetensorsHeader, read_safetensors_header
+
+HASH_DIGITS = 10
+
+GGUF_START = b"GGUF"
+
+_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+_WEIGHT_SUFFIXES = frozenset(
+    {".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".pkl", ".msgpack", ".h5"}
+)
+
+
+def read_file_header(path: Path) -> SafetensorsHeader:
+    """The header of a safetensors file.
+
+    Raises ModelNotFoundError if the file isn't one, its header is beyond a limit, or it speaks of
+    more than there is in the file.
+    """
+    try:
+        with open_file(path) as file:
+            size_bytes = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            return read_safetensors_header(file, size_bytes)
+    except OSError as error:
+        raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ModelNotFoundError(
+            f"{path.name} isn't a readable safetensors file: {error}."
+        ) from error
+
+
+def list_weight_files(source: Path) -> tuple[Path, ...]:
+    """The safetensors files of a model, sorted: the file itself, or all in the folder and one level
+    below.
+    """
+    if source.is_file():
+        return (source,)
+    return tuple(sorted([*source.glob("*.safetensors"), *source.glob("*/*.safetensors")]))
+
+
+def check_weights_in(source: Path) -> None:
+    """Refuse a model in a format that can't be read safely.
+
+    A file is judged by its first bytes, whatever its suffix says: safetensors, GGUF, or a pickle,
+    which is never unpickled but converted (`conversion`). Of a folder each weight file that would
+    be read has to be safetensors; parts that have none may have pickles, to be converted. Raises
+    UnsafeWeightsError.
+    """
+    if source.is_file():
+        find_weights_kind(source)
+        return
+    files = list_weight_files(source)
+    for path in files:
+        _check_file(path)
+    if files:
+        return
+    others = [path for path in source.glob("*/*") if path.suffix.lower() in _WEIGHT_SUFFIXES]
+    unknown = [path for path in others if not is_pickle(path)]
+    if others and unknown == others:
+        raise UnsafeWeightsError(
+            f"{source} has its weights only as {others[0].name}, a format that could run code or "
+            "is unknown. Get the .safetensors version."
+        )
+
+
+def find_weights_kind(path: Path) -> str:
+    """What a weight file is by its first bytes: "safetensors", "pickle" or "gguf".
+
+    Raises UnsafeWeightsError if it is none of them, and says what it looks like.
+    """
+    if is_pickle(path):
+        return "pickle"
+    if is_gguf(path):
+        return "gguf"
+    start = _start(path)
+    if start[8:] == b"{":
+        return "safetensors"
+    raise UnsafeWeightsError(
+        f"{path.name} isn't a safetensors, GGUF or torch file: it begins with "
+        f"{start[:8]!r}. Nothing more of it was read."
+    )
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file is a pickle by its first bytes, whatever its suffix says.
+
+    (The length with which a safetensors file begins may look like a pickle's first bytes.)
+    """
+    start = _start(path)
+    short_header = int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES
+    return start.startswith(_PICKLE_STARTS) and not (short_header and start[8:] == b"{")
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether a file is GGUF by its first bytes."""
+    return _start(path)[:4] == GGUF_START
+
+
+def _start(path: Path) -> bytes:
+    """The first nine bytes of a file. Raises ModelNotFoundError if it can't be read."""
+    try:
+        with open_file(path) as file:
+            return file.read(9)
+    except OSError as error:
+        raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
+
+
+def _check_file(path: Path) -> None:
+    if is_pickle(path):
+        raise UnsafeWeightsError(
+            f"{path.name} is a pickle, a format that could run code when it is read, whatever its "
+            "name says. Get the .safetensors version, or convert it."
+        )
+
+
+def count_parameters(files: Iterable[Path]) -> int:
+    """How many numbers the safetensors files hold, by their headers; running averages that training
+    left in a checkpoint don't count, as they aren't read. Raises ModelNotFoundError.
+    """
+    total = 0
+    for path in files:
+        for name, tensor in read_file_header(path).tensors.items():
+            if not name.startswith("model_ema."):
+                total += math.prod(tensor.shape)
+    return total
+
+
+def file_identity(source: Path, hashed: Callable[[Path], str] | None = None) -> str:
+    """The first ten hex digits of the SHA-256 that identifies a model's weights.
+
+    For a single file it is the file's, as other tools show it; for a folder that of the list of its
+    weight files' names and hashes. "" if it has none. `hashed` gives a file's SHA-256 (`sha256_of`,
+    or `Hashes.sha256`, which remembers it).
+    """
+    hashed = hashed or sha256_of
+    files = list_weight_files(source)
+    if source.is_file():
+        return hashed(source)[:HASH_DIGITS]
+    if not files:
+        return ""
+    lines = [f"{path.relative_to(source).as_posix()} {hashed(path)}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:HASH_DIGITS]
+
+
+def sha256_of(path: Path) -> str:
+    """A file's SHA-256, in hex."""
+    with open_file(path) as file:
+        content: Any = file
+        return hashlib.file_digest(content, "sha256").hexdigest()

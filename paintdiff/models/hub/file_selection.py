@@ -1,0 +1,278 @@
+"""Which files of a repository are needed, and whether a folder has them all. Importable without
+torch.
+
+Of a diffusers pipeline: its index, the configurations, vocabularies and schedulers, and of each
+part with weights one complete set of safetensors files, in half precision (`fp16`) where there is
+one. Never code, never pickles.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from paintdiff.errors import DownloadError, UnsafeWeightsError
+from paintdiff.models.formats.json_files import parse_json, read_json
+from paintdiff.models.formats.opening import open_file
+
+INDEX = "model_index.json"
+CONFIG = "config.json"
+MAX_INDEX_BYTES = 2**20
+
+NOT_FETCHED = frozenset({"safety_checker", "image_encoder"})
+"""Parts of a pipeline that nobody loads."""
+
+_SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
+_WITHOUT_WEIGHTS = re.compile(r".*(Scheduler|Tokenizer|TokenizerFast|Processor|FeatureExtractor)")
+_STEMS = ("diffusion_pytorch_model", "model")
+_VARIANTS = ("fp16", "")
+_VARIANT_NAME = re.compile(
+    r"(?:diffusion_pytorch_model|model)(?:-\d{5}-of-\d{5})?"
+    r"\.([\w-]+?)(?:-\d{5}-of-\d{5})?\.safetensors"
+)
+"""The suffixes of a set of weights, the preferred first; "" is the plain one."""
+
+_SMALL_SUFFIXES = (".json", ".txt", ".model", ".jinja")
+_SHARD_INDEX = re.compile(r".*\.index(\.\w+)?\.json")
+_OTHER_FRAMEWORKS = re.compile(r"(flax|tf|openvino|onnx)_?.*")
+_PART_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+# A folder of ours may bring a preview map and a closed vocabulary.
+_OWN_EXTRAS = ("latent_rgb.json", "words.json")
+_SINGLE_SUFFIX = ".safetensors"
+_PICKLE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth")
+
+RepositoryKind = Literal["pipeline", "part", "file"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A complete set of files with the weights of one part: names within its folder.
+
+    `variant` is "fp16" or "" (see diffusers' `variant`).
+    """
+
+    variant: str
+    names: tuple[str, ...]
+
+
+def kind_of(names: Collection[str]) -> RepositoryKind | None:
+    """What files of these names are: a pipeline, a part of one (a ControlNet, a VAE), or a single
+    file with everything in it; None for anything else.
+    """
+    if INDEX in names:
+        return "pipeline"
+    if CONFIG in names and select_weights(names) is not None:
+        return "part"
+    if CONFIG not in names and len(_singles(names)) == 1:
+        return "file"
+    return None
+
+
+def read_index(text: bytes, about: str) -> dict[str, tuple[str, str]]:
+    """The parts of a pipeline that its `model_index.json` names: their library and class.
+
+    Raises DownloadError if it can't be understood, UnsafeWeightsError if it asks for code from
+    elsewhere than diffusers and transformers.
+    """
+    try:
+        content: Any = parse_json(text)
+    except ValueError as error:
+        raise DownloadError(f"The {INDEX} of {about} can't be read: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("_class_name"), str):
+        raise UnsafeWeightsError(
+            f"The {INDEX} of {about} doesn't name a diffusers pipeline. Models that need their "
+            "own code are never run."
+        )
+    parts: dict[str, tuple[str, str]] = {}
+    for name, value in content.items():
+        if name.startswith("_") or not isinstance(value, list) or name in NOT_FETCHED:
+            continue
+        if len(value) != 2 or value[0] is None or value[1] is None:
+            continue
+        library, class_name = str(value[0]), str(value[1])
+        if library not in _SAFE_LIBRARIES or _PART_NAME.fullmatch(name) is None:
+            raise UnsafeWeightsError(
+                f"{about} needs {name[:100]!r} from {library[:100]!r}. Only parts of diffusers "
+                "and transformers are loaded."
+            )
+        parts[name] = (library, class_name)
+    return parts
+
+
+def pipeline_files(
+    names: Collection[str], parts: Mapping[str, tuple[str, str]], about: str
+) -> tuple[str, ...]:
+    """Of a pipeline's files those that are needed, the large ones last.
+
+    Raises DownloadError if a part isn't there, UnsafeWeightsError if there are only pickles of it.
+    """
+    small = [name for name in (INDEX, *_OWN_EXTRAS) if name in names]
+    large: list[str] = []
+    for part, (_library, class_name) in parts.items():
+        inside = _inside(names, part)
+        small += (f"{part}/{name}" for name in sorted(inside) if _is_small(name))
+        if _WITHOUT_WEIGHTS.fullmatch(class_name):
+            continue
+        found = select_weights(inside)
+        if found is None:
+            raise _no_weights(inside, f"the {part} of {about}")
+        large += (f"{part}/{name}" for name in found.names)
+    return (*small, *large)
+
+
+def other_files(names: Collection[str], about: str) -> tuple[str, ...]:
+    """What is needed of a repository that is no pipeline. Raises a ModelError, in words."""
+    kind = kind_of(names)
+    if kind == "part":
+        found = select_weights(names)
+        return (CONFIG, *(found.names if found is not None else ()))
+    if kind == "file":
+        return _singles(names)
+    singles = _singles(names)
+    if len(singles) > 1:
+        raise DownloadError(
+            f"{about} isn't a diffusers pipeline but a collection of {len(singles)} files ("
+            f"{', '.join(singles[:5])}{' …' if len(singles) > 5 else ''}). Download the one you "
+            "want by hand, and put it in a models folder."
+        )
+    raise _no_weights(names, about)
+
+
+def select_weights(names: Collection[str]) -> Weights | None:
+    """A complete set of weights among the files of one part, None if there is none."""
+    for variant in _VARIANTS:
+        found = _weights(names, variant)
+        if found is not None:
+            return found
+    return None
+
+
+def find_missing(folder: Path) -> str | None:
+    """What a pipeline's folder lacks of what it needs, None if it is whole.
+
+    Only looks at what is there; nothing is asked of the hub.
+    """
+    try:
+        parts = find_index(folder)
+    except (OSError, DownloadError, UnsafeWeightsError):
+        return INDEX
+    for part, (_library, class_name) in parts.items():
+        inside = _names_in(folder / part)
+        if not any(map(_is_small, inside)):
+            return f"{part}/{CONFIG}"
+        if not _WITHOUT_WEIGHTS.fullmatch(class_name) and select_weights(inside) is None:
+            return f"the weights of {part}"
+    return None
+
+
+def find_index(folder: Path) -> dict[str, tuple[str, str]]:
+    """The parts of the pipeline in a folder (see `read_index`). Raises OSError, too."""
+    with open_file(folder / INDEX) as file:
+        return read_index(file.read(MAX_INDEX_BYTES), folder.name)
+
+
+def index_class(folder: Path) -> str:
+    """The diffusers class of the pipeline in a folder, "" if it is none."""
+    try:
+        content: Any = read_json(folder / INDEX, MAX_INDEX_BYTES)
+    except (OSError, ValueError):
+        return ""
+    name = content.get("_class_name") if isinstance(content, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def part_variant(folder: Path) -> str | None:
+    """The `variant` with which the weights of one part are to be loaded from its folder: None if
+    they are there plainly, or not at all.
+    """
+    names = _names_in(folder)
+    if _weights(names, "") is not None:
+        return None
+    variants = sorted({match[1] for name in names if (match := _VARIANT_NAME.fullmatch(name))})
+    preferred = [each for each in _VARIANTS if each in variants] + variants
+    return next((each for each in preferred if _weights(names, each) is not None), None)
+
+
+def part_variants(folder: Path) -> dict[str, str | None]:
+    """The `variant` with which each part with weights in a pipeline's folder is to be loaded, by
+    the parts' names (see `part_variant`).
+    """
+    try:
+        parts = find_index(folder)
+    except (OSError, DownloadError, UnsafeWeightsError):
+        return {}
+    return {
+        part: part_variant(folder / part)
+        for part, (_library, class_name) in parts.items()
+        if not _WITHOUT_WEIGHTS.fullmatch(class_name)
+    }
+
+
+def weights_variant(folder: Path) -> str | None:
+    """The `variant` with which a pipeline's folder is to be loaded: "fp16", "bf16" or another if a
+    part has its weights only so, None if all have them plainly. See `part_variants` where they
+    differ.
+    """
+    return next(filter(None, part_variants(folder).values()), None)
+
+
+def _weights(names: Collection[str], variant: str) -> Weights | None:
+    suffix = f".{variant}" if variant else ""
+    for stem in _STEMS:
+        whole = f"{stem}{suffix}.safetensors"
+        if whole in names:
+            return Weights(variant, (whole,))
+        ends = (f"index{suffix}.json", f"{variant}.index.json")
+        index = next((each for end in ends if (each := f"{stem}.safetensors.{end}") in names), None)
+        if index is None:
+            continue
+        number = r"-(\d{5})-of-(\d{5})"  # older versions of diffusers put it before the variant
+        named = re.escape(suffix)
+        shard = re.compile(rf"{stem}(?:{named}{number}|{number}{named})\.safetensors")
+        shards = {name: found for name in names if (found := shard.fullmatch(name))}
+        counts = {int(found[2] or found[4]) for found in shards.values()}
+        numbers = {int(found[1] or found[3]) for found in shards.values()}
+        if len(counts) == 1 and numbers == set(range(1, counts.pop() + 1)):
+            return Weights(variant, (*sorted(shards), index))
+    return None
+
+
+def _no_weights(names: Collection[str], about: str) -> DownloadError | UnsafeWeightsError:
+    pickles = sorted(name for name in names if name.endswith(_PICKLE_SUFFIXES))
+    if pickles:
+        return UnsafeWeightsError(
+            f"{about} has no safetensors, only {pickles[0]}, a format that could run code. Look "
+            "for another repository of this model."
+        )
+    return DownloadError(f"{about} has no usable weights (safetensors).")
+
+
+def _inside(names: Collection[str], part: str) -> set[str]:
+    """The names directly in a part's folder."""
+    start = f"{part}/"
+    inner = {name.removeprefix(start) for name in names if name.startswith(start)}
+    return {name for name in inner if "/" not in name}
+
+
+def _names_in(folder: Path) -> set[str]:
+    """The files in a folder that are there: links into nothing aren't."""
+    if not folder.is_dir():
+        return set()
+    return {path.name for path in folder.iterdir() if path.is_file()}
+
+
+def _is_small(name: str) -> bool:
+    return (
+        name.endswith(_SMALL_SUFFIXES)
+        and not _SHARD_INDEX.fullmatch(name)
+        and not _OTHER_FRAMEWORKS.fullmatch(name)
+    )
+
+
+def _singles(names: Collection[str]) -> tuple[str, ...]:
+    return tuple(
+        sorted(name for name in names if "/" not in name and name.endswith(_SINGLE_SUFFIX))
+    )

@@ -1,0 +1,302 @@
+"""One file of the hub into the cache: resumed where it was cut off, checked before it gets its
+name. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from paintdiff.byte_sizes import format_byte_size
+from paintdiff.errors import DiskSpaceError, DownloadError, HubUnavailableError
+from paintdiff.models.hub.cache import MAIN, PART_SUFFIX, link_file, read_pinned_commit
+from paintdiff.models.hub.client import HubClient, Stop
+from paintdiff.models.hub.file_selection import (
+    INDEX,
+    MAX_INDEX_BYTES,
+    other_files,
+    pipeline_files,
+    read_index,
+)
+from paintdiff.models.hub.listing import COMMIT, HubFile, Listing, list_repository
+
+T = TypeVar("T")
+
+SPARE_BYTES = 256 * 2**20
+"""What a download leaves free on the disk."""
+
+MOST_TRIES = 6
+"""How often something is asked for in a row without anything coming."""
+
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 30.0
+_CHUNK_BYTES = 2**20
+_MOST_SMALL_BYTES = 64 * 2**20
+_PICKLED = (".pth", ".pt")
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def retry(
+    ask: Callable[[], T],
+    stop: Stop,
+    progress: Callable[[], int] = lambda: 0,
+    most_tries: int = MOST_TRIES,
+) -> T:
+    """What `ask` gives; asked again, after longer and longer pauses, while the hub is unavailable.
+
+    As long as `progress` (bytes) grows from one try to the next it goes on. Raises what `ask`
+    raises, HubUnavailableError after `most_tries`, DownloadCancelledError.
+    """
+    tries, before = 0, progress()
+    while True:
+        try:
+            return ask()
+        except HubUnavailableError as error:
+            stop.check()
+            now = progress()
+            tries, before = (1 if now > before else tries + 1), now
+            if tries >= most_tries:
+                raise
+            pause = max(_FIRST_PAUSE_SECONDS * 2 ** (tries - 1), error.retry_after_seconds)
+            stop.wait(min(pause, _LONGEST_PAUSE_SECONDS))
+            stop.check()
+
+
+def list_files(client: HubClient, hub_id: str, revision: str) -> Listing:
+    """The files at the commit that a branch was once resolved to, else at what it is now.
+
+    Raises a DownloadError, UnsafeWeightsError for names that lead out of the folder.
+    """
+    pinned = "" if COMMIT.fullmatch(revision) else read_pinned_commit(hub_id, revision)
+    asked = pinned or revision or MAIN
+    try:
+        return retry(lambda: list_repository(client, hub_id, asked), client.stop, most_tries=3)
+    except HubUnavailableError:
+        raise
+    except DownloadError:
+        client.stop.check()
+        if not pinned:
+            raise
+        # Its owner has rewritten the repository's history, so there is no such commit any more.
+        return list_repository(client, hub_id, revision or MAIN)
+
+
+def select_needed(
+    client: HubClient, snapshot: Path, found: Listing, files: tuple[str, ...]
+) -> list[HubFile]:
+    """The files to fetch, small ones first, so that what is partly here never looks whole; a
+    pipeline's index is fetched to know. `files` are the names of those that are wanted, if it was
+    said. Raises a ModelError if that can't or mustn't be had.
+    """
+    names = files
+    if not names and INDEX in found.files:
+        index = _sized(found.files[INDEX], found.hub_id)
+        if index.size_bytes > MAX_INDEX_BYTES:
+            raise DownloadError(f"The {index.name} of {found.hub_id} is too large to be an index.")
+        path = fetch(client, found.hub_id, snapshot, index, lambda _bytes: None)
+        parts = read_index(path.read_bytes(), found.hub_id)
+        names = pipeline_files(found.files, parts, found.hub_id)
+    elif not names:
+        names = other_files(found.files, found.hub_id)
+    lacking = [name for name in names if name not in found.files]
+    if lacking:
+        raise DownloadError(f"{found.hub_id} has no file {lacking[0]!r}.")
+    return [_sized(found.files[name], found.hub_id, asked_for=bool(files)) for name in names]
+
+
+def _sized(file: HubFile, hub_id: str, *, asked_for: bool = False) -> HubFile:
+    """The file, if the hub has said enough of it to check it, and it isn't larger than one of its
+    kind should be. Pickled weights may only be large if they were `asked_for` by their names.
+    """
+    if file.size_bytes < 0 or not file.etag:
+        raise DownloadError(
+            f"Hugging Face gives no size or checksum for {file.name} of {hub_id}, so it can't "
+            "be verified."
+        )
+    large = (".safetensors", *(_PICKLED if asked_for else ()))
+    if not file.name.endswith(large) and file.size_bytes > _MOST_SMALL_BYTES:
+        raise DownloadError(
+            f"{file.name} of {hub_id} is {format_byte_size(file.size_bytes)}, far more than such "
+            "a file needs. It isn't downloaded."
+        )
+    return file
+
+
+def check_room(needed_bytes: int, folder: Path, what: str) -> None:
+    """Raise DiskSpaceError if so much more doesn't fit on the folder's disk."""
+    free = shutil.disk_usage(folder).free
+    if needed_bytes and needed_bytes + SPARE_BYTES > free:
+        raise DiskSpaceError(
+            f"{what} needs {format_byte_size(needed_bytes)} more (and "
+            f"{format_byte_size(SPARE_BYTES)} to spare), but only {format_byte_size(free)} is free "
+            "on the disk of the Hugging Face cache. Free some space, or set HF_HOME to a folder on "
+            "another disk."
+        )
+
+
+def count_bytes_here(repository: Path, snapshot: Path, file: HubFile) -> int:
+    """How much of a file has come."""
+    for path in (snapshot / file.name, repository / "blobs" / file.etag, _part(repository, file)):
+        with contextlib.suppress(OSError):
+            return min(path.stat().st_size, file.size_bytes)
+    return 0
+
+
+def fetch(
+    client: HubClient,
+    hub_id: str,
+    snapshot: Path,
+    file: HubFile,
+    told: Callable[[int], None],
+) -> Path:
+    """The file of the repository whose snapshot that is, fetched if it isn't here.
+
+    `told` gets the number of its bytes that are here. Raises a DownloadError; what has come stays,
+    and the next call goes on from there.
+    """
+    repository, pointer = snapshot.parent.parent, snapshot / file.name
+    if pointer.is_file() and pointer.stat().st_size == file.size_bytes:
+        told(file.size_bytes)
+        return pointer
+    blob = repository / "blobs" / file.etag
+    with _disk(file.name):
+        if not (blob.is_file() and blob.stat().st_size == file.size_bytes):
+            _fetch_blob(client, hub_id, snapshot.name, file, blob, told)
+        link_file(blob, pointer)
+    told(file.size_bytes)
+    return pointer
+
+
+def _fetch_blob(
+    client: HubClient,
+    hub_id: str,
+    commit: str,
+    file: HubFile,
+    blob: Path,
+    told: Callable[[int], None],
+) -> None:
+    path = _part(blob.parent.parent, file)
+    with path.open("ab", buffering=0):
+        pass
+    with path.open("r+b", buffering=0) as handle:
+        part = _Part(handle, file)
+        part.take_stock(client.stop)
+        resumed = part.length > 0
+        told(part.length)
+
+        def ask() -> None:
+            _receive(client, hub_id, commit, file, part, told)
+
+        retry(ask, client.stop, lambda: part.length)
+        if resumed and not part.is_right():  # of what was here before, some was wrong
+            part.restart()
+            retry(ask, client.stop, lambda: part.length)
+        right = part.is_right()
+        os.fsync(handle.fileno())
+    if not right:
+        path.unlink()
+        raise DownloadError(
+            f"{file.name} of {hub_id} doesn't match the checksum from Hugging Face ("
+            f"{file.etag[:12]}…), so it was discarded. Try again later."
+        )
+    path.replace(blob)
+
+
+class _Part:
+    """A file as far as it has come, and the sum of that."""
+
+    def __init__(self, handle: Any, file: HubFile) -> None:
+        self._handle, self._file = handle, file
+        self.length = 0
+        self._sum = self._new_sum()
+
+    def take_stock(self, stop: Stop) -> None:
+        """Sum up what is here."""
+        while chunk := self._handle.read(_CHUNK_BYTES):
+            stop.check()
+            self._sum.update(chunk)
+            self.length += len(chunk)
+        if self.length > self._file.size_bytes:
+            self.restart()
+
+    def append(self, chunk: bytes) -> None:
+        """Keep what has come."""
+        view = memoryview(chunk)
+        while view:
+            view = view[self._handle.write(view) :]
+        self._sum.update(chunk)
+        self.length += len(chunk)
+
+    def restart(self) -> None:
+        """Forget it all."""
+        self._handle.seek(0)
+        self._handle.truncate()
+        self.length, self._sum = 0, self._new_sum()
+
+    def is_right(self) -> bool:
+        """Whether it is the whole file and no other."""
+        whole = self.length == self._file.size_bytes
+        return whole and self._sum.hexdigest() == self._file.etag
+
+    def _new_sum(self) -> Any:
+        if self._file.sha256:
+            return hashlib.sha256()
+        # As git sums files up; nothing safer is known of small ones.
+        start = f"blob {self._file.size_bytes}\0".encode()
+        return hashlib.sha1(start, usedforsecurity=False)
+
+
+def _receive(
+    client: HubClient,
+    hub_id: str,
+    commit: str,
+    file: HubFile,
+    part: _Part,
+    told: Callable[[int], None],
+) -> None:
+    """What is still missing of a file, in one go; never more than the hub had announced."""
+    size = file.size_bytes
+    if part.length == size:
+        return
+    with client.stream(hub_id, commit, file.name, part.length) as stream:
+        if stream.total_bytes not in (None, size):
+            raise DownloadError(
+                f"Hugging Face announced {size:,} bytes for {file.name} but sends "
+                f"{stream.total_bytes:,}. The download was stopped."
+            )
+        if stream.start == 0 and part.length:
+            part.restart()  # it can't send parts
+        while part.length < size:
+            chunk = stream.read(min(_CHUNK_BYTES, size - part.length))
+            client.stop.check()
+            if not chunk:
+                raise HubUnavailableError(
+                    f"The connection was lost after {part.length:,} of {size:,} bytes of "
+                    f"{file.name}."
+                )
+            part.append(chunk)
+            told(part.length)
+
+
+def _part(repository: Path, file: HubFile) -> Path:
+    return repository / "blobs" / f"{file.etag}{PART_SUFFIX}"
+
+
+@contextlib.contextmanager
+def _disk(name: str) -> Generator[None]:
+    """What the disk says, in words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskSpaceError(
+                f"The disk is full: {name} doesn't fit. What was downloaded so far is kept; "
+                "free some space and start again."
+            ) from error
+        raise DownloadError(f"{name} can't be written: {error.strerror}.") from error

@@ -1,0 +1,1 @@
+"""One denoising run: schedulers, noise, latents, previews."""

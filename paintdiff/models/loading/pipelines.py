@@ -1,0 +1,360 @@
+"""The only place that calls `from_pretrained` and `from_single_file`.
+
+Imports torch: import it in a function.
+"""
+
+from __future__ import annotations
+
+import bisect
+import logging
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
+
+from paintdiff.errors import ModelLoadError, UnsafeWeightsError
+from paintdiff.models.formats.hashes import Hashes
+from paintdiff.models.formats.safe_pickle import read_tensors
+from paintdiff.models.formats.safetensors_reader import read_all_tensors
+from paintdiff.models.formats.weight_files import check_weights_in, file_identity, is_pickle
+from paintdiff.models.loading.library_errors import make_load_error
+from paintdiff.models.loading.part_checks import check_part
+from paintdiff.models.loading.pipeline_files import (
+    FALLBACK_CLASS,
+    NEVER_LOADED,
+    LoadingContext,
+    accepts,
+    find_pipeline_class,
+    read_index_settings,
+    read_pipeline,
+)
+from paintdiff.models.loading.pipeline_signature import NEEDED, parameters_of
+from paintdiff.models.loading.resolving import locate
+from paintdiff.models.memory.devices import DTYPES, add_device_index, check_dtype, choose_dtype
+from paintdiff.models.memory.int8_weights import quantize_to_int8
+from paintdiff.models.memory.plans import PartBytes
+from paintdiff.models.registry.controlnet_rows import (
+    ControlNetRow,
+    find_weights_file,
+    read_controlnet_config,
+)
+from paintdiff.models.registry.families import DENOISERS, Family, LatentRgb
+from paintdiff.models.registry.model_rows import (
+    ModelRow,
+    read_known_words,
+    read_latent_rgb,
+    read_near_words,
+    read_subjects,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory. `components` are what its pipelines are built of, shared by all of them,
+    `settings` what else these are told when they are built (SDXL's refiner scores aesthetics).
+    `latent_rgb` is the map for its previews, None if there is none. `known_words` are those of a
+    model with a closed vocabulary, None for others.
+
+    `weights_bytes` is what they take, `parts` by part, `model_hash` identifies the files (see
+    `weights.identity_of`). `class_name` is the class of diffusers it was loaded with.
+    """
+
+    row: ModelRow
+    components: Mapping[str, Any]
+    latent_rgb: LatentRgb | None
+    known_words: frozenset[str] | None
+    model_hash: str
+    weights_bytes: int
+    device: torch.device
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    class_name: str = ""
+    near_words: Mapping[str, str] = field(default_factory=dict[str, str])
+    subjects: tuple[str, ...] = ()
+    parts: PartBytes = field(default_factory=lambda: PartBytes(0, 0, 0))
+
+
+@dataclass(frozen=True)
+class LoadedControlNet:
+    """A ControlNet in memory: `network` is diffusers' ControlNetModel, `weights_bytes` what it
+    takes.
+    """
+
+    row: ControlNetRow
+    network: Any
+    weights_bytes: int
+
+
+def load_pipeline(
+    row: ModelRow,
+    device: str,
+    dtype: str | None = None,
+    report: Callable[[str], None] = lambda _message: None,
+    road: LoadingContext | None = None,
+) -> LoadedModel:
+    """Read a model's weights onto a device ("cpu", "cuda" ...).
+
+    `dtype` is "float32", "bfloat16" or "float16", None for the best one; `report` gets sentences
+    for people; `road` says what else a single file may need. Raises ModelNotFoundError,
+    UnsafeWeightsError or ModelLoadError.
+    """
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()  # the front end shows that it is loading
+    # What its pipelines warn of quotes prompts ("was truncated because CLIP ...").
+    logging.getLogger("diffusers.pipelines").setLevel(logging.ERROR)
+    road = road or LoadingContext()
+    source = locate(row, report)
+    check_weights_in(source)
+    with _hashed_meanwhile(row, source, road) as identity:
+        try:
+            precision = check_dtype(device, dtype, row.family.overflows_in_float16)
+            pipeline, mapped = read_pipeline(row, source, precision, report, road)
+            if road.eight_bits:
+                _keep_in_eight_bits(pipeline, precision)
+            if road.resident:
+                pipeline.to(device)
+        except Exception as error:
+            raise make_load_error(f"The model {row.title} can't be loaded", error) from error
+        model_hash = identity()
+    _check_usable(pipeline, row)
+    if row.family.vae_full_precision:
+        pipeline.vae.to(dtype=torch.float32)
+    modules = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    for module in modules:
+        module.requires_grad_(False).eval()
+    if mapped:
+        _own_numbers(modules)
+    return LoadedModel(
+        row=row,
+        components=dict(pipeline.components),
+        latent_rgb=read_latent_rgb(row, source),
+        known_words=read_known_words(row, source),
+        near_words=read_near_words(row, source),
+        subjects=read_subjects(row, source),
+        model_hash=model_hash,
+        weights_bytes=sum(map(_weights_bytes, modules)),
+        device=add_device_index(device),
+        settings={**read_index_settings(source), **_settings_of(pipeline)},
+        class_name=type(pipeline).__name__,
+        parts=_part_bytes(pipeline.components, get_denoiser(pipeline, row.family)),
+    )
+
+
+def _keep_in_eight_bits(pipeline: Any, precision: torch.dtype) -> None:
+    """All but the VAE, in which a little too much is seen."""
+    for name, part in pipeline.components.items():
+        if isinstance(part, torch.nn.Module) and name != "vae":
+            quantize_to_int8(part, precision)
+
+
+def _settings_of(pipeline: Any) -> dict[str, Any]:
+    """What a pipeline was told when it was built beside its components: plain values only."""
+    plain = (bool, int, float, str, type(None))
+    return {name: each for name, each in pipeline.parameters.items() if isinstance(each, plain)}
+
+
+def _check_usable(pipeline: Any, row: ModelRow) -> None:
+    """Raise ModelLoadError for a pipeline that we can't work with: one of an unknown family may be
+    anything.
+    """
+    lacking = [name for name in ("scheduler", "vae") if getattr(pipeline, name, None) is None]
+    if get_denoiser(pipeline, row.family) is None:
+        lacking.append("unet or transformer")
+    lacking += sorted(NEEDED - parameters_of(pipeline))
+    if lacking:
+        raise ModelLoadError(
+            f"{row.title} is a {type(pipeline).__name__}, which isn't supported: it has no "
+            f"{', no '.join(lacking)}."
+        )
+
+
+def get_denoiser(pipeline: Any, family: Family) -> Any:
+    """The part of a pipeline that predicts: what the family's row names, else whatever is there;
+    None if nothing is.
+    """
+    names = (family.denoiser, *DENOISERS)
+    found = (getattr(pipeline, name, None) for name in names)
+    return next((part for part in found if part is not None), None)
+
+
+@contextmanager
+def _hashed_meanwhile(
+    row: ModelRow, source: Path, road: LoadingContext
+) -> Generator[Callable[[], str]]:
+    """Inside the `with` the model's hash is computed beside what else is done; what comes out gives
+    it, and raises UnsafeWeightsError if it isn't the one that the row knows. Who leaves with an
+    error doesn't wait for it.
+    """
+    given_up = threading.Event()
+    hashes = Hashes(road.cache_folder())
+
+    def hashed(path: Path) -> str:
+        return hashes.sha256(path, lambda: not given_up.is_set())
+
+    def checked() -> str:
+        wanted = row.sha256 if source.is_file() else ""
+        if wanted and hashed(source) != wanted:
+            raise UnsafeWeightsError(
+                f"{source.name} isn't the expected file of {row.title}: its SHA-256 is "
+                f"{hashed(source)} instead of {wanted}. Download it again."
+            )
+        return file_identity(source, hashed)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="hash") as executor:
+        future = executor.submit(checked)
+        try:
+            yield future.result
+        finally:
+            given_up.set()
+
+
+def _own_numbers(modules: Iterable[torch.nn.Module]) -> None:
+    """Numbers on the CPU that may lie in a mapped file become our own: should the file be cut off
+    later, the process would be killed (SIGBUS) when it next paints.
+    """
+    spans = _file_spans()
+    for module in modules:
+        for tensor in (*module.parameters(), *module.buffers()):
+            quantized = type(tensor) not in (torch.nn.Parameter, torch.Tensor)  # read by us
+            if tensor.device.type == "cpu" and not quantized and _lies_in(spans, tensor):
+                tensor.data = tensor.data.clone()
+
+
+def _file_spans() -> list[tuple[int, int]] | None:
+    """The addresses at which files are mapped, in order; None where a system doesn't say."""
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        return None
+    lines = (line.split(maxsplit=5) for line in maps.read_text(errors="replace").splitlines())
+    # A file is told by its path: its inode can be 0, as that of memory that is no file's.
+    spans = (fields[0].split("-") for fields in lines if fields[5:] and fields[5][0] == "/")
+    return [(int(start, 16), int(end, 16)) for start, end in spans]
+
+
+def _lies_in(spans: list[tuple[int, int]] | None, tensor: torch.Tensor) -> bool:
+    """Whether numbers may lie in a file."""
+    if spans is None:
+        return True
+    address = tensor.data_ptr()
+    at = bisect.bisect(spans, address, key=lambda span: span[0]) - 1
+    return at >= 0 and address < spans[at][1]
+
+
+def load_controlnet(
+    row: ControlNetRow,
+    model: LoadedModel,
+    dtype: str | None = None,
+    report: Callable[[str], None] = lambda _message: None,
+) -> LoadedControlNet:
+    """Read a ControlNet's weights onto the device of a model that it is to steer.
+
+    A single file doesn't say how its network is built: like the model's UNet. `dtype` and `report`
+    are as for `load_pipeline`. Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
+    """
+    source = locate(row, report)
+    precision = DTYPES[dtype] if dtype else choose_dtype(model.device.type)
+    try:
+        network = _controlnet(source, model.components["unet"], model.device, precision)
+    except Exception as error:
+        raise make_load_error(f"The ControlNet {row.title} can't be loaded", error) from error
+    return LoadedControlNet(row, network, _weights_bytes(network))
+
+
+def _controlnet(source: Path, unet: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    class_: Any = diffusers.ControlNetModel
+    if source.is_dir():
+        check_part(source)
+        config = read_controlnet_config(source)
+    else:
+        config = accepts(class_, unet.config) | {"in_channels": unet.config.out_channels}
+    with torch.device("meta"):  # no memory for numbers that are replaced at once
+        network = class_.from_config(config)
+    path = find_weights_file(source)
+    tensors = read_tensors(path) if is_pickle(path) else read_all_tensors(path)
+    tensors = convert_controlnet_checkpoint(tensors.get("state_dict", tensors), network.config)
+    moved = {
+        name: tensor.to(device=device, dtype=dtype)
+        for name, tensor in tensors.items()
+        if tensor is not None
+    }
+    missing, unknown = network.load_state_dict(moved, strict=False, assign=True)
+    if missing or unknown:
+        wrong = f"it lacks {missing[0]}" if missing else f"{unknown[0]} is unknown"
+        raise ModelLoadError(
+            f"{path.name} doesn't contain the weights of a ControlNet for this model: {wrong}."
+        )
+    return network.requires_grad_(False).eval()
+
+
+def _weights_bytes(module: torch.nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in module.parameters())
+
+
+def _part_bytes(components: Mapping[str, Any], denoiser: Any) -> PartBytes:
+    """What the parts of a pipeline take."""
+    modules = {k: each for k, each in components.items() if isinstance(each, torch.nn.Module)}
+    vae = modules.get("vae")
+    others = [each for each in modules.values() if each is not denoiser and each is not vae]
+    number = denoiser.dtype.itemsize
+    tables = [
+        table
+        for other in others
+        for table in other.modules()
+        if isinstance(table, torch.nn.Embedding)
+    ]
+    return PartBytes(
+        _all_bytes(denoiser),
+        sum(map(_all_bytes, others)),
+        0 if vae is None else _all_bytes(vae),
+        bytes_per_number=max(2, number),  # what is quantized computes in half precision at least
+        word_tables=sum(map(_all_bytes, tables)),
+        quantized=any(each.element_size() < 2 for each in denoiser.parameters()),
+    )
+
+
+def _all_bytes(module: torch.nn.Module) -> int:
+    tensors = (*module.parameters(), *module.buffers())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def sees_masks(denoiser: Any, latent_channels: int) -> bool:
+    """Whether a network was trained to inpaint: it takes noisy latents, a mask, and the latents of
+    what is outside the mask (4 + 1 + 4 channels of Stable Diffusion, 16 + 1 + 16 of its third).
+    """
+    return denoiser.config.get("in_channels") == 2 * latent_channels + 1
+
+
+def assemble_pipeline(loaded: LoadedModel, task: str) -> Any:
+    """A pipeline of its own over the shared components, with a scheduler object of its own.
+
+    (`from_pipe` would cast the shared weights, and share the scheduler: diffusers#12754.) Raises
+    ModelLoadError if the model can't do `task`.
+    """
+    row = loaded.row
+    if row.family.pipelines.get(task) == FALLBACK_CLASS:
+        class_ = getattr(diffusers, loaded.class_name)
+    else:
+        class_ = find_pipeline_class(row, task)
+    parts = dict(loaded.components)
+    scheduler = parts["scheduler"]
+    parts["scheduler"] = type(scheduler).from_config(scheduler.config)
+    values = {**loaded.settings, **NEVER_LOADED, **parts}
+    pipeline = class_(**accepts(class_, values))
+    denoiser = get_denoiser(pipeline, row.family)
+    if task != "inpaint" and sees_masks(denoiser, row.family.latent_channels):
+        raise ModelLoadError(
+            f"{row.title} can only inpaint. Choose another model for {task.replace('_', ' ')}."
+        )
+    pipeline.set_progress_bar_config(disable=True)
+    # What has that many channels is taken for latents; not every pipeline says how many it has.
+    pipeline.image_processor.register_to_config(vae_latent_channels=row.family.latent_channels)
+    return pipeline

@@ -1,0 +1,104 @@
+"""Single files with a denoiser and nothing else that we read (FLUX, Stable Diffusion 3 ..., and all
+GGUF): the other parts come from a folder of the same family, the companion. Imports torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers.loaders import FromOriginalModelMixin
+from diffusers.models.model_loading_utils import load_gguf_checkpoint
+
+from paintdiff.errors import ModelLoadError
+from paintdiff.models.formats.headers import read_header
+from paintdiff.models.formats.weight_files import is_gguf
+from paintdiff.models.loading.checkpoint_files import CheckpointFile
+from paintdiff.models.loading.library_errors import make_load_error
+from paintdiff.models.registry.families import DENOISERS
+from paintdiff.models.registry.model_rows import read_json_file
+
+_OTHER_PARTS = (
+    "vae.",
+    "first_stage_model.",
+    "text_encoders.",
+    "cond_stage_model.",
+    "conditioner.",
+    "model_ema.",
+)
+
+
+def load_denoiser(path: Path, companion: Path, dtype: torch.dtype) -> tuple[str, Any]:
+    """The name of the denoiser among the companion's parts, and the network in the file, on the
+    CPU. Its numbers are in `dtype`; of a GGUF file those that are quantized stay so, and are
+    unpacked to `dtype` layer by layer when it paints.
+
+    It has to be built as the companion's is. Raises ModelLoadError if it isn't.
+    """
+    part, class_ = _class_in(companion)
+    tensors = _gguf(path) if is_gguf(path) else _safetensors(path, dtype)
+    if part == "unet" and any(name.startswith("input_blocks.") for name in tensors):
+        tensors = {f"model.diffusion_model.{name}": t for name, t in tensors.items()}
+    config = read_json_file(companion / part / "config.json", dict[str, Any])
+    overrides: dict[str, Any] = {}
+    if "guidance_embeds" in config:  # FLUX.1 dev has them, schnell hasn't
+        overrides["guidance_embeds"] = any("guidance" in name for name in tensors)
+    if is_gguf(path):
+        overrides["quantization_config"] = diffusers.GGUFQuantizationConfig(compute_dtype=dtype)
+    try:
+        network = class_.from_single_file(
+            tensors,
+            config=str(companion),
+            subfolder=part,
+            dtype=dtype,
+            local_files_only=True,
+            **overrides,
+        )
+    except Exception as error:  # diffusers' converters stumble over names they don't expect
+        what = f"{path.name} can't be loaded as the {part} of {companion.name}"
+        raise make_load_error(what, error) from error
+    lacking = [name for name, tensor in network.named_parameters() if tensor.is_meta]
+    if lacking:
+        raise ModelLoadError(
+            f"{path.name} isn't the {part} of a model like {companion.name}: it lacks {lacking[0]}"
+            + (f" (and {len(lacking) - 1:,} more)." if len(lacking) > 1 else ".")
+        )
+    return part, network
+
+
+def _class_in(companion: Path) -> tuple[str, Any]:
+    index = read_json_file(companion / "model_index.json", dict[str, Any])
+    for part in DENOISERS:
+        value = index.get(part)
+        if isinstance(value, list) and value[:1] == ["diffusers"]:
+            class_ = getattr(diffusers, str(value[1]), None)
+            if isinstance(class_, type) and issubclass(class_, FromOriginalModelMixin):
+                return part, class_
+    raise ModelLoadError(f"The denoiser of {companion} can't be read from a single file.")
+
+
+def _safetensors(path: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    with CheckpointFile(path) as file:
+        names = [name for name in file.shapes if not name.startswith(_OTHER_PARTS)]
+        tensors = {name: file.read(name, dtype) for name in names}
+        file.check_unchanged()
+    return tensors
+
+
+def _gguf(path: Path) -> dict[str, Any]:
+    """Tensors of our own, as stored. What the file claims to hold is looked at first, within
+    limits: the library that reads it has none.
+    """
+    read_header(path)
+    before = path.stat()
+    try:
+        found = load_gguf_checkpoint(str(path))
+    except Exception as error:  # a damaged file can raise anything
+        what = f"{path.name} is damaged, or isn't GGUF as diffusers knows it"
+        raise make_load_error(what, error) from error
+    now = path.stat()
+    if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise ModelLoadError(f"{path.name} was changed while it was being read.")
+    return {name: tensor for name, tensor in found.items() if not name.startswith(_OTHER_PARTS)}

@@ -1,0 +1,1 @@
+"""The owner of all weights: loads, shares, evicts and leases them."""

@@ -1,0 +1,137 @@
+"""How each model's networks are computed on this machine: what was measured to be quickest, where a
+profile lets a picture change for it. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from paintdiff.config.user_folders import find_user_cache_folder
+from paintdiff.models.acceleration.batch_tuning import BatchTuning
+from paintdiff.models.acceleration.engines import EngineName, check_engine, explain_torch
+from paintdiff.models.adapters.specs import Adapters
+from paintdiff.models.manager.cache_entry import Entry
+from paintdiff.models.memory.plans import USUAL_PLAN, Plan
+from paintdiff.models.registry.speed_profiles import Profile
+
+if TYPE_CHECKING:
+    import torch
+
+    from paintdiff.models.acceleration.kernel_choice import KernelChoice, Kernels
+    from paintdiff.models.acceleration.openvino_engine import BackendWorkspace, OpenVinoEngine
+    from paintdiff.models.acceleration.openvino_unet import ComputeChoice
+    from paintdiff.models.loading.pipelines import LoadedModel
+
+
+class ComputeBackends:
+    """Chooses kernels and engines. `has_room` says whether a loaded model may take so many bytes
+    more.
+
+    Safe to use from any thread. Raises SettingsError if `engine` isn't installed.
+    """
+
+    def __init__(
+        self, engine: EngineName, has_room: Callable[[Entry[LoadedModel], int], bool]
+    ) -> None:
+        self._engine: EngineName = check_engine(engine)
+        self._has_room = has_room
+        self._measuring = threading.Lock()
+        self._kernel_choice: KernelChoice | None = None
+        self._workshop: BackendWorkspace | None = None
+        self._together: BatchTuning | None = None
+
+    def kernels(self, model: LoadedModel, profile: Profile) -> Kernels:
+        """What the model's UNet is quickest with, if the profile lets a picture change for it."""
+        from paintdiff.models.acceleration.kernel_choice import USUAL, KernelChoice  # noqa: PLC0415 (imports torch)
+
+        unet = model.components.get("unet")
+        if profile.kernels == "usual" or unet is None:
+            return USUAL
+        with self._measuring:  # one at a time, or they would slow each other down
+            if self._kernel_choice is None:
+                self._kernel_choice = KernelChoice(find_user_cache_folder())
+            channels: int = unet.config["block_out_channels"][0]
+            return self._kernel_choice.of(model.device, unet.dtype, channels)
+
+    def computing(
+        self,
+        entry: Entry[LoadedModel],
+        kernels: Kernels,
+        profile: Profile,
+        adapters: Adapters,
+        plan: Plan,
+    ) -> ComputeChoice:
+        """How a lease of a loaded model computes, with what is injected by now."""
+        from paintdiff.models.acceleration.openvino_unet import ComputeChoice  # noqa: PLC0415 (imports torch)
+
+        model = entry.loaded
+        assert model is not None  # it was waited for
+        if plan != USUAL_PLAN and entry.second_engine is not None:
+            entry.second_engine.drop()
+        unet = model.components.get("unet")
+        why = explain_torch(
+            self._engine,
+            model.device.type,
+            exact=profile.kernels == "usual",
+            adapted=bool(adapters.ip_adapters or adapters.free_u),
+            saves_memory=plan != USUAL_PLAN,
+        )
+        if why is None and unet is None:
+            why = "it has no UNet"
+        engine = self._engine_of(entry, unet) if why is None and unet is not None else None
+        why = why if why is not None and self._engine == "openvino" else ""
+        computing = ComputeChoice(kernels, engine, why)
+        if kernels.bfloat16 and engine is None and unet is not None and plan == USUAL_PLAN:
+            halves = sum(each.nbytes for each in unet.parameters()) // 2
+            computing.half_weights = self._has_room(entry, halves)
+        if profile.pictures_together > 1:
+            computing.together = self._known_together()
+            computing.kind = _kind(model, computing, profile, adapters, plan)
+        return computing
+
+    def _known_together(self) -> BatchTuning:
+        with self._measuring:
+            if self._together is None:
+                self._together = BatchTuning(find_user_cache_folder())
+            return self._together
+
+    def _engine_of(self, entry: Entry[LoadedModel], unet: torch.nn.Module) -> OpenVinoEngine:
+        from paintdiff.models.acceleration.merged_lora_weights import inject_weights  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.acceleration.openvino_engine import (  # noqa: PLC0415 (imports torch)
+            BackendWorkspace,
+            OpenVinoEngine,
+        )
+
+        with self._measuring:
+            if self._workshop is None:
+                self._workshop = BackendWorkspace.of(find_user_cache_folder())
+            if entry.second_engine is None or entry.second_engine.loras != inject_weights(unet):
+                entry.second_engine = OpenVinoEngine(
+                    unet,
+                    self._workshop,
+                    always=self._engine == "openvino",
+                    has_room=lambda count: self._has_room(entry, count),
+                )
+            return entry.second_engine
+
+
+def _kind(
+    model: LoadedModel, computing: ComputeChoice, profile: Profile, adapters: Adapters, plan: Plan
+) -> str:
+    """All that the time of a step hangs on, but for the run: the machine, the versions, what the
+    denoiser is built like, and how it is computed.
+    """
+    import torch  # noqa: PLC0415 (takes a second; the page is served before)
+
+    device = model.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    machine = (platform.node(), torch.__version__, torch.get_num_threads(), name)
+    built = (model.row.family.name, model.parts.denoiser, model.parts.bytes_per_number)
+    settings = profile.model_dump(exclude={"name", "title", "says"})
+    put_in = (len(adapters.loras), len(adapters.ip_adapters), adapters.free_u is not None)
+    how = (str(computing.kernels), computing.engine is not None, plan.words, *put_in, settings)
+    return json.dumps([*machine, *built, *how])

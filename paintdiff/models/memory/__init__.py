@@ -1,0 +1,1 @@
+"""Memory plans, offloading and the measurement of memory."""

@@ -1,0 +1,329 @@
+"""Ways to paint one picture with less memory, quickest first, and what each is thought to take.
+
+Pure functions of figures: of the model's weights, the run, the family (`WorkingMemory`) and the
+device. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from paintdiff.imaging.geometry import Size
+from paintdiff.models.registry.families import Family, WorkingMemory
+from paintdiff.models.tiling.windows import LARGEST_WHOLE_PX
+
+Placement = Literal["resident", "encoders", "models", "groups", "leaves"]
+"""Where weights are while nobody needs them. "resident": on the device, all of them. "encoders":
+the text encoders leave it once they have read the words. "models": only the network that works is
+on it. "groups": only the block of the denoiser that works. "leaves": only the layer that works.
+Those that leave the device wait in main memory, so a CPU knows "resident" only.
+"""
+
+_PLACEMENT_WORDS: dict[Placement, str] = {
+    "resident": "",
+    "encoders": "text encoder offloaded to RAM",
+    "models": "weights offloaded to RAM",
+    "groups": "blocks offloaded to RAM",
+    "leaves": "layers offloaded to RAM",
+}
+
+# What kernels of a CPU need beside the tensors that are held, as a factor: measured with Stable
+# Diffusion 1.5 and with mini, float32, one thread (a UNet at 256 and 512, a VAE at 256 to 768).
+_CPU_DENOISER_FACTOR = 1.8
+_CPU_DECODE_FACTOR = 1.27
+_CPU_BESIDE_BYTES = 40 * 2**20
+"""What a process takes for the work itself: threads, tokenizers, leftovers of loading."""
+_PACKED_BYTES = 1.02
+"""Of a number that is kept in 8 bits, with its share of scales and of what isn't packed."""
+_TILED_NUMBERS_PER_PX = 16
+"""What the blend of a tiled decode takes of the whole picture: sums, weights, and the pixels on
+their way to 8 bits.
+"""
+
+_SCORE_BYTES = 9
+"""Of a score of an attention that isn't fused, in any precision: it and its softmax in float32, and
+whether it is masked. Measured for torch's math kernel on a CPU, which gave 9.1 to 9.4.
+"""
+_MOST_SCORES = 2**24
+"""How many are held at once by a sliced attention (`computing/sliced_attention.py`)."""
+
+_VAE_TOKEN_PX = 64
+"""How many pixels a token of its attention stands for."""
+
+_STREAMED_BLOCKS = 2
+"""The block that works, and the one that comes next."""
+_STREAMED_LEAVES = 0.05
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run stays within memory.
+
+    `dtype` is what is computed in ("bfloat16"; None: what it usually is). With `eight_bits` the
+    denoiser's and the text encoders' weights are kept in 8 bits each (`eight_bits.py`). With
+    `sliced_attention` few of an attention's scores are held at once, where it isn't fused. A VAE
+    takes pictures of up to `vae_tile_px` squared at once and larger ones by tiles of that side
+    (None: as the family's row says). `part` of the width and height that were asked for is painted.
+    """
+
+    placement: Placement = "resident"
+    dtype: str | None = None
+    eight_bits: bool = False
+    vae_tile_px: int | None = None
+    part: float = 1.0
+    sliced_attention: bool = False
+
+    @property
+    def slow(self) -> bool:
+        """Whether it takes clearly longer than the usual way, or isn't what was asked for."""
+        return self.placement != "resident" or self.dtype is not None or self.part < 1
+
+    @property
+    def precision(self) -> tuple[str | None, bool]:
+        """What a model has to be loaded anew for."""
+        return self.dtype, self.eight_bits
+
+    @property
+    def words(self) -> str:
+        """What is done to save memory, for people; "" if nothing is."""
+        parts = [_PLACEMENT_WORDS[self.placement]]
+        parts += ["8-bit weights"] if self.eight_bits else []
+        parts += ["half precision"] if self.dtype else []
+        parts += ["sliced attention"] if self.sliced_attention else []
+        parts += [f"decoded in tiles of {self.vae_tile_px}"] if self.vae_tile_px else []
+        parts += ["half the size"] if self.part < 1 else []
+        return ", ".join(each for each in parts if each)
+
+
+USUAL_PLAN = Plan()
+"""Saves nothing."""
+
+_IN_HALF = Plan(dtype="bfloat16")
+
+
+@dataclass(frozen=True)
+class PartBytes:
+    """What a model's weights take in memory in their usual precision, `bytes_per_number` each.
+
+    `word_tables` are what of the text encoders looks words up and computes nothing. A `quantized`
+    denoiser takes what it takes in every precision.
+    """
+
+    denoiser: int
+    text_encoders: int
+    vae: int
+    bytes_per_number: int = 4
+    word_tables: int = 0
+    quantized: bool = False
+
+    @property
+    def total(self) -> int:
+        """Of all parts."""
+        return self.denoiser + self.text_encoders + self.vae
+
+    def planned(self, plan: Plan) -> PartBytes:
+        """The same in a plan's precision."""
+        number = 2 if plan.dtype else self.bytes_per_number
+        shrink = number / self.bytes_per_number
+        computing = _PACKED_BYTES / self.bytes_per_number if plan.eight_bits else shrink
+        tables = int(self.word_tables * shrink)
+        return replace(
+            self,
+            denoiser=self.denoiser if self.quantized else int(self.denoiser * computing),
+            text_encoders=tables + int((self.text_encoders - self.word_tables) * computing),
+            vae=int(self.vae * shrink),
+            bytes_per_number=number,
+            word_tables=tables,
+        )
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run asks of memory. `size` is the largest that is painted, in pixels, and `seen_px`
+    how many pixels of it the model sees at once (fewer through windows). `batch` counts what the
+    denoiser is given at once: of each picture 2 with guidance and 1 without. `beside_bytes` are
+    weights that act along (ControlNets, a refiner). A `plain` run has nothing of its own precision
+    along with the model. `may_shrink` says whether half the size is better than nothing.
+    """
+
+    size: Size
+    seen_px: int
+    batch: int = 2
+    beside_bytes: int = 0
+    plain: bool = True
+    may_shrink: bool = True
+
+    def times(self, pictures: int) -> RunFacts:
+        """With so many pictures at once."""
+        return replace(self, batch=pictures * self.batch)
+
+    def halved(self) -> RunFacts:
+        """At half the width and height."""
+        size = Size(max(1, self.size.width // 2), max(1, self.size.height // 2))
+        return replace(self, size=size, seen_px=min(self.seen_px, size.area))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and what it is thought to take on the device in bytes: its weights, at most
+    `painting_bytes` while it paints, and `loading_bytes` while it is loaded.
+    """
+
+    plan: Plan
+    weights_bytes: int
+    painting_bytes: int
+    loading_bytes: int = 0
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most of all."""
+        return max(self.painting_bytes, self.loading_bytes)
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run is painted with: a `device` ("cpu", "cuda" ...), and whether torch computes
+    attention there without holding all of its scores at once.
+    """
+
+    device: str
+    fused_attention: bool = True
+
+
+def list_plans(
+    family: Family, parts: PartBytes, run: RunFacts, on: Hardware
+) -> tuple[Planned, ...]:
+    """The ladder for a run, quickest first; each takes less to paint than those before it. Of a
+    family without figures only the weights are counted.
+    """
+    found: list[Planned] = []
+    for plan in _rungs(run, on):
+        planned = _planned(plan, family, parts, run, on)
+        known = family.working_memory is not None
+        if not found or not known or planned.painting_bytes < found[-1].painting_bytes:
+            found.append(planned)
+    return tuple(found)
+
+
+def choose_plan(ladder: Sequence[Planned], room_bytes: int) -> Planned | None:
+    """The first that fits, None if none does."""
+    return next((each for each in ladder if each.peak_bytes <= room_bytes), None)
+
+
+def estimate_peak_bytes(
+    plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Hardware
+) -> int:
+    """What a run by a plan is thought to take on the device."""
+    return _planned(plan, family, parts, run, on).peak_bytes
+
+
+def _rungs(run: RunFacts, on: Hardware) -> list[Plan]:
+    side = math.isqrt(run.size.area)
+    tiles = [tile for tile in (768, 512, 256) if tile < side]
+    small, smallest = (next((t for t in (most, 256) if t < side), None) for most in (512, 256))
+    rungs = [Plan(), *(Plan(vae_tile_px=tile) for tile in tiles)]
+    if on.device.startswith("cuda"):
+        rungs += [Plan("encoders", vae_tile_px=small), Plan("models", vae_tile_px=small)]
+        rungs += [Plan("groups", vae_tile_px=small), Plan("leaves", vae_tile_px=smallest)]
+    elif on.device == "cpu":
+        rungs.append(Plan(eight_bits=True, vae_tile_px=small))
+        if run.plain:
+            rungs.append(Plan(dtype="bfloat16", eight_bits=True, vae_tile_px=smallest))
+    if run.may_shrink:
+        halved = 256 if side // 2 > 256 else None
+        rungs.append(replace(rungs[-1], vae_tile_px=halved, part=0.5))
+    if on.fused_attention:
+        return rungs
+    # It costs next to nothing there, so it comes before all else.
+    return [rungs[0], *(replace(each, sliced_attention=True) for each in rungs)]
+
+
+def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Hardware) -> Planned:
+    usual, parts = parts, parts.planned(plan)
+    run = run.halved() if plan.part < 1 else run
+    denoising, decoding = _working_bytes(plan, family, parts, run, on)
+    loading, here = 0, _on_device(plan, family, parts)
+    held = count_weights_on_device(plan, family, parts)
+    if on.device == "cpu" and family.working_memory is not None:
+        # The allocator keeps what denoising had, in pieces too small for decoding.
+        if plan.eight_bits:  # it is read in half precision, and then packed
+            loading = usual.planned(_IN_HALF).denoiser + _CPU_BESIDE_BYTES
+        peak = held + denoising + decoding + _CPU_BESIDE_BYTES
+    elif plan.placement == "resident":
+        peak = held + max(denoising, decoding)
+    elif plan.placement == "encoders":
+        peak = max(held, here.denoiser + here.vae + max(denoising, decoding))
+    else:  # one part at a time
+        peak = max(here.text_encoders, here.denoiser + denoising, here.vae + decoding)
+    return Planned(plan, held, peak + run.beside_bytes, loading)
+
+
+def count_weights_on_device(plan: Plan, family: Family, parts: PartBytes) -> int:
+    """The most bytes of weights that a plan has on the device at once. `parts` are in the plan's
+    precision.
+    """
+    here = _on_device(plan, family, parts)
+    if plan.placement in ("resident", "encoders"):
+        return here.total
+    return max(here.denoiser, here.text_encoders, here.vae)
+
+
+def _on_device(plan: Plan, family: Family, parts: PartBytes) -> PartBytes:
+    """Of each part what is on the device while it works."""
+    if plan.placement not in ("groups", "leaves"):
+        return parts
+    working, share = family.working_memory, _STREAMED_LEAVES
+    if plan.placement == "groups":
+        share = 1.0 if working is None else min(1.0, _STREAMED_BLOCKS * working.largest_block)
+    return replace(
+        parts,
+        denoiser=int(parts.denoiser * share),
+        text_encoders=int(parts.text_encoders * _STREAMED_LEAVES),
+    )
+
+
+def _working_bytes(
+    plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Hardware
+) -> tuple[int, int]:
+    """What denoising and decoding take beside the weights."""
+    working = family.working_memory
+    if working is None:
+        return 0, 0
+    number = parts.bytes_per_number
+    vae_number = 4 if family.vae_full_precision else number
+    whole = plan.vae_tile_px or family.vae_whole_px or LARGEST_WHOLE_PX
+    tile = plan.vae_tile_px or LARGEST_WHOLE_PX
+    denoising = run.batch * number * _denoiser_numbers(working, run.seen_px)
+    tiled = run.size.area > whole**2
+    at_once = min(tile**2, run.size.area) if tiled else run.size.area
+    decoding = vae_number * working.decode_per_px * at_once
+    if tiled:
+        decoding += 4 * _TILED_NUMBERS_PER_PX * run.size.area
+    if on.device == "cpu":
+        denoising, decoding = denoising * _CPU_DENOISER_FACTOR, decoding * _CPU_DECODE_FACTOR
+    if not on.fused_attention:
+        denoising += _scores_bytes(plan, run.batch * _denoiser_scores(family, run.seen_px))
+        if working.vae_attention:
+            decoding += _scores_bytes(plan, (at_once // _VAE_TOKEN_PX) ** 2)
+    return int(denoising), int(decoding)
+
+
+def _scores_bytes(plan: Plan, scores: int) -> int:
+    """What they take of the largest attention, which holds so many of them."""
+    return _SCORE_BYTES * (min(scores, _MOST_SCORES) if plan.sliced_attention else scores)
+
+
+def _denoiser_scores(family: Family, seen_px: int) -> int:
+    """Of the largest attention, for one of a batch. Transformers see the words, too."""
+    working = family.working_memory
+    assert working is not None  # else nothing is estimated
+    words = family.max_prompt_tokens if family.denoiser == "transformer" else 0
+    tokens = seen_px // working.attention_token_px + words
+    return working.attention_heads * tokens**2
+
+
+def _denoiser_numbers(working: WorkingMemory, seen_px: int) -> float:
+    return working.denoiser_fixed + working.denoiser_per_px * seen_px

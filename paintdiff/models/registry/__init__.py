@@ -1,0 +1,1 @@
+"""Rows of data: families, models, adapters, ControlNets, upscalers, samplers, profiles."""

@@ -1,0 +1,210 @@
+"""ControlNets as the catalog knows them: rows of data, and the family of one that isn't loaded.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from paintdiff.config.presets import find_row, validate_row
+from paintdiff.errors import ModelNotFoundError, PresetError, RequestError
+from paintdiff.models.formats.json_files import read_json
+from paintdiff.models.formats.safe_pickle import tensor_records
+from paintdiff.models.formats.weight_files import is_pickle, read_file_header
+from paintdiff.models.hub.direct_download import fetch_from_cache_or_hub
+from paintdiff.models.hub.hub_id import HUB_ID
+from paintdiff.models.registry.base_rows import (
+    SourceRow,
+    find_free_name,
+    hub_id_name,
+    is_preset_source,
+)
+from paintdiff.models.registry.families import Family
+
+logger = logging.getLogger(__name__)
+
+_CLASS_NAME = "ControlNetModel"
+_CONFIG = "config.json"
+# In the order in which they are preferred; the last is a pickle.
+_WEIGHTS = (
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+)
+_ANY_VARIANT = "diffusion_pytorch_model.*.safetensors"
+HUB_FILES = (_CONFIG, _WEIGHTS[0])
+"""What is fetched of a ControlNet on the hub."""
+
+_WORD_WEIGHT = ".attn2.to_k.weight"
+
+
+class ControlNetRow(SourceRow):
+    """One ControlNet. `preprocessors` are those that it was made for, the best first; empty if
+    nobody has said.
+    """
+
+    what: ClassVar[str] = "ControlNet"
+
+    preprocessors: tuple[str, ...] = ()
+
+
+class _ControlNetText(BaseModel):
+    """A ControlNet as it is written in YAML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    family: str
+    source: str
+    preprocessors: tuple[str, ...] = ()
+    licence: str = ""
+    description: str = ""
+
+
+def read_controlnets(
+    rows: object, families: Mapping[str, Family], path: Path
+) -> tuple[ControlNetRow, ...]:
+    """Check the `controlnets` part of a models file. Raises PresetError, which names `path`."""
+    found: list[ControlNetRow] = []
+    for name, row in validate_row(dict[str, dict[str, object]], rows or {}, path).items():
+        text = validate_row(_ControlNetText, find_row(name, row, path), path)
+        if text.family not in families:
+            raise PresetError(f"{path}: controlnets.{name}: unknown family {text.family!r}.")
+        found.append(
+            ControlNetRow(
+                name=text.name,
+                title=text.title,
+                family=families[text.family],
+                source=is_preset_source(text.source, path.parent),
+                preprocessors=text.preprocessors,
+                licence=text.licence,
+                description=text.description,
+            )
+        )
+    return tuple(found)
+
+
+def make_controlnet_row(
+    source: str, families: Mapping[str, Family], taken: Mapping[str, object], name: str | None
+) -> ControlNetRow:
+    """The row of a folder, a file or a hub id; a name that is in `taken` gets a number.
+
+    Its weights are not read. Raises ModelNotFoundError if nothing usable is there,
+    UnsafeWeightsError if it could run code, RequestError if its family is unknown.
+    """
+    path = Path(source).expanduser()
+    if path.exists():
+        source = str(path.resolve())
+        width = _words_width(Path(source))
+    elif HUB_ID.fullmatch(source):
+        width = _config_width(_hub_config(source))
+    else:
+        raise ModelNotFoundError(
+            f"There is no ControlNet at {source!r}. Use a name from the list, a folder, a "
+            ".safetensors or .pth file, or a Hugging Face id like owner/name."
+        )
+    steered = [row for row in families.values() if row.supports_controlnets]
+    family = next((row for row in steered if row.cross_attention_dim == width), None)
+    if family is None:
+        known = ", ".join(f"{row.title} ({row.cross_attention_dim})" for row in steered)
+        raise RequestError(
+            f"The ControlNet {source!r} is for text embeddings of width {width}, which fits no "
+            f"supported family. Supported families: {known}.",
+            field="controlnet",
+        )
+    wanted = name or hub_id_name(source)
+    return ControlNetRow(
+        name=find_free_name(wanted, taken), title=wanted, family=family, source=source
+    )
+
+
+def find_weights_file(source: Path) -> Path:
+    """The file with a ControlNet's weights: `source` itself, or the one in that folder.
+
+    Raises ModelNotFoundError if there is none.
+    """
+    if source.is_file():
+        return source
+    for name in _WEIGHTS:
+        if (source / name).is_file():
+            return source / name
+    variants = sorted(path for path in source.glob(_ANY_VARIANT) if path.is_file())
+    if variants:
+        return variants[0]
+    raise ModelNotFoundError(
+        f"{source.name} isn't a ControlNet: it has none of the files {', '.join(_WEIGHTS)}."
+    )
+
+
+def read_controlnet_config(folder: Path) -> dict[str, Any]:
+    """What `config.json` says of a ControlNet.
+
+    Raises ModelNotFoundError if it isn't there, can't be read, or is of something else.
+    """
+    path = folder / _CONFIG
+    try:
+        content = validate_row(dict[str, Any], read_json(path), path)
+    except (OSError, ValueError) as error:
+        logger.info("%s can't be read", path, exc_info=True)
+        raise ModelNotFoundError(
+            f"{folder.name} can't be used as a ControlNet: {path.name} can't be read."
+        ) from error
+    class_name = content.get("_class_name")
+    if class_name != _CLASS_NAME:
+        raise ModelNotFoundError(
+            f"{path.name} describes a {class_name}. Only a {_CLASS_NAME} can be used as a "
+            "ControlNet."
+        )
+    return content
+
+
+def _words_width(source: Path) -> object:
+    if source.is_dir():
+        find_weights_file(source)
+        return _config_width(read_controlnet_config(source))
+    widths = {
+        shape[1]
+        for name, shape in _shapes(source).items()
+        if name.endswith(_WORD_WEIGHT) and len(shape) == 2
+    }
+    if len(widths) != 1:
+        raise ModelNotFoundError(
+            f"{source.name} isn't a ControlNet: it has no cross-attention. (T2I adapters, LoRAs "
+            "and Control-LoRAs aren't ControlNets.)"
+        )
+    return widths.pop()
+
+
+def _config_width(config: Mapping[str, Any]) -> object:
+    return config.get("cross_attention_dim", 1280)  # diffusers' own default
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a file, told from its header."""
+    if not is_pickle(path):
+        return {name: each.shape for name, each in read_file_header(path).tensors.items()}
+    return {name: each.shape for name, each in tensor_records(path).items()}
+
+
+def _hub_config(source: str) -> dict[str, Any]:
+    import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
+
+    def fetched(local_files_only: bool) -> dict[str, Any]:
+        path = huggingface_hub.hf_hub_download(source, _CONFIG, local_files_only=local_files_only)
+        return read_controlnet_config(Path(path).parent)
+
+    try:
+        return fetch_from_cache_or_hub(fetched, lambda: logger.info("looking %s up", source))
+    except (OSError, ValueError) as error:
+        logger.warning("looking up the ControlNet %s failed", source, exc_info=True)
+        raise ModelNotFoundError(
+            f"The ControlNet {source} isn't on this machine and couldn't be looked up. Check "
+            "its name and the connection; the log has the details."
+        ) from error

@@ -1,0 +1,172 @@
+"""Upscalers as the catalog knows them: rows of data, files in the models folders, and files that
+are downloaded when they are first used.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from paintdiff.byte_sizes import format_byte_size
+from paintdiff.config.presets import find_row, validate_row
+from paintdiff.errors import ModelNotFoundError
+from paintdiff.models.hub.direct_download import cache_folder, download
+from paintdiff.models.registry.base_rows import WeightsRow, display_name, find_free_name
+
+UPSCALER_FOLDERS = ("upscale_models", "ESRGAN", "RealESRGAN", "upscalers")
+"""Where in a models folder upscalers are kept; what is downloaded goes into the first."""
+
+_SCHEMES = ("https://", "http://")
+_CACHE_FOLDER = "paintdiffusion-upscalers"
+
+
+class UpscalerRow(WeightsRow):
+    """One upscaler: a network that enlarges pictures. `source` is a file, or the address of one.
+
+    What is downloaded has to be `size_bytes` long and to have the given `sha256` (hex); it is kept
+    in `downloads_to`, None for the cache of what comes from the internet.
+    """
+
+    what: ClassVar[str] = "upscaler"
+
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    size_bytes: int = Field(default=0, ge=0)
+    downloads_to: Path | None = None
+
+    @model_validator(mode="after")
+    def _sure_of_downloads(self) -> Self:
+        if self.address is not None and not (self.sha256 and self.size_bytes):
+            raise ValueError("an address needs a sha256 and size_bytes")
+        return self
+
+    @property
+    def address(self) -> str | None:
+        """Where it can be downloaded, None for a file of this machine."""
+        return self.source if self.source.startswith(_SCHEMES) else None
+
+    @property
+    def file(self) -> Path:
+        """Where it lies on this machine, or will once it is downloaded."""
+        if self.address is None:
+            return Path(self.source)
+        return (self.downloads_to or cache_folder() / _CACHE_FOLDER) / _file_name(self.source)
+
+    @property
+    def folder(self) -> Path | None:
+        """Its file."""
+        return self.file
+
+
+class _UpscalerText(BaseModel):
+    """An upscaler as it is written in YAML; `source` is an address, or a file beside the YAML."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    source: str
+    sha256: str = ""
+    size_bytes: int = 0
+    licence: str = ""
+    description: str = ""
+
+
+def read_upscalers(rows: object, path: Path) -> tuple[UpscalerRow, ...]:
+    """Check the `upscalers` part of a models file. Raises PresetError, which names `path`."""
+    found: list[UpscalerRow] = []
+    for name, row in validate_row(dict[str, dict[str, object]], rows or {}, path).items():
+        values = validate_row(_UpscalerText, find_row(name, row, path), path).model_dump()
+        if not values["source"].startswith(_SCHEMES):
+            values["source"] = str((path.parent / values["source"]).resolve())
+        found.append(validate_row(UpscalerRow, values, path))
+    return tuple(found)
+
+
+def add_files(
+    rows: Iterable[UpscalerRow],
+    files: Sequence[Path],
+    models_dirs: Sequence[Path],
+    named: Callable[[Iterable[Path], Iterable[str]], Mapping[Path, str]],
+) -> tuple[UpscalerRow, ...]:
+    """The rows, then those of the files that were found in the models folders. `named` gives files
+    names beside those that are taken.
+
+    A row whose file would be downloaded uses the one of that name among them, if there is one, and
+    isn't listed twice; else it is downloaded into the first of the folders.
+    """
+    left, made = list(files), dict[str, UpscalerRow]()
+    for row in rows:
+        if row.address is not None:
+            name = _file_name(row.source)
+            here = next((file for file in left if file.name == name), None)
+            if here is not None:
+                left.remove(here)
+                row = row.model_copy(update={"downloads_to": here.parent})
+            elif models_dirs:
+                folder = models_dirs[0].expanduser().resolve() / UPSCALER_FOLDERS[0]
+                row = row.model_copy(update={"downloads_to": folder})
+        made[row.name] = row
+    names = named(left, made)
+    for file in left:
+        made[names[file]] = _file_row(file, names[file], made)
+    return tuple(made.values())
+
+
+def make_upscaler_row(
+    source: str | Path, taken: Mapping[str, object], name: str | None = None
+) -> UpscalerRow:
+    """The row of a file; a name that is in `taken` gets a number. The file isn't read.
+
+    Raises ModelNotFoundError if it isn't there.
+    """
+    file = Path(source).expanduser()
+    if not file.is_file():
+        raise ModelNotFoundError(
+            f"There is no upscaler at {str(source)!r}. Use a name from the list, or a "
+            ".safetensors or .pth file."
+        )
+    return _file_row(file, name or display_name(file), taken)
+
+
+def _file_row(file: Path, wanted: str, taken: Container[str]) -> UpscalerRow:
+    return UpscalerRow(name=find_free_name(wanted, taken), title=wanted, source=str(file.resolve()))
+
+
+def locate_upscaler(
+    row: UpscalerRow, report: Callable[[str], None], wanted: Callable[[], bool] = lambda: True
+) -> Path:
+    """The row's file, downloaded first if need be; its sum is checked before it gets its name.
+
+    `report` gets sentences for people; once `wanted` says no the download is given up. Raises
+    ModelNotFoundError.
+    """
+    file = row.file
+    if file.is_file():
+        return file
+    if row.address is None:
+        raise ModelNotFoundError(f"{row.name} should be at {file.name}, which doesn't exist.")
+
+    def told(done_bytes: int) -> None:
+        done, size = format_byte_size(done_bytes), format_byte_size(row.size_bytes)
+        report(f"Downloading {row.title}: {done} of {size}")
+
+    told(0)
+    try:
+        download(row.address, file, row.sha256, row.size_bytes, told, wanted)
+    except (OSError, ValueError) as error:
+        raise ModelNotFoundError(
+            f"{row.title} ({format_byte_size(row.size_bytes)}) couldn't be downloaded from "
+            f"{row.address}: {error}. Try again later, put the file in {file.parent} by hand, "
+            "or choose another upscaler."
+        ) from error
+    return file
+
+
+def _file_name(address: str) -> str:
+    return unquote(urlsplit(address).path).rpartition("/")[2]

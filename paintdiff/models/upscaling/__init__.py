@@ -1,0 +1,1 @@
+"""Upscalers and face restorers."""

@@ -1,0 +1,142 @@
+"""Where faces are in a picture: OpenCV's YuNet (Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face
+Detector, Machine Intelligence Research 2023), whose weights the user has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from paintdiff.byte_sizes import format_byte_size
+from paintdiff.errors import ModelLoadError, ModelNotFoundError
+from paintdiff.models.formats.opening import open_file
+from paintdiff.models.registry.face_restorer_rows import MAX_DETECTOR_BYTES
+
+Landmarks = NDArray[np.float64]
+"""(5, 2): x and y of the eyes, the tip of the nose and the corners of the mouth, pairs from left to
+right as they lie in the picture of an upright face; in pixels, (0, 0) is the centre of the first.
+"""
+
+FindFaces = Callable[[NDArray[np.uint8]], "tuple[Landmarks, ...]"]
+"""Finds the faces in a picture (height, width, 3), RGB. Raises ModelLoadError."""
+
+SIDE_PX = 640
+"""The longer side at which a picture is looked at."""
+
+_LEAST_SCORE = 0.7
+_MOST_OVERLAP = 0.3
+_MOST_FOUND = 500
+_LOOKS = (SIDE_PX, SIDE_PX // 2)
+"""It finds faces of 10 to 300 pixels; at half of the size also those that fill the picture."""
+_STRIDES = (8, 16, 32)
+_OUTPUTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
+
+
+class FaceDetector:
+    """YuNet, read from a file. For one thread at a time.
+
+    Raises ModelNotFoundError if the file isn't there, ModelLoadError if it is something else.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        model = _content(file)
+        try:
+            _check_outputs(model, file)
+            self._network = cv2.FaceDetectorYN.create(
+                "onnx",
+                model,
+                np.empty(0, np.uint8),
+                (SIDE_PX, SIDE_PX),
+                _LEAST_SCORE,
+                _MOST_OVERLAP,
+                _MOST_FOUND,
+            )
+        except cv2.error as error:
+            raise ModelLoadError(_not_yunet(file)) from error
+
+    def __call__(self, picture: NDArray[np.uint8]) -> tuple[Landmarks, ...]:
+        """The faces in a picture (height, width, 3), RGB, the surest first."""
+        found: list[NDArray[np.float64]] = []
+        longest = max(picture.shape[:2])
+        for side_px in dict.fromkeys(min(longest, side) for side in _LOOKS):
+            for face in self._found_at(picture, side_px):
+                if all(_overlap(face, other) <= _MOST_OVERLAP for other in found):
+                    found.append(face)
+        found.sort(key=lambda face: -face[-1])
+        return tuple(face[4:14].reshape(5, 2) for face in found)
+
+    def _found_at(self, picture: NDArray[np.uint8], side_px: int) -> list[NDArray[np.float64]]:
+        """What is found where the longer side is `side_px`: the left, top, width and height of each
+        face, its landmarks and its score, in pixels of the picture.
+        """
+        height, width = picture.shape[:2]
+        factor = side_px / max(height, width)
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        # Always the same size, so that what its network gives has the shapes that were checked.
+        canvas = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        canvas[: size[1], : size[0]] = small[..., ::-1]
+        try:
+            found: Any = self._network.detect(canvas)[1]  # None if there is no face
+        except cv2.error as error:
+            raise ModelLoadError(_not_yunet(self._file)) from error
+        across, down = width / size[0], height / size[1]
+        made: list[NDArray[np.float64]] = []
+        for row in np.asarray([] if found is None else found, np.float64):
+            if not np.isfinite(row).all():
+                continue
+            points = row[4:14].reshape(5, 2)
+            placed = (points + 0.5) * (across, down) - 0.5
+            box = row[:4] * (across, down, across, down)
+            made.append(np.concatenate((box, placed.ravel(), row[14:])))
+        return made
+
+
+def _content(file: Path) -> NDArray[np.uint8]:
+    try:
+        with open_file(file) as opened:
+            content = opened.read(MAX_DETECTOR_BYTES + 1)
+    except OSError as error:
+        raise ModelNotFoundError(f"{file.name} can't be read: {error.strerror}.") from error
+    if len(content) > MAX_DETECTOR_BYTES:
+        raise ModelLoadError(
+            _not_yunet(file, f"it is larger than {format_byte_size(MAX_DETECTOR_BYTES)}")
+        )
+    return np.frombuffer(content, np.uint8)
+
+
+def _check_outputs(model: NDArray[np.uint8], file: Path) -> None:
+    """OpenCV doesn't ask how large what comes out of the network is before it reads it."""
+    network = cv2.dnn.readNetFromONNX(model)
+    network.setInput(np.zeros((1, 3, SIDE_PX, SIDE_PX), np.float32))
+    expected = {
+        f"{name}_{stride}": (SIDE_PX // stride) ** 2 * channels
+        for name, channels in _OUTPUTS.items()
+        for stride in _STRIDES
+    }
+    for output, (name, count) in zip(
+        network.forward(list(expected)), expected.items(), strict=True
+    ):
+        if output.dtype != np.float32 or output.size != count:
+            raise ModelLoadError(_not_yunet(file, f"{name} has the shape {output.shape}"))
+
+
+def _not_yunet(file: Path, reason: str = "it is damaged, or another network") -> str:
+    return (
+        f"{file.name} can't be used to find faces: {reason}. "
+        "Use YuNet's face_detection_yunet_2023mar.onnx."
+    )
+
+
+def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """How much of two boxes they share, 0 to 1."""
+    ends = np.minimum(one[:2] + one[2:4], other[:2] + other[2:4])
+    shared = float(np.prod(np.maximum(0, ends - np.maximum(one[:2], other[:2]))))
+    together = float(np.prod(one[2:4]) + np.prod(other[2:4])) - shared
+    return shared / together if together > 0 else 1.0

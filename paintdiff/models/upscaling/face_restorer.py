@@ -1,0 +1,153 @@
+"""Face restorers at work: GFPGAN and RestoreFormer in spandrel's versions, read safely, and what
+finds them the faces.
+
+Imports torch: import it in a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from paintdiff.errors import ModelLoadError, ModelNotFoundError
+from paintdiff.models.formats.weight_files import file_identity
+from paintdiff.models.loading.library_errors import as_memory_error, make_load_error
+from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
+from paintdiff.models.upscaling.face_detection import FaceDetector, FindFaces
+from paintdiff.models.upscaling.spandrel_networks import (
+    Use,
+    choose_network_dtype,
+    count_network_bytes,
+    load_descriptor,
+)
+
+Floats = NDArray[np.float32]
+
+_USE = Use(
+    what="face restorer",
+    does="repair a face",
+    example="GFPGANv1.4.pth",
+    known="GFPGAN and RestoreFormer",
+)
+
+
+def _by_gfpgan(model: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """The noise it was saved with, so that a face is restored the same way every time."""
+    return model(pixels, return_rgb=False, randomize_noise=False)[0]
+
+
+def _by_restoreformer(model: Any, pixels: torch.Tensor) -> torch.Tensor:
+    return model(pixels)[0]
+
+
+_RUNS: Mapping[str, Callable[[Any, torch.Tensor], torch.Tensor]] = {
+    "GFPGAN": _by_gfpgan,
+    "RestoreFormer": _by_restoreformer,
+}
+"""How an architecture, by spandrel's id, makes of faces (1, 3, 512, 512), -1..1, better ones.
+(spandrel's own call of GFPGAN leaves out that it takes and gives -1..1.)"""
+
+
+class LoadedFaceRestorer:
+    """A face restorer in memory. `network` is spandrel's descriptor."""
+
+    def __init__(
+        self,
+        row: FaceRestorerRow,
+        network: Any,
+        find_faces: FindFaces,
+        model_hash: str,
+        device: torch.device,
+    ) -> None:
+        self.row = row
+        self.network = network
+        self.find_faces = find_faces
+        self.model_hash = model_hash
+        self.device = device
+        self.weights_bytes = count_network_bytes(network)
+
+    def restored(self, face: Floats) -> Floats:
+        """An aligned face (512, 512, 3), 0..1, RGB, repaired.
+
+        Raises MemoryBudgetError if there isn't enough memory, and ModelLoadError if what comes out
+        aren't numbers.
+        """
+        try:
+            made = self._run(face)
+        except Exception as error:
+            told = as_memory_error(error)
+            if told is None:
+                raise
+            raise told from error
+        if made.shape != face.shape or not np.isfinite(made).all():
+            raise ModelLoadError(
+                f"The face restorer {self.row.title} returned invalid pixels. Its file may be "
+                "damaged; choose another."
+            )
+        return np.clip(made, 0, 1)
+
+    @torch.inference_mode()
+    def _run(self, face: Floats) -> Floats:
+        pixels = torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))[None] * 2 - 1
+        run = _RUNS[self.network.architecture.id]
+        made = run(self.network.model, pixels.to(self.device, self.network.dtype))
+        return ((made[0].permute(1, 2, 0).float() + 1) / 2).cpu().numpy()
+
+
+LeasedFaceRestorer = LoadedFaceRestorer
+"""What a task gets to work with: it has nothing that would have to be each lease's own."""
+
+
+def load_face_restorer(
+    row: FaceRestorerRow,
+    device: str,
+    dtype: str | None = None,
+    report: Callable[[str], None] = lambda _message: None,
+) -> LoadedFaceRestorer:
+    """Read a face restorer's weights onto a device, and the detector's.
+
+    `dtype` is "float32", "bfloat16" or "float16", None for full precision: there are few faces, and
+    half of it shows in them. `report` gets sentences for people. Raises ModelNotFoundError,
+    UnsafeWeightsError or ModelLoadError.
+    """
+    if not row.file.is_file():
+        raise ModelNotFoundError(
+            f"{row.file.name}, the file of {row.title}, is missing. Put it back."
+        )
+    if row.detector is None:
+        raise ModelNotFoundError(f"{row.name} needs a face detector, and none was found.")
+    report(f"Loading {row.title}")
+    find_faces = FaceDetector(row.detector)
+    try:
+        network = load_descriptor(row.file, _USE)
+        _check_use(network, row)
+        network.model.requires_grad_(False).eval()
+        network.to(torch.device(device), choose_network_dtype(network, device, dtype or "float32"))
+    except Exception as error:
+        what = (
+            f"The face restorer {row.title} can't be loaded (of GFPGAN the versions 1.2, 1.3 and "
+            "1.4 can be used)"
+        )
+        raise make_load_error(what, error) from error
+    return LoadedFaceRestorer(
+        row, network, find_faces, file_identity(row.file), torch.device(device)
+    )
+
+
+def _check_use(network: Any, row: FaceRestorerRow) -> None:
+    """Raise ModelLoadError for a network that isn't one from a face to a better one."""
+    kind, reason = network.architecture, None
+    if kind.id not in _RUNS:
+        reason = "enlarges or restores pictures, not faces"
+    elif (network.input_channels, network.output_channels) != (3, 3):
+        reason = (
+            f"makes {network.output_channels} channels out of {network.input_channels}, not RGB"
+        )
+    if reason is not None:
+        raise ModelLoadError(
+            f"{row.file.name} ({kind.name}) {reason}. Choose a file of GFPGAN or RestoreFormer."
+        )

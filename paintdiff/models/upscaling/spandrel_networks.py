@@ -1,0 +1,124 @@
+"""Networks of any architecture that spandrel knows, read from files that may come from anyone.
+
+Imports torch: import it in a function.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import spandrel
+import torch
+
+from paintdiff.errors import ModelLoadError, ModelNotFoundError
+from paintdiff.models.formats.limits import MAX_LAYERS
+from paintdiff.models.formats.safe_pickle import read_tensors, tensor_names
+from paintdiff.models.formats.safetensors_reader import read_all_tensors
+from paintdiff.models.formats.weight_files import is_pickle, read_file_header
+from paintdiff.models.loading.library_errors import make_load_error
+from paintdiff.models.memory.devices import DTYPES
+
+# What the names of tensors tell, in the order in which they are looked at.
+_SOMETHING_ELSE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("a LoRA", (".lora_up.", ".lora_down.", ".lora_A.", ".lora_B.", "lora_unet_", "lora_te")),
+    ("a ControlNet", ("control_model.", "controlnet_down_blocks.", "controlnet_cond_embedding.")),
+    (
+        "a Stable Diffusion model",
+        ("model.diffusion_model.", "cond_stage_model.", "first_stage_model.", "conditioner."),
+    ),
+    ("a part of a diffusion model", ("time_embedding.linear_1.", "encoder.down_blocks.0.")),
+    ("a text encoder", ("text_model.encoder.", "text_model.embeddings.")),
+)
+
+
+# spandrel builds as many layers as the largest number in a name says.
+_MANY_LAYERS = re.compile(r"(?:^|\.)(\d{5,}|[1-9]\d{3})(?=\.|$)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a network is wanted for, in words: `what` is its kind, `does` what it does, `example`
+    the name of a file of that kind, `known` the architectures of that kind.
+    """
+
+    what: str
+    does: str
+    example: str
+    known: str
+
+
+def load_descriptor(file: Path, use: Use) -> Any:
+    """What spandrel makes of a file, once its table of contents has been looked at.
+
+    Raises UnsafeWeightsError if it could run code, ModelLoadError if it isn't a network.
+    """
+    pickled = is_pickle(file)
+    try:
+        names = tensor_names(file) if pickled else read_file_header(file).tensors.keys()
+    except ModelNotFoundError as error:
+        raise ModelLoadError(str(error)) from error
+    _check_names(names, file, use)
+    try:
+        tensors = read_tensors(file) if pickled else read_all_tensors(file)
+    except Exception as error:
+        raise make_load_error(f"{file.name} is damaged or cut off", error) from error
+    tensors = _tensors_only(spandrel.canonicalize_state_dict(tensors))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the architectures say about themselves
+            return spandrel.MAIN_REGISTRY.load(tensors)
+    except spandrel.UnsupportedModelError as error:
+        raise ModelLoadError(
+            f"{file.name} isn't a supported {use.what}. Supported kinds (spandrel "
+            f"{spandrel.__version__}): {use.known}."
+        ) from error
+
+
+def choose_network_dtype(network: Any, device: str, asked: str | None) -> torch.dtype:
+    """What a network computes in: `asked` ("float32", "bfloat16" or "float16") if it can; else half
+    precision on CUDA if it can, full precision elsewhere.
+    """
+    halves = {torch.float16: network.supports_half, torch.bfloat16: network.supports_bfloat16}
+    if asked is not None:
+        dtype = DTYPES[asked]
+        return dtype if halves.get(dtype, True) else torch.float32
+    if device.split(":")[0] == "cuda":
+        return next((dtype for dtype, can in halves.items() if can), torch.float32)
+    return torch.float32
+
+
+def count_network_bytes(network: Any) -> int:
+    """How much memory its weights take."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.model.parameters())
+
+
+def _tensors_only(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Some files have numbers and texts beside the weights."""
+    return {name: value for name, value in table.items() if isinstance(value, torch.Tensor)}
+
+
+def _check_names(names: Iterable[str], file: Path, use: Use) -> None:
+    """Raise ModelLoadError for what is known to be something else; spandrel could take it for a
+    network of its own, and would read all of it first.
+    """
+    together = "\n".join(("", *names))
+    if counted := _MANY_LAYERS.search(together):
+        raise ModelLoadError(
+            f"{file.name} has a layer numbered {counted[1][:20]}; at most {MAX_LAYERS:,} layers in "
+            "a row are supported."
+        )
+    for what, parts in _SOMETHING_ELSE:
+        if any(part in together for part in parts):
+            raise ModelLoadError(
+                f"{file.name} is {what}, which can't {use.does} on its own. Choose a file of "
+                f"{_a(use.what)}, such as {use.example}."
+            )
+
+
+def _a(what: str) -> str:
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"

@@ -1,0 +1,1 @@
+"""The operating system below us: files written whole, threads, standard streams."""

@@ -1,0 +1,121 @@
+"""How many threads compute, and how they wait for each other: decided once, before torch is
+imported, for the app, the command line and the library.
+
+Threads of OpenMP wait for each other hundreds of times a step. By default they spin meanwhile,
+and where another program holds the CPU of the one that is waited for, a picture takes 50 times as
+long. So they sleep instead, and one CPU is left to the browser and other programs: a thread that
+has to share its CPU holds up all the others. The figures are in benchmarks/RESULTS.md.
+
+Whatever a person has set in the environment is left alone. Child processes inherit the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+# GOMP_SPINCOUNT is of GNU's OpenMP (Linux), KMP_BLOCKTIME, in milliseconds, of LLVM's and Intel's
+# (macOS, Windows).
+_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+_WAITING_BY_HAND = (*_WAITING, "GOMP_SPINCOUNT")
+
+
+def set_up_threads() -> None:
+    """Have torch, MKL and OpenBLAS use `choose_thread_count` threads that sleep while they wait.
+
+    If torch is imported already, only the number can still be changed, and is only lowered; what
+    can't be changed is logged.
+    """
+    count_is_set = any(os.environ.get(name) for name in _COUNTS)
+    waiting_is_set = any(os.environ.get(name) for name in _WAITING_BY_HAND)
+    count = choose_thread_count()
+    if not count_is_set:
+        os.environ["OMP_NUM_THREADS"] = str(count)
+    if not waiting_is_set:
+        os.environ.update(_WAITING)
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    if not count_is_set and torch.get_num_threads() > count:
+        torch.set_num_threads(count)
+    if not waiting_is_set and torch.get_num_threads() > 1:
+        logger.warning(
+            "torch was imported before paintdiff, so its %d threads spin while they wait for each "
+            "other, and pictures take far longer while other programs are busy. Import paintdiff "
+            "first, or set OMP_WAIT_POLICY=PASSIVE.",
+            torch.get_num_threads(),
+        )
+
+
+def choose_thread_count() -> int:
+    """All cores that this process may use, but one CPU less than it may use; at least 1."""
+    cpus, cores = count_usable_cpus()
+    return max(1, min(cores, cpus - 1))
+
+
+def count_usable_cpus(root: Path = Path("/")) -> tuple[int, int]:
+    """Return how many CPUs this process may use and on how many cores they are, by its affinity
+    and its control group's quota (Linux, whose files are under `root`). Two CPUs of one core
+    (hyper-threading) compute hardly more than one.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return _counted_by_psutil()
+    allowed = os.sched_getaffinity(0)
+    folder = root / "sys/devices/system/cpu"
+    cores = {_text(folder / f"cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in allowed}
+    quota = min(_quotas(root), default=math.inf)
+    cpus = max(1, math.ceil(min(len(allowed), quota)))
+    return cpus, min(cpus, len(cores))
+
+
+def _counted_by_psutil() -> tuple[int, int]:
+    import psutil  # noqa: PLC0415 (Linux does without)
+
+    cpus = os.cpu_count() or 1
+    with suppress(AttributeError, OSError):  # macOS has no affinity
+        cpus = len(psutil.Process().cpu_affinity() or range(cpus))
+    return cpus, min(cpus, psutil.cpu_count(logical=False) or cpus)
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """The CPUs' worth of time that each control group around this process may use."""
+    groups = [line.split(":", 2) for line in _text(root / "proc/self/cgroup").splitlines()]
+    for _number, controllers, path in (each for each in groups if len(each) == 3):
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # In a container the path may be the host's, of which only the root is visible.
+        mounts = (controllers, "cpu") if controllers else ("", "unified")
+        for mount in mounts:
+            top = root / "sys/fs/cgroup" / mount
+            folder = top / path.lstrip("/")
+            for each in (folder, *folder.parents):
+                yield from _quota_in(each)
+                if each == top:
+                    break
+
+
+def _quota_in(folder: Path) -> Iterator[float]:
+    """The quota that a control group's folder sets, of either version, if it does."""
+    figures = _text(folder / "cpu.max").split()  # "max 100000" or "150000 100000", version 2
+    if not figures:
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        figures = [_text(folder / name).strip() for name in names]
+    with suppress(ValueError, ZeroDivisionError):
+        quota, period = map(int, figures)
+        if quota > 0 and period > 0:
+            yield quota / period
+
+
+def _text(path: Path) -> str:
+    """A small file's text; nothing if it can't be read."""
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="ascii")
+    return ""

@@ -1,0 +1,1 @@
+"""Widgets, markup and messages that every tab uses."""

@@ -1,0 +1,216 @@
+"""A page that sends a tab's components to the browser when the tab is first opened.
+
+Before Gradio's page can be used its script walks over every event for every component, so the time
+to load grows with the product of both. `LazyPage` keeps one static graph on the server: all events
+have fixed ids and nothing is rebuilt per visitor. Only the configuration is divided. The page
+begins without the content of lazy tabs; the event that opens a tab answers with its components and
+events, in the form in which Gradio answers `gr.render`, with the event's own updates already in
+them. So no later answer overwrites what a person has typed meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.block_function import BlockFunction
+from gradio.blocks import BlocksConfigDict
+
+from paintdiff.error_reports import report_unexpected
+from paintdiff.ui.common.field_messages import listen
+from paintdiff.ui.common.widgets import hidden_button
+
+logger = logging.getLogger(__name__)
+
+_UNUSED = ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs")
+"""What only the documentation of an HTTP API needs of a component; this page has none."""
+
+_UNCHANGED: Mapping[str, Any] = {"__type__": "update"}
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The ids of the column that takes a tab's content, and of what is in it until then."""
+
+    column: int
+    placeholder: int
+
+
+class LazyPage(gr.Blocks):
+    """A `gr.Blocks` whose tabs may get their content when they are opened."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._places: dict[str, _Place] = {}
+        self._openers: dict[int, str] = {}
+        self._contents: dict[str, Config] = {}
+        super().__init__(**settings)
+
+    @contextmanager
+    def content_of(self, tab: str, placeholder: Callable[[], gr.HTML]) -> Generator[None]:
+        """Lay out what comes when the tab is opened, in place of the `placeholder`. Give it an
+        `opener` too."""
+        with gr.Column(elem_id=f"{tab}-content", elem_classes=["tab-content"]) as place:
+            self._places[tab] = _Place(place._id, placeholder()._id)
+            yield
+
+    def opener(
+        self,
+        tab: str,
+        handler: Callable[..., Any],
+        inputs: Any,
+        outputs: Iterable[Any],
+        **settings: Any,
+    ) -> Any:
+        """Register the event that brings the tab's content, as `handler` fills it.
+
+        The page's script clicks the hidden button `{tab}-open` once. Returns what Gradio does.
+        """
+        button = hidden_button(f"{tab}-open")
+        event = listen(button.click, handler, inputs, outputs, **settings)
+        self._openers[event["id"]] = tab
+        return event
+
+    def get_config_file(self) -> BlocksConfigDict:
+        """Return what the browser gets at first: all but the content of lazy tabs."""
+        config: Any = super().get_config_file()
+        first, self._contents = _divided(config, self._places)
+        config.update(first)
+        return config
+
+    async def process_api(
+        self, block_fn: BlockFunction | int, *arguments: Any, **settings: Any
+    ) -> dict[str, Any]:
+        """Run an event as Gradio does, and add a tab's content to the answer of its opener.
+
+        Raises gr.Error, which Gradio shows and doesn't log. It would print a traceback for each
+        value that fits no component, and the value with it: text that a visitor has typed. Any
+        other error is logged under an id, and the person sees the id.
+        """
+        function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        try:
+            output = await super().process_api(function, *arguments, **settings)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except Exception as error:
+            shown = report_unexpected(logger, "This failed", error)
+            raise gr.Error(str(shown), print_exception=False) from error
+        tab = self._openers.get(function._id)  # pyright: ignore[reportPrivateUsage]
+        if tab is None:
+            return output
+        ids = [each._id for each in function.outputs]
+        content, data = _filled(self._contents[tab], ids, output["data"])
+        return {**output, "data": data, "render_config": {**content, "render_id": f"tab {tab}"}}
+
+
+def _divided(
+    config: Mapping[str, Any], places: Mapping[str, _Place]
+) -> tuple[Config, dict[str, Config]]:
+    """Divide a page's configuration: what it begins with, and the content of each place."""
+    layouts = {each["id"]: each for each in _walk(config["layout"])}
+    begun: dict[int, Config] = {}
+    inside: dict[str, Config] = {}
+    for tab, place in places.items():
+        layout = layouts[place.column]
+        placeholder = layouts[place.placeholder]
+        rest = [child for child in layout["children"] if child is not placeholder]
+        begun[place.column] = {**layout, "children": [placeholder]}
+        inside[tab] = {**layout, "children": rest}
+    tab_of = {
+        each["id"]: tab
+        for tab, layout in inside.items()
+        for child in layout["children"]
+        for each in _walk(child)
+    }
+    components = {each["id"]: each for each in _with_interactive(config)}
+    events: dict[str | None, list[Config]] = {None: [], **{tab: [] for tab in places}}
+    homes: dict[int, str | None] = {}
+    for event in config["dependencies"]:
+        homes[event["id"]] = home = _home(event, tab_of, homes)
+        events[home].append(event)
+
+    layout = _replaced(config["layout"], begun)
+    kept = [each for number, each in components.items() if number not in tab_of]
+    first: Config = {"components": kept, "dependencies": events[None], "layout": layout}
+    # Gradio serves a page by these ids, not by the lists above.
+    first["page"] = {
+        "": {
+            "layout": layout,
+            "components": [each["id"] for each in kept],
+            "dependencies": [each["id"] for each in events[None]],
+        }
+    }
+    contents = {
+        tab: {
+            "layout": layout,
+            "components": [components[each["id"]] for each in _walk(layout)],
+            "dependencies": events[tab],
+        }
+        for tab, layout in inside.items()
+    }
+    return first, contents
+
+
+def _home(
+    event: Mapping[str, Any], tab_of: Mapping[int, str], homes: Mapping[int, str | None]
+) -> str | None:
+    """Return the tab that an event comes with, None for the page itself."""
+    if event["trigger_after"] is not None:
+        return homes[event["trigger_after"]]
+    tabs = {tab_of.get(target) for target, _ in event["targets"]}
+    return tabs.pop() if len(tabs) == 1 else None
+
+
+def _with_interactive(config: Mapping[str, Any]) -> list[Config]:
+    """Return the components, each with whether it takes input: Gradio's script finds that out from
+    all events, of which it no longer knows all."""
+    read = {number for event in config["dependencies"] for number in event["inputs"]}
+    written = {number for event in config["dependencies"] for number in event["outputs"]}
+
+    def with_interactive(component: Mapping[str, Any]) -> Config:
+        number, props = component["id"], component["props"]
+        takes_input = number in read or (number not in written and not props.get("value"))
+        used = {name: each for name, each in component.items() if name not in _UNUSED}
+        return {**used, "props": {"interactive": takes_input, **props}}
+
+    return [with_interactive(each) for each in config["components"]]
+
+
+def _filled(
+    content: Config, outputs: Iterable[int], data: Iterable[Any]
+) -> tuple[Config, list[Any]]:
+    """Put an event's updates into the content they are for. Returns the content, and the updates
+    that are for the rest of the page."""
+    components = {each["id"]: each for each in content["components"]}
+    rest: list[Any] = []
+    for number, update in zip(outputs, data, strict=True):
+        component = components.get(number)
+        if component is None:
+            rest.append(update)
+            continue
+        rest.append(_UNCHANGED)
+        is_update = isinstance(update, Mapping) and update.get("__type__") == "update"
+        props = update if is_update else {"value": update}
+        changed = {name: each for name, each in props.items() if name != "__type__"}
+        components[number] = {**component, "props": {**component["props"], **changed}}
+    return {**content, "components": list(components.values())}, rest
+
+
+def _walk(layout: Mapping[str, Any]) -> Generator[Mapping[str, Any]]:
+    yield layout
+    for child in layout.get("children", ()):
+        yield from _walk(child)
+
+
+def _replaced(layout: Mapping[str, Any], by_id: Mapping[int, Config]) -> Config:
+    if layout["id"] in by_id:
+        return by_id[layout["id"]]
+    if "children" not in layout:
+        return dict(layout)
+    return {**layout, "children": [_replaced(child, by_id) for child in layout["children"]]}

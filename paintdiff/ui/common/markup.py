@@ -1,0 +1,386 @@
+"""Markup of what changes while painting. Every value that isn't ours passes through
+`html.escape`."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+from PIL import Image
+
+from paintdiff.imaging.geometry import Size, choose_grid
+from paintdiff.jobs.events import Picture
+from paintdiff.ui.common.pictures import alt_text, is_enlarged, is_too_large_to_show
+
+PREVIEW_PX = (256, 512)
+"""Least and most of a preview's longer side. One straight from 16x16 latents would be shown as
+blocks."""
+PREVIEW_JPEG_QUALITY = 80
+
+DESTINATIONS = (
+    ("Image to image", "image_to_image"),
+    ("Sketch & inpaint", "inpaint"),
+    ("Draw & control", "controlnet"),
+    ("Upscale", "upscale"),
+    ("Text to image (settings only)", "text_to_image"),
+)
+"""Where a finished picture can be sent: what it is called, and the tab's name."""
+
+PictureId = tuple[str, int]
+"""Job id, and which of the job's pictures, from 0."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished picture. `before` is the size of the picture that it was enlarged from, if that
+    is still there to compare it with; `settings` says what it was made with, besides the prompt."""
+
+    id: PictureId
+    picture: Picture
+    before: Size | None = None
+    settings: str = ""
+
+
+def picture_url(picture: PictureId, *, suffix: Literal["png", "jpg"] = "png") -> str:
+    """Where the page's own routes serve a picture; relative, so that it holds behind a proxy's path
+    too."""
+    job_id, index = picture
+    return f"pictures/{job_id}/{index}.{suffix}"
+
+
+def preview_url(image: Image.Image) -> str:
+    """A small RGB picture (8 bits) as a JPEG data URL: twenty times quicker than a PNG."""
+    least, most = PREVIEW_PX
+    scale = min(max(max(image.size), least), most) / max(image.size)
+    if scale != 1:
+        sides = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(sides, Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=PREVIEW_JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def empty_stage(examples: Sequence[str], title: str, text: str) -> str:
+    """The easel before anything is painted: an invitation, and prompts to start from."""
+    chips = "".join(
+        f'<button type="button" class="chip" data-example="{index}">{escape(prompt)}</button>'
+        for index, prompt in enumerate(examples)
+    )
+    return (
+        '<div class="stage" data-state="empty"><div class="invitation">'
+        f"{_EASEL}<h2>{escape(title)}</h2><p>{escape(text)}</p>"
+        f'<div class="chips">{chips}</div></div></div>'
+    )
+
+
+def blank_stage(size: Size, state: str) -> str:
+    """The canvas while there is no preview to show yet."""
+    return _stage(state, f'<div class="sheet blank" style="{_aspect(size)}"></div>')
+
+
+def preview_stage(image: Image.Image, size: Size) -> str:
+    """The picture as it is being painted. `size` is that of the finished picture."""
+    return _stage("painting", _preview_sheet(image, size))
+
+
+def batch_stage(results: Sequence[Result], preview: Image.Image, size: Size, count: int) -> str:
+    """Some of `count` pictures, the finished ones (at least one) first, and a preview of what is
+    being painted, whose finished size is `size`. A click on a finished one shows it large."""
+    columns, rows = choose_grid(count)
+    cells = "".join(_frame(result, acts="") for result in results)
+    cells += (
+        f'<figure class="frame"><div class="mount">{_preview_sheet(preview, size)}</div></figure>'
+    )
+    shape = f"--columns:{columns};--rows:{rows};{_aspect(results[0].picture.size)}"
+    return f'<div class="stage many" data-state="painting" style="{shape}">{cells}</div>'
+
+
+def finished_stage(results: Sequence[Result], state: str = "finished") -> str:
+    """Finished pictures (at least one), each with what can be done with it below. A click on one
+    shows it large.
+
+    One that was enlarged, alone, is in a viewer.
+    """
+    alone = len(results) == 1
+    if alone and is_enlarged(results[0].picture.request):
+        frames = _viewer(results[0])
+    else:
+        frames = "".join(
+            _frame(result, alone=alone, acts=_acts(result, alone=alone)) for result in results
+        )
+    many = "" if alone else " many"
+    columns, rows = choose_grid(len(results))
+    shape = f"--columns:{columns};--rows:{rows};{_aspect(results[0].picture.size)}"
+    return f'<div class="stage{many}" data-state="{escape(state)}" style="{shape}">{frames}</div>'
+
+
+def failed_stage(message: str) -> str:
+    """What went wrong, where the picture would have been."""
+    return (
+        '<div class="stage" data-state="failed"><div class="invitation" role="alert">'
+        f"<h2>That didn't work</h2><p>{escape(message)}</p></div></div>"
+    )
+
+
+def cancelled_stage(verb: str = "Generate") -> str:
+    """A run that was stopped before its first picture. `verb` is on the button that starts one."""
+    return (
+        '<div class="stage" data-state="cancelled"><div class="invitation">'
+        f"<h2>Cancelled</h2><p>Nothing was saved. {escape(verb)} starts over.</p></div></div>"
+    )
+
+
+def progress_line(announced: str, shown: str = "", fraction: float | None = None) -> str:
+    """The line under the picture.
+
+    `announced` is for screen readers, so it should change rarely; `shown` is for the eye and may
+    change with every step. `fraction` is 0 to 1, or None for "can't be told".
+    """
+    amount = "" if fraction is None else f' value="{min(max(fraction, 0.0), 1.0):.3f}"'
+    return (
+        f'<div class="progress-line"><progress max="1"{amount} aria-label="Progress"></progress>'
+        f'<span aria-hidden="true">{escape(shown or announced)}</span>'
+        f'<span class="for-readers" role="status">{escape(announced)}</span></div>'
+    )
+
+
+def queue_text(line: str, count: int) -> str:
+    """A line under the picture, and how many jobs wait after that one."""
+    if count == 0:
+        return line
+    return f'{line}<p class="queued-behind" role="status">{count} more in the queue</p>'
+
+
+def error_line(text: str, notes: Sequence[str] = ()) -> str:
+    """One line under the picture, once nothing moves any more, and what else there is to know."""
+    if not text:
+        return ""
+    more = "".join(f"<small>{escape(note)}</small>" for note in notes)
+    return f'<div class="progress-line"><span role="status">{escape(text)}{more}</span></div>'
+
+
+def note(messages: Sequence[str], kind: Literal["error", "warning"] = "error") -> str:
+    """Sentences next to the setting they are about; nothing if there are none."""
+    role = "alert" if kind == "error" else "status"
+    return "".join(
+        f'<p class="note {kind}" role="{role}">{escape(message[:1].upper() + message[1:])}</p>'
+        for message in messages
+    )
+
+
+def lora_choices(name: str, suggestion: str | None, prompt_id: str, generate_id: str) -> str:
+    """Buttons for a prompt that names a LoRA which can't be found: take the one that was probably
+    meant, or paint without it. The ids are those of the prompt box and of Generate."""
+    attributes = (
+        f'data-missing="{escape(name)}" data-prompt="{escape(prompt_id)}" '
+        f'data-generate="{escape(generate_id)}"'
+    )
+    other = escape(suggestion or "")
+    other = f'<button type="button" data-instead="{other}">Use {other}</button>' if other else ""
+    return (
+        f'<div class="note-choices" {attributes}>{other}'
+        '<button type="button" data-without>Paint without it</button></div>'
+    )
+
+
+def prompt_chips(words: Sequence[str], prompt_id: str) -> str:
+    """Return buttons that each add words to the prompt of that id; "" without words."""
+    buttons = "".join(
+        f'<button type="button" data-insert="{escape(each)}">{escape(each)}</button>'
+        for each in words
+    )
+    label = "Words to add to the prompt"
+    return (
+        f'<div class="note-choices" role="group" aria-label="{label}" '
+        f'data-prompt="{escape(prompt_id)}">{buttons}</div>'
+        if words
+        else ""
+    )
+
+
+def aside(text: str) -> str:
+    """A quiet sentence among the settings."""
+    return f'<p class="aside">{escape(text)}</p>'
+
+
+def control_map(upload_id: str, size: Size, words: str, keep: str, *, made_of: str) -> str:
+    """A control map that pages can fetch by that upload's id, what was done to get there in
+    `words`, and a button called `keep` that takes it as it is. The page compares `made_of` with
+    what it has now."""
+    url = escape(f"uploads/{upload_id}")
+    return (
+        f'<figure class="map" data-made-of="{escape(made_of)}">'
+        f'<img src="{url}" width="{size.width}" height="{size.height}" '
+        f'alt="The control map" style="{_aspect(size)}"><figcaption><p>{escape(words)}</p>'
+        '<p class="outdated-words" role="status">Settings have changed. Show the map again.</p>'
+        f'<div><button type="button" data-keep="{escape(upload_id)}">{escape(keep)}</button>'
+        f'<a href="{url}" download="control-map.png">Download</a></div></figcaption></figure>'
+    )
+
+
+def filmstrip(results: Sequence[Result]) -> str:
+    """Results, newest first, as small pictures. A click on one shows it large, with its prompt and
+    settings."""
+    if not results:
+        return '<div class="strip empty"><p>Your pictures appear here.</p></div>'
+    items = "".join(map(_thumbnail, results))
+    return f'<ul class="strip" aria-label="Your pictures, newest first">{items}</ul>'
+
+
+def look_dialog() -> str:
+    """What shows a picture large; assets/look.js fills it."""
+    return (
+        '<dialog id="look-dialog" aria-label="Picture"><div class="look-place"></div>'
+        '<div class="look-about"><div><p class="look-words"></p><p class="look-settings"></p></div>'
+        f'<div class="acts">{_send_menu("", "Send this picture to another tab")}'
+        f'<a class="save" href="" download>{_ARROW}<span>Download</span></a>'
+        '<button type="button" class="act" data-close-look>Close</button></div></div></dialog>'
+    )
+
+
+def _thumbnail(result: Result) -> str:
+    words = escape(alt_text(result.picture.request))
+    return (
+        f'<li><button type="button" {_shown_large(result)} title="{words}">'
+        f'<img src="{escape(picture_url(result.id, suffix="jpg"))}" alt="{words}" '
+        'loading="lazy" decoding="async"></button></li>'
+    )
+
+
+def _stage(state: str, inside: str) -> str:
+    return (
+        f'<div class="stage" data-state="{escape(state)}">'
+        f'<figure class="frame"><div class="mount">{inside}</div></figure></div>'
+    )
+
+
+def _preview_sheet(image: Image.Image, size: Size) -> str:
+    return (
+        f'<div class="sheet" style="{_aspect(size)}"><img class="canvas preview" '
+        f'src="{preview_url(image)}" alt="The picture being painted"></div>'
+    )
+
+
+def _frame(result: Result, *, alone: bool = False, acts: str) -> str:
+    size = result.picture.size
+    words = escape(alt_text(result.picture.request))
+    return (
+        f'<figure class="frame"><div class="mount"><div class="sheet{_seen(result)}" '
+        f'style="{_aspect(size)}"><button type="button" class="open" {_shown_large(result)} '
+        f'aria-label="Look closely at picture {result.id[1] + 1}">'
+        f'<img class="canvas final" src="{_shown_url(result, alone=alone)}" width="{size.width}" '
+        f'height="{size.height}" alt="{words}" decoding="sync"></button></div></div>{acts}</figure>'
+    )
+
+
+def _viewer(result: Result) -> str:
+    """A place that the viewer's script fills: see assets/viewer.js."""
+    place = f'<div class="viewer-place{_seen(result)}" {_viewed(result)}></div>'
+    return f'<figure class="viewer-frame">{place}{_acts(result)}</figure>'
+
+
+def _shown_large(result: Result) -> str:
+    """What assets/look.js shows of a picture, as attributes of the button that asks for it."""
+    download = f"{escape(picture_url(result.id))}?download=1"
+    return (
+        f'data-look data-picture="{_name(result)}" data-settings="{escape(result.settings)}" '
+        f'data-download="{download}" {_viewed(result)}'
+    )
+
+
+def _viewed(result: Result) -> str:
+    """What assets/viewer.js shows of a picture, as attributes."""
+    picture, size = result.picture, result.picture.size
+    told = {
+        "after": _shown_url(result, alone=True),
+        "alt": escape(alt_text(picture.request)),
+        "width": size.width,
+        "height": size.height,
+        "after-size": _times(size),
+        "said": _reduced_words(picture) or (_times(size) if result.before is None else ""),
+    }
+    if result.before is not None:
+        told["before"] = escape(f"{picture_url(result.id).removesuffix('.png')}/original")
+        told["before-size"] = _times(result.before)
+    return " ".join(f'data-{name}="{value}"' for name, value in told.items())
+
+
+def _reduced_words(picture: Picture) -> str:
+    if not is_too_large_to_show(picture):
+        return ""
+    shown = _times(Size(*picture.image.size))
+    return f"Shown at {shown}; the download has all {_times(picture.size)}."
+
+
+def _shown_url(result: Result, *, alone: bool) -> str:
+    """Where a browser gets a picture to show; reduced, if it is very large, or large and one of
+    many."""
+    picture = result.picture
+    reduced = is_too_large_to_show(picture) if alone else picture.reduced
+    return f"{escape(picture_url(result.id))}{'?reduced=1' if reduced else ''}"
+
+
+def _acts(result: Result, *, alone: bool = True) -> str:
+    """What can be done with a result: sent to another tab, upscaled, its full size saved."""
+    size, number, name = result.picture.size, result.id[1] + 1, _name(result)
+    larger = (
+        f'<button type="button" class="act" data-send="upscale" data-picture="{name}">'
+        f"{_GROW}<span>Upscale</span></button>"
+    )
+    return (
+        f'<div class="acts">{_send_menu(name, f"Send picture {number} to another tab")}'
+        f"{larger if alone and not is_enlarged(result.picture.request) else ''}"
+        f'<a class="save" href="{escape(picture_url(result.id))}?download=1" download '
+        f'aria-label="Download picture {number}, {size.width} by {size.height} pixels">'
+        f"{_ARROW}<span>Download</span></a></div>"
+    )
+
+
+def _name(result: Result) -> str:
+    return f"{escape(result.id[0])}/{result.id[1]}"
+
+
+def _seen(result: Result) -> str:
+    """The class of what a picture that may be transparent lies on."""
+    return " see-through" if "A" in result.picture.image.mode else ""
+
+
+def _times(size: Size) -> str:
+    return f"{size.width} × {size.height}"  # noqa: RUF001 (the sign itself)
+
+
+def _send_menu(name: str, label: str) -> str:
+    entries = "".join(
+        f'<button type="button" data-send="{tab}" data-picture="{name}">{escape(title)}</button>'
+        for title, tab in DESTINATIONS
+    )
+    return (
+        f'<details class="send"><summary aria-label="{escape(label)}">'
+        f"<span>Send to</span>{_FORTH}</summary>"
+        f'<div class="send-menu">{entries}</div></details>'
+    )
+
+
+def _aspect(size: Size) -> str:
+    return f"--aspect:{size.width / size.height:.5f}"
+
+
+_EASEL = (
+    '<svg class="easel" viewBox="0 0 64 64" aria-hidden="true">'
+    '<rect x="12" y="10" width="40" height="32" rx="3"/>'
+    '<path d="M12 36l12-12 9 9 6-5 13 12"/><circle cx="41" cy="20" r="3.5"/>'
+    '<path d="M22 42l-6 14M42 42l6 14M32 42v10"/></svg>'
+)
+_FORTH = '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M4 10h11m-4-4l4 4-4 4"/></svg>'
+_GROW = (
+    '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M11 4h5v5M16 4l-5.5 5.5M9 16H4v-5'
+    'M4 16l5.5-5.5"/></svg>'
+)
+_ARROW = (
+    '<svg viewBox="0 0 20 20" aria-hidden="true">'
+    '<path d="M10 3v9m0 0l-3.5-3.5M10 12l3.5-3.5M4 16h12"/></svg>'
+)

@@ -1,0 +1,145 @@
+"""Pictures that pages have sent, by id, and the two routes that take and give them.
+
+A client never names a path: what it sends is looked at, kept in memory under an id that can't be
+guessed, and forgotten once newer pictures need the room.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from paintdiff.byte_sizes import format_byte_size
+from paintdiff.errors import RequestError
+from paintdiff.imaging.images import read_header
+
+MAX_UPLOAD_BYTES = 16 * 2**20
+"""The most that one POST may carry; the guard in front of all routes stops at the same figure."""
+
+MAX_TOTAL_BYTES = 256 * 2**20
+MAX_COUNT = 512
+
+_KEEP = {
+    "Cache-Control": "private, max-age=86400, immutable",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Disposition": "inline",
+}
+
+UploadId = Annotated[str, Path(max_length=64)]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture as it was sent: a PNG, JPEG or WebP file.
+
+    `width` and `height` are in pixels as the picture is meant to be seen, after its EXIF
+    orientation. `data` is the file, untouched.
+    """
+
+    id: str
+    width: int
+    height: int
+    data: bytes
+    media_type: str
+
+
+class Uploads:
+    """A bounded table of uploads. What was used least recently is forgotten first.
+
+    Routes and event handlers may use it from several threads at once.
+    """
+
+    def __init__(
+        self, *, max_total_bytes: int = MAX_TOTAL_BYTES, max_count: int = MAX_COUNT
+    ) -> None:
+        self._max_total_bytes = max_total_bytes
+        self._max_count = max_count
+        self._table: OrderedDict[str, Upload] = OrderedDict()
+        self._total_bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, data: bytes) -> Upload:
+        """Keep a picture under a new id.
+
+        Raises RequestError (field "image") if it is no PNG, JPEG or WebP, has too many pixels or
+        bytes (see `paintdiff.imaging.images.read_header`), or is larger than the whole table.
+        """
+        if len(data) > self._max_total_bytes:
+            raise RequestError(
+                f"The file is larger than {format_byte_size(self._max_total_bytes)}. "
+                "Save it smaller.",
+                field="image",
+            )
+        header = read_header(data)
+        size = header.size
+        upload = Upload(secrets.token_urlsafe(16), size.width, size.height, data, header.media_type)
+        with self._lock:
+            self._table[upload.id] = upload
+            self._total_bytes += len(data)
+            while self._total_bytes > self._max_total_bytes or len(self._table) > self._max_count:
+                _, forgotten = self._table.popitem(last=False)
+                self._total_bytes -= len(forgotten.data)
+        return upload
+
+    def get(self, upload_id: str) -> Upload | None:
+        """The upload of that id, which counts as a use; None if there is none, or no longer."""
+        with self._lock:
+            upload = self._table.get(upload_id)
+            if upload is not None:
+                self._table.move_to_end(upload_id)
+            return upload
+
+
+def upload_routes(uploads: Uploads) -> APIRouter:
+    """POST /uploads takes a picture as the raw body and answers {id, width, height}; GET (or HEAD)
+    /uploads/{id} gives it back. Errors are JSON: {"detail": words}."""
+    router = APIRouter()
+
+    @router.post("/uploads", status_code=201)
+    async def take(request: Request) -> dict[str, str | int]:
+        data = await _body(request)
+        if not data:
+            raise HTTPException(400, "No picture was sent.")
+        try:
+            upload = await run_in_threadpool(uploads.add, data)
+        except RequestError as error:
+            raise HTTPException(400, str(error)) from error
+        return {"id": upload.id, "width": upload.width, "height": upload.height}
+
+    @router.api_route("/uploads/{upload_id}", methods=["GET", "HEAD"])
+    async def give(upload_id: UploadId) -> Response:
+        upload = uploads.get(upload_id)
+        if upload is None:
+            raise HTTPException(404, "This picture is no longer available.")
+        return Response(upload.data, media_type=upload.media_type, headers=_KEEP)
+
+    return router
+
+
+async def _body(request: Request) -> bytes:
+    """The body, which is refused as soon as it is known to be too large."""
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length) > MAX_UPLOAD_BYTES:
+        raise _too_large()
+    data = bytearray()
+    try:
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > MAX_UPLOAD_BYTES:
+                raise _too_large()
+    except ClientDisconnect as error:  # nobody reads this, and it is no error of the server
+        raise HTTPException(400, "The picture was cut off.") from error
+    return bytes(data)
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(
+        413, f"The file is larger than {format_byte_size(MAX_UPLOAD_BYTES)}. Save it smaller."
+    )

@@ -1,0 +1,1 @@
+"""Inputs that Gradio lacks: the canvas and lists of pictures."""

@@ -1,0 +1,216 @@
+"""The painting canvas: a picture to open, colour strokes on it, and a mask over it.
+
+The canvas itself is script (`assets/canvas*.js`); this module puts it on a page and reads what it
+sends. Its value is small: ids of uploads and a size, `{"image", "sketch", "mask", "width",
+"height"}`, with null for an empty layer; sent with an event also a `version`, another number after
+each change. The pixels travel through `paintdiff.ui.common.uploads`, and
+only when an event asks for them with `flush_js`, so that a click right after the last stroke sends
+that stroke too.
+
+`gr.HTML` is used through a function, and not subclassed, because Gradio writes a stub file beside
+the source of every subclass when it is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from paintdiff.errors import RequestError
+from paintdiff.imaging.geometry import Size
+from paintdiff.imaging.images import MAX_PIXELS, read_header
+from paintdiff.ui.common.assets import ASSETS
+from paintdiff.ui.common.uploads import MAX_UPLOAD_BYTES, Upload, Uploads
+
+BLANK = Size(512, 512)
+SCRIPTS = (
+    "canvas-pixels.js",
+    "canvas-png.js",
+    "canvas-picture.js",
+    "canvas-place.js",
+    "canvas-view.js",
+    "canvas-memory.js",
+    "canvas-tools.js",
+    "canvas-hand.js",
+    "canvas.js",
+)
+"""In the order in which they have to be run."""
+
+_ELEM_ID = re.compile(r"[A-Za-z][\w-]{0,63}", re.ASCII)
+_MAX_ID_CHARACTERS = 64
+
+# The scripts may come before or after this runs: whichever is second finds the other.
+_ON_LOAD = """
+(window.paintdiffCanvases ??= []).push({ element, props, trigger, watch });
+window.paintdiff?.canvas?.mountAll?.();
+"""
+
+
+@dataclass(frozen=True)
+class CanvasContent:
+    """What was on a canvas. All of it is `width` x `height` pixels.
+
+    `image` is the picture's file as it was opened (PNG, JPEG or WebP; its EXIF orientation still to
+    be applied). `sketch` is a PNG, 8 bits a channel, RGBA with straight alpha, or None without
+    colour strokes. `mask` is a PNG, 8-bit grey, 255 = repaint, or None if nothing is masked.
+    """
+
+    image: bytes
+    sketch: bytes | None
+    mask: bytes | None
+    width: int
+    height: int
+
+
+def paint_canvas(
+    elem_id: str, *, tools: bool = True, masks: bool = True, blank: Size = BLANK
+) -> gr.HTML:
+    """A canvas where we are in the page.
+
+    `elem_id` names it on the page, and names what the browser remembers of it. With `tools=False`
+    it only takes a picture: open, drop, paste, replace, clear. With `masks=False` there is no mask,
+    and the brush is for lines: thin, black on what is light and white on what is dark, until
+    another is chosen. `blank` is the size in pixels that a blank canvas starts from.
+
+    Its value is what `read_canvas` reads, if the event has `flush_js`. Set to
+    `show_image(upload)` it shows that picture and drops its layers; set to None it is emptied.
+    Events: `clear` (the picture is gone), `input` (a layer has changed), and `upload` (a picture is
+    there), which carries `width`, `height`, and if it has been brought, and didn't only come back,
+    `origin`: "file", "blank" or "app", `replaced`: the origin of what was there before or "", and
+    `dark`: whether white is seen better on it (without masks). Raises ValueError for an `elem_id`
+    that can't be one.
+    """
+    if not _ELEM_ID.fullmatch(elem_id):
+        raise ValueError(f"{elem_id!r} is no elem_id: letters, digits, _ and - after a letter.")
+    # In the template, because an update that comes before the component is on the page drops the
+    # component's own properties (Gradio 6.31).
+    figures = {
+        "name": elem_id,
+        "tools": "yes" if tools else "",
+        "masks": "yes" if masks else "",
+        "most-bytes": MAX_UPLOAD_BYTES,
+        "most-pixels": MAX_PIXELS,
+        "blank-width": blank.width,
+        "blank-height": blank.height,
+    }
+    data = " ".join(f'data-{name}="{figure}"' for name, figure in figures.items())
+    return gr.HTML(
+        None,
+        html_template=f'<div class="paint-place" {data}></div>',
+        js_on_load=_ON_LOAD,
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=["paint-block", *([] if tools else ["paint-block-well"])],
+    )
+
+
+def flush_js(inputs: Sequence[Any] | AbstractSet[Any], *canvases: gr.HTML) -> str:
+    """The `js=` of an event that reads canvases (or lists of pictures): it sends what is on them
+    now, then the event.
+
+    `inputs` are the event's inputs exactly as they are given to it (a set or a sequence), with all
+    of `canvases` among them. If the pixels can't be sent, the canvas says why and the event doesn't
+    happen. Raises ValueError if a canvas is not among the inputs.
+    """
+    # Gradio passes the values of a set in the order in which its components were made.
+    ordered = (
+        sorted(inputs, key=lambda component: component._id)
+        if isinstance(inputs, AbstractSet)
+        else list(inputs)
+    )
+    places: dict[int, str] = {}
+    for canvas in canvases:
+        if not any(item is canvas for item in ordered):
+            raise ValueError(f"The canvas {canvas.elem_id!r} is not among the event's inputs.")
+        place = next(place for place, item in enumerate(ordered) if item is canvas)
+        places[place] = str(canvas.elem_id)
+    flushed = "".join(
+        f" values[{place}] = await paintdiff.canvas.flush({json.dumps(name)});"
+        for place, name in places.items()
+    )
+    return f"async (...values) => {{{flushed} return values; }}"
+
+
+def show_image(upload: Upload) -> dict[str, object]:
+    """The value that makes a canvas show a picture, with nothing drawn on it yet."""
+    return {"image": upload.id, "width": upload.width, "height": upload.height}
+
+
+def is_empty(value: object) -> bool:
+    """Whether the canvas that sent `value` has no picture on it."""
+    return value is None or value == "" or (isinstance(value, Mapping) and not value.get("image"))
+
+
+def read_canvas(value: object, uploads: Uploads) -> CanvasContent:
+    """What is on the canvas that sent `value`, which is untrusted.
+
+    Raises RequestError, with field "image" or "mask", if there is no picture, if a part of it has
+    been forgotten, or if the parts aren't what a canvas sends.
+    """
+    if is_empty(value):
+        raise RequestError("Open or drop a picture first.", field="image")
+    if not isinstance(value, Mapping):
+        raise RequestError(
+            "The canvas can't be read. Reload the page and try again.", field="image"
+        )
+    image = _upload(value.get("image"), uploads, "image")
+    size = Size(image.width, image.height)
+    if (value.get("width"), value.get("height")) != (size.width, size.height):
+        raise RequestError(
+            f"The canvas and its picture of {size} differ in size. Open the picture again.",
+            field="image",
+        )
+    return CanvasContent(
+        image=image.data,
+        sketch=_layer(value.get("sketch"), uploads, size, "RGBA", "image"),
+        mask=_layer(value.get("mask"), uploads, size, "L", "mask"),
+        width=size.width,
+        height=size.height,
+    )
+
+
+def canvas_head() -> str:
+    """The canvas's stylesheet and scripts, for the page's head, after the page's own."""
+    style = (ASSETS / "canvas.css").read_text(encoding="utf-8")
+    scripts = "\n".join(
+        f"<script>\n{(ASSETS / name).read_text(encoding='utf-8')}\n</script>" for name in SCRIPTS
+    )
+    return f"<style>\n{style}\n</style>\n{scripts}"
+
+
+def _upload(upload_id: object, uploads: Uploads, field: str) -> Upload:
+    if not isinstance(upload_id, str) or len(upload_id) > _MAX_ID_CHARACTERS:
+        raise RequestError("The canvas can't be read. Reload the page and try again.", field=field)
+    upload = uploads.get(upload_id)
+    if upload is None:
+        raise RequestError(
+            "The app was restarted and no longer has this drawing. Try again: the canvas sends "
+            "it again.",
+            field=field,
+        )
+    return upload
+
+
+def _layer(upload_id: object, uploads: Uploads, size: Size, mode: str, field: str) -> bytes | None:
+    """A layer's PNG, if it is one of that size and mode; None if the layer is empty."""
+    if upload_id is None:
+        return None
+    upload = _upload(upload_id, uploads, field)
+    if (upload.width, upload.height) != (size.width, size.height):
+        raise RequestError(
+            f"The layer is {upload.width}x{upload.height}, the picture {size}: they must match.",
+            field=field,
+        )
+    header = read_header(upload.data, field)
+    if header.format != "PNG" or header.mode != mode:
+        raise RequestError(
+            f"A layer must be a PNG of mode {mode}, not {header.format} of mode {header.mode}.",
+            field=field,
+        )
+    return upload.data

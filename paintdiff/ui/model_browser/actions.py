@@ -1,0 +1,355 @@
+"""What a click in the Models tab does. Whatever a browser names is looked up: a kind and a name in
+the catalog, a hub id among those that a search has shown, a download among those there are."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from paintdiff.byte_sizes import format_byte_size
+from paintdiff.errors import HubUnavailableError, PaintError, RequestError
+from paintdiff.jobs.requests import MAX_PROMPT_CHARACTERS
+from paintdiff.models.catalog import disk_usage
+from paintdiff.models.registry.adapter_rows import EmbeddingRow, FittingRow, LoraRow
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.updates import Updates, Values
+from paintdiff.ui.model_browser import cards
+from paintdiff.ui.model_browser.listing import KINDS, ModelListing, trigger_words_of
+
+if TYPE_CHECKING:
+    from paintdiff.models.hub.downloads import Downloads, HubModel
+    from paintdiff.ui.painting.model_choice import ModelChoice
+    from paintdiff.ui.painting.painting_tab import PaintingTab
+
+MAX_OFFERED = 500
+"""How many results of searches are known; a click on an older one asks for another search."""
+
+_FIELDS = ("do", "kind", "name", "index", "sure", "id", "tab")
+_NO_TAG = frozenset("<>:\n\r")
+
+
+@dataclass(frozen=True)
+class Click:
+    """What a button brought: untrusted text. `do` says what is wanted, `tab` in which tab something
+    was painted last."""
+
+    do: str = ""
+    kind: str = ""
+    name: str = ""
+    index: str = ""
+    sure: str = ""
+    id: str = ""
+    tab: str = ""
+
+    @classmethod
+    def read(cls, event: gr.EventData) -> Click:
+        """What is no text is taken as nothing."""
+        found = {name: getattr(event, name, "") for name in _FIELDS}
+        return cls(**{name: text for name, text in found.items() if isinstance(text, str)})
+
+
+@dataclass(frozen=True)
+class Page:
+    """What of the page a click may change: which tab is open, the painting tabs by their ids (with
+    their titles), and the dropdowns of models."""
+
+    tabs: gr.Tabs
+    studios: Mapping[str, tuple[str, PaintingTab]]
+    choice: ModelChoice
+
+
+@dataclass(frozen=True)
+class ActionResult:
+    """What a click has done: a sentence, a tab `go` where that can be seen, updates of components.
+
+    `hub` is new markup for what a search has found, None if it stays; `more` asks for more cards.
+    """
+
+    said: str = ""
+    go: str = ""
+    updates: Updates = field(default_factory=dict[Any, Any])
+    hub: str | None = None
+    more: bool = False
+    failed: bool = False
+
+
+class Actions:
+    """Does what is clicked."""
+
+    def __init__(self, parts: PageContext, shelf: ModelListing, page: Page) -> None:
+        self._parts, self._shelf, self._page = parts, shelf, page
+        self._offered: OrderedDict[str, HubModel] = OrderedDict()
+        self._lock = threading.Lock()
+        self._by_name: Mapping[str, Callable[[Click, Values], ActionResult]] = MappingProxyType(
+            {
+                "more": lambda click, values: ActionResult(more=True),
+                "go": self._go,
+                "use": self._use,
+                "insert": self._insert,
+                "insert-negative": self._insert,
+                "word": self._word,
+                "pin": self._pin,
+                "unpin": self._pin,
+                "unload": self._unload,
+                "delete": self._delete,
+                "download": self._download,
+                "fetch": self._fetch,
+                "cancel": self._cancel,
+                "forget": self._cancel,
+                "close-hub": lambda click, values: ActionResult(hub=""),
+            }
+        )
+
+    def asked(self) -> set[Any]:
+        """The components that are looked at."""
+        studios = [studio for _, studio in self._page.studios.values()]
+        return {
+            *self._page.choice.asked(),
+            *(each for studio in studios for each in _fields_of(studio)),
+        }
+
+    def changeable(self) -> list[Any]:
+        """The components that may change, apart from the Models tab's own."""
+        studios = [studio for _, studio in self._page.studios.values()]
+        fields = [each for studio in studios for each in _fields_of(studio)]
+        return [self._page.tabs, *self._page.choice.changeable(), *fields]
+
+    def done(self, click: Click, values: Values) -> ActionResult:
+        """Do it, or say why it can't be done."""
+        act = self._by_name.get(click.do)
+        if act is None:
+            return ActionResult("Unknown button. Reload the page.", failed=True)
+        try:
+            return act(click, values)
+        except PaintError as error:
+            return ActionResult(str(error), failed=True)
+
+    def rescanned(self, values: Values) -> ActionResult:
+        """Look through the models folders again."""
+        if self._parts.rescan is not None:
+            self._parts.rescan()
+        catalog = self._parts.engine.manager.catalog
+        counts = [(kind, len(kind.rows(catalog))) for kind in KINDS.values()]
+        words = [
+            f"{count} {kind.singular if count == 1 else kind.plural}"
+            for kind, count in counts
+            if count
+        ]
+        left_out = len(catalog.problems())
+        rest = f" {left_out} unusable, see “Unusable files”." if left_out else ""
+        return ActionResult(
+            f"Rescanned: {', '.join(words)}.{rest}", updates=self._page.choice.looked_at(values)
+        )
+
+    def searched(self, words: str) -> ActionResult:
+        """What the hub has for some words; nothing for no words."""
+        if not words:
+            return ActionResult(hub="")
+        try:
+            downloads = self._downloads()
+            found = downloads.search(words)
+        except HubUnavailableError as error:
+            return ActionResult(hub=cards.hub_unreachable_markup(str(error)))
+        except PaintError as error:
+            return ActionResult(str(error), failed=True)
+        with self._lock:
+            for each in found:
+                self._offered[each.hub_id] = each
+                self._offered.move_to_end(each.hub_id)
+            while len(self._offered) > MAX_OFFERED:
+                self._offered.popitem(last=False)
+        titles, fetching = self._shelf.family_titles(), self._shelf.fetching()
+        token = any(each.gated for each in found) and disk_usage.has_hub_token()
+        results = [
+            cards.HubResult(
+                model=each,
+                family=titles.get(each.family or "", each.family or each.pipeline_class),
+                closed=each.gated and not token,
+                fetching=each.hub_id in fetching,
+            )
+            for each in found
+        ]
+        return ActionResult(hub=cards.hub_results_markup(words, results))
+
+    # On the page
+
+    def _go(self, click: Click, values: Values) -> ActionResult:
+        tab = self._tab(click)
+        return ActionResult(updates={self._page.tabs: gr.Tabs(selected=tab)})
+
+    def _use(self, click: Click, values: Values) -> ActionResult:
+        row = self._shelf.row("model", click.name)
+        updates = self._page.choice.chosen(row.name, values)
+        return ActionResult(
+            f"{row.title} is selected in all painting tabs.", self._tab(click), updates
+        )
+
+    def _insert(self, click: Click, values: Values) -> ActionResult:
+        row = self._shelf.row(click.kind, click.name)
+        if isinstance(row, LoraRow):
+            if _NO_TAG & set(row.name):
+                raise RequestError(
+                    f"{row.name!r} can't be used in a prompt, because its name contains <, > or "
+                    ":. Rename its file.",
+                    field="name",
+                )
+            weight = 1 if row.weight is None else row.weight
+            tag = f"<lora:{row.name}:{weight:g}>"
+            done = self._put(click, values, tag, f"<lora:{row.name}:", " ")
+            return replace(done, said=done.said + self._misfit(row, click, values))
+        if not isinstance(row, EmbeddingRow):
+            raise RequestError(
+                f"{row.title} is neither a LoRA nor an embedding, so it can't go into a prompt.",
+                field="name",
+            )
+        done = self._put(click, values, row.name, row.name, ", ")
+        return replace(done, said=done.said + self._misfit(row, click, values))
+
+    def _misfit(self, row: FittingRow, click: Click, values: Values) -> str:
+        """That it won't act on the model that is chosen where it was put; "" if it will."""
+        _, studio = self._page.studios[self._tab(click)]
+        model = self._parts.model(values[studio.form.model])
+        if not row.families or row.fits(model.family.name):
+            return ""
+        titles = self._shelf.family_titles()
+        families = ", ".join(titles.get(name, name) for name in row.families)
+        return f" It is for {families} and doesn't fit “{model.title}”."
+
+    def _word(self, click: Click, values: Values) -> ActionResult:
+        row = self._shelf.row(click.kind, click.name)
+        words = trigger_words_of(row)
+        index = int(click.index) if click.index.isascii() and click.index.isdecimal() else -1
+        if not 0 <= index < len(words):
+            raise RequestError(f"{row.title} doesn't have this trigger word. Rescan.", field="name")
+        return self._put(click, values, words[index], words[index], ", ")
+
+    def _put(
+        self, click: Click, values: Values, text: str, sign: str, between: str
+    ) -> ActionResult:
+        """Put a text at the end of the prompt (or the negative one) of the tab that was painted in
+        last, unless `sign` says that it is there already."""
+        tab = self._tab(click)
+        title, studio = self._page.studios[tab]
+        negative = click.do == "insert-negative"
+        box = studio.form.negative_prompt if negative else studio.prompt
+        where = f"{'negative prompt' if negative else 'prompt'} of “{title}”"
+        old = str(values[box] or "").rstrip().rstrip(",")
+        if _is_in(sign, old):
+            return ActionResult(f"{text} is already in the {where}.", tab)
+        new = f"{old}{between}{text}" if old else text
+        if len(new) > MAX_PROMPT_CHARACTERS:
+            raise RequestError(
+                f"The {where} would exceed {MAX_PROMPT_CHARACTERS:,} characters. Shorten it first.",
+                field="prompt",
+            )
+        return ActionResult(f"Added {text} to the {where}.", tab, {box: new})
+
+    def _tab(self, click: Click) -> str:
+        """The tab that was painted in last; the first one if nobody says."""
+        studios = self._page.studios
+        return click.tab if click.tab in studios else next(iter(studios))
+
+    # On this machine
+
+    def _pin(self, click: Click, values: Values) -> ActionResult:
+        self._check_may_manage()
+        row = self._shelf.row("model", click.name)
+        if click.do == "unpin":
+            self._parts.preferences.pin_model(None)
+            return ActionResult(f"{row.title} is no longer pinned.")
+        self._parts.preferences.pin_model(row.name)
+        apart = (
+            " This time the app was started with --model, which takes precedence."
+            if self._parts.model_asked_for
+            else ""
+        )
+        return ActionResult(f"New pages and the next start of the app use {row.title}.{apart}")
+
+    def _unload(self, click: Click, values: Values) -> ActionResult:
+        if not self._parts.engine.manager.unload(f"{click.kind} {click.name}"):
+            raise RequestError("That is no longer in memory.", field="name")
+        return ActionResult(f"{click.name} was removed from memory.")
+
+    def _delete(self, click: Click, values: Values) -> ActionResult:
+        self._check_may_manage()
+        row = self._shelf.row(click.kind, click.name)
+        if row.source in self._shelf.fetching():
+            raise RequestError(f"{row.title} is being downloaded. Cancel that first.", field="name")
+        manager = self._parts.engine.manager
+        for each in manager.loaded():
+            if (each.what, each.name) != (row.what, row.name):
+                continue
+            if each.in_use:
+                raise RequestError(
+                    f"{row.title} is in use. Wait for the job to finish or cancel it, then "
+                    "delete it.",
+                    field="name",
+                )
+            manager.unload(each.key)
+        downloads = self._parts.downloads
+        delete = disk_usage.delete_cached if downloads is None else downloads.delete
+        removal = disk_usage.remove(row, self._parts.models_dirs, click.sure, delete)
+        if self._parts.rescan is not None:
+            self._parts.rescan()
+        said = f"Deleted {removal.path} ({format_byte_size(removal.size_bytes)})."
+        return ActionResult(said, updates=self._page.choice.looked_at(values))
+
+    # On the hub
+
+    def _download(self, click: Click, values: Values) -> ActionResult:
+        downloads = self._downloads()
+        row = self._shelf.row("model", click.name)
+        if not isinstance(row, ModelRow) or not disk_usage.is_from_hub(row):
+            raise RequestError(f"{row.title} isn't from Hugging Face.", field="name")
+        downloads.start(row.source, row.revision)
+        return ActionResult(f"{row.title} is being downloaded.")
+
+    def _fetch(self, click: Click, values: Values) -> ActionResult:
+        downloads = self._downloads()
+        with self._lock:
+            model = self._offered.get(click.id)
+        if model is None:
+            raise RequestError("This search has expired. Search again.", field="name")
+        downloads.start(model.hub_id, model.revision)
+        return ActionResult(f"{model.title} is being downloaded.")
+
+    def _cancel(self, click: Click, values: Values) -> ActionResult:
+        downloads = self._downloads()
+        state = next((each for each in downloads.all() if each.id == click.id), None)
+        if state is None:
+            raise RequestError("This download no longer exists.", field="name")
+        if click.do == "forget":
+            downloads.forget(state.id)
+            return ActionResult()
+        downloads.cancel(state.id)
+        return ActionResult(f"The download of {state.hub_id} was cancelled.")
+
+    def _downloads(self) -> Downloads:
+        self._check_may_manage()
+        if self._parts.downloads is None:
+            raise RequestError("Downloads are turned off in this app.", field="name")
+        return self._parts.downloads
+
+    def _check_may_manage(self) -> None:
+        if not self._parts.may_manage:
+            raise RequestError(
+                "This page is public, so models can't be changed from here.",
+                field="name",
+            )
+
+
+def _fields_of(studio: PaintingTab) -> tuple[Any, Any]:
+    return studio.prompt, studio.form.negative_prompt
+
+
+def _is_in(sign: str, prompt: str) -> bool:
+    if sign.startswith("<"):
+        return sign in prompt
+    return sign.casefold() in [part.strip().casefold() for part in prompt.split(",")]

@@ -1,0 +1,248 @@
+"""What one ControlNet is given: a picture with its map, and how strictly to follow it. A tab of its
+own has it whole, the others in a drawer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import gradio as gr
+from gradio.components import Component
+
+from paintdiff.errors import RequestError
+from paintdiff.imaging.geometry import ResizeMode
+from paintdiff.jobs.request_parts import MAX_CONDITIONING_SCALE, ControlInput
+from paintdiff.jobs.requests import PaintingRequest
+from paintdiff.preprocessors.table import PREPROCESSORS
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.field_messages import Note, add_note
+from paintdiff.ui.common.updates import Updates, Values
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.inputs import canvas
+from paintdiff.ui.settings.control_map import (
+    FIRST_PREPROCESSOR,
+    FOR_A_MAP,
+    ControlMap,
+    SizeOf,
+    choose_preprocessor,
+)
+
+if TYPE_CHECKING:
+    from paintdiff.ui.painting.painting_tab import PaintingTab
+
+RESIZE_MODES = (("Crop", "crop"), ("Pad", "pad"), ("Stretch", "stretch"))
+_HOW_TO_GET_ONE = (
+    "Put one in the folder “controlnet” of your models folder, or start with --controlnet."
+)
+
+
+class ControlPanel:
+    """The components of the control number `index` of a request.
+
+    Their ids, and the names under which they are remembered, begin with `name`, if that isn't "".
+    The tab makes them where it wants them: the map (`add_map`, or `add_well` with a picture of its
+    own), then the figures.
+    """
+
+    def __init__(self, parts: PageContext, ids: Ids, *, name: str = "", index: int = 0) -> None:
+        self.parts = parts
+        self._ids = ids
+        self._index = index
+        self._element = f"{name}-" if name else ""
+        self._remembered = f"{name}_" if name else ""
+        self._figures: dict[str, Component] = {}
+        self._notes: dict[str, Note] = {}
+
+    # What is laid out
+
+    def add_map(self, picture: gr.HTML, note: Note, keep: str = "Edit it") -> None:
+        """Preprocessor and map, for a canvas that is there."""
+        self.map = ControlMap.built(
+            self.parts, self._ids, self._element, canvas=picture, note=note, keep=keep
+        )
+
+    def add_well(self) -> None:
+        """A place for a picture, which may be the tab's own (`take`), with preprocessor and map
+        below it."""
+        well = canvas.paint_canvas(self._ids(f"{self._element}canvas"), tools=False)
+        self.take = gr.Button(
+            "Use this tab's picture",
+            elem_id=self._ids(f"{self._element}take"),
+            elem_classes=["quiet"],
+            min_width=0,
+        )
+        note = add_note(self._ids, f"{self._element}image")
+        self.add_map(well, note, keep="Use this map")
+
+    def add_figures(self) -> None:
+        """Which ControlNet, and how strictly."""
+        self.controlnet = self._add(
+            "controlnet",
+            gr.Dropdown,
+            filterable=False,
+            label="ControlNet",
+            **self.offered(self.parts.default_model, None),
+        )
+        self._add(
+            "conditioning_scale",
+            gr.Slider,
+            0,
+            MAX_CONDITIONING_SCALE,
+            1,
+            step=0.05,
+            label="Strictness",
+            info="How closely the map is followed",
+        )
+
+    def add_reach(self) -> None:
+        """In which part of the steps, and how the picture is fitted."""
+        self._add(
+            "guidance_start",
+            gr.Slider,
+            0,
+            1,
+            0,
+            step=0.05,
+            label="Start",
+            info="Control starts after this fraction of the steps",
+        )
+        self._add(
+            "guidance_end",
+            gr.Slider,
+            0,
+            1,
+            1,
+            step=0.05,
+            label="End",
+            info="Control ends after this fraction of the steps",
+        )
+        self.mode = self._add(
+            "resize_mode",
+            gr.Radio,
+            list(RESIZE_MODES),
+            value="crop",
+            label="If proportions differ",
+        )
+
+    def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> Any:
+        """Make a component with an id and room for an error below it."""
+        element = self._element + name.replace("_", "-")
+        made = component(*arguments, elem_id=self._ids(element), **settings)
+        self._figures[name] = made
+        self._notes[name] = add_note(self._ids, element)
+        return made
+
+    # What a tab's ingredients are asked for
+
+    @property
+    def canvas(self) -> gr.HTML:
+        """The canvas or well that the picture is on."""
+        return self.map.canvas
+
+    def inputs(self) -> dict[str, Component]:
+        """The components, by the names under which they are remembered."""
+        named = {
+            "picture": self.canvas,
+            "preprocessor": self.map.preprocessor,
+            **self._figures,
+        }
+        return {f"{self._remembered}{name}": component for name, component in named.items()}
+
+    def remembered_by_itself(self) -> frozenset[str]:
+        """The canvas keeps its picture."""
+        return frozenset({f"{self._remembered}picture"})
+
+    def notes(self) -> dict[str, Note]:
+        """Places for errors, by the request's fields."""
+        places = {"": self.map.notes["image"], **self._notes, **self.map.notes}
+        path = f"controls.{self._index}"
+        return {f"{path}.{field}".rstrip("."): note for field, note in places.items()}
+
+    def requested(self, values: Values) -> list[dict[str, object]]:
+        """What goes into a request's `controls`: one control, or none without a picture.
+
+        Raises RequestError, its field in `controls`.
+        """
+        try:
+            picture = self.map.picture(values)
+        except RequestError as error:
+            raise RequestError(str(error), field=f"controls.{self._index}.image") from error
+        if picture is None:
+            return []
+        figures = {name: values[component] for name, component in self._figures.items()}
+        return [{"image": picture, "preprocessor": values[self.map.preprocessor], **figures}]
+
+    def restored(self, memory: BrowserState) -> Updates:
+        """The settings as they were, each checked."""
+
+        def stored(name: str) -> str:
+            return f"{self._remembered}{name}"
+
+        figures = self._figures
+        preprocessor = memory.choice(
+            stored("preprocessor"), list(PREPROCESSORS), FIRST_PREPROCESSOR
+        )
+        model = self.parts.model(memory.settings.get("model")).name
+        chosen = memory.settings.get(stored("controlnet"))
+        scale = memory.number(stored("conditioning_scale"), 1, 0, MAX_CONDITIONING_SCALE)
+        return {
+            self.map.preprocessor: gr.Dropdown(**choose_preprocessor(preprocessor)),
+            self.controlnet: gr.Dropdown(**self.offered(model, chosen)),
+            figures["conditioning_scale"]: scale,
+            figures["guidance_start"]: memory.number(stored("guidance_start"), 0, 0, 1),
+            figures["guidance_end"]: memory.number(stored("guidance_end"), 1, 0, 1),
+            self.mode: memory.choice(stored("resize_mode"), get_args(ResizeMode), "crop"),
+        }
+
+    def filled(self, request: PaintingRequest) -> Updates:
+        """The figures of a picture that was painted before; its control's picture isn't known, and
+        neither is then the preprocessor that suits the next one."""
+        if self._index >= len(request.controls):
+            return {}
+        control: ControlInput = request.controls[self._index]
+        updates: Updates = {
+            component: getattr(control, name) for name, component in self._figures.items()
+        }
+        known = any(row.name == request.model for row in self.parts.models)
+        fitting = self.offered(request.model, control.controlnet) if known else None
+        updates[self.controlnet] = gr.Dropdown(**fitting) if fitting is not None else gr.skip()
+        return updates
+
+    def wire(
+        self,
+        studio: PaintingTab,
+        quick: Mapping[str, Any],
+        *,
+        size: SizeOf,
+        inputs: set[Any],
+        flushed: Sequence[gr.HTML] = (),
+    ) -> None:
+        """Let it live in its studio. `size` says what would be painted; `inputs` and the canvases
+        `flushed` are what it looks at."""
+        self.map.wire(quick, mode=self.mode, size=size, inputs=inputs, flushed=flushed)
+        gr.on(
+            [studio.form.model.change, self.controlnet.input],
+            lambda model, chosen: gr.Dropdown(**self.offered(model, chosen)),
+            [studio.form.model, self.controlnet],
+            [self.controlnet],
+            **quick,
+        )
+
+    def offered(self, model: object, chosen: object) -> dict[str, Any]:
+        """The ControlNet dropdown's properties for a model (a name): what fits it, `chosen` if that
+        does, else the first."""
+        rows = {row.name: row for row in self.parts.controlnets(model)}
+        if not rows:
+            info = f"No ControlNet found for {self.parts.model(model).title}. {_HOW_TO_GET_ONE}"
+            return {"choices": [], "value": None, "interactive": False, "info": info}
+        name = chosen if isinstance(chosen, str) and chosen in rows else next(iter(rows))
+        made_for = [
+            PREPROCESSORS[each].title for each in rows[name].preprocessors if each != FOR_A_MAP
+        ]
+        return {
+            "choices": [(row.title, row.name) for row in rows.values()],
+            "value": name,
+            "interactive": True,
+            "info": f"Made for: {', '.join(made_for)}" if made_for else "",
+        }

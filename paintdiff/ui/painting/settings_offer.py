@@ -1,0 +1,188 @@
+"""The offer to use settings that a picture or a text carries, whoever wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from html import escape
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from paintdiff.errors import MetadataError, NoMetadataError
+from paintdiff.gallery.found_settings import FoundSettings
+from paintdiff.gallery.metadata import read_settings, settings_in_text
+from paintdiff.jobs.requests import Painting
+from paintdiff.ui.common import markup, widgets
+from paintdiff.ui.common.assets import ASSETS
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.pictures import painting_request
+from paintdiff.ui.common.updates import Updates, Values
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.settings.form import MAX_GUIDANCE_OFFERED, MAX_STEPS_OFFERED
+
+if TYPE_CHECKING:
+    from paintdiff.ui.painting.painting_tab import PaintingTab
+
+_OFFER_CHARACTERS = 90
+_MAX_ID_CHARACTERS = 64
+_NONE = "This picture contains no settings. To paint from it, open it in Image to image."
+_SCRIPT = ASSETS / "settings-offer.js"
+
+
+@dataclass(frozen=True)
+class PaintingSettings:
+    """Settings to paint with. `painting` has all that can be used, `left_open` names the rest, and
+    `program` is what wrote them, "" if that isn't known.
+    """
+
+    painting: Painting
+    left_open: tuple[str, ...]
+    program: str
+
+    @classmethod
+    def of(cls, found: FoundSettings | None) -> PaintingSettings | None:
+        """The settings that were found, None if they aren't about painting."""
+        painting = None if found is None else painting_request(found.request)
+        if found is None or painting is None:
+            return None
+        return cls(painting, found.left_open, found.program)
+
+    def for_page(self, parts: PageContext, model: object) -> PaintingSettings:
+        """The same for a page on which that model is chosen. It stays where the settings name none
+        that is here; what the page's form can't show is left open.
+        """
+        painting, named = self.painting, list(self.left_open)
+        known = self.names_a_model(parts)
+        row = parts.model(painting.model if known else model)
+        changes: dict[str, object] = {} if known else {"model": row.name}
+        steps, guidance = painting.num_inference_steps, painting.guidance_scale
+        if steps is not None and steps > MAX_STEPS_OFFERED:
+            changes["num_inference_steps"] = None
+            named.append(f"steps {steps} (at most {MAX_STEPS_OFFERED} here)")
+        if guidance is not None and guidance > MAX_GUIDANCE_OFFERED:
+            changes["guidance_scale"] = None
+            named.append(f"guidance {guidance:g} (at most {MAX_GUIDANCE_OFFERED:g} here)")
+        if painting.sampler is not None and painting.sampler not in row.family.sampler_names():
+            changes["sampler"] = None
+            named.append(f"sampler {painting.sampler} (not for {row.title})")
+        return replace(self, painting=painting.model_copy(update=changes), left_open=tuple(named))
+
+    def names_a_model(self, parts: PageContext) -> bool:
+        """Whether the settings name a model, and it is here."""
+        named = "model" in self.painting.model_fields_set
+        return named and any(row.name == self.painting.model for row in parts.models)
+
+
+@dataclass(frozen=True)
+class DroppedSettings:
+    """Takes pictures that are dropped or pasted anywhere on a tab without a canvas, and texts that
+    are pasted into its prompt, and offers the settings in them.
+    """
+
+    parts: PageContext
+    place: gr.HTML
+
+    @classmethod
+    def built(cls, parts: PageContext, ids: Ids) -> DroppedSettings:
+        """Lay the place for the offer out where we are."""
+        script = _SCRIPT.read_text(encoding="utf-8")
+        return cls(parts, widgets.clickable("", ids("offer"), "offer-place", script=script))
+
+    def wire(self, studio: PaintingTab, quick: Mapping[str, Any]) -> None:
+        """Look at what is brought; fill the studio's form when that is asked for."""
+        model = studio.form.model
+
+        def offered(values: Values, event: gr.EventData) -> str:
+            return self.offered(event, values[model])
+
+        def use(values: Values, event: gr.EventData) -> Updates:
+            try:
+                found = self._found(event)
+            except MetadataError as error:
+                raise gr.Error(str(error), print_exception=False) from error
+            if found is None:
+                return {self.place: ""}
+            fitting = found.for_page(self.parts, values[model])
+            return {self.place: "", **studio.filled(fitting.painting)}
+
+        self.place.upload(offered, {model}, [self.place], **quick)
+        self.place.click(use, {model}, [self.place, *studio.receivable()], **quick)
+
+    def offered(self, event: gr.EventData, model: object) -> str:
+        """The offer for what was brought, as markup, or why there is none."""
+        failed = getattr(event, "failed", None)
+        if failed:
+            return markup.note([str(failed)], "warning")
+        try:
+            found = self._found(event)
+        except MetadataError as error:
+            return markup.note([str(error)], "warning")
+        if found is not None:
+            return build_offer(
+                found, self.parts, model, brought="text" if _text(event) else "picture"
+            )
+        return "" if _text(event) else markup.note([_NONE], "warning")
+
+    def _found(self, event: gr.EventData) -> PaintingSettings | None:
+        """The settings in what the page has sent, None without any. Raises MetadataError."""
+        text = _text(event)
+        if text:
+            return PaintingSettings.of(settings_in_text(text))
+        sent = str(getattr(event, "picture", ""))
+        upload = self.parts.uploads.get(sent) if len(sent) <= _MAX_ID_CHARACTERS else None
+        if upload is None:
+            raise MetadataError("This picture is no longer available. Drop it again.")
+        return read_painting_settings(upload.data)
+
+
+def read_painting_settings(picture: bytes) -> PaintingSettings | None:
+    """The settings to paint with that a picture carries, None if it carries none.
+
+    Raises MetadataError if they can't be used.
+    """
+    try:
+        return PaintingSettings.of(read_settings(picture))
+    except NoMetadataError:
+        return None
+
+
+def build_offer(
+    found: PaintingSettings, parts: PageContext, model: object, *, brought: str = "picture"
+) -> str:
+    """The offer to use settings, as markup: what they are, and what of them can't be used. `model`
+    is the one that is chosen on the page.
+    """
+    fitting, request = found.for_page(parts, model), found.painting
+    program = f" from {escape(found.program)}" if found.program else ""
+    words = shorten(request.prompt, _OFFER_CHARACTERS, placeholder=" …") or "no prompt"
+    said = [f"This {brought} contains settings{program}: “{escape(words)}”."]
+    if "model" in request.model_fields_set and not found.names_a_model(parts):
+        said.append(f"Its model, {escape(request.model)}, isn't installed; yours stays selected.")
+    if request.controls:
+        said.append("It used a control picture, which isn't in the file: open that again.")
+    if painted_with := _repeating(request, parts):
+        said.append(painted_with)
+    if fitting.left_open:
+        said.append(f"Not used: {escape('; '.join(fitting.left_open))}.")
+    return (
+        f'<p class="offer">{" ".join(said)} '
+        '<button type="button" data-use="settings">Use them</button></p>'
+    )
+
+
+def _repeating(request: Painting, parts: PageContext) -> str:
+    """What can differ when a picture is painted again at its own speed, "" if nothing can."""
+    if request.profile not in parts.profiles.names():
+        return ""
+    profile = parts.profiles.profile(request.profile)
+    return (
+        f"It was painted at the speed {profile.title}. {profile.repeating}"
+        if profile.repeating
+        else ""
+    )
+
+
+def _text(event: gr.EventData) -> str:
+    return str(getattr(event, "text", "") or "")

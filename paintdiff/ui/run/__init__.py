@@ -1,0 +1,1 @@
+"""The stage: a running job, its progress and its results."""

@@ -1,0 +1,292 @@
+"""From a job's events to what the page shows. It only watches: the run belongs to the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, assert_never
+
+from paintdiff.errors import JobNotFoundError, PaintError
+from paintdiff.imaging.geometry import Size, grid_size
+from paintdiff.jobs.events import (
+    TERMINAL,
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Loading,
+    Picture,
+    Progress,
+    Queued,
+)
+from paintdiff.jobs.requests import TextToImage, Upscale
+from paintdiff.ui.common import browser_state, markup, pictures
+from paintdiff.ui.common.pictures import size_of_result
+
+if TYPE_CHECKING:
+    from paintdiff.engine.engine import Engine
+    from paintdiff.jobs.job import Job
+
+SLICE_SECONDS = 4.0
+"""How long one watch holds the browser's connection. A browser has six per host for all of its
+tabs, so a watch lets go now and then, and a job that only waits isn't held at all."""
+
+PAINTING_PART = 0.7
+"""How much of the bar is for a picture's painting, where it is enlarged afterwards."""
+
+LEAST_SECONDS_BETWEEN_VIEWS = 0.06
+POLL_SECONDS = 0.02
+
+State = Literal["queued", "loading", "painting", "finished", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows of a job at one moment. `stage` is None where it should stay as it is."""
+
+    state: State
+    stage: str | None
+    progress: str
+    warnings: tuple[str, ...] = ()
+    seed: int | None = None
+    position: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether the job will say nothing more."""
+        return self.state in ("finished", "failed", "cancelled")
+
+
+def find_job(engine: Engine, job_id: object) -> Job | None:
+    """The job of that id, or None if there is none (any more): after a restart, ids in a browser
+    are stale."""
+    if not isinstance(job_id, str) or not job_id:
+        return None
+    try:
+        return engine.job(job_id)
+    except JobNotFoundError:
+        return None
+
+
+async def watch_job(job: Job, slice_seconds: float = SLICE_SECONDS) -> AsyncIterator[View]:
+    """The job's views from now on, newest first served: a slow browser misses steps, not time.
+
+    Ends when the job does, after `slice_seconds`, or at once while the job waits behind others.
+    """
+    deadline = time.monotonic() + slice_seconds
+    seen: Event | None = None
+    while True:
+        event = job.latest
+        if event is not seen:
+            seen = event
+            yield build_view(job, event)
+            if isinstance(event, TERMINAL) or (isinstance(event, Queued) and event.position > 0):
+                return
+            await asyncio.sleep(LEAST_SECONDS_BETWEEN_VIEWS)
+        elif time.monotonic() > deadline:
+            return
+        else:
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def build_view(job: Job, event: Event) -> View:
+    """What the page shows when the job has just said `event`."""
+    match event:
+        case Queued():
+            line = markup.progress_line(queued_text(event.position))
+            return View(
+                "queued",
+                markup.blank_stage(size_of_result(job), "queued"),
+                line,
+                job.warnings,
+                position=event.position,
+            )
+        case Loading():
+            line = markup.progress_line(f"{event.message.rstrip('.…')}…")
+            return View(
+                "loading", markup.blank_stage(size_of_result(job), "loading"), line, job.warnings
+            )
+        case Progress():
+            return View("painting", _step_stage(job, event), _step_line(job, event), job.warnings)
+        case Finished():
+            return _finished(job, event)
+        case Failed():
+            return View("failed", markup.failed_stage(error_text(event.error)), "", job.warnings)
+        case Cancelled():
+            return _cancelled(job, event)
+        case _:
+            assert_never(event)
+
+
+def read_jobs(engine: Engine, text: object) -> list[Job]:
+    """Return the jobs of a tab that the engine still knows, in their order. `text` is what the
+    browser keeps of them."""
+    jobs = (find_job(engine, each) for each in browser_state.job_ids(text))
+    return [job for job in jobs if job is not None]
+
+
+def find_picture(engine: Engine, picture_id: markup.PictureId | None) -> Picture | None:
+    """The finished picture of that id, if the engine still knows it."""
+    job = find_job(engine, picture_id[0]) if picture_id is not None else None
+    pictures = job.pictures if job is not None else ()
+    index = picture_id[1] if picture_id is not None else 0
+    return pictures[index] if 0 <= index < len(pictures) else None
+
+
+def build_film(engine: Engine, film: Sequence[markup.PictureId]) -> str:
+    """The filmstrip of those pictures that the engine still knows; the rest is left out quietly."""
+    results = [
+        _result(job, picture_id[1], picture)
+        for picture_id in film
+        if (job := find_job(engine, picture_id[0])) is not None
+        and (picture := find_picture(engine, picture_id)) is not None
+    ]
+    return markup.filmstrip(results)
+
+
+def _results(job: Job, found: Sequence[Picture]) -> list[markup.Result]:
+    return [_result(job, index, picture) for index, picture in enumerate(found)]
+
+
+def _result(job: Job, index: int, picture: Picture) -> markup.Result:
+    settings = " · ".join([*_settings(picture), *picture.notes])
+    return markup.Result((job.id, index), picture, _original_size(job, index), settings)
+
+
+def _original_size(job: Job, index: int) -> Size | None:
+    original = pictures.original_picture(job, index)
+    return None if original is None else pictures.size_of_input(original)
+
+
+def describe_job(picture: Picture, seconds: float | None = None) -> str:
+    """One line about a finished picture."""
+    verb = "Upscaled" if isinstance(picture.request, Upscale) else "Painted"
+    took = [] if seconds is None else [f"{verb} in {seconds:.1f} s"]
+    text = " · ".join([*took, *_settings(picture)])
+    return markup.error_line(text[:1].upper() + text[1:], picture.notes)
+
+
+def _settings(picture: Picture) -> list[str]:
+    """What a picture was made with, besides its prompt."""
+    request = picture.request
+    size = f"{picture.size.width} × {picture.size.height}"  # noqa: RUF001 (the sign itself)
+    if isinstance(request, Upscale):
+        return [size]
+    figures = [
+        f"seed {request.seed}",
+        size,
+        f"{request.num_inference_steps} steps",
+        f"guidance {request.guidance_scale:g}" if request.guidance_scale is not None else "",
+        request.sampler or "",
+        request.model,
+        request.profile or "",
+        picture.engine,
+    ]
+    return [figure for figure in figures if figure]
+
+
+def queued_text(position: int) -> str:
+    """How long the queue is, in words."""
+    if position == 0:
+        return "Queued, next"
+    return f"Queued, {position} ahead of you"
+
+
+def error_text(error: Exception) -> str:
+    """An error's own words if they are fit for people, else where to look."""
+    if isinstance(error, PaintError):
+        return str(error)
+    return (
+        f"An unexpected error stopped this run ({type(error).__name__}). The log has the details."
+    )
+
+
+def _finished(job: Job, event: Finished) -> View:
+    results = _results(job, event.pictures)
+    ids = tuple(result.id for result in results)
+    stage = markup.finished_stage(results)
+    line = describe_job(event.pictures[0], event.seconds) if event.pictures else ""
+    if isinstance(job.request, Upscale) and len(ids) > 1:
+        line = markup.error_line(f"Upscaled {len(ids)} pictures in {event.seconds:.1f} s")
+    warnings = tuple(dict.fromkeys((*job.warnings, *event.warnings)))
+    seed = None if isinstance(job.request, Upscale) else job.request.seed
+    return View("finished", stage, line, warnings, seed)
+
+
+def _cancelled(job: Job, event: Cancelled) -> View:
+    results = _results(job, event.pictures)
+    ids = tuple(result.id for result in results)
+    if not ids:
+        verb = "Upscale" if isinstance(job.request, Upscale) else "Generate"
+        return View("cancelled", markup.cancelled_stage(verb), "", job.warnings)
+    stage = markup.finished_stage(results, "cancelled")
+    count = "One picture was" if len(ids) == 1 else f"{len(ids)} pictures were"
+    line = markup.error_line(f"Cancelled. {count} finished.")
+    return View("cancelled", stage, line, job.warnings)
+
+
+def _step_stage(job: Job, event: Progress) -> str | None:
+    """The preview, beside those pictures of the job that are finished; None if there is none."""
+    if event.preview is None:
+        return None
+    together = _shown_together(event)
+    size = grid_size(size_of_result(job, event.image_index), together)
+    done = _results(job, job.pictures)
+    if not done:
+        return markup.preview_stage(event.preview, size)
+    # Pictures that are painted at once share one preview.
+    count = event.num_images if together == 1 else len(done) + 1
+    return markup.batch_stage(done, event.preview, size, count)
+
+
+def _step_line(job: Job, event: Progress) -> str:
+    first, shown = event.image_index + 1, _shown_together(event)
+    which = f"Pictures {first} to {first + shown - 1}" if shown > 1 else f"Picture {first}"
+    picture = f"{which} of {event.num_images} · " if event.num_images > 1 else ""
+    done = _part_done(job, event)
+    if event.stage == "decoding":
+        return markup.progress_line("Finishing", f"{picture}Finishing…", done)
+    left = "" if event.seconds_left is None else f" · {left_text(event.seconds_left)}"
+    if event.stage == "faces":
+        faces = f"Restoring faces, {event.step} of {event.total_steps}"
+        return markup.progress_line("Upscaling", f"{picture}{faces}{left}", done)
+    if event.stage == "upscaling":
+        tile = f"Upscaling, tile {event.step} of {event.total_steps}"
+        tile = tile if event.total_steps > 1 else "Upscaling"
+        return markup.progress_line("Upscaling", f"{picture}{tile}{left}", done)
+    step = f"Step {event.step} of {event.total_steps}"
+    return markup.progress_line("Painting", f"{picture}{step}{left}", done)
+
+
+def _shown_together(event: Progress) -> int:
+    """How many pictures a step was of."""
+    return event.together if event.stage == "denoising" else 1
+
+
+def _part_done(job: Job, event: Progress) -> float | None:
+    """How much of a job is done, 0 to 1; None if that can't be told."""
+    request, part, ahead = job.request, event.step / event.total_steps, 0.0
+    if event.stage == "faces":
+        part = 0.0  # how long that takes beside the tiles, which come after, can't be told
+    if not isinstance(request, Upscale):
+        painting = PAINTING_PART if request.upscaling is not None else 1.0
+        ahead = painting * (event.together - 1)  # pictures that are denoised along with this one
+        if event.stage not in ("upscaling", "faces"):
+            part *= painting
+            ahead *= event.step / event.total_steps
+        elif isinstance(request, TextToImage) and request.hires is not None:
+            return None  # it may be between the two passes, or after them
+        else:
+            part = painting + part * (1 - painting)
+    return (event.image_index + part + ahead) / event.num_images
+
+
+def left_text(seconds: float) -> str:
+    """Time left in words, no finer than anyone can use."""
+    if seconds < 1:
+        return "almost done"
+    if seconds < 90:
+        return f"{round(seconds)} s left"
+    return f"{round(seconds / 60)} min left"

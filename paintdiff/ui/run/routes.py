@@ -1,0 +1,102 @@
+"""The page's own routes: pictures by id, and the status bar's figures. All are GETs, and change
+nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Response
+from fastapi.responses import FileResponse
+
+from paintdiff.errors import RequestError
+from paintdiff.imaging.images import read_header
+from paintdiff.jobs.events import Picture
+from paintdiff.ui.common import pictures
+from paintdiff.ui.run import job_view
+
+if TYPE_CHECKING:
+    from paintdiff.engine.engine import Engine
+
+THUMBNAIL_PX = 256
+_KEEP = {"Cache-Control": "private, max-age=86400, immutable"}
+_INERT = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "inline"}
+
+JobId = Annotated[str, Path(max_length=64)]
+Index = Annotated[int, Path(ge=0, le=9999)]
+
+
+def picture_routes(engine: Engine) -> APIRouter:
+    """Routes for finished pictures. A picture is named by its job and number, looked up in the
+    engine's table."""
+    router = APIRouter()
+
+    @router.get("/pictures/{job_id}/{index}.png")
+    def full_picture(
+        job_id: JobId, index: Index, download: bool = False, reduced: bool = False
+    ) -> Response:
+        picture = _picture(engine, job_id, index)
+        name = pictures.file_name(picture, index)
+        headers = {
+            **_KEEP,
+            "Content-Disposition": f'{"attachment" if download else "inline"}; filename="{name}"',
+        }
+        path = pictures.find_saved_file(picture)
+        if reduced:
+            data = pictures.encode_png(picture.image)
+        elif path is not None:
+            return FileResponse(path, media_type="image/png", headers=headers)
+        else:
+            data = _whole(picture)
+        return Response(data, media_type="image/png", headers=headers)
+
+    @router.get("/pictures/{job_id}/{index}.jpg")
+    def thumbnail(job_id: JobId, index: Index) -> Response:
+        data = pictures.encode_small_jpeg(_picture(engine, job_id, index).image, THUMBNAIL_PX)
+        return Response(data, media_type="image/jpeg", headers=_KEEP)
+
+    @router.get("/pictures/{job_id}/{index}/original")
+    def original(job_id: JobId, index: Index) -> Response:
+        job = job_view.find_job(engine, job_id)
+        found = None if job is None else pictures.original_picture(job, index)
+        if found is None or found.data is None:
+            raise HTTPException(404, "This picture is no longer available.")
+        media_type = read_header(found.data).media_type
+        return Response(found.data, media_type=media_type, headers={**_KEEP, **_INERT})
+
+    return router
+
+
+def status_routes(engine: Engine) -> APIRouter:
+    """The route that the status bar asks every few seconds while it can be seen."""
+    router = APIRouter()
+
+    @router.get("/status")
+    async def status(response: Response) -> dict[str, object]:
+        response.headers["Cache-Control"] = "no-store"
+        now = engine.status()
+        return {
+            "model": now.model,
+            "model_state": now.model_state,
+            "device": now.device,
+            "memory_used_bytes": now.memory_used_bytes,
+            "memory_total_bytes": now.memory_total_bytes,
+            "queue_length": now.queue_length,
+            "running": now.running_job_id is not None,
+            "steps_per_second": now.steps_per_second,
+        }
+
+    return router
+
+
+def _picture(engine: Engine, job_id: str, index: int) -> Picture:
+    picture = job_view.find_picture(engine, (job_id, index))
+    if picture is None:
+        raise HTTPException(404, "This picture is no longer available.")
+    return picture
+
+
+def _whole(picture: Picture) -> bytes:
+    try:
+        return pictures.encode_whole_png(picture)
+    except RequestError as error:
+        raise HTTPException(404, str(error)) from error

@@ -1,0 +1,347 @@
+"""What is put into a model for a picture, in a drawer: LoRAs and embeddings, which the prompt
+names, another VAE, clip skip, a refiner and FreeU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from paintdiff.jobs.request_parts import FreeU, LoraInput, Refiner
+from paintdiff.jobs.requests import MAX_CLIP_SKIP, PaintingRequest
+from paintdiff.prompts.extra_networks import LoraTag, split_lora_tags, write_tag
+from paintdiff.ui.common import widgets
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.field_messages import Note, add_note
+from paintdiff.ui.common.updates import Updates, Values
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.settings.lora_rows import lora_rows
+
+if TYPE_CHECKING:
+    from paintdiff.models.registry.base_rows import WeightsRow
+    from paintdiff.models.registry.model_rows import ModelRow
+
+OWN_VAE = "own"
+NO_REFINER = "none"
+FIRST_SWITCH = Refiner(model="any").switch_at
+FREE_U = FreeU()
+_FACTORS = {
+    "b1": "Backbone 1",
+    "b2": "Backbone 2",
+    "s1": "Skip 1",
+    "s2": "Skip 2",
+}
+MAX_FACTOR = 2.0
+
+_ROWS_SCRIPT = """
+const mount = () => window.paintdiff?.adapters?.mount(element);
+mount();
+watch("value", mount);
+element.addEventListener("tags", () => trigger("input"));
+"""
+
+
+class AdapterDrawer:
+    """The components of a request's `vae`, `clip_skip`, `refiner` and `free_u`, and what writes
+    LoRAs and embeddings into the prompt."""
+
+    def __init__(self, parts: PageContext, ids: Ids) -> None:
+        self.parts = parts
+        self._ids = ids
+        self._notes: dict[str, Note] = {}
+
+    # What is laid out
+
+    def add(self) -> None:
+        """Lay it out where we are."""
+        first = self.parts.model(self.parts.default_model)
+        with widgets.drawer("LoRAs and more", self._ids("adapter-drawer")):
+            self._add_words()
+            self.vae = self._made(
+                "vae",
+                gr.Dropdown,
+                label="VAE",
+                filterable=False,
+                **self._vaes(first.name, None),
+            )
+            self.clip_skip = self._made(
+                "clip-skip",
+                gr.Slider,
+                1,
+                MAX_CLIP_SKIP,
+                1,
+                step=1,
+                label="Clip skip",
+                info="1 uses all layers of the text encoder, 2 skips the last one",
+                visible=first.family.supports_clip_skip,
+            )
+            self.refiner = self._made(
+                "refiner",
+                gr.Dropdown,
+                label="Refiner",
+                filterable=False,
+                **self._refiners(first.name, None),
+            )
+            self.switch_at = self._made(
+                "switch-at",
+                gr.Slider,
+                0,
+                1,
+                FIRST_SWITCH,
+                step=0.05,
+                label="Refine from",
+                info="Fraction of steps after which the refiner takes over",
+                visible=False,
+            )
+            self._add_free_u(first)
+
+    def _add_words(self) -> None:
+        self.lora = self._picker("lora", "Add a LoRA", "Type its name, or pick one")
+        self.rows = gr.HTML(
+            "",
+            elem_id=self._ids("loras"),
+            elem_classes=["lora-rows-place"],
+            js_on_load=_ROWS_SCRIPT,
+            apply_default_css=False,
+        )
+        self._notes["loras"] = add_note(self._ids, "loras")
+        self.embedding = self._picker(
+            "embedding", "Add an embedding", "Adds its name to the prompt"
+        )
+
+    def _picker(self, name: str, label: str, info: str) -> gr.Dropdown:
+        """A dropdown whose choices come when it is opened: there may be thousands."""
+        return gr.Dropdown(
+            [],
+            value=None,
+            label=label,
+            info=info,
+            filterable=True,
+            elem_id=self._ids(name),
+            elem_classes=["picker"],
+        )
+
+    def _add_free_u(self, row: ModelRow) -> None:
+        self.factors: dict[str, gr.Slider] = {}
+        self.free_u_group = gr.Column(
+            visible=takes_free_u(row), elem_classes=["free-u"], elem_id=self._ids("free-u-group")
+        )
+        with self.free_u_group:
+            self.free_u = gr.Checkbox(
+                False,
+                label="FreeU: less noise, more detail, no extra time",
+                elem_id=self._ids("free-u"),
+                elem_classes=["turns-on"],
+            )
+            self._notes["free_u"] = add_note(self._ids, "free-u")
+            with gr.Column(elem_classes=["free-u-factors"]):
+                for name, label in _FACTORS.items():
+                    self.factors[name] = gr.Slider(
+                        0,
+                        MAX_FACTOR,
+                        getattr(FREE_U, name),
+                        step=0.05,
+                        label=label,
+                        elem_id=self._ids(f"free-u-{name}"),
+                    )
+
+    def _made(self, name: str, component: Any, *arguments: Any, **settings: Any) -> Any:
+        """A component with an id and room for an error below it."""
+        made = component(*arguments, elem_id=self._ids(name), **settings)
+        self._notes[name.replace("-", "_")] = add_note(self._ids, name)
+        return made
+
+    # What a tab asks for
+
+    def inputs(self) -> dict[str, Component]:
+        """The components that go into a request, by the names under which they are remembered."""
+        return {
+            "vae": self.vae,
+            "clip_skip": self.clip_skip,
+            "refiner": self.refiner,
+            "switch_at": self.switch_at,
+            "free_u": self.free_u,
+            **{f"free_u_{name}": slider for name, slider in self.factors.items()},
+        }
+
+    def notes(self) -> dict[str, Note]:
+        """Places for errors, by the request's fields."""
+        loras = {f"loras.{index}.name": self._notes["loras"] for index in range(4)}
+        return {
+            **loras,
+            "loras": self._notes["loras"],
+            "vae": self._notes["vae"],
+            "clip_skip": self._notes["clip_skip"],
+            "refiner": self._notes["refiner"],
+            "refiner.model": self._notes["refiner"],
+            "refiner.switch_at": self._notes["switch_at"],
+            "free_u": self._notes["free_u"],
+        }
+
+    def requested(self, values: Values) -> dict[str, object]:
+        """What goes into a request."""
+        refiner = values[self.refiner]
+        factors = {name: values[slider] for name, slider in self.factors.items()}
+        return {
+            "vae": None if values[self.vae] in (None, OWN_VAE) else values[self.vae],
+            "clip_skip": values[self.clip_skip],
+            "refiner": None
+            if refiner in (None, NO_REFINER)
+            else {"model": refiner, "switch_at": values[self.switch_at]},
+            "free_u": factors if values[self.free_u] else None,
+        }
+
+    # What a choice brings
+
+    def wire(self, prompt: gr.Textbox, model: gr.Dropdown, quick: Mapping[str, Any]) -> None:
+        """Let it live beside a prompt box and a choice of models."""
+        self.lora.focus(self._loras_offered, [model], [self.lora], **quick)
+        self.embedding.focus(self._embeddings_offered, [model], [self.embedding], **quick)
+        asked: list[Any] = [prompt, model]
+        self.lora.input(
+            self._lora_chosen, [self.lora, *asked], [self.lora, prompt, self.rows], **quick
+        )
+        self.embedding.input(
+            self._embedding_chosen, [self.embedding, prompt], [self.embedding, prompt], **quick
+        )
+        gr.on([self.rows.input, model.change], self._rows, asked, [self.rows], **quick)
+        element = self._ids("loras")
+        prompt.change(
+            None, [prompt], None, js=f"(text) => paintdiff.adapters.typed('{element}', text)"
+        )
+        model.change(
+            self._fitting,
+            [model, self.vae, self.refiner],
+            [self.vae, self.refiner, self.clip_skip, self.free_u_group],
+            **quick,
+        )
+        self.refiner.change(
+            lambda chosen: gr.Slider(visible=chosen not in (None, NO_REFINER)),
+            [self.refiner],
+            [self.switch_at],
+            **quick,
+        )
+
+    def _rows(self, prompt: object, model: object) -> str:
+        catalog = self.parts.engine.manager.catalog
+        return lora_rows(str(prompt or ""), self.parts.model(model), catalog, self._ids("prompt"))
+
+    def _loras_offered(self, model: object) -> gr.Dropdown:
+        """Those that fit the model, then those of which that can't be told."""
+        row = self.parts.model(model)
+        found = self.parts.engine.manager.catalog.loras_for(row)
+        info = "" if found else f"None found for {row.title} in your models folders."
+        return gr.Dropdown(choices=_choices(found), value=None, info=info)
+
+    def _embeddings_offered(self, model: object) -> gr.Dropdown:
+        row = self.parts.model(model)
+        found = self.parts.engine.manager.catalog.embeddings_for(row)
+        info = "" if found else f"None found for {row.title} in your models folders."
+        return gr.Dropdown(choices=_choices(found), value=None, info=info)
+
+    def _lora_chosen(self, chosen: object, prompt: object, model: object) -> tuple[Any, ...]:
+        text = str(prompt or "")
+        if isinstance(chosen, str) and chosen:
+            text = insert_tag(text, chosen)
+        return None, text, self._rows(text, model)
+
+    def _embedding_chosen(self, chosen: object, prompt: object) -> tuple[Any, ...]:
+        text = str(prompt or "").rstrip()
+        if isinstance(chosen, str) and chosen and chosen.casefold() not in text.casefold():
+            text = f"{text}, {chosen}" if text else chosen
+        return None, text
+
+    def _fitting(self, model: object, vae: object, refiner: object) -> tuple[Any, ...]:
+        """What there is for a model, and only that."""
+        row = self.parts.model(model)
+        return (
+            gr.Dropdown(**self._vaes(row.name, vae)),
+            gr.Dropdown(**self._refiners(row.name, refiner)),
+            gr.Slider(visible=row.family.supports_clip_skip),
+            gr.Column(visible=takes_free_u(row)),
+        )
+
+    def _vaes(self, model: str, chosen: object) -> dict[str, Any]:
+        rows = self.parts.engine.manager.catalog.vaes_for(self.parts.model(model))
+        return _offered([("The model's own", OWN_VAE), *_choices(rows)], chosen)
+
+    def _refiners(self, model: str, chosen: object) -> dict[str, Any]:
+        row = self.parts.model(model)
+        fitting = [
+            (other.label, other.name)
+            for other in self.parts.engine.manager.catalog.models()
+            if other.family.name in row.family.refiners and other.name != row.name
+        ]
+        return _offered([("None", NO_REFINER), *fitting], chosen)
+
+    # Settings that come from elsewhere
+
+    def restored(self, memory: BrowserState) -> Updates:
+        """The settings as they were, each checked."""
+        model = self.parts.model(memory.settings.get("model"))
+        factors = {
+            slider: memory.number(f"free_u_{name}", getattr(FREE_U, name), 0, MAX_FACTOR)
+            for name, slider in self.factors.items()
+        }
+        return {
+            self.rows: self._rows(memory.text("prompt"), model.name),
+            self.vae: gr.Dropdown(**self._vaes(model.name, memory.settings.get("vae"))),
+            self.clip_skip: memory.number("clip_skip", 1, 1, MAX_CLIP_SKIP),
+            self.refiner: gr.Dropdown(**self._refiners(model.name, memory.settings.get("refiner"))),
+            self.switch_at: memory.number("switch_at", FIRST_SWITCH, 0, 1),
+            self.free_u: memory.switch("free_u"),
+            **factors,
+        }
+
+    def filled(self, request: PaintingRequest) -> Updates:
+        """The settings of a picture that was painted before; a VAE or refiner that isn't here
+        leaves the model's own."""
+        model = self.parts.model(request.model).name
+        refiner = request.refiner
+        factors = request.free_u or FREE_U
+        return {
+            self.rows: self._rows(replace_in_prompt(request.prompt, request.loras), model),
+            self.vae: gr.Dropdown(**self._vaes(model, request.vae)),
+            self.clip_skip: request.clip_skip,
+            self.refiner: gr.Dropdown(**self._refiners(model, refiner and refiner.model)),
+            self.switch_at: FIRST_SWITCH if refiner is None else refiner.switch_at,
+            self.free_u: request.free_u is not None,
+            **{slider: getattr(factors, name) for name, slider in self.factors.items()},
+        }
+
+
+def takes_free_u(row: ModelRow) -> bool:
+    """Whether FreeU can act on a model."""
+    return row.family.denoiser == "unet"
+
+
+def insert_tag(prompt: str, name: str, weight: float = 1.0) -> str:
+    """The prompt with that LoRA at its end, unless it names it already."""
+    if name in [tag.name for tag in split_lora_tags(prompt)[1]]:
+        return prompt
+    return f"{prompt.rstrip()} {write_tag(LoraTag(name, weight, weight))}".lstrip()
+
+
+def replace_in_prompt(prompt: str, loras: Iterable[LoraInput]) -> str:
+    """The prompt with LoRAs that a request has beside it as tags in it, as the page keeps them."""
+    named = [tag.name for tag in split_lora_tags(prompt)[1]]
+    tags = [_tag(lora) for lora in loras if lora.name not in named]
+    return " ".join([prompt.rstrip(), *tags]).strip() if tags else prompt
+
+
+def _tag(lora: LoraInput) -> str:
+    words = lora.weight if lora.text_encoder_weight is None else lora.text_encoder_weight
+    return write_tag(LoraTag(lora.name, lora.weight, words))
+
+
+def _choices(rows: Iterable[WeightsRow]) -> list[tuple[str, str]]:
+    return [(row.title, row.name) for row in rows]
+
+
+def _offered(choices: Sequence[tuple[str, str]], chosen: object) -> dict[str, Any]:
+    names = [name for _, name in choices]
+    value = chosen if chosen in names else names[0]
+    return {"choices": list(choices), "value": value, "visible": len(choices) > 1}

@@ -1,0 +1,440 @@
+"""The settings of a painting job, as every tab that paints shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from paintdiff.imaging.geometry import MAX_SIDE_PX, MIN_SIDE_PX, Size
+from paintdiff.jobs.requests import MAX_SEED, PaintingRequest
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.field_messages import Note, add_note
+from paintdiff.ui.common.updates import Updates
+from paintdiff.ui.common.widgets import Ids, clickable, static
+
+FIRST_QUALITY = "balanced"
+MAX_IMAGES_OFFERED = 8
+MAX_STEPS_OFFERED = 150
+MAX_GUIDANCE_OFFERED = 20.0
+
+_REQUESTED = (
+    "model",
+    "quality",
+    "profile",
+    "width",
+    "height",
+    "seed",
+    "num_images",
+    "negative_prompt",
+    "num_inference_steps",
+    "guidance_scale",
+    "sampler",
+    "variation_strength",
+    "variation_seed",
+)
+_ELEMENT_OF = {
+    "size_preset": "sizes",
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+}
+"""The ids of elements that aren't called as the request's field."""
+
+_MATCHING_PRESET = "(width, height) => `${width} × ${height}`"  # noqa: RUF001 (the sign itself)
+
+
+@dataclass(frozen=True)
+class Form:
+    """The components. Those of `requested` are named as in the request; `notes` has a place for an
+    error next to each. The size is asked for only if `sized`; `final_size` has room for what will
+    become of it."""
+
+    parts: PageContext
+    sized: bool
+    model: gr.Dropdown
+    quality: gr.Radio
+    profile: gr.Radio
+    size_group: gr.Column
+    size_preset: gr.Radio
+    width: gr.Number
+    swap: gr.Button
+    height: gr.Number
+    final_size: gr.HTML
+    seed: gr.Number
+    dice: gr.Button
+    keep_seed: gr.Checkbox
+    num_images: gr.Slider
+    negative_prompt: gr.Textbox
+    num_inference_steps: gr.Slider
+    guidance_scale: gr.Slider
+    sampler: gr.Dropdown
+    variation_strength: gr.Slider
+    variation_seed: gr.Number
+    notes: Mapping[str, Note]
+
+    @classmethod
+    def built(
+        cls,
+        parts: PageContext,
+        ids: Ids,
+        *,
+        sized: bool = True,
+        size_shown: bool = True,
+        before_more: Callable[[], None] = lambda: None,
+    ) -> Form:
+        """Lay the settings out where we are, filled with the default model's own figures.
+
+        Without `sized` the size is no part of a request; without `size_shown` it is hidden at
+        first. `before_more` lays out what comes before the drawer of those that few need.
+        """
+        maker = _FormMaker(parts, ids, parts.model(parts.default_model))
+        maker.add_model()
+        maker.add_size(sized and size_shown)
+        maker.add_seed()
+        maker.add("num_images", gr.Slider, 1, MAX_IMAGES_OFFERED, 1, step=1, label="Pictures")
+        before_more()
+        with gr.Accordion("More settings", open=False, elem_id=ids("more"), elem_classes=["more"]):
+            maker.add_more()
+        return cls(parts, sized, **maker.made, notes=maker.notes)
+
+    def requested(self) -> dict[str, Component]:
+        """The components whose values go into a request, by the request's field names."""
+        names = [name for name in _REQUESTED if self.sized or name not in ("width", "height")]
+        return {name: getattr(self, name) for name in names}
+
+    def wire(self, **quick: Any) -> None:
+        """Let choices bring what belongs to them. `quick` goes to every event."""
+        chosen: set[Any] = {self.model, self.quality, self.profile}
+        brought: list[Any] = [self.quality, self.num_inference_steps, self.guidance_scale]
+        self.quality.input(self._quality_chosen, chosen, brought, **quick)
+        brought += [self.profile, self.sampler]
+        self.profile.input(self._profile_chosen, chosen, brought, **quick)
+        sides: list[Any] = [self.width, self.height]
+        others = [self.size_preset, *sides]
+        self.model.input(self._model_chosen, chosen, [*brought, *others], **quick)
+        self.size_preset.input(self._size_chosen, [self.size_preset], sides, **quick)
+        for side in (self.width, self.height):
+            side.change(None, sides, [self.size_preset], js=_MATCHING_PRESET)
+        self.swap.click(None, sides, sides, js="(width, height) => [height, width]")
+        drawn = f"crypto.getRandomValues(new Uint32Array(1))[0] % {MAX_SEED + 1}"
+        self.dice.click(None, None, [self.seed, self.keep_seed], js=f"() => [{drawn}, true]")
+        # Who writes a seed wants that one; -1 is what other UIs call a random one.
+        written = "(seed) => Number.isInteger(seed) && seed !== -1"
+        self.seed.input(None, [self.seed], [self.keep_seed], js=written)
+
+    def restored(self, memory: BrowserState) -> Updates:
+        """The settings as they were, each checked; what no longer fits is the model's own again."""
+        row = self.parts.model(memory.settings.get("model"))
+        quality = memory.choice(
+            "quality", [name for name, _ in self.parts.qualities], FIRST_QUALITY
+        )
+        profiles = self.parts.profiles
+        profile = memory.choice("profile", profiles.names(), profiles.usual)
+        painter = self.parts.painter(row.name, profile)
+        figures = painter.figures(quality)
+        steps, guidance = figures.num_inference_steps, figures.guidance_scale
+        return {
+            **(self._restored_size(memory, row) if self.sized else {}),
+            self.model: self._offering(row.name),
+            self.quality: gr.Radio(value=quality, info=quality_text(painter, quality)),
+            self.profile: self._offered_profile(profile, row.name),
+            self.seed: memory.number("seed", None, 0, MAX_SEED),
+            self.keep_seed: memory.switch("keep_seed"),
+            self.num_images: memory.number("num_images", 1, 1, MAX_IMAGES_OFFERED),
+            self.negative_prompt: memory.text("negative_prompt"),
+            self.num_inference_steps: memory.number(
+                "num_inference_steps", steps, 1, MAX_STEPS_OFFERED
+            ),
+            self.guidance_scale: memory.number("guidance_scale", guidance, 0, MAX_GUIDANCE_OFFERED),
+            self.sampler: list_samplers(painter, memory.settings.get("sampler")),
+            self.variation_strength: memory.number("variation_strength", 0, 0, 1),
+            self.variation_seed: memory.number("variation_seed", None, 0, MAX_SEED),
+        }
+
+    def _restored_size(self, memory: BrowserState, row: ModelRow) -> Updates:
+        native = row.native_size
+        width = memory.number("width", native.width, MIN_SIDE_PX, MAX_SIDE_PX)
+        height = memory.number("height", native.height, MIN_SIDE_PX, MAX_SIDE_PX)
+        return {
+            self.size_preset: gr.Radio(choices=size_choices(row), value=f"{width} × {height}"),  # noqa: RUF001
+            self.width: width,
+            self.height: height,
+        }
+
+    def filled(self, request: PaintingRequest) -> Updates:
+        """The settings of a picture that was painted before, its seed kept.
+
+        What it leaves open, or what this app doesn't have, stays as it is.
+        """
+        row = next((row for row in self.parts.models if row.name == request.model), None)
+        painter = row or self.parts.model(self.parts.default_model)
+        fits = request.sampler in painter.family.sampler_names()
+        updates: Updates = {
+            self.model: self._offering(request.model) if row is not None else None,
+            self.profile: self._known_profile(request.profile, painter.name),
+            self.width: request.width if self.sized else None,
+            self.height: request.height if self.sized else None,
+            self.seed: request.seed,
+            self.keep_seed: True if request.seed is not None else None,
+            self.num_inference_steps: request.num_inference_steps,
+            self.guidance_scale: request.guidance_scale,
+            self.sampler: list_samplers(painter, request.sampler) if fits else None,
+        }
+        return {
+            self.negative_prompt: request.negative_prompt,
+            self.variation_strength: request.variation_strength,
+            self.variation_seed: request.variation_seed,
+            **{component: value for component, value in updates.items() if value is not None},
+        }
+
+    def with_model(self, name: str, values: Mapping[Any, Any]) -> Updates:
+        """The settings once that model is chosen: its own sizes and figures. `values` has what is
+        chosen of `asked`.
+        """
+        chosen = self._model_chosen({**values, self.model: name})
+        return {**chosen, self.model: self._offering(name)}
+
+    def asked(self) -> tuple[Any, ...]:
+        """The components that say what a model is painted with."""
+        return self.model, self.quality, self.profile
+
+    def brought_by_model(self) -> list[Any]:
+        """The components that `with_model` changes."""
+        figures = [self.quality, self.num_inference_steps, self.guidance_scale, self.sampler]
+        return [self.model, *figures, self.profile, self.size_preset, self.width, self.height]
+
+    def _offering(self, name: str) -> gr.Dropdown:
+        """The dropdown with the models that there are now, and that one chosen. A name that wasn't
+        among its choices is only accepted from the page together with them."""
+        return gr.Dropdown(choices=self.parts.model_choices(), value=name)
+
+    def _offered_profile(self, name: str, model: object, *, again: bool = False) -> gr.Radio:
+        """The profiles with that one chosen, and what it says of itself, or of the LoRA that it
+        brings; also what can differ if a picture is to be painted `again`.
+        """
+        few, profile = self.parts.few_steps(model, name), self.parts.profiles.profile(name)
+        says = profile.says
+        if few is not None:
+            says = (
+                f"Few steps with the LoRA {few.lora.title}. Pictures differ from those without it."
+            )
+        return gr.Radio(value=name, info=f"{says} {profile.repeating}" if again else says)
+
+    def _known_profile(self, name: str | None, model: str) -> gr.Radio | None:
+        if name is None or name not in self.parts.profiles.names():
+            return None
+        return self._offered_profile(name, model, again=True)
+
+    def _profile_chosen(self, values: Mapping[Any, Any]) -> Updates:
+        """What a profile says; and where one of them has a LoRA for few steps for the model, the
+        figures and the sampler that go with the chosen one.
+        """
+        model, name = values[self.model], str(values[self.profile])
+        updates: Updates = {self.profile: self._offered_profile(name, model)}
+        if not any(self.parts.few_steps(model, each) for each in self.parts.profiles.names()):
+            return updates
+        sampler = list_samplers(self.parts.painter(model, name))
+        return {**updates, **self._quality_chosen(values), self.sampler: sampler}
+
+    def _quality_chosen(self, values: Mapping[Any, Any]) -> Updates:
+        row = self.parts.painter(values[self.model], values[self.profile])
+        quality = str(values[self.quality] or FIRST_QUALITY)
+        figures = row.figures(quality)
+        return {
+            self.quality: gr.Radio(value=quality, info=quality_text(row, quality)),
+            self.num_inference_steps: figures.num_inference_steps,
+            self.guidance_scale: figures.guidance_scale,
+        }
+
+    def _model_chosen(self, values: Mapping[Any, Any]) -> Updates:
+        row = self.parts.painter(values[self.model], values[self.profile])
+        sizes = size_choices(row)
+        return {
+            **self._quality_chosen(values),
+            self.size_preset: gr.Radio(choices=sizes, value=sizes[0]),
+            self.width: row.sizes[0].width,
+            self.height: row.sizes[0].height,
+            self.sampler: list_samplers(row),
+            self.profile: self._offered_profile(str(values[self.profile]), row.name),
+        }
+
+    def _size_chosen(self, text: str) -> tuple[int, int]:
+        size = Size.parse(text)
+        return size.width, size.height
+
+
+def quality_text(row: ModelRow, quality: str) -> str:
+    """What a quality preset means for a model."""
+    figures = row.figures(quality)
+    return f"{figures.num_inference_steps} steps, guidance {figures.guidance_scale:g}"
+
+
+def list_samplers(row: ModelRow, chosen: object = None) -> gr.Dropdown:
+    """The samplers that a model can be painted with, `chosen` if that is one of them, else its
+    own."""
+    names = row.family.sampler_names()
+    return gr.Dropdown(choices=list(names), value=str(chosen) if chosen in names else row.sampler)
+
+
+def size_choices(row: ModelRow) -> list[str]:
+    """The sizes that the model is offered with."""
+    return [f"{size.width} × {size.height}" for size in row.sizes]  # noqa: RUF001 (the sign itself)
+
+
+class _FormMaker:
+    """Makes the components one by one: `made` by name, and in `notes` the room for an error."""
+
+    def __init__(self, parts: PageContext, ids: Ids, row: ModelRow) -> None:
+        self._parts, self._ids, self._row = parts, ids, row
+        self.made: dict[str, Any] = {}
+        self.notes: dict[str, Note] = {}
+
+    def add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
+        """Make a component with an id and room for an error below it."""
+        self._make(name, component, *arguments, **settings)
+        self.notes[name] = add_note(self._ids, name)
+
+    def _make(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
+        settings.setdefault("elem_id", self._ids(_ELEMENT_OF.get(name, name).replace("_", "-")))
+        self.made[name] = component(*arguments, **settings)
+
+    def add_model(self) -> None:
+        self.add(
+            "model",
+            gr.Dropdown,
+            self._parts.model_choices(),
+            value=self._row.name,
+            label="Model",
+            filterable=False,
+        )
+        self.add(
+            "quality",
+            gr.Radio,
+            [(title, name) for name, title in self._parts.qualities],
+            value=FIRST_QUALITY,
+            label="Quality",
+            info=quality_text(self._row, FIRST_QUALITY),
+            elem_classes=["segments"],
+        )
+        profiles = self._parts.profiles
+        self.add(
+            "profile",
+            gr.Radio,
+            [(row.title, row.name) for row in profiles.profiles()],
+            value=profiles.usual,
+            label="Speed",
+            info=profiles.profile(None).says,
+            elem_classes=["segments"],
+        )
+
+    def add_size(self, visible: bool) -> None:
+        native = self._row.native_size
+        group = gr.Column(elem_id=self._ids("size-group"), elem_classes=["group"], visible=visible)
+        self.made["size_group"] = group
+        with group:
+            self._make(
+                "size_preset",
+                gr.Radio,
+                size_choices(self._row),
+                value=f"{native.width} × {native.height}",  # noqa: RUF001 (the sign itself)
+                label="Size",
+            )
+            with gr.Row(elem_classes=["pair"]):
+                number: dict[str, Any] = {"precision": 0, "min_width": 0}
+                self._make("width", gr.Number, native.width, label="Width", **number)
+                self.made["swap"] = _icon_button("⇄", self._ids("swap"), "swap")
+                self._make("height", gr.Number, native.height, label="Height", **number)
+            for side in ("width", "height"):
+                self.notes[side] = add_note(self._ids, side)
+        final = self._ids("final-size")
+        self.made["final_size"] = clickable("", final, "foreseen-place", native="click")
+
+    def add_seed(self) -> None:
+        with gr.Row(elem_classes=["pair"], elem_id=self._ids("seed-row")):
+            self._make(
+                "seed",
+                gr.Number,
+                None,
+                label="Seed",
+                precision=0,
+                min_width=0,
+                placeholder="random",
+            )
+            self.made["dice"] = _icon_button("⚄", self._ids("dice"), "dice")
+            self._make(
+                "keep_seed",
+                gr.Checkbox,
+                False,
+                label="Keep",
+                elem_classes=["keep-seed"],
+                min_width=0,
+                scale=0,
+            )
+        self.notes["seed"] = add_note(self._ids, "seed")
+        # Shown while Keep is ticked, whoever ticked it.
+        kept = (
+            '<p class="aside" role="status">Every picture uses this seed until you untick Keep.</p>'
+        )
+        static(kept, self._ids("seed-kept"), "kept-place")
+
+    def add_more(self) -> None:
+        figures = self._row.figures(FIRST_QUALITY)
+        self.add(
+            "negative_prompt",
+            gr.Textbox,
+            label="Negative prompt",
+            lines=2,
+            placeholder="What should not appear",
+        )
+        steps = figures.num_inference_steps
+        self.add(
+            "num_inference_steps", gr.Slider, 1, MAX_STEPS_OFFERED, steps, step=1, label="Steps"
+        )
+        guidance = figures.guidance_scale
+        self.add(
+            "guidance_scale",
+            gr.Slider,
+            0,
+            MAX_GUIDANCE_OFFERED,
+            guidance,
+            step=0.5,
+            label="Guidance",
+        )
+        self.add(
+            "sampler",
+            gr.Dropdown,
+            list(self._row.family.sampler_names()),
+            value=self._row.sampler,
+            label="Sampler",
+            filterable=False,
+        )
+        self._add_variation()
+
+    def _add_variation(self) -> None:
+        self.add(
+            "variation_strength",
+            gr.Slider,
+            0,
+            1,
+            0,
+            step=0.05,
+            label="Variation",
+            info="0: same picture. Higher: more different",
+        )
+        self.add(
+            "variation_seed",
+            gr.Number,
+            None,
+            label="Variation seed",
+            precision=0,
+            placeholder="random",
+        )
+
+
+def _icon_button(sign: str, elem_id: str, name: str) -> gr.Button:
+    return gr.Button(sign, elem_id=elem_id, elem_classes=["icon", name], min_width=0, scale=0)

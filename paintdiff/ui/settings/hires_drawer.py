@@ -1,0 +1,146 @@
+"""The hires fix in a drawer: paint small, enlarge, then paint over it from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from paintdiff.imaging.geometry import Size, round_to_multiple, scale_size
+from paintdiff.jobs.request_parts import LATENT_UPSCALER, MAX_HIRES_SCALE, HiresFix
+from paintdiff.jobs.requests import PaintingRequest, TextToImage
+from paintdiff.ui.common import widgets
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.field_messages import Note, add_note
+from paintdiff.ui.common.updates import Updates, Values
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.settings.form import MAX_STEPS_OFFERED
+from paintdiff.ui.settings.upscale_setting import upscaler_title
+
+FIRST = HiresFix()
+MIN_SCALE = 1.25
+
+
+class HiresDrawer:
+    """The components of a request's `hires`."""
+
+    def __init__(self, parts: PageContext, ids: Ids) -> None:
+        self.parts = parts
+        self._ids = ids
+        self._figures: dict[str, Component] = {}
+        self._notes: dict[str, Note] = {}
+
+    def add(self) -> None:
+        """Lay it out where we are."""
+        with widgets.drawer("Hires fix", self._ids("hires-drawer")):
+            self.on = gr.Checkbox(
+                False,
+                label="Paint small, enlarge, then refine",
+                elem_id=self._ids("hires-on"),
+                elem_classes=["turns-on"],
+            )
+            scale = {
+                "step": 0.25,
+                "label": "Enlarge",
+                "info": "How many times, before refining",
+            }
+            self._add("scale", gr.Slider, MIN_SCALE, MAX_HIRES_SCALE, FIRST.scale, **scale)
+            self._add(
+                "upscaler", gr.Dropdown, filterable=False, label="Upscaler", **self._offered()
+            )
+            strength = {"label": "Strength", "info": "0: only enlarge. Higher: repaint more"}
+            first = self._strength_of(self.parts.default_model)
+            self._add("strength", gr.Slider, 0, 1, first, step=0.05, **strength)
+            steps = {"label": "Steps", "info": "0: same as the first pass"}
+            self._add("steps", gr.Slider, 0, MAX_STEPS_OFFERED, 0, step=1, **steps)
+
+    def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
+        """Make a component with an id and room for an error below it."""
+        elem_id = self._ids(f"hires-{name}")
+        self._figures[name] = component(*arguments, elem_id=elem_id, **settings)
+        self._notes[name] = add_note(self._ids, f"hires-{name}")
+
+    def wire(self, model: gr.Dropdown, quick: Mapping[str, Any]) -> None:
+        """Let another model bring the strength that suits it."""
+        model.input(self._strength_of, [model], [self._figures["strength"]], **quick)
+
+    def _strength_of(self, model: object) -> float:
+        return self.parts.model(model).family.hires_strength
+
+    def inputs(self) -> dict[str, Component]:
+        """The components, by the names under which they are remembered."""
+        return {
+            "hires_on": self.on,
+            **{f"hires_{name}": component for name, component in self._figures.items()},
+        }
+
+    def notes(self) -> dict[str, Note]:
+        """Places for errors, by the request's fields."""
+        places = {f"hires.{field}": note for field, note in self._notes.items()}
+        steps = {"hires.num_inference_steps": self._notes["steps"]}
+        return {"hires": self._notes["scale"], **places, **steps}
+
+    def requested(self, values: Values, model: object) -> dict[str, object] | None:
+        """What goes into a request's `hires`; None if it is off.
+
+        A strength that was left as `model` has it is left to the engine, which finds one that few
+        steps can have too.
+        """
+        if not values[self.on]:
+            return None
+        figures: dict[str, Any] = {name: values[item] for name, item in self._figures.items()}
+        figures["num_inference_steps"] = figures.pop("steps") or None
+        if figures["strength"] == self._strength_of(model):
+            figures["strength"] = None
+        return figures
+
+    def refined(self, values: Values, size: Size, multiple: int) -> Size | None:
+        """The size of the second pass; None if it is off, or if it can't be told."""
+        scale = values[self._figures["scale"]]
+        if not values[self.on] or not isinstance(scale, (int, float)) or scale <= 1:
+            return None
+        return round_to_multiple(scale_size(size, scale, "hires.scale"), multiple)
+
+    def restored(self, memory: BrowserState) -> Updates:
+        """The settings as they were, each checked."""
+        figures = self._figures
+        scale = memory.number("hires_scale", FIRST.scale, MIN_SCALE, MAX_HIRES_SCALE)
+        offered = self._offered(memory.settings.get("hires_upscaler"))
+        strength = self._strength_of(memory.settings.get("model"))
+        return {
+            self.on: memory.switch("hires_on"),
+            figures["scale"]: scale,
+            figures["upscaler"]: gr.Dropdown(**offered),
+            figures["strength"]: memory.number("hires_strength", strength, 0, 1),
+            figures["steps"]: memory.number("hires_steps", 0, 0, MAX_STEPS_OFFERED),
+        }
+
+    def filled(self, request: PaintingRequest) -> Updates:
+        """The settings of a picture that was painted before. An upscaler that isn't here leaves
+        ours."""
+        hires = request.hires if isinstance(request, TextToImage) else None
+        if hires is None:
+            return {self.on: False}
+        figures = self._figures
+        updates: Updates = {
+            self.on: True,
+            figures["scale"]: hires.scale,
+            figures["steps"]: hires.num_inference_steps or 0,
+        }
+        if hires.strength is not None:
+            updates[figures["strength"]] = hires.strength
+        if hires.upscaler in [name for _, name in self._choices()]:
+            updates[figures["upscaler"]] = gr.Dropdown(**self._offered(hires.upscaler))
+        return updates
+
+    def _choices(self) -> list[tuple[str, str]]:
+        rows = [(upscaler_title(row), row.name) for row in self.parts.upscalers()]
+        return [*rows, ("Latent", LATENT_UPSCALER)]
+
+    def _offered(self, chosen: object = None) -> dict[str, Any]:
+        choices = self._choices()
+        names = [name for _, name in choices]
+        return {"choices": choices, "value": chosen if chosen in names else names[0]}

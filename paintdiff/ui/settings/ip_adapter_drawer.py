@@ -1,0 +1,131 @@
+"""A picture as a prompt, in a drawer: an IP-Adapter is off until it is given one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from paintdiff.errors import RequestError
+from paintdiff.jobs.request_parts import IpAdapterInput
+from paintdiff.jobs.requests import PaintingRequest
+from paintdiff.ui.common import widgets
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.field_messages import Note, add_note
+from paintdiff.ui.common.updates import Updates, Values
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.inputs import canvas
+from paintdiff.ui.settings.control_map import has_strokes
+
+FIRST_SCALE: float = IpAdapterInput.model_fields["scale"].default
+_HOW_TO_GET_ONE = "Put one in the folder “ipadapter” of your models folder."
+
+
+class IpAdapterDrawer:
+    """The components of a request's `ip_adapters`: one of them."""
+
+    def __init__(self, parts: PageContext, ids: Ids) -> None:
+        self.parts = parts
+        self._ids = ids
+        self._notes: dict[str, Note] = {}
+
+    def add(self) -> None:
+        """Lay it out where we are."""
+        with widgets.drawer("Image prompt", self._ids("prompt-picture-drawer")):
+            self.canvas = canvas.paint_canvas(self._ids("prompt-picture"), tools=False)
+            self._notes["image"] = add_note(self._ids, "prompt-picture")
+            self.adapter = gr.Dropdown(
+                label="IP-Adapter",
+                filterable=False,
+                elem_id=self._ids("ip-adapter"),
+                **self._offered(self.parts.default_model, None),
+            )
+            self._notes["name"] = add_note(self._ids, "ip-adapter")
+            self.scale = gr.Slider(
+                0,
+                1,
+                FIRST_SCALE,
+                step=0.05,
+                label="Strength",
+                elem_id=self._ids("ip-adapter-scale"),
+            )
+            self._notes["scale"] = add_note(self._ids, "ip-adapter-scale")
+
+    def inputs(self) -> dict[str, Component]:
+        """The components, by the names under which they are remembered."""
+        return {
+            "prompt_picture": self.canvas,
+            "ip_adapter": self.adapter,
+            "ip_adapter_scale": self.scale,
+        }
+
+    def remembered_by_itself(self) -> frozenset[str]:
+        """The canvas keeps its picture."""
+        return frozenset({"prompt_picture"})
+
+    def notes(self) -> dict[str, Note]:
+        """Places for errors, by the request's fields."""
+        return {f"ip_adapters.0.{field}": note for field, note in self._notes.items()}
+
+    def requested(self, values: Values) -> list[dict[str, object]]:
+        """What goes into a request's `ip_adapters`: one, or none without a picture.
+
+        Raises RequestError, its field in `ip_adapters`.
+        """
+        if canvas.is_empty(values[self.canvas]):
+            return []
+        try:
+            picture = has_strokes(canvas.read_canvas(values[self.canvas], self.parts.uploads))
+        except RequestError as error:
+            raise RequestError(str(error), field="ip_adapters.0.image") from error
+        if not values[self.adapter]:
+            raise RequestError(
+                "No IP-Adapter found for this model. Remove the picture, or see below.",
+                field="ip_adapters.0.image",
+            )
+        return [{"image": picture, "name": values[self.adapter], "scale": values[self.scale]}]
+
+    def wire(self, model: gr.Dropdown, quick: Mapping[str, Any]) -> None:
+        """Offer what fits the model."""
+        model.change(
+            lambda chosen, adapter: gr.Dropdown(**self._offered(chosen, adapter)),
+            [model, self.adapter],
+            [self.adapter],
+            **quick,
+        )
+
+    def restored(self, memory: BrowserState) -> Updates:
+        """The settings as they were, each checked."""
+        offered = self._offered(memory.settings.get("model"), memory.settings.get("ip_adapter"))
+        return {
+            self.adapter: gr.Dropdown(**offered),
+            self.scale: memory.number("ip_adapter_scale", FIRST_SCALE, 0, 1),
+        }
+
+    def filled(self, request: PaintingRequest) -> Updates:
+        """The figures of a picture that was painted before; the picture that prompted it isn't
+        known."""
+        if not request.ip_adapters:
+            return {}
+        used = request.ip_adapters[0]
+        return {
+            self.adapter: gr.Dropdown(**self._offered(request.model, used.name)),
+            self.scale: used.scale,
+        }
+
+    def _offered(self, model: object, chosen: object) -> dict[str, Any]:
+        row = self.parts.model(model)
+        rows = self.parts.engine.manager.catalog.ip_adapters_for(row)
+        names = [each.name for each in rows]
+        if not names:
+            info = f"No IP-Adapter found for {row.title}. {_HOW_TO_GET_ONE}"
+            return {"choices": [], "value": None, "interactive": False, "info": info}
+        return {
+            "choices": [(each.title, each.name) for each in rows],
+            "value": chosen if chosen in names else names[0],
+            "interactive": True,
+            "info": "",
+        }

@@ -1,0 +1,77 @@
+"""The LoRAs that a prompt names, as rows with a weight each. The prompt is the one place where they
+are kept: the rows are made from it, and the page's script writes into it."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from paintdiff.errors import UnknownNameError
+from paintdiff.prompts.extra_networks import LoraTag, split_lora_tags
+
+if TYPE_CHECKING:
+    from paintdiff.models.catalog.catalog import Catalog
+    from paintdiff.models.registry.adapter_rows import LoraRow
+    from paintdiff.models.registry.model_rows import ModelRow
+
+MAX_WORDS_SHOWN = 12
+MIN_WEIGHT, MAX_WEIGHT, WEIGHT_STEP = -1, 2, 0.05
+
+
+def lora_rows(prompt: str, model: ModelRow, catalog: Catalog, prompt_id: str) -> str:
+    """The rows as markup, "" if the prompt names no LoRA. What keeps one from having an effect on
+    the model is said in its row. `prompt_id` is the id of the prompt box."""
+    tags = {tag.name: tag for tag in split_lora_tags(prompt)[1]}
+    if not tags:
+        return ""
+    rows = "".join(_row(tag, _found(name, catalog), model) for name, tag in tags.items())
+    return f'<ul class="lora-rows" data-prompt="{escape(prompt_id)}">{rows}</ul>'
+
+
+def _found(name: str, catalog: Catalog) -> LoraRow | UnknownNameError:
+    try:
+        return catalog.lora(name)
+    except UnknownNameError as error:
+        return error
+
+
+def why_no_effect(tag: LoraTag, row: LoraRow | UnknownNameError, model: ModelRow) -> str:
+    """Why a LoRA named in the prompt does nothing, or can't be used; "" if it acts."""
+    if isinstance(row, UnknownNameError):
+        return str(row)
+    if row.family is not None and row.family.name != model.family.name:
+        return f"For {row.family.title} only; can't be used with {model.title}."
+    if tag.weight == 0 and tag.text_encoder_weight == 0:
+        return "At 0 it has no effect."
+    return ""
+
+
+def _row(tag: LoraTag, row: LoraRow | UnknownNameError, model: ModelRow) -> str:
+    name = escape(tag.name)
+    title = escape(tag.name if isinstance(row, UnknownNameError) else row.title)
+    trigger_words = () if isinstance(row, UnknownNameError) else row.trigger_words
+    reason = why_no_effect(tag, row, model)
+    said = f'<p class="why">{escape(reason)}</p>' if reason else ""
+    words = "".join(
+        f'<button type="button" data-word="{escape(word)}" '
+        f'title="Add to the prompt">{escape(word)}</button>'
+        for word in trigger_words[:MAX_WORDS_SHOWN]
+    )
+    return (
+        f'<li data-lora="{name}"><div class="head"><span class="title">{title}</span>'
+        f'{_weight(tag, title)}<button type="button" class="out" data-out '
+        f'aria-label="Remove {title} from the prompt" title="Remove">×</button></div>'  # noqa: RUF001 (the sign itself)
+        f"{said}{f'<div class=words>{words}</div>' if words else ''}</li>"
+    )
+
+
+def _weight(tag: LoraTag, title: str) -> str:
+    """A slider; figures where the text encoders have a weight of their own."""
+    other = tag.text_encoder_weight
+    if other != tag.weight:
+        return f'<output class="two">{tag.weight:g}, words {other:g}</output>'
+    return (
+        f'<input type="range" min="{MIN_WEIGHT}" max="{MAX_WEIGHT}" step="{WEIGHT_STEP}" '
+        f'value="{tag.weight:g}" aria-label="Weight of {title}">'
+        f"<output>{tag.weight:g}</output>"
+    )

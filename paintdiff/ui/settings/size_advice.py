@@ -1,0 +1,49 @@
+"""Advice about sizes that a model wasn't made for: paint at its own size, then upscale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+from paintdiff.imaging.geometry import Size, is_near_area, size_for_area
+from paintdiff.jobs.request_parts import MAX_UPSCALE
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.ui.common import markup
+
+
+@dataclass(frozen=True)
+class SizeAdvice:
+    """What to paint instead: `size` in pixels, then upscaled `scale` times (1: not at all)."""
+
+    model: str
+    native: Size
+    wanted: Size
+    size: Size
+    scale: float
+
+    @classmethod
+    def about(cls, wanted: Size, row: ModelRow, scale: float = 1.0) -> SizeAdvice | None:
+        """Return the advice for a picture of that size which will be upscaled `scale` times; None
+        if the size suits the model.
+        """
+        native = row.native_size
+        if is_near_area(wanted, native):
+            return None
+        size = size_for_area(wanted, native.area, row.family.size_multiple)
+        if wanted.area < native.area:
+            return cls(row.title, native, wanted, size, scale)
+        times = scale * max(wanted.width / size.width, wanted.height / size.height)
+        return cls(row.title, native, wanted, size, min(round(times, 2), MAX_UPSCALE))
+
+    @property
+    def markup(self) -> str:
+        """Return the advice with a button to follow it."""
+        larger = self.wanted.area > self.native.area
+        harm = "is slow and repeats the subject" if larger else "loses shapes"
+        said = f"{self.model} was made for {self.native}: {self.wanted} {harm}."
+        then = f", then upscale {self.scale:g}x" if larger else ""
+        return (
+            f'{markup.note([said], "warning")}<div class="note-choices">'
+            f'<button type="button" data-native>{escape(f"Paint at {self.size}{then}")}</button>'
+            "</div>"
+        )

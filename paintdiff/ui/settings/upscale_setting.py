@@ -1,0 +1,216 @@
+"""By how much a picture is enlarged, and with what: the whole of the Upscale tab's settings, and
+what all tabs that paint may do with a picture when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from paintdiff.byte_sizes import format_byte_size
+from paintdiff.errors import RequestError
+from paintdiff.imaging.geometry import Size, scale_size
+from paintdiff.jobs.request_parts import MAX_TILE_PX, MAX_UPSCALE, MIN_TILE_PX, Upscaling
+from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.context import PageContext
+from paintdiff.ui.common.field_messages import Note, add_note
+from paintdiff.ui.common.updates import Updates, Values
+from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.settings.face_setting import FaceSetting
+
+if TYPE_CHECKING:
+    from paintdiff.models.registry.upscaler_rows import UpscalerRow
+
+OFF = "off"
+OTHER = "other"
+FIRST_OTHER = 3
+_FACTORS = {"2x": "2", "4x": "4"}
+
+
+class UpscaleSetting:
+    """The components of a request's `upscaling`. `optional` says whether there is an "Off".
+
+    Their ids begin with `name`, if that isn't "", and so do the names under which they are
+    remembered.
+    """
+
+    def __init__(self, parts: PageContext, ids: Ids, *, optional: bool, name: str = "") -> None:
+        self.parts = parts
+        self._ids = ids
+        self._optional = optional
+        self._first = OFF if optional else next(iter(_FACTORS.values()))
+        self._element = f"{name}-" if name else ""
+        self._remembered = f"{name}_" if name else ""
+        self._notes: dict[str, Note] = {}
+        self._tile: gr.Number | None = None
+        self._faces = FaceSetting(parts, ids, self._element, self._remembered)
+
+    # What is laid out
+
+    def add(self) -> None:
+        """How many times, and with which upscaler."""
+        with gr.Column(elem_classes=["group", "upscale-setting"], scale=0):
+            off = [("Off", OFF)] if self._optional else []
+            self.factor = gr.Radio(
+                [*off, *_FACTORS.items(), ("Other", OTHER)],
+                value=self._first,
+                label="Upscale when done" if self._optional else "Factor",
+                elem_id=self._ids(f"{self._element}factor"),
+                elem_classes=["segments"],
+            )
+            self.other = gr.Number(
+                FIRST_OTHER,
+                label="How many times",
+                info=f"1 to {MAX_UPSCALE:g}, such as 1.5",
+                step=0.5,
+                elem_id=self._ids(f"{self._element}other"),
+                elem_classes=["upscale-other"],
+                min_width=0,
+            )
+            self._notes["scale"] = add_note(self._ids, f"{self._element}factor")
+            self.upscaler = gr.Dropdown(
+                **self.offered(None),
+                label="Upscaler",
+                filterable=False,
+                elem_id=self._ids(f"{self._element}upscaler"),
+                elem_classes=["upscale-by"],
+            )
+            self._notes["upscaler"] = add_note(self._ids, f"{self._element}upscaler")
+            self._faces.add()
+
+    def add_tile(self) -> None:
+        """In what tiles a large picture is worked through."""
+        self._tile = gr.Number(
+            None,
+            label="Tile size",
+            info="In pixels of the original. Smaller tiles use less memory but take longer",
+            placeholder="as memory allows",
+            precision=0,
+            elem_id=self._ids(f"{self._element}tile"),
+        )
+        self._notes["tile_px"] = add_note(self._ids, f"{self._element}tile")
+
+    # What a tab asks for
+
+    def inputs(self) -> dict[str, Component]:
+        """The components, by the names under which they are remembered."""
+        named = {"factor": self.factor, "other": self.other, "upscaler": self.upscaler}
+        if self._tile is not None:
+            named["tile"] = self._tile
+        own = {f"{self._remembered}{name}": component for name, component in named.items()}
+        return own | self._faces.inputs()
+
+    def notes(self) -> dict[str, Note]:
+        """Places for errors, by the request's fields."""
+        fields = self._notes | self._faces.notes()
+        places = {f"upscaling.{field}": note for field, note in fields.items()}
+        return {"upscaling": self._notes["scale"], **places}
+
+    def wire(self, quick: Mapping[str, Any]) -> None:
+        """Say what an upscaler is when it is chosen."""
+        self.upscaler.input(
+            lambda chosen: gr.Dropdown(**self.offered(chosen)),
+            [self.upscaler],
+            [self.upscaler],
+            **quick,
+        )
+
+    def requested(self, values: Values) -> dict[str, object] | None:
+        """What goes into a request's `upscaling`; None if it is off."""
+        scale = self.scale(values)
+        if scale is None:
+            return None
+        tile = {} if self._tile is None else {"tile_px": values[self._tile] or None}
+        faces = self._faces.requested(values)
+        return {"scale": scale, "upscaler": values[self.upscaler] or None, **tile, **faces}
+
+    def enlarged(self, values: Values, size: Size) -> Size | None:
+        """The size that a picture would get; None if it is off, or if it can't be told.
+
+        Raises SizeError if that would be too large.
+        """
+        scale = self.scale(values)
+        if not isinstance(scale, (int, float)) or not 1 <= scale <= MAX_UPSCALE:
+            return None
+        return scale_size(size, scale, "upscaling.scale")
+
+    def scaled(self, scale: float) -> Updates:
+        """Return the updates that choose a scale."""
+        chosen = f"{scale:g}"
+        return {self.factor: chosen if chosen in _FACTORS.values() else OTHER, self.other: scale}
+
+    def scale(self, values: Values) -> Any:
+        """Return the chosen scale, unchecked; None if off. Raises RequestError if missing."""
+        chosen = values[self.factor]
+        if chosen == OFF:
+            return None
+        if chosen != OTHER:
+            return float(chosen)
+        if values[self.other] is None:
+            raise RequestError("Enter how many times, or choose 2x or 4x.", field="upscaling.scale")
+        return values[self.other]
+
+    # Settings that come from elsewhere
+
+    def restored(self, memory: BrowserState) -> Updates:
+        """The settings as they were, each checked."""
+
+        def stored(name: str) -> str:
+            return f"{self._remembered}{name}"
+
+        offered = [*([OFF] if self._optional else []), *_FACTORS.values(), OTHER]
+        updates: Updates = {
+            self.factor: memory.choice(stored("factor"), offered, self._first),
+            self.other: memory.number(stored("other"), FIRST_OTHER, 1, MAX_UPSCALE),
+            self.upscaler: gr.Dropdown(**self.offered(memory.settings.get(stored("upscaler")))),
+        }
+        if self._tile is not None:
+            tile = memory.number(stored("tile"), None, MIN_TILE_PX, MAX_TILE_PX)
+            updates[self._tile] = tile
+        return updates | self._faces.restored(memory)
+
+    def filled(self, upscaling: Upscaling | None) -> Updates:
+        """The settings that a picture was made with. An upscaler that isn't here leaves ours."""
+        if upscaling is None:
+            return {self.factor: OFF} if self._optional else {}
+        known = any(row.name == upscaling.upscaler for row in self.parts.upscalers())
+        updates = self.scaled(upscaling.scale)
+        if known:
+            updates[self.upscaler] = gr.Dropdown(**self.offered(upscaling.upscaler))
+        if self._tile is not None:
+            updates[self._tile] = upscaling.tile_px
+        return updates | self._faces.filled(upscaling)
+
+    def offered(self, chosen: object) -> dict[str, Any]:
+        """The dropdown's properties, with `chosen` if there is such an upscaler, else the first."""
+        rows = {row.name: row for row in self.parts.upscalers()}
+        if not rows:
+            return {"choices": [], "value": None, "interactive": False, "info": "None found."}
+        name = chosen if isinstance(chosen, str) and chosen in rows else next(iter(rows))
+        return {
+            "choices": [(upscaler_title(row), row.name) for row in rows.values()],
+            "value": name,
+            "interactive": True,
+            "info": upscaler_text(rows[name]),
+        }
+
+
+def upscaler_title(row: UpscalerRow) -> str:
+    """What an upscaler is called in a list, with how much it would have to fetch."""
+    return (
+        f"{row.title}, {format_byte_size(row.size_bytes)}" if _is_to_be_fetched(row) else row.title
+    )
+
+
+def upscaler_text(row: UpscalerRow) -> str:
+    """What an upscaler is for, and what it would have to fetch."""
+    if not _is_to_be_fetched(row):
+        return row.description
+    fetched = f"Downloads {format_byte_size(row.size_bytes)} on first use."
+    return f"{row.description} {fetched}".strip()
+
+
+def _is_to_be_fetched(row: UpscalerRow) -> bool:
+    return row.address is not None and not row.file.is_file()

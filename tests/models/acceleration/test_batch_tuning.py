@@ -1,0 +1,90 @@
+"""Whether pictures are denoised several at once is found out from real runs, and remembered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from paintdiff.models.acceleration import batch_tuning
+from paintdiff.models.acceleration.batch_tuning import BatchTuning, Measured, StepTimer
+
+KIND = "mini at 128x128"
+
+
+def tried(one: BatchTuning, alone: float, each: float, engine: str = "torch") -> None:
+    """Runs of one picture and of four, until it is known what is quicker."""
+    for _ in range(batch_tuning.ROUNDS):
+        assert one.most(KIND, 4) == 1, "first it has to be known what one takes"
+        one.timed(KIND, 1, alone, engine)
+    for _ in range(batch_tuning.ROUNDS):
+        assert one.most(KIND, 4) == 4
+        one.timed(KIND, 4, 4 * each, engine)
+
+
+def test_what_is_quicker_is_taken_and_remembered(tmp_path: Path) -> None:
+    one = BatchTuning(tmp_path)
+    tried(one, 0.05, 0.03)
+    again = BatchTuning(tmp_path)
+    assert [again.most(KIND, wanted) for wanted in (1, 2, 8)] == [1, 2, 8]
+    assert again.most("another", 8) == 1
+
+
+def test_what_gains_nothing_stays_a_loop(tmp_path: Path) -> None:
+    tried(BatchTuning(tmp_path), 0.05, 0.049)
+    assert BatchTuning(tmp_path).most(KIND, 8) == 1
+
+
+def test_a_step_is_never_long() -> None:
+    """A cancelled job ends with a step."""
+    one = BatchTuning(None)
+    tried(one, 0.1, 0.01)
+    assert one.most(KIND, 64) == 5
+    slow = BatchTuning(None)
+    for _ in range(batch_tuning.ROUNDS):
+        slow.timed(KIND, 1, 3.0, "torch")
+    assert slow.most(KIND, 8) == 1, "what takes long alone isn't even tried"
+
+
+def test_engines_are_compared_with_themselves() -> None:
+    one = BatchTuning(None)
+    for _ in range(batch_tuning.ROUNDS):
+        one.timed(KIND, 1, 0.05, "torch")
+    one.timed(KIND, 1, 0.02, "openvino")
+    assert one.most(KIND, 4) == 1, "begins anew: the other isn't used any more"
+    one.timed(KIND, 1, 0.02, "openvino")
+    for engine in ("torch", "", "torch"):
+        assert one.most(KIND, 4) == 4
+        one.timed(KIND, 4, 4 * 0.03, engine)
+    for _ in range(batch_tuning.ROUNDS):
+        one.timed(KIND, 4, 4 * 0.01, "openvino")
+    assert one._known.get(KIND) == Measured(0.02, pytest.approx(0.5))
+
+
+def test_trials_that_tell_nothing_come_to_an_end() -> None:
+    one = BatchTuning(None)
+    for _ in range(batch_tuning.ROUNDS):
+        one.timed(KIND, 1, 0.05, "openvino")
+    count = 0
+    while one.most(KIND, 4) > 1:
+        one.timed(KIND, 4, 0.3, "torch")
+        count += 1
+    assert count == 8
+
+
+def test_steps_are_timed_without_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = iter((10.0, 10.5, 11.0, 11.5, 12.0, 13.0))
+    monkeypatch.setattr(batch_tuning.time, "perf_counter", lambda: next(ends))
+    calls = Counter({"openvino": 7})
+    timer = StepTimer(calls)
+    for _ in range(3):
+        timer.step_ended()
+    assert timer.seconds_a_step is None, "too few"
+    timer.step_ended()
+    assert timer.seconds_a_step == 0.5
+    assert timer.engine == "torch", "what others have computed doesn't count"
+    calls["openvino"] += 1
+    assert timer.engine == "openvino"
+    calls["torch"] += 1
+    assert timer.engine == ""

@@ -1,0 +1,71 @@
+"""What half precision turns into NaN values is computed again in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from paintdiff.engine.engine import Engine
+from paintdiff.errors import NotFiniteError
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.inference.full_precision import can_be_float32, run_in_float32
+from paintdiff.models.manager.model_manager import ModelManager
+from tests.job_helpers import QUICK, pixels
+
+HUGE = 6e4
+"""Weights as large as this fit into float16, and what a layer makes of them doesn't; the norm that
+follows makes up for it.
+"""
+
+
+@pytest.fixture
+def half(tiny_catalog: Catalog) -> Iterator[Engine]:
+    manager = ModelManager(tiny_catalog, device="cpu", dtype="float16")
+    with Engine(manager) as engine:
+        yield engine
+
+
+def overflow(engine: Engine, part: str) -> torch.nn.Module:
+    with engine.manager.lease("mini") as leased:
+        network = getattr(leased.pipeline, part)
+        layer = network.decoder.conv_in if part == "vae" else network.conv_in
+        with torch.no_grad():
+            factor = HUGE / float(layer.weight.abs().max())
+            layer.weight.copy_(layer.weight.float() * factor)
+        return network
+
+
+@pytest.mark.parametrize(("part", "done"), [("vae", "decoded"), ("unet", "denoised")])
+def test_a_stage_that_overflows_is_computed_again(part: str, done: str, half: Engine) -> None:
+    assert half.generate(QUICK).warnings == ()
+    network = overflow(half, part)
+    before = {name: each.clone() for name, each in network.state_dict().items()}
+    finished = half.generate(QUICK.model_copy(update={"num_images": 2}))
+    assert len(finished.warnings) == 1
+    assert f"it was {done} again in float32" in finished.warnings[0]
+    assert len({pixels(picture) for picture in finished.pictures}) == 2
+    after = network.state_dict()
+    assert all(each.dtype == torch.float16 for each in after.values())
+    assert all(torch.equal(each, after[name]) for name, each in before.items())
+
+
+def test_in_full_precision_nothing_can_be_repeated(tiny_catalog: Catalog) -> None:
+    with Engine(ModelManager(tiny_catalog, device="cpu", dtype="float32")) as engine:
+        with engine.manager.lease("mini") as leased, torch.no_grad():
+            leased.pipeline.vae.decoder.conv_in.weight.fill_(torch.nan)
+        with pytest.raises(NotFiniteError, match="Choose another VAE"):
+            engine.generate(QUICK)
+
+
+def test_weights_are_as_before_also_after_an_error() -> None:
+    network = torch.nn.Linear(3, 3).half()
+    before = network.weight.clone()
+    assert can_be_float32([network])
+    with pytest.raises(KeyError), run_in_float32([network, network]):
+        assert network.weight.dtype == network.bias.dtype == torch.float32
+        raise KeyError
+    assert network.weight.dtype == torch.float16
+    assert torch.equal(network.weight, before)
+    assert not can_be_float32([network.float()])

@@ -1,0 +1,134 @@
+"""Files appear whole or not at all; what killed runs leave is removed, and nothing else."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from paintdiff.system import atomic_files
+from paintdiff.system.atomic_files import new_file, remove_stale_folders, remove_stale_parts
+
+WRITING = """
+import sys, time
+from pathlib import Path
+from paintdiff.system.atomic_files import new_file
+with new_file(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def written(path: Path, data: bytes) -> None:
+    with new_file(path) as file:
+        file.write(data)
+
+
+def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    written(path, b"old")
+    with pytest.raises(RuntimeError), new_file(path) as file:
+        file.write(b"new")
+        raise RuntimeError
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL])
+def test_what_has_its_name_counts_as_written(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fsync, unlink = os.fsync, Path.unlink
+
+    def no_folders(handle: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(number, os.strerror(number))
+        fsync(handle)
+
+    def no_unlink(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(atomic_files.os, "fsync", no_folders)
+    written(tmp_path / "a", b"whole")
+    monkeypatch.setattr(atomic_files.os, "fsync", fsync)
+    monkeypatch.setattr(Path, "unlink", no_unlink)
+    with new_file(tmp_path / "b", overwrite=False) as file:
+        file.write(b"whole")
+    monkeypatch.setattr(Path, "unlink", unlink)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"whole"
+    assert caplog.text.count("not tidied up") == 2
+
+
+def test_what_a_killed_run_leaves_is_removed_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic_files, "_YOUNG_SECONDS", 0.0)
+    day = tmp_path / "2026-11-29"
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITING, str(day / "a.png")], stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        remove_stale_parts(tmp_path, depth=1)
+        assert len(list(day.iterdir())) == 1, "it is being written"
+        process.send_signal(signal.SIGKILL)
+    (part,) = day.iterdir()
+    others = [day / ".notes.part", day / "a.part", day / ".0123.part", day / "b.png"]
+    for other in others:
+        other.touch()
+    remove_stale_parts(tmp_path)
+    assert part.exists(), "only as deep as asked"
+    remove_stale_parts(tmp_path, depth=1)
+    assert sorted(day.iterdir()) == sorted(others)
+
+
+def test_a_young_file_is_left_alone(tmp_path: Path) -> None:
+    part = tmp_path / f".{'0' * 16}.part"
+    part.touch()
+    remove_stale_parts(tmp_path)
+    assert part.exists()
+    os.utime(part, (time.time() - 60, time.time() - 60))
+    remove_stale_parts(tmp_path)
+    assert not part.exists()
+    remove_stale_parts(tmp_path / "no-such-folder")
+
+
+WORKING = """
+import sys, time
+from paintdiff.system.atomic_files import temporary_folder
+with temporary_folder() as folder:
+    (folder / "file").write_text("half")
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_temporary_folder_goes_with_its_run_or_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic_files, "gettempdir", lambda: str(tmp_path))
+    other = tmp_path / "paintdiff-work-of-something-else"
+    other.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKING],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    with process:
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().strip())
+        remove_stale_folders()
+        assert (folder / "file").exists(), "it is in use"
+        process.send_signal(signal.SIGKILL)
+    remove_stale_folders()
+    assert list(tmp_path.iterdir()) == [other]

@@ -1,0 +1,88 @@
+"""Pictures by id, and the status."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from paintdiff.jobs.events import Finished, Picture
+from paintdiff.jobs.requests import TextToImage
+from paintdiff.ui.run import routes
+from tests.ui.fake_engine import FakeEngine, picture
+
+
+@pytest.fixture
+def client(engine: Any) -> TestClient:
+    app = FastAPI()
+    app.include_router(routes.picture_routes(engine))
+    app.include_router(routes.status_routes(engine))
+    return TestClient(app)
+
+
+@pytest.fixture
+def finished(engine: FakeEngine) -> Any:
+    job = engine.submit(TextToImage(prompt="a cat"))
+    job.latest = Finished((picture(job, "red"),), (), 1.0, 2.0)
+    return job
+
+
+def test_a_picture_is_served_whole(client: TestClient, finished: Any) -> None:
+    answer = client.get(f"/pictures/{finished.id}/0.png")
+    assert answer.headers["content-type"] == "image/png"
+    assert 'inline; filename="paintdiffusion-7.png"' in answer.headers["content-disposition"]
+    image = Image.open(io.BytesIO(answer.content))
+    assert image.size == (128, 128) and image.getpixel((5, 5)) == (255, 0, 0)
+    saved = client.get(f"/pictures/{finished.id}/0.png?download=1")
+    assert saved.headers["content-disposition"].startswith("attachment;")
+
+
+def test_the_saved_file_is_served_as_it_is(
+    client: TestClient, finished: Any, tmp_path: Path
+) -> None:
+    """It carries the settings that a PNG made from memory wouldn't have."""
+    path = tmp_path / "saved.png"
+    path.write_bytes(b"the very bytes")
+    made = finished.latest.pictures[0]
+    saved = Picture(made.image, made.request, path=path)
+    finished.latest = Finished((saved,), (), 1.0, 2.0)
+    assert client.get(f"/pictures/{finished.id}/0.png").content == b"the very bytes"
+    path.unlink()
+    assert client.get(f"/pictures/{finished.id}/0.png").content.startswith(b"\x89PNG")
+
+
+def test_a_thumbnail_is_small(client: TestClient, finished: Any) -> None:
+    answer = client.get(f"/pictures/{finished.id}/0.jpg")
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert max(Image.open(io.BytesIO(answer.content)).size) <= routes.THUMBNAIL_PX
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gone/0.png",
+        "job-0/1.png",
+        "job-0/99999.png",
+        "job-0/-1.png",
+        "job-0/x.png",
+        "..%2f..%2fetc/0.png",
+    ],
+)
+def test_an_unknown_picture_is_not_there(client: TestClient, finished: Any, path: str) -> None:
+    assert client.get(f"/pictures/{path}").status_code in (404, 422)
+
+
+def test_a_job_that_runs_has_no_picture_yet(client: TestClient, engine: FakeEngine) -> None:
+    job = engine.submit(TextToImage(prompt="a cat"))
+    assert client.get(f"/pictures/{job.id}/0.png").status_code == 404
+
+
+def test_the_status(client: TestClient) -> None:
+    answer = client.get("/status")
+    assert answer.json()["model"] == "mini" and answer.json()["running"] is False
+    assert answer.headers["cache-control"] == "no-store"
