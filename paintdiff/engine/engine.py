@@ -59,6 +59,9 @@ _WORKER_FAILED = "The engine failed during this job. Submit it again; the log ha
 _PAUSE_SECONDS = 0.1
 """After a failure of the worker itself, so that one that lasts doesn't keep a core busy."""
 
+WAITING_PER_FREE_PLACE = 3
+"""How many jobs of one visitor may wait for each place that is free: 12 of 16 if they are alone."""
+
 KEPT_JOBS = 100
 """How many of those that are done can be asked for."""
 KEPT_BYTES = 256 * 2**20
@@ -130,8 +133,12 @@ class Engine:
     ) -> None:
         self.close()
 
-    def submit(self, request: Request) -> Job:
+    def submit(self, request: Request, visitor: str = "") -> Job:
         """Settle a request and queue it.
+
+        `visitor` is who asks, where several people use the engine: each of them may have at most
+        WAITING_PER_FREE_PLACE jobs waiting for every place of the queue that is still free. "" is
+        somebody who may fill it.
 
         Every None is filled from the model's row and the quality preset, the seed is drawn, a
         control without a ControlNet gets the first that fits the model, and what is to be upscaled
@@ -139,16 +146,12 @@ class Engine:
         Raises RequestError, SizeError or UnknownNameError for a value that can't be used,
         QueueFullError, EngineClosedError.
         """
-        job = Job(*resolve_request(request, self.manager.catalog, self.profiles))
+        job = Job(*resolve_request(request, self.manager.catalog, self.profiles), visitor)
         with self._changed:
             if self._closed:
                 raise EngineClosedError("The engine has been shut down. Start a new one.")
             self._drop_cancelled()
-            if len(self._waiting) >= self._queue_size:
-                raise QueueFullError(
-                    f"The queue is full: {len(self._waiting)} pictures are waiting. Try again "
-                    "later."
-                )
+            self._check_room(visitor)
             job.tell(Queued(len(self._waiting) + (self._running is not None)))
             self._remember(job)
             self._waiting.append(job)  # last: what isn't whole must not reach the worker
@@ -229,6 +232,19 @@ class Engine:
         for job in jobs:
             job.cancel()
         self._worker.join()
+
+    def _check_room(self, visitor: str) -> None:
+        free = self._queue_size - len(self._waiting)
+        if free <= 0:
+            raise QueueFullError(
+                f"The queue is full: {len(self._waiting)} pictures are waiting. Try again later."
+            )
+        own = sum(job.visitor == visitor for job in self._waiting)
+        if visitor and own >= WAITING_PER_FREE_PLACE * free:
+            raise QueueFullError(
+                f"{own} of your pictures are waiting; the other places in the queue are kept for "
+                "other people. Try again when one is painted."
+            )
 
     def _remember(self, job: Job) -> None:
         self._forget_old()

@@ -22,11 +22,15 @@ from paintdiff.jobs.requests import Request
 
 
 class Job:
-    """One request on its way. All of it may be used from any thread."""
+    """One request on its way. All of it may be used from any thread.
 
-    def __init__(self, request: Request, warnings: tuple[str, ...] = ()) -> None:
+    `visitor` is who asked for it, "" if that doesn't matter.
+    """
+
+    def __init__(self, request: Request, warnings: tuple[str, ...] = (), visitor: str = "") -> None:
         self.id = secrets.token_urlsafe(16)
         self.request = request
+        self.visitor = visitor
         self._warnings = warnings
         self._changed = threading.Condition()
         self._cancel_asked = threading.Event()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,9 +15,11 @@ from paintdiff.server.page_events import (
     EventRefusedError,
     PageEvents,
     check_cancel,
+    session_of,
 )
 from paintdiff.server.routes import Body, Route, RouteTable, filter_query
 from paintdiff.server.sessions import Sessions
+from paintdiff.server.visitors import client_address, current_visitor, visitor_of
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Access:
             # The page's addresses are relative, so it has to lie in a folder.
             await RedirectResponse(f"{self.root_path}/", 308)(scope, receive, send)
             return
+        current_visitor.set(visitor_of(client_address(scope)))
         scope = _below(self.root_path, scope)
         route = self.table.find(scope["method"], scope["path"])
         if route is None:
@@ -78,12 +82,17 @@ class Access:
                 await self.app(_json_scope(scope, body), _replayed(body, receive), send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        session = parse_qs(scope["query_string"].decode()).get("session_hash", [""])[0]
-        if self.sessions.streams_are_full:
-            await _refusal("Too many pages are open. Try again later.", 503)(scope, receive, send)
-            return
-        with self.sessions.reading(session):
-            await self.app(scope, receive, send)
+        query = parse_qs(scope["query_string"].decode())
+        session = session_of(query.get("session_hash", [""])[0])
+        with self.sessions.reading(session, current_visitor.get()):
+            try:
+                await self.app(scope, receive, send)
+            except RuntimeError as error:
+                if not isinstance(error.__cause__, HTTPException):
+                    raise
+                # Gradio has told the page that the session is gone, and then raises, which would
+                # leave a traceback in the log.
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _below(root_path: str, scope: Scope) -> Scope:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
+from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 if TYPE_CHECKING:
+    from starlette.types import Message, Send
     from uvicorn.server import ServerState
 
 MAX_CONNECTIONS = 800
@@ -16,7 +20,14 @@ MAX_CONNECTIONS = 800
 MAX_HEADER_SECONDS = 15.0
 """How long a connection may take to send the header of its next request, after it has begun."""
 MAX_WRITE_SECONDS = 60.0
-"""How long a visitor may read nothing of what is waiting to be sent."""
+"""How long a visitor may take to read PIECE_BYTES of what is waiting to be sent."""
+MAX_READING_SECONDS = 0.5
+"""How much processor time reading one request may take. A picture of 16 MiB takes a tenth of it,
+or less; the same in chunks of one byte would keep the server from everybody for minutes."""
+SLICE_BYTES = 16 * 1024
+PIECE_BYTES = 64 * 1024
+"""The most that is handed to a connection at once, so that one who reads slowly holds no copy of a
+whole picture."""
 
 _numbers = count()
 
@@ -26,9 +37,11 @@ class TimedProtocol(H11Protocol):
 
     uvicorn closes a connection that is idle between two requests; this also closes one that never
     completes a request's header, and one that doesn't read. When there are too many connections,
-    the oldest that still sends is closed, else the new one.
+    it closes one of the address that has the most: see `_to_close`.
     """
 
+    _reading_seconds = 0.0
+    """Processor time that reading the present request has taken."""
     _header_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     number = 0
@@ -36,6 +49,7 @@ class TimedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.logger.addFilter(_concerns_us)  # the logger is uvicorn's; a second time does nothing
         self.number = next(_numbers)
         self._time_header()
         if len(self.connections) > MAX_CONNECTIONS:
@@ -47,10 +61,19 @@ class TimedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        # In slices, because whatever is received at once is read to its end before others' turn.
+        for start in range(0, len(data), SLICE_BYTES):
+            if self.transport.is_closing():
+                return
+            begun = time.thread_time()
+            super().data_received(data[start : start + SLICE_BYTES])
+            self._reading_seconds += time.thread_time() - begun
+            if self._reading_seconds > MAX_READING_SECONDS:
+                self.transport.abort()
         self._time_header()
 
     def on_response_complete(self) -> None:
+        self._reading_seconds = 0.0
         super().on_response_complete()
         self._time_header()
 
@@ -63,10 +86,24 @@ class TimedProtocol(H11Protocol):
         _stop(self._write_timer)
         super().resume_writing()
 
+    def _should_upgrade(self) -> bool:
+        # Nothing but HTTP is spoken here. uvicorn would say so in two lines of the log each time.
+        return False
+
     @property
     def is_sending(self) -> bool:
         """Whether the visitor still has to send a header or the rest of a body."""
         return not self._has_header or self.cycle.more_body
+
+    @property
+    def is_reading_slowly(self) -> bool:
+        """Whether the visitor has yet to read what was sent."""
+        return self.flow.write_paused
+
+    @property
+    def address(self) -> str:
+        """The network address of whoever opened the connection, perhaps a reverse proxy."""
+        return self.client[0] if self.client else ""
 
     @property
     def _has_header(self) -> bool:
@@ -83,13 +120,43 @@ class TimedProtocol(H11Protocol):
 
 
 def _to_close(state: ServerState, new: TimedProtocol) -> TimedProtocol:
-    """Return the connection to close for a new one: the oldest that still sends, else the new."""
-    sending = [
-        each
-        for each in state.connections
-        if isinstance(each, TimedProtocol) and each is not new and each.is_sending
-    ]
-    return min(sending, key=lambda each: each.number, default=new)
+    """Return the connection to close for a new one.
+
+    It is one of the address that has the most: the oldest that still sends, else the oldest that
+    reads slowly, else the new one if it is of that address, else the oldest.
+    """
+    timed = [each for each in state.connections if isinstance(each, TimedProtocol)]
+    counted = Counter(each.address for each in timed)
+    if counted[new.address] == max(counted.values()):
+        greedy = new.address
+    else:
+        greedy = counted.most_common(1)[0][0]
+    theirs = [each for each in timed if each is not new and each.address == greedy]
+    slow = [each for each in theirs if each.is_sending or each.is_reading_slowly]
+    if slow:
+        return min(slow, key=lambda each: (not each.is_sending, each.number))
+    return new if new.address == greedy else min(theirs, key=lambda each: each.number)
+
+
+def in_pieces(send: Send) -> Send:
+    """Return a `send` that hands a long body on in pieces, each once the one before is read."""
+
+    async def send_pieces(message: Message) -> None:
+        body = message.get("body", b"")
+        if message["type"] != "http.response.body" or len(body) <= PIECE_BYTES:
+            await send(message)
+            return
+        for start in range(0, len(body), PIECE_BYTES):
+            piece = body[start : start + PIECE_BYTES]
+            more = message.get("more_body", False) or start + PIECE_BYTES < len(body)
+            await send({**message, "body": piece, "more_body": more})
+
+    return send_pieces
+
+
+def _concerns_us(record: logging.LogRecord) -> bool:
+    """Return False for what uvicorn says of every visitor who doesn't speak HTTP."""
+    return record.msg != "Invalid HTTP request received."
 
 
 def _stop(timer: asyncio.TimerHandle | None) -> None:

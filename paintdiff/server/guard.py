@@ -8,10 +8,8 @@ slow. It knows nothing of the routes behind it.
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import re
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -21,16 +19,18 @@ from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from paintdiff.server.passwords import MAX_GUESS_DELAY_SECONDS, PasswordGate, has_credentials
+from paintdiff.server.bodies import ArrivingBodies, LimitedBody, too_large
+from paintdiff.server.connections import in_pieces
+from paintdiff.server.passwords import PasswordGate, has_credentials
+from paintdiff.server.visitors import client_address, visitor_of
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
 """Names under which every program of this machine may serve pages, each at a port of its own."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_MAX_BODY_BYTES = 16 * 2**20
-MAX_BODY_SECONDS = 180.0
-"""How long a request's body may take to arrive."""
 COOKIE = "paintdiff_visitor"
+RETRY_SECONDS = "5"
 _HOST = re.compile(r"(?:[^\s/?#@:\[\]\\,]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?")
 """A name or an address, and perhaps a port: no address of a page, of which it would be a part."""
 _REFLECTED = frozenset({b"x-forwarded-host", b"x-gradio-server"})
@@ -93,6 +93,7 @@ class Guard:
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     frame_ancestors: tuple[str, ...] = field(default=("'self'",))
     public: tuple[str, ...] = ()
+    _arriving: ArrivingBodies = field(default_factory=ArrivingBodies, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer by refusing, or hand the request on."""
@@ -131,7 +132,7 @@ class Guard:
         if refusal is not None:
             return refusal, None
         if _length(headers) > self.max_body_bytes:
-            return self._too_large(), None
+            return too_large(self.max_body_bytes), None
         return None, cookie
 
     async def _password_refusal(
@@ -140,18 +141,11 @@ class Guard:
         gate = self.gate
         if gate is None or gate.knows(cookie_parser(headers.get("cookie", "")).get(COOKIE, "")):
             return None, None
-        address = scope["client"][0] if scope.get("client") else ""
+        address = client_address(scope)
         authorization = headers.get("authorization", "")
-        wait_seconds = gate.seconds_to_wait(address)
-        if not wait_seconds and has_credentials(authorization):
-            delay_seconds = gate.guess_delay_seconds()
-            if delay_seconds > MAX_GUESS_DELAY_SECONDS:
-                wait_seconds = delay_seconds
-            else:
-                await asyncio.sleep(delay_seconds)
-        if wait_seconds:
-            retry = {"Retry-After": str(int(wait_seconds) + 1)}
-            return PlainTextResponse("Too many wrong passwords. Wait a moment.\n", 429, retry), None
+        if has_credentials(authorization) and not await gate.take_turn(address):
+            text = "Too many passwords were wrong lately. Try again in a few seconds.\n"
+            return PlainTextResponse(text, 429, {"Retry-After": RETRY_SECONDS}), None
         if gate.opens_for(authorization, address):
             return None, gate.cookie()
         challenge = {"WWW-Authenticate": 'Basic realm="PaintDiffusion", charset="UTF-8"'}
@@ -163,7 +157,8 @@ class Guard:
         self, scope: Scope, receive: Receive, send: Send, cookie: str | None
     ) -> None:
         """Run the app with a body that is counted and timed; one over a limit ends the exchange."""
-        body = _LimitedBody(receive, self.max_body_bytes)
+        visitor = visitor_of(client_address(scope))
+        body = LimitedBody(receive, self.max_body_bytes, self._arriving, visitor)
         started = False
 
         async def limited_receive() -> Message:
@@ -182,10 +177,12 @@ class Guard:
             await send(message)
 
         try:
-            await self.app(scope, limited_receive, sealed_send)
+            await self.app(scope, limited_receive, in_pieces(sealed_send))
         except Exception:
             if body.refusal is None:  # else it is only the disconnect that the app was told of
                 raise
+        finally:
+            body.close()
 
     def _seal(self, headers: MutableHeaders, scope: Scope, cookie: str | None) -> None:
         headers["X-Content-Type-Options"] = "nosniff"
@@ -201,45 +198,6 @@ class Guard:
             headers.append(
                 "Set-Cookie", f"{COOKIE}={cookie}; HttpOnly; SameSite=Lax; Path=/{secure}"
             )
-
-    def _too_large(self) -> Response:
-        return _too_large(self.max_body_bytes)
-
-
-class _LimitedBody:
-    """A request's body, as far as it stays within its limits.
-
-    `refusal` is the response to give once it doesn't; from then on the app is told that the visitor
-    has gone.
-    """
-
-    def __init__(self, receive: Receive, max_bytes: int) -> None:
-        self._receive = receive
-        self._max_bytes = max_bytes
-        self._received_bytes = 0
-        self._until = time.monotonic() + MAX_BODY_SECONDS
-        self._whole = False
-        self.refusal: Response | None = None
-
-    async def receive(self) -> Message:
-        if self.refusal is not None:
-            return {"type": "http.disconnect"}
-        try:
-            rest = None if self._whole else self._until - time.monotonic()
-            message = await asyncio.wait_for(self._receive(), rest)
-        except TimeoutError:
-            self.refusal = PlainTextResponse("The request took too long to arrive.\n", 408)
-            return {"type": "http.disconnect"}
-        self._received_bytes += len(message.get("body", b""))
-        self._whole = not message.get("more_body", False)
-        if self._received_bytes > self._max_bytes:
-            self.refusal = _too_large(self._max_bytes)
-            return {"type": "http.disconnect"}
-        return message
-
-
-def _too_large(max_bytes: int) -> Response:
-    return PlainTextResponse(f"At most {max_bytes:,} bytes can be sent at once.\n", 413)
 
 
 def _another_page_reads(headers: Headers) -> bool:

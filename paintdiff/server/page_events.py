@@ -36,7 +36,7 @@ class Shape(Enum):
     NUMBER = "number"
     FLAG = "flag"
     CHOICE = "choice"
-    """One choice, or a list of them."""
+    CHOICES = "list of choices"
     RECORD = "record"
     """Whatever a canvas or a list of ours sends: plain values, lists and objects of them."""
 
@@ -76,8 +76,13 @@ class PageEvents:
                 _refuse(f"An input isn't a {shape.value}")
         if event.get("trigger_id") is not None and type(event["trigger_id"]) is not int:
             _refuse("trigger_id isn't a number")
-        _check_plain(event.get("event_data"))
-        return _written(event), _session(event)
+        details = event.setdefault("event_data", None)
+        if details is None:
+            event["event_data"] = {}  # handlers look for details in it
+        elif not isinstance(details, dict):
+            _refuse("event_data isn't an object")
+        _check_plain(details)
+        return _written(event), session_of(event.get("session_hash"))
 
 
 def check_cancel(body: bytes) -> bytes:
@@ -88,7 +93,7 @@ def check_cancel(body: bytes) -> bytes:
     event_id = cancel["event_id"]
     if type(cancel["fn_index"]) is not int or not isinstance(event_id, str) or len(event_id) > 64:
         _refuse("A cancellation names an event")
-    _session(cancel)
+    session_of(cancel["session_hash"])
     return _written(cancel)
 
 
@@ -113,8 +118,8 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} isn't JSON")
 
 
-def _session(event: Mapping[str, Any]) -> str:
-    session = event.get("session_hash")
+def session_of(session: object) -> str:
+    """Return a session's id as a page makes it. Raises EventRefusedError for anything else."""
     if not isinstance(session, str) or not _SESSION.fullmatch(session):
         _refuse("session_hash isn't valid")
     return session
@@ -131,9 +136,12 @@ def _fits(value: object, shape: Shape) -> bool:
         case Shape.FLAG:
             return isinstance(value, bool)
         case Shape.CHOICE:
-            choices = value if isinstance(value, list) else [value]
-            return len(choices) <= MAX_VALUES and all(
-                isinstance(each, str) or _is_number(each) for each in choices
+            return isinstance(value, str) or _is_number(value)
+        case Shape.CHOICES:
+            return (
+                isinstance(value, list)
+                and len(value) <= MAX_VALUES
+                and all(_fits(each, Shape.CHOICE) for each in value)
             )
         case Shape.RECORD:
             _check_plain(value)

@@ -5,27 +5,35 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import partial
+
+from paintdiff.server.turns import Turns
+from paintdiff.server.visitors import THIS_MACHINE, visitor_of
 
 MAX_WRONG_PASSWORDS = 10
-"""How many wrong passwords one guesser may send within WRONG_PASSWORD_WINDOW_SECONDS."""
+"""How many wrong passwords one address may send within WRONG_PASSWORD_WINDOW_SECONDS at any speed.
+After that its passwords are checked one at a time, so far apart that it can send no more of them.
+"""
 WRONG_PASSWORD_WINDOW_SECONDS = 60.0
+MAX_WAITING_GUESSES = 4
 MAX_GUESSERS = 4096
-SECONDS_BETWEEN_GUESSES = 0.05
-"""How far apart passwords are checked, whoever sends them, once many wrong ones have come."""
-MAX_GUESS_DELAY_SECONDS = 5.0
+MAX_WRONG_PASSWORDS_OF_ALL = 100
+"""The same for all addresses together, which may be forged or hidden."""
+SECONDS_BETWEEN_GUESSES_OF_ALL = 0.1
+MAX_WAITING_GUESSES_OF_ALL = 50
 
 
 class PasswordGate:
     """Checks a user name and a password, and slows down whoever guesses.
 
     A visitor who once gave the right ones carries a signed cookie and is let in whatever others
-    do. Wrong guesses are counted by address, so a guesser locks out nobody else. Because addresses
-    can be forged behind a tunnel, all guesses together are also spaced out once many are wrong.
+    do. Wrong passwords are counted by address. They lock nobody out, because visitors behind one
+    proxy or tunnel may share an address with a guesser: they make the next checks wait for turns.
+    Addresses can be forged, so many wrong passwords make everybody without a cookie wait, briefly.
     """
 
     def __init__(
@@ -33,17 +41,24 @@ class PasswordGate:
         credentials: tuple[str, str],
         *,
         max_wrong: int = MAX_WRONG_PASSWORDS,
+        max_wrong_of_all: int = MAX_WRONG_PASSWORDS_OF_ALL,
         window_seconds: float = WRONG_PASSWORD_WINDOW_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._expected = _digest(*credentials)
         self._key = secrets.token_bytes(32)
-        self._max_wrong = max_wrong
-        self._window_seconds = window_seconds
+        self._guesses = partial(
+            _Guesses, max_wrong, window_seconds, window_seconds / max_wrong, MAX_WAITING_GUESSES
+        )
+        self._all = _Guesses(
+            max_wrong_of_all,
+            window_seconds,
+            SECONDS_BETWEEN_GUESSES_OF_ALL,
+            MAX_WAITING_GUESSES_OF_ALL,
+            clock,
+        )
         self._clock = clock
-        self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
-        self._all_wrong: deque[float] = deque(maxlen=10 * max_wrong)
-        self._next_turn = 0.0
+        self._by_address: OrderedDict[str, _Guesses] = OrderedDict()
 
     def knows(self, cookie: str) -> bool:
         """Return whether this process signed the cookie."""
@@ -55,30 +70,16 @@ class PasswordGate:
         visitor = secrets.token_urlsafe(16)
         return f"{visitor}.{self._signature(visitor)}"
 
-    def seconds_to_wait(self, address: str) -> float:
-        """Return how long a guesser at `address` is locked out, 0.0 if not."""
-        wrong = self._wrong.get(identify_guesser(address))
-        if wrong is None:
-            return 0.0
-        self._forget_old(wrong)
-        if len(wrong) < self._max_wrong:
-            return 0.0
-        return self._window_seconds - (self._clock() - wrong[0])
+    async def take_turn(self, address: str) -> bool:
+        """Wait until a password from `address` may be checked.
 
-    def guess_delay_seconds(self) -> float:
-        """Return how long the next check of a password has to be delayed, and take that turn.
-
-        0.0 unless many wrong passwords have come lately. More than MAX_GUESS_DELAY_SECONDS means
-        that too many guesses wait already; then no turn is taken.
+        Returns False if too many passwords wait already; then it must not be checked.
         """
-        self._forget_old(self._all_wrong)
-        if len(self._all_wrong) < (self._all_wrong.maxlen or 0):
-            return 0.0
-        now = self._clock()
-        delay = max(0.0, self._next_turn - now)
-        if delay <= MAX_GUESS_DELAY_SECONDS:
-            self._next_turn = now + delay + SECONDS_BETWEEN_GUESSES
-        return delay
+        visitor = visitor_of(address)
+        own = self._by_address.get(visitor)
+        if own is not None and visitor != THIS_MACHINE and not await own.take_turn():
+            return False
+        return await self._all.take_turn()
 
     def opens_for(self, authorization: str, address: str) -> bool:
         """Return whether a Basic authorization header is right; count it as a guess if it is wrong.
@@ -90,38 +91,43 @@ class PasswordGate:
             return False
         if hmac.compare_digest(_digest(*given), self._expected):
             return True
-        now = self._clock()
-        self._all_wrong.append(now)
-        guesser = identify_guesser(address)
-        self._wrong.setdefault(guesser, deque(maxlen=self._max_wrong)).append(now)
-        self._wrong.move_to_end(guesser)
-        while len(self._wrong) > MAX_GUESSERS:
-            self._wrong.popitem(last=False)
+        visitor = visitor_of(address)
+        self._all.note_wrong()
+        self._by_address.setdefault(visitor, self._guesses(self._clock)).note_wrong()
+        self._by_address.move_to_end(visitor)
+        while len(self._by_address) > MAX_GUESSERS:
+            self._by_address.popitem(last=False)
         return False
-
-    def _forget_old(self, wrong: deque[float]) -> None:
-        now = self._clock()
-        while wrong and now - wrong[0] >= self._window_seconds:
-            wrong.popleft()
 
     def _signature(self, visitor: str) -> str:
         return hmac.new(self._key, visitor.encode(), hashlib.sha256).hexdigest()
 
 
-def identify_guesser(address: str) -> str:
-    """Return what wrong guesses are counted by: an IPv4 address, or an IPv6 one's /64 network.
+class _Guesses:
+    """Wrong passwords of the last `window_seconds`, and turns once there are `max_wrong`."""
 
-    Whatever is no address, as a forged header may say, counts as one guesser.
-    """
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed.packed, 64), strict=False))
-    return str(parsed)
+    def __init__(
+        self,
+        max_wrong: int,
+        window_seconds: float,
+        seconds_apart: float,
+        max_waiting: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._wrong: deque[float] = deque(maxlen=max_wrong)
+        self._max_wrong = max_wrong
+        self._window_seconds = window_seconds
+        self._clock = clock
+        self._turns = Turns(seconds_apart, max_waiting, clock)
+
+    def note_wrong(self) -> None:
+        self._wrong.append(self._clock())
+
+    async def take_turn(self) -> bool:
+        oldest = self._clock() - self._window_seconds
+        while self._wrong and self._wrong[0] <= oldest:
+            self._wrong.popleft()
+        return len(self._wrong) < self._max_wrong or await self._turns.take()
 
 
 def has_credentials(authorization: str) -> bool:

@@ -8,12 +8,17 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from paintdiff.server.page_events import EventRefusedError
+from paintdiff.server.visitors import THIS_MACHINE
 
 MAX_UNREAD_SESSIONS = 32
 """How many sessions may wait with events that nobody reads yet. A page opens its stream right after
 its first event, so an honest one is among them for some milliseconds."""
 MAX_STREAMS = 400
 """How many streams may be open at once. A page has one while an event of it runs."""
+MAX_STREAMS_PER_SESSION = 4
+"""A page that is reloaded leaves a stream behind until the server notices."""
+MAX_STREAMS_PER_VISITOR = 100
+"""How many streams one address may have open. A browser opens up to six connections to a server."""
 MAX_EVENTS_PER_SESSION = 32
 """How many queued events of one session may be unfinished at once."""
 
@@ -40,12 +45,8 @@ class Sessions:
     def __init__(self, queue: EventQueue) -> None:
         self._queue = queue
         self._reading: Counter[str] = Counter()
+        self._reading_visitors: Counter[str] = Counter()
         self._unread: OrderedDict[str, None] = OrderedDict()
-
-    @property
-    def streams_are_full(self) -> bool:
-        """Whether as many streams are open as may be."""
-        return self._reading.total() >= MAX_STREAMS
 
     async def admit(self, session: str) -> None:
         """Note that a session sends an event through the queue.
@@ -63,13 +64,32 @@ class Sessions:
             await self._queue.forget(oldest)
 
     @contextmanager
-    def reading(self, session: str) -> Generator[None]:
-        """Note that a session's stream is open."""
+    def reading(self, session: str, visitor: str = THIS_MACHINE) -> Generator[None]:
+        """Note that a visitor has the session's stream open.
+
+        Raises EventRefusedError if too many are open, of the session, of the visitor or altogether.
+        """
+        self._check_streams(session, visitor)
         self._unread.pop(session, None)
         self._reading[session] += 1
+        self._reading_visitors[visitor] += 1
         try:
             yield
         finally:
-            self._reading[session] -= 1
-            if self._reading[session] <= 0:
-                del self._reading[session]
+            _subtract(self._reading, session)
+            _subtract(self._reading_visitors, visitor)
+
+    def _check_streams(self, session: str, visitor: str) -> None:
+        if self._reading[session] >= MAX_STREAMS_PER_SESSION:
+            raise EventRefusedError("This page is open too often. Open it again.", 429)
+        of_visitor = self._reading_visitors[visitor]
+        if visitor != THIS_MACHINE and of_visitor >= MAX_STREAMS_PER_VISITOR:
+            raise EventRefusedError("Too many pages are open. Close some of them.", 429)
+        if self._reading.total() >= MAX_STREAMS:
+            raise EventRefusedError("Too many pages are open. Try again later.", 503)
+
+
+def _subtract(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]

@@ -39,7 +39,7 @@ SHAPES: Mapping[type[Any], Shape] = MappingProxyType(
         gr.Checkbox: Shape.FLAG,
         gr.Radio: Shape.CHOICE,
         gr.Dropdown: Shape.CHOICE,
-        gr.CheckboxGroup: Shape.CHOICE,
+        gr.CheckboxGroup: Shape.CHOICES,
         gr.HTML: Shape.RECORD,
     }
 )
@@ -111,7 +111,14 @@ def page_events(page: Blocks) -> PageEvents:
 
 
 def _shapes(function: BlockFunction) -> tuple[Shape, ...]:
-    return tuple(SHAPES[type(component)] for component in function.inputs)
+    return tuple(shape_of(component) for component in function.inputs)
+
+
+def shape_of(component: Any) -> Shape:
+    """Return what a component's value may be. Raises KeyError for one of another kind."""
+    if isinstance(component, gr.Dropdown) and component.multiselect:
+        return Shape.CHOICES
+    return SHAPES[type(component)]
 
 
 class _Sessions(StateHolder):

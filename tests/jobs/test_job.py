@@ -167,6 +167,21 @@ def test_a_full_queue_is_an_error_that_passes(tiny_manager: ModelManager) -> Non
         assert engine.status().running_job_id is None or engine.status().queue_length == 0
 
 
+def test_one_visitor_leaves_places_in_the_queue_for_others(tiny_manager: ModelManager) -> None:
+    with Engine(tiny_manager, queue_size=8) as engine:
+        running = engine.submit(ENDLESS, "198.51.100.1")
+        until(running, Progress)
+        waiting = [engine.submit(QUICK, "198.51.100.1") for _ in range(6)]
+        with pytest.raises(QueueFullError, match="6 of your pictures"):
+            engine.submit(QUICK, "198.51.100.1")
+        engine.submit(QUICK, "198.51.100.2")
+        waiting[0].cancel()
+        engine.submit(QUICK)
+        engine.submit(QUICK)  # who isn't counted may fill it
+        with pytest.raises(QueueFullError, match="8 pictures"):
+            engine.submit(QUICK)
+
+
 def test_places_in_the_queue_move_up(tiny_engine: Engine) -> None:
     running, second, third = (tiny_engine.submit(ENDLESS) for _ in range(3))
     until(running, Progress)

@@ -20,7 +20,8 @@ VALUES: dict[Shape, Any] = {
     Shape.TEXT: "a (red:1.2) house\n🐉",
     Shape.NUMBER: 2**63 + 1,
     Shape.FLAG: True,
-    Shape.CHOICE: ["mini", 3],
+    Shape.CHOICE: "mini",
+    Shape.CHOICES: ["mini", 3],
     Shape.RECORD: {"image": None, "pictures": ["x"], "version": 3, "list": [[1.5], {}]},
 }
 
@@ -46,7 +47,7 @@ def test_an_event_passes_unchanged() -> None:
     assert json.loads(body) == event()
     assert session == "abc123"
     empty = event(data=[None] * len(Shape), event_data=None, trigger_id=None)
-    assert json.loads(checked(empty)[0]) == empty
+    assert json.loads(checked(empty)[0]) == {**empty, "event_data": {}}
 
 
 FILE = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
@@ -94,8 +95,10 @@ def nested(levels: int) -> Any:
         {"batched": True},
         {"oauth_token": "x"},
         {"event_id": "x"},
-        {"event_data": nested(20)},
-        {"event_data": ["x"] * 6000},
+        {"event_data": {"value": nested(20)}},
+        {"event_data": {"value": ["x"] * 6000}},
+        {"event_data": ["x"]},
+        {"event_data": "text"},
     ],
 )
 def test_what_no_page_sends_is_refused(changed: dict[str, Any]) -> None:
@@ -114,8 +117,10 @@ def test_what_no_page_sends_is_refused(changed: dict[str, Any]) -> None:
         (Shape.NUMBER, float("inf")),
         (Shape.FLAG, 1),
         (Shape.CHOICE, {"a": 1}),
-        (Shape.CHOICE, [["a"]]),
-        (Shape.CHOICE, ["a"] * 6000),
+        (Shape.CHOICE, ["a"]),
+        (Shape.CHOICES, "a"),
+        (Shape.CHOICES, [["a"]]),
+        (Shape.CHOICES, ["a"] * 6000),
         (Shape.RECORD, nested(9)),
         (Shape.RECORD, [0] * 6000),
         (Shape.RECORD, float("nan")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
@@ -10,9 +11,12 @@ from paintdiff.server.page_events import EventRefusedError
 from paintdiff.server.sessions import (
     MAX_EVENTS_PER_SESSION,
     MAX_STREAMS,
+    MAX_STREAMS_PER_SESSION,
+    MAX_STREAMS_PER_VISITOR,
     MAX_UNREAD_SESSIONS,
     Sessions,
 )
+from paintdiff.server.visitors import THIS_MACHINE, visitor_of
 
 
 class Queue:
@@ -50,11 +54,57 @@ def test_one_session_can_only_ask_for_so_much() -> None:
     assert refused.value.status == 429
 
 
+def opened(sessions: Sessions, of: list[tuple[str, str]]) -> ExitStack:
+    stack = ExitStack()
+    for session, visitor in of:
+        stack.enter_context(sessions.reading(session, visitor))
+    return stack
+
+
 def test_streams_are_counted_until_they_end() -> None:
     sessions = Sessions(Queue())
-    readings = [sessions.reading(f"s{number}") for number in range(MAX_STREAMS)]
-    for reading in readings:
-        reading.__enter__()
-    assert sessions.streams_are_full
-    readings[0].__exit__(None, None, None)
-    assert not sessions.streams_are_full
+    with opened(sessions, [(f"s{number}", THIS_MACHINE) for number in range(MAX_STREAMS)]):
+        with pytest.raises(EventRefusedError) as refused, sessions.reading("late"):
+            pass
+        assert refused.value.status == 503
+    with sessions.reading("late"):
+        pass
+
+
+def test_one_session_has_few_streams() -> None:
+    sessions = Sessions(Queue())
+    with opened(sessions, [("s", THIS_MACHINE)] * MAX_STREAMS_PER_SESSION):
+        with pytest.raises(EventRefusedError) as refused, sessions.reading("s"):
+            pass
+        assert refused.value.status == 429
+        with sessions.reading("another"):
+            pass
+    with sessions.reading("s"):
+        pass
+
+
+def test_one_address_leaves_streams_for_others() -> None:
+    sessions = Sessions(Queue())
+    of_one = [(f"s{number}", "198.51.100.1") for number in range(MAX_STREAMS_PER_VISITOR)]
+    with opened(sessions, of_one):
+        with pytest.raises(EventRefusedError), sessions.reading("more", "198.51.100.1"):
+            pass
+        with sessions.reading("more", "198.51.100.2"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("address", "visitor"),
+    [
+        ("198.51.100.1", "198.51.100.1"),
+        ("::ffff:198.51.100.1", "198.51.100.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("127.0.0.1", THIS_MACHINE),
+        ("127.8.9.10", THIS_MACHINE),
+        ("::1", THIS_MACHINE),
+        ("unix socket", THIS_MACHINE),
+        ("", THIS_MACHINE),
+    ],
+)
+def test_a_visitor_is_an_address_or_a_network_of_ipv6(address: str, visitor: str) -> None:
+    assert visitor_of(address) == visitor

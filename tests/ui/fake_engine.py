@@ -197,7 +197,7 @@ class FakeEngine:
         self.foreseen.append((model, size, refined))
         return self.forecasts.get(size)
 
-    def submit(self, request: Request) -> FakeJob:
+    def submit(self, request: Request, visitor: str = "") -> FakeJob:
         if isinstance(request, Upscale):
             return self._remembered(request)
         if request.sampler == "nonsense":

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.page_events import Shape
 from paintdiff.server.routes import PAGE_ROUTES, Body, RouteTable
 from paintdiff.server.sessions import Sessions
+from paintdiff.server.visitors import current_visitor
 from paintdiff.ui import gradio_server
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.uploads import upload_routes
@@ -232,7 +234,12 @@ def test_without_the_guard_gradio_reads_it_and_alone_it_looks_where_it_lies(
     secret = tmp_path / "secret.txt"
     secret.write_text("the server's own")
     named = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
-    body = next(each for queued, each in bodies_with(page, named) if not queued)
+    body = next(
+        body
+        for queued, body in bodies_with(page, named)
+        if not queued
+        and all(isinstance(each, gr.Textbox) for each in page.fns[body["fn_index"]].inputs)
+    )
     visitor = TestClient(server, base_url="http://localhost:7860")
     visitor.post("/gradio_api/run/predict", json=body)
     assert copies(gradios_files) == []
@@ -277,6 +284,132 @@ def test_a_value_that_fits_no_component_is_not_in_the_log(
     captured = capfd.readouterr()
     assert secret not in captured.err + captured.out + caplog.text
     assert "Traceback" not in captured.err + captured.out + caplog.text
+
+
+ODD: dict[Shape, list[Any]] = {
+    Shape.TEXT: [None, '["a", ["b", 1]]'],
+    Shape.NUMBER: [None, -1, 1e299],
+    Shape.FLAG: [None],
+    Shape.CHOICE: [None, "nonsense", -1],
+    Shape.CHOICES: [None, ["nonsense"]],
+    Shape.RECORD: [None, [], {"image": 1}, {"image": "x", "mask": []}, "text"],
+}
+
+
+def test_no_value_that_the_guard_lets_through_is_an_unexpected_error(
+    guarded: TestClient, page: gr.Blocks
+) -> None:
+    """A person who empties a field reads which one; nothing fills the log."""
+    rules, found = gradio_server.page_events(page), list[str]()
+
+    async def try_all() -> None:
+        for number, function in page.fns.items():
+            if function.fn is None:
+                continue
+            usual = [getattr(component, "value", None) for component in function.inputs]
+            odd = [
+                [*usual[:place], value, *usual[place + 1 :]]
+                for place, component in enumerate(function.inputs)
+                for value in ODD[gradio_server.shape_of(component)]
+            ]
+            for data in [usual, *odd]:
+                await try_one(number, function, data)
+
+    async def try_one(number: int, function: Any, data: list[Any]) -> None:
+        body = json.dumps({"data": data, "fn_index": number, "session_hash": "odd"})
+        sent = json.loads(rules.checked(body.encode(), queued=function.queue)[0])
+        state, details = page.state_holder["odd"], gr.EventData(None, sent["event_data"])
+        with suppress(TimeoutError):  # some watch a job
+            try:
+                handled = page.process_api(function, data, state=state, event_data=details)
+                await asyncio.wait_for(handled, 1)
+            except gr.Error as error:
+                if "unexpected error" in error.message:
+                    found.append(f"{function.fn}: {data}: {error.__cause__!r}")
+
+    asyncio.run(try_all())
+    assert found == []
+
+
+def answer_to(guarded: TestClient, page: gr.Blocks, kind: type[Any], value: Any) -> str:
+    """Send a value to the first event that takes a component of a kind, and return the error."""
+    for number, function in page.fns.items():
+        kinds = [type(component) for component in function.inputs]
+        if function.fn is None or function.queue or kind not in kinds:
+            continue
+        data = [getattr(component, "value", None) for component in function.inputs]
+        data[kinds.index(kind)] = value
+        body = {"data": data, "fn_index": number, "session_hash": "abc"}
+        return guarded.post("/gradio_api/run/predict", json=body).json()["error"]
+    raise AssertionError(f"no event takes a {kind.__name__}")
+
+
+def test_what_is_wrong_with_a_value_is_said_by_the_name_of_its_field(
+    guarded: TestClient, page: gr.Blocks
+) -> None:
+    assert " is empty. Enter a number from " in answer_to(guarded, page, gr.Slider, None)
+    assert ". The most is " in answer_to(guarded, page, gr.Slider, 1e9)
+    assert " is empty. Choose a value." in answer_to(guarded, page, gr.Radio, None)
+
+
+def test_a_tab_that_is_not_open_yet_has_no_values(guarded: TestClient, page: gr.Blocks) -> None:
+    """Its components are not in the browser, which sends null for them."""
+    number, function = next(
+        each for each in page.fns.items() if str(each[1].fn).find("rescanned") >= 0
+    )
+    data = [
+        getattr(component, "value", None) if str(component.elem_id).startswith("models-") else None
+        for component in function.inputs
+    ]
+    assert gr.Radio in {
+        type(each) for each, value in zip(function.inputs, data, strict=True) if value is None
+    }
+    body = {"data": data, "fn_index": number, "session_hash": "abc"}
+    answer = guarded.post("/gradio_api/run/predict", json=body)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_choice_that_is_gone_says_to_reload_the_page(
+    guarded: TestClient, page: gr.Blocks
+) -> None:
+    """Also on a page that the server has forgotten, whose list it had updated."""
+    said = answer_to(guarded, page, gr.Dropdown, "owner/<img src=x>")
+    assert "Reload the page." in said
+    assert "owner/&lt;img src=x&gt;" in said, "Gradio shows it as markup"
+
+
+def test_a_stream_of_no_session_leaves_nothing_in_the_log(
+    guarded: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = guarded.get("/gradio_api/queue/data?session_hash=unknown")
+    assert '"session_not_found":true' in answer.text
+    assert caplog.text == ""
+    for odd in ("", "x" * 65, "a/b"):
+        assert guarded.get(f"/gradio_api/queue/data?session_hash={odd}").status_code == 400
+
+
+def test_a_handler_knows_the_visitor(
+    guarded: TestClient, page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a direct event and of one in the queue, which Gradio handles in another context."""
+    seen: list[str] = []
+    visitor = TestClient(guarded.app, "http://localhost:7860", client=("198.51.100.7", 5))
+    with visitor:
+        for queued, path in ((False, "run/predict"), (True, "queue/join")):
+            number, function = next(
+                each for each in page.fns.items() if each[1].fn and each[1].queue is queued
+            )
+
+            def note(*_: Any) -> Any:
+                seen.append(current_visitor.get())
+                raise gr.Error("enough")
+
+            monkeypatch.setattr(function, "fn", note)
+            data = [getattr(component, "value", None) for component in function.inputs]
+            body = {"data": data, "fn_index": number, "session_hash": "visitor"}
+            visitor.post(f"/gradio_api/{path}", json=body)
+        visitor.get("/gradio_api/queue/data?session_hash=visitor")
+    assert seen == ["198.51.100.7"] * 2
 
 
 def test_an_unexpected_error_is_logged_under_the_id_that_the_page_shows(

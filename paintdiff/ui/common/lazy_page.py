@@ -14,13 +14,16 @@ import logging
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.blocks import BlocksConfigDict
+from gradio.state_holder import SessionState
 
 from paintdiff.error_reports import report_unexpected
+from paintdiff.server.visitors import THIS_MACHINE, current_visitor, visitor_of
 from paintdiff.ui.common.field_messages import listen
 from paintdiff.ui.common.widgets import hidden_button
 
@@ -49,6 +52,8 @@ class LazyPage(gr.Blocks):
         self._places: dict[str, _Place] = {}
         self._openers: dict[int, str] = {}
         self._contents: dict[str, Config] = {}
+        self._tab_of: dict[int, str] = {}
+        self._tab_of_event: dict[int, str] = {}
         super().__init__(**settings)
 
     @contextmanager
@@ -76,11 +81,41 @@ class LazyPage(gr.Blocks):
         self._openers[event["id"]] = tab
         return event
 
+    async def preprocess_data(
+        self,
+        block_fn: BlockFunction,
+        inputs: list[Any],
+        state: SessionState | None,
+        explicit_call: bool = False,
+    ) -> list[Any]:
+        """Convert an event's values as Gradio does. Raises gr.Error for one that can't be used."""
+        tab = self._tab_of_event.get(block_fn._id)  # pyright: ignore[reportPrivateUsage]
+        for component, value in zip(block_fn.inputs, inputs, strict=True):
+            elsewhere = self._tab_of.get(component._id) != tab
+            if value is None and elsewhere and not isinstance(component, gr.Slider):
+                continue  # its tab may not be open yet
+            known = state[component._id] if state and component._id in state else component
+            problem = problem_with(known, value)
+            if problem is not None:
+                raise gr.Error(problem, print_exception=False)
+        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+
+    async def postprocess_data(
+        self, block_fn: BlockFunction, predictions: Any, state: SessionState | None
+    ) -> list[Any]:
+        """Convert a handler's updates as Gradio does. No updates at all change nothing; Gradio
+        would take them for one value, and miss the others."""
+        updates = gr.skip() if predictions == {} else predictions
+        return await super().postprocess_data(block_fn, updates, state)
+
     def get_config_file(self) -> BlocksConfigDict:
         """Return what the browser gets at first: all but the content of lazy tabs."""
         config: Any = super().get_config_file()
         first, self._contents = _divided(config, self._places)
         config.update(first)
+        for tab, content in self._contents.items():
+            self._tab_of |= {each["id"]: tab for each in content["components"]}
+            self._tab_of_event |= {each["id"]: tab for each in content["dependencies"]}
         return config
 
     async def process_api(
@@ -90,14 +125,15 @@ class LazyPage(gr.Blocks):
 
         Raises gr.Error, which Gradio shows and doesn't log. It would print a traceback for each
         value that fits no component, and the value with it: text that a visitor has typed. Any
-        other error is logged under an id, and the person sees the id.
+        other error is logged under an id, and the person sees the id. Gradio shows the text as
+        markup, so what it quotes is escaped.
         """
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        current_visitor.set(_sender(settings.get("request")))
         try:
             output = await super().process_api(function, *arguments, **settings)
         except gr.Error as error:
-            error.print_exception = False
-            raise
+            raise gr.Error(escape(str(error.message)), print_exception=False) from error
         except Exception as error:
             shown = report_unexpected(logger, "This failed", error)
             raise gr.Error(str(shown), print_exception=False) from error
@@ -107,6 +143,50 @@ class LazyPage(gr.Blocks):
         ids = [each._id for each in function.outputs]
         content, data = _filled(self._contents[tab], ids, output["data"])
         return {**output, "data": data, "render_config": {**content, "render_id": f"tab {tab}"}}
+
+
+def problem_with(component: Any, value: Any) -> str | None:
+    """Return what is wrong with a value for a component, None if nothing is.
+
+    Gradio has no words for an empty slider, and lists all choices for a wrong one. A choice may be
+    wrong because the server no longer remembers this page, whose list was updated since it began:
+    it remembers a limited number of them.
+    """
+    name = component.label or "A setting"
+    if value is None and isinstance(component, gr.Slider):
+        least, most = component.minimum, component.maximum
+        return f"{name} is empty. Enter a number from {least:g} to {most:g}."
+    if value is None and isinstance(component, (gr.Radio, gr.Checkbox, gr.CheckboxGroup)):
+        return f"{name} is empty. Choose a value."
+    if value is not None and isinstance(component, (gr.Slider, gr.Number)):
+        return _out_of_bounds(name, value, component.minimum, component.maximum)
+    if value is None or not isinstance(component, (gr.Radio, gr.Dropdown, gr.CheckboxGroup)):
+        return None
+    if isinstance(component, gr.Dropdown) and component.allow_custom_value:
+        return None
+    offered = [choice for _, choice in component.choices]
+    chosen = value if isinstance(value, list) else [value]
+    missing = next((each for each in chosen if each not in offered), None)
+    if missing is None:
+        return None
+    return (
+        f"{name}: {missing!r:.80} isn't in the list. The list has changed, or this page was open "
+        "for too long. Reload the page."
+    )
+
+
+def _out_of_bounds(name: str, value: float, least: float | None, most: float | None) -> str | None:
+    if least is not None and value < least:
+        return f"{name} is {value:g}. The least is {least:g}."
+    if most is not None and value > most:
+        return f"{name} is {value:g}. The most is {most:g}."
+    return None
+
+
+def _sender(request: Any) -> str:
+    """Return the visitor who sent an event. Gradio's queue handles it in a context of its own."""
+    client = getattr(request, "client", None)
+    return visitor_of(client.host) if client is not None else THIS_MACHINE
 
 
 def _divided(

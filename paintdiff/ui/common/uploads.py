@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from starlette.requests import ClientDisconnect
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import RequestError
 from paintdiff.imaging.images import read_header
+from paintdiff.server.visitors import THIS_MACHINE, current_visitor
 
 MAX_UPLOAD_BYTES = 16 * 2**20
 """The most that one POST may carry; the guard in front of all routes stops at the same figure."""
@@ -40,7 +42,7 @@ class Upload:
     """A picture as it was sent: a PNG, JPEG or WebP file.
 
     `width` and `height` are in pixels as the picture is meant to be seen, after its EXIF
-    orientation. `data` is the file, untouched.
+    orientation. `data` is the file, untouched. `visitor` is who sent it.
     """
 
     id: str
@@ -48,10 +50,12 @@ class Upload:
     height: int
     data: bytes
     media_type: str
+    visitor: str = THIS_MACHINE
 
 
 class Uploads:
-    """A bounded table of uploads. What was used least recently is forgotten first.
+    """A bounded table of uploads. When it is full the visitor with the most in it loses what was
+    used least recently.
 
     Routes and event handlers may use it from several threads at once.
     """
@@ -66,7 +70,7 @@ class Uploads:
         self._lock = threading.Lock()
 
     def add(self, data: bytes) -> Upload:
-        """Keep a picture under a new id.
+        """Keep a picture of the current visitor under a new id.
 
         Raises RequestError (field "image") if it is no PNG, JPEG or WebP, has too many pixels or
         bytes (see `paintdiff.imaging.images.read_header`), or is larger than the whole table.
@@ -79,14 +83,34 @@ class Uploads:
             )
         header = read_header(data)
         size = header.size
-        upload = Upload(secrets.token_urlsafe(16), size.width, size.height, data, header.media_type)
+        upload = Upload(
+            id=secrets.token_urlsafe(16),
+            width=size.width,
+            height=size.height,
+            data=data,
+            media_type=header.media_type,
+            visitor=current_visitor.get(),
+        )
         with self._lock:
             self._table[upload.id] = upload
             self._total_bytes += len(data)
-            while self._total_bytes > self._max_total_bytes or len(self._table) > self._max_count:
-                _, forgotten = self._table.popitem(last=False)
-                self._total_bytes -= len(forgotten.data)
+            while self._total_bytes > self._max_total_bytes:
+                self._forget_one_of(self._greediest(lambda each: len(each.data)))
+            while len(self._table) > self._max_count:
+                self._forget_one_of(self._greediest(lambda each: 1))
         return upload
+
+    def _greediest(self, weight: Callable[[Upload], int]) -> str:
+        """Return the visitor whose uploads weigh most."""
+        held: Counter[str] = Counter()
+        for each in self._table.values():
+            held[each.visitor] += weight(each)
+        return held.most_common(1)[0][0]
+
+    def _forget_one_of(self, visitor: str) -> None:
+        oldest = next(each for each in self._table.values() if each.visitor == visitor)
+        del self._table[oldest.id]
+        self._total_bytes -= len(oldest.data)
 
     def get(self, upload_id: str) -> Upload | None:
         """The upload of that id, which counts as a use; None if there is none, or no longer."""

@@ -4,17 +4,19 @@ are GETs, and change nothing."""
 from __future__ import annotations
 
 import io
-import threading
-from collections import OrderedDict
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from PIL import Image
 
-from paintdiff.errors import RequestError
+from paintdiff.errors import QueueFullError, RequestError
 from paintdiff.imaging.images import decode_image, flatten_image, read_header
 from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow
+from paintdiff.ui.common.encodings import Encodings
 from paintdiff.ui.model_browser.listing import ModelListing
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ PREVIEW_PX = 320
 """The longest side of a preview as a browser gets it."""
 
 MAX_PREVIEW_PIXELS = 24_000_000
-MAX_KEPT = 256
+MAX_KEPT_BYTES = 16 * 2**20
 
 _JPEG_QUALITY = 82
 _GROUND = "#ffffff"
@@ -34,55 +36,22 @@ Kind = Annotated[str, Query(max_length=40)]
 Name = Annotated[str, Query(max_length=200)]
 
 
-class Previews:
-    """Small pictures of files, made when they are first asked for. Two at a time, so that a page of
-    large ones doesn't fill the memory. Safe to use from any thread."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Path, int, int], bytes] = OrderedDict()
-        self._lock = threading.Lock()
-        self._turns = threading.BoundedSemaphore(2)
-
-    def jpeg(self, path: Path) -> bytes:
-        """The file's picture as a small JPEG.
-
-        Raises RequestError if it is no picture (PNG, JPEG or WebP) of at most MAX_PREVIEW_PIXELS.
-        """
-        try:
-            found = path.stat()
-        except OSError as error:
-            raise RequestError(f"{path.name} can't be read: {error.strerror}.") from error
-        if not path.is_file():
-            raise RequestError(f"{path.name} isn't a file.")
-        key = (path, found.st_mtime_ns, found.st_size)
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        with self._turns:
-            data = _small_jpeg(path)
-        with self._lock:
-            self._kept[key] = data
-            while len(self._kept) > MAX_KEPT:
-                self._kept.popitem(last=False)
-        return data
-
-
 def shelf_routes(parts: PageContext) -> APIRouter:
     """Routes for the Models tab. A preview is named by what the catalog calls its row; a path is
     never taken from a browser."""
-    router, shelf, previews = APIRouter(), ModelListing(parts), Previews()
+    router, shelf, previews = APIRouter(), ModelListing(parts), Encodings(MAX_KEPT_BYTES)
 
     @router.get("/models/preview")
-    def preview(kind: Kind, name: Name) -> Response:
+    async def preview(kind: Kind, name: Name) -> Response:
         try:
-            row = shelf.row(kind, name)
-            path = row.preview if isinstance(row, (LoraRow, EmbeddingRow)) else None
-            if path is None:
-                raise RequestError("This model has no preview.")
-            data = previews.jpeg(path)
+            path = await run_in_threadpool(_preview_path, shelf, kind, name)
+            found = await run_in_threadpool(_checked, path)
+            key = (path, found.st_mtime_ns, found.st_size)
+            data = await previews.get(key, lambda: _small_jpeg(path))
         except RequestError as error:
             raise HTTPException(404, "This preview doesn't exist.") from error
+        except QueueFullError as error:
+            raise HTTPException(503, str(error), {"Retry-After": "2"}) from error
         return Response(data, media_type="image/jpeg", headers=_KEEP)
 
     @router.get("/models/downloads")
@@ -101,7 +70,30 @@ def shelf_routes(parts: PageContext) -> APIRouter:
     return router
 
 
+def _preview_path(shelf: ModelListing, kind: str, name: str) -> Path:
+    row = shelf.row(kind, name)
+    path = row.preview if isinstance(row, (LoraRow, EmbeddingRow)) else None
+    if path is None:
+        raise RequestError("This model has no preview.")
+    return path
+
+
+def _checked(path: Path) -> os.stat_result:
+    """Return the status of a regular file. Raises RequestError for anything else."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise RequestError(f"{path.name} can't be read: {error.strerror}.") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise RequestError(f"{path.name} isn't a file.")
+    return found
+
+
 def _small_jpeg(path: Path) -> bytes:
+    """Return the file's picture as a small JPEG.
+
+    Raises RequestError if it is no picture (PNG, JPEG or WebP) of at most MAX_PREVIEW_PIXELS.
+    """
     if read_header(path).size.area > MAX_PREVIEW_PIXELS:
         raise RequestError(f"{path.name} has more than {MAX_PREVIEW_PIXELS:,} pixels.")
     image = flatten_image(decode_image(path), _GROUND)

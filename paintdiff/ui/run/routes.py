@@ -3,15 +3,18 @@ nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Response
 from fastapi.responses import FileResponse
 
-from paintdiff.errors import RequestError
+from paintdiff.errors import QueueFullError, RequestError
 from paintdiff.imaging.images import read_header
 from paintdiff.jobs.events import Picture
 from paintdiff.ui.common import pictures
+from paintdiff.ui.common.encodings import Encodings
 from paintdiff.ui.run import job_view
 
 if TYPE_CHECKING:
@@ -28,10 +31,10 @@ Index = Annotated[int, Path(ge=0, le=9999)]
 def picture_routes(engine: Engine) -> APIRouter:
     """Routes for finished pictures. A picture is named by its job and number, looked up in the
     engine's table."""
-    router = APIRouter()
+    router, encodings = APIRouter(), Encodings()
 
     @router.get("/pictures/{job_id}/{index}.png")
-    def full_picture(
+    async def full_picture(
         job_id: JobId, index: Index, download: bool = False, reduced: bool = False
     ) -> Response:
         picture = _picture(engine, job_id, index)
@@ -41,17 +44,17 @@ def picture_routes(engine: Engine) -> APIRouter:
             "Content-Disposition": f'{"attachment" if download else "inline"}; filename="{name}"',
         }
         path = pictures.find_saved_file(picture)
-        if reduced:
-            data = pictures.encode_png(picture.image)
-        elif path is not None:
+        if path is not None and not reduced:
             return FileResponse(path, media_type="image/png", headers=headers)
-        else:
-            data = _whole(picture)
+        made = partial(pictures.encode_png, picture.image) if reduced else partial(_whole, picture)
+        data = await _encoded(encodings, (job_id, index, "reduced" if reduced else "whole"), made)
         return Response(data, media_type="image/png", headers=headers)
 
     @router.get("/pictures/{job_id}/{index}.jpg")
-    def thumbnail(job_id: JobId, index: Index) -> Response:
-        data = pictures.encode_small_jpeg(_picture(engine, job_id, index).image, THUMBNAIL_PX)
+    async def thumbnail(job_id: JobId, index: Index) -> Response:
+        image = _picture(engine, job_id, index).image
+        made = partial(pictures.encode_small_jpeg, image, THUMBNAIL_PX)
+        data = await _encoded(encodings, (job_id, index, "thumbnail"), made)
         return Response(data, media_type="image/jpeg", headers=_KEEP)
 
     @router.get("/pictures/{job_id}/{index}/original")
@@ -93,6 +96,13 @@ def _picture(engine: Engine, job_id: str, index: int) -> Picture:
     if picture is None:
         raise HTTPException(404, "This picture is no longer available.")
     return picture
+
+
+async def _encoded(encodings: Encodings, key: Hashable, make: Callable[[], bytes]) -> bytes:
+    try:
+        return await encodings.get(key, make)
+    except QueueFullError as error:
+        raise HTTPException(503, str(error), {"Retry-After": "2"}) from error
 
 
 def _whole(picture: Picture) -> bytes:

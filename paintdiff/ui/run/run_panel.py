@@ -13,6 +13,7 @@ import gradio as gr
 from paintdiff.errors import EngineError, RequestError, UnknownNameError
 from paintdiff.jobs.messages import message_choices, message_field
 from paintdiff.jobs.requests import Request
+from paintdiff.server.visitors import current_visitor
 from paintdiff.ui.common import browser_state, markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
@@ -187,7 +188,7 @@ class RunPanel:
         """
         before = [job for job in self._jobs(values) if not job.done]
         try:
-            job = self.parts.engine.submit(request_of(values))
+            job = self.parts.engine.submit(request_of(values), current_visitor.get())
         except RequestError as error:
             return show_notes(self.notes, error.field, str(error), self._choices(error))
         except EngineError as error:

@@ -106,9 +106,9 @@ class ControlMap:
 
     # What a click does
 
-    def described(self, name: str) -> Updates:
-        """What that preprocessor does; an error of the one before is no more."""
-        described = gr.Dropdown(info=preprocessor_text(name))
+    def described(self, name: str | None) -> Updates:
+        """Say what that preprocessor does, if one is chosen, and clear the error about the last."""
+        described = gr.Dropdown(info=preprocessor_text(name) if name in PREPROCESSORS else "")
         return {self.preprocessor: described, self.notes["preprocessor"]: ""}
 
     def made(self, values: Values, mode: ResizeMode, size: SizeOf) -> Iterator[Updates]:

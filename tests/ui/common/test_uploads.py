@@ -13,6 +13,7 @@ from PIL import Image
 
 from paintdiff.errors import RequestError
 from paintdiff.server.guard import DEFAULT_MAX_BODY_BYTES, Guard, Hosts
+from paintdiff.server.visitors import THIS_MACHINE, current_visitor
 from paintdiff.ui.common import uploads as module
 from paintdiff.ui.common.uploads import Upload, Uploads, upload_routes
 from tests.pictures import encoded, png_of
@@ -110,6 +111,31 @@ def test_only_so_many_are_kept() -> None:
     uploads = Uploads(max_count=2)
     ids = [uploads.add(PNG).id for _ in range(3)]
     assert [uploads.get(upload_id) is None for upload_id in ids] == [True, False, False]
+
+
+def test_a_visitor_who_fills_the_table_takes_nothing_from_others() -> None:
+    uploads = Uploads(max_total_bytes=10_000)
+    mine = uploads.add(sized(1000))
+    current_visitor.set("198.51.100.1")
+    theirs = [uploads.add(sized(1000)) for _ in range(50)]
+    assert uploads.get(mine.id) is mine
+    assert [each.id for each in theirs if uploads.get(each.id)] == [each.id for each in theirs[-9:]]
+
+
+def test_many_small_uploads_take_nothing_from_others() -> None:
+    uploads = Uploads(max_count=10)
+    mine = uploads.add(sized(1000))
+    current_visitor.set("198.51.100.1")
+    for _ in range(50):
+        uploads.add(PNG)
+    assert uploads.get(mine.id) is mine
+
+
+@pytest.fixture(autouse=True)
+def in_a_context_of_its_own() -> Iterator[None]:
+    token = current_visitor.set(THIS_MACHINE)
+    yield
+    current_visitor.reset(token)
 
 
 def posted(client: TestClient, uploads: Uploads) -> Upload:

@@ -86,3 +86,16 @@ def test_the_status(client: TestClient) -> None:
     answer = client.get("/status")
     assert answer.json()["model"] == "mini" and answer.json()["running"] is False
     assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("address", ["0.png", "0.png?reduced=1", "0.jpg"])
+def test_a_picture_is_encoded_once_for_all_readers(
+    client: TestClient, finished: Any, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    encoded: list[Any] = []
+    save = Image.Image.save
+    monkeypatch.setattr(
+        Image.Image, "save", lambda *given, **more: (encoded.append(1), save(*given, **more))
+    )
+    answers = [client.get(f"/pictures/{finished.id}/{address}") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200] * 3 and len(encoded) == 1

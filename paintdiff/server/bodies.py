@@ -1,0 +1,89 @@
+"""Request bodies, counted and timed while they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Message, Receive
+
+from paintdiff.server.visitors import THIS_MACHINE
+
+MAX_BODY_SECONDS = 180.0
+"""How long a request's body may take to arrive."""
+MAX_ARRIVING_BYTES = 384 * 2**20
+"""How much the bodies of all requests that are being answered may have."""
+MAX_ARRIVING_BYTES_PER_VISITOR = 96 * 2**20
+"""The same for one address: six pictures, as many as a browser sends at once."""
+
+
+class ArrivingBodies:
+    """The bytes of all bodies whose requests aren't answered yet, by visitor."""
+
+    def __init__(self) -> None:
+        self._bytes: Counter[str] = Counter()
+
+    def add(self, visitor: str, count: int) -> None:
+        """Count bytes that have arrived; a negative count takes them off."""
+        self._bytes[visitor] += count
+        if self._bytes[visitor] <= 0:
+            del self._bytes[visitor]
+
+    def is_over(self, visitor: str) -> bool:
+        """Return whether the visitor's next bytes are too many."""
+        if self._bytes.total() > MAX_ARRIVING_BYTES:
+            return True
+        return visitor != THIS_MACHINE and self._bytes[visitor] > MAX_ARRIVING_BYTES_PER_VISITOR
+
+
+class LimitedBody:
+    """A request's body, as far as it stays within its limits.
+
+    `refusal` is the response to give once it doesn't; from then on the app is told that the visitor
+    has gone. `close` it when the request is answered.
+    """
+
+    def __init__(
+        self, receive: Receive, max_bytes: int, arriving: ArrivingBodies, visitor: str
+    ) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._arriving = arriving
+        self._visitor = visitor
+        self._received_bytes = 0
+        self._until = time.monotonic() + MAX_BODY_SECONDS
+        self._whole = False
+        self.refusal: Response | None = None
+
+    async def receive(self) -> Message:
+        """Return the next message of the request."""
+        if self.refusal is not None:
+            return {"type": "http.disconnect"}
+        try:
+            rest = None if self._whole else self._until - time.monotonic()
+            message = await asyncio.wait_for(self._receive(), rest)
+        except TimeoutError:
+            self.refusal = PlainTextResponse("The request took too long to arrive.\n", 408)
+            return {"type": "http.disconnect"}
+        count = len(message.get("body", b""))
+        self._received_bytes += count
+        self._arriving.add(self._visitor, count)
+        self._whole = not message.get("more_body", False)
+        if self._received_bytes > self._max_bytes:
+            self.refusal = too_large(self._max_bytes)
+        elif count and self._arriving.is_over(self._visitor):
+            text = "Too much is being sent at once. Try again in a moment.\n"
+            self.refusal = PlainTextResponse(text, 503, {"Retry-After": "5"})
+        return message if self.refusal is None else {"type": "http.disconnect"}
+
+    def close(self) -> None:
+        """Give back the room that the body took."""
+        self._arriving.add(self._visitor, -self._received_bytes)
+        self._received_bytes = 0
+
+
+def too_large(max_bytes: int) -> Response:
+    """Return the response to a body that is too large."""
+    return PlainTextResponse(f"At most {max_bytes:,} bytes can be sent at once.\n", 413)
