@@ -12,7 +12,7 @@ import paintdiff
 
 PACKAGE = Path(paintdiff.__file__).parent
 ROOMS = ("models", "preprocessors", "tasks", "worker.py", "engine.py", "rasters.py", "jobs.py")
-READERS = ("models/files", "models/finding")
+READERS = ("models/formats", "models/finding")
 """Their reasons are for the list of unusable files, which says where these lie."""
 PLACES = {"path", "file", "folder", "source", "place", "target"}
 OTHERS = {

@@ -19,6 +19,7 @@ from paintdiff.models.discovery import header_reader
 from paintdiff.models.discovery.detection_cache import DetectionCache
 from paintdiff.models.discovery.header_reader import FileReader
 from paintdiff.models.discovery.inspection import Known
+from paintdiff.models.discovery.scanning import scan_folders
 from paintdiff.models.formats.headers import read_header
 from paintdiff.models.formats.limits import MAX_REASON_CHARACTERS, MAX_WASTED_SECONDS
 from paintdiff.models.formats.safe_pickle import read_records, read_tensors, tensor_names
@@ -187,3 +188,17 @@ def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="named pipe"):
         read_header(tmp_path / "it")
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders")
+def test_links_to_the_systems_folders_are_not_followed(tmp_path: Path) -> None:
+    inside = tmp_path / "models"
+    inside.mkdir()
+    targets = {"proc": "/proc", "dev": "/dev", "sys": "/sys/kernel", "self": "/proc/self/task"}
+    for name, target in targets.items():
+        (inside / name).symlink_to(target)
+    (inside / "there").symlink_to(inside / "proc")
+    found = scan_folders([inside])
+    assert not found.files and not found.folders
+    assert {each.path.name for each in found.unusable} == {*targets, "there"}
+    assert all("operating system" in each.reason for each in found.unusable)

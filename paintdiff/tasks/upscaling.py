@@ -85,6 +85,7 @@ def upscale_raster(
     def told(tile: Tile) -> None:
         on_step(Step(tile.number, tile.total, index, STAGE, preview.with_tile(tile)))
 
+    in_half = upscaler.half
     for rows in restored.over(work.rows(_floats(filled), told)):
         raster.append(_levels(rows, bits))
     notes = [f"Upscaled {source} to {target} with {upscaler.row.title}."]
@@ -92,6 +93,11 @@ def upscale_raster(
         notes.append(
             f"Memory ran low, so it was upscaled in tiles of {work.smallest_tile_px} pixels "
             f"instead of {work.tile_px}."
+        )
+    if in_half and not upscaler.half:
+        notes.append(
+            f"Half precision produced NaN values with {upscaler.row.title}, so it upscaled in "
+            "float32, which takes longer."
         )
     return Enlarged(raster, (*notes, *restored.notes))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,22 +103,30 @@ def _within_a_step(alone_seconds: float, wanted: int) -> int:
 class StepTimer:
     """The time of one run's steps, and who computed them: `calls` counts that, and may be added to
     by others before.
+
+    `wait` waits until the device has done all it was given; a step only queues work on a GPU.
     """
 
-    def __init__(self, calls: Counter[Any]) -> None:
+    def __init__(self, calls: Counter[Any], wait: Callable[[], object]) -> None:
         self._calls = calls
         self._before = Counter(calls)
-        self._times: list[float] = []
+        self._wait = wait
+        self._started = 0.0
+        self._steps = -1
 
     def step_ended(self) -> None:
-        """A step has ended now."""
-        self._times.append(time.perf_counter())
+        """Count a step. The first one, which is slower, isn't timed."""
+        self._steps += 1
+        if self._steps == 0:
+            self._wait()
+            self._started = time.perf_counter()
 
-    @property
     def seconds_a_step(self) -> float | None:
-        """On average but for the first, which is slower; None of too few."""
-        steps = len(self._times) - 1
-        return None if steps < _LEAST_STEPS else (self._times[-1] - self._times[0]) / steps
+        """Return the average until now, None of too few steps. Call it once the last has ended."""
+        if self._steps < _LEAST_STEPS:
+            return None
+        self._wait()
+        return (time.perf_counter() - self._started) / self._steps
 
     @property
     def engine(self) -> str:

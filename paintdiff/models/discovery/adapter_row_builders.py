@@ -10,7 +10,7 @@ from pathlib import Path
 
 from paintdiff.models.discovery.detection_cache import Known
 from paintdiff.models.discovery.scanning import FoundFile, FoundFolder
-from paintdiff.models.discovery.sidecars import SidecarMetadata, read_sidecar
+from paintdiff.models.discovery.sidecars import SidecarMetadata
 from paintdiff.models.formats.tensor_inventory import DetectedWeights
 from paintdiff.models.registry.adapter_rows import (
     EmbeddingRow,
@@ -53,10 +53,9 @@ class FoundItem:
     file: FoundFile | None = None
 
 
-def make_file_item(file: FoundFile, known: Known) -> FoundItem:
-    """The item of a file that is known."""
-    fingerprint = file.fingerprint
-    found, said = known.recognized, known.said
+def make_file_item(file: FoundFile, known: Known, said: SidecarMetadata) -> FoundItem:
+    """Return the item of a known file. `said` is what is said of it, in it and beside it."""
+    fingerprint, found = file.fingerprint, known.recognized
     return FoundItem(file.path, found, said, file.size_bytes, fingerprint, file.preview, file)
 
 
@@ -91,7 +90,7 @@ def both_stamps(item: FoundItem, other: str | None) -> str:
 
 def make_lora_row(item: FoundItem, name: str, families: Mapping[str, Family]) -> LoraRow:
     """The row of a LoRA; of a family that isn't among `families` it has none."""
-    said = _all_said(item)
+    said = item.said
     return LoraRow.model_validate(
         {
             **_common(item, name, said),
@@ -105,7 +104,7 @@ def make_lora_row(item: FoundItem, name: str, families: Mapping[str, Family]) ->
 
 def make_embedding_row(item: FoundItem, name: str) -> EmbeddingRow:
     """The row of an embedding."""
-    said = _all_said(item)
+    said = item.said
     return EmbeddingRow.model_validate(
         {
             **_common(item, name, said),
@@ -176,11 +175,6 @@ def _by_name(item: FoundItem) -> tuple[str, ...]:
         if telling in name:
             return tuple(family for family in known if family in families) or known
     return known
-
-
-def _all_said(item: FoundItem) -> SidecarMetadata:
-    beside = () if item.file is None else item.file.sidecars
-    return read_sidecar(path for path, _time in beside).over(item.said)
 
 
 def _common(item: FoundItem, name: str, said: SidecarMetadata) -> dict[str, object]:

@@ -112,7 +112,7 @@ def detect_folder_family(folder: Path, families: Mapping[str, Family]) -> Folder
             f"{class_name} is painted through AutoPipelineForText2Image: its family is unknown.",
         )
     raise RequestError(
-        f"{str(folder)!r} is of the family {usual or class_name!r} ({class_name}), which isn't "
+        f"{folder.name!r} is of the family {usual or class_name!r} ({class_name}), which isn't "
         f"supported. Supported families: {', '.join(families)}.",
         field="model",
     )

@@ -26,10 +26,12 @@ from paintdiff.models.discovery.adapter_row_builders import (
 )
 from paintdiff.models.discovery.detection_cache import DetectionCache
 from paintdiff.models.discovery.diffusers_folders import detect_folder_family, detect_part
+from paintdiff.models.discovery.inspection import Known
 from paintdiff.models.discovery.permanent_names import PermanentNames
-from paintdiff.models.discovery.scanning import FoundFolder, ScanResult
-from paintdiff.models.discovery.sidecars import plain_text
+from paintdiff.models.discovery.scanning import FoundFile, FoundFolder, ScanResult
+from paintdiff.models.discovery.sidecars import SidecarMetadata, plain_text, read_sidecar
 from paintdiff.models.formats.limits import MAX_REASON_CHARACTERS
+from paintdiff.models.formats.onnx_files import check_onnx
 from paintdiff.models.formats.tensor_inventory import UNET_WIDTHS
 from paintdiff.models.registry.adapter_rows import (
     EmbeddingRow,
@@ -40,19 +42,27 @@ from paintdiff.models.registry.adapter_rows import (
 )
 from paintdiff.models.registry.base_rows import WeightsRow
 from paintdiff.models.registry.controlnet_rows import ControlNetRow, make_controlnet_row
-from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow, find_detector
+from paintdiff.models.registry.face_restorer_rows import (
+    MAX_DETECTOR_BYTES,
+    FaceRestorerRow,
+    find_detector,
+)
 from paintdiff.models.registry.families import Family
 from paintdiff.models.registry.model_rows import ModelRow, ModelText, QualityFigures, make_model_row
 from paintdiff.models.registry.upscaler_rows import UpscalerRow, add_files
 
 logger = logging.getLogger(__name__)
 
+_DESCRIBED = ("lora", "embedding")
+"""The kinds of files that other programs describe in files beside them."""
+_MAX_SIDECAR_REASON = 200
+
 RowT = TypeVar("RowT", bound=WeightsRow)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a models folder that was left out, and why."""
+    """A file in a models folder that is left out, and why."""
 
     path: Path
     reason: str
@@ -197,7 +207,8 @@ class RowBuilder:
             if kind in ("unknown", "text_encoder"):
                 sorted_.problems.append(Problem.of(file.path, known.recognized.reason))
             else:
-                sorted_.put(kind, make_file_item(file, known))
+                said = _said_of(file, known, sorted_) if kind in _DESCRIBED else known.said
+                sorted_.put(kind, make_file_item(file, known, said))
         for folder in found.folders:
             if folder.pipeline:
                 sorted_.pipelines.append(folder)
@@ -322,7 +333,12 @@ class RowBuilder:
     def _face_restorers(
         self, sorted_: _Sorted, detectors: Sequence[tuple[Path, str]]
     ) -> tuple[FaceRestorerRow, ...]:
-        stamps = dict(detectors)
+        stamps: dict[Path, str] = {}
+        for path, fingerprint in detectors:
+            with sorted_.costs_only(path):
+                if find_detector([path]):
+                    check_onnx(path, MAX_DETECTOR_BYTES)
+                    stamps[path] = fingerprint
         detector = find_detector(stamps)
         items = sorted_.of("face_restorer")
         if detector is None:
@@ -341,6 +357,18 @@ class RowBuilder:
             )
             for item in items
         )
+
+
+def _said_of(file: FoundFile, known: Known, sorted_: _Sorted) -> SidecarMetadata:
+    """Return what a file and those beside it say of it. One beside it that can't be read is among
+    the problems.
+    """
+
+    def refused(path: Path, reason: str) -> None:
+        also = f"{file.path.name} can be used without what this file says of it"
+        sorted_.problems.append(Problem.of(path, f"{reason[:_MAX_SIDECAR_REASON]}. {also}."))
+
+    return read_sidecar((path for path, _time in file.sidecars), refused).over(known.said)
 
 
 def _fingerprints(items: Iterable[FoundItem]) -> dict[Path, str]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -24,6 +23,8 @@ MAX_DEPTH = 40
 as are the folders that come after MAX_ENTRIES files.
 """
 MAX_ENTRIES = 200_000
+
+_SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")
 
 Role = Literal["", "upscaler", "face_restorer", "controlnet", "detector"]
 
@@ -83,8 +84,6 @@ _PART_WEIGHTS = re.compile(
 """What diffusers and transformers call the weights beside a `config.json`: in any variant
 ("model.bf16.safetensors"), whole or in shards.
 """
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +207,10 @@ class _Scan:
 
     def folder(self, path: Path, role: Role, rank: int, depth: int) -> None:
         """Look into a folder, and into those in it."""
+        if _is_of_the_system(path):
+            reason = "it belongs to the operating system, so it isn't looked into"
+            self.unusable.append(Unusable(path, reason))
+            return
         try:
             identity = _identity(path)
             if identity in self._seen:
@@ -309,9 +312,10 @@ class _Scan:
 
     def _add_sidecar(self, entry: os.DirEntry[str], times: dict[str, tuple[Path, int]]) -> None:
         try:
-            times[entry.name.lower()] = (Path(entry.path), entry.stat().st_mtime_ns)
-        except OSError as error:
-            logger.info("%r is passed over: %s", entry.path, error.strerror)
+            time_ns = entry.stat().st_mtime_ns
+        except OSError:
+            time_ns = 0  # whoever reads it will say why it can't be read
+        times[entry.name.lower()] = (Path(entry.path), time_ns)
 
     def _add_folder(self, path: Path, role: Role, pipeline: bool) -> None:
         try:
@@ -319,6 +323,12 @@ class _Scan:
         except OSError as error:
             reason = f"it can't be looked into: {error.strerror}"
             self.unusable.append(Unusable(path, reason))
+
+
+def _is_of_the_system(path: Path) -> bool:
+    """Return whether a folder shows processes and devices: there a link leads anywhere."""
+    place = Path(os.path.realpath(path))
+    return any(place.is_relative_to(folder) for folder in _SYSTEM_FOLDERS)
 
 
 def _identity(path: Path) -> object:

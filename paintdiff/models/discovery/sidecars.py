@@ -6,10 +6,9 @@ All of it is text from strangers: cut to a length, and never markup. Importable 
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +26,6 @@ SIDECAR_ENDS = (".json", ".civitai.info")
 PREVIEW_ENDS = tuple(
     f"{middle}.{kind}" for middle in (".preview", "") for kind in ("png", "jpg", "jpeg", "webp")
 )
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,19 +67,24 @@ def read_embedded_metadata(metadata: Mapping[str, str]) -> SidecarMetadata:
     )
 
 
-def read_sidecar(files: Iterable[Path]) -> SidecarMetadata:
-    """What the files beside it say, the first before the others. One that can't be read says
-    nothing, and is logged.
+def read_sidecar(files: Iterable[Path], refused: Callable[[Path, str], object]) -> SidecarMetadata:
+    """Return what the files beside it say, the first before the others.
+
+    `refused` is called with each file that can't be read, and the reason; it says nothing then.
     """
     said = SidecarMetadata()
     for path in files:
         try:
             content = read_json(path, MAX_SIDECAR_BYTES)
-        except (OSError, ValueError) as error:
-            logger.info("%r is passed over: %s", str(path), error)
-            continue
-        if isinstance(content, dict):
-            said = said.over(_said_in(content))
+        except OSError as error:
+            refused(path, error.strerror or str(error))
+        except ValueError as error:
+            refused(path, str(error))
+        else:
+            if isinstance(content, dict):
+                said = said.over(_said_in(content))
+            else:
+                refused(path, "it holds no JSON object")
     return said
 
 

@@ -68,3 +68,7 @@ MAX_VOCABULARY_BYTES = 128 * MIB
 MAX_TOKENIZER_BYTES = 4 * 2**30
 """The memory of the process that tries a tokenizer."""
 MAX_TOKENIZER_SECONDS = 60
+
+MAX_DETECTOR_MEMORY_BYTES = 2 * 2**30
+"""The memory of the process that tries a face detector; YuNet takes 0.1 GiB."""
+MAX_DETECTOR_SECONDS = 30

@@ -14,15 +14,12 @@ import math
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from paintdiff.errors import ModelLoadError, UnsafeWeightsError
 from paintdiff.models.formats.limits import (
-    MAX_DIMENSIONS,
     MAX_NAME_CHARACTERS,
-    MAX_NUMBERS,
     MAX_PICKLE_BYTES,
     MAX_SHARING,
     MAX_TABLE_DEPTH,
@@ -31,8 +28,14 @@ from paintdiff.models.formats.limits import (
     SHARING_SPARE_BYTES,
 )
 from paintdiff.models.formats.opening import open_file
-from paintdiff.models.formats.pickle_allowlist import Dropped, lies_beside_tensors
-from paintdiff.models.formats.pickle_machine import PickleMachine, Table, is_plain
+from paintdiff.models.formats.pickle_records import (
+    STORAGES,
+    Pickles,
+    Storage,
+    TensorRecord,
+    bytes_per_number,
+    storage_key,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -40,183 +43,6 @@ if TYPE_CHECKING:
 _ZIP_START = b"PK\x03\x04"
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
-_Spend = Callable[[int], None]
-# torch's name of a storage: the dtype, and the bytes of one number.
-_STORAGES: Mapping[str, tuple[str, int]] = {
-    "DoubleStorage": ("float64", 8),
-    "FloatStorage": ("float32", 4),
-    "HalfStorage": ("float16", 2),
-    "BFloat16Storage": ("bfloat16", 2),
-    "LongStorage": ("int64", 8),
-    "IntStorage": ("int32", 4),
-    "ShortStorage": ("int16", 2),
-    "CharStorage": ("int8", 1),
-    "ByteStorage": ("uint8", 1),
-    "BoolStorage": ("bool", 1),
-}
-
-
-@dataclass(frozen=True)
-class Storage:
-    """The numbers that tensors are cut from. `kind` is a key of _STORAGES."""
-
-    key: str
-    kind: str
-    count: int
-
-
-@dataclass(frozen=True)
-class TensorRecord:
-    """A tensor that hasn't been read. `stride` and `offset` are in numbers, not in bytes."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes its numbers take."""
-        return math.prod(self.shape) * bytes_per_number(self.storage)
-
-
-@dataclass(frozen=True)
-class _StorageKind:
-    name: str
-
-
-class _ParameterDict(Table):
-    """torch's ParameterDict, in which textual inversions come: a module with named tensors."""
-
-    def take_state(self, state: object, spend: _Spend) -> None:
-        parameters: object = state.get("_parameters") if isinstance(state, Table) else None
-        if isinstance(parameters, Table):
-            spend(len(parameters))
-            self.update(parameters)
-
-
-@dataclass(frozen=True)
-class _Function:
-    """Stands for a function of torch's that gives a tensor."""
-
-    run: Callable[..., object]
-
-    def made(self, arguments: tuple[Any, ...], spend: _Spend) -> object:
-        spend(len(arguments))
-        return self.run(*arguments)
-
-
-@dataclass(frozen=True)
-class _TableClass:
-    """Stands for a class of dictionaries."""
-
-    kind: type[Table]
-
-    def made(self, arguments: tuple[Any, ...], spend: _Spend) -> object:
-        table = self.kind()
-        pairs: object = arguments[0] if arguments else ()
-        if isinstance(pairs, Table):
-            pairs = list(pairs.items())
-        if not isinstance(pairs, (list, tuple)):
-            raise ValueError("it makes a table of something else")
-        spend(len(pairs))
-        for pair in pairs:
-            if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-                raise ValueError("it makes a table of something else")
-            if is_plain(pair[0]):
-                table[pair[0]] = pair[1]
-        return table
-
-
-class _SizeClass:
-    """Stands for torch.Size."""
-
-    def made(self, arguments: tuple[Any, ...], _spend: _Spend) -> object:
-        return _whole_numbers(arguments[0] if arguments else ())
-
-
-def _whole_numbers(values: object) -> tuple[int, ...]:
-    """Sides or strides, of which there are few and none is negative."""
-    if not isinstance(values, (list, tuple)) or len(values) > MAX_DIMENSIONS:
-        raise ValueError("a tensor in it has no possible shape")
-    return tuple(map(_whole_number, values))
-
-
-def _whole_number(value: object) -> int:
-    if not isinstance(value, int) or not 0 <= value <= MAX_NUMBERS:
-        raise ValueError("a tensor in it has no possible shape")
-    return value
-
-
-def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_rest: object) -> TensorRecord:
-    if not isinstance(storage, Storage):
-        raise ValueError("a tensor has no storage")
-    return TensorRecord(
-        storage, _whole_number(offset), _whole_numbers(shape), _whole_numbers(stride)
-    )
-
-
-def _first(value: object, *_rest: object) -> object:
-    return value
-
-
-def _of_a_type(function: object, _type: object, arguments: object, _state: object) -> object:
-    """A tensor with attributes, or of a class derived from it."""
-    if not isinstance(function, _Function) or not isinstance(arguments, tuple):
-        raise ValueError("a tensor is made in an unknown way")
-    if function.run is _of_a_type:
-        raise ValueError("a tensor is made in an unknown way")
-    return function.run(*arguments)
-
-
-_KNOWN: Mapping[tuple[str, str], object] = {
-    ("collections", "OrderedDict"): _TableClass(Table),
-    ("torch", "Size"): _SizeClass(),
-    ("torch._utils", "_rebuild_tensor"): _Function(_tensor),
-    ("torch._utils", "_rebuild_tensor_v2"): _Function(_tensor),
-    ("torch._utils", "_rebuild_parameter"): _Function(_first),
-    ("torch._utils", "_rebuild_parameter_with_state"): _Function(_first),
-    ("torch._tensor", "_rebuild_from_type_v2"): _Function(_of_a_type),
-    ("torch.nn.modules.container", "ParameterDict"): _TableClass(_ParameterDict),
-    ("torch.nn.parameter", "Parameter"): _Function(_first),
-    **{("torch", name): _StorageKind(name) for name in _STORAGES},
-}
-
-
-def _named(module_name: str, global_name: str) -> object:
-    """The stand-in of a global. Raises UnsafeWeightsError if there is none."""
-    found = _KNOWN.get((module_name, global_name))
-    if found is not None:
-        return found
-    if lies_beside_tensors(module_name, global_name):
-        return Dropped
-    raise UnsafeWeightsError(f"it asks for {module_name[:100]}.{global_name[:100]}")
-
-
-class _Pickles:
-    """The pickles in a stream, one after another; `storages` are those that were spoken of."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.storages: dict[str, Storage] = {}
-        self._machine = PickleMachine(stream, _named, self._storage)
-
-    def load(self) -> object:
-        return self._machine.load()
-
-    def _storage(self, said: object) -> Storage:
-        if not isinstance(said, tuple) or len(said) < 5 or said[0] != "storage":
-            raise ValueError("it refers to something that isn't a tensor")
-        kind, key, count = said[1], said[2], said[4]
-        if not isinstance(kind, _StorageKind) or any(said[5:]):
-            raise ValueError("it refers to something that isn't a tensor")
-        storage = Storage(_storage_key(key), kind.name, _whole_number(count))
-        return self.storages.setdefault(storage.key, storage)
-
-
-def _storage_key(key: object) -> str:
-    if not isinstance(key, (str, int)) or not is_plain(key):
-        raise ValueError("it refers to a storage that has no name")
-    return str(key)
 
 
 def read_records(path: Path) -> dict[str, Any]:
@@ -305,11 +131,6 @@ class PickledTensors:
         if len(data) != count * bytes_per_number(record.storage):
             raise ValueError("it ends too early")
         return data
-
-
-def bytes_per_number(storage: Storage) -> int:
-    """How many bytes one of its numbers takes."""
-    return _STORAGES[storage.kind][1]
 
 
 def _in_a_row(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -452,7 +273,7 @@ def _zipped(file: BinaryIO) -> tuple[Any, _NumbersIn]:
     member = _stored(archive, names[0])
     if member.file_size > MAX_PICKLE_BYTES:
         raise ValueError("its table of tensors is too large")
-    pickles = _Pickles(io.BytesIO(archive.read(member)))
+    pickles = Pickles(io.BytesIO(archive.read(member)))
     content = pickles.load()
     _check_storages(pickles.storages, file)
     return content, numbers_in
@@ -494,7 +315,7 @@ def _check_storages(storages: Mapping[str, Storage], file: BinaryIO) -> None:
 
 def _legacy(file: BinaryIO) -> tuple[Any, _NumbersIn]:
     """torch's format before 1.6: five pickles, then the storages one after another."""
-    pickles = _Pickles(file)
+    pickles = Pickles(file)
     if pickles.load() != _LEGACY_MAGIC or pickles.load() != _LEGACY_VERSION:
         raise UnsafeWeightsError("it wasn't written by torch")
     _system = pickles.load()
@@ -503,7 +324,7 @@ def _legacy(file: BinaryIO) -> tuple[Any, _NumbersIn]:
     if not isinstance(keys, list):
         raise ValueError("it doesn't say where its storages are")
     _check_storages(pickles.storages, file)
-    names = [_storage_key(key) for key in keys]
+    names = [storage_key(key) for key in keys]
     places: dict[str, int] = {}
 
     def numbers_in(storage: Storage, first: int, count: int) -> bytes:
@@ -523,7 +344,7 @@ def _legacy(file: BinaryIO) -> tuple[Any, _NumbersIn]:
 def _numbers(data: bytes, storage: Storage) -> torch.Tensor:
     import torch  # noqa: PLC0415 (what a file holds can be seen without)
 
-    name, size_bytes = _STORAGES[storage.kind]
+    name, size_bytes = STORAGES[storage.kind]
     if len(data) != storage.count * size_bytes:
         raise ValueError("it ends too early")
     if not data:

@@ -6,22 +6,35 @@ a function.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 
 _HALF = (torch.float16, torch.bfloat16)
-_PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
-def can_be_float32(networks: Iterable[torch.nn.Module]) -> bool:
-    """Return whether `run_in_float32` changes anything: some weights are in half precision, and
-    none are packed (GGUF, 8 bits), since those are unpacked to half precision.
+def can_be_float32(networks: Sequence[torch.nn.Module]) -> bool:
+    """Return whether `run_in_float32` changes anything.
+
+    It does if some weights are in half precision and all can be cast. Packed weights of GGUF are
+    unpacked to half precision; ours of 8 bits (`int8_weights`) are multiplied by a scale, which is
+    cast.
     """
     tensors = list(_tensors(networks))
-    packed = any(type(each) not in _PLAIN or each.element_size() < 2 for each in tensors)
-    return not packed and any(each.dtype in _HALF for each in tensors)
+    return any(each.dtype in _HALF for each in tensors) and not any(map(_is_packed, tensors))
+
+
+def moves_in_parts(networks: Iterable[torch.nn.Module]) -> bool:
+    """Return whether diffusers moves some weights layer by layer. It keeps copies, so that what is
+    cast on the way would be lost.
+    """
+    parts = (part for network in networks for part in network.modules())
+    return any(hasattr(part, "_diffusers_hook") for part in parts)
+
+
+def _is_packed(tensor: torch.Tensor) -> bool:
+    return tensor.element_size() < 2 and tensor.dtype not in (torch.int8, torch.bool)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import math
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from PIL import Image
 from paintdiff.errors import NotFiniteError
 from paintdiff.imaging.geometry import Size
 from paintdiff.models.acceleration.batch_tuning import StepTimer
-from paintdiff.models.acceleration.kernel_choice import get_precision
+from paintdiff.models.acceleration.kernel_choice import get_precision, synchronize
 from paintdiff.models.acceleration.openvino_unet import ComputeChoice
 from paintdiff.models.acceleration.sliced_attention import SlicedAttention
 from paintdiff.models.adapters.applied import Adapted
@@ -28,7 +29,7 @@ from paintdiff.models.conditioning.near_words import replace_near_words
 from paintdiff.models.conditioning.prompt_words import insert_embeddings
 from paintdiff.models.inference.controlled_unet import check_fits
 from paintdiff.models.inference.denoising_run import Denoising, Repainting, StepListener
-from paintdiff.models.inference.full_precision import can_be_float32, run_in_float32
+from paintdiff.models.inference.full_precision import can_be_float32, moves_in_parts, run_in_float32
 from paintdiff.models.inference.inpaint_masks import (
     SoftMask,
     make_latent_mask,
@@ -260,11 +261,11 @@ class LeasedPipeline:
         return [each for each in parts if isinstance(each, torch.nn.Module)]
 
     def _can_repeat(self, networks: Sequence[torch.nn.Module]) -> bool:
-        """Return whether float32 is more precise here than what was computed in. Weights that move
-        between memories while a run goes on stay as they are.
+        """Return whether float32 is more precise here than what was computed in, and the weights
+        can be cast.
         """
         more = self.computing.kernels.bfloat16 or can_be_float32(networks)
-        return more and self.plan.placement == "resident" and not self.plan.eight_bits
+        return more and not moves_in_parts(networks)
 
     @contextmanager
     def _in_full_precision(self, networks: Sequence[torch.nn.Module]) -> Generator[None]:
@@ -289,7 +290,7 @@ class LeasedPipeline:
             self._masks(repainting, run) if repainting is not None else ({}, None, None)
         )
 
-        timer = StepTimer(self.computing.calls)
+        timer = StepTimer(self.computing.calls, partial(synchronize, self._loaded.device))
 
         def step_ended(index: int, num_calls: int) -> None:
             timer.step_ended()
@@ -337,9 +338,11 @@ class LeasedPipeline:
 
     def _timed(self, run: Denoising, pictures: int, timer: StepTimer) -> None:
         """Learn from a run how long its steps take."""
-        together, seconds = self.computing.together, timer.seconds_a_step
-        known = self.profile.pictures_together > 1 and self._can_together(run)
-        if together is not None and known and seconds is not None:
+        together = self.computing.together
+        if together is None or self.profile.pictures_together < 2 or not self._can_together(run):
+            return
+        seconds = timer.seconds_a_step()
+        if seconds is not None:
             together.timed(self._kind(run), pictures, seconds, timer.engine)
 
     def _remembered_prompts(self, run: Denoising) -> AbstractContextManager[None]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import TracebackType
 
 import torch
 
@@ -67,13 +66,8 @@ class CheckpointFile:
     def __enter__(self) -> CheckpointFile:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._file.__exit__(kind, error, traceback)
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
 
     def read(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
         """A tensor on the CPU, a copy of its own; numbers with a point as `dtype` if it is given.

@@ -32,13 +32,8 @@ from paintdiff.models.formats.confinement import (
     limit_resources,
 )
 from paintdiff.models.formats.limits import MAX_HEADER_BYTES, MAX_TABLE_DEPTH
-from paintdiff.models.formats.safe_pickle import (
-    PickledTensors,
-    TensorRecord,
-    bytes_per_number,
-    check_sharing,
-    format_key,
-)
+from paintdiff.models.formats.pickle_records import TensorRecord, bytes_per_number
+from paintdiff.models.formats.safe_pickle import PickledTensors, check_sharing, format_key
 
 MAX_MEMORY_BYTES = 16 * 2**30
 

@@ -62,8 +62,10 @@ def check_pipeline(folder: Path, left_out: Collection[str]) -> None:
             "diffusers."
         )
     for name, value in index.items():
-        if name.startswith("_") or name in left_out or not isinstance(value, list):
+        if name.startswith("_") or name in left_out:
             continue
+        if not isinstance(value, (list, dict)) and not (folder / name).is_dir():
+            continue  # a setting
         if value == [None, None]:
             continue
         _check_class(folder, name, value)
@@ -76,10 +78,10 @@ def check_pipeline(folder: Path, left_out: Collection[str]) -> None:
             check_part(part)
 
 
-def _check_class(folder: Path, name: str, value: list[Any]) -> None:
-    if len(value) != 2 or value[0] not in _SAFE_LIBRARIES:
+def _check_class(folder: Path, name: str, value: Any) -> None:
+    if not isinstance(value, list) or len(value) != 2 or value[0] not in _SAFE_LIBRARIES:
         raise UnsafeWeightsError(
-            f"{folder.name} asks for {name} from {value[:1]!r:.100}; only parts of diffusers and "
+            f"{folder.name} asks for {name} from {value!r:.100}; only parts of diffusers and "
             "transformers are loaded."
         )
     if not is_part_class(value[0], value[1]):

@@ -4,20 +4,17 @@ would end ours. Importable without torch.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from paintdiff.config.presets import presets_folder
 from paintdiff.errors import ModelLoadError
-from paintdiff.models.formats.limits import MAX_TOKENIZER_SECONDS
+from paintdiff.models.formats.limits import MAX_TOKENIZER_SECONDS, MAX_VOCABULARY_BYTES
 from paintdiff.models.formats.opening import open_file
+from paintdiff.models.formats.trials import failed_trial
 
 FILE_NAME = "tokenizer.json"
 
 _CHILD = Path(__file__).with_name("tokenizer_worker.py")
-_NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # without them Windows starts no process
 
 
 def try_tokenizers(folder: Path) -> None:
@@ -32,28 +29,13 @@ def try_tokenizers(folder: Path) -> None:
 
 
 def _try_tokenizer(path: Path) -> None:
-    own = {name: os.environ[name] for name in _NEEDED_VARIABLES if name in os.environ}
     try:
         with open_file(path) as file:
-            done = subprocess.run(
-                [sys.executable, "-I", "-B", str(_CHILD)],
-                stdin=file,
-                capture_output=True,
-                env={**own, "TOKENIZERS_PARALLELISM": "false"},
-                timeout=2 * MAX_TOKENIZER_SECONDS,
-                check=False,
-            )
+            content = file.read(MAX_VOCABULARY_BYTES)
+        reason = failed_trial(_CHILD, content, 2 * MAX_TOKENIZER_SECONDS)
     except OSError as error:
         raise ModelLoadError(f"{path.name} can't be tried: {error.strerror}.") from error
-    except subprocess.TimeoutExpired as error:
+    if reason is not None:
         raise ModelLoadError(
-            f"{path.name} isn't a usable tokenizer: trying it took longer than "
-            f"{2 * MAX_TOKENIZER_SECONDS} seconds."
-        ) from error
-    if done.returncode:
-        said = done.stdout.decode("utf-8", "replace").strip()
-        raise ModelLoadError(
-            f"{path.name} isn't a usable tokenizer: "
-            f"{said or f'it ended the process that tried it (status {done.returncode})'}. "
-            "Download the model again."
+            f"{path.name} isn't a usable tokenizer: {reason}. Download the model again."
         )

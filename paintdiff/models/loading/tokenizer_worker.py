@@ -1,12 +1,14 @@
 """The throw-away process that tries a `tokenizer.json` before we read it; started by
 `tokenizer_trial`.
 
-Some such files make the Rust library that reads them panic, and some end the process. It gets the
+Some such files make the Rust library that reads them panic, some end the process, and some have
+regular expressions that would take hours for a long prompt. It gets the
 file as its standard input, and ends with status 0 if the file can be read and used.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from paintdiff.models.formats.confinement import (
     limit_resources,
 )
 from paintdiff.models.formats.limits import MAX_TOKENIZER_BYTES, MAX_TOKENIZER_SECONDS
+from paintdiff.models.loading.tokenizer_patterns import check_patterns
 
 _PROMPT = "a red sailboat on a calm sea (at sunset:1.2), Ä 海 🙂"
 
@@ -26,12 +29,20 @@ _PROMPT = "a red sailboat on a calm sea (at sunset:1.2), Ä 海 🙂"
 def main() -> int:
     """Read the tokenizer, and a prompt with it."""
     leave_network()
-    from tokenizers import Tokenizer  # noqa: PLC0415 (its threads come after the network is gone)
+    # Its threads come after the network is gone.
+    from tokenizers import Regex, Tokenizer, pre_tokenizers  # noqa: PLC0415
 
     limit_resources(MAX_TOKENIZER_BYTES, file_bytes=0, seconds=MAX_TOKENIZER_SECONDS)
     forbid_everything_else()
     try:
-        Tokenizer.from_buffer(sys.stdin.buffer.read()).encode(_PROMPT)
+        content = sys.stdin.buffer.read()
+        check_patterns(
+            json.loads(content),
+            lambda pattern, text: pre_tokenizers.Split(Regex(pattern), "removed").pre_tokenize_str(
+                text
+            ),
+        )
+        Tokenizer.from_buffer(content).encode(_PROMPT)
     except BaseException as error:  # a panic is no Exception
         sys.stdout.write(str(error)[:500])
         return 1

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 
 from paintdiff.errors import ModelLoadError
+
+logger = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -22,8 +26,9 @@ def choose_device(name: str) -> str:
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
+        logger.info("torch can't use the device %r: %s", name, error)
         raise ModelLoadError(
-            f"The device {name!r} can't be used on this machine. Choose auto or cpu. ({error})"
+            f"The device {name!r} can't be used on this machine. Choose auto or cpu."
         ) from error
     return name
 

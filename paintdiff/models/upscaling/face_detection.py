@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
+from paintdiff.models.formats.limits import MAX_DETECTOR_SECONDS
 from paintdiff.models.formats.opening import open_file
+from paintdiff.models.formats.trials import failed_trial
 from paintdiff.models.registry.face_restorer_rows import MAX_DETECTOR_BYTES
 
 Landmarks = NDArray[np.float64]
@@ -24,6 +26,8 @@ right as they lie in the picture of an upright face; in pixels, (0, 0) is the ce
 
 FindFaces = Callable[[NDArray[np.uint8]], "tuple[Landmarks, ...]"]
 """Finds the faces in a picture (height, width, 3), RGB. Raises ModelLoadError."""
+
+_CHILD = Path(__file__).with_name("face_detection_worker.py")
 
 SIDE_PX = 640
 """The longer side at which a picture is looked at."""
@@ -40,25 +44,17 @@ _OUTPUTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 class FaceDetector:
     """YuNet, read from a file. For one thread at a time.
 
-    Raises ModelNotFoundError if the file isn't there, ModelLoadError if it is something else.
+    It is tried in a process of its own first, as some files crash OpenCV. Raises
+    ModelNotFoundError if the file isn't there, ModelLoadError if it is something else.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         model = _content(file)
-        try:
-            _check_outputs(model, file)
-            self._network = cv2.FaceDetectorYN.create(
-                "onnx",
-                model,
-                np.empty(0, np.uint8),
-                (SIDE_PX, SIDE_PX),
-                _LEAST_SCORE,
-                _MOST_OVERLAP,
-                _MOST_FOUND,
-            )
-        except cv2.error as error:
-            raise ModelLoadError(_not_yunet(file)) from error
+        reason = failed_trial(_CHILD, model, 2 * MAX_DETECTOR_SECONDS)
+        if reason is not None:
+            raise ModelLoadError(_not_yunet(file, reason))
+        self._network = network_of(np.frombuffer(model, np.uint8))
 
     def __call__(self, picture: NDArray[np.uint8]) -> tuple[Landmarks, ...]:
         """The faces in a picture (height, width, 3), RGB, the surest first."""
@@ -98,7 +94,7 @@ class FaceDetector:
         return made
 
 
-def _content(file: Path) -> NDArray[np.uint8]:
+def _content(file: Path) -> bytes:
     try:
         with open_file(file) as opened:
             content = opened.read(MAX_DETECTOR_BYTES + 1)
@@ -108,11 +104,17 @@ def _content(file: Path) -> NDArray[np.uint8]:
         raise ModelLoadError(
             _not_yunet(file, f"it is larger than {format_byte_size(MAX_DETECTOR_BYTES)}")
         )
-    return np.frombuffer(content, np.uint8)
+    return content
 
 
-def _check_outputs(model: NDArray[np.uint8], file: Path) -> None:
-    """OpenCV doesn't ask how large what comes out of the network is before it reads it."""
+def network_of(model: NDArray[np.uint8]) -> Any:
+    """Read YuNet from the bytes of its file, for pictures of SIDE_PX by SIDE_PX. What isn't YuNet
+    can crash the process.
+
+    Raises:
+        ValueError: Its outputs don't have the shapes of YuNet's. OpenCV reads them without asking.
+        cv2.error: It is damaged.
+    """
     network = cv2.dnn.readNetFromONNX(model)
     network.setInput(np.zeros((1, 3, SIDE_PX, SIDE_PX), np.float32))
     expected = {
@@ -124,7 +126,16 @@ def _check_outputs(model: NDArray[np.uint8], file: Path) -> None:
         network.forward(list(expected)), expected.items(), strict=True
     ):
         if output.dtype != np.float32 or output.size != count:
-            raise ModelLoadError(_not_yunet(file, f"{name} has the shape {output.shape}"))
+            raise ValueError(f"{name} has the shape {output.shape}")
+    return cv2.FaceDetectorYN.create(
+        "onnx",
+        model,
+        np.empty(0, np.uint8),
+        (SIDE_PX, SIDE_PX),
+        _LEAST_SCORE,
+        _MOST_OVERLAP,
+        _MOST_FOUND,
+    )
 
 
 def _not_yunet(file: Path, reason: str = "it is damaged, or another network") -> str:

@@ -5,6 +5,7 @@ Imports torch: import it in a function.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from functools import cached_property
@@ -29,6 +30,8 @@ from paintdiff.models.upscaling.spandrel_networks import (
     count_network_bytes,
     load_descriptor,
 )
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
 
@@ -175,10 +178,16 @@ class LoadedUpscaler:
     def enlarged(self, tile: Floats) -> Floats:
         """A tile (height, width, 3), 0..1, RGB, `scale` times larger each way.
 
+        Where half precision gives NaN values, this and all later tiles are computed in float32.
         Raises MemoryBudgetError if it is too large for the memory, and ModelLoadError if what comes
         out aren't numbers.
         """
         made = self._run(tile)
+        if self.half and not np.isfinite(made).all():
+            logger.warning("%s gave NaN values in half precision; now in float32", self.row.name)
+            self.network.float()
+            self.weights_bytes = count_network_bytes(self.network)
+            made = self._run(tile)
         if not np.isfinite(made).all():
             raise ModelLoadError(
                 f"The upscaler {self.row.title} returned invalid pixels. Its file may be "

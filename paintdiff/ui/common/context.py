@@ -53,6 +53,17 @@ class PageContext:
     downloads: Downloads | None = None
     may_manage: bool = True
 
+    def shown_path(self, path: Path) -> str:
+        """Return a path as visitors may see it: the whole one if they `may_manage`, else what
+        follows the models folder, or its name.
+        """
+        if self.may_manage:
+            return str(path)
+        for folder in self.models_dirs:
+            if path.is_relative_to(folder):
+                return str(path.relative_to(folder))
+        return path.name
+
     @property
     def models(self) -> tuple[ModelRow, ...]:
         """The models that there are now."""

@@ -3,7 +3,7 @@ isn't ours passes through `html.escape`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from paintdiff.byte_sizes import format_byte_size
 from paintdiff.ui.model_browser.listing import GATED, GOING_ON
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from paintdiff.models.catalog.catalog import Problem
     from paintdiff.models.catalog.disk_usage import LoadedSummary
     from paintdiff.models.hub.downloads import DownloadState, HubModel
@@ -93,12 +95,12 @@ def memory_markup(loaded: Sequence[LoadedSummary]) -> str:
     return f'<ul class="shelf-rows">{rows}</ul>'
 
 
-def problems_markup(found: Sequence[Problem]) -> str:
-    """Files that were left out, and why."""
+def problems_markup(found: Sequence[Problem], shown_path: Callable[[Path], str]) -> str:
+    """Return the files that were left out, and why. `shown_path` writes a path for people."""
     if not found:
         return '<p class="aside">All files in the models folders are usable.</p>'
     rows = "".join(
-        f"<li><span><b>{escape(str(each.path))}</b><small>{escape(each.reason)}</small></span></li>"
+        f"<li><span><b>{escape(shown_path(each.path))}</b><small>{escape(each.reason)}</small></span></li>"
         for each in found[:MAX_PROBLEMS]
     )
     more = len(found) - MAX_PROBLEMS

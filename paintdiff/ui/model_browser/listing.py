@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,6 @@ from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.ui.common.context import sort_present_first
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from paintdiff.models.catalog.catalog import Catalog
     from paintdiff.models.catalog.disk_usage import LoadedSummary
     from paintdiff.models.hub.downloads import DownloadState
@@ -109,11 +108,11 @@ Found = tuple[ListingKind, "WeightsRow"]
 class ListingItem:
     """One thing of the catalog, in words; "" where there is nothing to say.
 
-    `where` is a path or says that it is elsewhere, `cannot` why it can't be used here. `words` are
-    what a click puts into a prompt besides its own tag; `preview`, when its picture was written (0
-    for none). `loaded` is what it holds of the memory. `fetch` says what a download would
-    bring, "" if there is none to be had; `fetching`, that it is on its way; `removal` is what
-    could be deleted.
+    `where` is a path as visitors may see it or says that it is elsewhere, `cannot` why it can't be
+    used here. `words` are what a click puts into a prompt besides its own tag; `preview`, when its
+    picture was written (0 for none). `loaded` is what it holds of the memory. `fetch` says what a
+    download would bring, "" if there is none to be had; `fetching`, that it is on its way;
+    `removal` is what could be deleted.
     """
 
     kind: ListingKind
@@ -207,7 +206,7 @@ class ModelListing:
             row=row,
             family=self._family(row),
             size=_size_text(row),
-            where=_where(row, place),
+            where=self._where(row, place),
             needs=_needs(row),
             source=_source(row),
             cannot=cannot,
@@ -235,7 +234,7 @@ class ModelListing:
         if isinstance(row, UpscalerRow) and row.address is not None:
             return ""  # is fetched when it is first used
         if place is None and not is_from_hub(row):
-            return f"{row.source} no longer exists."
+            return f"{self._parts.shown_path(Path(row.source))} no longer exists."
         if isinstance(row, IpAdapterRow) and row.image_encoder is None:
             return "Its image encoder is missing. Put it beside the file."
         if not isinstance(row, ModelRow):
@@ -249,6 +248,17 @@ class ModelListing:
         if place is None and row.gated and not has_hub_token():
             return GATED
         return ""
+
+    def _where(self, row: WeightsRow, place: Path | None) -> str:
+        if is_shipped(row):
+            return "comes with the app"
+        if place is not None:
+            return self._parts.shown_path(place)
+        if is_from_hub(row):
+            return f"on Hugging Face{_to_fetch(int(getattr(row, 'download_bytes', 0)))}"
+        if isinstance(row, UpscalerRow) and row.address is not None:
+            return f"on the internet{_to_fetch(row.size_bytes)} on first use"
+        return f"missing from {self._parts.shown_path(Path(row.source))}"
 
     def _family(self, row: WeightsRow) -> str:
         titles = self.family_titles()
@@ -285,18 +295,6 @@ def _has_all(
 def _size_text(row: WeightsRow) -> str:
     size_bytes = measure_size(row)
     return format_byte_size(size_bytes) if size_bytes else ""
-
-
-def _where(row: WeightsRow, place: Path | None) -> str:
-    if is_shipped(row):
-        return "comes with the app"
-    if place is not None:
-        return str(place)
-    if is_from_hub(row):
-        return f"on Hugging Face{_to_fetch(int(getattr(row, 'download_bytes', 0)))}"
-    if isinstance(row, UpscalerRow) and row.address is not None:
-        return f"on the internet{_to_fetch(row.size_bytes)} on first use"
-    return f"missing from {row.source}"
 
 
 def _to_fetch(size_bytes: int) -> str:

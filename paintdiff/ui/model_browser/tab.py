@@ -150,7 +150,9 @@ class ModelsTab:
         return {
             **self._cards(values, _number(values[self.shown])),
             self.memory: shelf_markup.memory_markup(manager.loaded()),
-            self.problems: shelf_markup.problems_markup(manager.catalog.problems()),
+            self.problems: shelf_markup.problems_markup(
+                manager.catalog.problems(), self.parts.shown_path
+            ),
             self.transfers: shelf_markup.transfers_markup(self.shelf.downloads()),
         }
 

@@ -74,15 +74,23 @@ def test_trials_that_tell_nothing_come_to_an_end() -> None:
 
 
 def test_steps_are_timed_without_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    ends = iter((10.0, 10.5, 11.0, 11.5, 12.0, 13.0))
-    monkeypatch.setattr(batch_tuning.time, "perf_counter", lambda: next(ends))
+    now = [10.0]
+    monkeypatch.setattr(batch_tuning.time, "perf_counter", lambda: now[0])
+    queued = [0.0]
+
+    def wait() -> None:
+        now[0] += queued[0]
+        queued[0] = 0.0
+
     calls = Counter({"openvino": 7})
-    timer = StepTimer(calls)
+    timer = StepTimer(calls, wait)
     for _ in range(3):
+        queued[0] += 0.5  # a GPU is given a step's work, which it does later
         timer.step_ended()
-    assert timer.seconds_a_step is None, "too few"
+    assert timer.seconds_a_step() is None, "too few"
+    queued[0] += 0.5
     timer.step_ended()
-    assert timer.seconds_a_step == 0.5
+    assert timer.seconds_a_step() == 0.5
     assert timer.engine == "torch", "what others have computed doesn't count"
     calls["openvino"] += 1
     assert timer.engine == "openvino"

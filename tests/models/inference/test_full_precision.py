@@ -12,7 +12,11 @@ from paintdiff.errors import NotFiniteError
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.full_precision import can_be_float32, run_in_float32
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.memory import int8_weights
+from paintdiff.models.memory.plans import Plan
 from tests.job_helpers import QUICK, pixels
+from tests.models.memory.test_on_a_gpu import RUN
+from tests.pretended_gpu import pretended_gpu
 
 HUGE = 6e4
 """Weights as large as this fit into float16, and what a layer makes of them doesn't; the norm that
@@ -69,3 +73,33 @@ def test_weights_are_as_before_also_after_an_error() -> None:
     assert network.weight.dtype == torch.float16
     assert torch.equal(network.weight, before)
     assert not can_be_float32([network.float()])
+
+
+@pytest.mark.parametrize("part", ["vae", "unet"])
+@pytest.mark.parametrize(
+    "plan",
+    [Plan("encoders"), Plan("models"), Plan("groups"), Plan("leaves"), Plan(eight_bits=True)],
+    ids=lambda plan: plan.placement + " in 8 bits" * plan.eight_bits,
+)
+def test_weights_that_are_offloaded_or_packed_are_cast_too(
+    part: str, plan: Plan, tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8_weights, "LEAST_NUMBERS", 1)
+    with pretended_gpu(monkeypatch, free_bytes=4 * 2**30):
+        manager = ModelManager(tiny_catalog, device="cuda", dtype="float16")
+        with manager.lease("mini", plan=plan) as leased:
+            network = getattr(leased.pipeline, part)
+            layer = network.decoder.conv_in if part == "vae" else network.conv_in
+            with torch.no_grad():
+                if plan.eight_bits and part == "unet":
+                    layer.parametrizations.weight.original1.fill_(HUGE / 127)
+                else:
+                    layer.weight.fill_(HUGE)
+            in_parts = part == "unet" and plan.placement in ("groups", "leaves")
+            latents = leased.denoised(RUN, lambda _step, _preview: None)
+            assert bool(latents.isfinite().all()) != in_parts
+            if not in_parts:
+                leased.decoded(latents)
+                assert leased.warnings
+            halves = {each.dtype for each in network.parameters() if each.is_floating_point()}
+            assert halves == {torch.float16}

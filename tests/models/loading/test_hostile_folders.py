@@ -86,6 +86,9 @@ def test_a_configuration_that_asks_for_too_much_is_refused_at_once(
         ("unet", ["diffusers", ["os", "system"]]),
         ("unet", [["diffusers"], "UNet2DConditionModel"]),
         ("unet", []),
+        ("unet", 7),
+        ("unet", "diffusers"),
+        ("another", {"0": "os", "1": "system"}),
         ("another", ["os", "system"]),
         ("_class_name", ["my_pipeline", "MyPipeline"]),
     ],
@@ -149,19 +152,19 @@ def charsmap(text: str) -> dict[str, Any]:
     return {"normalizer": {"type": "Precompiled", "precompiled_charsmap": text}}
 
 
+def split(pattern: str) -> dict[str, Any]:
+    kind = {"type": "Split", "behavior": "Isolated", "invert": False}
+    return {"pre_tokenizer": {**kind, "pattern": {"Regex": pattern}}}
+
+
 TOKENIZERS: dict[str, dict[str, Any]] = {
     "a panic": charsmap("AAAA"),
     "an abort": charsmap("/////w=="),
     "a model of nothing": {"model": {"type": "Unigram", "unk_id": 0, "vocab": []}},
     "no model": {"model": None},
-    "a wrong expression": {
-        "pre_tokenizer": {
-            "type": "Split",
-            "pattern": {"Regex": "("},
-            "behavior": "Isolated",
-            "invert": False,
-        }
-    },
+    "a wrong expression": split("("),
+    "an expression that repeats a group": split("(a+)+[XY]"),
+    "an expression that takes very long": split("[a-z]*[a-z]*X"),
 }
 
 

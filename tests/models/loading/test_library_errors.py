@@ -10,6 +10,7 @@ import torch
 
 from paintdiff.errors import DownloadError, MemoryBudgetError, ModelLoadError
 from paintdiff.models.loading.library_errors import as_memory_error, make_load_error
+from paintdiff.models.memory.devices import choose_device
 
 
 class ForeignError(Exception):
@@ -87,3 +88,12 @@ def test_load_errors_are_typed_and_hide_foreign_texts(caplog: pytest.LogCaptureF
     assert str(shown).startswith("x can't be loaded")
     error_id = str(shown).rstrip(".").split()[-1]
     assert error_id in caplog.text and "/home/somebody" in caplog.text
+
+
+def test_a_device_that_is_not_there_is_an_error_without_the_librarys_words() -> None:
+    for name in ("cuda:77", "nonsense", "meta:9:9"):
+        with pytest.raises(ModelLoadError) as caught:
+            choose_device(name)
+        assert str(caught.value) == (
+            f"The device {name!r} can't be used on this machine. Choose auto or cpu."
+        )

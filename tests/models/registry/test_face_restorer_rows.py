@@ -35,6 +35,7 @@ from paintdiff.models.upscaling.face_detection import FaceDetector
 from paintdiff.models.upscaling.face_restorer import LoadedFaceRestorer
 from paintdiff.tasks.postprocessing import resolve_upscaling
 from tests.faces import DETECTOR, SQUARE_PX, landmarks_at, save_detector, save_tiny_restoreformer
+from tests.hostile_files import mutations
 from tests.tiny import save_tiny_upscaler
 
 
@@ -282,3 +283,32 @@ def test_one_whose_detector_was_replaced_is_another(models_dir: Path, tmp_path: 
     os.utime(folder / "face_detection" / DETECTOR, (1, 1))
     library.rescan()
     assert library.catalog().face_restorer("RestoreFormer").identity != before.identity
+
+
+def test_a_detector_that_crashes_opencv_costs_an_error(tmp_path: Path) -> None:
+    save_detector(tmp_path / DETECTOR)
+    changed = list(mutations((tmp_path / DETECTOR).read_bytes(), 153))
+    for number in (77, 152):  # both end a process with SIGSEGV
+        (tmp_path / DETECTOR).write_bytes(changed[number])
+        with pytest.raises(ModelLoadError, match="can't be used to find faces"):
+            FaceDetector(tmp_path / DETECTOR)
+
+
+def test_a_file_that_is_no_network_is_listed_and_another_detector_taken(tmp_path: Path) -> None:
+    save_tiny_restoreformer(tmp_path / "RestoreFormer.safetensors")
+    good = tmp_path / "face_detection_yunet_z.onnx"
+    save_detector(good)
+    content = good.read_bytes()
+    spoiled = {
+        "nonsense": b"nonsense",
+        "empty": b"",
+        "cut": content[:-1],
+        "long": content + b"\xff" * 20,
+        "large": content + bytes(6 * 10**6),
+        "fields": b"\x08\x01" * 10**6,
+    }
+    for name, data in spoiled.items():
+        (tmp_path / f"face_detection_yunet_{name}.onnx").write_bytes(data)
+    catalog = Catalog.default([tmp_path])
+    assert [row.detector for row in catalog.face_restorers()] == [good]
+    assert {each.path.stem.rpartition("_")[2] for each in catalog.problems()} == set(spoiled)

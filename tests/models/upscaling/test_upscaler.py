@@ -340,3 +340,37 @@ def test_a_network_that_views_its_numbers_in_the_usual_order_is_left_so(
     monkeypatch.setattr(upscaler.network.model, "forward", viewing)
     assert np.abs(upscaler.enlarged(pixels) - made).max() < LEVEL / 100
     assert upscaler.memory_format == torch.contiguous_format
+
+
+def test_what_overflows_in_half_precision_is_computed_in_float32(tmp_path: Path) -> None:
+    compact(tmp_path)
+    half = loaded(tmp_path / "compact.safetensors", "float16")
+    first, last = _convolutions(half)
+    with torch.no_grad():  # larger than float16 can hold on the way, and small at the end
+        first.weight.fill_(6e4)
+        last.weight.fill_(1e-7)
+    pixels = picture(24, 24)
+    weights_bytes = half.weights_bytes
+    made = half.enlarged(pixels)
+    assert np.isfinite(made).all() and not half.half
+    assert half.weights_bytes == 2 * weights_bytes
+    assert half.enlarged(pixels).tobytes() == made.tobytes()
+
+
+def test_the_notes_say_that_half_precision_was_given_up(tmp_path: Path) -> None:
+    compact(tmp_path)
+    half = loaded(tmp_path / "compact.safetensors", "float16")
+    with torch.no_grad():
+        for layer, value in zip(_convolutions(half), (6e4, 1e-7), strict=True):
+            layer.weight.fill_(value)
+    pixels = (picture(24, 24) * 255).astype(np.uint8)
+    target = Size(24 * half.scale, 24 * half.scale)
+    notes = [upscale_raster(pixels, target, half, lambda _step: None, 0).notes for _ in range(2)]
+    assert ["NaN" in " ".join(each) for each in notes] == [True, False]
+
+
+def _convolutions(upscaler: LoadedUpscaler) -> tuple[Any, Any]:
+    layers = [
+        each for each in upscaler.network.model.modules() if isinstance(each, torch.nn.Conv2d)
+    ]
+    return layers[0], layers[-1]

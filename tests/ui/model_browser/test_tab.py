@@ -580,6 +580,23 @@ def test_what_is_open_to_everybody_can_be_changed_by_nobody(
     assert tab.parts.preferences.pinned_model is None
 
 
+def test_what_is_open_to_everybody_shows_no_folders_of_the_server(
+    made: Callable[..., Tab], engine: FakeEngine, folder: Path
+) -> None:
+    catalog = engine.manager.catalog
+    gone = VaeRow(name="vae", title="vae", source="/gone/vae", latent_channels=4)
+    ours, elsewhere = lora(folder), lora(folder.parent / "elsewhere", "pen")
+    catalog.rows = (ours, elsewhere, gone)
+    broken = folder / "loras" / "broken.safetensors"
+    catalog.left_out = (Problem(broken, "it is damaged"),)
+    for may_manage in (True, False):
+        tab = made(may_manage=may_manage)
+        shown = tab.cards() + str(tab.models.listed(tab.values())[tab.models.problems])
+        assert ("/gone" in shown) == (str(folder.parent) in shown) == may_manage
+        assert f"loras/{Path(ours.source).name}" in shown and Path(elsewhere.source).name in shown
+        assert "loras/broken.safetensors" in shown and "vae no longer exists." in shown
+
+
 @pytest.mark.parametrize("do", ["use", "insert", "pin", "delete", "download", "word"])
 def test_names_are_looked_up_and_anything_else_is_refused(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path, do: str

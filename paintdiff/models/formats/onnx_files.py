@@ -1,0 +1,68 @@
+"""Whether a file has the outline of a network in ONNX (protobuf). Importable without torch.
+
+What lies inside the network isn't looked at: a library that could crash over it tries it in a
+process of its own (`trials`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from paintdiff.errors import ModelLoadError
+from paintdiff.models.formats.opening import open_file
+
+_GRAPH = 7 << 3 | 2  # field 7, whose length is given
+_MAX_FIELDS = 1_000
+
+
+def check_onnx(path: Path, max_bytes: int) -> None:
+    """Look at the outermost fields of a file.
+
+    Raises ModelLoadError if it can't be read, has more than `max_bytes`, or holds no network.
+    """
+    try:
+        with open_file(path) as file:
+            data = file.read(max_bytes + 1)
+    except OSError as error:
+        raise ModelLoadError(f"it can't be read: {error.strerror}") from error
+    if len(data) > max_bytes:
+        raise ModelLoadError(f"it has more than {max_bytes:,} bytes")
+    if not _has_graph(data):
+        raise ModelLoadError("it is damaged, or isn't an ONNX file")
+
+
+def _has_graph(data: bytes) -> bool:
+    place, found = 0, False
+    for _field in range(_MAX_FIELDS):
+        if place == len(data):
+            return found
+        try:
+            tag, place = _varint(data, place)
+            found = found or tag == _GRAPH
+            match tag & 7:
+                case 0:
+                    _value, place = _varint(data, place)
+                case 2:
+                    size, place = _varint(data, place)
+                    place += size
+                case 1 | 5 as kind:
+                    place += 8 if kind == 1 else 4
+                case _:
+                    return False
+        except IndexError:
+            return False
+        if place > len(data):
+            return False
+    return False
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """Return the number there, and the place behind it. Raises IndexError if there is none."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+    raise IndexError("a number of more than ten bytes")

@@ -1,0 +1,44 @@
+"""Trying a file from strangers in a throw-away process, before a library that it could crash reads
+it in ours. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # without them Windows starts no process
+_ONE_THREAD = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+def failed_trial(child: Path, content: bytes, seconds: float) -> str | None:
+    """Run a Python script with a file's content as its standard input.
+
+    Returns:
+        None if it ends with status 0, else the reason: what it printed, or how it ended.
+
+    Raises:
+        OSError: No process can be started.
+    """
+    own = {name: os.environ[name] for name in _NEEDED_VARIABLES if name in os.environ}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-B", str(child)],
+            input=content,
+            capture_output=True,
+            env={**own, **_ONE_THREAD},
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"trying it took longer than {seconds:g} seconds"
+    if done.returncode == 0:
+        return None
+    said = done.stdout.decode("utf-8", "replace").strip()
+    return said or f"it ended the process that tried it (status {done.returncode})"

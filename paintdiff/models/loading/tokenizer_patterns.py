@@ -1,0 +1,119 @@
+"""Regular expressions in a `tokenizer.json`, checked before a prompt meets them.
+
+The library that carries them out limits the steps at one place of a text, not those at all places
+together: 10,000 characters can take an hour. Run by `tokenizer_child`; imports neither torch nor
+tokenizers by itself.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+
+MAX_PATTERN_CHARACTERS = 10_000
+MAX_PATTERNS = 100
+MAX_SECONDS = 0.5
+"""How long a pattern may take for a text of TRIED_CHARACTERS. Those of known models take 0.01."""
+TRIED_CHARACTERS = 2_000
+
+MAX_QUANTIFIERS = 6
+"""In one alternative of a pattern. Those of known models have up to 4."""
+
+_TOKEN = re.compile(
+    r"\\(?P<escaped>.)|(?P<set>\[)|(?P<end>\])|(?P<group>\((?:\?[^)\w\s]?|\*)?)"
+    r"|\)(?P<repeat>[*+]|\{[^}]*\})?|(?P<quantifier>[*+?]|\{\d*,\d*\})|(?P<or>\|)|.",
+    re.DOTALL,
+)
+_REFERENCES = "123456789gkKRX"
+"""What follows a backslash where a pattern refers to what was matched, or to itself."""
+_GROUPS = frozenset({"(", "(?", "(?:", "(?=", "(?!", "(?>", "(?<"})
+_CHARACTERS = (
+    "".join(map(chr, range(32, 127)))
+    + "\n\r\t\u00a0\u00e9\u00c9\u01c5\u0301\u0663\u2167\u3042\u6d77\uff01\ue000\U0001f642"
+)
+"""One of each kind that patterns tell apart."""
+
+
+def check_patterns(tokenizer: object, matches: Callable[[str, str], object]) -> None:
+    """Check every regular expression of a tokenizer.
+
+    Args:
+        tokenizer: What its `tokenizer.json` holds.
+        matches: Finds all places in a text (the second argument) where a pattern matches.
+
+    Raises:
+        ValueError: A pattern could take very long, or refers to itself.
+    """
+    patterns = dict.fromkeys(_patterns(tokenizer))
+    if len(patterns) > MAX_PATTERNS:
+        raise ValueError(f"it has {len(patterns):,} patterns; at most {MAX_PATTERNS} are read")
+    for pattern in patterns:
+        _check_form(pattern)
+        for text in _texts(pattern):
+            started = time.process_time()
+            matches(pattern, text)
+            if time.process_time() - started > MAX_SECONDS:
+                raise ValueError(f"{_shown(pattern)} takes too long to match")
+
+
+def _patterns(content: object) -> Iterator[str]:
+    waiting = [content]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            pattern = each.get("Regex")
+            if isinstance(pattern, str):
+                yield pattern
+            waiting += each.values()
+        elif isinstance(each, list) and each and isinstance(each[0], (dict, list)):
+            waiting += each  # not the vocabulary, which is a list of texts
+
+
+def _check_form(pattern: str) -> None:
+    """Raise ValueError unless a pattern repeats nothing but single characters, and not too often.
+
+    A repeated group can match in 2 to the power of the text's length ways.
+    """
+    if len(pattern) > MAX_PATTERN_CHARACTERS:
+        raise ValueError(
+            f"a pattern has {len(pattern):,} characters; at most {MAX_PATTERN_CHARACTERS:,} "
+            "are read"
+        )
+    set_depth = quantifiers = 0
+    for token in _TOKEN.finditer(pattern):
+        if token["set"]:
+            set_depth += 1
+        elif token["end"]:
+            set_depth = max(0, set_depth - 1)
+        elif set_depth:
+            continue
+        elif token["escaped"] and token["escaped"] in _REFERENCES:
+            raise ValueError(f"{_shown(pattern)} refers to what it has matched, or to itself")
+        elif token["group"] and token["group"] not in _GROUPS:
+            raise ValueError(f"{_shown(pattern)} has a group of a kind that isn't supported")
+        elif token["repeat"]:
+            raise ValueError(f"{_shown(pattern)} repeats a group, which can take very long")
+        quantifiers = 0 if token["or"] else quantifiers + bool(token["quantifier"])
+        if quantifiers > MAX_QUANTIFIERS:
+            raise ValueError(
+                f"{_shown(pattern)} has more than {MAX_QUANTIFIERS} quantifiers in a row"
+            )
+
+
+def _texts(pattern: str) -> Iterator[str]:
+    """Yield long texts that are hard for a pattern. They also hold the characters that it can't do
+    without, so that it isn't given up before it begins.
+    """
+    own = "".join(dict.fromkeys(re.sub(r"\W", "", pattern)))[:20]
+    for word in dict.fromkeys((*_CHARACTERS, *re.findall(r"\w{2,20}", pattern)[:50])):
+        run = word * (TRIED_CHARACTERS // len(word))
+        others = "".join(each for each in _CHARACTERS if each != word)
+        yield run + others
+        yield run + others[::-1]
+        part = f"{word * (24 // len(word))}\x01{own}"
+        yield part * (TRIED_CHARACTERS // len(part))
+
+
+def _shown(pattern: str) -> str:
+    return f"the pattern {pattern[:60]!r}"
