@@ -228,7 +228,7 @@ def describe_resize(source: Size, target: Size, mode: ResizeMode, *, done: bool 
     """What a resize mode does to a picture, as a sentence: before it happens, or after (`done`)."""
     verb = "was" if done else "will be"
     if source == target:
-        return f"{source} {'was kept' if done else 'is kept'}."
+        return f"The size {'stayed' if done else 'stays'} {source}."
     if mode == "crop":
         kept = crop_to_aspect(source, target)
         if kept.size != source:

@@ -138,12 +138,11 @@ def paint(
     source = _source(request, canvas, box, size, request.soft and not leased.sees_masks)
     controls = prepare_controls(request, tools.make_map, canvas.size, box)
     channels = leased.row.family.latent_channels
-    method = (
-        f"Painted with an inpainting model ({2 * channels + 1} channels)."
-        if leased.sees_masks
-        else f"Painted with a general model ({channels} channels): the unmasked part was "
-        "blended in at every step."
-    )
+    if leased.sees_masks:
+        method = f"Painted with an inpainting model ({2 * channels + 1} channels)."
+    else:
+        blended = ": the unmasked part was blended in at every step" if _leaves_some(canvas) else ""
+        method = f"Painted with a general model ({channels} channels){blended}."
     runs = [
         build_run(request.alone(index), source, controls) for index in range(request.num_images)
     ]
@@ -212,4 +211,10 @@ def _checked(result: Image.Image, canvas: Canvas, method: str) -> Painted:
             f"{changed:,} pixels outside the mask would have changed, so the picture was "
             "discarded. This is a bug in the app: please report it with your settings."
         )
-    return Painted(result, ("0 pixels changed outside the mask (all were compared).", method))
+    compared = "0 pixels changed outside the mask (all were compared)."
+    return Painted(result, (compared, method) if _leaves_some(canvas) else (method,))
+
+
+def _leaves_some(canvas: Canvas) -> bool:
+    """Return whether there are pixels outside the mask."""
+    return canvas.weight.getextrema()[0] == 0

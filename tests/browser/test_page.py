@@ -135,6 +135,54 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Browser, opened: Opened, s
     phone.close()
 
 
+def test_on_a_phone_the_result_comes_into_view_and_so_do_errors(
+    browser: Browser, opened: Opened
+) -> None:
+    phone = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    studio = opened(phone)
+    studio.ask("a red house", side=64)
+    studio.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    expect(studio.stage).not_to_be_in_viewport()
+    studio.generate.tap()
+    studio.expect_picture()
+    expect(studio.page.locator("#stage img.final")).to_be_in_viewport(ratio=0.99)
+    studio.number("width", 7)
+    studio.page.evaluate("window.scrollTo(0, 0)")
+    studio.generate.tap()
+    expect(studio.page.locator(".note.error:visible")).to_be_in_viewport(ratio=0.99)
+    top = "note => { const { x, y } = note.getBoundingClientRect();"
+    top += " return note.contains(document.elementFromPoint(x + 5, y + 5)); }"
+    assert studio.page.locator(".note.error:visible").evaluate(top), "something covers it"
+    phone.close()
+
+
+def test_what_scrolls_goes_under_the_generate_button(studio: Studio) -> None:
+    studio.page.locator("button.label-wrap", has_text="More settings").click()
+    expect(studio.page.locator("#variation-seed")).to_be_visible()
+    covered = studio.page.evaluate("""() => {
+      const bar = document.querySelector("#tabs .run-group");
+      const controls = bar.closest(".controls");
+      const top = (element) => element.getBoundingClientRect().top;
+      controls.scrollTo(0, controls.scrollHeight);
+      return [...controls.querySelectorAll(".settings-group [data-testid=block-info]")]
+        .filter((label) => label.checkVisibility() && top(label) < top(bar))
+        .map((label) => {
+          controls.scrollBy(0, top(label) - top(bar) - 20);
+          const { x, y } = label.getBoundingClientRect();
+          return bar.contains(document.elementFromPoint(x + 5, y + 5));
+        });
+    }""")
+    assert covered and False not in covered
+
+
+def test_a_sentence_about_the_prompt_goes_when_the_prompt_changes(studio: Studio) -> None:
+    note = studio.page.locator("#note-prompt .note")
+    studio.paint("a red zeppelin house")
+    expect(note).to_contain_text("zeppelin")
+    studio.prompt.fill("a red house")
+    expect(note).to_have_count(0)
+
+
 def test_light_and_dark_follow_the_system_until_the_switch_is_used(
     browser: Browser, opened: Opened
 ) -> None:

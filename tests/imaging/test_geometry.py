@@ -156,7 +156,7 @@ def test_a_box_without_pixels_is_refused() -> None:
 
 def test_what_resizing_does_is_said_in_words() -> None:
     photo, square = Size(640, 480), Size(512, 512)
-    assert describe_resize(photo, photo, "crop") == "640x480 is kept."
+    assert describe_resize(photo, photo, "crop") == "The size stays 640x480."
     assert describe_resize(photo, Size(320, 240), "pad") == "640x480 will be resized to 320x240."
     assert describe_resize(photo, square, "stretch") == (
         "640x480 will be stretched to 512x512, which changes its proportions."

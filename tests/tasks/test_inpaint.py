@@ -291,6 +291,7 @@ def test_a_sketch_on_a_blank_canvas_guides_the_whole_picture(tiny_engine: Engine
     sketched = inpaint(image=sent(blank), mask=None, sketch=sent(strokes()))
     done = finished(tiny_engine, sketched)
     assert "canvas is blank" in done.warnings[0]
+    assert "mask" not in " ".join(done.pictures[0].notes), "there is nothing outside it"
     result = np.asarray(done.pictures[0].image)
     assert (result[60:, 60:] != 255).any(axis=-1).mean() > 0.9, "far from the strokes, too"
     other = strokes(60, 60, 90, 90, colour=(0, 0, 255, 255))
@@ -301,6 +302,7 @@ def test_a_sketch_on_a_blank_canvas_guides_the_whole_picture(tiny_engine: Engine
 
     masked = finished(tiny_engine, inpaint(image=sent(blank), sketch=sent(strokes())))
     assert "canvas is blank" not in " ".join(masked.warnings), "a mask says where to paint"
+    assert "outside the mask" in masked.pictures[0].notes[0]
 
 
 def test_inverting_is_the_same_as_an_inverted_mask(tiny_engine: Engine) -> None:
@@ -402,7 +404,7 @@ def test_tiny_and_huge_pictures_go_in(side: int, tiny_engine: Engine) -> None:
     request = inpaint(image=sent(image), mask=sent(drawn), mask_blur_px=0, only_masked=True)
     picture = finished(tiny_engine, request).pictures[0]
     assert picture.image.size == (side, side)
-    assert picture.notes[0].startswith(PROMISE)
+    assert picture.notes[0].startswith(PROMISE) == (side > 1), "of one pixel nothing is outside"
 
 
 # Again, and in batches

@@ -108,7 +108,7 @@ class _Pairs:
     """The pairs of matrices in a LoRA's file by the names of their layers, in the file's spelling,
     with their own alphas multiplied in. `unread` counts the tensors that belong to no pair.
 
-    Raises ModelLoadError if there is no pair.
+    Raises ModelLoadError if there is no pair, or for a DoRA (arXiv:2402.09353).
     """
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], name: str) -> None:
@@ -118,7 +118,12 @@ class _Pairs:
         }
         self.remarks: list[str] = []
         self.has_alphas = False
-        self._used = sum(map(is_dora, self._tensors))  # they are spoken of by themselves
+        if any(map(is_dora, self._tensors)):
+            raise ModelLoadError(
+                f"{name} is a DoRA. Its magnitudes can't be applied, and without them pictures "
+                "would be wrong. Use a LoRA without DoRA, or merge this one into a checkpoint."
+            )
+        self._used = 0
         self._without_alpha = self._without_rank = 0
         self._ends: dict[str, tuple[str, str]] = {}
         self.pairs: dict[str, LowRank] = {}
@@ -194,10 +199,6 @@ class _Pairs:
             raise ModelLoadError(f"{self.name} isn't a LoRA: {why}.")
         for kind in kinds:
             self.remarks.append(f"Parts of {self.name} ({kind}) aren't supported and were ignored.")
-        if any(map(is_dora, self._tensors)):
-            self.remarks.append(
-                f"{self.name} is a DoRA. Its magnitudes aren't supported and were ignored."
-            )
 
     def named(self, stem: str) -> dict[str, torch.Tensor]:
         """A pair under the names that it has in the file, but for its adapter's name."""

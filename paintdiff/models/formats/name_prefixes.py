@@ -4,6 +4,7 @@ without torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 _WRAPPERS = ("state_dict.", "module.", "_orig_mod.", "model.", "ema.", "ema_model.", "params.")
@@ -11,11 +12,20 @@ _TABLE, _AROUND_ALL = _WRAPPERS[0], _WRAPPERS[1:3]
 _OF_A_CHECKPOINT = "model.diffusion_model.input_blocks.0.0.weight"
 _DEEPEST = 4
 
+_AVERAGES = "model_ema.diffusion_model"
+_WORDS_OF_UNETS = re.compile(
+    r"(?:in|out|emb)_layers|(?:input|output|transformer)_blocks|middle_block|skip_connection"
+    r"|time_embed|label_emb|proj_in|proj_out|to_out|to_[qkv]|(?:attn|norm)\d"
+    r"|norm|conv|proj|qkv|net|ff|op|out|weight|bias|\d+"
+)
+_TWO_NUMBERS = ("input_blocks", "output_blocks", "label_emb")
+
 
 def strip_wrappers(names: Collection[str]) -> Mapping[str, str] | None:
     """The names without a wrapper, each with the name in the file; None if there is no wrapper.
 
-    What lies beside a `state_dict`, or beside a table with a checkpoint in it, is left out (an
+    Names of averages get their dots back if the weights themselves aren't there. What lies beside
+    a `state_dict`, or beside a table with a checkpoint in it, is left out (an
     optimizer ...).
     """
     inner = dict(zip(names, names, strict=True))
@@ -28,7 +38,24 @@ def strip_wrappers(names: Collection[str]) -> Mapping[str, str] | None:
             for name, stored in inner.items()
             if name.startswith(wrapper)
         }
+    if _OF_A_CHECKPOINT not in inner:
+        inner = {with_dots(name): stored for name, stored in inner.items()}
     return None if len(inner) == len(names) and all(map(inner.__contains__, names)) else inner
+
+
+def with_dots(name: str) -> str:
+    """Return a UNet's name with the dots that CompVis's `LitEma` takes out for its averages; any
+    other name unchanged. `model_ema.diffusion_modelinput_blocks110opweight` is one.
+    """
+    flat = name.removeprefix(_AVERAGES)
+    words = _WORDS_OF_UNETS.findall(flat)
+    if flat == name or "".join(words) != flat:
+        return name
+    parts = [_AVERAGES]
+    for before, word in zip(["", *words], words, strict=False):
+        # The second number of a block has one digit.
+        parts += [word[:-1], word[-1]] if before in _TWO_NUMBERS else [word]
+    return ".".join(parts)
 
 
 def _is_wrapped(names: Collection[str], wrapper: str) -> bool:

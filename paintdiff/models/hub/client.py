@@ -204,7 +204,10 @@ def _broken_connections() -> Generator[None]:
     except urllib.error.HTTPError:
         raise
     except urllib.error.URLError as error:
-        raise HubUnavailableError(f"Can't reach Hugging Face ({error.reason}).") from error
+        raise HubUnavailableError(
+            f"Can't reach Hugging Face ({error.reason}). Check the internet connection, then try "
+            "again. Models that are already here work offline."
+        ) from error
     except (http.client.HTTPException, OSError, ValueError) as error:
         # (A ValueError comes of a socket that is shut down while it is being read.)
         reason = "it took too long" if isinstance(error, TimeoutError) else str(error)

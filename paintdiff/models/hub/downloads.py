@@ -199,6 +199,14 @@ class Downloads:
         """Give a download up; what has come is kept for the next time. Raises UnknownNameError."""
         self._of(id).download.cancel()
 
+    def retry(self, id: str) -> Download:
+        """Start a download that has ended again; what it has fetched so far is kept.
+
+        Returns at once, the running download if it hasn't ended. Raises UnknownNameError.
+        """
+        download = self._of(id).download
+        return self.start(download.hub_id, download.revision, files=download.files)
+
     def forget(self, id: str) -> None:
         """Tell no more of a download that has ended. Raises UnknownNameError."""
         asked = self._of(id)

@@ -103,7 +103,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       <label>Height <input type="number" name="height" min="16" max="4096" required></label>
       <label>Colour <input type="color" name="colour" value="#ffffff"></label>
       <div><button type="button" value="cancel" data-do="closeBlank">Cancel</button>
-      <button class="paint-main" value="make">Make it</button></div></form></dialog></div>`;
+      <button class="paint-main" value="make">Create</button></div></form></dialog></div>`;
 
   const sizeOf = (slid) => Math.round(1 + (MAX_BRUSH_PX - 1) * (slid / 100) ** 2);
   const slidOf = (size) => 100 * Math.sqrt((size - 1) / (MAX_BRUSH_PX - 1));

@@ -9,11 +9,17 @@ window.paintdiff.notes = (() => {
   function show(value, element) {
     if (!value) return;
     const board = element.closest(".note-board");
-    for (const [id, [beside, markup]] of Object.entries(JSON.parse(value).notes)) {
+    const notes = Object.entries(JSON.parse(value).notes);
+    for (const [id, [beside, markup]] of notes) {
       said.set(id, { beside, markup, board });
       put(id);
     }
+    const error = notes.map(([id]) => document.querySelector(`#${id} .note.error`)).find((each) => each?.checkVisibility());
+    error?.scrollIntoView({ behavior: "smooth", block: "nearest" });
   }
+
+  // Sentences that no longer hold once the setting has changed. Advice about sizes is the server's to take back.
+  const passes = (id, markup) => markup.includes("note error") || (markup !== "" && id.endsWith("note-prompt"));
 
   // A setting that isn't on the page, hidden or in a closed part of it, has its sentences at the board.
   function put(id) {
@@ -37,10 +43,10 @@ window.paintdiff.notes = (() => {
     for (const [id, { markup }] of said) if (markup) put(id);
   }, OPENING_MS));
 
-  // An error goes when what it is about is changed; one about no setting in particular, when anything is.
+  // A sentence goes when what it is about is changed; one about no setting in particular, when anything is.
   function changed({ type, target }) {
     for (const [id, { beside, markup, board }] of said) {
-      if (markup.includes("note error") && about(id, beside, board, type)?.contains(target)) {
+      if (passes(id, markup) && about(id, beside, board, type)?.contains(target)) {
         said.set(id, { beside, markup: "", board });
         put(id);
       }
@@ -48,7 +54,7 @@ window.paintdiff.notes = (() => {
   }
 
   function errors() {
-    return new Set([...said.values()].filter((each) => each.markup.includes("note error")));
+    return new Set([...said].filter(([id, { markup }]) => passes(id, markup)).map(([, each]) => each));
   }
 
   // Those of the errors go that are about settings which have got other values, whoever gave them these.

@@ -24,7 +24,7 @@ from paintdiff.ui.model_browser import cards
 from paintdiff.ui.model_browser.listing import KINDS, ModelListing, trigger_words_of
 
 if TYPE_CHECKING:
-    from paintdiff.models.hub.downloads import Downloads, HubModel
+    from paintdiff.models.hub.downloads import Downloads, DownloadState, HubModel
     from paintdiff.ui.painting.model_choice import ModelChoice
     from paintdiff.ui.painting.painting_tab import PaintingTab
 
@@ -103,6 +103,7 @@ class Actions:
                 "fetch": self._fetch,
                 "cancel": self._cancel,
                 "forget": self._cancel,
+                "retry": self._retry,
                 "close-hub": lambda click, values: ActionResult(hub=""),
             }
         )
@@ -309,7 +310,7 @@ class Actions:
         if not isinstance(row, ModelRow) or not disk_usage.is_from_hub(row):
             raise RequestError(f"{row.title} isn't from Hugging Face.", field="name")
         downloads.start(row.source, row.revision)
-        return ActionResult(f"{row.title} is being downloaded.")
+        return ActionResult(f"Started downloading {row.title}.")
 
     def _fetch(self, click: Click, values: Values) -> ActionResult:
         downloads = self._downloads()
@@ -318,18 +319,28 @@ class Actions:
         if model is None:
             raise RequestError("This search has expired. Search again.", field="name")
         downloads.start(model.hub_id, model.revision)
-        return ActionResult(f"{model.title} is being downloaded.")
+        return ActionResult(f"Started downloading {model.title}.")
+
+    def _retry(self, click: Click, values: Values) -> ActionResult:
+        state = self._transfer(click)
+        self._downloads().retry(state.id)
+        return ActionResult(f"Started downloading {state.hub_id}.")
 
     def _cancel(self, click: Click, values: Values) -> ActionResult:
-        downloads = self._downloads()
-        state = next((each for each in downloads.all() if each.id == click.id), None)
-        if state is None:
-            raise RequestError("This download no longer exists.", field="name")
+        downloads, state = self._downloads(), self._transfer(click)
         if click.do == "forget":
             downloads.forget(state.id)
             return ActionResult()
         downloads.cancel(state.id)
         return ActionResult(f"The download of {state.hub_id} was cancelled.")
+
+    def _transfer(self, click: Click) -> DownloadState:
+        """Return the download that a click is about."""
+        states = self._downloads().all()
+        state = next((each for each in states if each.id == click.id), None)
+        if state is None:
+            raise RequestError("This download no longer exists.", field="name")
+        return state
 
     def _downloads(self) -> Downloads:
         self._check_may_manage()

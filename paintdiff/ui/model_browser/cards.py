@@ -58,7 +58,8 @@ def listing_markup(items: Sequence[ListingItem], count: int, empty: str) -> str:
             '<button type="button" data-do="more">Show more</button></p>'
         )
     cards = "".join(_card(item) for item in items)
-    return f'<ul class="shelf" aria-label="Models and adapters">{cards}</ul>{more}'
+    heading = '<h2 class="for-readers">Models and adapters</h2>'
+    return f'{heading}<ul class="shelf" aria-label="Models and adapters">{cards}</ul>{more}'
 
 
 def message_markup(text: str, kind: str = "done", go: str = "") -> str:
@@ -264,6 +265,8 @@ def _transfer(state: DownloadState) -> str:
     bar = f'<progress max="1"{part} aria-label="Progress"></progress>' if running else ""
     do, label = ("cancel", "Cancel") if running else ("forget", "Dismiss")
     end = _button(do, label, state.hub_id, id=state.id, quiet=True)
+    if state.state in ("failed", "cancelled"):
+        end = _button("retry", "Retry", state.hub_id, id=state.id) + end
     figures = transfer_words(state)
     message = f"<small>{escape(state.message)}</small>" if state.message else ""
     return (

@@ -108,7 +108,9 @@ class ControlMap:
 
     def described(self, name: str | None) -> Updates:
         """Say what that preprocessor does, if one is chosen, and clear the error about the last."""
-        described = gr.Dropdown(info=preprocessor_text(name) if name in PREPROCESSORS else "")
+        described = gr.Dropdown(
+            info=preprocessor_text(name) if name and name in PREPROCESSORS else ""
+        )
         return {self.preprocessor: described, self.notes["preprocessor"]: ""}
 
     def made(self, values: Values, mode: ResizeMode, size: SizeOf) -> Iterator[Updates]:

@@ -34,7 +34,7 @@ class ControlInputs(TabInputs):
 
     ids = Ids("controlnet")
     prompt_needed = False
-    title = "Draw it, then let it be painted"
+    title = "Your drawing becomes a painting"
     text = "Draw lines on the canvas or open a picture, describe the result, and generate."
 
     def __init__(self, parts: PageContext) -> None:

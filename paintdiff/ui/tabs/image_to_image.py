@@ -45,8 +45,8 @@ class ImageToImageInputs(TabInputs):
     ids = Ids("image_to_image")
     size_shown = False
     prompt_needed = False
-    title = "Which picture should change?"
-    text = "Open or drop one on the left, describe the result, and generate."
+    title = "Your result appears here"
+    text = "Open a picture, describe how it should change, and generate."
 
     def __init__(self, parts: PageContext) -> None:
         super().__init__(parts)

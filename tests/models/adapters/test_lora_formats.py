@@ -168,18 +168,39 @@ def test_numbers_that_are_none_crash_nothing(studio: Studio, tmp_path: Path) -> 
     assert painted.isnan().any()
 
 
-def test_lycoris_and_dora_parts_are_left_out_and_told(studio: Studio, tmp_path: Path) -> None:
-    stem = f"lora_unet_{_ATTENTION.replace('.', '_')}_attn1_to_q"
+_KOHYA_STEM = f"lora_unet_{_ATTENTION.replace('.', '_')}_attn1_to_q"
+
+
+def test_lycoris_parts_are_left_out_and_named(studio: Studio, tmp_path: Path) -> None:
     tensors = {
-        f"{stem}.lora_down.weight": torch.ones(2, 32),
-        f"{stem}.lora_up.weight": torch.ones(32, 2),
-        f"{stem}.dora_scale": torch.ones(1, 32),
-        f"{stem.replace('to_q', 'to_k')}.hada_w1_a": torch.ones(2, 32),
+        f"{_KOHYA_STEM}.lora_down.weight": torch.ones(2, 32),
+        f"{_KOHYA_STEM}.lora_up.weight": torch.ones(32, 2),
+        f"{_KOHYA_STEM.replace('to_q', 'to_k')}.hada_w1_a": torch.ones(2, 32),
     }
     painted, notes = studio.with_lora(files.saved(tmp_path / "mixed.safetensors", tensors))
     assert not torch.equal(painted, studio.before)
     assert any("LoHa" in note for note in notes)
-    assert any("DoRA" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("stem", "down", "up", "magnitude"),
+    [
+        (_KOHYA_STEM, "lora_down.weight", "lora_up.weight", "dora_scale"),
+        (f"base_model.model.{TO_Q}", "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"),
+        (TO_Q, "lora_A.weight", "lora_B.weight", "lora_magnitude_vector.weight"),
+        (TO_Q, "lora_A.a.weight", "lora_B.a.weight", "lora_magnitude_vector.a.weight"),
+    ],
+)
+def test_a_dora_is_refused_rather_than_painted_wrong(
+    studio: Studio, tmp_path: Path, stem: str, down: str, up: str, magnitude: str
+) -> None:
+    tensors = {
+        f"{stem}.{down}": torch.ones(2, 32),
+        f"{stem}.{up}": torch.ones(32, 2),
+        f"{stem}.{magnitude}": torch.ones(32),
+    }
+    with pytest.raises(ModelLoadError, match=r"is a DoRA.*merge this one into a checkpoint"):
+        studio.with_lora(files.saved(tmp_path / "dora.safetensors", tensors))
 
 
 def test_the_alphas_that_diffusers_notes_beside_the_tensors_count(

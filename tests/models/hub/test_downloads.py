@@ -371,6 +371,24 @@ def test_downloads_that_have_ended_can_be_forgotten(
         downloads.cancel(download.id)
 
 
+def test_retry_fetches_the_same_files_and_what_came_is_kept(
+    boats_hub: FakeHub, downloads: Downloads
+) -> None:
+    boats_hub.stalls = True
+    first = downloads.start(ID, files=(UNET,))
+    when_at(first, 10_000)
+    assert downloads.retry(first.id) is first, "it hasn't ended"
+    downloads.cancel(first.id)
+    boats_hub.stalls = False
+    boats_hub.released.set()
+    second = downloads.retry(first.id)
+    assert second.files == (UNET,) and second.id != first.id
+    assert (second.result() / UNET).read_bytes() == LARGE
+    assert boats_hub.sent_bytes("/files/unet") == len(LARGE)
+    with pytest.raises(UnknownNameError):
+        downloads.retry("nonsense")
+
+
 def test_a_wrong_sum_is_thrown_away(boats_hub: FakeHub, downloads: Downloads) -> None:
     repository = boats_hub.repositories[ID]
     repository.announced[UNET] = LARGE

@@ -19,6 +19,7 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.detection import detect
 from paintdiff.models.discovery.diffusers_folders import detect_part
 from paintdiff.models.formats.headers import read_header
+from paintdiff.models.formats.name_prefixes import with_dots
 from paintdiff.models.hub.file_selection import part_variant, weights_variant
 from paintdiff.models.loading import pipelines
 from paintdiff.models.loading.pipeline_files import LoadingContext
@@ -58,6 +59,24 @@ def renamed(*pairs: tuple[str, str]) -> Callable[[Tensors], Tensors]:
     return lambda tensors: {change(name): each for name, each in tensors.items()}
 
 
+def averages_of_litema(tensors: Tensors) -> Tensors:
+    """What CompVis's `LitEma` makes of a UNet's names: it takes the dots out of them."""
+    unet = {name.removeprefix("model."): each for name, each in tensors.items() if UNET in name}
+    averages = {f"model_ema.{name.replace('.', '')}": each for name, each in unet.items()}
+    beside = {"model_ema.decay": torch.tensor(0.9999), "model_ema.num_updates": torch.tensor(7)}
+    return averages | beside
+
+
+def with_averages(tensors: Tensors) -> Tensors:
+    averages = averages_of_litema(tensors)
+    return tensors | {name: each + 1 for name, each in averages.items()}
+
+
+def averages_alone(tensors: Tensors) -> Tensors:
+    rest = {name: each for name, each in tensors.items() if not name.startswith(UNET)}
+    return rest | averages_of_litema(tensors)
+
+
 SPELLINGS: Mapping[str, Callable[[Tensors], Tensors]] = {
     "state_dict": renamed(("", "state_dict.")),
     "state_dict beside an optimizer": lambda tensors: (
@@ -71,7 +90,21 @@ SPELLINGS: Mapping[str, Callable[[Tensors], Tensors]] = {
     "no prefix": renamed((UNET, "")),
     "averages alone": renamed((UNET, "model_ema.diffusion_model.")),
     "ema": renamed((UNET, "ema.diffusion_model.")),
+    "averages without dots": with_averages,
+    "averages without dots alone": averages_alone,
 }
+
+
+def test_averages_get_their_dots_back(cases: dict[str, Case]) -> None:
+    for case in cases.values():
+        for name in case.tensors():
+            if name.startswith(UNET):
+                flat = name.removeprefix("model.").replace(".", "")
+                assert with_dots(f"model_ema.{flat}") == name.replace("model.", "model_ema.", 1)
+    long = "model_ema.diffusion_model.output_blocks.11.1.transformer_blocks.10.attn2.to_out.0.bias"
+    assert with_dots("model_ema." + long.removeprefix("model_ema.").replace(".", "")) == long
+    for other in ("model_ema.diffusion_modelnonsense7", "model_ema.decay", long, UNET, ""):
+        assert with_dots(other) == other
 
 
 @pytest.mark.parametrize("how", SPELLINGS)

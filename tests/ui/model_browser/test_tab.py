@@ -19,7 +19,7 @@ from paintdiff.errors import HubUnavailableError
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.disk_usage import LoadedSummary
 from paintdiff.models.discovery.row_builder import Problem
-from paintdiff.models.hub.downloads import DownloadState, HubModel
+from paintdiff.models.hub.downloads import DownloadState, HubModel, State
 from paintdiff.models.registry.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.ui.common.browser_state import BrowserState
@@ -57,6 +57,9 @@ class FakeDownloads:
 
     def all(self) -> tuple[DownloadState, ...]:
         return tuple(self.states.values())
+
+    def retry(self, id: str) -> object:
+        return self.start(self.states[id].hub_id)
 
     def cancel(self, id: str) -> None:
         self.states[id] = replace(self.states[id], state="cancelled")
@@ -679,6 +682,27 @@ def test_downloads_are_shown_cancelled_and_dismissed(
     tab.click("forget", id="download-1")
     assert "download-1" not in downloads.states
     assert tab.click("download", kind="model", name="mini").failed
+
+
+@pytest.mark.parametrize(
+    ("state", "offered"),
+    [("failed", True), ("cancelled", True), ("running", False), ("done", False)],
+)
+def test_a_download_that_failed_can_be_retried(
+    made: Callable[..., Tab], downloads: FakeDownloads, state: State, offered: bool
+) -> None:
+    tab = made()
+    downloads.start("owner/name")
+    said = "Hugging Face can't be reached: no route to host."
+    downloads.states["download-0"] = replace(
+        downloads.states["download-0"], state=state, message=said
+    )
+    shown = tab.models.listed(tab.values())[tab.models.transfers]
+    assert said.replace("'", "&#x27;") in shown
+    assert ('data-do="retry"' in shown) == offered
+    assert tab.click("retry", id="download-0").said == "Started downloading owner/name."
+    assert [each.hub_id for each in downloads.states.values()] == ["owner/name"] * 2
+    assert tab.click("retry", id="nonsense").failed
 
 
 def test_without_downloads_nothing_is_said_of_a_hub(made: Callable[..., Tab]) -> None:
