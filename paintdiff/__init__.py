@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     )
     from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage, Upscale
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Cancelled",

@@ -1,14 +1,20 @@
-"""`python -m paintdiff`."""
+"""The command line: `paintdiff`, or `python -m paintdiff` in a checkout."""
 
 import sys
 
 from paintdiff.system.process import prepare_process
 
-if __name__ == "__main__":
+
+def main() -> int:
+    """Run the command line of this process. Returns the exit code."""
     home = prepare_process()
 
-    from paintdiff.cli.main import main
+    from paintdiff.cli.main import main as run  # noqa: PLC0415 (after the process is prepared)
 
     if home:
         sys.stderr.write(f"Note: {home}\n")
+    return run()
+
+
+if __name__ == "__main__":
     sys.exit(main())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from paintdiff.cli.adapters import add_adapter_flags
+from paintdiff.config.presets import is_installed
 from paintdiff.config.settings import parse_bytes
 from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import Size
@@ -48,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         "paint",
         help="paint a picture and save it as PNG",
         description="Paint a picture and save it as PNG, with its settings inside.",
-        epilog='Example: python -m paintdiff paint "a red house" --seed 7 --output house.png',
+        epilog=f'Example: {_command()} paint "a red house" --seed 7 --output house.png',
     )
     _add_file_flags(paint)
     _add_sampling_flags(paint)
@@ -66,6 +67,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _command() -> str:
+    return "paintdiff" if is_installed() else "python -m paintdiff"
+
+
 def _add_upscale_command(commands: Any) -> None:
     upscale: argparse.ArgumentParser = commands.add_parser(
         "upscale",
@@ -74,7 +79,7 @@ def _add_upscale_command(commands: Any) -> None:
         "profiles are kept, and no file is overwritten. From a folder, all "
         "pictures directly in it are taken, except hidden files and earlier "
         "results.",
-        epilog="Example: python -m paintdiff upscale holiday/ --scale 4 --output large/",
+        epilog=f"Example: {_command()} upscale holiday/ --scale 4 --output large/",
     )
     upscale.add_argument(
         "pictures",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +17,21 @@ T = TypeVar("T")
 
 
 def presets_folder() -> Path:
-    """The folder with the presets that ship with the app, whether or not it exists."""
-    return Path(__file__).resolve().parents[2] / "presets"
+    """Return the folder with the presets that ship with the app.
+
+    An installed package contains it; in a checkout it lies beside the package.
+    """
+    package = _package_folder()
+    return (package if is_installed() else package.parent) / "presets"
+
+
+def is_installed() -> bool:
+    """Return whether this package was installed from a wheel, and doesn't run from a checkout."""
+    return (_package_folder() / "presets").is_dir()
+
+
+def _package_folder() -> Path:
+    return Path(str(files("paintdiff"))).resolve()
 
 
 class QualityPreset(BaseModel):

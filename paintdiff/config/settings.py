@@ -19,6 +19,8 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator, mode
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from paintdiff.config.presets import is_installed
+from paintdiff.config.user_folders import default_output_folder
 from paintdiff.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "PAINTDIFF_"
@@ -153,8 +155,10 @@ class Settings(BaseSettings):
         "folder for caches; the user's cache folder by default",
         None,
     )
-    output_dir: Annotated[Path, _OUTPUT_DIR] = _named(
-        _OUTPUT_DIR, "folder for finished pictures", Path("outputs")
+    output_dir: Annotated[Path, _OUTPUT_DIR] = Field(
+        default_factory=default_output_folder,
+        validation_alias=AliasChoices(*_OUTPUT_DIR.environment),
+        description="folder for finished pictures",
     )
     device: Annotated[str, _DEVICE] = _named(
         _DEVICE, "auto, cpu, cuda, cuda:1 or mps", "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
@@ -276,6 +280,11 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * _UNIT_BYTES[match[2].lower()])
 
 
+def program_name() -> str:
+    """Return the command that starts the app, as a person types it."""
+    return "paintdiffusion" if is_installed() else "python app.py"
+
+
 class _Parser(argparse.ArgumentParser):
     """Raises instead of printing usage and leaving."""
 
@@ -285,7 +294,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python app.py",
+        prog=program_name(),
         description="PaintDiffusion: type a prompt and watch the picture being painted.",
         epilog="A flag beats its environment variable (in brackets), which beats the default.",
         allow_abbrev=False,
@@ -308,7 +317,7 @@ def _flag_of(field: FieldInfo) -> Flag:
 
 
 def _help_text(flag: Flag, field: FieldInfo) -> str:
-    default: object = field.default
+    default: object = field.get_default(call_default_factory=True, validated_data={})
     said = "" if default is None or default is False or default == () else f"; {default} by default"
     return f"{field.description}{said}\n[{', '.join(flag.environment)}]"
 

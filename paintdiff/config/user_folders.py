@@ -1,10 +1,12 @@
-"""Where what can be made again is kept between two starts. Importable without torch."""
+"""The folders in which the app keeps what it makes for its user. Importable without torch."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+
+from paintdiff.config.presets import is_installed
 
 _NAME = "paintdiffusion"
 
@@ -27,3 +29,24 @@ def find_user_cache_folder() -> Path:
     if sys.platform == "win32" and local:
         return Path(local) / _NAME
     return Path.home() / ".cache" / _NAME
+
+
+def default_output_folder() -> Path:
+    """Return the folder for finished pictures if none is set, whether or not it exists.
+
+    From a checkout it is `outputs` in the current directory. The installed app can be started from
+    anywhere, so it has one in the user's data: `XDG_DATA_HOME` or `~/.local/share`,
+    `~/Library/Application Support` on macOS, `%LOCALAPPDATA%` on Windows.
+    """
+    if not is_installed():
+        return Path("outputs")
+    xdg, local = os.environ.get("XDG_DATA_HOME"), os.environ.get("LOCALAPPDATA")
+    if xdg:
+        data = Path(xdg)
+    elif sys.platform == "darwin":
+        data = Path.home() / "Library" / "Application Support"
+    elif sys.platform == "win32" and local:
+        data = Path(local)
+    else:
+        data = Path.home() / ".local" / "share"
+    return data / _NAME / "outputs"

@@ -16,6 +16,7 @@ import torch
 from diffusers import AutoencoderKL, ControlNetModel, StableDiffusionPipeline
 from spandrel.architectures.Compact import Compact
 
+from paintdiff.config.presets import presets_folder
 from paintdiff.errors import PaintError
 from paintdiff.mini.ablation import ablate_autoencoder, ablate_painter
 from paintdiff.mini.adopt import adopt_pipeline
@@ -37,7 +38,7 @@ from paintdiff.mini.upscaler import (
     train_upscaler,
 )
 
-SHIPPED = Path(__file__).resolve().parents[2] / "presets" / "mini"
+SHIPPED = presets_folder() / "mini"
 JUDGE = SHIPPED.with_name("mini-judge")
 CONTROL = SHIPPED.with_name("mini-control")
 UPSCALER = SHIPPED.with_name("mini-upscaler")

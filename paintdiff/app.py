@@ -1,0 +1,285 @@
+"""The app: flags become settings, settings wire everything, everything is served.
+
+The command `paintdiffusion` runs `main`, and so does `app.py` in a checkout.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import secrets
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import SystemRandom
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from paintdiff.config.settings import Settings, program_name
+from paintdiff.errors import PaintError
+from paintdiff.system.atomic_files import remove_stale_folders, remove_stale_parts
+from paintdiff.system.process import prepare_process
+
+if TYPE_CHECKING:
+    import gradio as gr
+    from starlette.types import ASGIApp
+
+    from paintdiff.engine.engine import Engine
+    from paintdiff.gallery.files import PictureFolder
+    from paintdiff.models.hub.downloads import Downloads
+    from paintdiff.server.guard import Hosts
+    from paintdiff.ui.common.context import PageContext
+
+logger = logging.getLogger(__name__)
+
+SHUTDOWN_SECONDS = 1
+_EVERY_ADDRESS = ("0.0.0.0", "::", "[::]")
+
+
+@dataclass(frozen=True)
+class App:
+    """Everything wired: the engine, the page, and the guarded server application."""
+
+    settings: Settings
+    engine: Engine
+    downloads: Downloads
+    pictures: PictureFolder
+    parts: PageContext
+    page: gr.Blocks
+    hosts: Hosts
+
+    @classmethod
+    def composed(cls, settings: Settings) -> App:
+        """Wire the rooms together. Raises PaintError if the settings name something that isn't
+        there."""
+        # Imported here so that --help and a wrong flag answer at once: gradio takes two seconds.
+        from paintdiff.config.preferences import Preferences  # noqa: PLC0415
+        from paintdiff.config.presets import Presets  # noqa: PLC0415
+        from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415
+        from paintdiff.engine.engine import Engine  # noqa: PLC0415
+        from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
+        from paintdiff.models.catalog.live_catalog import LiveCatalog  # noqa: PLC0415
+        from paintdiff.models.hub.downloads import Downloads  # noqa: PLC0415
+        from paintdiff.models.manager.model_manager import ModelManager  # noqa: PLC0415
+        from paintdiff.models.registry.speed_profiles import Profiles  # noqa: PLC0415
+        from paintdiff.preprocessors.annotators import Annotators  # noqa: PLC0415
+        from paintdiff.prompts.surprise import Surprise, read_example_prompts  # noqa: PLC0415
+        from paintdiff.server.guard import Hosts  # noqa: PLC0415
+        from paintdiff.ui.common.context import PageContext  # noqa: PLC0415
+        from paintdiff.ui.common.uploads import Uploads  # noqa: PLC0415
+        from paintdiff.ui.page import build_page  # noqa: PLC0415
+
+        library = LiveCatalog(
+            settings.models_dir, cache=settings.cache_dir or find_user_cache_folder()
+        )
+        start_model = library.add_model(settings.model)
+        if settings.controlnet is not None:
+            library.prefer_controlnet(settings.controlnet)
+        if settings.upscaler is not None:
+            library.prefer_upscaler(settings.upscaler)
+        downloads = Downloads()
+        manager = ModelManager(
+            library,
+            device=settings.device,
+            memory_budget_bytes=settings.memory_budget_bytes,
+            downloads=downloads,
+            engine=settings.engine,
+        )
+        pictures = PictureFolder(settings.output_dir)
+        engine = Engine(
+            manager,
+            store=pictures,
+            queue_size=settings.queue_size,
+            annotators=Annotators(settings.models_dir, manager),
+            profiles=Profiles.default(settings.profile),
+        )
+        surprise, random = Surprise.default(), SystemRandom()
+        parts = PageContext(
+            engine=engine,
+            uploads=Uploads(),
+            start_model=start_model,
+            qualities=tuple((row.name, row.title) for row in Presets.default().qualities()),
+            profiles=engine.profiles,
+            examples=read_example_prompts(),
+            surprise_categories=tuple(surprise.categories),
+            surprise=lambda categories: surprise.drawn(categories, random),
+            preferences=Preferences.default(),
+            model_asked_for="model" in settings.model_fields_set,
+            models_dirs=settings.models_dir,
+            rescan=library.rescan,
+            downloads=downloads,
+            may_manage=not settings.share_open and "SPACE_ID" not in os.environ,
+        )
+        space_host = os.environ.get("SPACE_HOST")
+        names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
+        hosts = Hosts(names, any_address=settings.host in _EVERY_ADDRESS)
+        return cls(settings, engine, downloads, pictures, parts, build_page(parts), hosts)
+
+    def served(self) -> ASGIApp:
+        """The page, its routes, and the guard around them."""
+        from fastapi import FastAPI  # noqa: PLC0415 (see `composed`)
+
+        from paintdiff.server.access import Access  # noqa: PLC0415
+        from paintdiff.server.guard import Guard  # noqa: PLC0415
+        from paintdiff.server.passwords import PasswordGate  # noqa: PLC0415
+        from paintdiff.server.sessions import Sessions  # noqa: PLC0415
+        from paintdiff.ui import gradio_server, page  # noqa: PLC0415
+        from paintdiff.ui.common.uploads import upload_routes  # noqa: PLC0415
+        from paintdiff.ui.model_browser.routes import shelf_routes  # noqa: PLC0415
+        from paintdiff.ui.run import routes  # noqa: PLC0415
+
+        settings = self.settings
+        server = FastAPI(title=page.TITLE, docs_url=None, redoc_url=None, openapi_url=None)
+        server.include_router(routes.picture_routes(self.engine))
+        server.include_router(routes.status_routes(self.engine))
+        server.include_router(upload_routes(self.parts.uploads))
+        server.include_router(shelf_routes(self.parts))
+        gradio_server.mount_page(
+            server, self.page, settings.host, settings.port, settings.root_path
+        )
+        access = Access(
+            server,
+            gradio_server.page_events(self.page),
+            Sessions(gradio_server.QueueAnswers(self.page)),
+            settings.root_path,
+        )
+        credentials = settings.credentials
+        gate = PasswordGate(credentials) if credentials else None
+        framed_by = (
+            ("'self'", "https://huggingface.co") if os.environ.get("SPACE_ID") else ("'self'",)
+        )
+        return Guard(
+            access, self.hosts, gate, frame_ancestors=framed_by, public=gradio_server.PUBLIC_PATHS
+        )
+
+    def run(self) -> None:
+        """Serve until interrupted. Raises PaintError if the port can't be had."""
+        listening = _listening(self.settings.host, self.settings.port)
+        try:
+            _serve(self.served(), listening, self.settings.log_level, self._started)
+        finally:
+            listening.close()
+            self.downloads.close()
+            self.engine.close()
+
+    def _started(self) -> None:
+        """The page answers now: say so, then do what takes longer."""
+        settings = self.settings
+        host = "localhost" if settings.host in _EVERY_ADDRESS else settings.host.strip("[]")
+        url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{settings.root_path}"
+        _say(f"PaintDiffusion is at {url} (Ctrl-C stops it).")
+        _say(f"Pictures are saved to {settings.output_dir.absolute()}.")
+        threading.Thread(
+            target=self._after_start, args=(url,), name="after-start", daemon=True
+        ).start()
+
+    def _after_start(self, url: str) -> None:
+        from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415 (see `composed`)
+
+        self.pictures.tidy_up()
+        remove_stale_folders()
+        remove_stale_parts(self.settings.cache_dir or find_user_cache_folder(), depth=2)
+        self.engine.manager.warm(self.parts.default_model)
+        if self.settings.open_browser:
+            webbrowser.open(url)
+        if self.settings.share:
+            self._share()
+
+    def _share(self) -> None:
+        from gradio.networking import setup_tunnel  # noqa: PLC0415 (only when it is asked for)
+
+        local = "127.0.0.1" if self.settings.host in _EVERY_ADDRESS else self.settings.host
+        try:
+            url = setup_tunnel(local, self.settings.port, secrets.token_urlsafe(32), None, None)
+        except (
+            Exception
+        ) as error:  # whatever fails on the way to gradio.live, the app itself goes on
+            _say(f"The share link could not be opened: {error}")
+            return
+        public = f"https://{url.split('://', 1)[-1]}"
+        self.hosts.allow(public.split("://", 1)[1])
+        _say(f"Share this link: {public}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the app. Returns the exit code: 2 for a setting that can't be used, 1 if it can't be
+    served."""
+    home = prepare_process()
+    try:
+        settings = Settings.read(sys.argv[1:] if arguments is None else arguments)
+        logging.basicConfig(
+            level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
+        )
+        if home:
+            logger.warning("%s", home)
+        app = App.composed(settings)
+    except PaintError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        app.run()
+    except PaintError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket bound to the address. Raises PaintError in words when it is taken or isn't ours."""
+    bare = host.strip("[]")
+    listening = socket.socket(socket.AF_INET6 if ":" in bare else socket.AF_INET)
+    if os.name == "posix":  # on Windows it would let two programs listen on one port
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((bare, port))
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PaintError(
+                f"Port {port} is in use. Stop what runs there, or choose another: "
+                f"{program_name()} --port {port + 1 if port < 65535 else port - 1}"
+            ) from error
+        raise PaintError(f"Can't listen on {host}:{port}: {error.strerror}.") from error
+    return listening
+
+
+def _serve(
+    app: ASGIApp, listening: socket.socket, log_level: str, started: Callable[[], None]
+) -> None:
+    import uvicorn  # noqa: PLC0415 (see `App.composed`)
+
+    from paintdiff.server.connections import TimedProtocol  # noqa: PLC0415
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                started()
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            # A second Ctrl-C would tear the shutdown, which takes a second at most, apart.
+            if not self.should_exit:
+                super().handle_exit(sig, frame)
+
+    config = uvicorn.Config(
+        app,
+        log_level=log_level,
+        http=TimedProtocol,
+        ws="none",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    try:
+        Server(config).run([listening])
+    except KeyboardInterrupt:
+        _say("")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
