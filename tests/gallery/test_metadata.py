@@ -11,11 +11,11 @@ from PIL.PngImagePlugin import PngInfo
 from paintdiff.errors import MetadataError
 from paintdiff.gallery.metadata import (
     MAX_TEXT_CHARACTERS,
-    parameters_text,
     parse_parameters,
     png_info,
     read_request,
     read_settings,
+    write_parameters,
 )
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
@@ -78,17 +78,17 @@ def test_reading_a_png_gives_the_same_request(prompt: str, negative_prompt: str)
 def test_the_text_alone_would_lose_something() -> None:
     """The control: without the JSON, A1111's text can't tell such a prompt from settings."""
     one = picture(prompt=NASTY[4])
-    assert read_request(text_chunk("parameters", parameters_text(one))) != one.request
+    assert read_request(text_chunk("parameters", write_parameters(one))) != one.request
 
 
 def test_the_text_is_a1111s_to_the_letter() -> None:
-    assert parameters_text(picture(negative_prompt="fog, rain")) == (
+    assert write_parameters(picture(negative_prompt="fog, rain")) == (
         "a red house\n"
         "Negative prompt: fog, rain\n"
         "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 7, "
         "Size: 128x192, Model hash: 0123456789, Model: mini"
     )
-    assert parameters_text(picture(sampler="Euler a", guidance_scale=7.5)) == (
+    assert write_parameters(picture(sampler="Euler a", guidance_scale=7.5)) == (
         "a red house\n"
         "Steps: 20, Sampler: Euler a, CFG scale: 7.5, Seed: 7, "
         "Size: 128x192, Model hash: 0123456789, Model: mini"
@@ -96,7 +96,7 @@ def test_the_text_is_a1111s_to_the_letter() -> None:
 
 
 def test_values_with_commas_are_quoted_and_come_back() -> None:
-    text = parameters_text(picture(model='my, "odd": model'))
+    text = write_parameters(picture(model='my, "odd": model'))
     assert 'Model: "my, \\"odd\\": model"' in text
     assert parse_parameters(text).settings["Model"] == 'my, "odd": model'
 
@@ -112,7 +112,7 @@ def test_values_with_commas_are_quoted_and_come_back() -> None:
 )
 def test_the_text_comes_back_as_a_request_where_it_can(changes: dict[str, Any]) -> None:
     one = picture(**changes)
-    assert read_request(text_chunk("parameters", parameters_text(one))) == one.request
+    assert read_request(text_chunk("parameters", write_parameters(one))) == one.request
 
 
 def test_a_picture_of_the_a1111_web_ui_is_read() -> None:
@@ -136,7 +136,7 @@ def test_a_picture_of_the_a1111_web_ui_is_read() -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 def test_exif_comments_are_read(kind: str) -> None:
     exif = Image.Exif()
-    comment = b"UNICODE\0" + parameters_text(picture(prompt="a höhle")).encode("utf-16-be")
+    comment = b"UNICODE\0" + write_parameters(picture(prompt="a höhle")).encode("utf-16-be")
     exif.get_ifd(0x8769)[0x9286] = comment
     buffer = io.BytesIO()
     Image.new("RGB", (4, 4)).save(buffer, format=kind, exif=exif)
@@ -262,7 +262,7 @@ def test_every_kind_comes_back_from_either_text(request_: Request) -> None:
     one = Picture(Image.new("RGB", (4, 4)), request_, model_hash="0123456789")
     data = png_of(one)
     assert read_request(data) == request_.without_image_data()
-    text = text_chunk("parameters", parameters_text(one))
+    text = text_chunk("parameters", write_parameters(one))
     assert read_request(text) == request_.without_image_data()
     assert b"a picture" not in data
     assert b"a mask" not in data
@@ -270,7 +270,7 @@ def test_every_kind_comes_back_from_either_text(request_: Request) -> None:
 
 
 def test_the_text_of_a_control_is_that_of_the_a1111_extension() -> None:
-    text = parameters_text(picture(controls=CONTROLS[:1]))
+    text = write_parameters(picture(controls=CONTROLS[:1]))
     assert (
         'ControlNet 0: "Module: canny, Model: mini-sketch, Weight: 1, '
         "Resize Mode: Crop and Resize, Guidance Start: 0, Guidance End: 1, "
@@ -304,7 +304,7 @@ def test_a_control_of_the_a1111_web_ui_is_read() -> None:
 
 def test_the_text_of_inpainting_is_a1111s() -> None:
     request = Inpaint(**SETTLED, image=IMAGE, mask=MASK, only_masked=True, masked_content="noise")
-    text = parameters_text(Picture(Image.new("RGB", (4, 4)), request))
+    text = write_parameters(Picture(Image.new("RGB", (4, 4)), request))
     assert (
         "Denoising strength: 0.75, Init image hash: "
         f"{IMAGE.sha256}, Mask blur: 4, Mask hash: {MASK.sha256}, Inpaint area: Only masked, "

@@ -334,6 +334,7 @@ class Doubling:
 
     scale = 2
     context_px, multiple = 2, 1
+    half = False
     row = SimpleNamespace(title="Double")
 
     def tile_px(self, _size: Size) -> int:

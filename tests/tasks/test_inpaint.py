@@ -117,7 +117,7 @@ def test_a_broken_promise_is_an_error_and_no_picture(
 ) -> None:
     """The negative control: without the compositing the check has to find something."""
     monkeypatch.setattr(
-        inpaint_task, "composited", lambda _original, painted, _weight: painted.copy()
+        inpaint_task, "composite", lambda _original, painted, _weight: painted.copy()
     )
     with pytest.raises(EngineError, match="outside the mask would have changed"):
         finished(tiny_engine, inpaint())

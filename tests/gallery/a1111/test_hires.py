@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from paintdiff.gallery.a1111.text import request_from_parameters, settings_from_parameters
-from paintdiff.gallery.metadata import parameters_text, parse_parameters
+from paintdiff.gallery.metadata import parse_parameters, write_parameters
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.request_parts import HiresFix
 from paintdiff.jobs.requests import TextToImage
@@ -34,7 +34,7 @@ HIRES: dict[str, Any] = {
 
 def text_of(**hires: Any) -> str:
     request = TextToImage(**SETTLED, hires=HiresFix(**HIRES | hires))
-    return parameters_text(Picture(Image.new("RGB", (4, 4)), request))
+    return write_parameters(Picture(Image.new("RGB", (4, 4)), request))
 
 
 def hires_of(settings: str) -> HiresFix | None:
@@ -52,7 +52,9 @@ def test_the_keys_are_a1111s() -> None:
     assert "Hires upscaler: R-ESRGAN 4x+," in text_of(upscaler="RealESRGAN_x4plus")
     assert "Hires upscaler: mini-upscaler," in text_of(upscaler="mini-upscaler")
     assert "Hires ControlNet: tile" in text_of(controlnet="tile")
-    assert "Hires" not in parameters_text(Picture(Image.new("RGB", (4, 4)), TextToImage(**SETTLED)))
+    assert "Hires" not in write_parameters(
+        Picture(Image.new("RGB", (4, 4)), TextToImage(**SETTLED))
+    )
 
 
 @pytest.mark.parametrize("steps", [20, 50, 33])

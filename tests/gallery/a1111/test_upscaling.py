@@ -13,10 +13,10 @@ from paintdiff.gallery.a1111.names import from_a1111, to_a1111
 from paintdiff.gallery.a1111.text import request_from_parameters, settings_from_parameters
 from paintdiff.gallery.metadata import (
     MAX_TEXT_CHARACTERS,
-    parameters_text,
     parse_parameters,
     png_info,
     read_request,
+    write_parameters,
 )
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
@@ -77,12 +77,12 @@ def test_it_comes_back_from_either_text(request_: Request) -> None:
 
 
 def test_the_keys_are_a1111s() -> None:
-    text = parameters_text(picture(TextToImage(**SETTLED, upscaling=CHOSEN)))
+    text = write_parameters(picture(TextToImage(**SETTLED, upscaling=CHOSEN)))
     assert text.endswith(
         "Model: mini, Postprocess upscale by: 2.5, Postprocess upscaler: R-ESRGAN 4x+, "
         "Postprocess tile size: 192"
     )
-    assert "Postprocess" not in parameters_text(picture(TextToImage(**SETTLED)))
+    assert "Postprocess" not in write_parameters(picture(TextToImage(**SETTLED)))
 
 
 def test_an_enlarged_picture_still_says_how_it_was_painted() -> None:
@@ -101,7 +101,7 @@ def test_an_enlarged_picture_still_says_how_it_was_painted() -> None:
 def test_a_text_without_settings_stays_in_its_own_lines(before: str) -> None:
     request = Upscale(images=(given(before),), upscaling=CHOSEN)
     text = text_in(saved(request))
-    added = parameters_text(picture(request))
+    added = write_parameters(picture(request))
     assert text == (f"{before.strip()}\n{added}" if before else added)
 
 
@@ -109,10 +109,10 @@ def test_a_text_without_settings_stays_in_its_own_lines(before: str) -> None:
 def test_what_cant_be_kept_is_left_out(before: str | None) -> None:
     request = Upscale(images=(given(before),), upscaling=CHOSEN)
     data = saved(request)
-    assert text_in(data) == parameters_text(picture(request))
+    assert text_in(data) == write_parameters(picture(request))
     assert read_request(data) == request.without_image_data()
     no_picture = Upscale(images=(InputImage(data=b"no picture"),), upscaling=CHOSEN)
-    assert text_in(saved(no_picture)) == parameters_text(picture(no_picture))
+    assert text_in(saved(no_picture)) == write_parameters(picture(no_picture))
 
 
 def test_text_of_the_a1111_web_uis_extras_tab_is_read() -> None:

@@ -66,7 +66,7 @@ def manager(
 ) -> ModelManager:
     """The models "sd1" and "sdxl", computed by OpenVINO wherever it may be."""
     monkeypatch.setattr(engines, "is_installed", lambda: True)
-    monkeypatch.setattr(compute_backends, "user_cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(compute_backends, "find_user_cache_folder", lambda: tmp_path)
     monkeypatch.setattr(openvino_graphs, "_made", made_here)
     monkeypatch.setattr(KernelChoice, "of", lambda *_args: CANDIDATES[1])
     catalog = Catalog.default().with_source(str(tiny_folder), name="sd1")

@@ -12,7 +12,7 @@ import pytest
 import torch
 import transformers
 
-from paintdiff.models.discovery.detection import Recognized, detect
+from paintdiff.models.discovery.detection import DetectedWeights, detect
 from paintdiff.models.formats.headers import TensorShape
 from tests.models.weight_files import (
     Shapes,
@@ -24,7 +24,7 @@ from tests.models.weight_files import (
 )
 
 
-def told(shapes: Mapping[str, tuple[int, ...]], **metadata: str) -> Recognized:
+def told(shapes: Mapping[str, tuple[int, ...]], **metadata: str) -> DetectedWeights:
     tensors = {name: TensorShape("F16", shape) for name, shape in shapes.items()}
     said = {name.replace("__", "."): text for name, text in metadata.items()}
     return detect(tensors, said)
@@ -267,7 +267,7 @@ def test_loras(shapes: Shapes, family: str) -> None:
 
 def test_a_lora_whose_tensors_do_not_tell_is_asked() -> None:
     silent = {"lora_unet_conv_in.lora_down.weight": (4, 4, 3, 3)}
-    assert told(silent) == Recognized("lora", reason="a LoRA of an unknown family")
+    assert told(silent) == DetectedWeights("lora", reason="a LoRA of an unknown family")
     assert told(silent, ss_base_model_version="sdxl_base_v1-0").family == "sdxl"
     assert told(silent, modelspec__architecture="flux-1-dev/lora").family == "flux"
     assert told(silent, ss_base_model_version="sd_v1").family == "sd1"
@@ -346,7 +346,7 @@ def test_ip_adapters_and_image_encoders() -> None:
         "image_proj.proj.weight": (3072, 1024),
         "ip_adapter.1.to_k_ip.weight": (320, 768),
     }
-    assert told(plain) == Recognized(
+    assert told(plain) == DetectedWeights(
         "ip_adapter",
         "sd1",
         "an IP-Adapter for text embeddings of width 768",

@@ -335,9 +335,9 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing(tmp_path: Path) -> None:
         "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
         "from paintdiff.errors import DiskSpaceError\n"
-        "from paintdiff.models.loading.conversion import converted\n"
+        "from paintdiff.models.loading.conversion import convert_file\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))\n"
-        "try:\n    converted(Path(sys.argv[2]), Path(sys.argv[3]))\n"
+        "try:\n    convert_file(Path(sys.argv[2]), Path(sys.argv[3]))\n"
         "except DiskSpaceError as error:\n    print(error)\n"
     )
     root = str(Path(conversion.__file__).parents[3])
@@ -406,10 +406,10 @@ def test_a_process_that_is_killed_leaves_no_file_that_counts(tmp_path: Path) -> 
     code = (
         "import os, signal, sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
-        "from paintdiff.models.loading.conversion import converted\n"
+        "from paintdiff.models.loading.conversion import convert_file\n"
         "def report(message):\n"
         "    if message.endswith('%'): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "converted(Path(sys.argv[2]), Path(sys.argv[3]), report)\n"
+        "convert_file(Path(sys.argv[2]), Path(sys.argv[3]), report)\n"
     )
     root = str(Path(conversion.__file__).parents[3])
     done = subprocess.run(

@@ -91,14 +91,14 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_an_error(
     path, other = tmp_path / "x.safetensors", tmp_path / "y.safetensors"
     save_file({"a": torch.ones(3)}, path)
     save_file({"a": torch.ones(9)}, other)
-    look = safetensors_reader.safetensors_header
+    look = safetensors_reader.read_file_header
 
     def replacing(file: Path) -> dict[str, Any]:
         header = look(file)
         other.replace(path)
         return header
 
-    monkeypatch.setattr(safetensors_reader, "safetensors_header", replacing)
+    monkeypatch.setattr(safetensors_reader, "read_file_header", replacing)
     with pytest.raises(ModelLoadError, match="replaced while"):
         TensorFile(path)
 
@@ -131,11 +131,11 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torch
 from paintdiff.models.loading import pipelines as loaders
-from paintdiff.models.loading.pipeline_files import Road
+from paintdiff.models.loading.pipeline_files import LoadingContext
 from tests.models.loading.test_loading import row_of
 config, *sources = map(Path, sys.argv[2:])
 for source in sources:
-    road = Road(config_folder=config if source.is_file() else None)
+    road = LoadingContext(config_folder=config if source.is_file() else None)
     loaded = loaders.load(row_of(source), "cpu", "float16", lambda _message: None, road)
     for path in [source] if source.is_file() else source.glob("*/*.safetensors"):
         os.truncate(path, 10)

@@ -49,7 +49,7 @@ def test_what_makes_no_sense_is_no_limit(content: str, tmp_path: Path) -> None:
 
 
 def test_a_container_bounds_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usage, "memory_limit", lambda: MemoryLimit(1000, 300))
+    monkeypatch.setattr(usage, "read_memory_limit", lambda: MemoryLimit(1000, 300))
     assert usage.count_free_bytes() == 300 and usage.measure_memory("cpu").total_bytes == 1000
-    monkeypatch.setattr(usage, "memory_limit", lambda: None)
+    monkeypatch.setattr(usage, "read_memory_limit", lambda: None)
     assert usage.measure_memory("cpu").total_bytes == psutil.virtual_memory().total

@@ -44,7 +44,10 @@ def test_another_can_be_usual() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("exact: {title: Exact, says: it, feature_interval: 2}", "exact: it has to leave"),
+        (
+            "exact: {title: Exact, says: it, feature_interval: 2}",
+            "exact: this profile must not change",
+        ),
         ("quick: {title: Quick}", "quick.says: Field required"),
         ("quick: {title: Quick, says: it, speed: 3}", "quick.speed: Extra inputs"),
         ("quick: {title: Quick, says: it, feature_interval: 0}", "quick.feature_interval"),

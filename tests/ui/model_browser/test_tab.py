@@ -228,9 +228,9 @@ def test_of_thousands_only_the_first_are_rendered(
         for number in range(2000)
     )
     looked_at: list[str] = []
-    place_of = listing.place_of
+    find_place = listing.find_place
     monkeypatch.setattr(
-        listing, "place_of", lambda row: looked_at.append(row.name) or place_of(row)
+        listing, "find_place", lambda row: looked_at.append(row.name) or find_place(row)
     )
     tab = made()
     updates = tab.models.filtered(tab.values(kind="lora"))
@@ -251,7 +251,7 @@ def test_the_page_is_built_without_looking_at_anything(
     def refused(*_: object) -> None:
         raise AssertionError("a file was looked at")
 
-    monkeypatch.setattr(listing, "place_of", refused)
+    monkeypatch.setattr(listing, "find_place", refused)
     tab = made()
     assert tab.models.cards.value == "" == tab.models.memory.value
     with pytest.raises(AssertionError, match="looked at"):  # negative control
