@@ -130,13 +130,13 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torch
-from paintdiff.models.loading import pipelines as loaders
+from paintdiff.models.loading import pipelines
 from paintdiff.models.loading.pipeline_files import LoadingContext
 from tests.models.loading.test_loading import row_of
 config, *sources = map(Path, sys.argv[2:])
 for source in sources:
     road = LoadingContext(config_folder=config if source.is_file() else None)
-    loaded = loaders.load(row_of(source), "cpu", "float16", lambda _message: None, road)
+    loaded = pipelines.load_pipeline(row_of(source), "cpu", "float16", lambda _message: None, road)
     for path in [source] if source.is_file() else source.glob("*/*.safetensors"):
         os.truncate(path, 10)
         path.unlink()
