@@ -129,7 +129,7 @@ class App:
         from paintdiff.server.sessions import Sessions  # noqa: PLC0415
         from paintdiff.ui import gradio_server, page  # noqa: PLC0415
         from paintdiff.ui.common.uploads import upload_routes  # noqa: PLC0415
-        from paintdiff.ui.model_browser.routes import shelf_routes  # noqa: PLC0415
+        from paintdiff.ui.model_browser.routes import model_browser_routes  # noqa: PLC0415
         from paintdiff.ui.run import routes  # noqa: PLC0415
 
         settings = self.settings
@@ -137,7 +137,7 @@ class App:
         server.include_router(routes.picture_routes(self.engine))
         server.include_router(routes.status_routes(self.engine))
         server.include_router(upload_routes(self.parts.uploads))
-        server.include_router(shelf_routes(self.parts))
+        server.include_router(model_browser_routes(self.parts))
         gradio_server.mount_page(
             server, self.page, settings.host, settings.port, settings.root_path
         )

@@ -7,7 +7,7 @@ request (the one in `Job.request`, in results and in files) has none left, but f
 `variation_seed` at a variation strength of 0, and the `mask` or `sketch` that wasn't given.
 
 ControlNet is an ingredient of every request to paint (`controls`), not a kind of its own, and so
-are the others of `ingredients`.
+are the others of `request_parts`.
 """
 
 from __future__ import annotations
