@@ -1,6 +1,6 @@
-"""Everything that is measured, by name: `python -m benchmarks NAME [flags]`.
+"""Runs benchmarks by name: `python -m benchmarks NAME [flags]`.
 
-Without a name it lists them. Each says with `--help` what it takes.
+Without a name it lists them. Each has its own `--help`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BAD_NAME = 2
 
 
 def main() -> int:
-    """Run the one that is named. Returns its exit code."""
+    """Run the named benchmark. Returns its exit code."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in BENCHMARKS:
         width = max(map(len, BENCHMARKS))

@@ -1,9 +1,9 @@
-"""What tensors in pages of 2 MiB save on a CPU: `python -m benchmarks large_pages`.
+"""Measures what tensors in pages of 2 MiB save on a CPU: `python -m benchmarks large_pages`.
 
-Denoises and decodes a picture of each size in fresh processes, by turns with and without
+Denoises and decodes a picture of each size in fresh processes, alternately with and without
 `THP_MEM_ALLOC_ENABLE`, which the package sets on Linux, on one thread. Prints the medians of the
-process's own seconds and of its peak memory. `--model` is mini, sd15 or sdxl (full-size, of random
-numbers), or a folder. `--record` appends the table to RESULTS.md.
+process's CPU seconds and of its peak memory. `--model` is mini, sd15 or sdxl (full-size, random
+weights), or a folder. `--record` appends the table to RESULTS.md.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _upscaling(options: argparse.Namespace) -> tuple[Catalog, Upscaling]:
     catalog = Catalog.default(options.models_dir, cache=find_user_cache_folder())
     catalog, name = add_upscaler_file(catalog, options.upscaler, "upscaling.upscaler")
     # Any picture will do to check the rest.
-    checked = Upscale.parsed(
+    checked = Upscale.parse(
         {
             "images": [{}],
             "upscaling": {

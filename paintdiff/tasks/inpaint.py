@@ -144,7 +144,7 @@ def paint(
         blended = ": the unmasked part was blended in at every step" if _leaves_some(canvas) else ""
         method = f"Painted with a general model ({channels} channels){blended}."
     runs = [
-        build_run(request.alone(index), source, controls) for index in range(request.num_images)
+        build_run(request.for_image(index), source, controls) for index in range(request.num_images)
     ]
     for part in paint_run(runs, leased, tools, on_step):
         checked = _checked(_pasted(part.image, canvas, box), canvas, method)

@@ -317,7 +317,7 @@ def test_no_value_that_the_guard_lets_through_is_an_unexpected_error(
 
     async def try_one(number: int, function: Any, data: list[Any]) -> None:
         body = json.dumps({"data": data, "fn_index": number, "session_hash": "odd"})
-        sent = json.loads(rules.checked(body.encode(), queued=function.queue)[0])
+        sent = json.loads(rules.check(body.encode(), queued=function.queue)[0])
         state, details = page.state_holder["odd"], gr.EventData(None, sent["event_data"])
         with suppress(TimeoutError):  # some watch a job
             try:

@@ -66,7 +66,7 @@ def upscaled(engine: FakeEngine, *pictures: bytes) -> Any:
     for index, data in enumerate(pictures):
         small = Image.open(io.BytesIO(data))
         large = small.resize((small.width * 2, small.height * 2))
-        made.append(Picture(large, job.request.alone(index), notes=("Upscaled.",)))
+        made.append(Picture(large, job.request.for_image(index), notes=("Upscaled.",)))
     job.latest = Finished(tuple(made), (), 1.5, 0.0)
     return job
 

@@ -23,7 +23,7 @@ from gradio.blocks import BlocksConfigDict
 from gradio.state_holder import SessionState
 
 from paintdiff.error_reports import report_unexpected
-from paintdiff.server.visitors import THIS_MACHINE, current_visitor, visitor_of
+from paintdiff.server.visitors import THIS_MACHINE, current_visitor, identify_visitor
 from paintdiff.ui.common.field_messages import listen
 from paintdiff.ui.common.widgets import hidden_button
 
@@ -199,7 +199,7 @@ def _describe_bounds(
 def _find_visitor(request: Any) -> str:
     """Return the visitor who sent an event; Gradio's queue handles events in its own context."""
     client = getattr(request, "client", None)
-    return visitor_of(client.host) if client is not None else THIS_MACHINE
+    return identify_visitor(client.host) if client is not None else THIS_MACHINE
 
 
 def _divide(

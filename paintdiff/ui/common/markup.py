@@ -333,7 +333,7 @@ def _reduced_text(picture: Picture) -> str:
 def _display_url(result: Result, *, alone: bool) -> str:
     """Return the URL a browser displays: reduced if the picture is very large, or one of many."""
     picture = result.picture
-    reduced = is_too_large_to_show(picture) if alone else picture.reduced
+    reduced = is_too_large_to_show(picture) if alone else picture.is_reduced
     return f"{escape(picture_url(result.id))}{'?reduced=1' if reduced else ''}"
 
 

@@ -12,7 +12,7 @@ import gradio as gr
 
 from paintdiff.errors import MetadataError, NoMetadataError
 from paintdiff.gallery.found_settings import FoundSettings
-from paintdiff.gallery.metadata import read_settings, settings_in_text
+from paintdiff.gallery.metadata import find_settings, read_settings
 from paintdiff.jobs.requests import Painting
 from paintdiff.ui.common import markup, widgets
 from paintdiff.ui.common.assets import ASSETS
@@ -138,7 +138,7 @@ class DroppedSettings:
         """
         text = _read_text(event)
         if text:
-            return PaintingSettings.of(settings_in_text(text))
+            return PaintingSettings.of(find_settings(text))
         sent = str(getattr(event, "picture", ""))
         upload = self.context.uploads.get(sent) if len(sent) <= _MAX_ID_CHARACTERS else None
         if upload is None:

@@ -118,7 +118,7 @@ class ControlInputs(TabInputs):
             raise RequestError("Draw or open a picture first.", field="controls.0.image")
         controls = [*first, *self.second.panel.read(values)]
         hires = self.hires.read(values, fields["model"])
-        return TextToImage.parsed({**fields, "controls": controls, "hires": hires})
+        return TextToImage.parse({**fields, "controls": controls, "hires": hires})
 
     def restore(self, memory: BrowserState) -> Updates:
         """Return updates with the stored settings, each checked."""

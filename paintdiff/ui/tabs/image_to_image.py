@@ -200,7 +200,7 @@ class ImageToImageInputs(TabInputs):
             fields |= {"width": None, "height": None, "resize_mode": "stretch"}
         else:
             fields["resize_mode"] = mode
-        return ImageToImage.parsed(
+        return ImageToImage.parse(
             {
                 **fields,
                 "image": InputImage(data=content.image),

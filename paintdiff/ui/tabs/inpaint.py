@@ -178,7 +178,7 @@ class InpaintInputs(TabInputs):
         layers = {"image": content.image, "mask": content.mask, "sketch": content.sketch}
         pictures = {name: InputImage(data=data) for name, data in layers.items() if data}
         controls = self.control.panel.read(values)
-        return Inpaint.parsed(
+        return Inpaint.parse(
             {**fields, **own, **pictures, "outpaint": outpaint, "controls": controls}
         )
 

@@ -68,7 +68,7 @@ class TextToImageInputs(TabInputs):
         Raises:
             RequestError: A value is invalid.
         """
-        return TextToImage.parsed({**fields, "hires": self.hires.read(values, fields["model"])})
+        return TextToImage.parse({**fields, "hires": self.hires.read(values, fields["model"])})
 
     def restore(self, memory: BrowserState) -> Updates:
         """Return updates with the stored settings, each checked."""

@@ -118,7 +118,7 @@ class UpscaleTab(PictureTab):
         found = picture_list.read_pictures(values[self.pictures], self.context.uploads)
         images = [InputImage(data=upload.data) for upload in found]
         upscaling = self.setting.read(values)
-        return Upscale.parsed({"images": images, "upscaling": upscaling})
+        return Upscale.parse({"images": images, "upscaling": upscaling})
 
     def stored_inputs(self) -> dict[str, Any]:
         """Return the settings; the list stores its pictures itself."""
