@@ -76,7 +76,7 @@ def _compared(source: str, size: Size, steps: int, runs: int) -> list[dict[str, 
 
 
 def _child(asked: dict[str, Any]) -> dict[str, float]:
-    import resource  # noqa: PLC0415 (there is none on Windows)
+    import resource  # noqa: PLC0415 (missing on Windows)
 
     from benchmarks.reporting import catalog_with  # noqa: PLC0415 (in the child alone)
     from paintdiff.models.inference.denoising_run import Denoising  # noqa: PLC0415

@@ -172,7 +172,7 @@ def _cancelled(
         at = began + 0.2 * number
         gaps: list[float] = []
 
-        def told(_message: str, at: float = at, gaps: list[float] = gaps) -> None:
+        def note_wait(_message: str, at: float = at, gaps: list[float] = gaps) -> None:
             nonlocal last
             now = time.perf_counter()
             gaps.append(now - last)
@@ -181,7 +181,7 @@ def _cancelled(
                 raise JobCancelledError
 
         try:
-            _adapt(adapting, ("one",), rows, told)
+            _adapt(adapting, ("one",), rows, note_wait)
         except JobCancelledError:
             late = max(late, time.perf_counter() - max(at, began))
         longest = max(longest, *gaps, 0.0)

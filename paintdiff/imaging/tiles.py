@@ -154,13 +154,13 @@ class Enlargement:
         """
         number, total, rows = 0, self.total_tiles, picture
 
-        def told(box: Box, pixels: Floats, stage: Size) -> None:
+        def report(box: Box, pixels: Floats, stage: Size) -> None:
             nonlocal number
             number += 1
             on_tile(Tile(number, total, _scale_box(box, stage, self.target), pixels))
 
         for stage in self._stages:
-            rows = stage.rows(rows, told)
+            rows = stage.rows(rows, report)
         reached = self._stages[-1].output
         return rows if reached == self.target else resample(rows, reached, self.target)
 
@@ -197,7 +197,7 @@ class _Window:
         return self._kept[: bottom - top]
 
 
-_Told = Callable[[Box, Floats, Size], None]
+_Report = Callable[[Box, Floats, Size], None]
 
 
 class _NetworkStage:
@@ -220,12 +220,12 @@ class _NetworkStage:
     def count(self) -> int:
         return len(self._columns) * len(self._bands)
 
-    def rows(self, picture: Iterator[Floats], told: _Told) -> Iterator[Floats]:
+    def rows(self, picture: Iterator[Floats], report: _Report) -> Iterator[Floats]:
         window, factor = _Window(picture), self._network.factor
         carried: Floats | None = None  # the overlap of this band with the next
         for index, band in enumerate(self._bands):
             source = window.rows(band.read_start, band.read_end)
-            made = self._band(index, source, told)
+            made = self._band(index, source, report)
             if carried is not None:
                 made[: len(carried)] += carried
             last = index + 1 == len(self._bands)
@@ -234,7 +234,7 @@ class _NetworkStage:
                 yield np.clip(made[top : min(done, top + _STRIP_ROWS)], 0, 1)
             carried = made[done:].copy()
 
-    def _band(self, index: int, source: Floats, told: _Told) -> Floats:
+    def _band(self, index: int, source: Floats, report: _Report) -> Floats:
         """Combine a row of tiles, weighted where it overlaps with those above and below."""
         band, factor = self._bands[index], self._network.factor
         height, channels = (band.end - band.start) * factor, source.shape[2]
@@ -244,7 +244,7 @@ class _NetworkStage:
             part = source[:, column.read_start : column.read_end]
             pixels = self._evaluated(part, band, column)
             box = Box(column.start, band.start, column.end, band.end)
-            told(box, pixels, self.size)
+            report(box, pixels, self.size)
             across = _weights(self._columns, number, factor)[None, :, None]
             place = slice(column.start * factor, column.end * factor)
             made[:, place] += pixels * down * across

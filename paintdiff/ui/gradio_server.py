@@ -50,7 +50,7 @@ Mounting a page with any other kind, above all one for files, fails until someon
 
 
 class QueueAnswers:
-    """What Gradio's queue stores for sessions, for `paintdiff.server.sessions`."""
+    """Events and answers in Gradio's queue, by session, for `paintdiff.server.sessions`."""
 
     def __init__(self, page: Blocks) -> None:
         self._queue: Queue = page._queue  # pyright: ignore[reportPrivateUsage]

@@ -27,7 +27,7 @@ _JOB_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 @dataclass(frozen=True)
 class BrowserState:
-    """What was read from the browser's storage for one tab of the page.
+    """Values read from the browser's storage for one tab of the page.
 
     `settings` maps a setting's name to its value. They are `fresh` if this browser tab stored none
     of its own, so they come from another one. `model` was chosen for the tab before it was opened

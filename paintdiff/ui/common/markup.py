@@ -309,7 +309,7 @@ def _look_attributes(result: Result) -> str:
 def _viewer_attributes(result: Result) -> str:
     """Return the data attributes that assets/viewer.js reads."""
     picture, size = result.picture, result.picture.size
-    told = {
+    attributes = {
         "after": _display_url(result, alone=True),
         "alt": escape(alt_text(picture.request)),
         "width": size.width,
@@ -318,9 +318,9 @@ def _viewer_attributes(result: Result) -> str:
         "said": _reduced_text(picture) or (_times(size) if result.before is None else ""),
     }
     if result.before is not None:
-        told["before"] = escape(f"{picture_url(result.id).removesuffix('.png')}/original")
-        told["before-size"] = _times(result.before)
-    return " ".join(f'data-{name}="{value}"' for name, value in told.items())
+        attributes["before"] = escape(f"{picture_url(result.id).removesuffix('.png')}/original")
+        attributes["before-size"] = _times(result.before)
+    return " ".join(f'data-{name}="{value}"' for name, value in attributes.items())
 
 
 def _reduced_text(picture: Picture) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from paintdiff.ui.painting.painting_tab import PaintingTab
 
 MAX_OFFERED = 500
-"""How many search results are remembered; a click on an older one asks to search again."""
+"""Remembered search results; a click on an older one asks to search again."""
 
 _FIELDS = ("do", "kind", "name", "index", "sure", "id", "tab")
 _NO_TAG = frozenset("<>:\n\r")

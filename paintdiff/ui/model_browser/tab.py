@@ -125,20 +125,20 @@ class ModelsTab:
             return {self.hub: done.hub or "", self.said: _describe_result(done)}
 
         asked = looked_at | actions.inputs()
-        told: set[Any] = looked_at | choice.inputs()
-        told_of = [*all_of_it, *choice.outputs()]
-        first = page.add_opener(self.ids.tab, opened, told, told_of, **QUICK)
+        inputs: set[Any] = looked_at | choice.inputs()
+        outputs = [*all_of_it, *choice.outputs()]
+        first = page.add_opener(self.ids.tab, opened, inputs, outputs, **QUICK)
         name, ids = json.dumps(self.ids.tab), json.dumps([f"#{self.words.elem_id}"])
         first.failure(None, js=f"() => paintdiff.notOpened({name})")
         first.then(None, js=f"() => paintdiff.opened({name}, {ids})")
-        listen(self.look.click, opened, told, told_of, **QUICK)
+        listen(self.look.click, opened, inputs, outputs, **QUICK)
         self.words.change(self.apply_filter, looked_at, listed, trigger_mode="always_last", **QUICK)
         self.kind.input(self.apply_filter, looked_at, listed, **QUICK)
         listen(self.rescan.click, rescanned, asked, changed, trigger_mode="once", **QUICK)
         clicked = (self.cards, self.hub, self.memory, self.transfers, self.said)
         clicks = partial(gr.on, [each.click for each in clicked])
         listen(clicks, acted, asked, changed, **QUICK)
-        listen(self.transfers.submit, moved, told, told_of, trigger_mode="once", **QUICK)
+        listen(self.transfers.submit, moved, inputs, outputs, trigger_mode="once", **QUICK)
         gr.on(
             [self.search.click, self.hub_words.submit],
             None,

@@ -1,4 +1,4 @@
-"""How much a picture is upscaled, and with what.
+"""The scale and the upscaler of a picture.
 
 These are all settings of the Upscale tab, and part of those of painting tabs.
 """
