@@ -1,6 +1,6 @@
-"""Everything that is measured, by name: `python -m benchmarks NAME [flags]`.
+"""Runs benchmarks by name: `python -m benchmarks NAME [flags]`.
 
-Without a name it lists them. Each says with `--help` what it takes.
+Without a name it lists them. Each has its own `--help`.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from collections.abc import Mapping
 from importlib import import_module
 
 BENCHMARKS: Mapping[str, str] = {
-    "canvas_moves": "what the canvas's script takes for a pointer's move",
-    "engine_overhead": "what the engine costs over diffusers",
+    "canvas_moves": "the canvas's script for a pointer's move",
+    "engine_overhead": "the engine's overhead over diffusers",
     "first_picture": "from starting the app to a first preview and a picture",
-    "hires": "whether the hires fix helps",
-    "hostile_files": "what 1,000 hostile files in a models folder cost",
-    "large_pages": "what tensors in pages of 2 MiB save",
-    "library": "how long a models folder takes to be listed",
-    "long_running": "whether a process that paints for long grows",
+    "hires": "the benefit of the hires fix",
+    "hostile_files": "the cost of 1,000 hostile files in a models folder",
+    "large_pages": "the effect of memory pages of 2 MiB",
+    "library": "listing a models folder",
+    "long_running": "memory growth of a long-running process",
     "loras": "applying, switching and removing LoRAs of SDXL's size",
-    "memory": "what plans take against their estimates",
-    "page_load": "how long the page takes until a prompt can be typed and is painted",
+    "memory": "the memory of plans against their estimates",
+    "page_load": "loading the page until a prompt can be typed and is painted",
     "speed": "the speed profiles against plain diffusers; first preview; cancelling; batches",
-    "switching_models": "what going to another model and back costs",
-    "switching_tasks": "what going from task to task costs",
-    "threads": "numbers of threads and ways to wait, idle and beside a busy program",
-    "upscaling": "what upscaling costs",
-    "visitors": "what visitors cost who only ask",
+    "switching_models": "switching to another model and back",
+    "switching_tasks": "switching between tasks",
+    "threads": "thread counts and waiting policies, idle and beside a busy program",
+    "upscaling": "the cost of upscaling",
+    "visitors": "the cost of visitors who never read answers",
 }
 """Modules in this folder, and what they measure."""
 
@@ -34,7 +34,7 @@ BAD_NAME = 2
 
 
 def main() -> int:
-    """Run the one that is named. Returns its exit code."""
+    """Run the named benchmark. Returns its exit code."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in BENCHMARKS:
         width = max(map(len, BENCHMARKS))

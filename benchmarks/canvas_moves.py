@@ -1,8 +1,8 @@
-"""What a pointer move costs on the canvas: `python -m benchmarks.canvas_moves`.
+"""Measures the cost of a pointer move on the canvas: `python -m benchmarks.canvas_moves`.
 
-Opens a page with a canvas in headless Chromium, puts a picture of 1024x1024 on it and draws with
-real mouse events. Measured inside the page, per pointer move: the script that handles the event,
-and the script that then draws the frame. Target: at most 10 ms for the two together (mean).
+Opens a page with a canvas in headless Chromium, loads a picture of 1024x1024 and draws with real
+mouse events. Measures inside the page, per pointer move: the script that handles the event, and the
+script that then draws the frame. Target: at most 10 ms for the two together (mean).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TARGET_MS = 10.0
 CHROMIUM = Path("/usr/bin/chromium")
 NAME = "easel-canvas"
 
-# The first listener and the last one of every pointer move take the time; so does a wrapped frame.
+# The first and the last listener of each pointer move take the time; so does a wrapped frame.
 _MEASURE = """
 window.measured = { moves: [], frames: [] };
 let began = 0;
@@ -96,7 +96,7 @@ def _options() -> argparse.Namespace:
 
 
 def _drawn(page: Page, tool: str, width: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Draw a spiral with that tool; milliseconds per move."""
+    """Draw a spiral with that tool; return milliseconds per move."""
     page.click(f"#{NAME} button[data-tool={tool}]")
     page.fill(f"#{NAME} [data-set=size]", str(round(200 * math.sqrt((width - 1) / 511)) / 2))
     place: dict[str, float] = page.evaluate("name => paintdiff.canvas.placement(name)", NAME)

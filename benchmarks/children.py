@@ -1,4 +1,4 @@
-"""Processes of a benchmark's own, which begin afresh; importable without torch."""
+"""Runs parts of a benchmark in fresh processes; importable without torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_CHANGES: Mapping[str, str] = {}
 def answer(
     module: str, asked: Mapping[str, Any], environment: Mapping[str, str] = NO_CHANGES
 ) -> dict[str, Any]:
-    """What `python -m benchmarks.MODULE --child` prints last, as JSON, when it is asked that."""
+    """Run `python -m benchmarks.MODULE --child` with the arguments; return its last line's JSON."""
     output = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", "--child", json.dumps(asked)],
         check=True,

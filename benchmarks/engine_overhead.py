@@ -1,11 +1,11 @@
-"""What the engine costs over diffusers: `python -m benchmarks.engine_overhead`.
+"""Measures the engine's overhead over diffusers: `python -m benchmarks.engine_overhead`.
 
-Paints the same picture with the same settings by turns, through the engine with previews on (and a
-watcher that takes each event) and by the bare diffusers pipeline, in one process, and prints the
-ratio of the medians. The pictures have to be the same to the last bit (of an inpainted one the
-masked part: outside it the engine keeps the original, which the bare pipeline doesn't). The bare
-pipeline gets its pictures decoded; the engine decodes them, twice, and composites. Nothing is saved
-in either case. `--task` chooses the task, or "all". Target: at most 1.03 for each.
+Paints the same picture with the same settings alternately, through the engine with previews on (and
+a watcher that takes each event) and with the bare diffusers pipeline, in one process, and prints
+the ratio of the medians. The pictures must be identical (of an inpainted one the masked part:
+outside it the engine keeps the original, which the bare pipeline doesn't). The bare pipeline gets
+its pictures decoded; the engine decodes them, twice, and composites. Nothing is saved in either
+case. `--task` chooses the task, or "all". Target: at most 1.03 for each.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _painting(request: Request) -> Painting:
 
 
 def _sources(size: Size) -> tuple[Image.Image, Image.Image]:
-    """A picture (RGB), and a mask (L) over the middle of it, its edges on multiples of 8."""
+    """Make an RGB picture, and a mask (L) over its middle with edges on multiples of 8."""
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
     mask = Image.new("L", (size.width, size.height), 0)
@@ -144,8 +144,9 @@ def _options() -> argparse.Namespace:
 def _paired(
     ways: tuple[Callable[[], Image.Image], ...], runs: int
 ) -> tuple[list[list[float]], list[Image.Image]]:
-    """Each way's seconds and picture. One round to warm up; then by turns, each first every second
-    time.
+    """Return each way's seconds and picture.
+
+    One round to warm up; then alternately, with alternating order.
     """
     pictures = [way() for way in ways]
     seconds: list[list[float]] = [[] for _ in ways]

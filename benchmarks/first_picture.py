@@ -1,10 +1,11 @@
-"""How long a newcomer waits: `python -m benchmarks.first_picture`.
+"""Measures how long a newcomer waits: `python -m benchmarks.first_picture`.
 
 Starts `python app.py` in a process of its own, and measures, several times from a cold start:
 - until the page answers (target: 4 s);
-- from asking for the page until it can be used, and how long the browser's thread worked for that;
-- from a click on Generate, as early as the page can take it, until the first preview is shown
+- from requesting the page until it can be used, and how long the browser's thread worked for that;
+- from a click on Generate, as early as the page accepts it, until the first preview is visible
   (target: 5 s) and until the finished picture is (target: 8 s), model load included.
+
 Prints the median and the range of each in seconds. Needs Chromium (Debian's, else Playwright's).
 """
 
@@ -88,14 +89,14 @@ def _cold_start(browser: Browser) -> tuple[float, ...]:
 
 
 def free_port() -> int:
-    """A port that nothing listens at."""
+    """Return a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 def wait_until_answered(address: str, process: subprocess.Popen[bytes]) -> float:
-    """When the page first answered, by the monotonic clock. Exits if the app ends before."""
+    """Return when the page first answered, by the monotonic clock. Exits if the app ends before."""
     while process.poll() is None:
         try:
             with urllib.request.urlopen(address, timeout=30):

@@ -1,13 +1,14 @@
-"""Does the hires fix help? `python -m benchmarks.hires [--save FOLDER]`.
+"""Measures whether the hires fix helps: `python -m benchmarks.hires [--save FOLDER]`.
 
 Paints held-out prompts with the embedded model at twice its native side: at once; at its native
-side and merely upscaled; and by a hires fix, for each upscaler and strength asked for. Of every way
-it prints the share of what was asked that the judge finds (in the pictures reduced to the side it
-knows), the seconds a picture, and the mean gradient (how much detail there is). Then it paints over
-a smooth ramp at strength 0.67 through windows, and prints the seam figure: the mean gradient across
-the lines where windows begin or end, over that of the eight pixels on either side; 1 is no seam.
-For comparison the same with windows side by side.
-Target: with the default settings the judge finds more than in what was painted large at once, and
+side and then upscaled; and with a hires fix, for each given upscaler and strength. Prints for each
+the share of the prompt that the judge finds (in the pictures reduced to the size it knows), the
+seconds per picture, and the mean gradient (the amount of detail). Then it paints over a smooth ramp
+at strength 0.67 through windows, and prints the seam figure: the mean gradient across the borders
+of windows over that of the eight pixels on either side; 1 is seamless. For comparison, the same
+with windows side by side.
+
+Target: with the default settings the judge finds more than in pictures painted large at once, and
 the seam figure is at most 1.05.
 """
 
@@ -82,7 +83,7 @@ def main() -> int:
 def painted(
     engine: Engine, asked: list[AskedPicture], way: HiresFix | Upscaling | None
 ) -> tuple[NDArray[np.uint8], float]:
-    """The pictures, (number, side, side, 3), RGB, and the mean seconds a picture."""
+    """Paint pictures, (number, side, side, 3), RGB; also return the mean seconds per picture."""
     native = engine.manager.catalog.model("mini").native_size
     scale = SCALE if way is None else 1
     pictures: list[NDArray[np.uint8]] = []
@@ -103,7 +104,7 @@ def painted(
 def figures(
     engine: Engine, asked: list[AskedPicture], judge: Judge, pictures: NDArray[np.uint8]
 ) -> dict[str, float]:
-    """What the judge finds, and the gradients."""
+    """Return what the judge finds, and the gradients."""
     model = engine.manager.catalog.model("mini")
     small = iter(reduced(pictures, model.native_size))
 
@@ -118,7 +119,7 @@ def figures(
 
 
 def seam_figure(manager: ModelManager, overlap: float) -> float:
-    """That of ramps painted over with noise of eight seeds."""
+    """Return the seam figure of ramps painted over with noise of eight seeds."""
     ramp = Image.linear_gradient("L").convert("RGB")
     size = Size(ramp.width, ramp.height)
     found: list[float] = []
@@ -139,7 +140,7 @@ def seam_figure(manager: ModelManager, overlap: float) -> float:
 
 
 def reduced(pictures: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """The pictures at the size, resampled."""
+    """Resample the pictures to a size."""
     each = (resize_image(Image.fromarray(one), size, "stretch", "#000000") for one in pictures)
     return np.stack([np.asarray(one) for one in each])
 

@@ -1,9 +1,9 @@
-"""Measure what 1,000 hostile files cost: `python -m benchmarks hostile_files`.
+"""Measures the cost of 1,000 hostile files: `python -m benchmarks hostile_files`.
 
-Fills a models folder with the files of `tests/hostile_files.py`, again and again, each in a folder
-of its own. Then, in a process of its own: how much longer than with an empty folder it takes until
-the catalog is there, how much memory the process and its children take beyond that, whether each
-file is listed with a reason, and whether `mini` paints.
+Fills a models folder with the files of `tests/hostile_files.py`, repeatedly, each in a folder of
+its own. Then, in a process of its own, it measures: how much longer than with an empty folder the
+catalog takes, how much more memory the process and its children take, whether each file is listed
+with a reason, and whether `mini` paints.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What tensors in pages of 2 MiB save on a CPU: `python -m benchmarks large_pages`.
+"""Measures what tensors in pages of 2 MiB save on a CPU: `python -m benchmarks large_pages`.
 
-Denoises and decodes a picture of each size in fresh processes, by turns with and without
+Denoises and decodes a picture of each size in fresh processes, alternately with and without
 `THP_MEM_ALLOC_ENABLE`, which the package sets on Linux, on one thread. Prints the medians of the
-process's own seconds and of its peak memory. `--model` is mini, sd15 or sdxl (full-size, of random
-numbers), or a folder. `--record` appends the table to RESULTS.md.
+process's CPU seconds and of its peak memory. `--model` is mini, sd15 or sdxl (full-size, random
+weights), or a folder. `--record` appends the table to RESULTS.md.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _compared(source: str, size: Size, steps: int, runs: int) -> list[dict[str, 
 
 
 def _child(asked: dict[str, Any]) -> dict[str, float]:
-    import resource  # noqa: PLC0415 (there is none on Windows)
+    import resource  # noqa: PLC0415 (missing on Windows)
 
     from benchmarks.reporting import catalog_with  # noqa: PLC0415 (in the child alone)
     from paintdiff.models.inference.denoising_run import Denoising  # noqa: PLC0415

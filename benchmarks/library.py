@@ -1,14 +1,15 @@
-"""How long a models folder takes to be listed: `python -m benchmarks.library`.
+"""Measures how long listing a models folder takes: `python -m benchmarks.library`.
 
-Makes a folder of 2,000 files of weights, sparse, with headers like those people have: 300 Stable
-Diffusion 1.5 checkpoints of about 1,100 tensors, 1,400 LoRAs as kohya's programs write them (about
-800 tensors, and notes on their training), 300 embeddings. Then measures, each in a process of its
-own because that is how it is met:
+Makes a folder of 2,000 sparse weight files with realistic headers: 300 Stable Diffusion 1.5
+checkpoints of about 1,100 tensors, 1,400 LoRAs in the format of kohya's programs (about 800
+  tensors,
+with training metadata), 300 embeddings. Then it measures, each in a fresh process:
 - cold: nothing is known of the files;
-- warm: a second start, with what the first one kept (target: 1 s);
-both also in seconds of the processor, which other programs' work doesn't stretch;
-and in one process what it takes to look again when nothing has changed, and when one file has come.
-The files' bytes are in the system's cache, as they were just written.
+- warm: a second start, with the first one's cache (target: 1 s);
+
+both also in CPU seconds, which other programs' work doesn't stretch; and in one process the time to
+scan again when nothing has changed, and when one file was added. The files are in the system's
+cache, as they were just written.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def _seconds(code: str, models: Path, cache: Path, files: int) -> list[float]:
 
 
 def _fill(models: Path, files: int) -> int:
-    """Writes the files; returns the size of all their headers."""
+    """Write the files; return the size of all their headers."""
     checkpoints, embeddings = files * 3 // 20, files * 3 // 20
     written = 0
     for folder, count, header in (
@@ -129,7 +130,7 @@ def _header(
 
 
 def _checkpoint() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Like Stable Diffusion 1.5: a UNet, a VAE and a text encoder in the original layout."""
+    """Yield a checkpoint's tensors: UNet, VAE and text encoder in the original layout."""
     yield from _unet()
     yield from _autoencoder()
     yield from _text_encoder()
@@ -178,7 +179,7 @@ def _text_encoder() -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def _lora() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """As kohya's programs write them for Stable Diffusion 1.x: three tensors a module."""
+    """Yield a LoRA's tensors, as kohya's programs write them for Stable Diffusion 1.x."""
     modules = [
         f"lora_te_text_model_encoder_layers_{layer}_{part}"
         for layer in range(12)

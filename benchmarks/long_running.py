@@ -1,10 +1,10 @@
-"""Does a process that paints for days grow? `python -m benchmarks long_running --jobs 400`.
+"""Measures whether a long-running process grows: `python -m benchmarks long_running --jobs 400`.
 
-Runs jobs of all kinds, sizes and samplers with `mini` in one process, and prints every 20 jobs what
-the process holds: its own memory (RssAnon), what of the C allocator's memory is in use and what is
-free in it, and Python objects. Growth is counted from the hundredth job, when every code path has
-run and the cache of read prompts (made small for it) is full. `--record` appends to RESULTS.md.
-Target: 50 MiB at most.
+Runs jobs of all kinds, sizes and samplers with `mini` in one process. Every 20 jobs it prints the
+process's own memory (RssAnon), the used and the free memory of the C allocator, and the number of
+Python objects. Growth counts from the hundredth job, when every code path has run and the cache of
+read prompts (small for this purpose) is full. `--record` appends to RESULTS.md. Target: 50 MiB at
+most.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class _MallInfo(ctypes.Structure):
 
 
 def _allocator() -> tuple[int, int]:
-    """Return the bytes that glibc's allocator has in use and free, 0 with another one."""
+    """Return the used and the free bytes of glibc's allocator, 0 with another one."""
     mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
     if mallinfo is None:
         return 0, 0
@@ -102,7 +102,7 @@ def _allocator() -> tuple[int, int]:
 
 
 def _requests(profile: str) -> Iterator[Request]:
-    """Jobs without end, the same ones every time."""
+    """Yield an endless, reproducible sequence of jobs."""
     chance = random.Random(0)
     for number in itertools.count():
         size = Size(chance.choice(_SIDES_PX), chance.choice(_SIDES_PX))
@@ -123,19 +123,19 @@ def _request(kind: int, settings: dict[str, object], size: Size) -> Request:
     image = _picture(size, int(str(settings["seed"])))
     match kind:
         case 0 | 1:
-            return TextToImage.parsed({**settings, "num_images": 1 + kind})
+            return TextToImage.parse({**settings, "num_images": 1 + kind})
         case 2:
-            return TextToImage.parsed({**settings, "hires": HiresFix(scale=1.5)})
+            return TextToImage.parse({**settings, "hires": HiresFix(scale=1.5)})
         case 3:
-            return TextToImage.parsed({**settings, "upscaling": Upscaling(scale=2)})
+            return TextToImage.parse({**settings, "upscaling": Upscaling(scale=2)})
         case 4:
-            return ImageToImage.parsed({**settings, "image": image})
+            return ImageToImage.parse({**settings, "image": image})
         case 5:
             mask = InputImage.from_image(Image.new("L", (size.width, size.height), 255))
-            return Inpaint.parsed({**settings, "image": image, "mask": mask, "only_masked": True})
+            return Inpaint.parse({**settings, "image": image, "mask": mask, "only_masked": True})
         case 6:
             control = ControlInput(image=image, preprocessor="canny")
-            return TextToImage.parsed({**settings, "controls": (control,)})
+            return TextToImage.parse({**settings, "controls": (control,)})
         case _:
             return Upscale(images=(image,), upscaling=Upscaling(scale=4))
 

@@ -1,13 +1,13 @@
-"""Applying LoRAs to SDXL, switching and removing them: `python -m benchmarks loras`.
+"""Measures applying LoRAs to SDXL, switching and removing them: `python -m benchmarks loras`.
 
-The UNet and both text encoders have SDXL's full size and weights that nobody has written, so they
-take hardly any memory; nothing is painted. Each LoRA covers all linear layers of attention blocks
-(722 in the UNet, 264 in the text encoders) as kohya's scripts write them, with a rank and an alpha
-of its own for every layer. Measured are the seconds of the wall and of the processor to
+The UNet and both text encoders have SDXL's full size and unwritten weights, so they take hardly any
+memory; nothing is painted. Each LoRA covers all linear layers of attention blocks (722 in the UNet,
+264 in the text encoders) in the format of kohya's scripts, with a rank and an alpha of its own for
+every layer. Measured are the wall and CPU seconds to
 
-- apply the first, switch to the second, apply both, and take them out;
-- end when the job is cancelled while a LoRA is being applied, and whether the model is then as it
-  was.
+- apply the first, switch to the second, apply both, and remove them;
+- end when the job is cancelled while a LoRA is being applied, and whether the model is then
+  unchanged.
 
 Targets: under 4 s for each, and a second after cancelling.
 """
@@ -42,7 +42,7 @@ from paintdiff.models.registry.adapter_rows import LoraRow
 from paintdiff.models.registry.model_rows import ModelRow
 
 RANKS = (4, 64)
-"""The least and the most."""
+"""The smallest and the largest."""
 
 _ENDS = ("proj_in", "proj_out", "to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2")
 _TEXT_ENDS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
@@ -161,8 +161,9 @@ def _adapt(
 def _cancelled(
     components: dict[str, Any], adapting: AppliedAdapters, rows: dict[str, LoraRow]
 ) -> tuple[str, dict[str, str], bool]:
-    """Cancelled at ten moments: the longest time until the wait has ended, and between two calls
-    of `on_waiting`.
+    """Cancel at ten moments.
+
+    Return the longest time until the wait ended, and between two calls of `on_waiting`.
     """
     before = {name: [*part.named_modules()] for name, part in components.items()}
     longest, late = 0.0, 0.0
@@ -171,7 +172,7 @@ def _cancelled(
         at = began + 0.2 * number
         gaps: list[float] = []
 
-        def told(_message: str, at: float = at, gaps: list[float] = gaps) -> None:
+        def note_wait(_message: str, at: float = at, gaps: list[float] = gaps) -> None:
             nonlocal last
             now = time.perf_counter()
             gaps.append(now - last)
@@ -180,7 +181,7 @@ def _cancelled(
                 raise JobCancelledError
 
         try:
-            _adapt(adapting, ("one",), rows, told)
+            _adapt(adapting, ("one",), rows, note_wait)
         except JobCancelledError:
             late = max(late, time.perf_counter() - max(at, began))
         longest = max(longest, *gaps, 0.0)

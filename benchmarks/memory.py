@@ -1,14 +1,13 @@
-"""Is a plan's estimate what a picture takes? `python -m benchmarks.memory --model mini`.
+"""Compares a plan's estimate with measured memory: `python -m benchmarks.memory --model mini`.
 
-Paints a picture of each size by each plan that there is for it at full size, or with `--cap` by the
-one that is chosen under that budget, each in a fresh process, and prints what was estimated and
-the measured peak: on a CPU the process's own memory above what it had once the libraries were
-there, on CUDA `max_memory_allocated`, under a cap that holds (`set_per_process_memory_fraction`).
-`--model` is mini, sd15 or sdxl (full-size, of random numbers), or a folder. With `--decode SIDE`
-the model's VAE decodes noise of that side whole and in tiles of 512 in place of all that: peaks,
-and by how much the pixels differ. `--math-kernel` paints with attention that holds all of its
-scores, as on Apple's GPUs. `--record` appends the table to RESULTS.md.
-Target: estimates within 15 % of the peak.
+Paints a picture of each size with each full-size plan, or with `--cap` with the plan chosen under
+that budget, each in a fresh process, and prints the estimate and the measured peak: on a CPU the
+process's own memory above that after imports, on CUDA `max_memory_allocated`, under an enforced cap
+(`set_per_process_memory_fraction`). `--model` is mini, sd15 or sdxl (full-size, random weights), or
+a folder. With `--decode SIDE`, the model's VAE instead decodes noise of that side whole and in
+tiles of 512: peaks, and how much the pixels differ. `--math-kernel` paints with attention that
+stores all of its scores, as on Apple's GPUs. `--record` appends the table to RESULTS.md. Target:
+estimates within 15 % of the peak.
 """
 
 from __future__ import annotations
@@ -153,7 +152,7 @@ def _child(asked: dict[str, Any]) -> dict[str, Any]:
     if asked["cap"] is not None and asked["device"] == "cuda":
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(asked["cap"] / total)
-    for task in row.family.pipelines:  # what they import is no part of the picture
+    for task in row.family.pipelines:  # their imports aren't part of the picture
         pipeline_files.find_pipeline_class(row, task)
     assert leased_pipeline
     if "decode" in asked:
@@ -173,7 +172,7 @@ def _child(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _attention(math: bool) -> AbstractContextManager[object]:
-    """While inside, attention is computed by torch's math kernel alone, if that is asked for."""
+    """Use only torch's math kernel for attention while inside, if `math`."""
     from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: PLC0415 (imports torch)
 
     return sdpa_kernel(SDPBackend.MATH) if math else nullcontext()
@@ -211,8 +210,10 @@ def _decoded(asked: dict[str, Any], manager: ModelManager, row: Any) -> dict[str
 
 
 class Peak(AbstractContextManager["Peak"]):
-    """`bytes` is the most that was taken inside beyond what there was before: of a CPU the memory
-    of the process's own (no mapped files), looked at every two milliseconds.
+    """Measures the peak memory inside a block; `bytes` is the excess over the memory before it.
+
+    On a CPU that is the process's own memory (without mapped files), sampled every two
+    milliseconds.
     """
 
     def __init__(self, device: str) -> None:
@@ -246,6 +247,7 @@ class Peak(AbstractContextManager["Peak"]):
 
 
 def own_bytes() -> int:
+    """Return the process's own memory, without mapped files."""
     status = Path("/proc/self/status")
     if not status.exists():
         return psutil.Process().memory_info().rss

@@ -1,10 +1,11 @@
-"""Measure how long the page takes until it can be used: `python -m benchmarks page_load`.
+"""Measures how long the page takes until it can be used: `python -m benchmarks page_load`.
 
 Starts the app once. Then a browser with the page's files in its cache reloads it several times, and
 each time types a prompt and presses Ctrl+Enter as soon as it can. Measured from the reload:
-- until the prompt takes text;
-- until a job has been started by Ctrl+Enter (target: 1.5 s, the least of the runs).
-Prints the least and the median of each in seconds. Needs Chromium (Debian's, else Playwright's).
+- until the prompt accepts text;
+- until Ctrl+Enter started a job (target: 1.5 s, the minimum of the runs).
+
+Prints the minimum and the median of each in seconds. Needs Chromium (Debian's, else Playwright's).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Full-size Stable Diffusion models of numbers that mean nothing: they cost what real ones cost."""
+"""Full-size Stable Diffusion models with random weights: they cost what real ones cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from paintdiff.config.presets import presets_folder
 from paintdiff.models.loading.clip_vocabulary import build_clip_tokenizer
 
 CONFIGS = {"sd15": "sd1", "sdxl": "sdxl"}
-"""What a benchmark calls a model, and where under `presets/configs` it is described."""
+"""The benchmarks' names of models, and their folders under `presets/configs`."""
 
 _TEXT_ENCODERS = {
     "text_encoder": transformers.CLIPTextModel,
@@ -26,10 +26,10 @@ _TEXT_ENCODERS = {
 
 
 def source_of(model: str, folder: Path) -> str:
-    """A model's name in the catalog or its folder, where one of random numbers is saved first."""
+    """Return a model's name in the catalog, or the folder of its newly saved random weights."""
     if model not in CONFIGS:
         return model
-    # By a process that ends: what it held would be missing for what is measured.
+    # In a process that ends: memory it held would be missing in the measurement.
     saving = get_context("spawn").Process(target=save_random_model, args=(model, folder / model))
     saving.start()
     saving.join()
@@ -68,7 +68,7 @@ def save_random_model(name: str, folder: Path) -> None:
 
 
 def fill(network: Any, seed: str) -> None:
-    """The network in half precision; each tensor is another stretch of the same noise."""
+    """Convert the network to half precision, and fill each tensor with a part of the same noise."""
     noise = torch.empty(2**21).uniform_(-0.03, 0.03, generator=torch.Generator().manual_seed(0))
     noise = noise.half()
     for name, tensor in network.state_dict().items():

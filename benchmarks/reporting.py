@@ -1,4 +1,4 @@
-"""What benchmarks print and record: short tables, and what machine they are of."""
+"""Tables that benchmarks print and record, with the machine they were measured on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def catalog_with(model: str) -> tuple[Catalog, str]:
-    """The catalog with a model that is named or lies at that place, and the model's name in it."""
+    """Return the catalog with a model given by name or path, and the model's name in it."""
     catalog = Catalog.default()
     if not Path(model).exists():
         return catalog, model
@@ -27,14 +27,14 @@ def catalog_with(model: str) -> tuple[Catalog, str]:
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """A Markdown table; what a row hasn't stays empty."""
+    """Format a Markdown table; missing cells are empty."""
     head = list(dict.fromkeys(key for row in rows for key in row))
     lines = [head, ["---"] * len(head), *([row.get(key, "") for key in head] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def machine(device: str) -> str:
-    """A sentence on where something was measured, and with what."""
+    """Describe the machine and the software."""
     name = f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
     if device.startswith("cuda"):
         name = f"{torch.cuda.get_device_name()}, {name}"

@@ -1,22 +1,24 @@
-"""The speed profiles against plain diffusers: `python -m benchmarks speed [--profile all]`.
+"""Measures the speed profiles against plain diffusers: `python -m benchmarks speed`.
 
 1. Each profile and the bare diffusers pipeline, as it is loaded and in bfloat16 with channels last,
-   paint the same picture by turns, in one process: seconds for the picture and until the first
-   preview, ratio of the medians, and by how many of 255 levels the profile's picture differs from
-   the exact one. The exact one has to be the bare one.
-2. With `--judge N` the share of what N held-out prompts ask for that the judge of the embedded
-   model finds, by profile (mini only).
-3. Cold: a process of its own that has loaded nothing, from submitting a request.
-4. Cancelling, at a random moment: how long until the job has ended. Target: the 99th percentile is
-   at most one step plus 250 ms.
+paint the same picture alternately, in one process: seconds for the picture and until the first
+preview, ratio of the medians, and by how many of 255 levels the profile's picture differs from the
+exact one. The exact one must equal the bare one.
 
-With `--batch N` in place of all that how many times as many pictures a second a request for N gives
-as one for a single picture, by profile, and by how much its pictures differ from the exact ones.
+2. With `--judge N`: the share of N held-out prompts that the embedded model's judge finds, by
+profile (mini only).
 
-`--engine openvino` lets OpenVINO compute what it may, once it is ready.
+3. Cold: a fresh process, from submitting a request.
 
-`--clock cpu` counts this process's own time rather than the wall's in 1: for machines that are
-busy, and one thread only. `--record` appends what was found to RESULTS.md.
+4. Cancelling at a random moment: how long until the job has ended. Target: the 99th percentile is
+at most one step plus 250 ms.
+
+With `--batch N` instead: how many times as many pictures per second a request for N paints as a
+request for one, by profile, and how much its pictures differ from the exact ones.
+
+`--engine openvino` lets OpenVINO run what it supports, once it is ready. `--clock cpu` measures CPU
+time in 1, not wall time: for busy machines, and one thread only. `--record` appends the results to
+RESULTS.md.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ BARE = "diffusers"
 BARE_HALF = "diffusers, bfloat16 and channels last"
 CANCEL_TARGET_SECONDS = 0.25
 WARMING_UP = 5
-"""Requests for a batch until it is known whether several pictures at once are quicker."""
+"""Requests for a batch until it is known whether batching is faster."""
 
 COLD = """
 import os, sys, time
@@ -91,20 +93,21 @@ with Engine(ModelManager(catalog, device=device, engine=engine)) as engine:
 
 @dataclass
 class Way:
-    """What was measured of a profile or of the bare pipeline."""
+    """The measurements of a profile or of the bare pipeline."""
 
     seconds: list[float] = field(default_factory=list[float])
     first_preview_seconds: list[float] = field(default_factory=list[float])
     picture: Image.Image | None = None
 
     def levels(self) -> NDArray[np.int16]:
-        """The last picture's, (height, width, 3)."""
+        """Return the last picture's levels, (height, width, 3)."""
         return np.asarray(self.picture, dtype=np.int16)
 
 
 def main() -> int:
-    """Run it. Returns 1 if the exact picture isn't the bare pipeline's, or cancelling misses its
-    target.
+    """Run it.
+
+    Returns 1 if the exact picture isn't the bare pipeline's, or cancelling misses its target.
     """
     options = _options()
     with tempfile.TemporaryDirectory() as folder:
@@ -225,7 +228,7 @@ def _by_turns(
     runs: int,
     clock: Callable[[], float],
 ) -> dict[str, Way]:
-    """One round to warm up, then `runs` rounds, every second one backwards."""
+    """Run one round to warm up, then `runs` rounds, every second one backwards."""
     ways = {BARE: Way(), BARE_HALF: Way(), **{name: Way() for name in requests}}
     halves: dict[str, Any] = {}
     for number in range(runs + 1):
@@ -252,7 +255,7 @@ def _by_turns(
 
 
 def _in_half_precision(components: dict[str, Any]) -> dict[str, Any]:
-    """Copies of a pipeline's networks."""
+    """Copy a pipeline's networks in half precision."""
     networks = {
         name: copy.deepcopy(each).to(torch.bfloat16)
         for name, each in components.items()
@@ -277,7 +280,7 @@ def _through_engine(
 
 
 def _bare(leased: LeasedPipeline, engine: Engine, request: TextToImage) -> Image.Image:
-    """Painted as somebody would who knows only diffusers; the pipeline is loaded already."""
+    """Paint as somebody would who knows only diffusers, with a loaded pipeline."""
     row = engine.manager.catalog.model(request.model)
     figures = row.figures(request.quality)
     pipeline = leased.pipeline
@@ -352,8 +355,9 @@ def _cold(options: argparse.Namespace, source: str, profile: str, size: Size) ->
 
 
 def _cancels(engine: Engine, request: TextToImage, count: int) -> tuple[list[float], float]:
-    """Seconds from cancelling to the job's end, each at a random moment of a run; and those of a
-    step.
+    """Return the seconds from cancelling to the job's end, and those of a step.
+
+    Each is cancelled at a random moment of a run.
     """
     moments, seconds = random.Random(0), list[float]()
     long = request.model_copy(update={"num_inference_steps": 200})

@@ -1,10 +1,9 @@
-"""What it costs to go to another model and back: `python -m benchmarks switching_models`.
+"""Measures switching to another model and back: `python -m benchmarks switching_models`.
 
-Two models of one kind take turns where there is room for one (on a GPU under a cap that holds);
-prints the seconds until each is on loan, ready to paint. On a GPU the one that has to leave waits
-in main memory, on a CPU it is loaded anew. `--model` is mini, sd15 or sdxl (full-size, of random
-numbers), or a folder. `--record` appends the table to RESULTS.md. Target: SDXL is back in 0.5 s
-(PCIe 4).
+Two models of one kind alternate where there is room for one (on a GPU under an enforced cap);
+prints the seconds until each is leased, ready to paint. On a GPU the evicted one is offloaded to
+RAM, on a CPU it is loaded again. `--model` is mini, sd15 or sdxl (full-size, random weights), or a
+folder. `--record` appends the table to RESULTS.md. Target: SDXL is back in 0.5 s (PCIe 4).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
 
 _ROOM = 1.5
-"""Of what one model takes."""
+"""Times the size of one model."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +57,7 @@ def _switched(
     catalog: Catalog, names: Sequence[str], device: str, rounds: int
 ) -> tuple[str, list[list[float]]]:
     measuring = ModelManager(catalog, device=device)
-    _seconds(measuring, names[0])  # and imports what has to be
+    _seconds(measuring, names[0])  # and imports what it needs
     held = measuring.loaded()[0].weights_bytes
     measuring.unload()
     manager = ModelManager(catalog, device=device, memory_budget_bytes=int(_ROOM * held))

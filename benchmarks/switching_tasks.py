@@ -1,9 +1,8 @@
-"""What it costs to go from task to task on one model: `python -m benchmarks.switching_tasks`.
+"""Measures switching between tasks on one model: `python -m benchmarks.switching_tasks`.
 
-Paints as each of the four tabs does by turns, three rounds, in one process and one engine, and
-prints in which jobs weights were loaded and the process's resident memory after each picture.
-Target: the model's weights are loaded once and the ControlNet's once, and from the second round on
-memory stays where it is.
+Paints like each of the four tabs in turn, three rounds, in one process and one engine, and prints
+which jobs loaded weights and the process's resident memory after each picture. Target: the model
+and the ControlNet are loaded once each, and memory stays constant from the second round on.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ def main() -> int:
         inpaint = {**settings, "image": picture, "mask": InputImage.from_image(mask)}
         controls = (ControlInput(image=picture, preprocessor="canny"),)
         requests: dict[str, Request] = {
-            "text to image": TextToImage.parsed(settings),
-            "image to image": ImageToImage.parsed({**settings, "image": picture}),
-            "inpaint": Inpaint.parsed(inpaint),
-            "ControlNet": TextToImage.parsed({**settings, "controls": controls}),
+            "text to image": TextToImage.parse(settings),
+            "image to image": ImageToImage.parse({**settings, "image": picture}),
+            "inpaint": Inpaint.parse(inpaint),
+            "ControlNet": TextToImage.parse({**settings, "controls": controls}),
         }
         for number in range(1, ROUNDS + 1):
             for name, request in requests.items():

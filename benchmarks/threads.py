@@ -1,9 +1,9 @@
-"""How many threads, and how they wait for each other: `python -m benchmarks threads`.
+"""Measures thread counts and waiting policies: `python -m benchmarks threads`.
 
 Fresh processes paint the same picture with 1, 2, ... threads, which sleep while they wait for each
 other or spin as OpenMP does by default: while the machine is idle, then while another program keeps
-one CPU busy. The last row of each is what the package decides by itself, which has to be at most 2
-times the best. What others do on the machine is in the figures, so nothing else should run.
+one CPU busy. The last row of each is the package's own choice, which must take at most 2 times the
+best. Other programs on the machine distort the figures, so nothing else should run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TARGET = 2.0
 
 _BUSY = "while True: pass"
 _SET_BY_HAND = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-_SPINNING = {"GOMP_SPINCOUNT": "300000"}  # what it is where nothing is set
+_SPINNING = {"GOMP_SPINCOUNT": "300000"}  # the default
 _SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -109,8 +109,7 @@ def _settings() -> dict[str, dict[str, str]]:
 
 
 def _painted(asked: dict[str, int]) -> dict[str, object]:
-    """The least seconds that a picture took, once the model was loaded, and its pixels' hash."""
-
+    """Return the minimum seconds per picture with a loaded model, and its pixels' hash."""
     runs = asked.pop("runs")
     request = TextToImage.model_validate({"prompt": "a red house", "seed": 7, **asked})
     seconds: list[float] = []

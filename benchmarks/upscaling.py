@@ -1,20 +1,22 @@
-"""What upscaling costs: `python -m benchmarks.upscaling [--upscaler quick] [--huge]`.
+"""Measures upscaling: `python -m benchmarks.upscaling [--upscaler quick] [--huge]`.
 
-1. Speed. The same picture by turns, in one process, through the road that every picture takes (from
-   its pixels through tiles to a raster of levels); the same in one tile; by a copy of the network
-   as it was loaded, over the whole picture at once, and in a plain loop over tiles (of the same
-   size, with a margin of 10 pixels that is cut off, as the upscalers' own scripts do it); and by
-   Lanczos.
-   Megapixels of the result a second, and ratios of the medians. Target: the road takes at most 1.1
-   times as long as in one tile, and as the network over the whole picture.
-2. The same by tile size, and what a tile in the middle of a large picture costs over its own area,
-   by arithmetic: the margins that are computed and thrown away.
-3. Peak memory of a process that enlarges one picture and saves it, with all that it has loaded, for
-   results of 1, 4 and 16 megapixels; with --huge for 16,384 x 16,384. Target: under 3 GB. (Linux)
-4. Precision and memory format: the bare network on a tile, by turns.
+1. Speed. The same picture alternately, in one process: through the app's whole path (from its
+pixels through tiles to a raster of levels); the same in one tile; through a copy of the network as
+it was loaded, over the whole picture at once, and in a plain loop over tiles (of the same size,
+with a cropped margin of 10 pixels, as the upscalers' own scripts do it); and by Lanczos. Megapixels
+of the result per second, and ratios of the medians. Target: the app's path takes at most 1.1 times
+as long as in one tile, and as the network over the whole picture.
 
-`--clock cpu` counts the process's own time rather than the wall's: for machines that are busy, and
-one thread only. "quick" is a network of random weights that is hardly more than resampling.
+2. The same by tile size, and the computed overhead of a tile in the middle of a large picture: the
+margins that are computed and discarded.
+
+3. Peak memory of a process that enlarges one picture and saves it, including all imports, for
+results of 1, 4 and 16 megapixels; with --huge for 16,384 x 16,384. Target: under 3 GB. (Linux)
+
+4. Precision and memory format: the bare network on a tile, alternately.
+
+`--clock cpu` measures CPU time, not wall time: for busy machines, and one thread only. "quick" is a
+network of random weights that costs hardly more than resampling.
 """
 
 from __future__ import annotations
@@ -102,7 +104,7 @@ def _options() -> argparse.Namespace:
 
 
 def _catalog(upscaler: str, folder: Path) -> tuple[Catalog, str]:
-    """A catalog with the upscaler in it, and its name there."""
+    """Return a catalog with the upscaler, and its name in it."""
     catalog = Catalog.default()
     if upscaler == QUICK:
         from spandrel.architectures.Compact import Compact  # noqa: PLC0415 (imports all of them)
@@ -118,7 +120,7 @@ def _catalog(upscaler: str, folder: Path) -> tuple[Catalog, str]:
 
 
 def _picture(side: int) -> Levels:
-    """A picture (side, side, 3), RGB, smooth enough to be packed quickly."""
+    """Make an RGB picture (side, side, 3), smooth enough to compress quickly."""
     coarse = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
 
@@ -173,7 +175,7 @@ def _tile_sizes(upscaler: LeasedUpscaler, options: argparse.Namespace) -> dict[s
 
 
 def _precisions(upscaler: LeasedUpscaler, options: argparse.Namespace) -> dict[str, float]:
-    """Each way's seconds over those of float32 in the usual memory format."""
+    """Return each way's seconds over those of float32 in the usual memory format."""
     side = min(options.side, 256)
     picture = torch.from_numpy(_picture(side).copy()).permute(2, 0, 1)[None] / 255
     network = _as_loaded(upscaler)
@@ -200,8 +202,9 @@ def _precisions(upscaler: LeasedUpscaler, options: argparse.Namespace) -> dict[s
 def _by_turns(
     ways: dict[str, Callable[[], object]], options: argparse.Namespace
 ) -> dict[str, float]:
-    """Each way's median of seconds. One round to warm up; then by turns, in the other order every
-    second time.
+    """Return each way's median of seconds.
+
+    One round to warm up; then alternately, with alternating order.
     """
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     for way in ways.values():
@@ -222,16 +225,16 @@ def _by_road(upscaler: LeasedUpscaler, pixels: Levels, tile_px: int | None) -> L
 
 
 def _ignored(_step: Step) -> None:
-    """For who doesn't want to know."""
+    """Ignore a step."""
 
 
 def _as_loaded(upscaler: LeasedUpscaler) -> torch.nn.Module:
-    """A copy of the network in the usual memory format."""
+    """Copy the network in the usual memory format."""
     return copy.deepcopy(upscaler.network.model).to(memory_format=torch.contiguous_format)
 
 
 def _by_network(network: torch.nn.Module, pixels: Levels) -> torch.Tensor:
-    """(1, 3, height, width), whatever comes out."""
+    """Return the network's raw output, (1, 3, height, width)."""
     picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
         return network(picture)
@@ -266,7 +269,7 @@ def _by_lanczos(pixels: Levels, scale: int) -> Levels:
 
 
 def _memory(scale: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Peak bytes, each in a process of its own; "start" is before anything is enlarged."""
+    """Return peak bytes, each of a fresh process; "start" is before anything is enlarged."""
     sides = [math.isqrt(megapixels * 10**6) // scale for megapixels in (1, 4, 16)]
     if options.huge:
         sides.append(HUGE_SIDE_PX // scale)
@@ -280,7 +283,7 @@ def _memory(scale: int, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _memory_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Enlarge and save a picture of that side; what memory it took."""
+    """Enlarge and save a picture of that side; return the memory it took."""
     with tempfile.TemporaryDirectory() as folder:
         catalog, name = _catalog(options.upscaler, Path(folder))
         store = PictureFolder(Path(folder) / "pictures")
@@ -307,7 +310,7 @@ def _memory_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _peak_bytes() -> int:
-    """The most main memory that this process has had, without that of the one that started it."""
+    """Return the peak memory of this process, without its parent's."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024

@@ -1,9 +1,9 @@
-"""Measure what visitors cost who only ask: `python -m benchmarks visitors`.
+"""Measures what visitors cost who never read answers: `python -m benchmarks visitors`.
 
 Starts the app, waits until its model is loaded, and measures how much its resident memory grows
 - by page loads: the page, then the event that opens its first tab, each with a session of its own;
 - by queued events whose answers nobody reads, each with a session of its own;
-- by connections that begin a request and never end it; afterwards the page still has to answer.
+- by connections that begin a request and never end it; afterwards the page must still answer.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _measured(address: str, pid: int, count: int) -> int:
     with httpx.Client(base_url=address, timeout=120, limits=limits) as client:
         _wait_until_ready(client)
         opener, queued = _events(client)
-        _each(20, lambda: _load(client, opener))  # what the first ones cost is paid once
+        _each(20, lambda: _load(client, opener))  # the first ones have one-off costs
         missed = 0
         for what, visit, target in (
             ("page loads", lambda: _load(client, opener), TARGET_MIB),
@@ -126,7 +126,7 @@ def _answers_beside_slow_ones(address: str) -> bool:
         for _ in range(1100):
             connection = socket.create_connection((host, int(port)), timeout=10)
             slow.append(connection)
-            with suppress(ConnectionError):  # it has been given up for a newer one
+            with suppress(ConnectionError):  # closed in favour of a newer one
                 connection.sendall(b"POST /uploads HTTP/1.1\r\nHost: localhost\r\n")
         started = time.monotonic()
         httpx.get(f"{address}/status", timeout=60).raise_for_status()

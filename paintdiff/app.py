@@ -42,7 +42,7 @@ _EVERY_ADDRESS = ("0.0.0.0", "::", "[::]")
 
 @dataclass(frozen=True)
 class App:
-    """Everything wired: the engine, the page, and the guarded server application."""
+    """The wired app: the engine, the page, and the guarded server application."""
 
     settings: Settings
     engine: Engine
@@ -54,8 +54,11 @@ class App:
 
     @classmethod
     def composed(cls, settings: Settings) -> App:
-        """Wire the rooms together. Raises PaintError if the settings name something that isn't
-        there."""
+        """Wire the rooms together.
+
+        Raises:
+            PaintError: The settings name something that doesn't exist.
+        """
         # Imported here so that --help and a wrong flag answer at once: gradio takes two seconds.
         from paintdiff.config.preferences import Preferences  # noqa: PLC0415
         from paintdiff.config.presets import Presets  # noqa: PLC0415
@@ -120,7 +123,7 @@ class App:
         return cls(settings, engine, downloads, pictures, parts, build_page(parts), hosts)
 
     def served(self) -> ASGIApp:
-        """The page, its routes, and the guard around them."""
+        """Return the page, its routes, and the guard around them."""
         from fastapi import FastAPI  # noqa: PLC0415 (see `composed`)
 
         from paintdiff.server.access import Access  # noqa: PLC0415
@@ -129,7 +132,7 @@ class App:
         from paintdiff.server.sessions import Sessions  # noqa: PLC0415
         from paintdiff.ui import gradio_server, page  # noqa: PLC0415
         from paintdiff.ui.common.uploads import upload_routes  # noqa: PLC0415
-        from paintdiff.ui.model_browser.routes import shelf_routes  # noqa: PLC0415
+        from paintdiff.ui.model_browser.routes import model_browser_routes  # noqa: PLC0415
         from paintdiff.ui.run import routes  # noqa: PLC0415
 
         settings = self.settings
@@ -137,7 +140,7 @@ class App:
         server.include_router(routes.picture_routes(self.engine))
         server.include_router(routes.status_routes(self.engine))
         server.include_router(upload_routes(self.parts.uploads))
-        server.include_router(shelf_routes(self.parts))
+        server.include_router(model_browser_routes(self.parts))
         gradio_server.mount_page(
             server, self.page, settings.host, settings.port, settings.root_path
         )
@@ -157,8 +160,12 @@ class App:
         )
 
     def run(self) -> None:
-        """Serve until interrupted. Raises PaintError if the port can't be had."""
-        listening = _listening(self.settings.host, self.settings.port)
+        """Serve until interrupted.
+
+        Raises:
+            PaintError: The port can't be used.
+        """
+        listening = _bind_socket(self.settings.host, self.settings.port)
         try:
             _serve(self.served(), listening, self.settings.log_level, self._started)
         finally:
@@ -167,7 +174,7 @@ class App:
             self.engine.close()
 
     def _started(self) -> None:
-        """The page answers now: say so, then do what takes longer."""
+        """Announce the page, then do what takes longer."""
         settings = self.settings
         host = "localhost" if settings.host in _EVERY_ADDRESS else settings.host.strip("[]")
         url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{settings.root_path}"
@@ -206,8 +213,10 @@ class App:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the app. Returns the exit code: 2 for a setting that can't be used, 1 if it can't be
-    served."""
+    """Run the app.
+
+    Returns the exit code: 2 for an unusable setting, 1 if it can't be served.
+    """
     home = prepare_process()
     try:
         settings = Settings.read(sys.argv[1:] if arguments is None else arguments)
@@ -228,8 +237,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket bound to the address. Raises PaintError in words when it is taken or isn't ours."""
+def _bind_socket(host: str, port: int) -> socket.socket:
+    """Bind a socket to the address.
+
+    Raises:
+        PaintError: The address is taken or not this machine's.
+    """
     bare = host.strip("[]")
     listening = socket.socket(socket.AF_INET6 if ":" in bare else socket.AF_INET)
     if os.name == "posix":  # on Windows it would let two programs listen on one port
@@ -261,7 +274,7 @@ def _serve(
                 started()
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            # A second Ctrl-C would tear the shutdown, which takes a second at most, apart.
+            # A second Ctrl-C would interrupt the shutdown, which takes a second at most.
             if not self.should_exit:
                 super().handle_exit(sig, frame)
 

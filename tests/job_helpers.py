@@ -42,13 +42,13 @@ def step_after(job: Job, step: int) -> int:
 def story(engine: Engine, request: Request, seconds: float = 60) -> list[Event]:
     """All that a job says, to its end: also what a watcher who is slow would miss."""
     told: list[tuple[str, Event]] = []
-    original = Job.tell
+    original = Job.emit
 
-    def tell(job: Job, event: Event) -> None:
+    def emit(job: Job, event: Event) -> None:
         told.append((job.id, event))
         original(job, event)
 
-    with patch.object(Job, "tell", tell):
+    with patch.object(Job, "emit", emit):
         job = engine.submit(request)
         for _event in job.events(seconds):
             pass

@@ -1,4 +1,4 @@
-"""Flags for what is put into a model: LoRAs, another VAE, a refiner and so on."""
+"""Flags for adapters: LoRAs, another VAE, a refiner and so on."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _FACTORS = ("b1", "b2", "s1", "s2")
 
 
 def add_adapter_flags(paint: argparse.ArgumentParser) -> None:
-    """The flags of `paint` whose values `read_adapter_flags` reads."""
+    """Add the flags of `paint` that `read_adapter_flags` reads."""
     group = paint.add_argument_group("other models and adapters")
     group.add_argument(
         "--lora",
-        type=_lora,
+        type=_parse_lora,
         action="append",
         default=[],
         metavar="NAME[:WEIGHT[:WORDS]]",
@@ -41,13 +41,13 @@ def add_adapter_flags(paint: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--refiner",
-        type=_refiner,
+        type=_parse_refiner,
         metavar="NAME[:PART]",
         help="a refiner model and the fraction of steps after which it takes over (0.8)",
     )
     group.add_argument(
         "--ip-adapter",
-        type=_picture,
+        type=_parse_picture,
         action="append",
         default=[],
         metavar="FILE[:SCALE]",
@@ -55,7 +55,7 @@ def add_adapter_flags(paint: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--free-u",
-        type=_free_u,
+        type=_parse_free_u,
         nargs="?",
         const={},
         metavar="B1,B2,S1,S2",
@@ -64,8 +64,10 @@ def add_adapter_flags(paint: argparse.ArgumentParser) -> None:
 
 
 def read_adapter_flags(options: argparse.Namespace) -> dict[str, object]:
-    """The fields of a request that the flags make. Raises RequestError for a picture that can't be
-    read.
+    """Return the request's fields from the flags.
+
+    Raises:
+        RequestError: A picture can't be read.
     """
     values: dict[str, object] = {}
     if options.lora:
@@ -82,22 +84,22 @@ def read_adapter_flags(options: argparse.Namespace) -> dict[str, object]:
     return values
 
 
-def _lora(text: str) -> dict[str, object]:
-    name, numbers = _with_numbers(text, 2)
+def _parse_lora(text: str) -> dict[str, object]:
+    name, numbers = _split_numbers(text, 2)
     return {"name": name, **dict(zip(("weight", "text_encoder_weight"), numbers, strict=False))}
 
 
-def _refiner(text: str) -> dict[str, object]:
-    name, numbers = _with_numbers(text, 1)
+def _parse_refiner(text: str) -> dict[str, object]:
+    name, numbers = _split_numbers(text, 1)
     return {"model": name, **dict(zip(("switch_at",), numbers, strict=False))}
 
 
-def _picture(text: str) -> dict[str, object]:
-    path, numbers = (text, []) if Path(text).exists() else _with_numbers(text, 1)
+def _parse_picture(text: str) -> dict[str, object]:
+    path, numbers = (text, []) if Path(text).exists() else _split_numbers(text, 1)
     return {"image": Path(path), **dict(zip(("scale",), numbers, strict=False))}
 
 
-def _free_u(text: str) -> dict[str, object]:
+def _parse_free_u(text: str) -> dict[str, object]:
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
@@ -110,9 +112,10 @@ def _free_u(text: str) -> dict[str, object]:
     return dict(zip(_FACTORS, numbers, strict=True))
 
 
-def _with_numbers(text: str, most: int) -> tuple[str, list[float]]:
-    """A name, and the numbers behind it: a colon before each, `most` of them at most. Names may
-    have colons of their own.
+def _split_numbers(text: str, most: int) -> tuple[str, list[float]]:
+    """Split a name from the numbers behind it, each after a colon, at most `most`.
+
+    Names may contain colons.
     """
     numbers: list[float] = []
     name = text

@@ -1,4 +1,4 @@
-"""The files of the command line: where pictures come from, and where they are saved."""
+"""Files of the command line: input pictures, and where results are saved."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ from paintdiff.jobs.requests import MAX_IMAGES
 
 
 class OutputFiles:
-    """A PictureStore that writes to the files the user named."""
+    """A PictureStore that writes to the files that the user named."""
 
     def __init__(self, overwrite: bool) -> None:
         self._left: list[Path] = []
         self._overwrite = overwrite
 
     def expect(self, *paths: Path) -> None:
-        """The next pictures go into these files, in order."""
+        """Save the next pictures to these files, in order."""
         self._left = list(paths)
 
     def save(self, picture: Picture) -> Path:
-        """Write it to the next of the files. Raises StorageError."""
+        """Write a picture to the next file.
+
+        Raises:
+            StorageError: It can't be written.
+        """
         path = self._left.pop(0)
         try:
             return write_png(path, picture, overwrite=self._overwrite)
@@ -39,8 +43,12 @@ class OutputFiles:
 
 
 def read_input_image(path: Path, field: str) -> InputImage:
-    """The picture in a file. Raises RequestError, for `field`, if it can't be read or is larger
-    than any picture may be; such a file isn't read at all.
+    """Read a picture file.
+
+    Raises:
+        RequestError: (for `field`) It can't be read, or is larger than any picture may be; then
+            nothing
+        is read.
     """
     try:
         size_bytes = path.stat().st_size
@@ -57,9 +65,10 @@ def read_input_image(path: Path, field: str) -> InputImage:
 
 
 def plan_output_paths(output: Path, count: int, overwrite: bool) -> list[Path]:
-    """The files to write, sure to be writable now.
+    """Return the files to write, checked to be writable.
 
-    Raises RequestError before any time is spent on painting.
+    Raises:
+        RequestError: One isn't; no time has been spent on painting yet.
     """
     if output.suffix.lower() != ".png":
         raise RequestError(
@@ -81,9 +90,10 @@ def plan_output_paths(output: Path, count: int, overwrite: bool) -> list[Path]:
 
 
 def is_taken(path: Path) -> bool:
-    """Whether there is anything of that name, be it a link to nothing.
+    """Return whether the name exists, even as a broken link.
 
-    Raises RequestError, for "output", if there can be nothing.
+    Raises:
+        RequestError: (for "output") The name is impossible.
     """
     try:
         path.lstat()
@@ -95,7 +105,11 @@ def is_taken(path: Path) -> bool:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise RequestError, for "output", if nothing can be saved in that folder."""
+    """Check that files can be saved in a folder.
+
+    Raises:
+        RequestError: (for "output") They can't.
+    """
     if not folder.is_dir():
         raise RequestError(f"the folder {folder} doesn't exist. Create it first.", field="output")
     try:

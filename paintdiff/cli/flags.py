@@ -1,5 +1,6 @@
-"""The command line's flags. Where a flag sets one field of a picture's request, it is stored under
-that field's name.
+"""The command line's flags.
+
+A flag that sets one field of a request is stored under that field's name.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from paintdiff.models.registry.samplers import sampler_names
 from paintdiff.preprocessors.table import PREPROCESSORS
 
 BAD_VALUE = 2
-"""The exit code for a value that can't be used."""
+"""Exit code for an unusable value."""
 
 
-def _bytes(text: str) -> int:
+def _parse_bytes(text: str) -> int:
     try:
         count = parse_bytes(text)
     except ValueError as error:
@@ -35,12 +36,12 @@ def _bytes(text: str) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line, no usage: what is wrong should be the only thing to read."""
+        """Print one line without usage, so that the problem is easy to see."""
         self.exit(BAD_VALUE, f"{self.prog}: {message}\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of `python -m paintdiff`. It exits with BAD_VALUE for a flag it can't use."""
+    """Build the parser of the command line. It exits with BAD_VALUE for an unusable flag."""
     parser = _Parser(
         prog="paintdiff", description="Paints and enlarges pictures, offline, on your machine."
     )
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         "paint",
         help="paint a picture and save it as PNG",
         description="Paint a picture and save it as PNG, with its settings inside.",
-        epilog=f'Example: {_command()} paint "a red house" --seed 7 --output house.png',
+        epilog=f'Example: {_find_command()} paint "a red house" --seed 7 --output house.png',
     )
     _add_file_flags(paint)
     _add_sampling_flags(paint)
@@ -67,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command() -> str:
+def _find_command() -> str:
     return "paintdiff" if is_installed() else "python -m paintdiff"
 
 
@@ -79,11 +80,11 @@ def _add_upscale_command(commands: Any) -> None:
         "profiles are kept, and no file is overwritten. From a folder, all "
         "pictures directly in it are taken, except hidden files and earlier "
         "results.",
-        epilog=f"Example: {_command()} upscale holiday/ --scale 4 --output large/",
+        epilog=f"Example: {_find_command()} upscale holiday/ --scale 4 --output large/",
     )
     upscale.add_argument(
         "pictures",
-        type=_path,
+        type=_parse_path,
         nargs="+",
         metavar="PICTURE",
         help="a PNG, JPEG or WebP, or a folder",
@@ -94,7 +95,7 @@ def _add_upscale_command(commands: Any) -> None:
     _add_upscaler_flag(upscale)
     upscale.add_argument(
         "--output",
-        type=_path,
+        type=_parse_path,
         metavar="PLACE",
         help="a .png or an existing folder (default: beside the picture, as boat-2x.png)",
     )
@@ -113,7 +114,7 @@ def _add_upscale_command(commands: Any) -> None:
 def _add_upscaler_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--upscaler",
-        type=_name_or_place,
+        type=_parse_name_or_path,
         metavar="NAME",
         help="an upscaler's name or file (default: the first)",
     )
@@ -133,7 +134,7 @@ def _add_upscaler_flag(command: argparse.ArgumentParser) -> None:
 def _add_models_dir_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--models-dir",
-        type=_path,
+        type=_parse_path,
         action="append",
         default=[],
         metavar="FOLDER",
@@ -147,7 +148,7 @@ def _add_general_flags(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--memory-budget",
-        type=_bytes,
+        type=_parse_bytes,
         metavar="SIZE",
         help="the most memory that painting may use, like 4GiB (default: what is free)",
     )
@@ -161,7 +162,7 @@ def _add_file_flags(paint: argparse.ArgumentParser) -> None:
     paint.add_argument("prompt", help="what to paint")
     paint.add_argument(
         "--output",
-        type=_path,
+        type=_parse_path,
         required=True,
         metavar="FILE",
         help="the .png to save; with --count 2, boat.png becomes boat-1.png and boat-2.png",
@@ -172,7 +173,7 @@ def _add_file_flags(paint: argparse.ArgumentParser) -> None:
     paint.add_argument("--negative", default="", metavar="WORDS", help="what should not appear")
     paint.add_argument(
         "--model",
-        type=_name_or_place,
+        type=_parse_name_or_path,
         default="mini",
         metavar="NAME",
         help="a model's name, folder or file (mini)",
@@ -206,7 +207,9 @@ def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
     paint.add_argument(
         "--guidance", type=float, metavar="X", help="how closely to follow the words"
     )
-    paint.add_argument("--size", type=_size, metavar="WxH", help="size in pixels, like 128x128")
+    paint.add_argument(
+        "--size", type=_parse_size, metavar="WxH", help="size in pixels, like 128x128"
+    )
     paint.add_argument("--sampler", metavar="NAME", help=f"one of: {', '.join(sampler_names())}")
     paint.add_argument(
         "--seed", type=int, metavar="N", help="the same seed paints the same picture"
@@ -254,7 +257,7 @@ def _add_large_flags(paint: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--hires-upscaler",
-        type=_name_or_place,
+        type=_parse_name_or_path,
         metavar="NAME",
         help=f"{LATENT_UPSCALER}, or an upscaler's name or file (default: the first)",
     )
@@ -268,7 +271,7 @@ def _add_large_flags(paint: argparse.ArgumentParser) -> None:
 def _add_picture_flags(paint: argparse.ArgumentParser) -> None:
     group = paint.add_argument_group("from a picture")
     group.add_argument(
-        "--image", type=_path, metavar="FILE", help="paint from this PNG, JPEG or WebP"
+        "--image", type=_parse_path, metavar="FILE", help="paint from this PNG, JPEG or WebP"
     )
     group.add_argument("--strength", type=float, metavar="X", help="how much may change, 0 to 1")
     group.add_argument(
@@ -295,13 +298,13 @@ def _add_inpaint_flags(paint: argparse.ArgumentParser) -> None:
     group = paint.add_argument_group("a part of the picture (with --mask, --sketch or --outpaint)")
     group.add_argument(
         "--mask",
-        type=_path,
+        type=_parse_path,
         metavar="FILE",
         help=("the mask: white is repainted; same size as the picture"),
     )
     group.add_argument(
         "--sketch",
-        type=_path,
+        type=_parse_path,
         metavar="FILE",
         help=("colour strokes on a transparent ground, as a guide"),
     )
@@ -341,7 +344,7 @@ def _add_inpaint_flags(paint: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--outpaint",
-        type=_sides,
+        type=_parse_sides,
         metavar="L,T,R,B",
         help="make the canvas larger: pixels on the left, top, right and bottom",
     )
@@ -351,7 +354,7 @@ def _add_control_flags(paint: argparse.ArgumentParser) -> None:
     group = paint.add_argument_group("with a ControlNet (each flag once for each --control)")
     group.add_argument(
         "--control",
-        type=_path,
+        type=_parse_path,
         action="append",
         metavar="FILE",
         help="a picture or control map to follow; repeatable",
@@ -364,7 +367,7 @@ def _add_control_flags(paint: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--controlnet",
-        type=_name_or_place,
+        type=_parse_name_or_path,
         action="append",
         metavar="NAME",
         help=(
@@ -401,9 +404,11 @@ def _add_control_flags(paint: argparse.ArgumentParser) -> None:
     )
 
 
-def _path(text: str) -> Path:
-    """Of a file or folder that may be there or not. What can't be, or can't be looked at, is
-    refused; so is an empty text (of a script's empty variable), which would be this folder.
+def _parse_path(text: str) -> Path:
+    """Parse a path, existing or not.
+
+    Refuses impossible or inaccessible ones, and an empty text (such as a script's empty variable),
+    which would be this folder.
     """
     if not text:
         raise argparse.ArgumentTypeError("'' isn't a file or folder.")
@@ -416,17 +421,17 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-def _name_or_place(text: str) -> str:
-    """Of a model. It becomes a name in settings and pictures, so it has to be text."""
+def _parse_name_or_path(text: str) -> str:
+    """Parse a model's name or path: valid text, because settings and pictures store it."""
     try:
         text.encode()
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{text!r} isn't valid UTF-8. Rename the file.") from None
-    _path(text)
+    _parse_path(text)
     return text
 
 
-def _sides(text: str) -> dict[str, int]:
+def _parse_sides(text: str) -> dict[str, int]:
     numbers = text.split(",")
     if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
         raise argparse.ArgumentTypeError(
@@ -435,7 +440,7 @@ def _sides(text: str) -> dict[str, int]:
     return dict(zip(("left", "top", "right", "bottom"), map(int, numbers), strict=True))
 
 
-def _size(text: str) -> Size:
+def _parse_size(text: str) -> Size:
     try:
         return Size.parse(text)
     except RequestError as error:

@@ -2,11 +2,11 @@
 
 With `--image` it paints from a picture, with `--mask`, `--sketch` or `--outpaint` a part of it;
 `--control` adds a ControlNet to any of these, `--lora` a LoRA, `--hires` paints larger than the
-model was made for, `--upscale` enlarges what was painted. `python -m paintdiff upscale boat.png`
+model's native size, `--upscale` enlarges the result. `python -m paintdiff upscale boat.png`
 enlarges pictures.
 
-Exit codes: 0 done, 1 it failed while running, 2 a value can't be used (one line on stderr says
-which), 130 interrupted. A composition root, like app.py: it wires the engine for itself.
+Exit codes: 0 done, 1 failed while running, 2 an unusable value (one line on stderr says which), 130
+interrupted. Like the app, this is a composition root: it wires its own engine.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ _OF_NO_USE = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line (None: that of the process).
+    """Run the command line (None: the process's arguments).
 
     Returns the exit code; `--help` and bad flags exit.
     """
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return upscale(options) if options.command == "upscale" else _paint(options)
     except RequestError as error:
-        flag = f"{_flag(error.field, options.command)}: " if error.field else ""
+        flag = f"{_find_flag(error.field, options.command)}: " if error.field else ""
         sys.stderr.write(f"{name}: {flag}{error}\n")
         return BAD_VALUE
     except (JobCancelledError, KeyboardInterrupt):
@@ -110,9 +110,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _flag(field: str, command: str) -> str:
-    """The flag for a request's field; of a field within another ("outpaint.left") the outer one, of
-    a control's ("controls.0.image"), the hires fix's or the upscaling's its own.
+def _find_flag(field: str, command: str) -> str:
+    """Return the flag for a request's field.
+
+    For a field within another ("outpaint.left") that is the outer one; controls
+    ("controls.0.image"), the hires fix and upscaling have flags of their own.
     """
     first, *inner = field.split(".")
     if first == "pictures":
@@ -131,14 +133,14 @@ def _flag(field: str, command: str) -> str:
 
 
 def _paint(options: argparse.Namespace) -> int:
-    request = _request(options)
+    request = _build_request(options)
     Presets.default().quality(request.quality)
     catalog = Catalog.default(options.models_dir, cache=find_user_cache_folder())
     if Path(options.model).exists() and options.model not in {row.name for row in catalog.models()}:
         catalog = catalog.with_source(options.model)
         request = request.model_copy(update={"model": catalog.models()[-1].name})
-    catalog, request = _with_controlnets(catalog, request)
-    catalog, request = _with_upscalers(catalog, request)
+    catalog, request = _add_controlnets(catalog, request)
+    catalog, request = _add_upscalers(catalog, request)
     paths = plan_output_paths(options.output, request.num_images, options.overwrite)
     store = OutputFiles(options.overwrite)
     store.expect(*paths)
@@ -152,13 +154,13 @@ def _paint(options: argparse.Namespace) -> int:
     with Engine(manager, store=store, annotators=annotators) as engine:
         job = engine.submit(request)
         finished = watch_job(job, quiet=options.quiet)
-        forecast = engine.forecast(request.model, _painting(job.request).sampling().size)
-    failed = _failed(finished, request)
+        forecast = engine.forecast(request.model, _check_painting(job.request).sampling().size)
+    failed = _is_incomplete(finished, request)
     _report(finished, options, failed=failed, memory="" if forecast is None else forecast.words)
     return FAILED if failed else OK
 
 
-def _request(options: argparse.Namespace) -> Painting:
+def _build_request(options: argparse.Namespace) -> Painting:
     values: dict[str, object] = {
         "prompt": options.prompt,
         "negative_prompt": options.negative,
@@ -176,22 +178,22 @@ def _request(options: argparse.Namespace) -> Painting:
         values.update(width=options.size.width, height=options.size.height)
     if options.variation_strength is not None:
         values["variation_strength"] = options.variation_strength
-    stages = _hires_values(options) | _upscaling_values(options)
-    values |= _picture_values(options) | stages | _control_values(options)
+    stages = _read_hires_flags(options) | _read_upscaling_flags(options)
+    values |= _read_picture_flags(options) | stages | _read_control_flags(options)
     values |= read_adapter_flags(options)
-    return _painting(parse_request(values))
+    return _check_painting(parse_request(values))
 
 
-def _painting(request: Request) -> Painting:
-    assert not isinstance(request, Upscale)  # none that these flags make
+def _check_painting(request: Request) -> Painting:
+    assert not isinstance(request, Upscale)  # these flags don't make one
     return request
 
 
-def _picture_values(options: argparse.Namespace) -> dict[str, object]:
-    """The kind of request that the flags make, and its own fields.
+def _read_picture_flags(options: argparse.Namespace) -> dict[str, object]:
+    """Return the kind of request that the flags make, and its own fields.
 
-    Raises RequestError for a flag that is of no use to that kind, and for a picture that can't be
-    read.
+    Raises:
+        RequestError: A flag has no effect on that kind, or a picture can't be read.
     """
     given = {
         field: getattr(options, field)
@@ -199,7 +201,7 @@ def _picture_values(options: argparse.Namespace) -> dict[str, object]:
         if getattr(options, field) is not None
     }
     if options.hires is not None:
-        given.pop("tiled", None)  # it is the second pass's
+        given.pop("tiled", None)  # it belongs to the second pass
     kind = "text_to_image"
     if "image" in given:
         part = {"mask", "sketch", "outpaint"} & given.keys()
@@ -213,8 +215,12 @@ def _picture_values(options: argparse.Namespace) -> dict[str, object]:
     return {**given, "kind": kind}
 
 
-def _hires_values(options: argparse.Namespace) -> dict[str, object]:
-    """The hires fix that the flags make. Raises RequestError for a flag that is of no use."""
+def _read_hires_flags(options: argparse.Namespace) -> dict[str, object]:
+    """Return the hires fix that the flags make.
+
+    Raises:
+        RequestError: A flag has no effect.
+    """
     given: dict[str, object] = {}
     for field, flag in _FLAG_OF_HIRES.items():
         value: object = getattr(options, flag.removeprefix("--").replace("-", "_"))
@@ -229,8 +235,12 @@ def _hires_values(options: argparse.Namespace) -> dict[str, object]:
     return {"hires": given if options.tiled is None else {**given, "tiled": options.tiled}}
 
 
-def _upscaling_values(options: argparse.Namespace) -> dict[str, object]:
-    """The upscaling that the flags make. Raises RequestError for a flag that is of no use."""
+def _read_upscaling_flags(options: argparse.Namespace) -> dict[str, object]:
+    """Return the upscaling that the flags make.
+
+    Raises:
+        RequestError: A flag has no effect.
+    """
     faces = read_face_flags(options)
     if options.upscale is not None:
         return {"upscaling": {"scale": options.upscale, "upscaler": options.upscaler, **faces}}
@@ -241,8 +251,12 @@ def _upscaling_values(options: argparse.Namespace) -> dict[str, object]:
     return {}
 
 
-def _control_values(options: argparse.Namespace) -> dict[str, object]:
-    """The controls that the flags make. Raises RequestError for a flag too many."""
+def _read_control_flags(options: argparse.Namespace) -> dict[str, object]:
+    """Return the controls that the flags make.
+
+    Raises:
+        RequestError: A flag is given too often.
+    """
     pictures: list[Path] = options.control or []
     controls: list[dict[str, object]] = [
         {"image": read_input_image(path, f"controls.{index}.image")}
@@ -257,9 +271,10 @@ def _control_values(options: argparse.Namespace) -> dict[str, object]:
     return {"controls": controls} if controls else {}
 
 
-def _with_controlnets(catalog: Catalog, request: Painting) -> tuple[Catalog, Painting]:
-    """The catalog with the ControlNets that a request names by their place, and the request with
-    their names.
+def _add_controlnets(catalog: Catalog, request: Painting) -> tuple[Catalog, Painting]:
+    """Add the ControlNets that a request names by path to the catalog.
+
+    Returns the catalog, and the request with their names.
     """
     controls: list[ControlInput] = []
     for index, control in enumerate(request.controls):
@@ -274,8 +289,11 @@ def _with_controlnets(catalog: Catalog, request: Painting) -> tuple[Catalog, Pai
     return catalog, request.model_copy(update={"controls": tuple(controls)})
 
 
-def _with_upscalers(catalog: Catalog, request: Painting) -> tuple[Catalog, Painting]:
-    """The same for upscalers."""
+def _add_upscalers(catalog: Catalog, request: Painting) -> tuple[Catalog, Painting]:
+    """Add the upscalers that a request names by path to the catalog.
+
+    Returns the catalog, and the request with their names.
+    """
     update: dict[str, object] = {}
     if request.upscaling is not None:
         wanted = request.upscaling.upscaler
@@ -288,8 +306,8 @@ def _with_upscalers(catalog: Catalog, request: Painting) -> tuple[Catalog, Paint
     return catalog, request.model_copy(update=update)
 
 
-def _failed(finished: Finished, request: Painting) -> bool:
-    """Whether a picture isn't what was asked for: not saved, or not enlarged."""
+def _is_incomplete(finished: Finished, request: Painting) -> bool:
+    """Return whether a picture is incomplete: not saved, or not enlarged."""
     return any(
         picture.path is None
         or (request.upscaling is not None and picture.request.upscaling is None)
@@ -299,7 +317,7 @@ def _failed(finished: Finished, request: Painting) -> bool:
 
 def _report(finished: Finished, options: argparse.Namespace, *, failed: bool, memory: str) -> None:
     notes = dict.fromkeys(note for picture in finished.pictures for note in picture.notes)
-    if failed or not options.quiet:  # what went wrong is never kept quiet
+    if failed or not options.quiet:  # errors are always printed
         for sentence in (*finished.warnings, *notes):
             sys.stderr.write(f"Note: {sentence}\n")
     files = [str(picture.path) for picture in finished.pictures if picture.path is not None]
@@ -307,7 +325,7 @@ def _report(finished: Finished, options: argparse.Namespace, *, failed: bool, me
         sys.stdout.write("".join(f"{file}\n" for file in files))
         return
     first = finished.pictures[0]
-    requests = [_painting(picture.request) for picture in finished.pictures]
+    requests = [_check_painting(picture.request) for picture in finished.pictures]
     sampling = requests[0].sampling()
     report = {
         "kind": requests[0].kind,

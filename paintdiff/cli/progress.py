@@ -26,13 +26,16 @@ _UNITS = {"faces": "face", "upscaling": "tile"}
 
 
 def watch_job(job: Job, *, quiet: bool, place: str = "") -> Finished:
-    """Show the job's progress until it ends. Raises its error; Ctrl-C cancels it, so that is
-    JobCancelledError then.
+    """Show the job's progress until it ends. Ctrl-C cancels it.
 
     `place` says which of several jobs it is, such as " 2 of 5".
+
+    Raises:
+        JobCancelledError: It was cancelled.
+        PaintError: The job's own error.
     """
     with (
-        _cancelled_by_ctrl_c(job),
+        _cancel_on_ctrl_c(job),
         tqdm(bar_format="{desc}", file=sys.stderr, disable=quiet, leave=False) as bar,
     ):
         for event in job.events(_POLL_SECONDS):
@@ -43,9 +46,10 @@ def watch_job(job: Job, *, quiet: bool, place: str = "") -> Finished:
 
 
 @contextmanager
-def _cancelled_by_ctrl_c(job: Job) -> Generator[None]:
-    """While inside, Ctrl-C cancels the job. As an exception it would be raised wherever this thread
-    is just then, and inside a lock that would never be let go of. A second one is raised as usual.
+def _cancel_on_ctrl_c(job: Job) -> Generator[None]:
+    """Cancel the job on Ctrl-C while inside; a second Ctrl-C raises KeyboardInterrupt as usual.
+
+    An exception could be raised while this thread holds a lock, which would never be released.
     """
     usual = signal.getsignal(signal.SIGINT)
     if not callable(usual) or threading.current_thread() is not threading.main_thread():

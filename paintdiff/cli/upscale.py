@@ -1,5 +1,7 @@
-"""The command `python -m paintdiff upscale boat.png --scale 4`: one picture, several, or folders of
-them, each a job of its own, so that one that can't be enlarged doesn't keep the others from it.
+"""The command `python -m paintdiff upscale boat.png --scale 4`.
+
+It enlarges one picture, several, or folders of them. Each is a job of its own, so one that fails
+doesn't stop the others.
 """
 
 from __future__ import annotations
@@ -40,12 +42,14 @@ _MADE_BEFORE = re.compile(r"(?P<name>.+)-\d+(\.\d+)?x")
 def upscale(options: argparse.Namespace) -> int:
     """Run the command. Returns 0, or 1 if a picture couldn't be enlarged.
 
-    Raises RequestError for a value that can't be used, before anything is enlarged, and the
-    ModelError of an upscaler that can't be. With `--json` what was done is told even then, and if
-    it is interrupted.
+    With `--json` a report is printed even after an error or an interruption.
+
+    Raises:
+        RequestError: A value can't be used; nothing was enlarged.
+        ModelError: The upscaler can't be used.
     """
-    catalog, upscaling = _upscaling(options)
-    pairs = _planned(_sources(options), options.output, upscaling.scale)
+    catalog, upscaling = _read_upscaling(options)
+    pairs = _plan_outputs(_list_sources(options), options.output, upscaling.scale)
     reports: list[dict[str, Any]] = []
     store = OutputFiles(overwrite=False)
     try:
@@ -61,7 +65,7 @@ def upscale(options: argparse.Namespace) -> int:
     finally:
         if options.json:
             content = {**upscaling.model_dump(mode="json"), "pictures": reports}
-            # A name that is no UTF-8 becomes an escape that JSON knows.
+            # A name that isn't UTF-8 becomes a JSON escape.
             sys.stdout.write(json.dumps(content) + "\n")
     return int(any("error" in report for report in reports))
 
@@ -69,9 +73,12 @@ def upscale(options: argparse.Namespace) -> int:
 def add_upscaler_file(
     catalog: Catalog, wanted: str | None, field: str
 ) -> tuple[Catalog, str | None]:
-    """The catalog with the upscaler that is named by its place, and its name in there.
+    """Add an upscaler given by path to the catalog.
 
-    Raises RequestError, for `field`, if there is none at that place.
+    Returns the catalog, and the upscaler's name in it.
+
+    Raises:
+        RequestError: (for `field`) There is no upscaler at that path.
     """
     if wanted is None or wanted in {row.name for row in catalog.upscalers()}:
         return catalog, wanted
@@ -82,11 +89,11 @@ def add_upscaler_file(
     return catalog, catalog.upscalers()[0].name
 
 
-def _upscaling(options: argparse.Namespace) -> tuple[Catalog, Upscaling]:
+def _read_upscaling(options: argparse.Namespace) -> tuple[Catalog, Upscaling]:
     catalog = Catalog.default(options.models_dir, cache=find_user_cache_folder())
     catalog, name = add_upscaler_file(catalog, options.upscaler, "upscaling.upscaler")
     # Any picture will do to check the rest.
-    checked = Upscale.parsed(
+    checked = Upscale.parse(
         {
             "images": [{}],
             "upscaling": {
@@ -101,9 +108,10 @@ def _upscaling(options: argparse.Namespace) -> tuple[Catalog, Upscaling]:
 
 
 def read_face_flags(options: argparse.Namespace) -> dict[str, object]:
-    """What the flags say about faces, as fields of `Upscaling`.
+    """Return the flags about faces as fields of `Upscaling`.
 
-    Raises RequestError for a strength that is of no use.
+    Raises:
+        RequestError: The strength has no effect.
     """
     if options.faces is None and options.face_strength is not None:
         raise RequestError("needs --faces.", field="upscaling.face_strength")
@@ -111,13 +119,17 @@ def read_face_flags(options: argparse.Namespace) -> dict[str, object]:
     return {field: value for field, value in given.items() if value is not None}
 
 
-def _sources(options: argparse.Namespace) -> list[Path]:
-    """The pictures to enlarge, each once. Raises RequestError."""
+def _list_sources(options: argparse.Namespace) -> list[Path]:
+    """Return the pictures to enlarge, each once.
+
+    Raises:
+        RequestError: There are none, or one doesn't exist.
+    """
     found: dict[str, Path] = {}
     for path in options.pictures:
         pictures = [path]
         if path.is_dir():
-            pictures, left_out = _pictures_in(path)
+            pictures, left_out = _find_pictures(path)
             for each in [] if options.quiet else left_out:
                 sys.stderr.write(f"Note: skipped {each}, which seems to be an earlier result.\n")
         elif not path.is_file():
@@ -129,13 +141,13 @@ def _sources(options: argparse.Namespace) -> list[Path]:
     return list(found.values())
 
 
-def _pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The pictures in a folder, and those that were made of others in it before."""
+def _find_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the pictures in a folder, and those made from others in it before."""
     try:
         found = sorted(
             each
             for each in folder.iterdir()
-            # Hidden ones aren't meant for people (macOS keeps what isn't a picture as "._boat.png")
+            # Hidden ones aren't meant for people (macOS stores metadata as "._boat.png")
             if each.suffix.lower() in _SUFFIXES and each.name[0] != "." and each.is_file()
         )
     except OSError as error:
@@ -152,10 +164,16 @@ def _pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     )
 
 
-def _planned(sources: Sequence[Path], output: Path | None, scale: float) -> list[tuple[Path, Path]]:
-    """Each picture and the file that it becomes. Raises RequestError."""
+def _plan_outputs(
+    sources: Sequence[Path], output: Path | None, scale: float
+) -> list[tuple[Path, Path]]:
+    """Return each picture and its output file.
+
+    Raises:
+        RequestError: An output file can't be used.
+    """
     if output is not None and not output.is_dir():
-        return [(_only(sources, output), output)]
+        return [(_check_only(sources, output), output)]
     for folder in {output or source.parent for source in sources}:
         check_folder(folder)
     ending = f"-{scale:g}x.png"
@@ -175,8 +193,12 @@ def _planned(sources: Sequence[Path], output: Path | None, scale: float) -> list
     return [(source, path) for path, source in pairs.items()]
 
 
-def _only(sources: Sequence[Path], output: Path) -> Path:
-    """The one picture that becomes a file. Raises RequestError."""
+def _check_only(sources: Sequence[Path], output: Path) -> Path:
+    """Return the only picture, for an output that is a file.
+
+    Raises:
+        RequestError: There are several.
+    """
     if output.suffix.lower() != ".png":
         raise RequestError(
             f"the folder {output} doesn't exist. Create it, or name a .png.", field="output"
@@ -200,9 +222,9 @@ def _enlarge(
     place: str,
     options: argparse.Namespace,
 ) -> None:
-    """Enlarge one picture, write what there is to say about it, and add that to the last report.
+    """Enlarge one picture, report it, and add the result to the last report.
 
-    An interruption comes out as it is, and so does what is wrong with the upscaler.
+    An interruption and an unusable upscaler propagate.
     """
     source, output = files
     try:
@@ -219,11 +241,11 @@ def _enlarge(
         if of_any_picture and not any("file" in report for report in reports):
             raise
     else:
-        reports[-1] |= _report(finished)
-    _tell(reports[-1], options)
+        reports[-1] |= _make_report(finished)
+    _print_report(reports[-1], options)
 
 
-def _report(finished: Finished) -> dict[str, Any]:
+def _make_report(finished: Finished) -> dict[str, Any]:
     picture = finished.pictures[0]
     if picture.path is None:
         return {"error": " ".join(finished.warnings)}
@@ -235,7 +257,7 @@ def _report(finished: Finished) -> dict[str, Any]:
     }
 
 
-def _tell(report: dict[str, Any], options: argparse.Namespace) -> None:
+def _print_report(report: dict[str, Any], options: argparse.Namespace) -> None:
     if "error" in report:
         sys.stderr.write(f"paintdiff upscale: {report['source']}: {report['error']}\n")
         return
@@ -243,4 +265,4 @@ def _tell(report: dict[str, Any], options: argparse.Namespace) -> None:
         sys.stderr.write(f"Note: {sentence}\n")
     if not options.json:
         sys.stdout.write(f"{report['file']}\n")
-        sys.stdout.flush()  # it may take minutes until the next one is done
+        sys.stdout.flush()  # the next one may take minutes

@@ -1,6 +1,6 @@
-"""What a person has decided once for all further starts: which model to begin with.
+"""Preferences: what a person decides once for all further starts, such as the first model.
 
-Kept in one small JSON file in the user's configuration folder. What can't be read is said and
+Stored in one small JSON file in the user's configuration folder. An unreadable file is reported and
 ignored, never an error: the app starts without it.
 """
 
@@ -26,7 +26,7 @@ _FILE = Path("paintdiffusion") / "preferences.json"
 
 
 class _Content(BaseModel):
-    """What the file holds. What a newer version of ours has put there too is kept as it is."""
+    """The file's content. Entries of newer versions are preserved."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -34,9 +34,9 @@ class _Content(BaseModel):
 
 
 class Preferences:
-    """The preferences in one file, or in none if `path` is None: then they are forgotten when the
-    app ends. Reading is quick, changing writes the file. Safe to use from any thread.
+    """The preferences in one file, safe to use from any thread.
 
+    Reading is fast, changing writes the file. If `path` is None, they last until the app ends.
     `problem` says why the file was ignored, "" if it wasn't.
     """
 
@@ -51,18 +51,19 @@ class Preferences:
 
     @classmethod
     def default(cls, environment: Mapping[str, str] | None = None) -> Preferences:
-        """Those of the person who has started the app. Nothing is written by asking."""
+        """Return the preferences of the person who started the app. Writes nothing."""
         return cls(default_preferences_path(os.environ if environment is None else environment))
 
     @property
     def pinned_model(self) -> str | None:
-        """The name of the model to start with, None if none has been pinned. It may be gone."""
+        """Return the name of the model to start with, None if none is pinned. It may be gone."""
         return self._content.model
 
     def pin_model(self, name: str | None) -> None:
-        """Start with that model from now on, or with the usual one for None.
+        """Start with that model from now on, or with the default one for None.
 
-        Raises StorageError if the file can't be written; then everything is as it was.
+        Raises:
+            StorageError: The file can't be written; nothing has changed.
         """
         with self._lock:
             content = self._content.model_copy(update={"model": name})
@@ -72,7 +73,7 @@ class Preferences:
 
 
 def default_preferences_path(environment: Mapping[str, str]) -> Path | None:
-    """Where the preferences of a person lie, whether or not they do; None if they have no home."""
+    """Return the path of a person's preferences, existing or not; None without a home."""
     try:
         home = Path.home()
     except RuntimeError:
@@ -87,7 +88,7 @@ def default_preferences_path(environment: Mapping[str, str]) -> Path | None:
 
 
 def _read(path: Path) -> tuple[_Content, str]:
-    """The file's content and "", or nothing and why it is ignored."""
+    """Return the file's content and "", or nothing and why it is ignored."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Reads and checks what lies under `presets/`: data that is neither code nor a setting."""
+"""Reads and validates the files in `presets/`: data that is neither code nor a setting."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _package_folder() -> Path:
 
 
 class QualityPreset(BaseModel):
-    """How long to paint and how closely to follow the words."""
+    """A quality preset: the number of steps and how closely to follow the prompt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -46,33 +46,42 @@ class QualityPreset(BaseModel):
 
 
 class Presets:
-    """The presets that hold for every model."""
+    """The presets that apply to every model."""
 
     def __init__(self, qualities: Mapping[str, QualityPreset]) -> None:
         self._qualities = dict(qualities)
 
     @classmethod
     def default(cls) -> Presets:
-        """Those that ship with the app.
+        """Read the presets that ship with the app.
 
-        Raises PresetError if a file can't be read or doesn't fit.
+        Raises:
+            PresetError: A file can't be read or is invalid.
         """
         return cls.from_folder(presets_folder())
 
     @classmethod
     def from_folder(cls, folder: Path) -> Presets:
-        """Those in another folder of the same layout. Raises PresetError."""
+        """Read the presets in another folder of the same layout.
+
+        Raises:
+            PresetError: A file can't be read or is invalid.
+        """
         path = folder / "quality.yaml"
         rows = read_mapping(path)
         named = {name: find_row(name, row, path) for name, row in rows.items()}
         return cls(validate_row(dict[str, QualityPreset], named, path))
 
     def qualities(self) -> tuple[QualityPreset, ...]:
-        """All quality presets, quickest first."""
+        """Return all quality presets, fastest first."""
         return tuple(sorted(self._qualities.values(), key=lambda row: row.num_inference_steps))
 
     def quality(self, name: str) -> QualityPreset:
-        """The quality preset of that name. Raises UnknownNameError, which lists those there are."""
+        """Return the quality preset of that name.
+
+        Raises:
+            UnknownNameError: There is no such preset; the message lists the existing ones.
+        """
         preset = self._qualities.get(name)
         if preset is None:
             raise make_unknown_name_error("quality", name, self._qualities)
@@ -85,8 +94,9 @@ MOST_NAMES_LISTED = 12
 def make_unknown_name_error(
     field: str, name: str, known: Mapping[str, object] | tuple[str, ...]
 ) -> UnknownNameError:
-    """The error for a name that isn't in `known`: it lists the nearest ones, or the first if none
-    is near.
+    """Make the error for an unknown name.
+
+    It lists the most similar ones in `known`, or the first if none is similar.
     """
     names = list(known)
     near = suggest_names(name, names)
@@ -103,16 +113,18 @@ def make_unknown_name_error(
 
 
 def suggest_names(name: str, names: Iterable[str]) -> list[str]:
-    """Up to three names that are spelled much like another, the nearest first, whatever their
-    capitals.
-    """
+    """Return up to three similarly spelled names, the nearest first; case doesn't matter."""
     by_key = {each.casefold(): each for each in names}
     keys = get_close_matches(name[:200].casefold(), by_key, n=3, cutoff=0.5)
     return [by_key[key] for key in keys]
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Read one YAML file that holds a mapping. Raises PresetError, which names the file."""
+    """Read a YAML file that contains a mapping.
+
+    Raises:
+        PresetError: It can't be read or isn't a mapping; the message names the file.
+    """
     try:
         content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -123,9 +135,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def find_row(name: str, row: object, path: Path) -> dict[str, Any]:
-    """A row of a table in YAML, with its key put into it as `name`.
+    """Return a row of a table in YAML, with its key added as `name`.
 
-    Raises PresetError if it is no mapping.
+    Raises:
+        PresetError: It isn't a mapping.
     """
     if not isinstance(row, dict):
         raise PresetError(f"{path}: {name} should hold names and values.")
@@ -133,9 +146,10 @@ def find_row(name: str, row: object, path: Path) -> dict[str, Any]:
 
 
 def validate_row(shape: type[T], content: object, path: Path) -> T:
-    """The content as a value of that shape (any type that pydantic understands).
+    """Validate content as a type that pydantic understands.
 
-    Raises PresetError.
+    Raises:
+        PresetError: It is invalid.
     """
     try:
         return TypeAdapter(shape).validate_python(content)

@@ -1,8 +1,7 @@
-"""Settings: what a person decides when starting the app. Read once from flags and environment, then
-passed in.
+"""Settings: what a person decides when starting the app, read once and then passed in.
 
 A flag beats its environment variable, which beats the default. An unknown flag or an unknown
-`PAINTDIFF_` variable is an error: a setting that is silently ignored is worse than none.
+`PAINTDIFF_` variable is an error: a silently ignored setting is worse than none.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ _UNIT_BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 class Flag:
     """How a setting is written on the command line and in the environment.
 
-    `environment` lists the variables that set it, the strongest first. `metavar` stands for the
-    value in the help text, and is empty for a switch.
+    `environment` lists the variables that set it, by precedence. `metavar` stands for the value in
+    the help text, and is empty for a switch.
     """
 
     name: str
@@ -45,43 +44,42 @@ class Flag:
     metavar: str = ""
 
 
-def _flag(name: str, metavar: str = "", also: tuple[str, ...] = ()) -> Flag:
+def _make_flag(name: str, metavar: str = "", also: tuple[str, ...] = ()) -> Flag:
     variable = ENVIRONMENT_PREFIX + name.removeprefix("--").replace("-", "_").upper()
     return Flag(name, (variable, *also), metavar)
 
 
-def _named(flag: Flag, help_text: str, default: Any, **limits: Any) -> Any:
-    """A pydantic field that the environment variables of `flag` can set."""
+def _make_field(flag: Flag, help_text: str, default: Any, **limits: Any) -> Any:
+    """Return a pydantic field that the environment variables of `flag` can set."""
     alias = AliasChoices(*flag.environment)
     return Field(default, validation_alias=alias, description=help_text, **limits)
 
 
-_HOST = _flag("--host", "NAME", also=("GRADIO_SERVER_NAME",))
-_PORT = _flag("--port", "NUMBER", also=("GRADIO_SERVER_PORT",))
-_SHARE = _flag("--share")
-_SHARE_OPEN = _flag("--share-open")
-_AUTH = _flag("--auth", "USER:PASSWORD")
-_AUTH_FILE = _flag("--auth-file", "FILE")
-_ROOT_PATH = _flag("--root-path", "PATH", also=("GRADIO_ROOT_PATH",))
-_ALLOW_HOST = _flag("--allow-host", "NAME")
-_OPEN = _flag("--open")
-_PROFILE = _flag("--profile", "NAME")
-_MODEL = _flag("--model", "NAME", also=("SD_MODEL",))
-_CONTROLNET = _flag("--controlnet", "NAME", also=("CONTROLNET",))
-_UPSCALER = _flag("--upscaler", "NAME")
-_MODELS_DIR = _flag("--models-dir", "FOLDER")
-_CACHE_DIR = _flag("--cache-dir", "FOLDER")
-_OUTPUT_DIR = _flag("--output-dir", "FOLDER")
-_DEVICE = _flag("--device", "NAME")
-_ENGINE = _flag("--engine", "NAME")
-_MEMORY_BUDGET = _flag("--memory-budget", "SIZE")
-_QUEUE_SIZE = _flag("--queue-size", "NUMBER")
-_LOG_LEVEL = _flag("--log-level", "LEVEL")
+_HOST = _make_flag("--host", "NAME", also=("GRADIO_SERVER_NAME",))
+_PORT = _make_flag("--port", "NUMBER", also=("GRADIO_SERVER_PORT",))
+_SHARE = _make_flag("--share")
+_SHARE_OPEN = _make_flag("--share-open")
+_AUTH = _make_flag("--auth", "USER:PASSWORD")
+_AUTH_FILE = _make_flag("--auth-file", "FILE")
+_ROOT_PATH = _make_flag("--root-path", "PATH", also=("GRADIO_ROOT_PATH",))
+_ALLOW_HOST = _make_flag("--allow-host", "NAME")
+_OPEN = _make_flag("--open")
+_PROFILE = _make_flag("--profile", "NAME")
+_MODEL = _make_flag("--model", "NAME", also=("SD_MODEL",))
+_CONTROLNET = _make_flag("--controlnet", "NAME", also=("CONTROLNET",))
+_UPSCALER = _make_flag("--upscaler", "NAME")
+_MODELS_DIR = _make_flag("--models-dir", "FOLDER")
+_CACHE_DIR = _make_flag("--cache-dir", "FOLDER")
+_OUTPUT_DIR = _make_flag("--output-dir", "FOLDER")
+_DEVICE = _make_flag("--device", "NAME")
+_ENGINE = _make_flag("--engine", "NAME")
+_MEMORY_BUDGET = _make_flag("--memory-budget", "SIZE")
+_QUEUE_SIZE = _make_flag("--queue-size", "NUMBER")
+_LOG_LEVEL = _make_flag("--log-level", "LEVEL")
 
 
 class Settings(BaseSettings):
-    """All settings, checked. Build it with `read` (flags and environment) or directly by field
-    name."""
+    """All settings, validated. Call `read` (flags and environment), or pass fields by name."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -91,66 +89,66 @@ class Settings(BaseSettings):
         case_sensitive=True,
     )
 
-    host: Annotated[str, _HOST] = _named(
+    host: Annotated[str, _HOST] = _make_field(
         _HOST, "address to listen on; 0.0.0.0 accepts other machines", "127.0.0.1", min_length=1
     )
-    port: Annotated[int, _PORT] = _named(_PORT, "port to listen on", 7860, ge=1, le=65535)
-    share: Annotated[bool, _SHARE] = _named(
+    port: Annotated[int, _PORT] = _make_field(_PORT, "port to listen on", 7860, ge=1, le=65535)
+    share: Annotated[bool, _SHARE] = _make_field(
         _SHARE, "also open a public link through gradio.live; needs --auth", default=False
     )
-    share_open: Annotated[bool, _SHARE_OPEN] = _named(
+    share_open: Annotated[bool, _SHARE_OPEN] = _make_field(
         _SHARE_OPEN,
         "allow --share without a password: anyone with the link can paint",
         default=False,
     )
-    auth: Annotated[str | None, _AUTH] = _named(
+    auth: Annotated[str | None, _AUTH] = _make_field(
         _AUTH, "require this user name and password", None, repr=False
     )
-    auth_file: Annotated[Path | None, _AUTH_FILE] = _named(
+    auth_file: Annotated[Path | None, _AUTH_FILE] = _make_field(
         _AUTH_FILE,
         "a file that contains user:password; unlike --auth it isn't visible in the process list",
         None,
     )
-    root_path: Annotated[str, _ROOT_PATH] = _named(
+    root_path: Annotated[str, _ROOT_PATH] = _make_field(
         _ROOT_PATH, "the path under which a reverse proxy serves the app, like /paint", ""
     )
-    allow_host: Annotated[tuple[str, ...], NoDecode, _ALLOW_HOST] = _named(
+    allow_host: Annotated[tuple[str, ...], NoDecode, _ALLOW_HOST] = _make_field(
         _ALLOW_HOST,
         "another host name of this server, such as a reverse proxy's; repeatable",
         (),
     )
-    open_browser: Annotated[bool, _OPEN] = _named(
+    open_browser: Annotated[bool, _OPEN] = _make_field(
         _OPEN, "open the page in the browser once it is ready", default=False
     )
-    model: Annotated[str, _MODEL] = _named(
+    model: Annotated[str, _MODEL] = _make_field(
         _MODEL, "the model to start with: a name from the list, or a folder", "mini", min_length=1
     )
-    profile: Annotated[str, _PROFILE] = _named(
+    profile: Annotated[str, _PROFILE] = _make_field(
         _PROFILE,
         "speed of pictures that name none: exact (repeatable to the last bit), fast (the same\n"
         "except for rounding) or turbo (fine details differ)",
         "fast",
         min_length=1,
     )
-    controlnet: Annotated[str | None, _CONTROLNET] = _named(
+    controlnet: Annotated[str | None, _CONTROLNET] = _make_field(
         _CONTROLNET,
         "the default ControlNet: a name from the list, a folder, a .safetensors or .pth file, "
         "or a Hugging Face id",
         None,
         min_length=1,
     )
-    upscaler: Annotated[str | None, _UPSCALER] = _named(
+    upscaler: Annotated[str | None, _UPSCALER] = _make_field(
         _UPSCALER,
         "the default upscaler: a name from the list, or a .safetensors or .pth file",
         None,
         min_length=1,
     )
-    models_dir: Annotated[tuple[Path, ...], NoDecode, _MODELS_DIR] = _named(
+    models_dir: Annotated[tuple[Path, ...], NoDecode, _MODELS_DIR] = _make_field(
         _MODELS_DIR,
         "a folder with models, such as that of A1111, Forge or ComfyUI; repeatable",
         (),
     )
-    cache_dir: Annotated[Path | None, _CACHE_DIR] = _named(
+    cache_dir: Annotated[Path | None, _CACHE_DIR] = _make_field(
         _CACHE_DIR,
         "folder for caches; the user's cache folder by default",
         None,
@@ -160,25 +158,25 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices(*_OUTPUT_DIR.environment),
         description="folder for finished pictures",
     )
-    device: Annotated[str, _DEVICE] = _named(
+    device: Annotated[str, _DEVICE] = _make_field(
         _DEVICE, "auto, cpu, cuda, cuda:1 or mps", "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
     )
-    engine: Annotated[Literal["auto", "torch", "openvino"], _ENGINE] = _named(
+    engine: Annotated[Literal["auto", "torch", "openvino"], _ENGINE] = _make_field(
         _ENGINE,
         "backend of the speeds fast and turbo on a CPU: auto (timed; the faster one), torch or "
         "openvino",
         "auto",
     )
-    memory_budget_bytes: Annotated[int | None, _MEMORY_BUDGET] = _named(
+    memory_budget_bytes: Annotated[int | None, _MEMORY_BUDGET] = _make_field(
         _MEMORY_BUDGET,
         "the most memory that painting may use, like 4GiB; what is free by default",
         None,
         gt=0,
     )
-    queue_size: Annotated[int, _QUEUE_SIZE] = _named(
+    queue_size: Annotated[int, _QUEUE_SIZE] = _make_field(
         _QUEUE_SIZE, "how many jobs may wait", 64, ge=1, le=10_000
     )
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], _LOG_LEVEL] = _named(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], _LOG_LEVEL] = _make_field(
         _LOG_LEVEL, "how much to log: debug, info, warning or error", "warning"
     )
 
@@ -222,7 +220,7 @@ class Settings(BaseSettings):
             return self
         if self.auth is not None:
             raise SettingsError("Use --auth or --auth-file, not both.")
-        _credentials_in(self.auth_file)
+        _read_credentials(self.auth_file)
         return self
 
     @model_validator(mode="after")
@@ -236,8 +234,8 @@ class Settings(BaseSettings):
 
     @property
     def credentials(self) -> tuple[str, str] | None:
-        """User name and password that every visitor has to give, or None."""
-        text = self.auth if self.auth_file is None else _credentials_in(self.auth_file)
+        """Return the user name and password that every visitor must give, or None."""
+        text = self.auth if self.auth_file is None else _read_credentials(self.auth_file)
         if text is None:
             return None
         user, _, password = text.partition(":")
@@ -247,19 +245,25 @@ class Settings(BaseSettings):
     def read(cls, arguments: Sequence[str] = ()) -> Settings:
         """Read the flags and the environment.
 
-        Raises SettingsError, whose message is one line, for anything unknown or out of range.
         `--help` prints every flag and exits with 0.
+
+        Raises:
+            SettingsError: Something is unknown or out of range; the message is one line.
         """
-        flags = vars(_parser().parse_args(arguments))
+        flags = vars(_build_parser().parse_args(arguments))
         _refuse_unknown_variables(os.environ)
         try:
             return cls(**{name: value for name, value in flags.items() if value is not None})
         except ValidationError as error:
-            raise SettingsError(_described(error)) from None
+            raise SettingsError(_describe(error)) from None
 
 
-def _credentials_in(file: Path) -> str:
-    """Return the file's user:password, without a line break at the end. Raises SettingsError."""
+def _read_credentials(file: Path) -> str:
+    """Return the file's user:password, without a line break at the end.
+
+    Raises:
+        SettingsError: It can't be read.
+    """
     try:
         with file.open(encoding="utf-8") as opened:
             text = opened.read(_MAX_CREDENTIALS).rstrip("\r\n")
@@ -272,8 +276,11 @@ def _credentials_in(file: Path) -> str:
 
 
 def parse_bytes(text: str) -> int:
-    """Read `"4GiB"`, `"512 MiB"` or `"1.5g"`; units are powers of 1024. Raises ValueError for
-    anything else."""
+    """Parse `"4GiB"`, `"512 MiB"` or `"1.5g"`; units are powers of 1024.
+
+    Raises:
+        ValueError: It is anything else.
+    """
     match = _BYTES_TEXT.fullmatch(text)
     if match is None:
         raise ValueError("write a size like 4GiB or 512MiB")
@@ -286,13 +293,13 @@ def program_name() -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises instead of printing usage and leaving."""
+    """A parser that raises instead of printing usage and exiting."""
 
     def error(self, message: str) -> NoReturn:
         raise SettingsError(f"{message}. See --help.")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=program_name(),
         description="PaintDiffusion: type a prompt and watch the picture being painted.",
@@ -301,7 +308,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     for name, field in Settings.model_fields.items():
-        flag = _flag_of(field)
+        flag = _find_flag(field)
         options: dict[str, Any] = {"dest": name, "default": None, "help": _help_text(flag, field)}
         if not flag.metavar:
             options["action"] = argparse.BooleanOptionalAction
@@ -312,7 +319,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _flag_of(field: FieldInfo) -> Flag:
+def _find_flag(field: FieldInfo) -> Flag:
     return next(item for item in field.metadata if isinstance(item, Flag))
 
 
@@ -324,7 +331,7 @@ def _help_text(flag: Flag, field: FieldInfo) -> str:
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = {
-        name for field in Settings.model_fields.values() for name in _flag_of(field).environment
+        name for field in Settings.model_fields.values() for name in _find_flag(field).environment
     }
     unknown = sorted(
         name for name in environment if name.startswith(ENVIRONMENT_PREFIX) and name not in known
@@ -333,12 +340,12 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
         raise SettingsError(f"Unknown setting {', '.join(unknown)}. See --help for all settings.")
 
 
-def _described(error: ValidationError) -> str:
-    """The first thing that is wrong, in one line that names the flag, the value and the limit."""
+def _describe(error: ValidationError) -> str:
+    """Describe the first error in one line with the flag, the value and the limit."""
     first = error.errors()[0]
     place = str(first["loc"][0]) if first["loc"] else ""
     for name, field in Settings.model_fields.items():
-        flag = _flag_of(field)
+        flag = _find_flag(field)
         if place == name or place in flag.environment:
             reason = first["msg"].removeprefix("Value error, ")
             value = "" if name == "auth" else f", not {str(first['input'])!r:.100}"

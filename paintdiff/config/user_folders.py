@@ -1,4 +1,4 @@
-"""The folders in which the app keeps what it makes for its user. Importable without torch."""
+"""The user's folders for the app's files. Importable without torch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _NAME = "paintdiffusion"
 
 
 def find_user_cache_folder() -> Path:
-    """The folder for this app in the user's cache, whether or not it exists.
+    """Return the app's folder in the user's cache, existing or not.
 
-    PAINTDIFF_CACHE_DIR comes first, then XDG_CACHE_HOME, then what the platform has: `~/.cache`,
+    PAINTDIFF_CACHE_DIR comes first, then XDG_CACHE_HOME, then the platform's: `~/.cache`,
     `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows.
     """
     own = os.environ.get("PAINTDIFF_CACHE_DIR")
@@ -32,10 +32,10 @@ def find_user_cache_folder() -> Path:
 
 
 def default_output_folder() -> Path:
-    """Return the folder for finished pictures if none is set, whether or not it exists.
+    """Return the default folder for finished pictures, existing or not.
 
     From a checkout it is `outputs` in the current directory. The installed app can be started from
-    anywhere, so it has one in the user's data: `XDG_DATA_HOME` or `~/.local/share`,
+    anywhere, so it uses one in the user's data: `XDG_DATA_HOME` or `~/.local/share`,
     `~/Library/Application Support` on macOS, `%LOCALAPPDATA%` on Windows.
     """
     if not is_installed():

@@ -152,7 +152,7 @@ class Engine:
                 raise EngineClosedError("The engine has been shut down. Start a new one.")
             self._drop_cancelled()
             self._check_room(visitor)
-            job.tell(Queued(len(self._waiting) + (self._running is not None)))
+            job.emit(Queued(len(self._waiting) + (self._running is not None)))
             self._remember(job)
             self._waiting.append(job)  # last: what isn't whole must not reach the worker
             self._changed.notify_all()
@@ -263,7 +263,7 @@ class Engine:
         for place, job in enumerate(self._waiting):
             position = Queued(place + (self._running is not None))
             if isinstance(job.latest, Queued) and job.latest != position:
-                job.tell(position)
+                job.emit(position)
 
     def _work(self) -> None:
         """Run jobs until the engine is closed. Nothing that is raised ends this thread."""
@@ -281,7 +281,7 @@ class Engine:
         """Wait for the next job and return it; None once the engine is closed."""
         with self._changed:
             if self._running is not None and not self._running.done:
-                self._running.tell(Failed(EngineError(_WORKER_FAILED)))
+                self._running.emit(Failed(EngineError(_WORKER_FAILED)))
             self._running = None
             self._forget_old()
             self._drop_cancelled()
@@ -302,7 +302,7 @@ class Engine:
                 self._steps_per_second = run.steps_per_second
         except BaseException as error:
             end = make_failed_event(job, error)
-        job.tell(end)
+        job.emit(end)
         usage.trim_memory()  # jobs of many sizes leave it in pieces that the next can't use
 
 

@@ -162,7 +162,7 @@ class Run:
     def _paint_by(self, request: Painting, descent: MemoryFallback) -> None:
         task = TASKS[type(request)]
         self._first, self._together = len(self._pictures), 1
-        rest = request.alone(self._first).model_copy(
+        rest = request.for_image(self._first).model_copy(
             update={"num_images": request.num_images - self._first}
         )
         with self._manager.lease(
@@ -189,7 +189,7 @@ class Run:
                 partial(self._room_for, descent),
             )
             for index, painted in enumerate(task.paint(rest, leased, tools, self._step_ended)):
-                picture = self._finished(painted, rest.alone(index), leased.model_hash, index)
+                picture = self._finished(painted, rest.for_image(index), leased.model_hash, index)
                 notes = (*picture.notes, *leased.notes)
                 self._keep(
                     replace(picture, hashes=leased.hashes, engine=painted.engine, notes=notes)
@@ -212,7 +212,7 @@ class Run:
             for index, made in enumerate(enlargements):
                 self._keep(
                     Picture.of_raster(
-                        made.raster, request.alone(index), upscaler.model_hash, made.notes
+                        made.raster, request.for_image(index), upscaler.model_hash, made.notes
                     )
                 )
 
@@ -271,12 +271,12 @@ class Run:
         self._job.raise_if_cancelled()
         if message != self._loading_told:
             self._loading_told = message
-            self._job.tell(Loading(name, message))
+            self._job.emit(Loading(name, message))
 
     def _step_ended(self, step: Step) -> None:
         self._job.raise_if_cancelled()
         self._pace.step_ended(step)
-        self._job.tell(
+        self._job.emit(
             Progress(
                 step=step.step,
                 total_steps=step.total_steps,

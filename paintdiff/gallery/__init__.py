@@ -1,1 +1,1 @@
-"""Finished pictures: what they carry, and where they lie."""
+"""Finished pictures: their metadata and files."""

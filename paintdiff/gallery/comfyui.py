@@ -1,4 +1,4 @@
-"""ComfyUI's graphs, as it writes them into pictures (`prompt`): which nodes ran, and what with.
+"""ComfyUI's graphs, as it writes them into pictures (`prompt`): the nodes that ran.
 
 A node is {"class_type": name, "inputs": {name: value or [another node's id, its output's number]}}.
 """
@@ -34,7 +34,7 @@ _OTHER_SIDE = {"positive": "negative", "negative": "positive"}
 
 
 def is_graph(content: Mapping[str, object]) -> bool:
-    """Whether an object is a graph."""
+    """Return whether an object is a graph."""
     nodes = list(content.values())[:_MOST_NODES]
     return bool(nodes) and all(
         isinstance(node, dict) and "class_type" in node and isinstance(node.get("inputs"), dict)
@@ -43,9 +43,12 @@ def is_graph(content: Mapping[str, object]) -> bool:
 
 
 def settings_from_graph(content: Mapping[str, object]) -> FoundSettings:
-    """What a graph painted, as far as that can be told. Raises MetadataError if it can't.
+    """Return the settings of a graph's first pass.
 
-    Of several sampling nodes it is the first, which starts from an empty picture.
+    Of several sampling nodes that is the one which starts from an empty picture.
+
+    Raises:
+        MetadataError: They can't be found.
     """
     if len(content) > _MOST_NODES:
         raise MetadataError(f"This ComfyUI graph has more than {_MOST_NODES:,} nodes.")
@@ -59,7 +62,7 @@ def settings_from_graph(content: Mapping[str, object]) -> FoundSettings:
     if not samplers:
         raise MetadataError("This ComfyUI graph has no sampling node that can be read here.")
     first = next((key for key in samplers if graph.starts_empty(key, samplers)), samplers[0])
-    values, named = graph.values_of(first)
+    values, named = graph.read_values(first)
     if len(samplers) > 1:
         more = len(samplers) - 1
         named.append("a second pass" if more == 1 else f"{more} more passes")
@@ -75,21 +78,22 @@ def _is_sampler(name: str, inputs: Inputs) -> bool:
 
 
 class _Graph:
-    """A graph, and how to follow its links. Every walk ends, whatever the links are."""
+    """A graph, and how to follow its links. Every walk ends, even if links form a cycle."""
 
     def __init__(self, nodes: Nodes) -> None:
         self.nodes = nodes
 
-    def linked(self, value: object) -> str | None:
-        """The id of the node that an input comes from, None if it is a value."""
+    def find_source(self, value: object) -> str | None:
+        """Return the id of the node that an input comes from; None if it is a value."""
         if isinstance(value, list) and len(cast("list[object]", value)) == 2:
             key = str(cast("list[object]", value)[0])
             return key if key in self.nodes else None
         return None
 
     def upstream(self, key: str | None, *names: str, skipping: str = "") -> Iterator[str]:
-        """A node, and those that its inputs come from, nearest first. With `names` only inputs
-        that are called so are followed, and never the one called `skipping`.
+        """Yield a node and those that its inputs come from, nearest first.
+
+        With `names`, follow only inputs of these names; never follow the one called `skipping`.
         """
         waiting, seen = [key], set[str]()
         while waiting:
@@ -101,13 +105,13 @@ class _Graph:
             for name, value in self.nodes[now][1].items():
                 follow = not names or any(each in name for each in names)
                 if follow and not (skipping and name == skipping):
-                    waiting.append(self.linked(value))
+                    waiting.append(self.find_source(value))
 
     def value(self, key: str, *names: str) -> object:
-        """The first of a node's inputs of these names, whether given there or by another node."""
+        """Return the first of a node's inputs of these names, from itself or another node."""
         inputs = self.nodes[key][1]
         found = next((inputs[name] for name in names if inputs.get(name) is not None), None)
-        source = self.linked(found)
+        source = self.find_source(found)
         if source is None:
             return None if isinstance(found, (list, dict)) else found
         for each in islice(self.upstream(source), _MOST_STEPS_TO_VALUE):
@@ -118,26 +122,26 @@ class _Graph:
         return None
 
     def starts_empty(self, key: str, samplers: list[str]) -> bool:
-        """Whether what a sampling node begins with comes from none of the others."""
-        source = self.linked(self.nodes[key][1].get("latent_image"))
+        """Return whether a sampling node's latents come from none of the others."""
+        source = self.find_source(self.nodes[key][1].get("latent_image"))
         others = set(samplers) - {key}
         return source is not None and not others.intersection(self.upstream(source))
 
-    def values_of(self, key: str) -> tuple[dict[str, object], list[str]]:
-        """The fields of a request, and what can't be used."""
+    def read_values(self, key: str) -> tuple[dict[str, object], list[str]]:
+        """Return the fields of a request, and what can't be used."""
         inputs = self.nodes[key][1]
-        guider = self.linked(inputs.get("guider")) or key
+        guider = self.find_source(inputs.get("guider")) or key
         values: dict[str, object] = {
             "prompt": self.text(guider, "positive", "conditioning"),
             "negative_prompt": self.text(guider, "negative"),
-            "num_inference_steps": self._found(key, "steps", through=("sigmas",)),
+            "num_inference_steps": self._find(key, "steps", through=("sigmas",)),
             "guidance_scale": self._guidance(guider),
-            "seed": self._found(key, "seed", "noise_seed", through=("noise",)),
+            "seed": self._find(key, "seed", "noise_seed", through=("noise",)),
         }
         named: list[str] = []
-        sampler = self._found(key, "sampler_name", through=("sampler",))
+        sampler = self._find(key, "sampler_name", through=("sampler",))
         if isinstance(sampler, str):
-            schedule = self._found(key, "scheduler", through=("sigmas",))
+            schedule = self._find(key, "scheduler", through=("sigmas",))
             name, said = from_others(sampler, schedule if isinstance(schedule, str) else "")
             values["sampler"] = name
             named += said
@@ -148,12 +152,12 @@ class _Graph:
         return {name: value for name, value in values.items() if value not in (None, "")}, named
 
     def text(self, key: str, *names: str) -> str:
-        """The words that a node's conditioning was made from; several are joined by commas."""
+        """Return the text that a node's conditioning was made from, joined by commas."""
         side = next((name for name in names if name in _OTHER_SIDE), "")
         given = next((self.nodes[key][1][n] for n in names if n in self.nodes[key][1]), None)
         if isinstance(given, str):
             return given
-        start = self.linked(given)
+        start = self.find_source(given)
         if start is None:
             return ""
         found: list[str] = []
@@ -169,45 +173,45 @@ class _Graph:
                 found.append(words)
                 continue
             for name, value in self.nodes[now][1].items():
-                source = self.linked(value)
+                source = self.find_source(value)
                 if source is not None and ("cond" in name or name == side):
                     waiting.append(source)
         return ", ".join(dict.fromkeys(found))
 
     def _words(self, key: str, depth: int = 0) -> str:
-        """The text of a node that has one."""
+        """Return the text of a node that has one."""
         if depth > _MOST_STEPS_TO_VALUE:
             return ""
         inputs = self.nodes[key][1]
         names = [name for name in _TEXT_PARTS if inputs.get(name)]
         found: list[str] = []
         for name in names or [name for name in _TEXTS if inputs.get(name)][:1]:
-            source, given = self.linked(inputs[name]), inputs[name]
+            source, given = self.find_source(inputs[name]), inputs[name]
             if source is not None:
                 found.append(self._words(source, depth + 1))
             elif isinstance(given, str):
                 found.append(given)
         return ", ".join(dict.fromkeys(part.strip() for part in found if part.strip()))
 
-    def _found(self, key: str, *names: str, through: tuple[str, ...]) -> object:
-        """A value of a sampling node, or of the node that gives its sigmas, noise or sampler."""
+    def _find(self, key: str, *names: str, through: tuple[str, ...]) -> object:
+        """Return a value of a sampling node, or of the nodes for its sigmas, noise or sampler."""
         value = self.value(key, *names)
         for name in through:
-            for each in self.upstream(self.linked(self.nodes[key][1].get(name))):
+            for each in self.upstream(self.find_source(self.nodes[key][1].get(name))):
                 value = self.value(each, *names) if value is None else value
         return value
 
     def _guidance(self, key: str) -> object:
-        """CFG, or the guidance that a distilled model is told."""
+        """Return the CFG scale, or a distilled model's guidance."""
         inputs = self.nodes[key][1]
         start = inputs.get("positive", inputs.get("conditioning"))
-        for each in self.upstream(self.linked(start), "cond"):
+        for each in self.upstream(self.find_source(start), "cond"):
             if "guidance" in self.nodes[each][1]:
                 return self.value(each, "guidance")
         return self.value(key, "cfg")
 
     def _size(self, key: str) -> dict[str, object]:
-        source = self.linked(self.nodes[key][1].get("latent_image"))
+        source = self.find_source(self.nodes[key][1].get("latent_image"))
         for each in self.upstream(source, "latent", "samples"):
             width = self.value(each, "width", "empty_latent_width")
             height = self.value(each, "height", "empty_latent_height")
@@ -216,18 +220,18 @@ class _Graph:
         return {}
 
     def _starts_from_picture(self, key: str) -> bool:
-        source = self.linked(self.nodes[key][1].get("latent_image"))
+        source = self.find_source(self.nodes[key][1].get("latent_image"))
         return any("pixels" in self.nodes[each][1] for each in self.upstream(source))
 
     def _model(self, key: str) -> dict[str, object]:
-        """The model, its LoRAs and its clip skip."""
+        """Return the model, its LoRAs and its clip skip."""
         values: dict[str, object] = {}
         loras: list[dict[str, object]] = []
         for each in self.upstream(key, "model", "guider"):
             loras += self._loras(each)
             model = self.value(each, *_MODELS)
             if isinstance(model, str):
-                values.setdefault("model", _bare(model))
+                values.setdefault("model", _strip_name(model))
         for each in self.upstream(key, "cond", "positive", "clip"):
             layer = self.value(each, "stop_at_clip_layer")
             if isinstance(layer, int) and layer < 0:
@@ -235,20 +239,20 @@ class _Graph:
         return values | ({"loras": loras[::-1]} if loras else {})
 
     def _loras(self, key: str) -> list[dict[str, object]]:
-        """The LoRAs that a node loads."""
+        """Return the LoRAs that a node loads."""
         name = self.value(key, "lora_name")
         found: list[dict[str, object]] = []
         if isinstance(name, str):
             weight = self.value(key, "strength_model", "lora_model_strength", "strength")
-            found.append({"name": _bare(name), "weight": 1.0 if weight is None else weight})
+            found.append({"name": _strip_name(name), "weight": 1.0 if weight is None else weight})
         for value in self.nodes[key][1].values():
             if isinstance(value, dict) and "lora" in value and value.get("on", True):
                 entry = cast("Inputs", value)
                 weight = entry.get("strength", 1.0)
-                found.append({"name": _bare(str(entry["lora"])), "weight": weight})
+                found.append({"name": _strip_name(str(entry["lora"])), "weight": weight})
         return [each for each in found if each["name"] != "None"]
 
 
-def _bare(name: str) -> str:
-    """A file's name without its folder and suffix."""
+def _strip_name(name: str) -> str:
+    """Return a file's name without its folder and suffix."""
     return _SUFFIX.sub("", re.split(r"[\\/]", name)[-1])

@@ -1,4 +1,4 @@
-"""The texts that picture files carry, by the program that writes them, and who can read each."""
+"""Texts in picture files, by the program that writes them, and their readers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARAMETERS_KEY = "parameters"
 _XMP_KEY, _DESCRIPTION_KEY = "XMP", "Description"
 Texts = Mapping[str, str]
 Reader = Callable[[str, Texts], FoundSettings | None]
-"""Reads one text, beside all of the file's. None if it holds no settings."""
+"""Reads one text, given all of the file's. None if it holds no settings."""
 
 _CODES = (b"UNICODE\0", b"ASCII\0\0\0", b"JIS\0\0\0\0\0", bytes(8))
 _XMP_COMMENT = re.compile(
@@ -31,8 +31,9 @@ _SQUARE = re.compile(r"\[([^\[\]]*)\]")
 
 
 def find_embedded_texts(file: ImageFile) -> dict[str, str]:
-    """A file's texts: a PNG's own by their keywords, and those in EXIF and XMP under the keywords
-    that the same programs use in PNGs.
+    """Return a file's texts by keyword.
+
+    Those in EXIF and XMP have the keywords that the same programs use in PNGs.
     """
     texts = file.texts() if file.format == "PNG" else {}
     comment = decode_comment(file.exif_text(USER_COMMENT))
@@ -54,9 +55,9 @@ def find_embedded_texts(file: ImageFile) -> dict[str, str]:
 
 
 def decode_comment(data: bytes) -> str:
-    """EXIF's UserComment: eight bytes that name the character code, then the text.
+    """Decode EXIF's UserComment: eight bytes that name the character code, then the text.
 
-    The standard leaves the byte order of UTF-16 open and programs differ, so that the text decides.
+    The standard leaves the byte order of UTF-16 open and programs differ, so the text decides.
     """
     code = next((code for code in _CODES if data.startswith(code)), b"")
     text = data[len(code) :]
@@ -80,8 +81,8 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _parameters(text: str, _texts: Texts) -> FoundSettings | None:
-    """A1111's text, or JSON where that should be. Never is JSON a prompt."""
+def _read_parameters(text: str, _texts: Texts) -> FoundSettings | None:
+    """Read A1111's text, or JSON in its place. JSON is never a prompt."""
     content = parse_object(text)
     if content is not None:
         return settings_from_json(content)
@@ -90,13 +91,13 @@ def _parameters(text: str, _texts: Texts) -> FoundSettings | None:
     return settings_from_parameters(parse_parameters(text))
 
 
-def _description(text: str, texts: Texts) -> FoundSettings | None:
-    """A description, if it is A1111's text; many cameras and programs write others there."""
+def _read_description(text: str, texts: Texts) -> FoundSettings | None:
+    """Read a description if it is A1111's text; many cameras and programs write others there."""
     parameters = parse_parameters(text)
-    return _parameters(text, texts) if parameters.settings else None
+    return _read_parameters(text, texts) if parameters.settings else None
 
 
-def _json(program: str) -> Reader:
+def _make_json_reader(program: str) -> Reader:
     def read(text: str, _texts: Texts) -> FoundSettings | None:
         content = parse_object(text)
         return None if content is None else settings_from_json(content, program)
@@ -104,16 +105,16 @@ def _json(program: str) -> Reader:
     return read
 
 
-def _novelai(text: str, texts: Texts) -> FoundSettings | None:
-    """JSON in `Comment`; older ones have the prompt in `Description` only."""
+def _read_novelai(text: str, texts: Texts) -> FoundSettings | None:
+    """Read JSON in `Comment`; older versions have only the prompt, in `Description`."""
     content = parse_object(text)
     if content is None:
         return None
     return settings_from_json({"prompt": texts.get(_DESCRIPTION_KEY, ""), **content}, "NovelAI")
 
 
-def _old_invokeai(text: str, _texts: Texts) -> FoundSettings | None:
-    """InvokeAI 2: an `image` whose prompt is a list of parts."""
+def _read_old_invokeai(text: str, _texts: Texts) -> FoundSettings | None:
+    """Read InvokeAI 2's JSON: an `image` whose prompt is a list of parts."""
     content = parse_object(text)
     image = content.get("image") if content is not None else None
     if content is None or not isinstance(image, dict):
@@ -126,29 +127,29 @@ def _old_invokeai(text: str, _texts: Texts) -> FoundSettings | None:
         values["prompt"] = ", ".join(str(each.get("prompt", "")) for each in texts)
     values.pop("image")
     values["model"] = content.get("model_weights")
-    return settings_from_json(_with_negative(values), "InvokeAI")
+    return settings_from_json(_split_negative(values), "InvokeAI")
 
 
-def _dream(text: str, _texts: Texts) -> FoundSettings | None:
-    """InvokeAI 1: `"a cat [dog]" -s 50 -S 1 -W 512 -H 512 -C 7.5 -A k_lms`."""
+def _read_dream(text: str, _texts: Texts) -> FoundSettings | None:
+    """Read InvokeAI 1's command: `"a cat [dog]" -s 50 -S 1 -W 512 -H 512 -C 7.5 -A k_lms`."""
     match = _DREAM.fullmatch(text)
     if match is None:
         return None
     flags = re.findall(r"(?:^|\s)-([a-zA-Z])\s*([^\s]+)", match[2])
     values = {_DREAM_FLAGS[flag]: value for flag, value in flags if flag in _DREAM_FLAGS}
-    return settings_from_json(_with_negative({**values, "prompt": match[1]}), "InvokeAI")
+    return settings_from_json(_split_negative({**values, "prompt": match[1]}), "InvokeAI")
 
 
-def _with_negative(values: dict[str, object]) -> dict[str, object]:
-    """What old versions of InvokeAI have in square brackets isn't wanted."""
+def _split_negative(values: dict[str, object]) -> dict[str, object]:
+    """Move text in square brackets to the negative prompt, as old versions of InvokeAI do."""
     prompt = str(values.get("prompt", ""))
     negative = ", ".join(part.strip() for part in _SQUARE.findall(prompt))
     plain = re.sub(r"\s+", " ", _SQUARE.sub("", prompt)).strip(" ,")
     return {**values, "prompt": plain, "negative_prompt": negative}
 
 
-def _prompt(text: str, texts: Texts) -> FoundSettings | None:
-    """A graph of ComfyUI, or the first of several texts that each hold one setting."""
+def _read_prompt(text: str, texts: Texts) -> FoundSettings | None:
+    """Read a ComfyUI graph, or the first of several texts that each hold one setting."""
     content = parse_object(text)
     if content is not None:
         return settings_from_json(content, COMFYUI)
@@ -157,14 +158,14 @@ def _prompt(text: str, texts: Texts) -> FoundSettings | None:
 
 
 READERS: tuple[tuple[str, Reader], ...] = (
-    (PARAMETERS_KEY, _parameters),
-    ("sui_image_params", _json("SwarmUI")),
-    ("invokeai_metadata", _json("InvokeAI")),
-    ("sd-metadata", _old_invokeai),
-    ("Dream", _dream),
-    ("Comment", _novelai),
-    ("prompt", _prompt),
-    (_XMP_KEY, _json("Draw Things")),
-    (_DESCRIPTION_KEY, _description),
+    (PARAMETERS_KEY, _read_parameters),
+    ("sui_image_params", _make_json_reader("SwarmUI")),
+    ("invokeai_metadata", _make_json_reader("InvokeAI")),
+    ("sd-metadata", _read_old_invokeai),
+    ("Dream", _read_dream),
+    ("Comment", _read_novelai),
+    ("prompt", _read_prompt),
+    (_XMP_KEY, _make_json_reader("Draw Things")),
+    (_DESCRIPTION_KEY, _read_description),
 )
-"""The keyword of a text, and who reads it; the first that can be read counts."""
+"""The keyword of a text, and its reader; the first one that succeeds counts."""

@@ -1,4 +1,4 @@
-"""Picture files: a name is there only once the whole picture is; nothing is ever written over."""
+"""Picture files: a name appears only once the whole picture is there; none is overwritten."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ _IN_WORDS = {
 
 
 class PictureFolder:
-    """Saves pictures as PNG under `folder`, in a folder for each day, under names of its own
-    making.
+    """Saves pictures as PNG under `folder`, in a folder for each day, under unique names.
 
-    The folder is made when the first picture is saved. `now` tells the time (local).
+    The folder is made when the first picture is saved. `now` returns the local time.
     """
 
     def __init__(self, folder: Path, now: Callable[[], datetime] = datetime.now) -> None:
@@ -43,32 +42,38 @@ class PictureFolder:
         self._now = now
 
     def tidy_up(self) -> None:
-        """Remove what runs that were killed have left of pictures they were writing."""
+        """Remove unfinished files that killed processes left behind."""
         remove_stale_parts(self._folder, depth=1)
 
     def save(self, picture: Picture) -> Path:
-        """Save a picture with its settings. Returns its path. Raises StorageError."""
+        """Save a picture with its settings and return its path.
+
+        Raises:
+            StorageError: It can't be written.
+        """
         moment = self._now()
         day = self._folder / f"{moment:%Y-%m-%d}"
         for _ in range(_TRIES):
-            name = f"{moment:%H%M%S}-{_told_by(picture)}-{secrets.token_hex(3)}.png"
+            name = f"{moment:%H%M%S}-{_describe_for_name(picture)}-{secrets.token_hex(3)}.png"
             try:
                 return write_png(day / name, picture)
             except FileExistsError:
                 continue
             except StorageError as error:
                 logger.warning("%s", error)  # with the path, which visitors mustn't see
-                raise StorageError(f"Can't write the file: {_reason(error.__cause__)}.") from error
+                raise StorageError(f"Can't write the file: {_explain(error.__cause__)}.") from error
         logger.warning("no free file name was found in %s", day)
         raise StorageError("Can't write the file: no free file name was found.")
 
 
 def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:
-    """Write the whole picture with its settings to `path`, in a folder that is made if need be.
+    """Write the whole picture with its settings to `path`; make its folder if necessary.
 
     The name appears only when the whole file is on the disk, even if the machine stops in between.
-    Raises FileExistsError if it is taken and `overwrite` is false, StorageError if it can't be
-    written.
+
+    Raises:
+        FileExistsError: The name is taken and `overwrite` is false.
+        StorageError: It can't be written.
     """
     try:
         with new_file(path, overwrite=overwrite) as file:
@@ -76,9 +81,9 @@ def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:
     except FileExistsError as error:
         if path.parent.is_dir() and path.exists():
             raise
-        raise _storage_error(path, error) from error
+        raise _make_storage_error(path, error) from error
     except OSError as error:
-        raise _storage_error(path, error) from error
+        raise _make_storage_error(path, error) from error
     return path
 
 
@@ -92,19 +97,19 @@ def _write(picture: Picture, file: BinaryIO) -> None:
         write_raster(file, picture.raster, [(chunk[0], chunk[1]) for chunk in info.chunks])
 
 
-def _told_by(picture: Picture) -> str:
-    """The part of a file's name that says what it is: the seed, or how much it was enlarged."""
+def _describe_for_name(picture: Picture) -> str:
+    """Return the descriptive part of a file's name: the seed, or the scale."""
     request = picture.request
     if isinstance(request, Upscale):
         return f"{request.upscaling.scale:g}x"
     return str(request.seed)
 
 
-def _storage_error(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"{path} can't be written: {_reason(error)}.")
+def _make_storage_error(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"{path} can't be written: {_explain(error)}.")
 
 
-def _reason(error: BaseException | None) -> str:
+def _explain(error: BaseException | None) -> str:
     if not isinstance(error, OSError):
         return "an unexpected error"
     return _IN_WORDS.get(error.errno or 0, error.strerror or type(error).__name__)

@@ -1,4 +1,4 @@
-"""Settings from other programs: what can be used is kept, and the rest is named."""
+"""Settings from other programs: keeps what can be used and names the rest."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _LEFT_OPEN_ALONE = frozenset(
         *("face_restorer", "text_encoder_weight"),
     }
 )
-"""Fields of parts of a request that may be left open, while the rest of the part is used."""
+"""Fields that may be left open while the rest of their part of a request is used."""
 
 
 @dataclass(frozen=True)
 class FoundSettings:
-    """Settings that a picture or a text carries.
+    """Settings in a picture or a text.
 
     `request` has all that this app can use; what it leaves open is missing in its
     `model_fields_set`. `left_open` names the rest, each with the reason, such as "seed 5000000000
-    (at most 4294967295)". `program` is what wrote them, "" if that isn't known.
+    (at most 4294967295)". `program` wrote them, "" if unknown.
     """
 
     request: Request
@@ -57,10 +57,12 @@ class FoundSettings:
 def keep_usable(
     values: Mapping[str, object], left_open: Iterable[str] = (), program: str = ""
 ) -> FoundSettings:
-    """Build a request from untrusted values, leaving out what can't be used.
+    """Build a request from untrusted values, without those that can't be used.
 
-    `values` are a request's fields, with `kind`. `left_open` is what was left out before. Raises
-    MetadataError if nothing can be made of them.
+    `values` are a request's fields, with `kind`. `left_open` was left out before.
+
+    Raises:
+        MetadataError: Nothing can be used.
     """
     named, rest = list(left_open), copy.deepcopy(dict(values))
     kind = REQUEST_KINDS[str(rest.get("kind", "text_to_image"))]
@@ -70,33 +72,33 @@ def keep_usable(
             request = kind.model_validate({**needed, **rest})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            named.append(_left_out(rest, cast("Mapping[str, Any]", first)))
+            named.append(_drop_unusable(rest, cast("Mapping[str, Any]", first)))
         else:
             return FoundSettings(request, tuple(dict.fromkeys(named)), program)
     raise MetadataError("The settings can't be used.")
 
 
-def _left_out(values: dict[str, Any], error: Mapping[str, Any]) -> str:
-    """Take out of the values what an error is about. Returns how it is named."""
+def _drop_unusable(values: dict[str, Any], error: Mapping[str, Any]) -> str:
+    """Remove the value that caused an error, and describe it."""
     path: list[str | int] = list(error["loc"])
     if not path or path[0] not in values:
         raise MetadataError(f"The settings can't be used: {error['msg']}.")
     while len(path) > 1 and isinstance(path[-1], str) and path[-1] not in _LEFT_OPEN_ALONE:
-        path = path[:-1]  # the part can't do without it, and a default would be another setting
+        path = path[:-1]  # the part requires it, and a default would be a different setting
     parent: Any = values
     for key in path[:-1]:
         parent = parent[key]
-    if path[0] in _SIDES:  # one side alone would be another shape
+    if path[0] in _SIDES:  # one side alone would be a different shape
         size = "x".join(format_value(values.pop(side)) for side in _SIDES if side in values)
-        return f"size {size} ({_reason(error)} each way)"
+        return f"size {size} ({_explain(error)} each way)"
     del parent[path[-1]]
     words = [_PAGE_NAMES.get(str(key), str(key).replace("_", " ")) for key in error["loc"]]
     if isinstance(error["input"], (str, int, float)):
         words.append(format_value(error["input"]))
-    return f"{' '.join(words)} ({_reason(error)})"
+    return f"{' '.join(words)} ({_explain(error)})"
 
 
-def _reason(error: Mapping[str, Any]) -> str:
+def _explain(error: Mapping[str, Any]) -> str:
     limits: Mapping[str, Any] = error.get("ctx") or {}
     for key, words in (
         ("le", "at most {}"),
@@ -115,7 +117,7 @@ def _reason(error: Mapping[str, Any]) -> str:
 
 
 def format_value(value: object) -> str:
-    """A value as people see it, on one line and not too long."""
+    """Format a value for people, on one line and shortened."""
     text = re.sub(r"\s+", " ", str(value)).strip()
     short = text[: _MAX_SHOWN_CHARACTERS - 1] + "…"
     return text if len(text) <= _MAX_SHOWN_CHARACTERS else short

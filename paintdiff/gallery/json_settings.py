@@ -1,5 +1,7 @@
-"""Settings that other programs write as JSON: Fooocus, SwarmUI, InvokeAI, NovelAI, Draw Things and
-their relatives. They differ in names more than in what they say, so one table reads them all.
+"""Settings that other programs write as JSON.
+
+Fooocus, SwarmUI, InvokeAI, NovelAI, Draw Things and their relatives differ mostly in names, so one
+table reads them all.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "clip_skip": ("clipskip",),
     "loras": ("loras", "lora"),
 }
-"""What we read -> how it is called, in small letters and digits only; the first that is there."""
+"""Our field -> its names, in small letters and digits only; the first present one counts."""
 
 _INFORMATION = frozenset(
     {
@@ -64,7 +66,7 @@ _WRAPPERS = ("sui_image_params", "meta", "parameters")
 
 
 def parse_object(text: str) -> Json | None:
-    """The JSON object that a text is, None if it is none."""
+    """Parse a JSON object; None for any other text."""
     if not text.lstrip(" \t\r\n\ufeff").startswith("{"):
         return None
     try:
@@ -75,9 +77,10 @@ def parse_object(text: str) -> Json | None:
 
 
 def settings_from_json(content: Json, program: str = "") -> FoundSettings:
-    """What an object says about how a picture was made. Raises MetadataError if nothing is known.
+    """Return the settings in an untrusted object.
 
-    The object may come from anyone.
+    Raises:
+        MetadataError: None of them is known.
     """
     if is_graph(content):
         return settings_from_graph(content)
@@ -86,16 +89,16 @@ def settings_from_json(content: Json, program: str = "") -> FoundSettings:
         if isinstance(inner, dict):
             program = "SwarmUI" if wrapper == "sui_image_params" else program
             return settings_from_json(cast("Json", inner), program)
-    plain = {_plain(key): value for key, value in content.items()}
-    read = {name: _first(plain, others) for name, others in _NAMES.items()}
+    plain = {_normalize(key): value for key, value in content.items()}
+    read = {name: _find_first(plain, others) for name, others in _NAMES.items()}
     values: dict[str, object] = {
         name: value
         for name, value in read.items()
         if name not in ("size", "schedule", "loras") and isinstance(value, (str, int, float))
     }
-    program = program or _program_of(plain)
+    program = program or _guess_program(plain)
     if program == "InvokeAI" and isinstance(values.get("clip_skip"), int):
-        values["clip_skip"] = int(str(values["clip_skip"])) + 1  # it counts those left out
+        values["clip_skip"] = int(str(values["clip_skip"])) + 1  # it counts the skipped layers
     named = _add_names(read, values)
     _add_size(read, values)
     loras = _loras(plain)
@@ -107,17 +110,19 @@ def settings_from_json(content: Json, program: str = "") -> FoundSettings:
     rest = [
         key
         for key, value in content.items()
-        if _plain(key) not in known and not _LORA_BESIDE.fullmatch(_plain(key)) and _says(value)
+        if _normalize(key) not in known
+        and not _LORA_BESIDE.fullmatch(_normalize(key))
+        and _has_content(value)
     ]
     return keep_usable(values, (*named, *name_unused(rest)), program)
 
 
 def _add_names(read: Mapping[str, object], values: dict[str, object]) -> list[str]:
-    """Bring seed, sampler, model and VAE into our form. Returns what can't be used."""
+    """Convert seed, sampler, model and VAE to our form. Returns what can't be used."""
     if str(values.get("seed", "")).startswith("-"):
         del values["seed"]
     for name in ("model", "vae"):
-        given = _name_of(read[name])
+        given = _strip_name(read[name])
         values.pop(name, None)
         if given.casefold() not in _NONE:
             values[name] = given
@@ -140,8 +145,8 @@ def _add_size(read: Mapping[str, object], values: dict[str, object]) -> None:
 
 
 def _loras(plain: Json) -> list[dict[str, object]]:
-    """The LoRAs, in any of the forms in which programs list them."""
-    given = _first(plain, _NAMES["loras"])
+    """Return the LoRAs, in any of the formats in which programs list them."""
+    given = _find_first(plain, _NAMES["loras"])
     listed: list[object] = list(cast("list[object]", given)) if isinstance(given, list) else []
     weights = plain.get("loraweights")
     weights = list(cast("list[object]", weights)) if isinstance(weights, list) else []
@@ -154,41 +159,41 @@ def _loras(plain: Json) -> list[dict[str, object]]:
             name, weight = parts[0], parts[1] if len(parts) > 1 else 1.0
         elif isinstance(each, dict):
             entry = cast("Json", each)
-            name = _first(entry, ("model", "lora", "name", "file"))
+            name = _find_first(entry, ("model", "lora", "name", "file"))
             weight = entry.get("weight", 1.0)
         else:
             continue
-        found.append({"name": _name_of(name), "weight": weight})
+        found.append({"name": _strip_name(name), "weight": weight})
     for key, value in plain.items():
         if _LORA_BESIDE.fullmatch(key) and isinstance(value, str):
             name, _, weight = value.rpartition(" : ")
-            found.append({"name": _name_of(name or weight), "weight": weight if name else 1.0})
+            found.append({"name": _strip_name(name or weight), "weight": weight if name else 1.0})
     return [each for each in found if str(each["name"]).casefold() not in _NONE]
 
 
-def _name_of(value: object) -> str:
-    """The name of a model's file or entry, without folder and suffix."""
+def _strip_name(value: object) -> str:
+    """Return the name of a model's file or entry, without folder and suffix."""
     if isinstance(value, dict):
-        value = _first(cast("Json", value), ("name", "model_name", "model", "title", "key"))
+        value = _find_first(cast("Json", value), ("name", "model_name", "model", "title", "key"))
     if not isinstance(value, str):
         return ""
     match = _FILE.fullmatch(value.strip())
     return match[1] if match is not None else ""
 
 
-def _first(values: Json, names: tuple[str, ...]) -> object:
-    return next((values[name] for name in names if _says(values.get(name))), None)
+def _find_first(values: Json, names: tuple[str, ...]) -> object:
+    return next((values[name] for name in names if _has_content(values.get(name))), None)
 
 
-def _says(value: object) -> bool:
+def _has_content(value: object) -> bool:
     return value is not None and value is not False and value not in ("", "None", [], {})
 
 
-def _plain(key: str) -> str:
+def _normalize(key: str) -> str:
     return re.sub(r"[^a-z0-9]", "", key.casefold())
 
 
-def _program_of(plain: Json) -> str:
+def _guess_program(plain: Json) -> str:
     if "metadatascheme" in plain or str(plain.get("version", "")).startswith("Fooocus"):
         return "Fooocus"
     if "appversion" in plain and "generationmode" in plain:

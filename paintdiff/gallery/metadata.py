@@ -1,6 +1,6 @@
-"""What a finished picture says of itself: A1111's `parameters` text, and the whole request as JSON.
+"""Metadata in finished pictures: A1111's `parameters` text, and the request as JSON.
 
-Other tools read the first; the second, in the text chunk `paintdiffusion`, loses nothing.
+Other tools read the first; the second, in the text chunk `paintdiffusion`, is lossless.
 """
 
 from __future__ import annotations
@@ -34,13 +34,15 @@ _HEADING = re.compile(r"\s*(?:parameters|positive prompt|prompt)\s*(?:\n|:\s*)",
 
 
 def png_info(picture: Picture) -> PngInfo:
-    """The text chunks for `Image.save(..., pnginfo=...)`.
+    """Return the text chunks for `Image.save(..., pnginfo=...)`.
 
-    Pictures in the request become references. What an enlarged picture said of how it was painted
-    is kept in the first of them.
+    Input images become references. For an enlarged picture, the A1111 text keeps the settings that
+    it was painted with.
     """
     info = PngInfo()
-    info.add_text(PARAMETERS_KEY, _writable(write_parameters(picture, _text_before(picture))))
+    info.add_text(
+        PARAMETERS_KEY, _drop_surrogates(write_parameters(picture, _read_text_before(picture)))
+    )
     request = picture.request.without_image_data()
     content = {"request": request.model_dump(mode="json"), "model_hash": picture.model_hash}
     content |= {"engine": picture.engine} if picture.engine else {}
@@ -48,34 +50,36 @@ def png_info(picture: Picture) -> PngInfo:
     return info
 
 
-def _text_before(picture: Picture) -> str:
-    """A1111's text in the picture that was enlarged, "" if it has none that can be kept."""
+def _read_text_before(picture: Picture) -> str:
+    """Return A1111's text in the picture that was enlarged, "" if it has none to keep."""
     request = picture.request
     data = request.images[0].data if isinstance(request, Upscale) else None
     if data is None:
         return ""
     try:
-        text = find_embedded_texts(_file(data)).get(PARAMETERS_KEY, "")
+        text = find_embedded_texts(_open_file(data)).get(PARAMETERS_KEY, "")
     except MetadataError:
         return ""
     return text if len(text) <= MAX_TEXT_CHARACTERS - _MOST_ADDED_CHARACTERS else ""
 
 
 def read_request(source: Path | bytes) -> Request:
-    """Read the request that painted a picture, as `read_settings` does."""
+    """Read the request that painted a picture; see `read_settings`."""
     return read_settings(source).request
 
 
 def read_settings(source: Path | bytes) -> FoundSettings:
-    """Read the settings that painted a picture: a PNG of ours, or a PNG, JPEG or WebP of another
-    program that writes A1111's text, JSON or a ComfyUI graph.
+    """Read the settings in a PNG, JPEG or WebP file, ours or another program's.
 
-    A picture of ours gives back exactly the request it was painted from, but for the pictures in
-    that, of which it has references. Of another program's settings all is kept that can be used
-    here. The file may come from anyone; its pixels are not decoded. Raises NoMetadataError if it
-    carries no settings, MetadataError if they can't be used.
+    It understands A1111's text, JSON and ComfyUI graphs. A picture of ours returns exactly its
+    request, with references in place of input images. Of another program's settings, all that can
+    be used here is kept. The file is untrusted; its pixels are not decoded.
+
+    Raises:
+        NoMetadataError: It has no settings.
+        MetadataError: They can't be used.
     """
-    texts = find_embedded_texts(_file(source))
+    texts = find_embedded_texts(_open_file(source))
     error: MetadataError | None = None
     own = texts.get(REQUEST_KEY)
     if own is not None:
@@ -96,10 +100,10 @@ def read_settings(source: Path | bytes) -> FoundSettings:
     raise error or NoMetadataError("This picture contains no settings.")
 
 
-def settings_in_text(text: str) -> FoundSettings | None:
-    """Read the settings in a text that someone has pasted: A1111's text, JSON or a ComfyUI graph.
+def find_settings(text: str) -> FoundSettings | None:
+    """Read the settings in a pasted text: A1111's text, JSON or a ComfyUI graph.
 
-    None if it is none of these, such as a prompt alone, or nothing in it can be used.
+    None if it is none of these, such as a prompt alone, or if nothing can be used.
     """
     if len(text) > MAX_TEXT_CHARACTERS:
         return None
@@ -116,7 +120,7 @@ def settings_in_text(text: str) -> FoundSettings | None:
     return settings_from_parameters(parameters)
 
 
-def _file(source: Path | bytes) -> ImageFile:
+def _open_file(source: Path | bytes) -> ImageFile:
     try:
         with open_image(source) as (_image, file):
             return file
@@ -147,6 +151,6 @@ def _request_from_json(text: str) -> Request:
         raise MetadataError(f"The picture's settings can't be used: {error}") from error
 
 
-def _writable(text: str) -> str:
-    """Half of a surrogate pair can't be written; the JSON keeps it."""
+def _drop_surrogates(text: str) -> str:
+    """Remove lone surrogates, which can't be encoded; the JSON keeps them."""
     return text.encode("utf-8", errors="replace").decode("utf-8")

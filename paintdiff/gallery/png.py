@@ -1,4 +1,4 @@
-"""PNG files written strip by strip, for pictures that needn't fit into memory.
+"""Writes PNG files strip by strip, for pictures that needn't fit into memory.
 
 PNG (Portable Network Graphics) Specification, third edition, W3C 2025.
 """
@@ -17,20 +17,25 @@ from paintdiff.imaging.rasters import Pixels, Raster
 
 _START = b"\x89PNG\r\n\x1a\n"
 SRGB = (b"sRGB", b"\0")
-"""The chunk that says that the numbers are sRGB (its intent: perceptual), where no profile does."""
+"""The chunk that declares sRGB (intent: perceptual) if there is no profile."""
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _SUB, _UP = 1, 2
 _LEVEL = 4
-"""Of the compression: twice as quick as the usual 6, and hardly larger."""
+"""Compression level: twice as fast as the default 6, and hardly larger."""
 _CHUNK_BYTES = 2**20
 
 
 def write_raster(
     file: BinaryIO, raster: Raster, ancillary: Iterable[tuple[bytes, bytes]] = ()
 ) -> None:
-    """Write a picture as PNG. `ancillary` are chunks that go before the pixels (kind, data), such
-    as texts. Raises OSError, and ValueError if rows of the picture are missing.
+    """Write a picture as PNG.
+
+    `ancillary` are chunks (kind, data) before the pixels, such as texts.
+
+    Raises:
+        OSError: The file can't be written.
+        ValueError: Rows of the picture are missing.
     """
     file.write(_START)
     size = struct.pack(">II", raster.size.width, raster.size.height)
@@ -43,7 +48,7 @@ def write_raster(
         _write_chunk(file, *SRGB)
     for name, data in ancillary:
         _write_chunk(file, name, data)
-    for data in _compressed(_filtered(raster.rows())):
+    for data in _compress(_filter_rows(raster.rows())):
         _write_chunk(file, b"IDAT", data)
     _write_chunk(file, b"IEND", b"")
 
@@ -55,8 +60,8 @@ def _write_chunk(file: BinaryIO, kind: bytes, data: bytes) -> None:
     file.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))))
 
 
-def _compressed(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """In pieces of about _CHUNK_BYTES."""
+def _compress(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Compress in pieces of about _CHUNK_BYTES."""
     packer, waiting = zlib.compressobj(_LEVEL, zlib.DEFLATED, 15, 9, zlib.Z_FILTERED), bytearray()
     for part in parts:
         waiting += packer.compress(part)
@@ -67,9 +72,10 @@ def _compressed(parts: Iterable[bytes]) -> Iterator[bytes]:
     yield bytes(waiting)
 
 
-def _filtered(strips: Iterator[Pixels]) -> Iterator[bytes]:
-    """Each row with the filter that leaves less of it, of Sub (against the pixel to the left) and
-    Up; the rest are hardly better and cost more.
+def _filter_rows(strips: Iterator[Pixels]) -> Iterator[bytes]:
+    """Filter each row with Sub (against the pixel to the left) or Up, whichever leaves less.
+
+    The other filters are hardly better and cost more.
     """
     above: NDArray[np.uint8] = np.zeros(0, np.uint8)
     for strip in strips:
@@ -82,13 +88,13 @@ def _filtered(strips: Iterator[Pixels]) -> Iterator[bytes]:
         sub = rows.copy()
         sub[:, pixel_bytes:] -= rows[:, :-pixel_bytes]
         above = rows[-1].copy()
-        up_is_less = _what_is_left(up) < _what_is_left(sub)
+        up_is_less = _sum_distances(up) < _sum_distances(sub)
         made = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
         made[:, 0] = np.where(up_is_less, _UP, _SUB)
         made[:, 1:] = np.where(up_is_less[:, None], up, sub)
         yield made.tobytes()
 
 
-def _what_is_left(differences: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How far the bytes of each row are from 0, either way round."""
+def _sum_distances(differences: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the sum, per row, of each byte's distance from 0 in either direction."""
     return np.minimum(differences, -differences).sum(axis=1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Samplers as other programs call them: A1111 and its relatives, ComfyUI, InvokeAI, NovelAI."""
+"""Sampler names of other programs: A1111 and its relatives, ComfyUI, InvokeAI, NovelAI."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "Flow UniPC": ("unipc flowmatch",),
     "Model's own": (),
 }
-"""Our names -> what others call them beside that, as `_plain` writes it."""
+"""Our names -> further names elsewhere, as `_normalize` writes them."""
 
 _KARRAS, _SGM_UNIFORM = "karras", "sgm uniform"
 _WITH_SCHEDULE: Mapping[tuple[str, str], str] = {
@@ -33,7 +33,7 @@ _WITH_SCHEDULE: Mapping[tuple[str, str], str] = {
     ("Euler", _SGM_UNIFORM): "Euler SGM Uniform",
 }
 _USUAL = frozenset({"", "automatic", "default", "discrete", "native", "none", "normal", "uniform"})
-# What A1111 (modules/sd_samplers_kdiffusion.py) takes if it is left to choose.
+# A1111's automatic schedules (modules/sd_samplers_kdiffusion.py).
 _CHOSEN_BY_A1111 = {"DPM++ 2M": _KARRAS, "DPM++ 2M SDE": "exponential"}
 _SUFFIXES = (
     *(_KARRAS, _SGM_UNIFORM, "exponential", "polyexponential", "simple", "beta", "trailing", "ays"),
@@ -43,7 +43,7 @@ _TO_A1111 = {"PNDM": "PLMS"}
 
 
 def to_a1111(sampler: str) -> tuple[str, str]:
-    """Our sampler as A1111's sampler and schedule type, "" for the usual one."""
+    """Return A1111's sampler and schedule type for our sampler, "" for the usual schedule."""
     for (name, schedule), ours in _WITH_SCHEDULE.items():
         if sampler == ours:
             return name, "Karras" if schedule == _KARRAS else "SGM Uniform"
@@ -51,17 +51,21 @@ def to_a1111(sampler: str) -> tuple[str, str]:
 
 
 def from_others(sampler: str, schedule: str = "") -> tuple[str | None, tuple[str, ...]]:
-    """Our name for a sampler of another program, None if it isn't here; and what has to be said
-    about it. A sampler is never replaced by another one, only its schedule, which is then named.
+    """Return our name for another program's sampler, and notes about it.
+
+    None if it isn't here. A sampler is never replaced by another one, only its schedule, which is
+    then noted.
     """
-    plain, wanted = _plain(sampler), _plain(schedule)
+    plain, wanted = _normalize(sampler), _normalize(schedule)
     if plain not in _NAMES:
         suffix = next((each for each in (*_SUFFIXES, "k") if plain.endswith(f" {each}")), "")
         plain = plain.removesuffix(f" {suffix}") if suffix else plain
         wanted = {"k": _KARRAS}.get(suffix, suffix) or wanted
     ours = _NAMES.get(plain)
     if ours is None:
-        words = sampler if not schedule or _plain(schedule) in _USUAL else f"{sampler} {schedule}"
+        words = (
+            sampler if not schedule or _normalize(schedule) in _USUAL else f"{sampler} {schedule}"
+        )
         return None, (f"sampler {words} (not available)",)
     if wanted == "automatic":
         wanted = _CHOSEN_BY_A1111.get(ours, "")
@@ -71,11 +75,11 @@ def from_others(sampler: str, schedule: str = "") -> tuple[str | None, tuple[str
     return ours, (f"schedule {schedule or wanted} (not available, so {ours} uses its default)",)
 
 
-def _plain(name: str) -> str:
+def _normalize(name: str) -> str:
     words = re.sub(r"[\s_\-]+", " ", name.casefold()).strip()
     return words.removeprefix("k ").removesuffix(" gpu")
 
 
 _NAMES: Mapping[str, str] = {
-    plain: ours for ours, others in _OURS.items() for plain in (_plain(ours), *others)
+    plain: ours for ours, others in _OURS.items() for plain in (_normalize(ours), *others)
 }

@@ -1,6 +1,6 @@
-"""Colour spaces: from what a file's numbers mean to sRGB, which is what everything here works in.
+"""Colour spaces: converts a file's colours to sRGB, which everything here works in.
 
-ICC.1:2022 (profiles); PNG Specification, third edition, section 4.3 (which of its chunks counts);
+ICC.1:2022 (profiles); PNG Specification, third edition, section 4.3 (precedence of its chunks);
 ITU-T H.273 (code points); ITU-R BT.2408 (203 cd/m² is the white of an HDR picture).
 """
 
@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 from paintdiff.imaging.image_files import ColourChunks, ImageFile
 
 _NOTICED_LEVELS = 2
-"""Of 255: a profile that changes no colour by more is sRGB under another name."""
+"""Of 255: a profile that changes no colour by more counts as sRGB."""
 
 _CLASSES = frozenset({"mntr", "scnr", "prtr", "spac"})
 _SPACES: Mapping[str, str] = {"GRAY": "L", "RGB ": "RGB", "CMYK": "CMYK"}
@@ -27,7 +27,7 @@ _FAILED = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 _D65 = (0.3127, 0.329)
 _SRGB_POINTS = (*_D65, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 _SRGB_EXPONENT = 2.2
-# As near as libpng takes for what was meant to be sRGB.
+# libpng's tolerance for values meant to be sRGB.
 _USUAL_POINTS, _USUAL_EXPONENT = 0.01, 0.05
 _SRGB_CODE_POINTS = (1, 13)
 _PRIMARIES: Mapping[int, tuple[float, ...]] = {
@@ -49,34 +49,33 @@ _HDR_WHITE = 203.0
 _CURVE_POINTS = 4096
 
 Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""From coded values to light, both 0..1."""
+"""From coded values to linear light, both 0..1."""
 
 
 def read_profile(file: ImageFile, *, grey: bool) -> bytes | None:
-    """Return the ICC profile that says what a file's numbers mean, None for sRGB or if it says
-    nothing.
+    """Return a file's ICC profile; None for sRGB or without one.
 
-    It may not fit the pixels. A PNG that describes its colours without a profile gets one of the
-    same meaning, for grey pixels if `grey`.
+    It may not fit the pixels. A PNG that describes its colours without a profile gets an equivalent
+    one, for grey pixels if `grey`.
     """
     said = file.colours
     if said.cicp == _SRGB_CODE_POINTS:
         return None
-    described = _described_by_code_points(*said.cicp, grey) if said.cicp is not None else None
+    described = _build_from_code_points(*said.cicp, grey) if said.cicp is not None else None
     if described is not None or file.icc_profile is not None:
         return described or file.icc_profile
-    return None if said.srgb else _described(said, grey)
+    return None if said.srgb else _build_from_chunks(said, grey)
 
 
 def fits_mode(profile: bytes, mode: str) -> bool:
-    """Tell whether an ICC profile can be used for pixels of a Pillow mode (L, RGB or CMYK)."""
-    return _transform(profile, mode) is not None
+    """Return whether an ICC profile fits pixels of a Pillow mode (L, RGB or CMYK)."""
+    return _build_transform(profile, mode) is not None
 
 
 def is_srgb(profile: bytes, mode: str) -> bool:
-    """Tell whether an ICC profile leaves the pixels of a mode (L or RGB) as they look in sRGB.
+    """Return whether an ICC profile leaves the colours of a mode (L or RGB) as in sRGB.
 
-    False for one that doesn't fit.
+    False if it doesn't fit.
     """
     if mode == "L":
         probe = np.arange(256, dtype=np.uint8)[None]
@@ -84,7 +83,7 @@ def is_srgb(profile: bytes, mode: str) -> bool:
         levels = np.linspace(0, 255, 16).round().astype(np.uint8)
         probe = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(64, 64, 3)
     image = Image.fromarray(probe)
-    transform = _transform(profile, mode)
+    transform = _build_transform(profile, mode)
     if transform is None:
         return False
     shown = ImageCms.applyTransform(image, transform)
@@ -93,11 +92,11 @@ def is_srgb(profile: bytes, mode: str) -> bool:
 
 
 def convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the picture (L, LA, RGB, RGBA or CMYK, 8 bits) in sRGB: RGB, or RGBA if it has alpha,
-    with an empty `info`. One that needs no change is returned itself.
+    """Convert a picture (L, LA, RGB, RGBA or CMYK, 8 bits) to sRGB.
 
-    `profile` is the ICC profile that says what its numbers mean. None is sRGB, and so is one that
-    is damaged or doesn't fit, as for browsers.
+    The result is RGB, or RGBA if it has alpha, with an empty `info`. A picture that needs no change
+    is returned itself. `profile` is its ICC profile. None means sRGB, and so does a damaged or
+    unfit one, as in browsers.
     """
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     mode = {"LA": "L", "RGBA": "RGB"}.get(image.mode, image.mode)
@@ -106,7 +105,7 @@ def convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile is not None:
         if mode == "L" and fits_mode(profile, "RGB"):
             mode, colours = "RGB", colours.convert("RGB")
-        transform = _transform(profile, mode)
+        transform = _build_transform(profile, mode)
         if transform is not None and (mode == "CMYK" or not is_srgb(profile, mode)):
             shown = ImageCms.applyTransform(colours, transform)
     if shown is None:
@@ -117,8 +116,8 @@ def convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return shown
 
 
-def _opened(profile: bytes) -> ImageCms.ImageCmsProfile | None:
-    """The profile, None if it is damaged or of a kind that no picture can have."""
+def _open_profile(profile: bytes) -> ImageCms.ImageCmsProfile | None:
+    """Open a profile; None if it is damaged or of a kind that no picture can have."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         usable = getattr(opened.profile, "device_class", "") in _CLASSES
@@ -127,9 +126,9 @@ def _opened(profile: bytes) -> ImageCms.ImageCmsProfile | None:
     return opened if usable else None
 
 
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def _build_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Return the transform from a mode (L, RGB or CMYK) to sRGB, None if the profile has none."""
-    opened = _opened(profile)
+    opened = _open_profile(profile)
     if opened is None or _SPACES.get(getattr(opened.profile, "xcolor_space", "")) != mode:
         return None
     try:
@@ -145,11 +144,11 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         return None
 
 
-# A profile for a PNG that has none
+# A profile for a PNG without one
 
 
-def _described(said: ColourChunks, grey: bool) -> bytes | None:
-    """The profile of gAMA and cHRM chunks; None without them, or if they mean sRGB."""
+def _build_from_chunks(said: ColourChunks, grey: bool) -> bytes | None:
+    """Return the profile of gAMA and cHRM chunks; None without them, or if they mean sRGB."""
     if said.gamma is None and said.chromaticities is None:
         return None
     points = said.chromaticities or _SRGB_POINTS
@@ -164,7 +163,7 @@ def _described(said: ColourChunks, grey: bool) -> bytes | None:
     return build_profile(points, partial(_power, exponent), grey)
 
 
-def _described_by_code_points(primaries: int, transfer: int, grey: bool) -> bytes | None:
+def _build_from_code_points(primaries: int, transfer: int, grey: bool) -> bytes | None:
     points, curve = _PRIMARIES.get(primaries), _CURVES.get(transfer)
     if points is None or curve is None:
         return None
@@ -172,8 +171,10 @@ def _described_by_code_points(primaries: int, transfer: int, grey: bool) -> byte
 
 
 def build_profile(points: tuple[float, ...], curve: Curve, grey: bool) -> bytes | None:
-    """Make an ICC profile (version 2.4) of x and y of white, red, green and blue, and a tone curve;
-    with `grey` one for grey pixels. None if these are no colours.
+    """Make an ICC profile (version 2.4) from chromaticities and a tone curve.
+
+    `points` are x and y of white, red, green and blue; with `grey` the profile is for grey pixels.
+    None if they don't define colours.
     """
     values = np.round(curve(np.linspace(0, 1, _CURVE_POINTS)).clip(0, 1) * 65535)
     tone = b"curv" + struct.pack(">II", 0, _CURVE_POINTS) + values.astype(">u2").tobytes()
@@ -183,17 +184,17 @@ def build_profile(points: tuple[float, ...], curve: Curve, grey: bool) -> bytes 
     if grey:
         tags[b"kTRC"] = tone
     else:
-        matrix = _to_d50(points)
+        matrix = _build_matrix_to_d50(points)
         if matrix is None:
             return None
         tags |= {
             key: _xyz(matrix[:, index]) for index, key in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))
         }
         tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), tone)
-    return _assembled(tags, b"GRAY" if grey else b"RGB ")
+    return _assemble(tags, b"GRAY" if grey else b"RGB ")
 
 
-def _assembled(tags: Mapping[bytes, bytes], space: bytes) -> bytes:
+def _assemble(tags: Mapping[bytes, bytes], space: bytes) -> bytes:
     table, content = b"", b""
     first = 128 + 4 + 12 * len(tags)
     places: dict[bytes, int] = {}
@@ -224,8 +225,8 @@ def _xyz(values: NDArray[np.float64]) -> bytes:
     return b"XYZ " + bytes(4) + struct.pack(">3i", *fixed)
 
 
-def _to_d50(points: tuple[float, ...]) -> NDArray[np.float64] | None:
-    """The matrix from linear RGB to XYZ, adapted to D50; None for points that span nothing."""
+def _build_matrix_to_d50(points: tuple[float, ...]) -> NDArray[np.float64] | None:
+    """Return the matrix from linear RGB to XYZ, adapted to D50; None for degenerate points."""
     xy = np.array(points, dtype=np.float64).reshape(4, 2)
     if (xy[:, 1] < 1e-4).any() or (xy > 1).any():
         return None
@@ -252,14 +253,14 @@ def _bt709_curve(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _pq_curve(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """SMPTE ST 2084. Light above the white of an SDR picture is cut off."""
+    """Decode SMPTE ST 2084. Light above an SDR picture's white is clipped."""
     root = values ** (1 / 78.84375)
     base = (root - 0.8359375).clip(0) / (18.8515625 - 18.6875 * root)
     return 10_000 / _HDR_WHITE * base ** (1 / 0.1593017578125)
 
 
 def _hlg_curve(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """ITU-R BT.2100's hybrid log-gamma, on a display of 1000 cd/m²; cut off as above."""
+    """Decode ITU-R BT.2100's hybrid log-gamma, on a display of 1000 cd/m²; clipped as above."""
     upper = (np.exp((values - 0.55991073) / 0.17883277) + 0.28466892) / 12
     scene = np.where(values <= 0.5, values**2 / 3, upper)
     return 1000 / _HDR_WHITE * scene**1.2

@@ -1,5 +1,6 @@
-"""Every sizing rule, as pure functions. All lengths are in pixels of the picture unless a name
-says latents.
+"""Every sizing rule, as pure functions.
+
+All lengths are in pixels of the picture unless a name says latents.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ MAX_AREA_PX = 2048 * 2048
 MAX_UPSCALED_SIDE_PX = 16_384
 
 ResizeMode = Literal["stretch", "crop", "pad"]
-"""How a picture comes to another size: proportions given up, edges cut off, or edges added."""
+"""How a picture is fitted to another size: distorted, cropped, or with added edges."""
 
 _UNSEEN_STRETCH = 0.05
 
@@ -40,12 +41,16 @@ class Size:
 
     @property
     def area(self) -> int:
-        """Width times height, in pixels."""
+        """Return width times height, in pixels."""
         return self.width * self.height
 
     @classmethod
     def parse(cls, text: str) -> Size:
-        """Read `"512x768"`. Raises SizeError for anything else."""
+        """Parse `"512x768"`.
+
+        Raises:
+            SizeError: It is anything else.
+        """
         match = _SIZE_TEXT.fullmatch(text)
         if match is None:
             raise SizeError(
@@ -54,15 +59,15 @@ class Size:
         return cls(int(match[1]), int(match[2]))
 
     def swapped(self) -> Size:
-        """The same size on its side."""
+        """Return the size with width and height exchanged."""
         return Size(self.height, self.width)
 
 
 def check_size(size: Size) -> Size:
-    """Return the size unchanged if it is within what we paint.
+    """Return the size unchanged if it is within the limits for painting.
 
-    Raises SizeError if a side is under MIN_SIDE_PX or over MAX_SIDE_PX, or the area is over
-    MAX_AREA_PX.
+    Raises:
+        SizeError: A side is under MIN_SIDE_PX or over MAX_SIDE_PX, or the area is over MAX_AREA_PX.
     """
     for field, side in (("width", size.width), ("height", size.height)):
         if not MIN_SIDE_PX <= side <= MAX_SIDE_PX:
@@ -79,8 +84,9 @@ def check_size(size: Size) -> Size:
 
 
 def round_to_multiple(size: Size, multiple: int) -> Size:
-    """The nearest size whose sides are multiples of `multiple` (at least one multiple; halves
-    round up).
+    """Return the nearest size whose sides are multiples of `multiple`.
+
+    At least one multiple; halves round up.
     """
 
     def nearest(side: int) -> int:
@@ -90,9 +96,10 @@ def round_to_multiple(size: Size, multiple: int) -> Size:
 
 
 def scale_size(size: Size, scale: float, field: str = "scale") -> Size:
-    """The size `scale` times larger each way, to the nearest pixel.
+    """Return the size `scale` times larger each way, rounded to pixels.
 
-    Raises SizeError, for `field`, if a side comes out over MAX_UPSCALED_SIDE_PX.
+    Raises:
+        SizeError: (for `field`) A side would exceed MAX_UPSCALED_SIDE_PX.
     """
     larger = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
     if max(larger.width, larger.height) > MAX_UPSCALED_SIDE_PX:
@@ -111,8 +118,9 @@ def scale_size(size: Size, scale: float, field: str = "scale") -> Size:
 
 
 def fit_within(size: Size, longest_px: int) -> Size:
-    """The size shrunk, never grown, so that its longer side is at most `longest_px`; aspect
-    kept.
+    """Shrink the size, never enlarge it, so that its longer side is at most `longest_px`.
+
+    Keeps the aspect ratio.
     """
     longest = max(size.width, size.height)
     if longest <= longest_px:
@@ -123,7 +131,7 @@ def fit_within(size: Size, longest_px: int) -> Size:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of whole pixels: `right` and `bottom` are the first that lie outside."""
+    """A rectangle of whole pixels: `right` and `bottom` are the first outside."""
 
     left: int
     top: int
@@ -136,16 +144,16 @@ class Box:
 
     @property
     def size(self) -> Size:
-        """Its width and height."""
+        """Return its width and height."""
         return Size(self.right - self.left, self.bottom - self.top)
 
     @property
     def corners(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom: as Pillow wants them."""
+        """Return left, top, right, bottom: Pillow's order."""
         return self.left, self.top, self.right, self.bottom
 
     def padded(self, padding_px: int, canvas: Size) -> Box:
-        """Grown by `padding_px` on each side, as far as the canvas reaches."""
+        """Return the box grown by `padding_px` on each side, within the canvas."""
         return Box(
             max(0, self.left - padding_px),
             max(0, self.top - padding_px),
@@ -154,8 +162,10 @@ class Box:
         )
 
     def grown_to_aspect(self, aspect: Size, canvas: Size) -> Box:
-        """Grown in one direction until it has the proportions of `aspect`, to both sides alike,
-        then shifted to stay on the canvas; where the canvas ends it stays narrower than that.
+        """Return the box grown in one direction to the aspect ratio of `aspect`.
+
+        It grows equally on both sides, is shifted to stay on the canvas, and stays narrower where
+        the canvas ends.
         """
         width, height = self.size.width, self.size.height
         if width * aspect.height < height * aspect.width:
@@ -163,22 +173,21 @@ class Box:
         else:
             height = min(canvas.height, round(width * aspect.height / aspect.width))
         width, height = max(width, self.size.width), max(height, self.size.height)
-        left = _shifted(self.left, self.size.width, width, canvas.width)
-        top = _shifted(self.top, self.size.height, height, canvas.height)
+        left = _shift(self.left, self.size.width, width, canvas.width)
+        top = _shift(self.top, self.size.height, height, canvas.height)
         return Box(left, top, left + width, top + height)
 
 
-def _shifted(start: int, old: int, new: int, end: int) -> int:
+def _shift(start: int, old: int, new: int, end: int) -> int:
     return min(max(0, start - (new - old) // 2), end - new)
 
 
 def choose_working_size(source: Size, native: Size, multiple: int) -> Size:
-    """The size at which a picture of the size `source` is painted by a model whose native size is
-    `native`.
+    """Return the size at which a model of size `native` paints a picture of size `source`.
 
-    The picture's own size if its area is between half and twice the native area, else its
+    That is the picture's own size if its area is between half and twice the native area, else its
     proportions at the native area. Sides are multiples of `multiple` within MIN_SIDE_PX and
-    MAX_SIDE_PX; proportions too long for that are made less so.
+    MAX_SIDE_PX; extreme proportions are reduced to fit.
     """
     near = is_near_area(source, native)
     return size_for_area(source, source.area if near else native.area, multiple)
@@ -190,8 +199,9 @@ def is_near_area(size: Size, native: Size) -> bool:
 
 
 def size_for_area(aspect: Size, area_px: int, multiple: int) -> Size:
-    """The size with about that area and the proportions of `aspect`, within the same limits as in
-    `choose_working_size`.
+    """Return the size with about that area and the proportions of `aspect`.
+
+    The limits are those of `choose_working_size`.
     """
     longest = min(area_px / MIN_SIDE_PX**2, MAX_SIDE_PX**2 / area_px)
     ratio = min(max(aspect.width / aspect.height, 1 / longest), longest)
@@ -209,7 +219,7 @@ def size_for_area(aspect: Size, area_px: int, multiple: int) -> Size:
 
 
 def crop_to_aspect(source: Size, aspect: Size) -> Box:
-    """The largest box in the middle of `source` with the proportions of `aspect`."""
+    """Return the largest centred box in `source` with the proportions of `aspect`."""
     scale = min(source.width / aspect.width, source.height / aspect.height)
     width = min(source.width, max(1, round(aspect.width * scale)))
     height = min(source.height, max(1, round(aspect.height * scale)))
@@ -218,14 +228,15 @@ def crop_to_aspect(source: Size, aspect: Size) -> Box:
 
 
 def pad_to_aspect(source: Size, target: Size) -> Box:
-    """Where a picture of the size `source` comes to lie in the middle of `target`, as large as it
-    fits with its proportions kept.
+    """Return the centred box in `target` for a picture of size `source`.
+
+    As large as it fits with its proportions kept.
     """
     return crop_to_aspect(target, source)
 
 
 def describe_resize(source: Size, target: Size, mode: ResizeMode, *, done: bool = False) -> str:
-    """What a resize mode does to a picture, as a sentence: before it happens, or after (`done`)."""
+    """Describe the effect of a resize mode, in advance or afterwards (`done`)."""
     verb = "was" if done else "will be"
     if source == target:
         return f"The size {'stayed' if done else 'stays'} {source}."
@@ -233,26 +244,27 @@ def describe_resize(source: Size, target: Size, mode: ResizeMode, *, done: bool 
         kept = crop_to_aspect(source, target)
         if kept.size != source:
             resized = f", then resized to {target}" if kept.size != target else ""
-            lost = _sides(source, kept)
+            lost = _describe_borders(source, kept)
             return f"{source} {verb} cropped to {kept.size} ({lost} cut off){resized}."
     elif mode == "pad":
         inner = pad_to_aspect(source, target)
         if inner.size != target:
             resized = f"resized to {inner.size}, then " if inner.size != source else ""
-            return f"{source} {verb} {resized}padded to {target} ({_sides(target, inner)} added)."
-    elif _aspects_differ(source, target):
+            borders = _describe_borders(target, inner)
+            return f"{source} {verb} {resized}padded to {target} ({borders} added)."
+    elif _have_different_aspects(source, target):
         return f"{source} {verb} stretched to {target}, which changes its proportions."
     return f"{source} {verb} resized to {target}."
 
 
-def _aspects_differ(one: Size, other: Size) -> bool:
-    """By more than rounding to a multiple does to them."""
+def _have_different_aspects(one: Size, other: Size) -> bool:
+    """Return whether proportions differ by more than rounding to a multiple causes."""
     ratio = (one.width * other.height) / (one.height * other.width)
     return max(ratio, 1 / ratio) > 1 + _UNSEEN_STRETCH
 
 
-def _sides(outer: Size, inner: Box) -> str:
-    """What lies between a picture and a box in it, in words."""
+def _describe_borders(outer: Size, inner: Box) -> str:
+    """Describe the borders between a picture and a box in it."""
     across = (inner.left, outer.width - inner.right), "left", "right"
     down = (inner.top, outer.height - inner.bottom), "top", "bottom"
     return ", ".join(
@@ -264,12 +276,12 @@ def _sides(outer: Size, inner: Box) -> str:
 
 
 def choose_grid(count: int) -> tuple[int, int]:
-    """In how many columns and rows so many pictures are shown, nearly square."""
+    """Return a nearly square grid for a number of pictures: columns and rows."""
     columns = max(1, math.ceil(math.sqrt(count)))
     return columns, math.ceil(count / columns)
 
 
 def grid_size(size: Size, count: int) -> Size:
-    """The size in pixels of so many pictures of that size in a grid."""
+    """Return the size in pixels of a grid of pictures."""
     columns, rows = choose_grid(count)
     return Size(columns * size.width, rows * size.height)

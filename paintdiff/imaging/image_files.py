@@ -1,7 +1,7 @@
-"""Image files taken apart: what the pixels need, and what else a file says about itself.
+"""Parses image files: what the pixels need, and their metadata.
 
 A decoder only ever sees `ImageFile.pixels`. Cameras and other programs write broken EXIF data,
-wrong checksums and huge texts; none of that can cost the picture.
+wrong checksums and huge texts; none of these loses the picture.
 
 PNG Specification, third edition, W3C 2025; ITU-T T.81 (JPEG); RFC 9649 (WebP); CIPA DC-008 (Exif).
 """
@@ -16,7 +16,7 @@ from typing import Literal
 
 MAX_PROFILE_BYTES = 4 * 2**20
 MAX_TEXT_BYTES = 4 * 2**20
-"""Of one text, once it is decompressed. A longer one isn't read."""
+"""Limit of one decompressed text. A longer one is skipped."""
 MAX_TEXTS_BYTES = 16 * 2**20
 
 MAKE, IMAGE_DESCRIPTION, USER_COMMENT = 0x010F, 0x010E, 0x9286
@@ -39,7 +39,7 @@ _MAX_EXIF_ENTRIES = 1000
 
 @dataclass(frozen=True)
 class ColourChunks:
-    """What a PNG without an ICC profile says about its colours, as far as it does.
+    """The colour description of a PNG without an ICC profile, as far as given.
 
     `cicp` is (primaries, transfer function), code points of ITU-T H.273. `chromaticities` are x and
     y of white, red, green and blue.
@@ -53,11 +53,11 @@ class ColourChunks:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file taken apart. `pixels` is a file of the same format without any metadata.
+    """A parsed file. `pixels` is a file of the same format without metadata.
 
-    `icc_profile` is the ICC profile, not yet looked at. `exif` begins with its byte order mark.
-    `texts` are a PNG's keywords and texts in the order of the file; a text that is damaged, too
-    long or compressed in an unknown way is left out. `comment` is a JPEG's.
+    `icc_profile` is the unchecked ICC profile. `exif` begins with its byte order mark. `texts` are
+    a PNG's keywords and texts in file order, without those that are damaged, too long or compressed
+    in an unknown way. `comment` is a JPEG's.
     """
 
     format: Literal["PNG", "JPEG", "WEBP"]
@@ -71,62 +71,63 @@ class ImageFile:
 
     @property
     def orientation(self) -> int:
-        """EXIF's orientation, 1 to 8; 1 if there is none that makes sense."""
-        found = _exif_entry(self.exif, _ORIENTATION)
+        """Return EXIF's orientation, 1 to 8; 1 if it is missing or invalid."""
+        found = _read_exif_entry(self.exif, _ORIENTATION)
         kind, value = found if found is not None else (0, b"")
         code = _INTEGERS.get(kind)
         if code is None or len(value) < struct.calcsize(code):
             return 1
-        (number,) = struct.unpack_from(_byte_order(self.exif) + code, value)
+        (number,) = struct.unpack_from(_read_byte_order(self.exif) + code, value)
         return int(number) if 1 <= number <= 8 else 1
 
     def texts(self) -> dict[str, str]:
-        """Read a PNG's texts by keyword; of several with one keyword the first. What comes after
-        MAX_TEXTS_BYTES of them isn't read.
+        """Return a PNG's texts by keyword; of several with one keyword the first.
+
+        Texts after MAX_TEXTS_BYTES are skipped.
         """
         texts: dict[str, str] = {}
         read_bytes = 0
         for kind, data in self.text_chunks:
             if read_bytes > MAX_TEXTS_BYTES:
                 break
-            found = _png_text(kind, data)
+            found = _parse_png_text(kind, data)
             if found is None:
-                read_bytes += MAX_TEXT_BYTES  # as much as may have been decompressed
+                read_bytes += MAX_TEXT_BYTES  # the most that can have been decompressed
             else:
                 texts.setdefault(*found)
                 read_bytes += len(found[1])
         return texts
 
     def exif_text(self, tag: int) -> bytes:
-        """The bytes of one of EXIF's texts, b"" if it isn't there."""
+        """Return the bytes of one of EXIF's texts, b"" if it is missing."""
         pointer = _EXIF_POINTER if tag == USER_COMMENT else None
-        found = _exif_entry(self.exif, tag, pointer)
+        found = _read_exif_entry(self.exif, tag, pointer)
         return b"" if found is None else found[1]
 
     @property
     def exif_byte_order(self) -> Literal["<", ">"]:
-        """How numbers are written in the EXIF data, as `struct` says it."""
-        return _byte_order(self.exif)
+        """Return the byte order of the EXIF data, as `struct` writes it."""
+        return _read_byte_order(self.exif)
 
 
 def parse_image_file(data: bytes) -> ImageFile | None:
-    """Take a file apart by what it begins with; None if it is no PNG, JPEG or WebP.
+    """Parse a file by its first bytes; None if it isn't a PNG, JPEG or WebP.
 
-    What comes after a place that makes no sense is left to the decoder as it is.
+    After an invalid place the rest is left to the decoder unchanged.
     """
     if data.startswith(_PNG_START):
-        return _png(data)
+        return _parse_png(data)
     if data.startswith(_JPEG_START):
-        return _jpeg(data)
+        return _parse_jpeg(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return _webp(data)
+        return _parse_webp(data)
     return None
 
 
 # PNG
 
 
-def _png(data: bytes) -> ImageFile:
+def _parse_png(data: bytes) -> ImageFile:
     kept: list[bytes | memoryview] = [_PNG_START]
     said: dict[bytes, bytes] = {}
     texts: list[tuple[bytes, bytes]] = []
@@ -154,22 +155,22 @@ def _png(data: bytes) -> ImageFile:
     return ImageFile(
         "PNG",
         b"".join(kept),
-        icc_profile=_unpacked_profile(said.get(b"iCCP", b"")),
-        exif=_tiff(said.get(b"eXIf", b"")),
-        colours=_colours(said),
+        icc_profile=_decompress_profile(said.get(b"iCCP", b"")),
+        exif=_strip_exif_prefix(said.get(b"eXIf", b"")),
+        colours=_parse_colours(said),
         text_chunks=tuple(texts),
     )
 
 
 def _is_transparency(body: bytes, colour_type: int, kept: list[bytes | memoryview]) -> bool:
-    """Whether a tRNS chunk can be used; a decoder trips over one that doesn't fit."""
+    """Return whether a tRNS chunk can be used; an unfit one breaks the decoder."""
     if colour_type == 3:
         palette = next((chunk for chunk in kept if bytes(chunk[4:8]) == b"PLTE"), b"")
         return 0 < len(body) <= (len(palette) - 12) // 3
     return len(body) == {0: 2, 2: 6}.get(colour_type, 0) > 0
 
 
-def _colours(said: dict[bytes, bytes]) -> ColourChunks:
+def _parse_colours(said: dict[bytes, bytes]) -> ColourChunks:
     cicp, gamma, points = (said.get(kind, b"") for kind in (b"cICP", b"gAMA", b"cHRM"))
     usable_cicp = len(cicp) == 4 and cicp[2:] == b"\0\1"  # RGB in its full range
     return ColourChunks(
@@ -182,13 +183,13 @@ def _colours(said: dict[bytes, bytes]) -> ColourChunks:
     )
 
 
-def _unpacked_profile(data: bytes) -> bytes | None:
+def _decompress_profile(data: bytes) -> bytes | None:
     _name, _, packed = data.partition(b"\0")
-    return _unpacked(packed[1:], MAX_PROFILE_BYTES) if packed[:1] == b"\0" else None
+    return _decompress(packed[1:], MAX_PROFILE_BYTES) if packed[:1] == b"\0" else None
 
 
-def _unpacked(packed: bytes, most: int) -> bytes | None:
-    """Decompressed data; None if it is damaged or longer than `most` bytes."""
+def _decompress(packed: bytes, most: int) -> bytes | None:
+    """Decompress data; None if it is damaged or longer than `most` bytes."""
     unpacker = zlib.decompressobj()
     try:
         data = unpacker.decompress(packed, most + 1)
@@ -197,21 +198,21 @@ def _unpacked(packed: bytes, most: int) -> bytes | None:
     return data if len(data) <= most else None
 
 
-def _png_text(kind: bytes, data: bytes) -> tuple[str, str] | None:
-    """The keyword and the text of a text chunk, None if the text can't be read."""
+def _parse_png_text(kind: bytes, data: bytes) -> tuple[str, str] | None:
+    """Return the keyword and the text of a text chunk, None if the text can't be read."""
     key, _, rest = data.partition(b"\0")
     text: bytes | None = rest
     if kind == b"zTXt":
-        text = _unpacked(rest[1:], MAX_TEXT_BYTES) if rest[:1] == b"\0" else None
+        text = _decompress(rest[1:], MAX_TEXT_BYTES) if rest[:1] == b"\0" else None
     elif kind == b"iTXt":
         parts = rest[2:].split(b"\0", 2)
         text = parts[2] if len(parts) == 3 else None
         if text is not None and rest[:1] == b"\1":
-            text = _unpacked(text, MAX_TEXT_BYTES) if rest[1:2] == b"\0" else None
+            text = _decompress(text, MAX_TEXT_BYTES) if rest[1:2] == b"\0" else None
     if text is None or len(text) > MAX_TEXT_BYTES:
         return None
     try:
-        # Latin-1 is what tEXt should hold, UTF-8 what many programs write.
+        # tEXt should be Latin-1, but many programs write UTF-8.
         words = text.decode("utf-8")
     except UnicodeDecodeError:
         words = text.decode("utf-8" if kind == b"iTXt" else "latin-1", "replace")
@@ -221,12 +222,12 @@ def _png_text(kind: bytes, data: bytes) -> tuple[str, str] | None:
 # JPEG
 
 
-def _jpeg(data: bytes) -> ImageFile:
+def _parse_jpeg(data: bytes) -> ImageFile:
     kept: list[bytes | memoryview] = [data[:2]]
     exif, xmp, comment = b"", b"", b""
     profile_parts: list[tuple[int, int, bytes]] = []
     view, end = memoryview(data), 2
-    for offset, marker, body in _jpeg_segments(data):
+    for offset, marker, body in _split_jpeg(data):
         end = offset + 4 + len(body)
         if marker == 0xE1 and body.startswith(_EXIF):
             exif += body[len(_EXIF) :]
@@ -237,7 +238,7 @@ def _jpeg(data: bytes) -> ImageFile:
             profile_parts.append((number, count, body[len(_ICC) + 2 :]))
         elif marker == 0xFE:
             comment = comment or body
-        elif not 0xE0 <= marker <= 0xEF or _says_how_colours_are_coded(marker, body):
+        elif not 0xE0 <= marker <= 0xEF or _is_colour_coding(marker, body):
             kept.append(view[offset:end])
     kept.append(view[end:])
     profile_parts.sort(key=lambda part: part[0])
@@ -248,14 +249,14 @@ def _jpeg(data: bytes) -> ImageFile:
         "JPEG",
         b"".join(kept),
         icc_profile=profile if 0 < len(profile) <= MAX_PROFILE_BYTES else None,
-        exif=_tiff(exif),
+        exif=_strip_exif_prefix(exif),
         xmp=xmp,
         comment=comment,
     )
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Where each segment before the picture's own data begins, its marker and its content.
+def _split_jpeg(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the start, marker and content of each segment before the pixels.
 
     Ends before anything that isn't a segment.
     """
@@ -273,7 +274,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         offset = end
 
 
-def _says_how_colours_are_coded(marker: int, body: bytes) -> bool:
+def _is_colour_coding(marker: int, body: bytes) -> bool:
     if marker == 0xE0:
         return body.startswith(_JFIF) and len(body) >= _LEAST_JFIF_BYTES
     return marker == 0xEE and body.startswith(_ADOBE) and len(body) >= _LEAST_ADOBE_BYTES
@@ -282,7 +283,7 @@ def _says_how_colours_are_coded(marker: int, body: bytes) -> bool:
 # WebP
 
 
-def _webp(data: bytes) -> ImageFile:
+def _parse_webp(data: bytes) -> ImageFile:
     kept: list[bytes] = []
     said: dict[bytes, bytes] = {}
     missing, offset = 0, 12
@@ -305,7 +306,7 @@ def _webp(data: bytes) -> ImageFile:
         "WEBP",
         b"RIFF" + struct.pack("<I", min(len(pixels) + missing, 2**32 - 1)) + pixels,
         icc_profile=profile if 0 < len(profile) <= MAX_PROFILE_BYTES else None,
-        exif=_tiff(said.get(b"EXIF", b"")),
+        exif=_strip_exif_prefix(said.get(b"EXIF", b"")),
         xmp=said.get(b"XMP ", b""),
     )
 
@@ -313,26 +314,28 @@ def _webp(data: bytes) -> ImageFile:
 # EXIF
 
 
-def _tiff(data: bytes) -> bytes:
-    """EXIF data from its byte order mark on, b"" if it has none."""
+def _strip_exif_prefix(data: bytes) -> bytes:
+    """Return EXIF data from its byte order mark on, b"" without one."""
     data = data.removeprefix(_EXIF)
     return data if data[:4] in (b"II*\0", b"MM\0*") else b""
 
 
-def _byte_order(exif: bytes) -> Literal["<", ">"]:
+def _read_byte_order(exif: bytes) -> Literal["<", ">"]:
     return ">" if exif.startswith(b"MM") else "<"
 
 
-def _exif_entry(exif: bytes, tag: int, pointer: int | None = None) -> tuple[int, bytes] | None:
-    """The type and the bytes of a tag of the first directory, or of the one that the tag `pointer`
-    leads to; None if it isn't there or can't be read. Other tags don't matter.
+def _read_exif_entry(exif: bytes, tag: int, pointer: int | None = None) -> tuple[int, bytes] | None:
+    """Return the type and the bytes of a tag; None if it is missing or can't be read.
+
+    It is looked up in the first directory, or in the one that the tag `pointer` refers to. Other
+    tags don't matter.
     """
     if len(exif) < 8:
         return None
-    order = _byte_order(exif)
+    order = _read_byte_order(exif)
     (start,) = struct.unpack_from(order + "I", exif, 4)
     if pointer is not None:
-        found = _exif_entry(exif, pointer)
+        found = _read_exif_entry(exif, pointer)
         if found is None or len(found[1]) != 4:
             return None
         (start,) = struct.unpack(order + "I", found[1])
@@ -345,11 +348,11 @@ def _exif_entry(exif: bytes, tag: int, pointer: int | None = None) -> tuple[int,
             return None
         found_tag, kind, values = struct.unpack_from(order + "HHI", exif, entry)
         if found_tag == tag:
-            return _exif_value(exif, entry, kind, values, order)
+            return _read_exif_value(exif, entry, kind, values, order)
     return None
 
 
-def _exif_value(
+def _read_exif_value(
     exif: bytes, entry: int, kind: int, count: int, order: str
 ) -> tuple[int, bytes] | None:
     length, at = _TYPE_BYTES.get(kind, 0) * count, entry + 8

@@ -1,4 +1,4 @@
-"""Pictures in and out: arrays to PIL, files from strangers, and their way to another size."""
+"""Pictures: arrays to Pillow, untrusted files, and resizing."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _TURNS: Mapping[int, Image.Transpose] = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF's orientation -> what turns the picture upright."""
+"""EXIF's orientation -> the transposition that turns the picture upright."""
 
-# What Pillow's decoders raise on damaged files.
+# Exceptions of Pillow's decoders for damaged files.
 _DAMAGED = (
     OSError,
     ValueError,
@@ -56,8 +56,9 @@ _DAMAGED = (
 
 
 def make_image(pixels: NDArray[np.float32]) -> Image.Image:
-    """RGB, 8 bits, from an array (height, width, 3), float, RGB, -1..1; what lies outside is
-    clamped, and what is no number is grey.
+    """Make an 8-bit RGB picture of an array (height, width, 3), float, RGB, -1..1.
+
+    Values outside are clamped; NaN values become grey.
     """
     levels = np.clip(np.nan_to_num(pixels) * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
     return Image.fromarray(levels)
@@ -65,9 +66,9 @@ def make_image(pixels: NDArray[np.float32]) -> Image.Image:
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture file is: its format and Pillow's mode of its pixels.
+    """The format of a picture file, and Pillow's mode of its pixels.
 
-    `size` is in pixels, as the picture is meant to be seen: after its EXIF orientation.
+    `size` is in pixels after EXIF orientation.
     """
 
     format: str
@@ -76,14 +77,15 @@ class Header:
 
     @property
     def media_type(self) -> str:
-        """The format as HTTP names it."""
+        """Return the format's media type for HTTP."""
         return Image.MIME[self.format]
 
 
 def read_header(source: Path | bytes, field: str = "image") -> Header:
-    """Read what a picture file from someone we don't trust is, without decoding its pixels.
+    """Read the header of an untrusted picture file, without decoding its pixels.
 
-    Raises RequestError, for `field`, as `open_image` does.
+    Raises:
+        RequestError: (for `field`) As in `open_image`.
     """
     with open_image(source, field) as (image, file):
         width, height = image.size
@@ -95,20 +97,24 @@ def read_header(source: Path | bytes, field: str = "image") -> Header:
 def open_image(
     source: Path | bytes, field: str = "image"
 ) -> Generator[tuple[Image.Image, ImageFile]]:
-    """Open a picture file from someone we don't trust: its header is read, its pixels not yet.
+    """Open an untrusted picture file: its header is read, its pixels not yet.
 
-    Yields the picture, whose `info` says nothing but how its pixels are coded, and the file.
-    Raises RequestError, for `field`, if it is no PNG, JPEG or WebP, larger than MAX_FILE_BYTES, of
-    more than MAX_PIXELS, or damaged; what is damaged is told within the context too.
+    Yields the picture, whose `info` contains nothing but the coding of its pixels, and the file.
+    Damage found within the context raises, too.
+
+    Raises:
+        RequestError: (for `field`) It isn't a PNG, JPEG or WebP, is larger than MAX_FILE_BYTES, has
+            more
+        than MAX_PIXELS, or is damaged.
     """
-    file = _taken_apart(source, field)
+    file = _parse(source, field)
     if file.format == "PNG":  # before Pillow looks, which only warns
-        _check_pixels(_png_area(file.pixels), field)
+        _check_pixels(_read_png_area(file.pixels), field)
     try:
         with Image.open(io.BytesIO(file.pixels), formats=FORMATS) as image:
             _check_pixels(image.width * image.height, field)
             yield image, file
-    except UnidentifiedImageError as error:  # its own words name an object in memory
+    except UnidentifiedImageError as error:  # its message names an object in memory
         raise RequestError(_NO_PICTURE, field=field) from error
     except Image.DecompressionBombError as error:
         raise RequestError(f"The picture is too large: {error}", field=field) from error
@@ -119,21 +125,23 @@ def open_image(
 
 
 def decode_image(source: Path | bytes, field: str = "image") -> Image.Image:
-    """Decode a picture from someone we don't trust: RGB, or RGBA if it may be transparent, 8 bits,
-    sRGB, turned as its EXIF says; of an animation the first frame. Its `info` is empty.
+    """Decode an untrusted picture to 8-bit sRGB: RGB, or RGBA if it may be transparent.
 
-    A colour profile that is damaged or doesn't fit the pixels counts as sRGB, as in browsers.
-    Raises RequestError, for `field`, as `open_image` does.
+    EXIF orientation is applied; of an animation the first frame is used. Its `info` is empty. A
+    colour profile that is damaged or doesn't fit the pixels counts as sRGB, as in browsers.
+
+    Raises:
+        RequestError: (for `field`) As in `open_image`.
     """
     with open_image(source, field) as (image, file):
-        plain = _eight_bits(image)
+        plain = _convert_to_eight_bits(image)
         shown = convert_to_srgb(plain, read_profile(file, grey=plain.mode in _GREY_MODES))
         method = _TURNS.get(file.orientation)
         return shown if method is None else shown.transpose(method)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """L, LA, RGB, RGBA or CMYK."""
+def _convert_to_eight_bits(image: Image.Image) -> Image.Image:
+    """Convert to 8 bits: L, LA, RGB, RGBA or CMYK."""
     if image.mode.startswith("I"):  # 16 bits of grey; Pillow would clip them, not scale them
         levels = np.asarray(image).astype(np.float32) / 257
         plain = Image.fromarray(levels.round().clip(0, 255).astype(np.uint8))
@@ -151,34 +159,37 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def decode_pixels(
     source: Path | bytes, field: str = "image"
 ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], bytes | None]:
-    """Decode a picture from someone we don't trust as it is: (height, width, channels), with 1
-    (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels, uint8, or uint16 of a PNG
-    with 16 bits; and the ICC profile that says what the numbers mean, None for sRGB.
+    """Decode an untrusted picture without converting it: (height, width, channels).
+
+    It has 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha) channels, uint8, or uint16 for
+    a PNG with 16 bits. Also returns its ICC profile, None for sRGB.
 
     The profile always fits the pixels: CMYK becomes sRGB, and grey with a profile for colours
-    becomes RGB. Turned as its EXIF says; of an animation the first frame. Raises RequestError, for
-    `field`, as `decode_image` does.
+    becomes RGB. EXIF orientation is applied; of an animation the first frame is used.
+
+    Raises:
+        RequestError: (for `field`) As in `open_image`.
     """
     with open_image(source, field) as (image, file):
         if file.format == "PNG" and file.pixels[24] == 16:
-            pixels: NDArray[np.uint8] | NDArray[np.uint16] = _sixteen_bits(image, file.pixels)
+            pixels: NDArray[np.uint8] | NDArray[np.uint16] = _decode_sixteen_bits(
+                image, file.pixels
+            )
         else:
-            plain = _eight_bits(image)
+            plain = _convert_to_eight_bits(image)
             if plain.mode == "CMYK":
-                return _turned(
+                return _turn(
                     np.asarray(convert_to_srgb(plain, file.icc_profile)), file.orientation
                 ), None
             pixels = np.asarray(plain)
             pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         profile = read_profile(file, grey=pixels.shape[2] < 3)
-        pixels, profile = _with_fitting_profile(pixels, profile)
-    return _turned(pixels, file.orientation), profile
+        pixels, profile = _fit_profile(pixels, profile)
+    return _turn(pixels, file.orientation), profile
 
 
-def _with_fitting_profile(
-    pixels: NDArray[Any], profile: bytes | None
-) -> tuple[NDArray[Any], bytes | None]:
-    """The pixels with a profile that fits them, None if that can't be had."""
+def _fit_profile(pixels: NDArray[Any], profile: bytes | None) -> tuple[NDArray[Any], bytes | None]:
+    """Return the pixels with a profile that fits them, None if there can't be one."""
     grey = pixels.shape[2] < 3
     if profile is None or fits_mode(profile, "L" if grey else "RGB"):
         return pixels, profile
@@ -187,11 +198,15 @@ def _with_fitting_profile(
     return pixels[..., [0, 0, 0, *range(1, pixels.shape[2])]], profile
 
 
-def _sixteen_bits(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
-    """By OpenCV, as Pillow makes 8 bits of them. Raises ValueError if it can't."""
+def _decode_sixteen_bits(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
+    """Decode 16 bits with OpenCV, as Pillow reduces them to 8.
+
+    Raises:
+        ValueError: It can't.
+    """
     import cv2  # noqa: PLC0415 (rarely needed)
 
-    image.load()  # what is damaged Pillow tells; OpenCV leaves the rest black
+    image.load()  # Pillow reports damage; OpenCV leaves the rest black
     try:
         read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -201,7 +216,7 @@ def _sixteen_bits(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
     pixels = np.asarray(read, np.uint16)
     if pixels.ndim == 2:
         pixels, unseen = pixels[..., None], image.info.get("transparency")
-        if isinstance(unseen, int):  # the level that is transparent, which OpenCV leaves out
+        if isinstance(unseen, int):  # the transparent level, which OpenCV omits
             alpha = np.where(pixels == unseen, 0, 65535).astype(np.uint16)
             pixels = np.concatenate((pixels, alpha), axis=2)
         return pixels
@@ -211,8 +226,8 @@ def _sixteen_bits(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
     return pixels[..., :1] if grey else pixels[..., ::-1]
 
 
-def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """The pixels as EXIF's orientation (1 to 8) says."""
+def _turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Apply EXIF's orientation (1 to 8) to the pixels."""
     if orientation in _ON_ITS_SIDE:
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
@@ -223,12 +238,12 @@ def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def image_size(image: Image.Image) -> Size:
-    """A picture's size in pixels."""
+    """Return a picture's size in pixels."""
     return Size(image.width, image.height)
 
 
 def flatten_image(image: Image.Image, background: str) -> Image.Image:
-    """RGB: the picture (RGB or RGBA) laid on a colour, "#rrggbb"."""
+    """Lay a picture (RGB or RGBA) on a colour, "#rrggbb"; return RGB."""
     if image.mode == "RGB":
         return image
     ground = Image.new("RGBA", image.size, background)
@@ -236,8 +251,9 @@ def flatten_image(image: Image.Image, background: str) -> Image.Image:
 
 
 def resize_image(image: Image.Image, size: Size, mode: ResizeMode, background: str) -> Image.Image:
-    """The picture (RGB) at another size, as `geometry.resize_words` says; what a "pad" adds has the
-    colour `background`, "#rrggbb".
+    """Fit a picture (RGB) to a size; `geometry.describe_resize` describes the modes.
+
+    A "pad" adds the colour `background`, "#rrggbb".
     """
     target = (size.width, size.height)
     if image.size == target:
@@ -246,18 +262,18 @@ def resize_image(image: Image.Image, size: Size, mode: ResizeMode, background: s
     if mode == "pad":
         inner = pad_to_aspect(source, size)
         canvas = Image.new("RGB", target, background)
-        canvas.paste(_scaled(image, inner.size), inner.corners)
+        canvas.paste(_scale(image, inner.size), inner.corners)
         return canvas
     if mode == "crop":
         image = image.crop(crop_to_aspect(source, size).corners)
-    return _scaled(image, size)
+    return _scale(image, size)
 
 
-def _scaled(image: Image.Image, size: Size) -> Image.Image:
+def _scale(image: Image.Image, size: Size) -> Image.Image:
     return image.resize((size.width, size.height), Image.Resampling.LANCZOS)
 
 
-def _taken_apart(source: Path | bytes, field: str) -> ImageFile:
+def _parse(source: Path | bytes, field: str) -> ImageFile:
     data = _read(source, field) if isinstance(source, Path) else source
     if len(data) > MAX_FILE_BYTES:
         raise RequestError(
@@ -270,7 +286,7 @@ def _taken_apart(source: Path | bytes, field: str) -> ImageFile:
     return file
 
 
-def _png_area(data: bytes) -> int:
+def _read_png_area(data: bytes) -> int:
     return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
 
 

@@ -1,5 +1,7 @@
-"""What inpainting does with pixels: masks are pictures of mode L, 8 bits, white (255) where
-something is repainted. Pure functions; nothing given is changed.
+"""Pixel operations of inpainting.
+
+Masks are pictures of mode L, 8 bits, white (255) where something is repainted. Pure functions; they
+change no argument.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ _BAND_PX = 512
 
 
 def make_mask(image: Image.Image) -> Image.Image:
-    """The mask that a picture (RGB or RGBA) means: its brightness.
+    """Make a mask of a picture (RGB or RGBA): its brightness.
 
-    Of a transparent picture it is the alpha if all that shows has one colour (strokes of any colour
-    on an empty canvas), else the brightness times the alpha.
+    For a transparent picture it is the alpha if all visible pixels have one colour (strokes of any
+    colour on an empty canvas), else the brightness times the alpha.
     """
     grey = image.convert("L")
     if image.mode == "RGB":
@@ -32,15 +34,14 @@ def make_mask(image: Image.Image) -> Image.Image:
 
 
 def blur_mask(mask: Image.Image, sigma_px: float) -> Image.Image:
-    """The mask with soft edges: a Gaussian of that standard deviation, which ends at 0 a few of
-    them away.
-    """
+    """Blur a mask with a Gaussian of that standard deviation, truncated after a few of them."""
     return mask.filter(ImageFilter.GaussianBlur(sigma_px)) if sigma_px else mask
 
 
 def grow_canvas(image: Image.Image, inner: Box, size: Size) -> Image.Image:
-    """The picture (any mode) on a canvas of that size, at `inner`. What is around it repeats its
-    edge, so that nothing bleeds in from there when the canvas is made smaller.
+    """Place a picture (any mode) at `inner` on a canvas of that size.
+
+    The surroundings repeat its edge, so that nothing bleeds in when the canvas is shrunk.
     """
     pixels = np.asarray(image)
     around = [
@@ -51,7 +52,7 @@ def grow_canvas(image: Image.Image, inner: Box, size: Size) -> Image.Image:
 
 
 def place_mask(mask: Image.Image, inner: Box, size: Size) -> Image.Image:
-    """The mask on a canvas of that size, at `inner`, black around it."""
+    """Place a mask at `inner` on a black canvas of that size."""
     canvas = Image.new("L", (size.width, size.height), 0)
     canvas.paste(mask, inner.corners)
     return canvas
@@ -60,10 +61,10 @@ def place_mask(mask: Image.Image, inner: Box, size: Size) -> Image.Image:
 def mask_weights(
     mask: Image.Image, sigma_px: float, added: Image.Image | None = None
 ) -> Image.Image:
-    """How much of the new picture shows at each pixel: the blurred mask.
+    """Return the weight of the new picture at each pixel: the blurred mask.
 
-    `added` is the mask of what an outpainted canvas has gained. There is nothing there to mix with,
-    so it counts in full, and its blur is twice as strong on the picture's side: 255 at the seam.
+    `added` is the mask of outpainted borders. There is nothing to blend with, so their weight is
+    255, and the blur is twice as strong on the picture's side: 255 at the seam.
     """
     soft = blur_mask(mask, sigma_px)
     if added is None:
@@ -72,16 +73,16 @@ def mask_weights(
     return ImageChops.lighter(ImageChops.lighter(soft, seam), added)
 
 
-def box_of(mask: Image.Image) -> Box | None:
-    """The smallest box around all that isn't black, None if everything is."""
+def find_box(mask: Image.Image) -> Box | None:
+    """Return the smallest box around everything that isn't black, None if all is."""
     corners = mask.getbbox()
     return None if corners is None else Box(*corners)
 
 
-def is_touched(mask: Image.Image, box: Box, size: Size) -> Image.Image:
-    """The part of a mask in `box`, brought to `size`: 255 wherever there is any of it, else 0.
+def spread_mask(mask: Image.Image, box: Box, size: Size) -> Image.Image:
+    """Crop a mask to `box` and scale it to `size`: 255 wherever it isn't black, else 0.
 
-    However small a spot is in comparison, it isn't lost.
+    Even tiny spots survive.
     """
     levels = mask.crop(box.corners).convert("F")
     scaled = levels.resize((size.width, size.height), Image.Resampling.BOX)
@@ -89,20 +90,19 @@ def is_touched(mask: Image.Image, box: Box, size: Size) -> Image.Image:
 
 
 def scale_mask(image: Image.Image, box: Box, size: Size) -> Image.Image:
-    """The part of a picture (RGB) or of a grey mask (L) in `box`, brought to `size`."""
+    """Crop a picture (RGB) or grey mask (L) to `box` and scale it to `size`."""
     part = image.crop(box.corners)
     if part.size == (size.width, size.height):
         return part
-    # Lanczos would ring, and a mask has no use for light beside its edge.
+    # Lanczos would ring, which a mask's edge shouldn't.
     filter_ = Image.Resampling.BILINEAR if image.mode == "L" else Image.Resampling.LANCZOS
     return part.resize((size.width, size.height), filter_)
 
 
 def fill_masked(image: Image.Image, unknown: Image.Image) -> Image.Image:
-    """The picture (RGB) with everything under `unknown` (above 0) made of the colours around it;
-    mid-grey if that is all of it.
+    """Fill everything under `unknown` (above 0) in a picture (RGB) from the colours around it.
 
-    Push-pull: Gortler et al. 1996, "The Lumigraph", section 3.4.3.
+    Mid-grey if that is all of it. Push-pull: Gortler et al. 1996, "The Lumigraph", section 3.4.3.
     """
     known = (np.asarray(unknown) == 0).astype(np.float32)[:, :, None]
     colours = np.asarray(image).astype(np.float32)
@@ -112,8 +112,9 @@ def fill_masked(image: Image.Image, unknown: Image.Image) -> Image.Image:
 
 
 def _push_pull(colours: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Colours (height, width, 3) where weight (height, width, 1), 0..1, is below 1, taken from the
-    picture at half the size.
+    """Fill colours (height, width, 3) where weight (height, width, 1), 0..1, is below 1.
+
+    They come from the picture at half the size.
     """
     height, width = weight.shape[:2]
     if weight.min() >= 1 or height == width == 1:
@@ -131,17 +132,17 @@ def _push_pull(colours: NDArray[np.float32], weight: NDArray[np.float32]) -> NDA
 
 
 def draw_strokes(image: Image.Image, sketch: Image.Image) -> Image.Image:
-    """The picture (RGB) with a sketch's (RGBA) strokes over it."""
+    """Draw a sketch's (RGBA) strokes over a picture (RGB)."""
     return Image.alpha_composite(image.convert("RGBA"), sketch).convert("RGB")
 
 
 def composite(original: Image.Image, painted: Image.Image, weight: Image.Image) -> Image.Image:
-    """`painted` over `original` (both RGB), by `weight` (L): at 0 a pixel keeps its very value."""
+    """Blend `painted` over `original` (both RGB) by `weight` (L): 0 keeps a pixel exactly."""
     return Image.composite(painted, original, weight)
 
 
 def count_changed_outside(original: Image.Image, result: Image.Image, weight: Image.Image) -> int:
-    """How many pixels differ where `weight` (L) is 0. It compares; it doesn't trust."""
+    """Count the pixels that differ where `weight` (L) is 0, by comparing all of them."""
     count = 0
     for top in range(0, original.height, _BAND_PX):  # a large picture's arrays take much memory
         band = (0, top, original.width, min(top + _BAND_PX, original.height))

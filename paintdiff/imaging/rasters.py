@@ -1,4 +1,4 @@
-"""Pictures that may be larger than memory: kept row by row in a temporary file."""
+"""Pictures that may be larger than memory, stored by rows in a temporary file."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _STRIP_BYTES = 8 * 2**20
 
 
 class Raster:
-    """A picture that is made from the top down, then read again as often as need be.
+    """A picture that is written from the top down, then read any number of times.
 
-    `size` is in pixels, `bits` is 8 or 16 for each channel. `icc_profile` says what the numbers
-    mean as colours, None if nothing did. What doesn't fit into a few megabytes lies in a temporary
-    file without a name, which is gone with the raster. For one thread at a time.
+    `size` is in pixels, `bits` is 8 or 16 for each channel. `icc_profile` describes the colours,
+    None if unknown. More than a few megabytes are stored in a temporary file without a name, which
+    disappears with the raster. Not thread-safe.
     """
 
     def __init__(
@@ -50,34 +50,35 @@ class Raster:
         self._rows = 0
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 (see `close`)
         self.close = weakref.finalize(self, self._file.close)
-        """Give memory and file back now, and not when the raster is forgotten."""
+        """Release memory and file now, without waiting for garbage collection."""
 
     @classmethod
     def of(cls, pixels: Pixels, icc_profile: bytes | None = None) -> Raster:
-        """A raster of an array (height, width, channels), uint8 or uint16."""
+        """Make a raster of an array (height, width, channels), uint8 or uint16."""
         height, width, channels = pixels.shape
-        raster = cls(Size(width, height), channels, _bits_of(pixels), icc_profile)
+        raster = cls(Size(width, height), channels, _find_bits(pixels), icc_profile)
         raster.append(pixels)
         return raster
 
     @property
     def complete(self) -> bool:
-        """Whether all rows are there."""
+        """Return whether all rows have been written."""
         return self._rows == self.size.height
 
     @property
     def held_bytes(self) -> int:
-        """What its rows take, in memory or in a temporary file (which may lie in memory too)."""
+        """Return the bytes of its rows, in memory or in a temporary file."""
         return self._rows * self._row_bytes if self.close.alive else 0
 
     def append(self, rows: Pixels) -> None:
-        """Add rows (height, width, channels) below those there are.
+        """Add rows (height, width, channels) at the bottom.
 
-        Raises ValueError for rows of another width, number of channels or type, or too many of
-        them; StorageError if they can't be kept.
+        Raises:
+            ValueError: They have another width, number of channels or type, or are too many.
+            StorageError: They can't be stored.
         """
         shape = (self.size.width, self.channels)
-        if rows.shape[1:] != shape or _bits_of(rows) != self.bits:
+        if rows.shape[1:] != shape or _find_bits(rows) != self.bits:
             raise ValueError(
                 f"rows of {rows.shape} {rows.dtype} in a raster of {shape}, {self.bits} bits"
             )
@@ -94,20 +95,25 @@ class Raster:
         self._rows += len(rows)
 
     def rows(self) -> Iterator[Pixels]:
-        """All rows in strips (height, width, channels) of some megabytes, from the top.
+        """Yield all rows from the top, in strips (height, width, channels) of some megabytes.
 
-        Raises ValueError if some are missing.
+        Raises:
+            ValueError: Rows are missing.
         """
         return self._strips(max(1, _STRIP_BYTES // self._row_bytes))
 
     def image(self, longest_px: int | None = None) -> Image.Image:
-        """The picture with 8 bits a channel (L, LA, RGB or RGBA), reduced so that its longer side
-        is at most `longest_px`. Raises ValueError if rows are missing.
+        """Return the picture with 8 bits a channel (L, LA, RGB or RGBA).
+
+        It is reduced so that its longer side is at most `longest_px`.
+
+        Raises:
+            ValueError: Rows are missing.
         """
         size = self.size if longest_px is None else fit_within(self.size, longest_px)
         factor = max(1, min(self.size.width // size.width, self.size.height // size.height))
         rows_at_once = max(1, _STRIP_BYTES // self._row_bytes // factor) * factor
-        strips = [_reduced(strip, factor) for strip in self._strips(rows_at_once)]
+        strips = [_reduce(strip, factor) for strip in self._strips(rows_at_once)]
         image = raster_image(np.concatenate(strips))
         if self.icc_profile is not None:
             image.info["icc_profile"] = self.icc_profile
@@ -129,11 +135,11 @@ class Raster:
 
 
 def raster_image(pixels: NDArray[np.uint8]) -> Image.Image:
-    """A Pillow picture (L, LA, RGB or RGBA) of an array (height, width, channels)."""
+    """Make a Pillow picture (L, LA, RGB or RGBA) of an array (height, width, channels)."""
     return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
 
 
-def _bits_of(pixels: Pixels) -> Literal[8, 16]:
+def _find_bits(pixels: Pixels) -> Literal[8, 16]:
     if pixels.dtype == np.uint8:
         return 8
     if pixels.dtype == np.uint16:
@@ -141,10 +147,8 @@ def _bits_of(pixels: Pixels) -> Literal[8, 16]:
     raise ValueError(f"pixels of {pixels.dtype}; a raster has uint8 or uint16")
 
 
-def _reduced(strip: Pixels, factor: int) -> NDArray[np.uint8]:
-    """Each `factor` x `factor` pixels' mean, 8 bits; what is left over at the ends is averaged over
-    fewer.
-    """
+def _reduce(strip: Pixels, factor: int) -> NDArray[np.uint8]:
+    """Average blocks of `factor` x `factor` pixels to 8 bits; those at the ends may be smaller."""
     levels = strip if strip.dtype == np.uint8 else ((strip.astype(np.uint32) + 128) // 257)
     levels = levels.astype(np.uint8, copy=False)
     if factor == 1:

@@ -1,12 +1,12 @@
-"""Enlarging a picture by a network, tile by tile: from rows of a picture to rows of a larger one.
+"""Enlarges a picture by a network, tile by tile: from rows of a picture to rows of a larger one.
 
-A network gets a part of the picture at a time. What a tile gives is its core; around it lies a
-margin that is blended with the neighbours' (feathered), and around that as much context as the
-network looks at, which is thrown away. So the result is that of the whole picture at once, but for
-what the network sees beyond its context. Memory depends on the picture's width, not on its height.
+A network gets one part of the picture at a time. A tile contributes its core; around it is a margin
+that is blended with the neighbours' (feathered), and around that as much context as the network
+sees, which is discarded. So the result equals that of the whole picture at once, except for what
+the network sees beyond its context. Memory depends on the picture's width, not on its height.
 
-The road is a chain of stages, each of which takes rows and gives rows: the network as often as is
-needed, then a resampling to the exact size. All of them work on a grid that is the whole picture's.
+The path is a chain of stages, each of which maps rows to rows: the network as often as needed, then
+resampling to the exact size. All of them use the whole picture's grid.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ Floats = NDArray[np.float32]
 """(height, width, channels), 0..1: grey, grey and alpha, RGB, or RGB and alpha."""
 
 RunNetwork = Callable[[Floats], Floats]
-"""Enlarges a tile (height, width, 3) by the network's factor. Raises MemoryBudgetError if there
-isn't enough memory for a tile of that size."""
+"""Enlarges a tile (height, width, 3) by the network's factor.
+
+Raises MemoryBudgetError if there isn't enough memory for a tile of that size.
+"""
 
 FEATHER_PX = 4
-"""Over how many pixels of its input a tile is blended with the next."""
+"""Pixels of its input over which a tile is blended with the next."""
 
 LEAST_TILE_PX = 32
 _BAND_BYTES = 384 * 2**20
@@ -40,11 +42,11 @@ _LANCZOS_SUPPORT = 3
 
 @dataclass(frozen=True)
 class Network:
-    """What has to be known of a network to run it in tiles.
+    """The properties of a network that tiling needs.
 
-    It enlarges `factor` times. `margins` tells how many pixels far it looks, and at multiples of
-    what tiles should begin, so that a network that works in windows sees the same ones as in the
-    whole picture. It is asked only if there is more than one tile.
+    It enlarges `factor` times. `margins` returns how many pixels far it sees, and the multiple at
+    which tiles should start, so that a network that works in windows uses the same ones as for the
+    whole picture. It is only called if there is more than one tile.
     """
 
     run: RunNetwork
@@ -52,7 +54,7 @@ class Network:
     margins: Callable[[], tuple[int, int]] = lambda: (0, 1)
 
     def passes(self, scale: float) -> int:
-        """How often it has to be run, one time after another, to reach `scale`; at least once."""
+        """Return how many passes reach `scale`; at least one."""
         count, reached = 1, self.factor
         while reached < scale and self.factor > 1:
             count, reached = count + 1, reached * self.factor
@@ -61,10 +63,10 @@ class Network:
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile that is done: `number` of `total`, counted from 1 over all of the network's passes.
+    """A finished tile: `number` of `total`, counted from 1 over all passes.
 
-    `box` is its place in the result, in pixels of the result, and `pixels` what is there (rather
-    more coarsely, if the network's factors are more or not yet as much as was asked for).
+    `box` is its place in the result, in pixels of the result, and `pixels` its content (coarser, if
+    the network's factors exceed or haven't yet reached the scale).
     """
 
     number: int
@@ -74,18 +76,20 @@ class Tile:
 
 
 OnTile = Callable[[Tile], None]
-"""Told each tile; may raise to end the work there."""
+"""Receives each finished tile; may raise to stop."""
 
 
 def network_scale(source: Size, target: Size) -> float:
-    """How many times larger the target is, along the side of which it is more."""
+    """Return how many times larger the target is, along the side where that is more."""
     return max(target.width / source.width, target.height / source.height)
 
 
 @dataclass(frozen=True)
 class Span:
-    """A tile's extent along one axis, in pixels of its input: it keeps `start` to `end`, and reads
-    `read_start` to `read_end`. What is kept overlaps with the neighbours'.
+    """A tile's extent along one axis, in pixels of its input.
+
+    It keeps `start` to `end`, which overlaps with the neighbours', and reads `read_start` to
+    `read_end`.
     """
 
     start: int
@@ -95,8 +99,9 @@ class Span:
 
 
 def tile_spans(length: int, tile_px: int, context_px: int, multiple: int = 1) -> tuple[Span, ...]:
-    """The tiles along an axis of `length` pixels: as few of at most `tile_px` (without their
-    margins) as there can be, of nearly one size.
+    """Divide an axis of `length` pixels into tiles.
+
+    As few as possible of at most `tile_px` (without their margins), of nearly equal size.
     """
     count = -(-length // max(1, tile_px))
     cuts = [round(length * number / count) for number in range(count + 1)]
@@ -113,10 +118,10 @@ def tile_spans(length: int, tile_px: int, context_px: int, multiple: int = 1) ->
 
 
 class Enlargement:
-    """How a picture of the size `source` becomes one of the size `target` by a network.
+    """How a network enlarges a picture of size `source` to `target`.
 
-    `tile_px` is the side of a tile's core in the picture that a pass enlarges. `tile_px` may shrink
-    while it runs: when memory is short the tiles are halved.
+    `tile_px` is the side of a tile's core in the input of a pass. When memory is short, tiles are
+    halved while it runs.
     """
 
     def __init__(self, source: Size, target: Size, network: Network, tile_px: int) -> None:
@@ -133,34 +138,34 @@ class Enlargement:
 
     @property
     def total_tiles(self) -> int:
-        """How many tiles there are, over all passes."""
+        """Return the number of tiles over all passes."""
         return sum(stage.count for stage in self._stages)
 
     @property
     def smallest_tile_px(self) -> int:
-        """The side of the smallest tile that was used: less than `tile_px` if memory was short."""
+        """Return the side of the smallest tile used: less than `tile_px` if memory was short."""
         return min(stage.limit_px for stage in self._stages)
 
     def rows(self, picture: Iterator[Floats], on_tile: OnTile) -> Iterator[Floats]:
-        """The result in strips from the top, as the tiles get done.
+        """Yield the result in strips from the top, as tiles are finished.
 
-        `picture` are the source's rows (height, width, channels), in strips of any height. What
-        `on_tile` raises comes out unchanged, and so does a MemoryBudgetError at the smallest tile.
+        `picture` yields the source's rows (height, width, channels), in strips of any height.
+        Exceptions of `on_tile` propagate, and so does a MemoryBudgetError at the smallest tile.
         """
         number, total, rows = 0, self.total_tiles, picture
 
-        def told(box: Box, pixels: Floats, stage: Size) -> None:
+        def report(box: Box, pixels: Floats, stage: Size) -> None:
             nonlocal number
             number += 1
-            on_tile(Tile(number, total, _scaled_box(box, stage, self.target), pixels))
+            on_tile(Tile(number, total, _scale_box(box, stage, self.target), pixels))
 
         for stage in self._stages:
-            rows = stage.rows(rows, told)
+            rows = stage.rows(rows, report)
         reached = self._stages[-1].output
         return rows if reached == self.target else resample(rows, reached, self.target)
 
 
-def _scaled_box(box: Box, from_size: Size, to_size: Size) -> Box:
+def _scale_box(box: Box, from_size: Size, to_size: Size) -> Box:
     across, down = to_size.width / from_size.width, to_size.height / from_size.height
     left, top = int(box.left * across), int(box.top * down)
     right, bottom = round(box.right * across), round(box.bottom * down)
@@ -168,7 +173,7 @@ def _scaled_box(box: Box, from_size: Size, to_size: Size) -> Box:
 
 
 class _Window:
-    """A view of some rows of a stream, which moves down."""
+    """A sliding view of some rows of a stream."""
 
     def __init__(self, rows: Iterator[Floats]) -> None:
         self._stream = rows
@@ -176,7 +181,7 @@ class _Window:
         self._top = 0
 
     def rows(self, top: int, bottom: int) -> Floats:
-        """Rows `top` to `bottom`; those above `top` are forgotten."""
+        """Return rows `top` to `bottom`, and drop those above `top`."""
         strips: list[Floats] = []
         have = self._top
         if self._kept is not None:
@@ -192,11 +197,11 @@ class _Window:
         return self._kept[: bottom - top]
 
 
-_Told = Callable[[Box, Floats, Size], None]
+_Report = Callable[[Box, Floats, Size], None]
 
 
 class _NetworkStage:
-    """One pass of a network over a picture of a size."""
+    """One pass of a network over a picture."""
 
     def __init__(self, size: Size, network: Network, tile_px: int) -> None:
         factor = network.factor
@@ -215,12 +220,12 @@ class _NetworkStage:
     def count(self) -> int:
         return len(self._columns) * len(self._bands)
 
-    def rows(self, picture: Iterator[Floats], told: _Told) -> Iterator[Floats]:
+    def rows(self, picture: Iterator[Floats], report: _Report) -> Iterator[Floats]:
         window, factor = _Window(picture), self._network.factor
-        carried: Floats | None = None  # what this band has in common with the next
+        carried: Floats | None = None  # the overlap of this band with the next
         for index, band in enumerate(self._bands):
             source = window.rows(band.read_start, band.read_end)
-            made = self._band(index, source, told)
+            made = self._band(index, source, report)
             if carried is not None:
                 made[: len(carried)] += carried
             last = index + 1 == len(self._bands)
@@ -229,8 +234,8 @@ class _NetworkStage:
                 yield np.clip(made[top : min(done, top + _STRIP_ROWS)], 0, 1)
             carried = made[done:].copy()
 
-    def _band(self, index: int, source: Floats, told: _Told) -> Floats:
-        """A row of tiles put together, weighted where it overlaps with those above and below."""
+    def _band(self, index: int, source: Floats, report: _Report) -> Floats:
+        """Combine a row of tiles, weighted where it overlaps with those above and below."""
         band, factor = self._bands[index], self._network.factor
         height, channels = (band.end - band.start) * factor, source.shape[2]
         made = np.zeros((height, self.output.width, channels), np.float32)
@@ -239,14 +244,14 @@ class _NetworkStage:
             part = source[:, column.read_start : column.read_end]
             pixels = self._evaluated(part, band, column)
             box = Box(column.start, band.start, column.end, band.end)
-            told(box, pixels, self.size)
+            report(box, pixels, self.size)
             across = _weights(self._columns, number, factor)[None, :, None]
             place = slice(column.start * factor, column.end * factor)
             made[:, place] += pixels * down * across
         return made
 
     def _evaluated(self, part: Floats, rows: Span, columns: Span) -> Floats:
-        """What the tile keeps; in quarters if memory is too short for the whole."""
+        """Return what the tile keeps; in quarters if memory is too short for the whole."""
         side = max(rows.end - rows.start, columns.end - columns.start)
         if side <= self.limit_px + FEATHER_PX:
             try:
@@ -265,7 +270,7 @@ class _NetworkStage:
         return np.concatenate([np.concatenate(row, axis=1) for row in quarters])
 
     def _halves(self, span: Span) -> list[Span]:
-        """The span in two, not overlapping, with the same margins."""
+        """Split the span in two without overlap, with the same margins."""
         if span.end - span.start <= self.limit_px + FEATHER_PX:
             return [span]
         middle = (span.start + span.end) // 2
@@ -294,8 +299,9 @@ def _cut(part: Floats, rows: Span, columns: Span, down: Span, across: Span) -> F
 
 
 def _weights(axis: tuple[Span, ...], index: int, factor: int) -> Floats:
-    """How much of a tile counts at each pixel of its output along an axis: 1, and from 0 to 1 or
-    back where it overlaps with a neighbour, whose share is the rest.
+    """Return a tile's weight at each pixel of its output along an axis.
+
+    It is 1, or a ramp between 0 and 1 where the tile overlaps with a neighbour, which has the rest.
     """
     span = axis[index]
     weights = np.ones((span.end - span.start) * factor, np.float32)
@@ -308,16 +314,16 @@ def _weights(axis: tuple[Span, ...], index: int, factor: int) -> Floats:
 
 
 def _ramp(length: int, rising: int, before: int = 0) -> Floats:
-    """0 for `before` pixels, then rising to 1 over `rising`."""
+    """Return 0 for `before` pixels, then a ramp to 1 over `rising`."""
     place = np.arange(length, dtype=np.float32) - before
     return np.clip((place + np.float32(0.5)) / np.float32(max(1, rising)), 0, 1)
 
 
 def run_tiled(tile: Floats, network: Network) -> Floats:
-    """A tile of any number of channels through a network for RGB: (height, width, channels), 0..1.
+    """Run a tile (height, width, channels), 0..1, of any channels through a network for RGB.
 
-    Alpha goes through it as grey, and stays between the least and the most that is near, so that
-    what is opaque stays so, and no ringing comes in. Where it is all one it is just repeated.
+    Alpha passes through it as grey, clamped to the range of its neighbourhood, so that opaque areas
+    stay opaque and nothing rings. Constant alpha is repeated.
     """
     colours, alpha = tile[..., : 1 if tile.shape[2] < 3 else 3], None
     if tile.shape[2] in (2, 4):
@@ -327,7 +333,7 @@ def run_tiled(tile: Floats, network: Network) -> Floats:
         made = made.mean(axis=2, keepdims=True)
     if alpha is None:
         return made
-    low, high = (_repeated(_extreme(alpha, take), network.factor) for take in (np.min, np.max))
+    low, high = (_repeat(_find_extreme(alpha, take), network.factor) for take in (np.min, np.max))
     if low.min() == high.max():
         enlarged = low
     else:
@@ -336,8 +342,8 @@ def run_tiled(tile: Floats, network: Network) -> Floats:
     return np.concatenate((made, enlarged), axis=2)
 
 
-def _extreme(alpha: Floats, take: Callable[..., Floats]) -> Floats:
-    """The least or the most of each pixel and its eight neighbours."""
+def _find_extreme(alpha: Floats, take: Callable[..., Floats]) -> Floats:
+    """Return the minimum or maximum of each pixel and its eight neighbours."""
     padded = np.pad(alpha, ((1, 1), (1, 1), (0, 0)), mode="edge")
     for axis in (0, 1):
         views = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=axis)
@@ -345,14 +351,14 @@ def _extreme(alpha: Floats, take: Callable[..., Floats]) -> Floats:
     return padded
 
 
-def _repeated(pixels: Floats, factor: int) -> Floats:
+def _repeat(pixels: Floats, factor: int) -> Floats:
     return np.repeat(np.repeat(pixels, factor, axis=0), factor, axis=1)
 
 
 def resample(rows: Iterator[Floats], source: Size, target: Size) -> Iterator[Floats]:
-    """Rows of a picture of the size `source` as rows of one of the size `target` (Lanczos).
+    """Resample rows of a picture of size `source` to size `target` (Lanczos).
 
-    The same as of the whole picture at once: each strip is made of all the rows that it needs.
+    Equal to resampling the whole picture: each strip uses all the rows that it needs.
     """
     window, down = _Window(rows), source.height / target.height
     reach = int(np.ceil(_LANCZOS_SUPPORT * max(1.0, down))) + 1

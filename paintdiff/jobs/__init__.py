@@ -1,1 +1,1 @@
-"""Requests, jobs and the events that a job sends."""
+"""Requests, jobs and their events."""

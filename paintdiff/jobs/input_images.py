@@ -1,4 +1,4 @@
-"""A picture inside a request: its encoded bytes, or only their fingerprint."""
+"""A picture inside a request: its encoded bytes, or only their hash."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _DATA_URL_END = ";base64,"
 
 
 class InputImage(BaseModel):
-    """A picture that a request brings with it: the bytes of a PNG, JPEG or WebP file.
+    """A picture in a request: the bytes of a PNG, JPEG or WebP file.
 
-    In JSON `data` is base64, with or without a `data:` URL's beginning. `sha256` is of the bytes,
-    in lower-case hex; it is filled in, and one that doesn't fit is refused. Without `data` it is a
-    reference, as in the settings inside a finished picture: such a request can be read and shown,
-    but not painted until the picture is given again. Nothing is decoded here.
+    In JSON `data` is base64, with or without the prefix of a `data:` URL. `sha256` is of the bytes,
+    in lower-case hex; it is computed, and a wrong one is refused. Without `data` the picture is a
+    reference, as in the settings stored in a finished picture: such a request can be read and
+    shown, but not painted until the picture is supplied. Nothing is decoded here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +44,11 @@ class InputImage(BaseModel):
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """The picture in a file. Raises RequestError if it can't be read."""
+        """Read a file.
+
+        Raises:
+            RequestError: It can't be read.
+        """
         try:
             data = Path(path).read_bytes()
         except OSError as error:
@@ -53,9 +57,10 @@ class InputImage(BaseModel):
 
     @classmethod
     def from_image(cls, image: Image.Image) -> Self:
-        """Take a Pillow picture, as a PNG. Its colour profile is kept; CMYK becomes sRGB.
+        """Encode a Pillow picture as a PNG. Its colour profile is kept; CMYK becomes sRGB.
 
-        Raises RequestError for mode F, whose numbers have no fixed range.
+        Raises:
+            RequestError: It has mode F, whose values have no fixed range.
         """
         if image.mode == "F":
             raise RequestError(
@@ -73,7 +78,7 @@ class InputImage(BaseModel):
         return cls(data=buffer.getvalue())
 
     def reference(self) -> Self:
-        """The same picture without its bytes."""
+        """Return the same picture without its bytes."""
         return self.model_copy(update={"data": None})
 
     @model_validator(mode="before")
@@ -84,7 +89,7 @@ class InputImage(BaseModel):
         fields: dict[str, Any] = dict(cast("dict[str, Any]", values))
         data = fields.get("data")
         if isinstance(data, str):
-            data = fields["data"] = _from_base64(data)
+            data = fields["data"] = _decode_base64(data)
         if isinstance(data, bytes):
             found = hashlib.sha256(data).hexdigest()
             if fields.get("sha256") not in (None, "", found):
@@ -97,7 +102,7 @@ class InputImage(BaseModel):
         return None if data is None else base64.b64encode(data).decode("ascii")
 
 
-def _from_base64(text: str) -> bytes:
+def _decode_base64(text: str) -> bytes:
     if text.startswith("data:"):
         text = text.partition(_DATA_URL_END)[2]
     try:

@@ -1,4 +1,4 @@
-"""A job: a request that an engine has taken, and the story of what happened to it."""
+"""A job: a request accepted by an engine, with its events."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from paintdiff.jobs.requests import Request
 
 
 class Job:
-    """One request on its way. All of it may be used from any thread.
+    """One accepted request. All methods are thread-safe.
 
-    `visitor` is who asked for it, "" if that doesn't matter.
+    `visitor` submitted it, "" if that doesn't matter.
     """
 
     def __init__(self, request: Request, warnings: tuple[str, ...] = (), visitor: str = "") -> None:
@@ -40,33 +40,31 @@ class Job:
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """The pictures that are finished so far, in their order; they come before the job ends."""
+        """Return the finished pictures, in order; they may appear before the job ends."""
         with self._changed:
             end = self._story[-1][1] if self._story else None
             return end.pictures if isinstance(end, (Finished, Cancelled)) else self._pictures
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences for people. They may grow until the first step is done."""
+        """Return warnings for people. They may grow until the first step is done."""
         with self._changed:
             return self._warnings
 
     @property
     def latest(self) -> Event:
-        """The event told last."""
+        """Return the latest event."""
         with self._changed:
             return self._story[-1][1]
 
     @property
     def done(self) -> bool:
-        """Whether the last event has been told."""
+        """Return whether the job has ended."""
         return isinstance(self.latest, TERMINAL)
 
     @property
     def held_bytes(self) -> int:
-        """What it keeps for as long as it is remembered, once it is done: its request's input
-        images, and the pictures that it has made.
-        """
+        """Return the bytes it holds once it is done: its input images and finished pictures."""
         pictures = self.pictures if self.done else ()
         requests = (self.request, *(picture.request for picture in pictures))
         data = {id(each.data): each.data for one in requests for each in one.input_images()}
@@ -74,10 +72,10 @@ class Job:
         return inputs + sum(picture.held_bytes for picture in pictures)
 
     def events(self, timeout_seconds: float | None = None) -> Iterator[Event]:
-        """The story so far, then what follows, up to the event that ends it.
+        """Yield the past events, then the following ones, up to the one that ends the job.
 
-        Of the Queued and of the Progress events only the latest is kept, so a slow watcher skips
-        old ones. When nothing new comes within `timeout_seconds` the latest event is yielded again.
+        Of Queued and Progress events only the latest is kept, so a slow watcher skips some. If
+        nothing happens within `timeout_seconds`, the latest event is yielded again.
         """
         seen = 0
         while True:
@@ -95,14 +93,20 @@ class Job:
                 seen = max(seen, number)
 
     def cancel(self) -> None:
-        """End the job at its next step; at once if it waits. Does nothing once it is done."""
+        """End the job at its next step, or at once if it waits. Does nothing once it is done."""
         self._cancel_asked.set()
         with self._changed:
             if self._story and isinstance(self._story[-1][1], Queued):
-                self._tell(Cancelled())
+                self._emit(Cancelled())
 
     def result(self, timeout_seconds: float | None = None) -> Finished:
-        """Wait for the end. Raises the job's own error, JobCancelledError, or TimeoutError."""
+        """Wait for the end.
+
+        Raises:
+            JobCancelledError: The job was cancelled.
+            TimeoutError: It didn't end in time.
+            Exception: The job's own error.
+        """
         with self._changed:
             if not self._changed.wait_for(
                 lambda: bool(self._story) and isinstance(self._story[-1][1], TERMINAL),
@@ -116,20 +120,20 @@ class Job:
             raise event.error
         raise JobCancelledError("The job was cancelled.")
 
-    # What follows is for the engine alone.
+    # The engine calls these
 
-    def tell(self, event: Event) -> None:
-        """Add an event. After the one that ends the story nothing is added any more."""
+    def emit(self, event: Event) -> None:
+        """Add an event. After a terminal event nothing is added."""
         with self._changed:
-            self._tell(event)
+            self._emit(event)
 
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         last = self._story[-1][1] if self._story else None
         if isinstance(last, TERMINAL):
             return
         if isinstance(event, (Queued, Progress)) and type(event) is type(last):
             self._story.pop()
-        if isinstance(event, TERMINAL):  # nobody looks at previews any more
+        if isinstance(event, TERMINAL):  # previews aren't needed any more
             self._story = [(number, _without_preview(each)) for number, each in self._story]
         self._told += 1
         self._story.append((self._told, event))
@@ -146,7 +150,7 @@ class Job:
             self._warnings += sentences
 
     def raise_if_cancelled(self) -> None:
-        """Raise JobCancelledError if it has been asked for."""
+        """Raise JobCancelledError if the job was cancelled."""
         if self._cancel_asked.is_set():
             raise JobCancelledError("The job was cancelled.")
 

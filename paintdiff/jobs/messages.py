@@ -1,4 +1,4 @@
-"""Sentences for people that know which control of a form they are about."""
+"""Messages for people, with the request field they are about."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Self
 
 
 class FieldMessage(str):
-    """A sentence, with the request's field that it is about ("loras.0.weight"), so that a form can
-    show it there. Everywhere else it is a str like any other.
+    """A message with the request's field that it is about ("loras.0.weight").
 
-    `choices` are words that a person may put into the prompt because of it.
+    A form shows it beside that field. Elsewhere it is an ordinary str. `choices` are words that a
+    person may add to the prompt because of it.
     """
 
     __slots__ = ("choices", "field")
@@ -18,7 +18,7 @@ class FieldMessage(str):
     choices: tuple[str, ...]
 
     def __new__(cls, text: str, field: str, choices: tuple[str, ...] = ()) -> Self:
-        """`field` is named as in a RequestError."""
+        """Make a message; `field` is named as in a RequestError."""
         remark = super().__new__(cls, text)
         remark.field = field
         remark.choices = choices
@@ -26,12 +26,12 @@ class FieldMessage(str):
 
 
 def message_field(sentence: str) -> str | None:
-    """What a sentence is about, None if it doesn't say."""
+    """Return the field that a message is about; None if it has none."""
     return sentence.field if isinstance(sentence, FieldMessage) else None
 
 
 def message_choices(sentences: Iterable[str]) -> tuple[str, ...]:
-    """Return the words that the sentences offer for the prompt, each once."""
+    """Return the words that the messages offer for the prompt, each once."""
     offered = (
         word for each in sentences if isinstance(each, FieldMessage) for word in each.choices
     )

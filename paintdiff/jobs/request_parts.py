@@ -1,5 +1,6 @@
-"""What goes into a picture beyond words: control maps, LoRAs, a second model, what happens to it
-once it is painted. Each is a frozen value that any request which can use it takes (`requests`).
+"""Parts of a request: controls, LoRAs, a second model, upscaling.
+
+Each is a frozen value, used by any request that supports it (`requests`).
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ MAX_LORA_WEIGHT = 10.0
 MAX_OUTPAINT_PX = 2048
 MIN_TILE_PX, MAX_TILE_PX = 32, 4096
 LATENT_UPSCALER = "latent"
-"""In place of an upscaler's name: the latents themselves are enlarged, and no network is used."""
+"""In place of an upscaler's name: enlarge the latents, without a network."""
 NO_CONTROLNET = "none"
-"""In place of a ControlNet's name, where None would be one that is chosen."""
+"""In place of a ControlNet's name: use none. (None would choose one.)"""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class ControlInput(BaseModel):
-    """A picture that says where things are, and the ControlNet that sees to it.
+    """A picture that guides the layout, and its ControlNet.
 
-    `image` becomes a control map by `preprocessor` (a name in PREPROCESSORS; "none" if it is one
-    already), once it is fitted to the size that is painted by `resize_mode` (a "pad" adds black).
+    `image` is fitted to the painted size by `resize_mode` (a "pad" adds black), and then converted
+    to a control map by `preprocessor` (a name in PREPROCESSORS; "none" if it is a map already).
     `controlnet` is a name in the catalog; None is the first that fits the model.
-    `conditioning_scale` is how strictly the map is followed; it is from `guidance_start` to
-    `guidance_end`, parts of the steps.
+    `conditioning_scale` is how strictly the map is followed, from `guidance_start` to
+    `guidance_end` (fractions of the steps).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -63,16 +64,14 @@ class ControlInput(BaseModel):
 
 
 class Upscaling(BaseModel):
-    """How a picture is enlarged, `scale` times each way (rounded to whole pixels).
+    """How a picture is enlarged: `scale` times each way, rounded to whole pixels.
 
-    `upscaler` is a name in the catalog; None is the first there is. The network is run until its
-    own factors reach `scale`; what is too large then is resampled (Lanczos). `tile_px` is the side
-    of the tiles in which a large picture is worked through, in pixels of the picture that is
-    enlarged; None lets the memory decide.
+    `upscaler` is a name in the catalog; None is the first one. The network runs until its own
+    factors reach `scale`; a larger result is resampled (Lanczos). `tile_px` is the side of the
+    tiles of a large picture, in pixels of the input; None lets the memory decide.
 
-    The faces in the picture are repaired by `face_restorer`, a name in the catalog; None leaves
-    them as they are. `face_strength` is how much of a repaired face shows, the rest is the enlarged
-    picture's.
+    `face_restorer`, a name in the catalog, restores faces; None leaves them unchanged.
+    `face_strength` blends the restored face (1) with the enlarged picture (0).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -85,18 +84,19 @@ class Upscaling(BaseModel):
 
 
 class HiresFix(BaseModel):
-    """Paint small, enlarge `scale` times each way, then paint over it from there: larger pictures
-    than a model was made for, without its doublings.
+    """Paint small, enlarge `scale` times each way, then paint over the result.
+
+    This makes pictures larger than the model was trained for, without repeated motifs.
 
     The second pass is image to image at `strength` (None: the model's family decides), over
     `num_inference_steps` (None: as many as the first). `upscaler` is a name in the catalog,
-    LATENT_UPSCALER, or None for the first there is. A `tiled` second pass sees the picture through
-    overlapping windows of the model's native size, whose predictions are blended at every step;
-    None: where the picture is more than twice as large as that.
+    LATENT_UPSCALER, or None for the first one. A `tiled` second pass works in overlapping windows
+    of the model's native size, whose predictions are blended at every step; None: if the picture is
+    more than twice that size.
 
-    The second pass is held to the enlarged picture by `controlnet`: a name in the catalog,
-    NO_CONTROLNET, or None for the first "tile" ControlNet of the model's family, where there is
-    one, the pass is tiled, and the request has no controls of its own (which act on both passes).
+    `controlnet` keeps the second pass close to the enlarged picture: a name in the catalog,
+    NO_CONTROLNET, or None. None is the first "tile" ControlNet of the model's family, if there is
+    one, the pass is tiled, and the request has no controls of its own (which apply to both passes).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -110,10 +110,10 @@ class HiresFix(BaseModel):
 
 
 class LoraInput(BaseModel):
-    """A LoRA, and how strongly it acts: 0 is not at all, 1 as it was trained.
+    """A LoRA and its weight: 0 has no effect, 1 is as trained.
 
     `name` is one of the catalog's. `text_encoder_weight` is its weight in the text encoders, None
-    for the same as in the denoiser.
+    for the denoiser's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -124,7 +124,7 @@ class LoraInput(BaseModel):
 
 
 class Refiner(BaseModel):
-    """A second model that takes over at `switch_at`, a part of the steps: SDXL's hand-over."""
+    """A second model that takes over at `switch_at`, a fraction of the steps (SDXL's refiner)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -133,7 +133,7 @@ class Refiner(BaseModel):
 
 
 class IpAdapterInput(BaseModel):
-    """A picture as a prompt: `name` is an IP-Adapter of the catalog, `scale` how strongly it acts.
+    """A picture as a prompt: `name` is an IP-Adapter of the catalog, `scale` its weight.
 
     Ye et al. 2023, arXiv:2308.06721.
     """
@@ -148,7 +148,7 @@ class IpAdapterInput(BaseModel):
 class FreeU(BaseModel):
     """Backbone (`b1`, `b2`) and skip (`s1`, `s2`) factors of a UNet's first two decoder stages.
 
-    Si et al. 2023, arXiv:2309.11497; the values are those given there for Stable Diffusion 1.x.
+    Si et al. 2023, arXiv:2309.11497; the defaults are its values for Stable Diffusion 1.x.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -160,7 +160,7 @@ class FreeU(BaseModel):
 
 
 class Outpaint(BaseModel):
-    """By how many pixels the canvas grows on each side."""
+    """The pixels by which the canvas grows on each side."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,13 +1,14 @@
-"""What a job is. A request is a frozen value: the wire format, what a picture carries, what a
-gallery stores.
+"""Requests: frozen values that describe a whole job.
+
+A request is the wire format, the metadata in a picture, and a gallery's row.
 
 A field that is None is left to the model: its row in the catalog and the quality preset decide, and
-the seed is drawn. The engine fills every None once, when the request is submitted, so a *settled*
-request (the one in `Job.request`, in results and in files) has none left, but for what isn't used:
-`variation_seed` at a variation strength of 0, and the `mask` or `sketch` that wasn't given.
+the seed is drawn. The engine fills every None once, when the request is submitted. A *resolved*
+request (the one in `Job.request`, in results and in files) has none left, except for unused fields:
+`variation_seed` at a variation strength of 0, and an absent `mask` or `sketch`.
 
-ControlNet is an ingredient of every request to paint (`controls`), not a kind of its own, and so
-are the others of `ingredients`.
+ControlNets are a part of every painting request (`controls`), not a kind of their own, and so are
+the other `request_parts`.
 """
 
 from __future__ import annotations
@@ -58,16 +59,14 @@ Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 """A colour as "#rrggbb"."""
 
 MaskedContent = Literal["original", "fill", "noise", "empty"]
-"""What the masked part starts from: what was there, the colours around it, noise, or nothing (all
-latents 0).
-"""
+"""The start of the masked part: the original, the colours around it, noise, or zero latents."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """The settings of one denoising run with nothing left open; `size` is in pixels.
+    """The resolved settings of one denoising run; `size` is in pixels.
 
-    `variation_seed` is 0 and unused where `variation_strength` is 0.
+    `variation_seed` is 0 and unused if `variation_strength` is 0.
     """
 
     size: Size
@@ -80,18 +79,20 @@ class Sampling:
 
 
 class JobRequest(BaseModel):
-    """What all requests share."""
+    """The base of all requests."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: Literal[1] = REQUEST_VERSION
 
     @classmethod
-    def parsed(cls, values: Mapping[str, object]) -> Self:
-        """Build from untrusted values.
+    def parse(cls, values: Mapping[str, object]) -> Self:
+        """Build a request from untrusted values.
 
-        Raises RequestError (never pydantic's own error) with the first bad field in `field`; direct
-        construction raises pydantic's ValidationError, which is a ValueError too.
+        Direct construction raises pydantic's ValidationError instead, which is a ValueError, too.
+
+        Raises:
+            RequestError: A value is invalid; `field` is the first such field.
         """
         try:
             return cls.model_validate(values)
@@ -102,11 +103,11 @@ class JobRequest(BaseModel):
             raise RequestError(f"{field or 'request'}: {message}.", field=field) from None
 
     def input_images(self) -> tuple[InputImage, ...]:
-        """Return all pictures that it brings along, those in its parts included."""
+        """Return all input images, including those in its parts."""
         return tuple(_input_images(self))
 
     def without_image_data(self) -> Self:
-        """The same request with references in place of its pictures: what fits into a file."""
+        """Return the request with references in place of its input images, as stored in files."""
         update: dict[str, object] = {}
         for field in type(self).model_fields:
             value: object = getattr(self, field)
@@ -127,19 +128,18 @@ def _input_images(value: object) -> Iterator[InputImage]:
 
 
 class PaintingRequest(JobRequest):
-    """What all requests to paint share: `num_images` pictures, of which picture i uses `seed + i`.
+    """The base of all painting requests: `num_images` pictures, of which picture i uses `seed + i`.
 
     With a `variation_strength` above 0 the pictures are variations of one: all use `seed`, whose
-    noise is turned by that part of the way towards the noise of `variation_seed + i`.
+    noise is interpolated by that fraction towards the noise of `variation_seed + i`.
 
-    All `controls` act together. Each finished picture is enlarged by `upscaling` at the end.
+    All `controls` apply together. `upscaling` enlarges each finished picture.
 
-    `loras` act beside those named in the prompt (`<lora:name:0.8>`), which stay in it. `vae` is a
-    name in the catalog, None for the model's own. `clip_skip` counts the text encoder's last layers
-    as the A1111 web UI does: 1 uses all, 2 leaves the last one out.
+    `loras` apply in addition to those in the prompt (`<lora:name:0.8>`), which stay in it. `vae` is
+    a name in the catalog, None for the model's own. `clip_skip` counts the text encoder's last
+    layers as the A1111 web UI does: 1 uses all, 2 leaves the last one out.
 
-    `profile` says how exactly a picture has to be what diffusers paints, against how quick it is: a
-    name in presets/profiles.yaml, None for the app's usual one.
+    `profile` trades exactness against speed: a name in presets/profiles.yaml, None for the default.
     """
 
     prompt: Prompt
@@ -166,7 +166,11 @@ class PaintingRequest(JobRequest):
     free_u: FreeU | None = None
 
     def sampling(self) -> Sampling:
-        """The settled settings. Raises RequestError if the engine hasn't filled every None yet."""
+        """Return the resolved settings.
+
+        Raises:
+            RequestError: A field is still None.
+        """
         if (
             self.width is None
             or self.height is None
@@ -187,10 +191,11 @@ class PaintingRequest(JobRequest):
             self.variation_strength,
         )
 
-    def alone(self, index: int) -> Self:
-        """The settled request of picture `index` (from 0) alone: it paints that picture again.
+    def for_image(self, index: int) -> Self:
+        """Return the resolved request of picture `index` (from 0) alone, which paints it again.
 
-        Raises RequestError if this one isn't settled.
+        Raises:
+            RequestError: This request isn't resolved.
         """
         sampling = self.sampling()
         if sampling.variation_strength > 0:
@@ -200,7 +205,7 @@ class PaintingRequest(JobRequest):
         return self.model_copy(update={**change, "num_images": 1})
 
     def without_image_data(self) -> Self:
-        """The same request with references in place of its pictures: what fits into a file."""
+        """Return the request with references in place of its input images, as stored in files."""
         controls = tuple(
             control.model_copy(update={"image": control.image.reference()})
             for control in self.controls
@@ -213,25 +218,25 @@ class PaintingRequest(JobRequest):
 
 
 class TextToImage(PaintingRequest):
-    """Paint pictures from words. `width` and `height` are the first pass's with a `hires` fix."""
+    """Paint pictures from a prompt. With a `hires` fix, the size is the first pass's."""
 
     kind: Literal["text_to_image"] = "text_to_image"
     hires: HiresFix | None = None
 
 
 class ImageToImage(PaintingRequest):
-    """Paint pictures from words and a picture.
+    """Paint pictures from a prompt and a picture.
 
-    `strength` is how much of the picture gives way, 0 to 1: of the steps the last
-    `int(num_inference_steps * strength)` are run, and there has to be at least one. The picture is
-    laid on `background` where it is transparent, and fitted to the size by `resize_mode`. A `width`
-    and `height` of None keep its size, or at least its proportions (`geometry.working_size`).
+    `strength` is how much of the picture changes, 0 to 1: the last `int(num_inference_steps *
+    strength)` steps are run, at least one. Transparent parts of the picture become `background`,
+    and `resize_mode` fits it to the size. A `width` and `height` of None keep its size, or at least
+    its proportions (`geometry.working_size`).
 
-    With a `loopback` over 1 each result is the next pass's picture, up to that many passes; pass k
+    With a `loopback` over 1 each result is the next pass's input, for that many passes; pass k
     (from 0) has the strength `strength * loopback_strength_factor ** k`, at most 1, and the seed
     `seed + k`.
 
-    A `tiled` run sees the picture through windows, as in HiresFix, None by the same rule.
+    A `tiled` run works in windows, as in HiresFix, with the same default.
     """
 
     kind: Literal["image_to_image"] = "image_to_image"
@@ -244,7 +249,7 @@ class ImageToImage(PaintingRequest):
     tiled: bool | None = None
 
     def strengths(self) -> tuple[float, ...]:
-        """Each pass's strength, in order."""
+        """Return each pass's strength, in order."""
         factor = self.loopback_strength_factor
         return tuple(min(1.0, self.strength * factor**number) for number in range(self.loopback))
 
@@ -252,18 +257,18 @@ class ImageToImage(PaintingRequest):
 class Inpaint(PaintingRequest):
     """Repaint a part of a picture. The result has the picture's own size, grown by `outpaint`.
 
-    What is repainted: where `mask` is white (or black, with `invert_mask`), where `sketch` has
-    colour, and what `outpaint` adds. `mask` and `sketch` have the picture's size, once all are
-    turned as their EXIF says. The edge is softened by `mask_blur_px` (the standard deviation of a
-    Gaussian), and every pixel where the blurred mask is 0 keeps the value it had (on `background`
-    where the picture is transparent).
+    Repainted are the parts where `mask` is white (or black, with `invert_mask`), where `sketch` has
+    colour, and what `outpaint` adds. `mask` and `sketch` have the picture's size, all after EXIF
+    orientation. `mask_blur_px` softens the edge (the standard deviation of a Gaussian), and every
+    pixel where the blurred mask is 0 keeps its value (on `background` where the picture is
+    transparent).
 
-    `sketch` is content: its strokes, opaque or not, lie over the picture as what is painted from.
-    `masked_content` is what the rest of the masked part starts from. With `soft` a grey mask keeps
-    more of the picture the darker it is, at every step, and not only when it is pasted.
-    `only_masked` paints the masked part and `padding_px` around it at the full working size, and
-    pastes it back. `width` and `height` are that working size (None: chosen from the picture and
-    the model), which the result never has. `strength` is as for ImageToImage.
+    `sketch` is content: painting starts from the picture with its strokes, opaque or not, on top.
+    `masked_content` is the start of the rest of the masked part. With `soft`, a darker grey mask
+    keeps more of the picture, at every step and not only in the final blend. `only_masked` paints
+    the masked part and `padding_px` around it at the full working size, and pastes it back. `width`
+    and `height` are that working size (None: chosen from the picture and the model), never the
+    result's. `strength` is as for ImageToImage.
     """
 
     kind: Literal["inpaint"] = "inpaint"
@@ -282,8 +287,10 @@ class Inpaint(PaintingRequest):
 
 
 class Upscale(JobRequest):
-    """Enlarge pictures, each by itself. A result keeps its picture's alpha channel, its being grey,
-    its 8 or 16 bits a channel, and its colour profile.
+    """Enlarge pictures, each by itself.
+
+    A result keeps its picture's alpha channel, grey mode, 8 or 16 bits a channel, and colour
+    profile.
     """
 
     kind: Literal["upscale"] = "upscale"
@@ -292,23 +299,23 @@ class Upscale(JobRequest):
 
     @property
     def num_images(self) -> int:
-        """How many pictures there will be."""
+        """Return the number of pictures."""
         return len(self.images)
 
-    def alone(self, index: int) -> Self:
-        """The request of picture `index` (from 0) alone."""
+    def for_image(self, index: int) -> Self:
+        """Return the request of picture `index` (from 0) alone."""
         return self.model_copy(update={"images": (self.images[index],)})
 
     def without_image_data(self) -> Self:
-        """The same request with references in place of its pictures."""
+        """Return the request with references in place of its pictures."""
         return self.model_copy(update={"images": tuple(each.reference() for each in self.images)})
 
 
 Painting = TextToImage | ImageToImage | Inpaint
-"""Any job that paints."""
+"""Any painting request."""
 
 Request = Painting | Upscale
-"""Any job; `kind` says which."""
+"""Any request; `kind` says which."""
 
 REQUEST_KINDS: Mapping[str, type[Request]] = {
     "text_to_image": TextToImage,
@@ -319,9 +326,10 @@ REQUEST_KINDS: Mapping[str, type[Request]] = {
 
 
 def parse_request(values: Mapping[str, object]) -> Request:
-    """The request that untrusted values describe, by their `kind` (absent: text to image).
+    """Build the request that untrusted values describe, by their `kind` (default: text to image).
 
-    Raises RequestError with the first bad field in `field`.
+    Raises:
+        RequestError: A value is invalid; `field` is the first such field.
     """
     kind = values.get("kind", "text_to_image")
     found = REQUEST_KINDS.get(kind) if isinstance(kind, str) else None
@@ -330,4 +338,4 @@ def parse_request(values: Mapping[str, object]) -> Request:
             f"Unknown kind of request {kind!r}. Use one of: {', '.join(REQUEST_KINDS)}.",
             field="kind",
         )
-    return found.parsed(values)
+    return found.parse(values)

@@ -1,1 +1,1 @@
-"""Prompts: what a model understands of them."""
+"""Prompts: parsing and checking."""

@@ -1,5 +1,4 @@
-"""Prompts drawn at random from chosen categories, and the examples on the empty page: data, not
-code."""
+"""Random prompts by category, and the empty page's examples: data, not code."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ _A_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])")
 
 
 class Surprise(BaseModel):
-    """Templates by category, and the words that fill their slots."""
+    """Templates by category, and the words for their slots."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,13 +26,20 @@ class Surprise(BaseModel):
 
     @classmethod
     def default(cls) -> Surprise:
-        """What ships with the app. Raises PresetError."""
+        """Read the templates that ship with the app.
+
+        Raises:
+            PresetError: They can't be read.
+        """
         return cls.from_file(presets_folder() / "surprise.yaml")
 
     @classmethod
     def from_file(cls, path: Path) -> Surprise:
-        """Read one file of that shape. Raises PresetError if it can't be read, or a slot has no
-        words."""
+        """Read a file.
+
+        Raises:
+            PresetError: It can't be read, or a slot has no words.
+        """
         try:
             return cls.model_validate(read_mapping(path))
         except ValidationError as error:
@@ -45,7 +51,7 @@ class Surprise(BaseModel):
             if not templates:
                 raise ValueError(f"{category} has no template")
             for template in templates:
-                missing = [slot for slot in _slots(template) if not self.words.get(slot)]
+                missing = [slot for slot in _find_slots(template) if not self.words.get(slot)]
                 if missing:
                     raise ValueError(
                         f"{template!r} asks for {', '.join(missing)}, which has no words"
@@ -53,9 +59,10 @@ class Surprise(BaseModel):
         return self
 
     def drawn(self, categories: Sequence[str], random: Random) -> str:
-        """A prompt from one of the categories, or from any if none is given.
+        """Return a prompt from one of the categories; from any if none are given.
 
-        Raises UnknownNameError for a category that isn't there.
+        Raises:
+            UnknownNameError: A category doesn't exist.
         """
         names = list(categories) or list(self.categories)
         for name in names:
@@ -66,12 +73,16 @@ class Surprise(BaseModel):
                     field="categories",
                 )
         template = random.choice(self.categories[random.choice(names)])
-        words = {slot: random.choice(self.words[slot]) for slot in _slots(template)}
+        words = {slot: random.choice(self.words[slot]) for slot in _find_slots(template)}
         return _A_BEFORE_VOWEL.sub(r"\1n ", template.format(**words))
 
 
 def read_example_prompts(path: Path | None = None) -> tuple[str, ...]:
-    """The prompts offered on the empty page. Raises PresetError if the file can't be read."""
+    """Read the prompts offered on the empty page.
+
+    Raises:
+        PresetError: The file can't be read.
+    """
     path = path or presets_folder() / "examples.yaml"
     examples: object = read_mapping(path).get("examples")
     if not isinstance(examples, list) or not all(isinstance(item, str) for item in examples):
@@ -79,5 +90,5 @@ def read_example_prompts(path: Path | None = None) -> tuple[str, ...]:
     return tuple(str(item) for item in examples)
 
 
-def _slots(template: str) -> list[str]:
+def _find_slots(template: str) -> list[str]:
     return [name for _, name, _, _ in Formatter().parse(template) if name is not None]

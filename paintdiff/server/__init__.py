@@ -1,1 +1,1 @@
-"""The guard around every route: who may send what, how much of it, and how long it may take."""
+"""The guard around every route: limits on senders, sizes and times."""

@@ -1,4 +1,4 @@
-"""Lets through what the page needs and nothing else: known routes, with checked bodies."""
+"""Admits only what the page needs: known routes, with checked bodies."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from paintdiff.server.page_events import (
     EventRefusedError,
     PageEvents,
     check_cancel,
-    session_of,
+    parse_session,
 )
 from paintdiff.server.routes import Body, Route, RouteTable, filter_query
 from paintdiff.server.sessions import Sessions
-from paintdiff.server.visitors import client_address, current_visitor, visitor_of
+from paintdiff.server.visitors import current_visitor, identify_visitor, read_client_address
 
 
 @dataclass(frozen=True)
 class Access:
-    """Wraps the application that serves the page.
+    """ASGI middleware around the page's application.
 
-    `sessions` counts who reads the queue's streams. `root_path` is what a reverse proxy serves the
-    application under, "" if nothing; a proxy may take it off a request's path or leave it there.
-    Whatever is refused gets a JSON body with the reason in `detail`, as FastAPI's own errors have.
+    `sessions` counts the readers of the queue's streams. `root_path` is the reverse proxy's path of
+    the application, "" if none; a proxy may strip it from a request's path or not. A refusal has a
+    JSON body with the reason in `detail`, like FastAPI's own errors.
     """
 
     app: ASGIApp
@@ -38,29 +38,29 @@ class Access:
     table: RouteTable = field(default_factory=RouteTable)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer by refusing, or hand the request on."""
+        """Refuse the request or pass it on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         if self.root_path and scope["path"] == self.root_path:
-            # The page's addresses are relative, so it has to lie in a folder.
+            # The page's URLs are relative, so its own must end with a slash.
             await RedirectResponse(f"{self.root_path}/", 308)(scope, receive, send)
             return
-        current_visitor.set(visitor_of(client_address(scope)))
-        scope = _below(self.root_path, scope)
+        current_visitor.set(identify_visitor(read_client_address(scope)))
+        scope = _strip_root_path(self.root_path, scope)
         route = self.table.find(scope["method"], scope["path"])
         if route is None:
-            await _refusal("Not Found", 404)(scope, receive, send)
+            await _refuse("Not Found", 404)(scope, receive, send)
             return
         try:
             query = filter_query(route, scope["query_string"])
         except ValueError as error:
-            await _refusal(f"The address can't be read: {error}.", 400)(scope, receive, send)
+            await _refuse(f"The address can't be read: {error}.", 400)(scope, receive, send)
             return
         try:
             await self._forward(route, {**scope, "query_string": query}, receive, send)
         except EventRefusedError as error:
-            await _refusal(str(error), error.status)(scope, receive, send)
+            await _refuse(str(error), error.status)(scope, receive, send)
 
     async def _forward(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         if route.stream:
@@ -70,33 +70,33 @@ class Access:
             case Body.PICTURE:
                 await self.app(scope, receive, send)
             case Body.NONE:
-                await self.app(scope, _without_body(receive), send)
+                await self.app(scope, _drop_body(receive), send)
             case Body.CANCEL:
-                body = check_cancel(await _whole_body(receive))
-                await self.app(_json_scope(scope, body), _replayed(body, receive), send)
+                body = check_cancel(await _read_body(receive))
+                await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)
             case Body.EVENT | Body.QUEUED_EVENT:
                 queued = route.body is Body.QUEUED_EVENT
-                body, session = self.events.checked(await _whole_body(receive), queued=queued)
+                body, session = self.events.check(await _read_body(receive), queued=queued)
                 if queued:
                     await self.sessions.admit(session)
-                await self.app(_json_scope(scope, body), _replayed(body, receive), send)
+                await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode())
-        session = session_of(query.get("session_hash", [""])[0])
-        with self.sessions.reading(session, current_visitor.get()):
+        session = parse_session(query.get("session_hash", [""])[0])
+        with self.sessions.open_stream(session, current_visitor.get()):
             try:
                 await self.app(scope, receive, send)
             except RuntimeError as error:
                 if not isinstance(error.__cause__, HTTPException):
                     raise
-                # Gradio has told the page that the session is gone, and then raises, which would
-                # leave a traceback in the log.
+                # Gradio has reported to the page that the session is gone. Then it raises, which
+                # would leave a traceback in the log.
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _below(root_path: str, scope: Scope) -> Scope:
-    """Return the scope with the path below the root path, if the proxy has left that there."""
+def _strip_root_path(root_path: str, scope: Scope) -> Scope:
+    """Return the scope with the path below the root path, if the proxy didn't strip that."""
     path = scope["path"]
     if not root_path or not path.startswith(f"{root_path}/"):
         return scope
@@ -104,7 +104,7 @@ def _below(root_path: str, scope: Scope) -> Scope:
     return {**scope, "path": below, "raw_path": below.encode()}
 
 
-async def _whole_body(receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
@@ -117,8 +117,8 @@ async def _whole_body(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body once, then what comes after it."""
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that sends the body once, then what follows."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
@@ -127,8 +127,8 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _without_body(receive: Receive) -> Receive:
-    """Return a `receive` that drops what a body would bring."""
+def _drop_body(receive: Receive) -> Receive:
+    """Return a `receive` that drops the body."""
 
     async def emptied() -> Message:
         message = await receive()
@@ -137,8 +137,8 @@ def _without_body(receive: Receive) -> Receive:
     return emptied
 
 
-def _json_scope(scope: Scope, body: bytes) -> Scope:
-    """Return the scope with the headers of the body as it was written again."""
+def _make_json_scope(scope: Scope, body: bytes) -> Scope:
+    """Return the scope with headers that match the new body."""
     changed = {**scope, "headers": list(scope["headers"])}
     headers = MutableHeaders(scope=changed)
     headers["content-type"] = "application/json"
@@ -147,5 +147,5 @@ def _json_scope(scope: Scope, body: bytes) -> Scope:
     return changed
 
 
-def _refusal(detail: str, status: int) -> Response:
+def _refuse(detail: str, status: int) -> Response:
     return JSONResponse({"detail": detail}, status)

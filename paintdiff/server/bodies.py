@@ -14,35 +14,35 @@ from paintdiff.server.visitors import THIS_MACHINE
 MAX_BODY_SECONDS = 180.0
 """How long a request's body may take to arrive."""
 MAX_ARRIVING_BYTES = 384 * 2**20
-"""How much the bodies of all requests that are being answered may have."""
+"""Most bytes of the bodies of all unanswered requests together."""
 MAX_ARRIVING_BYTES_PER_VISITOR = 96 * 2**20
 """The same for one address: six pictures, as many as a browser sends at once."""
 
 
 class ArrivingBodies:
-    """The bytes of all bodies whose requests aren't answered yet, by visitor."""
+    """The bytes of the bodies of unanswered requests, by visitor."""
 
     def __init__(self) -> None:
         self._bytes: Counter[str] = Counter()
 
     def add(self, visitor: str, count: int) -> None:
-        """Count bytes that have arrived; a negative count takes them off."""
+        """Count received bytes; a negative count subtracts them."""
         self._bytes[visitor] += count
         if self._bytes[visitor] <= 0:
             del self._bytes[visitor]
 
     def is_over(self, visitor: str) -> bool:
-        """Return whether the visitor's next bytes are too many."""
+        """Return whether the visitor's next bytes would exceed a limit."""
         if self._bytes.total() > MAX_ARRIVING_BYTES:
             return True
         return visitor != THIS_MACHINE and self._bytes[visitor] > MAX_ARRIVING_BYTES_PER_VISITOR
 
 
 class LimitedBody:
-    """A request's body, as far as it stays within its limits.
+    """A request's body with limits.
 
-    `refusal` is the response to give once it doesn't; from then on the app is told that the visitor
-    has gone. `close` it when the request is answered.
+    If it exceeds one, `refusal` is the response, and the app sees a disconnect from then on. Call
+    `close` when the request is answered.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LimitedBody:
         return message if self.refusal is None else {"type": "http.disconnect"}
 
     def close(self) -> None:
-        """Give back the room that the body took."""
+        """Release the body's bytes."""
         self._arriving.add(self._visitor, -self._received_bytes)
         self._received_bytes = 0
 

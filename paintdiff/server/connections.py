@@ -1,4 +1,4 @@
-"""Connections with time limits: a visitor who sends or reads too slowly holds no place for long."""
+"""Connections with time limits: slow visitors can't occupy places for long."""
 
 from __future__ import annotations
 
@@ -18,50 +18,55 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 800
 """How many connections may be open at once. A browser opens up to six for one page."""
 MAX_HEADER_SECONDS = 15.0
-"""How long a connection may take to send the header of its next request, after it has begun."""
+"""How long a connection may take to send the header of its next request, once it started."""
 MAX_WRITE_SECONDS = 60.0
-"""How long a visitor may take to read PIECE_BYTES of what is waiting to be sent."""
+"""How long a visitor may take to read PIECE_BYTES of pending output."""
 MAX_READING_SECONDS = 0.5
-"""How much processor time reading one request may take. A picture of 16 MiB takes a tenth of it,
-or less; the same in chunks of one byte would keep the server from everybody for minutes."""
+"""CPU time for reading one request.
+
+A picture of 16 MiB takes a tenth of it, or less; the same in chunks of one byte would block the
+server for minutes.
+"""
 SLICE_BYTES = 16 * 1024
 PIECE_BYTES = 64 * 1024
-"""The most that is handed to a connection at once, so that one who reads slowly holds no copy of a
-whole picture."""
+"""Most bytes passed to a connection at once, so a slow reader holds no copy of a picture."""
 
 _numbers = count()
 
 
 class TimedProtocol(H11Protocol):
-    """HTTP/1.1 as uvicorn serves it, with limits on the time and the number of connections.
+    """uvicorn's HTTP/1.1 protocol, with limits on time and the number of connections.
 
     uvicorn closes a connection that is idle between two requests; this also closes one that never
-    completes a request's header, and one that doesn't read. When there are too many connections,
-    it closes one of the address that has the most: see `_to_close`.
+    completes a request's header, and one that doesn't read. When there are too many connections, it
+    closes one of the address that has the most: see `_choose_to_close`.
     """
 
     _reading_seconds = 0.0
-    """Processor time that reading the present request has taken."""
+    """CPU time spent on reading the current request."""
     _header_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     number = 0
-    """The place in the order in which connections were opened."""
+    """Order in which connections were opened."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the timer of the first header; close a connection if there are too many."""
         super().connection_made(transport)
-        self.logger.addFilter(_concerns_us)  # the logger is uvicorn's; a second time does nothing
+        self.logger.addFilter(_is_relevant)  # the logger is uvicorn's; a second call does nothing
         self.number = next(_numbers)
         self._time_header()
         if len(self.connections) > MAX_CONNECTIONS:
-            _to_close(self.server_state, self).transport.abort()
+            _choose_to_close(self.server_state, self).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        _stop(self._header_timer)
-        _stop(self._write_timer)
+        """Stop the timers."""
+        _stop_timer(self._header_timer)
+        _stop_timer(self._write_timer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        # In slices, because whatever is received at once is read to its end before others' turn.
+        """Process data in slices; close the connection if that takes too long in total."""
+        # In slices, because each call is processed completely before other connections' turn.
         for start in range(0, len(data), SLICE_BYTES):
             if self.transport.is_closing():
                 return
@@ -73,36 +78,39 @@ class TimedProtocol(H11Protocol):
         self._time_header()
 
     def on_response_complete(self) -> None:
+        """Start over with the next request."""
         self._reading_seconds = 0.0
         super().on_response_complete()
         self._time_header()
 
     def pause_writing(self) -> None:
+        """Start the timer of a visitor who reads slowly."""
         super().pause_writing()
-        _stop(self._write_timer)
+        _stop_timer(self._write_timer)
         self._write_timer = self.loop.call_later(MAX_WRITE_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        _stop(self._write_timer)
+        """Stop the timer of a visitor who reads again."""
+        _stop_timer(self._write_timer)
         super().resume_writing()
 
     def _should_upgrade(self) -> bool:
-        # Nothing but HTTP is spoken here. uvicorn would say so in two lines of the log each time.
+        # Only HTTP is served. uvicorn would log two lines about each upgrade request.
         return False
 
     @property
     def is_sending(self) -> bool:
-        """Whether the visitor still has to send a header or the rest of a body."""
+        """Return whether the visitor still has to send a header or the rest of a body."""
         return not self._has_header or self.cycle.more_body
 
     @property
     def is_reading_slowly(self) -> bool:
-        """Whether the visitor has yet to read what was sent."""
+        """Return whether the visitor hasn't read all output yet."""
         return self.flow.write_paused
 
     @property
     def address(self) -> str:
-        """The network address of whoever opened the connection, perhaps a reverse proxy."""
+        """Return the peer's network address, perhaps a reverse proxy's."""
         return self.client[0] if self.client else ""
 
     @property
@@ -113,16 +121,16 @@ class TimedProtocol(H11Protocol):
     def _time_header(self) -> None:
         """Start the timer for the header if none runs; stop it while a request is in progress."""
         if self._has_header:
-            _stop(self._header_timer)
+            _stop_timer(self._header_timer)
             self._header_timer = None
         elif self._header_timer is None and not self.transport.is_closing():
             self._header_timer = self.loop.call_later(MAX_HEADER_SECONDS, self.transport.abort)
 
 
-def _to_close(state: ServerState, new: TimedProtocol) -> TimedProtocol:
+def _choose_to_close(state: ServerState, new: TimedProtocol) -> TimedProtocol:
     """Return the connection to close for a new one.
 
-    It is one of the address that has the most: the oldest that still sends, else the oldest that
+    It belongs to the address that has the most: the oldest that still sends, else the oldest that
     reads slowly, else the new one if it is of that address, else the oldest.
     """
     timed = [each for each in state.connections if isinstance(each, TimedProtocol)]
@@ -138,8 +146,8 @@ def _to_close(state: ServerState, new: TimedProtocol) -> TimedProtocol:
     return new if new.address == greedy else min(theirs, key=lambda each: each.number)
 
 
-def in_pieces(send: Send) -> Send:
-    """Return a `send` that hands a long body on in pieces, each once the one before is read."""
+def send_in_pieces(send: Send) -> Send:
+    """Return a `send` that splits a long body into pieces, each sent once the last is read."""
 
     async def send_pieces(message: Message) -> None:
         body = message.get("body", b"")
@@ -154,11 +162,11 @@ def in_pieces(send: Send) -> Send:
     return send_pieces
 
 
-def _concerns_us(record: logging.LogRecord) -> bool:
-    """Return False for what uvicorn says of every visitor who doesn't speak HTTP."""
+def _is_relevant(record: logging.LogRecord) -> bool:
+    """Return False for uvicorn's messages about visitors who don't speak HTTP."""
     return record.msg != "Invalid HTTP request received."
 
 
-def _stop(timer: asyncio.TimerHandle | None) -> None:
+def _stop_timer(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()

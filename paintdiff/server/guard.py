@@ -1,9 +1,8 @@
-"""The guard around everything that is served, so that a new route is guarded before anyone thinks
-of it.
+"""The guard around everything served, so that a new route is guarded from the start.
 
-It refuses, in this order: a Host that isn't ours (DNS rebinding), a request that another site's
-page sends (CSRF), a visitor without the password if one is set, and a body that is too large or too
-slow. It knows nothing of the routes behind it.
+It refuses, in this order: an unknown Host (DNS rebinding), a request sent by another site's page
+(CSRF), a visitor without the password if one is set, and a body that is too large or too slow. It
+knows nothing of the routes behind it.
 """
 
 from __future__ import annotations
@@ -20,50 +19,50 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paintdiff.server.bodies import ArrivingBodies, LimitedBody, too_large
-from paintdiff.server.connections import in_pieces
+from paintdiff.server.connections import send_in_pieces
 from paintdiff.server.passwords import PasswordGate, has_credentials
-from paintdiff.server.visitors import client_address, visitor_of
+from paintdiff.server.visitors import identify_visitor, read_client_address
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
-"""Names under which every program of this machine may serve pages, each at a port of its own."""
+"""Names of this machine, on which every program may serve pages, each at its own port."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_MAX_BODY_BYTES = 16 * 2**20
 COOKIE = "paintdiff_visitor"
 RETRY_SECONDS = "5"
 _HOST = re.compile(r"(?:[^\s/?#@:\[\]\\,]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?")
-"""A name or an address, and perhaps a port: no address of a page, of which it would be a part."""
+"""A name or an address, and perhaps a port; nothing else that a URL could contain."""
 _REFLECTED = frozenset({b"x-forwarded-host", b"x-gradio-server"})
 
 
 class Hosts:
-    """The names this server answers to. Ports don't matter: forwarding may change them, an attacker
-    can't use them.
+    """The names this server answers to.
 
-    `any_address` also lets every literal IP address in, for a server that listens on all of them: a
-    rebinding attack needs a name.
+    Ports don't matter: forwarding may change them, and an attacker can't use them. `any_address`
+    also admits every literal IP address, for a server that listens on all of them: a rebinding
+    attack needs a name.
     """
 
     def __init__(self, names: Iterable[str] = (), *, any_address: bool = False) -> None:
-        self._names = {_bare(name) for name in (*LOOPBACK_NAMES, *names)}
+        self._names = {_strip_port(name) for name in (*LOOPBACK_NAMES, *names)}
         self._any_address = any_address
 
     def allow(self, name: str) -> None:
         """Answer to one more name, such as a share link's once it is known."""
-        self._names.add(_bare(name))
+        self._names.add(_strip_port(name))
 
     def __contains__(self, host: object) -> bool:
         if not isinstance(host, str) or not _HOST.fullmatch(host):
             return False
-        bare = _bare(host)
+        bare = _strip_port(host)
         return bare in self._names or (self._any_address and _is_address(bare))
 
-    def own_page_sent(self, headers: Headers) -> bool:
+    def is_own_page(self, headers: Headers) -> bool:
         """Return whether a state-changing request comes from our own page, or from no page at all.
 
-        A reverse proxy may rewrite the Host header and its port, so an Origin counts as ours if it
-        has the name of the Host, or a name that was allowed. On this machine another port is
-        another program, so there the ports have to agree.
+        A reverse proxy may rewrite the Host header and its port, so an Origin is ours if it has the
+        Host's name or an allowed one. On this machine another port is another program, so there the
+        ports must match.
         """
         origin = headers.get("origin")
         if origin is None:
@@ -73,18 +72,18 @@ class Hosts:
         except ValueError:
             return False
         host = headers.get("host", "").lower()
-        name = _bare(place)
+        name = _strip_port(place)
         if name in THIS_MACHINE:
             return place == host
-        return bool(name) and (name == _bare(host) or name in self._names)
+        return bool(name) and (name == _strip_port(host) or name in self._names)
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Wraps an ASGI app.
+    """ASGI middleware around an app.
 
-    `gate` is None if everyone may come in. `public` are the beginnings of paths whose files are the
-    same for everyone, and may be kept by a browser even behind a password.
+    `gate` is None if everyone may enter. `public` are prefixes of paths whose files are the same
+    for everyone; a browser may cache them even behind a password.
     """
 
     app: ASGIApp
@@ -96,11 +95,11 @@ class Guard:
     _arriving: ArrivingBodies = field(default_factory=ArrivingBodies, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer by refusing, or hand the request on."""
+        """Refuse the request or pass it on."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        if scope["type"] != "http":  # no websocket is served, so none is let in
+        if scope["type"] != "http":  # no websocket is served, so none is admitted
             await send({"type": "websocket.close", "code": 1008})
             return
         headers = Headers(scope=scope)
@@ -108,11 +107,10 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await self._forward(_without_reflected_headers(scope), receive, send, cookie)
+        await self._forward(_drop_reflected_headers(scope), receive, send, cookie)
 
     async def _refusal(self, scope: Scope, headers: Headers) -> tuple[Response | None, str | None]:
-        """Return why the request isn't let in, or None; and a cookie to set if it brought the right
-        password."""
+        """Return the reason for a refusal, or None; and a cookie after the right password."""
         if "content-length" in headers and "transfer-encoding" in headers:
             text = "A request has a length or is sent in chunks, never both.\n"
             return PlainTextResponse(text, 400, {"Connection": "close"}), None
@@ -125,13 +123,13 @@ class Guard:
         if scope["method"] in SAFE_METHODS:
             ours = not _another_page_reads(headers)
         else:
-            ours = self.hosts.own_page_sent(headers)
+            ours = self.hosts.is_own_page(headers)
         if not ours:
             return PlainTextResponse("Requests from other sites are blocked.\n", 403), None
         refusal, cookie = await self._password_refusal(scope, headers)
         if refusal is not None:
             return refusal, None
-        if _length(headers) > self.max_body_bytes:
+        if _read_length(headers) > self.max_body_bytes:
             return too_large(self.max_body_bytes), None
         return None, cookie
 
@@ -141,7 +139,7 @@ class Guard:
         gate = self.gate
         if gate is None or gate.knows(cookie_parser(headers.get("cookie", "")).get(COOKIE, "")):
             return None, None
-        address = client_address(scope)
+        address = read_client_address(scope)
         authorization = headers.get("authorization", "")
         if has_credentials(authorization) and not await gate.take_turn(address):
             text = "Too many passwords were wrong lately. Try again in a few seconds.\n"
@@ -156,8 +154,8 @@ class Guard:
     async def _forward(
         self, scope: Scope, receive: Receive, send: Send, cookie: str | None
     ) -> None:
-        """Run the app with a body that is counted and timed; one over a limit ends the exchange."""
-        visitor = visitor_of(client_address(scope))
+        """Run the app with a counted and timed body; exceeding a limit ends the exchange."""
+        visitor = identify_visitor(read_client_address(scope))
         body = LimitedBody(receive, self.max_body_bytes, self._arriving, visitor)
         started = False
 
@@ -177,9 +175,9 @@ class Guard:
             await send(message)
 
         try:
-            await self.app(scope, limited_receive, in_pieces(sealed_send))
+            await self.app(scope, limited_receive, send_in_pieces(sealed_send))
         except Exception:
-            if body.refusal is None:  # else it is only the disconnect that the app was told of
+            if body.refusal is None:  # else it is only the disconnect that the app saw
                 raise
         finally:
             body.close()
@@ -201,13 +199,13 @@ class Guard:
 
 
 def _another_page_reads(headers: Headers) -> bool:
-    """Return whether another site's page reads or embeds something; a link to us is no reading."""
+    """Return whether another site's page reads or embeds something; a link isn't reading."""
     site, mode = headers.get("sec-fetch-site"), headers.get("sec-fetch-mode", "navigate")
     return site in ("cross-site", "same-site") and mode != "navigate"
 
 
-def _without_reflected_headers(scope: Scope) -> Scope:
-    """Return the scope without the headers from which Gradio takes its own address."""
+def _drop_reflected_headers(scope: Scope) -> Scope:
+    """Return the scope without the headers that Gradio derives its own address from."""
     kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _REFLECTED]
     return {**scope, "headers": kept}
 
@@ -218,13 +216,13 @@ def _came_by_https(scope: Scope) -> bool:
     )
 
 
-def _length(headers: Headers) -> int:
+def _read_length(headers: Headers) -> int:
     text = headers.get("content-length", "0")
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def _bare(host: str) -> str:
-    """A Host header's name without port, brackets, trailing dot or capitals."""
+def _strip_port(host: str) -> str:
+    """Return a Host header's name without port, brackets, trailing dot or capitals."""
     try:
         return (urlsplit(f"//{host.strip()}").hostname or "").rstrip(".")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the page's events may carry: one shape for each input, checked before Gradio sees a body."""
+"""Allowed content of the page's events: a shape for each input, checked before Gradio's code."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from enum import Enum
 from typing import Any, NoReturn
 
 MAX_EVENT_BYTES = 256 * 1024
-"""What one event's body may have. The largest that the page sends has a few thousand bytes."""
+"""Most bytes of an event's body. The page's largest has a few thousand."""
 MAX_DEPTH = 8
 MAX_VALUES = 5_000
 MAX_NUMBER = 1e300
 
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FILE_KEYS = frozenset({"path", "meta", "_type", "is_stream"})
-"""The keys of Gradio's FileData. Gradio opens the file that such an object names, in whatever value
-it finds one; the page names pictures by ids of its own, so none of its events ever has them."""
+"""The keys of Gradio's FileData.
+
+Gradio opens the file that such an object names, wherever in a value it appears. The page names
+pictures by its own ids, so none of its events contains these keys.
+"""
 
 
 class EventRefusedError(Exception):
@@ -30,7 +33,7 @@ class EventRefusedError(Exception):
 
 
 class Shape(Enum):
-    """What the value of one kind of component may be."""
+    """Allowed values of one kind of component."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -38,30 +41,33 @@ class Shape(Enum):
     CHOICE = "choice"
     CHOICES = "list of choices"
     RECORD = "record"
-    """Whatever a canvas or a list of ours sends: plain values, lists and objects of them."""
+    """The value of a canvas or picture list: plain values, lists and objects of them."""
 
 
 @dataclass(frozen=True)
 class EventRule:
-    """One event: the shapes of its inputs, in order, and whether it goes through the queue."""
+    """One event: the shapes of its inputs, in order, and whether it is queued."""
 
     inputs: tuple[Shape, ...]
     queued: bool
 
 
 class PageEvents:
-    """Checks the bodies of events against the events that the page has, by number."""
+    """Checks the bodies of events against the page's events, by number."""
 
     def __init__(self, rules: Mapping[int, EventRule]) -> None:
         self._rules = dict(rules)
 
-    def checked(self, body: bytes, *, queued: bool) -> tuple[bytes, str]:
-        """Return the body, written again as JSON, and its session.
+    def check(self, body: bytes, *, queued: bool) -> tuple[bytes, str]:
+        """Return the body, serialized again as JSON, and its session.
 
-        Written again so that Gradio reads just what was checked, whatever its parser makes of odd
-        input. Raises EventRefusedError.
+        Serialized again so that Gradio reads exactly what was checked, whatever its parser makes of
+        odd input.
+
+        Raises:
+            EventRefusedError: The body isn't one of the page's.
         """
-        event = _object(body)
+        event = _parse_object(body)
         unknown = event.keys() - {"data", "event_data", "fn_index", "session_hash", "trigger_id"}
         if unknown:
             _refuse(f"An event has no {sorted(unknown)[0]!r:.40}")
@@ -80,24 +86,28 @@ class PageEvents:
         _check_plain(details)
         if not isinstance(details, dict):  # Gradio's inputs send their value; no handler reads it
             event["event_data"] = {}
-        return _written(event), session_of(event.get("session_hash"))
+        return _serialize(event), parse_session(event.get("session_hash"))
 
 
 def check_cancel(body: bytes) -> bytes:
-    """Return the body of a cancellation, written again. Raises EventRefusedError."""
-    cancel = _object(body)
+    """Return the body of a cancellation, serialized again.
+
+    Raises:
+        EventRefusedError: The body isn't one of the page's.
+    """
+    cancel = _parse_object(body)
     if cancel.keys() != {"session_hash", "fn_index", "event_id"}:
         _refuse("A cancellation has session_hash, fn_index and event_id")
     event_id = cancel["event_id"]
     if type(cancel["fn_index"]) is not int or not isinstance(event_id, str) or len(event_id) > 64:
         _refuse("A cancellation names an event")
-    session_of(cancel["session_hash"])
-    return _written(cancel)
+    parse_session(cancel["session_hash"])
+    return _serialize(cancel)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _parse_object(body: bytes) -> dict[str, Any]:
     try:
-        parsed = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        parsed = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise EventRefusedError("The body isn't JSON that can be read.") from error
     if not isinstance(parsed, dict):
@@ -105,19 +115,23 @@ def _object(body: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _written(event: dict[str, Any]) -> bytes:
+def _serialize(event: dict[str, Any]) -> bytes:
     try:
         return json.dumps(event, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except ValueError as error:  # a lone surrogate, or a number beyond a float's range
         raise EventRefusedError("The body isn't JSON that can be read.") from error
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} isn't JSON")
 
 
-def session_of(session: object) -> str:
-    """Return a session's id as a page makes it. Raises EventRefusedError for anything else."""
+def parse_session(session: object) -> str:
+    """Return a session's id in the page's format.
+
+    Raises:
+        EventRefusedError: It has another format.
+    """
     if not isinstance(session, str) or not _SESSION.fullmatch(session):
         _refuse("session_hash isn't valid")
     return session

@@ -1,4 +1,4 @@
-"""Passwords: HTTP Basic, a signed cookie for whoever gave the right one, and a limit on guesses."""
+"""Passwords: HTTP Basic, a signed cookie after the right one, and a limit on guesses."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from collections.abc import Callable
 from functools import partial
 
 from paintdiff.server.turns import Turns
-from paintdiff.server.visitors import THIS_MACHINE, visitor_of
+from paintdiff.server.visitors import THIS_MACHINE, identify_visitor
 
 MAX_WRONG_PASSWORDS = 10
-"""How many wrong passwords one address may send within WRONG_PASSWORD_WINDOW_SECONDS at any speed.
-After that its passwords are checked one at a time, so far apart that it can send no more of them.
+"""Wrong passwords per address within WRONG_PASSWORD_WINDOW_SECONDS before it is slowed down.
+
+After that its passwords are checked one at a time, so far apart that the rate stays the same.
 """
 WRONG_PASSWORD_WINDOW_SECONDS = 60.0
 MAX_WAITING_GUESSES = 4
@@ -28,11 +29,11 @@ MAX_WAITING_GUESSES_OF_ALL = 50
 
 
 class PasswordGate:
-    """Checks a user name and a password, and slows down whoever guesses.
+    """Checks user name and password, and slows down guessing.
 
-    A visitor who once gave the right ones carries a signed cookie and is let in whatever others
-    do. Wrong passwords are counted by address. They lock nobody out, because visitors behind one
-    proxy or tunnel may share an address with a guesser: they make the next checks wait for turns.
+    A visitor who once sent the right ones has a signed cookie and is always admitted. Wrong
+    passwords are counted by address. They lock nobody out, because visitors behind one proxy or
+    tunnel may share an address with an attacker: they make the next checks wait for turns.
     Addresses can be forged, so many wrong passwords make everybody without a cookie wait, briefly.
     """
 
@@ -75,14 +76,14 @@ class PasswordGate:
 
         Returns False if too many passwords wait already; then it must not be checked.
         """
-        visitor = visitor_of(address)
+        visitor = identify_visitor(address)
         own = self._by_address.get(visitor)
         if own is not None and visitor != THIS_MACHINE and not await own.take_turn():
             return False
         return await self._all.take_turn()
 
     def opens_for(self, authorization: str, address: str) -> bool:
-        """Return whether a Basic authorization header is right; count it as a guess if it is wrong.
+        """Return whether a Basic authorization header is right; count a wrong one as a guess.
 
         A header without credentials isn't a guess.
         """
@@ -91,7 +92,7 @@ class PasswordGate:
             return False
         if hmac.compare_digest(_digest(*given), self._expected):
             return True
-        visitor = visitor_of(address)
+        visitor = identify_visitor(address)
         self._all.note_wrong()
         self._by_address.setdefault(visitor, self._guesses(self._clock)).note_wrong()
         self._by_address.move_to_end(visitor)
@@ -131,7 +132,7 @@ class _Guesses:
 
 
 def has_credentials(authorization: str) -> bool:
-    """Return whether an Authorization header carries a user name and a password."""
+    """Return whether an Authorization header has a user name and a password."""
     return _basic(authorization) is not None
 
 
@@ -145,7 +146,7 @@ def _basic(authorization: str) -> tuple[str, str] | None:
         return None
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
-    except ValueError:  # odd bytes, broken Base64, or no UTF-8
+    except ValueError:  # odd bytes, broken Base64, or not UTF-8
         return None
     user, colon, password = text.partition(":")
     return (user, password) if colon else None

@@ -1,7 +1,7 @@
-"""The routes that the page needs. Whatever isn't in this table is refused before it is looked at.
+"""The routes that the page needs. Anything else is refused unread.
 
 Gradio serves far more than the page uses: file access, uploads, a proxy, an API, deep links. A new
-route, ours or Gradio's, has to be added here before anybody can reach it.
+route, ours or Gradio's, must be added here before anybody can reach it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     import re
 
 MAX_PATH_CHARACTERS = 255
-"""The longest path that the page asks for has 60. A file system may refuse to look for longer ones,
-which Gradio's routes for files answer with an error in the log."""
+"""Longest path; the page's longest has 60 characters.
+
+A file system may refuse longer ones, and then Gradio's file routes log an error.
+"""
 MAX_QUERY_BYTES = 4096
 MAX_QUERY_FIELDS = 16
 
 
 class Body(Enum):
-    """What a request's body may be."""
+    """Allowed bodies of a request."""
 
     NONE = "none"
     EVENT = "event"
@@ -32,14 +34,14 @@ class Body(Enum):
     QUEUED_EVENT = "queued event"
     """An event of the page whose answers come through the queue's stream."""
     CANCEL = "cancel"
-    """The end of an event that was queued."""
+    """The cancellation of a queued event."""
     PICTURE = "picture"
     """An image file; the route itself checks it."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """One thing that may be asked for.
+    """One allowed route.
 
     `path` is a template as in Starlette. `query` names the query parameters that are passed on;
     others are dropped. `stream` is whether the response is the queue's stream of messages.
@@ -87,7 +89,7 @@ class RouteTable:
         ]
 
     def find(self, method: str, path: str) -> Route | None:
-        """Return the route, or None if nothing may be asked for there."""
+        """Return the route; None if nothing is allowed there."""
         if len(path) > MAX_PATH_CHARACTERS or not path.isprintable():
             return None
         for pattern, route in self._routes:
@@ -99,8 +101,8 @@ class RouteTable:
 def filter_query(route: Route, query: bytes) -> bytes:
     """Return the query string with only the parameters that the route takes.
 
-    Raises ValueError for one that is too long, has too many parameters, gives one of them twice,
-    or isn't ASCII.
+    Raises:
+        ValueError: It is too long, has too many parameters or one of them twice, or isn't ASCII.
     """
     if not query or not route.query:
         return b""
@@ -110,6 +112,7 @@ def filter_query(route: Route, query: bytes) -> bytes:
         query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS
     )
     kept = [(name, value) for name, value in fields if name in route.query]
-    if len(dict(kept)) < len(kept):  # who reads the first and who the last would see two queries
+    # Readers of the first and readers of the last value would see two different queries.
+    if len(dict(kept)) < len(kept):
         raise ValueError("the query gives a parameter twice")
     return urlencode(kept).encode()

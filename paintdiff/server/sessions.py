@@ -1,4 +1,4 @@
-"""Sessions of the page: which of them read what they asked for, and which only ask."""
+"""The page's sessions: limits those that send events without reading the answers."""
 
 from __future__ import annotations
 
@@ -11,35 +11,37 @@ from paintdiff.server.page_events import EventRefusedError
 from paintdiff.server.visitors import THIS_MACHINE
 
 MAX_UNREAD_SESSIONS = 32
-"""How many sessions may wait with events that nobody reads yet. A page opens its stream right after
-its first event, so an honest one is among them for some milliseconds."""
+"""How many sessions may have events that nobody reads yet.
+
+A page opens its stream right after its first event, so it is among them for milliseconds only.
+"""
 MAX_STREAMS = 400
-"""How many streams may be open at once. A page has one while an event of it runs."""
+"""How many streams may be open at once. A page has one while one of its events runs."""
 MAX_STREAMS_PER_SESSION = 4
-"""A page that is reloaded leaves a stream behind until the server notices."""
+"""A reloaded page leaves a stream behind until the server notices."""
 MAX_STREAMS_PER_VISITOR = 100
-"""How many streams one address may have open. A browser opens up to six connections to a server."""
+"""How many streams one address may have open. A browser opens up to six connections."""
 MAX_EVENTS_PER_SESSION = 32
 """How many queued events of one session may be unfinished at once."""
 
 
 class EventQueue(Protocol):
-    """What holds the answers to queued events until their session reads them."""
+    """The store of answers to queued events until their session reads them."""
 
     def unfinished(self, session: str) -> int:
-        """Return how many events of the session haven't been answered to the end."""
+        """Return how many of the session's events aren't fully answered."""
         ...
 
     async def forget(self, session: str) -> None:
-        """Drop the events of the session, and the answers that it hasn't read."""
+        """Drop the session's events, and the answers it hasn't read."""
         ...
 
 
 class Sessions:
-    """Counts the open streams of each session, and forgets sessions that never open one.
+    """Counts the open streams of each session, and drops sessions that never open one.
 
-    The answers to a queued event are kept until its session reads them, so a visitor who only asks
-    would fill the memory. When too many sessions don't read, the oldest of them is forgotten.
+    The answers to a queued event are kept until its session reads them, so a visitor who only sends
+    events would fill the memory. If too many sessions don't read, the oldest of them is dropped.
     """
 
     def __init__(self, queue: EventQueue) -> None:
@@ -49,9 +51,10 @@ class Sessions:
         self._unread: OrderedDict[str, None] = OrderedDict()
 
     async def admit(self, session: str) -> None:
-        """Note that a session sends an event through the queue.
+        """Register a queued event of a session.
 
-        Raises EventRefusedError if too many of its events are unfinished.
+        Raises:
+            EventRefusedError: Too many of its events are unfinished.
         """
         if self._queue.unfinished(session) >= MAX_EVENTS_PER_SESSION:
             raise EventRefusedError("Too many requests are pending. Wait a moment.", 429)
@@ -64,10 +67,11 @@ class Sessions:
             await self._queue.forget(oldest)
 
     @contextmanager
-    def reading(self, session: str, visitor: str = THIS_MACHINE) -> Generator[None]:
-        """Note that a visitor has the session's stream open.
+    def open_stream(self, session: str, visitor: str = THIS_MACHINE) -> Generator[None]:
+        """Register a visitor's open stream of a session.
 
-        Raises EventRefusedError if too many are open, of the session, of the visitor or altogether.
+        Raises:
+            EventRefusedError: Too many are open, of the session, of the visitor or altogether.
         """
         self._check_streams(session, visitor)
         self._unread.pop(session, None)

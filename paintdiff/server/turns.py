@@ -1,4 +1,4 @@
-"""Turns: what many visitors want at once is given to one at a time, some time apart."""
+"""Turns: a scarce resource is granted to one visitor at a time, with pauses."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _random = SystemRandom()
 class Turns:
     """Turns that come at least `seconds_apart`; up to `max_waiting` visitors may wait for one.
 
-    Chance decides who is next and, when too many wait, who has to leave. So a visitor who asks for
-    many turns delays the others, but can't keep them out as the head of a queue could.
+    Chance decides who is next and, when too many wait, who must leave. So a visitor who wants many
+    turns delays the others, but can't block them as the head of a queue could.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Turns:
         self._waiting: list[str] = []
 
     async def take(self) -> bool:
-        """Wait for a turn and take it. Returns False for a visitor who has to leave."""
+        """Wait for a turn and take it. Returns False for a visitor who must leave."""
         ticket = secrets.token_hex(8)
         self._waiting.append(ticket)
         if len(self._waiting) > self._max_waiting:
@@ -42,7 +42,7 @@ class Turns:
                 if now >= self._next_turn:
                     self._next_turn = now + self.seconds_apart
                     return True
-                # All wait for the same moment; the first to look after it takes the turn.
+                # All wait for the same moment; the first to wake up takes the turn.
                 pause = self._next_turn - now + _random.uniform(0, self.seconds_apart / 10)
                 await asyncio.sleep(pause)
             return False

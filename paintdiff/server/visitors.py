@@ -1,7 +1,6 @@
-"""Who sends a request, as far as limits and shares are concerned: a network address.
+"""Visitors, as limits and shares count them: by network address.
 
-A cookie or a session would not do: a hostile client leaves them out, or invents a new one each
-time.
+A cookie or a session wouldn't do: a hostile client omits them, or invents new ones.
 """
 
 from __future__ import annotations
@@ -14,30 +13,31 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 THIS_MACHINE = ""
-"""The visitor on the machine of the server, and everyone behind a tunnel that hides addresses."""
+"""The visitor on the server's machine, and everyone behind a tunnel that hides addresses."""
 
 current_visitor: ContextVar[str] = ContextVar("current_visitor", default=THIS_MACHINE)
 """The visitor whose event is handled in this context."""
 
 
-def visitor_of(address: str) -> str:
-    """Return what a visitor is counted by: an IPv4 address, or the /64 network of an IPv6 one.
+def identify_visitor(address: str) -> str:
+    """Return a visitor's key: an IPv4 address, or the /64 network of an IPv6 one.
 
-    THIS_MACHINE for a loopback address, and for text that is no address.
+    THIS_MACHINE for a loopback address, and for text that isn't an address.
     """
-    network = network_of(address)
+    network = parse_network(address)
     return THIS_MACHINE if not network or _is_loopback(network) else network
 
 
-def client_address(scope: Scope) -> str:
+def read_client_address(scope: Scope) -> str:
     """Return the address that a request came from, "" if the server doesn't know it."""
     client = scope.get("client")
     return client[0] if client else ""
 
 
-def network_of(address: str) -> str:
-    """Return an IPv4 address as it is, or the /64 network of an IPv6 one; "" for other text, such
-    as a forged header has.
+def parse_network(address: str) -> str:
+    """Return an IPv4 address unchanged, or the /64 network of an IPv6 one.
+
+    "" for other text, such as in a forged header.
     """
     try:
         parsed = ipaddress.ip_address(address)

@@ -1,1 +1,1 @@
-"""The operating system below us: files written whole, threads, standard streams."""
+"""The operating system: atomic files, threads, standard streams."""

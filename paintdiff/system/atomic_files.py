@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what runs that were killed have left of them."""
+"""Files that appear whole or not at all, and cleaning up after killed processes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,17 @@ _LOCK_NAME = ".lock"
 
 @contextmanager
 def new_file(path: Path, *, overwrite: bool = True) -> Generator[BinaryIO]:
-    """Open a file for writing that gets the name `path` when the block ends without an error.
+    """Open a file that gets the name `path` when the block ends without an error.
 
-    By then its content is on the disk, even if the machine stops. The folder is made if need be.
-    Raises FileExistsError if the name is taken and `overwrite` is false, and OSError if it can't be
-    written; then nothing of it is left. Once it has its name it counts as written.
+    By then its content is on the disk, even if the machine stops. The folder is made if necessary.
+    After an error nothing of the file is left. Once it has its name it counts as written.
+
+    Raises:
+        FileExistsError: The name is taken and `overwrite` is false.
+        OSError: It can't be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The name is short, because that of `path` may be as long as names can be.
+    # A short name, because `path` may be as long as names can be.
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with part.open("xb") as file:
@@ -46,7 +49,7 @@ def new_file(path: Path, *, overwrite: bool = True) -> Generator[BinaryIO]:
             os.fsync(file.fileno())
         _publish(part, path, overwrite)
     except BaseException:
-        with suppress(OSError):  # what has gone wrong before says more
+        with suppress(OSError):  # the earlier error says more
             part.unlink(missing_ok=True)
         raise
     try:
@@ -57,9 +60,9 @@ def new_file(path: Path, *, overwrite: bool = True) -> Generator[BinaryIO]:
 
 
 def remove_stale_parts(folder: Path, *, depth: int = 0) -> None:
-    """Remove what killed runs have left in a folder, and in its sub-folders down to `depth`.
+    """Remove unfinished files in a folder, and in its subfolders down to `depth`.
 
-    A file that another process is writing is left alone. What can't be removed is logged.
+    Files that another process is writing stay. Failures are logged.
     """
     try:
         entries = list(os.scandir(folder))
@@ -77,7 +80,7 @@ def remove_stale_parts(folder: Path, *, depth: int = 0) -> None:
 
 @contextmanager
 def temporary_folder() -> Generator[Path]:
-    """Make a folder that is removed in the end, at the next start if this run is killed."""
+    """Make a folder that is removed at the end, or at the next start if this process is killed."""
     with TemporaryDirectory(prefix=_FOLDER_PREFIX) as name:
         folder = Path(name)
         with (folder / _LOCK_NAME).open("xb") as lock:
@@ -86,7 +89,7 @@ def temporary_folder() -> Generator[Path]:
 
 
 def remove_stale_folders() -> None:
-    """Remove this user's temporary folders that killed runs have left."""
+    """Remove this user's temporary folders that killed processes left."""
     for folder in Path(gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
         lock = folder / _LOCK_NAME
         try:
@@ -96,7 +99,7 @@ def remove_stale_folders() -> None:
                 _lock(file)
                 shutil.rmtree(folder)
         except (BlockingIOError, FileNotFoundError):
-            pass  # another run works in it, or has finished
+            pass  # another process works in it, or has finished
         except OSError as error:
             logger.warning("a temporary folder can't be removed: %s", error)
 
@@ -108,7 +111,7 @@ def _user() -> int:
 def _remove_stale(part: Path) -> None:
     try:
         if time.time() - part.stat().st_mtime < _YOUNG_SECONDS:
-            return  # it may have been created this moment, and not be locked yet
+            return  # it may have just been created, and not be locked yet
         with part.open("rb") as file:
             _lock(file)
             part.unlink()
@@ -119,9 +122,10 @@ def _remove_stale(part: Path) -> None:
 
 
 def _lock(file: IO[bytes]) -> None:
-    """Lock a file for as long as it is open, where the file system can.
+    """Lock a file for as long as it is open, if the file system can.
 
-    Raises BlockingIOError if another process has locked it.
+    Raises:
+        BlockingIOError: Another process has locked it.
     """
     if sys.platform == "win32":
         return  # there an open file can't be removed anyway
@@ -134,7 +138,11 @@ def _lock(file: IO[bytes]) -> None:
 
 
 def _publish(part: Path, path: Path, overwrite: bool) -> None:
-    """Give the finished file its name in one step. Raises FileExistsError."""
+    """Give the finished file its name in one step.
+
+    Raises:
+        FileExistsError: The name is taken.
+    """
     if overwrite:
         part.replace(path)
         return
@@ -142,14 +150,14 @@ def _publish(part: Path, path: Path, overwrite: bool) -> None:
         os.link(part, path)  # unlike a rename it fails if the name is taken
     except FileExistsError:
         raise
-    except OSError as error:  # exFAT, some network shares: each has an error number of its own
+    except OSError as error:  # exFAT, some network shares: each has its own error number
         if path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
         part.rename(path)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name last, too, where folders can be opened (not on Windows)."""
+    """Flush the new name to disk, too, where folders can be opened (not on Windows)."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,6 +1,4 @@
-"""What a process may lack that starts the app or the command line: standard streams, an encoding
-for them, a home directory, a user name.
-"""
+"""Supplies what a process may lack: standard streams, encoding, home directory, user name."""
 
 from __future__ import annotations
 
@@ -16,9 +14,9 @@ _LENIENT = "paintdiff-lenient"
 
 
 def prepare_process() -> str:
-    """Make up for what this process lacks. Call it before anything is opened or imported.
+    """Supply what this process lacks. Call it before anything is opened or imported.
 
-    Returns a sentence for the log about where things are kept if the process has no home directory,
+    Returns a sentence for the log about where files are kept if the process has no home directory,
     else "".
     """
     _open_missing_streams()
@@ -30,9 +28,9 @@ def prepare_process() -> str:
 
 
 def _open_missing_streams() -> None:
-    """Open what isn't there (a closed stream, pythonw) on the null device.
+    """Open missing streams (a closed one, pythonw) on the null device.
 
-    Else the next file that is opened would take its number, and get what is printed.
+    Otherwise the next opened file would get their number, and what is printed.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -40,8 +38,7 @@ def _open_missing_streams() -> None:
 
 
 def _encode_leniently(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Write the bytes of a file's name that isn't text as they are, and escape other characters
-    that the terminal doesn't have."""
+    """Write the bytes of undecodable file names unchanged, and escape other characters."""
     try:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeError:
@@ -49,9 +46,9 @@ def _encode_leniently(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def _find_home() -> str:
-    """Set HOME to a temporary folder of this user's if there is no home that can be written.
+    """Set HOME to a temporary folder of this user if there is no writable home.
 
-    So it is in a container that runs as a user of its own (`docker run --user`).
+    An example is a container with a user of its own (`docker run --user`).
     """
     if os.name != "posix":
         return ""

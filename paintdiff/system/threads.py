@@ -1,12 +1,12 @@
-"""How many threads compute, and how they wait for each other: decided once, before torch is
-imported, for the app, the command line and the library.
+"""The number of compute threads and how they wait: set once, before torch is imported.
 
-Threads of OpenMP wait for each other hundreds of times a step. By default they spin meanwhile,
-and where another program holds the CPU of the one that is waited for, a picture takes 50 times as
-long. So they sleep instead, and one CPU is left to the browser and other programs: a thread that
-has to share its CPU holds up all the others. The figures are in benchmarks/RESULTS.md.
+It applies to the app, the command line and the library. Threads of OpenMP wait for each other
+hundreds of times a step. By default they spin meanwhile, and if another program holds the CPU of
+the last one, a picture takes 50 times as long. So they sleep instead, and one CPU is left to the
+browser and other programs: a thread that shares its CPU delays all others. See
+benchmarks/RESULTS.md.
 
-Whatever a person has set in the environment is left alone. Child processes inherit the rest.
+What a person has set in the environment stays. Child processes inherit the rest.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 _COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-# GOMP_SPINCOUNT is of GNU's OpenMP (Linux), KMP_BLOCKTIME, in milliseconds, of LLVM's and Intel's
-# (macOS, Windows).
+# GOMP_SPINCOUNT is GNU OpenMP's (Linux), KMP_BLOCKTIME, in milliseconds, LLVM's and Intel's (macOS,
+# Windows).
 _WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 _WAITING_BY_HAND = (*_WAITING, "GOMP_SPINCOUNT")
 
 
 def set_up_threads() -> None:
-    """Have torch, MKL and OpenBLAS use `choose_thread_count` threads that sleep while they wait.
+    """Make torch, MKL and OpenBLAS use `choose_thread_count` threads that sleep while waiting.
 
     If torch is imported already, only the number can still be changed, and is only lowered; what
     can't be changed is logged.
@@ -56,27 +56,30 @@ def set_up_threads() -> None:
 
 
 def choose_thread_count() -> int:
-    """All cores that this process may use, but one CPU less than it may use; at least 1."""
+    """Return the number of usable cores, but one CPU less than usable; at least 1."""
     cpus, cores = count_usable_cpus()
     return max(1, min(cores, cpus - 1))
 
 
 def count_usable_cpus(root: Path = Path("/")) -> tuple[int, int]:
-    """Return how many CPUs this process may use and on how many cores they are, by its affinity
-    and its control group's quota (Linux, whose files are under `root`). Two CPUs of one core
-    (hyper-threading) compute hardly more than one.
+    """Return how many CPUs this process may use, and on how many cores they are.
+
+    It considers the affinity and the control group's quota (Linux, files under `root`). Two CPUs of
+    one core (hyper-threading) compute hardly more than one.
     """
     if not hasattr(os, "sched_getaffinity"):
-        return _counted_by_psutil()
+        return _count_by_psutil()
     allowed = os.sched_getaffinity(0)
     folder = root / "sys/devices/system/cpu"
-    cores = {_text(folder / f"cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in allowed}
-    quota = min(_quotas(root), default=math.inf)
+    cores = {
+        _read_text(folder / f"cpu{cpu}/topology/thread_siblings_list") or cpu for cpu in allowed
+    }
+    quota = min(_read_quotas(root), default=math.inf)
     cpus = max(1, math.ceil(min(len(allowed), quota)))
     return cpus, min(cpus, len(cores))
 
 
-def _counted_by_psutil() -> tuple[int, int]:
+def _count_by_psutil() -> tuple[int, int]:
     import psutil  # noqa: PLC0415 (Linux does without)
 
     cpus = os.cpu_count() or 1
@@ -85,9 +88,9 @@ def _counted_by_psutil() -> tuple[int, int]:
     return cpus, min(cpus, psutil.cpu_count(logical=False) or cpus)
 
 
-def _quotas(root: Path) -> Iterator[float]:
-    """The CPUs' worth of time that each control group around this process may use."""
-    groups = [line.split(":", 2) for line in _text(root / "proc/self/cgroup").splitlines()]
+def _read_quotas(root: Path) -> Iterator[float]:
+    """Yield the CPU quota of each control group around this process."""
+    groups = [line.split(":", 2) for line in _read_text(root / "proc/self/cgroup").splitlines()]
     for _number, controllers, path in (each for each in groups if len(each) == 3):
         if controllers and "cpu" not in controllers.split(","):
             continue
@@ -97,25 +100,25 @@ def _quotas(root: Path) -> Iterator[float]:
             top = root / "sys/fs/cgroup" / mount
             folder = top / path.lstrip("/")
             for each in (folder, *folder.parents):
-                yield from _quota_in(each)
+                yield from _read_quota(each)
                 if each == top:
                     break
 
 
-def _quota_in(folder: Path) -> Iterator[float]:
-    """The quota that a control group's folder sets, of either version, if it does."""
-    figures = _text(folder / "cpu.max").split()  # "max 100000" or "150000 100000", version 2
+def _read_quota(folder: Path) -> Iterator[float]:
+    """Yield the quota in a control group's folder, of either version, if any."""
+    figures = _read_text(folder / "cpu.max").split()  # "max 100000" or "150000 100000", version 2
     if not figures:
         names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-        figures = [_text(folder / name).strip() for name in names]
+        figures = [_read_text(folder / name).strip() for name in names]
     with suppress(ValueError, ZeroDivisionError):
         quota, period = map(int, figures)
         if quota > 0 and period > 0:
             yield quota / period
 
 
-def _text(path: Path) -> str:
-    """A small file's text; nothing if it can't be read."""
+def _read_text(path: Path) -> str:
+    """Read a small file; "" if it can't be read."""
     with suppress(OSError, UnicodeDecodeError):
         return path.read_text(encoding="ascii")
     return ""

@@ -10,8 +10,8 @@ from paintdiff.errors import RequestError, SizeError
 from paintdiff.imaging.geometry import Box, Size
 from paintdiff.imaging.images import MAX_PIXELS, flatten_image, image_size
 from paintdiff.imaging.masks import (
-    box_of,
     draw_strokes,
+    find_box,
     grow_canvas,
     make_mask,
     mask_weights,
@@ -130,13 +130,13 @@ def _grown(request: Inpaint, source: Size) -> tuple[Box, Size]:
 
 def _reach(mask: Image.Image, weight: Image.Image, mask_blur_px: float) -> Box:
     """The box around all that may change. Raises RequestError if there is nothing."""
-    if box_of(mask) is None:
+    if find_box(mask) is None:
         raise RequestError(
             "The mask is empty. Paint over what should change, sketch something, or grow the "
             "picture.",
             field="mask",
         )
-    reach = box_of(weight)
+    reach = find_box(weight)
     if reach is None:
         raise RequestError(
             f"The mask is too small or faint for a mask blur of {mask_blur_px:g} pixels. Paint "

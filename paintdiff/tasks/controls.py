@@ -11,7 +11,7 @@ from PIL import Image
 from paintdiff.errors import RequestError, UnknownNameError
 from paintdiff.imaging.geometry import Box, ResizeMode, Size, pad_to_aspect
 from paintdiff.imaging.images import flatten_image, image_size, resize_image
-from paintdiff.imaging.masks import grow_canvas, is_touched, place_mask, scale_mask
+from paintdiff.imaging.masks import grow_canvas, place_mask, scale_mask, spread_mask
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.messages import FieldMessage
 from paintdiff.jobs.request_parts import NO_CONTROLNET, ControlInput
@@ -202,4 +202,4 @@ def _map(
     if inner.size == canvas:
         return made
     shown = place_mask(Image.new("L", fitted.size, 255), inner, canvas)
-    return Image.composite(made, Image.new("RGB", made.size), is_touched(shown, box, size))
+    return Image.composite(made, Image.new("RGB", made.size), spread_mask(shown, box, size))

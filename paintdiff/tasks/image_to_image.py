@@ -97,7 +97,7 @@ def paint(
     notes = (f"Painted{words}, blended at every step.",) if words else ()
     runs = [
         replace(
-            build_run(request.alone(index), Source(source, request.strength), controls),
+            build_run(request.for_image(index), Source(source, request.strength), controls),
             windows=windows,
         )
         for index in range(request.num_images)

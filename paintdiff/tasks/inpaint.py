@@ -14,8 +14,8 @@ from paintdiff.imaging.masks import (
     composite,
     count_changed_outside,
     fill_masked,
-    is_touched,
     scale_mask,
+    spread_mask,
 )
 from paintdiff.jobs.requests import Inpaint
 from paintdiff.models.inference.denoising_run import Repainting, Source
@@ -144,7 +144,7 @@ def paint(
         blended = ": the unmasked part was blended in at every step" if _leaves_some(canvas) else ""
         method = f"Painted with a general model ({channels} channels){blended}."
     runs = [
-        build_run(request.alone(index), source, controls) for index in range(request.num_images)
+        build_run(request.for_image(index), source, controls) for index in range(request.num_images)
     ]
     for part in paint_run(runs, leased, tools, on_step):
         checked = _checked(_pasted(part.image, canvas, box), canvas, method)
@@ -168,20 +168,20 @@ def _content(request: Inpaint, canvas: Canvas, box: Box, size: Size) -> Image.Im
     """
     content = scale_mask(canvas.content, box, size)
     if canvas.added is not None:
-        content = fill_masked(content, is_touched(canvas.added, box, size))
+        content = fill_masked(content, spread_mask(canvas.added, box, size))
     if request.masked_content != "fill":
         return content
-    unknown = is_touched(canvas.mask, box, size)
+    unknown = spread_mask(canvas.mask, box, size)
     if canvas.strokes is not None:
-        unknown.paste(0, mask=is_touched(canvas.strokes, box, size))
+        unknown.paste(0, mask=spread_mask(canvas.strokes, box, size))
     return fill_masked(content, unknown)
 
 
 def _source(request: Inpaint, canvas: Canvas, box: Box, size: Size, soft: bool) -> Source:
     """What the run starts from, at the working size."""
     content = _content(request, canvas, box, size)
-    mask = is_touched(canvas.mask, box, size)
-    strokes = is_touched(canvas.strokes, box, size) if canvas.strokes is not None else None
+    mask = spread_mask(canvas.mask, box, size)
+    strokes = spread_mask(canvas.strokes, box, size) if canvas.strokes is not None else None
     latent_content = request.masked_content if request.masked_content != "fill" else "original"
     return Source(
         content,

@@ -39,7 +39,8 @@ def paint(
     """
     controls = prepare_controls(request, tools.make_map)
     runs = [
-        build_run(request.alone(index), controls=controls) for index in range(request.num_images)
+        build_run(request.for_image(index), controls=controls)
+        for index in range(request.num_images)
     ]
     if request.hires is None:
         yield from paint_run(runs, leased, tools, on_step)

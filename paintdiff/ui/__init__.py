@@ -1,6 +1,6 @@
-"""The page in the browser."""
+"""The page in the browser, built with Gradio."""
 
 import os
 
-# Read by gradio when it is imported, so it has to be set before: nothing of ours phones home.
+# Gradio reads this when it is imported, so set it before: nothing here phones home.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

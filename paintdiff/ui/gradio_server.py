@@ -1,7 +1,7 @@
-"""How the page is mounted on a server: what Gradio would do otherwise, and what keeps it in bounds.
+"""Mounts the page on a server: restores what Gradio leaves out there, and bounds its memory.
 
-Gradio is made for apps that it launches itself. Mounted, it leaves out a check of file paths; it
-keeps a copy of the whole page for each visitor; and it keeps answers that nobody reads.
+Gradio is made for apps that it launches itself. When mounted, it skips a check of file paths,
+copies the whole page for each visitor, and keeps answers that nobody reads.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from gradio.queueing import Queue
 
 MAX_SESSIONS = 120
-"""How many visitors' pages are remembered. One is what has changed on it since it was opened."""
+"""How many visitors' pages are remembered: the changes to each since it was opened."""
 
 PUBLIC_PATHS = ("/assets/", "/static/")
-"""Where Gradio's own scripts and fonts lie, the same for everyone."""
+"""Paths of Gradio's own scripts and fonts, the same for everyone."""
 
 SHAPES: Mapping[type[Any], Shape] = MappingProxyType(
     {
@@ -43,22 +43,24 @@ SHAPES: Mapping[type[Any], Shape] = MappingProxyType(
         gr.HTML: Shape.RECORD,
     }
 )
-"""What the value of each kind of component may be. Another kind, one for files above all, is
-refused when the page is mounted until somebody has thought about what it may carry."""
+"""Allowed values of each kind of component.
+
+Mounting a page with any other kind, above all one for files, fails until someone adds its shape.
+"""
 
 
 class QueueAnswers:
-    """What Gradio's queue keeps for sessions, for `paintdiff.server.sessions`."""
+    """Events and answers in Gradio's queue, by session, for `paintdiff.server.sessions`."""
 
     def __init__(self, page: Blocks) -> None:
         self._queue: Queue = page._queue  # pyright: ignore[reportPrivateUsage]
 
     def unfinished(self, session: str) -> int:
-        """Return how many events of the session haven't been answered to the end."""
+        """Return how many of the session's events aren't fully answered."""
         return len(self._queue.pending_event_ids_session.get(session, ()))
 
     async def forget(self, session: str) -> None:
-        """Drop the events of the session, and the answers that it hasn't read."""
+        """Drop the session's events, and the answers it hasn't read."""
         queue = self._queue
         for event_id in queue.pending_event_ids_session.get(session, set()).copy():
             await queue.clean_events(event_id=event_id)
@@ -68,9 +70,9 @@ class QueueAnswers:
 
 
 def mount_page(server: FastAPI, page: Blocks, host: str, port: int, root_path: str) -> None:
-    """Serve the page at "/" of the server. Routes that were added before go first.
+    """Serve the page at "/" of the server. Routes added before take precedence.
 
-    `root_path` is what a reverse proxy puts before every path, "" if nothing.
+    `root_path` is the path that a reverse proxy puts in front, or "".
     """
     gr.mount_gradio_app(
         server,
@@ -100,7 +102,11 @@ def mount_page(server: FastAPI, page: Blocks, host: str, port: int, root_path: s
 
 
 def page_events(page: Blocks) -> PageEvents:
-    """Return the rules for the page's events. Raises KeyError for a component without a shape."""
+    """Return the rules for the page's events.
+
+    Raises:
+        KeyError: A component has no shape.
+    """
     return PageEvents(
         {
             number: EventRule(_shapes(function), function.queue)
@@ -111,11 +117,15 @@ def page_events(page: Blocks) -> PageEvents:
 
 
 def _shapes(function: BlockFunction) -> tuple[Shape, ...]:
-    return tuple(shape_of(component) for component in function.inputs)
+    return tuple(find_shape(component) for component in function.inputs)
 
 
-def shape_of(component: Any) -> Shape:
-    """Return what a component's value may be. Raises KeyError for one of another kind."""
+def find_shape(component: Any) -> Shape:
+    """Return the allowed values of a component.
+
+    Raises:
+        KeyError: The kind of component has no shape.
+    """
     if isinstance(component, gr.Dropdown) and component.multiselect:
         return Shape.CHOICES
     return SHAPES[type(component)]
@@ -134,10 +144,10 @@ class _Sessions(StateHolder):
 
 
 class _Components(dict[int, Any]):
-    """The components of a page, by id. They may be changed, but none comes along.
+    """The components of a page, by id. They may change, but none may be added.
 
-    Gradio makes a new component for each update of one, with an id of its own, and keeps it under
-    that id too once it is read. A visitor could have it keep any number.
+    Gradio makes a new component for each update of one, and keeps it under a new id once it is
+    read. A visitor could add any number of them.
     """
 
     def __setitem__(self, key: int, value: Any) -> None:

@@ -48,134 +48,153 @@ TABS: Mapping[str, type[TabInputs] | type[UpscaleTab]] = MappingProxyType(
         "Upscale": UpscaleTab,
     }
 )
-"""The titles of the tabs that make pictures, and what each makes them from; one doesn't paint. The
-Models tab comes after them."""
+"""Titles of the tabs that make pictures, and their inputs; the Models tab follows them."""
 
 
-def build_page(parts: PageContext) -> gr.Blocks:
+def build_page(context: PageContext) -> gr.Blocks:
     """Build the page. It opens no port, loads no model, and is the same for every visitor."""
     with LazyPage(title=TITLE, analytics_enabled=False, fill_height=True, fill_width=True) as page:
         widgets.header()
         stored = widgets.hidden_text("stored")
-        benches: list[PictureTab] = []
+        picture_tabs: list[PictureTab] = []
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             for title, kind in TABS.items():
-                with _tab(page, title, kind.ids, paints=issubclass(kind, TabInputs)):
-                    benches.append(_bench(parts, kind))
-                    benches[-1].keep()
-            with _tab(page, ModelsTab.title, ModelsTab.ids, paints=False):
-                models = ModelsTab.built(parts)
+                with _add_tab(page, title, kind.ids, paints=issubclass(kind, TabInputs)):
+                    picture_tabs.append(_build_picture_tab(context, kind))
+                    picture_tabs[-1].add_storage()
+            with _add_tab(page, ModelsTab.title, ModelsTab.ids, paints=False):
+                models = ModelsTab.build(context)
         widgets.status_bar()
-        look = widgets.clickable(markup.look_dialog(), "look", send="select")
-        studios = {
-            bench.ids.tab: (title, bench)
-            for title, bench in zip(TABS, benches, strict=True)
-            if isinstance(bench, PaintingTab)
+        look = widgets.clickable_html(markup.look_dialog(), "look", send="select")
+        painting_tabs = {
+            picture_tab.ids.tab: (title, picture_tab)
+            for title, picture_tab in zip(TABS, picture_tabs, strict=True)
+            if isinstance(picture_tab, PaintingTab)
         }
-        choice = ModelChoice(parts, [studio.form for _, studio in studios.values()])
+        choice = ModelChoice(
+            context, [painting_tab.form for _, painting_tab in painting_tabs.values()]
+        )
         choice.wire()
-        models.wire(page, tabs, studios, choice)
-        _send_between(parts, tabs, benches, look)
-        for bench in benches:
-            _open_bench(page, bench, stored, choice)
-        names = json.dumps([*(bench.ids.tab for bench in benches), ModelsTab.ids.tab])
+        models.wire(page, tabs, painting_tabs, choice)
+        _send_between(context, tabs, picture_tabs, look)
+        for picture_tab in picture_tabs:
+            _restore_tab(page, picture_tab, stored, choice)
+        names = json.dumps(
+            [*(picture_tab.ids.tab for picture_tab in picture_tabs), ModelsTab.ids.tab]
+        )
         page.load(None, None, [tabs], js=f"() => paintdiff.openFirst({names})", **QUICK)
     page.queue(api_open=False, default_concurrency_limit=None)
     return page
 
 
 @contextmanager
-def _tab(page: LazyPage, title: str, ids: Ids, *, paints: bool) -> Generator[None]:
-    """A tab whose content comes when it is first opened. The page's script remembers which one is
-    open, and which was painted in last."""
-    place = partial(widgets.opening, ids.tab)
-    with gr.Tab(title, id=ids.tab) as tab, page.content_of(ids.tab, place):
+def _add_tab(page: LazyPage, title: str, ids: Ids, *, paints: bool) -> Generator[None]:
+    """Add a tab whose content arrives when it is first opened.
+
+    The page's script remembers which tab is open, and which painted last.
+    """
+    place = partial(widgets.loading_placeholder, ids.tab)
+    with gr.Tab(title, id=ids.tab) as tab, page.lazy_content(ids.tab, place):
         yield
     script = f"() => paintdiff.tabOpened({json.dumps(ids.tab)}, {json.dumps(paints)})"
     tab.select(None, js=script)
 
 
-def _bench(parts: PageContext, kind: type[TabInputs] | type[UpscaleTab]) -> PictureTab:
+def _build_picture_tab(
+    context: PageContext, kind: type[TabInputs] | type[UpscaleTab]
+) -> PictureTab:
     if issubclass(kind, TabInputs):
-        return PaintingTab.built(parts, kind(parts))
-    return kind.built(parts)
+        return PaintingTab.build(context, kind(context))
+    return kind.build(context)
 
 
 def _send_between(
-    parts: PageContext, tabs: gr.Tabs, benches: Sequence[PictureTab], look: gr.HTML
+    context: PageContext, tabs: gr.Tabs, picture_tabs: Sequence[PictureTab], look: gr.HTML
 ) -> None:
-    """Let each tab take the finished pictures of all. `look` shows one of them large."""
-    by_tab = {bench.ids.tab: bench for bench in benches}
+    """Let each tab receive the finished pictures of all. `look` shows one of them large."""
+    by_tab = {picture_tab.ids.tab: picture_tab for picture_tab in picture_tabs}
 
     def send(event: gr.EventData) -> dict[Any, Any]:
-        bench = by_tab.get(str(getattr(event, "send", "")))
-        chosen = browser_state.picture_id(getattr(event, "picture", None))
-        picture = job_view.find_picture(parts.engine, chosen)
-        if bench is None or picture is None:
+        picture_tab = by_tab.get(str(getattr(event, "send", "")))
+        chosen = browser_state.parse_picture_id(getattr(event, "picture", None))
+        picture = job_view.find_picture(context.engine, chosen)
+        if picture_tab is None or picture is None:
             raise gr.Error("This picture is no longer available.", print_exception=False)
         try:
-            received = bench.received(picture)
+            received = picture_tab.receive(picture)
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return {tabs: gr.Tabs(selected=bench.ids.tab), **received}
+        return {tabs: gr.Tabs(selected=picture_tab.ids.tab), **received}
 
-    changed = [tabs, *(component for bench in benches for component in bench.receivable())]
-    for place in [look, *(bench.easel.stage for bench in benches)]:
-        # What the other tab remembers comes first, so that it doesn't replace what is sent.
+    changed = [
+        tabs,
+        *(component for picture_tab in picture_tabs for component in picture_tab.receive_outputs()),
+    ]
+    for place in [look, *(picture_tab.run_panel.stage for picture_tab in picture_tabs)]:
+        # The other tab restores its stored values first, so that they don't replace the sent ones.
         place.select(send, None, changed, js="() => paintdiff.receiverOpened()", **QUICK)
 
 
-def _open_bench(page: LazyPage, bench: PictureTab, stored: gr.Textbox, choice: ModelChoice) -> None:
-    """Open a tab as the browser remembers it."""
+def _restore_tab(
+    page: LazyPage, picture_tab: PictureTab, stored: gr.Textbox, choice: ModelChoice
+) -> None:
+    """Open a tab with the values stored in the browser."""
 
     def restore(known: str, text: str) -> dict[Any, Any]:
-        memory = choice.remembered(BrowserState.parsed(text))
+        memory = choice.with_start_model(BrowserState.parse(text))
         return {
             choice.known: known or choice.stamp(),
-            **bench.restored(memory),
+            **picture_tab.restore(memory),
         }
 
-    name = json.dumps(bench.ids.tab)
-    sure = [f"#{bench.easel.buttons.generate.elem_id}"]
-    sure += [f"#{bench.prompt.elem_id} textarea"] if isinstance(bench, PaintingTab) else []
-    event = page.opener(
-        bench.ids.tab,
+    name = json.dumps(picture_tab.ids.tab)
+    sure = [f"#{picture_tab.run_panel.buttons.generate.elem_id}"]
+    sure += (
+        [f"#{picture_tab.prompt.elem_id} textarea"] if isinstance(picture_tab, PaintingTab) else []
+    )
+    event = page.add_opener(
+        picture_tab.ids.tab,
         restore,
         [choice.known, stored],
-        [choice.known, *bench.restorable()],
+        [choice.known, *picture_tab.restore_outputs()],
         js=f"(known) => [known, paintdiff.remembered({name})]",
         **QUICK,
     )
     event.failure(None, js=f"() => paintdiff.notOpened({name})")
     opened = event.then(None, js=f"() => paintdiff.opened({name}, {json.dumps(sure)})")
-    if isinstance(bench, PaintingTab):
-        _foresee(opened.then, bench)
+    if isinstance(picture_tab, PaintingTab):
+        _describe_memory_early(opened.then, picture_tab)
 
 
-def _foresee(then: Callable[..., Any], studio: PaintingTab) -> None:
-    """Say whether a picture would fit into memory before anything is chosen, where that doesn't
-    depend on a picture. A server that has just begun learns of its device with its first model."""
-    sizing = studio.ingredients.sizing(studio.form)
+def _describe_memory_early(then: Callable[..., Any], painting_tab: PaintingTab) -> None:
+    """Say whether a picture fits into memory before anything is chosen.
+
+    Skips tabs where that depends on a picture. A server that has just started learns its device
+    with its first model.
+    """
+    sizing = painting_tab.tab_inputs.sizing(painting_tab.form)
     if sizing.canvases:
         return
 
     async def foresee(values: Mapping[Any, Any]) -> str:
-        engine = studio.parts.engine
+        engine = painting_tab.context.engine
         for _ in range(_DEVICE_POLLS):
             now = engine.status()
             if now.device != "auto" or now.model_state != "loading":
                 break
             await asyncio.sleep(_DEVICE_POLL_SECONDS)
-        return studio.memory_words(values, sizing.size)
+        return painting_tab.describe_memory(values, sizing.size)
 
-    then(foresee, set(sizing.inputs), [studio.fits], **QUICK)
+    then(foresee, set(sizing.inputs), [painting_tab.fits], **QUICK)
 
 
 def head() -> str:
-    """The stylesheets and the scripts, for the page's head: `css=` would rewrite them, and no file
-    is fetched."""
+    """Return the stylesheets and scripts for the page's head.
+
+    `css=` would rewrite them. No file is fetched.
+    """
     scheme = '<meta name="color-scheme" content="light dark">'
-    # Those after the canvas's use what is in it.
+    # These use the canvas's scripts.
     names = ("notes", "picture-list", "viewer", "look", "adapters", "shelf")
     after = "\n".join(_style(name) + _script(name) for name in names)
     return f"{scheme}\n{_style('page')}{_script('page')}\n{canvas_head()}\n{after}"
@@ -190,8 +209,7 @@ def _script(name: str) -> str:
 
 
 def theme() -> themes.Base:
-    """Colours and type. The fonts are Gradio's own bundled ones, so none is fetched from
-    elsewhere."""
+    """Return colours and fonts. The fonts are bundled with Gradio, so none is fetched."""
     # Weight 700 in place of Default's 600, whose file lacks most letters.
     font = themes.LocalFont("Source Sans Pro", weights=(400, 700))
     return themes.Default(

@@ -100,7 +100,7 @@ def test_bad_values_are_refused_at_once(tiny_engine: Engine) -> None:
         ({"width": 4096, "height": 4096}, "width"),
     ):
         with pytest.raises(RequestError) as caught:
-            tiny_engine.submit(TextToImage.parsed({"prompt": "x", **change}))
+            tiny_engine.submit(TextToImage.parse({"prompt": "x", **change}))
         assert caught.value.field == field
     assert tiny_engine.status().queue_length == 0
 

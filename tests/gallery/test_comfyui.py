@@ -12,7 +12,7 @@ import pytest
 
 from paintdiff.errors import MetadataError
 from paintdiff.gallery.comfyui import is_graph, settings_from_graph
-from paintdiff.gallery.metadata import read_settings, settings_in_text
+from paintdiff.gallery.metadata import find_settings, read_settings
 from tests.gallery.test_other_programs import CAT, png, said, with_exif
 
 
@@ -48,7 +48,7 @@ def test_the_usual_graph() -> None:
     found = read_settings(png(prompt=text, workflow=json.dumps({"nodes": [], "links": []})))
     assert said(found) == CAT
     assert (found.program, found.left_open) == ("ComfyUI", ())
-    assert settings_in_text(text) == found
+    assert find_settings(text) == found
     assert read_settings(png(parameters=text)) == found
     webp = with_exif("WEBP", make=f"prompt:{text}", description='workflow:{"nodes": []}')
     assert read_settings(webp) == found

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import MetadataError, NoMetadataError
 from paintdiff.gallery.found_settings import FoundSettings
-from paintdiff.gallery.metadata import read_settings, settings_in_text
+from paintdiff.gallery.metadata import find_settings, read_settings
 from paintdiff.gallery.sampler_names import from_others, to_a1111
 from paintdiff.jobs.request_parts import HiresFix, LoraInput
 from paintdiff.jobs.requests import ImageToImage
@@ -65,7 +65,7 @@ def said(found: FoundSettings | None, *names: str) -> dict[str, Any]:
 def found_in(text: str) -> FoundSettings:
     """The same from a picture and from a text that was pasted."""
     found = read_settings(png(parameters=text))
-    assert settings_in_text(text) == found
+    assert find_settings(text) == found
     return found
 
 
@@ -360,7 +360,7 @@ def test_json_is_never_a_prompt(text: str) -> None:
     else:
         assert text.startswith("[[")
         assert found is not None
-    assert settings_in_text(text) is None
+    assert find_settings(text) is None
 
 
 def test_wild_json_keeps_what_can_be_used() -> None:
@@ -419,9 +419,9 @@ def test_what_has_no_settings(data: bytes) -> None:
     ],
 )
 def test_a_pasted_prompt_is_only_a_prompt(text: str) -> None:
-    assert settings_in_text(text) is None
+    assert find_settings(text) is None
 
 
 def test_a_pasted_text_may_have_a_heading() -> None:
     for heading in ("parameters\n", "Prompt: ", "Positive prompt\n"):
-        assert said(settings_in_text(heading + TEXT)) == CAT
+        assert said(find_settings(heading + TEXT)) == CAT

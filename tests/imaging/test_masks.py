@@ -9,17 +9,17 @@ from PIL import Image, ImageDraw
 from paintdiff.imaging.geometry import Box, Size
 from paintdiff.imaging.masks import (
     blur_mask,
-    box_of,
     composite,
     count_changed_outside,
     draw_strokes,
     fill_masked,
+    find_box,
     grow_canvas,
-    is_touched,
     make_mask,
     mask_weights,
     place_mask,
     scale_mask,
+    spread_mask,
 )
 
 SIZE = Size(64, 48)
@@ -80,18 +80,18 @@ def test_a_canvas_grows_around_the_picture() -> None:
     assert canvas.getpixel((0, 0)) == image.getpixel((0, 0))
     assert canvas.getpixel((11, 8)) == image.getpixel((7, 5))
     mask = place_mask(Image.new("L", (8, 6), 9), Box(3, 2, 11, 8), Size(12, 9))
-    assert box_of(mask) == Box(3, 2, 11, 8)
-    assert box_of(Image.new("L", (3, 3))) is None
+    assert find_box(mask) == Box(3, 2, 11, 8)
+    assert find_box(Image.new("L", (3, 3))) is None
 
 
 @pytest.mark.parametrize("level", [1, 255])
 def test_no_spot_is_too_small_to_be_touched(level: int) -> None:
     mask = Image.new("L", (4000, 3000), 0)
     mask.putpixel((2001, 7), level)
-    found = is_touched(mask, Box(0, 0, 4000, 3000), Size(128, 96))
+    found = spread_mask(mask, Box(0, 0, 4000, 3000), Size(128, 96))
     assert np.count_nonzero(np.asarray(found)) == 1
     assert set(found.tobytes()) == {0, 255}
-    assert box_of(is_touched(square(8, 8, 16, 16), Box(0, 0, 64, 48), Size(128, 96))) == Box(
+    assert find_box(spread_mask(square(8, 8, 16, 16), Box(0, 0, 64, 48), Size(128, 96))) == Box(
         16, 16, 32, 32
     )
 

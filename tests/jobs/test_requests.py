@@ -68,7 +68,7 @@ def test_an_open_field_makes_it_unsettled(field: str) -> None:
 )
 def test_a_bad_value_is_a_request_error_that_names_its_field(field: str, value: object) -> None:
     with pytest.raises(RequestError) as caught:
-        TextToImage.parsed({"prompt": "a house", field: value})
+        TextToImage.parse({"prompt": "a house", field: value})
     assert caught.value.field == field
 
 
@@ -143,12 +143,12 @@ def test_a_bad_value_of_any_kind_names_its_field(values: dict[str, object], fiel
 
 def test_alone_adds_to_the_seed_or_to_the_variation_seed() -> None:
     batch = SETTLED.model_copy(update={"num_images": 3})
-    alone = batch.alone(2)
+    alone = batch.for_image(2)
     assert (alone.seed, alone.variation_seed, alone.num_images) == (9, None, 1)
-    varied = batch.model_copy(update={"variation_seed": 5, "variation_strength": 0.1}).alone(2)
+    varied = batch.model_copy(update={"variation_seed": 5, "variation_strength": 0.1}).for_image(2)
     assert (varied.seed, varied.variation_seed, varied.num_images) == (7, 7, 1)
     with pytest.raises(RequestError, match="has open values"):
-        batch.model_copy(update={"variation_strength": 0.1}).alone(0)
+        batch.model_copy(update={"variation_strength": 0.1}).for_image(0)
 
 
 def test_without_image_data_only_references_are_left() -> None:

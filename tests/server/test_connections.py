@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from paintdiff.server import connections
-from paintdiff.server.connections import PIECE_BYTES, TimedProtocol, in_pieces
+from paintdiff.server.connections import PIECE_BYTES, TimedProtocol, send_in_pieces
 from paintdiff.server.guard import Guard, Hosts
 
 LARGE = 64 * 2**20
@@ -167,7 +167,7 @@ def test_a_connection_holds_a_piece_and_no_copy_of_the_whole_body() -> None:
     whole: Message = {"type": "http.response.body", "body": b"x" * (2 * PIECE_BYTES + 1)}
 
     async def send_whole() -> None:
-        await in_pieces(send)(whole)
+        await send_in_pieces(send)(whole)
 
     asyncio.run(send_whole())
     assert taken == [(PIECE_BYTES, True), (PIECE_BYTES, True), (1, False)]

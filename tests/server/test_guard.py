@@ -25,7 +25,7 @@ from paintdiff.server.passwords import (
     PasswordGate,
 )
 from paintdiff.server.turns import Turns
-from paintdiff.server.visitors import network_of
+from paintdiff.server.visitors import parse_network
 
 
 async def echo(request: Request) -> PlainTextResponse:
@@ -282,9 +282,17 @@ def test_turns_go_to_those_who_wait_and_to_no_more() -> None:
 
 
 def test_a_guesser_is_an_address_or_a_network_of_ipv6() -> None:
-    assert network_of("2001:db8::1") == network_of("2001:db8::2") != network_of("2001:db8:0:1::1")
-    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1") != network_of("192.0.2.2")
-    assert network_of("forged" * 10_000) == network_of("testclient") == ""
+    assert (
+        parse_network("2001:db8::1")
+        == parse_network("2001:db8::2")
+        != parse_network("2001:db8:0:1::1")
+    )
+    assert (
+        parse_network("::ffff:192.0.2.1")
+        == parse_network("192.0.2.1")
+        != parse_network("192.0.2.2")
+    )
+    assert parse_network("forged" * 10_000) == parse_network("testclient") == ""
 
 
 @pytest.mark.parametrize(

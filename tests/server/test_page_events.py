@@ -39,7 +39,7 @@ def event(**changed: Any) -> dict[str, Any]:
 
 def checked(body: Any) -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return EVENTS.checked(raw, queued=True)
+    return EVENTS.check(raw, queued=True)
 
 
 def test_an_event_passes_unchanged() -> None:

@@ -16,7 +16,7 @@ from paintdiff.server.sessions import (
     MAX_UNREAD_SESSIONS,
     Sessions,
 )
-from paintdiff.server.visitors import THIS_MACHINE, visitor_of
+from paintdiff.server.visitors import THIS_MACHINE, identify_visitor
 
 
 class Queue:
@@ -37,7 +37,7 @@ def test_the_oldest_session_that_never_reads_is_forgotten() -> None:
 
     async def ask() -> None:
         await sessions.admit("reader")
-        with sessions.reading("reader"):
+        with sessions.open_stream("reader"):
             for number in range(MAX_UNREAD_SESSIONS + 3):
                 await sessions.admit(f"s{number}")
             await sessions.admit("reader")
@@ -57,29 +57,29 @@ def test_one_session_can_only_ask_for_so_much() -> None:
 def opened(sessions: Sessions, of: list[tuple[str, str]]) -> ExitStack:
     stack = ExitStack()
     for session, visitor in of:
-        stack.enter_context(sessions.reading(session, visitor))
+        stack.enter_context(sessions.open_stream(session, visitor))
     return stack
 
 
 def test_streams_are_counted_until_they_end() -> None:
     sessions = Sessions(Queue())
     with opened(sessions, [(f"s{number}", THIS_MACHINE) for number in range(MAX_STREAMS)]):
-        with pytest.raises(EventRefusedError) as refused, sessions.reading("late"):
+        with pytest.raises(EventRefusedError) as refused, sessions.open_stream("late"):
             pass
         assert refused.value.status == 503
-    with sessions.reading("late"):
+    with sessions.open_stream("late"):
         pass
 
 
 def test_one_session_has_few_streams() -> None:
     sessions = Sessions(Queue())
     with opened(sessions, [("s", THIS_MACHINE)] * MAX_STREAMS_PER_SESSION):
-        with pytest.raises(EventRefusedError) as refused, sessions.reading("s"):
+        with pytest.raises(EventRefusedError) as refused, sessions.open_stream("s"):
             pass
         assert refused.value.status == 429
-        with sessions.reading("another"):
+        with sessions.open_stream("another"):
             pass
-    with sessions.reading("s"):
+    with sessions.open_stream("s"):
         pass
 
 
@@ -87,9 +87,9 @@ def test_one_address_leaves_streams_for_others() -> None:
     sessions = Sessions(Queue())
     of_one = [(f"s{number}", "198.51.100.1") for number in range(MAX_STREAMS_PER_VISITOR)]
     with opened(sessions, of_one):
-        with pytest.raises(EventRefusedError), sessions.reading("more", "198.51.100.1"):
+        with pytest.raises(EventRefusedError), sessions.open_stream("more", "198.51.100.1"):
             pass
-        with sessions.reading("more", "198.51.100.2"):
+        with sessions.open_stream("more", "198.51.100.2"):
             pass
 
 
@@ -107,4 +107,4 @@ def test_one_address_leaves_streams_for_others() -> None:
     ],
 )
 def test_a_visitor_is_an_address_or_a_network_of_ipv6(address: str, visitor: str) -> None:
-    assert visitor_of(address) == visitor
+    assert identify_visitor(address) == visitor

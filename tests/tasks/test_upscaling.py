@@ -188,7 +188,7 @@ def test_a_large_picture_is_shown_reduced_and_saved_whole(
     request = upscale(source, scale=4, upscaler="mini-upscaler")
     picture = only(saving_engine, request)
     assert picture.size == Size(264, 252)
-    assert picture.reduced
+    assert picture.is_reduced
     assert max(picture.image.size) == 256
     assert picture.raster is None
     whole = saved_pixels(picture)

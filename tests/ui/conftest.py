@@ -17,7 +17,7 @@ def engine() -> FakeEngine:
 
 
 @pytest.fixture
-def parts(engine: Any) -> PageContext:
+def context(engine: Any) -> PageContext:
     return parts_over(engine)
 
 

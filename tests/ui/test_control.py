@@ -40,31 +40,31 @@ from paintdiff.ui.tabs.image_to_image import ImageToImageInputs
 from paintdiff.ui.tabs.inpaint import InpaintInputs
 from tests.pictures import png_of
 from tests.ui.fake_engine import FakeEngine
-from tests.ui.test_tabs import opened, png, studio_of, values
+from tests.ui.test_tabs import opened, png, tab_of, values
 
 DRAWERS: list[type[ImageToImageInputs] | type[InpaintInputs]] = [ImageToImageInputs, InpaintInputs]
 
 
 @pytest.fixture
-def tab(parts: PageContext) -> PaintingTab:
-    return studio_of(ControlInputs, parts)
+def tab(context: PageContext) -> PaintingTab:
+    return tab_of(ControlInputs, context)
 
 
-def drawing_of(studio: PaintingTab) -> ControlInputs:
-    assert isinstance(studio.ingredients, ControlInputs)
-    return studio.ingredients
+def drawing_of(tab: PaintingTab) -> ControlInputs:
+    assert isinstance(tab.tab_inputs, ControlInputs)
+    return tab.tab_inputs
 
 
-def drawer_of(studio: PaintingTab) -> ControlDrawer:
-    assert isinstance(studio.ingredients, (ImageToImageInputs, InpaintInputs))
-    return studio.ingredients.control
+def drawer_of(tab: PaintingTab) -> ControlDrawer:
+    assert isinstance(tab.tab_inputs, (ImageToImageInputs, InpaintInputs))
+    return tab.tab_inputs.control
 
 
-def showing(panel: ControlPanel, studio: PaintingTab, sent: Mapping[Any, Any]) -> dict[Any, Any]:
+def showing(panel: ControlPanel, tab: PaintingTab, sent: Mapping[Any, Any]) -> dict[Any, Any]:
     """What a click on "Show the map" leaves on the page, wired as it is there."""
     made = next(
         function.fn
-        for function in studio_functions(studio)
+        for function in tab_functions(tab)
         if any(target == (panel.map.show._id, "click") for target in function.targets)
     )
     assert made is not None
@@ -74,8 +74,8 @@ def showing(panel: ControlPanel, studio: PaintingTab, sent: Mapping[Any, Any]) -
     return updates
 
 
-def studio_functions(studio: PaintingTab) -> list[Any]:
-    page = studio.prompt.parent
+def tab_functions(tab: PaintingTab) -> list[Any]:
+    page = tab.prompt.parent
     while page is not None and not isinstance(page, gr.Blocks):
         page = page.parent
     assert isinstance(page, gr.Blocks)
@@ -89,7 +89,7 @@ class Told:
         self.__dict__.update(data)
 
 
-def test_a_drawing_becomes_a_control(tab: PaintingTab, parts: PageContext) -> None:
+def test_a_drawing_becomes_a_control(tab: PaintingTab, context: PageContext) -> None:
     changed = {
         "preprocessor": "scribble",
         "controlnet": "depths",
@@ -98,14 +98,14 @@ def test_a_drawing_becomes_a_control(tab: PaintingTab, parts: PageContext) -> No
         "guidance_end": 0.8,
         "resize_mode": "pad",
     }
-    request = tab.request(values(tab, opened(parts), **changed))
+    request = tab.request(values(tab, opened(context), **changed))
     assert isinstance(request, TextToImage) and len(request.controls) == 1
     control = request.controls[0]
     assert {name: getattr(control, name) for name in changed} == changed
     assert control.image.data == png("RGB"), "without strokes the file itself is sent"
 
 
-def test_strokes_lie_over_the_picture(parts: PageContext) -> None:
+def test_strokes_lie_over_the_picture(context: PageContext) -> None:
     picture = Image.new("RGBA", (4, 3), (0, 0, 255, 0))
     picture.putpixel((0, 0), (0, 0, 255, 255))
     strokes = Image.new("RGBA", (4, 3))
@@ -118,10 +118,12 @@ def test_strokes_lie_over_the_picture(parts: PageContext) -> None:
     assert np.array_equal(drawn, expected)
 
 
-def test_two_pictures_are_two_controls(tab: PaintingTab, parts: PageContext) -> None:
-    sent = values(tab, opened(parts, "sketch"), second_controlnet="depths", second_guidance_end=0.5)
+def test_two_pictures_are_two_controls(tab: PaintingTab, context: PageContext) -> None:
+    sent = values(
+        tab, opened(context, "sketch"), second_controlnet="depths", second_guidance_end=0.5
+    )
     assert len(tab.request(sent).controls) == 1
-    sent[drawing_of(tab).second.panel.canvas] = opened(parts)
+    sent[drawing_of(tab).second.panel.canvas] = opened(context)
     first, second = tab.request(sent).controls
     assert (first.controlnet, second.controlnet) == ("edges", "depths")
     assert (first.guidance_end, second.guidance_end) == (1, 0.5)
@@ -144,78 +146,78 @@ def test_without_a_drawing_the_canvas_says_so(tab: PaintingTab, engine: FakeEngi
     ],
 )
 def test_an_error_is_said_beside_its_cause(
-    tab: PaintingTab, parts: PageContext, changed: dict[str, Any], field: str
+    tab: PaintingTab, context: PageContext, changed: dict[str, Any], field: str
 ) -> None:
-    sent = values(tab, opened(parts), **changed)
-    sent[drawing_of(tab).second.panel.canvas] = opened(parts)
+    sent = values(tab, opened(context), **changed)
+    sent[drawing_of(tab).second.panel.canvas] = opened(context)
     updates = tab.start(sent)
     assert [name for name, note in tab.notes.items() if updates[note]] == [field]
 
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_ids_the_server_never_gave_are_said_at_their_canvas(
-    tab: PaintingTab, parts: PageContext, index: int
+    tab: PaintingTab, context: PageContext, index: int
 ) -> None:
     for image in ("../../etc/passwd", "gone", 7):
         bad = {"image": image, "sketch": None, "mask": None, "width": 96, "height": 64}
-        sent = values(tab, bad if index == 0 else opened(parts))
+        sent = values(tab, bad if index == 0 else opened(context))
         sent[drawing_of(tab).second.panel.canvas] = bad
         with pytest.raises(RequestError) as caught:
             tab.request(sent)
         assert caught.value.field == f"controls.{index}.image" and "/etc" not in str(caught.value)
 
 
-@pytest.mark.parametrize("ingredients", DRAWERS)
+@pytest.mark.parametrize("tab_inputs", DRAWERS)
 def test_a_drawer_is_off_until_it_has_a_picture(
-    parts: PageContext, ingredients: type[TabInputs]
+    context: PageContext, tab_inputs: type[TabInputs]
 ) -> None:
-    studio = studio_of(ingredients, parts)
-    sent = values(studio, opened(parts, "mask"), control_preprocessor="tile")
-    assert studio.request(sent).controls == ()
-    panel = drawer_of(studio).panel
-    sent[panel.canvas] = opened(parts)
-    (control,) = studio.request(sent).controls
+    tab = tab_of(tab_inputs, context)
+    sent = values(tab, opened(context, "mask"), control_preprocessor="tile")
+    assert tab.request(sent).controls == ()
+    panel = drawer_of(tab).panel
+    sent[panel.canvas] = opened(context)
+    (control,) = tab.request(sent).controls
     assert (control.preprocessor, control.controlnet) == ("tile", "edges")
-    sent[panel.canvas] = {**opened(parts), "image": "gone"}
-    updates = studio.start(sent)
-    assert "Try again" in updates[studio.notes["controls.0.image"]]
-    assert not updates[studio.notes["image"]], "the tab's own picture is another matter"
+    sent[panel.canvas] = {**opened(context), "image": "gone"}
+    updates = tab.start(sent)
+    assert "Try again" in updates[tab.notes["controls.0.image"]]
+    assert not updates[tab.notes["image"]], "the tab's own picture is another matter"
 
 
-@pytest.mark.parametrize("ingredients", DRAWERS)
+@pytest.mark.parametrize("tab_inputs", DRAWERS)
 def test_a_drawer_takes_the_tabs_own_picture(
-    parts: PageContext, ingredients: type[TabInputs]
+    context: PageContext, tab_inputs: type[TabInputs]
 ) -> None:
-    drawer = drawer_of(studio_of(ingredients, parts))
-    updates = drawer.taken(opened(parts))
-    content = canvas.read_canvas(updates[drawer.panel.canvas], parts.uploads)
+    drawer = drawer_of(tab_of(tab_inputs, context))
+    updates = drawer.take(opened(context))
+    content = canvas.read_canvas(updates[drawer.panel.canvas], context.uploads)
     assert content.image == png("RGB")
-    assert "Open or drop a picture first" in drawer.taken(None)[drawer.panel.map.notes["image"]]
+    assert "Open or drop a picture first" in drawer.take(None)[drawer.panel.map.notes["image"]]
 
 
 # Maps
 
 
 def test_the_map_is_shown_as_painting_would_use_it(
-    tab: PaintingTab, parts: PageContext, engine: FakeEngine
+    tab: PaintingTab, context: PageContext, engine: FakeEngine
 ) -> None:
     panel = drawing_of(tab).control
-    sent = values(tab, opened(parts), preprocessor="scribble", width=150, resize_mode="pad")
+    sent = values(tab, opened(context), preprocessor="scribble", width=150, resize_mode="pad")
     updates = showing(panel, tab, sent)
     assert engine.mapped == [("scribble", Size(152, 128), "pad")]
     shown = str(updates[panel.map.place])
     assert "152" in shown and "padded" in shown
     found = re.search(r'src="uploads/([\w-]+)"', shown)
-    assert found and parts.uploads.get(found[1]) is not None
+    assert found and context.uploads.get(found[1]) is not None
     assert updates[panel.map.show].interactive is True
 
-    kept = panel.map.kept(Told(keep=found[1]))  # type: ignore[arg-type]
+    kept = panel.map.use_map(Told(keep=found[1]))  # type: ignore[arg-type]
     assert kept[panel.map.preprocessor] == "none" and kept[panel.map.place] == ""
-    content = canvas.read_canvas(kept[panel.canvas], parts.uploads)
+    content = canvas.read_canvas(kept[panel.canvas], context.uploads)
     assert (content.width, content.height) == (152, 128)
     for nonsense in ("gone", "", "../../etc/passwd"):
         with pytest.raises(gr.Error):
-            panel.map.kept(Told(keep=nonsense))  # type: ignore[arg-type]
+            panel.map.use_map(Told(keep=nonsense))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -227,10 +229,10 @@ def test_the_map_is_shown_as_painting_would_use_it(
     ],
 )
 def test_why_there_is_no_map_is_said_beside_it(
-    tab: PaintingTab, parts: PageContext, changed: dict[str, Any], place: str
+    tab: PaintingTab, context: PageContext, changed: dict[str, Any], place: str
 ) -> None:
     panel = drawing_of(tab).control
-    sent = values(tab, opened(parts), **changed)
+    sent = values(tab, opened(context), **changed)
     updates = showing(panel, tab, sent)
     notes = panel.map.notes
     said = json.loads(updates[notes[place].board])["notes"]
@@ -239,14 +241,14 @@ def test_why_there_is_no_map_is_said_beside_it(
 
 
 def test_a_map_that_breaks_leaves_the_button_alive(
-    tab: PaintingTab, parts: PageContext, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+    tab: PaintingTab, context: PageContext, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> Image.Image:
         raise ZeroDivisionError
 
     monkeypatch.setattr(engine, "control_map", broken)
     panel = drawing_of(tab).control
-    steps = panel.map.made(values(tab, opened(parts)), "crop", lambda _: Size(64, 64))
+    steps = panel.map.make(values(tab, opened(context)), "crop", lambda _: Size(64, 64))
     assert next(steps)[panel.map.show].interactive is False
     assert next(steps)[panel.map.show].interactive is True
     with pytest.raises(ZeroDivisionError):
@@ -254,7 +256,7 @@ def test_a_map_that_breaks_leaves_the_button_alive(
 
 
 @pytest.mark.parametrize(
-    ("ingredients", "changed", "size"),
+    ("tab_inputs", "changed", "size"),
     [
         (ImageToImageInputs, {}, Size(160, 104)),
         (ImageToImageInputs, {"resize": "crop", "width": 64, "height": 96}, Size(64, 96)),
@@ -263,16 +265,16 @@ def test_a_map_that_breaks_leaves_the_button_alive(
     ],
 )
 def test_a_drawers_map_has_the_size_that_is_painted(
-    parts: PageContext,
+    context: PageContext,
     engine: FakeEngine,
-    ingredients: type[TabInputs],
+    tab_inputs: type[TabInputs],
     changed: dict[str, Any],
     size: Size,
 ) -> None:
-    studio = studio_of(ingredients, parts)
-    panel = drawer_of(studio).panel
-    sent = {**values(studio, opened(parts), **changed), panel.canvas: opened(parts)}
-    showing(panel, studio, sent)
+    tab = tab_of(tab_inputs, context)
+    panel = drawer_of(tab).panel
+    sent = {**values(tab, opened(context), **changed), panel.canvas: opened(context)}
+    showing(panel, tab, sent)
     assert engine.mapped == [("canny", size, "crop")]
 
 
@@ -305,19 +307,19 @@ def test_a_blank_canvas_is_for_drawings(told: dict[str, Any], name: str | None) 
 
 
 def test_only_what_fits_the_model_is_offered(
-    tab: PaintingTab, parts: PageContext, engine: FakeEngine
+    tab: PaintingTab, context: PageContext, engine: FakeEngine
 ) -> None:
     panel = drawing_of(tab).control
-    offered = panel.offered("mini", "depths")
+    offered = panel.offer("mini", "depths")
     assert (offered["value"], offered["interactive"]) == ("depths", True)
     assert [name for _, name in offered["choices"]] == ["edges", "depths"]
-    assert panel.offered("mini", "gone")["value"] == "edges", "the first is the default"
-    assert panel.offered("mini", "edges")["info"] == "Made for: Edges (Canny), Scribble"
+    assert panel.offer("mini", "gone")["value"] == "edges", "the first is the default"
+    assert panel.offer("mini", "edges")["info"] == "Made for: Edges (Canny), Scribble"
     engine.manager.catalog.names.clear()
-    offered = panel.offered("mini", "edges")
+    offered = panel.offer("mini", "edges")
     assert (offered["value"], offered["interactive"]) == (None, False)
-    assert parts.model("mini").title in offered["info"] and "--controlnet" in offered["info"]
-    sent = values(tab, opened(parts), controlnet=None)
+    assert context.model("mini").title in offered["info"] and "--controlnet" in offered["info"]
+    sent = values(tab, opened(context), controlnet=None)
     assert tab.request(sent).controls[0].controlnet is None, "the engine says what is missing"
 
 
@@ -326,7 +328,7 @@ def test_another_model_brings_its_controlnets(tab: PaintingTab) -> None:
     model, dropdown = tab.form.model, panel.controlnet
     handlers = [
         function.fn
-        for function in studio_functions(tab)
+        for function in tab_functions(tab)
         if (model._id, "change") in function.targets and dropdown in function.outputs
     ]
     assert len(handlers) == 1
@@ -350,7 +352,7 @@ def test_settings_come_back_checked(tab: PaintingTab) -> None:
         "second_preprocessor": "gone",
         "second_controlnet": "gone",
     }
-    updates = tab.restored(BrowserState(stored))
+    updates = tab.restore(BrowserState(stored))
     first, second = drawing.control, drawing.second.panel
     assert updates[first.map.preprocessor].value == "scribble"
     assert updates[first.map.preprocessor].info == preprocessor_text("scribble")
@@ -360,32 +362,34 @@ def test_settings_come_back_checked(tab: PaintingTab) -> None:
     assert updates[first.mode] == "crop"
     assert updates[second.map.preprocessor].value == "canny"
     assert updates[second.controlnet].value == "edges"
-    assert set(updates) <= set(tab.restorable())
-    kept = tab.kept()
+    assert set(updates) <= set(tab.restore_outputs())
+    kept = tab.stored_inputs()
     assert not {first.canvas, second.canvas} & set(kept.values())
     assert {"preprocessor", "second_preprocessor"} <= set(kept)
 
 
-def test_a_finished_picture_is_received_for_its_edges(tab: PaintingTab, parts: PageContext) -> None:
+def test_a_finished_picture_is_received_for_its_edges(
+    tab: PaintingTab, context: PageContext
+) -> None:
     drawing = drawing_of(tab)
     control = ControlInput.model_validate(
         {"image": {"data": png("RGB")}, "preprocessor": "invert", "controlnet": "depths"}
     ).model_copy(update={"conditioning_scale": 0.7})
     request = TextToImage(prompt="a cat", seed=3, width=64, height=64, controls=(control,))
-    updates = tab.received(Picture(Image.new("RGB", (64, 64), "red"), request))
-    assert canvas.read_canvas(updates[drawing.picture.canvas], parts.uploads).width == 64
+    updates = tab.receive(Picture(Image.new("RGB", (64, 64), "red"), request))
+    assert canvas.read_canvas(updates[drawing.picture.canvas], context.uploads).width == 64
     assert updates[drawing.control.map.preprocessor] == "canny"
     assert updates[drawing.control.controlnet].value == "depths"
     assert updates[drawing.control.inputs()["conditioning_scale"]] == 0.7
     assert drawing.second.panel.controlnet not in updates
-    assert set(updates) <= set(tab.receivable())
+    assert set(updates) <= set(tab.receive_outputs())
 
 
-def test_an_offer_says_that_the_controls_picture_is_missing(parts: PageContext) -> None:
+def test_an_offer_says_that_the_controls_picture_is_missing(context: PageContext) -> None:
     control = ControlInput.model_validate({"image": {"sha256": "0" * 64}})
 
     def told(request: TextToImage) -> str:
-        return build_offer(PaintingSettings(request, (), ""), parts, "mini")
+        return build_offer(PaintingSettings(request, (), ""), context, "mini")
 
     assert "isn't in the file" in told(TextToImage(prompt="a cat", controls=(control,)))
     assert "isn't in the file" not in told(TextToImage(prompt="a cat"))

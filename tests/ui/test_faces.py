@@ -21,7 +21,7 @@ from paintdiff.ui.tabs.upscale import UpscaleTab
 from tests.loops import inside_a_loop
 from tests.pictures import png_of
 from tests.ui.fake_engine import FakeEngine
-from tests.ui.test_tabs import studio_of
+from tests.ui.test_tabs import tab_of
 from tests.ui.test_upscale import sent, uploaded, upscaled
 
 MENDER = FaceRestorerRow(name="mender", title="<i>Mender", source="/x", detector=Path("/y"))
@@ -29,69 +29,69 @@ BLIND = FaceRestorerRow(name="blind", title="Blind", source="/z")
 NAMES = ("face_restorer", "face_strength")
 
 
-def built(parts: PageContext) -> UpscaleTab:
+def built(context: PageContext) -> UpscaleTab:
     def build() -> UpscaleTab:
         with gr.Blocks():
-            return UpscaleTab.built(parts)
+            return UpscaleTab.build(context)
 
     return inside_a_loop(build)
 
 
 @pytest.fixture
-def bench(parts: PageContext, engine: FakeEngine) -> UpscaleTab:
+def tab(context: PageContext, engine: FakeEngine) -> UpscaleTab:
     engine.manager.catalog.faces = (MENDER, BLIND)
-    return built(parts)
+    return built(context)
 
 
 @pytest.mark.parametrize("rows", [(), (BLIND,)])
 def test_without_anything_that_restores_faces_it_is_not_there(
-    rows: tuple[FaceRestorerRow, ...], parts: PageContext, engine: FakeEngine
+    rows: tuple[FaceRestorerRow, ...], context: PageContext, engine: FakeEngine
 ) -> None:
     engine.manager.catalog.faces = rows
-    bench = built(parts)
-    assert not {*NAMES} & {*bench.setting.inputs()}
-    assert "upscaling.face_restorer" not in bench.setting.notes()
-    request = bench.request(sent(bench, uploaded(parts, (8, 6))))
+    tab = built(context)
+    assert not {*NAMES} & {*tab.setting.inputs()}
+    assert "upscaling.face_restorer" not in tab.setting.notes()
+    request = tab.request(sent(tab, uploaded(context, (8, 6))))
     assert request.upscaling == Upscaling(upscaler="small")
     known = Upscaling(upscaler="small", face_restorer="mender")
-    assert [each.elem_id for each in bench.setting.filled(known)] == [
-        each.elem_id for each in bench.setting.filled(Upscaling(upscaler="small"))
+    assert [each.elem_id for each in tab.setting.fill(known)] == [
+        each.elem_id for each in tab.setting.fill(Upscaling(upscaler="small"))
     ]
 
 
-def test_the_page_asks_for_what_it_says(bench: UpscaleTab, parts: PageContext) -> None:
-    by = bench.setting.inputs()["face_restorer"]
+def test_the_page_asks_for_what_it_says(tab: UpscaleTab, context: PageContext) -> None:
+    by = tab.setting.inputs()["face_restorer"]
     assert isinstance(by, gr.Dropdown) and by.choices is not None
     assert [title for title, _value in by.choices] == ["Don't restore", "<i>Mender"]
-    pictures = uploaded(parts, (8, 6))
-    asked = bench.request(sent(bench, pictures, face_restorer="mender", face_strength=0.3))
+    pictures = uploaded(context, (8, 6))
+    asked = tab.request(sent(tab, pictures, face_restorer="mender", face_strength=0.3))
     assert asked.upscaling == Upscaling(upscaler="small", face_restorer="mender", face_strength=0.3)
-    plain = bench.request(sent(bench, pictures, face_strength=0.3))
+    plain = tab.request(sent(tab, pictures, face_strength=0.3))
     assert plain.upscaling == Upscaling(upscaler="small"), "one that has no effect isn't written"
-    assert {f"upscaling.{name}" for name in NAMES} <= {*bench.notes}
+    assert {f"upscaling.{name}" for name in NAMES} <= {*tab.notes}
 
 
-def values_of(updates: dict[Any, Any], bench: UpscaleTab) -> tuple[Any, ...]:
-    return tuple(updates[bench.setting.inputs()[name]] for name in NAMES)
+def values_of(updates: dict[Any, Any], tab: UpscaleTab) -> tuple[Any, ...]:
+    return tuple(updates[tab.setting.inputs()[name]] for name in NAMES)
 
 
-def test_it_is_remembered_and_filled_in(bench: UpscaleTab, parts: PageContext) -> None:
+def test_it_is_remembered_and_filled_in(tab: UpscaleTab, context: PageContext) -> None:
     stored = BrowserState(settings={"face_restorer": "mender", "face_strength": 0.4})
-    assert values_of(bench.settings_restored(stored), bench) == ("mender", 0.4)
+    assert values_of(tab.restore_settings(stored), tab) == ("mender", 0.4)
     gone = BrowserState(settings={"face_restorer": "gone", "face_strength": 7})
-    off = bench.setting.inputs()["face_restorer"].value
-    assert values_of(bench.settings_restored(gone), bench) == (off, 0.8)
+    off = tab.setting.inputs()["face_restorer"].value
+    assert values_of(tab.restore_settings(gone), tab) == (off, 0.8)
     known = Upscaling(upscaler="small", face_restorer="mender", face_strength=0.9)
-    assert values_of(bench.setting.filled(known), bench) == ("mender", 0.9)
-    assert values_of(bench.setting.filled(Upscaling()), bench) == (off, 0.8)
-    other = bench.setting.filled(Upscaling(face_restorer="another"))
-    assert bench.setting.inputs()["face_restorer"] not in other, "it leaves ours"
+    assert values_of(tab.setting.fill(known), tab) == ("mender", 0.9)
+    assert values_of(tab.setting.fill(Upscaling()), tab) == (off, 0.8)
+    other = tab.setting.fill(Upscaling(face_restorer="another"))
+    assert tab.setting.inputs()["face_restorer"] not in other, "it leaves ours"
 
 
-def test_every_tab_that_paints_may_restore_faces(parts: PageContext, engine: FakeEngine) -> None:
+def test_every_tab_that_paints_may_restore_faces(context: PageContext, engine: FakeEngine) -> None:
     engine.manager.catalog.faces = (MENDER,)
-    studio = studio_of(ImageToImageInputs, parts)
-    assert {f"enlarge_{name}" for name in NAMES} <= {*studio.kept()}
+    tab = tab_of(ImageToImageInputs, context)
+    assert {f"enlarge_{name}" for name in NAMES} <= {*tab.stored_inputs()}
 
 
 def test_faces_are_counted_and_the_bar_waits(engine: FakeEngine) -> None:

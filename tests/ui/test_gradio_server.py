@@ -25,7 +25,7 @@ from paintdiff.server.visitors import current_visitor
 from paintdiff.ui import gradio_server
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.uploads import upload_routes
-from paintdiff.ui.model_browser.routes import shelf_routes
+from paintdiff.ui.model_browser.routes import model_browser_routes
 from paintdiff.ui.page import build_page
 from paintdiff.ui.run import routes
 from tests.ui.conftest import parts_over
@@ -58,7 +58,7 @@ def in_a_loop(made: Callable[[], T]) -> T:
 
 
 @pytest.fixture(scope="module")
-def parts() -> PageContext:
+def context() -> PageContext:
     return parts_over(FakeEngine())
 
 
@@ -72,17 +72,17 @@ def gradios_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def page(parts: PageContext, gradios_files: Path) -> gr.Blocks:
-    return in_a_loop(lambda: build_page(parts))
+def page(context: PageContext, gradios_files: Path) -> gr.Blocks:
+    return in_a_loop(lambda: build_page(context))
 
 
 @pytest.fixture(scope="module")
-def server(page: gr.Blocks, parts: PageContext) -> FastAPI:
+def server(page: gr.Blocks, context: PageContext) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(routes.picture_routes(parts.engine))
-    app.include_router(routes.status_routes(parts.engine))
-    app.include_router(upload_routes(parts.uploads))
-    app.include_router(shelf_routes(parts))
+    app.include_router(routes.picture_routes(context.engine))
+    app.include_router(routes.status_routes(context.engine))
+    app.include_router(upload_routes(context.uploads))
+    app.include_router(model_browser_routes(context))
     in_a_loop(lambda: gradio_server.mount_page(app, page, "127.0.0.1", 7860, ""))
     return app
 
@@ -310,14 +310,14 @@ def test_no_value_that_the_guard_lets_through_is_an_unexpected_error(
             odd = [
                 [*usual[:place], value, *usual[place + 1 :]]
                 for place, component in enumerate(function.inputs)
-                for value in ODD[gradio_server.shape_of(component)]
+                for value in ODD[gradio_server.find_shape(component)]
             ]
             for data in [usual, *odd]:
                 await try_one(number, function, data)
 
     async def try_one(number: int, function: Any, data: list[Any]) -> None:
         body = json.dumps({"data": data, "fn_index": number, "session_hash": "odd"})
-        sent = json.loads(rules.checked(body.encode(), queued=function.queue)[0])
+        sent = json.loads(rules.check(body.encode(), queued=function.queue)[0])
         state, details = page.state_holder["odd"], gr.EventData(None, sent["event_data"])
         with suppress(TimeoutError):  # some watch a job
             try:
@@ -454,7 +454,7 @@ def test_a_session_keeps_no_component_of_its_own_however_often_it_asks(
 ) -> None:
     """Gradio would keep 21 more of them for each click on Rescan."""
     number, function = next(
-        each for each in page.fns.items() if str(each[1].fn).find("filtered") >= 0
+        each for each in page.fns.items() if str(each[1].fn).find("apply_filter") >= 0
     )
     data = [getattr(component, "value", None) for component in function.inputs]
     body = {"data": data, "fn_index": number, "session_hash": "again"}

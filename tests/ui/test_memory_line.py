@@ -18,18 +18,18 @@ from paintdiff.ui.tabs.inpaint import InpaintInputs
 from paintdiff.ui.tabs.text_to_image import TextToImageInputs
 from tests.loops import inside_a_loop
 from tests.ui.fake_engine import FakeEngine
-from tests.ui.test_tabs import opened, studio_of
+from tests.ui.test_tabs import opened, tab_of
 
 GIB = 2**30
 
 
-def page_of(studio: PaintingTab) -> dict[Any, Any]:
-    return {each: each.value for each in studio.asked() if hasattr(each, "value")}
+def page_of(tab: PaintingTab) -> dict[Any, Any]:
+    return {each: each.value for each in tab.request_inputs() if hasattr(each, "value")}
 
 
-def _with_blocks(kind: Any, parts: PageContext) -> tuple[PaintingTab, gr.Blocks]:
+def _with_blocks(kind: Any, context: PageContext) -> tuple[PaintingTab, gr.Blocks]:
     with gr.Blocks() as blocks:
-        return PaintingTab.built(parts, kind(parts)), blocks
+        return PaintingTab.build(context, kind(context)), blocks
 
 
 def forecast(plan: Plan | None, needed: float) -> Forecast:
@@ -53,24 +53,24 @@ def forecast(plan: Plan | None, needed: float) -> Forecast:
     ],
 )
 def test_it_says_what_it_takes_to_fit_a_picture_into_memory(
-    foretold: Forecast, words: str, warns: bool, parts: PageContext, engine: FakeEngine
+    foretold: Forecast, words: str, warns: bool, context: PageContext, engine: FakeEngine
 ) -> None:
-    studio = studio_of(TextToImageInputs, parts)
-    size_of = studio.ingredients.sizing(studio.form).size
-    page = page_of(studio) | {studio.form.width: 256, studio.form.height: 192}
-    assert studio.memory_words(page, size_of) == "", "nobody knows"
+    tab = tab_of(TextToImageInputs, context)
+    size_of = tab.tab_inputs.sizing(tab.form).size
+    page = page_of(tab) | {tab.form.width: 256, tab.form.height: 192}
+    assert tab.describe_memory(page, size_of) == "", "nobody knows"
     engine.forecasts[Size(256, 192)] = foretold
-    said = studio.memory_words(page, size_of)
+    said = tab.describe_memory(page, size_of)
     assert words in said if words else said == ""
     assert ("note warning" in said) == warns
     assert engine.foreseen[-1] == ("mini", Size(256, 192), None)
 
 
-def test_it_knows_of_a_second_pass(parts: PageContext, engine: FakeEngine) -> None:
-    studio = studio_of(TextToImageInputs, parts)
-    own = studio.ingredients.inputs()
-    page = page_of(studio) | {own["hires_on"]: True, own["hires_scale"]: 2}
-    studio.memory_words(page, studio.ingredients.sizing(studio.form).size)
+def test_it_knows_of_a_second_pass(context: PageContext, engine: FakeEngine) -> None:
+    tab = tab_of(TextToImageInputs, context)
+    own = tab.tab_inputs.inputs()
+    page = page_of(tab) | {own["hires_on"]: True, own["hires_scale"]: 2}
+    tab.describe_memory(page, tab.tab_inputs.sizing(tab.form).size)
     assert engine.foreseen == [("mini", Size(128, 128), Size(256, 256))]
 
 
@@ -84,23 +84,23 @@ def test_it_knows_of_a_second_pass(parts: PageContext, engine: FakeEngine) -> No
     ],
 )
 def test_it_follows_model_and_size_and_is_told_with_the_size(
-    kind: type[TabInputs], size: Size, parts: PageContext, engine: FakeEngine
+    kind: type[TabInputs], size: Size, context: PageContext, engine: FakeEngine
 ) -> None:
-    studio, blocks = inside_a_loop(lambda: _with_blocks(kind, parts))
-    (function,) = [each for each in blocks.fns.values() if studio.fits in each.outputs]
-    form, triggers = studio.form, {target[0] for target in function.targets}
+    tab, blocks = inside_a_loop(lambda: _with_blocks(kind, context))
+    (function,) = [each for each in blocks.fns.values() if tab.fits in each.outputs]
+    form, triggers = tab.form, {target[0] for target in function.targets}
     followed = (form.model, form.width, form.height) if kind.sized else (form.model,)
     assert {each._id for each in followed} <= triggers  # pyright: ignore[reportPrivateUsage]
 
-    drawn = {canvas: opened(parts) for canvas in studio.canvases()}
+    drawn = {canvas: opened(context) for canvas in tab.canvases()}
     shown = {each: drawn.get(each, each.value) for each in function.inputs}
     function.fn(shown)
     assert engine.foreseen == [("mini", size, None)]
 
 
-def test_without_a_picture_nothing_is_said(parts: PageContext, engine: FakeEngine) -> None:
-    studio = studio_of(ImageToImageInputs, parts)
-    page = page_of(studio)
-    page = {each: None if each in studio.canvases() else value for each, value in page.items()}
-    assert studio.memory_words(page, studio.ingredients.sizing(studio.form).size) == ""
+def test_without_a_picture_nothing_is_said(context: PageContext, engine: FakeEngine) -> None:
+    tab = tab_of(ImageToImageInputs, context)
+    page = page_of(tab)
+    page = {each: None if each in tab.canvases() else value for each, value in page.items()}
+    assert tab.describe_memory(page, tab.tab_inputs.sizing(tab.form).size) == ""
     assert engine.foreseen == []

@@ -31,30 +31,30 @@ from paintdiff.ui.tabs.upscale import UpscaleTab
 from tests.loops import inside_a_loop
 from tests.pictures import pixels_of, png_of
 from tests.ui.fake_engine import FakeEngine
-from tests.ui.test_tabs import opened, studio_of, values
+from tests.ui.test_tabs import opened, tab_of, values
 
 
 @pytest.fixture
-def bench(parts: PageContext) -> UpscaleTab:
+def tab(context: PageContext) -> UpscaleTab:
     def build() -> UpscaleTab:
         with gr.Blocks():
-            return UpscaleTab.built(parts)
+            return UpscaleTab.build(context)
 
     return inside_a_loop(build)
 
 
-def uploaded(parts: PageContext, *sizes: tuple[int, int]) -> dict[str, object]:
+def uploaded(context: PageContext, *sizes: tuple[int, int]) -> dict[str, object]:
     """The list's value with pictures of those sizes."""
     return picture_list.show_pictures(
-        [parts.uploads.add(png_of(Image.new("L", size))) for size in sizes]
+        [context.uploads.add(png_of(Image.new("L", size))) for size in sizes]
     )
 
 
-def sent(bench: UpscaleTab, pictures: object, **changed: Any) -> dict[Any, Any]:
+def sent(tab: UpscaleTab, pictures: object, **changed: Any) -> dict[Any, Any]:
     """What the page sends: the components' first values, and those that a test changes."""
-    inputs = bench.setting.inputs()
+    inputs = tab.setting.inputs()
     page: dict[Any, Any] = {component: component.value for component in inputs.values()}
-    page |= {bench.pictures: pictures, bench.easel.job: "", bench.easel.film: "[]"}
+    page |= {tab.pictures: pictures, tab.run_panel.job: "", tab.run_panel.film: "[]"}
     return {**page, **{inputs[name]: value for name, value in changed.items()}}
 
 
@@ -66,34 +66,34 @@ def upscaled(engine: FakeEngine, *pictures: bytes) -> Any:
     for index, data in enumerate(pictures):
         small = Image.open(io.BytesIO(data))
         large = small.resize((small.width * 2, small.height * 2))
-        made.append(Picture(large, job.request.alone(index), notes=("Upscaled.",)))
+        made.append(Picture(large, job.request.for_image(index), notes=("Upscaled.",)))
     job.latest = Finished(tuple(made), (), 1.5, 0.0)
     return job
 
 
-def test_the_page_asks_for_what_it_says(bench: UpscaleTab, parts: PageContext) -> None:
-    pictures = uploaded(parts, (8, 6), (4, 4))
+def test_the_page_asks_for_what_it_says(tab: UpscaleTab, context: PageContext) -> None:
+    pictures = uploaded(context, (8, 6), (4, 4))
     changed = {"factor": "other", "other": 2.5, "upscaler": "large", "tile": 64}
-    request = bench.request(sent(bench, pictures, **changed))
+    request = tab.request(sent(tab, pictures, **changed))
     assert isinstance(request, Upscale) and request.num_images == 2
     assert request.upscaling == Upscaling(upscaler="large", scale=2.5, tile_px=64)
-    assert bench.request(sent(bench, pictures)).upscaling == Upscaling(upscaler="small", scale=2)
+    assert tab.request(sent(tab, pictures)).upscaling == Upscaling(upscaler="small", scale=2)
 
 
 def test_what_will_become_of_the_sizes_is_said_before(
-    bench: UpscaleTab, parts: PageContext
+    tab: UpscaleTab, context: PageContext
 ) -> None:
-    foreseen = bench.foreseen_words
-    one = uploaded(parts, (128, 96))
-    assert "128x96 will become 512x384." in foreseen(sent(bench, one, factor="4"))
-    two = uploaded(parts, (8, 8), (20, 9))
-    assert "2 pictures, the largest becomes 40x18." in foreseen(sent(bench, two))
-    alike = uploaded(parts, (8, 8), (8, 8))
-    assert "2 pictures of 8x8 will become 16x16." in foreseen(sent(bench, alike))
-    large = uploaded(parts, (5000, 4))
-    told = foreseen(sent(bench, large, factor="4"))
+    foreseen = tab.describe_sizes
+    one = uploaded(context, (128, 96))
+    assert "128x96 will become 512x384." in foreseen(sent(tab, one, factor="4"))
+    two = uploaded(context, (8, 8), (20, 9))
+    assert "2 pictures, the largest becomes 40x18." in foreseen(sent(tab, two))
+    alike = uploaded(context, (8, 8), (8, 8))
+    assert "2 pictures of 8x8 will become 16x16." in foreseen(sent(tab, alike))
+    large = uploaded(context, (5000, 4))
+    told = foreseen(sent(tab, large, factor="4"))
     assert "warning" in told and "16,384" in told
-    assert foreseen(sent(bench, None)) == ""
+    assert foreseen(sent(tab, None)) == ""
 
 
 @pytest.mark.parametrize(
@@ -111,55 +111,53 @@ def test_what_will_become_of_the_sizes_is_said_before(
     ],
 )
 def test_what_no_list_sends_is_refused_beside_it(
-    bench: UpscaleTab, engine: FakeEngine, value: object
+    tab: UpscaleTab, engine: FakeEngine, value: object
 ) -> None:
-    updates = bench.start(sent(bench, value))
-    assert updates[bench.notes["images"]] and not engine.jobs
-    assert not updates[bench.notes["upscaling.scale"]]
+    updates = tab.start(sent(tab, value))
+    assert updates[tab.notes["images"]] and not engine.jobs
+    assert not updates[tab.notes["upscaling.scale"]]
 
 
 @pytest.mark.parametrize("scale", [0.5, 9, None])
 def test_a_factor_that_cannot_be_used_is_said_beside_it(
-    bench: UpscaleTab, parts: PageContext, scale: float | None
+    tab: UpscaleTab, context: PageContext, scale: float | None
 ) -> None:
-    pictures = uploaded(parts, (8, 8))
-    updates = bench.start(sent(bench, pictures, factor="other", other=scale))
-    assert updates[bench.notes["upscaling.scale"]] and not updates[bench.notes["images"]]
+    pictures = uploaded(context, (8, 8))
+    updates = tab.start(sent(tab, pictures, factor="other", other=scale))
+    assert updates[tab.notes["upscaling.scale"]] and not updates[tab.notes["images"]]
 
 
 def test_settings_come_back_checked_and_from_a_picture(
-    bench: UpscaleTab, parts: PageContext
+    tab: UpscaleTab, context: PageContext
 ) -> None:
-    inputs = bench.setting.inputs()
+    inputs = tab.setting.inputs()
     stored = {"factor": "other", "other": 99, "upscaler": "gone", "tile": 64}
-    updates = bench.restored(BrowserState(stored))
+    updates = tab.restore(BrowserState(stored))
     assert (updates[inputs["factor"]], updates[inputs["other"]]) == ("other", 3)
     assert updates[inputs["upscaler"]].value == "small" and updates[inputs["tile"]] == 64
-    assert set(updates) <= set(bench.restorable())
+    assert set(updates) <= set(tab.restore_outputs())
     made = Upscale(
         images=(InputImage(sha256="0" * 64),), upscaling=Upscaling(upscaler="large", scale=4)
     )
     picture = Picture(Image.new("RGB", (8, 8)), made)
     file = io.BytesIO()
     picture.image.save(file, "PNG", pnginfo=png_info(picture))
-    value = picture_list.show_pictures([parts.uploads.add(file.getvalue())])
-    assert "upscaled 4x with large" in bench.offered(value)
-    updates = bench.use_offered(value)
+    value = picture_list.show_pictures([context.uploads.add(file.getvalue())])
+    assert "upscaled 4x with large" in tab.build_offer(value)
+    updates = tab.use_offer(value)
     assert updates[inputs["factor"]] == "4" and updates[inputs["upscaler"]].value == "large"
-    assert set(updates) <= {bench.offer, *bench.receivable()}
-    assert bench.offered(uploaded(parts, (8, 8))) == ""
+    assert set(updates) <= {tab.offer, *tab.receive_outputs()}
+    assert tab.build_offer(uploaded(context, (8, 8))) == ""
 
 
-def test_what_would_be_fetched_says_so(bench: UpscaleTab) -> None:
-    offered = bench.setting.offered("large")
+def test_what_would_be_fetched_says_so(tab: UpscaleTab) -> None:
+    offered = tab.setting.offer("large")
     assert ("<i>Large, 64 MiB", "large") in offered["choices"]
     assert "Downloads 64 MiB" in offered["info"]
-    assert bench.setting.offered("small")["info"] == "Quick."
+    assert tab.setting.offer("small")["info"] == "Quick."
 
 
-def test_a_result_comes_with_what_it_is_compared_with(
-    bench: UpscaleTab, engine: FakeEngine
-) -> None:
+def test_a_result_comes_with_what_it_is_compared_with(tab: UpscaleTab, engine: FakeEngine) -> None:
     job = upscaled(engine, png_of(Image.new("RGBA", (8, 6))))
     view = job_view.build_view(job, job.latest)
     assert view.stage is not None and view.seed is None
@@ -199,79 +197,81 @@ def test_the_bar_never_goes_back_where_a_painting_is_enlarged(engine: FakeEngine
     assert shown == sorted(shown) and shown[-1] == 1
 
 
-def test_every_tab_that_paints_may_enlarge(parts: PageContext) -> None:
-    studio = studio_of(ImageToImageInputs, parts)
-    inputs = studio.upscaling.inputs()
-    plain = studio.request(values(studio, opened(parts)))
+def test_every_tab_that_paints_may_enlarge(context: PageContext) -> None:
+    tab = tab_of(ImageToImageInputs, context)
+    inputs = tab.upscaling.inputs()
+    plain = tab.request(values(tab, opened(context)))
     assert isinstance(plain, ImageToImage) and plain.upscaling is None
-    page = values(studio, opened(parts))
+    page = values(tab, opened(context))
     page |= {inputs["enlarge_factor"]: "4", inputs["enlarge_upscaler"]: "large"}
-    request = studio.request(page)
+    request = tab.request(page)
     assert request.upscaling == Upscaling(upscaler="large", scale=4)
-    size_of = studio.ingredients.sizing(studio.form).size
-    assert "160x104, upscaled to 640x416." in studio.final_words(page, size_of)
-    assert studio.final_words(values(studio, opened(parts)), size_of) == ""
+    size_of = tab.tab_inputs.sizing(tab.form).size
+    assert "160x104, upscaled to 640x416." in tab.describe_final_size(page, size_of)
+    assert tab.describe_final_size(values(tab, opened(context)), size_of) == ""
     painted = TextToImage(prompt="a cat", upscaling=Upscaling(upscaler="large", scale=3))
-    updates = studio.filled(painted)
+    updates = tab.fill(painted)
     assert updates[inputs["enlarge_factor"]] == "other" and updates[inputs["enlarge_other"]] == 3
-    assert studio.filled(TextToImage(prompt="a cat"))[inputs["enlarge_factor"]] == "off"
-    assert set(inputs.values()) <= set(studio.receivable()) & set(studio.restorable())
+    assert tab.fill(TextToImage(prompt="a cat"))[inputs["enlarge_factor"]] == "off"
+    assert set(inputs.values()) <= set(tab.receive_outputs()) & set(tab.restore_outputs())
 
 
-def test_the_hires_fix_is_asked_for_remembered_and_filled(parts: PageContext) -> None:
-    studio = studio_of(TextToImageInputs, parts)
-    own = studio.ingredients.inputs()
-    page: dict[Any, Any] = {each: each.value for each in studio.asked() if hasattr(each, "value")}
-    page |= {studio.prompt: "a cat"}
-    request = studio.request(page)
+def test_the_hires_fix_is_asked_for_remembered_and_filled(context: PageContext) -> None:
+    tab = tab_of(TextToImageInputs, context)
+    own = tab.tab_inputs.inputs()
+    page: dict[Any, Any] = {
+        each: each.value for each in tab.request_inputs() if hasattr(each, "value")
+    }
+    page |= {tab.prompt: "a cat"}
+    request = tab.request(page)
     assert isinstance(request, TextToImage) and request.hires is None
-    left_open = studio.request(page | {own["hires_on"]: True})
+    left_open = tab.request(page | {own["hires_on"]: True})
     assert isinstance(left_open, TextToImage) and left_open.hires is not None
     assert left_open.hires.strength is None  # of few steps the model's own might leave none
     changed = {"on": True, "scale": 1.5, "upscaler": "latent", "strength": 0.6, "steps": 0}
     page |= {own[f"hires_{name}"]: value for name, value in changed.items()}
-    request = studio.request(page)
+    request = tab.request(page)
     hires = HiresFix(scale=1.5, upscaler="latent", strength=0.6)
     assert isinstance(request, TextToImage) and request.hires == hires
-    size_of = studio.ingredients.sizing(studio.form).size
-    assert "128x128, refined at 192x192." in studio.final_words(page, size_of)
-    updates = studio.filled(TextToImage(prompt="a cat", hires=hires))
+    size_of = tab.tab_inputs.sizing(tab.form).size
+    assert "128x128, refined at 192x192." in tab.describe_final_size(page, size_of)
+    updates = tab.fill(TextToImage(prompt="a cat", hires=hires))
     assert updates[own["hires_on"]] is True and updates[own["hires_strength"]] == 0.6
-    assert studio.filled(TextToImage(prompt="a cat"))[own["hires_on"]] is False
-    first = parts.model("mini").family.hires_strength
-    restored = studio.restored(BrowserState({"hires_on": True, "hires_strength": 7}))
+    assert tab.fill(TextToImage(prompt="a cat"))[own["hires_on"]] is False
+    first = context.model("mini").family.hires_strength
+    restored = tab.restore(BrowserState({"hires_on": True, "hires_strength": 7}))
     assert restored[own["hires_on"]] is True and restored[own["hires_strength"]] == first
 
 
 def test_a_result_goes_on_to_the_other_tabs(
-    bench: UpscaleTab, parts: PageContext, engine: FakeEngine
+    tab: UpscaleTab, context: PageContext, engine: FakeEngine
 ) -> None:
     job = upscaled(engine, png_of(Image.new("RGBA", (8, 6), (10, 20, 30, 40))))
     result = job.latest.pictures[0]
-    shown = bench.received(result)[bench.pictures]
-    (again,) = picture_list.read_pictures(shown, parts.uploads)
+    shown = tab.receive(result)[tab.pictures]
+    (again,) = picture_list.read_pictures(shown, context.uploads)
     assert pixels_of(again.data).tolist() == np.asarray(result.image).tolist()
-    studio = studio_of(ImageToImageInputs, parts)
-    updates = studio.received(result)
-    assert set(updates) == {studio.ingredients.inputs()["picture"]}, "it has no words to bring"
+    tab = tab_of(ImageToImageInputs, context)
+    updates = tab.receive(result)
+    assert set(updates) == {tab.tab_inputs.inputs()["picture"]}, "it has no words to bring"
 
 
 def test_of_a_large_picture_the_file_is_sent_on(
-    bench: UpscaleTab, parts: PageContext, tmp_path: Path
+    tab: UpscaleTab, context: PageContext, tmp_path: Path
 ) -> None:
     request = Upscale(images=(InputImage(sha256="0" * 64),))
     path = tmp_path / "whole.png"
     path.write_bytes(png_of(Image.new("L", (40, 30))))
     reduced = Image.new("L", (4, 3))
     large = Picture(reduced, request, path=path, whole_size=Size(40, 30))
-    (taken,) = picture_list.read_pictures(bench.received(large)[bench.pictures], parts.uploads)
+    (taken,) = picture_list.read_pictures(tab.receive(large)[tab.pictures], context.uploads)
     assert (taken.width, taken.height) == (40, 30)
     path.unlink()
     with pytest.raises(RequestError, match="is missing; only a smaller copy is left"):
-        bench.received(large)
+        tab.receive(large)
     raster = Raster.of(np.zeros((30, 40, 1), np.uint8))
     kept = Picture(reduced, request, path=path, raster=raster, whole_size=Size(40, 30))
-    (taken,) = picture_list.read_pictures(bench.received(kept)[bench.pictures], parts.uploads)
+    (taken,) = picture_list.read_pictures(tab.receive(kept)[tab.pictures], context.uploads)
     assert (taken.width, taken.height) == (40, 30)
 
 

@@ -1,8 +1,8 @@
-"""What was put into a model, in A1111's `parameters` text: `Lora hashes: "name: 0123456789ab"`,
-`VAE: name`, `Clip skip: 2`, `Refiner: name [hash]` and so on.
+"""Adapters in A1111's `parameters` text.
 
-LoRAs stand in the prompt there, as `<lora:name:0.8>`; those that a request has beside its prompt
-are added to its end.
+For example `Lora hashes: "name: 0123456789ab"`, `VAE: name`, `Clip skip: 2`, `Refiner: name
+[hash]`. LoRAs are tags in its prompt, such as `<lora:name:0.8>`; a request's separate LoRAs are
+appended.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _EMBEDDING_HASHES = "TI hashes"
 _VAE, _VAE_HASH = "VAE", "VAE hash"
 _CLIP_SKIP = "Clip skip"
 _REFINER, _SWITCH_AT = "Refiner", "Refiner switch at"
-# As Forge writes them; the A1111 web UI has none of its own.
+# Forge's names; the A1111 web UI has none of its own.
 _FREE_U = "freeu_enabled"
 _FREE_U_FACTORS = ("b1", "b2", "s1", "s2")
-# Ours, which that UI ignores: there an IP-Adapter is a ControlNet.
+# Our own name, which that UI ignores: there an IP-Adapter is a ControlNet.
 _IP_ADAPTER = re.compile(r"IP-Adapter (\d{1,2})")
 _HASH = re.compile(r" \[[0-9a-f]{4,64}\]$")
 _NO_VAE = frozenset({"Automatic", "None"})
@@ -30,7 +30,7 @@ _SUFFIX = re.compile(r"\.(safetensors|ckpt|pt|pth|bin)$", re.IGNORECASE)
 
 
 def add_lora_tags(request: PaintingRequest) -> str:
-    """The prompt with a tag for each LoRA that the request has beside it."""
+    """Return the prompt with a tag for each separate LoRA of the request."""
     tags = [
         write_tag(
             LoraTag(
@@ -50,10 +50,9 @@ def write_adapters(
     number: Callable[[float], str],
     quoted: Callable[[str], str],
 ) -> dict[str, str]:
-    """The settings of all that a request put into its model; "" for what isn't worth writing.
+    """Return the settings of a request's adapters; "" for what isn't worth writing.
 
-    `hashes` are the picture's; `number` and `quoted` write a number and a value as the rest of the
-    text has them.
+    `hashes` are the picture's; `number` and `quoted` format a number and a value for the text.
     """
     refiner, free_u = request.refiner, request.free_u
     refiner_hash = f" [{hashes['refiner']}]" if hashes.get("refiner") else ""
@@ -61,8 +60,8 @@ def write_adapters(
         _CLIP_SKIP: str(request.clip_skip) if request.clip_skip > 1 else "",
         _VAE_HASH: hashes.get("VAE", ""),
         _VAE: request.vae or "",
-        _LORA_HASHES: _listed("LoRA ", hashes, quoted),
-        _EMBEDDING_HASHES: _listed("embedding ", hashes, quoted),
+        _LORA_HASHES: _format_hashes("LoRA ", hashes, quoted),
+        _EMBEDDING_HASHES: _format_hashes("embedding ", hashes, quoted),
         _REFINER: f"{refiner.model}{refiner_hash}" if refiner is not None else "",
         _SWITCH_AT: number(refiner.switch_at) if refiner is not None else "",
     }
@@ -84,7 +83,7 @@ def write_adapters(
     return settings
 
 
-def _listed(kind: str, hashes: Mapping[str, str], quoted: Callable[[str], str]) -> str:
+def _format_hashes(kind: str, hashes: Mapping[str, str], quoted: Callable[[str], str]) -> str:
     named = {key.removeprefix(kind): value for key, value in hashes.items() if key.startswith(kind)}
     return ", ".join(f"{quoted(name)}: {value}" for name, value in named.items())
 
@@ -94,10 +93,9 @@ def read_adapters(
     taken_apart_setting: Callable[[str], Mapping[str, str]],
     reference: Callable[[str], dict[str, object]],
 ) -> dict[str, object]:
-    """The fields of the request that a text describes, but for the LoRAs, which are in its prompt.
+    """Return the request's fields from a text, except LoRAs, which are in its prompt.
 
-    `taken_apart_setting` splits a list of settings, `reference` is a picture of which only the sum
-    is known.
+    `taken_apart_setting` splits a list of settings; `reference` makes an input image of a hash.
     """
     values: dict[str, object] = {}
     if settings.get(_CLIP_SKIP):

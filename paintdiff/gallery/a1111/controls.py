@@ -1,4 +1,5 @@
-"""Controls in A1111's `parameters` text, as its ControlNet extension writes them:
+"""Controls in A1111's `parameters` text, in the format of its ControlNet extension.
+
 `ControlNet 0: "Module: canny, Model: ..., Weight: 1, ..."`.
 """
 
@@ -14,7 +15,7 @@ _NUMBERED = re.compile(r"ControlNet (\d{1,2})")
 _HASH = re.compile(r" \[[0-9a-f]{8}\]$")
 _NO_MODEL = "None"
 _RESIZE_MODES = {"stretch": "Just Resize", "crop": "Crop and Resize", "pad": "Resize and Fill"}
-# The extension's own names, where they differ from ours.
+# The extension's names where they differ from ours.
 _MODULES = {
     "invert": "invert (from white bg & black line)",
     "lineart_standard": "lineart_standard (from white bg & black line)",
@@ -29,9 +30,9 @@ _MODULES = {
 def write_controls(
     request: PaintingRequest, number: Callable[[float], str], quoted: Callable[[str], str]
 ) -> dict[str, str]:
-    """The settings of a request's controls: "ControlNet 0" and so on to their text.
+    """Return a request's controls: keys "ControlNet 0" and so on.
 
-    `number` and `quoted` write a number and a value as the rest of the text has them.
+    `number` and `quoted` format a number and a value for the text.
     """
 
     def text(control: ControlInput) -> str:
@@ -54,10 +55,9 @@ def read_controls(
     taken_apart: Callable[[str], Mapping[str, str]],
     reference: Callable[[str], dict[str, object]],
 ) -> dict[str, object]:
-    """The field `controls` of the request that a text describes; nothing if it has none.
+    """Return the request's field `controls` from a text; {} without controls.
 
-    `taken_apart` splits a list of settings, `reference` is a picture of which only the sum is
-    known.
+    `taken_apart` splits a list of settings; `reference` makes an input image of a hash.
     """
     numbered = sorted(
         (int(match[1]), text)

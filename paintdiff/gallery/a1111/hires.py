@@ -1,6 +1,6 @@
 """A hires fix in A1111's `parameters` text: `Denoising strength: 0.4, Hires upscale: 2, ...`.
 
-That UI counts the steps that are run, we count those of which the last `strength` are run.
+That UI counts the steps it runs; we count the steps of which the last `strength` are run.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ _CONTROLNET = "Hires ControlNet"
 
 
 def write_hires(request: PaintingRequest, number: Callable[[float], str]) -> dict[str, str]:
-    """The settings of a request's hires fix; none without one. `number` writes a number as the rest
-    of the text has them.
+    """Return the settings of a request's hires fix; {} without one.
+
+    `number` formats a number for the text.
     """
     if not isinstance(request, TextToImage) or request.hires is None:
         return {}
@@ -43,9 +44,10 @@ def write_hires(request: PaintingRequest, number: Callable[[float], str]) -> dic
 
 
 def read_hires(settings: Mapping[str, str]) -> dict[str, object]:
-    """The field `hires` of the request that a text describes; nothing if it has none.
+    """Return the request's field `hires` from a text; {} without one.
 
-    Raises SizeError for sizes that are none.
+    Raises:
+        SizeError: A size is invalid.
     """
     scale = _scale(settings)
     if not scale:
@@ -68,7 +70,7 @@ def read_hires(settings: Mapping[str, str]) -> dict[str, object]:
 
 
 def _scale(settings: Mapping[str, str]) -> str:
-    """The factor, as text; that UI may give a size instead, with 0 for a side that follows."""
+    """Return the scale as text. That UI may give a size instead, with 0 for a derived side."""
     if settings.get(_SCALE) or not settings.get(_SIZE) or not settings.get("Size"):
         return settings.get(_SCALE, "")
     first = Size.parse(settings["Size"])
@@ -79,8 +81,9 @@ def _scale(settings: Mapping[str, str]) -> str:
 
 
 def _steps(settings: Mapping[str, str]) -> int | None:
-    """Of how many steps the last are run, so that as many are run as the text says (that UI leaves
-    out what is as in the first pass). None if that can't be told.
+    """Return the number of steps of which `strength` runs as many as the text says.
+
+    That UI omits the number if it equals the first pass's. None if unknown.
     """
     text = settings.get(_STEPS) or settings.get("Steps", "")
     try:

@@ -1,4 +1,4 @@
-"""The A1111 web UI's names for upscalers, where they differ from ours."""
+"""The A1111 web UI's names for upscalers where they differ from ours."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _FROM_A1111 = {theirs: ours for ours, theirs in _TO_A1111.items()}
 
 
 def to_a1111(name: str) -> str:
-    """Their name for an upscaler of ours; ours if they have none."""
+    """Return A1111's name for one of our upscalers; ours if it has none."""
     return _TO_A1111.get(name, name)
 
 
 def from_a1111(name: str) -> str:
-    """Our name for one of theirs; all their ways of enlarging latents are our one."""
+    """Return our name for one of A1111's. All of its latent upscalers are our single one."""
     if name.startswith(_TO_A1111[LATENT_UPSCALER]):
         return LATENT_UPSCALER
     return _FROM_A1111.get(name, name)

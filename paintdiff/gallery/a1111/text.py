@@ -1,6 +1,6 @@
-"""A1111's `parameters` text: a request written as the A1111 web UI writes its own, and read back.
+"""A1111's `parameters` text: writes a request in that format, and reads it back.
 
-Where that UI has a name for a setting it is used; the rest have names of ours, which it ignores.
+Settings that A1111 knows have its names; the rest have our own, which it ignores.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from paintdiff.gallery.a1111.adapters import (
 )
 from paintdiff.gallery.a1111.controls import read_controls, write_controls
 from paintdiff.gallery.a1111.hires import read_hires, write_hires
-from paintdiff.gallery.a1111.upscaling import is_upscale_only, read_upscaling, write_upscaling
+from paintdiff.gallery.a1111.upscaling import read_upscale_only, read_upscaling, write_upscaling
 from paintdiff.gallery.found_settings import FoundSettings, format_value, keep_usable, name_unused
 from paintdiff.gallery.sampler_names import from_others, to_a1111
 from paintdiff.imaging.geometry import Size
@@ -36,7 +36,7 @@ _MASKED_CONTENTS = {
 _INVERTED = "Inpaint not masked"
 _ONLY_MASKED = "Only masked"
 # A1111, modules/infotext_utils.py: key, colon, then a JSON string or everything up to a comma.
-# Others write JSON lists and objects too.
+# Others write JSON lists and objects, too.
 _KEY = re.compile(r"\s*(\w[\w \-/]+):\s*")
 _STRING = re.compile(r'"(?:\\.|[^\\"])+"\s*(?=,|$)')
 _LEAST_SETTINGS = 3
@@ -51,7 +51,7 @@ _INFORMATION = frozenset(
         *("Original negative", "Parent", "Init image size", "Full quality"),
     }
 )
-"""Settings that say how a picture came about, but nothing that could be set here."""
+"""Settings that describe how a picture was made, but can't be set here."""
 _OF_PARTS = re.compile(
     r"(ControlNet|IP-Adapter) \d+|freeu_\w+|Postprocess .*|Face restoration.*|Hires (upscale|resize"
     r"|steps|upscaler|tiled|ControlNet)|Refiner( switch at)?|VAE|Clip skip"
@@ -84,7 +84,7 @@ _KNOWN = frozenset(
 
 @dataclass(frozen=True)
 class Parameters:
-    """A `parameters` text taken apart. `settings` are as written: "Steps" -> "20"."""
+    """A parsed `parameters` text. `settings` are as written: "Steps" -> "20"."""
 
     prompt: str
     negative_prompt: str
@@ -92,15 +92,15 @@ class Parameters:
 
 
 def write_parameters(picture: Picture, before: str = "") -> str:
-    """The picture's settings as the A1111 web UI writes them.
+    """Return the picture's settings in the A1111 web UI's format.
 
-    `before` is the text of the picture that was enlarged: what has been done to it is added, as
-    that UI's extras tab does, so it still says how the picture was painted.
+    `before` is the text of the picture that was enlarged. The upscaling is appended to it, as that
+    UI's extras tab does, so the text still describes the painting.
     """
     request = picture.request
     if not isinstance(request, Upscale):
         return _painting_text(picture, request)
-    added = _joined(write_upscaling(request, _number))
+    added = _join(write_upscaling(request, _format_number))
     *_, last = before.rstrip().split("\n")
     if not before.strip():
         return added
@@ -123,34 +123,34 @@ def _painting_text(picture: Picture, request: Painting) -> str:
         "Profile": request.profile or "",
         "Engine": picture.engine,
         "Variation seed": str(sampling.variation_seed) if varied else "",
-        "Variation seed strength": _number(sampling.variation_strength) if varied else "",
-        **_settings_of_kind(request),
-        **write_hires(request, _number),
-        **write_controls(request, _number, _quoted),
-        **write_adapters(request, picture.hashes, _number, _quoted),
-        **write_upscaling(request, _number),
+        "Variation seed strength": _format_number(sampling.variation_strength) if varied else "",
+        **_write_kind(request),
+        **write_hires(request, _format_number),
+        **write_controls(request, _format_number, _quote),
+        **write_adapters(request, picture.hashes, _format_number, _quote),
+        **write_upscaling(request, _format_number),
     }
     lines = [add_lora_tags(request)]
     if request.negative_prompt:
         lines.append(f"{_NEGATIVE} {request.negative_prompt}")
-    return "\n".join([*lines, _joined(settings)])
+    return "\n".join([*lines, _join(settings)])
 
 
-def _joined(settings: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value)
+def _join(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}: {_quote(value)}" for key, value in settings.items() if value)
 
 
 def _has_settings(line: str) -> bool:
-    """Whether a text's last line is one of settings."""
-    return len(_settings_in(line)) >= _LEAST_SETTINGS
+    """Return whether a text's last line contains settings."""
+    return len(_split_settings(line)) >= _LEAST_SETTINGS
 
 
-def _settings_of_kind(request: Painting) -> dict[str, str]:
-    """What the kinds have beyond text to image; "" for what isn't worth writing."""
+def _write_kind(request: Painting) -> dict[str, str]:
+    """Return the settings beyond text to image; "" for what isn't worth writing."""
     if not isinstance(request, (ImageToImage, Inpaint)):
         return {}
     settings = {
-        "Denoising strength": _number(request.strength),
+        "Denoising strength": _format_number(request.strength),
         "Init image hash": request.image.sha256,
         "Background": request.background if request.background != "#ffffff" else "",
     }
@@ -159,11 +159,11 @@ def _settings_of_kind(request: Painting) -> dict[str, str]:
         return settings | {
             "Resize mode": _RESIZE_MODES[request.resize_mode],
             "Loopback": str(request.loopback) if looped else "",
-            "Loopback factor": _number(request.loopback_strength_factor) if looped else "",
+            "Loopback factor": _format_number(request.loopback_strength_factor) if looped else "",
         }
     by = request.outpaint
     return settings | {
-        "Mask blur": _number(request.mask_blur_px),
+        "Mask blur": _format_number(request.mask_blur_px),
         "Mask mode": _INVERTED if request.invert_mask else "",
         "Mask hash": request.mask.sha256 if request.mask is not None else "",
         "Sketch hash": request.sketch.sha256 if request.sketch is not None else "",
@@ -176,14 +176,14 @@ def _settings_of_kind(request: Painting) -> dict[str, str]:
 
 
 def parse_parameters(text: str) -> Parameters:
-    """Take an A1111 `parameters` text apart; any text will do.
+    """Parse an A1111 `parameters` text; any text is accepted.
 
-    Its settings begin with "Steps:", at the start of a line or after the prompt on one line, and
-    may go on over several lines; or they are the last line. There have to be three or more.
+    Its settings start with "Steps:", at the start of a line or after the prompt on one line, and
+    may span several lines; or they are the last line. At least three are required.
     """
     plain = text.replace("\r\n", "\n").replace("\r", "\n").strip(" \t\n\ufeff")
-    start = _start_of_settings(plain)
-    head, settings = plain[:start], _settings_in(_without_templates(plain[start:]))
+    start = _find_settings(plain)
+    head, settings = plain[:start], _split_settings(_strip_templates(plain[start:]))
     on_one_line = settings and head.strip() and not head.rstrip(" ").endswith("\n")
     if on_one_line and f"\n{_NEGATIVE}" not in head:
         head = head.replace(f" {_NEGATIVE}", f"\n{_NEGATIVE}", 1)
@@ -198,42 +198,42 @@ def parse_parameters(text: str) -> Parameters:
     return Parameters("\n".join(prompt).rstrip(), "\n".join(negative).rstrip(), settings)
 
 
-def _start_of_settings(text: str) -> int:
-    """Where the settings begin in a text; its end if it has none."""
+def _find_settings(text: str) -> int:
+    """Return the index where the settings start; the text's length if it has none."""
     starts = [match.start() for match in _FIRST_SETTING.finditer(text)][-_MOST_STARTS:]
     lines = [start for start in starts if not start or text[:start].rstrip(" ")[-1:] == "\n"]
     for start in (*reversed(lines), *starts):
-        if _has_settings(_without_templates(text[start:])):
+        if _has_settings(_strip_templates(text[start:])):
             return start
     last = text.rfind("\n") + 1
     return last if _has_settings(text[last:]) else len(text)
 
 
-def _without_templates(text: str) -> str:
-    """The settings on one line, without the templates of prompts that some write below them."""
+def _strip_templates(text: str) -> str:
+    """Return the settings on one line, without prompt templates that some programs append."""
     lines = text.split("\n")
     end = next((n for n, line in enumerate(lines) if line.strip().startswith(_TEMPLATES)), None)
     return ", ".join(line.strip().rstrip(",") for line in lines[:end])
 
 
-def _settings_in(text: str) -> dict[str, str]:
-    """A list of settings, such as a text's last line or a setting that is one."""
+def _split_settings(text: str) -> dict[str, str]:
+    """Split a list of settings: a text's last line, or a setting that is a list."""
     settings: dict[str, str] = {}
     offset = 0
     while offset < len(text):
         key = _KEY.match(text, offset)
         if key is not None:
-            settings[key[1]], offset = _value_at(text, key.end())
+            settings[key[1]], offset = _read_value(text, key.end())
         comma = text.find(",", offset)
         offset = len(text) if comma < 0 else comma + 1
     return settings
 
 
-def _value_at(text: str, start: int) -> tuple[str, int]:
-    """The value that begins there, and where it ends."""
+def _read_value(text: str, start: int) -> tuple[str, int]:
+    """Return the value that starts there, and its end."""
     quoted = _STRING.match(text, start)
     if quoted is not None:
-        return _unquoted(quoted[0].strip()), quoted.end()
+        return _unquote(quoted[0].strip()), quoted.end()
     if text[start : start + 1] in ("[", "{"):
         try:
             _, end = json.JSONDecoder().raw_decode(text, start)
@@ -243,21 +243,28 @@ def _value_at(text: str, start: int) -> tuple[str, int]:
             return text[start:end], end
     comma = text.find(",", start)
     end = len(text) if comma < 0 else comma
-    return _unquoted(text[start:end].strip()), end
+    return _unquote(text[start:end].strip()), end
 
 
 def request_from_parameters(parameters: Parameters) -> Request:
-    """The request that an A1111 text describes, as far as it can be used. Raises MetadataError."""
+    """Return the request that an A1111 text describes, as far as it can be used.
+
+    Raises:
+        MetadataError: Nothing can be used.
+    """
     return settings_from_parameters(parameters).request
 
 
 def settings_from_parameters(parameters: Parameters) -> FoundSettings:
-    """What an A1111 text describes; what it doesn't say, or can't be used here, is left open.
+    """Return the settings in an A1111 text; what is missing or can't be used is left open.
 
-    Of pictures it knows the fingerprint at most. Raises MetadataError if nothing can be used.
+    Of input images it knows the hash at most.
+
+    Raises:
+        MetadataError: Nothing can be used.
     """
     settings = parameters.settings
-    alone = is_upscale_only(settings, _reference)
+    alone = read_upscale_only(settings, _reference)
     if alone:
         return keep_usable(alone)
     values: dict[str, object] = {
@@ -268,7 +275,7 @@ def settings_from_parameters(parameters: Parameters) -> FoundSettings:
         if settings.get(key):
             values[field] = settings[key]
     if str(values.get("seed", "")).startswith("-"):
-        del values["seed"]  # others write -1 for one that is drawn
+        del values["seed"]  # others write -1 for a random one
     if "model" in values:
         values["model"] = _SUFFIX.sub("", settings["Model"])
     named: list[str] = []
@@ -277,15 +284,15 @@ def settings_from_parameters(parameters: Parameters) -> FoundSettings:
         values |= {"sampler": sampler} if sampler else {}
         named += said
     named += _add_size(settings, values)
-    values |= read_controls(settings, _settings_in, _reference)
-    values |= read_upscaling(settings) | read_adapters(settings, _settings_in, _reference)
-    values |= _values_of_kind(settings)
+    values |= read_controls(settings, _split_settings, _reference)
+    values |= read_upscaling(settings) | read_adapters(settings, _split_settings, _reference)
+    values |= _read_kind(settings)
     named += name_unused(key for key in settings if not _is_known(key))
     return keep_usable(values, named)
 
 
 def _add_size(settings: Mapping[str, str], values: dict[str, object]) -> list[str]:
-    """Add the size and the hires fix, which depends on it. Returns what can't be used."""
+    """Add the size, and the hires fix that depends on it. Returns what can't be used."""
     named: list[str] = []
     if settings.get("Size"):
         try:
@@ -304,9 +311,9 @@ def _is_known(key: str) -> bool:
     return key in _KNOWN or _OF_PARTS.fullmatch(key) is not None
 
 
-def _values_of_kind(settings: Mapping[str, str]) -> dict[str, object]:
-    """The fields that make a request image to image or inpainting; none for text to image."""
-    # A1111's upscaling within text to image has a denoising strength too.
+def _read_kind(settings: Mapping[str, str]) -> dict[str, object]:
+    """Return the fields of image to image or inpainting; {} for text to image."""
+    # A1111's upscaling within text to image has a denoising strength, too.
     upscaled = any(key.startswith(("Hires", "First pass size")) for key in settings)
     if not settings.get("Denoising strength") or upscaled:
         return {}
@@ -331,7 +338,7 @@ def _values_of_kind(settings: Mapping[str, str]) -> dict[str, object]:
 
 def _inpaint_values(settings: Mapping[str, str]) -> dict[str, object]:
     values: dict[str, object] = {
-        "mask_blur_px": settings.get("Mask blur", "0"),  # A1111 leaves a blur of 0 out
+        "mask_blur_px": settings.get("Mask blur", "0"),  # A1111 omits a blur of 0
         "invert_mask": settings.get("Mask mode") == _INVERTED,
         "only_masked": settings.get("Inpaint area") == _ONLY_MASKED,
         "soft": settings.get("Soft inpainting enabled") == "True",
@@ -355,29 +362,32 @@ def _translate(
     values: dict[str, object],
     field: str,
 ) -> None:
-    """Their name for a choice as ours; one that we don't have is left open."""
+    """Translate a choice to our name, or leave an unknown one open."""
     for ours, theirs in names.items():
         if settings.get(key) == theirs:
             values[field] = ours
 
 
 def _reference(sha256: str) -> dict[str, object]:
-    """A picture that isn't here. (A1111 writes MD5 sums there, which say nothing to us.)"""
+    """Return a reference to a picture that isn't here.
+
+    A1111 writes MD5 sums there, which match none of ours.
+    """
     return {"sha256": sha256 if _SHA256.fullmatch(sha256) else ""}
 
 
-def _number(value: float) -> str:
-    """All its digits, but no ".0"."""
+def _format_number(value: float) -> str:
+    """Format a number with all its digits, but without ".0"."""
     return str(int(value)) if value == int(value) else repr(value)
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     return (
         json.dumps(value, ensure_ascii=False) if any(sign in value for sign in ',:\n"') else value
     )
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     if value.startswith('"') and value.endswith('"') and len(value) > 1:
         try:
             return str(json.loads(value))

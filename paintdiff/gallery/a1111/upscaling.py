@@ -1,5 +1,6 @@
-"""Upscaling in A1111's `parameters` text, as its extras tab writes it: `Postprocess upscale by: 4,
-Postprocess upscaler: R-ESRGAN 4x+`.
+"""Upscaling in A1111's `parameters` text, in the format of its extras tab.
+
+`Postprocess upscale by: 4, Postprocess upscaler: R-ESRGAN 4x+`.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from paintdiff.jobs.requests import Request, Upscale
 
 _SCALE = "Postprocess upscale by"
 _UPSCALER = "Postprocess upscaler"
-# Theirs for the restoration of faces when a picture is painted; how much of it shows is ours.
+# A1111's name for face restoration; the strength has a name of our own.
 _FACES = "Face restoration"
 _FACE_STRENGTH = "Face restoration visibility"
-# Ours, which that UI ignores.
+# Our own name, which that UI ignores.
 _TILE = "Postprocess tile size"
 _IMAGE = "Postprocess image hash"
 
 
 def write_upscaling(request: Request, number: Callable[[float], str]) -> dict[str, str]:
-    """The settings of a request's upscaling; none without one. `number` writes a number as the rest
-    of the text has them.
+    """Return the settings of a request's upscaling; {} without it.
+
+    `number` formats a number for the text.
     """
     upscaling: Upscaling | None = request.upscaling
     if upscaling is None:
@@ -40,7 +42,7 @@ def write_upscaling(request: Request, number: Callable[[float], str]) -> dict[st
 
 
 def read_upscaling(settings: Mapping[str, str]) -> dict[str, object]:
-    """The field `upscaling` of the request that a text describes; nothing if it has none."""
+    """Return the request's field `upscaling` from a text; {} without it."""
     if not settings.get(_SCALE):
         return {}
     values: dict[str, object] = {"scale": settings[_SCALE]}
@@ -55,11 +57,12 @@ def read_upscaling(settings: Mapping[str, str]) -> dict[str, object]:
     return {"upscaling": values}
 
 
-def is_upscale_only(
+def read_upscale_only(
     settings: Mapping[str, str], reference: Callable[[str], dict[str, object]]
 ) -> dict[str, object]:
-    """The whole request of a text that speaks of nothing but upscaling; nothing for others.
-    `reference` is a picture of which only the sum is known.
+    """Return the whole request if a text describes upscaling alone, else {}.
+
+    `reference` makes an input image of a hash.
     """
     if not settings.get(_IMAGE) or settings.get("Steps"):
         return {}

@@ -1,4 +1,4 @@
-"""The folder of scripts and style sheets that the page is made of."""
+"""The folder of the page's scripts and style sheets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page is given by app.py: it reaches for nothing by itself."""
+"""Everything that `app.py` passes to the page. The page reaches for nothing else."""
 
 from __future__ import annotations
 
@@ -23,19 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PageContext:
-    """The engine, the pictures that pages have sent, and the tables that the page offers choices
-    from.
+    """The engine, the uploads, and the tables that the page offers choices from.
 
-    `qualities` are (name, title) pairs, quickest first, `profiles` the speed profiles. `surprise`
-    draws a prompt from the given categories (from any if none is given).
+    `qualities` are (name, title) pairs, fastest first; `profiles` are the speed profiles.
+    `surprise` draws a prompt from the given categories (from all if none are given).
 
-    `start_model` is the model to begin with unless one is pinned in `preferences`; if it was asked
-    for when the app was started (`model_asked_for`) it goes before the pinned one.
+    A new page starts with `start_model`, unless a model is pinned in `preferences`. If the person
+    chose `start_model` when starting the app (`model_asked_for`), it wins over the pinned one.
 
-    `models_dirs` are the folders of which the Models tab may delete something, `rescan` looks
-    through them again (None: they are never looked through), and `downloads` fetches models from
-    the hub (None: the page says nothing of a hub). Unless visitors `may_manage`, they can neither
-    delete, download nor pin.
+    `models_dirs` are the folders in which the Models tab may delete files; `rescan` scans them
+    again (None: they are never scanned). `downloads` fetches models from Hugging Face (None: the
+    page doesn't mention it). Unless visitors `may_manage`, they can't delete, download or pin.
     """
 
     engine: Engine
@@ -54,8 +52,10 @@ class PageContext:
     may_manage: bool = True
 
     def shown_path(self, path: Path) -> str:
-        """Return a path as visitors may see it: the whole one if they `may_manage`, else what
-        follows the models folder, or its name.
+        """Return a path as visitors may see it.
+
+        That is the whole path if they `may_manage`, else the part below the models folder, or the
+        name.
         """
         if self.may_manage:
             return str(path)
@@ -66,60 +66,63 @@ class PageContext:
 
     @property
     def models(self) -> tuple[ModelRow, ...]:
-        """The models that there are now."""
+        """Return the models in the catalog now."""
         return self.engine.manager.catalog.models()
 
     @property
     def pinned_model(self) -> str | None:
-        """The name of the pinned model, None if there is none or it isn't here (any more)."""
+        """Return the name of the pinned model; None if there is no such model."""
         name = self.preferences.pinned_model
         return name if any(row.name == name for row in self.models) else None
 
     @property
     def default_model(self) -> str:
-        """The name of the model that a new page begins with."""
+        """Return the name of the model that a new page starts with."""
         return (None if self.model_asked_for else self.pinned_model) or self.start_model
 
     def model_choices(self) -> list[tuple[str, str]]:
-        """What a dropdown of models offers: titles and names, those on this machine first."""
+        """Return a dropdown's choices, (title, name): models on this machine first."""
         return [(row.label, row.name) for row in sort_present_first(self.models)]
 
     def model(self, name: object) -> ModelRow:
-        """The model of that name; the default one for anything else, as a stored name may be
-        gone."""
+        """Return the model of that name.
+
+        Any other value gives the default model, since a stored name may be outdated.
+        """
         rows = {row.name: row for row in self.models}
         if isinstance(name, str) and name in rows:
             return rows[name]
         return rows.get(self.default_model) or next(iter(rows.values()))
 
-    def painter(self, model: object, profile: object) -> ModelRow:
-        """The model of that name with the figures and the sampler that it has in a speed profile,
-        which may bring a LoRA that makes few steps enough.
+    def model_with_profile(self, model: object, profile: object) -> ModelRow:
+        """Return the model with the steps, guidance and sampler of a speed profile.
+
+        The profile may bring a LoRA that needs few steps only.
         """
         few = self.few_steps(model, profile)
         return self.model(model) if few is None else few.model
 
     def few_steps(self, model: object, profile: object) -> FewSteps | None:
-        """That LoRA, None if the profile takes none or there is none for the model."""
+        """Return the few-step LoRA of a profile for a model, if any."""
         known = profile in self.profiles.names()
         if not self.profiles.profile(str(profile) if known else None).few_steps:
             return None
         return find_few_steps(self.model(model), self.engine.manager.catalog)
 
     def controlnets(self, model: object) -> tuple[ControlNetRow, ...]:
-        """The ControlNets that fit the model of that name, the default one first."""
+        """Return the ControlNets that fit a model, the default one first."""
         return self.engine.manager.catalog.controlnets_for(self.model(model))
 
     def upscalers(self) -> tuple[UpscalerRow, ...]:
-        """The upscalers, the one first that is used unless another is asked for."""
+        """Return the upscalers, the default one first."""
         return self.engine.manager.catalog.upscalers()
 
     def face_restorers(self) -> tuple[FaceRestorerRow, ...]:
-        """The face restorers that can be used, as there is a detector for them too."""
+        """Return the face restorers that can be used: those for which a detector exists, too."""
         rows = self.engine.manager.catalog.face_restorers()
         return tuple(row for row in rows if row.detector is not None)
 
 
 def sort_present_first(rows: Iterable[ModelRow]) -> tuple[ModelRow, ...]:
-    """Models, those on this machine first."""
+    """Sort models: those on this machine first."""
     return tuple(sorted(rows, key=lambda row: not row.is_here))

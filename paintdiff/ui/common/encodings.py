@@ -1,4 +1,4 @@
-"""Encoded pictures that several readers ask for, each made once and kept while there is room."""
+"""Encoded pictures that several readers request: each is made once and cached."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from paintdiff.errors import QueueFullError
 
 MAX_KEPT_BYTES = 64 * 2**20
 MAX_AT_ONCE = 2
-"""How many are encoded at the same time. A large picture takes a core, and memory of its size."""
+"""How many encodings run at once. A large picture takes a core, and memory of its size."""
 MAX_WAITING = 64
 
 
 class Encodings:
-    """A table of encoded pictures, bounded by their bytes. What was used least recently is
-    forgotten first. For one event loop.
+    """A least-recently-used cache of encoded pictures, bounded in bytes.
+
+    It belongs to one event loop.
     """
 
     def __init__(self, max_kept_bytes: int = MAX_KEPT_BYTES) -> None:
@@ -30,10 +31,12 @@ class Encodings:
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def get(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
-        """Return what `make` returns, called in a thread unless its result is kept under `key`.
+        """Return the bytes cached under `key`, or call `make` in a thread and cache its result.
 
-        Whoever asks while it is made waits for the same result. Raises what `make` raises, and
-        QueueFullError if too many others wait to be made.
+        Concurrent callers wait for the same result.
+
+        Raises:
+            QueueFullError: Too many others wait to be encoded.
         """
         if key in self._kept:
             self._kept.move_to_end(key)
@@ -42,7 +45,7 @@ class Encodings:
             if len(self._made) >= MAX_WAITING:
                 raise QueueFullError("Too many pictures are asked for. Try again in a moment.")
             self._made[key] = asyncio.ensure_future(self._make(key, make))
-        # Shielded: the others still want it if the first reader goes away.
+        # Shielded: the others still need it if the first reader disconnects.
         return await asyncio.shield(self._made[key])
 
     async def _make(self, key: Hashable, make: Callable[[], bytes]) -> bytes:

@@ -1,8 +1,8 @@
-"""Sentences next to settings.
+"""Messages next to settings.
 
-A page spends a good part of its beginning on what Gradio's script does for every component, so the
-places for sentences are none: all sentences of a tab come through one component, its *board*, and
-`notes.js` puts each below its setting.
+Gradio's script does work for every component while a page loads, so a component for each message
+would slow it down. All messages of a tab pass through one component, its *board*, and `notes.js`
+puts each below its setting.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gradio.context import get_blocks_context, get_render_context
 from paintdiff.ui.common import markup
 from paintdiff.ui.common.widgets import Ids
 
-# The script that shows them may come after this; it then looks for itself.
+# The script that shows them may load later; it then reads the board itself.
 _SHOWN = """
 const show = () => {
   const notes = window.paintdiff?.notes;
@@ -39,10 +39,10 @@ _boards: WeakKeyDictionary[Any, dict[str, gr.HTML]] = WeakKeyDictionary()
 
 @dataclass(frozen=True, eq=False)
 class Note:
-    """Room for a sentence; it takes none while it is empty. It stands for a component in what
-    handlers return, as long as they are registered by `listen`.
+    """A place for a message; it takes no room while it is empty.
 
-    `elem_id` is the place's, `beside` that of the element it stands below.
+    It stands for a component in what handlers return, if they are registered with `listen`.
+    `elem_id` is the id of the place, `beside` that of the element above it.
     """
 
     board: gr.HTML
@@ -51,7 +51,7 @@ class Note:
 
 
 def add_note(ids: Ids, name: str) -> Note:
-    """Room below what was laid out last where we are."""
+    """Add a place for messages below the component that was added last."""
     page, block = get_blocks_context(), get_render_context()
     if page is None or block is None:
         raise RuntimeError("there is no page to lay anything out in")
@@ -73,17 +73,17 @@ def add_note(ids: Ids, name: str) -> Note:
 
 
 def clear_notes(places: Iterable[Note]) -> dict[Any, str]:
-    """Updates that take every note away."""
+    """Return the updates that clear every message."""
     return dict.fromkeys(places, "")
 
 
 def show_notes(
     places: Mapping[str, Note], field: str | None, message: str, choices: str = ""
 ) -> dict[Any, str]:
-    """Updates that say `message` next to the setting `field`, with the markup of `choices` below
-    it, and nothing anywhere else.
+    """Return the updates that show one message beside the setting `field`, and clear all others.
 
-    `places[""]` takes what is about no setting, or about one that isn't on the page.
+    The markup of `choices` follows the message. `places[""]` takes messages about no setting, or
+    about one that isn't on the page.
     """
     place = places.get(field or "", places[""])
     return {**clear_notes(places.values()), place: markup.note([message]) + choices}
@@ -96,22 +96,23 @@ def listen(
     outputs: Iterable[Any],
     **settings: Any,
 ) -> Any:
-    """Register a handler whose updates, dictionaries, may have notes among the components. Returns
-    what Gradio does.
+    """Register a handler whose updates may have notes among the components.
+
+    Updates are dictionaries. Returns Gradio's event.
     """
-    return event(_through_boards(handler), inputs, add_boards(outputs), **settings)
+    return event(_wrap(handler), inputs, add_boards(outputs), **settings)
 
 
 def add_boards(outputs: Iterable[Any]) -> list[Any]:
-    """The same with each note's board in its place, once."""
+    """Replace the notes among the outputs by their boards, each once."""
     found = (each.board if isinstance(each, Note) else each for each in outputs)
     return list(dict.fromkeys(found))
 
 
 def write_on_boards(updates: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The updates as Gradio takes them: a board is told of its notes that change, and of no others.
+    """Convert updates to Gradio's form: each board receives its changed notes only.
 
-    What it is told has a number, because the same as before would be no change to Gradio.
+    A counter makes every message differ: Gradio ignores a value that equals the one before.
     """
     said: dict[gr.HTML, dict[str, list[str]]] = {}
     rest: dict[Any, Any] = {}
@@ -126,8 +127,8 @@ def write_on_boards(updates: Mapping[Any, Any]) -> dict[Any, Any]:
     return {**rest, **boards}
 
 
-def _through_boards(handler: Callable[..., Any]) -> Callable[..., Any]:
-    # Gradio looks at what kind of function it is, and at its arguments.
+def _wrap(handler: Callable[..., Any]) -> Callable[..., Any]:
+    # Gradio inspects the kind of function and its arguments.
     if inspect.isasyncgenfunction(handler):
 
         @wraps(handler)

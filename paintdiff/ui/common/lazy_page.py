@@ -1,11 +1,11 @@
 """A page that sends a tab's components to the browser when the tab is first opened.
 
-Before Gradio's page can be used its script walks over every event for every component, so the time
-to load grows with the product of both. `LazyPage` keeps one static graph on the server: all events
+Before Gradio's page can be used, its script visits every event for every component, so the time to
+load grows with the product of both. `LazyPage` keeps one static graph on the server: all events
 have fixed ids and nothing is rebuilt per visitor. Only the configuration is divided. The page
-begins without the content of lazy tabs; the event that opens a tab answers with its components and
-events, in the form in which Gradio answers `gr.render`, with the event's own updates already in
-them. So no later answer overwrites what a person has typed meanwhile.
+starts without the content of lazy tabs. The event that opens a tab answers with its components and
+events, in the form of `gr.render`'s answers, with the event's own updates merged in. So no later
+answer overwrites what a person has typed meanwhile.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from gradio.blocks import BlocksConfigDict
 from gradio.state_holder import SessionState
 
 from paintdiff.error_reports import report_unexpected
-from paintdiff.server.visitors import THIS_MACHINE, current_visitor, visitor_of
+from paintdiff.server.visitors import THIS_MACHINE, current_visitor, identify_visitor
 from paintdiff.ui.common.field_messages import listen
 from paintdiff.ui.common.widgets import hidden_button
 
 logger = logging.getLogger(__name__)
 
 _UNUSED = ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs")
-"""What only the documentation of an HTTP API needs of a component; this page has none."""
+"""Component properties that only the HTTP API's documentation reads; this page has none."""
 
 _UNCHANGED: Mapping[str, Any] = {"__type__": "update"}
 
@@ -39,14 +39,14 @@ Config = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Place:
-    """The ids of the column that takes a tab's content, and of what is in it until then."""
+    """The ids of a tab's column and of its placeholder."""
 
     column: int
     placeholder: int
 
 
 class LazyPage(gr.Blocks):
-    """A `gr.Blocks` whose tabs may get their content when they are opened."""
+    """A `gr.Blocks` whose tabs may receive their content when they are opened."""
 
     def __init__(self, **settings: Any) -> None:
         self._places: dict[str, _Place] = {}
@@ -57,14 +57,16 @@ class LazyPage(gr.Blocks):
         super().__init__(**settings)
 
     @contextmanager
-    def content_of(self, tab: str, placeholder: Callable[[], gr.HTML]) -> Generator[None]:
-        """Lay out what comes when the tab is opened, in place of the `placeholder`. Give it an
-        `opener` too."""
+    def lazy_content(self, tab: str, placeholder: Callable[[], gr.HTML]) -> Generator[None]:
+        """Lay out the content that replaces the `placeholder` when the tab is opened.
+
+        Call `add_opener` for the tab, too.
+        """
         with gr.Column(elem_id=f"{tab}-content", elem_classes=["tab-content"]) as place:
             self._places[tab] = _Place(place._id, placeholder()._id)
             yield
 
-    def opener(
+    def add_opener(
         self,
         tab: str,
         handler: Callable[..., Any],
@@ -72,9 +74,9 @@ class LazyPage(gr.Blocks):
         outputs: Iterable[Any],
         **settings: Any,
     ) -> Any:
-        """Register the event that brings the tab's content, as `handler` fills it.
+        """Register the event that brings the tab's content, filled by `handler`.
 
-        The page's script clicks the hidden button `{tab}-open` once. Returns what Gradio does.
+        The page's script clicks the hidden button `{tab}-open` once. Returns Gradio's event.
         """
         button = hidden_button(f"{tab}-open")
         event = listen(button.click, handler, inputs, outputs, **settings)
@@ -88,14 +90,18 @@ class LazyPage(gr.Blocks):
         state: SessionState | None,
         explicit_call: bool = False,
     ) -> list[Any]:
-        """Convert an event's values as Gradio does. Raises gr.Error for one that can't be used."""
+        """Convert an event's values as Gradio does.
+
+        Raises:
+            gr.Error: A value can't be used.
+        """
         tab = self._tab_of_event.get(block_fn._id)  # pyright: ignore[reportPrivateUsage]
         for component, value in zip(block_fn.inputs, inputs, strict=True):
             elsewhere = self._tab_of.get(component._id) != tab
             if value is None and elsewhere and not isinstance(component, gr.Slider):
                 continue  # its tab may not be open yet
             known = state[component._id] if state and component._id in state else component
-            problem = problem_with(known, value)
+            problem = find_problem(known, value)
             if problem is not None:
                 raise gr.Error(problem, print_exception=False)
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)
@@ -103,15 +109,17 @@ class LazyPage(gr.Blocks):
     async def postprocess_data(
         self, block_fn: BlockFunction, predictions: Any, state: SessionState | None
     ) -> list[Any]:
-        """Convert a handler's updates as Gradio does. No updates at all change nothing; Gradio
-        would take them for one value, and miss the others."""
+        """Convert a handler's updates as Gradio does.
+
+        An empty dictionary changes nothing; Gradio would take it for one value and miss the others.
+        """
         updates = gr.skip() if predictions == {} else predictions
         return await super().postprocess_data(block_fn, updates, state)
 
     def get_config_file(self) -> BlocksConfigDict:
-        """Return what the browser gets at first: all but the content of lazy tabs."""
+        """Return the configuration that the browser gets first: without the lazy tabs' content."""
         config: Any = super().get_config_file()
-        first, self._contents = _divided(config, self._places)
+        first, self._contents = _divide(config, self._places)
         config.update(first)
         for tab, content in self._contents.items():
             self._tab_of |= {each["id"]: tab for each in content["components"]}
@@ -123,13 +131,16 @@ class LazyPage(gr.Blocks):
     ) -> dict[str, Any]:
         """Run an event as Gradio does, and add a tab's content to the answer of its opener.
 
-        Raises gr.Error, which Gradio shows and doesn't log. It would print a traceback for each
-        value that fits no component, and the value with it: text that a visitor has typed. Any
-        other error is logged under an id, and the person sees the id. Gradio shows the text as
-        markup, so what it quotes is escaped.
+        Gradio shows a gr.Error without logging it. It would print a traceback for each value that
+        doesn't fit a component, with the value in it: text that a visitor typed. Any other error is
+        logged under an id, and the person sees the id. Gradio shows the text as markup, so quoted
+        text is escaped.
+
+        Raises:
+            gr.Error: The event failed.
         """
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        current_visitor.set(_sender(settings.get("request")))
+        current_visitor.set(_find_visitor(settings.get("request")))
         try:
             output = await super().process_api(function, *arguments, **settings)
         except gr.Error as error:
@@ -141,16 +152,16 @@ class LazyPage(gr.Blocks):
         if tab is None:
             return output
         ids = [each._id for each in function.outputs]
-        content, data = _filled(self._contents[tab], ids, output["data"])
+        content, data = _fill(self._contents[tab], ids, output["data"])
         return {**output, "data": data, "render_config": {**content, "render_id": f"tab {tab}"}}
 
 
-def problem_with(component: Any, value: Any) -> str | None:
-    """Return what is wrong with a value for a component, None if nothing is.
+def find_problem(component: Any, value: Any) -> str | None:
+    """Return what is wrong with a value for a component; None if nothing is.
 
-    Gradio has no words for an empty slider, and lists all choices for a wrong one. A choice may be
-    wrong because the server no longer remembers this page, whose list was updated since it began:
-    it remembers a limited number of them.
+    Gradio has no message for an empty slider, and lists all choices for a wrong one. A choice may
+    be wrong because the server remembers a limited number of pages, and forgot that this page's
+    choices were updated.
     """
     name = component.label or "A setting"
     if value is None and isinstance(component, gr.Slider):
@@ -159,7 +170,7 @@ def problem_with(component: Any, value: Any) -> str | None:
     if value is None and isinstance(component, (gr.Radio, gr.Checkbox, gr.CheckboxGroup)):
         return f"{name} is empty. Choose a value."
     if value is not None and isinstance(component, (gr.Slider, gr.Number)):
-        return _out_of_bounds(name, value, component.minimum, component.maximum)
+        return _describe_bounds(name, value, component.minimum, component.maximum)
     if value is None or not isinstance(component, (gr.Radio, gr.Dropdown, gr.CheckboxGroup)):
         return None
     if isinstance(component, gr.Dropdown) and component.allow_custom_value:
@@ -175,7 +186,9 @@ def problem_with(component: Any, value: Any) -> str | None:
     )
 
 
-def _out_of_bounds(name: str, value: float, least: float | None, most: float | None) -> str | None:
+def _describe_bounds(
+    name: str, value: float, least: float | None, most: float | None
+) -> str | None:
     if least is not None and value < least:
         return f"{name} is {value:g}. The least is {least:g}."
     if most is not None and value > most:
@@ -183,16 +196,16 @@ def _out_of_bounds(name: str, value: float, least: float | None, most: float | N
     return None
 
 
-def _sender(request: Any) -> str:
-    """Return the visitor who sent an event. Gradio's queue handles it in a context of its own."""
+def _find_visitor(request: Any) -> str:
+    """Return the visitor who sent an event; Gradio's queue handles events in its own context."""
     client = getattr(request, "client", None)
-    return visitor_of(client.host) if client is not None else THIS_MACHINE
+    return identify_visitor(client.host) if client is not None else THIS_MACHINE
 
 
-def _divided(
+def _divide(
     config: Mapping[str, Any], places: Mapping[str, _Place]
 ) -> tuple[Config, dict[str, Config]]:
-    """Divide a page's configuration: what it begins with, and the content of each place."""
+    """Divide a page's configuration into what it starts with and the content of each place."""
     layouts = {each["id"]: each for each in _walk(config["layout"])}
     begun: dict[int, Config] = {}
     inside: dict[str, Config] = {}
@@ -208,14 +221,14 @@ def _divided(
         for child in layout["children"]
         for each in _walk(child)
     }
-    components = {each["id"]: each for each in _with_interactive(config)}
+    components = {each["id"]: each for each in _set_interactive(config)}
     events: dict[str | None, list[Config]] = {None: [], **{tab: [] for tab in places}}
     homes: dict[int, str | None] = {}
     for event in config["dependencies"]:
-        homes[event["id"]] = home = _home(event, tab_of, homes)
+        homes[event["id"]] = home = _find_tab(event, tab_of, homes)
         events[home].append(event)
 
-    layout = _replaced(config["layout"], begun)
+    layout = _replace(config["layout"], begun)
     kept = [each for number, each in components.items() if number not in tab_of]
     first: Config = {"components": kept, "dependencies": events[None], "layout": layout}
     # Gradio serves a page by these ids, not by the lists above.
@@ -237,19 +250,21 @@ def _divided(
     return first, contents
 
 
-def _home(
+def _find_tab(
     event: Mapping[str, Any], tab_of: Mapping[int, str], homes: Mapping[int, str | None]
 ) -> str | None:
-    """Return the tab that an event comes with, None for the page itself."""
+    """Return the tab that an event belongs to; None for the page itself."""
     if event["trigger_after"] is not None:
         return homes[event["trigger_after"]]
     tabs = {tab_of.get(target) for target, _ in event["targets"]}
     return tabs.pop() if len(tabs) == 1 else None
 
 
-def _with_interactive(config: Mapping[str, Any]) -> list[Config]:
-    """Return the components, each with whether it takes input: Gradio's script finds that out from
-    all events, of which it no longer knows all."""
+def _set_interactive(config: Mapping[str, Any]) -> list[Config]:
+    """Return the components, each with `interactive` set.
+
+    Gradio's script infers it from all events, but this page doesn't start with all of them.
+    """
     read = {number for event in config["dependencies"] for number in event["inputs"]}
     written = {number for event in config["dependencies"] for number in event["outputs"]}
 
@@ -262,11 +277,11 @@ def _with_interactive(config: Mapping[str, Any]) -> list[Config]:
     return [with_interactive(each) for each in config["components"]]
 
 
-def _filled(
-    content: Config, outputs: Iterable[int], data: Iterable[Any]
-) -> tuple[Config, list[Any]]:
-    """Put an event's updates into the content they are for. Returns the content, and the updates
-    that are for the rest of the page."""
+def _fill(content: Config, outputs: Iterable[int], data: Iterable[Any]) -> tuple[Config, list[Any]]:
+    """Merge an event's updates into the content they belong to.
+
+    Returns the content, and the updates for the rest of the page.
+    """
     components = {each["id"]: each for each in content["components"]}
     rest: list[Any] = []
     for number, update in zip(outputs, data, strict=True):
@@ -288,9 +303,9 @@ def _walk(layout: Mapping[str, Any]) -> Generator[Mapping[str, Any]]:
         yield from _walk(child)
 
 
-def _replaced(layout: Mapping[str, Any], by_id: Mapping[int, Config]) -> Config:
+def _replace(layout: Mapping[str, Any], by_id: Mapping[int, Config]) -> Config:
     if layout["id"] in by_id:
         return by_id[layout["id"]]
     if "children" not in layout:
         return dict(layout)
-    return {**layout, "children": [_replaced(child, by_id) for child in layout["children"]]}
+    return {**layout, "children": [_replace(child, by_id) for child in layout["children"]]}

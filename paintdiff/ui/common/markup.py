@@ -1,5 +1,7 @@
-"""Markup of what changes while painting. Every value that isn't ours passes through
-`html.escape`."""
+"""Markup of what changes while painting.
+
+Every value from outside passes through `html.escape`.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,7 @@ from paintdiff.jobs.events import Picture
 from paintdiff.ui.common.pictures import alt_text, is_enlarged, is_too_large_to_show
 
 PREVIEW_PX = (256, 512)
-"""Least and most of a preview's longer side. One straight from 16x16 latents would be shown as
-blocks."""
+"""Minimum and maximum of a preview's longer side. A preview of 16x16 latents would look blocky."""
 PREVIEW_JPEG_QUALITY = 80
 
 DESTINATIONS = (
@@ -28,16 +29,19 @@ DESTINATIONS = (
     ("Upscale", "upscale"),
     ("Text to image (settings only)", "text_to_image"),
 )
-"""Where a finished picture can be sent: what it is called, and the tab's name."""
+"""Tabs that a finished picture can be sent to: (title, name)."""
 
 PictureId = tuple[str, int]
-"""Job id, and which of the job's pictures, from 0."""
+"""Job id, and the picture's index in the job, from 0."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished picture. `before` is the size of the picture that it was enlarged from, if that
-    is still there to compare it with; `settings` says what it was made with, besides the prompt."""
+    """A finished picture.
+
+    `before` is the size of the picture it was enlarged from, if that still exists for comparison;
+    `settings` are the settings besides the prompt.
+    """
 
     id: PictureId
     picture: Picture
@@ -46,14 +50,16 @@ class Result:
 
 
 def picture_url(picture: PictureId, *, suffix: Literal["png", "jpg"] = "png") -> str:
-    """Where the page's own routes serve a picture; relative, so that it holds behind a proxy's path
-    too."""
+    """Return a picture's URL among the page's own routes.
+
+    It is relative, so it works behind a proxy's path, too.
+    """
     job_id, index = picture
     return f"pictures/{job_id}/{index}.{suffix}"
 
 
 def preview_url(image: Image.Image) -> str:
-    """A small RGB picture (8 bits) as a JPEG data URL: twenty times quicker than a PNG."""
+    """Encode a small 8-bit RGB picture as a JPEG data URL: 20 times faster than a PNG."""
     least, most = PREVIEW_PX
     scale = min(max(max(image.size), least), most) / max(image.size)
     if scale != 1:
@@ -65,7 +71,7 @@ def preview_url(image: Image.Image) -> str:
 
 
 def empty_stage(examples: Sequence[str], title: str, text: str) -> str:
-    """The easel before anything is painted: an invitation, and prompts to start from."""
+    """Return the stage before anything is painted: an invitation and prompts to start with."""
     chips = "".join(
         f'<button type="button" class="chip" data-example="{index}">{escape(prompt)}</button>'
         for index, prompt in enumerate(examples)
@@ -78,18 +84,20 @@ def empty_stage(examples: Sequence[str], title: str, text: str) -> str:
 
 
 def blank_stage(size: Size, state: str) -> str:
-    """The canvas while there is no preview to show yet."""
+    """Return the stage while there is no preview yet."""
     return _stage(state, f'<div class="sheet blank" style="{_aspect(size)}"></div>')
 
 
 def preview_stage(image: Image.Image, size: Size) -> str:
-    """The picture as it is being painted. `size` is that of the finished picture."""
+    """Return the stage with a preview. `size` is the finished picture's."""
     return _stage("painting", _preview_sheet(image, size))
 
 
 def batch_stage(results: Sequence[Result], preview: Image.Image, size: Size, count: int) -> str:
-    """Some of `count` pictures, the finished ones (at least one) first, and a preview of what is
-    being painted, whose finished size is `size`. A click on a finished one shows it large."""
+    """Return the stage of a running batch: finished pictures first, then the preview.
+
+    `size` is the finished size of the picture in the preview. Clicking a finished one enlarges it.
+    """
     columns, rows = choose_grid(count)
     cells = "".join(_frame(result, acts="") for result in results)
     cells += (
@@ -100,17 +108,16 @@ def batch_stage(results: Sequence[Result], preview: Image.Image, size: Size, cou
 
 
 def finished_stage(results: Sequence[Result], state: str = "finished") -> str:
-    """Finished pictures (at least one), each with what can be done with it below. A click on one
-    shows it large.
+    """Return the stage with finished pictures (at least one), each with its actions below.
 
-    One that was enlarged, alone, is in a viewer.
+    Clicking one enlarges it. A single picture that was enlarged is shown in the viewer.
     """
     alone = len(results) == 1
     if alone and is_enlarged(results[0].picture.request):
         frames = _viewer(results[0])
     else:
         frames = "".join(
-            _frame(result, alone=alone, acts=_acts(result, alone=alone)) for result in results
+            _frame(result, alone=alone, acts=_actions(result, alone=alone)) for result in results
         )
     many = "" if alone else " many"
     columns, rows = choose_grid(len(results))
@@ -119,7 +126,7 @@ def finished_stage(results: Sequence[Result], state: str = "finished") -> str:
 
 
 def failed_stage(message: str) -> str:
-    """What went wrong, where the picture would have been."""
+    """Return the stage with an error message in place of the picture."""
     return (
         '<div class="stage" data-state="failed"><div class="invitation" role="alert">'
         f"<h2>That didn't work</h2><p>{escape(message)}</p></div></div>"
@@ -127,7 +134,10 @@ def failed_stage(message: str) -> str:
 
 
 def cancelled_stage(verb: str = "Generate") -> str:
-    """A run that was stopped before its first picture. `verb` is on the button that starts one."""
+    """Return the stage of a run that was stopped before its first picture.
+
+    `verb` is the label of the button that starts a run.
+    """
     return (
         '<div class="stage" data-state="cancelled"><div class="invitation">'
         f"<h2>Cancelled</h2><p>Nothing was saved. {escape(verb)} starts over.</p></div></div>"
@@ -135,10 +145,10 @@ def cancelled_stage(verb: str = "Generate") -> str:
 
 
 def progress_line(announced: str, shown: str = "", fraction: float | None = None) -> str:
-    """The line under the picture.
+    """Return the line under the picture.
 
-    `announced` is for screen readers, so it should change rarely; `shown` is for the eye and may
-    change with every step. `fraction` is 0 to 1, or None for "can't be told".
+    `announced` is read by screen readers, so it should change rarely; `shown` is for the eye and
+    may change with every step. `fraction` is 0 to 1, or None if unknown.
     """
     amount = "" if fraction is None else f' value="{min(max(fraction, 0.0), 1.0):.3f}"'
     return (
@@ -149,14 +159,14 @@ def progress_line(announced: str, shown: str = "", fraction: float | None = None
 
 
 def queue_text(line: str, count: int) -> str:
-    """A line under the picture, and how many jobs wait after that one."""
+    """Return a line under the picture, and how many jobs wait behind it."""
     if count == 0:
         return line
     return f'{line}<p class="queued-behind" role="status">{count} more in the queue</p>'
 
 
 def error_line(text: str, notes: Sequence[str] = ()) -> str:
-    """One line under the picture, once nothing moves any more, and what else there is to know."""
+    """Return one line under the picture once a run has ended, with further notes."""
     if not text:
         return ""
     more = "".join(f"<small>{escape(note)}</small>" for note in notes)
@@ -164,7 +174,7 @@ def error_line(text: str, notes: Sequence[str] = ()) -> str:
 
 
 def note(messages: Sequence[str], kind: Literal["error", "warning"] = "error") -> str:
-    """Sentences next to the setting they are about; nothing if there are none."""
+    """Return messages beside a setting; "" without messages."""
     role = "alert" if kind == "error" else "status"
     return "".join(
         f'<p class="note {kind}" role="{role}">{escape(message[:1].upper() + message[1:])}</p>'
@@ -173,8 +183,10 @@ def note(messages: Sequence[str], kind: Literal["error", "warning"] = "error") -
 
 
 def lora_choices(name: str, suggestion: str | None, prompt_id: str, generate_id: str) -> str:
-    """Buttons for a prompt that names a LoRA which can't be found: take the one that was probably
-    meant, or paint without it. The ids are those of the prompt box and of Generate."""
+    """Return buttons for a prompt that names an unknown LoRA: use the likely one, or paint without.
+
+    The ids are those of the prompt box and of Generate.
+    """
     attributes = (
         f'data-missing="{escape(name)}" data-prompt="{escape(prompt_id)}" '
         f'data-generate="{escape(generate_id)}"'
@@ -203,14 +215,15 @@ def prompt_chips(words: Sequence[str], prompt_id: str) -> str:
 
 
 def aside(text: str) -> str:
-    """A quiet sentence among the settings."""
+    """Return a quiet sentence among the settings."""
     return f'<p class="aside">{escape(text)}</p>'
 
 
 def control_map(upload_id: str, size: Size, words: str, keep: str, *, made_of: str) -> str:
-    """A control map that pages can fetch by that upload's id, what was done to get there in
-    `words`, and a button called `keep` that takes it as it is. The page compares `made_of` with
-    what it has now."""
+    """Return a control map with its description `words`, and a button labelled `keep` to use it.
+
+    Pages fetch the map by its upload's id. The page compares `made_of` with its current settings.
+    """
     url = escape(f"uploads/{upload_id}")
     return (
         f'<figure class="map" data-made-of="{escape(made_of)}">'
@@ -223,8 +236,7 @@ def control_map(upload_id: str, size: Size, words: str, keep: str, *, made_of: s
 
 
 def filmstrip(results: Sequence[Result]) -> str:
-    """Results, newest first, as small pictures. A click on one shows it large, with its prompt and
-    settings."""
+    """Return pictures as thumbnails, newest first. Clicking one enlarges it with its settings."""
     if not results:
         return '<div class="strip empty"><p>Your pictures appear here.</p></div>'
     items = "".join(map(_thumbnail, results))
@@ -232,7 +244,7 @@ def filmstrip(results: Sequence[Result]) -> str:
 
 
 def look_dialog() -> str:
-    """What shows a picture large; assets/look.js fills it."""
+    """Return the dialog that shows a picture large; assets/look.js fills it."""
     return (
         '<dialog id="look-dialog" aria-label="Picture"><div class="look-place"></div>'
         '<div class="look-about"><div><p class="look-words"></p><p class="look-settings"></p></div>'
@@ -245,7 +257,7 @@ def look_dialog() -> str:
 def _thumbnail(result: Result) -> str:
     words = escape(alt_text(result.picture.request))
     return (
-        f'<li><button type="button" {_shown_large(result)} title="{words}">'
+        f'<li><button type="button" {_look_attributes(result)} title="{words}">'
         f'<img src="{escape(picture_url(result.id, suffix="jpg"))}" alt="{words}" '
         'loading="lazy" decoding="async"></button></li>'
     )
@@ -269,63 +281,64 @@ def _frame(result: Result, *, alone: bool = False, acts: str) -> str:
     size = result.picture.size
     words = escape(alt_text(result.picture.request))
     return (
-        f'<figure class="frame"><div class="mount"><div class="sheet{_seen(result)}" '
-        f'style="{_aspect(size)}"><button type="button" class="open" {_shown_large(result)} '
+        f'<figure class="frame"><div class="mount"><div class="sheet{_backdrop_class(result)}" '
+        f'style="{_aspect(size)}"><button type="button" class="open" {_look_attributes(result)} '
         f'aria-label="Look closely at picture {result.id[1] + 1}">'
-        f'<img class="canvas final" src="{_shown_url(result, alone=alone)}" width="{size.width}" '
+        f'<img class="canvas final" src="{_display_url(result, alone=alone)}" width="{size.width}" '
         f'height="{size.height}" alt="{words}" decoding="sync"></button></div></div>{acts}</figure>'
     )
 
 
 def _viewer(result: Result) -> str:
-    """A place that the viewer's script fills: see assets/viewer.js."""
-    place = f'<div class="viewer-place{_seen(result)}" {_viewed(result)}></div>'
-    return f'<figure class="viewer-frame">{place}{_acts(result)}</figure>'
+    """Return a place that assets/viewer.js fills."""
+    place = (
+        f'<div class="viewer-place{_backdrop_class(result)}" {_viewer_attributes(result)}></div>'
+    )
+    return f'<figure class="viewer-frame">{place}{_actions(result)}</figure>'
 
 
-def _shown_large(result: Result) -> str:
-    """What assets/look.js shows of a picture, as attributes of the button that asks for it."""
+def _look_attributes(result: Result) -> str:
+    """Return the data attributes that assets/look.js reads from a picture's button."""
     download = f"{escape(picture_url(result.id))}?download=1"
     return (
         f'data-look data-picture="{_name(result)}" data-settings="{escape(result.settings)}" '
-        f'data-download="{download}" {_viewed(result)}'
+        f'data-download="{download}" {_viewer_attributes(result)}'
     )
 
 
-def _viewed(result: Result) -> str:
-    """What assets/viewer.js shows of a picture, as attributes."""
+def _viewer_attributes(result: Result) -> str:
+    """Return the data attributes that assets/viewer.js reads."""
     picture, size = result.picture, result.picture.size
-    told = {
-        "after": _shown_url(result, alone=True),
+    attributes = {
+        "after": _display_url(result, alone=True),
         "alt": escape(alt_text(picture.request)),
         "width": size.width,
         "height": size.height,
         "after-size": _times(size),
-        "said": _reduced_words(picture) or (_times(size) if result.before is None else ""),
+        "said": _reduced_text(picture) or (_times(size) if result.before is None else ""),
     }
     if result.before is not None:
-        told["before"] = escape(f"{picture_url(result.id).removesuffix('.png')}/original")
-        told["before-size"] = _times(result.before)
-    return " ".join(f'data-{name}="{value}"' for name, value in told.items())
+        attributes["before"] = escape(f"{picture_url(result.id).removesuffix('.png')}/original")
+        attributes["before-size"] = _times(result.before)
+    return " ".join(f'data-{name}="{value}"' for name, value in attributes.items())
 
 
-def _reduced_words(picture: Picture) -> str:
+def _reduced_text(picture: Picture) -> str:
     if not is_too_large_to_show(picture):
         return ""
     shown = _times(Size(*picture.image.size))
     return f"Shown at {shown}; the download has all {_times(picture.size)}."
 
 
-def _shown_url(result: Result, *, alone: bool) -> str:
-    """Where a browser gets a picture to show; reduced, if it is very large, or large and one of
-    many."""
+def _display_url(result: Result, *, alone: bool) -> str:
+    """Return the URL a browser displays: reduced if the picture is very large, or one of many."""
     picture = result.picture
-    reduced = is_too_large_to_show(picture) if alone else picture.reduced
+    reduced = is_too_large_to_show(picture) if alone else picture.is_reduced
     return f"{escape(picture_url(result.id))}{'?reduced=1' if reduced else ''}"
 
 
-def _acts(result: Result, *, alone: bool = True) -> str:
-    """What can be done with a result: sent to another tab, upscaled, its full size saved."""
+def _actions(result: Result, *, alone: bool = True) -> str:
+    """Return a result's actions: send to another tab, upscale, download the full size."""
     size, number, name = result.picture.size, result.id[1] + 1, _name(result)
     larger = (
         f'<button type="button" class="act" data-send="upscale" data-picture="{name}">'
@@ -344,8 +357,8 @@ def _name(result: Result) -> str:
     return f"{escape(result.id[0])}/{result.id[1]}"
 
 
-def _seen(result: Result) -> str:
-    """The class of what a picture that may be transparent lies on."""
+def _backdrop_class(result: Result) -> str:
+    """Return the CSS class of the backdrop behind a picture that may be transparent."""
     return " see-through" if "A" in result.picture.image.mode else ""
 
 

@@ -1,4 +1,4 @@
-"""What the page says of pictures and does with them: their words, sizes and files."""
+"""Descriptions, sizes and files of pictures on the page."""
 
 from __future__ import annotations
 
@@ -20,28 +20,30 @@ if TYPE_CHECKING:
     from paintdiff.jobs.job import Job
 
 MAX_SHOWN_PX = 4096
-"""The longest side of a picture that a browser is given to show. What is larger is only shown
-reduced; the file to download is whole."""
+"""Longest side, in pixels, of a picture shown in the browser.
+
+Larger pictures are shown reduced; the file to download is always full size.
+"""
 
 _GROUND = "#ffffff"
 
 
 def alt_text(request: Request) -> str:
-    """What a picture was made from, as a person would call it."""
+    """Return the alternative text of a picture made from a request."""
     if isinstance(request, Upscale):
         return f"Upscaled {request.upscaling.scale:g}x"
     return request.prompt
 
 
 def file_name(picture: Picture, index: int) -> str:
-    """What a picture's file is called when it is downloaded."""
+    """Return the name of a picture's file for downloads."""
     if isinstance(picture.request, Upscale):
         return f"paintdiffusion-upscaled-{index + 1}.png"
     return f"paintdiffusion-{picture.request.seed}.png"
 
 
 def is_enlarged(request: Request) -> bool:
-    """Whether a picture is worth a closer look: it was made larger than it was at first."""
+    """Return whether a picture is worth comparing: it was made larger than at first."""
     if isinstance(request, Upscale):
         return True
     hires = isinstance(request, TextToImage) and request.hires is not None
@@ -49,13 +51,14 @@ def is_enlarged(request: Request) -> bool:
 
 
 def is_too_large_to_show(picture: Picture) -> bool:
-    """Whether a browser gets it reduced."""
+    """Return whether the browser gets a reduced copy."""
     return max(picture.size.width, picture.size.height) > MAX_SHOWN_PX
 
 
 def size_of_result(job: Job, index: int = 0) -> Size:
-    """The size of a job's picture number `index`, in pixels, before there is one; at least its
-    proportions, where something is done to it after it was painted.
+    """Return the size, in pixels, of a job's picture number `index` before it exists.
+
+    If the picture is processed after painting, at least the proportions are right.
     """
     request = job.request
     if not isinstance(request, Upscale):
@@ -65,7 +68,7 @@ def size_of_result(job: Job, index: int = 0) -> Size:
 
 
 def original_picture(job: Job, index: int) -> InputImage | None:
-    """The picture that picture `index` of a job was enlarged from; None if it isn't known."""
+    """Return the picture that picture `index` of a job was enlarged from; None if unknown."""
     request = job.request
     if not isinstance(request, Upscale) or not 0 <= index < len(request.images):
         return None
@@ -74,20 +77,19 @@ def original_picture(job: Job, index: int) -> InputImage | None:
 
 
 def size_of_input(picture: InputImage) -> Size | None:
-    """A picture's size as it is meant to be seen, None if its bytes aren't here."""
+    """Return a picture's size after EXIF orientation; None if its bytes are gone."""
     return None if picture.data is None else read_header(picture.data).size
 
 
 def encode_png(image: Image.Image) -> bytes:
-    """A picture as a PNG, in its own mode."""
+    """Encode a picture as a PNG in its own mode."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
 def encode_small_jpeg(image: Image.Image, longest_px: int) -> bytes:
-    """Encode a picture (L, LA, RGB or RGBA) as a small sRGB JPEG; what is transparent lies on
-    white."""
+    """Encode a picture (L, LA, RGB or RGBA) as a small sRGB JPEG; transparency becomes white."""
     small = image.copy()
     small.thumbnail((longest_px, longest_px))
     rgb = flatten_image(convert_to_srgb(small, image.info.get("icc_profile")), _GROUND)
@@ -97,15 +99,17 @@ def encode_small_jpeg(image: Image.Image, longest_px: int) -> bytes:
 
 
 def find_saved_file(picture: Picture) -> Path | None:
-    """Where the whole picture lies as a PNG, if it does."""
+    """Return the path of the full-size PNG, if it exists."""
     return picture.path if picture.path is not None and picture.path.is_file() else None
 
 
 def encode_whole_png(picture: Picture) -> bytes:
-    """The whole picture as a PNG without its settings, for other tabs to go on from.
+    """Encode the whole picture as a PNG without its settings, for other tabs to continue from.
 
-    Of one that is larger than its `image`, or finer, it is the file as it was saved. Raises
-    RequestError if that is gone.
+    For a picture that is larger or has more bits than its `image`, read the saved file.
+
+    Raises:
+        RequestError: The saved file is gone.
     """
     if picture.whole_size is None:
         return encode_png(picture.image)
@@ -120,5 +124,5 @@ def encode_whole_png(picture: Picture) -> bytes:
 
 
 def painting_request(request: Request) -> Painting | None:
-    """The request if it paints, else None."""
+    """Return the request if it paints, else None."""
     return None if isinstance(request, Upscale) else request

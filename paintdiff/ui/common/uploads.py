@@ -1,7 +1,7 @@
-"""Pictures that pages have sent, by id, and the two routes that take and give them.
+"""Uploaded pictures, by id, and the two routes that accept and serve them.
 
-A client never names a path: what it sends is looked at, kept in memory under an id that can't be
-guessed, and forgotten once newer pictures need the room.
+A client never names a path. Its upload is checked, kept in memory under an unguessable id, and
+dropped once newer uploads need the room.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from paintdiff.imaging.images import read_header
 from paintdiff.server.visitors import THIS_MACHINE, current_visitor
 
 MAX_UPLOAD_BYTES = 16 * 2**20
-"""The most that one POST may carry; the guard in front of all routes stops at the same figure."""
+"""Most bytes of one POST; the guard in front of all routes has the same limit."""
 
 MAX_TOTAL_BYTES = 256 * 2**20
 MAX_COUNT = 512
@@ -39,10 +39,10 @@ UploadId = Annotated[str, Path(max_length=64)]
 
 @dataclass(frozen=True)
 class Upload:
-    """A picture as it was sent: a PNG, JPEG or WebP file.
+    """An uploaded picture: a PNG, JPEG or WebP file.
 
-    `width` and `height` are in pixels as the picture is meant to be seen, after its EXIF
-    orientation. `data` is the file, untouched. `visitor` is who sent it.
+    `width` and `height` are in pixels after EXIF orientation. `data` is the unchanged file.
+    `visitor` is who sent it.
     """
 
     id: str
@@ -54,10 +54,9 @@ class Upload:
 
 
 class Uploads:
-    """A bounded table of uploads. When it is full the visitor with the most in it loses what was
-    used least recently.
+    """A bounded table of uploads, safe for use from several threads.
 
-    Routes and event handlers may use it from several threads at once.
+    When it is full, the visitor with the largest share loses the least recently used upload.
     """
 
     def __init__(
@@ -70,10 +69,12 @@ class Uploads:
         self._lock = threading.Lock()
 
     def add(self, data: bytes) -> Upload:
-        """Keep a picture of the current visitor under a new id.
+        """Store a picture of the current visitor under a new id.
 
-        Raises RequestError (field "image") if it is no PNG, JPEG or WebP, has too many pixels or
-        bytes (see `paintdiff.imaging.images.read_header`), or is larger than the whole table.
+        Raises:
+            RequestError: (field "image") It isn't a PNG, JPEG or WebP, has too many pixels or bytes
+                (see
+            `paintdiff.imaging.images.read_header`), or is larger than the whole table.
         """
         if len(data) > self._max_total_bytes:
             raise RequestError(
@@ -113,7 +114,7 @@ class Uploads:
         self._total_bytes -= len(oldest.data)
 
     def get(self, upload_id: str) -> Upload | None:
-        """The upload of that id, which counts as a use; None if there is none, or no longer."""
+        """Return the upload of that id and mark it as used; None if it is unknown or dropped."""
         with self._lock:
             upload = self._table.get(upload_id)
             if upload is not None:
@@ -122,13 +123,16 @@ class Uploads:
 
 
 def upload_routes(uploads: Uploads) -> APIRouter:
-    """POST /uploads takes a picture as the raw body and answers {id, width, height}; GET (or HEAD)
-    /uploads/{id} gives it back. Errors are JSON: {"detail": words}."""
+    """Return the routes for uploads.
+
+    POST /uploads takes a picture as the raw body and answers {id, width, height}; GET or HEAD
+    /uploads/{id} returns it. Errors are JSON: {"detail": message}.
+    """
     router = APIRouter()
 
     @router.post("/uploads", status_code=201)
     async def take(request: Request) -> dict[str, str | int]:
-        data = await _body(request)
+        data = await _read_body(request)
         if not data:
             raise HTTPException(400, "No picture was sent.")
         try:
@@ -147,23 +151,23 @@ def upload_routes(uploads: Uploads) -> APIRouter:
     return router
 
 
-async def _body(request: Request) -> bytes:
-    """The body, which is refused as soon as it is known to be too large."""
+async def _read_body(request: Request) -> bytes:
+    """Read the body; stop as soon as it exceeds the limit."""
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) > MAX_UPLOAD_BYTES:
-        raise _too_large()
+        raise _refuse_size()
     data = bytearray()
     try:
         async for chunk in request.stream():
             data += chunk
             if len(data) > MAX_UPLOAD_BYTES:
-                raise _too_large()
-    except ClientDisconnect as error:  # nobody reads this, and it is no error of the server
+                raise _refuse_size()
+    except ClientDisconnect as error:  # nobody reads this answer, and it isn't a server error
         raise HTTPException(400, "The picture was cut off.") from error
     return bytes(data)
 
 
-def _too_large() -> HTTPException:
+def _refuse_size() -> HTTPException:
     return HTTPException(
         413, f"The file is larger than {format_byte_size(MAX_UPLOAD_BYTES)}. Save it smaller."
     )

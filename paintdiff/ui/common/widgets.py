@@ -1,4 +1,4 @@
-"""Pieces of the page that more than one tab uses."""
+"""Widgets that more than one tab uses."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ _RGBA = re.compile(r"rgba?\(\s*(\d+(?:\.\d+)?)\s*,\s*(\d+(?:\.\d+)?)\s*,\s*(\d+(
 
 @dataclass(frozen=True)
 class Ids:
-    """The ids of one tab's elements: all begin with the tab's name, save those of the first tab."""
+    """The ids of one tab's elements: prefixed with the tab's name, except on the first tab."""
 
     tab: str
     first: bool = False
 
     def __call__(self, name: str) -> str:
+        """Return the id of the element called `name`."""
         return name if self.first else f"{self.tab}-{name}"
 
 
 def header() -> gr.HTML:
-    """The product's name, and the switch between light and dark."""
-    return static(
+    """Return the product's name, and the switch between light and dark."""
+    return static_html(
         '<header class="bar"><div class="brand"><svg viewBox="0 0 32 32" aria-hidden="true">'
         '<rect width="32" height="32" rx="9"/>'
         '<path class="stroke" d="M7 21c5-1 5-11 10-11s3 12 8 11"/>'
@@ -48,7 +49,10 @@ def header() -> gr.HTML:
 
 
 def status_bar() -> gr.HTML:
-    """Model, device, memory, queue and speed; page.js fills it, because it outlives every event."""
+    """Return the status bar: model, device, memory, queue and speed.
+
+    page.js fills it, because it outlives every event.
+    """
     cells = "".join(
         f'<div class="cell" data-cell="{name}"><dt>{title}</dt><dd>…</dd></div>'
         for name, title in (
@@ -59,16 +63,16 @@ def status_bar() -> gr.HTML:
             ("speed", "Speed"),
         )
     )
-    return static(
+    return static_html(
         f'<footer class="status" aria-label="Status"><dl>{cells}</dl>'
         '<p class="connection" role="status"></p></footer>',
         "status-bar",
     )
 
 
-def opening(tab: str) -> gr.HTML:
-    """What a tab shows until its content is there, and if that doesn't come."""
-    return static(
+def loading_placeholder(tab: str) -> gr.HTML:
+    """Return what a tab shows until its content arrives, or if it doesn't."""
+    return static_html(
         '<div class="opening"><p role="status">Opening…</p><p class="failed" role="alert">'
         "This tab couldn't be loaded. Is the app still running? "
         f'<button type="button" data-open-tab="{escape(tab)}">Try again</button></p></div>',
@@ -79,14 +83,14 @@ def opening(tab: str) -> gr.HTML:
 
 @contextmanager
 def drawer(title: str, elem_id: str) -> Generator[None]:
-    """Room that is hidden until its title is clicked, or an error is in it; the title says "in use"
-    while a picture is in it.
+    """Add a drawer: hidden until its title is clicked, or until it contains an error.
 
-    Unlike that of `gr.Accordion`, what is in it is on the page all the time: a canvas in it brings
-    its picture back after a reload, seen or not.
+    The title says "in use" while it holds a picture. Unlike the content of a `gr.Accordion`, its
+    content is on the page all the time: a canvas in it restores its picture after a reload, visible
+    or not.
     """
     with gr.Column(elem_id=elem_id, elem_classes=["drawer"], scale=0):
-        static(
+        static_html(
             f'<button type="button" class="drawer-title" aria-expanded="false" '
             f'aria-controls="{elem_id}-inside">{escape(title)}<span class="in-use">in use</span>'
             "</button>",
@@ -96,8 +100,8 @@ def drawer(title: str, elem_id: str) -> Generator[None]:
             yield
 
 
-def static(value: str, elem_id: str, *classes: str) -> gr.HTML:
-    """Markup that only shows something."""
+def static_html(value: str, elem_id: str, *classes: str) -> gr.HTML:
+    """Return markup that only displays something."""
     return gr.HTML(
         value,
         elem_id=elem_id,
@@ -107,9 +111,13 @@ def static(value: str, elem_id: str, *classes: str) -> gr.HTML:
     )
 
 
-def clickable(value: str, elem_id: str, *classes: str, script: str = "", **events: str) -> gr.HTML:
-    """Markup with buttons. One with `data-NAME` triggers the event given as `NAME=`, and brings all
-    of its data. `script` runs when it comes onto the page.
+def clickable_html(
+    value: str, elem_id: str, *classes: str, script: str = "", **events: str
+) -> gr.HTML:
+    """Return markup with buttons.
+
+    A button with `data-NAME` triggers the event given as `NAME=`, and sends all of its data.
+    `script` runs when the markup is added to the page.
     """
     clicks = [_CLICKED % {"name": name, "event": event} for name, event in events.items()]
     return gr.HTML(
@@ -122,20 +130,23 @@ def clickable(value: str, elem_id: str, *classes: str, script: str = "", **event
 
 
 def hidden_text(elem_id: str) -> gr.Textbox:
-    """A value that travels with events and that no one sees. (gr.State would hold a connection per
-    page.)"""
+    """Return a hidden value that travels with events.
+
+    gr.State would hold a connection per page.
+    """
     return gr.Textbox("", visible="hidden", elem_id=elem_id, show_label=False, container=False)
 
 
 def hidden_button(elem_id: str, *classes: str) -> gr.Button:
-    """What only the page's script clicks."""
+    """Return a hidden button that only the page's script clicks."""
     return gr.Button("", visible="hidden", elem_id=elem_id, elem_classes=list(classes))
 
 
 def hex_colour(value: object) -> str:
-    """A colour picker's value as "#rrggbb": it says "rgba(255.0, 0.0, 0.0, 1)" once it was used.
+    """Convert a colour picker's value to "#rrggbb".
 
-    Anything else comes back as text, for the request to refuse.
+    Once used, the picker sends "rgba(255.0, 0.0, 0.0, 1)". Any other value is returned as text, for
+    the request to refuse.
     """
     match = _RGBA.match(str(value))
     if match is None:

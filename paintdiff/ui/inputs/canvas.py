@@ -1,14 +1,13 @@
-"""The painting canvas: a picture to open, colour strokes on it, and a mask over it.
+"""The painting canvas: open a picture, paint colour strokes on it, and mask it.
 
-The canvas itself is script (`assets/canvas*.js`); this module puts it on a page and reads what it
-sends. Its value is small: ids of uploads and a size, `{"image", "sketch", "mask", "width",
-"height"}`, with null for an empty layer; sent with an event also a `version`, another number after
-each change. The pixels travel through `paintdiff.ui.common.uploads`, and
-only when an event asks for them with `flush_js`, so that a click right after the last stroke sends
-that stroke too.
+The canvas itself is script (`assets/canvas*.js`); this module adds it to a page and reads its
+value. The value is small: ids of uploads and a size, `{"image", "sketch", "mask", "width",
+"height"}`, with null for an empty layer; with an event also a `version`, which differs after each
+change. The pixels travel through `paintdiff.ui.common.uploads`, and only when an event requests
+them with `flush_js`, so a click right after the last stroke sends that stroke, too.
 
-`gr.HTML` is used through a function, and not subclassed, because Gradio writes a stub file beside
-the source of every subclass when it is imported.
+This module calls `gr.HTML` and doesn't subclass it: Gradio writes a stub file beside the source of
+every subclass when it is imported.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ SCRIPTS = (
     "canvas-hand.js",
     "canvas.js",
 )
-"""In the order in which they have to be run."""
+"""In the order in which they must run."""
 
 _ELEM_ID = re.compile(r"[A-Za-z][\w-]{0,63}", re.ASCII)
 _MAX_ID_CHARACTERS = 64
 
-# The scripts may come before or after this runs: whichever is second finds the other.
+# The scripts may load before or after this runs: whichever is second finds the other.
 _ON_LOAD = """
 (window.paintdiffCanvases ??= []).push({ element, props, trigger, watch });
 window.paintdiff?.canvas?.mountAll?.();
@@ -54,11 +53,11 @@ window.paintdiff?.canvas?.mountAll?.();
 
 @dataclass(frozen=True)
 class CanvasContent:
-    """What was on a canvas. All of it is `width` x `height` pixels.
+    """The content of a canvas. All of it is `width` x `height` pixels.
 
-    `image` is the picture's file as it was opened (PNG, JPEG or WebP; its EXIF orientation still to
-    be applied). `sketch` is a PNG, 8 bits a channel, RGBA with straight alpha, or None without
-    colour strokes. `mask` is a PNG, 8-bit grey, 255 = repaint, or None if nothing is masked.
+    `image` is the picture's file as it was opened (PNG, JPEG or WebP; EXIF orientation not applied
+    yet). `sketch` is a PNG, 8 bits a channel, RGBA with straight alpha, or None without colour
+    strokes. `mask` is a PNG, 8-bit grey, 255 = repaint, or None if nothing is masked.
     """
 
     image: bytes
@@ -71,24 +70,25 @@ class CanvasContent:
 def paint_canvas(
     elem_id: str, *, tools: bool = True, masks: bool = True, blank: Size = BLANK
 ) -> gr.HTML:
-    """A canvas where we are in the page.
+    """Add a canvas to the page.
 
-    `elem_id` names it on the page, and names what the browser remembers of it. With `tools=False`
-    it only takes a picture: open, drop, paste, replace, clear. With `masks=False` there is no mask,
-    and the brush is for lines: thin, black on what is light and white on what is dark, until
-    another is chosen. `blank` is the size in pixels that a blank canvas starts from.
+    `elem_id` is its id on the page and the key of its storage in the browser. With `tools=False` it
+    only takes a picture: open, drop, paste, replace, clear. With `masks=False` it has no mask, and
+    the brush draws lines: thin, black on light and white on dark until another colour is chosen.
+    `blank` is the size in pixels of a new blank canvas.
 
-    Its value is what `read_canvas` reads, if the event has `flush_js`. Set to
-    `show_image(upload)` it shows that picture and drops its layers; set to None it is emptied.
-    Events: `clear` (the picture is gone), `input` (a layer has changed), and `upload` (a picture is
-    there), which carries `width`, `height`, and if it has been brought, and didn't only come back,
-    `origin`: "file", "blank" or "app", `replaced`: the origin of what was there before or "", and
-    `dark`: whether white is seen better on it (without masks). Raises ValueError for an `elem_id`
-    that can't be one.
+    `read_canvas` reads its value, if the event has `flush_js`. Setting it to `show_image(upload)`
+    shows that picture and drops its layers; None empties it. Events: `clear` (the picture is gone),
+    `input` (a layer changed), and `upload` (a picture arrived) with `width`, `height`, and, unless
+    it was restored, `origin`: "file", "blank" or "app"; `replaced`: the origin of the picture
+    before, or ""; and `dark`: whether white is easier to see on it (without masks).
+
+    Raises:
+        ValueError: `elem_id` isn't a valid id.
     """
     if not _ELEM_ID.fullmatch(elem_id):
         raise ValueError(f"{elem_id!r} is no elem_id: letters, digits, _ and - after a letter.")
-    # In the template, because an update that comes before the component is on the page drops the
+    # In the template: an update that arrives before the component is on the page drops the
     # component's own properties (Gradio 6.31).
     figures = {
         "name": elem_id,
@@ -111,12 +111,14 @@ def paint_canvas(
 
 
 def flush_js(inputs: Sequence[Any] | AbstractSet[Any], *canvases: gr.HTML) -> str:
-    """The `js=` of an event that reads canvases (or lists of pictures): it sends what is on them
-    now, then the event.
+    """Return the `js=` of an event that reads canvases or picture lists.
 
-    `inputs` are the event's inputs exactly as they are given to it (a set or a sequence), with all
-    of `canvases` among them. If the pixels can't be sent, the canvas says why and the event doesn't
-    happen. Raises ValueError if a canvas is not among the inputs.
+    It uploads their current content, then lets the event go on. `inputs` are the event's inputs
+    exactly as passed to it (a set or a sequence), and include all of `canvases`. If the upload
+    fails, the canvas says why and the event doesn't happen.
+
+    Raises:
+        ValueError: A canvas is not among the inputs.
     """
     # Gradio passes the values of a set in the order in which its components were made.
     ordered = (
@@ -138,20 +140,22 @@ def flush_js(inputs: Sequence[Any] | AbstractSet[Any], *canvases: gr.HTML) -> st
 
 
 def show_image(upload: Upload) -> dict[str, object]:
-    """The value that makes a canvas show a picture, with nothing drawn on it yet."""
+    """Return the value that makes a canvas show a picture without strokes."""
     return {"image": upload.id, "width": upload.width, "height": upload.height}
 
 
 def is_empty(value: object) -> bool:
-    """Whether the canvas that sent `value` has no picture on it."""
+    """Return whether the canvas that sent `value` has no picture."""
     return value is None or value == "" or (isinstance(value, Mapping) and not value.get("image"))
 
 
 def read_canvas(value: object, uploads: Uploads) -> CanvasContent:
-    """What is on the canvas that sent `value`, which is untrusted.
+    """Read the content of a canvas from its untrusted `value`.
 
-    Raises RequestError, with field "image" or "mask", if there is no picture, if a part of it has
-    been forgotten, or if the parts aren't what a canvas sends.
+    Raises:
+        RequestError: (field "image" or "mask") There is no picture, a part of it was dropped, or
+            the
+        value isn't one that a canvas sends.
     """
     if is_empty(value):
         raise RequestError("Open or drop a picture first.", field="image")
@@ -176,7 +180,7 @@ def read_canvas(value: object, uploads: Uploads) -> CanvasContent:
 
 
 def canvas_head() -> str:
-    """The canvas's stylesheet and scripts, for the page's head, after the page's own."""
+    """Return the canvas's stylesheet and scripts, for the page's head after the page's own."""
     style = (ASSETS / "canvas.css").read_text(encoding="utf-8")
     scripts = "\n".join(
         f"<script>\n{(ASSETS / name).read_text(encoding='utf-8')}\n</script>" for name in SCRIPTS
@@ -198,7 +202,7 @@ def _upload(upload_id: object, uploads: Uploads, field: str) -> Upload:
 
 
 def _layer(upload_id: object, uploads: Uploads, size: Size, mode: str, field: str) -> bytes | None:
-    """A layer's PNG, if it is one of that size and mode; None if the layer is empty."""
+    """Return a layer's PNG, checked for size and mode; None if the layer is empty."""
     if upload_id is None:
         return None
     upload = _upload(upload_id, uploads, field)

@@ -1,7 +1,7 @@
-"""A list of pictures to be worked on one after the other: files, pasted pictures, whole folders.
+"""A list of pictures to process one by one: files, pasted pictures, whole folders.
 
-The list itself is script (`assets/picture-list.js`); this module puts it on a page and reads what
-it sends: `{"pictures": [ids of uploads]}`. It is flushed like a canvas (`canvas.flush_js`).
+The list itself is script (`assets/picture-list.js`); this module adds it to a page and reads its
+value: `{"pictures": [ids of uploads]}`. It is flushed like a canvas (`canvas.flush_js`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from paintdiff.imaging.images import MAX_PIXELS
 from paintdiff.jobs.requests import MAX_IMAGES
 from paintdiff.ui.common.uploads import MAX_TOTAL_BYTES, MAX_UPLOAD_BYTES, Upload, Uploads
 
-# The script may come before or after this runs: whichever is second finds the other.
+# The script may load before or after this runs: whichever is second finds the other.
 _ON_LOAD = """
 (window.paintdiffLists ??= []).push({ element, props, trigger, watch });
 window.paintdiff?.canvas?.mountLists?.();
@@ -23,12 +23,11 @@ window.paintdiff?.canvas?.mountLists?.();
 
 
 def picture_list(elem_id: str) -> gr.HTML:
-    """A list of up to MAX_IMAGES pictures where we are in the page.
+    """Add a list of up to MAX_IMAGES pictures to the page.
 
-    `elem_id` names it on the page, and names what the browser remembers of it. Its value is what
-    `read_pictures` reads, if the event has `canvas.flush_js`. Set to
-    `show_pictures(uploads)` it has those pictures and no others. Its
-    event `input` says that it has changed.
+    `elem_id` is its id on the page and the key of its storage in the browser. `read_pictures` reads
+    its value, if the event has `canvas.flush_js`. Setting it to `show_pictures(uploads)` replaces
+    its pictures. Its event `input` reports a change.
     """
     figures = {
         "name": elem_id,
@@ -49,15 +48,17 @@ def picture_list(elem_id: str) -> gr.HTML:
 
 
 def show_pictures(uploads: Sequence[Upload]) -> dict[str, object]:
-    """The value that makes a list have these pictures."""
+    """Return the value that makes a list hold these pictures."""
     return {"pictures": [upload.id for upload in uploads]}
 
 
 def read_pictures(value: object, uploads: Uploads) -> tuple[Upload, ...]:
-    """The pictures in the list that sent `value`, which is untrusted; at least one.
+    """Read the pictures of a list, at least one, from its untrusted `value`.
 
-    Raises RequestError (field "images") if there is none, if one has been forgotten, or if the
-    value isn't what a list sends.
+    Raises:
+        RequestError: (field "images") It is empty, a picture was dropped, or the value isn't one
+            that
+        a list sends.
     """
     ids = value.get("pictures") if isinstance(value, Mapping) else value
     if not ids:

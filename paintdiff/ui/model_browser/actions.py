@@ -1,5 +1,8 @@
-"""What a click in the Models tab does. Whatever a browser names is looked up: a kind and a name in
-the catalog, a hub id among those that a search has shown, a download among those there are."""
+"""Actions of the Models tab's buttons.
+
+Whatever a browser names is looked up: a kind and a name in the catalog, a Hugging Face id among
+search results, a download in the list of downloads.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.model_browser import cards
-from paintdiff.ui.model_browser.listing import KINDS, ModelListing, trigger_words_of
+from paintdiff.ui.model_browser.listing import KINDS, ModelListing, trigger_words
 
 if TYPE_CHECKING:
     from paintdiff.models.hub.downloads import Downloads, DownloadState, HubModel
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from paintdiff.ui.painting.painting_tab import PaintingTab
 
 MAX_OFFERED = 500
-"""How many results of searches are known; a click on an older one asks for another search."""
+"""Remembered search results; a click on an older one asks to search again."""
 
 _FIELDS = ("do", "kind", "name", "index", "sure", "id", "tab")
 _NO_TAG = frozenset("<>:\n\r")
@@ -37,8 +40,10 @@ _NO_TAG = frozenset("<>:\n\r")
 
 @dataclass(frozen=True)
 class Click:
-    """What a button brought: untrusted text. `do` says what is wanted, `tab` in which tab something
-    was painted last."""
+    """A button's data: untrusted text.
+
+    `do` is the action, `tab` the tab that painted last.
+    """
 
     do: str = ""
     kind: str = ""
@@ -50,26 +55,28 @@ class Click:
 
     @classmethod
     def read(cls, event: gr.EventData) -> Click:
-        """What is no text is taken as nothing."""
+        """Read an event's data; anything but text becomes ""."""
         found = {name: getattr(event, name, "") for name in _FIELDS}
         return cls(**{name: text for name, text in found.items() if isinstance(text, str)})
 
 
 @dataclass(frozen=True)
 class Page:
-    """What of the page a click may change: which tab is open, the painting tabs by their ids (with
-    their titles), and the dropdowns of models."""
+    """The parts of the page that a click may change.
+
+    These are the open tab, the painting tabs by id (with their titles), and the model dropdowns.
+    """
 
     tabs: gr.Tabs
-    studios: Mapping[str, tuple[str, PaintingTab]]
+    painting_tabs: Mapping[str, tuple[str, PaintingTab]]
     choice: ModelChoice
 
 
 @dataclass(frozen=True)
 class ActionResult:
-    """What a click has done: a sentence, a tab `go` where that can be seen, updates of components.
+    """The outcome of a click: a message, a tab `go` that shows it, component updates.
 
-    `hub` is new markup for what a search has found, None if it stays; `more` asks for more cards.
+    `hub` is new markup for search results, None if they stay; `more` requests more cards.
     """
 
     said: str = ""
@@ -81,10 +88,10 @@ class ActionResult:
 
 
 class Actions:
-    """Does what is clicked."""
+    """Runs the actions of clicks."""
 
-    def __init__(self, parts: PageContext, shelf: ModelListing, page: Page) -> None:
-        self._parts, self._shelf, self._page = parts, shelf, page
+    def __init__(self, context: PageContext, listing: ModelListing, page: Page) -> None:
+        self._context, self._listing, self._page = context, listing, page
         self._offered: OrderedDict[str, HubModel] = OrderedDict()
         self._lock = threading.Lock()
         self._by_name: Mapping[str, Callable[[Click, Values], ActionResult]] = MappingProxyType(
@@ -108,22 +115,22 @@ class Actions:
             }
         )
 
-    def asked(self) -> set[Any]:
-        """The components that are looked at."""
-        studios = [studio for _, studio in self._page.studios.values()]
+    def inputs(self) -> set[Any]:
+        """Return the components that actions read."""
+        painting_tabs = [tab for _, tab in self._page.painting_tabs.values()]
         return {
-            *self._page.choice.asked(),
-            *(each for studio in studios for each in _fields_of(studio)),
+            *self._page.choice.inputs(),
+            *(each for tab in painting_tabs for each in _fields_of(tab)),
         }
 
-    def changeable(self) -> list[Any]:
-        """The components that may change, apart from the Models tab's own."""
-        studios = [studio for _, studio in self._page.studios.values()]
-        fields = [each for studio in studios for each in _fields_of(studio)]
-        return [self._page.tabs, *self._page.choice.changeable(), *fields]
+    def outputs(self) -> list[Any]:
+        """Return the components that may change, apart from the Models tab's own."""
+        painting_tabs = [tab for _, tab in self._page.painting_tabs.values()]
+        fields = [each for tab in painting_tabs for each in _fields_of(tab)]
+        return [self._page.tabs, *self._page.choice.outputs(), *fields]
 
-    def done(self, click: Click, values: Values) -> ActionResult:
-        """Do it, or say why it can't be done."""
+    def run(self, click: Click, values: Values) -> ActionResult:
+        """Run the action, or say why it can't run."""
         act = self._by_name.get(click.do)
         if act is None:
             return ActionResult("Unknown button. Reload the page.", failed=True)
@@ -132,11 +139,11 @@ class Actions:
         except PaintError as error:
             return ActionResult(str(error), failed=True)
 
-    def rescanned(self, values: Values) -> ActionResult:
-        """Look through the models folders again."""
-        if self._parts.rescan is not None:
-            self._parts.rescan()
-        catalog = self._parts.engine.manager.catalog
+    def rescan(self, values: Values) -> ActionResult:
+        """Scan the models folders again."""
+        if self._context.rescan is not None:
+            self._context.rescan()
+        catalog = self._context.engine.manager.catalog
         counts = [(kind, len(kind.rows(catalog))) for kind in KINDS.values()]
         words = [
             f"{count} {kind.singular if count == 1 else kind.plural}"
@@ -146,11 +153,11 @@ class Actions:
         left_out = len(catalog.problems())
         rest = f" {left_out} unusable, see “Unusable files”." if left_out else ""
         return ActionResult(
-            f"Rescanned: {', '.join(words)}.{rest}", updates=self._page.choice.looked_at(values)
+            f"Rescanned: {', '.join(words)}.{rest}", updates=self._page.choice.refresh(values)
         )
 
-    def searched(self, words: str) -> ActionResult:
-        """What the hub has for some words; nothing for no words."""
+    def search(self, words: str) -> ActionResult:
+        """Search Hugging Face for models; do nothing for an empty query."""
         if not words:
             return ActionResult(hub="")
         try:
@@ -166,7 +173,7 @@ class Actions:
                 self._offered.move_to_end(each.hub_id)
             while len(self._offered) > MAX_OFFERED:
                 self._offered.popitem(last=False)
-        titles, fetching = self._shelf.family_titles(), self._shelf.fetching()
+        titles, fetching = self._listing.family_titles(), self._listing.list_fetching()
         token = any(each.gated for each in found) and disk_usage.has_hub_token()
         results = [
             cards.HubResult(
@@ -179,21 +186,21 @@ class Actions:
         ]
         return ActionResult(hub=cards.hub_results_markup(words, results))
 
-    # On the page
+    # Actions on the page
 
     def _go(self, click: Click, values: Values) -> ActionResult:
-        tab = self._tab(click)
+        tab = self._target_tab(click)
         return ActionResult(updates={self._page.tabs: gr.Tabs(selected=tab)})
 
     def _use(self, click: Click, values: Values) -> ActionResult:
-        row = self._shelf.row("model", click.name)
-        updates = self._page.choice.chosen(row.name, values)
+        row = self._listing.row("model", click.name)
+        updates = self._page.choice.choose(row.name, values)
         return ActionResult(
-            f"{row.title} is selected in all painting tabs.", self._tab(click), updates
+            f"{row.title} is selected in all painting tabs.", self._target_tab(click), updates
         )
 
     def _insert(self, click: Click, values: Values) -> ActionResult:
-        row = self._shelf.row(click.kind, click.name)
+        row = self._listing.row(click.kind, click.name)
         if isinstance(row, LoraRow):
             if _NO_TAG & set(row.name):
                 raise RequestError(
@@ -214,18 +221,18 @@ class Actions:
         return replace(done, said=done.said + self._misfit(row, click, values))
 
     def _misfit(self, row: FittingRow, click: Click, values: Values) -> str:
-        """That it won't act on the model that is chosen where it was put; "" if it will."""
-        _, studio = self._page.studios[self._tab(click)]
-        model = self._parts.model(values[studio.form.model])
+        """Return a message if the row doesn't work with the tab's model, else ""."""
+        _, tab = self._page.painting_tabs[self._target_tab(click)]
+        model = self._context.model(values[tab.form.model])
         if not row.families or row.fits(model.family.name):
             return ""
-        titles = self._shelf.family_titles()
+        titles = self._listing.family_titles()
         families = ", ".join(titles.get(name, name) for name in row.families)
         return f" It is for {families} and doesn't fit “{model.title}”."
 
     def _word(self, click: Click, values: Values) -> ActionResult:
-        row = self._shelf.row(click.kind, click.name)
-        words = trigger_words_of(row)
+        row = self._listing.row(click.kind, click.name)
+        words = trigger_words(row)
         index = int(click.index) if click.index.isascii() and click.index.isdecimal() else -1
         if not 0 <= index < len(words):
             raise RequestError(f"{row.title} doesn't have this trigger word. Rescan.", field="name")
@@ -234,56 +241,58 @@ class Actions:
     def _put(
         self, click: Click, values: Values, text: str, sign: str, between: str
     ) -> ActionResult:
-        """Put a text at the end of the prompt (or the negative one) of the tab that was painted in
-        last, unless `sign` says that it is there already."""
-        tab = self._tab(click)
-        title, studio = self._page.studios[tab]
+        """Append a text to the prompt, or negative prompt, of the tab that painted last.
+
+        If the prompt contains `sign` already, nothing changes.
+        """
+        target = self._target_tab(click)
+        title, tab = self._page.painting_tabs[target]
         negative = click.do == "insert-negative"
-        box = studio.form.negative_prompt if negative else studio.prompt
+        box = tab.form.negative_prompt if negative else tab.prompt
         where = f"{'negative prompt' if negative else 'prompt'} of “{title}”"
         old = str(values[box] or "").rstrip().rstrip(",")
         if _is_in(sign, old):
-            return ActionResult(f"{text} is already in the {where}.", tab)
+            return ActionResult(f"{text} is already in the {where}.", target)
         new = f"{old}{between}{text}" if old else text
         if len(new) > MAX_PROMPT_CHARACTERS:
             raise RequestError(
                 f"The {where} would exceed {MAX_PROMPT_CHARACTERS:,} characters. Shorten it first.",
                 field="prompt",
             )
-        return ActionResult(f"Added {text} to the {where}.", tab, {box: new})
+        return ActionResult(f"Added {text} to the {where}.", target, {box: new})
 
-    def _tab(self, click: Click) -> str:
-        """The tab that was painted in last; the first one if nobody says."""
-        studios = self._page.studios
-        return click.tab if click.tab in studios else next(iter(studios))
+    def _target_tab(self, click: Click) -> str:
+        """Return the tab that painted last, by default the first one."""
+        painting_tabs = self._page.painting_tabs
+        return click.tab if click.tab in painting_tabs else next(iter(painting_tabs))
 
-    # On this machine
+    # Actions on this machine
 
     def _pin(self, click: Click, values: Values) -> ActionResult:
         self._check_may_manage()
-        row = self._shelf.row("model", click.name)
+        row = self._listing.row("model", click.name)
         if click.do == "unpin":
-            self._parts.preferences.pin_model(None)
+            self._context.preferences.pin_model(None)
             return ActionResult(f"{row.title} is no longer pinned.")
-        self._parts.preferences.pin_model(row.name)
+        self._context.preferences.pin_model(row.name)
         apart = (
             " This time the app was started with --model, which takes precedence."
-            if self._parts.model_asked_for
+            if self._context.model_asked_for
             else ""
         )
         return ActionResult(f"New pages and the next start of the app use {row.title}.{apart}")
 
     def _unload(self, click: Click, values: Values) -> ActionResult:
-        if not self._parts.engine.manager.unload(f"{click.kind} {click.name}"):
+        if not self._context.engine.manager.unload(f"{click.kind} {click.name}"):
             raise RequestError("That is no longer in memory.", field="name")
         return ActionResult(f"{click.name} was removed from memory.")
 
     def _delete(self, click: Click, values: Values) -> ActionResult:
         self._check_may_manage()
-        row = self._shelf.row(click.kind, click.name)
-        if row.source in self._shelf.fetching():
+        row = self._listing.row(click.kind, click.name)
+        if row.source in self._listing.list_fetching():
             raise RequestError(f"{row.title} is being downloaded. Cancel that first.", field="name")
-        manager = self._parts.engine.manager
+        manager = self._context.engine.manager
         for each in manager.loaded():
             if (each.what, each.name) != (row.what, row.name):
                 continue
@@ -294,19 +303,19 @@ class Actions:
                     field="name",
                 )
             manager.unload(each.key)
-        downloads = self._parts.downloads
+        downloads = self._context.downloads
         delete = disk_usage.delete_cached if downloads is None else downloads.delete
-        removal = disk_usage.remove(row, self._parts.models_dirs, click.sure, delete)
-        if self._parts.rescan is not None:
-            self._parts.rescan()
+        removal = disk_usage.remove(row, self._context.models_dirs, click.sure, delete)
+        if self._context.rescan is not None:
+            self._context.rescan()
         said = f"Deleted {removal.path} ({format_byte_size(removal.size_bytes)})."
-        return ActionResult(said, updates=self._page.choice.looked_at(values))
+        return ActionResult(said, updates=self._page.choice.refresh(values))
 
-    # On the hub
+    # Actions on Hugging Face
 
     def _download(self, click: Click, values: Values) -> ActionResult:
         downloads = self._downloads()
-        row = self._shelf.row("model", click.name)
+        row = self._listing.row("model", click.name)
         if not isinstance(row, ModelRow) or not disk_usage.is_from_hub(row):
             raise RequestError(f"{row.title} isn't from Hugging Face.", field="name")
         downloads.start(row.source, row.revision)
@@ -344,20 +353,20 @@ class Actions:
 
     def _downloads(self) -> Downloads:
         self._check_may_manage()
-        if self._parts.downloads is None:
+        if self._context.downloads is None:
             raise RequestError("Downloads are turned off in this app.", field="name")
-        return self._parts.downloads
+        return self._context.downloads
 
     def _check_may_manage(self) -> None:
-        if not self._parts.may_manage:
+        if not self._context.may_manage:
             raise RequestError(
                 "This page is public, so models can't be changed from here.",
                 field="name",
             )
 
 
-def _fields_of(studio: PaintingTab) -> tuple[Any, Any]:
-    return studio.prompt, studio.form.negative_prompt
+def _fields_of(tab: PaintingTab) -> tuple[Any, Any]:
+    return tab.prompt, tab.form.negative_prompt
 
 
 def _is_in(sign: str, prompt: str) -> bool:

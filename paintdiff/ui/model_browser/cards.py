@@ -1,5 +1,7 @@
-"""Markup of the Models tab. Names, descriptions and trigger words are of strangers: everything that
-isn't ours passes through `html.escape`."""
+"""Markup of the Models tab.
+
+Names, descriptions and trigger words come from strangers, so they pass through `html.escape`.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,11 @@ MAX_PROBLEMS = 200
 
 @dataclass(frozen=True)
 class HubResult:
-    """One model that a search has found. `family` is what its family is called, `closed` says that
-    there is no token to open it with, `fetching` that it is on its way."""
+    """One model found by a search.
+
+    `family` is its family's title; `closed` means that it is gated and no token is set; `fetching`
+    that it is being downloaded.
+    """
 
     model: HubModel
     family: str
@@ -47,8 +52,10 @@ _STATES = {
 
 
 def listing_markup(items: Sequence[ListingItem], count: int, empty: str) -> str:
-    """Cards, the first of `count` things, and a button for more; `empty` is said if there are
-    none."""
+    """Return cards for the first of `count` items, and a button for more.
+
+    Without items, return the message `empty`.
+    """
     if not items:
         return f'<p class="shelf-empty">{escape(empty)}</p>'
     more = ""
@@ -63,7 +70,7 @@ def listing_markup(items: Sequence[ListingItem], count: int, empty: str) -> str:
 
 
 def message_markup(text: str, kind: str = "done", go: str = "") -> str:
-    """What a click has done. `go` is a tab to be taken to."""
+    """Return the message of a click's outcome. `go` is the tab that a link opens."""
     if not text:
         return ""
     button = (
@@ -78,11 +85,11 @@ def message_markup(text: str, kind: str = "done", go: str = "") -> str:
 
 
 def memory_markup(loaded: Sequence[LoadedSummary]) -> str:
-    """What is in memory, with a button for what could leave it."""
+    """Return the models in memory, with a button to unload each that can leave."""
     if not loaded:
         return '<p class="aside">No model is in memory. Models load on first use.</p>'
     rows = "".join(
-        f"<li><span><b>{escape(each.name)}</b><small>{escape(_what(each.what))}"
+        f"<li><span><b>{escape(each.name)}</b><small>{escape(_describe_kind(each.what))}"
         f"{f', {format_byte_size(each.weights_bytes)}' if each.weights_bytes else ''}"
         f"{', offloaded to RAM' if each.waits else ''}</small></span>"
         + (
@@ -97,7 +104,7 @@ def memory_markup(loaded: Sequence[LoadedSummary]) -> str:
 
 
 def problems_markup(found: Sequence[Problem], shown_path: Callable[[Path], str]) -> str:
-    """Return the files that were left out, and why. `shown_path` writes a path for people."""
+    """Return the unusable files, each with the reason. `shown_path` formats a path for people."""
     if not found:
         return '<p class="aside">All files in the models folders are usable.</p>'
     rows = "".join(
@@ -110,14 +117,14 @@ def problems_markup(found: Sequence[Problem], shown_path: Callable[[Path], str])
 
 
 def transfers_markup(states: Sequence[DownloadState]) -> str:
-    """How far downloads are; the script brings the figures up to date in place."""
+    """Return the progress of downloads; the script updates the figures in place."""
     if not states:
         return ""
     return f'<ul class="transfers" aria-label="Downloads">{"".join(map(_transfer, states))}</ul>'
 
 
 def hub_results_markup(words: str, found: Sequence[HubResult]) -> str:
-    """What the hub has for some words."""
+    """Return the search results for a query."""
     if not found:
         return f'<p class="shelf-empty">Nothing found on Hugging Face for “{escape(words)}”.</p>'
     cards = "".join(map(_hub_card, found))
@@ -129,7 +136,7 @@ def hub_results_markup(words: str, found: Sequence[HubResult]) -> str:
 
 
 def hub_unreachable_markup(message: str) -> str:
-    """Why a search has found nothing out, and a button to search again."""
+    """Return why a search failed, and a button to search again."""
     words = f"<span>{escape(message)}</span>"
     retry = '<button type="button" data-retry>Retry</button>'
     return f'<p class="shelf-said error" role="alert">{words}{retry}</p>'
@@ -158,7 +165,7 @@ def _card(item: ListingItem) -> str:
 
 
 def _face(item: ListingItem) -> str:
-    """The preview, or a sign of its kind."""
+    """Return the preview, or an icon of its kind."""
     if not item.preview:
         sign, name = escape(item.kind.singular[:1]), escape(item.kind.name)
         return f'<span class="thing-face kind-{name}" aria-hidden="true">{sign}</span>'
@@ -189,7 +196,7 @@ def _marks(item: ListingItem) -> str:
 
 
 def _words(item: ListingItem) -> str:
-    """Trigger words that a click puts into the prompt."""
+    """Return buttons that each add a trigger word to the prompt."""
     chips = "".join(
         _button(
             "word",
@@ -235,7 +242,7 @@ def _acts(item: ListingItem) -> str:
 
 
 def _deletion(item: ListingItem) -> str:
-    """Delete, and behind it the question that names what goes."""
+    """Return Delete, and the confirmation behind it that names what is deleted."""
     removal = item.removal
     if removal is None:
         return ""
@@ -267,7 +274,7 @@ def _transfer(state: DownloadState) -> str:
     end = _button(do, label, state.hub_id, id=state.id, quiet=True)
     if state.state in ("failed", "cancelled"):
         end = _button("retry", "Retry", state.hub_id, id=state.id) + end
-    figures = transfer_words(state)
+    figures = describe_transfer(state)
     message = f"<small>{escape(state.message)}</small>" if state.message else ""
     return (
         f'<li class="transfer {escape(state.state)}" data-download="{escape(state.id)}" '
@@ -276,8 +283,8 @@ def _transfer(state: DownloadState) -> str:
     )
 
 
-def transfer_words(state: DownloadState) -> str:
-    """How far a download is, in words."""
+def describe_transfer(state: DownloadState) -> str:
+    """Describe a download's progress."""
     words = _STATES[state.state]
     if state.state not in GOING_ON or not state.done_bytes:
         return words
@@ -315,7 +322,7 @@ def _button(
     quiet: bool = False,
     **data: str,
 ) -> str:
-    """A button that brings `data`; `about` tells those who can't see on which card it is."""
+    """Return a button that sends `data`; `about` names its card to screen readers."""
     name = label if label == about else f"{label}: {about}"
     brought = "".join(f' data-{key}="{escape(value)}"' for key, value in data.items())
     classes = " ".join(word for word, has in (("main", main), ("quiet", quiet)) if has)
@@ -325,5 +332,5 @@ def _button(
     )
 
 
-def _what(what: str) -> str:
+def _describe_kind(what: str) -> str:
     return what[:1].upper() + what[1:]

@@ -1,7 +1,7 @@
-"""The catalog as the Models tab lists it: kinds, what a filter finds, and each thing in words.
+"""The catalog as the Models tab lists it: kinds, filters and descriptions.
 
-Whatever is said here is text of strangers (names of files, what is written in them), so it has to
-be escaped by who puts it onto a page.
+Texts come from strangers (file names and what is written in files), so whoever puts them on a page
+has to escape them.
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ GATED = (
 
 @dataclass(frozen=True)
 class ListingKind:
-    """One kind of thing. `rows` finds those in a catalog; a `rare` kind is only offered where there
-    is one."""
+    """One kind of weights.
+
+    `rows` returns its rows from a catalog; a `rare` kind is only offered if it has any.
+    """
 
     name: str
     singular: str
@@ -106,13 +108,13 @@ Found = tuple[ListingKind, "WeightsRow"]
 
 @dataclass(frozen=True)
 class ListingItem:
-    """One thing of the catalog, in words; "" where there is nothing to say.
+    """One row of the catalog, described; "" means unknown.
 
-    `where` is a path as visitors may see it or says that it is elsewhere, `cannot` why it can't be
-    used here. `words` are what a click puts into a prompt besides its own tag; `preview`, when its
-    picture was written (0 for none). `loaded` is what it holds of the memory. `fetch` says what a
-    download would bring, "" if there is none to be had; `fetching`, that it is on its way;
-    `removal` is what could be deleted.
+    `where` is a path as visitors may see it, or says that it isn't here; `cannot` says why it can't
+    be used here. `words` are trigger words besides its own tag; `preview` is when its preview
+    picture was written (0 without one). `loaded` is its memory. `fetch` is the size of a download,
+    "" if none is possible; `fetching` means that one is running; `removal` is what Delete would
+    remove.
     """
 
     kind: ListingKind
@@ -134,17 +136,21 @@ class ListingItem:
 
 
 class ModelListing:
-    """What the catalog of `parts` has now."""
+    """The listing of the catalog's current content."""
 
-    def __init__(self, parts: PageContext) -> None:
-        self._parts = parts
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
 
     @property
     def _catalog(self) -> Catalog:
-        return self._parts.engine.manager.catalog
+        return self._context.engine.manager.catalog
 
     def row(self, kind: object, name: object) -> WeightsRow:
-        """What a page calls by its kind and name. Raises UnknownNameError for anything else."""
+        """Return the row that a page names by kind and name.
+
+        Raises:
+            UnknownNameError: There is no such row.
+        """
         of_kind = KINDS.get(kind) if isinstance(kind, str) else None
         if of_kind is None:
             raise make_unknown_name_error("kind", str(kind), tuple(KINDS))
@@ -154,12 +160,15 @@ class ModelListing:
             raise make_unknown_name_error(of_kind.singular, str(name), rows)
         return found
 
-    def found(self, words: str) -> dict[str, list[Found]]:
-        """By kind, the rows in which all of the words occur; models first. Within a kind they are
-        in the catalog's order, but what this machine hasn't the memory for comes last."""
+    def find(self, words: str) -> dict[str, list[Found]]:
+        """Return, by kind, the rows that contain all of the words; models first.
+
+        Within a kind they are in the catalog's order, but rows too large for this machine come
+        last.
+        """
         wanted = words.casefold().split()
         catalog, titles = self._catalog, self.family_titles()
-        budget_bytes = self._parts.engine.manager.budget_bytes()
+        budget_bytes = self._context.engine.manager.budget_bytes()
         return {
             kind.name: [
                 (kind, row)
@@ -171,75 +180,75 @@ class ModelListing:
             for kind in KINDS.values()
         }
 
-    def items(self, found: Sequence[Found]) -> list[ListingItem]:
-        """All that is said about some rows. It looks at their files, so ask for few at a time."""
-        loaded = {(each.what, each.name): each for each in self._parts.engine.manager.loaded()}
-        fetching = self.fetching()
+    def describe(self, found: Sequence[Found]) -> list[ListingItem]:
+        """Describe some rows. This reads their files, so pass few at a time."""
+        loaded = {(each.what, each.name): each for each in self._context.engine.manager.loaded()}
+        fetching = self.list_fetching()
         return [
             self._item(kind, row, loaded.get((row.what, row.name)), fetching=row.source in fetching)
             for kind, row in found
         ]
 
-    def downloads(self) -> list[DownloadState]:
-        """The downloads to speak of: of each repository the newest."""
-        downloads = self._parts.downloads
+    def list_downloads(self) -> list[DownloadState]:
+        """Return the downloads to show: the newest of each repository."""
+        downloads = self._context.downloads
         states = () if downloads is None else downloads.all()
         return list({each.hub_id: each for each in states}.values())
 
-    def fetching(self) -> frozenset[str]:
-        """The hub ids that are on their way."""
-        return frozenset(each.hub_id for each in self.downloads() if each.state in GOING_ON)
+    def list_fetching(self) -> frozenset[str]:
+        """Return the Hugging Face ids that are being downloaded."""
+        return frozenset(each.hub_id for each in self.list_downloads() if each.state in GOING_ON)
 
     def family_titles(self) -> dict[str, str]:
-        """What the families are called."""
+        """Return the families' titles, by name."""
         return {name: family.title for name, family in self._catalog.families().items()}
 
     def _item(
         self, kind: ListingKind, row: WeightsRow, loaded: LoadedSummary | None, *, fetching: bool
     ) -> ListingItem:
-        parts = self._parts
+        context = self._context
         place = find_place(row)
         cannot = self._cannot(row, place)
-        removal = plan_removal(row, parts.models_dirs) if parts.may_manage else ""
+        removal = plan_removal(row, context.models_dirs) if context.may_manage else ""
         return ListingItem(
             kind=kind,
             row=row,
             family=self._family(row),
             size=_size_text(row),
             where=self._where(row, place),
-            needs=_needs(row),
+            needs=_describe_needs(row),
             source=_source(row),
             cannot=cannot,
-            words=trigger_words_of(row),
+            words=trigger_words(row),
             preview=_preview_stamp(row),
             loaded=loaded,
-            is_default=kind.name == "model" and row.name == parts.default_model,
-            is_pinned=kind.name == "model" and row.name == parts.pinned_model,
+            is_default=kind.name == "model" and row.name == context.default_model,
+            is_pinned=kind.name == "model" and row.name == context.pinned_model,
             fetch="" if cannot or fetching else self._fetch(row, place),
             fetching=fetching,
             removal=removal if isinstance(removal, Removal) else None,
         )
 
     def _fetch(self, row: WeightsRow, place: Path | None) -> str:
-        """What a download would bring, "" if the page can't start one."""
-        parts = self._parts
-        if parts.downloads is None or not parts.may_manage:
+        """Return the size of a download, "" if the page can't start one."""
+        context = self._context
+        if context.downloads is None or not context.may_manage:
             return ""
         if not isinstance(row, ModelRow) or not is_from_hub(row) or place is not None:
             return ""
         return format_byte_size(row.download_bytes) if row.download_bytes else "everything"
 
     def _cannot(self, row: WeightsRow, place: Path | None) -> str:
-        """Why it can't be used on this machine, "" if it can as far as can be told."""
+        """Return why it can't be used on this machine, "" if it probably can."""
         if isinstance(row, UpscalerRow) and row.address is not None:
             return ""  # is fetched when it is first used
         if place is None and not is_from_hub(row):
-            return f"{self._parts.shown_path(Path(row.source))} no longer exists."
+            return f"{self._context.shown_path(Path(row.source))} no longer exists."
         if isinstance(row, IpAdapterRow) and row.image_encoder is None:
             return "Its image encoder is missing. Put it beside the file."
         if not isinstance(row, ModelRow):
             return ""
-        budget_bytes = self._parts.engine.manager.budget_bytes()
+        budget_bytes = self._context.engine.manager.budget_bytes()
         if _is_too_large(row, budget_bytes):
             return (
                 f"Needs {format_byte_size(row.least_memory_bytes)} of memory; "
@@ -253,31 +262,31 @@ class ModelListing:
         if is_shipped(row):
             return "comes with the app"
         if place is not None:
-            return self._parts.shown_path(place)
+            return self._context.shown_path(place)
         if is_from_hub(row):
-            return f"on Hugging Face{_to_fetch(int(getattr(row, 'download_bytes', 0)))}"
+            return f"on Hugging Face{_describe_download(int(getattr(row, 'download_bytes', 0)))}"
         if isinstance(row, UpscalerRow) and row.address is not None:
-            return f"on the internet{_to_fetch(row.size_bytes)} on first use"
-        return f"missing from {self._parts.shown_path(Path(row.source))}"
+            return f"on the internet{_describe_download(row.size_bytes)} on first use"
+        return f"missing from {self._context.shown_path(Path(row.source))}"
 
     def _family(self, row: WeightsRow) -> str:
         titles = self.family_titles()
-        return ", ".join(titles.get(name, name) for name in _families_of(row))
+        return ", ".join(titles.get(name, name) for name in _fitting_families(row))
 
 
 def _is_too_large(row: WeightsRow, budget_bytes: int) -> bool:
     return isinstance(row, ModelRow) and row.least_memory_bytes > budget_bytes
 
 
-def _families_of(row: WeightsRow) -> tuple[str, ...]:
-    """The names of the families that a row fits; none if nobody knows or it doesn't matter."""
+def _fitting_families(row: WeightsRow) -> tuple[str, ...]:
+    """Return the names of the families that a row fits; () if unknown or irrelevant."""
     if isinstance(row, FittingRow):
         return row.families
     return (row.family.name,) if isinstance(row, SourceRow) else ()
 
 
-def trigger_words_of(row: WeightsRow) -> tuple[str, ...]:
-    """What calls a LoRA or an embedding up, besides its own tag."""
+def trigger_words(row: WeightsRow) -> tuple[str, ...]:
+    """Return the trigger words of a LoRA or an embedding, besides its own tag."""
     if not isinstance(row, (LoraRow, EmbeddingRow)):
         return ()
     return tuple(word.strip() for word in row.trigger_words if word.strip())
@@ -286,8 +295,8 @@ def trigger_words_of(row: WeightsRow) -> tuple[str, ...]:
 def _has_all(
     wanted: Sequence[str], kind: ListingKind, row: WeightsRow, titles: Mapping[str, str]
 ) -> bool:
-    families = _families_of(row)
-    named = (row.name, row.title, kind.singular, *families, *trigger_words_of(row))
+    families = _fitting_families(row)
+    named = (row.name, row.title, kind.singular, *families, *trigger_words(row))
     text = " ".join((*named, *(titles.get(name, "") for name in families))).casefold()
     return all(word in text for word in wanted)
 
@@ -297,11 +306,11 @@ def _size_text(row: WeightsRow) -> str:
     return format_byte_size(size_bytes) if size_bytes else ""
 
 
-def _to_fetch(size_bytes: int) -> str:
+def _describe_download(size_bytes: int) -> str:
     return f", {format_byte_size(size_bytes)} to download" if size_bytes else ""
 
 
-def _needs(row: WeightsRow) -> str:
+def _describe_needs(row: WeightsRow) -> str:
     if isinstance(row, ModelRow) and row.least_memory_bytes:
         return f"{format_byte_size(row.least_memory_bytes)} of memory"
     if isinstance(row, (ModelRow, UpscalerRow)) or row.what == "ControlNet":
@@ -311,7 +320,7 @@ def _needs(row: WeightsRow) -> str:
 
 
 def _source(row: WeightsRow) -> str:
-    """Where it is from; "" if all that is known is where it lies."""
+    """Return the source of a row; "" if only its place on disk is known."""
     if isinstance(row, UpscalerRow) and row.address is not None:
         return row.address
     if is_from_hub(row):
@@ -321,7 +330,7 @@ def _source(row: WeightsRow) -> str:
 
 
 def _preview_stamp(row: WeightsRow) -> int:
-    """When the row's preview picture was written, in nanoseconds; 0 if it has none."""
+    """Return when the row's preview picture was written, in nanoseconds; 0 if it has none."""
     if not isinstance(row, (LoraRow, EmbeddingRow)) or row.preview is None:
         return 0
     try:

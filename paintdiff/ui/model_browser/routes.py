@@ -1,5 +1,7 @@
-"""The Models tab's own routes: preview pictures by catalog name, and how far downloads are. Both
-are GETs, and change nothing."""
+"""The Models tab's own routes: preview pictures by catalog name, and progress of downloads.
+
+All are GETs and change nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from paintdiff.ui.common.context import PageContext
 
 PREVIEW_PX = 320
-"""The longest side of a preview as a browser gets it."""
+"""The longest side, in pixels, of a preview sent to a browser."""
 
 MAX_PREVIEW_PIXELS = 24_000_000
 MAX_KEPT_BYTES = 16 * 2**20
@@ -36,16 +38,18 @@ Kind = Annotated[str, Query(max_length=40)]
 Name = Annotated[str, Query(max_length=200)]
 
 
-def shelf_routes(parts: PageContext) -> APIRouter:
-    """Routes for the Models tab. A preview is named by what the catalog calls its row; a path is
-    never taken from a browser."""
-    router, shelf, previews = APIRouter(), ModelListing(parts), Encodings(MAX_KEPT_BYTES)
+def model_browser_routes(context: PageContext) -> APIRouter:
+    """Return the routes for the Models tab.
+
+    A preview is named by its row's name in the catalog; a browser never names a path.
+    """
+    router, listing, previews = APIRouter(), ModelListing(context), Encodings(MAX_KEPT_BYTES)
 
     @router.get("/models/preview")
     async def preview(kind: Kind, name: Name) -> Response:
         try:
-            path = await run_in_threadpool(_preview_path, shelf, kind, name)
-            found = await run_in_threadpool(_checked, path)
+            path = await run_in_threadpool(_preview_path, listing, kind, name)
+            found = await run_in_threadpool(_check_file, path)
             key = (path, found.st_mtime_ns, found.st_size)
             data = await previews.get(key, lambda: _small_jpeg(path))
         except RequestError as error:
@@ -64,22 +68,26 @@ def shelf_routes(parts: PageContext) -> APIRouter:
                 "done_bytes": each.done_bytes,
                 "total_bytes": each.total_bytes,
             }
-            for each in shelf.downloads()
+            for each in listing.list_downloads()
         ]
 
     return router
 
 
-def _preview_path(shelf: ModelListing, kind: str, name: str) -> Path:
-    row = shelf.row(kind, name)
+def _preview_path(listing: ModelListing, kind: str, name: str) -> Path:
+    row = listing.row(kind, name)
     path = row.preview if isinstance(row, (LoraRow, EmbeddingRow)) else None
     if path is None:
         raise RequestError("This model has no preview.")
     return path
 
 
-def _checked(path: Path) -> os.stat_result:
-    """Return the status of a regular file. Raises RequestError for anything else."""
+def _check_file(path: Path) -> os.stat_result:
+    """Return the status of a regular file.
+
+    Raises:
+        RequestError: It isn't a regular file.
+    """
     try:
         found = path.stat()
     except OSError as error:
@@ -90,9 +98,10 @@ def _checked(path: Path) -> os.stat_result:
 
 
 def _small_jpeg(path: Path) -> bytes:
-    """Return the file's picture as a small JPEG.
+    """Encode the file's picture as a small JPEG.
 
-    Raises RequestError if it is no picture (PNG, JPEG or WebP) of at most MAX_PREVIEW_PIXELS.
+    Raises:
+        RequestError: It isn't a picture (PNG, JPEG or WebP) of at most MAX_PREVIEW_PIXELS.
     """
     if read_header(path).size.area > MAX_PREVIEW_PIXELS:
         raise RequestError(f"{path.name} has more than {MAX_PREVIEW_PIXELS:,} pixels.")

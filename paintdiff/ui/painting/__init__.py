@@ -1,1 +1,1 @@
-"""What the tabs that paint have in common."""
+"""Code that all painting tabs share."""

@@ -1,4 +1,4 @@
-"""A control in a drawer: it has a picture of its own, and is off until it is given one."""
+"""A control with a picture of its own, in a drawer. It is off without a picture."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class ControlDrawer:
 
     def __init__(
         self,
-        parts: PageContext,
+        context: PageContext,
         ids: Ids,
         *,
         title: str = "ControlNet",
         name: str = "control",
         index: int = 0,
     ) -> None:
-        self.parts = parts
-        self.panel = ControlPanel(parts, ids, name=name, index=index)
+        self.context = context
+        self.panel = ControlPanel(context, ids, name=name, index=index)
         self._ids, self._title, self._name = ids, title, name
 
     def add(self) -> None:
-        """Lay it out where we are."""
+        """Add the drawer to the page."""
         with widgets.drawer(self._title, self._ids(f"{self._name}-drawer")):
             self.panel.add_well()
             self.panel.add_figures()
@@ -45,33 +45,36 @@ class ControlDrawer:
 
     def wire(
         self,
-        studio: PaintingTab,
+        tab: PaintingTab,
         quick: Mapping[str, Any],
         *,
         picture: PictureInput,
         size: SizeOf,
         inputs: set[Any],
     ) -> None:
-        """Let it live. `picture` is the tab's own, `size` says what would be painted, and `inputs`
-        are what it looks at besides."""
+        """Register events.
+
+        `picture` is the tab's own picture, `size` returns the size that would be painted, and
+        `inputs` are the components that `size` reads.
+        """
         own, well = picture.canvas, self.panel.canvas
         asked = {own, *inputs}
-        self.panel.wire(studio, quick, size=size, inputs=asked, flushed=[own])
+        self.panel.wire(tab, quick, size=size, inputs=asked, flushed=[own])
         listen(
             self.panel.take.click,
-            self.taken,
+            self.take,
             [own],
             [well, self.panel.map.notes["image"]],
             js=canvas.flush_js([own], own),
             **quick,
         )
 
-    def taken(self, value: object) -> Updates:
-        """The tab's own picture, strokes and all, as the control's."""
+    def take(self, value: object) -> Updates:
+        """Use the tab's own picture, with its strokes, for the control."""
         note = self.panel.map.notes["image"]
         try:
-            drawn = has_strokes(canvas.read_canvas(value, self.parts.uploads))
+            drawn = has_strokes(canvas.read_canvas(value, self.context.uploads))
         except RequestError as error:
             return {note: markup.note([str(error)])}
-        upload = self.parts.uploads.add(drawn.data or b"")
+        upload = self.context.uploads.add(drawn.data or b"")
         return {self.panel.canvas: canvas.show_image(upload), note: ""}

@@ -1,5 +1,7 @@
-"""What one ControlNet is given: a picture with its map, and how strictly to follow it. A tab of its
-own has it whole, the others in a drawer."""
+"""The settings of one ControlNet: a picture with its map, and how strictly to follow it.
+
+The ControlNet tab shows all of it, other tabs put it in a drawer.
+"""
 
 from __future__ import annotations
 
@@ -38,15 +40,14 @@ _HOW_TO_GET_ONE = (
 
 
 class ControlPanel:
-    """The components of the control number `index` of a request.
+    """The components of a request's control number `index`.
 
-    Their ids, and the names under which they are remembered, begin with `name`, if that isn't "".
-    The tab makes them where it wants them: the map (`add_map`, or `add_well` with a picture of its
-    own), then the figures.
+    `name`, if any, prefixes their ids and the keys of their storage. The tab decides where they go:
+    first the map (`add_map`, or `add_well` with a picture of its own), then the numbers.
     """
 
-    def __init__(self, parts: PageContext, ids: Ids, *, name: str = "", index: int = 0) -> None:
-        self.parts = parts
+    def __init__(self, context: PageContext, ids: Ids, *, name: str = "", index: int = 0) -> None:
+        self.context = context
         self._ids = ids
         self._index = index
         self._element = f"{name}-" if name else ""
@@ -54,17 +55,19 @@ class ControlPanel:
         self._figures: dict[str, Component] = {}
         self._notes: dict[str, Note] = {}
 
-    # What is laid out
+    # Layout
 
     def add_map(self, picture: gr.HTML, note: Note, keep: str = "Edit it") -> None:
-        """Preprocessor and map, for a canvas that is there."""
-        self.map = ControlMap.built(
-            self.parts, self._ids, self._element, canvas=picture, note=note, keep=keep
+        """Add preprocessor and map for an existing canvas."""
+        self.map = ControlMap.build(
+            self.context, self._ids, self._element, canvas=picture, note=note, keep=keep
         )
 
     def add_well(self) -> None:
-        """A place for a picture, which may be the tab's own (`take`), with preprocessor and map
-        below it."""
+        """Add a place for a picture, with preprocessor and map below it.
+
+        Its button `take` copies the tab's own picture.
+        """
         well = canvas.paint_canvas(self._ids(f"{self._element}canvas"), tools=False)
         self.take = gr.Button(
             "Use this tab's picture",
@@ -76,13 +79,13 @@ class ControlPanel:
         self.add_map(well, note, keep="Use this map")
 
     def add_figures(self) -> None:
-        """Which ControlNet, and how strictly."""
+        """Add the choice of ControlNet and its strength."""
         self.controlnet = self._add(
             "controlnet",
             gr.Dropdown,
             filterable=False,
             label="ControlNet",
-            **self.offered(self.parts.default_model, None),
+            **self.offer(self.context.default_model, None),
         )
         self._add(
             "conditioning_scale",
@@ -96,7 +99,7 @@ class ControlPanel:
         )
 
     def add_reach(self) -> None:
-        """In which part of the steps, and how the picture is fitted."""
+        """Add start and end of control, and how the picture is fitted."""
         self._add(
             "guidance_start",
             gr.Slider,
@@ -126,22 +129,22 @@ class ControlPanel:
         )
 
     def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> Any:
-        """Make a component with an id and room for an error below it."""
+        """Make a component with an id and a place for an error below it."""
         element = self._element + name.replace("_", "-")
         made = component(*arguments, elem_id=self._ids(element), **settings)
         self._figures[name] = made
         self._notes[name] = add_note(self._ids, element)
         return made
 
-    # What a tab's ingredients are asked for
+    # Part of a tab's inputs
 
     @property
     def canvas(self) -> gr.HTML:
-        """The canvas or well that the picture is on."""
+        """Return the canvas that holds the picture."""
         return self.map.canvas
 
     def inputs(self) -> dict[str, Component]:
-        """The components, by the names under which they are remembered."""
+        """Return the components, by the keys of their storage."""
         named = {
             "picture": self.canvas,
             "preprocessor": self.map.preprocessor,
@@ -149,23 +152,24 @@ class ControlPanel:
         }
         return {f"{self._remembered}{name}": component for name, component in named.items()}
 
-    def remembered_by_itself(self) -> frozenset[str]:
-        """The canvas keeps its picture."""
+    def self_storing_inputs(self) -> frozenset[str]:
+        """Return the key of the canvas, which stores its picture itself."""
         return frozenset({f"{self._remembered}picture"})
 
     def notes(self) -> dict[str, Note]:
-        """Places for errors, by the request's fields."""
+        """Return the places for errors, by the request's fields."""
         places = {"": self.map.notes["image"], **self._notes, **self.map.notes}
         path = f"controls.{self._index}"
         return {f"{path}.{field}".rstrip("."): note for field, note in places.items()}
 
-    def requested(self, values: Values) -> list[dict[str, object]]:
-        """What goes into a request's `controls`: one control, or none without a picture.
+    def read(self, values: Values) -> list[dict[str, object]]:
+        """Return the value of a request's `controls`: one control, or none without a picture.
 
-        Raises RequestError, its field in `controls`.
+        Raises:
+            RequestError: A value is invalid; its field is in `controls`.
         """
         try:
-            picture = self.map.picture(values)
+            picture = self.map.read(values)
         except RequestError as error:
             raise RequestError(str(error), field=f"controls.{self._index}.image") from error
         if picture is None:
@@ -173,8 +177,8 @@ class ControlPanel:
         figures = {name: values[component] for name, component in self._figures.items()}
         return [{"image": picture, "preprocessor": values[self.map.preprocessor], **figures}]
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were, each checked."""
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored settings, each checked."""
 
         def stored(name: str) -> str:
             return f"{self._remembered}{name}"
@@ -183,58 +187,64 @@ class ControlPanel:
         preprocessor = memory.choice(
             stored("preprocessor"), list(PREPROCESSORS), FIRST_PREPROCESSOR
         )
-        model = self.parts.model(memory.settings.get("model")).name
+        model = self.context.model(memory.settings.get("model")).name
         chosen = memory.settings.get(stored("controlnet"))
         scale = memory.number(stored("conditioning_scale"), 1, 0, MAX_CONDITIONING_SCALE)
         return {
             self.map.preprocessor: gr.Dropdown(**choose_preprocessor(preprocessor)),
-            self.controlnet: gr.Dropdown(**self.offered(model, chosen)),
+            self.controlnet: gr.Dropdown(**self.offer(model, chosen)),
             figures["conditioning_scale"]: scale,
             figures["guidance_start"]: memory.number(stored("guidance_start"), 0, 0, 1),
             figures["guidance_end"]: memory.number(stored("guidance_end"), 1, 0, 1),
             self.mode: memory.choice(stored("resize_mode"), get_args(ResizeMode), "crop"),
         }
 
-    def filled(self, request: PaintingRequest) -> Updates:
-        """The figures of a picture that was painted before; its control's picture isn't known, and
-        neither is then the preprocessor that suits the next one."""
+    def fill(self, request: PaintingRequest) -> Updates:
+        """Return updates with the settings of an earlier picture.
+
+        Its control's picture is unknown, and so is the preprocessor for the next one.
+        """
         if self._index >= len(request.controls):
             return {}
         control: ControlInput = request.controls[self._index]
         updates: Updates = {
             component: getattr(control, name) for name, component in self._figures.items()
         }
-        known = any(row.name == request.model for row in self.parts.models)
-        fitting = self.offered(request.model, control.controlnet) if known else None
+        known = any(row.name == request.model for row in self.context.models)
+        fitting = self.offer(request.model, control.controlnet) if known else None
         updates[self.controlnet] = gr.Dropdown(**fitting) if fitting is not None else gr.skip()
         return updates
 
     def wire(
         self,
-        studio: PaintingTab,
+        tab: PaintingTab,
         quick: Mapping[str, Any],
         *,
         size: SizeOf,
         inputs: set[Any],
         flushed: Sequence[gr.HTML] = (),
     ) -> None:
-        """Let it live in its studio. `size` says what would be painted; `inputs` and the canvases
-        `flushed` are what it looks at."""
+        """Register events.
+
+        `size` returns the size that would be painted; it reads `inputs` and the canvases `flushed`.
+        """
         self.map.wire(quick, mode=self.mode, size=size, inputs=inputs, flushed=flushed)
         gr.on(
-            [studio.form.model.change, self.controlnet.input],
-            lambda model, chosen: gr.Dropdown(**self.offered(model, chosen)),
-            [studio.form.model, self.controlnet],
+            [tab.form.model.change, self.controlnet.input],
+            lambda model, chosen: gr.Dropdown(**self.offer(model, chosen)),
+            [tab.form.model, self.controlnet],
             [self.controlnet],
             **quick,
         )
 
-    def offered(self, model: object, chosen: object) -> dict[str, Any]:
-        """The ControlNet dropdown's properties for a model (a name): what fits it, `chosen` if that
-        does, else the first."""
-        rows = {row.name: row for row in self.parts.controlnets(model)}
+    def offer(self, model: object, chosen: object) -> dict[str, Any]:
+        """Return the ControlNet dropdown's properties for a model (a name).
+
+        It offers the ControlNets that fit, and selects `chosen` if that fits, else the first.
+        """
+        rows = {row.name: row for row in self.context.controlnets(model)}
         if not rows:
-            info = f"No ControlNet found for {self.parts.model(model).title}. {_HOW_TO_GET_ONE}"
+            info = f"No ControlNet found for {self.context.model(model).title}. {_HOW_TO_GET_ONE}"
             return {"choices": [], "value": None, "interactive": False, "info": info}
         name = chosen if isinstance(chosen, str) and chosen in rows else next(iter(rows))
         made_for = [

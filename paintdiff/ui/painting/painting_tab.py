@@ -1,5 +1,7 @@
-"""What every painting tab is made of: prompt, ingredients, Generate and settings on one side, the
-easel on the other. A tab adds its ingredients."""
+"""A painting tab: prompt, inputs, Generate and settings on one side, the run panel on the other.
+
+Each kind of tab adds its own inputs.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,10 @@ from paintdiff.ui.settings.upscale_setting import UpscaleSetting
 
 @dataclass(frozen=True)
 class Sizing:
-    """How large a tab's pictures are, and how large they are `painted` if that is another size.
-    `inputs` and the `canvases` are what these and `Ingredients.refined` look at."""
+    """The size of a tab's pictures, and the size at which they are `painted` if it differs.
+
+    Both, and `TabInputs.refined_size`, read `inputs` and the `canvases`.
+    """
 
     size: SizeOf
     inputs: frozenset[Any]
@@ -42,12 +46,12 @@ class Sizing:
 
 
 class TabInputs:
-    """What a tab paints from, besides words. Subclasses say what they add; this one adds nothing.
+    """A tab's inputs besides the prompt. Subclasses add theirs; this class adds none.
 
-    `ids` names the tab and its elements, `sized` says whether the person may choose the picture's
-    size (and `size_shown`, whether at once), `prompt_needed` whether there must be words.
-    Components are made in `add_controls` (between the prompt and Generate), `add_settings` (below
-    the settings) and `add_canvas` (beside the picture).
+    `ids` names the tab and its elements. `sized` says whether the person may choose the picture's
+    size, `size_shown` whether that is visible at first, `prompt_needed` whether a prompt is
+    required. Components are made in `add_controls` (between the prompt and Generate),
+    `add_settings` (below the settings) and `add_canvas` (beside the picture).
     """
 
     ids = Ids("")
@@ -57,77 +61,81 @@ class TabInputs:
     text = "Describe a picture, or start with one of these."
     prompt_needed = True
 
-    def __init__(self, parts: PageContext) -> None:
-        self.parts = parts
+    def __init__(self, context: PageContext) -> None:
+        self.context = context
 
     def add_controls(self) -> None:
-        """Lay out what belongs beside the settings."""
+        """Lay out the components beside the settings."""
 
     def add_settings(self) -> None:
-        """Lay out what belongs below the settings."""
+        """Lay out the components below the settings."""
 
     def add_canvas(self) -> None:
-        """Lay out what belongs beside the picture."""
+        """Lay out the components beside the picture."""
 
     def inputs(self) -> dict[str, Component]:
-        """The components that go into a request, by the names under which they are remembered."""
+        """Return the components that are part of a request, by the keys of their storage."""
         return {}
 
-    def remembered_by_itself(self) -> frozenset[str]:
-        """Those of `inputs` that look after their own memory in the browser."""
+    def self_storing_inputs(self) -> frozenset[str]:
+        """Return the keys of those `inputs` that store their values themselves."""
         return frozenset()
 
     def notes(self) -> dict[str, Note]:
-        """Room for an error about a field of the request, by field."""
+        """Return the places for errors, by the request's fields."""
         return {}
 
-    def wire(self, studio: PaintingTab) -> None:
-        """Let choices bring what belongs to them."""
+    def wire(self, tab: PaintingTab) -> None:
+        """Register events."""
 
     def sizing(self, form: Form) -> Sizing:
-        """How large the pictures are: as the form says. The model is among the inputs."""
-        return Sizing(self.size_in(form), frozenset({form.model, form.width, form.height}))
+        """Return the size of the pictures, as the form says. It reads the model, too."""
+        return Sizing(self.form_size(form), frozenset({form.model, form.width, form.height}))
 
-    def size_in(self, form: Form) -> SizeOf:
-        """The size that the form says, rounded to what its model can paint."""
+    def form_size(self, form: Form) -> SizeOf:
+        """Return a function for the form's size, rounded to what its model can paint."""
 
         def size(values: Values) -> Size:
-            multiple = self.parts.model(values[form.model]).family.size_multiple
+            multiple = self.context.model(values[form.model]).family.size_multiple
             chosen = Size(int(values[form.width] or 0), int(values[form.height] or 0))
             return round_to_multiple(check_size(chosen), multiple)
 
         return size
 
-    def refined(self, values: Values, form: Form, size: Size) -> Size | None:
-        """The size at which a picture of that size is painted a second time, None if it isn't."""
+    def refined_size(self, values: Values, form: Form, size: Size) -> Size | None:
+        """Return the size of a second pass over a picture of that size; None without one."""
         return None
 
     def canvases(self) -> tuple[gr.HTML, ...]:
-        """Those of `inputs` whose pixels have to be sent before a job starts."""
+        """Return those `inputs` whose pixels must be sent before a job starts."""
         return ()
 
     def request(self, fields: dict[str, object], values: Values) -> Request:
-        """The request: `fields` are what all painting requests share. Raises RequestError."""
+        """Build the request. All painting requests share `fields`.
+
+        Raises:
+            RequestError: A value is invalid.
+        """
         raise NotImplementedError
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The inputs as they were, each checked."""
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored values, each checked."""
         return {}
 
-    def filled(self, request: PaintingRequest) -> Updates:
-        """The inputs that take settings of a picture that was painted before."""
+    def fill(self, request: PaintingRequest) -> Updates:
+        """Return updates with the settings of an earlier picture."""
         return {}
 
-    def received(self, picture: Picture) -> Updates:
-        """The inputs that take a finished picture."""
+    def receive(self, picture: Picture) -> Updates:
+        """Return updates that put a finished picture in."""
         return {}
 
 
 @dataclass(frozen=True)
 class PaintingTab(PictureTab):
-    """One painting tab's components and handlers. Build it with `built`."""
+    """One painting tab's components and handlers. Call `build` to create it."""
 
-    ingredients: TabInputs
+    tab_inputs: TabInputs
     prompt: gr.Textbox
     categories: gr.CheckboxGroup
     surprise: gr.Button
@@ -138,54 +146,54 @@ class PaintingTab(PictureTab):
     fits: gr.HTML
 
     @classmethod
-    def built(cls, parts: PageContext, ingredients: TabInputs) -> PaintingTab:
-        """Lay the tab out inside the current `gr.Tab`, and wire it."""
-        ids = ingredients.ids
-        upscaling = UpscaleSetting(parts, ids, optional=True, name="enlarge")
-        adapters, picture_prompt = AdapterDrawer(parts, ids), IpAdapterDrawer(parts, ids)
+    def build(cls, context: PageContext, tab_inputs: TabInputs) -> PaintingTab:
+        """Lay out the tab inside the current `gr.Tab`, and register its events."""
+        ids = tab_inputs.ids
+        upscaling = UpscaleSetting(context, ids, optional=True, name="enlarge")
+        adapters, picture_prompt = AdapterDrawer(context, ids), IpAdapterDrawer(context, ids)
         with gr.Row(elem_classes=["studio", f"studio-{ids.tab}"]):
             with gr.Column(elem_classes=["controls"], scale=0, min_width=0):
                 with gr.Column(elem_classes=["group", "prompt-group"]):
                     prompt, prompt_note, categories, surprise = _prompt_box(
-                        parts, ids, surprising=ingredients.prompt_needed
+                        context, ids, surprising=tab_inputs.prompt_needed
                     )
-                    ingredients.add_controls()
+                    tab_inputs.add_controls()
                 with gr.Column(elem_classes=["group", "run-group"]):
-                    buttons = RunButtons.built(ids)
-                    fits = widgets.static("", ids("fits"), "foreseen-place")
+                    buttons = RunButtons.build(ids)
+                    fits = widgets.static_html("", ids("fits"), "foreseen-place")
                 with gr.Column(elem_classes=["group", "settings-group"]):
-                    form = Form.built(
-                        parts,
+                    form = Form.build(
+                        context,
                         ids,
-                        sized=ingredients.sized,
-                        size_shown=ingredients.size_shown,
+                        sized=tab_inputs.sized,
+                        size_shown=tab_inputs.size_shown,
                         before_more=upscaling.add,
                     )
                     adapters.add()
                     picture_prompt.add()
-                    ingredients.add_settings()
-            ingredients.add_canvas()
+                    tab_inputs.add_settings()
+            tab_inputs.add_canvas()
             notes = {"": buttons.note, "prompt": prompt_note, "warnings": prompt_note, **form.notes}
-            for part in (upscaling, adapters, picture_prompt, ingredients):
+            for part in (upscaling, adapters, picture_prompt, tab_inputs):
                 notes |= part.notes()
             with gr.Column(elem_classes=["easel-side"], min_width=0):
-                easel = RunPanel.built(
-                    parts,
+                run_panel = RunPanel.build(
+                    context,
                     ids,
                     markup.empty_stage(
-                        parts.examples if ingredients.prompt_needed else (),
-                        ingredients.title,
-                        ingredients.text,
+                        context.examples if tab_inputs.prompt_needed else (),
+                        tab_inputs.title,
+                        tab_inputs.text,
                     ),
                     buttons=buttons,
                     notes=notes,
                     seeds=SeedFields(form.seed, form.keep_seed),
                 )
-        studio = cls(
-            parts=parts,
+        tab = cls(
+            context=context,
             ids=ids,
-            easel=easel,
-            ingredients=ingredients,
+            run_panel=run_panel,
+            tab_inputs=tab_inputs,
             prompt=prompt,
             categories=categories,
             surprise=surprise,
@@ -195,15 +203,17 @@ class PaintingTab(PictureTab):
             picture_prompt=picture_prompt,
             fits=fits,
         )
-        studio._wire()
-        return studio
+        tab._wire()
+        return tab
 
     def _wire(self) -> None:
         self.wire_run()
-        example = self.easel.stage.click(self.use_example, None, [self.prompt], **QUICK)
+        example = self.run_panel.stage.click(self.use_example, None, [self.prompt], **QUICK)
         js = self.start_js()
-        listen(example.success, self.start, self.started_with(), self.started(), js=js, **QUICK)
-        self.surprise.click(self.surprised, {self.categories}, [self.prompt], **QUICK)
+        listen(
+            example.success, self.start, self.start_inputs(), self.start_outputs(), js=js, **QUICK
+        )
+        self.surprise.click(self.draw_prompt, {self.categories}, [self.prompt], **QUICK)
         self.form.wire(**QUICK)
         self.upscaling.wire(QUICK)
         self.adapters.wire(self.prompt, self.form.model, QUICK)
@@ -216,21 +226,20 @@ class PaintingTab(PictureTab):
             [*sides, *factors],
             **QUICK,
         )
-        self.ingredients.wire(self)
-        self._wire_foreseen()
+        self.tab_inputs.wire(self)
+        self._wire_foresight()
 
-    def _wire_foreseen(self) -> None:
-        """Say what will become of the size, and whether it fits into memory, whenever that
-        changes."""
-        sizing = self.ingredients.sizing(self.form)
+    def _wire_foresight(self) -> None:
+        """Describe the final size and whether it fits into memory, whenever that changes."""
+        sizing = self.tab_inputs.sizing(self.form)
         looked_at: set[Any] = {*sizing.inputs, self.upscaling.factor, self.upscaling.other}
         asked = {*looked_at, *sizing.canvases}
         canvases = [(each.upload, each.clear) for each in sizing.canvases]
         gr.on(
             [*(each.change for each in looked_at), *(event for pair in canvases for event in pair)],
             lambda values: {
-                self.form.final_size: self.final_words(values, sizing.size),
-                self.fits: self.memory_words(values, sizing.painted or sizing.size),
+                self.form.final_size: self.describe_final_size(values, sizing.size),
+                self.fits: self.describe_memory(values, sizing.painted or sizing.size),
             },
             asked,
             [self.form.final_size, self.fits],
@@ -239,28 +248,28 @@ class PaintingTab(PictureTab):
             **QUICK,
         )
 
-    def asked(self) -> set[Any]:
-        """The components that `request` looks at."""
+    def request_inputs(self) -> set[Any]:
+        """Return the components that `request` reads."""
         return {self.prompt, self.form.keep_seed, *self.inputs().values()}
 
     def inputs(self) -> dict[str, Component]:
-        """The components of a request's fields but the prompt, as they are remembered."""
+        """Return the components of a request except the prompt, by the keys of their storage."""
         return {
-            **self.form.requested(),
+            **self.form.request_inputs(),
             **self.upscaling.inputs(),
             **self.adapters.inputs(),
             **self.picture_prompt.inputs(),
-            **self.ingredients.inputs(),
+            **self.tab_inputs.inputs(),
         }
 
     def canvases(self) -> tuple[gr.HTML, ...]:
-        """Those of the ingredients, and the picture that is a prompt."""
-        return (*self.ingredients.canvases(), self.picture_prompt.canvas)
+        """Return the canvases of the inputs, and of the IP-Adapter."""
+        return (*self.tab_inputs.canvases(), self.picture_prompt.canvas)
 
-    def kept(self) -> dict[str, Any]:
-        """The components whose values the browser remembers, by name."""
+    def stored_inputs(self) -> dict[str, Any]:
+        """Return the components whose values the browser stores, by key."""
         own = self.inputs()
-        apart = self.ingredients.remembered_by_itself() | self.picture_prompt.remembered_by_itself()
+        apart = self.tab_inputs.self_storing_inputs() | self.picture_prompt.self_storing_inputs()
         return {
             "prompt": self.prompt,
             "categories": self.categories,
@@ -268,45 +277,49 @@ class PaintingTab(PictureTab):
             **{name: component for name, component in own.items() if name not in apart},
         }
 
-    # What a click does
+    # Handlers
 
     def request(self, values: Values) -> Request:
-        """The request that the page asks for. Raises RequestError with the first bad field."""
-        fields = {name: values[component] for name, component in self.form.requested().items()}
+        """Build the page's request.
+
+        Raises:
+            RequestError: A value is invalid; it names the first such field.
+        """
+        fields = {name: values[component] for name, component in self.form.request_inputs().items()}
         if not values[self.form.keep_seed]:
             fields["seed"] = None
         fields["negative_prompt"] = fields["negative_prompt"] or ""
         fields["prompt"] = str(values[self.prompt] or "").strip()
-        if self.ingredients.prompt_needed and not fields["prompt"]:
+        if self.tab_inputs.prompt_needed and not fields["prompt"]:
             raise RequestError("Write what the picture should show.", field="prompt")
-        fields["upscaling"] = self.upscaling.requested(values)
-        fields |= self.adapters.requested(values)
-        fields["ip_adapters"] = self.picture_prompt.requested(values)
+        fields["upscaling"] = self.upscaling.read(values)
+        fields |= self.adapters.read(values)
+        fields["ip_adapters"] = self.picture_prompt.read(values)
         width, height = fields.get("width"), fields.get("height")
         if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
             check_size(Size(width, height))
-        return self.ingredients.request(fields, values)
+        return self.tab_inputs.request(fields, values)
 
     def use_example(self, event: gr.EventData) -> str:
-        """The prompt of a chip. The page names it by number; anything else is no chip."""
+        """Return a chip's prompt. The page sends its number; anything else changes nothing."""
         number = str(getattr(event, "example", ""))
-        if not (number.isascii() and number.isdigit() and int(number) < len(self.parts.examples)):
+        if not (number.isascii() and number.isdigit() and int(number) < len(self.context.examples)):
             raise gr.Error("Unknown example.", print_exception=False)
-        return self.parts.examples[int(number)]
+        return self.context.examples[int(number)]
 
-    def surprised(self, values: Values) -> str:
-        """A prompt drawn from the chosen categories."""
+    def draw_prompt(self, values: Values) -> str:
+        """Draw a prompt from the chosen categories."""
         try:
-            return self.parts.surprise(values[self.categories] or ())
+            return self.context.surprise(values[self.categories] or ())
         except PaintError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def final_words(self, values: Values, size_of: SizeOf) -> str:
-        """What will become of the size that is painted, as markup; "" if it stays."""
+    def describe_final_size(self, values: Values, size_of: SizeOf) -> str:
+        """Describe the size after all steps, as markup; "" if it is the chosen one."""
         try:
             size = size_of(values)
-            refined = self.ingredients.refined(values, self.form, size)
-            upscaled = self.upscaling.enlarged(values, refined or size)
+            refined = self.tab_inputs.refined_size(values, self.form, size)
+            upscaled = self.upscaling.enlarged_size(values, refined or size)
         except PaintError:
             return ""  # no picture, or no size: Generate says what is wrong
         advice = self._size_advice(values)
@@ -316,14 +329,16 @@ class PaintingTab(PictureTab):
         return f"{'' if advice is None else advice.markup}{aside}"
 
     def _size_advice(self, values: Values) -> SizeAdvice | None:
-        """Return what to paint instead, if the chosen size doesn't suit the model. Raises
-        PaintError for a size or scale that can't be used.
+        """Return a better size if the chosen one doesn't suit the model.
+
+        Raises:
+            PaintError: A size or scale can't be used.
         """
-        if not (self.ingredients.sized and self.ingredients.size_shown):
-            return None  # it follows a picture
+        if not (self.tab_inputs.sized and self.tab_inputs.size_shown):
+            return None  # the size follows a picture
         scale = float(self.upscaling.scale(values) or 1)
-        size = self.ingredients.size_in(self.form)(values)
-        return SizeAdvice.about(size, self.parts.model(values[self.form.model]), scale)
+        size = self.tab_inputs.form_size(self.form)(values)
+        return SizeAdvice.about(size, self.context.model(values[self.form.model]), scale)
 
     def use_native_size(self, values: Values) -> Updates:
         """Follow the advice about the size."""
@@ -333,75 +348,84 @@ class PaintingTab(PictureTab):
             raise gr.Error(str(error), print_exception=False) from error
         if advice is None:
             return {}
-        upscaled = self.upscaling.scaled(advice.scale) if advice.scale > 1 else {}
+        upscaled = self.upscaling.choose_scale(advice.scale) if advice.scale > 1 else {}
         sides = {self.form.width: advice.size.width, self.form.height: advice.size.height}
         return {**sides, **upscaled}
 
-    def memory_words(self, values: Values, size_of: SizeOf) -> str:
-        """What is done to fit the picture into memory, as markup: a warning if it will be slow or
-        won't fit, "" if it fits as it is or nobody can tell."""
-        model = self.parts.model(values[self.form.model]).name
+    def describe_memory(self, values: Values, size_of: SizeOf) -> str:
+        """Describe what is done to fit the picture into memory, as markup.
+
+        A warning if it will be slow or won't fit; "" if it simply fits or nobody knows.
+        """
+        model = self.context.model(values[self.form.model]).name
         try:
             size = size_of(values)
-            refined = self.ingredients.refined(values, self.form, size)
-            forecast = self.parts.engine.forecast(model, size, refined)
+            refined = self.tab_inputs.refined_size(values, self.form, size)
+            forecast = self.context.engine.forecast(model, size, refined)
         except PaintError:
             return ""  # no picture, or no size: Generate says what is wrong
         if forecast is None or (forecast.planned is not None and not forecast.planned.plan.words):
-            return ""  # it fits as it is
+            return ""  # it simply fits
         words = f"{forecast.words[:1].upper()}{forecast.words[1:]}."
         return markup.note([words], "warning") if forecast.slow else markup.aside(words)
 
-    # Settings that come from elsewhere
+    # Settings from elsewhere
 
-    def filled(self, request: Request) -> Updates:
-        """Words and settings as those of a picture that was made before; only how it was enlarged,
-        if nothing was painted."""
+    def fill(self, request: Request) -> Updates:
+        """Return updates with the prompt and settings of an earlier picture.
+
+        If nothing was painted, only those of its upscaling.
+        """
         if isinstance(request, Upscale):
-            return self.upscaling.filled(request.upscaling)
+            return self.upscaling.fill(request.upscaling)
         return {
             self.prompt: replace_in_prompt(request.prompt, request.loras),
-            **self.form.filled(request),
-            **self.upscaling.filled(request.upscaling),
-            **self.adapters.filled(request),
-            **self.picture_prompt.filled(request),
-            **self.ingredients.filled(request),
+            **self.form.fill(request),
+            **self.upscaling.fill(request.upscaling),
+            **self.adapters.fill(request),
+            **self.picture_prompt.fill(request),
+            **self.tab_inputs.fill(request),
         }
 
-    def received(self, picture: Picture) -> Updates:
-        """A finished picture to go on from, with its words and settings; an enlarged one is taken
-        as it is. Raises RequestError if it can't be taken."""
-        taken = self.ingredients.received(picture)
+    def receive(self, picture: Picture) -> Updates:
+        """Take a finished picture to continue from, with its prompt and settings.
+
+        An enlarged one keeps its size.
+
+        Raises:
+            RequestError: It can't be used here.
+        """
+        taken = self.tab_inputs.receive(picture)
         if isinstance(picture.request, Upscale):
             return taken
-        return {**self.filled(picture.request), **taken}
+        return {**self.fill(picture.request), **taken}
 
-    def receivable(self) -> list[Any]:
-        """The components that `filled` and `received` may change."""
+    def receive_outputs(self) -> list[Any]:
+        """Return the components that `fill` and `receive` may change."""
         own = [*self.inputs().values(), self.adapters.rows]
         return [self.prompt, *own, self.form.keep_seed]
 
-    # A page that is loaded again
+    # After a reload
 
-    def settings_restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were before a reload, each checked."""
+    def restore_settings(self, memory: BrowserState) -> Updates:
+        """Return updates with the settings from before a reload, each checked."""
         return {
             self.prompt: memory.text("prompt"),
-            self.categories: memory.choices("categories", self.parts.surprise_categories),
-            **self.form.restored(memory),
-            **self.upscaling.restored(memory),
-            **self.adapters.restored(memory),
-            **self.picture_prompt.restored(memory),
-            **self.ingredients.restored(memory),
+            self.categories: memory.choices("categories", self.context.surprise_categories),
+            **self.form.restore(memory),
+            **self.upscaling.restore(memory),
+            **self.adapters.restore(memory),
+            **self.picture_prompt.restore(memory),
+            **self.tab_inputs.restore(memory),
         }
 
-    def restorable(self) -> list[Any]:
-        """The components that `restored` may change."""
-        return [*super().restorable(), self.form.size_preset, self.adapters.rows]
+    def restore_outputs(self) -> list[Any]:
+        """Return the components that `restore` may change."""
+        return [*super().restore_outputs(), self.form.size_preset, self.adapters.rows]
 
 
 def _prompt_box(
-    parts: PageContext, ids: Ids, *, surprising: bool
+    context: PageContext, ids: Ids, *, surprising: bool
 ) -> tuple[gr.Textbox, Note, gr.CheckboxGroup, gr.Button]:
     prompt = gr.Textbox(
         label="Prompt",
@@ -409,11 +433,11 @@ def _prompt_box(
         max_lines=8,
         elem_id=ids("prompt"),
         elem_classes=["prompt"],
-        placeholder=parts.examples[0] if parts.examples else "",
+        placeholder=context.examples[0] if context.examples else "",
     )
     note = add_note(ids, "prompt")
     categories = gr.CheckboxGroup(
-        list(parts.surprise_categories),
+        list(context.surprise_categories),
         label="Surprise me with",
         elem_id=ids("categories"),
         visible=surprising,

@@ -1,4 +1,4 @@
-"""A canvas in a tab, and the offer to use the settings that an opened picture carries."""
+"""A canvas in a tab, and the offer to use the settings stored in an opened picture."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PictureInput:
-    """The canvas of a tab. `build_offer` has a button where the picture carries settings."""
+    """The canvas of a tab. `offer` has a button if the picture contains settings."""
 
-    parts: PageContext
+    context: PageContext
     canvas: gr.HTML
     offer: gr.HTML
     note: Note
 
     @classmethod
-    def built(
-        cls, parts: PageContext, ids: Ids, *, tools: bool, masks: bool = True
+    def build(
+        cls, context: PageContext, ids: Ids, *, tools: bool, masks: bool = True
     ) -> PictureInput:
-        """Lay it out where we are; with `tools` it can be painted on, and with `masks` masked."""
+        """Add the canvas to the page; with `tools` for painting, with `masks` for masking."""
         return cls(
-            parts,
+            context,
             canvas.paint_canvas(ids("canvas"), tools=tools, masks=masks),
-            widgets.clickable("", ids("offer"), "offer-place", use="click"),
+            widgets.clickable_html("", ids("offer"), "offer-place", use="click"),
             add_note(ids, "image"),
         )
 
-    def wire(self, studio: PaintingTab, quick: Mapping[str, Any]) -> None:
-        """Look at each picture that is opened; fill the studio's form when that is asked for."""
-        inputs: list[Any] = [self.canvas, studio.form.model]
+    def wire(self, tab: PaintingTab, quick: Mapping[str, Any]) -> None:
+        """Check each opened picture for settings; fill the tab's form on request."""
+        inputs: list[Any] = [self.canvas, tab.form.model]
         script = canvas.flush_js(inputs, self.canvas)
-        self.canvas.upload(self.offered, inputs, [self.offer], js=script, **quick)
+        self.canvas.upload(self.build_offer, inputs, [self.offer], js=script, **quick)
         self.canvas.clear(lambda: "", None, [self.offer], **quick)
 
         def use(value: object, model: object) -> Updates:
@@ -62,33 +62,45 @@ class PictureInput:
                 raise gr.Error(str(error), print_exception=False) from error
             if found is None:
                 return {self.offer: ""}
-            return {self.offer: "", **studio.filled(found.for_page(self.parts, model).painting)}
+            return {self.offer: "", **tab.fill(found.for_page(self.context, model).painting)}
 
-        self.offer.click(use, inputs, [self.offer, *studio.receivable()], js=script, **quick)
+        self.offer.click(use, inputs, [self.offer, *tab.receive_outputs()], js=script, **quick)
 
-    def content(self, values: Values) -> canvas.CanvasContent:
-        """What is on the canvas. Raises RequestError."""
-        return canvas.read_canvas(values[self.canvas], self.parts.uploads)
+    def read(self, values: Values) -> canvas.CanvasContent:
+        """Read the canvas.
 
-    def received(self, picture: Picture) -> Updates:
-        """Show a finished picture. Raises RequestError if it can't be taken."""
-        return {self.canvas: canvas.show_image(self.parts.uploads.add(encode_whole_png(picture)))}
+        Raises:
+            RequestError: Its content is invalid.
+        """
+        return canvas.read_canvas(values[self.canvas], self.context.uploads)
 
-    def offered(self, value: object, model: object = None) -> str:
-        """The offer to use the settings of the picture on the canvas, or why they can't be used; ""
-        if it carries none. `model` is the one that is chosen."""
+    def receive(self, picture: Picture) -> Updates:
+        """Show a finished picture.
+
+        Raises:
+            RequestError: It can't be used here.
+        """
+        return {self.canvas: canvas.show_image(self.context.uploads.add(encode_whole_png(picture)))}
+
+    def build_offer(self, value: object, model: object = None) -> str:
+        """Return the offer to use the settings in the canvas's picture, or why they can't be used.
+
+        "" if it contains none. `model` is the chosen one.
+        """
         try:
             found = self._settings_in(value)
         except MetadataError as error:
             return markup.note([f"{error} The picture itself can be used."], "warning")
-        return "" if found is None else build_offer(found, self.parts, model)
+        return "" if found is None else build_offer(found, self.context, model)
 
     def _settings_in(self, value: object) -> PaintingSettings | None:
-        """The settings to paint with that the picture on the canvas carries, None if it carries
-        none. Raises MetadataError if they can't be used.
+        """Return the painting settings in the canvas's picture; None if it contains none.
+
+        Raises:
+            MetadataError: They can't be used.
         """
         try:
-            content = canvas.read_canvas(value, self.parts.uploads)
+            content = canvas.read_canvas(value, self.context.uploads)
         except RequestError:
             return None
         return read_painting_settings(content.image)

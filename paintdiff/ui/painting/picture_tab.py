@@ -1,5 +1,7 @@
-"""What every tab has that makes pictures: run buttons and easel, notes beside the settings, and a
-memory. Studios paint on it; the Upscale tab enlarges."""
+"""A tab that makes pictures: run buttons, run panel, notes beside settings, and storage.
+
+Painting tabs and the Upscale tab build on it.
+"""
 
 from __future__ import annotations
 
@@ -25,88 +27,98 @@ from paintdiff.ui.run.run_panel import RunPanel
 
 @dataclass(frozen=True)
 class PictureTab(ABC):
-    """One tab's easel and handlers. The easel's `notes` have room for a sentence about a field of
-    the request, by field; "" is for all others."""
+    """One tab's run panel and handlers.
 
-    parts: PageContext
+    The run panel's `notes` are places for messages, by the request's field; "" takes all others.
+    """
+
+    context: PageContext
     ids: Ids
-    easel: RunPanel
+    run_panel: RunPanel
 
     @property
     def notes(self) -> Mapping[str, Note]:
-        """Places for sentences, by the request's fields."""
-        return self.easel.notes
+        """Return the places for messages, by the request's fields."""
+        return self.run_panel.notes
 
-    # What a tab says of itself
+    # What each tab defines
 
     @abstractmethod
-    def asked(self) -> set[Any]:
-        """The components that `request` looks at."""
+    def request_inputs(self) -> set[Any]:
+        """Return the components that `request` reads."""
 
     @abstractmethod
     def canvases(self) -> tuple[gr.HTML, ...]:
-        """Those of `asked` whose pixels have to be sent before a job starts."""
+        """Return those `request_inputs` whose pixels must be sent before a job starts."""
 
     @abstractmethod
     def request(self, values: Values) -> Request:
-        """The request that the page asks for. Raises RequestError with the first bad field."""
+        """Build the page's request.
+
+        Raises:
+            RequestError: A value is invalid; it names the first such field.
+        """
 
     @abstractmethod
-    def kept(self) -> dict[str, Any]:
-        """The components whose values the browser remembers, by name."""
+    def stored_inputs(self) -> dict[str, Any]:
+        """Return the components whose values the browser stores, by key."""
 
     @abstractmethod
-    def settings_restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were before a reload, each checked."""
+    def restore_settings(self, memory: BrowserState) -> Updates:
+        """Return updates with the settings from before a reload, each checked."""
 
     @abstractmethod
-    def filled(self, request: Request) -> Updates:
-        """The settings as those of a picture that was made before."""
+    def fill(self, request: Request) -> Updates:
+        """Return updates with the settings of an earlier picture."""
 
     @abstractmethod
-    def received(self, picture: Picture) -> Updates:
-        """A finished picture to go on from. Raises RequestError if it can't be taken."""
+    def receive(self, picture: Picture) -> Updates:
+        """Take a finished picture to continue from.
+
+        Raises:
+            RequestError: It can't be used here.
+        """
 
     @abstractmethod
-    def receivable(self) -> list[Any]:
-        """The components that `filled` and `received` may change."""
+    def receive_outputs(self) -> list[Any]:
+        """Return the components that `fill` and `receive` may change."""
 
-    # What all tabs do
+    # What all tabs share
 
     def wire_run(self) -> None:
-        """Let a job be started, watched and found again after a reload."""
+        """Register the events that start a job, watch it, and find it again after a reload."""
         listen(
-            self.easel.buttons.generate.click,
+            self.run_panel.buttons.generate.click,
             self.start,
-            self.started_with(),
-            self.started(),
+            self.start_inputs(),
+            self.start_outputs(),
             trigger_mode="once",
             js=self.start_js(),
             **QUICK,
         )
-        self.easel.wire(QUIET)
+        self.run_panel.wire(QUIET)
 
-    def started_with(self) -> set[Any]:
-        """The components that `start` looks at."""
-        return {self.easel.job, self.easel.film, *self.asked()}
+    def start_inputs(self) -> set[Any]:
+        """Return the components that `start` reads."""
+        return {self.run_panel.job, self.run_panel.film, *self.request_inputs()}
 
-    def started(self) -> list[Any]:
-        """The components that `start` changes."""
-        return self.easel.shown()
+    def start_outputs(self) -> list[Any]:
+        """Return the components that `start` changes."""
+        return self.run_panel.outputs()
 
     def start_js(self) -> str | None:
-        """The script of an event that starts a job."""
+        """Return the script of an event that starts a job."""
         canvases = self.canvases()
-        return canvas.flush_js(self.started_with(), *canvases) if canvases else None
+        return canvas.flush_js(self.start_inputs(), *canvases) if canvases else None
 
     def start(self, values: Values) -> Updates:
-        """Submit a job, or say next to a setting why it can't be."""
-        return self.easel.start(self.request, values)
+        """Submit a job, or say beside a setting what is wrong."""
+        return self.run_panel.start(self.request, values)
 
-    def keep(self) -> None:
-        """Let the page's script store what should survive a reload."""
-        # Not with every change: the page searches all of itself for each value that is asked for.
-        kept, keep = self.kept(), widgets.hidden_button(self.ids("keep"), "keep")
+    def add_storage(self) -> None:
+        """Let the page's script store the values that survive a reload."""
+        # Not at each change: the page searches all of itself for each value that an event reads.
+        kept, keep = self.stored_inputs(), widgets.hidden_button(self.ids("keep"), "keep")
         changes = [component.change for component in kept.values()]
         gr.on(changes, None, js=f"() => paintdiff.keepSoon({json.dumps(self.ids.tab)})", **QUICK)
         names = f"{json.dumps(self.ids.tab)}, {json.dumps(list(kept))}"
@@ -114,10 +126,10 @@ class PictureTab(ABC):
         js = f"(...values) => paintdiff.keepSettings({names}, {elements}, values)"
         keep.click(None, list(kept.values()), None, js=js, **QUICK)
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """Everything as it was before the reload, and the job if the engine still knows it."""
-        return {**self.settings_restored(memory), **self.easel.restored(memory)}
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return everything as it was before a reload, and the job if the engine still knows it."""
+        return {**self.restore_settings(memory), **self.run_panel.restore(memory)}
 
-    def restorable(self) -> list[Any]:
-        """The components that `restored` may change."""
-        return list(dict.fromkeys([*self.easel.shown(), *self.kept().values()]))
+    def restore_outputs(self) -> list[Any]:
+        """Return the components that `restore` may change."""
+        return list(dict.fromkeys([*self.run_panel.outputs(), *self.stored_inputs().values()]))

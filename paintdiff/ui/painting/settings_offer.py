@@ -1,4 +1,4 @@
-"""The offer to use settings that a picture or a text carries, whoever wrote them."""
+"""The offer to use settings in a picture or a text, whichever program wrote them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import gradio as gr
 
 from paintdiff.errors import MetadataError, NoMetadataError
 from paintdiff.gallery.found_settings import FoundSettings
-from paintdiff.gallery.metadata import read_settings, settings_in_text
+from paintdiff.gallery.metadata import find_settings, read_settings
 from paintdiff.jobs.requests import Painting
 from paintdiff.ui.common import markup, widgets
 from paintdiff.ui.common.assets import ASSETS
@@ -33,8 +33,10 @@ _SCRIPT = ASSETS / "settings-offer.js"
 
 @dataclass(frozen=True)
 class PaintingSettings:
-    """Settings to paint with. `painting` has all that can be used, `left_open` names the rest, and
-    `program` is what wrote them, "" if that isn't known.
+    """Settings to paint with.
+
+    `painting` holds all that can be used, `left_open` names the rest, and `program` wrote them (""
+    if unknown).
     """
 
     painting: Painting
@@ -43,19 +45,21 @@ class PaintingSettings:
 
     @classmethod
     def of(cls, found: FoundSettings | None) -> PaintingSettings | None:
-        """The settings that were found, None if they aren't about painting."""
+        """Return the settings found; None if they aren't about painting."""
         painting = None if found is None else painting_request(found.request)
         if found is None or painting is None:
             return None
         return cls(painting, found.left_open, found.program)
 
-    def for_page(self, parts: PageContext, model: object) -> PaintingSettings:
-        """The same for a page on which that model is chosen. It stays where the settings name none
-        that is here; what the page's form can't show is left open.
+    def for_page(self, context: PageContext, model: object) -> PaintingSettings:
+        """Adapt the settings to a page on which a model is chosen.
+
+        The page's model stays if the settings name none that is here; what the page's form can't
+        show is left open.
         """
         painting, named = self.painting, list(self.left_open)
-        known = self.names_a_model(parts)
-        row = parts.model(painting.model if known else model)
+        known = self.names_a_model(context)
+        row = context.model(painting.model if known else model)
         changes: dict[str, object] = {} if known else {"model": row.name}
         steps, guidance = painting.num_inference_steps, painting.guidance_scale
         if steps is not None and steps > MAX_STEPS_OFFERED:
@@ -69,78 +73,84 @@ class PaintingSettings:
             named.append(f"sampler {painting.sampler} (not for {row.title})")
         return replace(self, painting=painting.model_copy(update=changes), left_open=tuple(named))
 
-    def names_a_model(self, parts: PageContext) -> bool:
-        """Whether the settings name a model, and it is here."""
+    def names_a_model(self, context: PageContext) -> bool:
+        """Return whether the settings name a model of the catalog."""
         named = "model" in self.painting.model_fields_set
-        return named and any(row.name == self.painting.model for row in parts.models)
+        return named and any(row.name == self.painting.model for row in context.models)
 
 
 @dataclass(frozen=True)
 class DroppedSettings:
-    """Takes pictures that are dropped or pasted anywhere on a tab without a canvas, and texts that
-    are pasted into its prompt, and offers the settings in them.
+    """Offers the settings in dropped or pasted pictures and texts.
+
+    Pictures may be dropped anywhere on a tab without a canvas, texts pasted into its prompt.
     """
 
-    parts: PageContext
+    context: PageContext
     place: gr.HTML
 
     @classmethod
-    def built(cls, parts: PageContext, ids: Ids) -> DroppedSettings:
-        """Lay the place for the offer out where we are."""
+    def build(cls, context: PageContext, ids: Ids) -> DroppedSettings:
+        """Add the place for the offer to the page."""
         script = _SCRIPT.read_text(encoding="utf-8")
-        return cls(parts, widgets.clickable("", ids("offer"), "offer-place", script=script))
+        return cls(context, widgets.clickable_html("", ids("offer"), "offer-place", script=script))
 
-    def wire(self, studio: PaintingTab, quick: Mapping[str, Any]) -> None:
-        """Look at what is brought; fill the studio's form when that is asked for."""
-        model = studio.form.model
+    def wire(self, tab: PaintingTab, quick: Mapping[str, Any]) -> None:
+        """Check dropped and pasted content for settings; fill the tab's form on request."""
+        model = tab.form.model
 
         def offered(values: Values, event: gr.EventData) -> str:
-            return self.offered(event, values[model])
+            return self.build_offer(event, values[model])
 
         def use(values: Values, event: gr.EventData) -> Updates:
             try:
-                found = self._found(event)
+                found = self._read_settings(event)
             except MetadataError as error:
                 raise gr.Error(str(error), print_exception=False) from error
             if found is None:
                 return {self.place: ""}
-            fitting = found.for_page(self.parts, values[model])
-            return {self.place: "", **studio.filled(fitting.painting)}
+            fitting = found.for_page(self.context, values[model])
+            return {self.place: "", **tab.fill(fitting.painting)}
 
         self.place.upload(offered, {model}, [self.place], **quick)
-        self.place.click(use, {model}, [self.place, *studio.receivable()], **quick)
+        self.place.click(use, {model}, [self.place, *tab.receive_outputs()], **quick)
 
-    def offered(self, event: gr.EventData, model: object) -> str:
-        """The offer for what was brought, as markup, or why there is none."""
+    def build_offer(self, event: gr.EventData, model: object) -> str:
+        """Return the offer as markup, or why there can't be one."""
         failed = getattr(event, "failed", None)
         if failed:
             return markup.note([str(failed)], "warning")
         try:
-            found = self._found(event)
+            found = self._read_settings(event)
         except MetadataError as error:
             return markup.note([str(error)], "warning")
         if found is not None:
             return build_offer(
-                found, self.parts, model, brought="text" if _text(event) else "picture"
+                found, self.context, model, brought="text" if _read_text(event) else "picture"
             )
-        return "" if _text(event) else markup.note([_NONE], "warning")
+        return "" if _read_text(event) else markup.note([_NONE], "warning")
 
-    def _found(self, event: gr.EventData) -> PaintingSettings | None:
-        """The settings in what the page has sent, None without any. Raises MetadataError."""
-        text = _text(event)
+    def _read_settings(self, event: gr.EventData) -> PaintingSettings | None:
+        """Return the settings in what the page sent; None without any.
+
+        Raises:
+            MetadataError: They can't be used.
+        """
+        text = _read_text(event)
         if text:
-            return PaintingSettings.of(settings_in_text(text))
+            return PaintingSettings.of(find_settings(text))
         sent = str(getattr(event, "picture", ""))
-        upload = self.parts.uploads.get(sent) if len(sent) <= _MAX_ID_CHARACTERS else None
+        upload = self.context.uploads.get(sent) if len(sent) <= _MAX_ID_CHARACTERS else None
         if upload is None:
             raise MetadataError("This picture is no longer available. Drop it again.")
         return read_painting_settings(upload.data)
 
 
 def read_painting_settings(picture: bytes) -> PaintingSettings | None:
-    """The settings to paint with that a picture carries, None if it carries none.
+    """Read the painting settings in a picture; None if it contains none.
 
-    Raises MetadataError if they can't be used.
+    Raises:
+        MetadataError: They can't be used.
     """
     try:
         return PaintingSettings.of(read_settings(picture))
@@ -149,20 +159,21 @@ def read_painting_settings(picture: bytes) -> PaintingSettings | None:
 
 
 def build_offer(
-    found: PaintingSettings, parts: PageContext, model: object, *, brought: str = "picture"
+    found: PaintingSettings, context: PageContext, model: object, *, brought: str = "picture"
 ) -> str:
-    """The offer to use settings, as markup: what they are, and what of them can't be used. `model`
-    is the one that is chosen on the page.
+    """Return the offer to use settings, as markup: what they are, and which can't be used.
+
+    `model` is the one chosen on the page; `brought` names the source of the settings.
     """
-    fitting, request = found.for_page(parts, model), found.painting
+    fitting, request = found.for_page(context, model), found.painting
     program = f" from {escape(found.program)}" if found.program else ""
     words = shorten(request.prompt, _OFFER_CHARACTERS, placeholder=" …") or "no prompt"
     said = [f"This {brought} contains settings{program}: “{escape(words)}”."]
-    if "model" in request.model_fields_set and not found.names_a_model(parts):
+    if "model" in request.model_fields_set and not found.names_a_model(context):
         said.append(f"Its model, {escape(request.model)}, isn't installed; yours stays selected.")
     if request.controls:
         said.append("It used a control picture, which isn't in the file: open that again.")
-    if painted_with := _repeating(request, parts):
+    if painted_with := _describe_differences(request, context):
         said.append(painted_with)
     if fitting.left_open:
         said.append(f"Not used: {escape('; '.join(fitting.left_open))}.")
@@ -172,11 +183,11 @@ def build_offer(
     )
 
 
-def _repeating(request: Painting, parts: PageContext) -> str:
-    """What can differ when a picture is painted again at its own speed, "" if nothing can."""
-    if request.profile not in parts.profiles.names():
+def _describe_differences(request: Painting, context: PageContext) -> str:
+    """Return what may differ when a picture is painted again with its profile; "" if nothing."""
+    if request.profile not in context.profiles.names():
         return ""
-    profile = parts.profiles.profile(request.profile)
+    profile = context.profiles.profile(request.profile)
     return (
         f"It was painted at the speed {profile.title}. {profile.repeating}"
         if profile.repeating
@@ -184,5 +195,5 @@ def _repeating(request: Painting, parts: PageContext) -> str:
     )
 
 
-def _text(event: gr.EventData) -> str:
+def _read_text(event: gr.EventData) -> str:
     return str(getattr(event, "text", "") or "")

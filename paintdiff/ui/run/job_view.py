@@ -1,4 +1,4 @@
-"""From a job's events to what the page shows. It only watches: the run belongs to the engine."""
+"""Converts a job's events to the page's view. It only watches: the run belongs to the engine."""
 
 from __future__ import annotations
 
@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from paintdiff.jobs.job import Job
 
 SLICE_SECONDS = 4.0
-"""How long one watch holds the browser's connection. A browser has six per host for all of its
-tabs, so a watch lets go now and then, and a job that only waits isn't held at all."""
+"""How long one watch holds the browser's connection.
+
+A browser opens six per host for all of its tabs, so a watch pauses now and then, and a job that
+only waits isn't watched at all.
+"""
 
 PAINTING_PART = 0.7
-"""How much of the bar is for a picture's painting, where it is enlarged afterwards."""
+"""Share of the progress bar for painting, if the picture is upscaled afterwards."""
 
 LEAST_SECONDS_BETWEEN_VIEWS = 0.06
 POLL_SECONDS = 0.02
@@ -44,7 +47,7 @@ State = Literal["queued", "loading", "painting", "finished", "failed", "cancelle
 
 @dataclass(frozen=True)
 class View:
-    """What the page shows of a job at one moment. `stage` is None where it should stay as it is."""
+    """The page's view of a job at one moment. `stage` is None if it stays unchanged."""
 
     state: State
     stage: str | None
@@ -54,14 +57,13 @@ class View:
     position: int = 0
 
     @property
-    def over(self) -> bool:
-        """Whether the job will say nothing more."""
+    def is_over(self) -> bool:
+        """Return whether the job's last event has been shown."""
         return self.state in ("finished", "failed", "cancelled")
 
 
 def find_job(engine: Engine, job_id: object) -> Job | None:
-    """The job of that id, or None if there is none (any more): after a restart, ids in a browser
-    are stale."""
+    """Return the job of that id; None if it is unknown, such as an id from before a restart."""
     if not isinstance(job_id, str) or not job_id:
         return None
     try:
@@ -71,9 +73,9 @@ def find_job(engine: Engine, job_id: object) -> Job | None:
 
 
 async def watch_job(job: Job, slice_seconds: float = SLICE_SECONDS) -> AsyncIterator[View]:
-    """The job's views from now on, newest first served: a slow browser misses steps, not time.
+    """Yield the job's views from now on, always the newest: a slow browser skips steps.
 
-    Ends when the job does, after `slice_seconds`, or at once while the job waits behind others.
+    Ends with the job, after `slice_seconds`, or at once while the job waits behind others.
     """
     deadline = time.monotonic() + slice_seconds
     seen: Event | None = None
@@ -92,10 +94,10 @@ async def watch_job(job: Job, slice_seconds: float = SLICE_SECONDS) -> AsyncIter
 
 
 def build_view(job: Job, event: Event) -> View:
-    """What the page shows when the job has just said `event`."""
+    """Build the view of a job for its latest event."""
     match event:
         case Queued():
-            line = markup.progress_line(queued_text(event.position))
+            line = markup.progress_line(describe_queue(event.position))
             return View(
                 "queued",
                 markup.blank_stage(size_of_result(job), "queued"),
@@ -109,26 +111,35 @@ def build_view(job: Job, event: Event) -> View:
                 "loading", markup.blank_stage(size_of_result(job), "loading"), line, job.warnings
             )
         case Progress():
-            return View("painting", _step_stage(job, event), _step_line(job, event), job.warnings)
+            return View(
+                "painting",
+                _build_step_stage(job, event),
+                _build_step_line(job, event),
+                job.warnings,
+            )
         case Finished():
-            return _finished(job, event)
+            return _finished_view(job, event)
         case Failed():
-            return View("failed", markup.failed_stage(error_text(event.error)), "", job.warnings)
+            return View(
+                "failed", markup.failed_stage(describe_error(event.error)), "", job.warnings
+            )
         case Cancelled():
-            return _cancelled(job, event)
+            return _cancelled_view(job, event)
         case _:
             assert_never(event)
 
 
 def read_jobs(engine: Engine, text: object) -> list[Job]:
-    """Return the jobs of a tab that the engine still knows, in their order. `text` is what the
-    browser keeps of them."""
-    jobs = (find_job(engine, each) for each in browser_state.job_ids(text))
+    """Return the jobs of a tab that the engine still knows, in order.
+
+    `text` is what the browser stores of them.
+    """
+    jobs = (find_job(engine, each) for each in browser_state.parse_job_ids(text))
     return [job for job in jobs if job is not None]
 
 
 def find_picture(engine: Engine, picture_id: markup.PictureId | None) -> Picture | None:
-    """The finished picture of that id, if the engine still knows it."""
+    """Return the finished picture of that id if the engine still knows it."""
     job = find_job(engine, picture_id[0]) if picture_id is not None else None
     pictures = job.pictures if job is not None else ()
     index = picture_id[1] if picture_id is not None else 0
@@ -136,7 +147,7 @@ def find_picture(engine: Engine, picture_id: markup.PictureId | None) -> Picture
 
 
 def build_film(engine: Engine, film: Sequence[markup.PictureId]) -> str:
-    """The filmstrip of those pictures that the engine still knows; the rest is left out quietly."""
+    """Build the filmstrip from the pictures that the engine still knows; skip the rest."""
     results = [
         _result(job, picture_id[1], picture)
         for picture_id in film
@@ -151,7 +162,7 @@ def _results(job: Job, found: Sequence[Picture]) -> list[markup.Result]:
 
 
 def _result(job: Job, index: int, picture: Picture) -> markup.Result:
-    settings = " · ".join([*_settings(picture), *picture.notes])
+    settings = " · ".join([*_list_settings(picture), *picture.notes])
     return markup.Result((job.id, index), picture, _original_size(job, index), settings)
 
 
@@ -161,15 +172,15 @@ def _original_size(job: Job, index: int) -> Size | None:
 
 
 def describe_job(picture: Picture, seconds: float | None = None) -> str:
-    """One line about a finished picture."""
+    """Describe a finished picture in one line."""
     verb = "Upscaled" if isinstance(picture.request, Upscale) else "Painted"
     took = [] if seconds is None else [f"{verb} in {seconds:.1f} s"]
-    text = " · ".join([*took, *_settings(picture)])
+    text = " · ".join([*took, *_list_settings(picture)])
     return markup.error_line(text[:1].upper() + text[1:], picture.notes)
 
 
-def _settings(picture: Picture) -> list[str]:
-    """What a picture was made with, besides its prompt."""
+def _list_settings(picture: Picture) -> list[str]:
+    """Return a picture's settings besides its prompt."""
     request = picture.request
     size = f"{picture.size.width} × {picture.size.height}"  # noqa: RUF001 (the sign itself)
     if isinstance(request, Upscale):
@@ -187,15 +198,15 @@ def _settings(picture: Picture) -> list[str]:
     return [figure for figure in figures if figure]
 
 
-def queued_text(position: int) -> str:
-    """How long the queue is, in words."""
+def describe_queue(position: int) -> str:
+    """Describe a place in the queue."""
     if position == 0:
         return "Queued, next"
     return f"Queued, {position} ahead of you"
 
 
-def error_text(error: Exception) -> str:
-    """An error's own words if they are fit for people, else where to look."""
+def describe_error(error: Exception) -> str:
+    """Return an error's message if it is meant for people, else where to look."""
     if isinstance(error, PaintError):
         return str(error)
     return (
@@ -203,7 +214,7 @@ def error_text(error: Exception) -> str:
     )
 
 
-def _finished(job: Job, event: Finished) -> View:
+def _finished_view(job: Job, event: Finished) -> View:
     results = _results(job, event.pictures)
     ids = tuple(result.id for result in results)
     stage = markup.finished_stage(results)
@@ -215,7 +226,7 @@ def _finished(job: Job, event: Finished) -> View:
     return View("finished", stage, line, warnings, seed)
 
 
-def _cancelled(job: Job, event: Cancelled) -> View:
+def _cancelled_view(job: Job, event: Cancelled) -> View:
     results = _results(job, event.pictures)
     ids = tuple(result.id for result in results)
     if not ids:
@@ -227,28 +238,28 @@ def _cancelled(job: Job, event: Cancelled) -> View:
     return View("cancelled", stage, line, job.warnings)
 
 
-def _step_stage(job: Job, event: Progress) -> str | None:
-    """The preview, beside those pictures of the job that are finished; None if there is none."""
+def _build_step_stage(job: Job, event: Progress) -> str | None:
+    """Return the preview beside the job's finished pictures; None without a preview."""
     if event.preview is None:
         return None
-    together = _shown_together(event)
+    together = _count_together(event)
     size = grid_size(size_of_result(job, event.image_index), together)
     done = _results(job, job.pictures)
     if not done:
         return markup.preview_stage(event.preview, size)
-    # Pictures that are painted at once share one preview.
+    # Pictures that are painted together share one preview.
     count = event.num_images if together == 1 else len(done) + 1
     return markup.batch_stage(done, event.preview, size, count)
 
 
-def _step_line(job: Job, event: Progress) -> str:
-    first, shown = event.image_index + 1, _shown_together(event)
+def _build_step_line(job: Job, event: Progress) -> str:
+    first, shown = event.image_index + 1, _count_together(event)
     which = f"Pictures {first} to {first + shown - 1}" if shown > 1 else f"Picture {first}"
     picture = f"{which} of {event.num_images} · " if event.num_images > 1 else ""
-    done = _part_done(job, event)
+    done = _job_fraction(job, event)
     if event.stage == "decoding":
         return markup.progress_line("Finishing", f"{picture}Finishing…", done)
-    left = "" if event.seconds_left is None else f" · {left_text(event.seconds_left)}"
+    left = "" if event.seconds_left is None else f" · {describe_time_left(event.seconds_left)}"
     if event.stage == "faces":
         faces = f"Restoring faces, {event.step} of {event.total_steps}"
         return markup.progress_line("Upscaling", f"{picture}{faces}{left}", done)
@@ -260,19 +271,19 @@ def _step_line(job: Job, event: Progress) -> str:
     return markup.progress_line("Painting", f"{picture}{step}{left}", done)
 
 
-def _shown_together(event: Progress) -> int:
-    """How many pictures a step was of."""
+def _count_together(event: Progress) -> int:
+    """Return how many pictures a step was for."""
     return event.together if event.stage == "denoising" else 1
 
 
-def _part_done(job: Job, event: Progress) -> float | None:
-    """How much of a job is done, 0 to 1; None if that can't be told."""
+def _job_fraction(job: Job, event: Progress) -> float | None:
+    """Return how much of a job is done, 0 to 1; None if unknown."""
     request, part, ahead = job.request, event.step / event.total_steps, 0.0
     if event.stage == "faces":
-        part = 0.0  # how long that takes beside the tiles, which come after, can't be told
+        part = 0.0  # tiles follow, and how long this takes in comparison is unknown
     if not isinstance(request, Upscale):
         painting = PAINTING_PART if request.upscaling is not None else 1.0
-        ahead = painting * (event.together - 1)  # pictures that are denoised along with this one
+        ahead = painting * (event.together - 1)  # pictures that are denoised together with this one
         if event.stage not in ("upscaling", "faces"):
             part *= painting
             ahead *= event.step / event.total_steps
@@ -283,8 +294,8 @@ def _part_done(job: Job, event: Progress) -> float | None:
     return (event.image_index + part + ahead) / event.num_images
 
 
-def left_text(seconds: float) -> str:
-    """Time left in words, no finer than anyone can use."""
+def describe_time_left(seconds: float) -> str:
+    """Describe the time left, rounded to what is useful."""
     if seconds < 1:
         return "almost done"
     if seconds < 90:

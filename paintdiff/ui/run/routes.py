@@ -1,5 +1,7 @@
-"""The page's own routes: pictures by id, and the status bar's figures. All are GETs, and change
-nothing."""
+"""The page's own routes: pictures by id, and the status bar's values.
+
+All are GETs and change nothing.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,10 @@ Index = Annotated[int, Path(ge=0, le=9999)]
 
 
 def picture_routes(engine: Engine) -> APIRouter:
-    """Routes for finished pictures. A picture is named by its job and number, looked up in the
-    engine's table."""
+    """Return the routes for finished pictures.
+
+    A picture is named by its job and index, and looked up in the engine's table.
+    """
     router, encodings = APIRouter(), Encodings()
 
     @router.get("/pictures/{job_id}/{index}.png")
@@ -46,15 +50,19 @@ def picture_routes(engine: Engine) -> APIRouter:
         path = pictures.find_saved_file(picture)
         if path is not None and not reduced:
             return FileResponse(path, media_type="image/png", headers=headers)
-        made = partial(pictures.encode_png, picture.image) if reduced else partial(_whole, picture)
-        data = await _encoded(encodings, (job_id, index, "reduced" if reduced else "whole"), made)
+        made = (
+            partial(pictures.encode_png, picture.image)
+            if reduced
+            else partial(_encode_whole, picture)
+        )
+        data = await _encode(encodings, (job_id, index, "reduced" if reduced else "whole"), made)
         return Response(data, media_type="image/png", headers=headers)
 
     @router.get("/pictures/{job_id}/{index}.jpg")
     async def thumbnail(job_id: JobId, index: Index) -> Response:
         image = _picture(engine, job_id, index).image
         made = partial(pictures.encode_small_jpeg, image, THUMBNAIL_PX)
-        data = await _encoded(encodings, (job_id, index, "thumbnail"), made)
+        data = await _encode(encodings, (job_id, index, "thumbnail"), made)
         return Response(data, media_type="image/jpeg", headers=_KEEP)
 
     @router.get("/pictures/{job_id}/{index}/original")
@@ -70,7 +78,7 @@ def picture_routes(engine: Engine) -> APIRouter:
 
 
 def status_routes(engine: Engine) -> APIRouter:
-    """The route that the status bar asks every few seconds while it can be seen."""
+    """Return the route that the status bar polls every few seconds while it is visible."""
     router = APIRouter()
 
     @router.get("/status")
@@ -98,14 +106,14 @@ def _picture(engine: Engine, job_id: str, index: int) -> Picture:
     return picture
 
 
-async def _encoded(encodings: Encodings, key: Hashable, make: Callable[[], bytes]) -> bytes:
+async def _encode(encodings: Encodings, key: Hashable, make: Callable[[], bytes]) -> bytes:
     try:
         return await encodings.get(key, make)
     except QueueFullError as error:
         raise HTTPException(503, str(error), {"Retry-After": "2"}) from error
 
 
-def _whole(picture: Picture) -> bytes:
+def _encode_whole(picture: Picture) -> bytes:
     try:
         return pictures.encode_whole_png(picture)
     except RequestError as error:

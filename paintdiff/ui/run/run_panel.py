@@ -1,5 +1,7 @@
-"""Where a picture comes to be: the run buttons, the picture, its progress and the filmstrip. It
-starts a job, watches it, and finds it again after a reload."""
+"""The run panel: run buttons, picture, progress and filmstrip.
+
+It starts a job, watches it, and finds it again after a reload.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.3
 WAITING_TICK_SECONDS = 1.0
 
-# The script that has the viewer may come after this; it then looks for itself. The value may have
-# come before, while the tab was still hidden.
+# The viewer's script may load later; it then looks for itself. The value may have arrived before,
+# while the tab was still hidden.
 _VIEWERS = """
 const mount = () => window.paintdiff?.viewer?.mount(element);
 mount();
@@ -41,9 +43,9 @@ watch("value", mount);
 
 @dataclass(frozen=True)
 class RunButtons:
-    """Generate, Cancel, and the room below them for what is about no setting in particular.
+    """Generate, Cancel, and the place below them for messages about no particular setting.
 
-    `verb` is what Generate says, `queue` what it says while a job runs.
+    `verb` is Generate's label, `queue` its label while a job runs.
     """
 
     generate: gr.Button
@@ -53,8 +55,8 @@ class RunButtons:
     queue: str
 
     @classmethod
-    def built(cls, ids: Ids, verb: str = "Generate", queue: str = "Queue another") -> RunButtons:
-        """Lay them out where we are."""
+    def build(cls, ids: Ids, verb: str = "Generate", queue: str = "Queue another") -> RunButtons:
+        """Add the buttons to the page."""
         with gr.Row(elem_classes=["pair"]):
             generate = gr.Button(
                 verb,
@@ -76,7 +78,7 @@ class RunButtons:
 
 @dataclass(frozen=True)
 class SeedFields:
-    """The seed, which shows what was drawn, and whether it is kept."""
+    """The seed, which shows the one drawn, and whether to keep it."""
 
     seed: gr.Number
     keep: gr.Checkbox
@@ -84,17 +86,17 @@ class SeedFields:
 
 @dataclass(frozen=True)
 class RunPanel:
-    """The components of one tab that a running job changes, and the handlers that change them.
+    """The components of one tab that a running job changes, and their handlers.
 
-    A page keeps no state of its own on the server: it names its jobs by id with every event, and
-    they belong to the engine. `job` has the ids of those that weren't done when the last one was
-    started, in their order; `ended` is what `job` was when all of them were done. `notes` has room
-    for sentences about the request's fields, by field: "" takes errors about all others,
-    "warnings" what else the engine has to say. `seeds` is None if there is no seed to draw;
-    `drawn` is what the last job drew.
+    A page has no state of its own on the server: it names its jobs by id with every event, and they
+    belong to the engine. `job` has the ids of those that weren't done when the last one was
+    started, in order; `ended` is the value of `job` when all of them were done. `notes` are places
+    for messages about the request's fields, by field: "" takes all other errors, "warnings" the
+    engine's warnings. `seeds` is None if no seed is drawn; `drawn` is the seed that the last job
+    drew.
     """
 
-    parts: PageContext
+    context: PageContext
     ids: Ids
     buttons: RunButtons
     stage: gr.HTML
@@ -109,9 +111,9 @@ class RunPanel:
     seeds: SeedFields | None
 
     @classmethod
-    def built(
+    def build(
         cls,
-        parts: PageContext,
+        context: PageContext,
         ids: Ids,
         invitation: str,
         *,
@@ -119,14 +121,15 @@ class RunPanel:
         notes: Mapping[str, Note],
         seeds: SeedFields | None = None,
     ) -> RunPanel:
-        """Lay picture, progress and filmstrip out where we are. `invitation` is the markup of the
-        stage before there is a picture.
+        """Add picture, progress and filmstrip to the page.
+
+        `invitation` is the stage's markup before the first picture.
         """
         return cls(
-            parts,
+            context,
             ids,
             buttons,
-            stage=widgets.clickable(
+            stage=widgets.clickable_html(
                 invitation,
                 ids("stage"),
                 "stage-place",
@@ -134,8 +137,8 @@ class RunPanel:
                 example="click",
                 send="select",
             ),
-            progress=widgets.static("", ids("progress"), "progress-place"),
-            strip=widgets.static(markup.filmstrip(()), ids("filmstrip"), "film-place"),
+            progress=widgets.static_html("", ids("progress"), "progress-place"),
+            strip=widgets.static_html(markup.filmstrip(()), ids("filmstrip"), "film-place"),
             job=widgets.hidden_text(ids("job")),
             film=widgets.hidden_text(ids("film")),
             ended=widgets.hidden_text(ids("ended")),
@@ -146,9 +149,9 @@ class RunPanel:
         )
 
     def wire(self, quiet: Mapping[str, Any]) -> None:
-        """Let it live. `quiet` are the settings of events that show no spinner."""
+        """Register events. `quiet` are the settings of events that show no spinner."""
         own: set[Any] = {self.job, self.film}
-        shown = self.shown()
+        shown = self.outputs()
         listen(self.timer.tick, self.watch, own, shown, **quiet)
         listen(self.buttons.cancel.click, self.cancel, own, shown, queue=False, **quiet)
         for component, keep in ((self.job, "keepJob"), (self.film, "keepFilm")):
@@ -163,8 +166,8 @@ class RunPanel:
         js = f"(ended, jobs) => paintdiff.idle(ended === jobs, {json.dumps(self.buttons.verb)})"
         self.ended.change(None, [self.ended, self.job], idle, js=js)
 
-    def shown(self) -> list[Any]:
-        """The components that change while a job runs."""
+    def outputs(self) -> list[Any]:
+        """Return the components that change while a job runs."""
         return [
             self.stage,
             self.progress,
@@ -179,27 +182,27 @@ class RunPanel:
             self.drawn,
         ]
 
-    # What a click does
+    # Handlers
 
     def start(self, request_of: Callable[[Values], Request], values: Values) -> Updates:
-        """Submit a job. It waits for those that the tab has started before.
+        """Submit a job. It waits for the tab's earlier jobs.
 
-        What can't be used is said in the place that there is for it.
+        If the request is invalid, say so beside its field.
         """
         before = [job for job in self._jobs(values) if not job.done]
         try:
-            job = self.parts.engine.submit(request_of(values), current_visitor.get())
+            job = self.context.engine.submit(request_of(values), current_visitor.get())
         except RequestError as error:
             return show_notes(self.notes, error.field, str(error), self._choices(error))
         except EngineError as error:
             return show_notes(self.notes, None, str(error))
         jobs = [*before, job]
-        shown = self.showing(jobs, values)
-        text = browser_state.job_text([each.id for each in jobs])
+        shown = self.show(jobs, values)
+        text = browser_state.format_job_ids([each.id for each in jobs])
         return {**clear_notes(self.notes.values()), **shown, self.job: text}
 
     def _choices(self, error: RequestError) -> str:
-        """What a person may do about an error with one click, as markup."""
+        """Return buttons that fix an error with one click, as markup."""
         if not isinstance(error, UnknownNameError) or (error.what, error.field) != (
             "LoRA",
             "prompt",
@@ -209,51 +212,53 @@ class RunPanel:
         return markup.lora_choices(error.name, error.suggestion, *ids)
 
     async def watch(self, values: Values) -> AsyncIterator[Updates]:
-        """Show the first job that isn't done until it is, or this turn is over; the timer gives
-        the next turn."""
+        """Show the first unfinished job until it ends or this turn is over.
+
+        The timer starts the next turn.
+        """
         jobs = self._jobs(values)
-        job = _first(jobs)
+        job = _find_current(jobs)
         if job is not None and not job.done:
             async for view in job_view.watch_job(job):
-                yield self._showing(view, jobs, values)
+                yield self._show(view, jobs, values)
             return
         if job is not None:  # it may have ended between two turns
-            shown = self.showing(jobs, values)
+            shown = self.show(jobs, values)
             for each in (self.timer, self.buttons.generate, self.buttons.cancel):
-                shown.pop(each)  # `ended` sees to these
+                shown.pop(each)  # `ended` triggers these
             yield {**shown, self.ended: values[self.job]}
             return
         gone = f"The app was restarted and this run was lost. {self.buttons.verb} again."
         yield {self.progress: markup.error_line(gone), self.ended: values[self.job]}
 
     def cancel(self, values: Values) -> Updates:
-        """Stop the job that runs; those after it go on. One that only waits is over at once, a
-        running one at its next step."""
+        """Cancel the running job; those after it go on.
+
+        A waiting job ends at once, a running one at its next step.
+        """
         jobs = self._jobs(values)
-        job = _first(jobs)
+        job = _find_current(jobs)
         if job is None or job.done:
             return {self.ended: values[self.job]}
         job.cancel()
         if job.done:
-            return self._showing(job_view.build_view(job, job.latest), jobs, values)
+            return self._show(job_view.build_view(job, job.latest), jobs, values)
         stopping = markup.progress_line("Cancelling…")
         return {self.buttons.cancel: gr.Button(interactive=False), self.progress: stopping}
 
     def _jobs(self, values: Values) -> list[Job]:
-        return job_view.read_jobs(self.parts.engine, values[self.job])
+        return job_view.read_jobs(self.context.engine, values[self.job])
 
-    # What a view of the job changes
+    # Updates from a view of the job
 
-    def showing(self, jobs: Sequence[Job], values: Values) -> Updates:
-        """The page as it should look now: the first job that isn't done, else the last one."""
-        job = _first(jobs)
-        return (
-            {} if job is None else self._showing(job_view.build_view(job, job.latest), jobs, values)
-        )
+    def show(self, jobs: Sequence[Job], values: Values) -> Updates:
+        """Return the page's current state: the first unfinished job, else the last one."""
+        job = _find_current(jobs)
+        return {} if job is None else self._show(job_view.build_view(job, job.latest), jobs, values)
 
-    def _showing(self, view: View, jobs: Sequence[Job], values: Values) -> Updates:
+    def _show(self, view: View, jobs: Sequence[Job], values: Values) -> Updates:
         waiting = view.position > 0
-        others = sum(not job.done for job in jobs) - (not view.over)
+        others = sum(not job.done for job in jobs) - (not view.is_over)
         line = markup.queue_text(view.progress, max(0, others))
         updates: Updates = {
             self.stage: gr.skip() if view.stage is None else view.stage,
@@ -261,25 +266,25 @@ class RunPanel:
             self.buttons.generate: gr.Button(self.buttons.queue),
             self.buttons.cancel: gr.Button(interactive=True),
             self.timer: gr.Timer(WAITING_TICK_SECONDS if waiting else TICK_SECONDS, active=True),
-            **self._said(view.warnings),
-            **self._filmed(jobs, values),
+            **self._show_warnings(view.warnings),
+            **self._update_film(jobs, values),
         }
-        if view.over and view.seed is not None:
+        if view.is_over and view.seed is not None:
             updates[self.drawn] = str(view.seed)
         return updates
 
-    def _filmed(self, jobs: Sequence[Job], values: Values) -> Updates:
-        """The filmstrip with the pictures that are finished, if it lacks one."""
-        film = browser_state.film_ids(values[self.film])
+    def _update_film(self, jobs: Sequence[Job], values: Values) -> Updates:
+        """Return the filmstrip with all finished pictures, if it lacks one."""
+        film = browser_state.parse_film(values[self.film])
         done = [(job.id, each) for job in reversed(jobs) for each in range(len(job.pictures))]
         longer = tuple(dict.fromkeys((*done, *film)))[: browser_state.MAX_FILM]
         if longer == film:
             return {}
-        film_of = job_view.build_film(self.parts.engine, longer)
-        return {self.strip: film_of, self.film: browser_state.film_text(longer)}
+        film_of = job_view.build_film(self.context.engine, longer)
+        return {self.strip: film_of, self.film: browser_state.format_film(longer)}
 
-    def _said(self, warnings: Sequence[str]) -> Updates:
-        """Each sentence in its place."""
+    def _show_warnings(self, warnings: Sequence[str]) -> Updates:
+        """Show each warning in its place."""
         general = self.notes["warnings"]
         by_place: dict[Any, list[str]] = {general: []}
         for sentence in warnings:
@@ -291,18 +296,18 @@ class RunPanel:
             for place, each in by_place.items()
         }
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The filmstrip as it was, and the jobs that the engine still knows."""
-        engine = self.parts.engine
-        film = browser_state.film_text(memory.film)
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return the filmstrip as it was, and the jobs that the engine still knows."""
+        engine = self.context.engine
+        film = browser_state.format_film(memory.film)
         updates: Updates = {self.strip: job_view.build_film(engine, memory.film), self.film: film}
-        text = browser_state.job_text(memory.job_ids)
+        text = browser_state.format_job_ids(memory.job_ids)
         jobs = job_view.read_jobs(engine, text)
-        job = _first(jobs)
+        job = _find_current(jobs)
         if job is None:
             return updates
-        shown = self.showing(jobs, {self.film: film})
-        if shown[self.stage] == gr.skip():  # a step without a preview; the next one brings it
+        shown = self.show(jobs, {self.film: film})
+        if shown[self.stage] == gr.skip():  # a step without a preview; the next one has one
             shown[self.stage] = markup.blank_stage(size_of_result(job), "painting")
         if job.done:
             shown |= {
@@ -313,6 +318,6 @@ class RunPanel:
         return {**updates, **shown, self.job: text}
 
 
-def _first(jobs: Sequence[Job]) -> Job | None:
-    """The first job that isn't done, else the last one."""
+def _find_current(jobs: Sequence[Job]) -> Job | None:
+    """Return the first unfinished job, else the last one."""
     return next((job for job in jobs if not job.done), jobs[-1] if jobs else None)

@@ -1,5 +1,7 @@
-"""What is put into a model for a picture, in a drawer: LoRAs and embeddings, which the prompt
-names, another VAE, clip skip, a refiner and FreeU."""
+"""The drawer for adapters: LoRAs, embeddings, VAE, clip skip, refiner and FreeU.
+
+The prompt names LoRAs and embeddings.
+"""
 
 from __future__ import annotations
 
@@ -45,29 +47,31 @@ element.addEventListener("tags", () => trigger("input"));
 
 
 class AdapterDrawer:
-    """The components of a request's `vae`, `clip_skip`, `refiner` and `free_u`, and what writes
-    LoRAs and embeddings into the prompt."""
+    """The components of a request's `vae`, `clip_skip`, `refiner` and `free_u`.
 
-    def __init__(self, parts: PageContext, ids: Ids) -> None:
-        self.parts = parts
+    Two pickers write LoRAs and embeddings into the prompt.
+    """
+
+    def __init__(self, context: PageContext, ids: Ids) -> None:
+        self.context = context
         self._ids = ids
         self._notes: dict[str, Note] = {}
 
-    # What is laid out
+    # Layout
 
     def add(self) -> None:
-        """Lay it out where we are."""
-        first = self.parts.model(self.parts.default_model)
+        """Add the drawer to the page."""
+        first = self.context.model(self.context.default_model)
         with widgets.drawer("LoRAs and more", self._ids("adapter-drawer")):
             self._add_words()
-            self.vae = self._made(
+            self.vae = self._add(
                 "vae",
                 gr.Dropdown,
                 label="VAE",
                 filterable=False,
                 **self._vaes(first.name, None),
             )
-            self.clip_skip = self._made(
+            self.clip_skip = self._add(
                 "clip-skip",
                 gr.Slider,
                 1,
@@ -78,14 +82,14 @@ class AdapterDrawer:
                 info="1 uses all layers of the text encoder, 2 skips the last one",
                 visible=first.family.supports_clip_skip,
             )
-            self.refiner = self._made(
+            self.refiner = self._add(
                 "refiner",
                 gr.Dropdown,
                 label="Refiner",
                 filterable=False,
                 **self._refiners(first.name, None),
             )
-            self.switch_at = self._made(
+            self.switch_at = self._add(
                 "switch-at",
                 gr.Slider,
                 0,
@@ -113,7 +117,7 @@ class AdapterDrawer:
         )
 
     def _picker(self, name: str, label: str, info: str) -> gr.Dropdown:
-        """A dropdown whose choices come when it is opened: there may be thousands."""
+        """Add a dropdown whose choices load when it is opened: there may be thousands."""
         return gr.Dropdown(
             [],
             value=None,
@@ -148,16 +152,16 @@ class AdapterDrawer:
                         elem_id=self._ids(f"free-u-{name}"),
                     )
 
-    def _made(self, name: str, component: Any, *arguments: Any, **settings: Any) -> Any:
-        """A component with an id and room for an error below it."""
+    def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> Any:
+        """Make a component with an id and a place for an error below it."""
         made = component(*arguments, elem_id=self._ids(name), **settings)
         self._notes[name.replace("-", "_")] = add_note(self._ids, name)
         return made
 
-    # What a tab asks for
+    # Part of a request
 
     def inputs(self) -> dict[str, Component]:
-        """The components that go into a request, by the names under which they are remembered."""
+        """Return the components that are part of a request, by the keys of their storage."""
         return {
             "vae": self.vae,
             "clip_skip": self.clip_skip,
@@ -168,7 +172,7 @@ class AdapterDrawer:
         }
 
     def notes(self) -> dict[str, Note]:
-        """Places for errors, by the request's fields."""
+        """Return the places for errors, by the request's fields."""
         loras = {f"loras.{index}.name": self._notes["loras"] for index in range(4)}
         return {
             **loras,
@@ -181,8 +185,8 @@ class AdapterDrawer:
             "free_u": self._notes["free_u"],
         }
 
-    def requested(self, values: Values) -> dict[str, object]:
-        """What goes into a request."""
+    def read(self, values: Values) -> dict[str, object]:
+        """Return the request's fields."""
         refiner = values[self.refiner]
         factors = {name: values[slider] for name, slider in self.factors.items()}
         return {
@@ -194,18 +198,18 @@ class AdapterDrawer:
             "free_u": factors if values[self.free_u] else None,
         }
 
-    # What a choice brings
+    # Choices
 
     def wire(self, prompt: gr.Textbox, model: gr.Dropdown, quick: Mapping[str, Any]) -> None:
-        """Let it live beside a prompt box and a choice of models."""
-        self.lora.focus(self._loras_offered, [model], [self.lora], **quick)
-        self.embedding.focus(self._embeddings_offered, [model], [self.embedding], **quick)
+        """Register events for a prompt box and a model dropdown."""
+        self.lora.focus(self._offer_loras, [model], [self.lora], **quick)
+        self.embedding.focus(self._offer_embeddings, [model], [self.embedding], **quick)
         asked: list[Any] = [prompt, model]
         self.lora.input(
-            self._lora_chosen, [self.lora, *asked], [self.lora, prompt, self.rows], **quick
+            self._choose_lora, [self.lora, *asked], [self.lora, prompt, self.rows], **quick
         )
         self.embedding.input(
-            self._embedding_chosen, [self.embedding, prompt], [self.embedding, prompt], **quick
+            self._choose_embedding, [self.embedding, prompt], [self.embedding, prompt], **quick
         )
         gr.on([self.rows.input, model.change], self._rows, asked, [self.rows], **quick)
         element = self._ids("loras")
@@ -213,7 +217,7 @@ class AdapterDrawer:
             None, [prompt], None, js=f"(text) => paintdiff.adapters.typed('{element}', text)"
         )
         model.change(
-            self._fitting,
+            self._offer_fitting,
             [model, self.vae, self.refiner],
             [self.vae, self.refiner, self.clip_skip, self.free_u_group],
             **quick,
@@ -226,37 +230,37 @@ class AdapterDrawer:
         )
 
     def _rows(self, prompt: object, model: object) -> str:
-        catalog = self.parts.engine.manager.catalog
-        return lora_rows(str(prompt or ""), self.parts.model(model), catalog, self._ids("prompt"))
+        catalog = self.context.engine.manager.catalog
+        return lora_rows(str(prompt or ""), self.context.model(model), catalog, self._ids("prompt"))
 
-    def _loras_offered(self, model: object) -> gr.Dropdown:
-        """Those that fit the model, then those of which that can't be told."""
-        row = self.parts.model(model)
-        found = self.parts.engine.manager.catalog.loras_for(row)
+    def _offer_loras(self, model: object) -> gr.Dropdown:
+        """Offer the LoRAs that fit the model, then those that may fit."""
+        row = self.context.model(model)
+        found = self.context.engine.manager.catalog.loras_for(row)
         info = "" if found else f"None found for {row.title} in your models folders."
         return gr.Dropdown(choices=_choices(found), value=None, info=info)
 
-    def _embeddings_offered(self, model: object) -> gr.Dropdown:
-        row = self.parts.model(model)
-        found = self.parts.engine.manager.catalog.embeddings_for(row)
+    def _offer_embeddings(self, model: object) -> gr.Dropdown:
+        row = self.context.model(model)
+        found = self.context.engine.manager.catalog.embeddings_for(row)
         info = "" if found else f"None found for {row.title} in your models folders."
         return gr.Dropdown(choices=_choices(found), value=None, info=info)
 
-    def _lora_chosen(self, chosen: object, prompt: object, model: object) -> tuple[Any, ...]:
+    def _choose_lora(self, chosen: object, prompt: object, model: object) -> tuple[Any, ...]:
         text = str(prompt or "")
         if isinstance(chosen, str) and chosen:
             text = insert_tag(text, chosen)
         return None, text, self._rows(text, model)
 
-    def _embedding_chosen(self, chosen: object, prompt: object) -> tuple[Any, ...]:
+    def _choose_embedding(self, chosen: object, prompt: object) -> tuple[Any, ...]:
         text = str(prompt or "").rstrip()
         if isinstance(chosen, str) and chosen and chosen.casefold() not in text.casefold():
             text = f"{text}, {chosen}" if text else chosen
         return None, text
 
-    def _fitting(self, model: object, vae: object, refiner: object) -> tuple[Any, ...]:
-        """What there is for a model, and only that."""
-        row = self.parts.model(model)
+    def _offer_fitting(self, model: object, vae: object, refiner: object) -> tuple[Any, ...]:
+        """Offer the VAEs, refiners and FreeU that fit a model."""
+        row = self.context.model(model)
         return (
             gr.Dropdown(**self._vaes(row.name, vae)),
             gr.Dropdown(**self._refiners(row.name, refiner)),
@@ -265,23 +269,23 @@ class AdapterDrawer:
         )
 
     def _vaes(self, model: str, chosen: object) -> dict[str, Any]:
-        rows = self.parts.engine.manager.catalog.vaes_for(self.parts.model(model))
-        return _offered([("The model's own", OWN_VAE), *_choices(rows)], chosen)
+        rows = self.context.engine.manager.catalog.vaes_for(self.context.model(model))
+        return _offer([("The model's own", OWN_VAE), *_choices(rows)], chosen)
 
     def _refiners(self, model: str, chosen: object) -> dict[str, Any]:
-        row = self.parts.model(model)
+        row = self.context.model(model)
         fitting = [
             (other.label, other.name)
-            for other in self.parts.engine.manager.catalog.models()
+            for other in self.context.engine.manager.catalog.models()
             if other.family.name in row.family.refiners and other.name != row.name
         ]
-        return _offered([("None", NO_REFINER), *fitting], chosen)
+        return _offer([("None", NO_REFINER), *fitting], chosen)
 
-    # Settings that come from elsewhere
+    # Settings from elsewhere
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were, each checked."""
-        model = self.parts.model(memory.settings.get("model"))
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored settings, each checked."""
+        model = self.context.model(memory.settings.get("model"))
         factors = {
             slider: memory.number(f"free_u_{name}", getattr(FREE_U, name), 0, MAX_FACTOR)
             for name, slider in self.factors.items()
@@ -296,10 +300,12 @@ class AdapterDrawer:
             **factors,
         }
 
-    def filled(self, request: PaintingRequest) -> Updates:
-        """The settings of a picture that was painted before; a VAE or refiner that isn't here
-        leaves the model's own."""
-        model = self.parts.model(request.model).name
+    def fill(self, request: PaintingRequest) -> Updates:
+        """Return updates with the settings of an earlier picture.
+
+        A VAE or refiner that isn't here is replaced by the model's own.
+        """
+        model = self.context.model(request.model).name
         refiner = request.refiner
         factors = request.free_u or FREE_U
         return {
@@ -314,19 +320,19 @@ class AdapterDrawer:
 
 
 def takes_free_u(row: ModelRow) -> bool:
-    """Whether FreeU can act on a model."""
+    """Return whether FreeU works with a model."""
     return row.family.denoiser == "unet"
 
 
 def insert_tag(prompt: str, name: str, weight: float = 1.0) -> str:
-    """The prompt with that LoRA at its end, unless it names it already."""
+    """Append a LoRA's tag to the prompt, unless it names that LoRA already."""
     if name in [tag.name for tag in split_lora_tags(prompt)[1]]:
         return prompt
     return f"{prompt.rstrip()} {write_tag(LoraTag(name, weight, weight))}".lstrip()
 
 
 def replace_in_prompt(prompt: str, loras: Iterable[LoraInput]) -> str:
-    """The prompt with LoRAs that a request has beside it as tags in it, as the page keeps them."""
+    """Write a request's separate LoRAs into its prompt as tags, as the page stores them."""
     named = [tag.name for tag in split_lora_tags(prompt)[1]]
     tags = [_tag(lora) for lora in loras if lora.name not in named]
     return " ".join([prompt.rstrip(), *tags]).strip() if tags else prompt
@@ -341,7 +347,7 @@ def _choices(rows: Iterable[WeightsRow]) -> list[tuple[str, str]]:
     return [(row.title, row.name) for row in rows]
 
 
-def _offered(choices: Sequence[tuple[str, str]], chosen: object) -> dict[str, Any]:
+def _offer(choices: Sequence[tuple[str, str]], chosen: object) -> dict[str, Any]:
     names = [name for _, name in choices]
     value = chosen if chosen in names else names[0]
     return {"choices": list(choices), "value": value, "visible": len(choices) > 1}

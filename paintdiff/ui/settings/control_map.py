@@ -1,5 +1,7 @@
-"""A picture for a ControlNet, and the control map that a preprocessor makes of it: shown before
-anything is painted, kept as it is, downloaded."""
+"""A picture for a ControlNet, and the control map that a preprocessor makes from it.
+
+The map can be shown before painting, used instead of the picture, and downloaded.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +30,21 @@ FOR_A_DRAWING = "invert"
 SHOW = "Show the map"
 
 SizeOf = Callable[[Values], Size]
-"""The size, in pixels, at which the page's values would be painted. Raises PaintError."""
+"""Returns the size, in pixels, at which the page's values would be painted.
+
+Raises PaintError.
+"""
 
 
 @dataclass(frozen=True)
 class ControlMap:
-    """The components. `canvas` holds the picture; `notes` has places for errors about "image" and
-    "preprocessor"; `keep` is what the button is called that puts the map onto the canvas.
+    """The components.
+
+    `canvas` holds the picture; `notes` has places for errors about "image" and "preprocessor";
+    `keep` is the label of the button that puts the map onto the canvas.
     """
 
-    parts: PageContext
+    context: PageContext
     canvas: gr.HTML
     preprocessor: gr.Dropdown
     show: gr.Button
@@ -46,11 +53,13 @@ class ControlMap:
     notes: Mapping[str, Note]
 
     @classmethod
-    def built(
-        cls, parts: PageContext, ids: Ids, prefix: str, *, canvas: gr.HTML, note: Note, keep: str
+    def build(
+        cls, context: PageContext, ids: Ids, prefix: str, *, canvas: gr.HTML, note: Note, keep: str
     ) -> ControlMap:
-        """Lay it out where we are, below its canvas. Ids begin with `prefix`; `note` has room for
-        an error about the picture."""
+        """Add the components below their canvas.
+
+        `prefix` starts their ids; `note` is the place for errors about the picture.
+        """
         with gr.Row(elem_classes=["pair", "map-row"]):
             preprocessor = gr.Dropdown(
                 **choose_preprocessor(FIRST_PREPROCESSOR),
@@ -60,8 +69,8 @@ class ControlMap:
             )
             show = gr.Button(SHOW, elem_id=ids(f"{prefix}show-map"), min_width=0, scale=0)
         notes = {"image": note, "preprocessor": add_note(ids, f"{prefix}preprocessor")}
-        place = widgets.clickable("", ids(f"{prefix}map"), "map-place", keep="click")
-        return cls(parts, canvas, preprocessor, show, place, keep, notes)
+        place = widgets.clickable_html("", ids(f"{prefix}map"), "map-place", keep="click")
+        return cls(context, canvas, preprocessor, show, place, keep, notes)
 
     def wire(
         self,
@@ -72,13 +81,16 @@ class ControlMap:
         inputs: set[Any],
         flushed: Sequence[gr.HTML],
     ) -> None:
-        """Let it live. `mode` says how the picture is fitted to `size`; `inputs` and the canvases
-        `flushed` are what `size` looks at."""
+        """Register events.
+
+        `mode` is how the picture is fitted to `size`, which reads `inputs` and the canvases
+        `flushed`.
+        """
         asked: set[Any] = {self.canvas, self.preprocessor, mode, *inputs}
         quiet: dict[str, Any] = {**quick, "queue": True}
 
         def made(values: Values) -> Iterator[Updates]:
-            yield from self.made(values, values[mode], size)
+            yield from self.make(values, values[mode], size)
 
         listen(
             self.show.click,
@@ -88,38 +100,42 @@ class ControlMap:
             js=canvas.flush_js(asked, self.canvas, *flushed),
             **quiet,
         )
-        self.place.click(self.kept, None, [self.place, self.canvas, self.preprocessor], **quick)
+        self.place.click(self.use_map, None, [self.place, self.canvas, self.preprocessor], **quick)
         self.canvas.upload(find_suited_preprocessor, None, [self.preprocessor], **quick)
         chosen = [self.preprocessor, self.notes["preprocessor"]]
-        listen(self.preprocessor.change, self.described, [self.preprocessor], chosen, **quick)
+        listen(self.preprocessor.change, self.describe, [self.preprocessor], chosen, **quick)
         changes = [self.canvas.upload, self.canvas.clear, self.canvas.input]
         names = f"'{self.place.elem_id}', '{self.canvas.elem_id}'"
         script = f"(...chosen) => paintdiff.checkMap({names}, ...chosen)"
         chosen_of = [self.preprocessor, mode]
         gr.on([*changes, *(each.change for each in chosen_of)], None, chosen_of, None, js=script)
 
-    def picture(self, values: Values) -> InputImage | None:
-        """What is on the canvas, strokes and all; None if nothing is. Raises RequestError."""
+    def read(self, values: Values) -> InputImage | None:
+        """Return the canvas's picture with its strokes; None if it is empty.
+
+        Raises:
+            RequestError: Its content is invalid.
+        """
         if canvas.is_empty(values[self.canvas]):
             return None
-        return has_strokes(canvas.read_canvas(values[self.canvas], self.parts.uploads))
+        return has_strokes(canvas.read_canvas(values[self.canvas], self.context.uploads))
 
-    # What a click does
+    # Handlers
 
-    def described(self, name: str | None) -> Updates:
-        """Say what that preprocessor does, if one is chosen, and clear the error about the last."""
+    def describe(self, name: str | None) -> Updates:
+        """Describe the chosen preprocessor, if any, and clear the last error."""
         described = gr.Dropdown(
             info=preprocessor_text(name) if name and name in PREPROCESSORS else ""
         )
         return {self.preprocessor: described, self.notes["preprocessor"]: ""}
 
-    def made(self, values: Values, mode: ResizeMode, size: SizeOf) -> Iterator[Updates]:
-        """Show the map that painting would use, or say why there is none."""
+    def make(self, values: Values, mode: ResizeMode, size: SizeOf) -> Iterator[Updates]:
+        """Show the map that painting would use, or why it can't be made."""
         idle = {self.show: gr.Button(SHOW, interactive=True)}
         cleared = clear_notes(self.notes.values())
         yield {self.show: gr.Button("Making the map…", interactive=False)}
         try:
-            shown = {**cleared, self.place: self._made(values, mode, size(values))}
+            shown = {**cleared, self.place: self._make(values, mode, size(values))}
         except PaintError as error:
             field = error.field if isinstance(error, RequestError) else None
             note = self.notes.get(field or "", self.notes["preprocessor"])
@@ -129,20 +145,20 @@ class ControlMap:
             raise
         yield {**idle, **shown}
 
-    def _made(self, values: Values, mode: ResizeMode, size: Size) -> str:
+    def _make(self, values: Values, mode: ResizeMode, size: Size) -> str:
         if canvas.is_empty(values[self.canvas]):
             raise RequestError("Draw or open a picture first.", field="image")
-        content = canvas.read_canvas(values[self.canvas], self.parts.uploads)
+        content = canvas.read_canvas(values[self.canvas], self.context.uploads)
         name = str(values[self.preprocessor])
-        image = self.parts.engine.control_map(has_strokes(content), name, size, mode)
-        upload = self.parts.uploads.add(InputImage.from_image(image).data or b"")
+        image = self.context.engine.control_map(has_strokes(content), name, size, mode)
+        upload = self.context.uploads.add(InputImage.from_image(image).data or b"")
         words = describe_resize(Size(content.width, content.height), size, mode)
         made_of = f"{values[self.canvas].get('version')} {name} {mode}"
         return markup.control_map(upload.id, size, words, self.keep, made_of=made_of)
 
-    def kept(self, event: gr.EventData) -> Updates:
-        """Put the map onto the canvas, to be used as it is."""
-        upload = self.parts.uploads.get(str(getattr(event, "keep", "")))
+    def use_map(self, event: gr.EventData) -> Updates:
+        """Put the map onto the canvas."""
+        upload = self.context.uploads.get(str(getattr(event, "keep", "")))
         if upload is None:
             raise gr.Error("This map is no longer available. Show it again.", print_exception=False)
         return {
@@ -153,9 +169,10 @@ class ControlMap:
 
 
 def has_strokes(content: canvas.CanvasContent) -> InputImage:
-    """The picture on a canvas with its strokes laid over it; its own file if there are none.
+    """Return the canvas's picture with its strokes; the original file if it has none.
 
-    Raises RequestError.
+    Raises:
+        RequestError: The picture can't be used.
     """
     if content.sketch is None:
         return InputImage(data=content.image)
@@ -165,13 +182,13 @@ def has_strokes(content: canvas.CanvasContent) -> InputImage:
 
 
 def preprocessor_title(name: str) -> str:
-    """What a preprocessor is called in a list, with how much it would have to fetch."""
+    """Return a preprocessor's title in a list, with the size of its download."""
     row = PREPROCESSORS[name]
     return row.title if row.weights is None else f"{row.title}, {row.weights.size_text}"
 
 
 def preprocessor_text(name: str) -> str:
-    """What a preprocessor does, and what it would have to fetch."""
+    """Describe a preprocessor and its download."""
     row = PREPROCESSORS[name]
     if row.weights is None:
         return row.info
@@ -179,14 +196,16 @@ def preprocessor_text(name: str) -> str:
 
 
 def choose_preprocessor(name: str) -> dict[str, Any]:
-    """The properties of the dropdown with one of its choices."""
+    """Return the dropdown's properties with one choice selected."""
     choices = [(preprocessor_title(each), each) for each in PREPROCESSORS]
     return {"choices": choices, "value": name, "info": preprocessor_text(name)}
 
 
 def find_suited_preprocessor(event: gr.EventData) -> Any:
-    """The preprocessor for what has come onto a canvas: a blank one is for lines to be drawn on,
-    and a picture that takes its place isn't."""
+    """Return the preprocessor for a new picture on the canvas.
+
+    Lines are drawn on a blank canvas; a picture that replaces it needs another preprocessor.
+    """
     origin, replaced = getattr(event, "origin", ""), getattr(event, "replaced", "")
     if origin == "blank":
         return FOR_A_MAP if getattr(event, "dark", False) else FOR_A_DRAWING

@@ -1,5 +1,6 @@
-"""Whether the faces in a picture that is enlarged are restored, and by what. It is there only for
-who has a face restorer and the detector that it needs.
+"""Face restoration for pictures that are enlarged.
+
+It is only shown if a face restorer and its detector are installed.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
 
 FACES_OFF = "/off"
-"""Can't be the name of a restorer, as those are the names of files."""
+"""Can't be a restorer's name, as those are file names."""
 
 FIRST_STRENGTH = Upscaling().face_strength
 _BY, _STRENGTH = "face_restorer", "face_strength"
 
 
 class FaceSetting:
-    """The components of a request's `upscaling.face_restorer` and `upscaling.face_strength`; none
-    if there is nothing that could restore a face.
+    """The components of a request's `upscaling.face_restorer` and `upscaling.face_strength`.
 
-    Their ids begin with `element`, and the names under which they are remembered with `remembered`.
+    There are none if nothing can restore a face. `element` prefixes their ids, `remembered` the
+    keys of their storage.
     """
 
-    def __init__(self, parts: PageContext, ids: Ids, element: str, remembered: str) -> None:
-        self._rows = parts.face_restorers()
+    def __init__(self, context: PageContext, ids: Ids, element: str, remembered: str) -> None:
+        self._rows = context.face_restorers()
         self._ids = ids
         self._element = element
         self._remembered = remembered
@@ -37,7 +38,7 @@ class FaceSetting:
         self._notes: dict[str, Note] = {}
 
     def add(self) -> None:
-        """Lay it out where we are."""
+        """Add the components to the page."""
         if not self._rows:
             return
         self._components[_BY] = gr.Dropdown(
@@ -61,27 +62,30 @@ class FaceSetting:
         self._notes[_STRENGTH] = add_note(self._ids, f"{self._element}face-strength")
 
     def inputs(self) -> dict[str, Component]:
-        """The components, by the names under which they are remembered."""
+        """Return the components, by the keys of their storage."""
         return {f"{self._remembered}{name}": each for name, each in self._components.items()}
 
     def notes(self) -> dict[str, Note]:
-        """Places for errors, by the fields of `upscaling`."""
+        """Return the places for errors, by the fields of `upscaling`."""
         return dict(self._notes)
 
-    def requested(self, values: Values) -> dict[str, object]:
-        """What goes into a request's `upscaling`."""
+    def read(self, values: Values) -> dict[str, object]:
+        """Return the fields of a request's `upscaling`."""
         asked = {name: values[each] for name, each in self._components.items()}
         return asked if asked.get(_BY, FACES_OFF) != FACES_OFF else {}
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were, each checked."""
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored settings, each checked."""
         offered = [FACES_OFF, *(row.name for row in self._rows)]
         by = memory.choice(f"{self._remembered}{_BY}", offered, FACES_OFF)
         strength = memory.number(f"{self._remembered}{_STRENGTH}", FIRST_STRENGTH, 0, 1)
         return self._set(by, strength)
 
-    def filled(self, upscaling: Upscaling) -> Updates:
-        """The settings that a picture was made with. A restorer that isn't here leaves ours."""
+    def fill(self, upscaling: Upscaling) -> Updates:
+        """Return updates with the settings of an earlier picture.
+
+        An unknown restorer changes nothing.
+        """
         if upscaling.face_restorer is None:
             return self._set(FACES_OFF, FIRST_STRENGTH)
         if all(row.name != upscaling.face_restorer for row in self._rows):

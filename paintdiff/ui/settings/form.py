@@ -1,4 +1,4 @@
-"""The settings of a painting job, as every tab that paints shows them."""
+"""The settings of a painting job, the same in every painting tab."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.updates import Updates
-from paintdiff.ui.common.widgets import Ids, clickable, static
+from paintdiff.ui.common.widgets import Ids, clickable_html, static_html
 
 FIRST_QUALITY = "balanced"
 MAX_IMAGES_OFFERED = 8
@@ -43,18 +43,21 @@ _ELEMENT_OF = {
     "num_inference_steps": "steps",
     "guidance_scale": "guidance",
 }
-"""The ids of elements that aren't called as the request's field."""
+"""Ids of elements that differ from the request's field."""
 
 _MATCHING_PRESET = "(width, height) => `${width} × ${height}`"  # noqa: RUF001 (the sign itself)
 
 
 @dataclass(frozen=True)
 class Form:
-    """The components. Those of `requested` are named as in the request; `notes` has a place for an
-    error next to each. The size is asked for only if `sized`; `final_size` has room for what will
-    become of it."""
+    """The components.
 
-    parts: PageContext
+    Those of `request_inputs` are named as in the request; `notes` has a place for an error beside
+    each. The size is only part of a request if `sized`; `final_size` describes the size after all
+    steps.
+    """
+
+    context: PageContext
     sized: bool
     model: gr.Dropdown
     quality: gr.Radio
@@ -78,21 +81,21 @@ class Form:
     notes: Mapping[str, Note]
 
     @classmethod
-    def built(
+    def build(
         cls,
-        parts: PageContext,
+        context: PageContext,
         ids: Ids,
         *,
         sized: bool = True,
         size_shown: bool = True,
         before_more: Callable[[], None] = lambda: None,
     ) -> Form:
-        """Lay the settings out where we are, filled with the default model's own figures.
+        """Add the settings to the page, filled with the default model's own values.
 
-        Without `sized` the size is no part of a request; without `size_shown` it is hidden at
-        first. `before_more` lays out what comes before the drawer of those that few need.
+        Without `sized` the size isn't part of a request; without `size_shown` it is hidden at
+        first. `before_more` adds what comes before the drawer of rarely used settings.
         """
-        maker = _FormMaker(parts, ids, parts.model(parts.default_model))
+        maker = _FormMaker(context, ids, context.model(context.default_model))
         maker.add_model()
         maker.add_size(sized and size_shown)
         maker.add_seed()
@@ -100,49 +103,49 @@ class Form:
         before_more()
         with gr.Accordion("More settings", open=False, elem_id=ids("more"), elem_classes=["more"]):
             maker.add_more()
-        return cls(parts, sized, **maker.made, notes=maker.notes)
+        return cls(context, sized, **maker.made, notes=maker.notes)
 
-    def requested(self) -> dict[str, Component]:
-        """The components whose values go into a request, by the request's field names."""
+    def request_inputs(self) -> dict[str, Component]:
+        """Return the components whose values are part of a request, by field."""
         names = [name for name in _REQUESTED if self.sized or name not in ("width", "height")]
         return {name: getattr(self, name) for name in names}
 
     def wire(self, **quick: Any) -> None:
-        """Let choices bring what belongs to them. `quick` goes to every event."""
+        """Register events. `quick` are the settings of each."""
         chosen: set[Any] = {self.model, self.quality, self.profile}
         brought: list[Any] = [self.quality, self.num_inference_steps, self.guidance_scale]
-        self.quality.input(self._quality_chosen, chosen, brought, **quick)
+        self.quality.input(self._choose_quality, chosen, brought, **quick)
         brought += [self.profile, self.sampler]
-        self.profile.input(self._profile_chosen, chosen, brought, **quick)
+        self.profile.input(self._choose_profile, chosen, brought, **quick)
         sides: list[Any] = [self.width, self.height]
         others = [self.size_preset, *sides]
-        self.model.input(self._model_chosen, chosen, [*brought, *others], **quick)
-        self.size_preset.input(self._size_chosen, [self.size_preset], sides, **quick)
+        self.model.input(self._choose_model, chosen, [*brought, *others], **quick)
+        self.size_preset.input(self._choose_size, [self.size_preset], sides, **quick)
         for side in (self.width, self.height):
             side.change(None, sides, [self.size_preset], js=_MATCHING_PRESET)
         self.swap.click(None, sides, sides, js="(width, height) => [height, width]")
         drawn = f"crypto.getRandomValues(new Uint32Array(1))[0] % {MAX_SEED + 1}"
         self.dice.click(None, None, [self.seed, self.keep_seed], js=f"() => [{drawn}, true]")
-        # Who writes a seed wants that one; -1 is what other UIs call a random one.
+        # A typed seed is meant to be kept; -1 means a random one in other programs.
         written = "(seed) => Number.isInteger(seed) && seed !== -1"
         self.seed.input(None, [self.seed], [self.keep_seed], js=written)
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were, each checked; what no longer fits is the model's own again."""
-        row = self.parts.model(memory.settings.get("model"))
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored settings; what no longer fits becomes the model's own."""
+        row = self.context.model(memory.settings.get("model"))
         quality = memory.choice(
-            "quality", [name for name, _ in self.parts.qualities], FIRST_QUALITY
+            "quality", [name for name, _ in self.context.qualities], FIRST_QUALITY
         )
-        profiles = self.parts.profiles
+        profiles = self.context.profiles
         profile = memory.choice("profile", profiles.names(), profiles.usual)
-        painter = self.parts.painter(row.name, profile)
+        painter = self.context.model_with_profile(row.name, profile)
         figures = painter.figures(quality)
         steps, guidance = figures.num_inference_steps, figures.guidance_scale
         return {
-            **(self._restored_size(memory, row) if self.sized else {}),
-            self.model: self._offering(row.name),
+            **(self._restore_size(memory, row) if self.sized else {}),
+            self.model: self._offer_models(row.name),
             self.quality: gr.Radio(value=quality, info=quality_text(painter, quality)),
-            self.profile: self._offered_profile(profile, row.name),
+            self.profile: self._offer_profile(profile, row.name),
             self.seed: memory.number("seed", None, 0, MAX_SEED),
             self.keep_seed: memory.switch("keep_seed"),
             self.num_images: memory.number("num_images", 1, 1, MAX_IMAGES_OFFERED),
@@ -156,7 +159,7 @@ class Form:
             self.variation_seed: memory.number("variation_seed", None, 0, MAX_SEED),
         }
 
-    def _restored_size(self, memory: BrowserState, row: ModelRow) -> Updates:
+    def _restore_size(self, memory: BrowserState, row: ModelRow) -> Updates:
         native = row.native_size
         width = memory.number("width", native.width, MIN_SIDE_PX, MAX_SIDE_PX)
         height = memory.number("height", native.height, MIN_SIDE_PX, MAX_SIDE_PX)
@@ -166,16 +169,16 @@ class Form:
             self.height: height,
         }
 
-    def filled(self, request: PaintingRequest) -> Updates:
-        """The settings of a picture that was painted before, its seed kept.
+    def fill(self, request: PaintingRequest) -> Updates:
+        """Return updates with the settings of an earlier picture, and keep its seed.
 
-        What it leaves open, or what this app doesn't have, stays as it is.
+        Unknown settings stay unchanged.
         """
-        row = next((row for row in self.parts.models if row.name == request.model), None)
-        painter = row or self.parts.model(self.parts.default_model)
+        row = next((row for row in self.context.models if row.name == request.model), None)
+        painter = row or self.context.model(self.context.default_model)
         fits = request.sampler in painter.family.sampler_names()
         updates: Updates = {
-            self.model: self._offering(request.model) if row is not None else None,
+            self.model: self._offer_models(request.model) if row is not None else None,
             self.profile: self._known_profile(request.profile, painter.name),
             self.width: request.width if self.sized else None,
             self.height: request.height if self.sized else None,
@@ -193,31 +196,35 @@ class Form:
         }
 
     def with_model(self, name: str, values: Mapping[Any, Any]) -> Updates:
-        """The settings once that model is chosen: its own sizes and figures. `values` has what is
-        chosen of `asked`.
-        """
-        chosen = self._model_chosen({**values, self.model: name})
-        return {**chosen, self.model: self._offering(name)}
+        """Return updates that choose a model, with its own sizes and settings.
 
-    def asked(self) -> tuple[Any, ...]:
-        """The components that say what a model is painted with."""
+        `values` are those of `model_inputs`.
+        """
+        chosen = self._choose_model({**values, self.model: name})
+        return {**chosen, self.model: self._offer_models(name)}
+
+    def model_inputs(self) -> tuple[Any, ...]:
+        """Return the components that determine a model's settings."""
         return self.model, self.quality, self.profile
 
-    def brought_by_model(self) -> list[Any]:
-        """The components that `with_model` changes."""
+    def model_outputs(self) -> list[Any]:
+        """Return the components that `with_model` changes."""
         figures = [self.quality, self.num_inference_steps, self.guidance_scale, self.sampler]
         return [self.model, *figures, self.profile, self.size_preset, self.width, self.height]
 
-    def _offering(self, name: str) -> gr.Dropdown:
-        """The dropdown with the models that there are now, and that one chosen. A name that wasn't
-        among its choices is only accepted from the page together with them."""
-        return gr.Dropdown(choices=self.parts.model_choices(), value=name)
+    def _offer_models(self, name: str) -> gr.Dropdown:
+        """Return the model dropdown with the current choices and one selected.
 
-    def _offered_profile(self, name: str, model: object, *, again: bool = False) -> gr.Radio:
-        """The profiles with that one chosen, and what it says of itself, or of the LoRA that it
-        brings; also what can differ if a picture is to be painted `again`.
+        The page accepts a new name only together with its choices.
         """
-        few, profile = self.parts.few_steps(model, name), self.parts.profiles.profile(name)
+        return gr.Dropdown(choices=self.context.model_choices(), value=name)
+
+    def _offer_profile(self, name: str, model: object, *, again: bool = False) -> gr.Radio:
+        """Return the profiles with one selected, and its description or its LoRA's.
+
+        If a picture is painted `again`, also say what may differ.
+        """
+        few, profile = self.context.few_steps(model, name), self.context.profiles.profile(name)
         says = profile.says
         if few is not None:
             says = (
@@ -226,23 +233,25 @@ class Form:
         return gr.Radio(value=name, info=f"{says} {profile.repeating}" if again else says)
 
     def _known_profile(self, name: str | None, model: str) -> gr.Radio | None:
-        if name is None or name not in self.parts.profiles.names():
+        if name is None or name not in self.context.profiles.names():
             return None
-        return self._offered_profile(name, model, again=True)
+        return self._offer_profile(name, model, again=True)
 
-    def _profile_chosen(self, values: Mapping[Any, Any]) -> Updates:
-        """What a profile says; and where one of them has a LoRA for few steps for the model, the
-        figures and the sampler that go with the chosen one.
+    def _choose_profile(self, values: Mapping[Any, Any]) -> Updates:
+        """Describe a profile.
+
+        If one of them has a few-step LoRA for the model, set the steps, guidance and sampler that
+        belong to the chosen profile.
         """
         model, name = values[self.model], str(values[self.profile])
-        updates: Updates = {self.profile: self._offered_profile(name, model)}
-        if not any(self.parts.few_steps(model, each) for each in self.parts.profiles.names()):
+        updates: Updates = {self.profile: self._offer_profile(name, model)}
+        if not any(self.context.few_steps(model, each) for each in self.context.profiles.names()):
             return updates
-        sampler = list_samplers(self.parts.painter(model, name))
-        return {**updates, **self._quality_chosen(values), self.sampler: sampler}
+        sampler = list_samplers(self.context.model_with_profile(model, name))
+        return {**updates, **self._choose_quality(values), self.sampler: sampler}
 
-    def _quality_chosen(self, values: Mapping[Any, Any]) -> Updates:
-        row = self.parts.painter(values[self.model], values[self.profile])
+    def _choose_quality(self, values: Mapping[Any, Any]) -> Updates:
+        row = self.context.model_with_profile(values[self.model], values[self.profile])
         quality = str(values[self.quality] or FIRST_QUALITY)
         figures = row.figures(quality)
         return {
@@ -251,51 +260,50 @@ class Form:
             self.guidance_scale: figures.guidance_scale,
         }
 
-    def _model_chosen(self, values: Mapping[Any, Any]) -> Updates:
-        row = self.parts.painter(values[self.model], values[self.profile])
+    def _choose_model(self, values: Mapping[Any, Any]) -> Updates:
+        row = self.context.model_with_profile(values[self.model], values[self.profile])
         sizes = size_choices(row)
         return {
-            **self._quality_chosen(values),
+            **self._choose_quality(values),
             self.size_preset: gr.Radio(choices=sizes, value=sizes[0]),
             self.width: row.sizes[0].width,
             self.height: row.sizes[0].height,
             self.sampler: list_samplers(row),
-            self.profile: self._offered_profile(str(values[self.profile]), row.name),
+            self.profile: self._offer_profile(str(values[self.profile]), row.name),
         }
 
-    def _size_chosen(self, text: str) -> tuple[int, int]:
+    def _choose_size(self, text: str) -> tuple[int, int]:
         size = Size.parse(text)
         return size.width, size.height
 
 
 def quality_text(row: ModelRow, quality: str) -> str:
-    """What a quality preset means for a model."""
+    """Describe a quality preset for a model."""
     figures = row.figures(quality)
     return f"{figures.num_inference_steps} steps, guidance {figures.guidance_scale:g}"
 
 
 def list_samplers(row: ModelRow, chosen: object = None) -> gr.Dropdown:
-    """The samplers that a model can be painted with, `chosen` if that is one of them, else its
-    own."""
+    """Return the samplers for a model; selects `chosen` if it is one, else the model's own."""
     names = row.family.sampler_names()
     return gr.Dropdown(choices=list(names), value=str(chosen) if chosen in names else row.sampler)
 
 
 def size_choices(row: ModelRow) -> list[str]:
-    """The sizes that the model is offered with."""
+    """Return the sizes offered for a model."""
     return [f"{size.width} × {size.height}" for size in row.sizes]  # noqa: RUF001 (the sign itself)
 
 
 class _FormMaker:
-    """Makes the components one by one: `made` by name, and in `notes` the room for an error."""
+    """Makes the components one by one: `made` by name, and `notes` with a place for errors."""
 
-    def __init__(self, parts: PageContext, ids: Ids, row: ModelRow) -> None:
-        self._parts, self._ids, self._row = parts, ids, row
+    def __init__(self, context: PageContext, ids: Ids, row: ModelRow) -> None:
+        self._context, self._ids, self._row = context, ids, row
         self.made: dict[str, Any] = {}
         self.notes: dict[str, Note] = {}
 
     def add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
-        """Make a component with an id and room for an error below it."""
+        """Make a component with an id and a place for an error below it."""
         self._make(name, component, *arguments, **settings)
         self.notes[name] = add_note(self._ids, name)
 
@@ -307,7 +315,7 @@ class _FormMaker:
         self.add(
             "model",
             gr.Dropdown,
-            self._parts.model_choices(),
+            self._context.model_choices(),
             value=self._row.name,
             label="Model",
             filterable=False,
@@ -315,13 +323,13 @@ class _FormMaker:
         self.add(
             "quality",
             gr.Radio,
-            [(title, name) for name, title in self._parts.qualities],
+            [(title, name) for name, title in self._context.qualities],
             value=FIRST_QUALITY,
             label="Quality",
             info=quality_text(self._row, FIRST_QUALITY),
             elem_classes=["segments"],
         )
-        profiles = self._parts.profiles
+        profiles = self._context.profiles
         self.add(
             "profile",
             gr.Radio,
@@ -352,7 +360,7 @@ class _FormMaker:
             for side in ("width", "height"):
                 self.notes[side] = add_note(self._ids, side)
         final = self._ids("final-size")
-        self.made["final_size"] = clickable("", final, "foreseen-place", native="click")
+        self.made["final_size"] = clickable_html("", final, "foreseen-place", native="click")
 
     def add_seed(self) -> None:
         with gr.Row(elem_classes=["pair"], elem_id=self._ids("seed-row")):
@@ -376,11 +384,11 @@ class _FormMaker:
                 scale=0,
             )
         self.notes["seed"] = add_note(self._ids, "seed")
-        # Shown while Keep is ticked, whoever ticked it.
+        # Visible while Keep is ticked, whoever ticked it.
         kept = (
             '<p class="aside" role="status">Every picture uses this seed until you untick Keep.</p>'
         )
-        static(kept, self._ids("seed-kept"), "kept-place")
+        static_html(kept, self._ids("seed-kept"), "kept-place")
 
     def add_more(self) -> None:
         figures = self._row.figures(FIRST_QUALITY)

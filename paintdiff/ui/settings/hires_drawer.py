@@ -1,4 +1,4 @@
-"""The hires fix in a drawer: paint small, enlarge, then paint over it from there."""
+"""The hires fix in a drawer: paint small, upscale, then paint over the result."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ MIN_SCALE = 1.25
 class HiresDrawer:
     """The components of a request's `hires`."""
 
-    def __init__(self, parts: PageContext, ids: Ids) -> None:
-        self.parts = parts
+    def __init__(self, context: PageContext, ids: Ids) -> None:
+        self.context = context
         self._ids = ids
         self._figures: dict[str, Component] = {}
         self._notes: dict[str, Note] = {}
 
     def add(self) -> None:
-        """Lay it out where we are."""
+        """Add the drawer to the page."""
         with widgets.drawer("Hires fix", self._ids("hires-drawer")):
             self.on = gr.Checkbox(
                 False,
@@ -48,46 +48,43 @@ class HiresDrawer:
                 "info": "How many times, before refining",
             }
             self._add("scale", gr.Slider, MIN_SCALE, MAX_HIRES_SCALE, FIRST.scale, **scale)
-            self._add(
-                "upscaler", gr.Dropdown, filterable=False, label="Upscaler", **self._offered()
-            )
+            self._add("upscaler", gr.Dropdown, filterable=False, label="Upscaler", **self._offer())
             strength = {"label": "Strength", "info": "0: only enlarge. Higher: repaint more"}
-            first = self._strength_of(self.parts.default_model)
+            first = self._strength_of(self.context.default_model)
             self._add("strength", gr.Slider, 0, 1, first, step=0.05, **strength)
             steps = {"label": "Steps", "info": "0: same as the first pass"}
             self._add("steps", gr.Slider, 0, MAX_STEPS_OFFERED, 0, step=1, **steps)
 
     def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
-        """Make a component with an id and room for an error below it."""
+        """Make a component with an id and a place for an error below it."""
         elem_id = self._ids(f"hires-{name}")
         self._figures[name] = component(*arguments, elem_id=elem_id, **settings)
         self._notes[name] = add_note(self._ids, f"hires-{name}")
 
     def wire(self, model: gr.Dropdown, quick: Mapping[str, Any]) -> None:
-        """Let another model bring the strength that suits it."""
+        """Let another model set its own strength."""
         model.input(self._strength_of, [model], [self._figures["strength"]], **quick)
 
     def _strength_of(self, model: object) -> float:
-        return self.parts.model(model).family.hires_strength
+        return self.context.model(model).family.hires_strength
 
     def inputs(self) -> dict[str, Component]:
-        """The components, by the names under which they are remembered."""
+        """Return the components, by the keys of their storage."""
         return {
             "hires_on": self.on,
             **{f"hires_{name}": component for name, component in self._figures.items()},
         }
 
     def notes(self) -> dict[str, Note]:
-        """Places for errors, by the request's fields."""
+        """Return the places for errors, by the request's fields."""
         places = {f"hires.{field}": note for field, note in self._notes.items()}
         steps = {"hires.num_inference_steps": self._notes["steps"]}
         return {"hires": self._notes["scale"], **places, **steps}
 
-    def requested(self, values: Values, model: object) -> dict[str, object] | None:
-        """What goes into a request's `hires`; None if it is off.
+    def read(self, values: Values, model: object) -> dict[str, object] | None:
+        """Return the value of a request's `hires`; None if it is off.
 
-        A strength that was left as `model` has it is left to the engine, which finds one that few
-        steps can have too.
+        An unchanged strength of `model` is left to the engine, which adapts it to few steps.
         """
         if not values[self.on]:
             return None
@@ -97,18 +94,18 @@ class HiresDrawer:
             figures["strength"] = None
         return figures
 
-    def refined(self, values: Values, size: Size, multiple: int) -> Size | None:
-        """The size of the second pass; None if it is off, or if it can't be told."""
+    def refined_size(self, values: Values, size: Size, multiple: int) -> Size | None:
+        """Return the size of the second pass; None if it is off or unknown."""
         scale = values[self._figures["scale"]]
         if not values[self.on] or not isinstance(scale, (int, float)) or scale <= 1:
             return None
         return round_to_multiple(scale_size(size, scale, "hires.scale"), multiple)
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were, each checked."""
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored settings, each checked."""
         figures = self._figures
         scale = memory.number("hires_scale", FIRST.scale, MIN_SCALE, MAX_HIRES_SCALE)
-        offered = self._offered(memory.settings.get("hires_upscaler"))
+        offered = self._offer(memory.settings.get("hires_upscaler"))
         strength = self._strength_of(memory.settings.get("model"))
         return {
             self.on: memory.switch("hires_on"),
@@ -118,9 +115,11 @@ class HiresDrawer:
             figures["steps"]: memory.number("hires_steps", 0, 0, MAX_STEPS_OFFERED),
         }
 
-    def filled(self, request: PaintingRequest) -> Updates:
-        """The settings of a picture that was painted before. An upscaler that isn't here leaves
-        ours."""
+    def fill(self, request: PaintingRequest) -> Updates:
+        """Return updates with the settings of an earlier picture.
+
+        An unknown upscaler changes nothing.
+        """
         hires = request.hires if isinstance(request, TextToImage) else None
         if hires is None:
             return {self.on: False}
@@ -133,14 +132,14 @@ class HiresDrawer:
         if hires.strength is not None:
             updates[figures["strength"]] = hires.strength
         if hires.upscaler in [name for _, name in self._choices()]:
-            updates[figures["upscaler"]] = gr.Dropdown(**self._offered(hires.upscaler))
+            updates[figures["upscaler"]] = gr.Dropdown(**self._offer(hires.upscaler))
         return updates
 
     def _choices(self) -> list[tuple[str, str]]:
-        rows = [(upscaler_title(row), row.name) for row in self.parts.upscalers()]
+        rows = [(upscaler_title(row), row.name) for row in self.context.upscalers()]
         return [*rows, ("Latent", LATENT_UPSCALER)]
 
-    def _offered(self, chosen: object = None) -> dict[str, Any]:
+    def _offer(self, chosen: object = None) -> dict[str, Any]:
         choices = self._choices()
         names = [name for _, name in choices]
         return {"choices": choices, "value": chosen if chosen in names else names[0]}

@@ -1,4 +1,4 @@
-"""A picture as a prompt, in a drawer: an IP-Adapter is off until it is given one."""
+"""A picture as a prompt, in a drawer. An IP-Adapter is off without a picture."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _HOW_TO_GET_ONE = "Put one in the folder “ipadapter” of your models folder."
 
 
 class IpAdapterDrawer:
-    """The components of a request's `ip_adapters`: one of them."""
+    """The components of one entry in a request's `ip_adapters`."""
 
-    def __init__(self, parts: PageContext, ids: Ids) -> None:
-        self.parts = parts
+    def __init__(self, context: PageContext, ids: Ids) -> None:
+        self.context = context
         self._ids = ids
         self._notes: dict[str, Note] = {}
 
     def add(self) -> None:
-        """Lay it out where we are."""
+        """Add the drawer to the page."""
         with widgets.drawer("Image prompt", self._ids("prompt-picture-drawer")):
             self.canvas = canvas.paint_canvas(self._ids("prompt-picture"), tools=False)
             self._notes["image"] = add_note(self._ids, "prompt-picture")
@@ -41,7 +41,7 @@ class IpAdapterDrawer:
                 label="IP-Adapter",
                 filterable=False,
                 elem_id=self._ids("ip-adapter"),
-                **self._offered(self.parts.default_model, None),
+                **self._offer(self.context.default_model, None),
             )
             self._notes["name"] = add_note(self._ids, "ip-adapter")
             self.scale = gr.Slider(
@@ -55,30 +55,31 @@ class IpAdapterDrawer:
             self._notes["scale"] = add_note(self._ids, "ip-adapter-scale")
 
     def inputs(self) -> dict[str, Component]:
-        """The components, by the names under which they are remembered."""
+        """Return the components, by the keys of their storage."""
         return {
             "prompt_picture": self.canvas,
             "ip_adapter": self.adapter,
             "ip_adapter_scale": self.scale,
         }
 
-    def remembered_by_itself(self) -> frozenset[str]:
-        """The canvas keeps its picture."""
+    def self_storing_inputs(self) -> frozenset[str]:
+        """Return the key of the canvas, which stores its picture itself."""
         return frozenset({"prompt_picture"})
 
     def notes(self) -> dict[str, Note]:
-        """Places for errors, by the request's fields."""
+        """Return the places for errors, by the request's fields."""
         return {f"ip_adapters.0.{field}": note for field, note in self._notes.items()}
 
-    def requested(self, values: Values) -> list[dict[str, object]]:
-        """What goes into a request's `ip_adapters`: one, or none without a picture.
+    def read(self, values: Values) -> list[dict[str, object]]:
+        """Return the value of a request's `ip_adapters`: one, or none without a picture.
 
-        Raises RequestError, its field in `ip_adapters`.
+        Raises:
+            RequestError: A value is invalid; its field is in `ip_adapters`.
         """
         if canvas.is_empty(values[self.canvas]):
             return []
         try:
-            picture = has_strokes(canvas.read_canvas(values[self.canvas], self.parts.uploads))
+            picture = has_strokes(canvas.read_canvas(values[self.canvas], self.context.uploads))
         except RequestError as error:
             raise RequestError(str(error), field="ip_adapters.0.image") from error
         if not values[self.adapter]:
@@ -89,36 +90,35 @@ class IpAdapterDrawer:
         return [{"image": picture, "name": values[self.adapter], "scale": values[self.scale]}]
 
     def wire(self, model: gr.Dropdown, quick: Mapping[str, Any]) -> None:
-        """Offer what fits the model."""
+        """Offer the IP-Adapters that fit the model."""
         model.change(
-            lambda chosen, adapter: gr.Dropdown(**self._offered(chosen, adapter)),
+            lambda chosen, adapter: gr.Dropdown(**self._offer(chosen, adapter)),
             [model, self.adapter],
             [self.adapter],
             **quick,
         )
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were, each checked."""
-        offered = self._offered(memory.settings.get("model"), memory.settings.get("ip_adapter"))
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored settings, each checked."""
+        offered = self._offer(memory.settings.get("model"), memory.settings.get("ip_adapter"))
         return {
             self.adapter: gr.Dropdown(**offered),
             self.scale: memory.number("ip_adapter_scale", FIRST_SCALE, 0, 1),
         }
 
-    def filled(self, request: PaintingRequest) -> Updates:
-        """The figures of a picture that was painted before; the picture that prompted it isn't
-        known."""
+    def fill(self, request: PaintingRequest) -> Updates:
+        """Return updates with the settings of an earlier picture; its prompt picture is unknown."""
         if not request.ip_adapters:
             return {}
         used = request.ip_adapters[0]
         return {
-            self.adapter: gr.Dropdown(**self._offered(request.model, used.name)),
+            self.adapter: gr.Dropdown(**self._offer(request.model, used.name)),
             self.scale: used.scale,
         }
 
-    def _offered(self, model: object, chosen: object) -> dict[str, Any]:
-        row = self.parts.model(model)
-        rows = self.parts.engine.manager.catalog.ip_adapters_for(row)
+    def _offer(self, model: object, chosen: object) -> dict[str, Any]:
+        row = self.context.model(model)
+        rows = self.context.engine.manager.catalog.ip_adapters_for(row)
         names = [each.name for each in rows]
         if not names:
             info = f"No IP-Adapter found for {row.title}. {_HOW_TO_GET_ONE}"

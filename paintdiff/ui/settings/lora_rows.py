@@ -1,5 +1,7 @@
-"""The LoRAs that a prompt names, as rows with a weight each. The prompt is the one place where they
-are kept: the rows are made from it, and the page's script writes into it."""
+"""The LoRAs that a prompt names, as rows with a weight each.
+
+Only the prompt stores them: the rows are made from it, and the page's script writes into it.
+"""
 
 from __future__ import annotations
 
@@ -19,24 +21,26 @@ MIN_WEIGHT, MAX_WEIGHT, WEIGHT_STEP = -1, 2, 0.05
 
 
 def lora_rows(prompt: str, model: ModelRow, catalog: Catalog, prompt_id: str) -> str:
-    """The rows as markup, "" if the prompt names no LoRA. What keeps one from having an effect on
-    the model is said in its row. `prompt_id` is the id of the prompt box."""
+    """Return the rows as markup; "" if the prompt names no LoRA.
+
+    A row says why its LoRA has no effect on the model. `prompt_id` is the id of the prompt box.
+    """
     tags = {tag.name: tag for tag in split_lora_tags(prompt)[1]}
     if not tags:
         return ""
-    rows = "".join(_row(tag, _found(name, catalog), model) for name, tag in tags.items())
+    rows = "".join(_row(tag, _find(name, catalog), model) for name, tag in tags.items())
     return f'<ul class="lora-rows" data-prompt="{escape(prompt_id)}">{rows}</ul>'
 
 
-def _found(name: str, catalog: Catalog) -> LoraRow | UnknownNameError:
+def _find(name: str, catalog: Catalog) -> LoraRow | UnknownNameError:
     try:
         return catalog.lora(name)
     except UnknownNameError as error:
         return error
 
 
-def why_no_effect(tag: LoraTag, row: LoraRow | UnknownNameError, model: ModelRow) -> str:
-    """Why a LoRA named in the prompt does nothing, or can't be used; "" if it acts."""
+def explain_no_effect(tag: LoraTag, row: LoraRow | UnknownNameError, model: ModelRow) -> str:
+    """Return why a LoRA in the prompt does nothing or can't be used; "" if it works."""
     if isinstance(row, UnknownNameError):
         return str(row)
     if row.family is not None and row.family.name != model.family.name:
@@ -50,7 +54,7 @@ def _row(tag: LoraTag, row: LoraRow | UnknownNameError, model: ModelRow) -> str:
     name = escape(tag.name)
     title = escape(tag.name if isinstance(row, UnknownNameError) else row.title)
     trigger_words = () if isinstance(row, UnknownNameError) else row.trigger_words
-    reason = why_no_effect(tag, row, model)
+    reason = explain_no_effect(tag, row, model)
     said = f'<p class="why">{escape(reason)}</p>' if reason else ""
     words = "".join(
         f'<button type="button" data-word="{escape(word)}" '
@@ -66,7 +70,7 @@ def _row(tag: LoraTag, row: LoraRow | UnknownNameError, model: ModelRow) -> str:
 
 
 def _weight(tag: LoraTag, title: str) -> str:
-    """A slider; figures where the text encoders have a weight of their own."""
+    """Return a slider, or the weights as text if the text encoders have one of their own."""
     other = tag.text_encoder_weight
     if other != tag.weight:
         return f'<output class="two">{tag.weight:g}, words {other:g}</output>'

@@ -1,4 +1,4 @@
-"""Advice about sizes that a model wasn't made for: paint at its own size, then upscale."""
+"""Advice about sizes that a model wasn't trained for: paint at its own size, then upscale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paintdiff.ui.common import markup
 
 @dataclass(frozen=True)
 class SizeAdvice:
-    """What to paint instead: `size` in pixels, then upscaled `scale` times (1: not at all)."""
+    """A better size: paint at `size`, in pixels, then upscale `scale` times (1: not at all)."""
 
     model: str
     native: Size
@@ -23,8 +23,9 @@ class SizeAdvice:
 
     @classmethod
     def about(cls, wanted: Size, row: ModelRow, scale: float = 1.0) -> SizeAdvice | None:
-        """Return the advice for a picture of that size which will be upscaled `scale` times; None
-        if the size suits the model.
+        """Return the advice for a picture of that size, upscaled `scale` times afterwards.
+
+        None if the size suits the model.
         """
         native = row.native_size
         if is_near_area(wanted, native):

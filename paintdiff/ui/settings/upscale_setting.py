@@ -1,5 +1,7 @@
-"""By how much a picture is enlarged, and with what: the whole of the Upscale tab's settings, and
-what all tabs that paint may do with a picture when it is done."""
+"""The scale and the upscaler of a picture.
+
+These are all settings of the Upscale tab, and part of those of painting tabs.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,13 @@ _FACTORS = {"2x": "2", "4x": "4"}
 
 
 class UpscaleSetting:
-    """The components of a request's `upscaling`. `optional` says whether there is an "Off".
+    """The components of a request's `upscaling`. `optional` adds the choice "Off".
 
-    Their ids begin with `name`, if that isn't "", and so do the names under which they are
-    remembered.
+    `name`, if any, prefixes their ids and the keys of their storage.
     """
 
-    def __init__(self, parts: PageContext, ids: Ids, *, optional: bool, name: str = "") -> None:
-        self.parts = parts
+    def __init__(self, context: PageContext, ids: Ids, *, optional: bool, name: str = "") -> None:
+        self.context = context
         self._ids = ids
         self._optional = optional
         self._first = OFF if optional else next(iter(_FACTORS.values()))
@@ -45,12 +46,12 @@ class UpscaleSetting:
         self._remembered = f"{name}_" if name else ""
         self._notes: dict[str, Note] = {}
         self._tile: gr.Number | None = None
-        self._faces = FaceSetting(parts, ids, self._element, self._remembered)
+        self._faces = FaceSetting(context, ids, self._element, self._remembered)
 
-    # What is laid out
+    # Layout
 
     def add(self) -> None:
-        """How many times, and with which upscaler."""
+        """Add scale and upscaler."""
         with gr.Column(elem_classes=["group", "upscale-setting"], scale=0):
             off = [("Off", OFF)] if self._optional else []
             self.factor = gr.Radio(
@@ -71,7 +72,7 @@ class UpscaleSetting:
             )
             self._notes["scale"] = add_note(self._ids, f"{self._element}factor")
             self.upscaler = gr.Dropdown(
-                **self.offered(None),
+                **self.offer(None),
                 label="Upscaler",
                 filterable=False,
                 elem_id=self._ids(f"{self._element}upscaler"),
@@ -81,7 +82,7 @@ class UpscaleSetting:
             self._faces.add()
 
     def add_tile(self) -> None:
-        """In what tiles a large picture is worked through."""
+        """Add the tile size."""
         self._tile = gr.Number(
             None,
             label="Tile size",
@@ -92,10 +93,10 @@ class UpscaleSetting:
         )
         self._notes["tile_px"] = add_note(self._ids, f"{self._element}tile")
 
-    # What a tab asks for
+    # Part of a request
 
     def inputs(self) -> dict[str, Component]:
-        """The components, by the names under which they are remembered."""
+        """Return the components, by the keys of their storage."""
         named = {"factor": self.factor, "other": self.other, "upscaler": self.upscaler}
         if self._tile is not None:
             named["tile"] = self._tile
@@ -103,46 +104,51 @@ class UpscaleSetting:
         return own | self._faces.inputs()
 
     def notes(self) -> dict[str, Note]:
-        """Places for errors, by the request's fields."""
+        """Return the places for errors, by the request's fields."""
         fields = self._notes | self._faces.notes()
         places = {f"upscaling.{field}": note for field, note in fields.items()}
         return {"upscaling": self._notes["scale"], **places}
 
     def wire(self, quick: Mapping[str, Any]) -> None:
-        """Say what an upscaler is when it is chosen."""
+        """Describe an upscaler when it is chosen."""
         self.upscaler.input(
-            lambda chosen: gr.Dropdown(**self.offered(chosen)),
+            lambda chosen: gr.Dropdown(**self.offer(chosen)),
             [self.upscaler],
             [self.upscaler],
             **quick,
         )
 
-    def requested(self, values: Values) -> dict[str, object] | None:
-        """What goes into a request's `upscaling`; None if it is off."""
+    def read(self, values: Values) -> dict[str, object] | None:
+        """Return the value of a request's `upscaling`; None if it is off."""
         scale = self.scale(values)
         if scale is None:
             return None
         tile = {} if self._tile is None else {"tile_px": values[self._tile] or None}
-        faces = self._faces.requested(values)
+        faces = self._faces.read(values)
         return {"scale": scale, "upscaler": values[self.upscaler] or None, **tile, **faces}
 
-    def enlarged(self, values: Values, size: Size) -> Size | None:
-        """The size that a picture would get; None if it is off, or if it can't be told.
+    def enlarged_size(self, values: Values, size: Size) -> Size | None:
+        """Return a picture's size after upscaling; None if it is off or unknown.
 
-        Raises SizeError if that would be too large.
+        Raises:
+            SizeError: It would be too large.
         """
         scale = self.scale(values)
         if not isinstance(scale, (int, float)) or not 1 <= scale <= MAX_UPSCALE:
             return None
         return scale_size(size, scale, "upscaling.scale")
 
-    def scaled(self, scale: float) -> Updates:
+    def choose_scale(self, scale: float) -> Updates:
         """Return the updates that choose a scale."""
         chosen = f"{scale:g}"
         return {self.factor: chosen if chosen in _FACTORS.values() else OTHER, self.other: scale}
 
     def scale(self, values: Values) -> Any:
-        """Return the chosen scale, unchecked; None if off. Raises RequestError if missing."""
+        """Return the chosen scale, unchecked; None if off.
+
+        Raises:
+            RequestError: It is missing.
+        """
         chosen = values[self.factor]
         if chosen == OFF:
             return None
@@ -152,10 +158,10 @@ class UpscaleSetting:
             raise RequestError("Enter how many times, or choose 2x or 4x.", field="upscaling.scale")
         return values[self.other]
 
-    # Settings that come from elsewhere
+    # Settings from elsewhere
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were, each checked."""
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored settings, each checked."""
 
         def stored(name: str) -> str:
             return f"{self._remembered}{name}"
@@ -164,28 +170,31 @@ class UpscaleSetting:
         updates: Updates = {
             self.factor: memory.choice(stored("factor"), offered, self._first),
             self.other: memory.number(stored("other"), FIRST_OTHER, 1, MAX_UPSCALE),
-            self.upscaler: gr.Dropdown(**self.offered(memory.settings.get(stored("upscaler")))),
+            self.upscaler: gr.Dropdown(**self.offer(memory.settings.get(stored("upscaler")))),
         }
         if self._tile is not None:
             tile = memory.number(stored("tile"), None, MIN_TILE_PX, MAX_TILE_PX)
             updates[self._tile] = tile
-        return updates | self._faces.restored(memory)
+        return updates | self._faces.restore(memory)
 
-    def filled(self, upscaling: Upscaling | None) -> Updates:
-        """The settings that a picture was made with. An upscaler that isn't here leaves ours."""
+    def fill(self, upscaling: Upscaling | None) -> Updates:
+        """Return updates with the settings of an earlier picture.
+
+        An unknown upscaler changes nothing.
+        """
         if upscaling is None:
             return {self.factor: OFF} if self._optional else {}
-        known = any(row.name == upscaling.upscaler for row in self.parts.upscalers())
-        updates = self.scaled(upscaling.scale)
+        known = any(row.name == upscaling.upscaler for row in self.context.upscalers())
+        updates = self.choose_scale(upscaling.scale)
         if known:
-            updates[self.upscaler] = gr.Dropdown(**self.offered(upscaling.upscaler))
+            updates[self.upscaler] = gr.Dropdown(**self.offer(upscaling.upscaler))
         if self._tile is not None:
             updates[self._tile] = upscaling.tile_px
-        return updates | self._faces.filled(upscaling)
+        return updates | self._faces.fill(upscaling)
 
-    def offered(self, chosen: object) -> dict[str, Any]:
-        """The dropdown's properties, with `chosen` if there is such an upscaler, else the first."""
-        rows = {row.name: row for row in self.parts.upscalers()}
+    def offer(self, chosen: object) -> dict[str, Any]:
+        """Return the dropdown's properties; selects `chosen` if it exists, else the first."""
+        rows = {row.name: row for row in self.context.upscalers()}
         if not rows:
             return {"choices": [], "value": None, "interactive": False, "info": "None found."}
         name = chosen if isinstance(chosen, str) and chosen in rows else next(iter(rows))
@@ -198,19 +207,17 @@ class UpscaleSetting:
 
 
 def upscaler_title(row: UpscalerRow) -> str:
-    """What an upscaler is called in a list, with how much it would have to fetch."""
-    return (
-        f"{row.title}, {format_byte_size(row.size_bytes)}" if _is_to_be_fetched(row) else row.title
-    )
+    """Return an upscaler's title in a list, with the size of its download."""
+    return f"{row.title}, {format_byte_size(row.size_bytes)}" if _needs_download(row) else row.title
 
 
 def upscaler_text(row: UpscalerRow) -> str:
-    """What an upscaler is for, and what it would have to fetch."""
-    if not _is_to_be_fetched(row):
+    """Describe an upscaler and its download."""
+    if not _needs_download(row):
         return row.description
     fetched = f"Downloads {format_byte_size(row.size_bytes)} on first use."
     return f"{row.description} {fetched}".strip()
 
 
-def _is_to_be_fetched(row: UpscalerRow) -> bool:
+def _needs_download(row: UpscalerRow) -> bool:
     return row.address is not None and not row.file.is_file()

@@ -1,4 +1,4 @@
-"""The tab where words become a picture whose lines are drawn: ControlNet."""
+"""The ControlNet tab: a prompt fills in a drawing."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ if TYPE_CHECKING:
 
 
 class ControlInputs(TabInputs):
-    """A drawing, or what a preprocessor finds in a picture; a second one in a drawer."""
+    """A drawing, or the map of a picture; a second control in a drawer."""
 
     ids = Ids("controlnet")
     prompt_needed = False
     title = "Your drawing becomes a painting"
     text = "Draw lines on the canvas or open a picture, describe the result, and generate."
 
-    def __init__(self, parts: PageContext) -> None:
-        super().__init__(parts)
-        self.control = ControlPanel(parts, self.ids)
+    def __init__(self, context: PageContext) -> None:
+        super().__init__(context)
+        self.control = ControlPanel(context, self.ids)
         self.second = ControlDrawer(
-            parts, self.ids, title="A second picture", name="second", index=1
+            context, self.ids, title="A second picture", name="second", index=1
         )
-        self.hires = HiresDrawer(parts, self.ids)
+        self.hires = HiresDrawer(context, self.ids)
 
     def add_controls(self) -> None:
-        """Which ControlNet and how strictly; more, and a second one, in drawers."""
+        """Add the ControlNet settings, and drawers for more of them and for a second one."""
         self.control.add_figures()
         with widgets.drawer("More control settings", self.ids("control-more")):
             self.control.add_reach()
         self.second.add()
 
     def add_settings(self) -> None:
-        """The hires fix, in a drawer."""
+        """Add the hires fix in a drawer."""
         self.hires.add()
 
     def add_canvas(self) -> None:
-        """The canvas, beside the result, with what is made of it."""
+        """Add the canvas beside the result, and its control map."""
         with gr.Column(elem_classes=["canvas-side"], min_width=0):
-            self.picture = PictureInput.built(self.parts, self.ids, tools=True, masks=False)
+            self.picture = PictureInput.build(self.context, self.ids, tools=True, masks=False)
             with gr.Column(elem_classes=["group", "map-group"], scale=0):
                 self.control.add_map(self.picture.canvas, self.picture.note)
 
@@ -67,72 +67,76 @@ class ControlInputs(TabInputs):
         return self.control, self.second.panel
 
     def inputs(self) -> dict[str, Component]:
-        """The components, by the names under which they are remembered."""
+        """Return the components, by the keys of their storage."""
         panels = {name: item for panel in self._panels() for name, item in panel.inputs().items()}
         return {**panels, **self.hires.inputs()}
 
-    def remembered_by_itself(self) -> frozenset[str]:
-        """The canvases keep what is on them."""
-        return frozenset().union(*(panel.remembered_by_itself() for panel in self._panels()))
+    def self_storing_inputs(self) -> frozenset[str]:
+        """Return the keys of the canvases."""
+        return frozenset().union(*(panel.self_storing_inputs() for panel in self._panels()))
 
     def notes(self) -> dict[str, Note]:
-        """Places for errors."""
+        """Return the places for errors, by the request's fields."""
         panels = {name: note for panel in self._panels() for name, note in panel.notes().items()}
         return {**panels, **self.hires.notes()}
 
     def canvases(self) -> tuple[gr.HTML, ...]:
-        """The drawing, and the other controls'."""
+        """Return the drawing, and the second control's picture."""
         return tuple(panel.canvas for panel in self._panels())
 
-    def wire(self, studio: PaintingTab) -> None:
-        """Let the maps be shown, and a blank canvas be as the picture will be."""
-        form = studio.form
-        self.picture.wire(studio, QUICK)
+    def wire(self, tab: PaintingTab) -> None:
+        """Register the events of the control maps, and match the size of a blank canvas."""
+        form = tab.form
+        self.picture.wire(tab, QUICK)
         self.hires.wire(form.model, QUICK)
         sides: list[Any] = [form.width, form.height]
-        size: dict[str, Any] = {"size": self.size_in(form), "inputs": {form.model, *sides}}
-        self.control.wire(studio, QUICK, **size)
-        self.second.wire(studio, QUICK, picture=self.picture, **size)
+        size: dict[str, Any] = {"size": self.form_size(form), "inputs": {form.model, *sides}}
+        self.control.wire(tab, QUICK, **size)
+        self.second.wire(tab, QUICK, picture=self.picture, **size)
         name = self.picture.canvas.elem_id
         script = f"(...size) => paintdiff.canvas.blankFor('{name}', ...size)"
         gr.on([side.change for side in sides], None, sides, None, js=script)
 
     def sizing(self, form: Form) -> Sizing:
-        """As the form and the hires fix say."""
+        """Return the size of the form and the hires fix."""
         painted = super().sizing(form)
         return Sizing(painted.size, painted.inputs.union(self.hires.inputs().values()))
 
-    def refined(self, values: Values, form: Form, size: Size) -> Size | None:
-        """As the hires fix says."""
-        multiple = self.parts.model(values[form.model]).family.size_multiple
-        return self.hires.refined(values, size, multiple)
+    def refined_size(self, values: Values, form: Form, size: Size) -> Size | None:
+        """Return the size of the hires fix."""
+        multiple = self.context.model(values[form.model]).family.size_multiple
+        return self.hires.refined_size(values, size, multiple)
 
     def request(self, fields: dict[str, object], values: Values) -> TextToImage:
-        """Raises RequestError."""
-        first = self.control.requested(values)
+        """Build the request.
+
+        Raises:
+            RequestError: A value is invalid.
+        """
+        first = self.control.read(values)
         if not first:
             raise RequestError("Draw or open a picture first.", field="controls.0.image")
-        controls = [*first, *self.second.panel.requested(values)]
-        hires = self.hires.requested(values, fields["model"])
-        return TextToImage.parsed({**fields, "controls": controls, "hires": hires})
+        controls = [*first, *self.second.panel.read(values)]
+        hires = self.hires.read(values, fields["model"])
+        return TextToImage.parse({**fields, "controls": controls, "hires": hires})
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were."""
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored settings, each checked."""
         panels = {
-            key: each for panel in self._panels() for key, each in panel.restored(memory).items()
+            key: each for panel in self._panels() for key, each in panel.restore(memory).items()
         }
-        return {**panels, **self.hires.restored(memory)}
+        return {**panels, **self.hires.restore(memory)}
 
-    def filled(self, request: PaintingRequest) -> Updates:
-        """How strictly a picture's controls were followed."""
+    def fill(self, request: PaintingRequest) -> Updates:
+        """Return updates with an earlier picture's control settings."""
         panels = {
-            key: each for panel in self._panels() for key, each in panel.filled(request).items()
+            key: each for panel in self._panels() for key, each in panel.fill(request).items()
         }
-        return {**panels, **self.hires.filled(request)}
+        return {**panels, **self.hires.fill(request)}
 
-    def received(self, picture: Picture) -> Updates:
-        """Take a finished picture: its edges, as it is no drawing."""
+    def receive(self, picture: Picture) -> Updates:
+        """Take a finished picture, to use its edges."""
         return {
-            **self.picture.received(picture),
+            **self.picture.receive(picture),
             self.control.map.preprocessor: FIRST_PREPROCESSOR,
         }

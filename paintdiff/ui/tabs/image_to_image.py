@@ -1,4 +1,4 @@
-"""The tab where a picture becomes another one."""
+"""The Image to image tab."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RESIZE_MODES = (
 
 
 class ImageToImageInputs(TabInputs):
-    """A picture, and how far to go from it."""
+    """A picture, and how much to change it."""
 
     ids = Ids("image_to_image")
     size_shown = False
@@ -48,14 +48,14 @@ class ImageToImageInputs(TabInputs):
     title = "Your result appears here"
     text = "Open a picture, describe how it should change, and generate."
 
-    def __init__(self, parts: PageContext) -> None:
-        super().__init__(parts)
+    def __init__(self, context: PageContext) -> None:
+        super().__init__(context)
         self._notes: dict[str, Note] = {}
-        self.control = ControlDrawer(parts, self.ids)
+        self.control = ControlDrawer(context, self.ids)
 
     def add_controls(self) -> None:
-        """The picture, strength and sizing; more in a drawer."""
-        self.picture = PictureInput.built(self.parts, self.ids, tools=False)
+        """Add the picture, strength and sizing; more in a drawer."""
+        self.picture = PictureInput.build(self.context, self.ids, tools=False)
         self.strength = gr.Slider(
             0,
             1,
@@ -72,7 +72,7 @@ class ImageToImageInputs(TabInputs):
             label="Size of the result",
             elem_id=self.ids("resize"),
         )
-        self.foreseen = widgets.static("", self.ids("foreseen"), "foreseen-place")
+        self.foreseen = widgets.static_html("", self.ids("foreseen"), "foreseen-place")
         with gr.Accordion(
             "More picture settings",
             open=False,
@@ -105,7 +105,7 @@ class ImageToImageInputs(TabInputs):
         self.control.add()
 
     def inputs(self) -> dict[str, Component]:
-        """The components, by the names of a request where it has them."""
+        """Return the components, named as in the request where possible."""
         return {
             "picture": self.picture.canvas,
             "strength": self.strength,
@@ -116,22 +116,22 @@ class ImageToImageInputs(TabInputs):
             **self.control.panel.inputs(),
         }
 
-    def remembered_by_itself(self) -> frozenset[str]:
-        """The canvases keep their pictures."""
-        return frozenset({"picture"}) | self.control.panel.remembered_by_itself()
+    def self_storing_inputs(self) -> frozenset[str]:
+        """Return the keys of the canvases."""
+        return frozenset({"picture"}) | self.control.panel.self_storing_inputs()
 
     def notes(self) -> dict[str, Note]:
-        """Places for errors."""
+        """Return the places for errors, by the request's fields."""
         return {"image": self.picture.note, **self._notes, **self.control.panel.notes()}
 
     def canvases(self) -> tuple[gr.HTML, ...]:
-        """The picture, and the control's."""
+        """Return the picture, and the control's."""
         return self.picture.canvas, self.control.panel.canvas
 
-    def wire(self, studio: PaintingTab) -> None:
-        """Say what will happen to the picture's size before it happens."""
-        self.picture.wire(studio, QUICK)
-        form = studio.form
+    def wire(self, tab: PaintingTab) -> None:
+        """Register the events that describe the final size in advance."""
+        self.picture.wire(tab, QUICK)
+        form = tab.form
         self.resize.change(
             lambda mode: gr.Column(visible=mode != AS_PICTURE),
             [self.resize],
@@ -141,7 +141,7 @@ class ImageToImageInputs(TabInputs):
         sizing = self.sizing(form)
         asked: set[Any] = {self.picture.canvas, *sizing.inputs}
         self.control.wire(
-            studio, QUICK, picture=self.picture, size=sizing.size, inputs=set(sizing.inputs)
+            tab, QUICK, picture=self.picture, size=sizing.size, inputs=set(sizing.inputs)
         )
         gr.on(
             [
@@ -152,7 +152,7 @@ class ImageToImageInputs(TabInputs):
                 form.height.change,
                 form.model.change,
             ],
-            self.foreseen_words(form),
+            self.describe_size(form),
             asked,
             [self.foreseen],
             js=canvas.flush_js(asked, self.picture.canvas),
@@ -160,14 +160,13 @@ class ImageToImageInputs(TabInputs):
             **QUICK,
         )
 
-    def foreseen_words(self, form: Form) -> Callable[[Values], str]:
-        """A handler that says what will happen to the picture's size, as markup."""
-
+    def describe_size(self, form: Form) -> Callable[[Values], str]:
+        """Return a handler that describes what happens to the picture's size, as markup."""
         size_in = self.sizing(form).size
 
         def words(values: Values) -> str:
             try:
-                content = self.picture.content(values)
+                content = self.picture.read(values)
                 mode = "stretch" if values[self.resize] == AS_PICTURE else values[self.resize]
                 source = Size(content.width, content.height)
                 return markup.aside(describe_resize(source, size_in(values), mode))
@@ -177,27 +176,31 @@ class ImageToImageInputs(TabInputs):
         return words
 
     def sizing(self, form: Form) -> Sizing:
-        """As the picture, or as the form says."""
+        """Return the size of the picture, or of the form."""
         in_form = super().sizing(form)
 
         def size(values: Values) -> Size:
             if values[self.resize] != AS_PICTURE:
                 return in_form.size(values)
-            row, content = self.parts.model(values[form.model]), self.picture.content(values)
+            row, content = self.context.model(values[form.model]), self.picture.read(values)
             source = Size(content.width, content.height)
             return choose_working_size(source, row.native_size, row.family.size_multiple)
 
         return Sizing(size, in_form.inputs | {self.resize}, (self.picture.canvas,))
 
     def request(self, fields: dict[str, object], values: Values) -> ImageToImage:
-        """Raises RequestError."""
-        content = self.picture.content(values)
+        """Build the request.
+
+        Raises:
+            RequestError: A value is invalid.
+        """
+        content = self.picture.read(values)
         mode = values[self.resize]
         if mode == AS_PICTURE:
             fields |= {"width": None, "height": None, "resize_mode": "stretch"}
         else:
             fields["resize_mode"] = mode
-        return ImageToImage.parsed(
+        return ImageToImage.parse(
             {
                 **fields,
                 "image": InputImage(data=content.image),
@@ -205,25 +208,25 @@ class ImageToImageInputs(TabInputs):
                 "loopback": values[self.loopback],
                 "loopback_strength_factor": values[self.factor],
                 "background": widgets.hex_colour(values[self.background]),
-                "controls": self.control.panel.requested(values),
+                "controls": self.control.panel.read(values),
             }
         )
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The inputs as they were."""
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored values, each checked."""
         return {
             self.strength: memory.number("strength", FIRST_STRENGTH, 0, 1),
             self.resize: memory.choice("resize", [mode for _, mode in RESIZE_MODES], AS_PICTURE),
             self.loopback: memory.number("loopback", 1, 1, MAX_PASSES),
             self.factor: memory.number("loopback_strength_factor", 1, 0.5, 1.5),
             self.background: memory.colour("background", "#ffffff"),
-            **self.control.panel.restored(memory),
+            **self.control.panel.restore(memory),
         }
 
-    def filled(self, request: PaintingRequest) -> Updates:
-        """How strictly a picture's control was followed."""
-        return self.control.panel.filled(request)
+    def fill(self, request: PaintingRequest) -> Updates:
+        """Return updates with an earlier picture's control settings."""
+        return self.control.panel.fill(request)
 
-    def received(self, picture: Picture) -> Updates:
+    def receive(self, picture: Picture) -> Updates:
         """Take a finished picture as the one to change."""
-        return self.picture.received(picture)
+        return self.picture.receive(picture)

@@ -1,4 +1,4 @@
-"""The tab where a part of a picture is painted anew: where a mask says, from what is sketched."""
+"""The inpainting tab: repaint a masked part of a picture, starting from a sketch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SIDES = ("left", "top", "right", "bottom")
 
 
 class InpaintInputs(TabInputs):
-    """A picture with a mask and colour strokes over it."""
+    """A picture with a mask and colour strokes."""
 
     ids = Ids("inpaint")
     sized = False
@@ -50,19 +50,19 @@ class InpaintInputs(TabInputs):
         "there. Or sketch on a blank canvas."
     )
 
-    def __init__(self, parts: PageContext) -> None:
-        super().__init__(parts)
+    def __init__(self, context: PageContext) -> None:
+        super().__init__(context)
         self._inputs: dict[str, Component] = {}
         self._notes: dict[str, Note] = {}
-        self.control = ControlDrawer(parts, self.ids)
+        self.control = ControlDrawer(context, self.ids)
 
     def add_canvas(self) -> None:
-        """The canvas, beside the result."""
+        """Add the canvas beside the result."""
         with gr.Column(elem_classes=["canvas-side"], min_width=0):
-            self.picture = PictureInput.built(self.parts, self.ids, tools=True)
+            self.picture = PictureInput.build(self.context, self.ids, tools=True)
 
     def add_controls(self) -> None:
-        """How the masked part is painted; more in a drawer."""
+        """Add the settings of the masked part; more in a drawer."""
         self._add(
             "strength",
             gr.Slider,
@@ -86,7 +86,7 @@ class InpaintInputs(TabInputs):
         return gr.Accordion(title, open=False, elem_id=self.ids(name), elem_classes=["more"])
 
     def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
-        """Make a component with an id and room for an error below it."""
+        """Make a component with an id and a place for an error below it."""
         elem_id = self.ids(name.replace("_", "-"))
         self._inputs[name] = component(*arguments, elem_id=elem_id, **settings)
         self._notes[name] = add_note(self.ids, name)
@@ -122,64 +122,68 @@ class InpaintInputs(TabInputs):
         self._notes["outpaint"] = add_note(self.ids, "outpaint")
 
     def inputs(self) -> dict[str, Component]:
-        """The components, by the names of a request where it has them."""
+        """Return the components, named as in the request where possible."""
         return {
             "picture": self.picture.canvas,
             **self._inputs,
             **self.control.panel.inputs(),
         }
 
-    def remembered_by_itself(self) -> frozenset[str]:
-        """The canvases keep pictures, strokes and mask."""
-        return frozenset({"picture"}) | self.control.panel.remembered_by_itself()
+    def self_storing_inputs(self) -> frozenset[str]:
+        """Return the keys of the canvases."""
+        return frozenset({"picture"}) | self.control.panel.self_storing_inputs()
 
     def notes(self) -> dict[str, Note]:
-        """Places for errors."""
+        """Return the places for errors, by the request's fields."""
         sides = {f"outpaint.{side}": self._notes["outpaint"] for side in SIDES}
         images = dict.fromkeys(("image", "mask", "sketch"), self.picture.note)
         return {**images, **self._notes, **sides, **self.control.panel.notes()}
 
     def canvases(self) -> tuple[gr.HTML, ...]:
-        """The picture with its strokes, and the control's."""
+        """Return the picture with its strokes, and the control's."""
         return self.picture.canvas, self.control.panel.canvas
 
-    def wire(self, studio: PaintingTab) -> None:
-        """Offer the settings of a picture that has some; let the control's map be shown."""
-        self.picture.wire(studio, QUICK)
-        sizing = self.sizing(studio.form)
+    def wire(self, tab: PaintingTab) -> None:
+        """Register the events of the picture and the control's map."""
+        self.picture.wire(tab, QUICK)
+        sizing = self.sizing(tab.form)
         size, inputs = sizing.painted or sizing.size, set(sizing.inputs)
-        self.control.wire(studio, QUICK, picture=self.picture, size=size, inputs=inputs)
+        self.control.wire(tab, QUICK, picture=self.picture, size=size, inputs=inputs)
 
     def sizing(self, form: Form) -> Sizing:
-        """The picture's own size, grown; painted at what the model is good at."""
+        """Return the picture's size plus outpainting, and the size at which the model paints it."""
 
         def size(values: Values) -> Size:
-            content = self.picture.content(values)
+            content = self.picture.read(values)
             left, top, right, bottom = (int(values[self._inputs[side]] or 0) for side in SIDES)
             return Size(left + content.width + right, top + content.height + bottom)
 
         def painted(values: Values) -> Size:
-            row = self.parts.model(values[form.model])
+            row = self.context.model(values[form.model])
             return choose_working_size(size(values), row.native_size, row.family.size_multiple)
 
         sides = (self._inputs[side] for side in SIDES)
         return Sizing(size, frozenset({form.model, *sides}), (self.picture.canvas,), painted)
 
     def request(self, fields: dict[str, object], values: Values) -> Inpaint:
-        """Raises RequestError."""
-        content = self.picture.content(values)
+        """Build the request.
+
+        Raises:
+            RequestError: A value is invalid.
+        """
+        content = self.picture.read(values)
         own: dict[str, Any] = {name: values[item] for name, item in self._inputs.items()}
         outpaint = {side: own.pop(side) or 0 for side in SIDES}
         own["background"] = widgets.hex_colour(own["background"])
         layers = {"image": content.image, "mask": content.mask, "sketch": content.sketch}
         pictures = {name: InputImage(data=data) for name, data in layers.items() if data}
-        controls = self.control.panel.requested(values)
-        return Inpaint.parsed(
+        controls = self.control.panel.read(values)
+        return Inpaint.parse(
             {**fields, **own, **pictures, "outpaint": outpaint, "controls": controls}
         )
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The inputs as they were."""
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored values, each checked."""
         item = self._inputs
         contents = [content for _, content in MASKED_CONTENTS]
         return {
@@ -190,13 +194,13 @@ class InpaintInputs(TabInputs):
             item["background"]: memory.colour("background", "#ffffff"),
             **{item[name]: memory.switch(name) for name in ("only_masked", "soft", "invert_mask")},
             **{item[side]: memory.number(side, 0, 0, MAX_OUTPAINT_PX) for side in SIDES},
-            **self.control.panel.restored(memory),
+            **self.control.panel.restore(memory),
         }
 
-    def filled(self, request: PaintingRequest) -> Updates:
-        """How strictly a picture's control was followed."""
-        return self.control.panel.filled(request)
+    def fill(self, request: PaintingRequest) -> Updates:
+        """Return updates with an earlier picture's control settings."""
+        return self.control.panel.fill(request)
 
-    def received(self, picture: Picture) -> Updates:
-        """Take a finished picture as the one to paint on."""
-        return self.picture.received(picture)
+    def receive(self, picture: Picture) -> Updates:
+        """Take a finished picture as the one to repaint."""
+        return self.picture.receive(picture)

@@ -1,4 +1,4 @@
-"""The tab where words become a picture."""
+"""The Text to image tab."""
 
 from __future__ import annotations
 
@@ -23,55 +23,57 @@ if TYPE_CHECKING:
 
 
 class TextToImageInputs(TabInputs):
-    """Words alone."""
+    """A prompt alone."""
 
     ids = Ids("text_to_image", first=True)
 
-    def __init__(self, parts: PageContext) -> None:
-        super().__init__(parts)
-        self.hires = HiresDrawer(parts, self.ids)
+    def __init__(self, context: PageContext) -> None:
+        super().__init__(context)
+        self.hires = HiresDrawer(context, self.ids)
 
     def add_controls(self) -> None:
-        """Room to offer the settings of a picture or a text that is dropped or pasted."""
-        self.dropped = DroppedSettings.built(self.parts, self.ids)
+        """Add the place for an offer of dropped or pasted settings."""
+        self.dropped = DroppedSettings.build(self.context, self.ids)
 
     def add_settings(self) -> None:
-        """The hires fix, in a drawer."""
+        """Add the hires fix in a drawer."""
         self.hires.add()
 
     def inputs(self) -> dict[str, Component]:
-        """The hires fix."""
+        """Return the components of the hires fix."""
         return self.hires.inputs()
 
     def notes(self) -> dict[str, Note]:
-        """Places for errors."""
+        """Return the places for errors, by the request's fields."""
         return self.hires.notes()
 
-    def wire(self, studio: PaintingTab) -> None:
-        """Let another model bring its own hires fix, and settings be taken from elsewhere."""
-        self.dropped.wire(studio, QUICK)
-        self.hires.wire(studio.form.model, QUICK)
+    def wire(self, tab: PaintingTab) -> None:
+        """Register the events of the hires fix and of dropped settings."""
+        self.dropped.wire(tab, QUICK)
+        self.hires.wire(tab.form.model, QUICK)
 
     def sizing(self, form: Form) -> Sizing:
-        """As the form and the hires fix say."""
+        """Return the size of the form and the hires fix."""
         painted = super().sizing(form)
         return Sizing(painted.size, painted.inputs.union(self.hires.inputs().values()))
 
-    def refined(self, values: Values, form: Form, size: Size) -> Size | None:
-        """As the hires fix says."""
-        multiple = self.parts.model(values[form.model]).family.size_multiple
-        return self.hires.refined(values, size, multiple)
+    def refined_size(self, values: Values, form: Form, size: Size) -> Size | None:
+        """Return the size of the hires fix."""
+        multiple = self.context.model(values[form.model]).family.size_multiple
+        return self.hires.refined_size(values, size, multiple)
 
     def request(self, fields: dict[str, object], values: Values) -> TextToImage:
-        """Raises RequestError."""
-        return TextToImage.parsed(
-            {**fields, "hires": self.hires.requested(values, fields["model"])}
-        )
+        """Build the request.
 
-    def restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were."""
-        return self.hires.restored(memory)
+        Raises:
+            RequestError: A value is invalid.
+        """
+        return TextToImage.parse({**fields, "hires": self.hires.read(values, fields["model"])})
 
-    def filled(self, request: PaintingRequest) -> Updates:
-        """The settings of a picture that was painted before."""
-        return self.hires.filled(request)
+    def restore(self, memory: BrowserState) -> Updates:
+        """Return updates with the stored settings, each checked."""
+        return self.hires.restore(memory)
+
+    def fill(self, request: PaintingRequest) -> Updates:
+        """Return updates with the settings of an earlier picture."""
+        return self.hires.fill(request)

@@ -1,4 +1,4 @@
-"""The tab where pictures are made larger: one, several, or a folder of them."""
+"""The Upscale tab: enlarges one picture, several, or a folder of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TEXT = "Open or drop one, several or a whole folder, then upscale and compare."
 
 @dataclass(frozen=True)
 class UpscaleTab(PictureTab):
-    """The tab's components and handlers. Build it with `built`."""
+    """The tab's components and handlers. Call `build` to create it."""
 
     ids = Ids("upscale")
 
@@ -44,20 +44,20 @@ class UpscaleTab(PictureTab):
     foreseen: gr.HTML
 
     @classmethod
-    def built(cls, parts: PageContext) -> UpscaleTab:
-        """Lay the tab out inside the current `gr.Tab`, and wire it."""
+    def build(cls, context: PageContext) -> UpscaleTab:
+        """Lay out the tab inside the current `gr.Tab`, and register its events."""
         ids = cls.ids
-        setting = UpscaleSetting(parts, ids, optional=False)
+        setting = UpscaleSetting(context, ids, optional=False)
         with gr.Row(elem_classes=["studio", f"studio-{ids.tab}"]):
             with gr.Column(elem_classes=["controls"], scale=0, min_width=0):
                 with gr.Column(elem_classes=["group", "prompt-group"]):
                     pictures = picture_list.picture_list(ids("pictures"))
                     note = add_note(ids, "images")
-                    offer = widgets.clickable("", ids("offer"), "offer-place", use="click")
+                    offer = widgets.clickable_html("", ids("offer"), "offer-place", use="click")
                     setting.add()
-                    foreseen = widgets.static("", ids("foreseen"), "foreseen-place")
+                    foreseen = widgets.static_html("", ids("foreseen"), "foreseen-place")
                 with gr.Column(elem_classes=["group", "run-group"]):
-                    buttons = RunButtons.built(ids, "Upscale", "Queue these too")
+                    buttons = RunButtons.build(ids, "Upscale", "Queue these too")
                 with (
                     gr.Column(elem_classes=["group", "settings-group"]),
                     widgets.drawer("More", ids("more-drawer")),
@@ -66,32 +66,32 @@ class UpscaleTab(PictureTab):
             images = {f"images.{index}": note for index in range(MAX_IMAGES)}
             notes = {"": buttons.note, "images": note, "image": note, **images, **setting.notes()}
             with gr.Column(elem_classes=["easel-side"], min_width=0):
-                widgets.static("", ids("warnings"), "foreseen-place")
+                widgets.static_html("", ids("warnings"), "foreseen-place")
                 notes["warnings"] = add_note(ids, "warnings")
-                easel = RunPanel.built(
-                    parts,
+                run_panel = RunPanel.build(
+                    context,
                     ids,
                     markup.empty_stage((), TITLE, TEXT),
                     buttons=buttons,
                     notes=notes,
                 )
-        bench = cls(parts, ids, easel, pictures, offer, setting, foreseen)
-        bench._wire()
-        return bench
+        tab = cls(context, ids, run_panel, pictures, offer, setting, foreseen)
+        tab._wire()
+        return tab
 
     def _wire(self) -> None:
         self.wire_run()
         self.setting.wire(QUICK)
         pictures = self.pictures
         script = canvas.flush_js([pictures], pictures)
-        pictures.input(self.offered, [pictures], [self.offer], js=script, **QUICK)
+        pictures.input(self.build_offer, [pictures], [self.offer], js=script, **QUICK)
         self.offer.click(
-            self.use_offered, [pictures], [self.offer, *self.receivable()], js=script, **QUICK
+            self.use_offer, [pictures], [self.offer, *self.receive_outputs()], js=script, **QUICK
         )
         looked_at: set[Any] = {pictures, self.setting.factor, self.setting.other}
         gr.on(
             [pictures.input, self.setting.factor.change, self.setting.other.change],
-            self.foreseen_words,
+            self.describe_sizes,
             looked_at,
             [self.foreseen],
             js=canvas.flush_js(looked_at, pictures),
@@ -99,40 +99,44 @@ class UpscaleTab(PictureTab):
             **QUICK,
         )
 
-    # What a job is made of
+    # Request
 
-    def asked(self) -> set[Any]:
-        """The components that `request` looks at."""
+    def request_inputs(self) -> set[Any]:
+        """Return the components that `request` reads."""
         return {self.pictures, *self.setting.inputs().values()}
 
     def canvases(self) -> tuple[gr.HTML, ...]:
-        """The list of pictures."""
+        """Return the list of pictures."""
         return (self.pictures,)
 
     def request(self, values: Values) -> Upscale:
-        """The request that the page asks for. Raises RequestError with the first bad field."""
-        found = picture_list.read_pictures(values[self.pictures], self.parts.uploads)
-        images = [InputImage(data=upload.data) for upload in found]
-        upscaling = self.setting.requested(values)
-        return Upscale.parsed({"images": images, "upscaling": upscaling})
+        """Build the page's request.
 
-    def kept(self) -> dict[str, Any]:
-        """The settings; the list remembers its pictures by itself."""
+        Raises:
+            RequestError: A value is invalid; it names the first such field.
+        """
+        found = picture_list.read_pictures(values[self.pictures], self.context.uploads)
+        images = [InputImage(data=upload.data) for upload in found]
+        upscaling = self.setting.read(values)
+        return Upscale.parse({"images": images, "upscaling": upscaling})
+
+    def stored_inputs(self) -> dict[str, Any]:
+        """Return the settings; the list stores its pictures itself."""
         return dict(self.setting.inputs())
 
-    # What is said before
+    # Before a job
 
-    def foreseen_words(self, values: Values) -> str:
-        """What will become of the pictures' sizes, as markup."""
+    def describe_sizes(self, values: Values) -> str:
+        """Describe the pictures' final sizes, as markup."""
         try:
-            found = picture_list.read_pictures(values[self.pictures], self.parts.uploads)
+            found = picture_list.read_pictures(values[self.pictures], self.context.uploads)
             sizes = [Size(upload.width, upload.height) for upload in found]
             largest = max(sizes, key=lambda size: max(size.width, size.height))
-            enlarged = self.setting.enlarged(values, largest)
+            enlarged = self.setting.enlarged_size(values, largest)
         except SizeError as error:
             return markup.note([str(error)], "warning")
         except RequestError:
-            return ""  # no picture, or no factor: Upscale says what is wrong
+            return ""  # no picture, or no scale: Upscale says what is wrong
         if enlarged is None:
             return ""
         if len(sizes) == 1:
@@ -141,48 +145,49 @@ class UpscaleTab(PictureTab):
             return markup.aside(f"{len(sizes)} pictures of {largest} will become {enlarged}.")
         return markup.aside(f"{len(sizes)} pictures, the largest becomes {enlarged}.")
 
-    def offered(self, value: object) -> str:
-        """The offer to use the settings of the first picture that carries some, "" if none does."""
+    def build_offer(self, value: object) -> str:
+        """Return the offer to use the first settings found in a picture; "" without any."""
         found = self._upscaling_in(value)
         return "" if found is None else _offer(found)
 
-    def use_offered(self, value: object) -> Updates:
-        """Take the settings that were offered."""
+    def use_offer(self, value: object) -> Updates:
+        """Use the offered settings."""
         found = self._upscaling_in(value)
-        return {self.offer: "", **({} if found is None else self.setting.filled(found))}
+        return {self.offer: "", **({} if found is None else self.setting.fill(found))}
 
     def _upscaling_in(self, value: object) -> Upscaling | None:
         try:
-            found = picture_list.read_pictures(value, self.parts.uploads)
+            found = picture_list.read_pictures(value, self.context.uploads)
         except RequestError:
             return None
-        return next((each for each in map(_carried, found) if each is not None), None)
+        return next((each for each in map(_read_upscaling, found) if each is not None), None)
 
-    # Settings and pictures that come from elsewhere
+    # Settings and pictures from elsewhere
 
-    def settings_restored(self, memory: BrowserState) -> Updates:
-        """The settings as they were before a reload, each checked."""
-        return self.setting.restored(memory)
+    def restore_settings(self, memory: BrowserState) -> Updates:
+        """Return updates with the settings from before a reload, each checked."""
+        return self.setting.restore(memory)
 
-    def filled(self, request: Request) -> Updates:
-        """The settings that a picture was enlarged with, if it was."""
-        return {} if request.upscaling is None else self.setting.filled(request.upscaling)
+    def fill(self, request: Request) -> Updates:
+        """Return updates with an earlier picture's upscaling settings, if any."""
+        return {} if request.upscaling is None else self.setting.fill(request.upscaling)
 
-    def received(self, picture: Picture) -> Updates:
-        """A finished picture, to be enlarged in place of those in the list. The settings stay.
+    def receive(self, picture: Picture) -> Updates:
+        """Replace the pictures in the list by a finished one. The settings stay.
 
-        Raises RequestError if it can't be taken.
+        Raises:
+            RequestError: It can't be used here.
         """
-        upload = self.parts.uploads.add(encode_whole_png(picture))
+        upload = self.context.uploads.add(encode_whole_png(picture))
         return {self.pictures: picture_list.show_pictures([upload])}
 
-    def receivable(self) -> list[Any]:
-        """The components that `filled` and `received` may change."""
+    def receive_outputs(self) -> list[Any]:
+        """Return the components that `fill` and `receive` may change."""
         return [self.pictures, *self.setting.inputs().values()]
 
 
-def _carried(upload: Upload) -> Upscaling | None:
-    """How the picture in a file was enlarged, None if it wasn't or doesn't say."""
+def _read_upscaling(upload: Upload) -> Upscaling | None:
+    """Return the upscaling settings in a picture; None if it has none."""
     try:
         return read_request(upload.data).upscaling
     except MetadataError:

@@ -72,7 +72,7 @@ def engine(folders: dict[str, Path]) -> Iterator[Engine]:
 
 def words(model: str, **changes: Any) -> TextToImage:
     settings = {"num_inference_steps": 3, "guidance_scale": 3.0, "seed": 7, **SIZE, **changes}
-    return TextToImage.parsed({"prompt": "a red house", "model": model, **settings})
+    return TextToImage.parse({"prompt": "a red house", "model": model, **settings})
 
 
 def from_picture(model: str, **changes: Any) -> ImageToImage:

@@ -11,13 +11,13 @@ from paintdiff.ui.common.browser_state import BrowserState
 
 
 def test_what_was_stored_comes_back() -> None:
-    film = browser_state.film_text([("a", 0), ("b", 3)])
+    film = browser_state.format_film([("a", 0), ("b", 3)])
     stored = {
         "settings": {"prompt": "a cat", "width": 96},
         "film": json.loads(film),
         "job": "a-_1 b",
     }
-    memory = BrowserState.parsed(json.dumps(stored))
+    memory = BrowserState.parse(json.dumps(stored))
     assert memory.film == (("a", 0), ("b", 3))
     assert memory.job_ids == ("a-_1", "b")
     assert memory.text("prompt") == "a cat"
@@ -40,9 +40,9 @@ def test_what_was_stored_comes_back() -> None:
     ],
 )
 def test_nonsense_is_forgotten(text: object) -> None:
-    assert BrowserState.parsed(text) == BrowserState()
+    assert BrowserState.parse(text) == BrowserState()
     within = f'{{"settings": {text}, "film": {text}, "job": [{text}], "model": {{}}, "fresh": 1}}'
-    assert not BrowserState.parsed(within).job_ids and not BrowserState.parsed(within).film
+    assert not BrowserState.parse(within).job_ids and not BrowserState.parse(within).film
 
 
 def test_values_outside_their_limits_are_the_defaults() -> None:
@@ -57,5 +57,5 @@ def test_values_outside_their_limits_are_the_defaults() -> None:
 
 def test_the_filmstrip_is_bounded_and_has_no_doubles() -> None:
     ids = [f"job/{index}" for index in range(50)] + ["job/0"]
-    assert len(browser_state.film_ids(ids)) == browser_state.MAX_FILM
-    assert browser_state.film_ids(["a/1", "a/1", "a/2"]) == (("a", 1), ("a", 2))
+    assert len(browser_state.parse_film(ids)) == browser_state.MAX_FILM
+    assert browser_state.parse_film(["a/1", "a/1", "a/2"]) == (("a", 1), ("a", 2))

@@ -17,8 +17,8 @@ TABS = ("text_to_image", "image_to_image", "inpaint", "controlnet", "upscale", "
 
 
 @pytest.fixture
-def page(parts: PageContext) -> LazyPage:
-    built = inside_a_loop(lambda: build_page(parts))
+def page(context: PageContext) -> LazyPage:
+    built = inside_a_loop(lambda: build_page(context))
     assert isinstance(built, LazyPage)
     return built
 

@@ -25,10 +25,10 @@ from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.lazy_page import LazyPage
-from paintdiff.ui.model_browser import cards as shelf_markup
+from paintdiff.ui.model_browser import cards as card_markup
 from paintdiff.ui.model_browser import listing
 from paintdiff.ui.model_browser.actions import ActionResult, Actions, Click, Page
-from paintdiff.ui.model_browser.routes import MAX_PREVIEW_PIXELS, PREVIEW_PX, shelf_routes
+from paintdiff.ui.model_browser.routes import MAX_PREVIEW_PIXELS, PREVIEW_PX, model_browser_routes
 from paintdiff.ui.model_browser.tab import AT_FIRST, ModelsTab
 from paintdiff.ui.painting.model_choice import ModelChoice
 from paintdiff.ui.painting.painting_tab import PaintingTab
@@ -81,47 +81,47 @@ class Tab:
     """The tab on a page with two others, and what a page would send."""
 
     engine: FakeEngine
-    parts: PageContext
+    context: PageContext
     models: ModelsTab
-    studios: dict[str, tuple[str, PaintingTab]]
+    painting_tabs: dict[str, tuple[str, PaintingTab]]
     choice: ModelChoice
     actions: Actions
 
     def values(self, **changed: Any) -> dict[Any, Any]:
-        components = [*self.actions.asked(), self.models.words, self.models.kind]
+        components = [*self.actions.inputs(), self.models.words, self.models.kind]
         sent = {each: getattr(each, "value", None) for each in components}
         sent |= {self.models.words: "", self.models.shown: ""}
         named = {"words": self.models.words, "kind": self.models.kind, "shown": self.models.shown}
         return {**sent, **{named[name]: value for name, value in changed.items()}}
 
     def click(self, do: str, values: dict[Any, Any] | None = None, **data: str) -> ActionResult:
-        return self.actions.done(Click(do=do, **data), values or self.values())
+        return self.actions.run(Click(do=do, **data), values or self.values())
 
     def cards(self, **changed: Any) -> str:
-        return str(self.models.filtered(self.values(**changed))[self.models.cards])
+        return str(self.models.apply_filter(self.values(**changed))[self.models.cards])
 
     def prompt(self, tab: str = "text_to_image") -> Any:
-        return self.studios[tab][1].prompt
+        return self.painting_tabs[tab][1].prompt
 
 
-def tab_of(parts: PageContext, engine: FakeEngine) -> Tab:
+def tab_of(context: PageContext, engine: FakeEngine) -> Tab:
     def build() -> Tab:
         with LazyPage() as page:
             with gr.Tabs() as tabs:
                 with gr.Tab("Text to image"):
-                    words = PaintingTab.built(parts, TextToImageInputs(parts))
+                    words = PaintingTab.build(context, TextToImageInputs(context))
                 with gr.Tab("Image to image"):
-                    picture = PaintingTab.built(parts, ImageToImageInputs(parts))
+                    picture = PaintingTab.build(context, ImageToImageInputs(context))
                 with gr.Tab("Models"):
-                    models = ModelsTab.built(parts)
-            studios = {
+                    models = ModelsTab.build(context)
+            painting_tabs = {
                 "text_to_image": ("Text to image", words),
                 "image_to_image": ("Image to image", picture),
             }
-            choice = ModelChoice(parts, [studio.form for _, studio in studios.values()])
-            models.wire(page, tabs, studios, choice)
-            actions = Actions(parts, models.shelf, Page(tabs, studios, choice))
-        return Tab(engine, parts, models, studios, choice, actions)
+            choice = ModelChoice(context, [tab.form for _, tab in painting_tabs.values()])
+            models.wire(page, tabs, painting_tabs, choice)
+            actions = Actions(context, models.listing, Page(tabs, painting_tabs, choice))
+        return Tab(engine, context, models, painting_tabs, choice, actions)
 
     return inside_a_loop(build)
 
@@ -138,11 +138,11 @@ def downloads() -> FakeDownloads:
 
 @pytest.fixture
 def made(
-    parts: PageContext, engine: FakeEngine, folder: Path, downloads: FakeDownloads
+    context: PageContext, engine: FakeEngine, folder: Path, downloads: FakeDownloads
 ) -> Callable[..., Tab]:
     def build(**changed: Any) -> Tab:
         usual = {"models_dirs": (folder,), "rescan": lambda: None, "downloads": downloads}
-        return tab_of(replace(parts, **{**usual, **changed}), engine)
+        return tab_of(replace(context, **{**usual, **changed}), engine)
 
     return build
 
@@ -211,7 +211,7 @@ def test_kind_and_words_filter_and_are_counted(
     assert tab.cards(kind="lora").count("<h3>") == 2
     for words, found in (("INK", 1), ("sumi lora", 1), ("xl", 1), ("diffusion 1.x", 2), ("zz", 0)):
         assert tab.cards(words=words, kind="all").count("<h3>") == found, words
-    updates = tab.models.filtered(tab.values(kind="lora", words="ink"))
+    updates = tab.models.apply_filter(tab.values(kind="lora", words="ink"))
     choices = {name: title for title, name in updates[tab.models.kind].choices}
     assert choices["lora"] == "LoRAs 1" and choices["all"] == "All 1"
     assert "embedding" in choices and "ip_adapter" not in choices, "rare ones only where there are"
@@ -233,16 +233,16 @@ def test_of_thousands_only_the_first_are_rendered(
         listing, "find_place", lambda row: looked_at.append(row.name) or find_place(row)
     )
     tab = made()
-    updates = tab.models.filtered(tab.values(kind="lora"))
+    updates = tab.models.apply_filter(tab.values(kind="lora"))
     assert updates[tab.models.cards].count("<h3>") == AT_FIRST == len(looked_at)
     assert f"{AT_FIRST} of 2000 shown" in updates[tab.models.cards]
     values = tab.values(kind="lora", shown=updates[tab.models.shown])
-    more = tab.models._shown_after(tab.click("more"), values)
+    more = tab.models._show_after(tab.click("more"), values)
     assert more[tab.models.cards].count("<h3>") == 2 * AT_FIRST
     assert more[tab.models.shown] == str(2 * AT_FIRST)
     for nonsense in ("-1", "x", "9" * 30, "²", None):
         values = tab.values(kind="lora", shown=nonsense)
-        assert tab.models.listed(values)[tab.models.cards].count("<h3>") == AT_FIRST
+        assert tab.models.refresh(values)[tab.models.cards].count("<h3>") == AT_FIRST
 
 
 def test_the_page_is_built_without_looking_at_anything(
@@ -263,9 +263,9 @@ def test_files_left_out_are_listed_with_the_reason(
 ) -> None:
     engine.manager.catalog.left_out = (Problem(Path("/m/<b>.ckpt"), "It is <i>cut off</i>."),)
     tab = made()
-    shown = tab.models.listed(tab.values())[tab.models.problems]
+    shown = tab.models.refresh(tab.values())[tab.models.problems]
     assert "/m/&lt;b&gt;.ckpt" in shown and "It is &lt;i&gt;cut off" in shown
-    assert "1 unusable, see “Unusable files”" in tab.actions.rescanned(tab.values()).said
+    assert "1 unusable, see “Unusable files”" in tab.actions.rescan(tab.values()).said
 
 
 def test_what_cannot_run_here_is_grey_and_says_why(
@@ -307,14 +307,12 @@ def everything_called(name: str, made: Callable[..., Tab], engine: FakeEngine, r
     catalog.left_out = (Problem(Path(f"/{name}"), name),)
     engine.manager.in_memory = [LoadedSummary("LoRA", name, 5, False)]
     tab = made()
-    tab.parts.downloads.states["x"] = DownloadState("x", name, "failed", 0, 0, name)  # type: ignore[union-attr]
-    listed = tab.models.listed(tab.values())
+    tab.context.downloads.states["x"] = DownloadState("x", name, "failed", 0, 0, name)  # type: ignore[union-attr]
+    listed = tab.models.refresh(tab.values())
     result = HubModel(name, name, name, None, 5, name, False, "")
     pieces = [str(each) for each in listed.values() if isinstance(each, str)]
-    hub = shelf_markup.hub_results_markup(
-        name, [shelf_markup.HubResult(result, name, False, False)]
-    )
-    return "".join([*pieces, hub, shelf_markup.message_markup(name, go=name)])
+    hub = card_markup.hub_results_markup(name, [card_markup.HubResult(result, name, False, False)])
+    return "".join([*pieces, hub, card_markup.message_markup(name, go=name)])
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -359,7 +357,7 @@ def test_embeddings_and_trigger_words_too(
         EmbeddingRow(name="bad", title="bad", source="/gone", widths=(256,), families=("mini",)),
     )
     tab = made()
-    form = tab.studios["text_to_image"][1].form
+    form = tab.painting_tabs["text_to_image"][1].form
     values = {**tab.values(), tab.prompt(): "a cat", form.negative_prompt: "dogs, Bad"}
     assert tab.click("insert", values, kind="embedding", name="bad").updates == {
         tab.prompt(): "a cat, bad"
@@ -395,37 +393,37 @@ def test_use_chooses_a_model_in_all_painting_tabs(
     engine.manager.catalog.more = (hub_model(),)
     tab = made()
     done = tab.click("use", kind="model", name="owner/name", tab="image_to_image")
-    for _, studio in tab.studios.values():
-        chosen = done.updates[studio.form.model]
+    for _, painting_tab in tab.painting_tabs.values():
+        chosen = done.updates[painting_tab.form.model]
         assert (
             chosen.value == "owner/name"
             and ("Paint (4.0 GiB to download)", "owner/name") in chosen.choices
         )
-        assert done.updates[studio.form.width] == 512
+        assert done.updates[painting_tab.form.width] == 512
     assert "all painting tabs" in done.said and done.go == "image_to_image"
-    assert set(done.updates) <= set(tab.actions.changeable())
+    assert set(done.updates) <= set(tab.actions.outputs())
 
 
 def test_the_dropdowns_follow_the_catalog(made: Callable[..., Tab], engine: FakeEngine) -> None:
     tab = made()
-    form = tab.studios["text_to_image"][1].form
+    form = tab.painting_tabs["text_to_image"][1].form
     told = {**tab.values(), tab.choice.known: tab.choice.stamp()}
-    assert form.model not in tab.choice.looked_at(told)
+    assert form.model not in tab.choice.refresh(told)
     engine.manager.catalog.more = (hub_model(),)
-    updates = tab.choice.looked_at(told)
+    updates = tab.choice.refresh(told)
     assert ("Paint (4.0 GiB to download)", "owner/name") in updates[form.model].choices
     assert "value" not in updates[form.model].constructor_args, "it may just have been changed"
     told = {**told, tab.choice.known: updates[tab.choice.known], form.model: "owner/name"}
     engine.manager.catalog.more = ()
-    assert form.model not in tab.choice.looked_at_open(told), "an open list never gets shorter"
-    updates = tab.choice.looked_at(told)
+    assert form.model not in tab.choice.refresh_open(told), "an open list never gets shorter"
+    updates = tab.choice.refresh(told)
     assert updates[form.model].value == "mini"
     assert (
         "The model owner/name is no longer available; Mini is selected instead."
         in updates[form.notes["model"]]
     )
-    assert set(updates) <= set(tab.choice.changeable())
-    assert tab.parts.model("owner/name").name == "mini", "a stored name may be gone"
+    assert set(updates) <= set(tab.choice.outputs())
+    assert tab.context.model("owner/name").name == "mini", "a stored name may be gone"
 
 
 def test_a_pin_is_what_new_pages_and_the_next_start_use(
@@ -434,24 +432,24 @@ def test_a_pin_is_what_new_pages_and_the_next_start_use(
     engine.manager.catalog.more = (hub_model(),)
     path = tmp_path / "preferences.json"
     tab = made(preferences=Preferences(path))
-    assert tab.parts.default_model == "mini"
+    assert tab.context.default_model == "mini"
     done = tab.click("pin", kind="model", name="owner/name")
-    assert "use Paint" in done.said and tab.parts.default_model == "owner/name"
+    assert "use Paint" in done.said and tab.context.default_model == "owner/name"
     assert 'data-do="unpin"' in tab.cards() and ">default<" in tab.cards()
     again = made(preferences=Preferences(path))
-    assert again.parts.default_model == "owner/name"
-    assert again.models.parts.model(None).name == "owner/name"
+    assert again.context.default_model == "owner/name"
+    assert again.models.context.model(None).name == "owner/name"
     asked_for = made(preferences=Preferences(path), model_asked_for=True)
-    assert asked_for.parts.default_model == "mini", "--model goes before it"
+    assert asked_for.context.default_model == "mini", "--model goes before it"
     assert "takes precedence" in asked_for.click("pin", kind="model", name="owner/name").said
     engine.manager.catalog.more = ()
-    assert again.parts.default_model == "mini" and again.parts.pinned_model is None
+    assert again.context.default_model == "mini" and again.context.pinned_model is None
     engine.manager.catalog.more = (hub_model(),)
     assert not again.click("unpin", kind="model", name="owner/name").failed
     assert (
-        again.parts.default_model
+        again.context.default_model
         == "mini"
-        == made(preferences=Preferences(path)).parts.default_model
+        == made(preferences=Preferences(path)).context.default_model
     )
 
 
@@ -462,14 +460,14 @@ def test_a_new_page_begins_with_the_pinned_model_and_a_reload_with_its_own(
     tab = made()
     settings = {"model": "mini", "width": 96, "seed": 5}
     fresh, again = (BrowserState(settings, fresh=each) for each in (True, False))
-    assert tab.choice.remembered(fresh) == fresh, "nothing is pinned"
-    tab.parts.preferences.pin_model("owner/name")
-    assert tab.choice.remembered(again) == again
-    assert tab.choice.remembered(fresh).settings == {"model": "owner/name", "seed": 5}
-    tab.parts.preferences.pin_model("mini")
-    assert tab.choice.remembered(fresh) == fresh, "its figures are its own"
+    assert tab.choice.with_start_model(fresh) == fresh, "nothing is pinned"
+    tab.context.preferences.pin_model("owner/name")
+    assert tab.choice.with_start_model(again) == again
+    assert tab.choice.with_start_model(fresh).settings == {"model": "owner/name", "seed": 5}
+    tab.context.preferences.pin_model("mini")
+    assert tab.choice.with_start_model(fresh) == fresh, "its figures are its own"
     chosen = BrowserState(settings, model="owner/name")
-    assert tab.choice.remembered(chosen).settings == {"model": "owner/name", "seed": 5}
+    assert tab.choice.with_start_model(chosen).settings == {"model": "owner/name", "seed": 5}
 
 
 def test_tabs_that_were_not_opened_get_a_chosen_model_later(
@@ -478,14 +476,14 @@ def test_tabs_that_were_not_opened_get_a_chosen_model_later(
     """The page sends nothing of their components, so nothing may be written into these."""
     engine.manager.catalog.more = (hub_model(),)
     tab = made()
-    form = tab.studios["text_to_image"][1].form
-    other = tab.studios["image_to_image"][1].form
-    unopened = {**tab.values(), **dict.fromkeys(form.asked())}
-    updates = tab.choice.chosen("owner/name", unopened)
+    form = tab.painting_tabs["text_to_image"][1].form
+    other = tab.painting_tabs["image_to_image"][1].form
+    unopened = {**tab.values(), **dict.fromkeys(form.model_inputs())}
+    updates = tab.choice.choose("owner/name", unopened)
     assert form.model not in updates and other.model in updates
     assert updates[tab.choice.passed_on] == "owner/name"
-    assert form.model not in tab.choice.looked_at({**unopened, tab.choice.known: ""})
-    assert form.model in tab.choice.chosen("owner/name", tab.values())
+    assert form.model not in tab.choice.refresh({**unopened, tab.choice.known: ""})
+    assert form.model in tab.choice.choose("owner/name", tab.values())
 
 
 def test_what_is_idle_can_leave_the_memory(made: Callable[..., Tab], engine: FakeEngine) -> None:
@@ -494,7 +492,7 @@ def test_what_is_idle_can_leave_the_memory(made: Callable[..., Tab], engine: Fak
         LoadedSummary("ControlNet", "mini", 5, True),
     ]
     tab = made()
-    shown = tab.models.listed(tab.values())[tab.models.memory]
+    shown = tab.models.refresh(tab.values())[tab.models.memory]
     assert shown.count('data-do="unload"') == 1 and "in use" in shown
     assert "waits" not in shown
     brought = dict(Tags(shown).attributes)
@@ -504,7 +502,7 @@ def test_what_is_idle_can_leave_the_memory(made: Callable[..., Tab], engine: Fak
     gone = tab.click("unload", kind="model", name="mini")
     assert gone.failed and "no longer in memory" in gone.said
     engine.manager.in_memory = [LoadedSummary("model", "mini", 5, False, waits=True)]
-    found = tab.models.listed(tab.values())
+    found = tab.models.refresh(tab.values())
     assert "offloaded to RAM" in found[tab.models.memory]
     assert "offloaded to RAM" in found[tab.models.cards]
 
@@ -578,9 +576,9 @@ def test_what_is_open_to_everybody_can_be_changed_by_nobody(
         {"do": "cancel", "id": "x"},
     ):
         assert "page is public" in tab.click(**click).said
-    assert tab.actions.searched("x").failed
+    assert tab.actions.search("x").failed
     assert list((folder / "loras").iterdir()) and not downloads.started
-    assert tab.parts.preferences.pinned_model is None
+    assert tab.context.preferences.pinned_model is None
 
 
 def test_what_is_open_to_everybody_shows_no_folders_of_the_server(
@@ -594,7 +592,7 @@ def test_what_is_open_to_everybody_shows_no_folders_of_the_server(
     catalog.left_out = (Problem(broken, "it is damaged"),)
     for may_manage in (True, False):
         tab = made(may_manage=may_manage)
-        shown = tab.cards() + str(tab.models.listed(tab.values())[tab.models.problems])
+        shown = tab.cards() + str(tab.models.refresh(tab.values())[tab.models.problems])
         assert ("/gone" in shown) == (str(folder.parent) in shown) == may_manage
         assert f"loras/{Path(ours.source).name}" in shown and Path(elsewhere.source).name in shown
         assert "loras/broken.safetensors" in shown and "vae no longer exists." in shown
@@ -642,17 +640,17 @@ def test_a_search_shows_cards_and_only_what_it_found_can_be_fetched(
     downloads.found = (FOUND, CLOSED)
     tab = made()
     assert tab.click("fetch", id="owner/found").failed, "nobody has seen it"
-    hub = tab.actions.searched("storybook").hub
+    hub = tab.actions.search("storybook").hub
     assert hub is not None and "&lt;b&gt;Found" in hub and "Stable Diffusion XL" in hub
     assert "12,345 downloads" in hub and hub.count('data-do="fetch"') == 1 and "HF_TOKEN" in hub
     assert not tab.click("fetch", id="owner/found").failed
     assert downloads.started == [("owner/found", "a" * 40)]
-    again = tab.actions.searched("storybook").hub
+    again = tab.actions.search("storybook").hub
     assert again is not None and "downloading" in again and 'data-do="fetch"' not in again
-    assert tab.actions.searched("").hub == ""
+    assert tab.actions.search("").hub == ""
     assert tab.click("close-hub").hub == ""
     downloads.fails = True
-    done = tab.actions.searched("x")
+    done = tab.actions.search("x")
     assert not done.said and done.hub is not None and "data-retry" in done.hub
     assert "no route" in done.hub
 
@@ -665,7 +663,7 @@ def test_downloads_are_shown_cancelled_and_dismissed(
     assert "Download 4.0 GiB" in tab.cards()
     assert not tab.click("download", kind="model", name="owner/name").failed
     assert downloads.started == [("owner/name", "b" * 40)]
-    shown = tab.models.listed(tab.values())
+    shown = tab.models.refresh(tab.values())
     assert (
         "downloading" in shown[tab.models.cards] and "Download 4.0" not in shown[tab.models.cards]
     )
@@ -673,10 +671,10 @@ def test_downloads_are_shown_cancelled_and_dismissed(
     assert "is being downloaded" in tab.click("delete", kind="model", name="owner/name").said
     assert tab.click("cancel", id="nonsense").failed
     assert not tab.click("cancel", id="download-0").failed
-    shown = tab.models.listed(tab.values())[tab.models.transfers]
+    shown = tab.models.refresh(tab.values())[tab.models.transfers]
     assert "cancelled" in shown and "<progress" not in shown
     tab.click("download", kind="model", name="owner/name")
-    shown = tab.models.listed(tab.values())[tab.models.transfers]
+    shown = tab.models.refresh(tab.values())[tab.models.transfers]
     assert shown.count("<li") == 1, "of a repository the newest is shown"
     tab.click("cancel", id="download-1")
     tab.click("forget", id="download-1")
@@ -697,7 +695,7 @@ def test_a_download_that_failed_can_be_retried(
     downloads.states["download-0"] = replace(
         downloads.states["download-0"], state=state, message=said
     )
-    shown = tab.models.listed(tab.values())[tab.models.transfers]
+    shown = tab.models.refresh(tab.values())[tab.models.transfers]
     assert said.replace("'", "&#x27;") in shown
     assert ('data-do="retry"' in shown) == offered
     assert tab.click("retry", id="download-0").said == "Started downloading owner/name."
@@ -708,7 +706,7 @@ def test_a_download_that_failed_can_be_retried(
 def test_without_downloads_nothing_is_said_of_a_hub(made: Callable[..., Tab]) -> None:
     tab = made(downloads=None)
     assert "download" not in tab.cards(words="mini").lower()
-    assert tab.click("fetch", id="owner/name").failed and tab.actions.searched("x").failed
+    assert tab.click("fetch", id="owner/name").failed and tab.actions.search("x").failed
     assert not is_visible(tab.models.search)
     assert is_visible(made().models.search) and not is_visible(made(may_manage=False).models.search)
 
@@ -727,7 +725,7 @@ def is_visible(component: Any) -> bool:
 
 def client_of(tab: Tab) -> TestClient:
     app = FastAPI()
-    app.include_router(shelf_routes(tab.parts))
+    app.include_router(model_browser_routes(tab.context))
     return TestClient(app)
 
 

@@ -1,4 +1,4 @@
-"""A studio's handlers, called as gradio calls them."""
+"""A tab's handlers, called as gradio calls them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tests.ui.fake_engine import FakeEngine, picture
 
 
 @pytest.fixture
-def tab(parts: PageContext) -> PaintingTab:
+def tab(context: PageContext) -> PaintingTab:
     def build() -> PaintingTab:
         with gr.Blocks():
-            return PaintingTab.built(parts, TextToImageInputs(parts))
+            return PaintingTab.build(context, TextToImageInputs(context))
 
     return inside_a_loop(build)
 
@@ -38,16 +38,16 @@ def values(tab: PaintingTab, **changed: Any) -> dict[Any, Any]:
     form = {component: component.value for component in own.values()}
     sent = {
         tab.prompt: "a cat",
-        tab.easel.job: "",
-        tab.easel.film: "[]",
+        tab.run_panel.job: "",
+        tab.run_panel.film: "[]",
         tab.form.keep_seed: False,
         **form,
     }
     by_name = {
         **own,
         "prompt": tab.prompt,
-        "job": tab.easel.job,
-        "film": tab.easel.film,
+        "job": tab.run_panel.job,
+        "film": tab.run_panel.film,
     }
     by_name["keep_seed"] = tab.form.keep_seed
     return {**sent, **{by_name[name]: value for name, value in changed.items()}}
@@ -55,7 +55,7 @@ def values(tab: PaintingTab, **changed: Any) -> dict[Any, Any]:
 
 def started(tab: PaintingTab, engine: FakeEngine, **changed: Any) -> Any:
     updates = tab.start(values(tab, **changed))
-    return engine.jobs[updates[tab.easel.job]]
+    return engine.jobs[updates[tab.run_panel.job]]
 
 
 def test_a_click_submits_what_the_page_says(tab: PaintingTab, engine: FakeEngine) -> None:
@@ -79,24 +79,24 @@ def test_a_second_click_queues(tab: PaintingTab, engine: FakeEngine) -> None:
     job.latest = Progress(1, 20, 0, 1)
     updates = tab.start(values(tab, job=job.id))
     assert list(engine.jobs) == ["job-0", "job-1"]
-    assert updates[tab.easel.job] == "job-0 job-1", "the first is still watched"
-    assert "1 more in the queue" in updates[tab.easel.progress]
+    assert updates[tab.run_panel.job] == "job-0 job-1", "the first is still watched"
+    assert "1 more in the queue" in updates[tab.run_panel.progress]
     job.latest = Finished((picture(job),), (), 1.5, 2.0)
     turn = watched(tab, job="job-0 job-1")[0]
-    assert "queue" not in turn[tab.easel.progress], "the second one's turn"
-    assert turn[tab.easel.film] == '["job-0/0"]', "what ended between two turns isn't lost"
+    assert "queue" not in turn[tab.run_panel.progress], "the second one's turn"
+    assert turn[tab.run_panel.film] == '["job-0/0"]', "what ended between two turns isn't lost"
     engine.jobs["job-1"].latest = Cancelled()
-    assert watched(tab, job="job-0 job-1")[-1][tab.easel.ended] == "job-0 job-1"
-    assert tab.start(values(tab, job="job-0 job-1"))[tab.easel.job] == "job-2"
+    assert watched(tab, job="job-0 job-1")[-1][tab.run_panel.ended] == "job-0 job-1"
+    assert tab.start(values(tab, job="job-0 job-1"))[tab.run_panel.job] == "job-2"
 
 
 def test_cancel_stops_the_first_and_the_next_goes_on(tab: PaintingTab, engine: FakeEngine) -> None:
     first, second = started(tab, engine), started(tab, engine)
     both = f"{first.id} {second.id}"
     first.latest = Queued(0)
-    tab.easel.cancel(values(tab, job=both))
+    tab.run_panel.cancel(values(tab, job=both))
     assert first.done and not second.done
-    tab.easel.cancel(values(tab, job=both))
+    tab.run_panel.cancel(values(tab, job=both))
     assert second.done
 
 
@@ -104,11 +104,11 @@ def test_pictures_of_a_batch_line_up_as_they_are_done(tab: PaintingTab, engine: 
     job = started(tab, engine, num_images=3)
     job.finished = (picture(job),)
     job.latest = Progress(1, 20, 1, 3)
-    updates = tab.easel.showing([job], values(tab, job=job.id, film='["old/0"]'))
-    assert updates[tab.easel.film] == f'["{job.id}/0", "old/0"]'
-    assert updates[tab.easel.strip].count("<li>") == 1, "the old one has been forgotten"
-    again = tab.easel.showing([job], values(tab, job=job.id, film=f'["{job.id}/0"]'))
-    assert tab.easel.strip not in again, "what is there isn't sent at every step"
+    updates = tab.run_panel.show([job], values(tab, job=job.id, film='["old/0"]'))
+    assert updates[tab.run_panel.film] == f'["{job.id}/0", "old/0"]'
+    assert updates[tab.run_panel.strip].count("<li>") == 1, "the old one has been forgotten"
+    again = tab.run_panel.show([job], values(tab, job=job.id, film=f'["{job.id}/0"]'))
+    assert tab.run_panel.strip not in again, "what is there isn't sent at every step"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_an_error_goes_next_to_its_cause_and_nowhere_else(
     updates = tab.start(values(tab, **changed))
     said = {id(note) for note in tab.notes.values() if updates[note]}
     assert said == {id(tab.notes[field])}
-    assert not engine.jobs and tab.easel.buttons.generate not in updates
+    assert not engine.jobs and tab.run_panel.buttons.generate not in updates
 
 
 def test_an_error_about_something_else_goes_under_the_button(
@@ -152,7 +152,7 @@ def test_warnings_are_shown_while_it_runs(tab: PaintingTab, engine: FakeEngine) 
 
 def watched(tab: PaintingTab, **changed: Any) -> list[dict[Any, Any]]:
     async def all_of() -> list[dict[Any, Any]]:
-        return [updates async for updates in tab.easel.watch(values(tab, **changed))]
+        return [updates async for updates in tab.run_panel.watch(values(tab, **changed))]
 
     return asyncio.run(all_of())
 
@@ -161,36 +161,38 @@ def test_the_end_brings_picture_seed_and_filmstrip(tab: PaintingTab, engine: Fak
     job = started(tab, engine)
     job.latest = Finished((picture(job),), (), 1.5, 2.0)
     updates = watched(tab, job=job.id, film='["old/0"]')[-1]
-    assert updates[tab.easel.drawn] == "7" and tab.form.seed not in updates
-    assert updates[tab.easel.film] == f'["{job.id}/0", "old/0"]'
-    assert "img" in updates[tab.easel.strip] and "final" in updates[tab.easel.stage]
+    assert updates[tab.run_panel.drawn] == "7" and tab.form.seed not in updates
+    assert updates[tab.run_panel.film] == f'["{job.id}/0", "old/0"]'
+    assert "img" in updates[tab.run_panel.strip] and "final" in updates[tab.run_panel.stage]
 
 
 def test_a_job_that_is_gone_frees_the_page(tab: PaintingTab) -> None:
     (updates,) = watched(tab, job="gone")
-    assert "restarted" in updates[tab.easel.progress] and updates[tab.easel.ended] == "gone"
+    assert "restarted" in updates[tab.run_panel.progress] and updates[tab.run_panel.ended] == "gone"
 
 
 def test_cancel_ends_a_waiting_job_in_the_same_answer(tab: PaintingTab, engine: FakeEngine) -> None:
     job = started(tab, engine)
     job.latest = Queued(3)
-    updates = tab.easel.cancel(values(tab, job=job.id))
-    assert job.done and "Cancelled" in updates[tab.easel.stage]
+    updates = tab.run_panel.cancel(values(tab, job=job.id))
+    assert job.done and "Cancelled" in updates[tab.run_panel.stage]
     running = started(tab, engine)
     running.latest = Progress(1, 20, 0, 1)
-    assert "Cancelling" in tab.easel.cancel(values(tab, job=running.id))[tab.easel.progress]
-    assert tab.easel.cancel(values(tab, job="gone"))
+    assert "Cancelling" in tab.run_panel.cancel(values(tab, job=running.id))[tab.run_panel.progress]
+    assert tab.run_panel.cancel(values(tab, job="gone"))
 
 
 def test_a_reload_finds_the_job_again(tab: PaintingTab, engine: FakeEngine) -> None:
     job = started(tab, engine)
     job.latest = Progress(3, 20, 0, 1)  # no preview at this step
     memory = BrowserState({"prompt": "a dog", "width": 96, "height": 64}, (), (job.id,))
-    updates = tab.restored(memory)
-    assert updates[tab.easel.job] == job.id and "Step 3 of 20" in updates[tab.easel.progress]
-    assert "blank" in updates[tab.easel.stage]
+    updates = tab.restore(memory)
+    assert (
+        updates[tab.run_panel.job] == job.id and "Step 3 of 20" in updates[tab.run_panel.progress]
+    )
+    assert "blank" in updates[tab.run_panel.stage]
     assert (updates[tab.prompt], updates[tab.form.width]) == ("a dog", 96)
-    assert set(updates) <= set(tab.restorable())
+    assert set(updates) <= set(tab.restore_outputs())
 
 
 def test_a_reload_with_nothing_or_nonsense_is_a_fresh_page(tab: PaintingTab) -> None:
@@ -198,10 +200,10 @@ def test_a_reload_with_nothing_or_nonsense_is_a_fresh_page(tab: PaintingTab) -> 
         BrowserState(),
         BrowserState({"model": "gone", "width": -3}, (("gone", 0),), ("gone",)),
     ):
-        updates = tab.restored(memory)
+        updates = tab.restore(memory)
         assert updates[tab.form.width] == 128 and updates[tab.form.model].value == "mini"
-        assert tab.easel.job not in updates and tab.easel.stage not in updates
-        assert set(updates) <= set(tab.restorable())
+        assert tab.run_panel.job not in updates and tab.run_panel.stage not in updates
+        assert set(updates) <= set(tab.restore_outputs())
 
 
 class Click:
@@ -221,18 +223,18 @@ def test_chips_are_looked_up_never_trusted(tab: PaintingTab) -> None:
 def test_choices_bring_what_belongs_to_them(tab: PaintingTab) -> None:
     form = tab.form
     sent = {form.model: "mini", form.quality: "fast", form.profile: "exact"}
-    updates = form._quality_chosen(sent)
-    row = tab.parts.model("mini")
+    updates = form._choose_quality(sent)
+    row = tab.context.model("mini")
     assert updates[form.num_inference_steps] == row.figures("fast").num_inference_steps
-    assert form._model_chosen(sent)[form.width] == row.sizes[0].width
-    assert form._size_chosen("160 × 128") == (160, 128)  # noqa: RUF001
+    assert form._choose_model(sent)[form.width] == row.sizes[0].width
+    assert form._choose_size("160 × 128") == (160, 128)  # noqa: RUF001
 
 
 def test_surprise(tab: PaintingTab) -> None:
-    assert tab.surprised({tab.categories: ["Animals"]}) == "a surprise of Animals"
+    assert tab.draw_prompt({tab.categories: ["Animals"]}) == "a surprise of Animals"
 
 
-def test_no_component_holds_a_connection(parts: PageContext) -> None:
+def test_no_component_holds_a_connection(context: PageContext) -> None:
     """A gr.State, an unload or a stream event would hold one per tab, and a browser has six."""
 
     def with_state() -> gr.Blocks:
@@ -240,15 +242,15 @@ def test_no_component_holds_a_connection(parts: PageContext) -> None:
             gr.State(delete_callback=lambda _: None)
         return page
 
-    page = inside_a_loop(lambda: build_page(parts))
+    page = inside_a_loop(lambda: build_page(context))
     assert not connect_heartbeat(page.get_config_file(), page.blocks.values())
     control = inside_a_loop(with_state)
     assert connect_heartbeat(control.get_config_file(), control.blocks.values())
 
 
-def test_no_event_leaves_the_page_components_to_go_over(parts: PageContext) -> None:
+def test_no_event_leaves_the_page_components_to_go_over(context: PageContext) -> None:
     """Gradio's page visits every component that ever showed an event's progress, at each event."""
-    page = inside_a_loop(lambda: build_page(parts))
+    page = inside_a_loop(lambda: build_page(context))
     events = [each for each in (fn.get_config() for fn in page.fns.values()) if each["backend_fn"]]
     assert len(events) > 100
     assert [each["targets"] for each in events if each["show_progress_on"] != []] == []
@@ -259,17 +261,17 @@ def test_a_profile_says_what_it_changes(tab: PaintingTab) -> None:
     assert [name for _title, name in form.profile.choices] == ["exact", "fast", "turbo"]
     assert form.profile.value == "exact"
     sent = {form.model: "mini", form.quality: "balanced", form.profile: "turbo"}
-    updates = form._profile_chosen(sent)
+    updates = form._choose_profile(sent)
     assert list(updates) == [form.profile], "what a person has set stays"
     chosen = updates[form.profile]
     assert chosen.value == "turbo"
-    assert chosen.info == form.parts.profiles.profile("turbo").says
-    restored = form.restored(BrowserState(settings={"profile": "turbo"}))
+    assert chosen.info == form.context.profiles.profile("turbo").says
+    restored = form.restore(BrowserState(settings={"profile": "turbo"}))
     assert restored[form.profile].value == "turbo"
-    assert form.restored(BrowserState(settings={"profile": "gone"}))[form.profile].value == "exact"
-    again = form.filled(TextToImage(prompt="a cat", profile="fast"))[form.profile]
+    assert form.restore(BrowserState(settings={"profile": "gone"}))[form.profile].value == "exact"
+    again = form.fill(TextToImage(prompt="a cat", profile="fast"))[form.profile]
     assert again.value == "fast" and "can differ by rounding" in again.info
-    assert form.requested()["profile"] is form.profile
+    assert form.request_inputs()["profile"] is form.profile
 
 
 def test_a_lora_for_few_steps_brings_them(tab: PaintingTab, engine: FakeEngine) -> None:
@@ -277,15 +279,15 @@ def test_a_lora_for_few_steps_brings_them(tab: PaintingTab, engine: FakeEngine) 
     few = lora_row(Path("lcm-lora-mini.safetensors"), families=("mini",))
     engine.manager.catalog.rows = (few,)
     sent = {form.model: "mini", form.quality: "high", form.profile: "turbo"}
-    for chosen in (form._profile_chosen(sent), form._model_chosen(sent)):
+    for chosen in (form._choose_profile(sent), form._choose_model(sent)):
         assert chosen[form.num_inference_steps] == 8
         assert chosen[form.guidance_scale] == 1.0
         assert chosen[form.sampler].value == "LCM"
         assert chosen[form.quality].info == "8 steps, guidance 1"
         assert "lcm-lora-mini" in chosen[form.profile].info
-    back = form._profile_chosen({**sent, form.profile: "exact"})
-    own = tab.parts.model("mini")
+    back = form._choose_profile({**sent, form.profile: "exact"})
+    own = tab.context.model("mini")
     assert back[form.num_inference_steps] == own.figures("high").num_inference_steps
     assert back[form.sampler].value == own.sampler
-    restored = form.restored(BrowserState(settings={"profile": "turbo"}))
+    restored = form.restore(BrowserState(settings={"profile": "turbo"}))
     assert restored[form.num_inference_steps] == 6

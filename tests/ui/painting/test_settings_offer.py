@@ -18,7 +18,7 @@ from paintdiff.ui.painting.settings_offer import (
 )
 from paintdiff.ui.tabs.text_to_image import TextToImageInputs
 from tests.gallery.test_other_programs import TEXT, png
-from tests.ui.test_tabs import studio_of
+from tests.ui.test_tabs import tab_of
 
 FAR = TEXT.replace("Steps: 20", "Steps: 500").replace("scale: 7", "scale: 30")
 
@@ -27,22 +27,22 @@ def event(**data: Any) -> gr.EventData:
     return cast("gr.EventData", SimpleNamespace(**data))
 
 
-def dropped_of(parts: PageContext) -> DroppedSettings:
-    words = studio_of(TextToImageInputs, parts).ingredients
+def dropped_of(context: PageContext) -> DroppedSettings:
+    words = tab_of(TextToImageInputs, context).tab_inputs
     assert isinstance(words, TextToImageInputs)
     return words.dropped
 
 
-def test_pictures_and_texts_offer_their_settings(parts: PageContext) -> None:
-    dropped = dropped_of(parts)
-    upload = parts.uploads.add(png(parameters=TEXT))
+def test_pictures_and_texts_offer_their_settings(context: PageContext) -> None:
+    dropped = dropped_of(context)
+    upload = context.uploads.add(png(parameters=TEXT))
     for brought in (event(picture=upload.id), event(text=TEXT), event(text=f"x\n{TEXT}")):
-        told = dropped.offered(brought, "mini")
+        told = dropped.build_offer(brought, "mini")
         assert "a cat”" in told
         assert "data-use" in told
         assert "Its model, dream, isn't installed; yours stays selected." in told
     graph = json.dumps({"prompt": "a <b>cat</b>", "steps": 20, "version": "Fooocus v2"})
-    told = dropped.offered(event(text=graph), "mini")
+    told = dropped.build_offer(event(text=graph), "mini")
     assert "from Fooocus: “a &lt;b&gt;cat&lt;/b&gt;”" in told
 
 
@@ -57,29 +57,29 @@ def test_pictures_and_texts_offer_their_settings(parts: PageContext) -> None:
         ({}, "no longer available"),
     ],
 )
-def test_what_offers_nothing(brought: dict[str, str], words: str, parts: PageContext) -> None:
-    told = dropped_of(parts).offered(event(**brought), "mini")
+def test_what_offers_nothing(brought: dict[str, str], words: str, context: PageContext) -> None:
+    told = dropped_of(context).build_offer(event(**brought), "mini")
     assert "data-use" not in told
     assert (words in told) if words else told == ""
 
 
-def test_pictures_without_usable_settings_say_so(parts: PageContext) -> None:
-    dropped = dropped_of(parts)
+def test_pictures_without_usable_settings_say_so(context: PageContext) -> None:
+    dropped = dropped_of(context)
     for texts, words in (
         ({}, "no settings"),
         ({"parameters": "{broken"}, "damaged (invalid JSON)"),
     ):
-        upload = parts.uploads.add(png(**texts))
-        told = dropped.offered(event(picture=upload.id), "mini")
+        upload = context.uploads.add(png(**texts))
+        told = dropped.build_offer(event(picture=upload.id), "mini")
         assert words in told
         assert "data-use" not in told
 
 
-def test_what_the_page_cant_show_is_named_and_left_as_it_is(parts: PageContext) -> None:
-    studio = studio_of(TextToImageInputs, parts)
+def test_what_the_page_cant_show_is_named_and_left_as_it_is(context: PageContext) -> None:
+    tab = tab_of(TextToImageInputs, context)
     found = read_painting_settings(png(parameters=f"{FAR}, Schedule type: Beta, ENSD: 31337"))
     assert found is not None
-    told = build_offer(found, parts, "mini")
+    told = build_offer(found, context, "mini")
     for words in (
         "steps 500 (at most 150 here)",
         "guidance 30 (at most 20 here)",
@@ -87,34 +87,34 @@ def test_what_the_page_cant_show_is_named_and_left_as_it_is(parts: PageContext) 
         "ENSD",
     ):
         assert words in told
-    filled = studio.filled(found.for_page(parts, "mini").painting)
-    assert filled[studio.prompt] == "a cat"
-    assert filled[studio.form.negative_prompt] == "a dog"
-    assert filled[studio.form.seed] == 5
-    assert filled[studio.form.sampler].value == "Euler a"
-    assert studio.form.num_inference_steps not in filled
-    assert studio.form.guidance_scale not in filled
-    assert set(filled) <= set(studio.receivable())
+    filled = tab.fill(found.for_page(context, "mini").painting)
+    assert filled[tab.prompt] == "a cat"
+    assert filled[tab.form.negative_prompt] == "a dog"
+    assert filled[tab.form.seed] == 5
+    assert filled[tab.form.sampler].value == "Euler a"
+    assert tab.form.num_inference_steps not in filled
+    assert tab.form.guidance_scale not in filled
+    assert set(filled) <= set(tab.receive_outputs())
 
 
-def test_the_chosen_model_stays_where_none_is_named(parts: PageContext) -> None:
+def test_the_chosen_model_stays_where_none_is_named(context: PageContext) -> None:
     """Its samplers count, too: another family's are named and not chosen."""
     text = TEXT.replace(", Model: dream", "")
     found = read_painting_settings(png(parameters=text))
     assert found is not None
-    assert found.for_page(parts, "mini").painting.model == "mini"
-    assert "isn't installed" not in build_offer(found, parts, "mini")
+    assert found.for_page(context, "mini").painting.model == "mini"
+    assert "isn't installed" not in build_offer(found, context, "mini")
     flow = read_painting_settings(png(parameters=text.replace("Euler a", "Flow Euler")))
     assert flow is not None
-    assert "can differ" not in build_offer(found, parts, "mini")
+    assert "can differ" not in build_offer(found, context, "mini")
     fast = read_painting_settings(png(parameters=f"{text}, Profile: fast"))
-    assert fast is not None and "speed Fast" in build_offer(fast, parts, "mini")
-    assert "can differ by rounding" in build_offer(fast, parts, "mini")
-    assert "sampler Flow Euler (not for " in build_offer(flow, parts, "mini")
-    assert flow.for_page(parts, "mini").painting.sampler is None
+    assert fast is not None and "speed Fast" in build_offer(fast, context, "mini")
+    assert "can differ by rounding" in build_offer(fast, context, "mini")
+    assert "sampler Flow Euler (not for " in build_offer(flow, context, "mini")
+    assert flow.for_page(context, "mini").painting.sampler is None
 
 
-def test_a_text_without_end_is_no_offer(parts: PageContext) -> None:
-    assert dropped_of(parts).offered(event(text="Steps: 1, " * 200_000), "mini") == ""
+def test_a_text_without_end_is_no_offer(context: PageContext) -> None:
+    assert dropped_of(context).build_offer(event(text="Steps: 1, " * 200_000), "mini") == ""
     long = TEXT.replace("a cat", "a cat " * MAX_PROMPT_CHARACTERS)
-    assert "no prompt" in dropped_of(parts).offered(event(text=long), "mini")
+    assert "no prompt" in dropped_of(context).build_offer(event(text=long), "mini")

@@ -42,7 +42,7 @@ def test_a_step_shows_its_number_the_time_left_and_its_preview(job: Any) -> None
     assert "Picture 2 of 2 · Step 4 of 20 · 3 s left" in shown.progress
     assert 'value="0.600"' in shown.progress
     assert shown.stage is not None and "data:image/jpeg" in shown.stage
-    assert not shown.over
+    assert not shown.is_over
 
 
 def test_pictures_that_are_painted_at_once_are_counted_and_shown_so(job: Any) -> None:
@@ -83,7 +83,7 @@ def test_a_finished_job_says_seconds_and_seed(job: Any) -> None:
     shown = view(job, Finished(pictures, ("I don't know 'zebra'.",), 4.26, 9.9))
     assert "Painted in 4.3 s · seed 7 · " in shown.progress
     assert shown.warnings == ("I don't know 'zebra'.",)
-    assert shown.seed == 7 and shown.over
+    assert shown.seed == 7 and shown.is_over
     assert shown.stage is not None and f"pictures/{job.id}/1.png" in shown.stage
 
 
@@ -116,7 +116,7 @@ def test_what_was_finished_before_a_cancel_is_kept(job: Any) -> None:
     [(0.4, "almost done"), (12.4, "12 s left"), (89, "89 s left"), (130, "2 min left")],
 )
 def test_time_left(seconds: float, text: str) -> None:
-    assert job_view.left_text(seconds) == text
+    assert job_view.describe_time_left(seconds) == text
 
 
 async def collected(job: FakeJob, script: list[Event], slice_seconds: float) -> list[job_view.View]:

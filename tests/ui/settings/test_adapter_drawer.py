@@ -48,23 +48,23 @@ def shelves(engine: FakeEngine, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def studio(parts: PageContext, shelves: None) -> PaintingTab:
+def tab(context: PageContext, shelves: None) -> PaintingTab:
     def build() -> PaintingTab:
         with gr.Blocks():
-            return PaintingTab.built(parts, TextToImageInputs(parts))
+            return PaintingTab.build(context, TextToImageInputs(context))
 
     return inside_a_loop(build)
 
 
-def test_what_is_chosen_goes_into_the_request(studio: PaintingTab, engine: FakeEngine) -> None:
+def test_what_is_chosen_goes_into_the_request(tab: PaintingTab, engine: FakeEngine) -> None:
     changed: dict[str, Any] = {"vae": "sharp", "clip_skip": 2, "free_u": True, "free_u_b1": 1.1}
-    request = started(studio, engine, **changed).request
+    request = started(tab, engine, **changed).request
     assert (request.vae, request.clip_skip) == ("sharp", 2)
     assert request.free_u == FreeU(b1=1.1)
 
 
-def test_nothing_chosen_is_nothing_asked(studio: PaintingTab, engine: FakeEngine) -> None:
-    request = started(studio, engine).request
+def test_nothing_chosen_is_nothing_asked(tab: PaintingTab, engine: FakeEngine) -> None:
+    request = started(tab, engine).request
     assert (request.vae, request.clip_skip, request.refiner, request.free_u) == (
         None,
         1,
@@ -74,26 +74,26 @@ def test_nothing_chosen_is_nothing_asked(studio: PaintingTab, engine: FakeEngine
     assert request.loras == () and request.ip_adapters == ()
 
 
-def test_a_lora_that_is_picked_is_named_in_the_prompt(studio: PaintingTab) -> None:
-    drawer = studio.adapters
-    offered = drawer._loras_offered("mini")
+def test_a_lora_that_is_picked_is_named_in_the_prompt(tab: PaintingTab) -> None:
+    drawer = tab.adapters
+    offered = drawer._offer_loras("mini")
     assert offered.choices == [("Ink", "ink")], "only what fits"
-    _, prompt, rows = drawer._lora_chosen("ink", "a cat", "mini")
+    _, prompt, rows = drawer._choose_lora("ink", "a cat", "mini")
     assert prompt == "a cat <lora:ink:1>"
     assert 'data-lora="ink"' in rows and "ink wash" in rows
-    assert drawer._lora_chosen("ink", prompt, "mini")[1] == prompt, "once is enough"
-    assert drawer._lora_chosen(None, "a cat", "mini")[1] == "a cat"
+    assert drawer._choose_lora("ink", prompt, "mini")[1] == prompt, "once is enough"
+    assert drawer._choose_lora(None, "a cat", "mini")[1] == "a cat"
 
 
-def test_an_embedding_that_is_picked_is_a_word_of_the_prompt(studio: PaintingTab) -> None:
-    drawer = studio.adapters
-    assert drawer._embedding_chosen("neg", "a cat") == (None, "a cat, neg")
-    assert drawer._embedding_chosen("neg", "a Neg") == (None, "a Neg")
-    assert drawer._embeddings_offered("mini").choices == [("Neg", "neg")]
+def test_an_embedding_that_is_picked_is_a_word_of_the_prompt(tab: PaintingTab) -> None:
+    drawer = tab.adapters
+    assert drawer._choose_embedding("neg", "a cat") == (None, "a cat, neg")
+    assert drawer._choose_embedding("neg", "a Neg") == (None, "a Neg")
+    assert drawer._offer_embeddings("mini").choices == [("Neg", "neg")]
 
 
-def test_a_row_says_why_its_lora_has_no_effect(parts: PageContext, shelves: None) -> None:
-    catalog, model = parts.engine.manager.catalog, parts.model("mini")
+def test_a_row_says_why_its_lora_has_no_effect(context: PageContext, shelves: None) -> None:
+    catalog, model = context.engine.manager.catalog, context.model("mini")
 
     def said(prompt: str) -> str:
         return lora_rows(prompt, model, catalog, "prompt")
@@ -107,35 +107,35 @@ def test_a_row_says_why_its_lora_has_no_effect(parts: PageContext, shelves: None
     assert "0.5, words 0.2" in said("<lora:ink:0.2:0.5>")
 
 
-def test_names_and_words_are_text(parts: PageContext, shelves: None) -> None:
-    catalog, model = parts.engine.manager.catalog, parts.model("mini")
+def test_names_and_words_are_text(context: PageContext, shelves: None) -> None:
+    catalog, model = context.engine.manager.catalog, context.model("mini")
     rows = lora_rows(r"<lora:\<img src=x onerror=alert(1)\>:1> <lora:ink:1>", model, catalog, "p")
     assert "<img" not in rows and "&lt;img" in rows
 
 
-def test_what_has_no_effect_is_said_beside_it(studio: PaintingTab, engine: FakeEngine) -> None:
-    sent = values(studio)
-    updates = studio.start(sent)
-    job = engine.jobs[updates[studio.easel.job]]
+def test_what_has_no_effect_is_said_beside_it(tab: PaintingTab, engine: FakeEngine) -> None:
+    sent = values(tab)
+    updates = tab.start(sent)
+    job = engine.jobs[updates[tab.run_panel.job]]
     job.warnings = (FieldMessage("It has no effect.", "clip_skip"), "Something else.")
-    shown = studio.easel.restored(BrowserState(job_ids=(job.id,)))
-    assert "It has no effect." in shown[studio.notes["clip_skip"]]
-    assert "Something else." in shown[studio.notes["warnings"]]
-    assert "It has no effect." not in shown[studio.notes["warnings"]]
+    shown = tab.run_panel.restore(BrowserState(job_ids=(job.id,)))
+    assert "It has no effect." in shown[tab.notes["clip_skip"]]
+    assert "Something else." in shown[tab.notes["warnings"]]
+    assert "It has no effect." not in shown[tab.notes["warnings"]]
 
 
-def test_settings_come_back_after_a_reload(studio: PaintingTab) -> None:
-    drawer = studio.adapters
+def test_settings_come_back_after_a_reload(tab: PaintingTab) -> None:
+    drawer = tab.adapters
     stored = {"vae": "sharp", "clip_skip": 3, "free_u": True, "prompt": "x <lora:ink:0.4>"}
-    updates = drawer.restored(BrowserState(settings=stored))
+    updates = drawer.restore(BrowserState(settings=stored))
     assert updates[drawer.vae].value == "sharp" and updates[drawer.clip_skip] == 3
     assert "ink" in updates[drawer.rows] and updates[drawer.free_u] is True
-    gone = drawer.restored(BrowserState(settings={"vae": "gone", "clip_skip": 99, "refiner": 7}))
+    gone = drawer.restore(BrowserState(settings={"vae": "gone", "clip_skip": 99, "refiner": 7}))
     assert gone[drawer.vae].value == "own" and gone[drawer.clip_skip] == 1
 
 
 def test_the_settings_of_a_picture_come_back_with_its_loras_in_the_prompt(
-    studio: PaintingTab,
+    tab: PaintingTab,
 ) -> None:
     request: PaintingRequest = TextToImage(
         prompt="a cat",
@@ -147,11 +147,11 @@ def test_the_settings_of_a_picture_come_back_with_its_loras_in_the_prompt(
         clip_skip=2,
         free_u=FreeU(s1=0.5),
     )
-    updates = studio.filled(request)
-    assert updates[studio.prompt] == "a cat <lora:ink:0.5> <lora:ink2:0:1>"
-    assert updates[studio.adapters.clip_skip] == 2
-    assert updates[studio.adapters.factors["s1"]] == 0.5
-    assert updates[studio.adapters.vae].value == "sharp"
+    updates = tab.fill(request)
+    assert updates[tab.prompt] == "a cat <lora:ink:0.5> <lora:ink2:0:1>"
+    assert updates[tab.adapters.clip_skip] == 2
+    assert updates[tab.adapters.factors["s1"]] == 0.5
+    assert updates[tab.adapters.vae].value == "sharp"
 
 
 def test_a_prompt_names_each_lora_once() -> None:
@@ -160,13 +160,13 @@ def test_a_prompt_names_each_lora_once() -> None:
     assert replace_in_prompt("a", [LoraInput(name="a:b")]) == r"a <lora:a\:b:1>"
 
 
-def test_a_lora_that_is_not_there_can_be_replaced_or_left_out(studio: PaintingTab) -> None:
-    updates = studio.start(values(studio, prompt="a cat <lora:inkk:1>"))
-    said = updates[studio.notes["prompt"]]
+def test_a_lora_that_is_not_there_can_be_replaced_or_left_out(tab: PaintingTab) -> None:
+    updates = tab.start(values(tab, prompt="a cat <lora:inkk:1>"))
+    said = updates[tab.notes["prompt"]]
     assert "There is no LoRA &#x27;inkk&#x27;" in said
     assert 'data-missing="inkk" data-prompt="prompt" data-generate="generate"' in said
     assert '<button type="button" data-instead="ink">Use ink</button>' in said
     assert "Paint without it" in said
-    updates = studio.start(values(studio, prompt=rf"<lora:\{HOSTILE[:-1]}\>:1>"))
-    said = updates[studio.notes["prompt"]]
+    updates = tab.start(values(tab, prompt=rf"<lora:\{HOSTILE[:-1]}\>:1>"))
+    said = updates[tab.notes["prompt"]]
     assert "<img" not in said and "data-instead" not in said and "Paint without it" in said

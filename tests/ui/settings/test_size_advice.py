@@ -12,7 +12,7 @@ from paintdiff.ui.settings.size_advice import SizeAdvice
 from paintdiff.ui.tabs.image_to_image import ImageToImageInputs
 from paintdiff.ui.tabs.text_to_image import TextToImageInputs
 from tests.ui.test_memory_line import page_of
-from tests.ui.test_tabs import studio_of
+from tests.ui.test_tabs import tab_of
 
 
 @pytest.mark.parametrize(
@@ -26,34 +26,34 @@ from tests.ui.test_tabs import studio_of
     ],
 )
 def test_another_size_is_offered(
-    wanted: Size, scale: float, painted: Size, upscaled: float, parts: PageContext
+    wanted: Size, scale: float, painted: Size, upscaled: float, context: PageContext
 ) -> None:
-    advice = SizeAdvice.about(wanted, parts.model("mini"), scale)
+    advice = SizeAdvice.about(wanted, context.model("mini"), scale)
     assert advice is not None
     assert (advice.size, advice.scale) == (painted, upscaled)
     assert f"Paint at {painted}" in advice.markup
 
 
 @pytest.mark.parametrize("size", [Size(128, 128), Size(160, 128), Size(96, 128), Size(176, 176)])
-def test_sizes_that_suit_are_left_alone(size: Size, parts: PageContext) -> None:
-    assert SizeAdvice.about(size, parts.model("mini")) is None
+def test_sizes_that_suit_are_left_alone(size: Size, context: PageContext) -> None:
+    assert SizeAdvice.about(size, context.model("mini")) is None
 
 
-def test_it_stands_below_the_size_and_a_click_follows_it(parts: PageContext) -> None:
-    studio = studio_of(TextToImageInputs, parts)
-    size_of = studio.ingredients.sizing(studio.form).size
-    page: dict[Any, Any] = page_of(studio) | {studio.form.width: 512, studio.form.height: 512}
-    said = studio.final_words(page, size_of)
+def test_it_stands_below_the_size_and_a_click_follows_it(context: PageContext) -> None:
+    tab = tab_of(TextToImageInputs, context)
+    size_of = tab.tab_inputs.sizing(tab.form).size
+    page: dict[Any, Any] = page_of(tab) | {tab.form.width: 512, tab.form.height: 512}
+    said = tab.describe_final_size(page, size_of)
     assert "Mini was made for 128x128" in said and "then upscale 4x" in said
-    updates = studio.use_native_size(page)
-    assert updates[studio.form.width] == updates[studio.form.height] == 128
-    assert updates[studio.upscaling.factor] == "4"
-    assert "was made for" not in studio.final_words(page | updates, size_of)
-    assert "512x512" in studio.final_words(page | updates, size_of), "it comes out as large"
-    assert studio.use_native_size(page | updates) == {}
+    updates = tab.use_native_size(page)
+    assert updates[tab.form.width] == updates[tab.form.height] == 128
+    assert updates[tab.upscaling.factor] == "4"
+    assert "was made for" not in tab.describe_final_size(page | updates, size_of)
+    assert "512x512" in tab.describe_final_size(page | updates, size_of), "it comes out as large"
+    assert tab.use_native_size(page | updates) == {}
 
 
-def test_sizes_that_follow_a_picture_are_not_advised_on(parts: PageContext) -> None:
-    studio = studio_of(ImageToImageInputs, parts)
-    page = page_of(studio) | {studio.form.width: 512, studio.form.height: 512}
-    assert studio.use_native_size(page) == {}
+def test_sizes_that_follow_a_picture_are_not_advised_on(context: PageContext) -> None:
+    tab = tab_of(ImageToImageInputs, context)
+    page = page_of(tab) | {tab.form.width: 512, tab.form.height: 512}
+    assert tab.use_native_size(page) == {}
