@@ -35,6 +35,7 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory.plans import Plan, RunFacts, estimate_peak_bytes
+from paintdiff.models.registry.model_rows import ModelRow
 
 TOLERANCE = 0.15
 _GIB = 2**30
@@ -131,11 +132,11 @@ def _decoding(options: argparse.Namespace, source: str) -> list[str]:
 
 def _manager(source: str, device: str, cap: int | None) -> tuple[ModelManager, Any]:
     catalog = Catalog.default()
-    if source not in {row.name for row in catalog.models()}:
+    if source not in {row.name for row in catalog.rows(ModelRow)}:
         catalog = catalog.with_source(source)
-        source = catalog.models()[-1].name
+        source = catalog.rows(ModelRow)[-1].name
     manager = ModelManager(catalog, device=device, memory_budget_bytes=cap)
-    return manager, catalog.model(source)
+    return manager, catalog.find(ModelRow, source)
 
 
 def _row(source: str) -> Any:

@@ -56,6 +56,7 @@ from paintdiff.models.acceleration.engines import EngineName
 from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 from paintdiff.models.inference.schedulers import make_scheduler
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 
 PROMPT = "a red house on a green hill at night"
 BARE = "diffusers"
@@ -117,7 +118,7 @@ def _measured(options: argparse.Namespace, source: str) -> int:
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     with Engine(manager) as engine:
         profiles = engine.profiles.names() if options.profile == "all" else (options.profile,)
-        size: Size = options.size or catalog.model(name).native_size
+        size: Size = options.size or catalog.find(ModelRow, name).native_size
         requests = {
             profile: TextToImage(
                 prompt=PROMPT,
@@ -278,7 +279,7 @@ def _through_engine(
 
 def _bare(leased: LeasedPipeline, engine: Engine, request: TextToImage) -> Image.Image:
     """Painted as somebody would who knows only diffusers; the pipeline is loaded already."""
-    row = engine.manager.catalog.model(request.model)
+    row = engine.manager.catalog.find(ModelRow, request.model)
     figures = row.figures(request.quality)
     pipeline = leased.pipeline
     pipeline.scheduler = make_scheduler(row.sampler, pipeline.scheduler.config)

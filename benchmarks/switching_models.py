@@ -21,6 +21,7 @@ from benchmarks.reporting import catalog_with, recorded, table
 from paintdiff.config.presets import presets_folder
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 
 _ROOM = 1.5
 """Of what one model takes."""
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             source = str(presets_folder() / "mini")
         catalog, first = catalog_with(source)
         catalog = catalog.with_source(source)
-        names = (first, catalog.models()[-1].name)
+        names = (first, catalog.rows(ModelRow)[-1].name)
         device, seconds = _switched(catalog, names, options.device, options.rounds)
     rows = [
         {"turn": str(turn), "first, s": f"{one:.2f}", "second, s": f"{other:.2f}"}

@@ -49,6 +49,7 @@ from paintdiff.jobs.request_parts import Upscaling
 from paintdiff.jobs.requests import Upscale
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.models.upscaling.upscaler import LeasedUpscaler
 from paintdiff.tasks.steps import Step
 from paintdiff.tasks.upscaling import Extras, upscale_raster
@@ -111,10 +112,10 @@ def _catalog(upscaler: str, folder: Path) -> tuple[Catalog, str]:
         network = Compact(num_feat=8, num_conv=2, upscale=4)
         save_file(network.state_dict(), folder / f"{QUICK}.safetensors")
         upscaler = str(folder / f"{QUICK}.safetensors")
-    elif upscaler in {row.name for row in catalog.upscalers()}:
+    elif upscaler in {row.name for row in catalog.rows(UpscalerRow)}:
         return catalog, upscaler
-    catalog = catalog.with_upscaler(upscaler)
-    return catalog, catalog.upscalers()[0].name
+    catalog = catalog.with_first(UpscalerRow, upscaler)
+    return catalog, catalog.rows(UpscalerRow)[0].name
 
 
 def _picture(side: int) -> Levels:

@@ -32,6 +32,7 @@ from paintdiff.jobs.requests import Painting, Upscale
 from paintdiff.models.loading.library_errors import as_memory_error
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import usage
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.tasks import TASKS
@@ -123,7 +124,7 @@ class Run:
         self._lease_face_restorer(request.upscaling, leases)
         self._manager.settle(request.model, partial(self._loading, request.model))
         catalog = self._manager.catalog
-        model = catalog.model(request.model)
+        model = catalog.find(ModelRow, request.model)
         facts = gather_run_facts(request, catalog, self._manager.expected_bytes)
         descent = MemoryFallback(self._manager.planner, model, facts)
         while True:

@@ -24,6 +24,7 @@ from paintdiff.models.loading import pipelines
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import int8_weights, planner, plans
 from paintdiff.models.memory.plans import Plan
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.job_helpers import pixels
 
 QUICK = TextToImage(prompt="a red house", num_inference_steps=2, seed=7)
@@ -220,7 +221,7 @@ def test_weights_that_dont_fit_are_loaded_in_eight_bits(
     tiny_catalog: Catalog, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(int8_weights, "LEAST_NUMBERS", 1)
-    row = tiny_catalog.model("mini")
+    row = tiny_catalog.find(ModelRow, "mini")
     full = ModelManager(tiny_catalog, device="cpu").expected_bytes(row)
     assert tiny_folder.exists()
     budget = full * 4 // 5

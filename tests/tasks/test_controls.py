@@ -22,7 +22,10 @@ from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import ControlInput, Outpaint
 from paintdiff.jobs.requests import Inpaint, Request, TextToImage
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.preprocessors.lines import detect_canny_edges
 from paintdiff.tasks.controls import make_control_map, prepare_controls, resolve_controls
@@ -68,7 +71,7 @@ def test_a_control_gets_the_first_that_fits(tiny_engine: Engine, tiny_catalog: C
     job = tiny_engine.submit(text_to_image(controls=(control(),)))
     assert job.request.controls[0].controlnet == "mini-sketch"
     job.cancel()
-    other = tiny_catalog.with_controlnet("mini-other")
+    other = tiny_catalog.with_first(ControlNetRow, "mini-other")
     request, warnings = settled(other, text_to_image(controls=(control(),), **SETTLED))
     assert request.controls[0].controlnet == "mini-other"
     assert warnings == ()
@@ -191,16 +194,10 @@ def test_what_lies_outside_an_inpainting_mask_stays(tiny_engine: Engine) -> None
 
 def test_a_controlnet_that_isnt_needed_isnt_loaded(tiny_catalog: Catalog) -> None:
     # `big` is nowhere: only its row is there.
-    catalog = Catalog(
-        tiny_catalog.models(),
-        {},
-        {},
-        [
-            tiny_catalog.controlnet("big").model_copy(
-                update={"family": tiny_catalog.model("mini").family}
-            )
-        ],
+    big = tiny_catalog.find(ControlNetRow, "big").model_copy(
+        update={"family": tiny_catalog.find(ModelRow, "mini").family}
     )
+    catalog = Catalog(FoundRows((*tiny_catalog.rows(ModelRow), big)))
     with Engine(ModelManager(catalog, device="cpu")) as engine:
         painted(engine, text_to_image(controls=(control(conditioning_scale=0.0),)))
         with pytest.raises(PaintError, match="doesn't exist"):

@@ -24,7 +24,6 @@ from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import Upscaling
 from paintdiff.jobs.requests import Request, TextToImage, Upscale
 from paintdiff.models.catalog.catalog import Catalog
-from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.tasks import faces as faces_task
@@ -382,12 +381,7 @@ class Lender(ModelManager):
 
 @pytest.fixture
 def engine(tiny_catalog: Catalog) -> Iterator[Engine]:
-    shelves = FoundRows(
-        models=tiny_catalog.models(),
-        upscalers=tiny_catalog.upscalers(),
-        face_restorers=(MENDER,),
-    )
-    catalog = tiny_catalog.with_shelves(shelves)
+    catalog = tiny_catalog.replace(FaceRestorerRow, (MENDER,))
     with Engine(Lender(catalog, device="cpu")) as engine:
         yield engine
 

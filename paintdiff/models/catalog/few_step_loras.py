@@ -88,7 +88,7 @@ def find_few_steps(
     """
     if model.distilled:
         return None
-    loras = [row for row in catalog.loras() if row.fits(model.family.name)]
+    loras = [row for row in catalog.rows(LoraRow) if row.fits(model.family.name)]
     for chosen in ([row for row in loras if row.name in named], loras):
         for kind in few_step_kinds():
             for lora in chosen:

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from paintdiff.config.presets import presets_folder
@@ -20,7 +20,9 @@ from paintdiff.models.discovery.permanent_names import PermanentNames
 from paintdiff.models.discovery.row_builder import Problem, RowBuilder
 from paintdiff.models.discovery.scanning import ScanResult, scan_folders, stamp_of
 from paintdiff.models.hub.cache import CachedModel, list_cached_models
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 
 LOOK_SECONDS = 1.0
 """How long what was seen in the folders counts as what is there."""
@@ -61,7 +63,7 @@ class LiveCatalog:
         self._clock = clock
         self._lock = threading.RLock()
         self._names = PermanentNames(cache and cache / NAMES_FILE)
-        self._shelvings: tuple[Catalog, RowBuilder] | None = None
+        self._builder: tuple[Catalog, RowBuilder] | None = None
         self._added: dict[str, _Added] = {}
         self._choices: dict[str, _Choice] = {}
         self._found: ScanResult | None = None
@@ -106,12 +108,12 @@ class LiveCatalog:
             catalog = self.rescan()
             place = Path(source).expanduser()
             same = {source, str(place.absolute()), str(place.resolve())}
-            for row in catalog.models():
+            for row in catalog.rows(ModelRow):
                 if row.name == source or (place.exists() and row.source in same):
                     return row.name
-            row = catalog.with_source(source).models()[-1]
+            row = catalog.with_source(source).rows(ModelRow)[-1]
             self._added[row.name] = _Added(source, row)
-            self._shelvings = None
+            self._builder = None
             self._rebuild()
             return row.name
 
@@ -119,13 +121,13 @@ class LiveCatalog:
         """Have a ControlNet come first from now on, as `Catalog.with_controlnet` does; raises what
         that raises.
         """
-        self._prefer("ControlNet", lambda catalog: catalog.with_controlnet(source))
+        self._prefer("ControlNet", lambda catalog: catalog.with_first(ControlNetRow, source))
 
     def prefer_upscaler(self, source: str) -> None:
         """Have an upscaler come first from now on, as `Catalog.with_upscaler` does; raises what
         that raises.
         """
-        self._prefer("upscaler", lambda catalog: catalog.with_upscaler(source))
+        self._prefer("upscaler", lambda catalog: catalog.with_first(UpscalerRow, source))
 
     def _prefer(self, what: str, choice: _Choice) -> None:
         with self._lock:
@@ -139,47 +141,49 @@ class LiveCatalog:
         changed = self._refresh_added()
         cached = list_cached_models()
         if cached != self._cached:
-            self._cached, self._shelvings, changed = cached, None, True
+            self._cached, self._builder, changed = cached, None, True
         if self._current is None or changed or found != self._found or self._known.waiting:
             self._found = found
             self._rebuild()
         self._looked = self._clock()
 
     def _rebuild(self) -> None:
-        base, shelving = self._shelving()
+        base, builder = self._row_builder()
         self._known.waiting = 0
         try:
-            shelves = shelving.shelved(self._found or ScanResult(), self.models_dirs)
+            found = builder.shelved(self._found or ScanResult(), self.models_dirs)
         finally:
             self._known.finish()
         self._names.save()
         own = {added.row.source for added in self._added.values()}
         models = tuple(
-            row for row in shelves.models if row.source not in own or row.name in self._added
+            row for row in found.of(ModelRow) if row.source not in own or row.name in self._added
         )
-        shelves = replace(shelves, models=models)
-        catalog = base.with_shelves(shelves)
+        catalog = base.with_found(found).replace(ModelRow, models)
         for what, choice in self._choices.items():
             try:
                 catalog = choice(catalog)
             except (ModelError, PresetError, RequestError) as error:
                 logger.warning("the %s that was chosen has gone: %s", what, error)
-        for problem in shelves.problems:
+        for problem in found.problems:
             if problem not in self._logged:
                 self._logged.add(problem)
                 problem.log()
         self._current = catalog
 
-    def _shelving(self) -> tuple[Catalog, RowBuilder]:
-        if self._shelvings is None:
-            base = self._base.with_models(added.row for added in self._added.values())
+    def _row_builder(self) -> tuple[Catalog, RowBuilder]:
+        if self._builder is None:
+            base = self._base.replace(
+                ModelRow,
+                (*self._base.rows(ModelRow), *(added.row for added in self._added.values())),
+            )
             base = self._with_cached(base)
-            self._shelvings = (base, base.shelving(self._known, self._names))
-        return self._shelvings
+            self._builder = (base, base.make_row_builder(self._known, self._names))
+        return self._builder
 
     def _with_cached(self, base: Catalog) -> Catalog:
         """With the models that any program has fetched from the hub and that no row is of."""
-        listed = {row.source for row in base.models()}
+        listed = {row.source for row in base.rows(ModelRow)}
         for cached in self._cached:
             if cached.hub_id in listed:
                 continue
@@ -199,10 +203,10 @@ class LiveCatalog:
             try:
                 if place is None or stamp_of(place)["fingerprint"] == added.row.fingerprint:
                     continue
-                row = self._base.with_source(added.source, name=name).models()[-1]
+                row = self._base.with_source(added.source, name=name).rows(ModelRow)[-1]
             except (OSError, ModelError, PresetError, RequestError) as error:
                 logger.info("the model %r can't be looked at: %s", added.source, error)
                 continue
             added.row, changed = row.model_copy(update={"name": name}), True
-            self._shelvings = None
+            self._builder = None
         return changed

@@ -34,7 +34,7 @@ from paintdiff.models.memory.plans import (
     count_weights_on_device,
 )
 from paintdiff.models.memory.weight_sizes import measure_part_bytes
-from paintdiff.models.registry.adapter_rows import IpAdapterRow
+from paintdiff.models.registry.adapter_rows import IpAdapterRow, VaeRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.preprocessor_rows import PreprocessorRow
 
@@ -472,7 +472,7 @@ class ModelCache:
 def find_companions(catalog: Catalog) -> dict[str, Path]:
     """For each family the first model that is a folder here, for the parts that a file lacks."""
     folders: dict[str, Path] = {}
-    for row in catalog.models():
+    for row in catalog.rows(ModelRow):
         if row.folder is not None and (row.folder / "model_index.json").is_file():
             folders.setdefault(row.family.name, row.folder)
     return folders
@@ -482,7 +482,7 @@ def find_spare_vae(model: ModelRow, catalog: Catalog) -> Path | None:
     """The VAE for a checkpoint that has none of its own: the first for its family among the VAEs,
     else that of a model that is a folder; None if there is none.
     """
-    row = next(iter(catalog.vaes_for(model)), None)
+    row = next(iter(catalog.fitting(VaeRow, model)), None)
     if row is not None:
         return row.file
     folder = find_companions(catalog).get(model.family.name)

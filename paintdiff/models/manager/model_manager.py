@@ -25,8 +25,18 @@ from paintdiff.models.manager.weight_requests import WeightRequests
 from paintdiff.models.memory import usage
 from paintdiff.models.memory.planner import Planner
 from paintdiff.models.memory.plans import USUAL_PLAN, Plan, count_weights_on_device
+from paintdiff.models.registry.adapter_rows import (
+    EmbeddingRow,
+    IpAdapterRow,
+    LoraRow,
+    TinyAutoencoderRow,
+    VaeRow,
+)
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import EXACT, Profile
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.vae import DecoderTiny
@@ -97,7 +107,7 @@ class ModelManager(WeightRequests):
         if isinstance(self._source, Catalog):
             return self._source
         catalog = self._source.catalog()
-        names = {row.name for row in catalog.models()}
+        names = {row.name for row in catalog.rows(ModelRow)}
         with self._lock:
             rows = [entry.row for entry in self._entries.values() if entry.loaded is not None]
         gone = tuple(row for row in rows if isinstance(row, ModelRow) and row.name not in names)
@@ -105,7 +115,11 @@ class ModelManager(WeightRequests):
             return catalog
         last = self._with_gone
         if last is None or last[0] is not catalog or last[1] != gone:
-            last = self._with_gone = (catalog, gone, catalog.with_models(gone))
+            last = self._with_gone = (
+                catalog,
+                gone,
+                catalog.replace(ModelRow, (*catalog.rows(ModelRow), *gone)),
+            )
         return last[2]
 
     @contextmanager
@@ -130,9 +144,9 @@ class ModelManager(WeightRequests):
         wait, not the loading. The pipeline is only to be used inside the `with`. Raises
         UnknownNameError, or a ModelError if something can't be loaded or doesn't fit.
         """
-        rows = [self.catalog.controlnet(each) for each in dict.fromkeys(controlnets)]
+        rows = [self.catalog.find(ControlNetRow, each) for each in dict.fromkeys(controlnets)]
         with ExitStack() as leases:
-            entry = self._ask_model(self.catalog.model(name), plan)
+            entry = self._ask_model(self.catalog.find(ModelRow, name), plan)
             model = leases.enter_context(self._waited(entry, on_loading))
             networks = [
                 leases.enter_context(self._waited(self._ask_controlnet(row, model), on_loading))
@@ -183,13 +197,15 @@ class ModelManager(WeightRequests):
 
             vae = None
             if adapters.vae is not None:
-                vae = waited(self._ask_vae(self.catalog.vae(adapters.vae), model))
+                vae = waited(self._ask_vae(self.catalog.find(VaeRow, adapters.vae), model))
             wanted = adapters.injected
             sources = applied.Sources(
-                {use.name: self.catalog.lora(use.name) for use in wanted.loras},
-                {name: self.catalog.embedding(name) for name in wanted.embeddings},
+                {use.name: self.catalog.find(LoraRow, use.name) for use in wanted.loras},
+                {name: self.catalog.find(EmbeddingRow, name) for name in wanted.embeddings},
                 {
-                    use.name: waited(self._ask_ip_adapter(self.catalog.ip_adapter(use.name)))
+                    use.name: waited(
+                        self._ask_ip_adapter(self.catalog.find(IpAdapterRow, use.name))
+                    )
                     for use in wanted.ip_adapters
                 },
             )
@@ -198,7 +214,9 @@ class ModelManager(WeightRequests):
             self._make_room_to_place(entry, model, plan, on_loading)
             second: LoadedModel | None = None
             if adapters.refiner is not None:
-                asked = self._ask_model(self.catalog.model(adapters.refiner), plan, used=False)
+                asked = self._ask_model(
+                    self.catalog.find(ModelRow, adapters.refiner), plan, used=False
+                )
                 second = waited(asked)
                 self._make_room_to_place(asked, second, plan, on_loading)
                 refining = self._adapting_of(asked)
@@ -249,7 +267,9 @@ class ModelManager(WeightRequests):
         inside the `with` and by one thread. Raises UnknownNameError, or a ModelError if it can't be
         had.
         """
-        with self._waited(self._ask_upscaler(self.catalog.upscaler(name)), on_loading) as loaded:
+        with self._waited(
+            self._ask_upscaler(self.catalog.find(UpscalerRow, name)), on_loading
+        ) as loaded:
             yield loaded
 
     @contextmanager
@@ -261,7 +281,7 @@ class ModelManager(WeightRequests):
         `on_loading` is as for `lease`. To be used inside the `with` and by one thread. Raises
         UnknownNameError, or a ModelError if it can't be loaded.
         """
-        entry = self._ask_face_restorer(self.catalog.face_restorer(name))
+        entry = self._ask_face_restorer(self.catalog.find(FaceRestorerRow, name))
         with self._waited(entry, on_loading) as loaded:
             yield loaded
 
@@ -309,7 +329,7 @@ class ModelManager(WeightRequests):
 
         Raises UnknownNameError.
         """
-        entry = self._ask_model(self.catalog.model(name))
+        entry = self._ask_model(self.catalog.find(ModelRow, name))
         with self._lock:
             entry.warmed = True
             entry.leases -= 1
@@ -334,7 +354,7 @@ class ModelManager(WeightRequests):
         """The decoder of the first tiny autoencoder for the model's family, None without one. One
         that can't be used costs nobody a picture.
         """
-        rows = self.catalog.tiny_autoencoders_for(model.row)
+        rows = self.catalog.fitting(TinyAutoencoderRow, model.row)
         row = next((each for each in rows if "decoder" in each.parts), None)
         with ExitStack() as leases:
             decoder: DecoderTiny | None = None

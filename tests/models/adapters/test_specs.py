@@ -32,6 +32,7 @@ from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import int8_weights
 from paintdiff.models.memory.plans import USUAL_PLAN, Placement, Plan
+from paintdiff.models.registry.model_rows import ModelRow
 from tests import adapter_files as files
 
 RUN = Denoising("a red house, mystyle", "boat", Size(64, 64), 2, 5.0, "DDIM", seed=3)
@@ -64,7 +65,7 @@ class Painter:
 
 def painter_of(folder: Path, place: Path) -> Painter:
     catalog = Catalog.default().with_source(str(folder))
-    model = catalog.models()[-1]
+    model = catalog.rows(ModelRow)[-1]
     family = model.family.name
     with ModelManager(catalog, device="cpu").lease(model.name) as leased:
         parts = leased.pipeline.components

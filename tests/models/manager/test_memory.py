@@ -15,10 +15,11 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.adapters.specs import Adapters, IpAdapterUse
 from paintdiff.models.catalog.catalog import Catalog
-from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import usage
 from paintdiff.models.memory.plans import USUAL_PLAN, RunFacts
+from paintdiff.models.registry.adapter_rows import IpAdapterRow, TinyAutoencoderRow, VaeRow
+from paintdiff.models.registry.model_rows import ModelRow
 from tests import adapter_files as files
 
 LARGE = 2**30
@@ -115,7 +116,7 @@ def test_a_job_makes_room_for_its_peak(three: Catalog) -> None:
     alone, run = ModelManager(three, device="cpu"), RunFacts(Size(64, 64), 64 * 64)
     with alone.lease("tiny"):
         (held,) = alone.loaded()
-        peak = alone.planner.peak_bytes(three.model("tiny"), run, USUAL_PLAN)
+        peak = alone.planner.peak_bytes(three.find(ModelRow, "tiny"), run, USUAL_PLAN)
     for spare, left in ((0.5, ["tiny (2)"]), (2, ["tiny", "tiny (2)"])):
         budget = peak + int(spare * held.weights_bytes)
         manager = ModelManager(three, device="cpu", memory_budget_bytes=budget)
@@ -128,7 +129,7 @@ def test_a_job_makes_room_for_its_peak(three: Catalog) -> None:
 def test_every_kind_is_unloaded_by_its_key(tiny_catalog: Catalog, tmp_path: Path) -> None:
     """Even what is loaded once for each model, or is still in a model when it leaves."""
     pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(
-        str(tiny_catalog.model("mini").folder), dtype=torch.float32
+        str(tiny_catalog.find(ModelRow, "mini").folder), dtype=torch.float32
     )
     tiny = tmp_path / "taesd.safetensors"
     files.saved(tiny, diffusers.AutoencoderTiny(latent_channels=4).state_dict())
@@ -139,15 +140,9 @@ def test_every_kind_is_unloaded_by_its_key(tiny_catalog: Catalog, tmp_path: Path
         "mini",
     )
     vae = files.vae_row(files.save_tiny_vae(tmp_path / "vae", pipeline.vae), "mini")
-    shelves = FoundRows(
-        models=tiny_catalog.models(),
-        controlnets=tiny_catalog.controlnets(),
-        upscalers=tiny_catalog.upscalers(),
-        vaes=(vae,),
-        ip_adapters=(ip,),
-        tiny_autoencoders=(files.tiny_autoencoder_row(tiny, "mini"),),
-    )
-    manager = ModelManager(tiny_catalog.with_shelves(shelves), device="cpu")
+    catalog = tiny_catalog.replace(VaeRow, (vae,)).replace(IpAdapterRow, (ip,))
+    catalog = catalog.replace(TinyAutoencoderRow, (files.tiny_autoencoder_row(tiny, "mini"),))
+    manager = ModelManager(catalog, device="cpu")
     adapters = Adapters(vae="vae", ip_adapters=(IpAdapterUse("ip"),))
     with (
         manager.lease("mini", controlnets=["mini-sketch"], adapters=adapters) as leased,

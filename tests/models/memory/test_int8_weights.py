@@ -23,6 +23,7 @@ from paintdiff.models.memory import int8_weights
 from paintdiff.models.memory.int8_weights import is_int8, quantize_to_int8
 from paintdiff.models.memory.plans import USUAL_PLAN, Plan
 from paintdiff.models.memory.weight_sizes import measure_part_bytes
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.pictures import png_of
 from tests.tiny_families import SAVERS, save_tiny_family
 
@@ -120,7 +121,7 @@ def test_every_family_can(name: str, tmp_path: Path) -> None:
     save_tiny_family(name, tmp_path / name)
     family = "other" if name == "other" else None
     catalog = Catalog.default().with_source(str(tmp_path / name), family=family)
-    model = catalog.models()[-1]
+    model = catalog.rows(ModelRow)[-1]
     manager = ModelManager(catalog, device="cpu")
     run = Denoising("a red boat", "", Size(64, 64), 2, 3.0, model.sampler, seed=1)
     painted: list[torch.Tensor] = []
@@ -158,7 +159,7 @@ def test_every_kind_of_run_can(tiny_catalog: Catalog, monkeypatch: pytest.Monkey
 def test_where_memory_is_short_a_model_is_packed_as_it_is_loaded(tmp_path: Path) -> None:
     """The budget is too small for the usual weights, and enough for packed ones."""
     catalog = Catalog.default()
-    row = catalog.model("mini")
+    row = catalog.find(ModelRow, "mini")
     assert row.folder is not None
     whole = measure_part_bytes(list_weight_files(row.folder), 4)
     budget = whole.planned(PACKED).total + 60 * 2**20

@@ -69,12 +69,12 @@ def row_of(file: Path, detector: Path) -> FaceRestorerRow:
 
 def test_what_restores_faces_is_told_from_what_else_lies_there(models_dir: Path) -> None:
     catalog = Catalog.default([models_dir / "not there", models_dir])
-    (row,) = catalog.face_restorers()
-    assert row == catalog.face_restorer("RestoreFormer")
+    (row,) = catalog.rows(FaceRestorerRow)
+    assert row == catalog.find(FaceRestorerRow, "RestoreFormer")
     assert row.file == models_dir / "facerestore_models" / "RestoreFormer.safetensors"
     assert row.detector == models_dir / "face_detection" / DETECTOR
-    assert catalog.with_upscaler("RealESRGAN_x2plus").face_restorers() == (row,)
-    assert Catalog.default().face_restorers() == ()
+    assert catalog.with_first(UpscalerRow, "RealESRGAN_x2plus").rows(FaceRestorerRow) == (row,)
+    assert Catalog.default().rows(FaceRestorerRow) == ()
 
 
 def test_one_that_is_not_there_or_has_no_detector_is_refused_in_words(
@@ -127,7 +127,7 @@ def test_it_is_lent_shared_counted_and_dropped(models_dir: Path) -> None:
     with manager.face_restorer("RestoreFormer") as again:
         assert again is not one
     small = ModelManager(Catalog.default([models_dir]), device="cpu", memory_budget_bytes=10**6)
-    with pytest.raises(MemoryBudgetError), small.face_restorer("RestoreFormer"):
+    with pytest.raises(MemoryBudgetError), small.find(FaceRestorerRow, "RestoreFormer"):
         pass
 
 
@@ -277,12 +277,12 @@ def test_one_whose_detector_was_replaced_is_another(models_dir: Path, tmp_path: 
     folder = tmp_path / "models"
     shutil.copytree(models_dir, folder)
     library = LiveCatalog([folder])
-    before = library.catalog().face_restorer("RestoreFormer")
+    before = library.catalog().find(FaceRestorerRow, "RestoreFormer")
     library.rescan()
-    assert library.catalog().face_restorer("RestoreFormer").identity == before.identity
+    assert library.catalog().find(FaceRestorerRow, "RestoreFormer").identity == before.identity
     os.utime(folder / "face_detection" / DETECTOR, (1, 1))
     library.rescan()
-    assert library.catalog().face_restorer("RestoreFormer").identity != before.identity
+    assert library.catalog().find(FaceRestorerRow, "RestoreFormer").identity != before.identity
 
 
 def test_a_detector_that_crashes_opencv_costs_an_error(tmp_path: Path) -> None:
@@ -310,5 +310,5 @@ def test_a_file_that_is_no_network_is_listed_and_another_detector_taken(tmp_path
     for name, data in spoiled.items():
         (tmp_path / f"face_detection_yunet_{name}.onnx").write_bytes(data)
     catalog = Catalog.default([tmp_path])
-    assert [row.detector for row in catalog.face_restorers()] == [good]
+    assert [row.detector for row in catalog.rows(FaceRestorerRow)] == [good]
     assert {each.path.stem.rpartition("_")[2] for each in catalog.problems()} == set(spoiled)

@@ -137,7 +137,7 @@ def test_networks_for_grey_and_for_alpha_enlarge_colours_too(channels: int, tmp_
 
 @pytest.fixture(scope="module")
 def shipped() -> LoadedUpscaler:
-    return load_upscaler(Catalog.default().upscaler("mini-upscaler"), "cpu")
+    return load_upscaler(Catalog.default().find(UpscalerRow, "mini-upscaler"), "cpu")
 
 
 def test_the_shipped_one_is_the_same_in_tiles(shipped: LoadedUpscaler) -> None:
@@ -275,7 +275,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def _bytes_of(catalog: Catalog, name: str) -> int:
-    tensors = load_file(catalog.upscaler(name).file)
+    tensors = load_file(catalog.find(UpscalerRow, name).file)
     return sum(tensor.numel() * 4 for tensor in tensors.values())
 
 
