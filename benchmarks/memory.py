@@ -100,9 +100,9 @@ def _plans(options: argparse.Namespace, source: str, size: Size) -> list[Plan]:
     manager, row = _manager(source, options.device, options.cap)
     run = RunFacts(size, size.area)
     if options.cap is not None:
-        manager.settle_device()
+        manager.memory.choose_device()
         return [manager.planner.ladder(row, run).planned.plan]
-    manager.settle_device()
+    manager.memory.choose_device()
     room = manager.planner.ladder(row, run)
     found = [room.planned.plan]
     while room.step_down(lighter=False):
@@ -150,7 +150,7 @@ def _child(asked: dict[str, Any]) -> dict[str, Any]:
     from paintdiff.models.loading import pipeline_files  # noqa: PLC0415
 
     manager, row = _manager(asked["source"], asked["device"], asked["cap"])
-    manager.settle_device()
+    manager.memory.choose_device()
     if asked["cap"] is not None and asked["device"] == "cuda":
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(asked["cap"] / total)
@@ -162,7 +162,7 @@ def _child(asked: dict[str, Any]) -> dict[str, Any]:
     size, plan = Size.parse(asked["size"]), Plan(**asked["plan"])
     started = time.perf_counter()
     with _attention(asked["math"]):
-        room = manager._room_for(row)  # pyright: ignore[reportPrivateUsage] (what the planner asks)
+        room = manager.cache.measure_room(row)
         assert room is not None and room.parts is not None
         run = RunFacts(size, size.area)
         estimated = estimate_peak_bytes(plan, row.family, room.parts, run, room.hardware)

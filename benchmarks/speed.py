@@ -71,12 +71,13 @@ from paintdiff.engine.engine import Engine
 from paintdiff.jobs.events import Progress
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.jobs.requests import TextToImage
 source, profile, device, engine, width, height, steps = sys.argv[1:]
 catalog, name = Catalog.default(), source
 if os.path.exists(source):
     catalog = catalog.with_source(source)
-    name = catalog.models()[-1].name
+    name = catalog.rows(ModelRow)[-1].name
 with Engine(ModelManager(catalog, device=device, engine=engine)) as engine:
     started, seen = time.perf_counter(), None
     request = TextToImage(

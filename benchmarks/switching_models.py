@@ -60,8 +60,8 @@ def _switched(
 ) -> tuple[str, list[list[float]]]:
     measuring = ModelManager(catalog, device=device)
     _seconds(measuring, names[0])  # and imports what has to be
-    held = measuring.loaded()[0].weights_bytes
-    measuring.unload()
+    held = measuring.cache.loaded()[0].weights_bytes
+    measuring.cache.unload()
     manager = ModelManager(catalog, device=device, memory_budget_bytes=int(_ROOM * held))
     seconds = [[_seconds(manager, name) for name in names] for _ in range(rounds)]
     return manager.status().device, seconds

@@ -222,7 +222,7 @@ def test_weights_that_dont_fit_are_loaded_in_eight_bits(
 ) -> None:
     monkeypatch.setattr(int8_weights, "LEAST_NUMBERS", 1)
     row = tiny_catalog.find(ModelRow, "mini")
-    full = ModelManager(tiny_catalog, device="cpu").expected_bytes(row)
+    full = ModelManager(tiny_catalog, device="cpu").estimates.expected_bytes(row)
     assert tiny_folder.exists()
     budget = full * 4 // 5
     with Engine(ModelManager(tiny_catalog, device="cpu", memory_budget_bytes=budget)) as engine:
@@ -235,7 +235,7 @@ def test_weights_that_dont_fit_are_loaded_in_eight_bits(
         assert plan == Plan(eight_bits=True)
         with manager.lease("mini", plan=plan) as leased:
             assert int8_weights.is_int8(leased.denoiser)
-        assert len(manager.loaded()) == 1
+        assert len(manager.cache.loaded()) == 1
 
 
 def test_five_hundred_faults_in_a_row_leave_nothing_behind(

@@ -373,8 +373,8 @@ def test_a_controlnet_is_loaded_once_counted_and_dropped(tiny_catalog: Catalog) 
             name: id(one.network) for name, one in found[0].items()
         }
     with manager.lease("mini", controlnets=["mini-sketch"]):
-        manager.unload()
-        assert list(manager._entries) == ["model mini", "ControlNet mini-sketch"]  # pyright: ignore[reportPrivateUsage]
+        manager.cache.unload()
+        assert list(manager.cache._entries) == ["model mini", "ControlNet mini-sketch"]  # pyright: ignore[reportPrivateUsage]
     assert found[0]["mini-sketch"].weights_bytes == sum(
         tensor.numel() * 4 for tensor in found[0]["mini-sketch"].network.parameters()
     )
@@ -384,14 +384,14 @@ def test_controlnets_count_in_the_budget(tiny_catalog: Catalog) -> None:
     manager = ModelManager(tiny_catalog, device="cpu")
     with manager.lease("mini", controlnets=["mini-sketch"]) as leased:
         (network,) = leased.controlnets.values()
-    sizes = [entry.loaded.weights_bytes for entry in manager._entries.values()]  # pyright: ignore[reportPrivateUsage]
+    sizes = [entry.loaded.weights_bytes for entry in manager.cache._entries.values()]  # pyright: ignore[reportPrivateUsage]
     assert sizes[1] == network.weights_bytes
     both = int((sum(sizes)) * 1.03)
     tight = ModelManager(tiny_catalog, device="cpu", memory_budget_bytes=both)
     for name in ("mini-sketch", "mini-other"):
         with tight.lease("mini", controlnets=[name]):
             pass
-    assert list(tight._entries) == ["model mini", "ControlNet mini-other"]  # pyright: ignore[reportPrivateUsage]
+    assert list(tight.cache._entries) == ["model mini", "ControlNet mini-other"]  # pyright: ignore[reportPrivateUsage]
     tiny = ModelManager(tiny_catalog, device="cpu", memory_budget_bytes=int(sizes[0] * 1.03))
     with (
         pytest.raises(PaintError, match="memory budget"),

@@ -104,6 +104,14 @@ class FakeManager:
     in_memory: list[LoadedSummary] = field(default_factory=list[LoadedSummary])
     unloaded: list[str] = field(default_factory=list[str])
 
+    @property
+    def cache(self) -> FakeManager:
+        return self
+
+    @property
+    def memory(self) -> FakeManager:
+        return self
+
     def loaded(self) -> tuple[LoadedSummary, ...]:
         return tuple(self.in_memory)
 

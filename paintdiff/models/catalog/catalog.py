@@ -1,5 +1,7 @@
-"""The catalog: rows of every kind of weights, from `presets/models.yaml`, the models folders, and
-what a person names. Importable without torch.
+"""The catalog: rows of every kind of weights.
+
+They come from `presets/models.yaml`, the models folders, and what a person names. Importable
+without torch.
 """
 
 from __future__ import annotations

@@ -118,13 +118,13 @@ class LiveCatalog:
             return row.name
 
     def prefer_controlnet(self, source: str) -> None:
-        """Have a ControlNet come first from now on, as `Catalog.with_controlnet` does; raises what
+        """Have a ControlNet come first from now on, as `Catalog.with_first` does; raises what
         that raises.
         """
         self._prefer("ControlNet", lambda catalog: catalog.with_first(ControlNetRow, source))
 
     def prefer_upscaler(self, source: str) -> None:
-        """Have an upscaler come first from now on, as `Catalog.with_upscaler` does; raises what
+        """Have an upscaler come first from now on, as `Catalog.with_first` does; raises what
         that raises.
         """
         self._prefer("upscaler", lambda catalog: catalog.with_first(UpscalerRow, source))

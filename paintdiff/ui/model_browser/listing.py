@@ -159,7 +159,7 @@ class ModelListing:
         in the catalog's order, but what this machine hasn't the memory for comes last."""
         wanted = words.casefold().split()
         catalog, titles = self._catalog, self.family_titles()
-        budget_bytes = self._parts.engine.manager.budget_bytes()
+        budget_bytes = self._parts.engine.manager.memory.budget_bytes()
         return {
             kind.name: [
                 (kind, row)
@@ -173,7 +173,9 @@ class ModelListing:
 
     def items(self, found: Sequence[Found]) -> list[ListingItem]:
         """All that is said about some rows. It looks at their files, so ask for few at a time."""
-        loaded = {(each.what, each.name): each for each in self._parts.engine.manager.loaded()}
+        loaded = {
+            (each.what, each.name): each for each in self._parts.engine.manager.cache.loaded()
+        }
         fetching = self.fetching()
         return [
             self._item(kind, row, loaded.get((row.what, row.name)), fetching=row.source in fetching)
@@ -239,7 +241,7 @@ class ModelListing:
             return "Its image encoder is missing. Put it beside the file."
         if not isinstance(row, ModelRow):
             return ""
-        budget_bytes = self._parts.engine.manager.budget_bytes()
+        budget_bytes = self._parts.engine.manager.memory.budget_bytes()
         if _is_too_large(row, budget_bytes):
             return (
                 f"Needs {format_byte_size(row.least_memory_bytes)} of memory; "

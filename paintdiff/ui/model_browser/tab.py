@@ -149,7 +149,7 @@ class ModelsTab:
         manager = self.parts.engine.manager
         return {
             **self._cards(values, _number(values[self.shown])),
-            self.memory: shelf_markup.memory_markup(manager.loaded()),
+            self.memory: shelf_markup.memory_markup(manager.cache.loaded()),
             self.problems: shelf_markup.problems_markup(
                 manager.catalog.problems(), self.parts.shown_path
             ),

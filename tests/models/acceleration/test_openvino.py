@@ -122,7 +122,7 @@ def test_it_paints_what_torch_does(model: str, manager: ModelManager) -> None:
         assert 0 < (one - other).abs().max() < 1e-3
     with manager.lease(model, profile=EXACT) as leased:
         assert torch.equal(painted(leased), exact[0])
-    (summary,) = manager.loaded()
+    (summary,) = manager.cache.loaded()
     with manager.lease(model, profile=FAST, adapters=Adapters(free_u=FreeUFactors(1, 1, 1, 1))) as leased:  # fmt: skip # noqa: E501
         assert "FreeU" in leased.computing.why_torch
         painted(leased)

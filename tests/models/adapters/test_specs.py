@@ -562,7 +562,7 @@ def test_an_ip_adapter_paints_what_diffusers_paints(sd1: Painter, tiny_folder: P
 
 def test_loras_count_in_the_memory_budget(sd1: Painter) -> None:
     sd1.latents(lora("peft"))
-    entry = sd1.manager._entries[f"model {sd1.model}"]  # pyright: ignore[reportPrivateUsage]
+    entry = sd1.manager.cache._entries[f"model {sd1.model}"]  # pyright: ignore[reportPrivateUsage]
     assert isinstance(entry.adapting, applied.AppliedAdapters)
     assert entry.adapting.injected_bytes > 1000
     sd1.latents()

@@ -137,10 +137,10 @@ def test_a_failed_load_is_tried_again(three: Catalog, monkeypatch: pytest.Monkey
 def test_unload_drops_what_is_not_on_loan(three: Catalog, loads: Loads) -> None:
     manager = ModelManager(three, device="cpu")
     with manager.lease("tiny"):
-        manager.unload()
+        manager.cache.unload()
     with manager.lease("tiny"):
         pass
-    manager.unload()
+    manager.cache.unload()
     with manager.lease("tiny"):
         pass
     assert loads.names == ["tiny", "tiny"]
@@ -232,6 +232,6 @@ def test_a_model_whose_file_has_gone_stays_while_it_is_loaded(
         with manager.lease("tiny") as again:
             assert again.pipeline.unet is leased.pipeline.unet
     assert loads.names == ["tiny"]
-    manager.unload()
+    manager.cache.unload()
     with pytest.raises(UnknownNameError, match="tiny"), manager.lease("tiny"):
         pytest.fail("it is gone")

@@ -22,6 +22,7 @@ from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.discovery.scanning import stamp_of
 from paintdiff.models.inference.denoising_run import Denoising, Source
+from paintdiff.models.manager.loaders import UPSCALER
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.adapter_rows import (
     EmbeddingRow,
@@ -41,7 +42,7 @@ RUN = Denoising("a red house, word", "boat", Size(64, 64), 2, 5.0, "DDIM", seed=
 PICTURE = Image.effect_noise((40, 40), 80).convert("RGB")
 
 
-KINDS: tuple[type[WeightsRow], ...] = (
+STAMPED: tuple[type[WeightsRow], ...] = (
     ControlNetRow,
     UpscalerRow,
     LoraRow,
@@ -67,7 +68,7 @@ class Stamped(LiveCatalog):
             place = Path(row.source)
             return row.model_copy(update=stamp_of(place)) if place.exists() else row
 
-        stamped_rows = (stamped(row) for kind in KINDS for row in self.rows.rows(kind))
+        stamped_rows = (stamped(row) for kind in STAMPED for row in self.rows.rows(kind))
         return self.rows.with_found(FoundRows((*self.rows.rows(ModelRow), *stamped_rows)))
 
 
@@ -206,7 +207,7 @@ def test_a_controlnet_and_an_upscaler_that_were_replaced_are_loaded_again(
     def sums() -> tuple[float, float]:
         with (
             manager.lease("mini", controlnets=["mini-sketch"]) as leased,
-            manager.upscaler("double") as leased_upscaler,
+            manager.lease_weights(UPSCALER, "double") as leased_upscaler,
         ):
             network = leased.controlnets["mini-sketch"].network
             enlarger = leased_upscaler.network.model
@@ -219,8 +220,8 @@ def test_a_controlnet_and_an_upscaler_that_were_replaced_are_loaded_again(
     save_tiny_upscaler(upscaler, factor=2, seed=9)
     after = sums()
     assert after[0] != before[0] and after[1] != before[1]
-    assert manager.unload("ControlNet mini-sketch") == 1
-    assert manager.unload("upscaler double") == 1
+    assert manager.cache.unload("ControlNet mini-sketch") == 1
+    assert manager.cache.unload("upscaler double") == 1
 
 
 SDXL_RUN = replace(

@@ -98,8 +98,8 @@ def test_mini_paints_nearly_the_same(mini_engine: Engine) -> None:
         assert is_int8(leased.pipeline.text_encoder)
         assert not is_int8(leased.pipeline.vae)
         assert leased.pipeline.unet.dtype == torch.float32
-    (held,) = manager.loaded()
-    (whole,) = (each for each in mini_engine.manager.loaded() if each.key == held.key)
+    (held,) = manager.cache.loaded()
+    (whole,) = (each for each in mini_engine.manager.cache.loaded() if each.key == held.key)
     assert held.weights_bytes < 0.45 * whole.weights_bytes
     with pytest.MonkeyPatch.context() as patch, Engine(manager) as engine:
         patch.setattr("paintdiff.models.memory.plans._rungs", lambda _run, _device: [PACKED])
@@ -129,7 +129,7 @@ def test_every_family_can(name: str, tmp_path: Path) -> None:
     for plan in (USUAL_PLAN, PACKED):
         with manager.lease(model.name, plan=plan) as leased:
             painted.append(leased.denoised(run, lambda _step, _preview: None))
-        held.append(manager.loaded()[0].weights_bytes)
+        held.append(manager.cache.loaded()[0].weights_bytes)
     usual, packed = painted
     assert 0 < (usual - packed).abs().mean() < 0.1 * usual.std()
     assert held[1] < 0.75 * held[0]
@@ -170,5 +170,5 @@ def test_where_memory_is_short_a_model_is_packed_as_it_is_loaded(tmp_path: Path)
         finished = engine.generate(asked)
         assert "8-bit weights" in finished.warnings[0]
         assert finished.pictures[0].image.size == (128, 128)
-        held = manager.loaded()[0].weights_bytes
+        held = manager.cache.loaded()[0].weights_bytes
         assert held == pytest.approx(whole.planned(PACKED).total, rel=0.05)

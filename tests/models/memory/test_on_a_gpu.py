@@ -148,7 +148,7 @@ def test_each_placement_takes_less_of_the_gpu(
             peaks.append(gpu.peak_bytes)
         assert peaks == sorted(peaks, reverse=True) and len(set(peaks)) == 4
         painted(manager, Plan("leaves"))
-        (held,) = manager.loaded()
+        (held,) = manager.cache.loaded()
         assert gpu.allocated_bytes < held.weights_bytes
 
 

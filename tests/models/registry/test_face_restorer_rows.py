@@ -27,6 +27,7 @@ from paintdiff.errors import (
 from paintdiff.jobs.request_parts import Upscaling
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.live_catalog import LiveCatalog
+from paintdiff.models.manager.loaders import FACE_RESTORER
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
@@ -96,7 +97,7 @@ def test_one_that_is_not_there_or_has_no_detector_is_refused_in_words(
     assert caught.value.field == "upscaling.face_restorer"
     with (
         pytest.raises(ModelNotFoundError, match="needs a face detector"),
-        ModelManager(blind, device="cpu").face_restorer("mine"),
+        ModelManager(blind, device="cpu").lease_weights(FACE_RESTORER, "mine"),
     ):
         pass
 
@@ -105,8 +106,8 @@ def test_it_is_lent_shared_counted_and_dropped(models_dir: Path) -> None:
     manager = ModelManager(Catalog.default([models_dir]), device="cpu", memory_budget_bytes=2**30)
     heard: list[str] = []
     with (
-        manager.face_restorer("RestoreFormer", heard.append) as one,
-        manager.face_restorer("RestoreFormer") as other,
+        manager.lease_weights(FACE_RESTORER, "RestoreFormer", heard.append) as one,
+        manager.lease_weights(FACE_RESTORER, "RestoreFormer") as other,
     ):
         assert one is other and one.weights_bytes > 10**6 and len(one.model_hash) == 10
         face = np.random.default_rng(0).random((64, 64, 3)).astype(np.float32)
@@ -119,15 +120,15 @@ def test_it_is_lent_shared_counted_and_dropped(models_dir: Path) -> None:
         with torch.inference_mode():
             expected = one.network(pixels)[0].permute(1, 2, 0).numpy()
         assert np.abs(made - expected).max() < 1e-5
-        manager.unload()
-        with manager.face_restorer("RestoreFormer") as third:
+        manager.cache.unload()
+        with manager.lease_weights(FACE_RESTORER, "RestoreFormer") as third:
             assert third is one, "what is on loan isn't dropped"
     assert heard
-    manager.unload()
-    with manager.face_restorer("RestoreFormer") as again:
+    manager.cache.unload()
+    with manager.lease_weights(FACE_RESTORER, "RestoreFormer") as again:
         assert again is not one
     small = ModelManager(Catalog.default([models_dir]), device="cpu", memory_budget_bytes=10**6)
-    with pytest.raises(MemoryBudgetError), small.find(FaceRestorerRow, "RestoreFormer"):
+    with pytest.raises(MemoryBudgetError), small.lease_weights(FACE_RESTORER, "RestoreFormer"):
         pass
 
 
@@ -157,7 +158,7 @@ def test_gfpgan_gives_the_same_face_every_time_between_black_and_white() -> None
 
 def test_numbers_that_are_none_are_refused(models_dir: Path) -> None:
     manager = ModelManager(Catalog.default([models_dir]), device="cpu")
-    with manager.face_restorer("RestoreFormer") as restorer:
+    with manager.lease_weights(FACE_RESTORER, "RestoreFormer") as restorer:
         for parameter in restorer.network.model.parameters():
             parameter.data.fill_(torch.nan)
         with pytest.raises(ModelLoadError, match="RestoreFormer returned invalid pixels"):

@@ -18,6 +18,7 @@ from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import JobCancelledError, ModelNotFoundError, PresetError, UnknownNameError
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
+from paintdiff.models.manager.loaders import UPSCALER
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
@@ -195,11 +196,11 @@ def test_it_is_downloaded_once_and_only_when_used(server: Server, tmp_path: Path
     row, told = row_at(server, tmp_path), list[str]()
     manager = managed(row)
     assert server.asked == 0
-    with manager.upscaler("a", told.append) as upscaler:
+    with manager.lease_weights(UPSCALER, "a", told.append) as upscaler:
         assert upscaler.scale == 4
     assert files_in(tmp_path) == ["a.safetensors"]
-    manager.unload()
-    with manager.upscaler("a"):
+    manager.cache.unload()
+    with manager.lease_weights(UPSCALER, "a"):
         assert server.asked == 1
     sentences: list[str] = []
     server.content = server.content * 400
@@ -269,7 +270,7 @@ def test_who_gives_up_ends_the_download_and_who_comes_next_starts_anew(
         if "Downloading" in message and ": 0 KiB of" not in message:
             raise JobCancelledError("enough")
 
-    with pytest.raises(JobCancelledError), manager.upscaler("a", impatient):
+    with pytest.raises(JobCancelledError), manager.lease_weights(UPSCALER, "a", impatient):
         pass
     until = time.monotonic() + 20
     while files_in(tmp_path) and time.monotonic() < until:
@@ -280,5 +281,5 @@ def test_who_gives_up_ends_the_download_and_who_comes_next_starts_anew(
     good = row.model_copy(update={"sha256": hashlib.sha256(whole).hexdigest()})
     catalog = Catalog(FoundRows((*manager.catalog.rows(ModelRow), good)))
     monkeypatch.setattr(ModelManager, "catalog", catalog)
-    with manager.upscaler("a") as upscaler:
+    with manager.lease_weights(UPSCALER, "a") as upscaler:
         assert upscaler.scale == 4
