@@ -1,6 +1,4 @@
-"""The models folders, and a catalog that always says what lies in them now. Importable without
-torch.
-"""
+"""A catalog that follows the models folders. Importable without torch."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
 
 LOOK_SECONDS = 1.0
-"""How long what was seen in the folders counts as what is there."""
+"""How long a scan of the folders stays valid."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,19 +32,18 @@ _Choice = Callable[[Catalog], Catalog]
 
 @dataclass
 class _Added:
-    """A model that was asked for by its place; `row` is kept when it can't be found any more."""
+    """A model that a person added by its path or hub id; `row` stays when its file has gone."""
 
     source: str
     row: ModelRow
 
 
 class LiveCatalog:
-    """The models in several folders, in the layouts of A1111 and Forge, of ComfyUI, and of ours.
+    """The catalog of several models folders, in the layouts of A1111, Forge, ComfyUI and ours.
 
-    `models_dirs` needn't exist yet. `cache` is the folder in which what the files are, and what
-    they were named, is kept between two starts (None: it isn't kept). `base` is what there is
-    without any folder (None: what ships with the app). Safe to use from any thread; constructing it
-    looks at nothing.
+    `models_dirs` needn't exist yet. Kinds and names of files are kept in the folder `cache` between
+    two starts, unless it is None. `base` is the catalog without any folder, None for what ships
+    with the app. Safe to use from any thread; constructing it looks at nothing.
     """
 
     def __init__(
@@ -73,9 +70,10 @@ class LiveCatalog:
         self._logged: set[Problem] = set()
 
     def catalog(self) -> Catalog:
-        """What there is now: the folders are looked at again at most every LOOK_SECONDS, and files
-        are only when their size or time has changed. While another thread looks, what it saw
-        before.
+        """Return the current catalog; the folders are scanned at most every LOOK_SECONDS.
+
+        Files are read only if their size or time has changed. While another thread scans, return
+        the catalog from before.
         """
         current = self._current
         if current is not None and self._clock() - self._looked < LOOK_SECONDS:
@@ -92,17 +90,17 @@ class LiveCatalog:
             self._lock.release()
 
     def rescan(self) -> Catalog:
-        """The same, but the folders are looked at now."""
+        """Scan the folders now and return the catalog."""
         with self._lock:
             self._look()
             assert self._current is not None
             return self._current
 
     def add_model(self, source: str) -> str:
-        """Have a model in the catalog from now on: a folder, a file, or a hub id. Returns its name,
-        which stays; one that is there already isn't added again.
+        """Add a model for good, a folder, a file or a hub id, and return its name.
 
-        Raises what `Catalog.with_source` raises.
+        The name stays. A model that is there already isn't added again. Raises what
+        `Catalog.with_source` raises.
         """
         with self._lock:
             catalog = self.rescan()
@@ -118,15 +116,11 @@ class LiveCatalog:
             return row.name
 
     def prefer_controlnet(self, source: str) -> None:
-        """Have a ControlNet come first from now on, as `Catalog.with_first` does; raises what
-        that raises.
-        """
+        """Make a ControlNet the first for good. Raises what `Catalog.with_first` raises."""
         self._prefer("ControlNet", lambda catalog: catalog.with_first(ControlNetRow, source))
 
     def prefer_upscaler(self, source: str) -> None:
-        """Have an upscaler come first from now on, as `Catalog.with_first` does; raises what
-        that raises.
-        """
+        """Make an upscaler the first for good. Raises what `Catalog.with_first` raises."""
         self._prefer("upscaler", lambda catalog: catalog.with_first(UpscalerRow, source))
 
     def _prefer(self, what: str, choice: _Choice) -> None:
@@ -136,7 +130,7 @@ class LiveCatalog:
             self._rebuild()
 
     def _look(self) -> None:
-        """Called with the lock held, as all below."""
+        """Scan the folders. The lock has to be held, as for all methods below."""
         found = scan_folders(self.models_dirs)
         changed = self._refresh_added()
         cached = list_cached_models()
@@ -182,7 +176,7 @@ class LiveCatalog:
         return self._builder
 
     def _with_cached(self, base: Catalog) -> Catalog:
-        """With the models that any program has fetched from the hub and that no row is of."""
+        """Return the catalog with the models in the hub's cache that no row is for."""
         listed = {row.source for row in base.rows(ModelRow)}
         for cached in self._cached:
             if cached.hub_id in listed:
@@ -194,8 +188,9 @@ class LiveCatalog:
         return base
 
     def _refresh_added(self) -> bool:
-        """Whether an added model is another than it was. One that has gone stays as it was: it may
-        be loaded, and it may come back.
+        """Read added models again that have changed, and return whether any has.
+
+        A model that has gone stays as it was: it may be loaded, and it may come back.
         """
         changed = False
         for name, added in self._added.items():

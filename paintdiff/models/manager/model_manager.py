@@ -175,7 +175,7 @@ class ModelManager:
             ]
             from paintdiff.models.inference.leased_pipeline import LeasedPipeline  # noqa: PLC0415 (imports torch)
 
-            kernels = self._backends.kernels(model, profile)
+            kernels = self._backends.choose_kernels(model, profile)
             adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
                 self._apply_adapters(entry, model, adapters, plan, on_loading)
@@ -193,7 +193,9 @@ class ModelManager:
                 ),
                 plan=plan,
                 profile=profile,
-                computing=self._backends.computing(entry, kernels, profile, adapters, plan),
+                computing=self._backends.choose_computation(
+                    entry, kernels, profile, adapters, plan
+                ),
             )
             try:
                 yield leased
