@@ -31,6 +31,7 @@ from paintdiff.jobs.requests import Painting, Request, Upscale, parse_request
 from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 from paintdiff.models.inference.schedulers import make_scheduler
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.tasks import TASKS
 
 TARGET = 1.03
@@ -42,7 +43,7 @@ def main() -> int:
     """Run it. Returns 1 if pictures differ or, with --check, a target is missed."""
     options = _options()
     catalog, name = catalog_with(options.model)
-    size = options.size or catalog.model(name).native_size
+    size = options.size or catalog.find(ModelRow, name).native_size
     manager = ModelManager(catalog, device=options.device)
     tasks = TASK_NAMES if options.task == "all" else (options.task,)
     failed = False

@@ -35,6 +35,7 @@ from paintdiff.mini.judge import Judge, load_judge
 from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
 from paintdiff.models.inference.denoising_run import Denoising, Source
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.tiling.windows import MODEL_OVERLAP, cover_with_windows
 
 SCALE = 2
@@ -84,7 +85,7 @@ def painted(
     engine: Engine, asked: list[AskedPicture], way: HiresFix | Upscaling | None
 ) -> tuple[NDArray[np.uint8], float]:
     """Paint pictures, (number, side, side, 3), RGB; also return the mean seconds per picture."""
-    native = engine.manager.catalog.model("mini").native_size
+    native = engine.manager.catalog.find(ModelRow, "mini").native_size
     scale = SCALE if way is None else 1
     pictures: list[NDArray[np.uint8]] = []
     started = time.perf_counter()
@@ -105,7 +106,7 @@ def figures(
     engine: Engine, asked: list[AskedPicture], judge: Judge, pictures: NDArray[np.uint8]
 ) -> dict[str, float]:
     """Return what the judge finds, and the gradients."""
-    model = engine.manager.catalog.model("mini")
+    model = engine.manager.catalog.find(ModelRow, "mini")
     small = iter(reduced(pictures, model.native_size))
 
     def in_order(some: list[AskedPicture]) -> NDArray[np.uint8]:

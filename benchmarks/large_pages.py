@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks import children
 from paintdiff.imaging.geometry import Size
+from paintdiff.models.registry.model_rows import ModelRow
 
 MEASURED = {"denoising": "s", "decoding": "s", "peak": "MiB"}
 _VARIABLE = "THP_MEM_ALLOC_ENABLE"
@@ -83,7 +84,7 @@ def _child(asked: dict[str, Any]) -> dict[str, float]:
     from paintdiff.models.manager.model_manager import ModelManager  # noqa: PLC0415
 
     catalog, name = catalog_with(asked["source"])
-    size, row = Size.parse(asked["size"]), catalog.model(name)
+    size, row = Size.parse(asked["size"]), catalog.find(ModelRow, name)
     run = Denoising("a house", "", size, asked["steps"], 5.0, row.sampler, seed=1)
     with ModelManager(catalog, device="cpu").lease(name) as leased:
         times: list[tuple[float, float]] = []

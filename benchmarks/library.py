@@ -29,21 +29,25 @@ TARGET_SECONDS = 1.0
 MEASURE = """
 import sys, time
 from pathlib import Path
-import paintdiff.models.catalog.live_catalog as library
+from paintdiff.models.catalog.live_catalog import LiveCatalog
+from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow
+from paintdiff.models.registry.model_rows import ModelRow
 started, worked = time.perf_counter(), time.process_time()
-catalog = library.Library([Path(sys.argv[1])], cache=Path(sys.argv[2])).catalog()
+catalog = LiveCatalog([Path(sys.argv[1])], cache=Path(sys.argv[2])).catalog()
 print(time.perf_counter() - started, time.process_time() - worked)
-assert len(catalog.models()) + len(catalog.loras()) + len(catalog.embeddings()) > int(sys.argv[3])
+count = sum(len(catalog.rows(kind)) for kind in (ModelRow, LoraRow, EmbeddingRow))
+assert count > int(sys.argv[3])
 assert catalog.problems() == (), catalog.problems()[:3]
 assert "torch" not in sys.modules
 """
 AGAIN = """
 import sys, time
 from pathlib import Path
-from paintdiff.models.catalog.live_catalog import Library
+from paintdiff.models.catalog.live_catalog import LiveCatalog
+from paintdiff.models.registry.adapter_rows import LoraRow
 folder = Path(sys.argv[1])
-library = Library([folder], cache=Path(sys.argv[2]))
-count = len(library.catalog().loras())
+library = LiveCatalog([folder], cache=Path(sys.argv[2]))
+count = len(library.catalog().rows(LoraRow))
 started = time.perf_counter()
 library.rescan()
 same = time.perf_counter()
@@ -51,7 +55,7 @@ same = time.perf_counter()
 import os
 os.truncate(folder / "Lora" / "new.safetensors", (folder / "Lora" / "0.safetensors").stat().st_size)
 written = time.perf_counter()
-assert len(library.rescan().loras()) == count + 1
+assert len(library.rescan().rows(LoraRow)) == count + 1
 print(same - started, time.perf_counter() - written)
 (folder / "Lora" / "new.safetensors").unlink()
 """

@@ -34,6 +34,7 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory.plans import Plan, RunFacts, estimate_peak_bytes
+from paintdiff.models.registry.model_rows import ModelRow
 
 TOLERANCE = 0.15
 _GIB = 2**30
@@ -98,9 +99,9 @@ def _plans(options: argparse.Namespace, source: str, size: Size) -> list[Plan]:
     manager, row = _manager(source, options.device, options.cap)
     run = RunFacts(size, size.area)
     if options.cap is not None:
-        manager.settle_device()
+        manager.memory.choose_device()
         return [manager.planner.ladder(row, run).planned.plan]
-    manager.settle_device()
+    manager.memory.choose_device()
     room = manager.planner.ladder(row, run)
     found = [room.planned.plan]
     while room.step_down(lighter=False):
@@ -130,11 +131,11 @@ def _decoding(options: argparse.Namespace, source: str) -> list[str]:
 
 def _manager(source: str, device: str, cap: int | None) -> tuple[ModelManager, Any]:
     catalog = Catalog.default()
-    if source not in {row.name for row in catalog.models()}:
+    if source not in {row.name for row in catalog.rows(ModelRow)}:
         catalog = catalog.with_source(source)
-        source = catalog.models()[-1].name
+        source = catalog.rows(ModelRow)[-1].name
     manager = ModelManager(catalog, device=device, memory_budget_bytes=cap)
-    return manager, catalog.model(source)
+    return manager, catalog.find(ModelRow, source)
 
 
 def _row(source: str) -> Any:
@@ -148,7 +149,7 @@ def _child(asked: dict[str, Any]) -> dict[str, Any]:
     from paintdiff.models.loading import pipeline_files  # noqa: PLC0415
 
     manager, row = _manager(asked["source"], asked["device"], asked["cap"])
-    manager.settle_device()
+    manager.memory.choose_device()
     if asked["cap"] is not None and asked["device"] == "cuda":
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(asked["cap"] / total)
@@ -160,7 +161,7 @@ def _child(asked: dict[str, Any]) -> dict[str, Any]:
     size, plan = Size.parse(asked["size"]), Plan(**asked["plan"])
     started = time.perf_counter()
     with _attention(asked["math"]):
-        room = manager._room_for(row)  # pyright: ignore[reportPrivateUsage] (what the planner asks)
+        room = manager.cache.measure_room(row)
         assert room is not None and room.parts is not None
         run = RunFacts(size, size.area)
         estimated = estimate_peak_bytes(plan, row.family, room.parts, run, room.hardware)

@@ -13,6 +13,7 @@ import psutil
 import torch
 
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.registry.model_rows import ModelRow
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -23,7 +24,7 @@ def catalog_with(model: str) -> tuple[Catalog, str]:
     if not Path(model).exists():
         return catalog, model
     catalog = catalog.with_source(model)
-    return catalog, catalog.models()[-1].name
+    return catalog, catalog.rows(ModelRow)[-1].name
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:

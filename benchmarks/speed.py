@@ -58,6 +58,7 @@ from paintdiff.models.acceleration.engines import EngineName
 from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 from paintdiff.models.inference.schedulers import make_scheduler
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 
 PROMPT = "a red house on a green hill at night"
 BARE = "diffusers"
@@ -72,12 +73,13 @@ from paintdiff.engine.engine import Engine
 from paintdiff.jobs.events import Progress
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.jobs.requests import TextToImage
 source, profile, device, engine, width, height, steps = sys.argv[1:]
 catalog, name = Catalog.default(), source
 if os.path.exists(source):
     catalog = catalog.with_source(source)
-    name = catalog.models()[-1].name
+    name = catalog.rows(ModelRow)[-1].name
 with Engine(ModelManager(catalog, device=device, engine=engine)) as engine:
     started, seen = time.perf_counter(), None
     request = TextToImage(
@@ -120,7 +122,7 @@ def _measured(options: argparse.Namespace, source: str) -> int:
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     with Engine(manager) as engine:
         profiles = engine.profiles.names() if options.profile == "all" else (options.profile,)
-        size: Size = options.size or catalog.model(name).native_size
+        size: Size = options.size or catalog.find(ModelRow, name).native_size
         requests = {
             profile: TextToImage(
                 prompt=PROMPT,
@@ -281,7 +283,7 @@ def _through_engine(
 
 def _bare(leased: LeasedPipeline, engine: Engine, request: TextToImage) -> Image.Image:
     """Paint as somebody would who knows only diffusers, with a loaded pipeline."""
-    row = engine.manager.catalog.model(request.model)
+    row = engine.manager.catalog.find(ModelRow, request.model)
     figures = row.figures(request.quality)
     pipeline = leased.pipeline
     pipeline.scheduler = make_scheduler(row.sampler, pipeline.scheduler.config)

@@ -20,6 +20,7 @@ from benchmarks.reporting import catalog_with, recorded, table
 from paintdiff.config.presets import presets_folder
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 
 _ROOM = 1.5
 """Times the size of one model."""
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             source = str(presets_folder() / "mini")
         catalog, first = catalog_with(source)
         catalog = catalog.with_source(source)
-        names = (first, catalog.models()[-1].name)
+        names = (first, catalog.rows(ModelRow)[-1].name)
         device, seconds = _switched(catalog, names, options.device, options.rounds)
     rows = [
         {"turn": str(turn), "first, s": f"{one:.2f}", "second, s": f"{other:.2f}"}
@@ -58,8 +59,8 @@ def _switched(
 ) -> tuple[str, list[list[float]]]:
     measuring = ModelManager(catalog, device=device)
     _seconds(measuring, names[0])  # and imports what it needs
-    held = measuring.loaded()[0].weights_bytes
-    measuring.unload()
+    held = measuring.cache.loaded()[0].weights_bytes
+    measuring.cache.unload()
     manager = ModelManager(catalog, device=device, memory_budget_bytes=int(_ROOM * held))
     seconds = [[_seconds(manager, name) for name in names] for _ in range(rounds)]
     return manager.status().device, seconds

@@ -19,6 +19,7 @@ from paintdiff.jobs.request_parts import ControlInput
 from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory.usage import measure_memory
+from paintdiff.models.registry.model_rows import ModelRow
 
 ROUNDS = 3
 
@@ -31,7 +32,7 @@ def main() -> int:
     rows: list[dict[str, object]] = []
     loads: list[str] = []
     with Engine(ModelManager(device="cpu")) as engine:
-        size = engine.manager.catalog.model(model).native_size
+        size = engine.manager.catalog.find(ModelRow, model).native_size
         picture = InputImage.from_image(Image.new("RGB", (size.width, size.height), "seagreen"))
         mask = Image.new("L", (size.width, size.height))
         mask.paste(255, (0, 0, size.width // 2, size.height // 2))

@@ -50,7 +50,9 @@ from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import Upscaling
 from paintdiff.jobs.requests import Upscale
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.manager.loaders import UPSCALER
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.models.upscaling.upscaler import LeasedUpscaler
 from paintdiff.tasks.steps import Step
 from paintdiff.tasks.upscaling import Extras, upscale_raster
@@ -78,7 +80,9 @@ def main() -> int:
             "threads": torch.get_num_threads(),
             "clock": options.clock,
         }
-        with ModelManager(catalog, device="cpu").upscaler(name, lambda _message: None) as upscaler:
+        with ModelManager(catalog, device="cpu").lease_weights(
+            UPSCALER, name, lambda _message: None
+        ) as upscaler:
             if not options.only_memory:
                 report["speed"] = _speed(upscaler, options)
                 report["tiles"] = _tile_sizes(upscaler, options)
@@ -113,10 +117,10 @@ def _catalog(upscaler: str, folder: Path) -> tuple[Catalog, str]:
         network = Compact(num_feat=8, num_conv=2, upscale=4)
         save_file(network.state_dict(), folder / f"{QUICK}.safetensors")
         upscaler = str(folder / f"{QUICK}.safetensors")
-    elif upscaler in {row.name for row in catalog.upscalers()}:
+    elif upscaler in {row.name for row in catalog.rows(UpscalerRow)}:
         return catalog, upscaler
-    catalog = catalog.with_upscaler(upscaler)
-    return catalog, catalog.upscalers()[0].name
+    catalog = catalog.with_first(UpscalerRow, upscaler)
+    return catalog, catalog.rows(UpscalerRow)[0].name
 
 
 def _picture(side: int) -> Levels:
@@ -294,7 +298,7 @@ def _memory_of(options: argparse.Namespace) -> dict[str, Any]:
             small = InputImage.from_image(Image.new("RGB", (8, 8)))
             engine.generate(Upscale(images=(small,), upscaling=upscaling))
             start = _peak_bytes()
-            with engine.manager.upscaler(name, lambda _message: None) as upscaler:
+            with engine.manager.lease_weights(UPSCALER, name, lambda _message: None) as upscaler:
                 upscaling = Upscaling(scale=upscaler.scale, upscaler=name)
             started = time.perf_counter()
             request = Upscale(images=(InputImage(data=buffer.getvalue()),), upscaling=upscaling)

@@ -20,6 +20,9 @@ from paintdiff.models.registry.adapter_rows import (
     TinyAutoencoderRow,
     VaeRow,
 )
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 
 Layers = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 """A layer's path, with its component in front, to the LoRA's two matrices."""
@@ -204,14 +207,6 @@ def with_adapters(
     ip_adapters: tuple[IpAdapterRow, ...] = (),
 ) -> Catalog:
     """The same models and ControlNets, with these adapters."""
-    return catalog.with_shelves(
-        FoundRows(
-            models=catalog.models(),
-            controlnets=catalog.controlnets(),
-            upscalers=catalog.upscalers(),
-            loras=loras,
-            embeddings=embeddings,
-            vaes=vaes,
-            ip_adapters=ip_adapters,
-        )
-    )
+    kinds = (ModelRow, ControlNetRow, UpscalerRow)
+    own = (row for kind in kinds for row in catalog.rows(kind))
+    return catalog.with_found(FoundRows((*own, *loras, *embeddings, *vaes, *ip_adapters)))

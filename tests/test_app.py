@@ -95,6 +95,8 @@ def test_a_wrong_flag_is_one_line_and_exit_code_2() -> None:
 COMPOSED = """
 import os, sys
 import app
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 models, folder = sys.argv[1:]
 for flags, variables in (
     (["--controlnet", folder], {}),
@@ -104,7 +106,7 @@ for flags, variables in (
     os.environ |= variables
     engine = app.App.composed(app.Settings.read(["--models-dir", models, *flags])).engine
     catalog = engine.manager.catalog
-    print([row.name for row in catalog.controlnets_for(catalog.model("mini"))][0])
+    print([row.name for row in catalog.fitting(ControlNetRow, catalog.find(ModelRow, "mini"))][0])
     annotators = engine._annotators._folders[0]
     engine.close()
 print(annotators)

@@ -24,6 +24,7 @@ from paintdiff.models.formats.headers import read_header
 from paintdiff.models.formats.limits import MAX_REASON_CHARACTERS, MAX_WASTED_SECONDS
 from paintdiff.models.formats.safe_pickle import read_records, read_tensors, tensor_names
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow
 from tests.hostile_files import BESIDE, HOSTILE, PICKLES, mutations, shared_storage, zipped
 from tests.models.weight_files import write_sparse
 
@@ -73,8 +74,10 @@ def test_each_hostile_file_is_listed_and_the_app_paints(tmp_path: Path) -> None:
         assert reason and reason.isprintable() and len(reason) <= MAX_REASON_CHARACTERS, name
         assert not any(lost in reason for lost in LOST), (name, reason)
         reason.encode()
-    assert len(catalog.loras()) == len(beside), "what lies beside a file costs only what it says"
-    assert [row.name for row in catalog.embeddings()] == ["good"]
+    assert len(catalog.rows(LoraRow)) == len(beside), (
+        "what lies beside a file costs only what it says"
+    )
+    assert [row.name for row in catalog.rows(EmbeddingRow)] == ["good"]
     with Engine(ModelManager(library, device="cpu")) as engine:
         request = TextToImage(
             prompt="a red sailboat", model="mini", width=64, height=64, num_inference_steps=2

@@ -159,7 +159,7 @@ def test_an_error_at_any_call_of_a_run_ends_that_run_alone(
         injector.target = None
         again = engine.generate(request)
         assert pixels(again.pictures[0]) == pixels(whole.pictures[0])
-        assert not any(each.in_use for each in engine.manager.loaded())
+        assert not any(each.in_use for each in engine.manager.cache.loaded())
         assert engine.status().queue_length == 0
 
 

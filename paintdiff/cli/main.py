@@ -44,6 +44,8 @@ from paintdiff.jobs.requests import (
 )
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.preprocessors.annotators import Annotators
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
@@ -136,9 +138,11 @@ def _paint(options: argparse.Namespace) -> int:
     request = _build_request(options)
     Presets.default().quality(request.quality)
     catalog = Catalog.default(options.models_dir, cache=find_user_cache_folder())
-    if Path(options.model).exists() and options.model not in {row.name for row in catalog.models()}:
+    if Path(options.model).exists() and options.model not in {
+        row.name for row in catalog.rows(ModelRow)
+    }:
         catalog = catalog.with_source(options.model)
-        request = request.model_copy(update={"model": catalog.models()[-1].name})
+        request = request.model_copy(update={"model": catalog.rows(ModelRow)[-1].name})
     catalog, request = _add_controlnets(catalog, request)
     catalog, request = _add_upscalers(catalog, request)
     paths = plan_output_paths(options.output, request.num_images, options.overwrite)
@@ -279,12 +283,12 @@ def _add_controlnets(catalog: Catalog, request: Painting) -> tuple[Catalog, Pain
     controls: list[ControlInput] = []
     for index, control in enumerate(request.controls):
         name = control.controlnet
-        if name is not None and name not in {row.name for row in catalog.controlnets()}:
+        if name is not None and name not in {row.name for row in catalog.rows(ControlNetRow)}:
             try:
-                catalog = catalog.with_controlnet(name)
+                catalog = catalog.with_first(ControlNetRow, name)
             except ModelNotFoundError as error:
                 raise RequestError(str(error), field=f"controls.{index}.controlnet") from error
-            control = control.model_copy(update={"controlnet": catalog.controlnets()[0].name})
+            control = control.model_copy(update={"controlnet": catalog.rows(ControlNetRow)[0].name})
         controls.append(control)
     return catalog, request.model_copy(update={"controls": tuple(controls)})
 

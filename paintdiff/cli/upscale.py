@@ -33,6 +33,7 @@ from paintdiff.jobs.request_parts import Upscaling
 from paintdiff.jobs.requests import Upscale
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.tasks.postprocessing import resolve_upscaling
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
@@ -80,13 +81,13 @@ def add_upscaler_file(
     Raises:
         RequestError: (for `field`) There is no upscaler at that path.
     """
-    if wanted is None or wanted in {row.name for row in catalog.upscalers()}:
+    if wanted is None or wanted in {row.name for row in catalog.rows(UpscalerRow)}:
         return catalog, wanted
     try:
-        catalog = catalog.with_upscaler(wanted)
+        catalog = catalog.with_first(UpscalerRow, wanted)
     except ModelNotFoundError as error:
         raise RequestError(str(error), field=field) from error
-    return catalog, catalog.upscalers()[0].name
+    return catalog, catalog.rows(UpscalerRow)[0].name
 
 
 def _read_upscaling(options: argparse.Namespace) -> tuple[Catalog, Upscaling]:

@@ -35,6 +35,7 @@ from paintdiff.jobs.job import Job
 from paintdiff.jobs.requests import Request, Upscale
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import usage
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.tasks import TASKS, upscale
@@ -179,7 +180,7 @@ class Engine:
         given; None as long as the device or the model's size isn't known. Cheap; never imports
         torch. Raises UnknownNameError.
         """
-        row = self.manager.catalog.model(model)
+        row = self.manager.catalog.find(ModelRow, model)
         return self.manager.planner.forecast(row, gather_foreseen_facts(row, size, refined))
 
     def generate(self, request: Request) -> Finished:
@@ -318,7 +319,7 @@ def resolve_request(
     task = TASKS.get(type(request))
     if task is None:
         raise RequestError(f"The engine can't run a {type(request).__name__}.", field="kind")
-    model = catalog.model(request.model)
+    model = catalog.find(ModelRow, request.model)
     check_capabilities(request, task.name, model)
     profile = profiles.profile(request.profile)
     request = request.model_copy(update={"model": model.name, "profile": profile.name})

@@ -30,8 +30,10 @@ from paintdiff.jobs.job import Job
 from paintdiff.jobs.request_parts import Upscaling
 from paintdiff.jobs.requests import Painting, Upscale
 from paintdiff.models.loading.library_errors import as_memory_error
+from paintdiff.models.manager.loaders import FACE_RESTORER, UPSCALER
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import usage
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.tasks import TASKS
@@ -121,10 +123,10 @@ class Run:
         ):  # one that can't be had is known before minutes of work
             self._lease_upscaler(name, leases)
         self._lease_face_restorer(request.upscaling, leases)
-        self._manager.settle(request.model, partial(self._loading, request.model))
+        self._manager.choose_device(request.model, partial(self._loading, request.model))
         catalog = self._manager.catalog
-        model = catalog.model(request.model)
-        facts = gather_run_facts(request, catalog, self._manager.expected_bytes)
+        model = catalog.find(ModelRow, request.model)
+        facts = gather_run_facts(request, catalog, self._manager.estimates.expected_bytes)
         descent = MemoryFallback(self._manager.planner, model, facts)
         while True:
             asked = halve_facts(request, model) if descent.plan.part < 1 else request
@@ -177,7 +179,7 @@ class Run:
             ),
         ) as leased:
             self._job.raise_if_cancelled()
-            self._manager.make_room_to_paint(descent.peak_bytes())
+            self._manager.cache.make_room_to_paint(descent.peak_bytes())
             if not self._remarked:
                 self._job.warn(task.remarks(rest, leased))
                 self._remarked = True
@@ -199,7 +201,7 @@ class Run:
 
     def _room_for(self, descent: MemoryFallback, wanted: int) -> int:
         self._together = descent.most_together(wanted)
-        self._manager.make_room_to_paint(descent.peak_bytes(self._together))
+        self._manager.cache.make_room_to_paint(descent.peak_bytes(self._together))
         return self._together
 
     def _upscale(self, request: Upscale, leases: ExitStack) -> None:
@@ -248,7 +250,7 @@ class Run:
             return as_painted
 
     def _lease_upscaler(self, name: str, leases: ExitStack) -> LeasedUpscaler:
-        lease = self._manager.upscaler(name, partial(self._loading, name))
+        lease = self._manager.lease_weights(UPSCALER, name, partial(self._loading, name))
         self._upscalers[name] = leases.enter_context(lease)
         return self._upscalers[name]
 
@@ -256,7 +258,7 @@ class Run:
         if upscaling is None or upscaling.face_restorer is None:
             return
         name = upscaling.face_restorer
-        lease = self._manager.face_restorer(name, partial(self._loading, name))
+        lease = self._manager.lease_weights(FACE_RESTORER, name, partial(self._loading, name))
         self._faces = FaceRestoration(leases.enter_context(lease), upscaling.face_strength)
 
     def _map(self, model: str, picture: Image.Image, preprocessor: str) -> Image.Image:

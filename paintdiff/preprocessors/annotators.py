@@ -23,6 +23,7 @@ from PIL import Image
 from paintdiff.error_reports import report_unexpected
 from paintdiff.errors import AnnotatorError, DownloadError, ModelError
 from paintdiff.models.formats.safe_pickle import read_tensors
+from paintdiff.models.manager.loaders import PREPROCESSOR
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.preprocessor_rows import PreprocessorRow
 from paintdiff.preprocessors.lines import WEIGHTLESS, Pixels
@@ -153,10 +154,13 @@ class Annotators:
     ) -> Any:
         with ExitStack() as held:
             try:
-                lent = self._manager.preprocessor(
-                    self._row_of(row, weights), partial(_detector, row, weights), report
+                lent = self._manager.lease_weights(
+                    PREPROCESSOR,
+                    self._row_of(row, weights),
+                    report,
+                    argument=partial(_detector, row, weights),
                 )
-                detector = held.enter_context(lent)
+                detector: LoadedDetector = held.enter_context(lent)
             except DownloadError as error:
                 raise AnnotatorError(self._help(row, weights, error)) from error
             while not self._one_at_a_time.acquire(timeout=_POLL_SECONDS):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from paintdiff.jobs.requests import PaintingRequest
 from paintdiff.models.adapters.specs import Adapters, FreeUFactors, IpAdapterUse, LoraUse
 from paintdiff.models.conditioning.prompt_words import find_embeddings
+from paintdiff.models.registry.adapter_rows import EmbeddingRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.prompts.extra_networks import split_lora_tags
 from paintdiff.tasks.pictures import decode_input_picture
 
@@ -47,7 +49,9 @@ def _asked(request: PaintingRequest) -> list[tuple[str, float, float]]:
 
 def find_prompt_embeddings(request: PaintingRequest, catalog: Catalog) -> tuple[str, ...]:
     """The embeddings of the model's family that its words name."""
-    names = [row.name for row in catalog.embeddings_for(catalog.model(request.model))]
+    names = [
+        row.name for row in catalog.fitting(EmbeddingRow, catalog.find(ModelRow, request.model))
+    ]
     return find_embeddings(f"{prompt_text(request)}\n{request.negative_prompt}", names)
 
 

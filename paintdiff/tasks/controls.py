@@ -17,14 +17,14 @@ from paintdiff.jobs.messages import FieldMessage
 from paintdiff.jobs.request_parts import NO_CONTROLNET, ControlInput
 from paintdiff.jobs.requests import ImageToImage, Inpaint, PaintingRequest, TextToImage
 from paintdiff.models.inference.denoising_run import Control, count_steps_run, is_guided
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.preprocessors.table import checked_preprocessor
 from paintdiff.tasks.pictures import decode_input_picture
 from paintdiff.tasks.task_context import MakeMap
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
-    from paintdiff.models.registry.controlnet_rows import ControlNetRow
-    from paintdiff.models.registry.model_rows import ModelRow
 
 RequestT = TypeVar("RequestT", bound=PaintingRequest)
 
@@ -40,7 +40,7 @@ def resolve_controls(request: RequestT, catalog: Catalog) -> tuple[RequestT, tup
     """
     if not request.controls:
         return request, ()
-    model = catalog.model(request.model)
+    model = catalog.find(ModelRow, request.model)
     settled: list[ControlInput] = []
     warnings: list[str] = []
     for index, control in enumerate(request.controls):
@@ -64,7 +64,7 @@ def find_fitting_controlnet(
 
     Raises RequestError or UnknownNameError, for `field`.
     """
-    fitting = catalog.controlnets_for(model)
+    fitting = catalog.fitting(ControlNetRow, model)
     if name is None:
         if not fitting:
             raise RequestError(
@@ -74,7 +74,7 @@ def find_fitting_controlnet(
             )
         return fitting[0]
     try:
-        row = catalog.controlnet(name)
+        row = catalog.find(ControlNetRow, name)
     except UnknownNameError as error:
         raise error.at(field) from error
     if row not in fitting:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from paintdiff.imaging.geometry import MIN_SIDE_PX, Size, round_to_multiple
 from paintdiff.jobs.requests import ImageToImage, Painting, TextToImage
 from paintdiff.models.memory.plans import RunFacts
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.tiling.windows import choose_windows, sees_through_windows
 from paintdiff.tasks.adapters import collect_adapters
 from paintdiff.tasks.controls import find_controlnets
@@ -16,7 +18,6 @@ from paintdiff.tasks.resolve.hires import compute_hires_size
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
     from paintdiff.models.registry.base_rows import WeightsRow
-    from paintdiff.models.registry.model_rows import ModelRow
 
 
 def gather_run_facts(
@@ -25,7 +26,7 @@ def gather_run_facts(
     """Of a settled request, the largest of its passes. `bytes_of` says what weights that act along
     will take.
     """
-    model = catalog.model(settled.model)
+    model = catalog.find(ModelRow, settled.model)
     sampling = settled.sampling()
     size = sampling.size
     seen = size.area
@@ -36,9 +37,11 @@ def gather_run_facts(
     elif isinstance(settled, ImageToImage):
         seen = _seen_px(size, model, tiled=bool(settled.tiled))
     adapters, controlnets = collect_adapters(settled, catalog), find_controlnets(settled)
-    beside: list[WeightsRow] = [catalog.controlnet(name) for name in dict.fromkeys(controlnets)]
+    beside: list[WeightsRow] = [
+        catalog.find(ControlNetRow, name) for name in dict.fromkeys(controlnets)
+    ]
     if adapters.refiner is not None:
-        beside.append(catalog.model(adapters.refiner))
+        beside.append(catalog.find(ModelRow, adapters.refiner))
     alone = not controlnets and adapters.refiner is None and adapters.vae is None
     return RunFacts(
         size,

@@ -9,7 +9,13 @@ from paintdiff.imaging.geometry import Size, scale_size
 from paintdiff.imaging.images import image_size
 from paintdiff.jobs.request_parts import LATENT_UPSCALER, Upscaling
 from paintdiff.jobs.requests import Inpaint, PaintingRequest, TextToImage
-from paintdiff.models.registry.face_restorer_rows import DETECTOR_FOLDERS, FACE_FOLDERS
+from paintdiff.models.registry.face_restorer_rows import (
+    DETECTOR_FOLDERS,
+    FACE_FOLDERS,
+    FaceRestorerRow,
+)
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.tasks.resolve.hires import compute_hires_size
 from paintdiff.tasks.upscaling import Enlarged, Extras, count_pixels, upscale_raster
 
@@ -35,7 +41,7 @@ def resolve_upscaling(upscaling: Upscaling, catalog: Catalog) -> Upscaling:
         restorer = _settled_face_restorer(restorer, catalog)
     field = "upscaling.upscaler"
     if upscaling.upscaler is None:
-        row = next(iter(catalog.upscalers()), None)
+        row = next(iter(catalog.rows(UpscalerRow)), None)
         if row is None:
             raise RequestError(
                 "No upscaler found. Put one in the folder upscale_models of a models folder.",
@@ -43,7 +49,7 @@ def resolve_upscaling(upscaling: Upscaling, catalog: Catalog) -> Upscaling:
             )
     else:
         try:
-            row = catalog.upscaler(upscaling.upscaler)
+            row = catalog.find(UpscalerRow, upscaling.upscaler)
         except UnknownNameError as error:
             raise error.at(field) from error
     return upscaling.model_copy(update={"upscaler": row.name, "face_restorer": restorer})
@@ -52,7 +58,7 @@ def resolve_upscaling(upscaling: Upscaling, catalog: Catalog) -> Upscaling:
 def _settled_face_restorer(name: str, catalog: Catalog) -> str:
     field = "upscaling.face_restorer"
     try:
-        row = catalog.face_restorer(name)
+        row = catalog.find(FaceRestorerRow, name)
     except UnknownNameError as error:
         raise error.at(
             field,
@@ -85,7 +91,7 @@ def resolve_postprocessing(settled: PaintingT, catalog: Catalog) -> PaintingT:
 def _painted_size(settled: PaintingRequest, catalog: Catalog) -> Size:
     size = settled.sampling().size
     if isinstance(settled, TextToImage) and settled.hires is not None:
-        return compute_hires_size(size, settled.hires.scale, catalog.model(settled.model))
+        return compute_hires_size(size, settled.hires.scale, catalog.find(ModelRow, settled.model))
     return size
 
 

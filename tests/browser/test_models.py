@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.browser.conftest import ROOT, running_app
 from tests.browser.driver import Studio
 from tests.models.weight_files import kohya_lora, write_sparse
@@ -91,7 +92,7 @@ def said(studio: Studio) -> Locator:
 def test_what_there_is_is_listed_filtered_and_counted(page: Studio) -> None:
     expect(cards(page)).to_have_count(60)
     page.page.get_by_role("button", name="Show more").click()
-    others = len(Catalog.default().models()) + 6  # what else ships or can be had
+    others = len(Catalog.default().rows(ModelRow)) + 6  # what else ships or can be had
     expect(cards(page)).to_have_count(3 + MANY + others)
     filter_for(page, "ink")
     expect(cards(page)).to_have_count(1)
@@ -100,7 +101,7 @@ def test_what_there_is_is_listed_filtered_and_counted(page: Studio) -> None:
     expect(face).to_have_js_property("naturalHeight", 320)
     filter_for(page, "")
     page.page.locator("#models-kind label", has_text="Models").click()
-    expect(cards(page)).to_have_count(len(Catalog.default().models()))
+    expect(cards(page)).to_have_count(len(Catalog.default().rows(ModelRow)))
     page.page.locator("#models-problems-drawer-title button").click()
     left_out = page.page.locator("#models-problems li")
     expect(left_out).to_have_count(1)
@@ -163,7 +164,7 @@ def test_a_model_that_comes_later_is_used_pinned_and_gone(
     new = models / "late painter"
     new.symlink_to(ROOT / "presets" / "mini")
     page.page.locator("#models-rescan").click()
-    expect(said(page)).to_contain_text(f"{len(Catalog.default().models()) + 1} Models")
+    expect(said(page)).to_contain_text(f"{len(Catalog.default().rows(ModelRow)) + 1} Models")
     filter_for(page, "painter")
     late = card(page, "late painter")
     late.get_by_role("button", name="Use").click()
@@ -187,7 +188,7 @@ def test_a_model_that_comes_later_is_used_pinned_and_gone(
 
     new.unlink()
     page.page.locator("#models-rescan").click()
-    expect(said(page)).to_contain_text(f"{len(Catalog.default().models())} Models,")
+    expect(said(page)).to_contain_text(f"{len(Catalog.default().rows(ModelRow))} Models,")
     fresh.page.locator("#model input").click()
     late_option = fresh.page.get_by_role("option", name="late painter")
     expect(late_option).to_have_count(1)

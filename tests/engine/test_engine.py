@@ -35,6 +35,7 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 from paintdiff.models.inference.previews import PreviewRateLimit
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.job_helpers import ENDLESS, QUICK, Folder, pixels, story
 
 # The road
@@ -77,7 +78,7 @@ def test_the_picture_is_the_bare_pipelines(tiny_engine: Engine) -> None:
 
 def test_every_none_is_filled(mini_engine: Engine) -> None:
     job = mini_engine.submit(TextToImage(prompt="a red house", quality="fast"))
-    row = mini_engine.manager.catalog.model("mini")
+    row = mini_engine.manager.catalog.find(ModelRow, "mini")
     sampling = job.request.sampling()
     assert sampling.size == row.native_size
     assert sampling.sampler == row.sampler

@@ -24,6 +24,7 @@ from paintdiff.models.loading import pipelines
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import int8_weights, planner, plans
 from paintdiff.models.memory.plans import Plan
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.job_helpers import pixels
 
 QUICK = TextToImage(prompt="a red house", num_inference_steps=2, seed=7)
@@ -220,8 +221,8 @@ def test_weights_that_dont_fit_are_loaded_in_eight_bits(
     tiny_catalog: Catalog, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(int8_weights, "LEAST_NUMBERS", 1)
-    row = tiny_catalog.model("mini")
-    full = ModelManager(tiny_catalog, device="cpu").expected_bytes(row)
+    row = tiny_catalog.find(ModelRow, "mini")
+    full = ModelManager(tiny_catalog, device="cpu").estimates.expected_bytes(row)
     assert tiny_folder.exists()
     budget = full * 4 // 5
     with Engine(ModelManager(tiny_catalog, device="cpu", memory_budget_bytes=budget)) as engine:
@@ -234,7 +235,7 @@ def test_weights_that_dont_fit_are_loaded_in_eight_bits(
         assert plan == Plan(eight_bits=True)
         with manager.lease("mini", plan=plan) as leased:
             assert int8_weights.is_int8(leased.denoiser)
-        assert len(manager.loaded()) == 1
+        assert len(manager.cache.loaded()) == 1
 
 
 def test_five_hundred_faults_in_a_row_leave_nothing_behind(

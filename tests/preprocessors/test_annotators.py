@@ -125,7 +125,7 @@ def test_who_cancels_while_weights_come_is_free_at_once(models_dir: Path, hub: F
     with pytest.raises(CancelledError):
         annotators.control_map(PICTURE, "pidinet", cancel)
     assert time.monotonic() - began < 30
-    while manager.loaded():  # the download notices that nobody wants it any more
+    while manager.cache.loaded():  # the download notices that nobody wants it any more
         time.sleep(0.05)
         assert time.monotonic() - began < 60
     hub.stalls = False
@@ -138,16 +138,16 @@ def test_they_are_counted_and_leave_the_memory_like_models(
     manager = ModelManager(tiny_catalog, device="cpu")
     annotators = Annotators([models_dir], manager)
     made = annotators.control_map(PICTURE, "hed")
-    (held,) = manager.loaded()
+    (held,) = manager.cache.loaded()
     assert (held.key, held.in_use) == ("preprocessor hed", False)
     assert held.weights_bytes == (models_dir / "annotators" / "ControlNetHED.pth").stat().st_size
-    assert manager.unload(held.key) == 1 and manager.loaded() == ()
+    assert manager.cache.unload(held.key) == 1 and manager.cache.loaded() == ()
     assert annotators.control_map(PICTURE, "hed").tobytes() == made.tobytes()
     small = ModelManager(tiny_catalog, device="cpu", memory_budget_bytes=held.weights_bytes + 1)
     annotators = Annotators([models_dir], small)
     annotators.control_map(PICTURE, "hed")
     with small.lease("mini"):
-        assert [each.key for each in small.loaded()] == ["model mini"]
+        assert [each.key for each in small.cache.loaded()] == ["model mini"]
         with pytest.raises(MemoryBudgetError):
             annotators.control_map(PICTURE, "hed")
 
@@ -159,7 +159,7 @@ def test_on_a_gpu_they_take_main_memory_and_nothing_of_its_budget(
         manager = ModelManager(tiny_catalog, device="cuda", memory_budget_bytes=1)
         made = Annotators([models_dir], manager).control_map(PICTURE, "hed")
         assert made.size == PICTURE.size and gpu.allocated_bytes == 0
-        (held,) = manager.loaded()
+        (held,) = manager.cache.loaded()
         assert held.waits and held.weights_bytes > 0
 
 

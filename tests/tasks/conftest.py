@@ -29,5 +29,5 @@ def nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_arguments: object) -> None:
         raise AssertionError("weights were asked for")
 
-    monkeypatch.setattr(ModelManager, "upscaler", refused)
+    monkeypatch.setattr(ModelManager, "lease_weights", refused)
     monkeypatch.setattr(ModelManager, "lease", refused)

@@ -30,6 +30,9 @@ from paintdiff.jobs.requests import PaintingRequest, TextToImage
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.adapter_rows import VaeRow
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from tests import adapter_files as files
 from tests.job_helpers import pixels
@@ -45,7 +48,7 @@ def quick(prompt: str = "a red house", **changes: Any) -> TextToImage:
 @pytest.fixture(scope="module")
 def catalog(tiny_catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     place = tmp_path_factory.mktemp("adapters")
-    sd1 = tiny_catalog.controlnet("big").family
+    sd1 = tiny_catalog.find(ControlNetRow, "big").family
     with ModelManager(tiny_catalog, device="cpu").lease("mini") as leased:
         parts = leased.pipeline.components
     for name, seed in (("ink", 0), ("wash", 1)):
@@ -408,12 +411,10 @@ def test_an_error_about_a_name_says_which_was_probably_meant(engine: Engine) -> 
 
 
 def test_a_model_without_a_vae_gets_one_that_is_named(catalog: Catalog) -> None:
-    row = catalog.model("mini").model_copy(update={"parts": ("denoiser", "text_encoder")})
-    others = tuple(each for each in catalog.models() if each.name != "mini")
-    without = catalog.with_shelves(
-        replace(
-            FoundRows(vaes=catalog.vaes(), controlnets=catalog.controlnets()), models=(row, *others)
-        )
+    row = catalog.find(ModelRow, "mini").model_copy(update={"parts": ("denoiser", "text_encoder")})
+    others = tuple(each for each in catalog.rows(ModelRow) if each.name != "mini")
+    without = catalog.with_found(
+        FoundRows((row, *others, *catalog.rows(VaeRow), *catalog.rows(ControlNetRow)))
     )
     settled, warnings = resolve_request(quick(), without, Profiles.default())
     assert isinstance(settled, TextToImage) and settled.vae == "soft"

@@ -22,7 +22,10 @@ from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import ControlInput, Outpaint
 from paintdiff.jobs.requests import Inpaint, Request, TextToImage
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.preprocessors.lines import detect_canny_edges
 from paintdiff.tasks.controls import make_control_map, prepare_controls, resolve_controls
@@ -68,7 +71,7 @@ def test_a_control_gets_the_first_that_fits(tiny_engine: Engine, tiny_catalog: C
     job = tiny_engine.submit(text_to_image(controls=(control(),)))
     assert job.request.controls[0].controlnet == "mini-sketch"
     job.cancel()
-    other = tiny_catalog.with_controlnet("mini-other")
+    other = tiny_catalog.with_first(ControlNetRow, "mini-other")
     request, warnings = settled(other, text_to_image(controls=(control(),), **SETTLED))
     assert request.controls[0].controlnet == "mini-other"
     assert warnings == ()
@@ -191,16 +194,10 @@ def test_what_lies_outside_an_inpainting_mask_stays(tiny_engine: Engine) -> None
 
 def test_a_controlnet_that_isnt_needed_isnt_loaded(tiny_catalog: Catalog) -> None:
     # `big` is nowhere: only its row is there.
-    catalog = Catalog(
-        tiny_catalog.models(),
-        {},
-        {},
-        [
-            tiny_catalog.controlnet("big").model_copy(
-                update={"family": tiny_catalog.model("mini").family}
-            )
-        ],
+    big = tiny_catalog.find(ControlNetRow, "big").model_copy(
+        update={"family": tiny_catalog.find(ModelRow, "mini").family}
     )
+    catalog = Catalog(FoundRows((*tiny_catalog.rows(ModelRow), big)))
     with Engine(ModelManager(catalog, device="cpu")) as engine:
         painted(engine, text_to_image(controls=(control(conditioning_scale=0.0),)))
         with pytest.raises(PaintError, match="doesn't exist"):
@@ -376,8 +373,8 @@ def test_a_controlnet_is_loaded_once_counted_and_dropped(tiny_catalog: Catalog) 
             name: id(one.network) for name, one in found[0].items()
         }
     with manager.lease("mini", controlnets=["mini-sketch"]):
-        manager.unload()
-        assert list(manager._entries) == ["model mini", "ControlNet mini-sketch"]  # pyright: ignore[reportPrivateUsage]
+        manager.cache.unload()
+        assert list(manager.cache._entries) == ["model mini", "ControlNet mini-sketch"]  # pyright: ignore[reportPrivateUsage]
     assert found[0]["mini-sketch"].weights_bytes == sum(
         tensor.numel() * 4 for tensor in found[0]["mini-sketch"].network.parameters()
     )
@@ -387,14 +384,14 @@ def test_controlnets_count_in_the_budget(tiny_catalog: Catalog) -> None:
     manager = ModelManager(tiny_catalog, device="cpu")
     with manager.lease("mini", controlnets=["mini-sketch"]) as leased:
         (network,) = leased.controlnets.values()
-    sizes = [entry.loaded.weights_bytes for entry in manager._entries.values()]  # pyright: ignore[reportPrivateUsage]
+    sizes = [entry.loaded.weights_bytes for entry in manager.cache._entries.values()]  # pyright: ignore[reportPrivateUsage]
     assert sizes[1] == network.weights_bytes
     both = int((sum(sizes)) * 1.03)
     tight = ModelManager(tiny_catalog, device="cpu", memory_budget_bytes=both)
     for name in ("mini-sketch", "mini-other"):
         with tight.lease("mini", controlnets=[name]):
             pass
-    assert list(tight._entries) == ["model mini", "ControlNet mini-other"]  # pyright: ignore[reportPrivateUsage]
+    assert list(tight.cache._entries) == ["model mini", "ControlNet mini-other"]  # pyright: ignore[reportPrivateUsage]
     tiny = ModelManager(tiny_catalog, device="cpu", memory_budget_bytes=int(sizes[0] * 1.03))
     with (
         pytest.raises(PaintError, match="memory budget"),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -24,9 +23,9 @@ from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import Upscaling
 from paintdiff.jobs.requests import Request, TextToImage, Upscale
 from paintdiff.models.catalog.catalog import Catalog
-from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
+from paintdiff.models.upscaling import face_restorer
 from paintdiff.tasks import faces as faces_task
 from paintdiff.tasks.faces import (
     FACE_TEMPLATE,
@@ -55,6 +54,7 @@ class Restorer:
         self.found = found
         self.made = made
         self.row = SimpleNamespace(title="Mender")
+        self.weights_bytes = 0
         self.looked_at: list[NDArray[np.uint8]] = []
         self.seen: list[Floats] = []
 
@@ -369,26 +369,18 @@ def test_an_enlarged_picture_has_its_faces_restored_in_its_own_bits() -> None:
 MENDER = FaceRestorerRow(name="mender", title="Mender", source="/x", detector=Path("/y"))
 
 
-class Lender(ModelManager):
-    """Lends the stand-in."""
-
+@pytest.fixture
+def restorer(monkeypatch: pytest.MonkeyPatch) -> Restorer:
+    """The stand-in, which is loaded instead of every face restorer."""
     restorer = Restorer((landmarks_at(20, 20, 24),), lambda face: 1 - face)
-
-    @contextmanager
-    def face_restorer(self, name: str, on_loading: Any = None) -> Generator[Any]:
-        assert name == "mender" and on_loading is not None
-        yield self.restorer
+    monkeypatch.setattr(face_restorer, "load_face_restorer", lambda *_args: restorer)
+    return restorer
 
 
 @pytest.fixture
-def engine(tiny_catalog: Catalog) -> Iterator[Engine]:
-    shelves = FoundRows(
-        models=tiny_catalog.models(),
-        upscalers=tiny_catalog.upscalers(),
-        face_restorers=(MENDER,),
-    )
-    catalog = tiny_catalog.with_shelves(shelves)
-    with Engine(Lender(catalog, device="cpu")) as engine:
+def engine(tiny_catalog: Catalog, restorer: Restorer) -> Iterator[Engine]:
+    catalog = tiny_catalog.replace(FaceRestorerRow, (MENDER,))
+    with Engine(ModelManager(catalog, device="cpu")) as engine:
         yield engine
 
 

@@ -19,6 +19,7 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.few_step_loras import find_few_steps
 from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.tasks.resolve.few_steps import apply_few_steps, find_acting_profile
 from tests import adapter_files as files
@@ -65,13 +66,13 @@ def test_what_was_left_open_is_the_loras(catalog: Catalog) -> None:
 def test_other_profiles_take_none(catalog: Catalog) -> None:
     for profile in ("exact", "fast"):
         request, _said = settled(catalog, profile=profile)
-        assert request.loras == () and request.sampler == catalog.model("mini").sampler
+        assert request.loras == () and request.sampler == catalog.find(ModelRow, "mini").sampler
 
 
 def test_what_doesnt_suit_it_is_painted_without(catalog: Catalog) -> None:
     for asked in ({"num_inference_steps": 30}, {"guidance_scale": 7.5}):
         request, said = settled(catalog, **asked)
-        assert request.loras == () and request.sampler == catalog.model("mini").sampler
+        assert request.loras == () and request.sampler == catalog.find(ModelRow, "mini").sampler
         assert NAME in said[0] and "didn't use the LoRA" in said[0]
     request, said = settled(catalog, num_inference_steps=8, guidance_scale=1.5, sampler="Euler a")
     assert [each.name for each in request.loras] == [NAME]
@@ -82,8 +83,8 @@ def test_where_no_lora_fits_in_any_more_that_is_said(catalog: Catalog) -> None:
     others = tuple(LoraInput(name=f"other-{number}") for number in range(MAX_LORAS))
     request = WORDS.model_copy(update={"loras": others})
     turbo = Profiles.default().profile("turbo")
-    same, row, said = apply_few_steps(request, catalog.model("mini"), turbo, catalog)
-    assert same == request and row == catalog.model("mini")
+    same, row, said = apply_few_steps(request, catalog.find(ModelRow, "mini"), turbo, catalog)
+    assert same == request and row == catalog.find(ModelRow, "mini")
     assert f"there are {MAX_LORAS} LoRAs already" in said[0]
 
 
@@ -127,4 +128,7 @@ def test_it_is_painted_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> No
     read = request_from_parameters(parse_parameters(write_parameters(picture)))
     assert isinstance(read, TextToImage)
     assert engine.generate(read).pictures[0].image.tobytes() == picture.image.tobytes()
-    assert find_few_steps(engine.manager.catalog.model("mini"), engine.manager.catalog) is not None
+    assert (
+        find_few_steps(engine.manager.catalog.find(ModelRow, "mini"), engine.manager.catalog)
+        is not None
+    )

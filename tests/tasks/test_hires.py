@@ -17,10 +17,13 @@ from paintdiff.jobs.events import Finished, Progress
 from paintdiff.jobs.request_parts import ControlInput, HiresFix
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.inference.denoising_run import Denoising, count_steps_run
 from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.tasks.hires import SecondPass
 from paintdiff.tasks.resolve.hires import resolve_hires
@@ -59,7 +62,7 @@ def request(hires: dict[str, Any] | None = None, **changes: Any) -> TextToImage:
 
 
 def settled(catalog: Catalog, one: TextToImage) -> tuple[TextToImage, tuple[str, ...]]:
-    return resolve_hires(resolve(one, catalog.model(one.model))[0], catalog)
+    return resolve_hires(resolve(one, catalog.find(ModelRow, one.model))[0], catalog)
 
 
 # What settling does
@@ -71,7 +74,7 @@ def test_nothing_is_left_open(catalog: Catalog) -> None:
     assert filled.hires == HiresFix(
         scale=2.0,
         upscaler="mini-upscaler",
-        strength=catalog.model("mini").family.hires_strength,
+        strength=catalog.find(ModelRow, "mini").family.hires_strength,
         num_inference_steps=filled.num_inference_steps,
         tiled=True,
         controlnet="none",
@@ -83,9 +86,9 @@ def test_nothing_is_left_open(catalog: Catalog) -> None:
 
 
 def test_a_strength_left_open_leaves_a_step_to_run(catalog: Catalog) -> None:
-    mini = catalog.model("mini")
+    mini = catalog.find(ModelRow, "mini")
     family = mini.family.model_copy(update={"hires_strength": 0.05})
-    low = Catalog((mini.model_copy(update={"family": family}),), {}, {})
+    low = Catalog(FoundRows((mini.model_copy(update={"family": family}),)))
     filled, _warnings = settled(low, request({"strength": None}))
     assert filled.hires is not None
     assert filled.hires.strength == 0.34  # of three steps one
@@ -101,7 +104,7 @@ def test_mini_only_enlarges_unless_a_strength_is_given(catalog: Catalog) -> None
 
 
 def test_without_an_upscaler_the_latents_are_enlarged(tiny_catalog: Catalog) -> None:
-    bare = Catalog(tiny_catalog.models(), {}, {})
+    bare = Catalog(FoundRows(tiny_catalog.rows(ModelRow)))
     filled, _warnings = settled(bare, request({"upscaler": None}))
     assert filled.hires is not None
     assert filled.hires.upscaler == "latent"
@@ -323,7 +326,7 @@ def test_without_memory_for_the_second_pass_the_first_isnt_lost(
 
 
 def test_what_isnt_settled_isnt_painted(tiny_manager: ModelManager, catalog: Catalog) -> None:
-    one, _warnings = resolve(request({"upscaler": None}), catalog.model("mini"))
+    one, _warnings = resolve(request({"upscaler": None}), catalog.find(ModelRow, "mini"))
     with (
         tiny_manager.lease("mini") as leased,
         pytest.raises(RequestError, match="has open values"),
@@ -341,13 +344,13 @@ def with_tile(
     """With a ControlNet that was made to add detail, and one whose name but sounds like it."""
     folder = tmp_path_factory.mktemp("tile")
     unet = diffusers.UNet2DConditionModel.from_pretrained(tiny_folder / "unet")
-    rows = list(catalog.controlnets())
+    rows = list(catalog.rows(ControlNetRow))
     for seed, name in ((4, "textiles"), (5, "control_f1e_tile")):
         save_tiny_controlnet(folder / name, unet, seed=seed)
-        family = catalog.model("mini").family
+        family = catalog.find(ModelRow, "mini").family
         source = str(folder / name)
         rows.append(ControlNetRow(name=name, title=name, family=family, source=source))
-    return Catalog(catalog.models(), {}, {}, rows, catalog.upscalers())
+    return Catalog(FoundRows((*catalog.rows(ModelRow), *rows, *catalog.rows(UpscalerRow))))
 
 
 CONTROL = ControlInput(image=given(photo()))
@@ -379,9 +382,11 @@ def test_a_tiled_pass_is_held_by_a_tile_controlnet_if_there_is_one(
 def test_one_that_lists_tile_among_its_preprocessors_is_one(catalog: Catalog) -> None:
     rows = [
         row.model_copy(update={"preprocessors": ("tile",)}) if row.name == "mini-other" else row
-        for row in catalog.controlnets()
+        for row in catalog.rows(ControlNetRow)
     ]
-    filled, _w = settled(Catalog(catalog.models(), {}, {}, rows), request({"tiled": True}))
+    filled, _w = settled(
+        Catalog(FoundRows((*catalog.rows(ModelRow), *rows))), request({"tiled": True})
+    )
     assert filled.hires is not None
     assert filled.hires.controlnet == "mini-other"
 

@@ -25,6 +25,7 @@ from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.schedulers import make_scheduler
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.tasks import inpaint as inpaint_task
 from tests.colours import DISPLAY_P3, GREY_1_8, PRO_PHOTO, shown
 from tests.tasks.pictures import (
@@ -464,4 +465,4 @@ def test_a_model_that_sees_masks_says_what_it_cant_do(nine_engine: Engine) -> No
 def test_an_inpainting_folder_is_of_its_family(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionInpaintPipeline"}')
     catalog = Catalog.default().with_source(str(tmp_path))
-    assert catalog.models()[-1].family.name == "sd1"
+    assert catalog.rows(ModelRow)[-1].family.name == "sd1"

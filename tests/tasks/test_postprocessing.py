@@ -23,6 +23,7 @@ from paintdiff.jobs.request_parts import HiresFix, Upscaling
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from tests.job_helpers import QUICK, pixels, until
 from tests.tasks.pictures import finished, image_to_image, inpaint
 from tests.tasks.upscaling import DOUBLE, failing_at, gate_at, only, upscale
@@ -116,7 +117,7 @@ def test_an_upscaler_that_cant_be_loaded_is_known_before_painting(
 ) -> None:
     file = tmp_path / "broken.pth"
     file.write_text("no network")
-    catalog = tiny_catalog.with_upscaler(str(file))
+    catalog = tiny_catalog.with_first(UpscalerRow, str(file))
 
     def refused(*_arguments: object) -> None:
         raise AssertionError("it began to paint")

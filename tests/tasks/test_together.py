@@ -28,7 +28,9 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.loading import pipelines
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory.planner import Planner
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.speed_profiles import Profile, Profiles
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from tests import adapter_files as files
 from tests.engine.test_memory_fallback import Faults
 from tests.job_helpers import story
@@ -77,7 +79,7 @@ def from_picture(**changes: Any) -> ImageToImage:
 
 
 def with_control(engine: Engine) -> TextToImage:
-    name = engine.manager.catalog.controlnets()[0].name
+    name = engine.manager.catalog.rows(ControlNetRow)[0].name
     control = ControlInput(image=given(photo(0, 64, 64)), controlnet=name, preprocessor="none")
     return WORDS.model_copy(update={"controls": (control,)})
 
@@ -191,7 +193,7 @@ def test_the_story_counts_all_of_them(engine: Engine) -> None:
 
 
 def test_enlarging_counts_on(engine: Engine) -> None:
-    name = engine.manager.catalog.upscalers()[0].name
+    name = engine.manager.catalog.rows(UpscalerRow)[0].name
     request = WORDS.model_copy(update={"upscaling": Upscaling(upscaler=name, scale=2)})
     pictures, story = painted(engine, request, "several")
     assert {each.size for each in pictures} == {(128, 128)}

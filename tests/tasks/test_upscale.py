@@ -23,6 +23,9 @@ from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import HiresFix, Upscaling
 from paintdiff.jobs.requests import TextToImage, Upscale
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.tasks.upscale import resolve
 from tests.gallery.test_png import written
 from tests.job_helpers import QUICK
@@ -53,7 +56,7 @@ def test_any_factor_whatever_the_networks_is(
     size = Size(round(42 * scale), round(30 * scale))
     assert picture.size == size
     assert (picture.image.mode, picture.image.size) == ("RGB", (size.width, size.height))
-    title = tiny_catalog.upscaler(upscaler).title
+    title = tiny_catalog.find(UpscalerRow, upscaler).title
     assert picture.notes == (f"Upscaled 42x30 to {size} with {title}.",)
     assert picture.model_hash
     assert difference(picture.image.resize(source.size), source) < 25
@@ -228,7 +231,7 @@ def test_an_unknown_upscaler_is_named(
 
 
 def test_without_any_upscaler_that_is_said(tiny_catalog: Catalog) -> None:
-    catalog = Catalog(tiny_catalog.models(), {}, {}, (), [])
+    catalog = Catalog(FoundRows(tiny_catalog.rows(ModelRow)))
     with pytest.raises(RequestError, match=r"No upscaler.*upscale_models") as caught:
         resolve(Upscale(images=(given(photo()),)), catalog)
     assert caught.value.field == "upscaling.upscaler"

@@ -32,6 +32,7 @@ from paintdiff.jobs.events import (
     Progress,
 )
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.manager.loaders import UPSCALER
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.upscaling.upscaler import LoadedUpscaler
 from paintdiff.tasks import upscaling
@@ -60,7 +61,7 @@ def test_each_tile_is_told_with_a_preview(
     monkeypatch.setattr(upscaling, "_PREVIEW_SECONDS", 0)
     steps: list[Step] = []
     sources = (photo(0, 100, 70), photo(1, 600, 20))
-    with tiny_manager.upscaler("double") as upscaler:
+    with tiny_manager.lease_weights(UPSCALER, "double") as upscaler:
         request = upscale(*sources, tile_px=50)
         made = [one.raster.size for one in enlarge(request, upscaler, steps.append)]
     assert made == [Size(200, 140), Size(1200, 40)]
@@ -84,7 +85,7 @@ def test_previews_are_not_made_more_often_than_they_can_be_seen(
 ) -> None:
     monkeypatch.setattr(upscaling, "_PREVIEW_SECONDS", 1000)
     steps: list[Step] = []
-    with tiny_manager.upscaler("double") as upscaler:
+    with tiny_manager.lease_weights(UPSCALER, "double") as upscaler:
         list(enlarge(upscale(photo(), tile_px=32), upscaler, steps.append))
     assert len(steps) > 5
     assert [step.preview is not None for step in steps] == [False] * (len(steps) - 1) + [True]
@@ -222,7 +223,7 @@ def test_memory_does_not_grow_with_the_height(
     monkeypatch.setattr(rasters, "_IN_MEMORY_BYTES", 2**20)
     monkeypatch.setattr(LoadedUpscaler, "enlarged", repeated)
     peaks: list[int] = []
-    with tiny_manager.upscaler("mini-upscaler") as upscaler:
+    with tiny_manager.lease_weights(UPSCALER, "mini-upscaler") as upscaler:
         for height in (300, 2400):
             source = np.zeros((height, 96, 3), np.uint8)
             target = Size(96 * 4, height * 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from PIL import Image
 
@@ -20,20 +21,29 @@ from paintdiff.models.catalog.disk_usage import LoadedSummary
 from paintdiff.models.catalog.name_lookup import find_row_by_name
 from paintdiff.models.discovery.row_builder import Problem
 from paintdiff.models.memory.planner import Forecast
-from paintdiff.models.registry.adapter_rows import (
-    EmbeddingRow,
-    IpAdapterRow,
-    LoraRow,
-    TinyAutoencoderRow,
-    VaeRow,
-)
-from paintdiff.models.registry.base_rows import WeightsRow
+from paintdiff.models.registry.adapter_rows import FittingRow, LoraRow
+from paintdiff.models.registry.base_rows import SourceRow, WeightsRow
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.models.registry.families import Family
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.prompts.extra_networks import split_lora_tags
+
+RowT = TypeVar("RowT", bound=WeightsRow)
+FittingT = TypeVar("FittingT", bound=FittingRow | SourceRow)
+
+UPSCALERS = (
+    UpscalerRow(name="small", title="Small", source="/gone/small.pth", description="Quick."),
+    UpscalerRow(
+        name="large",
+        title="<i>Large",
+        source="https://models.example/large.pth",
+        sha256="0" * 64,
+        size_bytes=67_000_000,
+        description="Thorough.",
+    ),
+)
 
 
 class FakeCatalog:
@@ -45,43 +55,32 @@ class FakeCatalog:
     def __init__(self) -> None:
         self._shipped = Catalog.default()
         self.more: tuple[ModelRow, ...] = ()
-        self.rows: tuple[WeightsRow, ...] = ()
+        self.beside: tuple[WeightsRow, ...] = ()
         self.left_out: tuple[Problem, ...] = ()
         self.faces: tuple[FaceRestorerRow, ...] = ()
         self.names: dict[str, tuple[str, ...]] = {"mini": ("edges", "depths")}
 
-    def models(self) -> tuple[ModelRow, ...]:
-        return (self._shipped.model("mini"), *self.more)
-
     def families(self) -> Mapping[str, Family]:
         return self._shipped.families()
-
-    def loras(self) -> tuple[LoraRow, ...]:
-        return tuple(row for row in self.rows if isinstance(row, LoraRow))
-
-    def lora(self, name: str) -> LoraRow:
-        return find_row_by_name("LoRA", name, {row.name: row for row in self.loras()}, {})
-
-    def embeddings(self) -> tuple[EmbeddingRow, ...]:
-        return tuple(row for row in self.rows if isinstance(row, EmbeddingRow))
-
-    def vaes(self) -> tuple[VaeRow, ...]:
-        return tuple(row for row in self.rows if isinstance(row, VaeRow))
-
-    def ip_adapters(self) -> tuple[IpAdapterRow, ...]:
-        return tuple(row for row in self.rows if isinstance(row, IpAdapterRow))
-
-    def tiny_autoencoders(self) -> tuple[TinyAutoencoderRow, ...]:
-        return ()
-
-    def controlnets(self) -> tuple[ControlNetRow, ...]:
-        return ()
 
     def problems(self) -> tuple[Problem, ...]:
         return self.left_out
 
-    def controlnets_for(self, model: ModelRow) -> tuple[ControlNetRow, ...]:
-        return tuple(
+    def rows(self, kind: type[RowT]) -> tuple[RowT, ...]:
+        rows = (
+            self._shipped.find(ModelRow, "mini"),
+            *self.more,
+            *UPSCALERS,
+            *self.faces,
+            *self.beside,
+        )
+        return tuple(row for row in rows if isinstance(row, kind))
+
+    def find(self, kind: type[RowT], name: str) -> RowT:
+        return find_row_by_name(kind.what, name, {row.name: row for row in self.rows(kind)}, {})
+
+    def fitting(self, kind: type[FittingT], model: ModelRow) -> tuple[FittingT, ...]:
+        controlnets = (
             ControlNetRow(
                 name=name,
                 title=f"<i>{name}",
@@ -91,36 +90,10 @@ class FakeCatalog:
             )
             for name in self.names.get(model.name, ())
         )
-
-    def loras_for(self, model: ModelRow) -> tuple[LoraRow, ...]:
-        return tuple(row for row in self.loras() if row.fits(model.family.name))
-
-    def embeddings_for(self, model: ModelRow) -> tuple[EmbeddingRow, ...]:
-        return tuple(row for row in self.embeddings() if row.fits(model.family.name))
-
-    def vaes_for(self, model: ModelRow) -> tuple[VaeRow, ...]:
-        return tuple(row for row in self.vaes() if row.fits(model.family.name))
-
-    def ip_adapters_for(self, model: ModelRow) -> tuple[IpAdapterRow, ...]:
-        return tuple(row for row in self.ip_adapters() if row.fits(model.family.name))
-
-    def upscalers(self) -> tuple[UpscalerRow, ...]:
-        return (
-            UpscalerRow(
-                name="small", title="Small", source="/gone/small.pth", description="Quick."
-            ),
-            UpscalerRow(
-                name="large",
-                title="<i>Large",
-                source="https://models.example/large.pth",
-                sha256="0" * 64,
-                size_bytes=67_000_000,
-                description="Thorough.",
-            ),
+        rows = (*controlnets, *self.beside)
+        return tuple(
+            row for row in rows if isinstance(row, kind) and row.is_offered_for(model.family.name)
         )
-
-    def face_restorers(self) -> tuple[FaceRestorerRow, ...]:
-        return self.faces
 
 
 @dataclass
@@ -130,6 +103,14 @@ class FakeManager:
     catalog: FakeCatalog
     in_memory: list[LoadedSummary] = field(default_factory=list[LoadedSummary])
     unloaded: list[str] = field(default_factory=list[str])
+
+    @property
+    def cache(self) -> FakeManager:
+        return self
+
+    @property
+    def memory(self) -> FakeManager:
+        return self
 
     def loaded(self) -> tuple[LoadedSummary, ...]:
         return tuple(self.in_memory)
@@ -204,7 +185,7 @@ class FakeEngine:
             raise UnknownNameError("There is no sampler 'nonsense'.", field="sampler")
         for tag in split_lora_tags(request.prompt)[1]:
             try:
-                self.manager.catalog.lora(tag.name)
+                self.manager.catalog.find(LoraRow, tag.name)
             except UnknownNameError as error:
                 raise error.at("prompt") from error
         settled = request.model_copy(

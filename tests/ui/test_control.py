@@ -20,6 +20,7 @@ from paintdiff.jobs.events import Picture
 from paintdiff.jobs.request_parts import ControlInput
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.preprocessors.table import PREPROCESSORS
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
@@ -337,7 +338,7 @@ def test_another_model_brings_its_controlnets(tab: PaintingTab) -> None:
 
 
 def test_every_preprocessor_that_a_controlnet_names_is_there() -> None:
-    for row in Catalog.default().controlnets():
+    for row in Catalog.default().rows(ControlNetRow):
         assert set(row.preprocessors) <= set(PREPROCESSORS)
 
 

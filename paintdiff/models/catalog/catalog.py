@@ -1,16 +1,18 @@
-"""What models there are, and what goes with them: rows of data from `presets/models.yaml`, from the
-user's folders, and from SD_MODEL.
+"""The catalog: rows of every kind of weights.
+
+They come from `presets/models.yaml`, the models folders, and what a person names. Importable
+without torch.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from paintdiff.config.presets import Presets, find_row, presets_folder, read_mapping, validate_row
 from paintdiff.errors import (
@@ -31,16 +33,10 @@ from paintdiff.models.discovery.scanning import scan_folders, stamp_of
 from paintdiff.models.formats.weight_files import check_weights_in
 from paintdiff.models.hub.cache import find_snapshot
 from paintdiff.models.hub.hub_id import HUB_ID
-from paintdiff.models.registry.adapter_rows import (
-    EmbeddingRow,
-    FittingRow,
-    IpAdapterRow,
-    LoraRow,
-    TinyAutoencoderRow,
-    VaeRow,
-)
+from paintdiff.models.registry.adapter_rows import FittingRow
 from paintdiff.models.registry.base_rows import (
     MAX_NAME,
+    SourceRow,
     WeightsRow,
     find_free_name,
     hub_id_name,
@@ -51,75 +47,63 @@ from paintdiff.models.registry.controlnet_rows import (
     make_controlnet_row,
     read_controlnets,
 )
-from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.models.registry.families import Family, read_families
 from paintdiff.models.registry.model_rows import ModelRow, ModelText, QualityFigures, make_model_row
 from paintdiff.models.registry.upscaler_rows import UpscalerRow, make_upscaler_row, read_upscalers
 
-# Where in a models folder people look for them first.
-_FOLDERS: Mapping[str, str] = {
-    "LoRA": "loras",
-    "embedding": "embeddings",
-    "VAE": "vae",
-    "ControlNet": "controlnet",
-    "IP-Adapter": "ipadapter",
-    "face restorer": "facerestore_models",
-    "tiny autoencoder": "vae_approx",
-}
-
 logger = logging.getLogger(__name__)
 
 RowT = TypeVar("RowT", bound=WeightsRow)
-FittingT = TypeVar("FittingT", bound=FittingRow)
+FittingT = TypeVar("FittingT", bound=FittingRow | SourceRow)
+
+_Maker = Callable[[str, Mapping[str, Family], Mapping[str, WeightsRow], str | None], WeightsRow]
+_MAKERS: Mapping[type[WeightsRow], _Maker] = {
+    ControlNetRow: make_controlnet_row,
+    UpscalerRow: lambda source, _families, taken, name: make_upscaler_row(source, taken, name),
+}
+"""How a row is made of a source that a person names."""
 
 
 class Catalog:
-    """Tables of models and of what goes with them. It never changes; `with_source`,
-    `with_controlnet` and `with_upscaler` return another.
+    """The rows of every kind of weights: what there is to paint with.
+
+    A kind is named by its row class: `rows(LoraRow)`. A catalog never changes: `replace`,
+    `with_first`, `with_source` and `with_found` return another. Raises PresetError if two rows of a
+    kind have the same name.
     """
 
     def __init__(
         self,
-        rows: Iterable[ModelRow],
-        families: Mapping[str, Family],
-        general_quality: Mapping[str, QualityFigures],
-        controlnets: Iterable[ControlNetRow] = (),
-        upscalers: Iterable[UpscalerRow] = (),
-        others: FoundRows | None = None,
+        found: FoundRows,
+        families: Mapping[str, Family] = MappingProxyType({}),
+        general_quality: Mapping[str, QualityFigures] = MappingProxyType({}),
     ) -> None:
-        shelves = self._shelves = replace(
-            others or FoundRows(),
-            models=tuple(rows),
-            controlnets=tuple(controlnets),
-            upscalers=tuple(upscalers),
-        )
+        self._found = found
         self._families = MappingProxyType(dict(families))
         self._general_quality = MappingProxyType(dict(general_quality))
-        self._models = _by_name(shelves.models, "models")
-        self._controlnets = _by_name(shelves.controlnets, "ControlNets")
-        self._upscalers = _by_name(shelves.upscalers, "upscalers")
-        self._face_restorers = _by_name(shelves.face_restorers, "face restorers")
-        self._loras = _by_name(shelves.loras, "LoRAs")
-        self._embeddings = _by_name(shelves.embeddings, "embeddings")
-        self._vaes = _by_name(shelves.vaes, "VAEs")
-        self._tiny_autoencoders = _by_name(shelves.tiny_autoencoders, "tiny autoencoders")
-        self._ip_adapters = _by_name(shelves.ip_adapters, "IP-Adapters")
+        self._by_name: dict[type[WeightsRow], dict[str, WeightsRow]] = {}
+        for row in found.rows:
+            by_name = self._by_name.setdefault(type(row), {})
+            if row.name in by_name:
+                raise PresetError(f"Two {row.what}s are called {row.name!r}. Rename one of them.")
+            by_name[row.name] = row
 
     @classmethod
     def default(cls, models_dirs: Sequence[Path] = (), cache: Path | None = None) -> Catalog:
-        """What ships with the app, then what is found in `models_dirs` now (`Library` looks again).
+        """Return what ships with the app and what lies in `models_dirs` (`LiveCatalog` rescans).
 
-        Each may be laid out as A1111's, as ComfyUI's, or any way: what a file is decides. What
-        can't be used is left out, logged, and among `problems`. What files are, and the names they
-        were given, is kept in the folder `cache`. Raises PresetError if the presets can't be read.
+        Folders may have the layout of A1111, of ComfyUI, or any other: the content of a file
+        decides its kind. Files that can't be used are logged and listed in `problems`. Kinds and
+        names of files are kept in the folder `cache`. Raises PresetError if the presets can't be
+        read.
         """
         catalog = cls.from_folder(presets_folder())
         if not models_dirs:
             return catalog
         known = DetectionCache(cache, catalog.unet_widths())
         names = PermanentNames(None if cache is None else cache / NAMES_FILE)
-        shelving = catalog.shelving(known, names)
-        catalog = catalog.with_shelves(shelving.shelved(scan_folders(models_dirs), models_dirs))
+        builder = catalog.make_row_builder(known, names)
+        catalog = catalog.with_found(builder.shelved(scan_folders(models_dirs), models_dirs))
         known.finish()
         names.save()
         for problem in catalog.problems():
@@ -128,7 +112,7 @@ class Catalog:
 
     @classmethod
     def from_folder(cls, presets: Path) -> Catalog:
-        """What `presets/models.yaml` lists. Raises PresetError."""
+        """Return the rows that `presets/models.yaml` lists. Raises PresetError."""
         path = presets / "models.yaml"
         content = read_mapping(path)
         families = read_families(content.get("families"), path)
@@ -155,150 +139,85 @@ class Catalog:
             rows.append(make_model_row(text, families[text.family], general))
         controlnets = read_controlnets(content.get("controlnets"), families, path)
         upscalers = read_upscalers(content.get("upscalers"), path)
-        return cls(rows, families, general, controlnets, upscalers)
+        return cls(FoundRows((*rows, *controlnets, *upscalers)), families, general)
 
-    def models(self) -> tuple[ModelRow, ...]:
-        """All models, in the order in which they are offered."""
-        return self._shelves.models
+    def rows(self, kind: type[RowT]) -> tuple[RowT, ...]:
+        """Return all rows of a kind, in the order in which they are offered."""
+        return tuple(self._named(kind).values())
 
-    def model(self, name: str) -> ModelRow:
-        """The model of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return self._row("model", name, self._models)
+    def find(self, kind: type[RowT], name: str) -> RowT:
+        """Return the row of that name. Raises UnknownNameError, which lists the nearest ones."""
+        belongs = ""
+        if kind.subfolder:
+            folders = self._found.folders
+            belongs = (
+                f"Put {kind.what}s in {str(folders[0] / kind.subfolder)!r}."
+                if folders
+                else f"Put {kind.what}s in the folder {kind.subfolder} of a models folder "
+                "(--models-dir)."
+            )
+        gone = self._found.gone.get(kind.what, {})
+        return find_row_by_name(kind.what, name, self._named(kind), gone, belongs)
 
-    def controlnets(self) -> tuple[ControlNetRow, ...]:
-        """All ControlNets, in the order in which they are offered."""
-        return self._shelves.controlnets
+    def fitting(self, kind: type[FittingT], model: ModelRow) -> tuple[FittingT, ...]:
+        """Return the rows of a kind that are offered for a model's family, the default first.
 
-    def controlnet(self, name: str) -> ControlNetRow:
-        """The ControlNet of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return self._row("ControlNet", name, self._controlnets)
-
-    def upscalers(self) -> tuple[UpscalerRow, ...]:
-        """All upscalers, in the order in which they are offered."""
-        return self._shelves.upscalers
-
-    def upscaler(self, name: str) -> UpscalerRow:
-        """The upscaler of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return self._row("upscaler", name, self._upscalers)
-
-    def face_restorers(self) -> tuple[FaceRestorerRow, ...]:
-        """All face restorers, in the order in which they are offered."""
-        return self._shelves.face_restorers
-
-    def face_restorer(self, name: str) -> FaceRestorerRow:
-        """The face restorer of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return self._row("face restorer", name, self._face_restorers)
-
-    def loras(self) -> tuple[LoraRow, ...]:
-        """All LoRAs, sorted by name."""
-        return self._shelves.loras
-
-    def lora(self, name: str) -> LoraRow:
-        """The LoRA of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return self._row("LoRA", name, self._loras)
-
-    def embeddings(self) -> tuple[EmbeddingRow, ...]:
-        """All embeddings, sorted by name."""
-        return self._shelves.embeddings
-
-    def embedding(self, name: str) -> EmbeddingRow:
-        """The embedding of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return self._row("embedding", name, self._embeddings)
-
-    def vaes(self) -> tuple[VaeRow, ...]:
-        """All VAEs, sorted by name."""
-        return self._shelves.vaes
-
-    def vae(self, name: str) -> VaeRow:
-        """The VAE of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return self._row("VAE", name, self._vaes)
-
-    def tiny_autoencoders(self) -> tuple[TinyAutoencoderRow, ...]:
-        """All tiny autoencoders, sorted by name."""
-        return self._shelves.tiny_autoencoders
-
-    def tiny_autoencoder(self, name: str) -> TinyAutoencoderRow:
-        """The tiny autoencoder of that name. Raises UnknownNameError."""
-        return self._row("tiny autoencoder", name, self._tiny_autoencoders)
-
-    def ip_adapters(self) -> tuple[IpAdapterRow, ...]:
-        """All IP-Adapters, sorted by name."""
-        return self._shelves.ip_adapters
-
-    def ip_adapter(self, name: str) -> IpAdapterRow:
-        """The IP-Adapter of that name. Raises UnknownNameError, which lists the nearest ones."""
-        return self._row("IP-Adapter", name, self._ip_adapters)
-
-    def controlnets_for(self, model: ModelRow) -> tuple[ControlNetRow, ...]:
-        """Those of the model's family; the first is used unless another is asked for."""
-        return tuple(row for row in self.controlnets() if row.family.name == model.family.name)
-
-    def loras_for(self, model: ModelRow) -> tuple[LoraRow, ...]:
-        """Those of the model's family, and those of which nobody knows the family."""
-        return tuple(row for row in self.loras() if row.fits(model.family.name) or not row.families)
-
-    def embeddings_for(self, model: ModelRow) -> tuple[EmbeddingRow, ...]:
-        """Those that fit the model's family."""
-        return _fitting(self.embeddings(), model)
-
-    def vaes_for(self, model: ModelRow) -> tuple[VaeRow, ...]:
-        """Those that fit the model's family."""
-        return _fitting(self.vaes(), model)
-
-    def tiny_autoencoders_for(self, model: ModelRow) -> tuple[TinyAutoencoderRow, ...]:
-        """Those that fit the model's family."""
-        return _fitting(self.tiny_autoencoders(), model)
-
-    def ip_adapters_for(self, model: ModelRow) -> tuple[IpAdapterRow, ...]:
-        """Those that fit the model's family."""
-        return _fitting(self.ip_adapters(), model)
+        LoRAs of an unknown family are offered for every model.
+        """
+        return tuple(row for row in self.rows(kind) if row.is_offered_for(model.family.name))
 
     def problems(self) -> tuple[Problem, ...]:
-        """What was left out of the models folders, and why."""
-        return self._shelves.problems
+        """Return the files of the models folders that were left out, with the reasons."""
+        return self._found.problems
 
-    def with_controlnet(self, source: str, name: str | None = None) -> Catalog:
-        """A catalog in which this ControlNet comes first: a name from the list, a folder, a
-        .safetensors or .pth file, or a hub id.
+    def replace(self, kind: type[RowT], rows: Iterable[RowT]) -> Catalog:
+        """Return a catalog with these rows of a kind instead of its own."""
+        others = (row for row in self._found.rows if type(row) is not kind)
+        return self.with_found(replace(self._found, rows=(*others, *rows)))
 
-        A new one is named like a model is. Its family is read from its configuration or its
-        tensors' shapes. Raises ModelNotFoundError if nothing usable is there, UnsafeWeightsError if
-        it could run code, RequestError if its family is unknown.
+    def with_found(self, found: FoundRows) -> Catalog:
+        """Return a catalog of other rows and the same families."""
+        return Catalog(found, self._families, self._general_quality)
+
+    def with_first(
+        self,
+        kind: type[ControlNetRow] | type[UpscalerRow],
+        source: str,
+        name: str | None = None,
+    ) -> Catalog:
+        """Return a catalog in which a ControlNet or an upscaler comes first, so it is the default.
+
+        `source` is a name from the list or a file; a ControlNet may be a folder or a hub id too. A
+        new row is called `name`, else like its file; a name that is taken gets a number. Weights
+        aren't read; a ControlNet's family is read from its configuration or its tensors' shapes.
+        Raises ModelNotFoundError if nothing usable is there, UnsafeWeightsError if it could run
+        code, RequestError if its family is unknown.
         """
         place = Path(source).expanduser()
-        same = (source, str(place.absolute()), str(place.resolve()))
-        first = next((row for row in self.controlnets() if {row.name, row.source} & {*same}), None)
-        if first is None:
-            first = make_controlnet_row(source, self._families, self._controlnets, name)
-        others = (row for row in self.controlnets() if row.name != first.name)
-        return self._with(controlnets=(first, *others))
-
-    def with_upscaler(self, source: str, name: str | None = None) -> Catalog:
-        """A catalog in which this upscaler comes first: a name from the list, or a file.
-
-        A new one is named after its file, or by a number too if that is taken. The file isn't read.
-        Raises ModelNotFoundError if it isn't there.
-        """
-        place = Path(source).expanduser()
-        same = (source, str(place.absolute()), str(place.resolve()))
+        same = {source, str(place.absolute()), str(place.resolve())}
+        named = self._named(kind)
         first = next(
-            (row for row in self.upscalers() if {row.name, row.source, str(row.file)} & {*same}),
+            (
+                row
+                for row in named.values()
+                if {row.name, row.source, str(row.folder or row.source)} & same
+            ),
             None,
         )
         if first is None:
-            first = make_upscaler_row(source, self._upscalers, name)
-        others = (row for row in self.upscalers() if row.name != first.name)
-        return self._with(upscalers=(first, *others))
+            first = _MAKERS[kind](source, self._families, named, name)
+        others = (row for row in named.values() if row.name != first.name)
+        return self.replace(kind, (first, *others))
 
     def with_source(
         self, source: str, *, name: str | None = None, family: str | None = None
     ) -> Catalog:
-        """A catalog with one more model: a folder, a file, or a hub id.
+        """Return a catalog with one more model, the last: a folder, a file, or a hub id.
 
-        It is named after the folder or file, or by the hub id; a name that is taken gets a number.
-        The family is read from the model unless it is given. Raises ModelNotFoundError if nothing
-        is there, ModelLoadError if it can't be read, UnsafeWeightsError if its weights could run
-        code, RequestError if it is no model or its family is unknown.
+        The model is called `name`, else like its folder, file or hub id; a name that is taken gets
+        a number. The family is read from the model unless it is given. Raises ModelNotFoundError if
+        nothing is there, ModelLoadError if it can't be read, UnsafeWeightsError if its weights
+        could run code, RequestError if it is no model or its family is unknown.
         """
         path = Path(source).expanduser()
         if path.exists():
@@ -310,30 +229,31 @@ class Catalog:
                 f"There is no model at {source!r}. Name a folder, a .safetensors file or a "
                 "Hugging Face id like owner/name."
             )
-        told, parts = self._told(source) if family is None else ({"family": family}, ())
-        if told["family"] not in self._families:
+        detected, parts = self._detect(source) if family is None else ({"family": family}, ())
+        if detected["family"] not in self._families:
             raise RequestError(
-                f"{source!r} is of the family {told['family']!r}, which isn't supported. "
+                f"{source!r} is of the family {detected['family']!r}, which isn't supported. "
                 f"Supported families: {', '.join(self._families)}.",
                 field="model",
             )
         wanted = (name or hub_id_name(source))[:MAX_NAME]
         text = ModelText.model_validate(
             {
-                "name": find_free_name(wanted, self._models),
+                "name": find_free_name(wanted, self._named(ModelRow)),
                 "title": wanted,
                 "source": source,
-                **told,
+                **detected,
             }
         )
         row = make_model_row(text, self._families[text.family], self._general_quality)
         if row.folder is not None:
             row = row.model_copy(update={**_stamp(row.folder), "parts": parts})
-        return self._with(models=(*self.models(), row))
+        return self.replace(ModelRow, (*self.rows(ModelRow), row))
 
-    def _told(self, source: str) -> tuple[dict[str, object], tuple[str, ...]]:
-        """The family of a folder, a file or a hub id (by its name, if it isn't here yet), and what
-        else it says; and the parts that a file has.
+    def _detect(self, source: str) -> tuple[dict[str, object], tuple[str, ...]]:
+        """Return the family and other fields of a row for a source, and the parts that a file has.
+
+        A hub id that isn't in the cache tells its family by its name.
         """
         path = Path(source)
         if HUB_ID.fullmatch(source) and not path.exists():
@@ -358,58 +278,19 @@ class Catalog:
         }, found.parts
 
     def families(self) -> Mapping[str, Family]:
-        """The families of models, by name."""
+        """Return the families of models, by name."""
         return self._families
 
     def unet_widths(self) -> Mapping[int, str]:
-        """The families of UNets by how many numbers stand for a word."""
+        """Return the families of UNets by the width of their text embeddings."""
         return unet_widths(self._families)
 
-    def shelving(self, known: DetectionCache, names: PermanentNames) -> RowBuilder:
-        """What makes rows of the files in models folders, after those of this catalog."""
-        return RowBuilder(self._shelves, self._families, self._general_quality, known, names)
+    def make_row_builder(self, known: DetectionCache, names: PermanentNames) -> RowBuilder:
+        """Return a builder that adds rows for files in models folders to those of this catalog."""
+        return RowBuilder(self._found, self._families, self._general_quality, known, names)
 
-    def with_shelves(self, shelves: FoundRows) -> Catalog:
-        """A catalog with other rows, of the same families."""
-        return Catalog(
-            shelves.models,
-            self._families,
-            self._general_quality,
-            shelves.controlnets,
-            shelves.upscalers,
-            shelves,
-        )
-
-    def with_models(self, models: Iterable[ModelRow]) -> Catalog:
-        """A catalog with these models after its own."""
-        return self._with(models=(*self.models(), *models))
-
-    def _row(self, what: str, name: str, rows: Mapping[str, RowT]) -> RowT:
-        folder = _FOLDERS.get(what)
-        place = self._shelves.folders[0] / folder if self._shelves.folders and folder else folder
-        belongs = (
-            f"Put {what}s in {str(place)!r}."
-            if self._shelves.folders
-            else (f"Put {what}s in the folder {folder} of a models folder (--models-dir).")
-        )
-        gone = self._shelves.gone.get(what, {})
-        return find_row_by_name(what, name, rows, gone, belongs if folder else "")
-
-    def _with(
-        self,
-        *,
-        models: Iterable[ModelRow] | None = None,
-        controlnets: Iterable[ControlNetRow] | None = None,
-        upscalers: Iterable[UpscalerRow] | None = None,
-    ) -> Catalog:
-        return Catalog(
-            self.models() if models is None else models,
-            self._families,
-            self._general_quality,
-            self.controlnets() if controlnets is None else controlnets,
-            self.upscalers() if upscalers is None else upscalers,
-            self._shelves,
-        )
+    def _named(self, kind: type[RowT]) -> Mapping[str, RowT]:
+        return cast("dict[str, RowT]", self._by_name.get(kind, {}))
 
 
 def _stamp(path: Path) -> dict[str, object]:
@@ -417,16 +298,3 @@ def _stamp(path: Path) -> dict[str, object]:
         return stamp_of(path)
     except OSError as error:
         raise ModelNotFoundError(f"{path.name} can't be looked into: {error.strerror}.") from error
-
-
-def _by_name(rows: Iterable[RowT], what: str) -> Mapping[str, RowT]:
-    by_name: dict[str, RowT] = {}
-    for row in rows:
-        if row.name in by_name:
-            raise PresetError(f"Two {what} are called {row.name!r}. Rename one of them.")
-        by_name[row.name] = row
-    return by_name
-
-
-def _fitting(rows: Iterable[FittingT], model: ModelRow) -> tuple[FittingT, ...]:
-    return tuple(row for row in rows if row.fits(model.family.name))

@@ -1,5 +1,4 @@
-"""What a row of the catalog holds on this machine: its files, how large they are, whether they may
-be deleted, and deleting them.
+"""What a row of the catalog takes on the disk: its files, their size, and deleting them.
 
 Importable without torch.
 """
@@ -29,8 +28,10 @@ _SURE_DIGITS = 16
 
 @dataclass(frozen=True)
 class LoadedSummary:
-    """Weights in memory. `weights_bytes` is 0 while they are being loaded, which counts as in use.
-    What `waits` is in main memory, away from its GPU, until it is used again.
+    """Weights in memory.
+
+    `weights_bytes` is 0 while they are being loaded, which counts as in use. Weights that `waits`
+    is True for are offloaded to main memory until they are used again.
     """
 
     what: str
@@ -41,7 +42,7 @@ class LoadedSummary:
 
     @property
     def key(self) -> str:
-        """What `ModelManager.unload` takes: a model and a ControlNet may have the same name."""
+        """Return what `ModelCache.unload` takes: rows of two kinds may have the same name."""
         return f"{self.what} {self.name}"
 
 
@@ -60,13 +61,15 @@ class Removal:
 
 
 def is_from_hub(row: WeightsRow) -> bool:
-    """Whether its source is a hub id, wherever it lies now."""
+    """Return whether its source is a hub id, wherever it lies now."""
     return HUB_ID.fullmatch(row.source) is not None
 
 
 def find_place(row: WeightsRow) -> Path | None:
-    """The file or folder of a row on this machine; for a hub id that in the hub's cache, if it is
-    all there. None if it isn't here."""
+    """Return the file or folder of a row on this machine, None if it isn't here.
+
+    For a hub id that is the one in the hub's cache, if it is complete.
+    """
     place = row.folder
     if place is None and is_from_hub(row):
         return find_snapshot(row.source, str(getattr(row, "revision", "")))
@@ -74,7 +77,7 @@ def find_place(row: WeightsRow) -> Path | None:
 
 
 def measure_size(row: WeightsRow) -> int:
-    """How much a row takes on the disk; 0 if it isn't here."""
+    """Return the bytes that a row takes on the disk, 0 if it isn't here."""
     known: object = getattr(row, "size_bytes", 0)
     if isinstance(known, int) and known > 0 and not isinstance(row, UpscalerRow):
         return known
@@ -83,19 +86,19 @@ def measure_size(row: WeightsRow) -> int:
 
 
 def is_shipped(row: WeightsRow) -> bool:
-    """Whether it is one of ours."""
+    """Return whether it ships with the app."""
     return row.folder is not None and _is_inside(row.folder, presets_folder())
 
 
 def has_hub_token() -> bool:
-    """Whether there is a token that opens gated models on the hub."""
+    """Return whether there is a token for gated models on the hub."""
     import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
 
     return huggingface_hub.get_token() is not None
 
 
 def plan_removal(row: WeightsRow, models_dirs: Sequence[Path]) -> Removal | str:
-    """What would be deleted, or in a sentence why nothing may be.
+    """Return what would be deleted, or a sentence that says why nothing may be.
 
     Only what lies in one of `models_dirs`, symlinks followed, or was fetched from the hub.
     """
@@ -123,8 +126,9 @@ def remove(
     sure: str,
     delete_from_hub: Callable[[str], object] = delete_cached,
 ) -> Removal:
-    """Delete a row's file or folder, and say what was deleted; what was converted from it goes with
-    it. `delete_from_hub` deletes what was fetched from the hub, given its id.
+    """Delete a row's file or folder and what was converted from it; return what was deleted.
+
+    `delete_from_hub` deletes what was downloaded from the hub, given its id.
 
     Raises RequestError if it may not be deleted or isn't what `sure` was given for, StorageError or
     ModelDeleteError if it can't be.
@@ -154,7 +158,7 @@ def remove(
 
 
 def _is_inside(path: Path, root: Path) -> bool:
-    """Whether a path lies below a folder once all symlinks are followed."""
+    """Return whether a path lies below a folder once all symlinks are followed."""
     inner, outer = path.resolve(), root.expanduser().resolve()
     return inner != outer and inner.is_relative_to(outer)
 

@@ -1,5 +1,6 @@
-"""LoRAs with which a model needs few steps (`presets/few_steps.yaml`): which there is for a model,
-and what that is painted with then. Importable without torch.
+"""LoRAs that let a model paint in few steps (`presets/few_steps.yaml`).
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ _MOST_NAMED_STEPS = 16
 
 
 class FewStepsKind(BaseModel):
-    """A row of presets/few_steps.yaml; what its fields are is said there. `sampler` is None for the
-    model's own, `steps` for those that a LoRA's name says.
+    """A row of presets/few_steps.yaml, which explains its fields.
+
+    `sampler` is None for the model's own, `steps` for those in a LoRA's name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -49,8 +51,8 @@ class FewStepsKind(BaseModel):
         return pattern
 
     def steps_of(self, lora: LoraRow, qualities: Collection[str]) -> Mapping[str, int] | None:
-        """The steps of each quality with a LoRA, None if it is of another kind."""
-        found = re.search(self.pattern, _telling_name(lora), re.IGNORECASE)
+        """Return the steps of each quality with a LoRA, None if it is of another kind."""
+        found = re.search(self.pattern, _descriptive_name(lora), re.IGNORECASE)
         if found is None or self.steps is not None:
             return None if found is None else self.steps
         steps = int(found[1])
@@ -60,17 +62,16 @@ class FewStepsKind(BaseModel):
 
 @dataclass(frozen=True)
 class FewSteps:
-    """A LoRA for a model, the weight that it takes, and the model's row with what it is painted
-    with then: steps, guidance, sampler.
-    """
+    """A LoRA for a model, its weight, and the model's row with its steps, guidance and sampler."""
 
     lora: LoraRow
     weight: float
     model: ModelRow
 
     def suits(self, steps: int | None, guidance_scale: float | None) -> bool:
-        """Whether so many steps at such a guidance scale (None: left open) are painted well with
-        it: up to twice as many, and twice its scale.
+        """Return whether it suits these steps and this guidance scale; None is left open.
+
+        Up to twice its own steps and scale do.
         """
         figures = self.model.quality.values()
         most_steps = 2 * max(each.num_inference_steps for each in figures)
@@ -82,42 +83,43 @@ class FewSteps:
 def find_few_steps(
     model: ModelRow, catalog: Catalog, named: Collection[str] = ()
 ) -> FewSteps | None:
-    """What makes few steps enough for a model, of what there is: one of those that are `named`
-    before all others, then as they stand in presets/few_steps.yaml. None if there is none, or the
-    model needs few steps by itself.
+    """Return the LoRA that makes few steps enough for a model, None without one.
+
+    Those that are `named` come first, then all in the order of presets/few_steps.yaml. None also if
+    the model needs few steps by itself.
     """
     if model.distilled:
         return None
-    loras = [row for row in catalog.loras() if row.fits(model.family.name)]
+    loras = [row for row in catalog.rows(LoraRow) if row.fits(model.family.name)]
     for chosen in ([row for row in loras if row.name in named], loras):
         for kind in few_step_kinds():
             for lora in chosen:
                 steps = kind.steps_of(lora, model.quality)
                 if steps is not None:
-                    return FewSteps(lora, kind.weight, _painted_so(model, kind, steps))
+                    return FewSteps(lora, kind.weight, _with_figures(model, kind, steps))
     return None
 
 
 def find_few_step_loras(names: Collection[str], model: ModelRow, catalog: Catalog) -> bool:
-    """Whether one of those LoRAs makes few steps enough for a model."""
+    """Return whether one of those LoRAs makes few steps enough for a model."""
     few = find_few_steps(model, catalog, names) if names else None
     return few is not None and few.lora.name in names
 
 
 @cache
 def few_step_kinds() -> tuple[FewStepsKind, ...]:
-    """The rows that ship with the app. Raises PresetError if they can't be read or don't fit."""
+    """Return the rows that ship with the app. Raises PresetError if they can't be read."""
     return read_few_step_kinds(presets_folder())
 
 
 def read_few_step_kinds(folder: Path) -> tuple[FewStepsKind, ...]:
-    """Those in another folder of the same layout. Raises PresetError."""
+    """Return the rows in a folder with the layout of `presets`. Raises PresetError."""
     path = folder / FILE_NAME
     named = {name: find_row(name, row, path) for name, row in read_mapping(path).items()}
     return tuple(validate_row(dict[str, FewStepsKind], named, path).values())
 
 
-def _painted_so(model: ModelRow, kind: FewStepsKind, steps: Mapping[str, int]) -> ModelRow:
+def _with_figures(model: ModelRow, kind: FewStepsKind, steps: Mapping[str, int]) -> ModelRow:
     most = max(steps.values())
     quality = {
         name: QualityFigures(
@@ -130,7 +132,7 @@ def _painted_so(model: ModelRow, kind: FewStepsKind, steps: Mapping[str, int]) -
     return model.model_copy(update={"quality": quality, "sampler": sampler})
 
 
-def _telling_name(lora: LoraRow) -> str:
-    """What its file is called, or the folder of one with a general name."""
+def _descriptive_name(lora: LoraRow) -> str:
+    """Return the name of its file, or of its folder if the file's name is a general one."""
     path = lora.file
     return path.parent.name if path.stem.lower() in GENERAL_STEMS else path.stem

@@ -1,6 +1,4 @@
-"""The models folders, and a catalog that always says what lies in them now. Importable without
-torch.
-"""
+"""A catalog that follows the models folders. Importable without torch."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from paintdiff.config.presets import presets_folder
@@ -20,10 +18,12 @@ from paintdiff.models.discovery.permanent_names import PermanentNames
 from paintdiff.models.discovery.row_builder import Problem, RowBuilder
 from paintdiff.models.discovery.scanning import ScanResult, scan_folders, stamp_of
 from paintdiff.models.hub.cache import CachedModel, list_cached_models
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 
 LOOK_SECONDS = 1.0
-"""How long what was seen in the folders counts as what is there."""
+"""How long a scan of the folders stays valid."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,19 +32,18 @@ _Choice = Callable[[Catalog], Catalog]
 
 @dataclass
 class _Added:
-    """A model that was asked for by its place; `row` is kept when it can't be found any more."""
+    """A model that a person added by its path or hub id; `row` stays when its file has gone."""
 
     source: str
     row: ModelRow
 
 
 class LiveCatalog:
-    """The models in several folders, in the layouts of A1111 and Forge, of ComfyUI, and of ours.
+    """The catalog of several models folders, in the layouts of A1111, Forge, ComfyUI and ours.
 
-    `models_dirs` needn't exist yet. `cache` is the folder in which what the files are, and what
-    they were named, is kept between two starts (None: it isn't kept). `base` is what there is
-    without any folder (None: what ships with the app). Safe to use from any thread; constructing it
-    looks at nothing.
+    `models_dirs` needn't exist yet. Kinds and names of files are kept in the folder `cache` between
+    two starts, unless it is None. `base` is the catalog without any folder, None for what ships
+    with the app. Safe to use from any thread; constructing it looks at nothing.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class LiveCatalog:
         self._clock = clock
         self._lock = threading.RLock()
         self._names = PermanentNames(cache and cache / NAMES_FILE)
-        self._shelvings: tuple[Catalog, RowBuilder] | None = None
+        self._builder: tuple[Catalog, RowBuilder] | None = None
         self._added: dict[str, _Added] = {}
         self._choices: dict[str, _Choice] = {}
         self._found: ScanResult | None = None
@@ -71,9 +70,10 @@ class LiveCatalog:
         self._logged: set[Problem] = set()
 
     def catalog(self) -> Catalog:
-        """What there is now: the folders are looked at again at most every LOOK_SECONDS, and files
-        are only when their size or time has changed. While another thread looks, what it saw
-        before.
+        """Return the current catalog; the folders are scanned at most every LOOK_SECONDS.
+
+        Files are read only if their size or time has changed. While another thread scans, return
+        the catalog from before.
         """
         current = self._current
         if current is not None and self._clock() - self._looked < LOOK_SECONDS:
@@ -90,42 +90,38 @@ class LiveCatalog:
             self._lock.release()
 
     def rescan(self) -> Catalog:
-        """The same, but the folders are looked at now."""
+        """Scan the folders now and return the catalog."""
         with self._lock:
             self._look()
             assert self._current is not None
             return self._current
 
     def add_model(self, source: str) -> str:
-        """Have a model in the catalog from now on: a folder, a file, or a hub id. Returns its name,
-        which stays; one that is there already isn't added again.
+        """Add a model for good, a folder, a file or a hub id, and return its name.
 
-        Raises what `Catalog.with_source` raises.
+        The name stays. A model that is there already isn't added again. Raises what
+        `Catalog.with_source` raises.
         """
         with self._lock:
             catalog = self.rescan()
             place = Path(source).expanduser()
             same = {source, str(place.absolute()), str(place.resolve())}
-            for row in catalog.models():
+            for row in catalog.rows(ModelRow):
                 if row.name == source or (place.exists() and row.source in same):
                     return row.name
-            row = catalog.with_source(source).models()[-1]
+            row = catalog.with_source(source).rows(ModelRow)[-1]
             self._added[row.name] = _Added(source, row)
-            self._shelvings = None
+            self._builder = None
             self._rebuild()
             return row.name
 
     def prefer_controlnet(self, source: str) -> None:
-        """Have a ControlNet come first from now on, as `Catalog.with_controlnet` does; raises what
-        that raises.
-        """
-        self._prefer("ControlNet", lambda catalog: catalog.with_controlnet(source))
+        """Make a ControlNet the first for good. Raises what `Catalog.with_first` raises."""
+        self._prefer("ControlNet", lambda catalog: catalog.with_first(ControlNetRow, source))
 
     def prefer_upscaler(self, source: str) -> None:
-        """Have an upscaler come first from now on, as `Catalog.with_upscaler` does; raises what
-        that raises.
-        """
-        self._prefer("upscaler", lambda catalog: catalog.with_upscaler(source))
+        """Make an upscaler the first for good. Raises what `Catalog.with_first` raises."""
+        self._prefer("upscaler", lambda catalog: catalog.with_first(UpscalerRow, source))
 
     def _prefer(self, what: str, choice: _Choice) -> None:
         with self._lock:
@@ -134,52 +130,54 @@ class LiveCatalog:
             self._rebuild()
 
     def _look(self) -> None:
-        """Called with the lock held, as all below."""
+        """Scan the folders. The lock has to be held, as for all methods below."""
         found = scan_folders(self.models_dirs)
         changed = self._refresh_added()
         cached = list_cached_models()
         if cached != self._cached:
-            self._cached, self._shelvings, changed = cached, None, True
+            self._cached, self._builder, changed = cached, None, True
         if self._current is None or changed or found != self._found or self._known.waiting:
             self._found = found
             self._rebuild()
         self._looked = self._clock()
 
     def _rebuild(self) -> None:
-        base, shelving = self._shelving()
+        base, builder = self._row_builder()
         self._known.waiting = 0
         try:
-            shelves = shelving.shelved(self._found or ScanResult(), self.models_dirs)
+            found = builder.shelved(self._found or ScanResult(), self.models_dirs)
         finally:
             self._known.finish()
         self._names.save()
         own = {added.row.source for added in self._added.values()}
         models = tuple(
-            row for row in shelves.models if row.source not in own or row.name in self._added
+            row for row in found.of(ModelRow) if row.source not in own or row.name in self._added
         )
-        shelves = replace(shelves, models=models)
-        catalog = base.with_shelves(shelves)
+        catalog = base.with_found(found).replace(ModelRow, models)
         for what, choice in self._choices.items():
             try:
                 catalog = choice(catalog)
             except (ModelError, PresetError, RequestError) as error:
                 logger.warning("the %s that was chosen has gone: %s", what, error)
-        for problem in shelves.problems:
+        for problem in found.problems:
             if problem not in self._logged:
                 self._logged.add(problem)
                 problem.log()
         self._current = catalog
 
-    def _shelving(self) -> tuple[Catalog, RowBuilder]:
-        if self._shelvings is None:
-            base = self._base.with_models(added.row for added in self._added.values())
+    def _row_builder(self) -> tuple[Catalog, RowBuilder]:
+        if self._builder is None:
+            base = self._base.replace(
+                ModelRow,
+                (*self._base.rows(ModelRow), *(added.row for added in self._added.values())),
+            )
             base = self._with_cached(base)
-            self._shelvings = (base, base.shelving(self._known, self._names))
-        return self._shelvings
+            self._builder = (base, base.make_row_builder(self._known, self._names))
+        return self._builder
 
     def _with_cached(self, base: Catalog) -> Catalog:
-        """With the models that any program has fetched from the hub and that no row is of."""
-        listed = {row.source for row in base.models()}
+        """Return the catalog with the models in the hub's cache that no row is for."""
+        listed = {row.source for row in base.rows(ModelRow)}
         for cached in self._cached:
             if cached.hub_id in listed:
                 continue
@@ -190,8 +188,9 @@ class LiveCatalog:
         return base
 
     def _refresh_added(self) -> bool:
-        """Whether an added model is another than it was. One that has gone stays as it was: it may
-        be loaded, and it may come back.
+        """Read added models again that have changed, and return whether any has.
+
+        A model that has gone stays as it was: it may be loaded, and it may come back.
         """
         changed = False
         for name, added in self._added.items():
@@ -199,10 +198,10 @@ class LiveCatalog:
             try:
                 if place is None or stamp_of(place)["fingerprint"] == added.row.fingerprint:
                     continue
-                row = self._base.with_source(added.source, name=name).models()[-1]
+                row = self._base.with_source(added.source, name=name).rows(ModelRow)[-1]
             except (OSError, ModelError, PresetError, RequestError) as error:
                 logger.info("the model %r can't be looked at: %s", added.source, error)
                 continue
             added.row, changed = row.model_copy(update={"name": name}), True
-            self._shelvings = None
+            self._builder = None
         return changed

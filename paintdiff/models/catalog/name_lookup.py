@@ -1,4 +1,4 @@
-"""Finding a model, or what goes with one, by what people call it. Importable without torch."""
+"""Find a row by what people call it. Importable without torch."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def find_row_by_name(
     gone: Mapping[str, Path],
     belongs: str = "",
 ) -> RowT:
-    """The row of that name. Else the only one that is called so without regard to capitals and to a
-    file's suffix: by its name, by the end of its path ("styles/ink"), or by a name that it gives
-    itself (`aliases`), in this order.
+    """Return the row of that name, else the only one that is called so.
 
-    `gone` are names of what has gone, which mean nothing else; `belongs` says where such files are
-    put. Raises UnknownNameError if there is none, or if there are several; it names the nearest.
+    Capitals and a file's suffix don't count then. Its name comes first, then the end of its path
+    ("styles/ink"), then a name that it gives itself (`aliases`). `gone` are names of files that
+    have gone, which never mean another file; `belongs` says where such files belong. Raises
+    UnknownNameError, which names the nearest, if there is none or if there are several.
     """
     exact = rows.get(name)
     if exact is not None:
@@ -63,12 +63,12 @@ def find_row_by_name(
 
 
 def _key(name: str) -> str:
-    """What has to be the same of two names: slashes, capitals and suffixes don't count."""
+    """Return what two names have to share: slashes, capitals and suffixes don't count."""
     return _SUFFIX.sub("", name.strip().replace("\\", "/").removeprefix("./").casefold())
 
 
 def _ends_with(row: WeightsRow, asked: str) -> bool:
-    """Whether a path ends so, folder by folder."""
+    """Return whether the path of a row ends with that name, folder by folder."""
     if not asked or HUB_ID.fullmatch(row.source):
         return False
     path = _key(row.source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -81,23 +81,20 @@ class Problem:
 
 @dataclass(frozen=True)
 class FoundRows:
-    """The rows of a catalog, of each sort in the order in which they are offered.
+    """The rows of a catalog, those of a kind in the order in which they are offered.
 
-    `gone` are the places of what has gone, by its sort and its name, `folders` the models folders.
+    `gone` are the places of files that have gone, by kind (`WeightsRow.what`) and name; `folders`
+    are the models folders.
     """
 
-    models: tuple[ModelRow, ...] = ()
-    controlnets: tuple[ControlNetRow, ...] = ()
-    upscalers: tuple[UpscalerRow, ...] = ()
-    face_restorers: tuple[FaceRestorerRow, ...] = ()
-    loras: tuple[LoraRow, ...] = ()
-    embeddings: tuple[EmbeddingRow, ...] = ()
-    vaes: tuple[VaeRow, ...] = ()
-    tiny_autoencoders: tuple[TinyAutoencoderRow, ...] = ()
-    ip_adapters: tuple[IpAdapterRow, ...] = ()
+    rows: tuple[WeightsRow, ...] = ()
     problems: tuple[Problem, ...] = ()
     gone: Mapping[str, Mapping[str, Path]] = field(default_factory=dict[str, Mapping[str, Path]])
     folders: tuple[Path, ...] = ()
+
+    def of(self, kind: type[RowT]) -> tuple[RowT, ...]:
+        """Return the rows of a kind."""
+        return tuple(row for row in self.rows if isinstance(row, kind))
 
 
 def unet_widths(families: Mapping[str, Family]) -> dict[int, str]:
@@ -170,23 +167,19 @@ class RowBuilder:
         def rows(what: str, kind: str, made: Callable[[FoundItem, str], RowT]) -> tuple[RowT, ...]:
             return self._rows(what, sorted_, kind, made)
 
-        shelves = FoundRows(
-            models=self._models(sorted_),
-            controlnets=self._controlnets(sorted_),
-            upscalers=self._upscalers(sorted_, models_dirs),
-            face_restorers=self._face_restorers(sorted_, found.detectors),
-            loras=rows(LoraRow.what, "lora", partial(make_lora_row, families=self._families)),
-            embeddings=rows(EmbeddingRow.what, "embedding", make_embedding_row),
-            vaes=rows(VaeRow.what, "vae", make_vae_row),
-            tiny_autoencoders=rows(TinyAutoencoderRow.what, "tiny_autoencoder", make_tiny_row),
-            ip_adapters=rows(
-                IpAdapterRow.what,
-                "ip_adapter",
-                partial(make_ip_adapter_row, encoders=sorted_.of("image_encoder")),
-            ),
-            folders=self._folders,
+        encoders = sorted_.of("image_encoder")
+        all_rows: tuple[WeightsRow, ...] = (
+            *self._models(sorted_),
+            *self._controlnets(sorted_),
+            *self._upscalers(sorted_, models_dirs),
+            *self._face_restorers(sorted_, found.detectors),
+            *rows(LoraRow.what, "lora", partial(make_lora_row, families=self._families)),
+            *rows(EmbeddingRow.what, "embedding", make_embedding_row),
+            *rows(VaeRow.what, "vae", make_vae_row),
+            *rows(TinyAutoencoderRow.what, "tiny_autoencoder", make_tiny_row),
+            *rows(IpAdapterRow.what, "ip_adapter", partial(make_ip_adapter_row, encoders=encoders)),
         )
-        return replace(shelves, problems=tuple(sorted_.problems), gone=self._gone)
+        return FoundRows(all_rows, tuple(sorted_.problems), self._gone, self._folders)
 
     def _named(
         self, what: str, fingerprints: Mapping[Path, str], taken: Iterable[str] = ()
@@ -246,9 +239,9 @@ class RowBuilder:
         names = self._named(
             ModelRow.what,
             {path: stamps[path][0] for path in paths},
-            (row.name for row in self._shipped.models),
+            (row.name for row in self._shipped.of(ModelRow)),
         )
-        rows = list(self._shipped.models)
+        rows = list(self._shipped.of(ModelRow))
         parts = {item.path: item.recognized.parts for item in usable}
         aliases = {item.path: aliases_of(item) for item in usable}
         for path in paths:
@@ -292,7 +285,7 @@ class RowBuilder:
 
     def _controlnets(self, sorted_: _Sorted) -> tuple[ControlNetRow, ...]:
         items = sorted(sorted_.of("controlnet"), key=lambda item: item.path.parts)
-        shipped = self._shipped.controlnets
+        shipped = self._shipped.of(ControlNetRow)
         rows: list[ControlNetRow] = []
         usable = [item for item in items if item.file is None or self._has_family(item, sorted_)]
         names = self._named(
@@ -319,7 +312,7 @@ class RowBuilder:
                 UpscalerRow.what, {path: fingerprints[path] for path in paths}, taken
             )
 
-        rows = add_files(self._shipped.upscalers, list(items), models_dirs, named)
+        rows = add_files(self._shipped.of(UpscalerRow), list(items), models_dirs, named)
         stamped: list[UpscalerRow] = []
         for row in rows:
             item = items.get(row.file)

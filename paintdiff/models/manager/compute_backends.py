@@ -1,5 +1,6 @@
-"""How each model's networks are computed on this machine: what was measured to be quickest, where a
-profile lets a picture change for it. Importable without torch.
+"""How networks are computed: by the kernels and the engine that were measured to be quickest.
+
+Only where a profile lets a picture change for it. Importable without torch.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class ComputeBackends:
-    """Chooses kernels and engines. `has_room` says whether a loaded model may take so many bytes
-    more.
+    """Chooses kernels and engines. Safe to use from any thread.
 
-    Safe to use from any thread. Raises SettingsError if `engine` isn't installed.
+    `has_room` returns whether a loaded model may take so many bytes more. Raises SettingsError if
+    `engine` isn't installed.
     """
 
     def __init__(
@@ -41,11 +42,11 @@ class ComputeBackends:
         self._has_room = has_room
         self._measuring = threading.Lock()
         self._kernel_choice: KernelChoice | None = None
-        self._workshop: BackendWorkspace | None = None
-        self._together: BatchTuning | None = None
+        self._workspace: BackendWorkspace | None = None
+        self._batch_tuning: BatchTuning | None = None
 
-    def kernels(self, model: LoadedModel, profile: Profile) -> Kernels:
-        """What the model's UNet is quickest with, if the profile lets a picture change for it."""
+    def choose_kernels(self, model: LoadedModel, profile: Profile) -> Kernels:
+        """Return the quickest kernels for a model's UNet, if the profile lets a picture change."""
         from paintdiff.models.acceleration.kernel_choice import USUAL, KernelChoice  # noqa: PLC0415 (imports torch)
 
         unet = model.components.get("unet")
@@ -57,7 +58,7 @@ class ComputeBackends:
             channels: int = unet.config["block_out_channels"][0]
             return self._kernel_choice.of(model.device, unet.dtype, channels)
 
-    def computing(
+    def choose_computation(
         self,
         entry: Entry[LoadedModel],
         kernels: Kernels,
@@ -65,7 +66,7 @@ class ComputeBackends:
         adapters: Adapters,
         plan: Plan,
     ) -> ComputeChoice:
-        """How a lease of a loaded model computes, with what is injected by now."""
+        """Return how a lease of a loaded model computes, with the adapters that are applied now."""
         from paintdiff.models.acceleration.openvino_unet import ComputeChoice  # noqa: PLC0415 (imports torch)
 
         model = entry.loaded
@@ -82,24 +83,24 @@ class ComputeBackends:
         )
         if why is None and unet is None:
             why = "it has no UNet"
-        engine = self._engine_of(entry, unet) if why is None and unet is not None else None
+        engine = self._get_engine(entry, unet) if why is None and unet is not None else None
         why = why if why is not None and self._engine == "openvino" else ""
         computing = ComputeChoice(kernels, engine, why)
         if kernels.bfloat16 and engine is None and unet is not None and plan == USUAL_PLAN:
             halves = sum(each.nbytes for each in unet.parameters()) // 2
             computing.half_weights = self._has_room(entry, halves)
         if profile.pictures_together > 1:
-            computing.together = self._known_together()
-            computing.kind = _kind(model, computing, profile, adapters, plan)
+            computing.together = self._get_batch_tuning()
+            computing.kind = _describe_run_time(model, computing, profile, adapters, plan)
         return computing
 
-    def _known_together(self) -> BatchTuning:
+    def _get_batch_tuning(self) -> BatchTuning:
         with self._measuring:
-            if self._together is None:
-                self._together = BatchTuning(find_user_cache_folder())
-            return self._together
+            if self._batch_tuning is None:
+                self._batch_tuning = BatchTuning(find_user_cache_folder())
+            return self._batch_tuning
 
-    def _engine_of(self, entry: Entry[LoadedModel], unet: torch.nn.Module) -> OpenVinoEngine:
+    def _get_engine(self, entry: Entry[LoadedModel], unet: torch.nn.Module) -> OpenVinoEngine:
         from paintdiff.models.acceleration.merged_lora_weights import inject_weights  # noqa: PLC0415 (imports torch)
         from paintdiff.models.acceleration.openvino_engine import (  # noqa: PLC0415 (imports torch)
             BackendWorkspace,
@@ -107,23 +108,24 @@ class ComputeBackends:
         )
 
         with self._measuring:
-            if self._workshop is None:
-                self._workshop = BackendWorkspace.of(find_user_cache_folder())
+            if self._workspace is None:
+                self._workspace = BackendWorkspace.of(find_user_cache_folder())
             if entry.second_engine is None or entry.second_engine.loras != inject_weights(unet):
                 entry.second_engine = OpenVinoEngine(
                     unet,
-                    self._workshop,
+                    self._workspace,
                     always=self._engine == "openvino",
                     has_room=lambda count: self._has_room(entry, count),
                 )
             return entry.second_engine
 
 
-def _kind(
+def _describe_run_time(
     model: LoadedModel, computing: ComputeChoice, profile: Profile, adapters: Adapters, plan: Plan
 ) -> str:
-    """All that the time of a step hangs on, but for the run: the machine, the versions, what the
-    denoiser is built like, and how it is computed.
+    """Return everything that the time of a step depends on, except for the run, as JSON.
+
+    That is the machine, versions, the denoiser's structure, and how it is computed.
     """
     import torch  # noqa: PLC0415 (takes a second; the page is served before)
 

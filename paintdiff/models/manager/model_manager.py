@@ -1,16 +1,13 @@
-"""The owner of all weights: loads them when they are first asked for, shares them, drops what was
-used least.
-"""
+"""The owner of all weights: it leases them, loaded once and shared. Importable without torch."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 from paintdiff.errors import ModelError
 from paintdiff.models.acceleration.engines import EngineName
@@ -18,13 +15,39 @@ from paintdiff.models.adapters.specs import NO_ADAPTERS, Adapters
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.hub.downloads import Downloads
-from paintdiff.models.manager.cache_entry import Entry, LoadedT, count_held_bytes, entry_key
+from paintdiff.models.loading.resolving import locate, needs_fetching
+from paintdiff.models.manager.cache_entry import Entry, entry_key
 from paintdiff.models.manager.compute_backends import ComputeBackends
-from paintdiff.models.manager.model_cache import POLL_SECONDS, OnLoading
-from paintdiff.models.manager.weight_requests import WeightRequests
+from paintdiff.models.manager.device_memory import DeviceMemory
+from paintdiff.models.manager.loaders import (
+    CONTROLNET,
+    IP_ADAPTER,
+    LOADERS,
+    MODEL,
+    TINY_AUTOENCODER,
+    VAE,
+    AnyLoader,
+    ArgumentT,
+    LoadContext,
+    LoadedT,
+    Loader,
+    LoaderTable,
+    RowT,
+)
+from paintdiff.models.manager.model_cache import POLL_SECONDS, ModelCache, OnLoading
+from paintdiff.models.manager.weight_estimates import WeightEstimates
 from paintdiff.models.memory import usage
 from paintdiff.models.memory.planner import Planner
 from paintdiff.models.memory.plans import USUAL_PLAN, Plan, count_weights_on_device
+from paintdiff.models.registry.adapter_rows import (
+    EmbeddingRow,
+    IpAdapterRow,
+    LoraRow,
+    TinyAutoencoderRow,
+    VaeRow,
+)
+from paintdiff.models.registry.base_rows import WeightsRow
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import EXACT, Profile
 
@@ -32,19 +55,18 @@ if TYPE_CHECKING:
     from diffusers.models.autoencoders.vae import DecoderTiny
 
     from paintdiff.models.adapters.applied import Adapted, AppliedAdapters
+    from paintdiff.models.conditioning.prompt_cache import PromptCache
     from paintdiff.models.inference.leased_pipeline import LeasedPipeline
     from paintdiff.models.loading.pipelines import LoadedModel
-    from paintdiff.models.registry.preprocessor_rows import PreprocessorRow
-    from paintdiff.models.upscaling.face_restorer import LeasedFaceRestorer
-    from paintdiff.models.upscaling.upscaler import LeasedUpscaler
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ManagerStatus:
-    """`model` is the one used last ("" if none), `state` "none", "loading", "ready" or "failed".
+    """What the manager is doing.
 
+    `model` is the one used last ("" if none), `state` "none", "loading", "ready" or "failed".
     `device` is the one asked for ("auto") until the first model is loaded, then the one that is
     used.
     """
@@ -56,20 +78,20 @@ class ManagerStatus:
     memory_total_bytes: int
 
 
-class ModelManager(WeightRequests):
-    """Leases pipelines, upscalers and face restorers.
+class ModelManager:
+    """Leases pipelines and other networks. Safe to use from any thread.
 
-    Safe to use from any thread; constructing it loads and imports nothing heavy.
+    Constructing it loads and imports nothing heavy. It is composed of `cache` (the weights in
+    memory), `memory` (the device and the budget), `estimates` (sizes of what isn't loaded), a table
+    of loaders by kind of weights, and `planner` (how a picture fits into memory).
 
+    `catalog` is what there is, or a live catalog that rescans; None is what ships with the app.
     `device` is "auto" or a torch device; `memory_budget_bytes` is what all weights together may
     take, None for most of the device's memory; `dtype` is "float32", "bfloat16" or "float16", None
-    for the best one. `catalog` is what there is, or a library that looks again; None is what ships
-    with the app. `downloads` fetches what isn't here, None for some of its own.
-    `prompt_cache_bytes` is what may be kept of words that were read, in main memory: some 50
-    prompts of SDXL, or 15 of FLUX's 512 tokens; 0 reads them every time. `engine` computes UNets on
-    a CPU where a profile allows it; raises SettingsError if it isn't installed.
-
-    `planner` says how a picture can be painted within the memory that there is.
+    for the best one. `downloads` downloads what isn't here, None for some of its own.
+    `prompt_cache_bytes` is what encoded prompts may take of main memory: 64 MiB are some 50 prompts
+    of SDXL, or 15 of FLUX's 512 tokens; 0 encodes them every time. `engine` computes UNets on a CPU
+    where a profile allows it; raises SettingsError if it isn't installed.
     """
 
     def __init__(  # noqa: PLR0913 (what the app wires, by name)
@@ -82,30 +104,41 @@ class ModelManager(WeightRequests):
         downloads: Downloads | None = None,
         prompt_cache_bytes: int = 64 * 2**20,
         engine: EngineName = "auto",
+        loaders: LoaderTable = LOADERS,
     ) -> None:
-        super().__init__(device, memory_budget_bytes, dtype, downloads or Downloads())
         self._source = catalog if catalog is not None else Catalog.default()
-        self.planner = Planner(self._room_for)
+        self._downloads = downloads or Downloads()
         self._prompt_cache_bytes = prompt_cache_bytes
-        self._settling = False
-        self._computers = ComputeBackends(engine, self._has_room)
+        self._prompts: PromptCache | None = None
+        self.memory = DeviceMemory(device, memory_budget_bytes, dtype, self._count_prompt_bytes)
+        self.estimates = WeightEstimates(loaders, self.memory, lambda: self.catalog)
+        self.cache = ModelCache(self.memory, self.estimates)
+        self.planner = Planner(self.cache.measure_room)
+        self._backends = ComputeBackends(engine, self.cache.has_room)
         self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
+        self._last = ""
+        self._last_entry: Entry[LoadedModel] | None = None
+        self._choosing_device = False
+        self._has_no_device = False
 
     @property
     def catalog(self) -> Catalog:
-        """What there is now. A model whose file has gone stays in it while it is loaded."""
+        """Return the current catalog; a loaded model stays in it when its file has gone."""
         if isinstance(self._source, Catalog):
             return self._source
         catalog = self._source.catalog()
-        names = {row.name for row in catalog.models()}
-        with self._lock:
-            rows = [entry.row for entry in self._entries.values() if entry.loaded is not None]
+        names = {row.name for row in catalog.rows(ModelRow)}
+        rows = self.cache.loaded_rows()
         gone = tuple(row for row in rows if isinstance(row, ModelRow) and row.name not in names)
         if not gone:
             return catalog
         last = self._with_gone
         if last is None or last[0] is not catalog or last[1] != gone:
-            last = self._with_gone = (catalog, gone, catalog.with_models(gone))
+            last = self._with_gone = (
+                catalog,
+                gone,
+                catalog.replace(ModelRow, (*catalog.rows(ModelRow), *gone)),
+            )
         return last[2]
 
     @contextmanager
@@ -120,30 +153,32 @@ class ModelManager(WeightRequests):
         *,
         profile: Profile = EXACT,
     ) -> Generator[LeasedPipeline]:
-        """A pipeline that does `task` with the model of that name and the ControlNets of those
-        names, all loaded first if need be. `adapters` act in it and in all its `for_task`. One set
-        of them is in a model at a time: who wants another waits until nobody has it on loan. So
-        it is with the placement of `plan`, which says how memory is saved. `profile` says how exact
-        its runs have to be.
+        """Lease a pipeline that does `task` with a model and ControlNets, loaded first if need be.
+
+        `adapters` act in it and in all its `for_task`. One set of them is in a model at a time: who
+        wants another waits until nobody has it on loan. The same holds for the placement of `plan`,
+        which says how memory is saved. `profile` says how exact its runs have to be.
 
         While weights are loading `on_loading` is called again and again; what it raises ends the
-        wait, not the loading. The pipeline is only to be used inside the `with`. Raises
-        UnknownNameError, or a ModelError if something can't be loaded or doesn't fit.
+        wait, not the load. Use the pipeline inside the `with` only. Raises UnknownNameError, or a
+        ModelError if something can't be loaded or doesn't fit.
         """
-        rows = [self.catalog.controlnet(each) for each in dict.fromkeys(controlnets)]
+        rows = [self.catalog.find(ControlNetRow, each) for each in dict.fromkeys(controlnets)]
         with ExitStack() as leases:
-            entry = self._ask_model(self.catalog.model(name), plan)
-            model = leases.enter_context(self._waited(entry, on_loading))
+            entry = self._request_model(self.catalog.find(ModelRow, name), plan)
+            model = leases.enter_context(self.cache.wait_for(entry, on_loading))
             networks = [
-                leases.enter_context(self._waited(self._ask_controlnet(row, model), on_loading))
+                leases.enter_context(
+                    self.cache.wait_for(self._request(CONTROLNET, row, model), on_loading)
+                )
                 for row in rows
             ]
             from paintdiff.models.inference.leased_pipeline import LeasedPipeline  # noqa: PLC0415 (imports torch)
 
-            kernels = self._computers.kernels(model, profile)
+            kernels = self._backends.choose_kernels(model, profile)
             adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
-                self._adapted(entry, model, adapters, plan, on_loading)
+                self._apply_adapters(entry, model, adapters, plan, on_loading)
             )
             if refiner is not None:
                 refiner.follow(profile)
@@ -153,10 +188,14 @@ class ModelManager(WeightRequests):
                 networks,
                 adapted=adapted,
                 refiner=refiner,
-                tiny_autoencoder=leases.enter_context(self._preview_decoder(model, on_loading)),
+                tiny_autoencoder=leases.enter_context(
+                    self._lease_preview_decoder(model, on_loading)
+                ),
                 plan=plan,
                 profile=profile,
-                computing=self._computers.computing(entry, kernels, profile, adapters, plan),
+                computing=self._backends.choose_computation(
+                    entry, kernels, profile, adapters, plan
+                ),
             )
             try:
                 yield leased
@@ -164,7 +203,7 @@ class ModelManager(WeightRequests):
                 leased.release()
 
     @contextmanager
-    def _adapted(
+    def _apply_adapters(
         self,
         entry: Entry[LoadedModel],
         model: LoadedModel,
@@ -172,38 +211,44 @@ class ModelManager(WeightRequests):
         plan: Plan,
         on_loading: OnLoading | None,
     ) -> Generator[tuple[Adapted, LeasedPipeline | None]]:
-        """What a loaded model is given for a lease, and its refiner."""
+        """Apply adapters to a loaded model for a lease; yield them and its refiner."""
         from paintdiff.models.adapters import applied  # noqa: PLC0415 (imports torch)
         from paintdiff.models.inference.leased_pipeline import LeasedPipeline  # noqa: PLC0415 (imports torch)
 
         with ExitStack() as leases:
 
-            def waited(asked: Entry[LoadedT]) -> LoadedT:
-                return leases.enter_context(self._waited(asked, on_loading))
+            def wait_for(requested: Entry[LoadedT]) -> LoadedT:
+                return leases.enter_context(self.cache.wait_for(requested, on_loading))
 
             vae = None
             if adapters.vae is not None:
-                vae = waited(self._ask_vae(self.catalog.vae(adapters.vae), model))
+                vae = wait_for(self._request(VAE, self.catalog.find(VaeRow, adapters.vae), model))
             wanted = adapters.injected
             sources = applied.Sources(
-                {use.name: self.catalog.lora(use.name) for use in wanted.loras},
-                {name: self.catalog.embedding(name) for name in wanted.embeddings},
+                {use.name: self.catalog.find(LoraRow, use.name) for use in wanted.loras},
+                {name: self.catalog.find(EmbeddingRow, name) for name in wanted.embeddings},
                 {
-                    use.name: waited(self._ask_ip_adapter(self.catalog.ip_adapter(use.name)))
+                    use.name: wait_for(
+                        self._request(IP_ADAPTER, self.catalog.find(IpAdapterRow, use.name), None)
+                    )
                     for use in wanted.ip_adapters
                 },
             )
-            own = self._adapting_of(entry)
+            own = self._get_adapters(entry)
             turns = [applied.AdapterTurn(entry.key, own, wanted, sources, plan.placement)]
             self._make_room_to_place(entry, model, plan, on_loading)
             second: LoadedModel | None = None
             if adapters.refiner is not None:
-                asked = self._ask_model(self.catalog.model(adapters.refiner), plan, used=False)
-                second = waited(asked)
-                self._make_room_to_place(asked, second, plan, on_loading)
-                refining = self._adapting_of(asked)
-                turns.append(applied.AdapterTurn(asked.key, refining, placement=plan.placement))
-            given = leases.enter_context(applied.apply_adapters(turns, self._make_room, on_loading))
+                requested = self._request(
+                    MODEL, self.catalog.find(ModelRow, adapters.refiner), None, plan
+                )
+                second = wait_for(requested)
+                self._make_room_to_place(requested, second, plan, on_loading)
+                refining = self._get_adapters(requested)
+                turns.append(applied.AdapterTurn(requested.key, refining, placement=plan.placement))
+            given = leases.enter_context(
+                applied.apply_adapters(turns, self._make_room_for_lora, on_loading)
+            )
             refiner: LeasedPipeline | None = None
             if second is not None:
                 theirs = given[entry_key(second.row)]
@@ -217,131 +262,168 @@ class ModelManager(WeightRequests):
         plan: Plan,
         on_loading: OnLoading | None,
     ) -> None:
-        """Raises MemoryBudgetError if there is no room for what the plan has on the device."""
+        """Make room for what the plan has on the device. Raises MemoryBudgetError."""
         on_device = model.weights_bytes
         if plan.placement != "resident":
             on_device = count_weights_on_device(plan, model.row.family, model.parts)
-        self._place(entry, on_device, on_loading)
+        self.cache.place(entry, on_device, on_loading)
 
-    def _has_room(self, entry: Entry[LoadedModel], more_bytes: int) -> bool:
-        """Whether a loaded model may take so much more."""
-        assert isinstance(entry.row, ModelRow)
-        room = self._room_for(entry.row)
-        return room is None or count_held_bytes(entry) + more_bytes <= room.room_bytes
+    def _make_room_for_lora(self, row: LoraRow) -> None:
+        if row.file.exists():
+            needed = usage.estimate_bytes([row.file], self.memory.bytes_per_number)
+            self.cache.make_room(needed)
 
-    def _adapting_of(self, entry: Entry[LoadedModel]) -> AppliedAdapters:
+    def _get_adapters(self, entry: Entry[LoadedModel]) -> AppliedAdapters:
         from paintdiff.models.adapters.applied import AppliedAdapters  # noqa: PLC0415 (imports torch)
         from paintdiff.models.conditioning.prompt_cache import PromptCache  # noqa: PLC0415 (imports torch)
 
-        with self._lock:
-            if self._prompts is None:
+        def make(model: LoadedModel) -> AppliedAdapters:
+            if self._prompts is None:  # the cache calls this with its lock held
                 self._prompts = PromptCache(self._prompt_cache_bytes)
-            if entry.adapting is None:
-                assert entry.loaded is not None  # it was waited for
-                entry.adapting = AppliedAdapters(entry.loaded, self._prompts)
-            return entry.adapting
+            return AppliedAdapters(model, self._prompts)
 
-    @contextmanager
-    def upscaler(self, name: str, on_loading: OnLoading | None = None) -> Generator[LeasedUpscaler]:
-        """The upscaler of that name, downloaded and loaded first if need be.
+        return self.cache.get_adapters(entry, make)
 
-        `on_loading` is as for `lease`; if nobody waits any more a download is given up. To be used
-        inside the `with` and by one thread. Raises UnknownNameError, or a ModelError if it can't be
-        had.
-        """
-        with self._waited(self._ask_upscaler(self.catalog.upscaler(name)), on_loading) as loaded:
-            yield loaded
+    def _count_prompt_bytes(self) -> int:
+        return self._prompts.held_bytes if self._prompts else 0
 
-    @contextmanager
-    def face_restorer(
-        self, name: str, on_loading: OnLoading | None = None
-    ) -> Generator[LeasedFaceRestorer]:
-        """The face restorer of that name, loaded first if need be, with what finds the faces.
-
-        `on_loading` is as for `lease`. To be used inside the `with` and by one thread. Raises
-        UnknownNameError, or a ModelError if it can't be loaded.
-        """
-        entry = self._ask_face_restorer(self.catalog.face_restorer(name))
-        with self._waited(entry, on_loading) as loaded:
-            yield loaded
-
-    @contextmanager
-    def preprocessor(
+    @overload
+    def lease_weights(
         self,
-        row: PreprocessorRow,
-        read: Callable[[Path], LoadedT],
+        loader: Loader[RowT, None, LoadedT],
+        row: RowT | str,
         on_loading: OnLoading | None = None,
-    ) -> Generator[LoadedT]:
-        """What `read` makes of the folder with a preprocessor's weights, fetched first if need be.
-        It has `weights_bytes`, which are in main memory.
+    ) -> AbstractContextManager[LoadedT]: ...
 
-        `on_loading` is as for `lease`; if nobody waits any more a download is given up. Raises a
-        ModelError if it can't be had.
+    @overload
+    def lease_weights(
+        self,
+        loader: Loader[RowT, ArgumentT, LoadedT],
+        row: RowT | str,
+        on_loading: OnLoading | None = None,
+        *,
+        argument: ArgumentT,
+    ) -> AbstractContextManager[LoadedT]: ...
+
+    @contextmanager
+    def lease_weights(
+        self,
+        loader: AnyLoader,
+        row: WeightsRow | str,
+        on_loading: OnLoading | None = None,
+        *,
+        argument: Any = None,
+    ) -> Generator[Any]:
+        """Lease weights of any kind, such as an upscaler: downloaded and loaded first if need be.
+
+        `row` is a row, or the name of one in the catalog; `argument` is what the loader takes
+        besides it. `on_loading` is as for `lease`; a download that nobody waits for any more gives
+        up. Use the weights inside the `with` and by one thread. Raises UnknownNameError, or a
+        ModelError if they can't be loaded.
         """
-        with self._waited(self._ask_preprocessor(row, read), on_loading) as loaded:
+        if isinstance(row, str):
+            row = self.catalog.find(loader.row_class, row)
+        with self.cache.wait_for(self._request(loader, row, argument), on_loading) as loaded:
             yield loaded
 
-    def settle(self, name: str, on_loading: OnLoading) -> None:
-        """Find out where networks run, if nobody has yet, before the model `name` is leased, so
-        that it is known what memory there is. The first time it imports torch, for seconds, with
-        `on_loading` called meanwhile as for `lease`.
+    def _request(
+        self,
+        loader: Loader[RowT, ArgumentT, LoadedT],
+        row: RowT,
+        argument: ArgumentT,
+        plan: Plan = USUAL_PLAN,
+    ) -> Entry[LoadedT]:
+        """Return a row's entry with one more lease; its load has begun."""
+        key = entry_key(row) + loader.key_suffix(argument)
 
-        Raises ModelLoadError if this machine has no such device.
+        def is_wanted() -> bool:
+            return self.cache.is_wanted(key)
+
+        def fetch(report: Callable[[str], None]) -> object:
+            return locate(row, report, self._downloads, is_wanted)
+
+        def load(device: str, report: Callable[[str], None]) -> LoadedT:
+            context = LoadContext(
+                device,
+                self.memory.dtype,
+                plan,
+                self.catalog,
+                self._downloads,
+                report,
+                is_wanted,
+            )
+            return loader.load(row, argument, context)
+
+        fetches = loader.from_hub and needs_fetching(row)
+        return self.cache.request(
+            key, row, loader, load, fetch=fetch if fetches else None, plan=plan
+        )
+
+    def _request_model(self, row: ModelRow, plan: Plan = USUAL_PLAN) -> Entry[LoadedModel]:
+        """Request the model that `status` is about from now on."""
+        entry = self._request(MODEL, row, None, plan)
+        self._last, self._last_entry, self._has_no_device = row.name, entry, False
+        return entry
+
+    def choose_device(self, name: str, on_loading: OnLoading) -> None:
+        """Find out where networks run, before the model `name` is planned and leased.
+
+        The first time it imports torch, which takes seconds; `on_loading` is called meanwhile as
+        for `lease`. Raises ModelLoadError if this machine has no such device.
         """
-        if self._device is not None:
+        if self.memory.is_chosen:
             return
-        self._last, self._last_failed, self._settling = name, False, True
-        executor = ThreadPoolExecutor(1, thread_name_prefix="settle")
+        self._last, self._last_entry, self._has_no_device = name, None, False
+        self._choosing_device = True
+        executor = ThreadPoolExecutor(1, thread_name_prefix="choose device")
         try:
-            settled = executor.submit(self.settle_device)
-            while not wait([settled], POLL_SECONDS).done:
+            chosen = executor.submit(self.memory.choose_device)
+            while not wait([chosen], POLL_SECONDS).done:
                 on_loading(f"Loading {name}")
-            self._last_failed = settled.exception() is not None
-            settled.result()
+            self._has_no_device = chosen.exception() is not None
+            chosen.result()
         finally:
-            self._settling = False
+            self._choosing_device = False
             executor.shutdown(wait=False)
 
     def warm(self, name: str) -> None:
-        """Begin to load a model in the background.
+        """Begin to load a model in the background. Raises UnknownNameError.
 
-        A failure is logged, and raised when it is leased.
-
-        Raises UnknownNameError.
+        A failure is logged, and raised when the model is leased.
         """
-        entry = self._ask_model(self.catalog.model(name))
-        with self._lock:
-            entry.warmed = True
-            entry.leases -= 1
+        self.cache.keep_warm(self._request_model(self.catalog.find(ModelRow, name)))
 
     def status(self) -> ManagerStatus:
-        """What there is to say now. Cheap; never imports torch."""
-        with self._lock:
-            entry = self._entries.get(f"model {self._last}")
-            state = "loading" if self._settling else "none"
-            if entry is not None:
-                state = "ready" if entry.ended.is_set() else "loading"
-            if self._last_failed:
-                state = "failed"
-            device, last = self._device or self._asked_device, self._last
+        """Return what the model used last and the memory are doing. Cheap; never imports torch."""
+        last, last_entry = self._last, self._last_entry
+        entry = self.cache.find(f"{ModelRow.what} {last}")
+        state = "loading" if self._choosing_device else "none"
+        if entry is not None:
+            state = "ready" if entry.ended.is_set() else "loading"
+        if self._has_no_device or (last_entry is not None and last_entry.failed):
+            state = "failed"
+        device = self.memory.device
         use = usage.measure_memory(device)
         return ManagerStatus(last, state, device, use.used_bytes, use.total_bytes)
 
     @contextmanager
-    def _preview_decoder(
+    def _lease_preview_decoder(
         self, model: LoadedModel, on_loading: OnLoading | None
     ) -> Generator[DecoderTiny | None]:
-        """The decoder of the first tiny autoencoder for the model's family, None without one. One
-        that can't be used costs nobody a picture.
+        """Lease the decoder of the first tiny autoencoder for the model's family, None without one.
+
+        One that can't be used costs nobody a picture.
         """
-        rows = self.catalog.tiny_autoencoders_for(model.row)
+        rows = self.catalog.fitting(TinyAutoencoderRow, model.row)
         row = next((each for each in rows if "decoder" in each.parts), None)
         with ExitStack() as leases:
             decoder: DecoderTiny | None = None
             if row is not None:
-                asked = self._ask_tiny_autoencoder(row, model.row.family)
+                requested = self._request(TINY_AUTOENCODER, row, model.row.family)
                 try:
-                    decoder = leases.enter_context(self._waited(asked, on_loading)).decoder
+                    decoder = leases.enter_context(
+                        self.cache.wait_for(requested, on_loading)
+                    ).decoder
                 except ModelError as error:
                     logger.warning("previews are without %s: %s", row.name, error)
             yield decoder

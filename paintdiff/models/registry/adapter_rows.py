@@ -20,6 +20,10 @@ class FittingRow(WeightsRow):
         """Whether it fits the models of that family, as far as is known."""
         return family in self.families
 
+    def is_offered_for(self, family: str) -> bool:
+        """Return whether it is offered for models of that family."""
+        return self.fits(family)
+
     @property
     def file(self) -> Path:
         """Where it lies: a file, or a folder in diffusers' layout."""
@@ -34,11 +38,16 @@ class LoraRow(FittingRow):
     """
 
     what: ClassVar[str] = "LoRA"
+    subfolder: ClassVar[str] = "loras"
 
     family: Family | None = None
     trigger_words: tuple[str, ...] = ()
     weight: float | None = None
     preview: Path | None = None
+
+    def is_offered_for(self, family: str) -> bool:
+        """Return whether it is offered: also if nobody knows its families."""
+        return self.fits(family) or not self.families
 
 
 class EmbeddingRow(FittingRow):
@@ -47,6 +56,7 @@ class EmbeddingRow(FittingRow):
     """
 
     what: ClassVar[str] = "embedding"
+    subfolder: ClassVar[str] = "embeddings"
 
     widths: tuple[int, ...]
     trigger_words: tuple[str, ...] = ()
@@ -57,6 +67,7 @@ class VaeRow(FittingRow):
     """One VAE that can take the place of a model's own."""
 
     what: ClassVar[str] = "VAE"
+    subfolder: ClassVar[str] = "vae"
 
     latent_channels: int
 
@@ -67,6 +78,7 @@ class TinyAutoencoderRow(FittingRow):
     """
 
     what: ClassVar[str] = "tiny autoencoder"
+    subfolder: ClassVar[str] = "vae_approx"
 
     latent_channels: int
     parts: tuple[str, ...]
@@ -78,5 +90,6 @@ class IpAdapterRow(FittingRow):
     """
 
     what: ClassVar[str] = "IP-Adapter"
+    subfolder: ClassVar[str] = "ipadapter"
 
     image_encoder: Path | None = None

@@ -24,7 +24,10 @@ class WeightsRow(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     what: ClassVar[str] = "model"
-    """What it is, in a word; two things of one name are told apart by it."""
+    """The kind in messages; with an "s" it is the plural. Rows of two kinds may have one name."""
+
+    subfolder: ClassVar[str] = ""
+    """Where in a models folder people look for files of this kind; "" if messages don't say."""
 
     name: str = Field(min_length=1, max_length=200)
     title: str
@@ -51,6 +54,10 @@ class SourceRow(WeightsRow):
     """Weights of one family. `source` is a folder, a file, or a hub id ("owner/name")."""
 
     family: Family
+
+    def is_offered_for(self, family: str) -> bool:
+        """Return whether it is offered for models of that family: only for its own."""
+        return self.family.name == family
 
 
 def is_preset_source(source: str, presets: Path) -> str:

@@ -50,6 +50,7 @@ class ControlNetRow(SourceRow):
     """
 
     what: ClassVar[str] = "ControlNet"
+    subfolder: ClassVar[str] = "controlnet"
 
     preprocessors: tuple[str, ...] = ()
 

@@ -29,6 +29,7 @@ class FaceRestorerRow(WeightsRow):
     """
 
     what: ClassVar[str] = "face restorer"
+    subfolder: ClassVar[str] = "facerestore_models"
 
     detector: Path | None = None
 

@@ -5,7 +5,6 @@ submitted. Nothing is loaded.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from paintdiff.errors import RequestError, UnknownNameError
@@ -13,18 +12,19 @@ from paintdiff.jobs.messages import FieldMessage
 from paintdiff.jobs.request_parts import MAX_LORA_WEIGHT, IpAdapterInput
 from paintdiff.jobs.requests import MAX_LORAS, PaintingRequest
 from paintdiff.models.conditioning.prompt_words import find_embeddings, shorten_words
+from paintdiff.models.registry.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
+from paintdiff.models.registry.base_rows import WeightsRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.prompts.extra_networks import find_malformed_tags, split_lora_tags
 from paintdiff.tasks.adapters import collect_lora_uses, prompt_text
 from paintdiff.tasks.pictures import decode_input_picture
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
-    from paintdiff.models.registry.adapter_rows import IpAdapterRow
     from paintdiff.models.registry.families import Family
-    from paintdiff.models.registry.model_rows import ModelRow
 
 PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
-T = TypeVar("T")
+RowT = TypeVar("RowT", bound=WeightsRow)
 
 
 def resolve_adapters(settled: PaintingT, catalog: Catalog) -> tuple[PaintingT, tuple[str, ...]]:
@@ -33,7 +33,7 @@ def resolve_adapters(settled: PaintingT, catalog: Catalog) -> tuple[PaintingT, t
 
     Raises RequestError or UnknownNameError, with the field in `field`, such as "loras.0.name".
     """
-    model = catalog.model(settled.model)
+    model = catalog.find(ModelRow, settled.model)
     warnings = _checked_loras(settled, model, catalog)
     warnings += _embedding_remarks(settled, model, catalog)
     vae, vae_remarks = _settled_vae(settled, model, catalog)
@@ -44,9 +44,9 @@ def resolve_adapters(settled: PaintingT, catalog: Catalog) -> tuple[PaintingT, t
     return settled.model_copy(update=update), (*warnings, *more)
 
 
-def _named(find: Callable[[str], T], name: str, field: str) -> T:
+def _named(catalog: Catalog, kind: type[RowT], name: str, field: str) -> RowT:
     try:
-        return find(name)
+        return catalog.find(kind, name)
     except UnknownNameError as error:
         raise error.at(field) from error
 
@@ -78,7 +78,7 @@ def _checked_loras(settled: PaintingRequest, model: ModelRow, catalog: Catalog) 
     times = Counter(name for name, _field in places)
     for use in uses:
         field = field_of[use.name]
-        row = _named(catalog.lora, use.name, field)
+        row = _named(catalog, LoraRow, use.name, field)
         _check_family(f"The LoRA {row.title}", row.family, model, field)
         for weight in (use.weight, use.text_encoder_weight):
             if abs(weight) > MAX_LORA_WEIGHT:
@@ -117,10 +117,10 @@ def _check_family(what: str, family: Family | None, model: ModelRow, field: str)
 def _embedding_remarks(settled: PaintingRequest, model: ModelRow, catalog: Catalog) -> list[str]:
     """Words that name an embedding which the model can't learn."""
     others = {
-        row.name: row for row in catalog.embeddings() if model.family.name not in row.families
+        row.name: row for row in catalog.rows(EmbeddingRow) if model.family.name not in row.families
     }
     texts = (("prompt", prompt_text(settled)), ("negative_prompt", settled.negative_prompt))
-    unclear = shorten_words(row.name for row in catalog.embeddings_for(model))
+    unclear = shorten_words(row.name for row in catalog.fitting(EmbeddingRow, model))
     remarks: list[str] = [
         FieldMessage(
             f"{len(unclear[word])} embeddings are called {word}, so it is read as a word. Write "
@@ -147,12 +147,12 @@ def _settled_vae(
 ) -> tuple[str | None, list[str]]:
     """The name of the VAE that takes the place of the model's, None for its own."""
     if settled.vae is not None:
-        row = _named(catalog.vae, settled.vae, "vae")
+        row = _named(catalog, VaeRow, settled.vae, "vae")
         _check_fits(f"The VAE {row.title}", row.families, model, "vae")
         return row.name, []
     if not model.parts or "vae" in model.parts or "text_encoder" not in model.parts:
         return None, []  # what is a denoiser alone takes all other parts from one model
-    row = next(iter(catalog.vaes_for(model)), None)
+    row = next(iter(catalog.fitting(VaeRow, model)), None)
     if row is None:
         return None, []
     said = f"{model.title} has no VAE of its own, so {row.title} is used."
@@ -172,7 +172,7 @@ def _checked_refiner(settled: PaintingRequest, model: ModelRow, catalog: Catalog
     refiner = settled.refiner
     if refiner is None:
         return []
-    row = _named(catalog.model, refiner.model, "refiner.model")
+    row = _named(catalog, ModelRow, refiner.model, "refiner.model")
     if not model.family.refiners:
         raise RequestError(
             f"{model.title} ({model.family.title}) doesn't support a refiner.",
@@ -231,10 +231,10 @@ def _settled_ip_adapters(
 
 def _ip_adapter(name: str | None, model: ModelRow, catalog: Catalog, field: str) -> IpAdapterRow:
     if name is not None:
-        row = _named(catalog.ip_adapter, name, field)
+        row = _named(catalog, IpAdapterRow, name, field)
         _check_fits(f"The IP-Adapter {row.title}", row.families, model, field)
         return row
-    fitting = catalog.ip_adapters_for(model)
+    fitting = catalog.fitting(IpAdapterRow, model)
     if not fitting:
         raise RequestError(
             f"No IP-Adapter found for {model.title} ({model.family.title}). Put one in the "

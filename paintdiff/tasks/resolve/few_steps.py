@@ -8,11 +8,11 @@ from paintdiff.jobs.messages import FieldMessage
 from paintdiff.jobs.request_parts import LoraInput
 from paintdiff.jobs.requests import MAX_LORAS, PaintingRequest
 from paintdiff.models.catalog.few_step_loras import FewSteps, find_few_step_loras, find_few_steps
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.tasks.adapters import collect_lora_uses
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
-    from paintdiff.models.registry.model_rows import ModelRow
     from paintdiff.models.registry.speed_profiles import Profile
 
 PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
@@ -59,6 +59,6 @@ def find_acting_profile(settled: PaintingRequest, profile: Profile, catalog: Cat
     if not profile.keeps_features and not profile.limits_guidance:
         return profile
     names = [use.name for use in collect_lora_uses(settled) if use.acts]
-    if not find_few_step_loras(names, catalog.model(settled.model), catalog):
+    if not find_few_step_loras(names, catalog.find(ModelRow, settled.model), catalog):
         return profile
     return profile.leaving_nothing_out

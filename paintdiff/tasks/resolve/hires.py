@@ -9,15 +9,16 @@ from paintdiff.errors import RequestError, SizeError, UnknownNameError
 from paintdiff.imaging.geometry import Size, check_size, round_to_multiple
 from paintdiff.jobs.request_parts import LATENT_UPSCALER, NO_CONTROLNET, HiresFix
 from paintdiff.jobs.requests import PaintingRequest, TextToImage
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.samplers import SAMPLERS
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.models.tiling.windows import sees_through_windows
 from paintdiff.tasks.controls import control_acts, find_fitting_controlnet
 from paintdiff.tasks.resolve.sampling import check_strength, least_strength
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
-    from paintdiff.models.registry.controlnet_rows import ControlNetRow
-    from paintdiff.models.registry.model_rows import ModelRow
 
 PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
 
@@ -36,7 +37,7 @@ def resolve_hires(settled: PaintingT, catalog: Catalog) -> tuple[PaintingT, tupl
     """
     if not isinstance(settled, TextToImage) or settled.hires is None:
         return settled, ()
-    model, hires = catalog.model(settled.model), settled.hires
+    model, hires = catalog.find(ModelRow, settled.model), settled.hires
     size, warnings = _settled_target(settled.sampling().size, hires.scale, model)
     steps = _settled_steps(settled, hires)
     strength = hires.strength
@@ -109,9 +110,9 @@ def _settled_upscaler(name: str | None, catalog: Catalog) -> str:
     if name == LATENT_UPSCALER:
         return name
     if name is None:
-        return next((row.name for row in catalog.upscalers()), LATENT_UPSCALER)
+        return next((row.name for row in catalog.rows(UpscalerRow)), LATENT_UPSCALER)
     try:
-        return catalog.upscaler(name).name
+        return catalog.find(UpscalerRow, name).name
     except UnknownNameError as error:
         raise error.at("hires.upscaler", f"{LATENT_UPSCALER!r} is always available.") from error
 
@@ -121,12 +122,12 @@ def _settled_controlnet(
 ) -> str:
     if asked == NO_CONTROLNET:
         return asked
-    model = catalog.model(settled.model)
+    model = catalog.find(ModelRow, settled.model)
     if asked is not None:
         return find_fitting_controlnet(asked, model, catalog, "hires.controlnet").name
     if not tiled or any(map(control_acts, settled.controls)):
         return NO_CONTROLNET
-    made_for_it = filter(_sharpens, catalog.controlnets_for(model))
+    made_for_it = filter(_sharpens, catalog.fitting(ControlNetRow, model))
     return next((row.name for row in made_for_it), NO_CONTROLNET)
 
 

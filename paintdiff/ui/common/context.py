@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from paintdiff.config.preferences import Preferences
 from paintdiff.models.catalog.few_step_loras import FewSteps, find_few_steps
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 
 if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
     from paintdiff.models.hub.downloads import Downloads
-    from paintdiff.models.registry.controlnet_rows import ControlNetRow
-    from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
-    from paintdiff.models.registry.model_rows import ModelRow
-    from paintdiff.models.registry.upscaler_rows import UpscalerRow
     from paintdiff.ui.common.uploads import Uploads
 
 
@@ -67,7 +67,7 @@ class PageContext:
     @property
     def models(self) -> tuple[ModelRow, ...]:
         """Return the models in the catalog now."""
-        return self.engine.manager.catalog.models()
+        return self.engine.manager.catalog.rows(ModelRow)
 
     @property
     def pinned_model(self) -> str | None:
@@ -111,15 +111,15 @@ class PageContext:
 
     def controlnets(self, model: object) -> tuple[ControlNetRow, ...]:
         """Return the ControlNets that fit a model, the default one first."""
-        return self.engine.manager.catalog.controlnets_for(self.model(model))
+        return self.engine.manager.catalog.fitting(ControlNetRow, self.model(model))
 
     def upscalers(self) -> tuple[UpscalerRow, ...]:
         """Return the upscalers, the default one first."""
-        return self.engine.manager.catalog.upscalers()
+        return self.engine.manager.catalog.rows(UpscalerRow)
 
     def face_restorers(self) -> tuple[FaceRestorerRow, ...]:
         """Return the face restorers that can be used: those for which a detector exists, too."""
-        rows = self.engine.manager.catalog.face_restorers()
+        rows = self.engine.manager.catalog.rows(FaceRestorerRow)
         return tuple(row for row in rows if row.detector is not None)
 
 

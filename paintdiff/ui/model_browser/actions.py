@@ -283,7 +283,7 @@ class Actions:
         return ActionResult(f"New pages and the next start of the app use {row.title}.{apart}")
 
     def _unload(self, click: Click, values: Values) -> ActionResult:
-        if not self._context.engine.manager.unload(f"{click.kind} {click.name}"):
+        if not self._context.engine.manager.cache.unload(f"{click.kind} {click.name}"):
             raise RequestError("That is no longer in memory.", field="name")
         return ActionResult(f"{click.name} was removed from memory.")
 
@@ -293,7 +293,7 @@ class Actions:
         if row.source in self._listing.list_fetching():
             raise RequestError(f"{row.title} is being downloaded. Cancel that first.", field="name")
         manager = self._context.engine.manager
-        for each in manager.loaded():
+        for each in manager.cache.loaded():
             if (each.what, each.name) != (row.what, row.name):
                 continue
             if each.in_use:
@@ -302,7 +302,7 @@ class Actions:
                     "delete it.",
                     field="name",
                 )
-            manager.unload(each.key)
+            manager.cache.unload(each.key)
         downloads = self._context.downloads
         delete = disk_usage.delete_cached if downloads is None else downloads.delete
         removal = disk_usage.remove(row, self._context.models_dirs, click.sure, delete)

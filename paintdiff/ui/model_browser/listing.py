@@ -6,7 +6,7 @@ has to escape them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,17 +23,24 @@ from paintdiff.models.catalog.disk_usage import (
     measure_size,
     plan_removal,
 )
-from paintdiff.models.registry.adapter_rows import EmbeddingRow, FittingRow, IpAdapterRow, LoraRow
-from paintdiff.models.registry.base_rows import SourceRow
+from paintdiff.models.registry.adapter_rows import (
+    EmbeddingRow,
+    FittingRow,
+    IpAdapterRow,
+    LoraRow,
+    TinyAutoencoderRow,
+    VaeRow,
+)
+from paintdiff.models.registry.base_rows import SourceRow, WeightsRow
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
-from paintdiff.ui.common.context import sort_present_first
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
     from paintdiff.models.catalog.disk_usage import LoadedSummary
     from paintdiff.models.hub.downloads import DownloadState
-    from paintdiff.models.registry.base_rows import WeightsRow
     from paintdiff.ui.common.context import PageContext
 
 ALL = "all"
@@ -54,56 +61,50 @@ class ListingKind:
     `rows` returns its rows from a catalog; a `rare` kind is only offered if it has any.
     """
 
-    name: str
-    singular: str
-    plural: str
-    rows: Callable[[Catalog], Sequence[WeightsRow]]
+    row_class: type[WeightsRow]
     rare: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return its identifier, for instance "ip_adapter"."""
+        return self.row_class.what.casefold().replace(" ", "_").replace("-", "_")
+
+    @property
+    def singular(self) -> str:
+        """Return its title for one, for instance "IP-Adapter"."""
+        what = self.row_class.what
+        return what[0].upper() + what[1:]
+
+    @property
+    def plural(self) -> str:
+        """Return its title for several."""
+        return f"{self.singular}s"
+
+    def rows(self, catalog: Catalog) -> Sequence[WeightsRow]:
+        """Return those of a catalog; models on this machine come first."""
+        rows = catalog.rows(self.row_class)
+        return sorted(rows, key=lambda row: isinstance(row, ModelRow) and not row.is_here)
 
 
 KINDS: Mapping[str, ListingKind] = MappingProxyType(
     {
         kind.name: kind
         for kind in (
-            ListingKind(
-                "model", "Model", "Models", lambda catalog: sort_present_first(catalog.models())
-            ),
-            ListingKind("lora", "LoRA", "LoRAs", lambda catalog: catalog.loras()),
-            ListingKind(
-                "embedding", "Embedding", "Embeddings", lambda catalog: catalog.embeddings()
-            ),
-            ListingKind("vae", "VAE", "VAEs", lambda catalog: catalog.vaes()),
-            ListingKind(
-                "controlnet", "ControlNet", "ControlNets", lambda catalog: catalog.controlnets()
-            ),
-            ListingKind("upscaler", "Upscaler", "Upscalers", lambda catalog: catalog.upscalers()),
-            ListingKind(
-                "ip_adapter",
-                "IP-Adapter",
-                "IP-Adapters",
-                lambda catalog: catalog.ip_adapters(),
-                rare=True,
-            ),
-            ListingKind(
-                "tiny_autoencoder",
-                "Tiny autoencoder",
-                "Tiny autoencoders",
-                lambda catalog: catalog.tiny_autoencoders(),
-                rare=True,
-            ),
-            ListingKind(
-                "face_restorer",
-                "Face restorer",
-                "Face restorers",
-                lambda catalog: catalog.face_restorers(),
-                rare=True,
-            ),
+            ListingKind(ModelRow),
+            ListingKind(LoraRow),
+            ListingKind(EmbeddingRow),
+            ListingKind(VaeRow),
+            ListingKind(ControlNetRow),
+            ListingKind(UpscalerRow),
+            ListingKind(IpAdapterRow, rare=True),
+            ListingKind(TinyAutoencoderRow, rare=True),
+            ListingKind(FaceRestorerRow, rare=True),
         )
     }
 )
 """The kinds, in the order in which they are listed."""
 
-Found = tuple[ListingKind, "WeightsRow"]
+Found = tuple[ListingKind, WeightsRow]
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ class ModelListing:
         """
         wanted = words.casefold().split()
         catalog, titles = self._catalog, self.family_titles()
-        budget_bytes = self._context.engine.manager.budget_bytes()
+        budget_bytes = self._context.engine.manager.memory.budget_bytes()
         return {
             kind.name: [
                 (kind, row)
@@ -182,7 +183,9 @@ class ModelListing:
 
     def describe(self, found: Sequence[Found]) -> list[ListingItem]:
         """Describe some rows. This reads their files, so pass few at a time."""
-        loaded = {(each.what, each.name): each for each in self._context.engine.manager.loaded()}
+        loaded = {
+            (each.what, each.name): each for each in self._context.engine.manager.cache.loaded()
+        }
         fetching = self.list_fetching()
         return [
             self._item(kind, row, loaded.get((row.what, row.name)), fetching=row.source in fetching)
@@ -248,7 +251,7 @@ class ModelListing:
             return "Its image encoder is missing. Put it beside the file."
         if not isinstance(row, ModelRow):
             return ""
-        budget_bytes = self._context.engine.manager.budget_bytes()
+        budget_bytes = self._context.engine.manager.memory.budget_bytes()
         if _is_too_large(row, budget_bytes):
             return (
                 f"Needs {format_byte_size(row.least_memory_bytes)} of memory; "

@@ -154,7 +154,7 @@ class ModelsTab:
         manager = self.context.engine.manager
         return {
             **self._cards(values, _parse_count(values[self.shown])),
-            self.memory: card_markup.memory_markup(manager.loaded()),
+            self.memory: card_markup.memory_markup(manager.cache.loaded()),
             self.problems: card_markup.problems_markup(
                 manager.catalog.problems(), self.context.shown_path
             ),

@@ -13,6 +13,8 @@ from gradio.components import Component
 
 from paintdiff.jobs.request_parts import FreeU, LoraInput, Refiner
 from paintdiff.jobs.requests import MAX_CLIP_SKIP, PaintingRequest
+from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow, VaeRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.prompts.extra_networks import LoraTag, split_lora_tags, write_tag
 from paintdiff.ui.common import widgets
 from paintdiff.ui.common.browser_state import BrowserState
@@ -24,7 +26,6 @@ from paintdiff.ui.settings.lora_rows import lora_rows
 
 if TYPE_CHECKING:
     from paintdiff.models.registry.base_rows import WeightsRow
-    from paintdiff.models.registry.model_rows import ModelRow
 
 OWN_VAE = "own"
 NO_REFINER = "none"
@@ -236,13 +237,13 @@ class AdapterDrawer:
     def _offer_loras(self, model: object) -> gr.Dropdown:
         """Offer the LoRAs that fit the model, then those that may fit."""
         row = self.context.model(model)
-        found = self.context.engine.manager.catalog.loras_for(row)
+        found = self.context.engine.manager.catalog.fitting(LoraRow, row)
         info = "" if found else f"None found for {row.title} in your models folders."
         return gr.Dropdown(choices=_choices(found), value=None, info=info)
 
     def _offer_embeddings(self, model: object) -> gr.Dropdown:
         row = self.context.model(model)
-        found = self.context.engine.manager.catalog.embeddings_for(row)
+        found = self.context.engine.manager.catalog.fitting(EmbeddingRow, row)
         info = "" if found else f"None found for {row.title} in your models folders."
         return gr.Dropdown(choices=_choices(found), value=None, info=info)
 
@@ -269,14 +270,14 @@ class AdapterDrawer:
         )
 
     def _vaes(self, model: str, chosen: object) -> dict[str, Any]:
-        rows = self.context.engine.manager.catalog.vaes_for(self.context.model(model))
+        rows = self.context.engine.manager.catalog.fitting(VaeRow, self.context.model(model))
         return _offer([("The model's own", OWN_VAE), *_choices(rows)], chosen)
 
     def _refiners(self, model: str, chosen: object) -> dict[str, Any]:
         row = self.context.model(model)
         fitting = [
             (other.label, other.name)
-            for other in self.context.engine.manager.catalog.models()
+            for other in self.context.engine.manager.catalog.rows(ModelRow)
             if other.family.name in row.family.refiners and other.name != row.name
         ]
         return _offer([("None", NO_REFINER), *fitting], chosen)

@@ -11,6 +11,7 @@ from gradio.components import Component
 from paintdiff.errors import RequestError
 from paintdiff.jobs.request_parts import IpAdapterInput
 from paintdiff.jobs.requests import PaintingRequest
+from paintdiff.models.registry.adapter_rows import IpAdapterRow
 from paintdiff.ui.common import widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
@@ -118,7 +119,7 @@ class IpAdapterDrawer:
 
     def _offer(self, model: object, chosen: object) -> dict[str, Any]:
         row = self.context.model(model)
-        rows = self.context.engine.manager.catalog.ip_adapters_for(row)
+        rows = self.context.engine.manager.catalog.fitting(IpAdapterRow, row)
         names = [each.name for each in rows]
         if not names:
             info = f"No IP-Adapter found for {row.title}. {_HOW_TO_GET_ONE}"

@@ -9,11 +9,11 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from paintdiff.errors import UnknownNameError
+from paintdiff.models.registry.adapter_rows import LoraRow
 from paintdiff.prompts.extra_networks import LoraTag, split_lora_tags
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
-    from paintdiff.models.registry.adapter_rows import LoraRow
     from paintdiff.models.registry.model_rows import ModelRow
 
 MAX_WORDS_SHOWN = 12
@@ -34,7 +34,7 @@ def lora_rows(prompt: str, model: ModelRow, catalog: Catalog, prompt_id: str) ->
 
 def _find(name: str, catalog: Catalog) -> LoraRow | UnknownNameError:
     try:
-        return catalog.lora(name)
+        return catalog.find(LoraRow, name)
     except UnknownNameError as error:
         return error
 

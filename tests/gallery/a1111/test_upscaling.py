@@ -23,6 +23,7 @@ from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import Upscaling
 from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage, Upscale
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from tests.gallery.test_metadata import IMAGE, MASK, SETTLED, text_chunk
 
 CHOSEN = Upscaling(upscaler="RealESRGAN_x4plus", scale=2.5, tile_px=192)
@@ -141,7 +142,7 @@ def test_nonsense_is_left_open_and_named(settings: str) -> None:
 
 
 def test_every_name_comes_back(tmp_path: Any) -> None:
-    for row in Catalog.default([tmp_path]).upscalers():
+    for row in Catalog.default([tmp_path]).rows(UpscalerRow):
         assert from_a1111(to_a1111(row.name)) == row.name
     assert to_a1111("mine") == from_a1111("mine") == "mine"
     assert from_a1111("Latent (nearest-exact)") == "latent"

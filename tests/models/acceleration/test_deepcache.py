@@ -16,10 +16,12 @@ from paintdiff.imaging.geometry import Box, Size
 from paintdiff.models.acceleration.deepcache import FeatureCache, SplitUNet, can_keep_features
 from paintdiff.models.acceleration.guidance_interval import GuidanceInterval
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.inference.denoising_run import Control, Denoising, Repainting, Source
 from paintdiff.models.inference.pipeline_overrides import filter_supported
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import EXACT, Profile
 from tests.tiny import save_tiny_controlnet, save_tiny_pipeline
 
@@ -50,11 +52,11 @@ def manager(
         for pooled in (False, True):
             path = folder / f"{name}-{'pooled' if pooled else 'plain'}"
             save_tiny_controlnet(path, unet, seed=1, pooled=pooled)
-            family = catalog.model(name).family
+            family = catalog.find(ModelRow, name).family
             rows.append(
                 ControlNetRow(name=path.name, title=path.name, family=family, source=str(path))
             )
-    return ModelManager(Catalog(catalog.models(), {}, {}, rows), device="cpu")
+    return ModelManager(Catalog(FoundRows((*catalog.rows(ModelRow), *rows))), device="cpu")
 
 
 def painted(
@@ -217,7 +219,7 @@ def test_a_run_that_is_broken_off_leaves_nothing(manager: ModelManager) -> None:
 
 
 def test_what_a_network_cant_have_is_left_out(manager: ModelManager, unet: Any) -> None:
-    family = manager.catalog.model("sd1").family
+    family = manager.catalog.find(ModelRow, "sd1").family
     profile = TURBO.model_copy(update={"block_threshold": 0.1})
     assert filter_supported(unet, family, profile) == TURBO
     hooked = copy.deepcopy(unet)
@@ -225,7 +227,7 @@ def test_what_a_network_cant_have_is_left_out(manager: ModelManager, unet: Any) 
     assert filter_supported(hooked, family, profile) == BRIEFLY_GUIDED.model_copy(
         update={"name": profile.name}
     )
-    flux = manager.catalog.model("sd1").family.model_copy(update={"guidance": "embedded"})
+    flux = manager.catalog.find(ModelRow, "sd1").family.model_copy(update={"guidance": "embedded"})
     assert not filter_supported(unet, flux, profile).limits_guidance
 
 

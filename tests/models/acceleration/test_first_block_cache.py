@@ -17,6 +17,7 @@ from paintdiff.models.acceleration.first_block_cache import BlockCache
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.denoising_run import Denoising, Source
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import EXACT, Profile
 from tests.models.acceleration.test_deepcache import traces_of
 from tests.tiny_families import save_tiny_family
@@ -44,7 +45,7 @@ def save_deeper(family: str, folder: Path) -> None:
 def test_a_family_skips_blocks_and_is_left_as_it_was(family: str, tmp_path: Path) -> None:
     save_deeper(family, tmp_path / family)
     catalog = Catalog.default().with_source(str(tmp_path / family))
-    row = catalog.models()[-1]
+    row = catalog.rows(ModelRow)[-1]
     run = replace(RUN, sampler=row.sampler)
     manager = ModelManager(catalog, device="cpu")
 

@@ -95,8 +95,7 @@ def test_weights_kept_in_half_precision_change_no_bit_and_are_cast_once(
 
     def painted(has_room: bool) -> tuple[torch.Tensor, torch.Tensor, int]:
         manager = ModelManager(tiny_catalog, device="cpu")
-        monkeypatch.setattr(manager, "_has_room", lambda *_args: has_room)
-        manager._computers._has_room = manager._has_room  # pyright: ignore[reportPrivateUsage]
+        manager._backends._has_room = lambda *_args: has_room  # pyright: ignore[reportPrivateUsage]
         with manager.lease("mini", profile=profile) as leased:
             before = leased.pipeline.unet.conv_in.weight
             with torch.profiler.profile() as seen:

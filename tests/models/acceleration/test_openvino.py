@@ -17,6 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
+from paintdiff.models.discovery.row_builder import FoundRows
+from paintdiff.models.registry.model_rows import ModelRow
+
 if find_spec("openvino") is None:
     pytest.skip("OpenVINO isn't installed", allow_module_level=True)
 
@@ -119,7 +122,7 @@ def test_it_paints_what_torch_does(model: str, manager: ModelManager) -> None:
         assert 0 < (one - other).abs().max() < 1e-3
     with manager.lease(model, profile=EXACT) as leased:
         assert torch.equal(painted(leased), exact[0])
-    (summary,) = manager.loaded()
+    (summary,) = manager.cache.loaded()
     with manager.lease(model, profile=FAST, adapters=Adapters(free_u=FreeUFactors(1, 1, 1, 1))) as leased:  # fmt: skip # noqa: E501
         assert "FreeU" in leased.computing.why_torch
         painted(leased)
@@ -180,9 +183,9 @@ def test_loras_are_merged_into_its_copy(manager: ModelManager, tmp_path: Path) -
 def test_controlnets_are_followed(model: str, manager: ModelManager, tmp_path: Path) -> None:
     with manager.lease(model) as leased:
         save_tiny_controlnet(tmp_path / "edges", leased.pipeline.unet, seed=1)
-    models = manager.catalog.models()
-    row = row_of(tmp_path / "edges", manager.catalog.model(model).family)
-    manager = ModelManager(Catalog(models, {}, {}, [row]), device="cpu", engine="openvino")
+    models = manager.catalog.rows(ModelRow)
+    row = row_of(tmp_path / "edges", manager.catalog.find(ModelRow, model).family)
+    manager = ModelManager(Catalog(FoundRows((*models, row))), device="cpu", engine="openvino")
     drawn = Image.new("RGB", (64, 64))
     drawn.paste((255, 255, 255), (10, 20, 50, 24))
     control = Control("edges", drawn, guidance_end=0.7)

@@ -22,6 +22,7 @@ from paintdiff.models.inference import leased_pipeline
 from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory.plans import Plan
+from paintdiff.models.registry.model_rows import ModelRow
 from tests import adapter_files as files
 from tests.tiny_families import save_tiny_family
 
@@ -107,7 +108,7 @@ def test_every_kind_of_network_paints_the_same_in_slices(family: str, tmp_path: 
     """With an IP-Adapter where there can be one, whose attention is a processor of its own."""
     save_tiny_family(family, tmp_path / "it")
     catalog = Catalog.default().with_source(str(tmp_path / "it"), family=family)
-    row, adapters = catalog.models()[-1], Adapters()
+    row, adapters = catalog.rows(ModelRow)[-1], Adapters()
     run = replace(RUN, sampler=row.sampler)
     manager = ModelManager(catalog, device="cpu", prompt_cache_bytes=0)
     if family == "sd1":

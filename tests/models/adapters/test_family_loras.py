@@ -16,6 +16,8 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.adapter_rows import TinyAutoencoderRow
+from paintdiff.models.registry.model_rows import ModelRow
 from tests import adapter_files as files
 from tests.models.adapters.test_lora_formats import Changing
 from tests.tiny_families import save_tiny_family
@@ -42,9 +44,9 @@ def attention_lora(transformer: torch.nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("family", ["sd3", "flux", "pixart", "qwen-image", "z-image"])
 def test_a_lora_goes_into_a_transformer_and_out_again(family: str, tmp_path: Path) -> None:
     save_tiny_family(family, tmp_path / family)
-    catalog = Catalog.default().with_shelves(FoundRows()).with_source(str(tmp_path / family))
+    catalog = Catalog.default().with_found(FoundRows()).with_source(str(tmp_path / family))
     library = Changing(catalog)
-    manager, row = ModelManager(library, device="cpu"), catalog.models()[0]
+    manager, row = ModelManager(library, device="cpu"), catalog.rows(ModelRow)[0]
     run = Denoising("a boat", "", Size(64, 48), 2, 3.0, row.sampler, 3)
 
     def latents(*uses: LoraUse) -> torch.Tensor:
@@ -67,15 +69,15 @@ def test_previews_are_by_the_tiny_autoencoder_of_a_models_folder(
     torch.manual_seed(0)
     folder = tmp_path / "vae_approx" / "taesd"
     diffusers.AutoencoderTiny().save_pretrained(folder)
-    found = Catalog.default([tmp_path]).tiny_autoencoders()
+    found = Catalog.default([tmp_path]).rows(TinyAutoencoderRow)
     assert [row.name for row in found] == ["taesd"]
     fitting = found[0].model_copy(update={"families": ("mini",)})
-    bare = Catalog.default().with_shelves(FoundRows())
+    bare = Catalog.default().with_found(FoundRows())
     bare = bare.with_source(str(tiny_folder), name="tiny", family="mini")
 
     def previews(decoder: bool) -> list[bytes]:
-        catalog = bare.with_shelves(
-            FoundRows(models=bare.models(), tiny_autoencoders=(fitting,) if decoder else ())
+        catalog = bare.with_found(
+            FoundRows((*bare.rows(ModelRow), *((fitting,) if decoder else ())))
         )
         seen: list[bytes] = []
         run = Denoising("a boat", "", Size(64, 64), 2, 3.0, "DDIM", 3)
@@ -94,10 +96,10 @@ def test_a_tiny_autoencoder_that_is_none_costs_no_picture(
 ) -> None:
     broken = tmp_path / "taesd.safetensors"
     save_file({"decoder.layers.0.weight": torch.zeros(64, 4, 3, 3)}, broken)
-    bare = Catalog.default().with_shelves(FoundRows())
+    bare = Catalog.default().with_found(FoundRows())
     bare = bare.with_source(str(tiny_folder), name="tiny", family="mini")
     row = files.tiny_autoencoder_row(broken, "mini")
-    catalog = bare.with_shelves(FoundRows(models=bare.models(), tiny_autoencoders=(row,)))
+    catalog = bare.with_found(FoundRows((*bare.rows(ModelRow), row)))
     run = Denoising("a boat", "", Size(64, 64), 2, 3.0, "DDIM", 3)
     with ModelManager(catalog, device="cpu").lease("tiny") as leased:
         leased.denoised(run, lambda _step, _preview: None)

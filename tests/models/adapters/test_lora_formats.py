@@ -20,6 +20,7 @@ from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.adapter_rows import LoraRow
+from paintdiff.models.registry.model_rows import ModelRow
 from tests import adapter_files as files
 
 RUN = Denoising("a red house", "", Size(64, 64), 1, 1.0, "DDIM", seed=3)
@@ -84,7 +85,7 @@ def test_a_lora_of_another_family_is_refused_by_its_width(studio: Studio, tmp_pa
 def test_a_lora_of_another_family_is_refused_by_its_row(
     studio: Studio, tmp_path: Path, tiny_xl_folder: Path
 ) -> None:
-    family = Catalog.default().with_source(str(tiny_xl_folder)).models()[-1].family
+    family = Catalog.default().with_source(str(tiny_xl_folder)).rows(ModelRow)[-1].family
     path = files.saved(
         tmp_path / "a.safetensors", pair(TO_K, torch.ones(2, 768), torch.ones(32, 2))
     )

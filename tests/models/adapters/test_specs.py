@@ -32,6 +32,7 @@ from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import int8_weights
 from paintdiff.models.memory.plans import USUAL_PLAN, Placement, Plan
+from paintdiff.models.registry.model_rows import ModelRow
 from tests import adapter_files as files
 
 RUN = Denoising("a red house, mystyle", "boat", Size(64, 64), 2, 5.0, "DDIM", seed=3)
@@ -64,7 +65,7 @@ class Painter:
 
 def painter_of(folder: Path, place: Path) -> Painter:
     catalog = Catalog.default().with_source(str(folder))
-    model = catalog.models()[-1]
+    model = catalog.rows(ModelRow)[-1]
     family = model.family.name
     with ModelManager(catalog, device="cpu").lease(model.name) as leased:
         parts = leased.pipeline.components
@@ -561,7 +562,7 @@ def test_an_ip_adapter_paints_what_diffusers_paints(sd1: Painter, tiny_folder: P
 
 def test_loras_count_in_the_memory_budget(sd1: Painter) -> None:
     sd1.latents(lora("peft"))
-    entry = sd1.manager._entries[f"model {sd1.model}"]  # pyright: ignore[reportPrivateUsage]
+    entry = sd1.manager.cache._entries[f"model {sd1.model}"]  # pyright: ignore[reportPrivateUsage]
     assert isinstance(entry.adapting, applied.AppliedAdapters)
     assert entry.adapting.injected_bytes > 1000
     sd1.latents()

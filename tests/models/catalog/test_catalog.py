@@ -18,7 +18,8 @@ from paintdiff.errors import (
 from paintdiff.imaging.geometry import Size
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.hub.hub_id import HUB_ID
-from paintdiff.models.registry.model_rows import read_latent_rgb
+from paintdiff.models.registry.model_rows import ModelRow, read_latent_rgb
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from tests.models.weight_files import checkpoint, write_sparse
 
 
@@ -33,7 +34,7 @@ def presets(tmp_path: Path) -> Path:
 
 
 def test_mini_comes_first_and_has_figures_of_its_own() -> None:
-    row = Catalog.default().models()[0]
+    row = Catalog.default().rows(ModelRow)[0]
     assert row.name == "mini"
     assert row.native_size == Size(128, 128)
     assert row.native_size in row.sizes
@@ -45,7 +46,7 @@ def test_mini_comes_first_and_has_figures_of_its_own() -> None:
 
 
 def test_models_of_the_hub_say_what_they_cost_before_they_are_chosen() -> None:
-    rows = [row for row in Catalog.default().models() if HUB_ID.fullmatch(row.source)]
+    rows = [row for row in Catalog.default().rows(ModelRow) if HUB_ID.fullmatch(row.source)]
     assert len({row.source for row in rows}) == len(rows) > 4
     for row in rows:
         assert row.licence and row.description and row.least_memory_bytes, row.name
@@ -58,7 +59,7 @@ def test_models_of_the_hub_say_what_they_cost_before_they_are_chosen() -> None:
 
 
 def test_other_models_have_the_general_figures(tiny_folder: Path) -> None:
-    row = Catalog.default().with_source(str(tiny_folder)).model("tiny")
+    row = Catalog.default().with_source(str(tiny_folder)).find(ModelRow, "tiny")
     figures = [row.figures(name) for name in ("fast", "balanced", "high")]
     assert [(one.num_inference_steps, one.guidance_scale) for one in figures] == [
         (20, 7.0),
@@ -71,10 +72,10 @@ def test_other_models_have_the_general_figures(tiny_folder: Path) -> None:
 
 def test_a_wrong_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match=r"'minni'.*mini") as caught:
-        Catalog.default().model("minni")
+        Catalog.default().find(ModelRow, "minni")
     assert caught.value.field == "model"
     with pytest.raises(UnknownNameError, match="fast, balanced, high") as caught:
-        Catalog.default().model("mini").figures("xyz")
+        Catalog.default().find(ModelRow, "mini").figures("xyz")
     assert caught.value.field == "quality"
 
 
@@ -84,8 +85,8 @@ def test_models_in_a_folder_are_found(tiny_folder: Path, tmp_path: Path) -> None
     write_sparse(tmp_path / "big.safetensors", checkpoint(2048))
     (tmp_path / "notes.txt").write_text("hello")
     catalog = Catalog.default([tmp_path, tmp_path / "not there"])
-    shipped = Catalog.default().models()
-    found = {row.name: row.family.name for row in catalog.models()[len(shipped) :]}
+    shipped = Catalog.default().rows(ModelRow)
+    found = {row.name: row.family.name for row in catalog.rows(ModelRow)[len(shipped) :]}
     assert found in ({"tiny": "sd1", "big": "sdxl"}, {"painter": "sd1", "big": "sdxl"})
 
 
@@ -101,8 +102,8 @@ def test_what_cannot_be_used_in_a_folder_is_left_out_and_logged(
         name = os.fsdecode(unnamable + b".safetensors")
         (tmp_path / folder / name).write_bytes(b"nonsense")
     catalog = Catalog.default([tmp_path])
-    assert len(catalog.models()) == len(Catalog.default().models()) + 1
-    assert len(catalog.upscalers()) == len(Catalog.default().upscalers())
+    assert len(catalog.rows(ModelRow)) == len(Catalog.default().rows(ModelRow)) + 1
+    assert len(catalog.rows(UpscalerRow)) == len(Catalog.default().rows(UpscalerRow))
     assert "broken.safetensors isn't a usable safetensors file" in caplog.text
     assert caplog.text.count("its name isn't valid Unicode") >= len(folders)
 
@@ -110,12 +111,15 @@ def test_what_cannot_be_used_in_a_folder_is_left_out_and_logged(
 def test_with_source_leaves_the_catalog_alone_and_numbers_taken_names(tiny_folder: Path) -> None:
     before = Catalog.default()
     after = before.with_source(str(tiny_folder)).with_source(str(tiny_folder))
-    assert before.models() == Catalog.default().models()
-    assert [row.name for row in after.models()[len(before.models()) :]] == ["tiny", "tiny (2)"]
+    assert before.rows(ModelRow) == Catalog.default().rows(ModelRow)
+    assert [row.name for row in after.rows(ModelRow)[len(before.rows(ModelRow)) :]] == [
+        "tiny",
+        "tiny (2)",
+    ]
 
 
 def test_a_hub_id_is_a_row_without_being_there() -> None:
-    row = Catalog.default().with_source("someone/some-sdxl-model").models()[-1]
+    row = Catalog.default().with_source("someone/some-sdxl-model").rows(ModelRow)[-1]
     assert (row.name, row.family.name, row.folder) == ("someone/some-sdxl-model", "sdxl", None)
 
 
@@ -162,7 +166,7 @@ def test_a_mistake_in_the_rows_is_named(presets: Path, old: str, new: str, compl
 def test_a_models_own_preview_map_comes_before_its_familys(
     tiny_folder: Path, tmp_path: Path
 ) -> None:
-    row = Catalog.default().with_source(str(tiny_folder)).model("tiny")
+    row = Catalog.default().with_source(str(tiny_folder)).find(ModelRow, "tiny")
     assert read_latent_rgb(row, tiny_folder).bias == (0.1, 0.0, -0.1)
     assert read_latent_rgb(row, tmp_path) == row.family.latent_rgb
     (tmp_path / "latent_rgb.json").write_text('{"matrix": "no"}')

@@ -20,7 +20,9 @@ from paintdiff.models.catalog.disk_usage import (
 )
 from paintdiff.models.registry.adapter_rows import LoraRow
 from paintdiff.models.registry.base_rows import WeightsRow
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 
 
 @pytest.fixture
@@ -99,11 +101,11 @@ def test_what_lies_elsewhere_is_left_alone(root: Path, case: str) -> None:
 
 def test_what_ships_with_the_app_stays() -> None:
     catalog = Catalog.default()
-    mini = catalog.model("mini")
+    mini = catalog.find(ModelRow, "mini")
     assert disk_usage.is_shipped(mini)
     folder = mini.folder
     assert folder is not None
-    for row in (mini, catalog.controlnets()[0], catalog.upscaler("mini-upscaler")):
+    for row in (mini, catalog.rows(ControlNetRow)[0], catalog.find(UpscalerRow, "mini-upscaler")):
         assert plan_removal(row, (folder.parent, Path("/"))) == (
             "It comes with the app and can't be deleted."
         )
@@ -138,7 +140,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def hub_row() -> ModelRow:
-    return Catalog.default().with_source("owner/name").models()[-1]
+    return Catalog.default().with_source("owner/name").rows(ModelRow)[-1]
 
 
 def fetched(cache: Path) -> Path:

@@ -15,14 +15,17 @@ from paintdiff.models.catalog.few_step_loras import (
     read_few_step_kinds,
 )
 from paintdiff.models.discovery.row_builder import FoundRows
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.adapter_files import lora_row
 
 
 def found(family: str, *paths: str, named: tuple[str, ...] = ()) -> FewSteps | None:
     catalog = Catalog.default()
-    model = next(row for row in catalog.models() if row.family.name == family and not row.distilled)
+    model = next(
+        row for row in catalog.rows(ModelRow) if row.family.name == family and not row.distilled
+    )
     loras = tuple(lora_row(Path(path), families=(family,)) for path in paths)
-    catalog = catalog.with_shelves(FoundRows(models=catalog.models(), loras=loras))
+    catalog = catalog.with_found(FoundRows((*catalog.rows(ModelRow), *loras)))
     return find_few_steps(model, catalog, named)
 
 
@@ -75,11 +78,11 @@ def test_the_named_one_goes_before_the_better_one() -> None:
 def test_those_of_another_family_dont_count() -> None:
     catalog = Catalog.default()
     lora = lora_row(Path("lcm-lora-sdxl.safetensors"), families=("sdxl",))
-    catalog = catalog.with_shelves(FoundRows(models=catalog.models(), loras=(lora,)))
-    mini = catalog.model("mini")
+    catalog = catalog.with_found(FoundRows((*catalog.rows(ModelRow), lora)))
+    mini = catalog.find(ModelRow, "mini")
     assert find_few_steps(mini, catalog) is None
     assert not find_few_step_loras(["lcm-lora-sdxl"], mini, catalog)
-    distilled = next(row for row in catalog.models() if row.distilled)
+    distilled = next(row for row in catalog.rows(ModelRow) if row.distilled)
     assert find_few_steps(distilled, catalog) is None
 
 

@@ -20,6 +20,16 @@ from paintdiff.models.discovery.header_reader import FileReader
 from paintdiff.models.discovery.inspection import Known
 from paintdiff.models.discovery.scanning import scan_folders
 from paintdiff.models.formats.tensor_inventory import UNET_WIDTHS
+from paintdiff.models.registry.adapter_rows import (
+    EmbeddingRow,
+    IpAdapterRow,
+    LoraRow,
+    TinyAutoencoderRow,
+    VaeRow,
+)
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from tests.models.weight_files import (
     checkpoint,
     controlnet,
@@ -54,8 +64,8 @@ def names(rows: tuple[Any, ...]) -> list[str]:
 
 
 def own(catalog: Catalog) -> list[str]:
-    shipped = names(Catalog.default().models())
-    return [name for name in names(catalog.models()) if name not in shipped]
+    shipped = names(Catalog.default().rows(ModelRow))
+    return [name for name in names(catalog.rows(ModelRow)) if name not in shipped]
 
 
 def fill(root: Path, folders: dict[str, str]) -> None:
@@ -119,20 +129,20 @@ def test_every_layout_is_understood(
         write_sparse(tmp_path / "venv" / "not-a-model.safetensors", checkpoint(768))
     catalog = LiveCatalog([tmp_path / given]).catalog()
     assert own(catalog) == ["my-model"]
-    assert names(catalog.loras()) == ["my-lora"]
-    assert names(catalog.embeddings()) == ["my-embedding"]
-    assert names(catalog.vaes()) == ["my-vae"]
-    assert names(catalog.tiny_autoencoders()) == ["my-tiny"]
-    assert "my-controlnet" in names(catalog.controlnets())
-    assert "my-upscaler" in names(catalog.upscalers())
+    assert names(catalog.rows(LoraRow)) == ["my-lora"]
+    assert names(catalog.rows(EmbeddingRow)) == ["my-embedding"]
+    assert names(catalog.rows(VaeRow)) == ["my-vae"]
+    assert names(catalog.rows(TinyAutoencoderRow)) == ["my-tiny"]
+    assert "my-controlnet" in names(catalog.rows(ControlNetRow))
+    assert "my-upscaler" in names(catalog.rows(UpscalerRow))
     assert catalog.problems() == ()
-    model = catalog.model("my-model")
+    model = catalog.find(ModelRow, "my-model")
     assert (model.family.name, model.parts) == ("sd1", ("denoiser", "vae", "text_encoder"))
     assert model.size_bytes == Path(model.source).stat().st_size
-    assert catalog.loras_for(model) == catalog.loras()
-    assert catalog.loras_for(catalog.model("mini")) == ()
-    assert catalog.embeddings_for(model) == catalog.embeddings()
-    assert catalog.vaes_for(model) == catalog.vaes()
+    assert catalog.fitting(LoraRow, model) == catalog.rows(LoraRow)
+    assert catalog.fitting(LoraRow, catalog.find(ModelRow, "mini")) == ()
+    assert catalog.fitting(EmbeddingRow, model) == catalog.rows(EmbeddingRow)
+    assert catalog.fitting(VaeRow, model) == catalog.rows(VaeRow)
 
 
 def test_several_folders_are_one_list_and_what_a_file_is_decides(tmp_path: Path) -> None:
@@ -142,13 +152,13 @@ def test_several_folders_are_one_list_and_what_a_file_is_decides(tmp_path: Path)
     write_sparse(tmp_path / "b" / "upscale_models" / "token.safetensors", TOKEN)
     catalog = LiveCatalog([tmp_path / "a", tmp_path / "b", tmp_path / "a"]).catalog()
     assert own(catalog) == ["painter"]
-    assert names(catalog.loras()) == ["checkpoints/style", "loras/style"]
-    families = [row.family.name for row in catalog.loras() if row.family is not None]
+    assert names(catalog.rows(LoraRow)) == ["checkpoints/style", "loras/style"]
+    families = [row.family.name for row in catalog.rows(LoraRow) if row.family is not None]
     assert families == ["sd1", "sdxl"]
-    assert names(catalog.embeddings()) == ["token"]
-    assert "token" not in names(catalog.upscalers())
+    assert names(catalog.rows(EmbeddingRow)) == ["token"]
+    assert "token" not in names(catalog.rows(UpscalerRow))
     with pytest.raises(UnknownNameError, match=r"'styl'.*/style"):
-        catalog.lora("styl")
+        catalog.find(LoraRow, "styl")
 
 
 def test_a_lora_says_what_is_known_of_it(tmp_path: Path) -> None:
@@ -168,20 +178,20 @@ def test_a_lora_says_what_is_known_of_it(tmp_path: Path) -> None:
     strange = {"activation text": 3, "preferred weight": 1e400, "trainedWords": "x"}
     (tmp_path / "strange.json").write_text(json.dumps(strange))
     catalog = LiveCatalog([tmp_path]).catalog()
-    plain = catalog.lora("plain")
+    plain = catalog.find(LoraRow, "plain")
     assert plain.trigger_words == ("red hair", "smile")
     assert (plain.licence, plain.weight, plain.preview) == ("MIT", None, None)
-    ours = catalog.lora("web ui")
+    ours = catalog.find(LoraRow, "web ui")
     assert (ours.trigger_words, ours.weight) == (("my style",), 0.7)
     assert ours.description == "Soft."
     assert ours.preview == tmp_path / "web ui.preview.webp"
-    civitai = catalog.lora("civitai")
+    civitai = catalog.find(LoraRow, "civitai")
     assert civitai.trigger_words == ("abc", "<b>x</b>"), "text, whatever is in it"
     assert len(civitai.description) <= 2000 and "\u202e" not in civitai.description
     assert civitai.preview == tmp_path / "civitai.png"
     for name in ("broken", "strange"):
-        assert catalog.lora(name).trigger_words == ("red hair", "smile")
-        assert catalog.lora(name).weight is None
+        assert catalog.find(LoraRow, name).trigger_words == ("red hair", "smile")
+        assert catalog.find(LoraRow, name).weight is None
 
 
 def test_ip_adapters_find_the_image_encoder_that_fits(tmp_path: Path) -> None:
@@ -205,20 +215,25 @@ def test_ip_adapters_find_the_image_encoder_that_fits(tmp_path: Path) -> None:
         )
     catalog = LiveCatalog([tmp_path]).catalog()
     huge = tmp_path / "clip_vision" / "huge.safetensors"
-    assert catalog.ip_adapter("plain").image_encoder == huge
-    assert catalog.ip_adapter("plain").families == ("sd1",)
-    assert catalog.ip_adapter("lonely").image_encoder is None
+    assert catalog.find(IpAdapterRow, "plain").image_encoder == huge
+    assert catalog.find(IpAdapterRow, "plain").families == ("sd1",)
+    assert catalog.find(IpAdapterRow, "lonely").image_encoder is None
     os.utime(huge, (1, 1))
     touched = LiveCatalog([tmp_path]).catalog()
-    assert touched.ip_adapter("plain").identity != catalog.ip_adapter("plain").identity
-    assert touched.ip_adapter("lonely").identity == catalog.ip_adapter("lonely").identity
+    assert (
+        touched.find(IpAdapterRow, "plain").identity != catalog.find(IpAdapterRow, "plain").identity
+    )
+    assert (
+        touched.find(IpAdapterRow, "lonely").identity
+        == catalog.find(IpAdapterRow, "lonely").identity
+    )
     folder = tmp_path / "ipadapter" / "models" / "image_encoder"
     folder.mkdir(parents=True)
     config = {"architectures": ["CLIPVisionModelWithProjection"], "projection_dim": 1024}
     (folder / "config.json").write_text(json.dumps({**config, "hidden_size": 1280}))
     (folder / "model.safetensors").touch()
     again = LiveCatalog([tmp_path]).catalog()
-    assert again.ip_adapter("plain").image_encoder == folder, "the nearest"
+    assert again.find(IpAdapterRow, "plain").image_encoder == folder, "the nearest"
 
 
 def test_folders_of_diffusers_are_models_and_parts(tmp_path: Path, tiny_folder: Path) -> None:
@@ -239,12 +254,12 @@ def test_folders_of_diffusers_are_models_and_parts(tmp_path: Path, tiny_folder: 
         (tmp_path / name / "diffusion_pytorch_model.safetensors").write_bytes(b"123")
     catalog = LiveCatalog([tmp_path]).catalog()
     assert len(own(catalog)) == 1, "one folder by two ways is one model"
-    row = catalog.models()[-1]
+    row = catalog.rows(ModelRow)[-1]
     assert row.size_bytes > 10**5 and row.parts == ()
-    assert catalog.vae("sdxl-vae").families == ("sdxl", "sdxl-refiner", "pixart")
-    assert catalog.vae("other-vae").latent_channels == 16
-    assert catalog.tiny_autoencoder("taesd").families == ("sd1", "sd2")
-    assert catalog.controlnet("edges").family.name == "sd1"
+    assert catalog.find(VaeRow, "sdxl-vae").families == ("sdxl", "sdxl-refiner", "pixart")
+    assert catalog.find(VaeRow, "other-vae").latent_channels == 16
+    assert catalog.find(TinyAutoencoderRow, "taesd").families == ("sd1", "sd2")
+    assert catalog.find(ControlNetRow, "edges").family.name == "sd1"
     assert [problem.path.name for problem in catalog.problems()] == ["unet"]
     assert "UNet2DConditionModel" in catalog.problems()[0].reason
 
@@ -299,13 +314,13 @@ def test_names_are_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
         write_sparse(tmp_path / f"{name.replace('/', '')}.safetensors", kohya_lora(768))
     (tmp_path / "bad\nname.safetensors").write_bytes(b"x")
     catalog = LiveCatalog([tmp_path]).catalog()
-    assert names(catalog.loras()) == [
+    assert names(catalog.rows(LoraRow)) == [
         "<img src=x onerror=alert(1)>",
         "a" * 180,
         "two lines",
         "žluťoučký ☂",
     ]
-    assert catalog.lora("two lines").source.endswith("two\nlines\u202e.safetensors")
+    assert catalog.find(LoraRow, "two lines").source.endswith("two\nlines\u202e.safetensors")
     (line,) = [line for line in caplog.text.splitlines() if "was left out" in line]
     assert r"bad\nname" in line
 
@@ -347,12 +362,12 @@ def test_pickled_checkpoints_and_gguf_files_are_listed(tmp_path: Path) -> None:
     write_gguf(tmp_path / "unet" / "flux-Q8.gguf", flux)
     write_gguf(tmp_path / "unet" / "sd15.gguf", unet(768, prefix=""))
     catalog = LiveCatalog([tmp_path]).catalog()
-    assert catalog.model("old").family.name == "sd1"
-    assert names(catalog.embeddings()) == ["token"]
-    row = catalog.model("sd15")
+    assert catalog.find(ModelRow, "old").family.name == "sd1"
+    assert names(catalog.rows(EmbeddingRow)) == ["token"]
+    row = catalog.find(ModelRow, "sd15")
     assert row.parts == ("denoiser",) and "Only a denoiser" in row.description
     if "flux" in catalog.families():
-        assert catalog.model("flux-Q8").family.name == "flux"
+        assert catalog.find(ModelRow, "flux-Q8").family.name == "flux"
     else:
         (problem,) = catalog.problems()
         assert "family 'flux'" in problem.reason
@@ -374,10 +389,10 @@ def test_folders_are_looked_at_again_once_a_second(tmp_path: Path, clock: Clock)
     assert library.catalog() is second, "nothing has changed"
     (tmp_path / "a.safetensors").unlink()
     assert own(library.rescan()) == ["b"], "at once if asked"
-    before = library.catalog().model("b")
+    before = library.catalog().find(ModelRow, "b")
     write_sparse(tmp_path / "b.safetensors", checkpoint(768, channels=9))
     clock.seconds += 1
-    after = library.catalog().model("b")
+    after = library.catalog().find(ModelRow, "b")
     assert after.family.name == "sd1" and after.fingerprint != before.fingerprint
     for entry in tmp_path.iterdir():
         entry.unlink()
@@ -392,19 +407,19 @@ def test_folders_are_looked_at_again_once_a_second(tmp_path: Path, clock: Clock)
 def test_a_name_stays_when_another_of_it_comes(tmp_path: Path) -> None:
     write_sparse(tmp_path / "b" / "same.safetensors", checkpoint(768))
     library = LiveCatalog([tmp_path])
-    first = library.catalog().model("same")
+    first = library.catalog().find(ModelRow, "same")
     write_sparse(tmp_path / "a" / "same.safetensors", checkpoint(2048))
     catalog = library.rescan()
-    assert catalog.model("same") == first
-    assert catalog.model("a/same").family.name == "sdxl"
+    assert catalog.find(ModelRow, "same") == first
+    assert catalog.find(ModelRow, "a/same").family.name == "sdxl"
 
 
 def test_a_words_file_that_changes_is_read_again(tmp_path: Path) -> None:
     write_sparse(tmp_path / "a.safetensors", kohya_lora(768))
     library = LiveCatalog([tmp_path])
-    assert library.catalog().lora("a").trigger_words == ()
+    assert library.catalog().find(LoraRow, "a").trigger_words == ()
     (tmp_path / "a.json").write_text('{"activation text": "one"}')
-    assert library.rescan().lora("a").trigger_words == ("one",)
+    assert library.rescan().find(LoraRow, "a").trigger_words == ("one",)
 
 
 def test_what_was_chosen_survives_a_rescan(tmp_path: Path, tiny_folder: Path) -> None:
@@ -421,21 +436,21 @@ def test_what_was_chosen_survives_a_rescan(tmp_path: Path, tiny_folder: Path) ->
     library.prefer_upscaler(str(elsewhere / "up.pth"))
     write_sparse(models / "mine.safetensors", checkpoint(2048))
     catalog = library.rescan()
-    assert catalog.model("mine").family.name == "sd1", "the added one keeps its name"
-    assert catalog.model("models/mine").family.name == "sdxl"
-    assert catalog.controlnets()[0].name == "edges"
-    assert catalog.upscalers()[0].name == "up"
-    old = catalog.model("mine")
+    assert catalog.find(ModelRow, "mine").family.name == "sd1", "the added one keeps its name"
+    assert catalog.find(ModelRow, "models/mine").family.name == "sdxl"
+    assert catalog.rows(ControlNetRow)[0].name == "edges"
+    assert catalog.rows(UpscalerRow)[0].name == "up"
+    old = catalog.find(ModelRow, "mine")
     write_sparse(elsewhere / "mine.safetensors", checkpoint(768, channels=9))
-    new = library.rescan().model("mine")
+    new = library.rescan().find(ModelRow, "mine")
     assert new.fingerprint != old.fingerprint and new.source == old.source
     (elsewhere / "mine.safetensors").unlink()
     (models / "controlnet" / "edges.safetensors").unlink()
     catalog = library.rescan()
-    assert catalog.model("mine") == new, "it may come back"
-    assert "depth" in names(catalog.controlnets())
+    assert catalog.find(ModelRow, "mine") == new, "it may come back"
+    assert "depth" in names(catalog.rows(ControlNetRow))
     write_sparse(models / "controlnet" / "edges.safetensors", controlnet(768))
-    assert library.rescan().controlnets()[0].name == "edges"
+    assert library.rescan().rows(ControlNetRow)[0].name == "edges"
     assert library.add_model(str(tiny_folder)) == "tiny"
     with pytest.raises(ModelNotFoundError, match="nowhere"):
         library.add_model("nowhere at all")
@@ -486,12 +501,15 @@ def test_a_second_start_reads_no_header(tmp_path: Path) -> None:
         known = DetectionCache(cache, reader=CountingReader(read))
         from paintdiff.models.discovery.permanent_names import PermanentNames  # noqa: PLC0415 (only here)
 
-        shelves = base.shelving(known, PermanentNames()).shelved(scan_folders([models]), [models])
+        shelves = base.make_row_builder(known, PermanentNames()).shelved(
+            scan_folders([models]), [models]
+        )
         known.finish()
-        catalogs.append(base.with_shelves(shelves))
+        catalogs.append(base.with_found(shelves))
     assert len(read) == len(COMFY) + 1
     for one, other in zip(
-        *((c.models(), c.loras(), c.vaes(), c.problems()) for c in catalogs), strict=True
+        *((c.rows(ModelRow), c.rows(LoraRow), c.rows(VaeRow), c.problems()) for c in catalogs),
+        strict=True,
     ):
         assert one == other
     assert [path.name for path in cache.iterdir()] == [detection_cache.FILE_NAME]
@@ -549,7 +567,7 @@ def test_a_second_start_looks_into_no_file(tmp_path: Path, monkeypatch: pytest.M
     data = (models / "0.safetensors").read_bytes()
     for number in range(1, 200):
         (models / f"{number}.safetensors").write_bytes(data)
-    assert len(LiveCatalog([models], cache=cache).catalog().loras()) == 200
+    assert len(LiveCatalog([models], cache=cache).catalog().rows(LoraRow)) == 200
     looked_at: list[object] = []
     known = FileReader.known
 
@@ -559,9 +577,9 @@ def test_a_second_start_looks_into_no_file(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(FileReader, "known", counted)
     again = LiveCatalog([models], cache=cache)
-    assert len(again.catalog().loras()) == 200
+    assert len(again.catalog().rows(LoraRow)) == 200
     again.rescan()
     assert looked_at == []
     (models / "new.safetensors").write_bytes(data)
-    assert len(again.rescan().loras()) == 201
+    assert len(again.rescan().rows(LoraRow)) == 201
     assert len(looked_at) == 1

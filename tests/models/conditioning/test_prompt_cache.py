@@ -19,6 +19,7 @@ from paintdiff.models.conditioning.prompt_cache import ModelPrompts, PromptCache
 from paintdiff.models.inference.denoising_run import Denoising, Source
 from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from tests import adapter_files as files
 from tests.tiny_families import save_tiny_family
 
@@ -52,7 +53,7 @@ def painted(
     manager: ModelManager, run: Denoising = RUN, adapters: Adapters = NO_ADAPTERS
 ) -> tuple[torch.Tensor, int]:
     """The latents, and how many calls of text encoders they took."""
-    name = manager.catalog.models()[-1].name
+    name = manager.catalog.rows(ModelRow)[-1].name
     with manager.lease(name, adapters=adapters) as leased, counted(leased) as called:
         return leased.denoised(run, lambda _step, _preview: None), len(called)
 
@@ -62,7 +63,7 @@ def sd1(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelMan
     """The tiny pipeline with the LoRAs "ink" and "other", and the embedding "mystyle"."""
     place = tmp_path_factory.mktemp("adapters")
     catalog = Catalog.default().with_source(str(tiny_folder))
-    with ModelManager(catalog, device="cpu").lease(catalog.models()[-1].name) as leased:
+    with ModelManager(catalog, device="cpu").lease(catalog.rows(ModelRow)[-1].name) as leased:
         parts = leased.pipeline.components
     rows = [
         files.lora_row(
@@ -74,7 +75,7 @@ def sd1(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelMan
     ]
     vectors = torch.randn(3, 32, generator=torch.Generator().manual_seed(5))
     learnt = files.saved(place / "mystyle.safetensors", {"emb_params": vectors})
-    family = catalog.models()[-1].family.name
+    family = catalog.rows(ModelRow)[-1].family.name
     catalog = files.with_adapters(
         catalog, loras=rows, embeddings=(files.embedding_row(learnt, family),)
     )
@@ -86,7 +87,7 @@ def test_the_same_words_are_read_once_and_paint_the_same(family: str, tmp_path: 
     save_tiny_family(family, tmp_path / family)
     catalog = Catalog.default().with_source(str(tmp_path / family))
     manager = ModelManager(catalog, device="cpu")
-    run = replace(RUN, size=Size(64, 48), sampler=catalog.models()[-1].sampler)
+    run = replace(RUN, size=Size(64, 48), sampler=catalog.rows(ModelRow)[-1].sampler)
     first, calls = painted(manager, run)
     assert calls > 0
     again, calls_again = painted(manager, run)
@@ -131,7 +132,7 @@ def test_what_changes_nothing_about_the_words_reads_nothing(sd1: ModelManager) -
     only_unet = Adapters(loras=(LoraUse("ink", 1.0, 0.0),), free_u=FreeUFactors(1.1, 1.2, 0.9, 0.2))
     assert painted(sd1, RUN, only_unet)[1] == 0
     run = replace(RUN, source=Source(torch.zeros(1, 4, 4, 4), 1.0))
-    with sd1.lease(sd1.catalog.models()[-1].name, "image_to_image") as leased:
+    with sd1.lease(sd1.catalog.rows(ModelRow)[-1].name, "image_to_image") as leased:
         for calls in (1, 0):  # another class may read them another way
             with counted(leased) as called:
                 leased.denoised(run, lambda _step, _preview: None)
@@ -161,7 +162,7 @@ def test_nothing_is_left_in_the_pipeline_and_a_broken_run_keeps_nothing(sd1: Mod
         reader.encode_prompt("a boat")
     assert reader.encode_prompt is broken
     assert not prompts.made
-    with sd1.lease(sd1.catalog.models()[-1].name) as leased:
+    with sd1.lease(sd1.catalog.rows(ModelRow)[-1].name) as leased:
         leased.denoised(run, lambda _step, _preview: None)
         assert "encode_prompt" not in vars(leased.pipeline)
 

@@ -12,6 +12,7 @@ from paintdiff.errors import UnknownNameError
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.discovery.permanent_names import FILE_NAME, PermanentNames
+from paintdiff.models.registry.adapter_rows import LoraRow
 from tests.models.weight_files import (
     checkpoint,
     controlnet,
@@ -94,7 +95,7 @@ def test_a_name_is_not_given_to_another_when_its_own_has_gone(tmp_path: Path) ->
     catalog = Catalog.default([models], cache)
     for name in ("ink", "INK.safetensors"):
         with pytest.raises(UnknownNameError, match=r"is missing: it was .*b/ink") as caught:
-            catalog.lora(name)
+            catalog.find(LoraRow, name)
         assert caught.value.suggestion == "a/ink"
     write_sparse(models / "b" / "ink.safetensors", kohya_lora(2048))
     catalog = Catalog.default([models], cache)
@@ -153,14 +154,14 @@ def test_what_programs_call_every_lora_is_found_by_its_folder(tmp_path: Path) ->
     for folder in ("ink", "oil"):
         write_sparse(tmp_path / folder / "adapter_model.safetensors", kohya_lora(768))
     catalog = Catalog.default([tmp_path])
-    assert catalog.lora("Oil").name == "oil/adapter_model"
+    assert catalog.find(LoraRow, "Oil").name == "oil/adapter_model"
 
 
 def test_without_any_it_is_said_where_they_belong(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=rf"no LoRA was found. Put .* in '{tmp_path}/lora"):
-        Catalog.default([tmp_path]).lora("ink")
+        Catalog.default([tmp_path]).find(LoraRow, "ink")
     with pytest.raises(UnknownNameError, match=r"folder loras of a models folder \(--models-dir\)"):
-        Catalog.default().lora("ink")
+        Catalog.default().find(LoraRow, "ink")
 
 
 def test_the_nearest_is_suggested_and_a_long_list_is_cut(tmp_path: Path) -> None:
@@ -168,8 +169,8 @@ def test_the_nearest_is_suggested_and_a_long_list_is_cut(tmp_path: Path) -> None
         write_sparse(tmp_path / f"style number {number}.safetensors", kohya_lora(768))
     catalog = Catalog.default([tmp_path])
     with pytest.raises(UnknownNameError, match="style number 17") as caught:
-        catalog.lora("Style_number_17")
+        catalog.find(LoraRow, "Style_number_17")
     assert caught.value.suggestion == "style number 17"
     with pytest.raises(UnknownNameError, match=r"and 18 more\.") as caught:
-        catalog.lora("qqq")
+        catalog.find(LoraRow, "qqq")
     assert caught.value.suggestion is None

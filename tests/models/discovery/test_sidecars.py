@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from paintdiff.models.catalog.live_catalog import LiveCatalog
+from paintdiff.models.registry.adapter_rows import LoraRow
 from tests.hostile_files import BESIDE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="some need a POSIX system")
@@ -28,7 +29,7 @@ def test_a_sidecar_that_cannot_be_read_is_listed_and_the_lora_stays_usable(
 ) -> None:
     lora = BESIDE[name](tmp_path)
     catalog = LiveCatalog([tmp_path]).rescan()
-    assert [row.name for row in catalog.loras()] == [lora.stem]
+    assert [row.name for row in catalog.rows(LoraRow)] == [lora.stem]
     problems = {problem.path: problem.reason for problem in catalog.problems()}
     if name in READABLE:
         assert problems == {}
@@ -45,5 +46,5 @@ def test_what_a_second_sidecar_says_counts_although_the_first_cannot_be_read(
     lora = BESIDE["beside: nonsense"](tmp_path)
     (tmp_path / f"{lora.stem}.civitai.info").write_text('{"trainedWords": ["ohwx"]}')
     catalog = LiveCatalog([tmp_path]).rescan()
-    assert [row.trigger_words for row in catalog.loras()] == [("ohwx",)]
+    assert [row.trigger_words for row in catalog.rows(LoraRow)] == [("ohwx",)]
     assert [problem.path.name for problem in catalog.problems()] == [f"{lora.stem}.json"]

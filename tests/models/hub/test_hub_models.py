@@ -17,6 +17,8 @@ from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.hub.downloads import Downloads
 from paintdiff.models.loading import resolving
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.hub_server import COMMIT, FakeHub, repository_of
 
 ID = "painter/tiny"
@@ -56,7 +58,7 @@ def test_a_downloaded_model_paints_like_the_same_folder(
     tiny_hub: FakeHub, tiny_folder: Path, downloads: Downloads
 ) -> None:
     catalog = catalog_of(ID)
-    row = catalog.model("theirs")
+    row = catalog.find(ModelRow, "theirs")
     assert not row.is_here and row.folder is None and row.label == "theirs (to download)"
     here = painted(ModelManager(catalog, device="cpu", downloads=downloads), "theirs")
     assert here == painted(ModelManager(catalog_of(str(tiny_folder)), device="cpu"), "theirs")
@@ -70,12 +72,12 @@ def test_what_was_fetched_is_listed_until_it_is_deleted(
 ) -> None:
     passed = iter(range(0, 1000, 2))
     library = LiveCatalog(clock=lambda: next(passed))
-    assert ID not in [row.name for row in library.catalog().models()]
+    assert ID not in [row.name for row in library.catalog().rows(ModelRow)]
     downloads.start(ID).result()
-    row = library.catalog().model(ID)
+    row = library.catalog().find(ModelRow, ID)
     assert row.is_here and row.source == ID and row.family.name == "sd1"
     downloads.delete(ID)
-    assert ID not in [row.name for row in library.catalog().models()]
+    assert ID not in [row.name for row in library.catalog().rows(ModelRow)]
 
 
 def test_half_precision_variants_are_loaded(halved_hub: FakeHub, tiny_folder: Path) -> None:
@@ -198,7 +200,7 @@ def test_a_model_to_start_with_is_fetched_though_nobody_waits_yet(
 def test_a_controlnet_of_the_hub_is_fetched(
     hub: FakeHub, downloads: Downloads, tiny_catalog: Catalog
 ) -> None:
-    row = tiny_catalog.controlnets()[0]
+    row = tiny_catalog.rows(ControlNetRow)[0]
     assert row.folder is not None
     hub.repositories["painter/edges"] = repository_of(row.folder)
     theirs = row.model_copy(update={"source": "painter/edges"})
@@ -210,5 +212,5 @@ def test_a_controlnet_of_the_hub_is_fetched(
 
 
 def test_whether_a_row_is_here_is_asked_of_no_hub(hub: FakeHub) -> None:
-    assert not catalog_of(ID).model("theirs").is_here
+    assert not catalog_of(ID).find(ModelRow, "theirs").is_here
     assert hub.asked == []

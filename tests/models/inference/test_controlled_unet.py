@@ -14,6 +14,7 @@ from PIL import Image
 from paintdiff.errors import ModelLoadError
 from paintdiff.imaging.geometry import Size
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.inference.denoising_run import (
     Control,
     Denoising,
@@ -24,6 +25,7 @@ from paintdiff.models.inference.denoising_run import (
 from paintdiff.models.inference.schedulers import make_scheduler
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.samplers import find_samplers
 from tests.tiny import save_tiny_controlnet, save_tiny_pipeline
 
@@ -59,8 +61,8 @@ def models(
         for seed, pooled in ((1, False), (2, False), (3, True)):
             path = folder / f"{name}-{'pooled' if pooled else seed}"
             save_tiny_controlnet(path, unet, seed=seed, pooled=pooled)
-            rows.append(row_of(path, catalog.model(name).family))
-    return Catalog(catalog.models(), {}, {}, rows)
+            rows.append(row_of(path, catalog.find(ModelRow, name).family))
+    return Catalog(FoundRows((*catalog.rows(ModelRow), *rows)))
 
 
 def row_of(path: Path, family: Any) -> Any:
@@ -84,13 +86,13 @@ def painted(
 
 def by_diffusers(manager: ModelManager, model: str, kind: str, run: Denoising) -> torch.Tensor:
     """The same latents by diffusers' own ControlNet pipeline."""
-    row = manager.catalog.model(model)
+    row = manager.catalog.find(ModelRow, model)
     suffix = KINDS[kind][0]
     xl = "XL" if row.family.name == "sdxl" else ""
     class_ = getattr(diffusers, f"StableDiffusion{xl}ControlNet{suffix}Pipeline")
     networks = [
         diffusers.ControlNetModel.from_pretrained(
-            manager.catalog.controlnet(each.controlnet).source
+            manager.catalog.find(ControlNetRow, each.controlnet).source
         )
         for each in run.controls
     ]
@@ -227,8 +229,8 @@ def test_a_controlnet_built_otherwise_is_refused(
         {**unet.config, "block_out_channels": (16, 16)}
     )
     save_tiny_controlnet(tmp_path / "wider", wider)
-    row = row_of(tmp_path / "wider", models.model("sd1").family)
-    manager = ModelManager(Catalog(models.models(), {}, {}, [row]), device="cpu")
+    row = row_of(tmp_path / "wider", models.find(ModelRow, "sd1").family)
+    manager = ModelManager(Catalog(FoundRows((*models.rows(ModelRow), row))), device="cpu")
     with (
         pytest.raises(ModelLoadError, match=r"wider doesn't fit sd1.*block_out_channels"),
         manager.lease("sd1", controlnets=["wider"]),

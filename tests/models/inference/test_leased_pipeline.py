@@ -15,6 +15,7 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.denoising_run import Denoising, Repainting, Source, Variation
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 
 RUN = Denoising("a red house", "", Size(64, 64), 4, 5.0, "Euler", seed=3)
 
@@ -28,7 +29,7 @@ def test_a_lease_paints_what_diffusers_paints(
         "sdxl": (tiny_xl_folder, diffusers.StableDiffusionXLPipeline),
     }[family]
     catalog = Catalog.default().with_source(str(folder))
-    assert catalog.models()[-1].family.name == family
+    assert catalog.rows(ModelRow)[-1].family.name == family
     with ModelManager(catalog, device="cpu").lease(folder.name) as leased:
         steps: list[int] = []
         previews: list[object] = []

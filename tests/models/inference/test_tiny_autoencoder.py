@@ -20,9 +20,12 @@ from paintdiff.models.inference.tiny_autoencoder import TinyPreview, load_tiny_a
 from paintdiff.models.loading.pipelines import load_pipeline
 from paintdiff.models.memory.plans import Plan
 from paintdiff.models.registry.families import Family
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profile
 
-FAMILIES: dict[str, Family] = {row.family.name: row.family for row in Catalog.default().models()}
+FAMILIES: dict[str, Family] = {
+    row.family.name: row.family for row in Catalog.default().rows(ModelRow)
+}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +112,7 @@ def test_what_is_none_is_refused(files: dict[str, Path], tmp_path: Path) -> None
 def test_a_lease_shows_its_pictures_and_paints_the_same(
     files: dict[str, Path], tiny_catalog: Catalog
 ) -> None:
-    loaded = load_pipeline(tiny_catalog.model("mini"), "cpu")
+    loaded = load_pipeline(tiny_catalog.find(ModelRow, "mini"), "cpu")
     decoder = load_tiny_autoencoder(files["folder"], FAMILIES["mini"])
     run = Denoising("a red house", "", Size(64, 64), 3, 4.0, "DDIM", seed=3)
 
@@ -135,7 +138,7 @@ def test_a_profile_that_takes_it_decodes_by_it(
     network: diffusers.AutoencoderTiny,
     tiny_catalog: Catalog,
 ) -> None:
-    loaded = load_pipeline(tiny_catalog.model("mini"), "cpu")
+    loaded = load_pipeline(tiny_catalog.find(ModelRow, "mini"), "cpu")
     decoder = load_tiny_autoencoder(files["folder"], FAMILIES["mini"])
     quick = Profile(name="quick", title="Quick", says="quick", decoder="tiny")
     plan = Plan(vae_tile_px=tile)
@@ -157,7 +160,7 @@ def test_a_profile_that_takes_it_decodes_by_it(
 def test_the_vae_decodes_where_there_is_none_or_one_was_chosen(
     files: dict[str, Path], tiny_catalog: Catalog
 ) -> None:
-    loaded = load_pipeline(tiny_catalog.model("mini"), "cpu")
+    loaded = load_pipeline(tiny_catalog.find(ModelRow, "mini"), "cpu")
     decoder = load_tiny_autoencoder(files["folder"], FAMILIES["mini"])
     chosen = Adapted(components={"vae": loaded.components["vae"]})
     quick = Profile(name="quick", title="Quick", says="quick", decoder="tiny")

@@ -71,7 +71,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def row_of(source: Path) -> ModelRow:
-    model = Catalog.default().model("mini")
+    model = Catalog.default().find(ModelRow, "mini")
     family = model.family.model_copy(update={"name": "sd1"})
     return model.model_copy(
         update={"source": str(source), "closed_vocabulary": False, "family": family}

@@ -30,7 +30,7 @@ def folder(tmp_path: Path, tiny_folder: Path) -> Path:
 
 
 def row_of(folder: Path) -> ModelRow:
-    row = Catalog.default().model("mini")
+    row = Catalog.default().find(ModelRow, "mini")
     return row.model_copy(update={"name": "it", "title": "It", "source": str(folder)})
 
 

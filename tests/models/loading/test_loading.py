@@ -41,7 +41,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def row_of(source: Path, family: str = "sd1", **changes: Any) -> ModelRow:
-    model = Catalog.default().model("mini")
+    model = Catalog.default().find(ModelRow, "mini")
     named = model.family.model_copy(update={"name": family, **changes.pop("of_family", {})})
     update = {"name": "x", "title": "X", "closed_vocabulary": False, "family": named}
     return model.model_copy(update={**update, "source": str(source), **changes})
@@ -253,7 +253,7 @@ def test_a_hostile_piece_of_a_folder_is_refused(tmp_path: Path, tiny_folder: Pat
 
 def manager_of(row: ModelRow) -> ModelManager:
     catalog = Catalog.default()
-    catalog = catalog._with(models=(*catalog.models(), row))
+    catalog = catalog._with(models=(*catalog.rows(ModelRow), row))
     return ModelManager(catalog, device="cpu")
 
 

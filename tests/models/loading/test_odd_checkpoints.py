@@ -23,6 +23,7 @@ from paintdiff.models.formats.name_prefixes import with_dots
 from paintdiff.models.hub.file_selection import part_variant, weights_variant
 from paintdiff.models.loading import pipelines
 from paintdiff.models.loading.pipeline_files import LoadingContext
+from paintdiff.models.registry.adapter_rows import VaeRow
 from tests.models.loading.test_single_file_checkpoints import (  # noqa: F401 (fixtures)
     Case,
     Tensors,
@@ -395,5 +396,5 @@ def test_parts_in_variants_are_found_and_read(
     case.parts()["vae"].save_pretrained(vae, variant="fp16")
     catalog = Catalog.default([tmp_path])
     assert detect_part(edges).kind == "controlnet"
-    assert catalog.vae("soft").file == vae
+    assert catalog.find(VaeRow, "soft").file == vae
     assert not [each for each in catalog.problems() if each.path != edges]

@@ -44,7 +44,7 @@ class Case:
     text: Mapping[str, str]
 
     def row(self, source: Path, **changes: Any) -> ModelRow:
-        model = Catalog.default().model("mini")
+        model = Catalog.default().find(ModelRow, "mini")
         wide = "xl" if self.family.startswith("sdxl") else ""
         prefix = f"StableDiffusion{wide.upper()}"
         tasks = {"text_to_image": "", "image_to_image": "Img2Img", "inpaint": "Inpaint"}

@@ -15,10 +15,12 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.adapters.specs import Adapters, IpAdapterUse
 from paintdiff.models.catalog.catalog import Catalog
-from paintdiff.models.discovery.row_builder import FoundRows
+from paintdiff.models.manager.loaders import UPSCALER
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import usage
 from paintdiff.models.memory.plans import USUAL_PLAN, RunFacts
+from paintdiff.models.registry.adapter_rows import IpAdapterRow, TinyAutoencoderRow, VaeRow
+from paintdiff.models.registry.model_rows import ModelRow
 from tests import adapter_files as files
 
 LARGE = 2**30
@@ -30,35 +32,35 @@ def manager(tiny_folder: Path) -> ModelManager:
 
 
 def test_what_is_loaded_is_told_and_unloaded_by_its_key(manager: ModelManager) -> None:
-    assert manager.loaded() == ()
+    assert manager.cache.loaded() == ()
     with manager.lease("tiny"):
-        (held,) = manager.loaded()
+        (held,) = manager.cache.loaded()
         assert (held.what, held.name, held.in_use) == ("model", "tiny", True)
         assert held.weights_bytes > 0
         with pytest.raises(RequestError, match="in use"):
-            manager.unload(held.key)
-        assert manager.loaded() == (held,)
-    (idle,) = manager.loaded()
+            manager.cache.unload(held.key)
+        assert manager.cache.loaded() == (held,)
+    (idle,) = manager.cache.loaded()
     assert not idle.in_use
-    manager.unload("model other")
-    assert manager.loaded() == (idle,)
-    manager.unload(idle.key)
-    assert manager.loaded() == ()
+    manager.cache.unload("model other")
+    assert manager.cache.loaded() == (idle,)
+    manager.cache.unload(idle.key)
+    assert manager.cache.loaded() == ()
 
 
 def test_unload_without_a_key_drops_all_that_is_idle(manager: ModelManager) -> None:
     with manager.lease("tiny"):
-        manager.unload()
-        assert len(manager.loaded()) == 1
-    manager.unload()
-    assert manager.loaded() == ()
+        manager.cache.unload()
+        assert len(manager.cache.loaded()) == 1
+    manager.cache.unload()
+    assert manager.cache.loaded() == ()
 
 
 def test_the_budget_is_what_was_asked_for_or_most_of_the_memory() -> None:
     asked = ModelManager(Catalog.default(), device="cpu", memory_budget_bytes=123)
-    assert asked.budget_bytes() == 123
+    assert asked.memory.budget_bytes() == 123
     total = usage.measure_memory("cpu").total_bytes
-    budget = ModelManager(Catalog.default(), device="cpu").budget_bytes()
+    budget = ModelManager(Catalog.default(), device="cpu").memory.budget_bytes()
     assert budget == int(total * usage.DEFAULT_SHARE)
 
 
@@ -73,7 +75,7 @@ def full(three: Catalog) -> ModelManager:
 
 
 def names(manager: ModelManager) -> list[str]:
-    return [each.name for each in manager.loaded()]
+    return [each.name for each in manager.cache.loaded()]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +93,8 @@ def test_what_is_idle_leaves_for_a_run_as_far_as_it_has_to(
     """By what is free; the third is on loan, and what it takes is part of the run's."""
     monkeypatch.setattr(usage, "count_available_bytes", lambda _device: LARGE)
     with full.lease("tiny (3)"):
-        (each,) = {each.weights_bytes for each in full.loaded()}
-        full.make_room_to_paint(LARGE + each + int(lacking * each))
+        (each,) = {each.weights_bytes for each in full.cache.loaded()}
+        full.cache.make_room_to_paint(LARGE + each + int(lacking * each))
         assert names(full) == left
 
 
@@ -100,11 +102,11 @@ def test_what_is_idle_leaves_for_a_run_that_the_budget_has_no_room_for(
     full: ModelManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usage, "count_available_bytes", lambda _device: 9 * LARGE)
-    (each,) = {each.weights_bytes for each in full.loaded()}
+    (each,) = {each.weights_bytes for each in full.cache.loaded()}
     with full.lease("tiny (3)"):
-        full.make_room_to_paint(2 * LARGE - 2 * each)
+        full.cache.make_room_to_paint(2 * LARGE - 2 * each)
         assert names(full) == ["tiny", "tiny (2)", "tiny (3)"]
-        full.make_room_to_paint(2 * LARGE - each)
+        full.cache.make_room_to_paint(2 * LARGE - each)
         assert names(full) == ["tiny (2)", "tiny (3)"]
 
 
@@ -114,8 +116,8 @@ def test_a_job_makes_room_for_its_peak(three: Catalog) -> None:
     asked |= {"num_inference_steps": 2, "seed": 1}
     alone, run = ModelManager(three, device="cpu"), RunFacts(Size(64, 64), 64 * 64)
     with alone.lease("tiny"):
-        (held,) = alone.loaded()
-        peak = alone.planner.peak_bytes(three.model("tiny"), run, USUAL_PLAN)
+        (held,) = alone.cache.loaded()
+        peak = alone.planner.peak_bytes(three.find(ModelRow, "tiny"), run, USUAL_PLAN)
     for spare, left in ((0.5, ["tiny (2)"]), (2, ["tiny", "tiny (2)"])):
         budget = peak + int(spare * held.weights_bytes)
         manager = ModelManager(three, device="cpu", memory_budget_bytes=budget)
@@ -128,7 +130,7 @@ def test_a_job_makes_room_for_its_peak(three: Catalog) -> None:
 def test_every_kind_is_unloaded_by_its_key(tiny_catalog: Catalog, tmp_path: Path) -> None:
     """Even what is loaded once for each model, or is still in a model when it leaves."""
     pipeline: Any = diffusers.StableDiffusionPipeline.from_pretrained(
-        str(tiny_catalog.model("mini").folder), dtype=torch.float32
+        str(tiny_catalog.find(ModelRow, "mini").folder), dtype=torch.float32
     )
     tiny = tmp_path / "taesd.safetensors"
     files.saved(tiny, diffusers.AutoencoderTiny(latent_channels=4).state_dict())
@@ -139,31 +141,25 @@ def test_every_kind_is_unloaded_by_its_key(tiny_catalog: Catalog, tmp_path: Path
         "mini",
     )
     vae = files.vae_row(files.save_tiny_vae(tmp_path / "vae", pipeline.vae), "mini")
-    shelves = FoundRows(
-        models=tiny_catalog.models(),
-        controlnets=tiny_catalog.controlnets(),
-        upscalers=tiny_catalog.upscalers(),
-        vaes=(vae,),
-        ip_adapters=(ip,),
-        tiny_autoencoders=(files.tiny_autoencoder_row(tiny, "mini"),),
-    )
-    manager = ModelManager(tiny_catalog.with_shelves(shelves), device="cpu")
+    catalog = tiny_catalog.replace(VaeRow, (vae,)).replace(IpAdapterRow, (ip,))
+    catalog = catalog.replace(TinyAutoencoderRow, (files.tiny_autoencoder_row(tiny, "mini"),))
+    manager = ModelManager(catalog, device="cpu")
     adapters = Adapters(vae="vae", ip_adapters=(IpAdapterUse("ip"),))
     with (
         manager.lease("mini", controlnets=["mini-sketch"], adapters=adapters) as leased,
-        manager.upscaler("double"),
+        manager.lease_weights(UPSCALER, "double"),
     ):
         unet = leased.pipeline.unet
-        in_use = {each.key for each in manager.loaded()}
+        in_use = {each.key for each in manager.cache.loaded()}
     del leased
     kinds = ("model mini", "ControlNet mini-sketch", "VAE vae", "IP-Adapter ip", "upscaler double")
     assert in_use == {*kinds, "tiny autoencoder taesd"}
     assert unet.encoder_hid_proj is not None
     left = set(in_use)
     for key in sorted(in_use, key=lambda key: key.startswith("model")):  # the model at last
-        assert manager.unload(key) == 1, key
+        assert manager.cache.unload(key) == 1, key
         left -= {key}
-        assert {each.key for each in manager.loaded()} == left
-        assert manager.unload(key) == 0, "it is said that there is nothing of it any more"
+        assert {each.key for each in manager.cache.loaded()} == left
+        assert manager.cache.unload(key) == 0, "it is said that there is nothing of it any more"
         if key.startswith("IP-Adapter"):
             assert unet.encoder_hid_proj is None, "the model lets go of its weights, too"

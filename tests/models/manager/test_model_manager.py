@@ -22,6 +22,7 @@ from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.loading import pipelines
 from paintdiff.models.loading.pipelines import LoadedModel
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.conftest import write_json
 from tests.models.loads import Loads
 from tests.tiny import save_tiny_pipeline
@@ -136,10 +137,10 @@ def test_a_failed_load_is_tried_again(three: Catalog, monkeypatch: pytest.Monkey
 def test_unload_drops_what_is_not_on_loan(three: Catalog, loads: Loads) -> None:
     manager = ModelManager(three, device="cpu")
     with manager.lease("tiny"):
-        manager.unload()
+        manager.cache.unload()
     with manager.lease("tiny"):
         pass
-    manager.unload()
+    manager.cache.unload()
     with manager.lease("tiny"):
         pass
     assert loads.names == ["tiny", "tiny"]
@@ -186,7 +187,7 @@ def shelf(tmp_path: Path, tiny_folder: Path) -> LiveCatalog:
 
 def test_a_model_that_was_replaced_is_loaded_anew(shelf: LiveCatalog, loads: Loads) -> None:
     manager = ModelManager(shelf, device="cpu")
-    folder = Path(shelf.catalog().model("tiny").source)
+    folder = Path(shelf.catalog().find(ModelRow, "tiny").source)
     with manager.lease("tiny") as old:
         before = next(old.pipeline.unet.parameters()).sum()
         save_tiny_pipeline(folder, seed=5)
@@ -206,7 +207,7 @@ def test_what_was_replaced_is_given_back_when_its_lease_ends(
     manager = ModelManager(shelf, device="cpu")
     with manager.lease("tiny") as old:
         unet = weakref.ref(old.pipeline.unet)
-        save_tiny_pipeline(Path(shelf.catalog().model("tiny").source), seed=5)
+        save_tiny_pipeline(Path(shelf.catalog().find(ModelRow, "tiny").source), seed=5)
         shelf.rescan()
         with manager.lease("tiny"):
             pass
@@ -221,16 +222,16 @@ def test_a_model_whose_file_has_gone_stays_while_it_is_loaded(
     shelf: LiveCatalog, loads: Loads
 ) -> None:
     manager = ModelManager(shelf, device="cpu")
-    row = manager.catalog.model("tiny")
+    row = manager.catalog.find(ModelRow, "tiny")
     with manager.lease("tiny") as leased:
         shutil.rmtree(row.source)
         shelf.rescan()
-        assert "tiny" not in [each.name for each in shelf.catalog().models()]
-        assert manager.catalog.model("tiny") == row
+        assert "tiny" not in [each.name for each in shelf.catalog().rows(ModelRow)]
+        assert manager.catalog.find(ModelRow, "tiny") == row
         assert manager.catalog is manager.catalog
         with manager.lease("tiny") as again:
             assert again.pipeline.unet is leased.pipeline.unet
     assert loads.names == ["tiny"]
-    manager.unload()
+    manager.cache.unload()
     with pytest.raises(UnknownNameError, match="tiny"), manager.lease("tiny"):
         pytest.fail("it is gone")

@@ -22,14 +22,35 @@ from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.discovery.scanning import stamp_of
 from paintdiff.models.inference.denoising_run import Denoising, Source
+from paintdiff.models.manager.loaders import UPSCALER
 from paintdiff.models.manager.model_manager import ModelManager
-from paintdiff.models.registry.adapter_rows import VaeRow
+from paintdiff.models.registry.adapter_rows import (
+    EmbeddingRow,
+    IpAdapterRow,
+    LoraRow,
+    TinyAutoencoderRow,
+    VaeRow,
+)
 from paintdiff.models.registry.base_rows import WeightsRow
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from tests import adapter_files as files
 from tests.tiny import save_tiny_controlnet, save_tiny_upscaler
 
 RUN = Denoising("a red house, word", "boat", Size(64, 64), 2, 5.0, "DDIM", seed=3)
 PICTURE = Image.effect_noise((40, 40), 80).convert("RGB")
+
+
+STAMPED: tuple[type[WeightsRow], ...] = (
+    ControlNetRow,
+    UpscalerRow,
+    LoraRow,
+    EmbeddingRow,
+    VaeRow,
+    TinyAutoencoderRow,
+    IpAdapterRow,
+)
 
 
 class Stamped(LiveCatalog):
@@ -47,22 +68,8 @@ class Stamped(LiveCatalog):
             place = Path(row.source)
             return row.model_copy(update=stamp_of(place)) if place.exists() else row
 
-        def all_of(rows: tuple[Any, ...]) -> tuple[Any, ...]:
-            return tuple(map(stamped, rows))
-
-        rows = self.rows
-        return rows.with_shelves(
-            FoundRows(
-                models=rows.models(),
-                controlnets=all_of(rows.controlnets()),
-                upscalers=all_of(rows.upscalers()),
-                loras=all_of(rows.loras()),
-                embeddings=all_of(rows.embeddings()),
-                vaes=all_of(rows.vaes()),
-                tiny_autoencoders=all_of(rows.tiny_autoencoders()),
-                ip_adapters=all_of(rows.ip_adapters()),
-            )
-        )
+        stamped_rows = (stamped(row) for kind in STAMPED for row in self.rows.rows(kind))
+        return self.rows.with_found(FoundRows((*self.rows.rows(ModelRow), *stamped_rows)))
 
 
 Writes = Callable[[Path, Any, int], None]
@@ -186,23 +193,21 @@ def test_a_controlnet_and_an_upscaler_that_were_replaced_are_loaded_again(
     base = tiny_catalog
     rows = tuple(
         row.model_copy(update={"source": str(controlnet)})
-        for row in base.controlnets()
+        for row in base.rows(ControlNetRow)
         if row.name == "mini-sketch"
     )
     enlarging = tuple(
         row.model_copy(update={"source": str(upscaler)})
-        for row in base.upscalers()
+        for row in base.rows(UpscalerRow)
         if row.name == "double"
     )
-    shelf = Stamped(
-        base.with_shelves(FoundRows(models=base.models(), controlnets=rows, upscalers=enlarging))
-    )
+    shelf = Stamped(base.with_found(FoundRows((*base.rows(ModelRow), *rows, *enlarging))))
     manager = ModelManager(shelf, device="cpu")
 
     def sums() -> tuple[float, float]:
         with (
             manager.lease("mini", controlnets=["mini-sketch"]) as leased,
-            manager.upscaler("double") as leased_upscaler,
+            manager.lease_weights(UPSCALER, "double") as leased_upscaler,
         ):
             network = leased.controlnets["mini-sketch"].network
             enlarger = leased_upscaler.network.model
@@ -215,8 +220,8 @@ def test_a_controlnet_and_an_upscaler_that_were_replaced_are_loaded_again(
     save_tiny_upscaler(upscaler, factor=2, seed=9)
     after = sums()
     assert after[0] != before[0] and after[1] != before[1]
-    assert manager.unload("ControlNet mini-sketch") == 1
-    assert manager.unload("upscaler double") == 1
+    assert manager.cache.unload("ControlNet mini-sketch") == 1
+    assert manager.cache.unload("upscaler double") == 1
 
 
 SDXL_RUN = replace(
@@ -232,14 +237,14 @@ def test_a_vae_that_paints_along_in_half_precision_keeps_its_weights(
     catalog = Catalog.default().with_source(str(tiny_xl_folder))
     own: Any = diffusers.AutoencoderKL.from_pretrained(tiny_xl_folder / "vae")
     folder = files.save_tiny_vae(tmp_path / "vae", own, force_upcast=force_upcast)
-    family = catalog.models()[-1].family.name
+    family = catalog.rows(ModelRow)[-1].family.name
     row: VaeRow = files.vae_row(folder, family)
     catalog = files.with_adapters(catalog, vaes=(row,))
     expected: Any = diffusers.AutoencoderKL.from_pretrained(folder)
     manager = ModelManager(catalog, device="cpu", dtype=dtype)
     for _ in range(2):
         with manager.lease(
-            catalog.models()[-1].name, "image_to_image", adapters=Adapters(vae="vae")
+            catalog.rows(ModelRow)[-1].name, "image_to_image", adapters=Adapters(vae="vae")
         ) as leased:
             vae = leased.pipeline.vae
             leased.decoded(leased.denoised(SDXL_RUN, lambda _step, _preview: None))

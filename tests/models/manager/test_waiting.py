@@ -29,7 +29,7 @@ def gpu_for_one(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Generator[
     """A manager that has room on the GPU for one model and a half."""
     on_cpu = ModelManager(catalog, device="cpu", dtype="float32")
     with on_cpu.lease("tiny"):
-        (held,) = on_cpu.loaded()
+        (held,) = on_cpu.cache.loaded()
     with pretended_gpu(monkeypatch, free_bytes=4 * GIB):
         yield ModelManager(
             catalog,
@@ -54,7 +54,7 @@ def on_gpu(leased: Any) -> dict[str, bool]:
 
 def states(manager: ModelManager) -> dict[str, bool]:
     """Which models are in memory, and whether they wait there."""
-    return {each.name: each.waits for each in manager.loaded()}
+    return {each.name: each.waits for each in manager.cache.loaded()}
 
 
 def test_a_model_waits_and_comes_back_without_being_loaded(
@@ -71,7 +71,7 @@ def test_a_model_waits_and_comes_back_without_being_loaded(
         assert np.array_equal(painted(manager, "tiny"), first)
         assert states(manager) == {"tiny (2)": True, "tiny": False}
         assert loads.names == ["tiny", "tiny (2)"]
-        manager.unload("model tiny (2)")
+        manager.cache.unload("model tiny (2)")
         assert states(manager) == {"tiny": False}
 
 
@@ -92,7 +92,7 @@ def test_those_that_have_waited_longest_make_room(
         loads.names.clear()
         painted(manager, "tiny")
         painted(manager, "tiny (2)")
-        (each,) = {each.weights_bytes for each in manager.loaded()}
+        (each,) = {each.weights_bytes for each in manager.cache.loaded()}
         # Half of that may be taken, so one of the two has to go for the third.
         monkeypatch.setattr(usage, "count_free_bytes", lambda: int(1.5 * each))
         painted(manager, "tiny (3)")
@@ -118,7 +118,7 @@ def test_where_there_is_no_room_for_it_it_goes_on_waiting(
 def test_on_a_cpu_nothing_waits(three: Catalog) -> None:
     asked = ModelManager(three, device="cpu")
     with asked.lease("tiny"):
-        (held,) = asked.loaded()
+        (held,) = asked.cache.loaded()
     manager = ModelManager(three, device="cpu", memory_budget_bytes=int(1.5 * held.weights_bytes))
     for name in ("tiny", "tiny (2)"):
         with manager.lease(name):
@@ -131,7 +131,7 @@ def test_what_is_idle_leaves_when_other_programs_hold_the_memory(
     with pretended_gpu(monkeypatch, free_bytes=4 * GIB) as gpu:
         manager = ModelManager(three, device="cuda", dtype="float32")
         painted(manager, "tiny")
-        (held,) = manager.loaded()
+        (held,) = manager.cache.loaded()
         usage.empty_cache()
         # The budget is 80 % of the whole GPU, so it says nothing.
         gpu.others_bytes = gpu.total_bytes - int(1.5 * held.weights_bytes)

@@ -23,6 +23,7 @@ from paintdiff.models.memory import int8_weights
 from paintdiff.models.memory.int8_weights import is_int8, quantize_to_int8
 from paintdiff.models.memory.plans import USUAL_PLAN, Plan
 from paintdiff.models.memory.weight_sizes import measure_part_bytes
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.pictures import png_of
 from tests.tiny_families import SAVERS, save_tiny_family
 
@@ -97,8 +98,8 @@ def test_mini_paints_nearly_the_same(mini_engine: Engine) -> None:
         assert is_int8(leased.pipeline.text_encoder)
         assert not is_int8(leased.pipeline.vae)
         assert leased.pipeline.unet.dtype == torch.float32
-    (held,) = manager.loaded()
-    (whole,) = (each for each in mini_engine.manager.loaded() if each.key == held.key)
+    (held,) = manager.cache.loaded()
+    (whole,) = (each for each in mini_engine.manager.cache.loaded() if each.key == held.key)
     assert held.weights_bytes < 0.45 * whole.weights_bytes
     with pytest.MonkeyPatch.context() as patch, Engine(manager) as engine:
         patch.setattr("paintdiff.models.memory.plans._rungs", lambda _run, _device: [PACKED])
@@ -120,7 +121,7 @@ def test_every_family_can(name: str, tmp_path: Path) -> None:
     save_tiny_family(name, tmp_path / name)
     family = "other" if name == "other" else None
     catalog = Catalog.default().with_source(str(tmp_path / name), family=family)
-    model = catalog.models()[-1]
+    model = catalog.rows(ModelRow)[-1]
     manager = ModelManager(catalog, device="cpu")
     run = Denoising("a red boat", "", Size(64, 64), 2, 3.0, model.sampler, seed=1)
     painted: list[torch.Tensor] = []
@@ -128,7 +129,7 @@ def test_every_family_can(name: str, tmp_path: Path) -> None:
     for plan in (USUAL_PLAN, PACKED):
         with manager.lease(model.name, plan=plan) as leased:
             painted.append(leased.denoised(run, lambda _step, _preview: None))
-        held.append(manager.loaded()[0].weights_bytes)
+        held.append(manager.cache.loaded()[0].weights_bytes)
     usual, packed = painted
     assert 0 < (usual - packed).abs().mean() < 0.1 * usual.std()
     assert held[1] < 0.75 * held[0]
@@ -158,7 +159,7 @@ def test_every_kind_of_run_can(tiny_catalog: Catalog, monkeypatch: pytest.Monkey
 def test_where_memory_is_short_a_model_is_packed_as_it_is_loaded(tmp_path: Path) -> None:
     """The budget is too small for the usual weights, and enough for packed ones."""
     catalog = Catalog.default()
-    row = catalog.model("mini")
+    row = catalog.find(ModelRow, "mini")
     assert row.folder is not None
     whole = measure_part_bytes(list_weight_files(row.folder), 4)
     budget = whole.planned(PACKED).total + 60 * 2**20
@@ -169,5 +170,5 @@ def test_where_memory_is_short_a_model_is_packed_as_it_is_loaded(tmp_path: Path)
         finished = engine.generate(asked)
         assert "8-bit weights" in finished.warnings[0]
         assert finished.pictures[0].image.size == (128, 128)
-        held = manager.loaded()[0].weights_bytes
+        held = manager.cache.loaded()[0].weights_bytes
         assert held == pytest.approx(whole.planned(PACKED).total, rel=0.05)

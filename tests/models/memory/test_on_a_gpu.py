@@ -22,6 +22,7 @@ from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import usage
 from paintdiff.models.memory.plans import USUAL_PLAN, Placement, Plan
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.pictures import png_of
 from tests.pretended_gpu import GPU, Remote, pretended_gpu
 
@@ -106,7 +107,7 @@ def test_every_kind_of_run_has_together_what_belongs_together(
             assert np.asarray(pictures[-1].image).std() > 0, name
         assert engine.status().device == "cuda"
         assert engine.status().memory_total_bytes == 8 * GIB
-        for name in tiny_catalog.model("mini").family.sampler_names():
+        for name in tiny_catalog.find(ModelRow, "mini").family.sampler_names():
             assert engine.generate(TextToImage(**ASKED, sampler=name)).pictures
 
 
@@ -147,7 +148,7 @@ def test_each_placement_takes_less_of_the_gpu(
             peaks.append(gpu.peak_bytes)
         assert peaks == sorted(peaks, reverse=True) and len(set(peaks)) == 4
         painted(manager, Plan("leaves"))
-        (held,) = manager.loaded()
+        (held,) = manager.cache.loaded()
         assert gpu.allocated_bytes < held.weights_bytes
 
 

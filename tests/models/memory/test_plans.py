@@ -28,10 +28,11 @@ from paintdiff.models.memory.plans import (
     list_plans,
 )
 from paintdiff.models.memory.weight_sizes import measure_part_bytes
+from paintdiff.models.registry.model_rows import ModelRow
 
 GIB = 2**30
-SD1 = Catalog.default().model("stable-diffusion-1.5")
-SDXL = Catalog.default().model("stable-diffusion-xl")
+SD1 = Catalog.default().find(ModelRow, "stable-diffusion-1.5")
+SDXL = Catalog.default().find(ModelRow, "stable-diffusion-xl")
 SD1_FULL = PartBytes(int(3.2 * GIB), int(0.46 * GIB), int(0.31 * GIB), word_tables=int(0.14 * GIB))
 SDXL_HALF = PartBytes(int(4.8 * GIB), int(1.5 * GIB), int(0.16 * GIB), bytes_per_number=2)
 AT_512 = RunFacts(Size(512, 512), 512 * 512)
@@ -188,7 +189,7 @@ def test_nothing_is_foretold_of_what_nobody_knows() -> None:
 
 def test_parts_by_headers_are_what_loading_takes(tiny_folder: Path) -> None:
     loaded = pipelines.load_pipeline(
-        Catalog.default().with_source(str(tiny_folder)).model("tiny"), "cpu"
+        Catalog.default().with_source(str(tiny_folder)).find(ModelRow, "tiny"), "cpu"
     )
     found = measure_part_bytes(list_weight_files(tiny_folder), 4)
     for ours, theirs in (
@@ -204,7 +205,7 @@ def test_the_room_is_the_budget_or_what_is_free(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog = Catalog.default().with_source(str(tiny_folder))
-    row = catalog.model("tiny")
+    row = catalog.find(ModelRow, "tiny")
     facts = RunFacts(Size(128, 128), 128 * 128)
 
     def room(budget: int | None, free: int) -> int:
@@ -236,7 +237,7 @@ def test_attention_that_is_not_fused_is_sliced_before_all_else() -> None:
 
 def test_attention_is_not_sliced_where_that_would_save_nothing() -> None:
     small = RunFacts(Size(128, 128), 128 * 128)
-    for row in (SD1, Catalog.default().model("mini")):
+    for row in (SD1, Catalog.default().find(ModelRow, "mini")):
         ladder = list_plans(row.family, SD1_FULL, small, Hardware("cpu", fused_attention=False))
         assert [each.plan for each in ladder if each.plan == Plan(sliced_attention=True)] == []
         whole = list_plans(row.family, SD1_FULL, small, Hardware("cpu"))
@@ -255,7 +256,7 @@ def test_where_attention_is_fused() -> None:
 
 def test_a_manager_plans_with_attention_as_it_is_now(tiny_catalog: Catalog) -> None:
     manager = ModelManager(tiny_catalog, device="cpu")
-    row, run = tiny_catalog.model("mini"), RunFacts(Size(1024, 1024), 1024 * 1024)
+    row, run = tiny_catalog.find(ModelRow, "mini"), RunFacts(Size(1024, 1024), 1024 * 1024)
     usual = manager.planner.peak_bytes(row, run, Plan())
     with sdpa_kernel(SDPBackend.MATH):
         whole = manager.planner.peak_bytes(row, run, Plan())

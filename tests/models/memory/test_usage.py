@@ -19,6 +19,7 @@ from paintdiff.models.memory.usage import (
     estimate_bytes,
     measure_memory,
 )
+from paintdiff.models.registry.model_rows import ModelRow
 
 OLD, USED, NEW = Resident("old", 40, False), Resident("used", 40, True), Resident("new", 10, False)
 
@@ -47,7 +48,7 @@ def test_what_is_in_use_stays() -> None:
 
 
 def test_the_estimate_is_what_loading_takes(tiny_folder: Path) -> None:
-    row = Catalog.default().with_source(str(tiny_folder)).model("tiny")
+    row = Catalog.default().with_source(str(tiny_folder)).find(ModelRow, "tiny")
     loaded = pipelines.load_pipeline(row, "cpu")
     estimated = estimate_bytes(list_weight_files(tiny_folder), 4)
     assert estimated == pytest.approx(loaded.weights_bytes, rel=0.02)

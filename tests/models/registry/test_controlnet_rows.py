@@ -26,6 +26,8 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.hub import direct_download as hub
 from paintdiff.models.inference.denoising_run import Control
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from tests.models.formats.test_safe_pickle import Hostile
 from tests.models.inference.test_controlled_unet import EDGES, RUN
 
@@ -59,37 +61,45 @@ def test_the_family_is_told_without_the_weights(
         torch.save({"state_dict": content} if form == "nested pth" else content, source)
     else:
         save_file(tensors(width, DIFFUSERS_KEY if form == "diffusers" else A1111_KEY), source)
-    row = Catalog.default().with_controlnet(str(source)).controlnets()[0]
+    row = Catalog.default().with_first(ControlNetRow, str(source)).rows(ControlNetRow)[0]
     assert (row.name, row.family.name, row.source) == ("edges", family, str(source))
 
 
 def test_the_one_that_is_given_comes_first_of_its_family(
     tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
-    mini = tiny_catalog.model("mini")
-    assert [row.name for row in tiny_catalog.controlnets_for(mini)] == ["mini-sketch", "mini-other"]
-    first = tiny_catalog.with_controlnet("mini-other")
-    assert [row.name for row in first.controlnets_for(mini)] == ["mini-other", "mini-sketch"]
+    mini = tiny_catalog.find(ModelRow, "mini")
+    assert [row.name for row in tiny_catalog.fitting(ControlNetRow, mini)] == [
+        "mini-sketch",
+        "mini-other",
+    ]
+    first = tiny_catalog.with_first(ControlNetRow, "mini-other")
+    assert [row.name for row in first.fitting(ControlNetRow, mini)] == ["mini-other", "mini-sketch"]
     mine = folder_of(tmp_path / "big", 768)
-    more = tiny_catalog.with_controlnet(str(mine))
-    assert more.controlnets()[0].name == "big (2)"
-    assert more.controlnets_for(mini) == tiny_catalog.controlnets_for(mini)
-    assert more.with_controlnet(str(mine)).controlnets() == more.controlnets()
-    assert more.with_source(str(tiny_catalog.model("mini").source)).controlnets() == (
-        more.controlnets()
+    more = tiny_catalog.with_first(ControlNetRow, str(mine))
+    assert more.rows(ControlNetRow)[0].name == "big (2)"
+    assert more.fitting(ControlNetRow, mini) == tiny_catalog.fitting(ControlNetRow, mini)
+    assert more.with_first(ControlNetRow, str(mine)).rows(ControlNetRow) == more.rows(ControlNetRow)
+    assert more.with_source(str(tiny_catalog.find(ModelRow, "mini").source)).rows(
+        ControlNetRow
+    ) == (more.rows(ControlNetRow))
+    assert (
+        tiny_catalog.with_first(ControlNetRow, str(mine), name="mine")
+        .find(ControlNetRow, "mine")
+        .title
+        == "mine"
     )
-    assert tiny_catalog.with_controlnet(str(mine), name="mine").controlnet("mine").title == "mine"
 
 
 def test_the_rows_say_what_they_were_made_for(tiny_catalog: Catalog) -> None:
-    assert tiny_catalog.controlnet("mini-sketch").preprocessors == ("canny", "scribble")
+    assert tiny_catalog.find(ControlNetRow, "mini-sketch").preprocessors == ("canny", "scribble")
     with pytest.raises(UnknownNameError, match=r"'mini-sketsch'.*mini-sketch"):
-        tiny_catalog.controlnet("mini-sketsch")
+        tiny_catalog.find(ControlNetRow, "mini-sketsch")
 
 
 def test_an_unknown_family_is_refused_and_the_known_are_named(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"width 999.*1\.x \(768\).*XL \(2048\)") as caught:
-        Catalog.default().with_controlnet(str(folder_of(tmp_path / "x", 999)))
+        Catalog.default().with_first(ControlNetRow, str(folder_of(tmp_path / "x", 999)))
     assert caught.value.field == "controlnet"
 
 
@@ -117,27 +127,27 @@ def test_what_is_no_controlnet_is_refused_in_words(
     (tmp_path / "junk.safetensors").write_bytes(b"junk" * 10)
     place = tmp_path / source
     with pytest.raises(ModelNotFoundError, match=complaint):
-        Catalog.default().with_controlnet(str(place) if place.exists() else source)
+        Catalog.default().with_first(ControlNetRow, str(place) if place.exists() else source)
 
 
 def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     trace, path = tmp_path / "it ran", tmp_path / "edges.pth"
     torch.save({**tensors(768), "x": Hostile(trace)}, path)
     with pytest.raises(UnsafeWeightsError, match="could run code"):
-        Catalog.default().with_controlnet(str(path))
+        Catalog.default().with_first(ControlNetRow, str(path))
     path.rename(tmp_path / "edges.safetensors")  # told by its bytes, not by its name
     with pytest.raises(UnsafeWeightsError, match="could run code"):
-        Catalog.default().with_controlnet(str(tmp_path / "edges.safetensors"))
+        Catalog.default().with_first(ControlNetRow, str(tmp_path / "edges.safetensors"))
     assert not trace.exists()
     path.write_bytes(b"\x80\x02 damaged")
     with pytest.raises((ModelLoadError, UnsafeWeightsError), match=r"edges\.pth"):
-        Catalog.default().with_controlnet(str(path))
+        Catalog.default().with_first(ControlNetRow, str(path))
 
 
 def test_a_hub_id_that_cant_be_looked_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelNotFoundError, match="someone/edges isn't on this machine"):
-        Catalog.default().with_controlnet("someone/edges")
+        Catalog.default().with_first(ControlNetRow, "someone/edges")
 
     def found(source: str, name: str, *, local_files_only: bool) -> str:
         raise huggingface_hub.errors.RepositoryNotFoundError("404", response=_Response())
@@ -145,7 +155,7 @@ def test_a_hub_id_that_cant_be_looked_up_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(hub, "check_reachable", lambda: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", found)
     with pytest.raises(ModelNotFoundError, match="couldn't be looked up"):
-        Catalog.default().with_controlnet("someone/edges")
+        Catalog.default().with_first(ControlNetRow, "someone/edges")
 
 
 class _Response:
@@ -162,7 +172,7 @@ def test_a_hub_ids_family_is_read_from_its_configuration(
         "hf_hub_download",
         lambda _source, name, *, local_files_only: str(folder / name),
     )
-    row = Catalog.default().with_controlnet("someone/edges").controlnets()[0]
+    row = Catalog.default().with_first(ControlNetRow, "someone/edges").rows(ControlNetRow)[0]
     assert (row.name, row.family.name, row.folder) == ("someone/edges", "sdxl", None)
 
 
@@ -176,14 +186,16 @@ def test_models_folders_are_searched_and_what_is_of_no_use_is_logged(
     (tmp_path / "controlnet" / "notes.txt").write_text("hello")
     with caplog.at_level(logging.WARNING):
         catalog = Catalog.default([tmp_path, tmp_path / "not there"])
-    mine = [row for row in catalog.controlnets() if str(tmp_path) in row.source]
+    mine = [row for row in catalog.rows(ControlNetRow) if str(tmp_path) in row.source]
     assert {row.name: row.family.name for row in mine} == {
         "depth": "sd1",
         "controlnet/edges.pth": "sd1",
         "controlnet/edges.safetensors": "sdxl",
     }
     assert "odd" in caplog.text and "1000" in caplog.text
-    assert catalog.models() == Catalog.default().models(), "they aren't taken for models"
+    assert catalog.rows(ModelRow) == Catalog.default().rows(ModelRow), (
+        "they aren't taken for models"
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,7 +209,7 @@ def test_models_folders_are_searched_and_what_is_of_no_use_is_logged(
 def test_a_mistake_in_the_rows_is_named(
     change: dict[str, object], complaint: str, tmp_path: Path, tiny_catalog: Catalog
 ) -> None:
-    source = Path(tiny_catalog.controlnet("big").source).parent
+    source = Path(tiny_catalog.find(ControlNetRow, "big").source).parent
     content = yaml.safe_load((source / "models.yaml").read_text())
     content["controlnets"]["big"].update(change)
     (tmp_path / "models.yaml").write_text(yaml.safe_dump(content))
@@ -220,7 +232,7 @@ def painted(catalog: Catalog, name: str) -> Any:
 def test_every_form_loads_to_the_same_network(
     form: str, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
-    shipped = Path(tiny_catalog.controlnet("mini-sketch").source)
+    shipped = Path(tiny_catalog.find(ControlNetRow, "mini-sketch").source)
     weights = load_file(shipped / "diffusion_pytorch_model.safetensors")
     source = tmp_path / "mine.pth"
     if form == "safetensors":
@@ -233,15 +245,15 @@ def test_every_form_loads_to_the_same_network(
         torch.save(weights, source / "diffusion_pytorch_model.bin")
     else:
         torch.save({"state_dict": weights} if "nested" in form else weights, source)
-    catalog = tiny_catalog.with_controlnet(str(source), name="mine")
-    assert catalog.controlnets_for(catalog.model("mini"))[0].name == "mine"
+    catalog = tiny_catalog.with_first(ControlNetRow, str(source), name="mine")
+    assert catalog.fitting(ControlNetRow, catalog.find(ModelRow, "mini"))[0].name == "mine"
     assert torch.equal(painted(catalog, "mine"), painted(tiny_catalog, "mini-sketch"))
 
 
 def test_weights_of_something_else_are_refused(tiny_catalog: Catalog, tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
     save_file({DIFFUSERS_KEY: torch.zeros(4, 32), "time_embedding.linear_1.weight": EMPTY}, path)
-    catalog = tiny_catalog.with_controlnet(str(path))
+    catalog = tiny_catalog.with_first(ControlNetRow, str(path))
     with pytest.raises(ModelLoadError, match=r"mine"):
         painted(catalog, "mine")
 
@@ -294,12 +306,12 @@ def as_a1111(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def test_a_file_of_the_first_kind_is_converted(
     suffix: str, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
-    shipped = Path(tiny_catalog.controlnet("mini-sketch").source)
+    shipped = Path(tiny_catalog.find(ControlNetRow, "mini-sketch").source)
     weights = as_a1111(load_file(shipped / "diffusion_pytorch_model.safetensors"))
     source = tmp_path / f"mine{suffix}"
     if suffix == ".pth":
         torch.save({"state_dict": weights}, source)
     else:
         save_file(weights, source)
-    catalog = tiny_catalog.with_controlnet(str(source))
+    catalog = tiny_catalog.with_first(ControlNetRow, str(source))
     assert torch.equal(painted(catalog, "mine"), painted(tiny_catalog, "mini-sketch"))

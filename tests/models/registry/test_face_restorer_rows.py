@@ -27,6 +27,7 @@ from paintdiff.errors import (
 from paintdiff.jobs.request_parts import Upscaling
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.live_catalog import LiveCatalog
+from paintdiff.models.manager.loaders import FACE_RESTORER
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
@@ -69,12 +70,12 @@ def row_of(file: Path, detector: Path) -> FaceRestorerRow:
 
 def test_what_restores_faces_is_told_from_what_else_lies_there(models_dir: Path) -> None:
     catalog = Catalog.default([models_dir / "not there", models_dir])
-    (row,) = catalog.face_restorers()
-    assert row == catalog.face_restorer("RestoreFormer")
+    (row,) = catalog.rows(FaceRestorerRow)
+    assert row == catalog.find(FaceRestorerRow, "RestoreFormer")
     assert row.file == models_dir / "facerestore_models" / "RestoreFormer.safetensors"
     assert row.detector == models_dir / "face_detection" / DETECTOR
-    assert catalog.with_upscaler("RealESRGAN_x2plus").face_restorers() == (row,)
-    assert Catalog.default().face_restorers() == ()
+    assert catalog.with_first(UpscalerRow, "RealESRGAN_x2plus").rows(FaceRestorerRow) == (row,)
+    assert Catalog.default().rows(FaceRestorerRow) == ()
 
 
 def test_one_that_is_not_there_or_has_no_detector_is_refused_in_words(
@@ -96,7 +97,7 @@ def test_one_that_is_not_there_or_has_no_detector_is_refused_in_words(
     assert caught.value.field == "upscaling.face_restorer"
     with (
         pytest.raises(ModelNotFoundError, match="needs a face detector"),
-        ModelManager(blind, device="cpu").face_restorer("mine"),
+        ModelManager(blind, device="cpu").lease_weights(FACE_RESTORER, "mine"),
     ):
         pass
 
@@ -105,8 +106,8 @@ def test_it_is_lent_shared_counted_and_dropped(models_dir: Path) -> None:
     manager = ModelManager(Catalog.default([models_dir]), device="cpu", memory_budget_bytes=2**30)
     heard: list[str] = []
     with (
-        manager.face_restorer("RestoreFormer", heard.append) as one,
-        manager.face_restorer("RestoreFormer") as other,
+        manager.lease_weights(FACE_RESTORER, "RestoreFormer", heard.append) as one,
+        manager.lease_weights(FACE_RESTORER, "RestoreFormer") as other,
     ):
         assert one is other and one.weights_bytes > 10**6 and len(one.model_hash) == 10
         face = np.random.default_rng(0).random((64, 64, 3)).astype(np.float32)
@@ -119,15 +120,15 @@ def test_it_is_lent_shared_counted_and_dropped(models_dir: Path) -> None:
         with torch.inference_mode():
             expected = one.network(pixels)[0].permute(1, 2, 0).numpy()
         assert np.abs(made - expected).max() < 1e-5
-        manager.unload()
-        with manager.face_restorer("RestoreFormer") as third:
+        manager.cache.unload()
+        with manager.lease_weights(FACE_RESTORER, "RestoreFormer") as third:
             assert third is one, "what is on loan isn't dropped"
     assert heard
-    manager.unload()
-    with manager.face_restorer("RestoreFormer") as again:
+    manager.cache.unload()
+    with manager.lease_weights(FACE_RESTORER, "RestoreFormer") as again:
         assert again is not one
     small = ModelManager(Catalog.default([models_dir]), device="cpu", memory_budget_bytes=10**6)
-    with pytest.raises(MemoryBudgetError), small.face_restorer("RestoreFormer"):
+    with pytest.raises(MemoryBudgetError), small.lease_weights(FACE_RESTORER, "RestoreFormer"):
         pass
 
 
@@ -157,7 +158,7 @@ def test_gfpgan_gives_the_same_face_every_time_between_black_and_white() -> None
 
 def test_numbers_that_are_none_are_refused(models_dir: Path) -> None:
     manager = ModelManager(Catalog.default([models_dir]), device="cpu")
-    with manager.face_restorer("RestoreFormer") as restorer:
+    with manager.lease_weights(FACE_RESTORER, "RestoreFormer") as restorer:
         for parameter in restorer.network.model.parameters():
             parameter.data.fill_(torch.nan)
         with pytest.raises(ModelLoadError, match="RestoreFormer returned invalid pixels"):
@@ -277,12 +278,12 @@ def test_one_whose_detector_was_replaced_is_another(models_dir: Path, tmp_path: 
     folder = tmp_path / "models"
     shutil.copytree(models_dir, folder)
     library = LiveCatalog([folder])
-    before = library.catalog().face_restorer("RestoreFormer")
+    before = library.catalog().find(FaceRestorerRow, "RestoreFormer")
     library.rescan()
-    assert library.catalog().face_restorer("RestoreFormer").identity == before.identity
+    assert library.catalog().find(FaceRestorerRow, "RestoreFormer").identity == before.identity
     os.utime(folder / "face_detection" / DETECTOR, (1, 1))
     library.rescan()
-    assert library.catalog().face_restorer("RestoreFormer").identity != before.identity
+    assert library.catalog().find(FaceRestorerRow, "RestoreFormer").identity != before.identity
 
 
 def test_a_detector_that_crashes_opencv_costs_an_error(tmp_path: Path) -> None:
@@ -310,5 +311,5 @@ def test_a_file_that_is_no_network_is_listed_and_another_detector_taken(tmp_path
     for name, data in spoiled.items():
         (tmp_path / f"face_detection_yunet_{name}.onnx").write_bytes(data)
     catalog = Catalog.default([tmp_path])
-    assert [row.detector for row in catalog.face_restorers()] == [good]
+    assert [row.detector for row in catalog.rows(FaceRestorerRow)] == [good]
     assert {each.path.stem.rpartition("_")[2] for each in catalog.problems()} == set(spoiled)

@@ -24,6 +24,8 @@ from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.inference.denoising_run import Denoising, Repainting, Source, Variation
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory.devices import check_dtype
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.tasks.resolve.sampling import resolve_sampling
 from tests.job_helpers import story
 from tests.tasks.pictures import given, painted
@@ -61,8 +63,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def engine(folders: dict[str, Path]) -> Iterator[Engine]:
     """An engine that can paint with all of them."""
-    upscalers = Catalog.default().upscalers()
-    catalog = Catalog.default().with_shelves(FoundRows(upscalers=upscalers))
+    upscalers = Catalog.default().rows(UpscalerRow)
+    catalog = Catalog.default().with_found(FoundRows(upscalers))
     for name, folder in folders.items():
         family = "other" if name == "other" else None
         catalog = catalog.with_source(str(folder), family=family)
@@ -105,7 +107,7 @@ def finished(engine: Engine, request: Painting) -> tuple[Finished, list[Event]]:
 
 @pytest.mark.parametrize("name", [name for name in SAVERS if name != "other"])
 def test_the_family_is_told_from_the_folder(name: str, engine: Engine) -> None:
-    row = engine.manager.catalog.model(name)
+    row = engine.manager.catalog.find(ModelRow, name)
     assert row.family.name == VARIANTS.get(name, name)
     assert row.sampler in row.family.sampler_names()
 
@@ -123,7 +125,7 @@ def test_words_become_the_picture_that_diffusers_paints(
     assert bool(previews) == (name != "other")
     pipeline = diffusers.DiffusionPipeline.from_pretrained(folders[name], dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    row = engine.manager.catalog.model(name)
+    row = engine.manager.catalog.find(ModelRow, name)
     if row.family.samplers == "diffusion":
         pipeline.scheduler = diffusers.DPMSolverMultistepScheduler.from_config(
             pipeline.scheduler.config, use_karras_sigmas=row.sampler.endswith("Karras")
@@ -141,7 +143,7 @@ def test_words_become_the_picture_that_diffusers_paints(
 
 @pytest.mark.parametrize("name", [*NEW, *WORDS_ONLY])
 def test_every_setting_changes_the_picture(name: str, engine: Engine) -> None:
-    family = engine.manager.catalog.model(name).family
+    family = engine.manager.catalog.find(ModelRow, name).family
     before = painted(engine, words(name))
     changes: list[dict[str, Any]] = [
         {"prompt": "a calm blue sea at night"},
@@ -211,7 +213,7 @@ def test_a_picture_becomes_the_picture_that_diffusers_paints(
 ) -> None:
     picture = painted(engine, from_picture(name, strength=strength))
     assert picture.size == (64, 48)
-    family = engine.manager.catalog.model(name).family
+    family = engine.manager.catalog.find(ModelRow, name).family
     with engine.manager.lease(name, "image_to_image") as leased:
         pipeline = leased.pipeline
         if family.samplers == "diffusion":
@@ -263,7 +265,7 @@ def test_nothing_outside_the_mask_changes(name: str, engine: Engine) -> None:
     assert "0 pixels changed outside the mask" in ended.pictures[0].notes[0]
     corner = (0, 0, 64, 8)  # as far from the mask as its blur reaches
     assert picture.crop(corner).tobytes() == photo().crop(corner).tobytes()
-    channels = engine.manager.catalog.model(name).family.latent_channels
+    channels = engine.manager.catalog.find(ModelRow, name).family.latent_channels
     assert f"({channels} channels)" in ended.pictures[0].notes[1]
 
 
@@ -386,10 +388,10 @@ def test_long_prompts_are_measured_by_the_encoder_that_reads_the_most(engine: En
 
 def test_the_row_knows_better_than_the_folder(folders: dict[str, Path]) -> None:
     catalog = Catalog.default().with_source(str(folders["sd1"]))
-    row = catalog.model("sd1").model_copy(
+    row = catalog.find(ModelRow, "sd1").model_copy(
         update={"prediction_type": "v_prediction", "zero_terminal_snr": True}
     )
-    changed = Catalog([row], {row.family.name: row.family}, {})
+    changed = Catalog(FoundRows((row,)), {row.family.name: row.family})
     with ModelManager(changed, device="cpu").lease("sd1") as leased:
         leased.denoised(
             Denoising("a red house", "", Size(32, 32), 2, 1.0, "DDIM", seed=7), lambda _s, _p: None
@@ -402,7 +404,7 @@ def test_the_row_knows_better_than_the_folder(folders: dict[str, Path]) -> None:
 
 
 def test_a_sampler_that_cant_start_from_pure_noise_is_told_of(folders: dict[str, Path]) -> None:
-    row = Catalog.default().with_source(str(folders["sd1"])).model("sd1")
+    row = Catalog.default().with_source(str(folders["sd1"])).find(ModelRow, "sd1")
     whole = row.model_copy(update={"zero_terminal_snr": True})
     for sampler, said in (("PNDM", True), ("DDIM", False)):
         warnings = resolve_sampling(words("sd1", sampler=sampler), whole)[1]
@@ -435,7 +437,7 @@ def test_an_unknown_class_is_refused_when_it_is_loaded(
 
 def test_latents_as_source_are_taken_by_every_family(engine: Engine) -> None:
     for name in INPAINTING:
-        channels = engine.manager.catalog.model(name).family.latent_channels
+        channels = engine.manager.catalog.find(ModelRow, name).family.latent_channels
         latents = torch.zeros(1, channels, 8, 8)
         with engine.manager.lease(name, "image_to_image") as leased:
             run = Denoising(

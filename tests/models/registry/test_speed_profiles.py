@@ -17,6 +17,7 @@ from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import EXACT, Profile, Profiles
 from tests.adapter_files import tiny_autoencoder_row
 from tests.models.acceleration.test_first_block_cache import save_deeper
@@ -108,7 +109,7 @@ def test_turbo_decodes_by_a_tiny_autoencoder_and_the_picture_says_so(
     diffusers.AutoencoderTiny().save_pretrained(tmp_path / "taesd")
     row = tiny_autoencoder_row(tmp_path / "taesd", "mini")
     bare = Catalog.default().with_source(str(tiny_folder), name="tiny", family="mini")
-    catalog = bare.with_shelves(FoundRows(models=bare.models(), tiny_autoencoders=(row,)))
+    catalog = bare.with_found(FoundRows((*bare.rows(ModelRow), row)))
     turbo = REQUEST.model_copy(update={"model": "tiny", "profile": "turbo"})
     painted: list[Picture] = []
     for each in (bare, catalog):

@@ -17,7 +17,11 @@ import yaml
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import JobCancelledError, ModelNotFoundError, PresetError, UnknownNameError
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
+from paintdiff.models.manager.loaders import UPSCALER
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.upscaler_rows import UPSCALER_FOLDERS, UpscalerRow, locate_upscaler
 from tests.tiny import save_tiny_upscaler
 
@@ -31,7 +35,7 @@ SHIPPED = [
 
 
 def test_those_that_ship_are_listed_and_the_small_one_comes_first() -> None:
-    rows = Catalog.default().upscalers()
+    rows = Catalog.default().rows(UpscalerRow)
     assert [row.name for row in rows] == SHIPPED
     assert rows[0].address is None
     for row in rows[1:]:
@@ -53,41 +57,45 @@ def test_models_folders_are_searched(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / name).write_bytes(b"never read here")
     catalog = Catalog.default([tmp_path / "not there", tmp_path])
-    more = {row.name: row.file for row in catalog.upscalers()[len(SHIPPED) :]}
+    more = {row.name: row.file for row in catalog.rows(UpscalerRow)[len(SHIPPED) :]}
     assert more == {
         "upscale_models/4x_one": tmp_path / "upscale_models" / "4x_one.safetensors",
         "ESRGAN/4x_one": tmp_path / "ESRGAN" / "4x_one.pth",
         "two": tmp_path / "upscalers" / "two.safetensors",
     }
-    here = catalog.upscaler("RealESRGAN_x2plus")
+    here = catalog.find(UpscalerRow, "RealESRGAN_x2plus")
     assert here.file == tmp_path / "RealESRGAN" / "RealESRGAN_x2plus.pth", "it needs no download"
-    away = catalog.upscaler("RealESRGAN_x4plus")
+    away = catalog.find(UpscalerRow, "RealESRGAN_x4plus")
     first = tmp_path / "not there" / UPSCALER_FOLDERS[0]
     assert away.file == first / "RealESRGAN_x4plus.pth", "where it will be downloaded to"
-    assert catalog.models() == Catalog.default().models()
+    assert catalog.rows(ModelRow) == Catalog.default().rows(ModelRow)
 
 
 def test_without_a_models_folder_the_cache_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", "/cache")
-    file = Catalog.default().upscaler("RealESRGAN_x4plus").file
+    file = Catalog.default().find(UpscalerRow, "RealESRGAN_x4plus").file
     assert file == Path("/cache/paintdiffusion-upscalers/RealESRGAN_x4plus.pth")
 
 
 def test_the_one_that_is_given_comes_first(tmp_path: Path) -> None:
     mine = tmp_path / "mini-upscaler.safetensors"
     mine.write_bytes(b"x")
-    catalog = Catalog.default().with_upscaler(str(mine))
-    assert [row.name for row in catalog.upscalers()] == ["mini-upscaler (2)", *SHIPPED]
-    assert catalog.with_upscaler(str(mine)).upscalers() == catalog.upscalers()
-    again = catalog.with_upscaler("RealESRGAN_x2plus")
-    assert again.upscalers()[0].name == "RealESRGAN_x2plus"
-    assert len(again.upscalers()) == len(SHIPPED) + 1
-    assert again.with_source(str(catalog.model("mini").source)).upscalers() == again.upscalers()
-    assert again.with_controlnet("mini-sketch").upscalers() == again.upscalers()
+    catalog = Catalog.default().with_first(UpscalerRow, str(mine))
+    assert [row.name for row in catalog.rows(UpscalerRow)] == ["mini-upscaler (2)", *SHIPPED]
+    assert catalog.with_first(UpscalerRow, str(mine)).rows(UpscalerRow) == catalog.rows(UpscalerRow)
+    again = catalog.with_first(UpscalerRow, "RealESRGAN_x2plus")
+    assert again.rows(UpscalerRow)[0].name == "RealESRGAN_x2plus"
+    assert len(again.rows(UpscalerRow)) == len(SHIPPED) + 1
+    assert again.with_source(str(catalog.find(ModelRow, "mini").source)).rows(
+        UpscalerRow
+    ) == again.rows(UpscalerRow)
+    assert again.with_first(ControlNetRow, "mini-sketch").rows(UpscalerRow) == again.rows(
+        UpscalerRow
+    )
     with pytest.raises(ModelNotFoundError, match="no upscaler at 'nowhere'"):
-        catalog.with_upscaler("nowhere")
+        catalog.with_first(UpscalerRow, "nowhere")
     with pytest.raises(UnknownNameError, match=r"'RealESRGAN_x4'.*RealESRGAN_x4plus"):
-        catalog.upscaler("RealESRGAN_x4")
+        catalog.find(UpscalerRow, "RealESRGAN_x4")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +110,7 @@ def test_the_one_that_is_given_comes_first(tmp_path: Path) -> None:
 def test_a_mistake_in_the_rows_is_named(
     row: dict[str, object], complaint: str, tmp_path: Path, tiny_catalog: Catalog
 ) -> None:
-    presets = Path(tiny_catalog.upscaler("double").source).parent
+    presets = Path(tiny_catalog.find(UpscalerRow, "double").source).parent
     content = yaml.safe_load((presets / "models.yaml").read_text())
     content["upscalers"] = {"a": row}
     (tmp_path / "models.yaml").write_text(yaml.safe_dump(content))
@@ -175,7 +183,7 @@ def row_at(server: Server, folder: Path, name: str = "a.safetensors") -> Upscale
 def managed(row: UpscalerRow) -> ModelManager:
     base = Catalog.default()
     return ModelManager(
-        Catalog(base.models(), {}, {}, (), [row]),
+        Catalog(FoundRows((*base.rows(ModelRow), row))),
         device="cpu",
     )
 
@@ -188,11 +196,11 @@ def test_it_is_downloaded_once_and_only_when_used(server: Server, tmp_path: Path
     row, told = row_at(server, tmp_path), list[str]()
     manager = managed(row)
     assert server.asked == 0
-    with manager.upscaler("a", told.append) as upscaler:
+    with manager.lease_weights(UPSCALER, "a", told.append) as upscaler:
         assert upscaler.scale == 4
     assert files_in(tmp_path) == ["a.safetensors"]
-    manager.unload()
-    with manager.upscaler("a"):
+    manager.cache.unload()
+    with manager.lease_weights(UPSCALER, "a"):
         assert server.asked == 1
     sentences: list[str] = []
     server.content = server.content * 400
@@ -262,7 +270,7 @@ def test_who_gives_up_ends_the_download_and_who_comes_next_starts_anew(
         if "Downloading" in message and ": 0 KiB of" not in message:
             raise JobCancelledError("enough")
 
-    with pytest.raises(JobCancelledError), manager.upscaler("a", impatient):
+    with pytest.raises(JobCancelledError), manager.lease_weights(UPSCALER, "a", impatient):
         pass
     until = time.monotonic() + 20
     while files_in(tmp_path) and time.monotonic() < until:
@@ -271,7 +279,7 @@ def test_who_gives_up_ends_the_download_and_who_comes_next_starts_anew(
     server.slow = False
     (tmp_path / "upscale_models" / "a.safetensors").write_bytes(whole)
     good = row.model_copy(update={"sha256": hashlib.sha256(whole).hexdigest()})
-    catalog = Catalog(manager.catalog.models(), {}, {}, (), [good])
+    catalog = Catalog(FoundRows((*manager.catalog.rows(ModelRow), good)))
     monkeypatch.setattr(ModelManager, "catalog", catalog)
-    with manager.upscaler("a") as upscaler:
+    with manager.lease_weights(UPSCALER, "a") as upscaler:
         assert upscaler.scale == 4

@@ -15,12 +15,14 @@ from PIL import Image
 
 from paintdiff.imaging.geometry import Box, Size
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.inference import pipeline_overrides
 from paintdiff.models.inference.denoising_run import Control, Denoising, Repainting, Source
 from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 from paintdiff.models.inference.pipeline_overrides import choose_vae, override_pipeline
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.samplers import find_samplers
 from paintdiff.models.tiling import tiled_networks
 from paintdiff.models.tiling.tiled_networks import LARGEST_WHOLE_PX, Blend, TiledUNet, TiledVAE
@@ -51,9 +53,9 @@ def manager(
         unet = diffusers.UNet2DConditionModel.from_config({**unet.config, "in_channels": 4})
         path = folder / f"{name}-control"
         save_tiny_controlnet(path, unet)
-        family = catalog.model(name).family
+        family = catalog.find(ModelRow, name).family
         rows.append(ControlNetRow(name=path.name, title=path.name, family=family, source=str(path)))
-    return ModelManager(Catalog(catalog.models(), {}, {}, rows), device="cpu")
+    return ModelManager(Catalog(FoundRows((*catalog.rows(ModelRow), *rows))), device="cpu")
 
 
 def ignored(_step: int, _preview: object) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from paintdiff.imaging.geometry import Size
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.tiling.windows import choose_windows, cover_with_windows, sees_through_windows
 
 SIDES = st.integers(1, 80).map(lambda units: units * 8)
@@ -58,7 +59,7 @@ def test_a_window_that_is_no_multiple_is_made_one() -> None:
 
 
 def test_a_model_sees_twice_its_native_area_at_once() -> None:
-    model = Catalog.default().model("mini")
+    model = Catalog.default().find(ModelRow, "mini")
     assert not sees_through_windows(None, Size(256, 128), model)
     assert sees_through_windows(None, Size(264, 128), model)
     assert sees_through_windows(True, Size(64, 64), model)

@@ -18,6 +18,7 @@ from paintdiff.errors import MemoryBudgetError
 from paintdiff.imaging.geometry import Size
 from paintdiff.imaging.tiles import Enlargement, Network
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.manager.loaders import UPSCALER
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.models.upscaling import upscaler as upscaling
@@ -137,7 +138,7 @@ def test_networks_for_grey_and_for_alpha_enlarge_colours_too(channels: int, tmp_
 
 @pytest.fixture(scope="module")
 def shipped() -> LoadedUpscaler:
-    return load_upscaler(Catalog.default().upscaler("mini-upscaler"), "cpu")
+    return load_upscaler(Catalog.default().find(UpscalerRow, "mini-upscaler"), "cpu")
 
 
 def test_the_shipped_one_is_the_same_in_tiles(shipped: LoadedUpscaler) -> None:
@@ -275,27 +276,27 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def _bytes_of(catalog: Catalog, name: str) -> int:
-    tensors = load_file(catalog.upscaler(name).file)
+    tensors = load_file(catalog.find(UpscalerRow, name).file)
     return sum(tensor.numel() * 4 for tensor in tensors.values())
 
 
 def test_the_least_recently_used_one_makes_room(tiny_catalog: Catalog, loads: list[str]) -> None:
     each = [_bytes_of(tiny_catalog, name) for name in ("mini-upscaler", "double")]
     manager = ModelManager(tiny_catalog, device="cpu", memory_budget_bytes=sum(each) - 1)
-    with manager.upscaler("mini-upscaler") as upscaler:
+    with manager.lease_weights(UPSCALER, "mini-upscaler") as upscaler:
         dropped = weakref.ref(upscaler)
         del upscaler
         with (
             pytest.raises(MemoryBudgetError, match="budget"),
-            manager.upscaler("double"),
+            manager.lease_weights(UPSCALER, "double"),
         ):
             pass
-    with manager.upscaler("double"):
+    with manager.lease_weights(UPSCALER, "double"):
         gc.collect()
         assert dropped() is None
-    with manager.upscaler("double"), pytest.raises(MemoryBudgetError):
-        manager.upscaler("mini-upscaler").__enter__()
-    with manager.upscaler("mini-upscaler"):
+    with manager.lease_weights(UPSCALER, "double"), pytest.raises(MemoryBudgetError):
+        manager.lease_weights(UPSCALER, "mini-upscaler").__enter__()
+    with manager.lease_weights(UPSCALER, "mini-upscaler"):
         pass
     assert loads == ["mini-upscaler", "double", "mini-upscaler"]
 
@@ -303,12 +304,15 @@ def test_the_least_recently_used_one_makes_room(tiny_catalog: Catalog, loads: li
 def test_one_is_loaded_once_while_there_is_room(tiny_catalog: Catalog, loads: list[str]) -> None:
     manager = ModelManager(tiny_catalog, device="cpu")
     for name in ("mini-upscaler", "double", "mini-upscaler"):
-        with manager.upscaler(name) as upscaler, manager.upscaler(name) as again:
+        with (
+            manager.lease_weights(UPSCALER, name) as upscaler,
+            manager.lease_weights(UPSCALER, name) as again,
+        ):
             assert again is upscaler
     assert loads == ["mini-upscaler", "double"]
     kept = weakref.ref(upscaler)
     del upscaler, again
-    manager.unload()
+    manager.cache.unload()
     gc.collect()
     assert kept() is None
 

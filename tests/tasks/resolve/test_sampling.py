@@ -18,7 +18,7 @@ from paintdiff.tasks.text_to_image import resolve
 
 @pytest.fixture(scope="module")
 def row() -> ModelRow:
-    return Catalog.default().model("mini")
+    return Catalog.default().find(ModelRow, "mini")
 
 
 def test_sizes_are_filled_rounded_and_checked(row: ModelRow) -> None:

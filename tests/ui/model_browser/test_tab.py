@@ -156,7 +156,7 @@ def lora(folder: Path, name: str = "ink", **values: Any) -> LoraRow:
 
 
 def hub_model(**values: Any) -> ModelRow:
-    row = Catalog.default().with_source("owner/name").models()[-1]
+    row = Catalog.default().with_source("owner/name").rows(ModelRow)[-1]
     return row.model_copy(update={"title": "Paint", "download_bytes": 4_300_000_000, **values})
 
 
@@ -178,7 +178,9 @@ def test_each_thing_has_a_card_that_says_what_there_is_to_know(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path
 ) -> None:
     catalog = engine.manager.catalog
-    catalog.rows = (lora(folder, licence="CC0", description="Washes.", trigger_words=("sumi-e",)),)
+    catalog.beside = (
+        lora(folder, licence="CC0", description="Washes.", trigger_words=("sumi-e",)),
+    )
     catalog.more = (hub_model(least_memory_bytes=6 * 10**9, licence="openrail"),)
     engine.manager.in_memory = [LoadedSummary("model", "mini", 62_000_000, False)]
     cards = made().cards()
@@ -202,7 +204,7 @@ def test_each_thing_has_a_card_that_says_what_there_is_to_know(
 def test_kind_and_words_filter_and_are_counted(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path
 ) -> None:
-    engine.manager.catalog.rows = (
+    engine.manager.catalog.beside = (
         lora(folder, "ink wash", trigger_words=("Sumi-E",)),
         lora(folder, "pixel", families=("sdxl",)),
         EmbeddingRow(name="bad", title="bad", source="/gone", widths=(768,), families=("sd1",)),
@@ -223,7 +225,7 @@ def test_of_thousands_only_the_first_are_rendered(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = lora(folder)
-    engine.manager.catalog.rows = tuple(
+    engine.manager.catalog.beside = tuple(
         one.model_copy(update={"name": f"l{number}", "title": f"l{number}"})
         for number in range(2000)
     )
@@ -277,7 +279,7 @@ def test_what_cannot_run_here_is_grey_and_says_why(
         hub_model(name="huge", least_memory_bytes=36 * 10**9),
         hub_model(name="gated", gated=True),
     )
-    catalog.rows = (
+    catalog.beside = (
         IpAdapterRow(name="ip", title="ip", source=__file__),
         VaeRow(name="vae", title="vae", source="/gone/vae", latent_channels=4),
     )
@@ -302,7 +304,7 @@ def everything_called(name: str, made: Callable[..., Tab], engine: FakeEngine, r
     """All markup of the tab with that name wherever a stranger can put one."""
     row = lora(root, name, trigger_words=(name,), description=name, licence=name)
     catalog = engine.manager.catalog
-    catalog.rows = (row.model_copy(update={"title": name}),)
+    catalog.beside = (row.model_copy(update={"title": name}),)
     catalog.more = (hub_model(name=name, title=name, description=name, licence=name),)
     catalog.left_out = (Problem(Path(f"/{name}"), name),)
     engine.manager.in_memory = [LoadedSummary("LoRA", name, 5, False)]
@@ -333,7 +335,7 @@ def test_names_are_text_never_markup(
 def test_a_lora_goes_into_the_prompt_of_the_tab_painted_in_last(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path
 ) -> None:
-    engine.manager.catalog.rows = (lora(folder), lora(folder, "soft", weight=0.6))
+    engine.manager.catalog.beside = (lora(folder), lora(folder, "soft", weight=0.6))
     tab = made()
     values = {**tab.values(), tab.prompt(): "a cat, ", tab.prompt("image_to_image"): ""}
     done = tab.click("insert", values, kind="lora", name="ink")
@@ -352,7 +354,7 @@ def test_a_lora_goes_into_the_prompt_of_the_tab_painted_in_last(
 def test_embeddings_and_trigger_words_too(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path
 ) -> None:
-    engine.manager.catalog.rows = (
+    engine.manager.catalog.beside = (
         lora(folder, trigger_words=("sumi-e", "$1 <b>")),
         EmbeddingRow(name="bad", title="bad", source="/gone", widths=(256,), families=("mini",)),
     )
@@ -374,13 +376,13 @@ def test_a_name_that_a_tag_cannot_have_is_refused(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path
 ) -> None:
     names = ("a:b", "a>b", "<img>")
-    engine.manager.catalog.rows = tuple(lora(folder, name) for name in names)
+    engine.manager.catalog.beside = tuple(lora(folder, name) for name in names)
     tab = made()
     for name in names:
         done = tab.click("insert", kind="lora", name=name)
         assert done.failed and "Rename its file" in done.said and not done.updates
     long = {**tab.values(), tab.prompt(): "x" * 10_000}
-    engine.manager.catalog.rows = (lora(folder),)
+    engine.manager.catalog.beside = (lora(folder),)
     assert "would exceed" in tab.click("insert", long, kind="lora", name="ink").said
 
 
@@ -520,7 +522,7 @@ def test_deleting_takes_a_second_click_that_names_the_file(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path
 ) -> None:
     row = lora(folder)
-    engine.manager.catalog.rows = (row,)
+    engine.manager.catalog.beside = (row,)
     rescans: list[int] = []
     tab = made(rescan=lambda: rescans.append(1))
     cards = tab.cards()
@@ -537,7 +539,7 @@ def test_what_is_in_use_is_not_deleted_and_what_is_idle_is_unloaded_first(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path
 ) -> None:
     row = lora(folder)
-    engine.manager.catalog.rows = (row,)
+    engine.manager.catalog.beside = (row,)
     tab = made()
     sure = sure_of(tab.cards())
     engine.manager.in_memory = [LoadedSummary("LoRA", "ink", 5, True)]
@@ -552,7 +554,7 @@ def test_what_ships_and_what_lies_elsewhere_has_no_button_and_is_refused(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path
 ) -> None:
     row = lora(folder.parent / "elsewhere")
-    engine.manager.catalog.rows = (row,)
+    engine.manager.catalog.beside = (row,)
     tab = made()
     assert "data-sure" not in tab.cards()
     assert "comes with the app" in tab.click("delete", kind="model", name="mini").said
@@ -563,7 +565,7 @@ def test_what_ships_and_what_lies_elsewhere_has_no_button_and_is_refused(
 def test_what_is_open_to_everybody_can_be_changed_by_nobody(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path, downloads: FakeDownloads
 ) -> None:
-    engine.manager.catalog.rows = (lora(folder),)
+    engine.manager.catalog.beside = (lora(folder),)
     engine.manager.catalog.more = (hub_model(),)
     sure = sure_of(made().cards())
     tab = made(may_manage=False)
@@ -587,7 +589,7 @@ def test_what_is_open_to_everybody_shows_no_folders_of_the_server(
     catalog = engine.manager.catalog
     gone = VaeRow(name="vae", title="vae", source="/gone/vae", latent_channels=4)
     ours, elsewhere = lora(folder), lora(folder.parent / "elsewhere", "pen")
-    catalog.rows = (ours, elsewhere, gone)
+    catalog.beside = (ours, elsewhere, gone)
     broken = folder / "loras" / "broken.safetensors"
     catalog.left_out = (Problem(broken, "it is damaged"),)
     for may_manage in (True, False):
@@ -603,7 +605,7 @@ def test_names_are_looked_up_and_anything_else_is_refused(
     made: Callable[..., Tab], engine: FakeEngine, folder: Path, do: str
 ) -> None:
     row = lora(folder)
-    engine.manager.catalog.rows = (row,)
+    engine.manager.catalog.beside = (row,)
     tab = made()
     for kind, name in (
         ("lora", "gone"),
@@ -735,7 +737,7 @@ def test_a_preview_is_a_small_jpeg_named_by_the_catalog(
     name = "50% <ink> & /wash?#.png"
     picture = tmp_path / "preview.png"
     picture.write_bytes(png_of(Image.new("RGBA", (1200, 800), (255, 0, 0, 128))))
-    engine.manager.catalog.rows = (lora(folder, name, preview=picture), lora(folder, "plain"))
+    engine.manager.catalog.beside = (lora(folder, name, preview=picture), lora(folder, "plain"))
     tab = made()
     (source,) = [value for key, value in Tags(tab.cards()).attributes if key == "src"]
     client = client_of(tab)
@@ -769,7 +771,7 @@ def test_a_preview_that_is_no_small_picture_is_refused(
     }
     for name, data in pictures.items():
         (tmp_path / f"{name}.png").write_bytes(data)
-    engine.manager.catalog.rows = (
+    engine.manager.catalog.beside = (
         *(lora(folder, name, preview=tmp_path / f"{name}.png") for name in pictures),
         lora(folder, "folder", preview=tmp_path),
         lora(folder, "gone", preview=tmp_path / "gone.png"),

@@ -277,7 +277,7 @@ def test_a_profile_says_what_it_changes(tab: PaintingTab) -> None:
 def test_a_lora_for_few_steps_brings_them(tab: PaintingTab, engine: FakeEngine) -> None:
     form = tab.form
     few = lora_row(Path("lcm-lora-mini.safetensors"), families=("mini",))
-    engine.manager.catalog.rows = (few,)
+    engine.manager.catalog.beside = (few,)
     sent = {form.model: "mini", form.quality: "high", form.profile: "turbo"}
     for chosen in (form._choose_profile(sent), form._choose_model(sent)):
         assert chosen[form.num_inference_steps] == 8

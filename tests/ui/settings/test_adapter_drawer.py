@@ -44,7 +44,7 @@ def shelves(engine: FakeEngine, tmp_path: Path) -> None:
         name="neg", title="Neg", source="/neg.pt", widths=(256,), families=("mini",)
     )
     vae = VaeRow(name="sharp", title="Sharp", source="/v", families=("mini",), latent_channels=4)
-    catalog.rows = (*loras, embedding, vae)
+    catalog.beside = (*loras, embedding, vae)
 
 
 @pytest.fixture
