@@ -183,14 +183,14 @@ def test_previews_come_to_look_like_the_picture(
 def breaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exception]]:
     """Raises the errors in the list, one at each decoding, then decodes again."""
     errors: list[Exception] = []
-    original = LeasedPipeline.decoded
+    original = LeasedPipeline.decode
 
     def decoded(leased: LeasedPipeline, latents: torch.Tensor) -> Image.Image:
         if errors:
             raise errors.pop(0)
         return original(leased, latents)
 
-    monkeypatch.setattr(LeasedPipeline, "decoded", decoded)
+    monkeypatch.setattr(LeasedPipeline, "decode", decoded)
     yield errors
 
 

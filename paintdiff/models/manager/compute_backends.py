@@ -55,7 +55,7 @@ class ComputeBackends:
             if self._kernel_choice is None:
                 self._kernel_choice = KernelChoice(find_user_cache_folder())
             channels: int = unet.config["block_out_channels"][0]
-            return self._kernel_choice.of(model.device, unet.dtype, channels)
+            return self._kernel_choice.choose(model.device, unet.dtype, channels)
 
     def computing(
         self,
@@ -89,7 +89,7 @@ class ComputeBackends:
             halves = sum(each.nbytes for each in unet.parameters()) // 2
             computing.half_weights = self._has_room(entry, halves)
         if profile.pictures_together > 1:
-            computing.together = self._known_together()
+            computing.batch_tuning = self._known_together()
             computing.kind = _kind(model, computing, profile, adapters, plan)
         return computing
 
@@ -100,7 +100,7 @@ class ComputeBackends:
             return self._together
 
     def _engine_of(self, entry: Entry[LoadedModel], unet: torch.nn.Module) -> OpenVinoEngine:
-        from paintdiff.models.acceleration.merged_lora_weights import inject_weights  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.acceleration.merged_lora_weights import find_active_loras  # noqa: PLC0415 (imports torch)
         from paintdiff.models.acceleration.openvino_engine import (  # noqa: PLC0415 (imports torch)
             BackendWorkspace,
             OpenVinoEngine,
@@ -109,7 +109,7 @@ class ComputeBackends:
         with self._measuring:
             if self._workshop is None:
                 self._workshop = BackendWorkspace.of(find_user_cache_folder())
-            if entry.second_engine is None or entry.second_engine.loras != inject_weights(unet):
+            if entry.second_engine is None or entry.second_engine.loras != find_active_loras(unet):
                 entry.second_engine = OpenVinoEngine(
                     unet,
                     self._workshop,

@@ -31,7 +31,7 @@ from paintdiff.models.registry.speed_profiles import EXACT, Profile
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.vae import DecoderTiny
 
-    from paintdiff.models.adapters.applied import Adapted, AppliedAdapters
+    from paintdiff.models.adapters.applied import AppliedAdapters, LeasedAdapters
     from paintdiff.models.inference.leased_pipeline import LeasedPipeline
     from paintdiff.models.loading.pipelines import LoadedModel
     from paintdiff.models.registry.preprocessor_rows import PreprocessorRow
@@ -143,15 +143,13 @@ class ModelManager(WeightRequests):
             kernels = self._computers.kernels(model, profile)
             adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
-                self._adapted(entry, model, adapters, plan, on_loading)
+                self._adapted(entry, model, adapters, plan, profile, on_loading)
             )
-            if refiner is not None:
-                refiner.follow(profile)
             leased = LeasedPipeline(
                 model,
                 task,
                 networks,
-                adapted=adapted,
+                adapters=adapted,
                 refiner=refiner,
                 tiny_autoencoder=leases.enter_context(self._preview_decoder(model, on_loading)),
                 plan=plan,
@@ -170,8 +168,9 @@ class ModelManager(WeightRequests):
         model: LoadedModel,
         adapters: Adapters,
         plan: Plan,
+        profile: Profile,
         on_loading: OnLoading | None,
-    ) -> Generator[tuple[Adapted, LeasedPipeline | None]]:
+    ) -> Generator[tuple[LeasedAdapters, LeasedPipeline | None]]:
         """What a loaded model is given for a lease, and its refiner."""
         from paintdiff.models.adapters import applied  # noqa: PLC0415 (imports torch)
         from paintdiff.models.inference.leased_pipeline import LeasedPipeline  # noqa: PLC0415 (imports torch)
@@ -207,7 +206,9 @@ class ModelManager(WeightRequests):
             refiner: LeasedPipeline | None = None
             if second is not None:
                 theirs = given[entry_key(second.row)]
-                refiner = LeasedPipeline(second, "image_to_image", adapted=theirs, plan=plan)
+                refiner = LeasedPipeline(
+                    second, "image_to_image", adapters=theirs, plan=plan, profile=profile
+                )
             yield applied.swap_vae(given[entry.key], vae), refiner
 
     def _make_room_to_place(

@@ -66,7 +66,7 @@ def painted(
     with manager.lease(model, kind, controlnets=names, profile=profile) as leased:
         unet = leased.pipeline.unet
         before = traces_of(unet)
-        latents = leased.denoised(run, lambda _step, _preview: None)
+        latents = leased.denoise(run, lambda _step, _preview: None)
         assert leased.pipeline.unet is unet
         assert traces_of(unet) == before
         return latents
@@ -211,7 +211,7 @@ def test_a_run_that_is_broken_off_leaves_nothing(manager: ModelManager) -> None:
         unet = leased.pipeline.unet
         before = traces_of(unet)
         with pytest.raises(KeyError, match="stop"):
-            leased.denoised(RUN, stop)
+            leased.denoise(RUN, stop)
         assert leased.pipeline.unet is unet
         assert traces_of(unet) == before
 

@@ -96,10 +96,10 @@ def test_weights_that_are_offloaded_or_packed_are_cast_too(
                 else:
                     layer.weight.fill_(HUGE)
             in_parts = part == "unet" and plan.placement in ("groups", "leaves")
-            latents = leased.denoised(RUN, lambda _step, _preview: None)
+            latents = leased.denoise(RUN, lambda _step, _preview: None)
             assert bool(latents.isfinite().all()) != in_parts
             if not in_parts:
-                leased.decoded(latents)
+                leased.decode(latents)
                 assert leased.warnings
             halves = {each.dtype for each in network.parameters() if each.is_floating_point()}
             assert halves == {torch.float16}
