@@ -17,7 +17,7 @@ from diffusers.models.unets.unet_2d_blocks import CrossAttnUpBlock2D, UpBlock2D
 from paintdiff.models.acceleration.shallow_copies import copy_shallow, is_hooked
 
 
-def can_keep_features(unet: Any) -> bool:
+def can_cache_features(unet: Any) -> bool:
     """Return whether a UNet's deep features can be cached.
 
     Its last block has to be of a known kind with two layers or more, and no hooks may be in it.

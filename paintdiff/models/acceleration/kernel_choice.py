@@ -73,7 +73,7 @@ def measure_kernels(
         for number in range(_ROUNDS + 1):  # one to warm up
             for kernels, block in blocks.items():
                 started = time.perf_counter()
-                with get_precision(kernels, device):
+                with use_precision(kernels, device):
                     block(sample, time_embedding)
                 synchronize(device)
                 if number:
@@ -90,7 +90,7 @@ def _make_block(
     return block.to(memory_format=torch.channels_last) if kernels.channels_last else block
 
 
-def get_precision(kernels: Kernels, device: torch.device) -> Any:
+def use_precision(kernels: Kernels, device: torch.device) -> Any:
     """Return the context in which networks are computed."""
     if not kernels.bfloat16:
         return nullcontext()

@@ -148,13 +148,13 @@ def collect_inputs(
     added: Mapping[str, Any] = settings.get("added_cond_kwargs") or {}
     words = settings["encoder_hidden_states"]
     given = {"sample": sample, "timestep": time.reshape(()), "words": words, **added}
-    given |= _residuals(settings)
+    given |= _collect_residuals(settings)
     if not all(isinstance(each, torch.Tensor) for each in given.values()):
         return None
     return {name: each.to(torch.float32).contiguous() for name, each in given.items()}
 
 
-def _residuals(settings: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+def _collect_residuals(settings: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """Return a ControlNet's residuals by their names in a graph.
 
     Between two runs of the whole network only the first is a tensor; the others are the number 0.

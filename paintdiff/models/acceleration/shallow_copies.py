@@ -34,7 +34,7 @@ def copy_shallow(module: torch.nn.Module, **parts: Any) -> Any:
     return copied
 
 
-def run_in_half_precision(module: torch.nn.Module) -> Any:
+def copy_in_half_precision(module: torch.nn.Module) -> Any:
     """Copy a network with the weights of its layers in bfloat16; everything else is shared.
 
     In `torch.autocast` the copy computes the same as the network, whose weights would be cast again
@@ -45,7 +45,7 @@ def run_in_half_precision(module: torch.nn.Module) -> Any:
     own.pop(_REGISTRY, None)
     children: dict[str, torch.nn.Module | None] = own["_modules"]
     own["_modules"] = {
-        name: None if each is None else run_in_half_precision(each)
+        name: None if each is None else copy_in_half_precision(each)
         for name, each in children.items()
     }
     if type(module) in _LAYERS:

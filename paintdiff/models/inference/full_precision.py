@@ -76,7 +76,7 @@ class Float32Retry:
 
     def _can_retry(self, networks: Sequence[torch.nn.Module]) -> bool:
         is_more_precise = self._computing.kernels.bfloat16 or can_be_float32(networks)
-        return is_more_precise and not moves_in_parts(networks)
+        return is_more_precise and not is_offloaded_by_layer(networks)
 
 
 def can_be_float32(networks: Sequence[torch.nn.Module]) -> bool:
@@ -86,11 +86,11 @@ def can_be_float32(networks: Sequence[torch.nn.Module]) -> bool:
     unpacked to half precision; our 8-bit weights (`int8_weights`) are multiplied by a scale, which
     is cast.
     """
-    tensors = list(_tensors(networks))
+    tensors = list(_iterate_tensors(networks))
     return any(each.dtype in _HALF for each in tensors) and not any(map(_is_packed, tensors))
 
 
-def moves_in_parts(networks: Iterable[torch.nn.Module]) -> bool:
+def is_offloaded_by_layer(networks: Iterable[torch.nn.Module]) -> bool:
     """Return whether diffusers offloads some weights layer by layer.
 
     It keeps copies of them, so weights that are cast on the way would be lost.
@@ -111,7 +111,7 @@ def run_in_float32(networks: Iterable[torch.nn.Module]) -> Generator[None]:
     """
     cast: list[tuple[torch.Tensor, torch.dtype]] = []
     try:
-        for tensor in _tensors(networks):
+        for tensor in _iterate_tensors(networks):
             if tensor.dtype in _HALF:
                 cast.append((tensor, tensor.dtype))
                 tensor.data = tensor.data.float()
@@ -121,7 +121,7 @@ def run_in_float32(networks: Iterable[torch.nn.Module]) -> Generator[None]:
             tensor.data = tensor.data.to(dtype)
 
 
-def _tensors(networks: Iterable[torch.nn.Module]) -> Iterator[torch.Tensor]:
+def _iterate_tensors(networks: Iterable[torch.nn.Module]) -> Iterator[torch.Tensor]:
     """Yield the weights and buffers of all networks, shared ones once."""
     seen: set[int] = set()
     for network in networks:

@@ -9,9 +9,9 @@ from PIL import Image
 
 from paintdiff.errors import NotFiniteError
 from paintdiff.imaging.geometry import Size
-from paintdiff.models.acceleration.kernel_choice import get_precision
+from paintdiff.models.acceleration.kernel_choice import use_precision
 from paintdiff.models.acceleration.openvino_unet import ComputeChoice
-from paintdiff.models.inference.latent_formats import latents_to_pixels, unscale_latents
+from paintdiff.models.inference.latent_formats import decode_latents, unscale_latents
 from paintdiff.models.inference.pipeline_overrides import choose_vae
 from paintdiff.models.inference.pipeline_setup import PipelineSetup
 from paintdiff.models.memory import usage
@@ -69,9 +69,9 @@ class LatentDecoder:
 
         def decode(computing: ComputeChoice) -> torch.Tensor:
             vae = setup.choose_vae(size)
-            with get_precision(computing.kernels, setup.device), setup.limit_attention():
+            with use_precision(computing.kernels, setup.device), setup.limit_attention():
                 unscaled = unscale_latents(latents.to(vae.dtype), vae)
-                return latents_to_pixels(unscaled, vae, setup.layout)
+                return decode_latents(unscaled, vae, setup.layout)
 
         return setup.float32.compute(
             "decoded", [setup.pipeline.vae], decode, may_retry=bool(latents.isfinite().all())

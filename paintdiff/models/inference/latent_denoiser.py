@@ -72,9 +72,9 @@ class LatentDenoiser:
         def denoise(computing: ComputeChoice) -> torch.Tensor:
             return self._denoise(run, on_step, others, computing)
 
-        return self._setup.float32.compute("denoised", self._networks(), denoise)
+        return self._setup.float32.compute("denoised", self._collect_networks(), denoise)
 
-    def _networks(self) -> list[torch.nn.Module]:
+    def _collect_networks(self) -> list[torch.nn.Module]:
         parts = [*self._setup.pipeline.components.values()]
         parts += [each.network for each in self._controlnets.values()]
         return [each for each in parts if isinstance(each, torch.nn.Module)]
@@ -94,7 +94,7 @@ class LatentDenoiser:
         masks = prepare_masks(run, setup.latent_px, sees_masks=setup.sees_masks)
         timer = StepTimer(computing.calls, partial(synchronize, setup.device))
         listener = _make_listener(run, on_step, timer, tap, masks.soft)
-        settings = self._call_settings(run, others) | masks.settings
+        settings = self._build_settings(run, others) | masks.settings
         settings |= build_listener_settings(pipeline, listener)
         # In float32 prompts are encoded every time: cached ones are in half precision.
         cached = "denoised" not in setup.float32.retried
@@ -123,7 +123,7 @@ class LatentDenoiser:
         tap.attach(self._setup.pipeline.scheduler)
         return tap
 
-    def _call_settings(self, run: Denoising, others: Sequence[Denoising]) -> dict[str, Any]:
+    def _build_settings(self, run: Denoising, others: Sequence[Denoising]) -> dict[str, Any]:
         setup = self._setup
         prepared = replace(
             run,

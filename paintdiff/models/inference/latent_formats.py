@@ -123,7 +123,7 @@ def unscale_latents(latents: torch.Tensor, vae: Any) -> torch.Tensor:
     return latents if shift is None else latents + shift
 
 
-def latents_to_pixels(latents: torch.Tensor, vae: Any, layout: Layout) -> torch.Tensor:
+def decode_latents(latents: torch.Tensor, vae: Any, layout: Layout) -> torch.Tensor:
     """Decode unscaled latents to (batch, 3, height, width), RGB, about -1..1."""
     with torch.no_grad():
         if layout.frames:

@@ -53,7 +53,7 @@ class LeasedPipeline:
         adapters: The LoRAs, embeddings and so on that the model has for this lease.
         refiner: A second model that may take over a run, None if there is none.
         profile: What the model supports of the speed profile that was asked for.
-        unsupported: The rest of that profile, in words for people.
+        unsupported: The names of the features of that profile that it doesn't support.
         computing: How the networks are computed.
     """
 
@@ -80,7 +80,7 @@ class LeasedPipeline:
             controlnets: The ControlNets that a run may use.
             previews: Whether steps have previews. A model without a map to colours has them only
                 with a `tiny_autoencoder`.
-            adapters: What the model was given for this lease.
+            adapters: What the model has for this lease.
             refiner: A lease of the second model.
             tiny_autoencoder: The decoder that `load_tiny_autoencoder` returns, for the model's
                 family.

@@ -33,7 +33,7 @@ def _set_classifier_free(_denoiser: Any, run: Denoising) -> dict[str, Any]:
     Ho and Salimans 2022 (arXiv:2207.12598). A missing negative prompt is left to the pipeline.
     """
     settings: dict[str, Any] = {"guidance_scale": run.guidance_scale}
-    return settings | _negative(run)
+    return settings | _set_negative_prompt(run)
 
 
 def _set_true_scale(_denoiser: Any, run: Denoising) -> dict[str, Any]:
@@ -60,14 +60,14 @@ def _set_embedded(denoiser: Any, run: Denoising) -> dict[str, Any]:
 def _set_beyond_one(_denoiser: Any, run: Denoising) -> dict[str, Any]:
     """Set w - 1, for pipelines that add the difference that often to the guided prediction."""
     settings: dict[str, Any] = {"guidance_scale": max(0.0, run.guidance_scale - 1)}
-    return settings | _negative(run)
+    return settings | _set_negative_prompt(run)
 
 
 def _set_nothing(_denoiser: Any, _run: Denoising) -> dict[str, Any]:
     return {}
 
 
-def _negative(run: Denoising) -> dict[str, Any]:
+def _set_negative_prompt(run: Denoising) -> dict[str, Any]:
     return {"negative_prompt": run.negative_prompt} if run.negative_prompt else {}
 
 

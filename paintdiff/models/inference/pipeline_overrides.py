@@ -14,12 +14,12 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from paintdiff.imaging.geometry import Box, Size
-from paintdiff.models.acceleration.deepcache import FeatureCache, SplitUNet, can_keep_features
+from paintdiff.models.acceleration.deepcache import FeatureCache, SplitUNet, can_cache_features
 from paintdiff.models.acceleration.first_block_cache import BlockCache, can_skip_blocks
 from paintdiff.models.acceleration.guidance_interval import GuidanceInterval
 from paintdiff.models.acceleration.kernel_choice import InHalfPrecision
 from paintdiff.models.acceleration.openvino_unet import BackendUNet, ComputeChoice
-from paintdiff.models.acceleration.shallow_copies import is_hooked, run_in_half_precision
+from paintdiff.models.acceleration.shallow_copies import copy_in_half_precision, is_hooked
 from paintdiff.models.inference.controlled_unet import wrap_unet
 from paintdiff.models.inference.denoising_run import Control, Denoising
 from paintdiff.models.loading.pipelines import LoadedControlNet
@@ -115,7 +115,7 @@ def filter_supported(denoiser: Any, family: Family, profile: Profile) -> Profile
     """Return the profile without what a family's denoiser doesn't support."""
     is_unet = isinstance(denoiser, UNet2DConditionModel)
     change: dict[str, Any] = {}
-    if profile.feature_interval > 1 and not (is_unet and can_keep_features(denoiser)):
+    if profile.feature_interval > 1 and not (is_unet and can_cache_features(denoiser)):
         change["feature_interval"] = 1
     if profile.block_threshold > 0 and (is_unet or not can_skip_blocks(denoiser)):
         change["block_threshold"] = 0.0
@@ -125,7 +125,7 @@ def filter_supported(denoiser: Any, family: Family, profile: Profile) -> Profile
 
 
 def find_unsupported(asked: Profile, supported: Profile) -> tuple[str, ...]:
-    """Return what `filter_supported` left out, in words for people."""
+    """Return the names of the features that `filter_supported` left out."""
     lacking: list[str] = []
     if asked.keeps_features and not supported.keeps_features:
         lacking.append("feature caching")
@@ -164,7 +164,7 @@ def _replace_unet(
 ) -> Any:
     network = pipeline.unet
     if computing.half_weights and not is_hooked(network.modules()):
-        network = run_in_half_precision(network)
+        network = copy_in_half_precision(network)
 
     def make_unet(controls: tuple[Control, ...]) -> Any:
         unet, split = network, SplitUNet

@@ -30,7 +30,7 @@ class RunBatching:
         most = min(wanted, self._setup.profile.pictures_together)
         if most < 2 or tuning is None or not self._can_batch(run):
             return 1
-        return tuning.choose_batch_size(self._kind_of(run), most)
+        return tuning.choose_batch_size(self._describe_kind(run), most)
 
     def record(self, run: Denoising, count: int, timer: StepTimer) -> None:
         """Learn from a run of `count` pictures how long its steps take."""
@@ -40,7 +40,7 @@ class RunBatching:
             return
         seconds = timer.measure_seconds_per_step()
         if seconds is not None:
-            tuning.record(self._kind_of(run), count, seconds, timer.backend)
+            tuning.record(self._describe_kind(run), count, seconds, timer.backend)
 
     def _can_batch(self, run: Denoising) -> bool:
         starts_from_latents = run.source is not None and not isinstance(
@@ -51,6 +51,6 @@ class RunBatching:
             return False
         return can_paint_several(self._setup.pipeline)
 
-    def _kind_of(self, run: Denoising) -> str:
+    def _describe_kind(self, run: Denoising) -> str:
         guided = run.guidance_scale > 1
         return f"{self._setup.computing.kind} {run.size} {guided} {len(run.controls)}"

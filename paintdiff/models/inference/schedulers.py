@@ -78,13 +78,13 @@ def make_scheduler(
     config["_use_default_values"] = [key for key in defaulted if key not in NOISE_SCHEDULE_KEYS]
     scheduler = getattr(diffusers, row.class_name).from_config(config, **row.settings)
     spacing: object = scheduler.config.get("timestep_spacing")
-    possible = _possible_spacing(spacing, num_inference_steps, scheduler.config.num_train_timesteps)
+    possible = _choose_spacing(spacing, num_inference_steps, scheduler.config.num_train_timesteps)
     if possible == spacing:
         return scheduler
     return type(scheduler).from_config(scheduler.config, timestep_spacing=possible)
 
 
-def _possible_spacing(spacing: object, steps: int, training_steps: int) -> object:
+def _choose_spacing(spacing: object, steps: int, training_steps: int) -> object:
     """Return how steps are spread over the training's timesteps.
 
     It is another way than `spacing` where diffusers' code for that breaks.
