@@ -131,7 +131,7 @@ def seam_figure(manager: ModelManager, overlap: float) -> float:
         for seed in range(8):
             source = Source(ramp, 0.67)
             run = Denoising("", "", size, 20, 4.0, "DDIM", seed, source=source, windows=windows)
-            pixels = np.asarray(leased.decoded(leased.denoised(run, lambda _step, _preview: None)))
+            pixels = np.asarray(leased.decode(leased.denoise(run, lambda _step, _preview: None)))
             for axis in (0, 1):
                 across = np.abs(np.diff(pixels.astype(float), axis=axis)).mean(axis=(1 - axis, 2))
                 at = np.mean([across[line - 1] for line in lines])

@@ -90,9 +90,9 @@ def _child(asked: dict[str, Any]) -> dict[str, float]:
         times: list[tuple[float, float]] = []
         for _ in range(2):  # one to warm up
             started = time.process_time()
-            latents = leased.denoised(run, lambda _step, _preview: None)
+            latents = leased.denoise(run, lambda _step, _preview: None)
             denoised = time.process_time()
-            leased.decoded(latents)
+            leased.decode(latents)
             times.append((denoised - started, time.process_time() - denoised))
     denoising, decoding = times[-1]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

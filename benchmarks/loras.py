@@ -154,7 +154,7 @@ def _adapt(
 ) -> None:
     wanted = Adapters(loras=tuple(LoraUse(name) for name in names)) if names else NO_ADAPTERS
     sources = Sources(loras={name: rows[name] for name in names})
-    with adapting.adapted(wanted, sources, on_waiting=on_waiting):
+    with adapting.apply(wanted, sources, on_waiting=on_waiting):
         pass
 
 

@@ -167,7 +167,7 @@ def _child(asked: dict[str, Any]) -> dict[str, Any]:
         estimated = estimate_peak_bytes(plan, row.family, room.parts, run, room.hardware)
         with Peak(asked["device"]) as peak, manager.lease(row.name, plan=plan) as leased:
             denoising = Denoising("a house", "", size, 2, 5.0, row.sampler, seed=1)
-            leased.decoded(leased.denoised(denoising, lambda _step, _preview: None))
+            leased.decode(leased.denoise(denoising, lambda _step, _preview: None))
     seconds = time.perf_counter() - started
     return {"estimated": estimated, "measured": peak.bytes, "seconds": seconds}
 

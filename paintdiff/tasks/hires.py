@@ -69,7 +69,7 @@ class SecondPass:
         """
         more = count_steps_run(self._num_inference_steps, self._strength)
         counter = StepCounter(on_step, index, first.steps_run + more)
-        latents = self._leased.denoised(first, counter.ended)
+        latents = self._leased.denoise(first, counter.ended)
         counter.run_ended(first.steps_run)
         try:
             return self._refined(first, latents, counter, on_step, index)
@@ -80,7 +80,7 @@ class SecondPass:
                 raise
             logger.warning("no second pass at %s", self._size, exc_info=True)
         note = f"Not enough memory to refine at {self._size}, so the picture stays at {first.size}."
-        return Painted(self._leased.decoded(latents), (note,), self._leased.computing.taken())
+        return Painted(self._leased.decode(latents), (note,), self._leased.computing.take_backend())
 
     def _refined(
         self,
@@ -92,8 +92,10 @@ class SecondPass:
     ) -> Painted:
         image, controls = self._enlarged(latents, on_step, index)
         if not self._strength:
-            shown = self._leased.decoded(image) if not isinstance(image, PictureImage) else image
-            return Painted(shown, (self._enlarged_words(first),), self._leased.computing.taken())
+            shown = self._leased.decode(image) if not isinstance(image, PictureImage) else image
+            return Painted(
+                shown, (self._enlarged_words(first),), self._leased.computing.take_backend()
+            )
         run = replace(
             first,
             size=self._size,
@@ -103,9 +105,9 @@ class SecondPass:
             windows=self._windows,
         )
         second = self._leased.for_task("image_to_image")
-        latents = second.denoised(run, counter.ended)
+        latents = second.denoise(run, counter.ended)
         counter.run_ended(run.steps_run)
-        image, engine = second.decoded(latents), second.computing.taken()
+        image, engine = second.decode(latents), second.computing.take_backend()
         return Painted(image, (self._words(first, run),), engine)
 
     def _enlarged(
@@ -114,13 +116,13 @@ class SecondPass:
         """What the second pass starts from, and what it follows."""
         held = self._controlnet != NO_CONTROLNET
         if self._upscaler == LATENT_UPSCALER:
-            enlarged = self._leased.enlarged(latents, self._size)
+            enlarged = self._leased.upscale_latents(latents, self._size)
             if not held:
                 return enlarged, self._controls
-            small = self._leased.decoded(latents)
+            small = self._leased.decode(latents)
             map_ = resize_image(small, self._size, "stretch", "#000000")
             return enlarged, (*self._controls, Control(self._controlnet, map_))
-        small = self._leased.decoded(latents)
+        small = self._leased.decode(latents)
         image = self._tools.enlarge(small, self._upscaler, self._size, on_step, index)
         if not held:
             return image, self._controls

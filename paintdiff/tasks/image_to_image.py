@@ -108,7 +108,7 @@ def paint(
         return
     for index, run in enumerate(runs):
         image = _looped(run, source, request.strengths(), leased, on_step, index)
-        yield Painted(image, notes, leased.computing.taken())
+        yield Painted(image, notes, leased.computing.take_backend())
 
 
 def _looped(
@@ -126,7 +126,7 @@ def _looped(
         # The same noise again and again would burn its pattern in.
         seed = (run.seed + number) % (MAX_SEED + 1)
         this = replace(run, source=Source(image, strength), seed=seed)
-        latents = leased.denoised(this, counter.ended)
+        latents = leased.denoise(this, counter.ended)
         counter.run_ended(this.steps_run)
-        image = leased.decoded(latents)
+        image = leased.decode(latents)
     return image

@@ -57,14 +57,14 @@ def paint_run(
     """
     first = 0
     while first < len(runs):
-        count = leased.together(runs[first], len(runs) - first)
+        count = leased.choose_batch_size(runs[first], len(runs) - first)
         run, *others = runs[first : first + (tools.room_for(count) if count > 1 else 1)]
         counter = StepCounter(on_step, first, run.steps_run, 1 + len(others))
-        latents = leased.denoised(run, counter.ended, others)
+        latents = leased.denoise(run, counter.ended, others)
         counter.run_ended(run.steps_run)
-        engine = leased.computing.taken()
+        engine = leased.computing.take_backend()
         for number, one in enumerate(latents.split(1)):
             if number:
                 counter.next_picture()
-            yield Painted(leased.decoded(one), engine=engine)
+            yield Painted(leased.decode(one), engine=engine)
         first += 1 + len(others)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from paintdiff.jobs.messages import FieldMessage
 from paintdiff.jobs.requests import ImageToImage, Inpaint, PaintingRequest
-from paintdiff.models.conditioning.near_words import replace_near_words
-from paintdiff.models.conditioning.prompt_words import insert_embeddings
+from paintdiff.models.conditioning.prompt_words import insert_embeddings, replace_near_words
 from paintdiff.prompts.words import find_cut_words, find_unknown_words, knows_none, quote_words
 from paintdiff.tasks.adapters import prompt_text
 from paintdiff.tasks.runs import build_run
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 def list_warnings(request: PaintingRequest, leased: LeasedPipeline) -> tuple[str, ...]:
     """What the model can't make of the request, as sentences for people."""
-    adapters = (*leased.adapted.notes, *_clip_skip(request, leased), *_refiner(request, leased))
+    adapters = (*leased.adapters.notes, *_clip_skip(request, leased), *_refiner(request, leased))
     return (*_words(request, leased), *adapters, *_profile(leased))
 
 
@@ -27,17 +26,16 @@ def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     sentences: list[str] = []
     title = leased.row.title
     prompt = prompt_text(request)
-    if leased.known_words is not None:
-        learned = dict.fromkeys(leased.adapted.tokens, "")
-        text, replaced = replace_near_words(
-            f"{prompt}\n{request.negative_prompt}", leased.near_words
-        )
+    prompts, vocabulary = leased.prompts, leased.prompts.vocabulary
+    if vocabulary.known is not None:
+        learned = dict.fromkeys(leased.adapters.tokens, "")
+        text, replaced = replace_near_words(f"{prompt}\n{request.negative_prompt}", vocabulary.near)
         sentences += _replaced_words(title, replaced)
         text = insert_embeddings(text, learned)
-        unknown = find_unknown_words(text, leased.known_words)
-        painted, _near = replace_near_words(prompt, leased.near_words)
+        unknown = find_unknown_words(text, vocabulary.known)
+        painted, _near = replace_near_words(prompt, vocabulary.near)
         taught = insert_embeddings(painted, learned) != painted
-        if not taught and knows_none(painted, leased.known_words):
+        if not taught and knows_none(painted, vocabulary.known):
             sentences.append(_no_word_known(leased, unknown))
         elif unknown:
             them = "it" if len(unknown) == 1 else "them"
@@ -46,8 +44,8 @@ def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
             )
     sentences += _family_remarks(request, leased)
     texts = (("prompt", prompt), ("negative prompt", request.negative_prompt))
-    for which, text in texts if leased.tokenizer is not None else ():
-        cut = find_cut_words(leased.in_tokens(text), leased.tokenizer, leased.max_prompt_tokens)
+    for which, text in texts if prompts.tokenizer is not None else ():
+        cut = find_cut_words(prompts.prepare_text(text), prompts.tokenizer, prompts.max_tokens)
         if cut:
             sentences.append(
                 f"The {which} is too long for {title}, so its end was ignored: “"
@@ -58,12 +56,13 @@ def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
 
 def _no_word_known(leased: LeasedPipeline, unknown: tuple[str, ...]) -> FieldMessage:
     """Say that the picture has nothing to do with the prompt, and what to write instead."""
-    such = f", such as {', '.join(leased.subjects[:3])}" if leased.subjects else ""
+    subjects = leased.prompts.vocabulary.subjects
+    such = f", such as {', '.join(subjects[:3])}" if subjects else ""
     sentence = (
         f"{leased.row.title} knows none of these words: {quote_words(unknown)}. So the picture "
         f"doesn't show them. It paints one subject at a time{such}."
     )
-    return FieldMessage(sentence, "prompt", leased.subjects)
+    return FieldMessage(sentence, "prompt", subjects)
 
 
 def _replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[str]:
@@ -76,7 +75,7 @@ def _replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[s
 
 
 def _profile(leased: LeasedPipeline) -> list[str]:
-    lacking, why_torch = leased.left_out, leased.computing.why_torch
+    lacking, why_torch = leased.unsupported, leased.computing.why_torch
     title = leased.row.title
     sentences: list[str] = []
     if lacking:
@@ -89,11 +88,11 @@ def _profile(leased: LeasedPipeline) -> list[str]:
 
 
 def _clip_skip(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
-    if request.clip_skip == 1 or leased.clip_skip_acts(request.clip_skip):
+    if request.clip_skip == 1 or leased.prompts.skips_layers(request.clip_skip):
         return []
     why = (
         "it always uses that layer"
-        if leased.takes_clip_skip
+        if leased.prompts.takes_clip_skip
         else "its text encoder doesn't support it"
     )
     sentence = f"A clip skip of {request.clip_skip} has no effect on {leased.row.title}: {why}."
@@ -108,7 +107,7 @@ def _refiner(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
         strengths = request.strengths()
     elif isinstance(request, Inpaint):
         strengths = (request.strength,)
-    steps = [leased.hand_over(build_run(request), strength) for strength in strengths]
+    steps = [leased.plan_hand_over(build_run(request), strength) for strength in strengths]
     if all(each.happens for each in steps):
         return []
     first = next(each for each in steps if not each.happens)
@@ -127,19 +126,19 @@ def _family_remarks(request: PaintingRequest, leased: LeasedPipeline) -> list[st
     """What only the loaded model can tell of its family."""
     sentences: list[str] = []
     title = leased.row.title
-    if leased.of_unknown_family:
+    if leased.is_of_unknown_family:
         sentences.append(
-            f"{title} is a {leased.class_name}, an unknown family: it is painted with "
+            f"{title} is a {type(leased.pipeline).__name__}, an unknown family: it is painted with "
             "diffusers' defaults, without previews."
         )
     guidance_scale = request.sampling().guidance_scale
-    if leased.unguided(guidance_scale, request.negative_prompt):
+    if leased.ignores_guidance(guidance_scale, request.negative_prompt):
         sentence = (
             f"The guidance scale of {guidance_scale:g} had no effect: {title} is guided only "
             "with a negative prompt."
         )
         sentences.append(FieldMessage(sentence, "guidance_scale"))
-    if request.negative_prompt.strip() and not leased.guided_by_words:
+    if request.negative_prompt.strip() and not leased.takes_negative_prompt:
         sentence = f"The negative prompt had no effect: {title} is guidance-distilled."
         sentences.append(FieldMessage(sentence, "negative_prompt"))
     return sentences

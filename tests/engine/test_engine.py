@@ -164,7 +164,7 @@ def test_previews_come_to_look_like_the_picture(
 ) -> None:
     """By the last step the preview is the picture, as far as a linear map can draw it."""
     monkeypatch.setattr(
-        PreviewRateLimit, "wants_one", lambda _governor: True
+        PreviewRateLimit, "allows_preview", lambda _governor: True
     )  # however busy the machine
     events = story(mini_engine, QUICK.model_copy(update={"num_inference_steps": 50}))
     previews = [e.preview for e in events if isinstance(e, Progress) and e.preview]
@@ -184,14 +184,14 @@ def test_previews_come_to_look_like_the_picture(
 def breaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exception]]:
     """Raises the errors in the list, one at each decoding, then decodes again."""
     errors: list[Exception] = []
-    original = LeasedPipeline.decoded
+    original = LeasedPipeline.decode
 
     def decoded(leased: LeasedPipeline, latents: torch.Tensor) -> Image.Image:
         if errors:
             raise errors.pop(0)
         return original(leased, latents)
 
-    monkeypatch.setattr(LeasedPipeline, "decoded", decoded)
+    monkeypatch.setattr(LeasedPipeline, "decode", decoded)
     yield errors
 
 

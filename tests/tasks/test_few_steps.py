@@ -113,7 +113,7 @@ def test_no_step_is_skipped_beside_it(catalog: Catalog) -> None:
 
 def test_it_is_painted_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[tuple[int, float, str, bool, tuple[str, ...]]] = []
-    original = LeasedPipeline.denoised
+    original = LeasedPipeline.denoise
 
     def denoised(self: LeasedPipeline, run: Any, *rest: Any) -> Any:
         names = tuple(name for name in self.hashes if name.startswith("LoRA"))
@@ -122,7 +122,7 @@ def test_it_is_painted_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> No
         runs.append((steps, run.guidance_scale, run.sampler, skips, names))
         return original(self, run, *rest)
 
-    monkeypatch.setattr(LeasedPipeline, "denoised", denoised)
+    monkeypatch.setattr(LeasedPipeline, "denoise", denoised)
     picture = engine.generate(WORDS.model_copy(update={"profile": "turbo"})).pictures[0]
     assert runs == [(6, 1.0, "LCM", False, (f"LoRA {NAME}",))]
     read = request_from_parameters(parse_parameters(write_parameters(picture)))

@@ -311,14 +311,14 @@ def test_without_memory_for_the_second_pass_the_first_isnt_lost(
     upscaler: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = painted(engine, request().model_copy(update={"hires": None}))
-    whole = LeasedPipeline.denoised
+    whole = LeasedPipeline.denoise
 
     def short(self: LeasedPipeline, run: Denoising, *more: Any) -> Any:
         if run.size.width > small.width:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return whole(self, run, *more)
 
-    monkeypatch.setattr(LeasedPipeline, "denoised", short)
+    monkeypatch.setattr(LeasedPipeline, "denoise", short)
     (picture,) = engine.generate(request({"upscaler": upscaler})).pictures
     assert picture.image.size == small.size
     assert difference(picture.image, small) < 2, "in half precision, which was tried last"

@@ -50,7 +50,7 @@ WORDS = TextToImage(
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if it had been found quicker."""
-    monkeypatch.setattr(BatchTuning, "most", lambda _self, _kind, wanted: wanted)
+    monkeypatch.setattr(BatchTuning, "choose_batch_size", lambda _self, _kind, wanted: wanted)
 
 
 @pytest.fixture

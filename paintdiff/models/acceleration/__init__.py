@@ -1,1 +1,1 @@
-"""How a denoiser is computed: kernels, another engine, what it may leave out. Knows no files."""
+"""Faster denoising: kernels, caches over steps, batch sizes and OpenVINO."""

@@ -1,9 +1,9 @@
-"""A UNet whose deep features are kept from step to step: DeepCache.
+"""DeepCache: a UNet's deep features are reused for several steps.
 
-Ma et al. 2023, "DeepCache: Accelerating diffusion models for free" (arXiv:2312.00858). What the
-deep layers see changes little from one step to the next, so between two whole runs of the network
-only its first convolution and the last layer of its last block are computed, from what the layer
-before that gave last time. Imports torch: import it in a function.
+Ma et al. 2023, "DeepCache: Accelerating diffusion models for free" (arXiv:2312.00858). The input of
+the deep layers changes little from one step to the next. So between two runs of the whole network
+only its first convolution and the last layer of its last block are computed, from the cached output
+of the layer before that. Imports torch: import it in a function.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from diffusers.models.unets.unet_2d_blocks import CrossAttnUpBlock2D, UpBlock2D
 from paintdiff.models.acceleration.shallow_copies import copy_shallow, is_hooked
 
 
-def can_keep_features(unet: Any) -> bool:
-    """Whether it is built so that its deep features can be kept: the last block is of a kind with
-    two layers or more, and nothing else is hooked into the network.
+def can_cache_features(unet: Any) -> bool:
+    """Return whether a UNet's deep features can be cached.
+
+    Its last block has to be of a known kind with two layers or more, and no hooks may be in it.
     """
     last = unet.up_blocks[-1]
     known = isinstance(last, (UpBlock2D, CrossAttnUpBlock2D)) and len(last.resnets) > 1
@@ -27,60 +28,62 @@ def can_keep_features(unet: Any) -> bool:
 
 
 class SplitUNet:
-    """A UNet seen as two: the whole, which tells its deep features, and what is computed in between
-    from those. The UNet is shared and left alone. What isn't its own is the UNet's.
+    """A UNet in two parts: the whole one, which also returns its deep features, and a shallow one.
+
+    The shallow part predicts from given deep features. The UNet is shared, so it isn't changed.
+    Attributes it lacks are the UNet's.
     """
 
     def __init__(self, unet: Any) -> None:
         self._unet = unet
         self._kept: torch.Tensor | None = None
         last = unet.up_blocks[-1]
-        whole_last = _recorded(last, self._keep)
+        whole_last = _record_features(last, self._keep)
         self._whole = copy_shallow(unet, up_blocks=[*list(unet.up_blocks)[:-1], whole_last])
         self._shallow = copy_shallow(
             unet,
             down_blocks=[_SkippedDown(each) for each in unet.down_blocks],
-            mid_block=_skipped_mid,
+            mid_block=_skip_mid,
             up_blocks=[
                 *(_SkippedUp(each) for each in list(unet.up_blocks)[:-1]),
-                _LastLayer(last, self._given),
+                _LastLayer(last, self._get_copy),
             ],
         )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._unet, name)
 
-    def whole(self, *args: Any, **settings: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the UNet predicts with `return_dict=False`, and its deep features."""
+    def run_whole(self, *args: Any, **settings: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what the UNet predicts with `return_dict=False`, and its deep features."""
         predicted = self._whole(*args, **settings)[0]
-        return predicted, self._taken()
+        return predicted, self._take()
 
-    def shallow(self, features: torch.Tensor, *args: Any, **settings: Any) -> torch.Tensor:
-        """What it predicts by deep features of another call of that batch and size."""
+    def run_shallow(self, features: torch.Tensor, *args: Any, **settings: Any) -> torch.Tensor:
+        """Predict from the deep features of another call, of the same batch and size."""
         self._kept = features
         predicted = self._shallow(*args, **settings)[0]
         self._kept = None
         return predicted
 
     def _keep(self, features: torch.Tensor) -> None:
-        self._kept = features.clone()  # FreeU writes into what it is given
+        self._kept = features.clone()  # FreeU writes into its input
 
-    def _given(self) -> torch.Tensor:
-        assert self._kept is not None  # `shallow` has seen to it
+    def _get_copy(self) -> torch.Tensor:
+        assert self._kept is not None  # `run_shallow` sets it
         return self._kept.clone()
 
-    def _taken(self) -> torch.Tensor:
+    def _take(self) -> torch.Tensor:
         kept, self._kept = self._kept, None
-        assert kept is not None  # the last block has told them
+        assert kept is not None  # the last block has set it
         return kept
 
 
 class FeatureCache:
-    """Stands in for a UNet during one run: at every `interval`-th call the whole of it is computed.
+    """Replaces a UNet during one run: the whole of it is computed at every `interval`-th call.
 
-    The UNet (or what computes its two parts in its place) is shared and left alone. Of a
-    ControlNet's residuals the first is kept too, so it isn't needed in between either (`reuses`).
-    What isn't its own is the UNet's.
+    The UNet, or what computes its two parts, is shared and isn't changed. The first of a
+    ControlNet's residuals is cached too, so the ControlNet isn't called in between (`reuses`).
+    Attributes it lacks are the UNet's.
     """
 
     def __init__(self, split: SplitUNet, interval: int) -> None:
@@ -94,7 +97,7 @@ class FeatureCache:
         return getattr(self._split, name)
 
     def reuses(self, sample: torch.Tensor) -> bool:
-        """Whether the next call, with that sample, will be answered from what was kept."""
+        """Return whether the next call, with that sample, reuses cached features."""
         kept = self._kept
         return (
             self._calls % self._interval != 0
@@ -104,27 +107,28 @@ class FeatureCache:
         )
 
     def __call__(self, sample: torch.Tensor, timestep: Any, **settings: Any) -> tuple[torch.Tensor]:
-        """As the UNet's with `return_dict=False`, which is how pipelines call it: `sample` is
-        (batch, channels, height, width), latents.
+        """Predict as the UNet does with `return_dict=False`, which is how pipelines call it.
+
+        `sample` holds latents (batch, channels, height, width).
         """
         shallow = self.reuses(sample)
         self._calls += 1
         if not shallow:
-            self._calls = 1  # also where the guidance has come or gone, and with it the batch
+            self._calls = 1  # also where guidance begins or ends, which changes the batch
             residuals = settings.get("down_block_additional_residuals")
             self._first_residual = residuals[0] if residuals else None
-            predicted, self._kept = self._split.whole(sample, timestep, **settings)
+            predicted, self._kept = self._split.run_whole(sample, timestep, **settings)
             return (predicted,)
         if self._first_residual is not None:
-            count = sum(_residuals_of(block) for block in self._split.down_blocks)
+            count = sum(_count_residuals(block) for block in self._split.down_blocks)
             settings["down_block_additional_residuals"] = [self._first_residual, *[0] * count]
             settings["mid_block_additional_residual"] = 0
-        assert self._kept is not None  # `reuses` has seen to it
-        return (self._split.shallow(self._kept, sample, timestep, **settings),)
+        assert self._kept is not None  # `reuses` checks it
+        return (self._split.run_shallow(self._kept, sample, timestep, **settings),)
 
 
-def _recorded(block: Any, keep: Callable[[torch.Tensor], None]) -> Any:
-    """A twin of an up block that tells what its last layer but one gives."""
+def _record_features(block: Any, keep: Callable[[torch.Tensor], None]) -> Any:
+    """Copy an up block so that `keep` gets the output of its last layer but one."""
     name = "attentions" if isinstance(block, CrossAttnUpBlock2D) else "resnets"
     layers = list(getattr(block, name))
     layers[-2] = _Recorder(layers[-2], keep)
@@ -143,12 +147,12 @@ class _Recorder:
 
 
 class _SkippedDown:
-    """Passes on what it is given, and that as all of the block's residuals, which nobody reads."""
+    """Returns its input, also as all of the block's residuals, which nobody reads."""
 
     has_cross_attention = False
 
     def __init__(self, block: Any) -> None:
-        self._count = _residuals_of(block)
+        self._count = _count_residuals(block)
 
     def __call__(
         self, hidden_states: torch.Tensor, **_settings: Any
@@ -156,11 +160,11 @@ class _SkippedDown:
         return hidden_states, (hidden_states,) * self._count
 
 
-def _residuals_of(block: Any) -> int:
+def _count_residuals(block: Any) -> int:
     return len(block.resnets) + (block.downsamplers is not None)
 
 
-def _skipped_mid(sample: torch.Tensor, *_args: Any, **_settings: Any) -> torch.Tensor:
+def _skip_mid(sample: torch.Tensor, *_args: Any, **_settings: Any) -> torch.Tensor:
     return sample
 
 
@@ -168,16 +172,14 @@ class _SkippedUp:
     has_cross_attention = False
 
     def __init__(self, block: Any) -> None:
-        self.resnets = tuple(block.resnets)  # they are counted
+        self.resnets = tuple(block.resnets)  # the UNet counts them
 
     def __call__(self, hidden_states: torch.Tensor, **_settings: Any) -> torch.Tensor:
         return hidden_states
 
 
 class _LastLayer:
-    """The last layer of an up block: it takes what was kept, and the residual of the UNet's first
-    convolution.
-    """
+    """The last layer of an up block: it gets cached features and the first residual."""
 
     def __init__(self, block: Any, kept: Callable[[], torch.Tensor]) -> None:
         self.resnets = tuple(block.resnets)

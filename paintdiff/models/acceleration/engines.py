@@ -1,4 +1,4 @@
-"""What computes a denoiser: torch, or on CPUs another engine where that was measured to be quicker.
+"""The backends that may compute a denoiser: torch, or OpenVINO on CPUs where it is faster.
 
 Importable without torch.
 """
@@ -11,18 +11,22 @@ from typing import Literal
 from paintdiff.errors import SettingsError
 
 EngineName = Literal["auto", "torch", "openvino"]
-"""What is asked for. "auto": what is quickest, of what is installed."""
+"""The value of `--engine`. "auto" is the fastest of those that are installed."""
 
 INSTALL = "python -m pip install -r requirements.txt"
 
 
 def is_installed() -> bool:
-    """Whether OpenVINO is there. It isn't imported."""
+    """Return whether OpenVINO is installed. It isn't imported."""
     return find_spec("openvino") is not None
 
 
 def check_engine(name: EngineName) -> EngineName:
-    """The same. Raises SettingsError if it isn't installed."""
+    """Return `name`.
+
+    Raises:
+        SettingsError: It isn't installed.
+    """
     if name == "openvino" and not is_installed():
         raise SettingsError(
             f"--engine openvino needs OpenVINO, which isn't installed. Install it: {INSTALL}"
@@ -33,9 +37,17 @@ def check_engine(name: EngineName) -> EngineName:
 def explain_torch(
     engine: EngineName, device: str, *, exact: bool, adapted: bool, saves_memory: bool
 ) -> str | None:
-    """Why a lease can't but be computed by torch, for people; None if it can, "" where no other
-    engine is asked for or there. `exact`: its pictures have to be diffusers' own; `adapted`: there
-    is something in the network beyond its weights.
+    """Explain why only torch can compute a lease, in words for people.
+
+    Args:
+        engine: What was asked for.
+        device: Where the model is: "cpu", "cuda" ...
+        exact: Whether its pictures have to be identical to those of diffusers.
+        adapted: Whether IP-Adapters or FreeU change the network.
+        saves_memory: Whether the memory is too short for a second copy of the weights.
+
+    Returns:
+        None if another backend can compute it; "" if no other was asked for or is installed.
     """
     if engine == "torch" or not is_installed():
         return ""

@@ -1,7 +1,7 @@
-"""A transformer whose blocks are skipped while little changes: diffusers' First Block Cache.
+"""First Block Cache of diffusers: a transformer's blocks are skipped while little changes.
 
-What the first block adds tells how much the others will; where that is close to what it was at the
-last step, what all others added then is added again. Imports torch: import it in a function.
+Where the first block adds nearly what it added at the last step, the others would too, so what they
+added then is added again. Imports torch: import it in a function.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from paintdiff.models.acceleration.shallow_copies import copy_shallow, is_hooked
 
 
 def can_skip_blocks(transformer: Any) -> bool:
-    """Whether diffusers knows all the transformer's blocks, there are two or more, all give what
-    they take (Stable Diffusion 3's last one gives no words), and nothing else is hooked into the
+    """Return whether a transformer's blocks can be skipped.
+
+    diffusers has to know all of them, there have to be two or more, and all have to return what
+    they take (Stable Diffusion 3's last one doesn't return the text). No hooks may be in the
     network.
     """
-    blocks = [block for each in _blocks_of(transformer).values() for block in each]
+    blocks = [block for each in _find_blocks(transformer).values() for block in each]
     known = all(
         _is_known(block) and not getattr(block, "context_pre_only", False) for block in blocks
     )
@@ -36,35 +38,37 @@ def can_skip_blocks(transformer: Any) -> bool:
 
 
 class BlockCache:
-    """Stands in for a transformer during one run. Blocks are skipped where the first one's addition
-    differs by less than the part `threshold` from the last time.
+    """Replaces a transformer during one run.
 
-    The transformer is shared and left alone: the hooks are in copies of its blocks, which share
-    their weights. What isn't its own is the transformer's.
+    Blocks are skipped where the relative change of the first one's output is below `threshold`. The
+    transformer is shared, so it isn't changed: the hooks are in copies of its blocks, which share
+    their weights. Attributes it lacks are the transformer's.
     """
 
     def __init__(self, transformer: Any, threshold: float) -> None:
         self._transformer = transformer
         copies = {
             name: torch.nn.ModuleList(copy_shallow(block) for block in blocks)
-            for name, blocks in _blocks_of(transformer).items()
+            for name, blocks in _find_blocks(transformer).items()
         }
-        self._twin = copy_shallow(transformer)
-        vars(self._twin)["_modules"].update(copies)
-        apply_first_block_cache(self._twin, FirstBlockCacheConfig(threshold=threshold))
+        self._copy = copy_shallow(transformer)
+        vars(self._copy)["_modules"].update(copies)
+        apply_first_block_cache(self._copy, FirstBlockCacheConfig(threshold=threshold))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transformer, name)
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
-        """As the transformer's."""
-        _set_cache_context(self._twin, CacheContext(name=_turn(args, settings)))
-        return self._twin(*args, **settings)
+        """Predict as the transformer does."""
+        _set_cache_context(self._copy, CacheContext(name=_name_context(args, settings)))
+        return self._copy(*args, **settings)
 
 
-def _turn(args: tuple[Any, ...], settings: dict[str, Any]) -> str:
-    """What tells calls with the prompt's words from those without, and guided ones from unguided:
-    the words' place in memory, which stays the same over a run, and the number of samples.
+def _name_context(args: tuple[Any, ...], settings: dict[str, Any]) -> str:
+    """Return a name that differs for calls with the prompt, without it, and with both.
+
+    It is made of the address of the text embeddings, which stays the same over a run, and of the
+    batch size.
     """
     words = settings.get("encoder_hidden_states")
     sample = args[0] if args else settings["hidden_states"]
@@ -72,7 +76,7 @@ def _turn(args: tuple[Any, ...], settings: dict[str, Any]) -> str:
     return f"{place} {len(sample)}"
 
 
-def _blocks_of(transformer: Any) -> dict[str, torch.nn.ModuleList]:
+def _find_blocks(transformer: Any) -> dict[str, torch.nn.ModuleList]:
     return {
         name: each
         for name, each in transformer.named_children()
@@ -83,7 +87,7 @@ def _blocks_of(transformer: Any) -> dict[str, torch.nn.ModuleList]:
 def _is_known(block: Any) -> bool:
     try:
         known = TransformerBlockRegistry.get(type(block))
-    except ValueError:  # how it says so
+    except ValueError:  # how it says that it doesn't know the class
         return False
-    # (Of Z-Image's it looks for an argument that they don't have.)
+    # For Z-Image's blocks it names an argument that they don't have.
     return known.hidden_states_argument_name in inspect.signature(type(block).forward).parameters

@@ -1,4 +1,4 @@
-"""What was measured on this machine, kept between two starts. Importable without torch."""
+"""Measurements of this machine, kept between two starts. Importable without torch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ logger = logging.getLogger(__name__)
 ValueT = TypeVar("ValueT")
 
 WORTH_IT = 0.95
-"""What takes more than this part of the usual time isn't worth another picture."""
+"""A faster way that changes the picture is used only below this fraction of the usual time."""
 
 
 class MeasurementFile(Generic[ValueT]):
-    """Values by their keys in a file of JSON (None: in memory only), read once. What can't be read
-    is forgotten, and that it can't be written is logged. To be used by one thread at a time.
+    """Values by their keys in a JSON file (None: in memory only), which is read once.
+
+    A file that can't be read counts as empty; one that can't be written is logged. Use it from one
+    thread at a time.
     """
 
     def __init__(self, file: Path | None, kind: TypeAdapter[dict[str, ValueT]]) -> None:
@@ -29,13 +31,13 @@ class MeasurementFile(Generic[ValueT]):
         self._known: dict[str, ValueT] | None = None
 
     def get(self, key: str) -> ValueT | None:
-        """None if nothing is known."""
+        """Return the value of a key, None if it has none."""
         if self._known is None:
             self._known = self._read()
         return self._known.get(key)
 
     def set(self, key: str, value: ValueT) -> None:
-        """Keep it."""
+        """Set the value of a key, and write the file."""
         if self._known is None:
             self._known = self._read()
         self._known[key] = value
@@ -45,7 +47,7 @@ class MeasurementFile(Generic[ValueT]):
             with new_file(self._file) as file:
                 file.write(self._kind.dump_json(self._known))
         except OSError as error:
-            logger.warning("what is quickest here can't be kept in %s: %s", self._file, error)
+            logger.warning("measurements can't be kept in %s: %s", self._file, error)
 
     def _read(self) -> dict[str, ValueT]:
         if self._file is None or not self._file.exists():
@@ -53,5 +55,5 @@ class MeasurementFile(Generic[ValueT]):
         try:
             return self._kind.validate_json(self._file.read_bytes())
         except (OSError, ValidationError) as error:
-            logger.info("%s is made anew: %s", self._file, error)
+            logger.info("%s can't be read, so it is replaced: %s", self._file, error)
             return {}

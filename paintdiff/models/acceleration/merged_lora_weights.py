@@ -1,4 +1,4 @@
-"""A network's weights by the names that they have without LoRAs, with what these add to them.
+"""A network's weights under their names without LoRAs, with what LoRAs add to them.
 
 Imports torch and peft: import it in a function.
 """
@@ -15,15 +15,16 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 @dataclass(frozen=True)
 class Weight:
-    """One as it is in the network, and the LoRAs' low-rank parts (down, up, scale) beside it. They
-    stay what they are when the network gets other LoRAs.
+    """One weight of the network, and the LoRAs' low-rank parts (down, up, scale) beside it.
+
+    They stay the same when the network gets other LoRAs.
     """
 
     tensor: torch.Tensor
     parts: tuple[tuple[torch.Tensor, torch.Tensor, float], ...] = ()
 
-    def merged(self) -> torch.Tensor:
-        """All of it in one tensor: the network's own if there are no parts, else a new one."""
+    def merge(self) -> torch.Tensor:
+        """Return the sum as one tensor: the network's own if there are no parts, or a new one."""
         if not self.parts:
             return self.tensor
         total = self.tensor.detach().clone()
@@ -33,8 +34,8 @@ class Weight:
         return total
 
 
-def weights_of(network: torch.nn.Module) -> Mapping[str, Weight]:
-    """All of a network's, biases included."""
+def collect_weights(network: torch.nn.Module) -> Mapping[str, Weight]:
+    """Return all weights of a network, biases included, by name."""
     layers = {
         path: layer for path, layer in network.named_modules() if isinstance(layer, BaseTunerLayer)
     }
@@ -43,16 +44,17 @@ def weights_of(network: torch.nn.Module) -> Mapping[str, Weight]:
         path, _, last = name.rpartition(".")
         around = path.removesuffix(".base_layer")
         if around in layers and path != around:
-            parts = _parts(layers[around]) if last == "weight" else ()
+            parts = _collect_parts(layers[around]) if last == "weight" else ()
             found[f"{around}.{last}"] = Weight(tensor, parts)
         elif ".lora_A." not in name and ".lora_B." not in name:
             found[name] = Weight(tensor)
     return found
 
 
-def inject_weights(network: torch.nn.Module) -> frozenset[tuple[str, float]]:
-    """The LoRAs that act in a network, by their names in it and scales: each injection has a name
-    of its own, so what is alike computes the same.
+def find_active_loras(network: torch.nn.Module) -> frozenset[tuple[str, float]]:
+    """Return the names and scales of the LoRAs that act in a network.
+
+    Each injection has its own name, so a network with equal names and scales computes the same.
     """
     layers: list[Any] = [each for each in network.modules() if isinstance(each, BaseTunerLayer)]
     return frozenset(
@@ -63,7 +65,7 @@ def inject_weights(network: torch.nn.Module) -> frozenset[tuple[str, float]]:
     )
 
 
-def _parts(layer: Any) -> tuple[tuple[torch.Tensor, torch.Tensor, float], ...]:
+def _collect_parts(layer: Any) -> tuple[tuple[torch.Tensor, torch.Tensor, float], ...]:
     return tuple(
         (layer.lora_A[key].weight.detach(), layer.lora_B[key].weight.detach(), layer.scaling[key])
         for key in layer.active_adapters

@@ -1,5 +1,7 @@
-"""A UNet that OpenVINO computes in torch's place where that is quicker: made ready in the
-background while torch paints, compared with torch, and timed by turns with it within a picture.
+"""A UNet that OpenVINO computes instead of torch where that is faster.
+
+It is compiled in the background while torch paints, then compared with torch, then timed in turns
+with it within one picture.
 
 Imports torch: import it in a function.
 """
@@ -23,56 +25,62 @@ from pydantic import TypeAdapter
 
 from paintdiff.models.acceleration.kernel_choice import Kernels
 from paintdiff.models.acceleration.measurements import WORTH_IT, MeasurementFile
-from paintdiff.models.acceleration.merged_lora_weights import inject_weights, weights_of
+from paintdiff.models.acceleration.merged_lora_weights import collect_weights, find_active_loras
 from paintdiff.models.acceleration.openvino_graphs import Graphs, Part, is_running
 
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "engines.json"
 ROUNDS = 3
-"""How often each engine is timed before the quicker one is taken."""
+"""How often each backend is timed before the faster one is chosen."""
 
 SMALL_BYTES = 256 * 2**20
-"""A network with less is asked for a whole batch at once, which is up to a tenth quicker; of a
-larger one that would need a second copy of its weights where the batch changes.
+"""A smaller network computes a whole batch at once, which is up to a tenth faster. A larger one
+would need another copy of its weights for each batch size.
 """
 KEPT_SMALL = 12
-"""How many shapes of a small network are kept ready (fast and turbo need ten for one size, for one
-picture and for several at once); of a large one it's one for each part.
+"""How many compiled shapes of a small network are kept; of a large one it is one for each part.
+
+The profiles fast and turbo need ten for one size, for one picture and for several at once.
 """
 
 Winner = Literal["torch", "openvino"]
 Make = Callable[..., Any]
-"""As `openvino_network.OpenVinoNetwork`."""
+"""A constructor like that of `openvino_network.OpenVinoNetwork`."""
 
 
 class _OpenVinoError(Exception):
-    """What OpenVINO raised; none of torch's errors, which have to get out."""
+    """An error of OpenVINO. Those of torch must reach the caller."""
 
 
 @dataclass
 class BackendWorkspace:
-    """What all models' engines share: the graphs, what was found quickest here, and the right to be
-    made ready, as one is at a time. `known` is only used while `remembering`. `make` builds a
-    network, None for OpenVINO's.
+    """What the engines of all models share.
+
+    Attributes:
+        graphs: The networks' graphs.
+        known: The fastest backend by network and shape. Hold `known_lock` to use it.
+        compile_lock: Held to compile a network: one at a time.
+        known_lock: See `known`.
+        make: Makes a network; None: OpenVINO.
     """
 
     graphs: Graphs
     known: MeasurementFile[Winner]
-    turn: threading.Lock = field(default_factory=threading.Lock)
-    remembering: threading.Lock = field(default_factory=threading.Lock)
+    compile_lock: threading.Lock = field(default_factory=threading.Lock)
+    known_lock: threading.Lock = field(default_factory=threading.Lock)
     make: Make | None = None
 
     @classmethod
     def of(cls, cache: Path) -> BackendWorkspace:
-        """With all it keeps in that folder."""
+        """Return a workspace that keeps its files in the folder `cache`."""
         kind = TypeAdapter(dict[str, Winner])
         return cls(Graphs(cache / "graphs"), MeasurementFile(cache / FILE_NAME, kind))
 
 
 @dataclass
 class _Trial:
-    """One part of the network, for inputs of certain shapes. `winner` is None until it is known."""
+    """A part of the network for inputs of fixed shapes. `winner` is None until it is known."""
 
     key: str
     winner: Winner | None
@@ -84,32 +92,32 @@ class _Trial:
     )
 
     @property
-    def turn(self) -> Winner:
-        """Whose turn it is."""
+    def next_backend(self) -> Winner:
+        """Return the backend that computes the next call."""
         if self.winner is not None:
             return self.winner
         return min(self.seconds, key=lambda each: len(self.seconds[each]))
 
 
 class OpenVinoEngine:
-    """One model's UNet on OpenVINO, with the LoRAs that are in it now (`loras`) and nothing else.
+    """One model's UNet on OpenVINO, with the LoRAs (`loras`) that it has now.
 
-    With `always` it is used wherever it is ready, else where it is quicker. `has_room` is asked
-    whether so many bytes more may be taken. Safe to use from any thread.
+    With `always` it is used as soon as it is compiled, otherwise only where it is faster.
+    `has_room` returns whether so many more bytes may be taken. Safe to use from any thread.
     """
 
     def __init__(
         self,
         unet: Any,
-        workshop: BackendWorkspace,
+        workspace: BackendWorkspace,
         *,
         always: bool = False,
         has_room: Callable[[int], bool] = lambda _count: True,
     ) -> None:
         self._config = {**unet.config}
-        self._weights = weights_of(unet)
-        self.loras = inject_weights(unet)
-        self._workshop = workshop
+        self._weights = collect_weights(unet)
+        self.loras = find_active_loras(unet)
+        self._workspace = workspace
         self._always = always
         self._has_room = has_room
         self._trials: OrderedDict[tuple[Any, ...], _Trial] = OrderedDict()  # by last use
@@ -121,37 +129,38 @@ class OpenVinoEngine:
 
     @property
     def held_bytes(self) -> int:
-        """What its copies of the weights take."""
+        """Return what its copies of the weights take."""
         networks = [each.network for each in list(self._trials.values())]
         return sum(each.weights_bytes for each in networks if each is not None)
 
     def drop(self) -> None:
-        """Let go of all that is ready: memory is short."""
+        """Drop all compiled networks, to free memory."""
         with self._lock:
             self._trials.clear()
 
-    def computed(
+    def compute(
         self,
         part: Part,
         kernels: Kernels,
         inputs: Mapping[str, torch.Tensor],
         by_torch: Callable[[], tuple[torch.Tensor, ...]],
     ) -> tuple[Winner, tuple[torch.Tensor, ...]]:
-        """What a part of the UNet gives, and by which engine: by torch until OpenVINO is ready, and
-        again once it failed.
+        """Return the backend that computed a part of the UNet, and the results.
+
+        It is torch until OpenVINO has compiled the part, and again once OpenVINO has failed.
         """
-        trial = self._trial(part, kernels, inputs)
+        trial = self._find_trial(part, kernels, inputs)
         network = trial.network
         if network is None or trial.winner == "torch" or trial.failed:
             return "torch", by_torch()
         try:
-            return self._tried(trial, network, kernels, inputs, by_torch)
+            return self._run_trial(trial, network, kernels, inputs, by_torch)
         except _OpenVinoError as error:
-            logger.warning("torch goes on: OpenVINO failed: %s", error.__cause__)
+            logger.warning("OpenVINO failed, torch computes on: %s", error.__cause__)
             trial.failed, trial.network = True, None
             return "torch", by_torch()
 
-    def _tried(
+    def _run_trial(
         self,
         trial: _Trial,
         network: Any,
@@ -161,89 +170,97 @@ class OpenVinoEngine:
     ) -> tuple[Winner, tuple[torch.Tensor, ...]]:
         if not trial.compared:
             expected = by_torch()
-            self._compare(trial, expected, self._by_openvino(network, inputs), kernels)
+            self._compare(trial, expected, self._run_openvino(network, inputs), kernels)
             return "torch", expected
-        turn, started = trial.turn, time.perf_counter()
-        results = by_torch() if turn == "torch" else self._by_openvino(network, inputs)
+        backend, started = trial.next_backend, time.perf_counter()
+        results = by_torch() if backend == "torch" else self._run_openvino(network, inputs)
         if trial.winner is None:
-            trial.seconds[turn].append(time.perf_counter() - started)
+            trial.seconds[backend].append(time.perf_counter() - started)
             self._decide(trial)
-        return turn, results
+        return backend, results
 
-    def _by_openvino(
+    def _run_openvino(
         self, network: Any, inputs: Mapping[str, torch.Tensor]
     ) -> tuple[torch.Tensor, ...]:
         try:
-            if self._together:
+            if self._is_small:
                 return network(inputs)
-            parts = [network(_one(inputs, at)) for at in range(len(inputs["sample"]))]
+            parts = [network(_select_sample(inputs, at)) for at in range(len(inputs["sample"]))]
         except RuntimeError as error:
             raise _OpenVinoError from error
         return tuple(torch.cat(each) for each in zip(*parts, strict=True))
 
     @property
-    def _together(self) -> bool:
+    def _is_small(self) -> bool:
         return self.weights_bytes <= SMALL_BYTES
 
-    def _trial(self, part: Part, kernels: Kernels, inputs: Mapping[str, torch.Tensor]) -> _Trial:
-        asked = dict(inputs) if self._together else _one(inputs, 0)
+    def _find_trial(
+        self, part: Part, kernels: Kernels, inputs: Mapping[str, torch.Tensor]
+    ) -> _Trial:
+        asked = dict(inputs) if self._is_small else _select_sample(inputs, 0)
         shapes = {name: tuple(each.shape) for name, each in asked.items()}
         place = (part, kernels, *sorted(shapes.items()))
         with self._lock:
             trial = self._trials.get(place)
             if trial is None:
-                trial = self._trials[place] = self._begun(part, kernels, shapes)
+                trial = self._trials[place] = self._begin_trial(part, kernels, shapes)
                 self._drop_oldest(place)
             self._trials.move_to_end(place)
             return trial
 
     def _drop_oldest(self, newest: tuple[Any, ...]) -> None:
-        asked = _names(newest)
-        places = [each for each in self._trials if self._together or _names(each) == asked]
-        for place in places[: -KEPT_SMALL if self._together else -1]:
+        asked = _name_graph(newest)
+        places = [each for each in self._trials if self._is_small or _name_graph(each) == asked]
+        for place in places[: -KEPT_SMALL if self._is_small else -1]:
             del self._trials[place]
 
-    def _begun(self, part: Part, kernels: Kernels, shapes: Mapping[str, tuple[int, ...]]) -> _Trial:
-        key = _key(self._config, part, kernels, shapes)
-        with self._workshop.remembering:
-            known = self._workshop.known.get(key)
+    def _begin_trial(
+        self, part: Part, kernels: Kernels, shapes: Mapping[str, tuple[int, ...]]
+    ) -> _Trial:
+        key = _make_key(self._config, part, kernels, shapes)
+        with self._workspace.known_lock:
+            known = self._workspace.known.get(key)
         trial = _Trial(key, "openvino" if self._always else known)
         if trial.winner != "torch":
             arguments = (trial, part, kernels, shapes)
-            # Not a daemon, though its starter may be one: the interpreter mustn't go while OpenVINO
-            # compiles, which would be a crash.
+            # Not a daemon, though its parent may be one: the interpreter would crash if it ended
+            # while OpenVINO compiles.
             maker = threading.Thread(
-                target=self._make_ready, args=arguments, name="openvino", daemon=False
+                target=self._compile, args=arguments, name="openvino", daemon=False
             )
             try:
                 maker.start()
             except RuntimeError:  # the system has no thread to spare
-                logger.warning("torch goes on: OpenVINO's thread can't be started", exc_info=True)
+                logger.warning(
+                    "OpenVINO's thread can't be started, torch computes on", exc_info=True
+                )
                 trial.failed = True
         return trial
 
-    def _make_ready(
+    def _compile(
         self, trial: _Trial, part: Part, kernels: Kernels, shapes: Mapping[str, tuple[int, ...]]
     ) -> None:
         started = time.perf_counter()
         try:
-            with self._workshop.turn:
+            with self._workspace.compile_lock:
                 if not is_running():
                     return
                 if not self._has_room(2 * self.weights_bytes + self._merged_bytes):
-                    logger.info("torch goes on: there is no room for the weights a second time")
+                    logger.info("no memory for a second copy of the weights, torch computes on")
                     trial.failed = True
                     return
-                graph = self._workshop.graphs.graph(self._config, part, shapes)
+                graph = self._workspace.graphs.get(self._config, part, shapes)
                 if not is_running():
                     return
-                make = self._workshop.make or _openvino_network()
-                weights = {name: each.merged() for name, each in self._weights.items()}
+                make = self._workspace.make or _import_openvino_network()
+                weights = {name: each.merge() for name, each in self._weights.items()}
                 network = make(graph, weights, shapes, bfloat16=kernels.bfloat16)
-        except BaseException:  # also what a library in Rust panics with: torch goes on
+        except BaseException:  # also panics of a library in Rust
             trial.failed = True
-            if is_running():  # else it was given up
-                logger.warning("torch goes on: OpenVINO can't compute this network", exc_info=True)
+            if is_running():  # otherwise the program is ending
+                logger.warning(
+                    "OpenVINO can't compute this network, torch computes on", exc_info=True
+                )
         else:
             trial.network = network
             logger.info("OpenVINO is ready after %.1f s", time.perf_counter() - started)
@@ -255,13 +272,15 @@ class OpenVinoEngine:
         found: tuple[torch.Tensor, ...],
         kernels: Kernels,
     ) -> None:
-        """Once for each network: what was converted wrongly must not paint. (As a whole: in half
-        precision single numbers of the right network were seen 0.18 of the largest apart.)
+        """Compare the first results, so that a network that was converted wrongly isn't used.
+
+        They are compared as a whole: in half precision single numbers of a correct network differed
+        by 0.18 of the largest.
         """
         most = 0.1 if kernels.bfloat16 else 1e-3
         for one, other in zip(expected, found, strict=True):
             if not (one.float() - other).norm() <= most * one.float().norm():
-                logger.warning("torch goes on: OpenVINO computes something else than torch")
+                logger.warning("OpenVINO's results differ from torch's, torch computes on")
                 trial.failed, trial.network = True, None
         trial.compared = True
 
@@ -270,20 +289,20 @@ class OpenVinoEngine:
             return
         best = {name: min(each) for name, each in trial.seconds.items()}
         trial.winner = "openvino" if best["openvino"] < WORTH_IT * best["torch"] else "torch"
-        logger.info("quickest is %s: %s", trial.winner, best)
-        with self._workshop.remembering:
-            self._workshop.known.set(trial.key, trial.winner)
+        logger.info("fastest is %s: %s", trial.winner, best)
+        with self._workspace.known_lock:
+            self._workspace.known.set(trial.key, trial.winner)
         if trial.winner == "torch":
             trial.network = None
 
 
-def _names(place: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The part and the names of its inputs: what a graph is of."""
+def _name_graph(place: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what identifies a graph: the part, and the names of its inputs."""
     part, _kernels, *shapes = place
     return (part, *(name for name, _shape in shapes))
 
 
-def _openvino_network() -> Make:
+def _import_openvino_network() -> Make:
     from paintdiff.models.acceleration.openvino_network import (  # noqa: PLC0415 (imports OpenVINO)
         OpenVinoNetwork,
     )
@@ -291,18 +310,18 @@ def _openvino_network() -> Make:
     return OpenVinoNetwork
 
 
-def _one(inputs: Mapping[str, torch.Tensor], at: int) -> dict[str, torch.Tensor]:
-    """Of a batch one; the timestep is all of it's."""
+def _select_sample(inputs: Mapping[str, torch.Tensor], at: int) -> dict[str, torch.Tensor]:
+    """Return the inputs of one sample of a batch; the timestep is that of all."""
     return {name: each[at : at + 1] if each.ndim else each for name, each in inputs.items()}
 
 
-def _key(
+def _make_key(
     config: Mapping[str, Any],
     part: Part,
     kernels: Kernels,
     shapes: Mapping[str, tuple[int, ...]],
 ) -> str:
-    """The machine, the versions, the network's kind and the nearest power of two to its size."""
+    """Return a key: the machine, the versions, the network's kind and size (a power of two)."""
     cpu = (platform.node(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
     versions = (torch.__version__, version("openvino"))
     batch, _, height, width = shapes["sample"]

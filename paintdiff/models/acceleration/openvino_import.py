@@ -1,5 +1,6 @@
-"""OpenVINO, which is optional, without what it sends home: it counts conversions with a package of
-its own, and does without where that can't be imported.
+"""Imports OpenVINO, which is optional, without its telemetry.
+
+It reports conversions with a package of its own, and works without where that can't be imported.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ from paintdiff.models.acceleration.openvino_import import openvino
 
 
 class OpenVinoNetwork:
-    """A graph (`graphs.Graphs`) with weights, for inputs of fixed shapes. `weights_bytes` is what
-    OpenVINO's own copy of those takes. Safe to use from any thread.
+    """A graph (`openvino_graphs.Graphs`) with weights, for inputs of fixed shapes.
 
-    Raises RuntimeError if they don't belong together.
+    `weights_bytes` is what OpenVINO's own copy of the weights takes. Safe to use from any thread.
+    The constructor raises RuntimeError if graph, weights and shapes don't fit.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class OpenVinoNetwork:
         xml, constants = graph
         held = np.frombuffer(constants or b"\0", dtype=np.uint8).copy()
         model = core.read_model(xml, openvino.Tensor(held))
-        self.weights_bytes = _fill(model, weights)
-        self._names = {each.any_name for each in model.inputs}  # the rest nothing depends on
+        self.weights_bytes = _set_weights(model, weights)
+        self._names = {each.any_name for each in model.inputs}  # no result depends on the others
         model.reshape({name: list(shapes[name]) for name in self._names})
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
@@ -46,7 +46,7 @@ class OpenVinoNetwork:
         self._lock = threading.Lock()
 
     def __call__(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """What it computes of contiguous float32 tensors, in float32."""
+        """Return the results, float32, for inputs that are contiguous and float32."""
         given = {name: tensor.numpy() for name, tensor in inputs.items() if name in self._names}
         with self._lock:
             results: Any = self._request.infer(given, share_inputs=True, share_outputs=True)
@@ -56,8 +56,8 @@ class OpenVinoNetwork:
             )
 
 
-def _fill(model: openvino.Model, weights: Mapping[str, torch.Tensor]) -> int:
-    """Put the weights in, and return what those that are needed take in bytes."""
+def _set_weights(model: openvino.Model, weights: Mapping[str, torch.Tensor]) -> int:
+    """Set the weights, and return how many bytes those in use take."""
     count = 0
     for each in list(model.get_parameters()):
         tensor = weights.get(each.get_friendly_name())

@@ -1,4 +1,4 @@
-"""What stands in for a UNet during one run so that another engine than torch may compute it.
+"""A UNet that another backend than torch may compute during one run.
 
 Imports torch: import it in a function.
 """
@@ -24,32 +24,38 @@ _UNDERSTOOD = frozenset({"encoder_hidden_states", "added_cond_kwargs", "return_d
 
 @dataclass
 class ComputeChoice:
-    """How the networks of one lease are computed: by what kernels of torch, and the UNet by
-    `engine` where it may be. `why_torch` says to people who asked for another engine why it isn't
-    used, else "". With `half_weights` torch keeps the UNet's weights in bfloat16 beside themselves
-    while a run lasts, for kernels that compute in it. `calls` counts who has computed the UNet.
-    `together` knows how many pictures are best denoised at once in runs of a `kind` (None: one).
+    """How the networks of one lease are computed.
+
+    Attributes:
+        kernels: How torch computes.
+        engine: Computes the UNet instead of torch where it can; None: torch only.
+        why_torch: For people who asked for another backend: why it isn't used; otherwise "".
+        half_weights: Whether torch keeps a second copy of the UNet's weights, in bfloat16, during a
+            run, for kernels that compute in it.
+        batch_tuning: Chooses how many pictures are denoised at once; None: one.
+        kind: The kind of run for `batch_tuning`, without what is in the run itself.
+        calls: Counts the UNet's calls by backend.
     """
 
     kernels: Kernels = USUAL
     engine: OpenVinoEngine | None = None
     why_torch: str = ""
     half_weights: bool = False
-    together: BatchTuning | None = None
+    batch_tuning: BatchTuning | None = None
     kind: str = ""
     calls: Counter[Winner] = field(default_factory=Counter[Winner])
 
-    def taken(self) -> str:
-        """Which other engine than torch computed anything since this was last asked, or ""."""
+    def take_backend(self) -> str:
+        """Return the other backend that computed since this was last called, "" if none did."""
         used = self.calls["openvino"] > 0
         self.calls.clear()
         return "OpenVINO" if used else ""
 
 
 class BackendUNet:
-    """Stands in for a UNet during one run: each call is computed by `engine` where it may be, and
-    by the UNet itself where it is asked for more than a graph has. What isn't its own is the
-    UNet's.
+    """Replaces a UNet during one run: `engine` computes the calls that its graphs can compute.
+
+    All others are computed by the UNet itself. Attributes it lacks are the UNet's.
     """
 
     def __init__(self, unet: Any, engine: OpenVinoEngine, computing: ComputeChoice) -> None:
@@ -61,72 +67,76 @@ class BackendUNet:
         return getattr(self._unet, name)
 
     def __call__(self, sample: torch.Tensor, timestep: Any, **settings: Any) -> Any:
-        """As the UNet's with `return_dict=False`, which is how pipelines call it."""
+        """Predict as the UNet does with `return_dict=False`, which is how pipelines call it."""
 
         def by_torch() -> tuple[torch.Tensor, ...]:
             return tuple(self._unet(sample, timestep, **settings)[:1])
 
-        inputs = inputs_of(self._unet, sample, timestep, settings)
-        return self.computed("all", inputs, by_torch)
+        inputs = collect_inputs(self._unet, sample, timestep, settings)
+        return self.compute("all", inputs, by_torch)
 
     def split(self) -> SplitBackendUNet:
-        """The two parts of it that DeepCache asks for, computed by the same rule."""
+        """Return the two parts that DeepCache needs, computed in the same way."""
         return SplitBackendUNet(self._unet, self)
 
-    def computed(
+    def compute(
         self,
         part: Part,
         inputs: Mapping[str, torch.Tensor] | None,
         by_torch: Callable[[], tuple[torch.Tensor, ...]],
     ) -> tuple[torch.Tensor, ...]:
-        """What a part of the UNet gives; without `inputs` only torch can tell."""
+        """Return the results of a part of the UNet; without `inputs` torch computes it."""
         winner, results = (
             ("torch", by_torch())
             if inputs is None
-            else self._engine.computed(part, self._computing.kernels, inputs, by_torch)
+            else self._engine.compute(part, self._computing.kernels, inputs, by_torch)
         )
         self._computing.calls[winner] += 1
         return results
 
 
 class SplitBackendUNet(SplitUNet):
-    """The two parts of a UNet."""
+    """The two parts of a UNet that `DeepCache` needs, computed by a backend where it can."""
 
     def __init__(self, unet: Any, engine: BackendUNet) -> None:
         super().__init__(unet)
         self._engine = engine
 
-    def whole(
+    def run_whole(
         self, sample: torch.Tensor, timestep: Any, **settings: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """As SplitUNet's."""
+        """Compute the whole UNet; see `SplitUNet.run_whole`."""
 
         def by_torch() -> tuple[torch.Tensor, ...]:
-            return super(SplitBackendUNet, self).whole(sample, timestep, **settings)
+            return super(SplitBackendUNet, self).run_whole(sample, timestep, **settings)
 
-        inputs = inputs_of(self._unet, sample, timestep, settings)
-        predicted, features = self._engine.computed("whole", inputs, by_torch)
+        inputs = collect_inputs(self._unet, sample, timestep, settings)
+        predicted, features = self._engine.compute("whole", inputs, by_torch)
         return predicted, features
 
-    def shallow(
+    def run_shallow(
         self, features: torch.Tensor, sample: torch.Tensor, timestep: Any, **settings: Any
     ) -> torch.Tensor:
-        """As SplitUNet's."""
+        """Compute the shallow part; see `SplitUNet.run_shallow`."""
 
         def by_torch() -> tuple[torch.Tensor, ...]:
-            return (super(SplitBackendUNet, self).shallow(features, sample, timestep, **settings),)
+            return (
+                super(SplitBackendUNet, self).run_shallow(features, sample, timestep, **settings),
+            )
 
-        inputs = inputs_of(self._unet, sample, timestep, settings)
+        inputs = collect_inputs(self._unet, sample, timestep, settings)
         if inputs is not None:
             inputs["features"] = features.to(torch.float32).contiguous()  # autocast gives halves
-        return self._engine.computed("shallow", inputs, by_torch)[0]
+        return self._engine.compute("shallow", inputs, by_torch)[0]
 
 
-def inputs_of(
+def collect_inputs(
     unet: Any, sample: torch.Tensor, timestep: Any, settings: Mapping[str, Any]
 ) -> dict[str, torch.Tensor] | None:
-    """A call's inputs by their names in a graph, contiguous float32; None if there is more to it
-    than a graph has, or the latents' sides aren't such that a UNet halves them evenly.
+    """Return a call's inputs by their names in a graph, contiguous and float32.
+
+    It is None if the call has inputs that a graph lacks, or if a UNet can't halve the latents'
+    sides evenly.
     """
     more = [name for name in settings.keys() - _UNDERSTOOD if settings[name] is not None]
     time = torch.as_tensor(timestep, dtype=torch.float32)
@@ -138,15 +148,16 @@ def inputs_of(
     added: Mapping[str, Any] = settings.get("added_cond_kwargs") or {}
     words = settings["encoder_hidden_states"]
     given = {"sample": sample, "timestep": time.reshape(()), "words": words, **added}
-    given |= _residuals(settings)
+    given |= _collect_residuals(settings)
     if not all(isinstance(each, torch.Tensor) for each in given.values()):
         return None
     return {name: each.to(torch.float32).contiguous() for name, each in given.items()}
 
 
-def _residuals(settings: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """A ControlNet's, by their names in a graph. (Between two whole runs of the network there is
-    but the first, and the others are the number 0.)
+def _collect_residuals(settings: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Return a ControlNet's residuals by their names in a graph.
+
+    Between two runs of the whole network only the first is a tensor; the others are the number 0.
     """
     down: list[Any] = settings.get(_DOWN) or []
     residuals = {f"down_{place}": each for place, each in enumerate(down)}

@@ -1,5 +1,7 @@
-"""Shallow copies of networks: of one module some parts may be exchanged for a run, while the module
-itself, whose weights they share, stays as it is. Imports torch: import it in a function.
+"""Shallow copies of networks, for a run that replaces some parts of a module.
+
+The module itself, whose weights the copy shares, isn't changed. Imports torch: import it in a
+function.
 """
 
 from __future__ import annotations
@@ -11,36 +13,39 @@ from typing import Any
 import torch
 
 _REGISTRY = "_diffusers_hook"
-"""Where diffusers notes what it has hooked into a module; often nothing."""
+"""The attribute in which diffusers keeps a module's hooks."""
 
 _LAYERS = (torch.nn.Linear, torch.nn.Conv2d)
-"""What autocast computes in bfloat16. Those that unpack their weights are of other classes."""
+"""The layers that autocast computes in bfloat16. Layers with packed weights have other classes."""
 
 
 def copy_shallow(module: torch.nn.Module, **parts: Any) -> Any:
-    """A copy of a module that shares everything with it but `parts`, which may be anything that can
-    be called as those are. Its class's `forward` sees them in the place of its own.
+    """Copy a module that shares everything with the original except `parts`.
+
+    A part may be anything that can be called as the original one. The module's `forward` uses it
+    instead.
     """
-    made = copy.copy(module)
-    own = vars(made)
+    copied = copy.copy(module)
+    own = vars(copied)
     children: dict[str, Any] = own["_modules"]
     own["_modules"] = {name: each for name, each in children.items() if name not in parts}
     own.pop(_REGISTRY, None)
     own.update(parts)
-    return made
+    return copied
 
 
-def run_in_half_precision(module: torch.nn.Module) -> Any:
-    """Copy a network and all modules in it; of layers the weights are in bfloat16, everything else
-    is shared. In `torch.autocast` it computes the same as the network, which has its weights cast
-    anew at every call there.
+def copy_in_half_precision(module: torch.nn.Module) -> Any:
+    """Copy a network with the weights of its layers in bfloat16; everything else is shared.
+
+    In `torch.autocast` the copy computes the same as the network, whose weights would be cast again
+    at every call.
     """
-    made = copy.copy(module)
-    own = vars(made)
+    copied = copy.copy(module)
+    own = vars(copied)
     own.pop(_REGISTRY, None)
     children: dict[str, torch.nn.Module | None] = own["_modules"]
     own["_modules"] = {
-        name: None if each is None else run_in_half_precision(each)
+        name: None if each is None else copy_in_half_precision(each)
         for name, each in children.items()
     }
     if type(module) in _LAYERS:
@@ -48,12 +53,13 @@ def run_in_half_precision(module: torch.nn.Module) -> Any:
             name: None if each is None else torch.nn.Parameter(each.bfloat16(), False)
             for name, each in own["_parameters"].items()
         }
-    return made
+    return copied
 
 
 def is_hooked(modules: Iterable[torch.nn.Module]) -> bool:
-    """Whether any of the modules has another `forward` than its class's, as those have whose
-    weights are moved about. A twin of it would go on to call the module itself.
+    """Return whether any module has a `forward` of its own, as offloaded modules have.
+
+    A copy of such a module would still call the original.
     """
     return any(
         "forward" in vars(each) or getattr(vars(each).get(_REGISTRY), "hooks", {})

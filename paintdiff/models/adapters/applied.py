@@ -1,4 +1,4 @@
-"""What is in one model beyond its weights, and who may paint with it meanwhile.
+"""The adapters in one loaded model, and who may paint with it meanwhile.
 
 Imports torch: import it in a function.
 """
@@ -17,7 +17,7 @@ from paintdiff.models.adapters.ip_adapter import IpAdapters, LoadedIpAdapter
 from paintdiff.models.adapters.lora import Loras
 from paintdiff.models.adapters.specs import NO_ADAPTERS, Adapters, FreeUFactors
 from paintdiff.models.conditioning.prompt_cache import ModelPrompts, PromptCache
-from paintdiff.models.conditioning.textual_inversion import NO_WORDS, Embeddings
+from paintdiff.models.conditioning.textual_inversion import NO_TOKENS, Embeddings
 from paintdiff.models.loading.pipeline_files import find_pipeline_class
 from paintdiff.models.loading.pipelines import LoadedModel
 from paintdiff.models.loading.vae import LoadedVae
@@ -28,13 +28,13 @@ from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow
 _POLL_SECONDS = 0.1
 
 
-def _unheard(_message: str) -> None:
-    """Tell nobody."""
+def _ignore(_message: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where adapters come from: rows and what is loaded already, each by its name."""
+    """The rows of adapters, and the image adapters in memory, each by its name."""
 
     loras: Mapping[str, LoraRow] = field(default_factory=dict[str, LoraRow])
     embeddings: Mapping[str, EmbeddingRow] = field(default_factory=dict[str, EmbeddingRow])
@@ -42,33 +42,38 @@ class Sources:
 
     @property
     def identities(self) -> frozenset[tuple[str, ...]]:
-        """Which weights they are: a file that was replaced on disk is another adapter."""
+        """Return which weights they are: a file that was replaced on disk is another adapter."""
         rows = (*self.loras.values(), *self.embeddings.values())
         loaded = (each.row for each in self.ip_adapters.values())
         return frozenset(row.identity for row in (*rows, *loaded))
 
 
 @dataclass(frozen=True)
-class Adapted:
-    """What a lease gets. `components` take the place of the model's own in its pipelines, `tokens`
-    stand for the words (in lower case) of embeddings. `notes` are sentences for people, `hashes`
-    identify what was injected ("LoRA name", "embedding name"). `rest` sends weights home that wait
-    there for the next picture. `prompts` are those that the model has read (None: it reads each
-    anew), and `reads_by` is what of all this changes how it reads them.
+class LeasedAdapters:
+    """What a lease gets of its adapters.
+
+    Attributes:
+        components: Replace the model's own in its pipelines.
+        tokens: What stands for the words, in lower case, that name embeddings.
+        notes: Sentences for people.
+        hashes: Identify what was injected, under "LoRA name" and "embedding name".
+        send_waiting_home: Offloads weights that wait in RAM between two pictures.
+        prompts: The cache of the model's encoded prompts; None: each is encoded every time.
+        prompt_state: What of all this changes an encoded prompt.
     """
 
     components: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tokens: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict[str, str])
-    rest: Callable[[], None] = lambda: None
+    send_waiting_home: Callable[[], None] = lambda: None
     prompts: ModelPrompts | None = None
-    reads_by: Hashable = ()
+    prompt_state: Hashable = ()
 
 
 @dataclass(frozen=True)
 class _State:
-    """What is in a model: `identities` are those of the adapters' files."""
+    """What a model has now; `identities` are those of the adapters' files."""
 
     adapters: Adapters
     placement: Placement
@@ -76,12 +81,12 @@ class _State:
 
 
 class AppliedAdapters:
-    """The adapters of one loaded model, and where its weights are while nobody needs them.
+    """The adapters of one loaded model, and the placement of its weights.
 
-    Its weights are shared, so at any time one set of adapters is in it: who wants another waits
-    until all are done who paint with this one. What is injected stays until somebody wants
-    something else; then only the difference changes. Nothing is ever added to a weight, so what is
-    taken out leaves every pixel as it was.
+    The weights are shared, so the model has one set of adapters at a time: a lease that wants
+    another set waits until all leases with this one have ended. What is injected stays until a
+    lease wants something else; then only the difference changes. Nothing is ever added to a weight,
+    so without its adapters the model paints exactly what it painted before.
     """
 
     def __init__(self, loaded: LoadedModel, prompts: PromptCache | None = None) -> None:
@@ -104,30 +109,37 @@ class AppliedAdapters:
 
     @property
     def injected_bytes(self) -> int:
-        """What the LoRAs in the model take."""
+        """Return what the LoRAs in the model take."""
         return sum(each.weights_bytes for each in list(self._loras.injected.values()))
 
     @contextmanager
-    def adapted(
+    def apply(
         self,
         wanted: Adapters,
         sources: Sources,
         make_room: Callable[[LoraRow], None] = lambda _row: None,
         on_waiting: Callable[[str], None] | None = None,
         placement: Placement = "resident",
-    ) -> Generator[Adapted]:
-        """While inside, the model has the adapters of `wanted` and no others, and its weights are
-        placed so.
+    ) -> Generator[LeasedAdapters]:
+        """Give the model the adapters of `wanted` and no others, inside the `with`.
 
-        While somebody paints with others, and while LoRAs are applied, `on_waiting` is told so
-        again and again; what it raises ends it. `make_room` is told each LoRA before it is
-        injected. Raises a ModelError if an adapter can't be read or doesn't fit. Whatever is
-        raised, the model is then as it was without any adapter.
+        Whatever is raised, the model then has no adapters.
+
+        Args:
+            wanted: The adapters.
+            sources: What they are read from.
+            make_room: Called with each LoRA before it is injected.
+            on_waiting: Called with a message, again and again, while another lease paints with
+                other adapters and while LoRAs are applied. What it raises ends the wait.
+            placement: Where the model's weights are meanwhile.
+
+        Raises:
+            ModelError: An adapter can't be read, or doesn't fit.
         """
         wanted = wanted.injected
         self._enter(_State(wanted, placement, sources.identities), sources, make_room, on_waiting)
         try:
-            yield self._adapted(wanted, sources)
+            yield self._describe(wanted, sources)
         finally:
             with self._changed:
                 self._users -= 1
@@ -136,9 +148,7 @@ class AppliedAdapters:
                 self._changed.notify_all()
 
     def send_home(self) -> None:
-        """Offload all weights to RAM until they are needed again. Does nothing
-        while somebody does.
-        """
+        """Offload all weights to RAM until a lease needs them. Does nothing during a lease."""
         with self._changed:
             if not self._users:
                 self._current = None
@@ -146,7 +156,7 @@ class AppliedAdapters:
                 self._placing.send_home()
 
     def eject_ip_adapters(self) -> None:
-        """Take the IP-Adapters out of the model. Does nothing while somebody paints with it."""
+        """Remove the IP-Adapters from the model. Does nothing during a lease."""
         with self._changed:
             if not self._users:
                 self._current = None
@@ -162,11 +172,11 @@ class AppliedAdapters:
     ) -> None:
         while True:
             with self._changed:
-                # Otherwise two runs would move weights to and fro.
+                # Two runs with offloaded weights would move them back and forth.
                 shared = wanted.placement == "resident"
                 if not self._users or (shared and self._current == wanted):
                     if self._current != wanted:
-                        for name in self._loras.missing_from(sources.loras):
+                        for name in self._loras.find_missing(sources.loras):
                             make_room(sources.loras[name])
                         self._switch(wanted, sources, on_waiting)
                     self._users += 1
@@ -179,10 +189,10 @@ class AppliedAdapters:
         self, state: _State, sources: Sources, on_waiting: Callable[[str], None] | None
     ) -> None:
         wanted = state.adapters
-        self._placing.lift()  # what is injected has to be found by the hooks, too
+        self._placing.lift()  # offloading has to find what is injected, too
         try:
             self._ip_adapters.set(wanted.ip_adapters, sources.ip_adapters)
-            self._loras.set(wanted.loras, sources.loras, on_waiting or _unheard)
+            self._loras.set(wanted.loras, sources.loras, on_waiting or _ignore)
             self._embeddings.set(wanted.embeddings, sources.embeddings)
             self._set_free_u(wanted.free_u)
             self._memory_format.set_channels_last(wanted.channels_last)
@@ -206,12 +216,12 @@ class AppliedAdapters:
         else:
             self._unet.enable_freeu(s1=factors.s1, s2=factors.s2, b1=factors.b1, b2=factors.b2)
 
-    def _adapted(self, wanted: Adapters, sources: Sources) -> Adapted:
-        learned = self._embeddings.learned if wanted.embeddings else NO_WORDS
+    def _describe(self, wanted: Adapters, sources: Sources) -> LeasedAdapters:
+        learned = self._embeddings.learned if wanted.embeddings else NO_TOKENS
         loras = self._loras.injected
         components = dict(learned.tokenizers)
         if wanted.ip_adapters:
-            # All share the first one's: an adapter says which it needs, and the others are checked.
+            # All share the first one's encoder: `IpAdapters` checks that they need the same.
             first = sources.ip_adapters[wanted.ip_adapters[0].name]
             components["image_encoder"] = first.image_encoder
             components["feature_extractor"] = first.feature_extractor
@@ -221,14 +231,14 @@ class AppliedAdapters:
         hashes = {f"LoRA {use.name}": loras[use.name].hash for use in wanted.loras}
         hashes |= {f"embedding {name}": value for name, value in learned.hashes.items()}
         in_order = [(use.name, use.text_encoder_weight) for use in wanted.loras]
-        return Adapted(
+        return LeasedAdapters(
             components,
             learned.tokens,
             notes,
             hashes,
             self._placing.rest,
             prompts=self._prompts,
-            reads_by=(
+            prompt_state=(
                 tuple((loras[name].key, weight) for name, weight in in_order if weight),
                 tuple(learned.hashes.items()),
             ),
@@ -237,10 +247,10 @@ class AppliedAdapters:
 
 @dataclass(frozen=True)
 class AdapterTurn:
-    """A model that is to be adapted, in an order by `key`."""
+    """A model and the adapters it gets. Models get theirs in the order of their keys."""
 
     key: str
-    adapting: AppliedAdapters
+    applied: AppliedAdapters
     wanted: Adapters = NO_ADAPTERS
     sources: Sources = field(default_factory=Sources)
     placement: Placement = "resident"
@@ -251,26 +261,28 @@ def apply_adapters(
     turns: Sequence[AdapterTurn],
     make_room: Callable[[LoraRow], None],
     on_waiting: Callable[[str], None] | None,
-) -> Generator[Mapping[str, Adapted]]:
-    """Each turn's key to what its model was given. All leases enter models in one order, so that no
-    two can wait for each other. Raises ModelLoadError if a model is among them twice.
+) -> Generator[Mapping[str, LeasedAdapters]]:
+    """Give each model its adapters inside the `with`, and yield what each got, by key.
+
+    All leases do this in one order, so that no two can wait for each other.
+
+    Raises:
+        ModelLoadError: A model is among them twice; or what `AppliedAdapters.apply` raises.
     """
     if len({turn.key for turn in turns}) < len(turns):
         raise ModelLoadError("A model can't be its own refiner. Choose another.")
     with ExitStack() as entered:
         yield {
             turn.key: entered.enter_context(
-                turn.adapting.adapted(
-                    turn.wanted, turn.sources, make_room, on_waiting, turn.placement
-                )
+                turn.applied.apply(turn.wanted, turn.sources, make_room, on_waiting, turn.placement)
             )
             for turn in sorted(turns, key=lambda turn: turn.key)
         }
 
 
-def swap_vae(adapted: Adapted, vae: LoadedVae | None) -> Adapted:
-    """With another VAE too, unless that is None."""
+def swap_vae(adapters: LeasedAdapters, vae: LoadedVae | None) -> LeasedAdapters:
+    """Return the adapters with a VAE that replaces the model's; None replaces nothing."""
     if vae is None:
-        return adapted
-    components = {**adapted.components, "vae": vae.network}
-    return replace(adapted, components=components, hashes={**adapted.hashes, "VAE": vae.hash})
+        return adapters
+    components = {**adapters.components, "vae": vae.network}
+    return replace(adapters, components=components, hashes={**adapters.hashes, "VAE": vae.hash})

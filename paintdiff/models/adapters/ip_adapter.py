@@ -1,4 +1,4 @@
-"""IP-Adapters: pictures as prompts. Ye et al. 2023, arXiv:2308.06721.
+"""IP-Adapters: images as prompts. Ye et al. 2023, arXiv:2308.06721.
 
 Imports torch, diffusers and transformers: import it in a function.
 """
@@ -32,7 +32,7 @@ _GROUPS = ("image_proj", "ip_adapter")
 
 @dataclass(frozen=True)
 class LoadedIpAdapter:
-    """An IP-Adapter in memory, with the network that looks at its pictures.
+    """An IP-Adapter in memory, with the network that encodes its images.
 
     `tensors` are in the two groups "image_proj" and "ip_adapter".
     """
@@ -47,14 +47,22 @@ class LoadedIpAdapter:
 def load_ip_adapter(
     row: IpAdapterRow, device: str, dtype: str | None, _report: Callable[[str], None]
 ) -> LoadedIpAdapter:
-    """Read an IP-Adapter and its image encoder onto a device. `dtype` is as for `loaders.load`.
+    """Load an IP-Adapter and its image encoder.
 
-    Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
+    Args:
+        row: The adapter's row.
+        device: Where it is loaded to.
+        dtype: A key of `DTYPES`; None is the device's usual precision.
+
+    Raises:
+        ModelNotFoundError: A file is missing, or there is no image encoder.
+        UnsafeWeightsError: A file isn't in a format that is safe to read.
+        ModelLoadError: It isn't an IP-Adapter, or the image encoder doesn't fit it.
     """
     precision = DTYPES[dtype] if dtype else choose_dtype(device)
     tensors = {
         group: {key: value.to(device, precision) for key, value in part.items()}
-        for group, part in _grouped(read_tensor_table(Path(row.source)), row.title).items()
+        for group, part in _group_tensors(read_tensor_table(Path(row.source)), row.title).items()
     }
     folder = row.image_encoder
     if folder is None:
@@ -81,7 +89,7 @@ def load_ip_adapter(
     return LoadedIpAdapter(row, tensors, encoder, extractor, total)
 
 
-def _grouped(content: Mapping[str, Any], title: str) -> dict[str, dict[str, torch.Tensor]]:
+def _group_tensors(content: Mapping[str, Any], title: str) -> dict[str, dict[str, torch.Tensor]]:
     groups: dict[str, dict[str, torch.Tensor]] = {group: {} for group in _GROUPS}
     for key, value in content.items():
         group, _dot, rest = key.partition(".")
@@ -92,22 +100,26 @@ def _grouped(content: Mapping[str, Any], title: str) -> dict[str, dict[str, torc
             groups[key].update(tensors)
     if not all(groups.values()):
         raise ModelLoadError(f"{title} isn't an IP-Adapter: {' or '.join(_GROUPS)} is missing.")
-    if _of_faces(groups["image_proj"]):
+    if _is_face_id(groups["image_proj"]):
         raise ModelLoadError(
             f"{title} is an IP-Adapter FaceID, which needs a face recogniser and isn't supported."
         )
     return groups
 
 
-def _of_faces(image_proj: Mapping[str, torch.Tensor]) -> bool:
-    """Whether it is a FaceID, by the names that diffusers tells them by."""
+def _is_face_id(image_proj: Mapping[str, torch.Tensor]) -> bool:
+    """Return whether it is a FaceID, by the names that diffusers checks."""
     if "perceiver_resampler.proj_in.weight" in image_proj:
         return True
     return "norm.weight" in image_proj and not {"proj.weight", "proj.3.weight"} & image_proj.keys()
 
 
 def _check_width(row: IpAdapterRow, tensors: Mapping[str, torch.Tensor], config: Any) -> None:
-    """Raise ModelLoadError if the image encoder isn't the one the adapter was made for."""
+    """Check that the image encoder is the one the adapter was made for.
+
+    Raises:
+        ModelLoadError: It is another one.
+    """
     if "proj.weight" in tensors:
         theirs, ours = tensors["proj.weight"].shape[-1], config.projection_dim
     elif "proj.0.weight" in tensors:
@@ -124,7 +136,7 @@ def _check_width(row: IpAdapterRow, tensors: Mapping[str, torch.Tensor], config:
 
 
 class IpAdapters:
-    """The IP-Adapters in one model's UNet; for one thread at a time."""
+    """The IP-Adapters in one model's UNet. Use it from one thread at a time."""
 
     def __init__(self, components: Mapping[str, Any], title: str) -> None:
         self._unet: Any = components.get("unet")
@@ -133,9 +145,12 @@ class IpAdapters:
         self._identities: tuple[tuple[str, ...], ...] = ()
 
     def set(self, uses: Sequence[IpAdapterUse], loaded: Mapping[str, LoadedIpAdapter]) -> None:
-        """Have these in the UNet and no others, one for each picture of a run.
+        """Give the UNet these adapters and no others, one for each image of a run.
 
-        Raises ModelLoadError for one that doesn't fit. Afterwards the state is undefined: `clear`.
+        After an error the state is undefined: call `clear`.
+
+        Raises:
+            ModelLoadError: One doesn't fit the model.
         """
         wanted = [loaded[use.name] for use in uses]
         identities = tuple(each.row.identity for each in wanted)
@@ -150,7 +165,7 @@ class IpAdapters:
                     processor.scale = [use.scale for use in uses]
 
     def clear(self) -> None:
-        """Take all out: the UNet's attention is again what it was."""
+        """Remove all adapters: the UNet has its own attention processors again."""
         if self._before is not None:
             self._unet.set_attn_processor(dict(self._before))
             self._unet.encoder_hid_proj = None

@@ -1,4 +1,4 @@
-"""LoRAs put into a loaded model and taken out again; nothing is added to the weights themselves.
+"""LoRAs that are injected into a loaded model and ejected again, beside its weights.
 
 Imports torch and peft: import it in a function.
 """
@@ -26,17 +26,15 @@ _HASH_DIGITS = 12  # as the A1111 web UI has them
 _WORD_PATH = re.compile(r"\.attn2\.to_[kv]$")
 
 OnApplying = Callable[[str], None]
-"""Called with what is being done, several times a second; what it raises ends it."""
+"""Called with a message, several times a second; what it raises ends the work."""
 
-# What all layers of all LoRAs have in common: no dropout, no bias, and no numbers of its own.
+# The same for all layers of all LoRAs: no dropout, no bias, no initial values.
 _PLAIN = lora.LoraConfig(init_lora_weights=False, inference_mode=True)
 
 
 @dataclass(frozen=True)
 class InjectedLora:
-    """One that is in the model: `row` is what it was read from, `key` its name there, `notes` are
-    sentences for people.
-    """
+    """A LoRA in the model: `row` is its row, `key` its name there, `notes` are for people."""
 
     row: LoraRow
     key: str
@@ -46,9 +44,10 @@ class InjectedLora:
 
 
 class Loras:
-    """The LoRAs in one model's denoiser and text encoders; for one thread at a time.
+    """The LoRAs in one model's denoiser and text encoders. Use it from one thread at a time.
 
-    `components` are the model's, `pipeline_class` is the diffusers class that converts key names.
+    `components` are the model's. `pipeline_class` is the class in diffusers that converts the names
+    of tensors.
     """
 
     def __init__(
@@ -67,12 +66,13 @@ class Loras:
 
     @property
     def injected(self) -> Mapping[str, InjectedLora]:
-        """Those in the model, by their names in the catalog."""
+        """Return those in the model, by their names in the catalog."""
         return self._injected
 
-    def missing_from(self, rows: Mapping[str, LoraRow]) -> set[str]:
-        """The names of those rows whose weights aren't in the model: files that were replaced on
-        disk count as missing.
+    def find_missing(self, rows: Mapping[str, LoraRow]) -> set[str]:
+        """Return the names of the rows that aren't in the model.
+
+        A file that was replaced on disk counts as missing.
         """
         return {
             name
@@ -86,25 +86,28 @@ class Loras:
         rows: Mapping[str, LoraRow],
         on_applying: OnApplying = lambda _message: None,
     ) -> None:
-        """Have these in the model and no others, with their weights; what is there already stays.
+        """Give the model these LoRAs and no others, with their weights.
 
-        Raises ModelLoadError for one that doesn't fit, what reading it raises, and what
-        `on_applying` raises. Afterwards the state is undefined: `clear`.
+        LoRAs that it has already stay. After an error the state is undefined: call `clear`.
+
+        Raises:
+            ModelLoadError: One doesn't fit the model; or whatever reading it or `on_applying`
+                raises.
         """
         wanted = {use.name: use for use in uses}
         if not wanted:
             self.clear()
             return
-        missing = self.missing_from(rows)
+        missing = self.find_missing(rows)
         for name in [name for name in self._injected if name not in wanted or name in missing]:
             self._eject(name)
         for name in wanted:
             if name in missing:
                 self._inject(rows[name], on_applying)
-        self._weigh(list(wanted.values()))
+        self._set_weights(list(wanted.values()))
 
     def clear(self) -> None:
-        """Take all out: every layer is again the object it was."""
+        """Remove all LoRAs: every layer is the original object again."""
         self._injected.clear()
         for component in self._components.values():
             for parent in list(component.modules()):
@@ -118,14 +121,14 @@ class Loras:
         on_applying(message)
         file = read_lora(path, row.title, self._pipeline_class, self._components)
         on_applying(message)
-        fitting, notes = self._fitting(file, row)
+        fitting, notes = self._fit(file, row)
         key = f"lora_number_{self._count}"
         self._count += 1
         size_bytes = 0
         for component, parts in fitting.items():
             for where, part in parts.items():
                 on_applying(message)
-                size_bytes += _put_into(self._components[component], where, key, part)
+                size_bytes += _inject_part(self._components[component], where, key, part)
         on_applying(message)
         digest = hash_tensors(path)[:_HASH_DIGITS]
         self._injected[row.name] = InjectedLora(row, key, digest, size_bytes, notes)
@@ -133,11 +136,11 @@ class Loras:
     def _eject(self, name: str) -> None:
         key = self._injected.pop(name).key
         for component in self._components.values():
-            for layer in _tuned(component):
+            for layer in _find_tuned_layers(component):
                 layer.set_adapter([each for each in layer.active_adapters if each != key])
                 layer.delete_adapter(key)
 
-    def _weigh(self, uses: Sequence[LoraUse]) -> None:
+    def _set_weights(self, uses: Sequence[LoraUse]) -> None:
         for name, component in self._components.items():
             weights = {
                 self._injected[use.name].key: (
@@ -146,31 +149,31 @@ class Loras:
                 for use in uses
             }
             active = [key for key, weight in weights.items() if weight]
-            for layer in _tuned(component):
+            for layer in _find_tuned_layers(component):
                 layer.set_adapter(active, inference_mode=True)
                 for key in active:
                     layer.set_scale(key, weights[key])
 
-    def _fitting(
+    def _fit(
         self, file: LoraFile, row: LoraRow
     ) -> tuple[dict[str, dict[str, LowRank]], tuple[str, ...]]:
-        """The parts by component and path, in the shapes of the model's layers, and what to say."""
+        """Return the parts by component and path, in the shapes of the layers, and the notes."""
         layers = {name: dict(part.named_modules()) for name, part in self._components.items()}
         fitting: dict[str, dict[str, LowRank]] = {}
         unknown = 0
         for (name, path), part in file.parts.items():
-            found = _layer(layers.get(name, {}), _spellings(name, path))
+            found = _find_layer(layers.get(name, {}), _spell(name, path))
             if found is None:
                 unknown += 1
                 continue
             where, layer = found
-            shaped = _shaped(part, layer)
+            shaped = _reshape(part, layer)
             if shaped is None:
-                raise self._misfit(file, row, f"{name}.{path}", part, layer)
+                raise self._make_shape_error(file, row, f"{name}.{path}", part, layer)
             fitting.setdefault(name, {})[where] = shaped
         matched = sum(map(len, fitting.values()))
         if not matched:
-            raise self._of_another_family(file, row)
+            raise self._make_family_error(file, row)
         notes = file.remarks
         total = matched + unknown + (file.unread + 1) // 2
         if matched < total:
@@ -180,7 +183,7 @@ class Loras:
             )
         return fitting, notes
 
-    def _misfit(
+    def _make_shape_error(
         self, file: LoraFile, row: LoraRow, where: str, part: LowRank, layer: torch.nn.Module
     ) -> ModelLoadError:
         widths = {
@@ -192,14 +195,14 @@ class Loras:
         if (row.family is not None and row.family.name != self._family.name) or (
             len(widths) == 1 and ours not in widths
         ):
-            return self._of_another_family(file, row, widths)
+            return self._make_family_error(file, row, widths)
         return ModelLoadError(
             f"The LoRA {row.title} doesn't fit {self._title}: at {where} it has "
             f"{tuple(part.down.shape)} and {tuple(part.up.shape)} for a weight of "
-            f"{_weight_shape(layer)}."
+            f"{_find_weight_shape(layer)}."
         )
 
-    def _of_another_family(
+    def _make_family_error(
         self, file: LoraFile, row: LoraRow, widths: frozenset[int] | set[int] = frozenset()
     ) -> ModelLoadError:
         told = f"{self._title} is of the family {self._family.title}"
@@ -219,22 +222,22 @@ class Loras:
         )
 
 
-def _tuned(component: torch.nn.Module) -> list[Any]:
+def _find_tuned_layers(component: torch.nn.Module) -> list[Any]:
     return [layer for layer in component.modules() if isinstance(layer, BaseTunerLayer)]
 
 
-def _spellings(component: str, path: str) -> Iterator[str]:
-    """A layer's path as versions of its library have it."""
+def _spell(component: str, path: str) -> Iterator[str]:
+    """Yield a layer's path as different versions of its library spell it."""
     yield path
     if component in TEXT_ENCODERS:
         yield path.removeprefix("text_model.")
         yield f"text_model.{path}"
 
 
-def _layer(
+def _find_layer(
     layers: Mapping[str, torch.nn.Module], spellings: Iterator[str]
 ) -> tuple[str, torch.nn.Module] | None:
-    """The first layer of `layers` (by their paths) that a LoRA can wrap, and its path."""
+    """Return the first layer of `layers` (by path) that a LoRA can wrap, and its path."""
     for spelling in spellings:
         layer = layers.get(spelling)
         if isinstance(layer, BaseTunerLayer):
@@ -246,18 +249,19 @@ def _layer(
     return None
 
 
-def _weight_shape(layer: torch.nn.Module) -> tuple[int, ...]:
-    if isinstance(layer, torch.nn.Linear):  # of quantized weights the tensor's shape is another
+def _find_weight_shape(layer: torch.nn.Module) -> tuple[int, ...]:
+    if isinstance(layer, torch.nn.Linear):  # quantized weights have other shapes
         return (layer.out_features, layer.in_features)
     assert isinstance(layer, torch.nn.Conv2d)
     return (layer.out_channels, layer.in_channels, *layer.kernel_size)
 
 
-def _shaped(part: LowRank, layer: torch.nn.Module) -> LowRank | None:
-    """The pair in the shapes that a layer takes, None if they are others. A linear layer and a
-    convolution of 1x1 are the same thing.
+def _reshape(part: LowRank, layer: torch.nn.Module) -> LowRank | None:
+    """Return the pair in the shapes that a layer takes, None if they don't fit.
+
+    A linear layer and a convolution of 1x1 are equivalent.
     """
-    outputs, inputs, *kernel = _weight_shape(layer)
+    outputs, inputs, *kernel = _find_weight_shape(layer)
     rank = part.rank
     if not 1 <= rank <= max(outputs, inputs):
         return None
@@ -275,17 +279,16 @@ def _shaped(part: LowRank, layer: torch.nn.Module) -> LowRank | None:
     return LowRank(down, up)
 
 
-def _put_into(component: torch.nn.Module, path: str, key: str, part: LowRank) -> int:
-    """Add a pair, which has to fit, to the component's layer of that path. Return how many bytes it
-    takes there.
+def _inject_part(component: torch.nn.Module, path: str, key: str, part: LowRank) -> int:
+    """Add a pair, which has to fit, to a component's layer; return how many bytes it takes.
 
     Layers are wrapped one by one: `peft.inject_adapter_in_model` takes ranks as patterns, and
-    compares each of them with the path of each layer.
+    compares each of them with the path of each layer, which takes minutes.
     """
     layer: Any = component.get_submodule(path)
-    # A rank that is its own alpha: the scale is 1, as it is in the numbers already.
+    # With an alpha equal to the rank the scale is 1: it is multiplied into the numbers already.
     settings: dict[str, Any] = {"r": part.rank, "lora_alpha": part.rank, "config": _PLAIN}
-    with torch.device("meta"):  # nothing is drawn for numbers that are replaced
+    with torch.device("meta"):  # so no random values are drawn, which are replaced anyway
         if isinstance(layer, BaseTunerLayer):
             wrapper: Any = layer
             wrapper.update_layer(key, **settings)
@@ -293,7 +296,7 @@ def _put_into(component: torch.nn.Module, path: str, key: str, part: LowRank) ->
             kind = lora.Linear if isinstance(layer, torch.nn.Linear) else lora.Conv2d
             wrapper = kind(layer, key, **settings).train(layer.training)
     weight: torch.Tensor = wrapper.get_base_layer().weight
-    dtype = weight.dtype if weight.is_floating_point() else part.down.dtype  # GGUF's are bytes
+    dtype = weight.dtype if weight.is_floating_point() else part.down.dtype  # GGUF has bytes
     size_bytes = 0
     for halves, half in ((wrapper.lora_A, part.down), (wrapper.lora_B, part.up)):
         numbers = half.to(weight.device, dtype).contiguous()

@@ -1,4 +1,4 @@
-"""LoRA files in all their spellings (diffusers, kohya, PEFT ...) as one table of low-rank pairs.
+"""Reads LoRA files of all programs (diffusers, kohya, PEFT ...) as one table of low-rank pairs.
 
 Hu et al. 2021, "LoRA: low-rank adaptation of large language models" (arXiv:2106.09685). Imports
 torch: import it in a function.
@@ -40,7 +40,7 @@ _KOHYA_COMPONENTS = {
 
 @dataclass(frozen=True)
 class LowRank:
-    """What is added to one layer's weight: `up @ down`, both float32 on the CPU.
+    """The two matrices whose product `up @ down` is added to a weight; float32, on the CPU.
 
     `down` is (rank, inputs) or (rank, inputs, height, width), `up` (outputs, rank) or (outputs,
     rank, 1, 1).
@@ -51,19 +51,20 @@ class LowRank:
 
     @property
     def rank(self) -> int:
-        """How many numbers lie between the two."""
+        """Return the rank of the product."""
         return self.down.shape[0]
 
-    def scaled(self, factor: float) -> LowRank:
-        """The pair with another product: `factor` times this one's."""
+    def scale(self, factor: float) -> LowRank:
+        """Return a pair whose product is `factor` times this one's."""
         return self if factor == 1 else LowRank(self.down, self.up * factor)
 
 
 @dataclass(frozen=True)
 class LoraFile:
-    """`parts` are keyed by component ("unet", "text_encoder" ...) and the layer's path in it.
+    """The content of a LoRA's file.
 
-    `unread` counts the tensors that belong to no such part, `remarks` say what else was left out.
+    `parts` are keyed by component ("unet", "text_encoder" ...) and the layer's path in it. `unread`
+    counts the tensors that belong to no part. `remarks` are sentences about what was left out.
     """
 
     parts: Mapping[tuple[str, str], LowRank]
@@ -74,13 +75,21 @@ class LoraFile:
 def read_lora(
     path: Path, name: str, pipeline_class: Any, components: Mapping[str, Any]
 ) -> LoraFile:
-    """Read a LoRA's file for a pipeline. `components` are the pipeline's; `pipeline_class` is its
-    class in diffusers, which translates names that aren't those of the pipeline's layers.
+    """Read a LoRA's file for a pipeline.
 
-    Each part's alpha is multiplied in: its own tensor's if the file has such, else that in the
-    file's metadata, else that in the `adapter_config.json` beside it. Raises ModelLoadError if
-    there is no LoRA in it, if it is of a kind that can't be used, or if an alpha is no finite
-    number; and what `read_tensor_table` raises.
+    Each part's alpha is multiplied in. It is a tensor of its own, or else in the file's metadata,
+    or else in the `adapter_config.json` beside the file.
+
+    Args:
+        path: The file.
+        name: Its name in messages.
+        pipeline_class: The pipeline's class in diffusers, which converts names that aren't those
+            of the pipeline's layers.
+        components: The pipeline's.
+
+    Raises:
+        ModelLoadError: It isn't a LoRA, is of an unsupported kind, or has an alpha that isn't a
+            finite number; or whatever `read_tensor_table` raises.
     """
     content = read_tensor_table(path)
     tensors = {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
@@ -90,25 +99,25 @@ def read_lora(
     parts: dict[tuple[str, str], LowRank] = {}
     others: dict[str, LowRank] = {}
     for stem, pair in file.pairs.items():
-        where = layers.where(stem)
+        where = layers.find(stem)
         if where is None:
             others[stem] = pair
         else:
             parts[where] = pair
-    translated, unread = _translated(others, file, layers, pipeline_class, bool(parts))
-    parts = translated | parts
+    converted, unread = _convert_names(others, file, layers, pipeline_class, bool(parts))
+    parts = converted | parts
     if not file.has_alphas:
-        factors = {where: noted.factor(*where, part.rank) for where, part in parts.items()}
-        parts = {where: part.scaled(factors[where]) for where, part in parts.items()}
-        file.say_without_effect(list(factors.values()).count(0))
+        factors = {where: noted.compute_factor(*where, part.rank) for where, part in parts.items()}
+        parts = {where: part.scale(factors[where]) for where, part in parts.items()}
+        file.remark_no_effect(list(factors.values()).count(0))
     return LoraFile(parts, file.unread + unread, (*file.remarks, *noted.remarks))
 
 
 class _Pairs:
-    """The pairs of matrices in a LoRA's file by the names of their layers, in the file's spelling,
-    with their own alphas multiplied in. `unread` counts the tensors that belong to no pair.
+    """The pairs of matrices in a LoRA's file by the names of their layers, as the file spells them.
 
-    Raises ModelLoadError if there is no pair, or for a DoRA (arXiv:2402.09353).
+    Alphas in the file are multiplied in. `unread` counts the tensors that belong to no pair. The
+    constructor raises ModelLoadError if there is no pair, or for a DoRA (arXiv:2402.09353).
     """
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], name: str) -> None:
@@ -127,15 +136,15 @@ class _Pairs:
         self._without_alpha = self._without_rank = 0
         self._ends: dict[str, tuple[str, str]] = {}
         self.pairs: dict[str, LowRank] = {}
-        for stem, (down, up) in self._halves().items():
+        for stem, (down, up) in self._find_halves().items():
             self._add(stem, down, up)
         self.unread = len(self._tensors) - self._used
-        self._say_left_out()
-        self.say_without_effect(self._without_rank, "a rank of 0")
-        self.say_without_effect(self._without_alpha)
+        self._remark_left_out()
+        self.remark_no_effect(self._without_rank, "a rank of 0")
+        self.remark_no_effect(self._without_alpha)
 
-    def _halves(self) -> dict[str, tuple[str, str]]:
-        """The names of both halves, by the stem that they have in common."""
+    def _find_halves(self) -> dict[str, tuple[str, str]]:
+        """Return the names of both halves, by their common stem."""
         found: dict[str, dict[str, str]] = {}
         for key, tensor in self._tensors.items():
             place = parse_place(key)
@@ -151,7 +160,7 @@ class _Pairs:
     def _add(self, stem: str, down_key: str, up_key: str) -> None:
         down, up = self._tensors[down_key].float(), self._tensors[up_key].float()
         middle = self._tensors.get(f"{stem}.lora_mid.weight")
-        if middle is not None:  # Tucker decomposition: the two convolutions before `up` as one
+        if middle is not None:  # Tucker decomposition: merge the two convolutions before `up`
             if middle.ndim != 4 or middle.shape[1] != down.shape[0] or down.shape[2:].numel() != 1:
                 return
             down = torch.einsum("rshw,si->rihw", middle.float(), down.flatten(1))
@@ -162,14 +171,14 @@ class _Pairs:
         if alpha is not None:
             self.has_alphas = True
             self._used += 1
-            pair = self._with_alpha(pair, alpha, stem)
+            pair = self._apply_alpha(pair, alpha, stem)
         if pair.rank:
             self.pairs[stem] = pair
             self._ends[stem] = (down_key.removeprefix(stem), up_key.removeprefix(stem))
         else:
             self._without_rank += 1
 
-    def _with_alpha(self, pair: LowRank, alpha: torch.Tensor, stem: str) -> LowRank:
+    def _apply_alpha(self, pair: LowRank, alpha: torch.Tensor, stem: str) -> LowRank:
         if alpha.numel() != 1:
             raise ModelLoadError(
                 f"The alpha of {stem} in {self.name} has the shape {tuple(alpha.shape)}; it should "
@@ -177,15 +186,15 @@ class _Pairs:
             )
         number = check_alpha(float(alpha), stem, self.name)
         self._without_alpha += number == 0
-        return pair.scaled(number / pair.rank) if pair.rank else pair
+        return pair.scale(number / pair.rank) if pair.rank else pair
 
-    def say_without_effect(self, count: int, what: str = "an alpha of 0") -> None:
-        """Remark that so many parts add nothing, if there are any."""
+    def remark_no_effect(self, count: int, what: str = "an alpha of 0") -> None:
+        """Remark that `count` parts have no effect, unless it is 0."""
         if count:
             parts = "1 part" if count == 1 else f"{count:,} parts"
             self.remarks.append(f"{parts} of {self.name} with {what} had no effect.")
 
-    def _say_left_out(self) -> None:
+    def _remark_left_out(self) -> None:
         kinds = find_other_kinds(self._tensors)
         if not self.pairs:
             if kinds:
@@ -200,16 +209,16 @@ class _Pairs:
         for kind in kinds:
             self.remarks.append(f"Parts of {self.name} ({kind}) aren't supported and were ignored.")
 
-    def named(self, stem: str) -> dict[str, torch.Tensor]:
-        """A pair under the names that it has in the file, but for its adapter's name."""
+    def name_tensors(self, stem: str) -> dict[str, torch.Tensor]:
+        """Return a pair under its names in the file, without the adapter's name."""
         down_end, up_end = self._ends[stem]
-        if not down_end.startswith(".lora"):  # it was part of the layer's name
+        if not down_end.startswith(".lora"):  # the ending was part of the layer's name
             down_end, up_end = ".lora_A.weight", ".lora_B.weight"
         return {stem + down_end: self.pairs[stem].down, stem + up_end: self.pairs[stem].up}
 
 
 class _Layers:
-    """The layers of a pipeline's networks, and how LoRAs spell their paths."""
+    """Finds the layers of a pipeline's networks by the names in LoRA files."""
 
     def __init__(self, components: Mapping[str, Any]) -> None:
         self._paths = {
@@ -222,60 +231,63 @@ class _Layers:
 
     @cached_property
     def _underscored(self) -> Mapping[tuple[str, str], str]:
-        """Paths by component and by what kohya's scripts call them."""
+        """Return paths by component and by their names in kohya's scripts."""
         return {
             (name, path.replace(".", "_")): path
             for name, paths in self._paths.items()
             for path in paths
         }
 
-    def where(self, stem: str) -> tuple[str, str] | None:
-        """The component and the path of a layer, None if the stem is no spelling of any."""
+    def find(self, stem: str) -> tuple[str, str] | None:
+        """Return the component and the path of a layer, None if the stem names none."""
         if (kohya := _KOHYA.fullmatch(stem)) is not None:
             component = _KOHYA_COMPONENTS.get(kohya[1], self.denoiser)
-            spelled = ((component, each) for each in _spellings(component, kohya[2], "_"))
+            spelled = ((component, each) for each in _spell(component, kohya[2], "_"))
             found = next((each for each in spelled if each in self._underscored), None)
             return found and (component, self._underscored[found])
         component, path = self.split(stem)
         components = (component, *TEXT_ENCODERS) if path == stem else (component,)
         for name in components:
-            for spelling in _spellings(name, path, "."):
+            for spelling in _spell(name, path, "."):
                 if spelling in self._paths.get(name, ()):
                     return name, spelling
         return None
 
     def split(self, stem: str) -> tuple[str, str]:
-        """The component that a stem names, the denoiser if it names none, and the rest."""
+        """Return the component that a stem names (by default the denoiser), and the rest."""
         component, dot, rest = stem.partition(".")
         if dot and component in (*DENOISERS, *TEXT_ENCODERS):
             return component, rest
         return self.denoiser, stem.removeprefix("diffusion_model.")
 
 
-def _spellings(component: str, path: str, dot: str) -> tuple[str, ...]:
-    """A path in a text encoder as versions of transformers have it."""
+def _spell(component: str, path: str, dot: str) -> tuple[str, ...]:
+    """Return a path as different versions of transformers spell it."""
     if component not in TEXT_ENCODERS:
         return (path,)
     start = f"text_model{dot}"
     return (path, path.removeprefix(start), start + path)
 
 
-def _translated(
+def _convert_names(
     others: Mapping[str, LowRank], file: _Pairs, layers: _Layers, class_: Any, any_found: bool
 ) -> tuple[dict[tuple[str, str], LowRank], int]:
-    """The pairs whose names diffusers has to translate, and how many tensors are left over.
+    """Return the pairs whose names diffusers has to convert, and how many tensors are left over.
 
-    (One odd key among kohya's would make it fail, or not even notice that they are kohya's.)
-    Raises ModelLoadError if it can't, unless other pairs were found.
+    Only kohya's names are passed on, if there are any: a single other name would make diffusers
+    fail, or not recognise them as kohya's.
+
+    Raises:
+        ModelLoadError: They can't be converted, and no other pairs were found.
     """
     if not others:
         return {}, 0
     stems = [stem for stem in others if _KOHYA.fullmatch(stem)] or list(others)
-    tensors = {key: half for stem in stems for key, half in file.named(stem).items()}
+    tensors = {key: half for stem in stems for key, half in file.name_tensors(stem).items()}
     unread = 2 * (len(others) - len(stems))
     try:
-        converted = _converted(tensors, class_, layers.components)
-    except Exception as error:  # diffusers stumbles over odd keys in many ways
+        converted = _convert_tensors(tensors, class_, layers.components)
+    except Exception as error:  # diffusers raises all kinds for odd names
         if any_found:
             return {}, 2 * len(others)
         raise make_load_error(f"{file.name} can't be read as a LoRA", error) from error
@@ -295,10 +307,10 @@ def _translated(
     return parts, unread
 
 
-def _converted(
+def _convert_tensors(
     tensors: dict[str, torch.Tensor], class_: Any, components: Mapping[str, Any]
 ) -> dict[str, torch.Tensor]:
-    """The tensors under diffusers' own names."""
+    """Return the tensors under diffusers' own names."""
     if not hasattr(class_, "lora_state_dict"):
         return tensors
     unet = components.get("unet")

@@ -1,5 +1,7 @@
-"""The names that programs give the tensors of a LoRA: kohya's scripts, OneTrainer, PEFT, diffusers,
-LyCORIS and ComfyUI. Importable without torch.
+"""The names of a LoRA's tensors in the files of different programs.
+
+These are kohya's scripts, OneTrainer, PEFT, diffusers, LyCORIS and ComfyUI. Importable without
+torch.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from paintdiff.errors import ModelLoadError
 
 Half = Literal["down", "up"]
 
-# What wraps a network leaves its name in those of the tensors.
+# Wrappers of a network add their names to those of the tensors.
 _WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:base_model\.model\.|_orig_mod\.)|^module\.")
 _COMPONENTS: tuple[tuple[str, str], ...] = (
     ("text_encoders.clip_l.transformer.", "text_encoder."),
@@ -24,7 +26,7 @@ _COMPONENTS: tuple[tuple[str, str], ...] = (
     ("lora_transformer_", "lora_unet_"),
     ("lycoris_", "lora_unet_"),
 )
-"""Beginnings of names, and the usual ones for the same."""
+"""Prefixes of names, and the usual ones for the same component."""
 
 _PAIR_END = re.compile(
     r"\.lora_(?P<half>down|up|A|B)(?:\.(?P<adapter>[^.]+))?\.weight$"
@@ -33,7 +35,7 @@ _PAIR_END = re.compile(
 _OLD_ATTENTION = re.compile(r"\.to_(q|k|v|out)_lora\.(down|up)\.weight$")
 _HALVES: Mapping[str, Half] = {"down": "down", "up": "up", "A": "down", "B": "up"}
 
-# What is no product of two matrices, by how its tensors' names end or what is in them.
+# Kinds of adapters that aren't products of two matrices, by parts of their tensors' names.
 _OTHER_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.lokr_"), "LoKr"),
     (re.compile(r"\.hada_"), "LoHa"),
@@ -55,14 +57,14 @@ _DORA = re.compile(r"\.dora_scale$|\.lora_magnitude_vector\b")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a half of a pair belongs: `stem` is the layer's name as the file has it."""
+    """The place of a half of a pair; `stem` is the layer's name in the file."""
 
     stem: str
     half: Half
 
 
 def parse_place(key: str) -> Place | None:
-    """What a tensor's name says, None if it is no half of a pair."""
+    """Parse a tensor's name; None if it isn't a half of a pair."""
     if (old := _OLD_ATTENTION.search(key)) is not None:
         head = key[: old.start()].replace(".processor", "")
         if re.search(r"\b(?:text_model|self_attn)\b", head):
@@ -77,10 +79,13 @@ def parse_place(key: str) -> Place | None:
 
 
 def strip_prefixes(keys: Iterable[str], name: str) -> dict[str, str]:
-    """Each name as it is without wrappers and without the adapter's own name, by the name in the
-    file.
+    """Return each name without wrappers and without the adapter's own name.
 
-    Raises ModelLoadError if there are several adapters in the file.
+    Returns:
+        These names, by the names in the file.
+
+    Raises:
+        ModelLoadError: The file has several adapters, or several tensors for one place.
     """
     plain: dict[str, str] = {}
     adapters: set[str] = set()
@@ -104,12 +109,12 @@ def strip_prefixes(keys: Iterable[str], name: str) -> dict[str, str]:
 
 
 def is_dora(key: str) -> bool:
-    """Whether a tensor is a magnitude of DoRA."""
+    """Return whether a tensor is a magnitude of DoRA."""
     return _DORA.search(key) is not None
 
 
 def find_other_kinds(keys: Iterable[str]) -> tuple[str, ...]:
-    """The kinds of what is no LoRA among the tensors, each once."""
+    """Return the kinds of adapters among the tensors that aren't LoRA, each once."""
     names = list(keys)
     return tuple(
         kind for pattern, kind in _OTHER_KINDS if any(pattern.search(key) for key in names)

@@ -1,5 +1,7 @@
-"""How strongly each part of a LoRA acts, where that stands beside its tensors: in PEFT's
-`adapter_config.json`, or in the metadata that diffusers writes. Importable without torch.
+"""The scales of a LoRA's parts, where they aren't among its tensors.
+
+They are in PEFT's `adapter_config.json`, or in the metadata that diffusers writes. Importable
+without torch.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ _PEFT_STEM = "adapter_model"
 _METADATA_KEY = "lora_adapter_metadata"
 _MAX_CONFIG_BYTES = 2**20
 _USUAL_ALPHA = 8  # PEFT's own default
-# A pattern is a regular expression from a stranger, so only what can't take long is matched.
+# A pattern is a regular expression from an untrusted file, so only fast ones are compiled.
 _LITERAL = re.compile(r"\^?(?:[\w/-]|\\?\.)+\$?", re.ASCII)
 _QUICK = re.compile(
     r"\^?(?:[\w/-]|\\\.|\.[*+]?|\\d\+?|\[0-9\]\+?|\((?:\?:)?(?:[\w|]|\\\.)+\))+\$?", re.ASCII
@@ -30,11 +32,11 @@ _MOST_WILDCARDS, _MOST_EXPRESSIONS, _MOST_CHARACTERS = 2, 20, 300
 
 
 class AlphaPattern:
-    """PEFT's `alpha_pattern`: alphas by regular expressions, each of which has to match the end of
-    a layer's path, from a dot or the beginning on.
+    """PEFT's `alpha_pattern`: alphas by regular expressions.
 
-    Raises ModelLoadError for an alpha that is no finite number, and for an expression that could
-    take long. `where` says in messages where it stands.
+    An expression has to match the end of a layer's path, from a dot or the beginning on. `where` is
+    the place of the pattern, in words for messages. The constructor raises ModelLoadError for an
+    alpha that isn't a finite number, and for an expression that could take long.
     """
 
     def __init__(self, pattern: object, where: str) -> None:
@@ -43,7 +45,7 @@ class AlphaPattern:
         self._others: list[tuple[re.Pattern[str], float]] = []
         table: Mapping[Any, object] = pattern if isinstance(pattern, dict) else {}
         for key, value in table.items():
-            text, alpha = str(key), _number(value, f"alpha_pattern[{str(key)[:80]!r}]", where)
+            text, alpha = str(key), _check_number(value, f"alpha_pattern[{str(key)[:80]!r}]", where)
             plain = text.removeprefix("^").removesuffix("$").replace("\\.", ".")
             if _LITERAL.fullmatch(text):
                 (self._whole if text.startswith("^") else self._ends).setdefault(plain, alpha)
@@ -55,8 +57,8 @@ class AlphaPattern:
                     "that isn't read here. Write the layers' names instead."
                 )
 
-    def alpha(self, path: str) -> float | None:
-        """The alpha of a layer, None if no expression matches it."""
+    def find(self, path: str) -> float | None:
+        """Return the alpha of a layer, None if no expression matches it."""
         if path in self._whole:
             return self._whole[path]
         start = 0
@@ -70,23 +72,24 @@ class AlphaPattern:
 
 
 class Scales:
-    """The settings that belong to one component of a LoRA, or to all of it. `where` says in
-    messages where they stand.
+    """The settings of one component of a LoRA, or of all of it.
 
-    Raises ModelLoadError for a value that is no finite number.
+    `where` is their place, in words for messages. The constructor raises ModelLoadError for a value
+    that isn't a finite number.
     """
 
     def __init__(self, settings: Mapping[str, object], where: str) -> None:
         alpha = settings.get("lora_alpha")
-        self._alpha = None if alpha is None else _number(alpha, "lora_alpha", where)
+        self._alpha = None if alpha is None else _check_number(alpha, "lora_alpha", where)
         self._pattern = AlphaPattern(settings.get("alpha_pattern"), where)
         self._is_rooted = settings.get("use_rslora") is True
 
-    def factor(self, path: str, rank: int) -> float:
-        """The number by which the product of a layer's two matrices is multiplied: its alpha
-        divided by its rank, or (rsLoRA, arXiv:2312.03732) by the rank's square root.
+    def compute_factor(self, path: str, rank: int) -> float:
+        """Return the factor of the product of a layer's two matrices.
+
+        It is the alpha divided by the rank, or by its square root (rsLoRA, arXiv:2312.03732).
         """
-        alpha = self._pattern.alpha(path)
+        alpha = self._pattern.find(path)
         if alpha is None:
             alpha = self._alpha
         if alpha is None or not rank:
@@ -95,17 +98,17 @@ class Scales:
 
 
 class NotedScales:
-    """The settings that stand beside a LoRA's tensors; `remarks` say which couldn't be read.
+    """The settings beside a LoRA's tensors; `remarks` say which couldn't be read.
 
-    `metadata` is the file's own. Raises ModelLoadError for settings of another kind of adapter, and
-    for a number that can't be used.
+    `metadata` is the file's own. The constructor raises ModelLoadError for settings of another kind
+    of adapter, and for a number that can't be used.
     """
 
     def __init__(self, path: Path, name: str, metadata: Mapping[str, str]) -> None:
         self.remarks: list[str] = []
         self._all: Scales | None = None
         self._by_component: dict[str, Scales] = {}
-        noted = self._in_metadata(metadata, name)
+        noted = self._read_metadata(metadata, name)
         if noted:
             where = f"the {_METADATA_KEY} of {name}"
             self._all = Scales(noted, where)
@@ -114,7 +117,7 @@ class NotedScales:
                 own = {k.removeprefix(start): v for k, v in noted.items() if k.startswith(start)}
                 self._by_component[component] = Scales(own, where)
             return
-        content = self._in_config(path, name)
+        content = self._read_config(path, name)
         if content:
             kind = content.get("peft_type", "LORA")
             if kind != "LORA":
@@ -125,15 +128,15 @@ class NotedScales:
             where = f"the {CONFIG_NAME} beside {name}"
             self._all = Scales({"lora_alpha": _USUAL_ALPHA, **content}, where)
 
-    def factor(self, component: str, path: str, rank: int) -> float:
-        """See `Scales.factor`; 1 if nothing is noted."""
+    def compute_factor(self, component: str, path: str, rank: int) -> float:
+        """Return the factor of a layer (see `Scales.compute_factor`); 1 without settings."""
         scales = self._by_component.get(component, self._all)
-        return 1.0 if scales is None else scales.factor(path, rank)
+        return 1.0 if scales is None else scales.compute_factor(path, rank)
 
-    def _in_metadata(self, metadata: Mapping[str, str], name: str) -> Mapping[str, object]:
+    def _read_metadata(self, metadata: Mapping[str, str], name: str) -> Mapping[str, object]:
         if _METADATA_KEY not in metadata:
             return {}
-        noted = _json_table(metadata[_METADATA_KEY])
+        noted = _parse_table(metadata[_METADATA_KEY])
         if noted is None:
             self.remarks.append(
                 f"The {_METADATA_KEY} in {name} is damaged, so its alphas are unknown: the LoRA "
@@ -141,14 +144,14 @@ class NotedScales:
             )
         return noted or {}
 
-    def _in_config(self, path: Path, name: str) -> Mapping[str, object]:
-        config = read_config_beside(path)
+    def _read_config(self, path: Path, name: str) -> Mapping[str, object]:
+        config = find_config_beside(path)
         if config is None:
             return {}
         try:
             if config.stat().st_size > _MAX_CONFIG_BYTES:
                 raise OSError(f"it has more than {_MAX_CONFIG_BYTES:,} bytes")
-            content = _json_table(config.read_bytes())
+            content = _parse_table(config.read_bytes())
             reason = "it isn't a JSON object"
         except OSError as error:
             content, reason = None, str(error)
@@ -160,9 +163,10 @@ class NotedScales:
         return content or {}
 
 
-def read_config_beside(path: Path) -> Path | None:
-    """The settings that PEFT wrote with a file of weights; None if there are none, or if they may
-    be those of another file in the folder.
+def find_config_beside(path: Path) -> Path | None:
+    """Find the config that PEFT wrote for a file of weights.
+
+    It is None if there is no config, or if it may be that of another file in the folder.
     """
     config = path.with_name(CONFIG_NAME)
     if not config.is_file():
@@ -174,7 +178,11 @@ def read_config_beside(path: Path) -> Path | None:
 
 
 def check_alpha(value: float, of: str, name: str) -> float:
-    """An alpha that a LoRA can be scaled by. Raises ModelLoadError if it is infinite or NaN."""
+    """Return `value`, the alpha of the part `of`.
+
+    Raises:
+        ModelLoadError: It is infinite or NaN.
+    """
     if not math.isfinite(value):
         raise ModelLoadError(
             f"The alpha of {of} in {name} is {value}, so it can't be used. Get the file again, or "
@@ -189,7 +197,7 @@ def _is_quick(text: str) -> bool:
     return short and _QUICK.fullmatch(text) is not None
 
 
-def _number(value: object, key: str, where: str) -> float:
+def _check_number(value: object, key: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
         raise ModelLoadError(
             f"{key} in {where} is {str(value)[:40]}, not a finite number. Download the LoRA "
@@ -205,8 +213,8 @@ def _is_finite(value: float) -> bool:
         return False
 
 
-def _json_table(text: str | bytes) -> dict[str, object] | None:
-    """The table in a text, None if it holds no table in JSON."""
+def _parse_table(text: str | bytes) -> dict[str, object] | None:
+    """Parse a JSON object; None if the text isn't one."""
     try:
         content: object = json.loads(text)
     except (ValueError, RecursionError):

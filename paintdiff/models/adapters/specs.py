@@ -1,4 +1,4 @@
-"""What may be put into a model while it is on loan. Importable without torch."""
+"""The adapters that a lease may ask for, as values. Importable without torch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class LoraUse:
-    """A LoRA of the catalog, with its weight in the denoiser and in the text encoders; 0 is not at
-    all, 1 as it was trained.
+    """A LoRA of the catalog, with its weights in the denoiser and in the text encoders.
+
+    A weight of 0 has no effect; 1 is the strength it was trained with.
     """
 
     name: str
@@ -17,13 +18,13 @@ class LoraUse:
 
     @property
     def acts(self) -> bool:
-        """Whether it changes anything."""
+        """Return whether it has an effect."""
         return bool(self.weight or self.text_encoder_weight)
 
 
 @dataclass(frozen=True)
 class IpAdapterUse:
-    """An IP-Adapter of the catalog; `scale` is how strongly its picture acts, 0..1."""
+    """An IP-Adapter of the catalog; `scale` is the strength of its image, 0..1."""
 
     name: str
     scale: float = 0.6
@@ -31,8 +32,10 @@ class IpAdapterUse:
 
 @dataclass(frozen=True)
 class FreeUFactors:
-    """Of the backbone (`b1`, `b2`) and of the skip connections (`s1`, `s2`) of a UNet's first two
-    decoder stages. Si et al. 2023, arXiv:2309.11497.
+    """The factors of FreeU, in the first two decoder stages of a UNet.
+
+    `b1` and `b2` scale the backbone, `s1` and `s2` the skip connections. Si et al. 2023,
+    arXiv:2309.11497.
     """
 
     b1: float
@@ -43,12 +46,17 @@ class FreeUFactors:
 
 @dataclass(frozen=True)
 class Adapters:
-    """What acts for a whole lease. All names are the catalog's.
+    """The adapters of a whole lease. All names are the catalog's.
 
-    `embeddings` are those that may stand in its prompts. Each of `ip_adapters` takes one picture of
-    a run, in order. `vae` is in the place of the model's own, None for that. `refiner` is a model
-    that is leased along. With `channels_last` the weights of convolutions lie channel by channel,
-    which is quicker on some machines, and rounds otherwise.
+    Attributes:
+        loras: The LoRAs.
+        embeddings: The embeddings that its prompts may name.
+        vae: Replaces the model's own VAE; None: nothing does.
+        free_u: The factors of FreeU; None: it is off.
+        ip_adapters: Each takes one image of a run, in order.
+        refiner: A second model that is leased too; None: none.
+        channels_last: Whether the weights of convolutions are in the channels-last format, which
+            is faster on some machines and rounds differently.
     """
 
     loras: tuple[LoraUse, ...] = ()
@@ -61,7 +69,7 @@ class Adapters:
 
     @property
     def injected(self) -> Adapters:
-        """The part that changes the model's shared weights, without what does nothing."""
+        """Return those that change the model's shared networks and have an effect."""
         loras = tuple(use for use in self.loras if use.acts)
         return replace(self, loras=loras, vae=None, refiner=None)
 

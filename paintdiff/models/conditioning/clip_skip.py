@@ -1,9 +1,9 @@
-"""Words as of a layer of the text encoder before its last. Imports torch: import it in a function.
+"""Clip skip: prompts are read from a layer before the text encoder's last.
 
-It counts as the A1111 web UI does: layer 1 from the end is the last, 2 the one before it. Models
-with two CLIPs (SDXL) were trained on the layer before the last, so for them 1 and 2 are both that,
-and 3 is the one before it. diffusers has a setting for this too, which leaves the negative prompt
-as it is, and fails with a text encoder of today's transformers.
+Layers count as in the A1111 web UI: 1 is the last, 2 the one before it. Models with two CLIPs
+(SDXL) were trained on the layer before the last, so for them 1 and 2 both mean that layer, and 3
+the one before it. diffusers has a setting for this too, but it doesn't act on the negative prompt,
+and fails with the text encoders of current transformers. Imports torch: import it in a function.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ _ENCODERS = ("text_encoder", "text_encoder_2")
 
 
 def takes_clip_skip(pipeline: Any) -> bool:
-    """Whether a pipeline reads its words by CLIP from a layer that can be chosen."""
+    """Return whether the layer from which a pipeline reads its prompts can be chosen."""
     return "clip_skip" in inspect.signature(pipeline.__call__).parameters
 
 
 def count_skipped_layers(pipeline: Any, clip_skip: int) -> int:
-    """How many layers before the one it was trained on a pipeline's text encoders are to stop; 0
-    too where it can't be chosen. Raises RequestError if there are fewer layers.
+    """Count the layers that a clip skip leaves out, from the one the model was trained on.
+
+    It is 0 too where the layer can't be chosen.
+
+    Raises:
+        RequestError: The text encoder has fewer layers.
     """
     if not takes_clip_skip(pipeline):
         return 0
@@ -44,8 +48,12 @@ def count_skipped_layers(pipeline: Any, clip_skip: int) -> int:
 
 @contextmanager
 def skip_layers(pipeline: Any, clip_skip: int) -> Generator[None]:
-    """While inside, the pipeline's text encoders stop before their last layers. They themselves are
-    left alone: they are shared.
+    """Replace the pipeline's text encoders inside the `with` by ones without their last layers.
+
+    The encoders themselves are shared, so they aren't changed.
+
+    Raises:
+        RequestError: The text encoder has fewer layers.
     """
     skipped = count_skipped_layers(pipeline, clip_skip)
     shared = {name: getattr(pipeline, name, None) for name in _ENCODERS}
@@ -53,17 +61,18 @@ def skip_layers(pipeline: Any, clip_skip: int) -> Generator[None]:
     if not skipped:
         yield
         return
-    # Past diffusers' own __setattr__, which would note the stand-in's class as the pipeline's part.
-    vars(pipeline).update({name: _Shortened(part, skipped) for name, part in shared.items()})
+    # diffusers' own __setattr__ would write the replacement's class into the pipeline's config.
+    vars(pipeline).update({name: _ShortenedEncoder(part, skipped) for name, part in shared.items()})
     try:
         yield
     finally:
         vars(pipeline).update(shared)
 
 
-class _Shortened:
-    """Stands in for a CLIP text encoder: its words are those of an earlier layer. What isn't its
-    own is the encoder's.
+class _ShortenedEncoder:
+    """Replaces a CLIP text encoder, with the output of an earlier layer.
+
+    Attributes it lacks are the encoder's.
     """
 
     def __init__(self, encoder: Any, skipped: int) -> None:
@@ -74,13 +83,15 @@ class _Shortened:
         return getattr(self._encoder, name)
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
-        """As the encoder's. Pipelines take either its first result, the last layer's words, or
-        count from the end of `hidden_states`; what stands for the whole text stays as it is.
+        """Encode as the encoder does.
+
+        Pipelines take either its first result, which is the last layer's, or count from the end of
+        `hidden_states`. The pooled result stays that of the last layer.
         """
-        made = self._encoder(*args, **{**settings, "output_hidden_states": True})
-        layers = made.hidden_states[: -self._skipped]
-        if "last_hidden_state" in made:
+        encoded = self._encoder(*args, **{**settings, "output_hidden_states": True})
+        layers = encoded.hidden_states[: -self._skipped]
+        if "last_hidden_state" in encoded:
             inner = getattr(self._encoder, "text_model", self._encoder)
-            made["last_hidden_state"] = inner.final_layer_norm(layers[-1])
-        made["hidden_states"] = layers
-        return made
+            encoded["last_hidden_state"] = inner.final_layer_norm(layers[-1])
+        encoded["hidden_states"] = layers
+        return encoded

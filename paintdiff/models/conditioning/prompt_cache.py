@@ -1,5 +1,7 @@
-"""What text encoders made of a prompt, kept in main memory and used again: the same numbers to the
-last bit, without reading the words once more. Imports torch: import it in a function.
+"""A cache of encoded prompts, in main memory.
+
+A cached prompt is identical to the last bit to one that is encoded again. Imports torch: import it
+in a function.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ _PLAIN = (str, bool, int, float, type(None))
 
 
 @dataclass
-class _Made:
-    """What was made of one prompt; `used_at` is when, counted in uses of the cache."""
+class _Encoded:
+    """An encoded prompt; `used_at` counts the uses of the cache until its last one."""
 
     values: Any
     size_bytes: int
@@ -29,8 +31,9 @@ class _Made:
 
 
 class PromptCache:
-    """Bounds what all models together keep: what was used least recently goes first. Safe to use
-    from any thread.
+    """Limits what the prompts of all models take together. Safe to use from any thread.
+
+    Beyond `most_bytes` those that were used least recently are dropped.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -41,71 +44,73 @@ class PromptCache:
 
     @property
     def held_bytes(self) -> int:
-        """Of main memory, for all models that are still there."""
+        """Return the main memory that the prompts of all models in memory take."""
         with self._lock:
-            return sum(made.size_bytes for each in self._models for made in each.made.values())
+            return sum(one.size_bytes for each in self._models for one in each.encoded.values())
 
     def for_model(self) -> ModelPrompts:
-        """A place for the prompts of one loaded model. They go with it."""
+        """Return a place for the prompts of one loaded model. They are dropped with it."""
         with self._lock:
             model = ModelPrompts(self)
             self._models.add(model)
             return model
 
-    def found(self, model: ModelPrompts, key: Hashable) -> Any:
-        """What is kept, None if nothing is."""
+    def get(self, model: ModelPrompts, key: Hashable) -> Any:
+        """Return the values under a key, None if there are none."""
         with self._lock:
-            made = model.made.get(key)
-            if made is None:
+            encoded = model.encoded.get(key)
+            if encoded is None:
                 return None
             self._uses += 1
-            made.used_at = self._uses
-            model.made.move_to_end(key)
-            return made.values
+            encoded.used_at = self._uses
+            model.encoded.move_to_end(key)
+            return encoded.values
 
-    def keep(self, model: ModelPrompts, key: Hashable, values: Any) -> None:
-        """Keep it, and let go of what was used least recently. What is larger than the whole cache
-        isn't kept.
+    def store(self, model: ModelPrompts, key: Hashable, values: Any) -> None:
+        """Store values under a key, and drop those that were used least recently.
+
+        Values that are larger than the whole cache aren't stored.
         """
-        size = _size_bytes(values)
+        size = _count_bytes(values)
         if size > self._most_bytes:
             return
         with self._lock:
             self._uses += 1
-            model.made[key] = _Made(values, size, self._uses)
+            model.encoded[key] = _Encoded(values, size, self._uses)
             while self.held_bytes > self._most_bytes:
-                oldest = min((each for each in self._models if each.made), key=_last_use)
-                oldest.made.popitem(last=False)
+                oldest = min((each for each in self._models if each.encoded), key=_find_oldest_use)
+                oldest.encoded.popitem(last=False)
 
 
-def _last_use(model: ModelPrompts) -> int:
-    """When the prompt was used that was used least recently."""
-    return next(iter(model.made.values())).used_at
+def _find_oldest_use(model: ModelPrompts) -> int:
+    """Return when the prompt that was used least recently was used."""
+    return next(iter(model.encoded.values())).used_at
 
 
 class ModelPrompts:
-    """What the text encoders of one loaded model made, by everything that it depends on; the least
-    recently used first. `made` is the cache's to change.
+    """The encoded prompts of one loaded model, by all that they depend on.
+
+    `encoded` is in the order of use, and only the cache changes it.
     """
 
     def __init__(self, cache: PromptCache) -> None:
         self._cache = cache
-        self.made: OrderedDict[Hashable, _Made] = OrderedDict()
+        self.encoded: OrderedDict[Hashable, _Encoded] = OrderedDict()
 
     @contextmanager
-    def remembered(self, pipeline: Any, state: Hashable) -> Generator[None]:
-        """While inside, the pipeline reads the same words but once. `state` is what changes its
-        text encoders and tokenizers beside the words: LoRAs, embeddings, layers left out.
+    def cache_prompts(self, pipeline: Any, state: Hashable) -> Generator[None]:
+        """Let the pipeline encode each prompt only once, inside the `with`.
 
-        A pipeline that has no `encode_prompt`, or gives it pictures, reads them every time.
+        `state` is what changes the result beside the prompt: LoRAs, embeddings, skipped layers. A
+        pipeline that has no `encode_prompt`, or passes it pictures, encodes every time.
         """
         original: Any = getattr(pipeline, _ENCODE, None)
         if original is None:
             yield
             return
         before = vars(pipeline).get(_ENCODE)
-        # Past diffusers' own __setattr__, as it is no part of the pipeline.
-        vars(pipeline)[_ENCODE] = self._remembering(original, (type(pipeline), state))
+        # diffusers' own __setattr__ would take it for a component of the pipeline.
+        vars(pipeline)[_ENCODE] = self._wrap(original, (type(pipeline), state))
         try:
             yield
         finally:
@@ -114,7 +119,7 @@ class ModelPrompts:
             else:
                 vars(pipeline)[_ENCODE] = before
 
-    def _remembering(self, original: Callable[..., Any], state: Hashable) -> Callable[..., Any]:
+    def _wrap(self, original: Callable[..., Any], state: Hashable) -> Callable[..., Any]:
         signature = inspect.signature(original)
 
         def encode_prompt(*args: Any, **settings: Any) -> Any:
@@ -122,29 +127,33 @@ class ModelPrompts:
             given.apply_defaults()
             try:
                 asked = (state, _as_key(given.arguments))
-            except TypeError:  # pictures, or words that somebody else has read
+            except TypeError:  # pictures, or prompts that are encoded already
                 return original(*args, **settings)
-            kept = self._cache.found(self, asked)
+            kept = self._cache.get(self, asked)
             if kept is not None:
-                return _copied(kept, home=False)
-            made = original(*args, **settings)
-            if _is_known(made):
-                self._cache.keep(self, asked, _copied(made, home=True))
-            return made
+                return _copy_to_device(kept)
+            encoded = original(*args, **settings)
+            if _is_storable(encoded):
+                self._cache.store(self, asked, _copy_to_ram(encoded))
+            return encoded
 
         return encode_prompt
 
 
 @dataclass(frozen=True)
-class _Away:
-    """A tensor in main memory, and the device that it is used on."""
+class _InRam:
+    """A tensor in main memory, and the device it is used on."""
 
     tensor: torch.Tensor
     device: torch.device
 
 
 def _as_key(value: Any) -> Hashable:
-    """Raises TypeError for what isn't plain values."""
+    """Return a key for plain values.
+
+    Raises:
+        TypeError: A value isn't plain.
+    """
     if isinstance(value, torch.device):
         return str(value)
     if isinstance(value, dict):
@@ -156,26 +165,32 @@ def _as_key(value: Any) -> Hashable:
     return (type(value).__name__, value)  # True is 1, and 1.0 too
 
 
-def _is_known(made: Any) -> bool:
-    if isinstance(made, (list, tuple)):
-        return all(map(_is_known, made))
-    return isinstance(made, (torch.Tensor, *_PLAIN))
-
-
-def _copied(made: Any, *, home: bool) -> Any:
-    """The same with tensors of its own: `home` to main memory, or back to where they are used."""
-    if isinstance(made, (list, tuple)):
-        return type(made)(_copied(each, home=home) for each in made)
-    if isinstance(made, torch.Tensor):
-        return _Away(made.detach().to("cpu", copy=True), made.device)
-    if isinstance(made, _Away):
-        return made.tensor.to(made.device, copy=True)
-    return made
-
-
-def _size_bytes(values: Any) -> int:
+def _is_storable(values: Any) -> bool:
     if isinstance(values, (list, tuple)):
-        return sum(map(_size_bytes, values))
-    if isinstance(values, _Away):
+        return all(map(_is_storable, values))
+    return isinstance(values, (torch.Tensor, *_PLAIN))
+
+
+def _copy_to_ram(values: Any) -> Any:
+    if isinstance(values, (list, tuple)):
+        return type(values)(map(_copy_to_ram, values))
+    if isinstance(values, torch.Tensor):
+        return _InRam(values.detach().to("cpu", copy=True), values.device)
+    return values
+
+
+def _copy_to_device(values: Any) -> Any:
+    """Return copies of the tensors where they are used: pipelines may write into them."""
+    if isinstance(values, (list, tuple)):
+        return type(values)(map(_copy_to_device, values))
+    if isinstance(values, _InRam):
+        return values.tensor.to(values.device, copy=True)
+    return values
+
+
+def _count_bytes(values: Any) -> int:
+    if isinstance(values, (list, tuple)):
+        return sum(map(_count_bytes, values))
+    if isinstance(values, _InRam):
         return values.tensor.numel() * values.tensor.element_size()
     return 0

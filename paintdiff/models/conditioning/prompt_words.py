@@ -1,36 +1,44 @@
-"""The words of a prompt that stand for embeddings. Importable without torch."""
+"""The words of a prompt that name embeddings, or that a model doesn't know.
+
+Importable without torch.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+_LETTERS = re.compile(r"[^\W\d_]+")
+
 
 def find_embeddings(text: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the names that stand in the text as words, without regard to capitals; in order,
-    each once.
+    """Return the names that occur in the text as words, in order, each once.
 
-    Of two that begin alike the longer is meant, as in the A1111 web UI.
+    Capitals don't matter. Of two names that begin alike the longer one counts, as in the A1111 web
+    UI.
     """
     by_word = {name.lower(): name for name in names}
     found: dict[str, None] = {}
 
-    def note(word: str) -> str:
+    def record(word: str) -> str:
         found[by_word[word.lower()]] = None
         return word
 
-    _each(text, by_word, note)
+    _replace_words(text, by_word, record)
     return tuple(found)
 
 
 def insert_embeddings(text: str, tokens: Mapping[str, str]) -> str:
-    """The text with each word among `tokens` (in lower case) replaced by what it stands for."""
-    return _each(text, tokens, lambda word: f" {tokens[word.lower()]} ")
+    """Replace each word of the text that is a key of `tokens` (in lower case) by its value."""
+    return _replace_words(text, tokens, lambda word: f" {tokens[word.lower()]} ")
 
 
 def shorten_words(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The words for embeddings that are called by their folders, too ("a/hands"), without these; in
-    lower case, each with all names that it may mean. What is a name itself isn't among them.
+    """Return the short words for embeddings whose names have folders ("hands" for "a/hands").
+
+    Returns:
+        Each word, in lower case, with all names that it may mean. A word that is a name itself is
+        left out.
     """
     known = list(names)
     taken = {name.lower() for name in known}
@@ -43,19 +51,43 @@ def shorten_words(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def restore_whole_names(text: str, names: Iterable[str]) -> str:
-    """The text with the name of an embedding for each short word that can mean no other."""
+    """Replace each short word that can mean only one embedding by that embedding's name."""
     known = list(names)
     words = {name.lower(): name for name in known}
     meant = {word: own[0] for word, own in shorten_words(known).items() if len(own) == 1}
     if not meant:
         return text
-    return _each(text, {**words, **meant}, lambda word: meant.get(word.lower(), word))
+    return _replace_words(text, {**words, **meant}, lambda word: meant.get(word.lower(), word))
 
 
-def _each(text: str, words: Iterable[str], replaced: Callable[[str], str]) -> str:
+def replace_near_words(
+    text: str, near: Mapping[str, str]
+) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Replace words that a model doesn't know by their nearest known ones.
+
+    Args:
+        text: A prompt.
+        near: Unknown words, in lower case, and what they are replaced by.
+
+    Returns:
+        The text, and each word that was replaced, in lower case, with its replacement; each once.
+    """
+    replaced: dict[str, str] = {}
+
+    def replace(match: re.Match[str]) -> str:
+        word = match[0].lower()
+        if word not in near:
+            return match[0]
+        replaced[word] = near[word]
+        return near[word]
+
+    return _LETTERS.sub(replace, text), tuple(replaced.items())
+
+
+def _replace_words(text: str, words: Iterable[str], replace: Callable[[str], str]) -> str:
     lowered = text.lower()
-    there = sorted((word for word in words if word in lowered), key=len, reverse=True)
-    if not there:
+    present = sorted((word for word in words if word in lowered), key=len, reverse=True)
+    if not present:
         return text
-    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, there))})(?!\w)", re.IGNORECASE)
-    return pattern.sub(lambda match: replaced(match[0]), text)
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, present))})(?!\w)", re.IGNORECASE)
+    return pattern.sub(lambda match: replace(match[0]), text)

@@ -1,4 +1,4 @@
-"""Embeddings: words that a model learns from a file, and forgets again.
+"""Textual inversion: embeddings that a lease adds to a model's words, and removes again.
 
 Gal et al. 2022, "An image is worth one word" (arXiv:2208.01618). Imports torch and transformers:
 import it in a function.
@@ -23,15 +23,20 @@ from paintdiff.models.registry.adapter_rows import EmbeddingRow
 _SLOTS = (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2"))
 _LATER_ENCODER = "text_encoder_3"
 MAX_VECTORS = 75
-"""As many as there is room for in a prompt."""
+"""As many as a prompt has room for."""
 
 
 def read_vectors(path: Path, name: str) -> tuple[torch.Tensor, ...]:
-    """The vectors of an embedding: (count, width), float32, for each text encoder it was made for.
+    """Read the vectors of an embedding.
 
-    Known are the A1111 web UI's files (`string_to_param`, `emb_params`), those of SDXL (`clip_l`
-    and `clip_g`), and diffusers' with a single tensor. Raises ModelLoadError, or what
-    `read_tensor_table` raises.
+    Supported are files of the A1111 web UI (`string_to_param`, `emb_params`), of SDXL (`clip_l` and
+    `clip_g`), and of diffusers with a single tensor.
+
+    Returns:
+        (count, width), float32, for each text encoder the embedding was made for.
+
+    Raises:
+        ModelLoadError: It isn't an embedding; or whatever `read_tensor_table` raises.
     """
     content = read_tensor_table(path)
     learned: object = content.get("string_to_param", content)
@@ -58,8 +63,9 @@ def read_vectors(path: Path, name: str) -> tuple[torch.Tensor, ...]:
 
 
 class ExtendedEmbedding(torch.nn.Module):
-    """Stands in for a text encoder's table of words: ids from `first_id` on are those of `vectors`
-    (count, width), all others the table's own.
+    """A text encoder's token embedding with more tokens.
+
+    Ids from `first_id` on are rows of `vectors` (count, width); all others are the table's own.
     """
 
     def __init__(self, table: torch.nn.Module, first_id: int, vectors: torch.Tensor) -> None:
@@ -70,11 +76,11 @@ class ExtendedEmbedding(torch.nn.Module):
 
     @property
     def weight(self) -> Any:
-        """The table's own."""
+        """Return the table's own weight."""
         return self.table.weight
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """(batch, length) ids to (batch, length, width)."""
+        """Embed ids (batch, length) as (batch, length, width)."""
         known = self.table(ids.clamp(max=self.first_id - 1))
         vectors: Any = self.vectors
         learned = vectors[(ids - self.first_id).clamp(min=0)]
@@ -82,9 +88,11 @@ class ExtendedEmbedding(torch.nn.Module):
 
 
 @dataclass(frozen=True)
-class LearnedWords:
-    """What a lease needs to use its embeddings: its own tokenizers, by component, and for each word
-    (in lower case) the tokens that stand for it; the embeddings' hashes, by name.
+class LearnedTokens:
+    """What a lease needs to use its embeddings.
+
+    `tokenizers` replace the pipeline's, by component. `tokens` has for each word, in lower case,
+    the tokens that stand for it. `hashes` has the embeddings' hashes, by name.
     """
 
     tokenizers: Mapping[str, Any]
@@ -92,30 +100,32 @@ class LearnedWords:
     hashes: Mapping[str, str]
 
 
-NO_WORDS = LearnedWords({}, {}, {})
+NO_TOKENS = LearnedTokens({}, {}, {})
 
 
 class Embeddings:
-    """The embeddings in one model's text encoders; for one thread at a time."""
+    """The embeddings in one model's text encoders. Use it from one thread at a time."""
 
     def __init__(self, components: Mapping[str, Any], title: str) -> None:
         self._components = components
         self._title = title
         self._replaced: list[tuple[Any, str, torch.nn.Module]] = []
         self._ends: list[tuple[Any, int]] = []
-        self._learned = NO_WORDS
+        self._learned = NO_TOKENS
         self._identities: tuple[tuple[str, ...], ...] = ()
 
     @property
-    def learned(self) -> LearnedWords:
-        """Of those in the model now."""
+    def learned(self) -> LearnedTokens:
+        """Return what the model has now."""
         return self._learned
 
     def set(self, names: Sequence[str], rows: Mapping[str, EmbeddingRow]) -> None:
-        """Have the model know these and no others.
+        """Give the model these embeddings and no others.
 
-        Raises ModelLoadError for one that doesn't fit, and what reading it raises. Afterwards the
-        state is undefined: `clear`.
+        After an error the state is undefined: call `clear`.
+
+        Raises:
+            ModelLoadError: One doesn't fit the model; or whatever reading it raises.
         """
         identities = tuple(rows[name].identity for name in names)
         if identities == self._identities:
@@ -123,8 +133,8 @@ class Embeddings:
         self.clear()
         if not names:
             return
-        encoders = self._encoders(rows[names[0]])
-        read = {name: self._fitting(rows[name], encoders) for name in names}
+        encoders = self._find_encoders(rows[names[0]])
+        read = {name: self._read_fitting(rows[name], encoders) for name in names}
         tokens = {
             name: [f"<|embedding{number}.{index}|>" for index in range(vectors[0].shape[0])]
             for number, (name, vectors) in enumerate(read.items())
@@ -141,28 +151,28 @@ class Embeddings:
                 ]
             )
             self._extend(encoder, first, torch.cat([vectors[slot] for vectors in read.values()]))
-            self._ends.append((_with_ends(encoder), _with_ends(encoder).eos_token_id))
-            _with_ends(encoder).eos_token_id = tokenizer.eos_token_id
+            self._ends.append((_find_end_holder(encoder), _find_end_holder(encoder).eos_token_id))
+            _find_end_holder(encoder).eos_token_id = tokenizer.eos_token_id
             tokenizers[tokenizer_name] = tokenizer
         self._identities = identities
-        self._learned = LearnedWords(
+        self._learned = LearnedTokens(
             tokenizers,
             {name.lower(): " ".join(each) for name, each in tokens.items()},
             {name: sha256_of(Path(rows[name].source))[:HASH_DIGITS] for name in names},
         )
 
     def clear(self) -> None:
-        """Forget all: every text encoder has the table it had."""
+        """Remove all embeddings: every text encoder has its own table again."""
         for parent, name, table in self._replaced:
             setattr(parent, name, table)
         for encoder, eos_token_id in self._ends:
             encoder.eos_token_id = eos_token_id
         self._replaced.clear()
         self._ends.clear()
-        self._learned, self._identities = NO_WORDS, ()
+        self._learned, self._identities = NO_TOKENS, ()
 
-    def _encoders(self, row: EmbeddingRow) -> list[tuple[Any, str]]:
-        """The text encoders and their tokenizers' names."""
+    def _find_encoders(self, row: EmbeddingRow) -> list[tuple[Any, str]]:
+        """Return the text encoders and their tokenizers' names."""
         found = [
             (self._components[encoder], tokenizer)
             for encoder, tokenizer in _SLOTS
@@ -176,7 +186,7 @@ class Embeddings:
             )
         return found
 
-    def _fitting(
+    def _read_fitting(
         self, row: EmbeddingRow, encoders: Sequence[tuple[Any, str]]
     ) -> tuple[torch.Tensor, ...]:
         vectors = read_vectors(Path(row.source), row.title)
@@ -186,7 +196,7 @@ class Embeddings:
             families = f" It is for {', '.join(row.families)}." if row.families else ""
             raise ModelLoadError(
                 f"The embedding {row.title} doesn't fit {self._title}: its vectors have width "
-                f"{_words(theirs)}, the model's {_words(ours)}.{families}"
+                f"{_join_numbers(theirs)}, the model's {_join_numbers(ours)}.{families}"
             )
         return vectors
 
@@ -200,13 +210,15 @@ class Embeddings:
                     self._replaced.append((parent, name, table))
 
 
-def _with_ends(encoder: Any) -> Any:
-    """What looks for the end of the text. (In old configurations it is wrong, and the largest id is
-    taken instead, which would be an embedding's.)
+def _find_end_holder(encoder: Any) -> Any:
+    """Return the module that looks for the end of a text.
+
+    Old configs have a wrong end token; transformers then takes the largest id, which would be an
+    embedding's.
     """
     inner = getattr(encoder, "text_model", encoder)
     return inner if hasattr(inner, "eos_token_id") else encoder
 
 
-def _words(widths: Sequence[int]) -> str:
+def _join_numbers(widths: Sequence[int]) -> str:
     return " and ".join(map(str, widths))

@@ -1,4 +1,4 @@
-"""ControlNets at work: one road for every pipeline, task and sampler.
+"""ControlNets, in one way for every pipeline, task and sampler.
 
 Zhang et al. 2023, "Adding conditional control to text-to-image diffusion models"
 (arXiv:2302.05543). Imports torch: import it in a function.
@@ -20,18 +20,21 @@ from paintdiff.models.inference.denoising_run import Control, is_guided
 from paintdiff.models.loading.pipelines import LoadedControlNet
 
 _LATENT_CHANNELS = 4
-# What has to be alike for the residuals to be of the UNet's own shapes. The kinds of blocks
-# needn't: a ControlNet may leave the attention out.
+# Equal in both, so that the residuals have the UNet's shapes. The kinds of blocks may differ: a
+# ControlNet may have no attention.
 _SHAPING = ("block_out_channels", "layers_per_block", "cross_attention_dim")
 
 
 def check_fits(loaded: LoadedControlNet, unet: Any, model_title: str) -> None:
-    """Raise ModelLoadError if a ControlNet isn't built like the UNet that it is to steer.
+    """Check that a ControlNet is built like the UNet it is used with.
 
-    (diffusers would leave out what doesn't fit, and fail later, or not at all.)
+    diffusers would leave out what doesn't fit, and fail later or not at all.
+
+    Raises:
+        ModelLoadError: It is built otherwise.
     """
     for key in _SHAPING:
-        theirs, ours = (_plain(net.config[key]) for net in (loaded.network, unet))
+        theirs, ours = (_normalize(net.config[key]) for net in (loaded.network, unet))
         if theirs != ours:
             raise ModelLoadError(
                 f"The ControlNet {loaded.row.title} doesn't fit {model_title}: its {key} is "
@@ -39,7 +42,7 @@ def check_fits(loaded: LoadedControlNet, unet: Any, model_title: str) -> None:
             )
 
 
-def _plain(value: Any) -> Any:
+def _normalize(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
@@ -50,9 +53,10 @@ def wrap_unet(
     unet: Any = None,
     pictures: int = 1,
 ) -> Any:
-    """What stands in for the pipeline's UNet so that it follows the controls; the UNet itself if
-    there are none. The UNet is left alone: it is shared. `unet` is what stands in for it already,
-    None if nothing does. `pictures` is how many the run paints.
+    """Return what replaces the pipeline's UNet so that it follows the controls.
+
+    Without controls that is the UNet itself. The UNet is shared, so it isn't changed. `unet` is
+    what replaces it already (None: nothing), `pictures` how many pictures the run paints.
     """
     unet = pipeline.unet if unet is None else unet
     if not controls:
@@ -68,21 +72,23 @@ class _Part:
 
 
 class ControlledUNet:
-    """Stands in for a pipeline's UNet during one run: what isn't its own is the UNet's."""
+    """Replaces a pipeline's UNet during one run. Attributes it lacks are the UNet's."""
 
     def __init__(self, unet: Any, pipeline: Any, parts: Sequence[_Part], pictures: int = 1) -> None:
         self._unet = unet
         self._pictures = pictures
         self._pipeline = pipeline
-        self._parts = [(part, self._conditioning(part.control.map)) for part in parts]
+        self._parts = [(part, self._to_tensor(part.control.map)) for part in parts]
         self._calls = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._unet, name)
 
     def __call__(self, sample: torch.Tensor, timestep: Any, **settings: Any) -> Any:
-        """As the UNet's: `sample` is (batch, channels, height, width), latents, scaled by the
-        scheduler; of an inpainting UNet's channels the first four are the latents.
+        """Predict as the UNet does, with the residuals of the ControlNets.
+
+        `sample` holds latents (batch, channels, height, width), scaled by the scheduler. Of an
+        inpainting UNet's channels the first four are the latents.
         """
         down: list[torch.Tensor] | None = None
         mid: torch.Tensor | None = None
@@ -92,7 +98,9 @@ class ControlledUNet:
             control = part.control
             span = (control.guidance_start, control.guidance_end)
             if is_guided(self._calls, num_calls, *span):
-                more, more_mid = self._residuals(part, conditioning, sample, timestep, settings)
+                more, more_mid = self._compute_residuals(
+                    part, conditioning, sample, timestep, settings
+                )
                 down = more if down is None else [a + b for a, b in zip(down, more, strict=True)]
                 mid = more_mid if mid is None else mid + more_mid
         self._calls += 1
@@ -101,15 +109,16 @@ class ControlledUNet:
             settings["mid_block_additional_residual"] = mid
         return self._unet(sample, timestep, **settings)
 
-    def _conditioning(self, image: Image.Image) -> torch.Tensor:
-        """The map as a ControlNet takes it: (1, 3, height, width), RGB, 0..1, in pixels. (The UNet
-        may wait elsewhere just now.)
+    def _to_tensor(self, image: Image.Image) -> torch.Tensor:
+        """Return a map as a ControlNet takes it: (1, 3, height, width), RGB, 0..1, in pixels.
+
+        It is on the pipeline's device; the UNet may be offloaded at this moment.
         """
         levels = torch.from_numpy(np.array(image.convert("RGB"), dtype=np.float32) / 255)
         device: torch.device = self._pipeline._execution_device
         return levels.permute(2, 0, 1)[None].to(device=device, dtype=self._unet.dtype)
 
-    def _residuals(
+    def _compute_residuals(
         self,
         part: _Part,
         conditioning: torch.Tensor,
@@ -120,11 +129,10 @@ class ControlledUNet:
         sample = sample[:, :_LATENT_CHANNELS]
         words = settings["encoder_hidden_states"]
         added = settings.get("added_cond_kwargs")
-        # Made to pool its map to a few numbers, a ControlNet acts on the half with words alone.
+        # A ControlNet that pools its map to a few numbers acts on the half with the prompt only.
         pooled: bool = part.network.config.global_pool_conditions
-        guided_batch = (
-            len(sample) > self._pictures
-        )  # where guidance has ended it is the half with words alone
+        # Where guidance has ended, the batch is only the half with the prompt.
+        guided_batch = len(sample) > self._pictures
         halved = pooled and guided_batch and self._pipeline.do_classifier_free_guidance
         if halved:
             sample, words = sample.chunk(2)[1], words.chunk(2)[1]

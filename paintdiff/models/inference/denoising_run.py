@@ -1,4 +1,4 @@
-"""What one denoising run is, and who hears of its steps. Importable without torch."""
+"""The description of one denoising run, as values. Importable without torch."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ It may raise to stop the run.
 
 
 def count_steps_run(num_inference_steps: int, strength: float) -> int:
-    """How many steps are run from a picture, by diffusers' rule: the last `strength` of them."""
+    """Count the steps run from a picture, by diffusers' rule: the last `strength` of them."""
     return min(int(num_inference_steps * strength), num_inference_steps)
 
 
 @dataclass(frozen=True)
 class Variation:
-    """The noise is turned by `strength` (0..1) of the way towards the noise of `seed`."""
+    """Noise that is turned by `strength` (0..1) of the way towards the noise of `seed`."""
 
     seed: int
     strength: float
@@ -35,11 +35,11 @@ class Variation:
 
 @dataclass(frozen=True)
 class Repainting:
-    """Where an inpainting run paints.
+    """The part of a picture that an inpainting run paints.
 
-    `mask` (L, the run's size) is repainted where it is above 0; with `soft` the darker it is the
-    later a place is let go, so the more of the picture it keeps. A `latent_content` of "noise" or
-    "empty" takes the place of the picture's latents there before noise is added, save where
+    `mask` (L, the run's size) is repainted where it is above 0. With `soft`, a darker place is
+    painted in fewer of the last steps, so it keeps more of the picture. A `latent_content` of
+    "noise" or "empty" replaces the picture's latents there before noise is added, except where
     `strokes` (L, the run's size, None: nowhere) is above 0.
     """
 
@@ -51,11 +51,12 @@ class Repainting:
 
 @dataclass(frozen=True)
 class Source:
-    """The picture a run starts from: `image` is RGB and has the run's size, `strength` is 0..1.
+    """The picture a run starts from.
 
-    For image to image it may be latents instead: (1, channels, height / f, width / f), scaled.
-    `repainting` is for an inpainting pipeline, and None for an image-to-image one. `handed` are the
-    latents that another model has brought to where an inpainting run begins, None if none has.
+    `image` is RGB and has the run's size; for image to image it may also be latents (1, channels,
+    height / f, width / f), scaled. `strength` is 0..1. `repainting` is for an inpainting pipeline,
+    None for an image-to-image one. `handed` are the latents from which an inpainting run continues
+    another model's run, None if it doesn't.
     """
 
     image: Image.Image | Tensor
@@ -65,18 +66,19 @@ class Source:
 
 
 def is_guided(call: int, num_calls: int, start: float, end: float) -> bool:
-    """Whether a ControlNet acts at the model's call number `call` (from 0) of a run of `num_calls`,
-    by diffusers' rule: the whole call has to lie between `start` and `end`, parts of the run.
+    """Return whether a ControlNet acts at call `call` (from 0) of a run of `num_calls`.
+
+    By diffusers' rule the whole call has to lie between `start` and `end`, fractions of the run.
     """
     return not (call / num_calls < start or (call + 1) / num_calls > end)
 
 
 @dataclass(frozen=True)
 class Control:
-    """A map (RGB, the run's size) that the run follows by the ControlNet of that name.
+    """A map (RGB, the run's size) that a ControlNet makes the run follow.
 
-    `conditioning_scale` is how strictly; `guidance_start` to `guidance_end` is the part of the run
-    in which it does, 0..1.
+    `conditioning_scale` is how strictly. It acts from `guidance_start` to `guidance_end`, fractions
+    of the run, 0..1.
     """
 
     controlnet: str
@@ -91,14 +93,14 @@ class Denoising:
     """One denoising run. `size` is in pixels; `sampler` is a name in SAMPLERS.
 
     `source` is None for a run from pure noise, which needs a text-to-image pipeline. The
-    ControlNets of `controls` have to be on loan with the pipeline. Through `windows` (in pixels, of
-    one size, covering `size`, corners on multiples of the VAE's factor) the model sees the picture
+    ControlNets of `controls` have to be on loan with the pipeline. With `windows` (in pixels, of
+    one size, covering `size`, corners on multiples of a latent's width) the model sees the picture
     part by part at every step; () is as a whole.
 
-    `clip_skip` counts the text encoder's last layers: 1 uses all. Each of `ip_pictures` (RGB) is
-    for one of the lease's IP-Adapters. `switch_at` is where the lease's refiner takes over, a part
-    of the way from noise to picture; 1 is nowhere. `begins_at` to `ends_at` is the part of that way
-    which this run goes.
+    `clip_skip` counts from the text encoder's last layer: 1 uses all. Each of `ip_pictures` (RGB)
+    is for one of the lease's IP-Adapters. At `switch_at`, a fraction of the way from noise to
+    picture, the lease's refiner takes over; 1 is never. The run goes from `begins_at` to `ends_at`
+    on that way.
     """
 
     prompt: str
@@ -120,14 +122,16 @@ class Denoising:
 
     @property
     def steps_run(self) -> int:
-        """How many of the steps are really run."""
+        """Count the steps that are really run."""
         strength = 1.0 if self.source is None else self.source.strength
         return count_steps_run(self.num_inference_steps, strength)
 
     @property
     def from_pure_noise(self) -> bool:
-        """Whether nothing but noise goes in. (Image to image at full strength still adds the
-        picture's last trace, as diffusers does; inpainting doesn't.)
+        """Return whether the run starts from nothing but noise.
+
+        Image to image at full strength still adds a trace of the picture, as diffusers does;
+        inpainting doesn't.
         """
         if self.source is None:
             return True

@@ -1,8 +1,8 @@
-"""Other solvers along a flow model's own schedule.
+"""Solvers that follow a flow model's own schedule.
 
 diffusers' solvers make flow schedules of their own, which differ from what a model was trained
-with, and its pipelines hand over arguments that some of them don't take. So the model's own
-scheduler makes the schedule (its shift, dynamic or not), and the solver follows it.
+with, and its pipelines pass arguments that some of them don't take. So the model's own scheduler
+makes the schedule (its shift, dynamic or not), and the solver follows it.
 
 Imports torch: import it in a function.
 """
@@ -17,19 +17,22 @@ import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-# At exactly 1 there is nothing of the picture yet: log(1 - sigma), which the multistep solvers
-# take, would be minus infinity (diffusers does the same).
+# The multistep solvers take log(1 - sigma), which is minus infinity at 1. diffusers does the same.
 _LARGEST_SIGMA = 1 - 1e-6
 
 
 def make_following_scheduler(
     class_: Any, settings: Mapping[str, Any], model_config: Mapping[str, Any]
 ) -> Any:
-    """A new scheduler of that class of diffusers and with those settings, which takes its sigmas
-    from the schedule of the model, whose scheduler has that config.
+    """Make a scheduler that takes its sigmas from the model's own schedule.
 
-    It has `scale_noise`, which flow pipelines call to start from a picture, and in its own config
-    what they look up there.
+    It has `scale_noise`, which flow pipelines call to start from a picture, and the config entries
+    that they read.
+
+    Args:
+        class_: A scheduler class of diffusers.
+        settings: Its arguments.
+        model_config: The config of the model's own scheduler.
     """
     config = {key: value for key, value in model_config.items() if not key.startswith("_")}
     known = inspect.signature(class_.__init__).parameters
@@ -52,13 +55,13 @@ def _follow(solver: Any, model_config: Mapping[str, Any]) -> None:
         timesteps: Any = None,
     ) -> None:
         if sigmas is None and timesteps is None and mu is not None and num_inference_steps:
-            # FLUX's pipeline holds its own sigmas back from multistep solvers.
+            # FLUX's pipeline doesn't pass its sigmas to multistep solvers.
             sigmas = np.linspace(1.0, 1 / num_inference_steps, num_inference_steps)
         model.set_timesteps(num_inference_steps, device, sigmas, mu, timesteps)
         steps, noise = model.timesteps, model.sigmas
         solver.num_inference_steps = len(steps)
         if second_order:
-            own(len(steps), device)  # for what it remembers from step to step
+            own(len(steps), device)  # sets up the state it keeps from step to step
             steps = torch.cat([steps[:1], steps[1:].repeat_interleave(2)])
             noise = torch.cat([noise[:1], noise[1:-1].repeat_interleave(2), noise[-1:]])
         else:

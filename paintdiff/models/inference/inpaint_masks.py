@@ -1,45 +1,87 @@
-"""Masks as an inpainting pipeline takes them. Imports torch: import it in a function."""
+"""Masks for inpainting pipelines. Imports torch: import it in a function."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.inference.latent_formats import Layout
 
 
-def make_latent_mask(mask: Image.Image, factor: int) -> torch.Tensor:
-    """(1, 1, height / factor, width / factor), float, 0 or 1: 1 where any of the pixels (L) that a
-    latent stands for is above 0.
+def make_latent_mask(mask: Image.Image, latent_px: int) -> torch.Tensor:
+    """Return the latents in which any pixel of a mask is above 0.
+
+    Args:
+        mask: Mode L, in pixels.
+        latent_px: How many pixels wide a latent is.
+
+    Returns:
+        (1, 1, height / latent_px, width / latent_px), float, 0 or 1.
     """
     levels = torch.from_numpy(np.array(mask, dtype=np.float32))[None, None]
-    return (torch.nn.functional.max_pool2d(levels, factor) > 0).float()
+    return (torch.nn.functional.max_pool2d(levels, latent_px) > 0).float()
 
 
-def make_soft_latent_mask(mask: Image.Image, factor: int) -> torch.Tensor:
-    """The same shape, 0..1: the mean of the pixels that a latent stands for."""
+def make_soft_latent_mask(mask: Image.Image, latent_px: int) -> torch.Tensor:
+    """Return the mean of each latent's pixels, 0..1; shapes are those of `make_latent_mask`."""
     levels = torch.from_numpy(np.array(mask, dtype=np.float32) / 255)[None, None]
-    return torch.nn.functional.avg_pool2d(levels, factor)
+    return torch.nn.functional.avg_pool2d(levels, latent_px)
 
 
-def make_mask_picture(latents_mask: torch.Tensor, factor: int) -> Image.Image:
-    """A mask of latents (1, 1, height, width; 0 or 1) in pixels: mode L, 0 or 255."""
+def make_mask_picture(latents_mask: torch.Tensor, latent_px: int) -> Image.Image:
+    """Draw a mask of latents (1, 1, height, width; 0 or 1) in pixels: mode L, 0 or 255."""
     cells = latents_mask[0, 0].numpy().astype(np.uint8) * 255
-    return Image.fromarray(cells.repeat(factor, axis=0).repeat(factor, axis=1))
+    return Image.fromarray(cells.repeat(latent_px, axis=0).repeat(latent_px, axis=1))
+
+
+@dataclass(frozen=True)
+class RunMasks:
+    """The masks of one run.
+
+    `settings` are arguments for the pipeline. `soft` is a mask that changes from step to step, None
+    if none does. `emptied` (1, 1, height, width; float, 0 or 1; in latents) is where the latents
+    are replaced before noise is added, None for nowhere.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    soft: SoftMask | None = None
+    emptied: torch.Tensor | None = None
+
+
+def prepare_masks(run: Denoising, latent_px: int, *, sees_masks: bool) -> RunMasks:
+    """Return the masks of a run; none if it doesn't repaint.
+
+    A model that was trained to inpaint (`sees_masks`) takes no soft mask.
+    """
+    repainting = run.source.repainting if run.source is not None else None
+    if repainting is None:
+        return RunMasks()
+    mask, soft = make_latent_mask(repainting.mask, latent_px), None
+    if repainting.soft and not sees_masks:
+        soft = SoftMask(make_soft_latent_mask(repainting.mask, latent_px))
+        mask = soft.threshold(0, run.steps_run)
+    emptied: torch.Tensor | None = None
+    if repainting.latent_content != "original":
+        emptied = make_latent_mask(repainting.mask, latent_px)
+        if repainting.strokes is not None:
+            emptied = emptied * (1 - make_latent_mask(repainting.strokes, latent_px))
+    return RunMasks({"mask_image": make_mask_picture(mask, latent_px)}, soft, emptied)
 
 
 class SoftMask:
-    """Lets go of each place of a mask at its own step: one of the grey level g is painted during
-    the last g of the run, as if by image to image of that strength.
+    """A grey mask, of which each place begins to be painted at a step of its own.
 
-    Differential diffusion: Levin and Fried 2023 (arXiv:2306.00950), section 4. `levels` is what
-    `make_soft_latent_mask` returns.
+    Where the mask's level is g, the last g of the run is painted, as if by image to image of that
+    strength. Differential diffusion: Levin and Fried 2023 (arXiv:2306.00950), section 4. `levels`
+    is what `make_soft_latent_mask` returns.
     """
 
     def __init__(self, levels: torch.Tensor) -> None:
@@ -47,15 +89,17 @@ class SoftMask:
         self._layout: Layout | None = None
         self._held: torch.Tensor | None = None
 
-    def at(self, step: int, num_steps: int) -> torch.Tensor:
-        """The hard mask that holds after step `step` (from 0) of `num_steps`: (1, 1, height,
-        width), float, 0 or 1. What is 0 in the mask is never let go, what is 1 always.
+    def threshold(self, step: int, num_steps: int) -> torch.Tensor:
+        """Return the hard mask after step `step` (from 0) of `num_steps`.
+
+        It is (1, 1, height, width), float, 0 or 1. Where the level is 0 it is always 0, and where
+        the level is 1 always 1.
         """
         return (self._levels > 1 - (step + 1) / num_steps).float()
 
     @contextmanager
-    def held(self, pipeline: Any, layout: Layout) -> Generator[None]:
-        """While inside, `step_ended` changes the mask that the pipeline has prepared."""
+    def attach(self, pipeline: Any, layout: Layout) -> Generator[None]:
+        """Let `update` change the mask that the pipeline prepares, inside the `with`."""
         original = pipeline.prepare_mask_latents
 
         @functools.wraps(original)
@@ -69,16 +113,17 @@ class SoftMask:
         try:
             yield
         finally:
-            del pipeline.prepare_mask_latents  # the class's own is there again
+            del pipeline.prepare_mask_latents  # uncovers the class's own method
             self._held = None
 
-    def step_ended(self, index: int, num_steps: int) -> None:
-        """Put the mask for the step that follows `index` into the one that is held: in place, since
-        few pipelines take another from their callback.
+    def update(self, index: int, num_steps: int) -> None:
+        """Set the pipeline's mask for the step after `index` (from 0).
+
+        This is done in place, since few pipelines take another mask from their callback.
         """
         if self._held is None or self._layout is None:
             return
-        mask = self.at(min(index + 1, num_steps - 1), num_steps)
-        if self._held.ndim == 3:  # packed: four of each latent's channels, so there are as many
-            mask = self._layout.packed(mask.expand(-1, self._held.shape[-1] // 4, -1, -1))
+        mask = self.threshold(min(index + 1, num_steps - 1), num_steps)
+        if self._held.ndim == 3:  # packed: a patch of 2x2 has each channel four times
+            mask = self._layout.pack(mask.expand(-1, self._held.shape[-1] // 4, -1, -1))
         self._held.copy_(mask.to(self._held))

@@ -1,8 +1,7 @@
-"""How each family's denoiser takes latents, and how its VAE does. Imports torch: import it in a
-function.
+"""The shapes and scales of latents, by family. Imports torch: import it in a function.
 
-Ours are always (batch, channels, height, width), scaled as the denoiser sees them, so that only
-this module knows of any other shape.
+Everywhere else latents are (batch, channels, height, width), scaled as the denoiser sees them.
+Only this module knows of any other shape.
 """
 
 from __future__ import annotations
@@ -20,30 +19,35 @@ from paintdiff.models.registry.families import LatentLayout
 
 @dataclass(frozen=True)
 class Layout:
-    """`packed` makes what the denoiser takes of latents, `unpacked` the reverse; that is told the
-    height and width in latents.
+    """How a family's denoiser and VAE take latents.
 
-    `frames` says that the VAE is one for videos, of which a picture is a single frame; `decoded`
-    that the pipeline decodes by itself, so that its "latents" are pixels (0..1).
+    `pack` makes the denoiser's input of latents. `unpack` is the reverse, and gets the height and
+    width in latents. With `frames` the VAE is one for videos: a picture is a single frame. With
+    `decoded` the pipeline decodes by itself, so its "latents" are pixels (0..1).
     """
 
-    packed: Callable[[torch.Tensor], torch.Tensor]
-    unpacked: Callable[[torch.Tensor, int, int], torch.Tensor]
+    pack: Callable[[torch.Tensor], torch.Tensor]
+    unpack: Callable[[torch.Tensor, int, int], torch.Tensor]
     frames: bool = False
     decoded: bool = False
 
 
-def _same(latents: torch.Tensor) -> torch.Tensor:
+def _pack_nothing(latents: torch.Tensor) -> torch.Tensor:
     return latents
 
 
-def _same_back(latents: torch.Tensor, _height: int, _width: int) -> torch.Tensor:
+def _unpack_nothing(latents: torch.Tensor, _height: int, _width: int) -> torch.Tensor:
     return latents
 
 
 def pack_patches(latents: torch.Tensor) -> torch.Tensor:
-    """(batch, channels, height, width), sides even, to (batch, height / 2 * width / 2, channels *
-    4): a row for each patch of 2x2 latents, as FLUX's and Qwen-Image's transformers take them.
+    """Arrange latents in a row for each patch of 2x2, as FLUX's and Qwen-Image's transformers do.
+
+    Args:
+        latents: (batch, channels, height, width), sides even.
+
+    Returns:
+        (batch, height / 2 * width / 2, channels * 4).
     """
     batch, channels, height, width = latents.shape
     patches = latents.reshape(batch, channels, height // 2, 2, width // 2, 2)
@@ -51,7 +55,7 @@ def pack_patches(latents: torch.Tensor) -> torch.Tensor:
 
 
 def unpack_patches(patches: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """The reverse of `pack_patches`. What is no row of patches comes back as it is."""
+    """Undo `pack_patches`. A tensor that isn't in rows of patches comes back unchanged."""
     if patches.ndim != 3:
         return patches
     batch, _rows, values = patches.shape
@@ -61,43 +65,48 @@ def unpack_patches(patches: torch.Tensor, height: int, width: int) -> torch.Tens
 
 LAYOUTS: Mapping[LatentLayout, Layout] = MappingProxyType(
     {
-        "plain": Layout(_same, _same_back),
+        "plain": Layout(_pack_nothing, _unpack_nothing),
         "packed": Layout(pack_patches, unpack_patches),
         "packed_frames": Layout(pack_patches, unpack_patches, frames=True),
-        "pixels": Layout(_same, _same_back, decoded=True),
+        "pixels": Layout(_pack_nothing, _unpack_nothing, decoded=True),
     }
 )
 
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """One run's latents: their layout, and their height and width."""
+    """The latents of one run: their layout, and their height and width in latents."""
 
     layout: Layout
     height: int
     width: int
 
     @classmethod
-    def of(cls, layout: Layout, size: Size, factor: int) -> LatentSpace:
-        """That of a picture of a size in pixels; `factor` is how many of them a latent is wide."""
-        return cls(layout, size.height // factor, size.width // factor)
+    def for_size(cls, layout: Layout, size: Size, latent_px: int) -> LatentSpace:
+        """Return that of a picture of `size` in pixels; a latent is `latent_px` pixels wide."""
+        return cls(layout, size.height // latent_px, size.width // latent_px)
 
-    def unpacked(self, latents: torch.Tensor) -> torch.Tensor:
-        """What the denoiser takes or gives as (batch, channels, height, width)."""
-        return self.layout.unpacked(latents, self.height, self.width)
+    def unpack(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return the denoiser's input or output as (batch, channels, height, width)."""
+        return self.layout.unpack(latents, self.height, self.width)
 
-    def changed(
-        self, latents: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor]
+    def apply(
+        self, change: Callable[[torch.Tensor], torch.Tensor], latents: torch.Tensor
     ) -> torch.Tensor:
-        """What `change` makes of latents in whatever shape they are, in that shape."""
+        """Apply `change`, which takes (batch, channels, height, width), to packed latents too.
+
+        The result has the shape of `latents`.
+        """
         if latents.ndim != 3:
             return change(latents)
-        return self.layout.packed(change(self.unpacked(latents)))
+        return self.layout.pack(change(self.unpack(latents)))
 
 
 def unscale_latents(latents: torch.Tensor, vae: Any) -> torch.Tensor:
-    """What the VAE decodes, of latents as the denoiser sees them: both (batch, channels, height,
-    width), in the VAE's precision. The figures are those of the VAE's configuration.
+    """Return latents as the VAE decodes them, from latents as the denoiser sees them.
+
+    Both are (batch, channels, height, width), in the VAE's precision. Scale and offset are those
+    in the VAE's config.
     """
     config = vae.config
     mean, std = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))
@@ -114,9 +123,15 @@ def unscale_latents(latents: torch.Tensor, vae: Any) -> torch.Tensor:
     return latents if shift is None else latents + shift
 
 
-def latents_to_pixels(latents: torch.Tensor, vae: Any, layout: Layout) -> torch.Tensor:
-    """(batch, 3, height, width), RGB, about -1..1, decoded from unscaled latents."""
+def decode_latents(latents: torch.Tensor, vae: Any, layout: Layout) -> torch.Tensor:
+    """Decode unscaled latents to (batch, 3, height, width), RGB, about -1..1."""
     with torch.no_grad():
         if layout.frames:
             return vae.decode(latents.unsqueeze(2), return_dict=False)[0][:, :, 0]
         return vae.decode(latents, return_dict=False)[0]
+
+
+def upscale_latents(latents: torch.Tensor, size: Size, latent_px: int) -> torch.Tensor:
+    """Interpolate latents (batch, channels, height, width) bilinearly, for `size` in pixels."""
+    shape = (size.height // latent_px, size.width // latent_px)
+    return torch.nn.functional.interpolate(latents, size=shape, mode="bilinear")

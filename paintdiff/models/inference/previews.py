@@ -1,4 +1,4 @@
-"""What the picture is going to be: the clean latents predicted at a step, as a small picture.
+"""Previews: the clean latents predicted at a step, as a small picture.
 
 Imports torch: import it in a function.
 """
@@ -21,18 +21,25 @@ from paintdiff.models.registry.families import LatentRgb
 
 LONGEST_SIDE_PX = 256
 LARGEST_SHARE = 0.02
-"""The part of a run's time that previews may take."""
+"""The fraction of a run's time that previews may take."""
 
 
 def predict_clean(
     prediction_type: str, model_output: torch.Tensor, sample: torch.Tensor, alpha_bar: torch.Tensor
 ) -> torch.Tensor:
-    """The predicted clean latents x0, for a sample x_t = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar)
-    noise.
+    """Predict the clean latents x0 of x_t = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) noise.
 
-    All tensors are latents (batch, channels, height, width), float; `alpha_bar` is a scalar in
-    0..1. Ho et al. 2020 (arXiv:2006.11239), equation 15; for v-prediction Salimans and Ho 2022
-    (arXiv:2202.00512), appendix D. Raises ValueError for an unknown prediction type.
+    Ho et al. 2020 (arXiv:2006.11239), equation 15; for v-prediction Salimans and Ho 2022
+    (arXiv:2202.00512), appendix D.
+
+    Args:
+        prediction_type: As in the config of a scheduler of diffusers.
+        model_output: Latents (batch, channels, height, width), float.
+        sample: x_t, of the same shape.
+        alpha_bar: A scalar, 0..1.
+
+    Raises:
+        ValueError: The prediction type is unknown.
     """
     if prediction_type == "epsilon":
         return (sample - (1 - alpha_bar).sqrt() * model_output) / alpha_bar.sqrt()
@@ -50,12 +57,12 @@ def estimate_clean_latents(
     timestep: Any,
     sample: torch.Tensor,
 ) -> torch.Tensor:
-    """x0 as predicted by the arguments that a scheduler's `step` is about to get.
+    """Predict x0 from the arguments that a scheduler's `step` is about to get.
 
     Where a scheduler has sigmas they are read at its step index (timesteps may be rounded there),
-    else alpha_bar at the timestep. `variance_exploding` as in `samplers.Sampler`. Schedulers for
-    flow models, whose sample is (1 - sigma) x0 + sigma noise and whose prediction is its slope
-    noise - x0, say so in their config, or know of no other prediction.
+    otherwise alpha_bar at the timestep. `variance_exploding` is as in `samplers.Sampler`. A flow
+    model's sample is (1 - sigma) x0 + sigma noise, and it predicts the slope noise - x0; its
+    scheduler says so in its config, or has no other prediction type.
     """
     sample, model_output = sample.float(), model_output.float()
     sigmas = getattr(scheduler, "sigmas", None)
@@ -78,68 +85,68 @@ def estimate_clean_latents(
 
 
 class Preview(Protocol):
-    """Makes pictures of clean latents. One is `begun` and then `ready`, at once or some steps
-    later, so that the run needn't wait for it.
-    """
+    """Draws clean latents. `take` gives the picture that `begin` began, at once or steps later."""
 
     def begin(self, latents: torch.Tensor, size: Size) -> None:
-        """Begin a picture. `latents` is (1, channels, height, width), float, clean, as the denoiser
-        sees them; `size` is the finished picture's, in pixels.
+        """Begin a picture.
+
+        `latents` are clean, (1, channels, height, width), float, as the denoiser sees them; `size`
+        is the finished picture's, in pixels.
         """
         ...
 
-    def ready(self) -> Image.Image | None:
-        """The picture that was begun (RGB, 8 bits, the longest side at most LONGEST_SIDE_PX) if it
-        is done and wasn't given yet.
+    def take(self) -> Image.Image | None:
+        """Return the picture that was begun, once it is done, and only once; otherwise None.
+
+        It is RGB, 8 bits, with a longest side of at most `LONGEST_SIDE_PX`.
         """
         ...
 
     def forget(self) -> None:
-        """Drop what was begun: another run begins."""
+        """Drop what was begun, before another run begins."""
         ...
 
     @property
     def busy(self) -> bool:
-        """Whether one that was begun isn't done yet."""
+        """Return whether a picture that was begun isn't done yet."""
         ...
 
     @property
-    def beside(self) -> bool:
-        """Whether they are made beside the run, so that nothing has to be waited for."""
+    def is_asynchronous(self) -> bool:
+        """Return whether pictures are drawn while the run goes on."""
         ...
 
     @property
     def cost_seconds(self) -> float:
-        """What the last one is known to have cost beside the time that `begin` took."""
+        """Return the time that the last picture took after `begin` returned."""
         ...
 
 
 class LinearPreview:
-    """Turns latents into a picture by a linear map from channels to colours."""
+    """Draws latents by a linear map from channels to colours."""
 
     def __init__(self, latent_rgb: LatentRgb, device: torch.device) -> None:
         self._matrix = torch.tensor(latent_rgb.matrix, dtype=torch.float32, device=device)
         self._bias = torch.tensor(latent_rgb.bias, dtype=torch.float32, device=device)
-
         self._latest: Image.Image | None = None
-        self.busy = self.beside = False
+        self.busy = self.is_asynchronous = False
         self.cost_seconds = 0.0
 
     def begin(self, latents: torch.Tensor, size: Size) -> None:
-        """As of Preview; it is done at once."""
-        self._latest = self.picture(latents, size)
+        """Draw a picture at once; see `Preview.begin`."""
+        self._latest = self.draw(latents, size)
 
-    def ready(self) -> Image.Image | None:
-        """As of Preview."""
+    def take(self) -> Image.Image | None:
+        """Return the picture; see `Preview.take`."""
         latest, self._latest = self._latest, None
         return latest
 
     def forget(self) -> None:
-        """As of Preview."""
+        """Drop the picture."""
         self._latest = None
 
-    def picture(self, latents: torch.Tensor, size: Size) -> Image.Image:
-        """The picture of latents, as `begin` takes them."""
+    def draw(self, latents: torch.Tensor, size: Size) -> Image.Image:
+        """Return the picture of latents; the arguments are those of `begin`."""
         rgb = latents[0].permute(1, 2, 0) @ self._matrix + self._bias
         small = fit_within(size, LONGEST_SIDE_PX)
         return make_image(rgb.cpu().numpy()).resize(
@@ -148,8 +155,14 @@ class LinearPreview:
 
 
 def arrange_side_by_side(latents: torch.Tensor, size: Size) -> tuple[torch.Tensor, Size]:
-    """Latents (batch, channels, height, width) of several pictures as those of one in which they
-    lie as `geometry.grid` says, and its size in pixels. Of one they stay as they are.
+    """Arrange the latents of several pictures in a grid, as those of one picture.
+
+    Args:
+        latents: (batch, channels, height, width).
+        size: That of one picture, in pixels.
+
+    Returns:
+        Latents (1, channels, rows * height, columns * width), and their picture's size in pixels.
     """
     count, channels, height, width = latents.shape
     if count == 1:
@@ -163,11 +176,10 @@ def arrange_side_by_side(latents: torch.Tensor, size: Size) -> tuple[torch.Tenso
 
 
 class PreviewRateLimit:
-    """Decides at which steps a preview may be made, so that they take at most `share` of the run's
-    time.
+    """Limits previews to a `share` of a run's time.
 
-    `clock` gives seconds. The first preview is always made; from then on one is made when, at the
-    mean cost so far, the previews stay within the share of the time gone by.
+    The first preview is always made. From then on one is made when, at the mean cost so far, the
+    previews stay within the share of the elapsed time. `clock` returns seconds.
     """
 
     def __init__(
@@ -180,27 +192,27 @@ class PreviewRateLimit:
         self._made = 0
 
     def begin(self) -> None:
-        """The denoising begins now (once a run; later calls change nothing)."""
+        """Start the clock. Later calls change nothing."""
         if self._started is None:
             self._started = self._clock()
 
-    def wants_one(self) -> bool:
-        """Whether a preview may be made now."""
+    def allows_preview(self) -> bool:
+        """Return whether a preview may be made now."""
         if self._started is None or self._made == 0:
             return True
         mean_cost = self._spent / self._made
         return self._spent + mean_cost <= self._share * (self._clock() - self._started)
 
-    def made_one(self, seconds: float) -> None:
-        """A preview was made and took that long."""
+    def record(self, seconds: float) -> None:
+        """Note that a preview took that long."""
         self._spent += seconds
         self._made += 1
 
 
 class PreviewTap:
-    """Makes previews as a scheduler steps. `space` is what the run's latents are like.
+    """Draws previews from a scheduler's steps. `space` is the layout of the run's latents.
 
-    `latest` is the one that was done at the last step, None if there was none.
+    `latest` is the preview that was done at the last step, None if none was.
     """
 
     def __init__(
@@ -209,23 +221,23 @@ class PreviewTap:
         size: Size,
         space: LatentSpace,
         variance_exploding: bool,
-        governor: PreviewRateLimit,
+        rate_limit: PreviewRateLimit,
     ) -> None:
         self._preview = preview
         self._size = size
         self._space = space
         self._variance_exploding = variance_exploding
-        self._governor = governor
+        self._rate_limit = rate_limit
         self.latest: Image.Image | None = None
 
     def attach(self, scheduler: Any) -> None:
-        """Look at the arguments of each `scheduler.step` from now on.
+        """Read the arguments of each `scheduler.step` from now on.
 
-        The scheduler must be this run's own.
+        The scheduler has to be this run's own.
         """
         original = scheduler.step
 
-        @functools.wraps(original)  # the pipeline looks at the signature to know what it may pass
+        @functools.wraps(original)  # pipelines inspect the signature
         def step(
             model_output: torch.Tensor,
             timestep: Any,
@@ -233,30 +245,30 @@ class PreviewTap:
             *args: Any,
             **settings: Any,
         ) -> Any:
-            self._look(scheduler, model_output, timestep, sample)
+            self._draw_step(scheduler, model_output, timestep, sample)
             return original(model_output, timestep, sample, *args, **settings)
 
         scheduler.step = step
         self._preview.forget()
-        self._governor.begin()
+        self._rate_limit.begin()
 
-    def _look(
+    def _draw_step(
         self,
         scheduler: Any,
         model_output: torch.Tensor,
         timestep: Any,
         sample: torch.Tensor,
     ) -> None:
-        self.latest = self._preview.ready()
-        if self._preview.busy or not self._governor.wants_one():
+        self.latest = self._preview.take()
+        if self._preview.busy or not self._rate_limit.allows_preview():
             return
-        if not self._preview.beside:
+        if not self._preview.is_asynchronous:
             synchronize(sample.device)  # otherwise the step's time would count as the preview's
         started = time.perf_counter()
         clean = estimate_clean_latents(
             scheduler, self._variance_exploding, model_output, timestep, sample
         )
-        self._preview.begin(*arrange_side_by_side(self._space.unpacked(clean), self._size))
-        self.latest = self._preview.ready() or self.latest
+        self._preview.begin(*arrange_side_by_side(self._space.unpack(clean), self._size))
+        self.latest = self._preview.take() or self.latest
         seconds = time.perf_counter() - started
-        self._governor.made_one(seconds + self._preview.cost_seconds)
+        self._rate_limit.record(seconds + self._preview.cost_seconds)

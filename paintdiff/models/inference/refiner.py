@@ -1,4 +1,4 @@
-"""One model hands its latents on to another before they are a picture, as SDXL does to its refiner.
+"""A second model takes over a run before its end, as SDXL's refiner does.
 
 Podell et al. 2023, "SDXL" (arXiv:2307.01952), section 2.5. Imports torch: import it in a function.
 """
@@ -21,35 +21,37 @@ from paintdiff.models.inference.denoising_run import (
 )
 
 
-class Denoiser(Protocol):
+class DenoisingPipeline(Protocol):
     """A pipeline on loan."""
 
-    def denoised(self, run: Denoising, on_step: StepListener) -> torch.Tensor:
-        """The latents of a run."""
+    def denoise(self, run: Denoising, on_step: StepListener) -> torch.Tensor:
+        """Return the latents of a run."""
         ...
 
-    def for_task(self, task: str) -> Denoiser:
-        """A pipeline for another task over the same weights."""
+    def for_task(self, task: str) -> DenoisingPipeline:
+        """Return a pipeline for another task over the same weights."""
         ...
 
 
 @dataclass(frozen=True)
 class HandOver:
-    """How many steps are the model's own, and how many its refiner's."""
+    """The numbers of steps that are the model's own and its refiner's."""
 
     own_steps: int
     refiner_steps: int
 
     @property
     def happens(self) -> bool:
-        """Whether both have something to do."""
+        """Return whether both have steps to run."""
         return self.own_steps > 0 and self.refiner_steps > 0
 
 
 def count_steps_between(own: Any, refiner: Any, run: Denoising, strength: float) -> HandOver:
-    """By diffusers' rule, which goes by the timesteps' noise and not by their number. `own` and
-    `refiner` are schedulers, and are changed. `strength` is that of a run from a picture, 1 without
-    one.
+    """Count the steps of a model and of its refiner in a run.
+
+    diffusers switches at a level of noise, not at a number of steps. `own` and `refiner` are
+    schedulers of the two models, and are changed. `strength` (0..1) is that of a run from a
+    picture, 1 without one.
     """
     total = count_steps_run(run.num_inference_steps, strength)
     if not 0 < run.switch_at < 1:
@@ -59,31 +61,31 @@ def count_steps_between(own: Any, refiner: Any, run: Denoising, strength: float)
     order: int = getattr(own, "order", 1)
     begin = max(run.num_inference_steps - total, 0) * order
     seen = own.timesteps[begin:]
-    kept = int((seen >= _cutoff(own, run.switch_at)).sum())
-    return HandOver(kept, int((refiner.timesteps < _cutoff(refiner, run.switch_at)).sum()))
+    kept = int((seen >= _find_cutoff(own, run.switch_at)).sum())
+    return HandOver(kept, int((refiner.timesteps < _find_cutoff(refiner, run.switch_at)).sum()))
 
 
-def _cutoff(scheduler: Any, part: float) -> int:
+def _find_cutoff(scheduler: Any, part: float) -> int:
     total: int = scheduler.config.num_train_timesteps
     return round(total - part * total)
 
 
 def hand_over_latents(
-    base: Denoiser,
-    refiner: Denoiser,
+    base: DenoisingPipeline,
+    refiner: DenoisingPipeline,
     run: Denoising,
     steps: HandOver,
     on_step: StepListener,
 ) -> torch.Tensor:
-    """The latents of a run of which the refiner does the end. Its steps are counted as one run's.
+    """Return the latents of a run that the refiner ends. The steps count as those of one run.
 
-    The refiner sees the same words, but follows no controls and no pictures as prompts: those are
-    the base model's.
+    The refiner gets the same prompts, but neither controls nor image prompts: those belong to the
+    base model.
     """
     total = run.steps_run
     share = steps.own_steps / (steps.own_steps + steps.refiner_steps)
     own = min(max(1, round(total * share)), max(1, total - 1))
-    latents = base.denoised(
+    latents = base.denoise(
         replace(run, switch_at=1.0, ends_at=run.switch_at),
         lambda step, preview: on_step(max(1, step * own // total), preview),
     )
@@ -94,14 +96,14 @@ def hand_over_latents(
     rest = replace(
         run, source=source, controls=(), ip_pictures=(), switch_at=1.0, begins_at=run.switch_at
     )
-    return refiner.for_task(task).denoised(
+    return refiner.for_task(task).denoise(
         rest,
         lambda step, preview: on_step(own + step * (total - own) // rest.steps_run, preview),
     )
 
 
 def build_span_settings(run: Denoising) -> dict[str, Any]:
-    """What SDXL's pipelines are told of a run that goes but a part of the way."""
+    """Return the arguments for SDXL's pipelines of a run that goes only a part of the way."""
     settings: dict[str, Any] = {}
     if run.begins_at > 0:
         settings["denoising_start"] = run.begins_at
@@ -112,8 +114,9 @@ def build_span_settings(run: Denoising) -> dict[str, Any]:
 
 @contextmanager
 def adapt_handed_latents(pipeline: Any, run: Denoising) -> Generator[None]:
-    """While inside, an inpainting pipeline goes on from the latents that were handed to it. (It
-    would take them for the clean picture too, and lay them over what is outside the mask.)
+    """Let an inpainting pipeline continue from the latents handed to it, inside the `with`.
+
+    By itself it would take them for the clean picture too, and blend them in outside the mask.
     """
     handed = run.source.handed if run.source is not None else None
     if handed is None:
@@ -132,6 +135,6 @@ def adapt_handed_latents(pipeline: Any, run: Denoising) -> Generator[None]:
         yield
     finally:
         if before is None:
-            del pipeline.prepare_latents  # the class's own is there again
+            del pipeline.prepare_latents  # uncovers the class's own method
         else:
             pipeline.prepare_latents = before

@@ -6,6 +6,7 @@ Imports torch and diffusers: import it in a function.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import diffusers
@@ -25,7 +26,24 @@ NOISE_SCHEDULE_KEYS = frozenset(
         "rescale_betas_zero_snr",
     }
 )
-"""What a model was trained with. It is never left to another scheduler's defaults."""
+"""The part of a config that a model was trained with: another class's defaults never replace it."""
+
+
+@dataclass(frozen=True)
+class ModelScheduler:
+    """The scheduler that came with a model: its class in diffusers, and its config."""
+
+    class_name: str
+    config: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, scheduler: Any) -> ModelScheduler:
+        """Describe a scheduler object of diffusers."""
+        return cls(type(scheduler).__name__, dict(scheduler.config))
+
+    def make(self, sampler: str, num_inference_steps: int) -> Any:
+        """Make a scheduler for one run; see `make_scheduler`."""
+        return make_scheduler(sampler, self.config, self.class_name, num_inference_steps)
 
 
 def make_scheduler(
@@ -34,13 +52,19 @@ def make_scheduler(
     model_class: str = "",
     num_inference_steps: int = 1,
 ) -> Any:
-    """Make a scheduler object: the named sampler over the noise schedule in `model_config`, for a
-    run of that many steps.
+    """Make a diffusers scheduler: the named sampler over a model's noise schedule.
 
-    `model_config` is the config of the scheduler that came with the model, `model_class` its class
-    in diffusers, which only the model's own sampler needs. A value that its file leaves out was, by
-    diffusers' rule, used with that class's default; the noise schedule is passed on all the same,
-    because another class has other defaults. Raises UnknownNameError.
+    Where the model's file leaves a value out, diffusers used that class's default. The noise
+    schedule is passed on all the same, because another class has other defaults.
+
+    Args:
+        name: A key of `SAMPLERS`.
+        model_config: The config of the scheduler that came with the model.
+        model_class: Its class in diffusers. Only the model's own sampler needs it.
+        num_inference_steps: How many steps the run has.
+
+    Raises:
+        UnknownNameError: There is no such sampler.
     """
     row = SAMPLERS[check_sampler(name)]
     if row.kind == "own":
@@ -54,15 +78,16 @@ def make_scheduler(
     config["_use_default_values"] = [key for key in defaulted if key not in NOISE_SCHEDULE_KEYS]
     scheduler = getattr(diffusers, row.class_name).from_config(config, **row.settings)
     spacing: object = scheduler.config.get("timestep_spacing")
-    possible = _possible_spacing(spacing, num_inference_steps, scheduler.config.num_train_timesteps)
+    possible = _choose_spacing(spacing, num_inference_steps, scheduler.config.num_train_timesteps)
     if possible == spacing:
         return scheduler
     return type(scheduler).from_config(scheduler.config, timestep_spacing=possible)
 
 
-def _possible_spacing(spacing: object, steps: int, training_steps: int) -> object:
-    """The way of spreading steps over the training's timesteps, another one where diffusers' code
-    for that breaks.
+def _choose_spacing(spacing: object, steps: int, training_steps: int) -> object:
+    """Return how steps are spread over the training's timesteps.
+
+    It is another way than `spacing` where diffusers' code for that breaks.
     """
     if spacing == "leading" and steps > training_steps - 2:
         spacing = "trailing"  # else timestep 1000 of 0 to 999 (DDIM), or nothing but 0 (DPM++)

@@ -1,6 +1,6 @@
-"""Previews and quick decoding by a tiny autoencoder (TAESD and its kin), for those who have one.
+"""Previews and fast decoding by a tiny autoencoder, such as TAESD.
 
-It decodes latents as the denoiser sees them, far quicker than the VAE and far better than a linear
+It decodes latents as the denoiser sees them, far faster than the VAE and far better than a linear
 map. Imports torch: import it in a function.
 """
 
@@ -26,7 +26,7 @@ from paintdiff.models.registry.families import Family
 
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
 _FACTOR = 8
-"""How many pixels a latent becomes wide, in all of them."""
+"""How many pixels wide a latent is, in all of them."""
 
 _BLOCKS = (3, 3, 3, 1)
 _CHANNELS = (64, 64, 64, 64)
@@ -43,23 +43,29 @@ class LoadedTinyAutoencoder:
 
 
 def get_tiny_autoencoder(path: Path, family: Family) -> LoadedTinyAutoencoder:
-    """What `load_tiny_autoencoder` gives, and how large it is."""
+    """Load a tiny autoencoder and measure it; see `load_tiny_autoencoder`."""
     decoder = load_tiny_autoencoder(path, family)
     size = sum(each.numel() * each.element_size() for each in decoder.parameters())
     return LoadedTinyAutoencoder(decoder, size)
 
 
 def load_tiny_autoencoder(path: Path, family: Family) -> DecoderTiny:
-    """The decoder of a tiny autoencoder for a family's latents, in float32 on the CPU.
+    """Load the decoder of a tiny autoencoder for a family's latents, in float32 on the CPU.
 
-    `path` is a file, in diffusers' layout or as it was first published, or a folder of diffusers
-    with such a file. Raises ModelNotFoundError if there is none, UnsafeWeightsError if
-    it is something else, ModelLoadError if it isn't one or is for latents of other channels.
+    Args:
+        path: A file, in diffusers' layout or in the original one, or a folder of diffusers with
+            such a file.
+        family: The family of the model that it decodes for.
+
+    Raises:
+        ModelNotFoundError: There is no such file.
+        UnsafeWeightsError: The file isn't in a format that is safe to read.
+        ModelLoadError: It isn't a tiny autoencoder, or is for latents of other channels.
     """
     file = path / _WEIGHTS if path.is_dir() else path
     if not file.is_file():
         raise ModelNotFoundError(f"There is no tiny autoencoder at {path.name}.")
-    tensors = _decoder_tensors(read_tensor_table(file))
+    tensors = _select_decoder(read_tensor_table(file))
     first = tensors.get("layers.0.weight")
     if first is None or first.ndim != 4:
         raise ModelLoadError(f"{path.name} contains no decoder of a tiny autoencoder.")
@@ -76,9 +82,11 @@ def load_tiny_autoencoder(path: Path, family: Family) -> DecoderTiny:
     return decoder.float().requires_grad_(False).eval()
 
 
-def _decoder_tensors(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """With the names that DecoderTiny has. As first published the first layer clamps the latents,
-    and has no weights; DecoderTiny does that by itself.
+def _select_decoder(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors under DecoderTiny's names.
+
+    In the original layout the first layer clamps the latents and has no weights; DecoderTiny does
+    that by itself.
     """
     if any(name.startswith(_DECODER) for name in tensors):
         prefix = len("decoder.")
@@ -92,69 +100,70 @@ def _decoder_tensors(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor
 
 
 class TinyVAE:
-    """Decodes in place of a VAE, or of one that works by tiles (`tiled.TiledVAE`); scaled latents,
-    as the denoiser sees them.
-    """
+    """Decodes scaled latents, as the denoiser sees them, in place of a VAE."""
 
     def __init__(self, decoder: DecoderTiny, device: torch.device) -> None:
         self._decoder = move_to_device(decoder, device)
 
     def decode(self, latents: torch.Tensor, return_dict: bool = False) -> tuple[torch.Tensor]:
-        """(batch, 3, height, width) float32, RGB, about -1..1; `return_dict` has no effect."""
+        """Decode to (batch, 3, height, width), float32, RGB, about -1..1.
+
+        `return_dict` has no effect.
+        """
         dtype = next(self._decoder.parameters()).dtype
         with torch.no_grad():
             return (self._decoder(latents.to(dtype)).float(),)
 
 
 def move_to_device(decoder: DecoderTiny, device: torch.device) -> DecoderTiny:
-    """The decoder itself, where it works and in the precision that it has there."""
+    """Return the decoder on `device`: in float16 on CUDA, in float32 elsewhere."""
     return decoder.to(device, torch.float16 if device.type == "cuda" else torch.float32)
 
 
 class TinyPreview:
-    """Decodes latents by a tiny autoencoder, no larger than a preview is. A Preview.
+    """Draws latents with a tiny autoencoder, no larger than a preview is; a `Preview`.
 
-    On CUDA it works on a stream of its own, beside the run, and a picture is ready some steps
-    later; elsewhere at once, so that the governor counts its time.
+    On CUDA it works on a stream of its own while the run goes on, and a picture is done some steps
+    later. Elsewhere it is done at once, so the rate limit counts its time.
     """
 
     def __init__(self, decoder: DecoderTiny, device: torch.device) -> None:
-        self.beside = device.type == "cuda"
+        self.is_asynchronous = device.type == "cuda"
         self._decoder = move_to_device(decoder, device)
-        self._stream: Any = torch.cuda.Stream(device) if self.beside else None
+        self._stream: Any = torch.cuda.Stream(device) if self.is_asynchronous else None
         self._pixels: torch.Tensor | None = None
         self._events: tuple[Any, Any] | None = None
         self.cost_seconds = 0.0
 
     @property
     def busy(self) -> bool:
-        """As of Preview."""
+        """Return whether a picture that was begun isn't done yet."""
         return self._events is not None and not self._events[1].query()
 
     def forget(self) -> None:
-        """As of Preview."""
+        """Drop what was begun, once the device is done with it."""
         if self._events is not None:
             self._events[1].synchronize()
         self._pixels = self._events = None
 
     def begin(self, latents: torch.Tensor, size: Size) -> None:
-        """As of Preview."""
+        """Begin a picture; see `Preview.begin`."""
         if self._stream is None:
-            self._pixels = self._decoded(latents, size)
+            self._pixels = self._decode(latents, size)
             return
         self._stream.wait_stream(torch.cuda.current_stream(latents.device))
         started, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         with torch.cuda.stream(self._stream):
             started.record()
-            pixels = self._decoded(latents, size)
-            latents.record_stream(self._stream)  # its memory isn't used again before that
+            pixels = self._decode(latents, size)
+            latents.record_stream(self._stream)  # its memory isn't reused before
             self._pixels = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
             self._pixels.copy_(pixels, non_blocking=True)
             ended.record()
         self._events = (started, ended)
 
-    def ready(self) -> Image.Image | None:
-        """As of Preview."""
+    def take(self) -> Image.Image | None:
+        """Return the picture once it is done; see `Preview.take`."""
         if self._pixels is None or self.busy:
             return None
         if self._events is not None:
@@ -163,8 +172,8 @@ class TinyPreview:
         self._pixels = self._events = None
         return picture
 
-    def _decoded(self, latents: torch.Tensor, size: Size) -> torch.Tensor:
-        """(height, width, 3), -1..1, of the preview's size."""
+    def _decode(self, latents: torch.Tensor, size: Size) -> torch.Tensor:
+        """Decode to (height, width, 3), -1..1, in the preview's size."""
         small = fit_within(size, LONGEST_SIDE_PX)
         seen = (-(-small.height // _FACTOR), -(-small.width // _FACTOR))
         dtype = next(self._decoder.parameters()).dtype

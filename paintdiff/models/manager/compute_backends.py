@@ -56,7 +56,7 @@ class ComputeBackends:
             if self._kernel_choice is None:
                 self._kernel_choice = KernelChoice(find_user_cache_folder())
             channels: int = unet.config["block_out_channels"][0]
-            return self._kernel_choice.of(model.device, unet.dtype, channels)
+            return self._kernel_choice.choose(model.device, unet.dtype, channels)
 
     def choose_computation(
         self,
@@ -90,7 +90,7 @@ class ComputeBackends:
             halves = sum(each.nbytes for each in unet.parameters()) // 2
             computing.half_weights = self._has_room(entry, halves)
         if profile.pictures_together > 1:
-            computing.together = self._get_batch_tuning()
+            computing.batch_tuning = self._get_batch_tuning()
             computing.kind = _describe_run_time(model, computing, profile, adapters, plan)
         return computing
 
@@ -101,7 +101,7 @@ class ComputeBackends:
             return self._batch_tuning
 
     def _get_engine(self, entry: Entry[LoadedModel], unet: torch.nn.Module) -> OpenVinoEngine:
-        from paintdiff.models.acceleration.merged_lora_weights import inject_weights  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.acceleration.merged_lora_weights import find_active_loras  # noqa: PLC0415 (imports torch)
         from paintdiff.models.acceleration.openvino_engine import (  # noqa: PLC0415 (imports torch)
             BackendWorkspace,
             OpenVinoEngine,
@@ -110,7 +110,7 @@ class ComputeBackends:
         with self._measuring:
             if self._workspace is None:
                 self._workspace = BackendWorkspace.of(find_user_cache_folder())
-            if entry.second_engine is None or entry.second_engine.loras != inject_weights(unet):
+            if entry.second_engine is None or entry.second_engine.loras != find_active_loras(unet):
                 entry.second_engine = OpenVinoEngine(
                     unet,
                     self._workspace,

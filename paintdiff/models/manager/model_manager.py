@@ -54,7 +54,7 @@ from paintdiff.models.registry.speed_profiles import EXACT, Profile
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.vae import DecoderTiny
 
-    from paintdiff.models.adapters.applied import Adapted, AppliedAdapters
+    from paintdiff.models.adapters.applied import AppliedAdapters, LeasedAdapters
     from paintdiff.models.conditioning.prompt_cache import PromptCache
     from paintdiff.models.inference.leased_pipeline import LeasedPipeline
     from paintdiff.models.loading.pipelines import LoadedModel
@@ -178,15 +178,13 @@ class ModelManager:
             kernels = self._backends.choose_kernels(model, profile)
             adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
-                self._apply_adapters(entry, model, adapters, plan, on_loading)
+                self._apply_adapters(entry, model, adapters, plan, profile, on_loading)
             )
-            if refiner is not None:
-                refiner.follow(profile)
             leased = LeasedPipeline(
                 model,
                 task,
                 networks,
-                adapted=adapted,
+                adapters=adapted,
                 refiner=refiner,
                 tiny_autoencoder=leases.enter_context(
                     self._lease_preview_decoder(model, on_loading)
@@ -209,8 +207,9 @@ class ModelManager:
         model: LoadedModel,
         adapters: Adapters,
         plan: Plan,
+        profile: Profile,
         on_loading: OnLoading | None,
-    ) -> Generator[tuple[Adapted, LeasedPipeline | None]]:
+    ) -> Generator[tuple[LeasedAdapters, LeasedPipeline | None]]:
         """Apply adapters to a loaded model for a lease; yield them and its refiner."""
         from paintdiff.models.adapters import applied  # noqa: PLC0415 (imports torch)
         from paintdiff.models.inference.leased_pipeline import LeasedPipeline  # noqa: PLC0415 (imports torch)
@@ -252,7 +251,9 @@ class ModelManager:
             refiner: LeasedPipeline | None = None
             if second is not None:
                 theirs = given[entry_key(second.row)]
-                refiner = LeasedPipeline(second, "image_to_image", adapted=theirs, plan=plan)
+                refiner = LeasedPipeline(
+                    second, "image_to_image", adapters=theirs, plan=plan, profile=profile
+                )
             yield applied.swap_vae(given[entry.key], vae), refiner
 
     def _make_room_to_place(

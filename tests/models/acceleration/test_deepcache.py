@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from paintdiff.imaging.geometry import Box, Size
-from paintdiff.models.acceleration.deepcache import FeatureCache, SplitUNet, can_keep_features
+from paintdiff.models.acceleration.deepcache import FeatureCache, SplitUNet, can_cache_features
 from paintdiff.models.acceleration.guidance_interval import GuidanceInterval
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
@@ -68,7 +68,7 @@ def painted(
     with manager.lease(model, kind, controlnets=names, profile=profile) as leased:
         unet = leased.pipeline.unet
         before = traces_of(unet)
-        latents = leased.denoised(run, lambda _step, _preview: None)
+        latents = leased.denoise(run, lambda _step, _preview: None)
         assert leased.pipeline.unet is unet
         assert traces_of(unet) == before
         return latents
@@ -107,7 +107,7 @@ def test_what_was_kept_gives_what_the_whole_would_if_nothing_has_changed(
         kinds["up_block_types"] = ["UpBlock2D", "CrossAttnUpBlock2D"]
         torch.manual_seed(1)
         unet = diffusers.UNet2DConditionModel.from_config({**unet.config, **kinds}).eval()
-    assert can_keep_features(unet)
+    assert can_cache_features(unet)
     sample, words = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 32)
     expected = asked(unet, sample, words)
     cache = FeatureCache(SplitUNet(unet), 2)
@@ -213,7 +213,7 @@ def test_a_run_that_is_broken_off_leaves_nothing(manager: ModelManager) -> None:
         unet = leased.pipeline.unet
         before = traces_of(unet)
         with pytest.raises(KeyError, match="stop"):
-            leased.denoised(RUN, stop)
+            leased.denoise(RUN, stop)
         assert leased.pipeline.unet is unet
         assert traces_of(unet) == before
 

@@ -56,7 +56,7 @@ def test_a_family_skips_blocks_and_is_left_as_it_was(family: str, tmp_path: Path
             if profile is not EXACT:
                 assert leased.profile.keeps_features == (family not in ("sd3", "z-image"))
                 assert leased.profile.limits_guidance == (family in ("sd3", "pixart"))
-            latents = leased.denoised(replace(run, source=source), lambda _step, _preview: None)
+            latents = leased.denoise(replace(run, source=source), lambda _step, _preview: None)
             assert traces_of(transformer) == before
             return latents
 
@@ -77,19 +77,19 @@ def test_calls_with_and_without_words_are_told_apart(tmp_path: Path) -> None:
     with manager.lease("qwen") as leased:
         cache = BlockCache(leased.pipeline.transformer, 1.0)
         calls: list[str] = []
-        original = cache._twin.forward
+        original = cache._copy.forward
 
         def forward(*args: Any, **settings: Any) -> Any:
             managers = [
                 block._diffusers_hook.hooks["fbc_leader_block_hook"].state_manager
-                for block in list(cache._twin.transformer_blocks)[:1]
+                for block in list(cache._copy.transformer_blocks)[:1]
             ]
             calls.append(managers[0].context.name)
             return original(*args, **settings)
 
-        vars(cache._twin)["forward"] = forward
+        vars(cache._copy)["forward"] = forward
         vars(leased.pipeline)["transformer"] = cache
-        leased.denoised(RUN, lambda _step, _preview: None)
+        leased.denoise(RUN, lambda _step, _preview: None)
     assert len(set(calls)) == 2
     assert calls[0::2] == [calls[0]] * 4
     assert calls[1::2] == [calls[1]] * 4

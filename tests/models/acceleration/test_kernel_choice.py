@@ -16,7 +16,7 @@ from paintdiff.models.acceleration.kernel_choice import (
     USUAL,
     KernelChoice,
     Kernels,
-    choose_quickest,
+    choose_fastest,
 )
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.denoising_run import Denoising
@@ -47,7 +47,7 @@ def machine(*seconds: float) -> kernel_choice.Measure:
 def test_what_is_clearly_quickest_is_taken(
     seconds: tuple[float, ...], dtype: torch.dtype, expected: Kernels
 ) -> None:
-    assert choose_quickest(dict(zip(CANDIDATES, seconds, strict=True)), dtype) == expected
+    assert choose_fastest(dict(zip(CANDIDATES, seconds, strict=True)), dtype) == expected
 
 
 def test_it_is_measured_once_for_each_machine_and_network(tmp_path: Path) -> None:
@@ -58,26 +58,26 @@ def test_it_is_measured_once_for_each_machine_and_network(tmp_path: Path) -> Non
         return machine(1.0, 0.7, 0.2)(device, dtype, channels)
 
     choice = KernelChoice(tmp_path / "new", measure)
-    assert [choice.of(CPU, torch.float32, each) for each in (96, 96, 320)] == [HALF] * 3
+    assert [choice.choose(CPU, torch.float32, each) for each in (96, 96, 320)] == [HALF] * 3
     assert asked == [96, 320]
-    assert KernelChoice(tmp_path / "new", measure).of(CPU, torch.float32, 320) == HALF
+    assert KernelChoice(tmp_path / "new", measure).choose(CPU, torch.float32, 320) == HALF
     assert asked == [96, 320]
-    assert KernelChoice(tmp_path / "new", measure).of(CPU, torch.bfloat16, 320) == LAST
+    assert KernelChoice(tmp_path / "new", measure).choose(CPU, torch.bfloat16, 320) == LAST
     assert asked == [96, 320, 320]
 
 
 def test_what_cant_be_read_is_measured_anew(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text('{"a": {"channels_last": "perhaps"}}')
     choice = KernelChoice(tmp_path, machine(1.0, 0.7, 2.0))
-    assert choice.of(CPU, torch.float32, 8) == LAST
-    assert KernelChoice(tmp_path, machine(1.0, 1.0, 1.0)).of(CPU, torch.float32, 8) == LAST
+    assert choice.choose(CPU, torch.float32, 8) == LAST
+    assert KernelChoice(tmp_path, machine(1.0, 1.0, 1.0)).choose(CPU, torch.float32, 8) == LAST
 
 
 def test_what_cant_be_kept_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
     with caplog.at_level(logging.WARNING):
         choice = KernelChoice(tmp_path / "file", machine(1.0, 0.7, 2.0))
-        assert choice.of(CPU, torch.float32, 8) == LAST
+        assert choice.choose(CPU, torch.float32, 8) == LAST
     assert "can't be kept" in caplog.text
 
 
@@ -91,7 +91,7 @@ def test_all_candidates_are_really_measured() -> None:
 def test_weights_kept_in_half_precision_change_no_bit_and_are_cast_once(
     profile: Profile, tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(KernelChoice, "of", lambda *_args: HALF)
+    monkeypatch.setattr(KernelChoice, "choose", lambda *_args: HALF)
 
     def painted(has_room: bool) -> tuple[torch.Tensor, torch.Tensor, int]:
         manager = ModelManager(tiny_catalog, device="cpu")
@@ -99,7 +99,7 @@ def test_weights_kept_in_half_precision_change_no_bit_and_are_cast_once(
         with manager.lease("mini", profile=profile) as leased:
             before = leased.pipeline.unet.conv_in.weight
             with torch.profiler.profile() as seen:
-                latents = leased.denoised(RUN, lambda _step, _preview: None)
+                latents = leased.denoise(RUN, lambda _step, _preview: None)
             casts = [each.count for each in seen.key_averages() if each.key == "aten::_to_copy"]
             assert leased.pipeline.unet.conv_in.weight is before
             return latents, before, sum(casts)
@@ -114,16 +114,16 @@ def test_weights_kept_in_half_precision_change_no_bit_and_are_cast_once(
 def test_the_next_exact_picture_is_exact_to_the_last_bit(
     chosen: Kernels, tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(KernelChoice, "of", lambda *_args: chosen)
+    monkeypatch.setattr(KernelChoice, "choose", lambda *_args: chosen)
     manager = ModelManager(tiny_catalog, device="cpu")
 
     def painted(profile: Profile) -> tuple[torch.Tensor, bytes, dict[str, tuple[int, ...]]]:
         with manager.lease("mini", profile=profile) as leased:
-            latents = leased.denoised(RUN, lambda _step, _preview: None)
+            latents = leased.denoise(RUN, lambda _step, _preview: None)
             strides = {
                 name: tensor.stride() for name, tensor in leased.pipeline.unet.named_parameters()
             }
-            return latents, leased.decoded(latents).tobytes(), strides
+            return latents, leased.decode(latents).tobytes(), strides
 
     exact, fast, again = painted(EXACT), painted(FAST), painted(EXACT)
     assert fast[2] != exact[2]

@@ -29,7 +29,7 @@ from paintdiff.jobs.events import Finished
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.acceleration import engines, openvino_graphs
 from paintdiff.models.acceleration.kernel_choice import CANDIDATES, KernelChoice
-from paintdiff.models.acceleration.openvino_export_worker import graph_of
+from paintdiff.models.acceleration.openvino_export_worker import export_graph
 from paintdiff.models.acceleration.openvino_graphs import Graphs
 from paintdiff.models.adapters.specs import Adapters, FreeUFactors, LoraUse
 from paintdiff.models.catalog.catalog import Catalog
@@ -53,7 +53,7 @@ def made_here(asked: Mapping[str, Any]) -> bytes:
     """As the process of its own does, without its imports."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = graph_of(asked["config"], asked["part"], asked["shapes"])
+        model = export_graph(asked["config"], asked["part"], asked["shapes"])
     from paintdiff.models.acceleration.openvino_import import openvino  # noqa: PLC0415 (may be missing)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -70,8 +70,8 @@ def manager(
     """The models "sd1" and "sdxl", computed by OpenVINO wherever it may be."""
     monkeypatch.setattr(engines, "is_installed", lambda: True)
     monkeypatch.setattr(compute_backends, "find_user_cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(openvino_graphs, "_made", made_here)
-    monkeypatch.setattr(KernelChoice, "of", lambda *_args: CANDIDATES[1])
+    monkeypatch.setattr(openvino_graphs, "_export", made_here)
+    monkeypatch.setattr(KernelChoice, "choose", lambda *_args: CANDIDATES[1])
     catalog = Catalog.default().with_source(str(tiny_folder), name="sd1")
     catalog = catalog.with_source(str(tiny_xl_folder), name="sdxl")
     return ModelManager(catalog, device="cpu", engine="openvino")
@@ -87,7 +87,7 @@ def test_nothing_is_sent_home() -> None:
 
 def painted(leased: LeasedPipeline, run: Denoising = RUN) -> torch.Tensor:
     """A run's latents, without numbers that are none."""
-    latents = leased.denoised(run, lambda _step, _preview: None)
+    latents = leased.denoise(run, lambda _step, _preview: None)
     assert latents.isfinite().all()
     return latents
 
@@ -116,8 +116,8 @@ def test_it_paints_what_torch_does(model: str, manager: ModelManager) -> None:
         exact = [painted(leased, run) for run in (RUN, wide)]
     with manager.lease(model, profile=FAST) as leased:
         fast = [settled(leased, run) for run in (RUN, wide)]
-        assert leased.computing.taken() == "OpenVINO"
-        assert leased.computing.taken() == ""
+        assert leased.computing.take_backend() == "OpenVINO"
+        assert leased.computing.take_backend() == ""
     for one, other in zip(exact, fast, strict=True):
         assert 0 < (one - other).abs().max() < 1e-3
     with manager.lease(model, profile=EXACT) as leased:
@@ -126,7 +126,7 @@ def test_it_paints_what_torch_does(model: str, manager: ModelManager) -> None:
     with manager.lease(model, profile=FAST, adapters=Adapters(free_u=FreeUFactors(1, 1, 1, 1))) as leased:  # fmt: skip # noqa: E501
         assert "FreeU" in leased.computing.why_torch
         painted(leased)
-        assert leased.computing.taken() == ""
+        assert leased.computing.take_backend() == ""
     assert summary.weights_bytes > leased._loaded.weights_bytes  # its own copies are counted
 
 
@@ -206,7 +206,7 @@ def test_half_precision_goes_from_one_to_the_other(
     manager: ModelManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Deep features that torch has computed are OpenVINO's to take, until it has its own."""
-    monkeypatch.setattr(KernelChoice, "of", lambda *_args: CANDIDATES[2])
+    monkeypatch.setattr(KernelChoice, "choose", lambda *_args: CANDIDATES[2])
     with manager.lease("sd1", profile=TORCHS_TURBO) as leased:
         expected = painted(leased)
     with manager.lease("sd1", profile=TURBO) as leased:
@@ -231,6 +231,6 @@ def test_the_result_says_so(manager: ModelManager) -> None:
 def test_a_process_of_its_own_makes_the_graph(tiny_folder: Path, tmp_path: Path) -> None:
     config = json.loads((tiny_folder / "unet" / "config.json").read_text())
     shapes = {"sample": (2, 4, 8, 8), "timestep": (), "words": (2, 77, 32)}
-    xml, _constants = Graphs(tmp_path).graph(config, "all", shapes)
+    xml, _constants = Graphs(tmp_path).get(config, "all", shapes)
     assert xml.lstrip().startswith(b"<?xml") and b"conv_in.weight" in xml
     assert len(xml) < 2**20

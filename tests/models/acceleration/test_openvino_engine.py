@@ -20,7 +20,7 @@ from paintdiff.models.acceleration import engines, openvino_engine
 from paintdiff.models.acceleration.engines import check_engine, explain_torch
 from paintdiff.models.acceleration.kernel_choice import USUAL, Kernels
 from paintdiff.models.acceleration.openvino_engine import ROUNDS, BackendWorkspace, OpenVinoEngine
-from paintdiff.models.acceleration.openvino_unet import inputs_of
+from paintdiff.models.acceleration.openvino_unet import collect_inputs
 
 SAMPLE = torch.arange(8.0).reshape(2, 1, 2, 2)
 INPUTS = {"sample": SAMPLE, "timestep": torch.tensor(5.0)}
@@ -58,12 +58,12 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ope
                 raise network
             return network
 
-        workshop = BackendWorkspace.of(tmp_path)
-        workshop.make = make
-        workshop.graphs = SimpleNamespace(graph=lambda *_args: (b"", b""))  # type: ignore[assignment]
+        workspace = BackendWorkspace.of(tmp_path)
+        workspace.make = make
+        workspace.graphs = SimpleNamespace(get=lambda *_args: (b"", b""))  # type: ignore[assignment]
         unet = torch.nn.Linear(1, 1, bias=False)
         vars(unet)["config"] = CONFIG
-        return OpenVinoEngine(unet, workshop, **settings)
+        return OpenVinoEngine(unet, workspace, **settings)
 
     return made
 
@@ -72,7 +72,7 @@ def asked(engine: OpenVinoEngine, times: int = 1) -> list[str]:
     """By which engine each of so many calls was computed; all have to be right."""
     winners: list[str] = []
     for _ in range(times):
-        winner, (found,) = engine.computed("all", USUAL, INPUTS, by_torch)
+        winner, (found,) = engine.compute("all", USUAL, INPUTS, by_torch)
         assert torch.equal(found, SAMPLE * 2)
         winners.append(winner)
     return winners
@@ -80,7 +80,7 @@ def asked(engine: OpenVinoEngine, times: int = 1) -> list[str]:
 
 def ready(engine: OpenVinoEngine) -> OpenVinoEngine:
     """The engine, once it has been asked and what that began in the background has ended."""
-    with engine._workshop.turn:  # torch's, whatever begins in the background
+    with engine._workspace.compile_lock:  # torch's, whatever begins in the background
         asked(engine)
     deadline = time.monotonic() + 10
     while not any(each.network or each.failed for each in engine._trials.values()):
@@ -91,7 +91,7 @@ def ready(engine: OpenVinoEngine) -> OpenVinoEngine:
 
 def test_torch_paints_until_another_is_ready(engine: Callable[..., OpenVinoEngine]) -> None:
     one = engine(Fake())
-    with one._workshop.turn:  # not yet its turn
+    with one._workspace.compile_lock:  # not yet its turn
         assert asked(one, 3) == ["torch"] * 3
     assert one.held_bytes == 0
     assert asked(ready(one), 1) == ["torch"]  # compared
@@ -145,7 +145,7 @@ def test_numbers_that_differ_are_weighed_as_a_whole(
     one = engine(Off(), always=True)
 
     def winner() -> str:
-        return one.computed("all", kernels, INPUTS, by_torch)[0]
+        return one.compute("all", kernels, INPUTS, by_torch)[0]
 
     deadline = time.monotonic() + 10
     while not any(each.compared for each in one._trials.values()):
@@ -168,7 +168,7 @@ def test_where_torch_is_quicker_it_stays_and_nothing_is_made_again(
 
 def test_the_program_waits_for_what_is_under_way(engine: Callable[..., OpenVinoEngine]) -> None:
     one = engine(Fake())
-    with one._workshop.turn:
+    with one._workspace.compile_lock:
         starter = threading.Thread(target=asked, args=(one,), daemon=True)  # as the worker is
         starter.start()
         starter.join()
@@ -186,7 +186,7 @@ def test_what_computes_something_else_never_paints(
     with caplog.at_level(logging.WARNING):
         one = ready(engine(Fake(factor), always=True))
         assert asked(one, 3) == ["torch"] * 3
-    assert "something else" in caplog.text
+    assert "differ" in caplog.text
     assert one.held_bytes == 0
 
 
@@ -233,17 +233,17 @@ def test_a_call_that_asks_for_more_than_a_graph_has_is_torchs() -> None:
     unet: Any = SimpleNamespace(config={"block_out_channels": (16, 32)})
     words = torch.zeros(2, 5, 3)
     plain = {"encoder_hidden_states": words, "return_dict": False, "timestep_cond": None}
-    given = inputs_of(unet, SAMPLE, 7, plain)
+    given = collect_inputs(unet, SAMPLE, 7, plain)
     assert given is not None
     assert {name: tuple(each.shape) for name, each in given.items()} == {
         "sample": (2, 1, 2, 2),
         "timestep": (),
         "words": (2, 5, 3),
     }
-    added = inputs_of(unet, SAMPLE, 7, {**plain, "added_cond_kwargs": {"time_ids": words}})
+    added = collect_inputs(unet, SAMPLE, 7, {**plain, "added_cond_kwargs": {"time_ids": words}})
     assert added is not None and "time_ids" in added
     held = {"down_block_additional_residuals": [words, 0], "mid_block_additional_residual": words}
-    controlled = inputs_of(unet, SAMPLE, 7, {**plain, **held})
+    controlled = collect_inputs(unet, SAMPLE, 7, {**plain, **held})
     assert controlled is not None and {"down_0", "mid"} < controlled.keys()
     assert "down_1" not in controlled  # the number 0
     for more in (
@@ -251,6 +251,6 @@ def test_a_call_that_asks_for_more_than_a_graph_has_is_torchs() -> None:
         {"return_dict": True},
         {"added_cond_kwargs": {"image_embeds": [words]}},
     ):
-        assert inputs_of(unet, SAMPLE, 7, {**plain, **more}) is None
-    assert inputs_of(unet, SAMPLE[..., :1], 7, plain) is None  # can't be halved
-    assert inputs_of(unet, SAMPLE.half(), 7, plain) is None
+        assert collect_inputs(unet, SAMPLE, 7, {**plain, **more}) is None
+    assert collect_inputs(unet, SAMPLE[..., :1], 7, plain) is None  # can't be halved
+    assert collect_inputs(unet, SAMPLE.half(), 7, plain) is None

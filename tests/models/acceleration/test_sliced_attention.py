@@ -18,7 +18,7 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.models.acceleration.sliced_attention import SlicedAttention
 from paintdiff.models.adapters.specs import Adapters, IpAdapterUse
 from paintdiff.models.catalog.catalog import Catalog
-from paintdiff.models.inference import leased_pipeline
+from paintdiff.models.inference import pipeline_setup
 from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory.plans import Plan
@@ -91,15 +91,15 @@ def test_shared_keys_and_other_shapes_are_computed_as_a_whole() -> None:
 
 @pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leased_pipeline, "SlicedAttention", lambda: SlicedAttention(64))
+    monkeypatch.setattr(pipeline_setup, "SlicedAttention", lambda: SlicedAttention(64))
 
 
 def painted(
     manager: ModelManager, name: str, plan: Plan, run: Denoising, adapters: Adapters
 ) -> tuple[torch.Tensor, bytes, list[int]]:
     with Scores() as scores, manager.lease(name, plan=plan, adapters=adapters) as leased:
-        latents = leased.denoised(run, lambda _step, _preview: None)
-        return latents, leased.decoded(latents).tobytes(), scores.counts
+        latents = leased.denoise(run, lambda _step, _preview: None)
+        return latents, leased.decode(latents).tobytes(), scores.counts
 
 
 @pytest.mark.usefixtures("small_slices")

@@ -51,7 +51,7 @@ def test_a_lora_goes_into_a_transformer_and_out_again(family: str, tmp_path: Pat
 
     def latents(*uses: LoraUse) -> torch.Tensor:
         with manager.lease(row.name, adapters=Adapters(loras=uses)) as leased:
-            return leased.denoised(run, lambda _step, _preview: None)
+            return leased.denoise(run, lambda _step, _preview: None)
 
     before = latents()
     with manager.lease(row.name) as leased:
@@ -82,7 +82,7 @@ def test_previews_are_by_the_tiny_autoencoder_of_a_models_folder(
         seen: list[bytes] = []
         run = Denoising("a boat", "", Size(64, 64), 2, 3.0, "DDIM", 3)
         with ModelManager(catalog, device="cpu").lease("tiny") as leased:
-            leased.denoised(
+            leased.denoise(
                 run, lambda _step, preview: seen.append(preview.tobytes()) if preview else None
             )
         return seen
@@ -102,5 +102,5 @@ def test_a_tiny_autoencoder_that_is_none_costs_no_picture(
     catalog = bare.with_found(FoundRows((*bare.rows(ModelRow), row)))
     run = Denoising("a boat", "", Size(64, 64), 2, 3.0, "DDIM", 3)
     with ModelManager(catalog, device="cpu").lease("tiny") as leased:
-        leased.denoised(run, lambda _step, _preview: None)
+        leased.denoise(run, lambda _step, _preview: None)
     assert "previews are without taesd" in caplog.text

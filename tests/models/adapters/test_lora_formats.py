@@ -56,7 +56,7 @@ class Studio:
         self._library.now = files.with_adapters(self._catalog, loras=rows)
         uses = tuple(LoraUse(row.name) for row in rows)
         with self._manager.lease("mini", adapters=Adapters(loras=uses)) as leased:
-            return leased.denoised(RUN, lambda _s, _p: None), leased.adapted.notes
+            return leased.denoise(RUN, lambda _s, _p: None), leased.adapters.notes
 
     def with_lora(self, path: Path, **row: Any) -> tuple[torch.Tensor, tuple[str, ...]]:
         try:

@@ -55,12 +55,12 @@ class Painter:
         plan: Plan = USUAL_PLAN,
     ) -> torch.Tensor:
         with self.manager.lease(self.model, adapters=adapters, plan=plan) as leased:
-            return leased.denoised(run, lambda _step, _preview: None)
+            return leased.denoise(run, lambda _step, _preview: None)
 
     def pixels(self, adapters: Adapters = NO_ADAPTERS) -> bytes:
         with self.manager.lease(self.model, adapters=adapters) as leased:
-            latents = leased.denoised(RUN, lambda _step, _preview: None)
-            return leased.decoded(latents).tobytes()
+            latents = leased.denoise(RUN, lambda _step, _preview: None)
+            return leased.decode(latents).tobytes()
 
 
 def painter_of(folder: Path, place: Path) -> Painter:
@@ -314,7 +314,7 @@ def test_a_run_broken_off_leaves_nothing_behind(painter: Painter) -> None:
         pytest.raises(JobCancelledError),
         painter.manager.lease(painter.model, adapters=adapters) as leased,
     ):
-        leased.denoised(RUN, stop)
+        leased.denoise(RUN, stop)
     assert torch.equal(painter.latents(), before)
 
 
@@ -479,15 +479,18 @@ def test_who_waits_for_the_model_is_told_and_may_give_up(sd1: Painter) -> None:
 
 def test_the_token_of_an_embedding_vanishes(painter: Painter) -> None:
     with painter.manager.lease(painter.model) as leased:
-        tokenizer, table = leased.tokenizer, leased.pipeline.text_encoder.get_input_embeddings()
+        tokenizer, table = (
+            leased.prompts.tokenizer,
+            leased.pipeline.text_encoder.get_input_embeddings(),
+        )
         words = len(tokenizer)
     with painter.manager.lease(painter.model, adapters=Adapters(embeddings=("mystyle",))) as leased:
-        assert len(leased.tokenizer) == words + 3
-        text = leased.in_tokens("a MyStyle, mystyles house")
+        assert len(leased.prompts.tokenizer) == words + 3
+        text = leased.prompts.prepare_text("a MyStyle, mystyles house")
         assert text == "a  <|embedding0.0|> <|embedding0.1|> <|embedding0.2|> , mystyles house"
-        assert len(leased.tokenizer(" <|embedding0.0|> ").input_ids) == 3
+        assert len(leased.prompts.tokenizer(" <|embedding0.0|> ").input_ids) == 3
     with painter.manager.lease(painter.model) as leased:
-        assert len(leased.tokenizer) == len(tokenizer) == words
+        assert len(leased.prompts.tokenizer) == len(tokenizer) == words
         assert leased.pipeline.text_encoder.get_input_embeddings() is table
 
 
@@ -508,7 +511,9 @@ def test_old_configurations_find_the_end_of_a_text_with_embeddings(sdxl: Painter
     """SDXL's own say that a text ends with token 2, and mean the largest id."""
     with sdxl.manager.lease(sdxl.model, adapters=Adapters(embeddings=("mystyle",))) as leased:
         encoder = leased.pipeline.text_encoder_2
-        ids = leased.pipeline.tokenizer_2(leased.in_tokens(RUN.prompt), return_tensors="pt")
+        ids = leased.pipeline.tokenizer_2(
+            leased.prompts.prepare_text(RUN.prompt), return_tensors="pt"
+        )
         pooled = encoder(ids.input_ids).text_embeds
     sdxl.latents()
     model = getattr(encoder, "text_model", encoder)
@@ -541,7 +546,7 @@ def test_an_ip_adapter_paints_what_diffusers_paints(sd1: Painter, tiny_folder: P
     )
     bare.set_ip_adapter_scale(0.8)
     with sd1.manager.lease(sd1.model) as leased:
-        leased.denoised(RUN, lambda _step, _preview: None)
+        leased.denoise(RUN, lambda _step, _preview: None)
         bare.scheduler = type(leased.pipeline.scheduler).from_config(
             leased.pipeline.scheduler.config
         )

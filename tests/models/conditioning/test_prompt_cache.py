@@ -55,7 +55,7 @@ def painted(
     """The latents, and how many calls of text encoders they took."""
     name = manager.catalog.rows(ModelRow)[-1].name
     with manager.lease(name, adapters=adapters) as leased, counted(leased) as called:
-        return leased.denoised(run, lambda _step, _preview: None), len(called)
+        return leased.denoise(run, lambda _step, _preview: None), len(called)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_what_changes_nothing_about_the_words_reads_nothing(sd1: ModelManager) -
     with sd1.lease(sd1.catalog.rows(ModelRow)[-1].name, "image_to_image") as leased:
         for calls in (1, 0):  # another class may read them another way
             with counted(leased) as called:
-                leased.denoised(run, lambda _step, _preview: None)
+                leased.denoise(run, lambda _step, _preview: None)
             assert bool(called) == bool(calls)
 
 
@@ -158,12 +158,12 @@ def test_nothing_is_left_in_the_pipeline_and_a_broken_run_keeps_nothing(sd1: Mod
 
     reader, prompts = Reader(), PromptCache(1000).for_model()
     reader.encode_prompt = broken
-    with pytest.raises(MemoryError), prompts.remembered(reader, ()):
+    with pytest.raises(MemoryError), prompts.cache_prompts(reader, ()):
         reader.encode_prompt("a boat")
     assert reader.encode_prompt is broken
-    assert not prompts.made
+    assert not prompts.encoded
     with sd1.lease(sd1.catalog.rows(ModelRow)[-1].name) as leased:
-        leased.denoised(run, lambda _step, _preview: None)
+        leased.denoise(run, lambda _step, _preview: None)
         assert "encode_prompt" not in vars(leased.pipeline)
 
 
@@ -183,7 +183,7 @@ class Reads:
 
 
 def asked(prompts: ModelPrompts, reads: Reads, *words: Any) -> list[float]:
-    with prompts.remembered(reads, ()):
+    with prompts.cache_prompts(reads, ()):
         return [float(reads.encode_prompt(each)[0][0]) for each in words]
 
 
@@ -214,7 +214,7 @@ def test_what_is_larger_than_the_cache_or_no_words_is_read_every_time() -> None:
 
 def test_what_is_given_is_its_own() -> None:
     prompts, reads = PromptCache(300).for_model(), Reads()
-    with prompts.remembered(reads, ()):
+    with prompts.cache_prompts(reads, ()):
         for _ in range(3):
             made, _nothing = reads.encode_prompt("a")
             assert made[0] == 1

@@ -80,7 +80,7 @@ def painted(
     """The run's latents, and the pipeline's UNet after it."""
     names = [control.controlnet for control in run.controls]
     with manager.lease(model, kind, controlnets=names) as leased:
-        latents = leased.denoised(run, lambda _step, _preview: None)
+        latents = leased.denoise(run, lambda _step, _preview: None)
         return latents, leased.pipeline.unet
 
 
@@ -214,10 +214,10 @@ def test_the_shared_unet_is_left_alone(manager: ModelManager) -> None:
             raise KeyError("stop")
 
         with pytest.raises(KeyError, match="stop"):
-            leased.denoised(run, stop)
+            leased.denoise(run, stop)
         assert leased.pipeline.unet is unet
         assert tuple(leased.pipeline.config["unet"]) == ("diffusers", "UNet2DConditionModel")
-        again = leased.denoised(RUN, lambda _step, _preview: None)
+        again = leased.denoise(RUN, lambda _step, _preview: None)
     assert torch.equal(before, again)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import NotFiniteError
+from paintdiff.models.adapters.specs import Adapters
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.full_precision import can_be_float32, run_in_float32
 from paintdiff.models.manager.model_manager import ModelManager
@@ -55,6 +58,22 @@ def test_a_stage_that_overflows_is_computed_again(part: str, done: str, half: En
     assert all(torch.equal(each, after[name]) for name, each in before.items())
 
 
+def test_a_retry_of_the_refiner_counts_after_a_change_of_task(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(tiny_folder, tmp_path / "refiner")
+    catalog = Catalog.default().with_source(str(tiny_folder), name="base")
+    catalog = catalog.with_source(str(copied), name="refiner")
+    manager = ModelManager(catalog, device="cpu", dtype="float16")
+    with manager.lease("base", adapters=Adapters(refiner="refiner")) as leased:
+        assert leased.refiner is not None
+        leased.for_task("image_to_image")
+        with torch.no_grad():
+            leased.refiner.pipeline.unet.conv_in.weight.fill_(HUGE)
+        leased.refiner.for_task("text_to_image").denoise(RUN, lambda _step, _preview: None)
+        assert "it was denoised again in float32" in leased.warnings[0]
+
+
 def test_in_full_precision_nothing_can_be_repeated(tiny_catalog: Catalog) -> None:
     with Engine(ModelManager(tiny_catalog, device="cpu", dtype="float32")) as engine:
         with engine.manager.lease("mini") as leased, torch.no_grad():
@@ -96,10 +115,10 @@ def test_weights_that_are_offloaded_or_packed_are_cast_too(
                 else:
                     layer.weight.fill_(HUGE)
             in_parts = part == "unet" and plan.placement in ("groups", "leaves")
-            latents = leased.denoised(RUN, lambda _step, _preview: None)
+            latents = leased.denoise(RUN, lambda _step, _preview: None)
             assert bool(latents.isfinite().all()) != in_parts
             if not in_parts:
-                leased.decoded(latents)
+                leased.decode(latents)
                 assert leased.warnings
             halves = {each.dtype for each in network.parameters() if each.is_floating_point()}
             assert halves == {torch.float16}

@@ -24,7 +24,7 @@ def test_patches_are_those_of_diffusers_and_come_apart_again() -> None:
 
 
 def test_a_change_is_made_to_latents_in_whatever_shape_they_are() -> None:
-    space = LatentSpace.of(LAYOUTS["packed"], Size(64, 48), 8)
+    space = LatentSpace.for_size(LAYOUTS["packed"], Size(64, 48), 8)
     assert (space.height, space.width) == (6, 8)
     latents = torch.randn(1, 16, 6, 8)
     seen: list[torch.Size] = []
@@ -35,7 +35,7 @@ def test_a_change_is_made_to_latents_in_whatever_shape_they_are() -> None:
         changed[..., 0] = 0
         return changed
 
-    plain = space.changed(latents, first_column_gone)
-    packed = space.changed(pack_patches(latents), first_column_gone)
-    assert torch.equal(space.unpacked(packed), plain)
+    plain = space.apply(first_column_gone, latents)
+    packed = space.apply(first_column_gone, pack_patches(latents))
+    assert torch.equal(space.unpack(packed), plain)
     assert seen == [latents.shape] * 2

@@ -38,7 +38,7 @@ def test_a_lease_paints_what_diffusers_paints(
             steps.append(step)
             previews.append(preview)
 
-        image = leased.decoded(leased.denoised(RUN, on_step))
+        image = leased.decode(leased.denoise(RUN, on_step))
     assert steps == [1, 2, 3, 4]
     assert previews[0] is not None
     bare = class_.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
@@ -72,9 +72,9 @@ def test_sdxl_paints_from_pictures_too(task: str, strength: float, tiny_xl_folde
     run = replace(RUN, source=Source(image, strength, repainting))
     with ModelManager(catalog, device="cpu").lease(tiny_xl_folder.name, task) as leased:
         steps: list[int] = []
-        latents = leased.denoised(run, lambda step, _preview: steps.append(step))
-        varied = leased.denoised(replace(run, variation=Variation(5, 0.5)), lambda _s, _p: None)
-        painted = leased.decoded(latents)
+        latents = leased.denoise(run, lambda step, _preview: steps.append(step))
+        varied = leased.denoise(replace(run, variation=Variation(5, 0.5)), lambda _s, _p: None)
+        painted = leased.decode(latents)
     assert steps == list(range(1, int(4 * strength) + 1))
     assert not torch.equal(latents, varied)
     bare = class_.from_pretrained(tiny_xl_folder, dtype=torch.float32, local_files_only=True)
@@ -95,12 +95,12 @@ def test_sdxl_paints_from_pictures_too(task: str, strength: float, tiny_xl_folde
 def test_numbers_that_are_none_make_no_picture(none: float, tiny_manager: ModelManager) -> None:
     latents = torch.zeros(1, 4, 32, 32)
     with tiny_manager.lease("mini") as leased:
-        leased.decoded(latents)
+        leased.decode(latents)
         latents[0, 0, 3, 3] = none
         with pytest.raises(NotFiniteError, match="Remove its LoRAs or lower their weights"):
-            leased.decoded(latents)
+            leased.decode(latents)
         with pytest.raises(NotFiniteError, match="Choose another VAE"):
-            leased.decoded(torch.full((1, 4, 32, 32), 1e38))
+            leased.decode(torch.full((1, 4, 32, 32), 1e38))
 
 
 def test_what_on_step_raises_ends_the_run_there(tiny_manager: ModelManager) -> None:
@@ -112,7 +112,7 @@ def test_what_on_step_raises_ends_the_run_there(tiny_manager: ModelManager) -> N
             raise KeyError("stop")
 
     with tiny_manager.lease("mini") as leased, pytest.raises(KeyError, match="stop"):
-        leased.denoised(RUN, stop)
+        leased.denoise(RUN, stop)
     assert calls == [1, 2]
 
 

@@ -51,10 +51,10 @@ def test_the_steps_run_are_diffusers_own(steps: int, strength: float, run: int) 
 def test_a_pipeline_is_itself_again_after_a_varied_run(tiny_manager: ModelManager) -> None:
     run = Denoising(**{**vars(RUN), "variation": Variation(5, 0.5)})
     with tiny_manager.lease("mini") as leased:
-        plain = leased.denoised(RUN, lambda _step, _preview: None)
-        changed = leased.denoised(run, lambda _step, _preview: None)
+        plain = leased.denoise(RUN, lambda _step, _preview: None)
+        changed = leased.denoise(run, lambda _step, _preview: None)
         assert "prepare_latents" not in vars(leased.pipeline)
-        again = leased.denoised(RUN, lambda _step, _preview: None)
+        again = leased.denoise(RUN, lambda _step, _preview: None)
     assert torch.equal(plain, again)
     assert not torch.equal(plain, changed)
 
@@ -66,7 +66,7 @@ def test_what_is_raised_in_a_varied_run_leaves_nothing_behind(tiny_manager: Mode
     run = Denoising(**{**vars(RUN), "variation": Variation(5, 0.5)})
     with tiny_manager.lease("mini") as leased:
         with pytest.raises(KeyError):
-            leased.denoised(run, stop)
+            leased.denoise(run, stop)
         assert "prepare_latents" not in vars(leased.pipeline)
 
 
@@ -87,5 +87,5 @@ def test_a_soft_mask_lets_the_bright_go_first() -> None:
     for index, level in enumerate((0, 64, 128, 255)):
         mask.paste(level, (8 * index, 0, 8 * index + 8, 8))
     soft = SoftMask(make_soft_latent_mask(mask, 8))
-    free = [soft.at(step, 4)[0, 0, 0].tolist() for step in range(4)]
+    free = [soft.threshold(step, 4)[0, 0, 0].tolist() for step in range(4)]
     assert free == [[0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1]]

@@ -41,7 +41,7 @@ def test_clean_latents_come_back_from_each_kind_of_prediction() -> None:
 def test_the_picture_is_the_linear_map() -> None:
     latents = torch.zeros(1, 4, 2, 2)
     latents[0, 0] = 1.0  # red at full, green in the middle, blue half way up by the bias
-    picture = LinearPreview(IDENTITY, torch.device("cpu")).picture(latents, Size(16, 16))
+    picture = LinearPreview(IDENTITY, torch.device("cpu")).draw(latents, Size(16, 16))
     assert picture.mode == "RGB"
     assert picture.size == (16, 16)
     assert picture.getpixel((8, 8)) == (255, 128, 191)
@@ -49,14 +49,14 @@ def test_the_picture_is_the_linear_map() -> None:
 
 def test_the_picture_is_small_and_keeps_its_shape() -> None:
     preview = LinearPreview(IDENTITY, torch.device("cpu"))
-    assert preview.picture(torch.zeros(1, 4, 64, 96), Size(768, 512)).size == (256, 171)
-    assert preview.picture(torch.zeros(1, 4, 16, 12), Size(96, 128)).size == (96, 128)
+    assert preview.draw(torch.zeros(1, 4, 64, 96), Size(768, 512)).size == (256, 171)
+    assert preview.draw(torch.zeros(1, 4, 16, 12), Size(96, 128)).size == (96, 128)
 
 
 def test_left_and_up_stay_left_and_up() -> None:
     latents = torch.full((1, 4, 4, 4), -1.0)
     latents[0, 0, 0, 0] = 1.0
-    preview = LinearPreview(IDENTITY, torch.device("cpu")).picture(latents, Size(64, 64))
+    preview = LinearPreview(IDENTITY, torch.device("cpu")).draw(latents, Size(64, 64))
     pixels = np.asarray(preview)
     assert pixels[8, 8, 0] > 200
     assert pixels[8, 56, 0] < 50
@@ -86,8 +86,8 @@ def run(governor: PreviewRateLimit, clock: Callable[[], float], cost: float, ste
     governor.begin()
     for _ in range(steps):
         clock.seconds += 0.1
-        if governor.wants_one():
+        if governor.allows_preview():
             clock.seconds += cost
-            governor.made_one(cost)
+            governor.record(cost)
             made += 1
     return made

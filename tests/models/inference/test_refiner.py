@@ -60,7 +60,7 @@ REFINED = Adapters(refiner="tiny-refiner")
 
 
 def denoised(leased: LeasedPipeline, run: Denoising = RUN) -> torch.Tensor:
-    return leased.denoised(run, lambda _step, _preview: None)
+    return leased.denoise(run, lambda _step, _preview: None)
 
 
 def by_hand(
@@ -165,8 +165,8 @@ def test_the_steps_are_counted_as_one_runs(manager: ModelManager, tiny_xl_folder
         steps: list[int] = []
         with manager.lease(tiny_xl_folder.name, adapters=REFINED) as leased:
             run = replace(RUN, switch_at=switch_at)
-            both = leased.hand_over(run)
-            leased.denoised(run, lambda step, _preview, steps=steps: steps.append(step))
+            both = leased.plan_hand_over(run)
+            leased.denoise(run, lambda step, _preview, steps=steps: steps.append(step))
         assert both.own_steps + both.refiner_steps == 6
         assert steps == [1, 2, 3, 4, 5, 6]
 
@@ -182,7 +182,7 @@ def test_without_steps_for_both_nobody_hands_over(
         source = Source(Image.effect_noise((64, 64), 60).convert("RGB"), strength)
     run = replace(RUN, switch_at=switch_at, source=source)
     with manager.lease(tiny_xl_folder.name, task, adapters=REFINED) as leased:
-        assert not leased.hand_over(run).happens
+        assert not leased.plan_hand_over(run).happens
         found = denoised(leased, run)
     with manager.lease(tiny_xl_folder.name, task) as leased:
         assert torch.equal(denoised(leased, replace(run, switch_at=1.0)), found)
@@ -203,7 +203,7 @@ def test_a_run_broken_off_in_the_refiner_leaves_nothing_behind(
         pytest.raises(JobCancelledError),
         manager.lease(tiny_xl_folder.name, adapters=adapters) as leased,
     ):
-        leased.denoised(RUN, stop)
+        leased.denoise(RUN, stop)
     with manager.lease(tiny_xl_folder.name) as leased:
         assert torch.equal(denoised(leased), before)
 
@@ -225,7 +225,9 @@ def test_clip_skip_counts_as_the_a1111_web_ui_does(
         encoder = leased.pipeline.text_encoder
         words: list[torch.Tensor] = []
         for text in (RUN.prompt, RUN.negative_prompt):
-            ids = leased.tokenizer(text, padding="max_length", return_tensors="pt").input_ids
+            ids = leased.prompts.tokenizer(
+                text, padding="max_length", return_tensors="pt"
+            ).input_ids
             layers = encoder(ids, output_hidden_states=True).hidden_states
             words.append(encoder.final_layer_norm(layers[-2]))
         bare = leased.pipeline(
@@ -246,5 +248,5 @@ def test_clip_skip_counts_as_the_a1111_web_ui_does(
         first, second, third = (denoised(leased, replace(RUN, clip_skip=n)) for n in (1, 2, 3))
         assert torch.equal(first, second), "SDXL was trained on the last layer but one"
         assert not torch.equal(second, third)
-        assert leased.clip_skip_acts(3)
-        assert not leased.clip_skip_acts(2)
+        assert leased.prompts.skips_layers(3)
+        assert not leased.prompts.skips_layers(2)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError, UnsafeWeightsError
 from paintdiff.imaging.geometry import Size
-from paintdiff.models.adapters.applied import Adapted
+from paintdiff.models.adapters.applied import LeasedAdapters
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.inference.leased_pipeline import LeasedPipeline
@@ -70,11 +70,11 @@ def test_it_decodes_as_diffusers_does_in_every_layout(
         assert torch.equal(decoder(latents), expected)
     preview = TinyPreview(decoder, torch.device("cpu"))
     preview.begin(latents, Size(48, 32))
-    picture = preview.ready()
+    picture = preview.take()
     assert picture is not None
     levels = (expected[0].permute(1, 2, 0).numpy() * 127.5 + 127.5).clip(0, 255)
     assert np.abs(np.asarray(picture) - levels).max() <= 0.51
-    assert preview.ready() is None, "each picture is given once"
+    assert preview.take() is None, "each picture is given once"
 
 
 def test_large_pictures_are_small_previews(files: dict[str, Path]) -> None:
@@ -82,12 +82,12 @@ def test_large_pictures_are_small_previews(files: dict[str, Path]) -> None:
         load_tiny_autoencoder(files["folder"], FAMILIES["mini"]), torch.device("cpu")
     )
     preview.begin(torch.zeros(1, 4, 64, 128), Size(1024, 512))
-    picture = preview.ready()
+    picture = preview.take()
     assert picture is not None
     assert picture.size == (256, 128)
     preview.begin(torch.zeros(1, 4, 64, 128), Size(1024, 512))
     preview.forget()
-    assert preview.ready() is None, "another run's picture is never shown"
+    assert preview.take() is None, "another run's picture is never shown"
 
 
 def test_what_is_none_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_lease_shows_its_pictures_and_paints_the_same(
             if preview is not None:
                 shown.append(preview.tobytes())  # pyright: ignore[reportAttributeAccessIssue]
 
-        return leased.denoised(run, on_step), shown[0]
+        return leased.denoise(run, on_step), shown[0]
 
     linear, by_map = painted(LeasedPipeline(loaded, "text_to_image"))
     tiny, by_decoder = painted(LeasedPipeline(loaded, "text_to_image", tiny_autoencoder=decoder))
@@ -148,7 +148,7 @@ def test_a_profile_that_takes_it_decodes_by_it(
     latents = torch.randn(1, 4, 40, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = network.decode(latents).sample[0].permute(1, 2, 0).numpy()
-    picture = leased.decoded(latents)
+    picture = leased.decode(latents)
     differs = np.abs(np.asarray(picture) - (expected * 127.5 + 127.5).clip(0, 255))
     assert differs.max() <= (0.51 if tile is None else 30)
     assert differs.mean() < (0.3 if tile is None else 1)
@@ -162,14 +162,14 @@ def test_the_vae_decodes_where_there_is_none_or_one_was_chosen(
 ) -> None:
     loaded = load_pipeline(tiny_catalog.find(ModelRow, "mini"), "cpu")
     decoder = load_tiny_autoencoder(files["folder"], FAMILIES["mini"])
-    chosen = Adapted(components={"vae": loaded.components["vae"]})
+    chosen = LeasedAdapters(components={"vae": loaded.components["vae"]})
     quick = Profile(name="quick", title="Quick", says="quick", decoder="tiny")
     latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     usual = LeasedPipeline(loaded, "text_to_image", tiny_autoencoder=decoder)
     with_chosen = LeasedPipeline(
-        loaded, "text_to_image", tiny_autoencoder=decoder, adapted=chosen, profile=quick
+        loaded, "text_to_image", tiny_autoencoder=decoder, adapters=chosen, profile=quick
     )
     without = LeasedPipeline(loaded, "text_to_image", profile=quick)
     for leased in (with_chosen, without):
-        assert leased.decoded(latents).tobytes() == usual.decoded(latents).tobytes()
+        assert leased.decode(latents).tobytes() == usual.decode(latents).tobytes()
         assert leased.notes == ()

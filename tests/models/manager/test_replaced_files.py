@@ -139,8 +139,8 @@ def test_an_adapter_that_was_replaced_is_read_again(
 
     def painted(manager: ModelManager) -> tuple[bytes, dict[str, str]]:
         with manager.lease("tiny", adapters=adapters) as leased:
-            latents = leased.denoised(run, lambda _step, _preview: None)
-            return leased.decoded(latents).tobytes(), dict(leased.hashes)
+            latents = leased.denoise(run, lambda _step, _preview: None)
+            return leased.decode(latents).tobytes(), dict(leased.hashes)
 
     manager = ModelManager(shelf, device="cpu")
     before = painted(manager)
@@ -161,7 +161,7 @@ def test_a_lease_keeps_the_lora_that_it_began_with(
     shelf = shelf_of("LoRA", tiny_folder, tmp_path / name)
     manager = ModelManager(shelf, device="cpu")
     with manager.lease("tiny", adapters=adapters) as first:
-        before = first.denoised(RUN, lambda _step, _preview: None)
+        before = first.denoise(RUN, lambda _step, _preview: None)
         write(tmp_path / name, parts, 2)
 
         class GivesUpError(Exception):
@@ -176,7 +176,7 @@ def test_a_lease_keeps_the_lora_that_it_began_with(
             manager.lease("tiny", on_loading=give_up, adapters=adapters),
         ):
             pytest.fail("two files of one name can't be in a model at once")
-        again = first.denoised(RUN, lambda _step, _preview: None)
+        again = first.denoise(RUN, lambda _step, _preview: None)
     assert torch.equal(again, before)
 
 
@@ -247,7 +247,7 @@ def test_a_vae_that_paints_along_in_half_precision_keeps_its_weights(
             catalog.rows(ModelRow)[-1].name, "image_to_image", adapters=Adapters(vae="vae")
         ) as leased:
             vae = leased.pipeline.vae
-            leased.decoded(leased.denoised(SDXL_RUN, lambda _step, _preview: None))
+            leased.decode(leased.denoise(SDXL_RUN, lambda _step, _preview: None))
         assert vae.dtype == torch.float32
         for name, weight in vae.state_dict().items():
             assert torch.equal(weight, expected.state_dict()[name]), name

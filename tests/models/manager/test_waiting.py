@@ -42,7 +42,7 @@ def gpu_for_one(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Generator[
 def painted(manager: ModelManager, name: str, plan: Plan | None = None) -> NDArray[np.uint8]:
     with manager.lease(name, plan=plan or Plan()) as leased:
         assert all(on_gpu(leased).values()) or plan is not None
-        return np.asarray(leased.decoded(leased.denoised(RUN, lambda _step, _preview: None)))
+        return np.asarray(leased.decode(leased.denoise(RUN, lambda _step, _preview: None)))
 
 
 def on_gpu(leased: Any) -> dict[str, bool]:

@@ -128,7 +128,7 @@ def test_every_family_can(name: str, tmp_path: Path) -> None:
     held: list[int] = []
     for plan in (USUAL_PLAN, PACKED):
         with manager.lease(model.name, plan=plan) as leased:
-            painted.append(leased.denoised(run, lambda _step, _preview: None))
+            painted.append(leased.denoise(run, lambda _step, _preview: None))
         held.append(manager.cache.loaded()[0].weights_bytes)
     usual, packed = painted
     assert 0 < (usual - packed).abs().mean() < 0.1 * usual.std()

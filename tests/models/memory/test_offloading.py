@@ -54,8 +54,8 @@ def traces(components: Any) -> list[str]:
 
 def painted(manager: ModelManager, name: str, plan: Plan, **settings: Any) -> bytes:
     with manager.lease(name, plan=plan, **settings) as leased:
-        latents = leased.denoised(RUN, lambda _step, _preview: None)
-        return leased.decoded(latents).tobytes()
+        latents = leased.denoise(RUN, lambda _step, _preview: None)
+        return leased.decode(latents).tobytes()
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_a_run_that_was_broken_off_leaves_nothing(
 
     with pytest.raises(KeyError), manager.lease("mini", plan=Plan(placement)) as leased:
         components = dict(leased.pipeline.components)
-        leased.denoised(RUN, stop)
+        leased.denoise(RUN, stop)
     assert painted(manager, "mini", Plan(placement)) == resident
     assert painted(manager, "mini", Plan()) == resident
     assert traces(components) == []
@@ -155,7 +155,7 @@ def test_controlnets_and_pictures_work_with_them(
                 source=Source(picture, 0.5),
                 controls=(Control("mini-sketch", picture),),
             )
-            return leased.decoded(leased.denoised(run, lambda *_: None)).tobytes()
+            return leased.decode(leased.denoise(run, lambda *_: None)).tobytes()
 
     assert made(Plan(placement)) == made(Plan())
 

@@ -45,8 +45,8 @@ def test_it_tells_what_mixes_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def painted(manager: ModelManager, plan: Plan = USUAL_PLAN) -> NDArray[np.uint8]:
     with manager.lease("mini", plan=plan) as leased:
-        latents = leased.denoised(RUN, lambda _step, _preview: None)
-        return np.asarray(leased.decoded(latents))
+        latents = leased.denoise(RUN, lambda _step, _preview: None)
+        return np.asarray(leased.decode(latents))
 
 
 @pytest.mark.parametrize("placement", ["resident", "encoders", "models", "groups", "leaves"])

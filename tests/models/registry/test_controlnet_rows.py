@@ -225,7 +225,7 @@ def painted(catalog: Catalog, name: str) -> Any:
     control = Control(name, EDGES)
     with ModelManager(catalog, device="cpu").lease("mini", controlnets=[name]) as leased:
         run = replace(RUN, controls=(control,), num_inference_steps=2)
-        return leased.denoised(run, lambda _step, _preview: None)
+        return leased.denoise(run, lambda _step, _preview: None)
 
 
 @pytest.mark.parametrize("form", ["safetensors", "pth", "nested pth", "folder with a pickle"])

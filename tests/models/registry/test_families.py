@@ -164,11 +164,11 @@ def test_all_flow_samplers_lead_to_about_the_same_picture(name: str, engine: Eng
     """They are solvers of one equation, so with many steps they have to agree."""
     with engine.manager.lease(name) as leased:
         run = Denoising("a red house", "", Size(64, 48), 12, 1.0, "Flow Euler", seed=7)
-        euler = leased.denoised(run, lambda _step, _preview: None)
+        euler = leased.denoise(run, lambda _step, _preview: None)
         for sampler in leased.row.family.sampler_names()[1:]:
             other = Denoising("a red house", "", Size(64, 48), 12, 1.0, sampler, seed=7)
             steps: list[int] = []
-            latents = leased.denoised(other, lambda step, _p, kept=steps: kept.append(step))
+            latents = leased.denoise(other, lambda step, _p, kept=steps: kept.append(step))
             assert latents.isfinite().all()
             assert not torch.equal(latents, euler)
             assert (latents - euler).norm() < 0.25 * euler.norm(), sampler
@@ -180,8 +180,8 @@ def test_a_variation_of_strength_one_is_the_other_seed(name: str, engine: Engine
     sampler = "DDIM" if name not in FLOW else "Flow Euler"
     run = Denoising("a red house", "", Size(64, 48), 2, 1.0, sampler, seed=7)
     with engine.manager.lease(name) as leased:
-        other = leased.denoised(Denoising(**vars(run) | {"seed": 3}), lambda _s, _p: None)
-        varied = leased.denoised(
+        other = leased.denoise(Denoising(**vars(run) | {"seed": 3}), lambda _s, _p: None)
+        varied = leased.denoise(
             Denoising(**vars(run) | {"variation": Variation(3, 1.0)}), lambda _s, _p: None
         )
     assert torch.allclose(other, varied, atol=1e-3)
@@ -199,8 +199,8 @@ def test_pictures_that_are_denoised_at_once_are_those_of_their_seeds(
             others = [replace(first, variation=replace(variation, seed=seed)) for seed in (4, 5)]
         else:
             others = [replace(first, seed=seed) for seed in (8, 9)]
-        each = [leased.denoised(run, lambda _s, _p: None) for run in (first, *others)]
-        together = leased.denoised(first, lambda _s, _p: None, others)
+        each = [leased.denoise(run, lambda _s, _p: None) for run in (first, *others)]
+        together = leased.denoise(first, lambda _s, _p: None, others)
     assert together.shape[0] == 3
     assert torch.allclose(torch.cat(each), together, atol=1e-3)
     assert not torch.allclose(together[0], together[1], atol=1e-2)
@@ -297,7 +297,7 @@ def test_a_dark_mask_lets_go_late(name: str, engine: Engine) -> None:
             source = Source(photo(), 1.0, Repainting(mask, soft=True))
             sampler = "Flow Euler" if name in FLOW else "DDIM"
             run = Denoising("a red house", "", Size(64, 48), 8, 3.0, sampler, 7, source=source)
-            return leased.denoised(run, lambda _step, _preview: None)
+            return leased.denoise(run, lambda _step, _preview: None)
 
         kept, late, free = latents(black), latents(grey), latents(white)
     assert 0 < (late - kept).norm() < 0.7 * (free - kept).norm()
@@ -377,7 +377,10 @@ def test_a_scale_of_one_is_no_guidance_in_every_family(engine: Engine) -> None:
 def test_long_prompts_are_measured_by_the_encoder_that_reads_the_most(engine: Engine) -> None:
     long = "red " * 100
     with engine.manager.lease("sd3") as leased:
-        assert (type(leased.tokenizer).__name__, leased.max_prompt_tokens) == ("T5Tokenizer", 256)
+        assert (type(leased.prompts.tokenizer).__name__, leased.prompts.max_tokens) == (
+            "T5Tokenizer",
+            256,
+        )
     assert finished(engine, words("sd3", prompt=long))[0].warnings == ()
     warnings = finished(engine, words("sd3", prompt=long * 3 + "calm sea"))[0].warnings
     assert any("too long for sd3" in text for text in warnings)
@@ -393,7 +396,7 @@ def test_the_row_knows_better_than_the_folder(folders: dict[str, Path]) -> None:
     )
     changed = Catalog(FoundRows((row,)), {row.family.name: row.family})
     with ModelManager(changed, device="cpu").lease("sd1") as leased:
-        leased.denoised(
+        leased.denoise(
             Denoising("a red house", "", Size(32, 32), 2, 1.0, "DDIM", seed=7), lambda _s, _p: None
         )
         scheduler = leased.pipeline.scheduler
@@ -450,7 +453,7 @@ def test_latents_as_source_are_taken_by_every_family(engine: Engine) -> None:
                 seed=7,
                 source=Source(latents, 0.5),
             )
-            assert leased.denoised(run, lambda _s, _p: None).shape == latents.shape, name
+            assert leased.denoise(run, lambda _s, _p: None).shape == latents.shape, name
 
 
 def test_what_overflows_in_float16_is_never_loaded_so() -> None:

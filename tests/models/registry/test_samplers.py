@@ -103,7 +103,7 @@ def test_sgm_uniform_begins_with_the_last_training_step() -> None:
 
 def latents_of(leased: LeasedPipeline, sampler: str, steps: int = 6) -> torch.Tensor:
     run = Denoising("a red house", "", Size(128, 128), steps, 4.0, sampler, seed=5)
-    return leased.denoised(run, lambda _step, _preview: None)
+    return leased.denoise(run, lambda _step, _preview: None)
 
 
 @pytest.mark.parametrize("name", sorted(find_samplers("diffusion")))

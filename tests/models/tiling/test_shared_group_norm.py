@@ -144,7 +144,7 @@ def test_it_moves_with_the_vae(tiny_catalog: Catalog) -> None:
 
     def painted(plan: Plan) -> bytes:
         with manager.lease("mini", plan=plan) as leased:
-            return leased.decoded(leased.denoised(run, lambda _step, _preview: None)).tobytes()
+            return leased.decode(leased.denoise(run, lambda _step, _preview: None)).tobytes()
 
     usual = painted(Plan(vae_tile_px=48))
     assert usual != painted(Plan())

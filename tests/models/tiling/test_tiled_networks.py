@@ -130,7 +130,7 @@ def test_windows_leave_no_seams(mini_manager: ModelManager) -> None:
     with mini_manager.lease("mini", "image_to_image") as leased:
         blended = replace(run, windows=choose_windows(size, leased.row))
         seams = [
-            gradient_over_surroundings(leased.decoded(leased.denoised(each, ignored)), lines)
+            gradient_over_surroundings(leased.decode(leased.denoise(each, ignored)), lines)
             for each, lines in ((blended, (64, 128, 192)), (replace(run, windows=apart), (128,)))
         ]
     assert seams[0] < 1.1
@@ -210,9 +210,9 @@ def test_every_pipeline_runs_through_windows(model: str, kind: str, manager: Mod
     run = replace(RUN, source=KINDS[kind], controls=(Control(name, PICTURE, 0.5),))
     with manager.lease(model, kind, controlnets=[name]) as leased:
         unet, vae = leased.pipeline.unet, leased.pipeline.vae
-        whole = leased.denoised(run, ignored)
-        seen = leased.denoised(replace(run, windows=WINDOWS), ignored)
-        again = leased.denoised(replace(run, windows=WINDOWS), ignored)
+        whole = leased.denoise(run, ignored)
+        seen = leased.denoise(replace(run, windows=WINDOWS), ignored)
+        again = leased.denoise(replace(run, windows=WINDOWS), ignored)
         assert leased.pipeline.unet is unet
         assert leased.pipeline.vae is vae
         assert tuple(leased.pipeline.config["unet"]) == ("diffusers", "UNet2DConditionModel")
@@ -226,7 +226,7 @@ def test_every_sampler_runs_through_windows(sampler: str, manager: ModelManager)
     run = replace(RUN, sampler=sampler, windows=WINDOWS)
     steps: list[int] = []
     with manager.lease("sd1") as leased:
-        latents = leased.denoised(run, lambda step, _preview: steps.append(step))
+        latents = leased.denoise(run, lambda step, _preview: steps.append(step))
     assert latents.isfinite().all()
     assert steps[-1] == 2
 
@@ -234,8 +234,8 @@ def test_every_sampler_runs_through_windows(sampler: str, manager: ModelManager)
 def test_what_fits_into_one_window_is_the_same_to_the_last_bit(manager: ModelManager) -> None:
     with manager.lease("sd1") as leased:
         one = cover_with_windows(SIZE, Size(256, 256), 8, 0.5)
-        whole = leased.denoised(RUN, ignored)
-        assert torch.equal(leased.denoised(replace(RUN, windows=one), ignored), whole)
+        whole = leased.denoise(RUN, ignored)
+        assert torch.equal(leased.denoise(replace(RUN, windows=one), ignored), whole)
 
 
 def test_a_run_that_is_broken_off_leaves_no_stand_in(manager: ModelManager) -> None:
@@ -245,7 +245,7 @@ def test_a_run_that_is_broken_off_leaves_no_stand_in(manager: ModelManager) -> N
     with manager.lease("sd1") as leased:
         unet = leased.pipeline.unet
         with pytest.raises(KeyError, match="stop"):
-            leased.denoised(replace(RUN, windows=WINDOWS), stop)
+            leased.denoise(replace(RUN, windows=WINDOWS), stop)
         assert leased.pipeline.unet is unet
 
 
@@ -301,8 +301,8 @@ def test_large_pictures_go_through_the_vae_in_windows(
 ) -> None:
     run = replace(RUN, source=KINDS["image_to_image"])
     with manager.lease(model, "image_to_image") as leased:
-        latents = leased.denoised(run, ignored)
-        whole = leased.decoded(latents)
+        latents = leased.denoise(run, ignored)
+        whole = leased.decode(latents)
         shapes: list[tuple[int, ...]] = []
         decode = leased.pipeline.vae.decode
 
@@ -313,8 +313,8 @@ def test_large_pictures_go_through_the_vae_in_windows(
         monkeypatch.setattr(leased.pipeline.vae, "decode", watched)
         for module in (tiled_networks, pipeline_overrides):
             monkeypatch.setattr(module, "LARGEST_WHOLE_PX", 64)
-        in_windows = leased.decoded(latents)
-        elsewhere = leased.denoised(run, ignored)
+        in_windows = leased.decode(latents)
+        elsewhere = leased.denoise(run, ignored)
     assert set(shapes) == {(8, 8), (6, 8)}  # the latter is the whole, made small
     assert in_windows.size == whole.size == PICTURE.size
     assert not torch.equal(elsewhere, latents)  # what it started from was encoded in windows, too
@@ -332,20 +332,20 @@ def test_another_task_shares_all_but_the_scheduler(manager: ModelManager) -> Non
         assert other.pipeline.scheduler is not leased.pipeline.scheduler
         run = replace(RUN, source=KINDS["image_to_image"])
         run = replace(run, controls=(Control("sd1-control", PICTURE),))
-        latents = other.denoised(run, ignored)
+        latents = other.denoise(run, ignored)
     with manager.lease("sd1", "image_to_image", controlnets=["sd1-control"]) as leased:
-        assert torch.equal(latents, leased.denoised(run, ignored))
+        assert torch.equal(latents, leased.denoise(run, ignored))
 
 
 @pytest.mark.parametrize("model", ["sd1", "sdxl"])
 def test_a_run_may_start_from_enlarged_latents(model: str, manager: ModelManager) -> None:
     with manager.lease(model) as leased:
-        small = leased.denoised(replace(RUN, size=Size(64, 64)), ignored)
-        large = leased.enlarged(small, SIZE)
+        small = leased.denoise(replace(RUN, size=Size(64, 64)), ignored)
+        large = leased.upscale_latents(small, SIZE)
         assert large.shape == (1, 4, 9, 13)
         other = leased.for_task("image_to_image")
-        faint = other.denoised(replace(RUN, source=Source(large, 0.5)), ignored)
-        strong = other.denoised(replace(RUN, source=Source(large, 1.0)), ignored)
+        faint = other.denoise(replace(RUN, source=Source(large, 0.5)), ignored)
+        strong = other.denoise(replace(RUN, source=Source(large, 1.0)), ignored)
         zeros = replace(RUN, source=Source(torch.zeros_like(large), 0.5))
-        assert not torch.equal(faint, other.denoised(zeros, ignored))
+        assert not torch.equal(faint, other.denoise(zeros, ignored))
     assert (faint - large).abs().mean() < (strong - large).abs().mean()

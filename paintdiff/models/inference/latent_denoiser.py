@@ -1,0 +1,159 @@
+"""One denoising run: from prompts, noise and pictures to latents.
+
+Imports torch: import it in a function.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from paintdiff.models.acceleration.batch_tuning import StepTimer
+from paintdiff.models.acceleration.kernel_choice import synchronize
+from paintdiff.models.acceleration.openvino_unet import ComputeChoice
+from paintdiff.models.adapters.applied import LeasedAdapters
+from paintdiff.models.conditioning.prompt_encoder import PromptEncoder
+from paintdiff.models.inference.denoising_run import Denoising, StepListener
+from paintdiff.models.inference.inpaint_masks import SoftMask, prepare_masks
+from paintdiff.models.inference.latent_formats import LatentSpace
+from paintdiff.models.inference.noise import prepare_noise
+from paintdiff.models.inference.pipeline_calls import (
+    OnStepEnd,
+    build_call_settings,
+    build_listener_settings,
+)
+from paintdiff.models.inference.pipeline_overrides import override_pipeline
+from paintdiff.models.inference.pipeline_setup import PipelineSetup
+from paintdiff.models.inference.previews import Preview, PreviewRateLimit, PreviewTap
+from paintdiff.models.inference.refiner import adapt_handed_latents, build_span_settings
+from paintdiff.models.inference.run_batching import RunBatching
+from paintdiff.models.inference.schedulers import ModelScheduler
+from paintdiff.models.loading.pipelines import LoadedControlNet
+from paintdiff.models.registry.samplers import SAMPLERS
+
+
+class LatentDenoiser:
+    """Runs a pipeline's denoising loop, with one scheduler per run.
+
+    `controlnets` are those a run's controls may name. `preview` draws the picture as it is being
+    denoised (None: no previews).
+    """
+
+    def __init__(  # noqa: PLR0913 (all that takes part in a run)
+        self,
+        setup: PipelineSetup,
+        prompts: PromptEncoder,
+        scheduler: ModelScheduler,
+        batching: RunBatching,
+        controlnets: Mapping[str, LoadedControlNet],
+        adapters: LeasedAdapters,
+        preview: Preview | None,
+    ) -> None:
+        self._setup = setup
+        self._prompts = prompts
+        self._scheduler = scheduler
+        self._batching = batching
+        self._controlnets = controlnets
+        self._adapters = adapters
+        self._preview = preview
+        self._preview_rate = PreviewRateLimit()
+
+    def denoise(
+        self, run: Denoising, on_step: StepListener, others: Sequence[Denoising] = ()
+    ) -> torch.Tensor:
+        """Denoise `run`, and `others` in one batch with it; see `LeasedPipeline.denoise`."""
+
+        def denoise(computing: ComputeChoice) -> torch.Tensor:
+            return self._denoise(run, on_step, others, computing)
+
+        return self._setup.float32.compute("denoised", self._collect_networks(), denoise)
+
+    def _collect_networks(self) -> list[torch.nn.Module]:
+        parts = [*self._setup.pipeline.components.values()]
+        parts += [each.network for each in self._controlnets.values()]
+        return [each for each in parts if isinstance(each, torch.nn.Module)]
+
+    def _denoise(
+        self,
+        run: Denoising,
+        on_step: StepListener,
+        others: Sequence[Denoising],
+        computing: ComputeChoice,
+    ) -> torch.Tensor:
+        setup, pipeline, count = self._setup, self._setup.pipeline, 1 + len(others)
+        self._adapters.send_waiting_home()
+        pipeline.scheduler = self._scheduler.make(run.sampler, run.num_inference_steps)
+        space = LatentSpace.for_size(setup.layout, run.size, setup.latent_px)
+        tap = self._attach_tap(run, space)
+        masks = prepare_masks(run, setup.latent_px, sees_masks=setup.sees_masks)
+        timer = StepTimer(computing.calls, partial(synchronize, setup.device))
+        listener = _make_listener(run, on_step, timer, tap, masks.soft)
+        settings = self._build_settings(run, others) | masks.settings
+        settings |= build_listener_settings(pipeline, listener)
+        # In float32 prompts are encoded every time: cached ones are in half precision.
+        cached = "denoised" not in setup.float32.retried
+        with ExitStack() as changes:
+            changes.enter_context(setup.limit_attention())
+            changes.enter_context(prepare_noise(pipeline, (run, *others), space, masks.emptied))
+            changes.enter_context(adapt_handed_latents(pipeline, run))
+            changes.enter_context(self._prompts.encode_prompts(run.clip_skip, cached=cached))
+            vae = setup.choose_vae(run.size)
+            changes.enter_context(
+                override_pipeline(
+                    pipeline, run, self._controlnets, vae, setup.profile, computing, count
+                )
+            )
+            if masks.soft is not None:
+                changes.enter_context(masks.soft.attach(pipeline, setup.layout))
+            latents = space.unpack(pipeline(**settings).images)
+        self._batching.record(run, count, timer)
+        return latents
+
+    def _attach_tap(self, run: Denoising, space: LatentSpace) -> PreviewTap | None:
+        if self._preview is None:
+            return None
+        exploding = SAMPLERS[run.sampler].variance_exploding
+        tap = PreviewTap(self._preview, run.size, space, exploding, self._preview_rate)
+        tap.attach(self._setup.pipeline.scheduler)
+        return tap
+
+    def _build_settings(self, run: Denoising, others: Sequence[Denoising]) -> dict[str, Any]:
+        setup = self._setup
+        prepared = replace(
+            run,
+            prompt=self._prompts.prepare_text(run.prompt),
+            negative_prompt=self._prompts.prepare_text(run.negative_prompt),
+        )
+        output_type = "pt" if setup.layout.decoded else "latent"
+        seeds = [each.seed for each in others]
+        settings = build_call_settings(
+            setup.pipeline, setup.row.family, setup.denoiser, prepared, output_type, seeds
+        )
+        settings |= build_span_settings(run)
+        if run.ip_pictures and "image_encoder" in self._adapters.components:
+            settings["ip_adapter_image"] = list(run.ip_pictures)
+        return settings
+
+
+def _make_listener(
+    run: Denoising,
+    on_step: StepListener,
+    timer: StepTimer,
+    tap: PreviewTap | None,
+    soft: SoftMask | None,
+) -> OnStepEnd:
+    def on_step_end(index: int, num_calls: int) -> None:
+        timer.count_step()
+        # Some samplers call the model more than once per step, so calls are scaled to steps.
+        step = math.ceil((index + 1) * run.steps_run / num_calls)
+        on_step(step, tap.latest if tap is not None else None)
+        if soft is not None:
+            soft.update(index, num_calls)
+
+    return on_step_end
