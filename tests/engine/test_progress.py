@@ -56,7 +56,7 @@ def test_several_at_once(clock: Clock) -> None:
     told(one, clock, Step(0, 2, 0, "upscaling"), 0)
     left = told(one, clock, Step(1, 2, 0, "upscaling"), 3)
     assert left == pytest.approx(3 + 3 * 6 + 4), "this one's tiles, three others', two to denoise"
-    assert [one.together(Step(1, 2, at, "upscaling")) for at in (0, 1, 2)] == [2, 1, 1]
+    assert [one.count_together(Step(1, 2, at, "upscaling")) for at in (0, 1, 2)] == [2, 1, 1]
     assert told(one, clock, Step(2, 2, 1, "decoding"), 0) is not None
     assert one.steps_per_second == pytest.approx(4 / 4), "of each picture"
 
