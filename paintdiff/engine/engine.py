@@ -169,7 +169,7 @@ class Engine:
         RequestError, with "image" or "preprocessor" in `field`, and AnnotatorError if the
         preprocessor's weights can't be downloaded.
         """
-        make_map = self._annotators.control_map
+        make_map = self._annotators.make_map
         return make_control_map(image, preprocessor, size, resize_mode, make_map)
 
     def forecast(self, model: str, size: Size, refined: Size | None = None) -> Forecast | None:

@@ -261,7 +261,7 @@ class Run:
         self._faces = FaceRestoration(leases.enter_context(lease), upscaling.face_strength)
 
     def _make_map(self, model: str, picture: Image.Image, preprocessor: str) -> Image.Image:
-        return self._annotators.control_map(
+        return self._annotators.make_map(
             picture, preprocessor, partial(self._report_loading, model)
         )
 

@@ -124,7 +124,7 @@ class Annotators:
         self._manager = manager if manager is not None else ModelManager()
         self._one_at_a_time = threading.Lock()  # the detectors aren't thread-safe
 
-    def control_map(
+    def make_map(
         self,
         picture: Image.Image,
         preprocessor: str,

@@ -1,4 +1,4 @@
-"""What a task may use beside its pipeline. The engine supplies it."""
+"""The tools that a task may use beside its pipeline. The engine supplies them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Reports each tile as a step of the stage "upscaling" of the picture of that inde
 
 @dataclass(frozen=True)
 class TaskContext:
-    """What a task may use. Errors from it pass through the task unchanged.
+    """The tools that a task may use. Errors from them pass through the task unchanged.
 
     `make_room` gets the number of pictures that could be denoised at once, and returns for how
     many of them there is memory. With `last_resort` there is no plan left that needs less memory:

@@ -219,7 +219,7 @@ def test_weights_that_cant_be_had_end_the_job_in_words(
     def refused(*_arguments: object) -> Image.Image:
         raise AnnotatorError("it needs x.pth")
 
-    monkeypatch.setattr(annotators, "control_map", refused)
+    monkeypatch.setattr(annotators, "make_map", refused)
     with Engine(tiny_manager, annotators=annotators) as engine:
         with pytest.raises(AnnotatorError, match=r"x\.pth"):
             painted(engine, text_to_image(controls=(control(preprocessor="hed"),)))
@@ -346,7 +346,7 @@ def test_only_the_masked_part_of_the_map_is_used(tiny_engine: Engine) -> None:
         seen.append(picture)
         return picture
 
-    annotators.control_map = watch  # type: ignore[method-assign]
+    annotators.make_map = watch  # type: ignore[method-assign]
     with Engine(tiny_engine.manager, annotators=annotators) as engine:
         drawn = control(image=given(photo()), resize_mode="stretch")
         (picture,) = finished(engine, request.model_copy(update={"controls": (drawn,)})).pictures

@@ -282,7 +282,7 @@ def test_control_maps_are_made_at_both_sizes(tiny_manager: ModelManager) -> None
     sizes: list[tuple[int, int]] = []
 
     class Watching(Annotators):
-        def control_map(
+        def make_map(
             self, picture: Image.Image, preprocessor: str, report: Any = None
         ) -> Image.Image:
             sizes.append(picture.size)

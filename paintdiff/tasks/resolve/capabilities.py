@@ -1,4 +1,4 @@
-"""What a model's family can't do: an error if a request asks for it."""
+"""Limits of a model's family: an error if a request asks for something it can't do."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ResolveContext:
-    """What resolving one request to paint has looked up, decoded, and warned of.
+    """The state of resolving one request to paint: all that was looked up, decoded or warned of.
 
     `model` is the catalog's row; `apply_few_steps` may put the steps, guidance and sampler of a
     few-step LoRA into it. `warnings` are in the order in which they are shown.

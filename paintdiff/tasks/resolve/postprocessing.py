@@ -1,4 +1,4 @@
-"""What happens to a finished picture: its upscaler and face restorer. Loads nothing."""
+"""Upscaling of the finished picture: its upscaler and face restorer. Loads nothing."""
 
 from __future__ import annotations
 
