@@ -149,7 +149,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.registry",
         "models.memory",
         "models.loading",
-        "models.catalog",
         "models.upscaling",
         "models.manager",
         "preprocessors",

@@ -34,7 +34,7 @@ from paintdiff.jobs.requests import Upscale
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
-from paintdiff.tasks.postprocessing import resolve_upscaling
+from paintdiff.tasks.resolve.postprocessing import resolve_upscaling
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _MADE_BEFORE = re.compile(r"(?P<name>.+)-\d+(\.\d+)?x")

@@ -1,4 +1,4 @@
-"""The engine: a bounded queue and one worker for the jobs in it.
+"""The engine: a bounded queue and one worker for its jobs.
 
 request -> Engine.submit -> Job -> the worker runs its task on a leased pipeline -> events
 """
@@ -22,7 +22,6 @@ from paintdiff.errors import (
     EngineError,
     JobNotFoundError,
     QueueFullError,
-    RequestError,
 )
 from paintdiff.imaging.geometry import ResizeMode, Size
 from paintdiff.jobs.events import (
@@ -32,50 +31,44 @@ from paintdiff.jobs.events import (
 )
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.job import Job
-from paintdiff.jobs.requests import Request, Upscale
+from paintdiff.jobs.requests import Request
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import usage
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.preprocessors.annotators import Annotators
-from paintdiff.tasks import TASKS, upscale
-from paintdiff.tasks.controls import make_control_map, resolve_controls
-from paintdiff.tasks.memory_request import gather_foreseen_facts
-from paintdiff.tasks.postprocessing import resolve_postprocessing
-from paintdiff.tasks.resolve.adapters import resolve_adapters
-from paintdiff.tasks.resolve.capabilities import check_capabilities, warn_of_whole_passes
-from paintdiff.tasks.resolve.few_steps import apply_few_steps
-from paintdiff.tasks.resolve.hires import resolve_hires
-from paintdiff.tasks.resolve.names import resolve_names
+from paintdiff.tasks.controls import make_control_map
+from paintdiff.tasks.decoded_inputs import DecodedInputs
+from paintdiff.tasks.memory_request import predict_run_facts
+from paintdiff.tasks.resolve.resolve_request import resolve_request
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from paintdiff.models.catalog.catalog import Catalog
     from paintdiff.models.memory.planner import Forecast
 
 logger = logging.getLogger(__name__)
 
 _WORKER_FAILED = "The engine failed during this job. Submit it again; the log has the details."
 _PAUSE_SECONDS = 0.1
-"""After a failure of the worker itself, so that one that lasts doesn't keep a core busy."""
+"""Pause after a failure of the worker itself, so that a lasting one doesn't keep a core busy."""
 
 WAITING_PER_FREE_PLACE = 3
-"""How many jobs of one visitor may wait for each place that is free: 12 of 16 if they are alone."""
+"""How many jobs of one visitor may wait for each free place: 12 of 16 if nobody else waits."""
 
 KEPT_JOBS = 100
-"""How many of those that are done can be asked for."""
+"""How many finished jobs are kept, so that they can be looked up."""
 KEPT_BYTES = 256 * 2**20
-"""What they may keep: input images, pictures, rasters. The last one may keep more."""
+"""How much input images, pictures and rasters they may keep. The last one may keep more."""
 
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """What the engine is doing now.
+    """The state of an engine.
 
     `model` is the model used last ("" if none), `model_state` "none", "loading", "ready" or
-    "failed", `device` "auto" until a model was loaded. `queue_length` counts the jobs that wait;
-    `steps_per_second` is of the last denoising, 0.0 before there was one.
+    "failed", `device` "auto" until a model was loaded. `queue_length` counts the waiting jobs;
+    `steps_per_second` is that of the last denoising, 0.0 before the first.
     """
 
     model: str
@@ -95,9 +88,9 @@ class Engine:
 
     `manager` owns the models (None: one over the default catalog, on the best device), `store`
     saves each finished picture (None: nothing is saved), `queue_size` is how many jobs may wait,
-    `annotators` makes control maps (None: of weights it knows what is in the hub's cache),
-    `profiles` are the speed profiles (None: those that ship, "exact" unless another is asked for).
-    Constructing it loads nothing.
+    `annotators` makes control maps (None: with weights from Hugging Face's cache only), `profiles`
+    are the speed profiles (None: those that ship, "exact" by default). Constructing it loads
+    nothing.
     """
 
     def __init__(
@@ -118,6 +111,10 @@ class Engine:
         self._waiting: deque[Job] = deque()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._running: Job | None = None
+        self._next_inputs: tuple[Job, DecodedInputs] | None = None
+        """The decoded pictures of a job that starts at once. Those of jobs that have to wait aren't
+        kept, so that a long queue doesn't fill the memory.
+        """
         self._closed = False
         self._steps_per_second = 0.0
         self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -135,19 +132,18 @@ class Engine:
         self.close()
 
     def submit(self, request: Request, visitor: str = "") -> Job:
-        """Settle a request and queue it.
+        """Resolve a request and queue it.
 
-        `visitor` is who asks, where several people use the engine: each of them may have at most
-        WAITING_PER_FREE_PLACE jobs waiting for every place of the queue that is still free. "" is
-        somebody who may fill it.
+        `visitor` is who asks, where several people use the engine: each may have at most
+        WAITING_PER_FREE_PLACE jobs waiting for every free place of the queue. "" may fill it.
 
-        Every None is filled from the model's row and the quality preset, the seed is drawn, a
-        control without a ControlNet gets the first that fits the model, and what is to be upscaled
-        without saying by what the first upscaler.
+        Open values are filled in: from the model's row and the quality preset, with a drawn seed,
+        the first ControlNet that fits the model, and the first upscaler.
         Raises RequestError, SizeError or UnknownNameError for a value that can't be used,
         QueueFullError, EngineClosedError.
         """
-        job = Job(*resolve_request(request, self.manager.catalog, self.profiles), visitor)
+        resolved = resolve_request(request, self.manager.catalog, self.profiles)
+        job = Job(resolved.request, resolved.warnings, visitor)
         with self._changed:
             if self._closed:
                 raise EngineClosedError("The engine has been shut down. Start a new one.")
@@ -155,7 +151,9 @@ class Engine:
             self._check_room(visitor)
             job.emit(Queued(len(self._waiting) + (self._running is not None)))
             self._remember(job)
-            self._waiting.append(job)  # last: what isn't whole must not reach the worker
+            if (self._running is None or self._running.done) and not self._waiting:
+                self._next_inputs = (job, resolved.inputs)
+            self._waiting.append(job)  # last: a job that isn't complete must not reach the worker
             self._changed.notify_all()
         return job
 
@@ -166,22 +164,23 @@ class Engine:
         size: Size,
         resize_mode: ResizeMode = "crop",
     ) -> Image.Image:
-        """The control map (RGB) that painting at `size` would use: see `ControlInput`.
+        """Return the control map (RGB) that painting at `size` would use: see `ControlInput`.
 
         May be called from any thread, and takes as long as the preprocessor needs. Raises
         RequestError, with "image" or "preprocessor" in `field`, and AnnotatorError if the
-        preprocessor's weights can't be had.
+        preprocessor's weights can't be downloaded.
         """
-        make_map = self._annotators.control_map
+        make_map = self._annotators.make_map
         return make_control_map(image, preprocessor, size, resize_mode, make_map)
 
     def forecast(self, model: str, size: Size, refined: Size | None = None) -> Forecast | None:
-        """What a picture of that size would take, painted a second time at `refined` if that is
-        given; None as long as the device or the model's size isn't known. Cheap; never imports
-        torch. Raises UnknownNameError.
+        """Forecast the memory for a picture of that size, with a second pass at `refined` if given.
+
+        Returns None while the device or the model's size isn't known. Cheap; never imports torch.
+        Raises UnknownNameError.
         """
         row = self.manager.catalog.find(ModelRow, model)
-        return self.manager.planner.forecast(row, gather_foreseen_facts(row, size, refined))
+        return self.manager.planner.forecast(row, predict_run_facts(row, size, refined))
 
     def generate(self, request: Request) -> Finished:
         """Submit a request and wait for its pictures. Raises what `submit` and `Job.result` raise.
@@ -196,10 +195,10 @@ class Engine:
             raise
 
     def job(self, job_id: str) -> Job:
-        """The job of that id.
+        """Return the job of that id.
 
-        Raises JobNotFoundError; of those that are done the last KEPT_JOBS are kept, as far as they
-        keep no more than KEPT_BYTES.
+        Of the finished jobs the last KEPT_JOBS are kept, as long as they take at most KEPT_BYTES.
+        Raises JobNotFoundError.
         """
         with self._changed:
             job = self._jobs.get(job_id)
@@ -208,7 +207,7 @@ class Engine:
         return job
 
     def status(self) -> EngineStatus:
-        """What the engine is doing now. Cheap; never imports torch."""
+        """Return what the engine is doing now. Cheap; never imports torch."""
         manager = self.manager.status()
         with self._changed:
             self._drop_cancelled()
@@ -224,11 +223,12 @@ class Engine:
             )
 
     def close(self) -> None:
-        """Take no more jobs, cancel those there are, and wait for the worker to end."""
+        """Take no more jobs, cancel all jobs, and wait for the worker to end."""
         with self._changed:
             self._closed = True
             jobs = [*self._waiting, *([self._running] if self._running is not None else [])]
             self._waiting.clear()
+            self._next_inputs = None
             self._changed.notify_all()
         for job in jobs:
             job.cancel()
@@ -259,7 +259,7 @@ class Engine:
             del self._jobs[job.id]
 
     def _drop_cancelled(self) -> None:
-        """Forget waiting jobs that were cancelled, and tell the others their new place."""
+        """Forget waiting jobs that were cancelled, and report the others' new places."""
         self._waiting = deque(job for job in self._waiting if not job.done)
         for place, job in enumerate(self._waiting):
             position = Queued(place + (self._running is not None))
@@ -267,7 +267,7 @@ class Engine:
                 job.emit(position)
 
     def _work(self) -> None:
-        """Run jobs until the engine is closed. Nothing that is raised ends this thread."""
+        """Run jobs until the engine is closed. No error ends this thread."""
         while True:
             try:
                 while (job := self._next()) is not None:
@@ -287,49 +287,29 @@ class Engine:
             self._forget_old()
             self._drop_cancelled()
             while not self._waiting and not self._closed:
+                self._next_inputs = None
                 self._changed.wait()
             if self._closed:
                 return None
-            self._running = self._waiting[0]  # before it leaves the queue: it is never in neither
+            self._running = self._waiting[0]  # before it leaves the queue: always in one
             self._waiting.popleft()
             self._drop_cancelled()
             return self._running
 
     def _run(self, job: Job) -> None:
         try:
-            run = Run(job, self.manager, self._annotators, self._store, self.profiles)
-            end = run.ended()
+            inputs = self._take_inputs(job)
+            run = Run(job, self.manager, self._annotators, self._store, self.profiles, inputs)
+            end = run.execute()
             if run.steps_per_second:
                 self._steps_per_second = run.steps_per_second
         except BaseException as error:
             end = make_failed_event(job, error)
         job.emit(end)
-        usage.trim_memory()  # jobs of many sizes leave it in pieces that the next can't use
+        usage.trim_memory()  # jobs of many sizes leave fragments that the next can't use
 
-
-def resolve_request(
-    request: Request, catalog: Catalog, profiles: Profiles
-) -> tuple[Request, tuple[str, ...]]:
-    """The request with nothing left open, and what a person should know about what was filled in.
-
-    Raises RequestError, SizeError or UnknownNameError, with the field in `field`.
-    """
-    if isinstance(request, Upscale):
-        return upscale.resolve(request, catalog)
-    task = TASKS.get(type(request))
-    if task is None:
-        raise RequestError(f"The engine can't run a {type(request).__name__}.", field="kind")
-    model = catalog.find(ModelRow, request.model)
-    check_capabilities(request, task.name, model)
-    profile = profiles.profile(request.profile)
-    request = request.model_copy(update={"model": model.name, "profile": profile.name})
-    request = resolve_names(request, catalog)
-    request, model, few_steps = apply_few_steps(request, model, profile, catalog)
-    settled, warnings = task.settle(request, model)
-    warnings += few_steps
-    settled, control_warnings = resolve_controls(settled, catalog)
-    settled, hires_warnings = resolve_hires(settled, catalog)
-    settled, adapter_warnings = resolve_adapters(settled, catalog)
-    warnings += control_warnings + hires_warnings + adapter_warnings
-    warnings += warn_of_whole_passes(settled, model)
-    return resolve_postprocessing(settled, catalog), warnings
+    def _take_inputs(self, job: Job) -> DecodedInputs:
+        with self._changed:
+            owner, inputs = self._next_inputs or (None, None)
+            self._next_inputs = None
+        return inputs if inputs is not None and owner is job else DecodedInputs()

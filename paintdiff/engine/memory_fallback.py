@@ -1,4 +1,4 @@
-"""How a job goes down from plan to plan as memory runs out, and what a person is told of it."""
+"""From plan to plan as memory runs out during a job, and the warnings about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paintdiff.models.registry.model_rows import ModelRow
 
 
 class MemoryFallback:
-    """The ladder of one job. Raises MemoryBudgetError if no plan is thought to fit."""
+    """The plans of one job, one at a time. Raises MemoryBudgetError if no plan should fit."""
 
     def __init__(self, planner: Planner, model: ModelRow, run: RunFacts) -> None:
         self._planner, self._model, self._run = planner, model, run
@@ -21,19 +21,19 @@ class MemoryFallback:
 
     @property
     def plan(self) -> Plan:
-        """The one to paint by now."""
+        """The plan to paint with now."""
         return self._ladder.planned.plan
 
     @property
     def last_whole(self) -> bool:
-        """Whether no other plan is left that paints the size that was asked for."""
+        """Whether no other plan is left that paints the requested size."""
         return self._ladder.last_whole
 
     def step_down(self, short: MemoryBudgetError) -> None:
-        """Go to the next plan after memory ran out in the one that there is.
+        """Go to the next plan after memory ran out with the current one.
 
-        What was refused before it was tried (it has a budget in `needed_bytes`) is only worth
-        another try with less weights. Raises `short` if there is no other plan.
+        If it was refused before it was tried (`needed_bytes` has a value), only a plan with smaller
+        weights is worth trying. Raises `short` if there is no other plan.
         """
         failed, refused = self.plan, short.needed_bytes is not None
         if not self._ladder.step_down(lighter=refused):
@@ -41,30 +41,32 @@ class MemoryFallback:
         if not refused:
             self._failed.append(failed)
 
-    def peak_bytes(self, pictures: int = 1) -> int:
-        """What the plan is thought to take with so many pictures at once; 0 if nobody knows."""
+    def estimate_peak_bytes(self, pictures: int = 1) -> int:
+        """Estimate what the plan takes with so many pictures at once; 0 if it isn't known."""
         return self._planner.peak_bytes(self._model, self._run.times(pictures), self.plan)
 
-    def most_together(self, wanted: int) -> int:
-        """How many of `wanted` pictures may be denoised at once by the plan, 1 or more."""
+    def limit_batch(self, wanted: int) -> int:
+        """Return how many of `wanted` pictures the plan can denoise at once, 1 or more."""
         if self._alone:
             return 1
         return self._planner.most_together(self._model, self._run, self.plan, wanted)
 
-    def go_alone(self) -> None:
-        """One picture at a time from now on: memory ran out with several."""
+    def stop_batching(self) -> None:
+        """Paint one picture at a time from now on: memory ran out with several."""
         self._alone = True
 
-    def arrived(self) -> None:
-        """It is painted: from now on what failed isn't tried again at about this size. (Where
-        nothing helped it is: others may have had the memory.)
+    def remember_failures(self) -> None:
+        """Remember the plans that failed, so that they aren't tried again at about this size.
+
+        Only for a job that has been painted: if no plan works, it may be because other programs
+        use the memory.
         """
         self._planner.remember_failed(
             self._model, self._run, frozenset(self._failed), alone=self._alone
         )
 
-    def remarks(self, asked: Size) -> tuple[str, ...]:
-        """What was done to save memory, as sentences for people, once it is painted."""
+    def list_warnings(self, asked: Size) -> tuple[str, ...]:
+        """Return sentences about what was done to save memory, once the job is painted."""
         plan = self.plan
         if plan.part < 1:
             return (

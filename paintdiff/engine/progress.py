@@ -1,4 +1,4 @@
-"""How fast a job goes, and how long it will still take."""
+"""The speed of a job, and an estimate of the time left."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from paintdiff.tasks.steps import Step
 _PAINTING = ("denoising", "decoding")
 _UPSCALING = "upscaling"
 _FACES = "faces"
-"""Comes before a picture is upscaled, if it has any."""
+"""Comes before a picture is upscaled, if it has faces to restore."""
 
 
 class ProgressEstimate:
-    """Listens to the steps of a job of `num_images` pictures."""
+    """Estimates the time left from the steps of a job of `num_images` pictures."""
 
     def __init__(self, num_images: int) -> None:
         self._num_images = num_images
@@ -28,15 +28,15 @@ class ProgressEstimate:
 
     @property
     def steps_per_second(self) -> float:
-        """Of the denoising alone; 0.0 before the first picture's is done."""
+        """Steps per second of the denoising alone; 0.0 before the first picture is denoised."""
         return self._told_steps_per_second
 
-    def picture_begins(self) -> None:
-        """What came before isn't counted."""
+    def begin_picture(self) -> None:
+        """Start the clock for a picture: the time before it isn't counted."""
         self._last = time.perf_counter()
 
-    def step_ended(self, step: Step) -> None:
-        """Count the time since the last step for this one's stage."""
+    def count_step(self, step: Step) -> None:
+        """Add the time since the last step to this step's stage."""
         now = time.perf_counter()
         seconds, self._last = now - self._last, now
         if step.stage in _PAINTING:
@@ -54,18 +54,18 @@ class ProgressEstimate:
             if self._denoising_seconds:
                 self._told_steps_per_second = self._steps_done / self._denoising_seconds
 
-    def together(self, step: Step) -> int:
-        """How many pictures from the step's on are denoised as far as that."""
+    def count_together(self, step: Step) -> int:
+        """Return how many pictures, from the step's on, have been denoised that far."""
         return (
             step.together if step.stage in _PAINTING else max(1, self._denoised - step.image_index)
         )
 
-    def seconds_left(self, step: Step) -> float | None:
-        """For the whole job, None until it can be told."""
+    def estimate_seconds_left(self, step: Step) -> float | None:
+        """Return the seconds left for the whole job, None until they can be estimated."""
         if step.stage == _FACES:
-            return None  # nobody knows how long the upscaling that follows will take
+            return None  # the time for the upscaling that follows isn't known yet
         if step.stage == _UPSCALING:
-            return self._upscaling_left(step)
+            return self._estimate_upscaling_left(step)
         done = step.image_index * step.total_steps + step.step * step.together
         if done <= 1:  # the first steps are slower than the rest
             return None
@@ -75,7 +75,7 @@ class ProgressEstimate:
             left += upscaling * (self._num_images - step.image_index)
         return left
 
-    def _upscaling_left(self, step: Step) -> float | None:
+    def _estimate_upscaling_left(self, step: Step) -> float | None:
         if step.step == 0:
             return None
         this = self._upscaling_seconds - self._upscaling_before
@@ -83,8 +83,8 @@ class ProgressEstimate:
         others = self._num_images - step.image_index - 1
         faces = self._faces_seconds / (step.image_index + 1)
         denoising = self._denoising_seconds / max(1, self._denoised)
-        return whole - this + others * (faces + whole) + self._not_begun(step) * denoising
+        return whole - this + others * (faces + whole) + self._count_not_denoised(step) * denoising
 
-    def _not_begun(self, step: Step) -> int:
-        """How many pictures after that step's aren't denoised."""
+    def _count_not_denoised(self, step: Step) -> int:
+        """Return how many pictures after that step's aren't denoised."""
         return self._num_images - max(self._denoised, step.image_index + 1)

@@ -1,6 +1,4 @@
-"""What the engine's worker does with one job: everything between leaving the queue and the event
-that ends it.
-"""
+"""Run one job: everything between leaving the queue and the event that ends it."""
 
 from __future__ import annotations
 
@@ -39,8 +37,9 @@ from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.tasks import TASKS
 from paintdiff.tasks.adapters import collect_adapters
 from paintdiff.tasks.controls import find_controlnets
+from paintdiff.tasks.decoded_inputs import DecodedInputs
 from paintdiff.tasks.faces import FaceRestoration
-from paintdiff.tasks.memory_request import gather_run_facts, halve_facts
+from paintdiff.tasks.memory_request import gather_run_facts, halve_request
 from paintdiff.tasks.postprocessing import find_upscalers, finish_picture, upscale_image
 from paintdiff.tasks.resolve.few_steps import find_acting_profile
 from paintdiff.tasks.steps import OnStep, Painted, Step
@@ -50,21 +49,22 @@ from paintdiff.tasks.upscale import enlarge
 if TYPE_CHECKING:
     from PIL import Image
 
+    from paintdiff.models.registry.model_rows import ModelRow
     from paintdiff.models.upscaling.upscaler import LeasedUpscaler
 
 logger = logging.getLogger(__name__)
 
 
 class PictureStore(Protocol):
-    """Where finished pictures go."""
+    """A place where finished pictures are saved."""
 
     def save(self, picture: Picture) -> Path:
-        """Save it and return where. Raises StorageError."""
+        """Save a picture and return its path. Raises StorageError."""
         ...
 
 
 class Run:
-    """The worker's hands on one job."""
+    """The run of one job. `inputs` has the request's pictures, as far as they are decoded."""
 
     def __init__(
         self,
@@ -73,31 +73,33 @@ class Run:
         annotators: Annotators,
         store: PictureStore | None,
         profiles: Profiles,
+        inputs: DecodedInputs,
     ) -> None:
         self._job = job
         self._manager = manager
         self._annotators = annotators
         self._store = store
         self._profiles = profiles
+        self._inputs = inputs
         self._pictures: list[Picture] = []
-        self._loading_told = ""
-        self._pace = ProgressEstimate(job.request.num_images)
+        self._loading_message = ""
+        self._progress = ProgressEstimate(job.request.num_images)
         self._upscalers: dict[str, LeasedUpscaler] = {}
         self._faces: FaceRestoration | None = None
         self._first = 0
         self._together = 1
-        self._remarked = False
+        self._warned = False
 
     @property
     def steps_per_second(self) -> float:
-        """Of the denoising alone; 0.0 before the first picture's is done."""
-        return self._pace.steps_per_second
+        """Steps per second of the denoising alone; 0.0 before the first picture is denoised."""
+        return self._progress.steps_per_second
 
-    def ended(self) -> Event:
+    def execute(self) -> Event:
         """Run the job and return the event that ends it.
 
-        Whatever a job raises ends that job alone, also what is no Exception: a panic in a library
-        written in Rust, SystemExit, KeyboardInterrupt.
+        Whatever a job raises ends only that job, even if it isn't an Exception: a panic in a
+        library written in Rust, SystemExit, KeyboardInterrupt.
         """
         started, request = time.perf_counter(), self._job.request
         try:
@@ -118,40 +120,40 @@ class Run:
         return Finished(tuple(self._pictures), self._job.warnings, seconds, self.steps_per_second)
 
     def _paint(self, request: Painting, leases: ExitStack) -> None:
-        for name in find_upscalers(
-            request
-        ):  # one that can't be had is known before minutes of work
+        # First, so that one that can't be loaded fails before minutes of painting.
+        for name in find_upscalers(request):
             self._lease_upscaler(name, leases)
         self._lease_face_restorer(request.upscaling, leases)
-        self._manager.choose_device(request.model, partial(self._loading, request.model))
+        self._manager.choose_device(request.model, partial(self._report_loading, request.model))
         catalog = self._manager.catalog
         model = catalog.find(ModelRow, request.model)
-        facts = gather_run_facts(request, catalog, self._manager.estimates.expected_bytes)
-        descent = MemoryFallback(self._manager.planner, model, facts)
+        facts = gather_run_facts(request, model, catalog, self._manager.estimates.expected_bytes)
+        fallback = MemoryFallback(self._manager.planner, model, facts)
         while True:
-            asked = halve_facts(request, model) if descent.plan.part < 1 else request
-            short = self._short_of_memory(asked, descent)
+            asked = halve_request(request, model) if fallback.plan.part < 1 else request
+            short = self._try_to_paint(asked, model, fallback)
             if short is None:
                 break
             usage.release_memory()
             if self._together > 1:
-                descent.go_alone()
+                fallback.stop_batching()
                 how = "one picture at a time"
             else:
-                descent.step_down(short)
-                how = f"with {descent.plan.words}"
-            self._loading(request.model, f"Out of memory. Trying again {how}")
-        descent.arrived()
-        self._job.warn(descent.remarks(request.sampling().size))
+                fallback.step_down(short)
+                how = f"with {fallback.plan.words}"
+            self._report_loading(request.model, f"Out of memory. Trying again {how}")
+        fallback.remember_failures()
+        self._job.warn(fallback.list_warnings(request.sampling().size))
 
-    def _short_of_memory(
-        self, request: Painting, descent: MemoryFallback
+    def _try_to_paint(
+        self, request: Painting, model: ModelRow, fallback: MemoryFallback
     ) -> MemoryBudgetError | None:
-        """Paint the pictures that aren't there yet. Returns the error if memory ran out, without
-        anything that would keep memory.
+        """Paint the pictures that aren't painted yet.
+
+        Returns the error if memory ran out, without anything that would keep memory.
         """
         try:
-            self._paint_by(request, descent)
+            self._paint_with_plan(request, model, fallback)
         except Exception as error:
             short = error if isinstance(error, MemoryBudgetError) else as_memory_error(error)
             if short is None:
@@ -161,8 +163,10 @@ class Run:
             return short
         return None
 
-    def _paint_by(self, request: Painting, descent: MemoryFallback) -> None:
-        task = TASKS[type(request)]
+    def _paint_with_plan(
+        self, request: Painting, model: ModelRow, fallback: MemoryFallback
+    ) -> None:
+        task, catalog = TASKS[type(request)], self._manager.catalog
         self._first, self._together = len(self._pictures), 1
         rest = request.for_image(self._first).model_copy(
             update={"num_images": request.num_images - self._first}
@@ -170,28 +174,27 @@ class Run:
         with self._manager.lease(
             rest.model,
             task.name,
-            partial(self._loading, rest.model),
+            partial(self._report_loading, rest.model),
             find_controlnets(rest),
-            collect_adapters(rest, self._manager.catalog),
-            descent.plan,
-            profile=find_acting_profile(
-                rest, self._profiles.profile(rest.profile), self._manager.catalog
-            ),
+            collect_adapters(rest, model, catalog),
+            fallback.plan,
+            profile=find_acting_profile(rest, self._profiles.profile(rest.profile), model, catalog),
         ) as leased:
             self._job.raise_if_cancelled()
-            self._manager.cache.make_room_to_paint(descent.peak_bytes())
-            if not self._remarked:
-                self._job.warn(task.remarks(rest, leased))
-                self._remarked = True
-            self._pace.picture_begins()
+            self._manager.cache.make_room_to_paint(fallback.estimate_peak_bytes())
+            if not self._warned:
+                self._job.warn(task.list_warnings(rest, leased))
+                self._warned = True
+            self._progress.begin_picture()
             tools = TaskContext(
-                partial(self._map, rest.model),
-                self._enlarged,
-                descent.last_whole,
-                partial(self._room_for, descent),
+                partial(self._make_map, rest.model),
+                self._enlarge,
+                fallback.last_whole,
+                partial(self._make_room, fallback),
+                self._inputs,
             )
-            for index, painted in enumerate(task.paint(rest, leased, tools, self._step_ended)):
-                picture = self._finished(painted, rest.for_image(index), leased.model_hash, index)
+            for index, painted in enumerate(task.paint(rest, leased, tools, self._report_step)):
+                picture = self._finish(painted, rest.for_image(index), leased.model_hash, index)
                 notes = (*picture.notes, *leased.notes)
                 self._keep(
                     replace(picture, hashes=leased.hashes, engine=painted.engine, notes=notes)
@@ -199,17 +202,17 @@ class Run:
                 said = self._job.warnings
                 self._job.warn(tuple(each for each in leased.warnings if each not in said))
 
-    def _room_for(self, descent: MemoryFallback, wanted: int) -> int:
-        self._together = descent.most_together(wanted)
-        self._manager.cache.make_room_to_paint(descent.peak_bytes(self._together))
+    def _make_room(self, fallback: MemoryFallback, wanted: int) -> int:
+        self._together = fallback.limit_batch(wanted)
+        self._manager.cache.make_room_to_paint(fallback.estimate_peak_bytes(self._together))
         return self._together
 
     def _upscale(self, request: Upscale, leases: ExitStack) -> None:
         upscaler = self._lease_upscaler(request.upscaling.upscaler or "", leases)
         self._lease_face_restorer(request.upscaling, leases)
         self._job.raise_if_cancelled()
-        self._pace.picture_begins()
-        pictures = enlarge(request, upscaler, self._step_ended, self._faces)
+        self._progress.begin_picture()
+        pictures = enlarge(request, upscaler, self._report_step, self._faces)
         with closing(pictures) as enlargements:
             for index, made in enumerate(enlargements):
                 self._keep(
@@ -218,12 +221,10 @@ class Run:
                     )
                 )
 
-    def _finished(
-        self, painted: Painted, request: Painting, model_hash: str, index: int
-    ) -> Picture:
-        """The painted picture, or what its upscaling has made of it; `request` is its own.
+    def _finish(self, painted: Painted, request: Painting, model_hash: str, index: int) -> Picture:
+        """Return the painted picture, upscaled if its own request asks for that.
 
-        A picture that can't be upscaled isn't lost: it comes as it was painted, with a warning. It
+        A picture that can't be upscaled isn't lost: it is returned as painted, with a warning. It
         is kept too if the job is cancelled while it is being upscaled.
         """
         upscaling = request.upscaling
@@ -238,19 +239,19 @@ class Run:
         try:
             upscaler = self._upscalers[upscaling.upscaler or ""]
             made = finish_picture(
-                painted, upscaling, upscaler, self._step_ended, index, self._faces
+                painted, upscaling, upscaler, self._report_step, index, self._faces
             )
             return Picture.of_raster(made.raster, request, model_hash, made.notes)
         except JobCancelledError:
             self._keep(as_painted)
             raise
         except BaseException as error:
-            reason = _shown("The picture was painted but not upscaled", error)
+            reason = _describe_error("The picture was painted but not upscaled", error)
             self._job.warn((reason,))
             return as_painted
 
     def _lease_upscaler(self, name: str, leases: ExitStack) -> LeasedUpscaler:
-        lease = self._manager.lease_weights(UPSCALER, name, partial(self._loading, name))
+        lease = self._manager.lease_weights(UPSCALER, name, partial(self._report_loading, name))
         self._upscalers[name] = leases.enter_context(lease)
         return self._upscalers[name]
 
@@ -258,26 +259,30 @@ class Run:
         if upscaling is None or upscaling.face_restorer is None:
             return
         name = upscaling.face_restorer
-        lease = self._manager.lease_weights(FACE_RESTORER, name, partial(self._loading, name))
+        lease = self._manager.lease_weights(
+            FACE_RESTORER, name, partial(self._report_loading, name)
+        )
         self._faces = FaceRestoration(leases.enter_context(lease), upscaling.face_strength)
 
-    def _map(self, model: str, picture: Image.Image, preprocessor: str) -> Image.Image:
-        return self._annotators.control_map(picture, preprocessor, partial(self._loading, model))
+    def _make_map(self, model: str, picture: Image.Image, preprocessor: str) -> Image.Image:
+        return self._annotators.make_map(
+            picture, preprocessor, partial(self._report_loading, model)
+        )
 
-    def _enlarged(
+    def _enlarge(
         self, picture: Image.Image, upscaler: str, size: Size, on_step: OnStep, index: int
     ) -> Image.Image:
         return upscale_image(picture, size, self._upscalers[upscaler], on_step, index)
 
-    def _loading(self, name: str, message: str) -> None:
+    def _report_loading(self, name: str, message: str) -> None:
         self._job.raise_if_cancelled()
-        if message != self._loading_told:
-            self._loading_told = message
+        if message != self._loading_message:
+            self._loading_message = message
             self._job.emit(Loading(name, message))
 
-    def _step_ended(self, step: Step) -> None:
+    def _report_step(self, step: Step) -> None:
         self._job.raise_if_cancelled()
-        self._pace.step_ended(step)
+        self._progress.count_step(step)
         self._job.emit(
             Progress(
                 step=step.step,
@@ -286,28 +291,28 @@ class Run:
                 num_images=self._job.request.num_images,
                 stage=step.stage,
                 preview=step.preview,
-                seconds_left=self._pace.seconds_left(step),
-                together=self._pace.together(step),
+                seconds_left=self._progress.estimate_seconds_left(step),
+                together=self._progress.count_together(step),
             )
         )
 
     def _keep(self, picture: Picture) -> None:
-        saved = self._saved(picture)
+        saved = self._save(picture)
         self._pictures.append(saved)
         self._job.add_picture(saved)
-        self._pace.picture_begins()
+        self._progress.begin_picture()
 
-    def _saved(self, picture: Picture) -> Picture:
-        """The picture with its path.
+    def _save(self, picture: Picture) -> Picture:
+        """Save the picture and return it with its path.
 
-        One that can't be saved is not lost, whatever goes wrong: it comes with a warning.
+        A picture that can't be saved isn't lost, whatever goes wrong: the job gets a warning.
         """
         if self._store is None:
             return picture
         try:
             path = self._store.save(picture)
         except BaseException as error:
-            self._job.warn((_shown("The picture was not saved", error),))
+            self._job.warn((_describe_error("The picture was not saved", error),))
             return picture
         if picture.raster is not None:
             picture.raster.close()
@@ -315,7 +320,7 @@ class Run:
 
 
 def make_failed_event(job: Job, error: BaseException) -> Failed:
-    """Return the event that ends a job in an error; one that nobody expected gets an id."""
+    """Return the event that ends a job with an error; an unexpected error gets an id."""
     if isinstance(error, PaintError):
         return Failed(drop_tracebacks(error))
     shown = as_memory_error(error)
@@ -326,8 +331,8 @@ def make_failed_event(job: Job, error: BaseException) -> Failed:
     return Failed(drop_tracebacks(shown))
 
 
-def _shown(what: str, error: BaseException) -> str:
-    """Return a sentence for people about an error that the job survives, after logging it."""
+def _describe_error(what: str, error: BaseException) -> str:
+    """Log an error that the job survives, and return a sentence about it to show."""
     known = error if isinstance(error, PaintError) else as_memory_error(error)
     if known is None:
         return str(report_unexpected(logger, what, error))

@@ -1,1 +1,1 @@
-"""From a picture to a control map: what a ControlNet is told of it."""
+"""Preprocessors: from a picture to the control map that a ControlNet follows."""

@@ -1,4 +1,4 @@
-"""All preprocessors at work; those with weights are controlnet-aux's, on the CPU."""
+"""Run preprocessors; those with weights are controlnet-aux's, on the CPU."""
 
 from __future__ import annotations
 
@@ -27,24 +27,27 @@ from paintdiff.models.manager.loaders import PREPROCESSOR
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.preprocessor_rows import PreprocessorRow
 from paintdiff.preprocessors.lines import WEIGHTLESS, Pixels
-from paintdiff.preprocessors.table import AnnotatorWeights, Preprocessor, checked_preprocessor
+from paintdiff.preprocessors.table import AnnotatorWeights, Preprocessor, find_preprocessor
 from paintdiff.system.atomic_files import temporary_folder
 
 logger = logging.getLogger(__name__)
 
 ANNOTATORS_FOLDER = "annotators"
-"""Where in a models folder the preprocessors' weights are looked for."""
+"""Folder in a models folder with the preprocessors' weights."""
 
 _POLL_SECONDS = 0.1
 _LEAST_SIDE_PX = 64
-"""controlnet-aux rounds to multiples of this, and a small picture to nothing."""
+"""controlnet-aux rounds down to multiples of this, so smaller pictures would vanish."""
 
 _Detect = Callable[[Any, Pixels, int], Any]
 
 
 @dataclass(frozen=True)
 class _Detector:
-    """A class of controlnet-aux, and how it is asked: with the picture and its shorter side."""
+    """A class of controlnet-aux, and the function that calls it.
+
+    The function gets the detector, the picture and its shorter side.
+    """
 
     module: str
     class_name: str
@@ -52,23 +55,23 @@ class _Detector:
     options: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def _plainly(detector: Any, picture: Pixels, side: int) -> Any:
+def _detect(detector: Any, picture: Pixels, side: int) -> Any:
     return detector(picture, detect_resolution=side, image_resolution=side, output_type="np")
 
 
-def _sized(detector: Any, picture: Pixels, side: int) -> Any:
+def _detect_at_size(detector: Any, picture: Pixels, side: int) -> Any:
     return detector(picture, detect_resolution=side, image_resolution=side)
 
 
-def _pose(detector: Any, picture: Pixels, side: int) -> Any:
+def _detect_pose(detector: Any, picture: Pixels, side: int) -> Any:
     settings = {"include_body": True, "include_hand": True, "include_face": True}
     return detector(
         picture, detect_resolution=side, image_resolution=side, output_type="np", **settings
     )
 
 
-def _segments(detector: Any, picture: Pixels, _side: int) -> Any:
-    """Each thing in a colour of its own, the same every time, small things over large ones."""
+def _detect_segments(detector: Any, picture: Pixels, _side: int) -> Any:
+    """Return each segment in its own colour, the same every time, small ones over large ones."""
     found = sorted(
         detector.mask_generator.generate(picture), key=lambda each: each["area"], reverse=True
     )
@@ -82,19 +85,19 @@ def _segments(detector: Any, picture: Pixels, _side: int) -> Any:
 
 _DETECTORS: Mapping[str, _Detector] = MappingProxyType(
     {
-        "hed": _Detector("hed", "HEDdetector", _plainly),
-        "pidinet": _Detector("pidi", "PidiNetDetector", _plainly),
-        "lineart": _Detector("lineart", "LineartDetector", _plainly),
-        "lineart_anime": _Detector("lineart_anime", "LineartAnimeDetector", _plainly),
-        "mlsd": _Detector("mlsd", "MLSDdetector", _plainly),
-        "depth_midas": _Detector("midas", "MidasDetector", _sized),
-        "depth_zoe": _Detector("zoe", "ZoeDetector", _sized),
-        "normal_bae": _Detector("normalbae", "NormalBaeDetector", _plainly),
-        "openpose": _Detector("open_pose", "OpenposeDetector", _pose),
+        "hed": _Detector("hed", "HEDdetector", _detect),
+        "pidinet": _Detector("pidi", "PidiNetDetector", _detect),
+        "lineart": _Detector("lineart", "LineartDetector", _detect),
+        "lineart_anime": _Detector("lineart_anime", "LineartAnimeDetector", _detect),
+        "mlsd": _Detector("mlsd", "MLSDdetector", _detect),
+        "depth_midas": _Detector("midas", "MidasDetector", _detect_at_size),
+        "depth_zoe": _Detector("zoe", "ZoeDetector", _detect_at_size),
+        "normal_bae": _Detector("normalbae", "NormalBaeDetector", _detect),
+        "openpose": _Detector("open_pose", "OpenposeDetector", _detect_pose),
         "segmentation": _Detector(
             "segment_anything",
             "SamDetector",
-            _segments,
+            _detect_segments,
             {"model_type": "vit_t", "filename": "mobile_sam.pt"},
         ),
     }
@@ -103,7 +106,7 @@ _DETECTORS: Mapping[str, _Detector] = MappingProxyType(
 
 @dataclass(frozen=True)
 class LoadedDetector:
-    """A preprocessor's network in main memory, on the CPU. `weights_bytes` is what it takes."""
+    """A preprocessor's network in RAM, on the CPU. `weights_bytes` is the memory it takes."""
 
     network: Any
     weights_bytes: int
@@ -112,40 +115,40 @@ class LoadedDetector:
 class Annotators:
     """Makes control maps. Safe to use from any thread.
 
-    `folders` are models folders; in the sub-folder `annotators` of each, files are looked for by
-    the names they have on the hub, then in the hub's cache, then they are downloaded. `manager`
-    fetches them, and keeps what is loaded as it keeps models (None: one of its own).
+    `folders` are models folders. Weights are looked for in the sub-folder `annotators` of each, by
+    their names on Hugging Face, then in Hugging Face's cache, then they are downloaded. `manager`
+    downloads them, and keeps loaded networks like models (None: a manager of its own).
     """
 
     def __init__(self, folders: Sequence[Path] = (), manager: ModelManager | None = None) -> None:
         self._folders = tuple(folder / ANNOTATORS_FOLDER for folder in folders)
         self._manager = manager if manager is not None else ModelManager()
-        self._one_at_a_time = threading.Lock()  # the detectors aren't made to be used by two
+        self._one_at_a_time = threading.Lock()  # the detectors aren't thread-safe
 
-    def control_map(
+    def make_map(
         self,
         picture: Image.Image,
         preprocessor: str,
         report: Callable[[str], None] = lambda _message: None,
     ) -> Image.Image:
-        """The control map of a picture by the preprocessor of that name: both RGB, of one size.
+        """Make the control map of a picture: both RGB, of one size.
 
-        While weights are fetched and loaded `report` gets sentences for people again and again;
-        what it raises ends the wait, and the download unless somebody else waits for it. Raises
-        UnknownNameError, AnnotatorError if the weights can't be had or can't be used, and
+        While weights are downloaded and loaded, `report` gets messages to show, again and again; an
+        error that it raises ends the wait, and the download unless somebody else waits for it.
+        Raises UnknownNameError, AnnotatorError if the weights can't be downloaded or used, and
         MemoryBudgetError.
         """
-        row = checked_preprocessor(preprocessor)
+        row = find_preprocessor(preprocessor)
         pixels = np.array(picture.convert("RGB"))
         if row.weights is not None:
-            found = self._annotated(row, row.weights, pixels, report)
+            found = self._annotate(row, row.weights, pixels, report)
         elif row.name in WEIGHTLESS:
             found = WEIGHTLESS[row.name](pixels)
         else:
             found = pixels
-        return _as_map(found, picture.size)
+        return _make_map(found, picture.size)
 
-    def _annotated(
+    def _annotate(
         self,
         row: Preprocessor,
         weights: AnnotatorWeights,
@@ -156,13 +159,13 @@ class Annotators:
             try:
                 lent = self._manager.lease_weights(
                     PREPROCESSOR,
-                    self._row_of(row, weights),
+                    self._make_row(row, weights),
                     report,
-                    argument=partial(_detector, row, weights),
+                    argument=partial(_load_detector, row, weights),
                 )
                 detector: LoadedDetector = held.enter_context(lent)
             except DownloadError as error:
-                raise AnnotatorError(self._help(row, weights, error)) from error
+                raise AnnotatorError(self._explain_missing(row, weights, error)) from error
             while not self._one_at_a_time.acquire(timeout=_POLL_SECONDS):
                 report(f"Waiting for {row.title}: it is making another map")
             held.callback(self._one_at_a_time.release)
@@ -173,8 +176,8 @@ class Annotators:
                 what = f"The preprocessor {row.title} can't make a map of this picture"
                 raise report_unexpected(logger, what, error, AnnotatorError) from error
 
-    def _row_of(self, row: Preprocessor, weights: AnnotatorWeights) -> PreprocessorRow:
-        """Where its weights are, or can be had."""
+    def _make_row(self, row: Preprocessor, weights: AnnotatorWeights) -> PreprocessorRow:
+        """Return the row of its weights: where they are, or where they can be downloaded."""
         source, stamps = weights.repo, list[str]()
         for folder in self._folders:
             files = [folder / name for name in weights.files]
@@ -192,7 +195,9 @@ class Annotators:
             fingerprint="+".join(stamps),
         )
 
-    def _help(self, row: Preprocessor, weights: AnnotatorWeights, error: Exception) -> str:
+    def _explain_missing(
+        self, row: Preprocessor, weights: AnnotatorWeights, error: Exception
+    ) -> str:
         where = f"the folder {ANNOTATORS_FOLDER} of a models folder (--models-dir)"
         return (
             f"The preprocessor {row.title} needs {', '.join(weights.files)} ({weights.size_text}), "
@@ -202,12 +207,12 @@ class Annotators:
         )
 
 
-def _detector(row: Preprocessor, weights: AnnotatorWeights, folder: Path) -> LoadedDetector:
-    """A detector of controlnet-aux over the files in a folder. Raises AnnotatorError.
+def _load_detector(row: Preprocessor, weights: AnnotatorWeights, folder: Path) -> LoadedDetector:
+    """Load a detector of controlnet-aux from the files in a folder. Raises AnnotatorError.
 
-    It reads pickles, so it is given files that we have written, with the tensors and nothing else.
+    It reads pickles, so it gets files that we have written, which contain nothing but tensors.
     """
-    import torch  # noqa: PLC0415 (the page is served before)
+    import torch  # noqa: PLC0415 (slow to import; the page is served first)
 
     made = _DETECTORS[row.name]
     files = [folder / name for name in weights.files]
@@ -216,8 +221,8 @@ def _detector(row: Preprocessor, weights: AnnotatorWeights, folder: Path) -> Loa
             for file in files:
                 torch.save(read_tensors(file), written / file.name)
             said = io.StringIO()
-            # controlnet-aux imports all that it has, with its warnings, and prints what it does;
-            # our own standard output may be a program's input.
+            # controlnet-aux imports all its detectors, which warn, and prints to standard output,
+            # which another program may read.
             with warnings.catch_warnings(), contextlib.redirect_stdout(said):
                 warnings.simplefilter("ignore")
                 module = importlib.import_module(f"controlnet_aux.{made.module}")
@@ -235,9 +240,10 @@ def _detector(row: Preprocessor, weights: AnnotatorWeights, folder: Path) -> Loa
         raise report_unexpected(logger, what, error, AnnotatorError) from error
 
 
-def _as_map(pixels: Any, size: tuple[int, int]) -> Image.Image:
-    """RGB, of that size, from (height, width) or (height, width, 3), uint8; a detector may return
-    another size.
+def _make_map(pixels: Any, size: tuple[int, int]) -> Image.Image:
+    """Return a map (height, width) or (height, width, 3), uint8, as RGB of that size.
+
+    A detector may return another size.
     """
     image = Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
     return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)

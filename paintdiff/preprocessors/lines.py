@@ -22,35 +22,36 @@ _TILE_FACTOR = 8
 
 
 def invert(picture: Pixels) -> Pixels:
-    """Grey, dark turned light: a drawing of dark lines on a light ground in white on black."""
-    return 255 - _grey(picture)
+    """Return the picture in grey, inverted: dark lines on light paper become white on black."""
+    return 255 - _to_grey(picture)
 
 
 def detect_canny_edges(picture: Pixels) -> Pixels:
-    """Edges one pixel wide: (height, width), 0 or 255. Canny 1986, with the thresholds (100, 200)
-    that ControlNets were trained with.
+    """Detect edges, one pixel wide: (height, width), 0 or 255.
+
+    Canny 1986, with the thresholds (100, 200) that ControlNets were trained with.
     """
-    return _array(cv2.Canny(_grey(picture), _CANNY_LOW, _CANNY_HIGH))
+    return _as_uint8(cv2.Canny(_to_grey(picture), _CANNY_LOW, _CANNY_HIGH))
 
 
 def draw_scribble(picture: Pixels) -> Pixels:
-    """A few broad strokes, as if drawn by hand: (height, width), 0 or 255.
+    """Draw a few broad strokes, as if by hand: (height, width), 0 or 255.
 
-    They are 3 pixels wide where the shorter side is 512, in proportion elsewhere, and 2 at least.
-    They follow the edges of the blurred picture; what is too short to be drawn is left out.
+    They are 3 pixels wide where the shorter side is 512, in proportion for other sizes, and at
+    least 2. They follow the edges of the blurred picture; very short ones are left out.
     """
     side = min(picture.shape[:2])
     sigma = max(1.0, side / 256)
-    blurred = cv2.GaussianBlur(_grey(picture), (0, 0), sigma)
-    # A blurred step is as much less steep as it is wider.
+    blurred = cv2.GaussianBlur(_to_grey(picture), (0, 0), sigma)
+    # Blurring makes a step less steep in proportion to sigma.
     edges = cv2.Canny(blurred, 80 / sigma, 160 / sigma)
     width = max(2, round(3 * side / 512))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    return _array(cv2.dilate(_without_specks(_array(edges), side // 32), kernel))
+    return _as_uint8(cv2.dilate(_remove_specks(_as_uint8(edges), side // 32), kernel))
 
 
 def draw_line_art(picture: Pixels) -> Pixels:
-    """What is darker than its surroundings, in white: (height, width).
+    """Draw in white what is darker than its surroundings: (height, width).
 
     As in controlnet-aux's LineartStandardDetector (sigma 6, threshold 8).
     """
@@ -62,38 +63,38 @@ def draw_line_art(picture: Pixels) -> Pixels:
 
 
 def detect_lines(picture: Pixels) -> Pixels:
-    """Straight edges, one pixel wide: (height, width), 0 or 255.
+    """Detect straight edges, one pixel wide: (height, width), 0 or 255.
 
     Grompone von Gioi et al. 2010, "LSD: a fast line segment detector with a false detection
     control".
     """
     detector: Any = cv2.createLineSegmentDetector()
-    found = detector.detect(_grey(picture))[0]  # None if there is none
+    found = detector.detect(_to_grey(picture))[0]  # None without lines
     drawn = np.zeros(picture.shape[:2], np.uint8)
     least = min(picture.shape[:2]) / 32
-    for x0, y0, x1, y1 in [] if found is None else _array(found).reshape(-1, 4).astype(float):
+    for x0, y0, x1, y1 in [] if found is None else _as_uint8(found).reshape(-1, 4).astype(float):
         if np.hypot(x1 - x0, y1 - y0) >= least:
             cv2.line(drawn, (round(x0), round(y0)), (round(x1), round(y1)), 255, 1)
     return drawn
 
 
 def blur_tile(picture: Pixels) -> Pixels:
-    """The picture without its details, which are to be painted anew: (height, width, 3)."""
+    """Blur the details, so that they are painted again: (height, width, 3)."""
     height, width = picture.shape[:2]
     small = (max(1, width // _TILE_FACTOR), max(1, height // _TILE_FACTOR))
     shrunk = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
-    return _array(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC))
+    return _as_uint8(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
 def shuffle(picture: Pixels) -> Pixels:
-    """The picture stirred by a smooth random flow, always the same: (height, width, 3).
+    """Shuffle the picture by a smooth random flow, always the same: (height, width, 3).
 
     As in controlnet-aux's ContentShuffleDetector.
     """
     height, width = picture.shape[:2]
     rng = np.random.default_rng(_SHUFFLE_SEED)
-    x, y = (_smooth_noise(height, width, rng) * (side - 1) for side in (width, height))
-    return _array(cv2.remap(picture, x, y, cv2.INTER_LINEAR))
+    x, y = (_make_smooth_noise(height, width, rng) * (side - 1) for side in (width, height))
+    return _as_uint8(cv2.remap(picture, x, y, cv2.INTER_LINEAR))
 
 
 WEIGHTLESS: Mapping[str, Callable[[Pixels], Pixels]] = MappingProxyType(
@@ -110,12 +111,12 @@ WEIGHTLESS: Mapping[str, Callable[[Pixels], Pixels]] = MappingProxyType(
 """The functions of this module by their names in PREPROCESSORS."""
 
 
-def _grey(picture: Pixels) -> Pixels:
-    return _array(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+def _to_grey(picture: Pixels) -> Pixels:
+    return _as_uint8(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
 
 
-def _without_specks(edges: Pixels, least_px: int) -> Pixels:
-    """The connected lines (0 or 255) of at least so many pixels."""
+def _remove_specks(edges: Pixels, least_px: int) -> Pixels:
+    """Keep only connected lines (0 or 255) of at least so many pixels."""
     _count, labels, stats, _centres = cv2.connectedComponentsWithStats(edges, connectivity=8)
     long = np.asarray(stats)[:, cv2.CC_STAT_AREA] >= least_px
     long[0] = False  # the ground
@@ -123,8 +124,8 @@ def _without_specks(edges: Pixels, least_px: int) -> Pixels:
     return np.where(kept, np.uint8(255), np.uint8(0))
 
 
-def _smooth_noise(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(height, width), 0..1, with bumps about half as large as the shorter side."""
+def _make_smooth_noise(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return noise (height, width), 0 to 1, with bumps about half as large as the shorter side."""
     bump = max(1, min(height, width) // 2)
     rows, columns = height // bump + 3, width // bump + 3
     coarse = rng.random((rows, columns), dtype=np.float32)
@@ -134,6 +135,6 @@ def _smooth_noise(height: int, width: int, rng: np.random.Generator) -> NDArray[
     return ((noise - low) / max(high - low, 1e-6)).astype(np.float32)
 
 
-def _array(pixels: object) -> Pixels:
-    """OpenCV's own type is wider than what comes back."""
+def _as_uint8(pixels: object) -> Pixels:
+    """Return what OpenCV has returned as an array of uint8, which its own types don't promise."""
     return np.asarray(pixels).astype(np.uint8, copy=False)

@@ -1,4 +1,4 @@
-"""What each kind of request does, one file per task, and the table of them."""
+"""Tasks: one file for each kind of request, and the table of them."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 from paintdiff.jobs.requests import ImageToImage, Inpaint, Painting, TextToImage
 from paintdiff.tasks import image_to_image, inpaint, text_to_image
+from paintdiff.tasks.resolve.context import ResolveContext
 from paintdiff.tasks.steps import OnStep, Painted
 from paintdiff.tasks.task_context import TaskContext
 from paintdiff.tasks.warnings import list_warnings
 
 if TYPE_CHECKING:
     from paintdiff.models.inference.leased_pipeline import LeasedPipeline
-    from paintdiff.models.registry.model_rows import ModelRow
 
 
 @dataclass(frozen=True)
 class Task:
-    """How a kind of request is carried out. The requests its functions get are of that kind.
+    """How a kind of request is carried out. Its functions get requests of that kind.
 
-    `name` is the pipeline's in a family's row. `settle` fills every None and returns what it had to
-    change, as sentences. `list_warnings` says what the model will make of the words. `paint` yields
-    the pictures one by one; the controls' part of it is in `controls`.
+    `name` is the pipeline's in a family's row. `resolve` fills in the sampling settings, the size,
+    and what only this kind of request has. `list_warnings` returns the warnings that need the
+    loaded model. `paint` yields the pictures of a resolved request one by one.
     """
 
     name: str
-    settle: Callable[[Any, ModelRow], tuple[Painting, tuple[str, ...]]]
-    remarks: Callable[[Any, LeasedPipeline], tuple[str, ...]]
+    resolve: Callable[[Any, ResolveContext], Painting]
+    list_warnings: Callable[[Any, LeasedPipeline], tuple[str, ...]]
     paint: Callable[[Any, LeasedPipeline, TaskContext, OnStep], Iterator[Painted]]
 
 

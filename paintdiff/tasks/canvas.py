@@ -1,4 +1,4 @@
-"""What an inpainting request paints on: its pictures decoded, checked, and brought together."""
+"""The canvas of an inpainting request: its picture, mask, sketch and outpainting combined."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from paintdiff.imaging.masks import (
     mask_weights,
     place_mask,
 )
-from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.requests import Inpaint
-from paintdiff.tasks.pictures import decode_input_picture
+from paintdiff.tasks.decoded_inputs import DecodedInputs
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """All have one size, in pixels: that of the result.
+    """The layers of a canvas. All have the size of the result, in pixels.
 
-    `original` (RGB) is what stays where `weight` (L, the blurred mask) is 0, `content` (RGB) is the
-    same with the sketch's strokes. `mask` (L) is what was drawn and what outpainting has added;
-    `added` (L) is the latter alone, `strokes` (L) where the sketch has colour; these two are None
-    where there is nothing. `reach` is the box around all that may change. `blank` says that the
-    picture has one colour and a sketch, but no mask: all of it is painted, guided by the strokes.
+    `original` (RGB) stays where `weight` (L, the blurred mask) is 0; `content` (RGB) is the same
+    with the sketch's strokes. `mask` (L) is the drawn mask and what outpainting has added; `added`
+    (L) is the latter alone, `strokes` (L) is where the sketch has colour; these two are None
+    without outpainting or a sketch. `reach` is the box around everything that may change. `blank`
+    means that the picture has a single colour and a sketch, but no mask: all of it is painted,
+    guided by the strokes.
     """
 
     original: Image.Image
@@ -44,26 +44,26 @@ class Canvas:
 
     @property
     def size(self) -> Size:
-        """In pixels."""
+        """Size in pixels."""
         return image_size(self.original)
 
     @property
     def covered(self) -> bool:
-        """Whether no pixel is sure to stay as it is."""
+        """Whether every pixel may change."""
         return self.weight.getextrema()[0] != 0
 
 
-def prepare_canvas(request: Inpaint) -> Canvas:
-    """The request's canvas.
+def prepare_canvas(request: Inpaint, inputs: DecodedInputs) -> Canvas:
+    """Return the request's canvas.
 
     Raises RequestError, with the field in `field`, for a picture that can't be read, a mask or
     sketch of another size, a mask that is empty, and a canvas grown too large.
     """
-    picture = flatten_image(decode_input_picture(request.image, "image"), request.background)
+    picture = flatten_image(inputs.decode(request.image, "image"), request.background)
     source = image_size(picture)
-    sketch = _sketch(request.sketch, source)
+    sketch = _decode_sketch(request, source, inputs)
     strokes = sketch.getchannel("A") if sketch is not None else None
-    drawn = _drawn_mask(request, source)
+    drawn = _decode_mask(request, source, inputs)
     blank = strokes is not None and request.mask is None and _has_one_colour(picture)
     if blank:
         drawn = Image.new("L", (source.width, source.height), 255)
@@ -72,7 +72,7 @@ def prepare_canvas(request: Inpaint) -> Canvas:
     content = draw_strokes(picture, sketch) if sketch is not None else picture
     added: Image.Image | None = None
     if request.outpaint:
-        inner, size = _grown(request, source)
+        inner, size = _grow(request, source)
         picture, content = (grow_canvas(image, inner, size) for image in (picture, content))
         drawn = place_mask(drawn, inner, size)
         strokes = place_mask(strokes, inner, size) if strokes is not None else None
@@ -80,7 +80,7 @@ def prepare_canvas(request: Inpaint) -> Canvas:
         added = ImageChops.invert(place_mask(inside, inner, size))
     weight = mask_weights(drawn, request.mask_blur_px, added)
     mask = ImageChops.lighter(drawn, added) if added is not None else drawn
-    reach = _reach(mask, weight, request.mask_blur_px)
+    reach = _find_reach(mask, weight, request.mask_blur_px)
     return Canvas(picture, content, mask, weight, added, strokes, reach, blank)
 
 
@@ -88,20 +88,20 @@ def _has_one_colour(picture: Image.Image) -> bool:
     return all(low == high for low, high in (band.getextrema() for band in picture.split()))
 
 
-def _sketch(given: InputImage | None, source: Size) -> Image.Image | None:
-    if given is None:
+def _decode_sketch(request: Inpaint, source: Size, inputs: DecodedInputs) -> Image.Image | None:
+    if request.sketch is None:
         return None
-    sketch = decode_input_picture(given, "sketch").convert("RGBA")
+    sketch = inputs.decode(request.sketch, "sketch").convert("RGBA")
     _check_size(sketch, source, "sketch")
     return sketch
 
 
-def _drawn_mask(request: Inpaint, source: Size) -> Image.Image:
+def _decode_mask(request: Inpaint, source: Size, inputs: DecodedInputs) -> Image.Image:
     if request.mask is None:
         if request.invert_mask:
             raise RequestError("Nothing to invert: the mask is empty.", field="invert_mask")
         return Image.new("L", (source.width, source.height), 0)
-    mask = make_mask(decode_input_picture(request.mask, "mask"))
+    mask = make_mask(inputs.decode(request.mask, "mask"))
     _check_size(mask, source, "mask")
     return ImageChops.invert(mask) if request.invert_mask else mask
 
@@ -115,8 +115,8 @@ def _check_size(drawn: Image.Image, source: Size, field: str) -> None:
         )
 
 
-def _grown(request: Inpaint, source: Size) -> tuple[Box, Size]:
-    """Where the picture lies on the canvas, and the canvas's size."""
+def _grow(request: Inpaint, source: Size) -> tuple[Box, Size]:
+    """Return where the picture lies on the canvas, and the canvas's size."""
     by = request.outpaint
     size = Size(by.left + source.width + by.right, by.top + source.height + by.bottom)
     if size.area > MAX_PIXELS:
@@ -128,8 +128,8 @@ def _grown(request: Inpaint, source: Size) -> tuple[Box, Size]:
     return Box(by.left, by.top, by.left + source.width, by.top + source.height), size
 
 
-def _reach(mask: Image.Image, weight: Image.Image, mask_blur_px: float) -> Box:
-    """The box around all that may change. Raises RequestError if there is nothing."""
+def _find_reach(mask: Image.Image, weight: Image.Image, mask_blur_px: float) -> Box:
+    """Return the box around everything that may change. Raises RequestError if it is empty."""
     if find_box(mask) is None:
         raise RequestError(
             "The mask is empty. Paint over what should change, sketch something, or grow the "

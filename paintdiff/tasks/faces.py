@@ -1,7 +1,7 @@
-"""Faces in a picture that is being enlarged: each is found, turned upright, restored by a network
-for faces, and laid over the enlarged picture as its rows come.
+"""Restore the faces in a picture that is being enlarged.
 
-Memory depends on how many faces there are, not on the picture's size.
+Each face is found, turned upright, restored by a network for faces, and laid over the enlarged
+picture strip by strip. Memory depends on the number of faces, not on the picture's size.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
 Matrix = NDArray[np.float64]
-"""(3, 3): takes a point (x, y, 1) to another; (0, 0) is the centre of the first pixel."""
+"""(3, 3): maps a point (x, y, 1) to another; (0, 0) is the centre of the first pixel."""
 
 STAGE = "faces"
 MAX_FACES = 32
 LEAST_EYE_DISTANCE_PX = 5.0
-"""Faces whose eyes are closer are left alone, as facexlib does: nothing in them can be made out."""
+"""Faces whose eyes are closer are skipped, as in facexlib: they have too little detail."""
 
 FACE_TEMPLATE: Matrix = np.array(
     [
@@ -47,21 +47,23 @@ FACE_TEMPLATE: Matrix = np.array(
         [313.08905, 371.15118],
     ]
 )
-"""Where eyes, nose and the corners of the mouth lie in a face of FFHQ's, 512 x 512: facexlib's
-template (FaceRestoreHelper), on which GFPGAN and RestoreFormer were trained."""
+"""Positions of eyes, nose and corners of the mouth in a face of FFHQ, 512 x 512.
+
+facexlib's template (FaceRestoreHelper), on which GFPGAN and RestoreFormer were trained.
+"""
 
 _FEATHER_PX = 64
-"""Over how many pixels of the restored face its opacity falls to 0 at the edges."""
+"""Width of the edge, in pixels of the restored face, over which its opacity falls to 0."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's L
 
 
 class _UnusableFaceError(ValueError):
-    """A face that can't be restored; its text goes into the picture's notes."""
+    """Raised for a face that can't be restored; its text goes into the picture's notes."""
 
 
 @dataclass(frozen=True)
 class FaceRestoration:
-    """A face restorer on loan, and how much of what it makes shows, 0 to 1."""
+    """A leased face restorer, and the opacity of the restored faces, 0 to 1."""
 
     restorer: LeasedFaceRestorer
     strength: float
@@ -69,14 +71,15 @@ class FaceRestoration:
 
 @dataclass(frozen=True)
 class RestoredFaces:
-    """The restored faces of a picture. `notes` are sentences for people about them."""
+    """The restored faces of a picture. `notes` are sentences to show about them."""
 
     patches: tuple[Patch, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def over(self, rows: Iterator[Floats]) -> Iterator[Floats]:
-        """The strips (height, width, channels) of the enlarged picture, from the top, with the
-        faces over them. Alpha stays as it is.
+    def lay_over(self, rows: Iterator[Floats]) -> Iterator[Floats]:
+        """Yield the strips of the enlarged picture, from the top, with the faces over them.
+
+        A strip is (height, width, channels). Alpha doesn't change.
         """
         top = 0
         for strip in rows:
@@ -91,8 +94,9 @@ class RestoredFaces:
 
 @dataclass(frozen=True)
 class Patch:
-    """A restored face: `pixels` (height, width, colours), 0..1, of which `opacity` (height, width)
-    shows. `placed` takes its pixels to those of the enlarged picture, in which it lies in `box`.
+    """A restored face: `pixels` (height, width, colours) and `opacity` (height, width), 0 to 1.
+
+    `placed` maps its pixels to those of the enlarged picture, in which it lies in `box`.
     """
 
     pixels: Floats
@@ -101,16 +105,16 @@ class Patch:
     box: Box
 
     def reaches(self, top: int, bottom: int) -> bool:
-        """Whether any of it lies in the rows `top` to `bottom`."""
+        """Return whether any of it lies in the rows `top` to `bottom`."""
         return self.box.top < bottom and self.box.bottom > top
 
     def lay_over(self, strip: Floats, top: int) -> None:
-        """Change a strip of the picture whose first row is row `top` of it."""
+        """Draw it into a strip of the picture, whose first row is row `top` of the picture."""
         first = max(self.box.top, top)
         last = min(self.box.bottom, top + len(strip))
         size = (self.box.size.width, last - first)
-        matrix = (_moved(-self.box.left, -first) @ self.placed)[:2]
-        # cv2 takes a picture of one channel for one without any.
+        matrix = (_make_translation(-self.box.left, -first) @ self.placed)[:2]
+        # cv2 drops the last axis of a picture with one channel.
         pixels = cv2.warpAffine(
             self.pixels, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         ).reshape(size[1], size[0], -1)
@@ -126,65 +130,62 @@ class Patch:
 def restore_faces(
     pixels: Pixels, target: Size, wanted: FaceRestoration, on_step: OnStep, index: int
 ) -> RestoredFaces:
-    """The faces of a picture (height, width, channels; grey, RGB, either with alpha), restored for
-    the same picture at the size `target`.
+    """Restore the faces of a picture for the same picture at the size `target`.
 
-    Each face is told as a step of the stage "faces" of picture `index`, after a step 0; what
-    `on_step` raises comes out unchanged. A face that can't be restored stays as it is, and the
-    notes say why.
+    `pixels` is (height, width, channels): grey or RGB, either with alpha. Each face is reported as
+    a step of the stage "faces" of picture `index`, after a step 0; errors from `on_step` pass
+    through unchanged. A face that can't be restored doesn't change, and the notes say why.
     """
     title = wanted.restorer.row.title
     if wanted.strength == 0:
         return RestoredFaces((), ("Faces are unchanged at a strength of 0.",))
     try:
-        found = wanted.restorer.find_faces(_levels(pixels))
+        found = wanted.restorer.find_faces(_to_rgb8(pixels))
     except Exception as error:
-        return RestoredFaces((), (f"Faces are unchanged: {_reason(error)}",))
-    faces, notes = _worth_it(found)
+        return RestoredFaces((), (f"Faces are unchanged: {_explain(error)}",))
+    faces, notes = _choose_faces(found)
     patches: list[Patch] = []
     failed: list[str] = []
     if faces:
         on_step(Step(0, len(faces), index, STAGE))
     for number, landmarks in enumerate(faces):
         try:
-            patches.append(_patch(pixels, target, landmarks, wanted))
+            patches.append(_restore_face(pixels, target, landmarks, wanted))
         except Exception as error:
-            failed.append(_reason(error))
+            failed.append(_explain(error))
         on_step(Step(number + 1, len(faces), index, STAGE))
     if patches:
-        notes.insert(0, f"Restored {_counted(len(patches))} with {title}.")
+        notes.insert(0, f"Restored {_count_faces(len(patches))} with {title}.")
     if failed:
-        notes.append(f"{_counted(len(failed))} couldn't be restored: {failed[0]}")
+        notes.append(f"{_count_faces(len(failed))} couldn't be restored: {failed[0]}")
     return RestoredFaces(tuple(patches), tuple(notes))
 
 
-def _worth_it(found: tuple[Landmarks, ...]) -> tuple[list[Landmarks], list[str]]:
-    """The faces that are large enough, at most MAX_FACES, the largest first; and what is to be said
-    about the others.
-    """
+def _choose_faces(found: tuple[Landmarks, ...]) -> tuple[list[Landmarks], list[str]]:
+    """Return the large enough faces, the largest first, at most MAX_FACES, and notes."""
     if not found:
         return [], ["No face was found."]
-    large = [face for face in found if _eye_distance(face) >= LEAST_EYE_DISTANCE_PX]
-    large.sort(key=_eye_distance, reverse=True)
+    large = [face for face in found if _measure_eye_distance(face) >= LEAST_EYE_DISTANCE_PX]
+    large.sort(key=_measure_eye_distance, reverse=True)
     notes: list[str] = []
     if len(large) > MAX_FACES:
         notes.append(f"{len(large)} faces were found; the {MAX_FACES} largest were restored.")
     if len(large) < len(found):
         too_small = len(found) - len(large)
         verb = "is" if too_small == 1 else "are"
-        notes.append(f"{_counted(too_small)} {verb} too small to be restored.")
+        notes.append(f"{_count_faces(too_small)} {verb} too small to be restored.")
     return large[:MAX_FACES], notes
 
 
-def _eye_distance(landmarks: Landmarks) -> float:
+def _measure_eye_distance(landmarks: Landmarks) -> float:
     return float(np.linalg.norm(landmarks[1] - landmarks[0]))
 
 
-def _counted(number: int) -> str:
+def _count_faces(number: int) -> str:
     return "1 face" if number == 1 else f"{number} faces"
 
 
-def _reason(error: Exception) -> str:
+def _explain(error: Exception) -> str:
     if isinstance(error, (PaintError, _UnusableFaceError)):
         return f"{str(error).rstrip('.')}."
     return str(report_unexpected(logger, "A face failed", error))
@@ -194,10 +195,10 @@ def _reason(error: Exception) -> str:
 
 
 def find_alignment(landmarks: Landmarks) -> Matrix:
-    """What turns, scales and moves a picture so that a face's landmarks come to lie on
-    FACE_TEMPLATE, as nearly as can be (least squares; Umeyama 1991, without reflection).
+    """Return the matrix that rotates, scales and moves a face's landmarks onto FACE_TEMPLATE.
 
-    Raises a ValueError if they are all in one place.
+    The best fit by least squares (Umeyama 1991, without reflection). Raises ValueError if the
+    landmarks are all in one place.
     """
     points, goals = (each[:, 0] + 1j * each[:, 1] for each in (landmarks, FACE_TEMPLATE))
     middle, goal = points.mean(), goals.mean()
@@ -211,37 +212,39 @@ def find_alignment(landmarks: Landmarks) -> Matrix:
     )
 
 
-def _patch(pixels: Pixels, target: Size, landmarks: Landmarks, wanted: FaceRestoration) -> Patch:
+def _restore_face(
+    pixels: Pixels, target: Size, landmarks: Landmarks, wanted: FaceRestoration
+) -> Patch:
     height, width, channels = pixels.shape
     upright = find_alignment(landmarks)
-    face = wanted.restorer.restored(_aligned(pixels, upright))
+    face = wanted.restorer.restored(_cut_face_out(pixels, upright))
     if channels < 3:
         face = (face @ _LUMA)[..., None]
-    grown = _scaled(target.width / width, target.height / height)
+    grown = _make_scaling(target.width / width, target.height / height)
     placed: Matrix = grown @ np.linalg.inv(upright)
-    opacity = _feathered() * np.float32(wanted.strength)
-    # Where the face is smaller than it was restored, each pixel has to be the mean of several.
-    side = min(FACE_PX, max(1, math.ceil(FACE_PX * _scale_of(placed))))
+    opacity = _make_feather() * np.float32(wanted.strength)
+    # If the face is smaller than it was restored, each pixel is the mean of several.
+    side = min(FACE_PX, max(1, math.ceil(FACE_PX * _measure_scale(placed))))
     if side < FACE_PX:
-        face = _reduced(face, (side, side))
-        opacity = _reduced(opacity, (side, side))[..., 0]
-        placed = placed @ _scaled(FACE_PX / side, FACE_PX / side)
-    return Patch(face, opacity, placed, _extent(placed, side, target))
+        face = _shrink(face, (side, side))
+        opacity = _shrink(opacity, (side, side))[..., 0]
+        placed = placed @ _make_scaling(FACE_PX / side, FACE_PX / side)
+    return Patch(face, opacity, placed, _find_extent(placed, side, target))
 
 
-def _aligned(pixels: Pixels, upright: Matrix) -> Floats:
-    """The face (512, 512, 3), 0..1, RGB, cut out of the picture."""
+def _cut_face_out(pixels: Pixels, upright: Matrix) -> Floats:
+    """Return the upright face (512, 512, 3), 0 to 1, RGB."""
     height, width, channels = pixels.shape
     placed = np.asarray(np.linalg.inv(upright), np.float64)
-    box = _extent(placed, FACE_PX, Size(width, height))
+    box = _find_extent(placed, FACE_PX, Size(width, height))
     part = pixels[box.top : box.bottom, box.left : box.right, : 1 if channels < 3 else 3]
-    matrix = upright @ _moved(box.left, box.top)
-    # What is much larger than it has to be is reduced first, by means of its pixels.
-    shrink = int(1 / _scale_of(upright))
+    matrix = upright @ _make_translation(box.left, box.top)
+    # A face much larger than needed is shrunk first: each pixel becomes the mean of several.
+    shrink = int(1 / _measure_scale(upright))
     if shrink > 1:
         size = (max(1, box.size.width // shrink), max(1, box.size.height // shrink))
-        part = _reduced(part, size)
-        matrix = matrix @ _scaled(box.size.width / size[0], box.size.height / size[1])
+        part = _shrink(part, size)
+        matrix = matrix @ _make_scaling(box.size.width / size[0], box.size.height / size[1])
     levels = np.float32(np.iinfo(pixels.dtype).max)
     face = cv2.warpAffine(
         part.astype(np.float32) / levels,
@@ -254,23 +257,24 @@ def _aligned(pixels: Pixels, upright: Matrix) -> Floats:
     return np.repeat(colours, 3 // colours.shape[2], axis=2)
 
 
-def _reduced(picture: Pixels | Floats, size: tuple[int, int]) -> Floats:
-    """A picture (height, width, channels) with the width and height `size`, each pixel the mean of
-    those in its place.
+def _shrink(picture: Pixels | Floats, size: tuple[int, int]) -> Floats:
+    """Shrink a picture (height, width, channels) to the width and height `size`.
+
+    Each pixel is the mean of those it replaces.
     """
     made = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     return np.asarray(made, np.float32).reshape(size[1], size[0], -1)
 
 
-def _levels(pixels: Pixels) -> NDArray[np.uint8]:
-    """The colours of a picture as (height, width, 3), RGB, 8 bits."""
+def _to_rgb8(pixels: Pixels) -> NDArray[np.uint8]:
+    """Return the colours of a picture as (height, width, 3), RGB, 8 bits."""
     colours = pixels[..., : 1 if pixels.shape[2] < 3 else 3]
     levels = (colours if colours.dtype == np.uint8 else colours >> 8).astype(np.uint8, copy=False)
     return np.repeat(levels, 3, axis=2) if levels.shape[2] == 1 else levels
 
 
-def _feathered() -> Floats:
-    """(512, 512): 1 in the middle, and smoothly falling to 0 at the edges."""
+def _make_feather() -> Floats:
+    """Return opacities (512, 512): 1 in the middle, falling smoothly to 0 at the edges."""
     place = np.arange(FACE_PX)
     from_edge = (np.minimum(place, FACE_PX - 1 - place) + 0.5) / _FEATHER_PX
     ramp = np.minimum(from_edge, 1)
@@ -278,10 +282,10 @@ def _feathered() -> Floats:
     return smooth[:, None] * smooth[None, :]
 
 
-def _extent(placed: Matrix, side: int, within: Size) -> Box:
-    """Where a square of `side` pixels comes to lie, in whole pixels of a picture.
+def _find_extent(placed: Matrix, side: int, within: Size) -> Box:
+    """Return the box of a picture's pixels onto which a square of `side` pixels is mapped.
 
-    Raises ValueError if that is outside.
+    Raises ValueError if it is outside the picture.
     """
     ends = np.array([[-0.5, side - 0.5, -0.5, side - 0.5], [-0.5, -0.5, side - 0.5, side - 0.5]])
     corners = placed[:2, :2] @ ends + placed[:2, 2:]
@@ -295,17 +299,20 @@ def _extent(placed: Matrix, side: int, within: Size) -> Box:
     return Box(left, top, right, bottom)
 
 
-def _scale_of(matrix: Matrix) -> float:
-    """How many times longer things get."""
+def _measure_scale(matrix: Matrix) -> float:
+    """Return the factor by which lengths grow."""
     return math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
 
 
-def _scaled(across: float, down: float) -> Matrix:
-    """Scales a picture as a whole: the centres of its corner pixels move, its corners don't."""
+def _make_scaling(across: float, down: float) -> Matrix:
+    """Return the matrix that scales a picture about its corner.
+
+    Pixel centres move; the corner, which is half a pixel outside the first centre, doesn't.
+    """
     return np.array(
         [[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]], np.float64
     )
 
 
-def _moved(across: float, down: float) -> Matrix:
+def _make_translation(across: float, down: float) -> Matrix:
     return np.array([[1, 0, across], [0, 1, down], [0, 0, 1]], np.float64)

@@ -1,4 +1,4 @@
-"""The second pass of a hires fix: the small picture is enlarged, and painted over from there."""
+"""The second pass of a hires fix: the small picture is enlarged and refined."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ logger = logging.getLogger(__name__)
 
 
 class SecondPass:
-    """What follows the first pass of each of a request's pictures.
+    """The second pass over each of a request's pictures.
 
-    `settled` is the request with its hires fix. Its control maps are made anew, at the larger
-    size; what that raises comes out unchanged. Raises RequestError if it isn't settled.
+    `resolved` is the request with its hires fix. Its control maps are made again, at the larger
+    size; errors from that pass through unchanged. Raises RequestError if it has open values.
     """
 
-    def __init__(self, settled: TextToImage, leased: LeasedPipeline, tools: TaskContext) -> None:
-        hires = settled.hires
+    def __init__(self, resolved: TextToImage, leased: LeasedPipeline, tools: TaskContext) -> None:
+        hires = resolved.hires
         if (
             hires is None
             or hires.upscaler is None
@@ -53,36 +53,37 @@ class SecondPass:
         self._controlnet = hires.controlnet
         self._leased = leased
         self._tools = tools
-        self._size = compute_hires_size(settled.sampling().size, hires.scale, leased.row)
+        self._size = compute_hires_size(resolved.sampling().size, hires.scale, leased.row)
         size = {"width": self._size.width, "height": self._size.height}
-        self._controls = prepare_controls(settled.model_copy(update=size), tools.make_map)
+        self._controls = prepare_controls(resolved.model_copy(update=size), tools)
         self._windows = choose_windows(self._size, leased.row) if hires.tiled else ()
 
-    def after(self, first: Denoising, on_step: OnStep, index: int) -> Painted:
-        """Picture `index`, of which `first` is the first pass: both are run, their steps counted
-        together. What `on_step` raises comes out unchanged. If the memory is too short for the
-        second pass, and there is no thriftier way, it is the first one's picture, with a note that
-        says so.
+    def paint(self, first: Denoising, on_step: OnStep, index: int) -> Painted:
+        """Run both passes of picture `index`, of which `first` is the first, and return it.
 
-        The noise is that of the same seed, as in the A1111 web UI; at the larger size it falls
-        elsewhere, so it doesn't add to what it has left in the first pass.
+        The steps of both are counted together. Errors from `on_step` pass through unchanged. If
+        there isn't enough memory for the second pass, and no plan that needs less, return the first
+        pass's picture, with a note that says so.
+
+        The second pass uses the noise of the same seed, as in the A1111 web UI. At the larger size
+        it falls elsewhere, so it doesn't add to what is left of it from the first pass.
         """
         more = count_steps_run(self._num_inference_steps, self._strength)
         counter = StepCounter(on_step, index, first.steps_run + more)
-        latents = self._leased.denoise(first, counter.ended)
-        counter.run_ended(first.steps_run)
+        latents = self._leased.denoise(first, counter.report_step)
+        counter.end_run(first.steps_run)
         try:
-            return self._refined(first, latents, counter, on_step, index)
+            return self._refine(first, latents, counter, on_step, index)
         except Exception as error:
-            told = as_memory_error(error)
-            short = told is not None or isinstance(error, MemoryBudgetError)
+            known = as_memory_error(error)
+            short = known is not None or isinstance(error, MemoryBudgetError)
             if not short or not self._tools.last_resort:
                 raise
             logger.warning("no second pass at %s", self._size, exc_info=True)
         note = f"Not enough memory to refine at {self._size}, so the picture stays at {first.size}."
         return Painted(self._leased.decode(latents), (note,), self._leased.computing.take_backend())
 
-    def _refined(
+    def _refine(
         self,
         first: Denoising,
         latents: Tensor,
@@ -90,12 +91,11 @@ class SecondPass:
         on_step: OnStep,
         index: int,
     ) -> Painted:
-        image, controls = self._enlarged(latents, on_step, index)
+        image, controls = self._enlarge(latents, on_step, index)
         if not self._strength:
             shown = self._leased.decode(image) if not isinstance(image, PictureImage) else image
-            return Painted(
-                shown, (self._enlarged_words(first),), self._leased.computing.take_backend()
-            )
+            note = f"{self._describe_enlarging(first)}."
+            return Painted(shown, (note,), self._leased.computing.take_backend())
         run = replace(
             first,
             size=self._size,
@@ -105,40 +105,40 @@ class SecondPass:
             windows=self._windows,
         )
         second = self._leased.for_task("image_to_image")
-        latents = second.denoise(run, counter.ended)
-        counter.run_ended(run.steps_run)
+        latents = second.denoise(run, counter.report_step)
+        counter.end_run(run.steps_run)
         image, engine = second.decode(latents), second.computing.take_backend()
-        return Painted(image, (self._words(first, run),), engine)
+        return Painted(image, (self._describe(first, run),), engine)
 
-    def _enlarged(
+    def _enlarge(
         self, latents: Tensor, on_step: OnStep, index: int
     ) -> tuple[PictureImage | Tensor, tuple[Control, ...]]:
-        """What the second pass starts from, and what it follows."""
-        held = self._controlnet != NO_CONTROLNET
+        """Return the second pass's source and its controls."""
+        guided = self._controlnet != NO_CONTROLNET
         if self._upscaler == LATENT_UPSCALER:
             enlarged = self._leased.upscale_latents(latents, self._size)
-            if not held:
+            if not guided:
                 return enlarged, self._controls
             small = self._leased.decode(latents)
             map_ = resize_image(small, self._size, "stretch", "#000000")
             return enlarged, (*self._controls, Control(self._controlnet, map_))
         small = self._leased.decode(latents)
         image = self._tools.enlarge(small, self._upscaler, self._size, on_step, index)
-        if not held:
+        if not guided:
             return image, self._controls
         return image, (*self._controls, Control(self._controlnet, image))
 
-    def _words(self, first: Denoising, run: Denoising) -> str:
-        held = ""
+    def _describe(self, first: Denoising, run: Denoising) -> str:
+        guided = ""
         if self._controlnet != NO_CONTROLNET:
-            held = f", guided by the ControlNet {self._controlnet}"
+            guided = f", guided by the ControlNet {self._controlnet}"
         steps = "1 step" if run.steps_run == 1 else f"{run.steps_run} steps"
         return (
-            f"{self._enlarged_words(first)[:-1]}, then refined at a strength of "
-            f"{self._strength:g} in {steps}{describe_windows(run.windows)}{held}."
+            f"{self._describe_enlarging(first)}, then refined at a strength of "
+            f"{self._strength:g} in {steps}{describe_windows(run.windows)}{guided}."
         )
 
-    def _enlarged_words(self, first: Denoising) -> str:
+    def _describe_enlarging(self, first: Denoising) -> str:
         latent = self._upscaler == LATENT_UPSCALER
         by = "in latent space" if latent else f"with {self._upscaler}"
-        return f"Painted at {first.size}, enlarged to {self._size} {by}."
+        return f"Painted at {first.size}, enlarged to {self._size} {by}"

@@ -1,4 +1,4 @@
-"""What a request asks of memory, and the same request at half its size."""
+"""The facts about a request that memory plans are made from, and the request at half its size."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ if TYPE_CHECKING:
 
 
 def gather_run_facts(
-    settled: Painting, catalog: Catalog, bytes_of: Callable[[WeightsRow], int]
+    resolved: Painting,
+    model: ModelRow,
+    catalog: Catalog,
+    bytes_of: Callable[[WeightsRow], int],
 ) -> RunFacts:
-    """Of a settled request, the largest of its passes. `bytes_of` says what weights that act along
-    will take.
+    """Return the facts about the largest pass of a resolved request.
+
+    `bytes_of` says how much memory the weights beside the model will take.
     """
-    model = catalog.find(ModelRow, settled.model)
-    sampling = settled.sampling()
+    sampling = resolved.sampling()
     size = sampling.size
     seen = size.area
-    hires = settled.hires if isinstance(settled, TextToImage) else None
+    hires = resolved.hires if isinstance(resolved, TextToImage) else None
     if hires is not None:
         size = compute_hires_size(size, hires.scale, model)
-        seen = max(seen, _seen_px(size, model, tiled=bool(hires.tiled)))
-    elif isinstance(settled, ImageToImage):
-        seen = _seen_px(size, model, tiled=bool(settled.tiled))
-    adapters, controlnets = collect_adapters(settled, catalog), find_controlnets(settled)
+        seen = max(seen, _count_seen_px(size, model, tiled=bool(hires.tiled)))
+    elif isinstance(resolved, ImageToImage):
+        seen = _count_seen_px(size, model, tiled=bool(resolved.tiled))
+    adapters, controlnets = collect_adapters(resolved, model, catalog), find_controlnets(resolved)
     beside: list[WeightsRow] = [
         catalog.find(ControlNetRow, name) for name in dict.fromkeys(controlnets)
     ]
@@ -49,28 +52,29 @@ def gather_run_facts(
         batch=2 if sampling.guidance_scale > 1 else 1,
         beside_bytes=sum(map(bytes_of, beside)),
         plain=alone and not adapters.loras and not adapters.ip_adapters,
-        # Without its second pass a hires fix is smaller already.
+        # A hires fix gets smaller by leaving its second pass out.
         may_shrink=hires is None and min(size.width, size.height) >= 2 * MIN_SIDE_PX,
     )
 
 
-def gather_foreseen_facts(model: ModelRow, size: Size, refined: Size | None = None) -> RunFacts:
-    """Of what a page is about to ask for: a picture of that size, painted a second time at
-    `refined`, with guidance and nothing beside the model.
+def predict_run_facts(model: ModelRow, size: Size, refined: Size | None = None) -> RunFacts:
+    """Return the facts about a picture of that size, before there is a request for it.
+
+    It is painted a second time at `refined`, if that is given, with guidance and without adapters.
     """
     largest = refined or size
     tiled = refined is not None and sees_through_windows(None, refined, model)
-    return RunFacts(largest, max(size.area, _seen_px(largest, model, tiled=tiled)))
+    return RunFacts(largest, max(size.area, _count_seen_px(largest, model, tiled=tiled)))
 
 
-def halve_facts(settled: Painting, model: ModelRow) -> Painting:
-    """The request at half its width and height, rounded to what the model can paint."""
-    size = settled.sampling().size
+def halve_request(resolved: Painting, model: ModelRow) -> Painting:
+    """Return the request at half its width and height, rounded to what the model can paint."""
+    size = resolved.sampling().size
     half = round_to_multiple(
         Size(max(1, size.width // 2), max(1, size.height // 2)), model.family.size_multiple
     )
-    return settled.model_copy(update={"width": half.width, "height": half.height})
+    return resolved.model_copy(update={"width": half.width, "height": half.height})
 
 
-def _seen_px(size: Size, model: ModelRow, *, tiled: bool) -> int:
+def _count_seen_px(size: Size, model: ModelRow, *, tiled: bool) -> int:
     return choose_windows(size, model)[0].size.area if tiled else size.area

@@ -1,4 +1,4 @@
-"""What a task reports while it paints, and what it yields."""
+"""The steps that a task reports while it paints, and the pictures that it yields."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Step:
-    """A step has ended, or with stage "decoding" the last stage of a picture begins.
+    """A step that has ended; with the stage "decoding", the start of a picture's last stage.
 
     `step` counts from 1 to `total_steps` over one picture, `image_index` from 0. `preview` is
-    small, RGB. `together` counts the pictures from that one on that are denoised that far (1 in
-    other stages than these two).
+    small, RGB. `together` is how many pictures, from that one on, are being denoised at once (1 in
+    stages other than "denoising" and "decoding").
     """
 
     step: int
@@ -26,17 +26,19 @@ class Step:
 
 
 OnStep = Callable[[Step], None]
-"""Told each step; may raise JobCancelledError to end the task there."""
+"""Gets each step; may raise JobCancelledError to end the task there."""
 
 
 UNCHANGED = "At a strength of 0 nothing is painted."
-"""The note of a picture that no step has changed."""
+"""Note of a picture that no step has changed."""
 
 
 @dataclass(frozen=True)
 class Painted:
-    """A finished picture: RGB, 8 bits. `notes` are sentences for people about how it was made, and
-    `engine` is what computed the denoiser, "" for torch alone.
+    """A finished picture: RGB, 8 bits.
+
+    `notes` are sentences to show about how it was made. `engine` is what computed the denoiser, ""
+    for torch alone.
     """
 
     image: Image.Image
@@ -45,8 +47,9 @@ class Painted:
 
 
 class StepCounter:
-    """Numbers the steps of one picture over all its denoising runs, `total_steps` in all; or of
-    several that are denoised at once, `together` of them from `image_index` on.
+    """Numbers the steps of one picture over all its denoising runs, `total_steps` in all.
+
+    Of several pictures that are denoised at once there are `together`, from `image_index` on.
     """
 
     def __init__(
@@ -58,23 +61,23 @@ class StepCounter:
         self._together = together
         self._before = 0
 
-    def ended(self, step: int, preview: Image.Image | None) -> None:
-        """A step of the run has ended; `step` counts from 1 within the run."""
+    def report_step(self, step: int, preview: Image.Image | None) -> None:
+        """Report that a step of the run has ended; `step` counts from 1 within the run."""
         number = self._before + step
-        self._tell(number, "denoising", preview)
+        self._report(number, "denoising", preview)
 
-    def run_ended(self, steps: int) -> None:
-        """A run of so many steps is over. After the last one the decoding begins."""
+    def end_run(self, steps: int) -> None:
+        """End a run of so many steps. After the last run report that decoding begins."""
         self._before += steps
         if self._before == self._total_steps:
-            self._tell(self._total_steps, "decoding")
+            self._report(self._total_steps, "decoding")
 
-    def next_picture(self) -> None:
-        """The decoding of the next of several begins."""
+    def begin_next_picture(self) -> None:
+        """Report that decoding of the next of several pictures begins."""
         self._image_index += 1
         self._together -= 1
-        self._tell(self._total_steps, "decoding")
+        self._report(self._total_steps, "decoding")
 
-    def _tell(self, number: int, stage: str, preview: Image.Image | None = None) -> None:
+    def _report(self, number: int, stage: str, preview: Image.Image | None = None) -> None:
         index, together = self._image_index, self._together
         self._on_step(Step(number, self._total_steps, index, stage, preview, together))

@@ -1,34 +1,37 @@
-"""What a task may use beside its pipeline; the engine supplies it."""
+"""The tools that a task may use beside its pipeline. The engine supplies them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PIL import Image
 
 from paintdiff.imaging.geometry import Size
+from paintdiff.tasks.decoded_inputs import DecodedInputs
 from paintdiff.tasks.steps import OnStep
 
 MakeMap = Callable[[Image.Image, str], Image.Image]
-"""Makes a control map of a picture (both RGB, of one size) by the preprocessor of that name."""
+"""Makes a control map of a picture (both RGB, of one size) with the preprocessor of that name."""
 
 Enlarge = Callable[[Image.Image, str, Size, OnStep, int], Image.Image]
-"""Brings a picture (RGB, 8 bits) to a larger size by the upscaler of that name. Tells each tile as
-a step of the stage "upscaling" of the picture of that index, and raises what the listener raises.
+"""Enlarges a picture (RGB, 8 bits) to a size with the upscaler of that name.
+
+Reports each tile as a step of the stage "upscaling" of the picture of that index.
 """
 
 
 @dataclass(frozen=True)
 class TaskContext:
-    """What a task may use. All of it raises typed errors that come out of the task unchanged.
+    """The tools that a task may use. Errors from them pass through the task unchanged.
 
-    `room_for` is told how many pictures are about to be denoised at once, and says for how many of
-    them there is memory. With `last_resort` there is no thriftier way left to paint all of it: what
-    memory is too short for may be left out.
+    `make_room` gets the number of pictures that could be denoised at once, and returns for how
+    many of them there is memory. With `last_resort` there is no plan left that needs less memory:
+    the task may leave out what doesn't fit. `inputs` decodes the request's pictures.
     """
 
     make_map: MakeMap
     enlarge: Enlarge
     last_resort: bool = True
-    room_for: Callable[[int], int] = lambda wanted: wanted
+    make_room: Callable[[int], int] = lambda wanted: wanted
+    inputs: DecodedInputs = field(default_factory=DecodedInputs)

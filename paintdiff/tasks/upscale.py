@@ -1,4 +1,4 @@
-"""From pictures to larger ones."""
+"""Upscaling: enlarge the pictures of a request."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from paintdiff.imaging.geometry import Size, scale_size
 from paintdiff.imaging.images import decode_pixels
 from paintdiff.imaging.rasters import Pixels
 from paintdiff.jobs.requests import Upscale
-from paintdiff.tasks.pictures import picture_bytes
-from paintdiff.tasks.postprocessing import resolve_upscaling
+from paintdiff.tasks.decoded_inputs import read_input_bytes
+from paintdiff.tasks.resolve.postprocessing import resolve_upscaling
 from paintdiff.tasks.steps import OnStep
 from paintdiff.tasks.upscaling import Enlarged, Extras, upscale_raster
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from paintdiff.tasks.faces import FaceRestoration
 
 
-def resolve(request: Upscale, catalog: Catalog) -> tuple[Upscale, tuple[str, ...]]:
-    """Fill every None. Returns the settled request and what a person should know about it.
+def resolve(request: Upscale, catalog: Catalog) -> Upscale:
+    """Fill in the upscaler and the face restorer.
 
-    The pictures are decoded to be sure of them; nothing is loaded. Raises RequestError, SizeError
-    or UnknownNameError, with the field in `field`, such as "images.2".
+    The pictures are decoded to check them, and dropped: there may be many. Raises RequestError,
+    SizeError or UnknownNameError, with the field in `field`, such as "images.2".
     """
     upscaling = resolve_upscaling(request.upscaling, catalog)
     for index, image in enumerate(request.images):
-        with _told_which(request, index) as field:
-            pixels, _profile = decode_pixels(picture_bytes(image, field), field)
-            scale_size(_size_of(pixels), upscaling.scale, field)
-    return request.model_copy(update={"upscaling": upscaling}), ()
+        with _name_picture(request, index) as field:
+            pixels, _profile = decode_pixels(read_input_bytes(image, field), field)
+            scale_size(_get_size(pixels), upscaling.scale, field)
+    return request.model_copy(update={"upscaling": upscaling})
 
 
 def enlarge(
@@ -42,21 +42,21 @@ def enlarge(
     on_step: OnStep,
     faces: FaceRestoration | None = None,
 ) -> Generator[Enlarged]:
-    """Yield the larger pictures one by one. What `on_step` raises comes out unchanged."""
+    """Yield the larger pictures one by one. Errors from `on_step` pass through unchanged."""
     upscaling = request.upscaling
     extras = Extras(upscaling.tile_px, faces)
     for index, image in enumerate(request.images):
-        with _told_which(request, index) as field:
-            pixels, profile = decode_pixels(picture_bytes(image, field), field)
-            target = scale_size(_size_of(pixels), upscaling.scale, field)
+        with _name_picture(request, index) as field:
+            pixels, profile = decode_pixels(read_input_bytes(image, field), field)
+            target = scale_size(_get_size(pixels), upscaling.scale, field)
         made = upscale_raster(pixels, target, upscaler, on_step, index, extras)
         made.raster.icc_profile = profile
         yield made
 
 
 @contextmanager
-def _told_which(request: Upscale, index: int) -> Generator[str]:
-    """Yields the field of picture `index`; errors of it say which it is, if there are several."""
+def _name_picture(request: Upscale, index: int) -> Generator[str]:
+    """Yield the field of picture `index`; with several pictures, say in errors which it is."""
     field = f"images.{index}"
     try:
         yield field
@@ -66,5 +66,5 @@ def _told_which(request: Upscale, index: int) -> Generator[str]:
         raise type(error)(f"Picture {index + 1}: {error}", field=field) from error
 
 
-def _size_of(pixels: Pixels) -> Size:
+def _get_size(pixels: Pixels) -> Size:
     return Size(pixels.shape[1], pixels.shape[0])

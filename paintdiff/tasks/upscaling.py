@@ -1,4 +1,4 @@
-"""A picture and an upscaler on loan: the way to a larger picture, and what is told on it."""
+"""Enlarge a picture with a leased upscaler, tile by tile, and report the progress."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _PREVIEW_PX = 256
 _PREVIEW_SECONDS = 0.2
 _STRIP_ROWS = 256
 _NOT_YET = 0.35
-"""How bright the preview is where nothing has been done yet."""
+"""Brightness of the preview where no tile is done yet."""
 
 
 @dataclass(frozen=True)
 class Enlarged:
-    """A picture that has been enlarged. `notes` are sentences for people about how."""
+    """An enlarged picture. `notes` are sentences to show about how it was made."""
 
     raster: Raster
     notes: tuple[str, ...]
@@ -38,8 +38,10 @@ class Enlarged:
 
 @dataclass(frozen=True)
 class Extras:
-    """What may be asked for beside a size: `tile_px` is as in `Upscaling`, None lets the memory
-    decide; `faces` says how faces are restored, None leaves them as they are.
+    """Optional settings of an enlargement.
+
+    `tile_px` is as in `Upscaling`; None chooses by the free memory. `faces` is how faces are
+    restored; None leaves them unchanged.
     """
 
     tile_px: int | None = None
@@ -54,40 +56,40 @@ def upscale_raster(
     index: int,
     extras: Extras = Extras(),
 ) -> Enlarged:
-    """A picture (height, width, channels; grey, RGB, either with alpha) at the size `target`.
+    """Enlarge a picture (height, width, channels; grey, RGB, either with alpha) to `target`.
 
-    It keeps its channels and its bits. Faces are restored first, as `restore_faces` tells. Each
-    tile is told as a step of the stage "upscaling" of picture `index`, after a step 0; what
-    `on_step` raises comes out unchanged. Raises ModelError, or StorageError if it can't be kept.
+    It keeps its channels and bits. Faces are restored first: see `restore_faces`. Each tile is
+    reported as a step of the stage "upscaling" of picture `index`, after a step 0; errors from
+    `on_step` pass through unchanged. Raises ModelError, or StorageError if it can't be stored.
     """
     height, width, channels = pixels.shape
     source = Size(width, height)
     network = Network(
         upscaler.enlarged,
         upscaler.scale,
-        # What is but one tile has no neighbours, and finding out takes a moment.
+        # A single tile has no neighbours, and measuring these takes a moment.
         lambda: (upscaler.context_px, upscaler.multiple),
     )
     tile_px = extras.tile_px
-    if tile_px is None:  # one for all passes: for the last, which has the most to do
+    if tile_px is None:  # one for all passes: that of the last, the largest
         grown = network.factor ** (network.passes(network_scale(source, target)) - 1)
         tile_px = upscaler.tile_px(Size(width * grown, height * grown))
     work = Enlargement(source, target, network, tile_px)
     bits = 8 if pixels.dtype == np.uint8 else 16
     raster = Raster(target, channels, bits)
-    filled = _with_colour_everywhere(pixels) if channels in (2, 4) else pixels
+    filled = _fill_transparent(pixels) if channels in (2, 4) else pixels
     restored = RestoredFaces()
     if extras.faces is not None:
         restored = restore_faces(filled, target, extras.faces, on_step, index)
     preview = _Preview(pixels, target)
     on_step(Step(0, work.total_tiles, index, STAGE))
 
-    def told(tile: Tile) -> None:
-        on_step(Step(tile.number, tile.total, index, STAGE, preview.with_tile(tile)))
+    def report_tile(tile: Tile) -> None:
+        on_step(Step(tile.number, tile.total, index, STAGE, preview.add_tile(tile)))
 
     in_half = upscaler.half
-    for rows in restored.over(work.rows(_floats(filled), told)):
-        raster.append(_levels(rows, bits))
+    for rows in restored.lay_over(work.rows(_read_strips(filled), report_tile)):
+        raster.append(_to_levels(rows, bits))
     notes = [f"Upscaled {source} to {target} with {upscaler.row.title}."]
     if work.smallest_tile_px < work.tile_px:
         notes.append(
@@ -102,27 +104,29 @@ def upscale_raster(
     return Enlarged(raster, (*notes, *restored.notes))
 
 
-def count_pixels(image: Image.Image) -> Pixels:
-    """A Pillow picture (L, LA, RGB or RGBA) as an array (height, width, channels), uint8."""
+def image_to_array(image: Image.Image) -> Pixels:
+    """Return a Pillow picture (L, LA, RGB or RGBA) as an array (height, width, channels), uint8."""
     pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _floats(pixels: Pixels, rows_at_once: int = _STRIP_ROWS) -> Iterator[Floats]:
+def _read_strips(pixels: Pixels, rows_at_once: int = _STRIP_ROWS) -> Iterator[Floats]:
+    """Yield the picture in strips from the top, as numbers from 0 to 1."""
     most = np.float32(np.iinfo(pixels.dtype).max)
     for top in range(0, len(pixels), rows_at_once):
         yield pixels[top : top + rows_at_once].astype(np.float32) / most
 
 
-def _levels(rows: Floats, bits: int) -> Pixels:
+def _to_levels(rows: Floats, bits: int) -> Pixels:
     if bits == 8:
         return np.rint(rows * np.float32(255)).astype(np.uint8)
     return np.rint(rows * np.float32(65535)).astype(np.uint16)
 
 
-def _with_colour_everywhere(pixels: Pixels) -> Pixels:
-    """What can't be seen gets the colour of the nearest pixel that can: whatever is stored there
-    (mostly black) would come through at the edges.
+def _fill_transparent(pixels: Pixels) -> Pixels:
+    """Give fully transparent pixels the colour of the nearest visible one.
+
+    Otherwise the colours stored there (mostly black) would bleed in at the edges.
     """
     hidden = pixels[..., -1] == 0
     if not hidden.any() or hidden.all():
@@ -144,7 +148,7 @@ def _with_colour_everywhere(pixels: Pixels) -> Pixels:
 
 
 class _Preview:
-    """The picture, small and dim, which gets bright where tiles are done."""
+    """A small, dim copy of the picture that gets bright where tiles are done."""
 
     def __init__(self, pixels: Pixels, target: Size) -> None:
         height, width = pixels.shape[:2]
@@ -152,20 +156,20 @@ class _Preview:
         self._size = fit_within(target, _PREVIEW_PX)
         step = max(1, min(width // self._size.width, height // self._size.height))
         levels = pixels[::step, ::step]
-        small = _seen(next(_floats(levels, rows_at_once=len(levels))))
+        small = _flatten_to_rgb(next(_read_strips(levels, rows_at_once=len(levels))))
         small = small.resize((self._size.width, self._size.height), Image.Resampling.BILINEAR)
         self._picture = Image.blend(Image.new("RGB", small.size), small, _NOT_YET)
         self._told = time.monotonic()
 
-    def with_tile(self, tile: Tile) -> Image.Image | None:
-        """The picture with one more tile; None if it is too soon to show it."""
+    def add_tile(self, tile: Tile) -> Image.Image | None:
+        """Add a tile. Returns the preview, None if it is too soon to show it again."""
         across = self._size.width / self._target.width
         down = self._size.height / self._target.height
         left, top = int(tile.box.left * across), int(tile.box.top * down)
         width = max(1, round(tile.box.right * across) - left)
         height = max(1, round(tile.box.bottom * down) - top)
         step = max(1, min(tile.pixels.shape[1] // width, tile.pixels.shape[0] // height))
-        small = _seen(tile.pixels[::step, ::step])
+        small = _flatten_to_rgb(tile.pixels[::step, ::step])
         self._picture.paste(small.resize((width, height), Image.Resampling.BILINEAR), (left, top))
         now = time.monotonic()
         if now - self._told < _PREVIEW_SECONDS and tile.number < tile.total:
@@ -174,8 +178,8 @@ class _Preview:
         return self._picture.copy()
 
 
-def _seen(pixels: Floats) -> Image.Image:
-    """RGB, 8 bits; what is transparent over white."""
+def _flatten_to_rgb(pixels: Floats) -> Image.Image:
+    """Return the pixels (0 to 1) as a picture, RGB, 8 bits, laid on white if transparent."""
     image = raster_image(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
     if image.mode in ("LA", "RGBA"):
         ground = Image.new("RGBA", image.size, "#ffffff")

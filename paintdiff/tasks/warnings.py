@@ -1,4 +1,4 @@
-"""What a model can't make of a request."""
+"""Warnings about a request that need the loaded model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from paintdiff.jobs.messages import FieldMessage
 from paintdiff.jobs.requests import ImageToImage, Inpaint, PaintingRequest
 from paintdiff.models.conditioning.prompt_words import insert_embeddings, replace_near_words
 from paintdiff.prompts.words import find_cut_words, find_unknown_words, knows_none, quote_words
-from paintdiff.tasks.adapters import prompt_text
+from paintdiff.tasks.adapters import remove_lora_tags
 from paintdiff.tasks.runs import build_run
 
 if TYPE_CHECKING:
@@ -17,32 +17,37 @@ if TYPE_CHECKING:
 
 
 def list_warnings(request: PaintingRequest, leased: LeasedPipeline) -> tuple[str, ...]:
-    """What the model can't make of the request, as sentences for people."""
-    adapters = (*leased.adapters.notes, *_clip_skip(request, leased), *_refiner(request, leased))
-    return (*_words(request, leased), *adapters, *_profile(leased))
+    """Return sentences about everything in the request that the model can't do."""
+    return (
+        *_warn_of_words(request, leased),
+        *leased.adapters.notes,
+        *_warn_of_clip_skip(request, leased),
+        *_warn_of_refiner(request, leased),
+        *_warn_of_profile(leased),
+    )
 
 
-def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
+def _warn_of_words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     sentences: list[str] = []
     title = leased.row.title
-    prompt = prompt_text(request)
+    prompt = remove_lora_tags(request)
     prompts, vocabulary = leased.prompts, leased.prompts.vocabulary
     if vocabulary.known is not None:
         learned = dict.fromkeys(leased.adapters.tokens, "")
         text, replaced = replace_near_words(f"{prompt}\n{request.negative_prompt}", vocabulary.near)
-        sentences += _replaced_words(title, replaced)
+        sentences += _describe_replaced_words(title, replaced)
         text = insert_embeddings(text, learned)
         unknown = find_unknown_words(text, vocabulary.known)
         painted, _near = replace_near_words(prompt, vocabulary.near)
         taught = insert_embeddings(painted, learned) != painted
         if not taught and knows_none(painted, vocabulary.known):
-            sentences.append(_no_word_known(leased, unknown))
+            sentences.append(_explain_no_word_known(leased, unknown))
         elif unknown:
             them = "it" if len(unknown) == 1 else "them"
             sentences.append(
                 f"{title} doesn't know {quote_words(unknown)}, so the picture may leave {them} out."
             )
-    sentences += _family_remarks(request, leased)
+    sentences += _warn_of_family(request, leased)
     texts = (("prompt", prompt), ("negative prompt", request.negative_prompt))
     for which, text in texts if prompts.tokenizer is not None else ():
         cut = find_cut_words(prompts.prepare_text(text), prompts.tokenizer, prompts.max_tokens)
@@ -54,8 +59,8 @@ def _words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     return sentences
 
 
-def _no_word_known(leased: LeasedPipeline, unknown: tuple[str, ...]) -> FieldMessage:
-    """Say that the picture has nothing to do with the prompt, and what to write instead."""
+def _explain_no_word_known(leased: LeasedPipeline, unknown: tuple[str, ...]) -> FieldMessage:
+    """Return a warning that the picture won't show the prompt, and what to write instead."""
     subjects = leased.prompts.vocabulary.subjects
     such = f", such as {', '.join(subjects[:3])}" if subjects else ""
     sentence = (
@@ -65,7 +70,7 @@ def _no_word_known(leased: LeasedPipeline, unknown: tuple[str, ...]) -> FieldMes
     return FieldMessage(sentence, "prompt", subjects)
 
 
-def _replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[str]:
+def _describe_replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[str]:
     if not replaced:
         return []
     unknown = quote_words(tuple(word for word, _near in replaced))
@@ -74,7 +79,7 @@ def _replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[s
     return [f"{title} doesn't know {unknown}, which {were} read as {near}."]
 
 
-def _profile(leased: LeasedPipeline) -> list[str]:
+def _warn_of_profile(leased: LeasedPipeline) -> list[str]:
     lacking, why_torch = leased.unsupported, leased.computing.why_torch
     title = leased.row.title
     sentences: list[str] = []
@@ -87,7 +92,7 @@ def _profile(leased: LeasedPipeline) -> list[str]:
     return sentences
 
 
-def _clip_skip(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
+def _warn_of_clip_skip(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     if request.clip_skip == 1 or leased.prompts.skips_layers(request.clip_skip):
         return []
     why = (
@@ -99,7 +104,7 @@ def _clip_skip(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     return [FieldMessage(sentence, "clip_skip")]
 
 
-def _refiner(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
+def _warn_of_refiner(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     if leased.refiner is None or request.refiner is None:
         return []
     strengths = (1.0,)
@@ -122,8 +127,8 @@ def _refiner(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     return [FieldMessage(f"The refiner has no effect{passes}: {why}.", "refiner.switch_at")]
 
 
-def _family_remarks(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
-    """What only the loaded model can tell of its family."""
+def _warn_of_family(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
+    """Return warnings about the model's family that depend on the loaded model."""
     sentences: list[str] = []
     title = leased.row.title
     if leased.is_of_unknown_family:

@@ -53,25 +53,25 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ["hed", "pidinet", "lineart"])
 def test_weights_in_a_models_folder_are_used(name: str, models_dir: Path) -> None:
     annotators, said = Annotators([models_dir / "none", models_dir]), list[str]()
-    made = annotators.control_map(PICTURE, name, said.append)
+    made = annotators.make_map(PICTURE, name, said.append)
     assert (made.mode, made.size) == ("RGB", PICTURE.size)
     assert set(said) == {f"Loading {name}"}
     said.clear()
-    again = annotators.control_map(PICTURE, name, said.append)
+    again = annotators.make_map(PICTURE, name, said.append)
     assert again.tobytes() == made.tobytes()
     assert said == [], "the weights are kept"
-    other = annotators.control_map(Image.effect_noise(PICTURE.size, 20).convert("RGB"), name)
+    other = annotators.make_map(Image.effect_noise(PICTURE.size, 20).convert("RGB"), name)
     assert other.tobytes() != made.tobytes()
 
 
 def test_what_needs_no_weights_is_opencvs() -> None:
-    made = Annotators().control_map(PICTURE, "canny")
+    made = Annotators().make_map(PICTURE, "canny")
     assert np.array_equal(np.asarray(made)[:, :, 0], lines.detect_canny_edges(np.asarray(PICTURE)))
     assert made.mode == "RGB"
-    same = Annotators().control_map(PICTURE, "none")
+    same = Annotators().make_map(PICTURE, "none")
     assert same.tobytes() == PICTURE.tobytes()
     with pytest.raises(UnknownNameError):
-        Annotators().control_map(PICTURE, "magic")
+        Annotators().make_map(PICTURE, "magic")
 
 
 def test_without_weights_and_offline_it_says_what_to_do(
@@ -79,7 +79,7 @@ def test_without_weights_and_offline_it_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(AnnotatorError) as caught:
-        Annotators([tmp_path]).control_map(PICTURE, "openpose")
+        Annotators([tmp_path]).make_map(PICTURE, "openpose")
     for part in (
         "body_pose_model.pth, hand_pose_model.pth, facenet.pth",
         "487 MiB",
@@ -100,11 +100,11 @@ def test_what_is_downloaded_once_is_in_the_cache_and_checked(
         {"table5_pidinet.pth": weights, "other.pth": b"x"}
     )
     said: list[str] = []
-    made = Annotators().control_map(PICTURE, "pidinet", said.append)
+    made = Annotators().make_map(PICTURE, "pidinet", said.append)
     assert hub.fetched() == {"table5_pidinet.pth"}
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     said.clear()
-    assert Annotators().control_map(PICTURE, "pidinet", said.append).tobytes() == made.tobytes()
+    assert Annotators().make_map(PICTURE, "pidinet", said.append).tobytes() == made.tobytes()
     assert not any("Downloading" in each for each in said)
 
 
@@ -123,13 +123,13 @@ def test_who_cancels_while_weights_come_is_free_at_once(models_dir: Path, hub: F
     annotators = Annotators(manager=manager)
     began = time.monotonic()
     with pytest.raises(CancelledError):
-        annotators.control_map(PICTURE, "pidinet", cancel)
+        annotators.make_map(PICTURE, "pidinet", cancel)
     assert time.monotonic() - began < 30
     while manager.cache.loaded():  # the download notices that nobody wants it any more
         time.sleep(0.05)
         assert time.monotonic() - began < 60
     hub.stalls = False
-    assert annotators.control_map(PICTURE, "pidinet").size == PICTURE.size
+    assert annotators.make_map(PICTURE, "pidinet").size == PICTURE.size
 
 
 def test_they_are_counted_and_leave_the_memory_like_models(
@@ -137,19 +137,19 @@ def test_they_are_counted_and_leave_the_memory_like_models(
 ) -> None:
     manager = ModelManager(tiny_catalog, device="cpu")
     annotators = Annotators([models_dir], manager)
-    made = annotators.control_map(PICTURE, "hed")
+    made = annotators.make_map(PICTURE, "hed")
     (held,) = manager.cache.loaded()
     assert (held.key, held.in_use) == ("preprocessor hed", False)
     assert held.weights_bytes == (models_dir / "annotators" / "ControlNetHED.pth").stat().st_size
     assert manager.cache.unload(held.key) == 1 and manager.cache.loaded() == ()
-    assert annotators.control_map(PICTURE, "hed").tobytes() == made.tobytes()
+    assert annotators.make_map(PICTURE, "hed").tobytes() == made.tobytes()
     small = ModelManager(tiny_catalog, device="cpu", memory_budget_bytes=held.weights_bytes + 1)
     annotators = Annotators([models_dir], small)
-    annotators.control_map(PICTURE, "hed")
+    annotators.make_map(PICTURE, "hed")
     with small.lease("mini"):
         assert [each.key for each in small.cache.loaded()] == ["model mini"]
         with pytest.raises(MemoryBudgetError):
-            annotators.control_map(PICTURE, "hed")
+            annotators.make_map(PICTURE, "hed")
 
 
 def test_on_a_gpu_they_take_main_memory_and_nothing_of_its_budget(
@@ -157,7 +157,7 @@ def test_on_a_gpu_they_take_main_memory_and_nothing_of_its_budget(
 ) -> None:
     with pretended_gpu(monkeypatch, free_bytes=2**30) as gpu:
         manager = ModelManager(tiny_catalog, device="cuda", memory_budget_bytes=1)
-        made = Annotators([models_dir], manager).control_map(PICTURE, "hed")
+        made = Annotators([models_dir], manager).make_map(PICTURE, "hed")
         assert made.size == PICTURE.size and gpu.allocated_bytes == 0
         (held,) = manager.cache.loaded()
         assert held.waits and held.weights_bytes > 0
@@ -166,10 +166,10 @@ def test_on_a_gpu_they_take_main_memory_and_nothing_of_its_budget(
 def test_weights_that_were_replaced_are_read_again(models_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(models_dir, tmp_path, dirs_exist_ok=True)
     annotators = Annotators([tmp_path])
-    before = annotators.control_map(PICTURE, "hed")
+    before = annotators.make_map(PICTURE, "hed")
     file = tmp_path / "annotators" / "ControlNetHED.pth"
     torch.save({name: each * 2 for name, each in torch.load(file).items()}, file)
-    assert annotators.control_map(PICTURE, "hed").tobytes() != before.tobytes()
+    assert annotators.make_map(PICTURE, "hed").tobytes() != before.tobytes()
 
 
 def test_hostile_and_damaged_weights_are_refused(tmp_path: Path) -> None:
@@ -178,11 +178,11 @@ def test_hostile_and_damaged_weights_are_refused(tmp_path: Path) -> None:
     trace = tmp_path / "it ran"
     torch.save({"norm": Hostile(trace)}, weights)
     with pytest.raises(AnnotatorError, match="could run code"):
-        Annotators([tmp_path]).control_map(PICTURE, "hed")
+        Annotators([tmp_path]).make_map(PICTURE, "hed")
     assert not trace.exists()
     weights.write_bytes(b"junk")
     with pytest.raises(AnnotatorError, match="damaged"):
-        Annotators([tmp_path]).control_map(PICTURE, "hed")
+        Annotators([tmp_path]).make_map(PICTURE, "hed")
     torch.save({"something": torch.zeros(3)}, weights)
     with pytest.raises(AnnotatorError, match="can't be loaded"):
-        Annotators([tmp_path]).control_map(PICTURE, "hed")
+        Annotators([tmp_path]).make_map(PICTURE, "hed")

@@ -5,7 +5,7 @@ import pytest
 from paintdiff.errors import UnknownNameError
 from paintdiff.preprocessors.annotators import _DETECTORS
 from paintdiff.preprocessors.lines import WEIGHTLESS
-from paintdiff.preprocessors.table import PREPROCESSORS, AnnotatorWeights, checked_preprocessor
+from paintdiff.preprocessors.table import PREPROCESSORS, AnnotatorWeights, find_preprocessor
 
 
 def test_the_table_and_those_who_do_the_work_agree() -> None:
@@ -32,5 +32,5 @@ def test_a_size_is_told_in_words() -> None:
 
 def test_a_wrong_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match=r"'cany'.*canny") as caught:
-        checked_preprocessor("cany")
+        find_preprocessor("cany")
     assert caught.value.field == "preprocessor"

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 
-from paintdiff.engine.engine import Engine, resolve_request
+from paintdiff.engine.engine import Engine
 from paintdiff.errors import RequestError, UnknownNameError
 from paintdiff.gallery.metadata import png_info, read_request
 from paintdiff.jobs.events import Picture
@@ -34,7 +33,7 @@ from paintdiff.models.registry.adapter_rows import VaeRow
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
-from tests import adapter_files as files
+from paintdiff.tasks.resolve.resolve_request import resolve_request
 from tests.job_helpers import pixels
 from tests.tasks.pictures import finished, given, image_to_image, inpaint, photo
 from tests.tiny import save_tiny_xl_pipeline
@@ -46,39 +45,8 @@ def quick(prompt: str = "a red house", **changes: Any) -> TextToImage:
 
 
 @pytest.fixture(scope="module")
-def catalog(tiny_catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    place = tmp_path_factory.mktemp("adapters")
-    sd1 = tiny_catalog.find(ControlNetRow, "big").family
-    with ModelManager(tiny_catalog, device="cpu").lease("mini") as leased:
-        parts = leased.pipeline.components
-    for name, seed in (("ink", 0), ("wash", 1)):
-        layers = files.lora_layers(parts, seed=seed)
-        files.saved(place / f"{name}.safetensors", files.in_kohya_keys(layers))
-    files.saved(place / "mystyle.safetensors", {"emb_params": torch.randn(2, 32)})
-    files.saved(place / "ip.safetensors", files.ip_adapter_tensors(parts["unet"]))
-    encoder = files.save_tiny_image_encoder(place / "clip")
-    vae = files.save_tiny_vae(place / "soft", parts["vae"])
-    ip, blind = (
-        files.ip_adapter_row(place / "ip.safetensors", folder, "mini") for folder in (encoder, None)
-    )
-    return files.with_adapters(
-        tiny_catalog,
-        loras=(
-            files.lora_row(place / "ink.safetensors"),
-            files.lora_row(place / "wash.safetensors"),
-            files.lora_row(place / "big.safetensors", family=sd1),
-        ),
-        embeddings=(
-            files.embedding_row(place / "mystyle.safetensors", "mini"),
-            files.embedding_row(place / "other.safetensors", "sdxl"),
-        ),
-        vaes=(files.vae_row(vae, "mini"), files.vae_row(place / "big.safetensors", "sd1")),
-        ip_adapters=(
-            ip,
-            blind.model_copy(update={"name": "blind"}),
-            ip.model_copy(update={"name": "big", "families": ("sd1",)}),
-        ),
-    )
+def catalog(adapter_catalog: Catalog) -> Catalog:
+    return adapter_catalog
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +91,9 @@ def test_a_lora_in_the_prompt_is_one_in_the_list(engine: Engine) -> None:
     tagged = quick("a red house <lora:ink:0.8:0.5>")
     ended = finished(engine, tagged)
     assert pixels(ended.pictures[0]) == first(engine, listed)
-    settled = ended.pictures[0].request
-    assert isinstance(settled, TextToImage)
-    assert settled.prompt == "a red house <lora:ink:0.8:0.5>"
+    resolved = ended.pictures[0].request
+    assert isinstance(resolved, TextToImage)
+    assert resolved.prompt == "a red house <lora:ink:0.8:0.5>"
     assert ended.warnings == ()
     assert ended.pictures[0].hashes.keys() == {"LoRA ink"}
 
@@ -290,11 +258,11 @@ def test_a_picture_carries_what_was_put_into_its_model(engine: Engine, tmp_path:
     again = _by_parameters(picture, path)
     assert again.prompt == "a red house, mystyle <lora:ink:0.8> <lora:wash:0.5>"
     assert again.loras == ()
-    settled = picture.request
-    assert isinstance(settled, TextToImage)
+    resolved = picture.request
+    assert isinstance(resolved, TextToImage)
     for field in ("vae", "clip_skip", "free_u", "seed", "refiner"):
-        assert getattr(again, field) == getattr(settled, field)
-    whole = again.model_copy(update={"ip_adapters": settled.ip_adapters})
+        assert getattr(again, field) == getattr(resolved, field)
+    whole = again.model_copy(update={"ip_adapters": resolved.ip_adapters})
     assert first(engine, whole) == pixels(picture)
 
 
@@ -416,9 +384,9 @@ def test_a_model_without_a_vae_gets_one_that_is_named(catalog: Catalog) -> None:
     without = catalog.with_found(
         FoundRows((row, *others, *catalog.rows(VaeRow), *catalog.rows(ControlNetRow)))
     )
-    settled, warnings = resolve_request(quick(), without, Profiles.default())
-    assert isinstance(settled, TextToImage) and settled.vae == "soft"
-    (said,) = [each for each in warnings if "no VAE of its own" in each]
+    resolved = resolve_request(quick(), without, Profiles.default())
+    assert isinstance(resolved.request, TextToImage) and resolved.request.vae == "soft"
+    (said,) = [each for each in resolved.warnings if "no VAE of its own" in each]
     assert message_field(said) == "vae"
-    own, _warnings = resolve_request(quick(), catalog, Profiles.default())
+    own = resolve_request(quick(), catalog, Profiles.default()).request
     assert isinstance(own, TextToImage) and own.vae is None

@@ -1,4 +1,4 @@
-"""Controls through the engine: settled, mapped at the painted size, and of effect everywhere."""
+"""Controls through the engine: resolved, mapped at the painted size, and of effect everywhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from paintdiff.errors import (
 from paintdiff.imaging.geometry import Box, Size
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import ControlInput, Outpaint
-from paintdiff.jobs.requests import Inpaint, Request, TextToImage
+from paintdiff.jobs.requests import Inpaint, PaintingRequest, TextToImage
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.manager.model_manager import ModelManager
@@ -28,7 +28,9 @@ from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.preprocessors.lines import detect_canny_edges
-from paintdiff.tasks.controls import make_control_map, prepare_controls, resolve_controls
+from paintdiff.tasks.controls import make_control_map, prepare_controls
+from paintdiff.tasks.resolve.controls import resolve_controls
+from tests.tasks.contexts import resolve_context, task_context
 from tests.tasks.pictures import (
     finished,
     given,
@@ -58,21 +60,22 @@ def text_to_image(**changes: Any) -> TextToImage:
     return TextToImage(**values | changes)
 
 
-def settled(catalog: Catalog, request: Request) -> tuple[Any, tuple[str, ...]]:
-    return resolve_controls(request, catalog)
+def resolve(catalog: Catalog, request: PaintingRequest) -> tuple[Any, tuple[str, ...]]:
+    context = resolve_context(catalog, catalog.find(ModelRow, request.model))
+    return resolve_controls(request, context), tuple(context.warnings)
 
 
-# What settling does
+# What resolving does
 
-SETTLED: dict[str, Any] = {"guidance_scale": 4.0, "sampler": "DDIM"}
+SAMPLING: dict[str, Any] = {"guidance_scale": 4.0, "sampler": "DDIM"}
 
 
 def test_a_control_gets_the_first_that_fits(tiny_engine: Engine, tiny_catalog: Catalog) -> None:
     job = tiny_engine.submit(text_to_image(controls=(control(),)))
     assert job.request.controls[0].controlnet == "mini-sketch"
     job.cancel()
-    other = tiny_catalog.with_first(ControlNetRow, "mini-other")
-    request, warnings = settled(other, text_to_image(controls=(control(),), **SETTLED))
+    other = tiny_catalog.with_controlnet("mini-other")
+    request, warnings = resolve(other, text_to_image(controls=(control(),), **SAMPLING))
     assert request.controls[0].controlnet == "mini-other"
     assert warnings == ()
 
@@ -108,7 +111,7 @@ def test_without_a_controlnet_for_the_model_it_says_so(
 ) -> None:
     catalog = tiny_catalog.with_source(str(tiny_xl_folder), name="xl")
     with pytest.raises(RequestError, match=r"No ControlNet found for xl.*--controlnet") as caught:
-        settled(catalog, text_to_image(model="xl", controls=(control(),), **SETTLED))
+        resolve(catalog, text_to_image(model="xl", controls=(control(),), **SAMPLING))
     assert caught.value.field == "controls.0.controlnet"
 
 
@@ -126,23 +129,23 @@ def test_without_a_controlnet_for_the_model_it_says_so(
 def test_what_has_no_effect_is_said(
     changes: dict[str, Any], warning: str, tiny_catalog: Catalog
 ) -> None:
-    request = text_to_image(controls=(control(**changes),), **SETTLED)
-    assert [each for each in settled(tiny_catalog, request)[1] if warning in each]
-    sound = text_to_image(controls=(control(preprocessor="canny"),), **SETTLED)
-    assert settled(tiny_catalog, sound)[1] == ()
-    both = text_to_image(controls=(control(), control(**changes)), **SETTLED)
-    told = settled(tiny_catalog, both)[1]
+    request = text_to_image(controls=(control(**changes),), **SAMPLING)
+    assert [each for each in resolve(tiny_catalog, request)[1] if warning in each]
+    sound = text_to_image(controls=(control(preprocessor="canny"),), **SAMPLING)
+    assert resolve(tiny_catalog, sound)[1] == ()
+    both = text_to_image(controls=(control(), control(**changes)), **SAMPLING)
+    told = resolve(tiny_catalog, both)[1]
     assert len(told) == 1
     assert "Sketch" in told[0] or told[0].startswith("ControlNet 2")
 
 
 def test_the_steps_that_are_really_run_count(tiny_catalog: Catalog) -> None:
     late = (control(guidance_start=0.3, guidance_end=0.6),)
-    long = image_to_image(num_inference_steps=20, strength=1.0, controls=late, **SETTLED)
+    long = image_to_image(num_inference_steps=20, strength=1.0, controls=late, **SAMPLING)
     sized = {"width": 64, "height": 64}
-    assert settled(tiny_catalog, long.model_copy(update=sized))[1] == ()
+    assert resolve(tiny_catalog, long.model_copy(update=sized))[1] == ()
     short = long.model_copy(update={"strength": 0.1, **sized})
-    assert "no step" in settled(tiny_catalog, short)[1][0]
+    assert "no step" in resolve(tiny_catalog, short)[1][0]
 
 
 # What painting does
@@ -213,7 +216,7 @@ def test_weights_that_cant_be_had_end_the_job_in_words(
     def refused(*_arguments: object) -> Image.Image:
         raise AnnotatorError("it needs x.pth")
 
-    monkeypatch.setattr(annotators, "control_map", refused)
+    monkeypatch.setattr(annotators, "make_map", refused)
     with Engine(tiny_manager, annotators=annotators) as engine:
         with pytest.raises(AnnotatorError, match=r"x\.pth"):
             painted(engine, text_to_image(controls=(control(preprocessor="hed"),)))
@@ -316,12 +319,17 @@ def test_in_inpainting_the_map_lies_where_the_picture_lies() -> None:
         sampler="DDIM",
         controls=(control(image=given(quarters()), controlnet="x", resize_mode="stretch"),),
     )
-    (whole,) = prepare_controls(request, as_it_is, Size(256, 128))
+    tools = task_context(as_it_is)
+    (whole,) = prepare_controls(request, tools, Size(256, 128))
     assert whole.map.size == (64, 64)
     assert whole.map.getpixel((3, 32)) == (255, 0, 0)
-    (part,) = prepare_controls(request, as_it_is, Size(256, 128), Box(192, 0, 256, 64))
+    (part,) = prepare_controls(
+        request, task_context(as_it_is), Size(256, 128), Box(192, 0, 256, 64)
+    )
     assert part.map.getpixel((32, 32)) == (255, 255, 255)
-    (middle,) = prepare_controls(request, as_it_is, Size(256, 128), Box(64, 0, 192, 128))
+    (middle,) = prepare_controls(
+        request, task_context(as_it_is), Size(256, 128), Box(64, 0, 192, 128)
+    )
     assert middle.map.getpixel((3, 32)) == (0, 255, 0)
     assert middle.map.getpixel((60, 32)) == (0, 0, 255)
 
@@ -335,7 +343,7 @@ def test_only_the_masked_part_of_the_map_is_used(tiny_engine: Engine) -> None:
         seen.append(picture)
         return picture
 
-    annotators.control_map = watch  # type: ignore[method-assign]
+    annotators.make_map = watch  # type: ignore[method-assign]
     with Engine(tiny_engine.manager, annotators=annotators) as engine:
         drawn = control(image=given(photo()), resize_mode="stretch")
         (picture,) = finished(engine, request.model_copy(update={"controls": (drawn,)})).pictures

@@ -98,7 +98,7 @@ def strips(picture: Floats, rows: int) -> Iterator[Floats]:
 
 
 def laid_over(faces: RestoredFaces, picture: Floats, rows: int = 10_000) -> Floats:
-    return np.concatenate(list(faces.over(strips(picture, rows))))
+    return np.concatenate(list(faces.lay_over(strips(picture, rows))))
 
 
 def restored(restorer: Restorer, pixels: Any, scale: float = 2, strength: float = 1.0) -> Floats:
@@ -425,13 +425,13 @@ def test_the_time_that_faces_take_is_foreseen(monkeypatch: pytest.MonkeyPatch) -
     now = 100.0
     monkeypatch.setattr(pace_module.time, "perf_counter", lambda: now)
     pace = ProgressEstimate(2)
-    pace.picture_begins()
+    pace.begin_picture()
 
     def after(seconds: float, step: Step) -> float | None:
         nonlocal now
         now += seconds
-        pace.step_ended(step)
-        return pace.seconds_left(step)
+        pace.count_step(step)
+        return pace.estimate_seconds_left(step)
 
     after(1, Step(1, 2, 0))
     after(1, Step(2, 2, 0))

@@ -11,7 +11,7 @@ import diffusers
 import pytest
 from safetensors.torch import save_file
 
-from paintdiff.engine.engine import Engine, resolve_request
+from paintdiff.engine.engine import Engine
 from paintdiff.gallery.a1111.text import parse_parameters, request_from_parameters, write_parameters
 from paintdiff.jobs.request_parts import LoraInput
 from paintdiff.jobs.requests import MAX_LORAS, TextToImage
@@ -22,8 +22,10 @@ from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.tasks.resolve.few_steps import apply_few_steps, find_acting_profile
+from paintdiff.tasks.resolve.resolve_request import resolve_request
 from tests import adapter_files as files
 from tests.models.adapters.test_lora_formats import Changing
+from tests.tasks.contexts import resolve_context
 
 NAME = "lcm-lora-tiny"
 WORDS = TextToImage(prompt="a red house", seed=7, width=64, height=64)
@@ -46,35 +48,35 @@ def engine(catalog: Catalog) -> Iterator[Engine]:
         yield running
 
 
-def settled(catalog: Catalog, **asked: Any) -> tuple[TextToImage, tuple[str, ...]]:
+def resolve(catalog: Catalog, **asked: Any) -> tuple[TextToImage, tuple[str, ...]]:
     asked = {"profile": "turbo", **asked}
-    request, said = resolve_request(WORDS.model_copy(update=asked), catalog, Profiles.default())
-    assert isinstance(request, TextToImage)
-    return request, said
+    resolved = resolve_request(WORDS.model_copy(update=asked), catalog, Profiles.default())
+    assert isinstance(resolved.request, TextToImage)
+    return resolved.request, resolved.warnings
 
 
 def test_what_was_left_open_is_the_loras(catalog: Catalog) -> None:
-    request, said = settled(catalog)
+    request, said = resolve(catalog)
     assert [(each.name, each.weight) for each in request.loras] == [(NAME, 1.0)]
     assert (request.num_inference_steps, request.guidance_scale) == (6, 1.0)
     assert request.sampler == "LCM"
     assert said == (f"Turbo used the LoRA {NAME}, which needs few steps.",)
-    again, said = resolve_request(request, catalog, Profiles.default())
-    assert again == request and said == ()
+    again = resolve_request(request, catalog, Profiles.default())
+    assert again.request == request and again.warnings == ()
 
 
 def test_other_profiles_take_none(catalog: Catalog) -> None:
     for profile in ("exact", "fast"):
-        request, _said = settled(catalog, profile=profile)
+        request, _said = resolve(catalog, profile=profile)
         assert request.loras == () and request.sampler == catalog.find(ModelRow, "mini").sampler
 
 
 def test_what_doesnt_suit_it_is_painted_without(catalog: Catalog) -> None:
     for asked in ({"num_inference_steps": 30}, {"guidance_scale": 7.5}):
-        request, said = settled(catalog, **asked)
+        request, said = resolve(catalog, **asked)
         assert request.loras == () and request.sampler == catalog.find(ModelRow, "mini").sampler
         assert NAME in said[0] and "didn't use the LoRA" in said[0]
-    request, said = settled(catalog, num_inference_steps=8, guidance_scale=1.5, sampler="Euler a")
+    request, said = resolve(catalog, num_inference_steps=8, guidance_scale=1.5, sampler="Euler a")
     assert [each.name for each in request.loras] == [NAME]
     assert request.sampler == "Euler a" and said == ()
 
@@ -82,9 +84,9 @@ def test_what_doesnt_suit_it_is_painted_without(catalog: Catalog) -> None:
 def test_where_no_lora_fits_in_any_more_that_is_said(catalog: Catalog) -> None:
     others = tuple(LoraInput(name=f"other-{number}") for number in range(MAX_LORAS))
     request = WORDS.model_copy(update={"loras": others})
-    turbo = Profiles.default().profile("turbo")
-    same, row, said = apply_few_steps(request, catalog.find(ModelRow, "mini"), turbo, catalog)
-    assert same == request and row == catalog.find(ModelRow, "mini")
+    context = resolve_context(catalog, profile="turbo")
+    same, said = apply_few_steps(request, context)
+    assert same == request and context.model == catalog.find(ModelRow, "mini")
     assert f"there are {MAX_LORAS} LoRAs already" in said[0]
 
 
@@ -95,7 +97,7 @@ def test_where_no_lora_fits_in_any_more_that_is_said(catalog: Catalog) -> None:
 def test_one_that_is_there_already_isnt_taken_twice(
     asked: dict[str, Any], catalog: Catalog
 ) -> None:
-    request, said = settled(catalog, **asked)
+    request, said = resolve(catalog, **asked)
     assert len(request.loras) == len(asked.get("loras", ()))
     assert (request.num_inference_steps, request.sampler, said) == (6, "LCM", ())
 
@@ -103,12 +105,13 @@ def test_one_that_is_there_already_isnt_taken_twice(
 def test_no_step_is_skipped_beside_it(catalog: Catalog) -> None:
     turbo = Profiles.default().profile("turbo")
     assert turbo.keeps_features and turbo.limits_guidance
-    request, _said = settled(catalog)
-    acting = find_acting_profile(request, turbo, catalog)
+    request, _said = resolve(catalog)
+    mini = catalog.find(ModelRow, "mini")
+    acting = find_acting_profile(request, turbo, mini, catalog)
     assert not acting.keeps_features and not acting.limits_guidance
     assert acting.decoder == turbo.decoder
-    without, _said = settled(catalog, num_inference_steps=30)
-    assert find_acting_profile(without, turbo, catalog) == turbo
+    without, _said = resolve(catalog, num_inference_steps=30)
+    assert find_acting_profile(without, turbo, mini, catalog) == turbo
 
 
 def test_it_is_painted_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

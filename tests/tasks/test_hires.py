@@ -1,4 +1,4 @@
-"""The hires fix through the engine: settled, painted twice, and painted again from its request."""
+"""The hires fix through the engine: resolved, painted twice, and painted again from its request."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.tasks.hires import SecondPass
 from paintdiff.tasks.resolve.hires import resolve_hires
-from paintdiff.tasks.resolve.sampling import least_strength
+from paintdiff.tasks.resolve.sampling import find_least_strength
 from paintdiff.tasks.runs import build_run
-from paintdiff.tasks.task_context import TaskContext
-from paintdiff.tasks.text_to_image import resolve
+from paintdiff.tasks.text_to_image import resolve as resolve_painting
 from tests.job_helpers import story
+from tests.tasks.contexts import resolve_context, task_context
 from tests.tasks.pictures import difference, finished, given, image_to_image, painted, photo
 from tests.tiny import save_tiny_controlnet
 
@@ -61,16 +61,19 @@ def request(hires: dict[str, Any] | None = None, **changes: Any) -> TextToImage:
     return TextToImage(**values | changes)
 
 
-def settled(catalog: Catalog, one: TextToImage) -> tuple[TextToImage, tuple[str, ...]]:
-    return resolve_hires(resolve(one, catalog.find(ModelRow, one.model))[0], catalog)
+def resolve(catalog: Catalog, one: TextToImage) -> tuple[TextToImage, tuple[str, ...]]:
+    context = resolve_context(catalog, catalog.find(ModelRow, one.model))
+    resolved = resolve_painting(one, context)
+    context.warnings.clear()
+    return resolve_hires(resolved, context), tuple(context.warnings)
 
 
-# What settling does
+# What resolving does
 
 
 def test_nothing_is_left_open(catalog: Catalog) -> None:
     open_ = TextToImage(prompt="x", width=128, height=128, hires=HiresFix())
-    filled, warnings = settled(catalog, open_)
+    filled, warnings = resolve(catalog, open_)
     assert filled.hires == HiresFix(
         scale=2.0,
         upscaler="mini-upscaler",
@@ -80,32 +83,32 @@ def test_nothing_is_left_open(catalog: Catalog) -> None:
         controlnet="none",
     )
     assert warnings == ()
-    assert settled(catalog, filled) == (filled, ())
+    assert resolve(catalog, filled) == (filled, ())
     plain = open_.model_copy(update={"hires": None})
-    assert settled(catalog, plain)[0].hires is None
+    assert resolve(catalog, plain)[0].hires is None
 
 
 def test_a_strength_left_open_leaves_a_step_to_run(catalog: Catalog) -> None:
     mini = catalog.find(ModelRow, "mini")
     family = mini.family.model_copy(update={"hires_strength": 0.05})
-    low = Catalog(FoundRows((mini.model_copy(update={"family": family}),)))
-    filled, _warnings = settled(low, request({"strength": None}))
+    low = Catalog((mini.model_copy(update={"family": family}),), {}, {})
+    filled, _warnings = resolve(low, request({"strength": None}))
     assert filled.hires is not None
     assert filled.hires.strength == 0.34  # of three steps one
     for steps in (1, 7, 20, 150, 998):
-        assert count_steps_run(steps, least_strength(steps)) == 1
+        assert count_steps_run(steps, find_least_strength(steps)) == 1
 
 
 def test_mini_only_enlarges_unless_a_strength_is_given(catalog: Catalog) -> None:
     """More than that made its pictures worse (benchmarks/RESULTS.md)."""
-    filled, warnings = settled(catalog, request({"strength": None, "upscaler": None}))
+    filled, warnings = resolve(catalog, request({"strength": None, "upscaler": None}))
     assert filled.hires is not None and filled.hires.strength == 0
     assert warnings == ()
 
 
 def test_without_an_upscaler_the_latents_are_enlarged(tiny_catalog: Catalog) -> None:
-    bare = Catalog(FoundRows(tiny_catalog.rows(ModelRow)))
-    filled, _warnings = settled(bare, request({"upscaler": None}))
+    bare = Catalog(tiny_catalog.rows(ModelRow), {}, {})
+    filled, _warnings = resolve(bare, request({"upscaler": None}))
     assert filled.hires is not None
     assert filled.hires.upscaler == "latent"
 
@@ -123,7 +126,7 @@ def test_without_an_upscaler_the_latents_are_enlarged(tiny_catalog: Catalog) -> 
 def test_what_is_too_large_to_be_seen_at_once_is_tiled(
     hires: dict[str, Any], size: tuple[int, int], tiled: bool, catalog: Catalog
 ) -> None:
-    filled, _warnings = settled(catalog, request(hires, width=size[0], height=size[1]))
+    filled, _warnings = resolve(catalog, request(hires, width=size[0], height=size[1]))
     assert filled.hires is not None
     assert filled.hires.tiled is tiled
 
@@ -187,9 +190,9 @@ def test_what_cant_be_used_is_refused_before_anything_is_loaded(
 
 
 def test_a_size_that_is_rounded_and_soft_latents_are_told(catalog: Catalog) -> None:
-    (warning,) = settled(catalog, request({"scale": 1.3}))[1]
+    (warning,) = resolve(catalog, request({"scale": 1.3}))[1]
     assert "The enlarged size 125x83 became 128x80" in warning
-    (warning,) = settled(catalog, request({"strength": 0.4}))[1]
+    (warning,) = resolve(catalog, request({"strength": 0.4}))[1]
     assert "Enlarged latents stay soft" in warning
 
 
@@ -260,11 +263,10 @@ def test_every_step_is_told_once_with_its_stage(
     tiny_manager: ModelManager, catalog: Catalog
 ) -> None:
     told: list[tuple[str, int]] = []
-    filled, _warnings = settled(catalog, request())
+    filled, _warnings = resolve(catalog, request())
     with tiny_manager.lease("mini") as leased:
-        tools = TaskContext(lambda picture, _name: picture, lambda picture, *_rest: picture)
-        second = SecondPass(filled, leased, tools)
-        second.after(build_run(filled), lambda step: told.append((step.stage, step.step)), 0)
+        second = SecondPass(filled, leased, task_context())
+        second.paint(build_run(filled), lambda step: told.append((step.stage, step.step)), 0)
     assert told == [*(("denoising", step) for step in (1, 2, 3, 4, 5)), ("decoding", 5)]
 
 
@@ -283,7 +285,7 @@ def test_control_maps_are_made_at_both_sizes(tiny_manager: ModelManager) -> None
     sizes: list[tuple[int, int]] = []
 
     class Watching(Annotators):
-        def control_map(
+        def make_map(
             self, picture: Image.Image, preprocessor: str, report: Any = None
         ) -> Image.Image:
             sizes.append(picture.size)
@@ -325,13 +327,13 @@ def test_without_memory_for_the_second_pass_the_first_isnt_lost(
     assert "Not enough memory to refine at 192x128" in picture.notes[0]
 
 
-def test_what_isnt_settled_isnt_painted(tiny_manager: ModelManager, catalog: Catalog) -> None:
-    one, _warnings = resolve(request({"upscaler": None}), catalog.find(ModelRow, "mini"))
+def test_open_values_arent_painted(tiny_manager: ModelManager, catalog: Catalog) -> None:
+    one = resolve_painting(request({"upscaler": None}), resolve_context(catalog))
     with (
         tiny_manager.lease("mini") as leased,
         pytest.raises(RequestError, match="has open values"),
     ):
-        SecondPass(one, leased, TaskContext(lambda picture, _name: picture, lambda *all_: all_[0]))
+        SecondPass(one, leased, task_context())
 
 
 # The tile ControlNet
@@ -374,7 +376,7 @@ CONTROL = ControlInput(image=given(photo()))
 def test_a_tiled_pass_is_held_by_a_tile_controlnet_if_there_is_one(
     hires: dict[str, Any], controls: tuple[ControlInput, ...], chosen: str, with_tile: Catalog
 ) -> None:
-    filled, _warnings = settled(with_tile, request(hires, controls=controls))
+    filled, _warnings = resolve(with_tile, request(hires, controls=controls))
     assert filled.hires is not None
     assert filled.hires.controlnet == chosen
 
@@ -384,9 +386,7 @@ def test_one_that_lists_tile_among_its_preprocessors_is_one(catalog: Catalog) ->
         row.model_copy(update={"preprocessors": ("tile",)}) if row.name == "mini-other" else row
         for row in catalog.rows(ControlNetRow)
     ]
-    filled, _w = settled(
-        Catalog(FoundRows((*catalog.rows(ModelRow), *rows))), request({"tiled": True})
-    )
+    filled, _w = resolve(Catalog(catalog.rows(ModelRow), {}, {}, rows), request({"tiled": True}))
     assert filled.hires is not None
     assert filled.hires.controlnet == "mini-other"
 

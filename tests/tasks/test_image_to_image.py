@@ -183,7 +183,7 @@ def test_files_that_cant_be_used_are_refused_at_once(tiny_engine: Engine) -> Non
         tiny_engine.submit(image_to_image().without_image_data())
 
 
-def test_a_settled_request_paints_the_same_again(tiny_engine: Engine) -> None:
+def test_a_resolved_request_paints_the_same_again(tiny_engine: Engine) -> None:
     request = image_to_image(
         num_images=2, loopback=2, variation_strength=0.3, image=given(photo(width=300, height=200))
     )

@@ -1,6 +1,4 @@
-"""What is to be put into a model: checked, and its open choices filled, when a request is
-submitted. Nothing is loaded.
-"""
+"""LoRAs, embeddings, VAE, refiner and IP-Adapters: checked and chosen. Loads nothing."""
 
 from __future__ import annotations
 
@@ -8,16 +6,16 @@ from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 from paintdiff.errors import RequestError, UnknownNameError
-from paintdiff.jobs.messages import FieldMessage
 from paintdiff.jobs.request_parts import MAX_LORA_WEIGHT, IpAdapterInput
 from paintdiff.jobs.requests import MAX_LORAS, PaintingRequest
+from paintdiff.models.adapters.specs import LoraUse
 from paintdiff.models.conditioning.prompt_words import find_embeddings, shorten_words
 from paintdiff.models.registry.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
 from paintdiff.models.registry.base_rows import WeightsRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.prompts.extra_networks import find_malformed_tags, split_lora_tags
-from paintdiff.tasks.adapters import collect_lora_uses, prompt_text
-from paintdiff.tasks.pictures import decode_input_picture
+from paintdiff.tasks.adapters import collect_lora_uses, remove_lora_tags
+from paintdiff.tasks.resolve.context import ResolveContext
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
@@ -27,82 +25,73 @@ PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
 RowT = TypeVar("RowT", bound=WeightsRow)
 
 
-def resolve_adapters(settled: PaintingT, catalog: Catalog) -> tuple[PaintingT, tuple[str, ...]]:
-    """The request with an IP-Adapter for each of its pictures as prompts, a VAE if its model has
-    none, and what a person should know about all that is put into the model.
+def resolve_adapters(request: PaintingT, context: ResolveContext) -> PaintingT:
+    """Check all adapters; choose an IP-Adapter for each image prompt, and a VAE if one is missing.
 
-    Raises RequestError or UnknownNameError, with the field in `field`, such as "loras.0.name".
+    The pictures are decoded to check them. Raises RequestError or UnknownNameError, with the field
+    in `field`, such as "loras.0.name".
     """
-    model = catalog.find(ModelRow, settled.model)
-    warnings = _checked_loras(settled, model, catalog)
-    warnings += _embedding_remarks(settled, model, catalog)
-    vae, vae_remarks = _settled_vae(settled, model, catalog)
-    warnings += vae_remarks
-    warnings += _checked_refiner(settled, model, catalog)
-    ip_adapters, more = _settled_ip_adapters(settled, model, catalog)
-    update = {"ip_adapters": ip_adapters, "vae": vae}
-    return settled.model_copy(update=update), (*warnings, *more)
+    _check_loras(request, context)
+    _warn_of_embeddings(request, context)
+    vae = _resolve_vae(request, context)
+    _check_refiner(request, context)
+    ip_adapters = _resolve_ip_adapters(request, context)
+    return request.model_copy(update={"ip_adapters": ip_adapters, "vae": vae})
 
 
-def _named(catalog: Catalog, kind: type[RowT], name: str, field: str) -> RowT:
+def _find(catalog: Catalog, kind: type[RowT], name: str, field: str) -> RowT:
     try:
         return catalog.find(kind, name)
     except UnknownNameError as error:
         raise error.at(field) from error
 
 
-def _checked_loras(settled: PaintingRequest, model: ModelRow, catalog: Catalog) -> list[str]:
-    places = [(tag.name, "prompt") for tag in split_lora_tags(settled.prompt)[1]]
-    places += [(given.name, f"loras.{index}.name") for index, given in enumerate(settled.loras)]
-    field_of = dict(reversed(places))
-    warnings: list[str] = [
-        FieldMessage(
+def _check_loras(request: PaintingRequest, context: ResolveContext) -> None:
+    for tag in find_malformed_tags(request.prompt):
+        context.warn(
             f"{tag} can't be read as a LoRA, so it stayed in the prompt. Write <lora:name:0.8>.",
             "prompt",
         )
-        for tag in find_malformed_tags(settled.prompt)
-    ]
-    if split_lora_tags(settled.negative_prompt)[1]:
-        warnings.append(
-            FieldMessage(
-                "A LoRA in the negative prompt has no effect. Write it in the prompt.",
-                "negative_prompt",
-            )
+    if split_lora_tags(request.negative_prompt)[1]:
+        context.warn(
+            "A LoRA in the negative prompt has no effect. Write it in the prompt.",
+            "negative_prompt",
         )
-    uses = collect_lora_uses(settled)
+    uses = collect_lora_uses(request)
     if len(uses) > MAX_LORAS:
         raise RequestError(
             f"{len(uses)} LoRAs are too many; at most {MAX_LORAS} can be used together.",
             field="loras",
         )
+    places = [(tag.name, "prompt") for tag in split_lora_tags(request.prompt)[1]]
+    places += [(given.name, f"loras.{index}.name") for index, given in enumerate(request.loras)]
+    field_of = dict(reversed(places))
     times = Counter(name for name, _field in places)
     for use in uses:
-        field = field_of[use.name]
-        row = _named(catalog, LoraRow, use.name, field)
-        _check_family(f"The LoRA {row.title}", row.family, model, field)
-        for weight in (use.weight, use.text_encoder_weight):
-            if abs(weight) > MAX_LORA_WEIGHT:
-                raise RequestError(
-                    f"The LoRA {row.title} has a weight of {weight:g}; it may be "
-                    f"-{MAX_LORA_WEIGHT:g} to {MAX_LORA_WEIGHT:g}.",
-                    field=field.replace("name", "weight"),
-                )
-        if not use.acts:
-            warnings.append(
-                FieldMessage(
-                    f"The LoRA {row.title} has no effect at a weight of 0.",
-                    field.replace("name", "weight"),
-                )
+        _check_lora(use, times[use.name], field_of[use.name], context)
+
+
+def _check_lora(use: LoraUse, times: int, field: str, context: ResolveContext) -> None:
+    """Check a LoRA that is named so many times, first in `field`."""
+    row = _find(context.catalog, LoraRow, use.name, field)
+    _check_family(f"The LoRA {row.title}", row.family, context.model, field)
+    for weight in (use.weight, use.text_encoder_weight):
+        if abs(weight) > MAX_LORA_WEIGHT:
+            raise RequestError(
+                f"The LoRA {row.title} has a weight of {weight:g}; it may be "
+                f"-{MAX_LORA_WEIGHT:g} to {MAX_LORA_WEIGHT:g}.",
+                field=field.replace("name", "weight"),
             )
-        elif times[use.name] > 1:
-            warnings.append(
-                FieldMessage(
-                    f"The LoRA {row.title} is used {times[use.name]} times; the weights add up "
-                    f"to {use.weight:g}.",
-                    field,
-                )
-            )
-    return warnings
+    if not use.acts:
+        context.warn(
+            f"The LoRA {row.title} has no effect at a weight of 0.",
+            field.replace("name", "weight"),
+        )
+    elif times > 1:
+        context.warn(
+            f"The LoRA {row.title} is used {times} times; the weights add up to {use.weight:g}.",
+            field,
+        )
 
 
 def _check_family(what: str, family: Family | None, model: ModelRow, field: str) -> None:
@@ -114,49 +103,46 @@ def _check_family(what: str, family: Family | None, model: ModelRow, field: str)
         )
 
 
-def _embedding_remarks(settled: PaintingRequest, model: ModelRow, catalog: Catalog) -> list[str]:
-    """Words that name an embedding which the model can't learn."""
+def _warn_of_embeddings(request: PaintingRequest, context: ResolveContext) -> None:
+    """Warn of words that name several embeddings, or one that doesn't fit the model."""
+    model, catalog = context.model, context.catalog
     others = {
         row.name: row for row in catalog.rows(EmbeddingRow) if model.family.name not in row.families
     }
-    texts = (("prompt", prompt_text(settled)), ("negative_prompt", settled.negative_prompt))
-    unclear = shorten_words(row.name for row in catalog.fitting(EmbeddingRow, model))
-    remarks: list[str] = [
-        FieldMessage(
-            f"{len(unclear[word])} embeddings are called {word}, so it is read as a word. Write "
-            f"one of: {', '.join(unclear[word])}.",
-            field,
-        )
-        for field, text in texts
-        for word in find_embeddings(text, [word for word, own in unclear.items() if len(own) > 1])
-    ]
-    return remarks + [
-        FieldMessage(
-            f"The embedding {name} has no effect: it is for "
-            f"{', '.join(others[name].families) or 'an unknown family'}, but {model.title} is of "
-            f"the family {model.family.title}.",
-            field,
-        )
-        for field, text in texts
-        for name in find_embeddings(text, others)
-    ]
+    texts = (("prompt", remove_lora_tags(request)), ("negative_prompt", request.negative_prompt))
+    short = shorten_words(row.name for row in catalog.fitting(EmbeddingRow, model))
+    ambiguous = [word for word, names in short.items() if len(names) > 1]
+    for field, text in texts:
+        for word in find_embeddings(text, ambiguous):
+            context.warn(
+                f"{len(short[word])} embeddings are called {word}, so it is read as a word. Write "
+                f"one of: {', '.join(short[word])}.",
+                field,
+            )
+    for field, text in texts:
+        for name in find_embeddings(text, others):
+            context.warn(
+                f"The embedding {name} has no effect: it is for "
+                f"{', '.join(others[name].families) or 'an unknown family'}, but {model.title} is "
+                f"of the family {model.family.title}.",
+                field,
+            )
 
 
-def _settled_vae(
-    settled: PaintingRequest, model: ModelRow, catalog: Catalog
-) -> tuple[str | None, list[str]]:
-    """The name of the VAE that takes the place of the model's, None for its own."""
-    if settled.vae is not None:
-        row = _named(catalog, VaeRow, settled.vae, "vae")
+def _resolve_vae(request: PaintingRequest, context: ResolveContext) -> str | None:
+    """Return the name of the VAE that replaces the model's own, None for its own."""
+    model = context.model
+    if request.vae is not None:
+        row = _find(context.catalog, VaeRow, request.vae, "vae")
         _check_fits(f"The VAE {row.title}", row.families, model, "vae")
-        return row.name, []
+        return row.name
     if not model.parts or "vae" in model.parts or "text_encoder" not in model.parts:
-        return None, []  # what is a denoiser alone takes all other parts from one model
-    row = next(iter(catalog.fitting(VaeRow, model)), None)
+        return None  # a denoiser alone takes all other parts from one model
+    row = next(iter(context.catalog.fitting(VaeRow, model)), None)
     if row is None:
-        return None, []
-    said = f"{model.title} has no VAE of its own, so {row.title} is used."
-    return row.name, [FieldMessage(said, "vae")]
+        return None
+    context.warn(f"{model.title} has no VAE of its own, so {row.title} is used.", "vae")
+    return row.name
 
 
 def _check_fits(what: str, families: tuple[str, ...], model: ModelRow, field: str) -> None:
@@ -168,11 +154,11 @@ def _check_fits(what: str, families: tuple[str, ...], model: ModelRow, field: st
         )
 
 
-def _checked_refiner(settled: PaintingRequest, model: ModelRow, catalog: Catalog) -> list[str]:
-    refiner = settled.refiner
+def _check_refiner(request: PaintingRequest, context: ResolveContext) -> None:
+    model, refiner = context.model, request.refiner
     if refiner is None:
-        return []
-    row = _named(catalog, ModelRow, refiner.model, "refiner.model")
+        return
+    row = _find(context.catalog, ModelRow, refiner.model, "refiner.model")
     if not model.family.refiners:
         raise RequestError(
             f"{model.title} ({model.family.title}) doesn't support a refiner.",
@@ -193,25 +179,21 @@ def _checked_refiner(settled: PaintingRequest, model: ModelRow, catalog: Catalog
             field="refiner.switch_at",
         )
     if refiner.switch_at == 1:
-        return [
-            FieldMessage(
-                "The refiner has no effect: a switch at 1 leaves it no steps.", "refiner.switch_at"
-            )
-        ]
-    if settled.controls:
-        return [FieldMessage("ControlNets act until the refiner takes over.", "refiner.switch_at")]
-    return []
+        context.warn(
+            "The refiner has no effect: a switch at 1 leaves it no steps.", "refiner.switch_at"
+        )
+    elif request.controls:
+        context.warn("ControlNets act until the refiner takes over.", "refiner.switch_at")
 
 
-def _settled_ip_adapters(
-    settled: PaintingRequest, model: ModelRow, catalog: Catalog
-) -> tuple[tuple[IpAdapterInput, ...], list[str]]:
-    given: list[IpAdapterInput] = []
-    warnings: list[str] = []
-    for index, each in enumerate(settled.ip_adapters):
+def _resolve_ip_adapters(
+    request: PaintingRequest, context: ResolveContext
+) -> tuple[IpAdapterInput, ...]:
+    resolved: list[IpAdapterInput] = []
+    for index, each in enumerate(request.ip_adapters):
         field = f"ip_adapters.{index}"
-        decode_input_picture(each.image, f"{field}.image")
-        row = _ip_adapter(each.name, model, catalog, f"{field}.name")
+        context.inputs.decode(each.image, f"{field}.image")
+        row = _find_fitting_ip_adapter(each.name, context, f"{field}.name")
         if row.image_encoder is None:
             raise RequestError(
                 f"The IP-Adapter {row.title} needs its CLIP image encoder: put the folder with "
@@ -220,18 +202,17 @@ def _settled_ip_adapters(
                 field=f"{field}.name",
             )
         if each.scale == 0:
-            warnings.append(
-                FieldMessage(
-                    f"The IP-Adapter {row.title} has no effect at a scale of 0.", f"{field}.scale"
-                )
+            context.warn(
+                f"The IP-Adapter {row.title} has no effect at a scale of 0.", f"{field}.scale"
             )
-        given.append(each.model_copy(update={"name": row.name}))
-    return tuple(given), warnings
+        resolved.append(each.model_copy(update={"name": row.name}))
+    return tuple(resolved)
 
 
-def _ip_adapter(name: str | None, model: ModelRow, catalog: Catalog, field: str) -> IpAdapterRow:
+def _find_fitting_ip_adapter(name: str | None, context: ResolveContext, field: str) -> IpAdapterRow:
+    model, catalog = context.model, context.catalog
     if name is not None:
-        row = _named(catalog, IpAdapterRow, name, field)
+        row = _find(catalog, IpAdapterRow, name, field)
         _check_fits(f"The IP-Adapter {row.title}", row.families, model, field)
         return row
     fitting = catalog.fitting(IpAdapterRow, model)

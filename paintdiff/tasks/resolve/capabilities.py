@@ -1,6 +1,4 @@
-"""What a model's family can't do, told when a request is submitted: refused where it was asked for,
-said where it only has no effect.
-"""
+"""Limits of a model's family: an error if a request asks for something it can't do."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.requests import ImageToImage, PaintingRequest, TextToImage
 from paintdiff.models.tiling.windows import LARGEST_SEEN_AT_ONCE
+from paintdiff.tasks.resolve.context import ResolveContext
 from paintdiff.tasks.resolve.hires import compute_hires_size
 
 if TYPE_CHECKING:
@@ -19,8 +18,9 @@ _SECOND_PASS = "image_to_image"
 
 
 def check_capabilities(request: PaintingRequest, task: str, row: ModelRow) -> None:
-    """Raise RequestError, with the field in `field`, for what the model's family can't do: the
-    task, a hires fix, being steered by ControlNets, seeing a picture through windows.
+    """Raise RequestError, with the field in `field`, for what the model's family can't do.
+
+    That may be the task, a hires fix, ControlNets, or painting in windows.
     """
     family = row.family
     if task not in family.pipelines:
@@ -54,20 +54,21 @@ def check_capabilities(request: PaintingRequest, task: str, row: ModelRow) -> No
             )
 
 
-def warn_of_whole_passes(settled: PaintingRequest, row: ModelRow) -> tuple[str, ...]:
-    """What a person should know about a picture that is seen as a whole though it is much larger
-    than those that the model was made for.
+def warn_of_whole_passes(request: PaintingRequest, context: ResolveContext) -> None:
+    """Warn if a picture much larger than the native size is painted as a whole.
+
+    `request` is resolved. Such a picture is painted in windows where the family supports it.
     """
-    if row.family.supports_windows or not isinstance(settled, (TextToImage, ImageToImage)):
-        return ()
-    size: Size = settled.sampling().size
-    if isinstance(settled, TextToImage):
-        if settled.hires is None:
-            return ()
-        size = compute_hires_size(size, settled.hires.scale, row)
-    if size.area <= LARGEST_SEEN_AT_ONCE * row.native_size.area:
-        return ()
-    return (
-        f"{size} is much larger than {row.native_size}, the native size of {row.title}, so the "
-        "subject may be repeated.",
-    )
+    row = context.model
+    if row.family.supports_windows or not isinstance(request, (TextToImage, ImageToImage)):
+        return
+    size: Size = request.sampling().size
+    if isinstance(request, TextToImage):
+        if request.hires is None:
+            return
+        size = compute_hires_size(size, request.hires.scale, row)
+    if size.area > LARGEST_SEEN_AT_ONCE * row.native_size.area:
+        context.warn(
+            f"{size} is much larger than {row.native_size}, the native size of {row.title}, so the "
+            "subject may be repeated."
+        )

@@ -1,4 +1,4 @@
-"""A LoRA that makes few steps enough, where a profile takes one. Nothing is loaded."""
+"""Few-step LoRAs, for the profiles that use one. Nothing is loaded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from paintdiff.jobs.requests import MAX_LORAS, PaintingRequest
 from paintdiff.models.catalog.few_step_loras import FewSteps, find_few_step_loras, find_few_steps
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.tasks.adapters import collect_lora_uses
+from paintdiff.tasks.resolve.context import ResolveContext
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
@@ -19,31 +20,37 @@ PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
 
 
 def apply_few_steps(
-    request: PaintingT, model: ModelRow, profile: Profile, catalog: Catalog
-) -> tuple[PaintingT, ModelRow, tuple[str, ...]]:
-    """The request with the LoRA among its own, the model's row with the steps, guidance and sampler
-    that it wants, and what a person should know about that. All stays as it is where the profile
-    takes none, or there is none, or what was asked for doesn't suit it.
+    request: PaintingT, context: ResolveContext
+) -> tuple[PaintingT, tuple[str, ...]]:
+    """Add a few-step LoRA to the request, and its steps, guidance and sampler to the context's row.
+
+    Changes nothing if the profile uses none, if there isn't one, or if it doesn't suit the request.
+    Returns the request and the warnings, which are shown after the task's own.
     """
+    profile = context.profile
+    if not profile.few_steps:
+        return request, ()
     uses = collect_lora_uses(request)
-    few = find_few_steps(model, catalog, [use.name for use in uses]) if profile.few_steps else None
+    few = find_few_steps(context.model, context.catalog, [use.name for use in uses])
     if few is None:
-        return request, model, ()
+        return request, ()
     if any(use.name == few.lora.name for use in uses):
-        return request, few.model, ()
+        context.model = few.model
+        return request, ()
     if not few.suits(request.num_inference_steps, request.guidance_scale):
-        return request, model, (_unused(few, profile, request, "other settings were chosen"),)
+        return request, (_explain_unused(few, profile, request, "other settings were chosen"),)
     if len(uses) >= MAX_LORAS:
         why = f"there are {len(uses)} LoRAs already"
-        return request, model, (_unused(few, profile, request, why),)
+        return request, (_explain_unused(few, profile, request, why),)
+    context.model = few.model
     loras = (*request.loras, LoraInput(name=few.lora.name, weight=few.weight))
     said: tuple[str, ...] = ()
-    if request.num_inference_steps is None:  # else who asked for so few knows of it
+    if request.num_inference_steps is None:  # whoever asked for so few steps knows about it
         said = (f"{profile.title} used the LoRA {few.lora.title}, which needs few steps.",)
-    return request.model_copy(update={"loras": loras}), few.model, said
+    return request.model_copy(update={"loras": loras}), said
 
 
-def _unused(few: FewSteps, profile: Profile, request: PaintingRequest, why: str) -> str:
+def _explain_unused(few: FewSteps, profile: Profile, request: PaintingRequest, why: str) -> str:
     figures = few.model.figures(request.quality)
     return FieldMessage(
         f"{profile.title} didn't use the LoRA {few.lora.title} ({figures.num_inference_steps} "
@@ -52,13 +59,16 @@ def _unused(few: FewSteps, profile: Profile, request: PaintingRequest, why: str)
     )
 
 
-def find_acting_profile(settled: PaintingRequest, profile: Profile, catalog: Catalog) -> Profile:
-    """The profile as a settled request is painted by it: few steps leave nothing that could be left
-    out between them.
+def find_acting_profile(
+    resolved: PaintingRequest, profile: Profile, model: ModelRow, catalog: Catalog
+) -> Profile:
+    """Return the profile by which a resolved request is painted.
+
+    With few steps no step can be skipped, so the profile's shortcuts are turned off.
     """
     if not profile.keeps_features and not profile.limits_guidance:
         return profile
-    names = [use.name for use in collect_lora_uses(settled) if use.acts]
-    if not find_few_step_loras(names, catalog.find(ModelRow, settled.model), catalog):
+    names = [use.name for use in collect_lora_uses(resolved) if use.acts]
+    if not find_few_step_loras(names, model, catalog):
         return profile
     return profile.leaving_nothing_out

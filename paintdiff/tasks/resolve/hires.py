@@ -1,4 +1,4 @@
-"""What a hires fix leaves open, filled when its request is submitted."""
+"""The hires fix: its size, upscaler, strength, steps and ControlNet."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.samplers import SAMPLERS
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.models.tiling.windows import sees_through_windows
-from paintdiff.tasks.controls import control_acts, find_fitting_controlnet
-from paintdiff.tasks.resolve.sampling import check_strength, least_strength
+from paintdiff.tasks.controls import has_effect
+from paintdiff.tasks.resolve.context import ResolveContext
+from paintdiff.tasks.resolve.controls import find_fitting_controlnet
+from paintdiff.tasks.resolve.sampling import check_strength, find_least_strength
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
@@ -23,56 +25,58 @@ if TYPE_CHECKING:
 PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
 
 SHARP_LATENT_STRENGTH = 0.5
-"""From here on the second pass makes up for the softness of enlarged latents."""
+"""From this strength on the second pass makes up for the softness of enlarged latents."""
 
 _TILE = re.compile(r"(?<![a-z])tile(?![a-z])")
 
 
-def resolve_hires(settled: PaintingT, catalog: Catalog) -> tuple[PaintingT, tuple[str, ...]]:
-    """The settled request with nothing left open in its hires fix, and what a person should know
-    about that. A request without one comes back as it is.
+def resolve_hires(request: PaintingT, context: ResolveContext) -> PaintingT:
+    """Fill in the hires fix of a request whose sampling is resolved; without one, change nothing.
 
     Raises RequestError, SizeError or UnknownNameError, with the field in `field`, such as
     "hires.strength".
     """
-    if not isinstance(settled, TextToImage) or settled.hires is None:
-        return settled, ()
-    model, hires = catalog.find(ModelRow, settled.model), settled.hires
-    size, warnings = _settled_target(settled.sampling().size, hires.scale, model)
-    steps = _settled_steps(settled, hires)
+    if not isinstance(request, TextToImage) or request.hires is None:
+        return request
+    model, hires = context.model, request.hires
+    size = _resolve_target(request.sampling().size, hires.scale, context)
+    steps = _resolve_steps(request, hires)
     strength = hires.strength
     if strength is None:
         strength = model.family.hires_strength
-        strength = max(strength, least_strength(steps)) if strength else 0.0
+        strength = max(strength, find_least_strength(steps)) if strength else 0.0
     check_strength(strength, steps, "hires.strength")
     tiled = sees_through_windows(hires.tiled, size, model)
-    upscaler = _settled_upscaler(hires.upscaler, catalog)
+    upscaler = _resolve_upscaler(hires.upscaler, context.catalog)
     if upscaler == LATENT_UPSCALER and strength < SHARP_LATENT_STRENGTH:
-        warnings += (
+        context.warn(
             f"Enlarged latents stay soft at a strength of {strength:g}. Use a higher strength, "
-            "or an upscaler.",
+            "or an upscaler."
         )
     update = {
         "upscaler": upscaler,
         "strength": strength,
         "num_inference_steps": steps,
         "tiled": tiled,
-        "controlnet": _settled_controlnet(settled, hires.controlnet, tiled, catalog)
+        "controlnet": _resolve_controlnet(request, hires.controlnet, tiled, context)
         if strength
         else NO_CONTROLNET,
     }
-    return settled.model_copy(update={"hires": hires.model_copy(update=update)}), warnings
+    return request.model_copy(update={"hires": hires.model_copy(update=update)})
 
 
 def compute_hires_size(first: Size, scale: float, model: ModelRow) -> Size:
-    """The size of the second pass, in pixels: rounded to what the model can paint."""
-    exact = Size(round(first.width * scale), round(first.height * scale))
-    return round_to_multiple(exact, model.family.size_multiple)
+    """Return the size of the second pass, in pixels, rounded to what the model can paint."""
+    return round_to_multiple(_scale_exactly(first, scale), model.family.size_multiple)
 
 
-def _settled_target(first: Size, scale: float, model: ModelRow) -> tuple[Size, tuple[str, ...]]:
-    exact = Size(round(first.width * scale), round(first.height * scale))
-    size = compute_hires_size(first, scale, model)
+def _scale_exactly(first: Size, scale: float) -> Size:
+    return Size(round(first.width * scale), round(first.height * scale))
+
+
+def _resolve_target(first: Size, scale: float, context: ResolveContext) -> Size:
+    model = context.model
+    exact, size = _scale_exactly(first, scale), compute_hires_size(first, scale, model)
     try:
         check_size(size)
     except SizeError as error:
@@ -85,16 +89,16 @@ def _settled_target(first: Size, scale: float, model: ModelRow) -> tuple[Size, t
             f"{model.family.size_multiple} pixels. Enlarge more.",
             field="hires.scale",
         )
-    if size == exact:
-        return size, ()
-    return size, (
-        f"The enlarged size {exact} became {size}: {model.title} paints in multiples of "
-        f"{model.family.size_multiple} pixels.",
-    )
+    if size != exact:
+        context.warn(
+            f"The enlarged size {exact} became {size}: {model.title} paints in multiples of "
+            f"{model.family.size_multiple} pixels."
+        )
+    return size
 
 
-def _settled_steps(settled: TextToImage, hires: HiresFix) -> int:
-    sampling = settled.sampling()
+def _resolve_steps(request: TextToImage, hires: HiresFix) -> int:
+    sampling = request.sampling()
     if hires.num_inference_steps is None:
         return sampling.num_inference_steps
     most = SAMPLERS[sampling.sampler].max_steps
@@ -106,7 +110,7 @@ def _settled_steps(settled: TextToImage, hires: HiresFix) -> int:
     return hires.num_inference_steps
 
 
-def _settled_upscaler(name: str | None, catalog: Catalog) -> str:
+def _resolve_upscaler(name: str | None, catalog: Catalog) -> str:
     if name == LATENT_UPSCALER:
         return name
     if name is None:
@@ -117,20 +121,19 @@ def _settled_upscaler(name: str | None, catalog: Catalog) -> str:
         raise error.at("hires.upscaler", f"{LATENT_UPSCALER!r} is always available.") from error
 
 
-def _settled_controlnet(
-    settled: TextToImage, asked: str | None, tiled: bool, catalog: Catalog
+def _resolve_controlnet(
+    request: TextToImage, asked: str | None, tiled: bool, context: ResolveContext
 ) -> str:
     if asked == NO_CONTROLNET:
         return asked
-    model = catalog.find(ModelRow, settled.model)
     if asked is not None:
-        return find_fitting_controlnet(asked, model, catalog, "hires.controlnet").name
-    if not tiled or any(map(control_acts, settled.controls)):
+        return find_fitting_controlnet(asked, context, "hires.controlnet").name
+    if not tiled or any(map(has_effect, request.controls)):
         return NO_CONTROLNET
-    made_for_it = filter(_sharpens, catalog.fitting(ControlNetRow, model))
+    made_for_it = filter(_adds_detail, context.catalog.fitting(ControlNetRow, context.model))
     return next((row.name for row in made_for_it), NO_CONTROLNET)
 
 
-def _sharpens(row: ControlNetRow) -> bool:
-    """Whether a ControlNet was made to add detail to the picture that is its map."""
+def _adds_detail(row: ControlNetRow) -> bool:
+    """Return whether a ControlNet was made to add detail to the picture that is its map."""
     return "tile" in row.preprocessors or _TILE.search(row.name.lower()) is not None

@@ -1,4 +1,4 @@
-"""Fills what a request leaves open: from the model's row, the quality preset, and the dice."""
+"""Sampling settings: from the model's row, the quality preset, and drawn seeds."""
 
 from __future__ import annotations
 
@@ -7,79 +7,96 @@ import secrets
 
 from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import Size, check_size, round_to_multiple
-from paintdiff.jobs.messages import FieldMessage
 from paintdiff.jobs.requests import MAX_SEED, PaintingRequest
 from paintdiff.models.inference.denoising_run import count_steps_run
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.samplers import SAMPLERS, check_sampler
+from paintdiff.tasks.resolve.context import ResolveContext
 
 
-def resolve_sampling(
-    request: PaintingRequest, row: ModelRow
-) -> tuple[dict[str, object], tuple[str, ...]]:
-    """What fills every None but the size's, and what a person should know about it.
+def resolve_sampling(request: PaintingRequest, row: ModelRow) -> dict[str, object]:
+    """Return the values of all open fields except the size.
 
     Raises RequestError or UnknownNameError, with the field in `field`.
     """
     figures = row.figures(request.quality)
     sampler = resolve_sampler(request.sampler, row)
-    steps, warnings = resolve_steps(request.num_inference_steps, request.quality, sampler, row)
+    steps = resolve_steps(request.num_inference_steps, request.quality, sampler, row)
     guidance = figures.guidance_scale if request.guidance_scale is None else request.guidance_scale
-    if row.zero_terminal_snr and not SAMPLERS[sampler].knows_zero_snr:
-        warnings += (
-            f"{row.title} starts from pure noise, which {sampler} doesn't support, so the picture "
-            "may look washed out. Use DDIM or Euler.",
-        )
-    warnings += _negative_warnings(request, guidance, row)
-    seed, variation_seed, seed_warnings = resolve_seeds(request)
+    seed, variation_seed = resolve_seeds(request)
     return {
         "num_inference_steps": steps,
         "guidance_scale": guidance,
         "sampler": sampler,
         "seed": seed,
         "variation_seed": variation_seed,
-    }, warnings + seed_warnings
+    }
 
 
-def _negative_warnings(
-    request: PaintingRequest, guidance_scale: float, row: ModelRow
-) -> tuple[str, ...]:
+def warn_of_sampling(
+    request: PaintingRequest, resolved: PaintingRequest, context: ResolveContext
+) -> None:
+    """Warn of sampling settings that were changed, have no effect, or don't suit the model.
+
+    `request` is what was asked for.
+    """
+    row, sampling = context.model, resolved.sampling()
+    preset = row.figures(request.quality).num_inference_steps
+    most = SAMPLERS[sampling.sampler].max_steps
+    if request.num_inference_steps is None and preset > most:
+        context.warn(
+            f"{sampling.sampler} takes at most {most} steps, so {most} were used instead of "
+            f"{preset}."
+        )
+    if row.zero_terminal_snr and not SAMPLERS[sampling.sampler].knows_zero_snr:
+        context.warn(
+            f"{row.title} starts from pure noise, which {sampling.sampler} doesn't support, so the "
+            "picture may look washed out. Use DDIM or Euler."
+        )
+    _warn_of_negative_prompt(request, sampling.guidance_scale, context)
+    if request.variation_seed is not None and request.variation_strength == 0:
+        context.warn(
+            "The variation seed has no effect at a variation strength of 0.", "variation_seed"
+        )
+
+
+def _warn_of_negative_prompt(
+    request: PaintingRequest, guidance_scale: float, context: ResolveContext
+) -> None:
+    family = context.model.family
     if not request.negative_prompt.strip():
-        return ()
-    if not row.family.supports_negative_prompt:
-        why = f": {row.family.title} doesn't support it."
+        return
+    if not family.supports_negative_prompt:
+        why = f": {family.title} doesn't support it."
     elif guidance_scale <= 1:
         why = f" at a guidance scale of {guidance_scale:g}; it needs more than 1."
     else:
-        return ()
-    return (FieldMessage(f"The negative prompt has no effect{why}", "negative_prompt"),)
+        return
+    context.warn(f"The negative prompt has no effect{why}", "negative_prompt")
 
 
-def resolve_seeds(request: PaintingRequest) -> tuple[int, int | None, tuple[str, ...]]:
-    """The first picture's seed and variation seed, drawn where they were left open. The second
-    stays None if it was and the variation strength is 0.
+def resolve_seeds(request: PaintingRequest) -> tuple[int, int | None]:
+    """Return the first picture's seed and variation seed, drawn where they were left open.
 
-    Raises RequestError if the last picture's is too large.
+    An open variation seed stays None at a variation strength of 0. Raises RequestError if the last
+    picture's seed would be too large.
     """
     if request.variation_strength > 0:
         seed = resolve_seed(request.seed, 1)
         variation_seed = resolve_seed(
             request.variation_seed, request.num_images, field="variation_seed"
         )
-        return seed, variation_seed, ()
-    warnings: tuple[str, ...] = ()
-    if request.variation_seed is not None:
-        sentence = "The variation seed has no effect at a variation strength of 0."
-        warnings = (FieldMessage(sentence, "variation_seed"),)
-    return resolve_seed(request.seed, request.num_images), request.variation_seed, warnings
+        return seed, variation_seed
+    return resolve_seed(request.seed, request.num_images), request.variation_seed
 
 
 def check_strength(strength: float, num_inference_steps: int, field: str = "strength") -> None:
-    """Raise RequestError, for `field`, if the strength leaves no step to run, though it isn't 0,
-    which means no change.
+    """Raise RequestError, for `field`, if the strength leaves no step to run.
+
+    A strength of 0 is allowed: it means no change.
     """
     if strength and count_steps_run(num_inference_steps, strength) < 1:
-        least = least_strength(num_inference_steps)
+        least = find_least_strength(num_inference_steps)
         raise RequestError(
             f"A strength of {strength:g} leaves none of the {num_inference_steps} steps to run. "
             f"Use {least:g} or more, more steps, or 0 for no change.",
@@ -87,49 +104,45 @@ def check_strength(strength: float, num_inference_steps: int, field: str = "stre
         )
 
 
-def least_strength(num_inference_steps: int) -> float:
-    """The least strength, to two or more decimals, at which there is a step to run."""
+def find_least_strength(num_inference_steps: int) -> float:
+    """Return the smallest strength, to two or more decimals, that leaves a step to run."""
     decimals = 10 ** max(2, len(str(num_inference_steps)))
     return math.ceil(decimals / num_inference_steps) / decimals
 
 
-def resolve_size(
-    width: int | None, height: int | None, row: ModelRow
-) -> tuple[Size, tuple[str, ...]]:
-    """The size to paint, and a warning if it had to be rounded. Raises SizeError."""
+def resolve_size(width: int | None, height: int | None, context: ResolveContext) -> Size:
+    """Return the size to paint, in pixels; warn if it was rounded. Raises SizeError."""
+    row = context.model
     wanted = Size(width or row.native_size.width, height or row.native_size.height)
     check_size(wanted)
     size = round_to_multiple(wanted, row.family.size_multiple)
     check_size(size)
-    if size == wanted:
-        return size, ()
-    return size, (
-        f"The size {wanted} became {size}: {row.title} paints in multiples of "
-        f"{row.family.size_multiple} pixels.",
-    )
+    if size != wanted:
+        context.warn(
+            f"The size {wanted} became {size}: {row.title} paints in multiples of "
+            f"{row.family.size_multiple} pixels."
+        )
+    return size
 
 
-def resolve_steps(
-    asked: int | None, quality: str, sampler: str, row: ModelRow
-) -> tuple[int, tuple[str, ...]]:
-    """The number of steps, and a warning if the preset has more than the sampler can take.
+def resolve_steps(asked: int | None, quality: str, sampler: str, row: ModelRow) -> int:
+    """Return the number of steps: the preset's, at most the sampler's, unless one was asked for.
 
-    Raises UnknownNameError for the quality, RequestError if more were asked for than the sampler
-    can take.
+    Raises UnknownNameError for the quality, and RequestError if more steps were asked for than the
+    sampler can take.
     """
-    steps = asked if asked is not None else row.figures(quality).num_inference_steps
     most = SAMPLERS[sampler].max_steps
-    if steps <= most:
-        return steps, ()
-    if asked is not None:
+    if asked is None:
+        return min(most, row.figures(quality).num_inference_steps)
+    if asked > most:
         raise RequestError(
             f"{sampler} takes at most {most} steps, not {asked}.", field="num_inference_steps"
         )
-    return most, (f"{sampler} takes at most {most} steps, so {most} were used instead of {steps}.",)
+    return asked
 
 
 def resolve_sampler(asked: str | None, row: ModelRow) -> str:
-    """The sampler's name as it stands in the table.
+    """Return the sampler's name as the table spells it.
 
     Raises UnknownNameError, and RequestError if it is for models of another kind.
     """
@@ -146,9 +159,9 @@ def resolve_sampler(asked: str | None, row: ModelRow) -> str:
 
 
 def resolve_seed(asked: int | None, num_images: int, field: str = "seed") -> int:
-    """The first picture's seed, drawn if it was left open.
+    """Return the first picture's seed, drawn if it was left open.
 
-    Raises RequestError, for `field`, if the last one's is too large.
+    Raises RequestError, for `field`, if the last picture's seed would be too large.
     """
     largest = MAX_SEED - (num_images - 1)
     if asked is None:

@@ -34,7 +34,7 @@ from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.models.upscaling import face_restorer, upscaler
 from paintdiff.models.upscaling.face_detection import FaceDetector
 from paintdiff.models.upscaling.face_restorer import LoadedFaceRestorer
-from paintdiff.tasks.postprocessing import resolve_upscaling
+from paintdiff.tasks.resolve.postprocessing import resolve_upscaling
 from tests.faces import DETECTOR, SQUARE_PX, landmarks_at, save_detector, save_tiny_restoreformer
 from tests.hostile_files import mutations
 from tests.tiny import save_tiny_upscaler

@@ -26,8 +26,9 @@ from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory.devices import check_dtype
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
-from paintdiff.tasks.resolve.sampling import resolve_sampling
+from paintdiff.tasks.text_to_image import resolve
 from tests.job_helpers import story
+from tests.tasks.contexts import resolve_context
 from tests.tasks.pictures import given, painted
 from tests.tiny_families import SAVERS, VARIANTS, save_tiny_family
 
@@ -410,8 +411,9 @@ def test_a_sampler_that_cant_start_from_pure_noise_is_told_of(folders: dict[str,
     row = Catalog.default().with_source(str(folders["sd1"])).find(ModelRow, "sd1")
     whole = row.model_copy(update={"zero_terminal_snr": True})
     for sampler, said in (("PNDM", True), ("DDIM", False)):
-        warnings = resolve_sampling(words("sd1", sampler=sampler), whole)[1]
-        assert any("pure noise" in text for text in warnings) == said
+        context = resolve_context(Catalog.default(), whole)
+        resolve(words("sd1", sampler=sampler), context)
+        assert any("pure noise" in text for text in context.warnings) == said
 
 
 def test_the_refiner_is_told_of_aesthetics(engine: Engine) -> None:

@@ -1,0 +1,33 @@
+"""The context in which a request is resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from paintdiff.jobs.messages import FieldMessage
+from paintdiff.tasks.decoded_inputs import DecodedInputs
+
+if TYPE_CHECKING:
+    from paintdiff.models.catalog.catalog import Catalog
+    from paintdiff.models.registry.model_rows import ModelRow
+    from paintdiff.models.registry.speed_profiles import Profile
+
+
+@dataclass
+class ResolveContext:
+    """The state of resolving one request to paint: all that was looked up, decoded or warned of.
+
+    `model` is the catalog's row; `apply_few_steps` may put the steps, guidance and sampler of a
+    few-step LoRA into it. `warnings` are in the order in which they are shown.
+    """
+
+    catalog: Catalog
+    model: ModelRow
+    profile: Profile
+    inputs: DecodedInputs = field(default_factory=DecodedInputs)
+    warnings: list[str] = field(default_factory=list[str])
+
+    def warn(self, sentence: str, field: str | None = None) -> None:
+        """Add a warning; `field` is the request's field that it's about, if there is one."""
+        self.warnings.append(sentence if field is None else FieldMessage(sentence, field))

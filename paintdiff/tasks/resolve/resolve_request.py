@@ -1,0 +1,62 @@
+"""Resolve a request: the one place where everything that it leaves open is filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from paintdiff.errors import RequestError
+from paintdiff.jobs.requests import Painting, Request, Upscale
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.tasks import TASKS, upscale
+from paintdiff.tasks.decoded_inputs import DecodedInputs
+from paintdiff.tasks.resolve.adapters import resolve_adapters
+from paintdiff.tasks.resolve.capabilities import check_capabilities, warn_of_whole_passes
+from paintdiff.tasks.resolve.context import ResolveContext
+from paintdiff.tasks.resolve.controls import resolve_controls
+from paintdiff.tasks.resolve.few_steps import apply_few_steps
+from paintdiff.tasks.resolve.hires import resolve_hires
+from paintdiff.tasks.resolve.names import resolve_names
+from paintdiff.tasks.resolve.postprocessing import resolve_postprocessing
+
+if TYPE_CHECKING:
+    from paintdiff.models.catalog.catalog import Catalog
+    from paintdiff.models.registry.speed_profiles import Profiles
+
+
+@dataclass(frozen=True)
+class ResolvedRequest:
+    """A request with no open values, and the warnings about what was filled in.
+
+    `inputs` are its pictures, as far as they were decoded, for a run that starts at once.
+    """
+
+    request: Request
+    warnings: tuple[str, ...] = ()
+    inputs: DecodedInputs = field(default_factory=DecodedInputs)
+
+
+def resolve_request(request: Request, catalog: Catalog, profiles: Profiles) -> ResolvedRequest:
+    """Fill in everything that a request leaves open, and check it. Loads nothing.
+
+    Raises RequestError, SizeError or UnknownNameError, with the field in `field`.
+    """
+    if isinstance(request, Upscale):
+        return ResolvedRequest(upscale.resolve(request, catalog))
+    task = TASKS.get(type(request))
+    if task is None:
+        raise RequestError(f"The engine can't run a {type(request).__name__}.", field="kind")
+    model = catalog.find(ModelRow, request.model)
+    check_capabilities(request, task.name, model)
+    context = ResolveContext(catalog, model, profiles.profile(request.profile))
+    names = {"model": model.name, "profile": context.profile.name}
+    resolved: Painting = resolve_names(request.model_copy(update=names), context)
+    resolved, few_steps_warnings = apply_few_steps(resolved, context)
+    resolved = task.resolve(resolved, context)
+    context.warnings += few_steps_warnings
+    resolved = resolve_controls(resolved, context)
+    resolved = resolve_hires(resolved, context)
+    resolved = resolve_adapters(resolved, context)
+    warn_of_whole_passes(resolved, context)
+    resolved = resolve_postprocessing(resolved, context)
+    return ResolvedRequest(resolved, tuple(context.warnings), context.inputs)
