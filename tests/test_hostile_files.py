@@ -22,7 +22,7 @@ from paintdiff.models.discovery.inspection import Known
 from paintdiff.models.discovery.scanning import scan_folders
 from paintdiff.models.formats.headers import read_header
 from paintdiff.models.formats.limits import MAX_REASON_CHARACTERS, MAX_WASTED_SECONDS
-from paintdiff.models.formats.safe_pickle import read_records, read_tensors, tensor_names
+from paintdiff.models.formats.safe_pickle import list_tensor_names, read_records, read_tensors
 from paintdiff.models.manager.model_manager import ModelManager
 from tests.hostile_files import BESIDE, HOSTILE, PICKLES, mutations, shared_storage, zipped
 from tests.models.weight_files import write_sparse
@@ -30,7 +30,7 @@ from tests.models.weight_files import write_sparse
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="many of them need a POSIX system")
 
 LOOKS = 40
-LOST = ("took longer", "ended the process", "too much memory", "no answer")
+LOST = ("took longer", "crashed the process", "too much memory", "no answer")
 """What is said of files that only the process's own limits could stop."""
 
 
@@ -87,7 +87,7 @@ def test_a_hostile_pickle_is_refused_or_of_no_use(tmp_path: Path, name: str) -> 
     path = tmp_path / "it.ckpt"
     path.write_bytes(PICKLES[name])
     try:
-        tensors = tensor_names(path)
+        tensors = list_tensor_names(path)
         content = read_tensors(path)
     except (ModelLoadError, UnsafeWeightsError) as error:
         assert "it.ckpt" in str(error)
@@ -141,7 +141,7 @@ def test_a_file_that_ends_or_stalls_the_process_costs_itself_alone(
     reader.close()
     assert [known.recognized.kind for known in found[::2]] == ["lora"] * 4
     said = [known.recognized.reason for known in found[1::2]]
-    assert "ended the process" in said[0]
+    assert "crashed the process" in said[0]
     assert "took longer than 1 seconds" in said[1]
     assert "no answer that can be understood" in said[2]
     assert reader.wasted_seconds >= 1.0

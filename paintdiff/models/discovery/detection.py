@@ -19,7 +19,7 @@ from paintdiff.models.formats.tensor_inventory import (
     Contents,
     DetectedWeights,
     Kind,
-    has_width,
+    match_width,
 )
 
 __all__ = ["UNET_WIDTHS", "DetectedWeights", "detect"]
@@ -66,7 +66,7 @@ def _words_width(contents: Contents, prefix: str = "") -> int:
     for name in tables.WORD_WEIGHTS:
         if width := contents.side(prefix + name, 1):
             return width
-    return contents.side(contents.ending(".attn2.to_k.weight"), 1)
+    return contents.side(contents.find_ending(".attn2.to_k.weight"), 1)
 
 
 def _controlnet(contents: Contents) -> DetectedWeights | None:
@@ -79,7 +79,7 @@ def _controlnet(contents: Contents) -> DetectedWeights | None:
         return None
     width = _words_width(contents)
     if width:
-        return has_width(contents, width, "controlnet", "a ControlNet")
+        return match_width(contents, width, "controlnet", "a ControlNet")
     for start, family in tables.CONTROLNET_FAMILIES.items():
         if contents.begins(start):
             return DetectedWeights(
@@ -113,7 +113,7 @@ def _described_denoiser(
     )
     kind: Kind = "checkpoint" if len(parts) > 1 else "denoiser"
     if row.family == tables.UNET:
-        found = has_width(contents, _words_width(contents, prefix), kind, row.title)
+        found = match_width(contents, _words_width(contents, prefix), kind, row.title)
     else:
         found = DetectedWeights(kind, row.family, row.title, families=(row.family,))
     return replace(
@@ -147,8 +147,8 @@ def _ip_adapter(contents: Contents) -> DetectedWeights | None:
             "unknown",
             reason="it is a FaceID IP-Adapter, which needs InsightFace and isn't supported",
         )
-    name = contents.ending("to_k_ip.weight")
-    found = has_width(contents, contents.side(name, 1), "ip_adapter", "an IP-Adapter")
+    name = contents.find_ending("to_k_ip.weight")
+    found = match_width(contents, contents.side(name, 1), "ip_adapter", "an IP-Adapter")
     projected = contents.side("image_proj.proj.weight", 1)
     hidden = contents.side("image_proj.proj_in.weight", 1) or contents.side(
         "image_proj.proj.0.weight", 1
@@ -247,8 +247,8 @@ def _of_latents(channels: int, families: Mapping[int, tuple[str, ...]]) -> Detec
 
 def _encoder(contents: Contents) -> DetectedWeights | None:
     if contents.has_ends(("vision_model.embeddings.patch_embedding.weight",)):
-        hidden = contents.side(contents.ending("vision_model.embeddings.class_embedding"), 0)
-        projected = contents.side(contents.ending("visual_projection.weight"), 0)
+        hidden = contents.side(contents.find_ending("vision_model.embeddings.class_embedding"), 0)
+        projected = contents.side(contents.find_ending("visual_projection.weight"), 0)
         return DetectedWeights(
             "image_encoder", reason="an image encoder", widths=(projected, hidden)
         )

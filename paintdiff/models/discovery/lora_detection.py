@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from paintdiff.models.formats.tensor_inventory import Contents, DetectedWeights, has_width
+from paintdiff.models.formats.tensor_inventory import Contents, DetectedWeights, match_width
 
 # How a tensor's name ends in a LoRA: the side of its shape that is the inputs' is the second.
 _INPUT_ENDS = (
@@ -100,7 +100,7 @@ def detect_lora(contents: Contents) -> DetectedWeights | None:
         return None
     width = _words_width(contents)
     if width and width != _PIXART_WIDTH:
-        return has_width(contents, width, "lora", "a LoRA")
+        return match_width(contents, width, "lora", "a LoRA")
     family = "pixart" if width else _by_names(contents)
     if family is None:
         family = _by_text_encoder(contents) or _said(contents.metadata)

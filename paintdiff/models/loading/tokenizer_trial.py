@@ -10,7 +10,7 @@ from paintdiff.config.presets import presets_folder
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.limits import MAX_TOKENIZER_SECONDS, MAX_VOCABULARY_BYTES
 from paintdiff.models.formats.opening import open_file
-from paintdiff.models.formats.trials import failed_trial
+from paintdiff.models.formats.trials import run_trial
 
 FILE_NAME = "tokenizer.json"
 
@@ -32,7 +32,7 @@ def _try_tokenizer(path: Path) -> None:
     try:
         with open_file(path) as file:
             content = file.read(MAX_VOCABULARY_BYTES)
-        reason = failed_trial(_CHILD, content, 2 * MAX_TOKENIZER_SECONDS)
+        reason = run_trial(_CHILD, content, 2 * MAX_TOKENIZER_SECONDS)
     except OSError as error:
         raise ModelLoadError(f"{path.name} can't be tried: {error.strerror}.") from error
     if reason is not None:

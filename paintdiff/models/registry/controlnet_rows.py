@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from paintdiff.config.presets import find_row, validate_row
 from paintdiff.errors import ModelNotFoundError, PresetError, RequestError
 from paintdiff.models.formats.json_files import read_json
-from paintdiff.models.formats.safe_pickle import tensor_records
+from paintdiff.models.formats.safe_pickle import read_tensor_records
 from paintdiff.models.formats.weight_files import is_pickle, read_file_header
 from paintdiff.models.hub.direct_download import fetch_from_cache_or_hub
 from paintdiff.models.hub.hub_id import HUB_ID
@@ -190,7 +190,7 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors in a file, told from its header."""
     if not is_pickle(path):
         return {name: each.shape for name, each in read_file_header(path).tensors.items()}
-    return {name: each.shape for name, each in tensor_records(path).items()}
+    return {name: each.shape for name, each in read_tensor_records(path).items()}
 
 
 def _hub_config(source: str) -> dict[str, Any]:

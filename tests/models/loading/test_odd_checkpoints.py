@@ -19,7 +19,7 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.detection import detect
 from paintdiff.models.discovery.diffusers_folders import detect_part
 from paintdiff.models.formats.headers import read_header
-from paintdiff.models.formats.name_prefixes import with_dots
+from paintdiff.models.formats.name_prefixes import restore_dots
 from paintdiff.models.hub.file_selection import part_variant, weights_variant
 from paintdiff.models.loading import pipelines
 from paintdiff.models.loading.pipeline_files import LoadingContext
@@ -100,11 +100,11 @@ def test_averages_get_their_dots_back(cases: dict[str, Case]) -> None:
         for name in case.tensors():
             if name.startswith(UNET):
                 flat = name.removeprefix("model.").replace(".", "")
-                assert with_dots(f"model_ema.{flat}") == name.replace("model.", "model_ema.", 1)
+                assert restore_dots(f"model_ema.{flat}") == name.replace("model.", "model_ema.", 1)
     long = "model_ema.diffusion_model.output_blocks.11.1.transformer_blocks.10.attn2.to_out.0.bias"
-    assert with_dots("model_ema." + long.removeprefix("model_ema.").replace(".", "")) == long
+    assert restore_dots("model_ema." + long.removeprefix("model_ema.").replace(".", "")) == long
     for other in ("model_ema.diffusion_modelnonsense7", "model_ema.decay", long, UNET, ""):
-        assert with_dots(other) == other
+        assert restore_dots(other) == other
 
 
 @pytest.mark.parametrize("how", SPELLINGS)
