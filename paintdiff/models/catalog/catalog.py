@@ -26,8 +26,8 @@ from paintdiff.models.discovery.diffusers_folders import detect_folder_family
 from paintdiff.models.discovery.header_reader import FileReader
 from paintdiff.models.discovery.permanent_names import FILE_NAME as NAMES_FILE
 from paintdiff.models.discovery.permanent_names import PermanentNames
-from paintdiff.models.discovery.row_builder import FoundRows, Problem, RowBuilder, unet_widths
-from paintdiff.models.discovery.scanning import scan_folders, stamp_of
+from paintdiff.models.discovery.row_builder import FoundRows, Problem, RowBuilder, map_unet_widths
+from paintdiff.models.discovery.scanning import read_stamp, scan_folders
 from paintdiff.models.formats.weight_files import check_weights_in
 from paintdiff.models.hub.cache import find_snapshot
 from paintdiff.models.hub.hub_id import HUB_ID
@@ -119,7 +119,7 @@ class Catalog:
         known = DetectionCache(cache, catalog.unet_widths())
         names = PermanentNames(None if cache is None else cache / NAMES_FILE)
         shelving = catalog.shelving(known, names)
-        catalog = catalog.with_shelves(shelving.shelved(scan_folders(models_dirs), models_dirs))
+        catalog = catalog.with_shelves(shelving.build(scan_folders(models_dirs), models_dirs))
         known.finish()
         names.save()
         for problem in catalog.problems():
@@ -344,8 +344,8 @@ class Catalog:
         if not path.is_file():
             return {"family": "sdxl" if "xl" in source.lower() else "sd1"}, ()
         with closing(FileReader(self.unet_widths())) as reader:
-            known = reader.known(path)
-        found = known.recognized
+            known = reader.inspect(path)
+        found = known.detected
         if not known.form:
             kind = UnsafeWeightsError if known.unsafe else ModelLoadError
             raise kind(found.reason)
@@ -363,7 +363,7 @@ class Catalog:
 
     def unet_widths(self) -> Mapping[int, str]:
         """The families of UNets by how many numbers stand for a word."""
-        return unet_widths(self._families)
+        return map_unet_widths(self._families)
 
     def shelving(self, known: DetectionCache, names: PermanentNames) -> RowBuilder:
         """What makes rows of the files in models folders, after those of this catalog."""
@@ -414,7 +414,7 @@ class Catalog:
 
 def _stamp(path: Path) -> dict[str, object]:
     try:
-        return stamp_of(path)
+        return read_stamp(path)
     except OSError as error:
         raise ModelNotFoundError(f"{path.name} can't be looked into: {error.strerror}.") from error
 

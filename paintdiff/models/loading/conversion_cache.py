@@ -8,14 +8,14 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from paintdiff.models.hub.direct_download import cache_folder
+from paintdiff.models.hub.direct_download import get_cache_folder
 
 _ORIGIN_SUFFIX = ".origin"
 
 
 def find_conversions_folder() -> Path:
     """Where they are kept: beside what was downloaded, as they may be as large."""
-    return cache_folder() / "paintdiffusion-converted"
+    return get_cache_folder() / "paintdiffusion-converted"
 
 
 def note_origin(made: Path, origin: Path) -> None:

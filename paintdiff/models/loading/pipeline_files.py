@@ -19,7 +19,7 @@ import transformers
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.rust_panics import panics_as_errors
 from paintdiff.models.formats.weight_files import check_weights_in, is_gguf, is_pickle
-from paintdiff.models.hub.file_selection import part_variants, weights_variant
+from paintdiff.models.hub.file_selection import find_part_variants, find_pipeline_variant
 from paintdiff.models.loading import single_file_denoisers
 from paintdiff.models.loading.conversion import convert_file
 from paintdiff.models.loading.conversion_cache import find_conversions_folder
@@ -140,7 +140,7 @@ def _folder_pipeline(
     how = {
         "local_files_only": True,
         "use_safetensors": True,
-        "variant": weights_variant(folder),
+        "variant": find_pipeline_variant(folder),
     }
     if eight_bits and not parts:
         parts = _packed_denoiser(folder, dtype, how)
@@ -164,7 +164,7 @@ def _of_other_variants(
     pipeline's.
     """
     index, found = _index_of(folder), dict[str, Any]()
-    for part, variant in part_variants(folder).items():
+    for part, variant in find_part_variants(folder).items():
         if part in given or variant in (None, how["variant"]):
             continue
         library, class_name = index[part]
@@ -192,7 +192,7 @@ def _packed_denoiser(folder: Path, dtype: torch.dtype, how: Mapping[str, Any]) -
     part = next((name for name in DENOISERS if name in index), None)
     if part is None:
         return {}
-    how = {**how, "variant": part_variants(folder).get(part)}
+    how = {**how, "variant": find_part_variants(folder).get(part)}
     class_ = getattr(diffusers, index[part][1])
     network = class_.from_pretrained(str(folder), subfolder=part, dtype=_HALF, **how)
     quantize_to_int8(network, dtype)

@@ -39,11 +39,11 @@ def locate(
     def told(state: DownloadState) -> None:
         report(state.message)
 
-    return (downloads if downloads is not None else Downloads()).fetched(
+    return (downloads if downloads is not None else Downloads()).fetch(
         row.source,
         row.revision if isinstance(row, ModelRow) else "",
         files=_files_of(row),
-        told=told,
+        on_progress=told,
         wanted=wanted,
     )
 

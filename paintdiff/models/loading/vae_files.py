@@ -14,7 +14,7 @@ from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.tensor_tables import read_tensor_table
 from paintdiff.models.formats.weight_files import check_weights_in
-from paintdiff.models.hub.file_selection import part_variant
+from paintdiff.models.hub.file_selection import find_part_variant
 from paintdiff.models.loading.part_checks import check_part
 
 _OWN_NAMES = ("encoder.down_blocks.", "decoder.up_blocks.")
@@ -47,7 +47,10 @@ def load_vae_at(source: Path, class_: Any, config: Mapping[str, Any], spare: Any
         check_weights_in(source)
         check_part(source)
         return diffusers.AutoencoderKL.from_pretrained(
-            str(source), local_files_only=True, use_safetensors=True, variant=part_variant(source)
+            str(source),
+            local_files_only=True,
+            use_safetensors=True,
+            variant=find_part_variant(source),
         )
     with init_empty_weights():  # no memory for numbers that are replaced at once
         network = class_.from_config(config)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.config.presets import find_row, validate_row
 from paintdiff.errors import ModelNotFoundError
-from paintdiff.models.hub.direct_download import cache_folder, download
+from paintdiff.models.hub.direct_download import download, get_cache_folder
 from paintdiff.models.registry.base_rows import WeightsRow, display_name, find_free_name
 
 UPSCALER_FOLDERS = ("upscale_models", "ESRGAN", "RealESRGAN", "upscalers")
@@ -55,7 +55,7 @@ class UpscalerRow(WeightsRow):
         """Where it lies on this machine, or will once it is downloaded."""
         if self.address is None:
             return Path(self.source)
-        return (self.downloads_to or cache_folder() / _CACHE_FOLDER) / _file_name(self.source)
+        return (self.downloads_to or get_cache_folder() / _CACHE_FOLDER) / _file_name(self.source)
 
     @property
     def folder(self) -> Path | None:

@@ -20,7 +20,7 @@ from paintdiff.models.discovery.detection import detect
 from paintdiff.models.discovery.diffusers_folders import detect_part
 from paintdiff.models.formats.headers import read_header
 from paintdiff.models.formats.name_prefixes import restore_dots
-from paintdiff.models.hub.file_selection import part_variant, weights_variant
+from paintdiff.models.hub.file_selection import find_part_variant, find_pipeline_variant
 from paintdiff.models.loading import pipelines
 from paintdiff.models.loading.pipeline_files import LoadingContext
 from tests.models.loading.test_single_file_checkpoints import (  # noqa: F401 (fixtures)
@@ -373,9 +373,9 @@ def test_folders_of_variants_are_read(
 ) -> None:
     case = cases["sd1"]
     folder = in_variant(case.folder, tmp_path / "odd", variants, shards)
-    assert weights_variant(folder) in variants.values()
+    assert find_pipeline_variant(folder) in variants.values()
     for part in PARTS:
-        assert part_variant(folder / part) == variants.get(part)
+        assert find_part_variant(folder / part) == variants.get(part)
     found, wanted = (
         pipelines.load_pipeline(case.row(each), "cpu", "float32", road=road(eight_bits=eight_bits))
         for each in (folder, case.folder)

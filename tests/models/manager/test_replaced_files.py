@@ -20,7 +20,7 @@ from paintdiff.models.adapters.specs import Adapters, IpAdapterUse, LoraUse
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.discovery.row_builder import FoundRows
-from paintdiff.models.discovery.scanning import stamp_of
+from paintdiff.models.discovery.scanning import read_stamp
 from paintdiff.models.inference.denoising_run import Denoising, Source
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.adapter_rows import VaeRow
@@ -45,7 +45,7 @@ class Stamped(LiveCatalog):
         def stamped(row: Any) -> Any:
             assert isinstance(row, WeightsRow)
             place = Path(row.source)
-            return row.model_copy(update=stamp_of(place)) if place.exists() else row
+            return row.model_copy(update=read_stamp(place)) if place.exists() else row
 
         def all_of(rows: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(map(stamped, rows))
