@@ -16,7 +16,7 @@ from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.request_parts import LATENT_UPSCALER
 from paintdiff.models.acceleration.engines import EngineName
-from paintdiff.models.registry.samplers import sampler_names
+from paintdiff.models.registry.samplers import list_samplers
 from paintdiff.preprocessors.table import PREPROCESSORS
 
 BAD_VALUE = 2
@@ -207,7 +207,7 @@ def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
         "--guidance", type=float, metavar="X", help="how closely to follow the words"
     )
     paint.add_argument("--size", type=_size, metavar="WxH", help="size in pixels, like 128x128")
-    paint.add_argument("--sampler", metavar="NAME", help=f"one of: {', '.join(sampler_names())}")
+    paint.add_argument("--sampler", metavar="NAME", help=f"one of: {', '.join(list_samplers())}")
     paint.add_argument(
         "--seed", type=int, metavar="N", help="the same seed paints the same picture"
     )

@@ -43,8 +43,8 @@ from paintdiff.models.registry.base_rows import (
     MAX_NAME,
     WeightsRow,
     find_free_name,
-    hub_id_name,
-    is_preset_source,
+    get_source_name,
+    resolve_preset_source,
 )
 from paintdiff.models.registry.controlnet_rows import (
     ControlNetRow,
@@ -151,7 +151,7 @@ class Catalog:
                     f"{path}: models.{name}: {text.sampler} doesn't fit "
                     f"{families[text.family].title}, which takes {', '.join(fitting)}."
                 )
-            text = text.model_copy(update={"source": is_preset_source(text.source, presets)})
+            text = text.model_copy(update={"source": resolve_preset_source(text.source, presets)})
             rows.append(make_model_row(text, families[text.family], general))
         controlnets = read_controlnets(content.get("controlnets"), families, path)
         upscalers = read_upscalers(content.get("upscalers"), path)
@@ -317,7 +317,7 @@ class Catalog:
                 f"Supported families: {', '.join(self._families)}.",
                 field="model",
             )
-        wanted = (name or hub_id_name(source))[:MAX_NAME]
+        wanted = (name or get_source_name(source))[:MAX_NAME]
         text = ModelText.model_validate(
             {
                 "name": find_free_name(wanted, self._models),

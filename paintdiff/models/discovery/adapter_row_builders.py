@@ -20,7 +20,7 @@ from paintdiff.models.registry.adapter_rows import (
     TinyAutoencoderRow,
     VaeRow,
 )
-from paintdiff.models.registry.base_rows import GENERAL_STEMS, display_name
+from paintdiff.models.registry.base_rows import GENERAL_STEMS, get_display_name
 from paintdiff.models.registry.families import Family
 
 # A VAE's shapes don't tell its family, but the names of well-known ones do. The first entry that a
@@ -171,7 +171,7 @@ def _find_common_parts(one: Path, other: Path) -> list[str]:
 
 def _select_families(item: FoundItem) -> tuple[str, ...]:
     """Return the families that the tensors fit, fewer if the name is a well-known one."""
-    name, known = display_name(item.path).lower(), item.detected.families
+    name, known = get_display_name(item.path).lower(), item.detected.families
     for telling, families in _TELLING_NAMES.items():
         if telling in name:
             return tuple(family for family in known if family in families) or known

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from paintdiff.models.registry.base_rows import MAX_NAME, display_name, find_free_name
+from paintdiff.models.registry.base_rows import MAX_NAME, find_free_name, get_display_name
 from paintdiff.system.atomic_files import new_file
 
 FILE_NAME = "model-names.json"
@@ -79,10 +79,10 @@ class PermanentNames:
         left = [path for path in files if path not in names]
         left = self._keep_moved(what, files, left, names, used)
         used |= table.keys()
-        titles = Counter(display_name(path).casefold() for path in files) if left else {}
-        alone = {path for path in left if titles[display_name(path).casefold()] == 1}
+        titles = Counter(get_display_name(path).casefold() for path in files) if left else {}
+        alone = {path for path in left if titles[get_display_name(path).casefold()] == 1}
         for path in left:
-            name = display_name(path)
+            name = get_display_name(path)
             if name in used or path not in alone:
                 name = _qualify_by_folders(path, files, roots, used)
             names[path] = name
@@ -164,8 +164,8 @@ def _qualify_by_folders(
     path: Path, files: Iterable[Path], roots: Sequence[Path], used: set[str]
 ) -> str:
     """Qualify a file's name with as few folders as make it unique."""
-    title = display_name(path).casefold()
-    others = [each for each in files if each != path and display_name(each).casefold() == title]
+    title = get_display_name(path).casefold()
+    others = [each for each in files if each != path and get_display_name(each).casefold() == title]
     shared = {spelling for each in others for spelling in _list_spellings(each, roots)}
     spelled = _list_spellings(path, roots)
     free = (each for each in spelled if each not in used and each not in shared)
@@ -186,7 +186,7 @@ def _list_spellings(path: Path, roots: Sequence[Path]) -> list[str]:
     return [
         _make_printable("/".join((*path.parts[first:-1], last)))
         for first in range(above, 0, -1)
-        for last in dict.fromkeys((display_name(path), path.name))
+        for last in dict.fromkeys((get_display_name(path), path.name))
     ]
 
 

@@ -260,6 +260,8 @@ def explain_damage(error: Exception) -> str:
         return str(error)
     if isinstance(error, MemoryError):
         return "it asks for more memory than is available"
+    if isinstance(error, zipfile.BadZipFile) and "CRC" in str(error):
+        return "its checksum doesn't match its content"
     # A seek to an impossible place fails with EINVAL, and has no file name.
     if isinstance(error, OSError) and (error.filename or error.errno not in (None, errno.EINVAL)):
         return f"it can't be read: {error.strerror}"

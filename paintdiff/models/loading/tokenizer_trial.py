@@ -1,5 +1,6 @@
-"""Tries a model's `tokenizer.json` in a throw-away process: one that is damaged in the right place
-would end ours. Importable without torch.
+"""Tries a model's `tokenizer.json` in a separate process, which a damaged one could crash.
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ _CHILD = Path(__file__).with_name("tokenizer_worker.py")
 
 
 def try_tokenizers(folder: Path) -> None:
-    """Try each tokenizer one level below a model's folder; those that come with the app are known.
+    """Try each tokenizer one level below a model's folder, except in folders of this app.
 
-    Raises ModelLoadError if one can't be used.
+    Raises:
+        ModelLoadError: A tokenizer isn't usable.
     """
     if folder.resolve().parent == presets_folder():
         return
@@ -34,7 +36,7 @@ def _try_tokenizer(path: Path) -> None:
             content = file.read(MAX_VOCABULARY_BYTES)
         reason = run_trial(_CHILD, content, 2 * MAX_TOKENIZER_SECONDS)
     except OSError as error:
-        raise ModelLoadError(f"{path.name} can't be tried: {error.strerror}.") from error
+        raise ModelLoadError(f"{path.name} can't be read: {error.strerror}.") from error
     if reason is not None:
         raise ModelLoadError(
             f"{path.name} isn't a usable tokenizer: {reason}. Download the model again."

@@ -61,4 +61,4 @@ def find_acting_profile(settled: PaintingRequest, profile: Profile, catalog: Cat
     names = [use.name for use in collect_lora_uses(settled) if use.acts]
     if not find_few_step_loras(names, catalog.model(settled.model), catalog):
         return profile
-    return profile.leaving_nothing_out
+    return profile.without_skipping
