@@ -18,11 +18,11 @@ from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.discovery import header_reader
 from paintdiff.models.discovery.detection_cache import DetectionCache
 from paintdiff.models.discovery.header_reader import FileReader
-from paintdiff.models.discovery.inspection import Known
+from paintdiff.models.discovery.inspection import InspectedFile
 from paintdiff.models.discovery.scanning import scan_folders
 from paintdiff.models.formats.headers import read_header
 from paintdiff.models.formats.limits import MAX_REASON_CHARACTERS, MAX_WASTED_SECONDS
-from paintdiff.models.formats.safe_pickle import read_records, read_tensors, tensor_names
+from paintdiff.models.formats.safe_pickle import list_tensor_names, read_records, read_tensors
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow
 from tests.hostile_files import BESIDE, HOSTILE, PICKLES, mutations, shared_storage, zipped
@@ -31,7 +31,7 @@ from tests.models.weight_files import write_sparse
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="many of them need a POSIX system")
 
 LOOKS = 40
-LOST = ("took longer", "ended the process", "too much memory", "no answer")
+LOST = ("took longer", "crashed the process", "too much memory", "invalid answer")
 """What is said of files that only the process's own limits could stop."""
 
 
@@ -90,7 +90,7 @@ def test_a_hostile_pickle_is_refused_or_of_no_use(tmp_path: Path, name: str) -> 
     path = tmp_path / "it.ckpt"
     path.write_bytes(PICKLES[name])
     try:
-        tensors = tensor_names(path)
+        tensors = list_tensor_names(path)
         content = read_tensors(path)
     except (ModelLoadError, UnsafeWeightsError) as error:
         assert "it.ckpt" in str(error)
@@ -122,7 +122,7 @@ for line in sys.stdin.buffer:
     if "babbles" in name:
         print("what?", flush=True)
         continue
-    answer = {"recognized": {"kind": "lora", "reason": name}, "form": "safetensors"}
+    answer = {"detected": {"kind": "lora", "reason": name}, "form": "safetensors"}
     print(json.dumps(answer), flush=True)
 """
 
@@ -134,27 +134,27 @@ def test_a_file_that_ends_or_stalls_the_process_costs_itself_alone(
     child.write_text(CHILD)
     monkeypatch.setattr(header_reader, "_CHILD", child)
     reader = FileReader({}, file_seconds=1.0)
-    reader.known(Path("first"))  # so that the process has started
+    reader.inspect(Path("first"))  # so that the process has started
     names = ("good", "dies", "fine", "stalls", "good", "babbles", "good")
     reader.expect(map(Path, names))
-    found = [reader.known(Path(name)) for name in names]
-    assert [known.recognized.reason for known in found[:3:2]] == ["good", "fine"]
+    found = [reader.inspect(Path(name)) for name in names]
+    assert [known.detected.reason for known in found[:3:2]] == ["good", "fine"]
     reader.expect(map(Path, names))
-    assert reader.known(Path("other")).recognized.reason == "other"
+    assert reader.inspect(Path("other")).detected.reason == "other"
     reader.close()
-    assert [known.recognized.kind for known in found[::2]] == ["lora"] * 4
-    said = [known.recognized.reason for known in found[1::2]]
-    assert "ended the process" in said[0]
+    assert [known.detected.kind for known in found[::2]] == ["lora"] * 4
+    said = [known.detected.reason for known in found[1::2]]
+    assert "crashed the process" in said[0]
     assert "took longer than 1 seconds" in said[1]
-    assert "no answer that can be understood" in said[2]
+    assert "invalid answer" in said[2]
     assert reader.wasted_seconds >= 1.0
 
 
 class Slow(FileReader):
     """Says that each file is of no use and took long."""
 
-    def known(self, path: Path) -> Known:
-        known = super().known(path)
+    def inspect(self, path: Path) -> InspectedFile:
+        known = super().inspect(path)
         self.wasted_seconds += 0.6 * MAX_WASTED_SECONDS
         return known
 
@@ -176,7 +176,7 @@ def test_files_that_take_long_let_the_app_start_and_are_read_later(tmp_path: Pat
 def test_the_process_has_little_memory_and_no_network(tmp_path: Path) -> None:
     (tmp_path / "it.safetensors").write_bytes(b"nonsense")
     reader = FileReader({})
-    reader.known(tmp_path / "it.safetensors")
+    reader.inspect(tmp_path / "it.safetensors")
     child = reader._child  # pyright: ignore[reportPrivateUsage]
     assert child is not None
     limits = Path(f"/proc/{child._process.pid}/limits").read_text()  # pyright: ignore[reportPrivateUsage]

@@ -17,7 +17,7 @@ from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.request_parts import LATENT_UPSCALER
 from paintdiff.models.acceleration.engines import EngineName
-from paintdiff.models.registry.samplers import sampler_names
+from paintdiff.models.registry.samplers import list_samplers
 from paintdiff.preprocessors.table import PREPROCESSORS
 
 BAD_VALUE = 2
@@ -210,7 +210,7 @@ def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
     paint.add_argument(
         "--size", type=_parse_size, metavar="WxH", help="size in pixels, like 128x128"
     )
-    paint.add_argument("--sampler", metavar="NAME", help=f"one of: {', '.join(sampler_names())}")
+    paint.add_argument("--sampler", metavar="NAME", help=f"one of: {', '.join(list_samplers())}")
     paint.add_argument(
         "--seed", type=int, metavar="N", help="the same seed paints the same picture"
     )

@@ -17,7 +17,7 @@ from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.adapters.specs import IpAdapterUse
 from paintdiff.models.formats.tensor_tables import read_tensor_table
 from paintdiff.models.formats.weight_files import check_weights_in
-from paintdiff.models.hub.file_selection import part_variant
+from paintdiff.models.hub.file_selection import find_part_variant
 from paintdiff.models.loading.library_errors import make_load_error
 from paintdiff.models.loading.part_checks import check_part
 from paintdiff.models.memory.devices import DTYPES, choose_dtype
@@ -76,7 +76,7 @@ def load_ip_adapter(
             dtype=precision,
             local_files_only=True,
             use_safetensors=True,
-            variant=part_variant(folder),
+            variant=find_part_variant(folder),
         ).to(device)
     except Exception as error:
         raise make_load_error(f"The image encoder of {row.title} can't be loaded", error) from error

@@ -28,8 +28,8 @@ from paintdiff.models.discovery.diffusers_folders import detect_folder_family
 from paintdiff.models.discovery.header_reader import FileReader
 from paintdiff.models.discovery.permanent_names import FILE_NAME as NAMES_FILE
 from paintdiff.models.discovery.permanent_names import PermanentNames
-from paintdiff.models.discovery.row_builder import FoundRows, Problem, RowBuilder, unet_widths
-from paintdiff.models.discovery.scanning import scan_folders, stamp_of
+from paintdiff.models.discovery.row_builder import FoundRows, Problem, RowBuilder, map_unet_widths
+from paintdiff.models.discovery.scanning import read_stamp, scan_folders
 from paintdiff.models.formats.weight_files import check_weights_in
 from paintdiff.models.hub.cache import find_snapshot
 from paintdiff.models.hub.hub_id import HUB_ID
@@ -39,8 +39,8 @@ from paintdiff.models.registry.base_rows import (
     SourceRow,
     WeightsRow,
     find_free_name,
-    hub_id_name,
-    is_preset_source,
+    get_source_name,
+    resolve_preset_source,
 )
 from paintdiff.models.registry.controlnet_rows import (
     ControlNetRow,
@@ -103,7 +103,7 @@ class Catalog:
         known = DetectionCache(cache, catalog.unet_widths())
         names = PermanentNames(None if cache is None else cache / NAMES_FILE)
         builder = catalog.make_row_builder(known, names)
-        catalog = catalog.with_found(builder.shelved(scan_folders(models_dirs), models_dirs))
+        catalog = catalog.with_found(builder.build(scan_folders(models_dirs), models_dirs))
         known.finish()
         names.save()
         for problem in catalog.problems():
@@ -135,7 +135,7 @@ class Catalog:
                     f"{path}: models.{name}: {text.sampler} doesn't fit "
                     f"{families[text.family].title}, which takes {', '.join(fitting)}."
                 )
-            text = text.model_copy(update={"source": is_preset_source(text.source, presets)})
+            text = text.model_copy(update={"source": resolve_preset_source(text.source, presets)})
             rows.append(make_model_row(text, families[text.family], general))
         controlnets = read_controlnets(content.get("controlnets"), families, path)
         upscalers = read_upscalers(content.get("upscalers"), path)
@@ -236,7 +236,7 @@ class Catalog:
                 f"Supported families: {', '.join(self._families)}.",
                 field="model",
             )
-        wanted = (name or hub_id_name(source))[:MAX_NAME]
+        wanted = (name or get_source_name(source))[:MAX_NAME]
         text = ModelText.model_validate(
             {
                 "name": find_free_name(wanted, self._named(ModelRow)),
@@ -264,8 +264,8 @@ class Catalog:
         if not path.is_file():
             return {"family": "sdxl" if "xl" in source.lower() else "sd1"}, ()
         with closing(FileReader(self.unet_widths())) as reader:
-            known = reader.known(path)
-        found = known.recognized
+            known = reader.inspect(path)
+        found = known.detected
         if not known.form:
             kind = UnsafeWeightsError if known.unsafe else ModelLoadError
             raise kind(found.reason)
@@ -283,7 +283,7 @@ class Catalog:
 
     def unet_widths(self) -> Mapping[int, str]:
         """Return the families of UNets by the width of their text embeddings."""
-        return unet_widths(self._families)
+        return map_unet_widths(self._families)
 
     def make_row_builder(self, known: DetectionCache, names: PermanentNames) -> RowBuilder:
         """Return a builder that adds rows for files in models folders to those of this catalog."""
@@ -295,6 +295,6 @@ class Catalog:
 
 def _stamp(path: Path) -> dict[str, object]:
     try:
-        return stamp_of(path)
+        return read_stamp(path)
     except OSError as error:
         raise ModelNotFoundError(f"{path.name} can't be looked into: {error.strerror}.") from error

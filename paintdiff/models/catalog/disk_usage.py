@@ -14,8 +14,8 @@ from pathlib import Path
 
 from paintdiff.config.presets import presets_folder
 from paintdiff.errors import RequestError, StorageError
-from paintdiff.models.hub.cache import delete_cached, find_snapshot, repository_folder
-from paintdiff.models.hub.direct_download import cache_folder
+from paintdiff.models.hub.cache import delete_cached, find_snapshot, get_repository_folder
+from paintdiff.models.hub.direct_download import get_cache_folder
 from paintdiff.models.hub.hub_id import HUB_ID
 from paintdiff.models.loading.conversion_cache import find_conversions_folder, remove_orphans
 from paintdiff.models.registry.base_rows import WeightsRow
@@ -105,13 +105,13 @@ def plan_removal(row: WeightsRow, models_dirs: Sequence[Path]) -> Removal | str:
     if is_shipped(row):
         return "It comes with the app and can't be deleted."
     if is_from_hub(row):
-        fetched = repository_folder(row.source)
+        fetched = get_repository_folder(row.source)
         place = fetched if fetched.is_dir() and not fetched.is_symlink() else None
     else:
         place = row.folder
     if place is None or not place.exists():
         return "It isn't on this machine."
-    roots = (cache_folder(),) if is_from_hub(row) else (*models_dirs, cache_folder())
+    roots = (get_cache_folder(),) if is_from_hub(row) else (*models_dirs, get_cache_folder())
     if not any(_is_inside(place, root) for root in roots):
         return f"{place.name} is outside the models folders, so the app doesn't delete it."
     size_bytes = _size_bytes(place)

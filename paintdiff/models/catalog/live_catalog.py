@@ -16,7 +16,7 @@ from paintdiff.models.discovery.detection_cache import DetectionCache
 from paintdiff.models.discovery.permanent_names import FILE_NAME as NAMES_FILE
 from paintdiff.models.discovery.permanent_names import PermanentNames
 from paintdiff.models.discovery.row_builder import Problem, RowBuilder
-from paintdiff.models.discovery.scanning import ScanResult, scan_folders, stamp_of
+from paintdiff.models.discovery.scanning import ScanResult, read_stamp, scan_folders
 from paintdiff.models.hub.cache import CachedModel, list_cached_models
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
@@ -145,7 +145,7 @@ class LiveCatalog:
         base, builder = self._row_builder()
         self._known.waiting = 0
         try:
-            found = builder.shelved(self._found or ScanResult(), self.models_dirs)
+            found = builder.build(self._found or ScanResult(), self.models_dirs)
         finally:
             self._known.finish()
         self._names.save()
@@ -196,7 +196,7 @@ class LiveCatalog:
         for name, added in self._added.items():
             place = added.row.folder
             try:
-                if place is None or stamp_of(place)["fingerprint"] == added.row.fingerprint:
+                if place is None or read_stamp(place)["fingerprint"] == added.row.fingerprint:
                     continue
                 row = self._base.with_source(added.source, name=name).rows(ModelRow)[-1]
             except (OSError, ModelError, PresetError, RequestError) as error:

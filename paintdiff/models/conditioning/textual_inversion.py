@@ -17,7 +17,7 @@ import transformers
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.tensor_tables import read_tensor_table
-from paintdiff.models.formats.weight_files import HASH_DIGITS, sha256_of
+from paintdiff.models.formats.weight_files import HASH_DIGITS, hash_file
 from paintdiff.models.registry.adapter_rows import EmbeddingRow
 
 _SLOTS = (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2"))
@@ -158,7 +158,7 @@ class Embeddings:
         self._learned = LearnedTokens(
             tokenizers,
             {name.lower(): " ".join(each) for name, each in tokens.items()},
-            {name: sha256_of(Path(rows[name].source))[:HASH_DIGITS] for name in names},
+            {name: hash_file(Path(rows[name].source))[:HASH_DIGITS] for name in names},
         )
 
     def clear(self) -> None:

@@ -1,1 +1,1 @@
-"""What lies in people's folders: told by its contents, made into rows."""
+"""Discovery of people's model folders: files are identified by their contents and become rows."""

@@ -1,5 +1,6 @@
-"""Rows of what is put on top of a model, made of files and folders that were found. Importable
-without torch.
+"""Builds rows of adapters, VAEs and embeddings from discovered files and folders.
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from paintdiff.models.discovery.detection_cache import Known
+from paintdiff.models.discovery.inspection import InspectedFile
 from paintdiff.models.discovery.scanning import FoundFile, FoundFolder
 from paintdiff.models.discovery.sidecars import SidecarMetadata
 from paintdiff.models.formats.tensor_inventory import DetectedWeights
@@ -19,11 +20,11 @@ from paintdiff.models.registry.adapter_rows import (
     TinyAutoencoderRow,
     VaeRow,
 )
-from paintdiff.models.registry.base_rows import GENERAL_STEMS, display_name
+from paintdiff.models.registry.base_rows import GENERAL_STEMS, get_display_name
 from paintdiff.models.registry.families import Family
 
-# What a VAE is for can't be told from its shapes, but well-known ones have telling names: the first
-# of these that a name has counts.
+# A VAE's shapes don't tell its family, but the names of well-known ones do. The first entry that a
+# name contains counts.
 _TELLING_NAMES: Mapping[str, tuple[str, ...]] = {
     "taesdxl": ("sdxl", "sdxl-refiner", "pixart"),
     "taesd3": ("sd3",),
@@ -42,123 +43,123 @@ _TELLING_NAMES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class FoundItem:
-    """A file or a part's folder (`file` is None then) that is going to be a row."""
+    """A file, or a component's folder (`file` is None then), that becomes a row."""
 
     path: Path
-    recognized: DetectedWeights
-    said: SidecarMetadata
+    detected: DetectedWeights
+    metadata: SidecarMetadata
     size_bytes: int
     fingerprint: str
     preview: Path | None
     file: FoundFile | None = None
 
 
-def make_file_item(file: FoundFile, known: Known, said: SidecarMetadata) -> FoundItem:
-    """Return the item of a known file. `said` is what is said of it, in it and beside it."""
-    fingerprint, found = file.fingerprint, known.recognized
-    return FoundItem(file.path, found, said, file.size_bytes, fingerprint, file.preview, file)
+def make_file_item(file: FoundFile, known: InspectedFile, metadata: SidecarMetadata) -> FoundItem:
+    """Return the item of an inspected file. `metadata` is the file's own and its sidecars'."""
+    fingerprint, found = file.fingerprint, known.detected
+    return FoundItem(file.path, found, metadata, file.size_bytes, fingerprint, file.preview, file)
 
 
 def make_folder_item(folder: FoundFolder, found: DetectedWeights) -> FoundItem:
-    """The item of a part's folder."""
+    """Return the item of a component's folder."""
     fingerprint = folder.fingerprint
     return FoundItem(
         folder.path, found, SidecarMetadata(), folder.size_bytes, fingerprint, folder.preview
     )
 
 
-def stamp(item: FoundItem) -> dict[str, object]:
-    """The fields of a row that tell whether it is still the same, and what else it is called."""
+def make_stamp(item: FoundItem) -> dict[str, object]:
+    """Return a row's fields that identify the state of its files, and its aliases."""
     return {
         "fingerprint": item.fingerprint,
         "size_bytes": item.size_bytes,
-        "aliases": aliases_of(item),
+        "aliases": list_aliases(item),
     }
 
 
-def aliases_of(item: FoundItem) -> tuple[str, ...]:
-    """The name that its training gave it, and its folder's if its own says nothing."""
+def list_aliases(item: FoundItem) -> tuple[str, ...]:
+    """List the name given in training, and the folder's name if the file's own is too general."""
     general = item.file is not None and item.path.stem.lower() in GENERAL_STEMS
-    names = (item.said.name, item.path.parent.name if general else "")
+    names = (item.metadata.name, item.path.parent.name if general else "")
     return tuple(filter(None, names))
 
 
-def both_stamps(item: FoundItem, other: str | None) -> str:
-    """The fingerprint of what is loaded together with a second file, of which it is `other`."""
+def combine_fingerprints(item: FoundItem, other: str | None) -> str:
+    """Return the fingerprint of an item loaded together with a second file, if any."""
     return item.fingerprint if other is None else f"{item.fingerprint}+{other}"
 
 
 def make_lora_row(item: FoundItem, name: str, families: Mapping[str, Family]) -> LoraRow:
-    """The row of a LoRA; of a family that isn't among `families` it has none."""
-    said = item.said
+    """Return a LoRA's row. Its family is None if it isn't among `families`."""
+    metadata = item.metadata
     return LoraRow.model_validate(
         {
-            **_common(item, name, said),
-            "family": families.get(item.recognized.family or ""),
-            "trigger_words": said.trigger_words,
-            "weight": said.weight,
+            **_make_common_fields(item, name, metadata),
+            "family": families.get(item.detected.family or ""),
+            "trigger_words": metadata.trigger_words,
+            "weight": metadata.weight,
             "preview": item.preview,
         }
     )
 
 
 def make_embedding_row(item: FoundItem, name: str) -> EmbeddingRow:
-    """The row of an embedding."""
-    said = item.said
+    """Return an embedding's row."""
+    metadata = item.metadata
     return EmbeddingRow.model_validate(
         {
-            **_common(item, name, said),
-            "widths": item.recognized.widths,
-            "trigger_words": said.trigger_words,
+            **_make_common_fields(item, name, metadata),
+            "widths": item.detected.widths,
+            "trigger_words": metadata.trigger_words,
             "preview": item.preview,
         }
     )
 
 
 def make_vae_row(item: FoundItem, name: str) -> VaeRow:
-    """The row of a VAE."""
+    """Return a VAE's row."""
     return VaeRow.model_validate(
         {
-            **_common(item, name, item.said),
-            "families": _by_name(item),
-            "latent_channels": item.recognized.latent_channels,
+            **_make_common_fields(item, name, item.metadata),
+            "families": _select_families(item),
+            "latent_channels": item.detected.latent_channels,
         }
     )
 
 
 def make_tiny_row(item: FoundItem, name: str) -> TinyAutoencoderRow:
-    """The row of a tiny autoencoder."""
+    """Return a tiny autoencoder's row."""
     return TinyAutoencoderRow.model_validate(
         {
-            **_common(item, name, item.said),
-            "families": _by_name(item),
-            "latent_channels": item.recognized.latent_channels,
-            "parts": item.recognized.parts,
+            **_make_common_fields(item, name, item.metadata),
+            "families": _select_families(item),
+            "latent_channels": item.detected.latent_channels,
+            "parts": item.detected.parts,
         }
     )
 
 
 def make_ip_adapter_row(item: FoundItem, name: str, encoders: Iterable[FoundItem]) -> IpAdapterRow:
-    """The row of an IP-Adapter, with the image encoder of its width; the nearest comes first."""
-    wanted = item.recognized.widths
-    fitting = [each for each in encoders if _fits(wanted, each.recognized.widths)]
-    fitting.sort(key=lambda each: -len(_shared(each.path, item.path)))
+    """Return an IP-Adapter's row, with the nearest image encoder of matching widths."""
+    wanted = item.detected.widths
+    fitting = [each for each in encoders if _fits(wanted, each.detected.widths)]
+    fitting.sort(key=lambda each: -len(_find_common_parts(each.path, item.path)))
     return IpAdapterRow.model_validate(
         {
-            **_common(item, name, item.said),
+            **_make_common_fields(item, name, item.metadata),
             "image_encoder": fitting[0].path if fitting else None,
-            "fingerprint": both_stamps(item, fitting[0].fingerprint if fitting else None),
+            "fingerprint": combine_fingerprints(item, fitting[0].fingerprint if fitting else None),
         }
     )
 
 
 def _fits(wanted: tuple[int, ...], widths: tuple[int, ...]) -> bool:
-    """Whether an encoder has all the widths that are asked for (0: it doesn't matter)."""
+    """Return whether an encoder has all wanted widths (0: any width)."""
     pairs = list(zip(wanted, widths, strict=False))
     return any(wanted) and all(want in (0, width) for want, width in pairs)
 
 
-def _shared(one: Path, other: Path) -> list[str]:
+def _find_common_parts(one: Path, other: Path) -> list[str]:
     pairs = zip(one.parts, other.parts, strict=False)
     shared: list[str] = []
     for left, right in pairs:
@@ -168,23 +169,23 @@ def _shared(one: Path, other: Path) -> list[str]:
     return shared
 
 
-def _by_name(item: FoundItem) -> tuple[str, ...]:
-    """The families it fits by its tensors, fewer if its name is a telling one."""
-    name, known = display_name(item.path).lower(), item.recognized.families
+def _select_families(item: FoundItem) -> tuple[str, ...]:
+    """Return the families that the tensors fit, fewer if the name is a well-known one."""
+    name, known = get_display_name(item.path).lower(), item.detected.families
     for telling, families in _TELLING_NAMES.items():
         if telling in name:
             return tuple(family for family in known if family in families) or known
     return known
 
 
-def _common(item: FoundItem, name: str, said: SidecarMetadata) -> dict[str, object]:
-    """What all these rows have."""
+def _make_common_fields(item: FoundItem, name: str, metadata: SidecarMetadata) -> dict[str, object]:
+    """Return the fields that all these rows share."""
     return {
         "name": name,
         "title": name,
         "source": str(item.path),
-        "families": item.recognized.families,
-        "description": said.description,
-        "licence": said.licence,
-        **stamp(item),
+        "families": item.detected.families,
+        "description": metadata.description,
+        "licence": metadata.licence,
+        **make_stamp(item),
     }

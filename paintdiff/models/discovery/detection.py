@@ -1,7 +1,6 @@
-"""What a file of weights is, and of which family: told from the names and shapes of its tensors and
-from what it says of itself, before anything is loaded.
+"""Detects the kind and family of a weight file from its tensors' names and shapes and its metadata.
 
-Pure functions over tables. Importable without torch.
+Pure functions over tables; nothing is loaded. Importable without torch.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from paintdiff.models.formats.tensor_inventory import (
     Contents,
     DetectedWeights,
     Kind,
-    has_width,
+    match_width,
 )
 
 __all__ = ["UNET_WIDTHS", "DetectedWeights", "detect"]
@@ -30,24 +29,26 @@ def detect(
     metadata: Mapping[str, str],
     widths: Mapping[int, str] = UNET_WIDTHS,
 ) -> DetectedWeights:
-    """What a file with these tensors is. `widths` are the families of UNets by how many numbers
-    stand for a word. Never raises: what fits nothing is "unknown", and `reason` says why.
+    """Detect what a file with these tensors is.
+
+    `widths` maps text-embedding widths to families of UNets. Never raises: the kind is "unknown" if
+    no rule matches, and `reason` says why.
     """
     inner = strip_wrappers(tensors)
     if inner is not None:
         tensors = {name: tensors[stored] for name, stored in inner.items()}
     contents = Contents(tensors, metadata, widths)
     rules: tuple[Callable[[Contents], DetectedWeights | None], ...] = (
-        _controlnet,
-        _denoiser,
+        _detect_controlnet,
+        _detect_denoiser,
         detect_lora,
-        _ip_adapter,
-        _embedding,
-        _tiny_autoencoder,
-        _face_restorer,
-        _vae,
-        _encoder,
-        _upscaler,
+        _detect_ip_adapter,
+        _detect_embedding,
+        _detect_tiny_autoencoder,
+        _detect_face_restorer,
+        _detect_vae,
+        _detect_encoder,
+        _detect_upscaler,
     )
     for rule in rules:
         found = rule(contents)
@@ -58,18 +59,18 @@ def detect(
         return DetectedWeights("unknown", reason="it contains no tensors")
     return DetectedWeights(
         "unknown",
-        reason=f"its tensors are of an unknown kind, such as {first!r:.80}",
+        reason=f"it isn't a known kind of weights; its first tensor is {first!r:.80}",
     )
 
 
-def _words_width(contents: Contents, prefix: str = "") -> int:
+def _find_text_width(contents: Contents, prefix: str = "") -> int:
     for name in tables.WORD_WEIGHTS:
         if width := contents.side(prefix + name, 1):
             return width
-    return contents.side(contents.ending(".attn2.to_k.weight"), 1)
+    return contents.side(contents.find_ending(".attn2.to_k.weight"), 1)
 
 
-def _controlnet(contents: Contents) -> DetectedWeights | None:
+def _detect_controlnet(contents: Contents) -> DetectedWeights | None:
     if contents.has_ends(("lora_controlnet",)):
         return DetectedWeights("unknown", reason="it is a Control-LoRA, which isn't supported")
     for start in tables.T2I_ADAPTER_STARTS:
@@ -77,30 +78,30 @@ def _controlnet(contents: Contents) -> DetectedWeights | None:
             return DetectedWeights("unknown", reason="it is a T2I adapter, which isn't supported")
     if not any(contents.begins(start) for start in tables.CONTROLNET_STARTS):
         return None
-    width = _words_width(contents)
+    width = _find_text_width(contents)
     if width:
-        return has_width(contents, width, "controlnet", "a ControlNet")
+        return match_width(contents, width, "controlnet", "a ControlNet")
     for start, family in tables.CONTROLNET_FAMILIES.items():
         if contents.begins(start):
             return DetectedWeights(
                 "controlnet", family, f"a ControlNet by {start}", families=(family,)
             )
-    return DetectedWeights("controlnet", reason="it isn't a ControlNet: it has no cross-attention")
+    return DetectedWeights(
+        "controlnet", reason="it isn't a known ControlNet: it has no cross-attention"
+    )
 
 
-def _denoiser(contents: Contents) -> DetectedWeights | None:
+def _detect_denoiser(contents: Contents) -> DetectedWeights | None:
     for prefix in tables.DENOISER_PREFIXES:
         if prefix and not contents.begins(prefix):
             continue
         for row in tables.DENOISERS:
             if contents.has(row.needs, prefix):
-                return _described_denoiser(contents, prefix, row)
+                return _describe_denoiser(contents, prefix, row)
     return None
 
 
-def _described_denoiser(
-    contents: Contents, prefix: str, row: tables.DenoiserRow
-) -> DetectedWeights:
+def _describe_denoiser(contents: Contents, prefix: str, row: tables.DenoiserRow) -> DetectedWeights:
     channels = contents.side(prefix + row.channels_of, 1) if row.channels_of else 0
     refused = row.refused_channels.get(channels)
     if refused is not None or row.family is None:
@@ -113,19 +114,19 @@ def _described_denoiser(
     )
     kind: Kind = "checkpoint" if len(parts) > 1 else "denoiser"
     if row.family == tables.UNET:
-        found = has_width(contents, _words_width(contents, prefix), kind, row.title)
+        found = match_width(contents, _find_text_width(contents, prefix), kind, row.title)
     else:
         found = DetectedWeights(kind, row.family, row.title, families=(row.family,))
     return replace(
         found,
         parts=parts,
         inpainting=channels in row.inpainting_channels,
-        prediction_type=_prediction_type(contents),
+        prediction_type=_read_prediction_type(contents),
         zero_terminal_snr=contents.has(("ztsnr",)),
     )
 
 
-def _prediction_type(contents: Contents) -> Literal["", "epsilon", "v_prediction"]:
+def _read_prediction_type(contents: Contents) -> Literal["", "epsilon", "v_prediction"]:
     if contents.has(("v_pred",)):
         return "v_prediction"
     said = contents.metadata.get("modelspec.prediction_type", "").strip().lower()
@@ -137,7 +138,7 @@ def _prediction_type(contents: Contents) -> Literal["", "epsilon", "v_prediction
     return "v_prediction" if architecture.startswith("stable-diffusion-v2-768-v") else ""
 
 
-def _ip_adapter(contents: Contents) -> DetectedWeights | None:
+def _detect_ip_adapter(contents: Contents) -> DetectedWeights | None:
     if contents.has_ends(("ip_adapter_double_stream_k_proj.weight",)):
         return DetectedWeights("ip_adapter", "flux", "an IP-Adapter for FLUX", families=("flux",))
     if not contents.begins("image_proj.") or not contents.begins("ip_adapter."):
@@ -147,8 +148,8 @@ def _ip_adapter(contents: Contents) -> DetectedWeights | None:
             "unknown",
             reason="it is a FaceID IP-Adapter, which needs InsightFace and isn't supported",
         )
-    name = contents.ending("to_k_ip.weight")
-    found = has_width(contents, contents.side(name, 1), "ip_adapter", "an IP-Adapter")
+    name = contents.find_ending("to_k_ip.weight")
+    found = match_width(contents, contents.side(name, 1), "ip_adapter", "an IP-Adapter")
     projected = contents.side("image_proj.proj.weight", 1)
     hidden = contents.side("image_proj.proj_in.weight", 1) or contents.side(
         "image_proj.proj.0.weight", 1
@@ -156,7 +157,7 @@ def _ip_adapter(contents: Contents) -> DetectedWeights | None:
     return replace(found, widths=(projected, hidden))
 
 
-def _embedding(contents: Contents) -> DetectedWeights | None:
+def _detect_embedding(contents: Contents) -> DetectedWeights | None:
     if not 0 < len(contents.tensors) <= tables.MAX_EMBEDDING_TENSORS:
         return None
     shapes = {name: each.shape for name, each in contents.tensors.items() if each.shape}
@@ -189,7 +190,7 @@ def _embedding(contents: Contents) -> DetectedWeights | None:
     )
 
 
-def _tiny_autoencoder(contents: Contents) -> DetectedWeights | None:
+def _detect_tiny_autoencoder(contents: Contents) -> DetectedWeights | None:
     for row in tables.TINY_AUTOENCODERS:
         if contents.has(row.needs):
             channels = contents.side(row.needs[0], row.axis)
@@ -204,32 +205,32 @@ def _tiny_autoencoder(contents: Contents) -> DetectedWeights | None:
     return None
 
 
-def _face_restorer(contents: Contents) -> DetectedWeights | None:
+def _detect_face_restorer(contents: Contents) -> DetectedWeights | None:
     for title, ends in tables.FACE_RESTORERS.items():
         if contents.has_ends(ends):
             return DetectedWeights("face_restorer", reason=f"a face restorer ({title})")
     return None
 
 
-# One may be a decoder alone.
+# A file may hold only the decoder.
 _VAE_PARTS = ("encoder.", "decoder.up.", "decoder.up_blocks.", "decoder.mid")
 
 
-def _vae(contents: Contents) -> DetectedWeights | None:
+def _detect_vae(contents: Contents) -> DetectedWeights | None:
     if contents.has_ends(("decoder.middle.0.residual.0.gamma",)):
-        return _of_latents(16, tables.FAMILIES_OF_VIDEO_LATENTS)
+        return _describe_vae(16, tables.FAMILIES_OF_VIDEO_LATENTS)
     for prefix in ("", "first_stage_model.", "vae."):
         shape = contents.shape(prefix + "decoder.conv_in.weight")
         if not shape or not any(contents.begins(prefix + part) for part in _VAE_PARTS):
             continue
         if len(shape) == 5:
-            return _of_latents(shape[1], tables.FAMILIES_OF_VIDEO_LATENTS)
+            return _describe_vae(shape[1], tables.FAMILIES_OF_VIDEO_LATENTS)
         if len(shape) == 4:
-            return _of_latents(shape[1], tables.FAMILIES_OF_LATENTS)
+            return _describe_vae(shape[1], tables.FAMILIES_OF_LATENTS)
     return None
 
 
-def _of_latents(channels: int, families: Mapping[int, tuple[str, ...]]) -> DetectedWeights:
+def _describe_vae(channels: int, families: Mapping[int, tuple[str, ...]]) -> DetectedWeights:
     fitting = families.get(channels, ())
     if not fitting:
         return DetectedWeights(
@@ -245,10 +246,10 @@ def _of_latents(channels: int, families: Mapping[int, tuple[str, ...]]) -> Detec
     )
 
 
-def _encoder(contents: Contents) -> DetectedWeights | None:
+def _detect_encoder(contents: Contents) -> DetectedWeights | None:
     if contents.has_ends(("vision_model.embeddings.patch_embedding.weight",)):
-        hidden = contents.side(contents.ending("vision_model.embeddings.class_embedding"), 0)
-        projected = contents.side(contents.ending("visual_projection.weight"), 0)
+        hidden = contents.side(contents.find_ending("vision_model.embeddings.class_embedding"), 0)
+        projected = contents.side(contents.find_ending("visual_projection.weight"), 0)
         return DetectedWeights(
             "image_encoder", reason="an image encoder", widths=(projected, hidden)
         )
@@ -259,7 +260,7 @@ def _encoder(contents: Contents) -> DetectedWeights | None:
     return None
 
 
-def _upscaler(contents: Contents) -> DetectedWeights | None:
+def _detect_upscaler(contents: Contents) -> DetectedWeights | None:
     for title, ends in tables.UPSCALERS:
         if contents.has_ends(ends):
             return DetectedWeights("upscaler", reason=f"an upscaler ({title})")

@@ -1,6 +1,7 @@
-"""The tables by which `recognition` tells what a file of weights is: names of tensors, and sides of
-their shapes. Sources: diffusers' `loaders/single_file_utils.py` and the state dicts of its models;
-kohya's sd-scripts; the original releases.
+"""The tables that `detection` uses: tensor names, and sides of tensor shapes.
+
+Sources: diffusers' `loaders/single_file_utils.py` and the state dicts of its models; kohya's
+sd-scripts; the original releases.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 UNET = "unet"
-"""Stands for whichever family of UNets has the width."""
+"""Stands for the UNet family with the detected width."""
 
 DENOISER_PREFIXES = (
     "model.diffusion_model.",
@@ -34,7 +35,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         "text_model.",
     ),
 }
-"""What comes in one file with a denoiser, and how its tensors' names begin."""
+"""Components that a checkpoint has beside its denoiser, and the starts of their tensor names."""
 
 WORD_WEIGHTS = (
     "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
@@ -43,12 +44,12 @@ WORD_WEIGHTS = (
     "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight",
     "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight",
 )
-"""Where a UNet looks at words; the second side is how many numbers stand for one."""
+"""Cross-attention weights of UNets. The second side is the text embeddings' width."""
 
 
 @dataclass(frozen=True)
 class DenoiserRow:
-    """A denoiser by tensors that it must have. `family` None: it is known, and can't be used."""
+    """A denoiser, identified by required tensors. `family` None: known but unsupported."""
 
     family: str | None
     title: str
@@ -65,7 +66,7 @@ _UNET_REFUSED: Mapping[int, str] = {
 }
 _FLUX_REFUSED: Mapping[int, str] = {128: "FLUX made for depth maps or edges"}
 
-# The first that fits counts, so what has the tensors of another and more comes before it.
+# The first match counts, so a row whose tensors include another row's comes before it.
 DENOISERS: tuple[DenoiserRow, ...] = (
     DenoiserRow(
         UNET,
@@ -206,7 +207,7 @@ CONTROLNET_FAMILIES: Mapping[str, str] = {
     "transformer_blocks.0.img_mod.": "qwen-image",
     "transformer_blocks.0.attn.add_k_proj.": "sd3",
 }
-"""Families of ControlNets without a UNet, by how a name begins; the first that fits counts."""
+"""Families of ControlNets without a UNet, by the start of a tensor name; the first match counts."""
 T2I_ADAPTER_STARTS = ("body.0.in_conv.", "adapter.body.", "body.0.resnets.0.block1.")
 
 FACE_ID_WIDTH = 512
@@ -218,14 +219,14 @@ EMBEDDING_NAMES = frozenset(
 )
 EMBEDDING_STARTS = ("string_to_param.",)
 TOKEN_WIDTHS = (768, 1024, 1280)
-"""Widths of the text encoders that embeddings are trained for, and come alone in a file."""
+"""Widths of text encoders whose embeddings may come as a single tensor."""
 EMBEDDING_FAMILIES: Mapping[tuple[int, ...], tuple[str, ...]] = {
     (768, 1280): ("sdxl",),
     (1280,): ("sdxl-refiner",),
     (768, 1280, 4096): ("sd3",),
     (768, 4096): ("flux",),
 }
-"""Families by the widths of all vectors in an embedding, sorted; a single one is a UNet's width."""
+"""Families by the sorted widths of an embedding's vectors; a single other width is a UNet's."""
 
 FAMILIES_OF_LATENTS: Mapping[int, tuple[str, ...]] = {
     4: ("sd1", "sd2", "sdxl", "sdxl-refiner", "pixart"),
@@ -236,7 +237,7 @@ FAMILIES_OF_VIDEO_LATENTS: Mapping[int, tuple[str, ...]] = {16: ("qwen-image",)}
 
 @dataclass(frozen=True)
 class TinyRow:
-    """A tiny autoencoder; its latent channels are the side at `axis` of the first tensor."""
+    """A tiny autoencoder; side `axis` of its first required tensor is the latent channels."""
 
     needs: tuple[str, ...]
     axis: int

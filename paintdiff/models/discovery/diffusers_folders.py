@@ -1,5 +1,6 @@
-"""What a folder in diffusers' layout is: a pipeline of some family, or a part of one. Told from its
-JSON files. Importable without torch.
+"""Detects what a folder in the diffusers layout is: a pipeline of some family, or one component.
+
+Reads only its JSON files. Importable without torch.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from paintdiff.models.registry.families import Family
 from paintdiff.models.registry.model_rows import read_json_file
 
 OTHER_FAMILY = "other"
-"""The family of models of which nothing is known here."""
+"""The family of models that only diffusers knows."""
 
-# Of the families that share a pipeline, that with the UNet's width is meant.
+# Where families share a pipeline, the UNet's width selects the family.
 _FAMILY_OF_PIPELINE: Mapping[str, str] = {
     "StableDiffusionPipeline": "sd1",
     "StableDiffusionImg2ImgPipeline": "sd1",
@@ -73,9 +74,9 @@ OTHER_PIPELINES = frozenset(
         "WuerstchenCombinedPipeline",
     }
 )
-"""What else diffusers' AutoPipelineForText2Image paints pictures with, from words alone."""
+"""Other pipelines of diffusers' AutoPipelineForText2Image that need nothing but a prompt."""
 
-# A VAE's scaling factor tells whose latents it makes.
+# A VAE's scaling factor identifies the families whose latents it uses.
 _FAMILIES_OF_SCALING: Mapping[float, tuple[str, ...]] = {
     0.18215: ("sd1", "sd2"),
     0.13025: ("sdxl", "sdxl-refiner", "pixart"),
@@ -89,27 +90,30 @@ _MOST_CHANNELS = 4096
 
 @dataclass(frozen=True)
 class FolderFamily:
-    """The family of a pipeline's folder, and what there is to say about that, often nothing."""
+    """The family of a pipeline's folder. `notice` is a remark for people, mostly empty."""
 
     name: str
     notice: str = ""
 
 
 def detect_folder_family(folder: Path, families: Mapping[str, Family]) -> FolderFamily:
-    """The family of a folder, by its `model_index.json` and its UNet's configuration.
+    """Detect a folder's family by its `model_index.json` and its UNet's configuration.
 
-    What diffusers can paint with and no row covers is of OTHER_FAMILY. Raises ModelNotFoundError
-    if the folder is no model, RequestError if it is of a family that isn't among `families`.
+    A pipeline that diffusers supports but no row covers gets OTHER_FAMILY.
+
+    Raises:
+        ModelNotFoundError: The folder isn't a model.
+        RequestError: Its family isn't among `families`.
     """
     index = read_json_file(folder / "model_index.json", dict[str, Any])
     class_name = str(index.get("_class_name", "unknown"))
     usual = _FAMILY_OF_PIPELINE.get(class_name)
     if usual is not None and usual in families:
-        return FolderFamily(_narrower(folder, usual, families))
+        return FolderFamily(_find_by_width(folder, usual, families))
     if (usual or class_name in OTHER_PIPELINES) and OTHER_FAMILY in families:
         return FolderFamily(
             OTHER_FAMILY,
-            f"{class_name} is painted through AutoPipelineForText2Image: its family is unknown.",
+            f"{class_name} is of an unknown family, so AutoPipelineForText2Image loads it.",
         )
     raise RequestError(
         f"{folder.name!r} is of the family {usual or class_name!r} ({class_name}), which isn't "
@@ -118,8 +122,8 @@ def detect_folder_family(folder: Path, families: Mapping[str, Family]) -> Folder
     )
 
 
-def _narrower(folder: Path, usual: str, families: Mapping[str, Family]) -> str:
-    """Of the families with a pipeline of the usual one's, that with the UNet's width."""
+def _find_by_width(folder: Path, usual: str, families: Mapping[str, Family]) -> str:
+    """Return the family that shares the usual family's pipeline and has this UNet's width."""
     config = folder / "unet" / "config.json"
     if not config.is_file():
         return usual
@@ -132,17 +136,20 @@ def _narrower(folder: Path, usual: str, families: Mapping[str, Family]) -> str:
 
 
 def detect_part(folder: Path) -> DetectedWeights:
-    """What a folder with a `config.json` is. A ControlNet's family isn't told here. Raises
-    ModelNotFoundError or PresetError if its `config.json` can't be read.
+    """Detect what a folder with a `config.json` is. A ControlNet's family isn't detected here.
+
+    Raises:
+        ModelNotFoundError: The `config.json` is missing.
+        PresetError: The `config.json` is invalid.
     """
     config = read_json_file(folder / "config.json", dict[str, Any])
-    class_name = str(config.get("_class_name") or _architecture(config) or "unknown")
-    latents = _latent_channels(config)
+    class_name = str(config.get("_class_name") or _read_architecture(config) or "unknown")
+    latents = _read_latent_channels(config)
     if class_name == "ControlNetModel":
         return DetectedWeights("controlnet", reason="a ControlNet")
     if class_name in ("AutoencoderKL", "AutoencoderKLQwenImage"):
         known = FAMILIES_OF_LATENTS if class_name == "AutoencoderKL" else FAMILIES_OF_VIDEO_LATENTS
-        families = _FAMILIES_OF_SCALING.get(_number(config.get("scaling_factor")))
+        families = _FAMILIES_OF_SCALING.get(_to_float(config.get("scaling_factor")))
         return DetectedWeights(
             "vae",
             reason=f"a VAE with {latents} latent channels",
@@ -167,7 +174,7 @@ def detect_part(folder: Path) -> DetectedWeights:
     )
 
 
-def _latent_channels(config: Mapping[str, Any]) -> int:
+def _read_latent_channels(config: Mapping[str, Any]) -> int:
     channels: object = config.get("latent_channels", 4)
     if type(channels) is not int or not 0 < channels <= _MOST_CHANNELS:
         raise PresetError(
@@ -177,10 +184,10 @@ def _latent_channels(config: Mapping[str, Any]) -> int:
     return channels
 
 
-def _architecture(config: Mapping[str, Any]) -> object:
+def _read_architecture(config: Mapping[str, Any]) -> object:
     named = config.get("architectures")
     return named[0] if isinstance(named, list) and named else None
 
 
-def _number(value: object) -> float:
+def _to_float(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0

@@ -1,5 +1,6 @@
-"""Reads headers of files from strangers in a process of its own (`reading_child`), so that
-whatever one of them does costs that file alone. Importable without torch.
+"""Reads headers of untrusted files in a separate process (`header_worker`).
+
+A hostile file can then only make itself unusable. Importable without torch.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ from typing import IO, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from paintdiff.models.discovery.inspection import Known, make_unreadable
+from paintdiff.models.discovery.inspection import InspectedFile, make_unreadable
 from paintdiff.models.formats.limits import MAX_FILE_SECONDS, MAX_WASTED_SECONDS
 
-KNOWN = TypeAdapter(Known)
+KNOWN = TypeAdapter(InspectedFile)
 
 _CHILD = Path(__file__).with_name("header_worker.py")
 _MAX_ANSWER_BYTES = 2**20
 _AHEAD_BYTES = 4 * 2**10
 _START_SECONDS = 60.0
 _END_SECONDS = 5.0
-_NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # without them Windows starts no process
+_NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # Windows starts no process without them
 
 logger = logging.getLogger(__name__)
 
 
 class FileReader:
-    """A process that tells what files are; it is started when it is first asked, and again after a
-    file that ended it. For one thread at a time; use it in a `with`, or `close` it.
+    """A process that inspects files, started on first use and restarted after a file that ended it.
 
-    `wasted_seconds` is how long files took that turned out to be of no use.
+    Not thread-safe. Use it in a `with` statement, or call `close`. `wasted_seconds` is the time
+    spent on files that turned out to be unusable.
     """
 
     def __init__(self, widths: Mapping[int, str], file_seconds: float = MAX_FILE_SECONDS) -> None:
@@ -52,15 +53,15 @@ class FileReader:
 
     @property
     def gives_up(self) -> bool:
-        """Whether so much time was lost with files of no use that the others have to wait."""
+        """Whether unusable files took so much time that the rest is left for the next scan."""
         return self.wasted_seconds > MAX_WASTED_SECONDS
 
     def expect(self, paths: Iterable[Path]) -> None:
-        """Say which files will be asked for, in this order, so that the process needn't wait."""
+        """Announce the files to come, in this order, so that the process can read ahead."""
         self._expected = deque(paths)
 
-    def known(self, path: Path) -> Known:
-        """Return what a file is. Never raises: what can't be read is of no use, and says why."""
+    def inspect(self, path: Path) -> InspectedFile:
+        """Return what a file is. Never raises: an unusable file's result says why."""
         started = time.monotonic()
         known = self._answer(path)
         if not known.form:
@@ -68,12 +69,12 @@ class FileReader:
         return known
 
     def close(self) -> None:
-        """End the process, and expect nothing more."""
+        """End the process and forget the announced files."""
         self._end()
         self._expected.clear()
 
     def _end(self) -> int | None:
-        """End the process; what it was asked beforehand will be asked of another."""
+        """End the process. The files it was sent ahead go to the next one."""
         status = None if self._child is None else self._child.end()
         self._child = None
         self._expected.extendleft(reversed(self._asked))
@@ -81,7 +82,7 @@ class FileReader:
         return status
 
     def _ask(self, path: Path) -> _Child:
-        """Ask the process for a file, and beforehand for some of those that are expected."""
+        """Send the process a file, and read ahead in the announced ones."""
         if self._asked and self._asked[0] != path:
             self._end()
         if self._child is None:
@@ -96,7 +97,7 @@ class FileReader:
             self._child.ask(self._asked[-1])
         return self._child
 
-    def _answer(self, path: Path) -> Known:
+    def _answer(self, path: Path) -> InspectedFile:
         try:
             answer = self._ask(path).answer(self._file_seconds)
             self._asked.popleft()
@@ -107,22 +108,24 @@ class FileReader:
         except OSError as error:
             self._asked.clear()
             self._end()
-            return make_unreadable(f"the process that reads files can't be used: {error}")
+            return make_unreadable(f"the process that reads files can't be started: {error}")
         if answer is None:
             status = self._end()
-            return make_unreadable(f"reading it ended the process that does so (status {status})")
+            return make_unreadable(
+                f"reading it crashed the process that reads files (status {status})"
+            )
         try:
             return KNOWN.validate_python(json.loads(answer))
         except (ValueError, ValidationError) as error:
             self._end()
-            logger.warning("of %r the process that reads files said %r", str(path), error)
+            logger.warning("for %r the process that reads files answered %r", str(path), error)
             return make_unreadable(
-                "the process that reads files gave no answer that can be understood"
+                "the process that reads files gave an invalid answer; rescan to try again"
             )
 
 
 class _Child:
-    """One such process. Raises OSError if it can't be started."""
+    """One worker process. Raises OSError if it can't be started."""
 
     def __init__(self, widths: Mapping[int, str]) -> None:
         self._process = subprocess.Popen(
@@ -141,27 +144,31 @@ class _Child:
 
     @property
     def asked_bytes(self) -> int:
-        """How long the questions are that it hasn't answered. (A pipe takes only so many.)"""
+        """The size of unanswered requests in bytes. A pipe holds only so many."""
         return sum(self._sizes)
 
     def ask(self, path: Path) -> None:
-        """Ask what a file is."""
+        """Request the inspection of a file."""
         stdin: Any = self._process.stdin
         line = json.dumps(str(path)).encode("ascii") + b"\n"
         self._sizes.append(len(line))
-        with suppress(BrokenPipeError):  # it has ended, which the answers say
+        with suppress(BrokenPipeError):  # it has ended; `answer` reports that
             stdin.write(line)
             stdin.flush()
 
     def answer(self, seconds: float) -> bytes | None:
-        """Return the next answer, None if it has ended. Raises queue.Empty if it takes longer."""
+        """Return the next answer, None if the process has ended.
+
+        Raises:
+            queue.Empty: There was no answer in time.
+        """
         answer = self._answers.get(timeout=seconds + self._seconds_to_start)
         self._seconds_to_start = 0.0
         self._sizes.popleft()
         return answer
 
     def end(self) -> int | None:
-        """Kill it, and return its status. (One that waits for a disk may outlive this.)"""
+        """Kill the process and return its exit status, None if it still waits for a disk."""
         self._process.kill()
         with suppress(OSError):
             if self._process.stdin is not None:

@@ -1,9 +1,9 @@
-"""The process that reads headers of files from strangers; started by `reading`.
+"""The process that inspects untrusted files, started by `header_reader`.
 
-It gets a path in each line of its standard input, as JSON, and answers each with a line on its
-standard output: what the file is. Before it looks at the first it gives up the network, the right
-to write, and all memory beyond a limit. A file that stalls or ends it costs that file: its parent
-starts another.
+Each line of its standard input is a path as JSON; it answers each with one line of JSON on its
+standard output. Before it reads the first file it gives up the network, writing, and memory beyond
+a limit. If a file stalls or kills it, only that file is unusable: the parent starts another
+process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-if __name__ == "__main__":  # isolated, so that neither a variable nor a folder chooses what we are
+if __name__ == "__main__":  # isolated: no variable or folder affects imports
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from paintdiff.models.discovery.inspection import inspect_file
@@ -28,10 +28,10 @@ from paintdiff.models.formats.limits import MAX_READER_BYTES
 
 
 def main(arguments: list[str]) -> int:
-    """Answer until the input ends. The one argument is the widths of words by family, as JSON."""
+    """Answer until the input ends. The one argument maps widths to families, as JSON."""
     widths = {int(width): str(family) for width, family in json.loads(arguments[0]).items()}
     leave_network()
-    codecs.lookup("cp437")  # zipfile asks for it late
+    codecs.lookup("cp437")  # zipfile imports it late
     limit_resources(MAX_READER_BYTES, file_bytes=0)
     answers = os.fdopen(1, "w", encoding="ascii", closefd=False)
     forbid_everything_else()

@@ -1,6 +1,6 @@
-"""Which family a LoRA is for: by the width of its attention to words, or by the names it has for
-the blocks of a network. Names of kohya, diffusers, PEFT and LyCORIS are known. Importable without
-torch.
+"""Detects which family a LoRA is for, by its cross-attention width or its tensors' names.
+
+Covers the names of kohya, diffusers, PEFT and LyCORIS. Importable without torch.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from paintdiff.models.formats.tensor_inventory import Contents, DetectedWeights, has_width
+from paintdiff.models.formats.tensor_inventory import Contents, DetectedWeights, match_width
 
-# How a tensor's name ends in a LoRA: the side of its shape that is the inputs' is the second.
+# Ends of LoRA tensor names whose second side is the number of inputs.
 _INPUT_ENDS = (
     ".lora_down.weight",
     ".lora_A.weight",
@@ -32,7 +32,7 @@ _OTHER_ENDS = (
     ".on_input",
     ".w_norm",
 )
-# PEFT's names may have the adapter's own in them.
+# PEFT names may contain the adapter's own name.
 _NAMED_INPUT_END = re.compile(r"\.lora_(?:A|down)\.[^.\n]+\.weight$", re.MULTILINE)
 _WORDS = re.compile(r"(.*attn2[._](?:processor[._])?to_k)([._].*)")
 _BLOCK = re.compile(r"transformer_blocks[._](\d+)")
@@ -45,7 +45,7 @@ _PIXART_WIDTH = 1152
 _QWEN_WIDTH = 3072
 _FLUX_DOUBLE_BLOCKS = 19
 
-# Names that only one family has, in the order in which they are looked for.
+# Names that only one family has, in the order of the search.
 _FAMILIES_BY_NAME: tuple[tuple[str, str | None], ...] = (
     ("distilled_guidance_layer", None),
     ("motion_modules", None),
@@ -63,14 +63,14 @@ _Z_IMAGE_LAYER = re.compile(
     r"(?:^|[._])layers[._]\d+[._](?:attention|feed_forward|adaLN)", re.MULTILINE
 )
 _Z_IMAGE_WIDTH = 3840
-# Of the UNets only SDXL's have more than one transformer in a place.
+# SDXL's is the only UNet with more than one transformer in a place.
 _DEEP = re.compile(
     r"(?:attentions|input_blocks_\d+|output_blocks_\d+|middle_block)[._]\d+[._]"
     r"transformer_blocks[._][1-9]"
 )
 _TEXT_ENCODERS_OF_XL = ("lora_te2_", "text_encoder_2.")
 
-# What kohya's and others' programs write down, by how it begins; the first that fits counts.
+# Starts of architecture names in kohya's and other trainers' metadata; the first match counts.
 _ARCHITECTURES: Mapping[str, str] = {
     "stable-diffusion-xl-v1-refiner": "sdxl-refiner",
     "stable-diffusion-xl": "sdxl",
@@ -93,17 +93,17 @@ _SAID_IN = ("modelspec.architecture", "ss_base_model_version")
 
 
 def detect_lora(contents: Contents) -> DetectedWeights | None:
-    """A LoRA (or LoHa, LoKr, OFT, a difference), of whichever family; None for anything else."""
+    """Detect a LoRA (or LoHa, LoKr, OFT, full difference) of any family; None for anything else."""
     if not any(contents.has_ends((end,)) for end in (*_INPUT_ENDS, *_OTHER_ENDS)) and (
         _NAMED_INPUT_END.search(contents.lines) is None
     ):
         return None
-    width = _words_width(contents)
+    width = _find_text_width(contents)
     if width and width != _PIXART_WIDTH:
-        return has_width(contents, width, "lora", "a LoRA")
-    family = "pixart" if width else _by_names(contents)
+        return match_width(contents, width, "lora", "a LoRA")
+    family = "pixart" if width else _detect_by_names(contents)
     if family is None:
-        family = _by_text_encoder(contents) or _said(contents.metadata)
+        family = _detect_by_text_encoder(contents) or _detect_by_metadata(contents.metadata)
     if family is None:
         return DetectedWeights("lora", reason="a LoRA of an unknown family")
     return DetectedWeights("lora", family, "a LoRA by its tensors' names", families=(family,))
@@ -113,8 +113,8 @@ def _is_input_end(name: str) -> bool:
     return name.endswith(_INPUT_ENDS) or _NAMED_INPUT_END.search(name) is not None
 
 
-def _words_width(contents: Contents) -> int:
-    """How many numbers a word has where the LoRA changes the attention to words, 0 if nowhere."""
+def _find_text_width(contents: Contents) -> int:
+    """Return the width of text embeddings in the cross-attention that a LoRA changes, 0 if none."""
     for name in contents.tensors:
         if "attn2" not in name or (match := _WORDS.fullmatch(name)) is None:
             continue
@@ -122,12 +122,12 @@ def _words_width(contents: Contents) -> int:
         if _is_input_end(end):
             return contents.side(name, 1)
         if ".lokr_w1" in end:
-            return _kronecker_width(contents, module)
+            return _compute_kronecker_width(contents, module)
     return 0
 
 
-def _kronecker_width(contents: Contents, module: str) -> int:
-    """LoKr: the inputs of a Kronecker product are the product of its factors' inputs."""
+def _compute_kronecker_width(contents: Contents, module: str) -> int:
+    """Return a LoKr's number of inputs: the product of its Kronecker factors' inputs."""
     sides = [
         contents.side(f"{module}.lokr_{factor}", 1) or contents.side(f"{module}.lokr_{factor}_b", 1)
         for factor in ("w1", "w2")
@@ -135,7 +135,7 @@ def _kronecker_width(contents: Contents, module: str) -> int:
     return sides[0] * sides[1]
 
 
-def _by_names(contents: Contents) -> str | None:
+def _detect_by_names(contents: Contents) -> str | None:
     lines = contents.lines
     for part, family in _FAMILIES_BY_NAME:
         if part in lines:
@@ -144,37 +144,37 @@ def _by_names(contents: Contents) -> str | None:
         return "sdxl"
     if _DEEP.search(lines):
         return "sdxl"
-    if _Z_IMAGE_LAYER.search(lines) and _input_width(contents) in (0, _Z_IMAGE_WIDTH):
+    if _Z_IMAGE_LAYER.search(lines) and _find_input_width(contents) in (0, _Z_IMAGE_WIDTH):
         return "z-image"
     if "transformer_blocks" in lines and re.search(r"attn[._](?:to_[qkv]|add_[qkv]_proj)", lines):
-        return _by_joint_attention(contents)
+        return _detect_by_joint_attention(contents)
     return None
 
 
-def _by_joint_attention(contents: Contents) -> str:
-    """SD3, FLUX without its single blocks, and Qwen-Image have the same names for these."""
-    if _input_width(contents) != _QWEN_WIDTH:
+def _detect_by_joint_attention(contents: Contents) -> str:
+    """Tell SD3, FLUX without its single blocks, and Qwen-Image apart, which share these names."""
+    if _find_input_width(contents) != _QWEN_WIDTH:
         return "sd3"
     blocks = {int(number) for number in _BLOCK.findall(contents.lines)}
     return "qwen-image" if max(blocks, default=0) >= _FLUX_DOUBLE_BLOCKS else "flux"
 
 
-def _input_width(contents: Contents) -> int:
-    """How many numbers go into the first attention that the LoRA changes."""
+def _find_input_width(contents: Contents) -> int:
+    """Return the number of inputs of the first attention that a LoRA changes."""
     for name in contents.tensors:
         if _is_input_end(name) and re.search(r"to_[qkv]\b|to_[qkv][._]|add_[qkv]_proj|qkv", name):
             return contents.side(name, 1)
     return 0
 
 
-def _by_text_encoder(contents: Contents) -> str | None:
+def _detect_by_text_encoder(contents: Contents) -> str | None:
     for match in _TEXT_ENCODER.finditer(contents.lines):
         if _is_input_end(match[0]):
             return contents.widths.get(contents.side(match[0], 1))
     return None
 
 
-def _said(metadata: Mapping[str, str]) -> str | None:
+def _detect_by_metadata(metadata: Mapping[str, str]) -> str | None:
     for key in _SAID_IN:
         said = metadata.get(key, "").strip().lower()
         for start, family in _ARCHITECTURES.items():

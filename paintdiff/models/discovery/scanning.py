@@ -1,5 +1,6 @@
-"""Looks through models folders, in the layouts of A1111 and Forge, of ComfyUI, and of our own.
-Tells what lies where, and reads nothing. Importable without torch.
+"""Scans models folders in the layouts of A1111 and Forge, of ComfyUI, and of this app.
+
+Lists files without reading them. Importable without torch.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from paintdiff.models.formats.headers import WEIGHT_SUFFIXES
 from paintdiff.models.formats.opening import explain_not_a_file
 
 MAX_DEPTH = 40
-"""The most folders below each other that are looked into. What lies deeper is among the problems,
-as are the folders that come after MAX_ENTRIES files.
+"""The most nested folders that are scanned.
+
+Deeper ones are reported as unusable, as are the folders that come after MAX_ENTRIES files.
 """
 MAX_ENTRIES = 200_000
 
@@ -28,7 +30,7 @@ _SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")
 
 Role = Literal["", "upscaler", "face_restorer", "controlnet", "detector"]
 
-# Folders whose name says what lies there that its bytes don't, in lower case.
+# Folder names, in lower case, that say what their files are for where the bytes don't.
 _ROLES: dict[str, Role] = {
     "upscale_models": "upscaler",
     "esrgan": "upscaler",
@@ -46,7 +48,7 @@ _ROLES: dict[str, Role] = {
     "face_detection": "detector",
     "facedetection": "detector",
 }
-# Folders of other programs' with what is none of our business, in lower case.
+# Folder names, in lower case, of other programs' data that can't be used here.
 _PASSED_OVER = frozenset(
     {
         "annotators",
@@ -74,22 +76,24 @@ _PASSED_OVER = frozenset(
     }
 )
 _ORDER = list(_ROLES)
-# Beside a folder `models` they say that it is a program's, of which nothing else is looked at.
+# Files that mark a folder as another program's, of which only the folders below are scanned.
 _PROGRAMS = ("webui.py", "launch.py", "main.py", "webui.sh")
 _IN_PROGRAMS = ("models", "embeddings", "extensions/sd-webui-controlnet/models")
 
 _PART_WEIGHTS = re.compile(
     r"(?:(?:diffusion_)?pytorch_model|model)(?:[.-][\w.-]+)?\.(?:safetensors|bin)"
 )
-"""What diffusers and transformers call the weights beside a `config.json`: in any variant
+"""How diffusers and transformers name weights beside a `config.json`: in any variant
 ("model.bf16.safetensors"), whole or in shards.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file of weights, as its name says. `sidecars` are files beside it that may tell of it, each
-    with its time; `rank` says how early the folder comes among those of its role.
+    """A weight file, by its name.
+
+    `sidecars` are the files beside it that may describe it, each with its modification time in ns.
+    `rank` is the position of its folder among those of its role.
     """
 
     path: Path
@@ -102,14 +106,17 @@ class FoundFile:
 
     @property
     def fingerprint(self) -> str:
-        """What changes when the file does."""
+        """A text that changes when the file does."""
         return f"{self.size_bytes}-{self.mtime_ns}"
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFolder:
-    """A folder in diffusers' layout: a whole pipeline (it has a `model_index.json`), or one part of
-    one (it has a `config.json` and weights). `files` are names, sizes and times of what counts.
+    """A folder in the diffusers layout.
+
+    It is a whole pipeline (with a `model_index.json`), or one component (with a `config.json` and
+    weights). `files` are names, sizes and modification times (ns) of its weights and
+    configurations.
     """
 
     path: Path
@@ -120,17 +127,17 @@ class FoundFolder:
 
     @property
     def size_bytes(self) -> int:
-        """What all its weights take."""
+        """The size of all its weights."""
         return sum(size for name, size, _time in self.files if not name.endswith(".json"))
 
     @property
     def fingerprint(self) -> str:
-        """What changes when any file that counts does."""
+        """A text that changes when any of `files` does."""
         return hashlib.sha256(repr(self.files).encode()).hexdigest()[:16]
 
 
-def stamp_of(path: Path) -> dict[str, object]:
-    """The size and the fingerprint of a file, or of a pipeline's folder. Raises OSError."""
+def read_stamp(path: Path) -> dict[str, object]:
+    """Return the size and fingerprint of a file or a pipeline's folder. Raise OSError."""
     if path.is_dir():
         folder = open_folder(path)
         return {"size_bytes": folder.size_bytes, "fingerprint": folder.fingerprint}
@@ -141,7 +148,7 @@ def stamp_of(path: Path) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Something that couldn't be looked at, and why."""
+    """A file or folder that couldn't be scanned, and why."""
 
     path: Path
     reason: str
@@ -149,8 +156,9 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """Everything in the models folders, sorted. Two are equal if nothing has changed. `detectors`
-    are of faces, each with its fingerprint.
+    """The sorted content of models folders. Two scans are equal if nothing has changed.
+
+    `detectors` are possible face detectors, each with its fingerprint.
     """
 
     files: tuple[FoundFile, ...] = ()
@@ -160,14 +168,14 @@ class ScanResult:
 
 
 def scan_folders(models_dirs: Sequence[Path]) -> ScanResult:
-    """What lies in the models folders; a folder that isn't there is empty.
+    """Scan models folders. A missing folder counts as empty.
 
-    What is hidden is left out, and so are loops of symbolic links. What can't be looked at is
-    "unusable", with the reason.
+    Hidden files and loops of symbolic links are skipped. Anything that can't be scanned is in
+    `unusable`, with the reason.
     """
     scan = _Scan()
-    for index, place in enumerate(_places(models_dirs)):
-        scan.folder(place, "", index * len(_ROLES), 0)
+    for index, place in enumerate(_list_places(models_dirs)):
+        scan.scan(place, "", index * len(_ROLES), 0)
     scan.files.sort(key=lambda file: (file.rank, file.path.parts))
     return ScanResult(
         tuple(scan.files),
@@ -177,9 +185,11 @@ def scan_folders(models_dirs: Sequence[Path]) -> ScanResult:
     )
 
 
-def _places(models_dirs: Iterable[Path]) -> list[Path]:
-    """The folders to look through: of another program's root only those with models in them, of its
-    `models` also the `embeddings` beside it.
+def _list_places(models_dirs: Iterable[Path]) -> list[Path]:
+    """List the folders to scan.
+
+    Of another program's root these are only its models folders; its `models` brings in the
+    `embeddings` beside it.
     """
     places: list[Path] = []
     for given in models_dirs:
@@ -195,7 +205,7 @@ def _places(models_dirs: Iterable[Path]) -> list[Path]:
 
 
 class _Scan:
-    """One look through all folders; each is looked into once, whatever ways lead there."""
+    """One scan of all folders. A folder that is reachable in several ways is scanned once."""
 
     def __init__(self) -> None:
         self.files: list[FoundFile] = []
@@ -205,22 +215,22 @@ class _Scan:
         self._seen: set[object] = set()
         self._entries = 0
 
-    def folder(self, path: Path, role: Role, rank: int, depth: int) -> None:
-        """Look into a folder, and into those in it."""
-        if _is_of_the_system(path):
-            reason = "it belongs to the operating system, so it isn't looked into"
+    def scan(self, path: Path, role: Role, rank: int, depth: int) -> None:
+        """Scan a folder and its subfolders."""
+        if _is_system_folder(path):
+            reason = "it belongs to the operating system, so it isn't scanned"
             self.unusable.append(Unusable(path, reason))
             return
         try:
-            identity = _identity(path)
+            identity = _identify(path)
             if identity in self._seen:
                 return
             self._seen.add(identity)
-            with os.scandir(path) as listing:  # of an endless one no more than counts
+            with os.scandir(path) as listing:  # an endless listing is cut off
                 some = islice(listing, MAX_ENTRIES + 1)
                 entries = sorted(some, key=lambda entry: entry.name)
         except OSError as error:
-            self.unusable.append(Unusable(path, f"it can't be looked into: {error.strerror}"))
+            self.unusable.append(Unusable(path, f"it can't be read: {error.strerror}"))
             return
         if self._entries > MAX_ENTRIES:
             return
@@ -232,7 +242,7 @@ class _Scan:
             )
             self.unusable.append(Unusable(path, reason))
             return
-        entries = [entry for entry in entries if self._has_a_name(entry)]
+        entries = [entry for entry in entries if self._is_listed(entry)]
         names = {entry.name for entry in entries}
         is_part = "config.json" in names and any(map(_PART_WEIGHTS.fullmatch, names))
         if is_part or "model_index.json" in names:
@@ -244,10 +254,10 @@ class _Scan:
                 self._add_sidecar(entry, times)
         beside = {name.lower(): path / name for name in names}
         for entry in entries:
-            self._entry(entry, role, rank, depth, beside, times)
+            self._scan_entry(entry, role, rank, depth, beside, times)
 
-    def _has_a_name(self, entry: os.DirEntry[str]) -> bool:
-        """Whether it isn't hidden, and a request could ask for it."""
+    def _is_listed(self, entry: os.DirEntry[str]) -> bool:
+        """Return whether an entry is visible and its name can appear in a request."""
         if entry.name.startswith("."):
             return False
         try:
@@ -258,7 +268,7 @@ class _Scan:
             return False
         return True
 
-    def _entry(
+    def _scan_entry(
         self,
         entry: os.DirEntry[str],
         role: Role,
@@ -277,14 +287,14 @@ class _Scan:
                 elif name not in _PASSED_OVER:
                     its_role = _ROLES.get(name, role)
                     its_rank = rank + _ORDER.index(name) if name in _ROLES else rank
-                    before = self._count()
-                    self.folder(Path(entry.path), its_role, its_rank, depth + 1)
-                    if suffix.lower() in WEIGHT_SUFFIXES and self._count() == before:
+                    before = self._count_found()
+                    self.scan(Path(entry.path), its_role, its_rank, depth + 1)
+                    if suffix.lower() in WEIGHT_SUFFIXES and self._count_found() == before:
                         self._add_unusable(entry, "it is a folder, not a file")
             elif suffix.lower() == ".onnx":
                 _check_file(entry.stat())
                 path = Path(entry.path)
-                self.detectors.append((path, str(stamp_of(path)["fingerprint"])))
+                self.detectors.append((path, str(read_stamp(path)["fingerprint"])))
             elif suffix.lower() in WEIGHT_SUFFIXES:
                 status = entry.stat()
                 _check_file(status)
@@ -296,15 +306,15 @@ class _Scan:
                         status.st_mtime_ns,
                         role,
                         rank,
-                        _preview(stem, beside),
+                        _find_preview(stem, beside),
                         tuple(each for each in sidecars if each is not None),
                     )
                 )
-        except OSError as error:  # it has gone, or a link leads nowhere
-            self._add_unusable(entry, f"it can't be looked at: {error.strerror}")
+        except OSError as error:  # the file has gone, or a link is broken
+            self._add_unusable(entry, f"it can't be read: {error.strerror}")
 
-    def _count(self) -> int:
-        """How much was found."""
+    def _count_found(self) -> int:
+        """Return how much was found so far."""
         return len(self.files) + len(self.folders) + len(self.unusable) + len(self.detectors)
 
     def _add_unusable(self, entry: os.DirEntry[str], reason: str) -> None:
@@ -314,41 +324,43 @@ class _Scan:
         try:
             time_ns = entry.stat().st_mtime_ns
         except OSError:
-            time_ns = 0  # whoever reads it will say why it can't be read
+            time_ns = 0  # whoever reads it reports the error
         times[entry.name.lower()] = (Path(entry.path), time_ns)
 
     def _add_folder(self, path: Path, role: Role, pipeline: bool) -> None:
         try:
             self.folders.append(open_folder(path, role, pipeline=pipeline))
         except OSError as error:
-            reason = f"it can't be looked into: {error.strerror}"
+            reason = f"it can't be read: {error.strerror}"
             self.unusable.append(Unusable(path, reason))
 
 
-def _is_of_the_system(path: Path) -> bool:
-    """Return whether a folder shows processes and devices: there a link leads anywhere."""
+def _is_system_folder(path: Path) -> bool:
+    """Return whether a folder exposes processes or devices, where links lead anywhere."""
     place = Path(os.path.realpath(path))
     return any(place.is_relative_to(folder) for folder in _SYSTEM_FOLDERS)
 
 
-def _identity(path: Path) -> object:
-    """What is the same whatever way leads to a folder. Raises OSError."""
+def _identify(path: Path) -> object:
+    """Return a value that identifies a folder whatever the path to it. Raise OSError."""
     status = path.stat()
     if status.st_ino:
         return status.st_dev, status.st_ino
-    return path.resolve()  # a file system that numbers nothing
+    return path.resolve()  # a file system without inode numbers
 
 
 def _check_file(status: os.stat_result) -> None:
-    """Raise OSError for what isn't a file, such as a named pipe."""
+    """Raise OSError for anything but a regular file, such as a named pipe."""
     what = explain_not_a_file(status.st_mode)
     if what is not None:
         raise OSError(errno.EINVAL, f"It is {what}, not a file")
 
 
 def open_folder(path: Path, role: Role = "", *, pipeline: bool = True) -> FoundFolder:
-    """What lies in a folder in diffusers' layout, of a pipeline also one level below. Raises
-    OSError.
+    """List a folder in the diffusers layout; for a pipeline, one level of subfolders, too.
+
+    Raises:
+        OSError: The folder can't be read.
     """
     files: list[tuple[str, int, int]] = []
     with os.scandir(path) as listing:
@@ -356,7 +368,7 @@ def open_folder(path: Path, role: Role = "", *, pipeline: bool = True) -> FoundF
     for place in (path, *below):
         with os.scandir(place) as listing:
             for entry in listing:
-                if _counts(entry.name) and entry.is_file():
+                if _is_counted(entry.name) and entry.is_file():
                     status = entry.stat()
                     name = os.path.relpath(entry.path, path)
                     files.append((name, status.st_size, status.st_mtime_ns))
@@ -365,12 +377,12 @@ def open_folder(path: Path, role: Role = "", *, pipeline: bool = True) -> FoundF
     return FoundFolder(path, role, pipeline, tuple(sorted(files)), preview)
 
 
-def _counts(name: str) -> bool:
+def _is_counted(name: str) -> bool:
     suffix = os.path.splitext(name)[1].lower()
     return suffix in WEIGHT_SUFFIXES or name in ("model_index.json", "config.json")
 
 
-def _preview(stem: str, beside: dict[str, Path]) -> Path | None:
+def _find_preview(stem: str, beside: dict[str, Path]) -> Path | None:
     return next(
         (beside[stem.lower() + end] for end in PREVIEW_ENDS if stem.lower() + end in beside), None
     )

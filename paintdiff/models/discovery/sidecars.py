@@ -1,7 +1,8 @@
-"""What people and other programs wrote down about a LoRA, an embedding or a model: in the file
-itself (kohya's notes, `modelspec.*`), or in one beside it (A1111's `.json`, `.civitai.info`).
+"""Reads descriptions of LoRAs, embeddings and models, from the file itself and its sidecars.
 
-All of it is text from strangers: cut to a length, and never markup. Importable without torch.
+A file embeds kohya's metadata or `modelspec.*`; sidecars are A1111's `.json` and `.civitai.info`.
+All of it is untrusted text: it is cut to a length and never treated as markup. Importable without
+torch.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ PREVIEW_ENDS = tuple(
 
 @dataclass(frozen=True)
 class SidecarMetadata:
-    """What is said of a file. `trigger_words` are what calls a LoRA up, each to be put into a
-    prompt as it is; `weight` is the one its author prefers, `name` what its training called it.
+    """The description of a file.
+
+    `trigger_words` activate a LoRA; each can be put into a prompt unchanged. `weight` is its
+    author's preferred weight, `name` the one given in training.
     """
 
     title: str = ""
@@ -41,8 +44,8 @@ class SidecarMetadata:
     weight: float | None = None
     name: str = ""
 
-    def over(self, other: SidecarMetadata) -> SidecarMetadata:
-        """This, and the other's where this says nothing."""
+    def fill_from(self, other: SidecarMetadata) -> SidecarMetadata:
+        """Return this description, with the other's values where this has none."""
         return SidecarMetadata(
             self.title or other.title,
             self.description or other.description,
@@ -54,82 +57,85 @@ class SidecarMetadata:
 
 
 def read_embedded_metadata(metadata: Mapping[str, str]) -> SidecarMetadata:
-    """What a safetensors file says of itself. Without trigger words, the tags that a LoRA was
-    trained with most stand for them.
+    """Return the description that a safetensors file's metadata contains.
+
+    If it has no trigger phrase, a LoRA's most frequent training tags replace it.
     """
-    words = _words([metadata.get("modelspec.trigger_phrase")]) or _most_frequent_tags(metadata)
+    words = _clean_words([metadata.get("modelspec.trigger_phrase")]) or _find_frequent_tags(
+        metadata
+    )
     return SidecarMetadata(
-        title=plain_text(metadata.get("modelspec.title"), MAX_TITLE),
-        description=plain_text(metadata.get("modelspec.description"), MAX_TEXT),
-        licence=plain_text(metadata.get("modelspec.license"), MAX_TITLE),
+        title=clean_text(metadata.get("modelspec.title"), MAX_TITLE),
+        description=clean_text(metadata.get("modelspec.description"), MAX_TEXT),
+        licence=clean_text(metadata.get("modelspec.license"), MAX_TITLE),
         trigger_words=words,
-        name=plain_text(metadata.get("ss_output_name"), MAX_TITLE),
+        name=clean_text(metadata.get("ss_output_name"), MAX_TITLE),
     )
 
 
-def read_sidecar(files: Iterable[Path], refused: Callable[[Path, str], object]) -> SidecarMetadata:
-    """Return what the files beside it say, the first before the others.
+def read_sidecar(
+    files: Iterable[Path], on_refused: Callable[[Path, str], object]
+) -> SidecarMetadata:
+    """Combine the descriptions in sidecar files; earlier files take precedence.
 
-    `refused` is called with each file that can't be read, and the reason; it says nothing then.
+    `on_refused` is called with each unreadable file and the reason.
     """
     said = SidecarMetadata()
     for path in files:
         try:
             content = read_json(path, MAX_SIDECAR_BYTES)
         except OSError as error:
-            refused(path, error.strerror or str(error))
+            on_refused(path, error.strerror or str(error))
         except ValueError as error:
-            refused(path, str(error))
+            on_refused(path, str(error))
         else:
             if isinstance(content, dict):
-                said = said.over(_said_in(content))
+                said = said.fill_from(_parse_sidecar(content))
             else:
-                refused(path, "it holds no JSON object")
+                on_refused(path, "it isn't a JSON object")
     return said
 
 
-def _said_in(content: Mapping[str, object]) -> SidecarMetadata:
+def _parse_sidecar(content: Mapping[str, object]) -> SidecarMetadata:
     trained = content.get("trainedWords")
-    words = _words([content.get("activation text")])
+    words = _clean_words([content.get("activation text")])
     model = content.get("model")
     title: object = model.get("name") if isinstance(model, dict) else None  # pyright: ignore[reportUnknownMemberType]
     return SidecarMetadata(
-        title=plain_text(title, MAX_TITLE),
-        description=plain_text(content.get("description"), MAX_TEXT),
-        trigger_words=words or _words(trained if isinstance(trained, list) else []),
-        weight=_weight(content.get("preferred weight")),
+        title=clean_text(title, MAX_TITLE),
+        description=clean_text(content.get("description"), MAX_TEXT),
+        trigger_words=words or _clean_words(trained if isinstance(trained, list) else []),
+        weight=_parse_weight(content.get("preferred weight")),
     )
 
 
-def _weight(value: object) -> float | None:
-    """A weight that can be used; the web UI writes 0 for none."""
+def _parse_weight(value: object) -> float | None:
+    """Return a usable weight. The web UI writes 0 for "no preference"."""
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
     return float(value) if 0 < abs(value) <= MAX_WEIGHT else None
 
 
-def _most_frequent_tags(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """kohya's `ss_tag_frequency`: for each folder of pictures, how often a tag was in a caption."""
+def _find_frequent_tags(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the most frequent tags of kohya's `ss_tag_frequency`: counts per image folder."""
     try:
         folders = parse_json(metadata.get("ss_tag_frequency", "{}"))
     except ValueError:
-        return ()  # a note that was cut off says nothing
+        return ()  # truncated metadata
     counts: Counter[str] = Counter()
     for tags in folders.values() if isinstance(folders, dict) else ():
         if isinstance(tags, dict):
             counts.update({tag: count for tag, count in tags.items() if isinstance(count, int)})
-    return _words([tag for tag, _count in counts.most_common(MAX_TAGS)])
+    return _clean_words([tag for tag, _count in counts.most_common(MAX_TAGS)])
 
 
-def _words(found: Iterable[object]) -> tuple[str, ...]:
-    texts = (plain_text(each, MAX_WORD).strip(" ,") for each in found)
+def _clean_words(found: Iterable[object]) -> tuple[str, ...]:
+    texts = (clean_text(each, MAX_WORD).strip(" ,") for each in found)
     return tuple(dict.fromkeys(text for text in texts if text))[:MAX_WORDS]
 
 
-def plain_text(value: object, limit: int) -> str:
-    """Return a text as it may be shown: without control characters and halves of letters, cut to a
-    length. What isn't a text is "".
-    """
+def clean_text(value: object, limit: int) -> str:
+    """Return printable text cut to `limit` characters, "" for anything but text."""
     if not isinstance(value, str):
         return ""
     shown = "".join(each if each.isprintable() else " " for each in value[: 2 * limit])

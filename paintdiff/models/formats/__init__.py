@@ -1,1 +1,1 @@
-"""What is in files with weights: formats, headers, tensors read without trusting them."""
+"""Weight file formats: headers and tensors, read without trusting the file."""

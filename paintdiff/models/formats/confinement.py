@@ -1,5 +1,6 @@
-"""What a process gives up before it looks into files from strangers: its network, the right to
-write, and as much memory and time as it likes. Importable without torch.
+"""Confines a process before it reads untrusted files: no network, no writes, bounded resources.
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ _FORBIDDEN_OS = frozenset(
 
 
 def leave_network() -> bool:
-    """Whether this process has given up its network; only Linux has a way, and may forbid it.
+    """Cut this process off from the network. Return True if that worked.
 
-    To be called while there is one thread.
+    Only Linux supports it, and may forbid it. Call this while the process has a single thread.
     """
     if sys.platform != "linux":
         return False
-    import ctypes  # noqa: PLC0415 (of no use elsewhere)
+    import ctypes  # noqa: PLC0415 (Linux only)
 
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_DIE_WITH_PARENT, _KILL, 0, 0, 0)
@@ -36,12 +37,12 @@ def leave_network() -> bool:
 
 
 def limit_resources(memory_bytes: int, file_bytes: int, seconds: int | None = None) -> None:
-    """Bound memory, the size of written files and computing time, each where the system can.
+    """Limit memory, the size of written files and CPU time, each where the system supports it.
 
-    (macOS refuses to limit memory, with a ValueError; Windows has no limits of this kind.)
+    macOS refuses memory limits with a ValueError; Windows has no `resource` module.
     """
     try:
-        import resource  # noqa: PLC0415 (Windows hasn't got it)
+        import resource  # noqa: PLC0415 (missing on Windows)
     except ImportError:
         return
     limits = {
@@ -57,13 +58,13 @@ def limit_resources(memory_bytes: int, file_bytes: int, seconds: int | None = No
             limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(kind, (limit, limit))
         except (ValueError, OSError):
-            continue  # the limits of `limits` hold all the same
+            continue  # the size limits in `limits.py` still hold
 
 
 def forbid_everything_else() -> None:
-    """From now on this interpreter opens no socket, starts no process and writes no file by name.
+    """Forbid sockets, processes, and opening files for writing, in this interpreter.
 
-    It can't be undone.
+    An audit hook raises UnsafeWeightsError on each attempt. This can't be undone.
     """
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -73,6 +74,6 @@ def forbid_everything_else() -> None:
             flags = arguments[2]
             forbidden = not isinstance(flags, int) or bool(flags & _WRITES)
         if forbidden:
-            raise UnsafeWeightsError(f"reading it led to {event}, which was stopped")
+            raise UnsafeWeightsError(f"reading it attempted {event}, which was blocked")
 
     sys.addaudithook(hook)

@@ -1,6 +1,6 @@
-"""The head of a GGUF file: its notes, and the table of its tensors. Reads no numbers.
+"""Reads the header of a GGUF file: its metadata and its table of tensors, no tensor data.
 
-The format is that of ggml's `docs/gguf.md`, versions 2 and 3. Importable without torch.
+Source: ggml's `docs/gguf.md`, versions 2 and 3. Importable without torch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from paintdiff.models.formats.limits import (
 GGUF_START = b"GGUF"
 _VERSIONS = (2, 3)
 _STRING, _ARRAY = 8, 9
-# ggml's number of a scalar's type: how struct writes it.
+# ggml's number of a scalar type -> its struct format.
 _SCALARS: Mapping[int, str] = {
     0: "<B",
     1: "<b",
@@ -39,7 +39,7 @@ _SCALARS: Mapping[int, str] = {
     11: "<q",
     12: "<d",
 }
-# ggml's number of a tensor's type: its name, how many numbers make a block, and a block's bytes.
+# ggml's number of a tensor type -> name, numbers per block, bytes per block.
 _TENSOR_TYPES: Mapping[int, tuple[str, int, int]] = {
     0: ("F32", 1, 4),
     1: ("F16", 1, 2),
@@ -78,8 +78,10 @@ _TENSOR_TYPES: Mapping[int, tuple[str, int, int]] = {
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """`tensors` maps a name to its type and its shape, in torch's order; `notes` are the texts
-    among what the file says of itself. `size_bytes` is what the file has to have at least.
+    """The header of a GGUF file.
+
+    `tensors` maps a name to its type and shape, in torch's order. `notes` holds the metadata values
+    that are text. `size_bytes` is the least size the file can have.
     """
 
     tensors: Mapping[str, tuple[str, tuple[int, ...]]]
@@ -88,36 +90,40 @@ class GgufHeader:
 
 
 def read_gguf_header(file: BinaryIO) -> GgufHeader:
-    """The header of an opened GGUF file. Raises ValueError if it is damaged or too large."""
+    """Read the header of an open GGUF file.
+
+    Raises:
+        ValueError: The header is damaged or exceeds a limit.
+    """
     reader = _Reader(file)
-    if reader.taken(4) != GGUF_START:
+    if reader.read(4) != GGUF_START:
         raise ValueError("it doesn't begin with GGUF")
-    version = reader.number("<I")
+    version = reader.read_number("<I")
     if version not in _VERSIONS:
-        raise ValueError(f"it is of version {version}; supported are 2 and 3")
-    tensor_count, note_count = reader.number("<Q"), reader.number("<Q")
+        raise ValueError(f"it has version {version}; only 2 and 3 are supported")
+    tensor_count, note_count = reader.read_number("<Q"), reader.read_number("<Q")
     if tensor_count > MAX_TENSORS or note_count > MAX_GGUF_NOTES:
         raise ValueError(
             f"it claims {tensor_count:,} tensors and {note_count:,} notes; at most "
             f"{MAX_TENSORS:,} and {MAX_GGUF_NOTES:,} are read"
         )
-    notes = dict(_note(reader) for _ in range(note_count))
+    notes = dict(_read_note(reader) for _ in range(note_count))
     tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
     places: list[tuple[int, int]] = []
     for _ in range(tensor_count):
-        name, (kind, shape, *place) = reader.text(MAX_NAME_CHARACTERS), _tensor(reader)
+        name, (kind, shape, *place) = reader.read_text(MAX_NAME_CHARACTERS), _read_tensor(reader)
         tensors[name] = (kind, shape)
         places.append((place[0], place[1]))
-    end = _checked_end(places)
+    end = _find_end(places)
     alignment = notes.pop("general.alignment", 32)
     step = alignment if isinstance(alignment, int) and alignment > 0 else 32
-    start = -(-reader.read_bytes // step) * step
+    start = -(-reader.position // step) * step
     texts = {name: value for name, value in notes.items() if isinstance(value, str)}
     return GgufHeader(tensors, texts, start + end)
 
 
-def _checked_end(places: list[tuple[int, int]]) -> int:
-    """Where the last tensor ends. Raises ValueError if two overlap."""
+def _find_end(places: list[tuple[int, int]]) -> int:
+    """Return where the last tensor ends. Raise ValueError if two tensors overlap."""
     before = 0
     for start, end in sorted(places):
         if start < before and start < end:
@@ -127,69 +133,78 @@ def _checked_end(places: list[tuple[int, int]]) -> int:
 
 
 class _Reader:
-    """Reads from a file, and no more than MAX_HEADER_BYTES."""
+    """Reads values from a file, up to MAX_HEADER_BYTES in total."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.read_bytes = 0
+        self.position = 0
 
-    def taken(self, count: int) -> bytes:
-        self.read_bytes += count
-        if self.read_bytes > MAX_HEADER_BYTES:
+    def read(self, count: int) -> bytes:
+        self.position += count
+        if self.position > MAX_HEADER_BYTES:
             raise ValueError(f"its header has more than {MAX_HEADER_BYTES:,} bytes")
         data = self._file.read(count)
         if len(data) != count:
-            raise ValueError("it ends in its header")
+            raise ValueError("it is cut off in its header")
         return data
 
-    def number(self, code: str) -> int:
-        (value,) = struct.unpack(code, self.taken(struct.calcsize(code)))
+    def read_number(self, code: str) -> int:
+        (value,) = struct.unpack(code, self.read(struct.calcsize(code)))
         return value
 
-    def text(self, max_bytes: int = MAX_GGUF_TEXT_BYTES) -> str:
-        length = self.number("<Q")
+    def read_text(self, max_bytes: int = MAX_GGUF_TEXT_BYTES) -> str:
+        length = self.read_number("<Q")
         if length > max_bytes:
-            raise ValueError(f"it claims a text of {length:,} bytes; at most {max_bytes:,}")
-        return self.taken(length).decode("utf-8", "replace")
+            raise ValueError(
+                f"it claims a text of {length:,} bytes; at most {max_bytes:,} are read"
+            )
+        return self.read(length).decode("utf-8", "replace")
 
 
-def _note(reader: _Reader) -> tuple[str, str | int | None]:
-    """A note's name, and its value if that is a text or a number; lists are passed over."""
-    name, kind = reader.text(), reader.number("<I")
+def _read_note(reader: _Reader) -> tuple[str, str | int | None]:
+    """Read one metadata entry: its name, and its value if that is text or a number.
+
+    The value of a list is None.
+    """
+    name, kind = reader.read_text(), reader.read_number("<I")
     if kind != _ARRAY:
-        return name, _value(reader, kind)
-    kind, count = reader.number("<I"), reader.number("<Q")
+        return name, _read_value(reader, kind)
+    kind, count = reader.read_number("<I"), reader.read_number("<Q")
     if count > MAX_GGUF_LIST:
         raise ValueError(
             f"its note {name!r:.80} is a list of {count:,}; at most {MAX_GGUF_LIST:,} are read"
         )
     if kind in _SCALARS:
-        reader.taken(count * struct.calcsize(_SCALARS[kind]))
+        reader.read(count * struct.calcsize(_SCALARS[kind]))
     elif kind == _STRING:
         for _ in range(count):
-            reader.text()
+            reader.read_text()
     else:
-        raise ValueError(f"its note {name!r:.80} is a list of something unknown")
+        raise ValueError(f"its note {name!r:.80} is a list of an unknown type")
     return name, None
 
 
-def _value(reader: _Reader, kind: int) -> str | int:
+def _read_value(reader: _Reader, kind: int) -> str | int:
     if kind == _STRING:
-        return reader.text()
+        return reader.read_text()
     if kind not in _SCALARS:
         raise ValueError(f"it has a note of the unknown type {kind}")
-    return reader.number(_SCALARS[kind])
+    return reader.read_number(_SCALARS[kind])
 
 
-def _tensor(reader: _Reader) -> tuple[str, tuple[int, ...], int, int]:
-    """A tensor's type, its shape, and where it begins and ends, in bytes after the header."""
-    dimensions = reader.number("<I")
+def _read_tensor(reader: _Reader) -> tuple[str, tuple[int, ...], int, int]:
+    """Read a tensor's type, shape, and start and end in bytes after the header."""
+    dimensions = reader.read_number("<I")
     if dimensions > MAX_DIMENSIONS:
-        raise ValueError(f"it has a tensor of {dimensions} dimensions")
-    shape = tuple(reversed([reader.number("<Q") for _ in range(dimensions)]))  # ggml's is turned
-    kind, offset = reader.number("<I"), reader.number("<Q")
+        raise ValueError(
+            f"it has a tensor of {dimensions:,} dimensions; at most {MAX_DIMENSIONS} are read"
+        )
+    shape = tuple(
+        reversed([reader.read_number("<Q") for _ in range(dimensions)])
+    )  # ggml reverses the order
+    kind, offset = reader.read_number("<I"), reader.read_number("<Q")
     if max((*shape, offset), default=0) > MAX_NUMBERS:
-        raise ValueError("it has a tensor of more numbers than any file can have")
+        raise ValueError("it has a tensor that is larger than any file")
     name, block, block_bytes = _TENSOR_TYPES.get(kind, (f"type {kind}", 1, 0))
     size_bytes = math.prod(shape) // block * block_bytes
     return name, shape, offset, offset + size_bytes

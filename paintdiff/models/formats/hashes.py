@@ -1,4 +1,4 @@
-"""SHA-256 of weight files, remembered: of 4 GB it takes seconds, and files rarely change.
+"""SHA-256 of weight files, cached on disk: hashing 4 GB takes seconds, and files rarely change.
 
 Importable without torch.
 """
@@ -22,41 +22,45 @@ from paintdiff.models.formats.opening import open_file
 logger = logging.getLogger(__name__)
 
 WORTH_REMEMBERING_BYTES = 64 * 2**20
-"""A smaller file is hashed in less time than it takes to read a note about it from a slow disk."""
+"""Hashing a smaller file is faster than reading its cached hash from a slow disk."""
 
 _BLOCK_BYTES = 4 * 2**20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Hashes:
-    """Remembers hashes in a folder, which is made when it is needed; a file each.
+    """A cache of SHA-256 hashes in a folder, one file per hash.
 
-    A hash holds as long as the file's path, size and time stay the same.
+    The folder is created on first use. A hash is valid while the file's path, size and modification
+    time stay the same.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def sha256(self, path: Path, wanted: Callable[[], bool] = lambda: True) -> str:
-        """A file's SHA-256, in hex. Raises OSError if it can't be read, ModelLoadError once
-        `wanted` says no.
+        """Return a file's SHA-256 in hex.
+
+        Raises:
+            OSError: The file can't be read.
+            ModelLoadError: `wanted` returned False while the file was being hashed.
         """
         status = path.stat()
         stamp = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
         key = hashlib.sha256(stamp.encode("utf-8", "surrogateescape")).hexdigest()
         note = self._folder / f"{key[:32]}.sha256.json"
         if status.st_size < WORTH_REMEMBERING_BYTES:
-            return _sha256(path, wanted)
-        known = _noted(note)
+            return _hash_file(path, wanted)
+        known = _read_note(note)
         if known is None:
-            known = _sha256(path, wanted)
+            known = _hash_file(path, wanted)
             now = path.stat()
             if (now.st_size, now.st_mtime_ns) == (status.st_size, status.st_mtime_ns):
                 _write_note(note, known, path)
         return known
 
 
-def _sha256(path: Path, wanted: Callable[[], bool]) -> str:
+def _hash_file(path: Path, wanted: Callable[[], bool]) -> str:
     found = hashlib.sha256()
     block = memoryview(bytearray(_BLOCK_BYTES))
     with open_file(path, buffering=0) as opened:
@@ -64,21 +68,21 @@ def _sha256(path: Path, wanted: Callable[[], bool]) -> str:
         while count := file.readinto(block):
             found.update(block[:count])
             if not wanted():
-                raise ModelLoadError(f"Hashing {path.name} was given up: nobody waits for it.")
+                raise ModelLoadError(f"Hashing {path.name} was cancelled.")
     return found.hexdigest()
 
 
-def _noted(note: Path) -> str | None:
+def _read_note(note: Path) -> str | None:
     try:
         content: object = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None  # there is none, or half of one
+        return None  # missing or incomplete
     known = content.get("sha256") if isinstance(content, dict) else None
     return known if isinstance(known, str) and _SHA256.fullmatch(known) else None
 
 
 def _write_note(note: Path, sha256: str, path: Path) -> None:
-    """A note that can't be written costs time the next time, and nothing else."""
+    """Cache a hash. A failed write only costs time later, so it is logged."""
     part = note.with_name(f".{note.name}.{secrets.token_hex(4)}")
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -87,4 +91,4 @@ def _write_note(note: Path, sha256: str, path: Path) -> None:
     except (OSError, UnicodeEncodeError) as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        logger.warning("the hash of %s can't be remembered: %s", path.name, error)
+        logger.warning("can't cache the hash of %s: %s", path.name, error)

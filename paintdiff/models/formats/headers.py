@@ -1,5 +1,6 @@
-"""What is in a file of weights, told from its header: names, types and shapes of its tensors, and
-what it says of itself. Reads no numbers and runs nothing. Importable without torch.
+"""Reads the header of a weight file: names, types and shapes of its tensors, and its metadata.
+
+Reads no tensor data and runs nothing from the file. Importable without torch.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from paintdiff.models.formats.gguf import GGUF_START, read_gguf_header
 from paintdiff.models.formats.json_files import parse_json
 from paintdiff.models.formats.limits import MAX_NAME_CHARACTERS, MAX_TENSORS
 from paintdiff.models.formats.opening import open_file
-from paintdiff.models.formats.safe_pickle import tensor_records
+from paintdiff.models.formats.safe_pickle import read_tensor_records
 from paintdiff.models.formats.safetensors_header import (
     check_entry,
-    make_truncated_error,
-    metadata_texts,
+    describe_truncation,
     parse_header,
     read_header_text,
+    select_texts,
 )
 from paintdiff.models.formats.weight_files import is_pickle
 
 WEIGHT_SUFFIXES = frozenset({".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".pth", ".bin"})
-"""How files of weights are called, in lower case. What one holds is told by its bytes."""
+"""File name suffixes of weight files, in lower case. Their bytes decide the format."""
 
 MAX_KEPT = 8
-"""How many headers `Headers` keeps."""
+"""The number of headers that `Headers` caches."""
 
 _METADATA_FIRST = '{"__metadata__":{'
 _ENTRY = '":{"dtype":"'
@@ -43,7 +44,7 @@ _OFFSETS = re.compile(r'"data_offsets":\[([0-9]+),([0-9]+)\]\}')
 
 @dataclass(frozen=True)
 class TensorShape:
-    """A tensor as its header describes it: `dtype` in the file's own words ("F16", "Q4_K")."""
+    """A tensor as its header describes it. `dtype` is the file's own term ("F16", "Q4_K")."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -51,7 +52,10 @@ class TensorShape:
 
 @dataclass(frozen=True)
 class Header:
-    """`metadata` is what a safetensors or GGUF file says of itself, texts only."""
+    """The header of a weight file.
+
+    `metadata` holds the text values of a safetensors or GGUF file's metadata; a pickle has none.
+    """
 
     form: Literal["safetensors", "pickle", "gguf"]
     tensors: Mapping[str, TensorShape]
@@ -59,8 +63,9 @@ class Header:
 
 
 class Headers:
-    """Headers by path, read again when size or time of the file have changed. Safe to use from any
-    thread; keeps the MAX_KEPT used last.
+    """A thread-safe cache of the MAX_KEPT headers used last.
+
+    A header is read again when its file's size or modification time has changed.
     """
 
     def __init__(self) -> None:
@@ -68,7 +73,7 @@ class Headers:
         self._lock = threading.Lock()
 
     def header(self, path: Path) -> Header:
-        """The file's header. Raises what `read_header` raises."""
+        """Return a file's header. Raises what `read_header` raises."""
         try:
             status = path.stat()
         except OSError as error:
@@ -86,36 +91,38 @@ class Headers:
         return header
 
     def tensors(self, path: Path) -> Mapping[str, TensorShape]:
-        """The names of a file's tensors, with their types and shapes. Raises what `read_header`
-        raises.
-        """
+        """Return a file's tensors by name. Raises what `read_header` raises."""
         return self.header(path).tensors
 
     def metadata(self, path: Path) -> Mapping[str, str]:
-        """What a file says of itself (kohya's `ss_*`, `modelspec.*`), {} if nothing. Raises what
-        `read_header` raises.
+        """Return a file's metadata (kohya's `ss_*`, `modelspec.*`), {} if it has none.
+
+        Raises what `read_header` raises.
         """
         return self.header(path).metadata
 
 
 def read_header(path: Path) -> Header:
-    """The header of a safetensors, pickled or GGUF file, told apart by their first bytes.
+    """Read the header of a safetensors, pickle or GGUF file, detected by its first bytes.
 
-    Limits are checked before anything is read. Raises ModelNotFoundError if it isn't there or can't
-    be opened, ModelLoadError if it is damaged, cut off or something else, UnsafeWeightsError if it
-    is a pickle of more than tensors.
+    Limits are checked before any data is read.
+
+    Raises:
+        ModelNotFoundError: The file is missing or can't be opened.
+        ModelLoadError: It is damaged, cut off, or of another format.
+        UnsafeWeightsError: It is a pickle that contains more than tensors.
     """
     start = b""
     try:
         if is_pickle(path):
-            return _pickled(path)
+            return _read_pickle(path)
         with open_file(path) as file:
             start = file.read(4)
             size_bytes = file.seek(0, io.SEEK_END)
             file.seek(0)
             if start == GGUF_START:
-                return _gguf(file, size_bytes)
-            return _safetensors(file, size_bytes)
+                return _read_gguf(file, size_bytes)
+            return _read_safetensors(file, size_bytes)
     except OSError as error:
         raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
     except ValueError as error:
@@ -123,25 +130,25 @@ def read_header(path: Path) -> Header:
         raise ModelLoadError(f"{path.name} isn't a usable {form} file: {error}.") from error
 
 
-def _pickled(path: Path) -> Header:
+def _read_pickle(path: Path) -> Header:
     tensors = {
         name: TensorShape(record.storage.kind, record.shape)
-        for name, record in tensor_records(path).items()
+        for name, record in read_tensor_records(path).items()
     }
     return Header("pickle", MappingProxyType(tensors), MappingProxyType({}))
 
 
-def _gguf(file: BinaryIO, size_bytes: int) -> Header:
+def _read_gguf(file: BinaryIO, size_bytes: int) -> Header:
     header = read_gguf_header(file)
     if header.size_bytes > size_bytes:
-        raise ValueError(make_truncated_error(header.size_bytes, size_bytes))
+        raise ValueError(describe_truncation(header.size_bytes, size_bytes))
     tensors = {name: TensorShape(*described) for name, described in header.tensors.items()}
     return Header("gguf", MappingProxyType(tensors), MappingProxyType(dict(header.notes)))
 
 
-def _safetensors(file: BinaryIO, size_bytes: int) -> Header:
+def _read_safetensors(file: BinaryIO, size_bytes: int) -> Header:
     text, data_bytes = read_header_text(file, size_bytes)
-    quick = _quickly(text, data_bytes)
+    quick = _split_header(text, data_bytes)
     if quick is not None:
         return quick
     found = parse_header(text, size_bytes - data_bytes, data_bytes)
@@ -149,9 +156,10 @@ def _safetensors(file: BinaryIO, size_bytes: int) -> Header:
     return Header("safetensors", MappingProxyType(tensors), found.metadata)
 
 
-class _Lazy(Mapping[str, TensorShape]):
-    """Tensors of which only those that are asked for are taken out of the header's text. Asking for
-    one that is no tensor raises ModelLoadError.
+class _LazyTensors(Mapping[str, TensorShape]):
+    """Tensors parsed from the header's text on access.
+
+    Access raises ModelLoadError if the entry isn't a valid tensor.
     """
 
     def __init__(self, entries: Mapping[str, str]) -> None:
@@ -175,12 +183,11 @@ class _Lazy(Mapping[str, TensorShape]):
         return len(self._entries)
 
 
-def _quickly(text: str, data_bytes: int) -> Header | None:
-    """The header as safetensors' own library writes it, cut at its commas instead of parsed, which
-    takes a quarter of the time; None if it is written in any other way.
+def _split_header(text: str, data_bytes: int) -> Header | None:
+    """Split a header at its commas instead of parsing it, which takes a quarter of the time.
 
-    Its tensors follow each other in the file: each begins where the one before it ends, and the
-    last one ends where the file does.
+    This works for headers as the safetensors library writes them: each tensor begins where the
+    previous one ends, and the last ends with the file. Return None for any other header.
     """
     metadata: Mapping[str, str] = {}
     if text.startswith(_METADATA_FIRST):
@@ -188,7 +195,7 @@ def _quickly(text: str, data_bytes: int) -> Header | None:
             said, after = json.JSONDecoder().raw_decode(text, len(_METADATA_FIRST) - 1)
         except RecursionError:
             return None
-        metadata, text = metadata_texts(said), text[after:].removeprefix(",")
+        metadata, text = select_texts(said), text[after:].removeprefix(",")
     else:
         text = text[1:]
     body = text.rstrip(" ")
@@ -205,6 +212,10 @@ def _quickly(text: str, data_bytes: int) -> Header | None:
         return None
     try:
         entries: dict[str, str] = dict(piece.split(_ENTRY) for piece in pieces)  # pyright: ignore[reportArgumentType]
-    except ValueError:  # one isn't cut in two
+    except ValueError:  # a piece doesn't split in two
         return None
-    return Header("safetensors", _Lazy(entries), metadata) if len(entries) == len(pieces) else None
+    return (
+        Header("safetensors", _LazyTensors(entries), metadata)
+        if len(entries) == len(pieces)
+        else None
+    )

@@ -1,4 +1,4 @@
-"""JSON from strangers, read within limits. Importable without torch."""
+"""Reads untrusted JSON within limits. Importable without torch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from paintdiff.models.formats.opening import open_file
 
 
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> object:
-    """Return what a JSON file holds.
+    """Read a JSON file.
 
-    Raises OSError if it can't be read, ValueError if it is larger than `max_bytes`, no JSON, or
-    beyond another limit.
+    Raises:
+        OSError: The file can't be read.
+        ValueError: It is larger than `max_bytes`, isn't JSON, or exceeds another limit.
     """
     with open_file(path) as file:
         data = file.read(max_bytes + 1)
@@ -23,19 +24,22 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> object:
 
 
 def parse_json(data: bytes | str) -> object:
-    """Return what a JSON text holds. Raises ValueError if it is none (or isn't UTF-8), is nested
-    deeper than MAX_DEPTH, or has a whole number of more than MAX_DIGITS digits.
+    """Parse a JSON text.
+
+    Raises:
+        ValueError: It isn't JSON in UTF-8, is nested deeper than MAX_DEPTH, or has a whole number
+            of more than MAX_DIGITS digits.
     """
     text = data.decode("utf-8") if isinstance(data, bytes) else data
     try:
-        content: object = json.loads(text, parse_int=_whole_number)
+        content: object = json.loads(text, parse_int=_parse_whole_number)
     except RecursionError as error:
-        raise ValueError(_too_deep()) from error
+        raise ValueError(_describe_depth_limit()) from error
     _check_depth(content)
     return content
 
 
-def _whole_number(text: str) -> int:
+def _parse_whole_number(text: str) -> int:
     if len(text) > MAX_DIGITS:
         raise ValueError(f"it has a number of {len(text):,} digits; at most {MAX_DIGITS} are read")
     return int(text)
@@ -53,8 +57,8 @@ def _check_depth(content: object) -> None:
         ]
         if not level:
             return
-    raise ValueError(_too_deep())
+    raise ValueError(_describe_depth_limit())
 
 
-def _too_deep() -> str:
+def _describe_depth_limit() -> str:
     return f"it is nested more than {MAX_DEPTH} levels deep"

@@ -1,5 +1,6 @@
-"""Names of tensors without what programs put around a whole model when they save it. Importable
-without torch.
+"""Strips the wrappers that programs put around tensor names when they save a model.
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -22,11 +23,10 @@ _TWO_NUMBERS = ("input_blocks", "output_blocks", "label_emb")
 
 
 def strip_wrappers(names: Collection[str]) -> Mapping[str, str] | None:
-    """The names without a wrapper, each with the name in the file; None if there is no wrapper.
+    """Map names without their wrappers to the names in the file; None if nothing is wrapped.
 
-    Names of averages get their dots back if the weights themselves aren't there. What lies beside
-    a `state_dict`, or beside a table with a checkpoint in it, is left out (an
-    optimizer ...).
+    Names of EMA weights get their dots back if the weights themselves are missing. Tensors beside a
+    `state_dict`, or beside a wrapped checkpoint, are left out (an optimizer's, for example).
     """
     inner = dict(zip(names, names, strict=True))
     for _ in range(_DEEPEST):
@@ -39,13 +39,15 @@ def strip_wrappers(names: Collection[str]) -> Mapping[str, str] | None:
             if name.startswith(wrapper)
         }
     if _OF_A_CHECKPOINT not in inner:
-        inner = {with_dots(name): stored for name, stored in inner.items()}
+        inner = {restore_dots(name): stored for name, stored in inner.items()}
     return None if len(inner) == len(names) and all(map(inner.__contains__, names)) else inner
 
 
-def with_dots(name: str) -> str:
-    """Return a UNet's name with the dots that CompVis's `LitEma` takes out for its averages; any
-    other name unchanged. `model_ema.diffusion_modelinput_blocks110opweight` is one.
+def restore_dots(name: str) -> str:
+    """Restore the dots in a UNet's EMA weight name, which CompVis's `LitEma` removes.
+
+    `model_ema.diffusion_modelinput_blocks110opweight` is an example. Other names are returned
+    unchanged.
     """
     flat = name.removeprefix(_AVERAGES)
     words = _WORDS_OF_UNETS.findall(flat)

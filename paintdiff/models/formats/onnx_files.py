@@ -1,7 +1,7 @@
-"""Whether a file has the outline of a network in ONNX (protobuf). Importable without torch.
+"""Checks that a file has the outline of an ONNX network (protobuf). Importable without torch.
 
-What lies inside the network isn't looked at: a library that could crash over it tries it in a
-process of its own (`trials`).
+The network itself isn't parsed: a library that could crash on it tries it in a separate process
+(`trials`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from pathlib import Path
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.opening import open_file
 
-_GRAPH = 7 << 3 | 2  # field 7, whose length is given
+_GRAPH = 7 << 3 | 2  # field 7, length-delimited
 _MAX_FIELDS = 1_000
 
 
 def check_onnx(path: Path, max_bytes: int) -> None:
-    """Look at the outermost fields of a file.
+    """Check the outermost fields of a file.
 
-    Raises ModelLoadError if it can't be read, has more than `max_bytes`, or holds no network.
+    Raises:
+        ModelLoadError: The file can't be read, has more than `max_bytes`, or contains no network.
     """
     try:
         with open_file(path) as file:
@@ -37,13 +38,13 @@ def _has_graph(data: bytes) -> bool:
         if place == len(data):
             return found
         try:
-            tag, place = _varint(data, place)
+            tag, place = _read_varint(data, place)
             found = found or tag == _GRAPH
             match tag & 7:
                 case 0:
-                    _value, place = _varint(data, place)
+                    _value, place = _read_varint(data, place)
                 case 2:
-                    size, place = _varint(data, place)
+                    size, place = _read_varint(data, place)
                     place += size
                 case 1 | 5 as kind:
                     place += 8 if kind == 1 else 4
@@ -56,8 +57,8 @@ def _has_graph(data: bytes) -> bool:
     return False
 
 
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """Return the number there, and the place behind it. Raises IndexError if there is none."""
+def _read_varint(data: bytes, place: int) -> tuple[int, int]:
+    """Read a varint. Return its value and the position after it. Raise IndexError at the end."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[place]

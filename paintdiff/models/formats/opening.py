@@ -1,4 +1,4 @@
-"""Opening files that strangers may have put there. Importable without torch."""
+"""Opens untrusted files. Importable without torch."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _KINDS = (
 
 
 def explain_not_a_file(mode: int) -> str | None:
-    """Return what something is that isn't a regular file ("a folder"), None for one."""
+    """Name what a mode is if not a regular file's ("a folder"); None for a regular file."""
     if stat.S_ISREG(mode):
         return None
     return next((what for is_it, what in _KINDS if is_it(mode)), "no file")
 
 
 def open_file(path: Path, *, buffering: int = -1) -> BinaryIO:
-    """Open a regular file to read its bytes.
+    """Open a regular file for reading bytes, without waiting for a named pipe or opening a device.
 
-    A named pipe isn't waited for, and a device isn't opened. Raises OSError, whose `strerror` says
-    what is wrong, also if it is anything but a file.
+    Raises:
+        OSError: The file can't be opened or isn't a regular file. `strerror` is fit for people.
     """
     _check(path, os.stat(path).st_mode)
     descriptor = os.open(path, os.O_RDONLY | _WITHOUT_WAITING | _BINARY)
     try:
-        _check(path, os.fstat(descriptor).st_mode)  # another may have its name by now
+        _check(path, os.fstat(descriptor).st_mode)  # the name may have been reused since
     except OSError:
         os.close(descriptor)
         raise

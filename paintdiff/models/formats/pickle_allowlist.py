@@ -1,7 +1,6 @@
-"""What training writes beside the tensors of a pickled checkpoint: callbacks, counters, settings.
+"""Names in pickled checkpoints that belong to training state: callbacks, counters, settings.
 
-None of it is imported or run: whoever reads such a pickle takes Dropped for each of these names.
-Importable without torch.
+Nothing of them is imported or run; the reader uses Dropped for each. Importable without torch.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _BESIDE_PACKAGES = frozenset({"lightning", "lightning_fabric", "omegaconf", "pyt
 
 
 def lies_beside_tensors(module_name: str, global_name: str) -> bool:
-    """Whether what a pickle names is known to lie beside tensors and to be of no use."""
+    """Return whether a global is known training state that can be dropped."""
     module = _OLD_NAMES.get(module_name, module_name)
     if module.split(".")[0] in _BESIDE_PACKAGES:
         return global_name.isidentifier()
@@ -40,6 +39,6 @@ def lies_beside_tensors(module_name: str, global_name: str) -> bool:
 
 
 class Dropped:
-    """Stands for what isn't a tensor, and keeps nothing of it."""
+    """A placeholder for anything but a tensor. It keeps nothing of the original."""
 
     __slots__ = ()

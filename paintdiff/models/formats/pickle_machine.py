@@ -1,10 +1,10 @@
-"""Carries out pickles from strangers step by step, within limits, and runs nothing of them.
+"""Interprets untrusted pickles step by step, within limits, without running their code.
 
-A pickle is a little program for a stack machine. Python's own machine can be stopped from calling
-functions, but not from hashing a tuple whose hash takes years, or from making room for 2 ** 32
-places in its memo. This one knows the steps that tables of tensors are written with, counts them,
-hashes only texts and numbers, and calls only the stand-ins it is given. The steps are those of
-Python's `pickletools`. Importable without torch.
+A pickle is a program for a stack machine. Python's own machine can be kept from calling functions,
+but not from hashing a tuple whose hash takes years, or from allocating 2 ** 32 memo entries. This
+machine supports the steps that tables of tensors need, counts them, hashes only text and numbers,
+and calls only the stand-ins it is given. The steps are those of Python's `pickletools`. Importable
+without torch.
 """
 
 from __future__ import annotations
@@ -19,58 +19,62 @@ from paintdiff.models.formats.pickle_allowlist import Dropped
 Key = str | int | float | bytes | bool | None
 
 
-class StandIn(Protocol):
-    """What a name in a pickle stands for: `made` is what comes of calling it."""
+class DamagedPickleError(ValueError):
+    """A pickle is damaged, hostile or exceeds a limit. The message is a reason fit for people."""
 
-    def made(self, arguments: tuple[Any, ...], spend: Callable[[int], None]) -> object:
-        """Return what a call gives. `spend` has to be told of each value that is copied."""
+
+class StandIn(Protocol):
+    """A stand-in for a global that a pickle calls."""
+
+    def call(self, arguments: tuple[Any, ...], spend: Callable[[int], None]) -> object:
+        """Return the result of a call. Report each copied value to `spend`."""
         ...
 
 
 class Table(dict[Key, Any]):
-    """A dictionary that a pickle may be asked to give a state, which is forgotten."""
+    """A dictionary. A state that the pickle sets on it is ignored."""
 
     __slots__ = ()
 
     def take_state(self, state: object, spend: Callable[[int], None]) -> None:
-        """Forget the state."""
+        """Ignore the state."""
 
 
 class PickleMachine:
-    """Loads pickles one after another from a stream.
+    """Loads consecutive pickles from a stream.
 
-    `named` gives the stand-in of a module's global, `persistent` what a persistent id stands for;
-    both raise what they like. All pickles together may have MAX_PICKLE_STEPS steps.
+    `find_global` returns the stand-in for a module's global, `find_persistent` the object for a
+    persistent id; their errors are passed on. All pickles together may take MAX_PICKLE_STEPS steps.
     """
 
     def __init__(
         self,
         stream: IO[bytes],
-        named: Callable[[str, str], object],
-        persistent: Callable[[object], object],
+        find_global: Callable[[str, str], object],
+        find_persistent: Callable[[object], object],
     ) -> None:
         self._stream: Any = _Bounded(stream)
-        self._named = named
-        self._persistent = persistent
+        self._find_global = find_global
+        self._find_persistent = find_persistent
         self._left = MAX_PICKLE_STEPS
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
-        self._steps = self._made_steps()
+        self._steps = self._list_steps()
 
-    def _made_steps(self) -> Mapping[str, Callable[[Any], None]]:
-        """The steps by their names in pickletools."""
+    def _list_steps(self) -> Mapping[str, Callable[[Any], None]]:
+        """Map the names of steps in pickletools to methods."""
         return {
             "MARK": self._mark,
             "POP": self._drop,
             "POP_MARK": self._drop_mark,
-            "DUP": self._again,
+            "DUP": self._duplicate,
             **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), self._put),
             "MEMOIZE": self._memoize,
             **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), self._get),
             "EMPTY_LIST": self._empty_list,
             "EMPTY_DICT": self._empty_table,
-            "EMPTY_SET": self._dropped,
+            "EMPTY_SET": self._push_dropped,
             "FROZENSET": self._frozen_set,
             "ADDITEMS": self._drop_mark,
             "TUPLE": self._tuple,
@@ -95,15 +99,18 @@ class PickleMachine:
         }
 
     def load(self) -> object:
-        """Return what the next pickle holds. Raises ValueError (or IndexError, for a stack that
-        is empty) if it is damaged, hostile or too large.
+        """Load the next pickle.
+
+        Raises:
+            DamagedPickleError: It is damaged, hostile or too large.
+            IndexError: It pops from an empty stack.
         """
         self._stack, self._marks, self._memo = [], [], {}
         steps: Any = pickletools.genops(self._stream)
         for opcode, argument, _position in steps:
             self._left -= 1
             if self._left < 0:
-                raise ValueError(f"it is a pickle of more than {MAX_PICKLE_STEPS:,} steps")
+                raise DamagedPickleError(f"it has more than {MAX_PICKLE_STEPS:,} instructions")
             name = opcode.name
             if name in _PUSHED:
                 self._stack.append(argument)
@@ -112,7 +119,9 @@ class PickleMachine:
             elif name not in _IGNORED:
                 step = self._steps.get(name)
                 if step is None:
-                    raise ValueError(f"it has the step {name}, which no table of tensors has")
+                    raise DamagedPickleError(
+                        f"it contains the instruction {name}, which no weight file needs"
+                    )
                 step(argument)
         return self._pop()
 
@@ -121,13 +130,13 @@ class PickleMachine:
 
     def _pop(self) -> Any:
         if self._marks and len(self._stack) <= self._marks[-1]:
-            raise ValueError("its stack is empty")
+            raise DamagedPickleError("its stack is empty")
         return self._stack.pop()
 
     def _top(self) -> Any:
         return self._stack[-1]
 
-    def _since_mark(self) -> list[Any]:
+    def _pop_to_mark(self) -> list[Any]:
         mark = self._marks.pop()
         found = self._stack[mark:]
         del self._stack[mark:]
@@ -145,9 +154,9 @@ class PickleMachine:
             self._stack.pop()
 
     def _drop_mark(self, _argument: object) -> None:
-        self._since_mark()
+        self._pop_to_mark()
 
-    def _again(self, _argument: object) -> None:
+    def _duplicate(self, _argument: object) -> None:
         self._stack.append(self._top())
 
     def _put(self, place: int) -> None:
@@ -158,7 +167,7 @@ class PickleMachine:
 
     def _get(self, place: int) -> None:
         if place not in self._memo:
-            raise ValueError("it asks for something that it didn't say before")
+            raise DamagedPickleError("it refers to an object that it never stored")
         self._stack.append(self._memo[place])
 
     def _empty_list(self, _argument: object) -> None:
@@ -167,26 +176,26 @@ class PickleMachine:
     def _empty_table(self, _argument: object) -> None:
         self._stack.append(Table())
 
-    def _dropped(self, _argument: object) -> None:
+    def _push_dropped(self, _argument: object) -> None:
         self._stack.append(Dropped())
 
     def _tuple(self, _argument: object) -> None:
-        self._stack.append(tuple(self._since_mark()))
+        self._stack.append(tuple(self._pop_to_mark()))
 
     def _tuple_of(self, count: int) -> None:
         found = [self._pop() for _ in range(count)]
         self._stack.append(tuple(reversed(found)))
 
     def _list(self, _argument: object) -> None:
-        self._stack.append(self._since_mark())
+        self._stack.append(self._pop_to_mark())
 
     def _table(self, _argument: object) -> None:
         made = Table()
-        self._fill(made, self._since_mark())
+        self._fill(made, self._pop_to_mark())
         self._stack.append(made)
 
     def _frozen_set(self, _argument: object) -> None:
-        self._since_mark()
+        self._pop_to_mark()
         self._stack.append(Dropped())
 
     def _append(self, _argument: object) -> None:
@@ -194,7 +203,7 @@ class PickleMachine:
         self._extend(self._top(), [value])
 
     def _appends(self, _argument: object) -> None:
-        values = self._since_mark()
+        values = self._pop_to_mark()
         self._extend(self._top(), values)
 
     def _set_item(self, _argument: object) -> None:
@@ -202,18 +211,18 @@ class PickleMachine:
         self._fill(self._top(), [key, value])
 
     def _set_items(self, _argument: object) -> None:
-        values = self._since_mark()
+        values = self._pop_to_mark()
         self._fill(self._top(), values)
 
     def _global(self, argument: str) -> None:
         module, _space, name = argument.partition(" ")
-        self._stack.append(self._named(module, name))
+        self._stack.append(self._find_global(module, name))
 
     def _stack_global(self, _argument: object) -> None:
         name, module = self._pop(), self._pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise ValueError("it asks for something whose name isn't a text")
-        self._stack.append(self._named(module, name))
+            raise DamagedPickleError("it refers to a function whose name isn't text")
+        self._stack.append(self._find_global(module, name))
 
     def _reduce(self, _argument: object) -> None:
         arguments, function = self._pop(), self._pop()
@@ -227,12 +236,12 @@ class PickleMachine:
         self._reduce(None)
 
     def _instance(self, argument: str) -> None:
-        arguments = tuple(self._since_mark())
+        arguments = tuple(self._pop_to_mark())
         self._global(argument)
         self._call(self._pop(), arguments)
 
     def _object(self, _argument: object) -> None:
-        function, *arguments = self._since_mark()
+        function, *arguments = self._pop_to_mark()
         self._call(function, tuple(arguments))
 
     def _build(self, _argument: object) -> None:
@@ -241,34 +250,36 @@ class PickleMachine:
         if isinstance(target, Table):
             target.take_state(state, self._spend)
         elif not isinstance(target, Dropped):
-            raise ValueError("it changes what tensors are made of")
+            raise DamagedPickleError("it modifies an object that isn't a table")
 
     def _persistent_id(self, _argument: object) -> None:
-        self._stack.append(self._persistent(self._pop()))
+        self._stack.append(self._find_persistent(self._pop()))
 
-    # -- what they have in common --------------------------------------------------------------
+    # -- shared by the steps -------------------------------------------------------------------
 
     def _call(self, function: Any, arguments: object) -> None:
         if not isinstance(arguments, tuple):
-            raise ValueError("it calls something without arguments")
+            raise DamagedPickleError("it makes a call without a tuple of arguments")
         if function is Dropped:
             self._stack.append(Dropped())
-        elif hasattr(function, "made"):
-            self._stack.append(function.made(arguments, self._spend))
+        elif hasattr(function, "call"):
+            self._stack.append(function.call(arguments, self._spend))
         else:
-            raise ValueError("it calls something that isn't a function")
+            raise DamagedPickleError("it calls an object that isn't a function")
 
     @staticmethod
     def _extend(target: object, values: list[Any]) -> None:
         if isinstance(target, list):
             target += values
         elif not isinstance(target, Dropped):
-            raise ValueError("it adds to something that isn't a list")
+            raise DamagedPickleError("it appends to an object that isn't a list")
 
     @staticmethod
     def _fill(target: object, values: list[Any]) -> None:
-        """Put keys and values, by turns, into a table. What has another key than a text or a number
-        isn't a tensor, and is left out: hashing it could take forever.
+        """Add alternating keys and values to a table.
+
+        Entries whose key is neither text nor a number are left out: they can't be tensors, and
+        hashing such a key could take forever.
         """
         if isinstance(target, Table):
             target.update(
@@ -277,11 +288,11 @@ class PickleMachine:
                 if is_plain(key)
             )
         elif not isinstance(target, Dropped):
-            raise ValueError("it fills something that isn't a table")
+            raise DamagedPickleError("it adds entries to an object that isn't a table")
 
 
 def is_plain(key: object) -> bool:
-    """Whether a key is quick to hash and to print."""
+    """Return whether a key is quick to hash and to print."""
     if isinstance(key, int):
         return abs(key) < MAX_NUMBERS
     return key is None or isinstance(key, (str, float, bytes))
@@ -302,25 +313,23 @@ _IGNORED = frozenset({"PROTO", "FRAME", "STOP"})
 
 
 class _Bounded:
-    """A stream of which no more than MAX_PICKLE_BYTES are read, and never room made for more than
-    is left of them.
-    """
+    """A stream that reads, and allocates memory for, at most MAX_PICKLE_BYTES."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._left = MAX_PICKLE_BYTES
 
     def read(self, count: int) -> bytes:
-        """Read so many bytes."""
+        """Read `count` bytes."""
         self._left -= count
         if self._left < 0:
-            raise ValueError(f"it is a pickle of more than {MAX_PICKLE_BYTES:,} bytes")
+            raise DamagedPickleError(f"its pickle has more than {MAX_PICKLE_BYTES:,} bytes")
         return self._stream.read(count)
 
     def readline(self) -> bytes:
-        """Read to the end of a line."""
+        """Read to the end of the line."""
         line = self._stream.readline(self._left + 1)
         self._left -= len(line)
         if self._left < 0:
-            raise ValueError(f"it is a pickle of more than {MAX_PICKLE_BYTES:,} bytes")
+            raise DamagedPickleError(f"its pickle has more than {MAX_PICKLE_BYTES:,} bytes")
         return line

@@ -1,6 +1,6 @@
-"""What a pickle of tensors is made of: records of tensors and their storages, and what stands for
-the names of torch's functions and classes, so that there is nothing to call. Importable without
-torch.
+"""Records of pickled tensors and storages, and stand-ins for torch's functions and classes.
+
+With stand-ins there is nothing that a pickle could call. Importable without torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from typing import IO, Any
 from paintdiff.errors import UnsafeWeightsError
 from paintdiff.models.formats.limits import MAX_DIMENSIONS, MAX_NUMBERS
 from paintdiff.models.formats.pickle_allowlist import Dropped, lies_beside_tensors
-from paintdiff.models.formats.pickle_machine import PickleMachine, Table, is_plain
+from paintdiff.models.formats.pickle_machine import (
+    DamagedPickleError,
+    PickleMachine,
+    Table,
+    is_plain,
+)
 
 _Spend = Callable[[int], None]
 STORAGES: Mapping[str, tuple[str, int]] = {
@@ -28,12 +33,12 @@ STORAGES: Mapping[str, tuple[str, int]] = {
     "ByteStorage": ("uint8", 1),
     "BoolStorage": ("bool", 1),
 }
-"""torch's name of a storage: the dtype, and the bytes of one number."""
+"""torch's name of a storage -> dtype, bytes per number."""
 
 
 @dataclass(frozen=True)
 class Storage:
-    """The numbers that tensors are cut from. `kind` is a key of STORAGES."""
+    """The memory that tensors are cut from. `kind` is a key of STORAGES, `count` counts numbers."""
 
     key: str
     kind: str
@@ -42,7 +47,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class TensorRecord:
-    """A tensor that hasn't been read. `stride` and `offset` are in numbers, not in bytes."""
+    """A tensor that hasn't been read yet. `stride` and `offset` count numbers, not bytes."""
 
     storage: Storage
     offset: int
@@ -51,12 +56,12 @@ class TensorRecord:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes its numbers take."""
+        """The size of the tensor in bytes."""
         return math.prod(self.shape) * bytes_per_number(self.storage)
 
 
 def bytes_per_number(storage: Storage) -> int:
-    """How many bytes one of its numbers takes."""
+    """Return the size in bytes of one number in a storage."""
     return STORAGES[storage.kind][1]
 
 
@@ -66,7 +71,7 @@ class _StorageKind:
 
 
 class _ParameterDict(Table):
-    """torch's ParameterDict, in which textual inversions come: a module with named tensors."""
+    """torch's ParameterDict, the module with named tensors that textual inversions are saved as."""
 
     def take_state(self, state: object, spend: _Spend) -> None:
         parameters: object = state.get("_parameters") if isinstance(state, Table) else None
@@ -77,125 +82,134 @@ class _ParameterDict(Table):
 
 @dataclass(frozen=True)
 class _Function:
-    """Stands for a function of torch's that gives a tensor."""
+    """A stand-in for one of torch's functions that rebuild a tensor."""
 
     run: Callable[..., object]
 
-    def made(self, arguments: tuple[Any, ...], spend: _Spend) -> object:
+    def call(self, arguments: tuple[Any, ...], spend: _Spend) -> object:
         spend(len(arguments))
         return self.run(*arguments)
 
 
 @dataclass(frozen=True)
 class _TableClass:
-    """Stands for a class of dictionaries."""
+    """A stand-in for a dictionary class."""
 
     kind: type[Table]
 
-    def made(self, arguments: tuple[Any, ...], spend: _Spend) -> object:
+    def call(self, arguments: tuple[Any, ...], spend: _Spend) -> object:
         table = self.kind()
         pairs: object = arguments[0] if arguments else ()
         if isinstance(pairs, Table):
             pairs = list(pairs.items())
         if not isinstance(pairs, (list, tuple)):
-            raise ValueError("it makes a table of something else")
+            raise DamagedPickleError("it builds a table from something other than keys and values")
         spend(len(pairs))
         for pair in pairs:
             if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-                raise ValueError("it makes a table of something else")
+                raise DamagedPickleError(
+                    "it builds a table from something other than keys and values"
+                )
             if is_plain(pair[0]):
                 table[pair[0]] = pair[1]
         return table
 
 
 class _SizeClass:
-    """Stands for torch.Size."""
+    """A stand-in for torch.Size."""
 
-    def made(self, arguments: tuple[Any, ...], _spend: _Spend) -> object:
-        return _whole_numbers(arguments[0] if arguments else ())
+    def call(self, arguments: tuple[Any, ...], _spend: _Spend) -> object:
+        return _check_whole_numbers(arguments[0] if arguments else ())
 
 
-def _whole_numbers(values: object) -> tuple[int, ...]:
-    """Sides or strides, of which there are few and none is negative."""
+def _check_whole_numbers(values: object) -> tuple[int, ...]:
+    """Return a shape or strides. Raise DamagedPickleError if too many or negative."""
     if not isinstance(values, (list, tuple)) or len(values) > MAX_DIMENSIONS:
-        raise ValueError("a tensor in it has no possible shape")
-    return tuple(map(_whole_number, values))
+        raise DamagedPickleError("a tensor in it has an impossible shape")
+    return tuple(map(_check_whole_number, values))
 
 
-def _whole_number(value: object) -> int:
+def _check_whole_number(value: object) -> int:
     if not isinstance(value, int) or not 0 <= value <= MAX_NUMBERS:
-        raise ValueError("a tensor in it has no possible shape")
+        raise DamagedPickleError("a tensor in it has an impossible shape")
     return value
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_rest: object) -> TensorRecord:
+def _rebuild_tensor(
+    storage: Any, offset: Any, shape: Any, stride: Any, *_rest: object
+) -> TensorRecord:
     if not isinstance(storage, Storage):
-        raise ValueError("a tensor has no storage")
+        raise DamagedPickleError("a tensor has no storage")
     return TensorRecord(
-        storage, _whole_number(offset), _whole_numbers(shape), _whole_numbers(stride)
+        storage,
+        _check_whole_number(offset),
+        _check_whole_numbers(shape),
+        _check_whole_numbers(stride),
     )
 
 
-def _first(value: object, *_rest: object) -> object:
+def _pick_first(value: object, *_rest: object) -> object:
     return value
 
 
-def _of_a_type(function: object, _type: object, arguments: object, _state: object) -> object:
-    """A tensor with attributes, or of a class derived from it."""
+def _rebuild_from_type(
+    function: object, _type: object, arguments: object, _state: object
+) -> object:
+    """Rebuild a tensor with attributes, or of a derived class."""
     if not isinstance(function, _Function) or not isinstance(arguments, tuple):
-        raise ValueError("a tensor is made in an unknown way")
-    if function.run is _of_a_type:
-        raise ValueError("a tensor is made in an unknown way")
+        raise DamagedPickleError("a tensor is rebuilt in an unknown way")
+    if function.run is _rebuild_from_type:
+        raise DamagedPickleError("a tensor is rebuilt in an unknown way")
     return function.run(*arguments)
 
 
 _KNOWN: Mapping[tuple[str, str], object] = {
     ("collections", "OrderedDict"): _TableClass(Table),
     ("torch", "Size"): _SizeClass(),
-    ("torch._utils", "_rebuild_tensor"): _Function(_tensor),
-    ("torch._utils", "_rebuild_tensor_v2"): _Function(_tensor),
-    ("torch._utils", "_rebuild_parameter"): _Function(_first),
-    ("torch._utils", "_rebuild_parameter_with_state"): _Function(_first),
-    ("torch._tensor", "_rebuild_from_type_v2"): _Function(_of_a_type),
+    ("torch._utils", "_rebuild_tensor"): _Function(_rebuild_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): _Function(_rebuild_tensor),
+    ("torch._utils", "_rebuild_parameter"): _Function(_pick_first),
+    ("torch._utils", "_rebuild_parameter_with_state"): _Function(_pick_first),
+    ("torch._tensor", "_rebuild_from_type_v2"): _Function(_rebuild_from_type),
     ("torch.nn.modules.container", "ParameterDict"): _TableClass(_ParameterDict),
-    ("torch.nn.parameter", "Parameter"): _Function(_first),
+    ("torch.nn.parameter", "Parameter"): _Function(_pick_first),
     **{("torch", name): _StorageKind(name) for name in STORAGES},
 }
 
 
-def _named(module_name: str, global_name: str) -> object:
-    """The stand-in of a global. Raises UnsafeWeightsError if there is none."""
+def _find_global(module_name: str, global_name: str) -> object:
+    """Return the stand-in for a global. Raise UnsafeWeightsError if it isn't allowed."""
     found = _KNOWN.get((module_name, global_name))
     if found is not None:
         return found
     if lies_beside_tensors(module_name, global_name):
         return Dropped
-    raise UnsafeWeightsError(f"it asks for {module_name[:100]}.{global_name[:100]}")
+    raise UnsafeWeightsError(f"it refers to {module_name[:100]}.{global_name[:100]}")
 
 
 class Pickles:
-    """The pickles in a stream, one after another; `storages` are those that were spoken of."""
+    """The consecutive pickles in a stream. `storages` collects the storages they refer to."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.storages: dict[str, Storage] = {}
-        self._machine = PickleMachine(stream, _named, self._storage)
+        self._machine = PickleMachine(stream, _find_global, self._storage)
 
     def load(self) -> object:
-        """Return what the next one holds."""
+        """Load the next pickle."""
         return self._machine.load()
 
     def _storage(self, said: object) -> Storage:
         if not isinstance(said, tuple) or len(said) < 5 or said[0] != "storage":
-            raise ValueError("it refers to something that isn't a tensor")
+            raise DamagedPickleError("it refers to something that isn't a tensor")
         kind, key, count = said[1], said[2], said[4]
         if not isinstance(kind, _StorageKind) or any(said[5:]):
-            raise ValueError("it refers to something that isn't a tensor")
-        storage = Storage(storage_key(key), kind.name, _whole_number(count))
+            raise DamagedPickleError("it refers to something that isn't a tensor")
+        storage = Storage(format_storage_key(key), kind.name, _check_whole_number(count))
         return self.storages.setdefault(storage.key, storage)
 
 
-def storage_key(key: object) -> str:
-    """Return the name of a storage. Raises ValueError if it has none."""
+def format_storage_key(key: object) -> str:
+    """Return the name of a storage. Raise DamagedPickleError if it isn't usable."""
     if not isinstance(key, (str, int)) or not is_plain(key):
-        raise ValueError("it refers to a storage that has no name")
+        raise DamagedPickleError("it refers to a storage that has no name")
     return str(key)

@@ -1,4 +1,4 @@
-"""Errors of libraries written in Rust, which are no `Exception`. Importable without torch."""
+"""Turns panics of Rust libraries, which aren't `Exception`s, into errors. Needs no torch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ _MODULE = "pyo3_runtime"
 
 @contextmanager
 def panics_as_errors(what: str) -> Generator[None]:
-    """Raise ModelLoadError for a panic inside, which says that `what` can't be read: tokenizers
-    panic on some files, and a panic passes by every `except Exception`.
+    """Raise ModelLoadError, saying that `what` can't be read, for a Rust panic inside the block.
+
+    Tokenizers panic on some files, and `except Exception` doesn't catch a panic.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""The header of a safetensors file, all of it checked. Reads no numbers.
+"""Reads and checks the header of a safetensors file, no tensor data.
 
-The format is that of https://github.com/huggingface/safetensors#format. Importable without torch.
+Source: https://github.com/huggingface/safetensors#format. Importable without torch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from paintdiff.models.formats.limits import (
 
 METADATA = "__metadata__"
 
-# What people have in the place of a file of weights, by its first bytes.
+# What people often have in place of a weight file, by its first bytes.
 _OTHER_STARTS: Mapping[bytes, str] = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself: fetch it with "
     "`git lfs pull`, or download it again",
@@ -41,9 +41,7 @@ _BITS: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """A tensor as a header says it. Its bytes are `start` to `end`, counted from the end of the
-    header.
-    """
+    """A tensor in a header. Its bytes are `start` to `end`, counted from the end of the header."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -53,8 +51,9 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class SafetensorsHeader:
-    """What a header says. `data_start` is where the numbers begin in the file, in bytes;
-    `metadata` has texts only.
+    """A checked header. `data_start` is where the tensor data begins in the file, in bytes.
+
+    `metadata` holds text values only.
     """
 
     tensors: Mapping[str, TensorEntry]
@@ -63,9 +62,10 @@ class SafetensorsHeader:
 
 
 def read_header_text(file: BinaryIO, size_bytes: int) -> tuple[str, int]:
-    """Read the JSON of an open file's header, and how many bytes of numbers follow it.
+    """Return the JSON of an open file's header, and how many bytes of data follow it.
 
-    Raises ValueError if the file is something else, cut off or beyond a limit.
+    Raises:
+        ValueError: The file is of another format, cut off, or exceeds a limit.
     """
     start = file.read(32)
     for other, sentence in _OTHER_STARTS.items():
@@ -79,7 +79,7 @@ def read_header_text(file: BinaryIO, size_bytes: int) -> tuple[str, int]:
             f"it claims a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read"
         )
     if 8 + length > size_bytes:
-        raise ValueError(make_truncated_error(8 + length, size_bytes))
+        raise ValueError(describe_truncation(8 + length, size_bytes))
     file.seek(8)
     text = file.read(length).decode("utf-8")
     if sum(map(text.count, "[{,")) > MAX_HEADER_VALUES:
@@ -88,32 +88,35 @@ def read_header_text(file: BinaryIO, size_bytes: int) -> tuple[str, int]:
 
 
 def read_safetensors_header(file: BinaryIO, size_bytes: int) -> SafetensorsHeader:
-    """Read the header of an open file. Raises ValueError if the file is something else, cut off,
-    beyond a limit, or its tensors overlap.
+    """Read the header of an open file.
+
+    Raises:
+        ValueError: The file is of another format, cut off, exceeds a limit, or its tensors overlap.
     """
     text, data_bytes = read_header_text(file, size_bytes)
     return parse_header(text, size_bytes - data_bytes, data_bytes)
 
 
 def parse_header(text: str, data_start: int, data_bytes: int) -> SafetensorsHeader:
-    """Return what a header's JSON says. Raises ValueError."""
+    """Parse a header's JSON. Raise ValueError if it isn't valid."""
     content = parse_json(text)
     if not isinstance(content, dict):
-        raise ValueError("its header isn't a table of tensors")
+        raise ValueError("its header isn't a JSON object")
     table: dict[str, Any] = content
-    metadata = metadata_texts(table.pop(METADATA, None) or {})
+    metadata = select_texts(table.pop(METADATA, None) or {})
     if len(table) > MAX_TENSORS:
         raise ValueError(f"it lists {len(table):,} tensors; no model has more than {MAX_TENSORS:,}")
     tensors = {name: check_entry(name, entry) for name, entry in table.items()}
-    check_places(tensors, data_start, data_bytes)
+    check_offsets(tensors, data_start, data_bytes)
     return SafetensorsHeader(MappingProxyType(tensors), metadata, data_start)
 
 
 def check_entry(name: str, entry: Any) -> TensorEntry:
-    """Return a tensor as its entry says it. Raises ValueError if it can't be one."""
+    """Return the tensor that an entry describes. Raise ValueError if it isn't valid."""
     if len(name) > MAX_NAME_CHARACTERS:
         raise ValueError(
-            f"a tensor's name has {len(name):,} letters; at most {MAX_NAME_CHARACTERS:,} are read"
+            f"a tensor's name has {len(name):,} characters; "
+            f"at most {MAX_NAME_CHARACTERS:,} are read"
         )
     try:
         dtype, shape = entry["dtype"], entry["shape"]
@@ -137,9 +140,10 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value <= MAX_NUMBERS
 
 
-def check_places(tensors: Mapping[str, TensorEntry], data_start: int, data_bytes: int) -> None:
-    """Raise ValueError if tensors reach beyond the file or overlap: read one by one they would take
-    far more memory than the file has bytes.
+def check_offsets(tensors: Mapping[str, TensorEntry], data_start: int, data_bytes: int) -> None:
+    """Raise ValueError if tensors reach beyond the file or overlap.
+
+    Read one by one, overlapping tensors would take far more memory than the file has bytes.
     """
     before, before_end = "", 0
     for name, entry in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
@@ -149,17 +153,17 @@ def check_places(tensors: Mapping[str, TensorEntry], data_start: int, data_bytes
             raise ValueError(f"its tensors {before!r:.80} and {name!r:.80} overlap")
         before, before_end = name, entry.end
     if before_end > data_bytes:
-        raise ValueError(make_truncated_error(data_start + before_end, data_start + data_bytes))
+        raise ValueError(describe_truncation(data_start + before_end, data_start + data_bytes))
 
 
-def metadata_texts(said: object) -> Mapping[str, str]:
-    """Return the texts among what a file says of itself. Raises ValueError if that is no table."""
+def select_texts(said: object) -> Mapping[str, str]:
+    """Return the metadata values that are text. Raise ValueError if it isn't a JSON object."""
     if not isinstance(said, dict):
-        raise ValueError("its metadata isn't a table of texts")
+        raise ValueError("its metadata isn't a JSON object")
     table: dict[str, object] = said
     return MappingProxyType({key: text for key, text in table.items() if isinstance(text, str)})
 
 
-def make_truncated_error(wanted: int, size_bytes: int) -> str:
-    """Say that a file should be larger."""
+def describe_truncation(wanted: int, size_bytes: int) -> str:
+    """Say that a file is shorter than it should be."""
     return f"it is damaged or cut off: it should have {wanted:,} bytes, and has {size_bytes:,}"

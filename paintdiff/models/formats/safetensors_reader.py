@@ -1,7 +1,7 @@
-"""Safetensors read tensor by tensor into memory of our own.
+"""Reads safetensors into memory of our own, tensor by tensor.
 
-Nothing is mapped: a file that is deleted, replaced or cut off while its weights are in use or
-being read can then neither crash the process (SIGBUS) nor change what is painted. Imports torch.
+Nothing is memory-mapped: if a file is deleted, replaced or cut off while its weights are in use,
+this can neither crash the process (SIGBUS) nor change a picture. Imports torch.
 """
 
 from __future__ import annotations
@@ -48,14 +48,16 @@ class _Place:
 
 
 class TensorFile:
-    """An open safetensors file; use it in a `with`. `name` is what it is called in messages.
+    """An open safetensors file, for use in a `with` statement. `name` is its name in messages.
 
-    Raises ModelNotFoundError if it isn't one, ModelLoadError if its header doesn't fit together.
+    Raises:
+        ModelNotFoundError: The file can't be opened or isn't safetensors.
+        ModelLoadError: Its header is inconsistent, or it was replaced while being opened.
     """
 
     def __init__(self, path: Path, name: str = "") -> None:
         self.name = name or path.name
-        looked_at = _stamp(path.stat()) if path.exists() else None
+        looked_at = _read_stamp(path.stat()) if path.exists() else None
         header = read_file_header(path)
         self.metadata = header.metadata
         try:
@@ -63,12 +65,13 @@ class TensorFile:
         except OSError as error:
             raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
         self._before = os.fstat(self._file.fileno())
-        if _stamp(self._before) != looked_at:
+        if _read_stamp(self._before) != looked_at:
             self._file.close()
             raise ModelLoadError(f"{self.name} was replaced while it was being opened.")
         try:
             self._places = {
-                name: _place(entry, header.data_start) for name, entry in header.tensors.items()
+                name: _locate_tensor(entry, header.data_start)
+                for name, entry in header.tensors.items()
             }
         except ValueError as error:
             self._file.close()
@@ -86,13 +89,14 @@ class TensorFile:
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """The tensors' names and shapes."""
+        """The tensors' shapes by name."""
         return {name: place.shape for name, place in self._places.items()}
 
     def read(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """A tensor on the CPU, a copy of its own; numbers with a point as `dtype` if it is given.
+        """Return a new tensor on the CPU; floating-point numbers as `dtype`, if given.
 
-        Raises ModelLoadError if the file has become shorter meanwhile.
+        Raises:
+            ModelLoadError: The file was cut off while it was being read.
         """
         place = self._places[name]
         tensor = torch.empty(place.shape, dtype=place.dtype)
@@ -113,9 +117,9 @@ class TensorFile:
     def check_unchanged(self) -> None:
         """Raise ModelLoadError if the file was written to since it was opened.
 
-        (One that was deleted or replaced by another of its name is still the one that was opened.)
+        A file that was deleted or replaced under the same name is still the one opened here.
         """
-        if _stamp(os.fstat(self._file.fileno())) != _stamp(self._before):
+        if _read_stamp(os.fstat(self._file.fileno())) != _read_stamp(self._before):
             raise ModelLoadError(
                 f"{self.name} was changed while it was being read. Load it again once it is "
                 "complete."
@@ -123,8 +127,9 @@ class TensorFile:
 
 
 def read_all_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a safetensors file, on the CPU and copies of their own. Raises what TensorFile
-    raises.
+    """Read all tensors of a safetensors file as new tensors on the CPU.
+
+    Raises what TensorFile raises.
     """
     with TensorFile(path) as file:
         tensors = {name: file.read(name) for name in file.shapes}
@@ -132,13 +137,13 @@ def read_all_tensors(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+def _read_stamp(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _place(entry: TensorEntry, data_start: int) -> _Place:
+def _locate_tensor(entry: TensorEntry, data_start: int) -> _Place:
     dtype = _DTYPES.get(entry.dtype)
     if dtype is None:
-        raise ValueError(f"numbers of the kind {entry.dtype!r:.40} are unknown")
+        raise ValueError(f"numbers of type {entry.dtype!r:.40} aren't supported")
     size_bytes = math.prod(entry.shape) * dtype.itemsize
     return _Place(dtype, entry.shape, data_start + entry.start, size_bytes)

@@ -1,4 +1,5 @@
-"""What a file of weights turned out to be, and its tensors as the rules that tell it ask for them.
+"""Describes detected weight files, and answers detection rules' questions about their tensors.
+
 Importable without torch.
 """
 
@@ -35,21 +36,22 @@ UNET_WIDTHS: Mapping[int, str] = {
     1280: "sdxl-refiner",
     256: "mini",
 }
-"""How many numbers stand for a word in a family's UNet, by which UNets and what is made for them
-are told apart."""
+"""The width of a family's text embeddings, which identifies UNets and what is made for them."""
 
 
 @dataclass(frozen=True)
 class DetectedWeights:
-    """What a file is. `family` is the one it is of or for, None if there is none or several, all of
-    which are in `families`; `reason` says in words how it was told, or why it can't be used.
+    """The result of detecting a weight file.
 
-    `prediction_type` and `zero_terminal_snr` are what a checkpoint says of its training,
-    `inpainting` that its denoiser sees masks. `parts` are "denoiser", "vae" and "text_encoder", as
-    far as a checkpoint has them, or "encoder" and "decoder". `widths` are how many numbers stand
-    for a word (ControlNets, LoRAs, embeddings: one for each text encoder), or for a picture: in its
-    projection and hidden (image encoders, and IP-Adapters, which have 0 for what they don't take).
-    `latent_channels` is an autoencoder's.
+    `family` is the family the weights belong to or are made for, None if unknown or if several
+    match; `families` has them all. `reason` says what identified the file, or why it can't be used.
+
+    `prediction_type` and `zero_terminal_snr` come from a checkpoint's metadata. `inpainting` means
+    that its denoiser takes masks. `parts` are "denoiser", "vae" and "text_encoder" for a
+    checkpoint, "encoder" and "decoder" for an autoencoder, as far as the file has them. `widths`
+    are those of text embeddings (ControlNets, LoRAs, embeddings: one per text encoder), or of image
+    embeddings: projected and hidden (image encoders and IP-Adapters, which have 0 for what they
+    don't take). `latent_channels` is an autoencoder's.
     """
 
     kind: Kind
@@ -65,7 +67,7 @@ class DetectedWeights:
 
 
 class Contents:
-    """The tensors of a file, as the rules below ask for them."""
+    """The tensors of a file, indexed for the detection rules."""
 
     def __init__(
         self,
@@ -79,21 +81,20 @@ class Contents:
 
     @cached_property
     def lines(self) -> str:
-        """All names, each on a line of its own, with a line's end before the first and after the
-        last."""
+        """All names, one per line, with a line break before the first and after the last."""
         return "\n" + "\n".join(self.tensors) + "\n"
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor, () if there is none of that name."""
+        """Return the shape of a tensor, () if it is missing."""
         return self.tensors[name].shape if name in self.tensors else ()
 
     def side(self, name: str, axis: int) -> int:
-        """One side of a tensor's shape, 0 if there is no such tensor or side."""
+        """Return one side of a tensor's shape, 0 if the tensor or side is missing."""
         shape = self.shape(name)
         return shape[axis] if -len(shape) <= axis < len(shape) else 0
 
-    def ending(self, end: str) -> str:
-        """The first name with that end, "" if there is none."""
+    def find_ending(self, end: str) -> str:
+        """Return the first name with that ending, "" if none has it."""
         place = self.lines.find(end + "\n")
         if place < 0:
             return ""
@@ -104,21 +105,21 @@ class Contents:
         return sorted(self.tensors)
 
     def begins(self, start: str) -> bool:
-        """Whether a name begins so."""
+        """Return whether any name begins with `start`."""
         place = bisect_left(self._sorted, start)
         return place < len(self._sorted) and self._sorted[place].startswith(start)
 
     def has(self, names: tuple[str, ...], prefix: str = "") -> bool:
-        """Whether there are tensors of all these names."""
+        """Return whether all these names exist."""
         return all(prefix + name in self.tensors for name in names)
 
     def has_ends(self, ends: tuple[str, ...]) -> bool:
-        """Whether for each of these ends there is a name with it."""
+        """Return whether each of these endings belongs to some name."""
         return all(end + "\n" in self.lines for end in ends)
 
 
-def has_width(contents: Contents, width: int, kind: Kind, what: str) -> DetectedWeights:
-    """Something that is made for the UNets of one family; of no known family it has none."""
+def match_width(contents: Contents, width: int, kind: Kind, what: str) -> DetectedWeights:
+    """Describe weights made for one family's UNets, identified by the text embeddings' width."""
     family = contents.widths.get(width)
     reason = f"{what} for text embeddings of width {width:,}"
     if family is None:

@@ -1,6 +1,6 @@
-"""Files of tensors from strangers: safetensors, or pickles that are read without running anything.
+"""Reads untrusted files of tensors: safetensors, or pickles without running their code.
 
-Imports torch: import it in a function.
+Imports torch: import it inside functions.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from paintdiff.models.formats.weight_files import is_pickle, read_file_header
 
 
 def read_tensor_table(path: Path) -> dict[str, Any]:
-    """What a file holds: names to tensors on the CPU; of a pickle maybe nested, and other values.
+    """Read a weight file of either format, detected by its bytes: names to tensors on the CPU.
 
-    Told by its bytes, not by its name. Raises ModelNotFoundError, ModelLoadError or
-    UnsafeWeightsError.
+    The content of a pickle may be nested and have other values.
+
+    Raises:
+        ModelNotFoundError: The file is missing or isn't safetensors.
+        ModelLoadError: It is damaged.
+        UnsafeWeightsError: It is a pickle that contains more than tensors.
     """
     if not path.is_file():
         raise ModelNotFoundError(f"The weight file {path.name} doesn't exist.")
@@ -32,15 +36,16 @@ def read_tensor_table(path: Path) -> dict[str, Any]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself; nothing for others."""
+    """Return a safetensors file's metadata, {} for other formats."""
     if is_pickle(path):
         return {}
     return dict(read_file_header(path).metadata)
 
 
 def hash_tensors(path: Path) -> str:
-    """The SHA-256 of a safetensors file's tensors without their header, as the A1111 web UI tells
-    LoRAs; of other files that of all bytes. In hex.
+    """Return the SHA-256, in hex, of a safetensors file without its header.
+
+    The A1111 web UI identifies LoRAs by it. For other formats it covers all bytes.
     """
     with open_file(path) as file:
         if not is_pickle(path):

@@ -1,5 +1,6 @@
-"""Trying a file from strangers in a throw-away process, before a library that it could crash reads
-it in ours. Importable without torch.
+"""Tries an untrusted file in a separate process before a library that it could crash reads it.
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # without them Windows starts no process
+_NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # Windows starts no process without them
 _ONE_THREAD = {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
@@ -17,11 +18,11 @@ _ONE_THREAD = {
 }
 
 
-def failed_trial(child: Path, content: bytes, seconds: float) -> str | None:
+def run_trial(child: Path, content: bytes, seconds: float) -> str | None:
     """Run a Python script with a file's content as its standard input.
 
     Returns:
-        None if it ends with status 0, else the reason: what it printed, or how it ended.
+        None if it exits with status 0, else the reason: its output, or how it ended.
 
     Raises:
         OSError: No process can be started.
@@ -37,8 +38,8 @@ def failed_trial(child: Path, content: bytes, seconds: float) -> str | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"trying it took longer than {seconds:g} seconds"
+        return f"reading it took longer than {seconds:g} seconds"
     if done.returncode == 0:
         return None
     said = done.stdout.decode("utf-8", "replace").strip()
-    return said or f"it ended the process that tried it (status {done.returncode})"
+    return said or f"it crashed the process that tried it (status {done.returncode})"

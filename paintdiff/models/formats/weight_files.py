@@ -1,6 +1,4 @@
-"""Weight files on disk: told apart by their first bytes, sized by their headers, identified by
-their hash.
-"""
+"""Detects weight files by their first bytes, counts their parameters, and identifies them."""
 
 from __future__ import annotations
 
@@ -27,10 +25,11 @@ _WEIGHT_SUFFIXES = frozenset(
 
 
 def read_file_header(path: Path) -> SafetensorsHeader:
-    """The header of a safetensors file.
+    """Read the header of a safetensors file.
 
-    Raises ModelNotFoundError if the file isn't one, its header is beyond a limit, or it speaks of
-    more than there is in the file.
+    Raises:
+        ModelNotFoundError: The file isn't safetensors, its header exceeds a limit, or it is cut
+            off.
     """
     try:
         with open_file(path) as file:
@@ -46,8 +45,9 @@ def read_file_header(path: Path) -> SafetensorsHeader:
 
 
 def list_weight_files(source: Path) -> tuple[Path, ...]:
-    """The safetensors files of a model, sorted: the file itself, or all in the folder and one level
-    below.
+    """List a model's safetensors files, sorted.
+
+    These are the file itself, or all in the folder and one level below.
     """
     if source.is_file():
         return (source,)
@@ -57,10 +57,12 @@ def list_weight_files(source: Path) -> tuple[Path, ...]:
 def check_weights_in(source: Path) -> None:
     """Refuse a model in a format that can't be read safely.
 
-    A file is judged by its first bytes, whatever its suffix says: safetensors, GGUF, or a pickle,
-    which is never unpickled but converted (`conversion`). Of a folder each weight file that would
-    be read has to be safetensors; parts that have none may have pickles, to be converted. Raises
-    UnsafeWeightsError.
+    A file is judged by its first bytes, not its suffix: safetensors, GGUF, or a pickle, which is
+    converted without being unpickled (`conversion`). In a folder, each safetensors file must really
+    be one. A folder without any may have pickles, to be converted.
+
+    Raises:
+        UnsafeWeightsError: The format is unknown, or could run code.
     """
     if source.is_file():
         find_weights_kind(source)
@@ -74,46 +76,47 @@ def check_weights_in(source: Path) -> None:
     unknown = [path for path in others if not is_pickle(path)]
     if others and unknown == others:
         raise UnsafeWeightsError(
-            f"{source} has its weights only as {others[0].name}, a format that could run code or "
+            f"{source} has no weights but {others[0].name}, whose format could run code or "
             "is unknown. Get the .safetensors version."
         )
 
 
 def find_weights_kind(path: Path) -> str:
-    """What a weight file is by its first bytes: "safetensors", "pickle" or "gguf".
+    """Return a weight file's format by its first bytes: "safetensors", "pickle" or "gguf".
 
-    Raises UnsafeWeightsError if it is none of them, and says what it looks like.
+    Raises:
+        UnsafeWeightsError: It is of another format.
     """
     if is_pickle(path):
         return "pickle"
     if is_gguf(path):
         return "gguf"
-    start = _start(path)
+    start = _read_start(path)
     if start[8:] == b"{":
         return "safetensors"
     raise UnsafeWeightsError(
         f"{path.name} isn't a safetensors, GGUF or torch file: it begins with "
-        f"{start[:8]!r}. Nothing more of it was read."
+        f"{start[:8]!r}. Get the .safetensors version."
     )
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file is a pickle by its first bytes, whatever its suffix says.
+    """Return whether a file is a pickle by its first bytes, whatever its suffix.
 
-    (The length with which a safetensors file begins may look like a pickle's first bytes.)
+    The length at the start of a safetensors file may look like a pickle's first bytes.
     """
-    start = _start(path)
+    start = _read_start(path)
     short_header = int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES
     return start.startswith(_PICKLE_STARTS) and not (short_header and start[8:] == b"{")
 
 
 def is_gguf(path: Path) -> bool:
-    """Whether a file is GGUF by its first bytes."""
-    return _start(path)[:4] == GGUF_START
+    """Return whether a file is GGUF by its first bytes."""
+    return _read_start(path)[:4] == GGUF_START
 
 
-def _start(path: Path) -> bytes:
-    """The first nine bytes of a file. Raises ModelNotFoundError if it can't be read."""
+def _read_start(path: Path) -> bytes:
+    """Return the first nine bytes of a file. Raise ModelNotFoundError if it can't be read."""
     try:
         with open_file(path) as file:
             return file.read(9)
@@ -125,13 +128,17 @@ def _check_file(path: Path) -> None:
     if is_pickle(path):
         raise UnsafeWeightsError(
             f"{path.name} is a pickle, a format that could run code when it is read, whatever its "
-            "name says. Get the .safetensors version, or convert it."
+            "suffix. Get the .safetensors version, or convert it."
         )
 
 
 def count_parameters(files: Iterable[Path]) -> int:
-    """How many numbers the safetensors files hold, by their headers; running averages that training
-    left in a checkpoint don't count, as they aren't read. Raises ModelNotFoundError.
+    """Count the parameters in safetensors files, by their headers, without EMA weights.
+
+    EMA weights that training left in a checkpoint aren't loaded, so they don't count.
+
+    Raises:
+        ModelNotFoundError: A file can't be read.
     """
     total = 0
     for path in files:
@@ -141,25 +148,25 @@ def count_parameters(files: Iterable[Path]) -> int:
     return total
 
 
-def file_identity(source: Path, hashed: Callable[[Path], str] | None = None) -> str:
-    """The first ten hex digits of the SHA-256 that identifies a model's weights.
+def file_identity(source: Path, hasher: Callable[[Path], str] | None = None) -> str:
+    """Return the first ten hex digits of the SHA-256 that identifies a model's weights.
 
-    For a single file it is the file's, as other tools show it; for a folder that of the list of its
-    weight files' names and hashes. "" if it has none. `hashed` gives a file's SHA-256 (`sha256_of`,
-    or `Hashes.sha256`, which remembers it).
+    For a file it is the file's own hash, as other tools show it; for a folder, the hash of a list
+    of its weight files' names and hashes. "" if the folder has none. `hasher` returns a file's
+    SHA-256 (`hash_file`, or `Hashes.sha256`, which caches it).
     """
-    hashed = hashed or sha256_of
+    hasher = hasher or hash_file
     files = list_weight_files(source)
     if source.is_file():
-        return hashed(source)[:HASH_DIGITS]
+        return hasher(source)[:HASH_DIGITS]
     if not files:
         return ""
-    lines = [f"{path.relative_to(source).as_posix()} {hashed(path)}\n" for path in files]
+    lines = [f"{path.relative_to(source).as_posix()} {hasher(path)}\n" for path in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:HASH_DIGITS]
 
 
-def sha256_of(path: Path) -> str:
-    """A file's SHA-256, in hex."""
+def hash_file(path: Path) -> str:
+    """Return a file's SHA-256 in hex."""
     with open_file(path) as file:
         content: Any = file
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,1 +1,1 @@
-"""What comes from the Hugging Face hub and from elsewhere on the internet, and where it is kept."""
+"""Downloads from Hugging Face and elsewhere, and the cache that keeps them."""

@@ -1,9 +1,10 @@
-"""What of the hub is on this machine: the cache folder that all programs share which use
-`huggingface_hub`, in its own layout. Importable without torch.
+"""The Hugging Face cache folder, which all programs share that use `huggingface_hub`.
 
-    models--owner--name/refs/main             the commit a branch was at when it was fetched
-                        blobs/<sum>           the files, named after their contents
-                        snapshots/<commit>/   their names, as links
+Its layout is that library's. Importable without torch.
+
+    models--owner--name/refs/main             the commit that a branch resolved to
+                        blobs/<sum>           the files, named by checksum
+                        snapshots/<commit>/   links with the files' names
 """
 
 from __future__ import annotations
@@ -20,17 +21,22 @@ from typing import Literal
 
 from paintdiff.errors import ModelDeleteError, RequestError
 from paintdiff.models.formats.opening import open_file
-from paintdiff.models.hub.direct_download import cache_folder
-from paintdiff.models.hub.file_selection import INDEX, find_missing, index_class, kind_of
+from paintdiff.models.hub.direct_download import get_cache_folder
+from paintdiff.models.hub.file_selection import (
+    INDEX,
+    detect_repository_kind,
+    find_missing,
+    read_index_class,
+)
 from paintdiff.models.hub.listing import COMMIT, check_hub_id
 
 MAIN = "main"
-"""The branch that is meant unless another is named."""
+"""The default branch."""
 
 MAX_REFERENCE_BYTES = 100
 
 PART_SUFFIX = ".paintdiffusion.incomplete"
-"""How the name of a file ends that hasn't come whole; `huggingface_hub` knows such names too."""
+"""The suffix of incomplete files; `huggingface_hub` uses a similar one."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +47,11 @@ _LOCK_NAME = "paintdiffusion.lock"
 
 @dataclass(frozen=True)
 class CachedModel:
-    """A model of the hub that is whole and on this machine, whichever program fetched it.
+    """A complete model in the cache, whichever program downloaded it.
 
-    `folder` is its snapshot, `path` what is loaded: that folder for a pipeline, the one file in it
-    for a single file (which may be a checkpoint or something else: its header tells).
-    `pipeline_class` is diffusers' class for a pipeline, else "". `size_bytes` is what its files
-    take.
+    `folder` is its snapshot. `path` is what gets loaded: the folder of a pipeline, or a single file
+    (a checkpoint or something else: its header decides). `pipeline_class` is the diffusers class of
+    a pipeline, else "". `size_bytes` is the size of its files.
     """
 
     hub_id: str
@@ -58,22 +63,22 @@ class CachedModel:
     pipeline_class: str
 
 
-def repository_folder(hub_id: str) -> Path:
-    """Where a repository lies in the cache, whether or not it does."""
-    return cache_folder() / f"{_PREFIX}{hub_id.replace('/', _BETWEEN)}"
+def get_repository_folder(hub_id: str) -> Path:
+    """Return the cache folder of a repository, which may not exist."""
+    return get_cache_folder() / f"{_PREFIX}{hub_id.replace('/', _BETWEEN)}"
 
 
-def lock_file(hub_id: str) -> Path:
-    """What is locked while a repository is being downloaded or deleted."""
-    return cache_folder() / _LOCKS / repository_folder(hub_id).name / _LOCK_NAME
+def get_lock_file(hub_id: str) -> Path:
+    """Return the file that is locked while a repository is downloaded or deleted."""
+    return get_cache_folder() / _LOCKS / get_repository_folder(hub_id).name / _LOCK_NAME
 
 
 def read_pinned_commit(hub_id: str, revision: str = "") -> str:
-    """The commit at which a branch or tag was when it was fetched; "" if it wasn't."""
+    """Return the commit that a branch or tag resolved to at its download, "" if not downloaded."""
     if COMMIT.fullmatch(revision):
         return revision
     try:
-        path = repository_folder(hub_id) / "refs" / (revision or MAIN)
+        path = get_repository_folder(hub_id) / "refs" / (revision or MAIN)
         with open_file(path) as file:
             commit = file.read(MAX_REFERENCE_BYTES).decode("ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -82,8 +87,8 @@ def read_pinned_commit(hub_id: str, revision: str = "") -> str:
 
 
 def pin_commit(hub_id: str, revision: str, commit: str) -> Path:
-    """Remember at which commit a branch or tag is; returns the (empty or partial) snapshot."""
-    repository = repository_folder(hub_id)
+    """Save the commit that a branch or tag resolves to. Return the snapshot folder."""
+    repository = get_repository_folder(hub_id)
     snapshot = repository / "snapshots" / commit
     snapshot.mkdir(parents=True, exist_ok=True)
     (repository / "blobs").mkdir(exist_ok=True)
@@ -97,59 +102,62 @@ def pin_commit(hub_id: str, revision: str, commit: str) -> Path:
 
 
 def find_snapshot(hub_id: str, revision: str = "", files: Collection[str] = ()) -> Path | None:
-    """Where a model of the hub lies if it is whole and here: a pipeline's folder or a single file.
+    """Find a complete model in the cache: a pipeline's folder or a single file.
 
-    `revision` is a commit, branch or tag; "" takes the one that was fetched last, or any that is
-    whole. With `files` it is the folder that has them all. Quick, and never asks the hub.
+    `revision` is a commit, branch or tag; "" means the last downloaded one, else any complete one.
+    With `files`, find the folder that has all of them. Fast: never contacts Hugging Face.
     """
-    repository = repository_folder(hub_id)
+    repository = get_repository_folder(hub_id)
     commits = [read_pinned_commit(hub_id, revision)]
     if not revision:
-        commits += _commits(repository)
+        commits += _list_commits(repository)
     for commit in dict.fromkeys(filter(None, commits)):
-        found = _whole(repository / "snapshots" / commit, files)
+        found = _find_whole(repository / "snapshots" / commit, files)
         if found is not None:
             return found
     return None
 
 
 def list_cached_models() -> tuple[CachedModel, ...]:
-    """Every model that `find_snapshot` finds, sorted by id. Parts of pipelines (ControlNets, text
-    models) aren't listed.
+    """List all models that `find_snapshot` finds, sorted by id.
+
+    Components of pipelines (ControlNets, text encoders) aren't included.
     """
     try:
-        entries = sorted(cache_folder().iterdir())
-    except OSError:  # there is none, or it is none of ours
+        entries = sorted(get_cache_folder().iterdir())
+    except OSError:  # missing, or not a folder
         return ()
     found: list[CachedModel] = []
     for entry in entries:
-        hub_id = _hub_id_of(entry.name)
+        hub_id = _parse_folder_name(entry.name)
         if hub_id is None:
             continue
         try:
             path = find_snapshot(hub_id)
             if path is not None and _is_model(path):
-                found.append(_cached_model(hub_id, path))
+                found.append(_describe_model(hub_id, path))
         except OSError as error:
-            logger.info("%r is passed over: %s", str(entry), error)
+            logger.info("skipping %r: %s", str(entry), error)
     return tuple(found)
 
 
 def delete_cached(hub_id: str) -> int:
-    """Delete a repository from the cache, with all its revisions; returns the bytes it took.
+    """Delete a repository with all its revisions. Return its size in bytes.
 
-    Whoever calls sees to it that it isn't being downloaded (`Downloads.delete`). Raises
-    RequestError if that is no id, ModelDeleteError if it isn't there, lies elsewhere or can't be
-    deleted.
+    The caller makes sure that it isn't being downloaded (see `Downloads.delete`).
+
+    Raises:
+        RequestError: `hub_id` isn't valid.
+        ModelDeleteError: The repository isn't in the cache, is a link, or can't be deleted.
     """
-    folder = repository_folder(check_hub_id(hub_id))
-    if folder.is_symlink() or folder.resolve().parent != cache_folder().resolve():
-        raise ModelDeleteError(f"{folder.name} is a link to another place, so it isn't deleted.")
+    folder = get_repository_folder(check_hub_id(hub_id))
+    if folder.is_symlink() or folder.resolve().parent != get_cache_folder().resolve():
+        raise ModelDeleteError(f"{folder.name} is a link to another place. Delete it by hand.")
     if not folder.is_dir():
         raise ModelDeleteError(f"{hub_id} isn't in the Hugging Face cache.")
-    size = _size_of(folder)
+    size = _measure_bytes(folder)
     try:
-        _let_go_of_shared_files(folder)
+        _release_shared_files(folder)
         if folder.is_dir():
             shutil.rmtree(folder)
     except OSError as error:
@@ -158,9 +166,7 @@ def delete_cached(hub_id: str) -> int:
 
 
 def link_file(blob: Path, pointer: Path) -> None:
-    """Give a file of the cache its name in a snapshot: a link, or the file itself where the disk
-    knows no links.
-    """
+    """Link a cached file into a snapshot; move it there if the disk doesn't support links."""
     pointer.parent.mkdir(parents=True, exist_ok=True)
     made = pointer.with_name(f".{secrets.token_hex(4)}.tmp")
     try:
@@ -171,13 +177,13 @@ def link_file(blob: Path, pointer: Path) -> None:
     made.replace(pointer)
 
 
-def _whole(folder: Path, files: Collection[str]) -> Path | None:
+def _find_whole(folder: Path, files: Collection[str]) -> Path | None:
     if not folder.is_dir():
         return None
     if files:
         return folder if all((folder / name).is_file() for name in files) else None
-    names = _names_of(folder)
-    kind = kind_of(names)
+    names = _list_names(folder)
+    kind = detect_repository_kind(names)
     if kind == "pipeline":
         return folder if find_missing(folder) is None else None
     if kind == "file":
@@ -189,25 +195,25 @@ def _is_model(path: Path) -> bool:
     return path.is_file() or (path / INDEX).is_file()
 
 
-def _cached_model(hub_id: str, path: Path) -> CachedModel:
+def _describe_model(hub_id: str, path: Path) -> CachedModel:
     folder = path if path.is_dir() else path.parent
     return CachedModel(
         hub_id=hub_id,
         commit=folder.name,
         folder=folder,
-        size_bytes=_size_of(folder),
+        size_bytes=_measure_bytes(folder),
         kind="file" if path.is_file() else "pipeline",
         path=path,
-        pipeline_class=index_class(folder),
+        pipeline_class=read_index_class(folder),
     )
 
 
-def _names_of(folder: Path) -> set[str]:
+def _list_names(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir() if entry.is_file()}
 
 
-def _commits(repository: Path) -> list[str]:
-    """Those that something is here of, the newest first."""
+def _list_commits(repository: Path) -> list[str]:
+    """List the commits that have a snapshot, newest first."""
     try:
         entries = [
             entry
@@ -220,7 +226,7 @@ def _commits(repository: Path) -> list[str]:
     return [entry.name for entry in entries]
 
 
-def _hub_id_of(folder_name: str) -> str | None:
+def _parse_folder_name(folder_name: str) -> str | None:
     parts = folder_name.removeprefix(_PREFIX).split(_BETWEEN)
     if not folder_name.startswith(_PREFIX) or len(parts) != 2:
         return None
@@ -230,11 +236,11 @@ def _hub_id_of(folder_name: str) -> str | None:
         return None
 
 
-def _size_of(folder: Path) -> int:
-    """What the files in a folder take; one with several names counts once."""
+def _measure_bytes(folder: Path) -> int:
+    """Sum up the sizes of the files in a folder; a file with several names counts once."""
     sizes: dict[object, int] = {}
     for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # a link into nothing, or gone just now
+        with contextlib.suppress(OSError):  # a broken link, or deleted meanwhile
             if path.is_file():
                 status = path.stat()
                 identity = (status.st_dev, status.st_ino) if status.st_ino else path.resolve()
@@ -242,10 +248,8 @@ def _size_of(folder: Path) -> int:
     return sum(sizes.values())
 
 
-def _let_go_of_shared_files(folder: Path) -> None:
-    """Files may be in a store that several repositories share; the library that made it knows how
-    to let go of them.
-    """
+def _release_shared_files(folder: Path) -> None:
+    """Release files in a store shared by several repositories, through the library that made it."""
     blobs = folder / "blobs"
     if not blobs.is_dir() or not any(path.is_symlink() for path in blobs.iterdir()):
         return

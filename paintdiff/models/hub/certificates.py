@@ -10,9 +10,10 @@ import certifi
 
 @cache
 def load_certificates() -> ssl.SSLContext:
-    """Return a context that trusts what the system trusts, and what Mozilla trusts.
+    """Create a context that trusts the system's and Mozilla's certificate authorities.
 
-    Python from python.org doesn't find the certificates of macOS, so its own context trusts nobody.
+    Python from python.org doesn't find the certificates of macOS: its default context trusts
+    nobody.
     """
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())

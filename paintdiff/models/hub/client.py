@@ -1,8 +1,7 @@
-"""Asking the hub over HTTP: with the token from the environment, careful redirects, answers of a
-limited size, and a way to stop within a moment. Importable without torch.
+"""An HTTP client for Hugging Face: token, safe redirects, bounded responses, quick cancellation.
 
-(`huggingface_hub` 2.4 does none of this as it is needed here: it throws a file that was cut off
-away, checks no sum, can't be stopped, and takes tokens from files.)
+`huggingface_hub` 2.4 offers none of this: it discards interrupted files, verifies no checksums,
+can't be cancelled, and reads tokens from files. Importable without torch.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from paintdiff.errors import (
 from paintdiff.models.hub.certificates import load_certificates
 
 MAX_JSON_BYTES = 32 * 2**20
-"""More than any list of files or models takes; a longer answer is refused."""
+"""More than any list of files or models takes; a longer response is refused."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
@@ -39,9 +38,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d*/(\d+|\*)")
 
 
 class Stop:
-    """Says that something is to be given up, from any thread. What is being read from a socket ends
-    at once.
-    """
+    """A thread-safe cancellation signal. It also interrupts a pending read from a socket."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -49,28 +46,28 @@ class Stop:
         self._socket: socket.socket | None = None
 
     def set(self) -> None:
-        """Give up."""
+        """Cancel."""
         self._event.set()
         with self._lock:
             self._shut()
 
     def is_set(self) -> bool:
-        """Whether it was said."""
+        """Return whether it was cancelled."""
         return self._event.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until it is said; says whether it was."""
+        """Wait for cancellation, at most `seconds`. Return whether it was cancelled."""
         return self._event.wait(seconds)
 
     def check(self) -> None:
-        """Raise DownloadCancelledError if it was said."""
+        """Raise DownloadCancelledError if it was cancelled."""
         if self._event.is_set():
             raise DownloadCancelledError(
                 "The download was cancelled. What was downloaded so far is kept."
             )
 
     def watch(self, sock: socket.socket) -> None:
-        """From now on this socket is shut down when it is said."""
+        """Shut this socket down upon cancellation."""
         with self._lock:
             self._socket = sock
             if self._event.is_set():
@@ -78,54 +75,58 @@ class Stop:
 
     def _shut(self) -> None:
         if self._socket is not None:
-            with contextlib.suppress(OSError):  # it may have been closed already
-                # Not the method of an SSL socket, which lets go of what another thread reads from.
+            with contextlib.suppress(OSError):  # already closed
+                # An SSL socket's own method would release the object that another thread reads
+                # from.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What is being sent. It begins at byte `start` of the file; `total_bytes` is the whole file's
-    length, None if it isn't said.
-    """
+    """A response body that begins at byte `start` of a file of `total_bytes` (None: unknown)."""
 
     start: int
     total_bytes: int | None
     _answer: Any
 
     def read(self, most_bytes: int) -> bytes:
-        """What has come, b"" at the end. Raises HubUnavailableError if the connection breaks."""
-        with _broken_connections():
+        """Read up to `most_bytes`, b"" at the end.
+
+        Raises:
+            HubUnavailableError: The connection broke.
+        """
+        with _translate_connection_errors():
             return self._answer.read1(most_bytes)
 
 
 class HubClient:
-    """Asks the hub for what one download or one search needs. `stop` ends whatever it waits for."""
+    """A client for one download or search. `stop` interrupts whatever it waits for."""
 
     def __init__(self, stop: Stop | None = None) -> None:
-        from huggingface_hub import constants  # noqa: PLC0415 (the page comes up without it)
+        from huggingface_hub import constants  # noqa: PLC0415 (keeps the start of the app fast)
 
         self.endpoint: str = constants.ENDPOINT
         self._offline: bool = constants.HF_HUB_OFFLINE
         self._timeout_seconds = float(constants.HF_HUB_DOWNLOAD_TIMEOUT)
         self.stop = stop if stop is not None else Stop()
-        self._opener = _opener(self.endpoint, self.stop)
+        self._opener = _build_opener(self.endpoint, self.stop)
 
     def check_allowed(self, about: str) -> None:
-        """Raise HubUnavailableError if the hub mustn't be asked (HF_HUB_OFFLINE)."""
+        """Raise HubUnavailableError if HF_HUB_OFFLINE is set."""
         if self._offline:
             raise HubUnavailableError(
                 f"{about} isn't on this machine, and HF_HUB_OFFLINE forbids asking Hugging "
                 "Face. Unset it, or put the model in a models folder."
             )
 
-    def json(self, path: str, query: Iterable[tuple[str, str]] = (), *, about: str) -> object:
-        """What the address `path` under the endpoint answers. `about` is what messages are of.
+    def get_json(self, path: str, query: Iterable[tuple[str, str]] = (), *, about: str) -> object:
+        """Request JSON from `path` below the endpoint. `about` names the subject in messages.
 
-        Raises a DownloadError.
+        Raises:
+            DownloadError: The request failed, or the response isn't valid.
         """
         address = f"{self.endpoint}{path}?{urlencode(list(query))}".rstrip("?")
-        with self._opened(address, {}, about) as answer, _broken_connections():
+        with self._open(address, {}, about) as answer, _translate_connection_errors():
             announced = answer.headers.get("Content-Length", "")
             text: bytes = answer.read(MAX_JSON_BYTES + 1)
         self.stop.check()
@@ -144,13 +145,14 @@ class HubClient:
 
     @contextlib.contextmanager
     def stream(self, hub_id: str, commit: str, name: str, start: int) -> Generator[Stream]:
-        """The file of a repository, from byte `start` on if the hub can do that.
+        """Stream a repository's file, from byte `start` on if the server supports that.
 
-        Raises a DownloadError, also while it is being read.
+        Raises:
+            DownloadError: The request failed, or the connection broke while reading.
         """
         address = f"{self.endpoint}/{quote(hub_id)}/resolve/{quote(commit, safe='')}/{quote(name)}"
         wanted = {"Range": f"bytes={start}-"} if start else {}
-        with self._opened(address, wanted, hub_id) as answer:
+        with self._open(address, wanted, hub_id) as answer:
             began, total = 0, answer.headers.get("Content-Length")
             if answer.status == 206:
                 found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
@@ -161,7 +163,7 @@ class HubClient:
             yield Stream(began, known, answer)
 
     @contextlib.contextmanager
-    def _opened(
+    def _open(
         self, address: str, headers: Mapping[str, str], about: str
     ) -> Generator[http.client.HTTPResponse]:
         self.check_allowed(about)
@@ -171,12 +173,12 @@ class HubClient:
         )
         _authorize(request)
         try:
-            with _broken_connections():
+            with _translate_connection_errors():
                 answer = self._opener.open(request, timeout=self._timeout_seconds)
         except urllib.error.HTTPError as error:
             with error:
                 self.stop.check()
-                raise _refusal(error, about, self.endpoint) from error
+                raise _explain_refusal(error, about, self.endpoint) from error
         except HubUnavailableError:
             self.stop.check()
             raise
@@ -185,11 +187,11 @@ class HubClient:
 
 
 def _authorize(request: urllib.request.Request) -> None:
-    """Give the request the token of the environment, if there is one."""
+    """Add the environment's access token, if any, to a request."""
     token = os.environ.get("HF_TOKEN", "").strip()
     if not token:
         return
-    if not _TOKEN.fullmatch(token):  # the library's own message would show it
+    if not _TOKEN.fullmatch(token):  # the library's message would show the token
         raise DownloadError(
             "HF_TOKEN contains invalid characters. Copy the token again, without quotes."
         )
@@ -197,8 +199,8 @@ def _authorize(request: urllib.request.Request) -> None:
 
 
 @contextlib.contextmanager
-def _broken_connections() -> Generator[None]:
-    """What goes wrong on the way becomes a HubUnavailableError."""
+def _translate_connection_errors() -> Generator[None]:
+    """Turn connection errors inside the block into HubUnavailableError."""
     try:
         yield
     except urllib.error.HTTPError:
@@ -209,13 +211,13 @@ def _broken_connections() -> Generator[None]:
             "again. Models that are already here work offline."
         ) from error
     except (http.client.HTTPException, OSError, ValueError) as error:
-        # (A ValueError comes of a socket that is shut down while it is being read.)
+        # A socket that is shut down during a read raises ValueError.
         reason = "it took too long" if isinstance(error, TimeoutError) else str(error)
         raise HubUnavailableError(f"The connection to Hugging Face was lost ({reason}).") from error
 
 
-def _refusal(error: urllib.error.HTTPError, about: str, endpoint: str) -> DownloadError:
-    """The hub's no, in words. (The error's own text may have an address with a signature in it.)"""
+def _explain_refusal(error: urllib.error.HTTPError, about: str, endpoint: str) -> DownloadError:
+    """Explain an HTTP error. Its own text isn't shown: it may contain a signed address."""
     code = error.headers.get("X-Error-Code", "")
     has_token = bool(os.environ.get("HF_TOKEN", "").strip())
     if error.code in _BUSY:
@@ -249,7 +251,7 @@ def _refusal(error: urllib.error.HTTPError, about: str, endpoint: str) -> Downlo
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to https only, or to the endpoint's own host; the token goes to the endpoint only."""
+    """Follows redirects to https or the endpoint's own host; only the endpoint gets the token."""
 
     max_redirections = 6
 
@@ -265,7 +267,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        """The request that follows. Raises DownloadError if it mustn't be made."""
+        """Return the redirected request. Raise DownloadError if the target isn't allowed."""
         target, own = urlsplit(newurl), urlsplit(self._endpoint)
         if target.scheme != "https" and (
             target.scheme != own.scheme or target.hostname != own.hostname
@@ -321,10 +323,8 @@ class _SecureHandler(urllib.request.HTTPSHandler):
         )
 
 
-def _opener(endpoint: str, stop: Stop) -> urllib.request.OpenerDirector:
-    """Opens http and https and nothing else (no file:, no ftp:), through the proxies of the
-    environment.
-    """
+def _build_opener(endpoint: str, stop: Stop) -> urllib.request.OpenerDirector:
+    """Build an opener for http and https only, with the environment's proxies."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),

@@ -1,6 +1,4 @@
-"""What isn't on this machine: the Hugging Face hub, and single files from elsewhere. Importable
-without torch.
-"""
+"""Downloads single files outside the Hugging Face cache. Importable without torch."""
 
 from __future__ import annotations
 
@@ -22,24 +20,25 @@ TIMEOUT_SECONDS = 5.0
 _CHUNK_BYTES = 256 * 2**10
 
 
-def fetch_from_cache_or_hub(fetched: Callable[[bool], T], downloading: Callable[[], None]) -> T:
-    """What `fetched(local_files_only)` gives: of what is on this machine, else of the hub, after
-    `downloading` has been called.
+def fetch_from_cache_or_hub(fetch: Callable[[bool], T], on_download: Callable[[], None]) -> T:
+    """Return `fetch(local_files_only=True)`, else call `on_download` and fetch online.
 
-    Raises OSError or ValueError if it is in neither.
+    Raises:
+        OSError: It is neither here nor online.
+        ValueError: Likewise; `fetch` may raise either.
     """
     try:
-        return fetched(True)
+        return fetch(True)
     except (OSError, ValueError):
-        downloading()
+        on_download()
     check_reachable()
-    return fetched(False)
+    return fetch(False)
 
 
 def check_reachable() -> None:
-    """Raise OSError if the hub can't be reached, or mustn't be (HF_HUB_OFFLINE).
+    """Raise OSError if Hugging Face can't be reached or HF_HUB_OFFLINE is set.
 
-    To be asked before a download: the hub's own library tries for half a minute and logs each try.
+    Call this before a download: the library's own retries take half a minute and fill the log.
     """
     from huggingface_hub import constants  # noqa: PLC0415 (needed for hub ids only)
 
@@ -49,13 +48,13 @@ def check_reachable() -> None:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=load_certificates()):
             pass
     except urllib.error.HTTPError:
-        pass  # whatever it says, it answers
+        pass  # any status shows that it is reachable
     except urllib.error.URLError as error:
         raise ConnectionError(f"{constants.ENDPOINT} can't be reached: {error.reason}") from error
 
 
-def cache_folder() -> Path:
-    """The folder in which what comes from the internet is kept, whether or not it exists."""
+def get_cache_folder() -> Path:
+    """Return the Hugging Face cache folder, which may not exist."""
     from huggingface_hub import constants  # noqa: PLC0415 (needed for downloads only)
 
     return Path(constants.HF_HUB_CACHE)
@@ -66,20 +65,23 @@ def download(
     path: Path,
     sha256: str,
     size_bytes: int,
-    told: Callable[[int], None],
+    on_progress: Callable[[int], None],
     wanted: Callable[[], bool],
 ) -> None:
-    """Download a file to `path`, in a folder that is made if need be. It gets its name only once
-    its SHA-256 (hex) has been found to fit.
+    """Download a file to `path`, creating its folder.
 
-    `told` gets the bytes that are here, again and again; once `wanted` says no it is given up.
-    Raises OSError if it can't be reached, mustn't be (HF_HUB_OFFLINE), breaks off or is given up,
-    ValueError if it isn't the right file. Nothing of it is left then.
+    The file gets its name once its SHA-256 matches. `on_progress` is called with the bytes received
+    so far. The download stops once `wanted` returns False. A failed download leaves nothing behind.
+
+    Raises:
+        OSError: The server can't be reached, HF_HUB_OFFLINE is set, the connection broke, or the
+            download was stopped.
+        ValueError: The file doesn't match `sha256` (hex).
     """
     _check_not_offline()
     remove_stale_parts(path.parent)
     with new_file(path) as file:
-        found, length = _fetched(address, file, size_bytes, told, wanted)
+        found, length = _fetch(address, file, size_bytes, on_progress, wanted)
         if found != sha256:
             raise ValueError(
                 f"received {length:,} bytes with SHA-256 {found[:12]}…, but expected "
@@ -87,15 +89,16 @@ def download(
             )
 
 
-def _fetched(
+def _fetch(
     address: str,
     file: BinaryIO,
     size_bytes: int,
-    told: Callable[[int], None],
+    on_progress: Callable[[int], None],
     wanted: Callable[[], bool],
 ) -> tuple[str, int]:
-    """Writes what is at the address into the file; no more than twice `size_bytes`, so that nobody
-    can fill the disk. Returns its SHA-256 (hex) and its length.
+    """Write the content of an address to a file, at most twice `size_bytes` to protect the disk.
+
+    Return its SHA-256 (hex) and its length in bytes.
     """
     found, length = hashlib.sha256(), 0
     try:
@@ -108,11 +111,11 @@ def _fetched(
                 length += len(chunk)
                 if not wanted():
                     raise ConnectionAbortedError("it was cancelled")
-                told(length)
+                on_progress(length)
                 if length > 2 * size_bytes:
                     return found.hexdigest(), length
             announced = answer.headers.get("Content-Length")
-            if announced is not None and length < int(announced):  # urllib doesn't mind
+            if announced is not None and length < int(announced):  # urllib ignores this
                 raise ConnectionError(f"the connection broke off after {length:,} bytes")
     except urllib.error.HTTPError as error:
         raise ConnectionError(f"the server answered {error.code} {error.reason}") from error

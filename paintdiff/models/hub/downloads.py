@@ -1,9 +1,8 @@
-"""Downloads from the hub, each in a thread, seen and stopped from anywhere. Importable without
-torch.
+"""Downloads from Hugging Face in background threads. Importable without torch.
 
 downloads = Downloads()
 download = downloads.start("owner/name")
-downloads.all()            # what the page shows, again and again
+downloads.all()            # poll this to show progress
 downloads.cancel(download.id)
 """
 
@@ -42,15 +41,17 @@ logger = logging.getLogger(__name__)
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 MOST_REMEMBERED = 50
-"""How many downloads that have ended are still told of."""
+"""The number of finished downloads that stay listed."""
 
 _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class DownloadState:
-    """How far a download is. `total_bytes` is 0 until it is known; `message` a sentence for people;
-    `commit` what the revision was resolved to (40 hex digits), "" until it is.
+    """The progress of a download.
+
+    `total_bytes` is 0 until it is known. `message` is a sentence for people. `commit` is what the
+    revision resolved to (40 hex digits), "" until then.
     """
 
     id: str
@@ -63,7 +64,7 @@ class DownloadState:
 
 
 class Download:
-    """One repository on its way to this machine. Safe to use from any thread."""
+    """The download of one repository. Thread-safe."""
 
     def __init__(self, hub_id: str, revision: str, files: tuple[str, ...]) -> None:
         self.hub_id, self.revision, self.files = hub_id, revision, files
@@ -78,50 +79,51 @@ class Download:
 
     @property
     def id(self) -> str:
-        """By which it is asked for."""
+        """The id of this download, for `Downloads`."""
         return self._state.id
 
     def state(self) -> DownloadState:
-        """How far it is now."""
+        """Return the current progress."""
         return self._state
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait so long (None: for ever), or until it has ended; says whether it has."""
+        """Wait for the end, at most `seconds` (None: no limit). Return whether it has ended."""
         return self._ended.wait(seconds)
 
     def result(self) -> Path:
-        """Where it lies, once it has ended: a pipeline's folder, or a single file.
+        """Wait for the end and return the path: a pipeline's folder, or a single file.
 
-        Raises what made it fail: a DownloadError or another ModelError.
+        Raises:
+            ModelError: The reason it failed, mostly a DownloadError.
         """
         self._ended.wait()
         if self._error is not None:
             raise self._error
-        assert self._path is not None  # it ended without an error
+        assert self._path is not None  # it succeeded
         return self._path
 
     def cancel(self) -> None:
-        """Give it up; what has come is kept. Nothing happens if it has ended."""
-        self.ended("cancelled", error=DownloadCancelledError(_cancelled(self.hub_id)))
+        """Cancel the download, unless it has ended. Received data is kept."""
+        self.finish("cancelled", error=DownloadCancelledError(_describe_cancellation(self.hub_id)))
         self.stop.set()
 
-    def told(self, done_bytes: int, total_bytes: int) -> None:
-        """It has come so far."""
-        message = f"Downloading {self.hub_id}: {_part_text(done_bytes, total_bytes)}"
+    def report_progress(self, done_bytes: int, total_bytes: int) -> None:
+        """Report progress."""
+        message = f"Downloading {self.hub_id}: {_describe_progress(done_bytes, total_bytes)}"
         self.change(
             state="running", done_bytes=done_bytes, total_bytes=total_bytes, message=message
         )
 
     def change(self, **values: object) -> None:
-        """Change what is told of it, unless it has ended."""
+        """Change fields of the state, unless the download has ended."""
         with self._changed:
             if not self._ended.is_set():
                 self._state = replace(self._state, **values)  # pyright: ignore[reportArgumentType]
 
-    def ended(
+    def finish(
         self, state: State, path: Path | None = None, error: PaintError | None = None
     ) -> None:
-        """It has ended, if it hadn't before."""
+        """Mark the download as ended, unless it has ended before."""
         with self._changed:
             if self._ended.is_set():
                 return
@@ -132,9 +134,10 @@ class Download:
 
 
 @dataclass
-class _Asked:
-    """Guarded by the lock of `Downloads`. `by_hand` says that somebody wants it for itself,
-    `waiters` how many leases wait for it.
+class _Entry:
+    """A listed download, guarded by the lock of `Downloads`.
+
+    `by_hand` means that a person started it; `waiters` counts the leases that wait for it.
     """
 
     download: Download
@@ -143,152 +146,159 @@ class _Asked:
 
 
 class Downloads:
-    """Fetches models from the hub into the cache that all programs share, `at_once` at a time.
+    """Downloads models into the Hugging Face cache, `at_once` at a time.
 
-    Safe to use from any thread; constructing it imports and asks nothing.
+    Thread-safe. Creating it imports and contacts nothing.
     """
 
     def __init__(self, *, at_once: int = 2) -> None:
         self._slots = threading.Semaphore(at_once)
         self._lock = threading.Lock()
-        self._asked: dict[str, _Asked] = {}
+        self._entries: dict[str, _Entry] = {}
 
     def start(self, hub_id: str, revision: str = "", *, files: Iterable[str] = ()) -> Download:
-        """Begin to fetch a repository, or join who is at it; what came before isn't fetched again.
+        """Start a download in the background, or join a running one. Received data is reused.
 
-        `revision` is a commit, a branch or a tag; "" the commit it was once resolved to, else the
-        newest. `files` are the names of those that are wanted, none for what a pipeline needs.
-        Returns at once. Raises RequestError for what is no id or revision.
+        `revision` is a commit, branch or tag; "" means the commit it resolved to before, else the
+        newest. `files` are the names of the wanted files; without it, those that a pipeline needs.
+
+        Raises:
+            RequestError: `hub_id` or `revision` isn't valid.
         """
         return self._ask(hub_id, revision, files, by_hand=True).download
 
-    def fetched(
+    def fetch(
         self,
         hub_id: str,
         revision: str = "",
         *,
         files: Iterable[str] = (),
-        told: Callable[[DownloadState], None] = lambda _state: None,
+        on_progress: Callable[[DownloadState], None] = lambda _state: None,
         wanted: Callable[[], bool] = lambda: True,
     ) -> Path:
-        """Where a repository lies, fetched if need be, together with whoever fetches it.
+        """Return the path of a repository, downloading it if needed. Joins a running download.
 
-        `told` is told again and again how far it is. Once `wanted` says no this gives up, and so
-        does the download unless somebody else wants it. Raises what `Download.result` does.
+        `on_progress` is called repeatedly. Once `wanted` returns False this stops waiting, and
+        cancels the download unless somebody else wants it. Raises what `Download.result` raises.
         """
-        asked = self._ask(hub_id, revision, files, by_hand=False)
+        entry = self._ask(hub_id, revision, files, by_hand=False)
         try:
-            while not asked.download.wait(_POLL_SECONDS):
-                told(asked.download.state())
+            while not entry.download.wait(_POLL_SECONDS):
+                on_progress(entry.download.state())
                 if not wanted():
-                    raise DownloadCancelledError(_cancelled(hub_id))
-            return asked.download.result()
+                    raise DownloadCancelledError(_describe_cancellation(hub_id))
+            return entry.download.result()
         finally:
             with self._lock:
-                asked.waiters -= 1
-                unwanted = asked.waiters == 0 and not asked.by_hand
+                entry.waiters -= 1
+                unwanted = entry.waiters == 0 and not entry.by_hand
             if unwanted:
-                asked.download.cancel()
+                entry.download.cancel()
 
     def all(self) -> tuple[DownloadState, ...]:
-        """All downloads in the order in which they were asked for."""
+        """Return the states of all listed downloads, oldest first."""
         with self._lock:
-            return tuple(asked.download.state() for asked in self._asked.values())
+            return tuple(entry.download.state() for entry in self._entries.values())
 
     def cancel(self, id: str) -> None:
-        """Give a download up; what has come is kept for the next time. Raises UnknownNameError."""
-        self._of(id).download.cancel()
+        """Cancel a download; received data is kept. Raise UnknownNameError."""
+        self._find(id).download.cancel()
 
     def retry(self, id: str) -> Download:
-        """Start a download that has ended again; what it has fetched so far is kept.
+        """Restart a download that has ended, reusing received data.
 
-        Returns at once, the running download if it hasn't ended. Raises UnknownNameError.
+        Returns at once; returns the running download if it hasn't ended. Raises UnknownNameError.
         """
-        download = self._of(id).download
+        download = self._find(id).download
         return self.start(download.hub_id, download.revision, files=download.files)
 
     def forget(self, id: str) -> None:
-        """Tell no more of a download that has ended. Raises UnknownNameError."""
-        asked = self._of(id)
+        """Remove an ended download from the list. Raise UnknownNameError."""
+        entry = self._find(id)
         with self._lock:
-            if asked.download.wait(0):
-                self._asked.pop(id, None)
+            if entry.download.wait(0):
+                self._entries.pop(id, None)
 
     def search(self, words: str) -> tuple[HubModel, ...]:
-        """The models of the hub that fit the words (see `search_models`). Takes seconds at most.
+        """Search models on Hugging Face (see `search_models`), within seconds.
 
-        Raises RequestError for no words, HubUnavailableError if the hub can't be asked,
-        DownloadError.
+        Raises:
+            RequestError: `words` is empty.
+            HubUnavailableError: Hugging Face can't be reached.
+            DownloadError: The request failed.
         """
         return search_models(HubClient(), words)
 
     def delete(self, hub_id: str) -> int:
-        """Delete a repository from the cache, also what had come of it in part; returns the bytes
-        it took. Raises RequestError or ModelDeleteError, also while it is being downloaded.
+        """Delete a repository, including incomplete files. Return its size in bytes.
+
+        Raises:
+            RequestError: `hub_id` isn't valid.
+            ModelDeleteError: It is being downloaded, or can't be deleted.
         """
         with ExitStack() as held:
-            if not _locked(hub_cache.lock_file(check_hub_id(hub_id)), held):
+            if not _take_lock(hub_cache.get_lock_file(check_hub_id(hub_id)), held):
                 raise ModelDeleteError(f"{hub_id} is being downloaded; cancel that first.")
             return hub_cache.delete_cached(hub_id)
 
     def close(self) -> None:
-        """Stop everything. What has come is kept."""
+        """Cancel all downloads. Received data is kept."""
         with self._lock:
-            downloads = [asked.download for asked in self._asked.values()]
+            downloads = [entry.download for entry in self._entries.values()]
         for download in downloads:
             download.cancel()
 
-    def _of(self, id: str) -> _Asked:
+    def _find(self, id: str) -> _Entry:
         with self._lock:
-            asked = self._asked.get(id)
-        if asked is None:
+            entry = self._entries.get(id)
+        if entry is None:
             raise UnknownNameError(f"The download {id[:40]!r} doesn't exist.", field="download")
-        return asked
+        return entry
 
-    def _ask(self, hub_id: str, revision: str, files: Iterable[str], *, by_hand: bool) -> _Asked:
+    def _ask(self, hub_id: str, revision: str, files: Iterable[str], *, by_hand: bool) -> _Entry:
         key = (check_hub_id(hub_id), check_revision(revision), tuple(files))
         with self._lock:
-            asked = self._running(key)
-            if asked is None:
+            entry = self._find_running(key)
+            if entry is None:
                 download = Download(*key)
                 threading.Thread(
                     target=self._run, args=(download,), name=f"download {hub_id}", daemon=True
-                ).start()  # it may fail, so this comes before anybody can find the download
-                asked = self._asked[download.id] = _Asked(download)
+                ).start()  # starting may fail, so do it before anybody can find the download
+                entry = self._entries[download.id] = _Entry(download)
                 self._forget_oldest()
-            asked.by_hand = asked.by_hand or by_hand
-            asked.waiters += not by_hand
-            return asked
+            entry.by_hand = entry.by_hand or by_hand
+            entry.waiters += not by_hand
+            return entry
 
-    def _running(self, key: tuple[str, str, tuple[str, ...]]) -> _Asked | None:
-        for asked in self._asked.values():
-            one = asked.download
+    def _find_running(self, key: tuple[str, str, tuple[str, ...]]) -> _Entry | None:
+        for entry in self._entries.values():
+            one = entry.download
             if (one.hub_id, one.revision, one.files) == key and not one.wait(0):
-                return asked
+                return entry
         return None
 
     def _forget_oldest(self) -> None:
-        over = [id for id, asked in self._asked.items() if asked.download.wait(0)]
+        over = [id for id, entry in self._entries.items() if entry.download.wait(0)]
         for id in over[: max(0, len(over) - MOST_REMEMBERED)]:
-            del self._asked[id]
+            del self._entries[id]
 
     def _run(self, download: Download) -> None:
-        """Runs in a thread of its own, and always ends with the download ended."""
+        """Run a download in its own thread; the download always ends."""
         try:
-            path = self._fetched(download)
+            path = self._fetch_repository(download)
         except PaintError as error:
-            download.ended("failed", error=error)
+            download.finish("failed", error=error)
         except BaseException as error:
             what = f"{download.hub_id} couldn't be downloaded"
-            download.ended("failed", error=report_unexpected(logger, what, error, DownloadError))
+            download.finish("failed", error=report_unexpected(logger, what, error, DownloadError))
         else:
-            download.ended("done", path=path)
+            download.finish("done", path=path)
 
-    def _fetched(self, download: Download) -> Path:
+    def _fetch_repository(self, download: Download) -> Path:
         hub_id, revision = download.hub_id, download.revision
         here = hub_cache.find_snapshot(hub_id, revision, download.files)
         if here is not None:
-            download.change(commit=_snapshot_of(here).name)
+            download.change(commit=_get_snapshot(here).name)
             return here
         with ExitStack() as held:
             while not self._slots.acquire(timeout=_POLL_SECONDS):
@@ -299,11 +309,11 @@ class Downloads:
             download.change(state="running", message=f"Contacting Hugging Face about {hub_id}")
             found = hub_fetch.list_files(client, hub_id, revision)
             download.change(commit=found.commit)
-            while not _locked(hub_cache.lock_file(hub_id), held):
+            while not _take_lock(hub_cache.get_lock_file(hub_id), held):
                 download.stop.check()
                 download.change(message=f"Another download of {hub_id} is running; waiting for it")
             snapshot = hub_cache.pin_commit(hub_id, revision, found.commit)
-            self._fetch(download, client, snapshot, found)
+            self._fetch_files(download, client, snapshot, found)
         path = hub_cache.find_snapshot(hub_id, found.commit, download.files)
         if path is None:
             raise DownloadError(
@@ -311,7 +321,9 @@ class Downloads:
             )
         return path
 
-    def _fetch(self, download: Download, client: HubClient, snapshot: Path, found: Listing) -> None:
+    def _fetch_files(
+        self, download: Download, client: HubClient, snapshot: Path, found: Listing
+    ) -> None:
         files = hub_fetch.select_needed(client, snapshot, found, download.files)
         total, repository = sum(file.size_bytes for file in files), snapshot.parent.parent
         missing = total - sum(
@@ -324,25 +336,25 @@ class Downloads:
         for file in files:
             so_far = done
 
-            def told(file_bytes: int, so_far: int = so_far) -> None:
-                download.told(so_far + file_bytes, total)
+            def report(file_bytes: int, so_far: int = so_far) -> None:
+                download.report_progress(so_far + file_bytes, total)
 
-            hub_fetch.fetch(client, found.hub_id, snapshot, file, told)
+            hub_fetch.fetch(client, found.hub_id, snapshot, file, report)
             done += file.size_bytes
 
     def _promised_bytes(self, but: Download) -> int:
-        """What the other downloads that run will still take."""
+        """Return the bytes that other running downloads still need."""
         states = [state for state in self.all() if state.id != but.id and state.state == "running"]
         return sum(max(0, state.total_bytes - state.done_bytes) for state in states)
 
 
-def _snapshot_of(path: Path) -> Path:
+def _get_snapshot(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _locked(path: Path, held: ExitStack) -> bool:
-    """Whether the lock could be taken, for as long as `held` is; waits for a moment."""
-    from huggingface_hub.utils import WeakFileLock  # noqa: PLC0415 (the page comes up without it)
+def _take_lock(path: Path, held: ExitStack) -> bool:
+    """Try for a moment to take the lock, to be released with `held`. Return whether it worked."""
+    from huggingface_hub.utils import WeakFileLock  # noqa: PLC0415 (keeps the start of the app fast)
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(TimeoutError):
@@ -351,11 +363,11 @@ def _locked(path: Path, held: ExitStack) -> bool:
     return False
 
 
-def _cancelled(hub_id: str) -> str:
+def _describe_cancellation(hub_id: str) -> str:
     return f"The download of {hub_id} was cancelled. What was downloaded so far is kept."
 
 
-def _part_text(done_bytes: int, total_bytes: int) -> str:
+def _describe_progress(done_bytes: int, total_bytes: int) -> str:
     done, total = format_byte_size(done_bytes), format_byte_size(total_bytes)
     number, unit = done.rsplit(" ", 1)
     return f"{number if total.endswith(unit) else done} of {total}"

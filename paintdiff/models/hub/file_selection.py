@@ -1,9 +1,8 @@
-"""Which files of a repository are needed, and whether a folder has them all. Importable without
-torch.
+"""Selects the files of a repository to download, and checks that a folder has them all.
 
-Of a diffusers pipeline: its index, the configurations, vocabularies and schedulers, and of each
-part with weights one complete set of safetensors files, in half precision (`fp16`) where there is
-one. Never code, never pickles.
+Of a diffusers pipeline these are its index, configurations, vocabularies and schedulers, and for
+each component one complete set of safetensors, in half precision (`fp16`) if available. Never code,
+never pickles. Importable without torch.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ CONFIG = "config.json"
 MAX_INDEX_BYTES = 2**20
 
 NOT_FETCHED = frozenset({"safety_checker", "image_encoder"})
-"""Parts of a pipeline that nobody loads."""
+"""Components of a pipeline that are never loaded."""
 
 _SAFE_LIBRARIES = frozenset({"diffusers", "transformers"})
 _WITHOUT_WEIGHTS = re.compile(r".*(Scheduler|Tokenizer|TokenizerFast|Processor|FeatureExtractor)")
@@ -33,13 +32,13 @@ _VARIANT_NAME = re.compile(
     r"(?:diffusion_pytorch_model|model)(?:-\d{5}-of-\d{5})?"
     r"\.([\w-]+?)(?:-\d{5}-of-\d{5})?\.safetensors"
 )
-"""The suffixes of a set of weights, the preferred first; "" is the plain one."""
+"""The variant in the name of a weight file."""
 
 _SMALL_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 _SHARD_INDEX = re.compile(r".*\.index(\.\w+)?\.json")
 _OTHER_FRAMEWORKS = re.compile(r"(flax|tf|openvino|onnx)_?.*")
 _PART_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-# A folder of ours may bring a preview map and a closed vocabulary.
+# A folder of this app may contain a preview matrix and a closed vocabulary.
 _OWN_EXTRAS = ("latent_rgb.json", "words.json")
 _SINGLE_SUFFIX = ".safetensors"
 _PICKLE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth")
@@ -49,7 +48,7 @@ RepositoryKind = Literal["pipeline", "part", "file"]
 
 @dataclass(frozen=True)
 class Weights:
-    """A complete set of files with the weights of one part: names within its folder.
+    """A complete set of weight files of one component, by their names in its folder.
 
     `variant` is "fp16" or "" (see diffusers' `variant`).
     """
@@ -58,24 +57,27 @@ class Weights:
     names: tuple[str, ...]
 
 
-def kind_of(names: Collection[str]) -> RepositoryKind | None:
-    """What files of these names are: a pipeline, a part of one (a ControlNet, a VAE), or a single
-    file with everything in it; None for anything else.
+def detect_repository_kind(names: Collection[str]) -> RepositoryKind | None:
+    """Detect what files of these names are.
+
+    A pipeline, one component ("part": a ControlNet, a VAE), or a single file with everything in it;
+    None for anything else.
     """
     if INDEX in names:
         return "pipeline"
     if CONFIG in names and select_weights(names) is not None:
         return "part"
-    if CONFIG not in names and len(_singles(names)) == 1:
+    if CONFIG not in names and len(_list_single_files(names)) == 1:
         return "file"
     return None
 
 
 def read_index(text: bytes, about: str) -> dict[str, tuple[str, str]]:
-    """The parts of a pipeline that its `model_index.json` names: their library and class.
+    """Return the components that a `model_index.json` lists: name to library and class.
 
-    Raises DownloadError if it can't be understood, UnsafeWeightsError if it asks for code from
-    elsewhere than diffusers and transformers.
+    Raises:
+        DownloadError: It can't be parsed.
+        UnsafeWeightsError: It needs code from outside diffusers and transformers.
     """
     try:
         content: Any = parse_json(text)
@@ -102,65 +104,64 @@ def read_index(text: bytes, about: str) -> dict[str, tuple[str, str]]:
     return parts
 
 
-def pipeline_files(
+def select_pipeline_files(
     names: Collection[str], parts: Mapping[str, tuple[str, str]], about: str
 ) -> tuple[str, ...]:
-    """Of a pipeline's files those that are needed, the large ones last.
+    """Select the files that a pipeline needs, large ones last.
 
-    Raises DownloadError if a part isn't there, UnsafeWeightsError if there are only pickles of it.
+    Raises:
+        DownloadError: A component is missing.
+        UnsafeWeightsError: A component has only pickles.
     """
     small = [name for name in (INDEX, *_OWN_EXTRAS) if name in names]
     large: list[str] = []
     for part, (_library, class_name) in parts.items():
-        inside = _inside(names, part)
+        inside = _list_inside(names, part)
         small += (f"{part}/{name}" for name in sorted(inside) if _is_small(name))
         if _WITHOUT_WEIGHTS.fullmatch(class_name):
             continue
         found = select_weights(inside)
         if found is None:
-            raise _no_weights(inside, f"the {part} of {about}")
+            raise _explain_missing_weights(inside, f"the {part} of {about}")
         large += (f"{part}/{name}" for name in found.names)
     return (*small, *large)
 
 
-def other_files(names: Collection[str], about: str) -> tuple[str, ...]:
-    """What is needed of a repository that is no pipeline. Raises a ModelError, in words."""
-    kind = kind_of(names)
+def select_other_files(names: Collection[str], about: str) -> tuple[str, ...]:
+    """Select the files needed of a repository that isn't a pipeline. Raise ModelError if none."""
+    kind = detect_repository_kind(names)
     if kind == "part":
         found = select_weights(names)
         return (CONFIG, *(found.names if found is not None else ()))
     if kind == "file":
-        return _singles(names)
-    singles = _singles(names)
+        return _list_single_files(names)
+    singles = _list_single_files(names)
     if len(singles) > 1:
         raise DownloadError(
             f"{about} isn't a diffusers pipeline but a collection of {len(singles)} files ("
             f"{', '.join(singles[:5])}{' …' if len(singles) > 5 else ''}). Download the one you "
             "want by hand, and put it in a models folder."
         )
-    raise _no_weights(names, about)
+    raise _explain_missing_weights(names, about)
 
 
 def select_weights(names: Collection[str]) -> Weights | None:
-    """A complete set of weights among the files of one part, None if there is none."""
+    """Select a complete set of weights among one component's files, None if incomplete."""
     for variant in _VARIANTS:
-        found = _weights(names, variant)
+        found = _find_weights(names, variant)
         if found is not None:
             return found
     return None
 
 
 def find_missing(folder: Path) -> str | None:
-    """What a pipeline's folder lacks of what it needs, None if it is whole.
-
-    Only looks at what is there; nothing is asked of the hub.
-    """
+    """Name what a pipeline's folder lacks, None if it is complete. Never contacts Hugging Face."""
     try:
-        parts = find_index(folder)
+        parts = read_folder_index(folder)
     except (OSError, DownloadError, UnsafeWeightsError):
         return INDEX
     for part, (_library, class_name) in parts.items():
-        inside = _names_in(folder / part)
+        inside = _list_names(folder / part)
         if not any(map(_is_small, inside)):
             return f"{part}/{CONFIG}"
         if not _WITHOUT_WEIGHTS.fullmatch(class_name) and select_weights(inside) is None:
@@ -168,14 +169,14 @@ def find_missing(folder: Path) -> str | None:
     return None
 
 
-def find_index(folder: Path) -> dict[str, tuple[str, str]]:
-    """The parts of the pipeline in a folder (see `read_index`). Raises OSError, too."""
+def read_folder_index(folder: Path) -> dict[str, tuple[str, str]]:
+    """Read the index of a pipeline's folder (see `read_index`). Raise OSError, too."""
     with open_file(folder / INDEX) as file:
         return read_index(file.read(MAX_INDEX_BYTES), folder.name)
 
 
-def index_class(folder: Path) -> str:
-    """The diffusers class of the pipeline in a folder, "" if it is none."""
+def read_index_class(folder: Path) -> str:
+    """Return the diffusers class of a pipeline's folder, "" if it isn't a pipeline."""
     try:
         content: Any = read_json(folder / INDEX, MAX_INDEX_BYTES)
     except (OSError, ValueError):
@@ -184,42 +185,41 @@ def index_class(folder: Path) -> str:
     return name if isinstance(name, str) else ""
 
 
-def part_variant(folder: Path) -> str | None:
-    """The `variant` with which the weights of one part are to be loaded from its folder: None if
-    they are there plainly, or not at all.
+def find_part_variant(folder: Path) -> str | None:
+    """Return the `variant` for loading one component's weights from its folder.
+
+    None if they exist without a variant, or not at all.
     """
-    names = _names_in(folder)
-    if _weights(names, "") is not None:
+    names = _list_names(folder)
+    if _find_weights(names, "") is not None:
         return None
     variants = sorted({match[1] for name in names if (match := _VARIANT_NAME.fullmatch(name))})
     preferred = [each for each in _VARIANTS if each in variants] + variants
-    return next((each for each in preferred if _weights(names, each) is not None), None)
+    return next((each for each in preferred if _find_weights(names, each) is not None), None)
 
 
-def part_variants(folder: Path) -> dict[str, str | None]:
-    """The `variant` with which each part with weights in a pipeline's folder is to be loaded, by
-    the parts' names (see `part_variant`).
-    """
+def find_part_variants(folder: Path) -> dict[str, str | None]:
+    """Return the `variant` of each component with weights, by name (see `find_part_variant`)."""
     try:
-        parts = find_index(folder)
+        parts = read_folder_index(folder)
     except (OSError, DownloadError, UnsafeWeightsError):
         return {}
     return {
-        part: part_variant(folder / part)
+        part: find_part_variant(folder / part)
         for part, (_library, class_name) in parts.items()
         if not _WITHOUT_WEIGHTS.fullmatch(class_name)
     }
 
 
-def weights_variant(folder: Path) -> str | None:
-    """The `variant` with which a pipeline's folder is to be loaded: "fp16", "bf16" or another if a
-    part has its weights only so, None if all have them plainly. See `part_variants` where they
-    differ.
+def find_pipeline_variant(folder: Path) -> str | None:
+    """Return the `variant` for loading a pipeline's folder: "fp16", "bf16" or another.
+
+    None if all components exist without a variant. `find_part_variants` tells where they differ.
     """
-    return next(filter(None, part_variants(folder).values()), None)
+    return next(filter(None, find_part_variants(folder).values()), None)
 
 
-def _weights(names: Collection[str], variant: str) -> Weights | None:
+def _find_weights(names: Collection[str], variant: str) -> Weights | None:
     suffix = f".{variant}" if variant else ""
     for stem in _STEMS:
         whole = f"{stem}{suffix}.safetensors"
@@ -240,7 +240,9 @@ def _weights(names: Collection[str], variant: str) -> Weights | None:
     return None
 
 
-def _no_weights(names: Collection[str], about: str) -> DownloadError | UnsafeWeightsError:
+def _explain_missing_weights(
+    names: Collection[str], about: str
+) -> DownloadError | UnsafeWeightsError:
     pickles = sorted(name for name in names if name.endswith(_PICKLE_SUFFIXES))
     if pickles:
         return UnsafeWeightsError(
@@ -250,15 +252,15 @@ def _no_weights(names: Collection[str], about: str) -> DownloadError | UnsafeWei
     return DownloadError(f"{about} has no usable weights (safetensors).")
 
 
-def _inside(names: Collection[str], part: str) -> set[str]:
-    """The names directly in a part's folder."""
+def _list_inside(names: Collection[str], part: str) -> set[str]:
+    """List the names directly in a component's folder."""
     start = f"{part}/"
     inner = {name.removeprefix(start) for name in names if name.startswith(start)}
     return {name for name in inner if "/" not in name}
 
 
-def _names_in(folder: Path) -> set[str]:
-    """The files in a folder that are there: links into nothing aren't."""
+def _list_names(folder: Path) -> set[str]:
+    """List the files in a folder, without broken links."""
     if not folder.is_dir():
         return set()
     return {path.name for path in folder.iterdir() if path.is_file()}
@@ -272,7 +274,7 @@ def _is_small(name: str) -> bool:
     )
 
 
-def _singles(names: Collection[str]) -> tuple[str, ...]:
+def _list_single_files(names: Collection[str]) -> tuple[str, ...]:
     return tuple(
         sorted(name for name in names if "/" not in name and name.endswith(_SINGLE_SUFFIX))
     )

@@ -1,4 +1,4 @@
-"""The ids of repositories on the Hugging Face Hub."""
+"""Ids of Hugging Face repositories."""
 
 from __future__ import annotations
 

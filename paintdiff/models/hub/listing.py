@@ -1,4 +1,4 @@
-"""What a repository of the hub says that it holds, checked. Importable without torch."""
+"""Lists and checks the files of a Hugging Face repository. Importable without torch."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 _REVISION = re.compile(r"[A-Za-z0-9][\w.+-]*(/[\w.+-]+)*", re.ASCII)
 _MOST_HUB_ID_LETTERS = 200
 _MOST_FILES = 50_000
-# Besides what leads out of a folder: what Windows takes for a drive or another folder.
+# Beside names that lead out of a folder: what Windows takes for a drive or a path.
 _ODD_IN_NAMES = re.compile(r"[\\:\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a repository. Large ones have a `sha256`, others only git's own sum (hex)."""
+    """A file of a repository. Large files have a `sha256`, others only git's SHA-1 (hex)."""
 
     name: str
     size_bytes: int
@@ -35,7 +35,7 @@ class HubFile:
 
     @property
     def etag(self) -> str:
-        """What it is called in the hub's cache: its sum."""
+        """Its name in the cache: the checksum."""
         return self.sha256 or self.git_sha1
 
 
@@ -72,7 +72,7 @@ class _Answer(BaseModel):
 
 
 def check_hub_id(hub_id: str) -> str:
-    """The id if it is one. Raises RequestError."""
+    """Return a valid Hugging Face id unchanged. Raise RequestError for any other text."""
     whole = HUB_ID.fullmatch(hub_id) is not None and len(hub_id) <= _MOST_HUB_ID_LETTERS
     if not whole or ".." in hub_id or "--" in hub_id:
         raise RequestError(
@@ -84,7 +84,7 @@ def check_hub_id(hub_id: str) -> str:
 
 
 def check_revision(revision: str) -> str:
-    """The revision if it may be one: "", a commit, a branch or a tag. Raises RequestError."""
+    """Return a valid revision ("", commit, branch or tag) unchanged, or raise RequestError."""
     if revision and (_REVISION.fullmatch(revision) is None or ".." in revision):
         raise RequestError(
             f"{revision[:100]!r} isn't a revision. Use a commit (40 hex digits), a branch or a "
@@ -95,12 +95,14 @@ def check_revision(revision: str) -> str:
 
 
 def list_repository(client: HubClient, hub_id: str, revision: str) -> Listing:
-    """The files of a repository at a commit, branch or tag.
+    """List the files of a repository at a commit, branch or tag.
 
-    Raises DownloadError, UnsafeWeightsError if one of them would lie outside of its folder.
+    Raises:
+        DownloadError: The request failed, or the response isn't valid.
+        UnsafeWeightsError: A file name points outside its folder.
     """
     path = f"/api/models/{quote(hub_id)}/revision/{quote(revision, safe='')}"
-    content = client.json(path, [("blobs", "true")], about=hub_id)
+    content = client.get_json(path, [("blobs", "true")], about=hub_id)
     try:
         answer = _Answer.model_validate(content)
     except ValidationError as error:
@@ -111,23 +113,23 @@ def list_repository(client: HubClient, hub_id: str, revision: str) -> Listing:
         raise DownloadError(
             f"Hugging Face returned commit {answer.sha} of {hub_id} instead of {revision}."
         )
-    files = [_file(hub_id, each) for each in answer.siblings]
+    files = [_check_file(hub_id, each) for each in answer.siblings]
     return Listing(hub_id, answer.sha, MappingProxyType({each.name: each for each in files}))
 
 
-def _file(hub_id: str, said: _File) -> HubFile:
-    parts = said.rfilename.split("/")
-    if {"", ".", ".."} & {*parts} or _ODD_IN_NAMES.search(said.rfilename):
+def _check_file(hub_id: str, file: _File) -> HubFile:
+    parts = file.rfilename.split("/")
+    if {"", ".", ".."} & {*parts} or _ODD_IN_NAMES.search(file.rfilename):
         raise UnsafeWeightsError(
-            f"{hub_id} contains the file {said.rfilename[:200]!r}, which points outside its "
+            f"{hub_id} contains the file {file.rfilename[:200]!r}, which points outside its "
             "folder. Nothing was downloaded."
         )
-    large, size = said.lfs, said.size
+    large, size = file.lfs, file.size
     if large is not None:
         size = large.size
     return HubFile(
-        name=said.rfilename,
+        name=file.rfilename,
         size_bytes=-1 if size is None else size,
         sha256=large.sha256 if large is not None else "",
-        git_sha1=said.blob_id,
+        git_sha1=file.blob_id,
     )

@@ -1,5 +1,6 @@
-"""One file of the hub into the cache: resumed where it was cut off, checked before it gets its
-name. Importable without torch.
+"""Downloads files of a repository into the cache, resuming and verifying them.
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from paintdiff.models.hub.client import HubClient, Stop
 from paintdiff.models.hub.file_selection import (
     INDEX,
     MAX_INDEX_BYTES,
-    other_files,
-    pipeline_files,
     read_index,
+    select_other_files,
+    select_pipeline_files,
 )
 from paintdiff.models.hub.listing import COMMIT, HubFile, Listing, list_repository
 
 T = TypeVar("T")
 
 SPARE_BYTES = 256 * 2**20
-"""What a download leaves free on the disk."""
+"""Free disk space that a download must leave."""
 
 MOST_TRIES = 6
-"""How often something is asked for in a row without anything coming."""
+"""The most tries in a row that make no progress."""
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -48,10 +49,14 @@ def retry(
     progress: Callable[[], int] = lambda: 0,
     most_tries: int = MOST_TRIES,
 ) -> T:
-    """What `ask` gives; asked again, after longer and longer pauses, while the hub is unavailable.
+    """Call `ask`, and retry with longer and longer pauses while Hugging Face is unavailable.
 
-    As long as `progress` (bytes) grows from one try to the next it goes on. Raises what `ask`
-    raises, HubUnavailableError after `most_tries`, DownloadCancelledError.
+    Retries don't count as long as `progress` (bytes) grows between them.
+
+    Raises:
+        HubUnavailableError: `most_tries` calls in a row failed.
+        DownloadCancelledError: `stop` was set.
+        Exception: Anything else that `ask` raises.
     """
     tries, before = 0, progress()
     while True:
@@ -69,9 +74,11 @@ def retry(
 
 
 def list_files(client: HubClient, hub_id: str, revision: str) -> Listing:
-    """The files at the commit that a branch was once resolved to, else at what it is now.
+    """List the files at the commit that a branch resolved to before, else at its current one.
 
-    Raises a DownloadError, UnsafeWeightsError for names that lead out of the folder.
+    Raises:
+        DownloadError: The request failed.
+        UnsafeWeightsError: A file name points outside its folder.
     """
     pinned = "" if COMMIT.fullmatch(revision) else read_pinned_commit(hub_id, revision)
     asked = pinned or revision or MAIN
@@ -83,36 +90,40 @@ def list_files(client: HubClient, hub_id: str, revision: str) -> Listing:
         client.stop.check()
         if not pinned:
             raise
-        # Its owner has rewritten the repository's history, so there is no such commit any more.
+        # The owner rewrote the history, so the commit no longer exists.
         return list_repository(client, hub_id, revision or MAIN)
 
 
 def select_needed(
     client: HubClient, snapshot: Path, found: Listing, files: tuple[str, ...]
 ) -> list[HubFile]:
-    """The files to fetch, small ones first, so that what is partly here never looks whole; a
-    pipeline's index is fetched to know. `files` are the names of those that are wanted, if it was
-    said. Raises a ModelError if that can't or mustn't be had.
+    """Select the files to download, small ones first, so no partial download looks complete.
+
+    A pipeline's index is downloaded for this. `files` are the names requested explicitly, if any.
+
+    Raises:
+        ModelError: Files are missing, or aren't safe.
     """
     names = files
     if not names and INDEX in found.files:
-        index = _sized(found.files[INDEX], found.hub_id)
+        index = _check_size(found.files[INDEX], found.hub_id)
         if index.size_bytes > MAX_INDEX_BYTES:
             raise DownloadError(f"The {index.name} of {found.hub_id} is too large to be an index.")
         path = fetch(client, found.hub_id, snapshot, index, lambda _bytes: None)
         parts = read_index(path.read_bytes(), found.hub_id)
-        names = pipeline_files(found.files, parts, found.hub_id)
+        names = select_pipeline_files(found.files, parts, found.hub_id)
     elif not names:
-        names = other_files(found.files, found.hub_id)
+        names = select_other_files(found.files, found.hub_id)
     lacking = [name for name in names if name not in found.files]
     if lacking:
         raise DownloadError(f"{found.hub_id} has no file {lacking[0]!r}.")
-    return [_sized(found.files[name], found.hub_id, asked_for=bool(files)) for name in names]
+    return [_check_size(found.files[name], found.hub_id, asked_for=bool(files)) for name in names]
 
 
-def _sized(file: HubFile, hub_id: str, *, asked_for: bool = False) -> HubFile:
-    """The file, if the hub has said enough of it to check it, and it isn't larger than one of its
-    kind should be. Pickled weights may only be large if they were `asked_for` by their names.
+def _check_size(file: HubFile, hub_id: str, *, asked_for: bool = False) -> HubFile:
+    """Return a file whose size and checksum are known and plausible. Raise DownloadError otherwise.
+
+    Only pickles that were `asked_for` by name may be large.
     """
     if file.size_bytes < 0 or not file.etag:
         raise DownloadError(
@@ -129,7 +140,7 @@ def _sized(file: HubFile, hub_id: str, *, asked_for: bool = False) -> HubFile:
 
 
 def check_room(needed_bytes: int, folder: Path, what: str) -> None:
-    """Raise DiskSpaceError if so much more doesn't fit on the folder's disk."""
+    """Raise DiskSpaceError if a folder's disk has no room for `needed_bytes` more."""
     free = shutil.disk_usage(folder).free
     if needed_bytes and needed_bytes + SPARE_BYTES > free:
         raise DiskSpaceError(
@@ -141,8 +152,12 @@ def check_room(needed_bytes: int, folder: Path, what: str) -> None:
 
 
 def count_bytes_here(repository: Path, snapshot: Path, file: HubFile) -> int:
-    """How much of a file has come."""
-    for path in (snapshot / file.name, repository / "blobs" / file.etag, _part(repository, file)):
+    """Return how many bytes of a file are already here."""
+    for path in (
+        snapshot / file.name,
+        repository / "blobs" / file.etag,
+        _locate_part(repository, file),
+    ):
         with contextlib.suppress(OSError):
             return min(path.stat().st_size, file.size_bytes)
     return 0
@@ -153,23 +168,25 @@ def fetch(
     hub_id: str,
     snapshot: Path,
     file: HubFile,
-    told: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> Path:
-    """The file of the repository whose snapshot that is, fetched if it isn't here.
+    """Download a file into a snapshot unless it is there. Return its path.
 
-    `told` gets the number of its bytes that are here. Raises a DownloadError; what has come stays,
-    and the next call goes on from there.
+    `on_progress` is called with the number of bytes here.
+
+    Raises:
+        DownloadError: The download failed. Received data is kept, and the next call resumes.
     """
     repository, pointer = snapshot.parent.parent, snapshot / file.name
     if pointer.is_file() and pointer.stat().st_size == file.size_bytes:
-        told(file.size_bytes)
+        on_progress(file.size_bytes)
         return pointer
     blob = repository / "blobs" / file.etag
-    with _disk(file.name):
+    with _translate_disk_errors(file.name):
         if not (blob.is_file() and blob.stat().st_size == file.size_bytes):
-            _fetch_blob(client, hub_id, snapshot.name, file, blob, told)
+            _fetch_blob(client, hub_id, snapshot.name, file, blob, on_progress)
         link_file(blob, pointer)
-    told(file.size_bytes)
+    on_progress(file.size_bytes)
     return pointer
 
 
@@ -179,25 +196,25 @@ def _fetch_blob(
     commit: str,
     file: HubFile,
     blob: Path,
-    told: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> None:
-    path = _part(blob.parent.parent, file)
+    path = _locate_part(blob.parent.parent, file)
     with path.open("ab", buffering=0):
         pass
     with path.open("r+b", buffering=0) as handle:
         part = _Part(handle, file)
-        part.take_stock(client.stop)
+        part.hash_existing(client.stop)
         resumed = part.length > 0
-        told(part.length)
+        on_progress(part.length)
 
         def ask() -> None:
-            _receive(client, hub_id, commit, file, part, told)
+            _receive(client, hub_id, commit, file, part, on_progress)
 
         retry(ask, client.stop, lambda: part.length)
-        if resumed and not part.is_right():  # of what was here before, some was wrong
+        if resumed and not part.is_complete():  # some of the earlier data was wrong
             part.restart()
             retry(ask, client.stop, lambda: part.length)
-        right = part.is_right()
+        right = part.is_complete()
         os.fsync(handle.fileno())
     if not right:
         path.unlink()
@@ -209,15 +226,15 @@ def _fetch_blob(
 
 
 class _Part:
-    """A file as far as it has come, and the sum of that."""
+    """A partly downloaded file and its running checksum."""
 
     def __init__(self, handle: Any, file: HubFile) -> None:
         self._handle, self._file = handle, file
         self.length = 0
         self._sum = self._new_sum()
 
-    def take_stock(self, stop: Stop) -> None:
-        """Sum up what is here."""
+    def hash_existing(self, stop: Stop) -> None:
+        """Hash the data that is already here."""
         while chunk := self._handle.read(_CHUNK_BYTES):
             stop.check()
             self._sum.update(chunk)
@@ -226,7 +243,7 @@ class _Part:
             self.restart()
 
     def append(self, chunk: bytes) -> None:
-        """Keep what has come."""
+        """Append received data."""
         view = memoryview(chunk)
         while view:
             view = view[self._handle.write(view) :]
@@ -234,20 +251,20 @@ class _Part:
         self.length += len(chunk)
 
     def restart(self) -> None:
-        """Forget it all."""
+        """Discard all data."""
         self._handle.seek(0)
         self._handle.truncate()
         self.length, self._sum = 0, self._new_sum()
 
-    def is_right(self) -> bool:
-        """Whether it is the whole file and no other."""
+    def is_complete(self) -> bool:
+        """Return whether this is the complete, correct file."""
         whole = self.length == self._file.size_bytes
         return whole and self._sum.hexdigest() == self._file.etag
 
     def _new_sum(self) -> Any:
         if self._file.sha256:
             return hashlib.sha256()
-        # As git sums files up; nothing safer is known of small ones.
+        # git's checksum; small files have no safer one.
         start = f"blob {self._file.size_bytes}\0".encode()
         return hashlib.sha1(start, usedforsecurity=False)
 
@@ -258,9 +275,9 @@ def _receive(
     commit: str,
     file: HubFile,
     part: _Part,
-    told: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> None:
-    """What is still missing of a file, in one go; never more than the hub had announced."""
+    """Receive the rest of a file in one request, never more than its announced size."""
     size = file.size_bytes
     if part.length == size:
         return
@@ -271,7 +288,7 @@ def _receive(
                 f"{stream.total_bytes:,}. The download was stopped."
             )
         if stream.start == 0 and part.length:
-            part.restart()  # it can't send parts
+            part.restart()  # the server can't resume
         while part.length < size:
             chunk = stream.read(min(_CHUNK_BYTES, size - part.length))
             client.stop.check()
@@ -281,16 +298,16 @@ def _receive(
                     f"{file.name}."
                 )
             part.append(chunk)
-            told(part.length)
+            on_progress(part.length)
 
 
-def _part(repository: Path, file: HubFile) -> Path:
+def _locate_part(repository: Path, file: HubFile) -> Path:
     return repository / "blobs" / f"{file.etag}{PART_SUFFIX}"
 
 
 @contextlib.contextmanager
-def _disk(name: str) -> Generator[None]:
-    """What the disk says, in words."""
+def _translate_disk_errors(name: str) -> Generator[None]:
+    """Turn disk errors inside the block into errors that people can understand."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Looking for models on the hub. Importable without torch."""
+"""Searches models on Hugging Face. Importable without torch."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _FAMILY_OF_CLASS: Mapping[str, str] = {
     "QwenImagePipeline": "qwen-image",
     "ZImagePipeline": "z-image",
 }
-# Both are StableDiffusionPipelines; those made from Stable Diffusion 2 say so by name or tags.
+# Both families use StableDiffusionPipeline; models based on Stable Diffusion 2 say so by name or
+# tags.
 _SD2 = re.compile(r"(stable-diffusion-2|\bsd-?v?2[-.]?[01]?\b|2-1(-base|-unclip)?\b)")
 
 
 @dataclass(frozen=True)
 class HubModel:
-    """A model on the hub, as it says of itself: all of it is text from strangers.
+    """A search result. All of it is untrusted text.
 
-    `pipeline_class` is its diffusers class ("" if it doesn't say), `family` the family of it (None
-    if there is none that can be painted with), `downloads` how often it was fetched last month,
-    `revision` the commit it is at now.
+    `pipeline_class` is its diffusers class ("" if unknown), `family` that class's family (None if
+    it isn't supported), `downloads` the number in the last month, `revision` its current commit.
     """
 
     hub_id: str
@@ -60,7 +60,7 @@ class HubModel:
     revision: str
 
 
-class _Found(BaseModel):
+class _SearchResult(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     id: str
@@ -73,12 +73,16 @@ class _Found(BaseModel):
 
 
 def search_models(client: HubClient, words: str) -> tuple[HubModel, ...]:
-    """The models that fit the words, at most MOST_RESULTS: pipelines that paint from text first,
-    then by downloads. An id finds that model before all others.
+    """Search models on Hugging Face: text-to-image pipelines first, then by downloads.
 
-    Raises RequestError for no words, HubUnavailableError if the hub can't be asked, DownloadError.
+    At most MOST_RESULTS results. If `words` is an id, that model comes first.
+
+    Raises:
+        RequestError: `words` is empty.
+        HubUnavailableError: Hugging Face can't be reached.
+        DownloadError: The request failed.
     """
-    words = " ".join(_text(words, _MOST_WORDS_LETTERS).split())
+    words = " ".join(_clean_text(words, _MOST_WORDS_LETTERS).split())
     if not words:
         raise RequestError("Enter a word or an id like owner/name.", field="words")
     query = [
@@ -90,36 +94,36 @@ def search_models(client: HubClient, words: str) -> tuple[HubModel, ...]:
         *(("expand[]", each) for each in _EXPANDED),
     ]
     about = "the models you look for"
-    answer = client.json("/api/models", query, about=about)
+    answer = client.get_json("/api/models", query, about=about)
     if not isinstance(answer, list):
         raise DownloadError("Can't read Hugging Face's answer to the search: it isn't a list.")
-    rows = _ranked(_checked(answer[:MOST_RESULTS]))
-    exact = _exact(client, words)
+    rows = _rank(_parse_results(answer[:MOST_RESULTS]))
+    exact = _find_exact(client, words)
     if exact is not None:
         rows = [exact, *(row for row in rows if row.hub_id != exact.hub_id)]
     return tuple(rows)
 
 
-def _exact(client: HubClient, words: str) -> HubModel | None:
-    """The model of that id, None if it is no id or there is none."""
+def _find_exact(client: HubClient, words: str) -> HubModel | None:
+    """Return the model with that id, None if it isn't an id or doesn't exist."""
     try:
         hub_id = check_hub_id(words)
         query = [("expand[]", each) for each in _EXPANDED]
-        content = client.json(f"/api/models/{quote(hub_id)}", query, about=hub_id)
+        content = client.get_json(f"/api/models/{quote(hub_id)}", query, about=hub_id)
     except HubUnavailableError:
         raise
     except (RequestError, DownloadError):
         return None
-    found = _checked([content])
-    return _model(found[0]) if found else None
+    found = _parse_results([content])
+    return _make_model(found[0]) if found else None
 
 
-def _checked(content: Iterable[Any]) -> list[_Found]:
-    """The results that can be understood; a hub is free to have others."""
-    found: list[_Found] = []
+def _parse_results(content: Iterable[Any]) -> list[_SearchResult]:
+    """Parse the valid results; others are skipped."""
+    found: list[_SearchResult] = []
     for each in content:
         try:
-            row = _Found.model_validate(each)
+            row = _SearchResult.model_validate(each)
             check_hub_id(row.id)
         except (ValidationError, RequestError):
             continue
@@ -127,21 +131,21 @@ def _checked(content: Iterable[Any]) -> list[_Found]:
     return found
 
 
-def _ranked(found: Iterable[_Found]) -> list[HubModel]:
-    def rank(row: _Found) -> tuple[bool, bool, int]:
-        model = _model(row)
+def _rank(found: Iterable[_SearchResult]) -> list[HubModel]:
+    def rank(row: _SearchResult) -> tuple[bool, bool, int]:
+        model = _make_model(row)
         return (
             not model.pipeline_class,
             row.pipeline_tag != _TEXT_TO_IMAGE,
             -model.downloads,
         )
 
-    return [_model(row) for row in sorted(found, key=rank)]
+    return [_make_model(row) for row in sorted(found, key=rank)]
 
 
-def _model(row: _Found) -> HubModel:
+def _make_model(row: _SearchResult) -> HubModel:
     tags = row.tags or []
-    pipeline_class = _tag(tags, "diffusers:")
+    pipeline_class = _find_tag(tags, "diffusers:")
     family = _FAMILY_OF_CLASS.get(pipeline_class)
     if family == "sd1" and any(_SD2.search(each.lower()) for each in (row.id, *tags)):
         family = "sd2"
@@ -152,16 +156,16 @@ def _model(row: _Found) -> HubModel:
         pipeline_class=pipeline_class,
         family=family,
         downloads=row.downloads or 0,
-        licence=_tag(tags, "license:"),
+        licence=_find_tag(tags, "license:"),
         gated=bool(row.gated),
         revision=sha if COMMIT.fullmatch(sha) else "",
     )
 
 
-def _tag(tags: Iterable[str], start: str) -> str:
-    return next((_text(tag[len(start) :]) for tag in tags if tag.startswith(start)), "")
+def _find_tag(tags: Iterable[str], start: str) -> str:
+    return next((_clean_text(tag[len(start) :]) for tag in tags if tag.startswith(start)), "")
 
 
-def _text(said: str, most: int = _MOST_TEXT_LETTERS) -> str:
-    """Without what isn't seen or turns the direction of writing."""
-    return _NO_TEXT.sub(" ", said)[:most].strip()
+def _clean_text(text: str, most: int = _MOST_TEXT_LETTERS) -> str:
+    """Replace invisible characters and those that change the writing direction."""
+    return _NO_TEXT.sub(" ", text)[:most].strip()

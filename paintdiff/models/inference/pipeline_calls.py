@@ -13,7 +13,7 @@ from typing import Any
 
 from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.inference.noise import make_noise_generator
-from paintdiff.models.loading.pipeline_signature import parameters_of
+from paintdiff.models.loading.pipeline_signature import list_parameters
 from paintdiff.models.registry.families import Family, GuidanceKind
 
 STEP_CALLBACK = "callback_on_step_end"
@@ -87,7 +87,7 @@ def is_guided_by_prompt(pipeline: Any, family: Family, denoiser: Any) -> bool:
 
     It can if the pipeline takes one, and the guidance isn't an input of the network.
     """
-    return "negative_prompt" in parameters_of(pipeline) and not (
+    return "negative_prompt" in list_parameters(pipeline) and not (
         family.guidance == "embedded" and _takes_guidance(denoiser)
     )
 
@@ -125,7 +125,7 @@ def build_call_settings(
     optional: dict[str, Any] = {"width": run.size.width, "height": run.size.height}
     optional |= _GUIDANCE[family.guidance](denoiser, run)
     optional |= family.call
-    known = parameters_of(pipeline)
+    known = list_parameters(pipeline)
     settings: dict[str, Any] = {name: optional[name] for name in optional if name in known}
     if run.source is not None:
         settings |= {"image": run.source.image, "strength": _compute_strength(family, run)}
@@ -147,7 +147,7 @@ def _make_generators(seed: int, others: Sequence[int]) -> Any:
 
 def can_paint_several(pipeline: Any) -> bool:
     """Return whether a pipeline can paint several pictures of one prompt at once."""
-    return _COUNT in parameters_of(pipeline)
+    return _COUNT in list_parameters(pipeline)
 
 
 def _compute_strength(family: Family, run: Denoising) -> float:
@@ -163,7 +163,7 @@ def build_listener_settings(pipeline: Any, on_step_end: OnStepEnd) -> dict[str, 
 
     The pipeline's scheduler has to be the run's own. What `on_step_end` raises ends the run.
     """
-    if STEP_CALLBACK not in parameters_of(pipeline):
+    if STEP_CALLBACK not in list_parameters(pipeline):
         _wrap_step(pipeline.scheduler, on_step_end)
         return {}
 

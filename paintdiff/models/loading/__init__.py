@@ -1,1 +1,1 @@
-"""From files to the parts of a pipeline: folders, single files, converted pickles."""
+"""Loading: from folders, single files and converted pickles to the components of a pipeline."""

@@ -1,5 +1,6 @@
-"""Checkpoints of one file under the usual names of their tensors, whatever wraps them, and with
-8-bit numbers multiplied by their scales. Imports torch.
+"""Reads single-file checkpoints under their usual tensor names, with scaled 8-bit weights restored.
+
+Imports torch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from paintdiff.models.formats.safetensors_reader import TensorFile
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 
-# Where else the denoiser lies. Averages are taken if there is nothing else.
+# Other prefixes of the denoiser. EMA weights are used only if there is nothing else.
 _UNETS = (
     "diffusion_model.",
     "unet.",
@@ -42,10 +43,10 @@ _EIGHT_BIT_FLOATS = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 
 class CheckpointFile:
-    """An open safetensors file; use it in a `with`. `name` is its name in messages.
+    """An open safetensors checkpoint, for use in a `with`. `name` is its name in messages.
 
-    Tensors that say how others are scaled aren't listed: they are multiplied in. Raises what
-    TensorFile raises, and ModelLoadError for a scale that isn't understood.
+    Tensors that hold the scales of others aren't listed: they are multiplied in. Raises what
+    TensorFile raises, and ModelLoadError for an unsupported scale.
     """
 
     def __init__(self, path: Path, name: str = "") -> None:
@@ -53,9 +54,9 @@ class CheckpointFile:
         self.name = self._file.name
         self.metadata = self._file.metadata
         shapes = self._file.shapes
-        stored = _usual(strip_wrappers(shapes) or {each: each for each in shapes})
+        stored = _normalize_names(strip_wrappers(shapes) or {each: each for each in shapes})
         self._scales = {
-            _scaled_name(each): stored[each] for each in stored if each.endswith(_SCALES)
+            _get_scaled_name(each): stored[each] for each in stored if each.endswith(_SCALES)
         }
         beside = (*_SCALES, *_BESIDE_SCALES)
         self._stored = {each: at for each, at in stored.items() if not each.endswith(beside)}
@@ -70,9 +71,9 @@ class CheckpointFile:
         self._file.close()
 
     def read(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """A tensor on the CPU, a copy of its own; numbers with a point as `dtype` if it is given.
+        """Return a new tensor on the CPU; floating-point numbers as `dtype`, if given.
 
-        Raises ModelLoadError if its scale doesn't fit, and what TensorFile raises.
+        Raises what TensorFile raises, and ModelLoadError if the scale doesn't fit.
         """
         scale_at = self._scales.get(name)
         if scale_at is None:
@@ -101,24 +102,24 @@ class CheckpointFile:
         self._file.check_unchanged()
 
 
-def _scaled_name(scale: str) -> str:
+def _get_scaled_name(scale: str) -> str:
     end = next(end for end in _SCALES if scale.endswith(end))
     return f"{scale.removesuffix(end)}.weight"
 
 
-def _usual(stored: Mapping[str, str]) -> Mapping[str, str]:
-    """With the usual beginnings of names where others are used."""
+def _normalize_names(stored: Mapping[str, str]) -> Mapping[str, str]:
+    """Replace unusual prefixes of names by the usual ones."""
     if not _begins(stored, UNET):
         other = next((each for each in _UNETS if each + _FIRST in stored), None)
         if other is not None:
-            stored = {_with(name, other, UNET): at for name, at in stored.items()}
+            stored = {_replace_start(name, other, UNET): at for name, at in stored.items()}
         elif _FIRST in stored and any(_begins(stored, part) for part in _OTHER_PARTS):
             stored = {
                 UNET + name if name.startswith(_BARE_UNET) else name: at
                 for name, at in stored.items()
             }
     if not _begins(stored, VAE):
-        stored = {_with(name, "vae.", VAE): at for name, at in stored.items()}
+        stored = {_replace_start(name, "vae.", VAE): at for name, at in stored.items()}
     return stored
 
 
@@ -126,5 +127,5 @@ def _begins(names: Collection[str], start: str) -> bool:
     return any(name.startswith(start) for name in names)
 
 
-def _with(name: str, start: str, other: str) -> str:
+def _replace_start(name: str, start: str, other: str) -> str:
     return other + name[len(start) :] if name.startswith(start) else name

@@ -1,8 +1,7 @@
-"""CLIP's vocabulary, which ships with us, so that a single file of Stable Diffusion (it has weights
-and no words) needs no network.
+"""CLIP's vocabulary. It ships with the app, so single-file checkpoints load without a network.
 
-It is the list of byte pairs of OpenAI's CLIP (Radford et al. 2021, arXiv:2103.00020), and the
-tokens are numbered as its `simple_tokenizer` numbers them. Importable without torch.
+It is the list of byte pairs of OpenAI's CLIP (Radford et al. 2021, arXiv:2103.00020), numbered as
+in its `simple_tokenizer`. Importable without torch.
 """
 
 from __future__ import annotations
@@ -27,16 +26,17 @@ _SETTINGS = ("model_max_length", "pad_token", "bos_token", "eos_token", "unk_tok
 
 @dataclass(frozen=True)
 class ClipVocabulary:
-    """`ids` numbers the tokens, `merges` are the pairs that are joined, the most frequent first."""
+    """Token ids, and the pairs to merge, the most frequent first."""
 
     ids: Mapping[str, int]
     merges: tuple[tuple[str, str], ...]
 
 
 def read_clip_vocabulary(presets: Path | None = None) -> ClipVocabulary:
-    """The TOKENS tokens and MERGES merges of CLIP, from `presets` (those that ship unless given).
+    """Read CLIP's TOKENS tokens and MERGES merges from `presets` (default: the shipped ones).
 
-    Raises PresetError if the file isn't there or isn't that list.
+    Raises:
+        PresetError: The file is missing or isn't CLIP's vocabulary.
     """
     path = (presets or presets_folder()) / "clip" / "bpe_simple_vocab_16e6.txt.gz"
     try:
@@ -44,7 +44,7 @@ def read_clip_vocabulary(presets: Path | None = None) -> ClipVocabulary:
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise PresetError(f"CLIP's vocabulary {path} can't be read: {error}") from error
     merges = [tuple(line.split()) for line in lines[1 : MERGES + 1]]
-    letters = _letters()
+    letters = _list_letters()
     tokens = [*letters, *(letter + "</w>" for letter in letters)]
     tokens += ["".join(merge) for merge in merges]
     ids = {token: number for number, token in enumerate([*tokens, _START, _END])}
@@ -54,12 +54,15 @@ def read_clip_vocabulary(presets: Path | None = None) -> ClipVocabulary:
 
 
 def build_clip_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder: its own vocabulary if it has one, else CLIP's with the settings in
-    its `tokenizer_config.json`.
+    """Build a folder's tokenizer from its own vocabulary, else from CLIP's.
 
-    Reads nothing but these files. Raises PresetError if they don't fit. Imports transformers.
+    CLIP's is combined with the settings in the folder's `tokenizer_config.json`. Nothing else is
+    read. Imports transformers.
+
+    Raises:
+        PresetError: The files are missing or invalid.
     """
-    import transformers  # noqa: PLC0415 (the words can be had without)
+    import transformers  # noqa: PLC0415 (the vocabulary can be read without it)
 
     if (folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file():
         with panics_as_errors(str(folder)):
@@ -75,14 +78,12 @@ def build_clip_tokenizer(folder: Path) -> Any:
         if key in _SETTINGS
     }
     vocabulary = read_clip_vocabulary()
-    merges: Any = list(vocabulary.merges)  # it takes pairs, too, whatever its types say
+    merges: Any = list(vocabulary.merges)  # it accepts pairs, whatever its types say
     return transformers.CLIPTokenizer(vocab=dict(vocabulary.ids), merges=merges, **settings)
 
 
-def _letters() -> list[str]:
-    """A printable letter for each byte: its own where it has one, else one from 256 on, in the
-    order in which CLIP numbers them.
-    """
+def _list_letters() -> list[str]:
+    """List a printable letter for each byte, in CLIP's order: its own, else one from 256 on."""
     own = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1)]
     own += range(ord("®"), ord("ÿ") + 1)
     return [*map(chr, own), *(chr(256 + number) for number in range(256 - len(own)))]

@@ -1,9 +1,9 @@
-"""Pickled checkpoints (.ckpt, .pt, .pth, .bin), turned into safetensors once and kept in a cache.
+"""Converts pickled checkpoints (.ckpt, .pt, .pth, .bin) to safetensors, once, into a cache.
 
-This process never looks into a pickle: a throw-away child does (`conversion_child`), which is given
-the open file, a file to write to, next to no environment, and no shell. What it wrote counts only
-when it has ended well, the file has the shape of safetensors and is on the disk for good; until
-then it has another name. Importable without torch.
+This process never reads a pickle: a separate child does (`conversion_worker`), which gets the open
+file, a file to write to, almost no environment, and no shell. Its result counts only if it exited
+successfully and the file is valid safetensors; until then the file has a temporary name. Importable
+without torch.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from paintdiff.system.atomic_files import new_file, remove_stale_parts
 logger = logging.getLogger(__name__)
 
 SPARE_BYTES = 256 * 2**20
-"""What stays free on the disk."""
+"""Free disk space that a conversion must leave."""
 
 _CHILD = Path(__file__).with_name("conversion_worker.py")
 _POLL_SECONDS = 0.1
 _SAMPLE_BYTES = 64 * 2**10
 _LEAST_SECONDS, _BYTES_A_SECOND = 120, 10 * 2**20
-_NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # without them Windows starts no process
+_NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # Windows starts no process without them
 
 Report = Callable[[str], None]
 Wanted = Callable[[], bool]
@@ -49,17 +49,20 @@ def convert_file(
     report: Report = lambda _message: None,
     wanted: Wanted = lambda: True,
 ) -> Path:
-    """The safetensors file made of a pickled one; made now, unless it is in the folder `cache`.
+    """Return the converted safetensors file from the folder `cache`; create it if needed.
 
-    It is found again as long as the pickle's path, size, time, beginning and end are the same, and
-    deleted when another is converted once the pickle is gone.
-    `report` gets sentences for people, again and again; once `wanted` says no the child is killed.
-    Raises UnsafeWeightsError if there is more than tensors in it, DiskSpaceError or ModelLoadError,
-    and leaves nothing behind then.
+    The file is reused while the pickle's path, size, modification time, start and end are the same.
+    It is deleted in a later conversion if the pickle is gone. `report` gets sentences for people.
+    Once `wanted` returns False the child is killed. A failure leaves no files behind.
+
+    Raises:
+        UnsafeWeightsError: The pickle contains more than tensors.
+        DiskSpaceError: The disk has too little room.
+        ModelLoadError: The pickle is damaged, or the conversion was cancelled.
     """
     try:
         with open_file(path) as source:
-            target = cache / f"{_plain(path.stem)}-{_key(path, source)}.safetensors"
+            target = cache / f"{_make_plain(path.stem)}-{_make_key(path, source)}.safetensors"
             if not target.is_file():
                 cache.mkdir(parents=True, exist_ok=True)
                 remove_stale_parts(cache)
@@ -67,23 +70,24 @@ def convert_file(
                 with new_file(target) as part:
                     _convert(path, source, part, report, wanted)
                     _check_unchanged(path, source, target)
-                    read_file_header(Path(part.name))  # its size is what its header says
+                    read_file_header(Path(part.name))  # verifies the size against the header
                 note_origin(target, path)
     except OSError as error:
         raise ModelLoadError(f"{path.name} can't be converted: {error}") from error
     return target
 
 
-def _plain(stem: str) -> str:
+def _make_plain(stem: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in stem)[:80]
 
 
-def _key(path: Path, source: IO[bytes]) -> str:
-    """What tells a file from another without reading all of it: of a zip, as torch writes them, the
-    end has a checksum of everything in it.
+def _make_key(path: Path, source: IO[bytes]) -> str:
+    """Return a key for a file's state without reading all of it.
+
+    The end of a zip, which torch writes, has checksums of everything in it.
     """
     status = os.fstat(source.fileno())
-    source.seek(0)  # the child has the same place in the file as we
+    source.seek(0)  # the child shares our position in the file
     start = source.read(_SAMPLE_BYTES)
     source.seek(max(0, status.st_size - _SAMPLE_BYTES))
     end = source.read(_SAMPLE_BYTES)
@@ -93,7 +97,7 @@ def _key(path: Path, source: IO[bytes]) -> str:
 
 
 def _check_unchanged(path: Path, source: IO[bytes], target: Path) -> None:
-    if not target.stem.endswith(_key(path, source)):
+    if not target.stem.endswith(_make_key(path, source)):
         raise ModelLoadError(f"{path.name} was changed while it was being converted.")
 
 
@@ -108,14 +112,14 @@ def _convert(
         stdin=source,
         stdout=part,
         stderr=subprocess.PIPE,
-        env=_environment(),
+        env=_make_environment(),
         cwd=Path(part.name).parent,
         close_fds=True,
     )
     try:
-        failure = _watched(child, path, report, wanted)
+        failure = _watch(child, path, report, wanted)
     finally:
-        child.kill()  # does nothing to one that has ended
+        child.kill()  # no effect if it has ended
         child.wait()
         if child.stderr is not None:
             child.stderr.close()
@@ -123,16 +127,16 @@ def _convert(
         raise failure
 
 
-def _environment() -> dict[str, str]:
-    """Next to nothing: no token, no proxy, no path."""
+def _make_environment() -> dict[str, str]:
+    """Return a minimal environment: no token, no proxy, no path."""
     own = {name: os.environ[name] for name in _NEEDED_VARIABLES if name in os.environ}
     return {**own, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def _watched(
+def _watch(
     child: subprocess.Popen[bytes], path: Path, report: Report, wanted: Wanted
 ) -> ModelError | None:
-    """What went wrong, once the child has ended; raises ModelLoadError if nobody wants it."""
+    """Wait for the child and return its failure, if any. Raise ModelLoadError if cancelled."""
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     reader = threading.Thread(target=_read_lines, args=(child.stderr, lines), daemon=True)
     reader.start()
@@ -142,18 +146,18 @@ def _watched(
         if ended:
             reader.join()
         while not lines.empty():
-            message = _message(lines.get())
+            message = _parse_message(lines.get())
             if "total" in message:
                 share = 100 * message["done"] // max(1, message["total"])
                 report(f"Converting {path.name} to safetensors: {share} %")
             elif "error" in message:
                 failure = message
             elif message.get("offline") is False:
-                logger.info("converting %s without a network of its own to take away", path.name)
+                logger.info("converting %s without network isolation", path.name)
         if ended:
-            return _failure(path, failure, child.returncode) if child.returncode else None
+            return _make_failure(path, failure, child.returncode) if child.returncode else None
         if not wanted():
-            raise ModelLoadError(f"Converting {path.name} was given up: nobody waits for it.")
+            raise ModelLoadError(f"Converting {path.name} was cancelled.")
         time.sleep(_POLL_SECONDS)
 
 
@@ -162,7 +166,7 @@ def _read_lines(stream: IO[bytes] | None, lines: queue.SimpleQueue[bytes]) -> No
         lines.put(line)
 
 
-def _message(line: bytes) -> dict[str, Any]:
+def _parse_message(line: bytes) -> dict[str, Any]:
     try:
         content: object = json.loads(line)
     except ValueError:
@@ -173,8 +177,8 @@ def _message(line: bytes) -> dict[str, Any]:
     return {}
 
 
-def _failure(path: Path, message: Mapping[str, Any], status: int) -> ModelError:
-    reason = str(message.get("error", f"the process that read it ended with status {status}"))
+def _make_failure(path: Path, message: Mapping[str, Any], status: int) -> ModelError:
+    reason = str(message.get("error", f"the process that read it crashed (status {status})"))
     kind = message.get("kind")
     if kind == "unsafe":
         return UnsafeWeightsError(
@@ -183,7 +187,10 @@ def _failure(path: Path, message: Mapping[str, Any], status: int) -> ModelError:
         )
     if kind == "disk":
         return DiskSpaceError(
-            f"There isn't room on the disk to convert {path.name} to safetensors: {reason}. Free "
-            "some, or get the .safetensors version."
+            f"The disk has too little room to convert {path.name} to safetensors: {reason}. Free "
+            "some space, or get the .safetensors version."
         )
-    return ModelLoadError(f"{path.name} is damaged or isn't a weight file: {reason}.")
+    return ModelLoadError(
+        f"{path.name} is damaged or isn't a weight file: {reason}. Download it "
+        "again, or get the .safetensors version."
+    )

@@ -1,5 +1,6 @@
-"""The folder in which what pickles were converted to is kept. Beside each stands what it was made
-of, so that it goes once that is gone. Importable without torch.
+"""The folder that keeps converted pickles, each with a note of its origin.
+
+When the origin is gone, its conversion is deleted. Importable without torch.
 """
 
 from __future__ import annotations
@@ -8,27 +9,27 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from paintdiff.models.hub.direct_download import cache_folder
+from paintdiff.models.hub.direct_download import get_cache_folder
 
 _ORIGIN_SUFFIX = ".origin"
 
 
 def find_conversions_folder() -> Path:
-    """Where they are kept: beside what was downloaded, as they may be as large."""
-    return cache_folder() / "paintdiffusion-converted"
+    """Return the folder of conversions, beside the downloads, since they may be as large."""
+    return get_cache_folder() / "paintdiffusion-converted"
 
 
 def note_origin(made: Path, origin: Path) -> None:
-    """Write down what a file or folder in the cache is made of. Raises OSError."""
+    """Record what a converted file or folder was made from. Raise OSError."""
     path = origin.absolute().as_posix().encode("utf-8", "surrogateescape")
     made.with_name(made.name + _ORIGIN_SUFFIX).write_bytes(path)
 
 
 def remove_orphans(cache: Path, deleted: Path | None = None) -> None:
-    """Delete what was made of files and folders that are gone: of `deleted` and all in it, and of
-    what is missing from a folder that is there. (Without the folder, its disk may be elsewhere.)
+    """Delete conversions whose origin is gone: in `deleted`, or missing from an existing folder.
 
-    What can't be deleted stays: somebody may be reading it, and the next time will do.
+    (If the folder is missing, too, its disk may be unmounted.) What can't be deleted, for example
+    while it is being read, stays until next time.
     """
     for note in cache.glob(f"*{_ORIGIN_SUFFIX}"):
         with contextlib.suppress(OSError):

@@ -1,5 +1,7 @@
-"""Folders in diffusers' layout whose weights are pickles, or some of them: a folder beside them in
-a cache has the same settings, and the weights as safetensors. Importable without torch.
+"""Converts folders in the diffusers layout that have pickled weights.
+
+The converted folder in the cache has the same settings, and all weights as safetensors. Importable
+without torch.
 """
 
 from __future__ import annotations
@@ -25,35 +27,32 @@ _NEVER_LOADED = frozenset({"safety_checker", "feature_extractor", "image_encoder
 
 
 def find_pickled_parts(folder: Path) -> tuple[Path, ...]:
-    """The sub-folders of a model that have weights, but none as safetensors, sorted. They are
-    looked at by name only.
-    """
+    """List a model's subfolders whose weights are only pickles, by their names."""
     return tuple(
         sorted(
             part
             for part in folder.iterdir()
             if part.is_dir()
             and part.name not in _NEVER_LOADED
-            and _pickles_in(part)
+            and _list_pickles(part)
             and not any(part.glob("*.safetensors"))
         )
     )
 
 
 def convert_folder(folder: Path, cache: Path, report: Report, wanted: Wanted) -> Path:
-    """A folder in `cache` with the settings of this one, and all weights as safetensors; it is made
-    anew if anything in it has changed.
+    """Return a folder in `cache` with this one's settings and all weights as safetensors.
 
-    What is safetensors already is linked to (copied where there are no links). Code is left behind.
-    Raises what `convert_file` raises, and ModelLoadError if the folder can't be copied.
+    Existing safetensors are linked (or copied where links don't work). Code isn't copied. Raises
+    what `convert_file` raises, and ModelLoadError if the folder can't be copied.
     """
     try:
-        return _converted_folder(folder, cache, report, wanted)
+        return _build_mirror(folder, cache, report, wanted)
     except (OSError, KeyError, TypeError, AttributeError) as error:
         raise make_load_error(f"{folder.name} can't be converted", error) from error
 
 
-def _converted_folder(folder: Path, cache: Path, report: Report, wanted: Wanted) -> Path:
+def _build_mirror(folder: Path, cache: Path, report: Report, wanted: Wanted) -> Path:
     pickled = find_pickled_parts(folder)
     others = [
         part
@@ -61,7 +60,7 @@ def _converted_folder(folder: Path, cache: Path, report: Report, wanted: Wanted)
         if part.is_dir() and part not in pickled and part.name not in _NEVER_LOADED
     ]
     files = {
-        part: [convert_file(path, cache, report, wanted) for path in _pickles_in(part)]
+        part: [convert_file(path, cache, report, wanted) for path in _list_pickles(part)]
         for part in pickled
     }
     key = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:24]
@@ -77,15 +76,15 @@ def _converted_folder(folder: Path, cache: Path, report: Report, wanted: Wanted)
         for path in part.glob("*.safetensors"):
             _link(path, mirror / part.name / path.name)
     for part, made in files.items():
-        for path, safe in zip(_pickles_in(part), made, strict=True):
-            _link(safe, mirror / part.name / _safe_name(path.name))
+        for path, safe in zip(_list_pickles(part), made, strict=True):
+            _link(safe, mirror / part.name / _get_safe_name(path.name))
         for index in part.glob("*.bin.index.json"):
             _write_index(index, mirror / part.name)
     return mirror
 
 
-def _pickles_in(part: Path) -> tuple[Path, ...]:
-    """The pickles to read: whole, in pieces, or else in half precision (".fp16.bin")."""
+def _list_pickles(part: Path) -> tuple[Path, ...]:
+    """List the pickles to read: whole, sharded, or else in half precision (".fp16.bin")."""
     for base in _NAMES:
         for pattern in (f"{base}.bin", f"{base}-*-of-*.bin", f"{base}.fp16.bin"):
             if found := tuple(sorted(part.glob(pattern))):
@@ -93,7 +92,7 @@ def _pickles_in(part: Path) -> tuple[Path, ...]:
     return ()
 
 
-def _safe_name(name: str) -> str:
+def _get_safe_name(name: str) -> str:
     base = next(base for base in _NAMES if name.startswith(base))
     rest = name.removeprefix(base).removesuffix(".bin").removesuffix(".fp16")
     return f"{_NAMES[base]}{rest}.safetensors"
@@ -102,7 +101,7 @@ def _safe_name(name: str) -> str:
 def _write_index(index: Path, target: Path) -> None:
     content = read_json_file(index, dict[str, Any])
     content["weight_map"] = {
-        str(name): _safe_name(str(piece)) for name, piece in content["weight_map"].items()
+        str(name): _get_safe_name(str(piece)) for name, piece in content["weight_map"].items()
     }
     base = next(base for base in _NAMES if index.name.startswith(base))
     (target / index.name).unlink(missing_ok=True)
@@ -119,5 +118,5 @@ def _copy_settings(folder: Path, target: Path) -> None:
 def _link(path: Path, link: Path) -> None:
     try:
         link.symlink_to(path.resolve())
-    except OSError:  # Windows lets only some people
+    except OSError:  # Windows may forbid links
         shutil.copyfile(path, link)

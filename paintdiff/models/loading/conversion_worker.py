@@ -1,14 +1,14 @@
-"""The throw-away process that turns a pickled checkpoint into safetensors; started by `conversion`.
+"""The process that converts a pickled checkpoint to safetensors, started by `conversion`.
 
-It reads the pickle from its standard input, writes the safetensors file to its standard output, and
-says on its standard error how far it is, in lines of JSON. It needs no file by name, so it gives up
-the right to write one, and the network with it, before it looks at the first byte.
+It reads the pickle from standard input, writes safetensors to standard output, and reports progress
+as lines of JSON on standard error. It opens no file by name, so it gives up the right to write
+files, and the network, before it reads the first byte.
 
-What that is worth: the pickle is read by `pickles`, in which there is nothing to call, so no code
-of it should ever run. Should that fail, then an audit hook stops this interpreter from opening
-sockets, starting processes and writing files (machine code could get around it), limits of the
-operating system bound memory, time and the size of the file, and on Linux, where the system lets
-us, it has no network at all and is ended with the process that started it.
+Security: the pickle is read by `safe_pickle`, where nothing can be called, so none of its code
+should ever run. If that failed, an audit hook would still stop this interpreter from opening
+sockets, starting processes and writing files (machine code could circumvent it); resource limits
+bound memory, time and file size; and on Linux, if the system allows it, there is no network, and
+the process dies with its parent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-if __name__ == "__main__":  # isolated, so that neither a variable nor a folder chooses what we are
+if __name__ == "__main__":  # isolated: no variable or folder affects imports
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from paintdiff.errors import UnsafeWeightsError
@@ -32,8 +32,14 @@ from paintdiff.models.formats.confinement import (
     limit_resources,
 )
 from paintdiff.models.formats.limits import MAX_HEADER_BYTES, MAX_TABLE_DEPTH
+from paintdiff.models.formats.pickle_machine import DamagedPickleError
 from paintdiff.models.formats.pickle_records import TensorRecord, bytes_per_number
-from paintdiff.models.formats.safe_pickle import PickledTensors, check_sharing, format_key
+from paintdiff.models.formats.safe_pickle import (
+    PickledTensors,
+    check_sharing,
+    explain_damage,
+    format_key,
+)
 
 MAX_MEMORY_BYTES = 16 * 2**30
 
@@ -54,26 +60,28 @@ _DTYPES: Mapping[str, str] = {
 
 
 class NoRoomError(OSError):
-    """The converted file would be larger than the room there is."""
+    """The converted file would be larger than the free disk space."""
 
 
 def select_tensors(content: Mapping[str, Any]) -> dict[str, TensorRecord]:
-    """The tensors to keep: those of `state_dict` where there is one, without optimizers; running
-    averages (`model_ema.`) only if the plain weights aren't there.
+    """Select the tensors to keep: those of `state_dict` if there is one, without optimizers.
 
-    Raises ValueError if there are none, or if it isn't clear which are meant.
+    EMA weights (`model_ema.`) are kept only if the plain weights are missing.
+
+    Raises:
+        DamagedPickleError: There are no tensors, or several tables of them.
     """
     table: Any = content
-    for _ in range(MAX_TABLE_DEPTH):  # it may be in itself
+    for _ in range(MAX_TABLE_DEPTH):  # it may be nested in itself
         inner: object = table.get("state_dict")
         table = inner if isinstance(inner, dict) else table
-    found = _tensors_in(table)
+    found = _select_records(table)
     if not found:
         inner = [value for value in table.values() if isinstance(value, dict)]
-        tables = [each for each in map(_tensors_in, inner) if each]
+        tables = [each for each in map(_select_records, inner) if each]
         tables = [each for each in tables if any(map(_is_denoiser, each))] or tables
         if len(tables) != 1:
-            raise ValueError(f"it contains {len(tables)} tables of tensors instead of one")
+            raise DamagedPickleError(f"it contains {len(tables)} tables of tensors instead of one")
         found = tables[0]
     if any(map(_is_denoiser, found)):
         found = {name: item for name, item in found.items() if not name.startswith("model_ema.")}
@@ -84,7 +92,7 @@ def _is_denoiser(name: str) -> bool:
     return name.startswith("model.diffusion_model.")
 
 
-def _tensors_in(table: Mapping[Any, Any]) -> dict[str, TensorRecord]:
+def _select_records(table: Mapping[Any, Any]) -> dict[str, TensorRecord]:
     return {
         format_key(name): item
         for name, item in table.items()
@@ -93,8 +101,9 @@ def _tensors_in(table: Mapping[Any, Any]) -> dict[str, TensorRecord]:
 
 
 def build_header(tensors: Mapping[str, TensorRecord]) -> tuple[bytes, int]:
-    """The beginning of a safetensors file with these tensors in this order, and the bytes that
-    follow it.
+    """Build the start of a safetensors file with these tensors in this order.
+
+    Return it, and the number of data bytes that follow.
     """
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
@@ -111,19 +120,20 @@ def build_header(tensors: Mapping[str, TensorRecord]) -> tuple[bytes, int]:
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER_BYTES:
-        raise ValueError("its table of tensors is too large")
+        raise DamagedPickleError("its table of tensors is too large")
     return len(text).to_bytes(8, "little") + text, end
 
 
 def convert(source: BinaryIO, target: BinaryIO, room_bytes: int) -> Iterable[tuple[int, int]]:
-    """Write the tensors of a pickle as safetensors, one at a time; says again and again how many
-    bytes of how many are written.
+    """Write a pickle's tensors as safetensors, one at a time. Yield bytes written and total bytes.
 
-    Raises NoRoomError before anything is written if there isn't room, UnsafeWeightsError, and for a
-    damaged file anything else.
+    Raises:
+        NoRoomError: There isn't enough room; nothing was written.
+        UnsafeWeightsError: The pickle contains more than tensors.
+        Exception: Anything else, for a damaged file (see `explain_damage`).
     """
     pickled = PickledTensors(source)
-    # As they lie in the file, so that it is read from front to back.
+    # in file order, so that the file is read from front to back
     tensors = select_tensors(pickled.content)
     check_sharing((record.size_bytes for record in tensors.values()), source)
     header, total = build_header(tensors)
@@ -132,13 +142,13 @@ def convert(source: BinaryIO, target: BinaryIO, room_bytes: int) -> Iterable[tup
             f"{len(header) + total:,} bytes are needed, but only {room_bytes:,} are free"
         )
     target.write(header)
-    done, told = 0, -_PROGRESS_BYTES
+    done, reported = 0, -_PROGRESS_BYTES
     for record in tensors.values():
         numbers = pickled.numbers(record)
         target.write(numbers)
         done += len(numbers)
-        if done - told >= _PROGRESS_BYTES:
-            told = done
+        if done - reported >= _PROGRESS_BYTES:
+            reported = done
             yield done, total
     target.flush()
     yield total, total
@@ -150,13 +160,14 @@ def _say(**message: object) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Convert standard input to standard output. `arguments` are the room there is for the result,
-    in bytes, and the computing time there is, in seconds.
+    """Convert standard input to standard output.
+
+    `arguments` are the room for the result in bytes and the CPU time in seconds.
     """
     room_bytes, seconds = (int(argument) for argument in arguments)
     offline = leave_network()
-    codecs.lookup("cp437")  # zipfile asks for it late
-    import numpy as np  # noqa: PLC0415 (its threads, if any, come after the network is gone)
+    codecs.lookup("cp437")  # zipfile imports it late
+    import numpy as np  # noqa: PLC0415 (its threads must start after the network is gone)
 
     np.lib.stride_tricks.as_strided(np.zeros(1)).tobytes()
     limit_resources(MAX_MEMORY_BYTES, room_bytes + MAX_HEADER_BYTES, seconds)
@@ -172,7 +183,10 @@ def main(arguments: list[str]) -> int:
         _say(kind="damaged", error="it asks for more memory than a checkpoint may take")
     except Exception as error:  # a damaged pickle can raise anything
         full = isinstance(error, NoRoomError) or getattr(error, "errno", None) in _FULL
-        _say(kind="disk" if full else "damaged", error=str(error) or type(error).__name__)
+        if full:
+            _say(kind="disk", error=getattr(error, "strerror", None) or str(error))
+        else:
+            _say(kind="damaged", error=explain_damage(error))
     else:
         return 0
     return 1

@@ -1,4 +1,4 @@
-"""Errors of libraries that load and run models, as errors of ours. Importable without torch."""
+"""Turns errors of libraries that load and run models into ours. Importable without torch."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _OUT_OF_MEMORY = (
     "exceeded max size of memory object",
     "paging file is too small",  # Windows: safetensors can't map a file
 )
-"""What messages say when memory ran out, in lower case and without underscores."""
+"""Texts of out-of-memory errors, in lower case and without underscores."""
 
 _OUT_OF_MEMORY_WINDOWS = frozenset({8, 14, 1455})
 """ERROR_NOT_ENOUGH_MEMORY, ERROR_OUTOFMEMORY, ERROR_COMMITMENT_LIMIT."""
 
 
 def as_memory_error(error: BaseException) -> MemoryBudgetError | None:
-    """Return our error if memory ran out on any device, None if `error` is something else.
+    """Return our error if memory ran out on any device, None for any other `error`.
 
-    Libraries wrap such errors in others, so the errors behind it count too: of our own those that
-    were named as the cause, of others all.
+    Libraries wrap such errors in others, so the errors behind it count, too: for our errors their
+    explicit causes, for others all.
     """
     if not any(_is_memory_error(each) for each in behind(error)):
         return None
@@ -49,10 +49,11 @@ def as_memory_error(error: BaseException) -> MemoryBudgetError | None:
 
 
 def make_load_error(what: str, error: BaseException) -> ModelError:
-    """Return the error to show when weights could not be loaded: typed errors as they are, a
-    MemoryBudgetError if memory ran out, else a ModelLoadError with the id it is logged under.
+    """Return the error to show when weights can't be loaded.
 
-    `what` begins its sentence, such as "The VAE Clear can't be loaded".
+    Typed errors are returned unchanged, a MemoryBudgetError if memory ran out, else a
+    ModelLoadError with the id it is logged under. `what` begins its sentence, such as "The VAE
+    Clear can't be loaded".
     """
     if isinstance(error, MemoryBudgetError):
         return error
@@ -71,7 +72,7 @@ def make_load_error(what: str, error: BaseException) -> ModelError:
 def _is_memory_error(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    if isinstance(error, OSError) and error.errno is not None:  # its text names files
+    if isinstance(error, OSError) and error.errno is not None:  # its text contains file names
         code = getattr(error, "winerror", None)
         return error.errno == errno.ENOMEM or code in _OUT_OF_MEMORY_WINDOWS
     known = isinstance(error, (RuntimeError, OSError)) or type(error).__module__ != "builtins"

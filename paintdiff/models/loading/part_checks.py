@@ -1,8 +1,8 @@
-"""What is looked at in a model's folder before diffusers and transformers read it: which classes it
-names, and whether its configurations ask for what no model has. Both libraries build whatever a
-configuration says, for hours or until memory is gone.
+"""Checks a model's folder before diffusers and transformers read it.
 
-Importable without torch; the classes are looked up among the libraries that are imported by then.
+Both libraries build whatever a configuration says, even if that takes hours or all memory. The
+checks cover the named classes and implausible values. Importable without torch; classes are looked
+up in the libraries imported by then.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SAFE_LIBRARIES = ("diffusers", "transformers")
 _WEIGHTS = (".safetensors", ".bin")
 _PIECES = ".index.json"
 
-# Not max_window_layers, which says from where on attention is windowed.
+# max_window_layers is excluded: it is the layer from which attention is windowed.
 _LAYERS = re.compile(r"(?!max_window_).*(layers|blocks|depths?)(_.*)?")
 _LAYERS_OF_BLOCKS = "layers_per_block"
 _LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
@@ -49,17 +49,19 @@ _LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
 
 
 def check_pipeline(folder: Path, left_out: Collection[str]) -> None:
-    """Look at a pipeline's folder in diffusers' layout. `left_out` are parts that aren't loaded.
+    """Check a pipeline's folder in the diffusers layout. `left_out` are components not to load.
 
-    Raises UnsafeWeightsError if its index names a class that isn't a part of diffusers or
-    transformers, ModelLoadError if a part's configuration asks for too much or isn't a file.
+    Raises:
+        UnsafeWeightsError: The index names a class that isn't a component of diffusers or
+            transformers.
+        ModelLoadError: A component's configuration is implausible or isn't a file.
     """
     index = read_json_file(folder / INDEX, dict[str, Any])
     class_name = index.get("_class_name")
     if not isinstance(class_name, str):
         raise UnsafeWeightsError(
-            f"{folder.name} names {class_name!r:.100} as its pipeline, which isn't a class of "
-            "diffusers."
+            f"{folder.name} names {class_name!r:.100} as its pipeline, which isn't a diffusers "
+            "class. Download the model again."
         )
     for name, value in index.items():
         if name.startswith("_") or name in left_out:
@@ -92,7 +94,7 @@ def _check_class(folder: Path, name: str, value: Any) -> None:
 
 
 def is_part_class(library_name: str, class_name: object) -> bool:
-    """Whether a library's class of that name can be a part of a pipeline."""
+    """Return whether a library's class can be a component of a pipeline."""
     import diffusers  # noqa: PLC0415 (takes seconds)
     import transformers  # noqa: PLC0415
 
@@ -108,9 +110,12 @@ def is_part_class(library_name: str, class_name: object) -> bool:
 
 
 def check_part(folder: Path) -> None:
-    """Look at the folder of one part. Raises ModelLoadError if its configuration asks for what no
-    model has, something in it isn't a file, or its pieces lie elsewhere; ModelNotFoundError if its
-    weights can't be read.
+    """Check the folder of one component.
+
+    Raises:
+        ModelLoadError: Its configuration is implausible, something in it isn't a file, or its
+            shards lie elsewhere.
+        ModelNotFoundError: Its weights can't be read.
     """
     weights: list[Path] = []
     try:
@@ -120,7 +125,7 @@ def check_part(folder: Path) -> None:
                     weights.append(Path(entry.path))
                 _check_entry(entry)
     except OSError as error:
-        raise ModelLoadError(f"{folder.name} can't be looked into: {error.strerror}.") from error
+        raise ModelLoadError(f"{folder.name} can't be read: {error.strerror}.") from error
     for path in folder.glob(f"*{_PIECES}"):
         _check_pieces(path)
     tensors = 0
@@ -131,12 +136,12 @@ def check_part(folder: Path) -> None:
         check_config(folder / CONFIG, tensors)
     if (folder / _SCHEDULER_CONFIG).is_file():
         path = folder / _SCHEDULER_CONFIG
-        for key, number in _numbers(path, _read(path)):
-            _check(path, key, number, MAX_TIMESTEPS)
+        for key, number in _iterate_numbers(path, _read_config(path)):
+            _check_number(path, key, number, MAX_TIMESTEPS)
 
 
 def _check_entry(entry: os.DirEntry[str]) -> None:
-    """Raises OSError or ModelLoadError."""
+    """Raise OSError or ModelLoadError for anything but a file of plausible size."""
     status = entry.stat()
     what = explain_not_a_file(status.st_mode)
     if what is not None and not stat.S_ISDIR(status.st_mode):
@@ -148,69 +153,73 @@ def _check_entry(entry: os.DirEntry[str]) -> None:
 
 
 def _check_pieces(path: Path) -> None:
-    pieces: object = _read(path).get("weight_map")
+    pieces: object = _read_config(path).get("weight_map")
     named = pieces.values() if isinstance(pieces, dict) else [None]
     if not all(isinstance(name, str) and Path(name).name == name for name in named):
-        raise ModelLoadError(
-            f"{_shown(path)} should name files that lie beside it, and names others."
-        )
+        raise ModelLoadError(f"{_format_path(path)} must name files beside it, but names others.")
 
 
 def check_config(path: Path, tensors: int) -> None:
-    """Look at a network's configuration. `tensors` is how many its weights have: it can't have more
-    layers. Raises ModelLoadError or ModelNotFoundError.
+    """Check a network's configuration. It can't have more layers than there are `tensors`.
+
+    Raises:
+        ModelLoadError: A value is implausible.
+        ModelNotFoundError: The file can't be read.
     """
-    config = _read(path)
+    config = _read_config(path)
     most_layers = min(MAX_LAYERS, tensors) if tensors else MAX_LAYERS
     together = 1
-    for key, number in _numbers(path, config):
+    for key, number in _iterate_numbers(path, config):
         if _LAYERS.fullmatch(key):
-            _check(path, key, number, most_layers)
+            _check_number(path, key, number, most_layers)
         else:
             limits = (limit for pattern, limit in _LIMITS if pattern.fullmatch(key))
-            _check(path, key, number, next(limits, MAX_CONFIG_NUMBER))
+            _check_number(path, key, number, next(limits, MAX_CONFIG_NUMBER))
     for key, value in config.items():
         if key.endswith(_LAYERS_OF_BLOCKS):
-            layers = [number for _key, number in _numbers(path, {key: value})]
+            layers = [number for _key, number in _iterate_numbers(path, {key: value})]
             together *= max((number for number in layers if isinstance(number, int)), default=1)
-    _check(path, f"the product of all {_LAYERS_OF_BLOCKS}", together, most_layers)
+    _check_number(path, f"the product of all {_LAYERS_OF_BLOCKS}", together, most_layers)
 
 
 def check_prompt_tokens(tokenizer: Any, part: str) -> None:
-    """Raise ModelLoadError if a tokenizer fills up each prompt to more tokens than any model reads:
-    CLIP's and BERT's do as their configuration says.
+    """Raise ModelLoadError if a tokenizer pads each prompt to more tokens than any model takes.
+
+    CLIP's and BERT's pad to the length in their configuration.
     """
     pads = type(tokenizer).__name__.startswith(("CLIP", "Bert"))
     most: object = tokenizer.model_max_length
     fits = isinstance(most, int) and 0 < most <= MAX_PROMPT_TOKENS
     if pads and not fits:
         raise ModelLoadError(
-            f"The {part} of this model fills up each prompt to {most:,} tokens "
-            f"(model_max_length); at most {MAX_PROMPT_TOKENS:,} can be read."
+            f"The {part} of this model pads each prompt to {most:,} tokens "
+            f"(model_max_length); at most {MAX_PROMPT_TOKENS:,} are supported."
             if isinstance(most, (int, float))
             else f"The {part} of this model has no usable model_max_length: {most!r:.40}."
         )
 
 
-def _shown(path: Path) -> str:
-    """Return a file as people are told of it: without the folders of the server."""
+def _format_path(path: Path) -> str:
+    """Return a file's name for people, without the server's folders."""
     return f"{path.name} of {path.parent.name}"
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read_config(path: Path) -> Mapping[str, Any]:
     try:
         content = read_json(path)
     except OSError as error:
-        raise ModelNotFoundError(f"{_shown(path)} can't be read: {error.strerror}.") from error
+        raise ModelNotFoundError(
+            f"{_format_path(path)} can't be read: {error.strerror}."
+        ) from error
     except ValueError as error:
-        raise ModelLoadError(f"{_shown(path)} can't be read: {error}.") from error
+        raise ModelLoadError(f"{_format_path(path)} can't be read: {error}.") from error
     if not isinstance(content, dict):
-        raise ModelLoadError(f"{_shown(path)} should be a table of settings.")
+        raise ModelLoadError(f"{_format_path(path)} isn't a JSON object.")
     return content
 
 
-def _numbers(path: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """All numbers, with the names of their settings; those of lists, too."""
+def _iterate_numbers(path: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield all numbers with the names of their settings, including those in lists."""
     waiting: list[tuple[str, object]] = list(config.items())
     while waiting:
         key, value = waiting.pop()
@@ -219,7 +228,7 @@ def _numbers(path: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, float
         elif isinstance(value, list):
             if len(value) > MAX_CONFIG_LIST:
                 raise ModelLoadError(
-                    f"{_shown(path)}: {key[:100]} is a list of {len(value):,}; at most "
+                    f"{_format_path(path)}: {key[:100]} is a list of {len(value):,}; at most "
                     f"{MAX_CONFIG_LIST:,} are read."
                 )
             waiting += [(key, each) for each in value]
@@ -227,9 +236,9 @@ def _numbers(path: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, float
             yield key, value
 
 
-def _check(path: Path, key: str, number: float, limit: int) -> None:
+def _check_number(path: Path, key: str, number: float, limit: int) -> None:
     if isinstance(number, int) and abs(number) > limit:
         raise ModelLoadError(
-            f"{_shown(path)} says {key[:100]} = {number:,}; at most {limit:,} is allowed. "
+            f"{_format_path(path)} says {key[:100]} = {number:,}; at most {limit:,} is allowed. "
             "Download the model again."
         )

@@ -1,6 +1,6 @@
-"""From files to a diffusers pipeline on the CPU: folders, single files, converted pickles.
+"""Loads diffusers pipelines on the CPU from folders, single files and converted pickles.
 
-Imports torch: import it in a function.
+Imports torch: import it inside functions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import transformers
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.rust_panics import panics_as_errors
 from paintdiff.models.formats.weight_files import check_weights_in, is_gguf, is_pickle
-from paintdiff.models.hub.file_selection import part_variants, weights_variant
+from paintdiff.models.hub.file_selection import find_part_variants, find_pipeline_variant
 from paintdiff.models.loading import single_file_denoisers
 from paintdiff.models.loading.conversion import convert_file
 from paintdiff.models.loading.conversion_cache import find_conversions_folder
@@ -41,20 +41,19 @@ NEVER_LOADED: Mapping[str, Any] = {
 }
 _HALF = torch.float16
 FALLBACK_CLASS = "AutoPipelineForText2Image"
-"""Looks a folder's own class up among those of diffusers that paint pictures from words."""
+"""Finds a folder's class among diffusers' text-to-image pipelines."""
 
 
 @dataclass(frozen=True)
 class LoadingContext:
-    """What it takes to load a single file, beside the file.
+    """The context of loading a model: where else to find its components, and how to load it.
 
-    `companions` are folders in diffusers' layout, by the name of their family, for the parts that a
-    file lacks. `cache_folder` gives the folder in which converted pickles and hashes are kept. Once
-    `wanted` says no, conversion is given up. `config_folder` is a folder in diffusers' layout whose
-    settings are taken instead of the family's. `vae` is the VAE (a file or a folder) for a
-    checkpoint that has none. Unless it is `resident` the model waits in main
-    memory, and doesn't go to its device at once. With `eight_bits` its denoiser's weights are
-    packed as soon as they are read.
+    `companions` are folders in the diffusers layout, by family, for components that a file lacks.
+    `cache_folder` returns the folder for converted pickles and hashes. Once `wanted` returns False
+    a conversion is cancelled. `config_folder` is a folder in the diffusers layout whose settings
+    replace the family's. `vae` is the VAE (a file or a folder) for a checkpoint without one. Unless
+    `resident`, the model stays in RAM instead of moving to its device at once. With `eight_bits`
+    the denoiser's weights are quantized as soon as they are read.
     """
 
     companions: Mapping[str, Path] = field(default_factory=dict[str, Path])
@@ -67,9 +66,10 @@ class LoadingContext:
 
 
 def find_pipeline_class(row: ModelRow, task: str) -> Any:
-    """The diffusers class that does `task` for this model's family.
+    """Return the diffusers class that does `task` for this model's family.
 
-    Raises ModelLoadError if none does.
+    Raises:
+        ModelLoadError: The family can't do the task.
     """
     class_name = row.family.pipelines.get(task)
     if class_name is None:
@@ -84,16 +84,17 @@ def read_pipeline(
     report: Callable[[str], None],
     road: LoadingContext,
 ) -> tuple[Any, bool]:
-    """The model on the CPU, and whether some of its numbers may lie in mapped files. What is to be
-    packed is read in half precision, which is nearly always the files'; only the denoiser is packed
-    already.
+    """Load a model on the CPU. Return it, and whether its weights may be memory-mapped.
+
+    Weights to be quantized are read in half precision, which most files have; only the denoiser is
+    already quantized afterwards.
     """
     class_ = find_pipeline_class(row, next(iter(row.family.pipelines)))
     if source.is_dir():
         if find_pickled_parts(source):
-            check_pipeline(source, accepts(class_, NEVER_LOADED))
+            check_pipeline(source, select_accepted(class_, NEVER_LOADED))
             source = convert_folder(source, road.cache_folder(), report, road.wanted)
-        return _folder_pipeline(class_, row, source, dtype, road.eight_bits), True
+        return _load_folder(class_, row, source, dtype, road.eight_bits), True
     if is_pickle(source):
         source, original = convert_file(source, road.cache_folder(), report, road.wanted), source
     else:
@@ -102,14 +103,14 @@ def read_pipeline(
         companion = find_companion(row, source, road.companions)
         check_weights_in(companion)
         report(f"Reading {original.name}, and the rest from {companion.name}")
-        half = road.eight_bits and not is_gguf(source)  # which unpacks to what it is read in
+        half = road.eight_bits and not is_gguf(source)  # GGUF unpacks to the dtype it is read in
         part, network = single_file_denoisers.load_denoiser(
             source, companion, _HALF if half else dtype
         )
         if road.eight_bits:
             quantize_to_int8(network, dtype)
         parts = {part: network}
-        return _folder_pipeline(class_, row, companion, dtype, road.eight_bits, parts), True
+        return _load_folder(class_, row, companion, dtype, road.eight_bits, parts), True
     components = load_single_file_components(
         source,
         row,
@@ -120,10 +121,10 @@ def read_pipeline(
         called=original,
         vae=road.vae,
     )
-    return class_(**accepts(class_, {**NEVER_LOADED, **components})), False
+    return class_(**select_accepted(class_, {**NEVER_LOADED, **components})), False
 
 
-def _folder_pipeline(
+def _load_folder(
     class_: Any,
     row: ModelRow,
     folder: Path,
@@ -131,8 +132,8 @@ def _folder_pipeline(
     eight_bits: bool,
     parts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
-    """A pipeline of the parts that are given, and all others from a folder."""
-    left_out = accepts(class_, NEVER_LOADED)
+    """Load a pipeline from a folder, with the given `parts` in place of its own."""
+    left_out = select_accepted(class_, NEVER_LOADED)
     check_pipeline(folder, left_out)
     try_tokenizers(folder)
     if class_.__name__ == FALLBACK_CLASS:
@@ -140,13 +141,13 @@ def _folder_pipeline(
     how = {
         "local_files_only": True,
         "use_safetensors": True,
-        "variant": weights_variant(folder),
+        "variant": find_pipeline_variant(folder),
     }
     if eight_bits and not parts:
-        parts = _packed_denoiser(folder, dtype, how)
+        parts = _load_quantized_denoiser(folder, dtype, how)
     read_in = {"vae": dtype, "default": _HALF if eight_bits else dtype}
     with panics_as_errors(str(folder)):
-        parts = {**_of_other_variants(folder, {*parts, *left_out}, read_in, how), **parts}
+        parts = {**_load_other_variants(folder, {*parts, *left_out}, read_in, how), **parts}
         pipeline = class_.from_pretrained(str(folder), dtype=read_in, **how, **left_out, **parts)
         _check_tokenizers(pipeline)
     said = Training(row.prediction_type, row.zero_terminal_snr)
@@ -154,17 +155,15 @@ def _folder_pipeline(
     return pipeline
 
 
-def _of_other_variants(
+def _load_other_variants(
     folder: Path,
     given: Collection[str],
     read_in: Mapping[str, torch.dtype],
     how: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The parts, but for the given ones, that are there only in another variant than the
-    pipeline's.
-    """
-    index, found = _index_of(folder), dict[str, Any]()
-    for part, variant in part_variants(folder).items():
+    """Load the components, except `given`, that exist only in another variant."""
+    index, found = _read_index(folder), dict[str, Any]()
+    for part, variant in find_part_variants(folder).items():
         if part in given or variant in (None, how["variant"]):
             continue
         library, class_name = index[part]
@@ -179,20 +178,22 @@ def _of_other_variants(
 
 
 def _check_tokenizers(pipeline: Any) -> None:
-    """Raise ModelLoadError, or panic, if a prompt can't be read: better now than in a run."""
+    """Raise ModelLoadError, or panic, for a tokenizer that can't tokenize, before it is needed."""
     for part, component in pipeline.components.items():
         if isinstance(component, transformers.PreTrainedTokenizerBase):
             check_prompt_tokens(component, part)
             component("a")
 
 
-def _packed_denoiser(folder: Path, dtype: torch.dtype, how: Mapping[str, Any]) -> dict[str, Any]:
-    """A folder's denoiser, by its name among the parts, packed before anything else is read."""
-    index = _index_of(folder)
+def _load_quantized_denoiser(
+    folder: Path, dtype: torch.dtype, how: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Load a folder's denoiser and quantize it before anything else is read."""
+    index = _read_index(folder)
     part = next((name for name in DENOISERS if name in index), None)
     if part is None:
         return {}
-    how = {**how, "variant": part_variants(folder).get(part)}
+    how = {**how, "variant": find_part_variants(folder).get(part)}
     class_ = getattr(diffusers, index[part][1])
     network = class_.from_pretrained(str(folder), subfolder=part, dtype=_HALF, **how)
     quantize_to_int8(network, dtype)
@@ -200,14 +201,15 @@ def _packed_denoiser(folder: Path, dtype: torch.dtype, how: Mapping[str, Any]) -
 
 
 def _check_fallback(row: ModelRow, folder: Path) -> None:
-    """Raise ModelLoadError unless a folder of an unknown family names a class of diffusers that
-    paints pictures from words. (Only those of diffusers' own table are ever loaded.)
+    """Raise ModelLoadError unless a folder names one of diffusers' text-to-image pipelines.
+
+    Only classes in diffusers' own table are ever loaded.
     """
     from diffusers.pipelines.auto_pipeline import (  # noqa: PLC0415 (imports every pipeline)
         AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
     )
 
-    class_name = _index_of(folder).get("_class_name")
+    class_name = _read_index(folder).get("_class_name")
     known = {each.__name__ for each in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
     if class_name not in known:
         raise ModelLoadError(
@@ -216,20 +218,22 @@ def _check_fallback(row: ModelRow, folder: Path) -> None:
         )
 
 
-def accepts(class_: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+def select_accepted(class_: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a class's constructor accepts, by its parameters' names."""
     known = inspect.signature(class_.__init__).parameters
     return {key: value for key, value in values.items() if key in known}
 
 
 def read_index_settings(source: Path) -> dict[str, bool]:
-    """What a folder's index says that isn't a part, also where only the pipeline of another task
-    takes it: an SDXL refiner is told how good to be. Nothing for a file.
+    """Return the true/false settings in a folder's index, {} for a file.
+
+    They include those for pipelines of other tasks: an SDXL refiner takes an aesthetic score.
     """
     if not (source / "model_index.json").is_file():
         return {}
-    named = _index_of(source).items()
+    named = _read_index(source).items()
     return {name: value for name, value in named if isinstance(value, bool)}
 
 
-def _index_of(folder: Path) -> dict[str, Any]:
+def _read_index(folder: Path) -> dict[str, Any]:
     return read_json_file(folder / INDEX, dict[str, Any])

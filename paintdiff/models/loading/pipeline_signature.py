@@ -1,4 +1,4 @@
-"""The parameters that a diffusers pipeline can be called with."""
+"""The call parameters of diffusers pipelines."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import inspect
 from typing import Any
 
 NEEDED = frozenset({"prompt", "num_inference_steps", "generator", "output_type"})
-"""Parameters without which a pipeline can't be called by us."""
+"""Parameters that every pipeline must have."""
 
 
-def parameters_of(pipeline: Any) -> frozenset[str]:
-    """The names of the parameters that calling a pipeline takes."""
+def list_parameters(pipeline: Any) -> frozenset[str]:
+    """List the names of a pipeline's call parameters."""
     return frozenset(inspect.signature(type(pipeline).__call__).parameters)

@@ -1,6 +1,6 @@
-"""The only place that calls `from_pretrained` and `from_single_file`.
+"""The only module that calls `from_pretrained` and `from_single_file` for whole models.
 
-Imports torch: import it in a function.
+Imports torch: import it inside functions.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from paintdiff.models.loading.pipeline_files import (
     FALLBACK_CLASS,
     NEVER_LOADED,
     LoadingContext,
-    accepts,
     find_pipeline_class,
     read_index_settings,
     read_pipeline,
+    select_accepted,
 )
-from paintdiff.models.loading.pipeline_signature import NEEDED, parameters_of
+from paintdiff.models.loading.pipeline_signature import NEEDED, list_parameters
 from paintdiff.models.loading.resolving import locate
 from paintdiff.models.memory.devices import DTYPES, add_device_index, check_dtype, choose_dtype
 from paintdiff.models.memory.int8_weights import quantize_to_int8
@@ -60,13 +60,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in memory. `components` are what its pipelines are built of, shared by all of them,
-    `settings` what else these are told when they are built (SDXL's refiner scores aesthetics).
-    `latent_rgb` is the map for its previews, None if there is none. `known_words` are those of a
-    model with a closed vocabulary, None for others.
+    """A model in memory.
 
-    `weights_bytes` is what they take, `parts` by part, `model_hash` identifies the files (see
-    `weights.identity_of`). `class_name` is the class of diffusers it was loaded with.
+    `components` are shared by all of its pipelines; `settings` are the other arguments to build
+    these (SDXL's refiner scores aesthetics). `latent_rgb` is the preview matrix, None if it has
+    none. `known_words` is its closed vocabulary, None for other models. `weights_bytes` is the size
+    of its weights, `parts` their sizes by component. `model_hash` identifies the files (see
+    `file_identity`). `class_name` is its diffusers class.
     """
 
     row: ModelRow
@@ -85,9 +85,7 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class LoadedControlNet:
-    """A ControlNet in memory: `network` is diffusers' ControlNetModel, `weights_bytes` what it
-    takes.
-    """
+    """A ControlNet in memory. `network` is a diffusers ControlNetModel."""
 
     row: ControlNetRow
     network: Any
@@ -101,25 +99,29 @@ def load_pipeline(
     report: Callable[[str], None] = lambda _message: None,
     road: LoadingContext | None = None,
 ) -> LoadedModel:
-    """Read a model's weights onto a device ("cpu", "cuda" ...).
+    """Load a model onto a device ("cpu", "cuda" ...).
 
-    `dtype` is "float32", "bfloat16" or "float16", None for the best one; `report` gets sentences
-    for people; `road` says what else a single file may need. Raises ModelNotFoundError,
-    UnsafeWeightsError or ModelLoadError.
+    `dtype` is "float32", "bfloat16" or "float16", None for the best one. `report` gets sentences
+    for people.
+
+    Raises:
+        ModelNotFoundError: The model is missing.
+        UnsafeWeightsError: Its format isn't safe, or its hash is wrong.
+        ModelLoadError: It can't be loaded.
     """
     for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()  # the front end shows that it is loading
-    # What its pipelines warn of quotes prompts ("was truncated because CLIP ...").
+        library.utils.logging.disable_progress_bar()  # the front end shows progress instead
+    # Pipelines' warnings quote prompts ("was truncated because CLIP ...").
     logging.getLogger("diffusers.pipelines").setLevel(logging.ERROR)
     road = road or LoadingContext()
     source = locate(row, report)
     check_weights_in(source)
-    with _hashed_meanwhile(row, source, road) as identity:
+    with _hash_in_background(row, source, road) as identity:
         try:
             precision = check_dtype(device, dtype, row.family.overflows_in_float16)
             pipeline, mapped = read_pipeline(row, source, precision, report, road)
             if road.eight_bits:
-                _keep_in_eight_bits(pipeline, precision)
+                _quantize(pipeline, precision)
             if road.resident:
                 pipeline.to(device)
         except Exception as error:
@@ -132,7 +134,7 @@ def load_pipeline(
     for module in modules:
         module.requires_grad_(False).eval()
     if mapped:
-        _own_numbers(modules)
+        _copy_mapped_tensors(modules)
     return LoadedModel(
         row=row,
         components=dict(pipeline.components),
@@ -141,35 +143,36 @@ def load_pipeline(
         near_words=read_near_words(row, source),
         subjects=read_subjects(row, source),
         model_hash=model_hash,
-        weights_bytes=sum(map(_weights_bytes, modules)),
+        weights_bytes=sum(map(_count_weights_bytes, modules)),
         device=add_device_index(device),
-        settings={**read_index_settings(source), **_settings_of(pipeline)},
+        settings={**read_index_settings(source), **_read_settings(pipeline)},
         class_name=type(pipeline).__name__,
-        parts=_part_bytes(pipeline.components, get_denoiser(pipeline, row.family)),
+        parts=_measure_parts(pipeline.components, get_denoiser(pipeline, row.family)),
     )
 
 
-def _keep_in_eight_bits(pipeline: Any, precision: torch.dtype) -> None:
-    """All but the VAE, in which a little too much is seen."""
+def _quantize(pipeline: Any, precision: torch.dtype) -> None:
+    """Quantize everything but the VAE, where the loss is visible."""
     for name, part in pipeline.components.items():
         if isinstance(part, torch.nn.Module) and name != "vae":
             quantize_to_int8(part, precision)
 
 
-def _settings_of(pipeline: Any) -> dict[str, Any]:
-    """What a pipeline was told when it was built beside its components: plain values only."""
+def _read_settings(pipeline: Any) -> dict[str, Any]:
+    """Return the plain values that a pipeline was built with, beside its components."""
     plain = (bool, int, float, str, type(None))
     return {name: each for name, each in pipeline.parameters.items() if isinstance(each, plain)}
 
 
 def _check_usable(pipeline: Any, row: ModelRow) -> None:
-    """Raise ModelLoadError for a pipeline that we can't work with: one of an unknown family may be
-    anything.
+    """Raise ModelLoadError for a pipeline that lacks something we need.
+
+    A pipeline of an unknown family may be anything.
     """
     lacking = [name for name in ("scheduler", "vae") if getattr(pipeline, name, None) is None]
     if get_denoiser(pipeline, row.family) is None:
         lacking.append("unet or transformer")
-    lacking += sorted(NEEDED - parameters_of(pipeline))
+    lacking += sorted(NEEDED - list_parameters(pipeline))
     if lacking:
         raise ModelLoadError(
             f"{row.title} is a {type(pipeline).__name__}, which isn't supported: it has no "
@@ -178,70 +181,70 @@ def _check_usable(pipeline: Any, row: ModelRow) -> None:
 
 
 def get_denoiser(pipeline: Any, family: Family) -> Any:
-    """The part of a pipeline that predicts: what the family's row names, else whatever is there;
-    None if nothing is.
-    """
+    """Return a pipeline's denoiser, by the family's or any known name; None if missing."""
     names = (family.denoiser, *DENOISERS)
     found = (getattr(pipeline, name, None) for name in names)
     return next((part for part in found if part is not None), None)
 
 
 @contextmanager
-def _hashed_meanwhile(
+def _hash_in_background(
     row: ModelRow, source: Path, road: LoadingContext
 ) -> Generator[Callable[[], str]]:
-    """Inside the `with` the model's hash is computed beside what else is done; what comes out gives
-    it, and raises UnsafeWeightsError if it isn't the one that the row knows. Who leaves with an
-    error doesn't wait for it.
+    """Compute the model's hash in the background while the `with` block runs.
+
+    The yielded function waits for it and returns it, or raises UnsafeWeightsError if it isn't the
+    row's. If the block raises, the computation is cancelled.
     """
-    given_up = threading.Event()
+    cancelled = threading.Event()
     hashes = Hashes(road.cache_folder())
 
-    def hashed(path: Path) -> str:
-        return hashes.sha256(path, lambda: not given_up.is_set())
+    def hash_file(path: Path) -> str:
+        return hashes.sha256(path, lambda: not cancelled.is_set())
 
-    def checked() -> str:
+    def check() -> str:
         wanted = row.sha256 if source.is_file() else ""
-        if wanted and hashed(source) != wanted:
+        if wanted and hash_file(source) != wanted:
             raise UnsafeWeightsError(
                 f"{source.name} isn't the expected file of {row.title}: its SHA-256 is "
-                f"{hashed(source)} instead of {wanted}. Download it again."
+                f"{hash_file(source)} instead of {wanted}. Download it again."
             )
-        return file_identity(source, hashed)
+        return file_identity(source, hash_file)
 
     with ThreadPoolExecutor(1, thread_name_prefix="hash") as executor:
-        future = executor.submit(checked)
+        future = executor.submit(check)
         try:
             yield future.result
         finally:
-            given_up.set()
+            cancelled.set()
 
 
-def _own_numbers(modules: Iterable[torch.nn.Module]) -> None:
-    """Numbers on the CPU that may lie in a mapped file become our own: should the file be cut off
-    later, the process would be killed (SIGBUS) when it next paints.
+def _copy_mapped_tensors(modules: Iterable[torch.nn.Module]) -> None:
+    """Copy CPU tensors that may be memory-mapped.
+
+    If a mapped file were cut off later, the process would be killed (SIGBUS) during a run.
     """
-    spans = _file_spans()
+    spans = _list_file_spans()
     for module in modules:
         for tensor in (*module.parameters(), *module.buffers()):
-            quantized = type(tensor) not in (torch.nn.Parameter, torch.Tensor)  # read by us
-            if tensor.device.type == "cpu" and not quantized and _lies_in(spans, tensor):
+            quantized = type(tensor) not in (torch.nn.Parameter, torch.Tensor)  # quantized by us
+            if tensor.device.type == "cpu" and not quantized and _may_be_mapped(spans, tensor):
                 tensor.data = tensor.data.clone()
 
 
-def _file_spans() -> list[tuple[int, int]] | None:
-    """The addresses at which files are mapped, in order; None where a system doesn't say."""
+def _list_file_spans() -> list[tuple[int, int]] | None:
+    """List the address ranges of mapped files in order, None if the system doesn't tell."""
     maps = Path("/proc/self/maps")
     if not maps.exists():
         return None
     lines = (line.split(maxsplit=5) for line in maps.read_text(errors="replace").splitlines())
-    # A file is told by its path: its inode can be 0, as that of memory that is no file's.
+    # A mapped file has a path. Its inode can be 0, like that of anonymous memory.
     spans = (fields[0].split("-") for fields in lines if fields[5:] and fields[5][0] == "/")
     return [(int(start, 16), int(end, 16)) for start, end in spans]
 
 
-def _lies_in(spans: list[tuple[int, int]] | None, tensor: torch.Tensor) -> bool:
-    """Whether numbers may lie in a file."""
+def _may_be_mapped(spans: list[tuple[int, int]] | None, tensor: torch.Tensor) -> bool:
+    """Return whether a tensor may be in a mapped file."""
     if spans is None:
         return True
     address = tensor.data_ptr()
@@ -255,28 +258,33 @@ def load_controlnet(
     dtype: str | None = None,
     report: Callable[[str], None] = lambda _message: None,
 ) -> LoadedControlNet:
-    """Read a ControlNet's weights onto the device of a model that it is to steer.
+    """Load a ControlNet onto the device of the model that it will steer.
 
-    A single file doesn't say how its network is built: like the model's UNet. `dtype` and `report`
-    are as for `load_pipeline`. Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
+    A single file doesn't contain its configuration, so it is built like the model's UNet. `dtype`
+    and `report` are as for `load_pipeline`.
+
+    Raises:
+        ModelNotFoundError: The ControlNet is missing.
+        UnsafeWeightsError: Its format isn't safe.
+        ModelLoadError: It can't be loaded.
     """
     source = locate(row, report)
     precision = DTYPES[dtype] if dtype else choose_dtype(model.device.type)
     try:
-        network = _controlnet(source, model.components["unet"], model.device, precision)
+        network = _build_controlnet(source, model.components["unet"], model.device, precision)
     except Exception as error:
         raise make_load_error(f"The ControlNet {row.title} can't be loaded", error) from error
-    return LoadedControlNet(row, network, _weights_bytes(network))
+    return LoadedControlNet(row, network, _count_weights_bytes(network))
 
 
-def _controlnet(source: Path, unet: Any, device: torch.device, dtype: torch.dtype) -> Any:
+def _build_controlnet(source: Path, unet: Any, device: torch.device, dtype: torch.dtype) -> Any:
     class_: Any = diffusers.ControlNetModel
     if source.is_dir():
         check_part(source)
         config = read_controlnet_config(source)
     else:
-        config = accepts(class_, unet.config) | {"in_channels": unet.config.out_channels}
-    with torch.device("meta"):  # no memory for numbers that are replaced at once
+        config = select_accepted(class_, unet.config) | {"in_channels": unet.config.out_channels}
+    with torch.device("meta"):  # allocates no memory for weights that are replaced at once
         network = class_.from_config(config)
     path = find_weights_file(source)
     tensors = read_tensors(path) if is_pickle(path) else read_all_tensors(path)
@@ -295,12 +303,12 @@ def _controlnet(source: Path, unet: Any, device: torch.device, dtype: torch.dtyp
     return network.requires_grad_(False).eval()
 
 
-def _weights_bytes(module: torch.nn.Module) -> int:
+def _count_weights_bytes(module: torch.nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in module.parameters())
 
 
-def _part_bytes(components: Mapping[str, Any], denoiser: Any) -> PartBytes:
-    """What the parts of a pipeline take."""
+def _measure_parts(components: Mapping[str, Any], denoiser: Any) -> PartBytes:
+    """Measure the components of a pipeline."""
     modules = {k: each for k, each in components.items() if isinstance(each, torch.nn.Module)}
     vae = modules.get("vae")
     others = [each for each in modules.values() if each is not denoiser and each is not vae]
@@ -312,32 +320,36 @@ def _part_bytes(components: Mapping[str, Any], denoiser: Any) -> PartBytes:
         if isinstance(table, torch.nn.Embedding)
     ]
     return PartBytes(
-        _all_bytes(denoiser),
-        sum(map(_all_bytes, others)),
-        0 if vae is None else _all_bytes(vae),
-        bytes_per_number=max(2, number),  # what is quantized computes in half precision at least
-        word_tables=sum(map(_all_bytes, tables)),
+        _count_bytes(denoiser),
+        sum(map(_count_bytes, others)),
+        0 if vae is None else _count_bytes(vae),
+        bytes_per_number=max(2, number),  # quantized weights compute in half precision or better
+        word_tables=sum(map(_count_bytes, tables)),
         quantized=any(each.element_size() < 2 for each in denoiser.parameters()),
     )
 
 
-def _all_bytes(module: torch.nn.Module) -> int:
+def _count_bytes(module: torch.nn.Module) -> int:
     tensors = (*module.parameters(), *module.buffers())
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def sees_masks(denoiser: Any, latent_channels: int) -> bool:
-    """Whether a network was trained to inpaint: it takes noisy latents, a mask, and the latents of
-    what is outside the mask (4 + 1 + 4 channels of Stable Diffusion, 16 + 1 + 16 of its third).
+    """Return whether a network was trained to inpaint.
+
+    Such a network takes noisy latents, a mask, and the latents of the unmasked picture (4 + 1 + 4
+    channels for Stable Diffusion, 16 + 1 + 16 for Stable Diffusion 3).
     """
     return denoiser.config.get("in_channels") == 2 * latent_channels + 1
 
 
 def assemble_pipeline(loaded: LoadedModel, task: str) -> Any:
-    """A pipeline of its own over the shared components, with a scheduler object of its own.
+    """Build a pipeline with the shared components and its own scheduler object.
 
-    (`from_pipe` would cast the shared weights, and share the scheduler: diffusers#12754.) Raises
-    ModelLoadError if the model can't do `task`.
+    `from_pipe` would cast the shared weights and share the scheduler (diffusers#12754).
+
+    Raises:
+        ModelLoadError: The model can't do `task`.
     """
     row = loaded.row
     if row.family.pipelines.get(task) == FALLBACK_CLASS:
@@ -348,13 +360,14 @@ def assemble_pipeline(loaded: LoadedModel, task: str) -> Any:
     scheduler = parts["scheduler"]
     parts["scheduler"] = type(scheduler).from_config(scheduler.config)
     values = {**loaded.settings, **NEVER_LOADED, **parts}
-    pipeline = class_(**accepts(class_, values))
+    pipeline = class_(**select_accepted(class_, values))
     denoiser = get_denoiser(pipeline, row.family)
     if task != "inpaint" and sees_masks(denoiser, row.family.latent_channels):
         raise ModelLoadError(
             f"{row.title} can only inpaint. Choose another model for {task.replace('_', ' ')}."
         )
     pipeline.set_progress_bar_config(disable=True)
-    # What has that many channels is taken for latents; not every pipeline says how many it has.
+    # The image processor takes inputs with that many channels for latents; not all pipelines set
+    # it.
     pipeline.image_processor.register_to_config(vae_latent_channels=row.family.latent_channels)
     return pipeline

@@ -1,6 +1,7 @@
-"""What a network was trained to predict, and how far its noise goes, where its file doesn't come
-with a scheduler: as its row says, a note beside it, a mark in it, or else a trial. Imports torch
-when something is tried.
+"""Finds out what a network was trained to predict, and how its noise schedule ends.
+
+Without a scheduler beside the file, the row decides, else a sidecar, else a mark in the file, else
+a trial. Imports torch for a trial.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ _METADATA = {"v": "v_prediction", "v_prediction": "v_prediction", "epsilon": "ep
 
 @dataclass(frozen=True)
 class Training:
-    """`prediction_type` is diffusers' name for what is predicted, "" if nobody says;
-    `zero_terminal_snr` that the noise schedule ends in pure noise.
+    """How a network was trained.
+
+    `prediction_type` is diffusers' name for the prediction, "" if unknown. `zero_terminal_snr`
+    means that the noise schedule ends in pure noise.
     """
 
     prediction_type: str = ""
@@ -36,21 +39,25 @@ class Training:
 def read_training(
     row: ModelRow, path: Path, names: Collection[str], metadata: Mapping[str, str]
 ) -> Training:
-    """What is said about a single file with tensors of these names: by its row, else by the
-    `name.yaml` that the A1111 web UI reads, else by the marks `v_pred` and `ztsnr` among the
-    tensors or by `modelspec.prediction_type` in the metadata.
+    """Return how a single file with these tensor `names` was trained.
 
-    Raises ModelLoadError if there is a note that can't be read.
+    The row decides, else the `name.yaml` that the A1111 web UI reads, else the tensors `v_pred` and
+    `ztsnr` or `modelspec.prediction_type` in the metadata.
+
+    Raises:
+        ModelLoadError: The YAML can't be read.
     """
     marked = "v_prediction" if "v_pred" in names else ""
     spec = _METADATA.get(metadata.get("modelspec.prediction_type", ""), "")
-    said = row.prediction_type or read_noted_prediction(path.with_suffix(".yaml")) or marked or spec
+    said = row.prediction_type or read_yaml_prediction(path.with_suffix(".yaml")) or marked or spec
     return Training(said, row.zero_terminal_snr or "ztsnr" in names)
 
 
-def read_noted_prediction(note: Path) -> str:
-    """What the configuration beside a checkpoint says is predicted: "epsilon", "v_prediction", or
-    "" if there is none or it doesn't say. Raises ModelLoadError if it can't be read.
+def read_yaml_prediction(note: Path) -> str:
+    """Return the prediction in a checkpoint's YAML: "epsilon", "v_prediction", or "" if unknown.
+
+    Raises:
+        ModelLoadError: It can't be read.
     """
     try:
         with open_file(note) as file:
@@ -59,7 +66,7 @@ def read_noted_prediction(note: Path) -> str:
             raise ModelLoadError(f"{note.name} has more than {MAX_NOTE_BYTES:,} bytes.")
         if text.count(b"[") + text.count(b"{") > MAX_NOTE_LISTS:
             raise ModelLoadError(f"{note.name} has more than {MAX_NOTE_LISTS:,} lists.")
-        # Nothing is made of it: merged and repeated parts could grow to any size.
+        # Only composed, not constructed: merged and repeated nodes could grow to any size.
         content: object = yaml.compose(text, yaml.SafeLoader)
     except FileNotFoundError:
         return ""
@@ -67,20 +74,20 @@ def read_noted_prediction(note: Path) -> str:
         raise ModelLoadError(
             f"{note.name}, which says how the model was trained, can't be read: {error}"
         ) from error
-    model = _within(content, "model")
-    said = _within(model, "params", "parameterization")
+    model = _find_node(content, "model")
+    said = _find_node(model, "params", "parameterization")
     if said is None:
-        return _default_of(_text(_within(model, "target")), _scaling(model))
-    if _text(said) not in _PREDICTIONS:
+        return _get_default(_read_text(_find_node(model, "target")), _read_scaling(model))
+    if _read_text(said) not in _PREDICTIONS:
         raise ModelLoadError(
-            f"{note.name} says the model predicts {_text(said)[:40]!r}; supported are "
+            f"{note.name} says the model predicts {_read_text(said)[:40]!r}; supported are "
             f"{' and '.join(_PREDICTIONS)}."
         )
-    return _PREDICTIONS[_text(said)]
+    return _PREDICTIONS[_read_text(said)]
 
 
-def _default_of(target: str, scaling: str) -> str:
-    """What the code that such a configuration was made for takes if it isn't told."""
+def _get_default(target: str, scaling: str) -> str:
+    """Return the default of the code that such a configuration was made for."""
     if target.startswith("ldm."):
         return "epsilon"
     if scaling.endswith(("VScaling", "VScalingWithEDMcNoise")):
@@ -88,37 +95,39 @@ def _default_of(target: str, scaling: str) -> str:
     return "epsilon" if scaling.endswith("EpsScaling") else ""
 
 
-def _scaling(model: object) -> str:
-    """SDXL's own configurations name a class for it."""
+def _read_scaling(model: object) -> str:
+    """Return the scaling class in an SDXL configuration."""
     keys = ("params", "denoiser_config", "params", "scaling_config", "target")
-    return _text(_within(model, *keys))
+    return _read_text(_find_node(model, *keys))
 
 
-def _within(node: object, *keys: str) -> object:
-    """What lies below a node of YAML under these keys; None if nothing does."""
+def _find_node(node: object, *keys: str) -> object:
+    """Return the YAML node below these keys, None if missing."""
     for key in keys:
         pairs: list[Any] = node.value if isinstance(node, yaml.MappingNode) else []
-        node = next((value for name, value in pairs if _text(name) == key), None)
+        node = next((value for name, value in pairs if _read_text(name) == key), None)
     return node
 
 
-def _text(node: object) -> str:
+def _read_text(node: object) -> str:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
 
 def predicts_v(unet: Any) -> bool:
-    """Whether a UNet of Stable Diffusion 2 predicts v, told by a trial: of an even picture at the
-    noisiest timestep it says "noise, as it is" if it predicts noise, and next to the opposite of
-    the picture if it predicts v.
+    """Return whether a UNet of Stable Diffusion 2 predicts v, by a trial.
 
-    It is the test of the A1111 web UI (`is_using_v_parameterization_for_sd2`), with its numbers.
-    Raises ModelLoadError if the network gives no numbers.
+    For a uniform picture at the noisiest timestep, a UNet that predicts noise returns the picture
+    almost unchanged, and one that predicts v nearly its opposite. The A1111 web UI uses the same
+    test and numbers (`is_using_v_parameterization_for_sd2`).
+
+    Raises:
+        ModelLoadError: The network produces NaN values.
     """
     import torch  # noqa: PLC0415 (most files need no trial)
 
-    mean = _mean_change(unet, unet.dtype)
+    mean = _measure_mean_change(unet, unet.dtype)
     if not math.isfinite(mean):  # half precision may overflow
-        mean = _mean_change(copy.deepcopy(unet), torch.float32)
+        mean = _measure_mean_change(copy.deepcopy(unet), torch.float32)
     if not math.isfinite(mean):
         raise ModelLoadError(
             "The UNet produces NaN values: its weights are damaged. Download the model again."
@@ -126,7 +135,7 @@ def predicts_v(unet: Any) -> bool:
     return mean < -1.0
 
 
-def _mean_change(unet: Any, dtype: Any) -> float:
+def _measure_mean_change(unet: Any, dtype: Any) -> float:
     import torch  # noqa: PLC0415 (most files need no trial)
 
     unet.to(dtype)
@@ -138,11 +147,10 @@ def _mean_change(unet: Any, dtype: Any) -> float:
 
 
 def apply_training(scheduler: Any, training: Training) -> Any:
-    """The scheduler over the noise schedule that the training asks for: a new object if anything
-    is changed.
+    """Return a scheduler for the training's noise schedule, a new object if anything changes.
 
-    Where the schedule ends in pure noise, sampling has to begin there ("trailing" timesteps, Lin et
-    al. 2023, arXiv:2305.08891). A scheduler that knows no kinds of prediction stays as it is.
+    If the schedule ends in pure noise, sampling has to begin there ("trailing" timesteps, Lin et
+    al. 2023, arXiv:2305.08891). A scheduler without a prediction type is returned unchanged.
     """
     config = dict(scheduler.config)
     changes: dict[str, Any] = {}

@@ -1,6 +1,4 @@
-"""Where the weights of a row lie on this machine, fetched from the hub if need be. Importable
-without torch.
-"""
+"""Finds the weights of a row, downloading them if needed. Importable without torch."""
 
 from __future__ import annotations
 
@@ -22,13 +20,14 @@ def locate(
     downloads: Downloads | None = None,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Path:
-    """Where a model, a ControlNet or a preprocessor lies: a folder or a file.
+    """Return the folder or file of a model, ControlNet or preprocessor.
 
-    A hub id that isn't in the cache is fetched by `downloads` (None: by itself), at the row's
-    commit.
+    A Hugging Face id that isn't cached is downloaded by `downloads` (None: separately), at the
+    row's commit. `report` gets sentences for people. Once `wanted` returns False this is cancelled.
 
-    `report` gets sentences for people; once `wanted` says no it is given up. Raises
-    ModelNotFoundError, a DownloadError among others.
+    Raises:
+        ModelNotFoundError: It is missing.
+        DownloadError: It can't be downloaded.
     """
     if not HUB_ID.fullmatch(row.source):
         path = Path(row.source)
@@ -36,25 +35,25 @@ def locate(
             raise ModelNotFoundError(f"{row.name} should be in {path.name}, which doesn't exist.")
         return path
 
-    def told(state: DownloadState) -> None:
+    def on_progress(state: DownloadState) -> None:
         report(state.message)
 
-    return (downloads if downloads is not None else Downloads()).fetched(
+    return (downloads if downloads is not None else Downloads()).fetch(
         row.source,
         row.revision if isinstance(row, ModelRow) else "",
-        files=_files_of(row),
-        told=told,
+        files=_list_files(row),
+        on_progress=on_progress,
         wanted=wanted,
     )
 
 
 def needs_fetching(row: WeightsRow) -> bool:
-    """Whether `locate` may have to ask the hub."""
+    """Return whether `locate` may have to contact Hugging Face."""
     return HUB_ID.fullmatch(row.source) is not None
 
 
-def _files_of(row: WeightsRow) -> tuple[str, ...]:
-    """The names of the files that are fetched, none for what a pipeline needs."""
+def _list_files(row: WeightsRow) -> tuple[str, ...]:
+    """List the files to download, none for those that a pipeline needs."""
     if isinstance(row, PreprocessorRow):
         return row.files
     return HUB_FILES if isinstance(row, ControlNetRow) else ()

@@ -1,8 +1,8 @@
-"""Single files of Stable Diffusion 1.x, 2.x and XL in their original layout, read with no network:
-how their networks are built comes from `presets/configs`, CLIP's words from `presets/clip`.
+"""Loads single files of Stable Diffusion 1.x, 2.x and XL in the original layout, offline.
 
-The names of the tensors are translated by diffusers; each network then has to get all its tensors,
-in the right shapes, and no others. Imports torch.
+Network configurations come from `presets/configs`, CLIP's vocabulary from `presets/clip`. diffusers
+translates the tensor names; each network must then get exactly its tensors in the right shapes.
+Imports torch.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _OTHER_SCHEDULES = ("edm_mean", "edm_std", "edm_vpred.")  # Playground 2.5, CosX
 _PLAIN_FLAGS = ("force_zeros_for_empty_prompt", "requires_aesthetics_score")
 
 
-# Where a text encoder's tensors may be: in the names of transformers, or ("model.") of OpenCLIP.
+# Prefixes of text encoders: with the names of transformers, or ("model.") of OpenCLIP.
 _TEXT_ENCODERS: Mapping[str, tuple[str, ...]] = {
     "text_encoder": (
         "cond_stage_model.transformer.",
@@ -69,17 +69,21 @@ def load_single_file_components(  # noqa: PLR0913 (all that loading differs in)
     called: Path | None = None,
     vae: Path | None = None,
 ) -> dict[str, Any]:
-    """The parts of a pipeline, by their names, read from a safetensors file: networks on the CPU in
-    `dtype`, tokenizers, a scheduler, and the plain flags that the pipeline's class takes. With
-    `eight_bits` the UNet is packed, and its text encoders are in half precision.
+    """Load the components of a pipeline from a safetensors file.
 
-    How they are built is the family's, or that in `config_folder`, a folder in diffusers' layout of
-    which only the settings are read. `called` is the file that people have, if this was converted
-    from it. `vae` is the file or folder of the VAE for a checkpoint without one, or without an
-    encoder. A UNet may have more input channels, for inpainting. What is
-    predicted is decided by `predictions.training_of`, and of a Stable Diffusion 2 about which
-    nothing is said by a trial. Raises ModelLoadError if the file is something else, or only a part
-    of a model; it says which.
+    They are networks on the CPU in `dtype`, tokenizers, a scheduler, and the flags that the
+    pipeline's class takes. With `eight_bits` the UNet is quantized, and the text encoders are in
+    half precision.
+
+    The configurations are the family's, or those of `config_folder`, a folder in the diffusers
+    layout. `called` is the original file if `path` was converted from it. `vae` is the VAE (a file
+    or a folder) for a checkpoint that lacks one or its encoder. A UNet may have more input
+    channels, for inpainting. `read_training` decides what the UNet predicts; for Stable Diffusion 2
+    without any mark, a trial does.
+
+    Raises:
+        ModelLoadError: The file is something else (the message says what), or only a part of a
+            model.
     """
     configs = (config_folder, config_folder) if config_folder else find_config_folders(row)
     called = called or path
@@ -87,22 +91,24 @@ def load_single_file_components(  # noqa: PLR0913 (all that loading differs in)
         _check_kind(file)
         training = read_training(row, called, file.shapes.keys(), file.metadata)
         folder = configs[1] if training.prediction_type == "v_prediction" else configs[0]
-        on_trial = configs[0] != configs[1] and not training.prediction_type and _paints(file)
+        on_trial = (
+            configs[0] != configs[1] and not training.prediction_type and _takes_latents_only(file)
+        )
         _check_parts(file, folder, vae)
         report(f"Reading {called.name}: UNet")
         read_in = torch.float16 if eight_bits else dtype
-        unet = _unet(file, configs[1] if on_trial else folder, read_in, row)
+        unet = _load_unet(file, configs[1] if on_trial else folder, read_in, row)
         if on_trial:
-            training, folder, unet = _tried(unet, training, configs)
+            training, folder, unet = _try_prediction(unet, training, configs)
         if eight_bits:
             quantize_to_int8(unet, dtype)
         components = {"unet": unet}
-        for name in _parts_of(folder) - {"unet"}:
+        for name in _list_parts(folder) - {"unet"}:
             report(f"Reading {called.name}: {name.replace('_', ' ')}")
             if name == "vae":
-                components[name] = _vae(file, folder, dtype, vae)
+                components[name] = _load_vae(file, folder, dtype, vae)
             else:
-                components[name] = _part(name, file, folder, read_in)
+                components[name] = _load_part(name, file, folder, read_in)
         file.check_unchanged()
     components["scheduler"] = apply_training(components["scheduler"], training)
     index = read_json_file(folder / "model_index.json", dict[str, Any])
@@ -110,8 +116,8 @@ def load_single_file_components(  # noqa: PLR0913 (all that loading differs in)
     return left_out | components | {flag: index[flag] for flag in _PLAIN_FLAGS if flag in index}
 
 
-def _parts_of(folder: Path) -> set[str]:
-    """The names of the parts that aren't left out ([null, null])."""
+def _list_parts(folder: Path) -> set[str]:
+    """List the components that aren't left out ([null, null])."""
     index = read_json_file(folder / "model_index.json", dict[str, Any])
     known = {"unet", "vae", "scheduler", "tokenizer", "tokenizer_2", *_TEXT_ENCODERS}
     return {
@@ -119,19 +125,19 @@ def _parts_of(folder: Path) -> set[str]:
     }
 
 
-def _part(name: str, file: CheckpointFile, folder: Path, dtype: torch.dtype) -> Any:
+def _load_part(name: str, file: CheckpointFile, folder: Path, dtype: torch.dtype) -> Any:
     if name == "scheduler":
-        return _scheduler(folder)
+        return _load_scheduler(folder)
     if name.startswith("tokenizer"):
         return build_clip_tokenizer(folder / name)
-    return _text_encoder(name, file, folder, dtype)
+    return _load_text_encoder(name, file, folder, dtype)
 
 
-# -- what the file is -------------------------------------------------------------------------
+# -- detection ------------------------------------------------------------------------------
 
 
 def _check_kind(file: CheckpointFile) -> None:
-    """Raise ModelLoadError for what isn't a checkpoint in the original layout, in words."""
+    """Raise ModelLoadError, saying what the file is, unless it is an original-layout checkpoint."""
     names = file.shapes
     other = next((name for name in names if name.startswith(_OTHER_SCHEDULES)), None)
     if other is not None:
@@ -141,10 +147,10 @@ def _check_kind(file: CheckpointFile) -> None:
         )
     if any(name.startswith(UNET) for name in names):
         return
-    raise ModelLoadError(f"{file.name} {_what_it_is(names)}")
+    raise ModelLoadError(f"{file.name} {_describe_contents(names)}")
 
 
-def _what_it_is(names: Mapping[str, object]) -> str:
+def _describe_contents(names: Mapping[str, object]) -> str:
     def some(*pieces: str) -> bool:
         return any(piece in name for name in names for piece in pieces)
 
@@ -165,13 +171,11 @@ def _what_it_is(names: Mapping[str, object]) -> str:
 
 
 def _check_parts(file: CheckpointFile, folder: Path, vae: Path | None) -> None:
-    """Raise ModelLoadError, which names what is missing, for a file without text encoder, or
-    without VAE if there is no other one.
-    """
+    """Raise ModelLoadError, naming what is missing, without text encoder or any VAE."""
     lacking = [
         part.replace("_", " ")
-        for part in sorted(_parts_of(folder) & {*_TEXT_ENCODERS})
-        if _text_prefix(part, file) is None
+        for part in sorted(_list_parts(folder) & {*_TEXT_ENCODERS})
+        if _find_text_prefix(part, file) is None
     ]
     without_vae = not any(name.startswith(_VAE) for name in file.shapes)
     if lacking:
@@ -187,34 +191,34 @@ def _check_parts(file: CheckpointFile, folder: Path, vae: Path | None) -> None:
         )
 
 
-def _text_prefix(part: str, file: CheckpointFile) -> str | None:
+def _find_text_prefix(part: str, file: CheckpointFile) -> str | None:
     for prefix in _TEXT_ENCODERS[part]:
         if any(name.startswith(prefix) for name in file.shapes):
             return prefix
     return None
 
 
-def _paints(file: CheckpointFile) -> bool:
-    """Whether its UNet takes latents and nothing else (one that inpaints predicts noise)."""
+def _takes_latents_only(file: CheckpointFile) -> bool:
+    """Return whether the UNet takes only latents; an inpainting UNet predicts noise."""
     return file.shapes.get(_FIRST_CONVOLUTION, (0, 0))[1] == _PAINTS
 
 
 # -- networks ---------------------------------------------------------------------------------
 
 
-def _unet(file: CheckpointFile, folder: Path, dtype: torch.dtype, row: ModelRow) -> Any:
+def _load_unet(file: CheckpointFile, folder: Path, dtype: torch.dtype, row: ModelRow) -> Any:
     config = read_json_file(folder / "unet" / "config.json", dict[str, Any])
-    config["in_channels"] = _input_channels(file)
+    config["in_channels"] = _read_input_channels(file)
     _check_width(file, config, row)
-    network = _empty(diffusers.UNet2DConditionModel, config)
-    tensors = _read(file, UNET, dtype, keep_prefix=True)
-    converted = _converted(
+    network = _build_empty(diffusers.UNet2DConditionModel, config)
+    tensors = _read_tensors(file, UNET, dtype, keep_prefix=True)
+    converted = _convert(
         lambda: convert_ldm_unet_checkpoint(tensors, config), file, "UNet", row.family.title
     )
-    return _filled(network, converted, file, f"UNet of {row.family.title}")
+    return _fill(network, converted, file, f"UNet of {row.family.title}")
 
 
-def _input_channels(file: CheckpointFile) -> int:
+def _read_input_channels(file: CheckpointFile) -> int:
     shape = file.shapes.get(_FIRST_CONVOLUTION)
     channels = shape[1] if shape is not None and len(shape) == 4 else 0
     if channels not in (_PAINTS, _INPAINTS):
@@ -227,7 +231,7 @@ def _input_channels(file: CheckpointFile) -> int:
 
 
 def _check_width(file: CheckpointFile, config: Mapping[str, Any], row: ModelRow) -> None:
-    """Raise ModelLoadError if its words are as wide as another family's."""
+    """Raise ModelLoadError if the text embeddings have another family's width."""
     widths = {
         shape[1]
         for name, shape in file.shapes.items()
@@ -240,11 +244,11 @@ def _check_width(file: CheckpointFile, config: Mapping[str, Any], row: ModelRow)
         )
 
 
-def _vae(file: CheckpointFile, folder: Path, dtype: torch.dtype, other: Path | None) -> Any:
-    """The file's VAE, its encoder taken from `other` if it has none; or that whole one."""
+def _load_vae(file: CheckpointFile, folder: Path, dtype: torch.dtype, other: Path | None) -> Any:
+    """Load the file's VAE, with the encoder of `other` if it has none; else all of `other`."""
     config = read_json_file(folder / "vae" / "config.json", dict[str, Any])
-    # What its own training left beside it (a discriminator, averages) isn't read.
-    tensors = _read(file, _VAE, dtype, only=_VAE_PARTS)
+    # Training leftovers (a discriminator, EMA weights) aren't read.
+    tensors = _read_tensors(file, _VAE, dtype, only=_VAE_PARTS)
     class_ = diffusers.AutoencoderKL
     has_encoder = any(name.startswith("encoder.") for name in tensors)
     spare = None if has_encoder or other is None else load_vae_at(other, class_, config).to(dtype)
@@ -254,7 +258,7 @@ def _vae(file: CheckpointFile, folder: Path, dtype: torch.dtype, other: Path | N
         network: Any = spare
     elif has_encoder:
         if not any(name.startswith("decoder.up_blocks.") for name in tensors):
-            tensors = _converted(
+            tensors = _convert(
                 lambda: convert_ldm_vae_checkpoint(
                     {_VAE + name: tensor for name, tensor in tensors.items()}, config
                 ),
@@ -262,13 +266,13 @@ def _vae(file: CheckpointFile, folder: Path, dtype: torch.dtype, other: Path | N
                 "VAE",
                 "this family",
             )
-        return _filled(_empty(class_, config), tensors, file, "VAE")
+        return _fill(_build_empty(class_, config), tensors, file, "VAE")
     else:
-        network = build_vae(_empty(class_, config), tensors, file.name, spare)
+        network = build_vae(_build_empty(class_, config), tensors, file.name, spare)
     return network.requires_grad_(False).eval()
 
 
-def _text_encoder(part: str, file: CheckpointFile, folder: Path, dtype: torch.dtype) -> Any:
+def _load_text_encoder(part: str, file: CheckpointFile, folder: Path, dtype: torch.dtype) -> Any:
     settings = read_json_file(folder / part / "config.json", dict[str, Any])
     index = read_json_file(folder / "model_index.json", dict[str, Any])
     projects = index[part][1] == "CLIPTextModelWithProjection"
@@ -277,17 +281,17 @@ def _text_encoder(part: str, file: CheckpointFile, folder: Path, dtype: torch.dt
     )
     with init_empty_weights():
         network = class_(transformers.CLIPTextConfig.from_dict({**settings, "dtype": dtype}))
-    prefix = _text_prefix(part, file) or ""
+    prefix = _find_text_prefix(part, file) or ""
     if prefix.endswith(".model."):
-        tensors = _read(file, prefix, dtype, keep_prefix=True)
-        tensors = _converted(
+        tensors = _read_tensors(file, prefix, dtype, keep_prefix=True)
+        tensors = _convert(
             lambda: convert_open_clip_checkpoint(network, tensors, prefix=prefix),
             file,
             "text encoder",
             "this family",
         )
     else:
-        tensors = _read(file, prefix, dtype)
+        tensors = _read_tensors(file, prefix, dtype)
     tensors = {name.removeprefix("text_model."): tensor for name, tensor in tensors.items()}
     wrapped = (
         "text_model." if any(n.startswith("text_model.") for n in network.state_dict()) else ""
@@ -301,20 +305,20 @@ def _text_encoder(part: str, file: CheckpointFile, folder: Path, dtype: torch.dt
         f"{wrapped}encoder.layers.{number}."
         for number in range(settings["num_hidden_layers"], settings["num_hidden_layers"] + 2)
     )
-    kept = {  # Stable Diffusion 2 doesn't use the last layer, and diffusers doesn't keep it
+    kept = {  # Stable Diffusion 2 doesn't use the last layer, and diffusers drops it
         name: tensor
         for name, tensor in named.items()
         if name in expected or not (name.endswith(_NOT_WEIGHTS) or name.startswith(beyond))
     }
-    return _filled(network, kept, file, part.replace("_", " "))
+    return _fill(network, kept, file, part.replace("_", " "))
 
 
-def _empty(class_: Any, config: Mapping[str, Any]) -> Any:
-    with init_empty_weights():  # no memory for numbers that are replaced at once
+def _build_empty(class_: Any, config: Mapping[str, Any]) -> Any:
+    with init_empty_weights():  # allocates no memory for weights that are replaced at once
         return class_.from_config(config)
 
 
-def _read(
+def _read_tensors(
     file: CheckpointFile,
     prefix: str,
     dtype: torch.dtype,
@@ -322,7 +326,7 @@ def _read(
     only: tuple[str, ...] = ("",),
     keep_prefix: bool = False,
 ) -> dict[str, torch.Tensor]:
-    """The tensors whose names begin with the prefix, named without it unless it is to be kept."""
+    """Read the tensors with a name prefix, which is removed unless `keep_prefix`."""
     start = 0 if keep_prefix else len(prefix)
     return {
         name[start:]: file.read(name, dtype)
@@ -331,10 +335,10 @@ def _read(
     }
 
 
-def _converted(
+def _convert(
     convert: Callable[[], Mapping[str, Any]], file: CheckpointFile, what: str, family: str
 ) -> dict[str, torch.Tensor]:
-    """diffusers' converters stumble over names that they don't expect."""
+    """Convert tensor names; diffusers' converters fail on names that they don't expect."""
     try:
         found = convert()
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -343,8 +347,8 @@ def _converted(
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
-def _filled(network: Any, tensors: dict[str, torch.Tensor], file: CheckpointFile, what: str) -> Any:
-    """The network with these weights. Raises ModelLoadError unless they are exactly its own."""
+def _fill(network: Any, tensors: dict[str, torch.Tensor], file: CheckpointFile, what: str) -> Any:
+    """Fill a network with weights. Raise ModelLoadError unless they are exactly its own."""
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     problems = [f"it lacks {name}" for name in expected if name not in found]
@@ -361,20 +365,23 @@ def _filled(network: Any, tensors: dict[str, torch.Tensor], file: CheckpointFile
     return network.requires_grad_(False).eval()
 
 
-def _tried(unet: Any, training: Training, configs: tuple[Path, Path]) -> tuple[Training, Path, Any]:
-    """What a trial of the UNet says, and the UNet as it is built then. (The trial is made as one
-    that predicts v: its attention doesn't overflow.)
+def _try_prediction(
+    unet: Any, training: Training, configs: tuple[Path, Path]
+) -> tuple[Training, Path, Any]:
+    """Try what the UNet predicts, and return its training, configuration and final network.
+
+    The trial uses the v-prediction configuration, whose attention doesn't overflow.
     """
     if predicts_v(unet):
         return Training("v_prediction", training.zero_terminal_snr), configs[1], unet
     config = read_json_file(configs[0] / "unet" / "config.json", dict[str, Any])
-    other = _empty(diffusers.UNet2DConditionModel, {**config, "in_channels": _PAINTS})
+    other = _build_empty(diffusers.UNet2DConditionModel, {**config, "in_channels": _PAINTS})
     other.load_state_dict(unet.state_dict(), assign=True)
     usual = Training("epsilon", training.zero_terminal_snr)
     return usual, configs[0], other.requires_grad_(False).eval()
 
 
-def _scheduler(folder: Path) -> Any:
+def _load_scheduler(folder: Path) -> Any:
     index = read_json_file(folder / "model_index.json", dict[str, Any])
     class_ = getattr(diffusers, str(index["scheduler"][1]), None)
     if not (isinstance(class_, type) and issubclass(class_, diffusers.SchedulerMixin)):

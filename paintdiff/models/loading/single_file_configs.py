@@ -1,5 +1,6 @@
-"""Which families' single files hold a whole model, and where the settings are that such a file
-lacks. Importable without torch.
+"""Which families' single files hold a whole model, and where their configurations are.
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from paintdiff.models.registry.model_rows import ModelRow
 
 @dataclass(frozen=True)
 class Configs:
-    """Folders under `presets/configs`: of a family, and of those of it that predict v, "" if that
-    makes no other network.
+    """Folders in `presets/configs`: the family's, and that of its v-prediction models.
+
+    `predicts_v` is "" if those have the same network.
     """
 
     usual: str
@@ -38,8 +40,12 @@ CONFIGS: Mapping[str, Configs] = MappingProxyType(
 
 
 def find_config_folders(row: ModelRow) -> tuple[Path, Path]:
-    """The settings of models of this family that predict noise, and of those that predict v: two
-    folders in diffusers' layout. Raises ModelLoadError if the family isn't in CONFIGS.
+    """Return a family's configurations for noise prediction and for v-prediction.
+
+    Both are folders in the diffusers layout.
+
+    Raises:
+        ModelLoadError: The family isn't in CONFIGS.
     """
     configs = CONFIGS.get(row.family.name)
     if configs is None:
@@ -53,17 +59,19 @@ def find_config_folders(row: ModelRow) -> tuple[Path, Path]:
 
 
 def needs_companion(row: ModelRow, source: Path) -> bool:
-    """Whether a model is a file that holds its denoiser alone, so that its other parts have to come
-    from a folder: all GGUF, whatever isn't of a family in CONFIGS, and what is known to hold
-    nothing else.
+    """Return whether a file has only a denoiser, so that a folder must provide the rest.
+
+    True for all GGUF, families that aren't in CONFIGS, and files known to hold nothing else.
     """
     alone = row.family.name not in CONFIGS or row.parts == ("denoiser",)
     return source.is_file() and (alone or is_gguf(source))
 
 
 def find_companion(row: ModelRow, source: Path, companions: Mapping[str, Path]) -> Path:
-    """The folder with the parts that a file lacks; `companions` are folders by the name of their
-    family. Raises ModelLoadError, which says what to get, if there is none of the row's family.
+    """Return the folder, among `companions` by family, with the components that a file lacks.
+
+    Raises:
+        ModelLoadError: There is none of the row's family; the message says what to get.
     """
     folder = companions.get(row.family.name)
     if folder is None:
@@ -76,5 +84,5 @@ def find_companion(row: ModelRow, source: Path, companions: Mapping[str, Path]) 
 
 
 def list_companion_files(folder: Path) -> tuple[Path, ...]:
-    """The weight files that are read of a companion: all but its own denoiser's."""
+    """List a companion's weight files without its denoiser's."""
     return tuple(path for path in list_weight_files(folder) if path.parent.name not in DENOISERS)

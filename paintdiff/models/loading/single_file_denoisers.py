@@ -1,5 +1,6 @@
-"""Single files with a denoiser and nothing else that we read (FLUX, Stable Diffusion 3 ..., and all
-GGUF): the other parts come from a folder of the same family, the companion. Imports torch.
+"""Loads single files of which only the denoiser is used (FLUX, SD3 ..., and all GGUF).
+
+The other components come from a folder of the same family, the companion. Imports torch.
 """
 
 from __future__ import annotations
@@ -31,19 +32,21 @@ _OTHER_PARTS = (
 
 
 def load_denoiser(path: Path, companion: Path, dtype: torch.dtype) -> tuple[str, Any]:
-    """The name of the denoiser among the companion's parts, and the network in the file, on the
-    CPU. Its numbers are in `dtype`; of a GGUF file those that are quantized stay so, and are
-    unpacked to `dtype` layer by layer when it paints.
+    """Load the denoiser from a file, on the CPU. Return its name in the companion, and the network.
 
-    It has to be built as the companion's is. Raises ModelLoadError if it isn't.
+    Weights are in `dtype`. Quantized GGUF weights stay quantized, and are unpacked to `dtype` layer
+    by layer in a run.
+
+    Raises:
+        ModelLoadError: The network isn't built like the companion's, or the file is damaged.
     """
-    part, class_ = _class_in(companion)
-    tensors = _gguf(path) if is_gguf(path) else _safetensors(path, dtype)
+    part, class_ = _find_class(companion)
+    tensors = _read_gguf(path) if is_gguf(path) else _read_safetensors(path, dtype)
     if part == "unet" and any(name.startswith("input_blocks.") for name in tensors):
         tensors = {f"model.diffusion_model.{name}": t for name, t in tensors.items()}
     config = read_json_file(companion / part / "config.json", dict[str, Any])
     overrides: dict[str, Any] = {}
-    if "guidance_embeds" in config:  # FLUX.1 dev has them, schnell hasn't
+    if "guidance_embeds" in config:  # FLUX.1 dev has them, schnell doesn't
         overrides["guidance_embeds"] = any("guidance" in name for name in tensors)
     if is_gguf(path):
         overrides["quantization_config"] = diffusers.GGUFQuantizationConfig(compute_dtype=dtype)
@@ -56,7 +59,7 @@ def load_denoiser(path: Path, companion: Path, dtype: torch.dtype) -> tuple[str,
             local_files_only=True,
             **overrides,
         )
-    except Exception as error:  # diffusers' converters stumble over names they don't expect
+    except Exception as error:  # diffusers' converters fail on names they don't expect
         what = f"{path.name} can't be loaded as the {part} of {companion.name}"
         raise make_load_error(what, error) from error
     lacking = [name for name, tensor in network.named_parameters() if tensor.is_meta]
@@ -68,7 +71,7 @@ def load_denoiser(path: Path, companion: Path, dtype: torch.dtype) -> tuple[str,
     return part, network
 
 
-def _class_in(companion: Path) -> tuple[str, Any]:
+def _find_class(companion: Path) -> tuple[str, Any]:
     index = read_json_file(companion / "model_index.json", dict[str, Any])
     for part in DENOISERS:
         value = index.get(part)
@@ -79,7 +82,7 @@ def _class_in(companion: Path) -> tuple[str, Any]:
     raise ModelLoadError(f"The denoiser of {companion} can't be read from a single file.")
 
 
-def _safetensors(path: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def _read_safetensors(path: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     with CheckpointFile(path) as file:
         names = [name for name in file.shapes if not name.startswith(_OTHER_PARTS)]
         tensors = {name: file.read(name, dtype) for name in names}
@@ -87,9 +90,10 @@ def _safetensors(path: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _gguf(path: Path) -> dict[str, Any]:
-    """Tensors of our own, as stored. What the file claims to hold is looked at first, within
-    limits: the library that reads it has none.
+def _read_gguf(path: Path) -> dict[str, Any]:
+    """Read the stored tensors into our own memory.
+
+    The header is checked within limits first: the library that reads the file has none.
     """
     read_header(path)
     before = path.stat()

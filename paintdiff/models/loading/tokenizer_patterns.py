@@ -1,8 +1,8 @@
-"""Regular expressions in a `tokenizer.json`, checked before a prompt meets them.
+"""Checks the regular expressions in a `tokenizer.json` before they are used on a prompt.
 
-The library that carries them out limits the steps at one place of a text, not those at all places
-together: 10,000 characters can take an hour. Run by `tokenizer_child`; imports neither torch nor
-tokenizers by itself.
+The regex library limits the steps at one position of a text, but not at all positions together:
+10,000 characters can take an hour. `tokenizer_worker` runs this. Imports neither torch nor
+tokenizers.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 MAX_PATTERN_CHARACTERS = 10_000
 MAX_PATTERNS = 100
 MAX_SECONDS = 0.5
-"""How long a pattern may take for a text of TRIED_CHARACTERS. Those of known models take 0.01."""
+"""How long a pattern may take for TRIED_CHARACTERS characters. Known models' take 0.01 seconds."""
 TRIED_CHARACTERS = 2_000
 
 MAX_QUANTIFIERS = 6
-"""In one alternative of a pattern. Those of known models have up to 4."""
+"""The most quantifiers in one alternative. Known models' have up to 4."""
 
 _TOKEN = re.compile(
     r"\\(?P<escaped>.)|(?P<set>\[)|(?P<end>\])|(?P<group>\((?:\?[^)\w\s]?|\*)?)"
@@ -26,38 +26,38 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _REFERENCES = "123456789gkKRX"
-"""What follows a backslash where a pattern refers to what was matched, or to itself."""
+"""Characters after a backslash that refer to a match or to the pattern itself."""
 _GROUPS = frozenset({"(", "(?", "(?:", "(?=", "(?!", "(?>", "(?<"})
 _CHARACTERS = (
     "".join(map(chr, range(32, 127)))
     + "\n\r\t\u00a0\u00e9\u00c9\u01c5\u0301\u0663\u2167\u3042\u6d77\uff01\ue000\U0001f642"
 )
-"""One of each kind that patterns tell apart."""
+"""One character of each class that patterns distinguish."""
 
 
 def check_patterns(tokenizer: object, matches: Callable[[str, str], object]) -> None:
     """Check every regular expression of a tokenizer.
 
     Args:
-        tokenizer: What its `tokenizer.json` holds.
-        matches: Finds all places in a text (the second argument) where a pattern matches.
+        tokenizer: The content of its `tokenizer.json`.
+        matches: Finds all matches of a pattern in a text (the second argument).
 
     Raises:
         ValueError: A pattern could take very long, or refers to itself.
     """
-    patterns = dict.fromkeys(_patterns(tokenizer))
+    patterns = dict.fromkeys(_iterate_patterns(tokenizer))
     if len(patterns) > MAX_PATTERNS:
         raise ValueError(f"it has {len(patterns):,} patterns; at most {MAX_PATTERNS} are read")
     for pattern in patterns:
         _check_form(pattern)
-        for text in _texts(pattern):
+        for text in _generate_texts(pattern):
             started = time.process_time()
             matches(pattern, text)
             if time.process_time() - started > MAX_SECONDS:
-                raise ValueError(f"{_shown(pattern)} takes too long to match")
+                raise ValueError(f"{_quote(pattern)} takes too long to match")
 
 
-def _patterns(content: object) -> Iterator[str]:
+def _iterate_patterns(content: object) -> Iterator[str]:
     waiting = [content]
     while waiting:
         each = waiting.pop()
@@ -67,11 +67,11 @@ def _patterns(content: object) -> Iterator[str]:
                 yield pattern
             waiting += each.values()
         elif isinstance(each, list) and each and isinstance(each[0], (dict, list)):
-            waiting += each  # not the vocabulary, which is a list of texts
+            waiting += each  # skip the vocabulary, a list of texts
 
 
 def _check_form(pattern: str) -> None:
-    """Raise ValueError unless a pattern repeats nothing but single characters, and not too often.
+    """Raise ValueError if a pattern repeats more than single characters, or has many quantifiers.
 
     A repeated group can match in 2 to the power of the text's length ways.
     """
@@ -89,21 +89,22 @@ def _check_form(pattern: str) -> None:
         elif set_depth:
             continue
         elif token["escaped"] and token["escaped"] in _REFERENCES:
-            raise ValueError(f"{_shown(pattern)} refers to what it has matched, or to itself")
+            raise ValueError(f"{_quote(pattern)} refers to an earlier match, or to itself")
         elif token["group"] and token["group"] not in _GROUPS:
-            raise ValueError(f"{_shown(pattern)} has a group of a kind that isn't supported")
+            raise ValueError(f"{_quote(pattern)} has an unsupported kind of group")
         elif token["repeat"]:
-            raise ValueError(f"{_shown(pattern)} repeats a group, which can take very long")
+            raise ValueError(f"{_quote(pattern)} repeats a group, which can take very long")
         quantifiers = 0 if token["or"] else quantifiers + bool(token["quantifier"])
         if quantifiers > MAX_QUANTIFIERS:
             raise ValueError(
-                f"{_shown(pattern)} has more than {MAX_QUANTIFIERS} quantifiers in a row"
+                f"{_quote(pattern)} has more than {MAX_QUANTIFIERS} quantifiers in a row"
             )
 
 
-def _texts(pattern: str) -> Iterator[str]:
-    """Yield long texts that are hard for a pattern. They also hold the characters that it can't do
-    without, so that it isn't given up before it begins.
+def _generate_texts(pattern: str) -> Iterator[str]:
+    """Yield long texts that are hard for a pattern.
+
+    They also contain the characters that it requires, so that it doesn't fail at once.
     """
     own = "".join(dict.fromkeys(re.sub(r"\W", "", pattern)))[:20]
     for word in dict.fromkeys((*_CHARACTERS, *re.findall(r"\w{2,20}", pattern)[:50])):
@@ -115,5 +116,5 @@ def _texts(pattern: str) -> Iterator[str]:
         yield part * (TRIED_CHARACTERS // len(part))
 
 
-def _shown(pattern: str) -> str:
+def _quote(pattern: str) -> str:
     return f"the pattern {pattern[:60]!r}"

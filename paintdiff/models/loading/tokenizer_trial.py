@@ -1,5 +1,6 @@
-"""Tries a model's `tokenizer.json` in a throw-away process: one that is damaged in the right place
-would end ours. Importable without torch.
+"""Tries a model's `tokenizer.json` in a separate process, which a damaged one could crash.
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from paintdiff.config.presets import presets_folder
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.limits import MAX_TOKENIZER_SECONDS, MAX_VOCABULARY_BYTES
 from paintdiff.models.formats.opening import open_file
-from paintdiff.models.formats.trials import failed_trial
+from paintdiff.models.formats.trials import run_trial
 
 FILE_NAME = "tokenizer.json"
 
@@ -18,9 +19,10 @@ _CHILD = Path(__file__).with_name("tokenizer_worker.py")
 
 
 def try_tokenizers(folder: Path) -> None:
-    """Try each tokenizer one level below a model's folder; those that come with the app are known.
+    """Try each tokenizer one level below a model's folder, except in folders of this app.
 
-    Raises ModelLoadError if one can't be used.
+    Raises:
+        ModelLoadError: A tokenizer isn't usable.
     """
     if folder.resolve().parent == presets_folder():
         return
@@ -32,9 +34,9 @@ def _try_tokenizer(path: Path) -> None:
     try:
         with open_file(path) as file:
             content = file.read(MAX_VOCABULARY_BYTES)
-        reason = failed_trial(_CHILD, content, 2 * MAX_TOKENIZER_SECONDS)
+        reason = run_trial(_CHILD, content, 2 * MAX_TOKENIZER_SECONDS)
     except OSError as error:
-        raise ModelLoadError(f"{path.name} can't be tried: {error.strerror}.") from error
+        raise ModelLoadError(f"{path.name} can't be read: {error.strerror}.") from error
     if reason is not None:
         raise ModelLoadError(
             f"{path.name} isn't a usable tokenizer: {reason}. Download the model again."

@@ -1,9 +1,8 @@
-"""The throw-away process that tries a `tokenizer.json` before we read it; started by
-`tokenizer_trial`.
+"""The process that tries a `tokenizer.json` before we read it, started by `tokenizer_trial`.
 
-Some such files make the Rust library that reads them panic, some end the process, and some have
-regular expressions that would take hours for a long prompt. It gets the
-file as its standard input, and ends with status 0 if the file can be read and used.
+Some of these files make the Rust library panic, some crash the process, and some have regular
+expressions that would take hours for a long prompt. The file comes on standard input; status 0
+means that it is usable.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-if __name__ == "__main__":  # isolated, so that neither a variable nor a folder chooses what we are
+if __name__ == "__main__":  # isolated: no variable or folder affects imports
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from paintdiff.models.formats.confinement import (
@@ -27,9 +26,9 @@ _PROMPT = "a red sailboat on a calm sea (at sunset:1.2), Ä 海 🙂"
 
 
 def main() -> int:
-    """Read the tokenizer, and a prompt with it."""
+    """Load the tokenizer and tokenize a prompt."""
     leave_network()
-    # Its threads come after the network is gone.
+    # Its threads must start after the network is gone.
     from tokenizers import Regex, Tokenizer, pre_tokenizers  # noqa: PLC0415
 
     limit_resources(MAX_TOKENIZER_BYTES, file_bytes=0, seconds=MAX_TOKENIZER_SECONDS)
@@ -43,7 +42,7 @@ def main() -> int:
             ),
         )
         Tokenizer.from_buffer(content).encode(_PROMPT)
-    except BaseException as error:  # a panic is no Exception
+    except BaseException as error:  # a panic isn't an Exception
         sys.stdout.write(str(error)[:500])
         return 1
     return 0

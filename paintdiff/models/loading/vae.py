@@ -1,4 +1,4 @@
-"""Another VAE than a model's own. Imports torch and diffusers: import it in a function."""
+"""Loads VAEs that replace a model's own. Imports torch: import it inside functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from paintdiff.models.registry.adapter_rows import VaeRow
 
 @dataclass(frozen=True)
 class LoadedVae:
-    """A VAE in memory. `hash` identifies its file or folder (see `weights.identity_of`)."""
+    """A VAE in memory. `hash` identifies its file or folder (see `file_identity`)."""
 
     row: VaeRow
     network: Any
@@ -26,10 +26,15 @@ class LoadedVae:
 
 
 def load_vae(row: VaeRow, model: LoadedModel, _report: Callable[[str], None]) -> LoadedVae:
-    """Read a VAE onto the device of a model, in the precision of that model's own.
+    """Load a VAE onto a model's device, in the precision of that model's own VAE.
 
-    A single file doesn't say how it is built: like the model's own. If it has a decoder alone, the
-    encoder is the model's. Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
+    A single file doesn't contain its configuration, so it is built like the model's own. If it has
+    only a decoder, the model's encoder is used.
+
+    Raises:
+        ModelNotFoundError: The VAE is missing.
+        UnsafeWeightsError: Its format isn't safe.
+        ModelLoadError: It can't be loaded, or doesn't fit the model.
     """
     own: Any = model.components["vae"]
     source = Path(row.source)

@@ -1,4 +1,4 @@
-"""VAEs in files and folders of their own, and in checkpoints. Imports torch and diffusers."""
+"""Loads VAEs from files, folders and checkpoints. Imports torch and diffusers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.tensor_tables import read_tensor_table
 from paintdiff.models.formats.weight_files import check_weights_in
-from paintdiff.models.hub.file_selection import part_variant
+from paintdiff.models.hub.file_selection import find_part_variant
 from paintdiff.models.loading.part_checks import check_part
 
 _OWN_NAMES = ("encoder.down_blocks.", "decoder.up_blocks.")
@@ -22,15 +22,14 @@ _ENCODER = ("encoder.", "quant_conv.")
 
 
 class MissingEncoder(torch.nn.Module):
-    """Stands where a VAE without an encoder should have one. Asked for anything it raises
-    ModelLoadError.
-    """
+    """A placeholder for a VAE's missing encoder. Calling it raises ModelLoadError."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
 
     def forward(self, *_arguments: Any) -> torch.Tensor:
+        """Raise ModelLoadError."""
         raise ModelLoadError(
             f"The VAE in {self._name} has no encoder, so it can't be used with an input "
             "picture. Choose another VAE, or paint from a prompt alone."
@@ -38,18 +37,25 @@ class MissingEncoder(torch.nn.Module):
 
 
 def load_vae_at(source: Path, class_: Any, config: Mapping[str, Any], spare: Any = None) -> Any:
-    """The VAE in a file or a folder. A file doesn't say how it is built: `class_` and `config` do.
-    If it has a decoder alone, the encoder is that of the VAE `spare`, or a MissingEncoder.
+    """Load the VAE in a file or a folder. A file is built as `class_` and `config` say.
 
-    Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
+    If it has only a decoder, the encoder is that of the VAE `spare`, or a MissingEncoder.
+
+    Raises:
+        ModelNotFoundError: The VAE is missing.
+        UnsafeWeightsError: Its format isn't safe.
+        ModelLoadError: It can't be loaded.
     """
     if source.is_dir():
         check_weights_in(source)
         check_part(source)
         return diffusers.AutoencoderKL.from_pretrained(
-            str(source), local_files_only=True, use_safetensors=True, variant=part_variant(source)
+            str(source),
+            local_files_only=True,
+            use_safetensors=True,
+            variant=find_part_variant(source),
         )
-    with init_empty_weights():  # no memory for numbers that are replaced at once
+    with init_empty_weights():  # allocates no memory for weights that are replaced at once
         network = class_.from_config(config)
     content = read_tensor_table(source)
     tensors = {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
@@ -57,9 +63,7 @@ def load_vae_at(source: Path, class_: Any, config: Mapping[str, Any], spare: Any
 
 
 def build_vae(network: Any, tensors: dict[str, torch.Tensor], name: str, spare: Any = None) -> Any:
-    """An empty VAE with the weights from a file, in diffusers' names or in the original ones. See
-    `load_vae_at`.
-    """
+    """Fill an empty VAE with weights in diffusers' or the original names (see `load_vae_at`)."""
     if not any(key.startswith(_OWN_NAMES) for key in tensors):
         tensors = convert_ldm_vae_checkpoint(tensors, network.config)
     if not any(key.startswith("encoder.") for key in tensors):

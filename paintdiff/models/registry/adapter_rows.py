@@ -1,5 +1,6 @@
-"""What is put on top of a model, as the catalog knows it: LoRAs, embeddings, other VAEs, tiny
-autoencoders and IP-Adapters. Importable without torch.
+"""Catalog rows of LoRAs, embeddings, VAEs, tiny autoencoders and IP-Adapters.
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from paintdiff.models.registry.families import Family
 
 
 class FittingRow(WeightsRow):
-    """Something that fits the models of some families, by their names; of none if nobody knows."""
+    """Weights that fit the models of some families, by name; none if unknown."""
 
     families: tuple[str, ...] = ()
 
     def fits(self, family: str) -> bool:
-        """Whether it fits the models of that family, as far as is known."""
+        """Return whether it fits that family's models, as far as known."""
         return family in self.families
 
     def is_offered_for(self, family: str) -> bool:
@@ -26,15 +27,15 @@ class FittingRow(WeightsRow):
 
     @property
     def file(self) -> Path:
-        """Where it lies: a file, or a folder in diffusers' layout."""
+        """The file, or folder in the diffusers layout."""
         return Path(self.source)
 
 
 class LoraRow(FittingRow):
-    """One LoRA. `family` is the one it is for, None if that isn't known or can't be painted with.
+    """A LoRA. `family` is the one it is for, None if unknown or unsupported.
 
-    `trigger_words` are what calls it up, each to be put into a prompt as it is; `weight` is the
-    one that its author prefers. `preview` is a picture beside it.
+    `trigger_words` activate it; each can be put into a prompt unchanged. `weight` is its author's
+    preferred weight. `preview` is a picture beside the file.
     """
 
     what: ClassVar[str] = "LoRA"
@@ -51,8 +52,9 @@ class LoraRow(FittingRow):
 
 
 class EmbeddingRow(FittingRow):
-    """One textual inversion; its name is the token. `widths` are how many numbers its vectors
-    have, one for each text encoder, sorted.
+    """A textual inversion; its name is the token.
+
+    `widths` are the widths of its vectors, one per text encoder, sorted.
     """
 
     what: ClassVar[str] = "embedding"
@@ -64,7 +66,7 @@ class EmbeddingRow(FittingRow):
 
 
 class VaeRow(FittingRow):
-    """One VAE that can take the place of a model's own."""
+    """A VAE that can replace a model's own."""
 
     what: ClassVar[str] = "VAE"
     subfolder: ClassVar[str] = "vae"
@@ -73,9 +75,7 @@ class VaeRow(FittingRow):
 
 
 class TinyAutoencoderRow(FittingRow):
-    """One tiny autoencoder, for previews. `parts` are "encoder" and "decoder", as far as it has
-    them.
-    """
+    """A tiny autoencoder for previews. `parts` are those it has of "encoder" and "decoder"."""
 
     what: ClassVar[str] = "tiny autoencoder"
     subfolder: ClassVar[str] = "vae_approx"
@@ -85,9 +85,7 @@ class TinyAutoencoderRow(FittingRow):
 
 
 class IpAdapterRow(FittingRow):
-    """One IP-Adapter. `image_encoder` is the folder or file of the network that looks at the
-    picture, None if none that fits was found.
-    """
+    """An IP-Adapter. `image_encoder` is its encoder's folder or file, None if none was found."""
 
     what: ClassVar[str] = "IP-Adapter"
     subfolder: ClassVar[str] = "ipadapter"

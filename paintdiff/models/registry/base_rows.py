@@ -1,4 +1,4 @@
-"""What all rows of the catalog have: where weights lie, and of which family they are."""
+"""The base of all catalog rows: where weights are, and their family."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from paintdiff.models.registry.families import Family
 
 
 class WeightsRow(BaseModel):
-    """Weights somewhere. `source` is a folder, a file, or where else they can be had.
+    """Weights. `source` is a folder, a file, an address or a Hugging Face id.
 
-    `size_bytes` is what they take on disk, 0 if that isn't known. `fingerprint` is another when
-    other weights lie at the same place ("" for what doesn't change). `aliases` are names that it
-    gives itself, which others may have too.
+    `size_bytes` is the size on disk, 0 if unknown. `fingerprint` changes when the weights at the
+    same place do ("" for constant weights). `aliases` are names from its metadata, which needn't be
+    unique.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,18 +40,18 @@ class WeightsRow(BaseModel):
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Which weights these are: differs once other weights lie at the same place."""
+        """A value that identifies the weights, and changes when they do."""
         return self.what, self.name, self.source, self.fingerprint
 
     @property
     def folder(self) -> Path | None:
-        """Where it lies on this machine, None if `source` is no path."""
+        """The path on this machine, None if `source` isn't a path."""
         path = Path(self.source)
         return path if path.is_absolute() else None
 
 
 class SourceRow(WeightsRow):
-    """Weights of one family. `source` is a folder, a file, or a hub id ("owner/name")."""
+    """Weights of one family. `source` is a folder, a file, or a Hugging Face id ("owner/name")."""
 
     family: Family
 
@@ -60,15 +60,18 @@ class SourceRow(WeightsRow):
         return self.family.name == family
 
 
-def is_preset_source(source: str, presets: Path) -> str:
-    """A source as it stands in YAML: a folder beside the file becomes absolute, a hub id stays."""
+def resolve_preset_source(source: str, presets: Path) -> str:
+    """Return a source from YAML with a folder beside that file made absolute.
+
+    A Hugging Face id is returned unchanged.
+    """
     if (presets / source).exists() or not HUB_ID.fullmatch(source):
         return str((presets / source).resolve())
     return source
 
 
-def hub_id_name(source: str) -> str:
-    """What a source is called: its folder's or file's name, or the whole hub id."""
+def get_source_name(source: str) -> str:
+    """Return a source's name: that of its folder or file, or the whole Hugging Face id."""
     path = Path(source)
     if path.is_file():
         return path.stem
@@ -80,12 +83,13 @@ MAX_NAME = 180
 GENERAL_STEMS = frozenset(
     {"adapter_model", "pytorch_lora_weights", "lora", "model", "diffusion_pytorch_model"}
 )
-"""What programs call files whatever is in them, in lower case: their folders say more."""
+"""File names, in lower case, that programs use whatever the content: the folder's says more."""
 
 
-def display_name(path: Path) -> str:
-    """What is found at a path is called: a file without its suffix, a snapshot in the hub's cache
-    by its hub id. Without control characters, and cut to MAX_NAME.
+def get_display_name(path: Path) -> str:
+    """Return the name of the weights at a path, printable and cut to MAX_NAME.
+
+    A file's has no suffix; a snapshot's in the Hugging Face cache is the id.
     """
     is_file = path.suffix.lower() in WEIGHT_SUFFIXES or not path.is_dir()
     name = path.stem if is_file else path.name
@@ -97,7 +101,7 @@ def display_name(path: Path) -> str:
 
 
 def find_free_name(wanted: str, taken: Container[str]) -> str:
-    """The name, with a number if it is taken."""
+    """Return the wanted name, with a number if it is taken."""
     name, number = wanted, 2
     while name in taken:
         name, number = f"{wanted} ({number})", number + 1

@@ -1,4 +1,4 @@
-"""ControlNets as the catalog knows them: rows of data, and the family of one that isn't loaded.
+"""Catalog rows of ControlNets, and their families, detected without loading.
 
 Importable without torch.
 """
@@ -15,15 +15,15 @@ from pydantic import BaseModel, ConfigDict
 from paintdiff.config.presets import find_row, validate_row
 from paintdiff.errors import ModelNotFoundError, PresetError, RequestError
 from paintdiff.models.formats.json_files import read_json
-from paintdiff.models.formats.safe_pickle import tensor_records
+from paintdiff.models.formats.safe_pickle import read_tensor_records
 from paintdiff.models.formats.weight_files import is_pickle, read_file_header
 from paintdiff.models.hub.direct_download import fetch_from_cache_or_hub
 from paintdiff.models.hub.hub_id import HUB_ID
 from paintdiff.models.registry.base_rows import (
     SourceRow,
     find_free_name,
-    hub_id_name,
-    is_preset_source,
+    get_source_name,
+    resolve_preset_source,
 )
 from paintdiff.models.registry.families import Family
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _CLASS_NAME = "ControlNetModel"
 _CONFIG = "config.json"
-# In the order in which they are preferred; the last is a pickle.
+# In order of preference; the last is a pickle.
 _WEIGHTS = (
     "diffusion_pytorch_model.safetensors",
     "diffusion_pytorch_model.fp16.safetensors",
@@ -39,15 +39,13 @@ _WEIGHTS = (
 )
 _ANY_VARIANT = "diffusion_pytorch_model.*.safetensors"
 HUB_FILES = (_CONFIG, _WEIGHTS[0])
-"""What is fetched of a ControlNet on the hub."""
+"""The files to download of a ControlNet on Hugging Face."""
 
 _WORD_WEIGHT = ".attn2.to_k.weight"
 
 
 class ControlNetRow(SourceRow):
-    """One ControlNet. `preprocessors` are those that it was made for, the best first; empty if
-    nobody has said.
-    """
+    """A ControlNet. `preprocessors` are those it was trained for, best first; empty if unknown."""
 
     what: ClassVar[str] = "ControlNet"
     subfolder: ClassVar[str] = "controlnet"
@@ -56,7 +54,7 @@ class ControlNetRow(SourceRow):
 
 
 class _ControlNetText(BaseModel):
-    """A ControlNet as it is written in YAML."""
+    """A ControlNet in YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,7 +70,7 @@ class _ControlNetText(BaseModel):
 def read_controlnets(
     rows: object, families: Mapping[str, Family], path: Path
 ) -> tuple[ControlNetRow, ...]:
-    """Check the `controlnets` part of a models file. Raises PresetError, which names `path`."""
+    """Read the `controlnets` section of a models file. Raise PresetError, which names `path`."""
     found: list[ControlNetRow] = []
     for name, row in validate_row(dict[str, dict[str, object]], rows or {}, path).items():
         text = validate_row(_ControlNetText, find_row(name, row, path), path)
@@ -83,7 +81,7 @@ def read_controlnets(
                 name=text.name,
                 title=text.title,
                 family=families[text.family],
-                source=is_preset_source(text.source, path.parent),
+                source=resolve_preset_source(text.source, path.parent),
                 preprocessors=text.preprocessors,
                 licence=text.licence,
                 description=text.description,
@@ -95,17 +93,21 @@ def read_controlnets(
 def make_controlnet_row(
     source: str, families: Mapping[str, Family], taken: Mapping[str, object], name: str | None
 ) -> ControlNetRow:
-    """The row of a folder, a file or a hub id; a name that is in `taken` gets a number.
+    """Make the row of a folder, a file or a Hugging Face id; a name in `taken` gets a number.
 
-    Its weights are not read. Raises ModelNotFoundError if nothing usable is there,
-    UnsafeWeightsError if it could run code, RequestError if its family is unknown.
+    Its weights aren't read.
+
+    Raises:
+        ModelNotFoundError: Nothing usable is there.
+        UnsafeWeightsError: Its format could run code.
+        RequestError: Its family is unknown.
     """
     path = Path(source).expanduser()
     if path.exists():
         source = str(path.resolve())
-        width = _words_width(Path(source))
+        width = _find_text_width(Path(source))
     elif HUB_ID.fullmatch(source):
-        width = _config_width(_hub_config(source))
+        width = _get_config_width(_fetch_config(source))
     else:
         raise ModelNotFoundError(
             f"There is no ControlNet at {source!r}. Use a name from the list, a folder, a "
@@ -120,16 +122,17 @@ def make_controlnet_row(
             f"supported family. Supported families: {known}.",
             field="controlnet",
         )
-    wanted = name or hub_id_name(source)
+    wanted = name or get_source_name(source)
     return ControlNetRow(
         name=find_free_name(wanted, taken), title=wanted, family=family, source=source
     )
 
 
 def find_weights_file(source: Path) -> Path:
-    """The file with a ControlNet's weights: `source` itself, or the one in that folder.
+    """Return the file with a ControlNet's weights: `source` itself, or the one in that folder.
 
-    Raises ModelNotFoundError if there is none.
+    Raises:
+        ModelNotFoundError: There is none.
     """
     if source.is_file():
         return source
@@ -145,9 +148,10 @@ def find_weights_file(source: Path) -> Path:
 
 
 def read_controlnet_config(folder: Path) -> dict[str, Any]:
-    """What `config.json` says of a ControlNet.
+    """Read a ControlNet's `config.json`.
 
-    Raises ModelNotFoundError if it isn't there, can't be read, or is of something else.
+    Raises:
+        ModelNotFoundError: It is missing, unreadable, or of something else.
     """
     path = folder / _CONFIG
     try:
@@ -166,13 +170,13 @@ def read_controlnet_config(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _words_width(source: Path) -> object:
+def _find_text_width(source: Path) -> object:
     if source.is_dir():
         find_weights_file(source)
-        return _config_width(read_controlnet_config(source))
+        return _get_config_width(read_controlnet_config(source))
     widths = {
         shape[1]
-        for name, shape in _shapes(source).items()
+        for name, shape in _read_shapes(source).items()
         if name.endswith(_WORD_WEIGHT) and len(shape) == 2
     }
     if len(widths) != 1:
@@ -183,26 +187,26 @@ def _words_width(source: Path) -> object:
     return widths.pop()
 
 
-def _config_width(config: Mapping[str, Any]) -> object:
-    return config.get("cross_attention_dim", 1280)  # diffusers' own default
+def _get_config_width(config: Mapping[str, Any]) -> object:
+    return config.get("cross_attention_dim", 1280)  # diffusers' default
 
 
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors in a file, told from its header."""
+def _read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a file's tensors, from its header."""
     if not is_pickle(path):
         return {name: each.shape for name, each in read_file_header(path).tensors.items()}
-    return {name: each.shape for name, each in tensor_records(path).items()}
+    return {name: each.shape for name, each in read_tensor_records(path).items()}
 
 
-def _hub_config(source: str) -> dict[str, Any]:
+def _fetch_config(source: str) -> dict[str, Any]:
     import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
 
-    def fetched(local_files_only: bool) -> dict[str, Any]:
+    def fetch(local_files_only: bool) -> dict[str, Any]:
         path = huggingface_hub.hf_hub_download(source, _CONFIG, local_files_only=local_files_only)
         return read_controlnet_config(Path(path).parent)
 
     try:
-        return fetch_from_cache_or_hub(fetched, lambda: logger.info("looking %s up", source))
+        return fetch_from_cache_or_hub(fetch, lambda: logger.info("looking %s up", source))
     except (OSError, ValueError) as error:
         logger.warning("looking up the ControlNet %s failed", source, exc_info=True)
         raise ModelNotFoundError(

@@ -1,7 +1,6 @@
-"""Face restorers as the catalog knows them, and the detector that finds them faces: files in the
-models folders. None ships with the app or is downloaded.
+"""Catalog rows of face restorers, and the face detector they need.
 
-Importable without torch.
+These are files in the models folders; none is shipped or downloaded. Importable without torch.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from typing import ClassVar
 from paintdiff.models.registry.base_rows import WeightsRow
 
 FACE_FOLDERS = ("facerestore_models", "GFPGAN", "face_restoration")
-"""Where in a models folder face restorers are kept."""
+"""Subfolders of a models folder for face restorers."""
 
 FACE_PX = 512
-"""The side of the pictures of faces that all of them were trained on."""
+"""The side of the face crops that all of them were trained on."""
 
 DETECTOR_FOLDERS = ("face_detection", "facedetection", *FACE_FOLDERS)
 DETECTOR_FILES = "face_detection_yunet_*.onnx"
@@ -24,9 +23,7 @@ MAX_DETECTOR_BYTES = 5 * 10**6
 
 
 class FaceRestorerRow(WeightsRow):
-    """One face restorer: a network that repairs a face. `source` is its file; `detector` is the one
-    of what finds the faces, without which it can't be used.
-    """
+    """A network that repairs faces. `detector` is the face detector's file, which it requires."""
 
     what: ClassVar[str] = "face restorer"
     subfolder: ClassVar[str] = "facerestore_models"
@@ -35,10 +32,10 @@ class FaceRestorerRow(WeightsRow):
 
     @property
     def file(self) -> Path:
-        """Where it lies."""
+        """The file."""
         return Path(self.source)
 
 
 def find_detector(files: Iterable[Path]) -> Path | None:
-    """The first of the files that is a face detector by its name; None if there is none."""
+    """Return the first file that is a face detector by its name, None if there is none."""
     return next((file for file in files if file.match(DETECTOR_FILES)), None)

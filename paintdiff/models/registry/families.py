@@ -1,4 +1,4 @@
-"""What a family of models needs, as rows of data (`presets/models.yaml`, families)."""
+"""Properties of model families, as rows of data (`presets/models.yaml`, families)."""
 
 from __future__ import annotations
 
@@ -13,33 +13,31 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.models.registry.samplers import SAMPLERS, SamplerKind, check_sampler, find_samplers
 
 DENOISERS = ("transformer", "unet")
-"""What the part of a pipeline that predicts may be called, and the folder that it lies in."""
+"""Names of a pipeline's denoiser, and of its folder."""
 
 GuidanceKind = Literal["classifier_free", "embedded", "true_scale", "beyond_one", "none"]
-"""How a guidance scale reaches a family's pipelines; `models/inference/pipeline_calls.py` says what
-each does.
-"""
+"""How a guidance scale reaches a family's pipelines; see `models/inference/pipeline_calls.py`."""
 
 LatentLayout = Literal["plain", "packed", "packed_frames", "pixels"]
-"""How a family's denoiser takes latents; `models/inference/latent_formats.py` says what each is."""
+"""How a family's denoiser takes latents; see `models/inference/latent_formats.py`."""
 
 
-def _size(value: object) -> object:
+def _parse_size(value: object) -> object:
     return Size.parse(value) if isinstance(value, str) else value
 
 
-SizeText = Annotated[Size, BeforeValidator(_size)]
+SizeText = Annotated[Size, BeforeValidator(_parse_size)]
 """A Size that is written "512x768" in YAML."""
 
 SamplerName = Annotated[str, BeforeValidator(lambda value: check_sampler(str(value)))]
-"""A sampler's name as it stands in SAMPLERS."""
+"""A sampler's name in SAMPLERS."""
 
 
 class LatentRgb(BaseModel):
     """The linear map from latents to colours: `rgb = latents @ matrix + bias`.
 
-    `matrix` has a row for each latent channel and three columns, red, green, blue; the result is in
-    -1..1. The latents are those that the denoiser sees (already scaled).
+    `matrix` has a row per latent channel and three columns (red, green, blue); the result is in
+    -1..1. The latents are scaled as the denoiser sees them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -49,7 +47,7 @@ class LatentRgb(BaseModel):
 
 
 class QualityFigures(BaseModel):
-    """A quality preset's figures for one model, or for all of a family that have none."""
+    """The figures of a quality preset, for one model or as a family's default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -58,17 +56,16 @@ class QualityFigures(BaseModel):
 
 
 class WorkingMemory(BaseModel):
-    """What a family's networks hold at once beside their weights: numbers, each as many bytes as
-    the run's precision has.
+    """The working memory of a family's networks, counted in numbers of the run's precision.
 
-    The denoiser holds `denoiser_fixed`, and `denoiser_per_px` for each pixel of the picture that it
-    sees (not: latent), for each of a batch. The VAE holds `decode_per_px` for each pixel of what it
-    decodes at once. Encoding takes less. `largest_block` is the part of the denoiser's weights that
-    is in the largest of its blocks.
+    The denoiser needs `denoiser_fixed`, and `denoiser_per_px` for each pixel (not: latent) of each
+    picture in a batch. The VAE needs `decode_per_px` for each pixel that it decodes at once;
+    encoding needs less. `largest_block` is the fraction of the denoiser's weights in its largest
+    block.
 
-    Where attention isn't fused, the largest one also holds its scores: it has `attention_heads`,
-    and a token for each `attention_token_px` pixels. The VAE's has one head and a token for each
-    latent, unless it has none (`vae_attention`).
+    Without fused attention, the largest attention also stores its scores: it has `attention_heads`,
+    and a token for each `attention_token_px` pixels. The VAE's has one head and a token per latent,
+    unless it has no attention (`vae_attention`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -83,28 +80,27 @@ class WorkingMemory(BaseModel):
 
 
 class Family(BaseModel):
-    """What all models of one architecture share. `pipelines` maps a task to its diffusers class,
-    `call` is what these classes are told beyond what all of them are.
+    """The common properties of all models of one architecture.
 
-    `denoiser` is the pipeline's part that predicts. `samplers` is the kind of samplers that it was
-    trained for, `sampler` the one used unless another is asked for, `quality` the figures of each
-    quality preset ({}: the general ones). `guidance` says how it is guided; where it doesn't
-    support a negative prompt, one has no effect.
+    `pipelines` maps a task to its diffusers class; `call` are extra arguments for calling these.
+    `denoiser` is the name of the pipeline's denoiser. `samplers` is the kind of samplers it was
+    trained for, `sampler` the default one, `quality` the figures of each quality preset ({}: the
+    general ones). `guidance` is the kind of guidance; a negative prompt has no effect unless it is
+    supported.
 
-    `cross_attention_dim` is how many numbers stand for a word, by which a ControlNet's family is
-    told (None: no ControlNet is). `tokenizer` is the part that splits the longest prompt it can
-    read, `max_prompt_tokens` how many tokens of it are read.
+    `cross_attention_dim` is the width of text embeddings, which identifies ControlNets of the
+    family (None: no ControlNets). `tokenizer` is the one for the longest prompt,
+    `max_prompt_tokens` its limit.
 
-    Latents have `latent_channels`, and `latent_layout` says how the denoiser takes them.
-    `latent_rgb` is None if no map to colours is known, so that there are previews only with a tiny
-    autoencoder. `vae_full_precision` says that the VAE overflows in half precision, so it stays in
-    float32; `vae_whole_px` up to which size, squared, it takes pictures at once (None: the usual
-    one). `overflows_in_float16` says that everything does, and only bfloat16 halves it.
+    Latents have `latent_channels`; `latent_layout` is the denoiser's format. `latent_rgb` is the
+    preview matrix (None: previews need a tiny autoencoder). With `vae_full_precision` the VAE
+    overflows in half precision and stays in float32. `vae_whole_px` is the side of the largest
+    square picture that the VAE takes at once (None: the default). With `overflows_in_float16` all
+    networks overflow, so only bfloat16 halves their memory. `working_memory` is the memory of a run
+    beside the weights (None: unknown).
 
-    `working_memory` is what a run takes beside the weights (None: nobody knows).
-
-    `hires_strength` is the default strength of the second pass; 0 only enlarges.
-    `refiners` are the families whose models may take over before a picture is done.
+    `hires_strength` is the default strength of the second pass; 0 only enlarges. `refiners` are the
+    families whose models may take over before a picture is done.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -150,18 +146,16 @@ class Family(BaseModel):
 
     @property
     def guides_in_batch(self) -> bool:
-        """Whether its pipelines predict without the words and with them in one batch of two."""
+        """Whether its pipelines predict with and without the prompt in one batch of two."""
         return self.guidance == "classifier_free" and self.samplers != "own"
 
     def sampler_names(self) -> tuple[str, ...]:
-        """The samplers that its models can be painted with, in the order in which they are
-        offered.
-        """
+        """List the samplers for its models, in the order shown."""
         return find_samplers(self.samplers)
 
 
 def read_families(rows: object, path: Path) -> dict[str, Family]:
-    """Check the `families` part of a models file. Raises PresetError, which names `path`."""
+    """Read the `families` section of a models file. Raise PresetError, which names `path`."""
     by_name = validate_row(dict[str, dict[str, object]], rows, path)
     named = {name: find_row(name, row, path) for name, row in by_name.items()}
     return validate_row(dict[str, Family], named, path)

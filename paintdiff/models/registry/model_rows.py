@@ -1,4 +1,4 @@
-"""Models as the catalog knows them: rows of data, and what a model's folder says of itself.
+"""Catalog rows of models, and the data files in a model's folder.
 
 Importable without torch.
 """
@@ -37,19 +37,19 @@ _DISTILLED: Mapping[str, QualityFigures] = {
     "balanced": QualityFigures(num_inference_steps=4, guidance_scale=1.0),
     "high": QualityFigures(num_inference_steps=8, guidance_scale=1.0),
 }
-"""What a model that was distilled to few steps and no guidance is painted with."""
+"""The figures of models distilled to few steps and no guidance."""
 
 
 class ModelFacts(BaseModel):
-    """What there is to know of a model beyond its family.
+    """Properties of a model beyond its family's.
 
-    `closed_vocabulary` says that it knows only the words listed in its folder's `words.json`. Of a
-    hub id `revision` is the commit ("" for the newest), `gated` says that its owner has to be asked
-    first, `download_bytes` what is fetched (0: unknown). `least_memory_bytes` is what it can be
-    painted with at all (0: unknown). `prediction_type` is what its network predicts, "" if its
-    files say so themselves; `zero_terminal_snr` that it was trained with a noise schedule that
-    ends in pure noise (Lin et al. 2023, arXiv:2305.08891). `distilled` says that it needs few steps
-    and takes no guidance. `sha256` is that of a single file, in hex, "" if nobody knows.
+    With `closed_vocabulary` it knows only the words in its folder's `words.json`. For a Hugging
+    Face id, `revision` is the commit ("": the newest), `gated` means that its licence must be
+    accepted first, `download_bytes` is the size of the download (0: unknown). `least_memory_bytes`
+    is the least memory to paint with it (0: unknown). `prediction_type` is the network's
+    prediction, "" if its files tell; `zero_terminal_snr` means training with a noise schedule that
+    ends in pure noise (Lin et al. 2023, arXiv:2305.08891). `distilled` means few steps and no
+    guidance. `sha256` is a single file's hash in hex, "" if unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,11 +66,11 @@ class ModelFacts(BaseModel):
 
 
 class ModelRow(SourceRow, ModelFacts):
-    """One model. `source` is a folder, a .safetensors file, or a hub id ("owner/name").
+    """A model. `source` is a folder, a weight file, or a Hugging Face id ("owner/name").
 
-    `sizes` are the sizes offered, `sampler` the one used unless another is asked for, `quality` the
-    figures of each quality preset. `parts` are what a single file holds ("denoiser", "vae",
-    "text_encoder"; empty for a folder or a hub id).
+    `sizes` are the suggested sizes, `sampler` the default one, `quality` the figures of each
+    quality preset. `parts` are the components in a single file ("denoiser", "vae", "text_encoder";
+    empty for a folder or a Hugging Face id).
     """
 
     native_size: Size
@@ -81,9 +81,9 @@ class ModelRow(SourceRow, ModelFacts):
 
     @property
     def folder(self) -> Path | None:
-        """Where it lies on this machine; None for a hub id that isn't in the cache (or not whole).
+        """The path on this machine; None for a Hugging Face id that isn't completely cached.
 
-        Quick, and never asks the hub.
+        Fast: never contacts Hugging Face.
         """
         if HUB_ID.fullmatch(self.source):
             return find_snapshot(self.source, self.revision)
@@ -91,15 +91,13 @@ class ModelRow(SourceRow, ModelFacts):
 
     @property
     def is_here(self) -> bool:
-        """Whether it is on this machine. Quick, and never asks the hub."""
+        """Whether it is on this machine. Fast: never contacts Hugging Face."""
         folder = self.folder
         return folder is not None and folder.exists()
 
     @property
     def label(self) -> str:
-        """Its title, and what there is to know before it is chosen: whether it comes with the app,
-        or has to be downloaded, how large it is, and whether its owner has to be asked.
-        """
+        """The title with notes for choosing: shipped with the app, size to download, gated."""
         if self.folder is not None and self.folder.parent == presets_folder():
             return f"{self.title} (comes with the app)"
         if self.is_here or not HUB_ID.fullmatch(self.source):
@@ -109,7 +107,7 @@ class ModelRow(SourceRow, ModelFacts):
         return f"{self.title} ({', '.join(filter(None, (size or 'to download', gated)))})"
 
     def figures(self, quality: str) -> QualityFigures:
-        """The figures of a quality preset. Raises UnknownNameError."""
+        """Return the figures of a quality preset. Raise UnknownNameError."""
         found = self.quality.get(quality)
         if found is None:
             raise make_unknown_name_error("quality", quality, self.quality)
@@ -117,7 +115,7 @@ class ModelRow(SourceRow, ModelFacts):
 
 
 class ModelText(ModelFacts):
-    """A model as it is written in YAML; what is left out is the family's or the general one."""
+    """A model in YAML. Missing values are the family's or the general ones."""
 
     name: str
     title: str
@@ -134,8 +132,10 @@ class ModelText(ModelFacts):
 def make_model_row(
     text: ModelText, family: Family, general: Mapping[str, QualityFigures]
 ) -> ModelRow:
-    """The row of a model that is written so; `general` are the figures of each quality preset
-    unless its family or the model has its own, or it is distilled.
+    """Make a model's row from its YAML.
+
+    `general` are the figures of each quality preset, unless the family or the model has its own, or
+    the model is distilled.
     """
     usual = {**general, **family.quality}
     if text.distilled:
@@ -152,10 +152,10 @@ def make_model_row(
 
 
 def read_latent_rgb(row: ModelRow, folder: Path) -> LatentRgb | None:
-    """The preview map of a model: its folder's own `latent_rgb.json`, or its family's, None if
-    there is none.
+    """Return a model's preview matrix: its folder's `latent_rgb.json`, else its family's, if any.
 
-    Raises PresetError.
+    Raises:
+        PresetError: The file is invalid.
     """
     path = folder / "latent_rgb.json"
     if not path.is_file():
@@ -164,8 +164,9 @@ def read_latent_rgb(row: ModelRow, folder: Path) -> LatentRgb | None:
 
 
 def read_known_words(row: ModelRow, folder: Path) -> frozenset[str] | None:
-    """All the words that a model with a closed vocabulary knows (its folder's `words.json`, a list
-    in lower case); None for other models. Raises PresetError if the list doesn't fit.
+    """Return the words that a model with a closed vocabulary knows, in lower case; None for others.
+
+    They are in its folder's `words.json`. Raises PresetError if that is invalid.
     """
     if not row.closed_vocabulary:
         return None
@@ -174,9 +175,10 @@ def read_known_words(row: ModelRow, folder: Path) -> frozenset[str] | None:
 
 
 def read_near_words(row: ModelRow, folder: Path) -> Mapping[str, str]:
-    """What a model with a closed vocabulary reads in place of words that it wasn't taught (its
-    folder's `near-words.json`, all in lower case); nothing for other models. Raises PresetError if
-    the list doesn't fit.
+    """Return replacements for words that a model with a closed vocabulary doesn't know.
+
+    They are in its folder's `near-words.json`, in lower case; {} for other models. Raises
+    PresetError if that is invalid.
     """
     path = folder / "near-words.json"
     if not row.closed_vocabulary or not path.is_file():
@@ -185,8 +187,10 @@ def read_near_words(row: ModelRow, folder: Path) -> Mapping[str, str]:
 
 
 def read_subjects(row: ModelRow, folder: Path) -> tuple[str, ...]:
-    """What a model with a closed vocabulary can paint, as words for a prompt (its folder's
-    `subjects.json`, a list); nothing for other models. Raises PresetError if the list doesn't fit.
+    """List the subjects that a model with a closed vocabulary can paint, as words for a prompt.
+
+    They are in its folder's `subjects.json`; () for other models. Raises PresetError if that is
+    invalid.
     """
     path = folder / "subjects.json"
     if not row.closed_vocabulary or not path.is_file():
@@ -195,8 +199,11 @@ def read_subjects(row: ModelRow, folder: Path) -> tuple[str, ...]:
 
 
 def read_json_file(path: Path, shape: type[T]) -> T:
-    """What a JSON file of a model's folder holds. Raises ModelNotFoundError if it can't be read,
-    PresetError if it is something else.
+    """Read and check a JSON file of a model's folder.
+
+    Raises:
+        ModelNotFoundError: It can't be read.
+        PresetError: It has another shape.
     """
     try:
         content = read_json(path)

@@ -1,5 +1,4 @@
-"""The weights of preprocessors as the manager knows them: files of known names, in a folder of this
-machine or in a repository of the hub.
+"""Rows of preprocessors' weights: named files in a folder or a Hugging Face repository.
 
 Importable without torch.
 """
@@ -15,8 +14,9 @@ from paintdiff.models.registry.base_rows import WeightsRow
 
 
 class PreprocessorRow(WeightsRow):
-    """The weights of one preprocessor. `source` is a folder or a hub id, in which `files` lie; they
-    take `size_bytes` together, about.
+    """The weights of a preprocessor: `files` in the folder or Hugging Face repository `source`.
+
+    `size_bytes` is their approximate size in total.
     """
 
     what: ClassVar[str] = "preprocessor"
@@ -25,7 +25,7 @@ class PreprocessorRow(WeightsRow):
 
     @property
     def folder(self) -> Path | None:
-        """Where they lie on this machine, None if they have to be fetched. Never asks the hub."""
+        """The folder on this machine, None if not downloaded. Never contacts Hugging Face."""
         if HUB_ID.fullmatch(self.source):
             return find_snapshot(self.source, "", self.files)
         return super().folder

@@ -10,23 +10,26 @@ from typing import Any, Literal
 from paintdiff.config.presets import make_unknown_name_error
 
 SamplerKind = Literal["diffusion", "flow", "own"]
-"""What a sampler is for: models that were trained to take noise off ("diffusion"), or to follow the
-straight line from noise to picture ("flow"; Lipman et al. 2022, arXiv:2210.02747). "own" is
-whatever a model's folder names, and all that is known of models of an unknown family."""
+"""The kind of models that a sampler is for.
+
+"diffusion" models remove noise; "flow" models follow the straight line from noise to picture
+(Lipman et al. 2022, arXiv:2210.02747). "own" is the scheduler in a model's folder, the only one for
+models of an unknown family.
+"""
 
 MOST_STEPS = 1000
-"""As many as models are trained with: every timestep, one after the other."""
+"""The number of timesteps that models are trained with."""
 
 
 @dataclass(frozen=True)
 class Sampler:
     """A diffusers scheduler class and the settings that make it this sampler.
 
-    `variance_exploding` says in which space its `step` takes the sample: x0 + sigma * noise if true
-    (the k-diffusion family), sqrt(alpha_bar) * x0 + sqrt(1 - alpha_bar) * noise if false.
-    `max_steps` is the most steps it can take, `kind` what it is for. One that `follows_model` takes
-    its schedule from the model's own scheduler (`models/inference/flow_schedulers.py`).
-    `knows_zero_snr` says that it can start from pure noise.
+    `variance_exploding` is the space of `step`'s sample: x0 + sigma * noise if true (the
+    k-diffusion family), else sqrt(alpha_bar) * x0 + sqrt(1 - alpha_bar) * noise. `max_steps` is the
+    most steps it can take, `kind` the kind of models it is for. With `follows_model` its schedule
+    is that of the model's own scheduler (`models/inference/flow_schedulers.py`). `knows_zero_snr`
+    means that it can start from pure noise.
     """
 
     class_name: str
@@ -38,7 +41,7 @@ class Sampler:
     knows_zero_snr: bool = True
 
 
-# Latents are not limited to -1..1, so clipping the predicted sample there would ruin them.
+# Latents exceed -1..1, so clipping the predicted sample there would ruin them.
 _UNCLIPPED: Mapping[str, Any] = {"clip_sample": False}
 _FLOW: Mapping[str, Any] = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
 
@@ -46,10 +49,10 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
     {
         "DDIM": Sampler("DDIMScheduler", _UNCLIPPED),
         "DDPM": Sampler("DDPMScheduler", _UNCLIPPED),
-        # The Runge-Kutta warm-up knows no v-prediction, and Stable Diffusion never used it.
+        # The Runge-Kutta warm-up doesn't support v-prediction, and Stable Diffusion never used it.
         "PNDM": Sampler("PNDMScheduler", {"skip_prk_steps": True}, knows_zero_snr=False),
         "Euler": Sampler("EulerDiscreteScheduler", variance_exploding=True),
-        # What few-step models are made for: steps that end on the training's last ("SGM uniform").
+        # For few-step models: steps that end on training's last timestep ("SGM uniform").
         "Euler SGM Uniform": Sampler(
             "EulerDiscreteScheduler", {"timestep_spacing": "trailing"}, variance_exploding=True
         ),
@@ -83,18 +86,18 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
 )
 
 
-def sampler_names() -> tuple[str, ...]:
-    """The samplers' names, in the order in which they are offered."""
+def list_samplers() -> tuple[str, ...]:
+    """List the samplers' names in the order shown."""
     return tuple(SAMPLERS)
 
 
 def find_samplers(kind: SamplerKind) -> tuple[str, ...]:
-    """The names of the samplers of that kind, in the order in which they are offered."""
+    """List the names of the samplers of a kind, in the order shown."""
     return tuple(name for name, row in SAMPLERS.items() if row.kind == kind)
 
 
 def check_sampler(name: str) -> str:
-    """The name as it stands in SAMPLERS; capitals don't matter. Raises UnknownNameError."""
+    """Return a name's spelling in SAMPLERS, ignoring case. Raise UnknownNameError."""
     wanted = name.strip().casefold()
     for known in SAMPLERS:
         if known.casefold() == wanted:

@@ -1,5 +1,6 @@
-"""The speed profiles: how exactly a picture has to be what diffusers paints, against how quick it
-is. Importable without torch.
+"""The speed profiles: how exactly a picture matches diffusers' result, against speed.
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ FILE_NAME = "profiles.yaml"
 
 
 class Profile(BaseModel):
-    """A row of presets/profiles.yaml; what each knob does, and where it was measured, is there.
+    """A row of `presets/profiles.yaml`, which explains each setting and its measurements.
 
-    `says` tells people what the speed is for, and `repeating` what can differ when the same
-    settings are painted again. The defaults are those of "exact", which changes nothing.
+    `says` tells people what the profile is for, `repeating` what may differ when the same settings
+    run again. The defaults are those of "exact", which changes nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -46,29 +47,29 @@ class Profile(BaseModel):
 
     @property
     def limits_guidance(self) -> bool:
-        """Whether it guides in a part of the run only."""
+        """Whether it guides only in a part of the run."""
         return self.guidance_start > 0 or self.guidance_end < 1
 
     @property
-    def leaving_nothing_out(self) -> Profile:
-        """The same with every call of the denoiser made, and made in full, as by EXACT."""
+    def without_skipping(self) -> Profile:
+        """The same profile with every call of the denoiser computed in full, as in EXACT."""
         names = ("feature_interval", "block_threshold", "guidance_start", "guidance_end")
         return self.model_copy(update={name: getattr(EXACT, name) for name in names})
 
     @property
     def keeps_features(self) -> bool:
-        """Whether a denoiser computes some of its layers not at every step."""
+        """Whether some layers of a denoiser are skipped at some steps."""
         return self.feature_interval > 1 or self.block_threshold > 0
 
 
 EXACT = Profile(
     name="exact", title="Exact", says="Reference quality: identical to standard diffusers."
 )
-"""Always there: it is what a picture is painted with unless something else is asked for."""
+"""The default profile, which always exists."""
 
 
 class Profiles:
-    """The profiles there are, and the one that is `usual` where a request names none."""
+    """The available profiles. `usual` is the default for requests that name none."""
 
     def __init__(self, rows: Mapping[str, Profile], usual: str = EXACT.name) -> None:
         self._rows = {EXACT.name: EXACT, **rows}
@@ -76,14 +77,17 @@ class Profiles:
 
     @classmethod
     def default(cls, usual: str = EXACT.name) -> Profiles:
-        """Those that ship with the app. Raises PresetError if the file can't be read or doesn't
-        fit, UnknownNameError if there is no such usual one.
+        """Read the profiles that ship with the app.
+
+        Raises:
+            PresetError: The file can't be read or is invalid.
+            UnknownNameError: `usual` doesn't exist.
         """
         return cls.from_folder(presets_folder(), usual)
 
     @classmethod
     def from_folder(cls, folder: Path, usual: str = EXACT.name) -> Profiles:
-        """Those in another folder of the same layout. Raises as `default` does."""
+        """Read the profiles of another folder with the same layout. Raise what `default` raises."""
         path = folder / FILE_NAME
         named = {name: find_row(name, row, path) for name, row in read_mapping(path).items()}
         rows = validate_row(dict[str, Profile], named, path)
@@ -93,15 +97,15 @@ class Profiles:
         return cls(rows, usual)
 
     def profiles(self) -> tuple[Profile, ...]:
-        """All of them, the most exact first."""
+        """List all profiles, the most exact first."""
         return tuple(self._rows.values())
 
     def names(self) -> tuple[str, ...]:
-        """Their names, in the same order."""
+        """List the profiles' names, in the same order."""
         return tuple(self._rows)
 
     def profile(self, name: str | None) -> Profile:
-        """The one of that name, None for the usual one. Raises UnknownNameError."""
+        """Return a profile by name, the usual one for None. Raise UnknownNameError."""
         wanted = self.usual if name is None else name
         found = self._rows.get(wanted)
         if found is None:

@@ -1,5 +1,4 @@
-"""Upscalers as the catalog knows them: rows of data, files in the models folders, and files that
-are downloaded when they are first used.
+"""Catalog rows of upscalers: presets, files in models folders, and downloads on first use.
 
 Importable without torch.
 """
@@ -16,21 +15,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.config.presets import find_row, validate_row
 from paintdiff.errors import ModelNotFoundError
-from paintdiff.models.hub.direct_download import cache_folder, download
-from paintdiff.models.registry.base_rows import WeightsRow, display_name, find_free_name
+from paintdiff.models.hub.direct_download import download, get_cache_folder
+from paintdiff.models.registry.base_rows import WeightsRow, find_free_name, get_display_name
 
 UPSCALER_FOLDERS = ("upscale_models", "ESRGAN", "RealESRGAN", "upscalers")
-"""Where in a models folder upscalers are kept; what is downloaded goes into the first."""
+"""Subfolders of a models folder for upscalers; downloads go into the first."""
 
 _SCHEMES = ("https://", "http://")
 _CACHE_FOLDER = "paintdiffusion-upscalers"
 
 
 class UpscalerRow(WeightsRow):
-    """One upscaler: a network that enlarges pictures. `source` is a file, or the address of one.
+    """A network that enlarges pictures. `source` is a file, or the address of one.
 
-    What is downloaded has to be `size_bytes` long and to have the given `sha256` (hex); it is kept
-    in `downloads_to`, None for the cache of what comes from the internet.
+    A download must have `size_bytes` and the given `sha256` (hex). It is saved in `downloads_to`
+    (None: the Hugging Face cache folder).
     """
 
     what: ClassVar[str] = "upscaler"
@@ -47,24 +46,26 @@ class UpscalerRow(WeightsRow):
 
     @property
     def address(self) -> str | None:
-        """Where it can be downloaded, None for a file of this machine."""
+        """The address to download from, None for a local file."""
         return self.source if self.source.startswith(_SCHEMES) else None
 
     @property
     def file(self) -> Path:
-        """Where it lies on this machine, or will once it is downloaded."""
+        """The local file, which may not be downloaded yet."""
         if self.address is None:
             return Path(self.source)
-        return (self.downloads_to or cache_folder() / _CACHE_FOLDER) / _file_name(self.source)
+        return (self.downloads_to or get_cache_folder() / _CACHE_FOLDER) / _get_file_name(
+            self.source
+        )
 
     @property
     def folder(self) -> Path | None:
-        """Its file."""
+        """The file."""
         return self.file
 
 
 class _UpscalerText(BaseModel):
-    """An upscaler as it is written in YAML; `source` is an address, or a file beside the YAML."""
+    """An upscaler in YAML; `source` is an address, or a file beside the YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,7 +79,7 @@ class _UpscalerText(BaseModel):
 
 
 def read_upscalers(rows: object, path: Path) -> tuple[UpscalerRow, ...]:
-    """Check the `upscalers` part of a models file. Raises PresetError, which names `path`."""
+    """Read the `upscalers` section of a models file. Raise PresetError, which names `path`."""
     found: list[UpscalerRow] = []
     for name, row in validate_row(dict[str, dict[str, object]], rows or {}, path).items():
         values = validate_row(_UpscalerText, find_row(name, row, path), path).model_dump()
@@ -92,18 +93,18 @@ def add_files(
     rows: Iterable[UpscalerRow],
     files: Sequence[Path],
     models_dirs: Sequence[Path],
-    named: Callable[[Iterable[Path], Iterable[str]], Mapping[Path, str]],
+    assign_names: Callable[[Iterable[Path], Iterable[str]], Mapping[Path, str]],
 ) -> tuple[UpscalerRow, ...]:
-    """The rows, then those of the files that were found in the models folders. `named` gives files
-    names beside those that are taken.
+    """Return the rows, then rows of the files found in models folders.
 
-    A row whose file would be downloaded uses the one of that name among them, if there is one, and
-    isn't listed twice; else it is downloaded into the first of the folders.
+    `assign_names` names files, given the names that are taken. If a row's download is already among
+    the files by its name, the row uses that, and it isn't listed twice; else it is downloaded into
+    the first models folder.
     """
     left, made = list(files), dict[str, UpscalerRow]()
     for row in rows:
         if row.address is not None:
-            name = _file_name(row.source)
+            name = _get_file_name(row.source)
             here = next((file for file in left if file.name == name), None)
             if here is not None:
                 left.remove(here)
@@ -112,18 +113,19 @@ def add_files(
                 folder = models_dirs[0].expanduser().resolve() / UPSCALER_FOLDERS[0]
                 row = row.model_copy(update={"downloads_to": folder})
         made[row.name] = row
-    names = named(left, made)
+    names = assign_names(left, made)
     for file in left:
-        made[names[file]] = _file_row(file, names[file], made)
+        made[names[file]] = _make_file_row(file, names[file], made)
     return tuple(made.values())
 
 
 def make_upscaler_row(
     source: str | Path, taken: Mapping[str, object], name: str | None = None
 ) -> UpscalerRow:
-    """The row of a file; a name that is in `taken` gets a number. The file isn't read.
+    """Make the row of a file without reading it; a name in `taken` gets a number.
 
-    Raises ModelNotFoundError if it isn't there.
+    Raises:
+        ModelNotFoundError: The file is missing.
     """
     file = Path(source).expanduser()
     if not file.is_file():
@@ -131,20 +133,22 @@ def make_upscaler_row(
             f"There is no upscaler at {str(source)!r}. Use a name from the list, or a "
             ".safetensors or .pth file."
         )
-    return _file_row(file, name or display_name(file), taken)
+    return _make_file_row(file, name or get_display_name(file), taken)
 
 
-def _file_row(file: Path, wanted: str, taken: Container[str]) -> UpscalerRow:
+def _make_file_row(file: Path, wanted: str, taken: Container[str]) -> UpscalerRow:
     return UpscalerRow(name=find_free_name(wanted, taken), title=wanted, source=str(file.resolve()))
 
 
 def locate_upscaler(
     row: UpscalerRow, report: Callable[[str], None], wanted: Callable[[], bool] = lambda: True
 ) -> Path:
-    """The row's file, downloaded first if need be; its sum is checked before it gets its name.
+    """Return the row's file, downloading and verifying it if needed.
 
-    `report` gets sentences for people; once `wanted` says no the download is given up. Raises
-    ModelNotFoundError.
+    `report` gets sentences for people. The download stops once `wanted` returns False.
+
+    Raises:
+        ModelNotFoundError: The file is missing, or the download failed.
     """
     file = row.file
     if file.is_file():
@@ -152,13 +156,13 @@ def locate_upscaler(
     if row.address is None:
         raise ModelNotFoundError(f"{row.name} should be at {file.name}, which doesn't exist.")
 
-    def told(done_bytes: int) -> None:
+    def report_progress(done_bytes: int) -> None:
         done, size = format_byte_size(done_bytes), format_byte_size(row.size_bytes)
         report(f"Downloading {row.title}: {done} of {size}")
 
-    told(0)
+    report_progress(0)
     try:
-        download(row.address, file, row.sha256, row.size_bytes, told, wanted)
+        download(row.address, file, row.sha256, row.size_bytes, report_progress, wanted)
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(
             f"{row.title} ({format_byte_size(row.size_bytes)}) couldn't be downloaded from "
@@ -168,5 +172,5 @@ def locate_upscaler(
     return file
 
 
-def _file_name(address: str) -> str:
+def _get_file_name(address: str) -> str:
     return unquote(urlsplit(address).path).rpartition("/")[2]

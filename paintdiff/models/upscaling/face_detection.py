@@ -16,7 +16,7 @@ from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.formats.limits import MAX_DETECTOR_SECONDS
 from paintdiff.models.formats.opening import open_file
-from paintdiff.models.formats.trials import failed_trial
+from paintdiff.models.formats.trials import run_trial
 from paintdiff.models.registry.face_restorer_rows import MAX_DETECTOR_BYTES
 
 Landmarks = NDArray[np.float64]
@@ -51,7 +51,7 @@ class FaceDetector:
     def __init__(self, file: Path) -> None:
         self._file = file
         model = _content(file)
-        reason = failed_trial(_CHILD, model, 2 * MAX_DETECTOR_SECONDS)
+        reason = run_trial(_CHILD, model, 2 * MAX_DETECTOR_SECONDS)
         if reason is not None:
             raise ModelLoadError(_not_yunet(file, reason))
         self._network = network_of(np.frombuffer(model, np.uint8))

@@ -17,7 +17,7 @@ import torch
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.formats.limits import MAX_LAYERS
-from paintdiff.models.formats.safe_pickle import read_tensors, tensor_names
+from paintdiff.models.formats.safe_pickle import list_tensor_names, read_tensors
 from paintdiff.models.formats.safetensors_reader import read_all_tensors
 from paintdiff.models.formats.weight_files import is_pickle, read_file_header
 from paintdiff.models.loading.library_errors import make_load_error
@@ -59,7 +59,7 @@ def load_descriptor(file: Path, use: Use) -> Any:
     """
     pickled = is_pickle(file)
     try:
-        names = tensor_names(file) if pickled else read_file_header(file).tensors.keys()
+        names = list_tensor_names(file) if pickled else read_file_header(file).tensors.keys()
     except ModelNotFoundError as error:
         raise ModelLoadError(str(error)) from error
     _check_names(names, file, use)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from paintdiff.errors import MemoryBudgetError, ModelLoadError
 from paintdiff.imaging.geometry import Size
-from paintdiff.models.formats.weight_files import file_identity, sha256_of
+from paintdiff.models.formats.weight_files import file_identity, hash_file
 from paintdiff.models.loading.library_errors import as_memory_error, make_load_error
 from paintdiff.models.memory import usage
 from paintdiff.models.registry.face_restorer_rows import FACE_FOLDERS
@@ -235,7 +235,7 @@ def load_upscaler(
     """
     file = locate_upscaler(row, report, wanted)
     report(f"Loading {row.title}")
-    if row.sha256 and sha256_of(file) != row.sha256:
+    if row.sha256 and hash_file(file) != row.sha256:
         raise ModelLoadError(
             f"This isn't the official {file.name}: its SHA-256 isn't {row.sha256}. Delete it to "
             "download it again, or rename it."

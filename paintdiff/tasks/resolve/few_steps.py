@@ -71,4 +71,4 @@ def find_acting_profile(
     names = [use.name for use in collect_lora_uses(resolved) if use.acts]
     if not find_few_step_loras(names, model, catalog):
         return profile
-    return profile.leaving_nothing_out
+    return profile.without_skipping

@@ -17,7 +17,7 @@ from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.discovery import detection_cache
 from paintdiff.models.discovery.detection_cache import DetectionCache
 from paintdiff.models.discovery.header_reader import FileReader
-from paintdiff.models.discovery.inspection import Known
+from paintdiff.models.discovery.inspection import InspectedFile
 from paintdiff.models.discovery.scanning import scan_folders
 from paintdiff.models.formats.tensor_inventory import UNET_WIDTHS
 from paintdiff.models.registry.adapter_rows import (
@@ -302,11 +302,11 @@ def test_hostile_and_broken_files_are_left_out_with_the_reason(
     assert "cut off" in problems["cut.safetensors"]
     assert "555" in problems["odd.safetensors"]
     assert not proof.exists()
-    logged = caplog.text.count("was left out")
+    logged = caplog.text.count("is unusable")
     assert logged == len(problems)
     write_sparse(tmp_path / "more.safetensors", checkpoint(768))
     assert own(library.rescan()) == ["deep", "more"]
-    assert caplog.text.count("was left out") == logged, "each is said once"
+    assert caplog.text.count("is unusable") == logged, "each is said once"
 
 
 def test_names_are_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -331,7 +331,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     write_sparse(tmp_path / "a.safetensors", checkpoint(768))
     catalog = LiveCatalog([tmp_path]).catalog()
     assert own(catalog) == ["a"]
-    assert "can't be looked into" in catalog.problems()[0].reason
+    assert "can't be read" in catalog.problems()[0].reason
 
 
 def test_a_folder_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,7 +347,7 @@ def test_a_folder_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "scandir", failing)
     catalog = LiveCatalog([tmp_path]).catalog()
     assert own(catalog) == ["a"]
-    assert "can't be looked into: Permission denied" in catalog.problems()[0].reason
+    assert "can't be read: Permission denied" in catalog.problems()[0].reason
 
 
 def test_pickled_checkpoints_and_gguf_files_are_listed(tmp_path: Path) -> None:
@@ -486,9 +486,9 @@ class CountingReader(FileReader):
         super().__init__(UNET_WIDTHS)
         self._read = read
 
-    def known(self, path: Path) -> Known:
+    def inspect(self, path: Path) -> InspectedFile:
         self._read.append(path.name)
-        return super().known(path)
+        return super().inspect(path)
 
 
 def test_a_second_start_reads_no_header(tmp_path: Path) -> None:
@@ -543,7 +543,7 @@ def test_a_spoiled_entry_is_looked_at_again(tmp_path: Path) -> None:
     LiveCatalog([tmp_path / "m"], cache=cache).catalog()
     file = cache / detection_cache.FILE_NAME
     content = json.loads(file.read_bytes())
-    for spoiled in (None, 3, [], {"recognized": {"kind": "magic"}}, {"recognized": 1}):
+    for spoiled in (None, 3, [], {"detected": {"kind": "magic"}}, {"detected": 1}):
         content["files"][str(path)][2] = spoiled
         file.write_text(json.dumps(content))
         assert own(LiveCatalog([tmp_path / "m"], cache=cache).catalog()) == ["a"]
@@ -558,7 +558,7 @@ def test_a_cache_that_cannot_be_written_is_logged(
     write_sparse(tmp_path / "m" / "a.safetensors", checkpoint(768))
     (tmp_path / "file").touch()
     assert own(LiveCatalog([tmp_path / "m"], cache=tmp_path / "file").catalog()) == ["a"]
-    assert "can't be kept" in caplog.text
+    assert "can't save" in caplog.text
 
 
 def test_a_second_start_looks_into_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -569,13 +569,13 @@ def test_a_second_start_looks_into_no_file(tmp_path: Path, monkeypatch: pytest.M
         (models / f"{number}.safetensors").write_bytes(data)
     assert len(LiveCatalog([models], cache=cache).catalog().rows(LoraRow)) == 200
     looked_at: list[object] = []
-    known = FileReader.known
+    known = FileReader.inspect
 
-    def counted(reader: FileReader, path: Path) -> Known:
+    def counted(reader: FileReader, path: Path) -> InspectedFile:
         looked_at.append(path)
         return known(reader, path)
 
-    monkeypatch.setattr(FileReader, "known", counted)
+    monkeypatch.setattr(FileReader, "inspect", counted)
     again = LiveCatalog([models], cache=cache)
     assert len(again.catalog().rows(LoraRow)) == 200
     again.rescan()

@@ -148,7 +148,7 @@ def test_diffusers_own_denoisers() -> None:
         ({**FLUX, "distilled_guidance_layer.in_proj.bias": (1,)}, "Chroma"),
         ({"head.modulation": (1, 2, 5120)}, "Wan, a model for videos"),
         ({"single_stream_modulation.lin.weight": (1, 2)}, "FLUX.2"),
-        ({"a.b": (3, 4)}, r"of an unknown kind, such as 'a.b'"),
+        ({"a.b": (3, 4)}, r"isn't a known kind of weights; its first tensor is 'a.b'"),
         ({}, "no tensors"),
         (vae(32), "VAE with 32 latent channels"),
         ({"image_proj.proj.0.weight": (1, 512), "ip_adapter.1.to_k_ip.weight": (1, 768)}, "FaceID"),

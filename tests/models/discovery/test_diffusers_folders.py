@@ -57,7 +57,7 @@ def test_the_class_and_the_width_tell(
     assert found.name == family
     assert (found.notice != "") == (family == "other")
     if family == "other":
-        assert "is painted through AutoPipelineForText2Image" in found.notice
+        assert "so AutoPipelineForText2Image loads it" in found.notice
 
 
 def test_a_family_without_a_row_is_refused_by_name(

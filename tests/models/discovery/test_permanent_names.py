@@ -125,15 +125,17 @@ def test_names_stay_within_a_process_without_a_file(tmp_path: Path) -> None:
 def test_names_of_two_processes_are_both_kept(tmp_path: Path) -> None:
     file = tmp_path / FILE_NAME
     one, other = PermanentNames(file), PermanentNames(file)
-    assert one.named("LoRA", {tmp_path / "a" / "ink": "1"}).names == {tmp_path / "a" / "ink": "ink"}
-    assert other.named("VAE", {tmp_path / "b" / "ink": "2"}).names == {
+    assert one.assign("LoRA", {tmp_path / "a" / "ink": "1"}).names == {
+        tmp_path / "a" / "ink": "ink"
+    }
+    assert other.assign("VAE", {tmp_path / "b" / "ink": "2"}).names == {
         tmp_path / "b" / "ink": "ink"
     }
     one.save()
     other.save()
     third = PermanentNames(file)
-    assert third.named("LoRA", {}).gone == {"ink": tmp_path / "a" / "ink"}
-    assert third.named("VAE", {}).gone == {"ink": tmp_path / "b" / "ink"}
+    assert third.assign("LoRA", {}).gone == {"ink": tmp_path / "a" / "ink"}
+    assert third.assign("VAE", {}).gone == {"ink": tmp_path / "b" / "ink"}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"version": 1, "names": {"LoRA": 3}}', "{}"])
@@ -144,10 +146,10 @@ def test_a_damaged_file_of_names_is_told(
     file.write_text(content)
     with caplog.at_level(logging.WARNING):
         names = PermanentNames(file)
-        names.named("LoRA", {tmp_path / "ink": "1"})
-    assert "can't be read" in caplog.text
+        names.assign("LoRA", {tmp_path / "ink": "1"})
+    assert "can't read" in caplog.text
     names.save()
-    assert PermanentNames(file).named("LoRA", {}).gone == {"ink": tmp_path / "ink"}
+    assert PermanentNames(file).assign("LoRA", {}).gone == {"ink": tmp_path / "ink"}
 
 
 def test_what_programs_call_every_lora_is_found_by_its_folder(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_sidecar_that_cannot_be_read_is_listed_and_the_lora_stays_usable(
     else:
         assert list(problems) == [lora.with_suffix(".json")]
         (reason,) = problems.values()
-        assert reason.endswith(f"{lora.name} can be used without what this file says of it.")
+        assert reason.endswith(f"{lora.name} can be used without this file.")
         assert str(tmp_path) not in reason
 
 

@@ -18,13 +18,13 @@ def remembering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hashes:
 
 def count_hashing(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     done: list[Path] = []
-    compute = hashes._sha256
+    compute = hashes._hash_file
 
     def counted(path: Path, wanted: object) -> str:
         done.append(path)
         return compute(path, wanted)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(hashes, "_sha256", counted)
+    monkeypatch.setattr(hashes, "_hash_file", counted)
     return done
 
 
@@ -60,11 +60,11 @@ def test_broken_notes_and_a_cache_that_cannot_be_written_do_no_harm(
     assert remembering.sha256(path) == wanted
     (tmp_path / "file").write_text("")
     assert Hashes(tmp_path / "file").sha256(path) == wanted
-    assert "can't be remembered" in caplog.text
+    assert "can't cache the hash" in caplog.text
 
 
 def test_it_is_given_up_when_nobody_waits(tmp_path: Path, remembering: Hashes) -> None:
     (tmp_path / "x").write_bytes(b"abc")
-    with pytest.raises(ModelLoadError, match="given up"):
+    with pytest.raises(ModelLoadError, match="was cancelled"):
         remembering.sha256(tmp_path / "x", lambda: False)
     assert not (tmp_path / "cache").exists()

@@ -84,7 +84,7 @@ HUNDRED_GB = struct.pack("<Q", 100 * 10**9) + b"{" + bytes(100)
         (b"nonsense", "its format is unknown"),
         (b"<!DOCTYPE html><html>login</html>", "is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
-        (b"GGUF", "ends in its header"),
+        (b"GGUF", "cut off in its header"),
         (b"GGUF" + struct.pack("<I", 99), "version 99"),
         (b"GGUF" + struct.pack("<IQQ", 3, 2**60, 0), r"claims 1,152,921,504,606,846,976 tensors"),
         (b"GGUF" + struct.pack("<IQQQ", 3, 1, 0, 2**50), "claims a text of"),

@@ -129,3 +129,15 @@ def test_a_tensor_beyond_its_storage_and_a_bomb_are_refused(tmp_path: Path) -> N
             archive.writestr(name, data)
     with pytest.raises(ModelLoadError, match="compressed"):
         read_tensors(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x80\x02.", b"\x80\x02t.", b"\x80\x02\xff.", b"PK\x03\x04" + bytes(40), b"\x80\x02K"],
+    ids=["empty stack", "no mark", "no opcode", "no zip", "cut off"],
+)
+def test_damage_is_explained_without_texts_of_python(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.pth"
+    path.write_bytes(data)
+    with pytest.raises(ModelLoadError, match=r"damaged .*: its data is inconsistent or incomplete"):
+        read_records(path)

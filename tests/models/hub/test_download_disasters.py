@@ -133,7 +133,7 @@ def test_a_repository_is_deleted_with_what_had_come_of_it(
             break
         except ModelDeleteError:
             time.sleep(0.05)
-    assert not hub_cache.repository_folder(ID).exists()
+    assert not hub_cache.get_repository_folder(ID).exists()
     boats_hub.stalls = False
     boats_hub.released.set()
     assert downloads.start(ID).result().read_bytes() == LARGE

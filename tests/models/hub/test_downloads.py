@@ -123,7 +123,7 @@ def test_the_cache_is_that_of_other_programs(boats_hub: FakeHub, downloads: Down
 
 
 def test_what_other_programs_fetched_is_found(boats_hub: FakeHub, downloads: Downloads) -> None:
-    repository = hub_cache.repository_folder(ID)
+    repository = hub_cache.get_repository_folder(ID)
     plain = {name.replace(".fp16", ""): content for name, content in boats().files.items()}
     for name in {name.replace(".fp16", "") for name in NEEDED}:
         path = repository / "snapshots" / LATER_COMMIT / name
@@ -242,7 +242,7 @@ def test_two_who_want_the_same_share_one_download(boats_hub: FakeHub, downloads:
     first, second = downloads.start(ID), downloads.start(ID)
     assert first is second
     told: list[str] = []
-    folder = downloads.fetched(ID, told=lambda state: told.append(state.message))
+    folder = downloads.fetch(ID, on_progress=lambda state: told.append(state.message))
     assert folder == first.result() and told
     assert boats_hub.sent_bytes("/files/unet") == len(LARGE)
 
@@ -260,11 +260,11 @@ def test_a_lease_that_gives_up_ends_only_what_nobody_else_wants(
 ) -> None:
     boats_hub.pause_seconds = 0.01
     with pytest.raises(DownloadCancelledError):
-        downloads.fetched(ID, wanted=lambda: False)
+        downloads.fetch(ID, wanted=lambda: False)
     assert [state.state for state in downloads.all()] == ["cancelled"]
     by_hand = downloads.start(ID)
     with pytest.raises(DownloadCancelledError):
-        downloads.fetched(ID, wanted=lambda: False)
+        downloads.fetch(ID, wanted=lambda: False)
     assert by_hand.result().is_dir()
 
 
@@ -396,7 +396,7 @@ def test_a_wrong_sum_is_thrown_away(boats_hub: FakeHub, downloads: Downloads) ->
     with pytest.raises(DownloadError, match="checksum"):
         downloads.start(ID).result()
     assert hub_cache.find_snapshot(ID) is None
-    blobs = hub_cache.repository_folder(ID) / "blobs"
+    blobs = hub_cache.get_repository_folder(ID) / "blobs"
     assert sum(path.stat().st_size for path in blobs.iterdir()) < 10_000
 
 
@@ -417,7 +417,7 @@ def test_a_damaged_beginning_is_fetched_again(boats_hub: FakeHub, downloads: Dow
     download.cancel()
     boats_hub.stalls = False
     boats_hub.released.set()
-    (part,) = hub_cache.repository_folder(ID).glob(f"blobs/*{hub_cache.PART_SUFFIX}")
+    (part,) = hub_cache.get_repository_folder(ID).glob(f"blobs/*{hub_cache.PART_SUFFIX}")
     part.write_bytes(bytes(part.stat().st_size))
     assert (downloads.start(ID).result() / UNET).read_bytes() == LARGE
 
@@ -434,7 +434,7 @@ def test_a_server_that_lies_about_sizes_fills_no_disk(
     boats_hub.endless = True
     with pytest.raises(DownloadError, match="checksum"):
         downloads.start(ID).result()
-    blobs = hub_cache.repository_folder(ID) / "blobs"
+    blobs = hub_cache.get_repository_folder(ID) / "blobs"
     assert sum(path.stat().st_size for path in blobs.iterdir()) < 2 * len(LARGE)
 
 

@@ -11,10 +11,10 @@ from paintdiff.errors import ModelDeleteError, RequestError
 from paintdiff.models.hub import cache as hub_cache
 from paintdiff.models.hub.cache import delete_cached
 from paintdiff.models.hub.file_selection import (
+    detect_repository_kind,
     find_missing,
-    kind_of,
+    find_pipeline_variant,
     select_weights,
-    weights_variant,
 )
 
 COMMIT = "a" * 40
@@ -94,15 +94,15 @@ def test_one_complete_set_of_weights_is_chosen(
 
 
 def test_kinds_of_repositories() -> None:
-    assert kind_of({"model_index.json", "a.safetensors"}) == "pipeline"
-    assert kind_of({"config.json", "diffusion_pytorch_model.safetensors"}) == "part"
-    assert kind_of({"boats.safetensors", "README.md"}) == "file"
-    assert kind_of({"config.json", "odd.safetensors"}) is None
-    assert kind_of({"a.safetensors", "b.safetensors"}) is None
+    assert detect_repository_kind({"model_index.json", "a.safetensors"}) == "pipeline"
+    assert detect_repository_kind({"config.json", "diffusion_pytorch_model.safetensors"}) == "part"
+    assert detect_repository_kind({"boats.safetensors", "README.md"}) == "file"
+    assert detect_repository_kind({"config.json", "odd.safetensors"}) is None
+    assert detect_repository_kind({"a.safetensors", "b.safetensors"}) is None
 
 
 def test_a_whole_folder_is_told_from_one_in_part(tiny_folder: Path, tmp_path: Path) -> None:
-    assert find_missing(tiny_folder) is None and weights_variant(tiny_folder) is None
+    assert find_missing(tiny_folder) is None and find_pipeline_variant(tiny_folder) is None
     for path in tiny_folder.rglob("*"):
         if path.is_file() and path.parent.name != "vae":
             written(tmp_path / path.relative_to(tiny_folder), path.read_text("latin-1"))
@@ -112,4 +112,4 @@ def test_a_whole_folder_is_told_from_one_in_part(tiny_folder: Path, tmp_path: Pa
     (tmp_path / "vae" / "diffusion_pytorch_model.safetensors").symlink_to("nothing")
     assert find_missing(tmp_path) == "the weights of vae"
     written(tmp_path / "vae" / "diffusion_pytorch_model.fp16.safetensors")
-    assert find_missing(tmp_path) is None and weights_variant(tmp_path) == "fp16"
+    assert find_missing(tmp_path) is None and find_pipeline_variant(tmp_path) == "fp16"

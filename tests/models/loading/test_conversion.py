@@ -304,7 +304,7 @@ def test_bits_that_have_turned_are_seen(tmp_path: Path) -> None:
     place = data.index(struct.pack("<f", 1.5) * 8)
     data[place + 1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(ModelLoadError, match="CRC"):
+    with pytest.raises(ModelLoadError, match="checksum"):
         convert_file(path, tmp_path / "cache")
 
 
@@ -321,7 +321,7 @@ def test_a_full_disk_is_seen_before_anything_is_written(
     torch.save({"a": torch.zeros(1000)}, path)
     free = conversion.SPARE_BYTES + 3000
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(free, 0, free))
-    with pytest.raises(DiskSpaceError, match=r"room on the disk.*only 3,000 are free"):
+    with pytest.raises(DiskSpaceError, match=r"too little room.*only 3,000 are free"):
         convert_file(path, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -343,7 +343,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing(tmp_path: Path) -> None:
     root = str(Path(conversion.__file__).parents[3])
     command = [sys.executable, "-I", "-c", code, root, str(path), str(tmp_path / "cache")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "There isn't room on the disk" in done.stdout
+    assert "The disk has too little room" in done.stdout
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -367,7 +367,7 @@ def test_the_child_is_killed_when_nobody_waits(
     torch.save({"a": torch.zeros(10)}, path)
     messages: list[str] = []
     started = time.monotonic()
-    with pytest.raises(ModelLoadError, match="given up"):
+    with pytest.raises(ModelLoadError, match="was cancelled"):
         convert_file(
             path, tmp_path / "cache", messages.append, lambda: not messages[-1].endswith("50 %")
         )
@@ -394,7 +394,7 @@ def test_a_child_that_is_killed_leaves_nothing(
         if message.endswith("50 %"):
             os.kill(started[0].pid, signal.SIGKILL)
 
-    with pytest.raises(ModelError, match="ended with status"):
+    with pytest.raises(ModelError, match=r"crashed \(status"):
         convert_file(path, tmp_path / "cache", report)
     assert list((tmp_path / "cache").iterdir()) == []
 

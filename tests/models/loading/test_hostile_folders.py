@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from paintdiff.errors import ModelError, ModelLoadError, PresetError, UnsafeWeightsError
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.loading import pipelines
-from paintdiff.models.loading.prediction_types import read_noted_prediction
+from paintdiff.models.loading.prediction_types import read_yaml_prediction
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.upscaling.spandrel_networks import Use, load_descriptor
 
@@ -206,7 +206,7 @@ def test_a_hostile_note_beside_a_checkpoint_costs_an_error(tmp_path: Path, name:
     note.write_text(NOTES[name])
     started = time.process_time()
     with pytest.raises(ModelLoadError, match=r"it\.yaml"):
-        read_noted_prediction(note)
+        read_yaml_prediction(note)
     assert time.process_time() - started < 10
 
 

@@ -36,7 +36,7 @@ from tests.tiny import tiny_tokenizer
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (hub, conversion_cache):
-        monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
+        monkeypatch.setattr(module, "get_cache_folder", lambda: tmp_path / "cache")
     return find_conversions_folder()
 
 

@@ -19,8 +19,8 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.detection import detect
 from paintdiff.models.discovery.diffusers_folders import detect_part
 from paintdiff.models.formats.headers import read_header
-from paintdiff.models.formats.name_prefixes import with_dots
-from paintdiff.models.hub.file_selection import part_variant, weights_variant
+from paintdiff.models.formats.name_prefixes import restore_dots
+from paintdiff.models.hub.file_selection import find_part_variant, find_pipeline_variant
 from paintdiff.models.loading import pipelines
 from paintdiff.models.loading.pipeline_files import LoadingContext
 from paintdiff.models.registry.adapter_rows import VaeRow
@@ -101,11 +101,11 @@ def test_averages_get_their_dots_back(cases: dict[str, Case]) -> None:
         for name in case.tensors():
             if name.startswith(UNET):
                 flat = name.removeprefix("model.").replace(".", "")
-                assert with_dots(f"model_ema.{flat}") == name.replace("model.", "model_ema.", 1)
+                assert restore_dots(f"model_ema.{flat}") == name.replace("model.", "model_ema.", 1)
     long = "model_ema.diffusion_model.output_blocks.11.1.transformer_blocks.10.attn2.to_out.0.bias"
-    assert with_dots("model_ema." + long.removeprefix("model_ema.").replace(".", "")) == long
+    assert restore_dots("model_ema." + long.removeprefix("model_ema.").replace(".", "")) == long
     for other in ("model_ema.diffusion_modelnonsense7", "model_ema.decay", long, UNET, ""):
-        assert with_dots(other) == other
+        assert restore_dots(other) == other
 
 
 @pytest.mark.parametrize("how", SPELLINGS)
@@ -374,9 +374,9 @@ def test_folders_of_variants_are_read(
 ) -> None:
     case = cases["sd1"]
     folder = in_variant(case.folder, tmp_path / "odd", variants, shards)
-    assert weights_variant(folder) in variants.values()
+    assert find_pipeline_variant(folder) in variants.values()
     for part in PARTS:
-        assert part_variant(folder / part) == variants.get(part)
+        assert find_part_variant(folder / part) == variants.get(part)
     found, wanted = (
         pipelines.load_pipeline(case.row(each), "cpu", "float32", road=road(eight_bits=eight_bits))
         for each in (folder, case.folder)

@@ -20,7 +20,7 @@ from paintdiff.models.loading import pipelines as loaders
 from paintdiff.models.loading import prediction_types, single_file_checkpoints, single_file_configs
 from paintdiff.models.loading.pipeline_files import LoadingContext
 from paintdiff.models.loading.pipelines import LoadedModel
-from paintdiff.models.loading.prediction_types import predicts_v, read_noted_prediction
+from paintdiff.models.loading.prediction_types import predicts_v, read_yaml_prediction
 from paintdiff.models.registry.model_rows import ModelRow
 from tests.conftest import write_json
 from tests.original_layout import Tensors, original_tensors
@@ -441,7 +441,7 @@ def test_a_row_speaks_for_a_folder_too(
 )  # fmt: skip
 def test_what_a_note_beside_a_file_says(tmp_path: Path, note: str, said: str) -> None:
     (tmp_path / "x.yaml").write_text(note)
-    assert read_noted_prediction(tmp_path / "x.yaml") == said
+    assert read_yaml_prediction(tmp_path / "x.yaml") == said
 
 
 @pytest.mark.parametrize(
@@ -457,15 +457,15 @@ def test_what_a_note_beside_a_file_says(tmp_path: Path, note: str, said: str) ->
 def test_a_note_that_cannot_be_read_is_an_error(tmp_path: Path, note: str) -> None:
     (tmp_path / "x.yaml").write_text(note)
     with pytest.raises(ModelLoadError, match=r"x\.yaml"):
-        read_noted_prediction(tmp_path / "x.yaml")
-    assert read_noted_prediction(tmp_path / "none.yaml") == ""
+        read_yaml_prediction(tmp_path / "x.yaml")
+    assert read_yaml_prediction(tmp_path / "none.yaml") == ""
 
 
 def test_a_note_is_never_made_into_objects(tmp_path: Path) -> None:
     """What a tag asks for isn't made; such a note says nothing."""
     done = tmp_path / "done"
     (tmp_path / "x.yaml").write_text(f"model: !!python/object/apply:os.mkdir ['{done}']\n")
-    assert read_noted_prediction(tmp_path / "x.yaml") == ""
+    assert read_yaml_prediction(tmp_path / "x.yaml") == ""
     assert not done.exists()
 
 

@@ -20,7 +20,7 @@ from paintdiff.models.adapters.specs import Adapters, IpAdapterUse, LoraUse
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.discovery.row_builder import FoundRows
-from paintdiff.models.discovery.scanning import stamp_of
+from paintdiff.models.discovery.scanning import read_stamp
 from paintdiff.models.inference.denoising_run import Denoising, Source
 from paintdiff.models.manager.loaders import UPSCALER
 from paintdiff.models.manager.model_manager import ModelManager
@@ -66,7 +66,7 @@ class Stamped(LiveCatalog):
         def stamped(row: Any) -> Any:
             assert isinstance(row, WeightsRow)
             place = Path(row.source)
-            return row.model_copy(update=stamp_of(place)) if place.exists() else row
+            return row.model_copy(update=read_stamp(place)) if place.exists() else row
 
         stamped_rows = (stamped(row) for kind in STAMPED for row in self.rows.rows(kind))
         return self.rows.with_found(FoundRows((*self.rows.rows(ModelRow), *stamped_rows)))

@@ -15,7 +15,7 @@ from paintdiff.models.inference.previews import estimate_clean_latents
 from paintdiff.models.inference.schedulers import make_scheduler
 from paintdiff.models.loading.prediction_types import Training, apply_training
 from paintdiff.models.manager.model_manager import ModelManager
-from paintdiff.models.registry.samplers import SAMPLERS, check_sampler, find_samplers, sampler_names
+from paintdiff.models.registry.samplers import SAMPLERS, check_sampler, find_samplers, list_samplers
 
 # Written out again, so that a wrong row in the table is seen.
 DIFFUSERS = {
@@ -50,7 +50,7 @@ def test_every_sampler_asked_for_is_there() -> None:
     assert set(find_samplers("diffusion")) == set(DIFFUSERS)
     assert set(find_samplers("flow")) == {"Flow Euler", "Flow Heun", "Flow DPM++ 2M", "Flow UniPC"}
     kinds = ("diffusion", "flow", "own")
-    assert sorted(sampler_names()) == sorted(name for kind in kinds for name in find_samplers(kind))
+    assert sorted(list_samplers()) == sorted(name for kind in kinds for name in find_samplers(kind))
 
 
 def test_names_are_found_whatever_their_capitals() -> None:
