@@ -321,7 +321,7 @@ def test_names_are_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
         "žluťoučký ☂",
     ]
     assert catalog.find(LoraRow, "two lines").source.endswith("two\nlines\u202e.safetensors")
-    (line,) = [line for line in caplog.text.splitlines() if "was left out" in line]
+    (line,) = [line for line in caplog.text.splitlines() if "is unusable" in line]
     assert r"bad\nname" in line
 
 
