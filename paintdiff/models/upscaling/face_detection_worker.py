@@ -24,7 +24,7 @@ from paintdiff.models.formats.limits import MAX_DETECTOR_MEMORY_BYTES, MAX_DETEC
 def main() -> int:
     """Read the network, and run it on an empty picture and one of noise."""
     leave_network()
-    # Importing these here lets OpenCV's threads outlive the network.
+    # OpenCV starts threads, and `leave_network` needs a single one: import it afterwards.
     import cv2  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
