@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (outlines are one line each)
-"""What people wear and hold, and the body it is drawn on."""
+"""Clothes and held things, and the body they are drawn on."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -10,7 +10,7 @@ HAT, HAT_SHADE = "#7a4fc1", "#5a3795"
 
 
 class Body:
-    """SVG elements of one person, in painting order, and where its parts are.
+    """The SVG elements of one person, in painting order, and the positions of its parts.
 
     Units: the ground is at y 150, the middle at x 50. ``head`` is the y of the head's centre,
     ``radius`` its radius, ``shoulder`` and ``hip`` are heights, ``width`` is half the torso's.
