@@ -27,7 +27,8 @@ from paintdiff.mini.world import Scene, describe, render, sample_scene
 from paintdiff.preprocessors.lines import detect_canny_edges
 
 EVALUATION_OFFSET = 50_000_000
-"""Far from the seeds that are trained on, so that wording and composition are both new."""
+"""The seed offset of the evaluation: far from the training seeds, so wording and composition are
+new."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ PHOTOGRAPHS = (
     *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "grass.png"),
     *("gravel.png", "hubble_deep_field.jpg", "motorcycle_left.png", "rocket.jpg"),
 )
-"""Those that come with scikit-image. None of them was learned from."""
+"""Photographs that come with scikit-image. None of them was used in training."""
 
 Picture = NDArray[np.float32]
 Pair = tuple[Picture, Picture]

@@ -18,7 +18,7 @@ from paintdiff.mini.tokenizer import save_tokenizer
 from paintdiff.mini.world import words
 
 MAX_FILE = "15MB"
-"""No file of ours may be over 16 MiB, so that any git host takes it."""
+"""The largest file of the pipeline: every git host accepts files of up to 16 MiB."""
 
 
 def export_pipeline(

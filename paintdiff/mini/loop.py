@@ -130,7 +130,7 @@ class TrainingLoop:
         previous = signal.signal(signal.SIGTERM, self._stop)
         saved_at = time.monotonic()
         sums: dict[str, float] = {}
-        first = self.step  # a run that goes on may be in the middle of what is logged together
+        first = self.step  # a resumed run may start between two log lines
         try:
             while self.progress < 1.0 and not self._stopping:
                 started = now()
@@ -180,7 +180,7 @@ class TrainingLoop:
         values["loss"].backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
-        # A full-length average would remember the random start, so its length grows from 0.
+        # A full-length average would remember the random start, so its length grows.
         decay = min(self.plan.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for average, parameter in zip(self.average, self.parameters, strict=True):

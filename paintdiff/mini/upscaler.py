@@ -43,9 +43,8 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "mini-upscaler.safetensors"
 _SIDES_SHOWN = (1, 1.5, 2)
-"""How much larger than its part in the training set a scene is painted: larger pictures have finer
-things in them.
-"""
+"""How much larger than its crop in the training set a scene is painted: larger pictures have finer
+details."""
 
 _CHANGE_AT_START = 0.3
 

@@ -72,7 +72,7 @@ POSE_WORDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "lie": (("lies", "lying"), ("is", "")),
     "face": (("looks at you", "looking at you"),),
 }
-"""For every pose (third person, -ing form) pairs."""
+"""Pairs (third person, -ing form) for every pose."""
 
 
 def plural_of(noun: str) -> str:

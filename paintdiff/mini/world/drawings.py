@@ -48,10 +48,10 @@ PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "own/windmill": {"roof": ("#b5483a",)},
     }
 )
-"""For drawings with a part that can have a colour of its own, the fills of that part."""
+"""The fills of the part that can have a colour of its own, for drawings with such a part."""
 
 PART_OF_DRAWING: Mapping[str, str] = MappingProxyType({"crown": "hat"})
-"""For parts that drawings know by another name, that name."""
+"""The drawings' own names of parts, where these differ."""
 
 BODIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -71,7 +71,8 @@ BODIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "boat": ("#e8483f", "#f5776c"),
     }
 )
-"""For drawings whose main fills aren't those of the largest hue, what takes the asked colour."""
+"""The fills that take the requested colour, for drawings where these aren't those of the largest
+hue."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
                       extras=("belt",)),
     }
 )  # fmt: skip
-"""For every kind of person how it looks."""
+"""The look of every kind of person."""
 
 
 def draw_person(kind: str, pose: str, skin: str, hair: str) -> str:

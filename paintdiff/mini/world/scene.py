@@ -204,7 +204,7 @@ TABLES: Mapping[str, Mapping[str, object]] = {
     "season": SEASONS,
     "style": STYLES,
 }
-"""For each field of ``Scene`` that names a row, its table."""
+"""The table of each field of ``Scene`` that names a row."""
 
 
 def check_scene(scene: Scene) -> None:

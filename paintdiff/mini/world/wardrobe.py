@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 CLOTH, CLOTH_SHADE = "#2f7fc5", "#22619d"
 HAT, HAT_SHADE = "#7a4fc1", "#5a3795"
-"""Fills that an asked colour replaces: those of the garment, and of the hat."""
+"""Fills that a requested colour replaces: those of the garment, and of the hat."""
 
 
 class Body:

@@ -62,7 +62,7 @@ def paint_lightning(canvas: Canvas, light: Light, random: Random) -> None:
 BEHIND: Mapping[str, WeatherPainter] = MappingProxyType(
     {"fog": paint_fog_banks, "storm": paint_lightning}
 )
-"""For names in ``WEATHERS``, what is painted between scenery and subject."""
+"""Painters of weather between scenery and subject, for names in ``WEATHERS``."""
 
 IN_FRONT: Mapping[str, WeatherPainter] = MappingProxyType(
     {
@@ -72,4 +72,4 @@ IN_FRONT: Mapping[str, WeatherPainter] = MappingProxyType(
         "storm": paint_rain,
     }
 )
-"""For names in ``WEATHERS``, what is painted over the subject."""
+"""Painters of weather over the subject, for names in ``WEATHERS``."""

@@ -86,7 +86,7 @@ _EXTRA_NOUNS: dict[str, tuple[str, ...]] = {
     "winter": ("winter day", "cold winter day"),
     "summer": ("summer day", "hot summer day"),
 }
-"""More words for times, weathers and seasons than version 0 was taught."""
+"""More words for times, weathers and seasons than version 0 was trained with."""
 
 _TEMPLATE_WORDS = "a an in of there is are with wearing and who that"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 _ROOT = Path("/sys/fs/cgroup")
 _GROUPS = Path("/proc/self/cgroup")
 _UNLIMITED_BYTES = 2**60
-"""The first version says "no limit" by a very large number."""
+"""Control groups v1 express "no limit" by a very large number."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _folders(root: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str, s
         else:
             continue
         parts = Path(path.lstrip("/")).parts
-        if ".." in parts:  # a group outside of what the container sees
+        if ".." in parts:  # a group that the container can't see
             parts = ()
         for count in range(len(parts), -1, -1):
             yield base.joinpath(*parts[:count]), names

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 from paintdiff.models.memory import usage
 
 LEAST_NUMBERS = 2**12
-"""A layer with less weights is left as it is."""
+"""The least number of weights of a packed layer; smaller layers stay unpacked."""
 
 _LARGEST = 127
 _KINDS = (torch.nn.Linear, torch.nn.Conv2d)
@@ -49,7 +49,7 @@ def quantize_to_int8(network: torch.nn.Module, dtype: torch.dtype) -> None:
     converted to it. Layers that were packed or quantized before are left alone.
     """
     for layer in network.modules():
-        if type(layer) in _KINDS:  # what is packed is of a class of its own
+        if type(layer) in _KINDS:  # packed layers have a class of their own
             _pack(layer, dtype)
     for tensor in (*network.parameters(), *network.buffers()):
         if tensor.dtype in _HALVES:

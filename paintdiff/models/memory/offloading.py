@@ -21,7 +21,7 @@ from paintdiff.models.memory.plans import Placement
 
 _HOME = torch.device("cpu")
 _PINNED_SHARE = 0.4
-"""Of the main memory that is free, what may be pinned."""
+"""The fraction of free main memory that may be pinned."""
 # The same hooks as in `_maybe_remove_and_reapply_group_offloading` of
 # diffusers.hooks.group_offloading.
 _GROUP_HOOKS = ("group_offloading", "layer_execution_tracker", "lazy_prefetch_group_offloading")
@@ -149,7 +149,7 @@ class Offloading:
                     vars(module).pop("forward", None)
                 else:
                     vars(module)["forward"] = forward
-            self.send_home()  # a run that was broken off may have left blocks on the device
+            self.send_home()  # a cancelled run may have left blocks on the device
             if self._pins:
                 self._unpin()
         self._placement, self._forwards, self._waiting = None, {}, []

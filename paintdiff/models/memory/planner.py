@@ -27,9 +27,9 @@ from paintdiff.models.memory.plans import (
 from paintdiff.models.registry.model_rows import ModelRow
 
 RETRY_SECONDS = 600.0
-"""How long plans that ran out of memory are passed over at most."""
+"""The longest time for which plans that ran out of memory are skipped."""
 _FREED = 1.1
-"""By what factor there has to be more room until they are tried again before that."""
+"""The factor by which room must grow before they are tried again earlier."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Forecast:
         if self.planned is None:
             return f"won't fit: needs about {needed}, but only {room} is free; paint it smaller"
         if needed[-3:] == room[-3:]:
-            needed = needed[:-4]  # the unit once
+            needed = needed[:-4]  # name the unit only once
         how = f", {self.planned.plan.words}" if self.planned.plan.words else ""
         return f"fits: about {needed} of {room}{how}"
 

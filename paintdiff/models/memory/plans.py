@@ -16,11 +16,10 @@ from paintdiff.models.registry.families import Family, WorkingMemory
 from paintdiff.models.tiling.windows import LARGEST_WHOLE_PX
 
 Placement = Literal["resident", "encoders", "models", "groups", "leaves"]
-"""Where weights are while nobody needs them. "resident": on the device, all of them. "encoders":
-the text encoders leave it once they have read the words. "models": only the network that works is
-on it. "groups": only the block of the denoiser that works. "leaves": only the layer that works.
-Those that leave the device wait in main memory, so a CPU knows "resident" only.
-"""
+"""Where weights are while they are not in use. "resident": all of them on the device. "encoders":
+the text encoders leave it once they have read the prompt. "models": only the working network is on
+it. "groups": only the working block of the denoiser. "leaves": only the working layer. Weights that
+leave the device wait in main memory, so a CPU supports "resident" only."""
 
 _PLACEMENT_WORDS: dict[Placement, str] = {
     "resident": "",
@@ -35,26 +34,25 @@ _PLACEMENT_WORDS: dict[Placement, str] = {
 _CPU_DENOISER_FACTOR = 1.8
 _CPU_DECODE_FACTOR = 1.27
 _CPU_BESIDE_BYTES = 40 * 2**20
-"""What a process takes for the work itself: threads, tokenizers, leftovers of loading."""
+"""The memory of a process beside weights and tensors: threads, tokenizers, leftovers of loading."""
 _PACKED_BYTES = 1.02
-"""Of a number that is kept in 8 bits, with its share of scales and of what isn't packed."""
+"""Bytes per number kept in 8 bits, including its share of scales and unpacked weights."""
 _TILED_NUMBERS_PER_PX = 16
-"""What the blend of a tiled decode takes of the whole picture: sums, weights, and the pixels on
-their way to 8 bits.
-"""
+"""Numbers per pixel of the whole picture that blending a tiled decode holds: sums, weights, and the
+pixels before their conversion to 8 bits."""
 
 _SCORE_BYTES = 9
-"""Of a score of an attention that isn't fused, in any precision: it and its softmax in float32, and
-whether it is masked. Measured for torch's math kernel on a CPU, which gave 9.1 to 9.4.
+"""Bytes per attention score where attention isn't fused, in any precision: the score and its
+softmax in float32, and its mask. Measured for torch's math kernel on a CPU, which gave 9.1 to 9.4.
 """
 _MOST_SCORES = 2**24
-"""How many are held at once by a sliced attention (`computing/sliced_attention.py`)."""
+"""The number of scores that sliced attention holds at once (`computing/sliced_attention.py`)."""
 
 _VAE_TOKEN_PX = 64
-"""How many pixels a token of its attention stands for."""
+"""How many pixels a token of the VAE's attention stands for."""
 
 _STREAMED_BLOCKS = 2
-"""The block that works, and the one that comes next."""
+"""The working block, and the next one."""
 _STREAMED_LEAVES = 0.05
 
 
@@ -100,7 +98,7 @@ class Plan:
 
 
 USUAL_PLAN = Plan()
-"""Saves nothing."""
+"""The plan that saves nothing."""
 
 _IN_HALF = Plan(dtype="bfloat16")
 
@@ -257,7 +255,7 @@ def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Ha
     held = count_weights_on_device(plan, family, parts)
     if on.device == "cpu" and family.working_memory is not None:
         # The allocator keeps the memory of denoising, in pieces too small for decoding.
-        if plan.eight_bits:  # it is read in half precision, and then packed
+        if plan.eight_bits:  # it is loaded in half precision, and then packed
             loading = usual.planned(_IN_HALF).denoiser + _CPU_BESIDE_BYTES
         peak = held + denoising + decoding + _CPU_BESIDE_BYTES
     elif plan.placement == "resident":
@@ -331,7 +329,7 @@ def _denoiser_scores(family: Family, seen_px: int) -> int:
     Transformers attend to the words, too.
     """
     working = family.working_memory
-    assert working is not None  # else nothing is estimated
+    assert working is not None  # otherwise nothing is estimated
     words = family.max_prompt_tokens if family.denoiser == "transformer" else 0
     tokens = seen_px // working.attention_token_px + words
     return working.attention_heads * tokens**2

@@ -20,7 +20,7 @@ from paintdiff.models.formats.weight_files import count_parameters, is_gguf, is_
 from paintdiff.models.memory.container_limits import read_memory_limit
 
 DEFAULT_SHARE = 0.8
-"""The part of the device's memory that weights may take unless a budget is given."""
+"""The fraction of the device's memory that weights may take unless a budget is given."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def count_available_bytes(device: str) -> int | None:
     torch = sys.modules.get("torch")
     if device.startswith("mps") and torch is not None and torch.backends.mps.is_available():
         most = torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-        return max(0, min(count_free_bytes(), most))  # it is the main memory, too
+        return max(0, min(count_free_bytes(), most))  # Apple's GPU shares the main memory
     if not device.startswith("cuda"):
         return count_free_bytes()
     if torch is None or not torch.cuda.is_initialized():
@@ -86,7 +86,7 @@ def attention_is_fused(device: str) -> bool:
         return False
     if torch is None:
         return True
-    enabled = torch.backends.cuda  # these hold for CPUs, too, which have the first alone
+    enabled = torch.backends.cuda  # CPUs use these settings too, but only have flash
     if kind == "cpu" or enabled.flash_sdp_enabled():
         return enabled.flash_sdp_enabled()
     return enabled.mem_efficient_sdp_enabled() or enabled.cudnn_sdp_enabled()

@@ -24,7 +24,7 @@ _PREFIXES = {
     "conditioner.": _TEXT_ENCODERS,
     "text_encoders.": _TEXT_ENCODERS,
 }
-"""How the names of tensors begin in single files, if they aren't the denoiser's."""
+"""Prefixes of tensor names in single files, for all parts but the denoiser."""
 _WORD_TABLES = (
     "token_embedding.weight",
     "position_embedding.weight",

@@ -23,7 +23,7 @@ from diffusers import AutoencoderKL
 from paintdiff.imaging.geometry import Box
 
 _SMALL_LATENTS = 64
-"""The longer side of the small whole in latents, and no longer than a tile's."""
+"""The longer side of the small whole picture in latents; at most a tile's."""
 
 
 @dataclass

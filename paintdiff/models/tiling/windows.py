@@ -11,13 +11,12 @@ from paintdiff.imaging.geometry import Box, Size
 from paintdiff.models.registry.model_rows import ModelRow
 
 LARGEST_SEEN_AT_ONCE = 2
-"""A model sees up to this many times its native area at once, unless it is told otherwise."""
+"""A model sees up to this many times its native area at once, unless a request says otherwise."""
 
 LARGEST_WHOLE_PX = 1280
-"""A VAE takes pictures of up to this number squared at once, and of larger ones windows of that
-side: one of Stable Diffusion needs some 4 KiB a pixel (in float32) to decode, so 6.5 GiB here, and
-16 GiB for 2048x2048.
-"""
+"""A VAE takes pictures of up to this number squared at once, and larger ones by windows of that
+side. Stable Diffusion's VAE needs about 4 KiB a pixel (in float32) to decode, so 6.5 GiB here, and
+16 GiB for 2048x2048."""
 
 MODEL_OVERLAP = 1 / 2
 

@@ -26,18 +26,19 @@ right as they lie in the picture of an upright face; in pixels, (0, 0) is the ce
 """
 
 FindFaces = Callable[[NDArray[np.uint8]], "tuple[Landmarks, ...]"]
-"""Finds the faces in a picture (height, width, 3), RGB. Raises ModelLoadError."""
+"""A function that finds the faces in a picture (height, width, 3), RGB. Raises ModelLoadError."""
 
 _CHILD = Path(__file__).with_name("face_detection_worker.py")
 
 SIDE_PX = 640
-"""The longer side at which a picture is looked at."""
+"""The longer side, in pixels, of the picture that the detector sees."""
 
 _LEAST_SCORE = 0.7
 _MOST_OVERLAP = 0.3
 _MOST_FOUND = 500
 _LOOKS = (SIDE_PX, SIDE_PX // 2)
-"""It finds faces of 10 to 300 pixels; at half of the size also those that fill the picture."""
+"""The detector finds faces of 10 to 300 pixels; at half of the size also those that fill the
+picture."""
 _STRIDES = (8, 16, 32)
 _OUTPUTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 

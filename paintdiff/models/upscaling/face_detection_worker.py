@@ -1,8 +1,8 @@
 """The disposable process that tries a face detector; started by `face_detection`.
 
 OpenCV reads and runs networks in C++, and some files crash the process. This process gets the file
-on its standard input, and exits with status 0 if the file can detect faces. The app reads the file
-afterwards.
+on its standard input, and exits with status 0 if it can detect faces with the file. The app reads
+the file afterwards.
 """
 
 from __future__ import annotations

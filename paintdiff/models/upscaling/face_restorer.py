@@ -47,8 +47,8 @@ _RUNS: Mapping[str, Callable[[Any, torch.Tensor], torch.Tensor]] = {
     "GFPGAN": _by_gfpgan,
     "RestoreFormer": _by_restoreformer,
 }
-"""How an architecture, by spandrel's id, makes of faces (1, 3, 512, 512), -1..1, better ones.
-(spandrel's own call of GFPGAN leaves out that it takes and gives -1..1.)"""
+"""Functions that restore faces (1, 3, 512, 512), -1..1, by spandrel's id of the architecture.
+(spandrel's own call of GFPGAN ignores that it takes and gives -1..1.)"""
 
 
 class LoadedFaceRestorer:
@@ -98,7 +98,7 @@ class LoadedFaceRestorer:
 
 
 LeasedFaceRestorer = LoadedFaceRestorer
-"""What a task gets to work with: it has nothing that would have to be each lease's own."""
+"""The restorer that a task works with: it has no state that each lease would need for itself."""
 
 
 def load_face_restorer(

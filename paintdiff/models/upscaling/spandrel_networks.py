@@ -72,7 +72,7 @@ def load_descriptor(file: Path, use: Use) -> Any:
     tensors = _tensors_only(spandrel.canonicalize_state_dict(tensors))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the architectures say about themselves
+            warnings.simplefilter("ignore")  # warnings of the architectures themselves
             return spandrel.MAIN_REGISTRY.load(tensors)
     except spandrel.UnsupportedModelError as error:
         raise ModelLoadError(

@@ -41,12 +41,12 @@ MAX_TILE_PX = {"cpu": 512, "cuda": 1024}
 MIN_TILE_PX = 128
 
 _LEAST_SIDE_PX = 16
-"""Some architectures fail on less, though they don't say so."""
+"""Some architectures fail on smaller sides without saying so."""
 _MOST_MULTIPLE = 32
 _CPU_BUDGET_BYTES = 2**30
 _KEPT_TENSOR_BYTES = 32 * 2**20
-"""Larger tensors are given back to the system each time, by glibc's malloc at least, and having
-them zeroed again costs a third of the time."""
+"""Larger tensors are returned to the system each time, by glibc's malloc at least, and zeroing them
+again costs a third of the time."""
 _LEAST_KEPT_TILE_PX = 192
 """Below that the margins cost more than it saves."""
 _WINDOW_ATTRIBUTES = ("window_size", "win_size", "ws", "split_size", "patch_size", "stripe_size")
@@ -108,7 +108,7 @@ class LoadedUpscaler:
         model.to(memory_format=last)
         try:
             _in_channels(self.network, probe.contiguous(memory_format=last))
-        except RuntimeError:  # one that views its numbers in the usual order
+        except RuntimeError:  # the network needs the default memory format
             model.to(memory_format=usual)
             return usual
         return last
@@ -133,7 +133,7 @@ class LoadedUpscaler:
         try:
             whole = self._run(picture)
         except MemoryBudgetError:
-            return MAX_CONTEXT_PX  # smaller tiles may do
+            return MAX_CONTEXT_PX  # smaller tiles may still work
         cut = self._run(picture[margin : margin + inner, margin : margin + inner])
         start, end = margin * self.scale, (margin + inner) * self.scale
         wrong = np.abs(whole[start:end, start:end] - cut).max(axis=2)
@@ -224,7 +224,7 @@ class LoadedUpscaler:
 
 
 LeasedUpscaler = LoadedUpscaler
-"""What a task gets to work with: it has nothing that would have to be each lease's own."""
+"""The upscaler that a task works with: it has no state that each lease would need for itself."""
 
 
 def load_upscaler(
