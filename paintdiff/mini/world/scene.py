@@ -106,7 +106,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Which part of the world, with what odds. The defaults are the whole world.
+    """The part of the world to draw from, and the odds. The defaults are the whole world.
 
     The tuples hold names of the tables; every probability is in 0..1.
 
