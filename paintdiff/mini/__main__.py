@@ -1,8 +1,8 @@
 """`python -m paintdiff.mini COMMAND`: train the embedded model from nothing, one command a stage.
 
-Every stage goes on where it was stopped, reads what the stages before it wrote into --work, and
-does nothing that is done already. `adopt` starts a fresh --work from the pipeline in --target (and
-the ControlNet beside it), to train it on.
+Every stage resumes where it was stopped, reads the results of earlier stages from --work, and skips
+finished work. `adopt` starts a fresh --work from the pipeline in --target (and the ControlNet
+beside it), to continue its training.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Studio:
         render_dataset(self.recipe, self.work, workers=torch.get_num_threads())
 
     def _first_scenes(self) -> Dataset:
-        """The scenes that the VAE learns from, so that it need not wait for all."""
+        """Render the scenes that the VAE learns from, so that it need not wait for all scenes."""
         scenes = self.recipe.autoencoder.scenes or self.recipe.scenes
         render_dataset(self.recipe, self.work, torch.get_num_threads(), scenes)
         return open_dataset(self.recipe, self.work, scenes)
@@ -181,21 +181,21 @@ class Studio:
 
 
 def load_pipeline(folder: Path) -> StableDiffusionPipeline:
-    """The exported pipeline in fp32, offline."""
+    """Load the exported pipeline in fp32, offline."""
     return StableDiffusionPipeline.from_pretrained(
         folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
     )
 
 
 def load_control(folder: Path) -> ControlNetModel:
-    """The exported ControlNet in fp32, offline."""
+    """Load the exported ControlNet in fp32, offline."""
     return ControlNetModel.from_pretrained(
         folder, torch_dtype=torch.float32, local_files_only=True, use_safetensors=True
     )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and run; returns the exit code."""
+    """Parse the command line and run; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m paintdiff.mini", description=__doc__)
     parser.add_argument("stage", choices=[*STAGES, *EXTRA_STAGES, "all", "sheet"])
     parser.add_argument(

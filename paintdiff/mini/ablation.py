@@ -1,8 +1,8 @@
-"""Short runs of variants of a recipe, all as long and all measured the same way.
+"""Short runs of variants of a recipe, all equally long and measured in the same way.
 
-Before days are spent on one long run these tell which VAE and which loss are worth it. Each variant
-is the recipe with a few values changed; it is trained in a folder of its own and goes on where it
-was stopped, as any run does. The table that comes of it belongs in the model card.
+They show which VAE and which loss are worth a long run of days. Each variant is the recipe with a
+few values changed. It is trained in its own folder and resumes where it was stopped, as any run
+does. The resulting table belongs in the model card.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Pixels = NDArray[np.uint8]
 
 
 def varied(recipe: Recipe, part: str, changes: Mapping[str, Any], minutes: float) -> Recipe:
-    """The recipe with values of one part changed and that part's plan cut to some minutes.
+    """Return the recipe with values of one part changed and that part's plan cut to some minutes.
 
     Raises pydantic's ValidationError if the part has no such values.
     """
@@ -49,9 +49,9 @@ def varied(recipe: Recipe, part: str, changes: Mapping[str, Any], minutes: float
 
 
 def ablate_autoencoder(data: Dataset, folder: Path, machine: Machine) -> str:
-    """Train the recipe's variants of the VAE and measure each; returns a Markdown table.
+    """Train the recipe's variants of the VAE and measure each; return a Markdown table.
 
-    Measured are decibels of PSNR on held-out scenes and on photographs.
+    The figures are decibels of PSNR on held-out scenes and on photographs.
     """
     plan = data.recipe.ablations.autoencoder
     scenes, photos = held_out_pictures(data.recipe, plan.pictures), square_photographs(data.recipe)
@@ -72,7 +72,7 @@ def ablate_autoencoder(data: Dataset, folder: Path, machine: Machine) -> str:
 def ablate_painter(
     data: Dataset, folder: Path, machine: Machine, vae: AutoencoderKL, judge: Judge
 ) -> str:
-    """Train the recipe's variants of the painter and let the judge read what each paints."""
+    """Train the recipe's variants of the painter and judge the pictures of each."""
     plan = data.recipe.ablations.painter
     if not (folder / "latents.npy").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def ablate_painter(
 
 
 def held_out_pictures(recipe: Recipe, count: int) -> Pixels:
-    """Scenes that are never trained on, (count, side, side, 3) uint8 RGB."""
+    """Render scenes that are never trained on, (count, side, side, 3) uint8 RGB."""
     shifted = recipe.model_copy(update={"seed": recipe.seed + EVALUATION_OFFSET})
     config = recipe.world.config()
     seeds = islice(scene_seeds(shifted, HELD_OUT), count)
@@ -111,7 +111,7 @@ def held_out_pictures(recipe: Recipe, count: int) -> Pixels:
 
 
 def square_photographs(recipe: Recipe) -> Pixels:
-    """The middle square of each of `photographs`, made as small as the recipe's pictures."""
+    """Return the middle square of each of `photographs`, scaled to the recipe's size."""
     side = recipe.size_px
     squares: list[Pixels] = []
     for photo in photographs(1):
@@ -125,7 +125,10 @@ def square_photographs(recipe: Recipe) -> Pixels:
 
 @torch.no_grad()
 def reconstruction_psnr(vae: Any, pictures: Pixels, machine: Machine) -> float:
-    """The mean PSNR in dB of what the VAE makes of pictures (B, S, S, 3) uint8, in fp32."""
+    """Return the mean PSNR in dB of the VAE's reconstructions of pictures (B, S, S, 3) uint8.
+
+    The VAE runs in fp32.
+    """
     total = 0.0
     for picture in pictures:
         pixels = as_pixels(picture[None]).to(machine.device)

@@ -1,4 +1,4 @@
-"""To go on from trained weights: the opposite of `export`."""
+"""Continued training of existing weights: the opposite of `export`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ def adopt_pipeline(
     work: Path,
     control: ControlNetModel | None = None,
 ) -> None:
-    """Put a pipeline's weights into the work folder, as if its VAE had just been trained there and
-    its painter, and the `control` of that, were about to be.
+    """Put a pipeline's weights into the work folder, ready to continue their training.
 
-    Raises WorldError if networks or words aren't those of the recipe, or if the folder holds
+    The VAE counts as just trained there. The painter, and its `control`, are next.
+
+    Raises WorldError if the networks or words don't match the recipe, or if the folder holds
     trained weights already.
     """
     for name in ("autoencoder", "painter", "control"):

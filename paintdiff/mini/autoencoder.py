@@ -2,9 +2,9 @@
 
 Loss: absolute error + absolute error of the differences between neighbours (which keeps edges) + a
 small Kullback-Leibler term, after Rombach et al. 2022 (arXiv:2112.10752) with the gradient in place
-of a perceptual network, since no pretrained one is to be had. Two things make it learn in minutes
-on a CPU: the first three channels start out anchored to the mean colour they stand for (by a loss
-that fades), and the posterior starts out narrow.
+of a perceptual network, because no pretrained one is available. Two things make it learn in minutes
+on a CPU: the first three channels start anchored to the mean colour that they stand for (by a loss
+that fades), and the posterior starts narrow.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ANCHOR_SCALE = 2.0
 
 
 def build_autoencoder(recipe: AutoencoderRecipe, size_px: int) -> AutoencoderKL:
-    """An untrained VAE of the recipe's shape."""
+    """Build an untrained VAE of the recipe's shape."""
     levels = len(recipe.block_out_channels)
     # A dict, because diffusers' own annotations refuse more than one level.
     shape: dict[str, Any] = {
@@ -58,7 +58,10 @@ def build_autoencoder(recipe: AutoencoderRecipe, size_px: int) -> AutoencoderKL:
 
 
 class _Reconstruction(nn.Module):
-    """Pixels (B, 3, H, W) in -1..1 to (reconstruction, KL and colour error per latent number)."""
+    """A network from pixels to the reconstruction and the VAE's losses.
+
+    It maps (B, 3, H, W) in -1..1 to (reconstruction, KL and colour error per latent number).
+    """
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
@@ -74,7 +77,10 @@ class _Reconstruction(nn.Module):
 
 
 def edge_loss(painted: Tensor, wanted: Tensor) -> Tensor:
-    """Mean absolute error of neighbour differences at full and half size; both (B, 3, H, W)."""
+    """Return the mean absolute error of neighbour differences at full and half size.
+
+    Both inputs are (B, 3, H, W).
+    """
     total = painted.new_zeros(())
     for _ in range(2):
         for dim in (-1, -2):
@@ -84,8 +90,9 @@ def edge_loss(painted: Tensor, wanted: Tensor) -> Tensor:
 
 
 def train_autoencoder(data: Dataset, folder: Path, machine: Machine) -> AutoencoderKL:
-    """Train (or go on training) the VAE on random crops, then on whole pictures; return the
-    averaged weights.
+    """Train the VAE on random crops, then on whole pictures; return the averaged weights.
+
+    Resumes a run that was stopped.
     """
     recipe = data.recipe.autoencoder
     vae = machine.prepared(build_autoencoder(recipe, data.recipe.size_px))
@@ -95,7 +102,7 @@ def train_autoencoder(data: Dataset, folder: Path, machine: Machine) -> Autoenco
     def losses(random: np.random.Generator, progress: float) -> Losses:
         whole = progress > 1 - recipe.whole_picture_share
         side = data.recipe.size_px if whole else recipe.crop_px
-        # Whole pictures come fewer to a batch, so that a step costs the same.
+        # Fewer whole pictures make a batch, so that a step costs the same.
         batch = max(1, round(recipe.plan.batch_size * (recipe.crop_px / side) ** 2))
         pixels = draw_crops(data, random, batch, side).to(machine.device)
         with machine.autocast():
@@ -117,8 +124,9 @@ def train_autoencoder(data: Dataset, folder: Path, machine: Machine) -> Autoenco
 def sharpen_decoder(
     data: Dataset, folder: Path, machine: Machine, vae: Any, judge: Judge | None = None
 ) -> Any:
-    """Train the decoder alone on whole pictures. The latents keep their meaning, so a painter
-    trained on them fits.
+    """Train the decoder alone on whole pictures.
+
+    The latents keep their meaning, so a painter trained on them still fits.
 
     With a judge the distance of its features and a discriminator join the loss (Esser et al. 2021,
     arXiv:2012.09841), which makes edges crisp.
@@ -159,11 +167,10 @@ def sharpen_decoder(
 
 @torch.no_grad()
 def cache_latents(data: Dataset, folder: Path, machine: Machine, vae: Any) -> None:
-    """Encode every picture and its mirror image once into `folder/latents.npy`, and set the scaling
-    factor.
+    """Encode every picture and its mirror image once into `folder/latents.npy`.
 
-    The factor is one over the standard deviation of all latents, so that the painter sees about
-    unit variance.
+    Also set the scaling factor: one over the standard deviation of all latents, so that the painter
+    sees about unit variance.
     """
     side = data.recipe.latent_side
     path = folder / "latents.npy"
@@ -187,13 +194,14 @@ def cache_latents(data: Dataset, folder: Path, machine: Machine, vae: Any) -> No
 
 
 def scaling_factor(latents: NDArray[np.float16]) -> float:
-    """One over the standard deviation of (a sample of) the latents."""
+    """Return one over the standard deviation of (a sample of) the latents."""
     return float(1.0 / latents[0, :4000].astype(np.float32).std())
 
 
 def draw_crops(data: Dataset, random: np.random.Generator, batch: int, side: int) -> Tensor:
-    """Random crops (mirrored half of the time: a picture has no caption here) as (batch, 3, side,
-    side), some of them of dead leaves.
+    """Draw random crops as (batch, 3, side, side), some of them of dead leaves.
+
+    Half of them are mirrored: pictures have no captions here.
     """
     leaves_share = data.recipe.autoencoder.leaves_share
     crops: list[NDArray[np.uint8]] = []

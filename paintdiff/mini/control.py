@@ -1,10 +1,10 @@
 """The embedded model's ControlNet: edges and scribbles to pictures.
 
-After Zhang et al. 2023 (arXiv:2302.05543): a copy of the UNet's encoder that sees the control map
-and adds to the UNet's skip connections through layers that start at zero; the painter itself stays
-as it is. The copy leaves the attention out, because what the words mean is the painter's affair;
-that makes it a third as large. Every map is made anew from a rendered picture: its Canny edges or a
-scribble of it, often of the subject alone, as people draw.
+After Zhang et al. 2023 (arXiv:2302.05543): a copy of the UNet's encoder sees the control map and
+adds to the UNet's skip connections through layers that start at zero. The painter itself stays
+unchanged. The copy omits the attention, because the painter already interprets the words; that
+makes it a third as large. Every map is computed from a rendered picture each time: its Canny edges
+or a scribble of it, often of the subject alone, as people draw.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from paintdiff.preprocessors.lines import detect_canny_edges, draw_scribble
 
 
 def build_control(recipe: Recipe, unet: UNet2DConditionModel) -> ControlNetModel:
-    """A ControlNet for the painter's UNet, with the UNet's weights where both have the same."""
+    """Build a ControlNet that starts with the UNet's weights of the same name and shape."""
     painter = recipe.painter
     control = ControlNetModel(
         in_channels=recipe.autoencoder.latent_channels,
@@ -57,13 +57,13 @@ def build_control(recipe: Recipe, unet: UNet2DConditionModel) -> ControlNetModel
 
 
 class ControlMaps:
-    """Draws a control map for each picture of a batch, as a person or a preprocessor would."""
+    """A source of control maps for a batch's pictures, as a person or a preprocessor draws them."""
 
     def __init__(self, data: Dataset) -> None:
         self.recipe, self.data = data.recipe.control, data
 
     def draw(self, batch: Batch, random: np.random.Generator) -> Tensor:
-        """The maps of a batch's pictures: (B, 3, side, side) float32 in 0..1, white on black."""
+        """Draw the maps of a batch: (B, 3, side, side) float32 in 0..1, white on black."""
         maps = [
             self._map(int(row), view == 1, random)
             for row, view in zip(batch.rows, batch.views, strict=True)
@@ -87,8 +87,9 @@ class ControlMaps:
 
 
 def roughened(drawn: Pixels, random: np.random.Generator) -> Pixels:
-    """A map (H, W), 0 or 255, as a less steady hand draws it: bent by a pixel or two, with a gap,
-    or with a broader pen.
+    """Return a map (H, W), 0 or 255, as a less steady hand draws it.
+
+    It is bent by a pixel or two, has a gap, or is drawn with a broader pen.
     """
     height, width = drawn.shape
     choice = random.integers(3)
@@ -111,14 +112,15 @@ def roughened(drawn: Pixels, random: np.random.Generator) -> Pixels:
 
 
 def _dilated(drawn: Pixels, reach_px: int) -> Pixels:
-    """What is drawn, made broader by so many pixels on each side."""
+    """Return the lines made broader by `reach_px` pixels on each side."""
     kernel = np.ones((2 * reach_px + 1, 2 * reach_px + 1), np.uint8)
     return np.asarray(cv2.dilate(drawn, kernel)).astype(np.uint8)
 
 
 class _Controlled(nn.Module):
-    """Noisy latents, timesteps, the text encoder's output (B, 77, width) and control maps to the
-    predicted velocity.
+    """A network from noisy latents, timesteps, text and control maps to the predicted velocity.
+
+    The text is the text encoder's output (B, 77, width).
     """
 
     def __init__(self, control: ControlNetModel, unet: UNet2DConditionModel) -> None:
@@ -139,15 +141,16 @@ class _Controlled(nn.Module):
 def train_control(
     data: Dataset, folder: Path, machine: Machine, painter: Painter
 ) -> ControlNetModel:
-    """Train (or go on training) the painter's ControlNet; the painter is left as it is. Returns the
-    averaged weights.
+    """Train the painter's ControlNet; return the averaged weights.
+
+    The painter isn't changed. Resumes a run that was stopped.
     """
     recipe: ControlRecipe = data.recipe.control
     for part in (painter.text_encoder, painter.unet):
         machine.prepared(part).requires_grad_(False).eval()
     control = machine.prepared(build_control(data.recipe, painter.unet)).train()
     loop = TrainingLoop("control", folder, {"control": control}, recipe.plan, data.recipe.seed)
-    # What is drawn tells which way it faces.
+    # The control map shows which way the subject faces.
     batches = CaptionedLatents(data, folder, painter.tokenizer, facing_anywhere=True)
     maps = ControlMaps(data)
     controlled = _Controlled(control, painter.unet)
@@ -184,10 +187,10 @@ def export_control(control: ControlNetModel, target: Path) -> None:
 
 
 def edge_overlap(drawn: Pixels, painted: Pixels, reach_px: int = 2) -> float:
-    """How well the edges of a painted picture (H, W, 3) are where they were drawn (H, W; 0 or 255).
+    """Measure how well the edges of a painted picture (H, W, 3) match a drawing (H, W; 0 or 255).
 
-    The F1 score of both: the share of drawn edge pixels that have a painted one within `reach_px`,
-    and the share of painted ones that have a drawn one; 0..1, NaN if nothing was drawn.
+    The result is the F1 score of two shares: the drawn edge pixels with a painted one within
+    `reach_px`, and the painted ones with a drawn one. It is 0..1, NaN for an empty drawing.
     """
     if not drawn.any():
         return math.nan
@@ -198,6 +201,6 @@ def edge_overlap(drawn: Pixels, painted: Pixels, reach_px: int = 2) -> float:
 
 
 def _share(edges: Pixels, near: Pixels) -> float:
-    """The share of edge pixels that lie where `near` is set; 0 if there are none."""
+    """Return the share of edge pixels that lie where `near` is set; 0 without edge pixels."""
     count = int((edges > 0).sum())
     return int(((edges > 0) & (near > 0)).sum()) / count if count else 0.0

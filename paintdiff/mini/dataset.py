@@ -1,5 +1,4 @@
-"""The training set: scenes rendered once, their latents cached once, captions drawn afresh each
-time.
+"""The training set: scenes and latents are computed once, captions are drawn each time.
 
 A work folder holds `scenes/` (see `shards`), and after the cache stage `masks.npy` (N, latent side,
 latent side) uint8 and `latents.npy` (2, N, channels, latent side, latent side) float16: index 0 as
@@ -48,17 +47,17 @@ SHARD = 200
 
 
 def is_held_out(scene: Scene, one_in: int) -> bool:
-    """Whether the scene's composition (scenery, subject, colour, time of day) is kept from
-    training.
+    """Return whether the scene's composition is kept from training.
 
-    Decided by a hash of the composition, so it is the same for every seed and on every machine.
+    A composition is scenery, subject, colour and time of day. A hash of it decides, so the answer
+    is the same for every seed and on every machine.
     """
     composition = f"{scene.scenery}|{scene.subject}|{scene.colour}|{scene.time_of_day}"
     return hashlib.sha256(composition.encode()).digest()[0] % one_in == 0
 
 
 def scene_seeds(recipe: Recipe, part: str) -> Iterator[int]:
-    """Endless seeds of scenes that belong to `part` (TRAINING or HELD_OUT), in a fixed order."""
+    """Yield endless seeds of scenes of `part` (TRAINING or HELD_OUT), in a fixed order."""
     config, wanted = recipe.world.config(), part == HELD_OUT
     for seed in count(recipe.seed):
         if is_held_out(sample_scene(seed, config), recipe.held_out_one_in) == wanted:
@@ -66,8 +65,9 @@ def scene_seeds(recipe: Recipe, part: str) -> Iterator[int]:
 
 
 def render_dataset(recipe: Recipe, folder: Path, workers: int, scenes: int | None = None) -> None:
-    """Render the first `scenes` training scenes (all of the recipe's without) into `folder`, as far
-    as they aren't there.
+    """Render the first `scenes` training scenes into `folder`, except those already there.
+
+    None renders all scenes of the recipe.
     """
     target = folder / "scenes"
     target.mkdir(parents=True, exist_ok=True)
@@ -88,8 +88,9 @@ def render_dataset(recipe: Recipe, folder: Path, workers: int, scenes: int | Non
 
 
 def cache_masks(data: Dataset, folder: Path) -> None:
-    """Write `masks.npy`, the share (of 255) of each latent that the subjects cover, unless it is
-    there.
+    """Write `masks.npy`, the share (of 255) of each latent that the subjects cover.
+
+    Does nothing if the file exists.
     """
     path = folder / "masks.npy"
     if path.exists():
@@ -103,7 +104,7 @@ def cache_masks(data: Dataset, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The rendered scenes; see the module's text for shapes."""
+    """The rendered scenes; the module's docstring gives the shapes."""
 
     recipe: Recipe
     shards: Shards
@@ -113,22 +114,22 @@ class Dataset:
         return len(self.shards)
 
     def scene(self, index: int) -> Scene:
-        """The scene that picture `index` shows."""
+        """Return the scene that picture `index` shows."""
         return self.shards.scenes[index]
 
     def image(self, index: int) -> Pixels:
-        """Picture `index`, (side, side, 3) uint8 RGB."""
+        """Return picture `index`, (side, side, 3) uint8 RGB."""
         return self.shards.image(index)
 
     def mask(self, index: int) -> NDArray[np.bool_]:
-        """Which pixels of picture `index` its subjects cover, (side, side)."""
+        """Return which pixels of picture `index` its subjects cover, (side, side)."""
         return self.shards.mask(index)
 
 
 def open_dataset(recipe: Recipe, folder: Path, scenes: int | None = None) -> Dataset:
-    """Open the first `scenes` (all of the recipe's without) that `render_dataset` wrote.
+    """Open the first `scenes` that `render_dataset` wrote; None opens all of the recipe's.
 
-    Raises WorldError if fewer are there.
+    Raises WorldError if there are fewer.
     """
     wanted = min(scenes or recipe.scenes, recipe.scenes)
     shards = Shards(folder / "scenes", wanted)
@@ -141,8 +142,9 @@ def open_dataset(recipe: Recipe, folder: Path, scenes: int | None = None) -> Dat
 
 
 def mirrored(scene: Scene, image: Pixels) -> tuple[Scene, Pixels]:
-    """The scene and picture (H, W, 3) mirrored, or as they were when the mirror image would belie
-    the caption.
+    """Return the scene and picture (H, W, 3) mirrored.
+
+    They stay unmirrored if the mirror image would contradict the caption.
     """
     result = flip(scene, image)
     return (scene, image) if result is None else result
@@ -155,6 +157,6 @@ def _rendered(seed: int, recipe: Recipe, config: WorldConfig) -> RenderedScene:
 
 
 def as_pixels(images: NDArray[np.uint8]) -> Tensor:
-    """(B, H, W, 3) uint8 RGB to (B, 3, H, W) float32 in -1..1, channels last."""
+    """Convert (B, H, W, 3) uint8 RGB to (B, 3, H, W) float32 in -1..1, channels last."""
     pixels = torch.from_numpy(images.astype(np.float32) / 127.5 - 1.0).permute(0, 3, 1, 2)
     return pixels.contiguous(memory_format=torch.channels_last)

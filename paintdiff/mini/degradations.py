@@ -1,9 +1,8 @@
-"""What happens to a picture before someone wants it larger: blur, resizing, noise and compression,
-twice over, each by lot.
+"""Random damage to a picture before upscaling: blur, resizing, noise and compression, twice.
 
 The second-order model of Wang et al. 2021, "Real-ESRGAN" (arXiv:2107.10833), section 3, with
-gentler figures: what we enlarge comes from a painter more often than from an old telephone.
-Pictures are (height, width, 3), float32, RGB, 0..1.
+gentler parameters: most pictures to enlarge come from a painter and not from an old phone. Pictures
+are (height, width, 3), float32, RGB, 0..1.
 """
 
 from __future__ import annotations
@@ -20,8 +19,10 @@ _SINC_PROBABILITY = 0.1
 
 
 def shrunk(picture: Picture, factor: int, random: np.random.Generator | None = None) -> Picture:
-    """The picture at a `factor`-th of its size and otherwise unharmed: by averages, or with
-    `random` by cubic interpolation of a picture smoothed for it, half of the time.
+    """Shrink the picture by `factor` without other damage.
+
+    It takes averages. With `random`, half of the time it smooths the picture and then interpolates
+    it cubically.
     """
     size = (picture.shape[1] // factor, picture.shape[0] // factor)
     if random is None or random.random() < 0.5:
@@ -31,7 +32,7 @@ def shrunk(picture: Picture, factor: int, random: np.random.Generator | None = N
 
 
 def degraded(picture: Picture, factor: int, random: np.random.Generator) -> Picture:
-    """The picture at a `factor`-th of its size, the worse for it."""
+    """Shrink the picture by `factor` and damage it."""
     height, width = picture.shape[0] // factor, picture.shape[1] // factor
     first = _blurred(picture, random, strongest_px=2.0)
     first = _resized_by_lot(first, random, 1 / factor, 1.2)
@@ -47,7 +48,7 @@ def degraded(picture: Picture, factor: int, random: np.random.Generator) -> Pict
 
 
 def _blurred(picture: Picture, random: np.random.Generator, strongest_px: float) -> Picture:
-    """By a Gaussian that is longer one way than the other, or by a cut-off sinc, which rings."""
+    """Blur by an elongated Gaussian, or by a cut-off sinc, which rings."""
     if random.random() < _SINC_PROBABILITY:
         return _clipped(cv2.filter2D(picture, -1, _sinc(random.uniform(np.pi / 3, np.pi))))
     along, across = random.uniform(0.2, strongest_px, size=2)
@@ -66,7 +67,7 @@ def _gaussian(along_px: float, across_px: float, angle: float, radius: int = 6) 
 
 
 def _sinc(cutoff: float, radius: int = 6) -> Picture:
-    """A separable low pass that stops at `cutoff` (radians a pixel)."""
+    """Return a separable low pass that stops at `cutoff` (radians a pixel)."""
     x = np.arange(-radius, radius + 1)
     row = np.sinc(cutoff * x / np.pi) * np.hanning(2 * radius + 3)[1:-1]
     kernel = np.outer(row, row)
@@ -87,7 +88,7 @@ def _resized(picture: Picture, size: tuple[int, int], random: np.random.Generato
 
 
 def _noisy(picture: Picture, random: np.random.Generator, strongest: float) -> Picture:
-    """Gaussian, or like that of light (stronger where it is brighter); of each channel, or grey."""
+    """Add Gaussian noise, or shot noise (stronger where it is brighter), per channel or grey."""
     if random.random() < 0.3:
         return picture
     shape = picture.shape if random.random() < 0.6 else (*picture.shape[:2], 1)
@@ -98,7 +99,7 @@ def _noisy(picture: Picture, random: np.random.Generator, strongest: float) -> P
 
 
 def _compressed(picture: Picture, random: np.random.Generator, worst: int) -> Picture:
-    """As a JPEG of some quality from `worst` to 95."""
+    """Compress the picture as a JPEG of a random quality from `worst` to 95."""
     quality = int(random.integers(worst, 96))
     levels = (picture[..., ::-1] * 255).round().astype(np.uint8)
     done, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])

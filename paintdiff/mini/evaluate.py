@@ -1,4 +1,4 @@
-"""The figures of the model card: does a painter paint what it was asked, as the judge sees it?"""
+"""The figures of the model card: how well pictures match their prompts, as the judge sees it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from paintdiff.mini.world import Scene, describe, render, sample_scene
 from paintdiff.preprocessors.lines import detect_canny_edges
 
 EVALUATION_OFFSET = 50_000_000
-"""Far from the seeds that are trained on, so that wording and composition are both new."""
+"""The seed offset of the evaluation: far from the training seeds, so wording and composition are
+new."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ class Report:
 
     @property
     def overall(self) -> float:
-        """The share of all asked attributes that the judge finds as asked."""
+        """Return the share of all stated attributes that the judge confirms."""
         right, asked = (sum(pair[i] for pair in self.agreement.values()) for i in (0, 1))
         return right / asked
 
     def table(self) -> str:
-        """A Markdown table, one row an attribute."""
+        """Return a Markdown table, one row an attribute."""
         rows = [
             f"| {name} | {right} of {asked} | {100 * right / asked:.1f} % |"
             for name, (right, asked) in sorted(self.agreement.items())
@@ -62,8 +63,9 @@ class Report:
 
 
 def held_out_prompts(recipe: Recipe, judged: frozenset[str]) -> Iterator[AskedPicture]:
-    """Prompts of compositions that were kept from training; each states two judged attributes or
-    more.
+    """Yield prompts of compositions that were kept from training.
+
+    Each states at least two judged attributes.
     """
     shifted = recipe.model_copy(update={"seed": recipe.seed + EVALUATION_OFFSET})
     config = recipe.world.config()
@@ -80,7 +82,10 @@ def score(
     judge: Judge,
     paint: Callable[[list[AskedPicture]], NDArray[np.uint8]],
 ) -> Report:
-    """Paint every prompt with `paint` ((B, S, S, 3) uint8 RGB in the order given) and compare."""
+    """Paint every prompt with `paint` and compare the pictures with their prompts.
+
+    `paint` returns (B, S, S, 3) uint8 RGB in the order given.
+    """
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for start in range(0, len(asked), 16):
@@ -93,8 +98,9 @@ def score(
 
 
 def evaluate(recipe: Recipe, pipeline: StableDiffusionPipeline, judge: Judge) -> Report:
-    """The recipe's evaluation of a painter: its number of held-out prompts, its steps and
-    guidance.
+    """Evaluate a painter as the recipe says.
+
+    The recipe gives the number of held-out prompts, the steps and the guidance.
     """
     asked = list(
         islice(held_out_prompts(recipe, frozenset(judge.labels)), recipe.evaluation.prompts)
@@ -111,7 +117,7 @@ def paint_prompts(
 ) -> NDArray[np.uint8]:
     """Paint the prompts as one batch at the recipe's steps and guidance; (B, S, S, 3) uint8 RGB.
 
-    The pipeline may take more than prompts, such as control maps.
+    `settings_of_its_own` go to the pipeline, such as control maps.
     """
     settings = recipe.evaluation
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
@@ -130,8 +136,10 @@ def paint_prompts(
 
 @dataclass(frozen=True)
 class ControlReport:
-    """What a ControlNet does on held-out pairs of a scene and its edges: how often the judge finds
-    the subject that was asked for, and the mean `edge_overlap`, each with and without it.
+    """The results of a ControlNet on held-out pairs of a scene and its edges.
+
+    They are how often the judge finds the requested subject, and the mean `edge_overlap`, each with
+    and without the ControlNet.
     """
 
     pairs: int
@@ -141,7 +149,7 @@ class ControlReport:
     overlap_without: float
 
     def table(self) -> str:
-        """A Markdown table."""
+        """Return a Markdown table."""
         return "\n".join(
             [
                 f"| {self.pairs} held-out pairs | with the ControlNet | without |",
@@ -157,8 +165,10 @@ class ControlReport:
 def evaluate_control(
     recipe: Recipe, pipeline: StableDiffusionPipeline, control: ControlNetModel, judge: Judge
 ) -> ControlReport:
-    """Paint the recipe's number of held-out scenes from their prompts and Canny edges, and again,
-    with the same noise, from their prompts alone.
+    """Paint the recipe's number of held-out scenes with and without the ControlNet.
+
+    With it, they are painted from their prompts and Canny edges; without it, from their prompts
+    alone and the same noise.
     """
     asked = list(
         islice(
@@ -194,7 +204,7 @@ def evaluate_control(
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int, gap_px: int = 4) -> Image.Image:
-    """The pictures (B, S, S, 3) side by side on white, `columns` a row."""
+    """Return the pictures (B, S, S, 3) side by side on white, `columns` a row."""
     side = images.shape[1]
     rows = -(-len(images) // columns)
     size = (columns * (side + gap_px) - gap_px, rows * (side + gap_px) - gap_px)

@@ -1,4 +1,4 @@
-"""The figures of the upscaler's card: is what it makes nearer to the real picture than Lanczos?"""
+"""The figures of the upscaler's card: whether it comes nearer to the real picture than Lanczos."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PHOTOGRAPHS = (
     *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "grass.png"),
     *("gravel.png", "hubble_deep_field.jpg", "motorcycle_left.png", "rocket.jpg"),
 )
-"""Those that come with scikit-image. None of them was learned from."""
+"""Photographs that come with scikit-image. None of them was used in training."""
 
 Picture = NDArray[np.float32]
 Pair = tuple[Picture, Picture]
@@ -46,7 +46,7 @@ class UpscalerRow:
 
 
 def upscaler_table(rows: list[UpscalerRow]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [
         "| pictures | PSNR | Lanczos | gain | feature distance | Lanczos |",
         "|---|---|---|---|---|---|",
@@ -63,8 +63,10 @@ def upscaler_table(rows: list[UpscalerRow]) -> str:
 def evaluate_upscaler(
     recipe: Recipe, network: Compact, judge: Judge, vae: AutoencoderKL
 ) -> list[UpscalerRow]:
-    """Make small pictures large again: the recipe's number of held-out paintings, shrunk, harmed as
-    well, and through the painter's VAE; then photographs, shrunk.
+    """Enlarge small pictures and measure the results.
+
+    The pictures are the recipe's number of held-out paintings: shrunk; shrunk and damaged; and
+    through the painter's VAE. Then photographs, shrunk.
     """
     factor = recipe.upscaler.factor
     random = np.random.default_rng(recipe.seed)
@@ -91,7 +93,7 @@ def evaluate_upscaler(
 
 
 def row_of(name: str, pairs: Iterator[Pair], network: Compact, judge: Judge) -> UpscalerRow:
-    """What the network makes of the first picture of each pair, held against the second."""
+    """Compare the network's enlargement of the first picture of each pair with the second."""
     figures: list[tuple[float, ...]] = []
     for small, large in pairs:
         with torch.no_grad():
@@ -112,7 +114,7 @@ def _batch(picture: Picture) -> torch.Tensor:
 
 
 def held_out_paintings(recipe: Recipe) -> Iterator[Picture]:
-    """The recipe's number of paintings of scenes that nothing learned from."""
+    """Yield the recipe's number of paintings of scenes that no network learned from."""
     config = recipe.world.config()
     shifted = recipe.model_copy(update={"seed": recipe.seed + EVALUATION_OFFSET})
     for seed in islice(scene_seeds(shifted, HELD_OUT), recipe.evaluation.upscaled):
@@ -121,8 +123,9 @@ def held_out_paintings(recipe: Recipe) -> Iterator[Picture]:
 
 
 def photographs(factor: int, names: Sequence[str] | None = None) -> Iterator[Picture]:
-    """Photographs of scikit-image's (None: all of PHOTOGRAPHS), their sides cut to multiples of
-    `factor`.
+    """Yield photographs of scikit-image's (None: all of PHOTOGRAPHS).
+
+    Their sides are cut to multiples of `factor`.
     """
     import skimage  # noqa: PLC0415 (slow to import, for its files only)
 

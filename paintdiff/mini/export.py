@@ -1,6 +1,4 @@
-"""From trained networks to the shipped folder: an ordinary diffusers pipeline in fp16
-safetensors.
-"""
+"""Export of trained networks as an ordinary diffusers pipeline in fp16 safetensors."""
 
 from __future__ import annotations
 
@@ -20,14 +18,15 @@ from paintdiff.mini.tokenizer import save_tokenizer
 from paintdiff.mini.world import words
 
 MAX_FILE = "15MB"
-"""No file of ours may be over 16 MiB, so that any git host takes it."""
+"""The largest file of the pipeline: every git host accepts files of up to 16 MiB."""
 
 
 def export_pipeline(
     data: Dataset, work: Path, vae: AutoencoderKL, painter: Painter, target: Path
 ) -> None:
-    """Write the pipeline into `target`, with `latent_rgb.json` (the linear preview of its latents)
-    and `words.json` (every word it was taught).
+    """Write the pipeline into `target`, with `latent_rgb.json` and `words.json`.
+
+    They hold the linear preview of its latents, and every word that it learned.
     """
     latents = np.load(work / "latents.npy", mmap_mode="r")
     for network in (vae, painter.text_encoder, painter.unet):
@@ -45,7 +44,7 @@ def export_pipeline(
 def pipeline_of(
     recipe: Recipe, vae: AutoencoderKL, painter: Painter, factor: float
 ) -> StableDiffusionPipeline:
-    """The networks as a pipeline; `factor` is what its latents are multiplied by."""
+    """Return the networks as a pipeline; `factor` is the scaling factor of its latents."""
     vae.register_to_config(scaling_factor=factor)
     parts: dict[str, Any] = {
         "vae": vae,
@@ -60,8 +59,9 @@ def pipeline_of(
 
 
 def fit_latent_rgb(data: Dataset, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The least-squares linear map from scaled latents (C) to RGB in -1..1, as matrix (C, 3) and
-    bias (3,).
+    """Fit the least-squares linear map from scaled latents (C) to RGB in -1..1.
+
+    Returns a matrix (C, 3) and a bias (3,).
     """
     rows = range(min(600, len(data)))
     pixels = as_pixels(np.stack([data.image(row) for row in rows]))

@@ -1,8 +1,8 @@
-"""The judge: a small classifier, trained on rendered scenes only, that tells what a picture shows.
+"""The judge: a small classifier of pictures, trained on rendered scenes only.
 
-One trunk, one head an attribute. It measures whether a painter paints what was asked; it never sees
-a painted picture while it learns, and rendered ones are blurred and noised so that it doesn't lean
-on pixel-sharp edges.
+It has one trunk, and one head an attribute. It measures whether a picture matches its prompt. It
+never sees a painted picture while it learns; rendered ones are blurred and noised so that it
+doesn't rely on pixel-sharp edges.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ Labels = dict[str, tuple[str, ...]]
 
 
 def judged_labels(recipe: Recipe) -> Labels:
-    """The attributes that are judged and the values each can take, in the order of the heads'
-    outputs.
-    """
+    """Return the judged attributes and their values, in the order of the heads' outputs."""
     world = recipe.world.config()
     edition = world.edition
     categories = tuple(sorted({subject_category(name, edition) for name in world.subjects}))
@@ -62,13 +60,13 @@ def judged_labels(recipe: Recipe) -> Labels:
 
 
 def value_of(scene: Scene, attribute: str) -> str:
-    """What the scene has for a judged attribute, ABSENT if nothing."""
+    """Return the scene's value of a judged attribute, ABSENT if it has none."""
     value = getattr(scene, attribute)
     return ABSENT if value is None else str(value)
 
 
 class Judge(nn.Module):
-    """Pixels (B, 3, S, S) in -1..1 to logits by attribute, each (B, number of labels)."""
+    """A network from pixels (B, 3, S, S) in -1..1 to logits (B, labels) by attribute."""
 
     def __init__(self, labels: Labels, channels: Sequence[int]) -> None:
         super().__init__()
@@ -86,7 +84,7 @@ class Judge(nn.Module):
             ]
             previous = width
         self.trunk = nn.Sequential(*layers)
-        # A 4 x 4 grid, not one mean: the side is a question of where.
+        # A 4 x 4 grid, not one mean: the attribute `side` depends on the position.
         self.neck = nn.Sequential(
             nn.AdaptiveAvgPool2d(4),
             nn.Flatten(),
@@ -97,13 +95,15 @@ class Judge(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(NECK, len(v)) for name, v in labels.items()})
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Return the logits by attribute, each (B, number of labels)."""
         features = self.neck(self.trunk(pixels))
         return {name: head(features) for name, head in self.heads.items()}
 
     @torch.no_grad()
     def verdicts(self, images: NDArray[np.uint8]) -> list[dict[str, str]]:
-        """Name what each picture shows. `images` is (B, S, S, 3) uint8 RGB; one dict of labels a
-        picture.
+        """Classify each picture; return one dict of labels a picture.
+
+        `images` is (B, S, S, 3) uint8 RGB.
         """
         logits = self.eval()(as_pixels(images))
         picks = {name: values.argmax(1).tolist() for name, values in logits.items()}
@@ -123,7 +123,7 @@ def save_judge(judge: Judge, folder: Path) -> None:
 
 
 def load_judge(folder: Path) -> Judge:
-    """Read what `save_judge` wrote. Raises ModelNotFoundError if it isn't there."""
+    """Load the judge that `save_judge` wrote. Raises ModelNotFoundError if it isn't there."""
     if not (folder / "judge.json").exists():
         raise ModelNotFoundError(
             f"There is no judge in {folder}; run the train-judge command first."
@@ -138,7 +138,7 @@ def load_judge(folder: Path) -> Judge:
 
 
 def train_judge(data: Dataset, folder: Path, machine: Machine) -> Judge:
-    """Train (or go on training) the judge; return the averaged weights."""
+    """Train the judge, or resume its training; return the averaged weights."""
     recipe = data.recipe
     labels = judged_labels(recipe)
     judge = machine.prepared(Judge(labels, recipe.judge.channels)).train()
@@ -174,7 +174,7 @@ def _targets(attribute: str, values: tuple[str, ...], scenes: Iterable[Scene]) -
 
 
 def _roughened(pixels: Tensor, random: np.random.Generator) -> Tensor:
-    """The batch with noise, and half of the time blurred by going to a smaller size and back."""
+    """Return the batch with noise; half of the time also blurred by shrinking and enlarging it."""
     if random.random() < 0.5:
         smaller = float(random.uniform(0.4, 0.9))
         small = functional.interpolate(

@@ -1,9 +1,9 @@
-"""Dead leaves: pictures with the statistics of photographs, of which none has to be taken.
+"""Dead leaves: generated pictures with the statistics of photographs.
 
-Shapes of all sizes lie over one another, the number of those of radius r falling with r squared,
-each with a colour, a grain and a fading of its own. Lee, Mumford and Huang 2001, "Occlusion models
-for natural images"; that networks for restoration learn from them what they know of photographs was
-shown by Achddou, Gousseau and Ladjal 2021 (arXiv:2101.04393).
+Shapes of all sizes lie over one another. The number of those of radius r falls with r squared, and
+each has its own colour, grain and fading. Source: Lee, Mumford and Huang 2001, "Occlusion models
+for natural images". Achddou, Gousseau and Ladjal 2021 (arXiv:2101.04393) showed that restoration
+networks can learn the statistics of photographs from them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ _OVERSAMPLING = 2
 
 
 def dead_leaves(seed: int, size_px: int) -> NDArray[np.uint8]:
-    """One such picture, (size_px, size_px, 3), uint8, RGB; the same for the same seed and size."""
+    """Return a picture of dead leaves, (size_px, size_px, 3), uint8, RGB.
+
+    The same seed and size give the same picture.
+    """
     random = np.random.default_rng(seed)
     side = size_px * _OVERSAMPLING
     picture = np.full((side, side, 3), random.uniform(0.1, 0.9), np.float32)
     palette = _palette(int(random.integers(3, 9)), random)
-    # From the largest to the smallest, in part: pure chance would bury nearly all small ones.
+    # Partly sorted from the largest to the smallest: a random order would bury nearly all small
+    # ones.
     radii = _radii(random)
     radii = radii[np.argsort(-radii * np.exp(random.normal(0, 0.7, len(radii))))]
     for radius in radii:
@@ -33,14 +37,17 @@ def dead_leaves(seed: int, size_px: int) -> NDArray[np.uint8]:
 
 
 def _palette(count: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Colours, (count, 3): light and dark, some greyer, some less."""
+    """Draw colours, (count, 3): light and dark, some greyer, some less."""
     light = random.beta(0.9, 0.9, size=(count, 1))
     tint = random.normal(0, random.uniform(0.03, 0.25), size=(count, 3))
     return np.clip(light + tint, 0, 1).astype(np.float32)
 
 
 def _radii(random: np.random.Generator) -> NDArray[np.float64]:
-    """Radii with a density of r to the minus 2. (Usual is 3, which leaves hardly a large one.)"""
+    """Draw radii with a density of r to the minus 2.
+
+    The usual exponent is 3, which leaves hardly a large one.
+    """
     return 1 / random.uniform(1 / _LARGEST_PX, 1 / _SMALLEST_PX, _SHAPES)
 
 
@@ -71,7 +78,7 @@ def _lay_leaf(
 def _outline(
     centre: NDArray[np.float64], radius: float, random: np.random.Generator
 ) -> NDArray[np.int32]:
-    """A blob, an ellipse or a polygon, as corners in sixteenths of a pixel."""
+    """Return a blob, an ellipse or a polygon, as corners in sixteenths of a pixel."""
     corners = int(random.choice((3, 4, 5, 24)))
     angles = np.linspace(0, 2 * np.pi, corners, endpoint=False) + random.uniform(0, 2 * np.pi)
     reach = radius * (1 + (random.uniform(-0.25, 0.25, corners) if corners < 24 else 0.0))
@@ -87,8 +94,9 @@ def _outline(
 def _surface(
     shape: tuple[int, ...], colour: NDArray[np.float64], random: np.random.Generator
 ) -> NDArray[np.float32]:
-    """A colour that fades to one side, with the grain of stuff (noise whose power falls with its
-    frequency), or stripes.
+    """Return a colour that fades to one side, with stripes or the grain of a material.
+
+    The grain is noise whose power falls with its frequency.
     """
     height, width = shape
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
@@ -105,7 +113,10 @@ def _surface(
 
 
 def _grain(height: int, width: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Noise of unit strength, the finest octave first, each so many times as strong as the last."""
+    """Return noise of unit strength.
+
+    It sums octaves, the finest first; each is stronger than the last by a constant factor.
+    """
     share = random.uniform(0.8, 1.8)
     total = np.zeros((height, width), np.float32)
     strength = 1.0

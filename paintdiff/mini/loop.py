@@ -1,5 +1,6 @@
-"""One training loop for all of the embedded model's networks: resumable at any step, logged,
-averaged.
+"""One training loop for all of the embedded model's networks: resumable, logged, averaged.
+
+It can resume at any step.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ Losses = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how to train.
+    """The machine to train on, and how.
 
-    `precision` is "fp32" or "bf16" (autocast; the weights stay fp32). `clock` is what a plan's
-    minutes are of: "wall", or "cpu", the processor's over all threads, which other work on the
+    `precision` is "fp32" or "bf16" (autocast; the weights stay fp32). `clock` is the clock of a
+    plan's minutes: "wall", or "cpu", the processor time of all threads, which other work on the
     machine doesn't use up.
     """
 
@@ -49,24 +50,25 @@ class Machine:
     clock: str = "wall"
 
     def now(self) -> float:
-        """The clock's seconds, from some start."""
+        """Return the clock's seconds since some fixed start."""
         return time.process_time() if self.clock == "cpu" else time.monotonic()
 
     def autocast(self) -> torch.autocast:
-        """The context in which losses are computed."""
+        """Return the context in which losses are computed."""
         return torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         )
 
     def prepared(self, module: Module) -> Module:
-        """The module on the device, channels last. Works in place."""
+        """Return the module on the device, channels last. Works in place."""
         module.to(self.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return module
 
 
 def learning_rate_at(plan: Plan, step: int, progress: float) -> float:
-    """Linear warm-up, then a cosine from the peak to a hundredth of it as `progress` goes from 0
-    to 1.
+    """Return the learning rate: a linear warm-up, then a cosine to a hundredth of the peak.
+
+    The cosine falls as `progress` goes from 0 to 1.
     """
     warm = min(1.0, (step + 1) / max(1, plan.warmup_steps))
     floor = 0.01
@@ -76,12 +78,12 @@ def learning_rate_at(plan: Plan, step: int, progress: float) -> float:
 
 
 class TrainingLoop:
-    """Minimise `losses["loss"]` over `modules` by `plan`, saving to `folder/name.pt` as it goes.
+    """A loop that minimises `losses["loss"]` over `modules` by `plan`.
 
-    Started again with the same arguments it goes on where it was saved: weights, average,
-    optimiser, random numbers and the time already spent come back, so a run that was cut gives the
-    weights of one that wasn't (as long as `steps`, not `minutes`, ends it). SIGTERM saves and
-    stops.
+    It saves to `folder/name.pt` as it goes. Started again with the same arguments it resumes from
+    the file: it restores weights, average, optimiser, random numbers and the time already spent. An
+    interrupted run therefore gives the same weights as an uninterrupted one (as long as `steps`,
+    not `minutes`, ends it). SIGTERM saves and stops.
     """
 
     def __init__(
@@ -107,11 +109,12 @@ class TrainingLoop:
 
     @property
     def state_path(self) -> Path:
+        """Return the file of the saved state."""
         return self.folder / f"{self.name}.pt"
 
     @property
     def progress(self) -> float:
-        """0 at the start, 1 when done, by steps or by time, whichever is further."""
+        """Return 0 at the start, 1 when done, by steps or by time, whichever is further."""
         return min(1.0, max(self.step / self.plan.steps, self.seconds / (60 * self.plan.minutes)))
 
     def run(
@@ -119,13 +122,15 @@ class TrainingLoop:
         losses: Callable[[np.random.Generator, float], Losses],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Train to the end. `losses(random, progress)` draws a batch and returns its losses; `now`
-        is the clock that the plan's minutes are of.
+        """Train to the end.
+
+        `losses(random, progress)` draws a batch and returns its losses; `now` is the clock of the
+        plan's minutes.
         """
         previous = signal.signal(signal.SIGTERM, self._stop)
         saved_at = time.monotonic()
         sums: dict[str, float] = {}
-        first = self.step  # a run that goes on may be in the middle of what is logged together
+        first = self.step  # a resumed run may start between two log lines
         try:
             while self.progress < 1.0 and not self._stopping:
                 started = now()
@@ -144,7 +149,7 @@ class TrainingLoop:
         plot_losses(self.folder / f"{self.name}.csv", self.folder / f"{self.name}.png")
 
     def use_average(self) -> None:
-        """Put the averaged weights into the modules (which then are what ships)."""
+        """Put the averaged weights into the modules; these weights ship."""
         for parameter, average in zip(self.parameters, self.average, strict=True):
             parameter.data.copy_(average)
 
@@ -175,7 +180,7 @@ class TrainingLoop:
         values["loss"].backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
-        # An average that starts full-length would remember the random start: let it grow.
+        # A full-length average would remember the random start, so its length grows.
         decay = min(self.plan.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for average, parameter in zip(self.average, self.parameters, strict=True):
@@ -222,8 +227,9 @@ class TrainingLoop:
 
 
 def plot_losses(table: Path, picture: Path) -> None:
-    """Draw every column of a loss table against the step into a PNG. Does nothing if there is no
-    table yet.
+    """Draw every column of a loss table against the step into a PNG.
+
+    Does nothing if the table doesn't exist yet.
     """
     if not table.exists():
         return

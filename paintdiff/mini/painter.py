@@ -1,15 +1,18 @@
 """The painter: a small CLIP text encoder and a UNet, trained from nothing on cached latents.
 
-First the text encoder alone learns to tell what a caption states, then both learn to paint, while
-the text encoder goes on telling: left to the painting alone it forgets what is seldom of use to it,
-such as sides. The UNet learns v-prediction after Salimans & Ho 2022 (arXiv:2202.00512), with the
-caption dropped at random for classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598). The
-loss is not weighted by min-SNR-gamma: for v-prediction its weight goes to zero with the signal,
-just where the words decide the picture. Instead most timesteps are drawn where shapes are decided
-(the schedule's last quarter is nearly pure noise at this size), and
-latents that the subject covers weigh more. The linear noise schedule ends at a signal-to-noise
-ratio of 4e-5, close enough to zero that dark and bright scenes keep their brightness without
-special samplers.
+First the text encoder alone learns to classify the content of captions. Then both learn to paint,
+while the text encoder keeps that first task: trained on painting alone it forgets attributes that
+seldom help, such as sides.
+
+The UNet learns v-prediction after Salimans & Ho 2022 (arXiv:2202.00512), with the caption dropped
+at random for classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598). The loss is not
+weighted by min-SNR-gamma: for v-prediction its weight goes to zero with the signal, exactly where
+the words decide the picture. Instead most timesteps are drawn where shapes are decided (the
+schedule's last quarter is nearly pure noise at this size), and latents that the subject covers
+weigh more.
+
+The linear noise schedule ends at a signal-to-noise ratio of 4e-5, close enough to zero that dark
+and bright scenes keep their brightness without special samplers.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ UNSAID = "unsaid"
 
 @dataclass(frozen=True)
 class Painter:
-    """What is trained here; the VAE comes from `autoencoder`."""
+    """The networks trained here; the VAE comes from `autoencoder`."""
 
     tokenizer: CLIPTokenizer
     text_encoder: CLIPTextModel
@@ -49,7 +52,7 @@ class Painter:
 
 
 def build_painter(recipe: Recipe) -> Painter:
-    """An untrained painter of the recipe's shape."""
+    """Build an untrained painter of the recipe's shape."""
     part = recipe.painter
     tokenizer = build_tokenizer(words(recipe.world.config()))
     text = part.text_encoder
@@ -70,7 +73,7 @@ def build_painter(recipe: Recipe) -> Painter:
 
 
 def build_scheduler(recipe: PainterRecipe) -> DDIMScheduler:
-    """The noise schedule, as the scheduler that ships with the model."""
+    """Return the noise schedule, as the scheduler that ships with the model."""
     flow = recipe.beta_schedule == "flow"
     return DDIMScheduler(
         num_train_timesteps=TRAIN_TIMESTEPS,
@@ -87,8 +90,10 @@ def build_scheduler(recipe: PainterRecipe) -> DDIMScheduler:
 
 
 def flow_betas() -> list[float]:
-    """The betas of rectified flow (Liu et al. 2022, arXiv:2209.03003): the straight line from
-    picture to noise, (1 - t) x + t n, brought to the unit variance that such schedules assume.
+    """Return the betas of rectified flow (Liu et al. 2022, arXiv:2209.03003).
+
+    That is the straight line from picture to noise, (1 - t) x + t n, scaled to the unit variance
+    that such schedules assume.
     """
     times = np.arange(1, TRAIN_TIMESTEPS + 1) / (TRAIN_TIMESTEPS + 1)
     signal = (1 - times) ** 2
@@ -116,8 +121,9 @@ def _build_unet(whole: Recipe) -> UNet2DConditionModel:
 
 
 class _Denoiser(nn.Module):
-    """Token numbers (B, 77), noisy latents (B, C, H, W) and timesteps (B,) to the predicted
-    velocity and the text encoder's output.
+    """A network from token numbers, noisy latents and timesteps to the predicted velocity.
+
+    The inputs are (B, 77), (B, C, H, W) and (B,). It also returns the text encoder's output.
     """
 
     def __init__(self, painter: Painter) -> None:
@@ -131,11 +137,12 @@ class _Denoiser(nn.Module):
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step sees.
+    """The input of one training step.
 
-    Token numbers (B, 77), scaled latents (B, C, H, W) float32, the share of each latent that the
-    subject covers (B, 1, H, W) in 0..1, the numbers (B) of what the captions state by attribute,
-    and which pictures they are: rows of the dataset, and whether mirrored (1) or not (0).
+    It holds token numbers (B, 77), scaled latents (B, C, H, W) float32, the share of each latent
+    that the subject covers (B, 1, H, W) in 0..1, the numbers (B) of the values that the captions
+    state, by attribute, and which pictures they are: rows of the dataset, and whether mirrored (1)
+    or not (0).
     """
 
     tokens: Tensor
@@ -147,11 +154,13 @@ class Batch:
 
 
 class CaptionedLatents:
-    """Draws batches: a random picture (of some subjects more often, as the recipe says) or its
-    mirror image, a fresh caption, the subject's place.
+    """A source of training batches.
+
+    It draws a random picture or its mirror image, a new caption, and the subject's place. Pictures
+    of some subjects are drawn more often, as the recipe says.
 
     A subject in the middle isn't mirrored, unless it may be `facing_anywhere`: it would face the
-    other way than in all other pictures, which no caption tells, and a small UNet would paint both
+    other way than in all other pictures, which no caption states, and a small UNet would paint both
     ways at once.
     """
 
@@ -185,7 +194,7 @@ class CaptionedLatents:
         self._chances = chances / chances.sum()
 
     def draw(self, random: np.random.Generator, batch: int) -> Batch:
-        """A batch of that many pictures."""
+        """Draw a batch of that many pictures."""
         rows, views = self._pairs[random.choice(len(self._pairs), size=batch, p=self._chances)].T
         captions = [
             self._caption(self.scenes[view][row], random)
@@ -200,7 +209,7 @@ class CaptionedLatents:
         return Batch(tokens, latents, subject, stated, rows, views)
 
     def _caption(self, scene: Scene, random: np.random.Generator) -> tuple[str, dict[str, str]]:
-        """A caption, or none, and what it states by attribute."""
+        """Return a caption or "", and the values that it states by attribute."""
         if random.random() < self.recipe.caption_dropout:
             return "", {}
         caption = describe(scene, int(random.integers(2**31)))
@@ -211,7 +220,7 @@ class CaptionedLatents:
 
 
 def token_numbers(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
-    """The captions as token numbers (B, 77), cut and padded as pipelines do."""
+    """Return the captions as token numbers (B, 77), cut and padded as pipelines do."""
     return tokenizer(
         captions,
         padding="max_length",
@@ -222,8 +231,9 @@ def token_numbers(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 
 def _with_junk_word(text: str, random: np.random.Generator) -> str:
-    """The caption with a made-up word in it, so that words it doesn't know leave the rest of a
-    prompt alone.
+    """Return the caption with a made-up word in it.
+
+    The model learns that unknown words don't affect the rest of a prompt.
     """
     letters = random.choice(list(string.ascii_lowercase), size=int(random.integers(3, 10)))
     parts = text.split(" ")
@@ -232,8 +242,10 @@ def _with_junk_word(text: str, random: np.random.Generator) -> str:
 
 
 def timesteps_at(quantiles: Tensor, recipe: PainterRecipe) -> Tensor:
-    """The timesteps (int64) at quantiles (0..1) of the distribution that training draws from: the
-    recipe's `middle_share` evenly from its `middle_timesteps`, the rest evenly from all.
+    """Return the timesteps (int64) at quantiles (0..1) of the distribution used in training.
+
+    The recipe's `middle_share` is drawn evenly from its `middle_timesteps`, the rest evenly from
+    all.
     """
     low, high = recipe.middle_timesteps
     density = torch.full((TRAIN_TIMESTEPS,), (1 - recipe.middle_share) / TRAIN_TIMESTEPS)
@@ -243,17 +255,17 @@ def timesteps_at(quantiles: Tensor, recipe: PainterRecipe) -> Tensor:
 
 
 def statable_labels(recipe: Recipe) -> Labels:
-    """What a caption can state, by attribute; first that it states nothing."""
+    """Return the values that a caption can state, by attribute; the first means "not stated"."""
     return {name: (UNSAID, *values) for name, values in judged_labels(recipe).items()}
 
 
 def stated_values(scene: Scene, caption: Caption, labels: Labels) -> dict[str, str]:
-    """The values that a caption of the scene states, by attribute; unstated ones are left out."""
+    """Return the values that a caption of the scene states, by attribute, without unstated ones."""
     return {name: value_of(scene, name) for name in labels if name in caption.stated}
 
 
 def stated_numbers(labels: Labels, stated: list[dict[str, str]]) -> dict[str, Tensor]:
-    """`stated_values` of B captions as places in `labels`, (B) int64 by attribute."""
+    """Return the `stated_values` of B captions as places in `labels`, (B) int64 by attribute."""
     return {
         name: torch.tensor([values.index(one.get(name, UNSAID)) for one in stated])
         for name, values in labels.items()
@@ -274,8 +286,9 @@ class Reader(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(v)) for name, v in labels.items()})
 
     def loss(self, hidden: Tensor, stated: dict[str, Tensor]) -> Tensor:
-        """How badly what captions state can be told from the text encoder's output (B, 77, width):
-        the sum of all cross-entropies.
+        """Return the sum of the heads' cross-entropies for the values that captions state.
+
+        `hidden` is the text encoder's output (B, 77, width).
         """
         return torch.stack(
             [
@@ -287,12 +300,15 @@ class Reader(nn.Module):
 
 
 def build_reader(painter: Painter, recipe: Recipe) -> Reader:
-    """A reader, with untrained heads, over the painter's text encoder."""
+    """Build a reader, with untrained heads, over the painter's text encoder."""
     return Reader(painter.text_encoder, statable_labels(recipe))
 
 
 def train_words(data: Dataset, folder: Path, machine: Machine) -> Reader:
-    """Train (or go on training) the text encoder to tell what captions state; averaged weights."""
+    """Train the text encoder to classify the content of captions; return the averaged weights.
+
+    Resumes a run that was stopped.
+    """
     recipe = data.recipe
     painter = build_painter(recipe)
     reader = machine.prepared(build_reader(painter, recipe)).train()
@@ -319,7 +335,7 @@ def train_words(data: Dataset, folder: Path, machine: Machine) -> Reader:
 
 
 def train_painter(data: Dataset, folder: Path, machine: Machine) -> Painter:
-    """Train (or go on training) text encoder and UNet; return the averaged weights."""
+    """Train text encoder and UNet, or resume their training; return the averaged weights."""
     recipe = data.recipe.painter
     painter = build_painter(data.recipe)
     reader = machine.prepared(build_reader(painter, data.recipe)).train()
@@ -356,8 +372,9 @@ def train_painter(data: Dataset, folder: Path, machine: Machine) -> Painter:
 
 
 def drawn_timesteps(random: np.random.Generator, recipe: PainterRecipe) -> Tensor:
-    """A batch's timesteps: one from each of as many equal spans, which is less noisy than
-    independent draws.
+    """Draw a batch's timesteps: one from each of as many equal spans.
+
+    That is less noisy than independent draws.
     """
     batch = recipe.plan.batch_size
     return timesteps_at(torch.from_numpy((np.arange(batch) + random.random(batch)) / batch), recipe)
@@ -366,7 +383,7 @@ def drawn_timesteps(random: np.random.Generator, recipe: PainterRecipe) -> Tenso
 def noised(
     latents: Tensor, timesteps: Tensor, alphas_cumprod: Tensor, prediction: str
 ) -> tuple[Tensor, Tensor]:
-    """Latents (B, C, H, W) with fresh noise at their timesteps, and what the UNet is to predict."""
+    """Return latents (B, C, H, W) with new noise at their timesteps, and the UNet's target."""
     noise = torch.randn_like(latents)
     signal = alphas_cumprod[timesteps].sqrt().view(-1, 1, 1, 1)
     spread = (1 - alphas_cumprod[timesteps]).sqrt().view(-1, 1, 1, 1)
@@ -379,10 +396,10 @@ def noised(
 
 
 def timestep_weights(timesteps: Tensor, alphas_cumprod: Tensor, recipe: PainterRecipe) -> Tensor:
-    """How much the error at each timestep counts, (B, 1, 1, 1).
+    """Return the weight of the error at each timestep, (B, 1, 1, 1).
 
-    With a `min_snr_gamma` as Hang et al. 2023 (arXiv:2303.09556). On the schedule "flow" the error
-    of the velocity becomes that of n - x, which rectified flow predicts.
+    A `min_snr_gamma` acts as in Hang et al. 2023 (arXiv:2303.09556). On the schedule "flow" the
+    error of the velocity becomes that of n - x, which rectified flow predicts.
     """
     alphas = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
     if recipe.min_snr_gamma is not None:
@@ -399,6 +416,9 @@ def timestep_weights(timesteps: Tensor, alphas_cumprod: Tensor, recipe: PainterR
 
 
 def weighted_mean(error: Tensor, subject: Tensor, subject_weight: float) -> Tensor:
-    """The mean of an error (B, C, H, W) in which the subject's share (B, 1, H, W) weighs more."""
+    """Return the mean of an error (B, C, H, W), weighted more where the subject is.
+
+    `subject` is the subject's share (B, 1, H, W).
+    """
     weight = 1 + (subject_weight - 1) * subject
     return (weight * error).mean() / weight.mean()

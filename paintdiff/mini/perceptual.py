@@ -14,20 +14,29 @@ from paintdiff.mini.judge import Judge
 
 
 class Weights(Protocol):
-    """How much each of `adversarial_losses` counts."""
+    """The weights of the `adversarial_losses`."""
 
     @property
-    def feature_weight(self) -> float: ...
+    def feature_weight(self) -> float:
+        """Return the weight of the "feature" loss."""
+        ...
+
     @property
-    def adversarial_weight(self) -> float: ...
+    def adversarial_weight(self) -> float:
+        """Return the weight of the "fooled" loss."""
+        ...
+
     @property
-    def critic_weight(self) -> float: ...
+    def critic_weight(self) -> float:
+        """Return the weight of the "seen" loss."""
+        ...
 
 
 class Discriminator(nn.Module):
-    """Tells patches of real pictures from made ones: (B, 3, H, W), 0..1, to logits (B, 1, H / 8,
-    W / 8). Isola et al. 2017 (arXiv:1611.07004), with spectral normalisation (Miyato et al. 2018,
-    arXiv:1802.05957).
+    """A network that tells patches of real pictures from generated ones.
+
+    It maps (B, 3, H, W), 0..1, to logits (B, 1, H / 8, W / 8). Isola et al. 2017
+    (arXiv:1611.07004), with spectral normalisation (Miyato et al. 2018, arXiv:1802.05957).
     """
 
     def __init__(self, channels: Sequence[int]) -> None:
@@ -46,13 +55,16 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """Return the logits of each patch, (B, 1, H / 8, W / 8)."""
         return self.layers(pixels * 2 - 1)
 
 
 def feature_distance(judge: Judge, made: Tensor, real: Tensor) -> Tensor:
-    """How far apart two batches (B, 3, H, W), 0..1, are for the judge: (B,). At each level of its
-    trunk the features of a place are brought to unit length, and the mean square of their
-    difference is taken, as in LPIPS (Zhang et al. 2018, arXiv:1801.03924), with equal weights.
+    """Measure how far apart two batches (B, 3, H, W), 0..1, are for the judge: (B,).
+
+    At each level of its trunk the features of a place are normalised to unit length, and the mean
+    square of their difference is taken, as in LPIPS (Zhang et al. 2018, arXiv:1801.03924), with
+    equal weights.
     """
     total = torch.zeros(len(made), device=made.device)
     a, b = made * 2 - 1, real * 2 - 1
@@ -67,11 +79,13 @@ def feature_distance(judge: Judge, made: Tensor, real: Tensor) -> Tensor:
 def adversarial_losses(
     judge: Judge, critic: Discriminator, made: Tensor, real: Tensor
 ) -> dict[str, Tensor]:
-    """The losses of a network whose pictures `made` (B, 3, H, W), 0..1, are to look like `real`.
+    """Return the losses of a network whose pictures `made` should look like `real`.
+
+    Both are (B, 3, H, W), 0..1.
 
     "feature" is the distance of the judge's features, "fooled" how well the critic tells `made`
     from real pictures (its gradient reaches `made` alone), "seen" the critic's own loss (its
-    gradient reaches the critic alone, so that one optimiser does for both networks).
+    gradient reaches the critic alone, so one optimiser works for both networks).
     """
     feature = feature_distance(judge, made, real).mean()
     critic.requires_grad_(False)
@@ -85,7 +99,7 @@ def adversarial_losses(
 
 
 def weighted(parts: Mapping[str, Tensor], weights: Weights) -> Tensor:
-    """The sum of `adversarial_losses`, weighted."""
+    """Return the weighted sum of `adversarial_losses`."""
     return (
         weights.feature_weight * parts["feature"]
         + weights.adversarial_weight * parts["fooled"]

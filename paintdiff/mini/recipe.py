@@ -1,4 +1,4 @@
-"""The recipe: everything that decides what the embedded model becomes, in one YAML file."""
+"""The recipe: everything that determines the embedded model, in one YAML file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class _Frozen(BaseModel):
 
 
 class WorldPart(_Frozen):
-    """Which part of the world is painted, and how often each thing is; see `WorldConfig`.
+    """The part of the world that is painted, and how often each thing is; see `WorldConfig`.
 
-    Names that are left out are all that the edition has.
+    Omitted names mean everything that the edition has.
     """
 
     edition: int = 0
@@ -43,8 +43,9 @@ class WorldPart(_Frozen):
     max_count: int = Field(ge=1)
 
     def config(self) -> WorldConfig:
-        """The same, checked against the world's tables. Raises WorldError for a name that isn't
-        there.
+        """Return it as a WorldConfig, checked against the world's tables.
+
+        Raises WorldError for an unknown name.
         """
         given = {name: value for name, value in self.model_dump().items() if value is not None}
         given.setdefault("subjects", subject_names(self.edition))
@@ -52,11 +53,11 @@ class WorldPart(_Frozen):
 
 
 class Plan(_Frozen):
-    """How long and how fast one network is trained.
+    """The length and speed of one network's training.
 
-    Training ends after `steps` steps or `minutes` of work, whichever comes first; the learning rate
+    Training ends after `steps` steps or `minutes` of work, whichever comes first. The learning rate
     (peak `learning_rate`) rises over `warmup_steps` and falls to a hundredth along a cosine over
-    that span. `ema_decay` is that of the shipped average.
+    that span. `ema_decay` is the decay of the shipped average.
     """
 
     steps: int = Field(gt=0)
@@ -72,8 +73,8 @@ class AutoencoderRecipe(_Frozen):
     """The VAE: pixels (-1..1) to latents, each level after the first halving the side.
 
     It learns from the first `scenes` (0: all) and, for a `leaves_share` of the crops, from dead
-    leaves. With a `feature_weight` the decoder is sharpened by the judge's features and a
-    discriminator too.
+    leaves. With a `feature_weight` the decoder is also sharpened by the judge's features and a
+    discriminator.
     """
 
     block_out_channels: tuple[int, ...]
@@ -98,13 +99,15 @@ class AutoencoderRecipe(_Frozen):
 
 
 class TextEncoderRecipe(_Frozen):
+    """The shape of the text encoder."""
+
     hidden_size: int
     num_hidden_layers: int
     num_attention_heads: int
 
 
 class PainterRecipe(_Frozen):
-    """Text encoder and UNet, trained together on cached latents.
+    """The text encoder and UNet, trained together on cached latents.
 
     Pictures of the subjects that `subject_shares` names are drawn that many times as often as
     others.
@@ -132,10 +135,11 @@ class PainterRecipe(_Frozen):
 
 
 class ControlRecipe(_Frozen):
-    """The ControlNet. `conditioning_channels` has one entry more than the VAE halves the side.
+    """The ControlNet.
 
-    Of the maps `scribble_share` are scribbles, the others Canny edges; `subject_share` show the
-    subject alone, and `rough_share` are drawn less steadily.
+    `conditioning_channels` has one entry more than the VAE halves the side. Of the maps
+    `scribble_share` are scribbles, the others Canny edges; `subject_share` show the subject alone,
+    and `rough_share` are drawn less steadily.
     """
 
     conditioning_channels: tuple[int, ...]
@@ -146,18 +150,18 @@ class ControlRecipe(_Frozen):
 
 
 class JudgeRecipe(_Frozen):
-    """The classifier that tells what a picture shows."""
+    """The classifier of pictures."""
 
     channels: tuple[int, ...]
     plan: Plan
 
 
 class UpscalerRecipe(_Frozen):
-    """The upscaler, and what it learns from: `paintings` and `leaves` of `side_px`, of which parts
-    are shown that measure `crop_px` before they are enlarged `factor` times.
+    """The upscaler and its training set: `paintings` and `leaves` of `side_px`.
 
-    Of what is shown `harmed_share` has been degraded and `painted_share` has been through the
-    painter's VAE (never leaves). From `adversarial_from` on (a part of the run) it is a GAN.
+    It sees crops of them that measure `crop_px` before they are enlarged `factor` times. Of these
+    crops `harmed_share` are damaged and `painted_share` went through the painter's VAE (never
+    leaves). From `adversarial_from` on (a fraction of the run) it is a GAN.
     """
 
     num_feat: int = Field(gt=0)
@@ -179,7 +183,7 @@ class UpscalerRecipe(_Frozen):
 
 
 class EvaluationRecipe(_Frozen):
-    """How the figures of the model card are measured."""
+    """The settings that measure the figures of the model card."""
 
     prompts: int
     control_pairs: int
@@ -190,8 +194,9 @@ class EvaluationRecipe(_Frozen):
 
 
 class Ablation(_Frozen):
-    """Variants of one part, by name: what is changed. Each is trained for `minutes` and measured on
-    that many held-out pictures.
+    """Variants of one part: the changed values, by name.
+
+    Each is trained for `minutes` and measured on that many held-out pictures.
     """
 
     minutes: float = Field(gt=0)
@@ -200,15 +205,17 @@ class Ablation(_Frozen):
 
 
 class Ablations(_Frozen):
-    """What the stages `ablate-vae` and `ablate-painter` compare."""
+    """The variants that the stages `ablate-vae` and `ablate-painter` compare."""
 
     autoencoder: Ablation = Ablation(minutes=20, pictures=48, variants={"as it is": {}})
     painter: Ablation = Ablation(minutes=40, pictures=100, variants={"as it is": {}})
 
 
 class Recipe(_Frozen):
-    """All of it. `held_out_one_in`: that share of compositions (scenery, subject, colour, time) is
-    never trained. Scenes are painted `oversampling` times as large and then made smaller.
+    """The whole recipe.
+
+    One in `held_out_one_in` compositions (scenery, subject, colour, time) is never trained. Scenes
+    are painted `oversampling` times as large and then scaled down.
     """
 
     version: Literal[1]
@@ -235,7 +242,7 @@ class Recipe(_Frozen):
 
     @property
     def latent_side(self) -> int:
-        """The side of the latents, in latents."""
+        """Return the side of the latents, in latents."""
         return self.size_px // 2 ** (len(self.autoencoder.block_out_channels) - 1)
 
 

@@ -1,8 +1,8 @@
 """Rendered scenes on disk, in shards of a few hundred.
 
-A shard is two files: `00012.bin` holds the pictures (lossless WebP) and the masks of what the
-subjects cover (PNG) one after another, `00012.json` the scenes and where each lies. The second is
-written last, so a shard that has one is whole, and a run that was cut goes on at the next shard.
+A shard is two files: `00012.bin` holds the pictures (lossless WebP) and the masks of the subjects
+(PNG) one after another, `00012.json` the scenes and where each lies. The second is written last, so
+a shard that has one is complete, and an interrupted run continues at the next shard.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RenderedScene:
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """The file that tells that the shard is whole."""
+    """Return the file whose existence means that the shard is complete."""
     return folder / f"{number:05d}.json"
 
 
@@ -63,7 +63,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 class Shards:
-    """The first `limit` scenes of a folder's shards, in order. Pictures are read when asked for."""
+    """The first `limit` scenes of a folder's shards, in order. Pictures are read on demand."""
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
         self._folder = folder
@@ -83,13 +83,13 @@ class Shards:
         return len(self.scenes)
 
     def image(self, index: int) -> Pixels:
-        """Picture `index`, (H, W, 3) uint8 RGB."""
+        """Return picture `index`, (H, W, 3) uint8 RGB."""
         number, start, middle, _ = self._rows[index]
         with Image.open(io.BytesIO(self._bytes(number, start, middle)), formats=("WEBP",)) as image:
             return np.asarray(image.convert("RGB"))
 
     def mask(self, index: int) -> NDArray[np.bool_]:
-        """Which pixels of picture `index` its subjects cover, (H, W)."""
+        """Return which pixels of picture `index` its subjects cover, (H, W)."""
         number, _, middle, end = self._rows[index]
         with Image.open(io.BytesIO(self._bytes(number, middle, end)), formats=("PNG",)) as image:
             return np.asarray(image.convert("1"))
@@ -102,12 +102,12 @@ class Shards:
 
 
 def scene_of(values: dict[str, Any]) -> Scene:
-    """The scene that `dataclasses.asdict` made these values of."""
+    """Return the scene that `dataclasses.asdict` turned into these values."""
     figures = tuple(Placement(**figure) for figure in values.pop("figures", ()))
     return Scene(**values, figures=figures)
 
 
 def mask_share(mask: NDArray[np.bool_], side: int) -> Pixels:
-    """The share (of 255) of each cell of a `side` x `side` grid that is covered, uint8."""
+    """Return the covered share (of 255) of each cell of a `side` x `side` grid, uint8."""
     share = cv2.resize(mask.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
     return (255 * np.asarray(share)).round().astype(np.uint8)

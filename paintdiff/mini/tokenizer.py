@@ -1,8 +1,8 @@
 """A CLIP tokenizer with a small vocabulary of its own: every word of the world is one token.
 
 Byte-pair encoding after Sennrich et al. 2016 (arXiv:1508.07909), in the byte-level form of CLIP, so
-that any text can be encoded; a word of the world is always a single token, anything else falls into
-pieces.
+that any text can be encoded. A word of the world is always a single token; anything else splits
+into pieces.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ MAX_TOKENS = 77
 def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
     """Learn the merges from `words` (lower case) and return a tokenizer of `MAX_TOKENS` positions.
 
-    Every one of `words` encodes to exactly one token. The same words give the same token numbers,
-    everywhere and always: weights depend on them.
+    Every one of `words` encodes to exactly one token. The same words give the same token numbers on
+    every machine and run: weights depend on them.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges = learned_merges(words)
@@ -38,10 +38,10 @@ def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
 
 
 def learned_merges(words: Iterable[str]) -> list[tuple[str, str]]:
-    """The merges, most frequent pair first and ties in alphabetical order, until every word is one
-    piece.
+    """Learn the merges that are needed until every word is one piece.
 
-    (The trainer of the tokenizers library breaks ties differently in each process.)
+    They are ordered by the frequency of the pair, the highest first, and ties alphabetically. (The
+    trainer of the tokenizers library breaks ties differently in each process.)
     """
     pieces = [[*word[:-1], word[-1] + "</w>"] for word in sorted(set(words))]
     merges: list[tuple[str, str]] = []
@@ -64,8 +64,9 @@ def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
 
 
 def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
-    """Write the files that `CLIPTokenizer.from_pretrained(folder)` reads, the classic pair
-    included.
+    """Write the files that `CLIPTokenizer.from_pretrained(folder)` reads.
+
+    These include the classic pair (vocabulary and merges).
     """
     tokenizer.save_pretrained(folder)
     tokenizer.backend_tokenizer.model.save(str(folder))

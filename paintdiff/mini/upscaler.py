@@ -1,14 +1,14 @@
 """The embedded upscaler: a compact ESRGAN that makes 4 x 4 pixels of each one.
 
 SRVGGNetCompact (Wang et al. 2021, "Real-ESRGAN", arXiv:2107.10833), trained first for the absolute
-and squared error, then as a GAN: with it the distance of the judge's features and a patch
+and squared error, then as a GAN that adds the distance of the judge's features and a patch
 discriminator with spectral normalisation. It learns from paintings of our world, and from dead
-leaves for what is no painting of it. What it gets to see is unharmed, harmed by lot, or comes from
-the embedded painter's own VAE.
+leaves for all other pictures. Its inputs are undamaged, randomly damaged, or come from the embedded
+painter's own VAE.
 
 A folder holds `pictures.npy` (N, side, side, 3) uint8 RGB, the paintings first, and `painted.npy`
-(paintings, side / factor, side / factor, 3) uint8: each painting made that much smaller, once
-through the VAE and back.
+(paintings, side / factor, side / factor, 3) uint8: each painting shrunk by `factor`, once through
+the VAE and back.
 """
 
 from __future__ import annotations
@@ -43,9 +43,8 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "mini-upscaler.safetensors"
 _SIDES_SHOWN = (1, 1.5, 2)
-"""How much larger than its part in the training set a scene is painted: larger pictures have finer
-things in them.
-"""
+"""How much larger than its crop in the training set a scene is painted: larger pictures have finer
+details."""
 
 _CHANGE_AT_START = 0.3
 
@@ -53,10 +52,10 @@ Pixels = NDArray[np.uint8]
 
 
 def build_upscaler(recipe: UpscalerRecipe) -> Compact:
-    """The untrained network: (B, 3, H, W), 0..1, to (B, 3, factor * H, factor * W).
+    """Build the untrained network: (B, 3, H, W), 0..1, to (B, 3, factor * H, factor * W).
 
-    It has no short cuts, so each layer but the first starts out handing on what it gets, a little
-    changed, and the last adding nothing to the picture that the network enlarges by itself.
+    It has no skip connections, so each layer but the first starts near the identity. The last layer
+    starts by adding nothing to the picture that the network enlarges by itself.
     """
     network = Compact(
         num_feat=recipe.num_feat, num_conv=recipe.num_conv, upscale=recipe.factor, act_type="prelu"
@@ -103,7 +102,7 @@ def render_pictures(recipe: Recipe, folder: Path, workers: int) -> None:
 
 
 def _part_of_scene(seed: int, recipe: Recipe) -> Pixels:
-    """The scene, or as large a part of it painted larger."""
+    """Render the scene, or an equally large crop of it painted larger."""
     side = recipe.upscaler.side_px
     random = np.random.default_rng(seed)
     picture = render(
@@ -115,7 +114,7 @@ def _part_of_scene(seed: int, recipe: Recipe) -> Pixels:
 
 @torch.no_grad()
 def cache_painted(recipe: Recipe, folder: Path, machine: Machine, vae: AutoencoderKL) -> None:
-    """Write `painted.npy`: what the painter's VAE makes of each painting, unless it is there."""
+    """Write `painted.npy`, the VAE's version of each painting, unless it exists."""
     path = folder / "painted.npy"
     if path.exists():
         return
@@ -133,26 +132,26 @@ def cache_painted(recipe: Recipe, folder: Path, machine: Machine, vae: Autoencod
 
 
 def through_vae(vae: Any, pictures: Pixels) -> Tensor:
-    """Pictures (B, H, W, 3) uint8 to latents and back; (B, 3, H, W), 0..1."""
+    """Encode pictures (B, H, W, 3) uint8 and decode them again; (B, 3, H, W), 0..1."""
     pixels = (as_tensor(pictures) * 2 - 1).to(vae.device, vae.dtype)
     decoded = vae.decode(vae.encode(pixels).latent_dist.mode()).sample
     return (decoded.float() / 2 + 0.5).clamp(0, 1)
 
 
 def open_pictures(folder: Path) -> Pixels:
-    """What `render_pictures` wrote. Raises WorldError if it isn't there."""
+    """Open the pictures that `render_pictures` wrote. Raises WorldError if they aren't there."""
     if not (folder / "pictures.npy").exists():
         raise WorldError(f"There are no pictures in {folder}; run render-upscaler first.")
     return np.load(folder / "pictures.npy", mmap_mode="r")
 
 
 def as_floats(levels: Pixels) -> NDArray[np.float32]:
-    """0 to 255 as 0..1."""
+    """Convert 0 to 255 to 0..1."""
     return levels.astype(np.float32) / np.float32(255)
 
 
 def as_tensor(pictures: Pixels) -> Tensor:
-    """(B, H, W, 3) uint8 to (B, 3, H, W) float, 0..1."""
+    """Convert (B, H, W, 3) uint8 to (B, 3, H, W) float, 0..1."""
     return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
@@ -165,7 +164,7 @@ def _small(picture: Pixels, factor: int) -> Pixels:
 
 
 class _Pairs:
-    """Draws parts of pictures, small and large."""
+    """A source of crops of pictures, small and large."""
 
     def __init__(self, recipe: UpscalerRecipe, folder: Path) -> None:
         self._recipe = recipe
@@ -173,7 +172,7 @@ class _Pairs:
         self._painted = np.load(folder / "painted.npy", mmap_mode="r")
 
     def batch(self, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Small (B, 3, crop, crop) and large (B, 3, factor * crop, factor * crop), 0..1."""
+        """Draw small (B, 3, crop, crop) and large (B, 3, factor * crop, factor * crop), 0..1."""
         pairs = [self._pair(random) for _ in range(self._recipe.plan.batch_size)]
         small, large = (np.stack(each) for each in zip(*pairs, strict=True))
         return tuple(
@@ -201,7 +200,7 @@ class _Pairs:
 def _turned(
     small: NDArray[np.float32], large: NDArray[np.float32], random: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Both mirrored or turned by lot, in the same way."""
+    """Mirror or turn both at random, in the same way."""
     down, across, swapped = random.random(3) < 0.5
     turned: list[NDArray[np.float32]] = []
     for each in (small, large):
@@ -212,7 +211,7 @@ def _turned(
 
 
 def train_upscaler(recipe: Recipe, folder: Path, machine: Machine, judge: Judge) -> Compact:
-    """Train (or go on training) the upscaler; return the averaged weights."""
+    """Train the upscaler, or resume its training; return the averaged weights."""
     ours = recipe.upscaler
     pairs = _Pairs(ours, folder)
     network = machine.prepared(build_upscaler(ours)).train()
@@ -227,11 +226,11 @@ def train_upscaler(recipe: Recipe, folder: Path, machine: Machine, judge: Judge)
         with machine.autocast():
             made = network(small)
         difference = made.float() - large
-        # Of the absolute error alone it learns nothing: nearly all of a painting is plain, so that
-        # adding nothing anywhere is a valley that it doesn't leave.
+        # With the absolute error alone it learns nothing: nearly all of a painting is plain, so
+        # adding nothing anywhere is a local minimum that it doesn't leave.
         pixel = difference.abs().mean() + ours.squared_weight * difference.square().mean()
         if progress < ours.adversarial_from:
-            # The critic waits; its weights get no gradient and so stay as they are.
+            # The critic gets no gradient yet, so its weights don't change.
             return {"loss": pixel, "pixel": pixel}
         with machine.autocast():
             parts = adversarial_losses(judge, critic, made, large)
@@ -243,23 +242,21 @@ def train_upscaler(recipe: Recipe, folder: Path, machine: Machine, judge: Judge)
 
 
 def export_upscaler(network: Compact, target: Path) -> None:
-    """Write the network into `target`, in fp16, as any program that knows the architecture reads
-    it.
-    """
+    """Write the network into `target`, in fp16, in the usual format of its architecture."""
     target.mkdir(parents=True, exist_ok=True)
     weights = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     save_file(weights, target / FILE_NAME)
 
 
 def load_upscaler(recipe: UpscalerRecipe, folder: Path) -> Compact:
-    """The exported network in fp32."""
+    """Load the exported network in fp32."""
     network = build_upscaler(recipe)
     network.load_state_dict(load_file(folder / FILE_NAME))
     return network.eval()
 
 
 def lanczos(pictures: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """(B, H, W, 3), 0..1, made larger by Lanczos: what every upscaler is to beat."""
+    """Enlarge (B, H, W, 3), 0..1, by Lanczos, the baseline that every upscaler should beat."""
     size = (pictures.shape[2] * factor, pictures.shape[1] * factor)
     larger = [cv2.resize(each, size, interpolation=cv2.INTER_LANCZOS4) for each in pictures]
     return np.clip(np.stack(larger), 0, 1)

@@ -1,7 +1,7 @@
-"""A procedural painter of captioned storybook scenes.
+"""A procedural generator of captioned storybook pictures.
 
-``sample_scene`` draws a scene by lot, ``render`` paints it at any size, ``describe`` captions it;
-all three depend on nothing but their arguments. The embedded painter is trained on these pairs.
+``sample_scene`` draws a random scene, ``render`` paints it at any size, ``describe`` captions it.
+All three depend on nothing but their arguments. The embedded painter is trained on these pairs.
 """
 
 from .captions import Caption

@@ -9,14 +9,14 @@ SIDE = 256.0
 
 
 class Canvas:
-    """Collects SVG elements in painting order, and the gradients that they use."""
+    """A collection of SVG elements in painting order, and the gradients that they use."""
 
     def __init__(self) -> None:
         self._definitions: list[str] = []
         self._elements: list[str] = []
 
     def add(self, markup: str) -> None:
-        """Append ready SVG markup on top of what is there."""
+        """Append ready SVG markup on top of the existing elements."""
         self._elements.append(markup)
 
     def linear(self, stops: tuple[str, ...], top: float, bottom: float) -> str:

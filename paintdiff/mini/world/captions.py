@@ -1,4 +1,4 @@
-"""Captions: what a scene's picture shows, said in many ways and never untrue."""
+"""Captions: the content of a scene's picture, worded in many ways and never untrue."""
 
 import re
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ _ODDS = {
     "weather": 0.9,
     "season": 0.85,
     "style": 0.95,
-    # Who names no side gets the middle, or a small UNet would paint several places at once.
+    # Captions without a side mean the middle, or a small UNet would paint several places at once.
     "left": 1.0,
     "centre": 0.25,
     "right": 1.0,
@@ -63,7 +63,7 @@ def describe(scene: Scene, seed: int) -> Caption:
     Everything it says is true of the picture. The picture does not depend on ``seed``.
 
     Raises:
-        WorldError: the scene cannot be; see ``check_scene``.
+        WorldError: the scene is impossible; see ``check_scene``.
     """
     check_scene(scene)
     writer = _Writer(scene, stream(seed, "caption"))
@@ -80,7 +80,7 @@ def describe(scene: Scene, seed: int) -> Caption:
 
 
 class _Writer:
-    """Writes one caption; ``stated`` grows with what it says."""
+    """A writer of one caption; ``stated`` grows with the fields it states."""
 
     def __init__(self, scene: Scene, random: Random) -> None:
         self.scene = scene
@@ -108,7 +108,7 @@ class _Writer:
         return self.random.choice(true)
 
     def state(self, field: str) -> bool:
-        """Note that ``field`` is being said, if it is to be; return whether."""
+        """Record that ``field`` is stated, if it should be; return whether."""
         if field in self.said:
             self.stated.add(field)
         return field in self.said
@@ -185,7 +185,7 @@ class _Writer:
         return self.finish(text, full_stop=0.7)
 
     def circumstances(self) -> list[str]:
-        """Return the adverbial phrases of time, weather and season that are to be said."""
+        """Return the adverbial phrases of time, weather and season to state."""
         phrases = [
             self.choose(rows[getattr(self.scene, field)].phrases)
             for field, rows in _CIRCUMSTANCES
@@ -202,12 +202,12 @@ class _Writer:
         return f"{text}, {self.choose(row.nouns)}"
 
     def place(self) -> str:
-        """Return where the subject is, as the scenery's phrase for its medium."""
+        """Return the subject's place, as the scenery's phrase for its medium."""
         row = SUBJECTS[self.scene.subject or ""]
         return self.choose(self.scenery.places[medium_of(row, self.scenery) or ""])
 
     def verb(self, ing: bool = False) -> str:
-        """Return what the subject does, singular or plural or, in phrases, as -ing form."""
+        """Return the subject's activity, singular or plural or, in phrases, as -ing form."""
         row = SUBJECTS[self.scene.subject or ""]
         medium = medium_of(row, self.scenery) or ""
         base, third_person, ing_form = self.random.choice(row.verbs[medium])

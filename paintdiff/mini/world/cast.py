@@ -1,6 +1,6 @@
 """The subjects of the world's first edition: their words, drawings and places, from `cast.yaml`.
 
-The drawings of a subject are its poses: which one a picture shows, its caption may say.
+The drawings of a subject are its poses; a caption may state the pose.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class CastRow:
         nouns: (singular, plural) pairs for captions, the usual one first.
         poses: its drawings.
         size: its height beside others', 1 for a horse.
-        clothing: what the asked colour belongs to, for those that wear something.
+        clothing: what the requested colour belongs to, for those that wear something.
         parts: names of parts that can have a colour of their own.
         submerged: the fraction of its height that is under water, in the water.
     """
@@ -72,7 +72,7 @@ POSE_WORDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "lie": (("lies", "lying"), ("is", "")),
     "face": (("looks at you", "looking at you"),),
 }
-"""For every pose (third person, -ing form) pairs."""
+"""Pairs (third person, -ing form) for every pose."""
 
 
 def plural_of(noun: str) -> str:
@@ -98,7 +98,7 @@ def _poses(drawings: Mapping[str, Any], media: tuple[str, ...]) -> tuple[Pose, .
 
 
 def _poses_of_person(kind: str) -> tuple[Pose, ...]:
-    """Every pose in many combinations of skin and hair; standing in all of them."""
+    """Return every pose in many combinations of skin and hair; standing in all of them."""
     return tuple(
         Pose(f"person:{kind}:{pose}:{skin}:{hair}", pose, ("land",))
         for pose in POSES

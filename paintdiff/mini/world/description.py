@@ -14,7 +14,7 @@ def describe(scene: Scene, seed: int, *, held_out: bool = False) -> Caption:
     ``held_out`` it uses wordings that are kept from training (edition 1; edition 0 has none).
 
     Raises:
-        WorldError: the scene cannot be; see ``check_scene``.
+        WorldError: the scene is impossible; see ``check_scene``.
     """
     if scene.edition:
         return describe_staged(scene, seed, held_out=held_out)

@@ -48,10 +48,10 @@ PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "own/windmill": {"roof": ("#b5483a",)},
     }
 )
-"""For drawings with a part that can have a colour of its own, the fills of that part."""
+"""The fills of the part that can have a colour of its own, for drawings with such a part."""
 
 PART_OF_DRAWING: Mapping[str, str] = MappingProxyType({"crown": "hat"})
-"""For parts that drawings know by another name, that name."""
+"""The drawings' own names of parts, where these differ."""
 
 BODIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -71,7 +71,8 @@ BODIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "boat": ("#e8483f", "#f5776c"),
     }
 )
-"""For drawings whose main fills aren't those of the largest hue, what takes the asked colour."""
+"""The fills that take the requested colour, for drawings where these aren't those of the largest
+hue."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ class Drawing:
         markup: SVG elements, in units of its own.
         box: left, top, right and bottom of what is to be seen, in those units.
         unit: how many of them are a 32nd of a usual drawing's side.
-        body: the fills that take the asked colour, the most important first.
-        parts: likewise for the parts that can be asked for.
+        body: the fills that take the requested colour, the most important first.
+        parts: likewise for the parts with a colour of their own.
     """
 
     markup: str
@@ -94,7 +95,7 @@ class Drawing:
 
     @property
     def aspect(self) -> float:
-        """Width over height."""
+        """Return the width divided by the height."""
         left, top, right, bottom = self.box
         return (right - left) / (bottom - top)
 
@@ -104,7 +105,7 @@ def drawing_of(key: str) -> Drawing:
     """Return the drawing of that key.
 
     Raises:
-        WorldError: there is no such drawing.
+        WorldError: the key is unknown.
     """
     kind, _, rest = key.partition(":")
     if kind == "person":
@@ -126,7 +127,7 @@ def drawing_of(key: str) -> Drawing:
 
 
 def _pairs(changes: str) -> list[tuple[str, str]]:
-    """``"858a96>f0792b,5f636e>b5521c"`` as pairs of old and new fills."""
+    """Split ``"858a96>f0792b,5f636e>b5521c"`` into pairs of old and new fills."""
     pairs = (change.partition(">") for change in changes.split(",") if change)
     return [(old, new) for old, _, new in pairs]
 
@@ -154,7 +155,8 @@ def _person(rest: str) -> Drawing:
         HAT: look.hat_colour,
         HAT_SHADE: mix(look.hat_colour, "#10081a", 0.25),
     }
-    # Cloth and hat stay tellable from one another, and from all else, though of one colour.
+    # Cloth and hat stay distinguishable from each other and from everything else in the same
+    # colour.
     fills = {old: _nudged(new, place) for place, (old, new) in enumerate(usual.items())}
     for old, new in fills.items():
         markup = markup.replace(old, new)
@@ -171,7 +173,7 @@ def _nudged(colour: str, place: int) -> str:
 
 
 def _sitting(face: str) -> Drawing:
-    """A body that sits, seen from the front, under the face of that key."""
+    """Return a sitting body, seen from the front, under the face of that key."""
     head = drawing_of(face)
     fur = head.body[0]
     dark, light = mix(fur, "#20141c", 0.22), mix(fur, "#ffffff", 0.5)
@@ -195,7 +197,7 @@ def _sitting(face: str) -> Drawing:
 
 
 def _rasterised(markup: str, view: Box) -> NDArray[np.uint8]:
-    """The drawing as (height, width, 4) BGRA with ``_MEASURED_PX`` across."""
+    """Return the drawing as (height, width, 4) BGRA with ``_MEASURED_PX`` across."""
     box = " ".join(f"{number:g}" for number in view)
     document = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">{markup}</svg>'
     width, height = _MEASURED_PX, round(_MEASURED_PX * view[3] / view[2])
@@ -220,7 +222,7 @@ def _tight(pixels: NDArray[np.uint8], view: Box) -> Box:
 
 
 def _main_fills(markup: str, pixels: NDArray[np.uint8]) -> tuple[str, ...]:
-    """The fills of the hue that covers most, or of the greys where those cover more."""
+    """Return the fills of the hue that covers most, or of the greys where those cover more."""
     fills = list(dict.fromkeys(HEX_COLOUR.findall(markup)))
     shown = pixels[pixels[..., 3] > 200][:, 2::-1].reshape(-1, 3)
     nearest = np.abs(shown[:, None].astype(int) - [to_rgb(fill) for fill in fills]).sum(2).argmin(1)
@@ -244,7 +246,7 @@ def _family(fill: str, fills: list[str], area: Mapping[str, int]) -> list[str]:
 
 
 def _hue_of(fill: str) -> tuple[float, float]:
-    """The hue in degrees, and how far the colour is from grey, 0..1."""
+    """Return the hue in degrees, and how far the colour is from grey, 0..1."""
     red, green, blue = (channel / 255 for channel in to_rgb(fill))
     return colorsys.rgb_to_hsv(red, green, blue)[0] * 360, max(red, green, blue) - min(
         red, green, blue
@@ -257,7 +259,7 @@ def coloured(
     tint: str,
     identity: str,
 ) -> str:
-    """Return the drawing's markup in the asked colours and in light ``tint``.
+    """Return the drawing's markup in the requested colours and in light ``tint``.
 
     Args:
         drawing: what to paint.
@@ -279,7 +281,10 @@ def coloured(
 
 
 def _toned(fills: tuple[str, ...], colour: ColourRow) -> dict[str, str]:
-    """New fills by old fill: the first becomes the full tone, others keep their distance to it."""
+    """Return new fills by old fill: the first becomes the full tone.
+
+    The others keep their distance to it.
+    """
     reference = luminance(fills[0])
     toned: dict[str, str] = {}
     for fill in fills:

@@ -1,4 +1,4 @@
-"""What can go wrong in the world: one error type."""
+"""The error type of the world."""
 
 
 class WorldError(ValueError):

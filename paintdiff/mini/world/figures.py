@@ -1,4 +1,4 @@
-"""Puts subjects into a scene: size, place, colour, rim, shadow, water line."""
+"""Placement and painting of subjects: size, place, colour, rim, shadow, water line."""
 
 import re
 from collections.abc import Mapping
@@ -31,8 +31,10 @@ _DETAIL_ON_DARK = "#777685"
 
 @dataclass(frozen=True)
 class Figure:
-    """One placed glyph: its middle ``x``, bottom ``foot``, width and height in sheet units;
-    ``tilt`` in degrees clockwise.
+    """One placed glyph, in sheet units.
+
+    It has the middle ``x``, the bottom ``foot``, width and height; ``tilt`` is in degrees
+    clockwise.
     """
 
     x: float
@@ -61,7 +63,7 @@ def glyph_body(name: str) -> str:
 
 
 def recoloured(body: str, row: SubjectRow, colour: ColourRow | None, tint: str) -> str:
-    """Return glyph markup in the asked colour (None: natural) and in light ``tint``."""
+    """Return glyph markup in the requested colour (None: natural) and in light ``tint``."""
     new_fills = fills_for(row, colour)
 
     def replace(match: re.Match[str]) -> str:
@@ -123,7 +125,7 @@ def place_figures(scene: Scene, row: SubjectRow, medium: str, random: Random) ->
 
 
 def paint_figures(canvas: Canvas, scene: Scene, light: Light) -> None:
-    """Paint the scene's subjects on what ``canvas`` holds; nothing if there is none."""
+    """Paint the scene's subjects on ``canvas``; paint nothing for a scene without any."""
     if scene.subject is None:
         return
     row, scenery = SUBJECTS[scene.subject], SCENERY[scene.scenery]
@@ -171,10 +173,10 @@ def paint_glyph(
     """Paint an outline with its rim.
 
     Args:
-        canvas: where to.
-        figure: where on it.
+        canvas: the canvas to paint on.
+        figure: the place on it.
         body: the outline's markup.
-        box: where in the markup's units it is to be seen: left, top, right, bottom.
+        box: the visible part in the markup's units: left, top, right, bottom.
         rim: the line around it; its width is in the markup's units.
         waterline: the height of the water it stands in, in sheet units, or None.
     """

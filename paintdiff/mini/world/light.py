@@ -14,16 +14,16 @@ _UNDERWATER_TIME = "day"
 
 @dataclass(frozen=True)
 class Light:
-    """Everything painters need to know about time, weather and season.
+    """The light of a scene: all that painters need to know about time, weather and season.
 
     Attributes:
         time: the row of the time of day.
         season: the row of the season, or None.
-        sky: gradient stops from zenith to horizon, with the weather in them.
+        sky: gradient stops from zenith to horizon, including the weather.
         haze: the colour of distance.
         tint: the light on the ground.
-        disc: fill of sun or moon, ``""`` when none is to be seen.
-        sun_x: where it is across the picture, 0..256.
+        disc: fill of sun or moon, ``""`` when neither is visible.
+        sun_x: its position across the picture, 0..256.
         snow_cover: how white the ground is, 0..1.
         overcast: 0 for an open sky, 1 for a closed one.
     """
@@ -40,7 +40,7 @@ class Light:
 
     @property
     def stars(self) -> int:
-        """How many stars show."""
+        """Return the number of visible stars."""
         return self.time.stars if self.overcast == 0 else 0
 
     def shade(self, colour: str, distance: float = 0.0) -> str:

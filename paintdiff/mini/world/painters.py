@@ -70,4 +70,4 @@ PAINTERS: Mapping[str, Painter] = MappingProxyType(
         "plain background": paint_plain,
     }
 )
-"""For every name in ``SCENERY`` the function that paints it on a whole sheet."""
+"""The function that paints a scenery on a whole sheet, for every name in ``SCENERY``."""

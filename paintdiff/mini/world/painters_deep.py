@@ -1,4 +1,4 @@
-"""Painters of night skies and of what lies under water."""
+"""Painters of night skies and of underwater sceneries."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ from .sky import paint_disc, paint_stars
 
 
 def paint_night_sky(canvas: Canvas, light: Light, random: Random) -> None:
-    """A sky full of stars with a milky way, the moon, dark hills below."""
+    """Paint a sky full of stars with a milky way, the moon, dark hills below."""
     canvas.rectangle(-2, 258, canvas.linear(("#040720", "#121a52", "#3a3f8f", "#6a62b0"), 0, 216))
     tilt = random.choice((-1, 1)) * random.uniform(22, 38)
     canvas.add(f'<g transform="rotate({tilt:.1f} 128 90)">')
@@ -35,7 +35,7 @@ def paint_night_sky(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_aurora(canvas: Canvas, light: Light, random: Random) -> None:
-    """Curtains of green and violet light over a snowy forest."""
+    """Paint curtains of green and violet light over a snowy forest."""
     canvas.rectangle(-2, 258, canvas.linear(("#050a2a", "#0b1f4d", "#14506a", "#2a7a80"), 0, 200))
     paint_stars(canvas, random, 55, 180)
     for colour, base in (("#b05cff", 62.0), ("#35f0a0", 92.0), ("#6dffc8", 122.0)):
@@ -66,7 +66,7 @@ def _paint_curtain(canvas: Canvas, random: Random, colour: str, base: float) -> 
 
 
 def paint_deep_sea(canvas: Canvas, light: Light, random: Random) -> None:
-    """Blue depth with rays from above, coral and kelp on a sandy floor."""
+    """Paint blue depth with rays from above, coral and kelp on a sandy floor."""
     canvas.rectangle(-2, 258, canvas.linear(("#7fe0ea", "#2fa5d3", "#1668ad", "#0d3b7d"), 0, 240))
     for _ in range(4):
         x = random.uniform(10, 230)
@@ -115,7 +115,7 @@ def _paint_bubbles(canvas: Canvas, random: Random, count: int, across: tuple[flo
 
 
 def paint_underwater_cave(canvas: Canvas, light: Light, random: Random) -> None:
-    """A rocky arch around a luminous blue opening, with glowing crystals."""
+    """Paint a rocky arch around a luminous blue opening, with glowing crystals."""
     canvas.rectangle(-2, 258, canvas.linear(("#0d3a63", "#17709a", "#0f4a75"), 0, 256))
     x = random.uniform(112, 144)
     canvas.soft_ellipse(x, 118, 135, 122, "#7ff3ee", 1.0)

@@ -49,7 +49,7 @@ def paint_meadow_dots(canvas: Canvas, light: Light, random: Random, top: float) 
 
 
 def paint_hills(canvas: Canvas, light: Light, random: Random) -> None:
-    """Green hills with round trees."""
+    """Paint green hills with round trees."""
     paint_sky(canvas, light, random, 150)
     for base, amplitude, colour, distance in (
         (142, 12, "#5fa06b", 0.62),
@@ -73,7 +73,7 @@ def paint_hills(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_desert(canvas: Canvas, light: Light, random: Random) -> None:
-    """Sand dunes with a lit and a shaded side."""
+    """Paint sand dunes with a lit and a shaded side."""
     paint_sky(canvas, light, random, 150)
     far = hills(random, 146, 7, 1.4)
     canvas.below(far, light.shade("#dfae78", 0.5))
@@ -107,7 +107,7 @@ def _paint_cactus(canvas: Canvas, light: Light, x: float, y: float) -> None:
 
 
 def paint_rainforest(canvas: Canvas, light: Light, random: Random) -> None:
-    """A jungle clearing: misty light in the middle, trunks and leaves around it."""
+    """Paint a jungle clearing: misty light in the middle, trunks and leaves around it."""
     paint_sky(canvas, light, random, 190)
     for base, distance in ((96, 0.72), (124, 0.5), (150, 0.3)):
         _paint_canopy(canvas, light, random, base, distance)
@@ -203,7 +203,7 @@ def _paint_snow_cap(
 
 
 def paint_snowy_mountain(canvas: Canvas, light: Light, random: Random) -> None:
-    """High peaks behind a snow field with pines."""
+    """Paint high peaks behind a snow field with pines."""
     paint_sky(canvas, light, random, 170)
     for x in (random.uniform(-10, 60), random.uniform(190, 266)):
         paint_peak(canvas, light, random, x, random.uniform(74, 100), 0.48)
@@ -220,7 +220,7 @@ def paint_snowy_mountain(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_savannah(canvas: Canvas, light: Light, random: Random) -> None:
-    """Golden grass, flat-topped acacias, blue hills far away."""
+    """Paint golden grass, flat-topped acacias, blue hills far away."""
     paint_sky(canvas, light, random, 160)
     canvas.below(hills(random, 154, 9, 1.3), light.shade("#8f8a8c", 0.55))
     plain = hills(random, 170, 3, 1.0)
@@ -257,7 +257,7 @@ def _paint_acacia(canvas: Canvas, light: Light, x: float, y: float, size: float)
 
 
 def paint_volcano(canvas: Canvas, light: Light, random: Random) -> None:
-    """An erupting cone with lava streams and a column of smoke."""
+    """Paint an erupting cone with lava streams and a column of smoke."""
     paint_sky(canvas, light, random, 170)
     x, top = random.uniform(96, 160), random.uniform(70, 84)
     _paint_smoke(canvas, light, random, x, top)

@@ -12,7 +12,7 @@ _PLANETS = ("#e0784a", "#5d8fe0", "#c95f9a", "#63b88a", "#d9b65a", "#8a6fd0")
 
 
 def paint_space(canvas: Canvas, light: Light, random: Random) -> None:
-    """Nebulae, stars, and two or three planets, one of them with a ring."""
+    """Paint nebulae, stars, and two or three planets, one of them with a ring."""
     canvas.rectangle(-2, 258, canvas.linear(("#0a0a2c", "#161040", "#2a1652"), 0, 256))
     for _ in range(4):
         x, y = random.uniform(0, SIDE), random.uniform(0, SIDE)
@@ -51,7 +51,7 @@ def paint_planet(
 
 
 def paint_moon(canvas: Canvas, light: Light, random: Random) -> None:
-    """The grey ground of the moon with craters; the earth stands in a black sky."""
+    """Paint the grey ground of the moon with craters, and the earth in a black sky."""
     canvas.rectangle(-2, 258, canvas.linear(("#03040f", "#0b0e26"), 0, 200))
     paint_stars(canvas, random, 80, 200)
     x, y, r = random.choice((random.uniform(40, 80), random.uniform(176, 216))), 54.0, 25.0

@@ -21,7 +21,7 @@ def _window_colour(light: Light) -> str:
 
 
 def paint_forest(canvas: Canvas, light: Light, random: Random) -> None:
-    """Pines and trunks in rows, a mossy clearing in front."""
+    """Paint pines and trunks in rows, a mossy clearing in front."""
     paint_sky(canvas, light, random, 170)
     for base, size, distance, count in (
         (150, 92, 0.55, 15),
@@ -47,7 +47,7 @@ def paint_forest(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_garden(canvas: Canvas, light: Light, random: Random) -> None:
-    """A lawn with a hedge, a white fence and beds full of flowers."""
+    """Paint a lawn with a hedge, a white fence and beds full of flowers."""
     paint_sky(canvas, light, random, 150)
     for _ in range(5):
         paint_round_tree(canvas, light, random.uniform(0, SIDE), 158, random.uniform(48, 76))
@@ -75,7 +75,7 @@ def _paint_flower_bed(canvas: Canvas, light: Light, random: Random, y: float, co
 
 
 def paint_city(canvas: Canvas, light: Light, random: Random) -> None:
-    """A street between house fronts, towers behind, a road with a dashed line in front."""
+    """Paint a street between house fronts, towers behind, a road with a dashed line in front."""
     paint_sky(canvas, light, random, 170)
     for distance, low, high in ((0.62, 60, 118), (0.4, 92, 150)):
         x = random.uniform(-20, 0)
@@ -139,7 +139,7 @@ def _paint_front(canvas: Canvas, light: Light, random: Random, x: float, width: 
 
 
 def paint_village(canvas: Canvas, light: Light, random: Random) -> None:
-    """Cottages with gables around a green, a church spire, hills behind."""
+    """Paint cottages with gables around a green, a church spire, hills behind."""
     paint_sky(canvas, light, random, 150)
     canvas.below(hills(random, 138, 14, 1.3), light.ground("#6fa577"), 1.0)
     paint_mist(canvas, light, 150, 16)
@@ -193,7 +193,7 @@ def _paint_cottage(
 
 
 def paint_farm(canvas: Canvas, light: Light, random: Random) -> None:
-    """Striped fields, a red barn with a silo, a wooden fence."""
+    """Paint striped fields, a red barn with a silo, a wooden fence."""
     paint_sky(canvas, light, random, 140)
     canvas.below(hills(random, 132, 10, 1.2), light.ground("#7aa86b"))
     for index, colour in enumerate(("#d9c15a", "#8fbf4f", "#c9a84a", "#6fae48")):
@@ -224,7 +224,7 @@ def paint_farm(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_road(canvas: Canvas, light: Light, random: Random) -> None:
-    """A road that runs from the foreground to the horizon between fields."""
+    """Paint a road that runs from the foreground to the horizon between fields."""
     paint_sky(canvas, light, random, 150)
     canvas.below(hills(random, 142, 14, 1.1), light.ground("#6c9a83", 0.3))
     paint_mist(canvas, light, 152, 16)
@@ -250,7 +250,7 @@ def paint_road(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_room(canvas: Canvas, light: Light, random: Random) -> None:
-    """A room with a window, a picture on the wall, wooden floor and a rug."""
+    """Paint a room with a window, a picture on the wall, wooden floor and a rug."""
     wall = random.choice(("#f3d9b8", "#cfe0d2", "#d8d2ea", "#f4cfc9", "#c9dced", "#efe4b8"))
     canvas.rectangle(-2, 190, canvas.linear((mix(wall, "#ffffff", 0.25), wall), 0, 190))
     floor = random.choice(("#c08a5a", "#a9734a", "#b98f68"))
@@ -291,7 +291,7 @@ def _paint_wall_picture(canvas: Canvas, random: Random, x: float, y: float) -> N
 
 
 def paint_table(canvas: Canvas, light: Light, random: Random) -> None:
-    """A wooden table top, seen from the front, before a wall with a window."""
+    """Paint a wooden table top, seen from the front, before a wall with a window."""
     wall = random.choice(("#e9d3b5", "#bcd0c6", "#c9c2dc", "#e5bfb5", "#b7cbdd"))
     canvas.rectangle(
         -2, 258, canvas.linear((mix(wall, "#ffffff", 0.2), mix(wall, "#6a5a58", 0.2)), 0, 190)
@@ -312,7 +312,7 @@ def paint_table(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_plain(canvas: Canvas, light: Light, random: Random) -> None:
-    """A plain backdrop of one soft colour, lighter in the middle."""
+    """Paint a plain backdrop of one soft colour, lighter in the middle."""
     tone = random.choice(
         ("#f4f1ea", "#e3e7ec", "#f6e3d3", "#d7e6ef", "#e7def0", "#dcebd8", "#f3d9dc", "#f6edc6")
     )

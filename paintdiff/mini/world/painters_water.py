@@ -43,7 +43,7 @@ def _paint_sun_path(canvas: Canvas, light: Light, random: Random, horizon: float
 
 
 def paint_sea(canvas: Canvas, light: Light, random: Random) -> None:
-    """Open sea, now and then with a far coast."""
+    """Paint open sea, now and then with a far coast."""
     horizon = random.uniform(132, 144)
     paint_sky(canvas, light, random, horizon)
     if random.random() < 0.5:
@@ -60,7 +60,7 @@ def paint_sea(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_mountain_lake(canvas: Canvas, light: Light, random: Random) -> None:
-    """A lake under mountains, pines on the far shore, grass on the near one."""
+    """Paint a lake under mountains, pines on the far shore, grass on the near one."""
     shore = 150.0
     paint_sky(canvas, light, random, shore)
     for x in (random.uniform(-6, 60), random.uniform(196, 262), random.uniform(96, 160)):
@@ -81,7 +81,7 @@ def paint_mountain_lake(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_tropical_island(canvas: Canvas, light: Light, random: Random) -> None:
-    """A sandy beach with palms, turquoise water, an islet far out."""
+    """Paint a sandy beach with palms, turquoise water, an islet far out."""
     horizon = 136.0
     paint_sky(canvas, light, random, horizon)
     x = random.uniform(40, 216)
@@ -128,7 +128,7 @@ def _paint_palm(canvas: Canvas, light: Light, x: float, y: float, size: float) -
 
 
 def paint_glacier(canvas: Canvas, light: Light, random: Random) -> None:
-    """A wall of blue ice, icebergs in dark water, a floe in front."""
+    """Paint a wall of blue ice, icebergs in dark water, a floe in front."""
     shore = 152.0
     paint_sky(canvas, light, random, shore)
     for x in (random.uniform(20, 80), random.uniform(170, 240)):

@@ -1,8 +1,8 @@
 # ruff: noqa: E501  (outlines are one line each)
-"""Draws people from parts: body, clothes, hair, face, hat and what they hold.
+"""Drawings of people from parts: body, clothes, hair, face, hat and held things.
 
-Units: a person of any age stands between y 0 and 150, about the middle x 50. Colours that an
-asked colour replaces are constants of ``wardrobe``; skin and hair are drawn by lot.
+Units: a person of any age stands between y 0 and 150, about the middle x 50. Colours that a
+requested colour replaces are constants of ``wardrobe``; skin and hair are random.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ POSES = ("stand", "wave", "walk")
 
 @dataclass(frozen=True)
 class Look:
-    """How one kind of person looks.
+    """The appearance of one kind of person.
 
     Attributes:
         garment: ``shirt``, ``dress``, ``robe``, ``suit`` (one piece) or ``armour``.
@@ -82,7 +82,7 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
                       extras=("belt",)),
     }
 )  # fmt: skip
-"""For every kind of person how it looks."""
+"""The look of every kind of person."""
 
 
 def draw_person(kind: str, pose: str, skin: str, hair: str) -> str:
@@ -92,10 +92,10 @@ def draw_person(kind: str, pose: str, skin: str, hair: str) -> str:
         kind: a name in ``LOOKS``.
         pose: one of ``POSES``.
         skin: a colour, as in ``SKINS``.
-        hair: a colour, as in ``HAIRS``; old people's is grey whatever is asked.
+        hair: a colour, as in ``HAIRS``; old people's is always grey.
 
     Raises:
-        WorldError: there is no such kind or pose.
+        WorldError: the kind or pose is unknown.
     """
     if kind not in LOOKS:
         raise WorldError(f"unknown kind of person {kind!r}; there are {', '.join(LOOKS)}")
@@ -105,7 +105,7 @@ def draw_person(kind: str, pose: str, skin: str, hair: str) -> str:
 
 
 class _Person:
-    """One drawing in the making: what is behind the body, the body, the head, what is before it."""
+    """One drawing in progress: the layers behind the body, the body, the head, the layers in front."""
 
     def __init__(self, look: Look, pose: str, skin: str, hair: str) -> None:
         self.look, self.pose = look, pose

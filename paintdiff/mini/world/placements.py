@@ -1,4 +1,4 @@
-"""Paints the figures of scenes of the first edition."""
+"""Painting of the figures of scenes of the first edition."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,7 +28,7 @@ _GROUND = (*STANDING, "table")
 
 
 def paint_placements(canvas: Canvas, scene: Scene, light: Light) -> None:
-    """Paint the scene's figures on what ``canvas`` holds, in the order in which they overlap."""
+    """Paint the scene's figures on ``canvas``, in the order in which they overlap."""
     for number, placement in enumerate(_far_to_near(scene)):
         _paint(canvas, scene, light, placement, f"f{number}")
 
@@ -38,7 +38,7 @@ def _far_to_near(scene: Scene) -> list[Placement]:
 
 
 def _medium_of(scene: Scene, placement: Placement) -> str:
-    """Where a figure is: the companion of someone in the air can be on land."""
+    """Return a figure's medium: the companion of someone in the air can be on land."""
     if placement.subject != scene.companion or scene.medium != "air":
         return scene.medium or ""
     pose = next(p for p in CAST[placement.subject].poses if p.key == placement.drawing)

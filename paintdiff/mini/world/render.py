@@ -1,4 +1,4 @@
-"""From a scene to an SVG document and to pixels."""
+"""Conversion of a scene to an SVG document and to pixels."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def to_svg(scene: Scene) -> str:
     """Return the scene as an SVG document without its raster style; the same scene, the same text.
 
     Raises:
-        WorldError: the scene cannot be; see ``check_scene``.
+        WorldError: the scene is impossible; see ``check_scene``.
     """
     check_scene(scene)
     canvas, light = Canvas(), light_of(scene)
@@ -52,11 +52,11 @@ def to_svg(scene: Scene) -> str:
 def render(scene: Scene, size_px: int, oversampling: int = 1) -> NDArray[np.uint8]:
     """Return the painted scene, shape (size_px, size_px, 3), uint8, RGB.
 
-    It is painted ``oversampling`` times as large and then made smaller; its style is applied last.
+    It is painted ``oversampling`` times as large and then scaled down; its style is applied last.
     The same scene and size give the same bytes, on the same machine and library versions.
 
     Raises:
-        WorldError: the scene cannot be (see ``check_scene``), or the size is below 16 pixels.
+        WorldError: the scene is impossible (see ``check_scene``), or the size is below 16 pixels.
     """
     if size_px < MIN_SIZE_PX:
         raise WorldError(f"size_px is {size_px}; it must be at least {MIN_SIZE_PX}")
@@ -74,7 +74,7 @@ def subject_mask(scene: Scene, size_px: int) -> NDArray[np.bool_]:
     """Return which pixels of ``render(scene, size_px)`` the subjects cover, (size_px, size_px).
 
     Raises:
-        WorldError: the scene cannot be; see ``check_scene``.
+        WorldError: the scene is impossible; see ``check_scene``.
     """
     check_scene(scene)
     canvas = Canvas()
@@ -87,7 +87,7 @@ def _paint_subjects(canvas: Canvas, scene: Scene, light: Light) -> None:
 
 
 def _rasterised(document: str, size_px: int) -> NDArray[np.uint8]:
-    """The document as (size_px, size_px, 4), BGRA."""
+    """Return the document as (size_px, size_px, 4), BGRA."""
     png = resvg_py.svg_to_bytes(
         svg_string=document, width=size_px, height=size_px, skip_system_fonts=True
     )
@@ -100,12 +100,12 @@ def _rasterised(document: str, size_px: int) -> NDArray[np.uint8]:
 def flip(scene: Scene, image: NDArray[np.uint8]) -> tuple[Scene, NDArray[np.uint8]] | None:
     """Return scene and picture (any (height, width, 3) array) mirrored, left and right swapped.
 
-    The returned scene describes the returned picture for ``describe``; rendering it paints
-    another picture. None would mean that the caption cannot be kept true; nothing in this world
-    reads differently in a mirror, so that does not happen for valid scenes.
+    The returned scene describes the returned picture for ``describe``; rendering it paints another
+    picture. None would mean that no true caption is possible; nothing in this world reads
+    differently in a mirror, so that does not happen for valid scenes.
 
     Raises:
-        WorldError: the scene cannot be; see ``check_scene``.
+        WorldError: the scene is impossible; see ``check_scene``.
     """
     check_scene(scene)
     side = None if scene.side is None else _MIRRORED.get(scene.side, scene.side)

@@ -1,4 +1,4 @@
-"""The shapes of the rows in the world's tables. The tables themselves are in ``*_table.py``."""
+"""The row types of the world's tables. The tables themselves are in ``*_table.py``."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from .errors import WorldError
 
 
 class Named(Protocol):
-    """Anything that a table can be keyed by: it has a unique ``name``."""
+    """A row with a unique ``name``, by which a table can be keyed."""
 
     @property
     def name(self) -> str:
-        """The unique name of the row."""
+        """Return the unique name of the row."""
         ...
 
 
@@ -47,7 +47,7 @@ class SceneryRow:
         span: for each medium, the lowest and highest place of a subject, as fractions of the
             picture's height: the feet on ``land`` or ``floor``, the waterline in ``water``,
             the centre elsewhere.
-        times_of_day: times that can be told apart here; empty where there is no daylight.
+        times_of_day: times that look different here; empty where there is no daylight.
         weathers: weathers that show here.
         seasons: whether seasons show here.
         islet: whether subjects on ``land`` need an islet painted under them.
@@ -78,7 +78,7 @@ class SubjectRow:
         nouns: (singular, plural) pairs used by captions.
         glyph: file name in ``glyphs/``, without ``.svg``.
         box: left, top, right and bottom of the drawing in the glyph's 32 x 32 units.
-        main_fills: fills of the glyph that take the asked colour; the first one becomes the
+        main_fills: fills of the glyph that take the requested colour; the first one becomes the
             colour itself, the others a lighter or darker kin of it.
         habitats: media it can be in, best first; see ``SceneryRow.places``.
         verbs: for each medium (base form, third person, -ing form) triples.
@@ -116,7 +116,7 @@ class ColourRow:
 
     @property
     def rgb(self) -> tuple[int, int, int]:
-        """Red, green and blue of the full tone, each in 0..255."""
+        """Return red, green and blue of the full tone, each in 0..255."""
         return int(self.tone[1:3], 16), int(self.tone[3:5], 16), int(self.tone[5:7], 16)
 
 

@@ -1,4 +1,4 @@
-"""Draws scenes by lot."""
+"""Random scenes."""
 
 from collections.abc import Iterable
 from random import Random
@@ -14,12 +14,12 @@ from .tables import WEATHERS
 
 
 def sample_scene(seed: int, config: WorldConfig | None = None) -> Scene:
-    """Draw one scene by lot; the same seed and config give the same scene.
+    """Draw one random scene; the same seed and config give the same scene.
 
     A subject is drawn first, then a scenery where it can plausibly be.
 
     Raises:
-        WorldError: none of the asked subjects can be in any asked scenery.
+        WorldError: none of the allowed subjects can be in any allowed scenery.
     """
     config = config or WorldConfig()
     if config.edition:
@@ -75,7 +75,7 @@ def _draw_scenery(random: Random, possible: list[SceneryRow], config: WorldConfi
 
 
 def _draw_time(random: Random, scenery: SceneryRow, config: WorldConfig) -> str | None:
-    """Draw a time of day; a scenery that has only one has it whatever is asked."""
+    """Draw a time of day; a scenery with only one time always has that one."""
     times = [name for name in scenery.times_of_day if name in config.times_of_day]
     if len(scenery.times_of_day) == 1:
         times = list(scenery.times_of_day)

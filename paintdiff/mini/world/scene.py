@@ -1,4 +1,4 @@
-"""What a scene is, and which part of the world is asked for."""
+"""The description of a scene, and the settings of which part of the world to draw from."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ HORIZON_PIVOT = 226.0
 
 @dataclass(frozen=True)
 class Placement:
-    """One figure of a scene of the first edition: what it is, where, and in which colours.
+    """One figure of a scene of the first edition: its subject, place and colours.
 
     Attributes:
         subject: a name in ``CAST``.
@@ -106,14 +106,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Which part of the world, with what odds. The defaults are the whole world.
+    """The part of the world to draw from, and the odds. The defaults are the whole world.
 
     The tuples hold names of the tables; every probability is in 0..1.
 
     Attributes:
         scenery, subjects, colours, times_of_day, weathers, seasons, styles: allowed names.
         subject_probability: how often there is a subject at all.
-        colour_probability: how often a subject has an asked colour.
+        colour_probability: how often a subject has a requested colour.
         style_probability, weather_probability, season_probability: how often each shows,
             among scenes where it can.
         several_probability: how often there is more than one, when ``max_count`` allows.
@@ -204,7 +204,7 @@ TABLES: Mapping[str, Mapping[str, object]] = {
     "season": SEASONS,
     "style": STYLES,
 }
-"""For each field of ``Scene`` that names a row, its table."""
+"""The table of each field of ``Scene`` that names a row."""
 
 
 def check_scene(scene: Scene) -> None:
@@ -247,7 +247,7 @@ def _check_subject(scene: Scene, subject: str, scenery: SceneryRow) -> None:
 
 
 def _check_staging(scene: Scene, scenery: SceneryRow) -> None:
-    """Check what only scenes of the first edition have."""
+    """Check the fields that only scenes of the first edition have."""
     if scene.medium not in scenery.places:
         raise WorldError(
             f"medium is {scene.medium!r}; {scene.scenery} has {', '.join(scenery.places)}"

@@ -1,4 +1,4 @@
-"""The sceneries of the world, as rows of data. What each looks like is in ``painters``."""
+"""The sceneries of the world, as rows of data. ``painters`` draws each of them."""
 
 from .rows import SceneryRow, table
 

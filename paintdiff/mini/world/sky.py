@@ -24,7 +24,7 @@ def paint_stars(canvas: Canvas, random: Random, count: int, horizon: float) -> N
 
 
 def paint_disc(canvas: Canvas, light: Light, horizon: float) -> None:
-    """Paint the sun or the moon with its glow, if there is one."""
+    """Paint the sun or the moon with its glow, if either is visible."""
     if not light.disc:
         return
     y = disc_y(light, horizon)
@@ -74,7 +74,7 @@ def paint_cloud(
 
 
 def paint_mist(canvas: Canvas, light: Light, y: float, height: float) -> None:
-    """Paint a band of mist around ``y`` as strong as the time of day asks for."""
+    """Paint a band of mist around ``y``, as strong as the time of day requires."""
     if light.time.mist:
         paint = canvas.fade(light.haze, y - height, y + height, (0.0, light.time.mist, 0.0))
         canvas.rectangle(y - height, y + height, paint)

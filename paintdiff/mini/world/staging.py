@@ -1,4 +1,4 @@
-"""Draws scenes of the first edition by lot: who is there, where, how large, in which light."""
+"""Random scenes of the first edition: subjects, places, sizes and light."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -35,7 +35,7 @@ def stage_scene(seed: int, config: WorldConfig) -> Scene:
     """Draw one scene of the first edition; the same seed and config give the same scene.
 
     Raises:
-        WorldError: none of the asked subjects can be in any asked scenery.
+        WorldError: none of the allowed subjects can be in any allowed scenery.
     """
     random = stream(seed, "scene")
     row, pose, medium = None, None, None
@@ -76,7 +76,7 @@ def _weathers(scenery: SceneryRow, season: str | None, config: WorldConfig) -> l
 
 
 def _draw_time(random: Random, scenery: SceneryRow, config: WorldConfig) -> str | None:
-    """A time of day; a scenery that has only one has it whatever is asked."""
+    """Draw a time of day; a scenery with only one time always has that one."""
     times = [name for name in scenery.times_of_day if name in config.times_of_day]
     if len(scenery.times_of_day) == 1:
         times = list(scenery.times_of_day)
@@ -99,7 +99,7 @@ def media_of(row: CastRow, pose: Pose, scenery: SceneryRow) -> tuple[str, ...]:
 
 @lru_cache(maxsize=8)
 def _castings(config: WorldConfig) -> dict[str, list[tuple[Pose, list[str]]]]:
-    """For every subject its poses, each with the sceneries where it can be."""
+    """Return for every subject its poses, each with the sceneries where it can be."""
     castings: dict[str, list[tuple[Pose, list[str]]]] = {}
     for name in config.subjects:
         row = CAST[name]
@@ -121,7 +121,7 @@ def _castings(config: WorldConfig) -> dict[str, list[tuple[Pose, list[str]]]]:
 def _draw_subject(random: Random, config: WorldConfig) -> tuple[CastRow, Pose, SceneryRow, str]:
     castings = _castings(config)
     row = CAST[random.choice(list(castings))]
-    # By the name of the pose first: those with many drawings are no more frequent.
+    # By the name of the pose first: poses with many drawings aren't more frequent.
     named = sorted({pose.name for pose, _ in castings[row.name]})
     name = random.choice(named)
     pose, sceneries = random.choice([pair for pair in castings[row.name] if pair[0].name == name])
@@ -130,7 +130,7 @@ def _draw_subject(random: Random, config: WorldConfig) -> tuple[CastRow, Pose, S
 
 
 class _Stage:
-    """Puts figures into one scene."""
+    """A builder that puts figures into one scene."""
 
     def __init__(
         self, random: Random, config: WorldConfig, scene: Scene, scenery: SceneryRow
@@ -202,7 +202,7 @@ class _Stage:
         return {"figures": tuple(figures), "count": count, "side": "centre"}
 
     def _companion(self, row: CastRow, medium: str) -> tuple[CastRow, Pose, str] | None:
-        """Another subject that can be in this scenery, or None where a few lots find none."""
+        """Return another subject that can be in this scenery, or None after a few failed draws."""
         castings = _castings(self.config)
         for _ in range(6):
             other = CAST[self.random.choice(list(castings))]
@@ -301,7 +301,7 @@ class _Stage:
         low, high = self.scenery.span[medium]
         y = random.uniform(low, high) * SHEET
         if medium in ("land", "floor", "table"):
-            # What is small stands farther away, what is large near.
+            # Small figures stand farther away, large ones near.
             y += {"small": -6.0, "big": 14.0}.get(size or "", 0.0) + random.uniform(-3, 8)
             return min(y, 250.0)
         if medium == "water":

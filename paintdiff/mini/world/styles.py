@@ -1,4 +1,4 @@
-"""Styles: what is done to the finished raster. Every effect scales with the picture."""
+"""Styles: effects on the finished raster. Every effect scales with the picture."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -42,7 +42,7 @@ def edges(image: Image, share: float) -> Floats:
 
 
 def watercolour(image: Image, random: np.random.Generator) -> Image:
-    """Washes that pool at their edges, on bright paper with a ragged border."""
+    """Paint washes that pool at their edges, on bright paper with a ragged border."""
     size = image.shape[0]
     wash = smoothed(image, 0.035)
     pooled = 1.0 + 0.10 * grain(random, 7, size) + 0.06 * grain(random, 40, size)
@@ -56,7 +56,7 @@ def watercolour(image: Image, random: np.random.Generator) -> Image:
 
 
 def oil_painting(image: Image, random: np.random.Generator) -> Image:
-    """Thick strokes with light on their ridges and fuller colours."""
+    """Paint thick strokes with light on their ridges and fuller colours."""
     size = image.shape[0]
     paint = smoothed(image, 0.03)
     length = max(3, size // 20)
@@ -70,7 +70,7 @@ def oil_painting(image: Image, random: np.random.Generator) -> Image:
 
 
 def ink_drawing(image: Image, random: np.random.Generator) -> Image:
-    """Dark outlines over a pale wash of the colours."""
+    """Draw dark outlines over a pale wash of the colours."""
     size = image.shape[0]
     wash = smoothed(image, 0.03)
     pale = _PAPER + (wash - _PAPER) * 0.5
@@ -81,7 +81,7 @@ def ink_drawing(image: Image, random: np.random.Generator) -> Image:
 
 
 def pixel_art(image: Image, random: np.random.Generator) -> Image:
-    """32 x 32 blocks in few colours."""
+    """Return 32 x 32 blocks in few colours."""
     del random
     size = image.shape[0]
     small = cv2.resize(image, (_PIXEL_GRID, _PIXEL_GRID), interpolation=cv2.INTER_AREA)
@@ -93,7 +93,7 @@ def pixel_art(image: Image, random: np.random.Generator) -> Image:
 
 
 def pastel(image: Image, random: np.random.Generator) -> Image:
-    """Chalk: light, soft colours with slanted strokes and the paper's tooth."""
+    """Draw with chalk: light, soft colours with slanted strokes and the paper's tooth."""
     size = image.shape[0]
     soft = cv2.GaussianBlur(image, (0, 0), max(0.5, size * 0.007)).astype(np.float32)
     chalk = soft + (np.array([255, 246, 240], np.float32) - soft) * 0.36
@@ -104,7 +104,7 @@ def pastel(image: Image, random: np.random.Generator) -> Image:
 
 
 def woodcut(image: Image, random: np.random.Generator) -> Image:
-    """Black lines on paper: the darker a place, the broader the slanted cuts; two faint inks."""
+    """Print black lines on paper: broader slanted cuts for darker places; two faint inks."""
     size = image.shape[0]
     wash = smoothed(image, 0.03)
     grey = wash.mean(axis=2) / 255
@@ -119,7 +119,7 @@ def woodcut(image: Image, random: np.random.Generator) -> Image:
 
 
 def neon(image: Image, random: np.random.Generator) -> Image:
-    """Glowing tubes along the edges, in full colours, on a dark wall."""
+    """Paint glowing tubes along the edges, in full colours, on a dark wall."""
     del random
     size = image.shape[0]
     flat = cv2.medianBlur(image, max(3, int(size * 0.02) | 1))
@@ -141,7 +141,7 @@ def neon(image: Image, random: np.random.Generator) -> Image:
 
 
 def paper_cut(image: Image, random: np.random.Generator) -> Image:
-    """A few sheets of coloured paper over one another, each with a soft shadow below it."""
+    """Lay a few sheets of coloured paper over one another, each with a soft shadow below it."""
     size = image.shape[0]
     flat = cv2.medianBlur(cv2.medianBlur(image, max(3, int(size * 0.03) | 1)), 7)
     lab = cv2.cvtColor(flat, cv2.COLOR_RGB2LAB).astype(np.float32)
@@ -159,7 +159,7 @@ def paper_cut(image: Image, random: np.random.Generator) -> Image:
 
 
 def comic(image: Image, random: np.random.Generator) -> Image:
-    """Bold black outlines, few bright colours and printed dots in the shadows."""
+    """Draw bold black outlines, few bright colours and printed dots in the shadows."""
     del random
     size = image.shape[0]
     flat = smoothed(image, 0.025)
@@ -174,7 +174,7 @@ def comic(image: Image, random: np.random.Generator) -> Image:
 
 
 def chalk(image: Image, random: np.random.Generator) -> Image:
-    """Chalk on a blackboard: pale lines and rubbed colours on dark green."""
+    """Draw with chalk on a blackboard: pale lines and rubbed colours on dark green."""
     size = image.shape[0]
     board = np.array([34, 52, 46], np.float32) * (1 + 0.10 * grain(random, 6, size)[..., None])
     wash = smoothed(image, 0.03)
@@ -187,7 +187,7 @@ def chalk(image: Image, random: np.random.Generator) -> Image:
 
 
 def stained_glass(image: Image, random: np.random.Generator) -> Image:
-    """Panes of one bright colour each, held by dark lead."""
+    """Return panes of one bright colour each, held by dark lead."""
     size, cells = image.shape[0], 15
     spots = np.indices((cells, cells)).reshape(2, -1).T + random.uniform(0.1, 0.9, (cells**2, 2))
     seeds = np.full((size, size), 255, np.uint8)
@@ -214,7 +214,7 @@ def stained_glass(image: Image, random: np.random.Generator) -> Image:
 
 
 def pencil_sketch(image: Image, random: np.random.Generator) -> Image:
-    """Grey lines and hatching on white paper."""
+    """Draw grey lines and hatching on white paper."""
     size = image.shape[0]
     grey = smoothed(image, 0.02).mean(axis=2) / 255
     line = np.clip(edges(image, 0.005) * 1.9, 0, 1)

@@ -1,16 +1,16 @@
 # ruff: noqa: E501  (outlines are one line each)
-"""What people wear and hold, and the body it is drawn on."""
+"""Clothes and held things, and the body they are drawn on."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 CLOTH, CLOTH_SHADE = "#2f7fc5", "#22619d"
 HAT, HAT_SHADE = "#7a4fc1", "#5a3795"
-"""Fills that an asked colour replaces: those of the garment, and of the hat."""
+"""Fills that a requested colour replaces: those of the garment, and of the hat."""
 
 
 class Body:
-    """SVG elements of one person, in painting order, and where its parts are.
+    """The SVG elements of one person, in painting order, and the positions of its parts.
 
     Units: the ground is at y 150, the middle at x 50. ``head`` is the y of the head's centre,
     ``radius`` its radius, ``shoulder`` and ``hip`` are heights, ``width`` is half the torso's.

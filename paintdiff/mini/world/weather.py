@@ -12,7 +12,7 @@ WeatherPainter = Callable[[Canvas, Light, Random], None]
 
 
 def paint_rain(canvas: Canvas, light: Light, random: Random) -> None:
-    """Slanting streaks."""
+    """Paint slanting streaks."""
     colour = mix(light.haze, "#ffffff", 0.55)
     for _ in range(38):
         x, y, length = random.uniform(0, 280), random.uniform(-10, 250), random.uniform(9, 17)
@@ -20,7 +20,7 @@ def paint_rain(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_snowfall(canvas: Canvas, light: Light, random: Random) -> None:
-    """Flakes of several sizes."""
+    """Paint flakes of several sizes."""
     colour = mix(light.haze, "#ffffff", 0.9)
     for _ in range(60):
         x, y = random.uniform(0, SIDE), random.uniform(0, SIDE)
@@ -28,7 +28,7 @@ def paint_snowfall(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_fog_banks(canvas: Canvas, light: Light, random: Random) -> None:
-    """Thick fog over everything far away."""
+    """Paint thick fog over everything far away."""
     veil = mix(light.haze, "#ffffff", 0.25)
     canvas.rectangle(-2, 258, canvas.fade(veil, 20, 235, (0.25, 0.85, 0.75, 0.25)))
     for _ in range(5):
@@ -37,7 +37,7 @@ def paint_fog_banks(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_fog_veil(canvas: Canvas, light: Light, random: Random) -> None:
-    """A thin veil at the feet of what is near."""
+    """Paint a thin veil at the feet of near things."""
     veil = mix(light.haze, "#ffffff", 0.25)
     canvas.rectangle(150, 258, canvas.fade(veil, 160, 256, (0.0, 0.42, 0.3)))
     for _ in range(3):
@@ -46,7 +46,7 @@ def paint_fog_veil(canvas: Canvas, light: Light, random: Random) -> None:
 
 
 def paint_lightning(canvas: Canvas, light: Light, random: Random) -> None:
-    """One bolt from the clouds, on the side where the sun would be."""
+    """Paint one bolt from the clouds, on the side where the sun would be."""
     x, y = light.sun_x, 22.0
     points = [(x, y)]
     while y < 118:
@@ -62,7 +62,7 @@ def paint_lightning(canvas: Canvas, light: Light, random: Random) -> None:
 BEHIND: Mapping[str, WeatherPainter] = MappingProxyType(
     {"fog": paint_fog_banks, "storm": paint_lightning}
 )
-"""For names in ``WEATHERS``, what is painted between scenery and subject."""
+"""Painters of weather between scenery and subject, for names in ``WEATHERS``."""
 
 IN_FRONT: Mapping[str, WeatherPainter] = MappingProxyType(
     {
@@ -72,4 +72,4 @@ IN_FRONT: Mapping[str, WeatherPainter] = MappingProxyType(
         "storm": paint_rain,
     }
 )
-"""For names in ``WEATHERS``, what is painted over the subject."""
+"""Painters of weather over the subject, for names in ``WEATHERS``."""

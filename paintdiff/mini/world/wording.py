@@ -1,7 +1,7 @@
 """Captions of scenes of the first edition: many wordings, long and short, lists of tags, requests.
 
-A caption never says anything untrue. What it leaves out is drawn by lot, so a painter learns to
-paint from few words too. Some wordings are never used in training (``held_out``).
+A caption never says anything untrue. It omits random facts, so a painter also learns to paint from
+few words. Some wordings are never used in training (``held_out``).
 """
 
 import re
@@ -86,7 +86,7 @@ _EXTRA_NOUNS: dict[str, tuple[str, ...]] = {
     "winter": ("winter day", "cold winter day"),
     "summer": ("summer day", "hot summer day"),
 }
-"""More words for times, weathers and seasons than version 0 was taught."""
+"""More words for times, weathers and seasons than version 0 was trained with."""
 
 _TEMPLATE_WORDS = "a an in of there is are with wearing and who that"
 
@@ -100,7 +100,7 @@ def describe_staged(scene: Scene, seed: int, *, held_out: bool = False) -> Capti
         held_out: whether to use wordings that are kept from training.
 
     Raises:
-        WorldError: the scene cannot be; see ``check_scene``.
+        WorldError: the scene is impossible; see ``check_scene``.
     """
     check_scene(scene)
     writer = _Writer(scene, stream(seed, "caption"), held_out)
@@ -119,7 +119,7 @@ def describe_staged(scene: Scene, seed: int, *, held_out: bool = False) -> Capti
 
 
 class _Writer:
-    """Writes one caption; ``stated`` grows with what it says."""
+    """A writer of one caption; ``stated`` grows with the fields it states."""
 
     def __init__(self, scene: Scene, random: Random, held_out: bool) -> None:
         self.scene, self.random, self.held_out = scene, random, held_out
@@ -138,7 +138,7 @@ class _Writer:
             self.said.add("size")
 
     def state(self, field: str) -> bool:
-        """Note that ``field`` is being said, if it is there and to be said; return whether."""
+        """Record that ``field`` is stated, if it exists and should be; return whether."""
         if field not in self.said or getattr(self.scene, field) is None:
             return False
         self.stated.add(field)
@@ -150,7 +150,7 @@ class _Writer:
         return self.random.choice(true)
 
     def short(self) -> str:
-        """Return next to nothing: the subject, or the scenery."""
+        """Return a minimal caption: the subject, or the scenery."""
         if self.scene.subject is None:
             self.stated |= {"scenery", "category"}
             return self.choose(self.scenery.nouns)
@@ -197,7 +197,7 @@ class _Writer:
         return self._finished(styled)
 
     def request(self) -> str:
-        """Return what someone asks a painter for."""
+        """Return a request to a painter."""
         text = self._styled(self._scene_text(articles=True))
         lead = self.random.choice(_HELD_OUT_REQUESTS if self.held_out else _REQUESTS)
         return self._finished(f"{lead} {text}")
@@ -300,7 +300,7 @@ class _Writer:
         return " ".join((self._related(text), *self._tail(), *self._circumstances()))
 
     def _tail(self) -> list[str]:
-        """Where the subject is: its place, its side, which way it looks, in any order."""
+        """Return the subject's place, its side and its direction, in any order."""
         tail: list[str] = []
         if self.state("facing"):
             tail.append(self.random.choice(_FACINGS[self.scene.facing or ""]))
@@ -316,7 +316,7 @@ class _Writer:
         return f"{text} {relation}".strip()
 
     def _relation(self, allow_and: bool) -> str:
-        """ "beside a blue house", or nothing without a companion."""
+        """Return "beside a blue house", or nothing without a companion."""
         scene = self.scene
         if scene.companion is None or scene.relation is None or not self.state("companion"):
             return ""

@@ -1,5 +1,6 @@
-"""What a container lets this process have of the main memory: Linux's control groups, of both
-versions. Who takes more is killed, whatever the machine still has. Importable without torch.
+"""Main memory that a container grants this process, by Linux's control groups (v1 and v2).
+
+A process that takes more is killed, however much the machine still has. Importable without torch.
 """
 
 from __future__ import annotations
@@ -11,20 +12,25 @@ from pathlib import Path
 _ROOT = Path("/sys/fs/cgroup")
 _GROUPS = Path("/proc/self/cgroup")
 _UNLIMITED_BYTES = 2**60
-"""The first version says "no limit" by a very large number."""
+"""Control groups v1 express "no limit" by a very large number."""
 
 
 @dataclass(frozen=True)
 class MemoryLimit:
-    """Of a container, in bytes: what all in it may have together, and what of it could be had."""
+    """The memory limit of a container, in bytes.
+
+    It holds the total for everything in the container, and how much of that is available.
+    """
 
     total_bytes: int
     available_bytes: int
 
 
 def read_memory_limit(root: Path = _ROOT, groups: Path = _GROUPS) -> MemoryLimit | None:
-    """The tightest of all groups that this process is in; None if there is no limit, or none that
-    can be read. `root` is where groups are mounted, `groups` says which are this process's.
+    """Return the tightest limit of all control groups that this process is in.
+
+    None if there is no limit, or no readable one. `root` is where groups are mounted; `groups`
+    lists the groups of this process.
     """
     found = [
         limit
@@ -39,7 +45,7 @@ def read_memory_limit(root: Path = _ROOT, groups: Path = _GROUPS) -> MemoryLimit
 
 
 def _folders(root: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
-    """The groups' folders, the inner ones first, with the names of what is to be read in them."""
+    """Yield the groups' folders, inner ones first, with the names of the files to read in them."""
     try:
         lines = groups.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -55,7 +61,7 @@ def _folders(root: Path, groups: Path) -> Iterator[tuple[Path, tuple[str, str, s
         else:
             continue
         parts = Path(path.lstrip("/")).parts
-        if ".." in parts:  # a group outside of what the container sees
+        if ".." in parts:  # a group that the container can't see
             parts = ()
         for count in range(len(parts), -1, -1):
             yield base.joinpath(*parts[:count]), names
@@ -71,5 +77,5 @@ def _limit_of(folder: Path, limit: str, usage: str, inactive: str) -> MemoryLimi
         return None
     if total >= _UNLIMITED_BYTES:
         return None
-    # What is kept of files is given up when somebody needs it.
+    # The kernel reclaims the file cache when somebody needs memory.
     return MemoryLimit(total, max(0, total - max(0, used - kept)))

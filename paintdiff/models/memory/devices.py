@@ -1,4 +1,7 @@
-"""Where networks run, and in which precision. Imports torch: import it in a function."""
+"""Choice of the device and the precision that networks run in.
+
+Imports torch: import it in a function.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def choose_device(name: str) -> str:
-    """The device for "auto" (CUDA, then Apple's, then the CPU), or the named one once it is sure to
-    be there.
+    """Return the device for "auto", or the named device after checking that it exists.
 
-    Raises ModelLoadError if the machine has no such device.
+    "auto" prefers CUDA, then Apple's GPU, then the CPU. Raises ModelLoadError if the machine has no
+    such device.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -34,28 +37,30 @@ def choose_device(name: str) -> str:
 
 
 def add_device_index(device: str) -> torch.device:
-    """The device as its tensors name it: "cuda" as "cuda:0", or whichever is the current one."""
+    """Return the device as its tensors name it: "cuda" becomes "cuda:0", or the current device."""
     return torch.empty(0, device=device).device
 
 
 def start_device(device: str) -> None:
-    """Let a GPU be ready to say what memory it has."""
+    """Initialise a GPU so that it can report its memory."""
     if device.startswith("cuda"):
         torch.cuda.init()
 
 
 def choose_dtype(device: str) -> torch.dtype:
-    """Half precision on CUDA and Apple's; full on a CPU, where it gives the same picture on every
-    machine.
+    """Return half precision for CUDA and Apple's GPU, full precision for a CPU.
+
+    In full precision a CPU gives the same picture on every machine.
     """
     return torch.float16 if device.split(":")[0] in ("cuda", "mps") else torch.float32
 
 
 def check_dtype(device: str, asked: str | None, overflows_in_float16: bool) -> torch.dtype:
-    """The precision of a model on a device: the asked one, None for the best one. A model that
-    overflows in float16 is halved to bfloat16, and where there is none not at all.
+    """Return the precision for a model on a device: the one in `asked`, or the best for None.
 
-    Raises ModelLoadError if float16 was asked for all the same.
+    A model that overflows in float16 gets bfloat16, or full precision on devices without bfloat16.
+
+    Raises ModelLoadError if `asked` is float16 for such a model.
     """
     dtype = DTYPES[asked] if asked else choose_dtype(device)
     if dtype != torch.float16 or not overflows_in_float16:

@@ -1,8 +1,8 @@
-"""Weights kept in 8 bits: whole numbers from -127 to 127, and one scale for each output of a layer.
+"""Weights kept in 8 bits: integers from -127 to 127, and one scale per output of a layer.
 
-A layer unpacks its weights when it computes and lets go of them afterwards, so that a network takes
-a quarter of what it takes in full precision, and computes in full precision all the same. (Each
-output's largest weight becomes 127; torch's parametrizations see to the rest.) Imports torch.
+A layer unpacks its weights to compute and frees them afterwards. The network takes a quarter of its
+memory in full precision, and still computes in full precision. Each output's largest weight becomes
+127; torch's parametrizations do the rest. Imports torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 from paintdiff.models.memory import usage
 
 LEAST_NUMBERS = 2**12
-"""A layer with less weights is left as it is."""
+"""The least number of weights of a packed layer; smaller layers stay unpacked."""
 
 _LARGEST = 127
 _KINDS = (torch.nn.Linear, torch.nn.Conv2d)
@@ -23,18 +23,18 @@ _HALVES = (torch.float16, torch.bfloat16)
 
 
 class _Unpacking(torch.nn.Module):
-    """What a layer's weights are, of what is kept; scales are in `dtype`."""
+    """A parametrization that unpacks a layer's weights; scales are in `dtype`."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
         self._dtype = dtype
 
     def forward(self, packed: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        """`packed` is (outputs, ...) int8, `scale` (outputs, 1, ...)."""
+        """Return the weights for `packed` (outputs, ...) int8 and `scale` (outputs, 1, ...)."""
         return packed * scale
 
     def right_inverse(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is kept of weights."""
+        """Return the packed weights and their scales."""
         numbers = weight.to(torch.float32, copy=True)
         least, most = numbers.flatten(1).aminmax(dim=1)
         scale = torch.maximum(-least, most).div_(_LARGEST).view(-1, *[1] * (numbers.dim() - 1))
@@ -43,12 +43,13 @@ class _Unpacking(torch.nn.Module):
 
 
 def quantize_to_int8(network: torch.nn.Module, dtype: torch.dtype) -> None:
-    """Pack the weights of a network's layers, one layer after the other. It computes in `dtype`
-    then; what isn't packed and was in another half precision goes along. What was packed or
-    quantized before is left alone.
+    """Pack the weights of a network's layers, one layer after the other.
+
+    Afterwards the network computes in `dtype`; unpacked weights in another half precision are
+    converted to it. Layers that were packed or quantized before are left alone.
     """
     for layer in network.modules():
-        if type(layer) in _KINDS:  # what is packed is of a class of its own
+        if type(layer) in _KINDS:  # packed layers have a class of their own
             _pack(layer, dtype)
     for tensor in (*network.parameters(), *network.buffers()):
         if tensor.dtype in _HALVES:
@@ -57,7 +58,7 @@ def quantize_to_int8(network: torch.nn.Module, dtype: torch.dtype) -> None:
 
 
 def is_int8(network: torch.nn.Module) -> bool:
-    """Whether some of its weights are packed."""
+    """Return whether some of the network's weights are packed."""
     return any(parametrize.is_parametrized(layer, "weight") for layer in network.modules())
 
 

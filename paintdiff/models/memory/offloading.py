@@ -1,8 +1,8 @@
-"""Where a loaded model's weights are while nobody needs them.
+"""Placement of a loaded model's weights while they are not in use.
 
-The networks are shared by all pipelines of a model, so the hooks that move them belong to the model
-and not to a pipeline. They are put in after adapters were injected and taken out before these
-change, and leave nothing behind. Never run on a real GPU so far: tests pretend one.
+All pipelines of a model share its networks, so the hooks that move them belong to the model and not
+to a pipeline. They are installed after adapters are injected, removed before adapters change, and
+leave nothing behind. Never run on a real GPU so far: tests simulate one.
 
 Imports torch: import it in a function.
 """
@@ -21,16 +21,17 @@ from paintdiff.models.memory.plans import Placement
 
 _HOME = torch.device("cpu")
 _PINNED_SHARE = 0.4
-"""Of the main memory that is free, what may be pinned."""
-# As `_maybe_remove_and_reapply_group_offloading` of diffusers.hooks.group_offloading does.
+"""The fraction of free main memory that may be pinned."""
+# The same hooks as in `_maybe_remove_and_reapply_group_offloading` of
+# diffusers.hooks.group_offloading.
 _GROUP_HOOKS = ("group_offloading", "layer_execution_tracker", "lazy_prefetch_group_offloading")
 _MISSING = object()
 
 
 class MoveToDeviceHook(ModelHook):
-    """Brings a network to the device when it is called, and sends others home first.
+    """A hook that moves a network to the device when it is called, and first sends others home.
 
-    `execution_device` is where pipelines look for the device that their tensors belong on.
+    Pipelines read `execution_device` to find the device for their tensors.
     """
 
     def __init__(self, device: torch.device, sent_home: Sequence[torch.nn.Module]) -> None:
@@ -38,7 +39,7 @@ class MoveToDeviceHook(ModelHook):
         self._sent_home = tuple(sent_home)
 
     def pre_forward(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-        """As accelerate calls it, and diffusers before a VAE encodes or decodes."""
+        """Move the network: accelerate calls it, and diffusers before a VAE encodes or decodes."""
         for other in self._sent_home:
             _move(other, _HOME)
         _move(module, self.execution_device)
@@ -46,8 +47,10 @@ class MoveToDeviceHook(ModelHook):
 
 
 class Offloading:
-    """The placement of one loaded model: `components` are its parts by name, `denoiser` the name of
-    the one that predicts, `device` is where it runs.
+    """The placement of one loaded model.
+
+    `components` are its parts by name, `denoiser` is the name of the part that predicts, and
+    `device` is where the model runs.
     """
 
     def __init__(self, components: Mapping[str, Any], denoiser: str, device: torch.device) -> None:
@@ -64,8 +67,9 @@ class Offloading:
         self._pins = False
 
     def place(self, placement: Placement) -> None:
-        """Put hooks in, and weights where they wait. `lift` has to be called before it is called
-        again.
+        """Install hooks, and move weights to where they wait.
+
+        Call `lift` before calling this again.
         """
         if self._placement is not None:
             raise RuntimeError(f"the weights are placed already: {self._placement}")
@@ -88,8 +92,9 @@ class Offloading:
             add_hook_to_module(module, MoveToDeviceHook(self._device, others))
 
     def _place_parts(self, placement: Placement) -> None:
-        """Block by block, or layer by layer; the VAE, which decodes without being called, and
-        whatever is small as a whole.
+        """Offload block by block or layer by layer.
+
+        The VAE, which decodes without being called, and small parts are offloaded whole.
         """
         self._pins = self._device.type == "cuda" and self._may_pin()
         for module in self._modules:
@@ -105,8 +110,10 @@ class Offloading:
             apply_group_offloading(module, self._device, _HOME, use_stream=self._pins, **kind)
 
     def _may_pin(self) -> bool:
-        """Whether weights may come by streams, beside the work: for that they are pinned, so that
-        the system can't move them, and copied once more while that is done.
+        """Return whether weights may be streamed to the device while it computes.
+
+        Streaming needs pinned memory, which the system can't move; pinning temporarily needs a
+        second copy of the weights.
         """
         streamed = [self._denoiser, *self._encoders]
         tensors = [each for module in streamed if module for each in module.parameters()]
@@ -114,7 +121,7 @@ class Offloading:
         return count_bytes <= _PINNED_SHARE * usage.count_free_bytes()
 
     def _unpin(self) -> None:
-        """Let the system move the weights again. They are where they wait."""
+        """Unpin the weights, so that the system can move them. They are where they wait."""
         for module in self._modules:
             for tensor in (*module.parameters(), *module.buffers()):
                 if tensor.is_pinned():
@@ -123,17 +130,17 @@ class Offloading:
         self._pins = False
 
     def rest(self) -> None:
-        """Send home what waits there, once a picture is done or a run was broken off."""
+        """Send offloaded weights home, after a picture is done or a run was cancelled."""
         for module in self._waiting:
             _move(module, _HOME)
 
     def send_home(self) -> None:
-        """Send everything home, once it was lifted, until it is placed again."""
+        """Send all weights home after `lift`, until the model is placed again."""
         for module in self._modules:
             _move(module, _HOME)
 
     def lift(self) -> None:
-        """Take every hook out. The weights stay where they are then."""
+        """Remove every hook. The weights stay where they are."""
         if self._placement not in (None, "resident"):
             for module in self._modules:
                 _unhook(module)
@@ -142,7 +149,7 @@ class Offloading:
                     vars(module).pop("forward", None)
                 else:
                     vars(module)["forward"] = forward
-            self.send_home()  # a run that was broken off may have left blocks on the device
+            self.send_home()  # a cancelled run may have left blocks on the device
             if self._pins:
                 self._unpin()
         self._placement, self._forwards, self._waiting = None, {}, []

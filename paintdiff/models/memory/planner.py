@@ -1,4 +1,4 @@
-"""Which plan a run begins with, and which comes next when memory runs out.
+"""Choice of the plan a run begins with, and of the next one when memory runs out.
 
 Importable without torch.
 """
@@ -27,15 +27,17 @@ from paintdiff.models.memory.plans import (
 from paintdiff.models.registry.model_rows import ModelRow
 
 RETRY_SECONDS = 600.0
-"""How long plans that ran out of memory are passed over at most."""
+"""The longest time for which plans that ran out of memory are skipped."""
 _FREED = 1.1
-"""By what factor there has to be more room until they are tried again before that."""
+"""The factor by which room must grow before they are tried again earlier."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """What there is to paint with, in bytes, and on what; `parts` are the model's, None if nobody
-    knows them yet (it isn't on this machine).
+    """The memory available for painting, in bytes, and the hardware.
+
+    `parts` are the sizes of the model's parts; None if unknown, since the model isn't on this
+    machine.
     """
 
     hardware: Hardware
@@ -45,8 +47,10 @@ class Room:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a picture is thought to take before it is painted: `planned` is None if it won't fit,
-    `needed_bytes` is the peak of the plan, or the least that any plan takes.
+    """The estimated memory of a picture before it is painted.
+
+    `planned` is None if the picture won't fit. `needed_bytes` is the peak of the plan, or the least
+    that any plan takes.
     """
 
     planned: Planned | None
@@ -55,24 +59,24 @@ class Forecast:
 
     @property
     def slow(self) -> bool:
-        """Whether a person should be warned: it will be slow or smaller, or won't fit."""
+        """Return whether to warn people: it will be slow or smaller, or won't fit."""
         return self.planned is None or self.planned.plan.slow
 
     @property
     def words(self) -> str:
-        """For people: "fits: about 5.1 of 8.0 GiB, weights offloaded to RAM"."""
+        """Describe it to people: "fits: about 5.1 of 8.0 GiB, weights offloaded to RAM"."""
         needed, room = format_byte_size(self.needed_bytes), format_byte_size(self.room_bytes)
         if self.planned is None:
             return f"won't fit: needs about {needed}, but only {room} is free; paint it smaller"
         if needed[-3:] == room[-3:]:
-            needed = needed[:-4]  # the unit once
+            needed = needed[:-4]  # name the unit only once
         how = f", {self.planned.plan.words}" if self.planned.plan.words else ""
         return f"fits: about {needed} of {room}{how}"
 
 
 @dataclass(frozen=True)
 class _RanOut:
-    """When memory ran out (monotonic seconds), in which plans, and what room there was after it.
+    """A record of when memory ran out (monotonic seconds), in which plans, and the room after it.
 
     `alone` says that it ran out with several pictures at once.
     """
@@ -83,16 +87,16 @@ class _RanOut:
     alone: bool
 
     def holds(self, room_bytes: int) -> bool:
-        """Return whether it would still run out: neither time nor more room speaks against it."""
+        """Return whether it still holds: little time has passed and there is no more room."""
         recent = time.monotonic() - self.seconds < RETRY_SECONDS
         return recent and room_bytes <= _FREED * self.room_bytes
 
 
 class Ladder:
-    """The plans of one run, and where on them it is.
+    """The plans of one run, and the current position among them.
 
-    `failed` are plans that ran out of memory before, with this model at about this size: it begins
-    below them. Raises MemoryBudgetError if none is thought to fit.
+    `failed` are plans that ran out of memory before, with this model at about this size; the ladder
+    begins below them. Raises MemoryBudgetError if no plan is expected to fit.
     """
 
     def __init__(
@@ -114,17 +118,18 @@ class Ladder:
 
     @property
     def planned(self) -> Planned:
-        """The plan to paint with now."""
+        """Return the current plan."""
         return self._rungs[self._at]
 
     @property
     def last_whole(self) -> bool:
-        """Whether no other plan is left that paints the size that was asked for."""
+        """Return whether this is the last plan that paints the full requested size."""
         return all(each.plan.part < 1 for each in self._rungs[self._at + 1 :])
 
     def step_down(self, *, lighter: bool) -> bool:
-        """Go to the next plan; with `lighter` to the next that has less weights on the device.
-        Whether there was one.
+        """Go to the next plan and return whether there was one.
+
+        With `lighter`, go to the next plan that has less weights on the device.
         """
         now = self.planned.weights_bytes
         for at in range(self._at + 1, len(self._rungs)):
@@ -135,10 +140,10 @@ class Ladder:
 
 
 class Planner:
-    """Makes ladders, and remembers what ran out of memory: for RETRY_SECONDS, or until there is
-    clearly more room.
+    """A maker of ladders that remembers which plans ran out of memory.
 
-    `room` says what there is for a model. Safe to use from any thread.
+    It remembers them for RETRY_SECONDS, or until there is clearly more room. `room` returns the
+    memory available for a model. Safe to use from any thread.
     """
 
     def __init__(self, room: Callable[[ModelRow], Room | None]) -> None:
@@ -147,7 +152,10 @@ class Planner:
         self._lock = threading.Lock()
 
     def ladder(self, model: ModelRow, run: RunFacts) -> Ladder:
-        """Raises MemoryBudgetError if no plan is thought to fit."""
+        """Return the ladder of a run.
+
+        Raises MemoryBudgetError if no plan is expected to fit.
+        """
         room = self._room(model)
         if room is None or room.parts is None:
             parts, room_bytes = PartBytes(0, 0, 0), 2**63
@@ -158,7 +166,7 @@ class Planner:
         return Ladder(rungs, room_bytes, self._failed_plans(model, run, room), model.title)
 
     def forecast(self, model: ModelRow, run: RunFacts) -> Forecast | None:
-        """What a ladder would begin with; None as long as the device or the model isn't known."""
+        """Forecast a ladder's first plan; None while the device or the model is unknown."""
         room = self._room(model)
         if room is None or room.parts is None or model.family.working_memory is None:
             return None
@@ -171,8 +179,9 @@ class Planner:
         return Forecast(ladder.planned, ladder.planned.peak_bytes, room.room_bytes)
 
     def most_together(self, model: ModelRow, run: RunFacts, plan: Plan, wanted: int) -> int:
-        """How many of `wanted` pictures of a run are thought to fit at once by a plan: 1 where
-        nobody knows, or memory has run out with several.
+        """Return how many of `wanted` pictures are expected to fit at once by a plan.
+
+        Returns 1 if that is unknown, or if memory has run out with several pictures.
         """
         room = self._room(model)
         found = self._ran_out(model, run, room)
@@ -187,7 +196,7 @@ class Planner:
         )
 
     def peak_bytes(self, model: ModelRow, run: RunFacts, plan: Plan) -> int:
-        """What a run by a plan is thought to take on the device; 0 where nobody knows."""
+        """Return the estimated peak of a run by a plan on the device; 0 if unknown."""
         room = self._room(model)
         if room is None or room.parts is None:
             return 0
@@ -196,8 +205,9 @@ class Planner:
     def remember_failed(
         self, model: ModelRow, run: RunFacts, failed: frozenset[Plan], *, alone: bool = False
     ) -> None:
-        """Begin below those plans for a while, with this model at about this size; with `alone`
-        denoise one picture at a time. Nothing that failed changes nothing.
+        """Begin below these plans for a while, with this model at about this size.
+
+        With `alone`, denoise one picture at a time. An empty `failed` changes nothing.
         """
         if not failed and not alone:
             return
@@ -214,7 +224,7 @@ class Planner:
         return frozenset() if found is None else found.plans
 
     def _ran_out(self, model: ModelRow, run: RunFacts, room: Room | None) -> _RanOut | None:
-        """Return what is remembered and still holds."""
+        """Return the remembered failure if it still holds."""
         with self._lock:
             found = self._failed.get(_key(model, run))
         return found if found is not None and found.holds(_bytes_of(room)) else None
@@ -225,5 +235,5 @@ def _bytes_of(room: Room | None) -> int:
 
 
 def _key(model: ModelRow, run: RunFacts) -> tuple[str, int]:
-    """The model, and the power of two that the size's pixels are nearest to."""
+    """Return the model, and the power of two nearest to the number of pixels."""
     return model.name, round(math.log2(run.size.area))

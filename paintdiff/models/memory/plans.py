@@ -1,6 +1,6 @@
-"""Ways to paint one picture with less memory, quickest first, and what each is thought to take.
+"""Ways to paint one picture with less memory, quickest first, and the estimated memory of each.
 
-Pure functions of figures: of the model's weights, the run, the family (`WorkingMemory`) and the
+Pure functions of numbers: the model's weights, the run, the family (`WorkingMemory`) and the
 device. Importable without torch.
 """
 
@@ -16,11 +16,10 @@ from paintdiff.models.registry.families import Family, WorkingMemory
 from paintdiff.models.tiling.windows import LARGEST_WHOLE_PX
 
 Placement = Literal["resident", "encoders", "models", "groups", "leaves"]
-"""Where weights are while nobody needs them. "resident": on the device, all of them. "encoders":
-the text encoders leave it once they have read the words. "models": only the network that works is
-on it. "groups": only the block of the denoiser that works. "leaves": only the layer that works.
-Those that leave the device wait in main memory, so a CPU knows "resident" only.
-"""
+"""Where weights are while they are not in use. "resident": all of them on the device. "encoders":
+the text encoders leave it once they have read the prompt. "models": only the working network is on
+it. "groups": only the working block of the denoiser. "leaves": only the working layer. Weights that
+leave the device wait in main memory, so a CPU supports "resident" only."""
 
 _PLACEMENT_WORDS: dict[Placement, str] = {
     "resident": "",
@@ -30,43 +29,43 @@ _PLACEMENT_WORDS: dict[Placement, str] = {
     "leaves": "layers offloaded to RAM",
 }
 
-# What kernels of a CPU need beside the tensors that are held, as a factor: measured with Stable
-# Diffusion 1.5 and with mini, float32, one thread (a UNet at 256 and 512, a VAE at 256 to 768).
+# Working memory of CPU kernels beside the tensors held, as a factor: measured with Stable Diffusion
+# 1.5 and with mini, float32, one thread (a UNet at 256 and 512, a VAE at 256 to 768).
 _CPU_DENOISER_FACTOR = 1.8
 _CPU_DECODE_FACTOR = 1.27
 _CPU_BESIDE_BYTES = 40 * 2**20
-"""What a process takes for the work itself: threads, tokenizers, leftovers of loading."""
+"""The memory of a process beside weights and tensors: threads, tokenizers, leftovers of loading."""
 _PACKED_BYTES = 1.02
-"""Of a number that is kept in 8 bits, with its share of scales and of what isn't packed."""
+"""Bytes per number kept in 8 bits, including its share of scales and unpacked weights."""
 _TILED_NUMBERS_PER_PX = 16
-"""What the blend of a tiled decode takes of the whole picture: sums, weights, and the pixels on
-their way to 8 bits.
-"""
+"""Numbers per pixel of the whole picture that blending a tiled decode holds: sums, weights, and the
+pixels before their conversion to 8 bits."""
 
 _SCORE_BYTES = 9
-"""Of a score of an attention that isn't fused, in any precision: it and its softmax in float32, and
-whether it is masked. Measured for torch's math kernel on a CPU, which gave 9.1 to 9.4.
+"""Bytes per attention score where attention isn't fused, in any precision: the score and its
+softmax in float32, and its mask. Measured for torch's math kernel on a CPU, which gave 9.1 to 9.4.
 """
 _MOST_SCORES = 2**24
-"""How many are held at once by a sliced attention (`computing/sliced_attention.py`)."""
+"""The number of scores that sliced attention holds at once (`computing/sliced_attention.py`)."""
 
 _VAE_TOKEN_PX = 64
-"""How many pixels a token of its attention stands for."""
+"""How many pixels a token of the VAE's attention stands for."""
 
 _STREAMED_BLOCKS = 2
-"""The block that works, and the one that comes next."""
+"""The working block, and the next one."""
 _STREAMED_LEAVES = 0.05
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a run stays within memory.
+    """A way for a run to stay within memory.
 
-    `dtype` is what is computed in ("bfloat16"; None: what it usually is). With `eight_bits` the
-    denoiser's and the text encoders' weights are kept in 8 bits each (`eight_bits.py`). With
-    `sliced_attention` few of an attention's scores are held at once, where it isn't fused. A VAE
-    takes pictures of up to `vae_tile_px` squared at once and larger ones by tiles of that side
-    (None: as the family's row says). `part` of the width and height that were asked for is painted.
+    `dtype` is the precision of computation ("bfloat16"; None: the usual one). With `eight_bits` the
+    weights of the denoiser and the text encoders are kept in 8 bits each (`int8_weights.py`). With
+    `sliced_attention` only few attention scores are held at once, where attention isn't fused. A
+    VAE takes pictures of up to `vae_tile_px` squared at once and larger ones by tiles of that side
+    (None: as the family's row says). `part` is the painted fraction of the requested width and
+    height.
     """
 
     placement: Placement = "resident"
@@ -78,17 +77,17 @@ class Plan:
 
     @property
     def slow(self) -> bool:
-        """Whether it takes clearly longer than the usual way, or isn't what was asked for."""
+        """Return whether it takes clearly longer than usual, or paints less than requested."""
         return self.placement != "resident" or self.dtype is not None or self.part < 1
 
     @property
     def precision(self) -> tuple[str | None, bool]:
-        """What a model has to be loaded anew for."""
+        """Return the settings that need the model to be loaded again when they change."""
         return self.dtype, self.eight_bits
 
     @property
     def words(self) -> str:
-        """What is done to save memory, for people; "" if nothing is."""
+        """Describe to people how memory is saved; "" if nothing is done."""
         parts = [_PLACEMENT_WORDS[self.placement]]
         parts += ["8-bit weights"] if self.eight_bits else []
         parts += ["half precision"] if self.dtype else []
@@ -99,17 +98,17 @@ class Plan:
 
 
 USUAL_PLAN = Plan()
-"""Saves nothing."""
+"""The plan that saves nothing."""
 
 _IN_HALF = Plan(dtype="bfloat16")
 
 
 @dataclass(frozen=True)
 class PartBytes:
-    """What a model's weights take in memory in their usual precision, `bytes_per_number` each.
+    """The memory of a model's weights in their usual precision, `bytes_per_number` each.
 
-    `word_tables` are what of the text encoders looks words up and computes nothing. A `quantized`
-    denoiser takes what it takes in every precision.
+    `word_tables` are the embedding tables of the text encoders, which compute nothing. A
+    `quantized` denoiser takes the same memory in every precision.
     """
 
     denoiser: int
@@ -121,11 +120,11 @@ class PartBytes:
 
     @property
     def total(self) -> int:
-        """Of all parts."""
+        """Return the sum of all parts."""
         return self.denoiser + self.text_encoders + self.vae
 
     def planned(self, plan: Plan) -> PartBytes:
-        """The same in a plan's precision."""
+        """Return the sizes in a plan's precision."""
         number = 2 if plan.dtype else self.bytes_per_number
         shrink = number / self.bytes_per_number
         computing = _PACKED_BYTES / self.bytes_per_number if plan.eight_bits else shrink
@@ -142,11 +141,13 @@ class PartBytes:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a run asks of memory. `size` is the largest that is painted, in pixels, and `seen_px`
-    how many pixels of it the model sees at once (fewer through windows). `batch` counts what the
-    denoiser is given at once: of each picture 2 with guidance and 1 without. `beside_bytes` are
-    weights that act along (ControlNets, a refiner). A `plain` run has nothing of its own precision
-    along with the model. `may_shrink` says whether half the size is better than nothing.
+    """The properties of a run that determine its memory.
+
+    `size` is the largest painted size, in pixels, and `seen_px` the number of its pixels that the
+    model sees at once (fewer through windows). `batch` counts the denoiser's inputs at once: 2 per
+    picture with guidance and 1 without. `beside_bytes` are weights used along with the model
+    (ControlNets, a refiner). A `plain` run uses nothing that has its own precision along with the
+    model. `may_shrink` says whether half the size is better than nothing.
     """
 
     size: Size
@@ -157,19 +158,20 @@ class RunFacts:
     may_shrink: bool = True
 
     def times(self, pictures: int) -> RunFacts:
-        """With so many pictures at once."""
+        """Return the facts for so many pictures at once."""
         return replace(self, batch=pictures * self.batch)
 
     def halved(self) -> RunFacts:
-        """At half the width and height."""
+        """Return the facts at half the width and height."""
         size = Size(max(1, self.size.width // 2), max(1, self.size.height // 2))
         return replace(self, size=size, seen_px=min(self.seen_px, size.area))
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan, and what it is thought to take on the device in bytes: its weights, at most
-    `painting_bytes` while it paints, and `loading_bytes` while it is loaded.
+    """A plan and its estimated memory on the device, in bytes.
+
+    It has the weights, the peak `painting_bytes` while painting, and `loading_bytes` while loading.
     """
 
     plan: Plan
@@ -179,14 +181,16 @@ class Planned:
 
     @property
     def peak_bytes(self) -> int:
-        """The most of all."""
+        """Return the largest of them."""
         return max(self.painting_bytes, self.loading_bytes)
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a run is painted with: a `device` ("cpu", "cuda" ...), and whether torch computes
-    attention there without holding all of its scores at once.
+    """The hardware of a run.
+
+    It has the `device` ("cpu", "cuda" ...), and whether torch computes attention there without
+    holding all of its scores at once.
     """
 
     device: str
@@ -196,8 +200,10 @@ class Hardware:
 def list_plans(
     family: Family, parts: PartBytes, run: RunFacts, on: Hardware
 ) -> tuple[Planned, ...]:
-    """The ladder for a run, quickest first; each takes less to paint than those before it. Of a
-    family without figures only the weights are counted.
+    """Return the ladder for a run, quickest first.
+
+    Each plan paints with less memory than those before it. For a family without figures only the
+    weights are counted.
     """
     found: list[Planned] = []
     for plan in _rungs(run, on):
@@ -209,14 +215,14 @@ def list_plans(
 
 
 def choose_plan(ladder: Sequence[Planned], room_bytes: int) -> Planned | None:
-    """The first that fits, None if none does."""
+    """Return the first plan that fits, None if none does."""
     return next((each for each in ladder if each.peak_bytes <= room_bytes), None)
 
 
 def estimate_peak_bytes(
     plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Hardware
 ) -> int:
-    """What a run by a plan is thought to take on the device."""
+    """Return the estimated peak of a run by a plan on the device."""
     return _planned(plan, family, parts, run, on).peak_bytes
 
 
@@ -237,7 +243,7 @@ def _rungs(run: RunFacts, on: Hardware) -> list[Plan]:
         rungs.append(replace(rungs[-1], vae_tile_px=halved, part=0.5))
     if on.fused_attention:
         return rungs
-    # It costs next to nothing there, so it comes before all else.
+    # It costs next to nothing there, so it comes before everything else.
     return [rungs[0], *(replace(each, sliced_attention=True) for each in rungs)]
 
 
@@ -248,8 +254,8 @@ def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Ha
     loading, here = 0, _on_device(plan, family, parts)
     held = count_weights_on_device(plan, family, parts)
     if on.device == "cpu" and family.working_memory is not None:
-        # The allocator keeps what denoising had, in pieces too small for decoding.
-        if plan.eight_bits:  # it is read in half precision, and then packed
+        # The allocator keeps the memory of denoising, in pieces too small for decoding.
+        if plan.eight_bits:  # it is loaded in half precision, and then packed
             loading = usual.planned(_IN_HALF).denoiser + _CPU_BESIDE_BYTES
         peak = held + denoising + decoding + _CPU_BESIDE_BYTES
     elif plan.placement == "resident":
@@ -262,8 +268,9 @@ def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Ha
 
 
 def count_weights_on_device(plan: Plan, family: Family, parts: PartBytes) -> int:
-    """The most bytes of weights that a plan has on the device at once. `parts` are in the plan's
-    precision.
+    """Return the most bytes of weights that a plan has on the device at once.
+
+    `parts` are in the plan's precision.
     """
     here = _on_device(plan, family, parts)
     if plan.placement in ("resident", "encoders"):
@@ -272,7 +279,7 @@ def count_weights_on_device(plan: Plan, family: Family, parts: PartBytes) -> int
 
 
 def _on_device(plan: Plan, family: Family, parts: PartBytes) -> PartBytes:
-    """Of each part what is on the device while it works."""
+    """Return for each part the bytes on the device while it works."""
     if plan.placement not in ("groups", "leaves"):
         return parts
     working, share = family.working_memory, _STREAMED_LEAVES
@@ -288,7 +295,7 @@ def _on_device(plan: Plan, family: Family, parts: PartBytes) -> PartBytes:
 def _working_bytes(
     plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Hardware
 ) -> tuple[int, int]:
-    """What denoising and decoding take beside the weights."""
+    """Return the memory of denoising and of decoding beside the weights."""
     working = family.working_memory
     if working is None:
         return 0, 0
@@ -312,14 +319,17 @@ def _working_bytes(
 
 
 def _scores_bytes(plan: Plan, scores: int) -> int:
-    """What they take of the largest attention, which holds so many of them."""
+    """Return the bytes held of the largest attention's `scores`."""
     return _SCORE_BYTES * (min(scores, _MOST_SCORES) if plan.sliced_attention else scores)
 
 
 def _denoiser_scores(family: Family, seen_px: int) -> int:
-    """Of the largest attention, for one of a batch. Transformers see the words, too."""
+    """Return the scores of the largest attention, for one of a batch.
+
+    Transformers attend to the words, too.
+    """
     working = family.working_memory
-    assert working is not None  # else nothing is estimated
+    assert working is not None  # otherwise nothing is estimated
     words = family.max_prompt_tokens if family.denoiser == "transformer" else 0
     tokens = seen_px // working.attention_token_px + words
     return working.attention_heads * tokens**2

@@ -1,4 +1,4 @@
-"""Memory: what is there, what a model will take, and what has to go to make room.
+"""Memory: how much is available, how much a model will take, and which models to drop for room.
 
 Importable without torch.
 """
@@ -20,12 +20,12 @@ from paintdiff.models.formats.weight_files import count_parameters, is_gguf, is_
 from paintdiff.models.memory.container_limits import read_memory_limit
 
 DEFAULT_SHARE = 0.8
-"""The part of the device's memory that weights may take unless a budget is given."""
+"""The fraction of the device's memory that weights may take unless a budget is given."""
 
 
 @dataclass(frozen=True)
 class Resident:
-    """A model in memory; the sequence they stand in is least recently used first."""
+    """A model in memory; sequences of them are ordered least recently used first."""
 
     name: str
     weights_bytes: int
@@ -34,14 +34,14 @@ class Resident:
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """Of the device: its GPU memory, or on a CPU this process's."""
+    """The memory use of the device: its GPU memory, or on a CPU this process's memory."""
 
     used_bytes: int
     total_bytes: int
 
 
 def measure_memory(device: str) -> MemoryUse:
-    """What is in use now. Cheap; never imports torch."""
+    """Measure the current memory use. Cheap; never imports torch."""
     torch = sys.modules.get("torch")
     if device.startswith("cuda") and torch is not None and torch.cuda.is_initialized():
         free, total = torch.cuda.mem_get_info(device)
@@ -54,19 +54,20 @@ def measure_memory(device: str) -> MemoryUse:
 
 
 def count_free_bytes() -> int:
-    """The main memory that could be had now, in a container no more than it lets one have."""
+    """Return the main memory available now, within the limit of the container if there is one."""
     available, limit = psutil.virtual_memory().available, read_memory_limit()
     return available if limit is None else min(available, limit.available_bytes)
 
 
 def count_available_bytes(device: str) -> int | None:
-    """The device's memory that could be had now; None as long as a GPU hasn't been asked. Never
-    imports torch.
+    """Return the device's memory available now.
+
+    None until a GPU has been initialised. Never imports torch.
     """
     torch = sys.modules.get("torch")
     if device.startswith("mps") and torch is not None and torch.backends.mps.is_available():
         most = torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-        return max(0, min(count_free_bytes(), most))  # it is the main memory, too
+        return max(0, min(count_free_bytes(), most))  # Apple's GPU shares the main memory
     if not device.startswith("cuda"):
         return count_free_bytes()
     if torch is None or not torch.cuda.is_initialized():
@@ -76,30 +77,32 @@ def count_available_bytes(device: str) -> int | None:
 
 
 def attention_is_fused(device: str) -> bool:
-    """Whether torch can compute attention there without holding all of its scores at once. It may
-    have been told not to (`torch.nn.attention.sdpa_kernel`). Never imports torch.
+    """Return whether torch can compute attention there without holding all of its scores at once.
+
+    `torch.nn.attention.sdpa_kernel` may have disabled that. Never imports torch.
     """
     kind, torch = device.split(":")[0], sys.modules.get("torch")
     if kind not in ("cpu", "cuda"):
         return False
     if torch is None:
         return True
-    enabled = torch.backends.cuda  # these hold for CPUs, too, which have the first alone
+    enabled = torch.backends.cuda  # CPUs use these settings too, but only have flash
     if kind == "cpu" or enabled.flash_sdp_enabled():
         return enabled.flash_sdp_enabled()
     return enabled.mem_efficient_sdp_enabled() or enabled.cudnn_sdp_enabled()
 
 
 def release_memory() -> None:
-    """Let go of what nobody can reach any more, on every device."""
+    """Free memory that nothing references any more, on every device."""
     gc.collect()
     trim_memory()
     empty_cache()
 
 
 def trim_memory() -> None:
-    """Hand main memory that was freed in small pieces back to the system, where the allocator is
-    glibc's, which keeps it otherwise. Does nothing elsewhere.
+    """Return freed main memory in small pieces to the system.
+
+    glibc's allocator keeps it otherwise. Does nothing with other allocators.
     """
     if sys.platform == "linux":
         trimmed = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -108,8 +111,9 @@ def trim_memory() -> None:
 
 
 def empty_cache() -> None:
-    """Hand memory that torch keeps for later back to the GPU, and pinned main memory back to the
-    system. Does nothing without a GPU.
+    """Return memory that torch caches to the GPU, and pinned main memory to the system.
+
+    Does nothing without a GPU.
     """
     torch = sys.modules.get("torch")
     if torch is None:
@@ -122,8 +126,10 @@ def empty_cache() -> None:
 
 
 def estimate_bytes(files: Iterable[Path], bytes_per_parameter: int) -> int:
-    """What the weights in these files will take once loaded, by their headers; a pickle has none,
-    so it is taken to be in full precision. GGUF stays as small in memory as it is on the disk.
+    """Estimate the memory of the weights in these files once loaded, by their headers.
+
+    A pickle has no header, so it counts as full precision. GGUF stays as small in memory as on
+    disk.
     """
     parameters, as_they_are = 0, 0
     for path in files:
@@ -142,8 +148,10 @@ def choose_evictions(
     budget_bytes: int,
     available_bytes: int | None = None,
 ) -> tuple[str, ...]:
-    """The models to drop, least recently used first, so that `needed_bytes` more fit into the
-    budget and, as far as dropping helps, into what is available now (None: nobody knows).
+    """Choose the models to drop, least recently used first, to make room for `needed_bytes` more.
+
+    They then fit into the budget and, as far as dropping helps, into the memory available now
+    (None: unknown).
 
     A model in use is never dropped. Raises MemoryBudgetError if it can't fit into the budget.
     """

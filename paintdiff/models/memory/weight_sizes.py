@@ -1,5 +1,6 @@
-"""How large a model's parts are before it is loaded, by its files' headers. Importable without
-torch.
+"""Sizes of a model's parts before it is loaded, by its files' headers.
+
+Importable without torch.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _PREFIXES = {
     "conditioner.": _TEXT_ENCODERS,
     "text_encoders.": _TEXT_ENCODERS,
 }
-"""How the names of tensors begin in single files, if they aren't the denoiser's."""
+"""Prefixes of tensor names in single files, for all parts but the denoiser."""
 _WORD_TABLES = (
     "token_embedding.weight",
     "position_embedding.weight",
@@ -33,11 +34,13 @@ _WORD_TABLES = (
 
 
 def measure_part_bytes(files: Iterable[Path], bytes_per_number: int) -> PartBytes:
-    """What the parts in these files take once loaded in that precision: `model_index.json`'s
-    folders by their names, single files by the names of their tensors.
+    """Measure the memory of the parts in these files once loaded in that precision.
 
-    A pickle, whose header isn't read for that, is taken for a denoiser in full precision; GGUF
-    stays as small as it is on the disk. Raises ModelNotFoundError for a file that can't be read.
+    Folders of `model_index.json` are parts by their names, single files by the names of their
+    tensors.
+
+    The header of a pickle isn't read for that: it counts as a denoiser in full precision. GGUF
+    stays as small as on disk. Raises ModelNotFoundError for a file that can't be read.
     """
     sizes: dict[str, int] = {_DENOISER: 0, _TEXT_ENCODERS: 0, _VAE: 0}
     word_tables, quantized = 0, False
@@ -63,14 +66,14 @@ def measure_part_bytes(files: Iterable[Path], bytes_per_number: int) -> PartByte
 
 
 def _once(files: Iterable[Path]) -> list[Path]:
-    """Without what isn't loaded, and of two variants of a folder only the first."""
+    """Return the files that get loaded: of two variants in a folder only the first."""
     found = [path for path in files if path.parent.name not in _NOT_LOADED]
     full = {path.parent for path in found if _HALF_VARIANT not in path.name}
     return [path for path in found if _HALF_VARIANT not in path.name or path.parent not in full]
 
 
 def _numbers_in(path: Path) -> list[tuple[str, str, int]]:
-    """Of each tensor the part it belongs to, its name, and how many numbers it has."""
+    """Return for each tensor its part, its name, and how many numbers it has."""
     folder = path.parent.name
     of_folder = None
     if folder.startswith("text_encoder"):

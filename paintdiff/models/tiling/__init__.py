@@ -1,1 +1,1 @@
-"""Large pictures in parts."""
+"""Painting, encoding and decoding of large pictures in parts."""

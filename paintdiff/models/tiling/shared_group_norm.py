@@ -1,11 +1,12 @@
-"""Tiles that a VAE decodes or encodes as parts of one picture and not as pictures of their own.
+"""Tiles that a VAE decodes or encodes as parts of one picture and not as separate pictures.
 
-It normalises by the mean and variance of what it sees (group normalisation), so a tile of
-sky comes out otherwise than the sky in the whole picture. Here the whole is seen once, small,
-and each layer notes how every tile's part of it differs from all of it; in the tile itself, at full
-size, the layer then makes up for that. After the "fast decoder" of multidiffusion-upscaler-for-
-automatic1111, which takes the small picture's statistics as they are; a tile's own, corrected, are
-closer (benchmarks/RESULTS.md). Imports torch: import it in a function.
+Group normalisation uses the mean and variance of its input, so a tile of sky differs from the sky
+in the whole picture. Here the VAE sees the whole picture once, small. Each layer records how every
+tile's part of it differs from all of it, and corrects the full-size tile accordingly.
+
+The method follows the "fast decoder" of multidiffusion-upscaler-for-automatic1111, which uses the
+small picture's statistics directly. Correcting each tile's own statistics is more accurate
+(benchmarks/RESULTS.md). Imports torch.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from diffusers import AutoencoderKL
 from paintdiff.imaging.geometry import Box
 
 _SMALL_LATENTS = 64
-"""The longer side of the small whole in latents, and no longer than a tile's."""
+"""The longer side of the small whole picture in latents; at most a tile's."""
 
 
 @dataclass
 class _View:
-    """What a network is looking at: the small whole, of that height and width in latents, or (None)
-    the tile of that number. `tiles` are where tiles lie in the whole, as parts of it: left, top,
-    right, bottom.
+    """The current input of a network.
+
+    It is the small whole picture, of that height and width in latents, or (None) the tile of that
+    number. `tiles` are the tiles' positions as fractions of the whole: left, top, right, bottom.
     """
 
     tiles: Sequence[tuple[float, float, float, float]]
@@ -38,8 +40,10 @@ class _View:
 
 
 class _SharedNorm(torch.nn.Module):
-    """Stands in for a network's group normalisation, whose weights it shares. In the small whole it
-    normalises as ever, and notes how each tile's part of it differs from all of it.
+    """A replacement for a network's group normalisation that shares its weights.
+
+    For the small whole picture it normalises as usual, and records how each tile's part of it
+    differs from all of it.
     """
 
     def __init__(self, norm: torch.nn.GroupNorm, view: _View) -> None:
@@ -49,7 +53,7 @@ class _SharedNorm(torch.nn.Module):
         self._changes: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def forward(self, sample: torch.Tensor) -> torch.Tensor:
-        """(1, channels, height, width), or (1, channels, height * width) as attention has it."""
+        """Normalise (1, channels, height, width), or (1, channels, height * width) in attention."""
         if self._view.whole is not None:
             shape = sample.shape[-2:] if sample.ndim == 4 else self._view.whole
             self._measure(sample.reshape(*sample.shape[:2], *shape))
@@ -60,8 +64,9 @@ class _SharedNorm(torch.nn.Module):
         return torch.nn.functional.group_norm(sample, norm.num_groups, weight, bias, norm.eps)
 
     def _measure(self, sample: torch.Tensor) -> None:
-        """How what is normalised by itself becomes what is normalised by the whole: y' = y * ratio
-        + shift.
+        """Measure the correction from a part's own normalisation to the whole's.
+
+        It is linear: y' = y * ratio + shift.
         """
         height, width = sample.shape[-2:]
         mean, deviation = self._statistics(sample)
@@ -74,7 +79,7 @@ class _SharedNorm(torch.nn.Module):
             self._changes.append((self._per_channel(ratio), self._per_channel(shift)))
 
     def _statistics(self, sample: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of each group the mean and the standard deviation: (groups,), float32."""
+        """Return the mean and the standard deviation of each group: (groups,), float32."""
         grouped = sample.float().reshape(self._norm.num_groups, -1)
         variance, mean = torch.var_mean(grouped, dim=1, correction=0)
         return mean, (variance + self._norm.eps).sqrt()
@@ -85,11 +90,10 @@ class _SharedNorm(torch.nn.Module):
 
 
 class _Tiles:
-    """The tiles of one picture, seen by one half of a VAE ("encoder" or "decoder"), by one thread;
-    the VAE is shared and left as it is.
+    """The tiles of one picture, seen by one half of a VAE ("encoder" or "decoder").
 
-    `whole` is what that half takes, (1, channels, height, width), `tiles` lie in it, and a latent
-    is `step` of its places wide.
+    For one thread. The VAE is shared and isn't changed. `whole` is the input of that half, (1,
+    channels, height, width), `tiles` lie in it, and a latent is `step` of its cells wide.
     """
 
     def __init__(
@@ -109,7 +113,7 @@ class _Tiles:
         self._view.whole = None
 
     def seen(self, part: torch.Tensor, number: int) -> torch.Tensor:
-        """What the VAE makes of the tile of that number."""
+        """Return the VAE's output for the tile of that number."""
         self._view.number = number
         return self._see(part)
 
@@ -118,8 +122,9 @@ class _Tiles:
 
 
 class TileDecoder(_Tiles):
-    """Decodes tiles to pixels (1, 3, height, width). `latents` are the whole's, (1, channels,
-    height, width), unscaled; `tiles` lie in them.
+    """A decoder of tiles to pixels (1, 3, height, width).
+
+    `latents` are the whole picture's, (1, channels, height, width), unscaled; `tiles` lie in them.
     """
 
     def __init__(self, vae: Any, latents: torch.Tensor, tiles: Sequence[Box]) -> None:
@@ -130,9 +135,10 @@ class TileDecoder(_Tiles):
 
 
 class TileEncoder(_Tiles):
-    """Encodes tiles to the means and logarithms of variance of their latents (1, 2 * channels,
-    height, width). `pixels` are the whole's, (1, 3, height, width), -1..1; `tiles` lie in them, and
-    a latent is `factor` pixels wide.
+    """An encoder of tiles to the means and log variances of their latents.
+
+    The result is (1, 2 * channels, height, width). `pixels` are the whole picture's, (1, 3, height,
+    width), -1..1; `tiles` lie in them, and a latent is `factor` pixels wide.
     """
 
     def __init__(self, vae: Any, pixels: torch.Tensor, tiles: Sequence[Box], factor: int) -> None:
@@ -143,12 +149,12 @@ class TileEncoder(_Tiles):
 
 
 def can_share(vae: Any) -> bool:
-    """Whether its tiles can be seen so: of other VAEs nobody knows how they normalise."""
+    """Return whether a VAE's tiles can share statistics; other VAEs may normalise differently."""
     return isinstance(vae, AutoencoderKL)
 
 
 def _with_norms(vae: AutoencoderKL, half: str, view: _View) -> Any:
-    """A VAE with an encoder or decoder of its own over the same weights."""
+    """Return a VAE with its own encoder or decoder over the same weights."""
     network = getattr(vae, half)
     tensors = (*network.parameters(), *network.buffers())
     network = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
@@ -157,13 +163,13 @@ def _with_norms(vae: AutoencoderKL, half: str, view: _View) -> Any:
             if isinstance(child, torch.nn.GroupNorm):
                 setattr(parent, name, _SharedNorm(child, view))
     made = copy.copy(vae)
-    # A child like the one that it was, so that what moves the VAE to its device moves it too.
+    # The same kind of child module, so that moving the VAE to its device moves it too.
     vars(made)["_modules"] = {**vars(vae)["_modules"], half: network}
     return made
 
 
 def _shrunk(whole: torch.Tensor, longest: int, step: int) -> torch.Tensor:
-    """The whole at most `longest` a side, each a multiple of `step`."""
+    """Return the whole at most `longest` a side, each side a multiple of `step`."""
     height, width = whole.shape[-2:]
     scale = min(1.0, longest / max(height, width))
     size = (_rounded(height * scale, step), _rounded(width * scale, step))

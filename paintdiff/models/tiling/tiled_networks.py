@@ -22,8 +22,10 @@ _VAE_OVERLAP = 1 / 8
 
 
 class Blend:
-    """How the windows of a tensor come together: the mean of all that see a place, weighted by a
-    raised cosine over each window, which is all but 0 at its edge, so that nothing ends abruptly.
+    """The weighted mean of a tensor's overlapping windows.
+
+    Each window is weighted by a raised cosine, which is nearly 0 at its edge, so that no seam
+    shows.
 
     `windows` are boxes of one size that cover (height, width), all in cells of the tensor. The
     weights are float32, and add up to 1 everywhere.
@@ -40,8 +42,10 @@ class Blend:
         self._shape = (height, width)
 
     def of(self, part: Callable[[int, Box], torch.Tensor]) -> torch.Tensor:
-        """The blend of what `part` returns for each window's number and box: (batch, channels, ...,
-        height, width) of the window. Only one of them is held at a time.
+        """Return the blend of the results of `part` for each window's number and box.
+
+        `part` returns (batch, channels, ..., height, width) of the window. Only one result is held
+        at a time.
         """
         blended: torch.Tensor | None = None
         dtype = torch.float32
@@ -60,24 +64,26 @@ class Blend:
 
 
 def split_into_tiles(tensor: torch.Tensor, box: Box) -> torch.Tensor:
-    """That part of a tensor (..., height, width), as a view."""
+    """Return that part of a tensor (..., height, width), as a view."""
     return tensor[..., box.top : box.bottom, box.left : box.right]
 
 
 def _raised_cosine(length: int) -> torch.Tensor:
-    """(length,), float32, above 0."""
+    """Return a raised cosine (length,), float32, above 0."""
     return torch.sin(math.pi * (torch.arange(length) + 0.5) / length) ** 2
 
 
 class TiledUNet:
-    """Stands in for a pipeline's UNet during one run, and sees each sample through windows, one
-    after the other, so that memory doesn't grow with the picture.
+    """A stand-in for a pipeline's UNet during one run.
 
-    `views` are the windows (boxes in pixels that cover `size`) and for each the UNet, or what
-    stands in for it there. `factor` is how many pixels a latent is wide. Words and all else that
-    has no place in the picture are the same for every window: so are SDXL's sizes and crop
-    coordinates, which stay those of the whole picture (a window told that it were a picture of its
-    own, or a crop of one, would compose one).
+    It sees each sample through windows, one after the other, so that memory doesn't grow with the
+    picture.
+
+    `views` are the windows (boxes in pixels that cover `size`) and for each the UNet, or its
+    stand-in for that window. `factor` is how many pixels a latent is wide. Prompt embeddings and
+    everything else without a place in the picture are the same for every window. So are SDXL's
+    sizes and crop coordinates, which stay those of the whole picture: a window with the sizes of a
+    separate picture, or of a crop, would compose a picture of its own.
     """
 
     def __init__(
@@ -92,8 +98,9 @@ class TiledUNet:
         return getattr(self._unet, name)
 
     def __call__(self, sample: torch.Tensor, timestep: Any, **settings: Any) -> tuple[torch.Tensor]:
-        """As the UNet's with `return_dict=False`, which is how pipelines call it: `sample` is
-        (batch, channels, height, width), latents and whatever else the UNet takes beside them.
+        """Predict as the UNet does with `return_dict=False`, which is how pipelines call it.
+
+        `sample` is (batch, channels, height, width): latents and the UNet's other input channels.
         """
 
         def predicted(number: int, box: Box) -> torch.Tensor:
@@ -107,12 +114,13 @@ def _divided(box: Box, factor: int) -> Box:
 
 
 class TiledVAE:
-    """Stands in for a VAE: encodes and decodes by windows of `window_px` a side (None:
-    LARGEST_WHOLE_PX). What isn't its own is the VAE's.
+    """A stand-in for a VAE that encodes and decodes by windows of `window_px` a side.
 
-    Each window is normalised by statistics that only come near the whole picture's
-    (`tile_statistics.py`), so the pixels differ a little from those of the whole picture at once;
-    that is why smaller pictures are never tiled.
+    None means LARGEST_WHOLE_PX. All other attributes are the VAE's.
+
+    Each window is normalised by statistics that only approximate the whole picture's
+    (`shared_group_norm.py`), so the pixels differ a little from those of the whole picture at once.
+    That is why smaller pictures are never tiled.
     """
 
     def __init__(self, vae: Any, size: Size, factor: int, window_px: int | None = None) -> None:
@@ -131,10 +139,10 @@ class TiledVAE:
         return getattr(self._vae, name)
 
     def encode(self, pixels: torch.Tensor) -> Any:
-        """As the VAE's: the `latent_dist` of pixels (batch, 3, height, width),
-        -1..1. The windows' means and logarithms of variance are blended.
-        """
+        """Return the VAE's `latent_dist` of pixels (batch, 3, height, width), -1..1.
 
+        The windows' means and log variances are blended.
+        """
         shared = None
         if self._shares(pixels):
             shared = TileEncoder(self._vae, pixels, self._pixels, self._factor)
@@ -148,7 +156,7 @@ class TiledVAE:
         return AutoencoderKLOutput(DiagonalGaussianDistribution(self._to_latents.of(moments)))
 
     def decode(self, latents: torch.Tensor, return_dict: bool = False) -> tuple[torch.Tensor]:
-        """As the VAE's with `return_dict=False`: the pixels of unscaled latents."""
+        """Return the pixels of unscaled latents, as the VAE does with `return_dict=False`."""
         shared = None
         if self._shares(latents):
             shared = TileDecoder(self._vae, latents, self._latents)
@@ -162,5 +170,5 @@ class TiledVAE:
         return (self._to_pixels.of(decoded),)
 
     def _shares(self, sample: torch.Tensor) -> bool:
-        """Whether its windows are seen as parts of one picture."""
+        """Return whether its windows share statistics as parts of one picture."""
         return len(self._pixels) > 1 and sample.shape[0] == 1 and can_share(self._vae)

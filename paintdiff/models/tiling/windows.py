@@ -1,4 +1,4 @@
-"""Which overlapping windows cover a picture that is larger than a network can take at once.
+"""Choice of the overlapping windows that cover a picture too large for a network at once.
 
 Importable without torch.
 """
@@ -11,20 +11,21 @@ from paintdiff.imaging.geometry import Box, Size
 from paintdiff.models.registry.model_rows import ModelRow
 
 LARGEST_SEEN_AT_ONCE = 2
-"""A model sees up to this many times its native area at once, unless it is told otherwise."""
+"""A model sees up to this many times its native area at once, unless a request says otherwise."""
 
 LARGEST_WHOLE_PX = 1280
-"""A VAE takes pictures of up to this number squared at once, and of larger ones windows of that
-side: one of Stable Diffusion needs some 4 KiB a pixel (in float32) to decode, so 6.5 GiB here, and
-16 GiB for 2048x2048.
-"""
+"""A VAE takes pictures of up to this number squared at once, and larger ones by windows of that
+side. Stable Diffusion's VAE needs about 4 KiB a pixel (in float32) to decode, so 6.5 GiB here, and
+16 GiB for 2048x2048."""
 
 MODEL_OVERLAP = 1 / 2
 
 
 def sees_through_windows(asked: bool | None, size: Size, model: ModelRow) -> bool:
-    """Whether a model paints a picture of that size through windows: as asked, None if it is too
-    large to be seen at once. Never if its family can't.
+    """Return whether a model paints a picture of that size through windows.
+
+    `asked` decides; None means yes if the picture is too large to be seen at once. Never if the
+    model's family doesn't support windows.
     """
     if not model.family.supports_windows:
         return False
@@ -34,17 +35,19 @@ def sees_through_windows(asked: bool | None, size: Size, model: ModelRow) -> boo
 
 
 def choose_windows(size: Size, model: ModelRow) -> tuple[Box, ...]:
-    """The windows of its native size through which a model sees a picture of that size."""
+    """Return the windows, of its native size, through which a model sees a picture of that size."""
     return cover_with_windows(size, model.native_size, model.family.size_multiple, MODEL_OVERLAP)
 
 
 def cover_with_windows(size: Size, window: Size, multiple: int, overlap: float) -> tuple[Box, ...]:
-    """Boxes in pixels that cover `size`, row by row, all of one size: that of the window, or of the
-    picture where that is the narrower one. One box if it all fits.
+    """Return boxes in pixels that cover `size`, row by row, all of one size.
 
-    Neighbours share `overlap` (a part of the window, below 1) of their side or more: as few windows
-    as that allows are spread evenly, so the last one ends at the edge, whatever the size. Every
-    corner lies on a multiple of `multiple` if the picture's own do.
+    Their size is that of the window, or of the picture where that is narrower. One box if
+    everything fits.
+
+    Neighbours share `overlap` (a fraction of the window, below 1) of their side or more. As few
+    windows as that allows are spread evenly, so the last one ends at the edge, whatever the size.
+    Every corner lies on a multiple of `multiple` if the picture's own corners do.
     """
     columns = _starts(size.width, window.width, multiple, overlap)
     rows = _starts(size.height, window.height, multiple, overlap)
@@ -62,7 +65,7 @@ def _starts(length: int, side: int, multiple: int, overlap: float) -> tuple[int,
         return (0,)
     stride = max(multiple, int(side * (1 - overlap)) // multiple * multiple)
     steps = math.ceil(last / stride)
-    # No stride gets longer by the rounding: `stride` is whole multiples, and the mean is below it.
+    # Rounding makes no stride longer: `stride` is whole multiples, and the mean is below it.
     starts = (last // multiple * number // steps * multiple for number in range(steps))
     return (*starts, last)
 

@@ -1,5 +1,6 @@
-"""Where faces are in a picture: OpenCV's YuNet (Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face
-Detector, Machine Intelligence Research 2023), whose weights the user has.
+"""Detection of faces in a picture with OpenCV's YuNet; the user provides its weights.
+
+Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research 2023.
 """
 
 from __future__ import annotations
@@ -25,18 +26,19 @@ right as they lie in the picture of an upright face; in pixels, (0, 0) is the ce
 """
 
 FindFaces = Callable[[NDArray[np.uint8]], "tuple[Landmarks, ...]"]
-"""Finds the faces in a picture (height, width, 3), RGB. Raises ModelLoadError."""
+"""A function that finds the faces in a picture (height, width, 3), RGB. Raises ModelLoadError."""
 
 _CHILD = Path(__file__).with_name("face_detection_worker.py")
 
 SIDE_PX = 640
-"""The longer side at which a picture is looked at."""
+"""The longer side, in pixels, of the picture that the detector sees."""
 
 _LEAST_SCORE = 0.7
 _MOST_OVERLAP = 0.3
 _MOST_FOUND = 500
 _LOOKS = (SIDE_PX, SIDE_PX // 2)
-"""It finds faces of 10 to 300 pixels; at half of the size also those that fill the picture."""
+"""The detector finds faces of 10 to 300 pixels; at half of the size also those that fill the
+picture."""
 _STRIDES = (8, 16, 32)
 _OUTPUTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 
@@ -44,8 +46,8 @@ _OUTPUTS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 class FaceDetector:
     """YuNet, read from a file. For one thread at a time.
 
-    It is tried in a process of its own first, as some files crash OpenCV. Raises
-    ModelNotFoundError if the file isn't there, ModelLoadError if it is something else.
+    It is tried in a process of its own first, because some files crash OpenCV. Raises
+    ModelNotFoundError if the file is missing, ModelLoadError if it isn't YuNet.
     """
 
     def __init__(self, file: Path) -> None:
@@ -57,7 +59,7 @@ class FaceDetector:
         self._network = network_of(np.frombuffer(model, np.uint8))
 
     def __call__(self, picture: NDArray[np.uint8]) -> tuple[Landmarks, ...]:
-        """The faces in a picture (height, width, 3), RGB, the surest first."""
+        """Return the faces in a picture (height, width, 3), RGB, the surest first."""
         found: list[NDArray[np.float64]] = []
         longest = max(picture.shape[:2])
         for side_px in dict.fromkeys(min(longest, side) for side in _LOOKS):
@@ -68,13 +70,15 @@ class FaceDetector:
         return tuple(face[4:14].reshape(5, 2) for face in found)
 
     def _found_at(self, picture: NDArray[np.uint8], side_px: int) -> list[NDArray[np.float64]]:
-        """What is found where the longer side is `side_px`: the left, top, width and height of each
-        face, its landmarks and its score, in pixels of the picture.
+        """Find faces in the picture scaled so that its longer side is `side_px`.
+
+        Returns for each face the left, top, width and height, its landmarks and its score, in
+        pixels of the picture.
         """
         height, width = picture.shape[:2]
         factor = side_px / max(height, width)
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        # Always the same size, so that what its network gives has the shapes that were checked.
+        # Always the same size, so that the network's outputs have the shapes that were checked.
         canvas = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
         small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         canvas[: size[1], : size[0]] = small[..., ::-1]
@@ -108,11 +112,12 @@ def _content(file: Path) -> bytes:
 
 
 def network_of(model: NDArray[np.uint8]) -> Any:
-    """Read YuNet from the bytes of its file, for pictures of SIDE_PX by SIDE_PX. What isn't YuNet
-    can crash the process.
+    """Read YuNet from the bytes of its file, for pictures of SIDE_PX by SIDE_PX.
+
+    Files that aren't YuNet can crash the process.
 
     Raises:
-        ValueError: Its outputs don't have the shapes of YuNet's. OpenCV reads them without asking.
+        ValueError: Its outputs don't have the shapes of YuNet's. OpenCV doesn't check them.
         cv2.error: It is damaged.
     """
     network = cv2.dnn.readNetFromONNX(model)
@@ -146,7 +151,7 @@ def _not_yunet(file: Path, reason: str = "it is damaged, or another network") ->
 
 
 def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """How much of two boxes they share, 0 to 1."""
+    """Return the share of two boxes that they have in common, 0 to 1."""
     ends = np.minimum(one[:2] + one[2:4], other[:2] + other[2:4])
     shared = float(np.prod(np.maximum(0, ends - np.maximum(one[:2], other[:2]))))
     together = float(np.prod(one[2:4]) + np.prod(other[2:4])) - shared

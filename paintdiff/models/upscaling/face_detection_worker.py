@@ -1,8 +1,8 @@
-"""The throw-away process that tries a face detector before we read it; started by
-`face_detection`.
+"""The disposable process that tries a face detector; started by `face_detection`.
 
-OpenCV reads and runs networks in C++, and some files end the process. It gets the file as its
-standard input, and ends with status 0 if faces can be found with it.
+OpenCV reads and runs networks in C++, and some files crash the process. This process gets the file
+on its standard input, and exits with status 0 if it can detect faces with the file. The app reads
+the file afterwards.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from paintdiff.models.formats.limits import MAX_DETECTOR_MEMORY_BYTES, MAX_DETEC
 
 
 def main() -> int:
-    """Read the network, and look with it at an empty picture and one of noise."""
+    """Read the network, and run it on an empty picture and one of noise."""
     leave_network()
-    # OpenCV's threads come after the network is gone.
+    # OpenCV starts threads, and `leave_network` needs a single one: import it afterwards.
     import cv2  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 

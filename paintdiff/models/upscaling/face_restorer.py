@@ -1,7 +1,6 @@
-"""Face restorers at work: GFPGAN and RestoreFormer in spandrel's versions, read safely, and what
-finds them the faces.
+"""Face restorers in use: GFPGAN and RestoreFormer as spandrel builds them, and a face detector.
 
-Imports torch: import it in a function.
+Weights are read safely. Imports torch: import it in a function.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _USE = Use(
 
 
 def _by_gfpgan(model: Any, pixels: torch.Tensor) -> torch.Tensor:
-    """The noise it was saved with, so that a face is restored the same way every time."""
+    """Restore a face with the noise saved in the file, so that the result is always the same."""
     return model(pixels, return_rgb=False, randomize_noise=False)[0]
 
 
@@ -48,8 +47,8 @@ _RUNS: Mapping[str, Callable[[Any, torch.Tensor], torch.Tensor]] = {
     "GFPGAN": _by_gfpgan,
     "RestoreFormer": _by_restoreformer,
 }
-"""How an architecture, by spandrel's id, makes of faces (1, 3, 512, 512), -1..1, better ones.
-(spandrel's own call of GFPGAN leaves out that it takes and gives -1..1.)"""
+"""Functions that restore faces (1, 3, 512, 512), -1..1, by spandrel's id of the architecture.
+(spandrel's own call of GFPGAN ignores that it takes and gives -1..1.)"""
 
 
 class LoadedFaceRestorer:
@@ -71,10 +70,10 @@ class LoadedFaceRestorer:
         self.weights_bytes = count_network_bytes(network)
 
     def restored(self, face: Floats) -> Floats:
-        """An aligned face (512, 512, 3), 0..1, RGB, repaired.
+        """Return an aligned face (512, 512, 3), 0..1, RGB, repaired.
 
-        Raises MemoryBudgetError if there isn't enough memory, and ModelLoadError if what comes out
-        aren't numbers.
+        Raises MemoryBudgetError if there isn't enough memory, and ModelLoadError if the result has
+        NaN values.
         """
         try:
             made = self._run(face)
@@ -99,7 +98,7 @@ class LoadedFaceRestorer:
 
 
 LeasedFaceRestorer = LoadedFaceRestorer
-"""What a task gets to work with: it has nothing that would have to be each lease's own."""
+"""The restorer that a task works with: it has no state that each lease would need for itself."""
 
 
 def load_face_restorer(
@@ -108,11 +107,11 @@ def load_face_restorer(
     dtype: str | None = None,
     report: Callable[[str], None] = lambda _message: None,
 ) -> LoadedFaceRestorer:
-    """Read a face restorer's weights onto a device, and the detector's.
+    """Load the weights of a face restorer and of its face detector onto a device.
 
-    `dtype` is "float32", "bfloat16" or "float16", None for full precision: there are few faces, and
-    half of it shows in them. `report` gets sentences for people. Raises ModelNotFoundError,
-    UnsafeWeightsError or ModelLoadError.
+    `dtype` is "float32", "bfloat16" or "float16". None means full precision: there are few faces,
+    and half precision is visible in them. `report` gets sentences for people. Raises
+    ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
     """
     if not row.file.is_file():
         raise ModelNotFoundError(
@@ -139,7 +138,7 @@ def load_face_restorer(
 
 
 def _check_use(network: Any, row: FaceRestorerRow) -> None:
-    """Raise ModelLoadError for a network that isn't one from a face to a better one."""
+    """Raise ModelLoadError unless the network turns a face into a better one."""
     kind, reason = network.architecture, None
     if kind.id not in _RUNS:
         reason = "enlarges or restores pictures, not faces"

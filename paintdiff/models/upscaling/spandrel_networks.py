@@ -1,4 +1,4 @@
-"""Networks of any architecture that spandrel knows, read from files that may come from anyone.
+"""Networks of any architecture that spandrel knows, read from untrusted files.
 
 Imports torch: import it in a function.
 """
@@ -23,7 +23,7 @@ from paintdiff.models.formats.weight_files import is_pickle, read_file_header
 from paintdiff.models.loading.library_errors import make_load_error
 from paintdiff.models.memory.devices import DTYPES
 
-# What the names of tensors tell, in the order in which they are looked at.
+# Kinds of files that tensor names reveal, in the order of the checks.
 _SOMETHING_ELSE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a LoRA", (".lora_up.", ".lora_down.", ".lora_A.", ".lora_B.", "lora_unet_", "lora_te")),
     ("a ControlNet", ("control_model.", "controlnet_down_blocks.", "controlnet_cond_embedding.")),
@@ -36,14 +36,16 @@ _SOMETHING_ELSE: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-# spandrel builds as many layers as the largest number in a name says.
+# spandrel builds as many layers as the largest number in a tensor name.
 _MANY_LAYERS = re.compile(r"(?:^|\.)(\d{5,}|[1-9]\d{3})(?=\.|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Use:
-    """What a network is wanted for, in words: `what` is its kind, `does` what it does, `example`
-    the name of a file of that kind, `known` the architectures of that kind.
+    """The purpose of a network, as texts for messages.
+
+    `what` is its kind, `does` its effect, `example` the name of a file of that kind, and `known`
+    the architectures of that kind.
     """
 
     what: str
@@ -53,7 +55,7 @@ class Use:
 
 
 def load_descriptor(file: Path, use: Use) -> Any:
-    """What spandrel makes of a file, once its table of contents has been looked at.
+    """Check a file's table of contents, then load it as spandrel's descriptor.
 
     Raises UnsafeWeightsError if it could run code, ModelLoadError if it isn't a network.
     """
@@ -70,7 +72,7 @@ def load_descriptor(file: Path, use: Use) -> Any:
     tensors = _tensors_only(spandrel.canonicalize_state_dict(tensors))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the architectures say about themselves
+            warnings.simplefilter("ignore")  # warnings of the architectures themselves
             return spandrel.MAIN_REGISTRY.load(tensors)
     except spandrel.UnsupportedModelError as error:
         raise ModelLoadError(
@@ -80,8 +82,10 @@ def load_descriptor(file: Path, use: Use) -> Any:
 
 
 def choose_network_dtype(network: Any, device: str, asked: str | None) -> torch.dtype:
-    """What a network computes in: `asked` ("float32", "bfloat16" or "float16") if it can; else half
-    precision on CUDA if it can, full precision elsewhere.
+    """Choose the precision that a network computes in.
+
+    That is `asked` ("float32", "bfloat16" or "float16") if the network supports it; else half
+    precision on CUDA if it supports that, full precision elsewhere.
     """
     halves = {torch.float16: network.supports_half, torch.bfloat16: network.supports_bfloat16}
     if asked is not None:
@@ -93,18 +97,19 @@ def choose_network_dtype(network: Any, device: str, asked: str | None) -> torch.
 
 
 def count_network_bytes(network: Any) -> int:
-    """How much memory its weights take."""
+    """Return how many bytes of memory the network's weights take."""
     return sum(tensor.numel() * tensor.element_size() for tensor in network.model.parameters())
 
 
 def _tensors_only(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Some files have numbers and texts beside the weights."""
+    """Return only the tensors: some files have numbers and texts beside the weights."""
     return {name: value for name, value in table.items() if isinstance(value, torch.Tensor)}
 
 
 def _check_names(names: Iterable[str], file: Path, use: Use) -> None:
-    """Raise ModelLoadError for what is known to be something else; spandrel could take it for a
-    network of its own, and would read all of it first.
+    """Raise ModelLoadError for tensor names of a known other kind of file.
+
+    spandrel could mistake such a file for one of its networks, and would read all of it first.
     """
     together = "\n".join(("", *names))
     if counted := _MANY_LAYERS.search(together):

@@ -1,6 +1,6 @@
-"""Upscalers at work: networks of any architecture that spandrel knows, read safely, run on tiles.
+"""Upscalers in use: networks of any architecture that spandrel knows, run on tiles.
 
-Imports torch: import it in a function.
+Weights are read safely. Imports torch: import it in a function.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ MAX_TILE_PX = {"cpu": 512, "cuda": 1024}
 MIN_TILE_PX = 128
 
 _LEAST_SIDE_PX = 16
-"""Some architectures fail on less, though they don't say so."""
+"""Some architectures fail on smaller sides without saying so."""
 _MOST_MULTIPLE = 32
 _CPU_BUDGET_BYTES = 2**30
 _KEPT_TENSOR_BYTES = 32 * 2**20
-"""Larger tensors are given back to the system each time, by glibc's malloc at least, and having
-them zeroed again costs a third of the time."""
+"""Larger tensors are returned to the system each time, by glibc's malloc at least, and zeroing them
+again costs a third of the time."""
 _LEAST_KEPT_TILE_PX = 192
 """Below that the margins cost more than it saves."""
 _WINDOW_ATTRIBUTES = ("window_size", "win_size", "ws", "split_size", "patch_size", "stripe_size")
@@ -59,8 +59,10 @@ _USE = Use(
 
 
 class LoadedUpscaler:
-    """An upscaler in memory. `network` is spandrel's descriptor; `scale` is how many times larger
-    it makes a picture each way.
+    """An upscaler in memory.
+
+    `network` is spandrel's descriptor; `scale` is how many times larger it makes a picture each
+    way.
     """
 
     def __init__(
@@ -75,12 +77,15 @@ class LoadedUpscaler:
 
     @property
     def half(self) -> bool:
-        """Whether it computes in half precision."""
+        """Return whether it computes in half precision."""
         return self.network.dtype != torch.float32
 
     @cached_property
     def multiple(self) -> int:
-        """Tiles that begin at multiples of this see the same windows as in the whole picture."""
+        """Return the number of pixels that tiles must begin at a multiple of.
+
+        Such tiles see the same windows as in the whole picture.
+        """
         multiple = int(self.network.size_requirements.multiple_of)
         for module in self.network.model.modules():
             for side in _window_sides(module):
@@ -90,8 +95,10 @@ class LoadedUpscaler:
 
     @cached_property
     def memory_format(self) -> torch.memory_format:
-        """In which order numbers lie: channels last on a CPU, where convolutions are much quicker
-        so, unless the network can't.
+        """Return the memory format of its tensors.
+
+        On a CPU that is channels last, which makes convolutions much faster, unless the network
+        doesn't support it.
         """
         model, usual, last = self.network.model, torch.contiguous_format, torch.channels_last
         if self.device.type != "cpu":
@@ -101,19 +108,21 @@ class LoadedUpscaler:
         model.to(memory_format=last)
         try:
             _in_channels(self.network, probe.contiguous(memory_format=last))
-        except RuntimeError:  # one that views its numbers in the usual order
+        except RuntimeError:  # the network needs the default memory format
             model.to(memory_format=usual)
             return usual
         return last
 
     @cached_property
     def context_px(self) -> int:
-        """How far the network looks, in pixels of its input: what is cut off further away changes
-        no level of the result by more than a quarter (in half precision by one). At most
-        MAX_CONTEXT_PX.
+        """Measure how far the network looks, in pixels of its input; at most MAX_CONTEXT_PX.
 
-        Measured, with a picture of edges and grain, as a trained network looks less far than it
-        could. Those that work in windows look as far as there are layers, so it isn't tried.
+        Cutting off anything further away changes no level of the result by more than a quarter (in
+        half precision by one).
+
+        It is measured with a picture of edges and grain, because a trained network looks less far
+        than it could. Networks that work in windows look as far as they have layers, so they aren't
+        measured.
         """
         if any(map(_window_sides, self.network.model.modules())):
             return MAX_CONTEXT_PX
@@ -124,7 +133,7 @@ class LoadedUpscaler:
         try:
             whole = self._run(picture)
         except MemoryBudgetError:
-            return MAX_CONTEXT_PX  # smaller tiles may do
+            return MAX_CONTEXT_PX  # smaller tiles may still work
         cut = self._run(picture[margin : margin + inner, margin : margin + inner])
         start, end = margin * self.scale, (margin + inner) * self.scale
         wrong = np.abs(whole[start:end, start:end] - cut).max(axis=2)
@@ -136,7 +145,7 @@ class LoadedUpscaler:
 
     @cached_property
     def bytes_per_pixel(self) -> int:
-        """About how much memory a tile takes, for each pixel of its input."""
+        """Estimate the memory of a tile in bytes, per pixel of its input."""
         side = max(_LEAST_SIDE_PX * 2, self.multiple)
         most = 0
 
@@ -156,31 +165,29 @@ class LoadedUpscaler:
         finally:
             for hook in hooks:
                 hook.remove()
-        # What is kept for later (skipped connections, the result) comes on top.
+        # Memory kept for later (skip connections, the result) comes on top.
         return 2 * most // side**2
 
     def tile_px(self, size: Size) -> int:
-        """The side of the tiles in which a picture of that size is best worked through, by the
-        memory there is now.
-        """
+        """Return the best side of tiles for a picture of that size and the memory available now."""
         if max(size.width, size.height) <= MIN_TILE_PX:
             return MIN_TILE_PX
         kind = "cuda" if self.device.type == "cuda" else "cpu"
         fits = math.isqrt(_budget_bytes(self.device) // max(1, self.bytes_per_pixel))
         most = min(MAX_TILE_PX[kind], fits)
         if kind == "cpu":
-            # Half of what is counted in bytes_per_pixel is for later, the rest two tensors.
+            # Half of bytes_per_pixel is kept for later; the rest is two tensors.
             tensor_bytes = max(1, self.bytes_per_pixel // 4)
             kept = math.isqrt(_KEPT_TENSOR_BYTES // tensor_bytes) - 2 * MAX_CONTEXT_PX
             most = min(most, kept) if kept >= _LEAST_KEPT_TILE_PX else most
         return max(MIN_TILE_PX, most // 32 * 32)
 
     def enlarged(self, tile: Floats) -> Floats:
-        """A tile (height, width, 3), 0..1, RGB, `scale` times larger each way.
+        """Return a tile (height, width, 3), 0..1, RGB, enlarged `scale` times each way.
 
-        Where half precision gives NaN values, this and all later tiles are computed in float32.
-        Raises MemoryBudgetError if it is too large for the memory, and ModelLoadError if what comes
-        out aren't numbers.
+        If half precision gives NaN values, this and all later tiles are computed in float32. Raises
+        MemoryBudgetError if the tile is too large for the memory, and ModelLoadError if the result
+        still has NaN values.
         """
         made = self._run(tile)
         if self.half and not np.isfinite(made).all():
@@ -196,7 +203,7 @@ class LoadedUpscaler:
         return made
 
     def _run(self, tile: Floats) -> Floats:
-        """Raises MemoryBudgetError."""
+        """Run the network on a tile. Raises MemoryBudgetError."""
         height, width = tile.shape[:2]
         down, across = max(0, _LEAST_SIDE_PX - height), max(0, _LEAST_SIDE_PX - width)
         if down or across:
@@ -217,7 +224,7 @@ class LoadedUpscaler:
 
 
 LeasedUpscaler = LoadedUpscaler
-"""What a task gets to work with: it has nothing that would have to be each lease's own."""
+"""The upscaler that a task works with: it has no state that each lease would need for itself."""
 
 
 def load_upscaler(
@@ -227,11 +234,12 @@ def load_upscaler(
     report: Callable[[str], None] = lambda _message: None,
     wanted: Callable[[], bool] = lambda: True,
 ) -> LoadedUpscaler:
-    """Read an upscaler's weights onto a device; they are downloaded first if need be.
+    """Load an upscaler's weights onto a device; download them first if necessary.
 
-    `dtype` is "float32", "bfloat16" or "float16", None for the best one: half precision on CUDA if
-    the network can, full precision elsewhere. `report` gets sentences for people; once `wanted`
-    says no a download is given up. Raises ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
+    `dtype` is "float32", "bfloat16" or "float16". None means the best one: half precision on CUDA
+    if the network supports it, full precision elsewhere. `report` gets sentences for people. A
+    download is cancelled once `wanted` returns False. Raises ModelNotFoundError, UnsafeWeightsError
+    or ModelLoadError.
     """
     file = locate_upscaler(row, report, wanted)
     report(f"Loading {row.title}")
@@ -251,7 +259,7 @@ def load_upscaler(
 
 
 def _check_use(network: Any, file: Path) -> None:
-    """Raise ModelLoadError for a network that isn't one from a picture to a larger one."""
+    """Raise ModelLoadError unless the network turns a picture into a larger one."""
     kind, reason = network.architecture.name, None
     if isinstance(network, spandrel.MaskedImageModelDescriptor):
         reason = "is an inpainting network, which needs a mask"
@@ -271,7 +279,7 @@ def _check_use(network: Any, file: Path) -> None:
 
 
 def _in_channels(network: Any, pixels: torch.Tensor) -> torch.Tensor:
-    """An RGB picture (1, 3, height, width) through a network for grey, RGB or RGBA."""
+    """Run an RGB picture (1, 3, height, width) through a network for grey, RGB or RGBA."""
     if network.input_channels == 3:
         return network(pixels)
     if network.input_channels == 1:
@@ -280,7 +288,10 @@ def _in_channels(network: Any, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def _window_sides(module: torch.nn.Module) -> list[int]:
-    """The sides of the windows that a part of a network works in, as architectures call them."""
+    """Return the sides of the windows that a part of a network works in.
+
+    Architectures have different names for them.
+    """
     sides: list[int] = []
     for name in _WINDOW_ATTRIBUTES:
         value = getattr(module, name, None)
@@ -290,7 +301,7 @@ def _window_sides(module: torch.nn.Module) -> list[int]:
 
 
 def _grainy(side: int) -> Floats:
-    """A picture (side, side, 3) of hard edges and grain, the same every time."""
+    """Return a picture (side, side, 3) of hard edges and grain, the same every time."""
     rng = np.random.default_rng(0)
     blocks = np.kron(rng.random((-(-side // 8), -(-side // 8), 3)), np.ones((8, 8, 1)))
     grain = rng.normal(0, 0.15, (side, side, 3))
@@ -298,7 +309,7 @@ def _grainy(side: int) -> Floats:
 
 
 def _budget_bytes(device: torch.device) -> int:
-    """What a tile may take of the memory that is free now."""
+    """Return how many bytes of the free memory a tile may take."""
     if device.type == "cuda":
         free, _total = torch.cuda.mem_get_info(device)
         return free // 2
