@@ -19,6 +19,7 @@ from paintdiff.gallery.metadata import read_request
 from paintdiff.jobs.request_parts import HiresFix
 from paintdiff.jobs.requests import ImageToImage, Inpaint, TextToImage
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.registry.model_rows import ModelRow
 from tests.tiny import save_tiny_controlnet, save_tiny_pipeline
 
@@ -366,7 +367,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
             name: family.model_copy(update={"cross_attention_dim": 32 if name == "sd1" else 1})
             for name, family in made._families.items()  # pyright: ignore[reportPrivateUsage]
         }
-        return Catalog(made.rows(ModelRow), families, made._general_quality)  # pyright: ignore[reportPrivateUsage]
+        return Catalog(FoundRows(made.rows(ModelRow)), families, made._general_quality)  # pyright: ignore[reportPrivateUsage]
 
     monkeypatch.setattr(main.Catalog, "default", catalog)
 

@@ -74,7 +74,7 @@ def test_a_control_gets_the_first_that_fits(tiny_engine: Engine, tiny_catalog: C
     job = tiny_engine.submit(text_to_image(controls=(control(),)))
     assert job.request.controls[0].controlnet == "mini-sketch"
     job.cancel()
-    other = tiny_catalog.with_controlnet("mini-other")
+    other = tiny_catalog.with_first(ControlNetRow, "mini-other")
     request, warnings = resolve(other, text_to_image(controls=(control(),), **SAMPLING))
     assert request.controls[0].controlnet == "mini-other"
     assert warnings == ()

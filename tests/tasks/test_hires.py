@@ -91,7 +91,7 @@ def test_nothing_is_left_open(catalog: Catalog) -> None:
 def test_a_strength_left_open_leaves_a_step_to_run(catalog: Catalog) -> None:
     mini = catalog.find(ModelRow, "mini")
     family = mini.family.model_copy(update={"hires_strength": 0.05})
-    low = Catalog((mini.model_copy(update={"family": family}),), {}, {})
+    low = Catalog(FoundRows((mini.model_copy(update={"family": family}),)))
     filled, _warnings = resolve(low, request({"strength": None}))
     assert filled.hires is not None
     assert filled.hires.strength == 0.34  # of three steps one
@@ -107,7 +107,7 @@ def test_mini_only_enlarges_unless_a_strength_is_given(catalog: Catalog) -> None
 
 
 def test_without_an_upscaler_the_latents_are_enlarged(tiny_catalog: Catalog) -> None:
-    bare = Catalog(tiny_catalog.rows(ModelRow), {}, {})
+    bare = Catalog(FoundRows(tiny_catalog.rows(ModelRow)))
     filled, _warnings = resolve(bare, request({"upscaler": None}))
     assert filled.hires is not None
     assert filled.hires.upscaler == "latent"
@@ -386,7 +386,9 @@ def test_one_that_lists_tile_among_its_preprocessors_is_one(catalog: Catalog) ->
         row.model_copy(update={"preprocessors": ("tile",)}) if row.name == "mini-other" else row
         for row in catalog.rows(ControlNetRow)
     ]
-    filled, _w = resolve(Catalog(catalog.rows(ModelRow), {}, {}, rows), request({"tiled": True}))
+    filled, _w = resolve(
+        Catalog(FoundRows((*catalog.rows(ModelRow), *rows))), request({"tiled": True})
+    )
     assert filled.hires is not None
     assert filled.hires.controlnet == "mini-other"
 

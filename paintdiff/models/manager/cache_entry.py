@@ -19,7 +19,7 @@ LoadedT = TypeVar("LoadedT")
 
 @dataclass
 class Entry(Generic[LoadedT]):
-    """Weights that are loaded, or on their way. Guarded by the cache's lock, except for `ended`.
+    """Weights that are loaded, or on their way. The cache's lock guards all but the two events.
 
     `precision` is that of the plan that it was loaded for. `device_bytes` is what it takes on the
     device if not all of its weights stay there. An entry that `waits` is offloaded to main memory
@@ -34,7 +34,7 @@ class Entry(Generic[LoadedT]):
     message: str
     ended: threading.Event = field(default_factory=threading.Event)
     loaded: LoadedT | None = None
-    failed: bool = False
+    failed: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
     leases: int = 0
     warmed: bool = False  # somebody wants it, though nobody waits

@@ -204,7 +204,7 @@ class ModelCache:
             logger.info("loaded %s in %.1f s", entry.row.name, time.perf_counter() - started)
         except BaseException as error:  # also what a library in Rust panics with
             with self._lock:  # forgotten, so that the next request tries again
-                entry.failed = True
+                entry.failed.set()
                 if self._entries.get(entry.key) is entry:
                     del self._entries[entry.key]
             logger.warning("loading %s from %s failed", entry.row.name, entry.row.source)

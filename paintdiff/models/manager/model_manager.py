@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -117,7 +118,7 @@ class ModelManager:
         self._backends = ComputeBackends(engine, self.cache.has_room)
         self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
         self._last = ""
-        self._last_entry: Entry[LoadedModel] | None = None
+        self._last_failed = threading.Event()
         self._choosing_device = False
         self._has_no_device = False
 
@@ -363,7 +364,8 @@ class ModelManager:
     def _request_model(self, row: ModelRow, plan: Plan = USUAL_PLAN) -> Entry[LoadedModel]:
         """Request the model that `status` is about from now on."""
         entry = self._request(MODEL, row, None, plan)
-        self._last, self._last_entry, self._has_no_device = row.name, entry, False
+        # The entry itself would keep the weights in memory after the cache has dropped them.
+        self._last, self._last_failed, self._has_no_device = row.name, entry.failed, False
         return entry
 
     def choose_device(self, name: str, on_loading: OnLoading) -> None:
@@ -374,7 +376,7 @@ class ModelManager:
         """
         if self.memory.is_chosen:
             return
-        self._last, self._last_entry, self._has_no_device = name, None, False
+        self._last, self._last_failed, self._has_no_device = name, threading.Event(), False
         self._choosing_device = True
         executor = ThreadPoolExecutor(1, thread_name_prefix="choose device")
         try:
@@ -396,12 +398,12 @@ class ModelManager:
 
     def status(self) -> ManagerStatus:
         """Return what the model used last and the memory are doing. Cheap; never imports torch."""
-        last, last_entry = self._last, self._last_entry
+        last, last_failed = self._last, self._last_failed
         entry = self.cache.find(f"{ModelRow.what} {last}")
         state = "loading" if self._choosing_device else "none"
         if entry is not None:
             state = "ready" if entry.ended.is_set() else "loading"
-        if self._has_no_device or (last_entry is not None and last_entry.failed):
+        if self._has_no_device or last_failed.is_set():
             state = "failed"
         device = self.memory.device
         use = usage.measure_memory(device)

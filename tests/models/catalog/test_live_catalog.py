@@ -501,7 +501,7 @@ def test_a_second_start_reads_no_header(tmp_path: Path) -> None:
         known = DetectionCache(cache, reader=CountingReader(read))
         from paintdiff.models.discovery.permanent_names import PermanentNames  # noqa: PLC0415 (only here)
 
-        shelves = base.make_row_builder(known, PermanentNames()).shelved(
+        shelves = base.make_row_builder(known, PermanentNames()).build(
             scan_folders([models]), [models]
         )
         known.finish()

@@ -141,7 +141,7 @@ def test_what_changes_nothing_about_the_words_reads_nothing(sd1: ModelManager) -
 
 def test_a_model_that_is_loaded_anew_reads_anew(sd1: ModelManager) -> None:
     painted(sd1)
-    sd1.unload()
+    sd1.cache.unload()
     gc.collect()
     assert sd1._prompts is not None and sd1._prompts.held_bytes == 0
     assert painted(sd1)[1] > 0

@@ -13,7 +13,7 @@ from paintdiff.models.conditioning.prompt_words import (
     shorten_words,
 )
 from paintdiff.models.manager.model_manager import ModelManager
-from paintdiff.models.registry.model_rows import read_known_words, read_near_words
+from paintdiff.models.registry.model_rows import ModelRow, read_known_words, read_near_words
 
 
 def test_a_word_that_can_mean_one_embedding_becomes_its_name() -> None:
@@ -36,7 +36,7 @@ def test_unknown_words_give_way_to_the_nearest_known_ones() -> None:
 
 
 def test_what_mini_reads_instead_it_knows() -> None:
-    row = Catalog.default().model("mini")
+    row = Catalog.default().find(ModelRow, "mini")
     assert row.folder is not None
     known, near = read_known_words(row, row.folder), read_near_words(row, row.folder)
     assert known and near

@@ -12,7 +12,11 @@ from paintdiff.errors import UnknownNameError
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.discovery.permanent_names import FILE_NAME, PermanentNames
-from paintdiff.models.registry.adapter_rows import LoraRow
+from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow, VaeRow
+from paintdiff.models.registry.base_rows import WeightsRow
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from tests.models.weight_files import (
     checkpoint,
     controlnet,
@@ -22,7 +26,7 @@ from tests.models.weight_files import (
 )
 
 ESRGAN = {"conv_first.weight": (64, 3, 3, 3), "body.0.rdb1.conv1.weight": (32, 64, 3, 3)}
-SORTS = {
+KINDS = {
     "lora": kohya_lora(768),
     "embedding": {"emb_params": (4, 768)},
     "vae": vae(),
@@ -32,48 +36,58 @@ SORTS = {
 }
 
 
+ROWS: dict[str, type[WeightsRow]] = {
+    "lora": LoraRow,
+    "embedding": EmbeddingRow,
+    "vae": VaeRow,
+    "controlnet": ControlNetRow,
+    "upscaler": UpscalerRow,
+    "model": ModelRow,
+}
+
+
 def source(catalog: Catalog, sort: str, name: str) -> str:
     """Where the thing of a name lies, below the models folder."""
-    return "/".join(Path(getattr(catalog, sort)(name).source).parts[-2:])
+    return "/".join(Path(catalog.find(ROWS[sort], name).source).parts[-2:])
 
 
-@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("sort", KINDS)
 def test_a_thing_is_found_by_whatever_people_call_it(sort: str, tmp_path: Path) -> None:
-    write_sparse(tmp_path / "some" / "Ink.safetensors", SORTS[sort], ss_output_name="MyStyle")
-    write_sparse(tmp_path / "some" / "other.safetensors", SORTS[sort])
+    write_sparse(tmp_path / "some" / "Ink.safetensors", KINDS[sort], ss_output_name="MyStyle")
+    write_sparse(tmp_path / "some" / "other.safetensors", KINDS[sort])
     catalog = Catalog.default([tmp_path])
     for name in (
         *("Ink", "ink", "INK", "Ink.safetensors", "ink.SAFETENSORS", "ink.ckpt", " Ink "),
         *("some/Ink", "some\\ink", "SOME/ink.safetensors", "./some/ink"),
         *("MyStyle", "mystyle", "mystyle.safetensors", str(tmp_path / "some/Ink.safetensors")),
     ):
-        assert getattr(catalog, sort)(name).name == "Ink", name
+        assert catalog.find(ROWS[sort], name).name == "Ink", name
     for name in ("in", "k", "me/Ink", "some", "/Ink2", "", ".safetensors", "/", "*"):
         with pytest.raises(UnknownNameError):
-            getattr(catalog, sort)(name)
+            catalog.find(ROWS[sort], name)
 
 
-@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("sort", KINDS)
 def test_two_of_a_name_are_told_apart_by_their_folders(sort: str, tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        write_sparse(tmp_path / folder / "ink.safetensors", SORTS[sort])
+        write_sparse(tmp_path / folder / "ink.safetensors", KINDS[sort])
     catalog = Catalog.default([tmp_path])
     assert source(catalog, sort, "a/ink") == "a/ink.safetensors"
     assert source(catalog, sort, "B\\INK.safetensors") == "b/ink.safetensors"
     with pytest.raises(
         UnknownNameError, match=r"2 \w+ are called 'Ink'.*'a/ink', 'b/ink'"
     ) as caught:
-        getattr(catalog, sort)("Ink")
+        catalog.find(ROWS[sort], "Ink")
     assert (caught.value.name, caught.value.suggestion) == ("Ink", "a/ink")
 
 
-@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("sort", KINDS)
 def test_a_name_means_the_same_file_whatever_comes(sort: str, tmp_path: Path) -> None:
     models, cache = tmp_path / "models", tmp_path / "cache"
-    write_sparse(models / "b" / "ink.safetensors", SORTS[sort])
+    write_sparse(models / "b" / "ink.safetensors", KINDS[sort])
     assert source(Catalog.default([models], cache), sort, "ink") == "b/ink.safetensors"
-    write_sparse(models / "a" / "ink.safetensors", SORTS[sort])
-    write_sparse(models / "ink.safetensors", SORTS[sort])
+    write_sparse(models / "a" / "ink.safetensors", KINDS[sort])
+    write_sparse(models / "ink.safetensors", KINDS[sort])
     for catalog in (Catalog.default([models], cache), LiveCatalog([models], cache=cache).catalog()):
         assert source(catalog, sort, "ink") == "b/ink.safetensors"
         assert source(catalog, sort, "a/ink") == "a/ink.safetensors"
@@ -82,7 +96,7 @@ def test_a_name_means_the_same_file_whatever_comes(sort: str, tmp_path: Path) ->
     assert source(forgotten, sort, "a/ink") == "a/ink.safetensors"
     assert source(forgotten, sort, "models/ink") == "models/ink.safetensors"
     with pytest.raises(UnknownNameError, match="3 "):
-        getattr(forgotten, sort)("ink")  # rather none than another
+        forgotten.find(ROWS[sort], "ink")  # rather none than another
 
 
 def test_a_name_is_not_given_to_another_when_its_own_has_gone(tmp_path: Path) -> None:

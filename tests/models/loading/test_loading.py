@@ -253,7 +253,7 @@ def test_a_hostile_piece_of_a_folder_is_refused(tmp_path: Path, tiny_folder: Pat
 
 def manager_of(row: ModelRow) -> ModelManager:
     catalog = Catalog.default()
-    catalog = catalog._with(models=(*catalog.rows(ModelRow), row))
+    catalog = catalog.replace(ModelRow, (*catalog.rows(ModelRow), row))
     return ModelManager(catalog, device="cpu")
 
 

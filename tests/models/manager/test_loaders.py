@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from paintdiff.errors import MemoryBudgetError, ModelLoadError, RequestError, UnknownNameError
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
-from paintdiff.models.discovery.scanning import stamp_of
+from paintdiff.models.discovery.scanning import read_stamp
 from paintdiff.models.manager.loaders import (
     LOADERS,
     UPSCALER,
@@ -60,7 +60,7 @@ def save_colourist(path: Path, value: float) -> Path:
 
 
 def row_of(path: Path) -> ColouristRow:
-    return ColouristRow(name=path.stem, title=path.stem, source=str(path), **stamp_of(path))
+    return ColouristRow(name=path.stem, title=path.stem, source=str(path), **read_stamp(path))
 
 
 @pytest.fixture

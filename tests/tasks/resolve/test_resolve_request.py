@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from PIL import Image
@@ -22,6 +22,7 @@ from paintdiff.jobs.request_parts import ControlInput, HiresFix, IpAdapterInput
 from paintdiff.jobs.requests import ImageToImage, Inpaint, PaintingRequest, TextToImage
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.models.registry.base_rows import WeightsRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.tasks.resolve.resolve_request import resolve_request
@@ -31,6 +32,9 @@ SIZE = (113, 97)
 """Of the pictures whose decoded copies are looked for in memory: of nothing else."""
 
 
+RowT = TypeVar("RowT", bound=WeightsRow)
+
+
 class CountingCatalog(Catalog):
     """A catalog that counts how often each model is looked up."""
 
@@ -38,9 +42,10 @@ class CountingCatalog(Catalog):
         self.__dict__.update(catalog.__dict__)
         self.looked_up: Counter[str] = Counter()
 
-    def model(self, name: str) -> ModelRow:
-        self.looked_up[name] += 1
-        return super().model(name)
+    def find(self, kind: type[RowT], name: str) -> RowT:
+        if kind is ModelRow:
+            self.looked_up[name] += 1
+        return super().find(kind, name)
 
 
 @contextmanager
