@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -303,3 +304,11 @@ def _read(path: Path, field: str) -> bytes:
             return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise RequestError(f"{path} can't be read: {error.strerror}.", field=field) from error
+
+
+def __getattr__(name: str) -> object:
+    if name == "decoded":
+        message = "`decoded` was renamed to `decode_image`; the old name goes in version 0.3"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return decode_image
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

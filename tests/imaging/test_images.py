@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from paintdiff.errors import RequestError
+from paintdiff.imaging import images
 from paintdiff.imaging.geometry import Size
 from paintdiff.imaging.images import (
     MAX_FILE_BYTES,
@@ -195,3 +196,10 @@ def test_the_resize_modes_differ_as_they_say() -> None:
     for mode in ("stretch", "crop", "pad"):
         assert resize_image(Image.new("RGB", (1, 1), "red"), size, mode, "#000000").size == (32, 32)
         assert resize_image(image, Size(64, 32), mode, "#000000").tobytes() == image.tobytes()
+
+
+def test_the_old_name_of_decode_image_still_works_and_says_so() -> None:
+    with pytest.warns(DeprecationWarning, match="decode_image"):
+        assert images.decoded is images.decode_image
+    with pytest.raises(AttributeError, match="nothing"):
+        assert images.nothing

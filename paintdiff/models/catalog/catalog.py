@@ -7,6 +7,7 @@ without torch.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -33,7 +34,7 @@ from paintdiff.models.discovery.scanning import read_stamp, scan_folders
 from paintdiff.models.formats.weight_files import check_weights_in
 from paintdiff.models.hub.cache import find_snapshot
 from paintdiff.models.hub.hub_id import HUB_ID
-from paintdiff.models.registry.adapter_rows import FittingRow
+from paintdiff.models.registry.adapter_rows import FittingRow, LoraRow
 from paintdiff.models.registry.base_rows import (
     MAX_NAME,
     SourceRow,
@@ -158,6 +159,12 @@ class Catalog:
             )
         gone = self._found.gone.get(kind.what, {})
         return find_row_by_name(kind.what, name, self._named(kind), gone, belongs)
+
+    def lora(self, name: str) -> LoraRow:
+        """Return a LoRA's row. Deprecated: use `find(LoraRow, name)`; it goes in version 0.3."""
+        message = "use `Catalog.find(LoraRow, name)` instead of `Catalog.lora(name)`"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return self.find(LoraRow, name)
 
     def fitting(self, kind: type[FittingT], model: ModelRow) -> tuple[FittingT, ...]:
         """Return the rows of a kind that are offered for a model's family, the default first.

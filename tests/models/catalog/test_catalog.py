@@ -18,9 +18,10 @@ from paintdiff.errors import (
 from paintdiff.imaging.geometry import Size
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.hub.hub_id import HUB_ID
+from paintdiff.models.registry.adapter_rows import LoraRow
 from paintdiff.models.registry.model_rows import ModelRow, read_latent_rgb
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
-from tests.models.weight_files import checkpoint, write_sparse
+from tests.models.weight_files import checkpoint, kohya_lora, write_sparse
 
 
 @pytest.fixture
@@ -172,3 +173,10 @@ def test_a_models_own_preview_map_comes_before_its_familys(
     (tmp_path / "latent_rgb.json").write_text('{"matrix": "no"}')
     with pytest.raises(PresetError, match="latent_rgb"):
         read_latent_rgb(row, tmp_path)
+
+
+def test_the_old_way_to_find_a_lora_still_works_and_says_so(tmp_path: Path) -> None:
+    write_sparse(tmp_path / "ink.safetensors", kohya_lora(768))
+    catalog = Catalog.default([tmp_path])
+    with pytest.warns(DeprecationWarning, match="find"):
+        assert catalog.lora("INK") == catalog.find(LoraRow, "ink")
