@@ -73,7 +73,7 @@ class UnknownNameError(RequestError):
         self.suggestion = suggestion
 
     def at(self, field: str, more: str = "") -> UnknownNameError:
-        """The same about another field, with another sentence after it."""
+        """Return the same error for another field, with `more` appended to its message."""
         message = f"{self} {more}".rstrip()
         return UnknownNameError(
             message, field, what=self.what, name=self.name, suggestion=self.suggestion
@@ -167,7 +167,7 @@ class MemoryBudgetError(ModelError):
 
 
 class NotFiniteError(ModelError):
-    """What the model painted has numbers in it that are none (infinite, or the result of such)."""
+    """The model produced NaN or infinite values."""
 
 
 class AnnotatorError(ModelError):

@@ -148,7 +148,7 @@ def _find_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
         found = sorted(
             each
             for each in folder.iterdir()
-            # Hidden ones aren't meant for people (macOS stores metadata as "._boat.png")
+            # Hidden files aren't pictures (macOS stores metadata as "._boat.png")
             if each.suffix.lower() in _SUFFIXES and each.name[0] != "." and each.is_file()
         )
     except OSError as error:

@@ -33,7 +33,7 @@ _UNIT_BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 @dataclass(frozen=True)
 class Flag:
-    """How a setting is written on the command line and in the environment.
+    """The spelling of a setting on the command line and in the environment.
 
     `environment` lists the variables that set it, by precedence. `metavar` stands for the value in
     the help text, and is empty for a switch.

@@ -21,12 +21,12 @@ class MemoryFallback:
 
     @property
     def plan(self) -> Plan:
-        """The plan to paint with now."""
+        """Return the plan to paint with now."""
         return self._ladder.planned.plan
 
     @property
     def last_whole(self) -> bool:
-        """Whether no other plan is left that paints the requested size."""
+        """Return whether no other plan is left that paints the requested size."""
         return self._ladder.last_whole
 
     def step_down(self, short: MemoryBudgetError) -> None:

@@ -117,7 +117,7 @@ def _explain(error: Mapping[str, Any]) -> str:
 
 
 def format_value(value: object) -> str:
-    """Format a value for people, on one line and shortened."""
+    """Format a value for a message: on one line, shortened."""
     text = re.sub(r"\s+", " ", str(value)).strip()
     short = text[: _MAX_SHOWN_CHARACTERS - 1] + "…"
     return text if len(text) <= _MAX_SHOWN_CHARACTERS else short

@@ -118,7 +118,7 @@ def tile_spans(length: int, tile_px: int, context_px: int, multiple: int = 1) ->
 
 
 class Enlargement:
-    """How a network enlarges a picture of size `source` to `target`.
+    """The way a network enlarges a picture of size `source` to `target`.
 
     `tile_px` is the side of a tile's core in the input of a pass. When memory is short, tiles are
     halved while it runs.

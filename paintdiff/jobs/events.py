@@ -30,7 +30,7 @@ class Queued:
 class Loading:
     """Weights are being loaded: those of the model or upscaler of that name.
 
-    `message` is for people, such as "Loading mini".
+    `message` is a sentence to show, such as "Loading mini".
     """
 
     model: str
@@ -122,7 +122,7 @@ class Finished:
     """All pictures are done.
 
     `seconds` counts from leaving the queue to the last picture, loading included;
-    `steps_per_second` is of the denoising alone. `warnings` are for people.
+    `steps_per_second` counts denoising alone. `warnings` are sentences to show.
     """
 
     pictures: tuple[Picture, ...]
@@ -133,7 +133,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """The job ended with `error`. Its message is for people if it is a PaintError."""
+    """The job ended with `error`. Show the message of a PaintError; others are internal."""
 
     error: Exception
 

@@ -64,7 +64,7 @@ class ControlInput(BaseModel):
 
 
 class Upscaling(BaseModel):
-    """How a picture is enlarged: `scale` times each way, rounded to whole pixels.
+    """Settings for enlarging a picture: `scale` times each way, rounded to whole pixels.
 
     `upscaler` is a name in the catalog; None is the first one. The network runs until its own
     factors reach `scale`; a larger result is resampled (Lanczos). `tile_px` is the side of the

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """How a kind of request is carried out. Its functions get requests of that kind.
+    """The functions that carry out one kind of request. They get requests of that kind.
 
     `name` is the pipeline's in a family's row. `resolve` fills in the sampling settings, the size,
     and what only this kind of request has. `list_warnings` returns the warnings that need the

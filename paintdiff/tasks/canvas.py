@@ -49,7 +49,7 @@ class Canvas:
 
     @property
     def covered(self) -> bool:
-        """Whether every pixel may change."""
+        """Return whether every pixel may change."""
         return self.weight.getextrema()[0] != 0
 
 

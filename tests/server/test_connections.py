@@ -14,12 +14,12 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Message
+from starlette.types import Message, Scope
 
 from paintdiff.server import connections
-from paintdiff.server.connections import PIECE_BYTES, TimedProtocol, send_in_pieces
+from paintdiff.server.connections import PIECE_BYTES, TimedProtocol
 from paintdiff.server.guard import Guard, Hosts
 
 LARGE = 64 * 2**20
@@ -159,17 +159,32 @@ def test_a_visitor_who_reads_slowly_and_steadily_gets_it_all(
 
 
 def test_a_connection_holds_a_piece_and_no_copy_of_the_whole_body() -> None:
+    """Through the guard, which stands before every response."""
     taken: list[tuple[int, bool]] = []
+    response = Response(b"x" * (2 * PIECE_BYTES + 1))
+    guard = Guard(Starlette(routes=[Route("/", lambda _request: response)]), Hosts(["x"]))
+    scope: Scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "raw_path": b"/",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"x")],
+        "client": ("127.0.0.1", 1),
+        "server": ("x", 80),
+        "scheme": "http",
+        "http_version": "1.1",
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:
-        taken.append((len(message["body"]), message["more_body"]))
+        if message["type"] == "http.response.body":
+            taken.append((len(message["body"]), message["more_body"]))
 
-    whole: Message = {"type": "http.response.body", "body": b"x" * (2 * PIECE_BYTES + 1)}
-
-    async def send_whole() -> None:
-        await send_in_pieces(send)(whole)
-
-    asyncio.run(send_whole())
+    asyncio.run(guard(scope, receive, send))
     assert taken == [(PIECE_BYTES, True), (PIECE_BYTES, True), (1, False)]
 
 

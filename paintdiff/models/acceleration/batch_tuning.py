@@ -35,7 +35,7 @@ _LEAST_STEPS = 3
 
 @dataclass(frozen=True)
 class Measured:
-    """How long a step takes for one picture alone, and which fraction of it for each of several."""
+    """The time of a step for one picture alone, and the fraction of it per picture of a batch."""
 
     alone_seconds: float
     part: float

@@ -37,7 +37,7 @@ def check_engine(name: EngineName) -> EngineName:
 def explain_torch(
     engine: EngineName, device: str, *, exact: bool, adapted: bool, saves_memory: bool
 ) -> str | None:
-    """Explain why only torch can compute a lease, in words for people.
+    """Explain in one sentence why only torch can compute a lease.
 
     Args:
         engine: What was asked for.

@@ -29,7 +29,7 @@ _EMBEDDED = 128
 
 @dataclass(frozen=True)
 class Kernels:
-    """How torch computes a network.
+    """The kernels that torch computes a network with.
 
     With `channels_last` the weights are in that memory format. With `bfloat16` the operations that
     gain by it run in half precision (`torch.autocast`), whatever the weights are in.

@@ -55,7 +55,7 @@ class _OpenVinoError(Exception):
 
 @dataclass
 class BackendWorkspace:
-    """What the engines of all models share.
+    """The resources that the engines of all models share.
 
     Attributes:
         graphs: The networks' graphs.

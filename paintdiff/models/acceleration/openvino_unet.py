@@ -24,7 +24,7 @@ _UNDERSTOOD = frozenset({"encoder_hidden_states", "added_cond_kwargs", "return_d
 
 @dataclass
 class ComputeChoice:
-    """How the networks of one lease are computed.
+    """The backend and settings that compute the networks of one lease.
 
     Attributes:
         kernels: How torch computes.

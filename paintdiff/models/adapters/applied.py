@@ -50,7 +50,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class LeasedAdapters:
-    """What a lease gets of its adapters.
+    """The adapters as one lease sees them.
 
     Attributes:
         components: Replace the model's own in its pipelines.
@@ -73,7 +73,7 @@ class LeasedAdapters:
 
 @dataclass(frozen=True)
 class _State:
-    """What a model has now; `identities` are those of the adapters' files."""
+    """The adapters that a model has now; `identities` are those of the adapters' files."""
 
     adapters: Adapters
     placement: Placement

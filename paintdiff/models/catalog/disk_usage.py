@@ -48,7 +48,7 @@ class LoadedSummary:
 
 @dataclass(frozen=True)
 class Removal:
-    """What deleting a row would delete: one file, or a folder with all that is in it.
+    """The files that deleting a row would delete: one file, or a folder with all that is in it.
 
     `sure` stands for exactly this, as it is now: whoever confirms gives it back, and if the file
     has changed since, it isn't deleted.

@@ -89,7 +89,7 @@ class ExtendedEmbedding(torch.nn.Module):
 
 @dataclass(frozen=True)
 class LearnedTokens:
-    """What a lease needs to use its embeddings.
+    """The embeddings of one lease.
 
     `tokenizers` replace the pipeline's, by component. `tokens` has for each word, in lower case,
     the tokens that stand for it. `hashes` has the embeddings' hashes, by name.

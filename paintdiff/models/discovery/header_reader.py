@@ -53,7 +53,7 @@ class FileReader:
 
     @property
     def gives_up(self) -> bool:
-        """Whether unusable files took so much time that the rest is left for the next scan."""
+        """Return whether unusable files took so long that the rest is left for the next scan."""
         return self.wasted_seconds > MAX_WASTED_SECONDS
 
     def expect(self, paths: Iterable[Path]) -> None:

@@ -19,7 +19,7 @@ from paintdiff.models.registry.families import LatentLayout
 
 @dataclass(frozen=True)
 class Layout:
-    """How a family's denoiser and VAE take latents.
+    """The layout in which a family's denoiser and VAE take latents.
 
     `pack` makes the denoiser's input of latents. `unpack` is the reverse, and gets the height and
     width in latents. With `frames` the VAE is one for videos: a picture is a single frame. With

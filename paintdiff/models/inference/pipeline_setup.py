@@ -22,7 +22,7 @@ from paintdiff.models.registry.speed_profiles import Profile
 
 @dataclass(frozen=True)
 class PipelineSetup:
-    """What denoising and decoding share: one diffusers pipeline, and how its networks are computed.
+    """The diffusers pipeline that denoising and decoding share, and its compute settings.
 
     `plan` says how memory is saved, `profile` how exact a run is.
     """

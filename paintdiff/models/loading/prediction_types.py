@@ -26,7 +26,7 @@ _METADATA = {"v": "v_prediction", "v_prediction": "v_prediction", "epsilon": "ep
 
 @dataclass(frozen=True)
 class Training:
-    """How a network was trained.
+    """The training objective of a network.
 
     `prediction_type` is diffusers' name for the prediction, "" if unknown. `zero_terminal_snr`
     means that the noise schedule ends in pure noise.

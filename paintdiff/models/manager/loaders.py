@@ -51,7 +51,7 @@ Companions = Mapping[str, Path]
 
 @dataclass(frozen=True)
 class LoadContext:
-    """What a loader gets besides a row.
+    """The context that a loader gets besides a row.
 
     `dtype` is "float32", "bfloat16" or "float16", None for the best one. `report` takes sentences
     for people. Once `is_wanted` returns False, a long conversion or download gives up.
@@ -72,7 +72,7 @@ def _estimate_bytes(_row: Any, _plan: Plan, files: Sequence[Path], bytes_per_num
 
 @dataclass(frozen=True)
 class Loader(Generic[RowT, ArgumentT, LoadedT]):
-    """How weights of one kind are loaded: one row of the table.
+    """A row of the table of loaders: the functions that load one kind of weights.
 
     `load` reads the weights of a row, in a thread of its own; what it returns has `weights_bytes`.
     Besides a row it takes an argument: the model that a ControlNet or a VAE is for, the family of a

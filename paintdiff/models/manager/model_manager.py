@@ -65,7 +65,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ManagerStatus:
-    """What the manager is doing.
+    """The state of the manager.
 
     `model` is the one used last ("" if none), `state` "none", "loading", "ready" or "failed".
     `device` is the one asked for ("auto") until the first model is loaded, then the one that is

@@ -1,4 +1,4 @@
-"""How much memory weights will take, told from their files. Importable without torch."""
+"""Estimates of the memory that weights will take, from their files. Importable without torch."""
 
 from __future__ import annotations
 

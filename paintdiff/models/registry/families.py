@@ -146,7 +146,7 @@ class Family(BaseModel):
 
     @property
     def guides_in_batch(self) -> bool:
-        """Whether its pipelines predict with and without the prompt in one batch of two."""
+        """Return whether its pipelines predict with and without the prompt in one batch of two."""
         return self.guidance == "classifier_free" and self.samplers != "own"
 
     def sampler_names(self) -> tuple[str, ...]:

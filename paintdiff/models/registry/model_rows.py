@@ -91,7 +91,7 @@ class ModelRow(SourceRow, ModelFacts):
 
     @property
     def is_here(self) -> bool:
-        """Whether it is on this machine. Fast: never contacts Hugging Face."""
+        """Return whether it is on this machine. Fast: never contacts Hugging Face."""
         folder = self.folder
         return folder is not None and folder.exists()
 

@@ -47,7 +47,7 @@ class Profile(BaseModel):
 
     @property
     def limits_guidance(self) -> bool:
-        """Whether it guides only in a part of the run."""
+        """Return whether it guides only in a part of the run."""
         return self.guidance_start > 0 or self.guidance_end < 1
 
     @property
@@ -58,7 +58,7 @@ class Profile(BaseModel):
 
     @property
     def keeps_features(self) -> bool:
-        """Whether some layers of a denoiser are skipped at some steps."""
+        """Return whether some layers of a denoiser are skipped at some steps."""
         return self.feature_interval > 1 or self.block_threshold > 0
 
 
