@@ -1,4 +1,4 @@
-"""Ctrl-C while a job is watched."""
+"""Watching a job: Ctrl-C, and what a log shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from paintdiff.cli.progress import watch_job
 from paintdiff.errors import JobCancelledError
-from paintdiff.jobs.events import Cancelled, Event, Queued
+from paintdiff.jobs.events import Cancelled, Event, Loading, Queued
 
 
 class Watched:
@@ -47,3 +47,20 @@ def test_ctrl_c_cancels_and_breaks_nothing_off() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_log_shows_each_message_once(capsys: pytest.CaptureFixture[str]) -> None:
+    class Slow(Watched):
+        def events(self, _timeout: float) -> Iterator[Event]:
+            for _ in range(50):
+                yield Loading("mini", "Loading mini")
+            for _ in range(50):
+                yield Loading("double", "Loading the upscaler")
+            yield Cancelled(())
+
+    job: Any = Slow()
+    with pytest.raises(JobCancelledError):
+        watch_job(job, quiet=False)
+    log = capsys.readouterr().err
+    assert log.count("Loading mini") == 1
+    assert log.count("Loading the upscaler") == 1
