@@ -22,7 +22,7 @@ from paintdiff.models.adapters.lora_names import (
     parse_place,
     strip_prefixes,
 )
-from paintdiff.models.adapters.lora_scales import NotedScales, check_alpha
+from paintdiff.models.adapters.lora_scales import NotedScales, check_alpha, make_dora_error
 from paintdiff.models.formats.tensor_tables import read_metadata, read_tensor_table
 from paintdiff.models.loading.library_errors import make_load_error
 from paintdiff.models.registry.families import DENOISERS
@@ -117,7 +117,7 @@ class _Pairs:
     """The pairs of matrices in a LoRA's file by the names of their layers, as the file spells them.
 
     Alphas in the file are multiplied in. `unread` counts the tensors that belong to no pair. The
-    constructor raises ModelLoadError if there is no pair, or for a DoRA (arXiv:2402.09353).
+    constructor raises ModelLoadError if there is no pair, or for a DoRA.
     """
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], name: str) -> None:
@@ -128,10 +128,7 @@ class _Pairs:
         self.remarks: list[str] = []
         self.has_alphas = False
         if any(map(is_dora, self._tensors)):
-            raise ModelLoadError(
-                f"{name} is a DoRA. Its magnitudes can't be applied, and without them pictures "
-                "would be wrong. Use a LoRA without DoRA, or merge this one into a checkpoint."
-            )
+            raise make_dora_error(name)
         self._used = 0
         self._without_alpha = self._without_rank = 0
         self._ends: dict[str, tuple[str, str]] = {}

@@ -75,10 +75,12 @@ class Scales:
     """The settings of one component of a LoRA, or of all of it.
 
     `where` is their place, in words for messages. The constructor raises ModelLoadError for a value
-    that isn't a finite number.
+    that isn't a finite number, and for a DoRA.
     """
 
     def __init__(self, settings: Mapping[str, object], where: str) -> None:
+        if settings.get("use_dora") is True:
+            raise make_dora_error(f"By {where}, the LoRA")
         alpha = settings.get("lora_alpha")
         self._alpha = None if alpha is None else _check_number(alpha, "lora_alpha", where)
         self._pattern = AlphaPattern(settings.get("alpha_pattern"), where)
@@ -175,6 +177,14 @@ def find_config_beside(path: Path) -> Path | None:
         return config
     weights = [each for each in path.parent.iterdir() if each.suffix.lower() in WEIGHT_SUFFIXES]
     return config if weights == [path] else None
+
+
+def make_dora_error(subject: str) -> ModelLoadError:
+    """Return the error for a DoRA (arXiv:2402.09353); `subject` begins its first sentence."""
+    return ModelLoadError(
+        f"{subject} is a DoRA. Its magnitudes can't be applied, and without them pictures "
+        "would be wrong. Use a LoRA without DoRA, or merge this one into a checkpoint."
+    )
 
 
 def check_alpha(value: float, of: str, name: str) -> float:

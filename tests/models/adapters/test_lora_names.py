@@ -10,6 +10,7 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.adapters.lora_formats import LoraFile, read_lora
@@ -297,6 +298,21 @@ def test_an_adapter_of_another_kind_is_called_so(
     path = files.saved(tmp_path / "adapter_model.safetensors", peft_pair())
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "ADALORA"}))
     with pytest.raises(ModelLoadError, match="of the kind ADALORA"):
+        read(path, components)
+
+
+@pytest.mark.parametrize("is_noted_inside", [False, True])
+def test_a_dora_without_its_magnitudes_is_refused_by_its_settings(
+    is_noted_inside: bool, components: Mapping[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "adapter_model.safetensors"
+    if is_noted_inside:
+        noted = json.dumps({"unet.use_dora": True})
+        save_file(peft_pair(), path, metadata={"lora_adapter_metadata": noted})
+    else:
+        files.saved(path, peft_pair())
+        (tmp_path / "adapter_config.json").write_text(json.dumps({"use_dora": True}))
+    with pytest.raises(ModelLoadError, match=r"^By the .* the LoRA is a DoRA"):
         read(path, components)
 
 
