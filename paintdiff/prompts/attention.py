@@ -1,0 +1,205 @@
+r"""Emphasis in a prompt, by the A1111 web UI's rules.
+
+`(x)` multiplies the weight by 1.1, `[x]` divides it by 1.1, `(x:1.3)` multiplies it by 1.3.
+Brackets nest, and the two kinds may overlap. An opening bracket that isn't closed reaches to the
+end; a closing one that wasn't opened is text. A backslash makes a bracket or a backslash text.
+`BREAK` starts a new chunk; unlike in A1111, also inside brackets.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+MAX_WEIGHT = 1000.0
+MAX_MISTAKES = 100
+
+_TOKEN = re.compile(r"\\[()\[\]\\]?|[()\[\]]|:\s*([+-]?[.\d]+)\s*\)|[^\\()\[\]:]+|:")
+_BREAK = re.compile(r"(?<!\s)\s*\bBREAK\b\s*")
+_ROUND = 1.1
+_SQUARE = 1 / 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A text of one weight, `source[start:end]` before its escapes and brackets were removed."""
+
+    text: str
+    weight: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The word `BREAK`: what follows starts a new chunk."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """Something in a prompt, at `source[start:end]`, that was probably meant otherwise."""
+
+    message: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """A text's spans, and at most `MAX_MISTAKES` mistakes in its brackets.
+
+    Weights stay within `MAX_WEIGHT`, also as products of nested brackets.
+    """
+
+    spans: tuple[Span | Break, ...]
+    mistakes: tuple[Mistake, ...]
+
+
+def parse_attention(text: str) -> tuple[Span | Break, ...]:
+    """Split a text without LoRA tags and schedules into spans of equal weight."""
+    return read_attention(text).spans
+
+
+def read_attention(text: str) -> Attention:
+    """Split a text into spans of equal weight, and report what is wrong with its brackets."""
+    brackets = _Brackets()
+    for match in _TOKEN.finditer(text):
+        brackets.add(match)
+    return Attention(brackets.weigh(), brackets.list_mistakes())
+
+
+class _Brackets:
+    """Collects texts and brackets; weights are known once the closing brackets are."""
+
+    def __init__(self) -> None:
+        # A text with its place, or a bracket: ("(" or "[", multiplier), (")" or "]", _).
+        self._events: list[tuple[str, int, int] | Break | tuple[str, float]] = []
+        self._open: dict[str, list[tuple[int, int]]] = {"(": [], "[": []}
+        self._mistakes: list[Mistake] = []
+
+    def add(self, match: re.Match[str]) -> None:
+        token, start, end = match[0], match.start(), match.end()
+        if token[0] not in "()[]\\:":
+            self._add_text(token, start)
+        elif token in ("(", "["):
+            self._open[token].append((len(self._events), start))
+            self._events.append((token, 1.0))
+        elif token[0] == "\\":
+            self._events.append((token[1:], start, end))
+        elif match[1] is not None and self._open["("]:
+            self._close("(", self._read_weight(match))
+        elif token == ")" and self._open["("]:
+            self._close("(", _ROUND)
+        elif token == "]" and self._open["["]:
+            self._close("[", _SQUARE)
+        else:
+            if match[1] is not None or token in (")", "]"):
+                self._report(f'"{token[-1]}" has no opening bracket before it.', end - 1, end)
+            self._add_text(token, start)
+
+    def weigh(self) -> tuple[Span | Break, ...]:
+        for kind, factor in (("(", _ROUND), ("[", _SQUARE)):
+            for index, _ in self._open[kind]:
+                self._events[index] = (kind, factor)
+        # Brackets of one kind nest, so that each kind is a stack of products. This keeps it linear.
+        products = {"(": [1.0], "[": [1.0]}
+        weight = 1.0
+        spans = _Spans()
+        for event in self._events:
+            if isinstance(event, Break):
+                spans.add_break(event)
+            elif len(event) == 3:
+                spans.add_text(*event, weight)
+            else:
+                kind, factor = event
+                if kind in products:
+                    products[kind].append(_limit(products[kind][-1] * factor))
+                else:
+                    products["(" if kind == ")" else "["].pop()
+                weight = _limit(products["("][-1] * products["["][-1])
+        return spans.finish()
+
+    def list_mistakes(self) -> tuple[Mistake, ...]:
+        for kind, opened in self._open.items():
+            for _, start in opened:
+                self._report(
+                    f'"{kind}" is never closed: it reaches to the end. '
+                    f'For a plain bracket write "\\{kind}".',
+                    start,
+                    start + 1,
+                )
+        return tuple(sorted(self._mistakes, key=lambda mistake: mistake.start))
+
+    def _close(self, kind: str, factor: float) -> None:
+        index, _ = self._open[kind].pop()
+        self._events[index] = (kind, factor)
+        self._events.append((")" if kind == "(" else "]", 1.0))
+
+    def _read_weight(self, match: re.Match[str]) -> float:
+        try:
+            weight = float(match[1])
+        except ValueError:
+            self._report(
+                f'"{match[1][:20]}" isn\'t a weight: write a number such as 1.2.', *match.span(1)
+            )
+            return 1.0
+        if not math.isfinite(weight) or abs(weight) > MAX_WEIGHT:
+            self._report(
+                f'The weight "{match[1][:20]}" is beyond {MAX_WEIGHT:g}: use one between -2 and 2.',
+                *match.span(1),
+            )
+        return weight
+
+    def _add_text(self, token: str, start: int) -> None:
+        place = 0
+        for found in _BREAK.finditer(token) if "BREAK" in token else ():
+            if found.start() > place:
+                self._events.append(
+                    (token[place : found.start()], start + place, start + found.start())
+                )
+            self._events.append(Break(start + found.start(), start + found.end()))
+            place = found.end()
+        if place < len(token):
+            self._events.append((token[place:], start + place, start + len(token)))
+
+    def _report(self, message: str, start: int, end: int) -> None:
+        if len(self._mistakes) < MAX_MISTAKES:
+            self._mistakes.append(Mistake(message, start, end))
+
+
+class _Spans:
+    """Joins neighbouring texts of equal weight."""
+
+    def __init__(self) -> None:
+        self._made: list[Span | Break] = []
+        self._texts: list[str] = []
+        self._start, self._end, self._weight = 0, 0, 1.0
+
+    def add_text(self, text: str, start: int, end: int, weight: float) -> None:
+        if self._texts and weight != self._weight:
+            self._flush()
+        if not self._texts:
+            self._start, self._weight = start, weight
+        self._texts.append(text)
+        self._end = end
+
+    def add_break(self, found: Break) -> None:
+        self._flush()
+        self._made.append(found)
+
+    def finish(self) -> tuple[Span | Break, ...]:
+        self._flush()
+        return tuple(self._made) or (Span("", 1.0, 0, 0),)
+
+    def _flush(self) -> None:
+        if self._texts:
+            self._made.append(Span("".join(self._texts), self._weight, self._start, self._end))
+            self._texts = []
+
+
+def _limit(weight: float) -> float:
+    return max(-MAX_WEIGHT, min(MAX_WEIGHT, weight))

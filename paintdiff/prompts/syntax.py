@@ -1,0 +1,249 @@
+r"""The A1111 web UI's prompt language: `AND`, schedules and alternation.
+
+`a AND b :0.7` is two prompts with weights. `[from:to:when]`, `[to:when]` and `[from::when]` change
+the prompt during the run: `when` is a step, or with a decimal point a share of the steps. `[a|b]`
+alternates at each step. What is left is emphasis, see `attention`; LoRA tags are text here, see
+`extra_networks`.
+
+Unlike in A1111, one `|` outside of brackets doesn't switch off a prompt's other schedules.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from paintdiff.prompts.attention import MAX_MISTAKES, MAX_WEIGHT, Mistake, read_attention
+from paintdiff.prompts.extra_networks import split_lora_tags
+
+MAX_DEPTH = 64
+
+_AND = re.compile(r"\bAND\b")
+_PROMPT_WEIGHT = re.compile(r"\s*([-+]?(?:\d+\.?|\d*\.\d+))")
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*")
+_TOKEN = re.compile(
+    r"\\.|<(?:lora|lyco):(?:\\.|[^\\<>]){0,500}>|[()\[\]:|]", re.DOTALL | re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text that stays the same during the run, `source[start:end]`."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """`[before:after:when]`; `when` as written, since "1.0" is a share and "1" a step."""
+
+    before: Nodes
+    after: Nodes
+    when: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alternate:
+    """`[a|b|c]`: one option a step, in turn."""
+
+    options: tuple[Nodes, ...]
+    start: int
+    end: int
+
+
+Node = Text | Scheduled | Alternate
+Nodes = tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subprompt:
+    """One of the prompts between `AND`, with its weight."""
+
+    nodes: Nodes
+    weight: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A parsed prompt. Positions in it count characters of `source`."""
+
+    source: str
+    subprompts: tuple[Subprompt, ...]
+    mistakes: tuple[Mistake, ...]
+
+
+def parse_prompt(source: str) -> Prompt:
+    """Parse a prompt in time linear in its length. Never raises: see its `mistakes`."""
+    subprompts: list[Subprompt] = []
+    mistakes: list[Mistake] = []
+    start = 0
+    for end, after in (*((m.start(), m.end()) for m in _AND.finditer(source)), (len(source), 0)):
+        text_end, weight = _split_weight(source, start, end)
+        if abs(weight) > MAX_WEIGHT:
+            _report(mistakes, f"A prompt's weight is at most {MAX_WEIGHT:g}.", text_end, end)
+            weight = math.copysign(MAX_WEIGHT, weight)
+        nodes = _parse_nodes(source, start, text_end, mistakes)
+        subprompts.append(Subprompt(nodes, weight, start, text_end))
+        start = after
+    return Prompt(source, tuple(subprompts), tuple(mistakes))
+
+
+def find_mistakes(source: str) -> tuple[Mistake, ...]:
+    """Return the mistakes in a prompt's schedules and brackets, in order."""
+    found = {*parse_prompt(source).mistakes, *read_attention(source).mistakes}
+    return tuple(sorted(found, key=lambda mistake: (mistake.start, mistake.end)))[:MAX_MISTAKES]
+
+
+def schedule(prompt: Prompt, steps: int) -> tuple[tuple[tuple[int, str], ...], ...]:
+    """Return each subprompt's texts with their last step (from 1), in order, without LoRA tags."""
+    return tuple(
+        tuple(
+            (step, _write(prompt.source, subprompt.nodes, step, steps))
+            for step in _list_ends(subprompt.nodes, steps)
+        )
+        for subprompt in prompt.subprompts
+    )
+
+
+def _split_weight(source: str, start: int, end: int) -> tuple[int, float]:
+    text = source[start:end].rstrip()
+    colon = text.rfind(":")
+    match = _PROMPT_WEIGHT.fullmatch(text, colon + 1) if colon >= 0 else None
+    if match is None:
+        return end, 1.0
+    return start + len(text[:colon].rstrip()), float(match[1])
+
+
+@dataclass(slots=True)
+class _Frame:
+    """An open bracket, or the whole text: what stands in it, and where it is divided."""
+
+    kind: str
+    start: int
+    nodes: list[Node] = field(default_factory=list[Node])
+    # Of each `:` or `|`: its sign, its place, and the number of nodes before it.
+    dividers: list[tuple[str, int, int]] = field(default_factory=list[tuple[str, int, int]])
+
+
+def _parse_nodes(source: str, start: int, end: int, mistakes: list[Mistake]) -> Nodes:
+    if source.find("[", start, end) < 0:
+        return (Text(start, end),) if end > start else ()
+    top = _Frame("", start)
+    frames = [top]
+    for match in _TOKEN.finditer(source, start, end):
+        token, place = match[0], match.start()
+        frame = frames[-1]
+        if token in ("(", "["):
+            frames.append(_Frame(token, place))
+        elif token in (":", "|"):
+            if frame.kind == "[":
+                frame.dividers.append((token, place, len(frame.nodes)))
+        elif token in (")", "]"):
+            if frame.kind != ("(" if token == ")" else "["):
+                # Nothing that is still open can be closed in order: it is all text.
+                _abandon(frames)
+                continue
+            frames.pop()
+            node = _build(source, frame, place, mistakes) if frame.dividers else None
+            if node is not None and len(frames) > MAX_DEPTH:
+                _report(
+                    mistakes,
+                    f"Brackets are nested deeper than {MAX_DEPTH}: this one is read as text.",
+                    frame.start,
+                    place + 1,
+                )
+                node, frame.nodes = None, []
+            frames[-1].nodes += frame.nodes if node is None else [node]
+    _abandon(frames)
+    return tuple(_fill(top.nodes, start, end))
+
+
+def _abandon(frames: list[_Frame]) -> None:
+    for frame in frames[1:]:
+        frames[0].nodes += frame.nodes
+    del frames[1:]
+
+
+def _build(source: str, frame: _Frame, end: int, mistakes: list[Mistake]) -> Node | None:
+    signs = {sign for sign, _, _ in frame.dividers}
+    colons = [divider for divider in frame.dividers if divider[0] == ":"]
+    if signs == {"|"}:
+        return Alternate(tuple(_divide(frame, frame.dividers, end)), frame.start, end + 1)
+    number = _NUMBER.fullmatch(source, colons[-1][1] + 1, end)
+    if number is None or len(colons) > 2:
+        message = 'Write "[from:to:0.5]", with a step or a share of the steps at the end.'
+        _report(mistakes, message, frame.start, end + 1)
+        return None
+    parts = _divide(frame, colons, end)
+    before = parts[0] if len(colons) == 2 else ()
+    return Scheduled(before, parts[-2], number[1], frame.start, end + 1)
+
+
+def _divide(frame: _Frame, dividers: list[tuple[str, int, int]], end: int) -> list[Nodes]:
+    parts: list[Nodes] = []
+    start, first = frame.start + 1, 0
+    for _, place, count in (*dividers, ("", end, len(frame.nodes))):
+        parts.append(tuple(_fill(frame.nodes[first:count], start, place)))
+        start, first = place + 1, count
+    return parts
+
+
+def _fill(nodes: list[Node], start: int, end: int) -> Iterator[Node]:
+    """Put the text around and between nodes."""
+    for node in nodes:
+        if node.start > start:
+            yield Text(start, node.start)
+        yield node
+        start = node.end
+    if end > start:
+        yield Text(start, end)
+
+
+def _report(mistakes: list[Mistake], message: str, start: int, end: int) -> None:
+    if len(mistakes) < MAX_MISTAKES:
+        mistakes.append(Mistake(message, start, end))
+
+
+def _find_step(when: str, steps: int) -> int:
+    value = float(when) * steps if "." in when else float(when)
+    return int(max(-1.0, min(float(steps), value)))
+
+
+def _list_ends(nodes: Nodes, steps: int) -> list[int]:
+    ends = {steps}
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Scheduled):
+            step = _find_step(node.when, steps)
+            if step >= 1:
+                ends.add(step)
+            waiting += (*node.before, *node.after)
+        elif isinstance(node, Alternate):
+            ends.update(range(1, steps + 1))
+            for option in node.options:
+                waiting += option
+    return sorted(ends)
+
+
+def _write(source: str, nodes: Nodes, step: int, steps: int) -> str:
+    texts: list[str] = []
+    waiting = list(reversed(nodes))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Text):
+            texts.append(source[node.start : node.end])
+        elif isinstance(node, Scheduled):
+            chosen = node.before if step <= _find_step(node.when, steps) else node.after
+            waiting += reversed(chosen)
+        else:
+            waiting += reversed(node.options[(step - 1) % len(node.options)])
+    text = "".join(texts)
+    return split_lora_tags(text)[0] if "<" in text else text
