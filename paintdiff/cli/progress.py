@@ -69,9 +69,10 @@ def _cancel_on_ctrl_c(job: Job) -> Generator[None]:
 
 def _show(event: Event, bar: tqdm[NoReturn], place: str) -> None:
     if isinstance(event, Loading):
-        if bar.desc != event.message:  # it repeats while it loads, which would fill a log
-            bar.bar_format = "{desc}"  # nothing to count
-            bar.set_description_str(event.message)
+        if bar.disable or bar.desc == event.message:  # a repetition would fill a log
+            return
+        bar.bar_format = "{desc}"  # nothing to count
+        bar.set_description_str(event.message)
     elif isinstance(event, Progress):
         bar.bar_format = None
         bar.unit = _UNITS.get(event.stage, "step")

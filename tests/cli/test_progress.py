@@ -64,3 +64,15 @@ def test_a_log_shows_each_message_once(capsys: pytest.CaptureFixture[str]) -> No
     log = capsys.readouterr().err
     assert log.count("Loading mini") == 1
     assert log.count("Loading the upscaler") == 1
+
+
+def test_a_quiet_job_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    class Slow(Watched):
+        def events(self, _timeout: float) -> Iterator[Event]:
+            yield Loading("mini", "Loading mini")
+            yield Cancelled(())
+
+    job: Any = Slow()
+    with pytest.raises(JobCancelledError):
+        watch_job(job, quiet=True)
+    assert capsys.readouterr().err == ""
