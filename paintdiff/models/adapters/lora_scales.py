@@ -80,7 +80,7 @@ class Scales:
 
     def __init__(self, settings: Mapping[str, object], where: str) -> None:
         if settings.get("use_dora") is True:
-            raise make_dora_error(f"By {where}, the LoRA")
+            raise make_dora_error(f"According to {where}, the LoRA")
         alpha = settings.get("lora_alpha")
         self._alpha = None if alpha is None else _check_number(alpha, "lora_alpha", where)
         self._pattern = AlphaPattern(settings.get("alpha_pattern"), where)

@@ -52,7 +52,7 @@ def convert_file(
     """Return the converted safetensors file from the folder `cache`; create it if needed.
 
     The file is reused while the pickle's path, size, modification time, start and end are the same.
-    It is deleted in a later conversion if the pickle is gone. `report` gets sentences for people.
+    It is deleted in a later conversion if the pickle is gone. `report` receives progress messages.
     Once `wanted` returns False the child is killed. A failure leaves no files behind.
 
     Raises:

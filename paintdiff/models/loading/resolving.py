@@ -23,7 +23,7 @@ def locate(
     """Return the folder or file of a model, ControlNet or preprocessor.
 
     A Hugging Face id that isn't cached is downloaded by `downloads` (None: separately), at the
-    row's commit. `report` gets sentences for people. Once `wanted` returns False this is cancelled.
+    row's commit. `report` receives progress messages. Once `wanted` returns False, this stops.
 
     Raises:
         ModelNotFoundError: It is missing.

@@ -145,7 +145,7 @@ def locate_upscaler(
 ) -> Path:
     """Return the row's file, downloading and verifying it if needed.
 
-    `report` gets sentences for people. The download stops once `wanted` returns False.
+    `report` receives progress messages. The download stops once `wanted` returns False.
 
     Raises:
         ModelNotFoundError: The file is missing, or the download failed.

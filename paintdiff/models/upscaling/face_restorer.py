@@ -110,7 +110,7 @@ def load_face_restorer(
     """Load the weights of a face restorer and of its face detector onto a device.
 
     `dtype` is "float32", "bfloat16" or "float16". None means full precision: there are few faces,
-    and half precision is visible in them. `report` gets sentences for people. Raises
+    and half precision is visible in them. `report` receives progress messages. Raises
     ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
     """
     if not row.file.is_file():

@@ -237,7 +237,7 @@ def load_upscaler(
     """Load an upscaler's weights onto a device; download them first if necessary.
 
     `dtype` is "float32", "bfloat16" or "float16". None means the best one: half precision on CUDA
-    if the network supports it, full precision elsewhere. `report` gets sentences for people. A
+    if the network supports it, full precision elsewhere. `report` receives progress messages. A
     download is cancelled once `wanted` returns False. Raises ModelNotFoundError, UnsafeWeightsError
     or ModelLoadError.
     """

@@ -312,7 +312,7 @@ def test_a_dora_without_its_magnitudes_is_refused_by_its_settings(
     else:
         files.saved(path, peft_pair())
         (tmp_path / "adapter_config.json").write_text(json.dumps({"use_dora": True}))
-    with pytest.raises(ModelLoadError, match=r"^By the .* the LoRA is a DoRA"):
+    with pytest.raises(ModelLoadError, match=r"^According to the .* the LoRA is a DoRA"):
         read(path, components)
 
 
