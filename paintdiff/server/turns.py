@@ -34,9 +34,9 @@ class Turns:
         """Wait for a turn and take it. Returns False for a visitor who must leave."""
         ticket = secrets.token_hex(8)
         self._waiting.append(ticket)
-        if len(self._waiting) > self._max_waiting:
-            self._waiting.remove(_random.choice(self._waiting))
         try:
+            if len(self._waiting) > self._max_waiting:
+                self._waiting.remove(_random.choice(self._waiting))
             while ticket in self._waiting:
                 now = self._clock()
                 if now >= self._next_turn:

@@ -260,12 +260,12 @@ class Downloads:
         with self._lock:
             entry = self._find_running(key)
             if entry is None:
+                self._forget_oldest()
                 download = Download(*key)
                 threading.Thread(
                     target=self._run, args=(download,), name=f"download {hub_id}", daemon=True
                 ).start()  # starting may fail, so do it before anybody can find the download
                 entry = self._entries[download.id] = _Entry(download)
-                self._forget_oldest()
             entry.by_hand = entry.by_hand or by_hand
             entry.waiters += not by_hand
             return entry
@@ -279,7 +279,7 @@ class Downloads:
 
     def _forget_oldest(self) -> None:
         over = [id for id, entry in self._entries.items() if entry.download.wait(0)]
-        for id in over[: max(0, len(over) - MOST_REMEMBERED)]:
+        for id in over[: max(0, len(over) + 1 - MOST_REMEMBERED)]:
             del self._entries[id]
 
     def _run(self, download: Download) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from paintdiff.errors import ModelLoadError
 from paintdiff.models.memory.plans import USUAL_PLAN
 
 if TYPE_CHECKING:
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
     from paintdiff.models.registry.base_rows import WeightsRow
 
 LoadedT = TypeVar("LoadedT")
+
+OnLoading = Callable[[str], None]
+"""Called with a sentence for people while a lease waits for weights, about ten times a second; may
+raise to give up.
+"""
+
+POLL_SECONDS = 0.1
 
 
 @dataclass
@@ -38,7 +47,7 @@ class Entry(Generic[LoadedT]):
     error: Exception | None = None
     leases: int = 0
     warmed: bool = False  # somebody wants it, though nobody waits
-    superseded: bool = False  # other weights lie at its place by now
+    forgotten: bool = False  # the cache has, so its weights go when its last lease ends
     adapting: AppliedAdapters | None = None
     second_engine: OpenVinoEngine | None = None
     precision: tuple[str | None, bool] = USUAL_PLAN.precision
@@ -48,6 +57,21 @@ class Entry(Generic[LoadedT]):
     def tell(self, message: str) -> None:
         """Set the message for those who wait."""
         self.message = message
+
+    def wait(self, on_loading: OnLoading | None) -> LoadedT:
+        """Wait for the load and return the weights; call it during a lease.
+
+        Raises what ended the load, or what `on_loading` raises.
+        """
+        while not self.ended.is_set():
+            if on_loading is not None:
+                on_loading(self.message)
+            self.ended.wait(POLL_SECONDS)
+        if self.error is not None:
+            raise self.error
+        if self.loaded is None:
+            raise ModelLoadError(f"{self.row.name} ended up neither loaded nor failed.")
+        return self.loaded
 
 
 def entry_key(row: WeightsRow) -> str:

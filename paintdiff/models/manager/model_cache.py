@@ -12,14 +12,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic
 
-from paintdiff.errors import ModelLoadError, RequestError
+from paintdiff.errors import RequestError
 from paintdiff.models.catalog.disk_usage import LoadedSummary
 from paintdiff.models.loading.library_errors import make_load_error
 from paintdiff.models.manager.cache_entry import (
+    POLL_SECONDS,
     Entry,
     LoadedT,
+    OnLoading,
     count_held_bytes,
     entry_key,
     is_idle,
@@ -40,18 +43,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OnLoading = Callable[[str], None]
-"""Called with a sentence for people while a lease waits for weights, about ten times a second; may
-raise to give up.
-"""
-
 Load = Callable[[str, Callable[[str], None]], LoadedT]
 """Loads weights, given a device and a function that takes sentences for people."""
 
 Fetch = Callable[[Callable[[str], None]], object]
 """Downloads files, given a function that takes sentences for people."""
 
-POLL_SECONDS = 0.1
+
+@dataclass(frozen=True)
+class LoadRequest(Generic[LoadedT]):
+    """Weights that somebody wants, and how to load them if they aren't in memory.
+
+    `key` is that of their entry. `fetch` downloads files first, while others load.
+    """
+
+    key: str
+    row: WeightsRow
+    loader: AnyLoader
+    load: Load[LoadedT]
+    fetch: Fetch | None = None
+    plan: Plan = USUAL_PLAN
 
 
 class ModelCache:
@@ -122,28 +133,30 @@ class ModelCache:
                     adapting.eject_ip_adapters()
 
     @contextmanager
-    def wait_for(self, entry: Entry[LoadedT], on_loading: OnLoading | None) -> Generator[LoadedT]:
-        """Wait for an entry that was requested, and yield its weights; the lease ends afterwards.
+    def lease(self, wanted: LoadRequest[LoadedT]) -> Generator[Entry[LoadedT]]:
+        """Lease weights: inside the `with` nothing evicts them. The first lease starts their load.
 
-        Raises what ended the load, or what `on_loading` raises.
+        Returns at once; `Entry.wait` waits for the load.
         """
-        try:
-            while not entry.ended.is_set():
-                if on_loading is not None:
-                    on_loading(entry.message)
-                entry.ended.wait(POLL_SECONDS)
-            if entry.error is not None:
-                raise entry.error
-            if entry.loaded is None:
-                raise ModelLoadError(f"{entry.row.name} ended up neither loaded nor failed.")
-            yield entry.loaded
+        with self._lock:
+            entry = self._find_or_load(wanted)
+            entry.leases += 1
+        try:  # nothing that could fail comes before it, or a lease would never end
+            yield entry
         finally:
             with self._lock:
                 entry.leases -= 1
-                dropped = entry.superseded and entry.leases == 0
+                dropped = entry.forgotten and entry.leases == 0
             if dropped:
                 entry.loaded = None
                 usage.release_memory()
+
+    def warm(self, wanted: LoadRequest[LoadedT]) -> Entry[LoadedT]:
+        """Load weights in the background, though nobody waits for them."""
+        with self._lock:
+            entry = self._find_or_load(wanted)
+            entry.warmed = True
+            return entry
 
     def is_wanted(self, key: str) -> bool:
         """Return whether anybody waits for a load; otherwise forget it, to start over next time."""
@@ -154,66 +167,54 @@ class ModelCache:
                 return False
             return entry is not None
 
-    def request(
-        self,
-        key: str,
-        row: WeightsRow,
-        loader: AnyLoader,
-        load: Load[LoadedT],
-        *,
-        fetch: Fetch | None = None,
-        plan: Plan = USUAL_PLAN,
-    ) -> Entry[LoadedT]:
-        """Return the entry with that key and one more lease; the first request starts to load.
+    def _find_or_load(self, wanted: LoadRequest[LoadedT]) -> Entry[LoadedT]:
+        """Return the wanted entry; without one, start to load it. Call this with the lock held.
 
-        `fetch` downloads files first, while others load. Weights that were replaced on the disk, or
-        are here in another precision than the plan's, are loaded again.
+        Weights that were replaced on the disk, or are here in another precision than the plan's,
+        are loaded again.
         """
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is not None and (
-                entry.row.identity != row.identity or entry.precision != plan.precision
-            ):
-                entry.superseded = True  # who has it on loan keeps it, until the lease ends
-                del self._entries[key]
-                entry = None
-            if entry is None:
-                message = f"Loading {row.name}"
-                entry = Entry[Any](row, loader, key, message, precision=plan.precision)
-                threading.Thread(
-                    target=self._load,
-                    args=(entry, load, fetch, plan),
-                    name=f"load {row.name}",
-                    daemon=True,
-                ).start()  # it may fail, so this comes before anybody can find the entry
-                self._entries[key] = entry
-            self._entries.move_to_end(key)
-            entry.leases += 1
-            return entry
+        key, row, precision = wanted.key, wanted.row, wanted.plan.precision
+        entry = self._entries.get(key)
+        if entry is not None and (
+            entry.row.identity != row.identity or entry.precision != precision
+        ):
+            self._forget(entry)
+            entry = None
+        if entry is None:
+            entry = Entry[Any](row, wanted.loader, key, f"Loading {row.name}", precision=precision)
+            threading.Thread(
+                target=self._load, args=(entry, wanted), name=f"load {row.name}", daemon=True
+            ).start()  # it may fail, so this comes before anybody can find the entry
+            self._entries[key] = entry
+        self._entries.move_to_end(key)
+        return entry
 
-    def _load(
-        self, entry: Entry[LoadedT], load: Load[LoadedT], fetch: Fetch | None, plan: Plan
-    ) -> None:
+    def _forget(self, entry: Entry[Any]) -> None:
+        """Forget an entry; who has it on loan keeps it. Call this with the lock held."""
+        entry.forgotten = True
+        if self._entries.get(entry.key) is entry:
+            del self._entries[entry.key]
+
+    def _load(self, entry: Entry[LoadedT], wanted: LoadRequest[LoadedT]) -> None:
         """Load an entry in a thread of its own; `ended` is set whatever happens."""
         started = time.perf_counter()
         try:
-            if fetch is not None:
-                fetch(entry.tell)
+            if wanted.fetch is not None:
+                wanted.fetch(entry.tell)
             with self._one_load_at_a_time:
-                entry.loaded = self._load_with_room(entry, load, plan)
+                entry.loaded = self._load_with_room(entry, wanted)
             logger.info("loaded %s in %.1f s", entry.row.name, time.perf_counter() - started)
         except BaseException as error:  # also what a library in Rust panics with
             with self._lock:  # forgotten, so that the next request tries again
                 entry.failed.set()
-                if self._entries.get(entry.key) is entry:
-                    del self._entries[entry.key]
+                self._forget(entry)
             logger.warning("loading %s from %s failed", entry.row.name, entry.row.source)
             entry.error = make_load_error(f"{entry.row.title} can't be loaded", error)
         finally:
             entry.ended.set()
 
-    def _load_with_room(self, entry: Entry[LoadedT], load: Load[LoadedT], plan: Plan) -> LoadedT:
-        memory = self._memory
+    def _load_with_room(self, entry: Entry[LoadedT], wanted: LoadRequest[LoadedT]) -> LoadedT:
+        memory, plan = self._memory, wanted.plan
         memory.choose_device()
         if plan != USUAL_PLAN:
             usage.release_memory()  # the same weights in another precision, for one
@@ -224,12 +225,12 @@ class ModelCache:
         if entry.loader.on_cpu and memory.on_cuda:
             with self._lock:
                 entry.waits = True
-            loaded = load("cpu", entry.tell)
+            loaded = wanted.load("cpu", entry.tell)
         else:
             needed = self._estimates.measure(entry.loader, entry.row, plan)
             if needed is not None:
                 self.make_room(needed)
-            loaded = load(memory.device, entry.tell)
+            loaded = wanted.load(memory.device, entry.tell)
         usage.trim_memory()
         return loaded
 
@@ -285,9 +286,16 @@ class ModelCache:
 
         It takes seconds, so don't hold the lock.
         """
-        for entry in waiting:
-            assert entry.adapting is not None  # else it can't wait
-            entry.adapting.send_home()
+        at_home = 0
+        try:
+            for entry in waiting:
+                assert entry.adapting is not None  # else it can't wait
+                entry.adapting.send_home()
+                at_home += 1
+        finally:
+            with self._lock:  # some of their weights may still be on the device: they can't wait
+                for entry in waiting[at_home:]:
+                    self._forget(entry)
         self._eject([entry for entry in evicted if not entry.waits])
         if evicted:
             usage.release_memory()
@@ -343,12 +351,6 @@ class ModelCache:
         assert entry.loaded is not None  # it is on loan
         room = self.measure_room(entry.loaded.row)
         return room is None or count_held_bytes(entry) + more_bytes <= room.room_bytes
-
-    def keep_warm(self, entry: Entry[Any]) -> None:
-        """End a lease, but go on loading though nobody waits."""
-        with self._lock:
-            entry.warmed = True
-            entry.leases -= 1
 
     def get_adapters(
         self, entry: Entry[LoadedT], make: Callable[[LoadedT], AppliedAdapters]

@@ -17,7 +17,7 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.hub.downloads import Downloads
 from paintdiff.models.loading.resolving import locate, needs_fetching
-from paintdiff.models.manager.cache_entry import Entry, entry_key
+from paintdiff.models.manager.cache_entry import POLL_SECONDS, Entry, OnLoading, entry_key
 from paintdiff.models.manager.compute_backends import ComputeBackends
 from paintdiff.models.manager.device_memory import DeviceMemory
 from paintdiff.models.manager.loaders import (
@@ -35,14 +35,13 @@ from paintdiff.models.manager.loaders import (
     LoaderTable,
     RowT,
 )
-from paintdiff.models.manager.model_cache import POLL_SECONDS, ModelCache, OnLoading
+from paintdiff.models.manager.model_cache import LoadRequest, ModelCache
 from paintdiff.models.manager.weight_estimates import WeightEstimates
 from paintdiff.models.memory import usage
 from paintdiff.models.memory.planner import Planner
 from paintdiff.models.memory.plans import USUAL_PLAN, Plan, count_weights_on_device
 from paintdiff.models.registry.adapter_rows import (
     EmbeddingRow,
-    IpAdapterRow,
     LoraRow,
     TinyAutoencoderRow,
     VaeRow,
@@ -166,12 +165,12 @@ class ModelManager:
         """
         rows = [self.catalog.find(ControlNetRow, each) for each in dict.fromkeys(controlnets)]
         with ExitStack() as leases:
-            entry = self._request_model(self.catalog.find(ModelRow, name), plan)
-            model = leases.enter_context(self.cache.wait_for(entry, on_loading))
+            wanted = self._request(MODEL, self.catalog.find(ModelRow, name), None, plan)
+            entry = leases.enter_context(self.cache.lease(wanted))
+            self._report_status_of(entry)
+            model = entry.wait(on_loading)
             networks = [
-                leases.enter_context(
-                    self.cache.wait_for(self._request(CONTROLNET, row, model), on_loading)
-                )
+                leases.enter_context(self._lease(CONTROLNET, row, model, on_loading))
                 for row in rows
             ]
             from paintdiff.models.inference.leased_pipeline import LeasedPipeline  # noqa: PLC0415 (imports torch)
@@ -216,20 +215,17 @@ class ModelManager:
         from paintdiff.models.inference.leased_pipeline import LeasedPipeline  # noqa: PLC0415 (imports torch)
 
         with ExitStack() as leases:
-
-            def wait_for(requested: Entry[LoadedT]) -> LoadedT:
-                return leases.enter_context(self.cache.wait_for(requested, on_loading))
-
             vae = None
             if adapters.vae is not None:
-                vae = wait_for(self._request(VAE, self.catalog.find(VaeRow, adapters.vae), model))
+                row = self.catalog.find(VaeRow, adapters.vae)
+                vae = leases.enter_context(self._lease(VAE, row, model, on_loading))
             wanted = adapters.injected
             sources = applied.Sources(
                 {use.name: self.catalog.find(LoraRow, use.name) for use in wanted.loras},
                 {name: self.catalog.find(EmbeddingRow, name) for name in wanted.embeddings},
                 {
-                    use.name: wait_for(
-                        self._request(IP_ADAPTER, self.catalog.find(IpAdapterRow, use.name), None)
+                    use.name: leases.enter_context(
+                        self.lease_weights(IP_ADAPTER, use.name, on_loading)
                     )
                     for use in wanted.ip_adapters
                 },
@@ -239,13 +235,14 @@ class ModelManager:
             self._make_room_to_place(entry, model, plan, on_loading)
             second: LoadedModel | None = None
             if adapters.refiner is not None:
-                requested = self._request(
-                    MODEL, self.catalog.find(ModelRow, adapters.refiner), None, plan
+                row = self.catalog.find(ModelRow, adapters.refiner)
+                other = leases.enter_context(
+                    self.cache.lease(self._request(MODEL, row, None, plan))
                 )
-                second = wait_for(requested)
-                self._make_room_to_place(requested, second, plan, on_loading)
-                refining = self._get_adapters(requested)
-                turns.append(applied.AdapterTurn(requested.key, refining, placement=plan.placement))
+                second = other.wait(on_loading)
+                self._make_room_to_place(other, second, plan, on_loading)
+                refining = self._get_adapters(other)
+                turns.append(applied.AdapterTurn(other.key, refining, placement=plan.placement))
             given = leases.enter_context(
                 applied.apply_adapters(turns, self._make_room_for_lora, on_loading)
             )
@@ -325,8 +322,19 @@ class ModelManager:
         """
         if isinstance(row, str):
             row = self.catalog.find(loader.row_class, row)
-        with self.cache.wait_for(self._request(loader, row, argument), on_loading) as loaded:
+        with self._lease(loader, row, argument, on_loading) as loaded:
             yield loaded
+
+    @contextmanager
+    def _lease(
+        self,
+        loader: Loader[RowT, ArgumentT, LoadedT],
+        row: RowT,
+        argument: ArgumentT,
+        on_loading: OnLoading | None,
+    ) -> Generator[LoadedT]:
+        with self.cache.lease(self._request(loader, row, argument)) as entry:
+            yield entry.wait(on_loading)
 
     def _request(
         self,
@@ -334,8 +342,8 @@ class ModelManager:
         row: RowT,
         argument: ArgumentT,
         plan: Plan = USUAL_PLAN,
-    ) -> Entry[LoadedT]:
-        """Return a row's entry with one more lease; its load has begun."""
+    ) -> LoadRequest[LoadedT]:
+        """Return a request for a row's weights, for the cache."""
         key = entry_key(row) + loader.key_suffix(argument)
 
         def is_wanted() -> bool:
@@ -357,16 +365,12 @@ class ModelManager:
             return loader.load(row, argument, context)
 
         fetches = loader.from_hub and needs_fetching(row)
-        return self.cache.request(
-            key, row, loader, load, fetch=fetch if fetches else None, plan=plan
-        )
+        return LoadRequest(key, row, loader, load, fetch if fetches else None, plan)
 
-    def _request_model(self, row: ModelRow, plan: Plan = USUAL_PLAN) -> Entry[LoadedModel]:
-        """Request the model that `status` is about from now on."""
-        entry = self._request(MODEL, row, None, plan)
+    def _report_status_of(self, entry: Entry[LoadedModel]) -> None:
+        """Let `status` be about this model from now on."""
         # The entry itself would keep the weights in memory after the cache has dropped them.
-        self._last, self._last_failed, self._has_no_device = row.name, entry.failed, False
-        return entry
+        self._last, self._last_failed, self._has_no_device = entry.row.name, entry.failed, False
 
     def choose_device(self, name: str, on_loading: OnLoading) -> None:
         """Find out where networks run, before the model `name` is planned and leased.
@@ -394,7 +398,8 @@ class ModelManager:
 
         A failure is logged, and raised when the model is leased.
         """
-        self.cache.keep_warm(self._request_model(self.catalog.find(ModelRow, name)))
+        row = self.catalog.find(ModelRow, name)
+        self._report_status_of(self.cache.warm(self._request(MODEL, row, None)))
 
     def status(self) -> ManagerStatus:
         """Return what the model used last and the memory are doing. Cheap; never imports torch."""
@@ -422,11 +427,9 @@ class ModelManager:
         with ExitStack() as leases:
             decoder: DecoderTiny | None = None
             if row is not None:
-                requested = self._request(TINY_AUTOENCODER, row, model.row.family)
+                lent = self._lease(TINY_AUTOENCODER, row, model.row.family, on_loading)
                 try:
-                    decoder = leases.enter_context(
-                        self.cache.wait_for(requested, on_loading)
-                    ).decoder
+                    decoder = leases.enter_context(lent).decoder
                 except ModelError as error:
                     logger.warning("previews are without %s: %s", row.name, error)
             yield decoder
