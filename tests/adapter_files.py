@@ -95,6 +95,32 @@ def in_kohya_keys(layers: Layers, *, alpha: float | None = None) -> dict[str, to
     return tensors
 
 
+def magnitudes_of(
+    components: Mapping[str, Any], layers: Layers, *, of_inputs: bool = False, seed: int = 9
+) -> dict[str, torch.Tensor]:
+    """A DoRA's magnitudes, near the norms of the layers' weights, in LyCORIS's shapes."""
+    generator = torch.Generator().manual_seed(seed)
+    found: dict[str, torch.Tensor] = {}
+    for path in layers:
+        component, _, inner = path.partition(".")
+        weight = components[component].get_submodule(inner).weight.detach()
+        others = [axis for axis in range(weight.ndim) if axis != (1 if of_inputs else 0)]
+        norms = torch.linalg.vector_norm(weight, dim=others, keepdim=True)
+        found[path] = norms * (0.5 + torch.rand(norms.shape, generator=generator))
+    return found
+
+
+def in_kohya_dora_keys(
+    layers: Layers, magnitudes: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """As LyCORIS and OneTrainer write a DoRA."""
+    tensors = in_kohya_keys(layers)
+    for path, each in magnitudes.items():
+        down = next(iter(in_kohya_keys({path: layers[path]})))
+        tensors[down.replace("lora_down.weight", "dora_scale")] = each
+    return tensors
+
+
 def _named(layers: Layers, down_end: str, up_end: str) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
     for path, (down, up) in layers.items():

@@ -12,22 +12,34 @@ from typing import Any
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+_LORA_PARTS = (".lora_A.", ".lora_B.", ".lora_magnitude_vector.")
+
 
 @dataclass(frozen=True)
 class Weight:
-    """One weight of the network, and the LoRAs' low-rank parts (down, up, scale) beside it.
+    """One weight of the network, and what LoRAs have beside it.
 
-    They stay the same when the network gets other LoRAs.
+    It stays the same when the network gets other LoRAs.
+
+    Attributes:
+        tensor: The network's own weight.
+        parts: The low-rank parts (down, up, scale).
+        changes: A DoRA's changes of the weight's rows, (outputs, 1), or columns, (1, inputs), as
+            fractions, and their scales.
     """
 
     tensor: torch.Tensor
     parts: tuple[tuple[torch.Tensor, torch.Tensor, float], ...] = ()
+    changes: tuple[tuple[torch.Tensor, float], ...] = ()
 
     def merge(self) -> torch.Tensor:
         """Return the sum as one tensor: the network's own if there are no parts, or a new one."""
         if not self.parts:
             return self.tensor
         total = self.tensor.detach().clone()
+        for change, scale in self.changes:
+            change = change.view(*change.shape, *[1] * (total.ndim - 2))
+            total += (scale * change * self.tensor).to(total)
         for down, up, scale in self.parts:
             added = up.flatten(1) @ down.flatten(1)
             total += scale * added.reshape(total.shape).to(total)
@@ -42,11 +54,17 @@ def collect_weights(network: torch.nn.Module) -> Mapping[str, Weight]:
     found: dict[str, Weight] = {}
     for name, tensor in network.named_parameters():
         path, _, last = name.rpartition(".")
-        around = path.removesuffix(".base_layer")
+        around = path
+        while around.endswith(".base_layer"):  # a DoRA has a layer of its own in between
+            around = around.removesuffix(".base_layer")
         if around in layers and path != around:
-            parts = _collect_parts(layers[around]) if last == "weight" else ()
-            found[f"{around}.{last}"] = Weight(tensor, parts)
-        elif ".lora_A." not in name and ".lora_B." not in name:
+            layer = layers[around]
+            found[f"{around}.{last}"] = (
+                Weight(tensor, _collect_parts(layer), _collect_changes(layer))
+                if last == "weight"
+                else Weight(tensor)
+            )
+        elif not any(part in name for part in _LORA_PARTS):
             found[name] = Weight(tensor)
     return found
 
@@ -70,4 +88,13 @@ def _collect_parts(layer: Any) -> tuple[tuple[torch.Tensor, torch.Tensor, float]
         (layer.lora_A[key].weight.detach(), layer.lora_B[key].weight.detach(), layer.scaling[key])
         for key in layer.active_adapters
         if key in layer.lora_A
+    )
+
+
+def _collect_changes(layer: Any) -> tuple[tuple[torch.Tensor, float], ...]:
+    changes = layer.lora_magnitude_vector
+    return tuple(
+        (changes[key].weight.detach(), layer.scaling[key])
+        for key in layer.active_adapters
+        if key in changes
     )

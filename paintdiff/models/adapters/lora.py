@@ -12,11 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft.tuners import lora
-from peft.tuners.tuners_utils import BaseTunerLayer
 
 from paintdiff.errors import ModelLoadError
-from paintdiff.models.adapters.lora_formats import TEXT_ENCODERS, LoraFile, LowRank, read_lora
+from paintdiff.models.adapters.injection import (
+    eject,
+    find_layer,
+    find_weight_shape,
+    inject_pair,
+    reshape_pair,
+    set_strengths,
+    unwrap_all,
+)
+from paintdiff.models.adapters.lora_formats import LoraFile, read_lora
+from paintdiff.models.adapters.lora_layers import TEXT_ENCODERS
+from paintdiff.models.adapters.low_rank import LowRank
 from paintdiff.models.adapters.specs import LoraUse
 from paintdiff.models.formats.tensor_tables import hash_tensors
 from paintdiff.models.registry.adapter_rows import LoraRow
@@ -27,9 +36,6 @@ _WORD_PATH = re.compile(r"\.attn2\.to_[kv]$")
 
 OnApplying = Callable[[str], None]
 """Called with a message, several times a second; what it raises ends the work."""
-
-# The same for all layers of all LoRAs: no dropout, no bias, no initial values.
-_PLAIN = lora.LoraConfig(init_lora_weights=False, inference_mode=True)
 
 
 @dataclass(frozen=True)
@@ -110,10 +116,7 @@ class Loras:
         """Remove all LoRAs: every layer is the original object again."""
         self._injected.clear()
         for component in self._components.values():
-            for parent in list(component.modules()):
-                for name, child in parent.named_children():
-                    if isinstance(child, BaseTunerLayer):
-                        setattr(parent, name, child.get_base_layer())
+            unwrap_all(component)
 
     def _inject(self, row: LoraRow, on_applying: OnApplying) -> None:
         path = Path(row.source)
@@ -128,31 +131,39 @@ class Loras:
         for component, parts in fitting.items():
             for where, part in parts.items():
                 on_applying(message)
-                size_bytes += _inject_part(self._components[component], where, key, part)
+                size_bytes += self._inject_part(row, component, where, key, part)
         on_applying(message)
         digest = hash_tensors(path)[:_HASH_DIGITS]
         self._injected[row.name] = InjectedLora(row, key, digest, size_bytes, notes)
 
+    def _inject_part(
+        self, row: LoraRow, component: str, where: str, key: str, part: LowRank
+    ) -> int:
+        try:
+            return inject_pair(self._components[component], where, key, part)
+        except ArithmeticError as error:
+            raise ModelLoadError(
+                f"The LoRA {row.title} is a DoRA that can't be applied to {self._title}: at "
+                f"{component}.{where} {error}. Get the file again, or another version of it."
+            ) from error
+
     def _eject(self, name: str) -> None:
         key = self._injected.pop(name).key
         for component in self._components.values():
-            for layer in _find_tuned_layers(component):
-                layer.set_adapter([each for each in layer.active_adapters if each != key])
-                layer.delete_adapter(key)
+            eject(component, key)
 
     def _set_weights(self, uses: Sequence[LoraUse]) -> None:
         for name, component in self._components.items():
-            weights = {
-                self._injected[use.name].key: (
-                    use.text_encoder_weight if name in TEXT_ENCODERS else use.weight
-                )
-                for use in uses
-            }
-            active = [key for key, weight in weights.items() if weight]
-            for layer in _find_tuned_layers(component):
-                layer.set_adapter(active, inference_mode=True)
-                for key in active:
-                    layer.set_scale(key, weights[key])
+            is_text = name in TEXT_ENCODERS
+            set_strengths(
+                component,
+                {
+                    self._injected[use.name].key: (
+                        use.text_encoder_weight if is_text else use.weight
+                    )
+                    for use in uses
+                },
+            )
 
     def _fit(
         self, file: LoraFile, row: LoraRow
@@ -162,12 +173,12 @@ class Loras:
         fitting: dict[str, dict[str, LowRank]] = {}
         unknown = 0
         for (name, path), part in file.parts.items():
-            found = _find_layer(layers.get(name, {}), _spell(name, path))
+            found = find_layer(layers.get(name, {}), _spell(name, path))
             if found is None:
                 unknown += 1
                 continue
             where, layer = found
-            shaped = _reshape(part, layer)
+            shaped = reshape_pair(part, layer)
             if shaped is None:
                 raise self._make_shape_error(file, row, f"{name}.{path}", part, layer)
             fitting.setdefault(name, {})[where] = shaped
@@ -199,7 +210,7 @@ class Loras:
         return ModelLoadError(
             f"The LoRA {row.title} doesn't fit {self._title}: at {where} it has "
             f"{tuple(part.down.shape)} and {tuple(part.up.shape)} for a weight of "
-            f"{_find_weight_shape(layer)}."
+            f"{find_weight_shape(layer)}."
         )
 
     def _make_family_error(
@@ -222,87 +233,9 @@ class Loras:
         )
 
 
-def _find_tuned_layers(component: torch.nn.Module) -> list[Any]:
-    return [layer for layer in component.modules() if isinstance(layer, BaseTunerLayer)]
-
-
 def _spell(component: str, path: str) -> Iterator[str]:
     """Yield a layer's path as different versions of its library spell it."""
     yield path
     if component in TEXT_ENCODERS:
         yield path.removeprefix("text_model.")
         yield f"text_model.{path}"
-
-
-def _find_layer(
-    layers: Mapping[str, torch.nn.Module], spellings: Iterator[str]
-) -> tuple[str, torch.nn.Module] | None:
-    """Return the first layer of `layers` (by path) that a LoRA can wrap, and its path."""
-    for spelling in spellings:
-        layer = layers.get(spelling)
-        if isinstance(layer, BaseTunerLayer):
-            layer = layer.get_base_layer()
-        if isinstance(layer, torch.nn.Linear):
-            return spelling, layer
-        if isinstance(layer, torch.nn.Conv2d) and layer.groups == 1:
-            return spelling, layer
-    return None
-
-
-def _find_weight_shape(layer: torch.nn.Module) -> tuple[int, ...]:
-    if isinstance(layer, torch.nn.Linear):  # quantized weights have other shapes
-        return (layer.out_features, layer.in_features)
-    assert isinstance(layer, torch.nn.Conv2d)
-    return (layer.out_channels, layer.in_channels, *layer.kernel_size)
-
-
-def _reshape(part: LowRank, layer: torch.nn.Module) -> LowRank | None:
-    """Return the pair in the shapes that a layer takes, None if they don't fit.
-
-    A linear layer and a convolution of 1x1 are equivalent.
-    """
-    outputs, inputs, *kernel = _find_weight_shape(layer)
-    rank = part.rank
-    if not 1 <= rank <= max(outputs, inputs):
-        return None
-    down, up = part.down, part.up
-    if not kernel or kernel == [1, 1]:
-        if down.shape[2:].numel() != 1 or up.shape[2:].numel() != 1:
-            return None
-        tail = (1,) * len(kernel)
-        down, up = (half.reshape(*half.shape[:2], *tail) for half in (down, up))
-    elif up.ndim == 2:
-        up = up[..., None, None]
-    tail = (1,) * len(kernel)
-    if down.shape != (rank, inputs, *kernel) or up.shape != (outputs, rank, *tail):
-        return None
-    return LowRank(down, up)
-
-
-def _inject_part(component: torch.nn.Module, path: str, key: str, part: LowRank) -> int:
-    """Add a pair, which has to fit, to a component's layer; return how many bytes it takes.
-
-    Layers are wrapped one by one: `peft.inject_adapter_in_model` takes ranks as patterns, and
-    compares each of them with the path of each layer, which takes minutes.
-    """
-    layer: Any = component.get_submodule(path)
-    # With an alpha equal to the rank the scale is 1: it is multiplied into the numbers already.
-    settings: dict[str, Any] = {"r": part.rank, "lora_alpha": part.rank, "config": _PLAIN}
-    with torch.device("meta"):  # so no random values are drawn, which are replaced anyway
-        if isinstance(layer, BaseTunerLayer):
-            wrapper: Any = layer
-            wrapper.update_layer(key, **settings)
-        else:
-            kind = lora.Linear if isinstance(layer, torch.nn.Linear) else lora.Conv2d
-            wrapper = kind(layer, key, **settings).train(layer.training)
-    weight: torch.Tensor = wrapper.get_base_layer().weight
-    dtype = weight.dtype if weight.is_floating_point() else part.down.dtype  # GGUF has bytes
-    size_bytes = 0
-    for halves, half in ((wrapper.lora_A, part.down), (wrapper.lora_B, part.up)):
-        numbers = half.to(weight.device, dtype).contiguous()
-        halves[key].weight = torch.nn.Parameter(numbers, requires_grad=False)
-        size_bytes += numbers.nbytes
-    if wrapper is not layer:
-        parent, _, name = path.rpartition(".")
-        setattr(component.get_submodule(parent), name, wrapper)
-    return size_bytes

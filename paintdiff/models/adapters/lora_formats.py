@@ -6,57 +6,25 @@ torch: import it in a function.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.adapters.lora_conversion import NamedPair, Parts, convert_names
+from paintdiff.models.adapters.lora_layers import PipelineLayers
 from paintdiff.models.adapters.lora_names import (
     find_other_kinds,
-    is_dora,
+    parse_magnitudes,
     parse_place,
     strip_prefixes,
 )
-from paintdiff.models.adapters.lora_scales import NotedScales, check_alpha, make_dora_error
+from paintdiff.models.adapters.lora_scales import NotedScales, check_alpha
+from paintdiff.models.adapters.low_rank import LowRank, orient_magnitudes
 from paintdiff.models.formats.tensor_tables import read_metadata, read_tensor_table
-from paintdiff.models.loading.library_errors import make_load_error
-from paintdiff.models.registry.families import DENOISERS
-
-TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
-
-_KOHYA = re.compile(r"lora_(unet|te\d?)_(\w+)")
-_KOHYA_COMPONENTS = {
-    "te": "text_encoder",
-    "te1": "text_encoder",
-    "te2": "text_encoder_2",
-    "te3": "text_encoder_3",
-}
-
-
-@dataclass(frozen=True)
-class LowRank:
-    """The two matrices whose product `up @ down` is added to a weight; float32, on the CPU.
-
-    `down` is (rank, inputs) or (rank, inputs, height, width), `up` (outputs, rank) or (outputs,
-    rank, 1, 1).
-    """
-
-    down: torch.Tensor
-    up: torch.Tensor
-
-    @property
-    def rank(self) -> int:
-        """Return the rank of the product."""
-        return self.down.shape[0]
-
-    def scale(self, factor: float) -> LowRank:
-        """Return a pair whose product is `factor` times this one's."""
-        return self if factor == 1 else LowRank(self.down, self.up * factor)
 
 
 @dataclass(frozen=True)
@@ -95,21 +63,24 @@ def read_lora(
     tensors = {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
     noted = NotedScales(path, name, read_metadata(path))
     file = _Pairs(tensors, name)
-    layers = _Layers(components)
-    parts: dict[tuple[str, str], LowRank] = {}
-    others: dict[str, LowRank] = {}
-    for stem, pair in file.pairs.items():
+    layers = PipelineLayers(components)
+    parts: Parts = {}
+    others: dict[str, NamedPair] = {}
+    for stem, named in file.pairs.items():
         where = layers.find(stem)
         if where is None:
-            others[stem] = pair
+            others[stem] = named
         else:
-            parts[where] = pair
-    converted, unread = _convert_names(others, file, layers, pipeline_class, bool(parts))
+            parts[where] = named.pair
+    converted, unread = convert_names(others, name, layers, pipeline_class, may_fail=bool(parts))
     parts = converted | parts
+    noted.check_magnitudes({where: part.magnitudes is not None for where, part in parts.items()})
     if not file.has_alphas:
         factors = {where: noted.compute_factor(*where, part.rank) for where, part in parts.items()}
         parts = {where: part.scale(factors[where]) for where, part in parts.items()}
-        file.remark_no_effect(list(factors.values()).count(0))
+        file.remark_no_effect(
+            sum(not factors[where] and part.magnitudes is None for where, part in parts.items())
+        )
     return LoraFile(parts, file.unread + unread, (*file.remarks, *noted.remarks))
 
 
@@ -117,7 +88,8 @@ class _Pairs:
     """The pairs of matrices in a LoRA's file by the names of their layers, as the file spells them.
 
     Alphas in the file are multiplied in. `unread` counts the tensors that belong to no pair. The
-    constructor raises ModelLoadError if there is no pair, or for a DoRA.
+    constructor raises ModelLoadError if there is no pair, or for alphas and magnitudes that can't
+    be used.
     """
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], name: str) -> None:
@@ -127,18 +99,26 @@ class _Pairs:
         }
         self.remarks: list[str] = []
         self.has_alphas = False
-        if any(map(is_dora, self._tensors)):
-            raise make_dora_error(name)
         self._used = 0
         self._without_alpha = self._without_rank = 0
-        self._ends: dict[str, tuple[str, str]] = {}
-        self.pairs: dict[str, LowRank] = {}
+        self._magnitudes = self._find_magnitudes()
+        self.pairs: dict[str, NamedPair] = {}
         for stem, (down, up) in self._find_halves().items():
             self._add(stem, down, up)
         self.unread = len(self._tensors) - self._used
         self._remark_left_out()
         self.remark_no_effect(self._without_rank, "a rank of 0")
         self.remark_no_effect(self._without_alpha)
+
+    def _find_magnitudes(self) -> dict[str, str]:
+        """Return the names of a DoRA's magnitudes, by the stems of their layers."""
+        found = {stem: key for key in self._tensors if (stem := parse_magnitudes(key)) is not None}
+        if any(f"{stem}.wd_for_diff" in self._tensors for stem in found):
+            raise ModelLoadError(
+                f"{self.name} is a DoRA of the change alone (wd_for_diff), which isn't supported. "
+                "Get it as a LoRA or a usual DoRA, or merge it into a checkpoint."
+            )
+        return found
 
     def _find_halves(self) -> dict[str, tuple[str, str]]:
         """Return the names of both halves, by their common stem."""
@@ -163,17 +143,41 @@ class _Pairs:
             down = torch.einsum("rshw,si->rihw", middle.float(), down.flatten(1))
             self._used += 1
         self._used += 2
-        pair = LowRank(down, up)
+        pair = LowRank(down, up, self._read_magnitudes(stem, len(up), down.shape[1]))
         alpha = self._tensors.get(f"{stem}.alpha")
         if alpha is not None:
             self.has_alphas = True
             self._used += 1
             pair = self._apply_alpha(pair, alpha, stem)
         if pair.rank:
-            self.pairs[stem] = pair
-            self._ends[stem] = (down_key.removeprefix(stem), up_key.removeprefix(stem))
+            ends = (down_key.removeprefix(stem), up_key.removeprefix(stem))
+            if not ends[0].startswith(".lora"):  # the ending was part of the layer's name
+                ends = (".lora_A.weight", ".lora_B.weight")
+            self.pairs[stem] = NamedPair(pair, *ends)
         else:
             self._without_rank += 1
+
+    def _read_magnitudes(self, stem: str, outputs: int, inputs: int) -> torch.Tensor | None:
+        key = self._magnitudes.get(stem)
+        if key is None:
+            return None
+        self._used += 1
+        tensor = self._tensors[key]
+        magnitudes = orient_magnitudes(
+            tensor.float(), outputs, inputs, may_be_of_inputs=key.endswith(".dora_scale")
+        )
+        if magnitudes is None:
+            problem = f"have the shape {tuple(tensor.shape)}; {outputs} or {inputs} numbers fit"
+        elif not magnitudes.isfinite().all():
+            problem = "are infinite or NaN"
+        elif not magnitudes.any():
+            problem = "are all 0"
+        else:
+            return magnitudes
+        raise ModelLoadError(
+            f"{self.name} is a DoRA, and its magnitudes of {stem} {problem}. Get the file again, "
+            "or another version of it."
+        )
 
     def _apply_alpha(self, pair: LowRank, alpha: torch.Tensor, stem: str) -> LowRank:
         if alpha.numel() != 1:
@@ -182,7 +186,7 @@ class _Pairs:
                 "be one number."
             )
         number = check_alpha(float(alpha), stem, self.name)
-        self._without_alpha += number == 0
+        self._without_alpha += number == 0 and pair.magnitudes is None
         return pair.scale(number / pair.rank) if pair.rank else pair
 
     def remark_no_effect(self, count: int, what: str = "an alpha of 0") -> None:
@@ -205,112 +209,3 @@ class _Pairs:
             raise ModelLoadError(f"{self.name} isn't a LoRA: {why}.")
         for kind in kinds:
             self.remarks.append(f"Parts of {self.name} ({kind}) aren't supported and were ignored.")
-
-    def name_tensors(self, stem: str) -> dict[str, torch.Tensor]:
-        """Return a pair under its names in the file, without the adapter's name."""
-        down_end, up_end = self._ends[stem]
-        if not down_end.startswith(".lora"):  # the ending was part of the layer's name
-            down_end, up_end = ".lora_A.weight", ".lora_B.weight"
-        return {stem + down_end: self.pairs[stem].down, stem + up_end: self.pairs[stem].up}
-
-
-class _Layers:
-    """Finds the layers of a pipeline's networks by the names in LoRA files."""
-
-    def __init__(self, components: Mapping[str, Any]) -> None:
-        self._paths = {
-            name: {path for path, _layer in part.named_modules()}
-            for name, part in components.items()
-            if name in (*DENOISERS, *TEXT_ENCODERS) and isinstance(part, torch.nn.Module)
-        }
-        self.components = components
-        self.denoiser = "unet" if "unet" in components else "transformer"
-
-    @cached_property
-    def _underscored(self) -> Mapping[tuple[str, str], str]:
-        """Return paths by component and by their names in kohya's scripts."""
-        return {
-            (name, path.replace(".", "_")): path
-            for name, paths in self._paths.items()
-            for path in paths
-        }
-
-    def find(self, stem: str) -> tuple[str, str] | None:
-        """Return the component and the path of a layer, None if the stem names none."""
-        if (kohya := _KOHYA.fullmatch(stem)) is not None:
-            component = _KOHYA_COMPONENTS.get(kohya[1], self.denoiser)
-            spelled = ((component, each) for each in _spell(component, kohya[2], "_"))
-            found = next((each for each in spelled if each in self._underscored), None)
-            return found and (component, self._underscored[found])
-        component, path = self.split(stem)
-        components = (component, *TEXT_ENCODERS) if path == stem else (component,)
-        for name in components:
-            for spelling in _spell(name, path, "."):
-                if spelling in self._paths.get(name, ()):
-                    return name, spelling
-        return None
-
-    def split(self, stem: str) -> tuple[str, str]:
-        """Return the component that a stem names (by default the denoiser), and the rest."""
-        component, dot, rest = stem.partition(".")
-        if dot and component in (*DENOISERS, *TEXT_ENCODERS):
-            return component, rest
-        return self.denoiser, stem.removeprefix("diffusion_model.")
-
-
-def _spell(component: str, path: str, dot: str) -> tuple[str, ...]:
-    """Return a path as different versions of transformers spell it."""
-    if component not in TEXT_ENCODERS:
-        return (path,)
-    start = f"text_model{dot}"
-    return (path, path.removeprefix(start), start + path)
-
-
-def _convert_names(
-    others: Mapping[str, LowRank], file: _Pairs, layers: _Layers, class_: Any, any_found: bool
-) -> tuple[dict[tuple[str, str], LowRank], int]:
-    """Return the pairs whose names diffusers has to convert, and how many tensors are left over.
-
-    Only kohya's names are passed on, if there are any: a single other name would make diffusers
-    fail, or not recognise them as kohya's.
-
-    Raises:
-        ModelLoadError: They can't be converted, and no other pairs were found.
-    """
-    if not others:
-        return {}, 0
-    stems = [stem for stem in others if _KOHYA.fullmatch(stem)] or list(others)
-    tensors = {key: half for stem in stems for key, half in file.name_tensors(stem).items()}
-    unread = 2 * (len(others) - len(stems))
-    try:
-        converted = _convert_tensors(tensors, class_, layers.components)
-    except Exception as error:  # diffusers raises all kinds for odd names
-        if any_found:
-            return {}, 2 * len(others)
-        raise make_load_error(f"{file.name} can't be read as a LoRA", error) from error
-    halves: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
-    for key, tensor in converted.items():
-        place = parse_place(key)
-        if place is None or tensor.ndim not in (2, 4):
-            unread += 1
-        else:
-            halves.setdefault(layers.split(place.stem), {})[place.half] = tensor
-    parts: dict[tuple[str, str], LowRank] = {}
-    for where, both in halves.items():
-        if both.keys() == {"down", "up"} and both["down"].shape[0] == both["up"].shape[1]:
-            parts[where] = LowRank(both["down"], both["up"])
-        else:
-            unread += len(both)
-    return parts, unread
-
-
-def _convert_tensors(
-    tensors: dict[str, torch.Tensor], class_: Any, components: Mapping[str, Any]
-) -> dict[str, torch.Tensor]:
-    """Return the tensors under diffusers' own names."""
-    if not hasattr(class_, "lora_state_dict"):
-        return tensors
-    unet = components.get("unet")
-    settings = {} if unet is None else {"unet_config": unet.config}
-    converted: Any = class_.lora_state_dict(tensors, **settings)
-    return dict(converted[0] if isinstance(converted, tuple) else converted)

@@ -52,7 +52,12 @@ _OTHER_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"^bundle_emb\."), "embeddings"),
 )
-_DORA = re.compile(r"\.dora_scale$|\.lora_magnitude_vector\b")
+_MAGNITUDES_END = re.compile(
+    r"\.dora_scale$"
+    r"|\.lora_magnitude_vector(?:\.(?!weight$)(?P<adapter>[^.]+))?(?:\.weight)?$"
+)
+# diffusers' script for kohya's names replaces the dots of all tensors but the magnitudes.
+_HALF_KOHYA = re.compile(r"lora_(?:unet|te\d?)_")
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,15 @@ def parse_place(key: str) -> Place | None:
     return Place(key[: found.start()], _HALVES[found["half"] or found["old_half"]])
 
 
+def parse_magnitudes(key: str) -> str | None:
+    """Return the layer's name before the end of a DoRA's magnitudes; None if it has another end."""
+    found = _MAGNITUDES_END.search(key)
+    if found is None:
+        return None
+    stem = key[: found.start()]
+    return stem.replace(".", "_") if _HALF_KOHYA.match(stem) else stem
+
+
 def strip_prefixes(keys: Iterable[str], name: str) -> dict[str, str]:
     """Return each name without wrappers and without the adapter's own name.
 
@@ -97,6 +111,10 @@ def strip_prefixes(keys: Iterable[str], name: str) -> dict[str, str]:
         if found is not None and found["adapter"]:
             adapters.add(found["adapter"])
             short = f"{short[: found.start()]}.lora_{found['half']}.weight"
+        found = _MAGNITUDES_END.search(short)
+        if found is not None and found["adapter"]:
+            adapters.add(found["adapter"])
+            short = f"{short[: found.start()]}.lora_magnitude_vector"
         plain[key] = short
     if len(adapters) > 1:
         raise ModelLoadError(
@@ -106,11 +124,6 @@ def strip_prefixes(keys: Iterable[str], name: str) -> dict[str, str]:
     if len(set(plain.values())) < len(plain):
         raise ModelLoadError(f"{name} has several tensors for the same part of a layer.")
     return plain
-
-
-def is_dora(key: str) -> bool:
-    """Return whether a tensor is a magnitude of DoRA."""
-    return _DORA.search(key) is not None
 
 
 def find_other_kinds(keys: Iterable[str]) -> tuple[str, ...]:

@@ -74,13 +74,13 @@ class AlphaPattern:
 class Scales:
     """The settings of one component of a LoRA, or of all of it.
 
-    `where` is their place, in words for messages. The constructor raises ModelLoadError for a value
-    that isn't a finite number, and for a DoRA.
+    `where` is their place, in words for messages. `is_dora` tells whether layers need magnitudes.
+    The constructor raises ModelLoadError for a value that isn't a finite number.
     """
 
     def __init__(self, settings: Mapping[str, object], where: str) -> None:
-        if settings.get("use_dora") is True:
-            raise make_dora_error(f"According to {where}, the LoRA")
+        self.where = where
+        self.is_dora = settings.get("use_dora") is True
         alpha = settings.get("lora_alpha")
         self._alpha = None if alpha is None else _check_number(alpha, "lora_alpha", where)
         self._pattern = AlphaPattern(settings.get("alpha_pattern"), where)
@@ -132,8 +132,26 @@ class NotedScales:
 
     def compute_factor(self, component: str, path: str, rank: int) -> float:
         """Return the factor of a layer (see `Scales.compute_factor`); 1 without settings."""
-        scales = self._by_component.get(component, self._all)
+        scales = self._find(component)
         return 1.0 if scales is None else scales.compute_factor(path, rank)
+
+    def check_magnitudes(self, has_magnitudes: Mapping[tuple[str, str], bool]) -> None:
+        """Check that the layers of a DoRA have magnitudes; keys are components and paths.
+
+        Raises:
+            ModelLoadError: The settings call it a DoRA (arXiv:2402.09353), and a layer has none.
+        """
+        for (component, path), has in has_magnitudes.items():
+            scales = self._find(component)
+            if scales is not None and scales.is_dora and not has:
+                raise ModelLoadError(
+                    f"According to {scales.where}, the LoRA is a DoRA, but its file has no "
+                    f"magnitudes for {component}.{path}. Without them pictures would be wrong. Get "
+                    "the file again, or another version of it."
+                )
+
+    def _find(self, component: str) -> Scales | None:
+        return self._by_component.get(component, self._all)
 
     def _read_metadata(self, metadata: Mapping[str, str], name: str) -> Mapping[str, object]:
         if _METADATA_KEY not in metadata:
@@ -177,14 +195,6 @@ def find_config_beside(path: Path) -> Path | None:
         return config
     weights = [each for each in path.parent.iterdir() if each.suffix.lower() in WEIGHT_SUFFIXES]
     return config if weights == [path] else None
-
-
-def make_dora_error(subject: str) -> ModelLoadError:
-    """Return the error for a DoRA (arXiv:2402.09353); `subject` begins its first sentence."""
-    return ModelLoadError(
-        f"{subject} is a DoRA. Its magnitudes can't be applied, and without them pictures "
-        "would be wrong. Use a LoRA without DoRA, or merge this one into a checkpoint."
-    )
 
 
 def check_alpha(value: float, of: str, name: str) -> float:

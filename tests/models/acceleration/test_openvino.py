@@ -143,16 +143,25 @@ def test_the_two_parts_of_turbo_are_computed_too(manager: ModelManager) -> None:
 
 def test_loras_are_merged_into_its_copy(manager: ModelManager, tmp_path: Path) -> None:
     with manager.lease("sd1") as leased:
-        layers = adapter_files.lora_layers(leased.pipeline.components)
-    for name, seed in (
-        ("ink", layers),
-        ("chalk", {k: v for k, v in layers.items() if "conv" in k}),
-    ):
-        adapter_files.saved(tmp_path / f"{name}.safetensors", adapter_files.in_peft_keys(seed))
-    rows = [adapter_files.lora_row(tmp_path / f"{name}.safetensors") for name in ("ink", "chalk")]
+        parts = leased.pipeline.components
+        layers = adapter_files.lora_layers(parts)
+    convolutions = {k: v for k, v in layers.items() if "conv" in k}
+    doras = {
+        name: adapter_files.in_kohya_dora_keys(
+            some, adapter_files.magnitudes_of(parts, some, of_inputs=name == "chalk")
+        )
+        for name, some in (("chalk", convolutions), ("wax", layers))
+    }
+    for name, tensors in (("ink", adapter_files.in_peft_keys(layers)), *doras.items()):
+        adapter_files.saved(tmp_path / f"{name}.safetensors", tensors)
+    names = ("ink", "chalk", "wax")
+    rows = [adapter_files.lora_row(tmp_path / f"{name}.safetensors") for name in names]
     catalog = adapter_files.with_adapters(manager.catalog, loras=tuple(rows))
     manager = ModelManager(Changing(catalog), device="cpu", engine="openvino")
-    sets = [Adapters(loras=(LoraUse("ink", 0.7), LoraUse("chalk", -0.4))), Adapters()]
+    sets = [
+        Adapters(loras=(LoraUse("ink", 0.7), LoraUse("chalk", -0.4), LoraUse("wax", 0.6))),
+        Adapters(),
+    ]
     pictures: list[torch.Tensor] = []
     for adapters in sets:
         for profile in (EXACT, FAST, TURBO):

@@ -183,27 +183,6 @@ def test_lycoris_parts_are_left_out_and_named(studio: Studio, tmp_path: Path) ->
     assert any("LoHa" in note for note in notes)
 
 
-@pytest.mark.parametrize(
-    ("stem", "down", "up", "magnitude"),
-    [
-        (_KOHYA_STEM, "lora_down.weight", "lora_up.weight", "dora_scale"),
-        (f"base_model.model.{TO_Q}", "lora_A.weight", "lora_B.weight", "lora_magnitude_vector"),
-        (TO_Q, "lora_A.weight", "lora_B.weight", "lora_magnitude_vector.weight"),
-        (TO_Q, "lora_A.a.weight", "lora_B.a.weight", "lora_magnitude_vector.a.weight"),
-    ],
-)
-def test_a_dora_is_refused_rather_than_painted_wrong(
-    studio: Studio, tmp_path: Path, stem: str, down: str, up: str, magnitude: str
-) -> None:
-    tensors = {
-        f"{stem}.{down}": torch.ones(2, 32),
-        f"{stem}.{up}": torch.ones(32, 2),
-        f"{stem}.{magnitude}": torch.ones(32),
-    }
-    with pytest.raises(ModelLoadError, match=r"is a DoRA.*merge this one into a checkpoint"):
-        studio.with_lora(files.saved(tmp_path / "dora.safetensors", tensors))
-
-
 def test_the_alphas_that_diffusers_notes_beside_the_tensors_count(
     studio: Studio, tmp_path: Path
 ) -> None:

@@ -70,6 +70,10 @@ def painter_of(folder: Path, place: Path) -> Painter:
     with ModelManager(catalog, device="cpu").lease(model.name) as leased:
         parts = leased.pipeline.components
     layers = files.lora_layers(parts)
+    rows, columns = (
+        files.in_kohya_dora_keys(layers, files.magnitudes_of(parts, layers, of_inputs=of_inputs))
+        for of_inputs in (False, True)
+    )
     widths = [
         parts[name].config.hidden_size
         for name in ("text_encoder", "text_encoder_2")
@@ -104,6 +108,8 @@ def painter_of(folder: Path, place: Path) -> Painter:
                 files.saved(place / "half.safetensors", files.in_kohya_keys(layers, alpha=1.0))
             ),
             files.lora_row(files.saved(place / "foreign.safetensors", FOREIGN)),
+            files.lora_row(files.saved(place / "rows.safetensors", rows)),
+            files.lora_row(files.saved(place / "columns.safetensors", columns)),
         ),
         embeddings=(
             files.embedding_row(
@@ -165,6 +171,8 @@ def lora(name: str, weight: float = 1.0, text_encoder_weight: float | None = Non
 EVERY_KIND = {
     "lora": (lora("peft"), RUN),
     "text encoder lora": (lora("words"), RUN),
+    "dora of rows": (lora("rows"), RUN),
+    "dora of columns": (lora("columns", 0.7), RUN),
     "embedding": (Adapters(embeddings=("mystyle",)), RUN),
     "free_u": (Adapters(free_u=FREE_U), RUN),
     "ip_adapter": (Adapters(ip_adapters=(IpAdapterUse("ip", 0.8),)), IP_RUN),
@@ -209,7 +217,7 @@ def test_they_act_on_weights_in_eight_bits(
 def test_all_kinds_at_once_leave_nothing_behind(painter: Painter) -> None:
     before = painter.latents()
     everything = Adapters(
-        loras=(LoraUse("peft"), LoraUse("other", 0.5, 0.2)),
+        loras=(LoraUse("peft"), LoraUse("other", 0.5, 0.2), LoraUse("rows"), LoraUse("columns")),
         embeddings=("mystyle",),
         vae="vae",
         free_u=FREE_U,
@@ -284,6 +292,22 @@ def test_two_loras_are_the_sum_of_both(painter: Painter, tmp_path: Path) -> None
     assert not torch.allclose(together, painter.latents(lora("peft")), atol=1e-2)
 
 
+def test_two_doras_are_the_same_in_any_order(painter: Painter) -> None:
+    one, other = LoraUse("rows", 0.5, 0.5), LoraUse("columns", -0.4, -0.4)
+    found = painter.latents(Adapters(loras=(one, other)))
+    painter.latents()
+    assert torch.allclose(found, painter.latents(Adapters(loras=(other, one))), atol=1e-4)
+    for alone in (one, other):
+        painter.latents()
+        assert not torch.allclose(found, painter.latents(Adapters(loras=(alone,))), atol=1e-3)
+
+
+def test_a_dora_isnt_the_lora_of_its_matrices(painter: Painter) -> None:
+    plain, rows, columns = (painter.latents(lora(name)) for name in ("peft", "rows", "columns"))
+    for one, other in ((plain, rows), (plain, columns), (rows, columns)):
+        assert not torch.allclose(one, other, atol=1e-3)
+
+
 def test_only_the_difference_is_injected(sd1: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
     both = Adapters(loras=(LoraUse("peft"), LoraUse("other", 0.5, 0.5)))
     expected, alone = sd1.latents(both), sd1.latents(lora("other", 0.5))
@@ -318,9 +342,10 @@ def test_a_run_broken_off_leaves_nothing_behind(painter: Painter) -> None:
     assert torch.equal(painter.latents(), before)
 
 
+@pytest.mark.parametrize("name", ["peft", "rows"])
 @pytest.mark.parametrize("words", [1, 2, 5, 12])
 def test_a_lora_cancelled_while_it_is_applied_leaves_nothing_behind(
-    painter: Painter, words: int
+    painter: Painter, words: int, name: str
 ) -> None:
     before = painter.latents()
     with painter.manager.lease(painter.model) as leased:
@@ -332,10 +357,10 @@ def test_a_lora_cancelled_while_it_is_applied_leaves_nothing_behind(
 
     def told(message: str) -> None:
         heard.append(message)
-        if heard.count("Applying the LoRA peft") == words:
+        if heard.count(f"Applying the LoRA {name}") == words:
             raise JobCancelledError("enough")
 
-    leasing = painter.manager.lease(painter.model, on_loading=told, adapters=lora("peft"))
+    leasing = painter.manager.lease(painter.model, on_loading=told, adapters=lora(name))
     with pytest.raises(JobCancelledError), leasing:
         pass
     assert [[*each.named_modules()] for each in networks] == modules
@@ -369,13 +394,14 @@ def test_what_a_layer_costs_does_not_grow_with_the_number_of_layers(tmp_path: Pa
 
 
 def _calls_a_layer(unet: Any, folder: Path) -> float:
-    """How many functions of Python are called for each layer of a LoRA, ranks all different."""
+    """How many functions of Python are called for each layer of a DoRA, ranks all different."""
     layers = _linear_layers(unet)
     tensors: dict[str, torch.Tensor] = {}
     for rank, (path, layer) in enumerate(layers.items(), start=1):
         pair = (torch.randn(rank % 30 + 1, layer.in_features),)
         pair += (torch.randn(layer.out_features, rank % 30 + 1),)
         tensors |= files.in_peft_keys({f"unet.{path}": pair})
+        tensors[f"unet.{path}.lora_magnitude_vector"] = torch.rand(layer.out_features) + 1
     row = files.lora_row(files.saved(folder / "many.safetensors", tensors))
     loras, calls = _loras(unet), 0
 
@@ -569,6 +595,9 @@ def test_loras_count_in_the_memory_budget(sd1: Painter) -> None:
     sd1.latents(lora("peft"))
     entry = sd1.manager.cache._entries[f"model {sd1.model}"]  # pyright: ignore[reportPrivateUsage]
     assert isinstance(entry.adapting, applied.AppliedAdapters)
-    assert entry.adapting.injected_bytes > 1000
+    plain = entry.adapting.injected_bytes
+    assert plain > 1000
+    sd1.latents(lora("rows"))
+    assert entry.adapting.injected_bytes > plain, "magnitudes count, too"
     sd1.latents()
     assert entry.adapting.injected_bytes == 0

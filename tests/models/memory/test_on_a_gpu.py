@@ -4,6 +4,7 @@ mixes devices fails.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,14 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import ControlInput, FreeU, HiresFix, Upscaling
 from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage, Upscale
+from paintdiff.models.adapters.specs import NO_ADAPTERS, Adapters, LoraUse
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import usage
 from paintdiff.models.memory.plans import USUAL_PLAN, Placement, Plan
 from paintdiff.models.registry.model_rows import ModelRow
+from tests import adapter_files as files
 from tests.pictures import png_of
 from tests.pretended_gpu import GPU, Remote, pretended_gpu
 
@@ -43,8 +46,10 @@ def test_it_tells_what_mixes_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         assert torch.equal(layer(torch.ones(1, 3)), expected)
 
 
-def painted(manager: ModelManager, plan: Plan = USUAL_PLAN) -> NDArray[np.uint8]:
-    with manager.lease("mini", plan=plan) as leased:
+def painted(
+    manager: ModelManager, plan: Plan = USUAL_PLAN, adapters: Adapters = NO_ADAPTERS
+) -> NDArray[np.uint8]:
+    with manager.lease("mini", plan=plan, adapters=adapters) as leased:
         latents = leased.denoise(RUN, lambda _step, _preview: None)
         return np.asarray(leased.decode(latents))
 
@@ -59,6 +64,31 @@ def test_every_placement_has_together_what_belongs_together(
         placed, resident = painted(manager, Plan(placement)), painted(manager)
     assert np.array_equal(placed, resident)
     assert np.abs(resident.astype(int) - on_cpu).max() <= 1, "attention is summed in another order"
+
+
+@pytest.mark.parametrize("placement", ["resident", "encoders", "models", "groups", "leaves"])
+def test_every_placement_has_together_what_adapters_add(
+    placement: Placement, tiny_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ModelManager(tiny_catalog, device="cpu").lease("mini") as leased:
+        parts = leased.pipeline.components
+    layers = files.lora_layers(parts)
+    for name in ("rows", "columns"):
+        magnitudes = files.magnitudes_of(parts, layers, of_inputs=name == "columns")
+        tensors = files.in_kohya_dora_keys(layers, magnitudes)
+        files.saved(tmp_path / f"{name}.safetensors", tensors)
+    rows = tuple(files.lora_row(path) for path in sorted(tmp_path.iterdir()))
+    catalog = files.with_adapters(tiny_catalog, loras=rows)
+    both = Adapters(loras=tuple(LoraUse(row.name, 0.5, 0.5) for row in rows))
+    on_cpu = painted(ModelManager(catalog, device="cpu"), adapters=both)
+    with pretended_gpu(monkeypatch, free_bytes=4 * GIB):
+        manager = ModelManager(catalog, device="cuda", dtype="float32")
+        before = painted(manager)
+        placed = painted(manager, Plan(placement), both)
+        resident, after = painted(manager, adapters=both), painted(manager)
+    assert np.array_equal(placed, resident) and np.array_equal(before, after)
+    assert np.abs(resident.astype(int) - on_cpu).max() <= 1
+    assert np.abs(resident.astype(int) - before).max() > 1
 
 
 def drawn(mode: str, box: tuple[int, int, int, int], ground: str, ink: str) -> InputImage:
