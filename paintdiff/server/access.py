@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from paintdiff.server import messages
 from paintdiff.server.page_events import (
     MAX_EVENT_BYTES,
     EventRefusedError,
@@ -55,7 +56,7 @@ class Access:
         try:
             query = filter_query(route, scope["query_string"])
         except ValueError as error:
-            await _refuse(f"The address can't be read: {error}.", 400)(scope, receive, send)
+            await _refuse(messages.unreadable_address(error), 400)(scope, receive, send)
             return
         try:
             await self._forward(route, {**scope, "query_string": query}, receive, send)
@@ -109,10 +110,10 @@ async def _read_body(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise EventRefusedError("The request was cut off.")
+            raise EventRefusedError(messages.REQUEST_CUT_OFF)
         body += message.get("body", b"")
         if len(body) > MAX_EVENT_BYTES:
-            raise EventRefusedError(f"An event has at most {MAX_EVENT_BYTES:,} bytes.", 413)
+            raise EventRefusedError(messages.event_too_large(MAX_EVENT_BYTES), 413)
         if not message.get("more_body", False):
             return bytes(body)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive
 
+from paintdiff.server import messages
 from paintdiff.server.visitors import THIS_MACHINE
 
 MAX_BODY_SECONDS = 180.0
@@ -65,7 +67,7 @@ class LimitedBody:
             rest = None if self._whole else self._until - time.monotonic()
             message = await asyncio.wait_for(self._receive(), rest)
         except TimeoutError:
-            self.refusal = PlainTextResponse("The request took too long to arrive.\n", 408)
+            self.refusal = refuse(messages.BODY_TOO_SLOW, 408)
             return {"type": "http.disconnect"}
         count = len(message.get("body", b""))
         self._received_bytes += count
@@ -74,8 +76,7 @@ class LimitedBody:
         if self._received_bytes > self._max_bytes:
             self.refusal = too_large(self._max_bytes)
         elif count and self._arriving.is_over(self._visitor):
-            text = "Too much is being sent at once. Try again in a moment.\n"
-            self.refusal = PlainTextResponse(text, 503, {"Retry-After": "5"})
+            self.refusal = refuse(messages.TOO_MANY_BODIES, 503, {"Retry-After": "5"})
         return message if self.refusal is None else {"type": "http.disconnect"}
 
     def close(self) -> None:
@@ -86,4 +87,9 @@ class LimitedBody:
 
 def too_large(max_bytes: int) -> Response:
     """Return the response to a body that is too large."""
-    return PlainTextResponse(f"At most {max_bytes:,} bytes can be sent at once.\n", 413)
+    return refuse(messages.body_too_large(max_bytes), 413)
+
+
+def refuse(reason: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response that says why the request is refused."""
+    return PlainTextResponse(f"{reason}\n", status, headers)

@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from paintdiff.server.bodies import ArrivingBodies, LimitedBody, too_large
+from paintdiff.server import messages
+from paintdiff.server.bodies import ArrivingBodies, LimitedBody, refuse, too_large
 from paintdiff.server.connections import send_in_pieces
 from paintdiff.server.passwords import PasswordGate, has_credentials
 from paintdiff.server.visitors import identify_visitor, read_client_address
@@ -112,20 +113,16 @@ class Guard:
     async def _refusal(self, scope: Scope, headers: Headers) -> tuple[Response | None, str | None]:
         """Return the reason for a refusal, or None; and a cookie after the right password."""
         if "content-length" in headers and "transfer-encoding" in headers:
-            text = "A request has a length or is sent in chunks, never both.\n"
-            return PlainTextResponse(text, 400, {"Connection": "close"}), None
+            reason = messages.LENGTH_AND_CHUNKS_TOGETHER
+            return refuse(reason, 400, {"Connection": "close"}), None
         if len(headers.getlist("host")) != 1 or headers.get("host") not in self.hosts:
-            text = (
-                "This server doesn't answer to that host name. To allow it, start with "
-                "--allow-host NAME.\n"
-            )
-            return PlainTextResponse(text, 421), None
+            return refuse(messages.UNKNOWN_HOST, 421), None
         if scope["method"] in SAFE_METHODS:
             ours = not _another_page_reads(headers)
         else:
             ours = self.hosts.is_own_page(headers)
         if not ours:
-            return PlainTextResponse("Requests from other sites are blocked.\n", 403), None
+            return refuse(messages.FROM_ANOTHER_SITE, 403), None
         refusal, cookie = await self._password_refusal(scope, headers)
         if refusal is not None:
             return refusal, None
@@ -142,14 +139,12 @@ class Guard:
         address = read_client_address(scope)
         authorization = headers.get("authorization", "")
         if has_credentials(authorization) and not await gate.take_turn(address):
-            text = "Too many passwords were wrong lately. Try again in a few seconds.\n"
-            return PlainTextResponse(text, 429, {"Retry-After": RETRY_SECONDS}), None
+            reason = messages.TOO_MANY_WRONG_PASSWORDS
+            return refuse(reason, 429, {"Retry-After": RETRY_SECONDS}), None
         if gate.opens_for(authorization, address):
             return None, gate.cookie()
         challenge = {"WWW-Authenticate": 'Basic realm="PaintDiffusion", charset="UTF-8"'}
-        return PlainTextResponse(
-            "This app requires a user name and password.\n", 401, challenge
-        ), None
+        return refuse(messages.PASSWORD_REQUIRED, 401, challenge), None
 
     async def _forward(
         self, scope: Scope, receive: Receive, send: Send, cookie: str | None

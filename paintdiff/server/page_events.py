@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NoReturn
 
+from paintdiff.server import messages
+
 MAX_EVENT_BYTES = 256 * 1024
 """Most bytes of an event's body. The page's largest has a few thousand."""
 MAX_DEPTH = 8
@@ -70,18 +72,18 @@ class PageEvents:
         event = _parse_object(body)
         unknown = event.keys() - {"data", "event_data", "fn_index", "session_hash", "trigger_id"}
         if unknown:
-            _refuse(f"An event has no {sorted(unknown)[0]!r:.40}")
+            _refuse(messages.unknown_key(sorted(unknown)[0]))
         number, data = event.get("fn_index"), event.get("data")
         rule = self._rules.get(number) if type(number) is int else None
         if rule is None or rule.queued is not queued:
-            raise EventRefusedError("The page has no such event. Reload it.", 404)
+            raise EventRefusedError(messages.NO_SUCH_EVENT, 404)
         if not isinstance(data, list) or len(data) != len(rule.inputs):
-            _refuse("The event has another number of inputs. Reload the page")
+            _refuse(messages.WRONG_NUMBER_OF_INPUTS)
         for value, shape in zip(data, rule.inputs, strict=True):
             if not _fits(value, shape):
-                _refuse(f"An input isn't a {shape.value}")
+                _refuse(messages.wrong_input(shape.value))
         if event.get("trigger_id") is not None and type(event["trigger_id"]) is not int:
-            _refuse("trigger_id isn't a number")
+            _refuse(messages.TRIGGER_NOT_A_NUMBER)
         details = event.get("event_data")
         _check_plain(details)
         if not isinstance(details, dict):  # Gradio's inputs send their value; no handler reads it
@@ -97,10 +99,10 @@ def check_cancel(body: bytes) -> bytes:
     """
     cancel = _parse_object(body)
     if cancel.keys() != {"session_hash", "fn_index", "event_id"}:
-        _refuse("A cancellation has session_hash, fn_index and event_id")
+        _refuse(messages.CANCELLATION_KEYS)
     event_id = cancel["event_id"]
     if type(cancel["fn_index"]) is not int or not isinstance(event_id, str) or len(event_id) > 64:
-        _refuse("A cancellation names an event")
+        _refuse(messages.CANCELLATION_WITHOUT_EVENT)
     parse_session(cancel["session_hash"])
     return _serialize(cancel)
 
@@ -109,9 +111,9 @@ def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise EventRefusedError("The body isn't JSON that can be read.") from error
+        raise EventRefusedError(messages.UNREADABLE_BODY) from error
     if not isinstance(parsed, dict):
-        _refuse("The body isn't an object")
+        _refuse(messages.BODY_NOT_AN_OBJECT)
     return parsed
 
 
@@ -119,11 +121,11 @@ def _serialize(event: dict[str, Any]) -> bytes:
     try:
         return json.dumps(event, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except ValueError as error:  # a lone surrogate, or a number beyond a float's range
-        raise EventRefusedError("The body isn't JSON that can be read.") from error
+        raise EventRefusedError(messages.UNREADABLE_BODY) from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} isn't JSON")
+    raise ValueError(messages.not_json(name))
 
 
 def parse_session(session: object) -> str:
@@ -133,7 +135,7 @@ def parse_session(session: object) -> str:
         EventRefusedError: It has another format.
     """
     if not isinstance(session, str) or not _SESSION.fullmatch(session):
-        _refuse("session_hash isn't valid")
+        _refuse(messages.INVALID_SESSION)
     return session
 
 
@@ -172,7 +174,7 @@ def _check_plain(value: object) -> None:
         for each in level:
             if isinstance(each, dict):
                 if _FILE_KEYS & each.keys():
-                    _refuse("Files can't be named in an event")
+                    _refuse(messages.FILE_IN_EVENT)
                 below.extend(each.values())
             elif isinstance(each, list):
                 below.extend(each)
@@ -180,9 +182,9 @@ def _check_plain(value: object) -> None:
         if not below:
             return
         if count > MAX_VALUES:
-            _refuse(f"A value has more than {MAX_VALUES} entries")
+            _refuse(messages.too_many_values(MAX_VALUES))
         level = below
-    _refuse(f"A value is nested more than {MAX_DEPTH} levels deep")
+    _refuse(messages.nested_too_deep(MAX_DEPTH))
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.routing import compile_path
 
+from paintdiff.server import messages
+
 if TYPE_CHECKING:
     import re
 
@@ -107,12 +109,12 @@ def filter_query(route: Route, query: bytes) -> bytes:
     if not query or not route.query:
         return b""
     if len(query) > MAX_QUERY_BYTES:
-        raise ValueError(f"the query has more than {MAX_QUERY_BYTES} bytes")
+        raise ValueError(messages.query_too_long(MAX_QUERY_BYTES))
     fields = parse_qsl(
         query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS
     )
     kept = [(name, value) for name, value in fields if name in route.query]
     # Readers of the first and readers of the last value would see two different queries.
     if len(dict(kept)) < len(kept):
-        raise ValueError("the query gives a parameter twice")
+        raise ValueError(messages.PARAMETER_TWICE)
     return urlencode(kept).encode()

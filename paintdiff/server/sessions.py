@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
+from paintdiff.server import messages
 from paintdiff.server.page_events import EventRefusedError
 from paintdiff.server.visitors import THIS_MACHINE
 
@@ -57,7 +58,7 @@ class Sessions:
             EventRefusedError: Too many of its events are unfinished.
         """
         if self._queue.unfinished(session) >= MAX_EVENTS_PER_SESSION:
-            raise EventRefusedError("Too many requests are pending. Wait a moment.", 429)
+            raise EventRefusedError(messages.TOO_MANY_PENDING, 429)
         if self._reading[session]:
             return
         self._unread[session] = None
@@ -85,12 +86,12 @@ class Sessions:
 
     def _check_streams(self, session: str, visitor: str) -> None:
         if self._reading[session] >= MAX_STREAMS_PER_SESSION:
-            raise EventRefusedError("This page is open too often. Open it again.", 429)
+            raise EventRefusedError(messages.PAGE_OPEN_TOO_OFTEN, 429)
         of_visitor = self._reading_visitors[visitor]
         if visitor != THIS_MACHINE and of_visitor >= MAX_STREAMS_PER_VISITOR:
-            raise EventRefusedError("Too many pages are open. Close some of them.", 429)
+            raise EventRefusedError(messages.TOO_MANY_OF_YOUR_PAGES, 429)
         if self._reading.total() >= MAX_STREAMS:
-            raise EventRefusedError("Too many pages are open. Try again later.", 503)
+            raise EventRefusedError(messages.TOO_MANY_PAGES, 503)
 
 
 def _subtract(counter: Counter[str], key: str) -> None:

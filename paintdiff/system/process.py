@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from paintdiff.system import messages
+
 _LENIENT = "paintdiff-lenient"
 
 
@@ -68,10 +70,7 @@ def _find_home() -> str:
     except OSError:
         folder = Path(tempfile.mkdtemp(prefix="paintdiffusion-home-"))
     os.environ["HOME"] = str(folder)
-    return (
-        "This user has no writable home directory, so caches and preferences are kept in "
-        f"{folder}. Set HOME to keep them elsewhere."
-    )
+    return messages.no_writable_home(folder)
 
 
 def _can_be_written(folder: Path) -> bool:

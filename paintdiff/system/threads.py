@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from paintdiff.system import messages
+
 logger = logging.getLogger(__name__)
 
 _COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -47,12 +49,7 @@ def set_up_threads() -> None:
     if not count_is_set and torch.get_num_threads() > count:
         torch.set_num_threads(count)
     if not waiting_is_set and torch.get_num_threads() > 1:
-        logger.warning(
-            "torch was imported before paintdiff, so its %d threads spin while they wait for each "
-            "other, and pictures take far longer while other programs are busy. Import paintdiff "
-            "first, or set OMP_WAIT_POLICY=PASSIVE.",
-            torch.get_num_threads(),
-        )
+        logger.warning("%s", messages.torch_came_first(torch.get_num_threads()))
 
 
 def choose_thread_count() -> int:

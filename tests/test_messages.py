@@ -1,0 +1,127 @@
+"""Sentences for people stand in their room's `messages.py`, where they are proofread together."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.test_layers import PACKAGE, modules, room_of
+
+TODO = {
+    "app",
+    "cli",
+    "config",
+    "engine",
+    "gallery",
+    "imaging",
+    "jobs",
+    "models.acceleration",
+    "models.adapters",
+    "models.catalog",
+    "models.conditioning",
+    "models.discovery",
+    "models.formats",
+    "models.hub",
+    "models.inference",
+    "models.loading",
+    "models.manager",
+    "models.memory",
+    "models.registry",
+    "models.upscaling",
+    "preprocessors",
+    "prompts",
+    "tasks",
+    "ui.common",
+    "ui.inputs",
+    "ui.model_browser",
+    "ui.page",
+    "ui.painting",
+    "ui.run",
+    "ui.settings",
+    "ui.tabs",
+}
+"""Rooms with sentences elsewhere. Take one out when its sentences have moved; add none."""
+
+OTHERS = {
+    "error_reports",  # one sentence, and that is what the module is for
+    "mini",  # captions that the embedded model is trained on, and a command for developers
+}
+"""Rooms that need no `messages.py`."""
+
+BEGINNING = re.compile(r"\s*[A-Z][A-Za-z0-9'-]*[:,.]?\s")
+LEAST_WORDS = 4
+NOT_FOR_PEOPLE = {"cast", "compile", "debug"}
+"""Calls whose strings nobody reads: types, patterns, log lines for developers."""
+
+
+def plain_text(node: ast.AST) -> str | None:
+    """Return a literal's text with "X" for each value; None for other code."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        parts = (part.value if isinstance(part, ast.Constant) else "X" for part in node.values)
+        return "".join(str(part) for part in parts)
+    return None
+
+
+def callee(node: ast.Call) -> str:
+    name = node.func
+    return name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")
+
+
+def sentences(node: ast.AST) -> Iterator[str]:
+    """Yield the literals that read as sentences: a capital letter, then four words or more."""
+    if isinstance(node, ast.Expr) and plain_text(node.value) is not None:
+        return  # a docstring
+    if isinstance(node, ast.Compare):
+        return  # with a text of somebody else's
+    if isinstance(node, ast.Call) and callee(node) in NOT_FOR_PEOPLE:
+        return
+    text = plain_text(node)
+    if text is not None:
+        if BEGINNING.match(text) and len(text.split()) >= LEAST_WORDS:
+            yield text
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from sentences(child)
+
+
+def found_in(path: Path) -> list[str]:
+    return list(sentences(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in modules() if room_of(path) not in TODO | OTHERS],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_sentences_for_people_stand_in_messages(path: Path) -> None:
+    assert path.name == "messages.py" or found_in(path) == []
+
+
+def test_no_finished_room_is_left_in_the_list() -> None:
+    unfinished = {
+        room_of(path) for path in modules() if path.name != "messages.py" and found_in(path)
+    }
+    assert TODO - unfinished == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('raise E("The size is too large.")', ["The size is too large."]),
+        ('raise E(f"{size} is too large.")', ["X is too large."]),
+        ('label = Slider(info="Smaller tiles use less memory")', ["Smaller tiles use less memory"]),
+        ('def f():\n    """Return the size of it."""', []),
+        ('log.debug("The size is %s now", size)', []),
+        ('log.warning("The size is %s now", size)', ["The size is %s now"]),
+        ("raise E(messages.too_large(size))", []),
+        ('title = "Line art"', []),
+    ],
+)
+def test_the_check_sees_sentences(source: str, found: list[str]) -> None:
+    assert list(sentences(ast.parse(source))) == found
