@@ -19,6 +19,7 @@ from random import SystemRandom
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from paintdiff.config import messages
 from paintdiff.config.settings import Settings, program_name
 from paintdiff.errors import PaintError
 from paintdiff.system.atomic_files import remove_stale_folders, remove_stale_parts
@@ -178,8 +179,8 @@ class App:
         settings = self.settings
         host = "localhost" if settings.host in _EVERY_ADDRESS else settings.host.strip("[]")
         url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{settings.root_path}"
-        _say(f"PaintDiffusion is at {url} (Ctrl-C stops it).")
-        _say(f"Pictures are saved to {settings.output_dir.absolute()}.")
+        _say(messages.page_address(url))
+        _say(messages.pictures_are_saved(settings.output_dir.absolute()))
         threading.Thread(
             target=self._after_start, args=(url,), name="after-start", daemon=True
         ).start()
@@ -205,11 +206,11 @@ class App:
         except (
             Exception
         ) as error:  # whatever fails on the way to gradio.live, the app itself goes on
-            _say(f"The share link could not be opened: {error}")
+            _say(messages.no_share_link(error))
             return
         public = f"https://{url.split('://', 1)[-1]}"
         self.hosts.allow(public.split("://", 1)[1])
-        _say(f"Share this link: {public}")
+        _say(messages.share_link(public))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -253,10 +254,9 @@ def _bind_socket(host: str, port: int) -> socket.socket:
         listening.close()
         if error.errno == errno.EADDRINUSE:
             raise PaintError(
-                f"Port {port} is in use. Stop what runs there, or choose another: "
-                f"{program_name()} --port {port + 1 if port < 65535 else port - 1}"
+                messages.port_in_use(port, program_name(), port + 1 if port < 65535 else port - 1)
             ) from error
-        raise PaintError(f"Can't listen on {host}:{port}: {error.strerror}.") from error
+        raise PaintError(messages.cannot_listen(host, port, error.strerror)) from error
     return listening
 
 

@@ -12,9 +12,6 @@ import pytest
 from tests.test_layers import PACKAGE, modules, room_of
 
 TODO = {
-    "app",
-    "cli",
-    "config",
     "engine",
     "gallery",
     "imaging",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from paintdiff.cli import messages
 from paintdiff.cli.files import read_input_image
 from paintdiff.jobs.request_parts import FreeU
 
@@ -22,28 +23,27 @@ _FACTORS = ("b1", "b2", "s1", "s2")
 
 def add_adapter_flags(paint: argparse.ArgumentParser) -> None:
     """Add the flags of `paint` that `read_adapter_flags` reads."""
-    group = paint.add_argument_group("other models and adapters")
+    group = paint.add_argument_group(messages.OTHER_MODELS)
     group.add_argument(
         "--lora",
         type=_parse_lora,
         action="append",
         default=[],
         metavar="NAME[:WEIGHT[:WORDS]]",
-        help="a LoRA, its weight (1) and its weight in the text encoders (the same); "
-        "repeatable. Or write <lora:name:0.8> in the prompt",
+        help=messages.LORA_HELP,
     )
-    group.add_argument("--vae", metavar="NAME", help="a VAE instead of the model's own")
+    group.add_argument("--vae", metavar="NAME", help=messages.VAE_HELP)
     group.add_argument(
         "--clip-skip",
         type=int,
         metavar="N",
-        help=("stop the text encoder at its N-th last layer (1: use all)"),
+        help=messages.CLIP_SKIP_HELP,
     )
     group.add_argument(
         "--refiner",
         type=_parse_refiner,
         metavar="NAME[:PART]",
-        help="a refiner model and the fraction of steps after which it takes over (0.8)",
+        help=messages.REFINER_HELP,
     )
     group.add_argument(
         "--ip-adapter",
@@ -51,7 +51,7 @@ def add_adapter_flags(paint: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE[:SCALE]",
-        help="an image prompt and its strength, 0 to 1 (0.6); repeatable",
+        help=messages.IP_ADAPTER_HELP,
     )
     group.add_argument(
         "--free-u",
@@ -59,7 +59,7 @@ def add_adapter_flags(paint: argparse.ArgumentParser) -> None:
         nargs="?",
         const={},
         metavar="B1,B2,S1,S2",
-        help="FreeU and its factors (default: those for Stable Diffusion 1.x)",
+        help=messages.FREE_U_HELP,
     )
 
 
@@ -106,9 +106,7 @@ def _parse_free_u(text: str) -> dict[str, object]:
         numbers = []
     if len(numbers) != len(_FACTORS):
         example = ",".join(f"{getattr(FreeU(), name):g}" for name in _FACTORS)
-        raise argparse.ArgumentTypeError(
-            f"{text!r} isn't four numbers b1,b2,s1,s2. Write them like {example}."
-        )
+        raise argparse.ArgumentTypeError(messages.not_four_factors(text, example))
     return dict(zip(_FACTORS, numbers, strict=True))
 
 

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from paintdiff.byte_sizes import format_byte_size
+from paintdiff.cli import messages
 from paintdiff.errors import RequestError, StorageError
 from paintdiff.gallery.files import write_png
 from paintdiff.imaging.images import MAX_FILE_BYTES
@@ -36,10 +37,7 @@ class OutputFiles:
         try:
             return write_png(path, picture, overwrite=self._overwrite)
         except FileExistsError:
-            raise StorageError(
-                f"{path} was created by another program while the picture was painted; it "
-                "wasn't overwritten."
-            ) from None
+            raise StorageError(messages.taken_meanwhile(path)) from None
 
 
 def read_input_image(path: Path, field: str) -> InputImage:
@@ -53,10 +51,10 @@ def read_input_image(path: Path, field: str) -> InputImage:
     try:
         size_bytes = path.stat().st_size
     except OSError as error:
-        raise RequestError(f"{path} can't be read: {error.strerror}.", field=field) from None
+        raise RequestError(messages.unreadable_file(path, error.strerror), field=field) from None
     if size_bytes > MAX_FILE_BYTES:
         raise RequestError(
-            f"{path} is larger than {format_byte_size(MAX_FILE_BYTES)}.", field=field
+            messages.file_too_large(path, format_byte_size(MAX_FILE_BYTES)), field=field
         )
     try:
         return InputImage.from_file(path)
@@ -71,9 +69,7 @@ def plan_output_paths(output: Path, count: int, overwrite: bool) -> list[Path]:
         RequestError: One isn't; no time has been spent on painting yet.
     """
     if output.suffix.lower() != ".png":
-        raise RequestError(
-            f"{output} should end in .png; pictures are saved as PNG.", field="output"
-        )
+        raise RequestError(messages.not_a_png(output), field="output")
     check_folder(output.parent)
     digits = range(1, min(count, MAX_IMAGES) + 1)
     paths = (
@@ -83,9 +79,7 @@ def plan_output_paths(output: Path, count: int, overwrite: bool) -> list[Path]:
     )
     for path in paths:
         if is_taken(path) and (path.is_dir() or not overwrite):
-            raise RequestError(
-                f"{path} already exists. Choose another name or add --overwrite.", field="output"
-            )
+            raise RequestError(messages.taken_unless_overwriting(path), field="output")
     return paths
 
 
@@ -100,7 +94,7 @@ def is_taken(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise RequestError(f"can't write {path}: {error.strerror}.", field="output") from None
+        raise RequestError(messages.unwritable_file(path, error.strerror), field="output") from None
     return True
 
 
@@ -111,11 +105,11 @@ def check_folder(folder: Path) -> None:
         RequestError: (for "output") They can't.
     """
     if not folder.is_dir():
-        raise RequestError(f"the folder {folder} doesn't exist. Create it first.", field="output")
+        raise RequestError(messages.no_folder(folder), field="output")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise RequestError(
-            f"can't write in {folder}: {os.strerror(error.errno or 0)}.", field="output"
+            messages.unwritable_folder(folder, os.strerror(error.errno or 0)), field="output"
         ) from None

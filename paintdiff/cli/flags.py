@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
+from paintdiff.cli import messages
 from paintdiff.cli.adapters import add_adapter_flags
 from paintdiff.config.presets import is_installed
 from paintdiff.config.settings import parse_bytes
@@ -30,7 +31,7 @@ def _parse_bytes(text: str) -> int:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
     if not count:
-        raise argparse.ArgumentTypeError("must be greater than 0")
+        raise argparse.ArgumentTypeError(messages.NOT_ABOVE_ZERO)
     return count
 
 
@@ -42,15 +43,13 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line. It exits with BAD_VALUE for an unusable flag."""
-    parser = _Parser(
-        prog="paintdiff", description="Paints and enlarges pictures, offline, on your machine."
-    )
+    parser = _Parser(prog="paintdiff", description=messages.ABOUT)
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
     paint = commands.add_parser(
         "paint",
-        help="paint a picture and save it as PNG",
-        description="Paint a picture and save it as PNG, with its settings inside.",
-        epilog=f'Example: {_find_command()} paint "a red house" --seed 7 --output house.png',
+        help=messages.PAINT_HELP,
+        description=messages.ABOUT_PAINT,
+        epilog=messages.paint_example(_find_command()),
     )
     _add_file_flags(paint)
     _add_sampling_flags(paint)
@@ -59,9 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_inpaint_flags(paint)
     _add_control_flags(paint)
     add_adapter_flags(paint)
-    paint.add_argument(
-        "--upscale", type=float, metavar="X", help="enlarge the finished pictures X times"
-    )
+    paint.add_argument("--upscale", type=float, metavar="X", help=messages.PAINT_UPSCALE_HELP)
     _add_upscaler_flag(paint)
     _add_general_flags(paint)
     _add_upscale_command(commands)
@@ -75,37 +72,36 @@ def _find_command() -> str:
 def _add_upscale_command(commands: Any) -> None:
     upscale: argparse.ArgumentParser = commands.add_parser(
         "upscale",
-        help="enlarge pictures",
-        description="Enlarge pictures with an upscaler. Transparency, 16 bits and colour "
-        "profiles are kept, and no file is overwritten. From a folder, all "
-        "pictures directly in it are taken, except hidden files and earlier "
-        "results.",
-        epilog=f"Example: {_find_command()} upscale holiday/ --scale 4 --output large/",
+        help=messages.UPSCALE_HELP,
+        description=messages.ABOUT_UPSCALE,
+        epilog=messages.upscale_example(_find_command()),
     )
     upscale.add_argument(
         "pictures",
         type=_parse_path,
         nargs="+",
         metavar="PICTURE",
-        help="a PNG, JPEG or WebP, or a folder",
+        help=messages.PICTURES_HELP,
     )
     upscale.add_argument(
-        "--scale", type=float, default=2.0, metavar="X", help="how many times each way, 1 to 8 (2)"
+        "--scale",
+        type=float,
+        default=2.0,
+        metavar="X",
+        help=messages.SCALE_HELP,
     )
     _add_upscaler_flag(upscale)
     upscale.add_argument(
         "--output",
         type=_parse_path,
         metavar="PLACE",
-        help="a .png or an existing folder (default: beside the picture, as boat-2x.png)",
+        help=messages.UPSCALE_OUTPUT_HELP,
     )
     upscale.add_argument(
         "--tile",
         type=int,
         metavar="PX",
-        help=(
-            "tile size; smaller tiles use less memory but take longer (default: as memory allows)"
-        ),
+        help=messages.TILE_HELP,
     )
     _add_models_dir_flag(upscale)
     _add_general_flags(upscale)
@@ -116,18 +112,18 @@ def _add_upscaler_flag(command: argparse.ArgumentParser) -> None:
         "--upscaler",
         type=_parse_name_or_path,
         metavar="NAME",
-        help="an upscaler's name or file (default: the first)",
+        help=messages.UPSCALER_HELP,
     )
     command.add_argument(
         "--faces",
         metavar="NAME",
-        help=("restore faces with a model from the folder facerestore_models"),
+        help=messages.FACES_HELP,
     )
     command.add_argument(
         "--face-strength",
         type=float,
         metavar="X",
-        help="how much of the restored face to blend in, 0 to 1 (0.8)",
+        help=messages.FACE_STRENGTH_HELP,
     )
 
 
@@ -138,269 +134,246 @@ def _add_models_dir_flag(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="also look for models here",
+        help=messages.MODELS_DIR_HELP,
     )
 
 
 def _add_general_flags(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto (default), cpu or cuda"
-    )
+    command.add_argument("--device", default="auto", metavar="NAME", help=messages.DEVICE_HELP)
     command.add_argument(
         "--memory-budget",
         type=_parse_bytes,
         metavar="SIZE",
-        help="the most memory that painting may use, like 4GiB (default: what is free)",
+        help=messages.MEMORY_BUDGET_HELP,
     )
-    command.add_argument(
-        "--json", action="store_true", help="print one JSON object on stdout when done"
-    )
-    command.add_argument("--quiet", action="store_true", help="no progress bar, no warnings")
+    command.add_argument("--json", action="store_true", help=messages.JSON_HELP)
+    command.add_argument("--quiet", action="store_true", help=messages.QUIET_HELP)
 
 
 def _add_file_flags(paint: argparse.ArgumentParser) -> None:
-    paint.add_argument("prompt", help="what to paint")
+    paint.add_argument("prompt", help=messages.PROMPT_HELP)
     paint.add_argument(
         "--output",
         type=_parse_path,
         required=True,
         metavar="FILE",
-        help="the .png to save; with --count 2, boat.png becomes boat-1.png and boat-2.png",
+        help=messages.OUTPUT_HELP,
     )
-    paint.add_argument(
-        "--overwrite", action="store_true", help="replace existing files (default: refuse)"
-    )
-    paint.add_argument("--negative", default="", metavar="WORDS", help="what should not appear")
+    paint.add_argument("--overwrite", action="store_true", help=messages.OVERWRITE_HELP)
+    paint.add_argument("--negative", default="", metavar="WORDS", help=messages.NEGATIVE_HELP)
     paint.add_argument(
         "--model",
         type=_parse_name_or_path,
         default="mini",
         metavar="NAME",
-        help="a model's name, folder or file (mini)",
+        help=messages.MODEL_HELP,
     )
     _add_models_dir_flag(paint)
 
 
 def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
     paint.add_argument(
-        "--quality", default="balanced", metavar="PRESET", help="fast, balanced (default) or high"
+        "--quality", default="balanced", metavar="PRESET", help=messages.QUALITY_HELP
     )
     paint.add_argument(
         "--profile",
         metavar="NAME",
-        help="speed: exact (default here and in Python: repeatable to the last bit), fast (the "
-        "app's default: the same except for rounding) or turbo (fine details differ)",
+        help=messages.PROFILE_HELP,
     )
     paint.add_argument(
         "--engine",
         choices=get_args(EngineName),
         default="torch",
-        help="backend for fast and turbo on a CPU: torch (default: OpenVINO is ready only "
-        "after a few pictures), openvino, or auto (the faster one)",
+        help=messages.ENGINE_HELP,
     )
     paint.add_argument(
         "--steps",
         type=int,
         metavar="N",
-        help=("denoising steps; more takes longer and adds detail"),
+        help=messages.STEPS_HELP,
     )
-    paint.add_argument(
-        "--guidance", type=float, metavar="X", help="how closely to follow the words"
-    )
-    paint.add_argument(
-        "--size", type=_parse_size, metavar="WxH", help="size in pixels, like 128x128"
-    )
-    paint.add_argument("--sampler", metavar="NAME", help=f"one of: {', '.join(list_samplers())}")
-    paint.add_argument(
-        "--seed", type=int, metavar="N", help="the same seed paints the same picture"
-    )
+    paint.add_argument("--guidance", type=float, metavar="X", help=messages.GUIDANCE_HELP)
+    paint.add_argument("--size", type=_parse_size, metavar="WxH", help=messages.SIZE_HELP)
+    paint.add_argument("--sampler", metavar="NAME", help=messages.one_of(list_samplers()))
+    paint.add_argument("--seed", type=int, metavar="N", help=messages.SEED_HELP)
     paint.add_argument(
         "--count",
         type=int,
         default=1,
         metavar="N",
-        help="how many pictures; each adds 1 to the seed",
+        help=messages.COUNT_HELP,
     )
     paint.add_argument(
         "--variation-strength",
         type=float,
         metavar="X",
-        help="seed variation, 0 to 1. 0: same picture; higher: more different",
+        help=messages.VARIATION_HELP,
     )
     paint.add_argument(
         "--variation-seed",
         type=int,
         metavar="N",
-        help=("seed of the variation; --count adds 1 to it"),
+        help=messages.VARIATION_SEED_HELP,
     )
 
 
 def _add_large_flags(paint: argparse.ArgumentParser) -> None:
-    group = paint.add_argument_group("larger than the model's native size")
+    group = paint.add_argument_group(messages.LARGER_THAN_NATIVE)
     group.add_argument(
         "--hires",
         type=float,
         metavar="X",
-        help="paint at --size, enlarge X times each way, then refine",
+        help=messages.HIRES_HELP,
     )
     group.add_argument(
         "--hires-strength",
         type=float,
         metavar="X",
-        help=("how much the second pass may change, 0 to 1"),
+        help=messages.HIRES_STRENGTH_HELP,
     )
     group.add_argument(
         "--hires-steps",
         type=int,
         metavar="N",
-        help=("denoising steps of the second pass (default: as --steps)"),
+        help=messages.HIRES_STEPS_HELP,
     )
     group.add_argument(
         "--hires-upscaler",
         type=_parse_name_or_path,
         metavar="NAME",
-        help=f"{LATENT_UPSCALER}, or an upscaler's name or file (default: the first)",
+        help=messages.hires_upscaler_help(LATENT_UPSCALER),
     )
     group.add_argument(
         "--tiled",
         action=argparse.BooleanOptionalAction,
-        help="paint in overlapping windows (default: above twice the model's native area)",
+        help=messages.TILED_HELP,
     )
 
 
 def _add_picture_flags(paint: argparse.ArgumentParser) -> None:
-    group = paint.add_argument_group("from a picture")
-    group.add_argument(
-        "--image", type=_parse_path, metavar="FILE", help="paint from this PNG, JPEG or WebP"
-    )
-    group.add_argument("--strength", type=float, metavar="X", help="how much may change, 0 to 1")
+    group = paint.add_argument_group(messages.FROM_A_PICTURE)
+    group.add_argument("--image", type=_parse_path, metavar="FILE", help=messages.IMAGE_HELP)
+    group.add_argument("--strength", type=float, metavar="X", help=messages.STRENGTH_HELP)
     group.add_argument(
         "--resize-mode",
         metavar="MODE",
-        help=("how to fit it to --size: stretch (default), crop or pad"),
+        help=messages.RESIZE_MODE_HELP,
     )
-    group.add_argument(
-        "--background", metavar="#RRGGBB", help="colour behind transparent parts (white)"
-    )
-    group.add_argument(
-        "--loopback", type=int, metavar="N", help="feed the result back; N passes in all"
-    )
+    group.add_argument("--background", metavar="#RRGGBB", help=messages.BACKGROUND_HELP)
+    group.add_argument("--loopback", type=int, metavar="N", help=messages.LOOPBACK_HELP)
     group.add_argument(
         "--loopback-factor",
         type=float,
         dest="loopback_strength_factor",
         metavar="X",
-        help="multiply the strength by X on each further pass",
+        help=messages.LOOPBACK_FACTOR_HELP,
     )
 
 
 def _add_inpaint_flags(paint: argparse.ArgumentParser) -> None:
-    group = paint.add_argument_group("a part of the picture (with --mask, --sketch or --outpaint)")
+    group = paint.add_argument_group(messages.PART_OF_A_PICTURE)
     group.add_argument(
         "--mask",
         type=_parse_path,
         metavar="FILE",
-        help=("the mask: white is repainted; same size as the picture"),
+        help=messages.MASK_HELP,
     )
     group.add_argument(
         "--sketch",
         type=_parse_path,
         metavar="FILE",
-        help=("colour strokes on a transparent ground, as a guide"),
+        help=messages.SKETCH_HELP,
     )
     group.add_argument(
-        "--invert-mask", action="store_true", default=None, help="repaint the black part instead"
+        "--invert-mask", action="store_true", default=None, help=messages.INVERT_MASK_HELP
     )
     group.add_argument(
         "--mask-blur",
         type=float,
         dest="mask_blur_px",
         metavar="PX",
-        help="pixels of soft edge (4)",
+        help=messages.MASK_BLUR_HELP,
     )
     group.add_argument(
         "--only-masked",
         action="store_true",
         default=None,
-        help="paint only the masked part, enlarged to the model's size, and paste it back",
+        help=messages.ONLY_MASKED_HELP,
     )
     group.add_argument(
         "--padding",
         type=int,
         dest="padding_px",
         metavar="PX",
-        help=("pixels around the masked part to include (32)"),
+        help=messages.PADDING_HELP,
     )
     group.add_argument(
         "--masked-content",
         metavar="WHAT",
-        help="what the masked part starts from: original (default), fill, noise or empty",
+        help=messages.MASKED_CONTENT_HELP,
     )
     group.add_argument(
         "--soft",
         action="store_true",
         default=None,
-        help=("soft inpainting: keep more where the mask is grey"),
+        help=messages.SOFT_HELP,
     )
     group.add_argument(
         "--outpaint",
         type=_parse_sides,
         metavar="L,T,R,B",
-        help="make the canvas larger: pixels on the left, top, right and bottom",
+        help=messages.OUTPAINT_HELP,
     )
 
 
 def _add_control_flags(paint: argparse.ArgumentParser) -> None:
-    group = paint.add_argument_group("with a ControlNet (each flag once for each --control)")
+    group = paint.add_argument_group(messages.WITH_A_CONTROLNET)
     group.add_argument(
         "--control",
         type=_parse_path,
         action="append",
         metavar="FILE",
-        help="a picture or control map to follow; repeatable",
+        help=messages.CONTROL_HELP,
     )
     group.add_argument(
         "--preprocessor",
         action="append",
         metavar="NAME",
-        help=f"preprocessor that makes the map: {', '.join(PREPROCESSORS)} (default: none)",
+        help=messages.preprocessor_help(PREPROCESSORS),
     )
     group.add_argument(
         "--controlnet",
         type=_parse_name_or_path,
         action="append",
         metavar="NAME",
-        help=(
-            "a ControlNet's name, folder, file or Hugging Face id (default: the first that "
-            "fits the model)"
-        ),
+        help=messages.CONTROLNET_HELP,
     )
     group.add_argument(
         "--control-scale",
         type=float,
         action="append",
         metavar="X",
-        help=("how strictly the map is followed, 0 to 2 (1)"),
+        help=messages.CONTROL_SCALE_HELP,
     )
     group.add_argument(
         "--control-start",
         type=float,
         action="append",
         metavar="X",
-        help="control starts after this fraction of the steps, 0 to 1 (0)",
+        help=messages.CONTROL_START_HELP,
     )
     group.add_argument(
         "--control-end",
         type=float,
         action="append",
         metavar="X",
-        help=("control ends after this fraction of the steps, 0 to 1 (1)"),
+        help=messages.CONTROL_END_HELP,
     )
     group.add_argument(
         "--control-resize-mode",
         action="append",
         metavar="MODE",
-        help="how to fit it to the painted size: crop (default), stretch or pad",
+        help=messages.CONTROL_RESIZE_MODE_HELP,
     )
 
 
@@ -411,7 +384,7 @@ def _parse_path(text: str) -> Path:
     which would be this folder.
     """
     if not text:
-        raise argparse.ArgumentTypeError("'' isn't a file or folder.")
+        raise argparse.ArgumentTypeError(messages.NO_PATH)
     try:
         os.stat(text)
     except (FileNotFoundError, NotADirectoryError):
@@ -426,7 +399,7 @@ def _parse_name_or_path(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't valid UTF-8. Rename the file.") from None
+        raise argparse.ArgumentTypeError(messages.not_utf8(text)) from None
     _parse_path(text)
     return text
 
@@ -434,9 +407,7 @@ def _parse_name_or_path(text: str) -> str:
 def _parse_sides(text: str) -> dict[str, int]:
     numbers = text.split(",")
     if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} isn't four numbers left,top,right,bottom. Write them like 64,0,64,0."
-        )
+        raise argparse.ArgumentTypeError(messages.not_four_sides(text))
     return dict(zip(("left", "top", "right", "bottom"), map(int, numbers), strict=True))
 
 

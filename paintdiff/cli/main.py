@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from paintdiff.cli import messages
 from paintdiff.cli.adapters import FLAG_OF_ADAPTER, read_adapter_flags
 from paintdiff.cli.files import OutputFiles, plan_output_paths, read_input_image
 from paintdiff.cli.flags import BAD_VALUE, build_parser
@@ -83,9 +84,9 @@ _FIELDS_WITH_PICTURES = (
     "outpaint",
 )
 _OF_NO_USE = {
-    "text_to_image": "needs --image.",
-    "image_to_image": "needs --mask, --sketch or --outpaint.",
-    "inpaint": "has no effect when only a part is repainted. Leave it out.",
+    "text_to_image": messages.NEEDS_IMAGE,
+    "image_to_image": messages.NEEDS_MASK,
+    "inpaint": messages.NO_EFFECT_ON_A_PART,
 }
 
 
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{name}: {flag}{error}\n")
         return BAD_VALUE
     except (JobCancelledError, KeyboardInterrupt):
-        sys.stderr.write(f"{name}: interrupted.\n")
+        sys.stderr.write(f"{name}: {messages.INTERRUPTED}\n")
         return INTERRUPTED
     except PaintError as error:
         sys.stderr.write(f"{name}: {error}\n")
@@ -232,10 +233,10 @@ def _read_hires_flags(options: argparse.Namespace) -> dict[str, object]:
             given[field] = value
     if options.hires is None:
         for field in given:
-            raise RequestError("needs --hires.", field=f"hires.{field}")
+            raise RequestError(messages.NEEDS_HIRES, field=f"hires.{field}")
         return {}
     if options.image is not None:
-        raise RequestError("can't be used with --image.", field="hires")
+        raise RequestError(messages.NOT_WITH_IMAGE, field="hires")
     return {"hires": given if options.tiled is None else {**given, "tiled": options.tiled}}
 
 
@@ -249,9 +250,9 @@ def _read_upscaling_flags(options: argparse.Namespace) -> dict[str, object]:
     if options.upscale is not None:
         return {"upscaling": {"scale": options.upscale, "upscaler": options.upscaler, **faces}}
     if options.upscaler is not None:
-        raise RequestError("needs --upscale.", field="upscaler")
+        raise RequestError(messages.NEEDS_UPSCALE, field="upscaler")
     if faces:
-        raise RequestError("needs --upscale.", field="faces")
+        raise RequestError(messages.NEEDS_UPSCALE, field="faces")
     return {}
 
 
@@ -269,7 +270,7 @@ def _read_control_flags(options: argparse.Namespace) -> dict[str, object]:
     for field, flag in _FLAG_OF_CONTROL.items():
         given: list[object] = getattr(options, flag.removeprefix("--").replace("-", "_")) or []
         if len(given) > len(controls):
-            raise RequestError("needs a --control of its own.", field=f"controls.{field}")
+            raise RequestError(messages.NEEDS_ITS_CONTROL, field=f"controls.{field}")
         for control, value in zip(controls, given, strict=False):
             control[field] = value
     return {"controls": controls} if controls else {}
@@ -323,7 +324,7 @@ def _report(finished: Finished, options: argparse.Namespace, *, failed: bool, me
     notes = dict.fromkeys(note for picture in finished.pictures for note in picture.notes)
     if failed or not options.quiet:  # errors are always printed
         for sentence in (*finished.warnings, *notes):
-            sys.stderr.write(f"Note: {sentence}\n")
+            sys.stderr.write(f"{messages.note(sentence)}\n")
     files = [str(picture.path) for picture in finished.pictures if picture.path is not None]
     if not options.json:
         sys.stdout.write("".join(f"{file}\n" for file in files))

@@ -12,15 +12,16 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from paintdiff.cli import messages
 from paintdiff.jobs.events import TERMINAL, Event, Finished, Loading, Progress
 from paintdiff.jobs.job import Job
 
 _POLL_SECONDS = 0.5
 _DOING = {
-    "denoising": "Painting",
-    "decoding": "Decoding",
-    "faces": "Restoring faces",
-    "upscaling": "Upscaling",
+    "denoising": messages.PAINTING,
+    "decoding": messages.DECODING,
+    "faces": messages.RESTORING_FACES,
+    "upscaling": messages.UPSCALING,
 }
 _UNITS = {"faces": "face", "upscaling": "tile"}
 

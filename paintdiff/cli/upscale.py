@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from paintdiff.cli import messages
 from paintdiff.cli.files import OutputFiles, check_folder, is_taken, read_input_image
 from paintdiff.cli.progress import watch_job
 from paintdiff.config.user_folders import find_user_cache_folder
@@ -60,7 +61,7 @@ def upscale(options: argparse.Namespace) -> int:
         with Engine(manager, store=store) as engine:
             for number, (source, output) in enumerate(pairs, 1):
                 store.expect(output)
-                place = f" {number} of {len(pairs)}" if len(pairs) > 1 else ""
+                place = messages.which_of_many(number, len(pairs)) if len(pairs) > 1 else ""
                 reports.append({"source": str(source)})
                 _enlarge(engine, (source, output), upscaling, reports, place, options)
     finally:
@@ -115,7 +116,7 @@ def read_face_flags(options: argparse.Namespace) -> dict[str, object]:
         RequestError: The strength has no effect.
     """
     if options.faces is None and options.face_strength is not None:
-        raise RequestError("needs --faces.", field="upscaling.face_strength")
+        raise RequestError(messages.NEEDS_FACES, field="upscaling.face_strength")
     given = {"face_restorer": options.faces, "face_strength": options.face_strength}
     return {field: value for field, value in given.items() if value is not None}
 
@@ -132,13 +133,13 @@ def _list_sources(options: argparse.Namespace) -> list[Path]:
         if path.is_dir():
             pictures, left_out = _find_pictures(path)
             for each in [] if options.quiet else left_out:
-                sys.stderr.write(f"Note: skipped {each}, which seems to be an earlier result.\n")
+                sys.stderr.write(f"{messages.note(messages.skipped_earlier_result(each))}\n")
         elif not path.is_file():
-            raise RequestError(f"{path} isn't there.", field="pictures")
+            raise RequestError(messages.no_file(path), field="pictures")
         for each in pictures:
             found.setdefault(os.path.abspath(each), each)
     if not found:
-        raise RequestError("no PNG, JPEG or WebP found.", field="pictures")
+        raise RequestError(messages.NO_PICTURES, field="pictures")
     return list(found.values())
 
 
@@ -186,8 +187,7 @@ def _plan_outputs(
         path = path if taken[path] == 1 else path.with_name(f"{source.name}{ending}")
         if path in pairs:
             raise RequestError(
-                f"{pairs[path]} and {source} would both become {path}; enlarge them into different "
-                "folders.",
+                messages.one_name_for_two(pairs[path], source, path),
                 field="output",
             )
         pairs[path] = source
@@ -201,17 +201,15 @@ def _check_only(sources: Sequence[Path], output: Path) -> Path:
         RequestError: There are several.
     """
     if output.suffix.lower() != ".png":
-        raise RequestError(
-            f"the folder {output} doesn't exist. Create it, or name a .png.", field="output"
-        )
+        raise RequestError(messages.no_folder_or_png(output), field="output")
     if len(sources) > 1:
         raise RequestError(
-            f"{output} is one file, but there are {len(sources)} pictures; name a folder.",
+            messages.one_file_for_many(output, len(sources)),
             field="output",
         )
     check_folder(output.parent)
     if is_taken(output):
-        raise RequestError(f"{output} already exists. Choose another name.", field="output")
+        raise RequestError(messages.taken(output), field="output")
     return sources[0]
 
 
@@ -230,11 +228,11 @@ def _enlarge(
     source, output = files
     try:
         if is_taken(output):
-            raise RequestError(f"{output} already exists and wasn't overwritten.")
+            raise RequestError(messages.not_overwritten(output))
         request = Upscale(images=(read_input_image(source, "pictures"),), upscaling=upscaling)
         finished = watch_job(engine.submit(request), quiet=options.quiet, place=place)
     except (JobCancelledError, KeyboardInterrupt):
-        reports[-1]["error"] = "It was interrupted."
+        reports[-1]["error"] = messages.PICTURE_INTERRUPTED
         raise
     except PaintError as error:
         reports[-1]["error"] = str(error)
@@ -263,7 +261,7 @@ def _print_report(report: dict[str, Any], options: argparse.Namespace) -> None:
         sys.stderr.write(f"paintdiff upscale: {report['source']}: {report['error']}\n")
         return
     for sentence in [] if options.quiet else report["notes"]:
-        sys.stderr.write(f"Note: {sentence}\n")
+        sys.stderr.write(f"{messages.note(sentence)}\n")
     if not options.json:
         sys.stdout.write(f"{report['file']}\n")
         sys.stdout.flush()  # the next one may take minutes

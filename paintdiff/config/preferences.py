@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from paintdiff.config import messages
 from paintdiff.errors import StorageError
 from paintdiff.system.atomic_files import new_file
 
@@ -93,7 +94,7 @@ def _read(path: Path) -> tuple[_Content, str]:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
-            raise ValueError(f"it has more than {MAX_FILE_BYTES:,} bytes")
+            raise ValueError(messages.file_too_large(MAX_FILE_BYTES))
         return _Content.model_validate(json.loads(data)), ""
     except FileNotFoundError:
         return _Content(model=None), ""
@@ -103,10 +104,7 @@ def _read(path: Path) -> tuple[_Content, str]:
         reason = f"{place}: {first['msg']}"
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error)
-    return _Content(model=None), (
-        f"The preferences in {path} can't be read and are ignored: {reason}. Pin a model again, "
-        "or fix or delete the file."
-    )
+    return _Content(model=None), messages.ignored_preferences(path, reason)
 
 
 def _write(path: Path, content: _Content) -> None:
@@ -116,4 +114,4 @@ def _write(path: Path, content: _Content) -> None:
         with new_file(path) as file:
             file.write(text.encode("utf-8"))
     except OSError as error:
-        raise StorageError(f"{path} can't be written: {error.strerror or error}.") from error
+        raise StorageError(messages.unwritable_file(path, error.strerror or error)) from error

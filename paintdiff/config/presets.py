@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from paintdiff.config import messages
 from paintdiff.errors import PresetError, UnknownNameError
 
 T = TypeVar("T")
@@ -100,11 +101,10 @@ def make_unknown_name_error(
     """
     names = list(known)
     near = suggest_names(name, names)
-    listed = ", ".join(near or names[:MOST_NAMES_LISTED])
-    if not near and len(names) > MOST_NAMES_LISTED:
-        listed += f" and {len(names) - MOST_NAMES_LISTED:,} more"
+    listed = near or names[:MOST_NAMES_LISTED]
+    not_listed = 0 if near else len(names) - len(listed)
     return UnknownNameError(
-        f"There is no {field} {name[:100]!r}. Choose one of: {listed}.",
+        messages.unknown_name(field, name, listed, not_listed),
         field=field,
         what=field,
         name=name,
@@ -128,9 +128,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PresetError(f"{path} can't be read: {error}") from error
+        raise PresetError(messages.unreadable_file(path, error)) from error
     if not isinstance(content, dict):
-        raise PresetError(f"{path} should hold names and values, like 'name: value'.")
+        raise PresetError(messages.not_a_mapping(path))
     return {str(key): value for key, value in content.items()}
 
 
@@ -141,7 +141,7 @@ def find_row(name: str, row: object, path: Path) -> dict[str, Any]:
         PresetError: It isn't a mapping.
     """
     if not isinstance(row, dict):
-        raise PresetError(f"{path}: {name} should hold names and values.")
+        raise PresetError(messages.row_not_a_mapping(path, name))
     return {"name": name, **row}
 
 
@@ -156,4 +156,4 @@ def validate_row(shape: type[T], content: object, path: Path) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise PresetError(f"{path}: {place}: {first['msg']}.") from error
+        raise PresetError(messages.wrong_value(path, place, first["msg"])) from error

@@ -18,6 +18,7 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator, mode
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from paintdiff.config import messages
 from paintdiff.config.presets import is_installed
 from paintdiff.config.user_folders import default_output_folder
 from paintdiff.errors import SettingsError
@@ -89,95 +90,80 @@ class Settings(BaseSettings):
         case_sensitive=True,
     )
 
-    host: Annotated[str, _HOST] = _make_field(
-        _HOST, "address to listen on; 0.0.0.0 accepts other machines", "127.0.0.1", min_length=1
-    )
-    port: Annotated[int, _PORT] = _make_field(_PORT, "port to listen on", 7860, ge=1, le=65535)
-    share: Annotated[bool, _SHARE] = _make_field(
-        _SHARE, "also open a public link through gradio.live; needs --auth", default=False
-    )
+    host: Annotated[str, _HOST] = _make_field(_HOST, messages.HOST_HELP, "127.0.0.1", min_length=1)
+    port: Annotated[int, _PORT] = _make_field(_PORT, messages.PORT_HELP, 7860, ge=1, le=65535)
+    share: Annotated[bool, _SHARE] = _make_field(_SHARE, messages.SHARE_HELP, default=False)
     share_open: Annotated[bool, _SHARE_OPEN] = _make_field(
         _SHARE_OPEN,
-        "allow --share without a password: anyone with the link can paint",
+        messages.SHARE_OPEN_HELP,
         default=False,
     )
-    auth: Annotated[str | None, _AUTH] = _make_field(
-        _AUTH, "require this user name and password", None, repr=False
-    )
+    auth: Annotated[str | None, _AUTH] = _make_field(_AUTH, messages.AUTH_HELP, None, repr=False)
     auth_file: Annotated[Path | None, _AUTH_FILE] = _make_field(
         _AUTH_FILE,
-        "a file that contains user:password; unlike --auth it isn't visible in the process list",
+        messages.AUTH_FILE_HELP,
         None,
     )
-    root_path: Annotated[str, _ROOT_PATH] = _make_field(
-        _ROOT_PATH, "the path under which a reverse proxy serves the app, like /paint", ""
-    )
+    root_path: Annotated[str, _ROOT_PATH] = _make_field(_ROOT_PATH, messages.ROOT_PATH_HELP, "")
     allow_host: Annotated[tuple[str, ...], NoDecode, _ALLOW_HOST] = _make_field(
         _ALLOW_HOST,
-        "another host name of this server, such as a reverse proxy's; repeatable",
+        messages.ALLOW_HOST_HELP,
         (),
     )
-    open_browser: Annotated[bool, _OPEN] = _make_field(
-        _OPEN, "open the page in the browser once it is ready", default=False
-    )
-    model: Annotated[str, _MODEL] = _make_field(
-        _MODEL, "the model to start with: a name from the list, or a folder", "mini", min_length=1
-    )
+    open_browser: Annotated[bool, _OPEN] = _make_field(_OPEN, messages.OPEN_HELP, default=False)
+    model: Annotated[str, _MODEL] = _make_field(_MODEL, messages.MODEL_HELP, "mini", min_length=1)
     profile: Annotated[str, _PROFILE] = _make_field(
         _PROFILE,
-        "speed of pictures that name none: exact (repeatable to the last bit), fast (the same\n"
-        "except for rounding) or turbo (fine details differ)",
+        messages.PROFILE_HELP,
         "fast",
         min_length=1,
     )
     controlnet: Annotated[str | None, _CONTROLNET] = _make_field(
         _CONTROLNET,
-        "the default ControlNet: a name from the list, a folder, a .safetensors or .pth file, "
-        "or a Hugging Face id",
+        messages.CONTROLNET_HELP,
         None,
         min_length=1,
     )
     upscaler: Annotated[str | None, _UPSCALER] = _make_field(
         _UPSCALER,
-        "the default upscaler: a name from the list, or a .safetensors or .pth file",
+        messages.UPSCALER_HELP,
         None,
         min_length=1,
     )
     models_dir: Annotated[tuple[Path, ...], NoDecode, _MODELS_DIR] = _make_field(
         _MODELS_DIR,
-        "a folder with models, such as that of A1111, Forge or ComfyUI; repeatable",
+        messages.MODELS_DIR_HELP,
         (),
     )
     cache_dir: Annotated[Path | None, _CACHE_DIR] = _make_field(
         _CACHE_DIR,
-        "folder for caches; the user's cache folder by default",
+        messages.CACHE_DIR_HELP,
         None,
     )
     output_dir: Annotated[Path, _OUTPUT_DIR] = Field(
         default_factory=default_output_folder,
         validation_alias=AliasChoices(*_OUTPUT_DIR.environment),
-        description="folder for finished pictures",
+        description=messages.OUTPUT_DIR_HELP,
     )
     device: Annotated[str, _DEVICE] = _make_field(
-        _DEVICE, "auto, cpu, cuda, cuda:1 or mps", "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
+        _DEVICE, messages.DEVICE_HELP, "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
     )
     engine: Annotated[Literal["auto", "torch", "openvino"], _ENGINE] = _make_field(
         _ENGINE,
-        "backend of the speeds fast and turbo on a CPU: auto (timed; the faster one), torch or "
-        "openvino",
+        messages.ENGINE_HELP,
         "auto",
     )
     memory_budget_bytes: Annotated[int | None, _MEMORY_BUDGET] = _make_field(
         _MEMORY_BUDGET,
-        "the most memory that painting may use, like 4GiB; what is free by default",
+        messages.MEMORY_BUDGET_HELP,
         None,
         gt=0,
     )
     queue_size: Annotated[int, _QUEUE_SIZE] = _make_field(
-        _QUEUE_SIZE, "how many jobs may wait", 64, ge=1, le=10_000
+        _QUEUE_SIZE, messages.QUEUE_SIZE_HELP, 64, ge=1, le=10_000
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _LOG_LEVEL] = _make_field(
-        _LOG_LEVEL, "how much to log: debug, info, warning or error", "warning"
+        _LOG_LEVEL, messages.LOG_LEVEL_HELP, "warning"
     )
 
     @field_validator("allow_host", mode="before")
@@ -203,7 +189,7 @@ class Settings(BaseSettings):
     @classmethod
     def _credentials(cls, value: str | None) -> str | None:
         if value is not None and not _CREDENTIALS.fullmatch(value):
-            raise ValueError("write it as user:password")
+            raise ValueError(messages.CREDENTIALS_FORMAT)
         return value
 
     @field_validator("root_path")
@@ -211,7 +197,7 @@ class Settings(BaseSettings):
     def _path(cls, value: str) -> str:
         path = value.rstrip("/")
         if path and not _ROOT_PATHS.fullmatch(path):
-            raise ValueError("write it as /path, with letters, digits and -._~ only")
+            raise ValueError(messages.ROOT_PATH_FORMAT)
         return path
 
     @model_validator(mode="after")
@@ -219,17 +205,14 @@ class Settings(BaseSettings):
         if self.auth_file is None:
             return self
         if self.auth is not None:
-            raise SettingsError("Use --auth or --auth-file, not both.")
+            raise SettingsError(messages.TWO_PASSWORDS)
         _read_credentials(self.auth_file)
         return self
 
     @model_validator(mode="after")
     def _shared_with_a_password(self) -> Settings:
         if self.share and not self.credentials and not self.share_open:
-            raise SettingsError(
-                "--share puts this app on the internet: add --auth user:password, "
-                "or --share-open to let in anyone who has the link."
-            )
+            raise SettingsError(messages.SHARED_WITHOUT_PASSWORD)
         return self
 
     @property
@@ -268,10 +251,10 @@ def _read_credentials(file: Path) -> str:
         with file.open(encoding="utf-8") as opened:
             text = opened.read(_MAX_CREDENTIALS).rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
-        raise SettingsError(f"--auth-file {file} can't be read: {reason}.") from error
+        reason = error.strerror if isinstance(error, OSError) else messages.NOT_UTF8
+        raise SettingsError(messages.unreadable_auth_file(file, reason)) from error
     if not _CREDENTIALS.fullmatch(text):
-        raise SettingsError(f"--auth-file {file} must hold one line, user:password.")
+        raise SettingsError(messages.wrong_auth_file(file))
     return text
 
 
@@ -283,7 +266,7 @@ def parse_bytes(text: str) -> int:
     """
     match = _BYTES_TEXT.fullmatch(text)
     if match is None:
-        raise ValueError("write a size like 4GiB or 512MiB")
+        raise ValueError(messages.SIZE_FORMAT)
     return int(float(match[1]) * _UNIT_BYTES[match[2].lower()])
 
 
@@ -296,14 +279,14 @@ class _Parser(argparse.ArgumentParser):
     """A parser that raises instead of printing usage and exiting."""
 
     def error(self, message: str) -> NoReturn:
-        raise SettingsError(f"{message}. See --help.")
+        raise SettingsError(messages.wrong_flag(message))
 
 
 def _build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=program_name(),
-        description="PaintDiffusion: type a prompt and watch the picture being painted.",
-        epilog="A flag beats its environment variable (in brackets), which beats the default.",
+        description=messages.ABOUT_THE_APP,
+        epilog=messages.PRECEDENCE_OF_FLAGS,
         allow_abbrev=False,
         formatter_class=argparse.RawTextHelpFormatter,
     )
@@ -325,8 +308,9 @@ def _find_flag(field: FieldInfo) -> Flag:
 
 def _help_text(flag: Flag, field: FieldInfo) -> str:
     default: object = field.get_default(call_default_factory=True, validated_data={})
-    said = "" if default is None or default is False or default == () else f"; {default} by default"
-    return f"{field.description}{said}\n[{', '.join(flag.environment)}]"
+    open_ended = default is None or default is False or default == ()
+    value = "" if open_ended else messages.default_is(default)
+    return f"{field.description}{value}\n[{', '.join(flag.environment)}]"
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
@@ -337,7 +321,7 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
         name for name in environment if name.startswith(ENVIRONMENT_PREFIX) and name not in known
     )
     if unknown:
-        raise SettingsError(f"Unknown setting {', '.join(unknown)}. See --help for all settings.")
+        raise SettingsError(messages.unknown_settings(unknown))
 
 
 def _describe(error: ValidationError) -> str:
@@ -348,8 +332,7 @@ def _describe(error: ValidationError) -> str:
         flag = _find_flag(field)
         if place == name or place in flag.environment:
             reason = first["msg"].removeprefix("Value error, ")
-            value = "" if name == "auth" else f", not {str(first['input'])!r:.100}"
-            return (
-                f"{flag.name} (or {flag.environment[0]}): {reason[:1].lower()}{reason[1:]}{value}."
-            )
+            reason = reason[:1].lower() + reason[1:]
+            value = None if name == "auth" else str(first["input"])
+            return messages.wrong_setting(flag.name, flag.environment[0], reason, value)
     return f"{place}: {first['msg']}."

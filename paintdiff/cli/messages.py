@@ -1,0 +1,271 @@
+"""Sentences of the command line: help texts, and errors that follow a flag's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+# The two commands.
+
+ABOUT = "Paints and enlarges pictures, offline, on your machine."
+PAINT_HELP = "paint a picture and save it as PNG"
+ABOUT_PAINT = "Paint a picture and save it as PNG, with its settings inside."
+
+
+def paint_example(command: str) -> str:
+    return f'Example: {command} paint "a red house" --seed 7 --output house.png'
+
+
+UPSCALE_HELP = "enlarge pictures"
+ABOUT_UPSCALE = (
+    "Enlarge pictures with an upscaler. Transparency, 16 bits and colour profiles are kept, and no "
+    "file is overwritten. From a folder, all pictures directly in it are taken, except hidden "
+    "files and earlier results."
+)
+
+
+def upscale_example(command: str) -> str:
+    return f"Example: {command} upscale holiday/ --scale 4 --output large/"
+
+
+# Help for the flags of both.
+
+UPSCALER_HELP = "an upscaler's name or file (default: the first)"
+FACES_HELP = "restore faces with a model from the folder facerestore_models"
+FACE_STRENGTH_HELP = "how much of the restored face to blend in, 0 to 1 (0.8)"
+MODELS_DIR_HELP = "also look for models here"
+DEVICE_HELP = "auto (default), cpu or cuda"
+MEMORY_BUDGET_HELP = "the most memory that painting may use, like 4GiB (default: what is free)"
+JSON_HELP = "print one JSON object on stdout when done"
+QUIET_HELP = "no progress bar, no warnings"
+
+
+# Help for the flags of `upscale`.
+
+PICTURES_HELP = "a PNG, JPEG or WebP, or a folder"
+SCALE_HELP = "how many times each way, 1 to 8 (2)"
+UPSCALE_OUTPUT_HELP = "a .png or an existing folder (default: beside the picture, as boat-2x.png)"
+TILE_HELP = "tile size; smaller tiles use less memory but take longer (default: as memory allows)"
+
+
+# Help for the flags of `paint`, in their order.
+
+PROMPT_HELP = "what to paint"
+OUTPUT_HELP = "the .png to save; with --count 2, boat.png becomes boat-1.png and boat-2.png"
+OVERWRITE_HELP = "replace existing files (default: refuse)"
+NEGATIVE_HELP = "what should not appear"
+MODEL_HELP = "a model's name, folder or file (mini)"
+QUALITY_HELP = "fast, balanced (default) or high"
+PROFILE_HELP = (
+    "speed: exact (default here and in Python: repeatable to the last bit), fast (the app's "
+    "default: the same except for rounding) or turbo (fine details differ)"
+)
+ENGINE_HELP = (
+    "backend for fast and turbo on a CPU: torch (default: OpenVINO is ready only after a few "
+    "pictures), openvino, or auto (the faster one)"
+)
+STEPS_HELP = "denoising steps; more takes longer and adds detail"
+GUIDANCE_HELP = "how closely to follow the prompt"
+SIZE_HELP = "size in pixels, like 128x128"
+
+
+def one_of(names: Iterable[str]) -> str:
+    return f"one of: {', '.join(names)}"
+
+
+SEED_HELP = "the same seed paints the same picture"
+COUNT_HELP = "how many pictures; each adds 1 to the seed"
+VARIATION_HELP = "seed variation, 0 to 1. 0: same picture; higher: more different"
+VARIATION_SEED_HELP = "seed of the variation; --count adds 1 to it"
+PAINT_UPSCALE_HELP = "enlarge the finished pictures X times"
+
+
+# Larger than the model's native size.
+
+LARGER_THAN_NATIVE = "larger than the model's native size"
+HIRES_HELP = "paint at --size, enlarge X times each way, then refine"
+HIRES_STRENGTH_HELP = "how much the second pass may change, 0 to 1"
+HIRES_STEPS_HELP = "denoising steps of the second pass (default: as --steps)"
+
+
+def hires_upscaler_help(latent: str) -> str:
+    return f"{latent}, or an upscaler's name or file (default: the first)"
+
+
+TILED_HELP = "paint in overlapping windows (default: above twice the model's native area)"
+
+
+# From a picture.
+
+FROM_A_PICTURE = "from a picture"
+IMAGE_HELP = "paint from this PNG, JPEG or WebP"
+STRENGTH_HELP = "how much may change, 0 to 1"
+RESIZE_MODE_HELP = "how to fit it to --size: stretch (default), crop or pad"
+BACKGROUND_HELP = "colour behind transparent parts (white)"
+LOOPBACK_HELP = "feed the result back; N passes in all"
+LOOPBACK_FACTOR_HELP = "multiply the strength by X on each further pass"
+
+
+# A part of the picture.
+
+PART_OF_A_PICTURE = "a part of the picture (with --mask, --sketch or --outpaint)"
+MASK_HELP = "the mask: white is repainted; same size as the picture"
+SKETCH_HELP = "colour strokes on a transparent ground, as a guide"
+INVERT_MASK_HELP = "repaint the black part instead"
+MASK_BLUR_HELP = "pixels of soft edge (4)"
+ONLY_MASKED_HELP = "paint only the masked part, enlarged to the model's size, and paste it back"
+PADDING_HELP = "pixels around the masked part to include (32)"
+MASKED_CONTENT_HELP = "what the masked part starts from: original (default), fill, noise or empty"
+SOFT_HELP = "soft inpainting: keep more where the mask is grey"
+OUTPAINT_HELP = "make the canvas larger: pixels on the left, top, right and bottom"
+
+
+# With a ControlNet.
+
+WITH_A_CONTROLNET = "with a ControlNet (each flag once for each --control)"
+CONTROL_HELP = "a picture or control map to follow; repeatable"
+
+
+def preprocessor_help(names: Iterable[str]) -> str:
+    return f"preprocessor that makes the map: {', '.join(names)} (default: none)"
+
+
+CONTROLNET_HELP = (
+    "a ControlNet's name, folder, file or Hugging Face id (default: the first that fits the model)"
+)
+CONTROL_SCALE_HELP = "how strictly to follow the map, 0 to 2 (1)"
+CONTROL_START_HELP = "control starts after this fraction of the steps, 0 to 1 (0)"
+CONTROL_END_HELP = "control ends after this fraction of the steps, 0 to 1 (1)"
+CONTROL_RESIZE_MODE_HELP = "how to fit it to the painted size: crop (default), stretch or pad"
+
+
+# With other models and adapters.
+
+OTHER_MODELS = "other models and adapters"
+LORA_HELP = (
+    "a LoRA, its weight (1) and its weight in the text encoders (the same); repeatable. Or write "
+    "<lora:name:0.8> in the prompt"
+)
+VAE_HELP = "a VAE instead of the model's own"
+CLIP_SKIP_HELP = "stop the text encoder at its N-th last layer (1: use all)"
+REFINER_HELP = "a refiner model and the fraction of steps after which it takes over (0.8)"
+IP_ADAPTER_HELP = "an image prompt and its strength, 0 to 1 (0.6); repeatable"
+FREE_U_HELP = "FreeU and its factors (default: those for Stable Diffusion 1.x)"
+
+
+# A flag's value can't be used.
+
+NOT_ABOVE_ZERO = "must be greater than 0"
+NO_PATH = "'' isn't a file or folder."
+
+
+def not_utf8(path: str) -> str:
+    return f"{path!r} isn't valid UTF-8. Rename the file."
+
+
+def not_four_sides(text: str) -> str:
+    return f"{text!r} isn't four numbers left,top,right,bottom. Write them like 64,0,64,0."
+
+
+def not_four_factors(text: str, example: str) -> str:
+    return f"{text!r} isn't four numbers b1,b2,s1,s2. Write them like {example}."
+
+
+# A flag doesn't go with the others.
+
+NEEDS_IMAGE = "needs --image."
+NEEDS_MASK = "needs --mask, --sketch or --outpaint."
+NO_EFFECT_ON_A_PART = "has no effect when only a part is repainted. Leave it out."
+NEEDS_HIRES = "needs --hires."
+NOT_WITH_IMAGE = "can't be used with --image."
+NEEDS_UPSCALE = "needs --upscale."
+NEEDS_ITS_CONTROL = "needs a --control of its own."
+NEEDS_FACES = "needs --faces."
+
+
+# Files.
+
+
+def unreadable_file(path: Path, reason: str | None) -> str:
+    return f"{path} can't be read: {reason}."
+
+
+def file_too_large(path: Path, limit: str) -> str:
+    return f"{path} is larger than {limit}."
+
+
+def not_a_png(path: Path) -> str:
+    return f"{path} should end in .png; pictures are saved as PNG."
+
+
+def taken_unless_overwriting(path: Path) -> str:
+    return f"{path} already exists. Choose another name or add --overwrite."
+
+
+def unwritable_file(path: Path, reason: str | None) -> str:
+    return f"can't write {path}: {reason}."
+
+
+def no_folder(folder: Path) -> str:
+    return f"the folder {folder} doesn't exist. Create it first."
+
+
+def unwritable_folder(folder: Path, reason: str) -> str:
+    return f"can't write in {folder}: {reason}."
+
+
+def taken_meanwhile(path: Path) -> str:
+    return (
+        f"{path} was created by another program while the picture was painted; it wasn't "
+        "overwritten."
+    )
+
+
+def skipped_earlier_result(path: Path) -> str:
+    return f"skipped {path}, which seems to be an earlier result."
+
+
+def no_file(path: Path) -> str:
+    return f"{path} isn't there."
+
+
+NO_PICTURES = "no PNG, JPEG or WebP found."
+
+
+def one_name_for_two(first: Path, second: Path, output: Path) -> str:
+    return f"{first} and {second} would both become {output}; enlarge them into different folders."
+
+
+def no_folder_or_png(path: Path) -> str:
+    return f"the folder {path} doesn't exist. Create it, or name a .png."
+
+
+def one_file_for_many(path: Path, pictures: int) -> str:
+    return f"{path} is one file, but there are {pictures} pictures; name a folder."
+
+
+def taken(path: Path) -> str:
+    return f"{path} already exists. Choose another name."
+
+
+def not_overwritten(path: Path) -> str:
+    return f"{path} already exists and wasn't overwritten."
+
+
+# While it works.
+
+
+def which_of_many(number: int, count: int) -> str:
+    return f" {number} of {count}"
+
+
+def note(sentence: str) -> str:
+    return f"Note: {sentence}"
+
+
+INTERRUPTED = "interrupted."
+PICTURE_INTERRUPTED = "It was interrupted."
+PAINTING = "Painting"
+DECODING = "Decoding"
+RESTORING_FACES = "Restoring faces"
+UPSCALING = "Upscaling"

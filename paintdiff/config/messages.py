@@ -1,0 +1,154 @@
+"""Sentences about starting the app: its flags, files and address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+# What `--help` says.
+
+ABOUT_THE_APP = "PaintDiffusion: type a prompt and watch the picture being painted."
+PRECEDENCE_OF_FLAGS = (
+    "A flag beats its environment variable (in brackets), which beats the default."
+)
+
+
+def default_is(value: object) -> str:
+    return f"; {value} by default"
+
+
+HOST_HELP = "address to listen on; 0.0.0.0 accepts other machines"
+PORT_HELP = "port to listen on"
+SHARE_HELP = "also open a public link through gradio.live; needs --auth"
+SHARE_OPEN_HELP = "allow --share without a password: anyone with the link can paint"
+AUTH_HELP = "require this user name and password"
+AUTH_FILE_HELP = (
+    "a file that contains user:password; unlike --auth, it doesn't appear in the process list"
+)
+ROOT_PATH_HELP = "the path under which a reverse proxy serves the app, like /paint"
+ALLOW_HOST_HELP = "another host name of this server, such as a reverse proxy's; repeatable"
+OPEN_HELP = "open the page in the browser once it is ready"
+MODEL_HELP = "the model to start with: a name from the list, or a folder"
+PROFILE_HELP = (
+    "speed of pictures that name none: exact (repeatable to the last bit), fast (the same\nexcept "
+    "for rounding) or turbo (fine details differ)"
+)
+CONTROLNET_HELP = (
+    "the default ControlNet: a name from the list, a folder, a .safetensors or .pth file, or a "
+    "Hugging Face id"
+)
+UPSCALER_HELP = "the default upscaler: a name from the list, or a .safetensors or .pth file"
+MODELS_DIR_HELP = "a folder with models, such as that of A1111, Forge or ComfyUI; repeatable"
+CACHE_DIR_HELP = "folder for caches; the user's cache folder by default"
+OUTPUT_DIR_HELP = "folder for finished pictures"
+DEVICE_HELP = "auto, cpu, cuda, cuda:1 or mps"
+ENGINE_HELP = (
+    "backend of the speeds fast and turbo on a CPU: torch, openvino or auto (the faster one, timed)"
+)
+MEMORY_BUDGET_HELP = "the most memory that painting may use, like 4GiB; what is free by default"
+QUEUE_SIZE_HELP = "how many jobs may wait"
+LOG_LEVEL_HELP = "how much to log: debug, info, warning or error"
+
+
+# Settings that can't be used.
+
+CREDENTIALS_FORMAT = "write it as user:password"
+ROOT_PATH_FORMAT = "write it as /path, with letters, digits and -._~ only"
+SIZE_FORMAT = "write a size like 4GiB or 512MiB"
+TWO_PASSWORDS = "Use --auth or --auth-file, not both."
+SHARED_WITHOUT_PASSWORD = (
+    "--share puts this app on the internet: add --auth user:password, or --share-open to let in "
+    "anyone who has the link."
+)
+
+
+def unreadable_auth_file(file: Path, reason: str | None) -> str:
+    return f"--auth-file {file} can't be read: {reason}."
+
+
+NOT_UTF8 = "it isn't UTF-8 text"
+
+
+def wrong_auth_file(file: Path) -> str:
+    return f"--auth-file {file} must hold one line, user:password."
+
+
+def unknown_settings(names: Sequence[str]) -> str:
+    return f"Unknown setting {', '.join(names)}. See --help for all settings."
+
+
+def wrong_flag(reason: str) -> str:
+    return f"{reason}. See --help."
+
+
+def wrong_setting(flag: str, variable: str, reason: str, value: str | None) -> str:
+    given = "" if value is None else f", not {value!r:.100}"
+    return f"{flag} (or {variable}): {reason}{given}."
+
+
+# Names, presets and preferences.
+
+
+def unknown_name(field: str, name: str, choices: Sequence[str], more: int = 0) -> str:
+    others = f" and {more:,} more" if more else ""
+    return f"There is no {field} {name[:100]!r}. Choose one of: {', '.join(choices)}{others}."
+
+
+def unreadable_file(path: Path, reason: object) -> str:
+    return f"{path} can't be read: {reason}"
+
+
+def not_a_mapping(path: Path) -> str:
+    return f"{path} should hold names and values, like 'name: value'."
+
+
+def row_not_a_mapping(path: Path, name: str) -> str:
+    return f"{path}: {name} should hold names and values."
+
+
+def wrong_value(path: Path, place: str, reason: str) -> str:
+    return f"{path}: {place}: {reason}."
+
+
+def ignored_preferences(path: Path, reason: str) -> str:
+    return (
+        f"The preferences in {path} can't be read and are ignored: {reason}. Pin a model again, or "
+        "fix or delete the file."
+    )
+
+
+def file_too_large(max_bytes: int) -> str:
+    return f"it has more than {max_bytes:,} bytes"
+
+
+def unwritable_file(path: Path, reason: object) -> str:
+    return f"{path} can't be written: {reason}."
+
+
+# The running app.
+
+
+def page_address(url: str) -> str:
+    return f"PaintDiffusion is at {url} (Ctrl-C stops it)."
+
+
+def pictures_are_saved(folder: Path) -> str:
+    return f"Pictures are saved to {folder}."
+
+
+def share_link(url: str) -> str:
+    return f"Share this link: {url}"
+
+
+def no_share_link(reason: object) -> str:
+    return f"The share link couldn't be opened: {reason}"
+
+
+def port_in_use(port: int, program: str, other: int) -> str:
+    return (
+        f"Port {port} is in use. Stop what runs there, or choose another: {program} --port {other}"
+    )
+
+
+def cannot_listen(host: str, port: int, reason: str | None) -> str:
+    return f"Can't listen on {host}:{port}: {reason}."
