@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 export GRADIO_ANALYTICS_ENABLED := False
 
-.PHONY: run test lint types check clean browser
+.PHONY: run test lint types check clean browser postgresql
 
 run: $(VENV)/.installed
 	$(BIN)/python app.py $(ARGS)
 
 # Two files of tests at a time, each on one core; then those of the browser, which need both. (5: with ARGS, none was left.)
-test: $(VENV)/.installed-dev browser
+test: $(VENV)/.installed-dev browser postgresql
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/browser $(ARGS) || [ $$? = 5 ]
 	$(BIN)/python -m pytest tests/browser $(ARGS) || [ $$? = 5 ]
 
@@ -29,6 +29,12 @@ browser: $(VENV)/.installed-dev
 	elif command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
 	else $(BIN)/python -m playwright install chromium; fi
+
+# The gallery's tests start a server of their own; without PostgreSQL's programs they skip it.
+postgresql:
+	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1; then :; \
+	elif command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; fi
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

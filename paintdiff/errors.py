@@ -27,6 +27,14 @@
     ├── MetadataError           a picture whose settings can't be read
     │   └── NoMetadataError     it carries none
     ├── StorageError            a picture that can't be written
+    ├── GalleryError            the gallery's database can't do what it was asked
+    │   ├── PictureNotFoundError       no picture of that id
+    │   ├── PictureRecordedError       that file is in the gallery already
+    │   ├── GalleryUnavailableError    locked by another program, or out of reach: try again
+    │   ├── GalleryFullError           the disk is full: make room and try again
+    │   ├── GalleryReadOnlyError       it can't be made or written there
+    │   ├── GalleryDamagedError        its file is damaged, or isn't a gallery
+    │   └── GalleryTooNewError         a newer PaintDiffusion made it
     └── WorldError              the embedded model's world or recipe was asked for something unknown
 
 A message names the value, the limit, and what to do about it.
@@ -184,6 +192,38 @@ class NoMetadataError(MetadataError):
 
 class StorageError(PaintError):
     """A picture can't be written."""
+
+
+class GalleryError(PaintError):
+    """The gallery's database can't do what it was asked. Nothing in it has changed."""
+
+
+class PictureNotFoundError(GalleryError):
+    """No picture of the gallery has that id."""
+
+
+class PictureRecordedError(GalleryError):
+    """The picture's file is in the gallery already."""
+
+
+class GalleryUnavailableError(GalleryError):
+    """The database is locked by another program, or can't be reached. Trying again may help."""
+
+
+class GalleryFullError(GalleryError):
+    """The disk of the database is full."""
+
+
+class GalleryReadOnlyError(GalleryError):
+    """The database can't be made or written in its place."""
+
+
+class GalleryDamagedError(GalleryError):
+    """The database's file is damaged, or isn't that of a gallery."""
+
+
+class GalleryTooNewError(GalleryError):
+    """A newer version of PaintDiffusion made the database."""
 
 
 class WorldError(PaintError, ValueError):

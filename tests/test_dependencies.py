@@ -26,7 +26,7 @@ def pinned(name: str) -> dict[str, str]:
     """Version by distribution, of one requirements file alone."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     pins = [line.split("==") for line in lines if line and line[0] not in "#-"]
-    return {canonicalize_name(name): version for name, version in pins}
+    return {canonicalize_name(name.partition("[")[0]): version for name, version in pins}
 
 
 APP = declared([*PROJECT["dependencies"], *EXTRAS["openvino"]])

@@ -360,6 +360,28 @@ def test_models_has_no_loose_modules() -> None:
     assert [path.name for path in (PACKAGE / "models").glob("*.py")] == ["__init__.py"]
 
 
+def test_only_the_gallery_writes_sql() -> None:
+    databases = {"sqlalchemy", "alembic", "sqlite3", "psycopg"}
+    users = {
+        room_of(path)
+        for path in modules()
+        for name in imported_names(list(ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
+        if name.partition(".")[0] in databases
+    }
+    assert users == {"gallery"}
+
+
+def test_one_module_connects_to_the_database() -> None:
+    connects = {"create_engine", "connect(", "make_url("}
+    room = PACKAGE / "gallery"
+    users = {
+        path.name
+        for path in room.rglob("*.py")
+        if any(word in path.read_text(encoding="utf-8") for word in connects)
+    }
+    assert users == {"database.py"}
+
+
 def test_nothing_imports_the_app() -> None:
     sources = {path: path.read_text(encoding="utf-8") for path in modules()}
     importers = [

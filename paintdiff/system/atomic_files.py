@@ -54,7 +54,7 @@ def new_file(path: Path, *, overwrite: bool = True) -> Generator[BinaryIO]:
         raise
     try:
         part.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         logger.warning("%s is written, but not tidied up: %s", path.name, error)
 
@@ -156,8 +156,12 @@ def _publish(part: Path, path: Path, overwrite: bool) -> None:
         part.rename(path)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Flush the new name to disk, too, where folders can be opened (not on Windows)."""
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's names to the disk, where folders can be opened (not on Windows).
+
+    Raises:
+        OSError: They can't be flushed.
+    """
     if not hasattr(os, "O_DIRECTORY"):
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

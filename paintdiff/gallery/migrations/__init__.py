@@ -1,0 +1,1 @@
+"""Migrations of the gallery's database, which Alembic runs when it is opened."""

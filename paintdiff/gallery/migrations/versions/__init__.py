@@ -1,0 +1,1 @@
+"""One file for each change of the tables. A file that has been released never changes."""

@@ -1,0 +1,114 @@
+"""The tables of the gallery. `migrations/` makes them; a change here needs a migration there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+RELATIONS = ("variation", "image_to_image", "inpaint", "upscale", "control")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return the microseconds since 1970 of a moment that has a time zone."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC as microseconds since 1970: exact and sortable in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Return the number to store."""
+        return None if value is None else to_microseconds(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """Return the moment that a stored number means."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+_Number = BigInteger().with_variant(Integer, "sqlite")  # only an INTEGER is SQLite's row id
+
+
+class Table(DeclarativeBase):
+    """The base of all tables."""
+
+
+class PictureRow(Table):
+    """A finished picture. `number` links it to its words; `id` is its name outside.
+
+    `file` and `thumbnail` are paths within the output folder, with forward slashes.
+    """
+
+    __tablename__ = "pictures"
+    __table_args__ = (
+        CheckConstraint("feedback IN (-1, 0, 1)", name="feedback_known"),
+        CheckConstraint("width > 0 AND height > 0", name="size_positive"),
+        Index("pictures_by_time", "created_at", "id"),
+    )
+
+    number: Mapped[int] = mapped_column(_Number, primary_key=True)
+    id: Mapped[str] = mapped_column(Text, unique=True)
+    owner: Mapped[str] = mapped_column(Text, index=True)
+    prompt: Mapped[str] = mapped_column(Text)
+    negative_prompt: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    seed: Mapped[int | None] = mapped_column(BigInteger)
+    params: Mapped[dict[str, Any]] = mapped_column(JSON)
+    params_version: Mapped[int] = mapped_column(Integer)
+    kind: Mapped[str] = mapped_column(Text, index=True)
+    model: Mapped[str] = mapped_column(Text, index=True)
+    model_hash: Mapped[str] = mapped_column(Text)
+    width: Mapped[int] = mapped_column(Integer)
+    height: Mapped[int] = mapped_column(Integer)
+    seconds: Mapped[float | None] = mapped_column(Double)
+    device: Mapped[str] = mapped_column(Text)
+    libraries: Mapped[dict[str, Any]] = mapped_column(JSON)
+    file: Mapped[str] = mapped_column(Text, unique=True)
+    thumbnail: Mapped[str | None] = mapped_column(Text)
+    feedback: Mapped[int] = mapped_column(Integer)
+    favourite: Mapped[bool]
+    parent: Mapped[str | None] = mapped_column(
+        ForeignKey("pictures.id", ondelete="SET NULL"), index=True
+    )
+    relation: Mapped[str | None] = mapped_column(Text)
+    deleted_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+    tags: Mapped[list[TagRow]] = relationship(
+        lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class TagRow(Table):
+    """A tag of a picture."""
+
+    __tablename__ = "picture_tags"
+
+    picture: Mapped[int] = mapped_column(
+        ForeignKey("pictures.number", ondelete="CASCADE"), primary_key=True
+    )
+    tag: Mapped[str] = mapped_column(Text, primary_key=True, index=True)
+
+
+class RemovalRow(Table):
+    """A file whose picture has left the bin, to be removed. It is never adopted again."""
+
+    __tablename__ = "removals"
+
+    file: Mapped[str] = mapped_column(Text, primary_key=True)
