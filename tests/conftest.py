@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,17 @@ def pytest_collection_finish() -> None:
 def _without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is made ready in the background; its own tests say otherwise."""
     monkeypatch.setattr(engines, "is_installed", lambda: False)
+
+
+@pytest.fixture(autouse=True)
+def _no_load_outlasts_its_test() -> Iterator[None]:
+    """While a model loads, diffusers and transformers switch off the drawing of random weights in
+    all threads, so what the next test builds would have none. A test that failed may leave loads.
+    """
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("load "):
+            thread.join(60)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from accelerate import init_empty_weights
 from diffusers.loaders.single_file_utils import (
     convert_ldm_unet_checkpoint,
     convert_ldm_vae_checkpoint,
@@ -25,6 +24,7 @@ from paintdiff.errors import ModelLoadError
 from paintdiff.models.loading.checkpoint_files import UNET, CheckpointFile
 from paintdiff.models.loading.checkpoint_files import VAE as _VAE
 from paintdiff.models.loading.clip_vocabulary import build_clip_tokenizer
+from paintdiff.models.loading.empty_weights import init_empty_weights
 from paintdiff.models.loading.library_errors import make_load_error
 from paintdiff.models.loading.prediction_types import (
     Training,

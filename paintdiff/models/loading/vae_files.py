@@ -8,13 +8,13 @@ from typing import Any
 
 import diffusers
 import torch
-from accelerate import init_empty_weights
 from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.tensor_tables import read_tensor_table
 from paintdiff.models.formats.weight_files import check_weights_in
 from paintdiff.models.hub.file_selection import find_part_variant
+from paintdiff.models.loading.empty_weights import init_empty_weights
 from paintdiff.models.loading.part_checks import check_part
 
 _OWN_NAMES = ("encoder.down_blocks.", "decoder.up_blocks.")

@@ -68,12 +68,16 @@ class LoadRequest(Generic[LoadedT]):
 class ModelCache:
     """The weights in memory. Safe to use from any thread."""
 
+    _one_load_at_a_time = threading.Lock()
+    """Of all caches: while they load, libraries change settings of the whole process, such as
+    torch's default dtype, and two loads at once could leave them changed.
+    """
+
     def __init__(self, memory: DeviceMemory, estimates: WeightEstimates) -> None:
         self._memory = memory
         self._estimates = estimates
         self._entries: OrderedDict[str, Entry[Any]] = OrderedDict()  # least recently used first
         self._lock = threading.Lock()
-        self._one_load_at_a_time = threading.Lock()
 
     def find(self, key: str) -> Entry[Any] | None:
         """Return the entry with that key, None without one."""
