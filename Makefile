@@ -1,10 +1,11 @@
-# make run: the app on http://127.0.0.1:7860.  make test: the whole suite.  Both set up what they need first.
+# make run: the app on http://127.0.0.1:7860.  make test: the suite.  make test-long: everything of which it takes a sample.
+# Each sets up what it needs first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export GRADIO_ANALYTICS_ENABLED := False
 
-.PHONY: run test lint types check clean browser postgresql
+.PHONY: run test test-long lint types check clean browser postgresql
 
 run: $(VENV)/.installed
 	$(BIN)/python app.py $(ARGS)
@@ -13,6 +14,9 @@ run: $(VENV)/.installed
 test: $(VENV)/.installed-dev browser postgresql
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/browser $(ARGS) || [ $$? = 5 ]
 	$(BIN)/python -m pytest tests/browser $(ARGS) || [ $$? = 5 ]
+
+test-long: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m long $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -47,7 +47,14 @@ KINDS: tuple[type[BaseException], ...] = (
     UnprintableError,
 )
 
-CORE = ("/engine.py", "/worker.py", "/jobs.py", "/descent.py", "/pace.py")
+CORE = (
+    "/engine/engine.py",
+    "/engine/worker.py",
+    "/engine/memory_fallback.py",
+    "/engine/progress.py",
+    "/jobs/job.py",
+)
+EVERY_NTH = pytest.mark.parametrize("every", [24, pytest.param(1, marks=pytest.mark.long)])
 
 Where = tuple[str, str, int]
 
@@ -135,10 +142,13 @@ def chosen(places: Iterable[Where], others: int) -> list[Where]:
     core, rest = [], []
     for place in places:
         (core if place[0] in CORE else rest).append(place)
+    assert {file for file, _, _ in core} == set(CORE), "each is called"
     return [*core, *rest[::others]]
 
 
+@EVERY_NTH
 def test_an_error_at_any_call_of_a_run_ends_that_run_alone(
+    every: int,
     tiny_catalog: Catalog,
     watched_again: Callable[[Injector], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -153,7 +163,7 @@ def test_an_error_at_any_call_of_a_run_ends_that_run_alone(
         whole = engine.generate(request)
         places = list(injector.called)
         assert len(places) > 400, "nearly all that a run calls"
-        for number, place in enumerate(chosen(places, 8)):
+        for number, place in enumerate(chosen(places, every)):
             injector.error, injector.target = KINDS[number % len(KINDS)], place
             assert outcome(engine.submit(request)), f"{injector.error.__name__} in {place}"
         injector.target = None
@@ -163,7 +173,10 @@ def test_an_error_at_any_call_of_a_run_ends_that_run_alone(
         assert engine.status().queue_length == 0
 
 
-def test_an_error_at_any_call_of_a_load_ends_that_load_alone(tiny_catalog: Catalog) -> None:
+@EVERY_NTH
+def test_an_error_at_any_call_of_a_load_ends_that_load_alone(
+    every: int, tiny_catalog: Catalog
+) -> None:
     injector = Injector("load ")
     request = QUICK.model_copy(update={"num_inference_steps": 1, "width": 64, "height": 64})
     with injector.watching():
@@ -171,7 +184,8 @@ def test_an_error_at_any_call_of_a_load_ends_that_load_alone(tiny_catalog: Catal
             engine.generate(request)
         places = list(injector.called)[1:]  # the first is the thread's own function
         assert len(places) > 80, "nearly all that a load calls"
-        for number, place in enumerate(places[::8]):
+        some = places[:: min(every, len(places) // len(KINDS))]  # each kind at least once
+        for number, place in enumerate(some):
             injector.error, injector.target = KINDS[number % len(KINDS)], place
             with Engine(ModelManager(tiny_catalog, device="cpu")) as engine:
                 assert outcome(engine.submit(request)), f"{injector.error.__name__} in {place}"

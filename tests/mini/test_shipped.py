@@ -82,7 +82,8 @@ def test_the_judge_is_not_fooled_by_the_wrong_pictures(judge: Judge) -> None:
     assert score(asked_pictures(judge, 96), judge, shuffled).overall < 0.5
 
 
-def test_what_is_asked_is_painted(judge: Judge) -> None:
+@pytest.mark.parametrize("number", [24, pytest.param(48, marks=pytest.mark.long)])
+def test_what_is_asked_is_painted(number: int, judge: Judge) -> None:
     """A sample; all figures are in the model card, measured by `python -m paintdiff.mini
     evaluate`.
     """
@@ -91,7 +92,7 @@ def test_what_is_asked_is_painted(judge: Judge) -> None:
     def paint(some: list[AskedPicture]) -> NDArray[np.uint8]:
         return paint_prompts(RECIPE, pipeline, [picture.prompt for picture in some])
 
-    report = score(asked_pictures(judge, 48), judge, paint)
+    report = score(asked_pictures(judge, number), judge, paint)
     assert report.overall > 0.85
     for attribute in ("scenery", "time_of_day", "colour", "subject", "side"):
         right, asked = report.agreement[attribute]
