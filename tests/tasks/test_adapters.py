@@ -34,6 +34,7 @@ from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.tasks.resolve.resolve_request import resolve_request
+from tests import adapter_files
 from tests.job_helpers import pixels
 from tests.tasks.pictures import finished, given, image_to_image, inpaint, photo
 from tests.tiny import save_tiny_xl_pipeline
@@ -264,6 +265,38 @@ def test_a_picture_carries_what_was_put_into_its_model(engine: Engine, tmp_path:
         assert getattr(again, field) == getattr(resolved, field)
     whole = again.model_copy(update={"ip_adapters": resolved.ip_adapters})
     assert first(engine, whole) == pixels(picture)
+
+
+@pytest.mark.parametrize("of_inputs", [False, True], ids=["rows", "columns"])
+def test_a_dora_paints_on_the_embedded_model_and_leaves_it_alone(
+    of_inputs: bool, mini_manager: ModelManager, tmp_path: Path
+) -> None:
+    with mini_manager.lease("mini") as leased:
+        parts = leased.pipeline.components
+    layers = adapter_files.lora_layers(parts, strength=0.1)
+    magnitudes = adapter_files.magnitudes_of(parts, layers, of_inputs=of_inputs)
+    for name, tensors in (
+        ("plain", adapter_files.in_kohya_keys(layers)),
+        ("dora", adapter_files.in_kohya_dora_keys(layers, magnitudes)),
+    ):
+        adapter_files.saved(tmp_path / f"{name}.safetensors", tensors)
+    rows = tuple(adapter_files.lora_row(path) for path in sorted(tmp_path.iterdir()))
+    catalog = adapter_files.with_adapters(mini_manager.catalog, loras=rows)
+    asked = quick(width=64, height=64, profile="exact")
+
+    def with_lora(name: str, weight: float = 1.0) -> TextToImage:
+        return asked.model_copy(update={"loras": (LoraInput(name=name, weight=weight),)})
+
+    with Engine(ModelManager(catalog, device="cpu")) as engine:
+        before, plain = first(engine, asked), first(engine, with_lora("plain"))
+        ended = finished(engine, with_lora("dora", 0.6))
+        assert ended.warnings == ()
+        picture = ended.pictures[0]
+        assert len({before, plain, pixels(picture), first(engine, with_lora("dora"))}) == 4
+        assert first(engine, asked) == before
+        path = tmp_path / "picture.png"
+        picture.image.save(path, pnginfo=png_info(picture))
+        assert first(engine, _by_parameters(picture, path)) == pixels(picture)
 
 
 def _by_parameters(picture: Picture, path: Path) -> TextToImage:

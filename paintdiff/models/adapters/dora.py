@@ -52,11 +52,11 @@ def compute_gains(layer: Any, part: LowRank, magnitudes: torch.Tensor) -> torch.
     step = max(1, _CHUNK_NUMBERS // down.shape[1])
     for start in range(0, outputs, step):
         rows = slice(start, start + step)
-        squared = torch.addmm(weight[rows].flatten(1).float(), up[rows], down).square_()
+        merged = weight[rows].flatten(1).to(torch.float32, copy=True).addmm_(up[rows], down)
         if of_outputs:
-            squares[rows] = squared.sum(1, keepdim=True)
+            squares[rows, 0] = torch.linalg.vector_norm(merged, dim=1).square()
         else:
-            squares += squared.view(-1, inputs, squared.shape[1] // inputs).sum((0, 2))
+            squares[0] += merged.square_().sum(0).view(inputs, -1).sum(1)
     gains = torch.where(squares == 0, 1, magnitudes / squares.sqrt())
     if not (gains.isfinite() & squares.isfinite()).all():
         raise ArithmeticError("the magnitudes or matrices are too large, infinite or NaN")

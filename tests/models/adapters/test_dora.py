@@ -10,6 +10,7 @@ from typing import Any
 
 import diffusers
 import gguf
+import peft
 import pytest
 import torch
 from diffusers.quantizers.gguf.utils import GGUFLinear, GGUFParameter, dequantize_gguf_tensor
@@ -326,6 +327,35 @@ def test_magnitudes_of_inputs_are_known_by_their_shape(
     for (component, where), part in file.parts.items():
         wanted = magnitudes[f"{component}.{where}"].flatten()[None]
         assert part.magnitudes is not None and torch.equal(part.magnitudes, wanted), where
+
+
+def test_what_peft_trained_computes_as_in_peft(
+    components: Mapping[str, Any], tmp_path: Path
+) -> None:
+    """Its own implementation, on a network with linear layers and convolutions."""
+    unet: Any = copy.deepcopy(components["unet"])
+    ends = ["to_q", "to_out.0", "ff.net.2", "proj_in", "conv1", "conv_shortcut"]
+    config = peft.LoraConfig(r=3, lora_alpha=2, target_modules=ends, use_dora=True)
+    trained: Any = peft.get_peft_model(copy.deepcopy(unet), config)
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in trained.named_parameters():
+        if "lora_B" in name or "lora_magnitude_vector" in name:
+            noise = torch.rand(parameter.shape, generator=generator)
+            parameter.data = parameter.data * (0.5 + noise) + 0.1 * noise
+    trained.save_pretrained(tmp_path)
+    noisy, words = torch.randn(2, 4, 8, 8), torch.randn(2, 5, unet.config.cross_attention_dim)
+    with torch.no_grad():
+        before = unet(noisy, 500, words).sample
+        wanted = trained.eval()(noisy, 500, words).sample
+    family = Catalog.default().families()["sd1"]
+    loras = Loras({"unet": unet}, diffusers.StableDiffusionPipeline, "Tiny", family)
+    row = files.lora_row(tmp_path / "adapter_model.safetensors")
+    loras.set([LoraUse(row.name)], {row.name: row})
+    assert loras.injected[row.name].notes == ()
+    with torch.no_grad():
+        found = unet(noisy, 500, words).sample
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(before, wanted, atol=1e-2)
 
 
 XL_NAMES = {
