@@ -272,7 +272,7 @@ MAY_USE: dict[str, set[str]] = {
     "app": {"gradio"},
     "mini": {"torch", "diffusers", "transformers"},
     "models.acceleration": {"torch", "diffusers"},
-    "models.adapters": {"torch", "transformers"},
+    "models.adapters": {"torch", "diffusers", "transformers"},
     "models.conditioning": {"torch", "transformers"},
     "models.formats": {"torch"},
     "models.inference": {"torch", "diffusers"},

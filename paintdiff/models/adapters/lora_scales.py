@@ -136,18 +136,18 @@ class NotedScales:
         return 1.0 if scales is None else scales.compute_factor(path, rank)
 
     def check_magnitudes(self, has_magnitudes: Mapping[tuple[str, str], bool]) -> None:
-        """Check that the layers of a DoRA have magnitudes; keys are components and paths.
+        """Check that the layers of a DoRA have magnitudes; keys are components and layers.
 
         Raises:
             ModelLoadError: The settings call it a DoRA (arXiv:2402.09353), and a layer has none.
         """
-        for (component, path), has in has_magnitudes.items():
+        for (component, layer), has in has_magnitudes.items():
             scales = self._find(component)
             if scales is not None and scales.is_dora and not has:
                 raise ModelLoadError(
                     f"According to {scales.where}, the LoRA is a DoRA, but its file has no "
-                    f"magnitudes for {component}.{path}. Without them pictures would be wrong. Get "
-                    "the file again, or another version of it."
+                    f"magnitudes for {component}.{layer}. Without them pictures would be wrong. "
+                    "Get the file again, or another version of it."
                 )
 
     def _find(self, component: str) -> Scales | None:
