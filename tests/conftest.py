@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from paintdiff.models.acceleration import engines
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.hub import resumable_download as hub_fetch
 from paintdiff.models.hub.downloads import Downloads
+from paintdiff.models.loading import tokenizer_trial
 from paintdiff.models.manager.model_manager import ModelManager
 from tests.hub_server import FakeHub
 from tests.tiny import (
@@ -87,6 +89,24 @@ def _no_load_outlasts_its_test() -> Iterator[None]:
     for thread in threading.enumerate():
         if thread.name.startswith("load "):
             thread.join(60)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _each_good_tokenizer_is_tried_once() -> Iterator[None]:
+    """Tiny models share their tokenizer, and a process to try it takes as long as loading one."""
+    good: set[bytes] = set()
+    try_it = tokenizer_trial.run_trial
+
+    def try_once(child: Path, content: bytes, seconds: float) -> str | None:
+        key = hashlib.sha256(content).digest()
+        reason = None if key in good else try_it(child, content, seconds)
+        if reason is None:
+            good.add(key)
+        return reason
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer_trial, "run_trial", try_once)
+        yield
 
 
 @pytest.fixture
