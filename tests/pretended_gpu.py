@@ -11,8 +11,9 @@ from __future__ import annotations
 import operator
 import threading
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,6 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 GPU = torch.device("cuda", 0)
 _CPU = torch.device("cpu")
@@ -145,8 +145,33 @@ def _here(value: Any) -> Any:
     return _CPU if isinstance(value, torch.device) else value
 
 
+def _mapped(change: Callable[[Any], Any], value: Any) -> Any:
+    """As torch's `tree_map`, which takes most of the time of each operation on small tensors."""
+    if isinstance(value, (tuple, list)):
+        changed = [_mapped(change, each) for each in value]
+        return type(value)(*changed) if hasattr(value, "_fields") else type(value)(changed)
+    if isinstance(value, dict):
+        return {name: _mapped(change, each) for name, each in value.items()}
+    return change(value)
+
+
 def _tensors(*values: Any) -> list[torch.Tensor]:
-    return [each for each in tree_flatten(values)[0] if isinstance(each, torch.Tensor)]
+    found: list[torch.Tensor] = []
+    _mapped(lambda each: found.append(each) if isinstance(each, torch.Tensor) else None, values)
+    return found
+
+
+@cache
+def _name_of(operation: Any) -> str:
+    return str(operation)
+
+
+@cache
+def _decomposes(operation: Any) -> bool:
+    has_kernel: Any = torch._C._dispatch_has_kernel_for_dispatch_key
+    if "scaled_dot" in _name_of(operation):
+        return False
+    return has_kernel(operation.name(), "CompositeImplicitAutograd")
 
 
 def _check_devices(name: str, tensors: list[torch.Tensor]) -> None:
@@ -168,11 +193,11 @@ def _put(result: Any, given: list[torch.Tensor], *, remote: bool) -> Any:
             return value
         return known.get(id(value), Remote(value) if remote else value)
 
-    return tree_map(put, result)
+    return _mapped(put, result)
 
 
 def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    name = str(func)
+    name = _name_of(func)
     given = _tensors(args, kwargs)
     if name.startswith("aten._has_compatible_shallow_copy_type"):
         return True  # so that a module that moves sets `data`, and its parameters stay themselves
@@ -182,8 +207,7 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         remote = isinstance(args[0], Remote)
     if kwargs.get("device") is not None:
         remote = _is_gpu(kwargs["device"])
-    flat, shape = tree_flatten((args, kwargs))
-    own_args, own_kwargs = tree_unflatten([_here(each) for each in flat], shape)
+    own_args, own_kwargs = _mapped(_here, args), _mapped(_here, kwargs)
     if own_kwargs.get("pin_memory"):
         own_kwargs["pin_memory"] = False
     return _put(func(*own_args, **own_kwargs), given, remote=remote)
@@ -234,9 +258,9 @@ def _without_a_driver(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if func == _SET_DATA and any(isinstance(each, Remote) for each in args):
         return _become(*args)
     if func is torch.Tensor.__getitem__ and isinstance(args[0], Remote):
-        return Remote(args[0].here[tree_map(_here, args[1])])
+        return Remote(args[0].here[_mapped(_here, args[1])])
     if func is torch.Tensor.__setitem__ and isinstance(args[0], Remote):
-        return operator.setitem(args[0].here, tree_map(_here, args[1]), _here(args[2]))
+        return operator.setitem(args[0].here, _mapped(_here, args[1]), _here(args[2]))
     return NotImplemented
 
 
@@ -262,17 +286,16 @@ class _Functions(TorchFunctionMode):
             ):
                 raise
         _check_devices(str(func), given)
-        return _put(func(*tree_map(_here, args), **tree_map(_here, kwargs)), given, remote=True)
+        return _put(func(*_mapped(_here, args), **_mapped(_here, kwargs)), given, remote=True)
 
 
 class _Operations(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs, name = kwargs or {}, str(func)
-        composite = torch._C._dispatch_has_kernel_for_dispatch_key
-        if name.startswith("aten.to."):
+        kwargs = kwargs or {}
+        if _name_of(func).startswith("aten.to."):
             with self:
                 return _moved(*args, **kwargs)
-        if composite(func.name(), "CompositeImplicitAutograd") and "scaled_dot" not in name:
+        if _decomposes(func):
             with self:
                 result = func.decompose(*args, **kwargs)
             if result is not NotImplemented:
