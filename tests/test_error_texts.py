@@ -11,8 +11,8 @@ import pytest
 import paintdiff
 
 PACKAGE = Path(paintdiff.__file__).parent
-ROOMS = ("models", "preprocessors", "tasks", "worker.py", "engine.py", "rasters.py", "jobs.py")
-READERS = ("models/formats", "models/finding")
+ROOMS = ("engine", "imaging/rasters.py", "jobs", "models", "preprocessors", "tasks")
+READERS = ("models/formats",)
 """Their reasons are for the list of unusable files, which says where these lie."""
 PLACES = {"path", "file", "folder", "source", "place", "target"}
 OTHERS = {
@@ -33,14 +33,14 @@ def modules() -> Iterator[Path]:
 
 
 def shown(node: ast.Raise) -> set[str]:
-    """Return the plain names in the f-strings of what is raised."""
-    return {
-        value.value.id
-        for text in ast.walk(node)
-        if isinstance(text, ast.JoinedStr)
-        for value in text.values
-        if isinstance(value, ast.FormattedValue) and isinstance(value.value, ast.Name)
-    }
+    """Return the plain names that what is raised shows: in f-strings, or handed to messages."""
+    values: list[ast.AST] = []
+    for each in ast.walk(node):
+        if isinstance(each, ast.JoinedStr):
+            values += [part.value for part in each.values if isinstance(part, ast.FormattedValue)]
+        elif isinstance(each, ast.Call) and ast.unparse(each.func).startswith("messages."):
+            values += [*each.args, *(keyword.value for keyword in each.keywords)]
+    return {value.id for value in values if isinstance(value, ast.Name)}
 
 
 def kind(node: ast.Raise) -> str:
@@ -75,5 +75,8 @@ def test_messages_name_neither_folders_nor_untyped_errors(path: Path) -> None:
 def test_the_check_sees_both() -> None:
     assert faults('raise ModelLoadError(f"{path} is damaged")') == ["line 1: path"]
     assert faults('raise ModelLoadError(f"{path.name} is damaged")') == []
+    assert faults("raise ModelLoadError(messages.damaged(path))") == ["line 1: path"]
+    assert faults("raise ModelLoadError(messages.damaged(at=path))") == ["line 1: path"]
+    assert faults("raise ModelLoadError(messages.damaged(path.name))") == []
     text = "try:\n    x()\nexcept Exception as error:\n    raise ModelLoadError(f'bad: {error}')"
     assert faults(text) == ["line 3: error"]

@@ -11,6 +11,7 @@ from paintdiff.cli import messages
 from paintdiff.errors import RequestError, StorageError
 from paintdiff.gallery.files import write_png
 from paintdiff.imaging.images import MAX_FILE_BYTES
+from paintdiff.imaging.messages import unreadable_file
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.requests import MAX_IMAGES
@@ -51,7 +52,7 @@ def read_input_image(path: Path, field: str) -> InputImage:
     try:
         size_bytes = path.stat().st_size
     except OSError as error:
-        raise RequestError(messages.unreadable_file(path, error.strerror), field=field) from None
+        raise RequestError(unreadable_file(path, error.strerror), field=field) from None
     if size_bytes > MAX_FILE_BYTES:
         raise RequestError(
             messages.file_too_large(path, format_byte_size(MAX_FILE_BYTES)), field=field

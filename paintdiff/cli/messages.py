@@ -186,10 +186,6 @@ NEEDS_FACES = "needs --faces."
 # Files.
 
 
-def unreadable_file(path: Path, reason: str | None) -> str:
-    return f"{path} can't be read: {reason}."
-
-
 def file_too_large(path: Path, limit: str) -> str:
     return f"{path} is larger than {limit}."
 

@@ -15,6 +15,7 @@ from itertools import accumulate
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from paintdiff.engine import messages
 from paintdiff.engine.worker import PictureStore, Run, make_failed_event
 from paintdiff.error_reports import report_error
 from paintdiff.errors import (
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_WORKER_FAILED = "The engine failed during this job. Submit it again; the log has the details."
 _PAUSE_SECONDS = 0.1
 """Pause after a failure of the worker itself, so that a lasting one doesn't keep a core busy."""
 
@@ -146,7 +146,7 @@ class Engine:
         job = Job(resolved.request, resolved.warnings, visitor)
         with self._changed:
             if self._closed:
-                raise EngineClosedError("The engine has been shut down. Start a new one.")
+                raise EngineClosedError(messages.ENGINE_CLOSED)
             self._drop_cancelled()
             self._check_room(visitor)
             job.emit(Queued(len(self._waiting) + (self._running is not None)))
@@ -203,7 +203,7 @@ class Engine:
         with self._changed:
             job = self._jobs.get(job_id)
         if job is None:
-            raise JobNotFoundError("This job is unknown. It may have ended too long ago.")
+            raise JobNotFoundError(messages.UNKNOWN_JOB)
         return job
 
     def status(self) -> EngineStatus:
@@ -237,15 +237,10 @@ class Engine:
     def _check_room(self, visitor: str) -> None:
         free = self._queue_size - len(self._waiting)
         if free <= 0:
-            raise QueueFullError(
-                f"The queue is full: {len(self._waiting)} pictures are waiting. Try again later."
-            )
+            raise QueueFullError(messages.queue_full(len(self._waiting)))
         own = sum(job.visitor == visitor for job in self._waiting)
         if visitor and own >= WAITING_PER_FREE_PLACE * free:
-            raise QueueFullError(
-                f"{own} of your pictures are waiting; the other places in the queue are kept for "
-                "other people. Try again when one is painted."
-            )
+            raise QueueFullError(messages.too_many_of_yours(own))
 
     def _remember(self, job: Job) -> None:
         self._forget_old()
@@ -275,14 +270,14 @@ class Engine:
                 return
             except BaseException as error:
                 with suppress(BaseException):
-                    report_error(logger, "The engine's worker failed and goes on", error)
+                    report_error(logger, messages.WORKER_GOES_ON, error)
                     time.sleep(_PAUSE_SECONDS)
 
     def _next(self) -> Job | None:
         """Wait for the next job and return it; None once the engine is closed."""
         with self._changed:
             if self._running is not None and not self._running.done:
-                self._running.emit(Failed(EngineError(_WORKER_FAILED)))
+                self._running.emit(Failed(EngineError(messages.WORKER_FAILED)))
             self._running = None
             self._forget_old()
             self._drop_cancelled()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from paintdiff.engine import messages
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.imaging.geometry import Size
-from paintdiff.jobs.messages import FieldMessage
+from paintdiff.jobs.field_messages import FieldMessage
 from paintdiff.models.memory.planner import Planner
 from paintdiff.models.memory.plans import Plan, RunFacts
 from paintdiff.models.registry.model_rows import ModelRow
@@ -71,16 +72,12 @@ class MemoryFallback:
         if plan.part < 1:
             return (
                 FieldMessage(
-                    f"Not enough memory for {asked}, so the picture was painted at HALF the "
-                    "size. Choose a smaller size or model, or upscale the result.",
+                    messages.painted_at_half_size(asked),
                     "width",
                 ),
             )
         if plan.words:
-            why = "Memory ran out, so the" if self._failed else "To fit into memory, the"
-            return (f"{why} settings were changed: {plan.words}.",)
+            return (messages.settings_changed(plan.words, ran_out=bool(self._failed)),)
         if self._alone:
-            return (
-                "Memory ran out with several pictures at once, so they were painted one at a time.",
-            )
+            return (messages.PAINTED_ONE_AT_A_TIME,)
         return ()

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from paintdiff.engine import messages
 from paintdiff.engine.memory_fallback import MemoryFallback
 from paintdiff.engine.progress import ProgressEstimate
 from paintdiff.error_reports import drop_tracebacks, report_unexpected
@@ -137,11 +138,11 @@ class Run:
             usage.release_memory()
             if self._together > 1:
                 fallback.stop_batching()
-                how = "one picture at a time"
+                message = messages.RETRYING_ONE_AT_A_TIME
             else:
                 fallback.step_down(short)
-                how = f"with {fallback.plan.words}"
-            self._report_loading(request.model, f"Out of memory. Trying again {how}")
+                message = messages.retrying_with(fallback.plan.words)
+            self._report_loading(request.model, message)
         fallback.remember_failures()
         self._job.warn(fallback.list_warnings(request.sampling().size))
 
@@ -246,7 +247,7 @@ class Run:
             self._keep(as_painted)
             raise
         except BaseException as error:
-            reason = _describe_error("The picture was painted but not upscaled", error)
+            reason = _describe_error(messages.NOT_UPSCALED, error)
             self._job.warn((reason,))
             return as_painted
 
@@ -312,7 +313,7 @@ class Run:
         try:
             path = self._store.save(picture)
         except BaseException as error:
-            self._job.warn((_describe_error("The picture was not saved", error),))
+            self._job.warn((_describe_error(messages.NOT_SAVED, error),))
             return picture
         if picture.raster is not None:
             picture.raster.close()
@@ -326,7 +327,7 @@ def make_failed_event(job: Job, error: BaseException) -> Failed:
     shown = as_memory_error(error)
     if shown is None:
         logger.info("job %s failed", job.id)
-        shown = report_unexpected(logger, "The picture failed", error)
+        shown = report_unexpected(logger, messages.PICTURE_FAILED, error)
     shown.__cause__ = error
     return Failed(drop_tracebacks(shown))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from paintdiff.errors import SizeError
+from paintdiff.imaging import messages
 
 MIN_SIDE_PX = 32
 MAX_SIDE_PX = 4096
@@ -34,7 +35,7 @@ class Size:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
-            raise SizeError(f"A size needs at least one pixel each way, not {self}.", field="width")
+            raise SizeError(messages.size_without_pixels(self), field="width")
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
@@ -53,9 +54,7 @@ class Size:
         """
         match = _SIZE_TEXT.fullmatch(text)
         if match is None:
-            raise SizeError(
-                f"{text!r} isn't a size. Write width x height, like 128x128.", field="size"
-            )
+            raise SizeError(messages.not_a_size(text), field="size")
         return cls(int(match[1]), int(match[2]))
 
     def swapped(self) -> Size:
@@ -72,12 +71,11 @@ def check_size(size: Size) -> Size:
     for field, side in (("width", size.width), ("height", size.height)):
         if not MIN_SIDE_PX <= side <= MAX_SIDE_PX:
             raise SizeError(
-                f"{field} must be {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels, not {side}.", field=field
+                messages.side_out_of_range(field, MIN_SIDE_PX, MAX_SIDE_PX, side), field=field
             )
     if size.area > MAX_AREA_PX:
         raise SizeError(
-            f"{size} has {size.area:,} pixels; at most {MAX_AREA_PX:,} can be painted at once. "
-            "Paint smaller and upscale.",
+            messages.area_too_large(size, size.area, MAX_AREA_PX),
             field="width",
         )
     return size
@@ -103,15 +101,9 @@ def scale_size(size: Size, scale: float, field: str = "scale") -> Size:
     """
     larger = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
     if max(larger.width, larger.height) > MAX_UPSCALED_SIDE_PX:
-        most = MAX_UPSCALED_SIDE_PX / max(size.width, size.height)
+        most = math.floor(MAX_UPSCALED_SIDE_PX / max(size.width, size.height) * 100) / 100
         raise SizeError(
-            f"{size} enlarged {scale:g} times would be {larger}; a side can have at most "
-            f"{MAX_UPSCALED_SIDE_PX:,} pixels. "
-            + (
-                f"Enlarge at most {math.floor(most * 100) / 100:g} times."
-                if most >= 1
-                else "Make the picture smaller first."
-            ),
+            messages.enlarged_too_much(size, scale, larger, MAX_UPSCALED_SIDE_PX, most),
             field=field,
         )
     return larger
@@ -140,7 +132,7 @@ class Box:
 
     def __post_init__(self) -> None:
         if self.right <= self.left or self.bottom <= self.top:
-            raise SizeError(f"A box needs at least one pixel each way, not {self.corners}.")
+            raise SizeError(messages.box_without_pixels(self.corners))
 
     @property
     def size(self) -> Size:
@@ -237,24 +229,19 @@ def pad_to_aspect(source: Size, target: Size) -> Box:
 
 def describe_resize(source: Size, target: Size, mode: ResizeMode, *, done: bool = False) -> str:
     """Describe the effect of a resize mode, in advance or afterwards (`done`)."""
-    verb = "was" if done else "will be"
     if source == target:
-        return f"The size {'stayed' if done else 'stays'} {source}."
+        return messages.same_size(source, done)
     if mode == "crop":
         kept = crop_to_aspect(source, target)
         if kept.size != source:
-            resized = f", then resized to {target}" if kept.size != target else ""
-            lost = _describe_borders(source, kept)
-            return f"{source} {verb} cropped to {kept.size} ({lost} cut off){resized}."
+            return messages.cropped(source, kept.size, _list_borders(source, kept), target, done)
     elif mode == "pad":
         inner = pad_to_aspect(source, target)
         if inner.size != target:
-            resized = f"resized to {inner.size}, then " if inner.size != source else ""
-            borders = _describe_borders(target, inner)
-            return f"{source} {verb} {resized}padded to {target} ({borders} added)."
+            return messages.padded(source, inner.size, _list_borders(target, inner), target, done)
     elif _have_different_aspects(source, target):
-        return f"{source} {verb} stretched to {target}, which changes its proportions."
-    return f"{source} {verb} resized to {target}."
+        return messages.stretched(source, target, done)
+    return messages.resized(source, target, done)
 
 
 def _have_different_aspects(one: Size, other: Size) -> bool:
@@ -263,16 +250,9 @@ def _have_different_aspects(one: Size, other: Size) -> bool:
     return max(ratio, 1 / ratio) > 1 + _UNSEEN_STRETCH
 
 
-def _describe_borders(outer: Size, inner: Box) -> str:
-    """Describe the borders between a picture and a box in it."""
-    across = (inner.left, outer.width - inner.right), "left", "right"
-    down = (inner.top, outer.height - inner.bottom), "top", "bottom"
-    return ", ".join(
-        f"{amount} px {side}"
-        for amounts, *sides in (across, down)
-        for amount, side in zip(amounts, sides, strict=True)
-        if amount
-    )
+def _list_borders(outer: Size, inner: Box) -> tuple[int, int, int, int]:
+    """Return the borders between a picture and a box in it: left, right, top, bottom."""
+    return (inner.left, outer.width - inner.right, inner.top, outer.height - inner.bottom)
 
 
 def choose_grid(count: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import RequestError
+from paintdiff.imaging import messages
 from paintdiff.imaging.colour import convert_to_srgb, fits_mode, is_srgb, read_profile
 from paintdiff.imaging.geometry import ResizeMode, Size, crop_to_aspect, pad_to_aspect
 from paintdiff.imaging.image_files import ImageFile, parse_image_file
@@ -26,7 +27,6 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 64 * 2**20
 
-_NO_PICTURE = "Can't open this. Use PNG, JPEG or WebP."
 _PNG_GREY = (0, 4)  # the colour types without and with alpha
 _GREY_MODES = ("L", "LA", "La")
 _ON_ITS_SIDE = frozenset({5, 6, 7, 8})
@@ -116,13 +116,11 @@ def open_image(
             _check_pixels(image.width * image.height, field)
             yield image, file
     except UnidentifiedImageError as error:  # its message names an object in memory
-        raise RequestError(_NO_PICTURE, field=field) from error
+        raise RequestError(messages.NO_PICTURE, field=field) from error
     except Image.DecompressionBombError as error:
-        raise RequestError(f"The picture is too large: {error}", field=field) from error
+        raise RequestError(messages.picture_too_large(error), field=field) from error
     except _DAMAGED as error:
-        raise RequestError(
-            f"The picture is damaged or cut off: {error}. Save it again and retry.", field=field
-        ) from error
+        raise RequestError(messages.damaged_picture(error), field=field) from error
 
 
 def decode_image(source: Path | bytes, field: str = "image") -> Image.Image:
@@ -211,9 +209,9 @@ def _decode_sixteen_bits(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
     try:
         read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise ValueError(f"its 16 bits can't be read ({error.err})") from error
+        raise ValueError(messages.unreadable_16_bits(error.err)) from error
     if read is None or read.dtype != np.uint16:
-        raise ValueError("its 16 bits can't be read")
+        raise ValueError(messages.UNREADABLE_16_BITS)
     pixels = np.asarray(read, np.uint16)
     if pixels.ndim == 2:
         pixels, unseen = pixels[..., None], image.info.get("transparency")
@@ -278,12 +276,12 @@ def _parse(source: Path | bytes, field: str) -> ImageFile:
     data = _read(source, field) if isinstance(source, Path) else source
     if len(data) > MAX_FILE_BYTES:
         raise RequestError(
-            f"The file is larger than {format_byte_size(MAX_FILE_BYTES)}. Save it smaller.",
+            messages.file_too_large(format_byte_size(MAX_FILE_BYTES)),
             field=field,
         )
     file = parse_image_file(data)
     if file is None:
-        raise RequestError(_NO_PICTURE, field=field)
+        raise RequestError(messages.NO_PICTURE, field=field)
     return file
 
 
@@ -293,9 +291,7 @@ def _read_png_area(data: bytes) -> int:
 
 def _check_pixels(count: int, field: str) -> None:
     if count > MAX_PIXELS:
-        raise RequestError(
-            f"The picture has {count:,} pixels; at most {MAX_PIXELS:,} are read.", field=field
-        )
+        raise RequestError(messages.too_many_pixels(count, MAX_PIXELS), field=field)
 
 
 def _read(path: Path, field: str) -> bytes:
@@ -303,7 +299,7 @@ def _read(path: Path, field: str) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise RequestError(f"{path} can't be read: {error.strerror}.", field=field) from error
+        raise RequestError(messages.unreadable_file(path, error.strerror), field=field) from error
 
 
 def __getattr__(name: str) -> object:

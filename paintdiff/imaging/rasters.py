@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from paintdiff.errors import StorageError
+from paintdiff.imaging import messages
 from paintdiff.imaging.geometry import Size, fit_within
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -88,10 +89,7 @@ class Raster:
             self._file.seek(self._rows * self._row_bytes)
             self._file.write(np.ascontiguousarray(rows).data)
         except OSError as error:
-            raise StorageError(
-                f"The picture, {self.size}, can't be kept in the folder for temporary files: "
-                f"{error.strerror}. Free some space there, or set TMPDIR to another folder."
-            ) from error
+            raise StorageError(messages.no_room_for_picture(self.size, error.strerror)) from error
         self._rows += len(rows)
 
     def rows(self) -> Iterator[Pixels]:
@@ -123,7 +121,7 @@ class Raster:
 
     def _strips(self, rows_at_once: int) -> Iterator[Pixels]:
         if not self.complete:
-            raise ValueError(f"{self._rows} of {self.size.height} rows are there")
+            raise ValueError(f"only {self._rows} of {self.size.height} rows are there")
         for top in range(0, self.size.height, rows_at_once):
             count = min(rows_at_once, self.size.height - top)
             self._file.seek(top * self._row_bytes)

@@ -19,6 +19,8 @@ from pydantic import (
 )
 
 from paintdiff.errors import RequestError
+from paintdiff.imaging.messages import unreadable_file
+from paintdiff.jobs import messages
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,7 +54,7 @@ class InputImage(BaseModel):
         try:
             data = Path(path).read_bytes()
         except OSError as error:
-            raise RequestError(f"{path} can't be read: {error.strerror}.", field="image") from error
+            raise RequestError(unreadable_file(path, error.strerror), field="image") from error
         return cls(data=data)
 
     @classmethod
@@ -63,9 +65,7 @@ class InputImage(BaseModel):
             RequestError: It has mode F, whose values have no fixed range.
         """
         if image.mode == "F":
-            raise RequestError(
-                "A picture of mode F can't be used. Convert it to L or RGB first.", field="image"
-            )
+            raise RequestError(messages.UNUSABLE_MODE, field="image")
         if image.mode == "CMYK":
             from paintdiff.imaging.colour import convert_to_srgb  # noqa: PLC0415 (rarely needed)
 
@@ -93,7 +93,7 @@ class InputImage(BaseModel):
         if isinstance(data, bytes):
             found = hashlib.sha256(data).hexdigest()
             if fields.get("sha256") not in (None, "", found):
-                raise ValueError("the picture's bytes don't match the given sha256")
+                raise ValueError(messages.WRONG_SHA256)
             fields["sha256"] = found
         return fields
 
@@ -108,4 +108,4 @@ def _decode_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ValueError(f"the picture isn't valid base64: {error}") from error
+        raise ValueError(messages.invalid_base64(error)) from error

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from paintdiff.errors import JobCancelledError
+from paintdiff.jobs import messages
 from paintdiff.jobs.events import (
     TERMINAL,
     Cancelled,
@@ -112,13 +113,13 @@ class Job:
                 lambda: bool(self._story) and isinstance(self._story[-1][1], TERMINAL),
                 timeout_seconds,
             ):
-                raise TimeoutError(f"The job isn't done after {timeout_seconds} seconds.")
+                raise TimeoutError(messages.not_done(timeout_seconds))
             event = self._story[-1][1]
         if isinstance(event, Finished):
             return event
         if isinstance(event, Failed):
             raise event.error
-        raise JobCancelledError("The job was cancelled.")
+        raise JobCancelledError(messages.CANCELLED)
 
     # The engine calls these
 
@@ -152,7 +153,7 @@ class Job:
     def raise_if_cancelled(self) -> None:
         """Raise JobCancelledError if the job was cancelled."""
         if self._cancel_asked.is_set():
-            raise JobCancelledError("The job was cancelled.")
+            raise JobCancelledError(messages.CANCELLED)
 
 
 def _without_preview(event: Event) -> Event:

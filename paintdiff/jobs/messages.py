@@ -1,38 +1,38 @@
-"""Messages for people, with the request field they are about."""
+"""Sentences about requests, their pictures, and jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self
+
+# Requests.
 
 
-class FieldMessage(str):
-    """A message with the request's field that it is about ("loras.0.weight").
-
-    A form shows it beside that field. Elsewhere it is an ordinary str. `choices` are words that a
-    person may add to the prompt because of it.
-    """
-
-    __slots__ = ("choices", "field")
-    field: str
-    choices: tuple[str, ...]
-
-    def __new__(cls, text: str, field: str, choices: tuple[str, ...] = ()) -> Self:
-        """Make a message; `field` is named as in a RequestError."""
-        remark = super().__new__(cls, text)
-        remark.field = field
-        remark.choices = choices
-        return remark
+def unknown_kind(kind: object, kinds: Iterable[str]) -> str:
+    return f"Unknown kind of request {kind!r}. Use one of: {', '.join(kinds)}."
 
 
-def message_field(sentence: str) -> str | None:
-    """Return the field that a message is about; None if it has none."""
-    return sentence.field if isinstance(sentence, FieldMessage) else None
+OPEN_VALUES = "This request has open values. Submit it to an engine first."
 
 
-def message_choices(sentences: Iterable[str]) -> tuple[str, ...]:
-    """Return the words that the messages offer for the prompt, each once."""
-    offered = (
-        word for each in sentences if isinstance(each, FieldMessage) for word in each.choices
-    )
-    return tuple(dict.fromkeys(offered))
+def end_before_start(end: float, start: float) -> str:
+    return f"the end, {end:g}, should come after the start, {start:g}"
+
+
+# Input images.
+
+UNUSABLE_MODE = "A picture of mode F can't be used. Convert it to L or RGB first."
+WRONG_SHA256 = "the picture's bytes don't match the given sha256"
+
+
+def invalid_base64(reason: object) -> str:
+    return f"the picture isn't valid base64: {reason}"
+
+
+# Jobs.
+
+
+def not_done(seconds: float | None) -> str:
+    return f"The job isn't done after {seconds} seconds."
+
+
+CANCELLED = "The job was cancelled."

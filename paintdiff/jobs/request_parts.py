@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from paintdiff.imaging.geometry import ResizeMode
+from paintdiff.jobs import messages
 from paintdiff.jobs.input_images import InputImage
 
 MAX_STEPS = 1000
@@ -59,7 +60,7 @@ class ControlInput(BaseModel):
     def _after_the_start(cls, end: float, info: ValidationInfo) -> float:
         start: object = info.data.get("guidance_start")
         if isinstance(start, float) and end <= start:
-            raise ValueError(f"the end, {end:g}, should come after the start, {start:g}")
+            raise ValueError(messages.end_before_start(end, start))
         return end
 
 

@@ -27,6 +27,7 @@ from pydantic import (
 
 from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import MAX_SIDE_PX, MIN_SIDE_PX, ResizeMode, Size
+from paintdiff.jobs import messages
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import (
     MAX_STEPS,
@@ -180,7 +181,7 @@ class PaintingRequest(JobRequest):
             or self.seed is None
             or (self.variation_seed is None and self.variation_strength > 0)
         ):
-            raise RequestError("This request has open values. Submit it to an engine first.")
+            raise RequestError(messages.OPEN_VALUES)
         return Sampling(
             Size(self.width, self.height),
             self.num_inference_steps,
@@ -335,7 +336,7 @@ def parse_request(values: Mapping[str, object]) -> Request:
     found = REQUEST_KINDS.get(kind) if isinstance(kind, str) else None
     if found is None:
         raise RequestError(
-            f"Unknown kind of request {kind!r}. Use one of: {', '.join(REQUEST_KINDS)}.",
+            messages.unknown_kind(kind, REQUEST_KINDS),
             field="kind",
         )
     return found.parse(values)

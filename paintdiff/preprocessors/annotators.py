@@ -26,6 +26,7 @@ from paintdiff.models.formats.safe_pickle import read_tensors
 from paintdiff.models.manager.loaders import PREPROCESSOR
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.preprocessor_rows import PreprocessorRow
+from paintdiff.preprocessors import messages
 from paintdiff.preprocessors.lines import WEIGHTLESS, Pixels
 from paintdiff.preprocessors.table import AnnotatorWeights, Preprocessor, find_preprocessor
 from paintdiff.system.atomic_files import temporary_folder
@@ -167,13 +168,13 @@ class Annotators:
             except DownloadError as error:
                 raise AnnotatorError(self._explain_missing(row, weights, error)) from error
             while not self._one_at_a_time.acquire(timeout=_POLL_SECONDS):
-                report(f"Waiting for {row.title}: it is making another map")
+                report(messages.waiting_for(row.title))
             held.callback(self._one_at_a_time.release)
             try:
                 side = max(_LEAST_SIDE_PX, min(pixels.shape[:2]))
                 return _DETECTORS[row.name].detect(detector.network, pixels, side)
             except Exception as error:
-                what = f"The preprocessor {row.title} can't make a map of this picture"
+                what = messages.cannot_make_map(row.title)
                 raise report_unexpected(logger, what, error, AnnotatorError) from error
 
     def _make_row(self, row: Preprocessor, weights: AnnotatorWeights) -> PreprocessorRow:
@@ -198,12 +199,8 @@ class Annotators:
     def _explain_missing(
         self, row: Preprocessor, weights: AnnotatorWeights, error: Exception
     ) -> str:
-        where = f"the folder {ANNOTATORS_FOLDER} of a models folder (--models-dir)"
-        return (
-            f"The preprocessor {row.title} needs {', '.join(weights.files)} ({weights.size_text}), "
-            f"which couldn't be downloaded from https://huggingface.co/{weights.repo}: {error} "
-            f"Try again later, put it in {where} by hand, or choose a preprocessor that needs no "
-            "weights."
+        return messages.missing_weights(
+            row.title, weights.files, weights.size_text, weights.repo, error, ANNOTATORS_FOLDER
         )
 
 
@@ -234,9 +231,9 @@ def _load_detector(row: Preprocessor, weights: AnnotatorWeights, folder: Path) -
     except MemoryError:
         raise
     except ModelError as error:
-        raise AnnotatorError(f"The preprocessor {row.title} can't be used: {error}") from error
+        raise AnnotatorError(messages.cannot_use(row.title, error)) from error
     except Exception as error:
-        what = f"The preprocessor {row.title} can't be loaded"
+        what = messages.cannot_load(row.title)
         raise report_unexpected(logger, what, error, AnnotatorError) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from paintdiff.jobs.messages import FieldMessage
+from paintdiff.jobs.field_messages import FieldMessage
 from paintdiff.jobs.requests import ImageToImage, Inpaint, PaintingRequest
 from paintdiff.models.conditioning.prompt_words import insert_embeddings, replace_near_words
 from paintdiff.prompts.words import find_cut_words, find_unknown_words, knows_none, quote_words

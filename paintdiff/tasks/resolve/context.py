@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from paintdiff.jobs.messages import FieldMessage
+from paintdiff.jobs.field_messages import FieldMessage
 from paintdiff.tasks.decoded_inputs import DecodedInputs
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from paintdiff.jobs.messages import FieldMessage
+from paintdiff.jobs.field_messages import FieldMessage
 from paintdiff.jobs.request_parts import LoraInput
 from paintdiff.jobs.requests import MAX_LORAS, PaintingRequest
 from paintdiff.models.catalog.few_step_loras import FewSteps, find_few_step_loras, find_few_steps

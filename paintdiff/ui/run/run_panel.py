@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from paintdiff.errors import EngineError, RequestError, UnknownNameError
-from paintdiff.jobs.messages import message_choices, message_field
+from paintdiff.jobs.field_messages import message_choices, message_field
 from paintdiff.jobs.requests import Request
 from paintdiff.server.visitors import current_visitor
 from paintdiff.ui.common import browser_state, markup, widgets

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from paintdiff import Engine, TextToImage
-from paintdiff.jobs.messages import message_choices
+from paintdiff.jobs.field_messages import message_choices
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.conditioning.prompt_words import (
     replace_near_words,

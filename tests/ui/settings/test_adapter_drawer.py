@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from paintdiff.jobs.messages import FieldMessage
+from paintdiff.jobs.field_messages import FieldMessage
 from paintdiff.jobs.request_parts import FreeU, LoraInput
 from paintdiff.jobs.requests import PaintingRequest, TextToImage
 from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow, VaeRow

@@ -1,0 +1,56 @@
+"""Sentences of the engine: its queue, its failures, and how it makes do with little memory."""
+
+from __future__ import annotations
+
+# Jobs that can't be taken, or are gone.
+
+
+def queue_full(waiting: int) -> str:
+    return f"The queue is full: {waiting} pictures are waiting. Try again later."
+
+
+def too_many_of_yours(waiting: int) -> str:
+    return (
+        f"{waiting} of your pictures are waiting; the other places in the queue are kept for other "
+        "people. Try again when one is painted."
+    )
+
+
+ENGINE_CLOSED = "The engine has been shut down. Start a new one."
+UNKNOWN_JOB = "This job is unknown. It may have ended too long ago."
+
+
+# Failures. Some begin a sentence, which ends with the reason.
+
+WORKER_FAILED = "The engine failed during this job. Submit it again; the log has the details."
+WORKER_GOES_ON = "The engine's worker failed and goes on"
+PICTURE_FAILED = "The picture failed"
+NOT_UPSCALED = "The picture was painted but not upscaled"
+NOT_SAVED = "The picture was not saved"
+
+
+# Too little memory.
+
+RETRYING_ONE_AT_A_TIME = "Out of memory. Trying again one picture at a time"
+
+
+def retrying_with(plan: str) -> str:
+    return f"Out of memory. Trying again with {plan}"
+
+
+def painted_at_half_size(size: object) -> str:
+    return (
+        f"Not enough memory for {size}, so the picture was painted at HALF the size. Choose a "
+        "smaller size or model, or upscale the result."
+    )
+
+
+PAINTED_ONE_AT_A_TIME = (
+    "Memory ran out with several pictures at once, so they were painted one at a time."
+)
+
+
+def settings_changed(plan: str, *, ran_out: bool) -> str:
+    if ran_out:
+        return f"Memory ran out, so the settings were changed: {plan}."
+    return f"To fit into memory, the settings were changed: {plan}."
