@@ -27,7 +27,6 @@ TODO = {
     "models.registry",
     "models.upscaling",
     "prompts",
-    "tasks",
     "ui.common",
     "ui.inputs",
     "ui.model_browser",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops
 
+import paintdiff.tasks.messages as messages
 from paintdiff.errors import RequestError, SizeError
 from paintdiff.imaging.geometry import Box, Size
 from paintdiff.imaging.images import MAX_PIXELS, flatten_image, image_size
@@ -99,7 +100,7 @@ def _decode_sketch(request: Inpaint, source: Size, inputs: DecodedInputs) -> Ima
 def _decode_mask(request: Inpaint, source: Size, inputs: DecodedInputs) -> Image.Image:
     if request.mask is None:
         if request.invert_mask:
-            raise RequestError("Nothing to invert: the mask is empty.", field="invert_mask")
+            raise RequestError(messages.NOTHING_TO_INVERT, field="invert_mask")
         return Image.new("L", (source.width, source.height), 0)
     mask = make_mask(inputs.decode(request.mask, "mask"))
     _check_size(mask, source, "mask")
@@ -110,7 +111,7 @@ def _check_size(drawn: Image.Image, source: Size, field: str) -> None:
     size = image_size(drawn)
     if size != source:
         raise RequestError(
-            f"The {field} is {size}, but the picture is {source}. They must have the same size.",
+            messages.sizes_differ(field, size, source),
             field=field,
         )
 
@@ -121,8 +122,7 @@ def _grow(request: Inpaint, source: Size) -> tuple[Box, Size]:
     size = Size(by.left + source.width + by.right, by.top + source.height + by.bottom)
     if size.area > MAX_PIXELS:
         raise SizeError(
-            f"The canvas would be {size}, {size.area:,} pixels; at most {MAX_PIXELS:,} are "
-            "possible. Grow it less.",
+            messages.canvas_too_large(size, size.area, MAX_PIXELS),
             field="outpaint",
         )
     return Box(by.left, by.top, by.left + source.width, by.top + source.height), size
@@ -132,15 +132,13 @@ def _find_reach(mask: Image.Image, weight: Image.Image, mask_blur_px: float) -> 
     """Return the box around everything that may change. Raises RequestError if it is empty."""
     if find_box(mask) is None:
         raise RequestError(
-            "The mask is empty. Paint over what should change, sketch something, or grow the "
-            "picture.",
+            messages.EMPTY_MASK,
             field="mask",
         )
     reach = find_box(weight)
     if reach is None:
         raise RequestError(
-            f"The mask is too small or faint for a mask blur of {mask_blur_px:g} pixels. Paint "
-            "more, or blur less.",
+            messages.mask_too_faint(mask_blur_px),
             field="mask_blur_px",
         )
     return reach

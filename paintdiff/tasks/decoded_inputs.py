@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
+import paintdiff.tasks.messages as messages
 from paintdiff.errors import RequestError
 from paintdiff.imaging.images import decode_image
 from paintdiff.jobs.input_images import InputImage
@@ -49,10 +50,9 @@ def read_input_bytes(given: InputImage, field: str) -> bytes:
     Raises RequestError, for `field`, if the request has only a reference to it.
     """
     if given.data is None:
-        which = f" (its SHA-256 is {given.sha256})" if given.sha256 else ""
         name = "picture" if field.startswith("image") else field
         raise RequestError(
-            f"The {name} isn't stored in the file these settings come from{which}. Open it again.",
+            messages.picture_not_stored(name, given.sha256),
             field=field,
         )
     return given.data

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import paintdiff.tasks.messages as messages
 from paintdiff.error_reports import report_unexpected
 from paintdiff.errors import PaintError
 from paintdiff.imaging.geometry import Box, Size
@@ -138,11 +139,11 @@ def restore_faces(
     """
     title = wanted.restorer.row.title
     if wanted.strength == 0:
-        return RestoredFaces((), ("Faces are unchanged at a strength of 0.",))
+        return RestoredFaces((), (messages.FACES_UNCHANGED,))
     try:
         found = wanted.restorer.find_faces(_to_rgb8(pixels))
     except Exception as error:
-        return RestoredFaces((), (f"Faces are unchanged: {_explain(error)}",))
+        return RestoredFaces((), (messages.faces_unchanged_because(_explain(error)),))
     faces, notes = _choose_faces(found)
     patches: list[Patch] = []
     failed: list[str] = []
@@ -155,25 +156,24 @@ def restore_faces(
             failed.append(_explain(error))
         on_step(Step(number + 1, len(faces), index, STAGE))
     if patches:
-        notes.insert(0, f"Restored {_count_faces(len(patches))} with {title}.")
+        notes.insert(0, messages.restored_faces(len(patches), title))
     if failed:
-        notes.append(f"{_count_faces(len(failed))} couldn't be restored: {failed[0]}")
+        notes.append(messages.faces_failed(len(failed), failed[0]))
     return RestoredFaces(tuple(patches), tuple(notes))
 
 
 def _choose_faces(found: tuple[Landmarks, ...]) -> tuple[list[Landmarks], list[str]]:
     """Return the large enough faces, the largest first, at most MAX_FACES, and notes."""
     if not found:
-        return [], ["No face was found."]
+        return [], [messages.NO_FACE]
     large = [face for face in found if _measure_eye_distance(face) >= LEAST_EYE_DISTANCE_PX]
     large.sort(key=_measure_eye_distance, reverse=True)
     notes: list[str] = []
     if len(large) > MAX_FACES:
-        notes.append(f"{len(large)} faces were found; the {MAX_FACES} largest were restored.")
+        notes.append(messages.too_many_faces(len(large), MAX_FACES))
     if len(large) < len(found):
         too_small = len(found) - len(large)
-        verb = "is" if too_small == 1 else "are"
-        notes.append(f"{_count_faces(too_small)} {verb} too small to be restored.")
+        notes.append(messages.faces_too_small(too_small))
     return large[:MAX_FACES], notes
 
 
@@ -181,14 +181,10 @@ def _measure_eye_distance(landmarks: Landmarks) -> float:
     return float(np.linalg.norm(landmarks[1] - landmarks[0]))
 
 
-def _count_faces(number: int) -> str:
-    return "1 face" if number == 1 else f"{number} faces"
-
-
 def _explain(error: Exception) -> str:
     if isinstance(error, (PaintError, _UnusableFaceError)):
         return f"{str(error).rstrip('.')}."
-    return str(report_unexpected(logger, "A face failed", error))
+    return str(report_unexpected(logger, messages.FACE_FAILED, error))
 
 
 # From the picture to an upright face
@@ -204,7 +200,7 @@ def find_alignment(landmarks: Landmarks) -> Matrix:
     middle, goal = points.mean(), goals.mean()
     spread = float((np.abs(points - middle) ** 2).sum())
     if not math.isfinite(spread) or spread == 0:
-        raise _UnusableFaceError("its landmarks are all in one place")
+        raise _UnusableFaceError(messages.LANDMARKS_IN_ONE_PLACE)
     turn = (np.conj(points - middle) * (goals - goal)).sum() / spread
     move = goal - turn * middle
     return np.array(
@@ -295,7 +291,7 @@ def _find_extent(placed: Matrix, side: int, within: Size) -> Box:
         for high, most in zip(corners.max(axis=1), (within.width, within.height), strict=True)
     )
     if right <= left or bottom <= top:
-        raise _UnusableFaceError("it lies outside the picture")
+        raise _UnusableFaceError(messages.FACE_OUTSIDE)
     return Box(left, top, right, bottom)
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from PIL.Image import Image as PictureImage
 
+import paintdiff.tasks.messages as messages
 from paintdiff.errors import MemoryBudgetError, RequestError
 from paintdiff.imaging.images import resize_image
+from paintdiff.jobs.messages import OPEN_VALUES
 from paintdiff.jobs.request_parts import LATENT_UPSCALER, NO_CONTROLNET
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.inference.denoising_run import Control, Denoising, Source, count_steps_run
@@ -46,7 +48,7 @@ class SecondPass:
             or hires.num_inference_steps is None
             or hires.controlnet is None
         ):
-            raise RequestError("This request has open values. Submit it to an engine first.")
+            raise RequestError(OPEN_VALUES)
         self._upscaler = hires.upscaler
         self._strength = hires.strength
         self._num_inference_steps = hires.num_inference_steps
@@ -80,7 +82,7 @@ class SecondPass:
             if not short or not self._tools.last_resort:
                 raise
             logger.warning("no second pass at %s", self._size, exc_info=True)
-        note = f"Not enough memory to refine at {self._size}, so the picture stays at {first.size}."
+        note = messages.not_refined(self._size, first.size)
         return Painted(self._leased.decode(latents), (note,), self._leased.computing.take_backend())
 
     def _refine(
@@ -129,16 +131,14 @@ class SecondPass:
         return image, (*self._controls, Control(self._controlnet, image))
 
     def _describe(self, first: Denoising, run: Denoising) -> str:
-        guided = ""
-        if self._controlnet != NO_CONTROLNET:
-            guided = f", guided by the ControlNet {self._controlnet}"
-        steps = "1 step" if run.steps_run == 1 else f"{run.steps_run} steps"
-        return (
-            f"{self._describe_enlarging(first)}, then refined at a strength of "
-            f"{self._strength:g} in {steps}{describe_windows(run.windows)}{guided}."
+        return messages.refined(
+            self._describe_enlarging(first),
+            self._strength,
+            run.steps_run,
+            describe_windows(run.windows),
+            None if self._controlnet == NO_CONTROLNET else self._controlnet,
         )
 
     def _describe_enlarging(self, first: Denoising) -> str:
-        latent = self._upscaler == LATENT_UPSCALER
-        by = "in latent space" if latent else f"with {self._upscaler}"
-        return f"Painted at {first.size}, enlarged to {self._size} {by}"
+        upscaler = None if self._upscaler == LATENT_UPSCALER else self._upscaler
+        return messages.enlarged(first.size, self._size, upscaler)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import paintdiff.tasks.messages as messages
 from paintdiff.imaging.geometry import Size, choose_working_size, describe_resize
 from paintdiff.imaging.images import flatten_image, image_size, resize_image
 from paintdiff.jobs.requests import MAX_SEED, ImageToImage
@@ -20,7 +21,7 @@ from paintdiff.tasks.resolve.sampling import (
     warn_of_sampling,
 )
 from paintdiff.tasks.runs import build_runs, describe_windows, paint_runs
-from paintdiff.tasks.steps import UNCHANGED, OnStep, Painted, StepCounter
+from paintdiff.tasks.steps import OnStep, Painted, StepCounter
 from paintdiff.tasks.task_context import TaskContext
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _resolve_size(request: ImageToImage, source: Size, context: ResolveContext) 
         size = resolve_size(width, height, context)
     if size != source:
         words = describe_resize(source, size, request.resize_mode, done=True)
-        context.warn(f"The picture's size was changed: {words}")
+        context.warn(messages.size_changed(words))
     return size
 
 
@@ -73,11 +74,11 @@ def _check_passes(resolved: ImageToImage, context: ResolveContext) -> None:
         check_strength(strength, steps, "loopback_strength_factor" if number else "strength")
     factor = resolved.loopback_strength_factor
     if resolved.loopback == 1 and factor != 1:
-        context.warn("The loopback's strength factor has no effect on a single pass.")
+        context.warn(messages.FACTOR_WITHOUT_EFFECT)
         return
     for number in range(resolved.loopback):
         if resolved.strength * factor**number > 1:
-            context.warn(f"From pass {number + 1} on the strength is 1, the maximum.")
+            context.warn(messages.strength_at_most_one(number + 1))
             return
 
 
@@ -91,12 +92,14 @@ def paint(
     picture = flatten_image(tools.inputs.decode(request.image, "image"), request.background)
     source = resize_image(picture, request.sampling().size, request.resize_mode, request.background)
     if not request.strength:
-        yield from (Painted(source.copy(), (UNCHANGED,)) for _ in range(request.num_images))
+        yield from (
+            Painted(source.copy(), (messages.NOTHING_PAINTED,)) for _ in range(request.num_images)
+        )
         return
     controls = prepare_controls(request, tools)
     windows = choose_windows(request.sampling().size, leased.row) if request.tiled else ()
     words = describe_windows(windows)
-    notes = (f"Painted{words}, blended at every step.",) if words else ()
+    notes = (messages.blended(words),) if words else ()
     runs = [
         replace(run, windows=windows)
         for run in build_runs(request, tools, Source(source, request.strength), controls)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+import paintdiff.tasks.messages as messages
 from paintdiff.errors import EngineError
 from paintdiff.imaging.geometry import Box, Size, choose_working_size, size_for_area
 from paintdiff.imaging.masks import (
@@ -29,7 +30,7 @@ from paintdiff.tasks.resolve.sampling import (
     warn_of_sampling,
 )
 from paintdiff.tasks.runs import build_runs, paint_runs
-from paintdiff.tasks.steps import UNCHANGED, OnStep, Painted
+from paintdiff.tasks.steps import OnStep, Painted
 from paintdiff.tasks.task_context import TaskContext
 from paintdiff.tasks.warnings import list_warnings as list_general_warnings
 
@@ -75,49 +76,34 @@ def _resolve_size(request: Inpaint, canvas: Canvas, context: ResolveContext) -> 
 def _warn_of_canvas(resolved: Inpaint, canvas: Canvas, context: ResolveContext) -> None:
     size = resolved.sampling().size
     if canvas.blank:
-        context.warn(
-            "The canvas is blank, so the whole picture is painted with your strokes as a "
-            "guide. To paint only part of it, add a mask."
-        )
+        context.warn(messages.BLANK_CANVAS)
     elif canvas.covered:
-        context.warn("The mask covers every pixel, so the whole picture is repainted.")
+        context.warn(messages.MASK_COVERS_EVERYTHING)
     part = _find_box(resolved, canvas).size
     if resolved.strength and part.width > size.width * _NOTICED_ENLARGEMENT:
         context.warn(_describe_softness(resolved, canvas, part, size))
-    content = f"masked content ({resolved.masked_content})"
-    if not resolved.strength and resolved.masked_content in ("noise", "empty"):
-        context.warn(f"The {content} had no effect at a strength of 0.")
+    content = resolved.masked_content
+    if not resolved.strength and content in ("noise", "empty"):
+        context.warn(messages.content_without_effect_at_zero(content))
     if resolved.strength == 1:
-        for what, given in (
-            (content, resolved.masked_content != "original"),
-            ("sketch's colours", resolved.sketch is not None),
-        ):
-            if given:
-                context.warn(f"The {what} had no effect: a strength of 1 starts from noise alone.")
+        if content != "original":
+            context.warn(messages.content_without_effect_at_one(content))
+        if resolved.sketch is not None:
+            context.warn(messages.SKETCH_WITHOUT_EFFECT)
 
 
 def _describe_softness(resolved: Inpaint, canvas: Canvas, part: Size, size: Size) -> str:
     """Return a warning that the painted part has been enlarged, and what to do about it."""
     if canvas.blank:
-        return (
-            f"The picture was painted at {size} and enlarged to {part}, so it is soft. For a "
-            f"sharper one start from a canvas of {size} and upscale when done."
-        )
-    advice = "" if resolved.only_masked else " To keep more detail, paint only the masked part."
-    return (
-        f"An area of {part} was painted at {size} and enlarged, so it is less sharp than the "
-        f"rest.{advice}"
-    )
+        return messages.soft_picture(size, part)
+    return messages.soft_area(part, size, only_masked=resolved.only_masked)
 
 
 def list_warnings(request: Inpaint, leased: LeasedPipeline) -> tuple[str, ...]:
     """Return the warnings that need the loaded model."""
     sentences = list_general_warnings(request, leased)
     if request.soft and leased.sees_masks:
-        sentences += (
-            f"{leased.row.title} is an inpainting model, so soft inpainting had no effect while "
-            "painting; a grey mask only blended the result.",
-        )
+        sentences += (messages.soft_inpainting_without_effect(leased.row.title),)
     return sentences
 
 
@@ -135,19 +121,17 @@ def paint(
         content = _make_content(request, canvas, whole, canvas.size)
         result = composite(canvas.original, content, canvas.weight)
         for _ in range(request.num_images):
-            yield _check(result.copy(), canvas, UNCHANGED)
+            yield _check(result.copy(), canvas, messages.NOTHING_PAINTED)
         return
     box, size = _find_box(request, canvas), request.sampling().size
     source = _make_source(request, canvas, box, size, request.soft and not leased.sees_masks)
     controls = prepare_controls(request, tools, canvas.size, box)
     channels = leased.row.family.latent_channels
     if leased.sees_masks:
-        method = f"Painted with an inpainting model ({2 * channels + 1} channels)."
+        method = messages.painted_by_inpainting_model(2 * channels + 1)
     else:
-        blended = (
-            ": the unmasked part was blended in at every step" if _keeps_pixels(canvas) else ""
-        )
-        method = f"Painted with a general model ({channels} channels){blended}."
+        blended = _keeps_pixels(canvas)
+        method = messages.painted_by_general_model(channels, blended=blended)
     runs = build_runs(request, tools, source, controls)
     for part in paint_runs(runs, leased, tools, on_step):
         checked = _check(_paste(part.image, canvas, box), canvas, method)
@@ -213,12 +197,9 @@ def _check(result: Image.Image, canvas: Canvas, method: str) -> Painted:
     """Compare the result with the original, and return it with its notes."""
     changed = count_changed_outside(canvas.original, result, canvas.weight)
     if changed:
-        raise EngineError(
-            f"{changed:,} pixels outside the mask would have changed, so the picture was "
-            "discarded. This is a bug in the app: please report it with your settings."
-        )
-    compared = "0 pixels changed outside the mask (all were compared)."
-    return Painted(result, (compared, method) if _keeps_pixels(canvas) else (method,))
+        raise EngineError(messages.changed_outside(changed))
+    notes = (messages.NOTHING_CHANGED_OUTSIDE, method) if _keeps_pixels(canvas) else (method,)
+    return Painted(result, notes)
 
 
 def _keeps_pixels(canvas: Canvas) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import paintdiff.tasks.messages as messages
 from paintdiff.imaging.geometry import Box
 from paintdiff.jobs.requests import PaintingRequest
 from paintdiff.models.inference.denoising_run import Control, Denoising, Source, Variation
@@ -65,7 +66,7 @@ def build_run(
 
 def describe_windows(windows: tuple[Box, ...]) -> str:
     """Return what a note adds about the windows a run was painted in; "" for one window."""
-    return f" through {len(windows)} windows of {windows[0].size}" if len(windows) > 1 else ""
+    return messages.through_windows(len(windows), windows[0].size) if len(windows) > 1 else ""
 
 
 def paint_runs(

@@ -29,10 +29,6 @@ OnStep = Callable[[Step], None]
 """Gets each step; may raise JobCancelledError to end the task there."""
 
 
-UNCHANGED = "At a strength of 0 nothing is painted."
-"""Note of a picture that no step has changed."""
-
-
 @dataclass(frozen=True)
 class Painted:
     """A finished picture: RGB, 8 bits.

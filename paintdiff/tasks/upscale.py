@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import paintdiff.tasks.messages as messages
 from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import Size, scale_size
 from paintdiff.imaging.images import decode_pixels
@@ -63,7 +64,7 @@ def _name_picture(request: Upscale, index: int) -> Generator[str]:
     except RequestError as error:
         if request.num_images == 1:
             raise
-        raise type(error)(f"Picture {index + 1}: {error}", field=field) from error
+        raise type(error)(messages.of_picture(index + 1, error), field=field) from error
 
 
 def _get_size(pixels: Pixels) -> Size:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+import paintdiff.tasks.messages as messages
 from paintdiff.imaging.geometry import Size, fit_within
 from paintdiff.imaging.rasters import Pixels, Raster, raster_image
 from paintdiff.imaging.tiles import Enlargement, Floats, Network, Tile, network_scale
@@ -90,17 +91,11 @@ def upscale_raster(
     in_half = upscaler.half
     for rows in restored.lay_over(work.rows(_read_strips(filled), report_tile)):
         raster.append(_to_levels(rows, bits))
-    notes = [f"Upscaled {source} to {target} with {upscaler.row.title}."]
+    notes = [messages.upscaled(source, target, upscaler.row.title)]
     if work.smallest_tile_px < work.tile_px:
-        notes.append(
-            f"Memory ran low, so it was upscaled in tiles of {work.smallest_tile_px} pixels "
-            f"instead of {work.tile_px}."
-        )
+        notes.append(messages.smaller_tiles(work.smallest_tile_px, work.tile_px))
     if in_half and not upscaler.half:
-        notes.append(
-            f"Half precision produced NaN values with {upscaler.row.title}, so it upscaled in "
-            "float32, which takes longer."
-        )
+        notes.append(messages.upscaled_in_float32(upscaler.row.title))
     return Enlarged(raster, (*notes, *restored.notes))
 
 

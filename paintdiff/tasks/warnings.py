@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from textwrap import shorten
 from typing import TYPE_CHECKING
 
+import paintdiff.tasks.messages as messages
 from paintdiff.jobs.field_messages import FieldMessage
 from paintdiff.jobs.requests import ImageToImage, Inpaint, PaintingRequest
 from paintdiff.models.conditioning.prompt_words import insert_embeddings, replace_near_words
-from paintdiff.prompts.words import find_cut_words, find_unknown_words, knows_none, quote_words
+from paintdiff.prompts.words import find_cut_words, find_unknown_words, knows_none
 from paintdiff.tasks.adapters import remove_lora_tags
 from paintdiff.tasks.runs import build_run
 
@@ -43,40 +43,27 @@ def _warn_of_words(request: PaintingRequest, leased: LeasedPipeline) -> list[str
         if not taught and knows_none(painted, vocabulary.known):
             sentences.append(_explain_no_word_known(leased, unknown))
         elif unknown:
-            them = "it" if len(unknown) == 1 else "them"
-            sentences.append(
-                f"{title} doesn't know {quote_words(unknown)}, so the picture may leave {them} out."
-            )
+            sentences.append(messages.unknown_words(title, unknown))
     sentences += _warn_of_family(request, leased)
     texts = (("prompt", prompt), ("negative prompt", request.negative_prompt))
     for which, text in texts if prompts.tokenizer is not None else ():
         cut = find_cut_words(prompts.prepare_text(text), prompts.tokenizer, prompts.max_tokens)
         if cut:
-            sentences.append(
-                f"The {which} is too long for {title}, so its end was ignored: “"
-                f"{shorten(cut, 80, placeholder=' …')}”."
-            )
+            sentences.append(messages.prompt_too_long(which, title, cut))
     return sentences
 
 
 def _explain_no_word_known(leased: LeasedPipeline, unknown: tuple[str, ...]) -> FieldMessage:
     """Return a warning that the picture won't show the prompt, and what to write instead."""
     subjects = leased.prompts.vocabulary.subjects
-    such = f", such as {', '.join(subjects[:3])}" if subjects else ""
-    sentence = (
-        f"{leased.row.title} knows none of these words: {quote_words(unknown)}. So the picture "
-        f"doesn't show them. It paints one subject at a time{such}."
-    )
+    sentence = messages.no_word_known(leased.row.title, unknown, subjects)
     return FieldMessage(sentence, "prompt", subjects)
 
 
 def _describe_replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[str]:
     if not replaced:
         return []
-    unknown = quote_words(tuple(word for word, _near in replaced))
-    near = quote_words(tuple(dict.fromkeys(near for _word, near in replaced)))
-    were = "was" if len(replaced) == 1 else "were"
-    return [f"{title} doesn't know {unknown}, which {were} read as {near}."]
+    return [messages.words_read_as(title, replaced)]
 
 
 def _warn_of_profile(leased: LeasedPipeline) -> list[str]:
@@ -84,10 +71,10 @@ def _warn_of_profile(leased: LeasedPipeline) -> list[str]:
     title = leased.row.title
     sentences: list[str] = []
     if lacking:
-        sentence = f"{title} doesn't support all of {leased.profile.title}; painted without "
-        sentences.append(FieldMessage(f"{sentence}{' and '.join(lacking)}.", "profile"))
+        sentence = messages.profile_not_supported(title, leased.profile.title, lacking)
+        sentences.append(FieldMessage(sentence, "profile"))
     if why_torch:
-        sentence = f"Painted with torch instead of OpenVINO: {why_torch}."
+        sentence = messages.torch_instead(why_torch)
         sentences.append(FieldMessage(sentence, "profile"))
     return sentences
 
@@ -95,12 +82,8 @@ def _warn_of_profile(leased: LeasedPipeline) -> list[str]:
 def _warn_of_clip_skip(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     if request.clip_skip == 1 or leased.prompts.skips_layers(request.clip_skip):
         return []
-    why = (
-        "it always uses that layer"
-        if leased.prompts.takes_clip_skip
-        else "its text encoder doesn't support it"
-    )
-    sentence = f"A clip skip of {request.clip_skip} has no effect on {leased.row.title}: {why}."
+    why = messages.ALWAYS_THAT_LAYER if leased.prompts.takes_clip_skip else messages.NO_CLIP_SKIP
+    sentence = messages.clip_skip_without_effect(request.clip_skip, leased.row.title, why)
     return [FieldMessage(sentence, "clip_skip")]
 
 
@@ -117,14 +100,11 @@ def _warn_of_refiner(request: PaintingRequest, leased: LeasedPipeline) -> list[s
         return []
     first = next(each for each in steps if not each.happens)
     why = (
-        f"a switch at {request.refiner.switch_at:g} leaves it no steps. Switch earlier, or use "
-        "more steps"
+        messages.switch_leaves_no_steps(request.refiner.switch_at)
         if not first.refiner_steps
-        else f"a switch at {request.refiner.switch_at:g} comes before painting begins. Switch "
-        "later, or raise the strength"
+        else messages.switch_before_painting(request.refiner.switch_at)
     )
-    passes = "" if len(steps) == 1 else " in at least one pass"
-    return [FieldMessage(f"The refiner has no effect{passes}: {why}.", "refiner.switch_at")]
+    return [FieldMessage(messages.refiner_without_effect(why, len(steps)), "refiner.switch_at")]
 
 
 def _warn_of_family(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
@@ -132,18 +112,12 @@ def _warn_of_family(request: PaintingRequest, leased: LeasedPipeline) -> list[st
     sentences: list[str] = []
     title = leased.row.title
     if leased.is_of_unknown_family:
-        sentences.append(
-            f"{title} is a {type(leased.pipeline).__name__}, an unknown family: it is painted with "
-            "diffusers' defaults, without previews."
-        )
+        sentences.append(messages.unknown_family(title, type(leased.pipeline).__name__))
     guidance_scale = request.sampling().guidance_scale
     if leased.ignores_guidance(guidance_scale, request.negative_prompt):
-        sentence = (
-            f"The guidance scale of {guidance_scale:g} had no effect: {title} is guided only "
-            "with a negative prompt."
-        )
+        sentence = messages.guidance_without_effect(guidance_scale, title)
         sentences.append(FieldMessage(sentence, "guidance_scale"))
     if request.negative_prompt.strip() and not leased.takes_negative_prompt:
-        sentence = f"The negative prompt had no effect: {title} is guidance-distilled."
+        sentence = messages.negative_prompt_without_effect(title)
         sentences.append(FieldMessage(sentence, "negative_prompt"))
     return sentences

@@ -15,6 +15,7 @@ from paintdiff.models.registry.base_rows import WeightsRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.prompts.extra_networks import find_malformed_tags, split_lora_tags
 from paintdiff.tasks.adapters import collect_lora_uses, remove_lora_tags
+from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.context import ResolveContext
 
 if TYPE_CHECKING:
@@ -49,18 +50,18 @@ def _find(catalog: Catalog, kind: type[RowT], name: str, field: str) -> RowT:
 def _check_loras(request: PaintingRequest, context: ResolveContext) -> None:
     for tag in find_malformed_tags(request.prompt):
         context.warn(
-            f"{tag} can't be read as a LoRA, so it stayed in the prompt. Write <lora:name:0.8>.",
+            messages.unreadable_lora_tag(tag),
             "prompt",
         )
     if split_lora_tags(request.negative_prompt)[1]:
         context.warn(
-            "A LoRA in the negative prompt has no effect. Write it in the prompt.",
+            messages.LORA_IN_NEGATIVE_PROMPT,
             "negative_prompt",
         )
     uses = collect_lora_uses(request)
     if len(uses) > MAX_LORAS:
         raise RequestError(
-            f"{len(uses)} LoRAs are too many; at most {MAX_LORAS} can be used together.",
+            messages.too_many_loras(len(uses), MAX_LORAS),
             field="loras",
         )
     places = [(tag.name, "prompt") for tag in split_lora_tags(request.prompt)[1]]
@@ -74,22 +75,21 @@ def _check_loras(request: PaintingRequest, context: ResolveContext) -> None:
 def _check_lora(use: LoraUse, times: int, field: str, context: ResolveContext) -> None:
     """Check a LoRA that is named so many times, first in `field`."""
     row = _find(context.catalog, LoraRow, use.name, field)
-    _check_family(f"The LoRA {row.title}", row.family, context.model, field)
+    _check_family(messages.the_lora(row.title), row.family, context.model, field)
     for weight in (use.weight, use.text_encoder_weight):
         if abs(weight) > MAX_LORA_WEIGHT:
             raise RequestError(
-                f"The LoRA {row.title} has a weight of {weight:g}; it may be "
-                f"-{MAX_LORA_WEIGHT:g} to {MAX_LORA_WEIGHT:g}.",
+                messages.lora_weight_out_of_range(row.title, weight, MAX_LORA_WEIGHT),
                 field=field.replace("name", "weight"),
             )
     if not use.acts:
         context.warn(
-            f"The LoRA {row.title} has no effect at a weight of 0.",
+            messages.lora_without_effect(row.title),
             field.replace("name", "weight"),
         )
     elif times > 1:
         context.warn(
-            f"The LoRA {row.title} is used {times} times; the weights add up to {use.weight:g}.",
+            messages.lora_used_often(row.title, times, use.weight),
             field,
         )
 
@@ -97,8 +97,7 @@ def _check_lora(use: LoraUse, times: int, field: str, context: ResolveContext) -
 def _check_family(what: str, family: Family | None, model: ModelRow, field: str) -> None:
     if family is not None and family.name != model.family.name:
         raise RequestError(
-            f"{what} is for {family.title}, but {model.title} is of the family "
-            f"{model.family.title}. Choose another.",
+            messages.for_another_family(what, family.title, model.title, model.family.title),
             field=field,
         )
 
@@ -115,16 +114,18 @@ def _warn_of_embeddings(request: PaintingRequest, context: ResolveContext) -> No
     for field, text in texts:
         for word in find_embeddings(text, ambiguous):
             context.warn(
-                f"{len(short[word])} embeddings are called {word}, so it is read as a word. Write "
-                f"one of: {', '.join(short[word])}.",
+                messages.ambiguous_embedding(len(short[word]), word, ", ".join(short[word])),
                 field,
             )
     for field, text in texts:
         for name in find_embeddings(text, others):
             context.warn(
-                f"The embedding {name} has no effect: it is for "
-                f"{', '.join(others[name].families) or 'an unknown family'}, but {model.title} is "
-                f"of the family {model.family.title}.",
+                messages.embedding_for_another_family(
+                    name,
+                    ", ".join(others[name].families),
+                    model.title,
+                    model.family.title,
+                ),
                 field,
             )
 
@@ -134,22 +135,21 @@ def _resolve_vae(request: PaintingRequest, context: ResolveContext) -> str | Non
     model = context.model
     if request.vae is not None:
         row = _find(context.catalog, VaeRow, request.vae, "vae")
-        _check_fits(f"The VAE {row.title}", row.families, model, "vae")
+        _check_fits(messages.the_vae(row.title), row.families, model, "vae")
         return row.name
     if not model.parts or "vae" in model.parts or "text_encoder" not in model.parts:
         return None  # a denoiser alone takes all other parts from one model
     row = next(iter(context.catalog.fitting(VaeRow, model)), None)
     if row is None:
         return None
-    context.warn(f"{model.title} has no VAE of its own, so {row.title} is used.", "vae")
+    context.warn(messages.no_vae_of_its_own(model.title, row.title), "vae")
     return row.name
 
 
 def _check_fits(what: str, families: tuple[str, ...], model: ModelRow, field: str) -> None:
     if families and model.family.name not in families:
         raise RequestError(
-            f"{what} is for {', '.join(families)}, but {model.title} is of the family "
-            f"{model.family.title}. Choose another.",
+            messages.for_another_family(what, ", ".join(families), model.title, model.family.title),
             field=field,
         )
 
@@ -161,29 +161,27 @@ def _check_refiner(request: PaintingRequest, context: ResolveContext) -> None:
     row = _find(context.catalog, ModelRow, refiner.model, "refiner.model")
     if not model.family.refiners:
         raise RequestError(
-            f"{model.title} ({model.family.title}) doesn't support a refiner.",
+            messages.refiner_not_supported(model.title, model.family.title),
             field="refiner.model",
         )
     if row.family.name not in model.family.refiners:
         raise RequestError(
-            f"{row.title} ({row.family.title}) can't refine {model.title}. Choose a refiner of "
-            f"the family {' or '.join(model.family.refiners)}.",
+            messages.refiner_does_not_fit(
+                row.title, row.family.title, model.title, " or ".join(model.family.refiners)
+            ),
             field="refiner.model",
         )
     if row.name == model.name:
-        raise RequestError(f"{row.title} can't be its own refiner.", field="refiner.model")
+        raise RequestError(messages.own_refiner(row.title), field="refiner.model")
     if refiner.switch_at == 0:
         raise RequestError(
-            f"A switch at 0 leaves {model.title} no steps. Switch later, or paint with "
-            f"{row.title} alone.",
+            messages.switch_at_zero(model.title, row.title),
             field="refiner.switch_at",
         )
     if refiner.switch_at == 1:
-        context.warn(
-            "The refiner has no effect: a switch at 1 leaves it no steps.", "refiner.switch_at"
-        )
+        context.warn(messages.SWITCH_AT_ONE, "refiner.switch_at")
     elif request.controls:
-        context.warn("ControlNets act until the refiner takes over.", "refiner.switch_at")
+        context.warn(messages.CONTROLNETS_BEFORE_REFINER, "refiner.switch_at")
 
 
 def _resolve_ip_adapters(
@@ -196,15 +194,11 @@ def _resolve_ip_adapters(
         row = _find_fitting_ip_adapter(each.name, context, f"{field}.name")
         if row.image_encoder is None:
             raise RequestError(
-                f"The IP-Adapter {row.title} needs its CLIP image encoder: put the folder with "
-                "its config.json and model.safetensors in the folder clip_vision of a models "
-                "folder.",
+                messages.no_image_encoder(row.title),
                 field=f"{field}.name",
             )
         if each.scale == 0:
-            context.warn(
-                f"The IP-Adapter {row.title} has no effect at a scale of 0.", f"{field}.scale"
-            )
+            context.warn(messages.ip_adapter_without_effect(row.title), f"{field}.scale")
         resolved.append(each.model_copy(update={"name": row.name}))
     return tuple(resolved)
 
@@ -213,13 +207,12 @@ def _find_fitting_ip_adapter(name: str | None, context: ResolveContext, field: s
     model, catalog = context.model, context.catalog
     if name is not None:
         row = _find(catalog, IpAdapterRow, name, field)
-        _check_fits(f"The IP-Adapter {row.title}", row.families, model, field)
+        _check_fits(messages.the_ip_adapter(row.title), row.families, model, field)
         return row
     fitting = catalog.fitting(IpAdapterRow, model)
     if not fitting:
         raise RequestError(
-            f"No IP-Adapter found for {model.title} ({model.family.title}). Put one in the "
-            "folder ipadapter of a models folder.",
+            messages.no_ip_adapter(model.title, model.family.title),
             field=field,
         )
     return fitting[0]

@@ -8,6 +8,7 @@ from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.requests import ImageToImage, PaintingRequest, TextToImage
 from paintdiff.models.tiling.windows import LARGEST_SEEN_AT_ONCE
+from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.context import ResolveContext
 from paintdiff.tasks.resolve.hires import compute_hires_size
 
@@ -26,21 +27,18 @@ def check_capabilities(request: PaintingRequest, task: str, row: ModelRow) -> No
     if task not in family.pipelines:
         able = ", ".join(each.replace("_", " ") for each in family.pipelines)
         raise RequestError(
-            f"{row.title} ({family.title}) can't do {task.replace('_', ' ')}, only {able}. "
-            "Choose another model.",
+            messages.task_not_supported(row.title, family.title, task.replace("_", " "), able),
             field="model",
         )
     if request.controls and not family.supports_controlnets:
         raise RequestError(
-            f"{row.title} ({family.title}) doesn't support ControlNets. Leave them out, or "
-            "choose another model.",
+            messages.controlnets_not_supported(row.title, family.title),
             field="controls.0.controlnet",
         )
     hires = request.hires if isinstance(request, TextToImage) else None
     if hires is not None and _SECOND_PASS not in family.pipelines:
         raise RequestError(
-            f"{row.title} ({family.title}) doesn't support the hires fix, because it has no "
-            "image to image. Upscale the result instead.",
+            messages.hires_not_supported(row.title, family.title),
             field="hires",
         )
     for tiled, field in (
@@ -49,7 +47,7 @@ def check_capabilities(request: PaintingRequest, task: str, row: ModelRow) -> No
     ):
         if tiled and not family.supports_windows:
             raise RequestError(
-                f"{row.title} ({family.title}) can't paint in windows. Turn tiling off.",
+                messages.windows_not_supported(row.title, family.title),
                 field=field,
             )
 
@@ -68,7 +66,4 @@ def warn_of_whole_passes(request: PaintingRequest, context: ResolveContext) -> N
             return
         size = compute_hires_size(size, request.hires.scale, row)
     if size.area > LARGEST_SEEN_AT_ONCE * row.native_size.area:
-        context.warn(
-            f"{size} is much larger than {row.native_size}, the native size of {row.title}, so the "
-            "subject may be repeated."
-        )
+        context.warn(messages.subject_may_repeat(size, row.native_size, row.title))

@@ -11,6 +11,7 @@ from paintdiff.models.inference.denoising_run import count_steps_run, is_guided
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.preprocessors.table import find_preprocessor
 from paintdiff.tasks.controls import has_effect
+from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.context import ResolveContext
 
 PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
@@ -48,8 +49,7 @@ def find_fitting_controlnet(name: str | None, context: ResolveContext, field: st
     if name is None:
         if not fitting:
             raise RequestError(
-                f"No ControlNet found for {model.title} ({model.family.title}). Put one in the "
-                "folder controlnet of a models folder, or start with --controlnet.",
+                messages.no_controlnet(model.title, model.family.title),
                 field=field,
             )
         return fitting[0]
@@ -59,10 +59,10 @@ def find_fitting_controlnet(name: str | None, context: ResolveContext, field: st
         raise error.at(field) from error
     if row not in fitting:
         names = ", ".join(each.name for each in fitting)
-        instead = f"Choose one of: {names}." if names else "None fits this model."
         raise RequestError(
-            f"The ControlNet {row.title} is for {row.family.title}, but {model.title} is of the "
-            f"family {model.family.title}. {instead}",
+            messages.controlnet_for_another_family(
+                row.title, row.family.title, model.title, model.family.title, names
+            ),
             field=field,
         )
     return row
@@ -72,21 +72,21 @@ def _warn_of_control(
     index: int, row: ControlNetRow, request: PaintingRequest, context: ResolveContext
 ) -> None:
     control = request.controls[index]
-    which = f"ControlNet {index + 1}" if len(request.controls) > 1 else "The ControlNet"
+    which = messages.the_control(index + 1, len(request.controls))
     if not has_effect(control):
         context.warn(
-            f"{which} has no effect at a strictness of 0.", f"controls.{index}.conditioning_scale"
+            messages.control_without_strictness(which), f"controls.{index}.conditioning_scale"
         )
     elif not _acts_in_any_step(control, request):
         context.warn(
-            f"{which} has no effect: no step lies between start {control.guidance_start:g} and "
-            f"end {control.guidance_end:g}. Use more steps, or a wider range."
+            messages.control_without_steps(which, control.guidance_start, control.guidance_end)
         )
     ready = control.preprocessor == "none"  # nobody knows how a finished map was made
     if row.preprocessors and not ready and control.preprocessor not in row.preprocessors:
         context.warn(
-            f"{row.title} was made for {', '.join(row.preprocessors)}, not for "
-            f"{control.preprocessor}, so it may not follow this map."
+            messages.other_preprocessor(
+                row.title, ", ".join(row.preprocessors), control.preprocessor
+            )
         )
 
 

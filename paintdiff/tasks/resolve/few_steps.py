@@ -10,6 +10,7 @@ from paintdiff.jobs.requests import MAX_LORAS, PaintingRequest
 from paintdiff.models.catalog.few_step_loras import FewSteps, find_few_step_loras, find_few_steps
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.tasks.adapters import collect_lora_uses
+from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.context import ResolveContext
 
 if TYPE_CHECKING:
@@ -38,23 +39,24 @@ def apply_few_steps(
         context.model = few.model
         return request, ()
     if not few.suits(request.num_inference_steps, request.guidance_scale):
-        return request, (_explain_unused(few, profile, request, "other settings were chosen"),)
+        return request, (_explain_unused(few, profile, request, messages.OTHER_SETTINGS),)
     if len(uses) >= MAX_LORAS:
-        why = f"there are {len(uses)} LoRAs already"
+        why = messages.loras_already(len(uses))
         return request, (_explain_unused(few, profile, request, why),)
     context.model = few.model
     loras = (*request.loras, LoraInput(name=few.lora.name, weight=few.weight))
     said: tuple[str, ...] = ()
     if request.num_inference_steps is None:  # whoever asked for so few steps knows about it
-        said = (f"{profile.title} used the LoRA {few.lora.title}, which needs few steps.",)
+        said = (messages.used_few_step_lora(profile.title, few.lora.title),)
     return request.model_copy(update={"loras": loras}), said
 
 
 def _explain_unused(few: FewSteps, profile: Profile, request: PaintingRequest, why: str) -> str:
     figures = few.model.figures(request.quality)
     return FieldMessage(
-        f"{profile.title} didn't use the LoRA {few.lora.title} ({figures.num_inference_steps} "
-        f"steps, guidance {figures.guidance_scale:g}), because {why}.",
+        messages.few_step_lora_unused(
+            profile.title, few.lora.title, figures.num_inference_steps, figures.guidance_scale, why
+        ),
         "num_inference_steps",
     )
 

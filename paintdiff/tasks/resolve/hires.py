@@ -15,6 +15,7 @@ from paintdiff.models.registry.samplers import SAMPLERS
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.models.tiling.windows import sees_through_windows
 from paintdiff.tasks.controls import has_effect
+from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.context import ResolveContext
 from paintdiff.tasks.resolve.controls import find_fitting_controlnet
 from paintdiff.tasks.resolve.sampling import check_strength, find_least_strength
@@ -49,10 +50,7 @@ def resolve_hires(request: PaintingT, context: ResolveContext) -> PaintingT:
     tiled = sees_through_windows(hires.tiled, size, model)
     upscaler = _resolve_upscaler(hires.upscaler, context.catalog)
     if upscaler == LATENT_UPSCALER and strength < SHARP_LATENT_STRENGTH:
-        context.warn(
-            f"Enlarged latents stay soft at a strength of {strength:g}. Use a higher strength, "
-            "or an upscaler."
-        )
+        context.warn(messages.latents_stay_soft(strength))
     update = {
         "upscaler": upscaler,
         "strength": strength,
@@ -81,18 +79,16 @@ def _resolve_target(first: Size, scale: float, context: ResolveContext) -> Size:
         check_size(size)
     except SizeError as error:
         raise SizeError(
-            f"{first} enlarged {scale:g} times is too large: {error}", field="hires.scale"
+            messages.enlarged_too_large(first, scale, error), field="hires.scale"
         ) from error
     if size == first:
         raise RequestError(
-            f"A scale of {scale:g} doesn't change {first}: {model.title} paints in multiples of "
-            f"{model.family.size_multiple} pixels. Enlarge more.",
+            messages.scale_without_effect(scale, first, model.title, model.family.size_multiple),
             field="hires.scale",
         )
     if size != exact:
         context.warn(
-            f"The enlarged size {exact} became {size}: {model.title} paints in multiples of "
-            f"{model.family.size_multiple} pixels."
+            messages.enlarged_size_rounded(exact, size, model.title, model.family.size_multiple)
         )
     return size
 
@@ -104,7 +100,7 @@ def _resolve_steps(request: TextToImage, hires: HiresFix) -> int:
     most = SAMPLERS[sampling.sampler].max_steps
     if hires.num_inference_steps > most:
         raise RequestError(
-            f"{sampling.sampler} takes at most {most} steps, not {hires.num_inference_steps}.",
+            messages.too_many_steps(sampling.sampler, most, hires.num_inference_steps),
             field="hires.num_inference_steps",
         )
     return hires.num_inference_steps
@@ -118,7 +114,7 @@ def _resolve_upscaler(name: str | None, catalog: Catalog) -> str:
     try:
         return catalog.find(UpscalerRow, name).name
     except UnknownNameError as error:
-        raise error.at("hires.upscaler", f"{LATENT_UPSCALER!r} is always available.") from error
+        raise error.at("hires.upscaler", messages.always_available(LATENT_UPSCALER)) from error
 
 
 def _resolve_controlnet(

@@ -14,6 +14,7 @@ from paintdiff.models.registry.face_restorer_rows import (
     FaceRestorerRow,
 )
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
+from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.context import ResolveContext
 from paintdiff.tasks.resolve.hires import compute_hires_size
 
@@ -53,7 +54,7 @@ def resolve_upscaling(upscaling: Upscaling, catalog: Catalog) -> Upscaling:
         row = next(iter(catalog.rows(UpscalerRow)), None)
         if row is None:
             raise RequestError(
-                "No upscaler found. Put one in the folder upscale_models of a models folder.",
+                messages.NO_UPSCALER,
                 field=field,
             )
     else:
@@ -71,13 +72,11 @@ def _resolve_face_restorer(name: str, catalog: Catalog) -> str:
     except UnknownNameError as error:
         raise error.at(
             field,
-            f"Put face restorers, such as GFPGANv1.4.pth, in the folder {FACE_FOLDERS[0]} of a "
-            "models folder.",
+            messages.face_restorers_belong_in(FACE_FOLDERS[0]),
         ) from error
     if row.detector is None:
         raise RequestError(
-            f"{row.title} needs a face detector: put YuNet's face_detection_yunet_2023mar.onnx "
-            f"in the folder {DETECTOR_FOLDERS[0]} of a models folder.",
+            messages.no_face_detector(row.title, DETECTOR_FOLDERS[0]),
             field=field,
         )
     return row.name

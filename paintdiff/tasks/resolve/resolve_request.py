@@ -10,6 +10,7 @@ from paintdiff.jobs.requests import Painting, Request, Upscale
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.tasks import TASKS, upscale
 from paintdiff.tasks.decoded_inputs import DecodedInputs
+from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.adapters import resolve_adapters
 from paintdiff.tasks.resolve.capabilities import check_capabilities, warn_of_whole_passes
 from paintdiff.tasks.resolve.context import ResolveContext
@@ -45,7 +46,7 @@ def resolve_request(request: Request, catalog: Catalog, profiles: Profiles) -> R
         return ResolvedRequest(upscale.resolve(request, catalog))
     task = TASKS.get(type(request))
     if task is None:
-        raise RequestError(f"The engine can't run a {type(request).__name__}.", field="kind")
+        raise RequestError(messages.unknown_request(type(request).__name__), field="kind")
     model = catalog.find(ModelRow, request.model)
     check_capabilities(request, task.name, model)
     context = ResolveContext(catalog, model, profiles.profile(request.profile))

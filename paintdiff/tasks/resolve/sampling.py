@@ -11,6 +11,7 @@ from paintdiff.jobs.requests import MAX_SEED, PaintingRequest
 from paintdiff.models.inference.denoising_run import count_steps_run
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.samplers import SAMPLERS, check_sampler
+from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.context import ResolveContext
 
 
@@ -44,20 +45,12 @@ def warn_of_sampling(
     preset = row.figures(request.quality).num_inference_steps
     most = SAMPLERS[sampling.sampler].max_steps
     if request.num_inference_steps is None and preset > most:
-        context.warn(
-            f"{sampling.sampler} takes at most {most} steps, so {most} were used instead of "
-            f"{preset}."
-        )
+        context.warn(messages.fewer_steps_used(sampling.sampler, most, preset))
     if row.zero_terminal_snr and not SAMPLERS[sampling.sampler].knows_zero_snr:
-        context.warn(
-            f"{row.title} starts from pure noise, which {sampling.sampler} doesn't support, so the "
-            "picture may look washed out. Use DDIM or Euler."
-        )
+        context.warn(messages.washed_out(row.title, sampling.sampler))
     _warn_of_negative_prompt(request, sampling.guidance_scale, context)
     if request.variation_seed is not None and request.variation_strength == 0:
-        context.warn(
-            "The variation seed has no effect at a variation strength of 0.", "variation_seed"
-        )
+        context.warn(messages.VARIATION_SEED_WITHOUT_EFFECT, "variation_seed")
 
 
 def _warn_of_negative_prompt(
@@ -67,12 +60,12 @@ def _warn_of_negative_prompt(
     if not request.negative_prompt.strip():
         return
     if not family.supports_negative_prompt:
-        why = f": {family.title} doesn't support it."
+        warning = messages.negative_prompt_not_supported(family.title)
     elif guidance_scale <= 1:
-        why = f" at a guidance scale of {guidance_scale:g}; it needs more than 1."
+        warning = messages.negative_prompt_without_guidance(guidance_scale)
     else:
         return
-    context.warn(f"The negative prompt has no effect{why}", "negative_prompt")
+    context.warn(warning, "negative_prompt")
 
 
 def resolve_seeds(request: PaintingRequest) -> tuple[int, int | None]:
@@ -98,8 +91,7 @@ def check_strength(strength: float, num_inference_steps: int, field: str = "stre
     if strength and count_steps_run(num_inference_steps, strength) < 1:
         least = find_least_strength(num_inference_steps)
         raise RequestError(
-            f"A strength of {strength:g} leaves none of the {num_inference_steps} steps to run. "
-            f"Use {least:g} or more, more steps, or 0 for no change.",
+            messages.strength_leaves_no_steps(strength, num_inference_steps, least),
             field=field,
         )
 
@@ -118,10 +110,7 @@ def resolve_size(width: int | None, height: int | None, context: ResolveContext)
     size = round_to_multiple(wanted, row.family.size_multiple)
     check_size(size)
     if size != wanted:
-        context.warn(
-            f"The size {wanted} became {size}: {row.title} paints in multiples of "
-            f"{row.family.size_multiple} pixels."
-        )
+        context.warn(messages.size_rounded(wanted, size, row.title, row.family.size_multiple))
     return size
 
 
@@ -136,7 +125,7 @@ def resolve_steps(asked: int | None, quality: str, sampler: str, row: ModelRow) 
         return min(most, row.figures(quality).num_inference_steps)
     if asked > most:
         raise RequestError(
-            f"{sampler} takes at most {most} steps, not {asked}.", field="num_inference_steps"
+            messages.too_many_steps(sampler, most, asked), field="num_inference_steps"
         )
     return asked
 
@@ -151,8 +140,9 @@ def resolve_sampler(asked: str | None, row: ModelRow) -> str:
     sampler, fitting = check_sampler(asked), row.family.sampler_names()
     if sampler not in fitting:
         raise RequestError(
-            f"{sampler} can't be used with {row.title} ({row.family.title}), which takes "
-            f"{', '.join(fitting)}.",
+            messages.sampler_not_supported(
+                sampler, row.title, row.family.title, ", ".join(fitting)
+            ),
             field="sampler",
         )
     return sampler
@@ -168,8 +158,9 @@ def resolve_seed(asked: int | None, num_images: int, field: str = "seed") -> int
         return secrets.randbelow(largest + 1)
     if asked > largest:
         raise RequestError(
-            f"Picture {num_images} would have the {field.replace('_', ' ')} "
-            f"{asked + num_images - 1}; the largest is {MAX_SEED}. Start at {largest} or less.",
+            messages.seed_too_large(
+                num_images, field.replace("_", " "), asked + num_images - 1, MAX_SEED, largest
+            ),
             field=field,
         )
     return asked
