@@ -52,10 +52,7 @@ class Table(DeclarativeBase):
 
 
 class PictureRow(Table):
-    """A finished picture. `number` links it to its words; `id` is its name outside.
-
-    `file` and `thumbnail` are paths within the output folder, with forward slashes.
-    """
+    """A finished picture; `store.Record` describes it. `number` links it to its words and tags."""
 
     __tablename__ = "pictures"
     __table_args__ = (
@@ -82,6 +79,8 @@ class PictureRow(Table):
     device: Mapped[str] = mapped_column(Text)
     libraries: Mapped[dict[str, Any]] = mapped_column(JSON)
     file: Mapped[str] = mapped_column(Text, unique=True)
+    file_bytes: Mapped[int] = mapped_column(BigInteger)
+    file_sha256: Mapped[str] = mapped_column(Text, index=True)
     thumbnail: Mapped[str | None] = mapped_column(Text)
     feedback: Mapped[int] = mapped_column(Integer)
     favourite: Mapped[bool]
@@ -107,7 +106,7 @@ class TagRow(Table):
 
 
 class RemovalRow(Table):
-    """A file whose picture has left the bin, to be removed. It is never adopted again."""
+    """A file of a picture erased from the bin, to be removed from the disk and not adopted."""
 
     __tablename__ = "removals"
 

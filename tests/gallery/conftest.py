@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from paintdiff.gallery.database import Database
+from paintdiff.gallery.store import GalleryStore
 from tests.gallery.postgresql import running_server
 
 
@@ -36,3 +37,8 @@ def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
     opened = Database.open(tmp_path, database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> GalleryStore:
+    return GalleryStore(database)

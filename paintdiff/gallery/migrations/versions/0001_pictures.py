@@ -32,6 +32,8 @@ def upgrade() -> None:
         sa.Column("device", sa.Text, nullable=False),
         sa.Column("libraries", sa.JSON, nullable=False),
         sa.Column("file", sa.Text, nullable=False, unique=True),
+        sa.Column("file_bytes", sa.BigInteger, nullable=False),
+        sa.Column("file_sha256", sa.Text, nullable=False, index=True),
         sa.Column("thumbnail", sa.Text),
         sa.Column("feedback", sa.Integer, nullable=False),
         sa.Column("favourite", sa.Boolean, nullable=False),

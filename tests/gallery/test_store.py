@@ -1,0 +1,268 @@
+"""The store, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from paintdiff.errors import PictureNotFoundError, PictureRecordedError, RequestError
+from paintdiff.gallery import store as module
+from paintdiff.gallery.database import Database
+from paintdiff.gallery.store import GalleryStore, PictureQuery, make_id
+from paintdiff.imaging.geometry import Size
+from tests.gallery.records import START, record
+
+ALL = PictureQuery()
+
+
+def prompts(store: GalleryStore, query: PictureQuery = ALL) -> list[str]:
+    return [each.prompt for each in store.page(query).records]
+
+
+def test_a_record_comes_back_as_it_was(store: GalleryStore) -> None:
+    parent = store.add(record())
+    given = record(
+        "a boat",
+        1.000001,
+        negative_prompt="fog",
+        seed=2**33,
+        params={"prompt": "a \0 \ud800 boat", "steps": 20, "scale": 7.5},
+        params_version=3,
+        model="mini",
+        model_hash="abc",
+        seconds=1.25,
+        device="cpu",
+        libraries={"torch": "2.15"},
+        thumbnail="t.webp",
+        owner="ann",
+        feedback=-1,
+        favourite=True,
+        tags=("sea", "blue"),
+        parent=parent.id,
+        relation="variation",
+    )
+    added = store.add(given)
+    assert store.get(added.id) == added
+    assert {**vars(added), "id": "", "tags": ("sea", "blue")} == vars(given)
+
+
+def test_ids_are_short_and_sort_by_time() -> None:
+    ids = [make_id(START + timedelta(milliseconds=number)) for number in range(200)]
+    assert ids == sorted(ids)
+    assert all(len(each) == 15 and each.isalnum() for each in ids)
+    assert len({make_id(START) for _ in range(100)}) == 100
+
+
+def test_pages_hold_each_picture_once_though_others_come_and_go(store: GalleryStore) -> None:
+    added = [store.add(record(str(number), number // 3)) for number in range(20)]
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = store.page(ALL, cursor, limit=7)
+        seen += [each.id for each in page.records]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        store.add(record("newer", 100))
+        store.delete([seen[-1]])
+        store.empty_bin()
+    wanted = sorted(added, key=lambda each: (each.created_at, each.id), reverse=True)
+    assert seen == [each.id for each in wanted]
+
+
+def test_the_oldest_come_first_if_asked(store: GalleryStore) -> None:
+    for number in range(5):
+        store.add(record(str(number), number))
+    first = store.page(PictureQuery(oldest_first=True), limit=3)
+    rest = store.page(PictureQuery(oldest_first=True), first.next_cursor, limit=3)
+    assert [each.prompt for each in (*first.records, *rest.records)] == list("01234")
+    assert rest.next_cursor is None
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        (PictureQuery(model="mini"), "a"),
+        (PictureQuery(kind="upscale"), "b"),
+        (PictureQuery(size=Size(64, 64)), "c"),
+        (PictureQuery(feedback=1), "d"),
+        (PictureQuery(favourite=True), "e"),
+        (PictureQuery(tags=("x", "y")), "f"),
+        (PictureQuery(owner="ann"), "g"),
+        (PictureQuery(since=START + timedelta(minutes=59)), "h"),
+        (PictureQuery(until=START), "i"),
+        (PictureQuery(search="j"), "j"),
+        (PictureQuery(search="j", model="other"), ""),
+        (PictureQuery(model="nul\0"), ""),
+    ],
+)
+def test_a_filter_finds_what_it_says(store: GalleryStore, query: PictureQuery, wanted: str) -> None:
+    for each in (
+        record("a", model="mini"),
+        record("b", kind="upscale"),
+        record("c", size=Size(64, 64)),
+        record("d", feedback=1),
+        record("e", favourite=True),
+        record("f", tags=("x", "y")),
+        record("g", owner="ann"),
+        record("h", 60),
+        record("i", -1),
+        record("j", tags=("x",)),
+    ):
+        store.add(each)
+    assert prompts(store, query) == list(wanted)
+    assert store.count(query) == len(wanted)
+
+
+def test_feedback_favourites_and_tags_change(store: GalleryStore) -> None:
+    one = store.add(record()).id
+    store.set_feedback(one, 1)
+    store.set_favourite(one, True)
+    store.add_tags(one, ["red", "  big   sky "])
+    store.add_tags(one, ["red"])
+    store.set_thumbnail(one, "t.webp")
+    found = store.get(one)
+    assert (found.feedback, found.favourite, found.tags) == (1, True, ("big sky", "red"))
+    assert found.thumbnail == "t.webp"
+    store.remove_tags(one, ["red", "absent"])
+    assert store.get(one).tags == ("big sky",)
+
+
+def test_the_bin_gives_back_or_erases(store: GalleryStore) -> None:
+    kept, gone = store.add(record("kept")), store.add(record("gone", thumbnail="t.webp"))
+    store.delete([kept.id, gone.id])
+    assert prompts(store) == []
+    assert store.count(PictureQuery(bin=True)) == 2
+    store.restore([kept.id])
+    assert store.empty_bin(before=store.get(gone.id).deleted_at) == 0
+    assert store.empty_bin(owner="somebody else") == 0
+    assert store.empty_bin() == 1
+    assert prompts(store) == ["kept"]
+    assert store.count(PictureQuery(search="gone", bin=True)) == 0
+    with pytest.raises(PictureNotFoundError):
+        store.get(gone.id)
+    assert store.removals() == sorted([gone.file, "t.webp"])
+    store.confirm_removals(["t.webp"])
+    assert store.removals() == [gone.file]
+
+
+def test_a_file_that_lies_elsewhere_stays(store: GalleryStore) -> None:
+    for file in ("/home/ann/boat.png", "C:/Users/ann/boat.png"):
+        store.delete([store.add(record(file=file, thumbnail=None)).id])
+    assert store.empty_bin() == 2
+    assert store.removals() == []
+
+
+def test_the_bin_takes_thousands_at_once(store: GalleryStore) -> None:
+    ids = [store.add(record()).id for _ in range(3)]
+    with pytest.raises(PictureNotFoundError):
+        store.delete([*ids, *(f"absent{number}" for number in range(1100))])
+    assert store.count(ALL) == 3
+    store.delete(ids * 700)
+    deleted_at = store.get(ids[0]).deleted_at
+    store.delete(ids)
+    assert store.get(ids[0]).deleted_at == deleted_at
+    assert store.count(ALL) == 0
+
+
+def test_files_that_nobody_recorded_are_found(store: GalleryStore) -> None:
+    one, gone = store.add(record()), store.add(record())
+    store.delete([gone.id])
+    assert store.find_unrecorded([one.file, "new.png", gone.file]) == ["new.png"]
+    store.empty_bin()
+    assert store.find_unrecorded([gone.file, "new.png"]) == ["new.png"]
+
+
+def test_pictures_of_one_moment_get_different_ids(
+    store: GalleryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter([1, 1, 1, 2])
+    monkeypatch.setattr(module.secrets, "randbits", lambda _bits: next(drawn))
+    assert store.add(record()).id != store.add(record()).id
+
+
+def test_deleting_one_that_is_not_there_deletes_none(store: GalleryStore) -> None:
+    one = store.add(record())
+    with pytest.raises(PictureNotFoundError):
+        store.delete([one.id, "nothing"])
+    assert store.count(ALL) == 1
+
+
+def test_lineage(store: GalleryStore) -> None:
+    root = store.add(record())
+    child = store.add(record(minute=1, parent=root.id, relation="variation"))
+    other = store.add(record(minute=2, parent=root.id, relation="upscale"))
+    grandchild = store.add(record(minute=3, parent=child.id, relation="inpaint"))
+    assert store.children(root.id) == [child, other]
+    assert store.parents(grandchild.id) == [child, root]
+    store.delete([root.id])
+    store.empty_bin()
+    assert store.parents(grandchild.id)[0].parent is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda store: store.add(record(feedback=2)),
+        lambda store: store.add(record(relation="cousin")),
+        lambda store: store.add(record(created_at=START.replace(tzinfo=None))),
+        lambda store: store.add(record(tags=("",))),
+        lambda store: store.add(record(tags=("a\0b",))),
+        lambda store: store.add(record(tags=tuple(map(str, range(101))))),
+        lambda store: store.add(record(file="\udcff.png")),
+        lambda store: store.add(record(file="é" * 1001)),
+        lambda store: store.add(record(model="x" * 201)),
+        lambda store: store.add(record(owner="x" * 201)),
+        lambda store: store.set_feedback("x", 5),
+        lambda store: store.page(ALL, limit=0),
+        lambda store: store.page(ALL, "1 OR 1=1"),
+        lambda store: store.page(PictureQuery(search="a" * 10_001)),
+    ],
+)
+def test_values_outside_their_limits_are_refused(
+    store: GalleryStore, fault: Callable[[GalleryStore], object]
+) -> None:
+    with pytest.raises(RequestError):
+        fault(store)
+    assert store.count(ALL) == 0
+
+
+@pytest.mark.parametrize("id", ["", "nothing", "a\0b", "\ud800", "x" * 100_000, "' OR 1=1 --"])
+def test_an_unknown_id_is_not_found(store: GalleryStore, id: str) -> None:
+    store.add(record())
+    with pytest.raises(PictureNotFoundError):
+        store.get(id)
+    with pytest.raises(PictureNotFoundError):
+        store.add(record(parent=id))
+
+
+def test_a_file_is_recorded_once(store: GalleryStore) -> None:
+    one = store.add(record())
+    with pytest.raises(PictureRecordedError):
+        store.add(record(file=one.file))
+    assert store.count(ALL) == 1
+
+
+def test_processes_write_at_once(database_url: str, tmp_path: Path) -> None:
+    """They also race to make the database."""
+    program = (
+        "import sys; from pathlib import Path; from paintdiff.gallery.database import Database;"
+        "from paintdiff.gallery.store import GalleryStore;"
+        "from tests.gallery.records import record;"
+        "store = GalleryStore(Database.open(Path(sys.argv[1]), sys.argv[2]))\n"
+        "for number in range(60):\n"
+        "    added = store.add(record(file=f'{sys.argv[3]}-{number}.png'))\n"
+        "    store.add_tags(added.id, [sys.argv[3]])\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path), database_url]
+    running = [subprocess.Popen([*command, name]) for name in ("one", "two")]
+    assert [each.wait(timeout=240) for each in running] == [0, 0]
+    database = Database.open(tmp_path, database_url)
+    counts = [GalleryStore(database).count(PictureQuery(tags=(n,))) for n in ("one", "two")]
+    database.close()
+    assert counts == [60, 60]
