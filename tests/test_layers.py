@@ -25,9 +25,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "imaging": {"byte_sizes", "errors"},
     "models.acceleration": {"errors", "system"},
     "models.formats": {"errors"},
-    "jobs": {"errors", "imaging"},
-    "models.hub": {"byte_sizes", "errors", "system", "error_reports", "models.formats"},
     "prompts": {"errors", "config"},
+    "jobs": {"errors", "imaging", "prompts"},
+    "models.hub": {"byte_sizes", "errors", "system", "error_reports", "models.formats"},
     "gallery": {"errors", "system", "imaging", "jobs", "prompts"},
     "models.registry": {
         "byte_sizes",
@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.formats",
         "models.hub",
     },
-    "models.conditioning": {"errors", "models.formats", "models.registry"},
+    "models.conditioning": {"errors", "prompts", "models.formats", "models.registry"},
     "models.discovery": {"errors", "system", "models.formats", "models.registry"},
     "models.tiling": {"imaging", "models.registry"},
     "models.memory": {
@@ -162,6 +162,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "imaging",
         "models.acceleration",
         "jobs",
+        "prompts",
         "gallery",
         "models.registry",
         "models.catalog",

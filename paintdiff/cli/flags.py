@@ -20,6 +20,8 @@ from paintdiff.jobs.request_parts import LATENT_UPSCALER
 from paintdiff.models.acceleration.engines import EngineName
 from paintdiff.models.registry.samplers import list_samplers
 from paintdiff.preprocessors.table import PREPROCESSORS
+from paintdiff.prompts.attention import Emphasis
+from paintdiff.prompts.syntax import PromptSyntax
 
 BAD_VALUE = 2
 """Exit code for an unusable value."""
@@ -161,6 +163,20 @@ def _add_file_flags(paint: argparse.ArgumentParser) -> None:
     )
     paint.add_argument("--overwrite", action="store_true", help=messages.OVERWRITE_HELP)
     paint.add_argument("--negative", default="", metavar="WORDS", help=messages.NEGATIVE_HELP)
+    paint.add_argument(
+        "--prompt-syntax",
+        choices=get_args(PromptSyntax),
+        default="a1111",
+        help="whether (word:1.3), [cat:dog:0.5], BREAK and AND mean what they do in the A1111 "
+        "web UI (default), or are plain text",
+    )
+    paint.add_argument(
+        "--emphasis",
+        choices=get_args(Emphasis),
+        default="original",
+        help="how weights act: as in the A1111 web UI (original), the same without normalization "
+        "(no_norm), or as in ComfyUI (comfy)",
+    )
     paint.add_argument(
         "--model",
         type=_parse_name_or_path,

@@ -169,6 +169,8 @@ def _build_request(options: argparse.Namespace) -> Painting:
     values: dict[str, object] = {
         "prompt": options.prompt,
         "negative_prompt": options.negative,
+        "prompt_syntax": options.prompt_syntax,
+        "emphasis": options.emphasis,
         "model": options.model,
         "quality": options.quality,
         "profile": options.profile,

@@ -134,6 +134,8 @@ class _Graph:
         values: dict[str, object] = {
             "prompt": self.text(guider, "positive", "conditioning"),
             "negative_prompt": self.text(guider, "negative"),
+            "prompt_syntax": "a1111",
+            "emphasis": "comfy",
             "num_inference_steps": self._find(key, "steps", through=("sigmas",)),
             "guidance_scale": self._guidance(guider),
             "seed": self._find(key, "seed", "noise_seed", through=("noise",)),

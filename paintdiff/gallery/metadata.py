@@ -145,8 +145,11 @@ def _request_from_json(text: str) -> Request:
     values = content.get("request") if isinstance(content, dict) else None
     if not isinstance(values, dict):
         raise MetadataError("The picture's settings are damaged: the request is missing.")
+    given = cast("dict[str, object]", values)
+    if "prompt" in given:  # one that doesn't say how it is read was saved when brackets were text
+        given = {"prompt_syntax": "plain", **given}
     try:
-        return parse_request(cast("dict[str, object]", values))
+        return parse_request(given)
     except RequestError as error:
         raise MetadataError(f"The picture's settings can't be used: {error}") from error
 

@@ -41,6 +41,8 @@ from paintdiff.jobs.request_parts import (
     Refiner,
     Upscaling,
 )
+from paintdiff.prompts.attention import Emphasis
+from paintdiff.prompts.syntax import PromptSyntax
 
 REQUEST_VERSION = 1
 MAX_SEED = 2**32 - 1
@@ -136,6 +138,11 @@ class PaintingRequest(JobRequest):
 
     All `controls` apply together. `upscaling` enlarges each finished picture.
 
+    Prompts in the syntax "a1111" may weigh words (`(red:1.3)`), change during the run
+    (`[cat:dog:0.5]`) and so on; in "plain" ones, brackets are text and the end of a long prompt is
+    ignored. `emphasis` is how weights act: as in the A1111 web UI, the same without restoring the
+    mean, or as in ComfyUI.
+
     `loras` apply in addition to those in the prompt (`<lora:name:0.8>`), which stay in it. `vae` is
     a name in the catalog, None for the model's own. `clip_skip` counts the text encoder's last
     layers as the A1111 web UI does: 1 uses all, 2 leaves the last one out.
@@ -145,6 +152,8 @@ class PaintingRequest(JobRequest):
 
     prompt: Prompt
     negative_prompt: Prompt = ""
+    prompt_syntax: PromptSyntax = "a1111"
+    emphasis: Emphasis = "original"
     model: Name = "mini"
     quality: Name = "balanced"
     profile: Name | None = None

@@ -11,6 +11,10 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Literal
+
+Emphasis = Literal["original", "no_norm", "comfy"]
+"""How weights act on a text's encoding; see `models/conditioning/emphasis.py`."""
 
 MAX_WEIGHT = 1000.0
 MAX_MISTAKES = 100
@@ -57,6 +61,13 @@ class Attention:
 
     spans: tuple[Span | Break, ...]
     mistakes: tuple[Mistake, ...]
+
+
+def list_words(text: str) -> str:
+    """Return a text without its brackets, weights and escapes; `BREAK` is a space."""
+    return "".join(
+        span.text if isinstance(span, Span) else " " for span in read_attention(text).spans
+    )
 
 
 def parse_attention(text: str) -> tuple[Span | Break, ...]:

@@ -5,7 +5,8 @@ the prompt during the run: `when` is a step, or with a decimal point a share of 
 alternates at each step. What is left is emphasis, see `attention`; LoRA tags are text here, see
 `extra_networks`.
 
-Unlike in A1111, one `|` outside of brackets doesn't switch off a prompt's other schedules.
+Unlike in A1111, one `|` outside of brackets doesn't switch off a prompt's other schedules, and a
+`:0.7` at the end weighs a prompt only beside another one: "a ratio of 16:9" has no weight of 9.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from paintdiff.prompts.attention import MAX_MISTAKES, MAX_WEIGHT, Mistake, read_attention
 from paintdiff.prompts.extra_networks import split_lora_tags
+
+PromptSyntax = Literal["a1111", "plain"]
+"""How a prompt is read; in a "plain" one brackets and colons are text, as before version 1."""
 
 MAX_DEPTH = 64
 
@@ -79,13 +84,17 @@ class Prompt:
     mistakes: tuple[Mistake, ...]
 
 
-def parse_prompt(source: str) -> Prompt:
-    """Parse a prompt in time linear in its length. Never raises: see its `mistakes`."""
+def parse_prompt(source: str, *, divided: bool = True) -> Prompt:
+    """Parse a prompt in time linear in its length. Never raises: see its `mistakes`.
+
+    With `divided=False`, as for a negative prompt, `AND` is a word.
+    """
     subprompts: list[Subprompt] = []
     mistakes: list[Mistake] = []
+    found = [match.span() for match in _AND.finditer(source)] if divided else []
     start = 0
-    for end, after in (*((m.start(), m.end()) for m in _AND.finditer(source)), (len(source), 0)):
-        text_end, weight = _split_weight(source, start, end)
+    for end, after in (*found, (len(source), 0)):
+        text_end, weight = _split_weight(source, start, end) if found else (end, 1.0)
         if abs(weight) > MAX_WEIGHT:
             _report(mistakes, f"A prompt's weight is at most {MAX_WEIGHT:g}.", text_end, end)
             weight = math.copysign(MAX_WEIGHT, weight)
@@ -101,15 +110,39 @@ def find_mistakes(source: str) -> tuple[Mistake, ...]:
     return tuple(sorted(found, key=lambda mistake: (mistake.start, mistake.end)))[:MAX_MISTAKES]
 
 
-def schedule(prompt: Prompt, steps: int) -> tuple[tuple[tuple[int, str], ...], ...]:
-    """Return each subprompt's texts with their last step (from 1), in order, without LoRA tags."""
+def schedule(
+    prompt: Prompt, steps: int, steps_before: int = 0
+) -> tuple[tuple[tuple[int, str], ...], ...]:
+    """Return each subprompt's texts with their last step (from 1), in order, without LoRA tags.
+
+    The second pass of a hires fix comes after `steps_before` steps of the first. As in A1111, its
+    steps count on from these, and its shares go from 1.0 to 2.0.
+    """
+    clock = _Clock(steps, steps_before)
     return tuple(
         tuple(
-            (step, _write(prompt.source, subprompt.nodes, step, steps))
-            for step in _list_ends(subprompt.nodes, steps)
+            (step, _write(prompt.source, subprompt.nodes, step, clock))
+            for step in _list_ends(subprompt.nodes, clock)
         )
         for subprompt in prompt.subprompts
     )
+
+
+def list_texts(prompt: Prompt) -> str:
+    """Return all that a prompt's texts say at any step, without schedules and LoRA tags."""
+    texts: list[str] = []
+    waiting: list[Node] = [
+        node for each in reversed(prompt.subprompts) for node in each.nodes[::-1]
+    ]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Text):
+            texts.append(prompt.source[node.start : node.end])
+        elif isinstance(node, Scheduled):
+            waiting += reversed((*node.before, *node.after))
+        else:
+            waiting += reversed([each for option in node.options for each in option])
+    return split_lora_tags(" ".join(texts))[0]
 
 
 def _split_weight(source: str, start: int, end: int) -> tuple[int, float]:
@@ -211,29 +244,39 @@ def _report(mistakes: list[Mistake], message: str, start: int, end: int) -> None
         mistakes.append(Mistake(message, start, end))
 
 
-def _find_step(when: str, steps: int) -> int:
-    value = float(when) * steps if "." in when else float(when)
-    return int(max(-1.0, min(float(steps), value)))
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """Counts the steps of one pass."""
+
+    steps: int
+    steps_before: int
+
+    def find_step(self, when: str) -> int:
+        if "." in when:
+            value = (float(when) - (1.0 if self.steps_before else 0.0)) * self.steps
+        else:
+            value = float(when) - self.steps_before
+        return int(max(-1.0, min(float(self.steps), value)))
 
 
-def _list_ends(nodes: Nodes, steps: int) -> list[int]:
-    ends = {steps}
+def _list_ends(nodes: Nodes, clock: _Clock) -> list[int]:
+    ends = {clock.steps}
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()
         if isinstance(node, Scheduled):
-            step = _find_step(node.when, steps)
+            step = clock.find_step(node.when)
             if step >= 1:
                 ends.add(step)
             waiting += (*node.before, *node.after)
         elif isinstance(node, Alternate):
-            ends.update(range(1, steps + 1))
+            ends.update(range(1, clock.steps + 1))
             for option in node.options:
                 waiting += option
     return sorted(ends)
 
 
-def _write(source: str, nodes: Nodes, step: int, steps: int) -> str:
+def _write(source: str, nodes: Nodes, step: int, clock: _Clock) -> str:
     texts: list[str] = []
     waiting = list(reversed(nodes))
     while waiting:
@@ -241,7 +284,7 @@ def _write(source: str, nodes: Nodes, step: int, steps: int) -> str:
         if isinstance(node, Text):
             texts.append(source[node.start : node.end])
         elif isinstance(node, Scheduled):
-            chosen = node.before if step <= _find_step(node.when, steps) else node.after
+            chosen = node.before if step <= clock.find_step(node.when) else node.after
             waiting += reversed(chosen)
         else:
             waiting += reversed(node.options[(step - 1) % len(node.options)])

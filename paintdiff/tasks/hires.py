@@ -14,6 +14,7 @@ from paintdiff.imaging.images import resize_image
 from paintdiff.jobs.messages import OPEN_VALUES
 from paintdiff.jobs.request_parts import LATENT_UPSCALER, NO_CONTROLNET
 from paintdiff.jobs.requests import TextToImage
+from paintdiff.models.conditioning.prompt_plan import PromptTiming
 from paintdiff.models.inference.denoising_run import Control, Denoising, Source, count_steps_run
 from paintdiff.models.loading.library_errors import as_memory_error
 from paintdiff.models.tiling.windows import choose_windows
@@ -105,6 +106,7 @@ class SecondPass:
             source=Source(image, self._strength),
             controls=controls,
             windows=self._windows,
+            timing=PromptTiming(steps_before=first.steps_run),
         )
         second = self._leased.for_task("image_to_image")
         latents = second.denoise(run, counter.report_step)

@@ -170,9 +170,10 @@ def unknown_words(model: str, words: tuple[str, ...]) -> str:
     return f"{model} doesn't know {quote_words(words)}, so the picture may leave {them} out."
 
 
-def prompt_too_long(which: str, model: str, end: str) -> str:
+def prompt_too_long(which: str, model: str, end: str, *, t5_only: bool) -> str:
     shown = shorten(end, 80, placeholder=" …")
-    return f"The {which} is too long for {model}, so its end was ignored: “{shown}”."
+    ignored = "its T5 text encoder ignored the end" if t5_only else "its end was ignored"
+    return f"The {which} is too long for {model}, so {ignored}: “{shown}”."
 
 
 def no_word_known(model: str, words: tuple[str, ...], subjects: tuple[str, ...]) -> str:

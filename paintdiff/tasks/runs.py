@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import paintdiff.tasks.messages as messages
 from paintdiff.imaging.geometry import Box
 from paintdiff.jobs.requests import PaintingRequest
+from paintdiff.models.conditioning.prompt_plan import PromptReading
 from paintdiff.models.inference.denoising_run import Control, Denoising, Source, Variation
 from paintdiff.tasks.adapters import decode_ip_pictures, remove_lora_tags
 from paintdiff.tasks.steps import OnStep, Painted, StepCounter
@@ -47,8 +48,9 @@ def build_run(
     variation: Variation | None = None
     if sampling.variation_strength > 0:
         variation = Variation(sampling.variation_seed, sampling.variation_strength)
+    syntax = request.prompt_syntax
     return Denoising(
-        prompt=remove_lora_tags(request),
+        prompt=request.prompt if syntax == "a1111" else remove_lora_tags(request),
         negative_prompt=request.negative_prompt,
         size=sampling.size,
         num_inference_steps=sampling.num_inference_steps,
@@ -61,6 +63,7 @@ def build_run(
         clip_skip=request.clip_skip,
         ip_pictures=ip_pictures,
         switch_at=1.0 if request.refiner is None else request.refiner.switch_at,
+        reading=PromptReading(syntax, request.emphasis),
     )
 
 

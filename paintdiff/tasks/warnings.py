@@ -8,6 +8,8 @@ import paintdiff.tasks.messages as messages
 from paintdiff.jobs.field_messages import FieldMessage
 from paintdiff.jobs.requests import ImageToImage, Inpaint, PaintingRequest
 from paintdiff.models.conditioning.prompt_words import insert_embeddings, replace_near_words
+from paintdiff.prompts.attention import list_words
+from paintdiff.prompts.syntax import list_texts, parse_prompt
 from paintdiff.prompts.words import find_cut_words, find_unknown_words, knows_none
 from paintdiff.tasks.adapters import remove_lora_tags
 from paintdiff.tasks.runs import build_run
@@ -30,11 +32,11 @@ def list_warnings(request: PaintingRequest, leased: LeasedPipeline) -> tuple[str
 def _warn_of_words(request: PaintingRequest, leased: LeasedPipeline) -> list[str]:
     sentences: list[str] = []
     title = leased.row.title
-    prompt = remove_lora_tags(request)
-    prompts, vocabulary = leased.prompts, leased.prompts.vocabulary
+    prompt, negative = read_texts(request)
+    vocabulary = leased.prompts.vocabulary
     if vocabulary.known is not None:
         learned = dict.fromkeys(leased.adapters.tokens, "")
-        text, replaced = replace_near_words(f"{prompt}\n{request.negative_prompt}", vocabulary.near)
+        text, replaced = replace_near_words(f"{prompt}\n{negative}", vocabulary.near)
         sentences += _describe_replaced_words(title, replaced)
         text = insert_embeddings(text, learned)
         unknown = find_unknown_words(text, vocabulary.known)
@@ -45,12 +47,33 @@ def _warn_of_words(request: PaintingRequest, leased: LeasedPipeline) -> list[str
         elif unknown:
             sentences.append(messages.unknown_words(title, unknown))
     sentences += _warn_of_family(request, leased)
-    texts = (("prompt", prompt), ("negative prompt", request.negative_prompt))
-    for which, text in texts if prompts.tokenizer is not None else ():
+    return sentences + _warn_of_length(request, leased, (prompt, negative))
+
+
+def _warn_of_length(
+    request: PaintingRequest, leased: LeasedPipeline, texts: tuple[str, str]
+) -> list[str]:
+    prompts, title = leased.prompts, leased.row.title
+    any_length = request.prompt_syntax == "a1111" and leased.row.family.takes_weights
+    if prompts.tokenizer is None or (any_length and not prompts.has_limited_encoder):
+        return []
+    sentences: list[str] = []
+    for which, text in zip(("prompt", "negative prompt"), texts, strict=True):
         cut = find_cut_words(prompts.prepare_text(text), prompts.tokenizer, prompts.max_tokens)
         if cut:
-            sentences.append(messages.prompt_too_long(which, title, cut))
+            sentences.append(messages.prompt_too_long(which, title, cut, t5_only=any_length))
     return sentences
+
+
+def read_texts(request: PaintingRequest) -> tuple[str, str]:
+    """Return all words that a request's prompts say at any step, without LoRA tags and syntax."""
+    if request.prompt_syntax == "plain":
+        return remove_lora_tags(request), request.negative_prompt
+    prompt, negative = (
+        parse_prompt(request.prompt),
+        parse_prompt(request.negative_prompt, divided=False),
+    )
+    return list_words(list_texts(prompt)), list_words(list_texts(negative))
 
 
 def _explain_no_word_known(leased: LeasedPipeline, unknown: tuple[str, ...]) -> FieldMessage:

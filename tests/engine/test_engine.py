@@ -254,6 +254,7 @@ def test_warnings_are_sentences_about_this_job(tiny_engine: Engine) -> None:
     request = TextToImage(
         prompt="a zeppelin " + "red " * 90 + "boat",
         negative_prompt="a blue gramophone",
+        prompt_syntax="plain",
         width=130,
         guidance_scale=1.0,
         num_inference_steps=1,

@@ -54,11 +54,14 @@ def with_exif(kind: str, comment: bytes = b"", **strings: str) -> bytes:
     return buffer.getvalue()
 
 
+_IMPLIED = ("kind", "version", "prompt_syntax", "emphasis")
+
+
 def said(found: FoundSettings | None, *names: str) -> dict[str, Any]:
     """What was found, as far as it isn't left open."""
     assert found is not None
     values = found.request.model_dump(exclude_unset=True)
-    values = {name: value for name, value in values.items() if name not in ("kind", "version")}
+    values = {name: value for name, value in values.items() if name not in _IMPLIED}
     return {name: values[name] for name in names} if names else values
 
 

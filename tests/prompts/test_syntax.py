@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from paintdiff.prompts.attention import parse_attention
-from paintdiff.prompts.syntax import MAX_DEPTH, find_mistakes, parse_prompt, schedule
+from paintdiff.prompts.attention import list_words, parse_attention
+from paintdiff.prompts.syntax import MAX_DEPTH, find_mistakes, list_texts, parse_prompt, schedule
 
 
 def schedule_one(text: str, steps: int = 10) -> list[tuple[int, str]]:
@@ -70,7 +70,7 @@ def test_nodes_know_their_place() -> None:
         ("a [b:c] d", 2, "[from:to:0.5]"),
         ("a [b:c:d:3] d", 2, "[from:to:0.5]"),
         ("(x [b:3]", 0, "never closed"),
-        ("a :" + "9" * 400, 1, "at most 1000"),
+        ("b AND a :" + "9" * 400, 7, "at most 1000"),
         ("[" * (MAX_DEPTH + 1) + "a" + ":1]" * (MAX_DEPTH + 1), MAX_DEPTH, "deeper than 64"),
     ],
 )
@@ -117,3 +117,38 @@ def test_long_and_deep_prompts_end(piece: str) -> None:
     repr(prompt.subprompts[0])
     hash(prompt)
     find_mistakes(text)
+
+
+def test_only_beside_another_prompt_has_one_a_weight() -> None:
+    (alone,) = parse_prompt("a wide picture of 16:9").subprompts
+    assert alone.weight == 1
+    assert schedule_one("a wide picture of 16:9") == [(10, "a wide picture of 16:9")]
+    assert [each.weight for each in parse_prompt("a:2 AND b:3").subprompts] == [2, 3]
+
+
+def test_and_is_a_word_in_a_negative_prompt() -> None:
+    (only,) = parse_prompt("fog AND rain :2", divided=False).subprompts
+    assert (only.weight, only.end) == (1, len("fog AND rain :2"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[a:b:0.5]", [(10, "b")]),
+        ("[a:b:1.5]", [(5, "a"), (10, "b")]),
+        ("[a:b:1.0]", [(10, "b")]),
+        ("[a:b:10]", [(10, "b")]),
+        ("[a:b:23]", [(3, "a"), (10, "b")]),
+        ("[a:b:99]", [(10, "a")]),
+        ("[a:b:2.0]", [(10, "a")]),
+    ],
+)
+def test_a_second_pass_counts_on(text: str, expected: list[tuple[int, str]]) -> None:
+    (only,) = schedule(parse_prompt(text), 10, steps_before=20)
+    assert list(only) == expected
+
+
+def test_all_that_a_prompt_says() -> None:
+    said = list_texts(parse_prompt("a [red:(blue:1.2):0.5] [cat|dog] <lora:x:1> AND sea :0.5"))
+    assert said.split() == ["a", "red", "(blue:1.2)", "cat", "dog", "sea"]
+    assert list_words(said).split() == ["a", "red", "blue", "cat", "dog", "sea"]

@@ -18,6 +18,12 @@ from paintdiff.gallery.a1111.adapters import (
 )
 from paintdiff.gallery.a1111.controls import read_controls, write_controls
 from paintdiff.gallery.a1111.hires import read_hires, write_hires
+from paintdiff.gallery.a1111.prompt_language import (
+    EMPHASIS,
+    SYNTAX,
+    read_prompt_language,
+    write_prompt_language,
+)
 from paintdiff.gallery.a1111.upscaling import read_upscale_only, read_upscaling, write_upscaling
 from paintdiff.gallery.found_settings import FoundSettings, format_value, keep_usable, name_unused
 from paintdiff.gallery.sampler_names import from_others, to_a1111
@@ -77,7 +83,7 @@ _KNOWN = frozenset(
         *("Sampler", "Schedule type", "Size", "Denoising strength", "Init image hash"),
         *("Background", "Resize mode", "Loopback", "Loopback factor", "Mask blur", "Mask mode"),
         *("Mask hash", "Sketch hash", "Inpaint area", "Masked area padding", "Masked content"),
-        *("Soft inpainting enabled", "Outpaint"),
+        *("Soft inpainting enabled", "Outpaint", SYNTAX, EMPHASIS),
     }
 )
 
@@ -120,6 +126,7 @@ def _painting_text(picture: Picture, request: Painting) -> str:
         "Size": str(sampling.size),
         "Model hash": picture.model_hash,
         "Model": request.model,
+        **write_prompt_language(request),
         "Profile": request.profile or "",
         "Engine": picture.engine,
         "Variation seed": str(sampling.variation_seed) if varied else "",
@@ -278,7 +285,8 @@ def settings_from_parameters(parameters: Parameters) -> FoundSettings:
         del values["seed"]  # others write -1 for a random one
     if "model" in values:
         values["model"] = _SUFFIX.sub("", settings["Model"])
-    named: list[str] = []
+    language, named = read_prompt_language(settings)
+    values |= language
     if settings.get("Sampler"):
         sampler, said = from_others(settings["Sampler"], settings.get("Schedule type", ""))
         values |= {"sampler": sampler} if sampler else {}

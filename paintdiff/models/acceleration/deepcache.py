@@ -83,12 +83,17 @@ class FeatureCache:
 
     The UNet, or what computes its two parts, is shared and isn't changed. The first of a
     ControlNet's residuals is cached too, so the ControlNet isn't called in between (`reuses`).
+    Features are reused only while `read_state` returns the same, such as which text is read.
     Attributes it lacks are the UNet's.
     """
 
-    def __init__(self, split: SplitUNet, interval: int) -> None:
+    def __init__(
+        self, split: SplitUNet, interval: int, read_state: Callable[[], object] = lambda: None
+    ) -> None:
         self._split = split
         self._interval = interval
+        self._read_state = read_state
+        self._state: object = None
         self._calls = 0
         self._kept: torch.Tensor | None = None
         self._first_residual: torch.Tensor | None = None
@@ -102,6 +107,7 @@ class FeatureCache:
         return (
             self._calls % self._interval != 0
             and kept is not None
+            and self._state == self._read_state()
             and kept.shape[0] == sample.shape[0]
             and kept.shape[-2:] == sample.shape[-2:]
         )
@@ -115,6 +121,7 @@ class FeatureCache:
         self._calls += 1
         if not shallow:
             self._calls = 1  # also where guidance begins or ends, which changes the batch
+            self._state = self._read_state()
             residuals = settings.get("down_block_additional_residuals")
             self._first_residual = residuals[0] if residuals else None
             predicted, self._kept = self._split.run_whole(sample, timestep, **settings)

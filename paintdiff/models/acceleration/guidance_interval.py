@@ -40,20 +40,21 @@ class GuidanceInterval:
         sample = args[0] if args else settings["hidden_states"]
         if self._start <= part < self._end or len(sample) != self._guided_batch:
             return self._denoiser(*args, **settings)
-        with_prompt = self._take_second_half(args)
-        predicted = self._denoiser(*with_prompt, **self._take_second_half(settings))[0]
+        given = take_second_half((args, settings), self._guided_batch)
+        predicted = self._denoiser(*given[0], **given[1])[0]
         return (torch.cat([predicted, predicted]),)
 
-    def _take_second_half(self, value: Any) -> Any:
-        """Return values with the first half of each guided batch removed from their tensors."""
-        if isinstance(value, torch.Tensor):
-            guided = value.ndim > 0 and len(value) == self._guided_batch
-            return value[self._guided_batch // 2 :] if guided else value
-        if isinstance(value, Mapping):
-            return {key: self._take_second_half(each) for key, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return type(value)(self._take_second_half(each) for each in value)
-        return value
+
+def take_second_half(value: Any, guided_batch: int) -> Any:
+    """Return values with the first half of each guided batch removed from their tensors."""
+    if isinstance(value, torch.Tensor):
+        guided = value.ndim > 0 and len(value) == guided_batch
+        return value[guided_batch // 2 :] if guided else value
+    if isinstance(value, Mapping):
+        return {key: take_second_half(each, guided_batch) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(take_second_half(each, guided_batch) for each in value)
+    return value
 
 
 def _count_calls(pipeline: Any) -> int:

@@ -97,6 +97,15 @@ class ModelPrompts:
         self._cache = cache
         self.encoded: OrderedDict[Hashable, _Encoded] = OrderedDict()
 
+    def get_or_encode(self, key: Hashable, encode: Callable[[], Any]) -> Any:
+        """Return what `encode` returned for that key before, or returns now. It is stored."""
+        kept = self._cache.get(self, key)
+        if kept is not None:
+            return _copy_to_device(kept)
+        encoded = encode()
+        self._cache.store(self, key, _copy_to_ram(encoded))
+        return encoded
+
     @contextmanager
     def cache_prompts(self, pipeline: Any, state: Hashable) -> Generator[None]:
         """Let the pipeline encode each prompt only once, inside the `with`.

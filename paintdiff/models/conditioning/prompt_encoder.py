@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from paintdiff.models.conditioning.clip_encoding import ClipEncoder, Remember
 from paintdiff.models.conditioning.clip_skip import (
     count_skipped_layers,
     skip_layers,
     takes_clip_skip,
 )
 from paintdiff.models.conditioning.prompt_cache import ModelPrompts
+from paintdiff.models.conditioning.prompt_conditioning import PromptConditioning, encode_plan
+from paintdiff.models.conditioning.prompt_plan import (
+    PromptPlan,
+    PromptReading,
+    PromptTiming,
+    join_pieces,
+    plan_plain,
+    plan_prompts,
+)
 from paintdiff.models.conditioning.prompt_words import insert_embeddings, replace_near_words
 from paintdiff.models.registry.families import Family
+from paintdiff.prompts.attention import Emphasis
+from paintdiff.prompts.syntax import PromptSyntax
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,13 @@ class PromptEncoder:
         return most if is_missing else min(self._family.max_prompt_tokens, most)
 
     @property
+    def has_limited_encoder(self) -> bool:
+        """Return whether an encoder reads only `max_tokens`, however long a prompt may be."""
+        family = self._family
+        limited = not family.takes_weights or family.prompt_encoding == "clip_t5"
+        return limited and getattr(self._pipeline, family.tokenizer, None) is not None
+
+    @property
     def takes_clip_skip(self) -> bool:
         """Return whether the pipeline can leave out a text encoder's last layers."""
         return takes_clip_skip(self._pipeline)
@@ -93,19 +112,77 @@ class PromptEncoder:
         near, _replaced = replace_near_words(text, self.vocabulary.near)
         return insert_embeddings(near, self._tokens)
 
+    def plan(
+        self, prompt: str, negative_prompt: str, syntax: PromptSyntax, steps: int, before: int = 0
+    ) -> PromptPlan:
+        """Return what is read of a run's prompts at each of its steps.
+
+        `before` are the steps of the first pass, in a hires fix's second.
+        """
+        if syntax == "a1111":
+            return plan_prompts(prompt, negative_prompt, steps, before, self.prepare_text)
+        return plan_plain(self.prepare_text(prompt), self.prepare_text(negative_prompt), steps)
+
+    def take_texts(self, plan: PromptPlan, syntax: PromptSyntax) -> tuple[str, str] | None:
+        """Return the prompts of a plan, if the pipeline itself can encode all of it.
+
+        Where it can't, and the family's encoders take weights: None. Where they don't, the words
+        of the first step are returned, without weights.
+        """
+        texts = join_pieces(plan.parts[0][0][1]), join_pieces(plan.negative[0][1])
+        if syntax == "plain" or not self._family.takes_weights:
+            return texts
+        simple = plan.is_single and not plan.is_weighted
+        encoder = self._make_encoder("original", _encode_anew)
+        return texts if simple and all(map(encoder.fits_one_chunk, texts)) else None
+
+    def condition(
+        self,
+        plan: PromptPlan,
+        reading: PromptReading,
+        timing: PromptTiming,
+        steps: int,
+        remember: Remember,
+        *,
+        guided: bool,
+    ) -> PromptConditioning:
+        """Encode a plan of `steps` steps, inside `encode_prompts`, which yields `remember`."""
+        return encode_plan(
+            plan,
+            self._make_encoder(reading.emphasis, remember),
+            steps,
+            timing,
+            guided=guided,
+            zeroes_empty=bool(
+                getattr(self._pipeline.config, "force_zeros_for_empty_prompt", False)
+            ),
+        )
+
+    def _make_encoder(self, emphasis: Emphasis, remember: Remember) -> ClipEncoder:
+        kind = self._family.prompt_encoding
+        return ClipEncoder(self._pipeline, kind, self._tokens, emphasis, remember)
+
     @contextmanager
-    def encode_prompts(self, clip_skip: int, *, cached: bool) -> Generator[None]:
+    def encode_prompts(self, clip_skip: int, *, cached: bool) -> Generator[Remember]:
         """Let the pipeline encode prompts with `clip_skip`, inside the `with`.
 
         With `cached` it takes a prompt from the cache if it was encoded in the same state before.
+        So does the function that it yields, for what the pipeline doesn't encode.
 
         Raises:
             RequestError: The text encoder has fewer layers than `clip_skip`.
         """
+        cache = self._cache if cached else None
         with ExitStack() as changes:
             changes.enter_context(skip_layers(self._pipeline, clip_skip))
-            if cached and self._cache is not None:
-                skipped = count_skipped_layers(self._pipeline, clip_skip)
-                state = (self._cache_state, skipped)
-                changes.enter_context(self._cache.cache_prompts(self._pipeline, state))
-            yield
+            if cache is None:
+                yield _encode_anew
+                return
+            skipped = count_skipped_layers(self._pipeline, clip_skip)
+            state = (self._cache_state, skipped)
+            changes.enter_context(cache.cache_prompts(self._pipeline, state))
+            yield lambda key, encode: cache.get_or_encode((state, key), encode)
+
+
+def _encode_anew(_key: Hashable, encode: Callable[[], Any]) -> Any:
+    return encode()

@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Literal
 from PIL import Image
 
 from paintdiff.imaging.geometry import Box, Size
+from paintdiff.models.conditioning.prompt_plan import (
+    ALONE,
+    PLAIN_READING,
+    PromptReading,
+    PromptTiming,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +106,8 @@ class Denoising:
     `clip_skip` counts from the text encoder's last layer: 1 uses all. Each of `ip_pictures` (RGB)
     is for one of the lease's IP-Adapters. At `switch_at`, a fraction of the way from noise to
     picture, the lease's refiner takes over; 1 is never. The run goes from `begins_at` to `ends_at`
-    on that way.
+    on that way. `reading` is how the prompts are read, `timing` where the run lies in the steps
+    that their schedules count.
     """
 
     prompt: str
@@ -119,12 +126,19 @@ class Denoising:
     switch_at: float = 1.0
     begins_at: float = 0.0
     ends_at: float = 1.0
+    reading: PromptReading = PLAIN_READING
+    timing: PromptTiming = ALONE
 
     @property
     def steps_run(self) -> int:
         """Count the steps that are really run."""
         strength = 1.0 if self.source is None else self.source.strength
         return count_steps_run(self.num_inference_steps, strength)
+
+    @property
+    def scheduled_steps(self) -> int:
+        """Count the steps that the prompts' schedules count."""
+        return self.steps_run if self.timing.steps is None else self.timing.steps
 
     @property
     def from_pure_noise(self) -> bool:

@@ -18,6 +18,7 @@ from paintdiff.models.acceleration.batch_tuning import StepTimer
 from paintdiff.models.acceleration.kernel_choice import synchronize
 from paintdiff.models.acceleration.openvino_unet import ComputeChoice
 from paintdiff.models.adapters.applied import LeasedAdapters
+from paintdiff.models.conditioning.prompt_conditioning import PromptConditioning
 from paintdiff.models.conditioning.prompt_encoder import PromptEncoder
 from paintdiff.models.inference.denoising_run import Denoising, StepListener
 from paintdiff.models.inference.inpaint_masks import SoftMask, prepare_masks
@@ -93,20 +94,40 @@ class LatentDenoiser:
         tap = self._attach_tap(run, space)
         masks = prepare_masks(run, setup.latent_px, sees_masks=setup.sees_masks)
         timer = StepTimer(computing.calls, partial(synchronize, setup.device))
-        listener = _make_listener(run, on_step, timer, tap, masks.soft)
-        settings = self._build_settings(run, others) | masks.settings
-        settings |= build_listener_settings(pipeline, listener)
+        syntax, steps = run.reading.syntax, run.scheduled_steps
+        plan = self._prompts.plan(
+            run.prompt, run.negative_prompt, syntax, steps, run.timing.steps_before
+        )
+        texts = self._prompts.take_texts(plan, syntax)
+        settings = self._build_settings(run, texts, others) | masks.settings
         # In float32 prompts are encoded every time: cached ones are in half precision.
         cached = "denoised" not in setup.float32.retried
         with ExitStack() as changes:
             changes.enter_context(setup.limit_attention())
             changes.enter_context(prepare_noise(pipeline, (run, *others), space, masks.emptied))
             changes.enter_context(adapt_handed_latents(pipeline, run))
-            changes.enter_context(self._prompts.encode_prompts(run.clip_skip, cached=cached))
+            remember = changes.enter_context(
+                self._prompts.encode_prompts(run.clip_skip, cached=cached)
+            )
+            conditioning: PromptConditioning | None = None
+            if texts is None:
+                conditioning = self._prompts.condition(
+                    plan, run.reading, run.timing, steps, remember, guided=run.guidance_scale > 1
+                )
+                settings |= conditioning.build_settings()
+            listener = _make_listener(run, on_step, timer, tap, masks.soft, conditioning)
+            settings |= build_listener_settings(pipeline, listener)
             vae = setup.choose_vae(run.size)
             changes.enter_context(
                 override_pipeline(
-                    pipeline, run, self._controlnets, vae, setup.profile, computing, count
+                    pipeline,
+                    run,
+                    self._controlnets,
+                    vae,
+                    setup.profile,
+                    computing,
+                    count,
+                    conditioning,
                 )
             )
             if masks.soft is not None:
@@ -123,18 +144,20 @@ class LatentDenoiser:
         tap.attach(self._setup.pipeline.scheduler)
         return tap
 
-    def _build_settings(self, run: Denoising, others: Sequence[Denoising]) -> dict[str, Any]:
+    def _build_settings(
+        self, run: Denoising, texts: tuple[str, str] | None, others: Sequence[Denoising]
+    ) -> dict[str, Any]:
+        """Return the pipeline's arguments, without prompts if there are no `texts` for it."""
         setup = self._setup
-        prepared = replace(
-            run,
-            prompt=self._prompts.prepare_text(run.prompt),
-            negative_prompt=self._prompts.prepare_text(run.negative_prompt),
-        )
+        prompt, negative_prompt = texts or ("", "")
+        prepared = replace(run, prompt=prompt, negative_prompt=negative_prompt)
         output_type = "pt" if setup.layout.decoded else "latent"
         seeds = [each.seed for each in others]
         settings = build_call_settings(
             setup.pipeline, setup.row.family, setup.denoiser, prepared, output_type, seeds
         )
+        if texts is None:
+            del settings["prompt"]
         settings |= build_span_settings(run)
         if run.ip_pictures and "image_encoder" in self._adapters.components:
             settings["ip_adapter_image"] = list(run.ip_pictures)
@@ -147,6 +170,7 @@ def _make_listener(
     timer: StepTimer,
     tap: PreviewTap | None,
     soft: SoftMask | None,
+    conditioning: PromptConditioning | None,
 ) -> OnStepEnd:
     def on_step_end(index: int, num_calls: int) -> None:
         timer.count_step()
@@ -155,5 +179,7 @@ def _make_listener(
         on_step(step, tap.latest if tap is not None else None)
         if soft is not None:
             soft.update(index, num_calls)
+        if conditioning is not None:
+            conditioning.begin_call(index + 1, num_calls)
 
     return on_step_end

@@ -20,6 +20,8 @@ from paintdiff.models.acceleration.guidance_interval import GuidanceInterval
 from paintdiff.models.acceleration.kernel_choice import InHalfPrecision
 from paintdiff.models.acceleration.openvino_unet import BackendUNet, ComputeChoice
 from paintdiff.models.acceleration.shallow_copies import copy_in_half_precision, is_hooked
+from paintdiff.models.conditioning.prompt_conditioning import PromptConditioning
+from paintdiff.models.inference.conditioned_denoiser import ConditionedDenoiser
 from paintdiff.models.inference.controlled_unet import wrap_unet
 from paintdiff.models.inference.denoising_run import Control, Denoising
 from paintdiff.models.loading.pipelines import LoadedControlNet
@@ -60,6 +62,7 @@ def override_pipeline(  # noqa: PLR0913 (all that a run depends on)
     profile: Profile = EXACT,
     computing: ComputeChoice | None = None,
     pictures: int = 1,
+    conditioning: PromptConditioning | None = None,
 ) -> Generator[None]:
     """Replace the pipeline's denoiser and VAE inside the `with`. They themselves are shared.
 
@@ -74,13 +77,19 @@ def override_pipeline(  # noqa: PLR0913 (all that a run depends on)
         profile: What the denoiser leaves out. It has to support all of it (`filter_supported`).
         computing: How the denoiser is computed; None: by torch, in the usual precision.
         pictures: How many pictures the run paints.
+        conditioning: The prompts' encodings; None: the pipeline's own.
     """
+    if conditioning is not None and not conditioning.acts_on_denoiser:
+        conditioning = None
     parts: dict[str, Any] = {}
     computing = computing if computing is not None else ComputeChoice()
     changed = profile.keeps_features or profile.limits_guidance or computing.kernels.bfloat16
-    if run.controls or run.windows or changed or computing.engine is not None:
+    changed = changed or computing.engine is not None or conditioning is not None
+    if run.controls or run.windows or changed:
         name = "transformer" if getattr(pipeline, "unet", None) is None else "unet"
-        denoiser = _replace_denoiser(pipeline, run, controlnets, profile, computing, pictures)
+        denoiser = _replace_denoiser(
+            pipeline, run, controlnets, profile, computing, pictures, conditioning
+        )
         parts[name] = InHalfPrecision(denoiser) if computing.kernels.bfloat16 else denoiser
     vae = getattr(pipeline, "vae", None) if vae is None else vae
     if vae is not None:
@@ -134,37 +143,50 @@ def find_unsupported(asked: Profile, supported: Profile) -> tuple[str, ...]:
     return tuple(lacking)
 
 
-def _replace_denoiser(
+def _replace_denoiser(  # noqa: PLR0913 (all that a run depends on)
     pipeline: Any,
     run: Denoising,
     controlnets: Mapping[str, LoadedControlNet],
     profile: Profile,
     computing: ComputeChoice,
     pictures: int,
+    conditioning: PromptConditioning | None,
 ) -> Any:
-    if getattr(pipeline, "unet", None) is None:
-        denoiser = pipeline.transformer
-    else:
-        denoiser = _replace_unet(pipeline, run, controlnets, profile, computing, pictures)
-    if profile.block_threshold > 0:
-        denoiser = BlockCache(denoiser, profile.block_threshold)
+    def make() -> Any:
+        if getattr(pipeline, "unet", None) is None:
+            made = pipeline.transformer
+        else:
+            made = _replace_unet(
+                pipeline, run, controlnets, profile, computing, pictures, conditioning
+            )
+        return BlockCache(made, profile.block_threshold) if profile.block_threshold > 0 else made
+
+    if conditioning is None:
+        denoiser = make()
+    else:  # each of several prompts has caches and counters of its own
+        denoisers = [make() for _ in conditioning.parts]
+        denoiser = ConditionedDenoiser(denoisers, conditioning, pictures)
     if profile.limits_guidance:
         span = (profile.guidance_start, profile.guidance_end)
         denoiser = GuidanceInterval(denoiser, pipeline, *span, pictures)
     return denoiser
 
 
-def _replace_unet(
+def _replace_unet(  # noqa: PLR0913 (all that a run depends on)
     pipeline: Any,
     run: Denoising,
     controlnets: Mapping[str, LoadedControlNet],
     profile: Profile,
     computing: ComputeChoice,
     pictures: int,
+    conditioning: PromptConditioning | None,
 ) -> Any:
     network = pipeline.unet
     if computing.half_weights and not is_hooked(network.modules()):
         network = copy_in_half_precision(network)
+
+    def read_state() -> object:
+        return None if conditioning is None else conditioning.state
 
     def make_unet(controls: tuple[Control, ...]) -> Any:
         unet, split = network, SplitUNet
@@ -172,7 +194,7 @@ def _replace_unet(
             unet = BackendUNet(unet, computing.engine, computing)
             split = BackendUNet.split
         if profile.feature_interval > 1:  # each window caches features of its own
-            unet = FeatureCache(split(unet), profile.feature_interval)
+            unet = FeatureCache(split(unet), profile.feature_interval, read_state)
         return wrap_unet(pipeline, controls, controlnets, unet, pictures)
 
     if len(run.windows) < 2:

@@ -85,8 +85,14 @@ def hand_over_latents(
     total = run.steps_run
     share = steps.own_steps / (steps.own_steps + steps.refiner_steps)
     own = min(max(1, round(total * share)), max(1, total - 1))
+    timing = replace(run.timing, steps=run.scheduled_steps)
     latents = base.denoise(
-        replace(run, switch_at=1.0, ends_at=run.switch_at),
+        replace(
+            run,
+            switch_at=1.0,
+            ends_at=run.switch_at,
+            timing=replace(timing, calls_after=steps.refiner_steps),
+        ),
         lambda step, preview: on_step(max(1, step * own // total), preview),
     )
     if run.source is not None and run.source.repainting is not None:
@@ -94,7 +100,13 @@ def hand_over_latents(
     else:
         task, source = "image_to_image", Source(latents, 1.0)
     rest = replace(
-        run, source=source, controls=(), ip_pictures=(), switch_at=1.0, begins_at=run.switch_at
+        run,
+        source=source,
+        controls=(),
+        ip_pictures=(),
+        switch_at=1.0,
+        begins_at=run.switch_at,
+        timing=replace(timing, calls_before=steps.own_steps),
     )
     return refiner.for_task(task).denoise(
         rest,

@@ -18,6 +18,10 @@ DENOISERS = ("transformer", "unet")
 GuidanceKind = Literal["classifier_free", "embedded", "true_scale", "beyond_one", "none"]
 """How a guidance scale reaches a family's pipelines; see `models/inference/pipeline_calls.py`."""
 
+PromptEncoding = Literal["clip", "clip_pair", "clip_t5", "pipeline"]
+"""The text encoders that take weights and long prompts: one CLIP, SDXL's two, or Stable Diffusion
+3's two beside a T5. "pipeline": none does, so a pipeline encodes its prompts by itself."""
+
 LatentLayout = Literal["plain", "packed", "packed_frames", "pixels"]
 """How a family's denoiser takes latents; see `models/inference/latent_formats.py`."""
 
@@ -88,9 +92,9 @@ class Family(BaseModel):
     general ones). `guidance` is the kind of guidance; a negative prompt has no effect unless it is
     supported.
 
-    `cross_attention_dim` is the width of text embeddings, which identifies ControlNets of the
-    family (None: no ControlNets). `tokenizer` is the one for the longest prompt,
-    `max_prompt_tokens` its limit.
+    `prompt_encoding` is the kind of its text encoders. `cross_attention_dim` is the width of text
+    embeddings, which identifies ControlNets of the family (None: no ControlNets). `tokenizer` is
+    the one for the longest prompt, `max_prompt_tokens` its limit.
 
     Latents have `latent_channels`; `latent_layout` is the denoiser's format. `latent_rgb` is the
     preview matrix (None: previews need a tiny autoencoder). With `vae_full_precision` the VAE
@@ -119,6 +123,7 @@ class Family(BaseModel):
     sizes: tuple[SizeText, ...]
     sampler: SamplerName
     quality: Mapping[str, QualityFigures] = Field(default_factory=dict[str, QualityFigures])
+    prompt_encoding: PromptEncoding = "pipeline"
     cross_attention_dim: int | None = Field(default=None, ge=1)
     tokenizer: Literal["tokenizer", "tokenizer_2", "tokenizer_3"] = "tokenizer"
     max_prompt_tokens: int = Field(default=77, ge=1)
@@ -148,6 +153,11 @@ class Family(BaseModel):
     def guides_in_batch(self) -> bool:
         """Return whether its pipelines predict with and without the prompt in one batch of two."""
         return self.guidance == "classifier_free" and self.samplers != "own"
+
+    @property
+    def takes_weights(self) -> bool:
+        """Return whether words in a prompt can have weights, and a prompt any length."""
+        return self.prompt_encoding != "pipeline"
 
     def sampler_names(self) -> tuple[str, ...]:
         """List the samplers for its models, in the order shown."""

@@ -19,6 +19,7 @@ from paintdiff.tasks.resolve.few_steps import apply_few_steps
 from paintdiff.tasks.resolve.hires import resolve_hires
 from paintdiff.tasks.resolve.names import resolve_names
 from paintdiff.tasks.resolve.postprocessing import resolve_postprocessing
+from paintdiff.tasks.resolve.prompts import check_prompts
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
@@ -55,6 +56,7 @@ def resolve_request(request: Request, catalog: Catalog, profiles: Profiles) -> R
     resolved, few_steps_warnings = apply_few_steps(resolved, context)
     resolved = task.resolve(resolved, context)
     context.warnings += few_steps_warnings
+    check_prompts(resolved, context)
     resolved = resolve_controls(resolved, context)
     resolved = resolve_hires(resolved, context)
     resolved = resolve_adapters(resolved, context)

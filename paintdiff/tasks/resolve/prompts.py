@@ -1,0 +1,89 @@
+"""Prompts in the A1111 web UI's language: their limits, mistakes, and what a model can't do."""
+
+from __future__ import annotations
+
+import re
+
+from paintdiff.errors import RequestError
+from paintdiff.jobs.requests import PaintingRequest
+from paintdiff.models.conditioning.prompt_plan import PromptPlan, plan_prompts
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.prompts.attention import Mistake
+from paintdiff.prompts.syntax import find_mistakes
+from paintdiff.tasks.resolve.context import ResolveContext
+
+MAX_PARTS = 8
+"""Each prompt between `AND` costs another call of the model per step."""
+MAX_TEXTS = 100
+"""All texts that a prompt changes to are kept in memory."""
+_MOST_NAMED = 3
+_CLOSING = re.compile(r"[)\]]")
+_WEIGHT = re.compile(r":\s*[-+]?[.\d]+\s*$")
+
+
+def check_prompts(request: PaintingRequest, context: ResolveContext) -> None:
+    """Check the prompts of a request whose sampling is resolved.
+
+    Raises:
+        RequestError: A prompt has too many parts or changes.
+    """
+    if request.prompt_syntax == "plain":
+        return
+    steps = request.sampling().num_inference_steps
+    plan = plan_prompts(request.prompt, request.negative_prompt, steps, 0, lambda text: text)
+    _check_limits(plan)
+    if not context.model.family.takes_weights:
+        _warn_of_weights(plan, context.model, context)
+    for field in ("prompt", "negative_prompt"):
+        text: str = getattr(request, field)
+        mistakes = [each for each in find_mistakes(text) if not _is_plainly_text(each, text)]
+        for mistake in mistakes[:_MOST_NAMED]:
+            context.warn(f"{mistake.message} See “{_quote(mistake, text)}”.", field)
+
+
+def _check_limits(plan: PromptPlan) -> None:
+    if len(plan.parts) > MAX_PARTS:
+        raise RequestError(
+            f"The prompt has {len(plan.parts)} parts between AND; at most {MAX_PARTS} can be "
+            "painted together.",
+            field="prompt",
+        )
+    positive = {pieces for part in plan.parts for _, pieces in part}
+    negative = {pieces for _, pieces in plan.negative}
+    for field, texts in (("prompt", positive), ("negative_prompt", negative)):
+        if len(texts) > MAX_TEXTS:
+            raise RequestError(
+                f"The prompt changes {len(texts) - 1} times; at most {MAX_TEXTS - 1} changes can "
+                "be painted. Use fewer [from:to:when] or [a|b].",
+                field=field,
+            )
+
+
+def _warn_of_weights(plan: PromptPlan, model: ModelRow, context: ResolveContext) -> None:
+    if plan.is_weighted:
+        context.warn(
+            f"Weights and BREAK have no effect on {model.title}: its text encoder doesn't support "
+            "them. The words are read without brackets.",
+            "prompt",
+        )
+    if len(plan.parts) > 1:
+        context.warn(
+            f"{model.title} doesn't support AND, so only the first prompt is read.", "prompt"
+        )
+    elif not plan.is_single:
+        context.warn(
+            f"{model.title} doesn't support prompts that change during the run, so it reads the "
+            "words of the first step.",
+            "prompt",
+        )
+
+
+def _is_plainly_text(mistake: Mistake, text: str) -> bool:
+    """Return whether a mistake is a closing bracket alone, as in ":)"."""
+    found = text[mistake.start : mistake.end]
+    alone = _CLOSING.fullmatch(found) is not None
+    return alone and _WEIGHT.search(text[max(0, mistake.start - 20) : mistake.start]) is None
+
+
+def _quote(mistake: Mistake, text: str) -> str:
+    return re.sub(r"\s+", " ", text[max(0, mistake.start - 10) : mistake.end + 10])[:60].strip()

@@ -1,0 +1,119 @@
+"""Prompts in the A1111 web UI's language, from the request to the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from paintdiff.engine.engine import Engine
+from paintdiff.errors import RequestError
+from paintdiff.jobs.requests import TextToImage
+from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.manager.model_manager import ModelManager
+from paintdiff.tasks.resolve.prompts import MAX_PARTS
+from tests.tasks.pictures import finished, painted
+
+LONG = ", ".join(["a red boat on the calm sea"] * 20)
+
+
+def words(prompt: str, **changes: Any) -> TextToImage:
+    """A quick request."""
+    return TextToImage(
+        **{"prompt": prompt, "seed": 3, "num_inference_steps": 4, "sampler": "DDIM", **changes}
+    )
+
+
+@pytest.fixture(scope="module")
+def mini() -> Iterator[Engine]:
+    """An engine over the model that ships with the app."""
+    with Engine(ModelManager(Catalog.default(), device="cpu")) as engine:
+        yield engine
+
+
+def redness(image: Image.Image) -> float:
+    """By how many levels red exceeds the other colours, as a mean over the picture."""
+    levels = np.asarray(image.convert("RGB"), dtype=float)
+    return float((levels[..., 0] - levels[..., 1:].max(axis=2)).clip(0).mean())
+
+
+@pytest.mark.parametrize("emphasis", ["original", "no_norm", "comfy"])
+def test_a_weight_makes_minis_house_redder(emphasis: str, mini: Engine) -> None:
+    reds = {
+        weight: [
+            redness(
+                painted(
+                    mini,
+                    words(
+                        f"a (red:{weight}) house",
+                        **{"seed": seed, "num_inference_steps": 10, "emphasis": emphasis},
+                    ),
+                )
+            )
+            for seed in range(4)
+        ]
+        for weight in (0.4, 1.0, 1.6)
+    }
+    for fainter, stronger in ((0.4, 1.0), (1.0, 1.6)):
+        pairs = zip(reds[fainter], reds[stronger], strict=True)
+        assert all(less < more for less, more in pairs), reds
+
+
+def test_numbers_and_brackets_arent_words(mini: Engine) -> None:
+    said = finished(mini, words("(red:1.6) house, [cat:dog:0.5]", num_inference_steps=2)).warnings
+    assert said == ()
+    (said,) = finished(
+        mini, words("(red:1.6) house, (zeppelin:1.2)", num_inference_steps=2)
+    ).warnings
+    assert "“zeppelin”" in said and "1" not in said
+
+
+def test_a_prompt_without_syntax_paints_as_before(tiny_engine: Engine) -> None:
+    for prompt in ("a red house", "a red house, night: 16:9 and {a|b}", "  red,,\n house. "):
+        now, before = (
+            painted(tiny_engine, words(prompt, prompt_syntax=syntax, negative_prompt="snow"))
+            for syntax in ("a1111", "plain")
+        )
+        assert now.tobytes() == before.tobytes()
+
+
+def test_escaped_brackets_are_painted_as_plain_ones(tiny_engine: Engine) -> None:
+    escaped = painted(tiny_engine, words(r"a house \(red\)"))
+    plain = painted(tiny_engine, words("a house (red)", prompt_syntax="plain"))
+    assert escaped.tobytes() == plain.tobytes()
+
+
+def test_long_prompts_are_read_to_their_end_unless_they_are_plain(tiny_engine: Engine) -> None:
+    texts = [LONG, f"{LONG}, snow at night"]
+    cut = [finished(tiny_engine, words(text, prompt_syntax="plain")) for text in texts]
+    whole = [finished(tiny_engine, words(text)) for text in texts]
+    first, second = (end.pictures[0].image.tobytes() for end in cut)
+    assert first == second
+    assert all("too long" in " ".join(end.warnings) for end in cut)
+    first, second = (end.pictures[0].image.tobytes() for end in whole)
+    assert first != second
+    assert not any(end.warnings for end in whole)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("a house" + " AND a cat" * MAX_PARTS, f"at most {MAX_PARTS}"),
+        ("|".join(["[a", *(f"cat {n}" for n in range(200))]) + "]", "changes 200 times"),
+    ],
+)
+def test_what_costs_too_much_is_refused(prompt: str, message: str, tiny_engine: Engine) -> None:
+    with pytest.raises(RequestError, match=message) as caught:
+        tiny_engine.submit(words(prompt, num_inference_steps=500))
+    assert caught.value.field == "prompt"
+
+
+def test_mistakes_are_quoted_beside_the_prompt(tiny_engine: Engine) -> None:
+    job = tiny_engine.submit(words("a (red house, [cat:dog]", num_inference_steps=1))
+    unclosed, schedule = job.warnings
+    assert "[from:to:0.5]" in schedule
+    assert "never closed" in unclosed and "a (red" in unclosed
+    assert tiny_engine.submit(words("a red house :)", num_inference_steps=1)).warnings == ()
