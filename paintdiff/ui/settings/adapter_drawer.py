@@ -1,4 +1,4 @@
-"""The drawer for adapters: LoRAs, embeddings, VAE, clip skip, refiner and FreeU.
+"""The drawer for adapters and what prompts mean: LoRAs, VAE, clip skip, refiner and FreeU.
 
 The prompt names LoRAs and embeddings.
 """
@@ -22,6 +22,7 @@ from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.settings import prompt_language
 from paintdiff.ui.settings.lora_rows import lora_rows
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ element.addEventListener("tags", () => trigger("input"));
 
 
 class AdapterDrawer:
-    """The components of a request's `vae`, `clip_skip`, `refiner` and `free_u`.
+    """The components of a request's `vae`, `clip_skip`, `refiner`, `free_u` and prompt language.
 
     Two pickers write LoRAs and embeddings into the prompt.
     """
@@ -65,6 +66,15 @@ class AdapterDrawer:
         first = self.context.model(self.context.default_model)
         with widgets.drawer("LoRAs and more", self._ids("adapter-drawer")):
             self._add_words()
+            self.language = self._add(
+                "emphasis",
+                gr.Dropdown,
+                list(prompt_language.CHOICES),
+                value=prompt_language.USUAL,
+                label=prompt_language.LABEL,
+                info=prompt_language.INFO,
+                filterable=False,
+            )
             self.vae = self._add(
                 "vae",
                 gr.Dropdown,
@@ -164,6 +174,7 @@ class AdapterDrawer:
     def inputs(self) -> dict[str, Component]:
         """Return the components that are part of a request, by the keys of their storage."""
         return {
+            "prompt_language": self.language,
             "vae": self.vae,
             "clip_skip": self.clip_skip,
             "refiner": self.refiner,
@@ -178,6 +189,7 @@ class AdapterDrawer:
         return {
             **loras,
             "loras": self._notes["loras"],
+            "emphasis": self._notes["emphasis"],
             "vae": self._notes["vae"],
             "clip_skip": self._notes["clip_skip"],
             "refiner": self._notes["refiner"],
@@ -191,6 +203,7 @@ class AdapterDrawer:
         refiner = values[self.refiner]
         factors = {name: values[slider] for name, slider in self.factors.items()}
         return {
+            **prompt_language.read_language(values[self.language]),
             "vae": None if values[self.vae] in (None, OWN_VAE) else values[self.vae],
             "clip_skip": values[self.clip_skip],
             "refiner": None
@@ -293,6 +306,11 @@ class AdapterDrawer:
         }
         return {
             self.rows: self._rows(memory.text("prompt"), model.name),
+            self.language: memory.choice(
+                "prompt_language",
+                [value for _, value in prompt_language.CHOICES],
+                prompt_language.USUAL,
+            ),
             self.vae: gr.Dropdown(**self._vaes(model.name, memory.settings.get("vae"))),
             self.clip_skip: memory.number("clip_skip", 1, 1, MAX_CLIP_SKIP),
             self.refiner: gr.Dropdown(**self._refiners(model.name, memory.settings.get("refiner"))),
@@ -311,6 +329,7 @@ class AdapterDrawer:
         factors = request.free_u or FREE_U
         return {
             self.rows: self._rows(replace_in_prompt(request.prompt, request.loras), model),
+            self.language: prompt_language.choose_language(request),
             self.vae: gr.Dropdown(**self._vaes(model, request.vae)),
             self.clip_skip: request.clip_skip,
             self.refiner: gr.Dropdown(**self._refiners(model, refiner and refiner.model)),

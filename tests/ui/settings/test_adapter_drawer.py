@@ -63,6 +63,28 @@ def test_what_is_chosen_goes_into_the_request(tab: PaintingTab, engine: FakeEngi
     assert request.free_u == FreeU(b1=1.1)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "syntax", "emphasis"),
+    [
+        ("original", "a1111", "original"),
+        ("no_norm", "a1111", "no_norm"),
+        ("comfy", "a1111", "comfy"),
+        ("plain", "plain", "original"),
+    ],
+)
+def test_what_brackets_mean_goes_into_the_request_and_comes_back(
+    chosen: str, syntax: str, emphasis: str, tab: PaintingTab, engine: FakeEngine
+) -> None:
+    request = started(tab, engine, prompt_language=chosen).request
+    assert (request.prompt_syntax, request.emphasis) == (syntax, emphasis)
+    language = tab.adapters.language
+    assert tab.fill(request)[language] == chosen
+    restored = tab.adapters.restore(BrowserState(settings={"prompt_language": chosen}))
+    assert restored[language] == chosen
+    unknown = tab.adapters.restore(BrowserState(settings={"prompt_language": "gone"}))
+    assert unknown[language] == "original"
+
+
 def test_nothing_chosen_is_nothing_asked(tab: PaintingTab, engine: FakeEngine) -> None:
     request = started(tab, engine).request
     assert (request.vae, request.clip_skip, request.refiner, request.free_u) == (
