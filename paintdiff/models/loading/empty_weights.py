@@ -68,5 +68,5 @@ def _move_new_parameter(
     return moved
 
 
-register_module_parameter_registration_hook(_move_new_parameter)
+register_module_parameter_registration_hook(_move_new_parameter)  # pyright: ignore[reportArgumentType] (torch declares that it returns None)
 big_modeling.init_on_device = _init_on_device

@@ -293,3 +293,39 @@ def no_image_encoder(ip_adapter: str) -> str:
 
 def ip_adapter_without_effect(ip_adapter: str) -> str:
     return f"The IP-Adapter {ip_adapter} has no effect at a scale of 0."
+
+
+# The prompt language.
+
+
+def too_many_parts(count: int, most: int) -> str:
+    return f"The prompt has {count} parts between AND; at most {most} can be painted together."
+
+
+def too_many_changes(count: int, most: int) -> str:
+    return (
+        f"The prompt changes {count} times; at most {most} changes can be painted. Use fewer "
+        "[from:to:when] or [a|b]."
+    )
+
+
+def mistake_at(mistake: str, place: str) -> str:
+    return f"{mistake} See “{place}”."
+
+
+def weights_not_supported(model: str) -> str:
+    return (
+        f"Weights and BREAK have no effect on {model}: its text encoder doesn't support them. The "
+        "words are read without brackets."
+    )
+
+
+def parts_not_supported(model: str) -> str:
+    return f"{model} doesn't support AND, so only the first prompt is read."
+
+
+def changes_not_supported(model: str) -> str:
+    return (
+        f"{model} doesn't support prompts that change during the run, so it reads the words of the "
+        "first step."
+    )

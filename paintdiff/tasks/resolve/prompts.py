@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import paintdiff.tasks.resolve.messages as messages
 from paintdiff.errors import RequestError
 from paintdiff.jobs.requests import PaintingRequest
 from paintdiff.models.conditioning.prompt_plan import PromptPlan, plan_prompts
@@ -38,44 +39,27 @@ def check_prompts(request: PaintingRequest, context: ResolveContext) -> None:
         text: str = getattr(request, field)
         mistakes = [each for each in find_mistakes(text) if not _is_plainly_text(each, text)]
         for mistake in mistakes[:_MOST_NAMED]:
-            context.warn(f"{mistake.message} See “{_quote(mistake, text)}”.", field)
+            context.warn(messages.mistake_at(mistake.message, _quote(mistake, text)), field)
 
 
 def _check_limits(plan: PromptPlan) -> None:
     if len(plan.parts) > MAX_PARTS:
-        raise RequestError(
-            f"The prompt has {len(plan.parts)} parts between AND; at most {MAX_PARTS} can be "
-            "painted together.",
-            field="prompt",
-        )
+        raise RequestError(messages.too_many_parts(len(plan.parts), MAX_PARTS), field="prompt")
     positive = {pieces for part in plan.parts for _, pieces in part}
     negative = {pieces for _, pieces in plan.negative}
     for field, texts in (("prompt", positive), ("negative_prompt", negative)):
         if len(texts) > MAX_TEXTS:
-            raise RequestError(
-                f"The prompt changes {len(texts) - 1} times; at most {MAX_TEXTS - 1} changes can "
-                "be painted. Use fewer [from:to:when] or [a|b].",
-                field=field,
-            )
+            sentence = messages.too_many_changes(len(texts) - 1, MAX_TEXTS - 1)
+            raise RequestError(sentence, field=field)
 
 
 def _warn_of_weights(plan: PromptPlan, model: ModelRow, context: ResolveContext) -> None:
     if plan.is_weighted:
-        context.warn(
-            f"Weights and BREAK have no effect on {model.title}: its text encoder doesn't support "
-            "them. The words are read without brackets.",
-            "prompt",
-        )
+        context.warn(messages.weights_not_supported(model.title), "prompt")
     if len(plan.parts) > 1:
-        context.warn(
-            f"{model.title} doesn't support AND, so only the first prompt is read.", "prompt"
-        )
+        context.warn(messages.parts_not_supported(model.title), "prompt")
     elif not plan.is_single:
-        context.warn(
-            f"{model.title} doesn't support prompts that change during the run, so it reads the "
-            "words of the first step.",
-            "prompt",
-        )
+        context.warn(messages.changes_not_supported(model.title), "prompt")
 
 
 def _is_plainly_text(mistake: Mistake, text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -140,6 +141,16 @@ def count_decoded_pictures() -> int:
     return sum(type(each) is Image.Image and each.size == SIZE for each in gc.get_objects())
 
 
+def wait_until_none_is_decoded() -> bool:
+    """A job's result comes a moment before the worker drops its frame."""
+    until = time.monotonic() + 30
+    while count_decoded_pictures():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def end(job: Job) -> None:
     job.cancel()
     with pytest.raises(JobCancelledError):
@@ -151,15 +162,15 @@ def test_a_job_that_has_ended_keeps_no_decoded_pictures(adapter_catalog: Catalog
     with Engine(ModelManager(adapter_catalog, device="cpu")) as engine:
         done = engine.submit(hires())
         assert done.result(60).pictures
-        assert count_decoded_pictures() == 0
+        assert wait_until_none_is_decoded()
         failed = engine.submit(hires().model_copy(update={"controls": (hed,)}))
         with pytest.raises(AnnotatorError):
             failed.result(60)
-        assert count_decoded_pictures() == 0
+        assert wait_until_none_is_decoded()
         cancelled = engine.submit(hires(num_images=64))
         end(cancelled)
         assert engine.generate(TextToImage(prompt="x", num_inference_steps=1)).pictures
-        assert count_decoded_pictures() == 0
+        assert wait_until_none_is_decoded()
         assert {done.id, failed.id, cancelled.id} == {
             engine.job(each.id).id for each in (done, failed, cancelled)
         }
@@ -170,6 +181,6 @@ def test_a_job_that_waits_keeps_no_decoded_pictures(adapter_catalog: Catalog) ->
     with Engine(ModelManager(adapter_catalog, device="cpu")) as engine:
         running = engine.submit(endless)
         waiting = engine.submit(hires())
-        assert count_decoded_pictures() == 0
+        assert wait_until_none_is_decoded()
         end(running)
         assert waiting.result(60).pictures
