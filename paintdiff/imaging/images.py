@@ -94,6 +94,16 @@ def read_header(source: Path | bytes, field: str = "image") -> Header:
         return Header(file.format, image.mode, size)
 
 
+def check_pixels(source: Path | bytes, field: str = "image") -> None:
+    """Decode the pixels of an untrusted picture file once, to find damage; they aren't kept.
+
+    Raises:
+        RequestError: (for `field`) As in `open_image`.
+    """
+    with open_image(source, field) as (image, _):
+        image.load()
+
+
 @contextmanager
 def open_image(
     source: Path | bytes, field: str = "image"

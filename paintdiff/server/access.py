@@ -13,9 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from paintdiff.server import messages
 from paintdiff.server.page_events import (
     MAX_EVENT_BYTES,
+    DirectAnswer,
     EventRefusedError,
     PageEvents,
     check_cancel,
+    current_answer,
     parse_session,
 )
 from paintdiff.server.routes import Body, Route, RouteTable, filter_query
@@ -80,6 +82,8 @@ class Access:
                 body, session = self.events.check(await _read_body(receive), queued=queued)
                 if queued:
                     await self.sessions.admit(session)
+                else:
+                    send = _report_refusals(send)
                 await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,6 +150,19 @@ def _make_json_scope(scope: Scope, body: bytes) -> Scope:
     headers["content-length"] = str(len(body))
     del headers["transfer-encoding"]
     return changed
+
+
+def _report_refusals(send: Send) -> Send:
+    """Return a `send` that answers 422 instead of 500 if the event itself is at fault."""
+    answer = DirectAnswer()
+    current_answer.set(answer)
+
+    async def send_status(message: Message) -> None:
+        if message.get("status") == 500 and answer.refuses_event:
+            message = {**message, "status": 422}
+        await send(message)
+
+    return send_status
 
 
 def _refuse(detail: str, status: int) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NoReturn
@@ -32,6 +33,24 @@ class EventRefusedError(Exception):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+class DirectAnswer:
+    """The answer to an event that isn't queued. Gradio answers each failed one with status 500."""
+
+    refuses_event = False
+    """Whether the event failed because of what it contains, or asks for."""
+
+
+current_answer: ContextVar[DirectAnswer | None] = ContextVar("current_answer", default=None)
+"""The answer that is being made in this context."""
+
+
+def mark_refused_event() -> None:
+    """Let the current event be answered with status 422: a message explains it to the person."""
+    answer = current_answer.get()
+    if answer is not None:
+        answer.refuses_event = True
 
 
 class Shape(Enum):

@@ -340,7 +340,9 @@ def answer_to(guarded: TestClient, page: gr.Blocks, kind: type[Any], value: Any)
         data = [getattr(component, "value", None) for component in function.inputs]
         data[kinds.index(kind)] = value
         body = {"data": data, "fn_index": number, "session_hash": "abc"}
-        return guarded.post("/gradio_api/run/predict", json=body).json()["error"]
+        answer = guarded.post("/gradio_api/run/predict", json=body)
+        assert answer.status_code == 422, "the visitor's fault, not the server's"
+        return answer.json()["error"]
     raise AssertionError(f"no event takes a {kind.__name__}")
 
 
@@ -428,7 +430,9 @@ def test_an_unexpected_error_is_logged_under_the_id_that_the_page_shows(
 
     monkeypatch.setattr(function, "fn", fail)
     body = {"data": [], "fn_index": number, "session_hash": "abc"}
-    shown = guarded.post("/gradio_api/run/predict", json=body).json()["error"]
+    answer = guarded.post("/gradio_api/run/predict", json=body)
+    shown = answer.json()["error"]
+    assert answer.status_code == 500
     found = re.search(r"under ([0-9a-f]{8})\.", shown)
     assert found is not None and "secret" not in shown
     assert found[1] in caplog.text and "secret.txt" in caplog.text

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from accelerate import big_modeling
@@ -68,5 +69,6 @@ def _move_new_parameter(
     return moved
 
 
-register_module_parameter_registration_hook(_move_new_parameter)  # pyright: ignore[reportArgumentType] (torch declares that it returns None)
+_hook: Any = _move_new_parameter  # torch declares that hooks return nothing
+register_module_parameter_registration_hook(_hook)
 big_modeling.init_on_device = _init_on_device

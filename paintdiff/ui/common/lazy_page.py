@@ -23,6 +23,7 @@ from gradio.blocks import BlocksConfigDict
 from gradio.state_holder import SessionState
 
 from paintdiff.error_reports import report_unexpected
+from paintdiff.server.page_events import mark_refused_event
 from paintdiff.server.visitors import THIS_MACHINE, current_visitor, identify_visitor
 from paintdiff.ui.common.field_messages import listen
 from paintdiff.ui.common.widgets import hidden_button
@@ -134,7 +135,7 @@ class LazyPage(gr.Blocks):
         Gradio shows a gr.Error without logging it. It would print a traceback for each value that
         doesn't fit a component, with the value in it: text that a visitor typed. Any other error is
         logged under an id, and the person sees the id. Gradio shows the text as markup, so quoted
-        text is escaped.
+        text is escaped. The first kind is answered with status 422, the second with 500.
 
         Raises:
             gr.Error: The event failed.
@@ -144,6 +145,7 @@ class LazyPage(gr.Blocks):
         try:
             output = await super().process_api(function, *arguments, **settings)
         except gr.Error as error:
+            mark_refused_event()
             raise gr.Error(escape(str(error.message)), print_exception=False) from error
         except Exception as error:
             shown = report_unexpected(logger, "This failed", error)

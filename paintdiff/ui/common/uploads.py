@@ -1,11 +1,12 @@
 """Uploaded pictures, by id, and the two routes that accept and serve them.
 
-A client never names a path. Its upload is checked, kept in memory under an unguessable id, and
-dropped once newer uploads need the room.
+A client never names a path. Its upload is decoded once to find damage, kept in memory under an
+unguessable id, and dropped once newer uploads need the room.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import threading
 from collections import Counter, OrderedDict
@@ -19,11 +20,14 @@ from starlette.requests import ClientDisconnect
 
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import RequestError
-from paintdiff.imaging.images import read_header
+from paintdiff.imaging.images import check_pixels, read_header
 from paintdiff.server.visitors import THIS_MACHINE, current_visitor
 
 MAX_UPLOAD_BYTES = 16 * 2**20
 """Most bytes of one POST; the guard in front of all routes has the same limit."""
+
+MAX_CHECKS_PER_VISITOR = 8
+"""How many pictures of one visitor may wait to be decoded. A browser sends up to six at once."""
 
 MAX_TOTAL_BYTES = 256 * 2**20
 MAX_COUNT = 512
@@ -122,13 +126,43 @@ class Uploads:
             return upload
 
 
+class DamageChecks:
+    """Decodes pictures from outside one at a time, as each may take 256 MiB and a second or two.
+
+    A visitor who sends many delays the others by a few.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: Counter[str] = Counter()
+        self._one_at_a_time = asyncio.Lock()
+
+    async def check(self, data: bytes) -> None:
+        """Refuse a damaged picture of the current visitor.
+
+        Raises:
+            RequestError: As in `paintdiff.imaging.images.check_pixels`.
+            HTTPException: Too many of the visitor's pictures wait.
+        """
+        visitor = current_visitor.get()
+        if visitor != THIS_MACHINE and self._waiting[visitor] >= MAX_CHECKS_PER_VISITOR:
+            raise HTTPException(429, "You sent many pictures at once. Try again in a moment.")
+        self._waiting[visitor] += 1
+        try:
+            async with self._one_at_a_time:
+                await run_in_threadpool(check_pixels, data)
+        finally:
+            self._waiting[visitor] -= 1
+            if not self._waiting[visitor]:
+                del self._waiting[visitor]
+
+
 def upload_routes(uploads: Uploads) -> APIRouter:
     """Return the routes for uploads.
 
     POST /uploads takes a picture as the raw body and answers {id, width, height}; GET or HEAD
     /uploads/{id} returns it. Errors are JSON: {"detail": message}.
     """
-    router = APIRouter()
+    router, checks = APIRouter(), DamageChecks()
 
     @router.post("/uploads", status_code=201)
     async def take(request: Request) -> dict[str, str | int]:
@@ -136,6 +170,7 @@ def upload_routes(uploads: Uploads) -> APIRouter:
         if not data:
             raise HTTPException(400, "No picture was sent.")
         try:
+            await checks.check(data)
             upload = await run_in_threadpool(uploads.add, data)
         except RequestError as error:
             raise HTTPException(400, str(error)) from error

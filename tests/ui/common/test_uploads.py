@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from paintdiff.errors import RequestError
+from paintdiff.imaging.images import decode_image
 from paintdiff.server.guard import DEFAULT_MAX_BODY_BYTES, Guard, Hosts
 from paintdiff.server.visitors import THIS_MACHINE, current_visitor
 from paintdiff.ui.common import uploads as module
@@ -176,6 +179,56 @@ def test_what_is_refused_is_refused_in_json(client: TestClient) -> None:
     for content, words in ((b"", "No picture"), (b"text", "PNG, JPEG or WebP")):
         answer = client.post("/uploads", content=content)
         assert answer.status_code == 400 and words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_with_damaged_pixels_is_refused_as_reading_it_would(
+    client: TestClient, file_format: str
+) -> None:
+    whole = encoded(Image.effect_noise((64, 64), 90).convert("RGB"), file_format)
+    damaged = [whole[: len(whole) // 2]]
+    if file_format == "PNG":  # the other formats have no checksum
+        place = whole.index(b"IDAT") + 100
+        damaged.append(whole[:place] + bytes(50) + whole[place + 50 :])
+    assert client.post("/uploads", content=whole).status_code == 201
+    for data in damaged:
+        with pytest.raises(RequestError) as refused:
+            decode_image(data)
+        answer = client.post("/uploads", content=data)
+        assert answer.status_code == 400 and answer.json() == {"detail": str(refused.value)}
+
+
+def test_pictures_are_decoded_one_at_a_time_and_a_few_of_a_visitor_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_once: list[int] = []
+    decoding = threading.Lock()
+
+    def decode(_data: bytes) -> None:
+        assert decoding.acquire(blocking=False), "another is being decoded"
+        at_once.append(1)
+        time.sleep(0.01)
+        decoding.release()
+
+    monkeypatch.setattr(module, "check_pixels", decode)
+    most = module.MAX_CHECKS_PER_VISITOR
+
+    async def send(checks: module.DamageChecks, visitor: str, count: int) -> list[Any]:
+        current_visitor.set(visitor)
+        sent = (checks.check(PNG) for _ in range(count))
+        return await asyncio.gather(*sent, return_exceptions=True)
+
+    async def send_all() -> list[list[Any]]:
+        checks = module.DamageChecks()
+        both = [send(checks, "192.0.2.1", 20), send(checks, "192.0.2.2", 3)]
+        return [*await asyncio.gather(*both), await send(checks, "192.0.2.1", most)]
+
+    greedy, other, again = asyncio.run(send_all())
+    assert greedy[:most] == [None] * most and [each.status_code for each in greedy[most:]] == [
+        429
+    ] * (20 - most)
+    assert other == [None] * 3 and again == [None] * most
+    assert len(at_once) == 2 * most + 3
 
 
 def test_a_body_is_counted_while_it_comes(
