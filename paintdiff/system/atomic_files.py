@@ -22,7 +22,8 @@ if sys.platform != "win32":
 logger = logging.getLogger(__name__)
 
 _PART = re.compile(r"\.[0-9a-f]{16}\.part")
-_YOUNG_SECONDS = 5.0
+_ABANDONED_SECONDS = 3600.0
+"""After so long without a write nobody writes a file any more, where files can't be locked."""
 _FOLDER_PREFIX = "paintdiff-work-"
 _LOCK_NAME = ".lock"
 
@@ -39,11 +40,9 @@ def new_file(path: Path, *, overwrite: bool = True) -> Generator[BinaryIO]:
         OSError: It can't be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A short name, because `path` may be as long as names can be.
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    part, file = _create_part(path.parent)
     try:
-        with part.open("xb") as file:
-            _lock(file)
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -57,6 +56,24 @@ def new_file(path: Path, *, overwrite: bool = True) -> Generator[BinaryIO]:
         sync_folder(path.parent)
     except OSError as error:
         logger.warning("%s is written, but not tidied up: %s", path.name, error)
+
+
+def _create_part(folder: Path) -> tuple[Path, BinaryIO]:
+    """Create and lock an unfinished file, under a short name: the final one may be very long."""
+    while True:
+        part = folder / f".{secrets.token_hex(8)}.part"
+        file = part.open("xb")
+        try:
+            _lock(file)
+            if part.exists():
+                return part, file
+        except BlockingIOError:
+            pass  # a start that tidies up has locked it first, and removes it
+        except BaseException:
+            file.close()
+            part.unlink(missing_ok=True)
+            raise
+        file.close()
 
 
 def remove_stale_parts(folder: Path, *, depth: int = 0) -> None:
@@ -110,31 +127,34 @@ def _user() -> int:
 
 def _remove_stale(part: Path) -> None:
     try:
-        if time.time() - part.stat().st_mtime < _YOUNG_SECONDS:
-            return  # it may have just been created, and not be locked yet
+        if sys.platform == "win32":
+            part.unlink()  # fails while it is open
+            return
         with part.open("rb") as file:
-            _lock(file)
-            part.unlink()
+            if _lock(file) or time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+                part.unlink()
     except (BlockingIOError, FileNotFoundError):
         pass  # somebody is writing it, or has finished
     except OSError as error:
         logger.warning("an unfinished file can't be removed: %s", error)
 
 
-def _lock(file: IO[bytes]) -> None:
-    """Lock a file for as long as it is open, if the file system can.
+def _lock(file: IO[bytes]) -> bool:
+    """Lock a file for as long as it is open. Return whether the file system can.
 
     Raises:
         BlockingIOError: Another process has locked it.
     """
     if sys.platform == "win32":
-        return  # there an open file can't be removed anyway
+        return True  # there an open file can't be removed anyway
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
     except OSError as error:
         logger.debug("files can't be locked here: %s", error)
+        return False
+    return True
 
 
 def _publish(part: Path, path: Path, overwrite: bool) -> None:

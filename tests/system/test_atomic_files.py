@@ -8,7 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -67,10 +70,8 @@ def test_what_has_its_name_counts_as_written(
     assert caplog.text.count("not tidied up") == 2
 
 
-def test_what_a_killed_run_leaves_is_removed_at_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(atomic_files, "_YOUNG_SECONDS", 0.0)
+def test_what_a_killed_run_leaves_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    """However soon that is."""
     day = tmp_path / "2026-11-29"
     process = subprocess.Popen(
         [sys.executable, "-c", WRITING, str(day / "a.png")], stdout=subprocess.PIPE, text=True
@@ -91,12 +92,44 @@ def test_what_a_killed_run_leaves_is_removed_at_the_next_start(
     assert sorted(day.iterdir()) == sorted(others)
 
 
-def test_a_young_file_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("start_is_over", [True, False])
+def test_a_file_that_a_start_takes_for_left_behind_is_created_again(
+    start_is_over: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its creation and its lock nothing tells it from one that was left."""
+    lock = atomic_files._lock
+
+    @contextmanager
+    def other_start_locks(part: Path) -> Generator[None]:
+        with part.open("rb") as file:
+            lock(file)
+            yield
+            part.unlink()
+
+    with ExitStack() as starts:
+
+        def lock_late(file: IO[bytes]) -> bool:
+            monkeypatch.setattr(atomic_files, "_lock", lock)
+            starts.enter_context(other_start_locks(Path(file.name)))
+            if start_is_over:
+                starts.close()
+            return lock(file)
+
+        monkeypatch.setattr(atomic_files, "_lock", lock_late)
+        written(tmp_path / "a", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"whole"
+
+
+def test_where_nothing_can_be_locked_only_old_files_are_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic_files, "_lock", lambda _file: False)
     part = tmp_path / f".{'0' * 16}.part"
     part.touch()
     remove_stale_parts(tmp_path)
     assert part.exists()
-    os.utime(part, (time.time() - 60, time.time() - 60))
+    os.utime(part, (time.time() - 7200, time.time() - 7200))
     remove_stale_parts(tmp_path)
     assert not part.exists()
     remove_stale_parts(tmp_path / "no-such-folder")
