@@ -81,7 +81,7 @@ class Access:
                 queued = route.body is Body.QUEUED_EVENT
                 body, session = self.events.check(await _read_body(receive), queued=queued)
                 if queued:
-                    await self.sessions.admit(session)
+                    await self.sessions.admit(session, current_visitor.get())
                 else:
                     send = _report_refusals(send)
                 await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)

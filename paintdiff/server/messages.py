@@ -72,10 +72,6 @@ UNREADABLE_BODY = "The body isn't JSON that can be read."
 BODY_NOT_AN_OBJECT = "The body isn't an object."
 
 
-def not_json(name: str) -> str:
-    return f"{name} isn't JSON."
-
-
 REQUEST_CUT_OFF = "The request was cut off."
 
 

@@ -128,7 +128,7 @@ def check_cancel(body: bytes) -> bytes:
 
 def _parse_object(body: bytes) -> dict[str, Any]:
     try:
-        parsed = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        parsed = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise EventRefusedError(messages.UNREADABLE_BODY) from error
     if not isinstance(parsed, dict):
@@ -139,12 +139,8 @@ def _parse_object(body: bytes) -> dict[str, Any]:
 def _serialize(event: dict[str, Any]) -> bytes:
     try:
         return json.dumps(event, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except ValueError as error:  # a lone surrogate, or a number beyond a float's range
+    except ValueError as error:  # a lone surrogate, NaN, or beyond a float's range
         raise EventRefusedError(messages.UNREADABLE_BODY) from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(messages.not_json(name))
 
 
 def parse_session(session: object) -> str:

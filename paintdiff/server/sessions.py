@@ -42,17 +42,18 @@ class Sessions:
     """Counts the open streams of each session, and drops sessions that never open one.
 
     The answers to a queued event are kept until its session reads them, so a visitor who only sends
-    events would fill the memory. If too many sessions don't read, the oldest of them is dropped.
+    events would fill the memory. If too many sessions don't read, the oldest one of the visitor who
+    has most of them is dropped.
     """
 
     def __init__(self, queue: EventQueue) -> None:
         self._queue = queue
         self._reading: Counter[str] = Counter()
         self._reading_visitors: Counter[str] = Counter()
-        self._unread: OrderedDict[str, None] = OrderedDict()
+        self._unread: OrderedDict[str, str] = OrderedDict()  # session -> visitor, oldest first
 
-    async def admit(self, session: str) -> None:
-        """Register a queued event of a session.
+    async def admit(self, session: str, visitor: str = THIS_MACHINE) -> None:
+        """Register a queued event of a visitor's session.
 
         Raises:
             EventRefusedError: Too many of its events are unfinished.
@@ -61,10 +62,12 @@ class Sessions:
             raise EventRefusedError(messages.TOO_MANY_PENDING, 429)
         if self._reading[session]:
             return
-        self._unread[session] = None
+        self._unread[session] = visitor
         self._unread.move_to_end(session)
         while len(self._unread) > MAX_UNREAD_SESSIONS:
-            oldest, _ = self._unread.popitem(last=False)
+            ((greediest, _),) = Counter(self._unread.values()).most_common(1)
+            oldest = next(each for each, theirs in self._unread.items() if theirs == greediest)
+            del self._unread[oldest]
             await self._queue.forget(oldest)
 
     @contextmanager

@@ -46,6 +46,21 @@ def test_the_oldest_session_that_never_reads_is_forgotten() -> None:
     assert queue.forgotten == ["s0", "s1", "s2"]
 
 
+def test_who_never_reads_loses_no_session_of_others() -> None:
+    """A page opens its stream milliseconds after its first event; others may be faster."""
+    queue = Queue()
+    sessions = Sessions(queue)
+
+    async def ask() -> None:
+        await sessions.admit("page", "198.51.100.1")
+        for number in range(10 * MAX_UNREAD_SESSIONS):
+            await sessions.admit(f"s{number}", "198.51.100.2")
+
+    asyncio.run(ask())
+    assert len(queue.forgotten) == 9 * MAX_UNREAD_SESSIONS + 1
+    assert queue.forgotten[0] == "s0" and "page" not in queue.forgotten
+
+
 def test_one_session_can_only_ask_for_so_much() -> None:
     queue = Queue()
     queue.waiting = MAX_EVENTS_PER_SESSION
