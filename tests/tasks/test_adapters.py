@@ -29,7 +29,7 @@ from paintdiff.jobs.requests import PaintingRequest, TextToImage
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.manager.model_manager import ModelManager
-from paintdiff.models.registry.adapter_rows import VaeRow
+from paintdiff.models.registry.adapter_rows import IpAdapterRow, LoraRow, VaeRow
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
@@ -402,6 +402,28 @@ def test_a_lora_is_meant_however_it_is_written(engine: Engine) -> None:
         engine.generate(quick("a house <lora:ink:0.75> at night")).pictures[0]
     )
     assert "LoRA ink" in picture.hashes
+
+
+def test_each_name_is_looked_up_once(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[tuple[type, str]] = []
+    find: Any = Catalog.find
+
+    def counted(self: Catalog, kind: type, name: str) -> Any:
+        looked_up.append((kind, name))
+        return find(self, kind, name)
+
+    monkeypatch.setattr(Catalog, "find", counted)
+    asked = quick(
+        "a house <lora:INK:0.5> <lora:wash:1>",
+        loras=(LoraInput(name="Ink"), LoraInput(name="INK")),
+        vae="Soft",
+        controls=(ControlInput(image=given(photo()), controlnet="mini-sketch"),),
+        ip_adapters=(IpAdapterInput(image=given(photo()), name="IP"),),
+    )
+    resolve_request(asked, catalog, Profiles.default())
+    wanted = [(ModelRow, "mini"), (LoraRow, "INK"), (LoraRow, "wash"), (LoraRow, "Ink")]
+    wanted += [(VaeRow, "Soft"), (ControlNetRow, "mini-sketch"), (IpAdapterRow, "IP")]
+    assert looked_up == wanted
 
 
 def test_an_error_about_a_name_says_which_was_probably_meant(engine: Engine) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
-from paintdiff.errors import RequestError, UnknownNameError
+from paintdiff.errors import RequestError
 from paintdiff.jobs.request_parts import MAX_LORA_WEIGHT, IpAdapterInput
 from paintdiff.jobs.requests import MAX_LORAS, PaintingRequest
 from paintdiff.models.adapters.specs import LoraUse
 from paintdiff.models.conditioning.prompt_words import find_embeddings, shorten_words
 from paintdiff.models.registry.adapter_rows import EmbeddingRow, IpAdapterRow, LoraRow, VaeRow
-from paintdiff.models.registry.base_rows import WeightsRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.prompts.extra_networks import find_malformed_tags, split_lora_tags
 from paintdiff.tasks.adapters import collect_lora_uses, remove_lora_tags
@@ -19,11 +18,9 @@ from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.context import ResolveContext
 
 if TYPE_CHECKING:
-    from paintdiff.models.catalog.catalog import Catalog
     from paintdiff.models.registry.families import Family
 
 PaintingT = TypeVar("PaintingT", bound=PaintingRequest)
-RowT = TypeVar("RowT", bound=WeightsRow)
 
 
 def resolve_adapters(request: PaintingT, context: ResolveContext) -> PaintingT:
@@ -38,13 +35,6 @@ def resolve_adapters(request: PaintingT, context: ResolveContext) -> PaintingT:
     _check_refiner(request, context)
     ip_adapters = _resolve_ip_adapters(request, context)
     return request.model_copy(update={"ip_adapters": ip_adapters, "vae": vae})
-
-
-def _find(catalog: Catalog, kind: type[RowT], name: str, field: str) -> RowT:
-    try:
-        return catalog.find(kind, name)
-    except UnknownNameError as error:
-        raise error.at(field) from error
 
 
 def _check_loras(request: PaintingRequest, context: ResolveContext) -> None:
@@ -74,7 +64,7 @@ def _check_loras(request: PaintingRequest, context: ResolveContext) -> None:
 
 def _check_lora(use: LoraUse, times: int, field: str, context: ResolveContext) -> None:
     """Check a LoRA that is named so many times, first in `field`."""
-    row = _find(context.catalog, LoraRow, use.name, field)
+    row = context.find(LoraRow, use.name, field)
     _check_family(messages.the_lora(row.title), row.family, context.model, field)
     for weight in (use.weight, use.text_encoder_weight):
         if abs(weight) > MAX_LORA_WEIGHT:
@@ -134,7 +124,7 @@ def _resolve_vae(request: PaintingRequest, context: ResolveContext) -> str | Non
     """Return the name of the VAE that replaces the model's own, None for its own."""
     model = context.model
     if request.vae is not None:
-        row = _find(context.catalog, VaeRow, request.vae, "vae")
+        row = context.find(VaeRow, request.vae, "vae")
         _check_fits(messages.the_vae(row.title), row.families, model, "vae")
         return row.name
     if not model.parts or "vae" in model.parts or "text_encoder" not in model.parts:
@@ -158,7 +148,7 @@ def _check_refiner(request: PaintingRequest, context: ResolveContext) -> None:
     model, refiner = context.model, request.refiner
     if refiner is None:
         return
-    row = _find(context.catalog, ModelRow, refiner.model, "refiner.model")
+    row = context.find(ModelRow, refiner.model, "refiner.model")
     if not model.family.refiners:
         raise RequestError(
             messages.refiner_not_supported(model.title, model.family.title),
@@ -204,12 +194,12 @@ def _resolve_ip_adapters(
 
 
 def _find_fitting_ip_adapter(name: str | None, context: ResolveContext, field: str) -> IpAdapterRow:
-    model, catalog = context.model, context.catalog
+    model = context.model
     if name is not None:
-        row = _find(catalog, IpAdapterRow, name, field)
+        row = context.find(IpAdapterRow, name, field)
         _check_fits(messages.the_ip_adapter(row.title), row.families, model, field)
         return row
-    fitting = catalog.fitting(IpAdapterRow, model)
+    fitting = context.catalog.fitting(IpAdapterRow, model)
     if not fitting:
         raise RequestError(
             messages.no_ip_adapter(model.title, model.family.title),

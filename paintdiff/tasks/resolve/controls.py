@@ -44,8 +44,8 @@ def find_fitting_controlnet(name: str | None, context: ResolveContext, field: st
 
     Raises RequestError or UnknownNameError, for `field`.
     """
-    model, catalog = context.model, context.catalog
-    fitting = catalog.fitting(ControlNetRow, model)
+    model = context.model
+    fitting = context.catalog.fitting(ControlNetRow, model)
     if name is None:
         if not fitting:
             raise RequestError(
@@ -53,10 +53,7 @@ def find_fitting_controlnet(name: str | None, context: ResolveContext, field: st
                 field=field,
             )
         return fitting[0]
-    try:
-        row = catalog.find(ControlNetRow, name)
-    except UnknownNameError as error:
-        raise error.at(field) from error
+    row = context.find(ControlNetRow, name, field)
     if row not in fitting:
         names = ", ".join(each.name for each in fitting)
         raise RequestError(
