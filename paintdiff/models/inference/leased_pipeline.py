@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -37,6 +37,30 @@ from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import EXACT, Profile
 
 
+@dataclass(frozen=True)
+class LeaseTerms:
+    """What a lease of a model brings with it.
+
+    Attributes:
+        controlnets: The ControlNets that a run may use.
+        adapters: What the model has for this lease.
+        refiner: A lease of the second model, None if there is none.
+        tiny_autoencoder: The decoder that `load_tiny_autoencoder` returns, for the model's family;
+            None if there is none.
+        plan: Says how attention and the VAE save memory. Its placement of weights is the caller's.
+        profile: How exact a run has to be.
+        computing: How the networks are computed.
+    """
+
+    controlnets: Sequence[LoadedControlNet] = ()
+    adapters: LeasedAdapters = field(default_factory=LeasedAdapters)
+    refiner: LeasedPipeline | None = None
+    tiny_autoencoder: Any = None
+    plan: Plan = USUAL_PLAN
+    profile: Profile = EXACT
+    computing: ComputeChoice = field(default_factory=ComputeChoice)
+
+
 class LeasedPipeline:
     """A diffusers pipeline over shared weights, for one task and one thread.
 
@@ -57,19 +81,12 @@ class LeasedPipeline:
         computing: How the networks are computed.
     """
 
-    def __init__(  # noqa: PLR0913 (all that a lease brings together)
+    def __init__(
         self,
         loaded: LoadedModel,
         task: str,
-        controlnets: Sequence[LoadedControlNet] = (),
+        terms: LeaseTerms | None = None,
         *,
-        previews: bool = True,
-        adapters: LeasedAdapters | None = None,
-        refiner: LeasedPipeline | None = None,
-        tiny_autoencoder: Any = None,
-        plan: Plan = USUAL_PLAN,
-        profile: Profile = EXACT,
-        computing: ComputeChoice | None = None,
         float32: Float32Retry | None = None,
     ) -> None:
         """Put a pipeline for `task` together; no weights are loaded.
@@ -77,73 +94,51 @@ class LeasedPipeline:
         Args:
             loaded: The model.
             task: A key of its family's `pipelines`.
-            controlnets: The ControlNets that a run may use.
-            previews: Whether steps have previews. A model without a map to colours has them only
-                with a `tiny_autoencoder`.
-            adapters: What the model has for this lease.
-            refiner: A lease of the second model.
-            tiny_autoencoder: The decoder that `load_tiny_autoencoder` returns, for the model's
-                family.
-            plan: Says how attention and the VAE save memory. Its placement of weights is the
-                caller's.
-            profile: How exact a run has to be.
-            computing: How the networks are computed; None: by torch, in the usual precision.
-            float32: The stages that are computed in float32 already; None: none.
+            terms: What the lease brings with it; None: nothing.
+            float32: The stages that are computed in float32 already; None: none, or the refiner's.
 
         Raises:
             ModelLoadError: The model can't do the task, or a ControlNet doesn't fit it.
         """
-        self.adapters = adapters if adapters is not None else LeasedAdapters()
-        self.refiner = refiner
-        loaded = replace(loaded, components={**loaded.components, **self.adapters.components})
+        self._terms = terms = terms if terms is not None else LeaseTerms()
+        self.adapters, self.refiner = terms.adapters, terms.refiner
+        self.computing = terms.computing
+        self._loaded = loaded = replace(
+            loaded, components={**loaded.components, **self.adapters.components}
+        )
         self.pipeline = assemble_pipeline(loaded, task)
         self.row: ModelRow = loaded.row
         self.model_hash = loaded.model_hash
         denoiser = get_denoiser(self.pipeline, self.row.family)
-        self.controlnets = {each.row.name: each for each in controlnets}
-        for each in controlnets:
-            check_fits(each, denoiser, self.row.title)
-        self.computing = computing if computing is not None else ComputeChoice()
-        self.profile = filter_supported(denoiser, self.row.family, profile)
-        self.unsupported = find_unsupported(profile, self.profile)
-        if float32 is None:
-            retried = None if refiner is None else refiner._float32.retried
-            float32 = Float32Retry(self.computing, self.row.title, retried)
-        self._float32 = float32
-        self.prompts = PromptEncoder(
-            self.pipeline,
-            self.row.family,
-            Vocabulary(loaded.known_words, loaded.near_words, loaded.subjects),
-            tokens=self.adapters.tokens,
-            cache=self.adapters.prompts,
-            cache_state=self.adapters.prompt_state,
-        )
-        self._setup = PipelineSetup(
-            self.pipeline,
-            self.row,
-            loaded.device,
-            plan,
-            self.profile,
-            self.computing,
-            float32,
-        )
+        self.controlnets = _check_controlnets(terms.controlnets, denoiser, self.row.title)
+        self.profile = filter_supported(denoiser, self.row.family, terms.profile)
+        self.unsupported = find_unsupported(terms.profile, self.profile)
+        self._float32 = self._make_float32_retry() if float32 is None else float32
+        self.prompts = _make_prompt_encoder(self.pipeline, loaded, self.adapters)
+        parts = (self.pipeline, self.row, loaded.device, terms.plan, self.profile)
+        self._setup = PipelineSetup(*parts, self.computing, self._float32)
         self._scheduler = ModelScheduler.of(self.pipeline.scheduler)
-        self._batching = RunBatching(self._setup, has_refiner=refiner is not None)
-        self._denoiser = LatentDenoiser(
+        self._batching = RunBatching(self._setup, has_refiner=self.refiner is not None)
+        self._denoiser = self._make_denoiser()
+        has_chosen_vae = "vae" in self.adapters.components  # it decodes by itself
+        tiny_autoencoder = None if has_chosen_vae else terms.tiny_autoencoder
+        self._decoder = LatentDecoder(self._setup, tiny_autoencoder)
+        self._other_tasks: dict[str, LeasedPipeline] = {}
+
+    def _make_denoiser(self) -> LatentDenoiser:
+        return LatentDenoiser(
             self._setup,
             self.prompts,
             self._scheduler,
             self._batching,
             self.controlnets,
             self.adapters,
-            _make_preview(loaded, tiny_autoencoder) if previews else None,
+            _make_preview(self._loaded, self._terms.tiny_autoencoder),
         )
-        # A VAE that was chosen decodes by itself.
-        tiny = None if "vae" in self.adapters.components else tiny_autoencoder
-        self._decoder = LatentDecoder(self._setup, tiny)
-        self._loaded = loaded
-        self._previews, self._tiny_autoencoder = previews, tiny_autoencoder
-        self._other_tasks: dict[str, LeasedPipeline] = {}
+
+    def _make_float32_retry(self) -> Float32Retry:
+        retried = None if self.refiner is None else self.refiner._float32.retried
+        return Float32Retry(self.computing, self.row.title, retried)
 
     @property
     def denoiser(self) -> Any:
@@ -194,18 +189,9 @@ class LeasedPipeline:
             ModelLoadError: The model can't do the task.
         """
         if task not in self._other_tasks:
+            terms = replace(self._terms, profile=self.profile)
             self._other_tasks[task] = LeasedPipeline(
-                self._loaded,
-                task,
-                tuple(self.controlnets.values()),
-                previews=self._previews,
-                adapters=self.adapters,
-                refiner=self.refiner,
-                tiny_autoencoder=self._tiny_autoencoder,
-                plan=self._setup.plan,
-                profile=self.profile,
-                computing=self.computing,
-                float32=self._float32,
+                self._loaded, task, terms, float32=self._float32
             )
         return self._other_tasks[task]
 
@@ -274,6 +260,28 @@ class LeasedPipeline:
         others = [*self._other_tasks.values(), *([] if self.refiner is None else [self.refiner])]
         for other in others:
             other.release()
+
+
+def _check_controlnets(
+    controlnets: Sequence[LoadedControlNet], denoiser: Any, title: str
+) -> Mapping[str, LoadedControlNet]:
+    """Return the ControlNets by name. Raises ModelLoadError if one doesn't fit the denoiser."""
+    for each in controlnets:
+        check_fits(each, denoiser, title)
+    return {each.row.name: each for each in controlnets}
+
+
+def _make_prompt_encoder(
+    pipeline: Any, loaded: LoadedModel, adapters: LeasedAdapters
+) -> PromptEncoder:
+    return PromptEncoder(
+        pipeline,
+        loaded.row.family,
+        Vocabulary(loaded.known_words, loaded.near_words, loaded.subjects),
+        tokens=adapters.tokens,
+        cache=adapters.prompts,
+        cache_state=adapters.prompt_state,
+    )
 
 
 def _make_preview(loaded: LoadedModel, tiny_autoencoder: Any) -> Preview | None:

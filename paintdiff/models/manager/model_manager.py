@@ -173,28 +173,23 @@ class ModelManager:
                 leases.enter_context(self._lease(CONTROLNET, row, model, on_loading))
                 for row in rows
             ]
-            from paintdiff.models.inference.leased_pipeline import LeasedPipeline  # noqa: PLC0415 (imports torch)
+            from paintdiff.models.inference.leased_pipeline import LeasedPipeline, LeaseTerms  # noqa: PLC0415 (imports torch)
 
             kernels = self._backends.choose_kernels(model, profile)
             adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
                 self._apply_adapters(entry, model, adapters, plan, profile, on_loading)
             )
-            leased = LeasedPipeline(
-                model,
-                task,
+            terms = LeaseTerms(
                 networks,
-                adapters=adapted,
-                refiner=refiner,
-                tiny_autoencoder=leases.enter_context(
-                    self._lease_preview_decoder(model, on_loading)
-                ),
-                plan=plan,
-                profile=profile,
-                computing=self._backends.choose_computation(
-                    entry, kernels, profile, adapters, plan
-                ),
+                adapted,
+                refiner,
+                leases.enter_context(self._lease_preview_decoder(model, on_loading)),
+                plan,
+                profile,
+                self._backends.choose_computation(entry, kernels, profile, adapters, plan),
             )
+            leased = LeasedPipeline(model, task, terms)
             try:
                 yield leased
             finally:
@@ -212,7 +207,7 @@ class ModelManager:
     ) -> Generator[tuple[LeasedAdapters, LeasedPipeline | None]]:
         """Apply adapters to a loaded model for a lease; yield them and its refiner."""
         from paintdiff.models.adapters import applied  # noqa: PLC0415 (imports torch)
-        from paintdiff.models.inference.leased_pipeline import LeasedPipeline  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.inference.leased_pipeline import LeasedPipeline, LeaseTerms  # noqa: PLC0415 (imports torch)
 
         with ExitStack() as leases:
             vae = None
@@ -249,9 +244,8 @@ class ModelManager:
             refiner: LeasedPipeline | None = None
             if second is not None:
                 theirs = given[entry_key(second.row)]
-                refiner = LeasedPipeline(
-                    second, "image_to_image", adapters=theirs, plan=plan, profile=profile
-                )
+                terms = LeaseTerms(adapters=theirs, plan=plan, profile=profile)
+                refiner = LeasedPipeline(second, "image_to_image", terms)
             yield applied.swap_vae(given[entry.key], vae), refiner
 
     def _make_room_to_place(

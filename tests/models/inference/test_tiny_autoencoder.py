@@ -15,7 +15,7 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.models.adapters.applied import LeasedAdapters
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.denoising_run import Denoising
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.leased_pipeline import LeasedPipeline, LeaseTerms
 from paintdiff.models.inference.tiny_autoencoder import TinyPreview, load_tiny_autoencoder
 from paintdiff.models.loading.pipelines import load_pipeline
 from paintdiff.models.memory.plans import Plan
@@ -125,8 +125,9 @@ def test_a_lease_shows_its_pictures_and_paints_the_same(
 
         return leased.denoise(run, on_step), shown[0]
 
+    with_decoder = LeaseTerms(tiny_autoencoder=decoder)
     linear, by_map = painted(LeasedPipeline(loaded, "text_to_image"))
-    tiny, by_decoder = painted(LeasedPipeline(loaded, "text_to_image", tiny_autoencoder=decoder))
+    tiny, by_decoder = painted(LeasedPipeline(loaded, "text_to_image", with_decoder))
     assert torch.equal(linear, tiny)
     assert by_map != by_decoder
 
@@ -142,9 +143,8 @@ def test_a_profile_that_takes_it_decodes_by_it(
     decoder = load_tiny_autoencoder(files["folder"], FAMILIES["mini"])
     quick = Profile(name="quick", title="Quick", says="quick", decoder="tiny")
     plan = Plan(vae_tile_px=tile)
-    leased = LeasedPipeline(
-        loaded, "text_to_image", tiny_autoencoder=decoder, plan=plan, profile=quick
-    )
+    terms = LeaseTerms(tiny_autoencoder=decoder, plan=plan, profile=quick)
+    leased = LeasedPipeline(loaded, "text_to_image", terms)
     latents = torch.randn(1, 4, 40, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = network.decode(latents).sample[0].permute(1, 2, 0).numpy()
@@ -165,11 +165,11 @@ def test_the_vae_decodes_where_there_is_none_or_one_was_chosen(
     chosen = LeasedAdapters(components={"vae": loaded.components["vae"]})
     quick = Profile(name="quick", title="Quick", says="quick", decoder="tiny")
     latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    usual = LeasedPipeline(loaded, "text_to_image", tiny_autoencoder=decoder)
-    with_chosen = LeasedPipeline(
-        loaded, "text_to_image", tiny_autoencoder=decoder, adapters=chosen, profile=quick
-    )
-    without = LeasedPipeline(loaded, "text_to_image", profile=quick)
+    with_decoder = LeaseTerms(tiny_autoencoder=decoder)
+    usual = LeasedPipeline(loaded, "text_to_image", with_decoder)
+    terms = LeaseTerms(tiny_autoencoder=decoder, adapters=chosen, profile=quick)
+    with_chosen = LeasedPipeline(loaded, "text_to_image", terms)
+    without = LeasedPipeline(loaded, "text_to_image", LeaseTerms(profile=quick))
     for leased in (with_chosen, without):
         assert leased.decode(latents).tobytes() == usual.decode(latents).tobytes()
         assert leased.notes == ()
