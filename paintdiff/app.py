@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from paintdiff.config import messages
 from paintdiff.config.settings import Settings, program_name
-from paintdiff.errors import PaintError
+from paintdiff.errors import GalleryError, PaintError
 from paintdiff.system.atomic_files import remove_stale_folders, remove_stale_parts
 from paintdiff.system.process import prepare_process
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from paintdiff.engine.engine import Engine
     from paintdiff.gallery.files import PictureFolder
+    from paintdiff.gallery.gallery import Gallery
     from paintdiff.models.hub.downloads import Downloads
     from paintdiff.server.guard import Hosts
     from paintdiff.ui.common.context import PageContext
@@ -49,6 +50,7 @@ class App:
     engine: Engine
     downloads: Downloads
     pictures: PictureFolder
+    gallery: Gallery
     parts: PageContext
     page: gr.Blocks
     hosts: Hosts
@@ -66,6 +68,8 @@ class App:
         from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415
         from paintdiff.engine.engine import Engine  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
+        from paintdiff.gallery.gallery import Gallery  # noqa: PLC0415
+        from paintdiff.gallery.recording import Recorder, find_library_versions  # noqa: PLC0415
         from paintdiff.models.catalog.live_catalog import LiveCatalog  # noqa: PLC0415
         from paintdiff.models.hub.downloads import Downloads  # noqa: PLC0415
         from paintdiff.models.manager.model_manager import ModelManager  # noqa: PLC0415
@@ -94,9 +98,11 @@ class App:
             engine=settings.engine,
         )
         pictures = PictureFolder(settings.output_dir)
+        gallery = Gallery(settings.output_dir, settings.database_url)
         engine = Engine(
             manager,
             store=pictures,
+            recorder=Recorder(gallery, pictures, find_library_versions()),
             queue_size=settings.queue_size,
             annotators=Annotators(settings.models_dir, manager),
             profiles=Profiles.default(settings.profile),
@@ -121,7 +127,8 @@ class App:
         space_host = os.environ.get("SPACE_HOST")
         names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
         hosts = Hosts(names, any_address=settings.host in _EVERY_ADDRESS)
-        return cls(settings, engine, downloads, pictures, parts, build_page(parts), hosts)
+        page = build_page(parts)
+        return cls(settings, engine, downloads, pictures, gallery, parts, page, hosts)
 
     def served(self) -> ASGIApp:
         """Return the page, its routes, and the guard around them."""
@@ -173,6 +180,7 @@ class App:
             listening.close()
             self.downloads.close()
             self.engine.close()
+            self.gallery.close()
 
     def _started(self) -> None:
         """Announce the page, then do what takes longer."""
@@ -189,6 +197,7 @@ class App:
         from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415 (see `composed`)
 
         self.pictures.tidy_up()
+        self._adopt_orphans()
         remove_stale_folders()
         remove_stale_parts(self.settings.cache_dir or find_user_cache_folder(), depth=2)
         self.engine.manager.warm(self.parts.default_model)
@@ -196,6 +205,18 @@ class App:
             webbrowser.open(url)
         if self.settings.share:
             self._share()
+
+    def _adopt_orphans(self) -> None:
+        """Add pictures to the gallery that a killed process saved but didn't record."""
+        from paintdiff.gallery.adoption import adopt_orphans  # noqa: PLC0415 (see `composed`)
+
+        try:
+            adopted = adopt_orphans(self.gallery)
+        except GalleryError as error:
+            _say(f"{error} Until then pictures are saved, but not added to the gallery.")
+        else:
+            if adopted:
+                _say(f"Added to the gallery, because they had no record: {adopted} pictures.")
 
     def _share(self) -> None:
         from gradio.networking import setup_tunnel  # noqa: PLC0415 (only when it is asked for)

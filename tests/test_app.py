@@ -126,6 +126,32 @@ def test_the_controlnet_that_is_named_is_the_default(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["mine"] * 3 + [str(models / "annotators"), "False"]
 
 
+RECORDED = """
+import app
+from paintdiff.gallery.store import PictureQuery
+from paintdiff.jobs.requests import TextToImage
+composed = app.App.composed(app.Settings.read(["--output-dir", "out"]))
+done = composed.engine.generate(TextToImage(prompt="a boat", num_inference_steps=2, seed=1))
+composed.engine.close()
+(picture,) = done.pictures
+file = composed.gallery.store.get(picture.id).file
+print(composed.gallery.path_of(file) == picture.path.absolute())
+"""
+
+
+def test_the_app_records_what_it_paints(tmp_path: Path) -> None:
+    done = python(RECORDED, cwd=tmp_path)
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
+    assert (tmp_path / "out" / "gallery.sqlite3").is_file()
+
+
+def test_a_wrong_database_url_is_refused_without_its_password() -> None:
+    done = run("--database-url", "mysql://ann:secret@host/db")
+    assert done.returncode == 2
+    assert "postgresql://USER@HOST/DATABASE" in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_help_is_quick_and_whole() -> None:
     done = run("--help")
     assert done.returncode == 0 and "--memory-budget" in done.stdout

@@ -41,6 +41,10 @@ UPSCALER_HELP = "the default upscaler: a name from the list, or a .safetensors o
 MODELS_DIR_HELP = "a folder with models, such as that of A1111, Forge or ComfyUI; repeatable"
 CACHE_DIR_HELP = "folder for caches; the user's cache folder by default"
 OUTPUT_DIR_HELP = "folder for finished pictures"
+DATABASE_URL_HELP = (
+    "the gallery's database, like postgresql://USER@HOST/NAME; a file in the output folder\n"
+    "by default. With a password in it, prefer the variable: it isn't in the process list"
+)
 DEVICE_HELP = "auto, cpu, cuda, cuda:1 or mps"
 ENGINE_HELP = (
     "backend of the speeds fast and turbo on a CPU: torch, openvino or auto (the faster one, timed)"

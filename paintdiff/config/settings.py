@@ -28,6 +28,7 @@ ENVIRONMENT_PREFIX = "PAINTDIFF_"
 _BYTES_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", re.ASCII | re.IGNORECASE)
 _CREDENTIALS = re.compile(r"[^:\n]+:.+")
 _MAX_CREDENTIALS = 4096
+_SECRETS = ("auth", "database_url")
 _ROOT_PATHS = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _UNIT_BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -72,6 +73,7 @@ _UPSCALER = _make_flag("--upscaler", "NAME")
 _MODELS_DIR = _make_flag("--models-dir", "FOLDER")
 _CACHE_DIR = _make_flag("--cache-dir", "FOLDER")
 _OUTPUT_DIR = _make_flag("--output-dir", "FOLDER")
+_DATABASE_URL = _make_flag("--database-url", "URL")
 _DEVICE = _make_flag("--device", "NAME")
 _ENGINE = _make_flag("--engine", "NAME")
 _MEMORY_BUDGET = _make_flag("--memory-budget", "SIZE")
@@ -144,6 +146,13 @@ class Settings(BaseSettings):
         default_factory=default_output_folder,
         validation_alias=AliasChoices(*_OUTPUT_DIR.environment),
         description=messages.OUTPUT_DIR_HELP,
+    )
+    database_url: Annotated[str | None, _DATABASE_URL] = _make_field(
+        _DATABASE_URL,
+        messages.DATABASE_URL_HELP,
+        None,
+        repr=False,
+        min_length=1,
     )
     device: Annotated[str, _DEVICE] = _make_field(
         _DEVICE, messages.DEVICE_HELP, "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
@@ -333,6 +342,6 @@ def _describe(error: ValidationError) -> str:
         if place == name or place in flag.environment:
             reason = first["msg"].removeprefix("Value error, ")
             reason = reason[:1].lower() + reason[1:]
-            value = None if name == "auth" else str(first["input"])
+            value = None if name in _SECRETS else str(first["input"])
             return messages.wrong_setting(flag.name, flag.environment[0], reason, value)
     return f"{place}: {first['msg']}."

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from paintdiff.engine import messages
-from paintdiff.engine.worker import PictureStore, Run, make_failed_event
+from paintdiff.engine.worker import PictureRecorder, PictureStore, Run, make_failed_event
 from paintdiff.error_reports import report_error
 from paintdiff.errors import (
     EngineClosedError,
@@ -87,7 +87,8 @@ class Engine:
     A context manager; `close` cancels what is left.
 
     `manager` owns the models (None: one over the default catalog, on the best device), `store`
-    saves each finished picture (None: nothing is saved), `queue_size` is how many jobs may wait,
+    saves each finished picture (None: nothing is saved), `recorder` hears of it before the job's
+    watchers do, `queue_size` is how many jobs may wait,
     `annotators` makes control maps (None: with weights from Hugging Face's cache only), `profiles`
     are the speed profiles (None: those that ship, "exact" by default). Constructing it loads
     nothing.
@@ -98,12 +99,13 @@ class Engine:
         manager: ModelManager | None = None,
         *,
         store: PictureStore | None = None,
+        recorder: PictureRecorder | None = None,
         queue_size: int = 16,
         annotators: Annotators | None = None,
         profiles: Profiles | None = None,
     ) -> None:
         self.manager = manager if manager is not None else ModelManager()
-        self._store = store
+        self._saving = (store, recorder)
         self._annotators = annotators or Annotators(manager=self.manager)
         self.profiles = profiles if profiles is not None else Profiles.default()
         self._queue_size = queue_size
@@ -294,7 +296,7 @@ class Engine:
     def _run(self, job: Job) -> None:
         try:
             inputs = self._take_inputs(job)
-            run = Run(job, self.manager, self._annotators, self._store, self.profiles, inputs)
+            run = Run(job, self.manager, self._annotators, self._saving, self.profiles, inputs)
             end = run.execute()
             if run.steps_per_second:
                 self._steps_per_second = run.steps_per_second

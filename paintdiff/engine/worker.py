@@ -64,6 +64,14 @@ class PictureStore(Protocol):
         ...
 
 
+class PictureRecorder(Protocol):
+    """A listener that hears of each picture before anybody else."""
+
+    def record(self, job: Job, picture: Picture) -> Picture:
+        """Return the picture, with what the recorder adds. `path` is None if it wasn't saved."""
+        ...
+
+
 class Run:
     """The run of one job. `inputs` has the request's pictures, as far as they are decoded."""
 
@@ -72,14 +80,14 @@ class Run:
         job: Job,
         manager: ModelManager,
         annotators: Annotators,
-        store: PictureStore | None,
+        saving: tuple[PictureStore | None, PictureRecorder | None],
         profiles: Profiles,
         inputs: DecodedInputs,
     ) -> None:
         self._job = job
         self._manager = manager
         self._annotators = annotators
-        self._store = store
+        self._store, self._recorder = saving
         self._profiles = profiles
         self._inputs = inputs
         self._pictures: list[Picture] = []
@@ -90,6 +98,7 @@ class Run:
         self._first = 0
         self._together = 1
         self._warned = False
+        self._picture_began = time.perf_counter()
 
     @property
     def steps_per_second(self) -> float:
@@ -298,7 +307,11 @@ class Run:
         )
 
     def _keep(self, picture: Picture) -> None:
-        saved = self._save(picture)
+        now = time.perf_counter()
+        device = self._manager.status().device
+        timed = replace(picture, seconds=now - self._picture_began, device=device)
+        self._picture_began = now
+        saved = self._record(self._save(timed))
         self._pictures.append(saved)
         self._job.add_picture(saved)
         self._progress.begin_picture()
@@ -318,6 +331,15 @@ class Run:
         if picture.raster is not None:
             picture.raster.close()
         return replace(picture, path=path, raster=None)
+
+    def _record(self, picture: Picture) -> Picture:
+        if self._recorder is None:
+            return picture
+        try:
+            return self._recorder.record(self._job, picture)
+        except BaseException as error:
+            self._job.warn((_describe_error("The picture isn't in the gallery", error),))
+            return picture
 
 
 def make_failed_event(job: Job, error: BaseException) -> Failed:

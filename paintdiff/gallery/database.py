@@ -168,6 +168,15 @@ class Database:
             _upgrade(connection, script)
 
 
+def check_url(url: str) -> None:
+    """Check that a database URL can be used, without connecting.
+
+    Raises:
+        SettingsError: It isn't one of SQLite or PostgreSQL, or the driver is missing.
+    """
+    _connect(_parse_url(url)).dispose()
+
+
 def _alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))

@@ -46,12 +46,13 @@ class FoundSettings:
 
     `request` has all that this app can use; what it leaves open is missing in its
     `model_fields_set`. `left_open` names the rest, each with the reason, such as "seed 5000000000
-    (at most 4294967295)". `program` wrote them, "" if unknown.
+    (at most 4294967295)". `program` wrote them, "" if unknown. `model_hash` is as in `Picture`.
     """
 
     request: Request
     left_open: tuple[str, ...] = ()
     program: str = ""
+    model_hash: str = ""
 
 
 def keep_usable(

@@ -68,7 +68,7 @@ def read_request(source: Path | bytes) -> Request:
     return read_settings(source).request
 
 
-def read_settings(source: Path | bytes) -> FoundSettings:
+def read_settings(source: Path | bytes | ImageFile) -> FoundSettings:
     """Read the settings in a PNG, JPEG or WebP file, ours or another program's.
 
     It understands A1111's text, JSON and ComfyUI graphs. A picture of ours returns exactly its
@@ -84,7 +84,7 @@ def read_settings(source: Path | bytes) -> FoundSettings:
     own = texts.get(REQUEST_KEY)
     if own is not None:
         try:
-            return FoundSettings(_request_from_json(_short(own, REQUEST_KEY)))
+            return _read_own_settings(_short(own, REQUEST_KEY))
         except MetadataError as failed:
             error = failed
     for key, read in READERS:
@@ -120,7 +120,9 @@ def find_settings(text: str) -> FoundSettings | None:
     return settings_from_parameters(parameters)
 
 
-def _open_file(source: Path | bytes) -> ImageFile:
+def _open_file(source: Path | bytes | ImageFile) -> ImageFile:
+    if isinstance(source, ImageFile):
+        return source
     try:
         with open_image(source) as (_image, file):
             return file
@@ -137,7 +139,7 @@ def _short(text: str, key: str) -> str:
     return text
 
 
-def _request_from_json(text: str) -> Request:
+def _read_own_settings(text: str) -> FoundSettings:
     try:
         content: object = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -149,9 +151,11 @@ def _request_from_json(text: str) -> Request:
     if "prompt" in given:  # one that doesn't say how it is read was saved when brackets were text
         given = {"prompt_syntax": "plain", **given}
     try:
-        return parse_request(given)
+        request = parse_request(given)
     except RequestError as error:
         raise MetadataError(f"The picture's settings can't be used: {error}") from error
+    model_hash = cast("dict[str, object]", content).get("model_hash")
+    return FoundSettings(request, model_hash=model_hash if isinstance(model_hash, str) else "")
 
 
 def _drop_surrogates(text: str) -> str:

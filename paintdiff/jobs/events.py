@@ -75,7 +75,9 @@ class Picture:
     upscaler's for an enlarged picture), "" if unknown; `hashes` identify its adapters ("LoRA name",
     "embedding name", "VAE", "refiner"), as far as known. `notes` tell people how it was made, such
     as "0 pixels changed outside the mask". `engine` is the backend that ran the denoiser
-    ("OpenVINO"), "" for torch alone.
+    ("OpenVINO"), "" for torch alone. `seconds` is the time since the job began or its previous
+    picture was finished, `device` the one it was painted on. `id` is the picture's in the gallery,
+    "" if it isn't in one.
     """
 
     image: Image.Image
@@ -87,6 +89,9 @@ class Picture:
     whole_size: Size | None = None
     hashes: Mapping[str, str] = field(default_factory=dict[str, str])
     engine: str = ""
+    seconds: float | None = None
+    device: str = ""
+    id: str = ""
 
     @classmethod
     def of_raster(

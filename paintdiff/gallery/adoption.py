@@ -1,0 +1,88 @@
+"""Adopts orphans: files in the dated folders that have no record, such as after kill -9."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from paintdiff.errors import PictureRecordedError, RequestError
+from paintdiff.gallery.gallery import Gallery
+from paintdiff.gallery.picture_files import SUFFIXES, read_picture_file
+from paintdiff.gallery.records import record_of_file
+
+logger = logging.getLogger(__name__)
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def adopt_orphans(gallery: Gallery) -> int:
+    """Record every readable picture in the dated folders that has no record; return how many.
+
+    Pictures that were erased are removed from the disk first and don't return. Files that can't be
+    read are logged and stay.
+
+    Raises:
+        GalleryError: The database can't be used.
+    """
+    finish_removals(gallery)
+    adopted = 0
+    for files in list_day_files(gallery.folder):
+        for file in gallery.store.find_unrecorded(files):
+            try:
+                facts = read_picture_file(gallery.path_of(file))
+                gallery.store.add(record_of_file(file, facts))
+            except PictureRecordedError:
+                continue  # another process was faster
+            except RequestError as error:
+                logger.warning("%s isn't in the gallery: %s", file, error)
+            else:
+                adopted += 1
+    return adopted
+
+
+def list_day_files(folder: Path) -> Iterator[list[str]]:
+    """Yield the names of the picture files in each dated folder, as records have them."""
+    for day in _scan(folder):
+        if _DAY.fullmatch(day.name) and day.is_dir(follow_symlinks=False):
+            yield [
+                f"{day.name}/{each.name}"
+                for each in _scan(Path(day.path))
+                if is_picture_name(each.name) and each.is_file(follow_symlinks=False)
+            ]
+
+
+def is_picture_name(name: str) -> bool:
+    """Return whether a file's name is that of a picture: not hidden, and UTF-8 text."""
+    suffix = os.path.splitext(name)[1].lower()
+    return not name.startswith(".") and suffix in SUFFIXES and name.isprintable()
+
+
+def finish_removals(gallery: Gallery) -> None:
+    """Remove the files of erased pictures from the disk. What can't be removed now stays listed.
+
+    Raises:
+        GalleryError: The database can't be used.
+    """
+    gone: list[str] = []
+    for file in gallery.store.removals():
+        try:
+            gallery.path_of(file).unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("%s can't be removed: %s", file, error.strerror)
+        else:
+            gone.append(file)
+    gallery.store.confirm_removals(gone)
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda each: each.name)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        logger.warning("can't look for pictures in %s: %s", folder.name, error.strerror)
+        return []

@@ -1,0 +1,67 @@
+"""A gallery: an output folder, and the database that has a record of each picture."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from paintdiff.gallery.database import Database, check_url
+from paintdiff.gallery.store import GalleryStore
+
+
+class Gallery:
+    """The pictures of an output folder. Threads may share it; nothing is opened before it's needed.
+
+    `url` is the database's, None for a SQLite file in the folder.
+
+    Raises:
+        SettingsError: The URL isn't one of SQLite or PostgreSQL, or the driver is missing.
+    """
+
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        if url is not None:
+            check_url(url)
+        self.folder = folder.absolute()
+        self._url = url
+        self._opening = threading.Lock()
+        self._database: Database | None = None
+
+    @property
+    def database(self) -> Database:
+        """Return the database, opened (and created or migrated) when it is first needed.
+
+        Raises:
+            GalleryError: It can't be opened. The next use tries again.
+        """
+        with self._opening:
+            if self._database is None:
+                self._database = Database.open(self.folder, self._url)
+            return self._database
+
+    @property
+    def store(self) -> GalleryStore:
+        """Return the store of records.
+
+        Raises:
+            GalleryError: The database can't be opened. The next use tries again.
+        """
+        return GalleryStore(self.database)
+
+    def path_of(self, file: str) -> Path:
+        """Return where a record's `file` or `thumbnail` lies."""
+        return self.folder / file
+
+    def name_of(self, path: Path) -> str:
+        """Return a path as records have it: within the output folder if it lies there."""
+        absolute = Path(os.path.abspath(path))
+        if absolute.is_relative_to(self.folder):
+            return absolute.relative_to(self.folder).as_posix()
+        return absolute.as_posix()
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._opening:
+            if self._database is not None:
+                self._database.close()
+                self._database = None

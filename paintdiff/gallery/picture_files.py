@@ -1,0 +1,95 @@
+"""What a picture file says about itself: its size, its hash, and the settings in it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paintdiff.errors import MetadataError, NoMetadataError, RequestError
+from paintdiff.gallery.metadata import read_settings
+from paintdiff.imaging.geometry import Size
+from paintdiff.imaging.image_files import ImageFile, parse_image_file
+from paintdiff.imaging.images import MAX_FILE_BYTES, read_header
+
+if TYPE_CHECKING:
+    from paintdiff.gallery.found_settings import FoundSettings
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+_START_BYTES = 32 * 2**20
+"""How much of a large PNG is read for its settings, which come before its pixels."""
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_HASH_CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A readable picture file.
+
+    `sha256` is lower-case hex. `settings` is None if it has none that can be used, and `reason`
+    then says why ("" if there are none).
+    """
+
+    size: Size
+    file_bytes: int
+    sha256: str
+    modified_at: datetime
+    settings: FoundSettings | None
+    reason: str = ""
+
+
+def read_picture_file(path: Path) -> PictureFile:
+    """Read an untrusted picture file: PNG, JPEG or WebP. Its pixels aren't decoded.
+
+    A PNG may be larger than MAX_FILE_BYTES, because a picture of ours may be.
+
+    Raises:
+        RequestError: It isn't such a picture, it is damaged or cut off, or it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(_START_BYTES)
+            state = os.fstat(file.fileno())
+            digest = hashlib.sha256(start)
+            last = start[-len(_PNG_END) :]
+            while chunk := file.read(_HASH_CHUNK_BYTES):
+                digest.update(chunk)
+                last = (last + chunk)[-len(_PNG_END) :]
+                if state.st_size <= MAX_FILE_BYTES:
+                    start += chunk
+    except OSError as error:
+        raise RequestError(f"{path.name} can't be read: {error.strerror}.") from error
+    parsed = parse_image_file(start)
+    large = parsed is not None and parsed.format == "PNG"
+    if large and last != _PNG_END:
+        raise RequestError(f"{path.name} is cut off: the end of the PNG is missing.")
+    size = _read_png_size(start) if large else read_header(start).size
+    settings, reason = _find_settings(parsed if large else start)
+    return PictureFile(
+        size=size,
+        file_bytes=state.st_size,
+        sha256=digest.hexdigest(),
+        modified_at=datetime.fromtimestamp(state.st_mtime, UTC),
+        settings=settings,
+        reason=reason,
+    )
+
+
+def _read_png_size(data: bytes) -> Size:
+    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data[12:16] != b"IHDR" or not width or not height:
+        raise RequestError("The picture is damaged: it has no size.")
+    return Size(width, height)
+
+
+def _find_settings(source: bytes | ImageFile | None) -> tuple[FoundSettings | None, str]:
+    assert source is not None
+    try:
+        return read_settings(source), ""
+    except NoMetadataError:
+        return None, ""
+    except MetadataError as error:
+        return None, str(error)

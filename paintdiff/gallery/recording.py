@@ -1,0 +1,167 @@
+"""Records each finished picture before anybody hears of it.
+
+The order is: the file is complete and on the disk under its final name (`PictureFolder`), then the
+record is committed, then the page hears of the picture. A process killed in between leaves a file
+without a record, which the next start adopts.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from paintdiff.errors import (
+    GalleryError,
+    PaintError,
+    PictureRecordedError,
+    StorageError,
+)
+from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.gallery import Gallery
+from paintdiff.gallery.picture_files import read_picture_file
+from paintdiff.gallery.records import Circumstances, record_of_picture
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.job import Job
+
+logger = logging.getLogger(__name__)
+
+MAX_HELD_BYTES = 512 * 2**20
+"""How much unsaved pictures may keep in memory."""
+
+
+@dataclass
+class _Pending:
+    """A picture that isn't recorded yet; it isn't saved either while its `path` is None."""
+
+    picture: Picture
+    created_at: datetime
+    of: Circumstances
+    done: bool = False
+    refused: PaintError | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        return self.picture.held_bytes if self.picture.path is None else 0
+
+
+_LIBRARIES = ("paintdiffusion", "torch", "diffusers", "transformers", "openvino")
+
+
+def find_library_versions() -> dict[str, str]:
+    """Return the versions of the installed libraries that decide how a picture looks."""
+    found: dict[str, str] = {}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+class Recorder:
+    """Adds finished pictures to a gallery. Threads may share it.
+
+    A picture that can't be saved or recorded now is kept, saved pictures without their pixels, and
+    tried again: before the next picture, and by `retry`. `libraries` are the versions to record.
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        folder: PictureFolder,
+        libraries: Mapping[str, str],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._gallery = gallery
+        self._folder = folder
+        self._libraries = dict(libraries)
+        self._now = now
+        self._lock = threading.Lock()
+        self._pending: deque[_Pending] = deque()
+
+    @property
+    def pending(self) -> tuple[Picture, ...]:
+        """Return the pictures that aren't recorded yet, the oldest first."""
+        return tuple(each.picture for each in tuple(self._pending))
+
+    def record(self, job: Job, picture: Picture) -> Picture:
+        """Record a picture that was saved, or couldn't be; return it with its id in the gallery.
+
+        If it can't be recorded the job gets a warning, and the picture is kept for `retry`.
+        """
+        of = Circumstances(job.visitor, self._libraries)
+        entry = _Pending(picture, self._now(), of)
+        with self._lock:
+            self._pending.append(entry)
+            error = self._work_off()
+            if entry.done:
+                if entry.refused is not None:
+                    job.warn((f"The picture isn't in the gallery: {entry.refused}",))
+                return entry.picture
+            kept = self._keep_within_limit()
+        if not kept:
+            job.warn(("There is no room to keep more unsaved pictures. Download this one now.",))
+        elif entry.picture.path is None:
+            job.warn(("The picture is kept in memory and saved as soon as possible.",))
+        else:
+            reason = f"The picture is saved, but isn't in the gallery yet: {error}"
+            job.warn((reason,))
+        return entry.picture
+
+    def retry(self) -> tuple[Picture, ...]:
+        """Save and record the pictures that are still kept, and return those that were.
+
+        Raises:
+            StorageError: The next one can't be saved. It is still kept.
+            GalleryError: The next one can't be recorded. It is still kept.
+        """
+        with self._lock:
+            waiting = list(self._pending)
+            error = self._work_off()
+        if error is not None:
+            raise error
+        return tuple(each.picture for each in waiting if each.refused is None)
+
+    def _work_off(self) -> StorageError | GalleryError | None:
+        """Record what is pending, in order, up to the first failure, which is returned."""
+        while self._pending:
+            entry = self._pending[0]
+            try:
+                entry.picture = self._save_and_record(entry)
+            except (StorageError, GalleryError) as error:
+                return error
+            except PaintError as error:  # it can never be recorded: the others go on
+                logger.warning("a picture can't be recorded: %s", error)
+                entry.refused = error
+            entry.done = True
+            self._pending.popleft()
+        return None
+
+    def _save_and_record(self, entry: _Pending) -> Picture:
+        picture = entry.picture
+        if picture.path is None:
+            path = self._folder.save(picture)
+            picture = entry.picture = replace(picture, path=path, raster=None)
+        assert picture.path is not None
+        try:
+            return replace(picture, id=self._add(entry, picture.path))
+        except PictureRecordedError:  # adopted meanwhile
+            return picture
+
+    def _add(self, entry: _Pending, path: Path) -> str:
+        name = self._gallery.name_of(path)
+        facts = read_picture_file(path)
+        record = record_of_picture(entry.picture, name, facts, entry.created_at, entry.of)
+        return self._gallery.store.add(record).id
+
+    def _keep_within_limit(self) -> bool:
+        """Return whether the newest picture can be kept; forget it if not."""
+        if sum(each.held_bytes for each in self._pending) <= MAX_HELD_BYTES:
+            return True
+        self._pending.pop()
+        return False

@@ -1,0 +1,96 @@
+"""Makes records of pictures: from a finished picture, or from a file alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from paintdiff.gallery.picture_files import PictureFile
+from paintdiff.gallery.store import Record
+from paintdiff.imaging.geometry import Size
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.requests import Request, Upscale
+
+UNKNOWN_KIND = "unknown"
+"""The kind of a picture without settings."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a picture doesn't say about itself: who asked for it, and what painted it."""
+
+    owner: str = ""
+    libraries: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def record_of_picture(
+    picture: Picture, file: str, facts: PictureFile, created_at: datetime, of: Circumstances
+) -> Record:
+    """Make the record of a picture that was just painted and saved."""
+    request = picture.request.without_image_data()
+    return Record(
+        file=file,
+        kind=request.kind,
+        size=facts.size,
+        created_at=created_at,
+        file_bytes=facts.file_bytes,
+        file_sha256=facts.sha256,
+        params=request.model_dump(mode="json"),
+        params_version=request.version,
+        model_hash=picture.model_hash,
+        seconds=picture.seconds,
+        device=picture.device,
+        libraries=of.libraries,
+        owner=of.owner,
+        **_describe(request, request.model_dump().keys()),
+    )
+
+
+def record_of_file(file: str, facts: PictureFile, owner: str = "") -> Record:
+    """Make the record of a picture file: what its settings say, and nothing guessed.
+
+    Its time is that of its last change.
+    """
+    found = facts.settings
+    if found is None:
+        return _bare_record(file, facts.size, facts, owner)
+    request, known = found.request, found.request.model_fields_set
+    return Record(
+        file=file,
+        kind=request.kind,
+        size=facts.size,
+        created_at=facts.modified_at,
+        file_bytes=facts.file_bytes,
+        file_sha256=facts.sha256,
+        params={**request.model_dump(mode="json", exclude_unset=True), "kind": request.kind},
+        params_version=request.version,
+        model_hash=found.model_hash[:64],
+        owner=owner,
+        **_describe(request, known),
+    )
+
+
+def _bare_record(file: str, size: Size, facts: PictureFile, owner: str) -> Record:
+    return Record(
+        file=file,
+        kind=UNKNOWN_KIND,
+        size=size,
+        created_at=facts.modified_at,
+        file_bytes=facts.file_bytes,
+        file_sha256=facts.sha256,
+        owner=owner,
+    )
+
+
+def _describe(request: Request, known: Any) -> dict[str, Any]:
+    """Return prompt, negative prompt, model and seed, as far as they are known."""
+    if isinstance(request, Upscale):
+        return {"model": request.upscaling.upscaler or ""}
+    return {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "model": request.model if "model" in known else "",
+        "seed": request.seed,
+    }
