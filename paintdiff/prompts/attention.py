@@ -23,6 +23,12 @@ _TOKEN = re.compile(r"\\[()\[\]\\]?|[()\[\]]|:\s*([+-]?[.\d]+)\s*\)|[^\\()\[\]:]
 _BREAK = re.compile(r"(?<!\s)\s*\bBREAK\b\s*")
 _ROUND = 1.1
 _SQUARE = 1 / 1.1
+_OPEN_ROUND, _CLOSED_ROUND = ("(", 1.0), (")", 1.0)
+_OPEN_SQUARE, _CLOSED_SQUARE = ("[", 1.0), ("]", 1.0)
+_NOT_OPENED = '"{0}" has no opening bracket before it.'
+_NOT_CLOSED = '"{0}" is never closed: it reaches to the end. For a plain bracket write "\\{0}".'
+_NO_WEIGHT = '"{0}" isn\'t a weight: write a number such as 1.2.'
+_LARGE_WEIGHT = 'The weight "{0}" is beyond {limit:g}: use one between -2 and 2.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,85 +95,87 @@ class _Brackets:
     def __init__(self) -> None:
         # A text with its place, or a bracket: ("(" or "[", multiplier), (")" or "]", _).
         self._events: list[tuple[str, int, int] | Break | tuple[str, float]] = []
-        self._open: dict[str, list[tuple[int, int]]] = {"(": [], "[": []}
+        # The events of the brackets that are open, and their places.
+        self._round: list[tuple[int, int]] = []
+        self._square: list[tuple[int, int]] = []
         self._mistakes: list[Mistake] = []
 
     def add(self, match: re.Match[str]) -> None:
-        token, start, end = match[0], match.start(), match.end()
-        if token[0] not in "()[]\\:":
-            self._add_text(token, start)
-        elif token in ("(", "["):
-            self._open[token].append((len(self._events), start))
-            self._events.append((token, 1.0))
-        elif token[0] == "\\":
-            self._events.append((token[1:], start, end))
-        elif match[1] is not None and self._open["("]:
-            self._close("(", self._read_weight(match))
-        elif token == ")" and self._open["("]:
-            self._close("(", _ROUND)
-        elif token == "]" and self._open["["]:
-            self._close("[", _SQUARE)
+        token = match[0]
+        first = token[0]
+        if first == "(":
+            self._round.append((len(self._events), match.start()))
+            self._events.append(_OPEN_ROUND)
+        elif first == "[":
+            self._square.append((len(self._events), match.start()))
+            self._events.append(_OPEN_SQUARE)
+        elif first == ")" and self._round:
+            self._close_round(_ROUND)
+        elif first == "]" and self._square:
+            self._events[self._square.pop()[0]] = ("[", _SQUARE)
+            self._events.append(_CLOSED_SQUARE)
+        elif first == "\\":
+            self._events.append((token[1:], match.start(), match.end()))
+        elif first == ":" and match[1] is not None and self._round:
+            self._close_round(self._read_weight(match))
         else:
-            if match[1] is not None or token in (")", "]"):
-                self._report(f'"{token[-1]}" has no opening bracket before it.', end - 1, end)
-            self._add_text(token, start)
+            if first in ")]" or match[1] is not None:
+                self._report(_NOT_OPENED, token[-1], match.end() - 1, match.end())
+            self._add_text(token, match.start())
 
     def weigh(self) -> tuple[Span | Break, ...]:
-        for kind, factor in (("(", _ROUND), ("[", _SQUARE)):
-            for index, _ in self._open[kind]:
+        for kind, opened, factor in (("(", self._round, _ROUND), ("[", self._square, _SQUARE)):
+            for index, _ in opened:
                 self._events[index] = (kind, factor)
         # Brackets of one kind nest, so that each kind is a stack of products. This keeps it linear.
-        products = {"(": [1.0], "[": [1.0]}
+        round_products, square_products = [1.0], [1.0]
         weight = 1.0
         spans = _Spans()
         for event in self._events:
             if isinstance(event, Break):
                 spans.add_break(event)
-            elif len(event) == 3:
+                continue
+            if len(event) == 3:
                 spans.add_text(*event, weight)
+                continue
+            kind, factor = event
+            if kind == "(":
+                round_products.append(_limit(round_products[-1] * factor))
+            elif kind == "[":
+                square_products.append(square_products[-1] * factor)
+            elif kind == ")":
+                round_products.pop()
             else:
-                kind, factor = event
-                if kind in products:
-                    products[kind].append(_limit(products[kind][-1] * factor))
-                else:
-                    products["(" if kind == ")" else "["].pop()
-                weight = _limit(products["("][-1] * products["["][-1])
+                square_products.pop()
+            weight = _limit(round_products[-1] * square_products[-1])
         return spans.finish()
 
     def list_mistakes(self) -> tuple[Mistake, ...]:
-        for kind, opened in self._open.items():
-            for _, start in opened:
-                self._report(
-                    f'"{kind}" is never closed: it reaches to the end. '
-                    f'For a plain bracket write "\\{kind}".',
-                    start,
-                    start + 1,
-                )
+        for kind, opened in (("(", self._round), ("[", self._square)):
+            for _, start in opened[:MAX_MISTAKES]:
+                self._report(_NOT_CLOSED, kind, start, start + 1)
         return tuple(sorted(self._mistakes, key=lambda mistake: mistake.start))
 
-    def _close(self, kind: str, factor: float) -> None:
-        index, _ = self._open[kind].pop()
-        self._events[index] = (kind, factor)
-        self._events.append((")" if kind == "(" else "]", 1.0))
+    def _close_round(self, factor: float) -> None:
+        self._events[self._round.pop()[0]] = ("(", factor)
+        self._events.append(_CLOSED_ROUND)
 
     def _read_weight(self, match: re.Match[str]) -> float:
         try:
             weight = float(match[1])
         except ValueError:
-            self._report(
-                f'"{match[1][:20]}" isn\'t a weight: write a number such as 1.2.', *match.span(1)
-            )
+            self._report(_NO_WEIGHT, match[1][:20], *match.span(1))
             return 1.0
         if not math.isfinite(weight) or abs(weight) > MAX_WEIGHT:
-            self._report(
-                f'The weight "{match[1][:20]}" is beyond {MAX_WEIGHT:g}: use one between -2 and 2.',
-                *match.span(1),
-            )
+            self._report(_LARGE_WEIGHT, match[1][:20], *match.span(1))
         return weight
 
     def _add_text(self, token: str, start: int) -> None:
+        if "BREAK" not in token:
+            self._events.append((token, start, start + len(token)))
+            return
         place = 0
-        for found in _BREAK.finditer(token) if "BREAK" in token else ():
+        for found in _BREAK.finditer(token):
             if found.start() > place:
                 self._events.append(
                     (token[place : found.start()], start + place, start + found.start())
@@ -177,9 +185,9 @@ class _Brackets:
         if place < len(token):
             self._events.append((token[place:], start + place, start + len(token)))
 
-    def _report(self, message: str, start: int, end: int) -> None:
+    def _report(self, message: str, sign: str, start: int, end: int) -> None:
         if len(self._mistakes) < MAX_MISTAKES:
-            self._mistakes.append(Mistake(message, start, end))
+            self._mistakes.append(Mistake(message.format(sign, limit=MAX_WEIGHT), start, end))
 
 
 class _Spans:
@@ -213,4 +221,6 @@ class _Spans:
 
 
 def _limit(weight: float) -> float:
-    return max(-MAX_WEIGHT, min(MAX_WEIGHT, weight))
+    if -MAX_WEIGHT <= weight <= MAX_WEIGHT:
+        return weight
+    return MAX_WEIGHT if weight > 0 else -MAX_WEIGHT

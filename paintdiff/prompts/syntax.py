@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from paintdiff.prompts.attention import MAX_MISTAKES, MAX_WEIGHT, Mistake, read_attention
 from paintdiff.prompts.extra_networks import split_lora_tags
@@ -33,16 +33,17 @@ _TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+# A prompt may have thousands of nodes. Named tuples are made three times as fast as dataclasses.
+
+
+class Text(NamedTuple):
     """A text that stays the same during the run, `source[start:end]`."""
 
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduled:
+class Scheduled(NamedTuple):
     """`[before:after:when]`; `when` as written, since "1.0" is a share and "1" a step."""
 
     before: Nodes
@@ -52,8 +53,7 @@ class Scheduled:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Alternate:
+class Alternate(NamedTuple):
     """`[a|b|c]`: one option a step, in turn."""
 
     options: tuple[Nodes, ...]
@@ -154,15 +154,17 @@ def _split_weight(source: str, start: int, end: int) -> tuple[int, float]:
     return start + len(text[:colon].rstrip()), float(match[1])
 
 
-@dataclass(slots=True)
 class _Frame:
     """An open bracket, or the whole text: what stands in it, and where it is divided."""
 
-    kind: str
-    start: int
-    nodes: list[Node] = field(default_factory=list[Node])
-    # Of each `:` or `|`: its sign, its place, and the number of nodes before it.
-    dividers: list[tuple[str, int, int]] = field(default_factory=list[tuple[str, int, int]])
+    __slots__ = ("dividers", "kind", "nodes", "start")
+
+    def __init__(self, kind: str, start: int) -> None:
+        self.kind = kind
+        self.start = start
+        self.nodes: list[Node] = []
+        # Of each `:` or `|`: its sign, its place, and the number of nodes before it.
+        self.dividers: list[tuple[str, int, int]] = []
 
 
 def _parse_nodes(source: str, start: int, end: int, mistakes: list[Mistake]) -> Nodes:
