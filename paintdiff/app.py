@@ -213,10 +213,10 @@ class App:
         try:
             adopted = adopt_orphans(self.gallery)
         except GalleryError as error:
-            _say(f"{error} Until then pictures are saved, but not added to the gallery.")
+            _say(messages.gallery_unavailable(str(error)))
         else:
             if adopted:
-                _say(f"Added to the gallery, because they had no record: {adopted} pictures.")
+                _say(messages.orphans_adopted(adopted))
 
     def _share(self) -> None:
         from gradio.networking import setup_tunnel  # noqa: PLC0415 (only when it is asked for)

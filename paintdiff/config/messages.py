@@ -156,3 +156,15 @@ def port_in_use(port: int, program: str, other: int) -> str:
 
 def cannot_listen(host: str, port: int, reason: str | None) -> str:
     return f"Can't listen on {host}:{port}: {reason}."
+
+
+# The gallery when the app starts.
+
+
+def gallery_unavailable(reason: str) -> str:
+    return f"{reason} Until then pictures are saved, but not added to the gallery."
+
+
+def orphans_adopted(count: int) -> str:
+    pictures = "1 picture" if count == 1 else f"{count} pictures"
+    return f"Added to the gallery, because they had no record: {pictures}."

@@ -27,6 +27,7 @@ WORKER_GOES_ON = "The engine's worker failed and goes on"
 PICTURE_FAILED = "The picture failed"
 NOT_UPSCALED = "The picture was painted but not upscaled"
 NOT_SAVED = "The picture was not saved"
+NOT_RECORDED = "The picture was not added to the gallery"
 
 
 # Too little memory.

@@ -338,7 +338,7 @@ class Run:
         try:
             return self._recorder.record(self._job, picture)
         except BaseException as error:
-            self._job.warn((_describe_error("The picture isn't in the gallery", error),))
+            self._job.warn((_describe_error(messages.NOT_RECORDED, error),))
             return picture
 
 

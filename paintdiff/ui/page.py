@@ -14,7 +14,7 @@ import gradio as gr
 from gradio import themes
 
 from paintdiff.errors import RequestError
-from paintdiff.ui.common import browser_state, markup, widgets
+from paintdiff.ui.common import browser_state, markup, messages, widgets
 from paintdiff.ui.common.assets import ASSETS
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
@@ -34,18 +34,18 @@ from paintdiff.ui.tabs.text_to_image import TextToImageInputs
 from paintdiff.ui.tabs.upscale import UpscaleTab
 
 FAVICON = ASSETS / "favicon.png"
-TITLE = "PaintDiffusion"
+TITLE = messages.TITLE
 
 
 _DEVICE_POLLS, _DEVICE_POLL_SECONDS = 16, 0.5
 
 TABS: Mapping[str, type[TabInputs] | type[UpscaleTab]] = MappingProxyType(
     {
-        "Text to image": TextToImageInputs,
-        "Image to image": ImageToImageInputs,
-        "Sketch & inpaint": InpaintInputs,
-        "Draw & control": ControlInputs,
-        "Upscale": UpscaleTab,
+        messages.TEXT_TO_IMAGE: TextToImageInputs,
+        messages.IMAGE_TO_IMAGE: ImageToImageInputs,
+        messages.SKETCH_AND_INPAINT: InpaintInputs,
+        messages.DRAW_AND_CONTROL: ControlInputs,
+        messages.UPSCALE: UpscaleTab,
     }
 )
 """Titles of the tabs that make pictures, and their inputs; the Models tab follows them."""
@@ -119,7 +119,7 @@ def _send_between(
         chosen = browser_state.parse_picture_id(getattr(event, "picture", None))
         picture = job_view.find_picture(context.engine, chosen)
         if picture_tab is None or picture is None:
-            raise gr.Error("This picture is no longer available.", print_exception=False)
+            raise gr.Error(messages.PICTURE_GONE, print_exception=False)
         try:
             received = picture_tab.receive(picture)
         except RequestError as error:

@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 
 from paintdiff.errors import QueueFullError
+from paintdiff.ui.common import messages
 
 MAX_KEPT_BYTES = 64 * 2**20
 MAX_AT_ONCE = 2
@@ -43,7 +44,7 @@ class Encodings:
             return self._kept[key]
         if key not in self._made:
             if len(self._made) >= MAX_WAITING:
-                raise QueueFullError("Too many pictures are asked for. Try again in a moment.")
+                raise QueueFullError(messages.TOO_MANY_PICTURES)
             self._made[key] = asyncio.ensure_future(self._make(key, make))
         # Shielded: the others still need it if the first reader disconnects.
         return await asyncio.shield(self._made[key])

@@ -25,6 +25,7 @@ from gradio.state_holder import SessionState
 from paintdiff.error_reports import report_unexpected
 from paintdiff.server.page_events import mark_refused_event
 from paintdiff.server.visitors import THIS_MACHINE, current_visitor, identify_visitor
+from paintdiff.ui.common import messages
 from paintdiff.ui.common.field_messages import listen
 from paintdiff.ui.common.widgets import hidden_button
 
@@ -148,7 +149,7 @@ class LazyPage(gr.Blocks):
             mark_refused_event()
             raise gr.Error(escape(str(error.message)), print_exception=False) from error
         except Exception as error:
-            shown = report_unexpected(logger, "This failed", error)
+            shown = report_unexpected(logger, messages.FAILED, error)
             raise gr.Error(str(shown), print_exception=False) from error
         tab = self._openers.get(function._id)  # pyright: ignore[reportPrivateUsage]
         if tab is None:
@@ -165,12 +166,12 @@ def find_problem(component: Any, value: Any) -> str | None:
     be wrong because the server remembers a limited number of pages, and forgot that this page's
     choices were updated.
     """
-    name = component.label or "A setting"
+    name = component.label or messages.A_SETTING
     if value is None and isinstance(component, gr.Slider):
         least, most = component.minimum, component.maximum
-        return f"{name} is empty. Enter a number from {least:g} to {most:g}."
+        return messages.empty_number(name, least, most)
     if value is None and isinstance(component, (gr.Radio, gr.Checkbox, gr.CheckboxGroup)):
-        return f"{name} is empty. Choose a value."
+        return messages.empty_choice(name)
     if value is not None and isinstance(component, (gr.Slider, gr.Number)):
         return _describe_bounds(name, value, component.minimum, component.maximum)
     if value is None or not isinstance(component, (gr.Radio, gr.Dropdown, gr.CheckboxGroup)):
@@ -182,19 +183,16 @@ def find_problem(component: Any, value: Any) -> str | None:
     missing = next((each for each in chosen if each not in offered), None)
     if missing is None:
         return None
-    return (
-        f"{name}: {missing!r:.80} isn't in the list. The list has changed, or this page was open "
-        "for too long. Reload the page."
-    )
+    return messages.not_in_the_list(name, missing)
 
 
 def _describe_bounds(
     name: str, value: float, least: float | None, most: float | None
 ) -> str | None:
     if least is not None and value < least:
-        return f"{name} is {value:g}. The least is {least:g}."
+        return messages.below_the_least(name, value, least)
     if most is not None and value > most:
-        return f"{name} is {value:g}. The most is {most:g}."
+        return messages.above_the_most(name, value, most)
     return None
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from paintdiff.imaging.geometry import Size, choose_grid
 from paintdiff.jobs.events import Picture
+from paintdiff.ui.common import messages
 from paintdiff.ui.common.pictures import alt_text, is_enlarged, is_too_large_to_show
 
 PREVIEW_PX = (256, 512)
@@ -23,11 +24,11 @@ PREVIEW_PX = (256, 512)
 PREVIEW_JPEG_QUALITY = 80
 
 DESTINATIONS = (
-    ("Image to image", "image_to_image"),
-    ("Sketch & inpaint", "inpaint"),
-    ("Draw & control", "controlnet"),
-    ("Upscale", "upscale"),
-    ("Text to image (settings only)", "text_to_image"),
+    (messages.IMAGE_TO_IMAGE, "image_to_image"),
+    (messages.SKETCH_AND_INPAINT, "inpaint"),
+    (messages.DRAW_AND_CONTROL, "controlnet"),
+    (messages.UPSCALE, "upscale"),
+    (messages.SETTINGS_TO_TEXT_TO_IMAGE, "text_to_image"),
 )
 """Tabs that a finished picture can be sent to: (title, name)."""
 
@@ -129,18 +130,19 @@ def failed_stage(message: str) -> str:
     """Return the stage with an error message in place of the picture."""
     return (
         '<div class="stage" data-state="failed"><div class="invitation" role="alert">'
-        f"<h2>That didn't work</h2><p>{escape(message)}</p></div></div>"
+        f"<h2>{escape(messages.DID_NOT_WORK)}</h2><p>{escape(message)}</p></div></div>"
     )
 
 
-def cancelled_stage(verb: str = "Generate") -> str:
+def cancelled_stage(verb: str = messages.GENERATE) -> str:
     """Return the stage of a run that was stopped before its first picture.
 
     `verb` is the label of the button that starts a run.
     """
     return (
         '<div class="stage" data-state="cancelled"><div class="invitation">'
-        f"<h2>Cancelled</h2><p>Nothing was saved. {escape(verb)} starts over.</p></div></div>"
+        f"<h2>{escape(messages.CANCELLED)}</h2><p>{escape(messages.nothing_saved(verb))}</p>"
+        "</div></div>"
     )
 
 
@@ -152,7 +154,8 @@ def progress_line(announced: str, shown: str = "", fraction: float | None = None
     """
     amount = "" if fraction is None else f' value="{min(max(fraction, 0.0), 1.0):.3f}"'
     return (
-        f'<div class="progress-line"><progress max="1"{amount} aria-label="Progress"></progress>'
+        f'<div class="progress-line"><progress max="1"{amount} '
+        f'aria-label="{escape(messages.PROGRESS)}"></progress>'
         f'<span aria-hidden="true">{escape(shown or announced)}</span>'
         f'<span class="for-readers" role="status">{escape(announced)}</span></div>'
     )
@@ -162,7 +165,9 @@ def queue_text(line: str, count: int) -> str:
     """Return a line under the picture, and how many jobs wait behind it."""
     if count == 0:
         return line
-    return f'{line}<p class="queued-behind" role="status">{count} more in the queue</p>'
+    return (
+        f'{line}<p class="queued-behind" role="status">{escape(messages.more_in_queue(count))}</p>'
+    )
 
 
 def error_line(text: str, notes: Sequence[str] = ()) -> str:
@@ -173,12 +178,12 @@ def error_line(text: str, notes: Sequence[str] = ()) -> str:
     return f'<div class="progress-line"><span role="status">{escape(text)}{more}</span></div>'
 
 
-def note(messages: Sequence[str], kind: Literal["error", "warning"] = "error") -> str:
-    """Return messages beside a setting; "" without messages."""
+def note(sentences: Sequence[str], kind: Literal["error", "warning"] = "error") -> str:
+    """Return sentences beside a setting; "" without any."""
     role = "alert" if kind == "error" else "status"
     return "".join(
-        f'<p class="note {kind}" role="{role}">{escape(message[:1].upper() + message[1:])}</p>'
-        for message in messages
+        f'<p class="note {kind}" role="{role}">{escape(each[:1].upper() + each[1:])}</p>'
+        for each in sentences
     )
 
 
@@ -191,11 +196,13 @@ def lora_choices(name: str, suggestion: str | None, prompt_id: str, generate_id:
         f'data-missing="{escape(name)}" data-prompt="{escape(prompt_id)}" '
         f'data-generate="{escape(generate_id)}"'
     )
-    other = escape(suggestion or "")
-    other = f'<button type="button" data-instead="{other}">Use {other}</button>' if other else ""
+    other = ""
+    if suggestion:
+        use = escape(messages.use(suggestion))
+        other = f'<button type="button" data-instead="{escape(suggestion)}">{use}</button>'
     return (
         f'<div class="note-choices" {attributes}>{other}'
-        '<button type="button" data-without>Paint without it</button></div>'
+        f'<button type="button" data-without>{escape(messages.PAINT_WITHOUT_IT)}</button></div>'
     )
 
 
@@ -205,7 +212,7 @@ def prompt_chips(words: Sequence[str], prompt_id: str) -> str:
         f'<button type="button" data-insert="{escape(each)}">{escape(each)}</button>'
         for each in words
     )
-    label = "Words to add to the prompt"
+    label = messages.WORDS_TO_ADD
     return (
         f'<div class="note-choices" role="group" aria-label="{label}" '
         f'data-prompt="{escape(prompt_id)}">{buttons}</div>'
@@ -228,29 +235,33 @@ def control_map(upload_id: str, size: Size, words: str, keep: str, *, made_of: s
     return (
         f'<figure class="map" data-made-of="{escape(made_of)}">'
         f'<img src="{url}" width="{size.width}" height="{size.height}" '
-        f'alt="The control map" style="{_aspect(size)}"><figcaption><p>{escape(words)}</p>'
-        '<p class="outdated-words" role="status">Settings have changed. Show the map again.</p>'
+        f'alt="{escape(messages.CONTROL_MAP)}" style="{_aspect(size)}">'
+        f"<figcaption><p>{escape(words)}</p>"
+        f'<p class="outdated-words" role="status">{escape(messages.MAP_OUTDATED)}</p>'
         f'<div><button type="button" data-keep="{escape(upload_id)}">{escape(keep)}</button>'
-        f'<a href="{url}" download="control-map.png">Download</a></div></figcaption></figure>'
+        f'<a href="{url}" download="control-map.png">{escape(messages.DOWNLOAD)}</a></div>'
+        "</figcaption></figure>"
     )
 
 
 def filmstrip(results: Sequence[Result]) -> str:
     """Return pictures as thumbnails, newest first. Clicking one enlarges it with its settings."""
     if not results:
-        return '<div class="strip empty"><p>Your pictures appear here.</p></div>'
+        return f'<div class="strip empty"><p>{escape(messages.NO_PICTURES_YET)}</p></div>'
     items = "".join(map(_thumbnail, results))
-    return f'<ul class="strip" aria-label="Your pictures, newest first">{items}</ul>'
+    return f'<ul class="strip" aria-label="{escape(messages.YOUR_PICTURES)}">{items}</ul>'
 
 
 def look_dialog() -> str:
     """Return the dialog that shows a picture large; assets/look.js fills it."""
     return (
-        '<dialog id="look-dialog" aria-label="Picture"><div class="look-place"></div>'
+        f'<dialog id="look-dialog" aria-label="{escape(messages.PICTURE)}">'
+        '<div class="look-place"></div>'
         '<div class="look-about"><div><p class="look-words"></p><p class="look-settings"></p></div>'
-        f'<div class="acts">{_send_menu("", "Send this picture to another tab")}'
-        f'<a class="save" href="" download>{_ARROW}<span>Download</span></a>'
-        '<button type="button" class="act" data-close-look>Close</button></div></div></dialog>'
+        f'<div class="acts">{_send_menu("", messages.SEND_THIS_PICTURE)}'
+        f'<a class="save" href="" download>{_ARROW}<span>{escape(messages.DOWNLOAD)}</span></a>'
+        f'<button type="button" class="act" data-close-look>{escape(messages.CLOSE)}</button>'
+        "</div></div></dialog>"
     )
 
 
@@ -273,7 +284,7 @@ def _stage(state: str, inside: str) -> str:
 def _preview_sheet(image: Image.Image, size: Size) -> str:
     return (
         f'<div class="sheet" style="{_aspect(size)}"><img class="canvas preview" '
-        f'src="{preview_url(image)}" alt="The picture being painted"></div>'
+        f'src="{preview_url(image)}" alt="{escape(messages.BEING_PAINTED)}"></div>'
     )
 
 
@@ -283,7 +294,7 @@ def _frame(result: Result, *, alone: bool = False, acts: str) -> str:
     return (
         f'<figure class="frame"><div class="mount"><div class="sheet{_backdrop_class(result)}" '
         f'style="{_aspect(size)}"><button type="button" class="open" {_look_attributes(result)} '
-        f'aria-label="Look closely at picture {result.id[1] + 1}">'
+        f'aria-label="{escape(messages.look_closely(result.id[1] + 1))}">'
         f'<img class="canvas final" src="{_display_url(result, alone=alone)}" width="{size.width}" '
         f'height="{size.height}" alt="{words}" decoding="sync"></button></div></div>{acts}</figure>'
     )
@@ -327,7 +338,7 @@ def _reduced_text(picture: Picture) -> str:
     if not is_too_large_to_show(picture):
         return ""
     shown = _times(Size(*picture.image.size))
-    return f"Shown at {shown}; the download has all {_times(picture.size)}."
+    return messages.shown_reduced(shown, _times(picture.size))
 
 
 def _display_url(result: Result, *, alone: bool) -> str:
@@ -342,14 +353,14 @@ def _actions(result: Result, *, alone: bool = True) -> str:
     size, number, name = result.picture.size, result.id[1] + 1, _name(result)
     larger = (
         f'<button type="button" class="act" data-send="upscale" data-picture="{name}">'
-        f"{_GROW}<span>Upscale</span></button>"
+        f"{_GROW}<span>{escape(messages.UPSCALE)}</span></button>"
     )
     return (
-        f'<div class="acts">{_send_menu(name, f"Send picture {number} to another tab")}'
+        f'<div class="acts">{_send_menu(name, messages.send_picture(number))}'
         f"{larger if alone and not is_enlarged(result.picture.request) else ''}"
         f'<a class="save" href="{escape(picture_url(result.id))}?download=1" download '
-        f'aria-label="Download picture {number}, {size.width} by {size.height} pixels">'
-        f"{_ARROW}<span>Download</span></a></div>"
+        f'aria-label="{escape(messages.download_picture(number, size.width, size.height))}">'
+        f"{_ARROW}<span>{escape(messages.DOWNLOAD)}</span></a></div>"
     )
 
 
@@ -373,7 +384,7 @@ def _send_menu(name: str, label: str) -> str:
     )
     return (
         f'<details class="send"><summary aria-label="{escape(label)}">'
-        f"<span>Send to</span>{_FORTH}</summary>"
+        f"<span>{escape(messages.SEND_TO)}</span>{_FORTH}</summary>"
         f'<div class="send-menu">{entries}</div></details>'
     )
 

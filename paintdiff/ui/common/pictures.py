@@ -15,6 +15,7 @@ from paintdiff.imaging.images import flatten_image, read_header
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.requests import Painting, Request, TextToImage, Upscale
+from paintdiff.ui.common import messages
 
 if TYPE_CHECKING:
     from paintdiff.jobs.job import Job
@@ -31,7 +32,7 @@ _GROUND = "#ffffff"
 def alt_text(request: Request) -> str:
     """Return the alternative text of a picture made from a request."""
     if isinstance(request, Upscale):
-        return f"Upscaled {request.upscaling.scale:g}x"
+        return messages.upscaled_times(request.upscaling.scale)
     return request.prompt
 
 
@@ -118,9 +119,7 @@ def encode_whole_png(picture: Picture) -> bytes:
         return path.read_bytes()
     if picture.raster is not None:
         return encode_png(picture.raster.image())
-    raise RequestError(
-        "The file of this picture is missing; only a smaller copy is left.", field="image"
-    )
+    raise RequestError(messages.FILE_MISSING, field="image")
 
 
 def painting_request(request: Request) -> Painting | None:

@@ -21,7 +21,9 @@ from starlette.requests import ClientDisconnect
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import RequestError
 from paintdiff.imaging.images import check_pixels, read_header
+from paintdiff.imaging.messages import file_too_large
 from paintdiff.server.visitors import THIS_MACHINE, current_visitor
+from paintdiff.ui.common import messages
 
 MAX_UPLOAD_BYTES = 16 * 2**20
 """Most bytes of one POST; the guard in front of all routes has the same limit."""
@@ -82,8 +84,7 @@ class Uploads:
         """
         if len(data) > self._max_total_bytes:
             raise RequestError(
-                f"The file is larger than {format_byte_size(self._max_total_bytes)}. "
-                "Save it smaller.",
+                file_too_large(format_byte_size(self._max_total_bytes)),
                 field="image",
             )
         header = read_header(data)
@@ -145,7 +146,7 @@ class DamageChecks:
         """
         visitor = current_visitor.get()
         if visitor != THIS_MACHINE and self._waiting[visitor] >= MAX_CHECKS_PER_VISITOR:
-            raise HTTPException(429, "You sent many pictures at once. Try again in a moment.")
+            raise HTTPException(429, messages.TOO_MANY_UPLOADS)
         self._waiting[visitor] += 1
         try:
             async with self._one_at_a_time:
@@ -168,7 +169,7 @@ def upload_routes(uploads: Uploads) -> APIRouter:
     async def take(request: Request) -> dict[str, str | int]:
         data = await _read_body(request)
         if not data:
-            raise HTTPException(400, "No picture was sent.")
+            raise HTTPException(400, messages.NO_PICTURE_SENT)
         try:
             await checks.check(data)
             upload = await run_in_threadpool(uploads.add, data)
@@ -180,7 +181,7 @@ def upload_routes(uploads: Uploads) -> APIRouter:
     async def give(upload_id: UploadId) -> Response:
         upload = uploads.get(upload_id)
         if upload is None:
-            raise HTTPException(404, "This picture is no longer available.")
+            raise HTTPException(404, messages.PICTURE_GONE)
         return Response(upload.data, media_type=upload.media_type, headers=_KEEP)
 
     return router
@@ -198,11 +199,9 @@ async def _read_body(request: Request) -> bytes:
             if len(data) > MAX_UPLOAD_BYTES:
                 raise _refuse_size()
     except ClientDisconnect as error:  # nobody reads this answer, and it isn't a server error
-        raise HTTPException(400, "The picture was cut off.") from error
+        raise HTTPException(400, messages.PICTURE_CUT_OFF) from error
     return bytes(data)
 
 
 def _refuse_size() -> HTTPException:
-    return HTTPException(
-        413, f"The file is larger than {format_byte_size(MAX_UPLOAD_BYTES)}. Save it smaller."
-    )
+    return HTTPException(413, file_too_large(format_byte_size(MAX_UPLOAD_BYTES)))

@@ -10,6 +10,8 @@ from html import escape
 
 import gradio as gr
 
+from paintdiff.ui.common import messages
+
 _CLICKED = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-%(name)s]");
@@ -39,9 +41,9 @@ def header() -> gr.HTML:
         '<rect width="32" height="32" rx="9"/>'
         '<path class="stroke" d="M7 21c5-1 5-11 10-11s3 12 8 11"/>'
         '<circle cx="23" cy="10" r="2.6"/></svg>'
-        "<h1>PaintDiffusion</h1></div>"
-        '<button type="button" id="theme-switch" aria-label="Switch between light and dark" '
-        'title="Light or dark">'
+        f"<h1>{escape(messages.TITLE)}</h1></div>"
+        f'<button type="button" id="theme-switch" aria-label="{escape(messages.SWITCH_THEME)}" '
+        f'title="{escape(messages.LIGHT_OR_DARK)}">'
         '<svg viewBox="0 0 24 24" aria-hidden="true"><circle cx="12" cy="12" r="8"/>'
         '<path class="half" d="M12 4a8 8 0 0 1 0 16z"/></svg></button></header>',
         "header",
@@ -56,15 +58,15 @@ def status_bar() -> gr.HTML:
     cells = "".join(
         f'<div class="cell" data-cell="{name}"><dt>{title}</dt><dd>…</dd></div>'
         for name, title in (
-            ("model", "Model"),
-            ("device", "Device"),
-            ("memory", "Memory"),
-            ("queue", "Queue"),
-            ("speed", "Speed"),
+            ("model", messages.MODEL),
+            ("device", messages.DEVICE),
+            ("memory", messages.MEMORY),
+            ("queue", messages.QUEUE),
+            ("speed", messages.SPEED),
         )
     )
     return static_html(
-        f'<footer class="status" aria-label="Status"><dl>{cells}</dl>'
+        f'<footer class="status" aria-label="{escape(messages.STATUS)}"><dl>{cells}</dl>'
         '<p class="connection" role="status"></p></footer>',
         "status-bar",
     )
@@ -73,9 +75,10 @@ def status_bar() -> gr.HTML:
 def loading_placeholder(tab: str) -> gr.HTML:
     """Return what a tab shows until its content arrives, or if it doesn't."""
     return static_html(
-        '<div class="opening"><p role="status">Opening…</p><p class="failed" role="alert">'
-        "This tab couldn't be loaded. Is the app still running? "
-        f'<button type="button" data-open-tab="{escape(tab)}">Try again</button></p></div>',
+        f'<div class="opening"><p role="status">{escape(messages.OPENING)}</p>'
+        f'<p class="failed" role="alert">{escape(messages.TAB_NOT_LOADED)} '
+        f'<button type="button" data-open-tab="{escape(tab)}">{escape(messages.TRY_AGAIN)}</button>'
+        "</p></div>",
         f"{tab}-opening",
         "opening-place",
     )
@@ -92,8 +95,8 @@ def drawer(title: str, elem_id: str) -> Generator[None]:
     with gr.Column(elem_id=elem_id, elem_classes=["drawer"], scale=0):
         static_html(
             f'<button type="button" class="drawer-title" aria-expanded="false" '
-            f'aria-controls="{elem_id}-inside">{escape(title)}<span class="in-use">in use</span>'
-            "</button>",
+            f'aria-controls="{elem_id}-inside">{escape(title)}'
+            f'<span class="in-use">{escape(messages.IN_USE)}</span></button>',
             f"{elem_id}-title",
         )
         with gr.Column(elem_id=f"{elem_id}-inside", elem_classes=["drawer-inside"], scale=0):

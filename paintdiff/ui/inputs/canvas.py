@@ -26,6 +26,7 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.imaging.images import MAX_PIXELS, read_header
 from paintdiff.ui.common.assets import ASSETS
 from paintdiff.ui.common.uploads import MAX_UPLOAD_BYTES, Upload, Uploads
+from paintdiff.ui.inputs import messages
 
 BLANK = Size(512, 512)
 SCRIPTS = (
@@ -87,7 +88,9 @@ def paint_canvas(
         ValueError: `elem_id` isn't a valid id.
     """
     if not _ELEM_ID.fullmatch(elem_id):
-        raise ValueError(f"{elem_id!r} is no elem_id: letters, digits, _ and - after a letter.")
+        raise ValueError(
+            f"elem_id {elem_id!r} isn't made of letters, digits, _ and - after a letter."
+        )
     # In the template: an update that arrives before the component is on the page drops the
     # component's own properties (Gradio 6.31).
     figures = {
@@ -129,7 +132,7 @@ def flush_js(inputs: Sequence[Any] | AbstractSet[Any], *canvases: gr.HTML) -> st
     places: dict[int, str] = {}
     for canvas in canvases:
         if not any(item is canvas for item in ordered):
-            raise ValueError(f"The canvas {canvas.elem_id!r} is not among the event's inputs.")
+            raise ValueError(f"canvas {canvas.elem_id!r} is not among the event's inputs")
         place = next(place for place, item in enumerate(ordered) if item is canvas)
         places[place] = str(canvas.elem_id)
     flushed = "".join(
@@ -158,16 +161,14 @@ def read_canvas(value: object, uploads: Uploads) -> CanvasContent:
         value isn't one that a canvas sends.
     """
     if is_empty(value):
-        raise RequestError("Open or drop a picture first.", field="image")
+        raise RequestError(messages.NO_PICTURE, field="image")
     if not isinstance(value, Mapping):
-        raise RequestError(
-            "The canvas can't be read. Reload the page and try again.", field="image"
-        )
+        raise RequestError(messages.UNREADABLE_CANVAS, field="image")
     image = _upload(value.get("image"), uploads, "image")
     size = Size(image.width, image.height)
     if (value.get("width"), value.get("height")) != (size.width, size.height):
         raise RequestError(
-            f"The canvas and its picture of {size} differ in size. Open the picture again.",
+            messages.canvas_of_another_size(size),
             field="image",
         )
     return CanvasContent(
@@ -190,12 +191,11 @@ def canvas_head() -> str:
 
 def _upload(upload_id: object, uploads: Uploads, field: str) -> Upload:
     if not isinstance(upload_id, str) or len(upload_id) > _MAX_ID_CHARACTERS:
-        raise RequestError("The canvas can't be read. Reload the page and try again.", field=field)
+        raise RequestError(messages.UNREADABLE_CANVAS, field=field)
     upload = uploads.get(upload_id)
     if upload is None:
         raise RequestError(
-            "The app was restarted and no longer has this drawing. Try again: the canvas sends "
-            "it again.",
+            messages.DRAWING_GONE,
             field=field,
         )
     return upload
@@ -208,13 +208,13 @@ def _layer(upload_id: object, uploads: Uploads, size: Size, mode: str, field: st
     upload = _upload(upload_id, uploads, field)
     if (upload.width, upload.height) != (size.width, size.height):
         raise RequestError(
-            f"The layer is {upload.width}x{upload.height}, the picture {size}: they must match.",
+            messages.layer_of_another_size(upload.width, upload.height, size),
             field=field,
         )
     header = read_header(upload.data, field)
     if header.format != "PNG" or header.mode != mode:
         raise RequestError(
-            f"A layer must be a PNG of mode {mode}, not {header.format} of mode {header.mode}.",
+            messages.wrong_layer(mode, header.format, header.mode),
             field=field,
         )
     return upload.data

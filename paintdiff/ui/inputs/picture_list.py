@@ -14,6 +14,7 @@ from paintdiff.errors import RequestError
 from paintdiff.imaging.images import MAX_PIXELS
 from paintdiff.jobs.requests import MAX_IMAGES
 from paintdiff.ui.common.uploads import MAX_TOTAL_BYTES, MAX_UPLOAD_BYTES, Upload, Uploads
+from paintdiff.ui.inputs import messages
 
 # The script may load before or after this runs: whichever is second finds the other.
 _ON_LOAD = """
@@ -62,18 +63,17 @@ def read_pictures(value: object, uploads: Uploads) -> tuple[Upload, ...]:
     """
     ids = value.get("pictures") if isinstance(value, Mapping) else value
     if not ids:
-        raise RequestError("Open or drop a picture first.", field="images")
+        raise RequestError(messages.NO_PICTURE, field="images")
     if not isinstance(ids, list) or len(ids) > MAX_IMAGES:
         raise RequestError(
-            "The list of pictures can't be read. Reload the page and try again.",
+            messages.UNREADABLE_LIST,
             field="images",
         )
     found = [uploads.get(each) if isinstance(each, str) else None for each in ids]
     known = tuple(upload for upload in found if upload is not None)
     if len(known) < len(found):
         raise RequestError(
-            "The app was restarted and no longer has a picture of the list. Try again: the "
-            "list sends it again.",
+            messages.PICTURE_OF_LIST_GONE,
             field="images",
         )
     return known

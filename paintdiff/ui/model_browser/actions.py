@@ -23,7 +23,7 @@ from paintdiff.models.registry.adapter_rows import EmbeddingRow, FittingRow, Lor
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.updates import Updates, Values
-from paintdiff.ui.model_browser import cards
+from paintdiff.ui.model_browser import cards, messages
 from paintdiff.ui.model_browser.listing import KINDS, ModelListing, trigger_words
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Actions:
         """Run the action, or say why it can't run."""
         act = self._by_name.get(click.do)
         if act is None:
-            return ActionResult("Unknown button. Reload the page.", failed=True)
+            return ActionResult(messages.UNKNOWN_BUTTON, failed=True)
         try:
             return act(click, values)
         except PaintError as error:
@@ -150,11 +150,8 @@ class Actions:
             for kind, count in counts
             if count
         ]
-        left_out = len(catalog.problems())
-        rest = f" {left_out} unusable, see “Unusable files”." if left_out else ""
-        return ActionResult(
-            f"Rescanned: {', '.join(words)}.{rest}", updates=self._page.choice.refresh(values)
-        )
+        said = messages.rescanned(words, len(catalog.problems()))
+        return ActionResult(said, updates=self._page.choice.refresh(values))
 
     def search(self, words: str) -> ActionResult:
         """Search Hugging Face for models; do nothing for an empty query."""
@@ -195,17 +192,14 @@ class Actions:
     def _use(self, click: Click, values: Values) -> ActionResult:
         row = self._listing.row("model", click.name)
         updates = self._page.choice.choose(row.name, values)
-        return ActionResult(
-            f"{row.title} is selected in all painting tabs.", self._target_tab(click), updates
-        )
+        return ActionResult(messages.selected(row.title), self._target_tab(click), updates)
 
     def _insert(self, click: Click, values: Values) -> ActionResult:
         row = self._listing.row(click.kind, click.name)
         if isinstance(row, LoraRow):
             if _NO_TAG & set(row.name):
                 raise RequestError(
-                    f"{row.name!r} can't be used in a prompt, because its name contains <, > or "
-                    ":. Rename its file.",
+                    messages.name_not_insertable(row.name),
                     field="name",
                 )
             weight = 1 if row.weight is None else row.weight
@@ -214,7 +208,7 @@ class Actions:
             return replace(done, said=done.said + self._misfit(row, click, values))
         if not isinstance(row, EmbeddingRow):
             raise RequestError(
-                f"{row.title} is neither a LoRA nor an embedding, so it can't go into a prompt.",
+                messages.not_insertable(row.title),
                 field="name",
             )
         done = self._put(click, values, row.name, row.name, ", ")
@@ -228,14 +222,14 @@ class Actions:
             return ""
         titles = self._listing.family_titles()
         families = ", ".join(titles.get(name, name) for name in row.families)
-        return f" It is for {families} and doesn't fit “{model.title}”."
+        return messages.for_another_family(families, model.title)
 
     def _word(self, click: Click, values: Values) -> ActionResult:
         row = self._listing.row(click.kind, click.name)
         words = trigger_words(row)
         index = int(click.index) if click.index.isascii() and click.index.isdecimal() else -1
         if not 0 <= index < len(words):
-            raise RequestError(f"{row.title} doesn't have this trigger word. Rescan.", field="name")
+            raise RequestError(messages.no_trigger_word(row.title), field="name")
         return self._put(click, values, words[index], words[index], ", ")
 
     def _put(
@@ -249,17 +243,17 @@ class Actions:
         title, tab = self._page.painting_tabs[target]
         negative = click.do == "insert-negative"
         box = tab.form.negative_prompt if negative else tab.prompt
-        where = f"{'negative prompt' if negative else 'prompt'} of “{title}”"
+        where = messages.prompt_of(title, negative=negative)
         old = str(values[box] or "").rstrip().rstrip(",")
         if _is_in(sign, old):
-            return ActionResult(f"{text} is already in the {where}.", target)
+            return ActionResult(messages.already_there(text, where), target)
         new = f"{old}{between}{text}" if old else text
         if len(new) > MAX_PROMPT_CHARACTERS:
             raise RequestError(
-                f"The {where} would exceed {MAX_PROMPT_CHARACTERS:,} characters. Shorten it first.",
+                messages.prompt_too_long(where, MAX_PROMPT_CHARACTERS),
                 field="prompt",
             )
-        return ActionResult(f"Added {text} to the {where}.", target, {box: new})
+        return ActionResult(messages.inserted(text, where), target, {box: new})
 
     def _target_tab(self, click: Click) -> str:
         """Return the tab that painted last, by default the first one."""
@@ -273,33 +267,28 @@ class Actions:
         row = self._listing.row("model", click.name)
         if click.do == "unpin":
             self._context.preferences.pin_model(None)
-            return ActionResult(f"{row.title} is no longer pinned.")
+            return ActionResult(messages.unpinned(row.title))
         self._context.preferences.pin_model(row.name)
-        apart = (
-            " This time the app was started with --model, which takes precedence."
-            if self._context.model_asked_for
-            else ""
-        )
-        return ActionResult(f"New pages and the next start of the app use {row.title}.{apart}")
+        said = messages.pinned(row.title, model_flag=self._context.model_asked_for)
+        return ActionResult(said)
 
     def _unload(self, click: Click, values: Values) -> ActionResult:
         if not self._context.engine.manager.cache.unload(f"{click.kind} {click.name}"):
-            raise RequestError("That is no longer in memory.", field="name")
-        return ActionResult(f"{click.name} was removed from memory.")
+            raise RequestError(messages.NOT_IN_MEMORY, field="name")
+        return ActionResult(messages.unloaded(click.name))
 
     def _delete(self, click: Click, values: Values) -> ActionResult:
         self._check_may_manage()
         row = self._listing.row(click.kind, click.name)
         if row.source in self._listing.list_fetching():
-            raise RequestError(f"{row.title} is being downloaded. Cancel that first.", field="name")
+            raise RequestError(messages.cancel_download_first(row.title), field="name")
         manager = self._context.engine.manager
         for each in manager.cache.loaded():
             if (each.what, each.name) != (row.what, row.name):
                 continue
             if each.in_use:
                 raise RequestError(
-                    f"{row.title} is in use. Wait for the job to finish or cancel it, then "
-                    "delete it.",
+                    messages.in_use(row.title),
                     field="name",
                 )
             manager.cache.unload(each.key)
@@ -308,7 +297,7 @@ class Actions:
         removal = disk_usage.remove(row, self._context.models_dirs, click.sure, delete)
         if self._context.rescan is not None:
             self._context.rescan()
-        said = f"Deleted {removal.path} ({format_byte_size(removal.size_bytes)})."
+        said = messages.deleted(removal.path, format_byte_size(removal.size_bytes))
         return ActionResult(said, updates=self._page.choice.refresh(values))
 
     # Actions on Hugging Face
@@ -317,23 +306,23 @@ class Actions:
         downloads = self._downloads()
         row = self._listing.row("model", click.name)
         if not isinstance(row, ModelRow) or not disk_usage.is_from_hub(row):
-            raise RequestError(f"{row.title} isn't from Hugging Face.", field="name")
+            raise RequestError(messages.not_from_hub(row.title), field="name")
         downloads.start(row.source, row.revision)
-        return ActionResult(f"Started downloading {row.title}.")
+        return ActionResult(messages.download_started(row.title))
 
     def _fetch(self, click: Click, values: Values) -> ActionResult:
         downloads = self._downloads()
         with self._lock:
             model = self._offered.get(click.id)
         if model is None:
-            raise RequestError("This search has expired. Search again.", field="name")
+            raise RequestError(messages.SEARCH_EXPIRED, field="name")
         downloads.start(model.hub_id, model.revision)
-        return ActionResult(f"Started downloading {model.title}.")
+        return ActionResult(messages.download_started(model.title))
 
     def _retry(self, click: Click, values: Values) -> ActionResult:
         state = self._transfer(click)
         self._downloads().retry(state.id)
-        return ActionResult(f"Started downloading {state.hub_id}.")
+        return ActionResult(messages.download_started(state.hub_id))
 
     def _cancel(self, click: Click, values: Values) -> ActionResult:
         downloads, state = self._downloads(), self._transfer(click)
@@ -341,26 +330,26 @@ class Actions:
             downloads.forget(state.id)
             return ActionResult()
         downloads.cancel(state.id)
-        return ActionResult(f"The download of {state.hub_id} was cancelled.")
+        return ActionResult(messages.download_cancelled(state.hub_id))
 
     def _transfer(self, click: Click) -> DownloadState:
         """Return the download that a click is about."""
         states = self._downloads().all()
         state = next((each for each in states if each.id == click.id), None)
         if state is None:
-            raise RequestError("This download no longer exists.", field="name")
+            raise RequestError(messages.DOWNLOAD_GONE, field="name")
         return state
 
     def _downloads(self) -> Downloads:
         self._check_may_manage()
         if self._context.downloads is None:
-            raise RequestError("Downloads are turned off in this app.", field="name")
+            raise RequestError(messages.DOWNLOADS_OFF, field="name")
         return self._context.downloads
 
     def _check_may_manage(self) -> None:
         if not self._context.may_manage:
             raise RequestError(
-                "This page is public, so models can't be changed from here.",
+                messages.PUBLIC_PAGE,
                 field="name",
             )
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from paintdiff.byte_sizes import format_byte_size
-from paintdiff.ui.model_browser.listing import GATED, GOING_ON
+from paintdiff.ui.common.messages import PROGRESS
+from paintdiff.ui.model_browser import messages
+from paintdiff.ui.model_browser.listing import GOING_ON
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,11 +45,11 @@ class HubResult:
 
 
 _STATES = {
-    "waiting": "waiting",
-    "running": "downloading",
-    "done": "done",
-    "failed": "failed",
-    "cancelled": "cancelled",
+    "waiting": messages.WAITING,
+    "running": messages.DOWNLOADING,
+    "done": messages.DONE,
+    "failed": messages.FAILED,
+    "cancelled": messages.CANCELLED,
 }
 
 
@@ -60,13 +62,15 @@ def listing_markup(items: Sequence[ListingItem], count: int, empty: str) -> str:
         return f'<p class="shelf-empty">{escape(empty)}</p>'
     more = ""
     if len(items) < count:
+        shown = escape(messages.shown_of(len(items), count))
         more = (
-            f'<p class="shelf-more"><span role="status">{len(items)} of {count} shown</span>'
-            '<button type="button" data-do="more">Show more</button></p>'
+            f'<p class="shelf-more"><span role="status">{shown}</span>'
+            f'<button type="button" data-do="more">{escape(messages.SHOW_MORE)}</button></p>'
         )
     cards = "".join(_card(item) for item in items)
-    heading = '<h2 class="for-readers">Models and adapters</h2>'
-    return f'{heading}<ul class="shelf" aria-label="Models and adapters">{cards}</ul>{more}'
+    title = escape(messages.MODELS_AND_ADAPTERS)
+    heading = f'<h2 class="for-readers">{title}</h2>'
+    return f'{heading}<ul class="shelf" aria-label="{title}">{cards}</ul>{more}'
 
 
 def message_markup(text: str, kind: str = "done", go: str = "") -> str:
@@ -74,12 +78,16 @@ def message_markup(text: str, kind: str = "done", go: str = "") -> str:
     if not text:
         return ""
     button = (
-        f'<button type="button" data-do="go" data-tab="{escape(go)}">Go there</button>'
+        f'<button type="button" data-do="go" data-tab="{escape(go)}">'
+        f"{escape(messages.GO_THERE)}</button>"
         if go
         else ""
     )
     role = "alert" if kind == "error" else "status"
-    close = '<button type="button" class="close" data-close aria-label="Close">×</button>'  # noqa: RUF001
+    close = (
+        '<button type="button" class="close" data-close '
+        f'aria-label="{escape(messages.CLOSE)}">×</button>'  # noqa: RUF001 (the sign itself)
+    )
     words = f"<span>{escape(text)}</span>{button}{close}"
     return f'<p class="shelf-said {escape(kind)}" role="{role}">{words}</p>'
 
@@ -87,15 +95,15 @@ def message_markup(text: str, kind: str = "done", go: str = "") -> str:
 def memory_markup(loaded: Sequence[LoadedSummary]) -> str:
     """Return the models in memory, with a button to unload each that can leave."""
     if not loaded:
-        return '<p class="aside">No model is in memory. Models load on first use.</p>'
+        return f'<p class="aside">{escape(messages.NOT_LOADED)}</p>'
     rows = "".join(
         f"<li><span><b>{escape(each.name)}</b><small>{escape(_describe_kind(each.what))}"
         f"{f', {format_byte_size(each.weights_bytes)}' if each.weights_bytes else ''}"
-        f"{', offloaded to RAM' if each.waits else ''}</small></span>"
+        f"{f', {messages.OFFLOADED}' if each.waits else ''}</small></span>"
         + (
-            "<em>in use</em>"
+            f"<em>{escape(messages.IN_USE)}</em>"
             if each.in_use
-            else _button("unload", "Unload", each.name, kind=each.what, name=each.name)
+            else _button("unload", messages.UNLOAD, each.name, kind=each.what, name=each.name)
         )
         + "</li>"
         for each in loaded
@@ -106,13 +114,13 @@ def memory_markup(loaded: Sequence[LoadedSummary]) -> str:
 def problems_markup(found: Sequence[Problem], shown_path: Callable[[Path], str]) -> str:
     """Return the unusable files, each with the reason. `shown_path` formats a path for people."""
     if not found:
-        return '<p class="aside">All files in the models folders are usable.</p>'
+        return f'<p class="aside">{escape(messages.ALL_USABLE)}</p>'
     rows = "".join(
         f"<li><span><b>{escape(shown_path(each.path))}</b><small>{escape(each.reason)}</small></span></li>"
         for each in found[:MAX_PROBLEMS]
     )
     more = len(found) - MAX_PROBLEMS
-    rest = f'<p class="aside">… and {more} more.</p>' if more > 0 else ""
+    rest = f'<p class="aside">{escape(messages.more_files(more))}</p>' if more > 0 else ""
     return f'<ul class="shelf-rows">{rows}</ul>{rest}'
 
 
@@ -120,25 +128,27 @@ def transfers_markup(states: Sequence[DownloadState]) -> str:
     """Return the progress of downloads; the script updates the figures in place."""
     if not states:
         return ""
-    return f'<ul class="transfers" aria-label="Downloads">{"".join(map(_transfer, states))}</ul>'
+    listed = "".join(map(_transfer, states))
+    return f'<ul class="transfers" aria-label="{escape(messages.DOWNLOADS)}">{listed}</ul>'
 
 
 def hub_results_markup(words: str, found: Sequence[HubResult]) -> str:
     """Return the search results for a query."""
     if not found:
-        return f'<p class="shelf-empty">Nothing found on Hugging Face for “{escape(words)}”.</p>'
+        return f'<p class="shelf-empty">{escape(messages.nothing_found(words))}</p>'
     cards = "".join(map(_hub_card, found))
     return (
-        f'<div class="hub-head"><h2>On Hugging Face: “{escape(words)}”</h2>'
-        '<button type="button" class="quiet" data-do="close-hub">Close</button></div>'
-        f'<ul class="shelf" aria-label="On Hugging Face">{cards}</ul>'
+        f'<div class="hub-head"><h2>{escape(messages.found_on_hub(words))}</h2>'
+        '<button type="button" class="quiet" data-do="close-hub">'
+        f"{escape(messages.CLOSE)}</button></div>"
+        f'<ul class="shelf" aria-label="{escape(messages.ON_HUGGING_FACE)}">{cards}</ul>'
     )
 
 
 def hub_unreachable_markup(message: str) -> str:
     """Return why a search failed, and a button to search again."""
     words = f"<span>{escape(message)}</span>"
-    retry = '<button type="button" data-retry>Retry</button>'
+    retry = f'<button type="button" data-retry>{escape(messages.RETRY)}</button>'
     return f'<p class="shelf-said error" role="alert">{words}{retry}</p>'
 
 
@@ -146,10 +156,10 @@ def _card(item: ListingItem) -> str:
     row, kind = item.row, item.kind
     about = " · ".join(part for part in (kind.singular, item.family, item.size) if part)
     facts = (
-        ("Where", item.where),
-        ("Needs", item.needs),
-        ("Licence", row.licence),
-        ("Source", item.source),
+        (messages.WHERE, item.where),
+        (messages.NEEDS, item.needs),
+        (messages.LICENCE, row.licence),
+        (messages.SOURCE, item.source),
     )
     listed = "".join(
         f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts if value
@@ -182,15 +192,15 @@ def _face(item: ListingItem) -> str:
 def _marks(item: ListingItem) -> str:
     marks: list[str] = []
     if item.is_default:
-        marks.append("default")
+        marks.append(messages.DEFAULT)
     elif item.is_pinned:
-        marks.append("pinned")
+        marks.append(messages.PINNED)
     if item.loaded is not None:
         held = (
             f", {format_byte_size(item.loaded.weights_bytes)}" if item.loaded.weights_bytes else ""
         )
-        state = "offloaded to RAM" if item.loaded.waits else "in memory"
-        marks.append(f"{'in use' if item.loaded.in_use else state}{held}")
+        state = messages.OFFLOADED if item.loaded.waits else messages.LOADED
+        marks.append(f"{messages.IN_USE if item.loaded.in_use else state}{held}")
     listed = "".join(f"<span>{escape(mark)}</span>" for mark in marks)
     return f'<p class="thing-marks">{listed}</p>' if marks else ""
 
@@ -209,10 +219,9 @@ def _words(item: ListingItem) -> str:
         for index, word in enumerate(item.words[:MAX_WORDS])
     )
     more = len(item.words) - MAX_WORDS
-    rest = f"<small>and {more} more</small>" if more > 0 else ""
-    return (
-        f'<div class="thing-words" aria-label="Trigger words">{chips}{rest}</div>' if chips else ""
-    )
+    rest = f"<small>{escape(messages.more_words(more))}</small>" if more > 0 else ""
+    title = escape(messages.TRIGGER_WORDS)
+    return f'<div class="thing-words" aria-label="{title}">{chips}{rest}</div>' if chips else ""
 
 
 def _acts(item: ListingItem) -> str:
@@ -223,21 +232,21 @@ def _acts(item: ListingItem) -> str:
 
     acts: list[str] = []
     if item.fetching:
-        acts.append("<em>downloading</em>")
+        acts.append(f"<em>{escape(messages.DOWNLOADING)}</em>")
     elif item.fetch:
-        acts.append(act("download", f"Download {item.fetch}", main=True))
+        acts.append(act("download", messages.download_button(item.fetch), main=True))
     if kind == "model" and not item.cannot:
-        acts.append(act("use", "Use", main=not (item.fetch or item.fetching)))
+        acts.append(act("use", messages.USE, main=not (item.fetch or item.fetching)))
     if kind in ("lora", "embedding") and not item.cannot:
-        acts.append(act("insert", "Insert", main=True))
+        acts.append(act("insert", messages.INSERT, main=True))
     if kind == "embedding" and not item.cannot:
-        acts.append(act("insert-negative", "Insert as negative"))
+        acts.append(act("insert-negative", messages.INSERT_AS_NEGATIVE))
     if kind == "model" and item.is_pinned:
-        acts.append(act("unpin", "Unpin"))
+        acts.append(act("unpin", messages.UNPIN))
     elif kind == "model" and not item.cannot:
-        acts.append(act("pin", "Pin as default"))
+        acts.append(act("pin", messages.PIN))
     if item.loaded is not None and not item.loaded.in_use:
-        acts.append(_button("unload", "Unload", title, kind=item.row.what, name=name))
+        acts.append(_button("unload", messages.UNLOAD, title, kind=item.row.what, name=name))
     return "".join(acts) + _deletion(item)
 
 
@@ -246,34 +255,39 @@ def _deletion(item: ListingItem) -> str:
     removal = item.removal
     if removal is None:
         return ""
-    what = "the folder and its contents" if removal.path.is_dir() else "the file"
-    shared = (
-        " Other programs that share the Hugging Face cache lose it too." if removal.from_hub else ""
-    )
     sure = _button(
         "delete",
-        "Delete it",
+        messages.DELETE_IT,
         item.row.title,
         kind=item.kind.name,
         name=item.row.name,
         sure=removal.sure,
     )
-    title = escape(item.row.title)
+    path = str(removal.path)
+    said = escape(
+        messages.what_is_deleted(
+            path,
+            format_byte_size(removal.size_bytes),
+            folder=removal.path.is_dir(),
+            shared=removal.from_hub,
+        )
+    )
+    said = said.replace(escape(path), f"<b>{escape(path)}</b>", 1)
+    title = escape(messages.delete(item.row.title))
     return (
-        f'<details class="thing-delete"><summary aria-label="Delete: {title}">Delete</summary>'
-        f"<div><p>This deletes {what} <b>{escape(str(removal.path))}</b> "
-        f"({format_byte_size(removal.size_bytes)}) for good.{shared}</p>{sure}</div></details>"
+        f'<details class="thing-delete"><summary aria-label="{title}">'
+        f"{escape(messages.DELETE)}</summary><div><p>{said}</p>{sure}</div></details>"
     )
 
 
 def _transfer(state: DownloadState) -> str:
     running = state.state in GOING_ON
     part = f' value="{state.done_bytes / state.total_bytes:.4f}"' if state.total_bytes else ""
-    bar = f'<progress max="1"{part} aria-label="Progress"></progress>' if running else ""
-    do, label = ("cancel", "Cancel") if running else ("forget", "Dismiss")
+    bar = f'<progress max="1"{part} aria-label="{escape(PROGRESS)}"></progress>' if running else ""
+    do, label = ("cancel", messages.CANCEL) if running else ("forget", messages.DISMISS)
     end = _button(do, label, state.hub_id, id=state.id, quiet=True)
     if state.state in ("failed", "cancelled"):
-        end = _button("retry", "Retry", state.hub_id, id=state.id) + end
+        end = _button("retry", messages.RETRY, state.hub_id, id=state.id) + end
     figures = describe_transfer(state)
     message = f"<small>{escape(state.message)}</small>" if state.message else ""
     return (
@@ -288,24 +302,28 @@ def describe_transfer(state: DownloadState) -> str:
     words = _STATES[state.state]
     if state.state not in GOING_ON or not state.done_bytes:
         return words
-    total = f" of {format_byte_size(state.total_bytes)}" if state.total_bytes else ""
-    return f"{words}, {format_byte_size(state.done_bytes)}{total}"
+    total = format_byte_size(state.total_bytes) if state.total_bytes else ""
+    return messages.downloaded(words, format_byte_size(state.done_bytes), total)
 
 
 def _hub_card(result: HubResult) -> str:
     model = result.model
-    about = " · ".join(part for part in (result.family, f"{model.downloads:,} downloads") if part)
-    commit = f", commit {model.revision[:8]}" if model.revision else ""
-    facts = (("Licence", model.licence), ("Source", f"{model.hub_id}{commit}"))
+    about = " · ".join(
+        part for part in (result.family, messages.downloaded_times(model.downloads)) if part
+    )
+    facts = (
+        (messages.LICENCE, model.licence),
+        (messages.SOURCE, messages.at_commit(model.hub_id, model.revision)),
+    )
     listed = "".join(
         f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts if value
     )
-    cannot = f'<p class="thing-cannot">{escape(GATED)}</p>' if result.closed else ""
-    act = _button("fetch", "Download", model.title, main=True, id=model.hub_id)
+    cannot = f'<p class="thing-cannot">{escape(messages.GATED)}</p>' if result.closed else ""
+    act = _button("fetch", messages.DOWNLOAD, model.title, main=True, id=model.hub_id)
     if result.closed:
         act = ""
     elif result.fetching:
-        act = "<em>downloading</em>"
+        act = f"<em>{escape(messages.DOWNLOADING)}</em>"
     return (
         f'<li class="thing{" cannot" if result.closed else ""}"><div class="thing-head"><div>'
         f'<h3>{escape(model.title)}</h3><p class="thing-about">{escape(about)}</p></div></div>'

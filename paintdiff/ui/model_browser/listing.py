@@ -36,6 +36,7 @@ from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
+from paintdiff.ui.model_browser import messages
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
@@ -47,11 +48,6 @@ ALL = "all"
 
 GOING_ON = ("waiting", "running")
 """The states of a download that hasn't ended."""
-
-GATED = (
-    "This model is gated: accept its licence on Hugging Face, then start the app with your "
-    "token in HF_TOKEN."
-)
 
 
 @dataclass(frozen=True)
@@ -239,38 +235,37 @@ class ModelListing:
             return ""
         if not isinstance(row, ModelRow) or not is_from_hub(row) or place is not None:
             return ""
-        return format_byte_size(row.download_bytes) if row.download_bytes else "everything"
+        return format_byte_size(row.download_bytes) if row.download_bytes else messages.EVERYTHING
 
     def _cannot(self, row: WeightsRow, place: Path | None) -> str:
         """Return why it can't be used on this machine, "" if it probably can."""
         if isinstance(row, UpscalerRow) and row.address is not None:
             return ""  # is fetched when it is first used
         if place is None and not is_from_hub(row):
-            return f"{self._context.shown_path(Path(row.source))} no longer exists."
+            return messages.no_longer_exists(self._context.shown_path(Path(row.source)))
         if isinstance(row, IpAdapterRow) and row.image_encoder is None:
-            return "Its image encoder is missing. Put it beside the file."
+            return messages.NO_IMAGE_ENCODER
         if not isinstance(row, ModelRow):
             return ""
         budget_bytes = self._context.engine.manager.memory.budget_bytes()
         if _is_too_large(row, budget_bytes):
-            return (
-                f"Needs {format_byte_size(row.least_memory_bytes)} of memory; "
-                f"{format_byte_size(budget_bytes)} is available here."
+            return messages.needs_more_memory(
+                format_byte_size(row.least_memory_bytes), format_byte_size(budget_bytes)
             )
         if place is None and row.gated and not has_hub_token():
-            return GATED
+            return messages.GATED
         return ""
 
     def _where(self, row: WeightsRow, place: Path | None) -> str:
         if is_shipped(row):
-            return "comes with the app"
+            return messages.COMES_WITH_THE_APP
         if place is not None:
             return self._context.shown_path(place)
         if is_from_hub(row):
-            return f"on Hugging Face{_describe_download(int(getattr(row, 'download_bytes', 0)))}"
+            return messages.on_hugging_face(_format_size(int(getattr(row, "download_bytes", 0))))
         if isinstance(row, UpscalerRow) and row.address is not None:
-            return f"on the internet{_describe_download(row.size_bytes)} on first use"
-        return f"missing from {self._context.shown_path(Path(row.source))}"
+            return messages.on_the_internet(_format_size(row.size_bytes))
+        return messages.missing_from(self._context.shown_path(Path(row.source)))
 
     def _family(self, row: WeightsRow) -> str:
         titles = self.family_titles()
@@ -305,20 +300,19 @@ def _has_all(
 
 
 def _size_text(row: WeightsRow) -> str:
-    size_bytes = measure_size(row)
+    return _format_size(measure_size(row))
+
+
+def _format_size(size_bytes: int) -> str:
     return format_byte_size(size_bytes) if size_bytes else ""
-
-
-def _describe_download(size_bytes: int) -> str:
-    return f", {format_byte_size(size_bytes)} to download" if size_bytes else ""
 
 
 def _describe_needs(row: WeightsRow) -> str:
     if isinstance(row, ModelRow) and row.least_memory_bytes:
-        return f"{format_byte_size(row.least_memory_bytes)} of memory"
+        return messages.of_memory(format_byte_size(row.least_memory_bytes))
     if isinstance(row, (ModelRow, UpscalerRow)) or row.what == "ControlNet":
         size_bytes = measure_size(row)
-        return f"{format_byte_size(size_bytes)} of memory or more" if size_bytes else ""
+        return messages.of_memory_or_more(format_byte_size(size_bytes)) if size_bytes else ""
     return ""
 
 
@@ -328,7 +322,7 @@ def _source(row: WeightsRow) -> str:
         return row.address
     if is_from_hub(row):
         revision = getattr(row, "revision", "")
-        return f"{row.source}, commit {revision[:8]}" if revision else row.source
+        return messages.at_commit(row.source, revision)
     return "PaintDiffusion" if is_shipped(row) else ""
 
 

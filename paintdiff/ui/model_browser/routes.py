@@ -17,8 +17,10 @@ from PIL import Image
 
 from paintdiff.errors import QueueFullError, RequestError
 from paintdiff.imaging.images import decode_image, flatten_image, read_header
+from paintdiff.imaging.messages import unreadable_file
 from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow
 from paintdiff.ui.common.encodings import Encodings
+from paintdiff.ui.model_browser import messages
 from paintdiff.ui.model_browser.listing import ModelListing
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def model_browser_routes(context: PageContext) -> APIRouter:
             key = (path, found.st_mtime_ns, found.st_size)
             data = await previews.get(key, lambda: _small_jpeg(path))
         except RequestError as error:
-            raise HTTPException(404, "This preview doesn't exist.") from error
+            raise HTTPException(404, messages.NO_SUCH_PREVIEW) from error
         except QueueFullError as error:
             raise HTTPException(503, str(error), {"Retry-After": "2"}) from error
         return Response(data, media_type="image/jpeg", headers=_KEEP)
@@ -78,7 +80,7 @@ def _preview_path(listing: ModelListing, kind: str, name: str) -> Path:
     row = listing.row(kind, name)
     path = row.preview if isinstance(row, (LoraRow, EmbeddingRow)) else None
     if path is None:
-        raise RequestError("This model has no preview.")
+        raise RequestError(messages.NO_PREVIEW)
     return path
 
 
@@ -91,9 +93,9 @@ def _check_file(path: Path) -> os.stat_result:
     try:
         found = path.stat()
     except OSError as error:
-        raise RequestError(f"{path.name} can't be read: {error.strerror}.") from error
+        raise RequestError(unreadable_file(path.name, error.strerror)) from error
     if not stat.S_ISREG(found.st_mode):
-        raise RequestError(f"{path.name} isn't a file.")
+        raise RequestError(messages.not_a_file(path.name))
     return found
 
 
@@ -104,7 +106,7 @@ def _small_jpeg(path: Path) -> bytes:
         RequestError: It isn't a picture (PNG, JPEG or WebP) of at most MAX_PREVIEW_PIXELS.
     """
     if read_header(path).size.area > MAX_PREVIEW_PIXELS:
-        raise RequestError(f"{path.name} has more than {MAX_PREVIEW_PIXELS:,} pixels.")
+        raise RequestError(messages.preview_too_large(path.name, MAX_PREVIEW_PIXELS))
     image = flatten_image(decode_image(path), _GROUND)
     image.thumbnail((PREVIEW_PX, PREVIEW_PX), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -19,6 +20,7 @@ from paintdiff.ui.common.field_messages import listen
 from paintdiff.ui.common.updates import QUICK, Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.model_browser import cards as card_markup
+from paintdiff.ui.model_browser import messages
 from paintdiff.ui.model_browser.actions import ActionResult, Actions, Click, Page
 from paintdiff.ui.model_browser.listing import ALL, KINDS, Found, ModelListing
 
@@ -32,11 +34,13 @@ AT_FIRST = 60
 
 MAX_WORDS_CHARACTERS = 200
 _NOTHING = {
-    ALL: "Nothing matches the filter.",
-    "lora": "No LoRA found. Put some in the folder “loras” of a models folder, and rescan.",
-    "embedding": "No embedding found. Put some in the folder “embeddings” of a models folder.",
-    "vae": "No other VAE found. Put some in the folder “vae” of a models folder.",
+    ALL: messages.NOTHING_MATCHES,
+    "lora": messages.NO_LORA,
+    "embedding": messages.NO_EMBEDDING,
+    "vae": messages.NO_VAE,
 }
+
+_SEARCHING = f'<p class="shelf-empty" role="status">{escape(messages.SEARCHING)}</p>'
 
 # The script may load before or after this runs: whichever is second finds the other.
 _WATCHED = """
@@ -50,7 +54,7 @@ class ModelsTab:
     """The tab's components and handlers. Call `build`, then `wire`."""
 
     ids = Ids("models")
-    title = "Models"
+    title = messages.MODELS
 
     context: PageContext
     listing: ModelListing
@@ -144,7 +148,7 @@ class ModelsTab:
             None,
             None,
             [self.hub],
-            js='() => \'<p class="shelf-empty" role="status">Searching…</p>\'',
+            js=f"() => {json.dumps(_SEARCHING)}",
         ).then(searched, {self.hub_words}, [self.hub, self.said], **QUICK)
 
     # Listing
@@ -195,20 +199,20 @@ class ModelsTab:
 def _filter(ids: Ids, context: PageContext) -> dict[str, Any]:
     """Add the controls that filter the listing."""
     words = gr.Textbox(
-        label="Filter",
-        placeholder="Name, family or trigger word",
+        label=messages.FILTER,
+        placeholder=messages.FILTER_HINT,
         max_length=MAX_WORDS_CHARACTERS,
         elem_id=ids("words"),
     )
     kind = gr.Radio(
         _kind_choices({}),
         value=ALL,
-        label="Show",
+        label=messages.SHOW,
         elem_id=ids("kind"),
         elem_classes=["shelf-kinds"],
     )
     rescan = gr.Button(
-        "Rescan",
+        messages.RESCAN,
         elem_id=ids("rescan"),
         elem_classes=["quiet"],
         min_width=0,
@@ -219,21 +223,23 @@ def _filter(ids: Ids, context: PageContext) -> dict[str, Any]:
 
 def _drawers(ids: Ids, context: PageContext) -> dict[str, Any]:
     """Add the drawers for memory, Hugging Face and unusable files."""
-    with widgets.drawer("In memory", ids("memory-drawer")):
+    with widgets.drawer(messages.IN_MEMORY, ids("memory-drawer")):
         memory = _action_html("", ids("memory"), "shelf-place")
     with (
         gr.Column(
             visible=context.downloads is not None and context.may_manage, scale=0, min_width=0
         ),
-        widgets.drawer("Find on Hugging Face", ids("hub-drawer")),
+        widgets.drawer(messages.FIND_ON_HUGGING_FACE, ids("hub-drawer")),
     ):
         hub_words = gr.Textbox(
-            label="Name, or owner/name",
+            label=messages.HUB_WORDS,
             max_length=MAX_WORDS_CHARACTERS,
             elem_id=ids("hub-words"),
         )
-        search = gr.Button("Search", elem_id=ids("search"), elem_classes=["quiet"], min_width=0)
-    with widgets.drawer("Unusable files", ids("problems-drawer")):
+        search = gr.Button(
+            messages.SEARCH, elem_id=ids("search"), elem_classes=["quiet"], min_width=0
+        )
+    with widgets.drawer(messages.UNUSABLE_FILES, ids("problems-drawer")):
         problems = widgets.static_html("", ids("problems"), "shelf-place")
     return {"memory": memory, "hub_words": hub_words, "search": search, "problems": problems}
 
@@ -245,7 +251,7 @@ def _action_html(value: str, elem_id: str, *classes: str) -> gr.HTML:
 
 def _kind_choices(counts: Mapping[str, int]) -> list[tuple[str, str]]:
     """Return the kinds' segments, each with its count."""
-    every = [("All", ALL), *((kind.plural, name) for name, kind in KINDS.items())]
+    every = [(messages.ALL, ALL), *((kind.plural, name) for name, kind in KINDS.items())]
     return [
         (f"{title} {counts[name]}" if name in counts else title, name)
         for title, name in every

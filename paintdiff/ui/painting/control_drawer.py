@@ -12,6 +12,7 @@ from paintdiff.ui.common.field_messages import listen
 from paintdiff.ui.common.updates import Updates
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.inputs import canvas
+from paintdiff.ui.painting import messages
 from paintdiff.ui.painting.control_panel import ControlPanel
 from paintdiff.ui.painting.picture_input import PictureInput
 from paintdiff.ui.settings.control_map import SizeOf, has_strokes
@@ -28,7 +29,7 @@ class ControlDrawer:
         context: PageContext,
         ids: Ids,
         *,
-        title: str = "ControlNet",
+        title: str = messages.CONTROLNET,
         name: str = "control",
         index: int = 0,
     ) -> None:

@@ -22,6 +22,7 @@ from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.inputs import canvas
+from paintdiff.ui.painting import messages
 from paintdiff.ui.settings.control_map import (
     FIRST_PREPROCESSOR,
     FOR_A_MAP,
@@ -33,10 +34,7 @@ from paintdiff.ui.settings.control_map import (
 if TYPE_CHECKING:
     from paintdiff.ui.painting.painting_tab import PaintingTab
 
-RESIZE_MODES = (("Crop", "crop"), ("Pad", "pad"), ("Stretch", "stretch"))
-_HOW_TO_GET_ONE = (
-    "Put one in the folder “controlnet” of your models folder, or start with --controlnet."
-)
+RESIZE_MODES = ((messages.CROP, "crop"), (messages.PAD, "pad"), (messages.STRETCH, "stretch"))
 
 
 class ControlPanel:
@@ -57,7 +55,7 @@ class ControlPanel:
 
     # Layout
 
-    def add_map(self, picture: gr.HTML, note: Note, keep: str = "Edit it") -> None:
+    def add_map(self, picture: gr.HTML, note: Note, keep: str = messages.EDIT_MAP) -> None:
         """Add preprocessor and map for an existing canvas."""
         self.map = ControlMap.build(
             self.context, self._ids, self._element, canvas=picture, note=note, keep=keep
@@ -70,13 +68,13 @@ class ControlPanel:
         """
         well = canvas.paint_canvas(self._ids(f"{self._element}canvas"), tools=False)
         self.take = gr.Button(
-            "Use this tab's picture",
+            messages.USE_THIS_TABS_PICTURE,
             elem_id=self._ids(f"{self._element}take"),
             elem_classes=["quiet"],
             min_width=0,
         )
         note = add_note(self._ids, f"{self._element}image")
-        self.add_map(well, note, keep="Use this map")
+        self.add_map(well, note, keep=messages.USE_THIS_MAP)
 
     def add_figures(self) -> None:
         """Add the choice of ControlNet and its strength."""
@@ -84,7 +82,7 @@ class ControlPanel:
             "controlnet",
             gr.Dropdown,
             filterable=False,
-            label="ControlNet",
+            label=messages.CONTROLNET,
             **self.offer(self.context.default_model, None),
         )
         self._add(
@@ -94,8 +92,8 @@ class ControlPanel:
             MAX_CONDITIONING_SCALE,
             1,
             step=0.05,
-            label="Strictness",
-            info="How closely the map is followed",
+            label=messages.STRICTNESS,
+            info=messages.STRICTNESS_INFO,
         )
 
     def add_reach(self) -> None:
@@ -107,8 +105,8 @@ class ControlPanel:
             1,
             0,
             step=0.05,
-            label="Start",
-            info="Control starts after this fraction of the steps",
+            label=messages.START,
+            info=messages.START_INFO,
         )
         self._add(
             "guidance_end",
@@ -117,15 +115,15 @@ class ControlPanel:
             1,
             1,
             step=0.05,
-            label="End",
-            info="Control ends after this fraction of the steps",
+            label=messages.END,
+            info=messages.END_INFO,
         )
         self.mode = self._add(
             "resize_mode",
             gr.Radio,
             list(RESIZE_MODES),
             value="crop",
-            label="If proportions differ",
+            label=messages.IF_PROPORTIONS_DIFFER,
         )
 
     def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> Any:
@@ -244,7 +242,7 @@ class ControlPanel:
         """
         rows = {row.name: row for row in self.context.controlnets(model)}
         if not rows:
-            info = f"No ControlNet found for {self.context.model(model).title}. {_HOW_TO_GET_ONE}"
+            info = messages.no_controlnet(self.context.model(model).title)
             return {"choices": [], "value": None, "interactive": False, "info": info}
         name = chosen if isinstance(chosen, str) and chosen in rows else next(iter(rows))
         made_for = [
@@ -254,5 +252,5 @@ class ControlPanel:
             "choices": [(row.title, row.name) for row in rows.values()],
             "value": name,
             "interactive": True,
-            "info": f"Made for: {', '.join(made_for)}" if made_for else "",
+            "info": messages.made_for(made_for) if made_for else "",
         }

@@ -14,6 +14,7 @@ from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import listen
 from paintdiff.ui.common.updates import QUICK, Updates
+from paintdiff.ui.painting import messages
 from paintdiff.ui.settings.form import Form
 
 _COUNT = re.compile(r"[0-9]{1,9}")
@@ -81,9 +82,7 @@ class ModelChoice:
             else:
                 usual = self._context.model(None)
                 updates |= form.with_model(usual.name, values)
-                said = (
-                    f"The model {chosen} is no longer available; {usual.title} is selected instead."
-                )
+                said = messages.model_gone(chosen, usual.title)
                 updates[form.notes["model"]] = markup.note([said], "warning")
         return updates
 

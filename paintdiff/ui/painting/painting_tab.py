@@ -22,6 +22,7 @@ from paintdiff.ui.common.field_messages import Note, add_note, listen
 from paintdiff.ui.common.updates import QUICK, Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.inputs import canvas
+from paintdiff.ui.painting import messages
 from paintdiff.ui.painting.picture_tab import PictureTab
 from paintdiff.ui.run.run_panel import RunButtons, RunPanel, SeedFields
 from paintdiff.ui.settings.adapter_drawer import AdapterDrawer, replace_in_prompt
@@ -57,8 +58,8 @@ class TabInputs:
     ids = Ids("")
     sized = True
     size_shown = True
-    title = "What should we paint?"
-    text = "Describe a picture, or start with one of these."
+    title = messages.WHAT_TO_PAINT
+    text = messages.HOW_TO_START
     prompt_needed = True
 
     def __init__(self, context: PageContext) -> None:
@@ -291,7 +292,7 @@ class PaintingTab(PictureTab):
         fields["negative_prompt"] = fields["negative_prompt"] or ""
         fields["prompt"] = str(values[self.prompt] or "").strip()
         if self.tab_inputs.prompt_needed and not fields["prompt"]:
-            raise RequestError("Write what the picture should show.", field="prompt")
+            raise RequestError(messages.EMPTY_PROMPT, field="prompt")
         fields["upscaling"] = self.upscaling.read(values)
         fields |= self.adapters.read(values)
         fields["ip_adapters"] = self.picture_prompt.read(values)
@@ -304,7 +305,7 @@ class PaintingTab(PictureTab):
         """Return a chip's prompt. The page sends its number; anything else changes nothing."""
         number = str(getattr(event, "example", ""))
         if not (number.isascii() and number.isdigit() and int(number) < len(self.context.examples)):
-            raise gr.Error("Unknown example.", print_exception=False)
+            raise gr.Error(messages.UNKNOWN_EXAMPLE, print_exception=False)
         return self.context.examples[int(number)]
 
     def draw_prompt(self, values: Values) -> str:
@@ -323,8 +324,8 @@ class PaintingTab(PictureTab):
         except PaintError:
             return ""  # no picture, or no size: Generate says what is wrong
         advice = self._size_advice(values)
-        words = [f"refined at {refined}"] if refined is not None else []
-        words += [f"upscaled to {upscaled}"] if upscaled is not None else []
+        words = [messages.refined_at(refined)] if refined is not None else []
+        words += [messages.upscaled_to(upscaled)] if upscaled is not None else []
         aside = markup.aside(f"{', '.join([str(size), *words])}.") if words else ""
         return f"{'' if advice is None else advice.markup}{aside}"
 
@@ -428,7 +429,7 @@ def _prompt_box(
     context: PageContext, ids: Ids, *, surprising: bool
 ) -> tuple[gr.Textbox, Note, gr.CheckboxGroup, gr.Button]:
     prompt = gr.Textbox(
-        label="Prompt",
+        label=messages.PROMPT,
         lines=3,
         max_lines=8,
         elem_id=ids("prompt"),
@@ -438,12 +439,12 @@ def _prompt_box(
     note = add_note(ids, "prompt")
     categories = gr.CheckboxGroup(
         list(context.surprise_categories),
-        label="Surprise me with",
+        label=messages.SURPRISE_ME_WITH,
         elem_id=ids("categories"),
         visible=surprising,
     )
     surprise = gr.Button(
-        "Surprise me",
+        messages.SURPRISE_ME,
         elem_id=ids("surprise"),
         elem_classes=["surprise"],
         min_width=0,

@@ -17,6 +17,7 @@ from paintdiff.ui.common.pictures import encode_whole_png
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.inputs import canvas
+from paintdiff.ui.painting import messages
 from paintdiff.ui.painting.settings_offer import (
     PaintingSettings,
     build_offer,
@@ -90,7 +91,7 @@ class PictureInput:
         try:
             found = self._settings_in(value)
         except MetadataError as error:
-            return markup.note([f"{error} The picture itself can be used."], "warning")
+            return markup.note([messages.unreadable_settings(error)], "warning")
         return "" if found is None else build_offer(found, self.context, model)
 
     def _settings_in(self, value: object) -> PaintingSettings | None:

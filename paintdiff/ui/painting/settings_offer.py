@@ -20,6 +20,7 @@ from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.pictures import painting_request
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.painting import messages
 from paintdiff.ui.settings.form import MAX_GUIDANCE_OFFERED, MAX_STEPS_OFFERED
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _OFFER_CHARACTERS = 90
 _MAX_ID_CHARACTERS = 64
-_NONE = "This picture contains no settings. To paint from it, open it in Image to image."
 _SCRIPT = ASSETS / "settings-offer.js"
 
 
@@ -64,13 +64,13 @@ class PaintingSettings:
         steps, guidance = painting.num_inference_steps, painting.guidance_scale
         if steps is not None and steps > MAX_STEPS_OFFERED:
             changes["num_inference_steps"] = None
-            named.append(f"steps {steps} (at most {MAX_STEPS_OFFERED} here)")
+            named.append(messages.steps_not_offered(steps, MAX_STEPS_OFFERED))
         if guidance is not None and guidance > MAX_GUIDANCE_OFFERED:
             changes["guidance_scale"] = None
-            named.append(f"guidance {guidance:g} (at most {MAX_GUIDANCE_OFFERED:g} here)")
+            named.append(messages.guidance_not_offered(guidance, MAX_GUIDANCE_OFFERED))
         if painting.sampler is not None and painting.sampler not in row.family.sampler_names():
             changes["sampler"] = None
-            named.append(f"sampler {painting.sampler} (not for {row.title})")
+            named.append(messages.sampler_not_offered(painting.sampler, row.title))
         return replace(self, painting=painting.model_copy(update=changes), left_open=tuple(named))
 
     def names_a_model(self, context: PageContext) -> bool:
@@ -128,7 +128,7 @@ class DroppedSettings:
             return build_offer(
                 found, self.context, model, brought="text" if _read_text(event) else "picture"
             )
-        return "" if _read_text(event) else markup.note([_NONE], "warning")
+        return "" if _read_text(event) else markup.note([messages.NO_SETTINGS], "warning")
 
     def _read_settings(self, event: gr.EventData) -> PaintingSettings | None:
         """Return the settings in what the page sent; None without any.
@@ -142,7 +142,7 @@ class DroppedSettings:
         sent = str(getattr(event, "picture", ""))
         upload = self.context.uploads.get(sent) if len(sent) <= _MAX_ID_CHARACTERS else None
         if upload is None:
-            raise MetadataError("This picture is no longer available. Drop it again.")
+            raise MetadataError(messages.DROP_AGAIN)
         return read_painting_settings(upload.data)
 
 
@@ -166,20 +166,19 @@ def build_offer(
     `model` is the one chosen on the page; `brought` names the source of the settings.
     """
     fitting, request = found.for_page(context, model), found.painting
-    program = f" from {escape(found.program)}" if found.program else ""
-    words = shorten(request.prompt, _OFFER_CHARACTERS, placeholder=" …") or "no prompt"
-    said = [f"This {brought} contains settings{program}: “{escape(words)}”."]
+    words = shorten(request.prompt, _OFFER_CHARACTERS, placeholder=" …")
+    said = [messages.contains_settings(brought, found.program, words)]
     if "model" in request.model_fields_set and not found.names_a_model(context):
-        said.append(f"Its model, {escape(request.model)}, isn't installed; yours stays selected.")
+        said.append(messages.model_not_installed(request.model))
     if request.controls:
-        said.append("It used a control picture, which isn't in the file: open that again.")
+        said.append(messages.CONTROL_PICTURE_MISSING)
     if painted_with := _describe_differences(request, context):
         said.append(painted_with)
     if fitting.left_open:
-        said.append(f"Not used: {escape('; '.join(fitting.left_open))}.")
+        said.append(messages.not_used(fitting.left_open))
     return (
-        f'<p class="offer">{" ".join(said)} '
-        '<button type="button" data-use="settings">Use them</button></p>'
+        f'<p class="offer">{escape(" ".join(said), quote=False)} '
+        f'<button type="button" data-use="settings">{escape(messages.USE_THEM)}</button></p>'
     )
 
 
@@ -188,11 +187,7 @@ def _describe_differences(request: Painting, context: PageContext) -> str:
     if request.profile not in context.profiles.names():
         return ""
     profile = context.profiles.profile(request.profile)
-    return (
-        f"It was painted at the speed {profile.title}. {profile.repeating}"
-        if profile.repeating
-        else ""
-    )
+    return messages.painted_at_speed(profile.title, profile.repeating) if profile.repeating else ""
 
 
 def _read_text(event: gr.EventData) -> str:

@@ -23,7 +23,9 @@ from paintdiff.jobs.events import (
 )
 from paintdiff.jobs.requests import TextToImage, Upscale
 from paintdiff.ui.common import browser_state, markup, pictures
+from paintdiff.ui.common.messages import GENERATE, UPSCALE
 from paintdiff.ui.common.pictures import size_of_result
+from paintdiff.ui.run import messages
 
 if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
@@ -173,8 +175,8 @@ def _original_size(job: Job, index: int) -> Size | None:
 
 def describe_job(picture: Picture, seconds: float | None = None) -> str:
     """Describe a finished picture in one line."""
-    verb = "Upscaled" if isinstance(picture.request, Upscale) else "Painted"
-    took = [] if seconds is None else [f"{verb} in {seconds:.1f} s"]
+    upscaled = isinstance(picture.request, Upscale)
+    took = [] if seconds is None else [messages.done_in(seconds, upscaled=upscaled)]
     text = " · ".join([*took, *_list_settings(picture)])
     return markup.error_line(text[:1].upper() + text[1:], picture.notes)
 
@@ -186,10 +188,10 @@ def _list_settings(picture: Picture) -> list[str]:
     if isinstance(request, Upscale):
         return [size]
     figures = [
-        f"seed {request.seed}",
+        messages.seed(request.seed),
         size,
-        f"{request.num_inference_steps} steps",
-        f"guidance {request.guidance_scale:g}" if request.guidance_scale is not None else "",
+        messages.steps(request.num_inference_steps),
+        messages.guidance(request.guidance_scale) if request.guidance_scale is not None else "",
         request.sampler or "",
         request.model,
         request.profile or "",
@@ -201,17 +203,15 @@ def _list_settings(picture: Picture) -> list[str]:
 def describe_queue(position: int) -> str:
     """Describe a place in the queue."""
     if position == 0:
-        return "Queued, next"
-    return f"Queued, {position} ahead of you"
+        return messages.NEXT_IN_QUEUE
+    return messages.queued(position)
 
 
 def describe_error(error: Exception) -> str:
     """Return an error's message if it is meant for people, else where to look."""
     if isinstance(error, PaintError):
         return str(error)
-    return (
-        f"An unexpected error stopped this run ({type(error).__name__}). The log has the details."
-    )
+    return messages.unexpected_error(type(error).__name__)
 
 
 def _finished_view(job: Job, event: Finished) -> View:
@@ -220,7 +220,7 @@ def _finished_view(job: Job, event: Finished) -> View:
     stage = markup.finished_stage(results)
     line = describe_job(event.pictures[0], event.seconds) if event.pictures else ""
     if isinstance(job.request, Upscale) and len(ids) > 1:
-        line = markup.error_line(f"Upscaled {len(ids)} pictures in {event.seconds:.1f} s")
+        line = markup.error_line(messages.upscaled_pictures(len(ids), event.seconds))
     warnings = tuple(dict.fromkeys((*job.warnings, *event.warnings)))
     seed = None if isinstance(job.request, Upscale) else job.request.seed
     return View("finished", stage, line, warnings, seed)
@@ -230,11 +230,10 @@ def _cancelled_view(job: Job, event: Cancelled) -> View:
     results = _results(job, event.pictures)
     ids = tuple(result.id for result in results)
     if not ids:
-        verb = "Upscale" if isinstance(job.request, Upscale) else "Generate"
+        verb = UPSCALE if isinstance(job.request, Upscale) else GENERATE
         return View("cancelled", markup.cancelled_stage(verb), "", job.warnings)
     stage = markup.finished_stage(results, "cancelled")
-    count = "One picture was" if len(ids) == 1 else f"{len(ids)} pictures were"
-    line = markup.error_line(f"Cancelled. {count} finished.")
+    line = markup.error_line(messages.cancelled(len(ids)))
     return View("cancelled", stage, line, job.warnings)
 
 
@@ -254,21 +253,20 @@ def _build_step_stage(job: Job, event: Progress) -> str | None:
 
 def _build_step_line(job: Job, event: Progress) -> str:
     first, shown = event.image_index + 1, _count_together(event)
-    which = f"Pictures {first} to {first + shown - 1}" if shown > 1 else f"Picture {first}"
-    picture = f"{which} of {event.num_images} · " if event.num_images > 1 else ""
+    many = event.num_images > 1
+    picture = messages.which_pictures(first, shown, event.num_images) if many else ""
     done = _job_fraction(job, event)
     if event.stage == "decoding":
-        return markup.progress_line("Finishing", f"{picture}Finishing…", done)
+        return markup.progress_line(messages.FINISHING, f"{picture}{messages.FINISHING}", done)
     left = "" if event.seconds_left is None else f" · {describe_time_left(event.seconds_left)}"
     if event.stage == "faces":
-        faces = f"Restoring faces, {event.step} of {event.total_steps}"
-        return markup.progress_line("Upscaling", f"{picture}{faces}{left}", done)
+        faces = messages.restoring_faces(event.step, event.total_steps)
+        return markup.progress_line(messages.UPSCALING, f"{picture}{faces}{left}", done)
     if event.stage == "upscaling":
-        tile = f"Upscaling, tile {event.step} of {event.total_steps}"
-        tile = tile if event.total_steps > 1 else "Upscaling"
-        return markup.progress_line("Upscaling", f"{picture}{tile}{left}", done)
-    step = f"Step {event.step} of {event.total_steps}"
-    return markup.progress_line("Painting", f"{picture}{step}{left}", done)
+        tile = messages.upscaling_tile(event.step, event.total_steps)
+        return markup.progress_line(messages.UPSCALING, f"{picture}{tile}{left}", done)
+    step = messages.step(event.step, event.total_steps)
+    return markup.progress_line(messages.PAINTING, f"{picture}{step}{left}", done)
 
 
 def _count_together(event: Progress) -> int:
@@ -297,7 +295,7 @@ def _job_fraction(job: Job, event: Progress) -> float | None:
 def describe_time_left(seconds: float) -> str:
     """Describe the time left, rounded to what is useful."""
     if seconds < 1:
-        return "almost done"
+        return messages.ALMOST_DONE
     if seconds < 90:
-        return f"{round(seconds)} s left"
-    return f"{round(seconds / 60)} min left"
+        return messages.seconds_left(round(seconds))
+    return messages.minutes_left(round(seconds / 60))

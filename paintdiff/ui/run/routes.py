@@ -17,6 +17,7 @@ from paintdiff.imaging.images import read_header
 from paintdiff.jobs.events import Picture
 from paintdiff.ui.common import pictures
 from paintdiff.ui.common.encodings import Encodings
+from paintdiff.ui.common.messages import PICTURE_GONE
 from paintdiff.ui.run import job_view
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def picture_routes(engine: Engine) -> APIRouter:
         job = job_view.find_job(engine, job_id)
         found = None if job is None else pictures.original_picture(job, index)
         if found is None or found.data is None:
-            raise HTTPException(404, "This picture is no longer available.")
+            raise HTTPException(404, PICTURE_GONE)
         media_type = read_header(found.data).media_type
         return Response(found.data, media_type=media_type, headers={**_KEEP, **_INERT})
 
@@ -102,7 +103,7 @@ def status_routes(engine: Engine) -> APIRouter:
 def _picture(engine: Engine, job_id: str, index: int) -> Picture:
     picture = job_view.find_picture(engine, (job_id, index))
     if picture is None:
-        raise HTTPException(404, "This picture is no longer available.")
+        raise HTTPException(404, PICTURE_GONE)
     return picture
 
 

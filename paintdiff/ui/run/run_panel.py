@@ -20,10 +20,11 @@ from paintdiff.ui.common import browser_state, markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note, clear_notes, listen, show_notes
+from paintdiff.ui.common.messages import GENERATE
 from paintdiff.ui.common.pictures import size_of_result
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
-from paintdiff.ui.run import job_view
+from paintdiff.ui.run import job_view, messages
 from paintdiff.ui.run.job_view import View
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ class RunButtons:
     queue: str
 
     @classmethod
-    def build(cls, ids: Ids, verb: str = "Generate", queue: str = "Queue another") -> RunButtons:
+    def build(
+        cls, ids: Ids, verb: str = GENERATE, queue: str = messages.QUEUE_ANOTHER
+    ) -> RunButtons:
         """Add the buttons to the page."""
         with gr.Row(elem_classes=["pair"]):
             generate = gr.Button(
@@ -66,7 +69,7 @@ class RunButtons:
                 min_width=0,
             )
             cancel = gr.Button(
-                "Cancel",
+                messages.CANCEL,
                 elem_id=ids("cancel"),
                 elem_classes=["cancel"],
                 interactive=False,
@@ -228,7 +231,7 @@ class RunPanel:
                 shown.pop(each)  # `ended` triggers these
             yield {**shown, self.ended: values[self.job]}
             return
-        gone = f"The app was restarted and this run was lost. {self.buttons.verb} again."
+        gone = messages.run_lost(self.buttons.verb)
         yield {self.progress: markup.error_line(gone), self.ended: values[self.job]}
 
     def cancel(self, values: Values) -> Updates:
@@ -243,7 +246,7 @@ class RunPanel:
         job.cancel()
         if job.done:
             return self._show(job_view.build_view(job, job.latest), jobs, values)
-        stopping = markup.progress_line("Cancelling…")
+        stopping = markup.progress_line(messages.CANCELLING)
         return {self.buttons.cancel: gr.Button(interactive=False), self.progress: stopping}
 
     def _jobs(self, values: Values) -> list[Job]:

@@ -22,7 +22,7 @@ from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
-from paintdiff.ui.settings import prompt_language
+from paintdiff.ui.settings import messages, prompt_language
 from paintdiff.ui.settings.lora_rows import lora_rows
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ NO_REFINER = "none"
 FIRST_SWITCH = Refiner(model="any").switch_at
 FREE_U = FreeU()
 _FACTORS = {
-    "b1": "Backbone 1",
-    "b2": "Backbone 2",
-    "s1": "Skip 1",
-    "s2": "Skip 2",
+    "b1": messages.BACKBONE_1,
+    "b2": messages.BACKBONE_2,
+    "s1": messages.SKIP_1,
+    "s2": messages.SKIP_2,
 }
 MAX_FACTOR = 2.0
 
@@ -64,21 +64,21 @@ class AdapterDrawer:
     def add(self) -> None:
         """Add the drawer to the page."""
         first = self.context.model(self.context.default_model)
-        with widgets.drawer("LoRAs and more", self._ids("adapter-drawer")):
+        with widgets.drawer(messages.LORAS_AND_MORE, self._ids("adapter-drawer")):
             self._add_words()
             self.language = self._add(
                 "emphasis",
                 gr.Dropdown,
                 list(prompt_language.CHOICES),
                 value=prompt_language.USUAL,
-                label=prompt_language.LABEL,
-                info=prompt_language.INFO,
+                label=messages.BRACKETS,
+                info=messages.BRACKETS_HELP,
                 filterable=False,
             )
             self.vae = self._add(
                 "vae",
                 gr.Dropdown,
-                label="VAE",
+                label=messages.VAE,
                 filterable=False,
                 **self._vaes(first.name, None),
             )
@@ -89,14 +89,14 @@ class AdapterDrawer:
                 MAX_CLIP_SKIP,
                 1,
                 step=1,
-                label="Clip skip",
-                info="1 uses all layers of the text encoder, 2 skips the last one",
+                label=messages.CLIP_SKIP,
+                info=messages.CLIP_SKIP_INFO,
                 visible=first.family.supports_clip_skip,
             )
             self.refiner = self._add(
                 "refiner",
                 gr.Dropdown,
-                label="Refiner",
+                label=messages.REFINER,
                 filterable=False,
                 **self._refiners(first.name, None),
             )
@@ -107,14 +107,14 @@ class AdapterDrawer:
                 1,
                 FIRST_SWITCH,
                 step=0.05,
-                label="Refine from",
-                info="Fraction of steps after which the refiner takes over",
+                label=messages.REFINE_FROM,
+                info=messages.REFINE_FROM_INFO,
                 visible=False,
             )
             self._add_free_u(first)
 
     def _add_words(self) -> None:
-        self.lora = self._picker("lora", "Add a LoRA", "Type its name, or pick one")
+        self.lora = self._picker("lora", messages.ADD_A_LORA, messages.ADD_A_LORA_INFO)
         self.rows = gr.HTML(
             "",
             elem_id=self._ids("loras"),
@@ -124,7 +124,7 @@ class AdapterDrawer:
         )
         self._notes["loras"] = add_note(self._ids, "loras")
         self.embedding = self._picker(
-            "embedding", "Add an embedding", "Adds its name to the prompt"
+            "embedding", messages.ADD_AN_EMBEDDING, messages.ADD_AN_EMBEDDING_INFO
         )
 
     def _picker(self, name: str, label: str, info: str) -> gr.Dropdown:
@@ -147,7 +147,7 @@ class AdapterDrawer:
         with self.free_u_group:
             self.free_u = gr.Checkbox(
                 False,
-                label="FreeU: less noise, more detail, no extra time",
+                label=messages.FREE_U,
                 elem_id=self._ids("free-u"),
                 elem_classes=["turns-on"],
             )
@@ -251,13 +251,13 @@ class AdapterDrawer:
         """Offer the LoRAs that fit the model, then those that may fit."""
         row = self.context.model(model)
         found = self.context.engine.manager.catalog.fitting(LoraRow, row)
-        info = "" if found else f"None found for {row.title} in your models folders."
+        info = "" if found else messages.none_found(row.title)
         return gr.Dropdown(choices=_choices(found), value=None, info=info)
 
     def _offer_embeddings(self, model: object) -> gr.Dropdown:
         row = self.context.model(model)
         found = self.context.engine.manager.catalog.fitting(EmbeddingRow, row)
-        info = "" if found else f"None found for {row.title} in your models folders."
+        info = "" if found else messages.none_found(row.title)
         return gr.Dropdown(choices=_choices(found), value=None, info=info)
 
     def _choose_lora(self, chosen: object, prompt: object, model: object) -> tuple[Any, ...]:
@@ -284,7 +284,7 @@ class AdapterDrawer:
 
     def _vaes(self, model: str, chosen: object) -> dict[str, Any]:
         rows = self.context.engine.manager.catalog.fitting(VaeRow, self.context.model(model))
-        return _offer([("The model's own", OWN_VAE), *_choices(rows)], chosen)
+        return _offer([(messages.MODELS_OWN_VAE, OWN_VAE), *_choices(rows)], chosen)
 
     def _refiners(self, model: str, chosen: object) -> dict[str, Any]:
         row = self.context.model(model)
@@ -293,7 +293,7 @@ class AdapterDrawer:
             for other in self.context.engine.manager.catalog.rows(ModelRow)
             if other.family.name in row.family.refiners and other.name != row.name
         ]
-        return _offer([("None", NO_REFINER), *fitting], chosen)
+        return _offer([(messages.NONE, NO_REFINER), *fitting], chosen)
 
     # Settings from elsewhere
 

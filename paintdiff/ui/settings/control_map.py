@@ -23,11 +23,12 @@ from paintdiff.ui.common.field_messages import Note, add_note, clear_notes, list
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.inputs import canvas
+from paintdiff.ui.settings import messages
 
 FIRST_PREPROCESSOR = "canny"
 FOR_A_MAP = "none"
 FOR_A_DRAWING = "invert"
-SHOW = "Show the map"
+SHOW = messages.SHOW_MAP
 
 SizeOf = Callable[[Values], Size]
 """Returns the size, in pixels, at which the page's values would be painted.
@@ -63,7 +64,7 @@ class ControlMap:
         with gr.Row(elem_classes=["pair", "map-row"]):
             preprocessor = gr.Dropdown(
                 **choose_preprocessor(FIRST_PREPROCESSOR),
-                label="Preprocessor",
+                label=messages.PREPROCESSOR,
                 elem_id=ids(f"{prefix}preprocessor"),
                 filterable=False,
             )
@@ -133,7 +134,7 @@ class ControlMap:
         """Show the map that painting would use, or why it can't be made."""
         idle = {self.show: gr.Button(SHOW, interactive=True)}
         cleared = clear_notes(self.notes.values())
-        yield {self.show: gr.Button("Making the map…", interactive=False)}
+        yield {self.show: gr.Button(messages.MAKING_MAP, interactive=False)}
         try:
             shown = {**cleared, self.place: self._make(values, mode, size(values))}
         except PaintError as error:
@@ -147,7 +148,7 @@ class ControlMap:
 
     def _make(self, values: Values, mode: ResizeMode, size: Size) -> str:
         if canvas.is_empty(values[self.canvas]):
-            raise RequestError("Draw or open a picture first.", field="image")
+            raise RequestError(messages.NOTHING_TO_MAP, field="image")
         content = canvas.read_canvas(values[self.canvas], self.context.uploads)
         name = str(values[self.preprocessor])
         image = self.context.engine.control_map(has_strokes(content), name, size, mode)
@@ -160,7 +161,7 @@ class ControlMap:
         """Put the map onto the canvas."""
         upload = self.context.uploads.get(str(getattr(event, "keep", "")))
         if upload is None:
-            raise gr.Error("This map is no longer available. Show it again.", print_exception=False)
+            raise gr.Error(messages.MAP_GONE, print_exception=False)
         return {
             self.canvas: canvas.show_image(upload),
             self.preprocessor: FOR_A_MAP,
@@ -192,7 +193,7 @@ def preprocessor_text(name: str) -> str:
     row = PREPROCESSORS[name]
     if row.weights is None:
         return row.info
-    return f"{row.info} Downloads {row.weights.size_text} from {row.weights.repo} on first use."
+    return messages.preprocessor_text(row.info, row.weights.size_text, row.weights.repo)
 
 
 def choose_preprocessor(name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.settings import messages
 
 FACES_OFF = "/off"
 """Can't be a restorer's name, as those are file names."""
@@ -42,9 +43,9 @@ class FaceSetting:
         if not self._rows:
             return
         self._components[_BY] = gr.Dropdown(
-            [("Don't restore", FACES_OFF), *((row.title, row.name) for row in self._rows)],
+            [(messages.FACES_OFF, FACES_OFF), *((row.title, row.name) for row in self._rows)],
             value=FACES_OFF,
-            label="Faces",
+            label=messages.FACES,
             filterable=False,
             elem_id=self._ids(f"{self._element}faces"),
             elem_classes=["upscale-by"],
@@ -55,7 +56,7 @@ class FaceSetting:
             1,
             FIRST_STRENGTH,
             step=0.05,
-            label="Face restoration strength",
+            label=messages.FACE_STRENGTH,
             elem_id=self._ids(f"{self._element}face-strength"),
             elem_classes=["upscale-by"],
         )

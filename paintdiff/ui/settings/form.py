@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -17,6 +18,7 @@ from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.updates import Updates
 from paintdiff.ui.common.widgets import Ids, clickable_html, static_html
+from paintdiff.ui.settings import messages
 
 FIRST_QUALITY = "balanced"
 MAX_IMAGES_OFFERED = 8
@@ -99,9 +101,13 @@ class Form:
         maker.add_model()
         maker.add_size(sized and size_shown)
         maker.add_seed()
-        maker.add("num_images", gr.Slider, 1, MAX_IMAGES_OFFERED, 1, step=1, label="Pictures")
+        maker.add(
+            "num_images", gr.Slider, 1, MAX_IMAGES_OFFERED, 1, step=1, label=messages.PICTURES
+        )
         before_more()
-        with gr.Accordion("More settings", open=False, elem_id=ids("more"), elem_classes=["more"]):
+        with gr.Accordion(
+            messages.MORE_SETTINGS, open=False, elem_id=ids("more"), elem_classes=["more"]
+        ):
             maker.add_more()
         return cls(context, sized, **maker.made, notes=maker.notes)
 
@@ -227,9 +233,7 @@ class Form:
         few, profile = self.context.few_steps(model, name), self.context.profiles.profile(name)
         says = profile.says
         if few is not None:
-            says = (
-                f"Few steps with the LoRA {few.lora.title}. Pictures differ from those without it."
-            )
+            says = messages.few_steps(few.lora.title)
         return gr.Radio(value=name, info=f"{says} {profile.repeating}" if again else says)
 
     def _known_profile(self, name: str | None, model: str) -> gr.Radio | None:
@@ -280,7 +284,7 @@ class Form:
 def quality_text(row: ModelRow, quality: str) -> str:
     """Describe a quality preset for a model."""
     figures = row.figures(quality)
-    return f"{figures.num_inference_steps} steps, guidance {figures.guidance_scale:g}"
+    return messages.quality_text(figures.num_inference_steps, figures.guidance_scale)
 
 
 def list_samplers(row: ModelRow, chosen: object = None) -> gr.Dropdown:
@@ -317,7 +321,7 @@ class _FormMaker:
             gr.Dropdown,
             self._context.model_choices(),
             value=self._row.name,
-            label="Model",
+            label=messages.MODEL,
             filterable=False,
         )
         self.add(
@@ -325,7 +329,7 @@ class _FormMaker:
             gr.Radio,
             [(title, name) for name, title in self._context.qualities],
             value=FIRST_QUALITY,
-            label="Quality",
+            label=messages.QUALITY,
             info=quality_text(self._row, FIRST_QUALITY),
             elem_classes=["segments"],
         )
@@ -335,7 +339,7 @@ class _FormMaker:
             gr.Radio,
             [(row.title, row.name) for row in profiles.profiles()],
             value=profiles.usual,
-            label="Speed",
+            label=messages.SPEED,
             info=profiles.profile(None).says,
             elem_classes=["segments"],
         )
@@ -350,13 +354,13 @@ class _FormMaker:
                 gr.Radio,
                 size_choices(self._row),
                 value=f"{native.width} × {native.height}",  # noqa: RUF001 (the sign itself)
-                label="Size",
+                label=messages.SIZE,
             )
             with gr.Row(elem_classes=["pair"]):
                 number: dict[str, Any] = {"precision": 0, "min_width": 0}
-                self._make("width", gr.Number, native.width, label="Width", **number)
+                self._make("width", gr.Number, native.width, label=messages.WIDTH, **number)
                 self.made["swap"] = _icon_button("⇄", self._ids("swap"), "swap")
-                self._make("height", gr.Number, native.height, label="Height", **number)
+                self._make("height", gr.Number, native.height, label=messages.HEIGHT, **number)
             for side in ("width", "height"):
                 self.notes[side] = add_note(self._ids, side)
         final = self._ids("final-size")
@@ -368,7 +372,7 @@ class _FormMaker:
                 "seed",
                 gr.Number,
                 None,
-                label="Seed",
+                label=messages.SEED,
                 precision=0,
                 min_width=0,
                 placeholder="random",
@@ -378,16 +382,14 @@ class _FormMaker:
                 "keep_seed",
                 gr.Checkbox,
                 False,
-                label="Keep",
+                label=messages.KEEP_SEED,
                 elem_classes=["keep-seed"],
                 min_width=0,
                 scale=0,
             )
         self.notes["seed"] = add_note(self._ids, "seed")
         # Visible while Keep is ticked, whoever ticked it.
-        kept = (
-            '<p class="aside" role="status">Every picture uses this seed until you untick Keep.</p>'
-        )
+        kept = f'<p class="aside" role="status">{escape(messages.SEED_IS_KEPT)}</p>'
         static_html(kept, self._ids("seed-kept"), "kept-place")
 
     def add_more(self) -> None:
@@ -395,13 +397,19 @@ class _FormMaker:
         self.add(
             "negative_prompt",
             gr.Textbox,
-            label="Negative prompt",
+            label=messages.NEGATIVE_PROMPT,
             lines=2,
-            placeholder="What should not appear",
+            placeholder=messages.NEGATIVE_PROMPT_INFO,
         )
         steps = figures.num_inference_steps
         self.add(
-            "num_inference_steps", gr.Slider, 1, MAX_STEPS_OFFERED, steps, step=1, label="Steps"
+            "num_inference_steps",
+            gr.Slider,
+            1,
+            MAX_STEPS_OFFERED,
+            steps,
+            step=1,
+            label=messages.STEPS,
         )
         guidance = figures.guidance_scale
         self.add(
@@ -411,14 +419,14 @@ class _FormMaker:
             MAX_GUIDANCE_OFFERED,
             guidance,
             step=0.5,
-            label="Guidance",
+            label=messages.GUIDANCE,
         )
         self.add(
             "sampler",
             gr.Dropdown,
             list(self._row.family.sampler_names()),
             value=self._row.sampler,
-            label="Sampler",
+            label=messages.SAMPLER,
             filterable=False,
         )
         self._add_variation()
@@ -431,14 +439,14 @@ class _FormMaker:
             1,
             0,
             step=0.05,
-            label="Variation",
-            info="0: same picture. Higher: more different",
+            label=messages.VARIATION,
+            info=messages.VARIATION_INFO,
         )
         self.add(
             "variation_seed",
             gr.Number,
             None,
-            label="Variation seed",
+            label=messages.VARIATION_SEED,
             precision=0,
             placeholder="random",
         )

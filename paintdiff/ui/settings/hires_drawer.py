@@ -17,6 +17,7 @@ from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.settings import messages
 from paintdiff.ui.settings.form import MAX_STEPS_OFFERED
 from paintdiff.ui.settings.upscale_setting import upscaler_title
 
@@ -35,24 +36,26 @@ class HiresDrawer:
 
     def add(self) -> None:
         """Add the drawer to the page."""
-        with widgets.drawer("Hires fix", self._ids("hires-drawer")):
+        with widgets.drawer(messages.HIRES_FIX, self._ids("hires-drawer")):
             self.on = gr.Checkbox(
                 False,
-                label="Paint small, enlarge, then refine",
+                label=messages.HIRES_INFO,
                 elem_id=self._ids("hires-on"),
                 elem_classes=["turns-on"],
             )
             scale = {
                 "step": 0.25,
-                "label": "Enlarge",
-                "info": "How many times, before refining",
+                "label": messages.ENLARGE,
+                "info": messages.ENLARGE_INFO,
             }
             self._add("scale", gr.Slider, MIN_SCALE, MAX_HIRES_SCALE, FIRST.scale, **scale)
-            self._add("upscaler", gr.Dropdown, filterable=False, label="Upscaler", **self._offer())
-            strength = {"label": "Strength", "info": "0: only enlarge. Higher: repaint more"}
+            self._add(
+                "upscaler", gr.Dropdown, filterable=False, label=messages.UPSCALER, **self._offer()
+            )
+            strength = {"label": messages.STRENGTH, "info": messages.HIRES_STRENGTH_INFO}
             first = self._strength_of(self.context.default_model)
             self._add("strength", gr.Slider, 0, 1, first, step=0.05, **strength)
-            steps = {"label": "Steps", "info": "0: same as the first pass"}
+            steps = {"label": messages.STEPS, "info": messages.HIRES_STEPS_INFO}
             self._add("steps", gr.Slider, 0, MAX_STEPS_OFFERED, 0, step=1, **steps)
 
     def _add(self, name: str, component: Any, *arguments: Any, **settings: Any) -> None:
@@ -137,7 +140,7 @@ class HiresDrawer:
 
     def _choices(self) -> list[tuple[str, str]]:
         rows = [(upscaler_title(row), row.name) for row in self.context.upscalers()]
-        return [*rows, ("Latent", LATENT_UPSCALER)]
+        return [*rows, (messages.LATENT, LATENT_UPSCALER)]
 
     def _offer(self, chosen: object = None) -> dict[str, Any]:
         choices = self._choices()

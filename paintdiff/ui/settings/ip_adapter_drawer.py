@@ -19,10 +19,10 @@ from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.inputs import canvas
+from paintdiff.ui.settings import messages
 from paintdiff.ui.settings.control_map import has_strokes
 
 FIRST_SCALE: float = IpAdapterInput.model_fields["scale"].default
-_HOW_TO_GET_ONE = "Put one in the folder “ipadapter” of your models folder."
 
 
 class IpAdapterDrawer:
@@ -35,11 +35,11 @@ class IpAdapterDrawer:
 
     def add(self) -> None:
         """Add the drawer to the page."""
-        with widgets.drawer("Image prompt", self._ids("prompt-picture-drawer")):
+        with widgets.drawer(messages.IMAGE_PROMPT, self._ids("prompt-picture-drawer")):
             self.canvas = canvas.paint_canvas(self._ids("prompt-picture"), tools=False)
             self._notes["image"] = add_note(self._ids, "prompt-picture")
             self.adapter = gr.Dropdown(
-                label="IP-Adapter",
+                label=messages.IP_ADAPTER,
                 filterable=False,
                 elem_id=self._ids("ip-adapter"),
                 **self._offer(self.context.default_model, None),
@@ -50,7 +50,7 @@ class IpAdapterDrawer:
                 1,
                 FIRST_SCALE,
                 step=0.05,
-                label="Strength",
+                label=messages.STRENGTH,
                 elem_id=self._ids("ip-adapter-scale"),
             )
             self._notes["scale"] = add_note(self._ids, "ip-adapter-scale")
@@ -85,7 +85,7 @@ class IpAdapterDrawer:
             raise RequestError(str(error), field="ip_adapters.0.image") from error
         if not values[self.adapter]:
             raise RequestError(
-                "No IP-Adapter found for this model. Remove the picture, or see below.",
+                messages.NO_IP_ADAPTER_HERE,
                 field="ip_adapters.0.image",
             )
         return [{"image": picture, "name": values[self.adapter], "scale": values[self.scale]}]
@@ -122,7 +122,7 @@ class IpAdapterDrawer:
         rows = self.context.engine.manager.catalog.fitting(IpAdapterRow, row)
         names = [each.name for each in rows]
         if not names:
-            info = f"No IP-Adapter found for {row.title}. {_HOW_TO_GET_ONE}"
+            info = messages.no_ip_adapter(row.title)
             return {"choices": [], "value": None, "interactive": False, "info": info}
         return {
             "choices": [(each.title, each.name) for each in rows],

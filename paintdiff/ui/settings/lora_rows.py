@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from paintdiff.errors import UnknownNameError
 from paintdiff.models.registry.adapter_rows import LoraRow
 from paintdiff.prompts.extra_networks import LoraTag, split_lora_tags
+from paintdiff.ui.settings import messages
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
@@ -44,9 +45,9 @@ def explain_no_effect(tag: LoraTag, row: LoraRow | UnknownNameError, model: Mode
     if isinstance(row, UnknownNameError):
         return str(row)
     if row.family is not None and row.family.name != model.family.name:
-        return f"For {row.family.title} only; can't be used with {model.title}."
+        return messages.for_another_family(row.family.title, model.title)
     if tag.weight == 0 and tag.text_encoder_weight == 0:
-        return "At 0 it has no effect."
+        return messages.NO_EFFECT_AT_ZERO
     return ""
 
 
@@ -58,13 +59,13 @@ def _row(tag: LoraTag, row: LoraRow | UnknownNameError, model: ModelRow) -> str:
     said = f'<p class="why">{escape(reason)}</p>' if reason else ""
     words = "".join(
         f'<button type="button" data-word="{escape(word)}" '
-        f'title="Add to the prompt">{escape(word)}</button>'
+        f'title="{escape(messages.ADD_TO_PROMPT)}">{escape(word)}</button>'
         for word in trigger_words[:MAX_WORDS_SHOWN]
     )
     return (
         f'<li data-lora="{name}"><div class="head"><span class="title">{title}</span>'
         f'{_weight(tag, title)}<button type="button" class="out" data-out '
-        f'aria-label="Remove {title} from the prompt" title="Remove">×</button></div>'  # noqa: RUF001 (the sign itself)
+        f'aria-label="{messages.remove(title)}" title="{escape(messages.REMOVE)}">×</button></div>'  # noqa: RUF001 (the sign itself)
         f"{said}{f'<div class=words>{words}</div>' if words else ''}</li>"
     )
 
@@ -73,9 +74,9 @@ def _weight(tag: LoraTag, title: str) -> str:
     """Return a slider, or the weights as text if the text encoders have one of their own."""
     other = tag.text_encoder_weight
     if other != tag.weight:
-        return f'<output class="two">{tag.weight:g}, words {other:g}</output>'
+        return f'<output class="two">{messages.two_weights(tag.weight, other)}</output>'
     return (
         f'<input type="range" min="{MIN_WEIGHT}" max="{MAX_WEIGHT}" step="{WEIGHT_STEP}" '
-        f'value="{tag.weight:g}" aria-label="Weight of {title}">'
+        f'value="{tag.weight:g}" aria-label="{messages.weight_of(title)}">'
         f"<output>{tag.weight:g}</output>"
     )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from paintdiff.jobs.requests import PaintingRequest
+from paintdiff.ui.settings import messages
 
-LABEL = "Brackets in prompts"
-INFO = "(red:1.3) makes red count more, (red:0.7) less"
 USUAL = "original"
 PLAIN = "plain"
 CHOICES = (
-    ("Weigh words, as in A1111", "original"),
-    ("Weigh words, without normalization", "no_norm"),
-    ("Weigh words, as in ComfyUI", "comfy"),
-    ("Are plain text", PLAIN),
+    (messages.WEIGHTS_AS_IN_A1111, "original"),
+    (messages.WEIGHTS_WITHOUT_NORMALIZATION, "no_norm"),
+    (messages.WEIGHTS_AS_IN_COMFYUI, "comfy"),
+    (messages.BRACKETS_ARE_TEXT, PLAIN),
 )
 
 

@@ -9,6 +9,7 @@ from paintdiff.imaging.geometry import Size, is_near_area, size_for_area
 from paintdiff.jobs.request_parts import MAX_UPSCALE
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.ui.common import markup
+from paintdiff.ui.settings import messages
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,10 @@ class SizeAdvice:
     def markup(self) -> str:
         """Return the advice with a button to follow it."""
         larger = self.wanted.area > self.native.area
-        harm = "is slow and repeats the subject" if larger else "loses shapes"
-        said = f"{self.model} was made for {self.native}: {self.wanted} {harm}."
-        then = f", then upscale {self.scale:g}x" if larger else ""
+        said = messages.size_advice(self.model, self.native, self.wanted, larger=larger)
+        advice = messages.paint_at(self.size, self.scale, larger=larger)
         return (
             f'{markup.note([said], "warning")}<div class="note-choices">'
-            f'<button type="button" data-native>{escape(f"Paint at {self.size}{then}")}</button>'
+            f'<button type="button" data-native>{escape(advice)}</button>'
             "</div>"
         )

@@ -20,6 +20,7 @@ from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.settings import messages
 from paintdiff.ui.settings.face_setting import FaceSetting
 
 if TYPE_CHECKING:
@@ -53,18 +54,18 @@ class UpscaleSetting:
     def add(self) -> None:
         """Add scale and upscaler."""
         with gr.Column(elem_classes=["group", "upscale-setting"], scale=0):
-            off = [("Off", OFF)] if self._optional else []
+            off = [(messages.OFF, OFF)] if self._optional else []
             self.factor = gr.Radio(
-                [*off, *_FACTORS.items(), ("Other", OTHER)],
+                [*off, *_FACTORS.items(), (messages.OTHER, OTHER)],
                 value=self._first,
-                label="Upscale when done" if self._optional else "Factor",
+                label=messages.UPSCALE_WHEN_DONE if self._optional else messages.FACTOR,
                 elem_id=self._ids(f"{self._element}factor"),
                 elem_classes=["segments"],
             )
             self.other = gr.Number(
                 FIRST_OTHER,
-                label="How many times",
-                info=f"1 to {MAX_UPSCALE:g}, such as 1.5",
+                label=messages.HOW_MANY_TIMES,
+                info=messages.factor_range(MAX_UPSCALE),
                 step=0.5,
                 elem_id=self._ids(f"{self._element}other"),
                 elem_classes=["upscale-other"],
@@ -73,7 +74,7 @@ class UpscaleSetting:
             self._notes["scale"] = add_note(self._ids, f"{self._element}factor")
             self.upscaler = gr.Dropdown(
                 **self.offer(None),
-                label="Upscaler",
+                label=messages.UPSCALER,
                 filterable=False,
                 elem_id=self._ids(f"{self._element}upscaler"),
                 elem_classes=["upscale-by"],
@@ -85,9 +86,9 @@ class UpscaleSetting:
         """Add the tile size."""
         self._tile = gr.Number(
             None,
-            label="Tile size",
-            info="In pixels of the original. Smaller tiles use less memory but take longer",
-            placeholder="as memory allows",
+            label=messages.TILE_SIZE,
+            info=messages.TILE_SIZE_INFO,
+            placeholder=messages.AS_MEMORY_ALLOWS,
             precision=0,
             elem_id=self._ids(f"{self._element}tile"),
         )
@@ -155,7 +156,7 @@ class UpscaleSetting:
         if chosen != OTHER:
             return float(chosen)
         if values[self.other] is None:
-            raise RequestError("Enter how many times, or choose 2x or 4x.", field="upscaling.scale")
+            raise RequestError(messages.NO_FACTOR, field="upscaling.scale")
         return values[self.other]
 
     # Settings from elsewhere
@@ -196,7 +197,12 @@ class UpscaleSetting:
         """Return the dropdown's properties; selects `chosen` if it exists, else the first."""
         rows = {row.name: row for row in self.context.upscalers()}
         if not rows:
-            return {"choices": [], "value": None, "interactive": False, "info": "None found."}
+            return {
+                "choices": [],
+                "value": None,
+                "interactive": False,
+                "info": messages.NO_UPSCALER,
+            }
         name = chosen if isinstance(chosen, str) and chosen in rows else next(iter(rows))
         return {
             "choices": [(upscaler_title(row), row.name) for row in rows.values()],
@@ -215,7 +221,7 @@ def upscaler_text(row: UpscalerRow) -> str:
     """Describe an upscaler and its download."""
     if not _needs_download(row):
         return row.description
-    fetched = f"Downloads {format_byte_size(row.size_bytes)} on first use."
+    fetched = messages.downloads_on_first_use(format_byte_size(row.size_bytes))
     return f"{row.description} {fetched}".strip()
 
 

@@ -24,6 +24,7 @@ from paintdiff.ui.painting.picture_input import PictureInput
 from paintdiff.ui.settings.control_map import FIRST_PREPROCESSOR
 from paintdiff.ui.settings.form import Form
 from paintdiff.ui.settings.hires_drawer import HiresDrawer
+from paintdiff.ui.tabs import messages
 
 if TYPE_CHECKING:
     from paintdiff.ui.painting.painting_tab import PaintingTab
@@ -34,21 +35,21 @@ class ControlInputs(TabInputs):
 
     ids = Ids("controlnet")
     prompt_needed = False
-    title = "Your drawing becomes a painting"
-    text = "Draw lines on the canvas or open a picture, describe the result, and generate."
+    title = messages.DRAWING_BECOMES_A_PAINTING
+    text = messages.HOW_TO_CONTROL
 
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
         self.control = ControlPanel(context, self.ids)
         self.second = ControlDrawer(
-            context, self.ids, title="A second picture", name="second", index=1
+            context, self.ids, title=messages.SECOND_PICTURE, name="second", index=1
         )
         self.hires = HiresDrawer(context, self.ids)
 
     def add_controls(self) -> None:
         """Add the ControlNet settings, and drawers for more of them and for a second one."""
         self.control.add_figures()
-        with widgets.drawer("More control settings", self.ids("control-more")):
+        with widgets.drawer(messages.MORE_CONTROL_SETTINGS, self.ids("control-more")):
             self.control.add_reach()
         self.second.add()
 
@@ -115,7 +116,7 @@ class ControlInputs(TabInputs):
         """
         first = self.control.read(values)
         if not first:
-            raise RequestError("Draw or open a picture first.", field="controls.0.image")
+            raise RequestError(messages.NO_DRAWING, field="controls.0.image")
         controls = [*first, *self.second.panel.read(values)]
         hires = self.hires.read(values, fields["model"])
         return TextToImage.parse({**fields, "controls": controls, "hires": hires})

@@ -24,6 +24,7 @@ from paintdiff.ui.painting.control_drawer import ControlDrawer
 from paintdiff.ui.painting.painting_tab import Sizing, TabInputs
 from paintdiff.ui.painting.picture_input import PictureInput
 from paintdiff.ui.settings.form import Form
+from paintdiff.ui.tabs import messages
 
 if TYPE_CHECKING:
     from paintdiff.ui.painting.painting_tab import PaintingTab
@@ -32,10 +33,10 @@ FIRST_STRENGTH = 0.6
 MAX_PASSES = 8
 AS_PICTURE = "as_picture"
 RESIZE_MODES = (
-    ("Keep proportions", AS_PICTURE),
-    ("Crop", "crop"),
-    ("Pad", "pad"),
-    ("Stretch", "stretch"),
+    (messages.KEEP_PROPORTIONS, AS_PICTURE),
+    (messages.CROP, "crop"),
+    (messages.PAD, "pad"),
+    (messages.STRETCH, "stretch"),
 )
 
 
@@ -45,8 +46,8 @@ class ImageToImageInputs(TabInputs):
     ids = Ids("image_to_image")
     size_shown = False
     prompt_needed = False
-    title = "Your result appears here"
-    text = "Open a picture, describe how it should change, and generate."
+    title = messages.RESULT_APPEARS_HERE
+    text = messages.HOW_TO_CHANGE_A_PICTURE
 
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
@@ -61,20 +62,20 @@ class ImageToImageInputs(TabInputs):
             1,
             FIRST_STRENGTH,
             step=0.05,
-            label="Strength",
-            info="0: keep the picture. 1: repaint it completely",
+            label=messages.STRENGTH,
+            info=messages.KEEP_OR_REPAINT_PICTURE,
             elem_id=self.ids("strength"),
         )
         self._notes["strength"] = add_note(self.ids, "strength")
         self.resize = gr.Radio(
             list(RESIZE_MODES),
             value=AS_PICTURE,
-            label="Size of the result",
+            label=messages.SIZE_OF_THE_RESULT,
             elem_id=self.ids("resize"),
         )
         self.foreseen = widgets.static_html("", self.ids("foreseen"), "foreseen-place")
         with gr.Accordion(
-            "More picture settings",
+            messages.MORE_PICTURE_SETTINGS,
             open=False,
             elem_id=self.ids("picture-more"),
             elem_classes=["more"],
@@ -84,8 +85,8 @@ class ImageToImageInputs(TabInputs):
                 MAX_PASSES,
                 1,
                 step=1,
-                label="Passes",
-                info="Each pass starts from the previous result",
+                label=messages.PASSES,
+                info=messages.PASSES_INFO,
                 elem_id=self.ids("loopback"),
             )
             self.factor = gr.Slider(
@@ -93,13 +94,13 @@ class ImageToImageInputs(TabInputs):
                 1.5,
                 1,
                 step=0.05,
-                label="Strength factor",
-                info="Multiplies the strength on each further pass",
+                label=messages.STRENGTH_FACTOR,
+                info=messages.STRENGTH_FACTOR_INFO,
                 elem_id=self.ids("loopback-factor"),
             )
             self.background = gr.ColorPicker(
                 "#ffffff",
-                label="Background of transparent pictures",
+                label=messages.BACKGROUND,
                 elem_id=self.ids("background"),
             )
         self.control.add()

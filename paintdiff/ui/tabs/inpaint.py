@@ -22,6 +22,7 @@ from paintdiff.ui.painting.control_drawer import ControlDrawer
 from paintdiff.ui.painting.painting_tab import Sizing, TabInputs
 from paintdiff.ui.painting.picture_input import PictureInput
 from paintdiff.ui.settings.form import Form
+from paintdiff.ui.tabs import messages
 
 if TYPE_CHECKING:
     from paintdiff.ui.painting.painting_tab import PaintingTab
@@ -30,10 +31,10 @@ FIRST_STRENGTH = 0.75
 FIRST_BLUR_PX = 4
 FIRST_PADDING_PX = 32
 MASKED_CONTENTS = (
-    ("Original", "original"),
-    ("Surrounding colours", "fill"),
-    ("Noise", "noise"),
-    ("Nothing", "empty"),
+    (messages.ORIGINAL, "original"),
+    (messages.SURROUNDING_COLOURS, "fill"),
+    (messages.NOISE, "noise"),
+    (messages.NOTHING, "empty"),
 )
 SIDES = ("left", "top", "right", "bottom")
 
@@ -44,11 +45,8 @@ class InpaintInputs(TabInputs):
     ids = Ids("inpaint")
     sized = False
     prompt_needed = False
-    title = "Your result appears here"
-    text = (
-        "Open a picture, paint a mask over what should change, and describe what should be "
-        "there. Or sketch on a blank canvas."
-    )
+    title = messages.RESULT_APPEARS_HERE
+    text = messages.HOW_TO_INPAINT
 
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
@@ -70,15 +68,13 @@ class InpaintInputs(TabInputs):
             1,
             FIRST_STRENGTH,
             step=0.05,
-            label="Strength",
-            info="0: keep the original. 1: repaint it completely",
+            label=messages.STRENGTH,
+            info=messages.KEEP_OR_REPAINT_MASKED,
         )
-        self._add(
-            "only_masked", gr.Checkbox, False, label="Paint only the masked part, at full size"
-        )
-        with self._drawer("More mask settings", "mask-more"):
+        self._add("only_masked", gr.Checkbox, False, label=messages.ONLY_MASKED)
+        with self._drawer(messages.MORE_MASK_SETTINGS, "mask-more"):
             self._add_mask_settings()
-        with self._drawer("Grow the picture", "outpaint"):
+        with self._drawer(messages.GROW_THE_PICTURE, "outpaint"):
             self._add_outpaint()
         self.control.add()
 
@@ -92,20 +88,19 @@ class InpaintInputs(TabInputs):
         self._notes[name] = add_note(self.ids, name)
 
     def _add_mask_settings(self) -> None:
-        blur = {"label": "Mask blur", "info": "Soft edge, in pixels"}
+        blur = {"label": messages.MASK_BLUR, "info": messages.MASK_BLUR_INFO}
         self._add("mask_blur_px", gr.Slider, 0, MAX_MASK_BLUR_PX, FIRST_BLUR_PX, step=1, **blur)
         padding = {
-            "label": "Padding",
-            "info": "Pixels around the masked part to include when only that is painted",
+            "label": messages.PADDING,
+            "info": messages.PADDING_INFO,
         }
         self._add("padding_px", gr.Slider, 0, MAX_PADDING_PX, FIRST_PADDING_PX, step=4, **padding)
-        starts = "The masked part starts from"
+        starts = messages.MASKED_CONTENT
         contents = list(MASKED_CONTENTS)
         self._add("masked_content", gr.Radio, contents, value="original", label=starts)
-        self._add("soft", gr.Checkbox, False, label="Soft: keep more where the mask is grey")
-        self._add("invert_mask", gr.Checkbox, False, label="Invert: repaint what isn't masked")
-        behind = "Background of transparent pictures"
-        self._add("background", gr.ColorPicker, "#ffffff", label=behind)
+        self._add("soft", gr.Checkbox, False, label=messages.SOFT)
+        self._add("invert_mask", gr.Checkbox, False, label=messages.INVERT)
+        self._add("background", gr.ColorPicker, "#ffffff", label=messages.BACKGROUND)
 
     def _add_outpaint(self) -> None:
         with gr.Row(elem_classes=["pair"]):

@@ -19,6 +19,7 @@ from paintdiff.ui.common import markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import add_note
+from paintdiff.ui.common.messages import UPSCALE
 from paintdiff.ui.common.pictures import encode_whole_png
 from paintdiff.ui.common.updates import QUICK, Updates, Values
 from paintdiff.ui.common.uploads import Upload
@@ -27,9 +28,7 @@ from paintdiff.ui.inputs import canvas, picture_list
 from paintdiff.ui.painting.picture_tab import PictureTab
 from paintdiff.ui.run.run_panel import RunButtons, RunPanel
 from paintdiff.ui.settings.upscale_setting import UpscaleSetting
-
-TITLE = "Which pictures should be enlarged?"
-TEXT = "Open or drop one, several or a whole folder, then upscale and compare."
+from paintdiff.ui.tabs import messages
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,10 @@ class UpscaleTab(PictureTab):
                     setting.add()
                     foreseen = widgets.static_html("", ids("foreseen"), "foreseen-place")
                 with gr.Column(elem_classes=["group", "run-group"]):
-                    buttons = RunButtons.build(ids, "Upscale", "Queue these too")
+                    buttons = RunButtons.build(ids, UPSCALE, messages.QUEUE_THESE_TOO)
                 with (
                     gr.Column(elem_classes=["group", "settings-group"]),
-                    widgets.drawer("More", ids("more-drawer")),
+                    widgets.drawer(messages.MORE, ids("more-drawer")),
                 ):
                     setting.add_tile()
             images = {f"images.{index}": note for index in range(MAX_IMAGES)}
@@ -71,7 +70,7 @@ class UpscaleTab(PictureTab):
                 run_panel = RunPanel.build(
                     context,
                     ids,
-                    markup.empty_stage((), TITLE, TEXT),
+                    markup.empty_stage((), messages.WHICH_PICTURES, messages.HOW_TO_UPSCALE),
                     buttons=buttons,
                     notes=notes,
                 )
@@ -140,10 +139,10 @@ class UpscaleTab(PictureTab):
         if enlarged is None:
             return ""
         if len(sizes) == 1:
-            return markup.aside(f"{largest} will become {enlarged}.")
+            return markup.aside(messages.one_becomes(largest, enlarged))
         if len(set(sizes)) == 1:
-            return markup.aside(f"{len(sizes)} pictures of {largest} will become {enlarged}.")
-        return markup.aside(f"{len(sizes)} pictures, the largest becomes {enlarged}.")
+            return markup.aside(messages.all_become(len(sizes), largest, enlarged))
+        return markup.aside(messages.largest_becomes(len(sizes), enlarged))
 
     def build_offer(self, value: object) -> str:
         """Return the offer to use the first settings found in a picture; "" without any."""
@@ -195,8 +194,8 @@ def _read_upscaling(upload: Upload) -> Upscaling | None:
 
 
 def _offer(upscaling: Upscaling) -> str:
-    by = f" with {escape(upscaling.upscaler)}" if upscaling.upscaler else ""
+    said = messages.was_upscaled(upscaling.scale, upscaling.upscaler)
     return (
-        f'<p class="offer">A picture here was upscaled {upscaling.scale:g}x{by}. '
-        '<button type="button" data-use="settings">Use that</button></p>'
+        f'<p class="offer">{escape(said, quote=False)} '
+        f'<button type="button" data-use="settings">{escape(messages.USE_THAT)}</button></p>'
     )

@@ -1,0 +1,183 @@
+"""Words of the settings: labels, what they do, and advice."""
+
+from __future__ import annotations
+
+# The form beside the prompt.
+
+MODEL = "Model"
+QUALITY = "Quality"
+
+
+def quality_text(steps: int, guidance: float) -> str:
+    return f"{steps} steps, guidance {guidance:g}"
+
+
+SPEED = "Speed"
+
+
+def few_steps(lora: str) -> str:
+    return f"Few steps with the LoRA {lora}. Pictures differ from those without it."
+
+
+SIZE = "Size"
+WIDTH = "Width"
+HEIGHT = "Height"
+PICTURES = "Pictures"
+SEED = "Seed"
+KEEP_SEED = "Keep"
+SEED_IS_KEPT = "Every picture uses this seed until you untick Keep."
+
+MORE_SETTINGS = "More settings"
+NEGATIVE_PROMPT = "Negative prompt"
+NEGATIVE_PROMPT_INFO = "What should not appear"
+STEPS = "Steps"
+GUIDANCE = "Guidance"
+SAMPLER = "Sampler"
+VARIATION = "Variation"
+VARIATION_INFO = "0: same picture. Higher: more different"
+VARIATION_SEED = "Variation seed"
+
+
+# Advice on sizes.
+
+
+def size_advice(model: str, native: object, wanted: object, *, larger: bool) -> str:
+    harm = "is slow and repeats the subject" if larger else "loses shapes"
+    return f"{model} was made for {native}: {wanted} {harm}."
+
+
+def paint_at(size: object, scale: float, *, larger: bool) -> str:
+    return f"Paint at {size}, then upscale {scale:g}x" if larger else f"Paint at {size}"
+
+
+# The hires fix.
+
+HIRES_FIX = "Hires fix"
+HIRES_INFO = "Paint small, enlarge, then refine"
+ENLARGE = "Enlarge"
+ENLARGE_INFO = "How many times, before refining"
+UPSCALER = "Upscaler"
+STRENGTH = "Strength"
+HIRES_STRENGTH_INFO = "0: only enlarge. Higher: repaint more"
+HIRES_STEPS_INFO = "0: same as the first pass"
+LATENT = "Latent"
+
+
+# Upscaling and faces.
+
+UPSCALE_WHEN_DONE = "Upscale when done"
+FACTOR = "Factor"
+OFF = "Off"
+OTHER = "Other"
+HOW_MANY_TIMES = "How many times"
+
+
+def factor_range(most: float) -> str:
+    return f"1 to {most:g}, such as 1.5"
+
+
+NO_FACTOR = "Enter how many times, or choose 2x or 4x."
+NO_UPSCALER = "None found."
+
+
+def downloads_on_first_use(size: str) -> str:
+    return f"Downloads {size} on first use."
+
+
+TILE_SIZE = "Tile size"
+TILE_SIZE_INFO = "In pixels of the original. Smaller tiles use less memory but take longer"
+AS_MEMORY_ALLOWS = "as memory allows"
+FACES = "Faces"
+FACES_OFF = "Don't restore"
+FACE_STRENGTH = "Face restoration strength"
+
+
+# LoRAs, embeddings, another VAE, a refiner, FreeU.
+
+LORAS_AND_MORE = "LoRAs and more"
+ADD_A_LORA = "Add a LoRA"
+ADD_A_LORA_INFO = "Type its name, or pick one"
+ADD_AN_EMBEDDING = "Add an embedding"
+ADD_AN_EMBEDDING_INFO = "Adds its name to the prompt"
+
+
+def none_found(model: str) -> str:
+    return f"None found for {model} in your models folders."
+
+
+VAE = "VAE"
+MODELS_OWN_VAE = "The model's own"
+
+REFINER = "Refiner"
+NONE = "None"
+REFINE_FROM = "Refine from"
+REFINE_FROM_INFO = "Fraction of steps after which the refiner takes over"
+CLIP_SKIP = "Clip skip"
+CLIP_SKIP_INFO = "1 uses all layers of the text encoder, 2 skips the last one"
+FREE_U = "FreeU: less noise, more detail, no extra time"
+BACKBONE_1 = "Backbone 1"
+BACKBONE_2 = "Backbone 2"
+SKIP_1 = "Skip 1"
+SKIP_2 = "Skip 2"
+
+
+def for_another_family(family: str, model: str) -> str:
+    return f"For {family} only; can't be used with {model}."
+
+
+ADD_TO_PROMPT = "Add to the prompt"
+REMOVE = "Remove"
+
+
+def remove(lora: str) -> str:
+    return f"Remove {lora} from the prompt"
+
+
+def weight_of(lora: str) -> str:
+    return f"Weight of {lora}"
+
+
+def two_weights(weight: float, text_encoder_weight: float) -> str:
+    return f"{weight:g}, words {text_encoder_weight:g}"
+
+
+NO_EFFECT_AT_ZERO = "At 0 it has no effect."
+
+
+# Brackets in prompts.
+
+BRACKETS = "Brackets in prompts"
+BRACKETS_HELP = "(red:1.3) makes red count more, (red:0.7) less"
+WEIGHTS_AS_IN_A1111 = "Weights, as in A1111"
+WEIGHTS_WITHOUT_NORMALIZATION = "Weights, without normalization"
+WEIGHTS_AS_IN_COMFYUI = "Weights, as in ComfyUI"
+BRACKETS_ARE_TEXT = "Plain text"
+
+
+# The image prompt.
+
+IMAGE_PROMPT = "Image prompt"
+IP_ADAPTER = "IP-Adapter"
+
+NO_IP_ADAPTER_HERE = "No IP-Adapter found for this model. Remove the picture, or see below."
+
+
+def no_ip_adapter(model: str) -> str:
+    return (
+        f"No IP-Adapter found for {model}. Put one in the folder “ipadapter” of your models folder."
+    )
+
+
+# Control maps.
+
+PREPROCESSOR = "Preprocessor"
+
+
+def preprocessor_text(text: str, size: str, repo: str) -> str:
+    return f"{text} Downloads {size} from {repo} on first use."
+
+
+SHOW_MAP = "Show the map"
+MAKING_MAP = "Making the map…"
+NOTHING_TO_MAP = "Draw or open a picture first."
+MAP_GONE = "This map is no longer available. Show it again."
