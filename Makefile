@@ -10,10 +10,9 @@ export GRADIO_ANALYTICS_ENABLED := False
 run: $(VENV)/.installed
 	$(BIN)/python app.py $(ARGS)
 
-# Two files of tests at a time, each on one core; then those of the browser, which need both. (5: with ARGS, none was left.)
+# One worker begins with the browser's tests, which take about a core, the other with the rest. (5: with ARGS, none was left.)
 test: $(VENV)/.installed-dev browser postgresql
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/browser $(ARGS) || [ $$? = 5 ]
-	$(BIN)/python -m pytest tests/browser $(ARGS) || [ $$? = 5 ]
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS) || [ $$? = 5 ]
 
 test-long: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m long $(ARGS)

@@ -11,10 +11,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ["PAINTDIFF_CACHE_DIR"] = tempfile.mkdtemp(prefix="paintdiff-cache-")
@@ -38,6 +40,8 @@ from tests.tiny import (
     save_tiny_xl_pipeline,
 )
 
+BROWSER = "tests/browser/"
+
 # The same examples on every machine, however slow it is; nothing is written to disk.
 settings.register_profile("paintdiff", deadline=None, derandomize=True, database=None)
 settings.load_profile("paintdiff")
@@ -58,11 +62,18 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["PAINTDIFF_CACHE_DIR"], ignore_errors=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The browser's tests come last: Playwright keeps an event loop running in this thread, and
-    until the session ends no other test could run one of its own.
-    """
-    items.sort(key=lambda item: "tests/browser/" in item.path.as_posix())
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """However tests are distributed, a file stays together, and so do the browser's."""
+    config.option.loadscopereorder = False  # the browser's come first and take longest
+    return _Files(config, log)
+
+
+class _Files(LoadFileScheduling):
+    """Gives each worker a file at a time, or all of the browser's, which share an app."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return BROWSER if nodeid.startswith(BROWSER) else super()._split_scope(nodeid)
 
 
 @pytest.hookimpl(trylast=True)

@@ -45,7 +45,7 @@ REFUSED = "\ngradio.exceptions.Error: "
 START_SECONDS = 2.7 * WAIT_MS / 1000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the app answers, with the embedded painter."""
     with running_app(tmp_path_factory.mktemp("app")) as address:
@@ -96,14 +96,16 @@ def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError(f"not ready within {START_SECONDS} s")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[BrowserType]:
-    """What starts browsers."""
+    """What starts browsers. Until it ends, an event loop runs in this thread: a test outside of
+    this package couldn't run one of its own.
+    """
     with sync_playwright() as playwright:
         yield playwright.chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(chromium: BrowserType) -> Iterator[Browser]:
     """One browser for all visitors that come for the first time."""
     launched = chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)
@@ -119,7 +121,7 @@ def stranger(browser: Browser) -> Iterator[BrowserContext]:
     visitor.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def regular(
     chromium: BrowserType, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BrowserContext]:
