@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -197,7 +196,7 @@ def _parse_nodes(source: str, start: int, end: int, mistakes: list[Mistake]) -> 
                 node, frame.nodes = None, []
             frames[-1].nodes += frame.nodes if node is None else [node]
     _abandon(frames)
-    return tuple(_fill(top.nodes, start, end))
+    return _fill(top.nodes, start, end)
 
 
 def _abandon(frames: list[_Frame]) -> None:
@@ -207,9 +206,8 @@ def _abandon(frames: list[_Frame]) -> None:
 
 
 def _build(source: str, frame: _Frame, end: int, mistakes: list[Mistake]) -> Node | None:
-    signs = {sign for sign, _, _ in frame.dividers}
     colons = [divider for divider in frame.dividers if divider[0] == ":"]
-    if signs == {"|"}:
+    if not colons:
         return Alternate(tuple(_divide(frame, frame.dividers, end)), frame.start, end + 1)
     number = _NUMBER.fullmatch(source, colons[-1][1] + 1, end)
     if number is None or len(colons) > 2:
@@ -225,20 +223,24 @@ def _divide(frame: _Frame, dividers: list[tuple[str, int, int]], end: int) -> li
     parts: list[Nodes] = []
     start, first = frame.start + 1, 0
     for _, place, count in (*dividers, ("", end, len(frame.nodes))):
-        parts.append(tuple(_fill(frame.nodes[first:count], start, place)))
+        parts.append(_fill(frame.nodes[first:count], start, place))
         start, first = place + 1, count
     return parts
 
 
-def _fill(nodes: list[Node], start: int, end: int) -> Iterator[Node]:
+def _fill(nodes: list[Node], start: int, end: int) -> Nodes:
     """Put the text around and between nodes."""
+    if not nodes:
+        return (Text(start, end),) if end > start else ()
+    filled: list[Node] = []
     for node in nodes:
         if node.start > start:
-            yield Text(start, node.start)
-        yield node
+            filled.append(Text(start, node.start))
+        filled.append(node)
         start = node.end
     if end > start:
-        yield Text(start, end)
+        filled.append(Text(start, end))
+    return tuple(filled)
 
 
 def _report(mistakes: list[Mistake], message: str, start: int, end: int) -> None:
