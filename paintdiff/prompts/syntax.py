@@ -293,4 +293,4 @@ def _write(source: str, nodes: Nodes, step: int, clock: _Clock) -> str:
         else:
             waiting += reversed(node.options[(step - 1) % len(node.options)])
     text = "".join(texts)
-    return split_lora_tags(text)[0] if "<" in text else text
+    return split_lora_tags(text)[0] if "<" in text or "\0" in text else text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from PIL import Image
 
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import RequestError
+from paintdiff.jobs.field_messages import FieldMessage
+from paintdiff.jobs.request_parts import HiresFix
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.tasks.resolve.prompts import MAX_PARTS
 from tests.tasks.pictures import finished, painted
+from tests.tiny_families import save_tiny_family
 
 LONG = ", ".join(["a red boat on the calm sea"] * 20)
 
@@ -72,7 +76,12 @@ def test_numbers_and_brackets_arent_words(mini: Engine) -> None:
 
 
 def test_a_prompt_without_syntax_paints_as_before(tiny_engine: Engine) -> None:
-    for prompt in ("a red house", "a red house, night: 16:9 and {a|b}", "  red,,\n house. "):
+    for prompt in (
+        "a red house",
+        "a red house, night: 16:9 and {a|b}",
+        "  red,,\n house. ",
+        "red\0house",
+    ):
         now, before = (
             painted(tiny_engine, words(prompt, prompt_syntax=syntax, negative_prompt="snow"))
             for syntax in ("a1111", "plain")
@@ -117,3 +126,37 @@ def test_mistakes_are_quoted_beside_the_prompt(tiny_engine: Engine) -> None:
     assert "[from:to:0.5]" in schedule
     assert "never closed" in unclosed and "a (red" in unclosed
     assert tiny_engine.submit(words("a red house :)", num_inference_steps=1)).warnings == ()
+
+
+@pytest.mark.parametrize("family", ["flux", "pixart"])
+def test_models_that_cant_weigh_words_say_so(family: str, tmp_path: Path) -> None:
+    save_tiny_family(family, tmp_path / family)
+    catalog = Catalog.default().with_source(str(tmp_path / family))
+    common = {"model": family, "width": 64, "height": 64, "num_inference_steps": 2, "sampler": None}
+    with Engine(ModelManager(catalog, device="cpu")) as engine:
+        plain = finished(engine, words("a red house", **common))
+        weighted = finished(engine, words("a (red:1.4) house", **common))
+        changing = finished(engine, words("[a red house:snow:0.5]", **common))
+        both = finished(engine, words("a red house AND snow", **common))
+    assert plain.warnings == ()
+    for end, said in ((weighted, "Weights"), (changing, "change during"), (both, "AND")):
+        assert end.pictures[0].image.tobytes() == plain.pictures[0].image.tobytes()
+        (warning,) = end.warnings
+        assert isinstance(warning, FieldMessage) and warning.field == "prompt"
+        assert said in warning and family in warning
+
+
+def test_a_hires_fix_counts_on(tiny_engine: Engine) -> None:
+    hires = HiresFix(scale=1.5, strength=0.5, upscaler="latent")
+    first, last, before, during = (
+        painted(tiny_engine, words(prompt, hires=hires)).tobytes()
+        for prompt in ("a cat", "a dog", "[a cat:a dog:1.0]", "[a cat:a dog:1.5]")
+    )
+    assert len({first, last, before, during}) == 4
+
+
+def test_it_paints_again_from_its_settings(tiny_engine: Engine) -> None:
+    prompt = "a (red:1.3) [cat|dog] AND snow :0.5 BREAK night"
+    end = finished(tiny_engine, words(prompt, emphasis="comfy"))
+    again = painted(tiny_engine, end.pictures[0].request)
+    assert again.tobytes() == end.pictures[0].image.tobytes()
