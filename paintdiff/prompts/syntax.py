@@ -20,7 +20,7 @@ from paintdiff.prompts.attention import MAX_MISTAKES, MAX_WEIGHT, Mistake, read_
 from paintdiff.prompts.extra_networks import split_lora_tags
 
 PromptSyntax = Literal["a1111", "plain"]
-"""How a prompt is read; in a "plain" one brackets and colons are text, as before version 1."""
+"""How a prompt is read; in a "plain" one brackets and colons are text, as before version 0.3."""
 
 MAX_DEPTH = 64
 
