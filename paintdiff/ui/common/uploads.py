@@ -189,9 +189,6 @@ def upload_routes(uploads: Uploads) -> APIRouter:
 
 async def _read_body(request: Request) -> bytes:
     """Read the body; stop as soon as it exceeds the limit."""
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length) > MAX_UPLOAD_BYTES:
-        raise _refuse_size()
     data = bytearray()
     try:
         async for chunk in request.stream():
