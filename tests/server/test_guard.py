@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
 
 import httpx
@@ -16,8 +16,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from paintdiff.server import bodies
+from paintdiff.server import bodies, passwords
 from paintdiff.server.guard import COOKIE, Guard, Hosts
 from paintdiff.server.passwords import (
     MAX_WAITING_GUESSES,
@@ -188,15 +189,19 @@ def test_every_route_asks_for_the_password_even_one_that_is_not_there() -> None:
     assert visitor.get("/any", headers=basic("ada:secret:word")).status_code == 200
 
 
-def sent(app: Guard, address: str, password: str) -> Coroutine[Any, Any, int]:
+def sent(
+    app: Any, address: str, password: str, more: Mapping[str, str] | None = None
+) -> Coroutine[Any, Any, int]:
     """Send a password from an address, and return the status."""
+
+    headers = {**basic(f"ada:{password}"), **(more or {})}
 
     async def send() -> int:
         transport = httpx.ASGITransport(app, client=(address, 50_000))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://localhost:7860"
         ) as visitor:
-            return (await visitor.get("/any", headers=basic(f"ada:{password}"))).status_code
+            return (await visitor.get("/any", headers=headers)).status_code
 
     return send()
 
@@ -270,6 +275,43 @@ def test_wrong_passwords_are_forgotten_in_time() -> None:
             assert await asyncio.wait_for(gate.take_turn("192.0.2.1"), 5)
 
     asyncio.run(guess())
+
+
+def test_guessers_are_remembered_in_limited_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has a network of addresses fills no memory."""
+    monkeypatch.setattr(passwords, "MAX_GUESSERS", 3)
+
+    async def guess() -> None:
+        gate = PasswordGate(("ada", "x"), max_wrong=1, clock=lambda: 0.0)
+        for number in range(4):
+            gate.opens_for(basic("ada:y")["Authorization"], f"192.0.2.{number}")
+        for _ in range(3):
+            assert await asyncio.wait_for(gate.take_turn("192.0.2.0"), 5), "the oldest is forgotten"
+        assert await gate.take_turn("192.0.2.3")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(gate.take_turn("192.0.2.3"), 0.05)
+
+    asyncio.run(guess())
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "192.0.2.1"])
+def test_a_forged_list_of_addresses_hides_no_guesser(peer: str) -> None:
+    """A proxy on this machine appends the real address; other peers aren't believed at all."""
+    seen: list[str] = []
+
+    class Gate(PasswordGate):
+        async def take_turn(self, address: str) -> bool:
+            seen.append(address)
+            return await super().take_turn(address)
+
+    async def guess() -> None:
+        app: Any = ProxyHeadersMiddleware(Guard(APP, Hosts(), Gate(("ada", "x"))))
+        for forged in ("203.0.113.5", "127.0.0.1", "::1", "", "x" * 5000, "203.0.113.6, 127.0.0.1"):
+            headers = {"X-Forwarded-For": f"{forged}, 192.0.2.1", "Forwarded": "for=203.0.113.7"}
+            assert await sent(app, peer, "y", headers) == 401
+
+    asyncio.run(guess())
+    assert seen == ["192.0.2.1"] * 6
 
 
 def test_turns_go_to_those_who_wait_and_to_no_more() -> None:
