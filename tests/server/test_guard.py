@@ -277,6 +277,37 @@ def test_wrong_passwords_are_forgotten_in_time() -> None:
     asyncio.run(guess())
 
 
+@pytest.mark.parametrize(
+    ("address", "headers", "secure"),
+    [
+        ("http://localhost:7860", {}, False),
+        ("https://localhost:7860", {}, True),
+        ("http://localhost:7860", {"X-Forwarded-Proto": "https"}, True),
+    ],
+)
+def test_a_cookie_that_came_by_https_goes_back_by_https_alone(
+    address: str, headers: dict[str, str], secure: bool
+) -> None:
+    app = Guard(APP, Hosts(), PasswordGate(("ada", "x")))
+    answer = TestClient(app, base_url=address).get("/any", headers={**basic("ada:x"), **headers})
+    assert ("; Secure" in answer.headers["set-cookie"]) is secure
+
+
+def test_a_body_that_says_it_is_too_large_is_refused_unread() -> None:
+    async def receive() -> Any:
+        raise AssertionError("it is read")
+
+    sent_messages: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent_messages.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-length", b"1001")]
+    scope = {"type": "http", "method": "POST", "path": "/any", "headers": headers}
+    asyncio.run(Guard(APP, Hosts(), max_body_bytes=1000)(scope, receive, send))
+    assert sent_messages[0]["status"] == 413
+
+
 def test_guessers_are_remembered_in_limited_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has a network of addresses fills no memory."""
     monkeypatch.setattr(passwords, "MAX_GUESSERS", 3)
