@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
+from paintdiff.server.access import Access
 from paintdiff.server.page_events import (
     EventRefusedError,
     EventRule,
@@ -14,6 +16,7 @@ from paintdiff.server.page_events import (
     Shape,
     check_cancel,
 )
+from paintdiff.server.sessions import Sessions
 
 EVENTS = PageEvents({7: EventRule(tuple(Shape), queued=True), 8: EventRule((), queued=False)})
 VALUES: dict[Shape, Any] = {
@@ -161,3 +164,34 @@ def test_a_cancellation_names_one_event() -> None:
     for wrong in ({"path": "x"}, {"event_id": 5}, {"fn_index": "3"}, {"session_hash": 1}):
         with pytest.raises(EventRefusedError):
             check_cancel(json.dumps({**good, **wrong}).encode())
+
+
+def test_an_event_that_is_cut_off_never_happens() -> None:
+    """Even if what has arrived looks whole."""
+    happened: list[Any] = []
+    sent: list[Any] = []
+    body = json.dumps(event(data=[], fn_index=8)).encode()
+    messages: list[Any] = [
+        {"type": "http.request", "body": body, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        happened.append(scope)
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    queue: Any = None  # a direct event asks it nothing
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/gradio_api/run/predict",
+        "query_string": b"",
+        "headers": [],
+    }
+    asyncio.run(Access(app, EVENTS, Sessions(queue))(scope, receive, send))
+    assert sent[0]["status"] == 400 and not happened
