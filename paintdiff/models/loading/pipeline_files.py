@@ -100,17 +100,7 @@ def read_pipeline(
     else:
         original = source
     if needs_companion(row, source) and road.config_folder is None:
-        companion = find_companion(row, source, road.companions)
-        check_weights_in(companion)
-        report(f"Reading {original.name}, and the rest from {companion.name}")
-        half = road.eight_bits and not is_gguf(source)  # GGUF unpacks to the dtype it is read in
-        part, network = single_file_denoisers.load_denoiser(
-            source, companion, _HALF if half else dtype
-        )
-        if road.eight_bits:
-            quantize_to_int8(network, dtype)
-        parts = {part: network}
-        return _load_folder(class_, row, companion, dtype, road.eight_bits, parts), True
+        return _read_with_companion(row, source, original.name, dtype, report, road), True
     components = load_single_file_components(
         source,
         row,
@@ -122,6 +112,29 @@ def read_pipeline(
         vae=road.vae,
     )
     return class_(**select_accepted(class_, {**NEVER_LOADED, **components})), False
+
+
+def _read_with_companion(
+    row: ModelRow,
+    source: Path,
+    called: str,
+    dtype: torch.dtype,
+    report: Callable[[str], None],
+    road: LoadingContext,
+) -> Any:
+    """Load a file's denoiser, and all else from another model of its family.
+
+    `called` is the file's name in messages.
+    """
+    companion = find_companion(row, source, road.companions)
+    check_weights_in(companion)
+    report(f"Reading {called}, and the rest from {companion.name}")
+    half = road.eight_bits and not is_gguf(source)  # GGUF unpacks to the dtype it is read in
+    part, network = single_file_denoisers.load_denoiser(source, companion, _HALF if half else dtype)
+    if road.eight_bits:
+        quantize_to_int8(network, dtype)
+    class_ = find_pipeline_class(row, next(iter(row.family.pipelines)))
+    return _load_folder(class_, row, companion, dtype, road.eight_bits, {part: network})
 
 
 def _load_folder(

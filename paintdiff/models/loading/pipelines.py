@@ -5,10 +5,9 @@ Imports torch: import it inside functions.
 
 from __future__ import annotations
 
-import bisect
 import logging
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from paintdiff.models.formats.safe_pickle import read_tensors
 from paintdiff.models.formats.safetensors_reader import read_all_tensors
 from paintdiff.models.formats.weight_files import check_weights_in, file_identity, is_pickle
 from paintdiff.models.loading.library_errors import make_load_error
+from paintdiff.models.loading.mapped_memory import copy_mapped_tensors
 from paintdiff.models.loading.part_checks import check_part
 from paintdiff.models.loading.pipeline_files import (
     FALLBACK_CLASS,
@@ -109,10 +109,7 @@ def load_pipeline(
         UnsafeWeightsError: Its format isn't safe, or its hash is wrong.
         ModelLoadError: It can't be loaded.
     """
-    for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()  # the front end shows progress instead
-    # Pipelines' warnings quote prompts ("was truncated because CLIP ...").
-    logging.getLogger("diffusers.pipelines").setLevel(logging.ERROR)
+    _silence_libraries()
     road = road or LoadingContext()
     source = locate(row, report)
     check_weights_in(source)
@@ -128,13 +125,9 @@ def load_pipeline(
             raise make_load_error(f"The model {row.title} can't be loaded", error) from error
         model_hash = identity()
     _check_usable(pipeline, row)
-    if row.family.vae_full_precision:
-        pipeline.vae.to(dtype=torch.float32)
-    modules = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
-    for module in modules:
-        module.requires_grad_(False).eval()
+    modules = _freeze(pipeline, row.family)
     if mapped:
-        _copy_mapped_tensors(modules)
+        copy_mapped_tensors(modules)
     return LoadedModel(
         row=row,
         components=dict(pipeline.components),
@@ -149,6 +142,23 @@ def load_pipeline(
         class_name=type(pipeline).__name__,
         parts=_measure_parts(pipeline.components, get_denoiser(pipeline, row.family)),
     )
+
+
+def _silence_libraries() -> None:
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()  # the front end shows progress instead
+    # Pipelines' warnings quote prompts ("was truncated because CLIP ...").
+    logging.getLogger("diffusers.pipelines").setLevel(logging.ERROR)
+
+
+def _freeze(pipeline: Any, family: Family) -> list[torch.nn.Module]:
+    """Make a pipeline's networks ready to paint, and return them."""
+    if family.vae_full_precision:
+        pipeline.vae.to(dtype=torch.float32)
+    modules = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    for module in modules:
+        module.requires_grad_(False).eval()
+    return modules
 
 
 def _quantize(pipeline: Any, precision: torch.dtype) -> None:
@@ -217,39 +227,6 @@ def _hash_in_background(
             yield future.result
         finally:
             cancelled.set()
-
-
-def _copy_mapped_tensors(modules: Iterable[torch.nn.Module]) -> None:
-    """Copy CPU tensors that may be memory-mapped.
-
-    If a mapped file were cut off later, the process would be killed (SIGBUS) during a run.
-    """
-    spans = _list_file_spans()
-    for module in modules:
-        for tensor in (*module.parameters(), *module.buffers()):
-            quantized = type(tensor) not in (torch.nn.Parameter, torch.Tensor)  # quantized by us
-            if tensor.device.type == "cpu" and not quantized and _may_be_mapped(spans, tensor):
-                tensor.data = tensor.data.clone()
-
-
-def _list_file_spans() -> list[tuple[int, int]] | None:
-    """List the address ranges of mapped files in order, None if the system doesn't tell."""
-    maps = Path("/proc/self/maps")
-    if not maps.exists():
-        return None
-    lines = (line.split(maxsplit=5) for line in maps.read_text(errors="replace").splitlines())
-    # A mapped file has a path. Its inode can be 0, like that of anonymous memory.
-    spans = (fields[0].split("-") for fields in lines if fields[5:] and fields[5][0] == "/")
-    return [(int(start, 16), int(end, 16)) for start, end in spans]
-
-
-def _may_be_mapped(spans: list[tuple[int, int]] | None, tensor: torch.Tensor) -> bool:
-    """Return whether a tensor may be in a mapped file."""
-    if spans is None:
-        return True
-    address = tensor.data_ptr()
-    at = bisect.bisect(spans, address, key=lambda span: span[0]) - 1
-    return at >= 0 and address < spans[at][1]
 
 
 def load_controlnet(

@@ -90,16 +90,11 @@ def load_single_file_components(  # noqa: PLR0913 (all that loading differs in)
     with CheckpointFile(path, called.name) as file:
         _check_kind(file)
         training = read_training(row, called, file.shapes.keys(), file.metadata)
-        folder = configs[1] if training.prediction_type == "v_prediction" else configs[0]
-        on_trial = (
-            configs[0] != configs[1] and not training.prediction_type and _takes_latents_only(file)
-        )
-        _check_parts(file, folder, vae)
+        _check_parts(file, _choose_config(configs, training), vae)
         report(f"Reading {called.name}: UNet")
         read_in = torch.float16 if eight_bits else dtype
-        unet = _load_unet(file, configs[1] if on_trial else folder, read_in, row)
-        if on_trial:
-            training, folder, unet = _try_prediction(unet, training, configs)
+        training, unet = _load_trained_unet(file, configs, training, read_in, row)
+        folder = _choose_config(configs, training)
         if eight_bits:
             quantize_to_int8(unet, dtype)
         components = {"unet": unet}
@@ -111,9 +106,19 @@ def load_single_file_components(  # noqa: PLR0913 (all that loading differs in)
                 components[name] = _load_part(name, file, folder, read_in)
         file.check_unchanged()
     components["scheduler"] = apply_training(components["scheduler"], training)
+    return _read_flags(folder) | components
+
+
+def _choose_config(configs: tuple[Path, Path], training: Training) -> Path:
+    """Return the folder of configurations; the second is for models that predict v."""
+    return configs[1] if training.prediction_type == "v_prediction" else configs[0]
+
+
+def _read_flags(folder: Path) -> dict[str, Any]:
+    """Return what the pipeline's class takes beside components; None for those left out."""
     index = read_json_file(folder / "model_index.json", dict[str, Any])
     left_out = {name: None for name, value in index.items() if value == [None, None]}
-    return left_out | components | {flag: index[flag] for flag in _PLAIN_FLAGS if flag in index}
+    return left_out | {flag: index[flag] for flag in _PLAIN_FLAGS if flag in index}
 
 
 def _list_parts(folder: Path) -> set[str]:
@@ -365,20 +370,28 @@ def _fill(network: Any, tensors: dict[str, torch.Tensor], file: CheckpointFile, 
     return network.requires_grad_(False).eval()
 
 
-def _try_prediction(
-    unet: Any, training: Training, configs: tuple[Path, Path]
-) -> tuple[Training, Path, Any]:
-    """Try what the UNet predicts, and return its training, configuration and final network.
+def _load_trained_unet(
+    file: CheckpointFile,
+    configs: tuple[Path, Path],
+    training: Training,
+    dtype: torch.dtype,
+    row: ModelRow,
+) -> tuple[Training, Any]:
+    """Load the UNet, and find out by a trial what it predicts if nothing tells.
 
     The trial uses the v-prediction configuration, whose attention doesn't overflow.
     """
+    told = training.prediction_type or configs[0] == configs[1] or not _takes_latents_only(file)
+    if told:
+        return training, _load_unet(file, _choose_config(configs, training), dtype, row)
+    unet = _load_unet(file, configs[1], dtype, row)
     if predicts_v(unet):
-        return Training("v_prediction", training.zero_terminal_snr), configs[1], unet
+        return Training("v_prediction", training.zero_terminal_snr), unet
     config = read_json_file(configs[0] / "unet" / "config.json", dict[str, Any])
     other = _build_empty(diffusers.UNet2DConditionModel, {**config, "in_channels": _PAINTS})
     other.load_state_dict(unet.state_dict(), assign=True)
-    usual = Training("epsilon", training.zero_terminal_snr)
-    return usual, configs[0], other.requires_grad_(False).eval()
+    other.requires_grad_(False).eval()
+    return Training("epsilon", training.zero_terminal_snr), other
 
 
 def _load_scheduler(folder: Path) -> Any:
