@@ -26,7 +26,7 @@ from diffusers.quantizers.gguf.utils import dequantize_gguf_tensor
 from paintdiff.models.adapters.low_rank import LowRank
 
 _CHUNK_NUMBERS = 2**20
-"""How many numbers of a weight are unpacked to float32 at a time; they stay in a CPU's cache."""
+"""How many numbers of a weight are in float32 at a time."""
 
 
 @torch.no_grad()

@@ -123,7 +123,7 @@ def _unmark(
     """Return a converted pair with the magnitudes of the pair that it was."""
     pair = LowRank(marked.down[:-1], marked.up[:, :-1])
     numbers, outputs = marked.down[-1].flatten(), marked.up[:, -1].flatten().long() - 1
-    number = int(numbers[0]) - 1
+    number = int(numbers[0]) - 1 if len(numbers) else -1
     source = sources[number] if number in range(len(sources)) else None
     count = 0 if source is None else len(source.up)
     if (

@@ -163,17 +163,19 @@ class _Pairs:
             return None
         self._used += 1
         tensor = self._tensors[key]
-        magnitudes = orient_magnitudes(
-            tensor.float(), outputs, inputs, may_be_of_inputs=key.endswith(".dora_scale")
-        )
-        if magnitudes is None:
-            problem = f"have the shape {tuple(tensor.shape)}; {outputs} or {inputs} numbers fit"
-        elif not magnitudes.isfinite().all():
+        of_inputs = key.endswith(".dora_scale")
+        magnitudes = orient_magnitudes(tensor, outputs, inputs, may_be_of_inputs=of_inputs)
+        if not tensor.is_floating_point():
+            problem = f"are {tensor.dtype}, not floating-point numbers"
+        elif magnitudes is None:
+            fitting = dict.fromkeys((outputs, inputs) if of_inputs else (outputs,))
+            problem = f"have the shape {tuple(tensor.shape)}; {' or '.join(map(str, fitting))} fit"
+        elif not magnitudes.float().isfinite().all():
             problem = "are infinite or NaN"
-        elif not magnitudes.any():
+        elif not magnitudes.float().any():
             problem = "are all 0"
         else:
-            return magnitudes
+            return magnitudes.float()
         raise ModelLoadError(
             f"{self.name} is a DoRA, and its magnitudes of {stem} {problem}. Get the file again, "
             "or another version of it."

@@ -436,12 +436,13 @@ def kohya_pair(**others: torch.Tensor) -> Tensors:
 
 
 BROKEN: Mapping[str, tuple[Tensors, str]] = {
-    "too few": (kohya_pair(dora_scale=torch.ones(31, 1)), r"\(31, 1\); 32 or 32 numbers fit"),
+    "too few": (kohya_pair(dora_scale=torch.ones(31, 1)), r"\(31, 1\); 32 fit"),
     "a matrix": (kohya_pair(dora_scale=torch.ones(32, 32)), r"\(32, 32\)"),
     "a number": (kohya_pair(dora_scale=torch.tensor(1.0)), r"the shape \(\)"),
     "nothing": (kohya_pair(dora_scale=torch.ones(0)), r"\(0,\)"),
     "NaN": (kohya_pair(dora_scale=torch.full((32, 1), float("nan"))), "infinite or NaN"),
     "infinite": (kohya_pair(dora_scale=torch.full((1, 32), float("inf"))), "infinite or NaN"),
+    "whole numbers": (kohya_pair(dora_scale=torch.ones(32, 1, dtype=torch.int8)), "are torch.int8"),
     "zeros": (kohya_pair(dora_scale=torch.zeros(32, 1)), "are all 0"),
     "of the change": (
         kohya_pair(dora_scale=torch.ones(32, 1), wd_for_diff=torch.tensor([True])),
@@ -466,6 +467,17 @@ def test_magnitudes_that_cant_be_used_are_named(
     path = files.saved(tmp_path / "odd.safetensors", tensors)
     with pytest.raises(ModelLoadError, match=f"odd is a DoRA.*{words}"):
         read(path, components)
+
+
+def test_an_empty_pair_beside_a_dora_is_refused(
+    components: Mapping[str, Any], tmp_path: Path
+) -> None:
+    tensors = {f"lora_unet_x.lora_{half}.weight": torch.ones(2, 2) for half in ("down", "up")}
+    tensors["lora_unet_x.dora_scale"] = torch.ones(2, 1)
+    tensors["lora_unet_y.lora_down.weight"] = torch.ones(2, 0)
+    tensors["lora_unet_y.lora_up.weight"] = torch.ones(32, 2)
+    with pytest.raises(ModelLoadError, match="a is a DoRA whose magnitudes can't be assigned"):
+        read(files.saved(tmp_path / "a.safetensors", tensors), components)
 
 
 def test_a_dora_that_would_be_infinite_or_nan_is_refused(
