@@ -63,13 +63,19 @@ def made_here(asked: Mapping[str, Any]) -> bytes:
     return len(packed).to_bytes(8, "little") + packed + constants
 
 
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the graphs are kept that a test has exported."""
+    return tmp_path_factory.mktemp("graphs")
+
+
 @pytest.fixture
 def manager(
-    tiny_folder: Path, tiny_xl_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_folder: Path, tiny_xl_folder: Path, graphs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ModelManager:
     """The models "sd1" and "sdxl", computed by OpenVINO wherever it may be."""
     monkeypatch.setattr(engines, "is_installed", lambda: True)
-    monkeypatch.setattr(compute_backends, "find_user_cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(compute_backends, "find_user_cache_folder", lambda: graphs)
     monkeypatch.setattr(openvino_graphs, "_export", made_here)
     monkeypatch.setattr(KernelChoice, "choose", lambda *_args: CANDIDATES[1])
     catalog = Catalog.default().with_source(str(tiny_folder), name="sd1")

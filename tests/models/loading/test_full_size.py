@@ -1,5 +1,6 @@
-"""Stable Diffusion 1.5 in its real size, of numbers that mean nothing. It takes half a minute, 5 GB
-of memory and 4 GB on the disk. (Pickles of every kind are read in a small size elsewhere.)
+"""Stable Diffusion 1.5 with all of its layers, of numbers that mean nothing. In its real size, as
+`make test-long` has it, it takes half a minute, 5 GB of memory and 4 GB on the disk. (Pickles of
+every kind are read elsewhere.)
 """
 
 from __future__ import annotations
@@ -31,11 +32,25 @@ from tests.original_layout import original_tensors
 
 CONFIG = presets_folder() / "configs" / "sd1"
 FREE_BYTES = 6 * 2**30
+NARROW: dict[str, dict[str, Any]] = {
+    "unet": {"block_out_channels": [32, 64, 128, 128], "cross_attention_dim": 96},
+    "vae": {"block_out_channels": [32, 64, 64, 64]},
+    "text_encoder": {"hidden_size": 96, "intermediate_size": 384, "projection_dim": 96},
+}
+"""The same layers with a hundredth of the numbers."""
 
 
-def built() -> dict[str, Any]:
+def narrow_config(folder: Path) -> Path:
+    shutil.copytree(CONFIG, folder)
+    for part, widths in NARROW.items():
+        file = folder / part / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | widths))
+    return folder
+
+
+def built(configs: Path) -> dict[str, Any]:
     def config(part: str) -> dict[str, Any]:
-        return json.loads((CONFIG / part / "config.json").read_text())
+        return json.loads((configs / part / "config.json").read_text())
 
     with init_empty_weights():
         unet = diffusers.UNet2DConditionModel.from_config(config("unet"))
@@ -48,12 +63,14 @@ def built() -> dict[str, Any]:
     return parts
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    root = tmp_path_factory.mktemp("full")
-    if shutil.disk_usage(root).free < FREE_BYTES:
+@pytest.fixture(params=["narrow", pytest.param("full", marks=pytest.mark.long)])
+def models(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A folder with the model in the layout of diffusers, and in a single file."""
+    root = tmp_path / "models"
+    root.mkdir()
+    if request.param == "full" and shutil.disk_usage(root).free < FREE_BYTES:
         pytest.skip("it takes 4 GB on the disk")
-    parts = built()
+    parts = built(CONFIG if request.param == "full" else narrow_config(root / "configs"))
     tensors = original_tensors(parts, {"text_encoder": "cond_stage_model.transformer."})
     save_file(tensors, root / "model.safetensors")
     diffusers.StableDiffusionPipeline(
@@ -104,7 +121,10 @@ def test_a_single_file_is_loaded_offline_and_is_what_the_folder_is(
 
     for name in ("socket", "getaddrinfo", "create_connection"):
         monkeypatch.setattr(socket, name, refused)
-    road = LoadingContext(cache_folder=lambda: models / "cache")
+    narrow = models / "configs"
+    road = LoadingContext(
+        cache_folder=lambda: models / "cache", config_folder=narrow if narrow.exists() else None
+    )
 
     def loaded_from(source: str) -> LoadedModel:
         return pipelines.load_pipeline(row_of(models / source), "cpu", "float16", road=road)
