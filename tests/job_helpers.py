@@ -24,7 +24,7 @@ ENDLESS = TextToImage(prompt="a red house", num_inference_steps=998, seed=7)
 def until(job: Job, kind: type[Event], *, number: int = 1) -> Event:
     """The job's first event of that kind that came, or the `number`-th."""
     count = 0
-    for event in job.events(20):
+    for event in job.events(120):
         count += isinstance(event, kind)
         if count == number:
             return event
@@ -33,7 +33,7 @@ def until(job: Job, kind: type[Event], *, number: int = 1) -> Event:
 
 def step_after(job: Job, step: int) -> int:
     """Wait until the job is beyond that step, and return the one it is at."""
-    for event in job.events(20):
+    for event in job.events(120):
         if isinstance(event, Progress) and event.step > step:
             return event.step
     raise AssertionError(f"the job ended in {job.latest} before step {step}")

@@ -129,7 +129,7 @@ def everything() -> TextToImage:
 def outcome(job: Job) -> str:
     """Wait for the end of a job and return what kind of end it is, "" if none comes."""
     try:
-        job.result(30)
+        job.result(120)
     except TimeoutError:
         return ""
     except PaintError as error:

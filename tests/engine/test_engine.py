@@ -43,7 +43,7 @@ from tests.job_helpers import ENDLESS, QUICK, Folder, pixels, story
 
 def test_a_job_tells_its_story_in_order(tiny_engine: Engine) -> None:
     job = tiny_engine.submit(QUICK)
-    story = list(job.events(20))
+    story = list(job.events(120))
     kinds = [type(event) for event in story]
     assert kinds[-1] is Finished
     order = [Queued, Loading, Progress, Finished]
@@ -151,7 +151,7 @@ def test_samplers_that_ask_more_than_once_a_step_still_end_at_the_last(
     request = QUICK.model_copy(update={"sampler": sampler, "num_inference_steps": 20})
     steps = [
         event.step
-        for event in tiny_engine.submit(request).events(20)
+        for event in tiny_engine.submit(request).events(120)
         if isinstance(event, Progress)
     ]
     assert steps == sorted(steps)
@@ -202,12 +202,12 @@ def test_the_worker_survives_whatever_a_job_raises(
     breaking.extend([ZeroDivisionError("odd"), *[short] * 20])  # more than there are plans
     strange = tiny_engine.submit(QUICK)
     with pytest.raises(EngineError, match=r"log has the details under [0-9a-f]{8}") as caught:
-        strange.result(20)
+        strange.result(120)
     assert "odd" not in str(caught.value)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert isinstance(strange.latest, Failed)
     with pytest.raises(MemoryBudgetError, match="smaller"):
-        tiny_engine.submit(QUICK).result(20)
+        tiny_engine.submit(QUICK).result(120)
     breaking.clear()
     assert tiny_engine.generate(QUICK).pictures
 
@@ -244,7 +244,7 @@ def test_an_interrupted_generate_cancels_its_job(
     monkeypatch.setattr(tiny_engine, "submit", remember)
     with pytest.raises(KeyboardInterrupt):
         tiny_engine.generate(ENDLESS)
-    assert isinstance(list(submitted[0].events(30))[-1], Cancelled)
+    assert isinstance(list(submitted[0].events(120))[-1], Cancelled)
 
 
 # Warnings
@@ -262,7 +262,7 @@ def test_warnings_are_sentences_about_this_job(tiny_engine: Engine) -> None:
     job = tiny_engine.submit(request)
     assert job.request.width == 128
     assert len(job.warnings) == 2, "what needs no model is known at once"
-    warnings = job.result(20).warnings
+    warnings = job.result(120).warnings
     assert len(warnings) == 4
     rounded, negative, unknown, cut = warnings
     assert "130x128 became 128x128" in rounded

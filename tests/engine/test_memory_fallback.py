@@ -106,7 +106,7 @@ def test_the_job_goes_on_by_the_next_plan(
     assert whole.warnings == ()
     faults.expect(part, 1)
     job = engine.submit(QUICK)
-    story = list(job.events(20))
+    story = list(job.events(120))
     finished = story[-1]
     assert isinstance(finished, Finished)
     told = [each.message for each in story if isinstance(each, Loading)]
@@ -175,9 +175,9 @@ def test_pictures_that_are_done_are_kept(engine: Engine, faults: Faults, rungs: 
     batch = QUICK.model_copy(update={"num_images": 3})
     faults.expect("unet", 1, after=3)
     job = engine.submit(batch)
-    indices = [each.image_index for each in job.events(20) if isinstance(each, Progress)]
+    indices = [each.image_index for each in job.events(120) if isinstance(each, Progress)]
     assert indices == sorted(indices) and set(indices) <= {0, 1, 2}
-    finished = job.result(20)
+    finished = job.result(120)
     assert faults.calls == 2 + 2 + 2 + 2, "the first picture isn't painted twice"
     assert [picture.request.seed for picture in finished.pictures] == [7, 8, 9]
     assert len({pixels(picture) for picture in finished.pictures}) == 3
@@ -250,7 +250,7 @@ def test_many_faults_in_a_row_leave_nothing_behind(
         part = PARTS[number % 3]
         faults.expect(part, len(rungs))
         with pytest.raises(MemoryBudgetError):
-            engine.submit(request).result(20)
+            engine.submit(request).result(120)
         assert faults.raised == len(rungs)
 
     def held_bytes() -> int:

@@ -47,14 +47,14 @@ def test_cancel_acts_within_one_step_and_leaves_the_next_job_alone(tiny_engine: 
     until(job, Progress, number=3)
     job.cancel()
     at = job.latest
-    story = list(job.events(30))
+    story = list(job.events(120))
     assert isinstance(story[-1], Cancelled)
     last = next(event for event in reversed(story) if isinstance(event, Progress))
     if isinstance(at, Progress):  # else it has ended already
         assert last.step <= at.step + 2, "the step under way, and one that had just ended"
     with pytest.raises(JobCancelledError):
         job.result()
-    assert pixels(following.result(20).pictures[0]) == pixels(before)
+    assert pixels(following.result(120).pictures[0]) == pixels(before)
 
 
 def test_without_a_cancel_it_would_have_gone_on(tiny_engine: Engine) -> None:
@@ -83,7 +83,7 @@ def test_hooks_are_freed_after_a_cancel(
     assert released == []
     job.cancel()
     with pytest.raises(JobCancelledError):
-        job.result(30)
+        job.result(120)
     assert released == ["mini"]
 
 
@@ -97,7 +97,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_makes_room(tiny_manager: ModelMa
         third = engine.submit(QUICK)
         assert engine.status().queue_length == 1
         running.cancel()
-        assert third.result(20).pictures
+        assert third.result(120).pictures
         assert [type(event) for event in waiting.events(1)] == [Queued, Cancelled]
 
 
@@ -120,9 +120,9 @@ def test_a_job_is_cancelled_while_its_model_loads(
         assert engine.status().model_state == "loading"
         job.cancel()
         with pytest.raises(JobCancelledError):
-            job.result(10)  # without waiting for the weights: they come only now
+            job.result(120)  # without waiting for the weights: they come only now
         may_go_on.set()
-        assert following.result(20).pictures
+        assert following.result(120).pictures
 
 
 def test_pictures_of_a_cancelled_batch_are_kept(tiny_manager: ModelManager) -> None:
@@ -130,11 +130,11 @@ def test_pictures_of_a_cancelled_batch_are_kept(tiny_manager: ModelManager) -> N
     with Engine(tiny_manager, store=store) as engine:
         long = ENDLESS.model_copy(update={"num_images": 5, "num_inference_steps": 200})
         job = engine.submit(long)
-        for event in job.events(20):
+        for event in job.events(120):
             if isinstance(event, Progress) and event.image_index == 1:
                 break
         job.cancel()
-        end = list(job.events(30))[-1]
+        end = list(job.events(120))[-1]
     assert isinstance(end, Cancelled)
     assert [picture.request.seed for picture in end.pictures] == [7]
     assert end.pictures[0].path == Path("7.png")
@@ -143,7 +143,7 @@ def test_pictures_of_a_cancelled_batch_are_kept(tiny_manager: ModelManager) -> N
 
 def test_cancelling_what_is_done_changes_nothing(tiny_engine: Engine) -> None:
     job = tiny_engine.submit(QUICK)
-    finished = job.result(20)
+    finished = job.result(120)
     job.cancel()
     assert job.latest is finished
 
@@ -162,8 +162,8 @@ def test_a_full_queue_is_an_error_that_passes(tiny_manager: ModelManager) -> Non
         status = engine.status()
         assert (status.queue_length, status.running_job_id) == (2, running.id)
         running.cancel()
-        assert waiting[1].result(20).pictures
-        assert engine.submit(QUICK).result(20).pictures
+        assert waiting[1].result(120).pictures
+        assert engine.submit(QUICK).result(120).pictures
         assert engine.status().running_job_id is None or engine.status().queue_length == 0
 
 
@@ -245,7 +245,7 @@ def test_large_pictures_are_forgotten_sooner_and_the_last_ones_never(
     tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = tiny_engine.submit(QUICK)
-    first.result(20)
+    first.result(120)
     taken = first.held_bytes
     assert taken == len(pixels(first.result().pictures[0])) > 0
 
@@ -280,7 +280,7 @@ def test_what_a_job_keeps_is_counted_and_previews_are_not_kept(tiny_engine: Engi
             prompt="x", image=image, controls=(control,), width=64, height=64, num_images=2
         )
     )
-    job.result(20)
+    job.result(120)
     assert job.held_bytes == len(image.data) + 2 * 64 * 64 * 3, "the same bytes count once"
     previews = [each.preview for each in job.events() if isinstance(each, Progress)]
     assert previews and not any(previews)
@@ -307,8 +307,8 @@ def test_input_images_are_forgotten_with_their_jobs(tiny_engine: Engine) -> None
     with patch("paintdiff.engine.engine.KEPT_BYTES", 500_000):
         jobs = [tiny_engine.submit(request.model_copy(deep=True)) for _ in range(6)]
         for job in jobs:
-            job.result(20)
-        tiny_engine.submit(QUICK).result(20)
+            job.result(120)
+        tiny_engine.submit(QUICK).result(120)
         assert len(tiny_engine._jobs) <= 4
         assert sum(job.held_bytes for job in tiny_engine._jobs.values() if job.done) < 700_000
 
@@ -321,12 +321,12 @@ def test_any_number_watch_and_late_ones_get_the_story_so_far(tiny_engine: Engine
     stories: list[list[Event]] = [[], []]
 
     def watch(story: list[Event]) -> None:
-        story.extend(job.events(20))
+        story.extend(job.events(120))
 
     threads = [threading.Thread(target=watch, args=(story,)) for story in stories]
     for thread in threads:
         thread.start()
-    job.result(20)
+    job.result(120)
     late = list(job.events(1))
     for thread in threads:
         thread.join(30)
@@ -341,7 +341,7 @@ def test_any_number_watch_and_late_ones_get_the_story_so_far(tiny_engine: Engine
 
 def test_a_slow_watcher_skips_what_is_stale(tiny_engine: Engine) -> None:
     job = tiny_engine.submit(ENDLESS)
-    watcher = job.events(20)
+    watcher = job.events(120)
     steps: list[int] = []
     for event in watcher:
         if isinstance(event, Progress):

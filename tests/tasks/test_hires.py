@@ -272,12 +272,12 @@ def test_every_step_is_told_once_with_its_stage(
 
 def test_it_can_be_cancelled_within_the_second_pass(engine: Engine) -> None:
     job = engine.submit(request({"num_inference_steps": 998}))
-    for event in job.events(60):
+    for event in job.events(120):
         if isinstance(event, Progress) and event.step > 5:
             job.cancel()
             break
     with pytest.raises(JobCancelledError):
-        job.result(60)
+        job.result(120)
     assert painted(engine, request()).size == (192, 128)
 
 

@@ -71,7 +71,7 @@ def test_a_low_strength_keeps_more_of_the_picture(mini_engine: Engine) -> None:
 
 def test_the_steps_shown_are_those_run(tiny_engine: Engine) -> None:
     request = image_to_image(num_inference_steps=20, strength=0.55, loopback=2)
-    events = [e for e in tiny_engine.submit(request).events(60) if isinstance(e, Progress)]
+    events = [e for e in tiny_engine.submit(request).events(120) if isinstance(e, Progress)]
     assert {event.total_steps for event in events} == {22}
     steps = [event.step for event in events]
     assert steps == sorted(steps)

@@ -424,7 +424,7 @@ def test_a_batch_is_its_single_pictures(tiny_engine: Engine) -> None:
 def test_previews_come_and_a_cancel_acts_within_a_step(tiny_engine: Engine) -> None:
     job = tiny_engine.submit(inpaint(num_inference_steps=900))
     seen: list[Progress] = []
-    for event in job.events(60):
+    for event in job.events(120):
         if isinstance(event, Progress):
             seen.append(event)
         if any(event.preview is not None for event in seen):

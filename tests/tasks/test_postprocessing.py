@@ -126,7 +126,7 @@ def test_an_upscaler_that_cant_be_loaded_is_known_before_painting(
     with Engine(ModelManager(catalog, device="cpu")) as engine:
         job = engine.submit(QUICK.model_copy(update={"upscaling": Upscaling(upscaler="broken")}))
         with pytest.raises(PaintError, match=r"broken\.pth isn't a (?:readable )?safetensors"):
-            job.result(20)
+            job.result(120)
 
 
 def test_what_a_saved_picture_was_painted_from_stays_with_it(

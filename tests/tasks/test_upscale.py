@@ -241,4 +241,4 @@ def test_the_first_upscaler_is_filled_in(tiny_engine: Engine) -> None:
     job = tiny_engine.submit(Upscale(images=(given(photo(0, 20, 10)),)))
     assert isinstance(job.request, Upscale)
     assert job.request.upscaling == Upscaling(upscaler="mini-upscaler", scale=2)
-    assert job.result(20).pictures[0].size == Size(40, 20)
+    assert job.result(120).pictures[0].size == Size(40, 20)

@@ -102,7 +102,7 @@ def test_the_job_says_what_happens_and_how_long_it_takes(
         assert isinstance(job.latest, Progress)
         told.append(job.latest)
         gate.open.set()
-        job.result(20)
+        job.result(120)
         told += [event for event in job.events() if isinstance(event, Loading)]
     progress, loading = told[0], told[-1]
     assert isinstance(progress, Progress)
@@ -149,7 +149,7 @@ def test_it_is_cancelled_within_a_tile_and_what_is_finished_is_kept(
     job.cancel()
     gate.open.set()
     with pytest.raises(JobCancelledError):
-        job.result(20)
+        job.result(120)
     assert gate.calls == 8, "not one tile more"
     ended = job.latest
     assert isinstance(ended, Cancelled)
@@ -168,7 +168,7 @@ def test_a_failure_is_told_and_frees_its_memory(
     failing_at(monkeypatch, 8, ModelLoadError("something broke"))
     job = saving_engine.submit(upscale(photo(0), photo(1), tile_px=50))
     with pytest.raises(PaintError, match="something broke"):
-        job.result(20)
+        job.result(120)
     assert len(list((tmp_path / "out").rglob("*.png"))) == 1, "the first is there"
     gc.collect()
     assert _held(made_rasters) == [False, False]

@@ -47,7 +47,7 @@ def painted(manager: ModelManager, name: str) -> bytes:
         request = TextToImage(
             prompt="a boat", model=name, seed=1, num_inference_steps=2, width=64, height=64
         )
-        return engine.submit(request).result(60).pictures[0].image.tobytes()
+        return engine.submit(request).result(120).pictures[0].image.tobytes()
 
 
 def catalog_of(source: str) -> Catalog:

@@ -239,7 +239,7 @@ def test_as_many_steps_are_run_as_the_strength_says(name: str, engine: Engine) -
     """diffusers' flow pipelines round up where the others round down."""
     for strength, count in ((0.5, 3), (0.3, 2), (0.99, 6)):
         request = from_picture(name, num_inference_steps=7, strength=strength)
-        steps = [e.step for e in engine.submit(request).events(60) if isinstance(e, Progress)]
+        steps = [e.step for e in engine.submit(request).events(120) if isinstance(e, Progress)]
         assert max(steps) == count
 
 
@@ -317,7 +317,7 @@ def test_a_cancelled_run_ends_within_a_step(name: str, engine: Engine) -> None:
     steps = 50 if name == "other" else 400  # LCM has no more
     job = engine.submit(words(name, num_inference_steps=steps, sampler=None))
     seen: list[int] = []
-    for event in job.events(60):
+    for event in job.events(120):
         if isinstance(event, Progress):
             seen.append(event.step)
             if event.step >= 2:
@@ -325,7 +325,7 @@ def test_a_cancelled_run_ends_within_a_step(name: str, engine: Engine) -> None:
     assert isinstance(job.latest, Cancelled)
     assert max(seen) < 0.75 * steps
     with pytest.raises(JobCancelledError):
-        job.result(20)
+        job.result(120)
     assert painted(engine, words(name)).size[0] == 64, "the next one isn't disturbed"
 
 

@@ -154,18 +154,18 @@ def wait_until_none_is_decoded() -> bool:
 def end(job: Job) -> None:
     job.cancel()
     with pytest.raises(JobCancelledError):
-        job.result(60)
+        job.result(120)
 
 
 def test_a_job_that_has_ended_keeps_no_decoded_pictures(adapter_catalog: Catalog) -> None:
     hed = ControlInput(image=given(photo(1, *SIZE)), preprocessor="hed")
     with Engine(ModelManager(adapter_catalog, device="cpu")) as engine:
         done = engine.submit(hires())
-        assert done.result(60).pictures
+        assert done.result(120).pictures
         assert wait_until_none_is_decoded()
         failed = engine.submit(hires().model_copy(update={"controls": (hed,)}))
         with pytest.raises(AnnotatorError):
-            failed.result(60)
+            failed.result(120)
         assert wait_until_none_is_decoded()
         cancelled = engine.submit(hires(num_images=64))
         end(cancelled)
@@ -183,4 +183,4 @@ def test_a_job_that_waits_keeps_no_decoded_pictures(adapter_catalog: Catalog) ->
         waiting = engine.submit(hires())
         assert wait_until_none_is_decoded()
         end(running)
-        assert waiting.result(60).pictures
+        assert waiting.result(120).pictures
