@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.driver import Studio
@@ -31,22 +30,29 @@ def bring(studio: Studio, kind: str, selector: str, picture: bytes = b"", text: 
     studio.page.evaluate(BRING, arguments)
 
 
-@pytest.mark.parametrize("way", ["drop", "drop on the prompt", "paste", "text"])
-def test_settings_that_are_brought_are_offered_and_used(studio: Studio, way: str) -> None:
+def test_settings_that_are_brought_are_offered_and_used(studio: Studio) -> None:
+    """On one page, in every way that there is."""
     offer = studio.page.locator("#offer .offer")
-    if way == "text":
-        studio.prompt.fill(TEXT)
-        bring(studio, "paste", "#prompt textarea", text=TEXT)
-    else:
-        place = {"drop": "#stage", "drop on the prompt": "#prompt textarea", "paste": "body"}[way]
-        bring(studio, way.split()[0], place, png(parameters=TEXT))
-    expect(offer).to_contain_text("“a cat”")
-    expect(offer).to_contain_text("Its model, dream, isn't installed")
-    offer.locator("button").click()
-    expect(studio.prompt).to_have_value("a cat")
-    expect(studio.page.locator("#seed input")).to_have_value("5")
-    expect(studio.page.locator("#width input")).to_have_value("512")
-    expect(offer).to_have_count(0)
+    for way, place in {
+        "drop": "#stage",
+        "drop on the prompt": "#prompt textarea",
+        "paste": "body",
+        "paste as text": "#prompt textarea",
+    }.items():
+        studio.ask("a dog", side=64)
+        studio.number("seed", 1)
+        if way == "paste as text":
+            studio.prompt.fill(TEXT)
+            bring(studio, "paste", place, text=TEXT)
+        else:
+            bring(studio, way.split()[0], place, png(parameters=TEXT))
+        expect(offer, way).to_contain_text("“a cat”")
+        expect(offer).to_contain_text("Its model, dream, isn't installed")
+        offer.locator("button").click()
+        expect(studio.prompt, way).to_have_value("a cat")
+        expect(studio.page.locator("#seed input"), way).to_have_value("5")
+        expect(studio.page.locator("#width input"), way).to_have_value("512")
+        expect(offer).to_have_count(0)
 
 
 def test_what_carries_nothing_says_so(studio: Studio) -> None:
