@@ -29,6 +29,7 @@
     ├── StorageError            a picture that can't be written
     ├── GalleryError            the gallery's database can't do what it was asked
     │   ├── PictureNotFoundError       no picture of that id
+    │   ├── InputMissingError          an input image isn't in the gallery
     │   ├── PictureRecordedError       that file is in the gallery already
     │   ├── GalleryUnavailableError    locked by another program, or out of reach: try again
     │   ├── GalleryFullError           the disk is full: make room and try again
@@ -200,6 +201,10 @@ class GalleryError(PaintError):
 
 class PictureNotFoundError(GalleryError):
     """No picture of the gallery has that id."""
+
+
+class InputMissingError(GalleryError):
+    """An input image of a picture isn't in the gallery, or was changed."""
 
 
 class PictureRecordedError(GalleryError):

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from paintdiff.errors import PictureRecordedError, RequestError
@@ -28,6 +29,12 @@ def adopt_orphans(gallery: Gallery) -> int:
         GalleryError: The database can't be used.
     """
     finish_removals(gallery)
+    adopted = _adopt(gallery)
+    collect_inputs(gallery)
+    return adopted
+
+
+def _adopt(gallery: Gallery) -> int:
     adopted = 0
     for files in list_day_files(gallery.folder):
         for file in gallery.store.find_unrecorded(files):
@@ -75,6 +82,37 @@ def finish_removals(gallery: Gallery) -> None:
         else:
             gone.append(file)
     gallery.store.confirm_removals(gone)
+
+
+def empty_bin(gallery: Gallery, owner: str | None = None, before: datetime | None = None) -> int:
+    """Erase the pictures in the bin (of an owner, deleted before a moment) with their files.
+
+    Returns how many.
+
+    Raises:
+        GalleryError: The database can't be used.
+    """
+    erased = gallery.store.empty_bin(owner, before)
+    finish_removals(gallery)
+    collect_inputs(gallery)
+    return erased
+
+
+def collect_inputs(gallery: Gallery) -> None:
+    """Remove input images that no record has. Orphaned pictures should be adopted before.
+
+    Raises:
+        GalleryError: The database can't be used.
+    """
+    paths = dict(gallery.inputs.list())
+
+    def remove(sha256: str) -> None:
+        try:
+            paths[sha256].unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("an unused input image can't be removed: %s", error.strerror)
+
+    gallery.store.forget_inputs(list(paths), remove)
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

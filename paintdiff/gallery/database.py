@@ -48,6 +48,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _APPLICATION = 0x50444741
 """Marks a SQLite file as a gallery ("PDGA")."""
 _ADVISORY_LOCK = _APPLICATION
+_INPUTS_LOCK = _APPLICATION + 1
 _WRITES = "paintdiff_writes"
 
 _UNAVAILABLE = (
@@ -139,6 +140,18 @@ class Database:
             Session(self._writer, expire_on_commit=False) as session,
             session.begin(),
         ):
+            yield session
+
+    @contextmanager
+    def write_alone(self) -> Generator[Session]:
+        """Open a session as `write` does, of which there is one at a time in all processes.
+
+        Raises:
+            GalleryError: It can't be written. Nothing has changed.
+        """
+        with self.write() as session:  # on SQLite there is one at a time anyway
+            if self._engine.dialect.name == "postgresql":
+                session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _INPUTS_LOCK})
             yield session
 
     def check(self) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from paintdiff.errors import StorageError
+from paintdiff.gallery.input_files import InputFiles
 from paintdiff.gallery.metadata import png_info
 from paintdiff.gallery.png import SRGB, write_raster
 from paintdiff.jobs.events import Picture
@@ -39,20 +40,26 @@ class PictureFolder:
 
     def __init__(self, folder: Path, now: Callable[[], datetime] = datetime.now) -> None:
         self._folder = folder
+        self._inputs = InputFiles(folder)
         self._now = now
 
     def tidy_up(self) -> None:
         """Remove unfinished files that killed processes left behind."""
-        remove_stale_parts(self._folder, depth=1)
+        remove_stale_parts(self._folder, depth=2)
 
     def save(self, picture: Picture) -> Path:
-        """Save a picture with its settings and return its path.
+        """Save a picture with its settings, after its input images, and return its path.
 
         Raises:
             StorageError: It can't be written.
         """
         moment = self._now()
         day = self._folder / f"{moment:%Y-%m-%d}"
+        try:
+            self._inputs.keep(picture.request.input_images())
+        except OSError as error:
+            logger.warning("an input image can't be written: %s", error)
+            raise StorageError(f"Can't write the input image: {_explain(error)}.") from error
         for _ in range(_TRIES):
             name = f"{moment:%H%M%S}-{_describe_for_name(picture)}-{secrets.token_hex(3)}.png"
             try:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from paintdiff.gallery.database import Database, check_url
-from paintdiff.gallery.store import GalleryStore
+from paintdiff.gallery.input_files import InputFiles
+from paintdiff.gallery.store import GalleryStore, Record
+from paintdiff.jobs.requests import Request, parse_request
 
 
 class Gallery:
@@ -23,6 +27,7 @@ class Gallery:
         if url is not None:
             check_url(url)
         self.folder = folder.absolute()
+        self.inputs = InputFiles(self.folder)
         self._url = url
         self._opening = threading.Lock()
         self._database: Database | None = None
@@ -58,6 +63,27 @@ class Gallery:
         if absolute.is_relative_to(self.folder):
             return absolute.relative_to(self.folder).as_posix()
         return absolute.as_posix()
+
+    def load_request(self, record: Record) -> Request:
+        """Return the request that paints a picture again, with its input images.
+
+        Raises:
+            InputMissingError: An input image isn't there any more.
+            RequestError: The record has no settings, or they can't be used.
+        """
+        filled = cast("dict[str, object]", self._with_images(dict(record.params)))
+        return parse_request(filled)
+
+    def _with_images(self, value: object) -> object:
+        if isinstance(value, Mapping):
+            fields = cast("Mapping[str, object]", value)
+            sha256 = fields.get("sha256")
+            if isinstance(sha256, str) and sha256 and fields.get("data") is None:
+                return {"data": self.inputs.load(sha256), "sha256": sha256}
+            return {name: self._with_images(each) for name, each in fields.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._with_images(each) for each in cast("Sequence[object]", value)]
+        return value
 
     def close(self) -> None:
         """Close the database."""

@@ -26,9 +26,10 @@ from paintdiff.errors import (
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import read_picture_file
-from paintdiff.gallery.records import Circumstances, record_of_picture
+from paintdiff.gallery.records import Circumstances, record_of_picture, with_parent
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.job import Job
+from paintdiff.jobs.requests import Request
 
 logger = logging.getLogger(__name__)
 
@@ -151,13 +152,24 @@ class Recorder:
         try:
             return replace(picture, id=self._add(entry, picture.path))
         except PictureRecordedError:  # adopted meanwhile
-            return picture
+            found = self._gallery.store.find_by_file(self._gallery.name_of(picture.path))
+            return picture if found is None else replace(picture, id=found.id)
 
     def _add(self, entry: _Pending, path: Path) -> str:
         name = self._gallery.name_of(path)
         facts = read_picture_file(path)
         record = record_of_picture(entry.picture, name, facts, entry.created_at, entry.of)
-        return self._gallery.store.add(record).id
+        store, request = self._gallery.store, entry.picture.request
+        parent = store.find_by_sha256(record.inputs) if record.inputs else None
+        if parent is not None:
+            record = with_parent(record, request, parent)
+        return store.add(record, lambda: self._restore_inputs(request)).id
+
+    def _restore_inputs(self, request: Request) -> None:
+        try:
+            self._gallery.inputs.keep(request.input_images())
+        except OSError as error:
+            raise StorageError(f"Can't write the input image: {error.strerror}.") from error
 
     def _keep_within_limit(self) -> bool:
         """Return whether the newest picture can be kept; forget it if not."""

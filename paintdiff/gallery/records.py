@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from paintdiff.gallery.picture_files import PictureFile
 from paintdiff.gallery.store import Record
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Picture
-from paintdiff.jobs.requests import Request, Upscale
+from paintdiff.jobs.requests import Request, TextToImage, Upscale
 
 UNKNOWN_KIND = "unknown"
 """The kind of a picture without settings."""
@@ -44,6 +44,7 @@ def record_of_picture(
         device=picture.device,
         libraries=of.libraries,
         owner=of.owner,
+        inputs=_input_hashes(request),
         **_describe(request, request.model_dump().keys()),
     )
 
@@ -68,8 +69,36 @@ def record_of_file(file: str, facts: PictureFile, owner: str = "") -> Record:
         params_version=request.version,
         model_hash=found.model_hash[:64],
         owner=owner,
+        inputs=_input_hashes(request),
         **_describe(request, known),
     )
+
+
+def with_parent(record: Record, request: Request, parent: Record) -> Record:
+    """Return the record of a picture that was painted from another one of the gallery.
+
+    An enlarged picture gets the prompts and the seed of its parent, so that they find it.
+    """
+    relation = request.kind
+    if isinstance(request, TextToImage) or parent.file_sha256 not in _own_hashes(request):
+        relation = "control"
+    child = replace(record, parent=parent.id, relation=relation)
+    if not isinstance(request, Upscale):
+        return child
+    return replace(
+        child, prompt=parent.prompt, negative_prompt=parent.negative_prompt, seed=parent.seed
+    )
+
+
+def _own_hashes(request: Request) -> set[str]:
+    """Return the hashes of the pictures that a request changes, without those that guide it."""
+    if isinstance(request, Upscale):
+        return {each.sha256 for each in request.images}
+    return set() if isinstance(request, TextToImage) else {request.image.sha256}
+
+
+def _input_hashes(request: Request) -> tuple[str, ...]:
+    return tuple(each.sha256 for each in request.input_images() if each.sha256)
 
 
 def _bare_record(file: str, size: Size, facts: PictureFile, owner: str) -> Record:

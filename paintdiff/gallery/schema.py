@@ -92,6 +92,9 @@ class PictureRow(Table):
     tags: Mapped[list[TagRow]] = relationship(
         lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
     )
+    inputs: Mapped[list[InputRow]] = relationship(
+        lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
+    )
 
 
 class TagRow(Table):
@@ -103,6 +106,17 @@ class TagRow(Table):
         ForeignKey("pictures.number", ondelete="CASCADE"), primary_key=True
     )
     tag: Mapped[str] = mapped_column(Text, primary_key=True, index=True)
+
+
+class InputRow(Table):
+    """An input image that a picture was painted from, by the SHA-256 of its file."""
+
+    __tablename__ = "picture_inputs"
+
+    picture: Mapped[int] = mapped_column(
+        ForeignKey("pictures.number", ondelete="CASCADE"), primary_key=True
+    )
+    sha256: Mapped[str] = mapped_column(Text, primary_key=True, index=True)
 
 
 class RemovalRow(Table):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath, PureWindowsPath
@@ -18,7 +18,14 @@ from sqlalchemy.orm import Session
 from paintdiff.errors import PictureNotFoundError, PictureRecordedError, RequestError
 from paintdiff.gallery import search
 from paintdiff.gallery.database import Database
-from paintdiff.gallery.schema import RELATIONS, PictureRow, RemovalRow, TagRow, to_microseconds
+from paintdiff.gallery.schema import (
+    RELATIONS,
+    InputRow,
+    PictureRow,
+    RemovalRow,
+    TagRow,
+    to_microseconds,
+)
 from paintdiff.imaging.geometry import Size
 
 MAX_PAGE = 500
@@ -44,7 +51,8 @@ class Record:
 
     `file` and `thumbnail` are paths with forward slashes, within the output folder. `file` may be
     absolute: a picture that was imported where it lies. `file_bytes` and `file_sha256` (lower-case
-    hex) are those of the file when it was recorded; 0 and "" if unknown.
+    hex) are those of the file when it was recorded; 0 and "" if unknown. `inputs` are the SHA-256
+    of the input images that it was painted from.
 
     `params` is the resolved request in the format `params_version`; `seconds` is how long it took;
     `seed` is None where none was used. A stored record has an `id`; ids sort by time.
@@ -73,6 +81,7 @@ class Record:
     tags: tuple[str, ...] = ()
     parent: str | None = None
     relation: str | None = None
+    inputs: tuple[str, ...] = ()
     deleted_at: datetime | None = None
     id: str = ""
 
@@ -112,8 +121,11 @@ class GalleryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, record: Record) -> Record:
+    def add(self, record: Record, restore_inputs: Callable[[], None] | None = None) -> Record:
         """Store the record of a picture whose file is complete; return it with its id.
+
+        `restore_inputs` writes input images that were removed meanwhile; it is called while none
+        can be removed.
 
         Of texts, characters that no database can hold (NUL, halves of surrogates) are stored only
         within `params`.
@@ -127,6 +139,7 @@ class GalleryStore:
         stored = replace(
             record,
             tags=tuple(sorted({_clean_tag(tag) for tag in record.tags})),
+            inputs=tuple(sorted(set(record.inputs))),
             prompt=_storable(record.prompt),
             negative_prompt=_storable(record.negative_prompt),
             model=_storable(record.model),
@@ -137,7 +150,7 @@ class GalleryStore:
         for _ in range(_ID_TRIES):  # thousands of files may have the same time
             stored = replace(stored, id=record.id or make_id(record.created_at))
             try:
-                self._insert(stored)
+                self._insert(stored, restore_inputs)
             except _TakenError as error:
                 if record.id or not self.find_unrecorded([record.file]):
                     raise _recorded(record) from error
@@ -145,8 +158,11 @@ class GalleryStore:
                 return stored
         raise _recorded(record)
 
-    def _insert(self, record: Record) -> None:
-        with self._database.write() as session:
+    def _insert(self, record: Record, restore_inputs: Callable[[], None] | None) -> None:
+        database = self._database
+        with database.write_alone() if record.inputs else database.write() as session:
+            if restore_inputs is not None:
+                restore_inputs()
             if record.parent is not None:
                 _find(session, record.parent)
             row = _to_row(record)
@@ -156,6 +172,31 @@ class GalleryStore:
             except IntegrityError as error:
                 raise _TakenError from error
             search.index(session, row.number, f"{record.prompt}\n{record.model}")
+
+    def find_by_file(self, file: str) -> Record | None:
+        """Return the record of a file, None if it has none."""
+        with self._database.read() as session:
+            row = session.scalar(select(PictureRow).where(PictureRow.file == file))
+            return None if row is None else _to_record(row)
+
+    def find_by_sha256(self, hashes: Collection[str]) -> Record | None:
+        """Return the newest record of a file with one of these SHA-256, None without one."""
+        with self._database.read() as session:
+            wanted = select(PictureRow).where(PictureRow.file_sha256.in_(hashes))
+            wanted = wanted.where(PictureRow.file_sha256 != "", PictureRow.deleted_at.is_(None))
+            row = session.scalar(wanted.order_by(PictureRow.created_at.desc()).limit(1))
+            return None if row is None else _to_record(row)
+
+    def forget_inputs(self, hashes: Sequence[str], remove: Callable[[str], None]) -> None:
+        """Call `remove` for those input images that no record has, while none can be added."""
+        for part in _divide(hashes):
+            with self._database.write_alone() as session:
+                used = set(
+                    session.scalars(select(InputRow.sha256).where(InputRow.sha256.in_(part)))
+                )
+                for sha256 in part:
+                    if sha256 not in used:
+                        remove(sha256)
 
     def find_unrecorded(self, files: Sequence[str]) -> list[str]:
         """Return those of the files that no record has, and that aren't in `removals` either."""
@@ -480,12 +521,14 @@ def _to_row(record: Record) -> PictureRow:
     size: Size = values.pop("size")
     values |= {"width": size.width, "height": size.height}
     values["tags"] = [TagRow(tag=tag) for tag in record.tags]
+    values["inputs"] = [InputRow(sha256=sha256) for sha256 in record.inputs]
     values["params"], values["libraries"] = dict(record.params), dict(record.libraries)
     return PictureRow(**values)
 
 
 def _to_record(row: PictureRow) -> Record:
-    names = Record.__dataclass_fields__.keys() - {"size", "tags"}
+    names = Record.__dataclass_fields__.keys() - {"size", "tags", "inputs"}
     values = {name: getattr(row, name) for name in names}
     tags = tuple(sorted(each.tag for each in row.tags))
-    return Record(**values, size=Size(row.width, row.height), tags=tags)
+    inputs = tuple(sorted(each.sha256 for each in row.inputs))
+    return Record(**values, size=Size(row.width, row.height), tags=tags, inputs=inputs)

@@ -169,7 +169,7 @@ def test_a_failure_is_told_and_frees_its_memory(
     job = saving_engine.submit(upscale(photo(0), photo(1), tile_px=50))
     with pytest.raises(PaintError, match="something broke"):
         job.result(120)
-    assert len(list((tmp_path / "out").rglob("*.png"))) == 1, "the first is there"
+    assert len(list((tmp_path / "out").glob("20*/*.png"))) == 1, "the first is there"
     gc.collect()
     assert _held(made_rasters) == [False, False]
     assert only(saving_engine, upscale(photo(), scale=1)).size == Size(112, 96), "it goes on"
