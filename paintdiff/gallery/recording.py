@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from PIL import Image
+
 from paintdiff.errors import (
     GalleryError,
     PaintError,
@@ -49,7 +51,8 @@ class _Pending:
 
     @property
     def held_bytes(self) -> int:
-        return self.picture.held_bytes if self.picture.path is None else 0
+        inputs = self.picture.request.input_images()
+        return self.picture.held_bytes + sum(len(each.data or b"") for each in inputs)
 
 
 _LIBRARIES = ("paintdiffusion", "torch", "diffusers", "transformers", "openvino")
@@ -103,16 +106,16 @@ class Recorder:
             if entry.done:
                 if entry.refused is not None:
                     job.warn((f"The picture isn't in the gallery: {entry.refused}",))
-                return entry.picture
+                return replace(picture, path=entry.picture.path, id=entry.picture.id)
             kept = self._keep_within_limit()
-        if not kept:
-            job.warn(("There is no room to keep more unsaved pictures. Download this one now.",))
-        elif entry.picture.path is None:
+        path = entry.picture.path
+        if path is not None:
+            job.warn((f"The picture is saved, but isn't in the gallery yet: {error}",))
+        elif kept:
             job.warn(("The picture is kept in memory and saved as soon as possible.",))
         else:
-            reason = f"The picture is saved, but isn't in the gallery yet: {error}"
-            job.warn((reason,))
-        return entry.picture
+            job.warn(("There is no room to keep more unsaved pictures. Download this one now.",))
+        return replace(picture, path=path)
 
     def retry(self) -> tuple[Picture, ...]:
         """Save and record the pictures that are still kept, and return those that were.
@@ -172,8 +175,19 @@ class Recorder:
             raise StorageError(f"Can't write the input image: {error.strerror}.") from error
 
     def _keep_within_limit(self) -> bool:
-        """Return whether the newest picture can be kept; forget it if not."""
+        """Return whether the newest picture can be kept; forget it if not.
+
+        Of a saved one the pixels aren't needed. If it is forgotten, the next start adopts its file.
+        """
+        newest = self._pending[-1]
+        if newest.picture.path is not None:
+            newest.picture = _without_pixels(newest.picture)
         if sum(each.held_bytes for each in self._pending) <= MAX_HELD_BYTES:
             return True
         self._pending.pop()
         return False
+
+
+def _without_pixels(picture: Picture) -> Picture:
+    pixel = Image.new("RGB", (1, 1))
+    return replace(picture, image=pixel, raster=None, whole_size=picture.size)
