@@ -158,6 +158,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {
         "byte_sizes",
         "errors",
+        "system",
         "config",
         "imaging",
         "models.acceleration",

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, get_args
 
 from paintdiff.cli import messages
 from paintdiff.cli.adapters import add_adapter_flags
+from paintdiff.cli.gallery import add_gallery_commands
 from paintdiff.config.presets import is_installed
 from paintdiff.config.settings import parse_bytes
 from paintdiff.errors import RequestError
@@ -64,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_upscaler_flag(paint)
     _add_general_flags(paint)
     _add_upscale_command(commands)
+    add_gallery_commands(commands, parse_path)
     return parser
 
 
@@ -80,7 +82,7 @@ def _add_upscale_command(commands: Any) -> None:
     )
     upscale.add_argument(
         "pictures",
-        type=_parse_path,
+        type=parse_path,
         nargs="+",
         metavar="PICTURE",
         help=messages.PICTURES_HELP,
@@ -95,7 +97,7 @@ def _add_upscale_command(commands: Any) -> None:
     _add_upscaler_flag(upscale)
     upscale.add_argument(
         "--output",
-        type=_parse_path,
+        type=parse_path,
         metavar="PLACE",
         help=messages.UPSCALE_OUTPUT_HELP,
     )
@@ -132,7 +134,7 @@ def _add_upscaler_flag(command: argparse.ArgumentParser) -> None:
 def _add_models_dir_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--models-dir",
-        type=_parse_path,
+        type=parse_path,
         action="append",
         default=[],
         metavar="FOLDER",
@@ -156,7 +158,7 @@ def _add_file_flags(paint: argparse.ArgumentParser) -> None:
     paint.add_argument("prompt", help=messages.PROMPT_HELP)
     paint.add_argument(
         "--output",
-        type=_parse_path,
+        type=parse_path,
         required=True,
         metavar="FILE",
         help=messages.OUTPUT_HELP,
@@ -268,7 +270,7 @@ def _add_large_flags(paint: argparse.ArgumentParser) -> None:
 
 def _add_picture_flags(paint: argparse.ArgumentParser) -> None:
     group = paint.add_argument_group(messages.FROM_A_PICTURE)
-    group.add_argument("--image", type=_parse_path, metavar="FILE", help=messages.IMAGE_HELP)
+    group.add_argument("--image", type=parse_path, metavar="FILE", help=messages.IMAGE_HELP)
     group.add_argument("--strength", type=float, metavar="X", help=messages.STRENGTH_HELP)
     group.add_argument(
         "--resize-mode",
@@ -290,13 +292,13 @@ def _add_inpaint_flags(paint: argparse.ArgumentParser) -> None:
     group = paint.add_argument_group(messages.PART_OF_A_PICTURE)
     group.add_argument(
         "--mask",
-        type=_parse_path,
+        type=parse_path,
         metavar="FILE",
         help=messages.MASK_HELP,
     )
     group.add_argument(
         "--sketch",
-        type=_parse_path,
+        type=parse_path,
         metavar="FILE",
         help=messages.SKETCH_HELP,
     )
@@ -346,7 +348,7 @@ def _add_control_flags(paint: argparse.ArgumentParser) -> None:
     group = paint.add_argument_group(messages.WITH_A_CONTROLNET)
     group.add_argument(
         "--control",
-        type=_parse_path,
+        type=parse_path,
         action="append",
         metavar="FILE",
         help=messages.CONTROL_HELP,
@@ -393,7 +395,7 @@ def _add_control_flags(paint: argparse.ArgumentParser) -> None:
     )
 
 
-def _parse_path(text: str) -> Path:
+def parse_path(text: str) -> Path:
     """Parse a path, existing or not.
 
     Refuses impossible or inaccessible ones, and an empty text (such as a script's empty variable),
@@ -416,7 +418,7 @@ def _parse_name_or_path(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(messages.not_utf8(text)) from None
-    _parse_path(text)
+    parse_path(text)
     return text
 
 

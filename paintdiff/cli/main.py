@@ -3,7 +3,7 @@
 With `--image` it paints from a picture, with `--mask`, `--sketch` or `--outpaint` a part of it;
 `--control` adds a ControlNet to any of these, `--lora` a LoRA, `--hires` paints larger than the
 model's native size, `--upscale` enlarges the result. `python -m paintdiff upscale boat.png`
-enlarges pictures.
+enlarges pictures; `python -m paintdiff gallery list` shows the gallery's.
 
 Exit codes: 0 done, 1 failed while running, 2 an unusable value (one line on stderr says which), 130
 interrupted. Like the app, this is a composition root: it wires its own engine.
@@ -22,6 +22,7 @@ from paintdiff.cli import messages
 from paintdiff.cli.adapters import FLAG_OF_ADAPTER, read_adapter_flags
 from paintdiff.cli.files import OutputFiles, plan_output_paths, read_input_image
 from paintdiff.cli.flags import BAD_VALUE, build_parser
+from paintdiff.cli.gallery import gallery
 from paintdiff.cli.progress import watch_job
 from paintdiff.cli.upscale import add_upscaler_file, read_face_flags, upscale
 from paintdiff.config.presets import Presets
@@ -100,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     name = f"paintdiff {options.command}"
     try:
-        return upscale(options) if options.command == "upscale" else _paint(options)
+        command = {"upscale": upscale, "gallery": gallery}.get(options.command, _paint)
+        return command(options)
     except RequestError as error:
         flag = f"{_find_flag(error.field, options.command)}: " if error.field else ""
         sys.stderr.write(f"{name}: {flag}{error}\n")
@@ -120,7 +122,7 @@ def _find_flag(field: str, command: str) -> str:
     ("controls.0.image"), the hires fix and upscaling have flags of their own.
     """
     first, *inner = field.split(".")
-    if first == "pictures":
+    if first in ("pictures", "folder", "id"):
         return first
     if first == "upscaling" and inner:
         scale = "--scale" if command == "upscale" else "--upscale"

@@ -30,6 +30,7 @@ from paintdiff.jobs.requests import Request, Upscale, parse_request
 REQUEST_KEY = "paintdiffusion"
 MAX_TEXT_CHARACTERS = 1_000_000
 _MOST_ADDED_CHARACTERS = 1000
+_MAX_HASH_CHARACTERS = 64
 _HEADING = re.compile(r"\s*(?:parameters|positive prompt|prompt)\s*(?:\n|:\s*)", re.IGNORECASE)
 
 
@@ -155,7 +156,9 @@ def _read_own_settings(text: str) -> FoundSettings:
     except RequestError as error:
         raise MetadataError(f"The picture's settings can't be used: {error}") from error
     model_hash = cast("dict[str, object]", content).get("model_hash")
-    return FoundSettings(request, model_hash=model_hash if isinstance(model_hash, str) else "")
+    if not isinstance(model_hash, str) or len(model_hash) > _MAX_HASH_CHARACTERS:
+        model_hash = ""
+    return FoundSettings(request, model_hash=model_hash)
 
 
 def _drop_surrogates(text: str) -> str:

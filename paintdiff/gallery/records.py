@@ -67,7 +67,7 @@ def record_of_file(file: str, facts: PictureFile, owner: str = "") -> Record:
         file_sha256=facts.sha256,
         params={**request.model_dump(mode="json", exclude_unset=True), "kind": request.kind},
         params_version=request.version,
-        model_hash=found.model_hash[:64],
+        model_hash=found.model_hash,
         owner=owner,
         inputs=_input_hashes(request),
         **_describe(request, known),

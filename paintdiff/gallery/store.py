@@ -240,6 +240,16 @@ class GalleryStore:
             records = tuple(_to_record(row) for row in rows[:limit])
         return Page(records, _make_cursor(records[-1]) if len(rows) > limit else None)
 
+    def records(self, query: PictureQuery) -> Iterator[Record]:
+        """Yield all records of a query, read in pages."""
+        cursor = None
+        while True:
+            page = self.page(query, cursor, MAX_PAGE)
+            yield from page.records
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
     def count(self, query: PictureQuery) -> int:
         """Return how many pictures a query has."""
         with self._database.read() as session:

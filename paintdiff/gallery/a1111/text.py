@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paintdiff.errors import SizeError
 from paintdiff.gallery.a1111.adapters import (
@@ -64,6 +64,7 @@ _OF_PARTS = re.compile(
 )
 """Settings that the modules for hires fix, ControlNets, adapters and upscaling read."""
 _SUFFIX = re.compile(r"\.(safetensors|ckpt|gguf|pt)$", re.IGNORECASE)
+_HASH = re.compile(r"[0-9a-fA-F]{4,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_STARTS = 16
 _FIELDS = {
@@ -296,7 +297,9 @@ def settings_from_parameters(parameters: Parameters) -> FoundSettings:
     values |= read_upscaling(settings) | read_adapters(settings, _split_settings, _reference)
     values |= _read_kind(settings)
     named += name_unused(key for key in settings if not _is_known(key))
-    return keep_usable(values, named)
+    model_hash = settings.get("Model hash", "")
+    found = keep_usable(values, named)
+    return replace(found, model_hash=model_hash if _HASH.fullmatch(model_hash) else "")
 
 
 def _add_size(settings: Mapping[str, str], values: dict[str, object]) -> list[str]:

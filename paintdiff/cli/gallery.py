@@ -1,0 +1,217 @@
+"""The commands `python -m paintdiff gallery list|show|import|export|check|repair`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from paintdiff.config.settings import Settings
+from paintdiff.errors import PaintError, RequestError
+from paintdiff.gallery.checking import find_mismatches, repair
+from paintdiff.gallery.database import FILE_NAME
+from paintdiff.gallery.gallery import Gallery
+from paintdiff.gallery.importing import ImportReport, import_folder
+from paintdiff.gallery.store import PictureQuery, Record
+from paintdiff.system.atomic_files import new_file
+
+_SHOWN_CHARACTERS = 60
+_CREATING = ("import", "repair")
+"""Commands that may create the database."""
+
+
+def add_gallery_commands(commands: Any, parse_path: Callable[[str], Path]) -> None:
+    """Add the command `gallery` with its own commands to the parser's."""
+    gallery: argparse.ArgumentParser = commands.add_parser(
+        "gallery", help="list, import, export and check the gallery's pictures"
+    )
+    actions = gallery.add_subparsers(required=True, metavar="action", dest="action")
+
+    def add(name: str, help_text: str) -> argparse.ArgumentParser:
+        action: argparse.ArgumentParser = actions.add_parser(name, help=help_text)
+        action.add_argument(
+            "--output-dir",
+            type=parse_path,
+            metavar="FOLDER",
+            help="the gallery's folder (default: the app's output folder)",
+        )
+        return action
+
+    listing = add("list", "list pictures, the newest first")
+    _add_query_flags(listing)
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="how many (50)")
+    listing.add_argument("--json", action="store_true", help="print one JSON object per line")
+    show = add("show", "print all that is known about a picture, as JSON")
+    show.add_argument("id", help="the picture's id")
+    importing = add("import", "add the pictures of a folder and its subfolders")
+    importing.add_argument("folder", type=parse_path, metavar="PICTURES", help="the folder")
+    importing.add_argument(
+        "--copy", action="store_true", help="copy the files (default: they stay where they are)"
+    )
+    importing.add_argument("--quiet", action="store_true", help="no progress bar")
+    export = add("export", "copy pictures and their records to a folder")
+    _add_query_flags(export)
+    export.add_argument(
+        "--to", type=parse_path, required=True, metavar="FOLDER", help="created if necessary"
+    )
+    check = add("check", "report mismatches between files and records; exit code 1 if any")
+    check.add_argument("--thorough", action="store_true", help="read every file")
+    add("repair", "record pictures without a record, remove unfinished and unused files")
+
+
+def gallery(options: argparse.Namespace) -> int:
+    """Run one of the gallery's commands. Returns the exit code.
+
+    Raises:
+        RequestError: A value can't be used.
+        GalleryError: The database can't be used.
+    """
+    given = options.output_dir
+    settings = Settings.read([] if given is None else ["--output-dir", str(given)])
+    folder = settings.output_dir
+    in_folder = settings.database_url is None
+    if in_folder and options.action not in _CREATING and not (folder / FILE_NAME).is_file():
+        raise RequestError(f"There is no gallery in {folder}.", field="output_dir")
+    with closing(Gallery(folder, settings.database_url)) as opened:
+        return _ACTIONS[options.action](opened, options)
+
+
+def _add_query_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument("search", nargs="*", metavar="WORD", help="words of the prompt")
+    command.add_argument("--model", metavar="NAME")
+    command.add_argument("--kind", metavar="KIND", help="such as text_to_image")
+    command.add_argument("--tag", action="append", default=[], metavar="TAG", help="repeatable")
+    command.add_argument("--feedback", type=int, choices=(-1, 0, 1))
+    command.add_argument("--favourite", action="store_true", default=None)
+    command.add_argument("--bin", action="store_true", help="deleted pictures instead")
+
+
+def _read_query(options: argparse.Namespace) -> PictureQuery:
+    return PictureQuery(
+        search=" ".join(options.search),
+        model=options.model,
+        kind=options.kind,
+        tags=tuple(options.tag),
+        feedback=options.feedback,
+        favourite=options.favourite,
+        bin=options.bin,
+    )
+
+
+def _list(opened: Gallery, options: argparse.Namespace) -> int:
+    if options.limit < 1:
+        raise RequestError(f"must be at least 1, not {options.limit}.", field="limit")
+    for record in islice(opened.store.records(_read_query(options)), options.limit):
+        if options.json:
+            sys.stdout.write(_format_json(record) + "\n")
+            continue
+        prompt = " ".join(record.prompt.split())
+        shown = prompt if len(prompt) <= _SHOWN_CHARACTERS else f"{prompt[:_SHOWN_CHARACTERS]}…"
+        time = f"{record.created_at.astimezone():%Y-%m-%d %H:%M}"
+        marks = {1: "+", -1: "-"}.get(record.feedback, " ") + ("*" if record.favourite else " ")
+        sys.stdout.write(f"{record.id} {time} {marks} {record.size!s:>9} {shown}\n")
+    return 0
+
+
+def _show(opened: Gallery, options: argparse.Namespace) -> int:
+    record = opened.store.get(options.id)
+    sys.stdout.write(_format_json(record, path=str(opened.path_of(record.file)), indent=2) + "\n")
+    return 0
+
+
+def _import(opened: Gallery, options: argparse.Namespace) -> int:
+    with tqdm(unit="file", disable=True if options.quiet else None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = import_folder(opened, options.folder, copy=options.copy, on_progress=show)
+    _print_report(report)
+    return int(bool(report.failed))
+
+
+def _print_report(report: ImportReport) -> None:
+    for path, names in report.unmapped:
+        sys.stdout.write(f"{path}: without {'; '.join(names)}\n")
+    for path, reason in report.failed:
+        sys.stderr.write(f"{path}: {reason}\n")
+    sys.stdout.write(
+        f"Imported {report.imported}. Already there: {report.present}. "
+        f"Failed: {len(report.failed)}.\n"
+    )
+
+
+def _export(opened: Gallery, options: argparse.Namespace) -> int:
+    target: Path = options.to
+    failed = False
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with new_file(target / "pictures.jsonl", overwrite=False) as listing:
+            for record in opened.store.records(_read_query(options)):
+                source = opened.path_of(record.file)
+                name = f"{record.id}-{source.name}"
+                try:
+                    _copy(source, target / name)
+                except OSError as error:
+                    failed = True
+                    sys.stderr.write(f"{record.id}: {source}: {error.strerror}.\n")
+                    continue
+                listing.write(_format_json(record, exported_as=name).encode() + b"\n")
+                sys.stdout.write(f"{target / name}\n")
+    except FileExistsError:
+        raise RequestError(
+            f"{target} has an export already. Choose another folder.", field="to"
+        ) from None
+    except OSError as error:
+        raise PaintError(f"can't write in {target}: {error.strerror}.") from error
+    return int(failed)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as data, new_file(target, overwrite=False) as copy:
+        shutil.copyfileobj(data, copy)
+
+
+def _check(opened: Gallery, options: argparse.Namespace) -> int:
+    count = _print_lines(find_mismatches(opened, thorough=options.thorough))
+    sys.stdout.write(f"Mismatches: {count}.\n")
+    return int(count > 0)
+
+
+def _repair(opened: Gallery, _options: argparse.Namespace) -> int:
+    sys.stdout.write(f"Recorded {repair(opened)} pictures that had no record.\n")
+    count = _print_lines(find_mismatches(opened))
+    sys.stdout.write(f"Mismatches left: {count}.\n")
+    return int(count > 0)
+
+
+def _print_lines(lines: Iterable[object]) -> int:
+    count = 0
+    for count, line in enumerate(lines, 1):  # noqa: B007
+        sys.stdout.write(f"{line}\n")
+    return count
+
+
+def _format_json(record: Record, indent: int | None = None, **more: str) -> str:
+    moments = {"created_at": record.created_at, "deleted_at": record.deleted_at}
+    times = {name: moment and moment.isoformat() for name, moment in moments.items()}
+    return json.dumps({**vars(record), **times, "size": str(record.size), **more}, indent=indent)
+
+
+_ACTIONS: dict[str, Callable[[Gallery, argparse.Namespace], int]] = {
+    "list": _list,
+    "show": _show,
+    "import": _import,
+    "export": _export,
+    "check": _check,
+    "repair": _repair,
+}

@@ -1,0 +1,98 @@
+"""Compares files and records, and repairs what can be repaired without loss."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from paintdiff.errors import RequestError
+from paintdiff.gallery.adoption import adopt_orphans, list_day_files
+from paintdiff.gallery.gallery import Gallery
+from paintdiff.gallery.picture_files import read_picture_file
+from paintdiff.gallery.store import PictureQuery, Record
+from paintdiff.system.atomic_files import remove_stale_parts
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A place where files and records don't agree.
+
+    `where` is a file's name, a record's id and file, or "database".
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def find_mismatches(gallery: Gallery, *, thorough: bool = False) -> Iterator[Mismatch]:
+    """Yield every mismatch between the files and the records, those in the bin included.
+
+    `thorough` also reads each file and compares its hash.
+
+    Raises:
+        GalleryError: The database can't be used.
+    """
+    for line in gallery.database.check():
+        yield Mismatch("database", line)
+    used: set[str] = set()
+    for record in _all_records(gallery):
+        used.update(record.inputs)
+        yield from _check_record(gallery, record, thorough)
+    for files in list_day_files(gallery.folder):
+        for file in gallery.store.find_unrecorded(files):
+            yield Mismatch(file, "it has no record")
+    for file in gallery.store.removals():
+        if gallery.path_of(file).exists():
+            yield Mismatch(file, "it was erased from the bin, but is still there")
+    for sha256, path in gallery.inputs.list():
+        name = gallery.name_of(path)
+        if sha256 not in used:
+            yield Mismatch(name, "no record needs this input image")
+        elif thorough and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            yield Mismatch(name, "this input image was changed")
+
+
+def repair(gallery: Gallery) -> int:
+    """Record orphans, remove what was erased, unused input images and unfinished files.
+
+    Returns how many pictures were recorded. Records without a file stay: the file may be on a disk
+    that is missing now.
+
+    Raises:
+        GalleryError: The database can't be used.
+    """
+    remove_stale_parts(gallery.folder, depth=2)
+    return adopt_orphans(gallery)
+
+
+def _all_records(gallery: Gallery) -> Iterator[Record]:
+    for in_bin in (False, True):
+        yield from gallery.store.records(PictureQuery(bin=in_bin, oldest_first=True))
+
+
+def _check_record(gallery: Gallery, record: Record, thorough: bool) -> Iterator[Mismatch]:
+    path, name = gallery.path_of(record.file), f"{record.id} ({record.file})"
+    try:
+        size_bytes = path.stat().st_size
+    except OSError:
+        yield Mismatch(name, "its file is missing")
+        return
+    if record.file_bytes and size_bytes != record.file_bytes:
+        yield Mismatch(name, f"its file has {size_bytes} bytes, not {record.file_bytes}")
+    elif thorough:
+        try:
+            facts = read_picture_file(path)
+        except RequestError as error:
+            yield Mismatch(name, str(error))
+        else:
+            if record.file_sha256 not in ("", facts.sha256):
+                yield Mismatch(name, "its file was changed")
+    if record.thumbnail is not None and not gallery.path_of(record.thumbnail).is_file():
+        yield Mismatch(name, "its thumbnail is missing")
+    for sha256 in record.inputs:
+        if record.seconds is not None and gallery.inputs.find(sha256) is None:
+            yield Mismatch(name, f"its input image {sha256[:12]}… is missing")
