@@ -23,6 +23,7 @@ from paintdiff.errors import (
     RequestError,
     UnsafeWeightsError,
 )
+from paintdiff.models.catalog import messages
 from paintdiff.models.catalog.name_lookup import find_row_by_name
 from paintdiff.models.discovery.detection_cache import DetectionCache
 from paintdiff.models.discovery.diffusers_folders import detect_folder_family
@@ -86,7 +87,7 @@ class Catalog:
         for row in found.rows:
             by_name = self._by_name.setdefault(type(row), {})
             if row.name in by_name:
-                raise PresetError(f"Two {row.what}s are called {row.name!r}. Rename one of them.")
+                raise PresetError(messages.name_taken_twice(row.what, row.name))
             by_name[row.name] = row
 
     @classmethod
@@ -129,12 +130,13 @@ class Catalog:
         ).items():
             text = validate_row(ModelText, find_row(name, row, path), path)
             if text.family not in families:
-                raise PresetError(f"{path}: models.{name}: unknown family {text.family!r}.")
+                raise PresetError(messages.unknown_family(path, name, text.family))
             fitting = families[text.family].sampler_names()
             if text.sampler is not None and text.sampler not in fitting:
                 raise PresetError(
-                    f"{path}: models.{name}: {text.sampler} doesn't fit "
-                    f"{families[text.family].title}, which takes {', '.join(fitting)}."
+                    messages.sampler_does_not_fit(
+                        path, name, text.sampler, families[text.family].title, ", ".join(fitting)
+                    )
                 )
             text = text.model_copy(update={"source": resolve_preset_source(text.source, presets)})
             rows.append(make_model_row(text, families[text.family], general))
@@ -152,10 +154,9 @@ class Catalog:
         if kind.subfolder:
             folders = self._found.folders
             belongs = (
-                f"Put {kind.what}s in {str(folders[0] / kind.subfolder)!r}."
+                messages.put_in(kind.what, str(folders[0] / kind.subfolder))
                 if folders
-                else f"Put {kind.what}s in the folder {kind.subfolder} of a models folder "
-                "(--models-dir)."
+                else messages.put_in_folder(kind.what, kind.subfolder)
             )
         gone = self._found.gone.get(kind.what, {})
         return find_row_by_name(kind.what, name, self._named(kind), gone, belongs)
@@ -232,15 +233,13 @@ class Catalog:
             if path.is_dir():
                 check_weights_in(path)
         elif not HUB_ID.fullmatch(source):
-            raise ModelNotFoundError(
-                f"There is no model at {source!r}. Name a folder, a .safetensors file or a "
-                "Hugging Face id like owner/name."
-            )
+            raise ModelNotFoundError(messages.no_model_at(source))
         detected, parts = self._detect(source) if family is None else ({"family": family}, ())
         if detected["family"] not in self._families:
             raise RequestError(
-                f"{source!r} is of the family {detected['family']!r}, which isn't supported. "
-                f"Supported families: {', '.join(self._families)}.",
+                messages.family_not_supported(
+                    source, detected["family"], ", ".join(self._families)
+                ),
                 field="model",
             )
         wanted = (name or get_source_name(source))[:MAX_NAME]
@@ -277,7 +276,7 @@ class Catalog:
             kind = UnsafeWeightsError if known.unsafe else ModelLoadError
             raise kind(found.reason)
         if found.kind not in ("checkpoint", "denoiser") or found.family is None:
-            raise RequestError(f"{source!r} isn't a model to paint with: {found.reason}.", "model")
+            raise RequestError(messages.not_a_model_to_paint_with(source, found.reason), "model")
         return {
             "family": found.family,
             "prediction_type": found.prediction_type,
@@ -304,4 +303,4 @@ def _stamp(path: Path) -> dict[str, object]:
     try:
         return read_stamp(path)
     except OSError as error:
-        raise ModelNotFoundError(f"{path.name} can't be looked into: {error.strerror}.") from error
+        raise ModelNotFoundError(messages.unreadable_folder(path.name, error.strerror)) from error

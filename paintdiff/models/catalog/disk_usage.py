@@ -14,6 +14,7 @@ from pathlib import Path
 
 from paintdiff.config.presets import presets_folder
 from paintdiff.errors import RequestError, StorageError
+from paintdiff.models.catalog import messages
 from paintdiff.models.hub.cache import delete_cached, find_snapshot, get_repository_folder
 from paintdiff.models.hub.direct_download import get_cache_folder
 from paintdiff.models.hub.hub_id import HUB_ID
@@ -103,17 +104,17 @@ def plan_removal(row: WeightsRow, models_dirs: Sequence[Path]) -> Removal | str:
     Only what lies in one of `models_dirs`, symlinks followed, or was fetched from the hub.
     """
     if is_shipped(row):
-        return "It comes with the app and can't be deleted."
+        return messages.SHIPPED
     if is_from_hub(row):
         fetched = get_repository_folder(row.source)
         place = fetched if fetched.is_dir() and not fetched.is_symlink() else None
     else:
         place = row.folder
     if place is None or not place.exists():
-        return "It isn't on this machine."
+        return messages.NOT_HERE
     roots = (get_cache_folder(),) if is_from_hub(row) else (*models_dirs, get_cache_folder())
     if not any(_is_inside(place, root) for root in roots):
-        return f"{place.name} is outside the models folders, so the app doesn't delete it."
+        return messages.outside_models_folders(place.name)
     size_bytes = _size_bytes(place)
     state = f"{place}\0{size_bytes}\0{place.stat().st_mtime_ns}".encode()
     sure = hashlib.sha256(state).hexdigest()[:_SURE_DIGITS]
@@ -138,7 +139,7 @@ def remove(
         raise RequestError(removal, field="name")
     if removal.sure != sure:
         raise RequestError(
-            f"{removal.path} has changed since it was shown. Check it again, then delete it.",
+            messages.has_changed(removal.path),
             field="name",
         )
     if removal.from_hub:
@@ -152,7 +153,7 @@ def remove(
     except OSError as error:
         logger.warning("%s can't be deleted", removal.path, exc_info=True)
         reason = error.strerror or type(error).__name__
-        raise StorageError(f"{removal.path.name} can't be deleted: {reason}.") from error
+        raise StorageError(messages.not_deleted(removal.path.name, reason)) from error
     remove_orphans(find_conversions_folder(), removal.path)
     return removal
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from paintdiff.config.presets import find_row, presets_folder, read_mapping, validate_row
+from paintdiff.models.catalog import messages
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.registry.adapter_rows import LoraRow
 from paintdiff.models.registry.base_rows import GENERAL_STEMS
@@ -47,7 +48,7 @@ class FewStepsKind(BaseModel):
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"{pattern!r} isn't a regular expression: {error}") from error
+            raise ValueError(messages.not_a_pattern(pattern, error)) from error
         return pattern
 
     def steps_of(self, lora: LoraRow, qualities: Collection[str]) -> Mapping[str, int] | None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from paintdiff.config.presets import make_unknown_name_error, suggest_names
 from paintdiff.errors import UnknownNameError
+from paintdiff.models.catalog import messages
 from paintdiff.models.formats.headers import WEIGHT_SUFFIXES
 from paintdiff.models.hub.hub_id import HUB_ID
 from paintdiff.models.registry.base_rows import WeightsRow
@@ -54,7 +55,7 @@ def find_row_by_name(
             raise _several(what, name, [row.name for row in found])
     if belongs and not rows:
         raise UnknownNameError(
-            f"There is no {what} {name[:100]!r}: no {what} was found. {belongs}",
+            messages.none_of_that_kind(what, name[:100], belongs),
             field=what,
             what=what,
             name=name,
@@ -79,9 +80,8 @@ def _gone(what: str, name: str, place: Path, rows: Mapping[str, WeightsRow]) -> 
     near = suggest_names(name, rows)
     same = [row.name for row in rows.values() if _ends_with(row, _key(name))]
     suggestion = next(iter((*same, *near)), None)
-    instead = f" Did you mean {suggestion!r}?" if suggestion else ""
     return UnknownNameError(
-        f"The {what} {name[:100]!r} is missing: it was {str(place)!r}.{instead}",
+        messages.is_missing(what, name, place, suggestion),
         field=what,
         what=what,
         name=name,
@@ -90,10 +90,8 @@ def _gone(what: str, name: str, place: Path, rows: Mapping[str, WeightsRow]) -> 
 
 
 def _several(what: str, name: str, names: list[str]) -> UnknownNameError:
-    listed = ", ".join(map(repr, names[:MOST_LISTED]))
-    more = f" and {len(names) - MOST_LISTED:,} more" if len(names) > MOST_LISTED else ""
     return UnknownNameError(
-        f"{len(names)} {what}s are called {name[:100]!r}. Write one of: {listed}{more}.",
+        messages.ambiguous_name(what, name, names, MOST_LISTED),
         field=what,
         what=what,
         name=name,

@@ -21,6 +21,7 @@ from typing import Literal
 
 from paintdiff.errors import ModelDeleteError, RequestError
 from paintdiff.models.formats.opening import open_file
+from paintdiff.models.hub import messages
 from paintdiff.models.hub.direct_download import get_cache_folder
 from paintdiff.models.hub.file_selection import (
     INDEX,
@@ -152,16 +153,16 @@ def delete_cached(hub_id: str) -> int:
     """
     folder = get_repository_folder(check_hub_id(hub_id))
     if folder.is_symlink() or folder.resolve().parent != get_cache_folder().resolve():
-        raise ModelDeleteError(f"{folder.name} is a link to another place. Delete it by hand.")
+        raise ModelDeleteError(messages.link_elsewhere(folder.name))
     if not folder.is_dir():
-        raise ModelDeleteError(f"{hub_id} isn't in the Hugging Face cache.")
+        raise ModelDeleteError(messages.not_cached(hub_id))
     size = _measure_bytes(folder)
     try:
         _release_shared_files(folder)
         if folder.is_dir():
             shutil.rmtree(folder)
     except OSError as error:
-        raise ModelDeleteError(f"{hub_id} can't be deleted: {error.strerror}.") from error
+        raise ModelDeleteError(messages.not_deleted(hub_id, error.strerror)) from error
     return size
 
 

@@ -27,6 +27,7 @@ from paintdiff.errors import (
     GatedModelError,
     HubUnavailableError,
 )
+from paintdiff.models.hub import messages
 from paintdiff.models.hub.certificates import load_certificates
 
 MAX_JSON_BYTES = 32 * 2**20
@@ -62,9 +63,7 @@ class Stop:
     def check(self) -> None:
         """Raise DownloadCancelledError if it was cancelled."""
         if self._event.is_set():
-            raise DownloadCancelledError(
-                "The download was cancelled. What was downloaded so far is kept."
-            )
+            raise DownloadCancelledError(messages.DOWNLOAD_CANCELLED)
 
     def watch(self, sock: socket.socket) -> None:
         """Shut this socket down upon cancellation."""
@@ -114,10 +113,7 @@ class HubClient:
     def check_allowed(self, about: str) -> None:
         """Raise HubUnavailableError if HF_HUB_OFFLINE is set."""
         if self._offline:
-            raise HubUnavailableError(
-                f"{about} isn't on this machine, and HF_HUB_OFFLINE forbids asking Hugging "
-                "Face. Unset it, or put the model in a models folder."
-            )
+            raise HubUnavailableError(messages.not_here_and_offline(about))
 
     def get_json(self, path: str, query: Iterable[tuple[str, str]] = (), *, about: str) -> object:
         """Request JSON from `path` below the endpoint. `about` names the subject in messages.
@@ -131,17 +127,13 @@ class HubClient:
             text: bytes = answer.read(MAX_JSON_BYTES + 1)
         self.stop.check()
         if announced.isdecimal() and len(text) < min(int(announced), MAX_JSON_BYTES):
-            raise HubUnavailableError("The connection to Hugging Face was lost.")
+            raise HubUnavailableError(messages.CONNECTION_LOST)
         if len(text) > MAX_JSON_BYTES:
-            raise DownloadError(
-                f"Hugging Face's response about {about} exceeds {MAX_JSON_BYTES:,} bytes; not read."
-            )
+            raise DownloadError(messages.answer_too_large(about, MAX_JSON_BYTES))
         try:
             return json.loads(text)
         except ValueError as error:
-            raise DownloadError(
-                f"Hugging Face's response about {about} isn't JSON: {error}"
-            ) from error
+            raise DownloadError(messages.answer_not_json(about, error)) from error
 
     @contextlib.contextmanager
     def stream(self, hub_id: str, commit: str, name: str, start: int) -> Generator[Stream]:
@@ -157,7 +149,7 @@ class HubClient:
             if answer.status == 206:
                 found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
                 if found is None or int(found[1]) != start:
-                    raise DownloadError(f"Hugging Face sent the wrong part of {name}.")
+                    raise DownloadError(messages.wrong_part(name))
                 began, total = start, found[2]
             known = int(total) if total is not None and total.isdecimal() else None
             yield Stream(began, known, answer)
@@ -192,9 +184,7 @@ def _authorize(request: urllib.request.Request) -> None:
     if not token:
         return
     if not _TOKEN.fullmatch(token):  # the library's message would show the token
-        raise DownloadError(
-            "HF_TOKEN contains invalid characters. Copy the token again, without quotes."
-        )
+        raise DownloadError(messages.INVALID_TOKEN)
     request.add_unredirected_header("Authorization", f"Bearer {token}")
 
 
@@ -206,14 +196,11 @@ def _translate_connection_errors() -> Generator[None]:
     except urllib.error.HTTPError:
         raise
     except urllib.error.URLError as error:
-        raise HubUnavailableError(
-            f"Can't reach Hugging Face ({error.reason}). Check the internet connection, then try "
-            "again. Models that are already here work offline."
-        ) from error
+        raise HubUnavailableError(messages.unreachable(error.reason)) from error
     except (http.client.HTTPException, OSError, ValueError) as error:
         # A socket that is shut down during a read raises ValueError.
-        reason = "it took too long" if isinstance(error, TimeoutError) else str(error)
-        raise HubUnavailableError(f"The connection to Hugging Face was lost ({reason}).") from error
+        reason = messages.TOOK_TOO_LONG if isinstance(error, TimeoutError) else str(error)
+        raise HubUnavailableError(messages.connection_lost_because(reason)) from error
 
 
 def _explain_refusal(error: urllib.error.HTTPError, about: str, endpoint: str) -> DownloadError:
@@ -223,31 +210,21 @@ def _explain_refusal(error: urllib.error.HTTPError, about: str, endpoint: str) -
     if error.code in _BUSY:
         after = error.headers.get("Retry-After", "")
         return HubUnavailableError(
-            f"Hugging Face is unavailable right now (status {error.code}). Try again later.",
+            messages.unavailable(error.code),
             retry_after_seconds=float(after) if after.isdecimal() else 0.0,
         )
     if code == "GatedRepo" or (error.code == 403 and code != "RepoNotFound"):
         page = f"{endpoint}/{about}"
         if has_token:
-            return GatedModelError(
-                f"{about} is gated, and the account of your HF_TOKEN has no access yet. Accept "
-                f"its licence on {page} with that account, then try again."
-            )
-        return GatedModelError(
-            f"{about} is gated: accept its licence on {page}, create an access token in your "
-            "account settings there, set HF_TOKEN to it, and start the app again."
-        )
+            return GatedModelError(messages.gated_for_this_account(about, page))
+        return GatedModelError(messages.gated(about, page))
     if error.code in (401, 404):
         if code == "RevisionNotFound":
-            return DownloadError(f"{about} has no such revision.")
+            return DownloadError(messages.no_such_revision(about))
         if code == "EntryNotFound":
-            return DownloadError(f"{about} lists a file that no longer exists.")
-        hint = "" if has_token else " If it is private, set HF_TOKEN to a token that may read it."
-        return DownloadError(
-            f"Hugging Face has no {about}, or doesn't show it (status {error.code}). Check the "
-            f"spelling.{hint}"
-        )
-    return DownloadError(f"Hugging Face refused access to {about} (status {error.code}).")
+            return DownloadError(messages.file_gone(about))
+        return DownloadError(messages.not_found(about, error.code, has_token=has_token))
+    return DownloadError(messages.access_refused(about, error.code))
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -273,10 +250,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             target.scheme != own.scheme or target.hostname != own.hostname
         ):
             fp.close()
-            raise DownloadError(
-                f"Hugging Face redirects to {target.scheme}://{target.hostname}, which isn't "
-                "https; not followed."
-            )
+            raise DownloadError(messages.insecure_redirect(target.scheme, target.hostname))
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         if following is not None and (target.scheme, target.netloc) == (own.scheme, own.netloc):
             _authorize(following)

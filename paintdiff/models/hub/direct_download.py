@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from paintdiff.models.hub import messages
 from paintdiff.models.hub.certificates import load_certificates
 from paintdiff.system.atomic_files import new_file, remove_stale_parts
 
@@ -50,7 +51,9 @@ def check_reachable() -> None:
     except urllib.error.HTTPError:
         pass  # any status shows that it is reachable
     except urllib.error.URLError as error:
-        raise ConnectionError(f"{constants.ENDPOINT} can't be reached: {error.reason}") from error
+        raise ConnectionError(
+            messages.host_unreachable(constants.ENDPOINT, error.reason)
+        ) from error
 
 
 def get_cache_folder() -> Path:
@@ -84,8 +87,7 @@ def download(
         found, length = _fetch(address, file, size_bytes, on_progress, wanted)
         if found != sha256:
             raise ValueError(
-                f"received {length:,} bytes with SHA-256 {found[:12]}…, but expected "
-                f"{size_bytes:,} bytes with SHA-256 {sha256[:12]}…"
+                messages.received_other_bytes(length, found[:12], size_bytes, sha256[:12])
             )
 
 
@@ -110,19 +112,19 @@ def _fetch(
                 found.update(chunk)
                 length += len(chunk)
                 if not wanted():
-                    raise ConnectionAbortedError("it was cancelled")
+                    raise ConnectionAbortedError(messages.IT_WAS_CANCELLED)
                 on_progress(length)
                 if length > 2 * size_bytes:
                     return found.hexdigest(), length
             announced = answer.headers.get("Content-Length")
             if announced is not None and length < int(announced):  # urllib ignores this
-                raise ConnectionError(f"the connection broke off after {length:,} bytes")
+                raise ConnectionError(messages.broke_off_after(length))
     except urllib.error.HTTPError as error:
-        raise ConnectionError(f"the server answered {error.code} {error.reason}") from error
+        raise ConnectionError(messages.server_answered(error.code, error.reason)) from error
     except urllib.error.URLError as error:
-        raise ConnectionError(f"it can't be reached ({error.reason})") from error
+        raise ConnectionError(messages.cannot_be_reached(error.reason)) from error
     except (http.client.HTTPException, TimeoutError) as error:
-        raise ConnectionError(f"the connection broke off ({error})") from error
+        raise ConnectionError(messages.broke_off(error)) from error
     return found.hexdigest(), length
 
 
@@ -130,4 +132,4 @@ def _check_not_offline() -> None:
     from huggingface_hub import constants  # noqa: PLC0415 (needed for downloads only)
 
     if constants.HF_HUB_OFFLINE:
-        raise ConnectionError("HF_HUB_OFFLINE is set")
+        raise ConnectionError(messages.OFFLINE)

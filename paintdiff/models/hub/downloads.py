@@ -28,6 +28,7 @@ from paintdiff.errors import (
     UnknownNameError,
 )
 from paintdiff.models.hub import cache as hub_cache
+from paintdiff.models.hub import messages
 from paintdiff.models.hub import resumable_download as hub_fetch
 from paintdiff.models.hub.client import HubClient, Stop
 from paintdiff.models.hub.file_selection import find_missing
@@ -72,7 +73,7 @@ class Download:
         self._changed = threading.Lock()
         self._ended = threading.Event()
         self._state = DownloadState(
-            secrets.token_hex(8), hub_id, "waiting", 0, 0, f"Waiting to download {hub_id}"
+            secrets.token_hex(8), hub_id, "waiting", 0, 0, messages.waiting_to_download(hub_id)
         )
         self._path: Path | None = None
         self._error: PaintError | None = None
@@ -104,12 +105,14 @@ class Download:
 
     def cancel(self) -> None:
         """Cancel the download, unless it has ended. Received data is kept."""
-        self.finish("cancelled", error=DownloadCancelledError(_describe_cancellation(self.hub_id)))
+        self.finish(
+            "cancelled", error=DownloadCancelledError(messages.download_cancelled(self.hub_id))
+        )
         self.stop.set()
 
     def report_progress(self, done_bytes: int, total_bytes: int) -> None:
         """Report progress."""
-        message = f"Downloading {self.hub_id}: {_describe_progress(done_bytes, total_bytes)}"
+        message = messages.downloading(self.hub_id, _describe_progress(done_bytes, total_bytes))
         self.change(
             state="running", done_bytes=done_bytes, total_bytes=total_bytes, message=message
         )
@@ -127,7 +130,7 @@ class Download:
         with self._changed:
             if self._ended.is_set():
                 return
-            message = f"{self.hub_id} is downloaded" if error is None else str(error)
+            message = messages.downloaded(self.hub_id) if error is None else str(error)
             self._path, self._error = path, error
             self._state = replace(self._state, state=state, message=message)
             self._ended.set()
@@ -186,7 +189,7 @@ class Downloads:
             while not entry.download.wait(_POLL_SECONDS):
                 on_progress(entry.download.state())
                 if not wanted():
-                    raise DownloadCancelledError(_describe_cancellation(hub_id))
+                    raise DownloadCancelledError(messages.download_cancelled(hub_id))
             return entry.download.result()
         finally:
             with self._lock:
@@ -238,7 +241,7 @@ class Downloads:
         """
         with ExitStack() as held:
             if not _take_lock(hub_cache.get_lock_file(check_hub_id(hub_id)), held):
-                raise ModelDeleteError(f"{hub_id} is being downloaded; cancel that first.")
+                raise ModelDeleteError(messages.cancel_first(hub_id))
             return hub_cache.delete_cached(hub_id)
 
     def close(self) -> None:
@@ -252,7 +255,7 @@ class Downloads:
         with self._lock:
             entry = self._entries.get(id)
         if entry is None:
-            raise UnknownNameError(f"The download {id[:40]!r} doesn't exist.", field="download")
+            raise UnknownNameError(messages.no_such_download(id[:40]), field="download")
         return entry
 
     def _ask(self, hub_id: str, revision: str, files: Iterable[str], *, by_hand: bool) -> _Entry:
@@ -289,7 +292,7 @@ class Downloads:
         except PaintError as error:
             download.finish("failed", error=error)
         except BaseException as error:
-            what = f"{download.hub_id} couldn't be downloaded"
+            what = messages.not_downloaded(download.hub_id)
             download.finish("failed", error=report_unexpected(logger, what, error, DownloadError))
         else:
             download.finish("done", path=path)
@@ -306,19 +309,17 @@ class Downloads:
             held.callback(self._slots.release)
             client = HubClient(download.stop)
             client.check_allowed(hub_id)
-            download.change(state="running", message=f"Contacting Hugging Face about {hub_id}")
+            download.change(state="running", message=messages.contacting(hub_id))
             found = hub_fetch.list_files(client, hub_id, revision)
             download.change(commit=found.commit)
             while not _take_lock(hub_cache.get_lock_file(hub_id), held):
                 download.stop.check()
-                download.change(message=f"Another download of {hub_id} is running; waiting for it")
+                download.change(message=messages.waiting_for_another_download(hub_id))
             snapshot = hub_cache.pin_commit(hub_id, revision, found.commit)
             self._fetch_files(download, client, snapshot, found)
         path = hub_cache.find_snapshot(hub_id, found.commit, download.files)
         if path is None:
-            raise DownloadError(
-                f"{hub_id} was downloaded but is incomplete: {find_missing(snapshot)} is missing."
-            )
+            raise DownloadError(messages.incomplete(hub_id, find_missing(snapshot)))
         return path
 
     def _fetch_files(
@@ -361,10 +362,6 @@ def _take_lock(path: Path, held: ExitStack) -> bool:
         held.enter_context(WeakFileLock(path, timeout=_POLL_SECONDS))
         return True
     return False
-
-
-def _describe_cancellation(hub_id: str) -> str:
-    return f"The download of {hub_id} was cancelled. What was downloaded so far is kept."
 
 
 def _describe_progress(done_bytes: int, total_bytes: int) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from paintdiff.errors import DownloadError, UnsafeWeightsError
 from paintdiff.models.formats.json_files import parse_json, read_json
 from paintdiff.models.formats.opening import open_file
+from paintdiff.models.hub import messages
 
 INDEX = "model_index.json"
 CONFIG = "config.json"
@@ -82,12 +83,9 @@ def read_index(text: bytes, about: str) -> dict[str, tuple[str, str]]:
     try:
         content: Any = parse_json(text)
     except ValueError as error:
-        raise DownloadError(f"The {INDEX} of {about} can't be read: {error}") from error
+        raise DownloadError(messages.unreadable_index(INDEX, about, error)) from error
     if not isinstance(content, dict) or not isinstance(content.get("_class_name"), str):
-        raise UnsafeWeightsError(
-            f"The {INDEX} of {about} doesn't name a diffusers pipeline. Models that need their "
-            "own code are never run."
-        )
+        raise UnsafeWeightsError(messages.index_without_pipeline(INDEX, about))
     parts: dict[str, tuple[str, str]] = {}
     for name, value in content.items():
         if name.startswith("_") or not isinstance(value, list) or name in NOT_FETCHED:
@@ -96,10 +94,7 @@ def read_index(text: bytes, about: str) -> dict[str, tuple[str, str]]:
             continue
         library, class_name = str(value[0]), str(value[1])
         if library not in _SAFE_LIBRARIES or _PART_NAME.fullmatch(name) is None:
-            raise UnsafeWeightsError(
-                f"{about} needs {name[:100]!r} from {library[:100]!r}. Only parts of diffusers "
-                "and transformers are loaded."
-            )
+            raise UnsafeWeightsError(messages.foreign_class(about, name[:100], library[:100]))
         parts[name] = (library, class_name)
     return parts
 
@@ -122,7 +117,7 @@ def select_pipeline_files(
             continue
         found = select_weights(inside)
         if found is None:
-            raise _explain_missing_weights(inside, f"the {part} of {about}")
+            raise _explain_missing_weights(inside, messages.part_of(part, about))
         large += (f"{part}/{name}" for name in found.names)
     return (*small, *large)
 
@@ -137,11 +132,7 @@ def select_other_files(names: Collection[str], about: str) -> tuple[str, ...]:
         return _list_single_files(names)
     singles = _list_single_files(names)
     if len(singles) > 1:
-        raise DownloadError(
-            f"{about} isn't a diffusers pipeline but a collection of {len(singles)} files ("
-            f"{', '.join(singles[:5])}{' …' if len(singles) > 5 else ''}). Download the one you "
-            "want by hand, and put it in a models folder."
-        )
+        raise DownloadError(messages.many_files(about, singles))
     raise _explain_missing_weights(names, about)
 
 
@@ -165,7 +156,7 @@ def find_missing(folder: Path) -> str | None:
         if not any(map(_is_small, inside)):
             return f"{part}/{CONFIG}"
         if not _WITHOUT_WEIGHTS.fullmatch(class_name) and select_weights(inside) is None:
-            return f"the weights of {part}"
+            return messages.weights_of(part)
     return None
 
 
@@ -245,11 +236,8 @@ def _explain_missing_weights(
 ) -> DownloadError | UnsafeWeightsError:
     pickles = sorted(name for name in names if name.endswith(_PICKLE_SUFFIXES))
     if pickles:
-        return UnsafeWeightsError(
-            f"{about} has no safetensors, only {pickles[0]}, a format that could run code. Look "
-            "for another repository of this model."
-        )
-    return DownloadError(f"{about} has no usable weights (safetensors).")
+        return UnsafeWeightsError(messages.only_pickles(about, pickles[0]))
+    return DownloadError(messages.no_weights(about))
 
 
 def _list_inside(names: Collection[str], part: str) -> set[str]:

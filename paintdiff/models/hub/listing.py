@@ -12,6 +12,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from paintdiff.errors import DownloadError, RequestError, UnsafeWeightsError
+from paintdiff.models.hub import messages
 from paintdiff.models.hub.client import HubClient
 from paintdiff.models.hub.hub_id import HUB_ID
 
@@ -76,8 +77,7 @@ def check_hub_id(hub_id: str) -> str:
     whole = HUB_ID.fullmatch(hub_id) is not None and len(hub_id) <= _MOST_HUB_ID_LETTERS
     if not whole or ".." in hub_id or "--" in hub_id:
         raise RequestError(
-            f"{hub_id[:_MOST_HUB_ID_LETTERS]!r} isn't a Hugging Face id. An id looks like "
-            "owner/name.",
+            messages.not_a_hub_id(hub_id[:_MOST_HUB_ID_LETTERS]),
             field="model",
         )
     return hub_id
@@ -87,8 +87,7 @@ def check_revision(revision: str) -> str:
     """Return a valid revision ("", commit, branch or tag) unchanged, or raise RequestError."""
     if revision and (_REVISION.fullmatch(revision) is None or ".." in revision):
         raise RequestError(
-            f"{revision[:100]!r} isn't a revision. Use a commit (40 hex digits), a branch or a "
-            "tag.",
+            messages.not_a_revision(revision[:100]),
             field="model",
         )
     return revision
@@ -106,13 +105,9 @@ def list_repository(client: HubClient, hub_id: str, revision: str) -> Listing:
     try:
         answer = _Answer.model_validate(content)
     except ValidationError as error:
-        raise DownloadError(
-            f"Can't read Hugging Face's file list of {hub_id}: {error.errors()[0]}"
-        ) from error
+        raise DownloadError(messages.unreadable_listing(hub_id, error.errors()[0])) from error
     if COMMIT.fullmatch(revision) and answer.sha != revision:
-        raise DownloadError(
-            f"Hugging Face returned commit {answer.sha} of {hub_id} instead of {revision}."
-        )
+        raise DownloadError(messages.wrong_commit(answer.sha, hub_id, revision))
     files = [_check_file(hub_id, each) for each in answer.siblings]
     return Listing(hub_id, answer.sha, MappingProxyType({each.name: each for each in files}))
 
@@ -120,10 +115,7 @@ def list_repository(client: HubClient, hub_id: str, revision: str) -> Listing:
 def _check_file(hub_id: str, file: _File) -> HubFile:
     parts = file.rfilename.split("/")
     if {"", ".", ".."} & {*parts} or _ODD_IN_NAMES.search(file.rfilename):
-        raise UnsafeWeightsError(
-            f"{hub_id} contains the file {file.rfilename[:200]!r}, which points outside its "
-            "folder. Nothing was downloaded."
-        )
+        raise UnsafeWeightsError(messages.file_outside(hub_id, file.rfilename[:200]))
     large, size = file.lfs, file.size
     if large is not None:
         size = large.size

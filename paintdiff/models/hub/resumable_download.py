@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import DiskSpaceError, DownloadError, HubUnavailableError
+from paintdiff.models.hub import messages
 from paintdiff.models.hub.cache import MAIN, PART_SUFFIX, link_file, read_pinned_commit
 from paintdiff.models.hub.client import HubClient, Stop
 from paintdiff.models.hub.file_selection import (
@@ -108,7 +109,7 @@ def select_needed(
     if not names and INDEX in found.files:
         index = _check_size(found.files[INDEX], found.hub_id)
         if index.size_bytes > MAX_INDEX_BYTES:
-            raise DownloadError(f"The {index.name} of {found.hub_id} is too large to be an index.")
+            raise DownloadError(messages.index_too_large(index.name, found.hub_id))
         path = fetch(client, found.hub_id, snapshot, index, lambda _bytes: None)
         parts = read_index(path.read_bytes(), found.hub_id)
         names = select_pipeline_files(found.files, parts, found.hub_id)
@@ -116,7 +117,7 @@ def select_needed(
         names = select_other_files(found.files, found.hub_id)
     lacking = [name for name in names if name not in found.files]
     if lacking:
-        raise DownloadError(f"{found.hub_id} has no file {lacking[0]!r}.")
+        raise DownloadError(messages.file_missing(found.hub_id, lacking[0]))
     return [_check_size(found.files[name], found.hub_id, asked_for=bool(files)) for name in names]
 
 
@@ -126,15 +127,11 @@ def _check_size(file: HubFile, hub_id: str, *, asked_for: bool = False) -> HubFi
     Only pickles that were `asked_for` by name may be large.
     """
     if file.size_bytes < 0 or not file.etag:
-        raise DownloadError(
-            f"Hugging Face gives no size or checksum for {file.name} of {hub_id}, so it can't "
-            "be verified."
-        )
+        raise DownloadError(messages.unverifiable(file.name, hub_id))
     large = (".safetensors", *(_PICKLED if asked_for else ()))
     if not file.name.endswith(large) and file.size_bytes > _MOST_SMALL_BYTES:
         raise DownloadError(
-            f"{file.name} of {hub_id} is {format_byte_size(file.size_bytes)}, far more than such "
-            "a file needs. It isn't downloaded."
+            messages.file_too_large(file.name, hub_id, format_byte_size(file.size_bytes))
         )
     return file
 
@@ -144,10 +141,12 @@ def check_room(needed_bytes: int, folder: Path, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed_bytes and needed_bytes + SPARE_BYTES > free:
         raise DiskSpaceError(
-            f"{what} needs {format_byte_size(needed_bytes)} more (and "
-            f"{format_byte_size(SPARE_BYTES)} to spare), but only {format_byte_size(free)} is free "
-            "on the disk of the Hugging Face cache. Free some space, or set HF_HOME to a folder on "
-            "another disk."
+            messages.disk_too_small(
+                what,
+                format_byte_size(needed_bytes),
+                format_byte_size(SPARE_BYTES),
+                format_byte_size(free),
+            )
         )
 
 
@@ -218,10 +217,7 @@ def _fetch_blob(
         os.fsync(handle.fileno())
     if not right:
         path.unlink()
-        raise DownloadError(
-            f"{file.name} of {hub_id} doesn't match the checksum from Hugging Face ("
-            f"{file.etag[:12]}…), so it was discarded. Try again later."
-        )
+        raise DownloadError(messages.wrong_checksum(file.name, hub_id, file.etag[:12]))
     path.replace(blob)
 
 
@@ -283,20 +279,14 @@ def _receive(
         return
     with client.stream(hub_id, commit, file.name, part.length) as stream:
         if stream.total_bytes not in (None, size):
-            raise DownloadError(
-                f"Hugging Face announced {size:,} bytes for {file.name} but sends "
-                f"{stream.total_bytes:,}. The download was stopped."
-            )
+            raise DownloadError(messages.size_differs(size, file.name, stream.total_bytes))
         if stream.start == 0 and part.length:
             part.restart()  # the server can't resume
         while part.length < size:
             chunk = stream.read(min(_CHUNK_BYTES, size - part.length))
             client.stop.check()
             if not chunk:
-                raise HubUnavailableError(
-                    f"The connection was lost after {part.length:,} of {size:,} bytes of "
-                    f"{file.name}."
-                )
+                raise HubUnavailableError(messages.connection_lost_at(part.length, size, file.name))
             part.append(chunk)
             on_progress(part.length)
 
@@ -312,8 +302,5 @@ def _translate_disk_errors(name: str) -> Generator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise DiskSpaceError(
-                f"The disk is full: {name} doesn't fit. What was downloaded so far is kept; "
-                "free some space and start again."
-            ) from error
-        raise DownloadError(f"{name} can't be written: {error.strerror}.") from error
+            raise DiskSpaceError(messages.disk_full(name)) from error
+        raise DownloadError(messages.unwritable_file(name, error.strerror)) from error

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from paintdiff.errors import DownloadError, HubUnavailableError, RequestError
+from paintdiff.models.hub import messages
 from paintdiff.models.hub.client import HubClient
 from paintdiff.models.hub.listing import COMMIT, check_hub_id
 
@@ -84,7 +85,7 @@ def search_models(client: HubClient, words: str) -> tuple[HubModel, ...]:
     """
     words = " ".join(_clean_text(words, _MOST_WORDS_LETTERS).split())
     if not words:
-        raise RequestError("Enter a word or an id like owner/name.", field="words")
+        raise RequestError(messages.EMPTY_SEARCH, field="words")
     query = [
         ("search", words),
         ("filter", "diffusers"),
@@ -93,10 +94,10 @@ def search_models(client: HubClient, words: str) -> tuple[HubModel, ...]:
         ("limit", str(MOST_RESULTS)),
         *(("expand[]", each) for each in _EXPANDED),
     ]
-    about = "the models you look for"
+    about = messages.THE_MODELS_SOUGHT
     answer = client.get_json("/api/models", query, about=about)
     if not isinstance(answer, list):
-        raise DownloadError("Can't read Hugging Face's answer to the search: it isn't a list.")
+        raise DownloadError(messages.SEARCH_NOT_A_LIST)
     rows = _rank(_parse_results(answer[:MOST_RESULTS]))
     exact = _find_exact(client, words)
     if exact is not None:

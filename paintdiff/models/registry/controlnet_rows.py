@@ -19,6 +19,7 @@ from paintdiff.models.formats.safe_pickle import read_tensor_records
 from paintdiff.models.formats.weight_files import is_pickle, read_file_header
 from paintdiff.models.hub.direct_download import fetch_from_cache_or_hub
 from paintdiff.models.hub.hub_id import HUB_ID
+from paintdiff.models.registry import messages
 from paintdiff.models.registry.base_rows import (
     SourceRow,
     find_free_name,
@@ -75,7 +76,7 @@ def read_controlnets(
     for name, row in validate_row(dict[str, dict[str, object]], rows or {}, path).items():
         text = validate_row(_ControlNetText, find_row(name, row, path), path)
         if text.family not in families:
-            raise PresetError(f"{path}: controlnets.{name}: unknown family {text.family!r}.")
+            raise PresetError(messages.unknown_family(path, name, text.family))
         found.append(
             ControlNetRow(
                 name=text.name,
@@ -109,17 +110,13 @@ def make_controlnet_row(
     elif HUB_ID.fullmatch(source):
         width = _get_config_width(_fetch_config(source))
     else:
-        raise ModelNotFoundError(
-            f"There is no ControlNet at {source!r}. Use a name from the list, a folder, a "
-            ".safetensors or .pth file, or a Hugging Face id like owner/name."
-        )
+        raise ModelNotFoundError(messages.no_controlnet_at(source))
     steered = [row for row in families.values() if row.supports_controlnets]
     family = next((row for row in steered if row.cross_attention_dim == width), None)
     if family is None:
         known = ", ".join(f"{row.title} ({row.cross_attention_dim})" for row in steered)
         raise RequestError(
-            f"The ControlNet {source!r} is for text embeddings of width {width}, which fits no "
-            f"supported family. Supported families: {known}.",
+            messages.width_not_supported(source, width, known),
             field="controlnet",
         )
     wanted = name or get_source_name(source)
@@ -142,9 +139,7 @@ def find_weights_file(source: Path) -> Path:
     variants = sorted(path for path in source.glob(_ANY_VARIANT) if path.is_file())
     if variants:
         return variants[0]
-    raise ModelNotFoundError(
-        f"{source.name} isn't a ControlNet: it has none of the files {', '.join(_WEIGHTS)}."
-    )
+    raise ModelNotFoundError(messages.no_controlnet_files(source.name, ", ".join(_WEIGHTS)))
 
 
 def read_controlnet_config(folder: Path) -> dict[str, Any]:
@@ -158,14 +153,11 @@ def read_controlnet_config(folder: Path) -> dict[str, Any]:
         content = validate_row(dict[str, Any], read_json(path), path)
     except (OSError, ValueError) as error:
         logger.info("%s can't be read", path, exc_info=True)
-        raise ModelNotFoundError(
-            f"{folder.name} can't be used as a ControlNet: {path.name} can't be read."
-        ) from error
+        raise ModelNotFoundError(messages.unreadable_controlnet(folder.name, path.name)) from error
     class_name = content.get("_class_name")
     if class_name != _CLASS_NAME:
         raise ModelNotFoundError(
-            f"{path.name} describes a {class_name}. Only a {_CLASS_NAME} can be used as a "
-            "ControlNet."
+            messages.not_a_controlnet_class(path.name, class_name, _CLASS_NAME)
         )
     return content
 
@@ -180,10 +172,7 @@ def _find_text_width(source: Path) -> object:
         if name.endswith(_WORD_WEIGHT) and len(shape) == 2
     }
     if len(widths) != 1:
-        raise ModelNotFoundError(
-            f"{source.name} isn't a ControlNet: it has no cross-attention. (T2I adapters, LoRAs "
-            "and Control-LoRAs aren't ControlNets.)"
-        )
+        raise ModelNotFoundError(messages.not_a_controlnet(source.name))
     return widths.pop()
 
 
@@ -209,7 +198,4 @@ def _fetch_config(source: str) -> dict[str, Any]:
         return fetch_from_cache_or_hub(fetch, lambda: logger.info("looking %s up", source))
     except (OSError, ValueError) as error:
         logger.warning("looking up the ControlNet %s failed", source, exc_info=True)
-        raise ModelNotFoundError(
-            f"The ControlNet {source} isn't on this machine and couldn't be looked up. Check "
-            "its name and the connection; the log has the details."
-        ) from error
+        raise ModelNotFoundError(messages.controlnet_not_found(source)) from error

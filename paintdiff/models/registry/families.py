@@ -144,7 +144,7 @@ class Family(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if SAMPLERS[self.sampler].kind != self.samplers:
-            raise ValueError(f"{self.sampler!r} isn't a sampler of the kind {self.samplers!r}")
+            raise ValueError(f"sampler {self.sampler!r} isn't of the kind {self.samplers!r}")
         if self.latent_rgb is not None and len(self.latent_rgb.matrix) != self.latent_channels:
             raise ValueError(f"latent_rgb needs {self.latent_channels} rows, one for each channel")
         return self

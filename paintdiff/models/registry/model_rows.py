@@ -19,6 +19,7 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.models.formats.json_files import read_json
 from paintdiff.models.hub.cache import find_snapshot
 from paintdiff.models.hub.hub_id import HUB_ID
+from paintdiff.models.registry import messages
 from paintdiff.models.registry.base_rows import SourceRow
 from paintdiff.models.registry.families import (
     Family,
@@ -99,11 +100,15 @@ class ModelRow(SourceRow, ModelFacts):
     def label(self) -> str:
         """The title with notes for choosing: shipped with the app, size to download, gated."""
         if self.folder is not None and self.folder.parent == presets_folder():
-            return f"{self.title} (comes with the app)"
+            return messages.comes_with_the_app(self.title)
         if self.is_here or not HUB_ID.fullmatch(self.source):
             return self.title
-        size = f"{format_byte_size(self.download_bytes)} to download" if self.download_bytes else ""
-        gated = "gated: accept its licence" if self.gated else ""
+        size = (
+            messages.to_download(format_byte_size(self.download_bytes))
+            if self.download_bytes
+            else ""
+        )
+        gated = messages.ACCEPT_ITS_LICENCE if self.gated else ""
         return f"{self.title} ({', '.join(filter(None, (size or 'to download', gated)))})"
 
     def figures(self, quality: str) -> QualityFigures:
@@ -211,7 +216,6 @@ def read_json_file(path: Path, shape: type[T]) -> T:
         logger.info("%s can't be read", path, exc_info=True)
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ModelNotFoundError(
-            f"{path.name} of {path.parent.name} can't be read, so this folder was skipped: "
-            f"{reason}."
+            messages.unreadable_folder(path.name, path.parent.name, reason)
         ) from error
     return validate_row(shape, content, path)

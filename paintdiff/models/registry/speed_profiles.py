@@ -19,6 +19,7 @@ from paintdiff.config.presets import (
     validate_row,
 )
 from paintdiff.errors import PresetError
+from paintdiff.models.registry import messages
 
 FILE_NAME = "profiles.yaml"
 
@@ -93,7 +94,7 @@ class Profiles:
         rows = validate_row(dict[str, Profile], named, path)
         exact = rows.get(EXACT.name, EXACT)
         if exact.model_copy(update={"title": EXACT.title, "says": EXACT.says}) != EXACT:
-            raise PresetError(f"{path}: {EXACT.name}: this profile must not change any setting.")
+            raise PresetError(messages.exact_changes_nothing(path, EXACT.name))
         return cls(rows, usual)
 
     def profiles(self) -> tuple[Profile, ...]:

@@ -16,6 +16,7 @@ from paintdiff.byte_sizes import format_byte_size
 from paintdiff.config.presets import find_row, validate_row
 from paintdiff.errors import ModelNotFoundError
 from paintdiff.models.hub.direct_download import download, get_cache_folder
+from paintdiff.models.registry import messages
 from paintdiff.models.registry.base_rows import WeightsRow, find_free_name, get_display_name
 
 UPSCALER_FOLDERS = ("upscale_models", "ESRGAN", "RealESRGAN", "upscalers")
@@ -129,10 +130,7 @@ def make_upscaler_row(
     """
     file = Path(source).expanduser()
     if not file.is_file():
-        raise ModelNotFoundError(
-            f"There is no upscaler at {str(source)!r}. Use a name from the list, or a "
-            ".safetensors or .pth file."
-        )
+        raise ModelNotFoundError(messages.no_upscaler_at(str(source)))
     return _make_file_row(file, name or get_display_name(file), taken)
 
 
@@ -154,20 +152,20 @@ def locate_upscaler(
     if file.is_file():
         return file
     if row.address is None:
-        raise ModelNotFoundError(f"{row.name} should be at {file.name}, which doesn't exist.")
+        raise ModelNotFoundError(messages.upscaler_missing(row.name, file.name))
 
     def report_progress(done_bytes: int) -> None:
         done, size = format_byte_size(done_bytes), format_byte_size(row.size_bytes)
-        report(f"Downloading {row.title}: {done} of {size}")
+        report(messages.downloading_upscaler(row.title, done, size))
 
     report_progress(0)
     try:
         download(row.address, file, row.sha256, row.size_bytes, report_progress, wanted)
     except (OSError, ValueError) as error:
         raise ModelNotFoundError(
-            f"{row.title} ({format_byte_size(row.size_bytes)}) couldn't be downloaded from "
-            f"{row.address}: {error}. Try again later, put the file in {file.parent} by hand, "
-            "or choose another upscaler."
+            messages.upscaler_not_downloaded(
+                row.title, format_byte_size(row.size_bytes), row.address, error, file.parent
+            )
         ) from error
     return file
 
