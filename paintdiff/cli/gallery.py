@@ -14,6 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from paintdiff.cli import messages
 from paintdiff.config.settings import Settings
 from paintdiff.errors import PaintError, RequestError
 from paintdiff.gallery.checking import find_mismatches, repair
@@ -30,9 +31,7 @@ _CREATING = ("import", "repair")
 
 def add_gallery_commands(commands: Any, parse_path: Callable[[str], Path]) -> None:
     """Add the command `gallery` with its own commands to the parser's."""
-    gallery: argparse.ArgumentParser = commands.add_parser(
-        "gallery", help="list, import, export and check the gallery's pictures"
-    )
+    gallery: argparse.ArgumentParser = commands.add_parser("gallery", help=messages.GALLERY_HELP)
     actions = gallery.add_subparsers(required=True, metavar="action", dest="action")
 
     def add(name: str, help_text: str) -> argparse.ArgumentParser:
@@ -41,30 +40,30 @@ def add_gallery_commands(commands: Any, parse_path: Callable[[str], Path]) -> No
             "--output-dir",
             type=parse_path,
             metavar="FOLDER",
-            help="the gallery's folder (default: the app's output folder)",
+            help=messages.GALLERY_FOLDER_HELP,
         )
         return action
 
-    listing = add("list", "list pictures, the newest first")
+    listing = add("list", messages.LIST_HELP)
     _add_query_flags(listing)
-    listing.add_argument("--limit", type=int, default=50, metavar="N", help="how many (50)")
-    listing.add_argument("--json", action="store_true", help="print one JSON object per line")
-    show = add("show", "print all that is known about a picture, as JSON")
-    show.add_argument("id", help="the picture's id")
-    importing = add("import", "add the pictures of a folder and its subfolders")
-    importing.add_argument("folder", type=parse_path, metavar="PICTURES", help="the folder")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help=messages.LIMIT_HELP)
+    listing.add_argument("--json", action="store_true", help=messages.JSON_HELP)
+    show = add("show", messages.SHOW_HELP)
+    show.add_argument("id", help=messages.ID_HELP)
+    importing = add("import", messages.IMPORT_HELP)
     importing.add_argument(
-        "--copy", action="store_true", help="copy the files (default: they stay where they are)"
+        "folder", type=parse_path, metavar="PICTURES", help=messages.IMPORT_FOLDER_HELP
     )
-    importing.add_argument("--quiet", action="store_true", help="no progress bar")
-    export = add("export", "copy pictures and their records to a folder")
+    importing.add_argument("--copy", action="store_true", help=messages.COPY_HELP)
+    importing.add_argument("--quiet", action="store_true", help=messages.QUIET_HELP)
+    export = add("export", messages.EXPORT_HELP)
     _add_query_flags(export)
     export.add_argument(
-        "--to", type=parse_path, required=True, metavar="FOLDER", help="created if necessary"
+        "--to", type=parse_path, required=True, metavar="FOLDER", help=messages.EXPORT_FOLDER_HELP
     )
-    check = add("check", "report mismatches between files and records; exit code 1 if any")
-    check.add_argument("--thorough", action="store_true", help="read every file")
-    add("repair", "record pictures without a record, remove unfinished and unused files")
+    check = add("check", messages.CHECK_HELP)
+    check.add_argument("--thorough", action="store_true", help=messages.THOROUGH_HELP)
+    add("repair", messages.REPAIR_HELP)
 
 
 def gallery(options: argparse.Namespace) -> int:
@@ -79,19 +78,21 @@ def gallery(options: argparse.Namespace) -> int:
     folder = settings.output_dir
     in_folder = settings.database_url is None
     if in_folder and options.action not in _CREATING and not (folder / FILE_NAME).is_file():
-        raise RequestError(f"There is no gallery in {folder}.", field="output_dir")
+        raise RequestError(messages.no_gallery(folder), field="output_dir")
     with closing(Gallery(folder, settings.database_url)) as opened:
         return _ACTIONS[options.action](opened, options)
 
 
 def _add_query_flags(command: argparse.ArgumentParser) -> None:
-    command.add_argument("search", nargs="*", metavar="WORD", help="words of the prompt")
+    command.add_argument("search", nargs="*", metavar="WORD", help=messages.SEARCH_HELP)
     command.add_argument("--model", metavar="NAME")
-    command.add_argument("--kind", metavar="KIND", help="such as text_to_image")
-    command.add_argument("--tag", action="append", default=[], metavar="TAG", help="repeatable")
+    command.add_argument("--kind", metavar="KIND", help=messages.KIND_HELP)
+    command.add_argument(
+        "--tag", action="append", default=[], metavar="TAG", help=messages.TAG_HELP
+    )
     command.add_argument("--feedback", type=int, choices=(-1, 0, 1))
     command.add_argument("--favourite", action="store_true", default=None)
-    command.add_argument("--bin", action="store_true", help="deleted pictures instead")
+    command.add_argument("--bin", action="store_true", help=messages.BIN_HELP)
 
 
 def _read_query(options: argparse.Namespace) -> PictureQuery:
@@ -108,7 +109,7 @@ def _read_query(options: argparse.Namespace) -> PictureQuery:
 
 def _list(opened: Gallery, options: argparse.Namespace) -> int:
     if options.limit < 1:
-        raise RequestError(f"must be at least 1, not {options.limit}.", field="limit")
+        raise RequestError(messages.limit_too_small(options.limit), field="limit")
     for record in islice(opened.store.records(_read_query(options)), options.limit):
         if options.json:
             sys.stdout.write(_format_json(record) + "\n")
@@ -141,13 +142,11 @@ def _import(opened: Gallery, options: argparse.Namespace) -> int:
 
 def _print_report(report: ImportReport) -> None:
     for path, names in report.unmapped:
-        sys.stdout.write(f"{path}: without {'; '.join(names)}\n")
+        sys.stdout.write(messages.imported_without(path, names) + "\n")
     for path, reason in report.failed:
         sys.stderr.write(f"{path}: {reason}\n")
-    sys.stdout.write(
-        f"Imported {report.imported}. Already there: {report.present}. "
-        f"Failed: {len(report.failed)}.\n"
-    )
+    summary = messages.import_summary(report.imported, report.present, len(report.failed))
+    sys.stdout.write(summary + "\n")
 
 
 def _export(opened: Gallery, options: argparse.Namespace) -> int:
@@ -168,11 +167,9 @@ def _export(opened: Gallery, options: argparse.Namespace) -> int:
                 listing.write(_format_json(record, exported_as=name).encode() + b"\n")
                 sys.stdout.write(f"{target / name}\n")
     except FileExistsError:
-        raise RequestError(
-            f"{target} has an export already. Choose another folder.", field="to"
-        ) from None
+        raise RequestError(messages.exported_before(target), field="to") from None
     except OSError as error:
-        raise PaintError(f"can't write in {target}: {error.strerror}.") from error
+        raise PaintError(messages.not_exported(target, error.strerror)) from error
     return int(failed)
 
 
@@ -183,14 +180,14 @@ def _copy(source: Path, target: Path) -> None:
 
 def _check(opened: Gallery, options: argparse.Namespace) -> int:
     count = _print_lines(find_mismatches(opened, thorough=options.thorough))
-    sys.stdout.write(f"Mismatches: {count}.\n")
+    sys.stdout.write(messages.mismatches(count) + "\n")
     return int(count > 0)
 
 
 def _repair(opened: Gallery, _options: argparse.Namespace) -> int:
-    sys.stdout.write(f"Recorded {repair(opened)} pictures that had no record.\n")
+    recorded = repair(opened)
     count = _print_lines(find_mismatches(opened))
-    sys.stdout.write(f"Mismatches left: {count}.\n")
+    sys.stdout.write(messages.repaired(recorded, count) + "\n")
     return int(count > 0)
 
 

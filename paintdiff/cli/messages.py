@@ -265,3 +265,60 @@ PAINTING = "Painting"
 DECODING = "Decoding"
 RESTORING_FACES = "Restoring faces"
 UPSCALING = "Upscaling"
+
+
+# The gallery.
+
+GALLERY_HELP = "list, import, export and check the gallery's pictures"
+GALLERY_FOLDER_HELP = "the gallery's folder (default: the app's output folder)"
+LIST_HELP = "list pictures, the newest first"
+LIMIT_HELP = "how many (50)"
+JSON_HELP = "print one JSON object per line"
+SHOW_HELP = "print all that is known about a picture, as JSON"
+ID_HELP = "the picture's id"
+IMPORT_HELP = "add the pictures of a folder and its subfolders"
+IMPORT_FOLDER_HELP = "the folder"
+COPY_HELP = "copy the files (default: they stay where they are)"
+QUIET_HELP = "no progress bar"
+EXPORT_HELP = "copy pictures and their records to a folder"
+EXPORT_FOLDER_HELP = "created if necessary"
+CHECK_HELP = "report mismatches between files and records; exit code 1 if any"
+THOROUGH_HELP = "read every file"
+REPAIR_HELP = "record pictures without a record, remove unfinished and unused files"
+SEARCH_HELP = "words of the prompt"
+KIND_HELP = "such as text_to_image"
+TAG_HELP = "repeatable"
+BIN_HELP = "deleted pictures instead"
+
+
+def no_gallery(folder: Path) -> str:
+    return f"There is no gallery in {folder}. Name its folder with --output-dir."
+
+
+def limit_too_small(limit: int) -> str:
+    return f"must be at least 1, not {limit}."
+
+
+def imported_without(path: object, names: Iterable[str]) -> str:
+    return f"{path}: without {'; '.join(names)}"
+
+
+def import_summary(imported: int, present: int, failed: int) -> str:
+    return f"Imported {imported}. Already there: {present}. Failed: {failed}."
+
+
+def exported_before(folder: Path) -> str:
+    return f"{folder} has an export already. Choose another folder."
+
+
+def not_exported(folder: Path, reason: object) -> str:
+    return f"can't write in {folder}: {reason}."
+
+
+def mismatches(count: int) -> str:
+    return f"Mismatches: {count}."
+
+
+def repaired(recorded: int, left: int) -> str:
+    pictures = "1 picture" if recorded == 1 else f"{recorded} pictures"
+    return f"Recorded {pictures} that had no record. Mismatches left: {left}."

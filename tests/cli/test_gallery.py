@@ -80,7 +80,7 @@ def test_check_finds_each_mismatch_and_repair_what_it_can(
         assert text in out
     code, out, _ = run("repair")
     assert code == 1
-    assert "Recorded 1 pictures" in out
+    assert "Recorded 1 picture " in out
     assert "Mismatches left: 2." in out
     assert not unused.exists()
     assert len(run("list")[1].splitlines()) == 4
