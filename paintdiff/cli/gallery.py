@@ -47,7 +47,7 @@ def add_gallery_commands(commands: Any, parse_path: Callable[[str], Path]) -> No
     listing = add("list", messages.LIST_HELP)
     _add_query_flags(listing)
     listing.add_argument("--limit", type=int, default=50, metavar="N", help=messages.LIMIT_HELP)
-    listing.add_argument("--json", action="store_true", help=messages.JSON_HELP)
+    listing.add_argument("--json", action="store_true", help=messages.JSON_LINES_HELP)
     show = add("show", messages.SHOW_HELP)
     show.add_argument("id", help=messages.ID_HELP)
     importing = add("import", messages.IMPORT_HELP)
@@ -55,7 +55,7 @@ def add_gallery_commands(commands: Any, parse_path: Callable[[str], Path]) -> No
         "folder", type=parse_path, metavar="PICTURES", help=messages.IMPORT_FOLDER_HELP
     )
     importing.add_argument("--copy", action="store_true", help=messages.COPY_HELP)
-    importing.add_argument("--quiet", action="store_true", help=messages.QUIET_HELP)
+    importing.add_argument("--quiet", action="store_true", help=messages.NO_BAR_HELP)
     export = add("export", messages.EXPORT_HELP)
     _add_query_flags(export)
     export.add_argument(
