@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from paintdiff.errors import RequestError
+from paintdiff.gallery import messages
 from paintdiff.gallery.adoption import adopt_orphans, list_day_files
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import read_picture_file
@@ -44,16 +45,16 @@ def find_mismatches(gallery: Gallery, *, thorough: bool = False) -> Iterator[Mis
         yield from _check_record(gallery, record, thorough)
     for files in list_day_files(gallery.folder):
         for file in gallery.store.find_unrecorded(files):
-            yield Mismatch(file, "it has no record")
+            yield Mismatch(file, messages.WITHOUT_RECORD)
     for file in gallery.store.removals():
         if gallery.path_of(file).exists():
-            yield Mismatch(file, "it was erased from the bin, but is still there")
+            yield Mismatch(file, messages.ERASED_BUT_THERE)
     for sha256, path in gallery.inputs.list():
         name = gallery.name_of(path)
         if sha256 not in used:
-            yield Mismatch(name, "no record needs this input image")
+            yield Mismatch(name, messages.NEEDED_BY_NO_RECORD)
         elif thorough and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            yield Mismatch(name, "this input image was changed")
+            yield Mismatch(name, messages.INPUT_CHANGED)
 
 
 def repair(gallery: Gallery) -> int:
@@ -79,10 +80,10 @@ def _check_record(gallery: Gallery, record: Record, thorough: bool) -> Iterator[
     try:
         size_bytes = path.stat().st_size
     except OSError:
-        yield Mismatch(name, "its file is missing")
+        yield Mismatch(name, messages.FILE_MISSING)
         return
     if record.file_bytes and size_bytes != record.file_bytes:
-        yield Mismatch(name, f"its file has {size_bytes} bytes, not {record.file_bytes}")
+        yield Mismatch(name, messages.other_length(size_bytes, record.file_bytes))
     elif thorough:
         try:
             facts = read_picture_file(path)
@@ -90,9 +91,9 @@ def _check_record(gallery: Gallery, record: Record, thorough: bool) -> Iterator[
             yield Mismatch(name, str(error))
         else:
             if record.file_sha256 not in ("", facts.sha256):
-                yield Mismatch(name, "its file was changed")
+                yield Mismatch(name, messages.FILE_CHANGED)
     if record.thumbnail is not None and not gallery.path_of(record.thumbnail).is_file():
-        yield Mismatch(name, "its thumbnail is missing")
+        yield Mismatch(name, messages.THUMBNAIL_MISSING)
     for sha256 in record.inputs:
         if record.seconds is not None and gallery.inputs.find(sha256) is None:
-            yield Mismatch(name, f"its input image {sha256[:12]}… is missing")
+            yield Mismatch(name, messages.input_image_missing(sha256[:12]))

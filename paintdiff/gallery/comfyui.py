@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, cast
 
 from paintdiff.errors import MetadataError
+from paintdiff.gallery import messages
 from paintdiff.gallery.found_settings import FoundSettings, keep_usable
 from paintdiff.gallery.sampler_names import from_others
 
@@ -51,7 +52,7 @@ def settings_from_graph(content: Mapping[str, object]) -> FoundSettings:
         MetadataError: They can't be found.
     """
     if len(content) > _MOST_NODES:
-        raise MetadataError(f"This ComfyUI graph has more than {_MOST_NODES:,} nodes.")
+        raise MetadataError(messages.too_many_nodes(_MOST_NODES))
     graph = _Graph(
         {
             str(key): (str(node["class_type"]), cast("Inputs", node["inputs"]))
@@ -60,14 +61,14 @@ def settings_from_graph(content: Mapping[str, object]) -> FoundSettings:
     )
     samplers = [key for key, (name, inputs) in graph.nodes.items() if _is_sampler(name, inputs)]
     if not samplers:
-        raise MetadataError("This ComfyUI graph has no sampling node that can be read here.")
+        raise MetadataError(messages.NO_SAMPLING_NODE)
     first = next((key for key in samplers if graph.starts_empty(key, samplers)), samplers[0])
     values, named = graph.read_values(first)
     if len(samplers) > 1:
         more = len(samplers) - 1
         named.append("a second pass" if more == 1 else f"{more} more passes")
     if not values.get("prompt") and "seed" not in values:
-        raise MetadataError("The prompt in this ComfyUI graph can't be found.")
+        raise MetadataError(messages.NO_PROMPT_IN_GRAPH)
     return keep_usable(values, named, PROGRAM)
 
 

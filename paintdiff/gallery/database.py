@@ -37,6 +37,7 @@ from paintdiff.errors import (
     GalleryUnavailableError,
     SettingsError,
 )
+from paintdiff.gallery import messages
 from paintdiff.system.atomic_files import sync_folder
 
 logger = logging.getLogger(__name__)
@@ -51,33 +52,23 @@ _ADVISORY_LOCK = _APPLICATION
 _INPUTS_LOCK = _APPLICATION + 1
 _WRITES = "paintdiff_writes"
 
-_UNAVAILABLE = (
-    "The gallery's database is in use by another program, or its server doesn't answer. Try again."
-)
-_GONE = "The gallery's database can't be read or written. Is its disk there? Then try again."
-_FULL = "The disk of the gallery's database is full. Make room, then try again."
-_READ_ONLY = "The gallery's database can't be created or written. Check its folder's permissions."
-_DAMAGED = (
-    "The gallery's database is damaged, or isn't a gallery. It wasn't changed: move it away, or "
-    "put a backup in its place."
-)
 _SQLITE: dict[int, tuple[type[GalleryError], str]] = {
-    sqlite3.SQLITE_BUSY: (GalleryUnavailableError, _UNAVAILABLE),
-    sqlite3.SQLITE_LOCKED: (GalleryUnavailableError, _UNAVAILABLE),
-    sqlite3.SQLITE_FULL: (GalleryFullError, _FULL),
-    sqlite3.SQLITE_IOERR: (GalleryUnavailableError, _GONE),
-    sqlite3.SQLITE_READONLY: (GalleryReadOnlyError, _READ_ONLY),
-    sqlite3.SQLITE_CANTOPEN: (GalleryReadOnlyError, _READ_ONLY),
-    sqlite3.SQLITE_PERM: (GalleryReadOnlyError, _READ_ONLY),
-    sqlite3.SQLITE_CORRUPT: (GalleryDamagedError, _DAMAGED),
-    sqlite3.SQLITE_NOTADB: (GalleryDamagedError, _DAMAGED),
+    sqlite3.SQLITE_BUSY: (GalleryUnavailableError, messages.DATABASE_BUSY),
+    sqlite3.SQLITE_LOCKED: (GalleryUnavailableError, messages.DATABASE_BUSY),
+    sqlite3.SQLITE_FULL: (GalleryFullError, messages.DATABASE_DISK_FULL),
+    sqlite3.SQLITE_IOERR: (GalleryUnavailableError, messages.DATABASE_UNUSABLE),
+    sqlite3.SQLITE_READONLY: (GalleryReadOnlyError, messages.DATABASE_READ_ONLY),
+    sqlite3.SQLITE_CANTOPEN: (GalleryReadOnlyError, messages.DATABASE_READ_ONLY),
+    sqlite3.SQLITE_PERM: (GalleryReadOnlyError, messages.DATABASE_READ_ONLY),
+    sqlite3.SQLITE_CORRUPT: (GalleryDamagedError, messages.DATABASE_DAMAGED),
+    sqlite3.SQLITE_NOTADB: (GalleryDamagedError, messages.DATABASE_DAMAGED),
 }
 _POSTGRESQL: dict[str, tuple[type[GalleryError], str]] = {
-    "53100": (GalleryFullError, _FULL),
-    "25006": (GalleryReadOnlyError, _READ_ONLY),
-    "42501": (GalleryReadOnlyError, _READ_ONLY),
-    "XX001": (GalleryDamagedError, _DAMAGED),
-    "XX002": (GalleryDamagedError, _DAMAGED),
+    "53100": (GalleryFullError, messages.DATABASE_DISK_FULL),
+    "25006": (GalleryReadOnlyError, messages.DATABASE_READ_ONLY),
+    "42501": (GalleryReadOnlyError, messages.DATABASE_READ_ONLY),
+    "XX001": (GalleryDamagedError, messages.DATABASE_DAMAGED),
+    "XX002": (GalleryDamagedError, messages.DATABASE_DAMAGED),
 }
 """By SQLSTATE."""
 _RETRYABLE_CLASSES = ("08", "40", "53", "55", "57")
@@ -114,8 +105,8 @@ class Database:
         except OSError as error:
             logger.warning("the gallery's database: %s", error)
             if error.errno in _FULL_ERRORS:
-                raise GalleryFullError(_FULL) from error
-            raise GalleryReadOnlyError(_READ_ONLY) from error
+                raise GalleryFullError(messages.DATABASE_DISK_FULL) from error
+            raise GalleryReadOnlyError(messages.DATABASE_READ_ONLY) from error
         return database
 
     def close(self) -> None:
@@ -208,8 +199,7 @@ def _check_known(script: ScriptDirectory, current: str | None) -> None:
             script.get_revision(current)
     except CommandError as error:
         raise GalleryTooNewError(
-            f"A newer version of PaintDiffusion made the gallery (its version {current}, known up "
-            f"to {script.get_current_head()}). Update PaintDiffusion to open it."
+            messages.made_by_newer_version(current, script.get_current_head())
         ) from error
 
 
@@ -232,7 +222,7 @@ def _claim_file(connection: Connection) -> None:
     if connection.execute(text("PRAGMA application_id")).scalar() == _APPLICATION:
         return
     if inspect(connection).get_table_names():
-        raise GalleryDamagedError(_DAMAGED)
+        raise GalleryDamagedError(messages.DATABASE_DAMAGED)
     connection.execute(text(f"PRAGMA application_id = {_APPLICATION}"))
 
 
@@ -264,19 +254,12 @@ def _parse_url(value: str) -> URL:
     try:
         url = make_url(value)
     except ArgumentError as error:
-        raise SettingsError(_wrong_url()) from error
+        raise SettingsError(messages.WRONG_DATABASE_URL) from error
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "postgresql+psycopg") or not url.database:
-        raise SettingsError(_wrong_url())
+        raise SettingsError(messages.WRONG_DATABASE_URL)
     return url
-
-
-def _wrong_url() -> str:
-    return (  # without the URL, which may contain a password
-        "The gallery's database URL can't be used. Use postgresql://USER@HOST/DATABASE or "
-        "sqlite:///FILE."
-    )
 
 
 def _connect(url: URL) -> Engine:
@@ -293,9 +276,7 @@ def _connect(url: URL) -> Engine:
             connect_args={"connect_timeout": int(_BUSY_SECONDS)},
         )
     except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise SettingsError(
-            "A gallery in PostgreSQL needs its driver: pip install 'paintdiffusion[postgres]'."
-        ) from error
+        raise SettingsError(messages.POSTGRESQL_DRIVER_MISSING) from error
     event.listen(engine, "connect", _set_up_postgresql)
     return engine
 
@@ -338,7 +319,7 @@ def _own_errors() -> Generator[None]:
     except sqlite3.Error as error:
         raise _translate(error) from error
     except PoolTimeoutError as error:
-        raise GalleryUnavailableError(_UNAVAILABLE) from error
+        raise GalleryUnavailableError(messages.DATABASE_BUSY) from error
 
 
 def _translate(error: BaseException) -> GalleryError:
@@ -350,5 +331,5 @@ def _translate(error: BaseException) -> GalleryError:
         state: str | None = getattr(error, "sqlstate", None)
         kind, message = _POSTGRESQL.get(state or "", (GalleryError, ""))
         if kind is GalleryError and (state is None or state[:2] in _RETRYABLE_CLASSES):
-            kind, message = GalleryUnavailableError, _UNAVAILABLE
-    return kind(message or "The gallery's database failed. The log says why.")
+            kind, message = GalleryUnavailableError, messages.DATABASE_BUSY
+    return kind(message or messages.DATABASE_FAILED)

@@ -8,6 +8,7 @@ from html import unescape
 from typing import cast
 
 from paintdiff.errors import MetadataError
+from paintdiff.gallery import messages
 from paintdiff.gallery.a1111.text import parse_parameters, settings_from_parameters
 from paintdiff.gallery.comfyui import PROGRAM as COMFYUI
 from paintdiff.gallery.found_settings import FoundSettings
@@ -87,7 +88,7 @@ def _read_parameters(text: str, _texts: Texts) -> FoundSettings | None:
     if content is not None:
         return settings_from_json(content)
     if text.lstrip().startswith(("{", "[{")):
-        raise MetadataError("This picture's settings are damaged (invalid JSON).")
+        raise MetadataError(messages.SETTINGS_NOT_JSON)
     return settings_from_parameters(parse_parameters(text))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from paintdiff.errors import StorageError
+from paintdiff.gallery import messages
 from paintdiff.gallery.input_files import InputFiles
 from paintdiff.gallery.metadata import png_info
 from paintdiff.gallery.png import SRGB, write_raster
@@ -59,7 +60,7 @@ class PictureFolder:
             self._inputs.keep(picture.request.input_images())
         except OSError as error:
             logger.warning("an input image can't be written: %s", error)
-            raise StorageError(f"Can't write the input image: {_explain(error)}.") from error
+            raise StorageError(messages.input_not_written(_explain(error))) from error
         for _ in range(_TRIES):
             name = f"{moment:%H%M%S}-{_describe_for_name(picture)}-{secrets.token_hex(3)}.png"
             try:
@@ -68,9 +69,9 @@ class PictureFolder:
                 continue
             except StorageError as error:
                 logger.warning("%s", error)  # with the path, which visitors mustn't see
-                raise StorageError(f"Can't write the file: {_explain(error.__cause__)}.") from error
+                raise StorageError(messages.file_not_written(_explain(error.__cause__))) from error
         logger.warning("no free file name was found in %s", day)
-        raise StorageError("Can't write the file: no free file name was found.")
+        raise StorageError(messages.NO_FREE_FILE_NAME)
 
 
 def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:
@@ -113,7 +114,7 @@ def _describe_for_name(picture: Picture) -> str:
 
 
 def _make_storage_error(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"{path} can't be written: {_explain(error)}.")
+    return StorageError(messages.unwritable(path, _explain(error)))
 
 
 def _explain(error: BaseException | None) -> str:

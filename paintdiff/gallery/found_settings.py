@@ -11,6 +11,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from paintdiff.errors import MetadataError
+from paintdiff.gallery import messages
 from paintdiff.jobs.requests import REQUEST_KINDS, Request
 
 _MAX_SHOWN_CHARACTERS = 60
@@ -76,14 +77,14 @@ def keep_usable(
             named.append(_drop_unusable(rest, cast("Mapping[str, Any]", first)))
         else:
             return FoundSettings(request, tuple(dict.fromkeys(named)), program)
-    raise MetadataError("The settings can't be used.")
+    raise MetadataError(messages.SETTINGS_UNUSABLE)
 
 
 def _drop_unusable(values: dict[str, Any], error: Mapping[str, Any]) -> str:
     """Remove the value that caused an error, and describe it."""
     path: list[str | int] = list(error["loc"])
     if not path or path[0] not in values:
-        raise MetadataError(f"The settings can't be used: {error['msg']}.")
+        raise MetadataError(messages.settings_unusable(error["msg"]))
     while len(path) > 1 and isinstance(path[-1], str) and path[-1] not in _LEFT_OPEN_ALONE:
         path = path[:-1]  # the part requires it, and a default would be a different setting
     parent: Any = values

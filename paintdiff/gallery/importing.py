@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paintdiff.errors import PictureRecordedError, RequestError, StorageError
+from paintdiff.gallery import messages
 from paintdiff.gallery.adoption import is_picture_name
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import PictureFile, read_picture_file
@@ -56,7 +57,7 @@ def import_folder(
         StorageError: A file can't be copied. What was imported before stays.
     """
     if not folder.is_dir():
-        raise RequestError(f"The folder {folder} doesn't exist.", field="folder")
+        raise RequestError(messages.no_such_folder(folder), field="folder")
     paths, report = list(_find_pictures(gallery, folder)), ImportReport()
     for done, path in enumerate(paths, 1):
         try:
@@ -117,5 +118,5 @@ def _copy(gallery: Gallery, path: Path, facts: PictureFile) -> str:
             time = facts.modified_at.timestamp()
             os.utime(target.name, (time, time))
     except OSError as error:
-        raise StorageError(f"{path} can't be copied: {error.strerror}.") from error
+        raise StorageError(messages.not_copied(path, error.strerror)) from error
     return file

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from paintdiff.errors import InputMissingError
+from paintdiff.gallery import messages
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.system.atomic_files import new_file
 
@@ -80,6 +81,4 @@ class InputFiles:
 
 
 def _missing(sha256: str) -> InputMissingError:
-    return InputMissingError(
-        f"The input image {sha256[:12]}… isn't in the gallery, or was changed. Supply it again."
-    )
+    return InputMissingError(messages.input_missing(sha256[:12]))

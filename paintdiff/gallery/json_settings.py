@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from paintdiff.errors import MetadataError
+from paintdiff.gallery import messages
 from paintdiff.gallery.comfyui import is_graph, settings_from_graph
 from paintdiff.gallery.found_settings import FoundSettings, keep_usable, name_unused
 from paintdiff.gallery.sampler_names import from_others
@@ -105,7 +106,7 @@ def settings_from_json(content: Json, program: str = "") -> FoundSettings:
     if loras:
         values["loras"] = loras
     if not values.get("prompt") and len(values) < _LEAST_VALUES:
-        raise MetadataError("This picture has settings in JSON that can't be read here.")
+        raise MetadataError(messages.UNKNOWN_JSON_SETTINGS)
     known = {other for others in _NAMES.values() for other in others} | _INFORMATION
     rest = [
         key

@@ -14,6 +14,7 @@ from typing import cast
 from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import MetadataError, NoMetadataError, RequestError
+from paintdiff.gallery import messages
 from paintdiff.gallery.a1111.text import (
     parse_parameters,
     settings_from_parameters,
@@ -98,7 +99,7 @@ def read_settings(source: Path | bytes | ImageFile) -> FoundSettings:
             if found is not None:
                 said = (f"our own settings ({error})",) if error is not None and own else ()
                 return replace(found, left_open=(*said, *found.left_open))
-    raise error or NoMetadataError("This picture contains no settings.")
+    raise error or NoMetadataError(messages.NO_SETTINGS)
 
 
 def find_settings(text: str) -> FoundSettings | None:
@@ -133,10 +134,7 @@ def _open_file(source: Path | bytes | ImageFile) -> ImageFile:
 
 def _short(text: str, key: str) -> str:
     if len(text) > MAX_TEXT_CHARACTERS:
-        raise MetadataError(
-            f"The picture's {key} text has {len(text):,} characters; "
-            f"at most {MAX_TEXT_CHARACTERS:,} are read."
-        )
+        raise MetadataError(messages.text_too_long(key, len(text), MAX_TEXT_CHARACTERS))
     return text
 
 
@@ -144,17 +142,17 @@ def _read_own_settings(text: str) -> FoundSettings:
     try:
         content: object = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise MetadataError(f"The picture's settings are damaged: {error}") from error
+        raise MetadataError(messages.settings_damaged(error)) from error
     values = content.get("request") if isinstance(content, dict) else None
     if not isinstance(values, dict):
-        raise MetadataError("The picture's settings are damaged: the request is missing.")
+        raise MetadataError(messages.SETTINGS_WITHOUT_REQUEST)
     given = cast("dict[str, object]", values)
     if "prompt" in given:  # one that doesn't say how it is read was saved when brackets were text
         given = {"prompt_syntax": "plain", **given}
     try:
         request = parse_request(given)
     except RequestError as error:
-        raise MetadataError(f"The picture's settings can't be used: {error}") from error
+        raise MetadataError(messages.picture_settings_unusable(error)) from error
     model_hash = cast("dict[str, object]", content).get("model_hash")
     if not isinstance(model_hash, str) or len(model_hash) > _MAX_HASH_CHARACTERS:
         model_hash = ""

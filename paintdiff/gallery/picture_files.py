@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paintdiff.errors import MetadataError, NoMetadataError, RequestError
+from paintdiff.gallery import messages
 from paintdiff.gallery.metadata import read_settings
 from paintdiff.imaging.geometry import Size
 from paintdiff.imaging.image_files import ImageFile, parse_image_file
@@ -61,11 +62,11 @@ def read_picture_file(path: Path) -> PictureFile:
                 if state.st_size <= MAX_FILE_BYTES:
                     start += chunk
     except OSError as error:
-        raise RequestError(f"{path.name} can't be read: {error.strerror}.") from error
+        raise RequestError(messages.unreadable(path.name, error.strerror)) from error
     parsed = parse_image_file(start)
     large = parsed is not None and parsed.format == "PNG"
     if large and last != _PNG_END:
-        raise RequestError(f"{path.name} is cut off: the end of the PNG is missing.")
+        raise RequestError(messages.cut_off(path.name))
     size = _read_png_size(start) if large else read_header(start).size
     settings, reason = _find_settings(parsed if large else start)
     return PictureFile(
@@ -81,7 +82,7 @@ def read_picture_file(path: Path) -> PictureFile:
 def _read_png_size(data: bytes) -> Size:
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if data[12:16] != b"IHDR" or not width or not height:
-        raise RequestError("The picture is damaged: it has no size.")
+        raise RequestError(messages.PICTURE_WITHOUT_SIZE)
     return Size(width, height)
 
 

@@ -25,6 +25,7 @@ from paintdiff.errors import (
     PictureRecordedError,
     StorageError,
 )
+from paintdiff.gallery import messages
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import read_picture_file
@@ -105,16 +106,16 @@ class Recorder:
             error = self._work_off()
             if entry.done:
                 if entry.refused is not None:
-                    job.warn((f"The picture isn't in the gallery: {entry.refused}",))
+                    job.warn((messages.not_in_gallery(entry.refused),))
                 return replace(picture, path=entry.picture.path, id=entry.picture.id)
             kept = self._keep_within_limit()
         path = entry.picture.path
         if path is not None:
-            job.warn((f"The picture is saved, but isn't in the gallery yet: {error}",))
+            job.warn((messages.not_in_gallery_yet(error),))
         elif kept:
-            job.warn(("The picture is kept in memory and saved as soon as possible.",))
+            job.warn((messages.KEPT_IN_MEMORY,))
         else:
-            job.warn(("There is no room to keep more unsaved pictures. Download this one now.",))
+            job.warn((messages.NO_ROOM_FOR_UNSAVED,))
         return replace(picture, path=path)
 
     def retry(self) -> tuple[Picture, ...]:
@@ -172,7 +173,7 @@ class Recorder:
         try:
             self._gallery.inputs.keep(request.input_images())
         except OSError as error:
-            raise StorageError(f"Can't write the input image: {error.strerror}.") from error
+            raise StorageError(messages.input_not_written(error.strerror)) from error
 
     def _keep_within_limit(self) -> bool:
         """Return whether the newest picture can be kept; forget it if not.

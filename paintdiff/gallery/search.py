@@ -34,6 +34,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TSQUERY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from paintdiff.errors import RequestError
+from paintdiff.gallery import messages
 
 MAX_QUERY_CHARACTERS = 10_000
 _MAX_WORD_CHARACTERS = 100
@@ -88,8 +89,7 @@ def match(
     """
     if len(query) > MAX_QUERY_CHARACTERS:
         raise RequestError(
-            f"The search has {len(query)} characters; {MAX_QUERY_CHARACTERS} is the limit. "
-            "Search for fewer words.",
+            messages.search_too_long(len(query), MAX_QUERY_CHARACTERS),
             field="search",
         )
     pieces = list(_split(query))

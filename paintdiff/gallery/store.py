@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from paintdiff.errors import PictureNotFoundError, PictureRecordedError, RequestError
-from paintdiff.gallery import search
+from paintdiff.gallery import messages, search
 from paintdiff.gallery.database import Database
 from paintdiff.gallery.schema import (
     RELATIONS,
@@ -227,7 +227,7 @@ class GalleryStore:
             RequestError: The cursor isn't one of ours, or the limit isn't 1 to `MAX_PAGE`.
         """
         if not 1 <= limit <= MAX_PAGE:
-            raise RequestError(f"A page has 1 to {MAX_PAGE} pictures, not {limit}.", field="limit")
+            raise RequestError(messages.wrong_page_size(MAX_PAGE, limit), field="limit")
         key = tuple_(PictureRow.created_at, PictureRow.id)
         with self._database.read() as session:
             wanted = select(PictureRow).where(*_conditions(session, query))
@@ -420,11 +420,11 @@ def _update(session: Session, ids: Collection[str], deleted_at: Any) -> None:
 
 
 def _recorded(record: Record) -> PictureRecordedError:
-    return PictureRecordedError(f"The picture {record.file} is in the gallery already.")
+    return PictureRecordedError(messages.already_recorded(record.file))
 
 
 def _not_found(id: str) -> PictureNotFoundError:
-    return PictureNotFoundError(f"The gallery has no picture {id[:40]!r}.")
+    return PictureNotFoundError(messages.picture_not_found(id[:40]))
 
 
 def _find(session: Session, id: str) -> PictureRow:
@@ -464,7 +464,7 @@ def _make_cursor(record: Record) -> str:
 def _parse_cursor(cursor: str) -> ColumnElement[Any]:
     found = _CURSOR.fullmatch(cursor)
     if found is None:
-        raise RequestError("The cursor isn't one that a page returned.", field="cursor")
+        raise RequestError(messages.WRONG_CURSOR, field="cursor")
     return tuple_(int(found[1]), found[2])
 
 
@@ -474,36 +474,33 @@ def _check(record: Record) -> None:
     for path in (record.file, record.thumbnail or ""):
         if path != _storable(path) or len(path.encode()) > MAX_PATH_BYTES:
             raise RequestError(
-                f"The path {path[:200]!r} can't be stored: it isn't UTF-8 text of at most "
-                f"{MAX_PATH_BYTES} bytes. Rename the file.",
+                messages.path_not_storable(path[:200], MAX_PATH_BYTES),
                 field="file",
             )
     for field_name in ("owner", "model", "kind", "model_hash", "device"):
         length = len(getattr(record, field_name))
         if length > MAX_NAME_CHARACTERS:
             raise RequestError(
-                f"{field_name} has {length} characters; {MAX_NAME_CHARACTERS} is the limit.",
+                messages.value_too_long(field_name, length, MAX_NAME_CHARACTERS),
                 field=field_name,
             )
     if record.created_at.tzinfo is None:
-        raise RequestError(f"The time {record.created_at} needs a time zone.", field="created_at")
+        raise RequestError(messages.time_without_zone(record.created_at), field="created_at")
     if record.relation is not None and record.relation not in RELATIONS:
         raise RequestError(
-            f"Unknown relation {record.relation!r}. Use one of: {', '.join(RELATIONS)}.",
+            messages.unknown_relation(record.relation, ", ".join(RELATIONS)),
             field="relation",
         )
 
 
 def _check_feedback(feedback: int) -> None:
     if feedback not in (-1, 0, 1):
-        raise RequestError(f"Feedback is -1, 0 or 1, not {feedback}.", field="feedback")
+        raise RequestError(messages.wrong_feedback(feedback), field="feedback")
 
 
 def _check_tag_count(count: int) -> None:
     if count > MAX_TAGS:
-        raise RequestError(
-            f"A picture has up to {MAX_TAGS} tags, not {count}. Remove some.", field="tags"
-        )
+        raise RequestError(messages.too_many_tags(MAX_TAGS, count), field="tags")
 
 
 def _clean_tag(tag: str) -> str:
@@ -514,11 +511,9 @@ def _clean_tag(tag: str) -> str:
     """
     clean = unicodedata.normalize("NFC", " ".join(tag.split()))
     if not 1 <= len(clean) <= MAX_TAG_CHARACTERS:
-        raise RequestError(
-            f"A tag has 1 to {MAX_TAG_CHARACTERS} characters, not {len(clean)}.", field="tags"
-        )
+        raise RequestError(messages.wrong_tag_length(MAX_TAG_CHARACTERS, len(clean)), field="tags")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in clean):
-        raise RequestError("A tag can't have control characters.", field="tags")
+        raise RequestError(messages.CONTROL_CHARACTERS_IN_TAG, field="tags")
     return clean
 
 
