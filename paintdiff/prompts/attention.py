@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from paintdiff.prompts import messages
+
 Emphasis = Literal["original", "no_norm", "comfy"]
 """How weights act on a text's encoding; see `models/conditioning/emphasis.py`."""
 
@@ -25,10 +27,6 @@ _ROUND = 1.1
 _SQUARE = 1 / 1.1
 _OPEN_ROUND, _CLOSED_ROUND = ("(", 1.0), (")", 1.0)
 _OPEN_SQUARE, _CLOSED_SQUARE = ("[", 1.0), ("]", 1.0)
-_NOT_OPENED = '"{0}" has no opening bracket before it.'
-_NOT_CLOSED = '"{0}" is never closed: it reaches to the end. For a plain bracket write "\\{0}".'
-_NO_WEIGHT = '"{0}" isn\'t a weight: write a number such as 1.2.'
-_LARGE_WEIGHT = 'The weight "{0}" is beyond {limit:g}: use one between -2 and 2.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ class _Brackets:
             self._close_round(self._read_weight(match))
         else:
             if first in ")]" or match[1] is not None:
-                self._report(_NOT_OPENED, token[-1], match.end() - 1, match.end())
+                self._report(messages.not_opened(token[-1]), match.end() - 1, match.end())
             self._add_text(token, match.start())
 
     def weigh(self) -> tuple[Span | Break, ...]:
@@ -153,7 +151,7 @@ class _Brackets:
     def list_mistakes(self) -> tuple[Mistake, ...]:
         for kind, opened in (("(", self._round), ("[", self._square)):
             for _, start in opened[:MAX_MISTAKES]:
-                self._report(_NOT_CLOSED, kind, start, start + 1)
+                self._report(messages.not_closed(kind), start, start + 1)
         return tuple(sorted(self._mistakes, key=lambda mistake: mistake.start))
 
     def _close_round(self, factor: float) -> None:
@@ -164,10 +162,10 @@ class _Brackets:
         try:
             weight = float(match[1])
         except ValueError:
-            self._report(_NO_WEIGHT, match[1][:20], *match.span(1))
+            self._report(messages.not_a_weight(match[1][:20]), *match.span(1))
             return 1.0
         if not math.isfinite(weight) or abs(weight) > MAX_WEIGHT:
-            self._report(_LARGE_WEIGHT, match[1][:20], *match.span(1))
+            self._report(messages.weight_beyond(match[1][:20], MAX_WEIGHT), *match.span(1))
         return weight
 
     def _add_text(self, token: str, start: int) -> None:
@@ -185,9 +183,9 @@ class _Brackets:
         if place < len(token):
             self._events.append((token[place:], start + place, start + len(token)))
 
-    def _report(self, message: str, sign: str, start: int, end: int) -> None:
+    def _report(self, message: str, start: int, end: int) -> None:
         if len(self._mistakes) < MAX_MISTAKES:
-            self._mistakes.append(Mistake(message.format(sign, limit=MAX_WEIGHT), start, end))
+            self._mistakes.append(Mistake(message, start, end))
 
 
 class _Spans:

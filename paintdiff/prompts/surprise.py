@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from paintdiff.config.presets import presets_folder, read_mapping
 from paintdiff.errors import PresetError, UnknownNameError
+from paintdiff.prompts import messages
 
 _A_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])")
 
@@ -49,13 +50,11 @@ class Surprise(BaseModel):
     def _every_slot_has_words(self) -> Surprise:
         for category, templates in self.categories.items():
             if not templates:
-                raise ValueError(f"{category} has no template")
+                raise ValueError(messages.no_template(category))
             for template in templates:
                 missing = [slot for slot in _find_slots(template) if not self.words.get(slot)]
                 if missing:
-                    raise ValueError(
-                        f"{template!r} asks for {', '.join(missing)}, which has no words"
-                    )
+                    raise ValueError(messages.slot_without_words(template, ", ".join(missing)))
         return self
 
     def drawn(self, categories: Sequence[str], random: Random) -> str:
@@ -69,7 +68,7 @@ class Surprise(BaseModel):
             if name not in self.categories:
                 known = ", ".join(self.categories)
                 raise UnknownNameError(
-                    f"There is no category {name[:100]!r}. Choose from: {known}.",
+                    messages.no_such_category(name[:100], known),
                     field="categories",
                 )
         template = random.choice(self.categories[random.choice(names)])
@@ -86,7 +85,7 @@ def read_example_prompts(path: Path | None = None) -> tuple[str, ...]:
     path = path or presets_folder() / "examples.yaml"
     examples: object = read_mapping(path).get("examples")
     if not isinstance(examples, list) or not all(isinstance(item, str) for item in examples):
-        raise PresetError(f"{path} should hold a list of prompts under 'examples'.")
+        raise PresetError(messages.not_a_list_of_prompts(path))
     return tuple(str(item) for item in examples)
 
 

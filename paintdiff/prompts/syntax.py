@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from paintdiff.prompts import messages
 from paintdiff.prompts.attention import MAX_MISTAKES, MAX_WEIGHT, Mistake, read_attention
 from paintdiff.prompts.extra_networks import split_lora_tags
 
@@ -95,7 +96,7 @@ def parse_prompt(source: str, *, divided: bool = True) -> Prompt:
     for end, after in (*found, (len(source), 0)):
         text_end, weight = _split_weight(source, start, end) if found else (end, 1.0)
         if abs(weight) > MAX_WEIGHT:
-            _report(mistakes, f"A prompt's weight is at most {MAX_WEIGHT:g}.", text_end, end)
+            _report(mistakes, messages.weight_too_large(MAX_WEIGHT), text_end, end)
             weight = math.copysign(MAX_WEIGHT, weight)
         nodes = _parse_nodes(source, start, text_end, mistakes)
         subprompts.append(Subprompt(nodes, weight, start, text_end))
@@ -189,7 +190,7 @@ def _parse_nodes(source: str, start: int, end: int, mistakes: list[Mistake]) -> 
             if node is not None and len(frames) > MAX_DEPTH:
                 _report(
                     mistakes,
-                    f"Brackets are nested deeper than {MAX_DEPTH}: this one is read as text.",
+                    messages.nested_too_deep(MAX_DEPTH),
                     frame.start,
                     place + 1,
                 )
@@ -211,8 +212,7 @@ def _build(source: str, frame: _Frame, end: int, mistakes: list[Mistake]) -> Nod
         return Alternate(tuple(_divide(frame, frame.dividers, end)), frame.start, end + 1)
     number = _NUMBER.fullmatch(source, colons[-1][1] + 1, end)
     if number is None or len(colons) > 2:
-        message = 'Write "[from:to:0.5]", with a step or a share of the steps at the end.'
-        _report(mistakes, message, frame.start, end + 1)
+        _report(mistakes, messages.WRITE_SCHEDULE, frame.start, end + 1)
         return None
     parts = _divide(frame, colons, end)
     before = parts[0] if len(colons) == 2 else ()

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Collection
 from typing import Any
 
+from paintdiff.prompts import messages
+
 # Runs of letters, single digits, and runs of symbols, as CLIP's tokenizer splits a text, without
 # its endings ('s, 't ...), which aren't words.
 _ENDINGS = re.compile(r"'(?:s|t|re|ve|m|ll|d)\b")
@@ -61,5 +63,5 @@ def quote_words(words: tuple[str, ...], most: int = 8) -> str:
     """Format words for a sentence: “a”, “b” and “c”; beyond `most` only their number."""
     marked = [f"\u201c{word[:40]}\u201d" for word in words[:most]]
     if len(words) > most:
-        return f"{', '.join(marked)} and {len(words) - most} more"
+        return messages.and_more(", ".join(marked), len(words) - most)
     return marked[0] if len(marked) == 1 else f"{', '.join(marked[:-1])} and {marked[-1]}"
