@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from paintdiff.errors import RequestError
+from paintdiff.models.conditioning import messages
 
 _ENCODERS = ("text_encoder", "text_encoder_2")
 
@@ -39,8 +40,7 @@ def count_skipped_layers(pipeline: Any, clip_skip: int) -> int:
     layers = min(each.config.num_hidden_layers for each in encoders if each is not None)
     if skipped and clip_skip > layers:
         raise RequestError(
-            f"A clip skip of {clip_skip} is too large: the model's text encoder has {layers} "
-            f"layers. Use {layers} or less.",
+            messages.clip_skip_too_large(clip_skip, layers),
             field="clip_skip",
         )
     return skipped

@@ -16,6 +16,7 @@ import torch
 import transformers
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.conditioning import messages
 from paintdiff.models.formats.tensor_tables import read_tensor_table
 from paintdiff.models.formats.weight_files import HASH_DIGITS, hash_file
 from paintdiff.models.registry.adapter_rows import EmbeddingRow
@@ -50,15 +51,13 @@ def read_vectors(path: Path, name: str) -> tuple[torch.Tensor, ...]:
     else:
         found = list(tensors.values())
         if len(found) != 1:
-            raise ModelLoadError(f"{name} isn't an embedding: it contains {len(found)} tensors.")
+            raise ModelLoadError(messages.several_tensors(name, len(found)))
     vectors = tuple(each.float()[None] if each.ndim == 1 else each.float() for each in found)
     counts = {each.shape[0] for each in vectors}
     if any(each.ndim != 2 for each in vectors) or len(counts) != 1:
-        raise ModelLoadError(f"{name} isn't an embedding: its tensors aren't vectors.")
+        raise ModelLoadError(messages.not_vectors(name))
     if not 1 <= min(counts) <= MAX_VECTORS:
-        raise ModelLoadError(
-            f"{name} has {min(counts)} vectors; an embedding has 1 to {MAX_VECTORS}."
-        )
+        raise ModelLoadError(messages.wrong_vector_count(name, min(counts), MAX_VECTORS))
     return vectors
 
 
@@ -181,9 +180,7 @@ class Embeddings:
         known = (transformers.CLIPTextModel, transformers.CLIPTextModelWithProjection)
         others = self._components.get(_LATER_ENCODER)
         if not found or others is not None or not all(isinstance(e, known) for e, _t in found):
-            raise ModelLoadError(
-                f"{self._title} doesn't use CLIP alone, so it can't use the embedding {row.title}."
-            )
+            raise ModelLoadError(messages.not_clip_alone(self._title, row.title))
         return found
 
     def _read_fitting(
@@ -193,10 +190,10 @@ class Embeddings:
         theirs = [each.shape[1] for each in vectors]
         ours = [encoder.get_input_embeddings().weight.shape[1] for encoder, _name in encoders]
         if theirs != ours:
-            families = f" It is for {', '.join(row.families)}." if row.families else ""
             raise ModelLoadError(
-                f"The embedding {row.title} doesn't fit {self._title}: its vectors have width "
-                f"{_join_numbers(theirs)}, the model's {_join_numbers(ours)}.{families}"
+                messages.embedding_does_not_fit(
+                    row.title, self._title, _join_numbers(theirs), _join_numbers(ours), row.families
+                )
             )
         return vectors
 

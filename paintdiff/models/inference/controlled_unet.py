@@ -16,6 +16,7 @@ from PIL import Image
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.acceleration.deepcache import FeatureCache
+from paintdiff.models.inference import messages
 from paintdiff.models.inference.denoising_run import Control, is_guided
 from paintdiff.models.loading.pipelines import LoadedControlNet
 
@@ -37,8 +38,7 @@ def check_fits(loaded: LoadedControlNet, unet: Any, model_title: str) -> None:
         theirs, ours = (_normalize(net.config[key]) for net in (loaded.network, unet))
         if theirs != ours:
             raise ModelLoadError(
-                f"The ControlNet {loaded.row.title} doesn't fit {model_title}: its {key} is "
-                f"{theirs}, the model's is {ours}. Choose another ControlNet."
+                messages.controlnet_does_not_fit(loaded.row.title, model_title, key, theirs, ours)
             )
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 
 from paintdiff.models.acceleration.openvino_unet import ComputeChoice
+from paintdiff.models.inference import messages
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +69,7 @@ class Float32Retry:
         done = [each for each in stages if each in self.retried]
         if not done:
             return ()
-        return (
-            f"Half precision produced NaN values with {self._title}, so it was "
-            f"{' and '.join(done)} again in float32, which takes longer. Another VAE or model "
-            "may avoid this.",
-        )
+        return (messages.again_in_float32(self._title, " and ".join(done)),)
 
     def _can_retry(self, networks: Sequence[torch.nn.Module]) -> bool:
         is_more_precise = self._computing.kernels.bfloat16 or can_be_float32(networks)

@@ -11,6 +11,7 @@ from paintdiff.errors import NotFiniteError
 from paintdiff.imaging.geometry import Size
 from paintdiff.models.acceleration.kernel_choice import use_precision
 from paintdiff.models.acceleration.openvino_unet import ComputeChoice
+from paintdiff.models.inference import messages
 from paintdiff.models.inference.latent_formats import decode_latents, unscale_latents
 from paintdiff.models.inference.pipeline_overrides import choose_vae
 from paintdiff.models.inference.pipeline_setup import PipelineSetup
@@ -33,7 +34,7 @@ class LatentDecoder:
         """Return the notes about how a picture was decoded, as sentences for people."""
         if self._tiny_autoencoder is None:
             return ()
-        return ("Decoded by a tiny autoencoder in place of the VAE: fine details differ.",)
+        return (messages.DECODED_BY_TINY_AUTOENCODER,)
 
     def decode(self, latents: torch.Tensor) -> Image.Image:
         """Return the picture of what the denoiser returned: RGB, 8 bits.
@@ -92,11 +93,5 @@ class LatentDecoder:
             return
         title = self._setup.row.title
         if latents.isfinite().all():
-            raise NotFiniteError(
-                f"The VAE of {title} produced NaN values, so the image can't be "
-                "decoded. Choose another VAE."
-            )
-        raise NotFiniteError(
-            f"{title} produced NaN values, so there is no picture. Remove its LoRAs or "
-            "lower their weights, lower the guidance, or choose another model."
-        )
+            raise NotFiniteError(messages.vae_not_finite(title))
+        raise NotFiniteError(messages.model_not_finite(title))

@@ -20,6 +20,7 @@ from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.imaging.geometry import Size, fit_within
 from paintdiff.imaging.images import make_image
 from paintdiff.models.formats.tensor_tables import read_tensor_table
+from paintdiff.models.inference import messages
 from paintdiff.models.inference.previews import LONGEST_SIDE_PX
 from paintdiff.models.loading.library_errors import make_load_error
 from paintdiff.models.registry.families import Family
@@ -64,21 +65,20 @@ def load_tiny_autoencoder(path: Path, family: Family) -> DecoderTiny:
     """
     file = path / _WEIGHTS if path.is_dir() else path
     if not file.is_file():
-        raise ModelNotFoundError(f"There is no tiny autoencoder at {path.name}.")
+        raise ModelNotFoundError(messages.no_tiny_autoencoder(path.name))
     tensors = _select_decoder(read_tensor_table(file))
     first = tensors.get("layers.0.weight")
     if first is None or first.ndim != 4:
-        raise ModelLoadError(f"{path.name} contains no decoder of a tiny autoencoder.")
+        raise ModelLoadError(messages.without_decoder(path.name))
     if first.shape[1] != family.latent_channels:
         raise ModelLoadError(
-            f"The tiny autoencoder {path.name} is for latents of {first.shape[1]} channels, but "
-            f"{family.title} has {family.latent_channels}."
+            messages.other_channels(path.name, first.shape[1], family.title, family.latent_channels)
         )
     decoder = DecoderTiny(family.latent_channels, 3, _BLOCKS, _CHANNELS, 2, "relu", "nearest")
     try:
         decoder.load_state_dict(tensors)
     except RuntimeError as error:
-        raise make_load_error(f"{path.name} isn't a tiny autoencoder", error) from error
+        raise make_load_error(messages.not_a_tiny_autoencoder(path.name), error) from error
     return decoder.float().requires_grad_(False).eval()
 
 

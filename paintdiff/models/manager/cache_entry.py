@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.manager import messages
 from paintdiff.models.memory.plans import USUAL_PLAN
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Entry(Generic[LoadedT]):
         if self.error is not None:
             raise self.error
         if self.loaded is None:
-            raise ModelLoadError(f"{self.row.name} ended up neither loaded nor failed.")
+            raise ModelLoadError(messages.neither_loaded_nor_failed(self.row.name))
         return self.loaded
 
 

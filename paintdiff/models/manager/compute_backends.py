@@ -15,6 +15,7 @@ from paintdiff.config.user_folders import find_user_cache_folder
 from paintdiff.models.acceleration.batch_tuning import BatchTuning
 from paintdiff.models.acceleration.engines import EngineName, check_engine, explain_torch
 from paintdiff.models.adapters.specs import Adapters
+from paintdiff.models.manager import messages
 from paintdiff.models.manager.cache_entry import Entry
 from paintdiff.models.memory.plans import USUAL_PLAN, Plan
 from paintdiff.models.registry.speed_profiles import Profile
@@ -82,7 +83,7 @@ class ComputeBackends:
             saves_memory=plan != USUAL_PLAN,
         )
         if why is None and unet is None:
-            why = "it has no UNet"
+            why = messages.NO_UNET
         engine = self._get_engine(entry, unet) if why is None and unet is not None else None
         why = why if why is not None and self._engine == "openvino" else ""
         computing = ComputeChoice(kernels, engine, why)

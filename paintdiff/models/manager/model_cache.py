@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from paintdiff.errors import RequestError
 from paintdiff.models.catalog.disk_usage import LoadedSummary
 from paintdiff.models.loading.library_errors import make_load_error
+from paintdiff.models.manager import messages
 from paintdiff.models.manager.cache_entry import (
     POLL_SECONDS,
     Entry,
@@ -114,7 +115,7 @@ class ModelCache:
             in_use = next((each for each in named if not is_idle(each)), None)
             if key is not None and in_use is not None:
                 raise RequestError(
-                    f"{in_use.row.title} is in use. Wait for the job to finish, or cancel it.",
+                    messages.in_use(in_use.row.title),
                     field="name",
                 )
             dropped = [each for each in named if is_idle(each)]
@@ -213,7 +214,7 @@ class ModelCache:
                 entry.failed.set()
                 self._forget(entry)
             logger.warning("loading %s from %s failed", entry.row.name, entry.row.source)
-            entry.error = make_load_error(f"{entry.row.title} can't be loaded", error)
+            entry.error = make_load_error(messages.cannot_be_loaded(entry.row.title), error)
         finally:
             entry.ended.set()
 

@@ -10,6 +10,7 @@ import logging
 import torch
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.memory import messages
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,7 @@ def choose_device(name: str) -> str:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
         logger.info("torch can't use the device %r: %s", name, error)
-        raise ModelLoadError(
-            f"The device {name!r} can't be used on this machine. Choose auto or cpu."
-        ) from error
+        raise ModelLoadError(messages.device_unusable(name)) from error
     return name
 
 
@@ -66,9 +65,7 @@ def check_dtype(device: str, asked: str | None, overflows_in_float16: bool) -> t
     if dtype != torch.float16 or not overflows_in_float16:
         return dtype
     if asked:
-        raise ModelLoadError(
-            "The model overflows in float16 and would paint black. Use bfloat16 or float32."
-        )
+        raise ModelLoadError(messages.OVERFLOWS_IN_FLOAT16)
     cuda = device.startswith("cuda")
     if cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.float32

@@ -14,6 +14,7 @@ from functools import partial
 
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import MemoryBudgetError
+from paintdiff.models.memory import messages
 from paintdiff.models.memory.plans import (
     Hardware,
     PartBytes,
@@ -109,9 +110,9 @@ class Ladder:
         if found is None and first == 0:
             least = self._rungs[-1].peak_bytes
             raise MemoryBudgetError(
-                f"{title} needs at least {format_byte_size(least)} for this picture, but only "
-                f"{format_byte_size(room_bytes)} is free. Paint it smaller, choose a smaller "
-                "model, or raise the memory budget.",
+                messages.picture_needs_memory(
+                    title, format_byte_size(least), format_byte_size(room_bytes)
+                ),
                 least,
             )
         self._at = first if found is None else self._rungs.index(found)

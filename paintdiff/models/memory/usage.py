@@ -17,6 +17,7 @@ import psutil
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import MemoryBudgetError
 from paintdiff.models.formats.weight_files import count_parameters, is_gguf, is_pickle
+from paintdiff.models.memory import messages
 from paintdiff.models.memory.container_limits import read_memory_limit
 
 DEFAULT_SHARE = 0.8
@@ -167,10 +168,11 @@ def choose_evictions(
             lacking -= resident.weights_bytes
     if held + needed_bytes > budget_bytes:
         raise MemoryBudgetError(
-            f"The model needs {format_byte_size(needed_bytes)}, but only "
-            f"{format_byte_size(max(0, budget_bytes - held))} of the memory budget of "
-            f"{format_byte_size(budget_bytes)} is free. Raise the budget or choose a "
-            "smaller model.",
+            messages.model_needs_memory(
+                format_byte_size(needed_bytes),
+                format_byte_size(max(0, budget_bytes - held)),
+                format_byte_size(budget_bytes),
+            ),
             needed_bytes,
         )
     return tuple(names)
