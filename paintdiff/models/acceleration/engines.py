@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from paintdiff.errors import SettingsError
+from paintdiff.models.acceleration import messages
 
 EngineName = Literal["auto", "torch", "openvino"]
 """The value of `--engine`. "auto" is the fastest of those that are installed."""
@@ -28,9 +29,7 @@ def check_engine(name: EngineName) -> EngineName:
         SettingsError: It isn't installed.
     """
     if name == "openvino" and not is_installed():
-        raise SettingsError(
-            f"--engine openvino needs OpenVINO, which isn't installed. Install it: {INSTALL}"
-        )
+        raise SettingsError(messages.openvino_missing(INSTALL))
     return name
 
 
@@ -52,11 +51,11 @@ def explain_torch(
     if engine == "torch" or not is_installed():
         return ""
     if exact:
-        return "its profile computes as diffusers does"
+        return messages.EXACT_PROFILE
     if device != "cpu":
-        return "it is on a GPU"
+        return messages.ON_A_GPU
     if adapted:
-        return "IP-Adapters and FreeU change the network"
+        return messages.NETWORK_IS_CHANGED
     if saves_memory:
-        return "there isn't enough memory for a second copy of its weights"
+        return messages.NO_MEMORY_FOR_A_COPY
     return None

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import torch
 from pydantic import TypeAdapter
 
+from paintdiff.models.acceleration import messages
 from paintdiff.models.acceleration.kernel_choice import Kernels
 from paintdiff.models.acceleration.measurements import WORTH_IT, MeasurementFile
 from paintdiff.models.acceleration.merged_lora_weights import collect_weights, find_active_loras
@@ -156,7 +157,7 @@ class OpenVinoEngine:
         try:
             return self._run_trial(trial, network, kernels, inputs, by_torch)
         except _OpenVinoError as error:
-            logger.warning("OpenVINO failed, torch computes on: %s", error.__cause__)
+            logger.warning(messages.OPENVINO_FAILED, error.__cause__)
             trial.failed, trial.network = True, None
             return "torch", by_torch()
 
@@ -231,9 +232,7 @@ class OpenVinoEngine:
             try:
                 maker.start()
             except RuntimeError:  # the system has no thread to spare
-                logger.warning(
-                    "OpenVINO's thread can't be started, torch computes on", exc_info=True
-                )
+                logger.warning(messages.NO_THREAD, exc_info=True)
                 trial.failed = True
         return trial
 
@@ -258,12 +257,10 @@ class OpenVinoEngine:
         except BaseException:  # also panics of a library in Rust
             trial.failed = True
             if is_running():  # otherwise the program is ending
-                logger.warning(
-                    "OpenVINO can't compute this network, torch computes on", exc_info=True
-                )
+                logger.warning(messages.NETWORK_NOT_COMPUTED, exc_info=True)
         else:
             trial.network = network
-            logger.info("OpenVINO is ready after %.1f s", time.perf_counter() - started)
+            logger.info(messages.OPENVINO_READY, time.perf_counter() - started)
 
     def _compare(
         self,
@@ -280,7 +277,7 @@ class OpenVinoEngine:
         most = 0.1 if kernels.bfloat16 else 1e-3
         for one, other in zip(expected, found, strict=True):
             if not (one.float() - other).norm() <= most * one.float().norm():
-                logger.warning("OpenVINO's results differ from torch's, torch computes on")
+                logger.warning(messages.RESULTS_DIFFER)
                 trial.failed, trial.network = True, None
         trial.compared = True
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.acceleration import messages
 from paintdiff.system.atomic_files import new_file, temporary_folder
 
 logger = logging.getLogger(__name__)
@@ -160,6 +161,6 @@ def _export(asked: Mapping[str, Any]) -> bytes:
                 child.stdin.close()
         if child.returncode:
             last = said.read_text("utf-8", "replace").strip().rsplit("\n", 1)[-1]
-            raise ModelLoadError(f"The network can't be exported to OpenVINO: {last}")
+            raise ModelLoadError(messages.not_exported(last))
         xml, constants = file.read_bytes(), file.with_suffix(".bin").read_bytes()
     return len(xml).to_bytes(_LENGTH_BYTES, "little") + xml + constants

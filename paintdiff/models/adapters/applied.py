@@ -13,6 +13,7 @@ from typing import Any
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.acceleration.kernel_choice import MemoryFormat
+from paintdiff.models.adapters import messages
 from paintdiff.models.adapters.ip_adapter import IpAdapters, LoadedIpAdapter
 from paintdiff.models.adapters.lora import Loras
 from paintdiff.models.adapters.specs import NO_ADAPTERS, Adapters, FreeUFactors
@@ -183,7 +184,7 @@ class AppliedAdapters:
                     return
                 self._changed.wait(_POLL_SECONDS)
             if on_waiting is not None:
-                on_waiting(f"Waiting for {self._title}: another job uses other LoRAs")
+                on_waiting(messages.waiting_for(self._title))
 
     def _switch(
         self, state: _State, sources: Sources, on_waiting: Callable[[str], None] | None
@@ -227,7 +228,7 @@ class AppliedAdapters:
             components["feature_extractor"] = first.feature_extractor
         notes = tuple(note for use in wanted.loras for note in loras[use.name].notes)
         if wanted.free_u is not None and self._unet is None:
-            notes += (f"FreeU has no effect: {self._title} has no UNet.",)
+            notes += (messages.free_u_without_effect(self._title),)
         hashes = {f"LoRA {use.name}": loras[use.name].hash for use in wanted.loras}
         hashes |= {f"embedding {name}": value for name, value in learned.hashes.items()}
         in_order = [(use.name, use.text_encoder_weight) for use in wanted.loras]
@@ -270,7 +271,7 @@ def apply_adapters(
         ModelLoadError: A model is among them twice; or what `AppliedAdapters.apply` raises.
     """
     if len({turn.key for turn in turns}) < len(turns):
-        raise ModelLoadError("A model can't be its own refiner. Choose another.")
+        raise ModelLoadError(messages.OWN_REFINER)
     with ExitStack() as entered:
         yield {
             turn.key: entered.enter_context(

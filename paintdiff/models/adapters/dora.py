@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from diffusers.quantizers.gguf.utils import dequantize_gguf_tensor
 
+from paintdiff.models.adapters import messages
 from paintdiff.models.adapters.low_rank import LowRank
 
 _CHUNK_NUMBERS = 2**20
@@ -59,7 +60,7 @@ def compute_gains(layer: Any, part: LowRank, magnitudes: torch.Tensor) -> torch.
             squares[0] += merged.square_().sum(0).view(inputs, -1).sum(1)
     gains = torch.where(squares == 0, 1, magnitudes / squares.sqrt())
     if not (gains.isfinite() & squares.isfinite()).all():
-        raise ArithmeticError("the magnitudes or matrices are too large, infinite or NaN")
+        raise ArithmeticError(messages.MAGNITUDES_NOT_FINITE)
     return gains
 
 

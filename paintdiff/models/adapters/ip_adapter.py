@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
+from paintdiff.models.adapters import messages
 from paintdiff.models.adapters.specs import IpAdapterUse
 from paintdiff.models.formats.tensor_tables import read_tensor_table
 from paintdiff.models.formats.weight_files import check_weights_in
@@ -23,10 +24,6 @@ from paintdiff.models.loading.part_checks import check_part
 from paintdiff.models.memory.devices import DTYPES, choose_dtype
 from paintdiff.models.registry.adapter_rows import IpAdapterRow
 
-ENCODER_HELP = (
-    "Put the folder of its CLIP image encoder, with config.json and model.safetensors, in the "
-    "folder clip_vision of a models folder."
-)
 _GROUPS = ("image_proj", "ip_adapter")
 
 
@@ -66,7 +63,7 @@ def load_ip_adapter(
     }
     folder = row.image_encoder
     if folder is None:
-        raise ModelNotFoundError(f"{row.title} has no image encoder. {ENCODER_HELP}")
+        raise ModelNotFoundError(messages.no_image_encoder(row.title))
     check_weights_in(folder)
     check_part(folder)
     class_: Any = transformers.CLIPVisionModelWithProjection
@@ -79,7 +76,7 @@ def load_ip_adapter(
             variant=find_part_variant(folder),
         ).to(device)
     except Exception as error:
-        raise make_load_error(f"The image encoder of {row.title} can't be loaded", error) from error
+        raise make_load_error(messages.encoder_not_loaded(row.title), error) from error
     encoder.requires_grad_(False).eval()
     side = encoder.config.image_size
     extractor = transformers.CLIPImageProcessor(size=side, crop_size=side)
@@ -99,11 +96,9 @@ def _group_tensors(content: Mapping[str, Any], title: str) -> dict[str, dict[str
             tensors = {name: t for name, t in value.items() if isinstance(t, torch.Tensor)}
             groups[key].update(tensors)
     if not all(groups.values()):
-        raise ModelLoadError(f"{title} isn't an IP-Adapter: {' or '.join(_GROUPS)} is missing.")
+        raise ModelLoadError(messages.not_an_ip_adapter(title, " or ".join(_GROUPS)))
     if _is_face_id(groups["image_proj"]):
-        raise ModelLoadError(
-            f"{title} is an IP-Adapter FaceID, which needs a face recogniser and isn't supported."
-        )
+        raise ModelLoadError(messages.face_id(title))
     return groups
 
 
@@ -127,11 +122,10 @@ def _check_width(row: IpAdapterRow, tensors: Mapping[str, torch.Tensor], config:
     elif "proj_in.weight" in tensors:
         theirs, ours = tensors["proj_in.weight"].shape[-1], config.hidden_size
     else:
-        raise ModelLoadError(f"{row.title} is an IP-Adapter of an unknown kind.")
+        raise ModelLoadError(messages.unknown_ip_adapter(row.title))
     if theirs != ours:
         raise ModelLoadError(
-            f"{row.title} needs an image encoder with {theirs} dimensions; the one at "
-            f"{row.image_encoder} has {ours}."
+            messages.encoder_does_not_fit(row.title, theirs, row.image_encoder, ours)
         )
 
 
@@ -175,11 +169,10 @@ class IpAdapters:
     def _load(self, adapters: Sequence[LoadedIpAdapter]) -> None:
         unet = self._unet
         if unet is None or unet.encoder_hid_proj is not None:
-            raise ModelLoadError(f"{self._title} doesn't support image prompts (IP-Adapter).")
+            raise ModelLoadError(messages.no_image_prompts(self._title))
         if len({each.row.image_encoder for each in adapters}) > 1:
             raise ModelLoadError(
-                f"{' and '.join(each.row.title for each in adapters)} need different image "
-                "encoders, so they can't be used together."
+                messages.different_encoders(" and ".join(each.row.title for each in adapters))
             )
         width = unet.config.cross_attention_dim
         for each in adapters:
@@ -189,18 +182,21 @@ class IpAdapters:
                 if name.endswith("to_k_ip.weight")
             }
             if widths != {width}:
-                told = f" It is for {', '.join(each.row.families)}." if each.row.families else ""
                 raise ModelLoadError(
-                    f"The IP-Adapter {each.row.title} doesn't fit {self._title}: its embeddings "
-                    f"are {'/'.join(map(str, sorted(widths))) or 'no'} wide, the model's {width}"
-                    f".{told}"
+                    messages.ip_adapter_does_not_fit(
+                        each.row.title,
+                        self._title,
+                        "/".join(map(str, sorted(widths))) or "no",
+                        width,
+                        each.row.families,
+                    )
                 )
         self._before = dict(unet.attn_processors)
         try:
             unet._load_ip_adapter_weights([dict(each.tensors) for each in adapters])
         except Exception as error:
             names = ", ".join(each.row.title for each in adapters)
-            raise make_load_error(f"{names} doesn't fit {self._title}", error) from error
+            raise make_load_error(messages.does_not_fit(names, self._title), error) from error
         for module in (unet.encoder_hid_proj, *unet.attn_processors.values()):
             if isinstance(module, torch.nn.Module):
                 module.requires_grad_(False).eval()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.adapters import messages
 from paintdiff.models.adapters.injection import (
     eject,
     find_layer,
@@ -120,7 +121,7 @@ class Loras:
 
     def _inject(self, row: LoraRow, on_applying: OnApplying) -> None:
         path = Path(row.source)
-        message = f"Applying the LoRA {row.title}"
+        message = messages.applying(row.title)
         on_applying(message)
         file = read_lora(path, row.title, self._pipeline_class, self._components)
         on_applying(message)
@@ -143,8 +144,7 @@ class Loras:
             return inject_pair(self._components[component], where, key, part)
         except ArithmeticError as error:
             raise ModelLoadError(
-                f"The LoRA {row.title} is a DoRA that can't be applied to {self._title}: at "
-                f"{component}.{where} {error}. Get the file again, or another version of it."
+                messages.dora_not_applied(row.title, self._title, component, where, error)
             ) from error
 
     def _eject(self, name: str) -> None:
@@ -188,10 +188,7 @@ class Loras:
         notes = file.remarks
         total = matched + unknown + (file.unread + 1) // 2
         if matched < total:
-            notes += (
-                f"Only {matched} of {total} parts of the LoRA {row.title} fit {self._title}; "
-                "the others have no effect.",
-            )
+            notes += (messages.parts_without_effect(matched, total, row.title, self._title),)
         return fitting, notes
 
     def _make_shape_error(
@@ -208,29 +205,29 @@ class Loras:
         ):
             return self._make_family_error(file, row, widths)
         return ModelLoadError(
-            f"The LoRA {row.title} doesn't fit {self._title}: at {where} it has "
-            f"{tuple(part.down.shape)} and {tuple(part.up.shape)} for a weight of "
-            f"{find_weight_shape(layer)}."
+            messages.lora_does_not_fit(
+                row.title,
+                self._title,
+                where,
+                tuple(part.down.shape),
+                tuple(part.up.shape),
+                find_weight_shape(layer),
+            )
         )
 
     def _make_family_error(
         self, file: LoraFile, row: LoraRow, widths: frozenset[int] | set[int] = frozenset()
     ) -> ModelLoadError:
-        told = f"{self._title} is of the family {self._family.title}"
+        ours = (self._title, self._family.title)
         if row.family is not None and row.family.name != self._family.name:
-            return ModelLoadError(
-                f"The LoRA {row.title} is for {row.family.title}, but {told}. "
-                "Choose another LoRA, or another model."
-            )
+            return ModelLoadError(messages.for_other_family(row.title, row.family.title, *ours))
         if widths:
             return ModelLoadError(
-                f"The LoRA {row.title} is for text embeddings of width {min(widths)}, but {told}"
-                f", which uses {self._family.cross_attention_dim}."
+                messages.for_other_width(
+                    row.title, min(widths), *ours, self._family.cross_attention_dim
+                )
             )
-        return ModelLoadError(
-            f"The LoRA {row.title} is for another family of models: none of its {len(file.parts)} "
-            f"parts fits; {told}."
-        )
+        return ModelLoadError(messages.no_part_fits(row.title, len(file.parts), *ours))
 
 
 def _spell(component: str, path: str) -> Iterator[str]:

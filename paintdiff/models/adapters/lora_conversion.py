@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.adapters import messages
 from paintdiff.models.adapters.lora_layers import KOHYA_STEM, PipelineLayers
 from paintdiff.models.adapters.lora_names import parse_place
 from paintdiff.models.adapters.low_rank import LowRank
@@ -68,7 +69,7 @@ def convert_names(
     except Exception as error:  # diffusers raises all kinds for odd names
         if may_fail:
             return {}, 2 * len(pairs)
-        raise make_load_error(f"{name} can't be read as a LoRA", error) from error
+        raise make_load_error(messages.unreadable_as_lora(name), error) from error
     parts, unread = _pair_halves(converted, layers)
     if has_magnitudes:
         parts = {where: _unmark(part, sources, name, where) for where, part in parts.items()}
@@ -137,7 +138,4 @@ def _unmark(
             return replace(pair, magnitudes=source.magnitudes[outputs])
         if len(outputs) == count:
             return replace(pair, magnitudes=source.magnitudes)
-    raise ModelLoadError(
-        f"{name} is a DoRA whose magnitudes can't be assigned: {'.'.join(where)} is only a part of "
-        "a layer in the file. Use a LoRA without DoRA, or merge this one into a checkpoint."
-    )
+    raise ModelLoadError(messages.magnitudes_not_assigned(name, ".".join(where)))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.adapters import messages
 from paintdiff.models.adapters.lora_conversion import NamedPair, Parts, convert_names
 from paintdiff.models.adapters.lora_layers import PipelineLayers
 from paintdiff.models.adapters.lora_names import (
@@ -107,17 +108,14 @@ class _Pairs:
             self._add(stem, down, up)
         self.unread = len(self._tensors) - self._used
         self._remark_left_out()
-        self.remark_no_effect(self._without_rank, "a rank of 0")
+        self.remark_no_effect(self._without_rank, messages.RANK_OF_ZERO)
         self.remark_no_effect(self._without_alpha)
 
     def _find_magnitudes(self) -> dict[str, str]:
         """Return the names of a DoRA's magnitudes, by the stems of their layers."""
         found = {stem: key for key in self._tensors if (stem := parse_magnitudes(key)) is not None}
         if any(f"{stem}.wd_for_diff" in self._tensors for stem in found):
-            raise ModelLoadError(
-                f"{self.name} is a DoRA of the change alone (wd_for_diff), which isn't supported. "
-                "Get it as a LoRA or a usual DoRA, or merge it into a checkpoint."
-            )
+            raise ModelLoadError(messages.dora_of_the_change(self.name))
         return found
 
     def _find_halves(self) -> dict[str, tuple[str, str]]:
@@ -166,48 +164,38 @@ class _Pairs:
         of_inputs = key.endswith(".dora_scale")
         magnitudes = orient_magnitudes(tensor, outputs, inputs, may_be_of_inputs=of_inputs)
         if not tensor.is_floating_point():
-            problem = f"are {tensor.dtype}, not floating-point numbers"
+            problem = messages.not_floating_point(tensor.dtype)
         elif magnitudes is None:
             fitting = dict.fromkeys((outputs, inputs) if of_inputs else (outputs,))
-            problem = f"have the shape {tuple(tensor.shape)}; {' or '.join(map(str, fitting))} fit"
+            problem = messages.other_shape(tuple(tensor.shape), " or ".join(map(str, fitting)))
         elif not magnitudes.float().isfinite().all():
-            problem = "are infinite or NaN"
+            problem = messages.NOT_FINITE
         elif not magnitudes.float().any():
-            problem = "are all 0"
+            problem = messages.ALL_ZERO
         else:
             return magnitudes.float()
-        raise ModelLoadError(
-            f"{self.name} is a DoRA, and its magnitudes of {stem} {problem}. Get the file again, "
-            "or another version of it."
-        )
+        raise ModelLoadError(messages.wrong_magnitudes(self.name, stem, problem))
 
     def _apply_alpha(self, pair: LowRank, alpha: torch.Tensor, stem: str) -> LowRank:
         if alpha.numel() != 1:
-            raise ModelLoadError(
-                f"The alpha of {stem} in {self.name} has the shape {tuple(alpha.shape)}; it should "
-                "be one number."
-            )
+            raise ModelLoadError(messages.alpha_not_a_number(stem, self.name, tuple(alpha.shape)))
         number = check_alpha(float(alpha), stem, self.name)
         self._without_alpha += number == 0 and pair.magnitudes is None
         return pair.scale(number / pair.rank) if pair.rank else pair
 
-    def remark_no_effect(self, count: int, what: str = "an alpha of 0") -> None:
+    def remark_no_effect(self, count: int, what: str = messages.ALPHA_OF_ZERO) -> None:
         """Remark that `count` parts have no effect, unless it is 0."""
         if count:
-            parts = "1 part" if count == 1 else f"{count:,} parts"
-            self.remarks.append(f"{parts} of {self.name} with {what} had no effect.")
+            self.remarks.append(messages.had_no_effect(count, self.name, what))
 
     def _remark_left_out(self) -> None:
         kinds = find_other_kinds(self._tensors)
         if not self.pairs:
             if kinds:
-                raise ModelLoadError(
-                    f"{self.name} is of an unsupported kind: {', '.join(kinds)}. Get it as a "
-                    "LoRA, or merge it into a checkpoint."
-                )
-            why = "it contains no LoRA matrices"
+                raise ModelLoadError(messages.unsupported_kind(self.name, ", ".join(kinds)))
+            why = messages.NO_MATRICES
             if self._without_rank:
-                why = "all its pairs of matrices have a rank of 0"
-            raise ModelLoadError(f"{self.name} isn't a LoRA: {why}.")
+                why = messages.ALL_RANKS_ZERO
+            raise ModelLoadError(messages.not_a_lora(self.name, why))
         for kind in kinds:
-            self.remarks.append(f"Parts of {self.name} ({kind}) aren't supported and were ignored.")
+            self.remarks.append(messages.parts_ignored(self.name, kind))

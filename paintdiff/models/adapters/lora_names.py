@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.adapters import messages
 
 Half = Literal["down", "up"]
 
@@ -48,7 +49,7 @@ _OTHER_KINDS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.modules_to_save\."), "whole weights (modules_to_save)"),
     (
         re.compile(r"\.lora_(?:embedding_[AB]\b|B\.(?:[^.]+\.)?bias$)"),
-        "LoRA of token embeddings or biases",
+        messages.TOKEN_EMBEDDINGS_OR_BIASES,
     ),
     (re.compile(r"^bundle_emb\."), "embeddings"),
 )
@@ -117,12 +118,9 @@ def strip_prefixes(keys: Iterable[str], name: str) -> dict[str, str]:
             short = f"{short[: found.start()]}.lora_magnitude_vector"
         plain[key] = short
     if len(adapters) > 1:
-        raise ModelLoadError(
-            f"{name} holds several adapters ({', '.join(sorted(adapters)[:5])}). Save each in a "
-            "file of its own."
-        )
+        raise ModelLoadError(messages.several_adapters(name, ", ".join(sorted(adapters)[:5])))
     if len(set(plain.values())) < len(plain):
-        raise ModelLoadError(f"{name} has several tensors for the same part of a layer.")
+        raise ModelLoadError(messages.several_tensors(name))
     return plain
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.adapters import messages
 from paintdiff.models.formats.headers import WEIGHT_SUFFIXES
 
 CONFIG_NAME = "adapter_config.json"
@@ -52,10 +53,7 @@ class AlphaPattern:
             elif _is_quick(text) and len(self._others) < _MOST_EXPRESSIONS:
                 self._others.append((re.compile(rf"(.*\.)?({text})$"), alpha))
             else:
-                raise ModelLoadError(
-                    f"{where} has an alpha for layers like {text[:80]!r}, a regular expression "
-                    "that isn't read here. Write the layers' names instead."
-                )
+                raise ModelLoadError(messages.alpha_for_expression(where, text[:80]))
 
     def find(self, path: str) -> float | None:
         """Return the alpha of a layer, None if no expression matches it."""
@@ -112,7 +110,7 @@ class NotedScales:
         self._by_component: dict[str, Scales] = {}
         noted = self._read_metadata(metadata, name)
         if noted:
-            where = f"the {_METADATA_KEY} of {name}"
+            where = messages.alphas_in(_METADATA_KEY, name)
             self._all = Scales(noted, where)
             for component in {key.partition(".")[0] for key in noted if "." in key}:
                 start = f"{component}."
@@ -123,11 +121,8 @@ class NotedScales:
         if content:
             kind = content.get("peft_type", "LORA")
             if kind != "LORA":
-                raise ModelLoadError(
-                    f"{name} is an adapter of the kind {str(kind)[:40]}, by the {CONFIG_NAME} "
-                    "beside it; only LoRAs can be used."
-                )
-            where = f"the {CONFIG_NAME} beside {name}"
+                raise ModelLoadError(messages.not_lora_beside(name, str(kind)[:40], CONFIG_NAME))
+            where = messages.config_beside(CONFIG_NAME, name)
             self._all = Scales({"lora_alpha": _USUAL_ALPHA, **content}, where)
 
     def compute_factor(self, component: str, path: str, rank: int) -> float:
@@ -145,9 +140,7 @@ class NotedScales:
             scales = self._find(component)
             if scales is not None and scales.is_dora and not has:
                 raise ModelLoadError(
-                    f"According to {scales.where}, the LoRA is a DoRA, but its file has no "
-                    f"magnitudes for {component}.{layer}. Without them pictures would be wrong. "
-                    "Get the file again, or another version of it."
+                    messages.dora_without_magnitudes(scales.where, component, layer)
                 )
 
     def _find(self, component: str) -> Scales | None:
@@ -158,10 +151,7 @@ class NotedScales:
             return {}
         noted = _parse_table(metadata[_METADATA_KEY])
         if noted is None:
-            self.remarks.append(
-                f"The {_METADATA_KEY} in {name} is damaged, so its alphas are unknown: the LoRA "
-                "may be too strong or too weak."
-            )
+            self.remarks.append(messages.alphas_damaged(_METADATA_KEY, name))
         return noted or {}
 
     def _read_config(self, path: Path, name: str) -> Mapping[str, object]:
@@ -170,16 +160,13 @@ class NotedScales:
             return {}
         try:
             if config.stat().st_size > _MAX_CONFIG_BYTES:
-                raise OSError(f"it has more than {_MAX_CONFIG_BYTES:,} bytes")
+                raise OSError(messages.config_too_large(_MAX_CONFIG_BYTES))
             content = _parse_table(config.read_bytes())
-            reason = "it isn't a JSON object"
+            reason = messages.NOT_AN_OBJECT
         except OSError as error:
             content, reason = None, str(error)
         if content is None:
-            self.remarks.append(
-                f"The {config.name} beside {name} can't be read ({reason}), so its alpha is "
-                "unknown: the LoRA may be too strong or too weak."
-            )
+            self.remarks.append(messages.config_unreadable(config.name, name, reason))
         return content or {}
 
 
@@ -204,10 +191,7 @@ def check_alpha(value: float, of: str, name: str) -> float:
         ModelLoadError: It is infinite or NaN.
     """
     if not math.isfinite(value):
-        raise ModelLoadError(
-            f"The alpha of {of} in {name} is {value}, so it can't be used. Get the file again, or "
-            "another version of it."
-        )
+        raise ModelLoadError(messages.alpha_not_finite(of, name, value))
     return value
 
 
@@ -219,10 +203,7 @@ def _is_quick(text: str) -> bool:
 
 def _check_number(value: object, key: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
-        raise ModelLoadError(
-            f"{key} in {where} is {str(value)[:40]}, not a finite number. Download the LoRA "
-            "again, or correct the number."
-        )
+        raise ModelLoadError(messages.not_a_finite_number(key, where, str(value)[:40]))
     return float(value)
 
 

@@ -19,6 +19,7 @@ from paintdiff.models.formats.limits import MAX_DETECTOR_SECONDS
 from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.trials import run_trial
 from paintdiff.models.registry.face_restorer_rows import MAX_DETECTOR_BYTES
+from paintdiff.models.upscaling import messages
 
 Landmarks = NDArray[np.float64]
 """(5, 2): x and y of the eyes, the tip of the nose and the corners of the mouth, pairs from left to
@@ -55,7 +56,7 @@ class FaceDetector:
         model = _content(file)
         reason = run_trial(_CHILD, model, 2 * MAX_DETECTOR_SECONDS)
         if reason is not None:
-            raise ModelLoadError(_not_yunet(file, reason))
+            raise ModelLoadError(messages.not_yunet(file.name, reason))
         self._network = network_of(np.frombuffer(model, np.uint8))
 
     def __call__(self, picture: NDArray[np.uint8]) -> tuple[Landmarks, ...]:
@@ -85,7 +86,9 @@ class FaceDetector:
         try:
             found: Any = self._network.detect(canvas)[1]  # None if there is no face
         except cv2.error as error:
-            raise ModelLoadError(_not_yunet(self._file)) from error
+            raise ModelLoadError(
+                messages.not_yunet(self._file.name, messages.DAMAGED_OR_OTHER)
+            ) from error
         across, down = width / size[0], height / size[1]
         made: list[NDArray[np.float64]] = []
         for row in np.asarray([] if found is None else found, np.float64):
@@ -103,10 +106,12 @@ def _content(file: Path) -> bytes:
         with open_file(file) as opened:
             content = opened.read(MAX_DETECTOR_BYTES + 1)
     except OSError as error:
-        raise ModelNotFoundError(f"{file.name} can't be read: {error.strerror}.") from error
+        raise ModelNotFoundError(messages.unreadable(file.name, error.strerror)) from error
     if len(content) > MAX_DETECTOR_BYTES:
         raise ModelLoadError(
-            _not_yunet(file, f"it is larger than {format_byte_size(MAX_DETECTOR_BYTES)}")
+            messages.not_yunet(
+                file.name, messages.larger_than(format_byte_size(MAX_DETECTOR_BYTES))
+            )
         )
     return content
 
@@ -131,7 +136,7 @@ def network_of(model: NDArray[np.uint8]) -> Any:
         network.forward(list(expected)), expected.items(), strict=True
     ):
         if output.dtype != np.float32 or output.size != count:
-            raise ValueError(f"{name} has the shape {output.shape}")
+            raise ValueError(messages.wrong_shape(name, output.shape))
     return cv2.FaceDetectorYN.create(
         "onnx",
         model,
@@ -140,13 +145,6 @@ def network_of(model: NDArray[np.uint8]) -> Any:
         _LEAST_SCORE,
         _MOST_OVERLAP,
         _MOST_FOUND,
-    )
-
-
-def _not_yunet(file: Path, reason: str = "it is damaged, or another network") -> str:
-    return (
-        f"{file.name} can't be used to find faces: {reason}. "
-        "Use YuNet's face_detection_yunet_2023mar.onnx."
     )
 
 

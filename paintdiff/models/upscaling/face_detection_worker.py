@@ -19,6 +19,7 @@ from paintdiff.models.formats.confinement import (
     limit_resources,
 )
 from paintdiff.models.formats.limits import MAX_DETECTOR_MEMORY_BYTES, MAX_DETECTOR_SECONDS
+from paintdiff.models.upscaling import messages
 
 
 def main() -> int:
@@ -41,7 +42,7 @@ def main() -> int:
             network.detect(picture)
     except Exception as error:
         is_ours = isinstance(error, ValueError)
-        sys.stdout.write(str(error)[:500] if is_ours else "it is damaged, or another network")
+        sys.stdout.write(str(error)[:500] if is_ours else messages.DAMAGED_OR_OTHER)
         return 1
     return 0
 

@@ -16,6 +16,7 @@ from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.formats.weight_files import file_identity
 from paintdiff.models.loading.library_errors import as_memory_error, make_load_error
 from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
+from paintdiff.models.upscaling import messages
 from paintdiff.models.upscaling.face_detection import FaceDetector, FindFaces
 from paintdiff.models.upscaling.spandrel_networks import (
     Use,
@@ -28,9 +29,9 @@ Floats = NDArray[np.float32]
 
 _USE = Use(
     what="face restorer",
-    does="repair a face",
+    does=messages.RESTORERS_DO,
     example="GFPGANv1.4.pth",
-    known="GFPGAN and RestoreFormer",
+    known=messages.KNOWN_RESTORERS,
 )
 
 
@@ -83,10 +84,7 @@ class LoadedFaceRestorer:
                 raise
             raise told from error
         if made.shape != face.shape or not np.isfinite(made).all():
-            raise ModelLoadError(
-                f"The face restorer {self.row.title} returned invalid pixels. Its file may be "
-                "damaged; choose another."
-            )
+            raise ModelLoadError(messages.restorer_failed(self.row.title))
         return np.clip(made, 0, 1)
 
     @torch.inference_mode()
@@ -114,12 +112,10 @@ def load_face_restorer(
     ModelNotFoundError, UnsafeWeightsError or ModelLoadError.
     """
     if not row.file.is_file():
-        raise ModelNotFoundError(
-            f"{row.file.name}, the file of {row.title}, is missing. Put it back."
-        )
+        raise ModelNotFoundError(messages.restorer_missing(row.file.name, row.title))
     if row.detector is None:
-        raise ModelNotFoundError(f"{row.name} needs a face detector, and none was found.")
-    report(f"Loading {row.title}")
+        raise ModelNotFoundError(messages.no_face_detector(row.name))
+    report(messages.loading(row.title))
     find_faces = FaceDetector(row.detector)
     try:
         network = load_descriptor(row.file, _USE)
@@ -127,10 +123,7 @@ def load_face_restorer(
         network.model.requires_grad_(False).eval()
         network.to(torch.device(device), choose_network_dtype(network, device, dtype or "float32"))
     except Exception as error:
-        what = (
-            f"The face restorer {row.title} can't be loaded (of GFPGAN the versions 1.2, 1.3 and "
-            "1.4 can be used)"
-        )
+        what = messages.restorer_not_loaded(row.title)
         raise make_load_error(what, error) from error
     return LoadedFaceRestorer(
         row, network, find_faces, file_identity(row.file), torch.device(device)
@@ -141,12 +134,8 @@ def _check_use(network: Any, row: FaceRestorerRow) -> None:
     """Raise ModelLoadError unless the network turns a face into a better one."""
     kind, reason = network.architecture, None
     if kind.id not in _RUNS:
-        reason = "enlarges or restores pictures, not faces"
+        reason = messages.NOT_FOR_FACES
     elif (network.input_channels, network.output_channels) != (3, 3):
-        reason = (
-            f"makes {network.output_channels} channels out of {network.input_channels}, not RGB"
-        )
+        reason = messages.makes_channels_not_rgb(network.output_channels, network.input_channels)
     if reason is not None:
-        raise ModelLoadError(
-            f"{row.file.name} ({kind.name}) {reason}. Choose a file of GFPGAN or RestoreFormer."
-        )
+        raise ModelLoadError(messages.not_a_restorer(row.file.name, kind.name, reason))

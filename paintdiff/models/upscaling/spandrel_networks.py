@@ -22,6 +22,7 @@ from paintdiff.models.formats.safetensors_reader import read_all_tensors
 from paintdiff.models.formats.weight_files import is_pickle, read_file_header
 from paintdiff.models.loading.library_errors import make_load_error
 from paintdiff.models.memory.devices import DTYPES
+from paintdiff.models.upscaling import messages
 
 # Kinds of files that tensor names reveal, in the order of the checks.
 _SOMETHING_ELSE: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -68,7 +69,7 @@ def load_descriptor(file: Path, use: Use) -> Any:
     try:
         tensors = read_tensors(file) if pickled else read_all_tensors(file)
     except Exception as error:
-        raise make_load_error(f"{file.name} is damaged or cut off", error) from error
+        raise make_load_error(messages.damaged_or_cut_off(file.name), error) from error
     tensors = _tensors_only(spandrel.canonicalize_state_dict(tensors))
     try:
         with warnings.catch_warnings():
@@ -76,8 +77,7 @@ def load_descriptor(file: Path, use: Use) -> Any:
             return spandrel.MAIN_REGISTRY.load(tensors)
     except spandrel.UnsupportedModelError as error:
         raise ModelLoadError(
-            f"{file.name} isn't a supported {use.what}. Supported kinds (spandrel "
-            f"{spandrel.__version__}): {use.known}."
+            messages.unsupported_kind(file.name, use.what, spandrel.__version__, use.known)
         ) from error
 
 
@@ -113,15 +113,11 @@ def _check_names(names: Iterable[str], file: Path, use: Use) -> None:
     """
     together = "\n".join(("", *names))
     if counted := _MANY_LAYERS.search(together):
-        raise ModelLoadError(
-            f"{file.name} has a layer numbered {counted[1][:20]}; at most {MAX_LAYERS:,} layers in "
-            "a row are supported."
-        )
+        raise ModelLoadError(messages.too_many_layers(file.name, counted[1][:20], MAX_LAYERS))
     for what, parts in _SOMETHING_ELSE:
         if any(part in together for part in parts):
             raise ModelLoadError(
-                f"{file.name} is {what}, which can't {use.does} on its own. Choose a file of "
-                f"{_a(use.what)}, such as {use.example}."
+                messages.something_else(file.name, what, use.does, _a(use.what), use.example)
             )
 
 

@@ -24,6 +24,7 @@ from paintdiff.models.loading.library_errors import as_memory_error, make_load_e
 from paintdiff.models.memory import usage
 from paintdiff.models.registry.face_restorer_rows import FACE_FOLDERS
 from paintdiff.models.registry.upscaler_rows import UpscalerRow, locate_upscaler
+from paintdiff.models.upscaling import messages
 from paintdiff.models.upscaling.spandrel_networks import (
     Use,
     choose_network_dtype,
@@ -52,9 +53,9 @@ _LEAST_KEPT_TILE_PX = 192
 _WINDOW_ATTRIBUTES = ("window_size", "win_size", "ws", "split_size", "patch_size", "stripe_size")
 _USE = Use(
     what="upscaler",
-    does="enlarge a picture",
+    does=messages.UPSCALERS_DO,
     example="RealESRGAN_x4plus.pth",
-    known="ESRGAN, Real-ESRGAN, SwinIR, HAT, DAT, OmniSR and more",
+    known=messages.KNOWN_UPSCALERS,
 )
 
 
@@ -196,10 +197,7 @@ class LoadedUpscaler:
             self.weights_bytes = count_network_bytes(self.network)
             made = self._run(tile)
         if not np.isfinite(made).all():
-            raise ModelLoadError(
-                f"The upscaler {self.row.title} returned invalid pixels. Its file may be "
-                "damaged; choose another."
-            )
+            raise ModelLoadError(messages.upscaler_failed(self.row.title))
         return made
 
     def _run(self, tile: Floats) -> Floats:
@@ -216,10 +214,7 @@ class LoadedUpscaler:
         except Exception as error:
             if as_memory_error(error) is None:
                 raise
-            raise MemoryBudgetError(
-                f"Not enough memory for the upscaler {self.row.title}, even in small tiles. "
-                "Choose a smaller one."
-            ) from error
+            raise MemoryBudgetError(messages.upscaler_needs_memory(self.row.title)) from error
         return array[: height * self.scale, : width * self.scale]
 
 
@@ -242,19 +237,16 @@ def load_upscaler(
     or ModelLoadError.
     """
     file = locate_upscaler(row, report, wanted)
-    report(f"Loading {row.title}")
+    report(messages.loading(row.title))
     if row.sha256 and hash_file(file) != row.sha256:
-        raise ModelLoadError(
-            f"This isn't the official {file.name}: its SHA-256 isn't {row.sha256}. Delete it to "
-            "download it again, or rename it."
-        )
+        raise ModelLoadError(messages.not_the_official_file(file.name, row.sha256))
     try:
         network = load_descriptor(file, _USE)
         _check_use(network, file)
         network.model.requires_grad_(False).eval()
         network.to(torch.device(device), choose_network_dtype(network, device, dtype))
     except Exception as error:
-        raise make_load_error(f"The upscaler {row.title} can't be loaded", error) from error
+        raise make_load_error(messages.upscaler_not_loaded(row.title), error) from error
     return LoadedUpscaler(row, network, file_identity(file), torch.device(device))
 
 
@@ -262,20 +254,17 @@ def _check_use(network: Any, file: Path) -> None:
     """Raise ModelLoadError unless the network turns a picture into a larger one."""
     kind, reason = network.architecture.name, None
     if isinstance(network, spandrel.MaskedImageModelDescriptor):
-        reason = "is an inpainting network, which needs a mask"
+        reason = messages.NEEDS_A_MASK
     elif network.purpose == "FaceSR":
-        reason = (
-            "restores single faces, not whole pictures: put it in the folder "
-            f"{FACE_FOLDERS[0]} of a models folder"
-        )
+        reason = messages.restores_single_faces(FACE_FOLDERS[0])
     elif network.input_channels != network.output_channels:
-        reason = f"makes {network.output_channels} channels out of {network.input_channels}"
+        reason = messages.makes_channels(network.output_channels, network.input_channels)
     elif network.input_channels not in (1, 3, 4):
-        reason = f"takes pictures with {network.input_channels} channels, not grey or RGB"
+        reason = messages.takes_channels(network.input_channels)
     elif not 1 <= network.scale <= MAX_SCALE:
-        reason = f"enlarges {network.scale} times; at most {MAX_SCALE} is supported"
+        reason = messages.enlarges_too_much(network.scale, MAX_SCALE)
     if reason is not None:
-        raise ModelLoadError(f"{file.name} ({kind}) {reason}. Choose another upscaler.")
+        raise ModelLoadError(messages.not_an_upscaler(file.name, kind, reason))
 
 
 def _in_channels(network: Any, pixels: torch.Tensor) -> torch.Tensor:
