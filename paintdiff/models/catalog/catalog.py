@@ -150,16 +150,16 @@ class Catalog:
 
     def find(self, kind: type[RowT], name: str) -> RowT:
         """Return the row of that name. Raises UnknownNameError, which lists the nearest ones."""
-        belongs = ""
+        advice = ""
         if kind.subfolder:
             folders = self._found.folders
-            belongs = (
-                messages.put_in(kind.what, str(folders[0] / kind.subfolder))
+            advice = (
+                messages.put_into(kind.what, str(folders[0] / kind.subfolder))
                 if folders
-                else messages.put_in_folder(kind.what, kind.subfolder)
+                else messages.start_with_folder(kind.what, kind.subfolder)
             )
         gone = self._found.gone.get(kind.what, {})
-        return find_row_by_name(kind.what, name, self._named(kind), gone, belongs)
+        return find_row_by_name(kind.what, name, self._named(kind), gone, advice)
 
     def lora(self, name: str) -> LoraRow:
         """Return a LoRA's row. Deprecated: use `find(LoraRow, name)`; it goes in version 0.3."""

@@ -8,8 +8,8 @@ from pathlib import Path
 # Looking up a name.
 
 
-def none_of_that_kind(what: str, name: str, belongs: str) -> str:
-    return f"There is no {what} {name!r}: no {what} was found. {belongs}"
+def none_of_that_kind(what: str, name: str, advice: str) -> str:
+    return f"There is no {what} {name!r}, and none was found{advice}"
 
 
 def is_missing(what: str, name: str, place: Path, suggestion: str | None) -> str:
@@ -27,12 +27,12 @@ def name_taken_twice(what: str, name: str) -> str:
     return f"Two {what}s are called {name!r}. Rename one of them."
 
 
-def put_in(what: str, folder: str) -> str:
-    return f"Put {what}s in {folder!r}."
+def put_into(what: str, folder: str) -> str:
+    return f" in your models folder. Put {what}s into {folder!r}."
 
 
-def put_in_folder(what: str, folder: str) -> str:
-    return f"Put {what}s in the folder {folder} of a models folder (--models-dir)."
+def start_with_folder(what: str, subfolder: str) -> str:
+    return f". Start the app with --models-dir FOLDER and put {what}s into FOLDER/{subfolder}."
 
 
 # Adding a model.

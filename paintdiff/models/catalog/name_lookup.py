@@ -26,14 +26,15 @@ def find_row_by_name(
     name: str,
     rows: Mapping[str, RowT],
     gone: Mapping[str, Path],
-    belongs: str = "",
+    advice: str = "",
 ) -> RowT:
     """Return the row of that name, else the only one that is called so.
 
     Capitals and a file's suffix don't count then. Its name comes first, then the end of its path
     ("styles/ink"), then a name that it gives itself (`aliases`). `gone` are names of files that
-    have gone, which never mean another file; `belongs` says where such files belong. Raises
-    UnknownNameError, which names the nearest, if there is none or if there are several.
+    have gone, which never mean another file; `advice` ends the sentence "none was found", and says
+    where such files belong. Raises UnknownNameError, which names the nearest, if there is none or
+    if there are several.
     """
     exact = rows.get(name)
     if exact is not None:
@@ -53,9 +54,9 @@ def find_row_by_name(
             return found[0]
         if found:
             raise _several(what, name, [row.name for row in found])
-    if belongs and not rows:
+    if advice and not rows:
         raise UnknownNameError(
-            messages.none_of_that_kind(what, name[:100], belongs),
+            messages.none_of_that_kind(what, name[:100], advice),
             field=what,
             what=what,
             name=name,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from paintdiff.errors import PresetError, RequestError
+from paintdiff.models.discovery import messages
 from paintdiff.models.discovery.detection_rules import (
     FAMILIES_OF_LATENTS,
     FAMILIES_OF_VIDEO_LATENTS,
@@ -113,11 +114,12 @@ def detect_folder_family(folder: Path, families: Mapping[str, Family]) -> Folder
     if (usual or class_name in OTHER_PIPELINES) and OTHER_FAMILY in families:
         return FolderFamily(
             OTHER_FAMILY,
-            f"{class_name} is of an unknown family, so AutoPipelineForText2Image loads it.",
+            messages.loaded_by_auto_pipeline(class_name),
         )
     raise RequestError(
-        f"{folder.name!r} is of the family {usual or class_name!r} ({class_name}), which isn't "
-        f"supported. Supported families: {', '.join(families)}.",
+        messages.family_not_supported(
+            folder.name, usual or class_name, class_name, ", ".join(families)
+        ),
         field="model",
     )
 

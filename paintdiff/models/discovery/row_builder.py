@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from paintdiff.errors import ModelError, PresetError, RequestError
+from paintdiff.models.discovery import messages
 from paintdiff.models.discovery.adapter_row_builders import (
     FoundItem,
     combine_fingerprints,
@@ -258,11 +259,7 @@ class RowBuilder:
 
     def _describe_file(self, item: FoundItem) -> dict[str, object]:
         metadata = item.metadata
-        only = (
-            "Only a denoiser, without VAE and text encoders. "
-            if item.detected.kind == "denoiser"
-            else ""
-        )
+        only = messages.ONLY_A_DENOISER + " " if item.detected.kind == "denoiser" else ""
         return {
             "family": item.detected.family,
             "prediction_type": item.detected.prediction_type,
@@ -356,8 +353,8 @@ def _read_metadata(file: FoundFile, known: InspectedFile, sorting: _SortedItems)
     """Return the metadata of a file and its sidecars. An unreadable sidecar becomes a problem."""
 
     def on_refused(path: Path, reason: str) -> None:
-        also = f"{file.path.name} can be used without this file"
-        sorting.problems.append(Problem.of(path, f"{reason[:_MAX_SIDECAR_REASON]}. {also}."))
+        text = messages.usable_without(reason[:_MAX_SIDECAR_REASON], file.path.name)
+        sorting.problems.append(Problem.of(path, text))
 
     return read_sidecar((path for path, _time in file.sidecars), on_refused).fill_from(
         known.metadata

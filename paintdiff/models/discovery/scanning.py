@@ -17,6 +17,7 @@ from typing import Literal
 
 from paintdiff.models.discovery.sidecars import PREVIEW_ENDS, SIDECAR_ENDS
 from paintdiff.models.formats.headers import WEIGHT_SUFFIXES
+from paintdiff.models.formats.messages import not_a_file
 from paintdiff.models.formats.opening import explain_not_a_file
 
 MAX_DEPTH = 40
@@ -353,7 +354,7 @@ def _check_file(status: os.stat_result) -> None:
     """Raise OSError for anything but a regular file, such as a named pipe."""
     what = explain_not_a_file(status.st_mode)
     if what is not None:
-        raise OSError(errno.EINVAL, f"It is {what}, not a file")
+        raise OSError(errno.EINVAL, not_a_file(what))
 
 
 def open_folder(path: Path, role: Role = "", *, pipeline: bool = True) -> FoundFolder:

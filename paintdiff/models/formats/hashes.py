@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.opening import open_file
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def _hash_file(path: Path, wanted: Callable[[], bool]) -> str:
         while count := file.readinto(block):
             found.update(block[:count])
             if not wanted():
-                raise ModelLoadError(f"Hashing {path.name} was cancelled.")
+                raise ModelLoadError(messages.hashing_cancelled(path.name))
     return found.hexdigest()
 
 

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import BinaryIO, Literal
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.gguf import GGUF_START, read_gguf_header
 from paintdiff.models.formats.json_files import parse_json
 from paintdiff.models.formats.limits import MAX_NAME_CHARACTERS, MAX_TENSORS
@@ -77,7 +78,7 @@ class Headers:
         try:
             status = path.stat()
         except OSError as error:
-            raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
+            raise ModelNotFoundError(messages.unreadable(path.name, error.strerror)) from error
         key = (path, status.st_size, status.st_mtime_ns)
         with self._lock:
             if key in self._kept:
@@ -124,10 +125,10 @@ def read_header(path: Path) -> Header:
                 return _read_gguf(file, size_bytes)
             return _read_safetensors(file, size_bytes)
     except OSError as error:
-        raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
+        raise ModelNotFoundError(messages.unreadable(path.name, error.strerror)) from error
     except ValueError as error:
         form = "GGUF" if start == GGUF_START else "safetensors"
-        raise ModelLoadError(f"{path.name} isn't a usable {form} file: {error}.") from error
+        raise ModelLoadError(messages.not_usable(path.name, form, error)) from error
 
 
 def _read_pickle(path: Path) -> Header:
@@ -170,7 +171,7 @@ class _LazyTensors(Mapping[str, TensorShape]):
         try:
             entry = check_entry(name, parse_json('{"dtype":"' + rest + "}"))
         except ValueError as error:
-            raise ModelLoadError(f"This isn't a usable safetensors file: {error}.") from error
+            raise ModelLoadError(messages.not_usable_safetensors(error)) from error
         return TensorShape(entry.dtype, entry.shape)
 
     def __contains__(self, name: object) -> bool:

@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from paintdiff.models.formats import messages
+
 _WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -47,4 +49,4 @@ def _check(path: Path, mode: int) -> None:
     what = explain_not_a_file(mode)
     if what is not None:
         number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-        raise OSError(number, f"It is {what}, not a file", str(path))
+        raise OSError(number, messages.not_a_file(what), str(path))

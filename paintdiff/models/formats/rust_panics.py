@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.formats import messages
 
 _MODULE = "pyo3_runtime"
 
@@ -21,4 +22,4 @@ def panics_as_errors(what: str) -> Generator[None]:
     except BaseException as error:
         if type(error).__module__ != _MODULE:
             raise
-        raise ModelLoadError(f"{what} can't be read; its tokenizer is damaged: {error}") from error
+        raise ModelLoadError(messages.damaged_tokenizer(what, error)) from error

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from paintdiff.errors import ModelLoadError, UnsafeWeightsError
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.limits import (
     MAX_NAME_CHARACTERS,
     MAX_PICKLE_BYTES,
@@ -240,15 +241,9 @@ def _open(path: Path) -> Generator[BinaryIO]:
         with open_file(path) as file:
             yield file
     except UnsafeWeightsError as error:
-        raise UnsafeWeightsError(
-            f"{path.name} is a pickle that contains more than tensors ({error}) and could run "
-            "code. It was not run. Get the .safetensors version."
-        ) from error
+        raise UnsafeWeightsError(messages.pickle_with_more(path.name, error)) from error
     except Exception as error:  # a damaged pickle can raise anything
-        raise ModelLoadError(
-            f"{path.name} is damaged or isn't a weight file: {explain_damage(error)}. Download it "
-            "again, or get the .safetensors version."
-        ) from error
+        raise ModelLoadError(messages.damaged_weights(path.name, explain_damage(error))) from error
 
 
 def explain_damage(error: Exception) -> str:
@@ -337,9 +332,9 @@ def _find_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     """
     member = archive.getinfo(name)
     if member.compress_type != zipfile.ZIP_STORED:
-        raise DamagedPickleError(f"{member.filename} in it is compressed")
+        raise DamagedPickleError(messages.compressed_in_it(member.filename))
     if member.compress_size != member.file_size:
-        raise DamagedPickleError(f"{member.filename} in it has two sizes")
+        raise DamagedPickleError(messages.two_sizes_in_it(member.filename))
     return member
 
 

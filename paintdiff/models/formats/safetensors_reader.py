@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.safetensors_header import TensorEntry
 from paintdiff.models.formats.weight_files import read_file_header
@@ -63,11 +64,11 @@ class TensorFile:
         try:
             self._file: Any = open_file(path, buffering=0)
         except OSError as error:
-            raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
+            raise ModelNotFoundError(messages.unreadable(path.name, error.strerror)) from error
         self._before = os.fstat(self._file.fileno())
         if _read_stamp(self._before) != looked_at:
             self._file.close()
-            raise ModelLoadError(f"{self.name} was replaced while it was being opened.")
+            raise ModelLoadError(messages.replaced_while_opening(self.name))
         try:
             self._places = {
                 name: _locate_tensor(entry, header.data_start)
@@ -75,7 +76,7 @@ class TensorFile:
             }
         except ValueError as error:
             self._file.close()
-            raise ModelLoadError(f"{self.name} is damaged: {error}.") from error
+            raise ModelLoadError(messages.damaged(self.name, error)) from error
 
     def __enter__(self) -> TensorFile:
         return self
@@ -108,7 +109,7 @@ class TensorFile:
             while done < place.size_bytes:
                 count: int = self._file.readinto(view[done:])
                 if not count:
-                    raise ModelLoadError(f"{self.name} was cut off while it was being read.")
+                    raise ModelLoadError(messages.cut_off_while_reading(self.name))
                 done += count
         if dtype is not None and tensor.dtype.is_floating_point:
             return tensor.to(dtype)
@@ -120,10 +121,7 @@ class TensorFile:
         A file that was deleted or replaced under the same name is still the one opened here.
         """
         if _read_stamp(os.fstat(self._file.fileno())) != _read_stamp(self._before):
-            raise ModelLoadError(
-                f"{self.name} was changed while it was being read. Load it again once it is "
-                "complete."
-            )
+            raise ModelLoadError(messages.changed_while_reading(self.name))
 
 
 def read_all_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.headers import TensorShape
 
 Kind = Literal[
@@ -121,9 +122,7 @@ class Contents:
 def match_width(contents: Contents, width: int, kind: Kind, what: str) -> DetectedWeights:
     """Describe weights made for one family's UNets, identified by the text embeddings' width."""
     family = contents.widths.get(width)
-    reason = f"{what} for text embeddings of width {width:,}"
+    reason = messages.for_width(what, width)
     if family is None:
-        return DetectedWeights(
-            kind, reason=f"{reason}, which fits no supported family", widths=(width,)
-        )
+        return DetectedWeights(kind, reason=messages.fits_no_family(reason), widths=(width,))
     return DetectedWeights(kind, family, reason, families=(family,), widths=(width,))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paintdiff.errors import ModelNotFoundError
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.safe_pickle import read_tensors
 from paintdiff.models.formats.safetensors_reader import read_all_tensors
@@ -27,7 +28,7 @@ def read_tensor_table(path: Path) -> dict[str, Any]:
         UnsafeWeightsError: It is a pickle that contains more than tensors.
     """
     if not path.is_file():
-        raise ModelNotFoundError(f"The weight file {path.name} doesn't exist.")
+        raise ModelNotFoundError(messages.no_weight_file(path.name))
     if is_pickle(path):
         content = read_tensors(path)
         inner: object = content.get("state_dict")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paintdiff.errors import ModelNotFoundError, UnsafeWeightsError
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.limits import MAX_HEADER_BYTES
 from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.safetensors_header import SafetensorsHeader, read_safetensors_header
@@ -37,11 +38,9 @@ def read_file_header(path: Path) -> SafetensorsHeader:
             file.seek(0)
             return read_safetensors_header(file, size_bytes)
     except OSError as error:
-        raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
+        raise ModelNotFoundError(messages.unreadable(path.name, error.strerror)) from error
     except ValueError as error:
-        raise ModelNotFoundError(
-            f"{path.name} isn't a readable safetensors file: {error}."
-        ) from error
+        raise ModelNotFoundError(messages.unreadable_safetensors(path.name, error)) from error
 
 
 def list_weight_files(source: Path) -> tuple[Path, ...]:
@@ -75,10 +74,7 @@ def check_weights_in(source: Path) -> None:
     others = [path for path in source.glob("*/*") if path.suffix.lower() in _WEIGHT_SUFFIXES]
     unknown = [path for path in others if not is_pickle(path)]
     if others and unknown == others:
-        raise UnsafeWeightsError(
-            f"{source} has no weights but {others[0].name}, whose format could run code or "
-            "is unknown. Get the .safetensors version."
-        )
+        raise UnsafeWeightsError(messages.only_unsafe_weights(source, others[0].name))
 
 
 def find_weights_kind(path: Path) -> str:
@@ -94,10 +90,7 @@ def find_weights_kind(path: Path) -> str:
     start = _read_start(path)
     if start[8:] == b"{":
         return "safetensors"
-    raise UnsafeWeightsError(
-        f"{path.name} isn't a safetensors, GGUF or torch file: it begins with "
-        f"{start[:8]!r}. Get the .safetensors version."
-    )
+    raise UnsafeWeightsError(messages.unknown_format(path.name, start[:8]))
 
 
 def is_pickle(path: Path) -> bool:
@@ -121,15 +114,12 @@ def _read_start(path: Path) -> bytes:
         with open_file(path) as file:
             return file.read(9)
     except OSError as error:
-        raise ModelNotFoundError(f"{path.name} can't be read: {error.strerror}.") from error
+        raise ModelNotFoundError(messages.unreadable(path.name, error.strerror)) from error
 
 
 def _check_file(path: Path) -> None:
     if is_pickle(path):
-        raise UnsafeWeightsError(
-            f"{path.name} is a pickle, a format that could run code when it is read, whatever its "
-            "suffix. Get the .safetensors version, or convert it."
-        )
+        raise UnsafeWeightsError(messages.is_a_pickle(path.name))
 
 
 def count_parameters(files: Iterable[Path]) -> int:

@@ -13,6 +13,7 @@ import torch
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.name_prefixes import strip_wrappers
 from paintdiff.models.formats.safetensors_reader import TensorFile
+from paintdiff.models.loading import messages
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
@@ -82,16 +83,16 @@ class CheckpointFile:
         scale = self._file.read(scale_at, torch.float32)
         if tensor.dtype not in _EIGHT_BIT_FLOATS:
             raise ModelLoadError(
-                f"{self.name} uses a quantization that isn't supported "
-                f"({name}: {str(tensor.dtype).removeprefix('torch.')} with a scale). Get the "
-                "version in bf16, fp16, fp8 or GGUF."
+                messages.unsupported_quantization(
+                    self.name, name, str(tensor.dtype).removeprefix("torch.")
+                )
             )
         if scale.numel() > 1:
             if scale.numel() != tensor.shape[0] or scale.shape[0] != tensor.shape[0]:
                 raise ModelLoadError(
-                    f"{self.name} has 8-bit weights with block-wise scales ({scale_at}: "
-                    f"{tuple(scale.shape)} for {tuple(tensor.shape)}), which aren't supported. Get "
-                    "the version with one scale for each layer, or in bf16, fp16 or GGUF."
+                    messages.blockwise_scales(
+                        self.name, scale_at, tuple(scale.shape), tuple(tensor.shape)
+                    )
                 )
             scale = scale.reshape(-1, *[1] * (tensor.ndim - 1))
         whole = tensor.to(torch.float32) * scale.reshape(scale.shape if scale.numel() > 1 else ())

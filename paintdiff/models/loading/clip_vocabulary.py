@@ -16,6 +16,7 @@ from paintdiff.config.presets import presets_folder, validate_row
 from paintdiff.errors import PresetError
 from paintdiff.models.formats.json_files import read_json
 from paintdiff.models.formats.rust_panics import panics_as_errors
+from paintdiff.models.loading import messages
 
 TOKENS = 49_408
 MERGES = 48_894
@@ -42,14 +43,14 @@ def read_clip_vocabulary(presets: Path | None = None) -> ClipVocabulary:
     try:
         lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise PresetError(f"CLIP's vocabulary {path} can't be read: {error}") from error
+        raise PresetError(messages.vocabulary_unreadable(path, error)) from error
     merges = [tuple(line.split()) for line in lines[1 : MERGES + 1]]
     letters = _list_letters()
     tokens = [*letters, *(letter + "</w>" for letter in letters)]
     tokens += ["".join(merge) for merge in merges]
     ids = {token: number for number, token in enumerate([*tokens, _START, _END])}
     if len(ids) != TOKENS or any(len(merge) != 2 for merge in merges):
-        raise PresetError(f"{path} isn't CLIP's vocabulary: it has {len(ids):,} tokens.")
+        raise PresetError(messages.not_the_vocabulary(path, len(ids)))
     return ClipVocabulary(ids, tuple((left, right) for left, right in merges))
 
 
@@ -71,7 +72,7 @@ def build_clip_tokenizer(folder: Path) -> Any:
     try:
         content = read_json(path)
     except (OSError, ValueError) as error:
-        raise PresetError(f"{path} can't be read: {error}") from error
+        raise PresetError(messages.config_unreadable(path, error)) from error
     settings = {
         key: value
         for key, value in validate_row(dict[str, Any], content, path).items()

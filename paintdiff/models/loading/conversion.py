@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from paintdiff.errors import DiskSpaceError, ModelError, ModelLoadError, UnsafeWeightsError
+from paintdiff.models.formats.messages import damaged_weights, pickle_with_more
 from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.weight_files import read_file_header
+from paintdiff.models.loading import messages
 from paintdiff.models.loading.conversion_cache import note_origin, remove_orphans
 from paintdiff.system.atomic_files import new_file, remove_stale_parts
 
@@ -73,7 +75,7 @@ def convert_file(
                     read_file_header(Path(part.name))  # verifies the size against the header
                 note_origin(target, path)
     except OSError as error:
-        raise ModelLoadError(f"{path.name} can't be converted: {error}") from error
+        raise ModelLoadError(messages.not_converted_because(path.name, error)) from error
     return target
 
 
@@ -98,13 +100,13 @@ def _make_key(path: Path, source: IO[bytes]) -> str:
 
 def _check_unchanged(path: Path, source: IO[bytes], target: Path) -> None:
     if not target.stem.endswith(_make_key(path, source)):
-        raise ModelLoadError(f"{path.name} was changed while it was being converted.")
+        raise ModelLoadError(messages.changed_while_converting(path.name))
 
 
 def _convert(
     path: Path, source: IO[bytes], part: IO[bytes], report: Report, wanted: Wanted
 ) -> None:
-    report(f"Converting {path.name} to safetensors")
+    report(messages.converting(path.name))
     room_bytes = max(0, shutil.disk_usage(Path(part.name).parent).free - SPARE_BYTES)
     seconds = _LEAST_SECONDS + os.fstat(source.fileno()).st_size // _BYTES_A_SECOND
     child = subprocess.Popen(
@@ -149,7 +151,7 @@ def _watch(
             message = _parse_message(lines.get())
             if "total" in message:
                 share = 100 * message["done"] // max(1, message["total"])
-                report(f"Converting {path.name} to safetensors: {share} %")
+                report(messages.converting_share(path.name, share))
             elif "error" in message:
                 failure = message
             elif message.get("offline") is False:
@@ -157,7 +159,7 @@ def _watch(
         if ended:
             return _make_failure(path, failure, child.returncode) if child.returncode else None
         if not wanted():
-            raise ModelLoadError(f"Converting {path.name} was cancelled.")
+            raise ModelLoadError(messages.converting_cancelled(path.name))
         time.sleep(_POLL_SECONDS)
 
 
@@ -178,19 +180,10 @@ def _parse_message(line: bytes) -> dict[str, Any]:
 
 
 def _make_failure(path: Path, message: Mapping[str, Any], status: int) -> ModelError:
-    reason = str(message.get("error", f"the process that read it crashed (status {status})"))
+    reason = str(message.get("error", messages.reader_crashed(status)))
     kind = message.get("kind")
     if kind == "unsafe":
-        return UnsafeWeightsError(
-            f"{path.name} is a pickle that contains more than tensors ({reason}) and could run "
-            "code. It was not run. Get the .safetensors version."
-        )
+        return UnsafeWeightsError(pickle_with_more(path.name, reason))
     if kind == "disk":
-        return DiskSpaceError(
-            f"The disk has too little room to convert {path.name} to safetensors: {reason}. Free "
-            "some space, or get the .safetensors version."
-        )
-    return ModelLoadError(
-        f"{path.name} is damaged or isn't a weight file: {reason}. Download it "
-        "again, or get the .safetensors version."
-    )
+        return DiskSpaceError(messages.no_room_to_convert(path.name, reason))
+    return ModelLoadError(damaged_weights(path.name, reason))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from paintdiff.models.loading import messages
 from paintdiff.models.loading.conversion import Report, Wanted, convert_file
 from paintdiff.models.loading.conversion_cache import note_origin
 from paintdiff.models.loading.library_errors import make_load_error
@@ -49,7 +50,7 @@ def convert_folder(folder: Path, cache: Path, report: Report, wanted: Wanted) ->
     try:
         return _build_mirror(folder, cache, report, wanted)
     except (OSError, KeyError, TypeError, AttributeError) as error:
-        raise make_load_error(f"{folder.name} can't be converted", error) from error
+        raise make_load_error(messages.not_converted(folder.name), error) from error
 
 
 def _build_mirror(folder: Path, cache: Path, report: Report, wanted: Wanted) -> Path:

@@ -40,6 +40,7 @@ from paintdiff.models.formats.safe_pickle import (
     explain_damage,
     format_key,
 )
+from paintdiff.models.loading import messages
 
 MAX_MEMORY_BYTES = 16 * 2**30
 
@@ -138,9 +139,7 @@ def convert(source: BinaryIO, target: BinaryIO, room_bytes: int) -> Iterable[tup
     check_sharing((record.size_bytes for record in tensors.values()), source)
     header, total = build_header(tensors)
     if len(header) + total > room_bytes:
-        raise NoRoomError(
-            f"{len(header) + total:,} bytes are needed, but only {room_bytes:,} are free"
-        )
+        raise NoRoomError(messages.bytes_needed(len(header) + total, room_bytes))
     target.write(header)
     done, reported = 0, -_PROGRESS_BYTES
     for record in tensors.values():

@@ -7,6 +7,7 @@ import logging
 
 from paintdiff.error_reports import behind, error_text, report_unexpected
 from paintdiff.errors import MemoryBudgetError, ModelError, ModelLoadError, PaintError
+from paintdiff.models.loading import messages
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +44,7 @@ def as_memory_error(error: BaseException) -> MemoryBudgetError | None:
     """
     if not any(_is_memory_error(each) for each in behind(error)):
         return None
-    return MemoryBudgetError(
-        "Not enough memory for this picture. Paint it smaller, or choose a smaller model."
-    )
+    return MemoryBudgetError(messages.NOT_ENOUGH_MEMORY)
 
 
 def make_load_error(what: str, error: BaseException) -> ModelError:
@@ -59,9 +58,7 @@ def make_load_error(what: str, error: BaseException) -> ModelError:
         return error
     if as_memory_error(error) is not None:
         logger.warning("%s: out of memory", what, exc_info=error)
-        short = MemoryBudgetError(
-            f"{what}: not enough memory. Close other programs, or choose a smaller model."
-        )
+        short = MemoryBudgetError(messages.not_enough_memory_for(what))
         short.__cause__ = error
         return short
     if isinstance(error, ModelError):

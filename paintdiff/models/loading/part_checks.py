@@ -28,6 +28,7 @@ from paintdiff.models.formats.limits import (
 )
 from paintdiff.models.formats.opening import explain_not_a_file
 from paintdiff.models.formats.weight_files import read_file_header
+from paintdiff.models.loading import messages
 from paintdiff.models.registry.model_rows import read_json_file
 
 INDEX = "model_index.json"
@@ -59,10 +60,7 @@ def check_pipeline(folder: Path, left_out: Collection[str]) -> None:
     index = read_json_file(folder / INDEX, dict[str, Any])
     class_name = index.get("_class_name")
     if not isinstance(class_name, str):
-        raise UnsafeWeightsError(
-            f"{folder.name} names {class_name!r:.100} as its pipeline, which isn't a diffusers "
-            "class. Download the model again."
-        )
+        raise UnsafeWeightsError(messages.unknown_pipeline(folder.name, class_name))
     for name, value in index.items():
         if name.startswith("_") or name in left_out:
             continue
@@ -73,24 +71,16 @@ def check_pipeline(folder: Path, left_out: Collection[str]) -> None:
         _check_class(folder, name, value)
         part = folder / name
         if os.path.lexists(part / INDEX):
-            raise UnsafeWeightsError(
-                f"{part.name} has an index of its own; a part of a pipeline isn't a pipeline."
-            )
+            raise UnsafeWeightsError(messages.index_of_its_own(part.name))
         if part.is_dir():
             check_part(part)
 
 
 def _check_class(folder: Path, name: str, value: Any) -> None:
     if not isinstance(value, list) or len(value) != 2 or value[0] not in _SAFE_LIBRARIES:
-        raise UnsafeWeightsError(
-            f"{folder.name} asks for {name} from {value!r:.100}; only parts of diffusers and "
-            "transformers are loaded."
-        )
+        raise UnsafeWeightsError(messages.foreign_part(folder.name, name, value))
     if not is_part_class(value[0], value[1]):
-        raise UnsafeWeightsError(
-            f"{folder.name} asks for {name} as {value[0]}.{value[1]!r:.100}, which isn't a "
-            "network, scheduler, tokenizer or processor of this version."
-        )
+        raise UnsafeWeightsError(messages.not_a_part_class(folder.name, name, value[0], value[1]))
 
 
 def is_part_class(library_name: str, class_name: object) -> bool:
@@ -125,7 +115,7 @@ def check_part(folder: Path) -> None:
                     weights.append(Path(entry.path))
                 _check_entry(entry)
     except OSError as error:
-        raise ModelLoadError(f"{folder.name} can't be read: {error.strerror}.") from error
+        raise ModelLoadError(messages.unreadable(folder.name, error.strerror)) from error
     for path in folder.glob(f"*{_PIECES}"):
         _check_pieces(path)
     tensors = 0
@@ -145,10 +135,10 @@ def _check_entry(entry: os.DirEntry[str]) -> None:
     status = entry.stat()
     what = explain_not_a_file(status.st_mode)
     if what is not None and not stat.S_ISDIR(status.st_mode):
-        raise ModelLoadError(f"{entry.name} is {what}, not a file.")
+        raise ModelLoadError(messages.not_a_file(entry.name, what))
     if not entry.name.endswith(_WEIGHTS) and status.st_size > MAX_VOCABULARY_BYTES:
         raise ModelLoadError(
-            f"{entry.name} has {status.st_size:,} bytes; at most {MAX_VOCABULARY_BYTES:,} are read."
+            messages.file_too_large(entry.name, status.st_size, MAX_VOCABULARY_BYTES)
         )
 
 
@@ -156,7 +146,7 @@ def _check_pieces(path: Path) -> None:
     pieces: object = _read_config(path).get("weight_map")
     named = pieces.values() if isinstance(pieces, dict) else [None]
     if not all(isinstance(name, str) and Path(name).name == name for name in named):
-        raise ModelLoadError(f"{_format_path(path)} must name files beside it, but names others.")
+        raise ModelLoadError(messages.names_other_files(_format_path(path)))
 
 
 def check_config(path: Path, tensors: int) -> None:
@@ -192,10 +182,9 @@ def check_prompt_tokens(tokenizer: Any, part: str) -> None:
     fits = isinstance(most, int) and 0 < most <= MAX_PROMPT_TOKENS
     if pads and not fits:
         raise ModelLoadError(
-            f"The {part} of this model pads each prompt to {most:,} tokens "
-            f"(model_max_length); at most {MAX_PROMPT_TOKENS:,} are supported."
+            messages.prompts_too_long(part, most, MAX_PROMPT_TOKENS)
             if isinstance(most, (int, float))
-            else f"The {part} of this model has no usable model_max_length: {most!r:.40}."
+            else messages.no_prompt_length(part, most)
         )
 
 
@@ -208,13 +197,11 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     try:
         content = read_json(path)
     except OSError as error:
-        raise ModelNotFoundError(
-            f"{_format_path(path)} can't be read: {error.strerror}."
-        ) from error
+        raise ModelNotFoundError(messages.unreadable(_format_path(path), error.strerror)) from error
     except ValueError as error:
-        raise ModelLoadError(f"{_format_path(path)} can't be read: {error}.") from error
+        raise ModelLoadError(messages.unreadable(_format_path(path), error)) from error
     if not isinstance(content, dict):
-        raise ModelLoadError(f"{_format_path(path)} isn't a JSON object.")
+        raise ModelLoadError(messages.not_an_object(_format_path(path)))
     return content
 
 
@@ -228,8 +215,9 @@ def _iterate_numbers(path: Path, config: Mapping[str, Any]) -> Iterator[tuple[st
         elif isinstance(value, list):
             if len(value) > MAX_CONFIG_LIST:
                 raise ModelLoadError(
-                    f"{_format_path(path)}: {key[:100]} is a list of {len(value):,}; at most "
-                    f"{MAX_CONFIG_LIST:,} are read."
+                    messages.list_too_long(
+                        _format_path(path), key[:100], len(value), MAX_CONFIG_LIST
+                    )
                 )
             waiting += [(key, each) for each in value]
         elif isinstance(value, (int, float)):
@@ -239,6 +227,5 @@ def _iterate_numbers(path: Path, config: Mapping[str, Any]) -> Iterator[tuple[st
 def _check_number(path: Path, key: str, number: float, limit: int) -> None:
     if isinstance(number, int) and abs(number) > limit:
         raise ModelLoadError(
-            f"{_format_path(path)} says {key[:100]} = {number:,}; at most {limit:,} is allowed. "
-            "Download the model again."
+            messages.number_too_large(_format_path(path), key[:100], number, limit)
         )

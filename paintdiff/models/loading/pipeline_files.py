@@ -20,7 +20,7 @@ from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.rust_panics import panics_as_errors
 from paintdiff.models.formats.weight_files import check_weights_in, is_gguf, is_pickle
 from paintdiff.models.hub.file_selection import find_part_variants, find_pipeline_variant
-from paintdiff.models.loading import single_file_denoisers
+from paintdiff.models.loading import messages, single_file_denoisers
 from paintdiff.models.loading.conversion import convert_file
 from paintdiff.models.loading.conversion_cache import find_conversions_folder
 from paintdiff.models.loading.conversion_folders import convert_folder, find_pickled_parts
@@ -73,7 +73,7 @@ def find_pipeline_class(row: ModelRow, task: str) -> Any:
     """
     class_name = row.family.pipelines.get(task)
     if class_name is None:
-        raise ModelLoadError(f"{row.title} can't do {task.replace('_', ' ')}.")
+        raise ModelLoadError(messages.cannot_do(row.title, task.replace("_", " ")))
     return getattr(diffusers, class_name)
 
 
@@ -128,7 +128,7 @@ def _read_with_companion(
     """
     companion = find_companion(row, source, road.companions)
     check_weights_in(companion)
-    report(f"Reading {called}, and the rest from {companion.name}")
+    report(messages.reading_with_rest(called, companion.name))
     half = road.eight_bits and not is_gguf(source)  # GGUF unpacks to the dtype it is read in
     part, network = single_file_denoisers.load_denoiser(source, companion, _HALF if half else dtype)
     if road.eight_bits:
@@ -225,10 +225,7 @@ def _check_fallback(row: ModelRow, folder: Path) -> None:
     class_name = _read_index(folder).get("_class_name")
     known = {each.__name__ for each in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
     if class_name not in known:
-        raise ModelLoadError(
-            f"{row.title} is a {class_name}, which isn't among the text-to-image pipelines of "
-            "this version of diffusers."
-        )
+        raise ModelLoadError(messages.not_text_to_image(row.title, class_name))
 
 
 def select_accepted(class_: Any, values: Mapping[str, Any]) -> dict[str, Any]:

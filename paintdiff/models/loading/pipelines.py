@@ -24,6 +24,7 @@ from paintdiff.models.formats.hashes import Hashes
 from paintdiff.models.formats.safe_pickle import read_tensors
 from paintdiff.models.formats.safetensors_reader import read_all_tensors
 from paintdiff.models.formats.weight_files import check_weights_in, file_identity, is_pickle
+from paintdiff.models.loading import messages
 from paintdiff.models.loading.library_errors import make_load_error
 from paintdiff.models.loading.mapped_memory import copy_mapped_tensors
 from paintdiff.models.loading.part_checks import check_part
@@ -122,7 +123,7 @@ def load_pipeline(
             if road.resident:
                 pipeline.to(device)
         except Exception as error:
-            raise make_load_error(f"The model {row.title} can't be loaded", error) from error
+            raise make_load_error(messages.model_not_loaded(row.title), error) from error
         model_hash = identity()
     _check_usable(pipeline, row)
     modules = _freeze(pipeline, row.family)
@@ -185,8 +186,7 @@ def _check_usable(pipeline: Any, row: ModelRow) -> None:
     lacking += sorted(NEEDED - list_parameters(pipeline))
     if lacking:
         raise ModelLoadError(
-            f"{row.title} is a {type(pipeline).__name__}, which isn't supported: it has no "
-            f"{', no '.join(lacking)}."
+            messages.lacks_parts(row.title, type(pipeline).__name__, ", no ".join(lacking))
         )
 
 
@@ -216,8 +216,7 @@ def _hash_in_background(
         wanted = row.sha256 if source.is_file() else ""
         if wanted and hash_file(source) != wanted:
             raise UnsafeWeightsError(
-                f"{source.name} isn't the expected file of {row.title}: its SHA-256 is "
-                f"{hash_file(source)} instead of {wanted}. Download it again."
+                messages.other_checksum(source.name, row.title, hash_file(source), wanted)
             )
         return file_identity(source, hash_file)
 
@@ -250,7 +249,7 @@ def load_controlnet(
     try:
         network = _build_controlnet(source, model.components["unet"], model.device, precision)
     except Exception as error:
-        raise make_load_error(f"The ControlNet {row.title} can't be loaded", error) from error
+        raise make_load_error(messages.controlnet_not_loaded(row.title), error) from error
     return LoadedControlNet(row, network, _count_weights_bytes(network))
 
 
@@ -273,10 +272,8 @@ def _build_controlnet(source: Path, unet: Any, device: torch.device, dtype: torc
     }
     missing, unknown = network.load_state_dict(moved, strict=False, assign=True)
     if missing or unknown:
-        wrong = f"it lacks {missing[0]}" if missing else f"{unknown[0]} is unknown"
-        raise ModelLoadError(
-            f"{path.name} doesn't contain the weights of a ControlNet for this model: {wrong}."
-        )
+        wrong = messages.lacks(missing[0]) if missing else messages.is_unknown(unknown[0])
+        raise ModelLoadError(messages.not_a_controlnet_for(path.name, wrong))
     return network.requires_grad_(False).eval()
 
 
@@ -340,9 +337,7 @@ def assemble_pipeline(loaded: LoadedModel, task: str) -> Any:
     pipeline = class_(**select_accepted(class_, values))
     denoiser = get_denoiser(pipeline, row.family)
     if task != "inpaint" and sees_masks(denoiser, row.family.latent_channels):
-        raise ModelLoadError(
-            f"{row.title} can only inpaint. Choose another model for {task.replace('_', ' ')}."
-        )
+        raise ModelLoadError(messages.only_inpaints(row.title, task.replace("_", " ")))
     pipeline.set_progress_bar_config(disable=True)
     # The image processor takes inputs with that many channels for latents; not all pipelines set
     # it.

@@ -18,6 +18,7 @@ import yaml
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.limits import MAX_NOTE_BYTES, MAX_NOTE_LISTS
 from paintdiff.models.formats.opening import open_file
+from paintdiff.models.loading import messages
 from paintdiff.models.registry.model_rows import ModelRow
 
 _PREDICTIONS = {"v": "v_prediction", "eps": "epsilon"}
@@ -63,25 +64,24 @@ def read_yaml_prediction(note: Path) -> str:
         with open_file(note) as file:
             text = file.read(MAX_NOTE_BYTES + 1)
         if len(text) > MAX_NOTE_BYTES:
-            raise ModelLoadError(f"{note.name} has more than {MAX_NOTE_BYTES:,} bytes.")
+            raise ModelLoadError(messages.note_too_long(note.name, MAX_NOTE_BYTES))
         if text.count(b"[") + text.count(b"{") > MAX_NOTE_LISTS:
-            raise ModelLoadError(f"{note.name} has more than {MAX_NOTE_LISTS:,} lists.")
+            raise ModelLoadError(messages.note_too_nested(note.name, MAX_NOTE_LISTS))
         # Only composed, not constructed: merged and repeated nodes could grow to any size.
         content: object = yaml.compose(text, yaml.SafeLoader)
     except FileNotFoundError:
         return ""
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ModelLoadError(
-            f"{note.name}, which says how the model was trained, can't be read: {error}"
-        ) from error
+        raise ModelLoadError(messages.note_unreadable(note.name, error)) from error
     model = _find_node(content, "model")
     said = _find_node(model, "params", "parameterization")
     if said is None:
         return _get_default(_read_text(_find_node(model, "target")), _read_scaling(model))
     if _read_text(said) not in _PREDICTIONS:
         raise ModelLoadError(
-            f"{note.name} says the model predicts {_read_text(said)[:40]!r}; supported are "
-            f"{' and '.join(_PREDICTIONS)}."
+            messages.unknown_prediction(
+                note.name, _read_text(said)[:40], " and ".join(_PREDICTIONS)
+            )
         )
     return _PREDICTIONS[_read_text(said)]
 
@@ -129,9 +129,7 @@ def predicts_v(unet: Any) -> bool:
     if not math.isfinite(mean):  # half precision may overflow
         mean = _measure_mean_change(copy.deepcopy(unet), torch.float32)
     if not math.isfinite(mean):
-        raise ModelLoadError(
-            "The UNet produces NaN values: its weights are damaged. Download the model again."
-        )
+        raise ModelLoadError(messages.UNET_NOT_FINITE)
     return mean < -1.0
 
 

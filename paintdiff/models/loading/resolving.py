@@ -8,6 +8,7 @@ from pathlib import Path
 from paintdiff.errors import ModelNotFoundError
 from paintdiff.models.hub.downloads import Downloads, DownloadState
 from paintdiff.models.hub.hub_id import HUB_ID
+from paintdiff.models.loading import messages
 from paintdiff.models.registry.base_rows import WeightsRow
 from paintdiff.models.registry.controlnet_rows import HUB_FILES, ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
@@ -32,7 +33,7 @@ def locate(
     if not HUB_ID.fullmatch(row.source):
         path = Path(row.source)
         if not path.exists():
-            raise ModelNotFoundError(f"{row.name} should be in {path.name}, which doesn't exist.")
+            raise ModelNotFoundError(messages.file_missing(row.name, path.name))
         return path
 
     def on_progress(state: DownloadState) -> None:

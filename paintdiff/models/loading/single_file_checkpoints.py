@@ -21,6 +21,7 @@ from diffusers.loaders.single_file_utils import (
 )
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.loading import messages
 from paintdiff.models.loading.checkpoint_files import UNET, CheckpointFile
 from paintdiff.models.loading.checkpoint_files import VAE as _VAE
 from paintdiff.models.loading.clip_vocabulary import build_clip_tokenizer
@@ -91,7 +92,7 @@ def load_single_file_components(  # noqa: PLR0913 (all that loading differs in)
         _check_kind(file)
         training = read_training(row, called, file.shapes.keys(), file.metadata)
         _check_parts(file, _choose_config(configs, training), vae)
-        report(f"Reading {called.name}: UNet")
+        report(messages.reading_unet(called.name))
         read_in = torch.float16 if eight_bits else dtype
         training, unet = _load_trained_unet(file, configs, training, read_in, row)
         folder = _choose_config(configs, training)
@@ -99,7 +100,7 @@ def load_single_file_components(  # noqa: PLR0913 (all that loading differs in)
             quantize_to_int8(unet, dtype)
         components = {"unet": unet}
         for name in _list_parts(folder) - {"unet"}:
-            report(f"Reading {called.name}: {name.replace('_', ' ')}")
+            report(messages.reading_part(called.name, name.replace("_", " ")))
             if name == "vae":
                 components[name] = _load_vae(file, folder, dtype, vae)
             else:
@@ -146,10 +147,7 @@ def _check_kind(file: CheckpointFile) -> None:
     names = file.shapes
     other = next((name for name in names if name.startswith(_OTHER_SCHEDULES)), None)
     if other is not None:
-        raise ModelLoadError(
-            f"{file.name} uses its own noise schedule ({other}), which isn't supported in "
-            "single files. Get the folder in diffusers' layout."
-        )
+        raise ModelLoadError(messages.own_schedule(file.name, other))
     if any(name.startswith(UNET) for name in names):
         return
     raise ModelLoadError(f"{file.name} {_describe_contents(names)}")
@@ -160,19 +158,16 @@ def _describe_contents(names: Mapping[str, object]) -> str:
         return any(piece in name for name in names for piece in pieces)
 
     if some(".lora_", "lora_unet_", "lora_te", ".hada_", ".lokr_"):
-        return "is a LoRA, not a model: put it in the folder with LoRAs."
+        return messages.IS_A_LORA
     if some("control_model.", "controlnet_"):
-        return "is a ControlNet, not a model: put it in the folder with ControlNets."
+        return messages.IS_A_CONTROLNET
     if some("emb_params", "string_to_param") or set(names) <= {"clip_l", "clip_g"}:
-        return "is an embedding, not a model: put it in the folder with embeddings."
+        return messages.IS_AN_EMBEDDING
     if some("input_blocks.", "down_blocks."):
-        return (
-            "contains only a UNet, without text encoder and VAE. Get the full checkpoint, or the "
-            "folder in diffusers' layout."
-        )
+        return messages.ONLY_A_UNET
     if some("decoder.conv_in.", "decoder.up."):
-        return "is a VAE, not a model: put it in the folder with VAEs."
-    return "contains no Stable Diffusion UNet, so it can't be used as a model."
+        return messages.IS_A_VAE
+    return messages.WITHOUT_UNET
 
 
 def _check_parts(file: CheckpointFile, folder: Path, vae: Path | None) -> None:
@@ -185,15 +180,9 @@ def _check_parts(file: CheckpointFile, folder: Path, vae: Path | None) -> None:
     without_vae = not any(name.startswith(_VAE) for name in file.shapes)
     if lacking:
         lacking += ["VAE"] if without_vae else []
-        raise ModelLoadError(
-            f"{file.name} contains no {' and no '.join(lacking)}, so it is only part of a "
-            "model. Get the full checkpoint, or the folder in diffusers' layout."
-        )
+        raise ModelLoadError(messages.only_part_of_a_model(file.name, " and no ".join(lacking)))
     if without_vae and vae is None:
-        raise ModelLoadError(
-            f"{file.name} contains no VAE, and no VAE of its family was found. Put one in the "
-            "folder vae of a models folder, or get the full checkpoint."
-        )
+        raise ModelLoadError(messages.no_vae_of_its_family(file.name))
 
 
 def _find_text_prefix(part: str, file: CheckpointFile) -> str | None:
@@ -227,11 +216,7 @@ def _read_input_channels(file: CheckpointFile) -> int:
     shape = file.shapes.get(_FIRST_CONVOLUTION)
     channels = shape[1] if shape is not None and len(shape) == 4 else 0
     if channels not in (_PAINTS, _INPAINTS):
-        raise ModelLoadError(
-            f"{file.name} takes {channels} channels, so it is for depth maps, instructions "
-            f"or other inputs, which aren't supported. Supported are {_PAINTS} channels, and "
-            f"{_INPAINTS} for inpainting models."
-        )
+        raise ModelLoadError(messages.other_inputs(file.name, channels, _PAINTS, _INPAINTS))
     return channels
 
 
@@ -244,8 +229,12 @@ def _check_width(file: CheckpointFile, config: Mapping[str, Any], row: ModelRow)
     }
     if widths and widths != {config["cross_attention_dim"]}:
         raise ModelLoadError(
-            f"{file.name} isn't of the family {row.family.title}: it is for text embeddings of "
-            f"width {', '.join(map(str, sorted(widths)))}, not {config['cross_attention_dim']}."
+            messages.other_width(
+                file.name,
+                row.family.title,
+                ", ".join(map(str, sorted(widths))),
+                config["cross_attention_dim"],
+            )
         )
 
 
@@ -259,7 +248,7 @@ def _load_vae(file: CheckpointFile, folder: Path, dtype: torch.dtype, other: Pat
     spare = None if has_encoder or other is None else load_vae_at(other, class_, config).to(dtype)
     if not tensors:
         if spare is None:
-            raise ModelLoadError(f"{file.name} contains no VAE. Choose one for it.")
+            raise ModelLoadError(messages.contains_no_vae(file.name))
         network: Any = spare
     elif has_encoder:
         if not any(name.startswith("decoder.up_blocks.") for name in tensors):
@@ -347,7 +336,7 @@ def _convert(
     try:
         found = convert()
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        text = f"The {what} in {file.name} doesn't have the layers of {family}"
+        text = messages.other_layers(what, file.name, family)
         raise make_load_error(text, error) from error
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
@@ -356,16 +345,15 @@ def _fill(network: Any, tensors: dict[str, torch.Tensor], file: CheckpointFile, 
     """Fill a network with weights. Raise ModelLoadError unless they are exactly its own."""
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    problems = [f"it lacks {name}" for name in expected if name not in found]
-    problems += [f"{name} is unknown" for name in found if name not in expected]
+    problems = [messages.lacks(name) for name in expected if name not in found]
+    problems += [messages.is_unknown(name) for name in found if name not in expected]
     problems += [
-        f"{name} is {found[name]} and should be {shape}"
+        messages.has_other_shape(name, found[name], shape)
         for name, shape in expected.items()
         if found.get(name, shape) != shape
     ]
     if problems:
-        more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
-        raise ModelLoadError(f"{file.name} doesn't contain the {what}: {problems[0]}{more}.")
+        raise ModelLoadError(messages.contains_not(file.name, what, problems))
     network.load_state_dict(tensors, assign=True)
     return network.requires_grad_(False).eval()
 
@@ -398,5 +386,5 @@ def _load_scheduler(folder: Path) -> Any:
     index = read_json_file(folder / "model_index.json", dict[str, Any])
     class_ = getattr(diffusers, str(index["scheduler"][1]), None)
     if not (isinstance(class_, type) and issubclass(class_, diffusers.SchedulerMixin)):
-        raise ModelLoadError(f"{folder.name} asks for the scheduler {index['scheduler'][1]!r}.")
+        raise ModelLoadError(messages.unknown_scheduler(folder.name, index["scheduler"][1]))
     return class_.from_pretrained(str(folder), subfolder="scheduler", local_files_only=True)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from paintdiff.config.presets import presets_folder
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.weight_files import is_gguf, list_weight_files
+from paintdiff.models.loading import messages
 from paintdiff.models.registry.families import DENOISERS
 from paintdiff.models.registry.model_rows import ModelRow
 
@@ -50,9 +51,7 @@ def find_config_folders(row: ModelRow) -> tuple[Path, Path]:
     configs = CONFIGS.get(row.family.name)
     if configs is None:
         raise ModelLoadError(
-            f"{row.title} can't be read from a single file: that works for "
-            f"{', '.join(CONFIGS)}, and the family {row.family.name} isn't among them. Get it as a "
-            "folder in diffusers' layout."
+            messages.no_single_file(row.title, ", ".join(CONFIGS), row.family.name)
         )
     root = presets_folder() / "configs"
     return root / configs.usual, root / (configs.predicts_v or configs.usual)
@@ -75,11 +74,7 @@ def find_companion(row: ModelRow, source: Path, companions: Mapping[str, Path]) 
     """
     folder = companions.get(row.family.name)
     if folder is None:
-        raise ModelLoadError(
-            f"{source.name} contains only the denoiser of {row.family.title}. Its text "
-            "encoders, VAE and settings come from a model of that family in diffusers' layout, "
-            "and none was found. Download one, or put its folder in the models folder."
-        )
+        raise ModelLoadError(messages.no_companion(source.name, row.family.title))
     return folder
 
 

@@ -16,6 +16,7 @@ from diffusers.models.model_loading_utils import load_gguf_checkpoint
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.headers import read_header
 from paintdiff.models.formats.weight_files import is_gguf
+from paintdiff.models.loading import messages
 from paintdiff.models.loading.checkpoint_files import CheckpointFile
 from paintdiff.models.loading.library_errors import make_load_error
 from paintdiff.models.registry.families import DENOISERS
@@ -60,14 +61,11 @@ def load_denoiser(path: Path, companion: Path, dtype: torch.dtype) -> tuple[str,
             **overrides,
         )
     except Exception as error:  # diffusers' converters fail on names they don't expect
-        what = f"{path.name} can't be loaded as the {part} of {companion.name}"
+        what = messages.not_loaded_as(path.name, part, companion.name)
         raise make_load_error(what, error) from error
     lacking = [name for name, tensor in network.named_parameters() if tensor.is_meta]
     if lacking:
-        raise ModelLoadError(
-            f"{path.name} isn't the {part} of a model like {companion.name}: it lacks {lacking[0]}"
-            + (f" (and {len(lacking) - 1:,} more)." if len(lacking) > 1 else ".")
-        )
+        raise ModelLoadError(messages.lacks_weights(path.name, part, companion.name, lacking))
     return part, network
 
 
@@ -79,7 +77,7 @@ def _find_class(companion: Path) -> tuple[str, Any]:
             class_ = getattr(diffusers, str(value[1]), None)
             if isinstance(class_, type) and issubclass(class_, FromOriginalModelMixin):
                 return part, class_
-    raise ModelLoadError(f"The denoiser of {companion} can't be read from a single file.")
+    raise ModelLoadError(messages.denoiser_unreadable(companion))
 
 
 def _read_safetensors(path: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
@@ -100,9 +98,9 @@ def _read_gguf(path: Path) -> dict[str, Any]:
     try:
         found = load_gguf_checkpoint(str(path))
     except Exception as error:  # a damaged file can raise anything
-        what = f"{path.name} is damaged, or isn't GGUF as diffusers knows it"
+        what = messages.not_gguf(path.name)
         raise make_load_error(what, error) from error
     now = path.stat()
     if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise ModelLoadError(f"{path.name} was changed while it was being read.")
+        raise ModelLoadError(messages.changed_while_reading(path.name))
     return {name: tensor for name, tensor in found.items() if not name.startswith(_OTHER_PARTS)}

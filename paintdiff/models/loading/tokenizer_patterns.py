@@ -11,6 +11,8 @@ import re
 import time
 from collections.abc import Callable, Iterator
 
+from paintdiff.models.loading import messages
+
 MAX_PATTERN_CHARACTERS = 10_000
 MAX_PATTERNS = 100
 MAX_SECONDS = 0.5
@@ -47,14 +49,14 @@ def check_patterns(tokenizer: object, matches: Callable[[str, str], object]) -> 
     """
     patterns = dict.fromkeys(_iterate_patterns(tokenizer))
     if len(patterns) > MAX_PATTERNS:
-        raise ValueError(f"it has {len(patterns):,} patterns; at most {MAX_PATTERNS} are read")
+        raise ValueError(messages.too_many_patterns(len(patterns), MAX_PATTERNS))
     for pattern in patterns:
         _check_form(pattern)
         for text in _generate_texts(pattern):
             started = time.process_time()
             matches(pattern, text)
             if time.process_time() - started > MAX_SECONDS:
-                raise ValueError(f"{_quote(pattern)} takes too long to match")
+                raise ValueError(messages.takes_too_long(_quote(pattern)))
 
 
 def _iterate_patterns(content: object) -> Iterator[str]:
@@ -76,10 +78,7 @@ def _check_form(pattern: str) -> None:
     A repeated group can match in 2 to the power of the text's length ways.
     """
     if len(pattern) > MAX_PATTERN_CHARACTERS:
-        raise ValueError(
-            f"a pattern has {len(pattern):,} characters; at most {MAX_PATTERN_CHARACTERS:,} "
-            "are read"
-        )
+        raise ValueError(messages.pattern_too_long(len(pattern), MAX_PATTERN_CHARACTERS))
     set_depth = quantifiers = 0
     for token in _TOKEN.finditer(pattern):
         if token["set"]:
@@ -89,16 +88,14 @@ def _check_form(pattern: str) -> None:
         elif set_depth:
             continue
         elif token["escaped"] and token["escaped"] in _REFERENCES:
-            raise ValueError(f"{_quote(pattern)} refers to an earlier match, or to itself")
+            raise ValueError(messages.refers_to_a_match(_quote(pattern)))
         elif token["group"] and token["group"] not in _GROUPS:
-            raise ValueError(f"{_quote(pattern)} has an unsupported kind of group")
+            raise ValueError(messages.unsupported_group(_quote(pattern)))
         elif token["repeat"]:
-            raise ValueError(f"{_quote(pattern)} repeats a group, which can take very long")
+            raise ValueError(messages.repeats_a_group(_quote(pattern)))
         quantifiers = 0 if token["or"] else quantifiers + bool(token["quantifier"])
         if quantifiers > MAX_QUANTIFIERS:
-            raise ValueError(
-                f"{_quote(pattern)} has more than {MAX_QUANTIFIERS} quantifiers in a row"
-            )
+            raise ValueError(messages.too_many_quantifiers(_quote(pattern), MAX_QUANTIFIERS))
 
 
 def _generate_texts(pattern: str) -> Iterator[str]:
@@ -117,4 +114,4 @@ def _generate_texts(pattern: str) -> Iterator[str]:
 
 
 def _quote(pattern: str) -> str:
-    return f"the pattern {pattern[:60]!r}"
+    return messages.the_pattern(pattern[:60])

@@ -12,6 +12,7 @@ from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.limits import MAX_TOKENIZER_SECONDS, MAX_VOCABULARY_BYTES
 from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.trials import run_trial
+from paintdiff.models.loading import messages
 
 FILE_NAME = "tokenizer.json"
 
@@ -36,8 +37,6 @@ def _try_tokenizer(path: Path) -> None:
             content = file.read(MAX_VOCABULARY_BYTES)
         reason = run_trial(_CHILD, content, 2 * MAX_TOKENIZER_SECONDS)
     except OSError as error:
-        raise ModelLoadError(f"{path.name} can't be read: {error.strerror}.") from error
+        raise ModelLoadError(messages.unreadable(path.name, error.strerror)) from error
     if reason is not None:
-        raise ModelLoadError(
-            f"{path.name} isn't a usable tokenizer: {reason}. Download the model again."
-        )
+        raise ModelLoadError(messages.unusable_tokenizer(path.name, reason))

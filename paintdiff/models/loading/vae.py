@@ -9,6 +9,7 @@ from typing import Any
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.weight_files import file_identity
+from paintdiff.models.loading import messages
 from paintdiff.models.loading.library_errors import make_load_error
 from paintdiff.models.loading.pipelines import LoadedModel
 from paintdiff.models.loading.vae_files import load_vae_at
@@ -42,7 +43,7 @@ def load_vae(row: VaeRow, model: LoadedModel, _report: Callable[[str], None]) ->
         network = load_vae_at(source, type(own), own.config, spare=own)
         network = network.to(device=model.device, dtype=own.dtype)
     except Exception as error:
-        raise make_load_error(f"The VAE {row.title} can't be loaded", error) from error
+        raise make_load_error(messages.vae_not_loaded(row.title), error) from error
     network.requires_grad_(False).eval()
     _check_fits(row, network, own, model.row.title)
     size = sum(each.numel() * each.element_size() for each in network.parameters())
@@ -58,6 +59,5 @@ def _check_fits(row: VaeRow, network: Any, own: Any, title: str) -> None:
     if shape(network) != shape(own):
         (theirs, their_factor), (ours, our_factor) = shape(network), shape(own)
         raise ModelLoadError(
-            f"The VAE {row.title} doesn't fit {title}: it has {theirs} latent channels at a "
-            f"factor of {their_factor}; the model needs {ours} at {our_factor}."
+            messages.vae_does_not_fit(row.title, title, theirs, their_factor, ours, our_factor)
         )

@@ -14,6 +14,7 @@ from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.tensor_tables import read_tensor_table
 from paintdiff.models.formats.weight_files import check_weights_in
 from paintdiff.models.hub.file_selection import find_part_variant
+from paintdiff.models.loading import messages
 from paintdiff.models.loading.empty_weights import init_empty_weights
 from paintdiff.models.loading.part_checks import check_part
 
@@ -30,10 +31,7 @@ class MissingEncoder(torch.nn.Module):
 
     def forward(self, *_arguments: Any) -> torch.Tensor:
         """Raise ModelLoadError."""
-        raise ModelLoadError(
-            f"The VAE in {self._name} has no encoder, so it can't be used with an input "
-            "picture. Choose another VAE, or paint from a prompt alone."
-        )
+        raise ModelLoadError(messages.vae_without_encoder(self._name))
 
 
 def load_vae_at(source: Path, class_: Any, config: Mapping[str, Any], spare: Any = None) -> Any:
@@ -75,7 +73,7 @@ def build_vae(network: Any, tensors: dict[str, torch.Tensor], name: str, spare: 
         expected = set(network.state_dict())
     missing, unknown = sorted(expected - tensors.keys()), sorted(tensors.keys() - expected)
     if missing or unknown:
-        wrong = f"it lacks {missing[0]}" if missing else f"{unknown[0]} is unknown"
-        raise ModelLoadError(f"{name} doesn't contain the VAE: {wrong}.")
+        wrong = messages.lacks(missing[0]) if missing else messages.is_unknown(unknown[0])
+        raise ModelLoadError(messages.contains_not_the_vae(name, wrong))
     network.load_state_dict(tensors, strict=False, assign=True)
     return network
