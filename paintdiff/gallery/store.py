@@ -392,8 +392,9 @@ class GalleryStore:
 
 
 def is_within(file: str) -> bool:
-    """Return whether a record's path lies within the output folder (it isn't absolute)."""
-    return not (PurePosixPath(file).is_absolute() or PureWindowsPath(file).is_absolute())
+    """Return whether a record's path lies within the output folder, on every system."""
+    kinds = (PurePosixPath(file), PureWindowsPath(file))
+    return not any(path.anchor or ".." in path.parts for path in kinds)
 
 
 def make_id(moment: datetime) -> str:
