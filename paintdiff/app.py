@@ -123,6 +123,7 @@ class App:
             rescan=library.rescan,
             downloads=downloads,
             may_manage=not settings.share_open and "SPACE_ID" not in os.environ,
+            gallery=gallery,
         )
         space_host = os.environ.get("SPACE_HOST")
         names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
@@ -140,6 +141,7 @@ class App:
         from paintdiff.server.sessions import Sessions  # noqa: PLC0415
         from paintdiff.ui import gradio_server, page  # noqa: PLC0415
         from paintdiff.ui.common.uploads import upload_routes  # noqa: PLC0415
+        from paintdiff.ui.gallery.routes import gallery_routes  # noqa: PLC0415
         from paintdiff.ui.model_browser.routes import model_browser_routes  # noqa: PLC0415
         from paintdiff.ui.run import routes  # noqa: PLC0415
 
@@ -149,6 +151,7 @@ class App:
         server.include_router(routes.status_routes(self.engine))
         server.include_router(upload_routes(self.parts.uploads))
         server.include_router(model_browser_routes(self.parts))
+        server.include_router(gallery_routes(self.gallery, self.parts))
         gradio_server.mount_page(
             server, self.page, settings.host, settings.port, settings.root_path
         )

@@ -177,6 +177,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "errors",
         "config",
         "error_reports",
+        "gallery",
         "imaging",
         "jobs",
         "models.hub",
@@ -211,6 +212,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ui.run",
         "ui.settings",
     },
+    "ui.gallery": {"errors", "gallery", "jobs", "server", "ui.common"},
     "ui.model_browser": {
         "byte_sizes",
         "errors",
@@ -258,6 +260,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "server",
         "system",
         "ui.common",
+        "ui.gallery",
         "ui.gradio_server",
         "ui.model_browser",
         "ui.page",

@@ -133,11 +133,12 @@ class Engine:
     ) -> None:
         self.close()
 
-    def submit(self, request: Request, visitor: str = "") -> Job:
+    def submit(self, request: Request, visitor: str = "", owner: str = "") -> Job:
         """Resolve a request and queue it.
 
         `visitor` is who asks, where several people use the engine: each may have at most
         WAITING_PER_FREE_PLACE jobs waiting for every free place of the queue. "" may fill it.
+        `owner` owns the pictures in the gallery.
 
         Open values are filled in: from the model's row and the quality preset, with a drawn seed,
         the first ControlNet that fits the model, and the first upscaler.
@@ -145,7 +146,7 @@ class Engine:
         QueueFullError, EngineClosedError.
         """
         resolved = resolve_request(request, self.manager.catalog, self.profiles)
-        job = Job(resolved.request, resolved.warnings, visitor)
+        job = Job(resolved.request, resolved.warnings, visitor, owner)
         with self._changed:
             if self._closed:
                 raise EngineClosedError(messages.ENGINE_CLOSED)

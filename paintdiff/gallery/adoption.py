@@ -76,6 +76,7 @@ def finish_removals(gallery: Gallery) -> None:
     gone: list[str] = []
     for file in gallery.store.removals():
         try:
+            gallery.thumbnails.forget(file)
             gallery.path_of(file).unlink(missing_ok=True)
         except OSError as error:
             logger.warning("%s can't be removed: %s", file, error.strerror)

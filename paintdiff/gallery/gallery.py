@@ -11,6 +11,7 @@ from typing import cast
 from paintdiff.gallery.database import Database, check_url
 from paintdiff.gallery.input_files import InputFiles
 from paintdiff.gallery.store import GalleryStore, Record
+from paintdiff.gallery.thumbnails import Thumbnails
 from paintdiff.jobs.requests import Request, parse_request
 
 
@@ -28,6 +29,7 @@ class Gallery:
             check_url(url)
         self.folder = folder.absolute()
         self.inputs = InputFiles(self.folder)
+        self.thumbnails = Thumbnails(self.folder)
         self._url = url
         self._opening = threading.Lock()
         self._database: Database | None = None

@@ -99,7 +99,7 @@ class Recorder:
 
         If it can't be recorded the job gets a warning, and the picture is kept for `retry`.
         """
-        of = Circumstances(job.visitor, self._libraries)
+        of = Circumstances(job.owner, self._libraries)
         entry = _Pending(picture, self._now(), of)
         with self._lock:
             self._pending.append(entry)

@@ -108,6 +108,15 @@ class PictureQuery:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """The models, kinds and tags that pictures have, in alphabetical order."""
+
+    models: tuple[str, ...]
+    kinds: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Page:
     """Some records, and the cursor of the next page, None at the end."""
 
@@ -255,6 +264,44 @@ class GalleryStore:
         with self._database.read() as session:
             wanted = select(func.count()).select_from(PictureRow)
             return session.scalar(wanted.where(*_conditions(session, query))) or 0
+
+    def choices(self, query: PictureQuery) -> Choices:
+        """Return the values that the pictures of a query have, at most `MAX_PAGE` of each."""
+        with self._database.read() as session:
+            chosen = _conditions(session, query)
+            models, kinds = (
+                tuple(
+                    session.scalars(
+                        select(column)
+                        .where(*chosen, column != "")
+                        .distinct()
+                        .order_by(column)
+                        .limit(MAX_PAGE)
+                    )
+                )
+                for column in (PictureRow.model, PictureRow.kind)
+            )
+            tagged = select(TagRow.tag).join(PictureRow, PictureRow.number == TagRow.picture)
+            tags = session.scalars(
+                tagged.where(*chosen).distinct().order_by(TagRow.tag).limit(MAX_PAGE)
+            )
+            return Choices(models, kinds, tuple(tags))
+
+    def check_owner(self, ids: Collection[str], owner: str) -> None:
+        """Refuse pictures of others as if there were none.
+
+        Raises:
+            PictureNotFoundError: One of the ids isn't that of a picture of the owner.
+        """
+        with self._database.read() as session:
+            for part in _divide([_storable(each) for each in dict.fromkeys(ids)]):
+                wanted = select(PictureRow.id).where(
+                    PictureRow.id.in_(part), PictureRow.owner == _storable(owner)
+                )
+                found = set(session.scalars(wanted))
+                for id in part:
+                    if id not in found:
+                        raise _not_found(id)
 
     def set_feedback(self, id: str, feedback: int) -> None:
         """Set the person's feedback: -1, 0 or 1.

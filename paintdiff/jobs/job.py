@@ -25,13 +25,20 @@ from paintdiff.jobs.requests import Request
 class Job:
     """One accepted request. All methods are thread-safe.
 
-    `visitor` submitted it, "" if that doesn't matter.
+    `visitor` submitted it, "" if that doesn't matter; `owner` owns its pictures in the gallery.
     """
 
-    def __init__(self, request: Request, warnings: tuple[str, ...] = (), visitor: str = "") -> None:
+    def __init__(
+        self,
+        request: Request,
+        warnings: tuple[str, ...] = (),
+        visitor: str = "",
+        owner: str = "",
+    ) -> None:
         self.id = secrets.token_urlsafe(16)
         self.request = request
         self.visitor = visitor
+        self.owner = owner
         self._warnings = warnings
         self._changed = threading.Condition()
         self._cancel_asked = threading.Event()

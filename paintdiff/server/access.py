@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paintdiff.server import messages
+from paintdiff.server.identities import HEADER, Identity, current_identity
 from paintdiff.server.page_events import (
     MAX_EVENT_BYTES,
     DirectAnswer,
     EventRefusedError,
     PageEvents,
     check_cancel,
+    check_json,
     current_answer,
     parse_session,
 )
@@ -50,6 +52,7 @@ class Access:
             await RedirectResponse(f"{self.root_path}/", 308)(scope, receive, send)
             return
         current_visitor.set(identify_visitor(read_client_address(scope)))
+        current_identity.set(Identity.parse(Headers(scope=scope).get(HEADER)))
         scope = _strip_root_path(self.root_path, scope)
         route = self.table.find(scope["method"], scope["path"])
         if route is None:
@@ -74,6 +77,9 @@ class Access:
                 await self.app(scope, receive, send)
             case Body.NONE:
                 await self.app(scope, _drop_body(receive), send)
+            case Body.JSON:
+                body = check_json(await _read_body(receive))
+                await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)
             case Body.CANCEL:
                 body = check_cancel(await _read_body(receive))
                 await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -18,9 +18,10 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from paintdiff.server import messages
+from paintdiff.server import identities, messages
 from paintdiff.server.bodies import ArrivingBodies, LimitedBody, refuse, too_large
 from paintdiff.server.connections import send_in_pieces
+from paintdiff.server.identities import Identity
 from paintdiff.server.passwords import PasswordGate, has_credentials
 from paintdiff.server.visitors import identify_visitor, read_client_address
 
@@ -30,10 +31,12 @@ THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_MAX_BODY_BYTES = 16 * 2**20
 COOKIE = "paintdiff_visitor"
+BROWSER_COOKIE_SECONDS = 365 * 24 * 3600
 RETRY_SECONDS = "5"
 _HOST = re.compile(r"(?:[^\s/?#@:\[\]\\,]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?")
 """A name or an address, and perhaps a port; nothing else that a URL could contain."""
-_REFLECTED = frozenset({b"x-forwarded-host", b"x-gradio-server"})
+_DROPPED = frozenset({b"x-forwarded-host", b"x-gradio-server", identities.HEADER.encode()})
+"""Headers that Gradio derives its own address from, and the one that only the guard sets."""
 
 
 class Hosts:
@@ -108,10 +111,12 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await self._forward(_drop_reflected_headers(scope), receive, send, cookie)
+        identity, browser_cookie = self._identify(scope, headers)
+        cookies = [each for each in (cookie, browser_cookie) if each is not None]
+        await self._forward(_make_inner_scope(scope, identity), receive, send, cookies)
 
     async def _refusal(self, scope: Scope, headers: Headers) -> tuple[Response | None, str | None]:
-        """Return the reason for a refusal, or None; and a cookie after the right password."""
+        """Return the reason for a refusal, or None; and a Set-Cookie after the right password."""
         if "content-length" in headers and "transfer-encoding" in headers:
             reason = messages.LENGTH_AND_CHUNKS_TOGETHER
             return refuse(reason, 400, {"Connection": "close"}), None
@@ -142,12 +147,30 @@ class Guard:
             reason = messages.TOO_MANY_WRONG_PASSWORDS
             return refuse(reason, 429, {"Retry-After": RETRY_SECONDS}), None
         if gate.opens_for(authorization, address):
-            return None, gate.cookie()
+            return None, _make_cookie(scope, COOKIE, gate.cookie())
         challenge = {"WWW-Authenticate": 'Basic realm="PaintDiffusion", charset="UTF-8"'}
         return refuse(messages.PASSWORD_REQUIRED, 401, challenge), None
 
+    def _identify(self, scope: Scope, headers: Headers) -> tuple[Identity, str | None]:
+        """Return who sends an admitted request, and a cookie to know a new browser again."""
+        host = _strip_port(headers.get("host", ""))
+        local = identities.is_from_this_machine(read_client_address(scope), host, headers)
+        if self.gate is not None:
+            return Identity(self.gate.user, sees_all=local), None
+        if local:
+            return Identity(), None
+        token = cookie_parser(headers.get("cookie", "")).get(identities.COOKIE, "")
+        if identities.is_token(token):
+            return Identity(identities.name_browser(token), sees_all=False), None
+        token = identities.make_token()
+        framed = any(each != "'self'" for each in self.frame_ancestors)
+        cookie = _make_cookie(
+            scope, identities.COOKIE, token, BROWSER_COOKIE_SECONDS, framed=framed
+        )
+        return Identity(identities.name_browser(token), sees_all=False), cookie
+
     async def _forward(
-        self, scope: Scope, receive: Receive, send: Send, cookie: str | None
+        self, scope: Scope, receive: Receive, send: Send, cookies: Sequence[str]
     ) -> None:
         """Run the app with a counted and timed body; exceeding a limit ends the exchange."""
         visitor = identify_visitor(read_client_address(scope))
@@ -166,7 +189,7 @@ class Guard:
                 return
             if message["type"] == "http.response.start":
                 started = True
-                self._seal(MutableHeaders(scope=message), scope, cookie)
+                self._seal(MutableHeaders(scope=message), scope, cookies)
             await send(message)
 
         try:
@@ -177,20 +200,19 @@ class Guard:
         finally:
             body.close()
 
-    def _seal(self, headers: MutableHeaders, scope: Scope, cookie: str | None) -> None:
+    def _seal(self, headers: MutableHeaders, scope: Scope, cookies: Sequence[str]) -> None:
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Referrer-Policy"] = "same-origin"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
         headers["Content-Security-Policy"] = f"frame-ancestors {' '.join(self.frame_ancestors)}"
         for name in [each for each in headers if each.startswith("access-control-")]:
             del headers[name]  # no other site's page may read what is served here
-        if self.gate is not None and not scope["path"].startswith(self.public):
+        if scope["path"].startswith(self.public):
+            return  # a cache may keep it, but must not keep somebody's cookie
+        if self.gate is not None:
             headers["Cache-Control"] = "no-store"
-        if cookie is not None:
-            secure = "; Secure" if _came_by_https(scope) else ""
-            headers.append(
-                "Set-Cookie", f"{COOKIE}={cookie}; HttpOnly; SameSite=Lax; Path=/{secure}"
-            )
+        for cookie in cookies:
+            headers.append("Set-Cookie", cookie)
 
 
 def _another_page_reads(headers: Headers) -> bool:
@@ -199,10 +221,25 @@ def _another_page_reads(headers: Headers) -> bool:
     return site in ("cross-site", "same-site") and mode != "navigate"
 
 
-def _drop_reflected_headers(scope: Scope) -> Scope:
-    """Return the scope without the headers that Gradio derives its own address from."""
-    kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _REFLECTED]
-    return {**scope, "headers": kept}
+def _make_inner_scope(scope: Scope, identity: Identity) -> Scope:
+    """Return the scope with headers that can be trusted, the identity's among them."""
+    kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _DROPPED]
+    own = (identities.HEADER.encode(), identity.format().encode())
+    return {**scope, "headers": [*kept, own]}
+
+
+def _make_cookie(
+    scope: Scope, name: str, value: str, seconds: int | None = None, *, framed: bool = False
+) -> str:
+    """Return a Set-Cookie header.
+
+    In a frame on another site's page a browser sends only cookies that are made for that.
+    """
+    secure = _came_by_https(scope)
+    site = "None; Partitioned" if framed and secure else "Lax"
+    age = "" if seconds is None else f"; Max-Age={seconds}"
+    end = "; Secure" if secure else ""
+    return f"{name}={value}; HttpOnly; SameSite={site}; Path=/{age}{end}"
 
 
 def _came_by_https(scope: Scope) -> bool:

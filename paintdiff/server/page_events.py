@@ -126,6 +126,17 @@ def check_cancel(body: bytes) -> bytes:
     return _serialize(cancel)
 
 
+def check_json(body: bytes) -> bytes:
+    """Return the body of a request for one of our own routes, serialized again.
+
+    Raises:
+        EventRefusedError: It isn't an object of limited depth and size.
+    """
+    content = _parse_object(body)
+    _check_plain(content)
+    return _serialize(content)
+
+
 def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(body.decode("utf-8"))

@@ -46,6 +46,7 @@ class PasswordGate:
         window_seconds: float = WRONG_PASSWORD_WINDOW_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.user = credentials[0]
         self._expected = _digest(*credentials)
         self._key = secrets.token_bytes(32)
         self._guesses = partial(

@@ -37,6 +37,8 @@ class Body(Enum):
     """An event of the page whose answers come through the queue's stream."""
     CANCEL = "cancel"
     """The cancellation of a queued event."""
+    JSON = "json"
+    """A small JSON object; the route itself checks its fields."""
     PICTURE = "picture"
     """An image file; the route itself checks it."""
 
@@ -79,6 +81,17 @@ PAGE_ROUTES: tuple[Route, ...] = (
     Route(("GET",), "/pictures/{job_id}/{index}/original"),
     Route(("GET",), "/models/preview", ("kind", "name")),
     Route(("GET",), "/models/downloads"),
+    Route(
+        ("GET",),
+        "/gallery/pictures",
+        ("search", "model", "kind", "feedback", "favourite", "tag", "bin", "oldest", "cursor"),
+    ),
+    Route(("GET",), "/gallery/choices"),
+    Route(("GET",), "/gallery/pictures/{picture_id}"),
+    Route(("GET",), "/gallery/pictures/{picture_id}/file", ("download",)),
+    Route(("GET",), "/gallery/pictures/{picture_id}/thumbnail"),
+    Route(("POST",), "/gallery/changes", body=Body.JSON),
+    Route(("POST",), "/gallery/bin/empty", body=Body.JSON),
 )
 
 

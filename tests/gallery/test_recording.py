@@ -70,7 +70,7 @@ def prompts(gallery: Gallery) -> list[str]:
 def test_a_record_has_what_painted_the_picture(
     gallery: Gallery, folder: PictureFolder, recorder: Recorder
 ) -> None:
-    job = Job(REQUEST, visitor="ann")
+    job = Job(REQUEST, visitor="192.0.2.7", owner="ann")
     picture = recorder.record(job, painted(folder))
     record = gallery.store.get(picture.id)
     assert picture.path == gallery.path_of(record.file)

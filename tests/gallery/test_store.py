@@ -274,3 +274,22 @@ def test_processes_write_at_once(database_url: str, tmp_path: Path) -> None:
     counts = [GalleryStore(database).count(PictureQuery(tags=(n,))) for n in ("one", "two")]
     database.close()
     assert counts == [60, 60]
+
+
+def test_choices_are_those_of_the_query(store: GalleryStore) -> None:
+    store.add(record(model="mini", owner="ann", tags=("b", "a")))
+    store.add(record(model="large", kind="upscale", owner="bob", tags=("c",)))
+    store.add(record(model="", owner="ann"))
+    found = store.choices(PictureQuery(owner="ann"))
+    assert (found.models, found.kinds, found.tags) == (("mini",), ("text_to_image",), ("a", "b"))
+    everybody = store.choices(PictureQuery())
+    assert everybody.models == ("large", "mini")
+    assert everybody.kinds == ("text_to_image", "upscale")
+
+
+def test_pictures_of_others_are_not_there(store: GalleryStore) -> None:
+    own, other = store.add(record(owner="ann")), store.add(record(owner="bob"))
+    store.check_owner([own.id, own.id], "ann")
+    for ids in ([other.id], [own.id, other.id], ["unknown"]):
+        with pytest.raises(PictureNotFoundError):
+            store.check_owner(ids, "ann")

@@ -162,6 +162,7 @@ class FakeEngine:
         self.position = position
         self.manager = FakeManager(FakeCatalog())
         self.mapped: list[tuple[str, Size, ResizeMode]] = []
+        self.owners: list[str] = []
         self.forecasts: dict[Size, Forecast] = {}
         self.foreseen: list[tuple[str, Size, Size | None]] = []
 
@@ -178,7 +179,8 @@ class FakeEngine:
         self.foreseen.append((model, size, refined))
         return self.forecasts.get(size)
 
-    def submit(self, request: Request, visitor: str = "") -> FakeJob:
+    def submit(self, request: Request, visitor: str = "", owner: str = "") -> FakeJob:
+        self.owners.append(owner)
         if isinstance(request, Upscale):
             return self._remembered(request)
         if request.sampler == "nonsense":

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +17,10 @@ from fastapi import FastAPI
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
+from paintdiff.gallery.gallery import Gallery
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
+from paintdiff.server.identities import COOKIE, current_identity, make_token, name_browser
 from paintdiff.server.page_events import Shape
 from paintdiff.server.routes import PAGE_ROUTES, Body, RouteTable
 from paintdiff.server.sessions import Sessions
@@ -25,6 +28,7 @@ from paintdiff.server.visitors import current_visitor
 from paintdiff.ui import gradio_server
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.uploads import upload_routes
+from paintdiff.ui.gallery.routes import gallery_routes
 from paintdiff.ui.model_browser.routes import model_browser_routes
 from paintdiff.ui.page import build_page
 from paintdiff.ui.run import routes
@@ -58,8 +62,9 @@ def in_a_loop(made: Callable[[], T]) -> T:
 
 
 @pytest.fixture(scope="module")
-def context() -> PageContext:
-    return parts_over(FakeEngine())
+def context(tmp_path_factory: pytest.TempPathFactory) -> PageContext:
+    gallery = Gallery(tmp_path_factory.mktemp("outputs"))
+    return replace(parts_over(FakeEngine()), gallery=gallery)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +88,8 @@ def server(page: gr.Blocks, context: PageContext) -> FastAPI:
     app.include_router(routes.status_routes(context.engine))
     app.include_router(upload_routes(context.uploads))
     app.include_router(model_browser_routes(context))
+    assert context.gallery is not None
+    app.include_router(gallery_routes(context.gallery, context))
     in_a_loop(lambda: gradio_server.mount_page(app, page, "127.0.0.1", 7860, ""))
     return app
 
@@ -390,12 +397,14 @@ def test_a_stream_of_no_session_leaves_nothing_in_the_log(
         assert guarded.get(f"/gradio_api/queue/data?session_hash={odd}").status_code == 400
 
 
-def test_a_handler_knows_the_visitor(
+def test_a_handler_knows_the_visitor_and_their_browser(
     guarded: TestClient, page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a direct event and of one in the queue, which Gradio handles in another context."""
-    seen: list[str] = []
+    seen: list[tuple[str, str | None]] = []
     visitor = TestClient(guarded.app, "http://localhost:7860", client=("198.51.100.7", 5))
+    token = make_token()
+    visitor.cookies.set(COOKIE, token)
     with visitor:
         for queued, path in ((False, "run/predict"), (True, "queue/join")):
             number, function = next(
@@ -403,7 +412,7 @@ def test_a_handler_knows_the_visitor(
             )
 
             def note(*_: Any) -> Any:
-                seen.append(current_visitor.get())
+                seen.append((current_visitor.get(), current_identity.get().scope))
                 raise gr.Error("enough")
 
             monkeypatch.setattr(function, "fn", note)
@@ -411,7 +420,7 @@ def test_a_handler_knows_the_visitor(
             body = {"data": data, "fn_index": number, "session_hash": "visitor"}
             visitor.post(f"/gradio_api/{path}", json=body)
         visitor.get("/gradio_api/queue/data?session_hash=visitor")
-    assert seen == ["198.51.100.7"] * 2
+    assert seen == [("198.51.100.7", name_browser(token))] * 2
 
 
 def test_an_unexpected_error_is_logged_under_the_id_that_the_page_shows(

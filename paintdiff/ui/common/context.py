@@ -17,6 +17,7 @@ from paintdiff.models.registry.upscaler_rows import UpscalerRow
 
 if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
+    from paintdiff.gallery.gallery import Gallery
     from paintdiff.models.hub.downloads import Downloads
     from paintdiff.ui.common.uploads import Uploads
 
@@ -34,6 +35,8 @@ class PageContext:
     `models_dirs` are the folders in which the Models tab may delete files; `rescan` scans them
     again (None: they are never scanned). `downloads` fetches models from Hugging Face (None: the
     page doesn't mention it). Unless visitors `may_manage`, they can't delete, download or pin.
+
+    `gallery` has the finished pictures (None: the page has no Gallery tab).
     """
 
     engine: Engine
@@ -50,6 +53,7 @@ class PageContext:
     rescan: Callable[[], object] | None = None
     downloads: Downloads | None = None
     may_manage: bool = True
+    gallery: Gallery | None = None
 
     def shown_path(self, path: Path) -> str:
         """Return a path as visitors may see it.

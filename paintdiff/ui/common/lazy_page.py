@@ -23,6 +23,7 @@ from gradio.blocks import BlocksConfigDict
 from gradio.state_holder import SessionState
 
 from paintdiff.error_reports import report_unexpected
+from paintdiff.server.identities import HEADER, Identity, current_identity
 from paintdiff.server.page_events import mark_refused_event
 from paintdiff.server.visitors import THIS_MACHINE, current_visitor, identify_visitor
 from paintdiff.ui.common import messages
@@ -143,6 +144,7 @@ class LazyPage(gr.Blocks):
         """
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         current_visitor.set(_find_visitor(settings.get("request")))
+        current_identity.set(_find_identity(settings.get("request")))
         try:
             output = await super().process_api(function, *arguments, **settings)
         except gr.Error as error:
@@ -200,6 +202,11 @@ def _find_visitor(request: Any) -> str:
     """Return the visitor who sent an event; Gradio's queue handles events in its own context."""
     client = getattr(request, "client", None)
     return identify_visitor(client.host) if client is not None else THIS_MACHINE
+
+
+def _find_identity(request: Any) -> Identity:
+    headers = getattr(request, "headers", None)
+    return Identity() if headers is None else Identity.parse(headers.get(HEADER))
 
 
 def _divide(

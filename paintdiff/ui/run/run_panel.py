@@ -15,6 +15,7 @@ import gradio as gr
 from paintdiff.errors import EngineError, RequestError, UnknownNameError
 from paintdiff.jobs.field_messages import message_choices, message_field
 from paintdiff.jobs.requests import Request
+from paintdiff.server.identities import current_identity
 from paintdiff.server.visitors import current_visitor
 from paintdiff.ui.common import browser_state, markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
@@ -194,7 +195,9 @@ class RunPanel:
         """
         before = [job for job in self._jobs(values) if not job.done]
         try:
-            job = self.context.engine.submit(request_of(values), current_visitor.get())
+            job = self.context.engine.submit(
+                request_of(values), current_visitor.get(), current_identity.get().owner
+            )
         except RequestError as error:
             return show_notes(self.notes, error.field, str(error), self._choices(error))
         except EngineError as error:

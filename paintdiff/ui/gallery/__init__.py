@@ -1,0 +1,1 @@
+"""The Gallery tab: find, rate and reuse finished pictures."""

@@ -1,0 +1,78 @@
+"""What the page gets to know of a record, as values for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from paintdiff.ui.gallery import messages
+
+if TYPE_CHECKING:
+    from paintdiff.gallery.store import Record
+
+_SHOWN_ELSEWHERE = frozenset(
+    {"kind", "version", "prompt", "negative_prompt", "model", "seed", "width", "height"}
+)
+_MAX_VALUE_CHARACTERS = 400
+
+
+def summarize(record: Record) -> dict[str, object]:
+    """Return what the grid shows of a picture."""
+    return {
+        "id": record.id,
+        "prompt": record.prompt,
+        "kind": record.kind,
+        "model": record.model,
+        "width": record.size.width,
+        "height": record.size.height,
+        "feedback": record.feedback,
+        "favourite": record.favourite,
+        "tags": list(record.tags),
+        "deleted": record.deleted_at is not None,
+    }
+
+
+def describe(record: Record, file: str) -> dict[str, object]:
+    """Return a picture with its settings as (label, value) pairs. `file` is its path as shown."""
+    return {
+        **summarize(record),
+        "negative_prompt": record.negative_prompt,
+        "created_at": record.created_at.isoformat(),
+        "settings": [list(pair) for pair in _list_settings(record, file)],
+        "usable": bool(record.params) and "prompt" in record.params,
+    }
+
+
+def _list_settings(record: Record, file: str) -> Iterator[tuple[str, str]]:
+    yield messages.SIZE, messages.times(record.size.width, record.size.height)
+    if record.model:
+        yield messages.MODEL, record.model
+    if record.seed is not None:
+        yield messages.SETTINGS["seed"], str(record.seed)
+    for name, value in record.params.items():
+        text = "" if name in _SHOWN_ELSEWHERE else _format(value)
+        if text:
+            label = messages.SETTINGS.get(name, name.replace("_", " ").capitalize())
+            yield label, text[:_MAX_VALUE_CHARACTERS]
+    if record.seconds is not None:
+        yield messages.TOOK, messages.seconds(record.seconds)
+    if record.device:
+        yield messages.DEVICE, record.device
+    yield messages.FILE, file
+
+
+def _format(value: Any) -> str:
+    """Return a setting as text; "" for one that is off, or that only a program could read."""
+    if value is None or value is False or value in ("", [], {}):
+        return ""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[str, Any]", value)
+        if "sha256" in fields:
+            return ""
+        parts = ((name, _format(each)) for name, each in fields.items())
+        return ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in parts if text)
+    if isinstance(value, list):
+        return "; ".join(filter(None, map(_format, cast("list[Any]", value))))
+    return "on" if value is True else str(value)

@@ -1,0 +1,73 @@
+"""Pictures of the gallery, for those who may see them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from paintdiff.errors import PictureNotFoundError, RequestError
+from paintdiff.jobs.events import Picture
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.requests import Request, Upscale, parse_request
+from paintdiff.server.identities import current_identity
+from paintdiff.ui.gallery import messages
+
+if TYPE_CHECKING:
+    from paintdiff.gallery.gallery import Gallery
+    from paintdiff.gallery.store import Record
+
+_ID = re.compile(r"[0-9a-z]{1,40}")
+
+
+def is_id(text: object) -> bool:
+    """Return whether a text has the form of a picture's id in the gallery."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
+def find_picture(gallery: Gallery, id: str) -> Record:
+    """Return the record of a picture that the current visitor may see.
+
+    Raises:
+        PictureNotFoundError: There is none, or it is somebody else's.
+        GalleryError: The database can't be used.
+    """
+    scope = current_identity.get().scope
+    if not is_id(id):
+        raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
+    record = gallery.store.get(id)
+    if scope is not None and record.owner != scope:
+        raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
+    return record
+
+
+def load_picture(gallery: Gallery, id: str) -> Picture:
+    """Return a picture to continue from, with the settings that its record has.
+
+    Its pixels stay in its file. One without settings of a painting counts as enlarged, so that
+    only the picture itself is taken.
+
+    Raises:
+        PictureNotFoundError: It isn't the current visitor's.
+        GalleryError: The database can't be used.
+        RequestError: Its file is missing.
+    """
+    record = find_picture(gallery, id)
+    path = gallery.path_of(record.file)
+    if not path.is_file():
+        raise RequestError(messages.FILE_MISSING, field="image")
+    return Picture(
+        image=Image.new("RGB", (1, 1)),
+        request=_read_request(record),
+        path=path,
+        whole_size=record.size,
+        id=record.id,
+    )
+
+
+def _read_request(record: Record) -> Request:
+    if "prompt" in record.params:
+        return parse_request(dict(record.params))
+    source = InputImage(data=None, sha256=record.file_sha256 or "0" * 64)
+    return Upscale(images=(source,))
