@@ -44,12 +44,14 @@ class Hosts:
 
     Ports don't matter: forwarding may change them, and an attacker can't use them. `any_address`
     also admits every literal IP address, for a server that listens on all of them: a rebinding
-    attack needs a name.
+    attack needs a name. With names of other machines it `may_have_proxy`, whose requests come from
+    this machine and need not say for whom.
     """
 
     def __init__(self, names: Iterable[str] = (), *, any_address: bool = False) -> None:
         self._names = {_strip_port(name) for name in (*LOOPBACK_NAMES, *names)}
         self._any_address = any_address
+        self.may_have_proxy = not self._names <= THIS_MACHINE
 
     def allow(self, name: str) -> None:
         """Answer to one more name, such as a share link's once it is known."""
@@ -154,7 +156,11 @@ class Guard:
     def _identify(self, scope: Scope, headers: Headers) -> tuple[Identity, str | None]:
         """Return who sends an admitted request, and a cookie to know a new browser again."""
         host = _strip_port(headers.get("host", ""))
-        local = identities.is_from_this_machine(read_client_address(scope), host, headers)
+        local = (
+            not self.hosts.may_have_proxy
+            and scope["http_version"] != "1.0"  # nginx's, if nothing else is set; no browser's
+            and identities.is_from_this_machine(read_client_address(scope), host, headers)
+        )
         if self.gate is not None:
             return Identity(self.gate.user, sees_all=local), None
         if local:

@@ -30,7 +30,10 @@ APP = Starlette(routes=[Route("/", say), Route("/assets/x", say)])
 def visitor(
     address: tuple[str, int] = REMOTE, host: str = "studio.lan", **options: Any
 ) -> TestClient:
-    guard = Guard(APP, Hosts(["studio.lan"]), public=("/assets/",), **options)
+    options = {"hosts": Hosts(any_address=True), **options}
+    if host == "studio.lan":
+        options["hosts"].allow(host)
+    guard = Guard(APP, public=("/assets/",), **options)
     return TestClient(guard, base_url=f"https://{host}", client=address)
 
 
@@ -57,6 +60,22 @@ def test_elsewhere_a_browser_sees_its_own(
     assert seen["owner"].startswith("browser-") and not seen["sees_all"]
     assert first.get("/", headers=headers).json() == seen, "it is known again by its cookie"
     assert visitor(address, host).get("/", headers=headers).json() != seen
+
+
+def test_behind_a_proxy_nobody_is_taken_for_the_person_on_this_machine() -> None:
+    behind = visitor(LOCAL, "localhost", hosts=Hosts(["studio.lan"]))
+    assert not behind.get("/").json()["sees_all"], "the proxy may have changed the Host header"
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_http_1_0_comes_from_a_proxy(version: str) -> None:
+    app = visitor(LOCAL, "localhost").app
+
+    async def spoken(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "http_version": version}, receive, send)
+
+    client = TestClient(spoken, base_url="http://localhost", client=LOCAL)
+    assert client.get("/").json()["sees_all"] == (version == "1.1")
 
 
 def test_the_name_of_a_browser_does_not_reveal_its_cookie() -> None:
