@@ -22,9 +22,11 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from paintdiff.system.allocator import set_up_allocator
 from paintdiff.system.threads import set_up_threads
 
 set_up_threads()
+set_up_allocator()
 
 # Else, on some processors, the order in which MKL adds up hangs on where numbers lie in memory, and
 # a request that is painted again gives other last bits. It costs no time that could be measured.

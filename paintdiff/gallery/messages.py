@@ -21,7 +21,7 @@ DATABASE_DAMAGED = (
 DATABASE_FAILED = "The gallery's database failed. The log says why."
 
 
-def made_by_newer_version(version: str, known: str | None) -> str:
+def made_by_newer_version(version: str | None, known: str | None) -> str:
     return (
         f"A newer version of PaintDiffusion made the gallery (its version {version}, known up to "
         f"{known}). Update PaintDiffusion to open it."

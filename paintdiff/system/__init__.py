@@ -1,1 +1,1 @@
-"""The operating system: atomic files, threads, standard streams."""
+"""The operating system: atomic files, threads, the allocator, standard streams."""
