@@ -17,7 +17,7 @@ OTHERS = {
 }
 """Rooms that need no `messages.py`."""
 
-BEGINNING = re.compile(r"\s*[A-Z][A-Za-z0-9'-]*[:,.]?\s")
+BEGINNING = re.compile(r"\s*[A-Z][A-Za-z0-9'\u2019-]*[:,.]?\s")
 TABLES = {
     "models/discovery/detection_rules.py",
     "models/registry/speed_profiles.py",
@@ -91,6 +91,36 @@ def found_in(path: Path) -> list[str]:
 )
 def test_sentences_for_people_stand_in_messages(path: Path) -> None:
     assert path.name == "messages.py" or found_in(path) == []
+
+
+SCRIPTS = PACKAGE / "ui" / "assets"
+SCRIPTED_TEXT = re.compile(r'//.*|"([^"\n]*)"|`([^`]*)`')
+
+
+def found_in_script(source: str) -> list[str]:
+    """Return the texts that read as sentences and end as one; labels of controls don't."""
+    texts = (match[1] or match[2] or "" for match in SCRIPTED_TEXT.finditer(source))
+    return [text for text in texts if text.endswith((".", "?")) and reads_as_sentence(text)]
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.js")), ids=place)
+def test_sentences_in_scripts_stand_in_messages(path: Path) -> None:
+    found = found_in_script(path.read_text(encoding="utf-8"))
+    assert bool(found) == (path.name == "messages.js"), found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('say("This is no picture.");', ["This is no picture."]),
+        ("say(`The file is ${size}. Save it smaller.`)", ["The file is ${size}. Save it smaller."]),
+        ('// It says "This is no picture."', []),
+        ("say(`Can\u2019t open this: ${reason}.`)", ["Can\u2019t open this: ${reason}."]),
+        ('button("Move the picture (H)")', []),
+    ],
+)
+def test_the_check_sees_sentences_in_scripts(source: str, found: list[str]) -> None:
+    assert found_in_script(source) == found
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 Object.assign(window.paintdiff.canvas, (() => {
   const { Layer, encodedPng, kindOf, reencoded } = window.paintdiff.canvas;
+  const { messages } = window.paintdiff;
   const SEND_TIMEOUT_MS = 120_000;
   const MAX_PAINTED_PIXELS = 40_000_000; // a layer takes eight bytes a pixel
 
@@ -13,7 +14,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     try {
       return await fetch(url, { ...options, cache: "no-store", signal: AbortSignal.timeout(SEND_TIMEOUT_MS) });
     } catch (error) {
-      throw new CanvasError("Can’t send the drawing: the app isn’t responding.", { cause: error });
+      throw new CanvasError(messages.DRAWING_NOT_SENT, { cause: error });
     }
   }
 
@@ -39,7 +40,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     // The file that the server knows by that id.
     static async of(id) {
       const answer = await fetched(uploadUrl(id), {});
-      if (!answer.ok) throw new CanvasError("This picture is no longer available: the app was restarted.");
+      if (!answer.ok) throw new CanvasError(messages.APP_RESTARTED);
       return new Sent(await answer.blob(), id);
     }
 
@@ -49,7 +50,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       const answer = await fetched("uploads", { method: "POST", body: this.blob });
       const said = parsed(await answer.text());
       if (!answer.ok) {
-        throw new CanvasError(typeof said.detail === "string" ? said.detail : "The app refused the drawing.");
+        throw new CanvasError(typeof said.detail === "string" ? said.detail : messages.DRAWING_REFUSED);
       }
       this.answer = said;
       this.id = said.id;
@@ -102,7 +103,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       const file = await (readable ? sent : new Sent(await reencoded(bitmap))).held();
       if (!file.id && file.blob.size > limits.bytes) {
         const [size, limit] = [file.blob.size, limits.bytes].map(window.paintdiff.byteSize);
-        throw new CanvasError(`The file is ${size}; at most ${limit} can be sent. Save it smaller.`);
+        throw new CanvasError(messages.fileTooLarge(size, limit));
       }
       return new Picture(file, bitmap);
     }
@@ -148,15 +149,14 @@ Object.assign(window.paintdiff.canvas, (() => {
     try {
       return await createImageBitmap(blob);
     } catch (error) {
-      throw new CanvasError("Can’t open this. Use PNG, JPEG or WebP.", { cause: error });
+      throw new CanvasError(messages.CANNOT_OPEN, { cause: error });
     }
   }
 
   function checkPixels(count, most, painted) {
     if (count <= most) return;
     const [has, limit] = [count, most].map((pixels) => (pixels / 1e6).toFixed(1));
-    const verb = painted ? "painted on" : "opened";
-    throw new CanvasError(`The picture has ${has} million pixels; at most ${limit} million can be ${verb}.`);
+    throw new CanvasError(messages.tooManyPixels(has, limit, painted));
   }
 
   return { CanvasError, Sent, Picture, senders, flush, decoded, checkPixels };

@@ -253,7 +253,7 @@ Object.assign(window.paintdiff.canvas, (() => {
         event.preventDefault();
         const file = picture(event.dataTransfer);
         if (file) canvas.take(file);
-        else this.say("This isn’t a picture. Use PNG, JPEG or WebP.", true);
+        else this.say(window.paintdiff.messages.NOT_A_PICTURE, true);
       });
       document.addEventListener("paste", (event) => {
         const file = picture(event.clipboardData);

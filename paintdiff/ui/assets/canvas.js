@@ -232,12 +232,12 @@ Object.assign(window.paintdiff.canvas, (() => {
     async #openMask(file) {
       const picture = this.document;
       const { values, width, height } = await maskValues(file).catch((error) => {
-        throw new CanvasError("Can’t open this as a mask. Use PNG, JPEG or WebP.", { cause: error });
+        throw new CanvasError(window.paintdiff.messages.CANNOT_OPEN_MASK, { cause: error });
       });
       if (picture !== this.document) return;
       if (width !== picture.width || height !== picture.height) {
-        const sizes = `The mask is ${width} × ${height}, but the picture is ${picture.width} × ${picture.height}`;
-        throw new CanvasError(`${sizes}. They must have the same size.`);
+        const sizes = [`${width} × ${height}`, `${picture.width} × ${picture.height}`];
+        throw new CanvasError(window.paintdiff.messages.sizesDiffer(...sizes));
       }
       this.#rewritten("mask", (pixels) => pixels.set(values));
     }
@@ -376,13 +376,14 @@ Object.assign(window.paintdiff.canvas, (() => {
     }
 
     // Storage can be switched off or full; then a reload forgets the drawing, and everything else works.
-    #notRemembered(error) { this.panel.say(`This drawing won’t survive a reload: ${error.message}`, true); }
+    #notRemembered(error) { this.panel.say(window.paintdiff.messages.notRemembered(error.message), true); }
 
     #reported(promise) { promise.catch((error) => this.#sayError(error)); }
 
     #sayError(error) {
       if (!(error instanceof CanvasError)) console.error(error);
-      this.panel.say(error instanceof CanvasError ? error.message : `Something went wrong: ${error.message}`, true);
+      const { somethingWrong } = window.paintdiff.messages;
+      this.panel.say(error instanceof CanvasError ? error.message : somethingWrong(error.message), true);
     }
   }
 

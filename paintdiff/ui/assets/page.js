@@ -363,7 +363,7 @@ window.paintdiff = (() => {
       if (!answer.ok) throw new Error(String(answer.status));
       show(words(await answer.json()), "");
     } catch {
-      show({}, "The app isn’t responding. Is it still running?");
+      show({}, window.paintdiff.messages.NOT_RESPONDING);
     } finally {
       asking = false;
     }

@@ -4,6 +4,7 @@
 
 Object.assign(window.paintdiff.canvas, (() => {
   const { CanvasError, Sent, senders, decoded, checkPixels, kindOf, reencoded } = window.paintdiff.canvas;
+  const { messages } = window.paintdiff;
   const THUMBNAIL_PX = 88;
   const SHOWN_REFUSALS = 6;
   const KEY = (name) => `paintdiff.list.${name}`;
@@ -116,15 +117,14 @@ Object.assign(window.paintdiff.canvas, (() => {
       this.#forgive();
       const pictures = files.filter((file) => file.type.startsWith("image/") && !file.name.startsWith("."));
       if (!fromFolder) {
-        for (const file of files) if (!pictures.includes(file)) this.#refuse(file.name, "Can’t open this. Use PNG, JPEG or WebP.");
+        for (const file of files) if (!pictures.includes(file)) this.#refuse(file.name, messages.CANNOT_OPEN);
       } else if (pictures.length === 0) {
-        this.#refuse("The folder", "It contains no picture.");
+        this.#refuse(messages.FOLDER, messages.FOLDER_WITHOUT_PICTURE);
       }
       const room = this.limits.count - this.#items.length;
       if (pictures.length > room) {
         const left = pictures.length - room;
-        this.#refuse(left === 1 ? "1 picture" : `${left} pictures`,
-          `At most ${this.limits.count} can be upscaled at once. Upscale these first, then add the others.`);
+        this.#refuse(messages.picturesLeft(left), messages.tooManyPictures(this.limits.count));
       }
       const sorted = pictures.slice(0, Math.max(0, room));
       if (fromFolder) sorted.sort((one, other) => one.name.localeCompare(other.name, undefined, { numeric: true }));
@@ -173,12 +173,10 @@ Object.assign(window.paintdiff.canvas, (() => {
     #checkBytes({ sent }) {
       const { bytes, allBytes } = this.limits;
       if (sent.blob.size > bytes) {
-        throw new CanvasError(
-          `The file is ${byteSize(sent.blob.size)}; at most ${byteSize(bytes)} can be sent. Save it smaller.`,
-        );
+        throw new CanvasError(messages.fileTooLarge(byteSize(sent.blob.size), byteSize(bytes)));
       }
       const all = this.#items.reduce((sum, item) => sum + (item.width ? item.sent.blob?.size ?? 0 : 0), sent.blob.size);
-      if (all > allBytes) throw new CanvasError(`All files together may be at most ${byteSize(allBytes)}. Upscale these first, then add the others.`);
+      if (all > allBytes) throw new CanvasError(messages.filesTooLarge(byteSize(allBytes)));
     }
 
     async #picture(item) {
@@ -278,7 +276,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     #words(error) {
       if (error instanceof CanvasError) return error.message;
       console.error(error);
-      return `Something went wrong: ${error.message}`;
+      return messages.somethingWrong(error.message);
     }
 
     #refuse(name, reason) {
@@ -345,7 +343,7 @@ Object.assign(window.paintdiff.canvas, (() => {
         const count = event.dataTransfer.files.length;
         droppedFiles(event.dataTransfer).then(
           (files) => this.add(files, files.length !== count),
-          () => this.#refuse("The folder", "It can’t be read."),
+          () => this.#refuse(messages.FOLDER, messages.FOLDER_UNREADABLE),
         );
       });
       document.addEventListener("paste", (event) => {

@@ -18,7 +18,7 @@ async function send(file) {
     const { id, detail } = await answer.json();
     bring(answer.ok ? { picture: id } : { failed: String(detail) });
   } catch {
-    bring({ failed: "Can't send the picture. Is the app still running?" });
+    bring({ failed: window.paintdiff.messages.NOT_SENT });
   }
 }
 
@@ -32,7 +32,7 @@ studio.addEventListener("drop", (event) => {
   event.preventDefault();
   const file = pictureIn(event.dataTransfer);
   if (file) send(file);
-  else bring({ failed: "This isn’t a picture. Use PNG, JPEG or WebP." });
+  else bring({ failed: window.paintdiff.messages.NOT_A_PICTURE });
 });
 document.addEventListener("paste", (event) => {
   if (!element.isConnected || !studio.offsetParent) return;
@@ -41,7 +41,7 @@ document.addEventListener("paste", (event) => {
   if (text) {
     if (!event.target.closest?.(".prompt") || !studio.contains(event.target) || !SETTINGS.test(text)) return;
     const fits = new Blob([text]).size <= MOST_BYTES;
-    bring(fits ? { text } : { failed: "This text is too long to contain settings. Drop the picture itself." });
+    bring(fits ? { text } : { failed: window.paintdiff.messages.TEXT_TOO_LONG });
   } else if (file && !document.querySelector(".paint-canvas:hover") && !document.activeElement?.closest(OTHERS)) {
     event.preventDefault();
     send(file);

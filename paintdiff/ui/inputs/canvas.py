@@ -30,6 +30,7 @@ from paintdiff.ui.inputs import messages
 
 BLANK = Size(512, 512)
 SCRIPTS = (
+    "messages.js",
     "canvas-pixels.js",
     "canvas-png.js",
     "canvas-picture.js",
