@@ -80,7 +80,7 @@ def test_a_new_kind_is_found_by_its_name(catalog: Catalog) -> None:
     with pytest.raises(UnknownNameError, match="bold") as caught:
         catalog.find(ColouristRow, "bald")
     assert (caught.value.what, caught.value.suggestion) == ("colourist", "bold")
-    with pytest.raises(UnknownNameError, match="Put colourists in the folder colourists"):
+    with pytest.raises(UnknownNameError, match="put colourists into FOLDER/colourists"):
         Catalog(FoundRows()).find(ColouristRow, "bold")
 
 
