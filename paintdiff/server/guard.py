@@ -158,7 +158,7 @@ class Guard:
         host = _strip_port(headers.get("host", ""))
         local = (
             not self.hosts.may_have_proxy
-            and scope["http_version"] != "1.0"  # nginx's, if nothing else is set; no browser's
+            and scope.get("http_version") != "1.0"  # nginx's, if nothing else is set; no browser's
             and identities.is_from_this_machine(read_client_address(scope), host, headers)
         )
         if self.gate is not None:

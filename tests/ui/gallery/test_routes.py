@@ -47,7 +47,9 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
 def app(gallery: Gallery, context: PageContext) -> Guard:
     server = FastAPI()
     server.include_router(routes.gallery_routes(gallery, context))
-    return Guard(Access(server, PageEvents({}), Sessions(NoQueue())), Hosts(["studio.lan"]))
+    hosts = Hosts()
+    hosts.allow("studio.lan")  # as for a share link; with it from the start, a proxy is expected
+    return Guard(Access(server, PageEvents({}), Sessions(NoQueue())), hosts)
 
 
 @pytest.fixture
