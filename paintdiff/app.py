@@ -15,6 +15,7 @@ import threading
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import SystemRandom
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -187,20 +188,19 @@ class App:
 
     def _started(self) -> None:
         """Announce the page, then do what takes longer."""
-        settings = self.settings
+        began, settings = datetime.now(UTC), self.settings
         host = "localhost" if settings.host in _EVERY_ADDRESS else settings.host.strip("[]")
         url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{settings.root_path}"
         _say(messages.page_address(url))
         _say(messages.pictures_are_saved(settings.output_dir.absolute()))
         threading.Thread(
-            target=self._after_start, args=(url,), name="after-start", daemon=True
+            target=self._after_start, args=(url, began), name="after-start", daemon=True
         ).start()
 
-    def _after_start(self, url: str) -> None:
+    def _after_start(self, url: str, began: datetime) -> None:
         from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415 (see `composed`)
 
         self.pictures.tidy_up()
-        self._adopt_orphans()
         remove_stale_folders()
         remove_stale_parts(self.settings.cache_dir or find_user_cache_folder(), depth=2)
         self.engine.manager.warm(self.parts.default_model)
@@ -208,13 +208,14 @@ class App:
             webbrowser.open(url)
         if self.settings.share:
             self._share()
+        self._adopt_orphans(began)  # reads each of them, so nothing waits for it
 
-    def _adopt_orphans(self) -> None:
+    def _adopt_orphans(self, before: datetime) -> None:
         """Add pictures to the gallery that a killed process saved but didn't record."""
         from paintdiff.gallery.adoption import adopt_orphans  # noqa: PLC0415 (see `composed`)
 
         try:
-            adopted = adopt_orphans(self.gallery)
+            adopted = adopt_orphans(self.gallery, before)
         except GalleryError as error:
             _say(messages.gallery_unavailable(str(error)))
         else:

@@ -19,9 +19,10 @@ logger = logging.getLogger(__name__)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-def adopt_orphans(gallery: Gallery) -> int:
+def adopt_orphans(gallery: Gallery, before: datetime | None = None) -> int:
     """Record every readable picture in the dated folders that has no record; return how many.
 
+    With `before` only files that are older: a newer one's own process may be about to record it.
     Pictures that were erased are removed from the disk first and don't return. Files that can't be
     read are logged and stay.
 
@@ -29,17 +30,19 @@ def adopt_orphans(gallery: Gallery) -> int:
         GalleryError: The database can't be used.
     """
     finish_removals(gallery)
-    adopted = _adopt(gallery)
+    adopted = _adopt(gallery, before)
     collect_inputs(gallery)
     return adopted
 
 
-def _adopt(gallery: Gallery) -> int:
+def _adopt(gallery: Gallery, before: datetime | None) -> int:
     adopted = 0
     for files in list_day_files(gallery.folder):
         for file in gallery.store.find_unrecorded(files):
             try:
                 facts = read_picture_file(gallery.path_of(file))
+                if before is not None and facts.modified_at >= before:
+                    continue
                 gallery.store.add(record_of_file(file, facts))
             except PictureRecordedError:
                 continue  # another process was faster

@@ -1,4 +1,4 @@
-"""What a picture file says about itself: its size, its hash, and the settings in it."""
+"""Reads picture files: their size, their hash, and the settings in them."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ UNKNOWN_KIND = "unknown"
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a picture doesn't say about itself: who asked for it, and what painted it."""
+    """The owner of a picture, and the versions of the libraries that painted it."""
 
     owner: str = ""
     libraries: Mapping[str, str] = field(default_factory=dict[str, str])

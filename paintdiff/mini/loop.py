@@ -83,7 +83,7 @@ class TrainingLoop:
     It saves to `folder/name.pt` as it goes. Started again with the same arguments it resumes from
     the file: it restores weights, average, optimiser, random numbers and the time already spent. An
     interrupted run therefore gives the same weights as an uninterrupted one (as long as `steps`,
-    not `minutes`, ends it). SIGTERM saves and stops.
+    not `minutes`, ends it). SIGTERM saves and ends the process.
     """
 
     def __init__(
@@ -126,6 +126,9 @@ class TrainingLoop:
 
         `losses(random, progress)` draws a batch and returns its losses; `now` is the clock of the
         plan's minutes.
+
+        Raises:
+            SystemExit: SIGTERM came. The state is saved, and what follows must not begin.
         """
         previous = signal.signal(signal.SIGTERM, self._stop)
         saved_at = time.monotonic()
@@ -147,6 +150,8 @@ class TrainingLoop:
             signal.signal(signal.SIGTERM, previous)
         self.save()
         plot_losses(self.folder / f"{self.name}.csv", self.folder / f"{self.name}.png")
+        if self._stopping:
+            raise SystemExit(128 + signal.SIGTERM)
 
     def use_average(self) -> None:
         """Put the averaged weights into the modules; these weights ship."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,16 @@ def test_the_record_of_an_orphan_is_rebuilt(gallery: Gallery, folder: PictureFol
     recorder = Recorder(gallery, folder, {})
     assert recorder.record(Job(REQUEST), painted(folder)).id
     assert adopt_orphans(gallery) == 0
+
+
+def test_files_of_a_process_that_runs_are_left_to_it(
+    gallery: Gallery, folder: PictureFolder
+) -> None:
+    path = painted(folder).path
+    assert path is not None
+    saved_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    assert adopt_orphans(gallery, before=saved_at) == 0
+    assert adopt_orphans(gallery, before=saved_at + timedelta(seconds=1)) == 1
 
 
 def test_unreadable_and_other_files_stay(gallery: Gallery, folder: PictureFolder) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ class CutError(Exception):
     """Stands for the power going off."""
 
 
-def trained(folder: Path, cut_at: int | None = None) -> list[Tensor]:
+def trained(folder: Path, cut_at: int | None = None, end_at: int | None = None) -> list[Tensor]:
     torch.manual_seed(0)
     model = nn.Linear(4, 1)
     loop = TrainingLoop("line", folder, {"model": model}, PLAN, seed=3)
@@ -26,6 +27,8 @@ def trained(folder: Path, cut_at: int | None = None) -> list[Tensor]:
         if cut_at is not None and loop.step == cut_at:
             loop.save()
             raise CutError
+        if loop.step == end_at:
+            signal.raise_signal(signal.SIGTERM)
         inputs = torch.from_numpy(random.random((8, 4), dtype=np.float32)) + 0.1 * torch.randn(8, 4)
         return {"loss": (model(inputs) - inputs.sum(1, keepdim=True)).pow(2).mean()}
 
@@ -39,6 +42,14 @@ def test_a_run_that_was_cut_ends_with_the_same_weights(tmp_path: Path) -> None:
     with pytest.raises(CutError):
         trained(tmp_path / "cut", cut_at=17)
     resumed = trained(tmp_path / "cut")
+    assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
+def test_sigterm_saves_and_nothing_follows(tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole")
+    with pytest.raises(SystemExit):
+        trained(tmp_path / "ended", end_at=17)
+    resumed = trained(tmp_path / "ended")
     assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
 
 

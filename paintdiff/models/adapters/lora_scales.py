@@ -36,7 +36,7 @@ class AlphaPattern:
     """PEFT's `alpha_pattern`: alphas by regular expressions.
 
     An expression has to match the end of a layer's path, from a dot or the beginning on. `where` is
-    the place of the pattern, in words for messages. The constructor raises ModelLoadError for an
+    the place of the pattern, for messages. The constructor raises ModelLoadError for an
     alpha that isn't a finite number, and for an expression that could take long.
     """
 
@@ -72,7 +72,7 @@ class AlphaPattern:
 class Scales:
     """The settings of one component of a LoRA, or of all of it.
 
-    `where` is their place, in words for messages. `is_dora` tells whether layers need magnitudes.
+    `where` is their place, for messages. `is_dora` says whether layers need magnitudes.
     The constructor raises ModelLoadError for a value that isn't a finite number.
     """
 

@@ -33,8 +33,10 @@ def find_row_by_name(
     Capitals and a file's suffix don't count then. Its name comes first, then the end of its path
     ("styles/ink"), then a name that it gives itself (`aliases`). `gone` are names of files that
     have gone, which never mean another file; `advice` ends the sentence "none was found", and says
-    where such files belong. Raises UnknownNameError, which names the nearest, if there is none or
-    if there are several.
+    where to put such files.
+
+    Raises:
+        UnknownNameError: No row or several rows have the name. It suggests the nearest.
     """
     exact = rows.get(name)
     if exact is not None:
