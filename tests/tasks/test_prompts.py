@@ -126,6 +126,8 @@ def test_mistakes_are_quoted_beside_the_prompt(tiny_engine: Engine) -> None:
     assert "[from:to:0.5]" in schedule
     assert "never closed" in unclosed and "a (red" in unclosed
     assert tiny_engine.submit(words("a red house :)", num_inference_steps=1)).warnings == ()
+    late = tiny_engine.submit(words("a house by a green lake, (night", num_inference_steps=1))
+    assert "“green lake, (night”" in late.warnings[0], "in whole words"
 
 
 @pytest.mark.parametrize("family", ["flux", "pixart"])

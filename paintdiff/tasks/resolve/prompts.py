@@ -18,6 +18,10 @@ MAX_PARTS = 8
 MAX_TEXTS = 100
 """All texts that a prompt changes to are kept in memory."""
 _MOST_NAMED = 3
+_AROUND_CHARACTERS = 10
+_MOST_SHOWN = 60
+_BEFORE = re.compile(rf"\S{{0,{_AROUND_CHARACTERS}}}.{{0,{_AROUND_CHARACTERS}}}\Z", re.DOTALL)
+_AFTER = re.compile(rf".{{0,{_AROUND_CHARACTERS}}}\S{{0,{_AROUND_CHARACTERS}}}", re.DOTALL)
 _CLOSING = re.compile(r"[)\]]")
 _WEIGHT = re.compile(r":\s*[-+]?[.\d]+\s*$")
 
@@ -70,4 +74,9 @@ def _is_plainly_text(mistake: Mistake, text: str) -> bool:
 
 
 def _quote(mistake: Mistake, text: str) -> str:
-    return re.sub(r"\s+", " ", text[max(0, mistake.start - 10) : mistake.end + 10])[:60].strip()
+    """Return the mistake and what is around it, in whole words where these are short."""
+    before = _BEFORE.search(text[max(0, mistake.start - 2 * _AROUND_CHARACTERS) : mistake.start])
+    after = _AFTER.match(text, mistake.end)
+    assert before is not None and after is not None  # both also match nothing
+    shown = before[0] + text[mistake.start : mistake.end] + after[0]
+    return re.sub(r"\s+", " ", shown)[:_MOST_SHOWN].strip()
