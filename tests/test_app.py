@@ -128,7 +128,7 @@ def test_the_controlnet_that_is_named_is_the_default(tmp_path: Path) -> None:
 
 RECORDED = """
 import app
-from paintdiff.gallery.store import PictureQuery
+from paintdiff.gallery.query import PictureQuery
 from paintdiff.jobs.requests import TextToImage
 composed = app.App.composed(app.Settings.read(["--output-dir", "out"]))
 done = composed.engine.generate(TextToImage(prompt="a boat", num_inference_steps=2, seed=1))

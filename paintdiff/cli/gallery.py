@@ -21,7 +21,8 @@ from paintdiff.gallery.checking import find_mismatches, repair
 from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.importing import ImportReport, import_folder
-from paintdiff.gallery.store import PictureQuery, Record
+from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.record import Record
 from paintdiff.system.atomic_files import new_file
 
 _SHOWN_CHARACTERS = 60

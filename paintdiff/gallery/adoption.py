@@ -10,9 +10,9 @@ from datetime import datetime
 from pathlib import Path
 
 from paintdiff.errors import PictureRecordedError, RequestError
+from paintdiff.gallery.describing import record_of_file
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import SUFFIXES, read_picture_file
-from paintdiff.gallery.records import record_of_file
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from paintdiff.gallery import messages
 from paintdiff.gallery.adoption import adopt_orphans, list_day_files
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import read_picture_file
-from paintdiff.gallery.store import PictureQuery, Record
+from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.record import Record
 from paintdiff.system.atomic_files import remove_stale_parts
 
 

@@ -10,7 +10,8 @@ from typing import cast
 
 from paintdiff.gallery.database import Database, check_url
 from paintdiff.gallery.input_files import InputFiles
-from paintdiff.gallery.store import GalleryStore, Record
+from paintdiff.gallery.record import Record
+from paintdiff.gallery.store import GalleryStore
 from paintdiff.gallery.thumbnails import Thumbnails
 from paintdiff.jobs.requests import Request, parse_request
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from paintdiff.errors import PictureRecordedError, RequestError, StorageError
 from paintdiff.gallery import messages
 from paintdiff.gallery.adoption import is_picture_name
+from paintdiff.gallery.describing import record_of_file
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import PictureFile, read_picture_file
-from paintdiff.gallery.records import record_of_file
 from paintdiff.system.atomic_files import new_file
 
 _COPY_BYTES = 2**20

@@ -26,10 +26,10 @@ from paintdiff.errors import (
     StorageError,
 )
 from paintdiff.gallery import messages
+from paintdiff.gallery.describing import Circumstances, record_of_picture, with_parent
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import read_picture_file
-from paintdiff.gallery.records import Circumstances, record_of_picture, with_parent
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.job import Job
 from paintdiff.jobs.requests import Request

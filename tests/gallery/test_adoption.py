@@ -13,8 +13,8 @@ import pytest
 from paintdiff.gallery.adoption import adopt_orphans
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
+from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.recording import Recorder
-from paintdiff.gallery.store import PictureQuery
 from paintdiff.jobs.job import Job
 from tests.gallery.test_recording import REQUEST, painted
 

@@ -16,7 +16,8 @@ from paintdiff.gallery.checking import find_mismatches
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.importing import import_folder
-from paintdiff.gallery.store import PictureQuery, Record
+from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.record import Record
 from paintdiff.imaging.geometry import Size
 from tests.gallery.test_recording import painted
 

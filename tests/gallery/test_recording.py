@@ -18,8 +18,8 @@ from paintdiff.gallery import database, recording
 from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
+from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.recording import Recorder
-from paintdiff.gallery.store import PictureQuery
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Finished, Picture
 from paintdiff.jobs.job import Job

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from paintdiff.errors import PictureNotFoundError, PictureRecordedError, RequestError
-from paintdiff.gallery import store as module
+from paintdiff.gallery import record as module
 from paintdiff.gallery.database import Database
-from paintdiff.gallery.store import GalleryStore, PictureQuery, make_id
+from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.record import make_id
+from paintdiff.gallery.store import GalleryStore
 from paintdiff.imaging.geometry import Size
 from tests.gallery.records import START, record
 

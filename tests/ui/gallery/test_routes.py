@@ -17,7 +17,7 @@ from PIL import Image
 
 from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.store import Record
+from paintdiff.gallery.record import Record
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import COOKIE, make_token, name_browser

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from paintdiff.gallery.picture_files import PictureFile
-from paintdiff.gallery.store import Record
+from paintdiff.gallery.record import Record
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.requests import Request, TextToImage, Upscale

@@ -1,0 +1,76 @@
+"""Rows of the database as records and back, and how they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from paintdiff.errors import PictureNotFoundError
+from paintdiff.gallery import messages
+from paintdiff.gallery.record import Record, to_storable
+from paintdiff.gallery.schema import InputRow, PictureRow, TagRow
+from paintdiff.imaging.geometry import Size
+
+_AT_ONCE = 500
+_Item = TypeVar("_Item")
+
+
+def divide(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Divide what a statement names into parts, because the databases limit its length."""
+    for start in range(0, len(items), _AT_ONCE):
+        yield items[start : start + _AT_ONCE]
+
+
+def find_row(session: Session, id: str) -> PictureRow:
+    """Return the row of a picture.
+
+    Raises:
+        PictureNotFoundError: No picture has that id.
+    """
+    row = session.scalar(select(PictureRow).where(PictureRow.id == to_storable(id)))
+    if row is None:
+        raise make_not_found(id)
+    return row
+
+
+def set_deleted(session: Session, ids: Collection[str], deleted_at: Any) -> None:
+    """Set when pictures were deleted, a moment, an expression or None.
+
+    Raises:
+        PictureNotFoundError: No picture has one of the ids.
+    """
+    for part in divide([to_storable(each) for each in dict.fromkeys(ids)]):
+        chosen = PictureRow.id.in_(part)
+        found = set(session.scalars(select(PictureRow.id).where(chosen)))
+        for id in part:
+            if id not in found:
+                raise make_not_found(id)
+        session.execute(update(PictureRow).where(chosen).values(deleted_at=deleted_at))
+
+
+def make_not_found(id: str) -> PictureNotFoundError:
+    """Make the error that no picture has an id."""
+    return PictureNotFoundError(messages.picture_not_found(id[:40]))
+
+
+def to_row(record: Record) -> PictureRow:
+    """Make the row that stores a record."""
+    values = {**vars(record)}
+    size: Size = values.pop("size")
+    values |= {"width": size.width, "height": size.height}
+    values["tags"] = [TagRow(tag=tag) for tag in record.tags]
+    values["inputs"] = [InputRow(sha256=sha256) for sha256 in record.inputs]
+    values["params"], values["libraries"] = dict(record.params), dict(record.libraries)
+    return PictureRow(**values)
+
+
+def to_record(row: PictureRow) -> Record:
+    """Return the record that a row stores."""
+    names = Record.__dataclass_fields__.keys() - {"size", "tags", "inputs"}
+    values = {name: getattr(row, name) for name in names}
+    tags = tuple(sorted(each.tag for each in row.tags))
+    inputs = tuple(sorted(each.sha256 for each in row.inputs))
+    return Record(**values, size=Size(row.width, row.height), tags=tags, inputs=inputs)
