@@ -24,8 +24,9 @@ from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.inputs.canvas import canvas_head
 from paintdiff.ui.model_browser.tab import ModelsTab
 from paintdiff.ui.painting.model_choice import ModelChoice
-from paintdiff.ui.painting.painting_tab import PaintingTab, TabInputs
+from paintdiff.ui.painting.painting_tab import PaintingTab
 from paintdiff.ui.painting.picture_tab import PictureTab
+from paintdiff.ui.painting.tab_inputs import TabInputs
 from paintdiff.ui.run import job_view
 from paintdiff.ui.tabs.control import ControlInputs
 from paintdiff.ui.tabs.image_to_image import ImageToImageInputs

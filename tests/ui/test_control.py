@@ -28,8 +28,9 @@ from paintdiff.ui.inputs import canvas
 from paintdiff.ui.inputs.canvas import CanvasContent
 from paintdiff.ui.painting.control_drawer import ControlDrawer
 from paintdiff.ui.painting.control_panel import ControlPanel
-from paintdiff.ui.painting.painting_tab import PaintingTab, TabInputs
+from paintdiff.ui.painting.painting_tab import PaintingTab
 from paintdiff.ui.painting.settings_offer import PaintingSettings, build_offer
+from paintdiff.ui.painting.tab_inputs import TabInputs
 from paintdiff.ui.settings.control_map import (
     find_suited_preprocessor,
     has_strokes,

@@ -11,7 +11,8 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.models.memory.planner import Forecast
 from paintdiff.models.memory.plans import Plan, Planned
 from paintdiff.ui.common.context import PageContext
-from paintdiff.ui.painting.painting_tab import PaintingTab, TabInputs
+from paintdiff.ui.painting.painting_tab import PaintingTab
+from paintdiff.ui.painting.tab_inputs import TabInputs
 from paintdiff.ui.tabs.control import ControlInputs
 from paintdiff.ui.tabs.image_to_image import ImageToImageInputs
 from paintdiff.ui.tabs.inpaint import InpaintInputs

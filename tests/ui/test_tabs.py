@@ -20,7 +20,8 @@ from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.widgets import hex_colour
 from paintdiff.ui.inputs import canvas
 from paintdiff.ui.page import TABS, build_page
-from paintdiff.ui.painting.painting_tab import PaintingTab, TabInputs
+from paintdiff.ui.painting.painting_tab import PaintingTab
+from paintdiff.ui.painting.tab_inputs import TabInputs
 from paintdiff.ui.tabs.image_to_image import ImageToImageInputs
 from paintdiff.ui.tabs.inpaint import InpaintInputs
 from tests.loops import inside_a_loop

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import gradio as gr
 from gradio.context import get_blocks_context, get_render_context
 
-from paintdiff.ui.common import markup
+from paintdiff.ui.common import message_markup
 from paintdiff.ui.common.widgets import Ids
 
 # The script that shows them may load later; it then reads the board itself.
@@ -86,7 +86,7 @@ def show_notes(
     about one that isn't on the page.
     """
     place = places.get(field or "", places[""])
-    return {**clear_notes(places.values()), place: markup.note([message]) + choices}
+    return {**clear_notes(places.values()), place: message_markup.note([message]) + choices}
 
 
 def listen(

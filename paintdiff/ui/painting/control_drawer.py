@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from paintdiff.errors import RequestError
-from paintdiff.ui.common import markup, widgets
+from paintdiff.ui.common import message_markup, widgets
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import listen
 from paintdiff.ui.common.updates import Updates
@@ -15,10 +15,8 @@ from paintdiff.ui.inputs import canvas
 from paintdiff.ui.painting import messages
 from paintdiff.ui.painting.control_panel import ControlPanel
 from paintdiff.ui.painting.picture_input import PictureInput
+from paintdiff.ui.painting.tab_inputs import FormTab
 from paintdiff.ui.settings.control_map import SizeOf, has_strokes
-
-if TYPE_CHECKING:
-    from paintdiff.ui.painting.painting_tab import PaintingTab
 
 
 class ControlDrawer:
@@ -46,7 +44,7 @@ class ControlDrawer:
 
     def wire(
         self,
-        tab: PaintingTab,
+        tab: FormTab,
         quick: Mapping[str, Any],
         *,
         picture: PictureInput,
@@ -76,6 +74,6 @@ class ControlDrawer:
         try:
             drawn = has_strokes(canvas.read_canvas(value, self.context.uploads))
         except RequestError as error:
-            return {note: markup.note([str(error)])}
+            return {note: message_markup.note([str(error)])}
         upload = self.context.uploads.add(drawn.data or b"")
         return {self.panel.canvas: canvas.show_image(upload), note: ""}

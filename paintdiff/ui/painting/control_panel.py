@@ -6,7 +6,7 @@ The ControlNet tab shows all of it, other tabs put it in a drawer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import gradio as gr
 from gradio.components import Component
@@ -23,6 +23,7 @@ from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.inputs import canvas
 from paintdiff.ui.painting import messages
+from paintdiff.ui.painting.tab_inputs import FormTab
 from paintdiff.ui.settings.control_map import (
     FIRST_PREPROCESSOR,
     FOR_A_MAP,
@@ -30,9 +31,6 @@ from paintdiff.ui.settings.control_map import (
     SizeOf,
     choose_preprocessor,
 )
-
-if TYPE_CHECKING:
-    from paintdiff.ui.painting.painting_tab import PaintingTab
 
 RESIZE_MODES = ((messages.CROP, "crop"), (messages.PAD, "pad"), (messages.STRETCH, "stretch"))
 
@@ -215,7 +213,7 @@ class ControlPanel:
 
     def wire(
         self,
-        tab: PaintingTab,
+        tab: FormTab,
         quick: Mapping[str, Any],
         *,
         size: SizeOf,

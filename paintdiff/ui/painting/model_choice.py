@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from paintdiff.ui.common import markup, widgets
+from paintdiff.ui.common import message_markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import listen
@@ -83,7 +83,7 @@ class ModelChoice:
                 usual = self._context.model(None)
                 updates |= form.with_model(usual.name, values)
                 said = messages.model_gone(chosen, usual.title)
-                updates[form.notes["model"]] = markup.note([said], "warning")
+                updates[form.notes["model"]] = message_markup.note([said], "warning")
         return updates
 
     def choose(self, name: str, values: Mapping[Any, Any]) -> Updates:

@@ -12,10 +12,10 @@ import gradio as gr
 from gradio.components import Component
 
 from paintdiff.errors import PaintError, RequestError
-from paintdiff.imaging.geometry import Size, check_size, round_to_multiple
+from paintdiff.imaging.geometry import Size, check_size
 from paintdiff.jobs.events import Picture
-from paintdiff.jobs.requests import PaintingRequest, Request, Upscale
-from paintdiff.ui.common import markup, widgets
+from paintdiff.jobs.requests import Request, Upscale
+from paintdiff.ui.common import markup, message_markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note, listen
@@ -24,6 +24,7 @@ from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.inputs import canvas
 from paintdiff.ui.painting import messages
 from paintdiff.ui.painting.picture_tab import PictureTab
+from paintdiff.ui.painting.tab_inputs import TabInputs
 from paintdiff.ui.run.run_panel import RunButtons, RunPanel, SeedFields
 from paintdiff.ui.settings.adapter_drawer import AdapterDrawer, replace_in_prompt
 from paintdiff.ui.settings.control_map import SizeOf
@@ -31,105 +32,6 @@ from paintdiff.ui.settings.form import Form
 from paintdiff.ui.settings.ip_adapter_drawer import IpAdapterDrawer
 from paintdiff.ui.settings.size_advice import SizeAdvice
 from paintdiff.ui.settings.upscale_setting import UpscaleSetting
-
-
-@dataclass(frozen=True)
-class Sizing:
-    """The size of a tab's pictures, and the size at which they are `painted` if it differs.
-
-    Both, and `TabInputs.refined_size`, read `inputs` and the `canvases`.
-    """
-
-    size: SizeOf
-    inputs: frozenset[Any]
-    canvases: tuple[gr.HTML, ...] = ()
-    painted: SizeOf | None = None
-
-
-class TabInputs:
-    """A tab's inputs besides the prompt. Subclasses add theirs; this class adds none.
-
-    `ids` names the tab and its elements. `sized` says whether the person may choose the picture's
-    size, `size_shown` whether that is visible at first, `prompt_needed` whether a prompt is
-    required. Components are made in `add_controls` (between the prompt and Generate),
-    `add_settings` (below the settings) and `add_canvas` (beside the picture).
-    """
-
-    ids = Ids("")
-    sized = True
-    size_shown = True
-    title = messages.WHAT_TO_PAINT
-    text = messages.HOW_TO_START
-    prompt_needed = True
-
-    def __init__(self, context: PageContext) -> None:
-        self.context = context
-
-    def add_controls(self) -> None:
-        """Lay out the components beside the settings."""
-
-    def add_settings(self) -> None:
-        """Lay out the components below the settings."""
-
-    def add_canvas(self) -> None:
-        """Lay out the components beside the picture."""
-
-    def inputs(self) -> dict[str, Component]:
-        """Return the components that are part of a request, by the keys of their storage."""
-        return {}
-
-    def self_storing_inputs(self) -> frozenset[str]:
-        """Return the keys of those `inputs` that store their values themselves."""
-        return frozenset()
-
-    def notes(self) -> dict[str, Note]:
-        """Return the places for errors, by the request's fields."""
-        return {}
-
-    def wire(self, tab: PaintingTab) -> None:
-        """Register events."""
-
-    def sizing(self, form: Form) -> Sizing:
-        """Return the size of the pictures, as the form says. It reads the model, too."""
-        return Sizing(self.form_size(form), frozenset({form.model, form.width, form.height}))
-
-    def form_size(self, form: Form) -> SizeOf:
-        """Return a function for the form's size, rounded to what its model can paint."""
-
-        def size(values: Values) -> Size:
-            multiple = self.context.model(values[form.model]).family.size_multiple
-            chosen = Size(int(values[form.width] or 0), int(values[form.height] or 0))
-            return round_to_multiple(check_size(chosen), multiple)
-
-        return size
-
-    def refined_size(self, values: Values, form: Form, size: Size) -> Size | None:
-        """Return the size of a second pass over a picture of that size; None without one."""
-        return None
-
-    def canvases(self) -> tuple[gr.HTML, ...]:
-        """Return those `inputs` whose pixels must be sent before a job starts."""
-        return ()
-
-    def request(self, fields: dict[str, object], values: Values) -> Request:
-        """Build the request. All painting requests share `fields`.
-
-        Raises:
-            RequestError: A value is invalid.
-        """
-        raise NotImplementedError
-
-    def restore(self, memory: BrowserState) -> Updates:
-        """Return updates with the stored values, each checked."""
-        return {}
-
-    def fill(self, request: PaintingRequest) -> Updates:
-        """Return updates with the settings of an earlier picture."""
-        return {}
-
-    def receive(self, picture: Picture) -> Updates:
-        """Return updates that put a finished picture in."""
-        return {}
 
 
 @dataclass(frozen=True)
@@ -326,7 +228,7 @@ class PaintingTab(PictureTab):
         advice = self._size_advice(values)
         words = [messages.refined_at(refined)] if refined is not None else []
         words += [messages.upscaled_to(upscaled)] if upscaled is not None else []
-        aside = markup.aside(f"{', '.join([str(size), *words])}.") if words else ""
+        aside = message_markup.aside(f"{', '.join([str(size), *words])}.") if words else ""
         return f"{'' if advice is None else advice.markup}{aside}"
 
     def _size_advice(self, values: Values) -> SizeAdvice | None:
@@ -368,7 +270,11 @@ class PaintingTab(PictureTab):
         if forecast is None or (forecast.planned is not None and not forecast.planned.plan.words):
             return ""  # it simply fits
         words = f"{forecast.words[:1].upper()}{forecast.words[1:]}."
-        return markup.note([words], "warning") if forecast.slow else markup.aside(words)
+        return (
+            message_markup.note([words], "warning")
+            if forecast.slow
+            else message_markup.aside(words)
+        )
 
     # Settings from elsewhere
 

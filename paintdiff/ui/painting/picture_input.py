@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from paintdiff.errors import MetadataError, RequestError
 from paintdiff.jobs.events import Picture
-from paintdiff.ui.common import markup, widgets
+from paintdiff.ui.common import message_markup, widgets
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.pictures import encode_whole_png
@@ -23,9 +23,7 @@ from paintdiff.ui.painting.settings_offer import (
     build_offer,
     read_painting_settings,
 )
-
-if TYPE_CHECKING:
-    from paintdiff.ui.painting.painting_tab import PaintingTab
+from paintdiff.ui.painting.tab_inputs import FormTab
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class PictureInput:
             add_note(ids, "image"),
         )
 
-    def wire(self, tab: PaintingTab, quick: Mapping[str, Any]) -> None:
+    def wire(self, tab: FormTab, quick: Mapping[str, Any]) -> None:
         """Check each opened picture for settings; fill the tab's form on request."""
         inputs: list[Any] = [self.canvas, tab.form.model]
         script = canvas.flush_js(inputs, self.canvas)
@@ -91,7 +89,7 @@ class PictureInput:
         try:
             found = self._settings_in(value)
         except MetadataError as error:
-            return markup.note([messages.unreadable_settings(error)], "warning")
+            return message_markup.note([messages.unreadable_settings(error)], "warning")
         return "" if found is None else build_offer(found, self.context, model)
 
     def _settings_in(self, value: object) -> PaintingSettings | None:

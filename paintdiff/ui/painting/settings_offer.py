@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
@@ -14,17 +14,15 @@ from paintdiff.errors import MetadataError, NoMetadataError
 from paintdiff.gallery.found_settings import FoundSettings
 from paintdiff.gallery.metadata import find_settings, read_settings
 from paintdiff.jobs.requests import Painting
-from paintdiff.ui.common import markup, widgets
+from paintdiff.ui.common import message_markup, widgets
 from paintdiff.ui.common.assets import ASSETS
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.pictures import painting_request
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.painting import messages
-from paintdiff.ui.settings.form import MAX_GUIDANCE_OFFERED, MAX_STEPS_OFFERED
-
-if TYPE_CHECKING:
-    from paintdiff.ui.painting.painting_tab import PaintingTab
+from paintdiff.ui.painting.tab_inputs import FormTab
+from paintdiff.ui.settings.form_fields import MAX_GUIDANCE_OFFERED, MAX_STEPS_OFFERED
 
 _OFFER_CHARACTERS = 90
 _MAX_ID_CHARACTERS = 64
@@ -95,7 +93,7 @@ class DroppedSettings:
         script = _SCRIPT.read_text(encoding="utf-8")
         return cls(context, widgets.clickable_html("", ids("offer"), "offer-place", script=script))
 
-    def wire(self, tab: PaintingTab, quick: Mapping[str, Any]) -> None:
+    def wire(self, tab: FormTab, quick: Mapping[str, Any]) -> None:
         """Check dropped and pasted content for settings; fill the tab's form on request."""
         model = tab.form.model
 
@@ -119,16 +117,16 @@ class DroppedSettings:
         """Return the offer as markup, or why there can't be one."""
         failed = getattr(event, "failed", None)
         if failed:
-            return markup.note([str(failed)], "warning")
+            return message_markup.note([str(failed)], "warning")
         try:
             found = self._read_settings(event)
         except MetadataError as error:
-            return markup.note([str(error)], "warning")
+            return message_markup.note([str(error)], "warning")
         if found is not None:
             return build_offer(
                 found, self.context, model, brought="text" if _read_text(event) else "picture"
             )
-        return "" if _read_text(event) else markup.note([messages.NO_SETTINGS], "warning")
+        return "" if _read_text(event) else message_markup.note([messages.NO_SETTINGS], "warning")
 
     def _read_settings(self, event: gr.EventData) -> PaintingSettings | None:
         """Return the settings in what the page sent; None without any.

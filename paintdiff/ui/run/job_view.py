@@ -22,7 +22,7 @@ from paintdiff.jobs.events import (
     Queued,
 )
 from paintdiff.jobs.requests import TextToImage, Upscale
-from paintdiff.ui.common import browser_state, markup, pictures
+from paintdiff.ui.common import browser_state, markup, message_markup, pictures
 from paintdiff.ui.common.messages import GENERATE, UPSCALE
 from paintdiff.ui.common.pictures import size_of_result
 from paintdiff.ui.run import messages
@@ -99,7 +99,7 @@ def build_view(job: Job, event: Event) -> View:
     """Build the view of a job for its latest event."""
     match event:
         case Queued():
-            line = markup.progress_line(describe_queue(event.position))
+            line = message_markup.progress_line(describe_queue(event.position))
             return View(
                 "queued",
                 markup.blank_stage(size_of_result(job), "queued"),
@@ -108,7 +108,7 @@ def build_view(job: Job, event: Event) -> View:
                 position=event.position,
             )
         case Loading():
-            line = markup.progress_line(f"{event.message.rstrip('.…')}…")
+            line = message_markup.progress_line(f"{event.message.rstrip('.…')}…")
             return View(
                 "loading", markup.blank_stage(size_of_result(job), "loading"), line, job.warnings
             )
@@ -178,7 +178,7 @@ def describe_job(picture: Picture, seconds: float | None = None) -> str:
     upscaled = isinstance(picture.request, Upscale)
     took = [] if seconds is None else [messages.done_in(seconds, upscaled=upscaled)]
     text = " · ".join([*took, *_list_settings(picture)])
-    return markup.error_line(text[:1].upper() + text[1:], picture.notes)
+    return message_markup.error_line(text[:1].upper() + text[1:], picture.notes)
 
 
 def _list_settings(picture: Picture) -> list[str]:
@@ -220,7 +220,7 @@ def _finished_view(job: Job, event: Finished) -> View:
     stage = markup.finished_stage(results)
     line = describe_job(event.pictures[0], event.seconds) if event.pictures else ""
     if isinstance(job.request, Upscale) and len(ids) > 1:
-        line = markup.error_line(messages.upscaled_pictures(len(ids), event.seconds))
+        line = message_markup.error_line(messages.upscaled_pictures(len(ids), event.seconds))
     warnings = tuple(dict.fromkeys((*job.warnings, *event.warnings)))
     seed = None if isinstance(job.request, Upscale) else job.request.seed
     return View("finished", stage, line, warnings, seed)
@@ -233,7 +233,7 @@ def _cancelled_view(job: Job, event: Cancelled) -> View:
         verb = UPSCALE if isinstance(job.request, Upscale) else GENERATE
         return View("cancelled", markup.cancelled_stage(verb), "", job.warnings)
     stage = markup.finished_stage(results, "cancelled")
-    line = markup.error_line(messages.cancelled(len(ids)))
+    line = message_markup.error_line(messages.cancelled(len(ids)))
     return View("cancelled", stage, line, job.warnings)
 
 
@@ -257,16 +257,18 @@ def _build_step_line(job: Job, event: Progress) -> str:
     picture = messages.which_pictures(first, shown, event.num_images) if many else ""
     done = _job_fraction(job, event)
     if event.stage == "decoding":
-        return markup.progress_line(messages.FINISHING, f"{picture}{messages.FINISHING}", done)
+        return message_markup.progress_line(
+            messages.FINISHING, f"{picture}{messages.FINISHING}", done
+        )
     left = "" if event.seconds_left is None else f" · {describe_time_left(event.seconds_left)}"
     if event.stage == "faces":
         faces = messages.restoring_faces(event.step, event.total_steps)
-        return markup.progress_line(messages.UPSCALING, f"{picture}{faces}{left}", done)
+        return message_markup.progress_line(messages.UPSCALING, f"{picture}{faces}{left}", done)
     if event.stage == "upscaling":
         tile = messages.upscaling_tile(event.step, event.total_steps)
-        return markup.progress_line(messages.UPSCALING, f"{picture}{tile}{left}", done)
+        return message_markup.progress_line(messages.UPSCALING, f"{picture}{tile}{left}", done)
     step = messages.step(event.step, event.total_steps)
-    return markup.progress_line(messages.PAINTING, f"{picture}{step}{left}", done)
+    return message_markup.progress_line(messages.PAINTING, f"{picture}{step}{left}", done)
 
 
 def _count_together(event: Progress) -> int:

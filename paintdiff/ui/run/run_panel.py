@@ -17,7 +17,7 @@ from paintdiff.jobs.field_messages import message_choices, message_field
 from paintdiff.jobs.requests import Request
 from paintdiff.server.identities import current_identity
 from paintdiff.server.visitors import current_visitor
-from paintdiff.ui.common import browser_state, markup, widgets
+from paintdiff.ui.common import browser_state, markup, message_markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note, clear_notes, listen, show_notes
@@ -215,7 +215,7 @@ class RunPanel:
         ):
             return ""
         ids = (self.ids("prompt"), self.ids("generate"))
-        return markup.lora_choices(error.name, error.suggestion, *ids)
+        return message_markup.lora_choices(error.name, error.suggestion, *ids)
 
     async def watch(self, values: Values) -> AsyncIterator[Updates]:
         """Show the first unfinished job until it ends or this turn is over.
@@ -235,7 +235,7 @@ class RunPanel:
             yield {**shown, self.ended: values[self.job]}
             return
         gone = messages.run_lost(self.buttons.verb)
-        yield {self.progress: markup.error_line(gone), self.ended: values[self.job]}
+        yield {self.progress: message_markup.error_line(gone), self.ended: values[self.job]}
 
     def cancel(self, values: Values) -> Updates:
         """Cancel the running job; those after it go on.
@@ -249,7 +249,7 @@ class RunPanel:
         job.cancel()
         if job.done:
             return self._show(job_view.build_view(job, job.latest), jobs, values)
-        stopping = markup.progress_line(messages.CANCELLING)
+        stopping = message_markup.progress_line(messages.CANCELLING)
         return {self.buttons.cancel: gr.Button(interactive=False), self.progress: stopping}
 
     def _jobs(self, values: Values) -> list[Job]:
@@ -265,7 +265,7 @@ class RunPanel:
     def _show(self, view: View, jobs: Sequence[Job], values: Values) -> Updates:
         waiting = view.position > 0
         others = sum(not job.done for job in jobs) - (not view.is_over)
-        line = markup.queue_text(view.progress, max(0, others))
+        line = message_markup.queue_text(view.progress, max(0, others))
         updates: Updates = {
             self.stage: gr.skip() if view.stage is None else view.stage,
             self.progress: line,
@@ -298,7 +298,8 @@ class RunPanel:
             by_place.setdefault(place, []).append(sentence)
         prompt = self.ids("prompt")
         return {
-            place: markup.note(each, "warning") + markup.prompt_chips(message_choices(each), prompt)
+            place: message_markup.note(each, "warning")
+            + message_markup.prompt_chips(message_choices(each), prompt)
             for place, each in by_place.items()
         }
 

@@ -17,7 +17,7 @@ from paintdiff.imaging.geometry import ResizeMode, Size, describe_resize
 from paintdiff.imaging.images import decode_image, flatten_image
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.preprocessors.table import PREPROCESSORS
-from paintdiff.ui.common import markup, widgets
+from paintdiff.ui.common import markup, message_markup, widgets
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note, clear_notes, listen
 from paintdiff.ui.common.updates import Updates, Values
@@ -140,7 +140,7 @@ class ControlMap:
         except PaintError as error:
             field = error.field if isinstance(error, RequestError) else None
             note = self.notes.get(field or "", self.notes["preprocessor"])
-            shown = {**cleared, self.place: "", note: markup.note([str(error)])}
+            shown = {**cleared, self.place: "", note: message_markup.note([str(error)])}
         except Exception:
             yield idle
             raise

@@ -18,7 +18,7 @@ from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.settings import messages
-from paintdiff.ui.settings.form import MAX_STEPS_OFFERED
+from paintdiff.ui.settings.form_fields import MAX_STEPS_OFFERED
 from paintdiff.ui.settings.upscale_setting import upscaler_title
 
 FIRST = HiresFix()

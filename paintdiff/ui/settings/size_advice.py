@@ -8,7 +8,7 @@ from html import escape
 from paintdiff.imaging.geometry import Size, is_near_area, size_for_area
 from paintdiff.jobs.request_parts import MAX_UPSCALE
 from paintdiff.models.registry.model_rows import ModelRow
-from paintdiff.ui.common import markup
+from paintdiff.ui.common import message_markup
 from paintdiff.ui.settings import messages
 
 
@@ -44,7 +44,7 @@ class SizeAdvice:
         said = messages.size_advice(self.model, self.native, self.wanted, larger=larger)
         advice = messages.paint_at(self.size, self.scale, larger=larger)
         return (
-            f'{markup.note([said], "warning")}<div class="note-choices">'
+            f'{message_markup.note([said], "warning")}<div class="note-choices">'
             f'<button type="button" data-native>{escape(advice)}</button>'
             "</div>"
         )

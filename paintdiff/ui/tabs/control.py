@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -19,15 +19,12 @@ from paintdiff.ui.common.updates import QUICK, Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.painting.control_drawer import ControlDrawer
 from paintdiff.ui.painting.control_panel import ControlPanel
-from paintdiff.ui.painting.painting_tab import Sizing, TabInputs
 from paintdiff.ui.painting.picture_input import PictureInput
+from paintdiff.ui.painting.tab_inputs import FormTab, Sizing, TabInputs
 from paintdiff.ui.settings.control_map import FIRST_PREPROCESSOR
 from paintdiff.ui.settings.form import Form
 from paintdiff.ui.settings.hires_drawer import HiresDrawer
 from paintdiff.ui.tabs import messages
-
-if TYPE_CHECKING:
-    from paintdiff.ui.painting.painting_tab import PaintingTab
 
 
 class ControlInputs(TabInputs):
@@ -85,7 +82,7 @@ class ControlInputs(TabInputs):
         """Return the drawing, and the second control's picture."""
         return tuple(panel.canvas for panel in self._panels())
 
-    def wire(self, tab: PaintingTab) -> None:
+    def wire(self, tab: FormTab) -> None:
         """Register the events of the control maps, and match the size of a blank canvas."""
         form = tab.form
         self.picture.wire(tab, QUICK)

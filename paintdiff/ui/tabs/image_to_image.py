@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -13,7 +13,7 @@ from paintdiff.imaging.geometry import Size, choose_working_size, describe_resiz
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.requests import ImageToImage, PaintingRequest
-from paintdiff.ui.common import markup, widgets
+from paintdiff.ui.common import message_markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note
@@ -21,13 +21,10 @@ from paintdiff.ui.common.updates import QUICK, Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.inputs import canvas
 from paintdiff.ui.painting.control_drawer import ControlDrawer
-from paintdiff.ui.painting.painting_tab import Sizing, TabInputs
 from paintdiff.ui.painting.picture_input import PictureInput
+from paintdiff.ui.painting.tab_inputs import FormTab, Sizing, TabInputs
 from paintdiff.ui.settings.form import Form
 from paintdiff.ui.tabs import messages
-
-if TYPE_CHECKING:
-    from paintdiff.ui.painting.painting_tab import PaintingTab
 
 FIRST_STRENGTH = 0.6
 MAX_PASSES = 8
@@ -129,7 +126,7 @@ class ImageToImageInputs(TabInputs):
         """Return the picture, and the control's."""
         return self.picture.canvas, self.control.panel.canvas
 
-    def wire(self, tab: PaintingTab) -> None:
+    def wire(self, tab: FormTab) -> None:
         """Register the events that describe the final size in advance."""
         self.picture.wire(tab, QUICK)
         form = tab.form
@@ -170,7 +167,7 @@ class ImageToImageInputs(TabInputs):
                 content = self.picture.read(values)
                 mode = "stretch" if values[self.resize] == AS_PICTURE else values[self.resize]
                 source = Size(content.width, content.height)
-                return markup.aside(describe_resize(source, size_in(values), mode))
+                return message_markup.aside(describe_resize(source, size_in(values), mode))
             except PaintError:
                 return ""  # no picture, or no size: Generate says what is wrong
 

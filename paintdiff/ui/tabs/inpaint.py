@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
@@ -19,13 +19,10 @@ from paintdiff.ui.common.field_messages import Note, add_note
 from paintdiff.ui.common.updates import QUICK, Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.painting.control_drawer import ControlDrawer
-from paintdiff.ui.painting.painting_tab import Sizing, TabInputs
 from paintdiff.ui.painting.picture_input import PictureInput
+from paintdiff.ui.painting.tab_inputs import FormTab, Sizing, TabInputs
 from paintdiff.ui.settings.form import Form
 from paintdiff.ui.tabs import messages
-
-if TYPE_CHECKING:
-    from paintdiff.ui.painting.painting_tab import PaintingTab
 
 FIRST_STRENGTH = 0.75
 FIRST_BLUR_PX = 4
@@ -138,7 +135,7 @@ class InpaintInputs(TabInputs):
         """Return the picture with its strokes, and the control's."""
         return self.picture.canvas, self.control.panel.canvas
 
-    def wire(self, tab: PaintingTab) -> None:
+    def wire(self, tab: FormTab) -> None:
         """Register the events of the picture and the control's map."""
         self.picture.wire(tab, QUICK)
         sizing = self.sizing(tab.form)

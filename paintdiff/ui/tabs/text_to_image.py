@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gradio.components import Component
 
 from paintdiff.imaging.geometry import Size
@@ -13,13 +11,10 @@ from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note
 from paintdiff.ui.common.updates import QUICK, Updates, Values
 from paintdiff.ui.common.widgets import Ids
-from paintdiff.ui.painting.painting_tab import Sizing, TabInputs
 from paintdiff.ui.painting.settings_offer import DroppedSettings
+from paintdiff.ui.painting.tab_inputs import FormTab, Sizing, TabInputs
 from paintdiff.ui.settings.form import Form
 from paintdiff.ui.settings.hires_drawer import HiresDrawer
-
-if TYPE_CHECKING:
-    from paintdiff.ui.painting.painting_tab import PaintingTab
 
 
 class TextToImageInputs(TabInputs):
@@ -47,7 +42,7 @@ class TextToImageInputs(TabInputs):
         """Return the places for errors, by the request's fields."""
         return self.hires.notes()
 
-    def wire(self, tab: PaintingTab) -> None:
+    def wire(self, tab: FormTab) -> None:
         """Register the events of the hires fix and of dropped settings."""
         self.dropped.wire(tab, QUICK)
         self.hires.wire(tab.form.model, QUICK)

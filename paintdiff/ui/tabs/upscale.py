@@ -15,7 +15,7 @@ from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import Upscaling
 from paintdiff.jobs.requests import MAX_IMAGES, Request, Upscale
-from paintdiff.ui.common import markup, widgets
+from paintdiff.ui.common import markup, message_markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import add_note
@@ -133,16 +133,16 @@ class UpscaleTab(PictureTab):
             largest = max(sizes, key=lambda size: max(size.width, size.height))
             enlarged = self.setting.enlarged_size(values, largest)
         except SizeError as error:
-            return markup.note([str(error)], "warning")
+            return message_markup.note([str(error)], "warning")
         except RequestError:
             return ""  # no picture, or no scale: Upscale says what is wrong
         if enlarged is None:
             return ""
         if len(sizes) == 1:
-            return markup.aside(messages.one_becomes(largest, enlarged))
+            return message_markup.aside(messages.one_becomes(largest, enlarged))
         if len(set(sizes)) == 1:
-            return markup.aside(messages.all_become(len(sizes), largest, enlarged))
-        return markup.aside(messages.largest_becomes(len(sizes), enlarged))
+            return message_markup.aside(messages.all_become(len(sizes), largest, enlarged))
+        return message_markup.aside(messages.largest_becomes(len(sizes), enlarged))
 
     def build_offer(self, value: object) -> str:
         """Return the offer to use the first settings found in a picture; "" without any."""

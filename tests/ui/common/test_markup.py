@@ -12,7 +12,7 @@ from PIL import Image
 
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.requests import TextToImage
-from paintdiff.ui.common import markup
+from paintdiff.ui.common import markup, message_markup
 from tests.ui.fake_engine import FakeEngine, picture
 
 HOSTILE = [
@@ -49,9 +49,9 @@ def shown_with(prompt: str) -> list[str]:
         markup.empty_stage([prompt], prompt, prompt),
         markup.failed_stage(prompt),
         markup.filmstrip([markup.Result((job.id, 0), picture(job), settings=prompt)]),
-        markup.note([prompt]),
-        markup.progress_line(prompt, prompt),
-        markup.error_line(prompt),
+        message_markup.note([prompt]),
+        message_markup.progress_line(prompt, prompt),
+        message_markup.error_line(prompt),
     ]
 
 
@@ -98,8 +98,8 @@ def test_several_pictures_share_the_stage() -> None:
 
 
 def test_a_progress_of_unknown_length_has_no_value() -> None:
-    assert "value=" not in markup.progress_line("Loading mini…")
-    assert 'value="1.000"' in markup.progress_line("Painting", "Step 9 of 8", 9 / 8)
+    assert "value=" not in message_markup.progress_line("Loading mini…")
+    assert 'value="1.000"' in message_markup.progress_line("Painting", "Step 9 of 8", 9 / 8)
 
 
 def test_the_blank_canvas_has_the_shape_of_the_picture() -> None:
