@@ -6,17 +6,19 @@ A flag that sets one field of a request is stored under that field's name.
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from paintdiff.cli import messages
 from paintdiff.cli.adapters import add_adapter_flags
+from paintdiff.cli.flag_values import (
+    parse_bytes,
+    parse_name_or_path,
+    parse_path,
+    parse_sides,
+    parse_size,
+)
 from paintdiff.cli.gallery import add_gallery_commands
 from paintdiff.config.presets import is_installed
-from paintdiff.config.settings import parse_bytes
-from paintdiff.errors import RequestError
-from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.request_parts import LATENT_UPSCALER
 from paintdiff.models.acceleration.engines import EngineName
 from paintdiff.models.registry.samplers import list_samplers
@@ -26,16 +28,6 @@ from paintdiff.prompts.syntax import PromptSyntax
 
 BAD_VALUE = 2
 """Exit code for an unusable value."""
-
-
-def _parse_bytes(text: str) -> int:
-    try:
-        count = parse_bytes(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
-    if not count:
-        raise argparse.ArgumentTypeError(messages.NOT_ABOVE_ZERO)
-    return count
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_upscaler_flag(paint)
     _add_general_flags(paint)
     _add_upscale_command(commands)
-    add_gallery_commands(commands, parse_path)
+    add_gallery_commands(commands)
     return parser
 
 
@@ -114,7 +106,7 @@ def _add_upscale_command(commands: Any) -> None:
 def _add_upscaler_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--upscaler",
-        type=_parse_name_or_path,
+        type=parse_name_or_path,
         metavar="NAME",
         help=messages.UPSCALER_HELP,
     )
@@ -146,7 +138,7 @@ def _add_general_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", metavar="NAME", help=messages.DEVICE_HELP)
     command.add_argument(
         "--memory-budget",
-        type=_parse_bytes,
+        type=parse_bytes,
         metavar="SIZE",
         help=messages.MEMORY_BUDGET_HELP,
     )
@@ -169,19 +161,17 @@ def _add_file_flags(paint: argparse.ArgumentParser) -> None:
         "--prompt-syntax",
         choices=get_args(PromptSyntax),
         default="a1111",
-        help="whether (word:1.3), [cat:dog:0.5], BREAK and AND mean what they do in the A1111 "
-        "web UI (default), or are plain text",
+        help=messages.PROMPT_SYNTAX_HELP,
     )
     paint.add_argument(
         "--emphasis",
         choices=get_args(Emphasis),
         default="original",
-        help="how weights act: as in the A1111 web UI (original), the same without normalization "
-        "(no_norm), or as in ComfyUI (comfy)",
+        help=messages.EMPHASIS_HELP,
     )
     paint.add_argument(
         "--model",
-        type=_parse_name_or_path,
+        type=parse_name_or_path,
         default="mini",
         metavar="NAME",
         help=messages.MODEL_HELP,
@@ -211,7 +201,7 @@ def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
         help=messages.STEPS_HELP,
     )
     paint.add_argument("--guidance", type=float, metavar="X", help=messages.GUIDANCE_HELP)
-    paint.add_argument("--size", type=_parse_size, metavar="WxH", help=messages.SIZE_HELP)
+    paint.add_argument("--size", type=parse_size, metavar="WxH", help=messages.SIZE_HELP)
     paint.add_argument("--sampler", metavar="NAME", help=messages.one_of(list_samplers()))
     paint.add_argument("--seed", type=int, metavar="N", help=messages.SEED_HELP)
     paint.add_argument(
@@ -257,7 +247,7 @@ def _add_large_flags(paint: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--hires-upscaler",
-        type=_parse_name_or_path,
+        type=parse_name_or_path,
         metavar="NAME",
         help=messages.hires_upscaler_help(LATENT_UPSCALER),
     )
@@ -338,7 +328,7 @@ def _add_inpaint_flags(paint: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--outpaint",
-        type=_parse_sides,
+        type=parse_sides,
         metavar="L,T,R,B",
         help=messages.OUTPAINT_HELP,
     )
@@ -361,7 +351,7 @@ def _add_control_flags(paint: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--controlnet",
-        type=_parse_name_or_path,
+        type=parse_name_or_path,
         action="append",
         metavar="NAME",
         help=messages.CONTROLNET_HELP,
@@ -393,44 +383,3 @@ def _add_control_flags(paint: argparse.ArgumentParser) -> None:
         metavar="MODE",
         help=messages.CONTROL_RESIZE_MODE_HELP,
     )
-
-
-def parse_path(text: str) -> Path:
-    """Parse a path, existing or not.
-
-    Refuses impossible or inaccessible ones, and an empty text (such as a script's empty variable),
-    which would be this folder.
-    """
-    if not text:
-        raise argparse.ArgumentTypeError(messages.NO_PATH)
-    try:
-        os.stat(text)
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}.") from None
-    return Path(text)
-
-
-def _parse_name_or_path(text: str) -> str:
-    """Parse a model's name or path: valid text, because settings and pictures store it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(messages.not_utf8(text)) from None
-    parse_path(text)
-    return text
-
-
-def _parse_sides(text: str) -> dict[str, int]:
-    numbers = text.split(",")
-    if len(numbers) != 4 or not all(number.strip().isdecimal() for number in numbers):
-        raise argparse.ArgumentTypeError(messages.not_four_sides(text))
-    return dict(zip(("left", "top", "right", "bottom"), map(int, numbers), strict=True))
-
-
-def _parse_size(text: str) -> Size:
-    try:
-        return Size.parse(text)
-    except RequestError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

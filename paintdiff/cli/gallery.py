@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from paintdiff.cli import messages
+from paintdiff.cli.flag_values import parse_path
 from paintdiff.config.settings import Settings
 from paintdiff.errors import PaintError, RequestError
 from paintdiff.gallery.checking import find_mismatches, repair
@@ -30,7 +31,7 @@ _CREATING = ("import", "repair")
 """Commands that may create the database."""
 
 
-def add_gallery_commands(commands: Any, parse_path: Callable[[str], Path]) -> None:
+def add_gallery_commands(commands: Any) -> None:
     """Add the command `gallery` with its own commands to the parser's."""
     gallery: argparse.ArgumentParser = commands.add_parser("gallery", help=messages.GALLERY_HELP)
     actions = gallery.add_subparsers(required=True, metavar="action", dest="action")

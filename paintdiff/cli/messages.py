@@ -54,6 +54,14 @@ PROMPT_HELP = "what to paint"
 OUTPUT_HELP = "the .png to save; with --count 2, boat.png becomes boat-1.png and boat-2.png"
 OVERWRITE_HELP = "replace existing files (default: refuse)"
 NEGATIVE_HELP = "what should not appear"
+PROMPT_SYNTAX_HELP = (
+    "whether (word:1.3), [cat:dog:0.5], BREAK and AND mean what they do in the A1111 web UI "
+    "(default), or are plain text"
+)
+EMPHASIS_HELP = (
+    "how weights act: as in the A1111 web UI (original), the same without normalization (no_norm), "
+    "or as in ComfyUI (comfy)"
+)
 MODEL_HELP = "a model's name, folder or file (mini)"
 QUALITY_HELP = "fast, balanced (default) or high"
 PROFILE_HELP = (

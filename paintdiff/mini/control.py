@@ -20,16 +20,14 @@ from torch import Tensor, nn
 
 from paintdiff.mini.dataset import Dataset, Pixels
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
-from paintdiff.mini.painter import (
-    Batch,
-    CaptionedLatents,
-    Painter,
+from paintdiff.mini.objective import (
+    add_noise,
     build_scheduler,
-    drawn_timesteps,
-    noised,
+    draw_timesteps,
     timestep_weights,
     weighted_mean,
 )
+from paintdiff.mini.painter import Batch, CaptionedLatents, Painter
 from paintdiff.mini.recipe import ControlRecipe, Recipe
 from paintdiff.preprocessors.lines import detect_canny_edges, draw_scribble
 
@@ -162,8 +160,8 @@ def train_control(
         batch = batches.draw(random, recipe.plan.batch_size)
         control_maps = maps.draw(batch, random).to(machine.device)
         latents = batch.latents.to(machine.device).contiguous(memory_format=torch.channels_last)
-        timesteps = drawn_timesteps(random, sampling).to(machine.device)
-        noisy, target = noised(latents, timesteps, alphas_cumprod, sampling.prediction)
+        timesteps = draw_timesteps(random, sampling).to(machine.device)
+        noisy, target = add_noise(latents, timesteps, alphas_cumprod, sampling.prediction)
         with machine.autocast():
             with torch.no_grad():
                 hidden = painter.text_encoder(batch.tokens.to(machine.device)).last_hidden_state

@@ -14,7 +14,7 @@ from paintdiff.mini.autoencoder import build_autoencoder, draw_crops, sharpen_de
 from paintdiff.mini.dataset import Dataset
 from paintdiff.mini.judge import Judge, judged_labels
 from paintdiff.mini.loop import Machine
-from paintdiff.mini.painter import build_scheduler, noised, timestep_weights
+from paintdiff.mini.objective import add_noise, build_scheduler, timestep_weights
 from paintdiff.mini.perceptual import Discriminator, adversarial_losses
 from paintdiff.mini.recipe import PainterRecipe, Recipe
 
@@ -32,7 +32,7 @@ def test_a_perfect_prediction_gives_the_picture_back(
     )
     scheduler = build_scheduler(recipe)
     latents = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    noisy, target = noised(latents, TIMESTEPS, scheduler.alphas_cumprod, recipe.prediction)
+    noisy, target = add_noise(latents, TIMESTEPS, scheduler.alphas_cumprod, recipe.prediction)
     scheduler.set_timesteps(1000)
     for row, timestep in enumerate(TIMESTEPS.tolist()):
         step = scheduler.step(target[row], timestep, noisy[row])

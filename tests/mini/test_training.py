@@ -28,7 +28,8 @@ from paintdiff.mini.dataset import Dataset, cache_masks, open_dataset
 from paintdiff.mini.evaluate import paint_prompts
 from paintdiff.mini.export import export_pipeline
 from paintdiff.mini.loop import Machine
-from paintdiff.mini.painter import CaptionedLatents, build_painter, timesteps_at, train_painter
+from paintdiff.mini.objective import timesteps_at
+from paintdiff.mini.painter import CaptionedLatents, build_painter, train_painter
 from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 from paintdiff.errors import ModelError
@@ -17,7 +15,7 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.hub.downloads import Downloads
 from paintdiff.models.loading.resolving import locate, needs_fetching
-from paintdiff.models.manager.cache_entry import POLL_SECONDS, Entry, OnLoading, entry_key
+from paintdiff.models.manager.cache_entry import Entry, OnLoading, entry_key
 from paintdiff.models.manager.compute_backends import ComputeBackends
 from paintdiff.models.manager.device_memory import DeviceMemory
 from paintdiff.models.manager.loaders import (
@@ -36,6 +34,7 @@ from paintdiff.models.manager.loaders import (
     RowT,
 )
 from paintdiff.models.manager.model_cache import LoadRequest, ModelCache
+from paintdiff.models.manager.status import ManagerStatus, StatusReport
 from paintdiff.models.manager.weight_estimates import WeightEstimates
 from paintdiff.models.memory import usage
 from paintdiff.models.memory.planner import Planner
@@ -60,22 +59,6 @@ if TYPE_CHECKING:
     from paintdiff.models.loading.pipelines import LoadedModel
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ManagerStatus:
-    """The state of the manager.
-
-    `model` is the one used last ("" if none), `state` "none", "loading", "ready" or "failed".
-    `device` is the one asked for ("auto") until the first model is loaded, then the one that is
-    used.
-    """
-
-    model: str
-    state: str
-    device: str
-    memory_used_bytes: int
-    memory_total_bytes: int
 
 
 class ModelManager:
@@ -116,10 +99,7 @@ class ModelManager:
         self.planner = Planner(self.cache.measure_room)
         self._backends = ComputeBackends(engine, self.cache.has_room)
         self._with_gone: tuple[Catalog, tuple[ModelRow, ...], Catalog] | None = None
-        self._last = ""
-        self._last_failed = threading.Event()
-        self._choosing_device = False
-        self._has_no_device = False
+        self._status = StatusReport(self.cache, self.memory)
 
     @property
     def catalog(self) -> Catalog:
@@ -167,7 +147,7 @@ class ModelManager:
         with ExitStack() as leases:
             wanted = self._request(MODEL, self.catalog.find(ModelRow, name), None, plan)
             entry = leases.enter_context(self.cache.lease(wanted))
-            self._report_status_of(entry)
+            self._status.follow(entry)
             model = entry.wait(on_loading)
             networks = [
                 leases.enter_context(self._lease(CONTROLNET, row, model, on_loading))
@@ -361,31 +341,13 @@ class ModelManager:
         fetches = loader.from_hub and needs_fetching(row)
         return LoadRequest(key, row, loader, load, fetch if fetches else None, plan)
 
-    def _report_status_of(self, entry: Entry[LoadedModel]) -> None:
-        """Let `status` be about this model from now on."""
-        # The entry itself would keep the weights in memory after the cache has dropped them.
-        self._last, self._last_failed, self._has_no_device = entry.row.name, entry.failed, False
-
     def choose_device(self, name: str, on_loading: OnLoading) -> None:
         """Find out where networks run, before the model `name` is planned and leased.
 
         The first time it imports torch, which takes seconds; `on_loading` is called meanwhile as
         for `lease`. Raises ModelLoadError if this machine has no such device.
         """
-        if self.memory.is_chosen:
-            return
-        self._last, self._last_failed, self._has_no_device = name, threading.Event(), False
-        self._choosing_device = True
-        executor = ThreadPoolExecutor(1, thread_name_prefix="choose device")
-        try:
-            chosen = executor.submit(self.memory.choose_device)
-            while not wait([chosen], POLL_SECONDS).done:
-                on_loading(f"Loading {name}")
-            self._has_no_device = chosen.exception() is not None
-            chosen.result()
-        finally:
-            self._choosing_device = False
-            executor.shutdown(wait=False)
+        self._status.choose_device(name, on_loading)
 
     def warm(self, name: str) -> None:
         """Begin to load a model in the background. Raises UnknownNameError.
@@ -393,20 +355,11 @@ class ModelManager:
         A failure is logged, and raised when the model is leased.
         """
         row = self.catalog.find(ModelRow, name)
-        self._report_status_of(self.cache.warm(self._request(MODEL, row, None)))
+        self._status.follow(self.cache.warm(self._request(MODEL, row, None)))
 
     def status(self) -> ManagerStatus:
         """Return what the model used last and the memory are doing. Cheap; never imports torch."""
-        last, last_failed = self._last, self._last_failed
-        entry = self.cache.find(f"{ModelRow.what} {last}")
-        state = "loading" if self._choosing_device else "none"
-        if entry is not None:
-            state = "ready" if entry.ended.is_set() else "loading"
-        if self._has_no_device or last_failed.is_set():
-            state = "failed"
-        device = self.memory.device
-        use = usage.measure_memory(device)
-        return ManagerStatus(last, state, device, use.used_bytes, use.total_bytes)
+        return self._status.report()
 
     @contextmanager
     def _lease_preview_decoder(
