@@ -38,7 +38,7 @@ from paintdiff.errors import (
     SettingsError,
 )
 from paintdiff.gallery import messages
-from paintdiff.system.atomic_files import sync_folder
+from paintdiff.system.atomic_files import make_folder, sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -246,7 +246,7 @@ def _back_up(connection: Connection, version: str) -> None:
 
 
 def _make_place(folder: Path) -> URL:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return URL.create("sqlite", database=str(folder.absolute() / FILE_NAME))
 
 

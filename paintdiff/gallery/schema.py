@@ -15,7 +15,9 @@ from sqlalchemy import (
     Index,
     Integer,
     Text,
+    TextClause,
     TypeDecorator,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -47,6 +49,15 @@ class Moment(TypeDecorator[datetime]):
 _Number = BigInteger().with_variant(Integer, "sqlite")  # only an INTEGER is SQLite's row id
 
 
+_SHOWN, _GONE = text("deleted_at IS NULL"), text("deleted_at IS NOT NULL")
+
+
+def _make_index(name: str, where: TextClause, *first: str) -> Index:
+    """Make an index in the order of pages."""
+    columns = (*first, "created_at", "id")
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
 class Table(DeclarativeBase):
     """The base of all tables."""
 
@@ -58,20 +69,25 @@ class PictureRow(Table):
     __table_args__ = (
         CheckConstraint("feedback IN (-1, 0, 1)", name="feedback_known"),
         CheckConstraint("width > 0 AND height > 0", name="size_positive"),
-        Index("pictures_by_time", "created_at", "id"),
+        _make_index("pictures_by_time", _SHOWN),
+        _make_index("pictures_in_bin", _GONE),
+        *(
+            _make_index(f"pictures_by_{each}", _SHOWN, each)
+            for each in ("owner", "kind", "model", "feedback", "favourite")
+        ),
     )
 
     number: Mapped[int] = mapped_column(_Number, primary_key=True)
     id: Mapped[str] = mapped_column(Text, unique=True)
-    owner: Mapped[str] = mapped_column(Text, index=True)
+    owner: Mapped[str] = mapped_column(Text)
     prompt: Mapped[str] = mapped_column(Text)
     negative_prompt: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment)
     seed: Mapped[int | None] = mapped_column(BigInteger)
     params: Mapped[dict[str, Any]] = mapped_column(JSON)
     params_version: Mapped[int] = mapped_column(Integer)
-    kind: Mapped[str] = mapped_column(Text, index=True)
-    model: Mapped[str] = mapped_column(Text, index=True)
+    kind: Mapped[str] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(Text)
     model_hash: Mapped[str] = mapped_column(Text)
     width: Mapped[int] = mapped_column(Integer)
     height: Mapped[int] = mapped_column(Integer)
@@ -88,7 +104,7 @@ class PictureRow(Table):
         ForeignKey("pictures.id", ondelete="SET NULL"), index=True
     )
     relation: Mapped[str | None] = mapped_column(Text)
-    deleted_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+    deleted_at: Mapped[datetime | None] = mapped_column(Moment)
     tags: Mapped[list[TagRow]] = relationship(
         lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
     )

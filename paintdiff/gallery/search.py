@@ -107,9 +107,10 @@ def match(
         found = [select(_words.c.rowid).where(_matches(session, group)) for group in groups]
     else:
         found = [select(_words.c.rowid).where(*(_matches(session, group) for group in groups))]
-    conditions = [number.in_(each) for each in found]
     if texts:
-        conditions.append(number.in_(_holders(session, texts)))
+        found.append(_holders(session, texts))
+    # Of a sum no index is used: pages are read in their order, not sorted from all that is found.
+    conditions = [(number + 0).in_(each) for each in found]
     return and_(*conditions)
 
 

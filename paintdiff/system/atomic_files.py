@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 _PART = re.compile(r"\.[0-9a-f]{16}\.part")
 _ABANDONED_SECONDS = 3600.0
 """After so long without a write nobody writes a file any more, where files can't be locked."""
+_UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 _FOLDER_PREFIX = "paintdiff-work-"
 _LOCK_NAME = ".lock"
 
@@ -32,14 +33,15 @@ _LOCK_NAME = ".lock"
 def new_file(path: Path, *, overwrite: bool = True) -> Generator[BinaryIO]:
     """Open a file that gets the name `path` when the block ends without an error.
 
-    By then its content is on the disk, even if the machine stops. The folder is made if necessary.
-    After an error nothing of the file is left. Once it has its name it counts as written.
+    By then its content, its name and its folder, which is made if necessary, are on the disk, even
+    if the machine stops. After an error nothing of the file is left, but what it replaced may be
+    gone.
 
     Raises:
         FileExistsError: The name is taken and `overwrite` is false.
         OSError: It can't be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part, file = _create_part(path.parent)
     try:
         with file:
@@ -53,9 +55,36 @@ def new_file(path: Path, *, overwrite: bool = True) -> Generator[BinaryIO]:
         raise
     try:
         part.unlink(missing_ok=True)
-        sync_folder(path.parent)
     except OSError as error:
         logger.warning("%s is written, but not tidied up: %s", path.name, error)
+    try:
+        sync_folder(path.parent)
+    except OSError:
+        if not overwrite:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; then their names are on the disk.
+
+    The name of an empty one may not be: another process, or one that was killed, has just made it.
+
+    Raises:
+        OSError: It can't be made.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            if next(entries, None) is not None:
+                return
+    except PermissionError:
+        return  # it is there
+    except FileNotFoundError:
+        if folder != folder.parent:
+            make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def _create_part(folder: Path) -> tuple[Path, BinaryIO]:
@@ -177,15 +206,21 @@ def _publish(part: Path, path: Path, overwrite: bool) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's names to the disk, where folders can be opened (not on Windows).
+    """Flush a folder's names to the disk, where that is possible: not on Windows or some shares.
 
     Raises:
-        OSError: They can't be flushed.
+        OSError: It is possible, but failed.
     """
     if not hasattr(os, "O_DIRECTORY"):
         return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return  # names may be made there, but not listed
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
     finally:
         os.close(handle)

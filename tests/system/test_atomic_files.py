@@ -45,29 +45,63 @@ def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EINVAL])
-def test_what_has_its_name_counts_as_written(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_what_cannot_be_tidied_up_counts_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fsync, unlink = os.fsync, Path.unlink
+    unlink = Path.unlink
+
+    def no_unlink(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(Path, "unlink", no_unlink)
+    with new_file(tmp_path / "b", overwrite=False) as file:
+        file.write(b"whole")
+    monkeypatch.setattr(Path, "unlink", unlink)
+    assert (tmp_path / "b").read_bytes() == b"whole"
+    assert caplog.text.count("not tidied up") == 1
+
+
+def fail_to_flush_folders(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    fsync = os.fsync
 
     def no_folders(handle: int) -> None:
         if os.path.isdir(f"/proc/self/fd/{handle}"):
             raise OSError(number, os.strerror(number))
         fsync(handle)
 
-    def no_unlink(path: Path, missing_ok: bool = False) -> None:
-        raise OSError(number, os.strerror(number))
-
     monkeypatch.setattr(atomic_files.os, "fsync", no_folders)
-    written(tmp_path / "a", b"whole")
-    monkeypatch.setattr(atomic_files.os, "fsync", fsync)
-    monkeypatch.setattr(Path, "unlink", no_unlink)
-    with new_file(tmp_path / "b", overwrite=False) as file:
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_name_that_may_be_lost_is_an_error(
+    overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").write_bytes(b"")
+    fail_to_flush_folders(monkeypatch, errno.EIO)
+    with pytest.raises(OSError), new_file(tmp_path / "a", overwrite=overwrite) as file:
         file.write(b"whole")
-    monkeypatch.setattr(Path, "unlink", unlink)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"whole"
-    assert caplog.text.count("not tidied up") == 2
+    assert (tmp_path / "a").exists() == overwrite
+
+
+def test_where_folders_cannot_be_flushed_a_name_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_to_flush_folders(monkeypatch, errno.EINVAL)
+    written(tmp_path / "new" / "a", b"whole")
+    assert (tmp_path / "new" / "a").read_bytes() == b"whole"
+
+
+def test_new_folders_are_flushed_even_if_another_process_made_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(atomic_files, "sync_folder", flushed.append)
+    (tmp_path / "a").mkdir()
+    written(tmp_path / "a" / "b" / "c" / "file", b"")
+    assert flushed == [tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]
+    flushed.clear()
+    written(tmp_path / "a" / "b" / "c" / "second", b"")
+    assert flushed == [tmp_path / "a" / "b" / "c"]
 
 
 def test_what_a_killed_run_leaves_is_removed_at_the_next_start(tmp_path: Path) -> None:
