@@ -63,6 +63,7 @@ from paintdiff.jobs.events import Picture
 LOSSES = ("flushed", "named", "cached", "random")
 CONTROLS = ("file flushes", "folder flushes", "hidden names", "order")
 _ALL_ON = "and all on"
+_SLOW_SECONDS = 0.2
 _SECONDS = 120
 _SHOWN = 20
 
@@ -305,21 +306,35 @@ def _without(safeguard: str | None, scratch: Path) -> Generator[None]:
     """Take a safeguard away that isn't a flag of the watch."""
     with ExitStack() as stack:
         if safeguard == "hidden names":
-            for module in (files, importing, input_files):
-                stack.enter_context(patch.object(module, "new_file", _visible_file))
+            stack.enter_context(hide_no_names())
         elif safeguard == "order":
             stack.enter_context(patch.object(gallery_scenarios, "save", _make_saver(scratch)))
         yield
 
 
 @contextmanager
-def _visible_file(path: Path, *, overwrite: bool = True) -> Generator[BinaryIO]:
-    """Open a file under its final name, as most programs do."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb" if overwrite else "xb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
+def hide_no_names(*, slowly: bool = False) -> Generator[None]:
+    """Write files under their final names, as most programs do."""
+
+    @contextmanager
+    def new_file(path: Path, *, overwrite: bool = True) -> Generator[BinaryIO]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb" if overwrite else "xb") as file:
+            yield file
+            file.flush()
+            if slowly:
+                content = path.read_bytes()
+                file.truncate(len(content) // 2)
+                time.sleep(_SLOW_SECONDS)
+                file.seek(0)
+                file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    with ExitStack() as stack:
+        for module in (files, importing, input_files):
+            stack.enter_context(patch.object(module, "new_file", new_file))
+        yield
 
 
 def _make_saver(scratch: Path) -> Callable[[Recorder, PictureFolder, Picture], Picture]:

@@ -44,8 +44,7 @@ Acknowledge = Callable[[Mapping[str, Any]], None]
 """Gets what the person was told: `recorded`, `liked`, `imported`, `erasing` or `erased`."""
 
 _A1111 = (
-    "a {} lighthouse\n"
-    "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: {}, Size: 64x48, Model: dream"
+    "a {} lighthouse\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 64x48, Model: dream"
 )
 
 
@@ -139,10 +138,15 @@ def _save(place: Place, acknowledge: Acknowledge, mend: Callable[[], None]) -> N
 
 def _prepare_import(place: Place, acknowledge: Acknowledge) -> None:
     _prepare_pictures(place, acknowledge)
-    for number, colour in enumerate(("red", "green", "blue"), 100):
-        info = PngInfo()
-        info.add_text("parameters", _A1111.format(colour, number))
-        Image.new("RGB", (64, 48), colour).save(place.theirs / f"{colour}.png", pnginfo=info)
+    for name in ("red", "green", "blue"):
+        write_theirs(place.theirs, name)
+
+
+def write_theirs(folder: Path, name: str) -> None:
+    """Write a picture of another program, with a name that its prompt contains."""
+    info = PngInfo()
+    info.add_text("parameters", _A1111.format(name))
+    Image.effect_noise((64, 48), 80).convert("RGB").save(folder / f"{name}.png", pnginfo=info)
 
 
 def _import(place: Place, acknowledge: Acknowledge, mend: Callable[[], None]) -> None:
