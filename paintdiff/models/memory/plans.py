@@ -46,7 +46,7 @@ _SCORE_BYTES = 9
 softmax in float32, and its mask. Measured for torch's math kernel on a CPU, which gave 9.1 to 9.4.
 """
 _MOST_SCORES = 2**24
-"""The number of scores that sliced attention holds at once (`computing/sliced_attention.py`)."""
+"""The number of scores that sliced attention holds at once (`acceleration/sliced_attention.py`)."""
 
 _VAE_TOKEN_PX = 64
 """How many pixels a token of the VAE's attention stands for."""
@@ -250,20 +250,21 @@ def _rungs(run: RunFacts, on: Hardware) -> list[Plan]:
 def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Hardware) -> Planned:
     usual, parts = parts, parts.planned(plan)
     run = run.halved() if plan.part < 1 else run
-    denoising, decoding = _working_bytes(plan, family, parts, run, on)
+    denoising, scores, decoding = _working_bytes(plan, family, parts, run, on)
     loading, here = 0, _on_device(plan, family, parts)
     held = count_weights_on_device(plan, family, parts)
     if on.device == "cpu" and family.working_memory is not None:
         # The allocator keeps the memory of denoising, in pieces too small for decoding.
         if plan.eight_bits:  # it is loaded in half precision, and then packed
             loading = usual.planned(_IN_HALF).denoiser + _CPU_BESIDE_BYTES
-        peak = held + denoising + decoding + _CPU_BESIDE_BYTES
+        # That of the scores goes back to the system, as it is in one piece.
+        peak = held + denoising + max(scores, decoding) + _CPU_BESIDE_BYTES
     elif plan.placement == "resident":
-        peak = held + max(denoising, decoding)
+        peak = held + max(denoising + scores, decoding)
     elif plan.placement == "encoders":
-        peak = max(held, here.denoiser + here.vae + max(denoising, decoding))
+        peak = max(held, here.denoiser + here.vae + max(denoising + scores, decoding))
     else:  # one part at a time
-        peak = max(here.text_encoders, here.denoiser + denoising, here.vae + decoding)
+        peak = max(here.text_encoders, here.denoiser + denoising + scores, here.vae + decoding)
     return Planned(plan, held, peak + run.beside_bytes, loading)
 
 
@@ -294,11 +295,11 @@ def _on_device(plan: Plan, family: Family, parts: PartBytes) -> PartBytes:
 
 def _working_bytes(
     plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Hardware
-) -> tuple[int, int]:
-    """Return the memory of denoising and of decoding beside the weights."""
+) -> tuple[int, int, int]:
+    """Return the memory beside the weights: of denoising, its attention scores, and decoding."""
     working = family.working_memory
     if working is None:
-        return 0, 0
+        return 0, 0, 0
     number = parts.bytes_per_number
     vae_number = 4 if family.vae_full_precision else number
     whole = plan.vae_tile_px or family.vae_whole_px or LARGEST_WHOLE_PX
@@ -311,11 +312,12 @@ def _working_bytes(
         decoding += 4 * _TILED_NUMBERS_PER_PX * run.size.area
     if on.device == "cpu":
         denoising, decoding = denoising * _CPU_DENOISER_FACTOR, decoding * _CPU_DECODE_FACTOR
+    scores = 0
     if not on.fused_attention:
-        denoising += _scores_bytes(plan, run.batch * _denoiser_scores(family, run.seen_px))
+        scores = _scores_bytes(plan, run.batch * _denoiser_scores(family, run.seen_px))
         if working.vae_attention:
             decoding += _scores_bytes(plan, (at_once // _VAE_TOKEN_PX) ** 2)
-    return int(denoising), int(decoding)
+    return int(denoising), scores, int(decoding)
 
 
 def _scores_bytes(plan: Plan, scores: int) -> int:

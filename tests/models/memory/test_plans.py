@@ -261,5 +261,15 @@ def test_a_manager_plans_with_attention_as_it_is_now(tiny_catalog: Catalog) -> N
     with sdpa_kernel(SDPBackend.MATH):
         whole = manager.planner.peak_bytes(row, run, Plan())
         sliced = manager.planner.peak_bytes(row, run, Plan(sliced_attention=True))
-    assert whole - usual == 9 * 2 * 4 * (1024 * 1024 // 256) ** 2
-    assert sliced - usual == 9 * 2**24
+    assert whole > sliced >= usual
+
+
+def test_estimates_without_fused_attention_are_near_what_was_measured() -> None:
+    """By `python -m benchmarks memory --model sd15 --size 512x512 --math-kernel`.
+
+    The scores are gone when decoding begins, so the two aren't added.
+    """
+    unfused = Hardware("cpu", fused_attention=False)
+    found = peaks(list_plans(SD1.family, SD1_FULL, AT_512, unfused))
+    assert found[Plan()] == pytest.approx(6.44, rel=0.15)
+    assert found[Plan(sliced_attention=True)] == pytest.approx(4.97, rel=0.15)
