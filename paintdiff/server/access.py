@@ -81,13 +81,14 @@ class Access:
                 body = check_json(await _read_body(receive))
                 await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)
             case Body.CANCEL:
-                body = check_cancel(await _read_body(receive))
+                body, session = check_cancel(await _read_body(receive))
+                self.sessions.admit_cancellation(session)
                 await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)
             case Body.EVENT | Body.QUEUED_EVENT:
                 queued = route.body is Body.QUEUED_EVENT
                 body, session = self.events.check(await _read_body(receive), queued=queued)
                 if queued:
-                    await self.sessions.admit(session, current_visitor.get())
+                    await self.sessions.admit(session, current_visitor.get(), len(body))
                 else:
                     send = _report_refusals(send)
                 await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)

@@ -35,6 +35,7 @@ def query_too_long(max_bytes: int) -> str:
 PARAMETER_TWICE = "the query gives a parameter twice"
 INVALID_SESSION = "session_hash isn't valid."
 TOO_MANY_PENDING = "Too many requests are pending. Wait a moment."
+TOO_MANY_PENDING_OF_ALL = "The server is busy. Try again in a moment."
 PAGE_OPEN_TOO_OFTEN = "This page has too many connections open. Open it again."
 TOO_MANY_OF_YOUR_PAGES = "Too many pages are open. Close some of them."
 TOO_MANY_PAGES = "Too many pages are open. Try again later."

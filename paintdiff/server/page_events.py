@@ -110,8 +110,8 @@ class PageEvents:
         return _serialize(event), parse_session(event.get("session_hash"))
 
 
-def check_cancel(body: bytes) -> bytes:
-    """Return the body of a cancellation, serialized again.
+def check_cancel(body: bytes) -> tuple[bytes, str]:
+    """Return the body of a cancellation, serialized again, and its session.
 
     Raises:
         EventRefusedError: The body isn't one of the page's.
@@ -122,8 +122,7 @@ def check_cancel(body: bytes) -> bytes:
     event_id = cancel["event_id"]
     if type(cancel["fn_index"]) is not int or not isinstance(event_id, str) or len(event_id) > 64:
         _refuse(messages.CANCELLATION_WITHOUT_EVENT)
-    parse_session(cancel["session_hash"])
-    return _serialize(cancel)
+    return _serialize(cancel), parse_session(cancel["session_hash"])
 
 
 def check_json(body: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from paintdiff.server import messages
@@ -22,8 +23,16 @@ MAX_STREAMS_PER_SESSION = 4
 """A reloaded page leaves a stream behind until the server notices."""
 MAX_STREAMS_PER_VISITOR = 100
 """How many streams one address may have open. A browser opens up to six connections."""
-MAX_EVENTS_PER_SESSION = 32
-"""How many queued events of one session may be unfinished at once."""
+MAX_EVENTS_PER_SESSION = 16
+"""How many queued events of one session may be unfinished at once. A page has a few."""
+MAX_EVENTS_PER_VISITOR = 64
+"""The same for all sessions of one address."""
+MAX_EVENTS = 256
+"""The same for all sessions. The queue handles as many at once, so none waits for another."""
+MAX_PENDING_BYTES = 16 * 2**20
+"""Most bytes of the bodies of all unfinished events together."""
+MAX_PENDING_BYTES_PER_VISITOR = 2 * 2**20
+"""The same for one address."""
 
 
 class EventQueue(Protocol):
@@ -38,12 +47,21 @@ class EventQueue(Protocol):
         ...
 
 
+@dataclass
+class _Unfinished:
+    """A session with unfinished events: its visitor, and what it sent since it had none."""
+
+    visitor: str
+    bytes: int = 0
+    cancellations: int = 0
+
+
 class Sessions:
-    """Counts the open streams of each session, and drops sessions that never open one.
+    """Counts each session's unfinished events and open streams.
 
     The answers to a queued event are kept until its session reads them, so a visitor who only sends
-    events would fill the memory. If too many sessions don't read, the oldest one of the visitor who
-    has most of them is dropped.
+    events would fill the memory. If too many sessions don't read, or too much is unfinished, the
+    oldest one that doesn't read is dropped, of the visitor who has most of them.
     """
 
     def __init__(self, queue: EventQueue) -> None:
@@ -51,24 +69,40 @@ class Sessions:
         self._reading: Counter[str] = Counter()
         self._reading_visitors: Counter[str] = Counter()
         self._unread: OrderedDict[str, str] = OrderedDict()  # session -> visitor, oldest first
+        self._unfinished: dict[str, _Unfinished] = {}
 
-    async def admit(self, session: str, visitor: str = THIS_MACHINE) -> None:
+    async def admit(self, session: str, visitor: str = THIS_MACHINE, body_bytes: int = 0) -> None:
         """Register a queued event of a visitor's session.
 
         Raises:
-            EventRefusedError: Too many of its events are unfinished.
+            EventRefusedError: Too many events are unfinished, of the session, of the visitor or
+                altogether, or their bodies are too large.
         """
         if self._queue.unfinished(session) >= MAX_EVENTS_PER_SESSION:
             raise EventRefusedError(messages.TOO_MANY_PENDING, 429)
-        if self._reading[session]:
-            return
-        self._unread[session] = visitor
-        self._unread.move_to_end(session)
+        while refusal := self._find_excess(visitor, body_bytes):
+            if not await self._drop_unread(visitor if refusal.status == 429 else None):
+                raise refusal
+        self._unfinished.setdefault(session, _Unfinished(visitor)).bytes += body_bytes
+        if not self._reading[session]:
+            self._unread[session] = visitor
+            self._unread.move_to_end(session)
         while len(self._unread) > MAX_UNREAD_SESSIONS:
-            ((greediest, _),) = Counter(self._unread.values()).most_common(1)
-            oldest = next(each for each, theirs in self._unread.items() if theirs == greediest)
-            del self._unread[oldest]
-            await self._queue.forget(oldest)
+            await self._drop_unread()
+
+    def admit_cancellation(self, session: str) -> None:
+        """Register the cancellation of one of a session's events.
+
+        Raises:
+            EventRefusedError: There are more than the session can have events. Each leaves an
+                answer behind.
+        """
+        sent = self._unfinished.get(session)
+        if sent is None:
+            return
+        if sent.cancellations >= MAX_EVENTS_PER_SESSION and self._queue.unfinished(session):
+            raise EventRefusedError(messages.TOO_MANY_PENDING, 429)
+        sent.cancellations += 1
 
     @contextmanager
     def open_stream(self, session: str, visitor: str = THIS_MACHINE) -> Generator[None]:
@@ -86,6 +120,42 @@ class Sessions:
         finally:
             _subtract(self._reading, session)
             _subtract(self._reading_visitors, visitor)
+            if not self._reading[session] and self._queue.unfinished(session):
+                self._unread[session] = visitor
+
+    async def _drop_unread(self, visitor: str | None = None) -> bool:
+        """Forget the oldest session that doesn't read, of a visitor or of the greediest.
+
+        Returns False if there is none.
+        """
+        if visitor is None and self._unread:
+            ((visitor, _),) = Counter(self._unread.values()).most_common(1)
+        oldest = next((each for each, theirs in self._unread.items() if theirs == visitor), None)
+        if oldest is None:
+            return False
+        del self._unread[oldest]
+        self._unfinished.pop(oldest, None)
+        await self._queue.forget(oldest)
+        return True
+
+    def _find_excess(self, visitor: str, body_bytes: int) -> EventRefusedError | None:
+        """Return why the visitor's next event would be too much, None if it isn't."""
+        events, pending = Counter[str](), Counter[str]({visitor: body_bytes})
+        for session, sent in list(self._unfinished.items()):
+            count = self._queue.unfinished(session)
+            if not count:
+                del self._unfinished[session]
+                continue
+            events[sent.visitor] += count
+            pending[sent.visitor] += sent.bytes
+        if visitor != THIS_MACHINE and (
+            events[visitor] >= MAX_EVENTS_PER_VISITOR
+            or pending[visitor] > MAX_PENDING_BYTES_PER_VISITOR
+        ):
+            return EventRefusedError(messages.TOO_MANY_PENDING, 429)
+        if events.total() >= MAX_EVENTS or pending.total() > MAX_PENDING_BYTES:
+            return EventRefusedError(messages.TOO_MANY_PENDING_OF_ALL, 503)
+        return None
 
     def _check_streams(self, session: str, visitor: str) -> None:
         if self._reading[session] >= MAX_STREAMS_PER_SESSION:

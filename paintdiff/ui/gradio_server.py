@@ -17,6 +17,7 @@ from gradio.state_holder import SessionState, StateHolder
 from starlette.routing import Mount
 
 from paintdiff.server.page_events import EventRule, PageEvents, Shape
+from paintdiff.server.sessions import MAX_EVENTS
 from paintdiff.ui import page as pages
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class QueueAnswers:
 
     def __init__(self, page: Blocks) -> None:
         self._queue: Queue = page._queue  # pyright: ignore[reportPrivateUsage]
+        # The queue's slots: Gradio's 40 would let one visitor's events hold up everyone's.
+        self._queue.max_thread_count = MAX_EVENTS
 
     def unfinished(self, session: str) -> int:
         """Return how many of the session's events aren't fully answered."""

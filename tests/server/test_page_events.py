@@ -160,8 +160,17 @@ def test_a_body_that_is_not_an_object_of_json_is_refused(body: bytes) -> None:
 
 def test_a_cancellation_names_one_event() -> None:
     good = {"session_hash": "abc", "fn_index": 3, "event_id": "f00"}
-    assert json.loads(check_cancel(json.dumps(good).encode())) == good
-    for wrong in ({"path": "x"}, {"event_id": 5}, {"fn_index": "3"}, {"session_hash": 1}):
+    body, session = check_cancel(json.dumps(good).encode())
+    assert json.loads(body) == good and session == "abc"
+    wrong_ones: tuple[dict[str, object], ...] = (
+        {"path": "x"},
+        {"event_id": 5},
+        {"event_id": "f" * 65},
+        {"fn_index": "3"},
+        {"session_hash": 1},
+        {"session_hash": "../x"},
+    )
+    for wrong in wrong_ones:
         with pytest.raises(EventRefusedError):
             check_cancel(json.dumps({**good, **wrong}).encode())
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import ExitStack
 
 import pytest
 
 from paintdiff.server.page_events import EventRefusedError
 from paintdiff.server.sessions import (
+    MAX_EVENTS,
     MAX_EVENTS_PER_SESSION,
+    MAX_EVENTS_PER_VISITOR,
+    MAX_PENDING_BYTES,
+    MAX_PENDING_BYTES_PER_VISITOR,
     MAX_STREAMS,
     MAX_STREAMS_PER_SESSION,
     MAX_STREAMS_PER_VISITOR,
@@ -22,13 +27,14 @@ from paintdiff.server.visitors import THIS_MACHINE, identify_visitor
 class Queue:
     def __init__(self) -> None:
         self.forgotten: list[str] = []
-        self.waiting = 0
+        self.waiting: Counter[str] = Counter()
 
     def unfinished(self, session: str) -> int:
-        return self.waiting
+        return self.waiting[session]
 
     async def forget(self, session: str) -> None:
         self.forgotten.append(session)
+        del self.waiting[session]
 
 
 def test_the_oldest_session_that_never_reads_is_forgotten() -> None:
@@ -63,10 +69,95 @@ def test_who_never_reads_loses_no_session_of_others() -> None:
 
 def test_one_session_can_only_ask_for_so_much() -> None:
     queue = Queue()
-    queue.waiting = MAX_EVENTS_PER_SESSION
+    queue.waiting["greedy"] = MAX_EVENTS_PER_SESSION
     with pytest.raises(EventRefusedError) as refused:
         asyncio.run(Sessions(queue).admit("greedy"))
     assert refused.value.status == 429
+
+
+@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize(
+    ("visitor", "body_bytes", "most"),
+    [
+        ("198.51.100.1", 0, MAX_EVENTS_PER_VISITOR),
+        ("198.51.100.1", 2**18, MAX_PENDING_BYTES_PER_VISITOR // 2**18),
+        (THIS_MACHINE, 0, MAX_EVENTS),
+        (THIS_MACHINE, 2**18, MAX_PENDING_BYTES // 2**18),
+    ],
+)
+def test_unfinished_events_are_limited_in_number_and_bytes(
+    visitor: str, body_bytes: int, most: int, reads: bool
+) -> None:
+    """However many sessions somebody invents; else their bodies would fill the memory."""
+    queue = Queue()
+    sessions = Sessions(queue)
+
+    async def ask() -> int:
+        refused = 0
+        with ExitStack() as streams:
+            for number in range(2 * MAX_EVENTS):
+                session = f"s{number // 8}"
+                if reads and number % 8 == 0:
+                    streams.enter_context(sessions.open_stream(session, visitor))
+                try:
+                    await sessions.admit(session, visitor, body_bytes)
+                    queue.waiting[session] += 1
+                except EventRefusedError:
+                    refused += 1
+                assert queue.waiting.total() <= most
+        return refused
+
+    refused = asyncio.run(ask())
+    assert (refused > 0) is reads, "who doesn't read loses the oldest instead"
+
+
+def test_one_address_leaves_events_for_others_and_finished_ones_dont_count() -> None:
+    queue = Queue()
+    sessions = Sessions(queue)
+
+    async def ask() -> None:
+        for number in range(MAX_EVENTS_PER_VISITOR):
+            streams.enter_context(sessions.open_stream(f"s{number}", "198.51.100.1"))
+            await sessions.admit(f"s{number}", "198.51.100.1", 2**15)
+            queue.waiting[f"s{number}"] = 1
+        with pytest.raises(EventRefusedError):
+            await sessions.admit("more", "198.51.100.1")
+        await sessions.admit("other", "198.51.100.2", 2**18)
+        queue.waiting.clear()
+        await sessions.admit("more", "198.51.100.1", MAX_PENDING_BYTES_PER_VISITOR)
+
+    with ExitStack() as streams:
+        asyncio.run(ask())
+
+
+def test_a_page_that_was_closed_makes_room() -> None:
+    """Its events never count as answered, as nobody reads the answers."""
+    queue = Queue()
+    sessions = Sessions(queue)
+
+    async def ask() -> None:
+        for number in range(2 * MAX_EVENTS):
+            with sessions.open_stream(f"s{number}"):
+                await sessions.admit(f"s{number}")
+                queue.waiting[f"s{number}"] = 1
+
+    asyncio.run(ask())
+    assert queue.waiting.total() <= MAX_UNREAD_SESSIONS + 2
+
+
+def test_cancellations_are_limited_while_their_answers_are_unread() -> None:
+    queue = Queue()
+    sessions = Sessions(queue)
+    asyncio.run(sessions.admit("page"))
+    queue.waiting["page"] = 1
+    for _ in range(MAX_EVENTS_PER_SESSION):
+        sessions.admit_cancellation("page")
+    with pytest.raises(EventRefusedError) as refused:
+        sessions.admit_cancellation("page")
+    assert refused.value.status == 429
+    sessions.admit_cancellation("unknown")
+    queue.waiting.clear()
+    sessions.admit_cancellation("page")
 
 
 def opened(sessions: Sessions, of: list[tuple[str, str]]) -> ExitStack:

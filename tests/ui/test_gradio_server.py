@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import gradio as gr
 import pytest
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
@@ -21,9 +23,9 @@ from paintdiff.gallery.gallery import Gallery
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import COOKIE, current_identity, make_token, name_browser
-from paintdiff.server.page_events import Shape
+from paintdiff.server.page_events import EventRefusedError, Shape
 from paintdiff.server.routes import PAGE_ROUTES, Body, RouteTable
-from paintdiff.server.sessions import Sessions
+from paintdiff.server.sessions import MAX_EVENTS, MAX_EVENTS_PER_SESSION, Sessions
 from paintdiff.server.visitors import current_visitor
 from paintdiff.ui import gradio_server
 from paintdiff.ui.common.context import PageContext
@@ -452,6 +454,102 @@ def test_a_stream_has_one_session(guarded: TestClient) -> None:
     """Else the one that is counted and the one that is read could be two."""
     path = "/gradio_api/queue/data?session_hash=counted&session_hash=read"
     assert guarded.get(path).status_code == 400
+
+
+def test_a_body_where_none_belongs_is_dropped(page: gr.Blocks) -> None:
+    read: list[bytes] = []
+
+    async def note(scope: Any, receive: Any, send: Any) -> None:
+        read.append(await Request(scope, receive).body())
+        await PlainTextResponse("")(scope, receive, send)
+
+    sessions = Sessions(gradio_server.QueueAnswers(page))
+    access = Access(note, gradio_server.page_events(page), sessions)
+    visitor = TestClient(access, base_url="http://localhost:7860")
+    assert visitor.request("GET", "/status", content=b"x" * 100_000).status_code == 200
+    assert visitor.post("/uploads", content=b"picture").status_code == 200, "negative control"
+    assert read == [b"", b"picture"]
+
+
+def test_of_a_session_that_is_forgotten_gradio_keeps_nothing(
+    guarded: TestClient, page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither of the event that is being handled nor of those that wait."""
+    queue = page._queue  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(queue, "stopped", False)  # since another test's server ended
+    number, function = next(each for each in page.fns.items() if each[1].fn and each[1].queue)
+    data = [getattr(component, "value", None) for component in function.inputs]
+    for session in ("forgotten", "kept"):
+        for _ in range(2):
+            body = {"data": data, "fn_index": number, "session_hash": session}
+            assert guarded.post("/gradio_api/queue/join", json=body).status_code == 200
+    taken = queue.get_events()
+    assert taken is not None and taken[0][0].session_hash == "forgotten"
+    monkeypatch.setattr(queue, "active_jobs", [taken[0]])
+    answers = gradio_server.QueueAnswers(page)
+    assert (answers.unfinished("forgotten"), answers.unfinished("kept")) == (2, 2)
+    asyncio.run(answers.forget("forgotten"))
+    assert not taken[0][0].alive, "its handler ends at its next answer"
+    queues = queue.event_queue_per_concurrency_id.values()
+    ours = {"forgotten", "kept"}
+    assert [event.session_hash for each in queues for event in each.queue] == ["kept"] * 2
+    held = [event.session_hash for event in queue.event_ids_to_events.values()]
+    assert [each for each in held if each in ours] == ["kept"] * 2
+    assert ours & queue.pending_event_ids_session.keys() == {"kept"}
+    assert ours & set(queue.pending_messages_per_session) == {"kept"}
+    assert answers.unfinished("forgotten") == 0
+    asyncio.run(answers.forget("kept"))
+
+
+def test_a_session_can_have_only_so_many_unfinished_events(
+    guarded: TestClient, page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = page._queue  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(queue, "stopped", False)  # since another test's server ended
+    number, function = next(each for each in page.fns.items() if each[1].fn and each[1].queue)
+    data = [getattr(component, "value", None) for component in function.inputs]
+    body = {"data": data, "fn_index": number, "session_hash": "greedy"}
+    statuses = [
+        guarded.post("/gradio_api/queue/join", json=body).status_code
+        for _ in range(MAX_EVENTS_PER_SESSION + 1)
+    ]
+    assert statuses == [200] * MAX_EVENTS_PER_SESSION + [429]
+    asyncio.run(gradio_server.QueueAnswers(page).forget("greedy"))
+
+
+@pytest.mark.parametrize("route", ["queue/join", "queue/data"])
+def test_events_and_streams_are_counted_for_their_visitor(
+    page: gr.Blocks, server: FastAPI, route: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    sessions = Sessions(gradio_server.QueueAnswers(page))
+
+    async def admit(session: str, visitor: str = "none", body_bytes: int = 0) -> None:
+        seen.append(visitor)
+        raise EventRefusedError("enough", 429)
+
+    def open_stream(session: str, visitor: str = "none") -> Any:
+        seen.append(visitor)
+        raise EventRefusedError("enough", 429)
+
+    monkeypatch.setattr(sessions, "admit", admit)
+    monkeypatch.setattr(sessions, "open_stream", open_stream)
+    access = Access(server, gradio_server.page_events(page), sessions)
+    visitor = TestClient(access, "http://localhost:7860", client=("198.51.100.9", 5))
+    if route == "queue/data":
+        answer = visitor.get("/gradio_api/queue/data?session_hash=abc")
+    else:
+        number, function = next(each for each in page.fns.items() if each[1].fn and each[1].queue)
+        body = {"data": [None] * len(function.inputs), "fn_index": number, "session_hash": "abc"}
+        answer = visitor.post("/gradio_api/queue/join", json=body)
+    assert answer.status_code == 429 and seen == ["198.51.100.9"]
+
+
+def test_the_queue_handles_as_many_events_at_once_as_it_admits(page: gr.Blocks) -> None:
+    """With Gradio's 40 slots one visitor's events would hold up everybody's."""
+    gradio_server.QueueAnswers(page)
+    queue = page._queue  # pyright: ignore[reportPrivateUsage]
+    assert queue.max_thread_count == MAX_EVENTS
 
 
 def test_a_session_holds_no_copy_of_the_page(server: FastAPI, page: gr.Blocks) -> None:
