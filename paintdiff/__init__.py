@@ -10,7 +10,8 @@ A picture goes in as `InputImage.from_file("boat.png")`, in an `ImageToImage` or
 a `ControlInput` for a ControlNet, of which any request to paint may have some. `Upscale` makes
 pictures larger, and so does the `upscaling` of any request to paint, in the end. What is put into
 the model for a request is in its `loras` (`LoraInput`), `vae`, `refiner` (`Refiner`), `ip_adapters`
-(`IpAdapterInput`) and `free_u` (`FreeU`).
+(`IpAdapterInput`) and `free_u` (`FreeU`). Its `branches` (`Branch`) continue a run with other
+settings from a step on.
 
 Names are imported when they are first used; importing the package imports neither torch nor
 diffusers.
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from paintdiff.system.allocator import set_up_allocator
 from paintdiff.system.threads import set_up_threads
+from paintdiff.version import __version__ as __version__
 
 set_up_threads()
 set_up_allocator()
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from paintdiff.jobs.input_images import InputImage
     from paintdiff.jobs.job import Job
     from paintdiff.jobs.request_parts import (
+        Branch,
         ControlInput,
         FreeU,
         HiresFix,
@@ -65,9 +68,8 @@ if TYPE_CHECKING:
     )
     from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage, Upscale
 
-__version__ = "0.2.0"
-
 __all__ = [
+    "Branch",
     "Cancelled",
     "ControlInput",
     "Engine",
@@ -114,6 +116,7 @@ _MODULES = {
     ),
     "imaging.geometry": ("Size",),
     "jobs.input_images": ("InputImage",),
+    "jobs.request_parts": ("Branch",),
     "jobs.requests": (
         "ControlInput",
         "FreeU",

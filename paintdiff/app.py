@@ -70,7 +70,7 @@ class App:
         from paintdiff.engine.engine import Engine  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
         from paintdiff.gallery.gallery import Gallery  # noqa: PLC0415
-        from paintdiff.gallery.recording import Recorder, find_library_versions  # noqa: PLC0415
+        from paintdiff.gallery.recording import Recorder  # noqa: PLC0415
         from paintdiff.models.catalog.live_catalog import LiveCatalog  # noqa: PLC0415
         from paintdiff.models.hub.downloads import Downloads  # noqa: PLC0415
         from paintdiff.models.manager.model_manager import ModelManager  # noqa: PLC0415
@@ -103,7 +103,7 @@ class App:
         engine = Engine(
             manager,
             store=pictures,
-            recorder=Recorder(gallery, pictures, find_library_versions()),
+            recorder=Recorder(gallery, pictures),
             queue_size=settings.queue_size,
             annotators=Annotators(settings.models_dir, manager),
             profiles=Profiles.default(settings.profile),

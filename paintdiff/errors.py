@@ -25,7 +25,9 @@
     │   ├── NotFiniteError      it painted numbers that are none
     │   └── AnnotatorError      a preprocessor's weights can't be had
     ├── MetadataError           a picture whose settings can't be read
-    │   └── NoMetadataError     it carries none
+    │   ├── NoMetadataError     it carries none
+    │   └── NotRepeatableError  they are another program's, so they can't paint the same bits again
+    ├── AnimationError          an animation can't be made
     ├── StorageError            a picture that can't be written
     ├── GalleryError            the gallery's database can't do what it was asked
     │   ├── PictureNotFoundError       no picture of that id
@@ -189,6 +191,14 @@ class MetadataError(PaintError):
 
 class NoMetadataError(MetadataError):
     """A picture carries no settings."""
+
+
+class NotRepeatableError(MetadataError):
+    """A picture's settings aren't a request of ours, so they can't paint the same bits again."""
+
+
+class AnimationError(PaintError):
+    """An animation can't be made: it would be too large, or a library is missing."""
 
 
 class StorageError(PaintError):

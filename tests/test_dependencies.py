@@ -48,7 +48,7 @@ def test_every_pinned_version_lies_within_its_range(
 
 def test_every_imported_library_is_declared() -> None:
     distributions = packages_distributions()
-    known = APP.keys() | declared(EXTRAS["train"]).keys()
+    known = APP.keys() | declared([*EXTRAS["train"], *EXTRAS["video"]]).keys()
     missing: set[str] = set()
     for path in (ROOT / "paintdiff").rglob("*.py"):
         for library in libraries_imported(path) - sys.stdlib_module_names - {"paintdiff"}:

@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_upscaler_flag(paint)
     _add_general_flags(paint)
     _add_upscale_command(commands)
+    _add_verify_command(commands)
     add_gallery_commands(commands)
     return parser
 
@@ -103,6 +104,27 @@ def _add_upscale_command(commands: Any) -> None:
     _add_general_flags(upscale)
 
 
+def _add_verify_command(commands: Any) -> None:
+    verify: argparse.ArgumentParser = commands.add_parser(
+        "verify", help=messages.VERIFY_HELP, description=messages.ABOUT_VERIFY
+    )
+    verify.add_argument(
+        "pictures", type=parse_path, nargs="+", metavar="FILE", help=messages.VERIFIED_HELP
+    )
+    verify.add_argument(
+        "--output-dir", type=parse_path, metavar="FOLDER", help=messages.INPUTS_HELP
+    )
+    verify.add_argument("--model", metavar="PATH", help=messages.VERIFY_MODEL_HELP)
+    verify.add_argument(
+        "--engine",
+        choices=get_args(EngineName),
+        default="auto",
+        help=messages.VERIFY_ENGINE_HELP,
+    )
+    _add_models_dir_flag(verify)
+    _add_general_flags(verify, messages.JSON_REPORTS_HELP)
+
+
 def _add_upscaler_flag(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--upscaler",
@@ -134,7 +156,9 @@ def _add_models_dir_flag(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_general_flags(command: argparse.ArgumentParser) -> None:
+def _add_general_flags(
+    command: argparse.ArgumentParser, json_help: str = messages.JSON_HELP
+) -> None:
     command.add_argument("--device", default="auto", metavar="NAME", help=messages.DEVICE_HELP)
     command.add_argument(
         "--memory-budget",
@@ -142,7 +166,7 @@ def _add_general_flags(command: argparse.ArgumentParser) -> None:
         metavar="SIZE",
         help=messages.MEMORY_BUDGET_HELP,
     )
-    command.add_argument("--json", action="store_true", help=messages.JSON_HELP)
+    command.add_argument("--json", action="store_true", help=json_help)
     command.add_argument("--quiet", action="store_true", help=messages.QUIET_HELP)
 
 

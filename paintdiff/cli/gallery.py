@@ -1,4 +1,4 @@
-"""The commands `python -m paintdiff gallery list|show|import|export|check|repair`."""
+"""The commands `python -m paintdiff gallery list|show|import|export|video|check|repair`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from paintdiff.cli import messages
 from paintdiff.cli.flag_values import parse_path
+from paintdiff.cli.video import add_video_command, make_video
 from paintdiff.config.settings import Settings
 from paintdiff.errors import PaintError, RequestError
 from paintdiff.gallery.checking import find_mismatches, repair
@@ -63,6 +64,7 @@ def add_gallery_commands(commands: Any) -> None:
     export.add_argument(
         "--to", type=parse_path, required=True, metavar="FOLDER", help=messages.EXPORT_FOLDER_HELP
     )
+    add_video_command(add("video", messages.VIDEO_HELP))
     check = add("check", messages.CHECK_HELP)
     check.add_argument("--thorough", action="store_true", help=messages.THOROUGH_HELP)
     add("repair", messages.REPAIR_HELP)
@@ -211,6 +213,7 @@ _ACTIONS: dict[str, Callable[[Gallery, argparse.Namespace], int]] = {
     "show": _show,
     "import": _import,
     "export": _export,
+    "video": make_video,
     "check": _check,
     "repair": _repair,
 }

@@ -3,7 +3,8 @@
 With `--image` it paints from a picture, with `--mask`, `--sketch` or `--outpaint` a part of it;
 `--control` adds a ControlNet to any of these, `--lora` a LoRA, `--hires` paints larger than the
 model's native size, `--upscale` enlarges the result. `python -m paintdiff upscale boat.png`
-enlarges pictures; `python -m paintdiff gallery list` shows the gallery's.
+enlarges pictures; `python -m paintdiff gallery list` shows the gallery's; `python -m paintdiff
+verify boat.png` paints one again and compares.
 
 Exit codes: 0 done, 1 failed while running, 2 an unusable value (one line on stderr says which), 130
 interrupted. Like the app, this is a composition root: it wires its own engine.
@@ -25,6 +26,7 @@ from paintdiff.cli.flags import BAD_VALUE, build_parser
 from paintdiff.cli.gallery import gallery
 from paintdiff.cli.progress import watch_job
 from paintdiff.cli.upscale import add_upscaler_file, read_face_flags, upscale
+from paintdiff.cli.verify import verify
 from paintdiff.config.presets import Presets
 from paintdiff.config.user_folders import find_user_cache_folder
 from paintdiff.engine.engine import Engine
@@ -101,8 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     name = f"paintdiff {options.command}"
     try:
-        command = {"upscale": upscale, "gallery": gallery}.get(options.command, _paint)
-        return command(options)
+        return _COMMANDS[options.command](options)
     except RequestError as error:
         flag = f"{_find_flag(error.field, options.command)}: " if error.field else ""
         sys.stderr.write(f"{name}: {flag}{error}\n")
@@ -356,3 +357,6 @@ def _report(finished: Finished, options: argparse.Namespace, *, failed: bool, me
         "files": files,
     }
     sys.stdout.write(json.dumps(report) + "\n")
+
+
+_COMMANDS = {"paint": _paint, "upscale": upscale, "gallery": gallery, "verify": verify}

@@ -275,6 +275,48 @@ RESTORING_FACES = "Restoring faces"
 UPSCALING = "Upscaling"
 
 
+# Verification.
+
+VERIFY_HELP = "paint saved pictures again and report whether they are identical"
+ABOUT_VERIFY = (
+    "Paint saved pictures again and compare them with their files. Exit code 0: all are identical "
+    "to the last bit. 1: one differs, or can't be painted now. 2: one has no request of "
+    "PaintDiffusion, or can't be read."
+)
+VERIFIED_HELP = "a picture that PaintDiffusion saved"
+INPUTS_HELP = "the output folder that has the input images (default: the app's, and the picture's)"
+VERIFY_MODEL_HELP = "a model's folder or file, if it is in no models folder"
+JSON_REPORTS_HELP = "print one JSON object per picture"
+VERIFY_ENGINE_HELP = "auto (default: as the picture's profile allows), torch or openvino"
+
+
+def identical(path: Path) -> str:
+    return f"{path}: identical"
+
+
+def differs(path: Path, share: tuple[int, int], largest: int, psnr_db: float) -> str:
+    pixels, total = share
+    return (
+        f"{path}: different: {pixels} of {total} pixels, by {largest} levels at most, PSNR "
+        f"{psnr_db:.1f} dB"
+    )
+
+
+def other_size(path: Path, saved: object, painted: object) -> str:
+    return f"{path}: different: saved as {saved}, painted again as {painted}"
+
+
+def changed(what: str, recorded: str, now: str) -> str:
+    return f"{what}: {recorded} when it was saved, {now} now"
+
+
+def not_recorded(names: Iterable[str]) -> str:
+    return f"not recorded in the file: {', '.join(names)}"
+
+
+NO_REASON = "Nothing that was recorded has changed. Is a file of the model itself damaged?"
+
+
 # The gallery.
 
 GALLERY_HELP = "list, import, export and check the gallery's pictures"
@@ -290,6 +332,14 @@ COPY_HELP = "copy the files (default: they stay where they are)"
 NO_BAR_HELP = "no progress bar"
 EXPORT_HELP = "copy pictures and their records to a folder"
 EXPORT_FOLDER_HELP = "created if necessary"
+VIDEO_HELP = "paint a picture again and save its steps as an animation"
+FPS_HELP = "frames a second (60)"
+FORMAT_HELP = (
+    "webm (default; VP9) and mp4 need the extra `video`, whose wheels include GPL encoders; webp "
+    "and gif need nothing more"
+)
+VIDEO_OUTPUT_HELP = "the file to save (default: the id, in this folder)"
+FADE_HELP = "fade from step to step (default: in videos)"
 CHECK_HELP = "report mismatches between files and records; exit code 1 if any"
 THOROUGH_HELP = "read every file"
 REPAIR_HELP = "record pictures without a record, remove unfinished and unused files"

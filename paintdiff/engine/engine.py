@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
@@ -28,6 +29,7 @@ from paintdiff.imaging.geometry import ResizeMode, Size
 from paintdiff.jobs.events import (
     Failed,
     Finished,
+    Progress,
     Queued,
 )
 from paintdiff.jobs.input_images import InputImage
@@ -133,12 +135,22 @@ class Engine:
     ) -> None:
         self.close()
 
-    def submit(self, request: Request, visitor: str = "", owner: str = "") -> Job:
+    def submit(
+        self,
+        request: Request,
+        visitor: str = "",
+        owner: str = "",
+        *,
+        saves: bool = True,
+        on_step: Callable[[Progress], None] | None = None,
+    ) -> Job:
         """Resolve a request and queue it.
 
         `visitor` is who asks, where several people use the engine: each may have at most
         WAITING_PER_FREE_PLACE jobs waiting for every free place of the queue. "" may fill it.
-        `owner` owns the pictures in the gallery.
+        `owner` owns the pictures in the gallery. With `saves` off they are neither saved nor added
+        to it: they are only in the result. `on_step` is called by the worker with every step, whose
+        previews are then at full quality.
 
         Open values are filled in: from the model's row and the quality preset, with a drawn seed,
         the first ControlNet that fits the model, and the first upscaler.
@@ -146,7 +158,7 @@ class Engine:
         QueueFullError, EngineClosedError.
         """
         resolved = resolve_request(request, self.manager.catalog, self.profiles)
-        job = Job(resolved.request, resolved.warnings, visitor, owner)
+        job = Job(resolved.request, resolved.warnings, visitor, owner, saves=saves, on_step=on_step)
         with self._changed:
             if self._closed:
                 raise EngineClosedError(messages.ENGINE_CLOSED)

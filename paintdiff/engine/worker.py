@@ -35,6 +35,7 @@ from paintdiff.models.memory import usage
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.preprocessors.annotators import Annotators
+from paintdiff.system.library_versions import find_library_versions
 from paintdiff.tasks import TASKS
 from paintdiff.tasks.adapters import collect_adapters
 from paintdiff.tasks.controls import find_controlnets
@@ -189,6 +190,7 @@ class Run:
             collect_adapters(rest, model, catalog),
             fallback.plan,
             profile=find_acting_profile(rest, self._profiles.profile(rest.profile), model, catalog),
+            every_step=self._job.on_step is not None,
         ) as leased:
             self._job.raise_if_cancelled()
             self._manager.cache.make_room_to_paint(fallback.estimate_peak_bytes())
@@ -202,6 +204,7 @@ class Run:
                 fallback.last_whole,
                 partial(self._make_room, fallback),
                 self._inputs,
+                self._job.on_step is not None,
             )
             for index, painted in enumerate(task.paint(rest, leased, tools, self._report_step)):
                 picture = self._finish(painted, rest.for_image(index), leased.model_hash, index)
@@ -213,7 +216,8 @@ class Run:
                 self._job.warn(tuple(each for each in leased.warnings if each not in said))
 
     def _make_room(self, fallback: MemoryFallback, wanted: int) -> int:
-        self._together = fallback.limit_batch(wanted)
+        # Several pictures would share their previews, which somebody wants one by one.
+        self._together = 1 if self._job.on_step is not None else fallback.limit_batch(wanted)
         self._manager.cache.make_room_to_paint(fallback.estimate_peak_bytes(self._together))
         return self._together
 
@@ -293,25 +297,34 @@ class Run:
     def _report_step(self, step: Step) -> None:
         self._job.raise_if_cancelled()
         self._progress.count_step(step)
-        self._job.emit(
-            Progress(
-                step=step.step,
-                total_steps=step.total_steps,
-                image_index=self._first + step.image_index,
-                num_images=self._job.request.num_images,
-                stage=step.stage,
-                preview=step.preview,
-                seconds_left=self._progress.estimate_seconds_left(step),
-                together=self._progress.count_together(step),
-            )
+        progress = Progress(
+            step=step.step,
+            total_steps=step.total_steps,
+            image_index=self._first + step.image_index,
+            num_images=self._job.request.num_images,
+            stage=step.stage,
+            preview=step.preview,
+            seconds_left=self._progress.estimate_seconds_left(step),
+            together=self._progress.count_together(step),
         )
+        self._job.emit(progress)
+        if self._job.on_step is not None:
+            self._job.on_step(progress)
 
     def _keep(self, picture: Picture) -> None:
+        from paintdiff.models.acceleration.processors import describe_processor  # noqa: PLC0415 (imports torch)
+
         now = time.perf_counter()
         device = self._manager.status().device
-        timed = replace(picture, seconds=now - self._picture_began, device=device)
+        described = replace(
+            picture,
+            seconds=now - self._picture_began,
+            device=device,
+            processor=describe_processor(device),
+            libraries=find_library_versions(),
+        )
         self._picture_began = now
-        saved = self._record(self._save(timed))
+        saved = self._record(self._save(described))
         self._pictures.append(saved)
         self._job.add_picture(saved)
         self._progress.begin_picture()
@@ -321,7 +334,7 @@ class Run:
 
         A picture that can't be saved isn't lost, whatever goes wrong: the job gets a warning.
         """
-        if self._store is None:
+        if self._store is None or not self._job.saves:
             return picture
         try:
             path = self._store.save(picture)
@@ -333,7 +346,7 @@ class Run:
         return replace(picture, path=path, raster=None)
 
     def _record(self, picture: Picture) -> Picture:
-        if self._recorder is None:
+        if self._recorder is None or not self._job.saves:
             return picture
         try:
             return self._recorder.record(self._job, picture)

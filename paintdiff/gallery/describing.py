@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,16 +16,8 @@ UNKNOWN_KIND = "unknown"
 """The kind of a picture without settings."""
 
 
-@dataclass(frozen=True)
-class Circumstances:
-    """The owner of a picture, and the versions of the libraries that painted it."""
-
-    owner: str = ""
-    libraries: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
 def record_of_picture(
-    picture: Picture, file: str, facts: PictureFile, created_at: datetime, of: Circumstances
+    picture: Picture, file: str, facts: PictureFile, created_at: datetime, owner: str
 ) -> Record:
     """Make the record of a picture that was just painted and saved."""
     request = picture.request.without_image_data()
@@ -42,8 +33,8 @@ def record_of_picture(
         model_hash=picture.model_hash,
         seconds=picture.seconds,
         device=picture.device,
-        libraries=of.libraries,
-        owner=of.owner,
+        libraries=picture.libraries,
+        owner=owner,
         inputs=_input_hashes(request),
         **_describe(request, request.model_dump().keys()),
     )
@@ -67,7 +58,9 @@ def record_of_file(file: str, facts: PictureFile, owner: str = "") -> Record:
         file_sha256=facts.sha256,
         params={**request.model_dump(mode="json", exclude_unset=True), "kind": request.kind},
         params_version=request.version,
-        model_hash=found.model_hash,
+        model_hash=found.provenance.model_hash,
+        device=found.provenance.device,
+        libraries=found.provenance.libraries,
         owner=owner,
         inputs=_input_hashes(request),
         **_describe(request, known),

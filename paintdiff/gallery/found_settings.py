@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pydantic import ValidationError
 
 from paintdiff.errors import MetadataError
 from paintdiff.gallery import messages
+from paintdiff.jobs.provenance import Provenance
 from paintdiff.jobs.requests import REQUEST_KINDS, Request
 
 _MAX_SHOWN_CHARACTERS = 60
@@ -47,13 +48,15 @@ class FoundSettings:
 
     `request` has all that this app can use; what it leaves open is missing in its
     `model_fields_set`. `left_open` names the rest, each with the reason, such as "seed 5000000000
-    (at most 4294967295)". `program` wrote them, "" if unknown. `model_hash` is as in `Picture`.
+    (at most 4294967295)". `program` wrote them, "" if unknown. `provenance` is what they say about
+    what painted it; `are_ours` if they are the picture's own request, complete.
     """
 
     request: Request
     left_open: tuple[str, ...] = ()
     program: str = ""
-    model_hash: str = ""
+    provenance: Provenance = field(default_factory=Provenance)
+    are_ours: bool = False
 
 
 def keep_usable(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from paintdiff.gallery.database import Database, check_url
 from paintdiff.gallery.input_files import InputFiles
@@ -74,19 +72,7 @@ class Gallery:
             InputMissingError: An input image isn't there any more.
             RequestError: The record has no settings, or they can't be used.
         """
-        filled = cast("dict[str, object]", self._with_images(dict(record.params)))
-        return parse_request(filled)
-
-    def _with_images(self, value: object) -> object:
-        if isinstance(value, Mapping):
-            fields = cast("Mapping[str, object]", value)
-            sha256 = fields.get("sha256")
-            if isinstance(sha256, str) and sha256 and fields.get("data") is None:
-                return {"data": self.inputs.load(sha256), "sha256": sha256}
-            return {name: self._with_images(each) for name, each in fields.items()}
-        if isinstance(value, (list, tuple)):
-            return [self._with_images(each) for each in cast("Sequence[object]", value)]
-        return value
+        return parse_request(self.inputs.fill(record.params))
 
     def close(self) -> None:
         """Close the database."""

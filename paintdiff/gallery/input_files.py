@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from paintdiff.errors import InputMissingError
 from paintdiff.gallery import messages
@@ -68,6 +69,25 @@ class InputFiles:
         if hashlib.sha256(data).hexdigest() != sha256:
             raise _missing(sha256)
         return data
+
+    def fill(self, params: Mapping[str, object]) -> dict[str, object]:
+        """Return a request's values with the bytes of the images that it refers to.
+
+        Raises:
+            InputMissingError: One isn't there, can't be read or was changed.
+        """
+        return {name: self._fill(value) for name, value in params.items()}
+
+    def _fill(self, value: object) -> object:
+        if isinstance(value, Mapping):
+            fields = cast("Mapping[str, object]", value)
+            sha256 = fields.get("sha256")
+            if isinstance(sha256, str) and sha256 and fields.get("data") is None:
+                return {"data": self.load(sha256), "sha256": sha256}
+            return self.fill(fields)
+        if isinstance(value, (list, tuple)):
+            return [self._fill(each) for each in cast("Sequence[object]", value)]
+        return value
 
     def list(self) -> Iterator[tuple[str, Path]]:
         """Yield the hash and the path of each image."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -26,12 +27,14 @@ from paintdiff.gallery.json_settings import parse_object, settings_from_json
 from paintdiff.imaging.image_files import ImageFile
 from paintdiff.imaging.images import open_image
 from paintdiff.jobs.events import Picture
+from paintdiff.jobs.provenance import Provenance
 from paintdiff.jobs.requests import Request, Upscale, parse_request
 
 REQUEST_KEY = "paintdiffusion"
 MAX_TEXT_CHARACTERS = 1_000_000
 _MOST_ADDED_CHARACTERS = 1000
-_MAX_HASH_CHARACTERS = 64
+_MAX_FACTS, _MAX_FACT_CHARACTERS = 64, 300
+"""Limits of what a file says about what painted it."""
 _HEADING = re.compile(r"\s*(?:parameters|positive prompt|prompt)\s*(?:\n|:\s*)", re.IGNORECASE)
 
 
@@ -46,8 +49,7 @@ def png_info(picture: Picture) -> PngInfo:
         PARAMETERS_KEY, _drop_surrogates(write_parameters(picture, _read_text_before(picture)))
     )
     request = picture.request.without_image_data()
-    content = {"request": request.model_dump(mode="json"), "model_hash": picture.model_hash}
-    content |= {"engine": picture.engine} if picture.engine else {}
+    content = {"request": request.model_dump(mode="json"), **_write_provenance(picture)}
     info.add_text(REQUEST_KEY, json.dumps(content))
     return info
 
@@ -153,10 +155,40 @@ def _read_own_settings(text: str) -> FoundSettings:
         request = parse_request(given)
     except RequestError as error:
         raise MetadataError(messages.picture_settings_unusable(error)) from error
-    model_hash = cast("dict[str, object]", content).get("model_hash")
-    if not isinstance(model_hash, str) or len(model_hash) > _MAX_HASH_CHARACTERS:
-        model_hash = ""
-    return FoundSettings(request, model_hash=model_hash)
+    provenance = _read_provenance(cast("dict[str, object]", content))
+    return FoundSettings(request, provenance=provenance, are_ours=True)
+
+
+def _write_provenance(picture: Picture) -> dict[str, object]:
+    """Return what is known of what painted a picture."""
+    made = picture.provenance
+    known: dict[str, object] = {
+        "hashes": dict(made.hashes),
+        "engine": made.engine,
+        "device": made.device,
+        "processor": made.processor,
+        "libraries": dict(made.libraries),
+    }
+    return {"model_hash": made.model_hash, **{name: known[name] for name in known if known[name]}}
+
+
+def _read_provenance(content: Mapping[str, object]) -> Provenance:
+    """Read what painted a picture; what can't be used, or wasn't written yet, is unknown."""
+    names = ("model_hash", "engine", "device", "processor")
+    hashes, libraries = (_read_texts(content.get(name)) for name in ("hashes", "libraries"))
+    model_hash, engine, device, processor = (_read_text(content.get(name)) for name in names)
+    return Provenance(model_hash, hashes, engine, device, processor, libraries)
+
+
+def _read_text(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= _MAX_FACT_CHARACTERS else ""
+
+
+def _read_texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    pairs = list(cast("dict[str, object]", value).items())[:_MAX_FACTS]
+    return {_read_text(name): _read_text(text) for name, text in pairs if _read_text(text)}
 
 
 def _drop_surrogates(text: str) -> str:

@@ -10,11 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from PIL import Image
@@ -26,7 +24,7 @@ from paintdiff.errors import (
     StorageError,
 )
 from paintdiff.gallery import messages
-from paintdiff.gallery.describing import Circumstances, record_of_picture, with_parent
+from paintdiff.gallery.describing import record_of_picture, with_parent
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import read_picture_file
@@ -46,7 +44,7 @@ class _Pending:
 
     picture: Picture
     created_at: datetime
-    of: Circumstances
+    owner: str
     done: bool = False
     refused: PaintError | None = None
 
@@ -56,35 +54,21 @@ class _Pending:
         return self.picture.held_bytes + sum(len(each.data or b"") for each in inputs)
 
 
-_LIBRARIES = ("paintdiffusion", "torch", "diffusers", "transformers", "openvino")
-
-
-def find_library_versions() -> dict[str, str]:
-    """Return the versions of the installed libraries that decide how a picture looks."""
-    found: dict[str, str] = {}
-    for name in _LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
-
-
 class Recorder:
     """Adds finished pictures to a gallery. Threads may share it.
 
     A picture that can't be saved or recorded now is kept, saved pictures without their pixels, and
-    tried again: before the next picture, and by `retry`. `libraries` are the versions to record.
+    tried again: before the next picture, and by `retry`.
     """
 
     def __init__(
         self,
         gallery: Gallery,
         folder: PictureFolder,
-        libraries: Mapping[str, str],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._gallery = gallery
         self._folder = folder
-        self._libraries = dict(libraries)
         self._now = now
         self._lock = threading.Lock()
         self._pending: deque[_Pending] = deque()
@@ -99,8 +83,7 @@ class Recorder:
 
         If it can't be recorded the job gets a warning, and the picture is kept for `retry`.
         """
-        of = Circumstances(job.owner, self._libraries)
-        entry = _Pending(picture, self._now(), of)
+        entry = _Pending(picture, self._now(), job.owner)
         with self._lock:
             self._pending.append(entry)
             error = self._work_off()
@@ -162,7 +145,7 @@ class Recorder:
     def _add(self, entry: _Pending, path: Path) -> str:
         name = self._gallery.name_of(path)
         facts = read_picture_file(path)
-        record = record_of_picture(entry.picture, name, facts, entry.created_at, entry.of)
+        record = record_of_picture(entry.picture, name, facts, entry.created_at, entry.owner)
         store, request = self._gallery.store, entry.picture.request
         parent = store.find_by_sha256(record.inputs) if record.inputs else None
         if parent is not None:

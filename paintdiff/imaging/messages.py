@@ -117,3 +117,44 @@ def _be(done: bool) -> str:
 def _list_borders(borders: Borders) -> str:
     sides = zip(borders, ("left", "right", "top", "bottom"), strict=True)
     return ", ".join(f"{width_px} px {side}" for width_px, side in sides if width_px)
+
+
+# Animations.
+
+PYAV_MISSING = (
+    "WebM and MP4 need PyAV, whose wheels include GPL encoders: pip install "
+    "'paintdiffusion[video]'. Animated WebP and GIF need nothing more."
+)
+
+
+def wrong_image_count(count: int, most: int) -> str:
+    return f"An animation has 1 to {most} images, not {count}."
+
+
+def wrong_fps(kind: str, fps: int, most: int) -> str:
+    return f"A {kind} has 1 to {most} frames a second, not {fps}."
+
+
+def animation_too_wide(side: int, most: int) -> str:
+    return f"The picture is {side} pixels wide or high; an animation may have {most} at most."
+
+
+def animation_too_long(seconds: float, most: float) -> str:
+    return (
+        f"The animation would take {seconds:.0f} seconds; {most:.0f} is the most. Show fewer steps."
+    )
+
+
+def animation_too_large(most: str) -> str:
+    return f"The animation would be larger than {most}. Choose fewer frames a second, or WebM."
+
+
+def video_failed(kind: str, reason: object) -> str:
+    return f"The {kind} can't be written: {reason}."
+
+
+def too_many_frames(kind: str, most: int, size: object) -> str:
+    return (
+        f"An animated {kind} of {size} may have {most} different frames. Choose fewer frames a "
+        "second, no fades, or WebM."
+    )

@@ -10,6 +10,7 @@ from PIL import Image
 
 from paintdiff.imaging.geometry import Size
 from paintdiff.imaging.rasters import Raster
+from paintdiff.jobs.provenance import Provenance
 from paintdiff.jobs.requests import Request
 
 MAX_IMAGE_PIXELS = 2048 * 2048
@@ -76,8 +77,8 @@ class Picture:
     "embedding name", "VAE", "refiner"), as far as known. `notes` tell people how it was made, such
     as "0 pixels changed outside the mask". `engine` is the backend that ran the denoiser
     ("OpenVINO"), "" for torch alone. `seconds` is the time since the job began or its previous
-    picture was finished, `device` the one it was painted on. `id` is the picture's in the gallery,
-    "" if it isn't in one.
+    picture was finished. `device`, `processor` and `libraries` are as in `Provenance`. `id` is the
+    picture's in the gallery, "" if it isn't in one.
     """
 
     image: Image.Image
@@ -91,6 +92,8 @@ class Picture:
     engine: str = ""
     seconds: float | None = None
     device: str = ""
+    processor: str = ""
+    libraries: Mapping[str, str] = field(default_factory=dict[str, str])
     id: str = ""
 
     @classmethod
@@ -104,6 +107,18 @@ class Picture:
             return cls(image, request, model_hash, notes=notes)
         image = raster.image(REDUCED_SIDE_PX if raster.size.area > MAX_IMAGE_PIXELS else None)
         return cls(image, request, model_hash, None, notes, raster, raster.size)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Return what painted it, besides its request."""
+        return Provenance(
+            self.model_hash,
+            self.hashes,
+            self.engine,
+            self.device,
+            self.processor,
+            self.libraries,
+        )
 
     @property
     def held_bytes(self) -> int:

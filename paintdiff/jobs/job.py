@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from paintdiff.errors import JobCancelledError
@@ -26,6 +26,8 @@ class Job:
     """One accepted request. All methods are thread-safe.
 
     `visitor` submitted it, "" if that doesn't matter; `owner` owns its pictures in the gallery.
+    With `saves` off they are neither saved nor recorded. `on_step` gets every Progress event, none
+    skipped, with previews at full quality; the worker calls it, and waits.
     """
 
     def __init__(
@@ -34,11 +36,16 @@ class Job:
         warnings: tuple[str, ...] = (),
         visitor: str = "",
         owner: str = "",
+        *,
+        saves: bool = True,
+        on_step: Callable[[Progress], None] | None = None,
     ) -> None:
         self.id = secrets.token_urlsafe(16)
         self.request = request
         self.visitor = visitor
         self.owner = owner
+        self.saves = saves
+        self.on_step = on_step
         self._warnings = warnings
         self._changed = threading.Condition()
         self._cancel_asked = threading.Event()

@@ -32,6 +32,11 @@ LATENT_UPSCALER = "latent"
 NO_CONTROLNET = "none"
 """In place of a ControlNet's name: use none. (None would choose one.)"""
 
+MAX_SEED = 2**32 - 1
+MAX_PROMPT_CHARACTERS = 10_000
+MAX_GUIDANCE_SCALE = 50.0
+
+Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -158,6 +163,23 @@ class FreeU(BaseModel):
     b2: float = Field(default=1.4, ge=0.0, le=4.0)
     s1: float = Field(default=0.9, ge=0.0, le=4.0)
     s2: float = Field(default=0.2, ge=0.0, le=4.0)
+
+
+class Branch(BaseModel):
+    """Other settings for the rest of a run: the first `after_step` steps are as without it.
+
+    None keeps what was before. `seed` is that of the noise which the sampler adds from there on;
+    most samplers add none. `after_step` counts the steps that are run, of a hires fix those of the
+    first pass; the second pass has the last branch's prompts and guidance.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    after_step: int = Field(ge=1, lt=MAX_STEPS)
+    prompt: Prompt | None = None
+    negative_prompt: Prompt | None = None
+    guidance_scale: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE_SCALE)
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
 
 
 class Outpaint(BaseModel):

@@ -30,7 +30,17 @@ from paintdiff.imaging.geometry import MAX_SIDE_PX, MIN_SIDE_PX, ResizeMode, Siz
 from paintdiff.jobs import messages
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import (
+    MAX_GUIDANCE_SCALE as MAX_GUIDANCE_SCALE,
+)
+from paintdiff.jobs.request_parts import (
+    MAX_PROMPT_CHARACTERS as MAX_PROMPT_CHARACTERS,
+)
+from paintdiff.jobs.request_parts import (
+    MAX_SEED as MAX_SEED,
+)
+from paintdiff.jobs.request_parts import (
     MAX_STEPS,
+    Branch,
     ControlInput,
     FreeU,
     HiresFix,
@@ -38,6 +48,7 @@ from paintdiff.jobs.request_parts import (
     LoraInput,
     Name,
     Outpaint,
+    Prompt,
     Refiner,
     Upscaling,
 )
@@ -45,19 +56,16 @@ from paintdiff.prompts.attention import Emphasis
 from paintdiff.prompts.syntax import PromptSyntax
 
 REQUEST_VERSION = 1
-MAX_SEED = 2**32 - 1
-MAX_PROMPT_CHARACTERS = 10_000
 MAX_IMAGES = 64
-MAX_GUIDANCE_SCALE = 50.0
 MAX_LOOPBACK = 16
 MAX_MASK_BLUR_PX = 64
 MAX_PADDING_PX = 512
 MAX_CONTROLS = 4
 MAX_LORAS = 16
 MAX_IP_ADAPTERS = 4
+MAX_BRANCHES = 8
 MAX_CLIP_SKIP = 12
 
-Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
 Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 """A colour as "#rrggbb"."""
 
@@ -148,6 +156,8 @@ class PaintingRequest(JobRequest):
     layers as the A1111 web UI does: 1 uses all, 2 leaves the last one out.
 
     `profile` trades exactness against speed: a name in presets/profiles.yaml, None for the default.
+
+    `branches` continue the run with other settings from a step on, in the order of their steps.
     """
 
     prompt: Prompt
@@ -174,6 +184,7 @@ class PaintingRequest(JobRequest):
     refiner: Refiner | None = None
     ip_adapters: tuple[IpAdapterInput, ...] = Field(default=(), max_length=MAX_IP_ADAPTERS)
     free_u: FreeU | None = None
+    branches: tuple[Branch, ...] = Field(default=(), max_length=MAX_BRANCHES)
 
     def sampling(self) -> Sampling:
         """Return the resolved settings.

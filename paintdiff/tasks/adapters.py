@@ -54,7 +54,10 @@ def find_prompt_embeddings(
 ) -> tuple[str, ...]:
     """Return the embeddings of the model's family that the prompts name."""
     names = [row.name for row in catalog.fitting(EmbeddingRow, model)]
-    return find_embeddings(f"{remove_lora_tags(request)}\n{request.negative_prompt}", names)
+    texts = [remove_lora_tags(request), request.negative_prompt]
+    for branch in request.branches:
+        texts += [branch.prompt or "", branch.negative_prompt or ""]
+    return find_embeddings("\n".join(texts), names)
 
 
 def collect_adapters(resolved: PaintingRequest, model: ModelRow, catalog: Catalog) -> Adapters:

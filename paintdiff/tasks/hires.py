@@ -100,7 +100,7 @@ class SecondPass:
             note = f"{self._describe_enlarging(first)}."
             return Painted(shown, (note,), self._leased.computing.take_backend())
         run = replace(
-            first,
+            first.after_branches(),
             size=self._size,
             num_inference_steps=self._num_inference_steps,
             source=Source(image, self._strength),

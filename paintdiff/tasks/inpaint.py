@@ -30,7 +30,7 @@ from paintdiff.tasks.resolve.sampling import (
     warn_of_sampling,
 )
 from paintdiff.tasks.runs import build_runs, paint_runs
-from paintdiff.tasks.steps import OnStep, Painted
+from paintdiff.tasks.steps import OnStep, Painted, Step
 from paintdiff.tasks.task_context import TaskContext
 from paintdiff.tasks.warnings import list_warnings as list_general_warnings
 
@@ -133,6 +133,8 @@ def paint(
         blended = _keeps_pixels(canvas)
         method = messages.painted_by_general_model(channels, blended=blended)
     runs = build_runs(request, tools, source, controls)
+    if tools.every_step:
+        on_step = _show_on_canvas(on_step, canvas, box)
     for part in paint_runs(runs, leased, tools, on_step):
         checked = _check(_paste(part.image, canvas, box), canvas, method)
         yield replace(checked, engine=part.engine)
@@ -191,6 +193,14 @@ def _paste(part: Image.Image, canvas: Canvas, box: Box) -> Image.Image:
     whole = Box(0, 0, part.width, part.height)
     around.paste(scale_mask(part, whole, box.size), box.corners)
     return composite(canvas.original, around, canvas.weight)
+
+
+def _show_on_canvas(on_step: OnStep, canvas: Canvas, box: Box) -> OnStep:
+    def show(step: Step) -> None:
+        seen = step.preview
+        on_step(step if seen is None else replace(step, preview=_paste(seen, canvas, box)))
+
+    return show
 
 
 def _check(result: Image.Image, canvas: Canvas, method: str) -> Painted:

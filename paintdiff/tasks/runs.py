@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import paintdiff.tasks.messages as messages
 from paintdiff.imaging.geometry import Box
 from paintdiff.jobs.requests import PaintingRequest
 from paintdiff.models.conditioning.prompt_plan import PromptReading
-from paintdiff.models.inference.denoising_run import Control, Denoising, Source, Variation
+from paintdiff.models.inference.denoising_run import (
+    Control,
+    Denoising,
+    RunBranch,
+    Source,
+    Variation,
+)
 from paintdiff.tasks.adapters import decode_ip_pictures, remove_lora_tags
 from paintdiff.tasks.steps import OnStep, Painted, StepCounter
 from paintdiff.tasks.task_context import TaskContext
@@ -64,7 +71,17 @@ def build_run(
         ip_pictures=ip_pictures,
         switch_at=1.0 if request.refiner is None else request.refiner.switch_at,
         reading=PromptReading(syntax, request.emphasis),
+        branches=tuple(_build_branches(request)),
     )
+
+
+def _build_branches(request: PaintingRequest) -> Iterator[RunBranch]:
+    """Yield a resolved request's branches, each with all of its settings."""
+    now = RunBranch(0, request.prompt, request.negative_prompt, request.sampling().guidance_scale)
+    for each in request.branches:
+        given = each.model_dump(exclude_none=True)
+        now = replace(now, **{"seed": None, **given})
+        yield now
 
 
 def describe_windows(windows: tuple[Box, ...]) -> str:

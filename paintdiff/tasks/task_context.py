@@ -27,7 +27,8 @@ class TaskContext:
 
     `make_room` gets the number of pictures that could be denoised at once, and returns for how
     many of them there is memory. With `last_resort` there is no plan left that needs less memory:
-    the task may leave out what doesn't fit. `inputs` decodes the request's pictures.
+    the task may leave out what doesn't fit. `inputs` decodes the request's pictures. With
+    `every_step` each step's preview shows the whole picture, as it would be if the run ended there.
     """
 
     make_map: MakeMap
@@ -35,3 +36,4 @@ class TaskContext:
     last_resort: bool = True
     make_room: Callable[[int], int] = lambda wanted: wanted
     inputs: DecodedInputs = field(default_factory=DecodedInputs)
+    every_step: bool = False

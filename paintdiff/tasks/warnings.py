@@ -69,11 +69,13 @@ def read_texts(request: PaintingRequest) -> tuple[str, str]:
     """Return all words that a request's prompts say at any step, without LoRA tags and syntax."""
     if request.prompt_syntax == "plain":
         return remove_lora_tags(request), request.negative_prompt
-    prompt, negative = (
-        parse_prompt(request.prompt),
-        parse_prompt(request.negative_prompt, divided=False),
-    )
-    return list_words(list_texts(prompt)), list_words(list_texts(negative))
+    prompts, negatives = [request.prompt], [request.negative_prompt]
+    for branch in request.branches:
+        prompts += [branch.prompt] if branch.prompt is not None else []
+        negatives += [branch.negative_prompt] if branch.negative_prompt is not None else []
+    words = [list_words(list_texts(parse_prompt(each))) for each in prompts]
+    avoided = [list_words(list_texts(parse_prompt(each, divided=False))) for each in negatives]
+    return "\n".join(words), "\n".join(avoided)
 
 
 def _explain_no_word_known(leased: LeasedPipeline, unknown: tuple[str, ...]) -> FieldMessage:

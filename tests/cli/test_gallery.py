@@ -35,7 +35,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 def pictures(tmp_path: Path) -> list[Picture]:
     gallery = Gallery(tmp_path / "out")
     folder = PictureFolder(gallery.folder)
-    recorder = Recorder(gallery, folder, {})
+    recorder = Recorder(gallery, folder)
     made = [recorder.record(Job(REQUEST), painted(folder, seed)) for seed in range(3)]
     gallery.store.set_feedback(made[0].id, 1)
     gallery.close()

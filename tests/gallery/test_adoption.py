@@ -45,7 +45,7 @@ def test_the_record_of_an_orphan_is_rebuilt(gallery: Gallery, folder: PictureFol
     assert record.params == REQUEST.model_dump(mode="json")
     assert (record.seed, record.model, record.model_hash) == (3, "mini", "abc")
     assert record.created_at == datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    recorder = Recorder(gallery, folder, {})
+    recorder = Recorder(gallery, folder)
     assert recorder.record(Job(REQUEST), painted(folder)).id
     assert adopt_orphans(gallery) == 0
 
@@ -124,7 +124,7 @@ def test_a_process_killed_after_saving_loses_nothing(tmp_path: Path) -> None:
         "from paintdiff.jobs.job import Job\n"
         "from tests.gallery.test_recording import REQUEST, painted\n"
         "gallery = Gallery(Path(sys.argv[1])); folder = PictureFolder(gallery.folder)\n"
-        "recorder = Recorder(gallery, folder, {})\n"
+        "recorder = Recorder(gallery, folder)\n"
         "for seed in range(3): recorder.record(Job(REQUEST), painted(folder, seed))\n"
         "painted(folder, 3)\n"
         "(gallery.folder / '2026-11-30').mkdir(exist_ok=True)\n"

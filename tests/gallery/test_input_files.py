@@ -46,7 +46,7 @@ def image(colour: str, format: str = "PNG") -> InputImage:
 def record(gallery: Gallery, folder: PictureFolder, request: Request) -> str:
     picture = Picture(Image.new("RGB", (64, 32)), request)
     saved = replace(picture, path=folder.save(picture))
-    return Recorder(gallery, folder, {}).record(Job(request), saved).id
+    return Recorder(gallery, folder).record(Job(request), saved).id
 
 
 def kept(gallery: Gallery) -> set[str]:
@@ -112,14 +112,14 @@ def test_one_that_was_removed_meanwhile_is_written_again(
     saved = replace(picture, path=folder.save(picture))
     collect_inputs(gallery)
     assert kept(gallery) == set()
-    one = Recorder(gallery, folder, {}).record(Job(request), saved).id
+    one = Recorder(gallery, folder).record(Job(request), saved).id
     assert gallery.load_request(gallery.store.get(one)) == request
 
 
 def test_a_picture_painted_from_another_is_its_child(
     gallery: Gallery, folder: PictureFolder
 ) -> None:
-    first = Recorder(gallery, folder, {}).record(Job(REQUEST), painted(folder))
+    first = Recorder(gallery, folder).record(Job(REQUEST), painted(folder))
     assert first.path is not None
     source = InputImage.from_file(first.path)
     control = [{"image": source, "controlnet": "mini-sketch"}]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from paintdiff.gallery.metadata import (
 )
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.provenance import Provenance
 from paintdiff.jobs.request_parts import ControlInput, Outpaint
 from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage
 from tests.imaging.test_images import bomb
@@ -327,3 +329,27 @@ def test_a_picture_to_picture_of_the_a1111_web_ui_is_read() -> None:
         text_chunk("parameters", f"{start}Denoising strength: 0.4, Hires upscale: 2, Version: v1")
     )
     assert isinstance(upscaled, TextToImage)
+
+
+def test_what_painted_a_picture_is_in_its_file() -> None:
+    made = replace(
+        picture(),
+        hashes={"LoRA ink": "ab"},
+        engine="OpenVINO",
+        device="cpu",
+        processor="x86_64",
+        libraries={"torch": "2.15"},
+    )
+    found = read_settings(png_of(made))
+    assert found.provenance == made.provenance
+    assert found.are_ours
+
+
+def test_files_that_do_not_say_what_painted_them_can_be_read() -> None:
+    request = picture().request.model_dump(mode="json")
+    old = json.dumps({"request": request, "model_hash": "0123456789"})
+    assert read_settings(text_chunk("paintdiffusion", old)).provenance == Provenance("0123456789")
+    huge = "x" * 301
+    wrong = {"request": request, "hashes": [huge], "device": 3, "libraries": {"torch": huge}}
+    found = read_settings(text_chunk("paintdiffusion", json.dumps(wrong)))
+    assert found.provenance == Provenance()

@@ -52,13 +52,19 @@ def folder(gallery: Gallery) -> PictureFolder:
 
 @pytest.fixture
 def recorder(gallery: Gallery, folder: PictureFolder) -> Recorder:
-    return Recorder(gallery, folder, {"torch": "2.15"})
+    return Recorder(gallery, folder)
 
 
 def painted(folder: PictureFolder | None, seed: int = 3) -> Picture:
     request = REQUEST.model_copy(update={"seed": seed})
     picture = Picture(
-        Image.new("RGB", (64, 32)), request, "abc", seconds=1.5, device="cpu", engine="OpenVINO"
+        Image.new("RGB", (64, 32)),
+        request,
+        "abc",
+        seconds=1.5,
+        device="cpu",
+        engine="OpenVINO",
+        libraries={"torch": "2.15"},
     )
     return picture if folder is None else replace(picture, path=folder.save(picture))
 
@@ -150,7 +156,7 @@ class Broken(PictureFolder):
 
 def test_a_full_disk_keeps_the_picture_in_memory(gallery: Gallery) -> None:
     folder = Broken(gallery.folder)
-    recorder = Recorder(gallery, folder, {})
+    recorder = Recorder(gallery, folder)
     job = Job(REQUEST)
     kept = recorder.record(job, painted(None))
     assert (kept.path, kept.id) == (None, "")
@@ -170,7 +176,7 @@ def test_what_is_kept_in_memory_is_limited(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "MAX_HELD_BYTES", 2 * 64 * 32 * 3)
-    recorder = Recorder(gallery, Broken(gallery.folder), {})
+    recorder = Recorder(gallery, Broken(gallery.folder))
     jobs = [Job(REQUEST) for _ in range(3)]
     for job in jobs:
         recorder.record(job, painted(None))

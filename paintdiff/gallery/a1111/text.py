@@ -29,6 +29,7 @@ from paintdiff.gallery.found_settings import FoundSettings, format_value, keep_u
 from paintdiff.gallery.sampler_names import from_others, to_a1111
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Picture
+from paintdiff.jobs.provenance import Provenance
 from paintdiff.jobs.requests import ImageToImage, Inpaint, Painting, Request, Upscale
 
 _NEGATIVE = "Negative prompt:"
@@ -299,7 +300,8 @@ def settings_from_parameters(parameters: Parameters) -> FoundSettings:
     named += name_unused(key for key in settings if not _is_known(key))
     model_hash = settings.get("Model hash", "")
     found = keep_usable(values, named)
-    return replace(found, model_hash=model_hash if _HASH.fullmatch(model_hash) else "")
+    known = model_hash if _HASH.fullmatch(model_hash) else ""
+    return replace(found, provenance=Provenance(known))
 
 
 def _add_size(settings: Mapping[str, str], values: dict[str, object]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,11 @@ class PromptConditioning:
     def acts_on_denoiser(self) -> bool:
         """Return whether the denoiser gets more than the pipeline passes it."""
         return len(self.parts) > 1 or any(len(each) > 1 for each in self._each())
+
+    @property
+    def is_pipelines_own(self) -> bool:
+        """Return whether the pipeline's own encodings are the right ones now."""
+        return False
 
     @property
     def state(self) -> tuple[int, ...]:
@@ -69,6 +74,69 @@ class PromptConditioning:
         yield from self.parts
         if self.negative is not None:
             yield self.negative
+
+
+class BranchedConditioning:
+    """The encodings of a run whose prompts change at branches.
+
+    `segments` are the encodings and the number of steps before each, in order. The first may be
+    None: then the pipeline has encoded its prompts itself. Each is padded by itself, so that the
+    steps before a branch are computed as without it. All have the same parts and weights.
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[tuple[int, PromptConditioning | None]],
+        weights: tuple[float, ...],
+        timing: PromptTiming,
+        steps: int,
+    ) -> None:
+        self._segments = segments
+        self._timing, self._steps = timing, steps
+        self._index = 0
+        self.weights = weights
+
+    @property
+    def acts_on_denoiser(self) -> bool:
+        """Return whether the denoiser gets more than the pipeline passes it."""
+        return True
+
+    @property
+    def is_pipelines_own(self) -> bool:
+        """Return whether the pipeline's own encodings are the right ones now."""
+        return self._segments[self._index][1] is None
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        """Return which texts are read now; it is equal as long as nothing changes."""
+        current = self._segments[self._index][1]
+        return (self._index, *(() if current is None else current.state))
+
+    def begin_call(self, call: int, num_calls: int) -> None:
+        """Move to the step of the model's call of that number (from 0) of `num_calls`."""
+        step = self._timing.find_step(call, num_calls, self._steps)
+        before = [index for index, (steps, _) in enumerate(self._segments) if steps < step]
+        self._index = before[-1] if before else 0
+        current = self._segments[self._index][1]
+        if current is not None:
+            current.begin_call(call, num_calls)
+
+    def read(self, part: int) -> Encoding:
+        """Return a part's encoding at the current step."""
+        return self._current.read(part)
+
+    def read_negative(self) -> Encoding | None:
+        """Return the negative prompt's encoding at the current step."""
+        return self._current.read_negative()
+
+    @property
+    def _current(self) -> PromptConditioning:
+        current = self._segments[self._index][1]
+        assert current is not None
+        return current
+
+
+Conditioning = PromptConditioning | BranchedConditioning
 
 
 def encode_plan(

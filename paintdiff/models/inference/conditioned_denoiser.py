@@ -13,7 +13,7 @@ import torch
 
 from paintdiff.models.acceleration.guidance_interval import take_second_half
 from paintdiff.models.conditioning.clip_encoding import Encoding
-from paintdiff.models.conditioning.prompt_conditioning import PromptConditioning
+from paintdiff.models.conditioning.prompt_conditioning import Conditioning
 
 _WORDS = "encoder_hidden_states"
 _POOLED = "pooled_projections"
@@ -33,7 +33,7 @@ class ConditionedDenoiser:
     """
 
     def __init__(
-        self, denoisers: Sequence[Any], conditioning: PromptConditioning, pictures: int = 1
+        self, denoisers: Sequence[Any], conditioning: Conditioning, pictures: int = 1
     ) -> None:
         self._denoisers = denoisers
         self._conditioning = conditioning
@@ -45,6 +45,8 @@ class ConditionedDenoiser:
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """Predict as the denoiser does with `return_dict=False`, which is how pipelines call it."""
+        if self._conditioning.is_pipelines_own:
+            return self._denoisers[0](*args, **settings)
         sample = args[0] if args else settings["hidden_states"]
         guided = len(sample) == 2 * self._pictures
         first = self._denoisers[0](*args, **self._replace_words(settings, 0, guided=guided))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
@@ -95,6 +95,20 @@ class Control:
 
 
 @dataclass(frozen=True)
+class RunBranch:
+    """The settings of a run after its first `after_step` steps.
+
+    `seed` is that of the noise which the sampler adds from there on; None goes on with the run's.
+    """
+
+    after_step: int
+    prompt: str
+    negative_prompt: str
+    guidance_scale: float
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
 class Denoising:
     """One denoising run. `size` is in pixels; `sampler` is a name in SAMPLERS.
 
@@ -107,7 +121,8 @@ class Denoising:
     is for one of the lease's IP-Adapters. At `switch_at`, a fraction of the way from noise to
     picture, the lease's refiner takes over; 1 is never. The run goes from `begins_at` to `ends_at`
     on that way. `reading` is how the prompts are read, `timing` where the run lies in the steps
-    that their schedules count.
+    that their schedules count. `branches` change settings on the way, in the order of their
+    steps.
     """
 
     prompt: str
@@ -128,6 +143,26 @@ class Denoising:
     ends_at: float = 1.0
     reading: PromptReading = PLAIN_READING
     timing: PromptTiming = ALONE
+    branches: tuple[RunBranch, ...] = ()
+
+    @property
+    def changes_prompts(self) -> bool:
+        """Return whether a branch has other prompts."""
+        own = self.prompt, self.negative_prompt
+        return any((each.prompt, each.negative_prompt) != own for each in self.branches)
+
+    def after_branches(self) -> Denoising:
+        """Return a run with the settings that this one ends with."""
+        if not self.branches:
+            return self
+        last = self.branches[-1]
+        return replace(
+            self,
+            prompt=last.prompt,
+            negative_prompt=last.negative_prompt,
+            guidance_scale=last.guidance_scale,
+            branches=(),
+        )
 
     @property
     def steps_run(self) -> int:

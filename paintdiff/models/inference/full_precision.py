@@ -71,6 +71,10 @@ class Float32Retry:
             return ()
         return (messages.again_in_float32(self._title, " and ".join(done)),)
 
+    def fork(self) -> Float32Retry:
+        """Return one for results that don't matter, whose failures change nothing here."""
+        return Float32Retry(self._computing, self._title, set(self.retried))
+
     def _can_retry(self, networks: Sequence[torch.nn.Module]) -> bool:
         is_more_precise = self._computing.kernels.bfloat16 or can_be_float32(networks)
         return is_more_precise and not is_offloaded_by_layer(networks)

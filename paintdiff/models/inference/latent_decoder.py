@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,8 +27,14 @@ class LatentDecoder:
 
     def __init__(self, setup: PipelineSetup, tiny_autoencoder: Any = None) -> None:
         self._setup = setup
+        self._vae: Any = getattr(setup.pipeline, "vae", None)  # during a run it is replaced
         takes_tiny = setup.profile.decoder == "tiny" and not setup.layout.decoded
         self._tiny_autoencoder = tiny_autoencoder if takes_tiny else None
+
+    def fork(self) -> LatentDecoder:
+        """Return one for previews, whose failures don't change how pictures are decoded."""
+        setup = replace(self._setup, float32=self._setup.float32.fork())
+        return LatentDecoder(setup, self._tiny_autoencoder)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -69,13 +76,13 @@ class LatentDecoder:
         setup = self._setup
 
         def decode(computing: ComputeChoice) -> torch.Tensor:
-            vae = setup.choose_vae(size)
+            vae = setup.choose_vae(size, self._vae)
             with use_precision(computing.kernels, setup.device), setup.limit_attention():
                 unscaled = unscale_latents(latents.to(vae.dtype), vae)
                 return decode_latents(unscaled, vae, setup.layout)
 
         return setup.float32.compute(
-            "decoded", [setup.pipeline.vae], decode, may_retry=bool(latents.isfinite().all())
+            "decoded", [self._vae], decode, may_retry=bool(latents.isfinite().all())
         )
 
     def _decode_tiny(self, decoder: Any, latents: torch.Tensor, size: Size) -> torch.Tensor:

@@ -18,8 +18,15 @@ from paintdiff.models.acceleration.batch_tuning import StepTimer
 from paintdiff.models.acceleration.kernel_choice import synchronize
 from paintdiff.models.acceleration.openvino_unet import ComputeChoice
 from paintdiff.models.adapters.applied import LeasedAdapters
-from paintdiff.models.conditioning.prompt_conditioning import PromptConditioning
+from paintdiff.models.conditioning.clip_encoding import Remember
+from paintdiff.models.conditioning.prompt_conditioning import (
+    BranchedConditioning,
+    Conditioning,
+    PromptConditioning,
+)
 from paintdiff.models.conditioning.prompt_encoder import PromptEncoder
+from paintdiff.models.conditioning.prompt_plan import PromptPlan
+from paintdiff.models.inference.branching import BranchSwitch
 from paintdiff.models.inference.denoising_run import Denoising, StepListener
 from paintdiff.models.inference.inpaint_masks import SoftMask, prepare_masks
 from paintdiff.models.inference.latent_formats import LatentSpace
@@ -43,7 +50,7 @@ class LatentDenoiser:
     """Runs a pipeline's denoising loop, with one scheduler per run.
 
     `controlnets` are those a run's controls may name. `preview` draws the picture as it is being
-    denoised (None: no previews).
+    denoised (None: no previews), as often as `preview_rate` allows.
     """
 
     def __init__(  # noqa: PLR0913 (all that takes part in a run)
@@ -55,6 +62,7 @@ class LatentDenoiser:
         controlnets: Mapping[str, LoadedControlNet],
         adapters: LeasedAdapters,
         preview: Preview | None,
+        preview_rate: PreviewRateLimit,
     ) -> None:
         self._setup = setup
         self._prompts = prompts
@@ -63,7 +71,7 @@ class LatentDenoiser:
         self._controlnets = controlnets
         self._adapters = adapters
         self._preview = preview
-        self._preview_rate = PreviewRateLimit()
+        self._preview_rate = preview_rate
 
     def denoise(
         self, run: Denoising, on_step: StepListener, others: Sequence[Denoising] = ()
@@ -109,13 +117,15 @@ class LatentDenoiser:
             remember = changes.enter_context(
                 self._prompts.encode_prompts(run.clip_skip, cached=cached)
             )
-            conditioning: PromptConditioning | None = None
+            own: PromptConditioning | None = None
             if texts is None:
-                conditioning = self._prompts.condition(
-                    plan, run.reading, run.timing, steps, remember, guided=run.guidance_scale > 1
-                )
-                settings |= conditioning.build_settings()
-            listener = _make_listener(run, on_step, timer, tap, masks.soft, conditioning)
+                own = self._condition(run, plan, remember)
+                settings |= own.build_settings()
+            conditioning = self._condition_branches(run, own, remember)
+            switch = BranchSwitch(pipeline, setup.row.family.guidance, run, settings["generator"])
+            before_calls = [switch.begin_call]
+            before_calls += [] if conditioning is None else [conditioning.begin_call]
+            listener = _make_listener(run, on_step, timer, tap, masks.soft, before_calls)
             settings |= build_listener_settings(pipeline, listener)
             vae = setup.choose_vae(run.size)
             changes.enter_context(
@@ -135,6 +145,34 @@ class LatentDenoiser:
             latents = space.unpack(pipeline(**settings).images)
         self._batching.record(run, count, timer)
         return latents
+
+    def _condition(
+        self, run: Denoising, plan: PromptPlan, remember: Remember
+    ) -> PromptConditioning:
+        steps, guided = run.scheduled_steps, run.guidance_scale > 1
+        return self._prompts.condition(
+            plan, run.reading, run.timing, steps, remember, guided=guided
+        )
+
+    def _condition_branches(
+        self, run: Denoising, own: PromptConditioning | None, remember: Remember
+    ) -> Conditioning | None:
+        """Return the encodings of a run with those of its branches; `own` are its own."""
+        if not run.changes_prompts:
+            return own
+        segments: list[tuple[int, PromptConditioning | None]] = [(0, own)]
+        weights = (1.0,)
+        for branch in run.branches:
+            plan = self._prompts.plan(
+                branch.prompt,
+                branch.negative_prompt,
+                run.reading.syntax,
+                run.scheduled_steps,
+                run.timing.steps_before,
+            )
+            segments.append((branch.after_step, self._condition(run, plan, remember)))
+            weights = plan.weights
+        return BranchedConditioning(segments, weights, run.timing, run.scheduled_steps)
 
     def _attach_tap(self, run: Denoising, space: LatentSpace) -> PreviewTap | None:
         if self._preview is None:
@@ -170,7 +208,7 @@ def _make_listener(
     timer: StepTimer,
     tap: PreviewTap | None,
     soft: SoftMask | None,
-    conditioning: PromptConditioning | None,
+    before_calls: Sequence[OnStepEnd],
 ) -> OnStepEnd:
     def on_step_end(index: int, num_calls: int) -> None:
         timer.count_step()
@@ -179,7 +217,7 @@ def _make_listener(
         on_step(step, tap.latest if tap is not None else None)
         if soft is not None:
             soft.update(index, num_calls)
-        if conditioning is not None:
-            conditioning.begin_call(index + 1, num_calls)
+        for begin_call in before_calls:
+            begin_call(index + 1, num_calls)
 
     return on_step_end

@@ -14,6 +14,7 @@ from paintdiff.models.acceleration.openvino_unet import ComputeChoice
 from paintdiff.models.adapters.applied import LeasedAdapters
 from paintdiff.models.conditioning.prompt_encoder import PromptEncoder, Vocabulary
 from paintdiff.models.inference.controlled_unet import check_fits
+from paintdiff.models.inference.decoded_preview import DecodedPreview
 from paintdiff.models.inference.denoising_run import Denoising, StepListener
 from paintdiff.models.inference.full_precision import Float32Retry
 from paintdiff.models.inference.latent_decoder import LatentDecoder
@@ -22,7 +23,7 @@ from paintdiff.models.inference.latent_formats import upscale_latents
 from paintdiff.models.inference.pipeline_calls import ignores_guidance, is_guided_by_prompt
 from paintdiff.models.inference.pipeline_overrides import filter_supported, find_unsupported
 from paintdiff.models.inference.pipeline_setup import PipelineSetup
-from paintdiff.models.inference.previews import LinearPreview, Preview
+from paintdiff.models.inference.previews import LinearPreview, Preview, PreviewRateLimit
 from paintdiff.models.inference.refiner import HandOver, count_steps_between, hand_over_latents
 from paintdiff.models.inference.run_batching import RunBatching
 from paintdiff.models.inference.schedulers import ModelScheduler
@@ -50,6 +51,8 @@ class LeaseTerms:
         plan: Says how attention and the VAE save memory. Its placement of weights is the caller's.
         profile: How exact a run has to be.
         computing: How the networks are computed.
+        every_step: Whether each step has a preview, decoded like a picture where that takes no
+            more memory.
     """
 
     controlnets: Sequence[LoadedControlNet] = ()
@@ -59,6 +62,7 @@ class LeaseTerms:
     plan: Plan = USUAL_PLAN
     profile: Profile = EXACT
     computing: ComputeChoice = field(default_factory=ComputeChoice)
+    every_step: bool = False
 
 
 class LeasedPipeline:
@@ -119,10 +123,10 @@ class LeasedPipeline:
         self._setup = PipelineSetup(*parts, self.computing, self._float32)
         self._scheduler = ModelScheduler.of(self.pipeline.scheduler)
         self._batching = RunBatching(self._setup, has_refiner=self.refiner is not None)
-        self._denoiser = self._make_denoiser()
         has_chosen_vae = "vae" in self.adapters.components  # it decodes by itself
         tiny_autoencoder = None if has_chosen_vae else terms.tiny_autoencoder
         self._decoder = LatentDecoder(self._setup, tiny_autoencoder)
+        self._denoiser = self._make_denoiser()
         self._other_tasks: dict[str, LeasedPipeline] = {}
 
     def _make_denoiser(self) -> LatentDenoiser:
@@ -133,8 +137,15 @@ class LeasedPipeline:
             self._batching,
             self.controlnets,
             self.adapters,
-            _make_preview(self._loaded, self._terms.tiny_autoencoder),
+            self._make_preview(),
+            PreviewRateLimit(1.0) if self._terms.every_step else PreviewRateLimit(),
         )
+
+    def _make_preview(self) -> Preview | None:
+        resident = self._terms.plan.placement == "resident"  # else the denoiser would have to move
+        if self._terms.every_step and resident and not self._setup.layout.decoded:
+            return DecodedPreview(self._decoder.fork())
+        return _make_preview(self._loaded, self._terms.tiny_autoencoder)
 
     def _make_float32_retry(self) -> Float32Retry:
         retried = None if self.refiner is None else self.refiner._float32.retried

@@ -20,7 +20,7 @@ from paintdiff.models.acceleration.guidance_interval import GuidanceInterval
 from paintdiff.models.acceleration.kernel_choice import InHalfPrecision
 from paintdiff.models.acceleration.openvino_unet import BackendUNet, ComputeChoice
 from paintdiff.models.acceleration.shallow_copies import copy_in_half_precision, is_hooked
-from paintdiff.models.conditioning.prompt_conditioning import PromptConditioning
+from paintdiff.models.conditioning.prompt_conditioning import Conditioning
 from paintdiff.models.inference.conditioned_denoiser import ConditionedDenoiser
 from paintdiff.models.inference.controlled_unet import wrap_unet
 from paintdiff.models.inference.denoising_run import Control, Denoising
@@ -62,7 +62,7 @@ def override_pipeline(  # noqa: PLR0913 (all that a run depends on)
     profile: Profile = EXACT,
     computing: ComputeChoice | None = None,
     pictures: int = 1,
-    conditioning: PromptConditioning | None = None,
+    conditioning: Conditioning | None = None,
 ) -> Generator[None]:
     """Replace the pipeline's denoiser and VAE inside the `with`. They themselves are shared.
 
@@ -150,7 +150,7 @@ def _replace_denoiser(  # noqa: PLR0913 (all that a run depends on)
     profile: Profile,
     computing: ComputeChoice,
     pictures: int,
-    conditioning: PromptConditioning | None,
+    conditioning: Conditioning | None,
 ) -> Any:
     def make() -> Any:
         if getattr(pipeline, "unet", None) is None:
@@ -164,7 +164,7 @@ def _replace_denoiser(  # noqa: PLR0913 (all that a run depends on)
     if conditioning is None:
         denoiser = make()
     else:  # each of several prompts has caches and counters of its own
-        denoisers = [make() for _ in conditioning.parts]
+        denoisers = [make() for _ in conditioning.weights]
         denoiser = ConditionedDenoiser(denoisers, conditioning, pictures)
     if profile.limits_guidance:
         span = (profile.guidance_start, profile.guidance_end)
@@ -179,7 +179,7 @@ def _replace_unet(  # noqa: PLR0913 (all that a run depends on)
     profile: Profile,
     computing: ComputeChoice,
     pictures: int,
-    conditioning: PromptConditioning | None,
+    conditioning: Conditioning | None,
 ) -> Any:
     network = pipeline.unet
     if computing.half_weights and not is_hooked(network.modules()):

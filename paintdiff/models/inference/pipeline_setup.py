@@ -59,10 +59,14 @@ class PipelineSetup:
         """Return how many pixels wide a latent is."""
         return getattr(self.pipeline, "vae_scale_factor", 8)
 
-    def choose_vae(self, size: Size) -> Any:
-        """Return the VAE, or a tiled one for a picture whose `size` in pixels is too large."""
+    def choose_vae(self, size: Size, vae: Any = None) -> Any:
+        """Return the VAE, or a tiled one for a picture whose `size` in pixels is too large.
+
+        `vae` takes the place of the pipeline's.
+        """
         whole_px = self.row.family.vae_whole_px
-        return choose_vae(self.pipeline.vae, size, self.latent_px, whole_px, self.plan.vae_tile_px)
+        vae = self.pipeline.vae if vae is None else vae
+        return choose_vae(vae, size, self.latent_px, whole_px, self.plan.vae_tile_px)
 
     def limit_attention(self) -> AbstractContextManager[object]:
         """Slice attention inside the `with`, if the plan says so."""

@@ -98,7 +98,8 @@ class Preview(Protocol):
     def take(self) -> Image.Image | None:
         """Return the picture that was begun, once it is done, and only once; otherwise None.
 
-        It is RGB, 8 bits, with a longest side of at most `LONGEST_SIDE_PX`.
+        It is RGB, 8 bits, with a longest side of at most `LONGEST_SIDE_PX` (`DecodedPreview`: of
+        the picture's own size).
         """
         ...
 
@@ -179,7 +180,8 @@ class PreviewRateLimit:
     """Limits previews to a `share` of a run's time.
 
     The first preview is always made. From then on one is made when, at the mean cost so far, the
-    previews stay within the share of the elapsed time. `clock` returns seconds.
+    previews stay within the share of the elapsed time; a share of 1 or more is no limit. `clock`
+    returns seconds.
     """
 
     def __init__(
@@ -198,7 +200,7 @@ class PreviewRateLimit:
 
     def allows_preview(self) -> bool:
         """Return whether a preview may be made now."""
-        if self._started is None or self._made == 0:
+        if self._started is None or self._made == 0 or self._share >= 1:
             return True
         mean_cost = self._spent / self._made
         return self._spent + mean_cost <= self._share * (self._clock() - self._started)

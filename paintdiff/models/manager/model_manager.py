@@ -132,12 +132,14 @@ class ModelManager:
         plan: Plan = USUAL_PLAN,
         *,
         profile: Profile = EXACT,
+        every_step: bool = False,
     ) -> Generator[LeasedPipeline]:
         """Lease a pipeline that does `task` with a model and ControlNets, loaded first if need be.
 
         `adapters` act in it and in all its `for_task`. One set of them is in a model at a time: who
         wants another waits until nobody has it on loan. The same holds for the placement of `plan`,
-        which says how memory is saved. `profile` says how exact its runs have to be.
+        which says how memory is saved. `profile` says how exact its runs have to be. With
+        `every_step` each of their steps has a preview, at full quality where memory allows.
 
         While weights are loading `on_loading` is called again and again; what it raises ends the
         wait, not the load. Use the pipeline inside the `with` only. Raises UnknownNameError, or a
@@ -158,7 +160,7 @@ class ModelManager:
             kernels = self._backends.choose_kernels(model, profile)
             adapters = replace(adapters, channels_last=kernels.channels_last)
             adapted, refiner = leases.enter_context(
-                self._apply_adapters(entry, model, adapters, plan, profile, on_loading)
+                self._apply_adapters(entry, model, adapters, plan, profile, on_loading, every_step)
             )
             terms = LeaseTerms(
                 networks,
@@ -168,6 +170,7 @@ class ModelManager:
                 plan,
                 profile,
                 self._backends.choose_computation(entry, kernels, profile, adapters, plan),
+                every_step,
             )
             leased = LeasedPipeline(model, task, terms)
             try:
@@ -176,7 +179,7 @@ class ModelManager:
                 leased.release()
 
     @contextmanager
-    def _apply_adapters(
+    def _apply_adapters(  # noqa: PLR0913 (all that leases differ in)
         self,
         entry: Entry[LoadedModel],
         model: LoadedModel,
@@ -184,6 +187,7 @@ class ModelManager:
         plan: Plan,
         profile: Profile,
         on_loading: OnLoading | None,
+        every_step: bool,
     ) -> Generator[tuple[LeasedAdapters, LeasedPipeline | None]]:
         """Apply adapters to a loaded model for a lease; yield them and its refiner."""
         from paintdiff.models.adapters import applied  # noqa: PLC0415 (imports torch)
@@ -224,7 +228,9 @@ class ModelManager:
             refiner: LeasedPipeline | None = None
             if second is not None:
                 theirs = given[entry_key(second.row)]
-                terms = LeaseTerms(adapters=theirs, plan=plan, profile=profile)
+                terms = LeaseTerms(
+                    adapters=theirs, plan=plan, profile=profile, every_step=every_step
+                )
                 refiner = LeasedPipeline(second, "image_to_image", terms)
             yield applied.swap_vae(given[entry.key], vae), refiner
 

@@ -29,7 +29,8 @@ class Sampler:
     k-diffusion family), else sqrt(alpha_bar) * x0 + sqrt(1 - alpha_bar) * noise. `max_steps` is the
     most steps it can take, `kind` the kind of models it is for. With `follows_model` its schedule
     is that of the model's own scheduler (`models/inference/flow_schedulers.py`). `knows_zero_snr`
-    means that it can start from pure noise.
+    means that it can start from pure noise. `adds_noise` means that it draws noise at each step,
+    from the run's seed.
     """
 
     class_name: str
@@ -39,6 +40,7 @@ class Sampler:
     kind: SamplerKind = "diffusion"
     follows_model: bool = False
     knows_zero_snr: bool = True
+    adds_noise: bool = False
 
 
 # Latents exceed -1..1, so clipping the predicted sample there would ruin them.
@@ -48,7 +50,7 @@ _FLOW: Mapping[str, Any] = {"prediction_type": "flow_prediction", "use_flow_sigm
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
     {
         "DDIM": Sampler("DDIMScheduler", _UNCLIPPED),
-        "DDPM": Sampler("DDPMScheduler", _UNCLIPPED),
+        "DDPM": Sampler("DDPMScheduler", _UNCLIPPED, adds_noise=True),
         # The Runge-Kutta warm-up doesn't support v-prediction, and Stable Diffusion never used it.
         "PNDM": Sampler("PNDMScheduler", {"skip_prk_steps": True}, knows_zero_snr=False),
         "Euler": Sampler("EulerDiscreteScheduler", variance_exploding=True),
@@ -56,7 +58,9 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
         "Euler SGM Uniform": Sampler(
             "EulerDiscreteScheduler", {"timestep_spacing": "trailing"}, variance_exploding=True
         ),
-        "Euler a": Sampler("EulerAncestralDiscreteScheduler", variance_exploding=True),
+        "Euler a": Sampler(
+            "EulerAncestralDiscreteScheduler", variance_exploding=True, adds_noise=True
+        ),
         "DPM++ 2M": Sampler(
             "DPMSolverMultistepScheduler",
             {"algorithm_type": "dpmsolver++", "use_karras_sigmas": False},
@@ -68,13 +72,14 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
         "DPM++ 2M SDE": Sampler(
             "DPMSolverMultistepScheduler",
             {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": False},
+            adds_noise=True,
         ),
         "UniPC": Sampler("UniPCMultistepScheduler"),
         "Heun": Sampler(
             "HeunDiscreteScheduler", _UNCLIPPED, variance_exploding=True, knows_zero_snr=False
         ),
         "LMS": Sampler("LMSDiscreteScheduler", variance_exploding=True, knows_zero_snr=False),
-        "LCM": Sampler("LCMScheduler", _UNCLIPPED, max_steps=50),
+        "LCM": Sampler("LCMScheduler", _UNCLIPPED, max_steps=50, adds_noise=True),
         "Flow Euler": Sampler("FlowMatchEulerDiscreteScheduler", kind="flow"),
         "Flow Heun": Sampler("FlowMatchHeunDiscreteScheduler", kind="flow", follows_model=True),
         "Flow DPM++ 2M": Sampler(

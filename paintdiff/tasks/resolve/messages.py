@@ -329,3 +329,51 @@ def changes_not_supported(model: str) -> str:
         f"{model} doesn't support prompts that change during the run, so it reads the words of the "
         "first step."
     )
+
+
+# Branches.
+
+BRANCH_WITH_REFINER = (
+    "A run with a refiner can't be continued with other settings. Remove it first."
+)
+BRANCH_WITH_LOOPBACK = (
+    "A run of several passes (loopback) can't be continued with other settings. Choose one pass."
+)
+LORAS_CANNOT_CHANGE = (
+    "The LoRAs of a run can't change on the way. Use the original prompt's <lora:...> tags, or "
+    "none."
+)
+PARTS_CANNOT_CHANGE = (
+    "A prompt with AND can only be continued with as many parts, of the same weights."
+)
+
+
+def branch_outside(step: int, first: int, last: int) -> str:
+    if first > last:
+        return f"The run has too few steps to be continued after step {step}."
+    return f"The run can be continued after step {first} to {last}, not {step}."
+
+
+def prompt_cannot_change(model: str) -> str:
+    return (
+        f"The prompt can't change during a run of {model}, or of a prompt that is read as plain "
+        "text. Change the guidance or the seed instead."
+    )
+
+
+def guidance_cannot_change(model: str) -> str:
+    return f"The guidance of {model} can't change during a run."
+
+
+def guidance_cannot_cross_one(before: float, after: float) -> str:
+    return (
+        f"The guidance can't change from {before:g} to {after:g} during a run: at 1 or less there "
+        "is none. Stay on the same side of 1."
+    )
+
+
+def branch_seed_without_effect(sampler: str) -> str:
+    return (
+        f"The other seed has no effect: {sampler} adds no noise on the way. Euler a and DPM++ 2M "
+        "SDE do."
+    )

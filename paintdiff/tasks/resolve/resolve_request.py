@@ -12,6 +12,7 @@ from paintdiff.tasks import TASKS, upscale
 from paintdiff.tasks.decoded_inputs import DecodedInputs
 from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.adapters import resolve_adapters
+from paintdiff.tasks.resolve.branches import check_branches
 from paintdiff.tasks.resolve.capabilities import check_capabilities, warn_of_whole_passes
 from paintdiff.tasks.resolve.context import ResolveContext
 from paintdiff.tasks.resolve.controls import resolve_controls
@@ -57,6 +58,7 @@ def resolve_request(request: Request, catalog: Catalog, profiles: Profiles) -> R
     resolved = task.resolve(resolved, context)
     context.warnings += few_steps_warnings
     check_prompts(resolved, context)
+    check_branches(resolved, context)
     resolved = resolve_controls(resolved, context)
     resolved = resolve_hires(resolved, context)
     resolved = resolve_adapters(resolved, context)

@@ -1,0 +1,1 @@
+"""Paints saved pictures again: to verify them, and to show how they came about."""
