@@ -144,6 +144,7 @@ class App:
         from paintdiff.ui.common.uploads import upload_routes  # noqa: PLC0415
         from paintdiff.ui.gallery.routes import gallery_routes  # noqa: PLC0415
         from paintdiff.ui.model_browser.routes import model_browser_routes  # noqa: PLC0415
+        from paintdiff.ui.prompting.routes import prompting_routes  # noqa: PLC0415
         from paintdiff.ui.run import routes  # noqa: PLC0415
 
         settings = self.settings
@@ -153,6 +154,7 @@ class App:
         server.include_router(upload_routes(self.parts.uploads))
         server.include_router(model_browser_routes(self.parts))
         server.include_router(gallery_routes(self.gallery, self.parts))
+        server.include_router(prompting_routes(self.parts))
         gradio_server.mount_page(
             server, self.page, settings.host, settings.port, settings.root_path
         )

@@ -224,6 +224,16 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ui.settings",
     },
     "ui.gallery": {"errors", "gallery", "jobs", "server", "ui.common"},
+    "ui.prompting": {
+        "errors",
+        "gallery",
+        "jobs",
+        "models.registry",
+        "prompts",
+        "server",
+        "tasks",
+        "ui.common",
+    },
     "ui.model_browser": {
         "byte_sizes",
         "errors",
@@ -275,6 +285,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ui.gradio_server",
         "ui.model_browser",
         "ui.page",
+        "ui.prompting",
         "ui.run",
     },
 }

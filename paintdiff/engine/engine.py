@@ -35,6 +35,7 @@ from paintdiff.jobs.events import (
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.job import Job
 from paintdiff.jobs.requests import Request
+from paintdiff.models.manager.loaders import find_companions
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import usage
 from paintdiff.models.registry.model_rows import ModelRow
@@ -43,6 +44,7 @@ from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.tasks.controls import make_control_map
 from paintdiff.tasks.decoded_inputs import DecodedInputs
 from paintdiff.tasks.memory_request import predict_run_facts
+from paintdiff.tasks.prompt_check import CheckedPrompt, PromptCheck, PromptChecker
 from paintdiff.tasks.resolve.resolve_request import resolve_request
 
 if TYPE_CHECKING:
@@ -110,6 +112,7 @@ class Engine:
         self._saving = (store, recorder)
         self._annotators = annotators or Annotators(manager=self.manager)
         self.profiles = profiles if profiles is not None else Profiles.default()
+        self._prompt_checker = PromptChecker(find_companions)
         self._queue_size = queue_size
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
@@ -196,6 +199,14 @@ class Engine:
         """
         row = self.manager.catalog.find(ModelRow, model)
         return self.manager.planner.forecast(row, predict_run_facts(row, size, refined))
+
+    def check_prompt(self, prompt: CheckedPrompt, model: str) -> PromptCheck:
+        """Return how a model reads a prompt: its length, its mistakes, and unknown words.
+
+        Loads no weights. May be called from any thread. Raises UnknownNameError.
+        """
+        catalog = self.manager.catalog
+        return self._prompt_checker.check(prompt, catalog.find(ModelRow, model), catalog)
 
     def generate(self, request: Request) -> Finished:
         """Submit a request and wait for its pictures. Raises what `submit` and `Job.result` raise.

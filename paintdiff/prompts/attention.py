@@ -79,12 +79,16 @@ def parse_attention(text: str) -> tuple[Span | Break, ...]:
     return read_attention(text).spans
 
 
-def read_attention(text: str) -> Attention:
-    """Split a text into spans of equal weight, and report what is wrong with its brackets."""
+def read_attention(text: str, *, joined: bool = True) -> Attention:
+    """Split a text into spans of equal weight, and report what is wrong with its brackets.
+
+    Unless `joined`, a span ends at each bracket and escape, so that its characters are those of
+    `source[start:end]`, behind a backslash if that begins with one.
+    """
     brackets = _Brackets()
     for match in _TOKEN.finditer(text):
         brackets.add(match)
-    return Attention(brackets.weigh(), brackets.list_mistakes())
+    return Attention(brackets.weigh(joined=joined), brackets.list_mistakes())
 
 
 class _Brackets:
@@ -121,14 +125,14 @@ class _Brackets:
                 self._report(messages.not_opened(token[-1]), match.end() - 1, match.end())
             self._add_text(token, match.start())
 
-    def weigh(self) -> tuple[Span | Break, ...]:
+    def weigh(self, *, joined: bool) -> tuple[Span | Break, ...]:
         for kind, opened, factor in (("(", self._round, _ROUND), ("[", self._square, _SQUARE)):
             for index, _ in opened:
                 self._events[index] = (kind, factor)
         # Brackets of one kind nest, so that each kind is a stack of products. This keeps it linear.
         round_products, square_products = [1.0], [1.0]
         weight = 1.0
-        spans = _Spans()
+        spans = _Spans(joined=joined)
         for event in self._events:
             if isinstance(event, Break):
                 spans.add_break(event)
@@ -189,15 +193,16 @@ class _Brackets:
 
 
 class _Spans:
-    """Joins neighbouring texts of equal weight."""
+    """Joins neighbouring texts of equal weight, if they are to be `joined`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, joined: bool) -> None:
+        self._joined = joined
         self._made: list[Span | Break] = []
         self._texts: list[str] = []
         self._start, self._end, self._weight = 0, 0, 1.0
 
     def add_text(self, text: str, start: int, end: int, weight: float) -> None:
-        if self._texts and weight != self._weight:
+        if self._texts and (weight != self._weight or not self._joined):
             self._flush()
         if not self._texts:
             self._start, self._weight = start, weight

@@ -68,6 +68,38 @@ def rename_tags(prompt: str, renamed: Callable[[str], str]) -> str:
     return _TAG.sub(other, prompt)
 
 
+@dataclass(frozen=True)
+class PlacedTag:
+    """A LoRA's tag at `prompt[start:end]`; `tag` is None if it is malformed."""
+
+    tag: LoraTag | None
+    start: int
+    end: int
+
+
+def locate_tags(prompt: str) -> tuple[PlacedTag, ...]:
+    """Return the tags of a prompt with their places, and what begins like a tag, in order."""
+    found = {
+        match.start(): PlacedTag(tag, *match.span())
+        for match in _TAG.finditer(prompt)
+        if match[0] != "\\<" and (tag := _parse_tag(match[2])) is not None
+    }
+    for match in _BEGUN.finditer(prompt):
+        found.setdefault(match.start(), PlacedTag(None, *match.span()))
+    return tuple(found[start] for start in sorted(found))
+
+
+def blank_tags(prompt: str) -> str:
+    """Replace each tag by as many spaces, so that all else keeps its place."""
+
+    def blank(match: re.Match[str]) -> str:
+        if match[0] == "\\<" or _parse_tag(match[2]) is None:
+            return match[0]
+        return " " * len(match[0])
+
+    return _TAG.sub(blank, prompt)
+
+
 def change_between_tags(prompt: str, change: Callable[[str], str]) -> str:
     """Apply `change` to each text between the tags."""
     made: list[str] = []
@@ -80,12 +112,7 @@ def change_between_tags(prompt: str, change: Callable[[str], str]) -> str:
 
 def find_malformed_tags(prompt: str) -> tuple[str, ...]:
     """Return what begins like a tag but isn't one, in order."""
-    good = {
-        match.start()
-        for match in _TAG.finditer(prompt)
-        if match[0] != "\\<" and _parse_tag(match[2]) is not None
-    }
-    return tuple(match[0] for match in _BEGUN.finditer(prompt) if match.start() not in good)
+    return tuple(prompt[each.start : each.end] for each in locate_tags(prompt) if each.tag is None)
 
 
 def write_tag(tag: LoraTag) -> str:

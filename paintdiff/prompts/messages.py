@@ -35,6 +35,29 @@ def nested_too_deep(most: int) -> str:
 WRITE_SCHEDULE = 'Write "[from:to:0.5]", with a step or a share of the steps at the end.'
 
 
+# Lists of tags.
+
+
+def tags_unreadable(name: str, reason: str) -> str:
+    return f"{name} can't be read: {reason}."
+
+
+def tags_too_large(name: str, most_mib: int) -> str:
+    return f"{name} is larger than {most_mib} MiB, so its tags aren't offered."
+
+
+def too_many_tags(name: str, most: int) -> str:
+    return f"There are more than {most:,} tags: the rest of {name} isn't offered."
+
+
+def not_a_tag(name: str, line: int) -> str:
+    return f"{name}, line {line}: this isn't a tag. Write name,type,count,aliases."
+
+
+def more_problems(count: int) -> str:
+    return f"And {count} more."
+
+
 # Presets.
 
 

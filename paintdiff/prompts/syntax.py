@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from paintdiff.prompts import messages
 from paintdiff.prompts.attention import MAX_MISTAKES, MAX_WEIGHT, Mistake, read_attention
-from paintdiff.prompts.extra_networks import split_lora_tags
+from paintdiff.prompts.extra_networks import blank_tags, split_lora_tags
 
 PromptSyntax = Literal["a1111", "plain"]
 """How a prompt is read; in a "plain" one brackets and colons are text, as before version 0.3."""
@@ -130,19 +131,44 @@ def schedule(
 
 def list_texts(prompt: Prompt) -> str:
     """Return all that a prompt's texts say at any step, without schedules and LoRA tags."""
-    texts: list[str] = []
-    waiting: list[Node] = [
-        node for each in reversed(prompt.subprompts) for node in each.nodes[::-1]
-    ]
+    nodes = [node for each in prompt.subprompts for node in each.nodes]
+    texts = [prompt.source[each.start : each.end] for each in _iterate_texts(nodes, 1, None)]
+    return split_lora_tags(" ".join(texts))[0]
+
+
+def blank_unread(prompt: Prompt, index: int | None = None, step: int = 1, steps: int = 1) -> str:
+    """Return the source with spaces for all that isn't read, so that the rest keeps its place.
+
+    Read is the subprompt of that index at a step (from 1) of `steps`; all of them at every step if
+    it is None. LoRA tags and schedules aren't read, brackets of emphasis are left.
+    """
+    chosen = prompt.subprompts if index is None else prompt.subprompts[index : index + 1]
+    clock = None if index is None else _Clock(steps, 0)
+    read: list[str] = []
+    place = 0
+    for text in _iterate_texts([node for each in chosen for node in each.nodes], step, clock):
+        read += (" " * (text.start - place), prompt.source[text.start : text.end])
+        place = text.end
+    return blank_tags("".join((*read, " " * (len(prompt.source) - place))))
+
+
+def _iterate_texts(nodes: Sequence[Node], step: int, clock: _Clock | None) -> Iterator[Text]:
+    """Yield the texts that are read at a step, in order; at any step without a clock."""
+    waiting = list(reversed(nodes))
     while waiting:
         node = waiting.pop()
         if isinstance(node, Text):
-            texts.append(prompt.source[node.start : node.end])
+            yield node
         elif isinstance(node, Scheduled):
-            waiting += reversed((*node.before, *node.after))
-        else:
+            if clock is None:
+                waiting += reversed((*node.before, *node.after))
+            else:
+                is_before = step <= clock.find_step(node.when)
+                waiting += reversed(node.before if is_before else node.after)
+        elif clock is None:
             waiting += reversed([each for option in node.options for each in option])
-    return split_lora_tags(" ".join(texts))[0]
+        else:
+            waiting += reversed(node.options[(step - 1) % len(node.options)])
 
 
 def _split_weight(source: str, start: int, end: int) -> tuple[int, float]:
@@ -281,16 +307,6 @@ def _list_ends(nodes: Nodes, clock: _Clock) -> list[int]:
 
 
 def _write(source: str, nodes: Nodes, step: int, clock: _Clock) -> str:
-    texts: list[str] = []
-    waiting = list(reversed(nodes))
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Text):
-            texts.append(source[node.start : node.end])
-        elif isinstance(node, Scheduled):
-            chosen = node.before if step <= clock.find_step(node.when) else node.after
-            waiting += reversed(chosen)
-        else:
-            waiting += reversed(node.options[(step - 1) % len(node.options)])
+    texts = [source[each.start : each.end] for each in _iterate_texts(nodes, step, clock)]
     text = "".join(texts)
     return split_lora_tags(text)[0] if "<" in text or "\0" in text else text

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from paintdiff.prompts import messages
@@ -13,6 +14,8 @@ from paintdiff.prompts import messages
 # its endings ('s, 't ...), which aren't words.
 _ENDINGS = re.compile(r"'(?:s|t|re|ve|m|ll|d)\b")
 _WORDS = re.compile(r"[^\W\d_]+|\d|[^\s\w]+")
+_PLACED_WORDS = re.compile(r"(?:[^\W\d_][\u0300-\u036f]*)+")
+_ARTICLES = ("a", "an", "the")
 _PUNCTUATION = frozenset(
     "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\u2018\u2019\u201c\u201d\u2013\u2014\u2026"
 )
@@ -27,6 +30,20 @@ _FILLERS = frozenset(
 )
 """Words that name nothing to paint."""
 
+_QUALITIES = frozenset(
+    re.findall(
+        r"\w+",
+        "african beautiful big black blue bottom brown calm center centre crimson cute deep dry "
+        "early friendly full green hot huge large left light little lovely middle old open orange "
+        "pink pretty purple red right scarlet small starry tropical violet white wild yellow",
+    )
+)
+"""Words that say how something looks or where it is, but name nothing to paint alone."""
+
+_SUGGESTED_CHARACTERS = range(5, 30)
+"""Shorter words are all alike."""
+_LIKENESS = 0.78
+
 
 def knows_none(text: str, known: Collection[str]) -> bool:
     """Return whether `text` names something, but only with unknown words."""
@@ -40,6 +57,43 @@ def find_unknown_words(text: str, known: Collection[str]) -> tuple[str, ...]:
     Numbers and symbols count as words, common punctuation doesn't.
     """
     return tuple(word for word in _split_words(text) if word not in known)
+
+
+def locate_words(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield the words of a text with start and end, in lower case. Numbers aren't words."""
+    for match in _PLACED_WORDS.finditer(text):
+        yield *match.span(), unicodedata.normalize("NFC", match[0]).lower()
+
+
+def suggest_words(word: str, known: Collection[str], near: Mapping[str, str]) -> tuple[str, ...]:
+    """Return known words that a misspelt word may stand for, the likeliest first."""
+    if len(word) not in _SUGGESTED_CHARACTERS:
+        return ()
+    found = get_close_matches(word, [*sorted(known), *near], n=3, cutoff=_LIKENESS)
+    return tuple(dict.fromkeys(near.get(each, each) for each in found))
+
+
+def write_closest(text: str, known: Collection[str], near: Mapping[str, str]) -> str:
+    """Return what a model that knows few words can paint of a text; "" if that is nothing.
+
+    Unknown words are left out, or replaced by their `near` ones. `text` has no brackets.
+    """
+    parts: list[str] = []
+    for part in re.split(r"[,.;\n]+", text):
+        words = [near.get(word, word) for _, _, word in locate_words(part)]
+        kept = [word for each in words for word in each.split() if word in known]
+        while kept and kept[-1] in _FILLERS:
+            kept.pop()
+        while kept and kept[0] in _FILLERS and kept[0] not in _ARTICLES:
+            kept.pop(0)
+        kept = [
+            word
+            for place, word in enumerate(kept)
+            if word not in _ARTICLES or kept[place + 1] not in _FILLERS
+        ]
+        if any(word not in _FILLERS and word not in _QUALITIES for word in kept):
+            parts.append(" ".join(kept))
+    return ", ".join(dict.fromkeys(parts))
 
 
 def _split_words(text: str) -> list[str]:

@@ -80,6 +80,10 @@ PAGE_ROUTES: tuple[Route, ...] = (
     Route(("GET",), "/pictures/{job_id}/{index}.jpg"),
     Route(("GET",), "/pictures/{job_id}/{index}/original"),
     Route(("GET",), "/models/preview", ("kind", "name")),
+    Route(("POST",), "/prompts/check", body=Body.JSON),
+    Route(("GET",), "/prompts/completions", ("model",)),
+    Route(("GET",), "/prompts/history", ("search", "favourites", "cursor")),
+    Route(("GET",), "/prompts/tags"),
     Route(("GET",), "/models/downloads"),
     Route(
         ("GET",),

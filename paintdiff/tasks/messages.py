@@ -184,6 +184,27 @@ def no_word_known(model: str, words: tuple[str, ...], subjects: tuple[str, ...])
     )
 
 
+def word_read_as(model: str, word: str, near: str) -> str:
+    return f"{model} doesn't know “{word[:40]}” and reads “{near}”."
+
+
+def word_not_known(model: str, word: str) -> str:
+    return f"{model} doesn't know “{word[:40]}”."
+
+
+def closest_instead(model: str, words: tuple[str, ...]) -> str:
+    return f"{model} can't paint {quote_words(words, 4)}. It can paint:"
+
+
+def knows_few_words(model: str, count: int) -> str:
+    return f"{model} knows {count} words. For pictures of anything else, get a larger model."
+
+
+def end_not_read(model: str, most: int, *, t5_only: bool) -> str:
+    who = f"The T5 text encoder of {model}" if t5_only else model
+    return f"{who} reads {most} tokens. It won't see what follows."
+
+
 def words_read_as(model: str, replaced: tuple[tuple[str, str], ...]) -> str:
     unknown = quote_words(tuple(word for word, _near in replaced))
     near = quote_words(tuple(dict.fromkeys(near for _word, near in replaced)))

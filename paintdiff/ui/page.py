@@ -38,6 +38,8 @@ FAVICON = ASSETS / "favicon.png"
 TITLE = messages.TITLE
 
 
+_TYPING_SCRIPTS = ("box", "weights", "check", "complete", "history")
+
 _DEVICE_POLLS, _DEVICE_POLL_SECONDS = 16, 0.5
 
 TABS: Mapping[str, type[TabInputs] | type[UpscaleTab]] = MappingProxyType(
@@ -198,7 +200,8 @@ def head() -> str:
     # These use the canvas's scripts.
     names = ("notes", "picture-list", "viewer", "look", "adapters", "shelf")
     after = "\n".join(_style(name) + _script(name) for name in names)
-    return f"{scheme}\n{_style('page')}{_script('page')}\n{canvas_head()}\n{after}"
+    typing = _style("prompt") + "\n".join(_script(f"prompt-{name}") for name in _TYPING_SCRIPTS)
+    return f"{scheme}\n{_style('page')}{_script('page')}\n{canvas_head()}\n{after}\n{typing}"
 
 
 def _style(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -29,6 +29,7 @@ from paintdiff.models.registry.families import Family
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.prompts.extra_networks import split_lora_tags
+from paintdiff.tasks.prompt_check import CheckedPrompt, PromptCheck, PromptChecker
 
 RowT = TypeVar("RowT", bound=WeightsRow)
 FittingT = TypeVar("FittingT", bound=FittingRow | SourceRow)
@@ -165,6 +166,7 @@ class FakeEngine:
         self.owners: list[str] = []
         self.forecasts: dict[Size, Forecast] = {}
         self.foreseen: list[tuple[str, Size, Size | None]] = []
+        self._checker = PromptChecker(lambda _catalog: {})
 
     def control_map(
         self, image: InputImage, preprocessor: str, size: Size, resize_mode: ResizeMode = "crop"
@@ -178,6 +180,10 @@ class FakeEngine:
     def forecast(self, model: str, size: Size, refined: Size | None = None) -> Forecast | None:
         self.foreseen.append((model, size, refined))
         return self.forecasts.get(size)
+
+    def check_prompt(self, prompt: CheckedPrompt, model: str) -> PromptCheck:
+        catalog: Any = self.manager.catalog
+        return self._checker.check(prompt, catalog.find(ModelRow, model), catalog)
 
     def submit(self, request: Request, visitor: str = "", owner: str = "") -> FakeJob:
         self.owners.append(owner)

@@ -33,6 +33,7 @@ from paintdiff.ui.common.uploads import upload_routes
 from paintdiff.ui.gallery.routes import gallery_routes
 from paintdiff.ui.model_browser.routes import model_browser_routes
 from paintdiff.ui.page import build_page
+from paintdiff.ui.prompting.routes import prompting_routes
 from paintdiff.ui.run import routes
 from tests.ui.conftest import parts_over
 from tests.ui.fake_engine import FakeEngine
@@ -90,6 +91,7 @@ def server(page: gr.Blocks, context: PageContext) -> FastAPI:
     app.include_router(routes.status_routes(context.engine))
     app.include_router(upload_routes(context.uploads))
     app.include_router(model_browser_routes(context))
+    app.include_router(prompting_routes(context))
     assert context.gallery is not None
     app.include_router(gallery_routes(context.gallery, context))
     in_a_loop(lambda: gradio_server.mount_page(app, page, "127.0.0.1", 7860, ""))

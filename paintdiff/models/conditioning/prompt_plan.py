@@ -112,13 +112,12 @@ def join_pieces(pieces: Pieces) -> str:
 
 
 def _read(texts: tuple[tuple[int, str], ...], prepare: Callable[[str], str]) -> Stretches:
-    return tuple(
-        (
-            last_step,
-            tuple(
-                (prepare(span.text), span.weight) if isinstance(span, Span) else None
-                for span in parse_attention(text)
-            ),
+    # Alternation has few texts, however many steps there are.
+    read = {
+        text: tuple(
+            (prepare(span.text), span.weight) if isinstance(span, Span) else None
+            for span in parse_attention(text)
         )
-        for last_step, text in texts
-    )
+        for text in {text for _, text in texts}
+    }
+    return tuple((last_step, read[text]) for last_step, text in texts)

@@ -21,16 +21,30 @@ def find_embeddings(text: str, names: Iterable[str]) -> tuple[str, ...]:
     found: dict[str, None] = {}
 
     def record(word: str) -> str:
-        found[by_word[word.lower()]] = None
+        if word.lower() in by_word:
+            found[by_word[word.lower()]] = None
         return word
 
     _replace_words(text, by_word, record)
     return tuple(found)
 
 
+def locate_embeddings(text: str, names: Iterable[str]) -> tuple[tuple[int, int, str], ...]:
+    """Return the words of a text that are among `names`, in lower case, with start and end."""
+    known = frozenset(names)
+    pattern = _make_pattern(text, known)
+    found = () if pattern is None else pattern.finditer(text)
+    return tuple((*match.span(), match[0].lower()) for match in found if match[0].lower() in known)
+
+
 def insert_embeddings(text: str, tokens: Mapping[str, str]) -> str:
     """Replace each word of the text that is a key of `tokens` (in lower case) by its value."""
-    return _replace_words(text, tokens, lambda word: f" {tokens[word.lower()]} ")
+
+    def insert(word: str) -> str:
+        found = tokens.get(word.lower())  # None: equal but for a letter such as the long s
+        return word if found is None else f" {found} "
+
+    return _replace_words(text, tokens, insert)
 
 
 def shorten_words(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -85,9 +99,14 @@ def replace_near_words(
 
 
 def _replace_words(text: str, words: Iterable[str], replace: Callable[[str], str]) -> str:
+    pattern = _make_pattern(text, words)
+    return text if pattern is None else pattern.sub(lambda match: replace(match[0]), text)
+
+
+def _make_pattern(text: str, words: Iterable[str]) -> re.Pattern[str] | None:
+    """Return the pattern of those words that may occur in a text; None if none does."""
     lowered = text.lower()
     present = sorted((word for word in words if word in lowered), key=len, reverse=True)
     if not present:
-        return text
-    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, present))})(?!\w)", re.IGNORECASE)
-    return pattern.sub(lambda match: replace(match[0]), text)
+        return None
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, present))})(?!\w)", re.IGNORECASE)

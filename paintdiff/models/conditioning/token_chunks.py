@@ -33,10 +33,14 @@ class ChunkLayout:
 
 @dataclass(frozen=True)
 class Chunk:
-    """`ids` and their weights, with start, end and padding, so as many as the encoder reads."""
+    """`ids` and their weights, with start, end and padding, so as many as the encoder reads.
+
+    `length` counts those of the prompt.
+    """
 
     ids: tuple[int, ...]
     weights: tuple[float, ...]
+    length: int
 
     @property
     def is_weighted(self) -> bool:
@@ -101,7 +105,8 @@ class _Chunks:
     def end_chunk(self) -> None:
         layout, padding = self._layout, self._layout.size - len(self._ids)
         ids = (layout.start, *self._ids, layout.end, *[layout.pad] * padding)
-        self._made.append(Chunk(ids, (1.0, *self._weights, *[1.0] * (padding + 1))))
+        weights = (1.0, *self._weights, *[1.0] * (padding + 1))
+        self._made.append(Chunk(ids, weights, len(self._ids)))
         self._ids, self._weights, self._comma = [], [], -1
 
     def finish(self) -> tuple[Chunk, ...]:

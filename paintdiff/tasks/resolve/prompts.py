@@ -36,17 +36,17 @@ def check_prompts(request: PaintingRequest, context: ResolveContext) -> None:
         return
     steps = request.sampling().num_inference_steps
     plan = plan_prompts(request.prompt, request.negative_prompt, steps, 0, lambda text: text)
-    _check_limits(plan)
-    if not context.model.family.takes_weights:
-        _warn_of_weights(plan, context.model, context)
+    check_limits(plan)
+    for sentence in list_unsupported(plan, context.model):
+        context.warn(sentence, "prompt")
     for field in ("prompt", "negative_prompt"):
         text: str = getattr(request, field)
-        mistakes = [each for each in find_mistakes(text) if not _is_plainly_text(each, text)]
-        for mistake in mistakes[:_MOST_NAMED]:
+        for mistake in list_mistakes(text)[:_MOST_NAMED]:
             context.warn(messages.mistake_at(mistake.message, _quote(mistake, text)), field)
 
 
-def _check_limits(plan: PromptPlan) -> None:
+def check_limits(plan: PromptPlan) -> None:
+    """Raise RequestError if a prompt has too many parts or changes."""
     if len(plan.parts) > MAX_PARTS:
         raise RequestError(messages.too_many_parts(len(plan.parts), MAX_PARTS), field="prompt")
     positive = {pieces for part in plan.parts for _, pieces in part}
@@ -57,17 +57,24 @@ def _check_limits(plan: PromptPlan) -> None:
             raise RequestError(sentence, field=field)
 
 
-def _warn_of_weights(plan: PromptPlan, model: ModelRow, context: ResolveContext) -> None:
-    if plan.is_weighted:
-        context.warn(messages.weights_not_supported(model.title), "prompt")
+def list_unsupported(plan: PromptPlan, model: ModelRow) -> list[str]:
+    """Return sentences about what a model can't do of its prompts."""
+    if model.family.takes_weights:
+        return []
+    sentences = [messages.weights_not_supported(model.title)] if plan.is_weighted else []
     if len(plan.parts) > 1:
-        context.warn(messages.parts_not_supported(model.title), "prompt")
+        sentences.append(messages.parts_not_supported(model.title))
     elif not plan.is_single:
-        context.warn(messages.changes_not_supported(model.title), "prompt")
+        sentences.append(messages.changes_not_supported(model.title))
+    return sentences
+
+
+def list_mistakes(text: str) -> list[Mistake]:
+    """Return the mistakes in a prompt, except a closing bracket alone, as in ":)"."""
+    return [each for each in find_mistakes(text) if not _is_plainly_text(each, text)]
 
 
 def _is_plainly_text(mistake: Mistake, text: str) -> bool:
-    """Return whether a mistake is a closing bracket alone, as in ":)"."""
     found = text[mistake.start : mistake.end]
     alone = _CLOSING.fullmatch(found) is not None
     return alone and _WEIGHT.search(text[max(0, mistake.start - 20) : mistake.start]) is None

@@ -26,6 +26,25 @@ window.paintdiff.messages = {
   tooManyPixels: (count, most, painted) =>
     `The picture has ${count} million pixels; at most ${most} million can be ${painted ? "painted on" : "opened"}.`,
 
+  // Prompts.
+  OPEN_MODELS: "Open the Models tab",
+  SUGGESTIONS: "Suggestions",
+  EARLIER_PROMPTS: "Earlier prompts",
+  SEARCH_PROMPTS: "Search your earlier prompts",
+  FAVOURITES_ONLY: "Favourites only",
+  MORE_PROMPTS: "Older prompts",
+  CLOSE: "Close",
+  NO_PROMPTS_YET: "Prompts that you paint are listed here.",
+  NO_PROMPTS_FOUND: "No earlier prompt matches.",
+  PROMPTS_NOT_READ: "Can’t read the earlier prompts. Try again in a moment.",
+  FAVOURITE_NOT_KEPT: "Can’t keep this favourite. Try again in a moment.",
+  favourite: (prompt) => `Favourite: ${prompt}`,
+  avoiding: (negative) => `without ${negative}`,
+  tokens: (count, room, chunks) => (
+    `${count} of ${room} tokens${chunks > 1 ? ` in ${chunks} chunks` : ""}`
+  ),
+  moreMistakes: (count) => (count === 1 ? "And 1 more mistake." : `And ${count} more mistakes.`),
+
   // The canvas.
   sizesDiffer: (mask, picture) => `The mask is ${mask}, but the picture is ${picture}. They must have the same size.`,
   notRemembered: (reason) => `This drawing won’t survive a reload: ${reason}`,

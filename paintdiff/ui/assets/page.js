@@ -161,6 +161,7 @@ window.paintdiff = (() => {
     const settings = JSON.stringify(Object.fromEntries(names.map((name, index) => [name, values[index]])));
     for (const storage of ["sessionStorage", "localStorage"]) write(storage, keyOf(tab, "settings"), settings);
     write("sessionStorage", keyOf(tab, "model"), "");
+    window.paintdiff.promptCheck?.refresh(tab);
   }
 
   // All jobs that a tab knew of are done. Nothing changes if another one has been queued meanwhile.

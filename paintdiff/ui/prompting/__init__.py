@@ -1,0 +1,1 @@
+"""Help while typing a prompt: its reading, completions, and earlier prompts."""
