@@ -21,12 +21,12 @@ Emphasis = Literal["original", "no_norm", "comfy"]
 MAX_WEIGHT = 1000.0
 MAX_MISTAKES = 100
 
-_TOKEN = re.compile(r"\\[()\[\]\\]?|[()\[\]]|:\s*([+-]?[.\d]+)\s*\)|[^\\()\[\]:]+|:")
+_TOKEN = re.compile(r"\\[()\[\]\\]?|\(+|\[+|\)+|]+|:\s*([+-]?[.\d]+)\s*\)|[^\\()\[\]:]+|:")
 _BREAK = re.compile(r"(?<!\s)\s*\bBREAK\b\s*")
-_ROUND = 1.1
-_SQUARE = 1 / 1.1
-_OPEN_ROUND, _CLOSED_ROUND = ("(", 1.0), (")", 1.0)
-_OPEN_SQUARE, _CLOSED_SQUARE = ("[", 1.0), ("]", 1.0)
+_ROUND_OPENED = ("(", 1.1)
+_SQUARE_OPENED = ("[", 1 / 1.1)
+_ROUND_CLOSED = (")", 1.0)
+_SQUARE_CLOSED = ("]", 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,7 @@ def read_attention(text: str, *, joined: bool = True) -> Attention:
     `source[start:end]`, behind a backslash if that begins with one.
     """
     brackets = _Brackets()
-    for match in _TOKEN.finditer(text):
-        brackets.add(match)
+    brackets.read(text)
     return Attention(brackets.weigh(joined=joined), brackets.list_mistakes())
 
 
@@ -95,61 +94,63 @@ class _Brackets:
     """Collects texts and brackets; weights are known once the closing brackets are."""
 
     def __init__(self) -> None:
-        # A text with its place, or a bracket: ("(" or "[", multiplier), (")" or "]", _).
+        # A text with its place, an opening bracket with its multiplier, or how many are closed.
         self._events: list[tuple[str, int, int] | Break | tuple[str, float]] = []
         # The events of the brackets that are open, and their places.
         self._round: list[tuple[int, int]] = []
         self._square: list[tuple[int, int]] = []
         self._mistakes: list[Mistake] = []
 
-    def add(self, match: re.Match[str]) -> None:
-        token = match[0]
-        first = token[0]
-        if first == "(":
-            self._round.append((len(self._events), match.start()))
-            self._events.append(_OPEN_ROUND)
-        elif first == "[":
-            self._square.append((len(self._events), match.start()))
-            self._events.append(_OPEN_SQUARE)
-        elif first == ")" and self._round:
-            self._close_round(_ROUND)
-        elif first == "]" and self._square:
-            self._events[self._square.pop()[0]] = ("[", _SQUARE)
-            self._events.append(_CLOSED_SQUARE)
-        elif first == "\\":
-            self._events.append((token[1:], match.start(), match.end()))
-        elif first == ":" and match[1] is not None and self._round:
-            self._close_round(self._read_weight(match))
-        else:
-            if first in ")]" or match[1] is not None:
-                self._report(messages.not_opened(token[-1]), match.end() - 1, match.end())
-            self._add_text(token, match.start())
+    def read(self, text: str) -> None:
+        """Collect the events of a text. Brackets in a row are one token."""
+        events, rounds, squares = self._events, self._round, self._square
+        for match in _TOKEN.finditer(text):
+            token = match[0]
+            first = token[0]
+            if first == "(":
+                self._open(_ROUND_OPENED, rounds, match.start(), len(token))
+            elif first == "[":
+                self._open(_SQUARE_OPENED, squares, match.start(), len(token))
+            elif token == ")" and rounds:
+                rounds.pop()
+                events.append(_ROUND_CLOSED)
+            elif token == "]" and squares:
+                squares.pop()
+                events.append(_SQUARE_CLOSED)
+            elif first in ")]":
+                self._close(first, match.start(), len(token))
+            elif first == "\\":
+                events.append((token[1:], match.start(), match.end()))
+            elif first == ":" and match[1] is not None:
+                self._close_with_weight(match)
+            else:
+                self._add_text(token, match.start())
 
     def weigh(self, *, joined: bool) -> tuple[Span | Break, ...]:
-        for kind, opened, factor in (("(", self._round, _ROUND), ("[", self._square, _SQUARE)):
-            for index, _ in opened:
-                self._events[index] = (kind, factor)
         # Brackets of one kind nest, so that each kind is a stack of products. This keeps it linear.
-        round_products, square_products = [1.0], [1.0]
-        weight = 1.0
+        rounds, squares = [1.0], [1.0]
+        weight: float | None = 1.0
         spans = _Spans(joined=joined)
         for event in self._events:
             if isinstance(event, Break):
                 spans.add_break(event)
                 continue
             if len(event) == 3:
+                if weight is None:
+                    weight = _limit(rounds[-1] * squares[-1])
                 spans.add_text(*event, weight)
                 continue
             kind, factor = event
             if kind == "(":
-                round_products.append(_limit(round_products[-1] * factor))
+                rounds.append(_limit(rounds[-1] * factor))
             elif kind == "[":
-                square_products.append(square_products[-1] * factor)
-            elif kind == ")":
-                round_products.pop()
+                squares.append(squares[-1] * factor)
+            elif factor == 1:
+                (rounds if kind == ")" else squares).pop()
             else:
-                square_products.pop()
-            weight = _limit(round_products[-1] * square_products[-1])
+                products = rounds if kind == ")" else squares
+                del products[-int(factor) :]
+            weight = None
         return spans.finish()
 
     def list_mistakes(self) -> tuple[Mistake, ...]:
@@ -158,9 +159,34 @@ class _Brackets:
                 self._report(messages.not_closed(kind), start, start + 1)
         return tuple(sorted(self._mistakes, key=lambda mistake: mistake.start))
 
-    def _close_round(self, factor: float) -> None:
-        self._events[self._round.pop()[0]] = ("(", factor)
-        self._events.append(_CLOSED_ROUND)
+    def _open(
+        self, event: tuple[str, float], opened: list[tuple[int, int]], place: int, count: int
+    ) -> None:
+        number = len(self._events)
+        for each in range(count):
+            opened.append((number + each, place + each))
+            self._events.append(event)
+
+    def _close(self, bracket: str, place: int, count: int) -> None:
+        """Close as many brackets as are open; what closes none is text."""
+        opened = self._round if bracket == ")" else self._square
+        closed = min(count, len(opened))
+        if closed:
+            del opened[-closed:]
+            self._events.append((bracket, closed))
+        if closed == count:
+            return
+        for each in range(place + closed, min(place + count, place + closed + MAX_MISTAKES)):
+            self._report(messages.not_opened(bracket), each, each + 1)
+        self._add_text(bracket * (count - closed), place + closed)
+
+    def _close_with_weight(self, match: re.Match[str]) -> None:
+        if not self._round:
+            self._report(messages.not_opened(")"), match.end() - 1, match.end())
+            self._add_text(match[0], match.start())
+            return
+        self._events[self._round.pop()[0]] = ("(", self._read_weight(match))
+        self._events.append(_ROUND_CLOSED)
 
     def _read_weight(self, match: re.Match[str]) -> float:
         try:

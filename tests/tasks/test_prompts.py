@@ -13,12 +13,12 @@ from PIL import Image
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import RequestError
 from paintdiff.jobs.field_messages import FieldMessage
-from paintdiff.jobs.request_parts import HiresFix
+from paintdiff.jobs.request_parts import HiresFix, IpAdapterInput
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.tasks.resolve.prompts import MAX_PARTS
-from tests.tasks.pictures import finished, painted
+from tests.tasks.pictures import finished, given, painted
 from tests.tiny_families import save_tiny_family
 
 LONG = ", ".join(["a red boat on the calm sea"] * 20)
@@ -162,3 +162,19 @@ def test_it_paints_again_from_its_settings(tiny_engine: Engine) -> None:
     end = finished(tiny_engine, words(prompt, emphasis="comfy"))
     again = painted(tiny_engine, end.pictures[0].request)
     assert again.tobytes() == end.pictures[0].image.tobytes()
+
+
+def test_an_image_prompt_acts_beside_all_of_it(adapter_catalog: Catalog) -> None:
+    shown = given(Image.new("RGB", (64, 64), "red"))
+    common = {"guidance_scale": 4.0, "ip_adapters": (IpAdapterInput(image=shown, scale=0.8),)}
+    long = ", ".join(["a boat"] * 60)
+    with Engine(ModelManager(adapter_catalog, device="cpu")) as engine:
+
+        def paint(prompt: str, **changes: Any) -> bytes:
+            return painted(engine, words(prompt, **{**common, **changes})).tobytes()
+
+        first, last = paint("a house"), paint("a boat")
+        assert len({first, last, paint("[a house:a boat:0.5]"), paint("a house AND a boat")}) == 4
+        assert paint("[a house:a boat:99]") == first
+        for prompt in ("[a house:a boat:0.5]", "a house AND a boat", f"(a house:1.3), {long}"):
+            assert paint(prompt) != paint(prompt, ip_adapters=())

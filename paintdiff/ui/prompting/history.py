@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from paintdiff.gallery.store import GalleryStore, PictureQuery
+from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.store import GalleryStore
 
 FAVOURITE = "favourite prompt"
 MAX_PROMPTS = 50

@@ -33,6 +33,7 @@ from paintdiff.models.acceleration.openvino_export_worker import export_graph
 from paintdiff.models.acceleration.openvino_graphs import Graphs
 from paintdiff.models.adapters.specs import Adapters, FreeUFactors, LoraUse
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.conditioning.prompt_plan import PromptReading
 from paintdiff.models.inference.denoising_run import Control, Denoising
 from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager import compute_backends
@@ -134,6 +135,22 @@ def test_it_paints_what_torch_does(model: str, manager: ModelManager) -> None:
         painted(leased)
         assert leased.computing.take_backend() == ""
     assert summary.weights_bytes > leased._loaded.weights_bytes  # its own copies are counted
+
+
+@pytest.mark.parametrize("model", ["sd1", "sdxl"])
+def test_long_prompts_changes_and_several_prompts_are_computed_too(
+    model: str, manager: ModelManager
+) -> None:
+    long = ", ".join(["a (red:1.2) boat"] * 30)
+    prompts = (long, "[a red house:a boat:0.5]", f"a house AND a boat :0.7 AND {long}")
+    runs = [replace(RUN, prompt=each, reading=PromptReading("a1111")) for each in prompts]
+    with manager.lease(model, profile=EXACT) as leased:
+        exact = [painted(leased, run) for run in runs]
+    with manager.lease(model, profile=FAST) as leased:
+        fast = [settled(leased, run) for run in runs]
+        assert leased.computing.take_backend() == "OpenVINO"
+    for one, other in zip(exact, fast, strict=True):
+        assert 0 < (one - other).abs().max() < 2e-3
 
 
 def test_the_two_parts_of_turbo_are_computed_too(manager: ModelManager) -> None:
