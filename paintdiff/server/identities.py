@@ -20,6 +20,8 @@ COOKIE = "paintdiff_browser"
 HEADER = "x-paintdiff-identity"
 """The header in which the guard passes an identity on. It drops the one that a client sends."""
 
+MAX_OWNER_CHARACTERS = 100
+
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _OWNER_DIGITS = 32
 
@@ -71,6 +73,13 @@ def is_token(text: str) -> bool:
 def name_browser(token: str) -> str:
     """Return the owner that a browser's token stands for. It doesn't reveal the token."""
     return f"browser-{hashlib.sha256(token.encode()).hexdigest()[:_OWNER_DIGITS]}"
+
+
+def name_user(user: str) -> str:
+    """Return the owner that a user name stands for: itself, unless it is very long."""
+    if len(user) <= MAX_OWNER_CHARACTERS:
+        return user
+    return f"user-{hashlib.sha256(user.encode()).hexdigest()[:_OWNER_DIGITS]}"
 
 
 def is_from_this_machine(address: str, host: str, headers: Mapping[str, str]) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -13,19 +14,24 @@ from typing import Any
 import gradio as gr
 from gradio import themes
 
-from paintdiff.errors import RequestError
+from paintdiff.errors import PaintError, RequestError
+from paintdiff.jobs.events import Picture
 from paintdiff.ui.common import browser_state, markup, messages, widgets
 from paintdiff.ui.common.assets import ASSETS
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.lazy_page import LazyPage
+from paintdiff.ui.common.pictures import painting_request
 from paintdiff.ui.common.updates import QUICK
 from paintdiff.ui.common.widgets import Ids
+from paintdiff.ui.gallery.pictures import is_id, load_picture
+from paintdiff.ui.gallery.tab import GalleryTab
 from paintdiff.ui.inputs.canvas import canvas_head
 from paintdiff.ui.model_browser.tab import ModelsTab
 from paintdiff.ui.painting.model_choice import ModelChoice
 from paintdiff.ui.painting.painting_tab import PaintingTab
 from paintdiff.ui.painting.picture_tab import PictureTab
+from paintdiff.ui.painting.settings_offer import PaintingSettings
 from paintdiff.ui.painting.tab_inputs import TabInputs
 from paintdiff.ui.run import job_view
 from paintdiff.ui.tabs.control import ControlInputs
@@ -51,7 +57,7 @@ TABS: Mapping[str, type[TabInputs] | type[UpscaleTab]] = MappingProxyType(
         messages.UPSCALE: UpscaleTab,
     }
 )
-"""Titles of the tabs that make pictures, and their inputs; the Models tab follows them."""
+"""Titles of the tabs that make pictures, and their inputs; Models and Gallery follow them."""
 
 
 def build_page(context: PageContext) -> gr.Blocks:
@@ -67,6 +73,7 @@ def build_page(context: PageContext) -> gr.Blocks:
                     picture_tabs[-1].add_storage()
             with _add_tab(page, ModelsTab.title, ModelsTab.ids, paints=False):
                 models = ModelsTab.build(context)
+            gallery = _add_gallery(context, page)
         widgets.status_bar()
         look = widgets.clickable_html(markup.look_dialog(), "look", send="select")
         painting_tabs = {
@@ -79,11 +86,19 @@ def build_page(context: PageContext) -> gr.Blocks:
         )
         choice.wire()
         models.wire(page, tabs, painting_tabs, choice)
-        _send_between(context, tabs, picture_tabs, look)
+        places = [look]
+        if gallery is not None:
+            gallery.wire(page)
+            places.append(gallery.place)
+        _send_between(context, tabs, picture_tabs, places)
         for picture_tab in picture_tabs:
             _restore_tab(page, picture_tab, stored, choice)
         names = json.dumps(
-            [*(picture_tab.ids.tab for picture_tab in picture_tabs), ModelsTab.ids.tab]
+            [
+                *(picture_tab.ids.tab for picture_tab in picture_tabs),
+                ModelsTab.ids.tab,
+                *([] if gallery is None else [GalleryTab.ids.tab]),
+            ]
         )
         page.load(None, None, [tabs], js=f"() => paintdiff.openFirst({names})", **QUICK)
     page.queue(api_open=False, default_concurrency_limit=None)
@@ -103,6 +118,13 @@ def _add_tab(page: LazyPage, title: str, ids: Ids, *, paints: bool) -> Generator
     tab.select(None, js=script)
 
 
+def _add_gallery(context: PageContext, page: LazyPage) -> GalleryTab | None:
+    if context.gallery is None:
+        return None
+    with _add_tab(page, GalleryTab.title, GalleryTab.ids, paints=False):
+        return GalleryTab.build()
+
+
 def _build_picture_tab(
     context: PageContext, kind: type[TabInputs] | type[UpscaleTab]
 ) -> PictureTab:
@@ -112,15 +134,17 @@ def _build_picture_tab(
 
 
 def _send_between(
-    context: PageContext, tabs: gr.Tabs, picture_tabs: Sequence[PictureTab], look: gr.HTML
+    context: PageContext,
+    tabs: gr.Tabs,
+    picture_tabs: Sequence[PictureTab],
+    places: Sequence[gr.HTML],
 ) -> None:
-    """Let each tab receive the finished pictures of all. `look` shows one of them large."""
+    """Let each tab receive the finished pictures of all. Other `places` send some, too."""
     by_tab = {picture_tab.ids.tab: picture_tab for picture_tab in picture_tabs}
 
     def send(event: gr.EventData) -> dict[Any, Any]:
         picture_tab = by_tab.get(str(getattr(event, "send", "")))
-        chosen = browser_state.parse_picture_id(getattr(event, "picture", None))
-        picture = job_view.find_picture(context.engine, chosen)
+        picture = find_sent_picture(context, getattr(event, "picture", None))
         if picture_tab is None or picture is None:
             raise gr.Error(messages.PICTURE_GONE, print_exception=False)
         try:
@@ -133,9 +157,30 @@ def _send_between(
         tabs,
         *(component for picture_tab in picture_tabs for component in picture_tab.receive_outputs()),
     ]
-    for place in [look, *(picture_tab.run_panel.stage for picture_tab in picture_tabs)]:
+    for place in [*places, *(picture_tab.run_panel.stage for picture_tab in picture_tabs)]:
         # The other tab restores its stored values first, so that they don't replace the sent ones.
         place.select(send, None, changed, js="() => paintdiff.receiverOpened()", **QUICK)
+
+
+def find_sent_picture(context: PageContext, name: object) -> Picture | None:
+    """Return the picture that the page names: one of a job, or one of the gallery.
+
+    The settings of the latter are adapted to what is installed now.
+
+    Raises:
+        gr.Error: It can't be read.
+    """
+    if context.gallery is None or not is_id(name):
+        return job_view.find_picture(context.engine, browser_state.parse_picture_id(name))
+    try:
+        picture = load_picture(context.gallery, str(name))
+    except PaintError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    painting = painting_request(picture.request)
+    if painting is None:
+        return picture
+    fitting = PaintingSettings(painting, (), "").for_page(context, context.default_model)
+    return replace(picture, request=fitting.painting)
 
 
 def _restore_tab(
@@ -198,7 +243,7 @@ def head() -> str:
     """
     scheme = '<meta name="color-scheme" content="light dark">'
     # These use the canvas's scripts.
-    names = ("notes", "picture-list", "viewer", "look", "adapters", "shelf")
+    names = ("notes", "picture-list", "viewer", "look", "adapters", "shelf", "gallery")
     after = "\n".join(_style(name) + _script(name) for name in names)
     typing = _style("prompt") + "\n".join(_script(f"prompt-{name}") for name in _TYPING_SCRIPTS)
     return f"{scheme}\n{_style('page')}{_script('page')}\n{canvas_head()}\n{after}\n{typing}"

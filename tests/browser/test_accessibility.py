@@ -61,6 +61,9 @@ def test_axe_finds_no_fault_on_an_idle_page(page_of_width: Studio) -> None:
     expect(studio.page.locator(".thing").first).to_be_visible()
     open_drawers(studio.page)
     check(studio.page, "Models")
+    studio.page.get_by_role("tab", name="Gallery").click()
+    expect(studio.page.locator(".gallery-count")).not_to_be_empty()
+    check(studio.page, "Gallery")
 
 
 def test_axe_finds_no_fault_with_a_picture(page_of_width: Studio) -> None:
@@ -84,6 +87,15 @@ def test_axe_finds_no_fault_with_a_picture(page_of_width: Studio) -> None:
         if tab != "upscale":
             canvas_of(studio).expect_size((64, 64))
         check(page, title)
+    page.get_by_role("tab", name="Gallery").click()
+    page.locator(".gallery-item").first.hover()
+    page.locator(".gallery-item .gallery-check").first.click()
+    expect(page.locator(".gallery-selection")).to_be_visible()
+    check(page, "Gallery with a selection")
+    page.locator(".gallery-item").nth(1).click()
+    expect(page.locator(".gallery-settings div").first).to_be_visible()
+    check(page, "a picture in the gallery")
+    page.keyboard.press("Escape")
     # Negative control.
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=favicon.ico>')")
     with pytest.raises(AssertionError, match="image-alt"):

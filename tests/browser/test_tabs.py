@@ -115,14 +115,14 @@ def test_what_a_resize_will_do_is_said_before(studio: Studio) -> None:
     expect(foreseen).to_contain_text("cropped")
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", [390, 870, 1440])
 def test_every_tab_is_in_reach_and_none_is_too_wide(
     context: BrowserContext, opened: Opened, width: int
 ) -> None:
     studio = opened(context)
     studio.page.set_viewport_size({"width": width, "height": 844})
-    expect(studio.page.get_by_role("tab")).to_have_count(len(TABS) + 1)  # and Models
-    box = studio.page.get_by_role("tab", name="Models").bounding_box()
+    expect(studio.page.get_by_role("tab")).to_have_count(len(TABS) + 2)  # and Models, Gallery
+    box = studio.page.get_by_role("tab", name="Gallery").bounding_box()
     assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
     for title, tab in TABS[::-1]:
         box = studio.page.get_by_role("tab", name=title).bounding_box()

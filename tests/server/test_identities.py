@@ -13,7 +13,14 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from paintdiff.server.guard import Guard, Hosts
-from paintdiff.server.identities import COOKIE, HEADER, Identity, name_browser
+from paintdiff.server.identities import (
+    COOKIE,
+    HEADER,
+    MAX_OWNER_CHARACTERS,
+    Identity,
+    name_browser,
+    name_user,
+)
 from paintdiff.server.passwords import PasswordGate
 
 LOCAL, REMOTE = ("127.0.0.1", 5000), ("192.0.2.7", 5000)
@@ -97,6 +104,11 @@ def test_whoever_is_signed_in_is_their_user_name() -> None:
     assert COOKIE not in answer.headers["set-cookie"]
     local = visitor(LOCAL, "localhost", gate=gate).get("/", headers=headers)
     assert local.json() == {"owner": "ädä", "sees_all": True}
+
+
+def test_a_very_long_user_name_is_shortened_to_one_of_its_own() -> None:
+    names = {name_user("x" * length) for length in (100, 101, 4000)}
+    assert len(names) == 3 and max(map(len, names)) <= MAX_OWNER_CHARACTERS
 
 
 def test_a_client_cant_name_its_identity() -> None:

@@ -21,7 +21,7 @@ from paintdiff.jobs.events import Finished, Picture, Progress
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import HiresFix, Upscaling
 from paintdiff.jobs.requests import ImageToImage, TextToImage, Upscale
-from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.browser_state import BrowserState, FilmPicture
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.inputs import picture_list
 from paintdiff.ui.run import job_view, routes
@@ -164,7 +164,7 @@ def test_a_result_comes_with_what_it_is_compared_with(tab: UpscaleTab, engine: F
     assert f'data-before="pictures/{job.id}/0/original"' in view.stage
     assert 'data-width="16"' in view.stage and "see-through" in view.stage
     assert "Upscaled in 1.5 s · 16 × 12" in view.progress  # noqa: RUF001
-    strip = job_view.build_film(engine, [(job.id, 0)])  # type: ignore[arg-type]
+    strip = job_view.build_film(engine, [FilmPicture((job.id, 0))])  # type: ignore[arg-type]
     assert 'alt="Upscaled 2x"' in strip
 
 

@@ -22,7 +22,6 @@ window.paintdiff.messages = {
   fileTooLarge: (size, most) => `The file is ${size}; at most ${most} can be sent. Save it smaller.`,
   filesTooLarge: (most) => `All files together may be at most ${most}. Upscale these first, then add the others.`,
   tooManyPictures: (most) => `At most ${most} can be upscaled at once. Upscale these first, then add the others.`,
-  picturesLeft: (count) => (count === 1 ? "1 picture" : `${count} pictures`),
   tooManyPixels: (count, most, painted) =>
     `The picture has ${count} million pixels; at most ${most} million can be ${painted ? "painted on" : "opened"}.`,
 
@@ -44,6 +43,12 @@ window.paintdiff.messages = {
     `${count} of ${room} tokens${chunks > 1 ? ` in ${chunks} chunks` : ""}`
   ),
   moreMistakes: (count) => (count === 1 ? "And 1 more mistake." : `And ${count} more mistakes.`),
+
+  // Pictures in the list, and in the gallery.
+  countPictures: (count) => (count === 1 ? "1 picture" : `${count.toLocaleString("en")} pictures`),
+  movedToBin: (count) => `Moved ${window.paintdiff.messages.countPictures(count)} to the bin.`,
+  restored: (count) => `Restored ${window.paintdiff.messages.countPictures(count)}.`,
+  erased: (count) => `Erased ${window.paintdiff.messages.countPictures(count)} for good.`,
 
   // The canvas.
   sizesDiffer: (mask, picture) => `The mask is ${mask}, but the picture is ${picture}. They must have the same size.`,

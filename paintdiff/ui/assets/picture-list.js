@@ -124,7 +124,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       const room = this.limits.count - this.#items.length;
       if (pictures.length > room) {
         const left = pictures.length - room;
-        this.#refuse(messages.picturesLeft(left), messages.tooManyPictures(this.limits.count));
+        this.#refuse(messages.countPictures(left), messages.tooManyPictures(this.limits.count));
       }
       const sorted = pictures.slice(0, Math.max(0, room));
       if (fromFolder) sorted.sort((one, other) => one.name.localeCompare(other.name, undefined, { numeric: true }));

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from paintdiff.jobs.requests import MAX_PROMPT_CHARACTERS
 from paintdiff.ui.common.markup import PictureId
@@ -25,6 +25,13 @@ _OF_MODEL = frozenset(
 _JOB_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
+class FilmPicture(NamedTuple):
+    """A picture of the filmstrip, and its id in the gallery, "" if it isn't there."""
+
+    id: PictureId
+    recorded: str = ""
+
+
 @dataclass(frozen=True)
 class BrowserState:
     """Values read from the browser's storage for one tab of the page.
@@ -35,7 +42,7 @@ class BrowserState:
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    film: tuple[PictureId, ...] = ()
+    film: tuple[FilmPicture, ...] = ()
     job_ids: tuple[str, ...] = ()
     fresh: bool = False
     model: str = ""
@@ -112,23 +119,39 @@ def format_job_ids(ids: Sequence[str]) -> str:
     return " ".join(ids[-MAX_JOBS:])
 
 
-def parse_film(stored: object) -> tuple[PictureId, ...]:
-    """Parse the filmstrip's ids, `"job/index"` each; skip what doesn't fit."""
+def parse_film(stored: object) -> tuple[FilmPicture, ...]:
+    """Parse the filmstrip, `"job/index"` or `"job/index/id"` each; skip what doesn't fit."""
     if isinstance(stored, str):
         stored = _parse_json(stored)
     if not isinstance(stored, list):
         return ()
-    ids: dict[PictureId, None] = {}
+    found: dict[PictureId, FilmPicture] = {}
     for item in stored:
-        picture = parse_picture_id(item)
+        picture = _parse_film_picture(item)
         if picture is not None:
-            ids[picture] = None
-    return tuple(ids)[:MAX_FILM]
+            found.setdefault(picture.id, picture)
+    return tuple(found.values())[:MAX_FILM]
 
 
-def format_film(film: Sequence[PictureId]) -> str:
-    """Format the filmstrip's ids for the browser's storage."""
-    return json.dumps([f"{job_id}/{index}" for job_id, index in film[:MAX_FILM]])
+def _parse_film_picture(text: object) -> FilmPicture | None:
+    name, _, recorded = text.rpartition("/") if isinstance(text, str) else ("", "", "")
+    if "/" not in name:
+        picture = parse_picture_id(text)
+        return None if picture is None else FilmPicture(picture)
+    picture = parse_picture_id(name)
+    if picture is None or not _JOB_ID.fullmatch(recorded):
+        return None
+    return FilmPicture(picture, recorded)
+
+
+def format_film(film: Sequence[FilmPicture]) -> str:
+    """Format the filmstrip for the browser's storage."""
+    return json.dumps(
+        [
+            "/".join([job_id, str(index), *([recorded] if recorded else [])])
+            for (job_id, index), recorded in film[:MAX_FILM]
+        ]
+    )
 
 
 def parse_picture_id(text: object) -> PictureId | None:

@@ -41,21 +41,26 @@ class Result:
     """A finished picture.
 
     `before` is the size of the picture it was enlarged from, if that still exists for comparison;
-    `settings` are the settings besides the prompt.
+    `settings` are the settings besides the prompt. If the picture was `recorded` only, the engine
+    has forgotten its job, and the gallery serves it.
     """
 
     id: PictureId
     picture: Picture
     before: Size | None = None
     settings: str = ""
+    recorded: bool = False
 
 
-def picture_url(picture: PictureId, *, suffix: Literal["png", "jpg"] = "png") -> str:
-    """Return a picture's URL among the page's own routes.
+def picture_url(result: Result, *, suffix: Literal["png", "jpg"] = "png") -> str:
+    """Return a picture's URL among the page's own routes: the whole one, or a small "jpg".
 
     It is relative, so it works behind a proxy's path, too.
     """
-    job_id, index = picture
+    if result.recorded:
+        whole = suffix == "png"
+        return f"gallery/pictures/{result.picture.id}/{'file' if whole else 'thumbnail'}"
+    job_id, index = result.id
     return f"pictures/{job_id}/{index}.{suffix}"
 
 
@@ -178,7 +183,7 @@ def look_dialog() -> str:
         f'<dialog id="look-dialog" aria-label="{escape(messages.PICTURE)}">'
         '<div class="look-place"></div>'
         '<div class="look-about"><div><p class="look-words"></p><p class="look-settings"></p></div>'
-        f'<div class="acts">{_send_menu("", messages.SEND_THIS_PICTURE)}'
+        f'<div class="acts">{send_menu()}'
         f'<a class="save" href="" download>{_ARROW}<span>{escape(messages.DOWNLOAD)}</span></a>'
         f'<button type="button" class="act" data-close-look>{escape(messages.CLOSE)}</button>'
         "</div></div></dialog>"
@@ -189,7 +194,7 @@ def _thumbnail(result: Result) -> str:
     words = escape(alt_text(result.picture.request))
     return (
         f'<li><button type="button" {_look_attributes(result)} title="{words}">'
-        f'<img src="{escape(picture_url(result.id, suffix="jpg"))}" alt="{words}" '
+        f'<img src="{escape(picture_url(result, suffix="jpg"))}" alt="{words}" '
         'loading="lazy" decoding="async"></button></li>'
     )
 
@@ -230,7 +235,7 @@ def _viewer(result: Result) -> str:
 
 def _look_attributes(result: Result) -> str:
     """Return the data attributes that assets/look.js reads from a picture's button."""
-    download = f"{escape(picture_url(result.id))}?download=1"
+    download = f"{escape(picture_url(result))}?download=1"
     return (
         f'data-look data-picture="{_name(result)}" data-settings="{escape(result.settings)}" '
         f'data-download="{download}" {_viewer_attributes(result)}'
@@ -246,10 +251,11 @@ def _viewer_attributes(result: Result) -> str:
         "width": size.width,
         "height": size.height,
         "after-size": _times(size),
-        "said": _reduced_text(picture) or (_times(size) if result.before is None else ""),
+        "said": ("" if result.recorded else _reduced_text(picture))
+        or (_times(size) if result.before is None else ""),
     }
     if result.before is not None:
-        attributes["before"] = escape(f"{picture_url(result.id).removesuffix('.png')}/original")
+        attributes["before"] = escape(f"{picture_url(result).removesuffix('.png')}/original")
         attributes["before-size"] = _times(result.before)
     return " ".join(f'data-{name}="{value}"' for name, value in attributes.items())
 
@@ -265,7 +271,7 @@ def _display_url(result: Result, *, alone: bool) -> str:
     """Return the URL a browser displays: reduced if the picture is very large, or one of many."""
     picture = result.picture
     reduced = is_too_large_to_show(picture) if alone else picture.is_reduced
-    return f"{escape(picture_url(result.id))}{'?reduced=1' if reduced else ''}"
+    return f"{escape(picture_url(result))}{'?reduced=1' if reduced else ''}"
 
 
 def _actions(result: Result, *, alone: bool = True) -> str:
@@ -276,15 +282,36 @@ def _actions(result: Result, *, alone: bool = True) -> str:
         f"{_GROW}<span>{escape(messages.UPSCALE)}</span></button>"
     )
     return (
-        f'<div class="acts">{_send_menu(name, messages.send_picture(number))}'
-        f"{larger if alone and not is_enlarged(result.picture.request) else ''}"
-        f'<a class="save" href="{escape(picture_url(result.id))}?download=1" download '
+        f'<div class="acts">{send_menu(name, messages.send_picture(number))}'
+        f"{larger if alone and not is_enlarged(result.picture.request) else ''}{_rate(result)}"
+        f'<a class="save" href="{escape(picture_url(result))}?download=1" download '
         f'aria-label="{escape(messages.download_picture(number, size.width, size.height))}">'
         f"{_ARROW}<span>{escape(messages.DOWNLOAD)}</span></a></div>"
     )
 
 
+def _rate(result: Result) -> str:
+    """Return the buttons that like and dislike a picture; "" if the gallery hasn't got it."""
+    if not result.picture.id:
+        return ""
+    number = result.id[1] + 1
+    buttons = "".join(
+        f'<button type="button" data-rate="{rate}" aria-pressed="false" title="{escape(title)}" '
+        f'aria-label="{escape(label)}">{icon}</button>'
+        for rate, title, label, icon in (
+            (1, messages.LIKE, messages.like_picture(number), LIKE_ICON),
+            (-1, messages.DISLIKE, messages.dislike_picture(number), DISLIKE_ICON),
+        )
+    )
+    return (
+        f'<span class="rate" data-rated="{escape(result.picture.id)}">{buttons}'
+        '<span class="rate-problem" role="alert"></span></span>'
+    )
+
+
 def _name(result: Result) -> str:
+    if result.recorded:
+        return escape(result.picture.id)
     return f"{escape(result.id[0])}/{result.id[1]}"
 
 
@@ -297,7 +324,8 @@ def _times(size: Size) -> str:
     return f"{size.width} × {size.height}"  # noqa: RUF001 (the sign itself)
 
 
-def _send_menu(name: str, label: str) -> str:
+def send_menu(name: str = "", label: str = messages.SEND_THIS_PICTURE) -> str:
+    """Return a menu that sends a picture to another tab. `name` may be filled in by a script."""
     entries = "".join(
         f'<button type="button" data-send="{tab}" data-picture="{name}">{escape(title)}</button>'
         for title, tab in DESTINATIONS
@@ -324,6 +352,11 @@ _GROW = (
     '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M11 4h5v5M16 4l-5.5 5.5M9 16H4v-5'
     'M4 16l5.5-5.5"/></svg>'
 )
+LIKE_ICON = (
+    '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M6.5 9l3-6c1.4 0 2.2 1 2 2.4L11.1 8H15'
+    'a1.6 1.6 0 0 1 1.6 1.9l-1 5A1.6 1.6 0 0 1 14 16.2H6.5zM6.5 9h-3v7.2h3"/></svg>'
+)
+DISLIKE_ICON = LIKE_ICON.replace("<path", '<path transform="rotate(180 10 10)"')
 _ARROW = (
     '<svg viewBox="0 0 20 20" aria-hidden="true">'
     '<path d="M10 3v9m0 0l-3.5-3.5M10 12l3.5-3.5M4 16h12"/></svg>'

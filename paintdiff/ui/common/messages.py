@@ -33,6 +33,8 @@ DOWNLOAD = "Download"
 PICTURE = "Picture"
 PROGRESS = "Progress"
 SEND_TO = "Send to"
+LIKE = "Like"
+DISLIKE = "Dislike"
 NO_PICTURES_YET = "Your pictures appear here."
 YOUR_PICTURES = "Your pictures, newest first"
 BEING_PAINTED = "The picture being painted"
@@ -65,6 +67,14 @@ def use(name: str) -> str:
 PAINT_WITHOUT_IT = "Paint without it"
 WORDS_TO_ADD = "Words to add to the prompt"
 SEND_THIS_PICTURE = "Send this picture to another tab"
+
+
+def like_picture(number: int) -> str:
+    return f"{LIKE} picture {number}"
+
+
+def dislike_picture(number: int) -> str:
+    return f"{DISLIKE} picture {number}"
 
 
 def send_picture(number: int) -> str:

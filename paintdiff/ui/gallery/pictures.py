@@ -42,18 +42,21 @@ def find_picture(gallery: Gallery, id: str) -> Record:
     return record
 
 
-def load_picture(gallery: Gallery, id: str) -> Picture:
+def load_picture(gallery: Gallery, id: str, *, in_bin: bool = True) -> Picture:
     """Return a picture to continue from, with the settings that its record has.
 
     Its pixels stay in its file. One without settings of a painting counts as enlarged, so that
     only the picture itself is taken.
 
     Raises:
-        PictureNotFoundError: It isn't the current visitor's.
+        PictureNotFoundError: It isn't the current visitor's, or it is in the bin, unless that is
+            allowed.
         GalleryError: The database can't be used.
         RequestError: Its file is missing.
     """
     record = find_picture(gallery, id)
+    if record.deleted_at is not None and not in_bin:
+        raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
     path = gallery.path_of(record.file)
     if not path.is_file():
         raise RequestError(messages.FILE_MISSING, field="image")

@@ -155,7 +155,8 @@ def _read_query(  # noqa: PLR0913 (one for each filter)
 
 def _describe(gallery: Gallery, context: PageContext, id: str) -> dict[str, object]:
     record = find_picture(gallery, id)
-    shown = context.shown_path(gallery.path_of(record.file))
+    path = gallery.path_of(record.file)
+    shown = context.shown_path(path) if current_identity.get().sees_all else path.name
     note = ""
     if record.model and "prompt" in record.params:
         known = any(row.name == record.model for row in context.models)

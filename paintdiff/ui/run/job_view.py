@@ -23,12 +23,15 @@ from paintdiff.jobs.events import (
 )
 from paintdiff.jobs.requests import TextToImage, Upscale
 from paintdiff.ui.common import browser_state, markup, message_markup, pictures
+from paintdiff.ui.common.browser_state import FilmPicture
 from paintdiff.ui.common.messages import GENERATE, UPSCALE
 from paintdiff.ui.common.pictures import size_of_result
+from paintdiff.ui.gallery.pictures import load_picture
 from paintdiff.ui.run import messages
 
 if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
+    from paintdiff.gallery.gallery import Gallery
     from paintdiff.jobs.job import Job
 
 SLICE_SECONDS = 4.0
@@ -148,15 +151,30 @@ def find_picture(engine: Engine, picture_id: markup.PictureId | None) -> Picture
     return pictures[index] if 0 <= index < len(pictures) else None
 
 
-def build_film(engine: Engine, film: Sequence[markup.PictureId]) -> str:
-    """Build the filmstrip from the pictures that the engine still knows; skip the rest."""
-    results = [
-        _result(job, picture_id[1], picture)
-        for picture_id in film
-        if (job := find_job(engine, picture_id[0])) is not None
-        and (picture := find_picture(engine, picture_id)) is not None
-    ]
-    return markup.filmstrip(results)
+def build_film(engine: Engine, film: Sequence[FilmPicture], gallery: Gallery | None = None) -> str:
+    """Build the filmstrip from the pictures that the engine still knows, or else the gallery.
+
+    Skip the rest, and those in the bin.
+    """
+    results = [_find_result(engine, gallery, each) for each in film]
+    return markup.filmstrip([each for each in results if each is not None])
+
+
+def _find_result(
+    engine: Engine, gallery: Gallery | None, film_picture: FilmPicture
+) -> markup.Result | None:
+    job, found = find_job(engine, film_picture.id[0]), find_picture(engine, film_picture.id)
+    if job is not None and found is not None:
+        return _result(job, film_picture.id[1], found)
+    if gallery is None or not film_picture.recorded:
+        return None
+    try:
+        picture = load_picture(gallery, film_picture.recorded, in_bin=False)
+    except PaintError:  # it isn't this browser's, its file is gone, or the database is in use
+        return None
+    return markup.Result(
+        film_picture.id, picture, None, " · ".join(_list_settings(picture)), recorded=True
+    )
 
 
 def _results(job: Job, found: Sequence[Picture]) -> list[markup.Result]:

@@ -18,7 +18,7 @@ from paintdiff.jobs.requests import Request
 from paintdiff.server.identities import current_identity
 from paintdiff.server.visitors import current_visitor
 from paintdiff.ui.common import browser_state, markup, message_markup, widgets
-from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.browser_state import BrowserState, FilmPicture
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note, clear_notes, listen, show_notes
 from paintdiff.ui.common.messages import GENERATE
@@ -37,7 +37,10 @@ WAITING_TICK_SECONDS = 1.0
 # The viewer's script may load later; it then looks for itself. The value may have arrived before,
 # while the tab was still hidden.
 _VIEWERS = """
-const mount = () => window.paintdiff?.viewer?.mount(element);
+const mount = () => {
+  window.paintdiff?.viewer?.mount(element);
+  window.paintdiff?.ratings?.mount(element);
+};
 mount();
 watch("value", mount);
 """
@@ -282,12 +285,20 @@ class RunPanel:
     def _update_film(self, jobs: Sequence[Job], values: Values) -> Updates:
         """Return the filmstrip with all finished pictures, if it lacks one."""
         film = browser_state.parse_film(values[self.film])
-        done = [(job.id, each) for job in reversed(jobs) for each in range(len(job.pictures))]
-        longer = tuple(dict.fromkeys((*done, *film)))[: browser_state.MAX_FILM]
+        done = [
+            FilmPicture((job.id, index), picture.id)
+            for job in reversed(jobs)
+            for index, picture in enumerate(job.pictures)
+        ]
+        by_id = {each.id: each for each in (*film, *done)}
+        order = dict.fromkeys(each.id for each in (*done, *film))
+        longer = tuple(by_id[id] for id in order)[: browser_state.MAX_FILM]
         if longer == film:
             return {}
-        film_of = job_view.build_film(self.context.engine, longer)
-        return {self.strip: film_of, self.film: browser_state.format_film(longer)}
+        return {self.strip: self._build_film(longer), self.film: browser_state.format_film(longer)}
+
+    def _build_film(self, film: Sequence[FilmPicture]) -> str:
+        return job_view.build_film(self.context.engine, film, self.context.gallery)
 
     def _show_warnings(self, warnings: Sequence[str]) -> Updates:
         """Show each warning in its place."""
@@ -307,7 +318,7 @@ class RunPanel:
         """Return the filmstrip as it was, and the jobs that the engine still knows."""
         engine = self.context.engine
         film = browser_state.format_film(memory.film)
-        updates: Updates = {self.strip: job_view.build_film(engine, memory.film), self.film: film}
+        updates: Updates = {self.strip: self._build_film(memory.film), self.film: film}
         text = browser_state.format_job_ids(memory.job_ids)
         jobs = job_view.read_jobs(engine, text)
         job = _find_current(jobs)

@@ -7,18 +7,18 @@ import json
 import pytest
 
 from paintdiff.ui.common import browser_state
-from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.browser_state import BrowserState, FilmPicture
 
 
 def test_what_was_stored_comes_back() -> None:
-    film = browser_state.format_film([("a", 0), ("b", 3)])
+    film = browser_state.format_film([FilmPicture(("a", 0)), FilmPicture(("b", 3), "id7")])
     stored = {
         "settings": {"prompt": "a cat", "width": 96},
         "film": json.loads(film),
         "job": "a-_1 b",
     }
     memory = BrowserState.parse(json.dumps(stored))
-    assert memory.film == (("a", 0), ("b", 3))
+    assert memory.film == (FilmPicture(("a", 0)), FilmPicture(("b", 3), "id7"))
     assert memory.job_ids == ("a-_1", "b")
     assert memory.text("prompt") == "a cat"
     assert memory.number("width", 128, 32, 4096) == 96
@@ -58,4 +58,9 @@ def test_values_outside_their_limits_are_the_defaults() -> None:
 def test_the_filmstrip_is_bounded_and_has_no_doubles() -> None:
     ids = [f"job/{index}" for index in range(50)] + ["job/0"]
     assert len(browser_state.parse_film(ids)) == browser_state.MAX_FILM
-    assert browser_state.parse_film(["a/1", "a/1", "a/2"]) == (("a", 1), ("a", 2))
+    assert browser_state.parse_film(["a/1", "a/1", "a/2"]) == (
+        FilmPicture(("a", 1)),
+        FilmPicture(("a", 2)),
+    )
+    twice = browser_state.parse_film(["a/1/id", "a/1", "a/1/../x", "a/b/id", "/1/id"])
+    assert twice == (FilmPicture(("a", 1), "id"),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -104,3 +105,13 @@ def test_a_progress_of_unknown_length_has_no_value() -> None:
 
 def test_the_blank_canvas_has_the_shape_of_the_picture() -> None:
     assert "--aspect:1.50000" in markup.blank_stage(Size(192, 128), "queued")
+
+
+def test_a_picture_of_the_gallery_can_be_rated() -> None:
+    job = FakeEngine().submit(TextToImage(prompt="a cat"))
+    unknown = markup.finished_stage([markup.Result((job.id, 0), picture(job))])
+    assert "data-rate" not in unknown
+    made = replace(picture(job), id="abc")
+    stage = markup.finished_stage([markup.Result((job.id, 0), made)])
+    assert 'data-rated="abc"' in stage and stage.count("data-rate=") == 2
+    assert 'aria-label="Like picture 1"' in stage

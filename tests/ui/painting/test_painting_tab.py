@@ -13,7 +13,7 @@ from gradio.utils import connect_heartbeat
 from paintdiff.errors import QueueFullError
 from paintdiff.jobs.events import Cancelled, Finished, Progress, Queued
 from paintdiff.jobs.requests import TextToImage
-from paintdiff.ui.common.browser_state import BrowserState
+from paintdiff.ui.common.browser_state import BrowserState, FilmPicture
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.page import build_page
 from paintdiff.ui.painting.painting_tab import PaintingTab
@@ -198,7 +198,7 @@ def test_a_reload_finds_the_job_again(tab: PaintingTab, engine: FakeEngine) -> N
 def test_a_reload_with_nothing_or_nonsense_is_a_fresh_page(tab: PaintingTab) -> None:
     for memory in (
         BrowserState(),
-        BrowserState({"model": "gone", "width": -3}, (("gone", 0),), ("gone",)),
+        BrowserState({"model": "gone", "width": -3}, (FilmPicture(("gone", 0)),), ("gone",)),
     ):
         updates = tab.restore(memory)
         assert updates[tab.form.width] == 128 and updates[tab.form.model].value == "mini"

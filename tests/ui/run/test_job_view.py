@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.gallery.gallery import Gallery
 from paintdiff.jobs.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
 from paintdiff.jobs.requests import TextToImage
+from paintdiff.server.identities import Identity, current_identity
+from paintdiff.ui.common.browser_state import FilmPicture
 from paintdiff.ui.run import job_view
+from tests.gallery.records import record
 from tests.ui.fake_engine import FakeEngine, FakeJob, picture
 
 
@@ -158,7 +163,37 @@ def test_a_job_that_waits_is_not_held(job: Any) -> None:
 
 def test_stale_ids_are_left_out_quietly(engine: FakeEngine, job: Any) -> None:
     job.latest = Finished((picture(job),), (), 1.0, 2.0)
-    strip = job_view.build_film(engine, [("gone", 0), (job.id, 0), (job.id, 7)])  # type: ignore[arg-type]
+    film = [FilmPicture(each) for each in (("gone", 0), (job.id, 0), (job.id, 7))]
+    strip = job_view.build_film(engine, film)  # type: ignore[arg-type]
     assert strip.count("<li>") == 1
     for nonsense in (None, "", 7, ["x"], "gone"):
         assert job_view.find_job(engine, nonsense) is None  # type: ignore[arg-type]
+
+
+def test_the_filmstrip_outlives_the_jobs(engine: FakeEngine, tmp_path: Path) -> None:
+    """After a restart only the gallery knows the pictures."""
+    gallery = Gallery(tmp_path)
+    params = {"kind": "text_to_image", "prompt": "a boat", "seed": 7}
+    kept, deleted, missing = (
+        gallery.store.add(record(prompt, params={**params, "prompt": prompt}))
+        for prompt in ("a boat", "a deleted cat", "a missing dog")
+    )
+    for each in (kept, deleted):
+        path = gallery.path_of(each.file)
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    gallery.store.delete([deleted.id])
+    film = [
+        FilmPicture((f"gone{number}", 0), id)
+        for number, id in enumerate((kept.id, deleted.id, missing.id, "unknown", ""))
+    ]
+    strip = job_view.build_film(engine, film, gallery)  # type: ignore[arg-type]
+    assert strip.count("<li>") == 1 and 'alt="a boat"' in strip and "seed 7" in strip
+    assert f'src="gallery/pictures/{kept.id}/thumbnail"' in strip
+    assert f'data-picture="{kept.id}"' in strip
+    assert f'data-after="gallery/pictures/{kept.id}/file"' in strip
+    token = current_identity.set(Identity("somebody else", sees_all=False))
+    assert "<li>" not in job_view.build_film(engine, film, gallery)  # type: ignore[arg-type]
+    current_identity.reset(token)
+    assert "<li>" not in job_view.build_film(engine, film)  # type: ignore[arg-type]
+    gallery.close()
