@@ -14,4 +14,4 @@ from paintdiff.config.settings import Settings
 if __name__ == "__main__":
     sys.exit(main())
 else:
-    demo = App.composed(Settings.read()).page
+    demo = App.compose(Settings.read()).page

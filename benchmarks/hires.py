@@ -30,7 +30,7 @@ from paintdiff.imaging.images import resize_image
 from paintdiff.jobs.request_parts import HiresFix, Upscaling
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.mini.__main__ import JUDGE
-from paintdiff.mini.evaluate import AskedPicture, contact_sheet, held_out_prompts, score
+from paintdiff.mini.evaluate import AskedPicture, contact_sheet, list_held_out_prompts, score
 from paintdiff.mini.judge import Judge, load_judge
 from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
 from paintdiff.models.inference.denoising_run import Denoising, Source
@@ -52,7 +52,7 @@ def main() -> int:
     options = parser.parse_args()
     judge = load_judge(JUDGE)
     recipe = read_recipe(DEFAULT_RECIPE)
-    asked = list(islice(held_out_prompts(recipe, frozenset(judge.labels)), options.prompts))
+    asked = list(islice(list_held_out_prompts(recipe, frozenset(judge.labels)), options.prompts))
     usual = HiresFix(scale=SCALE)
     ways: dict[str, HiresFix | Upscaling | None] = {"at once": None}
     ways["upscaled"] = Upscaling(scale=SCALE)

@@ -100,9 +100,9 @@ def _plans(options: argparse.Namespace, source: str, size: Size) -> list[Plan]:
     run = RunFacts(size, size.area)
     if options.cap is not None:
         manager.memory.choose_device()
-        return [manager.planner.ladder(row, run).planned.plan]
+        return [manager.planner.build_ladder(row, run).planned.plan]
     manager.memory.choose_device()
-    room = manager.planner.ladder(row, run)
+    room = manager.planner.build_ladder(row, run)
     found = [room.planned.plan]
     while room.step_down(lighter=False):
         found.append(room.planned.plan)

@@ -51,7 +51,7 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Finished, Progress
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.mini.__main__ import JUDGE
-from paintdiff.mini.evaluate import AskedPicture, held_out_prompts, score
+from paintdiff.mini.evaluate import AskedPicture, list_held_out_prompts, score
 from paintdiff.mini.judge import load_judge
 from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
 from paintdiff.models.acceleration.engines import EngineName
@@ -323,7 +323,7 @@ def _add_judged(
     rows: list[dict[str, str]], manager: ModelManager, engine: Engine, name: str, prompts: int
 ) -> None:
     judge, recipe = load_judge(JUDGE), read_recipe(DEFAULT_RECIPE)
-    asked = list(islice(held_out_prompts(recipe, frozenset(judge.labels)), prompts))
+    asked = list(islice(list_held_out_prompts(recipe, frozenset(judge.labels)), prompts))
     for row in rows[2:]:
         seeds = iter(range(prompts))
 

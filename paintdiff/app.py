@@ -57,7 +57,7 @@ class App:
     hosts: Hosts
 
     @classmethod
-    def composed(cls, settings: Settings) -> App:
+    def compose(cls, settings: Settings) -> App:
         """Wire the rooms together.
 
         Raises:
@@ -117,7 +117,7 @@ class App:
             profiles=engine.profiles,
             examples=read_example_prompts(),
             surprise_categories=tuple(surprise.categories),
-            surprise=lambda categories: surprise.drawn(categories, random),
+            surprise=lambda categories: surprise.draw(categories, random),
             preferences=Preferences.default(),
             model_asked_for="model" in settings.model_fields_set,
             models_dirs=settings.models_dir,
@@ -132,9 +132,9 @@ class App:
         page = build_page(parts)
         return cls(settings, engine, downloads, pictures, gallery, parts, page, hosts)
 
-    def served(self) -> ASGIApp:
+    def build_server(self) -> ASGIApp:
         """Return the page, its routes, and the guard around them."""
-        from fastapi import FastAPI  # noqa: PLC0415 (see `composed`)
+        from fastapi import FastAPI  # noqa: PLC0415 (see `compose`)
 
         from paintdiff.server.access import Access  # noqa: PLC0415
         from paintdiff.server.guard import Guard  # noqa: PLC0415
@@ -181,7 +181,7 @@ class App:
         """
         listening = _bind_socket(self.settings.host, self.settings.port)
         try:
-            _serve(self.served(), listening, self.settings.log_level, self._started)
+            _serve(self.build_server(), listening, self.settings.log_level, self._started)
         finally:
             listening.close()
             self.downloads.close()
@@ -200,7 +200,7 @@ class App:
         ).start()
 
     def _after_start(self, url: str, began: datetime) -> None:
-        from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415 (see `composed`)
+        from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415 (see `compose`)
 
         self.pictures.tidy_up()
         remove_stale_folders()
@@ -214,7 +214,7 @@ class App:
 
     def _adopt_orphans(self, before: datetime) -> None:
         """Add pictures to the gallery that a killed process saved but didn't record."""
-        from paintdiff.gallery.adoption import adopt_orphans  # noqa: PLC0415 (see `composed`)
+        from paintdiff.gallery.adoption import adopt_orphans  # noqa: PLC0415 (see `compose`)
 
         try:
             adopted = adopt_orphans(self.gallery, before)
@@ -253,7 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         if home:
             logger.warning("%s", home)
-        app = App.composed(settings)
+        app = App.compose(settings)
     except PaintError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -290,7 +290,7 @@ def _bind_socket(host: str, port: int) -> socket.socket:
 def _serve(
     app: ASGIApp, listening: socket.socket, log_level: str, started: Callable[[], None]
 ) -> None:
-    import uvicorn  # noqa: PLC0415 (see `App.composed`)
+    import uvicorn  # noqa: PLC0415 (see `App.compose`)
 
     from paintdiff.server.connections import TimedProtocol  # noqa: PLC0415
 

@@ -104,7 +104,7 @@ for flags, variables in (
     ([], {"CONTROLNET": folder}),
 ):
     os.environ |= variables
-    engine = app.App.composed(app.Settings.read(["--models-dir", models, *flags])).engine
+    engine = app.App.compose(app.Settings.read(["--models-dir", models, *flags])).engine
     catalog = engine.manager.catalog
     print([row.name for row in catalog.fitting(ControlNetRow, catalog.find(ModelRow, "mini"))][0])
     annotators = engine._annotators._folders[0]
@@ -130,7 +130,7 @@ RECORDED = """
 import app
 from paintdiff.gallery.query import PictureQuery
 from paintdiff.jobs.requests import TextToImage
-composed = app.App.composed(app.Settings.read(["--output-dir", "out"]))
+composed = app.App.compose(app.Settings.read(["--output-dir", "out"]))
 done = composed.engine.generate(TextToImage(prompt="a boat", num_inference_steps=2, seed=1))
 composed.engine.close()
 (picture,) = done.pictures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,11 @@ TABLES = {
 }
 """Modules that are tables: the words of a row are proofread best beside those of the others."""
 
+WITH_REASONS = {"models.discovery", "models.formats"}
+"""Rooms whose messages also have all reasons: parts of a sentence, without a capital letter."""
+
+REASON = re.compile(r"(it|its|is|an?|the|there|this|reading|numbers) ")
+LEAST_REASON_WORDS = 3
 LEAST_WORDS = 4
 SQL = re.compile(r"(CREATE|PRAGMA|SET|UPDATE) ")
 OTHER_PROGRAMS_WORDS = {"Diffusion in Low Bits"}
@@ -59,7 +64,16 @@ def reads_as_sentence(text: str) -> bool:
     )
 
 
-def sentences(node: ast.AST) -> Iterator[str]:
+def reads_as_reason(text: str) -> bool:
+    """Return whether a text is a reason, such as "it is cut off", or names a kind of file.
+
+    Templates of log lines, with a %, aren't.
+    """
+    words = len(text.split())
+    return bool(REASON.match(text)) and "%" not in text and words >= LEAST_REASON_WORDS
+
+
+def sentences(node: ast.AST, reads: Callable[[str], bool] = reads_as_sentence) -> Iterator[str]:
     """Yield the literals that read as sentences: a capital letter, then four words or more."""
     if isinstance(node, ast.Expr) and plain_text(node.value) is not None:
         return  # a docstring
@@ -69,19 +83,19 @@ def sentences(node: ast.AST) -> Iterator[str]:
         return
     text = plain_text(node)
     if text is not None:
-        if reads_as_sentence(text):
+        if reads(text):
             yield text
         return
     for child in ast.iter_child_nodes(node):
-        yield from sentences(child)
+        yield from sentences(child, reads)
 
 
 def place(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-def found_in(path: Path) -> list[str]:
-    return list(sentences(ast.parse(path.read_text(encoding="utf-8"))))
+def found_in(path: Path, reads: Callable[[str], bool] = reads_as_sentence) -> list[str]:
+    return list(sentences(ast.parse(path.read_text(encoding="utf-8")), reads))
 
 
 @pytest.mark.parametrize(
@@ -91,6 +105,21 @@ def found_in(path: Path) -> list[str]:
 )
 def test_sentences_for_people_stand_in_messages(path: Path) -> None:
     assert path.name == "messages.py" or found_in(path) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in modules() if room_of(path) in WITH_REASONS and place(path) not in TABLES],
+    ids=place,
+)
+def test_reasons_stand_in_messages(path: Path) -> None:
+    found = found_in(path, reads_as_reason)
+    assert bool(found) == (path.name == "messages.py"), found
+
+
+def test_the_check_sees_reasons() -> None:
+    source = ast.parse('raise E(f"it has {count} tensors")\nkind = "a VAE"\nword = "its"')
+    assert list(sentences(source, reads_as_reason)) == ["it has X tensors"]
 
 
 SCRIPTS = PACKAGE / "ui" / "assets"

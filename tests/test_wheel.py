@@ -106,5 +106,7 @@ def test_the_installed_app_starts_and_keeps_pictures_in_the_users_data(
     shown = run(commands / "paintdiffusion", "--help", cwd=tmp_path).stdout
     assert shown.startswith("usage: paintdiffusion ")
     program = "from paintdiff.app import App, Settings; s = Settings.read(); print(s.output_dir)"
-    composed = run(commands / "python", "-c", f"{program}; App.composed(s).served()", cwd=tmp_path)
+    composed = run(
+        commands / "python", "-c", f"{program}; App.compose(s).build_server()", cwd=tmp_path
+    )
     assert composed.stdout.strip() == str(tmp_path / "data" / "paintdiffusion" / "outputs")

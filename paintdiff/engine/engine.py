@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from paintdiff.engine import messages
-from paintdiff.engine.worker import PictureRecorder, PictureStore, Run, make_failed_event
+from paintdiff.engine.picture_output import PictureOutput, PictureRecorder, PictureStore
+from paintdiff.engine.worker import Run, make_failed_event
 from paintdiff.error_reports import report_error
 from paintdiff.errors import (
     EngineClosedError,
@@ -109,7 +110,7 @@ class Engine:
         profiles: Profiles | None = None,
     ) -> None:
         self.manager = manager if manager is not None else ModelManager()
-        self._saving = (store, recorder)
+        self._output = PictureOutput(store, recorder)
         self._annotators = annotators or Annotators(manager=self.manager)
         self.profiles = profiles if profiles is not None else Profiles.default()
         self._prompt_checker = PromptChecker(find_companions)
@@ -320,7 +321,7 @@ class Engine:
     def _run(self, job: Job) -> None:
         try:
             inputs = self._take_inputs(job)
-            run = Run(job, self.manager, self._annotators, self._saving, self.profiles, inputs)
+            run = Run(job, self.manager, self._annotators, self._output, self.profiles, inputs)
             end = run.execute()
             if run.steps_per_second:
                 self._steps_per_second = run.steps_per_second

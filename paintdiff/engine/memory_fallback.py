@@ -16,7 +16,7 @@ class MemoryFallback:
 
     def __init__(self, planner: Planner, model: ModelRow, run: RunFacts) -> None:
         self._planner, self._model, self._run = planner, model, run
-        self._ladder = planner.ladder(model, run)
+        self._ladder = planner.build_ladder(model, run)
         self._failed: list[Plan] = []
         self._alone = False
 
@@ -44,13 +44,15 @@ class MemoryFallback:
 
     def estimate_peak_bytes(self, pictures: int = 1) -> int:
         """Estimate what the plan takes with so many pictures at once; 0 if it isn't known."""
-        return self._planner.peak_bytes(self._model, self._run.times(pictures), self.plan)
+        return self._planner.estimate_peak_bytes(
+            self._model, self._run.multiply(pictures), self.plan
+        )
 
     def limit_batch(self, wanted: int) -> int:
         """Return how many of `wanted` pictures the plan can denoise at once, 1 or more."""
         if self._alone:
             return 1
-        return self._planner.most_together(self._model, self._run, self.plan, wanted)
+        return self._planner.count_together(self._model, self._run, self.plan, wanted)
 
     def stop_batching(self) -> None:
         """Paint one picture at a time from now on: memory ran out with several."""

@@ -7,11 +7,11 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from paintdiff.engine import messages
 from paintdiff.engine.memory_fallback import MemoryFallback
+from paintdiff.engine.picture_output import PictureOutput, describe_survived
 from paintdiff.engine.progress import ProgressEstimate
 from paintdiff.error_reports import drop_tracebacks, report_unexpected
 from paintdiff.errors import JobCancelledError, MemoryBudgetError, PaintError
@@ -57,22 +57,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class PictureStore(Protocol):
-    """A place where finished pictures are saved."""
-
-    def save(self, picture: Picture) -> Path:
-        """Save a picture and return its path. Raises StorageError."""
-        ...
-
-
-class PictureRecorder(Protocol):
-    """A listener that hears of each picture before anybody else."""
-
-    def record(self, job: Job, picture: Picture) -> Picture:
-        """Return the picture, with what the recorder adds. `path` is None if it wasn't saved."""
-        ...
-
-
 class Run:
     """The run of one job. `inputs` has the request's pictures, as far as they are decoded."""
 
@@ -81,14 +65,14 @@ class Run:
         job: Job,
         manager: ModelManager,
         annotators: Annotators,
-        saving: tuple[PictureStore | None, PictureRecorder | None],
+        output: PictureOutput,
         profiles: Profiles,
         inputs: DecodedInputs,
     ) -> None:
         self._job = job
         self._manager = manager
         self._annotators = annotators
-        self._store, self._recorder = saving
+        self._output = output
         self._profiles = profiles
         self._inputs = inputs
         self._pictures: list[Picture] = []
@@ -260,7 +244,7 @@ class Run:
             self._keep(as_painted)
             raise
         except BaseException as error:
-            reason = _describe_error(messages.NOT_UPSCALED, error)
+            reason = describe_survived(messages.NOT_UPSCALED, error)
             self._job.warn((reason,))
             return as_painted
 
@@ -324,35 +308,10 @@ class Run:
             libraries=find_library_versions(),
         )
         self._picture_began = now
-        saved = self._record(self._save(described))
+        saved = self._output.keep(self._job, described)
         self._pictures.append(saved)
         self._job.add_picture(saved)
         self._progress.begin_picture()
-
-    def _save(self, picture: Picture) -> Picture:
-        """Save the picture and return it with its path.
-
-        A picture that can't be saved isn't lost, whatever goes wrong: the job gets a warning.
-        """
-        if self._store is None or not self._job.saves:
-            return picture
-        try:
-            path = self._store.save(picture)
-        except BaseException as error:
-            self._job.warn((_describe_error(messages.NOT_SAVED, error),))
-            return picture
-        if picture.raster is not None:
-            picture.raster.close()
-        return replace(picture, path=path, raster=None)
-
-    def _record(self, picture: Picture) -> Picture:
-        if self._recorder is None or not self._job.saves:
-            return picture
-        try:
-            return self._recorder.record(self._job, picture)
-        except BaseException as error:
-            self._job.warn((_describe_error(messages.NOT_RECORDED, error),))
-            return picture
 
 
 def make_failed_event(job: Job, error: BaseException) -> Failed:
@@ -365,12 +324,3 @@ def make_failed_event(job: Job, error: BaseException) -> Failed:
         shown = report_unexpected(logger, messages.PICTURE_FAILED, error)
     shown.__cause__ = error
     return Failed(drop_tracebacks(shown))
-
-
-def _describe_error(what: str, error: BaseException) -> str:
-    """Log an error that the job survives, and return a sentence about it to show."""
-    known = error if isinstance(error, PaintError) else as_memory_error(error)
-    if known is None:
-        return str(report_unexpected(logger, what, error))
-    logger.warning("%s: %s", what, known, exc_info=error)
-    return f"{what}: {known}"

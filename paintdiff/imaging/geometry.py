@@ -57,7 +57,7 @@ class Size:
             raise SizeError(messages.not_a_size(text), field="size")
         return cls(int(match[1]), int(match[2]))
 
-    def swapped(self) -> Size:
+    def swap_sides(self) -> Size:
         """Return the size with width and height exchanged."""
         return Size(self.height, self.width)
 
@@ -144,7 +144,7 @@ class Box:
         """Return left, top, right, bottom: Pillow's order."""
         return self.left, self.top, self.right, self.bottom
 
-    def padded(self, padding_px: int, canvas: Size) -> Box:
+    def pad(self, padding_px: int, canvas: Size) -> Box:
         """Return the box grown by `padding_px` on each side, within the canvas."""
         return Box(
             max(0, self.left - padding_px),
@@ -153,7 +153,7 @@ class Box:
             min(canvas.height, self.bottom + padding_px),
         )
 
-    def grown_to_aspect(self, aspect: Size, canvas: Size) -> Box:
+    def grow_to_aspect(self, aspect: Size, canvas: Size) -> Box:
         """Return the box grown in one direction to the aspect ratio of `aspect`.
 
         It grows equally on both sides, is shifted to stay on the canvas, and stays narrower where

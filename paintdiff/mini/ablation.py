@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 
 
-def varied(recipe: Recipe, part: str, changes: Mapping[str, Any], minutes: float) -> Recipe:
+def vary(recipe: Recipe, part: str, changes: Mapping[str, Any], minutes: float) -> Recipe:
     """Return the recipe with values of one part changed and that part's plan cut to some minutes.
 
     Raises pydantic's ValidationError if the part has no such values.
@@ -54,16 +54,17 @@ def ablate_autoencoder(data: Dataset, folder: Path, machine: Machine) -> str:
     The figures are decibels of PSNR on held-out scenes and on photographs.
     """
     plan = data.recipe.ablations.autoencoder
-    scenes, photos = held_out_pictures(data.recipe, plan.pictures), square_photographs(data.recipe)
+    scenes = list_held_out_pictures(data.recipe, plan.pictures)
+    photos = list_square_photographs(data.recipe)
     rows: dict[str, dict[str, float]] = {}
     for name, changes in plan.variants.items():
-        recipe = varied(data.recipe, "autoencoder", changes, plan.minutes)
+        recipe = vary(data.recipe, "autoencoder", changes, plan.minutes)
         variant = Dataset(recipe, data.shards, data.config)
         vae = train_autoencoder(variant, folder / name, machine).eval()
         rows[name] = {
             "parameters, millions": sum(p.numel() for p in vae.parameters()) / 1e6,
-            "held-out scenes, dB": reconstruction_psnr(vae, scenes, machine),
-            "photographs, dB": reconstruction_psnr(vae, photos, machine),
+            "held-out scenes, dB": measure_psnr(vae, scenes, machine),
+            "photographs, dB": measure_psnr(vae, photos, machine),
         }
         logger.info("%s: %s", name, rows[name])
     return _written(folder / "autoencoder", rows)
@@ -80,7 +81,7 @@ def ablate_painter(
         cache_latents(data, folder, machine, vae)
     rows: dict[str, dict[str, float]] = {}
     for name, changes in plan.variants.items():
-        recipe = varied(data.recipe, "painter", changes, plan.minutes)
+        recipe = vary(data.recipe, "painter", changes, plan.minutes)
         evaluation = recipe.evaluation.model_copy(update={"prompts": plan.pictures})
         recipe = recipe.model_copy(update={"evaluation": evaluation})
         work = folder / name
@@ -100,7 +101,7 @@ def ablate_painter(
     return _written(folder / "painter", rows)
 
 
-def held_out_pictures(recipe: Recipe, count: int) -> Pixels:
+def list_held_out_pictures(recipe: Recipe, count: int) -> Pixels:
     """Render scenes that are never trained on, (count, side, side, 3) uint8 RGB."""
     shifted = recipe.model_copy(update={"seed": recipe.seed + EVALUATION_OFFSET})
     config = recipe.world.config()
@@ -110,7 +111,7 @@ def held_out_pictures(recipe: Recipe, count: int) -> Pixels:
     )
 
 
-def square_photographs(recipe: Recipe) -> Pixels:
+def list_square_photographs(recipe: Recipe) -> Pixels:
     """Return the middle square of each of `photographs`, scaled to the recipe's size."""
     side = recipe.size_px
     squares: list[Pixels] = []
@@ -124,7 +125,7 @@ def square_photographs(recipe: Recipe) -> Pixels:
 
 
 @torch.no_grad()
-def reconstruction_psnr(vae: Any, pictures: Pixels, machine: Machine) -> float:
+def measure_psnr(vae: Any, pictures: Pixels, machine: Machine) -> float:
     """Return the mean PSNR in dB of the VAE's reconstructions of pictures (B, S, S, 3) uint8.
 
     The VAE runs in fp32.

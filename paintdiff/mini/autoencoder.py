@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from paintdiff.mini.dataset import Dataset, as_pixels, mirrored
+from paintdiff.mini.dataset import Dataset, as_pixels, mirror
 from paintdiff.mini.judge import Judge
 from paintdiff.mini.leaves import dead_leaves
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
-from paintdiff.mini.perceptual import Discriminator, adversarial_losses, weighted
+from paintdiff.mini.perceptual import Discriminator, adversarial_losses, weigh
 from paintdiff.mini.recipe import AutoencoderRecipe
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def train_autoencoder(data: Dataset, folder: Path, machine: Machine) -> Autoenco
     Resumes a run that was stopped.
     """
     recipe = data.recipe.autoencoder
-    vae = machine.prepared(build_autoencoder(recipe, data.recipe.size_px))
+    vae = machine.prepare(build_autoencoder(recipe, data.recipe.size_px))
     loop = TrainingLoop("autoencoder", folder, {"vae": vae}, recipe.plan, data.recipe.seed)
     model = torch.compile(_Reconstruction(vae)) if machine.compile else _Reconstruction(vae)
 
@@ -132,13 +132,13 @@ def sharpen_decoder(
     arXiv:2012.09841), which makes edges crisp.
     """
     recipe = data.recipe.autoencoder
-    vae = machine.prepared(vae)
+    vae = machine.prepare(vae)
     vae.requires_grad_(False)
     decoder = nn.ModuleList([vae.post_quant_conv, vae.decoder]).requires_grad_(True)
     modules: dict[str, nn.Module] = {"decoder": decoder}
-    critic = machine.prepared(Discriminator(recipe.discriminator_channels)).train()
+    critic = machine.prepare(Discriminator(recipe.discriminator_channels)).train()
     if judge is not None:
-        judge = machine.prepared(judge).eval().requires_grad_(False)
+        judge = machine.prepare(judge).eval().requires_grad_(False)
         modules["critic"] = critic
     loop = TrainingLoop("decoder", folder, modules, recipe.decoder_plan, data.recipe.seed)
 
@@ -157,7 +157,7 @@ def sharpen_decoder(
         if judge is not None:
             with machine.autocast():
                 parts |= adversarial_losses(judge, critic, painted / 2 + 0.5, pixels / 2 + 0.5)
-            loss = loss + weighted(parts, recipe)
+            loss = loss + weigh(parts, recipe)
         return {"loss": loss, **parts}
 
     loop.run(losses, machine.now)
@@ -181,7 +181,7 @@ def cache_latents(data: Dataset, folder: Path, machine: Machine, vae: Any) -> No
     for start in range(0, len(data), batch):
         rows = range(start, min(start + batch, len(data)))
         images = [data.image(row) for row in rows]
-        mirrors = [mirrored(data.scene(row), data.image(row))[1] for row in rows]
+        mirrors = [mirror(data.scene(row), data.image(row))[1] for row in rows]
         for view, pictures in enumerate((images, mirrors)):
             pixels = as_pixels(np.stack(pictures)).to(machine.device)
             with machine.autocast():

@@ -80,11 +80,11 @@ class ControlMaps:
         if subject.any() and random.random() < self.recipe.subject_share:
             drawn = drawn * _dilated(np.ascontiguousarray(subject), reach_px=1)
         if random.random() < self.recipe.rough_share:
-            drawn = roughened(drawn, random)
+            drawn = roughen(drawn, random)
         return drawn
 
 
-def roughened(drawn: Pixels, random: np.random.Generator) -> Pixels:
+def roughen(drawn: Pixels, random: np.random.Generator) -> Pixels:
     """Return a map (H, W), 0 or 255, as a less steady hand draws it.
 
     It is bent by a pixel or two, has a gap, or is drawn with a broader pen.
@@ -145,8 +145,8 @@ def train_control(
     """
     recipe: ControlRecipe = data.recipe.control
     for part in (painter.text_encoder, painter.unet):
-        machine.prepared(part).requires_grad_(False).eval()
-    control = machine.prepared(build_control(data.recipe, painter.unet)).train()
+        machine.prepare(part).requires_grad_(False).eval()
+    control = machine.prepare(build_control(data.recipe, painter.unet)).train()
     loop = TrainingLoop("control", folder, {"control": control}, recipe.plan, data.recipe.seed)
     # The control map shows which way the subject faces.
     batches = CaptionedLatents(data, folder, painter.tokenizer, facing_anywhere=True)

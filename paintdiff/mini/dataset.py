@@ -141,7 +141,7 @@ def open_dataset(recipe: Recipe, folder: Path, scenes: int | None = None) -> Dat
     return Dataset(recipe, shards, recipe.world.config())
 
 
-def mirrored(scene: Scene, image: Pixels) -> tuple[Scene, Pixels]:
+def mirror(scene: Scene, image: Pixels) -> tuple[Scene, Pixels]:
     """Return the scene and picture (H, W, 3) mirrored.
 
     They stay unmirrored if the mirror image would contradict the caption.

@@ -18,7 +18,7 @@ _RESAMPLINGS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 _SINC_PROBABILITY = 0.1
 
 
-def shrunk(picture: Picture, factor: int, random: np.random.Generator | None = None) -> Picture:
+def shrink(picture: Picture, factor: int, random: np.random.Generator | None = None) -> Picture:
     """Shrink the picture by `factor` without other damage.
 
     It takes averages. With `random`, half of the time it smooths the picture and then interpolates
@@ -31,7 +31,7 @@ def shrunk(picture: Picture, factor: int, random: np.random.Generator | None = N
     return _clipped(cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC))
 
 
-def degraded(picture: Picture, factor: int, random: np.random.Generator) -> Picture:
+def degrade(picture: Picture, factor: int, random: np.random.Generator) -> Picture:
     """Shrink the picture by `factor` and damage it."""
     height, width = picture.shape[0] // factor, picture.shape[1] // factor
     first = _blurred(picture, random, strongest_px=2.0)

@@ -62,7 +62,7 @@ class Report:
         return "\n".join([*lines, f"| **all** | | **{100 * self.overall:.1f} %** |"])
 
 
-def held_out_prompts(recipe: Recipe, judged: frozenset[str]) -> Iterator[AskedPicture]:
+def list_held_out_prompts(recipe: Recipe, judged: frozenset[str]) -> Iterator[AskedPicture]:
     """Yield prompts of compositions that were kept from training.
 
     Each states at least two judged attributes.
@@ -103,7 +103,7 @@ def evaluate(recipe: Recipe, pipeline: StableDiffusionPipeline, judge: Judge) ->
     The recipe gives the number of held-out prompts, the steps and the guidance.
     """
     asked = list(
-        islice(held_out_prompts(recipe, frozenset(judge.labels)), recipe.evaluation.prompts)
+        islice(list_held_out_prompts(recipe, frozenset(judge.labels)), recipe.evaluation.prompts)
     )
 
     def paint(some: list[AskedPicture]) -> NDArray[np.uint8]:
@@ -174,7 +174,7 @@ def evaluate_control(
         islice(
             (
                 picture
-                for picture in held_out_prompts(recipe, frozenset(judge.labels))
+                for picture in list_held_out_prompts(recipe, frozenset(judge.labels))
                 if "subject" in picture.stated
             ),
             recipe.evaluation.control_pairs,

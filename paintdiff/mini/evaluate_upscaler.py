@@ -15,7 +15,7 @@ from PIL import Image
 from spandrel.architectures.Compact import Compact
 
 from paintdiff.mini.dataset import HELD_OUT, scene_seeds
-from paintdiff.mini.degradations import degraded, shrunk
+from paintdiff.mini.degradations import degrade, shrink
 from paintdiff.mini.evaluate import EVALUATION_OFFSET
 from paintdiff.mini.judge import Judge
 from paintdiff.mini.perceptual import feature_distance
@@ -72,22 +72,22 @@ def evaluate_upscaler(
     random = np.random.default_rng(recipe.seed)
 
     def harmed(picture: Picture) -> Picture:
-        return degraded(picture, factor, random)
+        return degrade(picture, factor, random)
 
     def painted(picture: Picture) -> Picture:
-        levels = (shrunk(picture, factor) * 255).round().astype(np.uint8)
+        levels = (shrink(picture, factor) * 255).round().astype(np.uint8)
         with torch.no_grad():
             return through_vae(vae, levels[None])[0].permute(1, 2, 0).numpy()
 
     def of_paintings(small: Callable[[Picture], Picture]) -> Iterator[Pair]:
-        return ((small(picture), picture) for picture in held_out_paintings(recipe))
+        return ((small(picture), picture) for picture in list_held_out_paintings(recipe))
 
     return [
-        row_of("held-out paintings", of_paintings(lambda p: shrunk(p, factor)), network, judge),
+        row_of("held-out paintings", of_paintings(lambda p: shrink(p, factor)), network, judge),
         row_of("of them, harmed", of_paintings(harmed), network, judge),
         row_of("of them, through the VAE", of_paintings(painted), network, judge),
         row_of(
-            "photographs", ((shrunk(p, factor), p) for p in photographs(factor)), network, judge
+            "photographs", ((shrink(p, factor), p) for p in photographs(factor)), network, judge
         ),
     ]
 
@@ -113,7 +113,7 @@ def _batch(picture: Picture) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
 
 
-def held_out_paintings(recipe: Recipe) -> Iterator[Picture]:
+def list_held_out_paintings(recipe: Recipe) -> Iterator[Picture]:
     """Yield the recipe's number of paintings of scenes that no network learned from."""
     config = recipe.world.config()
     shifted = recipe.model_copy(update={"seed": recipe.seed + EVALUATION_OFFSET})

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from paintdiff.errors import ModelNotFoundError
-from paintdiff.mini.dataset import Dataset, as_pixels, mirrored
+from paintdiff.mini.dataset import Dataset, as_pixels, mirror
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
 from paintdiff.mini.recipe import Recipe
 from paintdiff.mini.world import Scene, subject_category
@@ -32,7 +32,7 @@ NECK = 128
 Labels = dict[str, tuple[str, ...]]
 
 
-def judged_labels(recipe: Recipe) -> Labels:
+def list_judged_labels(recipe: Recipe) -> Labels:
     """Return the judged attributes and their values, in the order of the heads' outputs."""
     world = recipe.world.config()
     edition = world.edition
@@ -140,15 +140,15 @@ def load_judge(folder: Path) -> Judge:
 def train_judge(data: Dataset, folder: Path, machine: Machine) -> Judge:
     """Train the judge, or resume its training; return the averaged weights."""
     recipe = data.recipe
-    labels = judged_labels(recipe)
-    judge = machine.prepared(Judge(labels, recipe.judge.channels)).train()
+    labels = list_judged_labels(recipe)
+    judge = machine.prepare(Judge(labels, recipe.judge.channels)).train()
     loop = TrainingLoop("judge", folder, {"judge": judge}, recipe.judge.plan, recipe.seed)
     scenes = [data.scene(index) for index in range(len(data))]
 
     def losses(random: np.random.Generator, progress: float) -> Losses:
         rows = random.integers(len(data), size=recipe.judge.plan.batch_size).tolist()
         pairs = [
-            mirrored(scenes[row], data.image(row))
+            mirror(scenes[row], data.image(row))
             if random.random() < 0.5
             else (scenes[row], data.image(row))
             for row in rows

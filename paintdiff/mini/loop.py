@@ -59,7 +59,7 @@ class Machine:
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         )
 
-    def prepared(self, module: Module) -> Module:
+    def prepare(self, module: Module) -> Module:
         """Return the module on the device, channels last. Works in place."""
         module.to(self.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return module

@@ -23,8 +23,8 @@ from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from paintdiff.mini.autoencoder import scaling_factor
-from paintdiff.mini.dataset import Dataset, mirrored
-from paintdiff.mini.judge import Labels, judged_labels, value_of
+from paintdiff.mini.dataset import Dataset, mirror
+from paintdiff.mini.judge import Labels, list_judged_labels, value_of
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
 from paintdiff.mini.objective import (
     add_noise,
@@ -142,13 +142,13 @@ class CaptionedLatents:
         facing_anywhere: bool = False,
     ) -> None:
         self.recipe, self.tokenizer = data.recipe.painter, tokenizer
-        self.stated = statable_labels(data.recipe)
+        self.stated = list_statable_labels(data.recipe)
         self.latents: NDArray[np.float16] = np.load(folder / "latents.npy", mmap_mode="r")
         self.masks: NDArray[np.uint8] = np.load(folder / "masks.npy")
         self.scale = scaling_factor(self.latents)
         blank = np.zeros((1, 1, 3), np.uint8)
         scenes = [data.scene(index) for index in range(len(data))]
-        mirrors = [mirrored(scene, blank)[0] for scene in scenes]
+        mirrors = [mirror(scene, blank)[0] for scene in scenes]
         self.scenes: tuple[list[Scene], list[Scene]] = (scenes, mirrors)
         self._pairs = np.array(
             [
@@ -169,12 +169,12 @@ class CaptionedLatents:
             self._caption(self.scenes[view][row], random)
             for view, row in zip(views.tolist(), rows.tolist(), strict=True)
         ]
-        tokens = token_numbers(self.tokenizer, [text for text, _ in captions])
+        tokens = number_tokens(self.tokenizer, [text for text, _ in captions])
         latents = torch.from_numpy(self.latents[views, rows].astype(np.float32)) * self.scale
         masks = self.masks[rows]
         masks = np.where(views[:, None, None] == 1, masks[:, :, ::-1], masks)
         subject = torch.from_numpy(masks.astype(np.float32) / 255).unsqueeze(1)
-        stated = stated_numbers(self.stated, [stated for _, stated in captions])
+        stated = number_stated(self.stated, [stated for _, stated in captions])
         return Batch(tokens, latents, subject, stated, rows, views)
 
     def _caption(self, scene: Scene, random: np.random.Generator) -> tuple[str, dict[str, str]]:
@@ -185,10 +185,10 @@ class CaptionedLatents:
         text = caption.text
         if random.random() < self.recipe.junk_word_probability:
             text = _with_junk_word(text, random)
-        return text, stated_values(scene, caption, self.stated)
+        return text, find_stated_values(scene, caption, self.stated)
 
 
-def token_numbers(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+def number_tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
     """Return the captions as token numbers (B, 77), cut and padded as pipelines do."""
     return tokenizer(
         captions,
@@ -210,17 +210,17 @@ def _with_junk_word(text: str, random: np.random.Generator) -> str:
     return " ".join(parts)
 
 
-def statable_labels(recipe: Recipe) -> Labels:
+def list_statable_labels(recipe: Recipe) -> Labels:
     """Return the values that a caption can state, by attribute; the first means "not stated"."""
-    return {name: (UNSAID, *values) for name, values in judged_labels(recipe).items()}
+    return {name: (UNSAID, *values) for name, values in list_judged_labels(recipe).items()}
 
 
-def stated_values(scene: Scene, caption: Caption, labels: Labels) -> dict[str, str]:
+def find_stated_values(scene: Scene, caption: Caption, labels: Labels) -> dict[str, str]:
     """Return the values that a caption of the scene states, by attribute, without unstated ones."""
     return {name: value_of(scene, name) for name in labels if name in caption.stated}
 
 
-def stated_numbers(labels: Labels, stated: list[dict[str, str]]) -> dict[str, Tensor]:
+def number_stated(labels: Labels, stated: list[dict[str, str]]) -> dict[str, Tensor]:
     """Return the `stated_values` of B captions as places in `labels`, (B) int64 by attribute."""
     return {
         name: torch.tensor([values.index(one.get(name, UNSAID)) for one in stated])
@@ -257,7 +257,7 @@ class Reader(nn.Module):
 
 def build_reader(painter: Painter, recipe: Recipe) -> Reader:
     """Build a reader, with untrained heads, over the painter's text encoder."""
-    return Reader(painter.text_encoder, statable_labels(recipe))
+    return Reader(painter.text_encoder, list_statable_labels(recipe))
 
 
 def train_words(data: Dataset, folder: Path, machine: Machine) -> Reader:
@@ -267,23 +267,23 @@ def train_words(data: Dataset, folder: Path, machine: Machine) -> Reader:
     """
     recipe = data.recipe
     painter = build_painter(recipe)
-    reader = machine.prepared(build_reader(painter, recipe)).train()
+    reader = machine.prepare(build_reader(painter, recipe)).train()
     plan = recipe.painter.words_plan
     loop = TrainingLoop("words", folder, {"reader": reader}, plan, recipe.seed)
     scenes = [data.scene(index) for index in range(len(data))]
-    labels = statable_labels(recipe)
+    labels = list_statable_labels(recipe)
 
     def losses(random: np.random.Generator, progress: float) -> Losses:
         some = [scenes[row] for row in random.integers(len(scenes), size=plan.batch_size)]
         captions = [describe(scene, int(random.integers(2**31))) for scene in some]
-        tokens = token_numbers(painter.tokenizer, [caption.text for caption in captions])
+        tokens = number_tokens(painter.tokenizer, [caption.text for caption in captions])
         stated = [
-            stated_values(scene, caption, labels)
+            find_stated_values(scene, caption, labels)
             for scene, caption in zip(some, captions, strict=True)
         ]
         with machine.autocast():
             hidden = reader.text_encoder(tokens.to(machine.device)).last_hidden_state
-            return {"loss": reader.loss(hidden, stated_numbers(labels, stated))}
+            return {"loss": reader.loss(hidden, number_stated(labels, stated))}
 
     loop.run(losses, machine.now)
     loop.use_average()
@@ -294,8 +294,8 @@ def train_painter(data: Dataset, folder: Path, machine: Machine) -> Painter:
     """Train text encoder and UNet, or resume their training; return the averaged weights."""
     recipe = data.recipe.painter
     painter = build_painter(data.recipe)
-    reader = machine.prepared(build_reader(painter, data.recipe)).train()
-    machine.prepared(painter.unet).train()
+    reader = machine.prepare(build_reader(painter, data.recipe)).train()
+    machine.prepare(painter.unet).train()
     batches = CaptionedLatents(data, folder, painter.tokenizer)
     modules: dict[str, nn.Module] = {"reader": reader, "unet": painter.unet}
     if not (folder / "painter.pt").exists():

@@ -98,7 +98,7 @@ def adversarial_losses(
     return {"feature": feature, "fooled": fooled, "seen": seen}
 
 
-def weighted(parts: Mapping[str, Tensor], weights: Weights) -> Tensor:
+def weigh(parts: Mapping[str, Tensor], weights: Weights) -> Tensor:
     """Return the weighted sum of `adversarial_losses`."""
     return (
         weights.feature_weight * parts["feature"]

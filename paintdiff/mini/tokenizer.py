@@ -27,7 +27,7 @@ def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
     every machine and run: weights depend on them.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    merges = learned_merges(words)
+    merges = learn_merges(words)
     tokens = [*alphabet, *(letter + "</w>" for letter in alphabet)]
     tokens += [left + right for left, right in merges]
     numbers: dict[str, int] = {}
@@ -37,7 +37,7 @@ def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
     return CLIPTokenizer(vocab=numbers, merges=pairs, model_max_length=MAX_TOKENS)
 
 
-def learned_merges(words: Iterable[str]) -> list[tuple[str, str]]:
+def learn_merges(words: Iterable[str]) -> list[tuple[str, str]]:
     """Learn the merges that are needed until every word is one piece.
 
     They are ordered by the frequency of the pair, the highest first, and ties alphabetically. (The

@@ -31,11 +31,11 @@ from torch import Tensor, nn
 
 from paintdiff.errors import WorldError
 from paintdiff.mini.dataset import TRAINING, scene_seeds
-from paintdiff.mini.degradations import degraded, shrunk
+from paintdiff.mini.degradations import degrade, shrink
 from paintdiff.mini.judge import Judge
 from paintdiff.mini.leaves import dead_leaves
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
-from paintdiff.mini.perceptual import Discriminator, adversarial_losses, weighted
+from paintdiff.mini.perceptual import Discriminator, adversarial_losses, weigh
 from paintdiff.mini.recipe import Recipe, UpscalerRecipe
 from paintdiff.mini.world import render, sample_scene
 
@@ -120,7 +120,7 @@ def cache_painted(recipe: Recipe, folder: Path, machine: Machine, vae: Autoencod
         return
     pictures = open_pictures(folder)[: recipe.upscaler.paintings]
     small: list[Pixels] = []
-    network = machine.prepared(vae).eval()
+    network = machine.prepare(vae).eval()
     for start in range(0, len(pictures), 8):
         some = np.stack(
             [_small(picture, recipe.upscaler.factor) for picture in pictures[start : start + 8]]
@@ -160,7 +160,7 @@ def _levels(pixels: Tensor) -> Pixels:
 
 
 def _small(picture: Pixels, factor: int) -> Pixels:
-    return (shrunk(as_floats(picture), factor) * 255).round().astype(np.uint8)
+    return (shrink(as_floats(picture), factor) * 255).round().astype(np.uint8)
 
 
 class _Pairs:
@@ -191,9 +191,9 @@ class _Pairs:
         if kind < recipe.painted_share and index < len(self._painted):
             small = as_floats(self._painted[index, top : top + crop, left : left + crop])
         elif kind < recipe.painted_share + recipe.harmed_share:
-            small = degraded(large, factor, random)
+            small = degrade(large, factor, random)
         else:
-            small = shrunk(large, factor, random)
+            small = shrink(large, factor, random)
         return _turned(small, large, random)
 
 
@@ -214,9 +214,9 @@ def train_upscaler(recipe: Recipe, folder: Path, machine: Machine, judge: Judge)
     """Train the upscaler, or resume its training; return the averaged weights."""
     ours = recipe.upscaler
     pairs = _Pairs(ours, folder)
-    network = machine.prepared(build_upscaler(ours)).train()
-    critic = machine.prepared(Discriminator(ours.discriminator_channels)).train()
-    judge = machine.prepared(judge).eval().requires_grad_(False)
+    network = machine.prepare(build_upscaler(ours)).train()
+    critic = machine.prepare(Discriminator(ours.discriminator_channels)).train()
+    judge = machine.prepare(judge).eval().requires_grad_(False)
     loop = TrainingLoop(
         "upscaler", folder, {"network": network, "critic": critic}, ours.plan, recipe.seed
     )
@@ -234,7 +234,7 @@ def train_upscaler(recipe: Recipe, folder: Path, machine: Machine, judge: Judge)
             return {"loss": pixel, "pixel": pixel}
         with machine.autocast():
             parts = adversarial_losses(judge, critic, made, large)
-        return {"loss": pixel + weighted(parts, ours), "pixel": pixel, **parts}
+        return {"loss": pixel + weigh(parts, ours), "pixel": pixel, **parts}
 
     loop.run(losses, machine.now)
     loop.use_average()

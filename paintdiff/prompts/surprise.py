@@ -57,7 +57,7 @@ class Surprise(BaseModel):
                     raise ValueError(messages.slot_without_words(template, ", ".join(missing)))
         return self
 
-    def drawn(self, categories: Sequence[str], random: Random) -> str:
+    def draw(self, categories: Sequence[str], random: Random) -> str:
         """Return a prompt from one of the categories; from any if none are given.
 
         Raises:

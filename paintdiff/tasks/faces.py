@@ -213,7 +213,7 @@ def _restore_face(
 ) -> Patch:
     height, width, channels = pixels.shape
     upright = find_alignment(landmarks)
-    face = wanted.restorer.restored(_cut_face_out(pixels, upright))
+    face = wanted.restorer.restore(_cut_face_out(pixels, upright))
     if channels < 3:
         face = (face @ _LUMA)[..., None]
     grown = _make_scaling(target.width / width, target.height / height)

@@ -143,12 +143,12 @@ def paint(
 def _find_padded_reach(request: Inpaint, canvas: Canvas) -> Box:
     if not request.only_masked:
         return Box(0, 0, canvas.size.width, canvas.size.height)
-    return canvas.reach.padded(request.padding_px, canvas.size)
+    return canvas.reach.pad(request.padding_px, canvas.size)
 
 
 def _find_box(resolved: Inpaint, canvas: Canvas) -> Box:
     """Return the part of the canvas that is painted at the working size."""
-    return _find_padded_reach(resolved, canvas).grown_to_aspect(
+    return _find_padded_reach(resolved, canvas).grow_to_aspect(
         resolved.sampling().size, canvas.size
     )
 

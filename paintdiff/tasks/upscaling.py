@@ -66,7 +66,7 @@ def upscale_raster(
     height, width, channels = pixels.shape
     source = Size(width, height)
     network = Network(
-        upscaler.enlarged,
+        upscaler.enlarge,
         upscaler.scale,
         # A single tile has no neighbours, and measuring these takes a moment.
         lambda: (upscaler.context_px, upscaler.multiple),

@@ -265,14 +265,14 @@ def test_a_picture_that_memory_is_too_short_for_doesnt_keep_the_next_from_it(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    enlarged = LoadedUpscaler.enlarged
+    enlarged = LoadedUpscaler.enlarge
 
     def tight(upscaler: LoadedUpscaler, tile: np.ndarray) -> np.ndarray:
         if len(tile) > 24:
             raise MemoryBudgetError("too large")
         return enlarged(upscaler, tile)
 
-    monkeypatch.setattr(LoadedUpscaler, "enlarged", tight)
+    monkeypatch.setattr(LoadedUpscaler, "enlarge", tight)
     Image.new("RGB", (30, 30)).save("square.png")
     assert upscale("square.png", "boat.png", "--upscaler", double, "--quiet") == 1
     out, err = capsys.readouterr()
@@ -418,7 +418,7 @@ def test_what_wasnt_enlarged_is_told_and_kept(
     def tight(_upscaler: LoadedUpscaler, _tile: np.ndarray) -> np.ndarray:
         raise MemoryBudgetError("too large")
 
-    monkeypatch.setattr(LoadedUpscaler, "enlarged", tight)
+    monkeypatch.setattr(LoadedUpscaler, "enlarge", tight)
     flags = (*paint_flags, "--quiet", "--output", "house.png")
     assert main.main(["paint", "a red house", *flags]) == 1
     out, err = capsys.readouterr()

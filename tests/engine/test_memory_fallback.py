@@ -231,8 +231,9 @@ def test_weights_that_dont_fit_are_loaded_in_eight_bits(
         family = row.family.model_copy(update={"working_memory": None})
         known = row.model_copy(update={"family": family})
         manager = engine.manager
-        plan = manager.planner.ladder(known, plans.RunFacts(row.native_size, 128**2)).planned.plan
-        assert plan == Plan(eight_bits=True)
+        run = plans.RunFacts(row.native_size, 128**2)
+        plan = manager.planner.build_ladder(known, run).planned.plan
+        assert plan == Plan(int8_weights=True)
         with manager.lease("mini", plan=plan) as leased:
             assert int8_weights.is_int8(leased.denoiser)
         assert len(manager.cache.loaded()) == 1

@@ -41,7 +41,7 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 def test_a_size_prints_as_it_is_read() -> None:
     assert str(Size.parse("8x9")) == "8x9"
-    assert Size(8, 9).swapped() == Size(9, 8)
+    assert Size(8, 9).swap_sides() == Size(9, 8)
     assert Size(8, 9).area == 72
 
 
@@ -135,8 +135,8 @@ def test_a_box_grows_around_what_it_was_and_never_off_the_canvas(
         for start, side in ((left, canvas.width), (top, canvas.height))
     )
     small = Box(left, top, right, bottom)
-    padded = small.padded(padding_px, canvas)
-    grown = padded.grown_to_aspect(aspect, canvas)
+    padded = small.pad(padding_px, canvas)
+    grown = padded.grow_to_aspect(aspect, canvas)
     for inner, outer in ((small, padded), (padded, grown)):
         assert outer.left <= inner.left < inner.right <= outer.right
         assert outer.top <= inner.top < inner.bottom <= outer.bottom

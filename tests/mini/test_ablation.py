@@ -14,13 +14,13 @@ from pydantic import ValidationError
 from paintdiff.mini.ablation import (
     ablate_autoencoder,
     ablate_painter,
-    reconstruction_psnr,
-    square_photographs,
-    varied,
+    list_square_photographs,
+    measure_psnr,
+    vary,
 )
 from paintdiff.mini.autoencoder import build_autoencoder
 from paintdiff.mini.dataset import Dataset
-from paintdiff.mini.judge import Judge, judged_labels
+from paintdiff.mini.judge import Judge, list_judged_labels
 from paintdiff.mini.loop import Machine
 from paintdiff.mini.recipe import Ablation, Ablations, Recipe
 
@@ -41,12 +41,12 @@ def ablated(tiny_dataset: Dataset) -> Dataset:
 
 
 def test_only_what_is_named_changes(tiny_recipe: Recipe) -> None:
-    other = varied(tiny_recipe, "autoencoder", {"latent_channels": 7}, minutes=3)
+    other = vary(tiny_recipe, "autoencoder", {"latent_channels": 7}, minutes=3)
     assert other.autoencoder.latent_channels == 7
     assert other.autoencoder.plan.minutes == 3
     assert other.painter == tiny_recipe.painter
     with pytest.raises(ValidationError, match="latent_chanels"):
-        varied(tiny_recipe, "autoencoder", {"latent_chanels": 7}, minutes=3)
+        vary(tiny_recipe, "autoencoder", {"latent_chanels": 7}, minutes=3)
 
 
 def test_vaes_are_trained_and_measured(
@@ -66,7 +66,7 @@ def test_painters_are_trained_and_judged(
 ) -> None:
     recipe = ablated.recipe
     vae = build_autoencoder(recipe.autoencoder, recipe.size_px)
-    judge = Judge(judged_labels(recipe), recipe.judge.channels).eval()
+    judge = Judge(list_judged_labels(recipe), recipe.judge.channels).eval()
     table = ablate_painter(ablated, tmp_path, tiny_machine, vae, judge)
     assert "| noise |" in table
     assert "all, %" in table
@@ -92,12 +92,12 @@ def test_a_perfect_picture_has_a_high_psnr(tiny_recipe: Recipe, tiny_machine: Ma
             return self
 
     grey = np.full((2, 16, 16, 3), 128, np.uint8)
-    assert reconstruction_psnr(Unchanged(0), grey, tiny_machine) > 90
+    assert measure_psnr(Unchanged(0), grey, tiny_machine) > 90
     # A fiftieth of 0..1 is 34 dB: 20 * log10(50).
-    assert reconstruction_psnr(Unchanged(0.04), grey, tiny_machine) == pytest.approx(33.98, abs=0.1)
+    assert measure_psnr(Unchanged(0.04), grey, tiny_machine) == pytest.approx(33.98, abs=0.1)
 
 
 def test_photographs_are_squares_of_the_recipes_size(tiny_recipe: Recipe) -> None:
-    photographs = square_photographs(tiny_recipe)
+    photographs = list_square_photographs(tiny_recipe)
     assert photographs.shape[1:] == (32, 32, 3)
     assert photographs.std() > 20

@@ -16,7 +16,7 @@ from paintdiff.mini.control import (
     build_control,
     edge_overlap,
     export_control,
-    roughened,
+    roughen,
     train_control,
 )
 from paintdiff.mini.dataset import Dataset, cache_masks
@@ -109,7 +109,7 @@ def test_a_less_steady_hand_draws_nearly_the_same() -> None:
     drawn[20:44, [20, 43]] = 255
     drawn[[20, 43], 20:44] = 255
     random = np.random.default_rng(0)
-    rough = [roughened(drawn, random) for _ in range(12)]
+    rough = [roughen(drawn, random) for _ in range(12)]
     assert all(set(np.unique(one)) <= {0, 255} for one in rough)
     assert all(one.any() and not np.array_equal(one, drawn) for one in rough[:3])
 

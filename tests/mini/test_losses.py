@@ -12,7 +12,7 @@ from diffusers import DDIMScheduler
 
 from paintdiff.mini.autoencoder import build_autoencoder, draw_crops, sharpen_decoder
 from paintdiff.mini.dataset import Dataset
-from paintdiff.mini.judge import Judge, judged_labels
+from paintdiff.mini.judge import Judge, list_judged_labels
 from paintdiff.mini.loop import Machine
 from paintdiff.mini.objective import add_noise, build_scheduler, timestep_weights
 from paintdiff.mini.perceptual import Discriminator, adversarial_losses
@@ -96,7 +96,7 @@ def test_the_shipped_schedule_is_unchanged(tiny_recipe: Recipe) -> None:
 
 
 def test_each_network_learns_from_its_own_losses(tiny_recipe: Recipe) -> None:
-    judge = Judge(judged_labels(tiny_recipe), (8, 16)).eval().requires_grad_(False)
+    judge = Judge(list_judged_labels(tiny_recipe), (8, 16)).eval().requires_grad_(False)
     critic = Discriminator((8, 8))
     made = torch.rand(2, 3, 32, 32, requires_grad=True)
     real = torch.rand(2, 3, 32, 32)
@@ -117,7 +117,7 @@ def test_a_decoder_is_sharpened_with_a_judge_and_goes_on(
     tiny_dataset: Dataset, tiny_machine: Machine, tmp_path: Path
 ) -> None:
     recipe = tiny_dataset.recipe
-    judge = Judge(judged_labels(recipe), (8, 16))
+    judge = Judge(list_judged_labels(recipe), (8, 16))
     vae = build_autoencoder(recipe.autoencoder, recipe.size_px)
     encoder = {name: value.clone() for name, value in vae.encoder.state_dict().items()}
     before = vae.decoder.conv_out.weight.clone()

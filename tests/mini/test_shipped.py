@@ -20,15 +20,15 @@ from paintdiff.mini.__main__ import (
     load_control,
     load_pipeline,
 )
-from paintdiff.mini.degradations import Picture, shrunk
+from paintdiff.mini.degradations import Picture, shrink
 from paintdiff.mini.evaluate import (
     AskedPicture,
     evaluate_control,
-    held_out_prompts,
+    list_held_out_prompts,
     paint_prompts,
     score,
 )
-from paintdiff.mini.evaluate_upscaler import held_out_paintings, photographs, row_of
+from paintdiff.mini.evaluate_upscaler import list_held_out_paintings, photographs, row_of
 from paintdiff.mini.judge import Judge, load_judge
 from paintdiff.mini.recipe import read_recipe
 from paintdiff.mini.upscaler import load_upscaler
@@ -46,7 +46,7 @@ def judge() -> Judge:
 
 
 def asked_pictures(judge: Judge, number: int) -> list[AskedPicture]:
-    return list(islice(held_out_prompts(RECIPE, frozenset(judge.labels)), number))
+    return list(islice(list_held_out_prompts(RECIPE, frozenset(judge.labels)), number))
 
 
 def rendered(some: list[AskedPicture]) -> NDArray[np.uint8]:
@@ -130,7 +130,7 @@ def test_every_example_and_surprise_is_made_of_known_words() -> None:
     surprise, random = Surprise.default(), Random(0)
     prompts = [*read_example_prompts()]
     for category in surprise.categories:
-        prompts += [surprise.drawn([category], random) for _ in range(200)]
+        prompts += [surprise.draw([category], random) for _ in range(200)]
     assert {word for prompt in prompts for word in find_unknown_words(prompt, known)} == set()
 
 
@@ -140,9 +140,9 @@ def test_the_upscaler_comes_nearer_to_the_truth_than_lanczos(judge: Judge) -> No
 
     def pair(picture: Picture) -> tuple[Picture, Picture]:
         middle = picture[128:384, 128:384]
-        return shrunk(middle, factor), middle
+        return shrink(middle, factor), middle
 
-    paintings = map(pair, islice(held_out_paintings(RECIPE), 3))
+    paintings = map(pair, islice(list_held_out_paintings(RECIPE), 3))
     ours = row_of("paintings", paintings, network, judge)
     assert ours.psnr > ours.psnr_lanczos + 1.5
     assert ours.distance < 0.7 * ours.distance_lanczos

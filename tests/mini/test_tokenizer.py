@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import CLIPTokenizer
 
 from paintdiff.mini.recipe import read_recipe
-from paintdiff.mini.tokenizer import MAX_TOKENS, build_tokenizer, learned_merges, save_tokenizer
+from paintdiff.mini.tokenizer import MAX_TOKENS, build_tokenizer, learn_merges, save_tokenizer
 from paintdiff.mini.world import words
 
 
@@ -53,5 +53,5 @@ def test_the_same_words_give_the_same_numbers_in_every_process() -> None:
 
 
 def test_a_pair_that_overlaps_itself_is_merged_from_the_left() -> None:
-    assert learned_merges(["aaaa"])[0] == ("a", "a")
+    assert learn_merges(["aaaa"])[0] == ("a", "a")
     assert len(build_tokenizer(["aaaa", "aaa"])("aaaa", add_special_tokens=False).input_ids) == 1

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from spandrel import ModelLoader
 
 from paintdiff.mini.autoencoder import build_autoencoder
-from paintdiff.mini.degradations import degraded, shrunk
+from paintdiff.mini.degradations import degrade, shrink
 from paintdiff.mini.evaluate_upscaler import evaluate_upscaler, upscaler_table
-from paintdiff.mini.judge import Judge, judged_labels
+from paintdiff.mini.judge import Judge, list_judged_labels
 from paintdiff.mini.leaves import dead_leaves
 from paintdiff.mini.loop import Machine
 from paintdiff.mini.perceptual import feature_distance
@@ -32,7 +32,7 @@ from paintdiff.mini.upscaler import (
 @pytest.fixture(scope="module")
 def judge(tiny_recipe: Recipe) -> Judge:
     torch.manual_seed(0)
-    return Judge(judged_labels(tiny_recipe), tiny_recipe.judge.channels).eval()
+    return Judge(list_judged_labels(tiny_recipe), tiny_recipe.judge.channels).eval()
 
 
 @pytest.fixture(scope="module")
@@ -129,14 +129,14 @@ def test_its_figures_are_of_pictures_it_has_not_seen(
 
 def test_harm_is_done_by_lot_and_the_same_for_the_same_seed() -> None:
     picture = dead_leaves(3, 64).astype(np.float32) / 255
-    one, same, other = (degraded(picture, 4, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, same, other = (degrade(picture, 4, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert one.shape == (16, 16, 3)
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
     for seed in range(40):
-        harmed = degraded(picture, 4, np.random.default_rng(seed))
+        harmed = degrade(picture, 4, np.random.default_rng(seed))
         assert harmed.min() >= 0 and harmed.max() <= 1
-        assert np.abs(harmed - shrunk(picture, 4)).mean() < 0.15, "it is still that picture"
+        assert np.abs(harmed - shrink(picture, 4)).mean() < 0.15, "it is still that picture"
 
 
 def test_the_feature_distance_grows_with_the_harm(judge: Judge) -> None:

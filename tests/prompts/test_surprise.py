@@ -16,24 +16,24 @@ def test_every_template_of_ours_can_be_drawn() -> None:
     assert list(surprise.categories) == ["Humans", "Animals", "Mythical beings", "Scenery"]
     for category in surprise.categories:
         random = Random(3)
-        drawn = {surprise.drawn([category], random) for _ in range(200)}
+        drawn = {surprise.draw([category], random) for _ in range(200)}
         assert len(drawn) > 10
         assert all("{" not in prompt and "  " not in prompt for prompt in drawn)
 
 
 def test_the_article_fits_the_word() -> None:
     surprise = Surprise(words={"colour": ("orange",)}, categories={"x": ("a {colour} cat",)})
-    assert surprise.drawn([], Random(0)) == "an orange cat"
+    assert surprise.draw([], Random(0)) == "an orange cat"
 
 
 def test_the_same_random_draws_the_same_prompt() -> None:
     surprise = Surprise.default()
-    assert surprise.drawn([], Random(9)) == surprise.drawn([], Random(9))
+    assert surprise.draw([], Random(9)) == surprise.draw([], Random(9))
 
 
 def test_an_unknown_category_is_named() -> None:
     with pytest.raises(UnknownNameError, match="no category 'Robots'"):
-        Surprise.default().drawn(["Robots"], Random(0))
+        Surprise.default().draw(["Robots"], Random(0))
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class Restorer:
         self.looked_at.append(picture)
         return self.found
 
-    def restored(self, face: Floats) -> Floats:
+    def restore(self, face: Floats) -> Floats:
         self.seen.append(face)
         return self.made(face)
 
@@ -340,7 +340,7 @@ class Doubling:
     def tile_px(self, _size: Size) -> int:
         return 32
 
-    def enlarged(self, tile: Floats) -> Floats:
+    def enlarge(self, tile: Floats) -> Floats:
         return np.repeat(np.repeat(tile, 2, axis=0), 2, axis=1)
 
 

@@ -25,6 +25,7 @@ from paintdiff.jobs.request_parts import (
 from paintdiff.jobs.requests import ImageToImage, Inpaint, Painting, TextToImage
 from paintdiff.models.acceleration.batch_tuning import BatchTuning
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.inference.previews import PreviewRateLimit
 from paintdiff.models.loading import pipelines
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory.planner import Planner
@@ -178,7 +179,9 @@ def test_what_cant_be_together_is_a_loop(kind: str, engine: Engine) -> None:
     assert [each.tobytes() for each in together] == [each.tobytes() for each in alone]
 
 
-def test_the_story_counts_all_of_them(engine: Engine) -> None:
+def test_the_story_counts_all_of_them(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Their share of the time would decide otherwise whether the second group has a preview.
+    monkeypatch.setattr(PreviewRateLimit, "allows_preview", lambda _limit: True)
     request = WORDS.model_copy(update={"num_images": 6})
     _pictures, story = painted(engine, request, "several")
     steps = [each for each in story if isinstance(each, Progress)]
@@ -228,7 +231,7 @@ def test_memory_that_runs_out_costs_only_the_speed(
 def test_no_more_than_there_is_memory_for(
     tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Planner.most_together
+    original = Planner.count_together
     asked: list[tuple[int, int]] = []
 
     def most(self: Planner, *arguments: Any) -> int:
@@ -236,7 +239,7 @@ def test_no_more_than_there_is_memory_for(
         asked.append((arguments[-1], found))
         return found
 
-    monkeypatch.setattr(Planner, "most_together", most)
+    monkeypatch.setattr(Planner, "count_together", most)
     roomy = ModelManager(tiny_catalog, device="cpu")
     with Engine(roomy, profiles=PROFILES) as engine:
         painted(engine, WORDS, "several")

@@ -184,7 +184,7 @@ def test_a_large_picture_is_shown_reduced_and_saved_whole(
     assert MAX_IMAGE_PIXELS == REDUCED_SIDE_PX**2 == 2048**2
     monkeypatch.setattr(events, "MAX_IMAGE_PIXELS", 256**2)  # a smaller one is quicker
     monkeypatch.setattr(events, "REDUCED_SIDE_PX", 256)
-    monkeypatch.setattr(LoadedUpscaler, "enlarged", repeated)
+    monkeypatch.setattr(LoadedUpscaler, "enlarge", repeated)
     source = photo(0, 66, 63)
     request = upscale(source, scale=4, upscaler="mini-upscaler")
     picture = only(saving_engine, request)
@@ -221,7 +221,7 @@ def test_memory_does_not_grow_with_the_height(
     tiny_manager: ModelManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rasters, "_IN_MEMORY_BYTES", 2**20)
-    monkeypatch.setattr(LoadedUpscaler, "enlarged", repeated)
+    monkeypatch.setattr(LoadedUpscaler, "enlarge", repeated)
     peaks: list[int] = []
     with tiny_manager.lease_weights(UPSCALER, "mini-upscaler") as upscaler:
         for height in (300, 2400):

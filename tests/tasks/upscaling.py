@@ -74,7 +74,7 @@ class Gate:
 
 
 def gate_at(monkeypatch: pytest.MonkeyPatch, number: int) -> Gate:
-    gate, real = Gate(number), LoadedUpscaler.enlarged
+    gate, real = Gate(number), LoadedUpscaler.enlarge
 
     def slow(self: LoadedUpscaler, tile: Floats) -> Floats:
         gate.calls += 1
@@ -83,7 +83,7 @@ def gate_at(monkeypatch: pytest.MonkeyPatch, number: int) -> Gate:
             gate.open.wait(20)
         return real(self, tile)
 
-    monkeypatch.setattr(LoadedUpscaler, "enlarged", slow)
+    monkeypatch.setattr(LoadedUpscaler, "enlarge", slow)
     return gate
 
 
@@ -92,7 +92,7 @@ def failing_at(
     number: int,
     error: Exception = ValueError("something broke"),  # noqa: B008 (nobody changes it)
 ) -> None:
-    calls, real = 0, LoadedUpscaler.enlarged
+    calls, real = 0, LoadedUpscaler.enlarge
 
     def failing(self: LoadedUpscaler, tile: Floats) -> Floats:
         nonlocal calls
@@ -101,7 +101,7 @@ def failing_at(
             raise error
         return real(self, tile)
 
-    monkeypatch.setattr(LoadedUpscaler, "enlarged", failing)
+    monkeypatch.setattr(LoadedUpscaler, "enlarge", failing)
 
 
 def repeated(self: LoadedUpscaler, tile: Floats) -> Floats:

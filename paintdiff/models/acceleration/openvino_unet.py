@@ -28,7 +28,7 @@ class ComputeChoice:
 
     Attributes:
         kernels: How torch computes.
-        engine: Computes the UNet instead of torch where it can; None: torch only.
+        backend: Computes the UNet instead of torch where it can; None: torch only.
         why_torch: For people who asked for another backend: why it isn't used; otherwise "".
         half_weights: Whether torch keeps a second copy of the UNet's weights, in bfloat16, during a
             run, for kernels that compute in it.
@@ -38,7 +38,7 @@ class ComputeChoice:
     """
 
     kernels: Kernels = USUAL
-    engine: OpenVinoEngine | None = None
+    backend: OpenVinoEngine | None = None
     why_torch: str = ""
     half_weights: bool = False
     batch_tuning: BatchTuning | None = None
@@ -53,14 +53,14 @@ class ComputeChoice:
 
 
 class BackendUNet:
-    """Replaces a UNet during one run: `engine` computes the calls that its graphs can compute.
+    """Replaces a UNet during one run: `backend` computes the calls that its graphs can compute.
 
     All others are computed by the UNet itself. Attributes it lacks are the UNet's.
     """
 
-    def __init__(self, unet: Any, engine: OpenVinoEngine, computing: ComputeChoice) -> None:
+    def __init__(self, unet: Any, backend: OpenVinoEngine, computing: ComputeChoice) -> None:
         self._unet = unet
-        self._engine = engine
+        self._backend = backend
         self._computing = computing
 
     def __getattr__(self, name: str) -> Any:
@@ -89,7 +89,7 @@ class BackendUNet:
         winner, results = (
             ("torch", by_torch())
             if inputs is None
-            else self._engine.compute(part, self._computing.kernels, inputs, by_torch)
+            else self._backend.compute(part, self._computing.kernels, inputs, by_torch)
         )
         self._computing.calls[winner] += 1
         return results
@@ -98,9 +98,9 @@ class BackendUNet:
 class SplitBackendUNet(SplitUNet):
     """The two parts of a UNet that `DeepCache` needs, computed by a backend where it can."""
 
-    def __init__(self, unet: Any, engine: BackendUNet) -> None:
+    def __init__(self, unet: Any, backend: BackendUNet) -> None:
         super().__init__(unet)
-        self._engine = engine
+        self._backend = backend
 
     def run_whole(
         self, sample: torch.Tensor, timestep: Any, **settings: Any
@@ -111,7 +111,7 @@ class SplitBackendUNet(SplitUNet):
             return super(SplitBackendUNet, self).run_whole(sample, timestep, **settings)
 
         inputs = collect_inputs(self._unet, sample, timestep, settings)
-        predicted, features = self._engine.compute("whole", inputs, by_torch)
+        predicted, features = self._backend.compute("whole", inputs, by_torch)
         return predicted, features
 
     def run_shallow(
@@ -127,7 +127,7 @@ class SplitBackendUNet(SplitUNet):
         inputs = collect_inputs(self._unet, sample, timestep, settings)
         if inputs is not None:
             inputs["features"] = features.to(torch.float32).contiguous()  # autocast gives halves
-        return self._engine.compute("shallow", inputs, by_torch)[0]
+        return self._backend.compute("shallow", inputs, by_torch)[0]
 
 
 def collect_inputs(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 from paintdiff.models.discovery import detection_rules as tables
+from paintdiff.models.discovery import messages
 from paintdiff.models.discovery.lora_detection import detect_lora
 from paintdiff.models.formats.headers import TensorShape
 from paintdiff.models.formats.name_prefixes import strip_wrappers
@@ -56,10 +57,10 @@ def detect(
             return found
     first = next(iter(tensors), None)
     if first is None:
-        return DetectedWeights("unknown", reason="it contains no tensors")
+        return DetectedWeights("unknown", reason=messages.NO_TENSORS)
     return DetectedWeights(
         "unknown",
-        reason=f"it isn't a known kind of weights; its first tensor is {first!r:.80}",
+        reason=messages.unknown_kind(first),
     )
 
 
@@ -72,10 +73,10 @@ def _find_text_width(contents: Contents, prefix: str = "") -> int:
 
 def _detect_controlnet(contents: Contents) -> DetectedWeights | None:
     if contents.has_ends(("lora_controlnet",)):
-        return DetectedWeights("unknown", reason="it is a Control-LoRA, which isn't supported")
+        return DetectedWeights("unknown", reason=messages.IS_CONTROL_LORA)
     for start in tables.T2I_ADAPTER_STARTS:
         if contents.begins(start):
-            return DetectedWeights("unknown", reason="it is a T2I adapter, which isn't supported")
+            return DetectedWeights("unknown", reason=messages.IS_T2I_ADAPTER)
     if not any(contents.begins(start) for start in tables.CONTROLNET_STARTS):
         return None
     width = _find_text_width(contents)
@@ -84,11 +85,9 @@ def _detect_controlnet(contents: Contents) -> DetectedWeights | None:
     for start, family in tables.CONTROLNET_FAMILIES.items():
         if contents.begins(start):
             return DetectedWeights(
-                "controlnet", family, f"a ControlNet by {start}", families=(family,)
+                "controlnet", family, messages.controlnet_by(start), families=(family,)
             )
-    return DetectedWeights(
-        "controlnet", reason="it isn't a known ControlNet: it has no cross-attention"
-    )
+    return DetectedWeights("controlnet", reason=messages.UNKNOWN_CONTROLNET)
 
 
 def _detect_denoiser(contents: Contents) -> DetectedWeights | None:
@@ -105,9 +104,7 @@ def _describe_denoiser(contents: Contents, prefix: str, row: tables.DenoiserRow)
     channels = contents.side(prefix + row.channels_of, 1) if row.channels_of else 0
     refused = row.refused_channels.get(channels)
     if refused is not None or row.family is None:
-        return DetectedWeights(
-            "unknown", reason=f"it is {refused or row.title}, which isn't supported"
-        )
+        return DetectedWeights("unknown", reason=messages.not_supported(refused or row.title))
     parts = (
         "denoiser",
         *(part for part, starts in tables.PARTS.items() if any(map(contents.begins, starts))),
@@ -140,13 +137,13 @@ def _read_prediction_type(contents: Contents) -> Literal["", "epsilon", "v_predi
 
 def _detect_ip_adapter(contents: Contents) -> DetectedWeights | None:
     if contents.has_ends(("ip_adapter_double_stream_k_proj.weight",)):
-        return DetectedWeights("ip_adapter", "flux", "an IP-Adapter for FLUX", families=("flux",))
+        return DetectedWeights("ip_adapter", "flux", messages.FLUX_IP_ADAPTER, families=("flux",))
     if not contents.begins("image_proj.") or not contents.begins("ip_adapter."):
         return None
     if contents.side("image_proj.proj.0.weight", 1) == tables.FACE_ID_WIDTH:
         return DetectedWeights(
             "unknown",
-            reason="it is a FaceID IP-Adapter, which needs InsightFace and isn't supported",
+            reason=messages.IS_FACEID_ADAPTER,
         )
     name = contents.find_ending("to_k_ip.weight")
     found = match_width(contents, contents.side(name, 1), "ip_adapter", "an IP-Adapter")
@@ -178,7 +175,7 @@ def _detect_embedding(contents: Contents) -> DetectedWeights | None:
     if not several:
         family = contents.widths.get(widths[0]) if len(widths) == 1 else None
         several = (family,) if family else ()
-    reason = f"an embedding with vectors of width {', '.join(f'{width:,}' for width in widths)}"
+    reason = messages.embedding_of_widths(", ".join(f"{width:,}" for width in widths))
     if not several:
         reason += ", which fits no supported family"
     return DetectedWeights(
@@ -197,7 +194,7 @@ def _detect_tiny_autoencoder(contents: Contents) -> DetectedWeights | None:
             families = tables.FAMILIES_OF_LATENTS.get(channels, ())
             return DetectedWeights(
                 "tiny_autoencoder",
-                reason=f"a tiny autoencoder for latents of {channels} channels",
+                reason=messages.tiny_autoencoder_for(channels),
                 families=families,
                 parts=row.parts,
                 latent_channels=channels,
@@ -208,7 +205,7 @@ def _detect_tiny_autoencoder(contents: Contents) -> DetectedWeights | None:
 def _detect_face_restorer(contents: Contents) -> DetectedWeights | None:
     for title, ends in tables.FACE_RESTORERS.items():
         if contents.has_ends(ends):
-            return DetectedWeights("face_restorer", reason=f"a face restorer ({title})")
+            return DetectedWeights("face_restorer", reason=messages.face_restorer(title))
     return None
 
 
@@ -235,12 +232,12 @@ def _describe_vae(channels: int, families: Mapping[int, tuple[str, ...]]) -> Det
     if not fitting:
         return DetectedWeights(
             "unknown",
-            reason=f"it is a VAE with {channels} latent channels, which fits no supported family",
+            reason=messages.vae_fits_nothing(channels),
         )
     return DetectedWeights(
         "vae",
         fitting[0] if len(fitting) == 1 else None,
-        f"a VAE with {channels} latent channels",
+        messages.vae_with(channels),
         families=fitting,
         latent_channels=channels,
     )
@@ -251,17 +248,15 @@ def _detect_encoder(contents: Contents) -> DetectedWeights | None:
         hidden = contents.side(contents.find_ending("vision_model.embeddings.class_embedding"), 0)
         projected = contents.side(contents.find_ending("visual_projection.weight"), 0)
         return DetectedWeights(
-            "image_encoder", reason="an image encoder", widths=(projected, hidden)
+            "image_encoder", reason=messages.IMAGE_ENCODER, widths=(projected, hidden)
         )
     if any(contents.has_ends((end,)) for end in tables.TEXT_ENCODER_ENDS):
-        return DetectedWeights(
-            "text_encoder", reason="it is a text encoder, which is only a part of a model"
-        )
+        return DetectedWeights("text_encoder", reason=messages.IS_TEXT_ENCODER)
     return None
 
 
 def _detect_upscaler(contents: Contents) -> DetectedWeights | None:
     for title, ends in tables.UPSCALERS:
         if contents.has_ends(ends):
-            return DetectedWeights("upscaler", reason=f"an upscaler ({title})")
+            return DetectedWeights("upscaler", reason=messages.upscaler(title))
     return None

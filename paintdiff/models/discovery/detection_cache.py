@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from paintdiff.models.discovery import messages
 from paintdiff.models.discovery.header_reader import KNOWN, FileReader
 from paintdiff.models.discovery.inspection import InspectedFile, make_unreadable
 from paintdiff.models.discovery.scanning import FoundFile
@@ -25,7 +26,7 @@ RULES = 3
 MAX_FILES = 50_000
 FILE_NAME = "known-files.json"
 
-_WAITS = "it wasn't read yet because unusable files took too long; rescan to read it"
+_WAITS = messages.NOT_READ_YET
 
 logger = logging.getLogger(__name__)
 

@@ -154,14 +154,14 @@ def detect_part(folder: Path) -> DetectedWeights:
         families = _FAMILIES_OF_SCALING.get(_to_float(config.get("scaling_factor")))
         return DetectedWeights(
             "vae",
-            reason=f"a VAE with {latents} latent channels",
+            reason=messages.vae_with(latents),
             families=families or known.get(latents, ()),
             latent_channels=latents,
         )
     if class_name == "AutoencoderTiny":
         return DetectedWeights(
             "tiny_autoencoder",
-            reason=f"a tiny autoencoder for latents of {latents} channels",
+            reason=messages.tiny_autoencoder_for(latents),
             families=FAMILIES_OF_LATENTS.get(latents, ()),
             parts=("encoder", "decoder"),
             latent_channels=latents,
@@ -170,19 +170,14 @@ def detect_part(folder: Path) -> DetectedWeights:
         projected, hidden = config.get("projection_dim"), config.get("hidden_size")
         if isinstance(projected, int) and isinstance(hidden, int) and min(projected, hidden) > 0:
             widths = (projected, hidden)
-            return DetectedWeights("image_encoder", reason="an image encoder", widths=widths)
-    return DetectedWeights(
-        "unknown", reason=f"it is a {class_name}, which can't be used on its own"
-    )
+            return DetectedWeights("image_encoder", reason=messages.IMAGE_ENCODER, widths=widths)
+    return DetectedWeights("unknown", reason=messages.no_use_on_its_own(class_name))
 
 
 def _read_latent_channels(config: Mapping[str, Any]) -> int:
     channels: object = config.get("latent_channels", 4)
     if type(channels) is not int or not 0 < channels <= _MOST_CHANNELS:
-        raise PresetError(
-            f"its config.json says {channels!r:.40} latent channels; supported are 1 "
-            f"to {_MOST_CHANNELS:,}."
-        )
+        raise PresetError(messages.impossible_channels(channels, _MOST_CHANNELS))
     return channels
 
 

@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from paintdiff.models.discovery import messages
 from paintdiff.models.discovery.inspection import InspectedFile, make_unreadable
 from paintdiff.models.formats.limits import MAX_FILE_SECONDS, MAX_WASTED_SECONDS
 
@@ -104,24 +105,20 @@ class FileReader:
         except queue.Empty:
             self._asked.popleft()
             self._end()
-            return make_unreadable(f"reading it took longer than {self._file_seconds:g} seconds")
+            return make_unreadable(messages.reading_took_longer(self._file_seconds))
         except OSError as error:
             self._asked.clear()
             self._end()
-            return make_unreadable(f"the process that reads files can't be started: {error}")
+            return make_unreadable(messages.no_reading_process(error))
         if answer is None:
             status = self._end()
-            return make_unreadable(
-                f"reading it crashed the process that reads files (status {status})"
-            )
+            return make_unreadable(messages.reading_crashed(status))
         try:
             return KNOWN.validate_python(json.loads(answer))
         except (ValueError, ValidationError) as error:
             self._end()
             logger.warning("for %r the process that reads files answered %r", str(path), error)
-            return make_unreadable(
-                "the process that reads files gave an invalid answer; rescan to try again"
-            )
+            return make_unreadable(messages.INVALID_ANSWER)
 
 
 class _Child:

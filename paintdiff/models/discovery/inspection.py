@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paintdiff.errors import ModelError, UnsafeWeightsError
+from paintdiff.models.discovery import messages
 from paintdiff.models.discovery.detection import detect
 from paintdiff.models.discovery.sidecars import SidecarMetadata, read_embedded_metadata
 from paintdiff.models.formats.headers import Header, read_header
@@ -55,7 +56,7 @@ def inspect_file(
     except ModelError as error:
         return make_unreadable(str(error), unsafe=isinstance(error, UnsafeWeightsError))
     except MemoryError:
-        return make_unreadable("it can't be read: it would take too much memory")
+        return make_unreadable(messages.READING_TAKES_TOO_MUCH_MEMORY)
     except Exception as error:  # any error makes only this file unusable
         logger.info("reading %r raised %r", str(path), error)
-        return make_unreadable(f"it can't be read ({type(error).__name__}: {error})")
+        return make_unreadable(messages.reading_failed(type(error).__name__, error))

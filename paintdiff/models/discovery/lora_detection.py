@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from paintdiff.models.discovery import messages
 from paintdiff.models.formats.tensor_inventory import Contents, DetectedWeights, match_width
 
 # Ends of LoRA tensor names whose second side is the number of inputs.
@@ -105,8 +106,8 @@ def detect_lora(contents: Contents) -> DetectedWeights | None:
     if family is None:
         family = _detect_by_text_encoder(contents) or _detect_by_metadata(contents.metadata)
     if family is None:
-        return DetectedWeights("lora", reason="a LoRA of an unknown family")
-    return DetectedWeights("lora", family, "a LoRA by its tensors' names", families=(family,))
+        return DetectedWeights("lora", reason=messages.LORA_OF_UNKNOWN_FAMILY)
+    return DetectedWeights("lora", family, messages.LORA_BY_NAMES, families=(family,))
 
 
 def _is_input_end(name: str) -> bool:

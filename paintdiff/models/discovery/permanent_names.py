@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from paintdiff.models.discovery import messages
 from paintdiff.models.registry.base_rows import MAX_NAME, find_free_name, get_display_name
 from paintdiff.system.atomic_files import new_file
 
@@ -148,10 +149,10 @@ class PermanentNames:
 def _read_names(file: Path) -> _Table:
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
-            raise ValueError(f"it has more than {MAX_FILE_BYTES:,} bytes")
+            raise ValueError(messages.more_bytes_than(MAX_FILE_BYTES))
         content: Any = json.loads(file.read_bytes())
         if not isinstance(content, dict) or content.get("version") != _VERSION:
-            raise ValueError("it has another version")
+            raise ValueError(messages.OTHER_VERSION)
         return _TABLE.validate_python(content.get("names"))
     except FileNotFoundError:
         return {}

@@ -129,7 +129,7 @@ class _SortedItems:
             self.problems.append(Problem.of(path, error))
         except Exception as error:
             logger.exception("%r can't be listed", str(path))
-            reason = f"it can't be used ({type(error).__name__}: {error})"
+            reason = messages.use_failed(type(error).__name__, error)
             self.problems.append(Problem.of(path, reason))
 
 
@@ -274,7 +274,7 @@ class RowBuilder:
             return True
         reason = item.detected.reason
         if family is not None:
-            reason = f"it is of the family {family!r}, which isn't supported ({reason})"
+            reason = messages.of_unsupported_family(family, reason)
         sorting.problems.append(Problem.of(item.path, reason))
         return False
 
@@ -332,7 +332,7 @@ class RowBuilder:
         detector = find_detector(stamps)
         items = sorting.list_items("face_restorer")
         if detector is None:
-            reason = "it needs a face detector, and none was found; add face_detection_yunet_*.onnx"
+            reason = messages.NEEDS_FACE_DETECTOR
             sorting.problems += (Problem.of(item.path, reason) for item in items)
         names = self._assign_names(FaceRestorerRow.what, _map_fingerprints(items))
         return tuple(

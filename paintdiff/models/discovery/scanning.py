@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from paintdiff.models.discovery import messages
 from paintdiff.models.discovery.sidecars import PREVIEW_ENDS, SIDECAR_ENDS
 from paintdiff.models.formats.headers import WEIGHT_SUFFIXES
 from paintdiff.models.formats.messages import not_a_file
@@ -219,7 +220,7 @@ class _Scan:
     def scan(self, path: Path, role: Role, rank: int, depth: int) -> None:
         """Scan a folder and its subfolders."""
         if _is_system_folder(path):
-            reason = "it belongs to the operating system, so it isn't scanned"
+            reason = messages.OF_THE_OPERATING_SYSTEM
             self.unusable.append(Unusable(path, reason))
             return
         try:
@@ -231,16 +232,13 @@ class _Scan:
                 some = islice(listing, MAX_ENTRIES + 1)
                 entries = sorted(some, key=lambda entry: entry.name)
         except OSError as error:
-            self.unusable.append(Unusable(path, f"it can't be read: {error.strerror}"))
+            self.unusable.append(Unusable(path, messages.it_is_unreadable(error.strerror)))
             return
         if self._entries > MAX_ENTRIES:
             return
         self._entries += len(entries)
         if self._entries > MAX_ENTRIES:
-            reason = (
-                f"this folder and those after it were skipped, because there are more than "
-                f"{MAX_ENTRIES:,} files; use a models folder with fewer files"
-            )
+            reason = messages.too_many_files(MAX_ENTRIES)
             self.unusable.append(Unusable(path, reason))
             return
         entries = [entry for entry in entries if self._is_listed(entry)]
@@ -264,7 +262,7 @@ class _Scan:
         try:
             entry.name.encode()
         except UnicodeEncodeError:
-            reason = "its name isn't valid Unicode; rename it"
+            reason = messages.NAME_NOT_UNICODE
             self.unusable.append(Unusable(Path(entry.path), reason))
             return False
         return True
@@ -283,7 +281,7 @@ class _Scan:
             if entry.is_dir():
                 name = entry.name.lower()
                 if depth >= MAX_DEPTH:
-                    reason = f"it is more than {MAX_DEPTH} folders deep; move it up"
+                    reason = messages.folder_too_deep(MAX_DEPTH)
                     self.unusable.append(Unusable(Path(entry.path), reason))
                 elif name not in _PASSED_OVER:
                     its_role = _ROLES.get(name, role)
@@ -291,7 +289,7 @@ class _Scan:
                     before = self._count_found()
                     self.scan(Path(entry.path), its_role, its_rank, depth + 1)
                     if suffix.lower() in WEIGHT_SUFFIXES and self._count_found() == before:
-                        self._add_unusable(entry, "it is a folder, not a file")
+                        self._add_unusable(entry, messages.IS_A_FOLDER)
             elif suffix.lower() == ".onnx":
                 _check_file(entry.stat())
                 path = Path(entry.path)
@@ -312,7 +310,7 @@ class _Scan:
                     )
                 )
         except OSError as error:  # the file has gone, or a link is broken
-            self._add_unusable(entry, f"it can't be read: {error.strerror}")
+            self._add_unusable(entry, messages.it_is_unreadable(error.strerror))
 
     def _count_found(self) -> int:
         """Return how much was found so far."""
@@ -332,7 +330,7 @@ class _Scan:
         try:
             self.folders.append(open_folder(path, role, pipeline=pipeline))
         except OSError as error:
-            reason = f"it can't be read: {error.strerror}"
+            reason = messages.it_is_unreadable(error.strerror)
             self.unusable.append(Unusable(path, reason))
 
 

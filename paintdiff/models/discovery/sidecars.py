@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from paintdiff.models.discovery import messages
 from paintdiff.models.formats.json_files import parse_json, read_json
 from paintdiff.models.formats.limits import MAX_SIDECAR_BYTES
 
@@ -92,7 +93,7 @@ def read_sidecar(
             if isinstance(content, dict):
                 said = said.fill_from(_parse_sidecar(content))
             else:
-                on_refused(path, "it isn't a JSON object")
+                on_refused(path, messages.NOT_AN_OBJECT)
     return said
 
 

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from paintdiff.errors import UnsafeWeightsError
+from paintdiff.models.formats import messages
 
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000
 _DIE_WITH_PARENT, _NO_NEW_RIGHTS, _KILL = 1, 38, 9
@@ -74,6 +75,6 @@ def forbid_everything_else() -> None:
             flags = arguments[2]
             forbidden = not isinstance(flags, int) or bool(flags & _WRITES)
         if forbidden:
-            raise UnsafeWeightsError(f"reading it attempted {event}, which was blocked")
+            raise UnsafeWeightsError(messages.blocked_attempt(event))
 
     sys.addaudithook(hook)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.limits import (
     MAX_DIMENSIONS,
     MAX_GGUF_LIST,
@@ -97,15 +98,14 @@ def read_gguf_header(file: BinaryIO) -> GgufHeader:
     """
     reader = _Reader(file)
     if reader.read(4) != GGUF_START:
-        raise ValueError("it doesn't begin with GGUF")
+        raise ValueError(messages.NOT_GGUF)
     version = reader.read_number("<I")
     if version not in _VERSIONS:
-        raise ValueError(f"it has version {version}; only 2 and 3 are supported")
+        raise ValueError(messages.other_gguf_version(version))
     tensor_count, note_count = reader.read_number("<Q"), reader.read_number("<Q")
     if tensor_count > MAX_TENSORS or note_count > MAX_GGUF_NOTES:
         raise ValueError(
-            f"it claims {tensor_count:,} tensors and {note_count:,} notes; at most "
-            f"{MAX_TENSORS:,} and {MAX_GGUF_NOTES:,} are read"
+            messages.claims_too_many(tensor_count, note_count, MAX_TENSORS, MAX_GGUF_NOTES)
         )
     notes = dict(_read_note(reader) for _ in range(note_count))
     tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
@@ -127,7 +127,7 @@ def _find_end(places: list[tuple[int, int]]) -> int:
     before = 0
     for start, end in sorted(places):
         if start < before and start < end:
-            raise ValueError("its tensors overlap")
+            raise ValueError(messages.TENSORS_OVERLAP)
         before = max(before, end)
     return before
 
@@ -142,10 +142,10 @@ class _Reader:
     def read(self, count: int) -> bytes:
         self.position += count
         if self.position > MAX_HEADER_BYTES:
-            raise ValueError(f"its header has more than {MAX_HEADER_BYTES:,} bytes")
+            raise ValueError(messages.header_too_large(MAX_HEADER_BYTES))
         data = self._file.read(count)
         if len(data) != count:
-            raise ValueError("it is cut off in its header")
+            raise ValueError(messages.CUT_OFF_IN_HEADER)
         return data
 
     def read_number(self, code: str) -> int:
@@ -155,9 +155,7 @@ class _Reader:
     def read_text(self, max_bytes: int = MAX_GGUF_TEXT_BYTES) -> str:
         length = self.read_number("<Q")
         if length > max_bytes:
-            raise ValueError(
-                f"it claims a text of {length:,} bytes; at most {max_bytes:,} are read"
-            )
+            raise ValueError(messages.claims_long_text(length, max_bytes))
         return self.read(length).decode("utf-8", "replace")
 
 
@@ -171,16 +169,14 @@ def _read_note(reader: _Reader) -> tuple[str, str | int | None]:
         return name, _read_value(reader, kind)
     kind, count = reader.read_number("<I"), reader.read_number("<Q")
     if count > MAX_GGUF_LIST:
-        raise ValueError(
-            f"its note {name!r:.80} is a list of {count:,}; at most {MAX_GGUF_LIST:,} are read"
-        )
+        raise ValueError(messages.note_list_too_long(name, count, MAX_GGUF_LIST))
     if kind in _SCALARS:
         reader.read(count * struct.calcsize(_SCALARS[kind]))
     elif kind == _STRING:
         for _ in range(count):
             reader.read_text()
     else:
-        raise ValueError(f"its note {name!r:.80} is a list of an unknown type")
+        raise ValueError(messages.note_list_of_unknown_type(name))
     return name, None
 
 
@@ -188,7 +184,7 @@ def _read_value(reader: _Reader, kind: int) -> str | int:
     if kind == _STRING:
         return reader.read_text()
     if kind not in _SCALARS:
-        raise ValueError(f"it has a note of the unknown type {kind}")
+        raise ValueError(messages.note_of_unknown_type(kind))
     return reader.read_number(_SCALARS[kind])
 
 
@@ -196,15 +192,13 @@ def _read_tensor(reader: _Reader) -> tuple[str, tuple[int, ...], int, int]:
     """Read a tensor's type, shape, and start and end in bytes after the header."""
     dimensions = reader.read_number("<I")
     if dimensions > MAX_DIMENSIONS:
-        raise ValueError(
-            f"it has a tensor of {dimensions:,} dimensions; at most {MAX_DIMENSIONS} are read"
-        )
+        raise ValueError(messages.too_many_dimensions(dimensions, MAX_DIMENSIONS))
     shape = tuple(
         reversed([reader.read_number("<Q") for _ in range(dimensions)])
     )  # ggml reverses the order
     kind, offset = reader.read_number("<I"), reader.read_number("<Q")
     if max((*shape, offset), default=0) > MAX_NUMBERS:
-        raise ValueError("it has a tensor that is larger than any file")
+        raise ValueError(messages.TENSOR_TOO_LARGE)
     name, block, block_bytes = _TENSOR_TYPES.get(kind, (f"type {kind}", 1, 0))
     size_bytes = math.prod(shape) // block * block_bytes
     return name, shape, offset, offset + size_bytes

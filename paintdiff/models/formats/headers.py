@@ -8,8 +8,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +33,6 @@ from paintdiff.models.formats.weight_files import is_pickle
 WEIGHT_SUFFIXES = frozenset({".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".pth", ".bin"})
 """File name suffixes of weight files, in lower case. Their bytes decide the format."""
 
-MAX_KEPT = 8
-"""The number of headers that `Headers` caches."""
-
 _METADATA_FIRST = '{"__metadata__":{'
 _ENTRY = '":{"dtype":"'
 _OFFSETS = re.compile(r'"data_offsets":\[([0-9]+),([0-9]+)\]\}')
@@ -61,46 +56,6 @@ class Header:
     form: Literal["safetensors", "pickle", "gguf"]
     tensors: Mapping[str, TensorShape]
     metadata: Mapping[str, str]
-
-
-class Headers:
-    """A thread-safe cache of the MAX_KEPT headers used last.
-
-    A header is read again when its file's size or modification time has changed.
-    """
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Path, int, int], Header] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def header(self, path: Path) -> Header:
-        """Return a file's header. Raises what `read_header` raises."""
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise ModelNotFoundError(messages.unreadable(path.name, error.strerror)) from error
-        key = (path, status.st_size, status.st_mtime_ns)
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        header = read_header(path)
-        with self._lock:
-            self._kept[key] = header
-            while len(self._kept) > MAX_KEPT:
-                self._kept.popitem(last=False)
-        return header
-
-    def tensors(self, path: Path) -> Mapping[str, TensorShape]:
-        """Return a file's tensors by name. Raises what `read_header` raises."""
-        return self.header(path).tensors
-
-    def metadata(self, path: Path) -> Mapping[str, str]:
-        """Return a file's metadata (kohya's `ss_*`, `modelspec.*`), {} if it has none.
-
-        Raises what `read_header` raises.
-        """
-        return self.header(path).metadata
 
 
 def read_header(path: Path) -> Header:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.limits import MAX_DEPTH, MAX_DIGITS, MAX_JSON_BYTES
 from paintdiff.models.formats.opening import open_file
 
@@ -19,7 +20,7 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> object:
     with open_file(path) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise ValueError(f"it has more than {max_bytes:,} bytes")
+        raise ValueError(messages.more_bytes_than(max_bytes))
     return parse_json(data)
 
 
@@ -41,7 +42,7 @@ def parse_json(data: bytes | str) -> object:
 
 def _parse_whole_number(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise ValueError(f"it has a number of {len(text):,} digits; at most {MAX_DIGITS} are read")
+        raise ValueError(messages.number_too_long(len(text), MAX_DIGITS))
     return int(text)
 
 
@@ -61,4 +62,4 @@ def _check_depth(content: object) -> None:
 
 
 def _describe_depth_limit() -> str:
-    return f"it is nested more than {MAX_DEPTH} levels deep"
+    return messages.nested_too_deep(MAX_DEPTH)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.opening import open_file
 
 _GRAPH = 7 << 3 | 2  # field 7, length-delimited
@@ -25,11 +26,11 @@ def check_onnx(path: Path, max_bytes: int) -> None:
         with open_file(path) as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
-        raise ModelLoadError(f"it can't be read: {error.strerror}") from error
+        raise ModelLoadError(messages.it_is_unreadable(error.strerror)) from error
     if len(data) > max_bytes:
-        raise ModelLoadError(f"it has more than {max_bytes:,} bytes")
+        raise ModelLoadError(messages.more_bytes_than(max_bytes))
     if not _has_graph(data):
-        raise ModelLoadError("it is damaged, or isn't an ONNX file")
+        raise ModelLoadError(messages.NOT_ONNX)
 
 
 def _has_graph(data: bytes) -> bool:
@@ -66,4 +67,4 @@ def _read_varint(data: bytes, place: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, place
-    raise IndexError("a number of more than ten bytes")
+    raise IndexError(messages.NUMBER_TOO_LONG)

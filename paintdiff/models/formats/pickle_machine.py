@@ -13,6 +13,7 @@ import pickletools
 from collections.abc import Callable, Mapping
 from typing import IO, Any, Protocol
 
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.limits import MAX_NUMBERS, MAX_PICKLE_BYTES, MAX_PICKLE_STEPS
 from paintdiff.models.formats.pickle_allowlist import Dropped
 
@@ -110,7 +111,7 @@ class PickleMachine:
         for opcode, argument, _position in steps:
             self._left -= 1
             if self._left < 0:
-                raise DamagedPickleError(f"it has more than {MAX_PICKLE_STEPS:,} instructions")
+                raise DamagedPickleError(messages.more_instructions_than(MAX_PICKLE_STEPS))
             name = opcode.name
             if name in _PUSHED:
                 self._stack.append(argument)
@@ -119,9 +120,7 @@ class PickleMachine:
             elif name not in _IGNORED:
                 step = self._steps.get(name)
                 if step is None:
-                    raise DamagedPickleError(
-                        f"it contains the instruction {name}, which no weight file needs"
-                    )
+                    raise DamagedPickleError(messages.needless_instruction(name))
                 step(argument)
         return self._pop()
 
@@ -130,7 +129,7 @@ class PickleMachine:
 
     def _pop(self) -> Any:
         if self._marks and len(self._stack) <= self._marks[-1]:
-            raise DamagedPickleError("its stack is empty")
+            raise DamagedPickleError(messages.EMPTY_STACK)
         return self._stack.pop()
 
     def _top(self) -> Any:
@@ -167,7 +166,7 @@ class PickleMachine:
 
     def _get(self, place: int) -> None:
         if place not in self._memo:
-            raise DamagedPickleError("it refers to an object that it never stored")
+            raise DamagedPickleError(messages.REFERS_TO_NOTHING_STORED)
         self._stack.append(self._memo[place])
 
     def _empty_list(self, _argument: object) -> None:
@@ -221,7 +220,7 @@ class PickleMachine:
     def _stack_global(self, _argument: object) -> None:
         name, module = self._pop(), self._pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise DamagedPickleError("it refers to a function whose name isn't text")
+            raise DamagedPickleError(messages.FUNCTION_NAME_NOT_TEXT)
         self._stack.append(self._find_global(module, name))
 
     def _reduce(self, _argument: object) -> None:
@@ -250,7 +249,7 @@ class PickleMachine:
         if isinstance(target, Table):
             target.take_state(state, self._spend)
         elif not isinstance(target, Dropped):
-            raise DamagedPickleError("it modifies an object that isn't a table")
+            raise DamagedPickleError(messages.MODIFIES_NO_TABLE)
 
     def _persistent_id(self, _argument: object) -> None:
         self._stack.append(self._find_persistent(self._pop()))
@@ -259,20 +258,20 @@ class PickleMachine:
 
     def _call(self, function: Any, arguments: object) -> None:
         if not isinstance(arguments, tuple):
-            raise DamagedPickleError("it makes a call without a tuple of arguments")
+            raise DamagedPickleError(messages.CALL_WITHOUT_ARGUMENTS)
         if function is Dropped:
             self._stack.append(Dropped())
         elif hasattr(function, "call"):
             self._stack.append(function.call(arguments, self._spend))
         else:
-            raise DamagedPickleError("it calls an object that isn't a function")
+            raise DamagedPickleError(messages.CALLS_NO_FUNCTION)
 
     @staticmethod
     def _extend(target: object, values: list[Any]) -> None:
         if isinstance(target, list):
             target += values
         elif not isinstance(target, Dropped):
-            raise DamagedPickleError("it appends to an object that isn't a list")
+            raise DamagedPickleError(messages.APPENDS_TO_NO_LIST)
 
     @staticmethod
     def _fill(target: object, values: list[Any]) -> None:
@@ -288,7 +287,7 @@ class PickleMachine:
                 if is_plain(key)
             )
         elif not isinstance(target, Dropped):
-            raise DamagedPickleError("it adds entries to an object that isn't a table")
+            raise DamagedPickleError(messages.ADDS_TO_NO_TABLE)
 
 
 def is_plain(key: object) -> bool:
@@ -323,7 +322,7 @@ class _Bounded:
         """Read `count` bytes."""
         self._left -= count
         if self._left < 0:
-            raise DamagedPickleError(f"its pickle has more than {MAX_PICKLE_BYTES:,} bytes")
+            raise DamagedPickleError(messages.pickle_too_large(MAX_PICKLE_BYTES))
         return self._stream.read(count)
 
     def readline(self) -> bytes:
@@ -331,5 +330,5 @@ class _Bounded:
         line = self._stream.readline(self._left + 1)
         self._left -= len(line)
         if self._left < 0:
-            raise DamagedPickleError(f"its pickle has more than {MAX_PICKLE_BYTES:,} bytes")
+            raise DamagedPickleError(messages.pickle_too_large(MAX_PICKLE_BYTES))
         return line

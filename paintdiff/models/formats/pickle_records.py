@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from paintdiff.errors import UnsafeWeightsError
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.limits import MAX_DIMENSIONS, MAX_NUMBERS
 from paintdiff.models.formats.pickle_allowlist import Dropped, lies_beside_tensors
 from paintdiff.models.formats.pickle_machine import (
@@ -103,13 +104,11 @@ class _TableClass:
         if isinstance(pairs, Table):
             pairs = list(pairs.items())
         if not isinstance(pairs, (list, tuple)):
-            raise DamagedPickleError("it builds a table from something other than keys and values")
+            raise DamagedPickleError(messages.TABLE_OF_OTHER_THINGS)
         spend(len(pairs))
         for pair in pairs:
             if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-                raise DamagedPickleError(
-                    "it builds a table from something other than keys and values"
-                )
+                raise DamagedPickleError(messages.TABLE_OF_OTHER_THINGS)
             if is_plain(pair[0]):
                 table[pair[0]] = pair[1]
         return table
@@ -125,13 +124,13 @@ class _SizeClass:
 def _check_whole_numbers(values: object) -> tuple[int, ...]:
     """Return a shape or strides. Raise DamagedPickleError if too many or negative."""
     if not isinstance(values, (list, tuple)) or len(values) > MAX_DIMENSIONS:
-        raise DamagedPickleError("a tensor in it has an impossible shape")
+        raise DamagedPickleError(messages.IMPOSSIBLE_SHAPE)
     return tuple(map(_check_whole_number, values))
 
 
 def _check_whole_number(value: object) -> int:
     if not isinstance(value, int) or not 0 <= value <= MAX_NUMBERS:
-        raise DamagedPickleError("a tensor in it has an impossible shape")
+        raise DamagedPickleError(messages.IMPOSSIBLE_SHAPE)
     return value
 
 
@@ -139,7 +138,7 @@ def _rebuild_tensor(
     storage: Any, offset: Any, shape: Any, stride: Any, *_rest: object
 ) -> TensorRecord:
     if not isinstance(storage, Storage):
-        raise DamagedPickleError("a tensor has no storage")
+        raise DamagedPickleError(messages.TENSOR_WITHOUT_STORAGE)
     return TensorRecord(
         storage,
         _check_whole_number(offset),
@@ -157,9 +156,9 @@ def _rebuild_from_type(
 ) -> object:
     """Rebuild a tensor with attributes, or of a derived class."""
     if not isinstance(function, _Function) or not isinstance(arguments, tuple):
-        raise DamagedPickleError("a tensor is rebuilt in an unknown way")
+        raise DamagedPickleError(messages.TENSOR_REBUILT_UNKNOWN_WAY)
     if function.run is _rebuild_from_type:
-        raise DamagedPickleError("a tensor is rebuilt in an unknown way")
+        raise DamagedPickleError(messages.TENSOR_REBUILT_UNKNOWN_WAY)
     return function.run(*arguments)
 
 
@@ -184,7 +183,7 @@ def _find_global(module_name: str, global_name: str) -> object:
         return found
     if lies_beside_tensors(module_name, global_name):
         return Dropped
-    raise UnsafeWeightsError(f"it refers to {module_name[:100]}.{global_name[:100]}")
+    raise UnsafeWeightsError(messages.refers_to(module_name[:100], global_name[:100]))
 
 
 class Pickles:
@@ -200,10 +199,10 @@ class Pickles:
 
     def _storage(self, said: object) -> Storage:
         if not isinstance(said, tuple) or len(said) < 5 or said[0] != "storage":
-            raise DamagedPickleError("it refers to something that isn't a tensor")
+            raise DamagedPickleError(messages.REFERS_TO_NO_TENSOR)
         kind, key, count = said[1], said[2], said[4]
         if not isinstance(kind, _StorageKind) or any(said[5:]):
-            raise DamagedPickleError("it refers to something that isn't a tensor")
+            raise DamagedPickleError(messages.REFERS_TO_NO_TENSOR)
         storage = Storage(format_storage_key(key), kind.name, _check_whole_number(count))
         return self.storages.setdefault(storage.key, storage)
 
@@ -211,5 +210,5 @@ class Pickles:
 def format_storage_key(key: object) -> str:
     """Return the name of a storage. Raise DamagedPickleError if it isn't usable."""
     if not isinstance(key, (str, int)) or not is_plain(key):
-        raise DamagedPickleError("it refers to a storage that has no name")
+        raise DamagedPickleError(messages.STORAGE_WITHOUT_NAME)
     return str(key)

@@ -135,7 +135,7 @@ class PickledTensors:
     def _read(self, record: TensorRecord, count: int) -> bytes:
         data = self._numbers_in(record.storage, record.offset, count)
         if len(data) != count * bytes_per_number(record.storage):
-            raise DamagedPickleError("it is cut off")
+            raise DamagedPickleError(messages.CUT_OFF)
         return data
 
 
@@ -156,11 +156,11 @@ def _check_within(record: TensorRecord) -> None:
     """
     shape, stride = record.shape, record.stride
     if len(shape) != len(stride) or min((record.offset, *shape, *stride)) < 0:
-        raise DamagedPickleError("a tensor in it has an impossible shape")
+        raise DamagedPickleError(messages.IMPOSSIBLE_SHAPE)
     reach = sum((side - 1) * step for side, step in zip(shape, stride, strict=True))
     count = math.prod(shape)
     if count and (record.offset + reach >= record.storage.count or count > record.storage.count):
-        raise DamagedPickleError("a tensor in it claims more data than is stored")
+        raise DamagedPickleError(messages.TENSOR_CLAIMS_MORE)
 
 
 def check_sharing(sizes: Iterable[int], file: BinaryIO) -> None:
@@ -171,9 +171,7 @@ def check_sharing(sizes: Iterable[int], file: BinaryIO) -> None:
     size_bytes = file.seek(0, io.SEEK_END)
     total = sum(sizes)
     if total > MAX_SHARING * size_bytes + SHARING_SPARE_BYTES:
-        raise DamagedPickleError(
-            f"the tensors in it would take {total:,} bytes, but it has only {size_bytes:,}"
-        )
+        raise DamagedPickleError(messages.tensors_take_more(total, size_bytes))
 
 
 def _iterate_tensors(content: Mapping[Any, Any]) -> Iterator[tuple[str, TensorRecord]]:
@@ -186,21 +184,17 @@ def _iterate_tensors(content: Mapping[Any, Any]) -> Iterator[tuple[str, TensorRe
     while waiting:
         before, depth, table = waiting.pop()
         if depth > MAX_TABLE_DEPTH:
-            raise DamagedPickleError(
-                f"its tables are nested more than {MAX_TABLE_DEPTH} levels deep"
-            )
+            raise DamagedPickleError(messages.tables_nested_too_deep(MAX_TABLE_DEPTH))
         for key, value in table.items():
             if not isinstance(value, (TensorRecord, Mapping)):
                 continue
             name = before + format_key(key)
             if len(name) > MAX_NAME_CHARACTERS:
-                raise DamagedPickleError(
-                    f"a name in it has more than {MAX_NAME_CHARACTERS:,} characters"
-                )
+                raise DamagedPickleError(messages.name_in_it_too_long(MAX_NAME_CHARACTERS))
             if isinstance(value, TensorRecord):
                 count += 1
                 if count > MAX_TENSORS:
-                    raise DamagedPickleError(f"there are more than {MAX_TENSORS:,} tensors in it")
+                    raise DamagedPickleError(messages.more_tensors_than(MAX_TENSORS))
                 yield name, value
             elif id(value) not in seen:
                 seen.add(id(value))
@@ -210,7 +204,7 @@ def _iterate_tensors(content: Mapping[Any, Any]) -> Iterator[tuple[str, TensorRe
 def format_key(key: object) -> str:
     """Return a table's key as a name. Raise DamagedPickleError if it is too long."""
     if isinstance(key, (str, bytes)) and len(key) > MAX_NAME_CHARACTERS:
-        raise DamagedPickleError(f"a name in it has more than {MAX_NAME_CHARACTERS:,} characters")
+        raise DamagedPickleError(messages.name_in_it_too_long(MAX_NAME_CHARACTERS))
     return str(key)
 
 
@@ -254,13 +248,13 @@ def explain_damage(error: Exception) -> str:
     if isinstance(error, DamagedPickleError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "it asks for more memory than is available"
+        return messages.NOT_ENOUGH_MEMORY
     if isinstance(error, zipfile.BadZipFile) and "CRC" in str(error):
-        return "its checksum doesn't match its content"
+        return messages.OTHER_CHECKSUM
     # A seek to an impossible place fails with EINVAL, and has no file name.
     if isinstance(error, OSError) and (error.filename or error.errno not in (None, errno.EINVAL)):
-        return f"it can't be read: {error.strerror}"
-    return "its data is inconsistent or incomplete"
+        return messages.it_is_unreadable(error.strerror)
+    return messages.INCONSISTENT
 
 
 _NumbersIn = Callable[[Storage, int, int], bytes]
@@ -272,7 +266,7 @@ def _read_content(file: BinaryIO) -> tuple[dict[str, Any], _NumbersIn]:
     file.seek(0)
     content, numbers_in = _read_zip(file) if start == _ZIP_START else _read_legacy(file)
     if not isinstance(content, dict):
-        raise DamagedPickleError("it contains no table of tensors")
+        raise DamagedPickleError(messages.NO_TABLE_OF_TENSORS)
     return content, numbers_in
 
 
@@ -282,14 +276,14 @@ def _read_zip(file: BinaryIO) -> tuple[Any, _NumbersIn]:
     archive = zipfile.ZipFile(file)
     names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
     if len(names) != 1:
-        raise DamagedPickleError("it contains no data.pkl")
+        raise DamagedPickleError(messages.NO_DATA_PKL)
     folder = names[0].removesuffix("data.pkl")
 
     def numbers_in(storage: Storage, first: int, count: int) -> bytes:
         member = _find_member(archive, f"{folder}data/{storage.key}")
         size = bytes_per_number(storage)
         if member.file_size != storage.count * size:
-            raise DamagedPickleError("it is cut off")
+            raise DamagedPickleError(messages.CUT_OFF)
         if count == storage.count:
             return archive.read(member)  # this also verifies the checksum
         with archive.open(member):  # verifies that the offset belongs to this member
@@ -300,7 +294,7 @@ def _read_zip(file: BinaryIO) -> tuple[Any, _NumbersIn]:
 
     member = _find_member(archive, names[0])
     if member.file_size > MAX_PICKLE_BYTES:
-        raise DamagedPickleError("its table of tensors is too large")
+        raise DamagedPickleError(messages.TABLE_TOO_LARGE)
     pickles = Pickles(io.BytesIO(archive.read(member)))
     content = pickles.load()
     _check_storages(pickles.storages, file)
@@ -319,8 +313,7 @@ def _check_directory(file: BinaryIO) -> None:
     directory_bytes = min(found, default=0) if 2**32 - 1 in found else max(found, default=0)
     if directory_bytes > MAX_ZIP_DIRECTORY_BYTES:
         raise DamagedPickleError(
-            f"its zip directory has {directory_bytes:,} bytes; "
-            f"at most {MAX_ZIP_DIRECTORY_BYTES:,} are read"
+            messages.zip_directory_too_large(directory_bytes, MAX_ZIP_DIRECTORY_BYTES)
         )
     file.seek(0)
 
@@ -342,19 +335,19 @@ def _check_storages(storages: Mapping[str, Storage], file: BinaryIO) -> None:
     """Raise DamagedPickleError if the storages claim more bytes than the file has."""
     total = sum(each.count * bytes_per_number(each) for each in storages.values())
     if total > file.seek(0, io.SEEK_END):
-        raise DamagedPickleError("its tensors claim more data than it contains")
+        raise DamagedPickleError(messages.TENSORS_CLAIM_MORE)
 
 
 def _read_legacy(file: BinaryIO) -> tuple[Any, _NumbersIn]:
     """Read torch's format before 1.6: five pickles, then the storages one after another."""
     pickles = Pickles(file)
     if pickles.load() != _LEGACY_MAGIC or pickles.load() != _LEGACY_VERSION:
-        raise UnsafeWeightsError("it wasn't written by torch")
+        raise UnsafeWeightsError(messages.NOT_BY_TORCH)
     _system = pickles.load()
     content, keys = pickles.load(), pickles.load()
     first_place = file.tell()
     if not isinstance(keys, list):
-        raise DamagedPickleError("it has no list of its storages")
+        raise DamagedPickleError(messages.NO_STORAGE_LIST)
     _check_storages(pickles.storages, file)
     names = [format_storage_key(key) for key in keys]
     places: dict[str, int] = {}
@@ -378,7 +371,7 @@ def _make_tensor(data: bytes, storage: Storage) -> torch.Tensor:
 
     name, size_bytes = STORAGES[storage.kind]
     if len(data) != storage.count * size_bytes:
-        raise DamagedPickleError("it is cut off")
+        raise DamagedPickleError(messages.CUT_OFF)
     if not data:
         return torch.empty(0, dtype=getattr(torch, name))
     return torch.frombuffer(bytearray(data), dtype=getattr(torch, name))

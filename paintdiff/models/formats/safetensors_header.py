@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
+from paintdiff.models.formats import messages
 from paintdiff.models.formats.json_files import parse_json
 from paintdiff.models.formats.limits import (
     MAX_DIMENSIONS,
@@ -25,11 +26,10 @@ METADATA = "__metadata__"
 
 # What people often have in place of a weight file, by its first bytes.
 _OTHER_STARTS: Mapping[bytes, str] = {
-    b"version https://git-lfs": "is a Git LFS pointer, not the file itself: fetch it with "
-    "`git lfs pull`, or download it again",
-    b"<!DOCTYPE": "is a web page: the download needed a login or failed, so download it again",
-    b"<html": "is a web page: the download needed a login or failed, so download it again",
-    b"\x89HDF": "is an HDF5 file (TensorFlow, Keras): get the .safetensors version",
+    b"version https://git-lfs": messages.IS_LFS_POINTER,
+    b"<!DOCTYPE": messages.IS_WEB_PAGE,
+    b"<html": messages.IS_WEB_PAGE,
+    b"\x89HDF": messages.IS_HDF5,
 }
 _BITS: Mapping[str, int] = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
@@ -73,17 +73,15 @@ def read_header_text(file: BinaryIO, size_bytes: int) -> tuple[str, int]:
             raise ValueError(f"it {sentence}")
     length = int.from_bytes(start[:8], "little")
     if len(start) < 10 or start[8:9] != b"{":
-        raise ValueError("its format is unknown")
+        raise ValueError(messages.FORMAT_UNKNOWN)
     if length > MAX_HEADER_BYTES:
-        raise ValueError(
-            f"it claims a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read"
-        )
+        raise ValueError(messages.claims_large_header(length, MAX_HEADER_BYTES))
     if 8 + length > size_bytes:
         raise ValueError(describe_truncation(8 + length, size_bytes))
     file.seek(8)
     text = file.read(length).decode("utf-8")
     if sum(map(text.count, "[{,")) > MAX_HEADER_VALUES:
-        raise ValueError(f"its header has more than {MAX_HEADER_VALUES:,} values")
+        raise ValueError(messages.more_header_values_than(MAX_HEADER_VALUES))
     return text, size_bytes - 8 - length
 
 
@@ -101,11 +99,11 @@ def parse_header(text: str, data_start: int, data_bytes: int) -> SafetensorsHead
     """Parse a header's JSON. Raise ValueError if it isn't valid."""
     content = parse_json(text)
     if not isinstance(content, dict):
-        raise ValueError("its header isn't a JSON object")
+        raise ValueError(messages.HEADER_NOT_AN_OBJECT)
     table: dict[str, Any] = content
     metadata = select_texts(table.pop(METADATA, None) or {})
     if len(table) > MAX_TENSORS:
-        raise ValueError(f"it lists {len(table):,} tensors; no model has more than {MAX_TENSORS:,}")
+        raise ValueError(messages.lists_too_many_tensors(len(table), MAX_TENSORS))
     tensors = {name: check_entry(name, entry) for name, entry in table.items()}
     check_offsets(tensors, data_start, data_bytes)
     return SafetensorsHeader(MappingProxyType(tensors), metadata, data_start)
@@ -114,25 +112,19 @@ def parse_header(text: str, data_start: int, data_bytes: int) -> SafetensorsHead
 def check_entry(name: str, entry: Any) -> TensorEntry:
     """Return the tensor that an entry describes. Raise ValueError if it isn't valid."""
     if len(name) > MAX_NAME_CHARACTERS:
-        raise ValueError(
-            f"a tensor's name has {len(name):,} characters; "
-            f"at most {MAX_NAME_CHARACTERS:,} are read"
-        )
+        raise ValueError(messages.tensor_name_too_long(len(name), MAX_NAME_CHARACTERS))
     try:
         dtype, shape = entry["dtype"], entry["shape"]
         start, end = entry["data_offsets"]
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"its header entry for {name!r:.80} isn't a valid tensor") from error
+        raise ValueError(messages.invalid_entry(name)) from error
     whole = isinstance(shape, list) and all(map(_is_count, (*shape, start, end)))
     if not whole or not isinstance(dtype, str) or len(shape) > MAX_DIMENSIONS or end < start:
-        raise ValueError(f"its header entry for {name!r:.80} isn't a valid tensor")
+        raise ValueError(messages.invalid_entry(name))
     bits = _BITS.get(dtype)
     count = math.prod(shape)
     if bits is not None and count * bits != 8 * (end - start):
-        raise ValueError(
-            f"its header entry for {name!r:.80} isn't a valid tensor: {count:,} numbers of {dtype} "
-            f"don't take {end - start:,} bytes"
-        )
+        raise ValueError(messages.entry_of_other_size(name, count, dtype, end - start))
     return TensorEntry(dtype, tuple(shape), start, end)
 
 
@@ -150,7 +142,7 @@ def check_offsets(tensors: Mapping[str, TensorEntry], data_start: int, data_byte
         if entry.start == entry.end:
             continue
         if entry.start < before_end:
-            raise ValueError(f"its tensors {before!r:.80} and {name!r:.80} overlap")
+            raise ValueError(messages.tensors_overlap(before, name))
         before, before_end = name, entry.end
     if before_end > data_bytes:
         raise ValueError(describe_truncation(data_start + before_end, data_start + data_bytes))
@@ -159,11 +151,11 @@ def check_offsets(tensors: Mapping[str, TensorEntry], data_start: int, data_byte
 def select_texts(said: object) -> Mapping[str, str]:
     """Return the metadata values that are text. Raise ValueError if it isn't a JSON object."""
     if not isinstance(said, dict):
-        raise ValueError("its metadata isn't a JSON object")
+        raise ValueError(messages.METADATA_NOT_AN_OBJECT)
     table: dict[str, object] = said
     return MappingProxyType({key: text for key, text in table.items() if isinstance(text, str)})
 
 
 def describe_truncation(wanted: int, size_bytes: int) -> str:
     """Say that a file is shorter than it should be."""
-    return f"it is damaged or cut off: it should have {wanted:,} bytes, and has {size_bytes:,}"
+    return messages.damaged_or_cut_off(wanted, size_bytes)

@@ -142,6 +142,6 @@ def _read_stamp(status: os.stat_result) -> tuple[int, int, int]:
 def _locate_tensor(entry: TensorEntry, data_start: int) -> _Place:
     dtype = _DTYPES.get(entry.dtype)
     if dtype is None:
-        raise ValueError(f"numbers of type {entry.dtype!r:.40} aren't supported")
+        raise ValueError(messages.unsupported_number_type(entry.dtype))
     size_bytes = math.prod(entry.shape) * dtype.itemsize
     return _Place(dtype, entry.shape, data_start + entry.start, size_bytes)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from paintdiff.models.formats import messages
+
 _NEEDED_VARIABLES = ("SYSTEMROOT", "WINDIR")  # Windows starts no process without them
 _ONE_THREAD = {
     "TOKENIZERS_PARALLELISM": "false",
@@ -38,8 +40,8 @@ def run_trial(child: Path, content: bytes, seconds: float) -> str | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"reading it took longer than {seconds:g} seconds"
+        return messages.reading_took_longer(seconds)
     if done.returncode == 0:
         return None
     said = done.stdout.decode("utf-8", "replace").strip()
-    return said or f"it crashed the process that tried it (status {done.returncode})"
+    return said or messages.crashed_its_process(done.returncode)

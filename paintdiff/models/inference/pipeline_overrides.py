@@ -84,7 +84,7 @@ def override_pipeline(  # noqa: PLR0913 (all that a run depends on)
     parts: dict[str, Any] = {}
     computing = computing if computing is not None else ComputeChoice()
     changed = profile.keeps_features or profile.limits_guidance or computing.kernels.bfloat16
-    changed = changed or computing.engine is not None or conditioning is not None
+    changed = changed or computing.backend is not None or conditioning is not None
     if run.controls or run.windows or changed:
         name = "transformer" if getattr(pipeline, "unet", None) is None else "unet"
         denoiser = _replace_denoiser(
@@ -190,8 +190,8 @@ def _replace_unet(  # noqa: PLR0913 (all that a run depends on)
 
     def make_unet(controls: tuple[Control, ...]) -> Any:
         unet, split = network, SplitUNet
-        if computing.engine is not None:
-            unet = BackendUNet(unet, computing.engine, computing)
+        if computing.backend is not None:
+            unet = BackendUNet(unet, computing.backend, computing)
             split = BackendUNet.split
         if profile.feature_interval > 1:  # each window caches features of its own
             unet = FeatureCache(split(unet), profile.feature_interval, read_state)

@@ -52,7 +52,7 @@ class LoadingContext:
     `cache_folder` returns the folder for converted pickles and hashes. Once `wanted` returns False
     a conversion is cancelled. `config_folder` is a folder in the diffusers layout whose settings
     replace the family's. `vae` is the VAE (a file or a folder) for a checkpoint without one. Unless
-    `resident`, the model stays in RAM instead of moving to its device at once. With `eight_bits`
+    `resident`, the model stays in RAM instead of moving to its device at once. With `int8_weights`
     the denoiser's weights are quantized as soon as they are read.
     """
 
@@ -62,7 +62,7 @@ class LoadingContext:
     config_folder: Path | None = None
     vae: Path | None = None
     resident: bool = True
-    eight_bits: bool = False
+    int8_weights: bool = False
 
 
 def find_pipeline_class(row: ModelRow, task: str) -> Any:
@@ -94,7 +94,7 @@ def read_pipeline(
         if find_pickled_parts(source):
             check_pipeline(source, select_accepted(class_, NEVER_LOADED))
             source = convert_folder(source, road.cache_folder(), report, road.wanted)
-        return _load_folder(class_, row, source, dtype, road.eight_bits), True
+        return _load_folder(class_, row, source, dtype, road.int8_weights), True
     if is_pickle(source):
         source, original = convert_file(source, road.cache_folder(), report, road.wanted), source
     else:
@@ -105,7 +105,7 @@ def read_pipeline(
         source,
         row,
         dtype,
-        eight_bits=road.eight_bits,
+        int8_weights=road.int8_weights,
         config_folder=road.config_folder,
         report=report,
         called=original,
@@ -129,12 +129,12 @@ def _read_with_companion(
     companion = find_companion(row, source, road.companions)
     check_weights_in(companion)
     report(messages.reading_with_rest(called, companion.name))
-    half = road.eight_bits and not is_gguf(source)  # GGUF unpacks to the dtype it is read in
+    half = road.int8_weights and not is_gguf(source)  # GGUF unpacks to the dtype it is read in
     part, network = single_file_denoisers.load_denoiser(source, companion, _HALF if half else dtype)
-    if road.eight_bits:
+    if road.int8_weights:
         quantize_to_int8(network, dtype)
     class_ = find_pipeline_class(row, next(iter(row.family.pipelines)))
-    return _load_folder(class_, row, companion, dtype, road.eight_bits, {part: network})
+    return _load_folder(class_, row, companion, dtype, road.int8_weights, {part: network})
 
 
 def _load_folder(
@@ -142,7 +142,7 @@ def _load_folder(
     row: ModelRow,
     folder: Path,
     dtype: torch.dtype,
-    eight_bits: bool,
+    int8_weights: bool,
     parts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """Load a pipeline from a folder, with the given `parts` in place of its own."""
@@ -156,9 +156,9 @@ def _load_folder(
         "use_safetensors": True,
         "variant": find_pipeline_variant(folder),
     }
-    if eight_bits and not parts:
+    if int8_weights and not parts:
         parts = _load_quantized_denoiser(folder, dtype, how)
-    read_in = {"vae": dtype, "default": _HALF if eight_bits else dtype}
+    read_in = {"vae": dtype, "default": _HALF if int8_weights else dtype}
     with panics_as_errors(str(folder)):
         parts = {**_load_other_variants(folder, {*parts, *left_out}, read_in, how), **parts}
         pipeline = class_.from_pretrained(str(folder), dtype=read_in, **how, **left_out, **parts)

@@ -118,7 +118,7 @@ def load_pipeline(
         try:
             precision = check_dtype(device, dtype, row.family.overflows_in_float16)
             pipeline, mapped = read_pipeline(row, source, precision, report, road)
-            if road.eight_bits:
+            if road.int8_weights:
                 _quantize(pipeline, precision)
             if road.resident:
                 pipeline.to(device)

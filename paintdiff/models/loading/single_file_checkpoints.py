@@ -64,7 +64,7 @@ def load_single_file_components(  # noqa: PLR0913 (all that loading differs in)
     row: ModelRow,
     dtype: torch.dtype,
     *,
-    eight_bits: bool = False,
+    int8_weights: bool = False,
     config_folder: Path | None = None,
     report: Callable[[str], None] = lambda _message: None,
     called: Path | None = None,
@@ -73,7 +73,7 @@ def load_single_file_components(  # noqa: PLR0913 (all that loading differs in)
     """Load the components of a pipeline from a safetensors file.
 
     They are networks on the CPU in `dtype`, tokenizers, a scheduler, and the flags that the
-    pipeline's class takes. With `eight_bits` the UNet is quantized, and the text encoders are in
+    pipeline's class takes. With `int8_weights` the UNet is quantized, and the text encoders are in
     half precision.
 
     The configurations are the family's, or those of `config_folder`, a folder in the diffusers
@@ -93,10 +93,10 @@ def load_single_file_components(  # noqa: PLR0913 (all that loading differs in)
         training = read_training(row, called, file.shapes.keys(), file.metadata)
         _check_parts(file, _choose_config(configs, training), vae)
         report(messages.reading_unet(called.name))
-        read_in = torch.float16 if eight_bits else dtype
+        read_in = torch.float16 if int8_weights else dtype
         training, unet = _load_trained_unet(file, configs, training, read_in, row)
         folder = _choose_config(configs, training)
-        if eight_bits:
+        if int8_weights:
             quantize_to_int8(unet, dtype)
         components = {"unet": unet}
         for name in _list_parts(folder) - {"unet"}:

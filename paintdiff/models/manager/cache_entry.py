@@ -34,7 +34,7 @@ class Entry(Generic[LoadedT]):
     `precision` is that of the plan that it was loaded for. `device_bytes` is what it takes on the
     device if not all of its weights stay there. An entry that `waits` is offloaded to main memory
     until it is leased again; what is loaded on the CPU alone always waits. `adapting` is what is in
-    a model beyond its weights, None before its first lease. `second_engine` may compute its UNet
+    a model beyond its weights, None before its first lease. `openvino_engine` may compute its UNet
     instead of torch.
     """
 
@@ -50,7 +50,7 @@ class Entry(Generic[LoadedT]):
     warmed: bool = False  # somebody wants it, though nobody waits
     forgotten: bool = False  # the cache has, so its weights go when its last lease ends
     adapting: AppliedAdapters | None = None
-    second_engine: OpenVinoEngine | None = None
+    openvino_engine: OpenVinoEngine | None = None
     precision: tuple[str | None, bool] = USUAL_PLAN.precision
     device_bytes: int | None = None
     waits: bool = False
@@ -86,7 +86,7 @@ def count_held_bytes(entry: Entry[Any]) -> int:
     LoRAs that are in it and another engine's copies count.
     """
     injected = 0 if entry.adapting is None else entry.adapting.injected_bytes
-    injected += 0 if entry.second_engine is None else entry.second_engine.held_bytes
+    injected += 0 if entry.openvino_engine is None else entry.openvino_engine.held_bytes
     loaded: Any = entry.loaded
     held: int = loaded.weights_bytes if entry.device_bytes is None else entry.device_bytes
     return held + injected

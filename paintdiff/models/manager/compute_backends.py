@@ -72,8 +72,8 @@ class ComputeBackends:
 
         model = entry.loaded
         assert model is not None  # it was waited for
-        if plan != USUAL_PLAN and entry.second_engine is not None:
-            entry.second_engine.drop()
+        if plan != USUAL_PLAN and entry.openvino_engine is not None:
+            entry.openvino_engine.drop()
         unet = model.components.get("unet")
         why = explain_torch(
             self._engine,
@@ -84,10 +84,12 @@ class ComputeBackends:
         )
         if why is None and unet is None:
             why = messages.NO_UNET
-        engine = self._get_engine(entry, unet) if why is None and unet is not None else None
+        backend: OpenVinoEngine | None = None
+        if why is None and unet is not None:
+            backend = self._get_openvino_engine(entry, unet)
         why = why if why is not None and self._engine == "openvino" else ""
-        computing = ComputeChoice(kernels, engine, why)
-        if kernels.bfloat16 and engine is None and unet is not None and plan == USUAL_PLAN:
+        computing = ComputeChoice(kernels, backend, why)
+        if kernels.bfloat16 and backend is None and unet is not None and plan == USUAL_PLAN:
             halves = sum(each.nbytes for each in unet.parameters()) // 2
             computing.half_weights = self._has_room(entry, halves)
         if profile.pictures_together > 1:
@@ -101,7 +103,9 @@ class ComputeBackends:
                 self._batch_tuning = BatchTuning(find_user_cache_folder())
             return self._batch_tuning
 
-    def _get_engine(self, entry: Entry[LoadedModel], unet: torch.nn.Module) -> OpenVinoEngine:
+    def _get_openvino_engine(
+        self, entry: Entry[LoadedModel], unet: torch.nn.Module
+    ) -> OpenVinoEngine:
         from paintdiff.models.acceleration.merged_lora_weights import find_active_loras  # noqa: PLC0415 (imports torch)
         from paintdiff.models.acceleration.openvino_engine import (  # noqa: PLC0415 (imports torch)
             BackendWorkspace,
@@ -111,14 +115,15 @@ class ComputeBackends:
         with self._measuring:
             if self._workspace is None:
                 self._workspace = BackendWorkspace.of(find_user_cache_folder())
-            if entry.second_engine is None or entry.second_engine.loras != find_active_loras(unet):
-                entry.second_engine = OpenVinoEngine(
+            backend = entry.openvino_engine
+            if backend is None or backend.loras != find_active_loras(unet):
+                backend = entry.openvino_engine = OpenVinoEngine(
                     unet,
                     self._workspace,
                     always=self._engine == "openvino",
                     has_room=lambda count: self._has_room(entry, count),
                 )
-            return entry.second_engine
+            return backend
 
 
 def _describe_run_time(
@@ -136,5 +141,5 @@ def _describe_run_time(
     built = (model.row.family.name, model.parts.denoiser, model.parts.bytes_per_number)
     settings = profile.model_dump(exclude={"name", "title", "says"})
     put_in = (len(adapters.loras), len(adapters.ip_adapters), adapters.free_u is not None)
-    how = (str(computing.kernels), computing.engine is not None, plan.words, *put_in, settings)
+    how = (str(computing.kernels), computing.backend is not None, plan.words, *put_in, settings)
     return json.dumps([*machine, *built, *how])

@@ -126,7 +126,7 @@ def _load_model(row: ModelRow, _argument: None, context: LoadContext) -> LoadedM
         wanted=context.is_wanted,
         vae=find_spare_vae(row, context.catalog),
         resident=plan.placement == "resident",
-        eight_bits=plan.eight_bits,
+        int8_weights=plan.int8_weights,
     )
     dtype = plan.dtype or context.dtype
     return pipelines.load_pipeline(row, context.device, dtype, context.report, files)
@@ -143,7 +143,7 @@ def _estimate_model_bytes(
 ) -> int:
     if plan == USUAL_PLAN:
         return usage.estimate_bytes(files, bytes_per_number)
-    parts = measure_part_bytes(files, bytes_per_number).planned(plan)
+    parts = measure_part_bytes(files, bytes_per_number).convert_to(plan)
     return count_weights_on_device(plan, row.family, parts)
 
 

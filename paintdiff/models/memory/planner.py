@@ -152,7 +152,7 @@ class Planner:
         self._failed: dict[tuple[str, int], _RanOut] = {}
         self._lock = threading.Lock()
 
-    def ladder(self, model: ModelRow, run: RunFacts) -> Ladder:
+    def build_ladder(self, model: ModelRow, run: RunFacts) -> Ladder:
         """Return the ladder of a run.
 
         Raises MemoryBudgetError if no plan is expected to fit.
@@ -179,7 +179,7 @@ class Planner:
             return Forecast(None, rungs[-1].peak_bytes, room.room_bytes)
         return Forecast(ladder.planned, ladder.planned.peak_bytes, room.room_bytes)
 
-    def most_together(self, model: ModelRow, run: RunFacts, plan: Plan, wanted: int) -> int:
+    def count_together(self, model: ModelRow, run: RunFacts, plan: Plan, wanted: int) -> int:
         """Return how many of `wanted` pictures are expected to fit at once by a plan.
 
         Returns 1 if that is unknown, or if memory has run out with several pictures.
@@ -192,11 +192,11 @@ class Planner:
         fitting = partial(estimate_peak_bytes, plan, model.family, room.parts, on=room.hardware)
         counts = range(wanted, 1, -1)
         return next(
-            (each for each in counts if fitting(run.times(each)) <= room.room_bytes),
+            (each for each in counts if fitting(run.multiply(each)) <= room.room_bytes),
             1,
         )
 
-    def peak_bytes(self, model: ModelRow, run: RunFacts, plan: Plan) -> int:
+    def estimate_peak_bytes(self, model: ModelRow, run: RunFacts, plan: Plan) -> int:
         """Return the estimated peak of a run by a plan on the device; 0 if unknown."""
         room = self._room(model)
         if room is None or room.parts is None:

@@ -60,17 +60,17 @@ _STREAMED_LEAVES = 0.05
 class Plan:
     """A way for a run to stay within memory.
 
-    `dtype` is the precision of computation ("bfloat16"; None: the usual one). With `eight_bits` the
-    weights of the denoiser and the text encoders are kept in 8 bits each (`int8_weights.py`). With
-    `sliced_attention` only few attention scores are held at once, where attention isn't fused. A
-    VAE takes pictures of up to `vae_tile_px` squared at once and larger ones by tiles of that side
-    (None: as the family's row says). `part` is the painted fraction of the requested width and
+    `dtype` is the precision of computation ("bfloat16"; None: the usual one). With `int8_weights`
+    the weights of the denoiser and the text encoders are kept in 8 bits each (`int8_weights.py`).
+    With `sliced_attention` only few attention scores are held at once, where attention isn't fused.
+    A VAE takes pictures of up to `vae_tile_px` squared at once and larger ones by tiles of that
+    side (None: as the family's row says). `part` is the painted fraction of the requested width and
     height.
     """
 
     placement: Placement = "resident"
     dtype: str | None = None
-    eight_bits: bool = False
+    int8_weights: bool = False
     vae_tile_px: int | None = None
     part: float = 1.0
     sliced_attention: bool = False
@@ -83,13 +83,13 @@ class Plan:
     @property
     def precision(self) -> tuple[str | None, bool]:
         """Return the settings that need the model to be loaded again when they change."""
-        return self.dtype, self.eight_bits
+        return self.dtype, self.int8_weights
 
     @property
     def words(self) -> str:
         """Describe to people how memory is saved; "" if nothing is done."""
         parts = [_PLACEMENT_WORDS[self.placement]]
-        parts += ["8-bit weights"] if self.eight_bits else []
+        parts += ["8-bit weights"] if self.int8_weights else []
         parts += ["half precision"] if self.dtype else []
         parts += ["sliced attention"] if self.sliced_attention else []
         parts += [f"decoded in tiles of {self.vae_tile_px}"] if self.vae_tile_px else []
@@ -123,11 +123,11 @@ class PartBytes:
         """Return the sum of all parts."""
         return self.denoiser + self.text_encoders + self.vae
 
-    def planned(self, plan: Plan) -> PartBytes:
+    def convert_to(self, plan: Plan) -> PartBytes:
         """Return the sizes in a plan's precision."""
         number = 2 if plan.dtype else self.bytes_per_number
         shrink = number / self.bytes_per_number
-        computing = _PACKED_BYTES / self.bytes_per_number if plan.eight_bits else shrink
+        computing = _PACKED_BYTES / self.bytes_per_number if plan.int8_weights else shrink
         tables = int(self.word_tables * shrink)
         return replace(
             self,
@@ -157,11 +157,11 @@ class RunFacts:
     plain: bool = True
     may_shrink: bool = True
 
-    def times(self, pictures: int) -> RunFacts:
+    def multiply(self, pictures: int) -> RunFacts:
         """Return the facts for so many pictures at once."""
         return replace(self, batch=pictures * self.batch)
 
-    def halved(self) -> RunFacts:
+    def halve(self) -> RunFacts:
         """Return the facts at half the width and height."""
         size = Size(max(1, self.size.width // 2), max(1, self.size.height // 2))
         return replace(self, size=size, seen_px=min(self.seen_px, size.area))
@@ -235,9 +235,9 @@ def _rungs(run: RunFacts, on: Hardware) -> list[Plan]:
         rungs += [Plan("encoders", vae_tile_px=small), Plan("models", vae_tile_px=small)]
         rungs += [Plan("groups", vae_tile_px=small), Plan("leaves", vae_tile_px=smallest)]
     elif on.device == "cpu":
-        rungs.append(Plan(eight_bits=True, vae_tile_px=small))
+        rungs.append(Plan(int8_weights=True, vae_tile_px=small))
         if run.plain:
-            rungs.append(Plan(dtype="bfloat16", eight_bits=True, vae_tile_px=smallest))
+            rungs.append(Plan(dtype="bfloat16", int8_weights=True, vae_tile_px=smallest))
     if run.may_shrink:
         halved = 256 if side // 2 > 256 else None
         rungs.append(replace(rungs[-1], vae_tile_px=halved, part=0.5))
@@ -248,15 +248,15 @@ def _rungs(run: RunFacts, on: Hardware) -> list[Plan]:
 
 
 def _planned(plan: Plan, family: Family, parts: PartBytes, run: RunFacts, on: Hardware) -> Planned:
-    usual, parts = parts, parts.planned(plan)
-    run = run.halved() if plan.part < 1 else run
+    usual, parts = parts, parts.convert_to(plan)
+    run = run.halve() if plan.part < 1 else run
     denoising, scores, decoding = _working_bytes(plan, family, parts, run, on)
     loading, here = 0, _on_device(plan, family, parts)
     held = count_weights_on_device(plan, family, parts)
     if on.device == "cpu" and family.working_memory is not None:
         # The allocator keeps the memory of denoising, in pieces too small for decoding.
-        if plan.eight_bits:  # it is loaded in half precision, and then packed
-            loading = usual.planned(_IN_HALF).denoiser + _CPU_BESIDE_BYTES
+        if plan.int8_weights:  # it is loaded in half precision, and then packed
+            loading = usual.convert_to(_IN_HALF).denoiser + _CPU_BESIDE_BYTES
         # That of the scores goes back to the system, as it is in one piece.
         peak = held + denoising + max(scores, decoding) + _CPU_BESIDE_BYTES
     elif plan.placement == "resident":

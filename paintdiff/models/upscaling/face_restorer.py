@@ -70,7 +70,7 @@ class LoadedFaceRestorer:
         self.device = device
         self.weights_bytes = count_network_bytes(network)
 
-    def restored(self, face: Floats) -> Floats:
+    def restore(self, face: Floats) -> Floats:
         """Return an aligned face (512, 512, 3), 0..1, RGB, repaired.
 
         Raises MemoryBudgetError if there isn't enough memory, and ModelLoadError if the result has

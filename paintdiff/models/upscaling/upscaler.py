@@ -183,7 +183,7 @@ class LoadedUpscaler:
             most = min(most, kept) if kept >= _LEAST_KEPT_TILE_PX else most
         return max(MIN_TILE_PX, most // 32 * 32)
 
-    def enlarged(self, tile: Floats) -> Floats:
+    def enlarge(self, tile: Floats) -> Floats:
         """Return a tile (height, width, 3), 0..1, RGB, enlarged `scale` times each way.
 
         If half precision gives NaN values, this and all later tiles are computed in float32. Raises

@@ -108,8 +108,8 @@ def settled(leased: LeasedPipeline, run: Denoising = RUN) -> torch.Tensor:
         if not leased.computing.calls["torch"]:
             return latents
         assert time.monotonic() < deadline
-        assert leased.computing.engine is not None
-        assert not any(each.failed for each in leased.computing.engine._trials.values())
+        assert leased.computing.backend is not None
+        assert not any(each.failed for each in leased.computing.backend._trials.values())
         time.sleep(0.1)
 
 
@@ -158,8 +158,8 @@ def test_the_two_parts_of_turbo_are_computed_too(manager: ModelManager) -> None:
         expected = painted(leased)
     with manager.lease("sd1", profile=TURBO) as leased:
         found = settled(leased)
-        assert leased.computing.engine is not None
-        parts = {place[0] for place in leased.computing.engine._trials}
+        assert leased.computing.backend is not None
+        parts = {place[0] for place in leased.computing.backend._trials}
     assert parts == {"whole", "shallow"}
     assert 0 < (expected - found).abs().max() < 1e-3
 

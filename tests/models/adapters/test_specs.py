@@ -205,7 +205,7 @@ def test_they_act_on_weights_in_eight_bits(
     """Nearly as on others, and they leave nothing behind."""
     monkeypatch.setattr(int8_weights, "LEAST_NUMBERS", 1)
     usual = {kind: painter.latents(*asked) for kind, asked in EVERY_KIND.items()}
-    plan = Plan(eight_bits=True)
+    plan = Plan(int8_weights=True)
     before = painter.latents(plan=plan)
     for kind, (adapters, run) in EVERY_KIND.items():
         found = painter.latents(adapters, run, plan)

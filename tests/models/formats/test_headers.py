@@ -14,8 +14,7 @@ import pytest
 import torch
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError, UnsafeWeightsError
-from paintdiff.models.formats import headers as module
-from paintdiff.models.formats.headers import Headers, TensorShape, read_header
+from paintdiff.models.formats.headers import TensorShape, read_header
 from tests.models.weight_files import checkpoint, gguf, write_gguf, write_sparse
 
 
@@ -218,29 +217,3 @@ def test_notes_of_a_training_are_passed_over(tmp_path: Path) -> None:
                 data = data[:-1] + b"X\x09\x00\x00\x00callbacks}" + callbacks + b"K\x01ss."
             target.writestr(name, data)
     assert set(read_header(path).tensors) == {"a"}
-
-
-def test_headers_are_kept_until_the_file_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[Path] = []
-
-    def counted(path: Path) -> module.Header:
-        read.append(path)
-        return read_header(path)
-
-    monkeypatch.setattr(module, "read_header", counted)
-    kept, path = Headers(), tmp_path / "it.safetensors"
-    write_sparse(path, {"a": (1,)}, x="1")
-    assert set(kept.tensors(path)) == {"a"} and kept.metadata(path)["x"] == "1"
-    assert len(read) == 1
-    write_sparse(path, {"b": (2,)})
-    assert set(kept.tensors(path)) == {"b"}
-    assert len(read) == 2
-    for number in range(module.MAX_KEPT):
-        write_sparse(tmp_path / f"{number}", {"a": (1,)})
-        kept.tensors(tmp_path / f"{number}")
-    kept.tensors(path)
-    assert len(read) == 3 + module.MAX_KEPT, "the one used longest ago was forgotten"
-    with pytest.raises(ModelNotFoundError):
-        kept.tensors(tmp_path / "gone")

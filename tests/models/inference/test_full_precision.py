@@ -97,8 +97,8 @@ def test_weights_are_as_before_also_after_an_error() -> None:
 @pytest.mark.parametrize("part", ["vae", "unet"])
 @pytest.mark.parametrize(
     "plan",
-    [Plan("encoders"), Plan("models"), Plan("groups"), Plan("leaves"), Plan(eight_bits=True)],
-    ids=lambda plan: plan.placement + " in 8 bits" * plan.eight_bits,
+    [Plan("encoders"), Plan("models"), Plan("groups"), Plan("leaves"), Plan(int8_weights=True)],
+    ids=lambda plan: plan.placement + " in 8 bits" * plan.int8_weights,
 )
 def test_weights_that_are_offloaded_or_packed_are_cast_too(
     part: str, plan: Plan, tiny_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
@@ -110,7 +110,7 @@ def test_weights_that_are_offloaded_or_packed_are_cast_too(
             network = getattr(leased.pipeline, part)
             layer = network.decoder.conv_in if part == "vae" else network.conv_in
             with torch.no_grad():
-                if plan.eight_bits and part == "unet":
+                if plan.int8_weights and part == "unet":
                     layer.parametrizations.weight.original1.fill_(HUGE / 127)
                 else:
                     layer.weight.fill_(HUGE)

@@ -363,11 +363,11 @@ PARTS = ("unet", "vae", "text_encoder")
         ({"unet": "fp16", "vae": "fp16"}, "old"),
     ],
 )
-@pytest.mark.parametrize("eight_bits", [False, True])
+@pytest.mark.parametrize("int8_weights", [False, True])
 def test_folders_of_variants_are_read(
     variants: Mapping[str, str],
     shards: str,
-    eight_bits: bool,
+    int8_weights: bool,
     cases: dict[str, Case],
     road: Roads,
     tmp_path: Path,
@@ -378,7 +378,9 @@ def test_folders_of_variants_are_read(
     for part in PARTS:
         assert find_part_variant(folder / part) == variants.get(part)
     found, wanted = (
-        pipelines.load_pipeline(case.row(each), "cpu", "float32", road=road(eight_bits=eight_bits))
+        pipelines.load_pipeline(
+            case.row(each), "cpu", "float32", road=road(int8_weights=int8_weights)
+        )
         for each in (folder, case.folder)
     )
     same_weights(found.components, wanted.components)

@@ -220,7 +220,7 @@ def test_flags_of_the_pipeline_come_along(tmp_path: Path, cases: dict[str, Case]
 
 
 @pytest.mark.parametrize(
-    ("dtype", "eight_bits"),
+    ("dtype", "int8_weights"),
     [("bfloat16", False), ("float16", False), ("float32", False), ("float32", True)],
 )
 def test_numbers_are_rounded_as_a_folders_are(
@@ -228,15 +228,15 @@ def test_numbers_are_rounded_as_a_folders_are(
     cases: dict[str, Case],
     road: Callable[..., LoadingContext],
     dtype: str,
-    eight_bits: bool,
+    int8_weights: bool,
 ) -> None:
     case = cases["sdxl"]
     save_file(case.tensors(), tmp_path / "x.safetensors")
     row = case.row(tmp_path / "x.safetensors")
-    how = {"config_folder": case.folder, "eight_bits": eight_bits}
+    how = {"config_folder": case.folder, "int8_weights": int8_weights}
     single = loaders.load_pipeline(row, "cpu", dtype, road=road(**how))
     folder = loaders.load_pipeline(
-        case.row(case.folder), "cpu", dtype, road=road(eight_bits=eight_bits)
+        case.row(case.folder), "cpu", dtype, road=road(int8_weights=int8_weights)
     )
     same_weights(single.components, folder.components)
 

@@ -117,7 +117,7 @@ def test_a_job_makes_room_for_its_peak(three: Catalog) -> None:
     alone, run = ModelManager(three, device="cpu"), RunFacts(Size(64, 64), 64 * 64)
     with alone.lease("tiny"):
         (held,) = alone.cache.loaded()
-        peak = alone.planner.peak_bytes(three.find(ModelRow, "tiny"), run, USUAL_PLAN)
+        peak = alone.planner.estimate_peak_bytes(three.find(ModelRow, "tiny"), run, USUAL_PLAN)
     for spare, left in ((0.5, ["tiny (2)"]), (2, ["tiny", "tiny (2)"])):
         budget = peak + int(spare * held.weights_bytes)
         manager = ModelManager(three, device="cpu", memory_budget_bytes=budget)

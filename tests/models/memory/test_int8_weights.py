@@ -27,7 +27,7 @@ from paintdiff.models.registry.model_rows import ModelRow
 from tests.pictures import png_of
 from tests.tiny_families import SAVERS, save_tiny_family
 
-PACKED = Plan(eight_bits=True)
+PACKED = Plan(int8_weights=True)
 HOUSE = InputImage(data=png_of(Image.effect_noise((64, 64), 90).convert("RGB")))
 MASK = InputImage(data=png_of(Image.new("L", (64, 64), "white")))
 ASKED: dict[str, Any] = {
@@ -162,7 +162,7 @@ def test_where_memory_is_short_a_model_is_packed_as_it_is_loaded(tmp_path: Path)
     row = catalog.find(ModelRow, "mini")
     assert row.folder is not None
     whole = measure_part_bytes(list_weight_files(row.folder), 4)
-    budget = whole.planned(PACKED).total + 60 * 2**20
+    budget = whole.convert_to(PACKED).total + 60 * 2**20
     assert budget < whole.total + 40 * 2**20
     asked = TextToImage(prompt="a red house", num_inference_steps=2, seed=7)
     manager = ModelManager(catalog, device="cpu", memory_budget_bytes=budget)
@@ -171,4 +171,4 @@ def test_where_memory_is_short_a_model_is_packed_as_it_is_loaded(tmp_path: Path)
         assert "8-bit weights" in finished.warnings[0]
         assert finished.pictures[0].image.size == (128, 128)
         held = manager.cache.loaded()[0].weights_bytes
-        assert held == pytest.approx(whole.planned(PACKED).total, rel=0.05)
+        assert held == pytest.approx(whole.convert_to(PACKED).total, rel=0.05)

@@ -81,22 +81,22 @@ def test_tiles_are_smaller_than_the_picture_and_hold_less() -> None:
 
 def test_weights_in_eight_bits_take_a_quarter_and_word_tables_stay() -> None:
     rungs = list_plans(SD1.family, SD1_FULL, AT_512, Hardware("cpu"))
-    packed = next(each for each in rungs if each.plan == Plan(eight_bits=True, vae_tile_px=256))
+    packed = next(each for each in rungs if each.plan == Plan(int8_weights=True, vae_tile_px=256))
     expected = (3.2 + 0.46 - 0.14) / 4 + 0.14 + 0.31
     assert packed.weights_bytes == pytest.approx(expected * GIB, rel=0.03)
-    quantized = replace(SD1_FULL, quantized=True).planned(packed.plan)
+    quantized = replace(SD1_FULL, quantized=True).convert_to(packed.plan)
     assert quantized.denoiser == SD1_FULL.denoiser
 
 
 def test_half_precision_is_only_for_runs_that_are_the_models_alone() -> None:
     rungs = list_plans(SD1.family, SD1_FULL, AT_512, Hardware("cpu"))
     assert any(each.plan.dtype for each in rungs if each.plan.part == 1)
-    half = SD1_FULL.planned(Plan(dtype="bfloat16"))
+    half = SD1_FULL.convert_to(Plan(dtype="bfloat16"))
     assert half.total == pytest.approx(SD1_FULL.total / 2, rel=0.01)
     beside = replace(AT_512, plain=False, beside_bytes=GIB)
     others = [each.plan for each in list_plans(SD1.family, SD1_FULL, beside, Hardware("cpu"))]
     assert all(plan.dtype is None for plan in others)
-    assert any(plan.eight_bits for plan in others if plan.part == 1)
+    assert any(plan.int8_weights for plan in others if plan.part == 1)
     first = list_plans(SD1.family, SD1_FULL, beside, Hardware("cpu"))[0]
     assert first.peak_bytes == rungs[0].peak_bytes + GIB
 
@@ -138,13 +138,13 @@ def test_what_was_refused_is_tried_with_less_weights() -> None:
 
 def test_planners_remember_by_model_and_about_the_size() -> None:
     planner = Planner(lambda _row: Room(Hardware("cuda"), 100 * GIB, SDXL_HALF))
-    first = planner.ladder(SDXL, AT_1024).planned.plan
+    first = planner.build_ladder(SDXL, AT_1024).planned.plan
     planner.remember_failed(SDXL, AT_1024, frozenset({first}))
-    assert planner.ladder(SDXL, AT_1024).planned.plan != first
+    assert planner.build_ladder(SDXL, AT_1024).planned.plan != first
     nearly = RunFacts(Size(1024, 960), 1024 * 960)
-    assert planner.ladder(SDXL, nearly).planned.plan != first
-    assert planner.ladder(SDXL, AT_512).planned.plan == first
-    assert planner.ladder(SD1, AT_1024).planned.plan == first
+    assert planner.build_ladder(SDXL, nearly).planned.plan != first
+    assert planner.build_ladder(SDXL, AT_512).planned.plan == first
+    assert planner.build_ladder(SD1, AT_1024).planned.plan == first
 
 
 def test_what_failed_is_tried_again_later_or_once_there_is_more_room(
@@ -152,19 +152,19 @@ def test_what_failed_is_tried_again_later_or_once_there_is_more_room(
 ) -> None:
     room = Room(Hardware("cuda"), 100 * GIB, SDXL_HALF)
     planner = Planner(lambda _row: room)
-    first = planner.ladder(SDXL, AT_1024).planned.plan
+    first = planner.build_ladder(SDXL, AT_1024).planned.plan
     planner.remember_failed(SDXL, AT_1024, frozenset({first}), alone=True)
-    assert planner.ladder(SDXL, AT_1024).planned.plan != first
-    assert planner.most_together(SDXL, AT_1024, first, 4) == 1
+    assert planner.build_ladder(SDXL, AT_1024).planned.plan != first
+    assert planner.count_together(SDXL, AT_1024, first, 4) == 1
     room = Room(Hardware("cuda"), 120 * GIB, SDXL_HALF)
-    assert planner.ladder(SDXL, AT_1024).planned.plan == first
-    assert planner.most_together(SDXL, AT_1024, first, 4) == 4
+    assert planner.build_ladder(SDXL, AT_1024).planned.plan == first
+    assert planner.count_together(SDXL, AT_1024, first, 4) == 4
     room = Room(Hardware("cuda"), 100 * GIB, SDXL_HALF)
-    assert planner.ladder(SDXL, AT_1024).planned.plan != first
+    assert planner.build_ladder(SDXL, AT_1024).planned.plan != first
     later = time.monotonic() + planning.RETRY_SECONDS
     monkeypatch.setattr(planning.time, "monotonic", lambda: later)
-    assert planner.ladder(SDXL, AT_1024).planned.plan == first
-    assert planner.most_together(SDXL, AT_1024, first, 4) == 4
+    assert planner.build_ladder(SDXL, AT_1024).planned.plan == first
+    assert planner.count_together(SDXL, AT_1024, first, 4) == 4
 
 
 def test_forecasts_in_words() -> None:
@@ -183,7 +183,7 @@ def test_forecasts_in_words() -> None:
 def test_nothing_is_foretold_of_what_nobody_knows() -> None:
     assert Planner(lambda _row: None).forecast(SD1, AT_512) is None
     assert Planner(lambda _row: Room(Hardware("cpu"), GIB, None)).forecast(SD1, AT_512) is None
-    planned = Planner(lambda _row: None).ladder(SD1, AT_512).planned
+    planned = Planner(lambda _row: None).build_ladder(SD1, AT_512).planned
     assert planned.plan == Plan()
 
 
@@ -257,10 +257,10 @@ def test_where_attention_is_fused() -> None:
 def test_a_manager_plans_with_attention_as_it_is_now(tiny_catalog: Catalog) -> None:
     manager = ModelManager(tiny_catalog, device="cpu")
     row, run = tiny_catalog.find(ModelRow, "mini"), RunFacts(Size(1024, 1024), 1024 * 1024)
-    usual = manager.planner.peak_bytes(row, run, Plan())
+    usual = manager.planner.estimate_peak_bytes(row, run, Plan())
     with sdpa_kernel(SDPBackend.MATH):
-        whole = manager.planner.peak_bytes(row, run, Plan())
-        sliced = manager.planner.peak_bytes(row, run, Plan(sliced_attention=True))
+        whole = manager.planner.estimate_peak_bytes(row, run, Plan())
+        sliced = manager.planner.estimate_peak_bytes(row, run, Plan(sliced_attention=True))
     assert whole > sliced >= usual
 
 

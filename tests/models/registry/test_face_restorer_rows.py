@@ -111,10 +111,10 @@ def test_it_is_lent_shared_counted_and_dropped(models_dir: Path) -> None:
     ):
         assert one is other and one.weights_bytes > 10**6 and len(one.model_hash) == 10
         face = np.random.default_rng(0).random((64, 64, 3)).astype(np.float32)
-        made = one.restored(face)
+        made = one.restore(face)
         assert made.shape == face.shape and made.dtype == np.float32
         assert made.min() >= 0 and made.max() <= 1 and made.std() > 0
-        assert np.array_equal(made, one.restored(face))
+        assert np.array_equal(made, one.restore(face))
         # spandrel's own call has 0 to 1 at both ends.
         pixels = torch.from_numpy(face.transpose(2, 0, 1))[None]
         with torch.inference_mode():
@@ -151,9 +151,9 @@ def test_gfpgan_gives_the_same_face_every_time_between_black_and_white() -> None
         assert not torch.equal(*drawn), "left alone it draws noise"
         given = network(pixels * 2 - 1, randomize_noise=False)[0]
     expected = (given[0].permute(1, 2, 0).numpy() + 1) / 2
-    made = restorer.restored(face)
+    made = restorer.restore(face)
     assert np.abs(made - np.clip(expected, 0, 1)).max() < 1e-6
-    assert np.array_equal(made, restorer.restored(face))
+    assert np.array_equal(made, restorer.restore(face))
 
 
 def test_numbers_that_are_none_are_refused(models_dir: Path) -> None:
@@ -162,7 +162,7 @@ def test_numbers_that_are_none_are_refused(models_dir: Path) -> None:
         for parameter in restorer.network.model.parameters():
             parameter.data.fill_(torch.nan)
         with pytest.raises(ModelLoadError, match="RestoreFormer returned invalid pixels"):
-            restorer.restored(np.zeros((64, 64, 3), np.float32))
+            restorer.restore(np.zeros((64, 64, 3), np.float32))
 
 
 def test_other_networks_are_refused_in_words(models_dir: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def in_tiles(
     size = Size(pixels.shape[1], pixels.shape[0])
     target = Size(size.width * upscaler.scale, size.height * upscaler.scale)
     network = Network(
-        upscaler.enlarged,
+        upscaler.enlarge,
         upscaler.scale,
         lambda: margins or (upscaler.context_px, upscaler.multiple),
     )
@@ -67,7 +67,7 @@ def test_every_architecture_is_loaded_and_enlarges(name: str, tmp_path: Path) ->
     factor = 2 if name == "RealCUGAN" else factor // settings.get("shuffle_factor", 1)
     assert upscaler.scale == factor
     assert upscaler.weights_bytes > 0
-    made = upscaler.enlarged(picture(19, 17))
+    made = upscaler.enlarge(picture(19, 17))
     assert made.shape == (17 * factor, 19 * factor, 3)
     assert made.dtype == np.float32
     assert made.min() >= 0 and made.max() <= 1
@@ -79,7 +79,7 @@ def test_it_computes_what_the_network_does(name: str, tmp_path: Path) -> None:
     pixels = picture(24, 20)
     with torch.inference_mode():
         expected = small_network(name)(torch.from_numpy(pixels.transpose(2, 0, 1))[None])
-    made = small(name, tmp_path).enlarged(pixels)
+    made = small(name, tmp_path).enlarge(pixels)
     assert np.abs(made - expected[0].clamp(0, 1).permute(1, 2, 0).numpy()).max() < 1e-5
 
 
@@ -121,14 +121,14 @@ def test_pickled_tensors_are_read_however_they_are_wrapped(
     file = tmp_path / "x.pth"
     torch.save(wrapped(dict(small_network(name).state_dict())), file)
     pixels = picture(16, 16)
-    expected = small(name, tmp_path).enlarged(pixels)
-    assert np.array_equal(loaded(file).enlarged(pixels), expected)
+    expected = small(name, tmp_path).enlarge(pixels)
+    assert np.array_equal(loaded(file).enlarge(pixels), expected)
 
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_networks_for_grey_and_for_alpha_enlarge_colours_too(channels: int, tmp_path: Path) -> None:
     upscaler = compact(tmp_path, num_in_ch=channels, num_out_ch=channels)
-    made = upscaler.enlarged(picture(20, 18))
+    made = upscaler.enlarge(picture(20, 18))
     assert made.shape == (36, 40, 3)
     assert made.std() > 0.01
 
@@ -240,7 +240,7 @@ def test_other_trouble_is_not_taken_for_short_memory(
 
     monkeypatch.setattr(upscaling, "_in_channels", broken)
     with pytest.raises(RuntimeError, match="something else"):
-        upscaler.enlarged(picture(20, 20))
+        upscaler.enlarge(picture(20, 20))
 
 
 # Precision
@@ -251,9 +251,9 @@ def test_half_precision_is_used_where_the_network_can(tmp_path: Path) -> None:
     full, half = compact(tmp_path), loaded(tmp_path / "compact.safetensors", "bfloat16")
     assert (full.half, half.half) == (False, True)
     assert half.weights_bytes * 2 == full.weights_bytes
-    made = half.enlarged(pixels)
+    made = half.enlarge(pixels)
     assert made.dtype == np.float32
-    assert 0 < np.abs(made - full.enlarged(pixels)).max() < 0.05
+    assert 0 < np.abs(made - full.enlarge(pixels)).max() < 0.05
     assert not small("SwinIR", tmp_path, "float16").half, "it can't, so it isn't"
     assert small("SwinIR", tmp_path, "bfloat16").half
 
@@ -322,7 +322,7 @@ def test_one_is_loaded_once_while_there_is_room(tiny_catalog: Catalog, loads: li
 
 def test_channels_lie_last_where_the_network_can(tmp_path: Path) -> None:
     upscaler, pixels = compact(tmp_path), picture(40, 30)
-    made = upscaler.enlarged(pixels)
+    made = upscaler.enlarge(pixels)
     assert upscaler.memory_format == torch.channels_last
     (first, *_others) = (each for each in upscaler.network.model.parameters() if each.dim() == 4)
     assert first.is_contiguous(memory_format=torch.channels_last)
@@ -334,7 +334,7 @@ def test_a_network_that_views_its_numbers_in_the_usual_order_is_left_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upscaler, pixels = compact(tmp_path), picture(40, 30)
-    made = compact(tmp_path).enlarged(pixels)
+    made = compact(tmp_path).enlarge(pixels)
     forward = upscaler.network.model.forward
 
     def viewing(tensor: torch.Tensor) -> torch.Tensor:
@@ -342,7 +342,7 @@ def test_a_network_that_views_its_numbers_in_the_usual_order_is_left_so(
         return forward(flat.view_as(tensor))
 
     monkeypatch.setattr(upscaler.network.model, "forward", viewing)
-    assert np.abs(upscaler.enlarged(pixels) - made).max() < LEVEL / 100
+    assert np.abs(upscaler.enlarge(pixels) - made).max() < LEVEL / 100
     assert upscaler.memory_format == torch.contiguous_format
 
 
@@ -355,10 +355,10 @@ def test_what_overflows_in_half_precision_is_computed_in_float32(tmp_path: Path)
         last.weight.fill_(1e-7)
     pixels = picture(24, 24)
     weights_bytes = half.weights_bytes
-    made = half.enlarged(pixels)
+    made = half.enlarge(pixels)
     assert np.isfinite(made).all() and not half.half
     assert half.weights_bytes == 2 * weights_bytes
-    assert half.enlarged(pixels).tobytes() == made.tobytes()
+    assert half.enlarge(pixels).tobytes() == made.tobytes()
 
 
 def test_the_notes_say_that_half_precision_was_given_up(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_what_is_no_picture_is_told(tmp_path: Path) -> None:
         tensors = {name: torch.full_like(tensor, odd) for name, tensor in _good().items()}
         upscaler = loaded(saved(tensors, tmp_path / "odd.safetensors"))
         with pytest.raises(ModelLoadError, match="The odd returned invalid pixels"):
-            upscaler.enlarged(picture(20, 20))
+            upscaler.enlarge(picture(20, 20))
 
 
 def test_too_little_memory_to_load_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
