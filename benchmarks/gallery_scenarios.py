@@ -291,6 +291,7 @@ def _find_lost(
     gallery: Gallery, records: Mapping[str, Record], told: list[Mapping[str, Any]]
 ) -> Iterator[str]:
     erasing = {id for each in told for id in each.get("erasing", ())}
+    files = {record.file for record in records.values()}
     for each in told:
         id = each.get("recorded", each.get("liked"))
         if id is not None and id not in records and id not in erasing:
@@ -310,5 +311,5 @@ def _find_lost(
         yield from (
             f"erased, but there: {file}"
             for file in each.get("files", ())
-            if gallery.path_of(file).exists()
+            if file not in files and gallery.path_of(file).exists()
         )

@@ -6,6 +6,7 @@ An import can be interrupted and run again: what is in the gallery already is sk
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -105,7 +106,10 @@ def _import_file(
 def _copy(gallery: Gallery, path: Path, facts: PictureFile) -> str:
     """Copy a file to the folder of its day, with its time; return its name there."""
     day = f"{facts.modified_at.astimezone():%Y-%m-%d}"
-    file = f"{day}/{path.stem[:100]}-{facts.sha256[:12]}{path.suffix.lower()}"
+    stem, suffix = f"{day}/{path.stem[:100]}-{facts.sha256[:12]}", path.suffix.lower()
+    file = f"{stem}{suffix}"
+    if not gallery.store.find_unrecorded([file]):  # it is about to be removed, for one
+        file = f"{stem}-{secrets.token_hex(3)}{suffix}"
     try:
         with (
             suppress(FileExistsError),  # copied before an interruption

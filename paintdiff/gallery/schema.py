@@ -75,6 +75,8 @@ class PictureRow(Table):
             _make_index(f"pictures_by_{each}", _SHOWN, each)
             for each in ("owner", "kind", "model", "feedback", "favourite")
         ),
+        # It has all that the filters' choices are made of.
+        Index("pictures_by_choice", "deleted_at", "owner", "model", "kind", "width", "height"),
     )
 
     number: Mapped[int] = mapped_column(_Number, primary_key=True)

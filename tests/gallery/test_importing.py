@@ -124,6 +124,21 @@ def test_an_original_stays_when_the_bin_is_emptied(gallery: Gallery, theirs: Pat
     assert (theirs / "one.png").is_file()
 
 
+def test_a_copy_outlives_the_erased_one_before_it(
+    gallery: Gallery, theirs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first copy's file can't be removed when the bin is emptied, but later."""
+    import_folder(gallery, theirs, copy=True)
+    gallery.store.delete([each.id for each in records(gallery).values()])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "broken")))
+        assert empty_bin(gallery) == 3
+    assert import_folder(gallery, theirs, copy=True).imported == 3
+    assert adopt_orphans(gallery) == 0
+    assert len(records(gallery)) == 3
+    assert list(find_mismatches(gallery, thorough=True)) == []
+
+
 def test_the_gallerys_own_folder_is_not_imported_twice(gallery: Gallery, tmp_path: Path) -> None:
     painted(PictureFolder(gallery.folder))
     adopt_orphans(gallery)

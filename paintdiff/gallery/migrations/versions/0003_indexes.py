@@ -1,26 +1,22 @@
-"""Index what is listed in the order in which it is listed, so that no page sorts all pictures."""
+"""Make indexes from which pages and the filters' choices are read without sorting all pictures."""
 
-import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
 down_revision = "0002"
 
-_REPLACED = ("owner", "kind", "model", "deleted_at")
-_FILTERS = ("owner", "kind", "model", "feedback", "favourite")
+_OLD = ("pictures_by_time", "ix_pictures_deleted_at", "ix_pictures_owner")
+_NEW = {
+    "pictures_by_time": ("deleted_at", "created_at", "id"),
+    "pictures_of_owner": ("owner", "deleted_at", "created_at", "id"),
+    "pictures_by_rating": ("deleted_at", "feedback", "created_at", "id"),
+    "pictures_by_choice": ("deleted_at", "owner", "model", "kind", "width", "height"),
+}
 
 
 def upgrade() -> None:
     """Replace the indexes."""
-    for name in ("pictures_by_time", *(f"ix_pictures_{each}" for each in _REPLACED)):
-        op.drop_index(name)
-    shown, gone = sa.text("deleted_at IS NULL"), sa.text("deleted_at IS NOT NULL")
-    _index("pictures_by_time", [], shown)
-    _index("pictures_in_bin", [], gone)
-    for each in _FILTERS:
-        _index(f"pictures_by_{each}", [each], shown)
-
-
-def _index(name: str, first: list[str], where: sa.TextClause) -> None:
-    columns = [*first, "created_at", "id"]
-    op.create_index(name, "pictures", columns, sqlite_where=where, postgresql_where=where)
+    for name in _OLD:
+        op.drop_index(name, "pictures")
+    for name, columns in _NEW.items():
+        op.create_index(name, "pictures", list(columns))
