@@ -53,7 +53,7 @@ from benchmarks.disk_calls import (
 )
 from benchmarks.gallery_scenarios import SCENARIOS, Place, Scenario, find_faults
 from paintdiff.gallery import files, importing, input_files
-from paintdiff.gallery.describing import Circumstances, record_of_picture
+from paintdiff.gallery.describing import record_of_picture
 from paintdiff.gallery.files import PictureFolder, write_png
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import read_picture_file
@@ -345,7 +345,7 @@ def _make_saver(scratch: Path) -> Callable[[Recorder, PictureFolder, Picture], P
         elsewhere = scratch / "first.png"
         facts = read_picture_file(write_png(elsewhere, picture, overwrite=True))
         name, moment = "2026-11-30/first.png", datetime.now(UTC)
-        record = record_of_picture(picture, name, facts, moment, Circumstances())
+        record = record_of_picture(picture, name, facts, moment, "")
         id = gallery.store.add(replace(record, inputs=())).id
         return replace(picture, path=write_png(gallery.path_of(name), picture), id=id)
 

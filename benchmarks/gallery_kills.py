@@ -29,6 +29,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -84,16 +85,21 @@ def main() -> int:
     return int(bool(kills.faults))
 
 
+_NEEDED = (
+    "diffusers",
+    "uvicorn",
+    "paintdiff.engine.engine",
+    "paintdiff.gallery.recording",
+    "paintdiff.models.manager.model_manager",
+    "paintdiff.ui.gallery.routes",
+    "paintdiff.ui.page",
+)
+
+
 def _import_what_the_app_needs() -> None:
     """Import it before the processes part, which then start in a fraction of the time."""
-    import diffusers  # noqa: F401, PLC0415
-    import uvicorn  # noqa: F401, PLC0415
-
-    import paintdiff.engine.engine  # noqa: PLC0415
-    import paintdiff.gallery.recording  # noqa: PLC0415
-    import paintdiff.models.manager.model_manager  # noqa: PLC0415
-    import paintdiff.ui.gallery.routes  # noqa: PLC0415
-    import paintdiff.ui.page  # noqa: F401, PLC0415
+    for name in _NEEDED:
+        import_module(name)
 
 
 class Kills:
@@ -204,7 +210,7 @@ def _run_app(
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     port = _find_free_port()
     flags = ["--output-dir", str(place.root / "out"), "--port", str(port)]
-    app = App.composed(Settings.read(flags + (["--database-url", place.url] if place.url else [])))
+    app = App.compose(Settings.read(flags + (["--database-url", place.url] if place.url else [])))
     with ExitStack() as stack:
         if without == "hidden names":
             stack.enter_context(hide_no_names(slowly=True))

@@ -115,7 +115,7 @@ def _prepare_pictures(place: Place, acknowledge: Acknowledge) -> None:
     place.theirs.mkdir(parents=True)
     with closing(place.open()) as gallery:
         folder = PictureFolder(gallery.folder)
-        recorder = Recorder(gallery, folder, {})
+        recorder = Recorder(gallery, folder)
         ids = [save(recorder, folder, make_picture(seed)).id for seed in range(3)]
         gallery.store.set_feedback(ids[0], 1)
         for id in ids:
@@ -128,7 +128,7 @@ def _prepare_pictures(place: Place, acknowledge: Acknowledge) -> None:
 def _save(place: Place, acknowledge: Acknowledge, mend: Callable[[], None]) -> None:
     with closing(place.open()) as gallery:
         folder = PictureFolder(gallery.folder)
-        recorder = Recorder(gallery, folder, {})
+        recorder = Recorder(gallery, folder)
         picture = save(recorder, folder, make_picture(7))
         if not picture.id:
             mend()
@@ -294,7 +294,9 @@ def _find_lost(
     files = {record.file for record in records.values()}
     for each in told:
         id = each.get("recorded", each.get("liked"))
-        if id is not None and id not in records and id not in erasing:
+        if id is None:
+            continue
+        if id not in records and id not in erasing:
             yield f"lost: {each}"
         if "liked" in each and id in records and records[id].feedback != 1:
             yield f"a lost like: {each}"
