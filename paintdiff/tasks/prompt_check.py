@@ -15,7 +15,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import paintdiff.tasks.messages as messages
-from paintdiff.errors import ModelError, PresetError, RequestError, UnknownNameError
+from paintdiff.errors import ModelError, PresetError, UnknownNameError
+from paintdiff.jobs.requests import MAX_LORAS
 from paintdiff.models.conditioning.prompt_plan import plan_prompts
 from paintdiff.models.conditioning.prompt_words import locate_embeddings
 from paintdiff.models.conditioning.token_counts import TokenCount, TokenCounter
@@ -29,6 +30,7 @@ from paintdiff.models.registry.model_rows import (
 from paintdiff.prompts.attention import Span, list_words, read_attention
 from paintdiff.prompts.extra_networks import blank_tags, locate_tags, split_lora_tags
 from paintdiff.prompts.syntax import (
+    Prompt,
     PromptSyntax,
     blank_unread,
     list_texts,
@@ -37,7 +39,12 @@ from paintdiff.prompts.syntax import (
 )
 from paintdiff.prompts.words import locate_words, suggest_words, write_closest
 from paintdiff.tasks.resolve import messages as resolve_messages
-from paintdiff.tasks.resolve.prompts import check_limits, list_mistakes, list_unsupported
+from paintdiff.tasks.resolve.prompts import (
+    MAX_PARTS,
+    MAX_TEXTS,
+    list_mistakes,
+    list_unsupported,
+)
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
@@ -209,18 +216,17 @@ class _Check:
         if self._is_plain:
             pieces = [(0, blank_tags(text))]
         else:
-            blanked = blank_unread(parse_prompt(text, divided=not self.prompt.is_negative))
+            blanked = blank_unread(self._parsed)
             spans = read_attention(blanked, joined=False).spans
             pieces = [
                 (each.end - len(each.text), each.text) for each in spans if isinstance(each, Span)
             ]
         words: list[tuple[int, int, str]] = []
         for shift, piece in pieces:
-            named = [(start, end) for start, end, _ in locate_embeddings(piece, self.vectors)]
+            for start, end, _ in locate_embeddings(piece, self.vectors):
+                piece = piece[:start] + " " * (end - start) + piece[end:]
             words += [
-                (shift + start, shift + end, word)
-                for start, end, word in locate_words(piece)
-                if not any(first <= start < last for first, last in named)
+                (shift + start, shift + end, word) for start, end, word in locate_words(piece)
             ]
         return words
 
@@ -247,7 +253,7 @@ class _Check:
 
     def _mark_loras(self) -> Iterator[PromptMark]:
         text = self.prompt.text
-        for each in locate_tags(text):
+        for each in locate_tags(text)[:MAX_LORAS]:
             message, choices = "", ()
             if each.tag is None:
                 message = resolve_messages.unreadable_lora_tag(text[each.start : each.end])
@@ -277,14 +283,15 @@ class _Check:
             return [self.reader.problem]
         if self._is_plain:
             return []
-        text, steps = self.prompt.text, min(max(1, self.prompt.steps), _MOST_STEPS)
-        texts = ("", text) if self.prompt.is_negative else (text, "")
-        plan = plan_prompts(*texts, steps, 0, lambda text: text)
-        try:
-            check_limits(plan)
-        except RequestError as error:
-            return [str(error)]
-        return list_unsupported(plan, self.model)
+        parts, texts = len(self._parsed.subprompts), len(self._found)
+        if parts > MAX_PARTS:
+            return [resolve_messages.too_many_parts(parts, MAX_PARTS)]
+        if texts > MAX_TEXTS:
+            return [resolve_messages.too_many_changes(texts - 1, MAX_TEXTS - 1)]
+        if self.model.family.takes_weights:
+            return []
+        both = ("", self.prompt.text) if self.prompt.is_negative else (self.prompt.text, "")
+        return list_unsupported(plan_prompts(*both, self._steps, 0, str), self.model)
 
     def _count(self) -> tuple[TokenCount | None, list[PromptMark]]:
         from paintdiff.models.conditioning.prompt_encoder import (  # noqa: PLC0415 (imports torch)
@@ -326,17 +333,29 @@ class _Check:
     @cached_property
     def _texts(self) -> list[tuple[str, str]]:
         """Return the longest texts of the prompt, each with its source, blanked where unread."""
-        text, steps = self.prompt.text, min(max(1, self.prompt.steps), _MOST_STEPS)
         if self._is_plain:
+            text = self.prompt.text
             return [(split_lora_tags(text)[0], blank_tags(text))]
-        parsed = parse_prompt(text, divided=not self.prompt.is_negative)
-        found = {
-            each: (index, step)
-            for index, texts in enumerate(schedule(parsed, steps))
-            for step, each in texts
-        }
+        found = self._found
         longest = sorted(found, key=len, reverse=True)[:_LONGEST_TEXTS]
-        return [(each, blank_unread(parsed, *found[each], steps)) for each in longest]
+        return [(each, blank_unread(self._parsed, *found[each], self._steps)) for each in longest]
+
+    @cached_property
+    def _parsed(self) -> Prompt:
+        return parse_prompt(self.prompt.text, divided=not self.prompt.is_negative)
+
+    @cached_property
+    def _found(self) -> dict[str, tuple[int, int]]:
+        """All texts that are read, with the index of their subprompt and a step that reads them."""
+        return {
+            text: (index, step)
+            for index, texts in enumerate(schedule(self._parsed, self._steps))
+            for step, text in texts
+        }
+
+    @property
+    def _steps(self) -> int:
+        return min(max(1, self.prompt.steps), _MOST_STEPS)
 
     def _make_offer(self) -> PromptOffer | None:
         known, near, title = self.reader.known, self.reader.near, self.model.title
@@ -355,4 +374,4 @@ class _Check:
         text = self.prompt.text
         if self._is_plain:
             return split_lora_tags(text)[0]
-        return list_words(list_texts(parse_prompt(text)))
+        return list_words(list_texts(self._parsed))

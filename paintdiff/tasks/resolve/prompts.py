@@ -36,7 +36,7 @@ def check_prompts(request: PaintingRequest, context: ResolveContext) -> None:
         return
     steps = request.sampling().num_inference_steps
     plan = plan_prompts(request.prompt, request.negative_prompt, steps, 0, lambda text: text)
-    check_limits(plan)
+    _check_limits(plan)
     for sentence in list_unsupported(plan, context.model):
         context.warn(sentence, "prompt")
     for field in ("prompt", "negative_prompt"):
@@ -45,8 +45,7 @@ def check_prompts(request: PaintingRequest, context: ResolveContext) -> None:
             context.warn(messages.mistake_at(mistake.message, _quote(mistake, text)), field)
 
 
-def check_limits(plan: PromptPlan) -> None:
-    """Raise RequestError if a prompt has too many parts or changes."""
+def _check_limits(plan: PromptPlan) -> None:
     if len(plan.parts) > MAX_PARTS:
         raise RequestError(messages.too_many_parts(len(plan.parts), MAX_PARTS), field="prompt")
     positive = {pieces for part in plan.parts for _, pieces in part}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -103,10 +104,10 @@ class TagLists:
     def __init__(self, models_folders: Sequence[Path]) -> None:
         self._folders = models_folders
         self._stamp: tuple[tuple[Path, int, int], ...] = ()
-        self._tags = Tags((), ())
+        self._content = _write_tags(Tags((), ()))
 
-    def read(self) -> tuple[str, Tags]:
-        """Return a text that changes with the files, and the tags."""
+    def read(self) -> tuple[str, bytes]:
+        """Return a text that changes with the files, and the tags as JSON."""
         files = find_tag_files(self._folders)
         stamp: list[tuple[Path, int, int]] = []
         for path in files:
@@ -116,5 +117,10 @@ class TagLists:
                 continue  # it has just gone
             stamp.append((path, found.st_size, found.st_mtime_ns))
         if tuple(stamp) != self._stamp:
-            self._tags, self._stamp = read_tags(files), tuple(stamp)
-        return f"{abs(hash(self._stamp)):x}", self._tags
+            self._content, self._stamp = _write_tags(read_tags(files)), tuple(stamp)
+        return f"{abs(hash(self._stamp)):x}", self._content
+
+
+def _write_tags(found: Tags) -> bytes:
+    rows = [[each.name, each.count, *each.aliases] for each in found.tags]
+    return json.dumps({"tags": rows, "problems": found.problems}, ensure_ascii=False).encode()

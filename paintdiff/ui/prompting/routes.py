@@ -95,7 +95,7 @@ def prompting_routes(context: PageContext) -> APIRouter:
     async def completions(request: Request, model: ModelName = "") -> Response:
         row = context.model(model)
         content = await threads.run(lambda: json.dumps(list_completions(context, row)).encode())
-        return _answer_once(request, hashlib.sha256(content).hexdigest()[:32], lambda: content)
+        return _answer_once(request, hashlib.sha256(content).hexdigest()[:32], content)
 
     @router.get("/history")
     async def history(
@@ -121,15 +121,11 @@ def prompting_routes(context: PageContext) -> APIRouter:
 
     @router.get("/tags")
     async def tag_lists(request: Request) -> Response:
-        def read() -> tuple[str, Callable[[], bytes]]:
+        def read() -> tuple[str, bytes]:
             with reading:
-                stamp, found = tags.read()
-            rows = [[each.name, each.count, *each.aliases] for each in found.tags]
-            content = {"tags": rows, "problems": found.problems}
-            return stamp, lambda: json.dumps(content, ensure_ascii=False).encode()
+                return tags.read()
 
-        stamp, make = await threads.run(read)
-        return _answer_once(request, stamp, make)
+        return _answer_once(request, *await threads.run(read))
 
     return router
 
@@ -137,12 +133,12 @@ def prompting_routes(context: PageContext) -> APIRouter:
 _NOT_STORED = {"Cache-Control": "no-store"}
 
 
-def _answer_once(request: Request, stamp: str, make: Callable[[], bytes]) -> Response:
+def _answer_once(request: Request, stamp: str, content: bytes) -> Response:
     """Answer with JSON, or that the browser's copy is still right."""
     headers = {"Cache-Control": "private, no-cache", "ETag": f'"{stamp}"'}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    return Response(make(), media_type="application/json", headers=headers)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 def describe_check(check: PromptCheck, text: str) -> dict[str, Any]:
