@@ -293,10 +293,8 @@ def _find_lost(
     erasing = {id for each in told for id in each.get("erasing", ())}
     files = {record.file for record in records.values()}
     for each in told:
-        id = each.get("recorded", each.get("liked"))
-        if id is None:
-            continue
-        if id not in records and id not in erasing:
+        id: str = each.get("recorded", each.get("liked", ""))
+        if id and id not in records and id not in erasing:
             yield f"lost: {each}"
         if "liked" in each and id in records and records[id].feedback != 1:
             yield f"a lost like: {each}"

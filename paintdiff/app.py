@@ -76,6 +76,7 @@ class App:
         from paintdiff.models.manager.model_manager import ModelManager  # noqa: PLC0415
         from paintdiff.models.registry.speed_profiles import Profiles  # noqa: PLC0415
         from paintdiff.preprocessors.annotators import Annotators  # noqa: PLC0415
+        from paintdiff.prompts.library import PromptLibrary  # noqa: PLC0415
         from paintdiff.prompts.surprise import Surprise, read_example_prompts  # noqa: PLC0415
         from paintdiff.server.guard import Hosts  # noqa: PLC0415
         from paintdiff.ui.common.context import PageContext  # noqa: PLC0415
@@ -107,6 +108,7 @@ class App:
             queue_size=settings.queue_size,
             annotators=Annotators(settings.models_dir, manager),
             profiles=Profiles.default(settings.profile),
+            library=PromptLibrary(settings.models_dir, settings.output_dir),
         )
         surprise, random = Surprise.default(), SystemRandom()
         parts = PageContext(

@@ -6,6 +6,7 @@
     │   └── UnknownNameError    a model, sampler, preset or style that isn't there
     ├── SettingsError           a flag or an environment variable
     ├── PresetError             a file under presets/ that can't be read or doesn't fit
+    ├── PromptFileError         a file of wildcards or styles that can't be used
     ├── EngineError
     │   ├── QueueFullError      come back later
     │   ├── EngineClosedError   the engine has been shut down
@@ -97,6 +98,10 @@ class SettingsError(PaintError):
 
 class PresetError(PaintError):
     """A file under presets/ can't be read or doesn't fit its schema."""
+
+
+class PromptFileError(PaintError):
+    """A file of wildcards or styles can't be used. The message doesn't name it."""
 
 
 class EngineError(PaintError):

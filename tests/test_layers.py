@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "imaging": {"byte_sizes", "errors"},
     "models.acceleration": {"errors", "system"},
     "models.formats": {"errors"},
-    "prompts": {"errors", "config"},
+    "prompts": {"errors", "config", "system"},
     "jobs": {"errors", "imaging", "prompts"},
     "models.hub": {"byte_sizes", "errors", "system", "error_reports", "models.formats"},
     "gallery": {"errors", "system", "imaging", "jobs", "prompts"},
@@ -124,7 +124,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.registry",
         "models.manager",
     },
-    "mini": {"errors", "config", "preprocessors"},
+    "mini": {"errors", "config", "preprocessors", "prompts"},
     "tasks": {
         "errors",
         "error_reports",
@@ -155,6 +155,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.upscaling",
         "models.manager",
         "preprocessors",
+        "prompts",
         "tasks",
     },
     "replay": {

@@ -25,6 +25,7 @@ from paintdiff.models.registry.samplers import list_samplers
 from paintdiff.preprocessors.table import PREPROCESSORS
 from paintdiff.prompts.attention import Emphasis
 from paintdiff.prompts.syntax import PromptSyntax
+from paintdiff.prompts.wildcards.expansion import WildcardMode
 
 BAD_VALUE = 2
 """Exit code for an unusable value."""
@@ -192,6 +193,20 @@ def _add_file_flags(paint: argparse.ArgumentParser) -> None:
         choices=get_args(Emphasis),
         default="original",
         help=messages.EMPHASIS_HELP,
+    )
+    paint.add_argument(
+        "--wildcards",
+        choices=get_args(WildcardMode),
+        default="random",
+        help=messages.WILDCARDS_HELP,
+    )
+    paint.add_argument(
+        "--style",
+        action="append",
+        dest="styles",
+        default=[],
+        metavar="NAME",
+        help=messages.STYLE_HELP,
     )
     paint.add_argument(
         "--model",

@@ -28,7 +28,7 @@ from paintdiff.cli.progress import watch_job
 from paintdiff.cli.upscale import add_upscaler_file, read_face_flags, upscale
 from paintdiff.cli.verify import verify
 from paintdiff.config.presets import Presets
-from paintdiff.config.user_folders import find_user_cache_folder
+from paintdiff.config.user_folders import default_output_folder, find_user_cache_folder
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import (
     JobCancelledError,
@@ -51,11 +51,13 @@ from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.preprocessors.annotators import Annotators
+from paintdiff.prompts.library import PromptLibrary
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
 _FLAG_OF_FIELD = {
     "negative_prompt": "--negative",
+    "styles": "--style",
     "num_inference_steps": "--steps",
     "guidance_scale": "--guidance",
     "num_images": "--count",
@@ -159,7 +161,8 @@ def _paint(options: argparse.Namespace) -> int:
         engine=options.engine,
     )
     annotators = Annotators(options.models_dir, manager)
-    with Engine(manager, store=store, annotators=annotators) as engine:
+    library = PromptLibrary(options.models_dir, default_output_folder())
+    with Engine(manager, store=store, annotators=annotators, library=library) as engine:
         job = engine.submit(request)
         finished = watch_job(job, quiet=options.quiet)
         forecast = engine.forecast(request.model, _check_painting(job.request).sampling().size)
@@ -174,6 +177,8 @@ def _build_request(options: argparse.Namespace) -> Painting:
         "negative_prompt": options.negative,
         "prompt_syntax": options.prompt_syntax,
         "emphasis": options.emphasis,
+        "wildcards": options.wildcards,
+        "styles": options.styles,
         "model": options.model,
         "quality": options.quality,
         "profile": options.profile,
@@ -350,6 +355,7 @@ def _report(finished: Finished, options: argparse.Namespace, *, failed: bool, me
         "guidance_scale": sampling.guidance_scale,
         "size": str(first.size),
         "prompt": requests[0].prompt,
+        "prompts": [request.prompt for request in requests],
         "negative_prompt": requests[0].negative_prompt,
         "warnings": list(finished.warnings),
         "notes": list(notes),

@@ -62,6 +62,11 @@ EMPHASIS_HELP = (
     "how weights act: as in the A1111 web UI (original), the same without normalization (no_norm), "
     "or as in ComfyUI (comfy)"
 )
+WILDCARDS_HELP = (
+    "how {red|blue} and __colour__ in prompts are replaced: by each picture's seed (random), so "
+    "that consecutive seeds give all combinations (combinatorial), or not at all (off)"
+)
+STYLE_HELP = "a style to put around the prompts; may be given several times"
 MODEL_HELP = "a model's name, folder or file (mini)"
 QUALITY_HELP = "fast, balanced (default) or high"
 PROFILE_HELP = (

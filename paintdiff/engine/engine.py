@@ -42,6 +42,7 @@ from paintdiff.models.memory import usage
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.preprocessors.annotators import Annotators
+from paintdiff.prompts.library import PromptLibrary
 from paintdiff.tasks.controls import make_control_map
 from paintdiff.tasks.decoded_inputs import DecodedInputs
 from paintdiff.tasks.memory_request import predict_run_facts
@@ -95,11 +96,11 @@ class Engine:
     saves each finished picture (None: nothing is saved), `recorder` hears of it before the job's
     watchers do, `queue_size` is how many jobs may wait,
     `annotators` makes control maps (None: with weights from Hugging Face's cache only), `profiles`
-    are the speed profiles (None: those that ship, "exact" by default). Constructing it loads
-    nothing.
+    are the speed profiles (None: those that ship, "exact" by default), `library` has the wildcards
+    and styles (None: those that ship). Constructing it loads nothing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all that a run needs)
         self,
         manager: ModelManager | None = None,
         *,
@@ -108,12 +109,14 @@ class Engine:
         queue_size: int = 16,
         annotators: Annotators | None = None,
         profiles: Profiles | None = None,
+        library: PromptLibrary | None = None,
     ) -> None:
         self.manager = manager if manager is not None else ModelManager()
         self._output = PictureOutput(store, recorder)
         self._annotators = annotators or Annotators(manager=self.manager)
         self.profiles = profiles if profiles is not None else Profiles.default()
         self._prompt_checker = PromptChecker(find_companions)
+        self.library = library if library is not None else PromptLibrary()
         self._queue_size = queue_size
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
@@ -161,7 +164,7 @@ class Engine:
         Raises RequestError, SizeError or UnknownNameError for a value that can't be used,
         QueueFullError, EngineClosedError.
         """
-        resolved = resolve_request(request, self.manager.catalog, self.profiles)
+        resolved = resolve_request(request, self.manager.catalog, self.profiles, self.library)
         job = Job(resolved.request, resolved.warnings, visitor, owner, saves=saves, on_step=on_step)
         with self._changed:
             if self._closed:

@@ -80,9 +80,8 @@ class Run:
         self._progress = ProgressEstimate(job.request.num_images)
         self._upscalers: dict[str, LeasedUpscaler] = {}
         self._faces: FaceRestoration | None = None
-        self._first = 0
+        self._first = self._before_part = 0
         self._together = 1
-        self._warned = False
         self._picture_began = time.perf_counter()
 
     @property
@@ -120,6 +119,12 @@ class Run:
             self._lease_upscaler(name, leases)
         self._lease_face_restorer(request.upscaling, leases)
         self._manager.choose_device(request.model, partial(self._report_loading, request.model))
+        for part in request.split_by_prompt():
+            self._paint_part(part)
+
+    def _paint_part(self, request: Painting) -> None:
+        """Paint pictures of one prompt, which have the same adapters."""
+        self._before_part = len(self._pictures)
         catalog = self._manager.catalog
         model = catalog.find(ModelRow, request.model)
         facts = gather_run_facts(request, model, catalog, self._manager.estimates.expected_bytes)
@@ -138,7 +143,7 @@ class Run:
                 message = messages.retrying_with(fallback.plan.words)
             self._report_loading(request.model, message)
         fallback.remember_failures()
-        self._job.warn(fallback.list_warnings(request.sampling().size))
+        self._warn_once(fallback.list_warnings(request.sampling().size))
 
     def _try_to_paint(
         self, request: Painting, model: ModelRow, fallback: MemoryFallback
@@ -163,9 +168,8 @@ class Run:
     ) -> None:
         task, catalog = TASKS[type(request)], self._manager.catalog
         self._first, self._together = len(self._pictures), 1
-        rest = request.for_image(self._first).model_copy(
-            update={"num_images": request.num_images - self._first}
-        )
+        done = self._first - self._before_part
+        rest = request.for_image(done).model_copy(update={"num_images": request.num_images - done})
         with self._manager.lease(
             rest.model,
             task.name,
@@ -178,9 +182,7 @@ class Run:
         ) as leased:
             self._job.raise_if_cancelled()
             self._manager.cache.make_room_to_paint(fallback.estimate_peak_bytes())
-            if not self._warned:
-                self._job.warn(task.list_warnings(rest, leased))
-                self._warned = True
+            self._warn_once(task.list_warnings(rest, leased))
             self._progress.begin_picture()
             tools = TaskContext(
                 partial(self._make_map, rest.model),
@@ -196,8 +198,11 @@ class Run:
                 self._keep(
                     replace(picture, hashes=leased.hashes, engine=painted.engine, notes=notes)
                 )
-                said = self._job.warnings
-                self._job.warn(tuple(each for each in leased.warnings if each not in said))
+                self._warn_once(leased.warnings)
+
+    def _warn_once(self, sentences: tuple[str, ...]) -> None:
+        said = self._job.warnings
+        self._job.warn(tuple(each for each in sentences if each not in said))
 
     def _make_room(self, fallback: MemoryFallback, wanted: int) -> int:
         # Several pictures would share their previews, which somebody wants one by one.

@@ -14,6 +14,7 @@ from paintdiff.errors import MetadataError
 from paintdiff.gallery import messages
 from paintdiff.jobs.provenance import Provenance
 from paintdiff.jobs.requests import REQUEST_KINDS, Request
+from paintdiff.prompts.wildcards.template import is_template
 
 _MAX_SHOWN_CHARACTERS = 60
 _MAX_NAMED = 8
@@ -71,6 +72,8 @@ def keep_usable(
     """
     named, rest = list(left_open), copy.deepcopy(dict(values))
     kind = REQUEST_KINDS[str(rest.get("kind", "text_to_image"))]
+    if is_template(f"{rest.get('prompt')} {rest.get('negative_prompt')}"):
+        rest.setdefault("wildcards", "off")  # other programs save what they chose
     needed = {"prompt": ""} if "prompt" in kind.model_fields else {}
     for _ in range(_MAX_TRIES):
         try:

@@ -11,7 +11,7 @@ from paintdiff.gallery.input_files import InputFiles
 from paintdiff.gallery.record import Record
 from paintdiff.gallery.store import GalleryStore
 from paintdiff.gallery.thumbnails import Thumbnails
-from paintdiff.jobs.requests import Request, parse_request
+from paintdiff.jobs.requests import Request, parse_saved_request
 
 
 class Gallery:
@@ -72,7 +72,7 @@ class Gallery:
             InputMissingError: An input image isn't there any more.
             RequestError: The record has no settings, or they can't be used.
         """
-        return parse_request(self.inputs.fill(record.params))
+        return parse_saved_request(self.inputs.fill(record.params))
 
     def close(self) -> None:
         """Close the database."""

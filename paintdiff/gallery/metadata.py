@@ -28,7 +28,7 @@ from paintdiff.imaging.image_files import ImageFile
 from paintdiff.imaging.images import open_image
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.provenance import Provenance
-from paintdiff.jobs.requests import Request, Upscale, parse_request
+from paintdiff.jobs.requests import Request, Upscale, parse_saved_request
 
 REQUEST_KEY = "paintdiffusion"
 MAX_TEXT_CHARACTERS = 1_000_000
@@ -152,7 +152,7 @@ def _read_own_settings(text: str) -> FoundSettings:
     if "prompt" in given:  # one that doesn't say how it is read was saved when brackets were text
         given = {"prompt_syntax": "plain", **given}
     try:
-        request = parse_request(given)
+        request = parse_saved_request(given)
     except RequestError as error:
         raise MetadataError(messages.picture_settings_unusable(error)) from error
     provenance = _read_provenance(cast("dict[str, object]", content))

@@ -36,8 +36,10 @@ MAX_SEED = 2**32 - 1
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_GUIDANCE_SCALE = 50.0
 
-Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
+MAX_STYLES = 16
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
 
 
 class ControlInput(BaseModel):
@@ -194,3 +196,18 @@ class Outpaint(BaseModel):
 
     def __bool__(self) -> bool:
         return any((self.left, self.top, self.right, self.bottom))
+
+
+class PromptTexts(BaseModel):
+    """A prompt and a negative prompt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: Prompt
+    negative_prompt: Prompt = ""
+
+
+class PromptTemplate(PromptTexts):
+    """What the prompts of a picture were before wildcards were chosen and styles inserted."""
+
+    styles: tuple[Name, ...] = Field(default=(), max_length=MAX_STYLES)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
@@ -40,6 +41,7 @@ from paintdiff.jobs.request_parts import (
 )
 from paintdiff.jobs.request_parts import (
     MAX_STEPS,
+    MAX_STYLES,
     Branch,
     ControlInput,
     FreeU,
@@ -49,11 +51,14 @@ from paintdiff.jobs.request_parts import (
     Name,
     Outpaint,
     Prompt,
+    PromptTemplate,
+    PromptTexts,
     Refiner,
     Upscaling,
 )
 from paintdiff.prompts.attention import Emphasis
 from paintdiff.prompts.syntax import PromptSyntax
+from paintdiff.prompts.wildcards.expansion import WildcardMode
 
 REQUEST_VERSION = 1
 MAX_IMAGES = 64
@@ -151,6 +156,12 @@ class PaintingRequest(JobRequest):
     ignored. `emphasis` is how weights act: as in the A1111 web UI, the same without restoring the
     mean, or as in ComfyUI.
 
+    `styles` are put around both prompts, and in "a1111" prompts `{red|blue}`, `__colour__` and
+    variables (`prompts/wildcards`) are replaced: at "random" by each picture's seed, or so that
+    consecutive seeds give all combinations ("combinatorial"). "off" leaves them as text. When a
+    request is resolved, `expansions` gets each picture's prompts. A picture's own request has these
+    as its prompts, and in `template` what they were made of.
+
     `loras` apply in addition to those in the prompt (`<lora:name:0.8>`), which stay in it. `vae` is
     a name in the catalog, None for the model's own. `clip_skip` counts the text encoder's last
     layers as the A1111 web UI does: 1 uses all, 2 leaves the last one out.
@@ -164,6 +175,10 @@ class PaintingRequest(JobRequest):
     negative_prompt: Prompt = ""
     prompt_syntax: PromptSyntax = "a1111"
     emphasis: Emphasis = "original"
+    wildcards: WildcardMode = "random"
+    styles: tuple[Name, ...] = Field(default=(), max_length=MAX_STYLES)
+    expansions: tuple[PromptTexts, ...] = Field(default=(), max_length=MAX_IMAGES)
+    template: PromptTemplate | None = None
     model: Name = "mini"
     quality: Name = "balanced"
     profile: Name | None = None
@@ -219,11 +234,38 @@ class PaintingRequest(JobRequest):
             RequestError: This request isn't resolved.
         """
         sampling = self.sampling()
+        change: dict[str, object] = {"num_images": 1}
         if sampling.variation_strength > 0:
-            change = {"variation_seed": sampling.variation_seed + index}
+            change["variation_seed"] = sampling.variation_seed + index
         else:
-            change = {"seed": sampling.seed + index}
-        return self.model_copy(update={**change, "num_images": 1})
+            change["seed"] = sampling.seed + index
+        if self.expansions:
+            change |= self._replace_prompts(self.expansions[index])
+        return self.model_copy(update=change)
+
+    def split_by_prompt(self) -> tuple[Self, ...]:
+        """Return the resolved request as several, one for each run of pictures of one prompt."""
+        if not self.expansions:
+            return (self,)
+        parts: list[Self] = []
+        for _texts, run in groupby(range(self.num_images), lambda index: self.expansions[index]):
+            indexes = list(run)
+            one = self.for_image(indexes[0])
+            parts.append(one.model_copy(update={"num_images": len(indexes)}))
+        return tuple(parts)
+
+    def _replace_prompts(self, texts: PromptTexts) -> dict[str, object]:
+        template = PromptTemplate(
+            prompt=self.prompt, negative_prompt=self.negative_prompt, styles=self.styles
+        )
+        return {
+            "prompt": texts.prompt,
+            "negative_prompt": texts.negative_prompt,
+            "template": template,
+            "styles": (),
+            "expansions": (),
+            "wildcards": "off",
+        }
 
     def without_image_data(self) -> Self:
         """Return the request with references in place of its input images, as stored in files."""
@@ -360,3 +402,12 @@ def parse_request(values: Mapping[str, object]) -> Request:
             field="kind",
         )
     return found.parse(values)
+
+
+def parse_saved_request(values: Mapping[str, object]) -> Request:
+    """Build the request of a saved picture: what its prompts say is final.
+
+    Raises:
+        RequestError: As `parse_request`.
+    """
+    return parse_request({"wildcards": "off", **values} if "prompt" in values else values)

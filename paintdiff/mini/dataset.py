@@ -7,7 +7,6 @@ painted, 1 mirrored.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -39,6 +38,7 @@ from paintdiff.mini.world import (
     sample_scene,
     subject_mask,
 )
+from paintdiff.prompts.surprise import is_held_out as is_composition_held_out
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +49,11 @@ SHARD = 200
 def is_held_out(scene: Scene, one_in: int) -> bool:
     """Return whether the scene's composition is kept from training.
 
-    A composition is scenery, subject, colour and time of day. A hash of it decides, so the answer
-    is the same for every seed and on every machine.
+    A composition is scenery, subject, colour and time of day.
     """
-    composition = f"{scene.scenery}|{scene.subject}|{scene.colour}|{scene.time_of_day}"
-    return hashlib.sha256(composition.encode()).digest()[0] % one_in == 0
+    return is_composition_held_out(
+        scene.scenery, scene.subject, scene.colour, scene.time_of_day, one_in
+    )
 
 
 def scene_seeds(recipe: Recipe, part: str) -> Iterator[int]:

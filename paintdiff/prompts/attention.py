@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from paintdiff.prompts import messages
+import paintdiff.prompts.messages as messages
 
 Emphasis = Literal["original", "no_norm", "comfy"]
 """How weights act on a text's encoding; see `models/conditioning/emphasis.py`."""

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from paintdiff.prompts import messages
+import paintdiff.prompts.messages as messages
 from paintdiff.prompts.attention import MAX_MISTAKES, MAX_WEIGHT, Mistake, read_attention
 from paintdiff.prompts.extra_networks import blank_tags, split_lora_tags
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from paintdiff.prompts import messages
+import paintdiff.prompts.messages as messages
 
 # Runs of letters, single digits, and runs of symbols, as CLIP's tokenizer splits a text, without
 # its endings ('s, 't ...), which aren't words.

@@ -50,6 +50,7 @@ from paintdiff.models.registry.controlnet_rows import (
     read_controlnets,
 )
 from paintdiff.models.registry.families import Family, read_families
+from paintdiff.models.registry.language_model_rows import read_language_models
 from paintdiff.models.registry.model_rows import ModelRow, ModelText, QualityFigures, make_model_row
 from paintdiff.models.registry.upscaler_rows import UpscalerRow, make_upscaler_row, read_upscalers
 
@@ -142,7 +143,9 @@ class Catalog:
             rows.append(make_model_row(text, families[text.family], general))
         controlnets = read_controlnets(content.get("controlnets"), families, path)
         upscalers = read_upscalers(content.get("upscalers"), path)
-        return cls(FoundRows((*rows, *controlnets, *upscalers)), families, general)
+        language_models = read_language_models(content.get("language_models"), path)
+        found = FoundRows((*rows, *controlnets, *upscalers, *language_models))
+        return cls(found, families, general)
 
     def rows(self, kind: type[RowT]) -> tuple[RowT, ...]:
         """Return all rows of a kind, in the order in which they are offered."""

@@ -410,3 +410,26 @@ def too_many_quantifiers(pattern: str, most: int) -> str:
 
 def the_pattern(pattern: str) -> str:
     return f"the pattern {pattern!r}"
+
+
+# Language models.
+
+
+def cannot_load_language_model(title: str) -> str:
+    return f"The language model {title} can't be loaded"
+
+
+def not_a_gpt2(kind: str) -> str:
+    return f'Its config.json says that it is a "{kind}"; only "gpt2" can be used.'
+
+
+def wrong_network_size(name: str, size: str, most: int) -> str:
+    return f"Its config.json has {name} = {size}; it must be 1 to {most}."
+
+
+def weights_do_not_fit(name: str) -> str:
+    return f"Its weights don't fit its config.json: {name} is missing or has another shape."
+
+
+def vocabulary_damaged(file: str) -> str:
+    return f"Its {file} is damaged or doesn't fit its config.json."

@@ -11,6 +11,7 @@ from paintdiff.models.hub.hub_id import HUB_ID
 from paintdiff.models.loading import messages
 from paintdiff.models.registry.base_rows import WeightsRow
 from paintdiff.models.registry.controlnet_rows import HUB_FILES, ControlNetRow
+from paintdiff.models.registry.language_model_rows import LanguageModelRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.preprocessor_rows import PreprocessorRow
 
@@ -21,7 +22,7 @@ def locate(
     downloads: Downloads | None = None,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Path:
-    """Return the folder or file of a model, ControlNet or preprocessor.
+    """Return the folder or file of a model, ControlNet, preprocessor or language model.
 
     A Hugging Face id that isn't cached is downloaded by `downloads` (None: separately), at the
     row's commit. `report` receives progress messages. Once `wanted` returns False, this stops.
@@ -55,6 +56,6 @@ def needs_fetching(row: WeightsRow) -> bool:
 
 def _list_files(row: WeightsRow) -> tuple[str, ...]:
     """List the files to download, none for those that a pipeline needs."""
-    if isinstance(row, PreprocessorRow):
+    if isinstance(row, (LanguageModelRow, PreprocessorRow)):
         return row.files
     return HUB_FILES if isinstance(row, ControlNetRow) else ()

@@ -26,6 +26,7 @@ from paintdiff.models.registry.adapter_rows import IpAdapterRow, TinyAutoencoder
 from paintdiff.models.registry.base_rows import WeightsRow
 from paintdiff.models.registry.controlnet_rows import ControlNetRow, find_weights_file
 from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
+from paintdiff.models.registry.language_model_rows import LanguageModelRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.preprocessor_rows import PreprocessorRow
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
     from paintdiff.models.hub.downloads import Downloads
     from paintdiff.models.inference.tiny_autoencoder import LoadedTinyAutoencoder
+    from paintdiff.models.loading.language_models import LoadedLanguageModel
     from paintdiff.models.loading.pipelines import LoadedControlNet, LoadedModel
     from paintdiff.models.loading.vae import LoadedVae
     from paintdiff.models.registry.families import Family
@@ -188,6 +190,14 @@ def _load_preprocessor(
     return read(locate(row, context.report, context.downloads))
 
 
+def _load_language_model(
+    row: LanguageModelRow, _argument: None, context: LoadContext
+) -> LoadedLanguageModel:
+    from paintdiff.models.loading import language_models  # noqa: PLC0415 (imports torch)
+
+    return language_models.load_language_model(row, locate(row, context.report, context.downloads))
+
+
 def _sum_file_bytes(_row: Any, _plan: Plan, files: Sequence[Path], _bytes_per_number: int) -> int:
     return sum(file.stat().st_size for file in files)
 
@@ -243,6 +253,14 @@ PREPROCESSOR: Loader[PreprocessorRow, Callable[[Path], Any], Any] = Loader(
     from_hub=True,
     on_cpu=True,
 )
+LANGUAGE_MODEL: Loader[LanguageModelRow, None, LoadedLanguageModel] = Loader(
+    LanguageModelRow,
+    _load_language_model,
+    lambda row, source, _companions: (source / row.weights,),
+    lambda _row, _plan, files, _bytes: usage.estimate_bytes(files, 4),  # float32 on the CPU
+    from_hub=True,
+    on_cpu=True,
+)
 TINY_AUTOENCODER: Loader[TinyAutoencoderRow, Family, LoadedTinyAutoencoder] = Loader(
     TinyAutoencoderRow,
     _load_tiny_autoencoder,
@@ -273,6 +291,7 @@ LOADERS = make_table(
         UPSCALER,
         FACE_RESTORER,
         PREPROCESSOR,
+        LANGUAGE_MODEL,
         TINY_AUTOENCODER,
     )
 )

@@ -72,6 +72,13 @@ def controlnet_not_found(source: str) -> str:
 # Upscalers.
 
 
+def no_language_model_at(source: str, files: str) -> str:
+    return (
+        f"There is no language model at {source!r}. Name a folder with config.json, vocab.json, "
+        f"merges.txt and {files}, or a Hugging Face id."
+    )
+
+
 def no_upscaler_at(source: str) -> str:
     return (
         f"There is no upscaler at {source!r}. Use a name from the list, or a .safetensors or .pth "

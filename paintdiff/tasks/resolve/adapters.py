@@ -29,15 +29,19 @@ def resolve_adapters(request: PaintingT, context: ResolveContext) -> PaintingT:
     The pictures are decoded to check them. Raises RequestError or UnknownNameError, with the field
     in `field`, such as "loras.0.name".
     """
-    _check_loras(request, context)
-    _warn_of_embeddings(request, context)
+    check_loras(request, context)
+    warn_of_embeddings(request, context)
     vae = _resolve_vae(request, context)
     _check_refiner(request, context)
     ip_adapters = _resolve_ip_adapters(request, context)
     return request.model_copy(update={"ip_adapters": ip_adapters, "vae": vae})
 
 
-def _check_loras(request: PaintingRequest, context: ResolveContext) -> None:
+def check_loras(request: PaintingRequest, context: ResolveContext) -> None:
+    """Check the LoRAs of a request, those in its prompt too.
+
+    Raises RequestError or UnknownNameError, with the field in `field`.
+    """
     for tag in find_malformed_tags(request.prompt):
         context.warn(
             messages.unreadable_lora_tag(tag),
@@ -92,7 +96,7 @@ def _check_family(what: str, family: Family | None, model: ModelRow, field: str)
         )
 
 
-def _warn_of_embeddings(request: PaintingRequest, context: ResolveContext) -> None:
+def warn_of_embeddings(request: PaintingRequest, context: ResolveContext) -> None:
     """Warn of words that name several embeddings, or one that doesn't fit the model."""
     model, catalog = context.model, context.catalog
     others = {

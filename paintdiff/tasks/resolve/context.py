@@ -51,5 +51,6 @@ class ResolveContext:
         return row
 
     def warn(self, sentence: str, field: str | None = None) -> None:
-        """Add a warning; `field` is the request's field that it's about, if there is one."""
-        self.warnings.append(sentence if field is None else FieldMessage(sentence, field))
+        """Add a warning, once; `field` is the request's field that it's about, if there is one."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence if field is None else FieldMessage(sentence, field))

@@ -377,3 +377,25 @@ def branch_seed_without_effect(sampler: str) -> str:
         f"The other seed has no effect: {sampler} adds no noise on the way. Euler a and DPM++ 2M "
         "SDE do."
     )
+
+
+# Wildcards.
+
+
+def wrong_number_of_expansions(given: int, wanted: int) -> str:
+    return f"There are {given} expansions for {wanted} pictures: give as many, or none."
+
+
+def expanded_too_long(characters: int, most: int) -> str:
+    return f"With its styles and wildcards it has {characters} characters; at most {most} fit."
+
+
+def more_combinations(most: int) -> str:
+    return f"The prompt has more than {most} combinations; only the first {most} are used."
+
+
+def combinations_left(count: int, painted: int) -> str:
+    return (
+        f"The prompt has {count} combinations, of which {painted} are painted. Set the number of "
+        f"pictures to {count}, or go on from the seed after the last one."
+    )

@@ -22,26 +22,38 @@ def resolve_names(request: PaintingT, context: ResolveContext) -> PaintingT:
 
     LoRAs in the prompt are renamed too. Raises UnknownNameError for an unknown or ambiguous name.
     """
-    embeddings = [row.name for row in context.catalog.fitting(EmbeddingRow, context.model)]
-
-    def rename_lora(name: str, field: str = "prompt") -> str:
-        return context.find(LoraRow, name, field).name
-
-    def restore_words(text: str) -> str:
-        return restore_whole_names(text, embeddings)
-
     refiner, vae = request.refiner, request.vae
     if refiner is not None:
         row = context.find(ModelRow, refiner.model, "refiner.model")
         refiner = refiner.model_copy(update={"model": row.name})
     update = {
-        "prompt": change_between_tags(rename_tags(request.prompt, rename_lora), restore_words),
-        "negative_prompt": change_between_tags(request.negative_prompt, restore_words),
         "loras": tuple(
-            each.model_copy(update={"name": rename_lora(each.name, f"loras.{index}.name")})
+            each.model_copy(
+                update={"name": context.find(LoraRow, each.name, f"loras.{index}.name").name}
+            )
             for index, each in enumerate(request.loras)
         ),
         "vae": None if vae is None else context.find(VaeRow, vae, "vae").name,
         "refiner": refiner,
+    }
+    return resolve_prompt_names(request.model_copy(update=update), context)
+
+
+def resolve_prompt_names(request: PaintingT, context: ResolveContext) -> PaintingT:
+    """Return the request with the catalog's names for LoRAs and embeddings in its prompts.
+
+    Raises UnknownNameError for an unknown or ambiguous LoRA.
+    """
+    embeddings = [row.name for row in context.catalog.fitting(EmbeddingRow, context.model)]
+
+    def rename_lora(name: str) -> str:
+        return context.find(LoraRow, name, "prompt").name
+
+    def restore_words(text: str) -> str:
+        return restore_whole_names(text, embeddings)
+
+    update = {
+        "prompt": change_between_tags(rename_tags(request.prompt, rename_lora), restore_words),
+        "negative_prompt": change_between_tags(request.negative_prompt, restore_words),
     }
     return request.model_copy(update=update)

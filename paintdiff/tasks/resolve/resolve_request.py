@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from paintdiff.errors import RequestError
 from paintdiff.jobs.requests import Painting, Request, Upscale
 from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.prompts.library import PromptLibrary
 from paintdiff.tasks import TASKS, upscale
 from paintdiff.tasks.decoded_inputs import DecodedInputs
 from paintdiff.tasks.resolve import messages
@@ -21,6 +22,11 @@ from paintdiff.tasks.resolve.hires import resolve_hires
 from paintdiff.tasks.resolve.names import resolve_names
 from paintdiff.tasks.resolve.postprocessing import resolve_postprocessing
 from paintdiff.tasks.resolve.prompts import check_prompts
+from paintdiff.tasks.resolve.templates import (
+    expand_prompts,
+    resolve_expansions,
+    use_first_expansion,
+)
 
 if TYPE_CHECKING:
     from paintdiff.models.catalog.catalog import Catalog
@@ -39,9 +45,15 @@ class ResolvedRequest:
     inputs: DecodedInputs = field(default_factory=DecodedInputs)
 
 
-def resolve_request(request: Request, catalog: Catalog, profiles: Profiles) -> ResolvedRequest:
+def resolve_request(
+    request: Request,
+    catalog: Catalog,
+    profiles: Profiles,
+    library: PromptLibrary | None = None,
+) -> ResolvedRequest:
     """Fill in everything that a request leaves open, and check it. Loads nothing.
 
+    `library` has the wildcards and styles (None: those that ship with the app).
     Raises RequestError, SizeError or UnknownNameError, with the field in `field`.
     """
     if isinstance(request, Upscale):
@@ -53,7 +65,8 @@ def resolve_request(request: Request, catalog: Catalog, profiles: Profiles) -> R
     check_capabilities(request, task.name, model)
     context = ResolveContext(catalog, model, profiles.profile(request.profile))
     names = {"model": model.name, "profile": context.profile.name}
-    resolved: Painting = resolve_names(request.model_copy(update=names), context)
+    asked = expand_prompts(request.model_copy(update=names), library or PromptLibrary(), context)
+    resolved: Painting = resolve_names(use_first_expansion(asked), context)
     resolved, few_steps_warnings = apply_few_steps(resolved, context)
     resolved = task.resolve(resolved, context)
     context.warnings += few_steps_warnings
@@ -64,4 +77,5 @@ def resolve_request(request: Request, catalog: Catalog, profiles: Profiles) -> R
     resolved = resolve_adapters(resolved, context)
     warn_of_whole_passes(resolved, context)
     resolved = resolve_postprocessing(resolved, context)
+    resolved = resolve_expansions(asked, resolved, context)
     return ResolvedRequest(resolved, tuple(context.warnings), context.inputs)

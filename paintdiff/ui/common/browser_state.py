@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from paintdiff.jobs.requests import MAX_PROMPT_CHARACTERS
+from paintdiff.jobs.request_parts import MAX_PROMPT_CHARACTERS
 from paintdiff.ui.common.markup import PictureId
 
 MAX_FILM = 24

@@ -10,7 +10,7 @@ from PIL import Image
 from paintdiff.errors import PictureNotFoundError, RequestError
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
-from paintdiff.jobs.requests import Request, Upscale, parse_request
+from paintdiff.jobs.requests import Request, Upscale, parse_saved_request
 from paintdiff.server.identities import current_identity
 from paintdiff.ui.gallery import messages
 
@@ -71,6 +71,6 @@ def load_picture(gallery: Gallery, id: str, *, in_bin: bool = True) -> Picture:
 
 def _read_request(record: Record) -> Request:
     if "prompt" in record.params:
-        return parse_request(dict(record.params))
+        return parse_saved_request(dict(record.params))
     source = InputImage(data=None, sha256=record.file_sha256 or "0" * 64)
     return Upscale(images=(source,))

@@ -17,7 +17,7 @@ import gradio as gr
 
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import HubUnavailableError, PaintError, RequestError
-from paintdiff.jobs.requests import MAX_PROMPT_CHARACTERS
+from paintdiff.jobs.request_parts import MAX_PROMPT_CHARACTERS
 from paintdiff.models.catalog import disk_usage
 from paintdiff.models.registry.adapter_rows import EmbeddingRow, FittingRow, LoraRow
 from paintdiff.models.registry.model_rows import ModelRow

@@ -9,7 +9,7 @@ from typing import Any, cast
 import gradio as gr
 import pytest
 
-from paintdiff.jobs.requests import MAX_PROMPT_CHARACTERS
+from paintdiff.jobs.request_parts import MAX_PROMPT_CHARACTERS
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.painting.settings_offer import (
     DroppedSettings,
