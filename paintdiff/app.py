@@ -16,7 +16,6 @@ import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from random import SystemRandom
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -77,7 +76,7 @@ class App:
         from paintdiff.models.registry.speed_profiles import Profiles  # noqa: PLC0415
         from paintdiff.preprocessors.annotators import Annotators  # noqa: PLC0415
         from paintdiff.prompts.library import PromptLibrary  # noqa: PLC0415
-        from paintdiff.prompts.surprise import Surprise, read_example_prompts  # noqa: PLC0415
+        from paintdiff.prompts.surprise import read_example_prompts  # noqa: PLC0415
         from paintdiff.server.guard import Hosts  # noqa: PLC0415
         from paintdiff.ui.common.context import PageContext  # noqa: PLC0415
         from paintdiff.ui.common.uploads import Uploads  # noqa: PLC0415
@@ -110,7 +109,6 @@ class App:
             profiles=Profiles.default(settings.profile),
             library=PromptLibrary(settings.models_dir, settings.output_dir),
         )
-        surprise, random = Surprise.default(), SystemRandom()
         parts = PageContext(
             engine=engine,
             uploads=Uploads(),
@@ -118,8 +116,6 @@ class App:
             qualities=tuple((row.name, row.title) for row in Presets.default().qualities()),
             profiles=engine.profiles,
             examples=read_example_prompts(),
-            surprise_categories=tuple(surprise.categories),
-            surprise=lambda categories: surprise.draw(categories, random),
             preferences=Preferences.default(),
             model_asked_for="model" in settings.model_fields_set,
             models_dirs=settings.models_dir,

@@ -195,6 +195,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.hub",
         "models.registry",
         "models.catalog",
+        "prompts",
         "engine",
         "server",
     },

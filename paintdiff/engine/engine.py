@@ -6,6 +6,7 @@ request -> Engine.submit -> Job -> the worker runs its task on a leased pipeline
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 from collections import OrderedDict, deque
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from paintdiff.engine import messages
 from paintdiff.engine.picture_output import PictureOutput, PictureRecorder, PictureStore
+from paintdiff.engine.prompt_enhancer import RULES, propose_prompts
 from paintdiff.engine.worker import Run, make_failed_event
 from paintdiff.error_reports import report_error
 from paintdiff.errors import (
@@ -35,11 +37,11 @@ from paintdiff.jobs.events import (
 )
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.job import Job
-from paintdiff.jobs.requests import Request
+from paintdiff.jobs.requests import MAX_SEED, Request
 from paintdiff.models.manager.loaders import find_companions
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import usage
-from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.model_rows import ModelRow, read_known_words
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.preprocessors.annotators import Annotators
 from paintdiff.prompts.library import PromptLibrary
@@ -211,6 +213,26 @@ class Engine:
         """
         catalog = self.manager.catalog
         return self._prompt_checker.check(prompt, catalog.find(ModelRow, model), catalog)
+
+    def propose_prompts(
+        self,
+        prompt: str,
+        model: str = "mini",
+        count: int = 4,
+        seed: int | None = None,
+        enhancer: str = RULES,
+    ) -> tuple[str, ...]:
+        """Return up to `count` richer prompts for a model; see `prompt_enhancer.propose_prompts`.
+
+        May be called from any thread. A `seed` of None is drawn. Raises RequestError, and
+        ModelError if a language model can't be had.
+        """
+        row = self.manager.catalog.find(ModelRow, model)
+        known = read_known_words(row, row.folder) if row.folder is not None else None
+        chosen = secrets.randbelow(MAX_SEED) if seed is None else seed
+        return propose_prompts(
+            self.manager, prompt, count, chosen, enhancer=enhancer, known=known or ()
+        )
 
     def generate(self, request: Request) -> Finished:
         """Submit a request and wait for its pictures. Raises what `submit` and `Job.result` raise.

@@ -157,6 +157,38 @@ class GeneralSurprise:
         return _A_BEFORE_VOWEL.sub(r"\1n ", made)
 
 
+class Surprises:
+    """Random prompts for models that know few words (`closed`), and for the others."""
+
+    def __init__(self, closed: Surprise, general: GeneralSurprise) -> None:
+        self._closed = closed
+        self._general = general
+
+    @classmethod
+    def default(cls) -> Surprises:
+        """Read those that ship with the app. Raises PresetError."""
+        return cls(Surprise.default(), GeneralSurprise.default())
+
+    def categories(self, *, closed: bool) -> tuple[str, ...]:
+        """Return the names of the categories."""
+        return tuple(self._closed.categories if closed else self._general.categories)
+
+    def drawn(
+        self, categories: Sequence[str], random: Random, *, closed: bool, unseen: bool = False
+    ) -> str:
+        """Return a prompt from one of the categories; from any if none are given.
+
+        For a closed model it combines words as in its training, or as it has never seen them
+        (`unseen`).
+
+        Raises:
+            UnknownNameError: A category doesn't exist.
+        """
+        if closed:
+            return self._closed.drawn(categories, random, "unseen" if unseen else "trained")
+        return self._general.drawn(categories, random)
+
+
 def read_tips() -> Mapping[str, tuple[str, ...]]:
     """Read the tips on prompts, by model or family; "other" is for all others.
 

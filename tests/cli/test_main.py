@@ -32,10 +32,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def paint(*arguments: str | Path) -> int:
+def paint(*arguments: str | Path, prompt: str = "a red house") -> int:
     """The exit code of `paint a red house ...`."""
     try:
-        return main.main(["paint", "a red house", *map(str, arguments)])
+        return main.main(["paint", prompt, *map(str, arguments)])
     except SystemExit as end:
         return int(end.code or 0)
 
@@ -76,6 +76,22 @@ def test_json_is_one_object_on_stdout(
     assert re.fullmatch(r"fits: about \d+ MiB of \d+\.\d GiB", report["memory"])
 
 
+def test_wildcards_and_styles(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wildcards = tmp_path / "models" / "wildcards"
+    wildcards.mkdir(parents=True)
+    (wildcards / "hat.txt").write_text("top hat\nberet")
+    arguments = ["--model", model, *SMALL, "--models-dir", tmp_path / "models", "--seed", "4"]
+    arguments += ["--count", "2", "--style", "etching", "--wildcards", "combinatorial", "--json"]
+    assert paint(*arguments, "--output", tmp_path / "hat.png", prompt="a cat, __hat__") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [prompt[:25] for prompt in report["prompts"]] == [
+        "old etching of a cat, top",
+        "old etching of a cat, ber",
+    ]
+
+
 def test_what_is_too_large_for_the_budget_says_so(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +130,9 @@ def test_warnings_are_told(model: str, tmp_path: Path, capsys: pytest.CaptureFix
         (["--output", "/proc/boat.png"], "can't write in /proc"),
         (["--memory-budget", "much"], "--memory-budget: 'much': write a size like 4GiB"),
         (["--memory-budget", "0"], "--memory-budget: must be greater than 0"),
+        (["--style", "Watercolor"], '--style: There is no style "Watercolor". Did you mean'),
+        (["--wildcards", "all"], "--wildcards"),
+        (["--negative", "{a|b"], '--negative: "{a|b" is never closed'),
         (["--profile", "warp"], "--profile: There is no profile 'warp'"),
         (["--frobnicate"], "--frobnicate"),
     ],

@@ -29,6 +29,4 @@ def parts_over(engine: Any) -> PageContext:
         start_model="mini",
         qualities=(("fast", "Fast"), ("balanced", "Balanced"), ("high", "High")),
         examples=("a red house", "a <b>bold</b> cat"),
-        surprise_categories=("Animals", "Scenery"),
-        surprise=lambda categories: f"a surprise of {', '.join(categories) or 'anything'}",
     )

@@ -10,7 +10,12 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from paintdiff.engine.engine import EngineStatus
-from paintdiff.errors import AnnotatorError, JobNotFoundError, UnknownNameError
+from paintdiff.errors import (
+    AnnotatorError,
+    JobNotFoundError,
+    ModelLoadError,
+    UnknownNameError,
+)
 from paintdiff.imaging.geometry import ResizeMode, Size
 from paintdiff.imaging.images import decode_image
 from paintdiff.jobs.events import TERMINAL, Cancelled, Event, Finished, Picture, Queued
@@ -28,7 +33,9 @@ from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.models.registry.families import Family
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
+from paintdiff.prompts import variations
 from paintdiff.prompts.extra_networks import split_lora_tags
+from paintdiff.prompts.library import PromptLibrary
 from paintdiff.tasks.prompt_check import CheckedPrompt, PromptCheck, PromptChecker
 
 RowT = TypeVar("RowT", bound=WeightsRow)
@@ -160,6 +167,7 @@ class FakeEngine:
 
     def __init__(self, position: int = 0) -> None:
         self.jobs: OrderedDict[str, FakeJob] = OrderedDict()
+        self.library = PromptLibrary()
         self.position = position
         self.manager = FakeManager(FakeCatalog())
         self.mapped: list[tuple[str, Size, ResizeMode]] = []
@@ -176,6 +184,13 @@ class FakeEngine:
             raise AnnotatorError("ControlNetHED.pth can't be fetched.")
         picture = decode_image(image.data or b"").convert("RGB")
         return picture.resize((size.width, size.height))
+
+    def propose_prompts(
+        self, prompt: str, model: str, count: int, *, enhancer: str
+    ) -> tuple[str, ...]:
+        if enhancer != "rules":
+            raise ModelLoadError("It can't be loaded.")
+        return variations(prompt, count, seed=1)
 
     def forecast(self, model: str, size: Size, refined: Size | None = None) -> Forecast | None:
         self.foreseen.append((model, size, refined))

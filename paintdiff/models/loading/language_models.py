@@ -121,7 +121,8 @@ def _read_config(path: Path) -> GPT2Config:
         if not isinstance(size, int) or not 1 <= size <= most:
             raise ModelLoadError(messages.wrong_network_size(name, str(size)[:40], most))
         sizes[name] = size
-    return GPT2Config(**sizes, attn_implementation="eager")
+    settings: dict[str, Any] = {**sizes, "attn_implementation": "eager"}
+    return GPT2Config(**settings)
 
 
 def _build(config: GPT2Config, tensors: Mapping[str, Any]) -> GPT2LMHeadModel:

@@ -48,8 +48,8 @@ class WildcardSource(Protocol):
 class Template:
     """A template with its wildcards. The work for all its expansions together is limited.
 
-    `has_more` says whether there are more combinations than MAX_COMBINATIONS, of which the first
-    are used. All errors are RequestErrors for `field`.
+    `has_more` says whether there are more combinations than are used: the first MAX_COMBINATIONS,
+    or fewer if they take long. All errors are RequestErrors for `field`.
     """
 
     def __init__(
@@ -87,8 +87,8 @@ class Template:
             texts.append(_Expansion(self, choosers).write(self._nodes, {}, ()))
             depends |= choosers.use_seed
             going_on = combinations.advance()
-            self.has_more |= going_on and len(texts) == MAX_COMBINATIONS
-            going_on = going_on and len(texts) < MAX_COMBINATIONS
+            if going_on and (len(texts) == MAX_COMBINATIONS or self._left < MAX_WORK // 2):
+                self.has_more, going_on = True, False
         if not depends:
             self._same_for_all = tuple(texts)
         return tuple(texts)
@@ -248,12 +248,12 @@ class _Expansion:
     ) -> list[Option]:
         chooser = self._choosers.find(method or self._template.mode)
         left = [option for option in options if option.weight]
-        self._template.spend(1 + len(options) // 20)
+        self._template.spend(1 + len(options) // 200)
         low, high = (min(bound, len(left)) for bound in bounds)
         count = low + (chooser.choose([1] * (high - low + 1)) if high > low else 0)
         chosen: list[Option] = []
         for _ in range(count):
-            self._template.spend(1 + len(left) // 20)
+            self._template.spend(1 + len(left) // 200)
             chosen.append(left.pop(chooser.choose([option.weight for option in left])))
         return chosen
 

@@ -390,8 +390,8 @@ def expanded_too_long(characters: int, most: int) -> str:
     return f"With its styles and wildcards it has {characters} characters; at most {most} fit."
 
 
-def more_combinations(most: int) -> str:
-    return f"The prompt has more than {most} combinations; only the first {most} are used."
+def more_combinations(used: int) -> str:
+    return f"The prompt has more than {used} combinations; only the first {used} are used."
 
 
 def combinations_left(count: int, painted: int) -> str:

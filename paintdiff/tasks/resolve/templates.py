@@ -8,7 +8,7 @@ from paintdiff.errors import RequestError
 from paintdiff.jobs.request_parts import MAX_PROMPT_CHARACTERS, PromptTexts
 from paintdiff.jobs.requests import PaintingRequest
 from paintdiff.prompts.styles import apply_styles
-from paintdiff.prompts.wildcards.expansion import MAX_COMBINATIONS, Template
+from paintdiff.prompts.wildcards.expansion import Template
 from paintdiff.prompts.wildcards.template import is_template
 from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.adapters import check_loras, warn_of_embeddings
@@ -90,7 +90,7 @@ def _warn_of_combinations(
     for template in templates:
         count *= len(template.list_combinations(request.seed))
     if any(template.has_more for template in templates):
-        context.warn(messages.more_combinations(MAX_COMBINATIONS), "wildcards")
+        context.warn(messages.more_combinations(count), "wildcards")
     elif count > request.num_images:
         context.warn(messages.combinations_left(count, request.num_images), "num_images")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
+from paintdiff.prompts.surprise import Surprises, read_tips
 
 if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
@@ -27,7 +28,7 @@ class PageContext:
     """The engine, the uploads, and the tables that the page offers choices from.
 
     `qualities` are (name, title) pairs, fastest first; `profiles` are the speed profiles.
-    `surprise` draws a prompt from the given categories (from all if none are given).
+    `surprises` draws prompts, `tips` are advice on prompts by model or family.
 
     A new page starts with `start_model`, unless a model is pinned in `preferences`. If the person
     chose `start_model` when starting the app (`model_asked_for`), it wins over the pinned one.
@@ -44,8 +45,8 @@ class PageContext:
     start_model: str
     qualities: tuple[tuple[str, str], ...]
     examples: tuple[str, ...]
-    surprise_categories: tuple[str, ...]
-    surprise: Callable[[Sequence[str]], str]
+    surprises: Surprises = field(default_factory=Surprises.default)
+    tips: Mapping[str, tuple[str, ...]] = field(default_factory=read_tips)
     profiles: Profiles = field(default_factory=Profiles.default)
     preferences: Preferences = field(default_factory=lambda: Preferences(None))
     model_asked_for: bool = False

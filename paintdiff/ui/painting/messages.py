@@ -9,8 +9,6 @@ from collections.abc import Sequence
 WHAT_TO_PAINT = "What should we paint?"
 HOW_TO_START = "Describe a picture, or start with one of these."
 PROMPT = "Prompt"
-SURPRISE_ME_WITH = "Surprise me with"
-SURPRISE_ME = "Surprise me"
 EMPTY_PROMPT = "Write what the picture should show."
 UNKNOWN_EXAMPLE = "Unknown example."
 

@@ -30,7 +30,9 @@ from paintdiff.ui.settings.adapter_drawer import AdapterDrawer, replace_in_promp
 from paintdiff.ui.settings.control_map import SizeOf
 from paintdiff.ui.settings.form import Form
 from paintdiff.ui.settings.ip_adapter_drawer import IpAdapterDrawer
+from paintdiff.ui.settings.prompt_ideas import PromptIdeas
 from paintdiff.ui.settings.size_advice import SizeAdvice
+from paintdiff.ui.settings.style_drawer import StyleDrawer
 from paintdiff.ui.settings.upscale_setting import UpscaleSetting
 
 
@@ -40,8 +42,8 @@ class PaintingTab(PictureTab):
 
     tab_inputs: TabInputs
     prompt: gr.Textbox
-    categories: gr.CheckboxGroup
-    surprise: gr.Button
+    ideas: PromptIdeas
+    styles: StyleDrawer
     form: Form
     upscaling: UpscaleSetting
     adapters: AdapterDrawer
@@ -54,12 +56,13 @@ class PaintingTab(PictureTab):
         ids = tab_inputs.ids
         upscaling = UpscaleSetting(context, ids, optional=True, name="enlarge")
         adapters, picture_prompt = AdapterDrawer(context, ids), IpAdapterDrawer(context, ids)
+        ideas, styles = PromptIdeas(context, ids), StyleDrawer(context, ids)
         with gr.Row(elem_classes=["studio", f"studio-{ids.tab}"]):
             with gr.Column(elem_classes=["controls"], scale=0, min_width=0):
                 with gr.Column(elem_classes=["group", "prompt-group"]):
-                    prompt, prompt_note, categories, surprise = _prompt_box(
-                        context, ids, surprising=tab_inputs.prompt_needed
-                    )
+                    prompt, prompt_note = _prompt_box(context, ids)
+                    ideas.add(surprising=tab_inputs.prompt_needed)
+                    styles.add()
                     tab_inputs.add_controls()
                 with gr.Column(elem_classes=["group", "run-group"]):
                     buttons = RunButtons.build(ids)
@@ -77,7 +80,7 @@ class PaintingTab(PictureTab):
                     tab_inputs.add_settings()
             tab_inputs.add_canvas()
             notes = {"": buttons.note, "prompt": prompt_note, "warnings": prompt_note, **form.notes}
-            for part in (upscaling, adapters, picture_prompt, tab_inputs):
+            for part in (styles, upscaling, adapters, picture_prompt, tab_inputs):
                 notes |= part.notes()
             with gr.Column(elem_classes=["easel-side"], min_width=0):
                 run_panel = RunPanel.build(
@@ -98,8 +101,8 @@ class PaintingTab(PictureTab):
             run_panel=run_panel,
             tab_inputs=tab_inputs,
             prompt=prompt,
-            categories=categories,
-            surprise=surprise,
+            ideas=ideas,
+            styles=styles,
             form=form,
             upscaling=upscaling,
             adapters=adapters,
@@ -116,7 +119,8 @@ class PaintingTab(PictureTab):
         listen(
             example.success, self.start, self.start_inputs(), self.start_outputs(), js=js, **QUICK
         )
-        self.surprise.click(self.draw_prompt, {self.categories}, [self.prompt], **QUICK)
+        self.ideas.wire(self.prompt, self.form.model, QUICK)
+        self.styles.wire(self.prompt, self.form.negative_prompt, QUICK)
         self.form.wire(**QUICK)
         self.upscaling.wire(QUICK)
         self.adapters.wire(self.prompt, self.form.model, QUICK)
@@ -159,6 +163,7 @@ class PaintingTab(PictureTab):
         """Return the components of a request except the prompt, by the keys of their storage."""
         return {
             **self.form.request_inputs(),
+            **self.styles.inputs(),
             **self.upscaling.inputs(),
             **self.adapters.inputs(),
             **self.picture_prompt.inputs(),
@@ -175,7 +180,7 @@ class PaintingTab(PictureTab):
         apart = self.tab_inputs.self_storing_inputs() | self.picture_prompt.self_storing_inputs()
         return {
             "prompt": self.prompt,
-            "categories": self.categories,
+            "categories": self.ideas.categories,
             "keep_seed": self.form.keep_seed,
             **{name: component for name, component in own.items() if name not in apart},
         }
@@ -196,6 +201,7 @@ class PaintingTab(PictureTab):
         if self.tab_inputs.prompt_needed and not fields["prompt"]:
             raise RequestError(messages.EMPTY_PROMPT, field="prompt")
         fields["upscaling"] = self.upscaling.read(values)
+        fields |= self.styles.read(values)
         fields |= self.adapters.read(values)
         fields["ip_adapters"] = self.picture_prompt.read(values)
         width, height = fields.get("width"), fields.get("height")
@@ -209,13 +215,6 @@ class PaintingTab(PictureTab):
         if not (number.isascii() and number.isdigit() and int(number) < len(self.context.examples)):
             raise gr.Error(messages.UNKNOWN_EXAMPLE, print_exception=False)
         return self.context.examples[int(number)]
-
-    def draw_prompt(self, values: Values) -> str:
-        """Draw a prompt from the chosen categories."""
-        try:
-            return self.context.surprise(values[self.categories] or ())
-        except PaintError as error:
-            raise gr.Error(str(error), print_exception=False) from error
 
     def describe_final_size(self, values: Values, size_of: SizeOf) -> str:
         """Describe the size after all steps, as markup; "" if it is the chosen one."""
@@ -288,6 +287,7 @@ class PaintingTab(PictureTab):
         return {
             self.prompt: replace_in_prompt(request.prompt, request.loras),
             **self.form.fill(request),
+            **self.styles.fill(request),
             **self.upscaling.fill(request.upscaling),
             **self.adapters.fill(request),
             **self.picture_prompt.fill(request),
@@ -318,7 +318,8 @@ class PaintingTab(PictureTab):
         """Return updates with the settings from before a reload, each checked."""
         return {
             self.prompt: memory.text("prompt"),
-            self.categories: memory.choices("categories", self.context.surprise_categories),
+            **self.ideas.restore(memory),
+            **self.styles.restore(memory),
             **self.form.restore(memory),
             **self.upscaling.restore(memory),
             **self.adapters.restore(memory),
@@ -331,9 +332,7 @@ class PaintingTab(PictureTab):
         return [*super().restore_outputs(), self.form.size_preset, self.adapters.rows]
 
 
-def _prompt_box(
-    context: PageContext, ids: Ids, *, surprising: bool
-) -> tuple[gr.Textbox, Note, gr.CheckboxGroup, gr.Button]:
+def _prompt_box(context: PageContext, ids: Ids) -> tuple[gr.Textbox, Note]:
     prompt = gr.Textbox(
         label=messages.PROMPT,
         lines=3,
@@ -342,18 +341,4 @@ def _prompt_box(
         elem_classes=["prompt"],
         placeholder=context.examples[0] if context.examples else "",
     )
-    note = add_note(ids, "prompt")
-    categories = gr.CheckboxGroup(
-        list(context.surprise_categories),
-        label=messages.SURPRISE_ME_WITH,
-        elem_id=ids("categories"),
-        visible=surprising,
-    )
-    surprise = gr.Button(
-        messages.SURPRISE_ME,
-        elem_id=ids("surprise"),
-        elem_classes=["surprise"],
-        min_width=0,
-        visible=surprising,
-    )
-    return prompt, note, categories, surprise
+    return prompt, add_note(ids, "prompt")

@@ -181,3 +181,40 @@ SHOW_MAP = "Show the map"
 MAKING_MAP = "Making the map…"
 NOTHING_TO_MAP = "Draw or open a picture first."
 MAP_GONE = "This map is no longer available. Show it again."
+
+
+# Styles and wildcards.
+
+STYLES_AND_WILDCARDS = "Styles & wildcards"
+STYLES = "Styles"
+STYLES_INFO = "Put around your prompt when a picture is painted"
+WRITE_STYLES = "Write them into the prompt"
+OWN_STYLE = "Your own style"
+OWN_STYLE_INFO = 'Saves both prompts under a name; write "{prompt}" where others go'
+SAVE_STYLE = "Save"
+DELETE_STYLE = "Delete"
+MAY_NOT_SAVE_STYLES = "Visitors of a shared page can't change its styles."
+WILDCARDS = "Wildcards"
+WILDCARD_MODES = ("At random, by the seed", "All combinations, one a seed", "Are plain text")
+
+
+def wildcards_info(count: int) -> str:
+    return f"{{red|blue}} and __colour__ in prompts; there are {count} wildcards"
+
+
+def files_not_usable(count: int) -> str:
+    files = "One file or row" if count == 1 else f"{count} files or rows"
+    return f"{files} of wildcards and styles can't be used"
+
+
+# Richer prompts and surprises.
+
+SURPRISE_ME_WITH = "Surprise me with"
+SURPRISE_ME = "Surprise me"
+UNSEEN = "Combinations that it never saw in training"
+ENHANCE = "Richer prompts"
+ENHANCER = "Written by"
+ENHANCER_RULES = "Rules, at once"
+PROPOSE = "Propose"
+USE_PROPOSAL = "Use"
+NOTHING_TO_ADD = "Your prompt says all that the rules would add."

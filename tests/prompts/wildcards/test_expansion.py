@@ -170,6 +170,14 @@ def test_combinations_are_counted_up_to_a_limit() -> None:
     template = Template("{a|b|c|d|e|f|g|h}" * 5, WILDCARDS, "combinatorial")
     assert len(template.list_combinations(0)) == MAX_COMBINATIONS
     assert template.has_more
+    long = Template("{a|b|c|d|e|f|g|h}, " * 60, WILDCARDS, "combinatorial")
+    assert 1 < len(long.list_combinations(0)) < MAX_COMBINATIONS
+    assert long.has_more
+
+
+def test_a_long_wildcard_can_be_used_for_many_pictures() -> None:
+    template = Template("__many__ {3$$__many__}", Lines({"many": [str(n) for n in range(20_000)]}))
+    assert len({template.expand(seed) for seed in range(64)}) == 64
 
 
 @pytest.mark.parametrize(

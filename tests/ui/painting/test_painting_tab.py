@@ -230,10 +230,6 @@ def test_choices_bring_what_belongs_to_them(tab: PaintingTab) -> None:
     assert form._choose_size("160 × 128") == (160, 128)  # noqa: RUF001
 
 
-def test_surprise(tab: PaintingTab) -> None:
-    assert tab.draw_prompt({tab.categories: ["Animals"]}) == "a surprise of Animals"
-
-
 def test_no_component_holds_a_connection(context: PageContext) -> None:
     """A gr.State, an unload or a stream event would hold one per tab, and a browser has six."""
 
