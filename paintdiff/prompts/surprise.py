@@ -173,7 +173,7 @@ class Surprises:
         """Return the names of the categories."""
         return tuple(self._closed.categories if closed else self._general.categories)
 
-    def drawn(
+    def draw(
         self, categories: Sequence[str], random: Random, *, closed: bool, unseen: bool = False
     ) -> str:
         """Return a prompt from one of the categories; from any if none are given.
@@ -185,8 +185,8 @@ class Surprises:
             UnknownNameError: A category doesn't exist.
         """
         if closed:
-            return self._closed.drawn(categories, random, "unseen" if unseen else "trained")
-        return self._general.drawn(categories, random)
+            return self._closed.draw(categories, random, "unseen" if unseen else "trained")
+        return self._general.draw(categories, random)
 
 
 def read_tips() -> Mapping[str, tuple[str, ...]]:

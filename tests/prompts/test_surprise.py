@@ -47,7 +47,7 @@ def test_trained_and_unseen_combinations_are_those_of_the_training() -> None:
     assert surprise.held_out is not None
     for combinations in ("trained", "unseen"):
         for seed in range(60):
-            prompt = surprise.drawn(["Animals"], Random(seed), combinations)
+            prompt = surprise.draw(["Animals"], Random(seed), combinations)
             animal = re.search(r"(dog|cat|horse|panda|bird|fish|whale)", prompt)
             colour = prompt.split()[1]
             time = re.search(r"(sunrise|day|sunset|dusk|night)$", prompt)
@@ -71,11 +71,11 @@ def test_other_models_get_other_words() -> None:
     surprise = GeneralSurprise.default()
     assert {"Humans", "Animals", "Mythical beings", "Scenery"} < set(surprise.categories)
     for category in surprise.categories:
-        drawn = {surprise.drawn([category], Random(seed)) for seed in range(30)}
+        drawn = {surprise.draw([category], Random(seed)) for seed in range(30)}
         assert len(drawn) > 10
         assert not any("__" in prompt or "a a" in f"{prompt[:4]} " for prompt in drawn)
     with pytest.raises(UnknownNameError, match="no category 'Robots'"):
-        surprise.drawn(["Robots"], Random(0))
+        surprise.draw(["Robots"], Random(0))
 
 
 def test_tips_are_for_a_model_its_family_or_any() -> None:

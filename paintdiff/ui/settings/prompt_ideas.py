@@ -98,7 +98,7 @@ class PromptIdeas:
         closed = self.context.model(values.get(self._model)).closed_vocabulary
         known = self.context.surprises.categories(closed=closed)
         chosen = [name for name in values[self.categories] or () if name in known]
-        return self.context.surprises.drawn(
+        return self.context.surprises.draw(
             chosen, self._random, closed=closed, unseen=bool(values.get(self.unseen))
         )
 
