@@ -14,8 +14,8 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 1
+BIN_CHECK_SECONDS = 3600.0
 _EVERY_ADDRESS = ("0.0.0.0", "::", "[::]")
 
 
@@ -54,6 +55,7 @@ class App:
     parts: PageContext
     page: gr.Blocks
     hosts: Hosts
+    ended: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def compose(cls, settings: Settings) -> App:
@@ -100,10 +102,11 @@ class App:
         )
         pictures = PictureFolder(settings.output_dir)
         gallery = Gallery(settings.output_dir, settings.database_url)
+        recorder = Recorder(gallery, pictures)
         engine = Engine(
             manager,
             store=pictures,
-            recorder=Recorder(gallery, pictures),
+            recorder=recorder,
             queue_size=settings.queue_size,
             annotators=Annotators(settings.models_dir, manager),
             profiles=Profiles.default(settings.profile),
@@ -123,6 +126,7 @@ class App:
             downloads=downloads,
             may_manage=not settings.share_open and "SPACE_ID" not in os.environ,
             gallery=gallery,
+            recorder=recorder,
         )
         space_host = os.environ.get("SPACE_HOST")
         names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
@@ -148,7 +152,7 @@ class App:
         settings = self.settings
         server = FastAPI(title=page.TITLE, docs_url=None, redoc_url=None, openapi_url=None)
         server.include_router(routes.picture_routes(self.engine))
-        server.include_router(routes.status_routes(self.engine))
+        server.include_router(routes.status_routes(self.engine, self.parts.recorder))
         server.include_router(upload_routes(self.parts.uploads))
         server.include_router(model_browser_routes(self.parts))
         server.include_router(gallery_routes(self.gallery, self.parts))
@@ -181,6 +185,7 @@ class App:
         try:
             _serve(self.build_server(), listening, self.settings.log_level, self._started)
         finally:
+            self.ended.set()
             listening.close()
             self.downloads.close()
             self.engine.close()
@@ -209,6 +214,23 @@ class App:
         if self.settings.share:
             self._share()
         self._adopt_orphans(began)  # reads each of them, so nothing waits for it
+        self.empty_old_bin()
+        while not self.ended.wait(BIN_CHECK_SECONDS):
+            self.empty_old_bin()
+
+    def empty_old_bin(self) -> None:
+        """Erase pictures that were deleted longer ago than the person has chosen."""
+        from paintdiff.gallery.adoption import empty_bin  # noqa: PLC0415 (see `composed`)
+
+        days = self.parts.preferences.bin_days
+        if days is None:
+            return
+        try:
+            erased = empty_bin(self.gallery, before=datetime.now(UTC) - timedelta(days=days))
+        except GalleryError as error:
+            logger.warning("the bin can't be emptied, and is tried again later: %s", error)
+        else:
+            logger.info("erased %d pictures that were in the bin for %d days", erased, days)
 
     def _adopt_orphans(self, before: datetime) -> None:
         """Add pictures to the gallery that a killed process saved but didn't record."""

@@ -11,9 +11,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from paintdiff.config.preferences import Preferences
+from paintdiff.gallery.database import FILE_NAME
+from paintdiff.gallery.gallery import Gallery
+from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.rows import set_values
+from tests.gallery.records import record
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -212,3 +222,25 @@ def test_it_serves_behind_its_guard_and_stops_at_once(port: int, tmp_path: Path)
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+
+
+def test_old_pictures_leave_the_bin_by_themselves(tmp_path: Path) -> None:
+    from paintdiff.app import App  # noqa: PLC0415 (the other tests start it as a process)
+
+    gallery, preferences = Gallery(tmp_path), Preferences(None)
+    nothing: Any = None
+    parts: Any = SimpleNamespace(preferences=preferences)
+    app = App(nothing, nothing, nothing, nothing, gallery, parts, nothing, nothing)
+    old, recent, kept = (gallery.store.add(record()) for _ in range(3))
+    gallery.store.delete([old.id, recent.id])
+    with gallery.database.write() as session:
+        set_values(session, [old.id], deleted_at=datetime.now(UTC) - timedelta(days=8))
+    app.empty_old_bin()
+    assert gallery.store.count(PictureQuery(bin=True)) == 2, "only if that was chosen"
+    preferences.set_bin_days(7)
+    app.empty_old_bin()
+    assert [each.id for each in gallery.store.page(PictureQuery(bin=True)).records] == [recent.id]
+    assert gallery.store.get(kept.id) == kept
+    gallery.close()
+    (tmp_path / FILE_NAME).write_bytes(b"damaged" * 1000)
+    app.empty_old_bin()  # says so in the log, and the app goes on

@@ -201,7 +201,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "__main__": {"system", "cli"},
     "ui.inputs": {"errors", "imaging", "jobs", "ui.common"},
-    "ui.gallery": {"errors", "gallery", "jobs", "server", "ui.common"},
+    "ui.gallery": {
+        "byte_sizes",
+        "errors",
+        "config",
+        "imaging",
+        "jobs",
+        "gallery",
+        "server",
+        "ui.common",
+    },
     "ui.run": {
         "errors",
         "imaging",

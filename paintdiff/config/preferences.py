@@ -23,6 +23,7 @@ from paintdiff.system.atomic_files import new_file
 logger = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 64 * 1024
+MAX_BIN_DAYS = 3650
 _FILE = Path("paintdiffusion") / "preferences.json"
 
 
@@ -31,7 +32,8 @@ class _Content(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    model: str | None = Field(None, min_length=1, max_length=200)
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    bin_days: int | None = Field(default=None, ge=1, le=MAX_BIN_DAYS)
 
 
 class Preferences:
@@ -44,7 +46,7 @@ class Preferences:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._content, self.problem = _Content(model=None), ""
+        self._content, self.problem = _Content(), ""
         if path is not None:
             self._content, self.problem = _read(path)
         if self.problem:
@@ -66,8 +68,24 @@ class Preferences:
         Raises:
             StorageError: The file can't be written; nothing has changed.
         """
+        self._change(model=name)
+
+    @property
+    def bin_days(self) -> int | None:
+        """Return after how many days deleted pictures are erased, None for never."""
+        return self._content.bin_days
+
+    def set_bin_days(self, days: int | None) -> None:
+        """Erase deleted pictures after that many days, 1 to `MAX_BIN_DAYS`, or never for None.
+
+        Raises:
+            StorageError: The file can't be written; nothing has changed.
+        """
+        self._change(bin_days=days)
+
+    def _change(self, **values: object) -> None:
         with self._lock:
-            content = self._content.model_copy(update={"model": name})
+            content = self._content.model_copy(update=values)
             if self._path is not None:
                 _write(self._path, content)
             self._content, self.problem = content, ""
@@ -97,19 +115,19 @@ def _read(path: Path) -> tuple[_Content, str]:
             raise ValueError(messages.file_too_large(MAX_FILE_BYTES))
         return _Content.model_validate(json.loads(data)), ""
     except FileNotFoundError:
-        return _Content(model=None), ""
+        return _Content(), ""
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         reason = f"{place}: {first['msg']}"
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error)
-    return _Content(model=None), messages.ignored_preferences(path, reason)
+    return _Content(), messages.ignored_preferences(path, reason)
 
 
 def _write(path: Path, content: _Content) -> None:
     """Replace the file in one step, so that it is never half written."""
-    text = json.dumps(content.model_dump(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(content.model_dump(exclude_unset=True), indent=2, ensure_ascii=False) + "\n"
     try:
         with new_file(path) as file:
             file.write(text.encode("utf-8"))

@@ -144,7 +144,7 @@ class Engine:
     ) -> None:
         self.close()
 
-    def submit(
+    def submit(  # noqa: PLR0913 (what a job knows besides its request)
         self,
         request: Request,
         visitor: str = "",
@@ -152,14 +152,16 @@ class Engine:
         *,
         saves: bool = True,
         on_step: Callable[[Progress], None] | None = None,
+        sees_all: bool = False,
+        varied: str = "",
     ) -> Job:
         """Resolve a request and queue it.
 
         `visitor` is who asks, where several people use the engine: each may have at most
         WAITING_PER_FREE_PLACE jobs waiting for every free place of the queue. "" may fill it.
-        `owner` owns the pictures in the gallery. With `saves` off they are neither saved nor added
-        to it: they are only in the result. `on_step` is called by the worker with every step, whose
-        previews are then at full quality.
+        `owner`, `sees_all` and `varied` are the job's. With `saves` off the pictures are neither
+        saved nor added to the gallery: they are only in the result. `on_step` is called by the
+        worker with every step, whose previews are then at full quality.
 
         Open values are filled in: from the model's row and the quality preset, with a drawn seed,
         the first ControlNet that fits the model, and the first upscaler.
@@ -167,7 +169,16 @@ class Engine:
         QueueFullError, EngineClosedError.
         """
         resolved = resolve_request(request, self.manager.catalog, self.profiles, self.library)
-        job = Job(resolved.request, resolved.warnings, visitor, owner, saves=saves, on_step=on_step)
+        job = Job(
+            resolved.request,
+            resolved.warnings,
+            visitor,
+            owner,
+            saves=saves,
+            on_step=on_step,
+            sees_all=sees_all,
+            varied=varied,
+        )
         with self._changed:
             if self._closed:
                 raise EngineClosedError(messages.ENGINE_CLOSED)

@@ -75,7 +75,6 @@ class Run:
         self._output = output
         self._profiles = profiles
         self._inputs = inputs
-        self._pictures: list[Picture] = []
         self._loading_message = ""
         self._progress = ProgressEstimate(job.request.num_images)
         self._upscalers: dict[str, LeasedUpscaler] = {}
@@ -104,14 +103,15 @@ class Run:
                 else:
                     self._paint(request, leases)
         except JobCancelledError:
-            return Cancelled(tuple(self._pictures))
+            return Cancelled(self._job.pictures)
         except BaseException as error:
             return make_failed_event(self._job, error)
         finally:
             self._upscalers.clear()
             self._faces = None
         seconds = time.perf_counter() - started
-        return Finished(tuple(self._pictures), self._job.warnings, seconds, self.steps_per_second)
+        pictures = self._job.pictures  # one that couldn't be saved at first may be by now
+        return Finished(pictures, self._job.warnings, seconds, self.steps_per_second)
 
     def _paint(self, request: Painting, leases: ExitStack) -> None:
         # First, so that one that can't be loaded fails before minutes of painting.
@@ -124,7 +124,7 @@ class Run:
 
     def _paint_part(self, request: Painting) -> None:
         """Paint pictures of one prompt, which have the same adapters."""
-        self._before_part = len(self._pictures)
+        self._before_part = len(self._job.pictures)
         catalog = self._manager.catalog
         model = catalog.find(ModelRow, request.model)
         facts = gather_run_facts(request, model, catalog, self._manager.estimates.expected_bytes)
@@ -167,7 +167,7 @@ class Run:
         self, request: Painting, model: ModelRow, fallback: MemoryFallback
     ) -> None:
         task, catalog = TASKS[type(request)], self._manager.catalog
-        self._first, self._together = len(self._pictures), 1
+        self._first, self._together = len(self._job.pictures), 1
         done = self._first - self._before_part
         rest = request.for_image(done).model_copy(update={"num_images": request.num_images - done})
         with self._manager.lease(
@@ -314,7 +314,6 @@ class Run:
         )
         self._picture_began = now
         saved = self._output.keep(self._job, described)
-        self._pictures.append(saved)
         self._job.add_picture(saved)
         self._progress.begin_picture()
 

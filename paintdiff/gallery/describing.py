@@ -67,13 +67,17 @@ def record_of_file(file: str, facts: PictureFile, owner: str = "") -> Record:
     )
 
 
-def with_parent(record: Record, request: Request, parent: Record) -> Record:
-    """Return the record of a picture that was painted from another one of the gallery.
+def with_parent(
+    record: Record, request: Request, parent: Record, *, varied: bool = False
+) -> Record:
+    """Return the record of a picture that was painted from another one, or `varied` it.
 
     An enlarged picture gets the prompts and the seed of its parent, so that they find it.
     """
     relation = request.kind
-    if isinstance(request, TextToImage) or parent.file_sha256 not in _own_hashes(request):
+    if varied:
+        relation = "variation"
+    elif isinstance(request, TextToImage) or parent.file_sha256 not in changed_hashes(request):
         relation = "control"
     child = replace(record, parent=parent.id, relation=relation)
     if not isinstance(request, Upscale):
@@ -83,7 +87,7 @@ def with_parent(record: Record, request: Request, parent: Record) -> Record:
     )
 
 
-def _own_hashes(request: Request) -> set[str]:
+def changed_hashes(request: Request) -> set[str]:
     """Return the hashes of the pictures that a request changes, without those that guide it."""
     if isinstance(request, Upscale):
         return {each.sha256 for each in request.images}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session
@@ -16,7 +16,8 @@ from paintdiff.gallery.record import Record, clean_tag, to_storable
 from paintdiff.gallery.schema import PictureRow, TagRow, to_microseconds
 from paintdiff.imaging.geometry import Size
 
-_CURSOR = re.compile(r"(-?[0-9]{1,18})\.([0-9a-z]{1,40})")
+_CURSOR = re.compile(r"((?:-?[0-9]{1,18}\.){1,2})([0-9a-z]{1,40})")
+Order = Literal["time", "rating", "pixels"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class PictureQuery:
     """A choice of pictures. None and empty values don't filter; a picture has all `tags`.
 
     `since` is the first moment, `until` the first one after. `bin` lists deleted pictures instead.
+    The newest come first, or the `oldest_first`; ordered by rating or pixels, the best or largest,
+    and of those the newest.
     """
 
     search: str = ""
@@ -38,15 +41,17 @@ class PictureQuery:
     owner: str | None = None
     bin: bool = False
     oldest_first: bool = False
+    order: Order = "time"
 
 
 @dataclass(frozen=True)
 class Choices:
-    """The models, kinds and tags that pictures have, in alphabetical order."""
+    """The models, kinds and tags that pictures have, in alphabetical order, and their sizes."""
 
     models: tuple[str, ...]
     kinds: tuple[str, ...]
     tags: tuple[str, ...]
+    sizes: tuple[Size, ...]
 
 
 @dataclass(frozen=True)
@@ -85,18 +90,52 @@ def make_conditions(session: Session, query: PictureQuery) -> list[ColumnElement
     return found if words is None else [*found, words]
 
 
-def make_cursor(record: Record) -> str:
+def find_choices(session: Session, query: PictureQuery, limit: int) -> Choices:
+    """Return the values that the pictures of a query have, at most `limit` of each."""
+    chosen = make_conditions(session, query)
+    row = PictureRow
+
+    def find(*columns: Any) -> list[Any]:
+        wanted = select(*columns).where(*chosen).distinct()
+        return list(session.execute(wanted.order_by(*columns).limit(limit)))
+
+    pairs = find(row.model, row.kind)
+    models = sorted({model for model, _ in pairs if model})
+    kinds = sorted({kind for _, kind in pairs if kind})
+    sizes = [Size(width, height) for width, height in find(row.width, row.height)]
+    tagged = select(TagRow.tag).join(PictureRow, PictureRow.number == TagRow.picture)
+    tags = session.scalars(tagged.where(*chosen).distinct().order_by(TagRow.tag).limit(limit))
+    return Choices(tuple(models), tuple(kinds), tuple(tags), tuple(sizes))
+
+
+def make_order(query: PictureQuery) -> list[ColumnElement[Any]]:
+    """Return the columns by which a query's pictures are sorted. No two pictures have the same."""
+    columns = _list_keys(query)
+    return [each.asc() if query.oldest_first else each.desc() for each in columns]
+
+
+def make_cursor(query: PictureQuery, record: Record) -> str:
     """Return the cursor of the page after a record."""
-    return f"{to_microseconds(record.created_at)}.{record.id}"
+    values = {"time": [], "rating": [record.feedback], "pixels": [record.size.area]}[query.order]
+    return ".".join(map(str, [*values, to_microseconds(record.created_at), record.id]))
 
 
-def parse_cursor(cursor: str) -> ColumnElement[Any]:
-    """Return the time and the id of the record before a page.
+def is_after(query: PictureQuery, cursor: str) -> ColumnElement[bool]:
+    """Return the condition of the pictures after a page.
 
     Raises:
-        RequestError: The cursor isn't one of ours.
+        RequestError: The cursor isn't one of ours, or that of another order.
     """
     found = _CURSOR.fullmatch(cursor)
-    if found is None:
+    numbers = [] if found is None else [int(each) for each in found[1].split(".")[:-1]]
+    keys = _list_keys(query)
+    if found is None or len(numbers) + 1 != len(keys):
         raise RequestError(messages.WRONG_CURSOR, field="cursor")
-    return tuple_(int(found[1]), found[2])
+    key, last = tuple_(*keys), tuple_(*numbers, found[2])
+    return key > last if query.oldest_first else key < last
+
+
+def _list_keys(query: PictureQuery) -> list[ColumnElement[Any]]:
+    row = PictureRow
+    first = {"time": [], "rating": [row.feedback], "pixels": [row.width * row.height]}[query.order]
+    return [*first, row.created_at, row.id]

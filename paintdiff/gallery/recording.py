@@ -11,23 +11,31 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from weakref import ReferenceType, ref
 
 from PIL import Image
 
 from paintdiff.errors import (
     GalleryError,
     PaintError,
+    PictureNotFoundError,
     PictureRecordedError,
     StorageError,
 )
 from paintdiff.gallery import messages
-from paintdiff.gallery.describing import record_of_picture, with_parent
+from paintdiff.gallery.describing import (
+    changed_hashes,
+    record_of_picture,
+    with_parent,
+)
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import read_picture_file
+from paintdiff.gallery.record import Record
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.job import Job
 from paintdiff.jobs.requests import Request
@@ -40,11 +48,19 @@ MAX_HELD_BYTES = 512 * 2**20
 
 @dataclass
 class _Pending:
-    """A picture that isn't recorded yet; it isn't saved either while its `path` is None."""
+    """A picture that isn't recorded yet; it isn't saved either while its `path` is None.
+
+    `index` is its place among the job's pictures. `scope` is whose pictures its owner may see, None
+    for everybody's; `varied` is the id of the one that it is a variation of.
+    """
 
     picture: Picture
     created_at: datetime
     owner: str
+    job: ReferenceType[Job]
+    index: int
+    scope: str | None
+    varied: str
     done: bool = False
     refused: PaintError | None = None
 
@@ -52,6 +68,15 @@ class _Pending:
     def held_bytes(self) -> int:
         inputs = self.picture.request.input_images()
         return self.picture.held_bytes + sum(len(each.data or b"") for each in inputs)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many pictures aren't `saved` or aren't `recorded` yet, and the `reason` for it."""
+
+    unsaved: int
+    unrecorded: int
+    reason: str
 
 
 class Recorder:
@@ -72,21 +97,36 @@ class Recorder:
         self._now = now
         self._lock = threading.Lock()
         self._pending: deque[_Pending] = deque()
+        self._problem = ""
 
     @property
     def pending(self) -> tuple[Picture, ...]:
         """Return the pictures that aren't recorded yet, the oldest first."""
         return tuple(each.picture for each in tuple(self._pending))
 
+    def waiting(self, owner: str | None = None) -> Waiting:
+        """Return how many pictures (of an owner) wait to be saved or recorded, and why."""
+        found = [each for each in tuple(self._pending) if owner is None or each.owner == owner]
+        unsaved = sum(each.picture.path is None for each in found)
+        return Waiting(unsaved, len(found) - unsaved, self._problem if found else "")
+
     def record(self, job: Job, picture: Picture) -> Picture:
         """Record a picture that was saved, or couldn't be; return it with its id in the gallery.
 
         If it can't be recorded the job gets a warning, and the picture is kept for `retry`.
         """
-        entry = _Pending(picture, self._now(), job.owner)
+        entry = _Pending(
+            picture,
+            self._now(),
+            job.owner,
+            job=ref(job),
+            index=len(job.pictures),
+            scope=None if job.sees_all else job.owner,
+            varied=job.varied,
+        )
         with self._lock:
             self._pending.append(entry)
-            error = self._work_off()
+            error = self._work_off(newest=entry)
             if entry.done:
                 if entry.refused is not None:
                     job.warn((messages.not_in_gallery(entry.refused),))
@@ -115,19 +155,26 @@ class Recorder:
             raise error
         return tuple(each.picture for each in waiting if each.refused is None)
 
-    def _work_off(self) -> StorageError | GalleryError | None:
-        """Record what is pending, in order, up to the first failure, which is returned."""
+    def _work_off(self, newest: _Pending | None = None) -> StorageError | GalleryError | None:
+        """Record what is pending, in order, up to the first failure, which is returned.
+
+        The jobs of all but the newest have the pictures already, and get them again with their ids.
+        """
         while self._pending:
             entry = self._pending[0]
             try:
                 entry.picture = self._save_and_record(entry)
             except (StorageError, GalleryError) as error:
+                self._problem = str(error)
                 return error
             except PaintError as error:  # it can never be recorded: the others go on
                 logger.warning("a picture can't be recorded: %s", error)
                 entry.refused = error
             entry.done = True
             self._pending.popleft()
+            job = entry.job()
+            if job is not None and entry is not newest:
+                _tell(job, entry)
         return None
 
     def _save_and_record(self, entry: _Pending) -> Picture:
@@ -147,10 +194,23 @@ class Recorder:
         facts = read_picture_file(path)
         record = record_of_picture(entry.picture, name, facts, entry.created_at, entry.owner)
         store, request = self._gallery.store, entry.picture.request
-        parent = store.find_by_sha256(record.inputs) if record.inputs else None
+        parent = self._find_parent(entry, record)
         if parent is not None:
-            record = with_parent(record, request, parent)
+            varied = parent.id == entry.varied
+            record = with_parent(record, request, parent, varied=varied)
         return store.add(record, lambda: self._restore_inputs(request)).id
+
+    def _find_parent(self, entry: _Pending, record: Record) -> Record | None:
+        """Return the picture that this one was made from: first the one that it changes."""
+        store = self._gallery.store
+        if entry.varied:
+            with suppress(PictureNotFoundError):  # it has been erased meanwhile
+                return store.get(entry.varied)
+        for hashes in (changed_hashes(entry.picture.request), record.inputs):
+            found = store.find_by_sha256(hashes, entry.scope) if hashes else None
+            if found is not None:
+                return found
+        return None
 
     def _restore_inputs(self, request: Request) -> None:
         try:
@@ -170,6 +230,15 @@ class Recorder:
             return True
         self._pending.pop()
         return False
+
+
+def _tell(job: Job, entry: _Pending) -> None:
+    """Give a job's picture its path and its id."""
+    known = job.pictures
+    if entry.index < len(known):
+        saved = entry.picture
+        told = replace(known[entry.index], path=saved.path, id=saved.id, raster=None)
+        job.replace_picture(entry.index, told)
 
 
 def _without_pixels(picture: Picture) -> Picture:

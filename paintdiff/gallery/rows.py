@@ -36,8 +36,25 @@ def find_row(session: Session, id: str) -> PictureRow:
     return row
 
 
-def set_deleted(session: Session, ids: Collection[str], deleted_at: Any) -> None:
-    """Set when pictures were deleted, a moment, an expression or None.
+def find_rows(session: Session, ids: Collection[str]) -> list[PictureRow]:
+    """Return the rows of pictures, in order, each once.
+
+    Raises:
+        PictureNotFoundError: No picture has one of the ids.
+    """
+    wanted = [to_storable(each) for each in dict.fromkeys(ids)]
+    found: dict[str, PictureRow] = {}
+    for part in divide(wanted):
+        rows = session.scalars(select(PictureRow).where(PictureRow.id.in_(part)))
+        found |= {row.id: row for row in rows}
+    for id in wanted:
+        if id not in found:
+            raise make_not_found(id)
+    return [found[id] for id in wanted]
+
+
+def set_values(session: Session, ids: Collection[str], **values: Any) -> None:
+    """Set columns of pictures to a value or an expression.
 
     Raises:
         PictureNotFoundError: No picture has one of the ids.
@@ -48,7 +65,7 @@ def set_deleted(session: Session, ids: Collection[str], deleted_at: Any) -> None
         for id in part:
             if id not in found:
                 raise make_not_found(id)
-        session.execute(update(PictureRow).where(chosen).values(deleted_at=deleted_at))
+        session.execute(update(PictureRow).where(chosen).values(**values))
 
 
 def make_not_found(id: str) -> PictureNotFoundError:

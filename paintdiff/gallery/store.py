@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from paintdiff.errors import PictureRecordedError, RequestError
@@ -16,9 +16,11 @@ from paintdiff.gallery.query import (
     Choices,
     Page,
     PictureQuery,
+    find_choices,
+    is_after,
     make_conditions,
     make_cursor,
-    parse_cursor,
+    make_order,
 )
 from paintdiff.gallery.record import (
     Record,
@@ -30,7 +32,15 @@ from paintdiff.gallery.record import (
     make_id,
     to_storable,
 )
-from paintdiff.gallery.rows import divide, find_row, make_not_found, set_deleted, to_record, to_row
+from paintdiff.gallery.rows import (
+    divide,
+    find_row,
+    find_rows,
+    make_not_found,
+    set_values,
+    to_record,
+    to_row,
+)
 from paintdiff.gallery.schema import (
     InputRow,
     PictureRow,
@@ -112,10 +122,15 @@ class GalleryStore:
             row = session.scalar(select(PictureRow).where(PictureRow.file == file))
             return None if row is None else to_record(row)
 
-    def find_by_sha256(self, hashes: Collection[str]) -> Record | None:
-        """Return the newest record of a file with one of these SHA-256, None without one."""
+    def find_by_sha256(self, hashes: Collection[str], owner: str | None = None) -> Record | None:
+        """Return the newest record of a file with one of these SHA-256, None without one.
+
+        With `owner`, only of that owner's.
+        """
         with self._database.read() as session:
             wanted = select(PictureRow).where(PictureRow.file_sha256.in_(hashes))
+            if owner is not None:
+                wanted = wanted.where(PictureRow.owner == to_storable(owner))
             wanted = wanted.where(PictureRow.file_sha256 != "", PictureRow.deleted_at.is_(None))
             row = session.scalar(wanted.order_by(PictureRow.created_at.desc()).limit(1))
             return None if row is None else to_record(row)
@@ -151,8 +166,23 @@ class GalleryStore:
         with self._database.read() as session:
             return to_record(find_row(session, id))
 
+    def get_all(self, ids: Collection[str]) -> list[Record]:
+        """Return the records of these pictures, in order, each once.
+
+        Raises:
+            PictureNotFoundError: No picture has one of the ids.
+        """
+        with self._database.read() as session:
+            return [to_record(row) for row in find_rows(session, ids)]
+
+    def ids(self, query: PictureQuery, limit: int) -> list[str]:
+        """Return the ids of the first pictures of a query, at most `limit`."""
+        with self._database.read() as session:
+            wanted = select(PictureRow.id).where(*make_conditions(session, query))
+            return list(session.scalars(wanted.order_by(*make_order(query)).limit(limit)))
+
     def page(self, query: PictureQuery, cursor: str | None = None, limit: int = 50) -> Page:
-        """Return the first records of a query, or those after a cursor; the newest come first.
+        """Return the first records of a query, or those after a cursor, in the query's order.
 
         Pictures that come or go meanwhile neither repeat nor hide others.
 
@@ -161,17 +191,13 @@ class GalleryStore:
         """
         if not 1 <= limit <= MAX_PAGE:
             raise RequestError(messages.wrong_page_size(MAX_PAGE, limit), field="limit")
-        key = tuple_(PictureRow.created_at, PictureRow.id)
         with self._database.read() as session:
             wanted = select(PictureRow).where(*make_conditions(session, query))
             if cursor is not None:
-                after = parse_cursor(cursor)
-                wanted = wanted.where(key > after if query.oldest_first else key < after)
-            columns = (PictureRow.created_at, PictureRow.id)
-            order = [each.asc() if query.oldest_first else each.desc() for each in columns]
-            rows = session.scalars(wanted.order_by(*order).limit(limit + 1)).all()
+                wanted = wanted.where(is_after(query, cursor))
+            rows = session.scalars(wanted.order_by(*make_order(query)).limit(limit + 1)).all()
             records = tuple(to_record(row) for row in rows[:limit])
-        return Page(records, make_cursor(records[-1]) if len(rows) > limit else None)
+        return Page(records, make_cursor(query, records[-1]) if len(rows) > limit else None)
 
     def records(self, query: PictureQuery) -> Iterator[Record]:
         """Yield all records of a query, read in pages."""
@@ -192,24 +218,7 @@ class GalleryStore:
     def choices(self, query: PictureQuery) -> Choices:
         """Return the values that the pictures of a query have, at most `MAX_PAGE` of each."""
         with self._database.read() as session:
-            chosen = make_conditions(session, query)
-            models, kinds = (
-                tuple(
-                    session.scalars(
-                        select(column)
-                        .where(*chosen, column != "")
-                        .distinct()
-                        .order_by(column)
-                        .limit(MAX_PAGE)
-                    )
-                )
-                for column in (PictureRow.model, PictureRow.kind)
-            )
-            tagged = select(TagRow.tag).join(PictureRow, PictureRow.number == TagRow.picture)
-            tags = session.scalars(
-                tagged.where(*chosen).distinct().order_by(TagRow.tag).limit(MAX_PAGE)
-            )
-            return Choices(models, kinds, tuple(tags))
+            return find_choices(session, query, MAX_PAGE)
 
     def check_owner(self, ids: Collection[str], owner: str) -> None:
         """Refuse pictures of others as if there were none.
@@ -227,50 +236,50 @@ class GalleryStore:
                     if id not in found:
                         raise make_not_found(id)
 
-    def set_feedback(self, id: str, feedback: int) -> None:
-        """Set the person's feedback: -1, 0 or 1.
+    def set_feedback(self, ids: Collection[str], feedback: int) -> None:
+        """Set the person's feedback on pictures: -1, 0 or 1.
 
         Raises:
             RequestError: It is another number.
-            PictureNotFoundError: No picture has that id.
+            PictureNotFoundError: No picture has one of the ids; none is changed.
         """
         check_feedback(feedback)
         with self._database.write() as session:
-            find_row(session, id).feedback = feedback
+            set_values(session, ids, feedback=feedback)
 
-    def set_favourite(self, id: str, favourite: bool) -> None:
-        """Make it a favourite or not.
+    def set_favourite(self, ids: Collection[str], favourite: bool) -> None:
+        """Make pictures favourites or not.
 
         Raises:
-            PictureNotFoundError: No picture has that id.
+            PictureNotFoundError: No picture has one of the ids; none is changed.
         """
         with self._database.write() as session:
-            find_row(session, id).favourite = favourite
+            set_values(session, ids, favourite=favourite)
 
-    def add_tags(self, id: str, tags: Collection[str]) -> None:
-        """Add tags that it doesn't have yet.
-
-        Raises:
-            RequestError: One is empty or too long, or it would have too many.
-            PictureNotFoundError: No picture has that id.
-        """
-        clean = {clean_tag(tag) for tag in tags}
-        with self._database.write() as session:
-            row = find_row(session, id)
-            new = clean - {each.tag for each in row.tags}
-            check_tag_count(len(row.tags) + len(new))
-            row.tags.extend(TagRow(tag=tag) for tag in sorted(new))
-
-    def remove_tags(self, id: str, tags: Collection[str]) -> None:
-        """Remove those of the tags that it has.
+    def add_tags(self, ids: Collection[str], tags: Collection[str]) -> None:
+        """Add tags that the pictures don't have yet.
 
         Raises:
-            PictureNotFoundError: No picture has that id.
+            RequestError: One is empty or too long, or a picture would have too many.
+            PictureNotFoundError: No picture has one of the ids; none is changed.
         """
         clean = {clean_tag(tag) for tag in tags}
         with self._database.write() as session:
-            row = find_row(session, id)
-            row.tags = [each for each in row.tags if each.tag not in clean]
+            for row in find_rows(session, ids):
+                new = clean - {each.tag for each in row.tags}
+                check_tag_count(len(row.tags) + len(new))
+                row.tags.extend(TagRow(tag=tag) for tag in sorted(new))
+
+    def remove_tags(self, ids: Collection[str], tags: Collection[str]) -> None:
+        """Remove those of the tags that the pictures have.
+
+        Raises:
+            PictureNotFoundError: No picture has one of the ids; none is changed.
+        """
+        clean = {clean_tag(tag) for tag in tags}
+        with self._database.write() as session:
+            for row in find_rows(session, ids):
+                row.tags = [each for each in row.tags if each.tag not in clean]
 
     def delete(self, ids: Collection[str]) -> None:
         """Move pictures to the bin; those in it stay there.
@@ -280,7 +289,7 @@ class GalleryStore:
         """
         with self._database.write() as session:
             moment = func.coalesce(PictureRow.deleted_at, to_microseconds(datetime.now(UTC)))
-            set_deleted(session, ids, moment)
+            set_values(session, ids, deleted_at=moment)
 
     def restore(self, ids: Collection[str]) -> None:
         """Move pictures back out of the bin.
@@ -289,7 +298,7 @@ class GalleryStore:
             PictureNotFoundError: No picture has one of the ids; none is moved.
         """
         with self._database.write() as session:
-            set_deleted(session, ids, None)
+            set_values(session, ids, deleted_at=None)
 
     def empty_bin(self, owner: str | None = None, before: datetime | None = None) -> int:
         """Erase the records in the bin (of an owner, deleted before a moment); return how many.
@@ -335,8 +344,8 @@ class GalleryStore:
         with self._database.write() as session:
             find_row(session, id).thumbnail = thumbnail
 
-    def children(self, id: str) -> list[Record]:
-        """Return the pictures that were made from it, the oldest first.
+    def children(self, id: str, limit: int | None = None) -> list[Record]:
+        """Return the pictures that were made from it (at most `limit`), the oldest first.
 
         Raises:
             PictureNotFoundError: No picture has that id.
@@ -344,7 +353,8 @@ class GalleryStore:
         with self._database.read() as session:
             find_row(session, id)
             wanted = select(PictureRow).where(PictureRow.parent == id)
-            rows = session.scalars(wanted.order_by(PictureRow.created_at, PictureRow.id))
+            wanted = wanted.order_by(PictureRow.created_at, PictureRow.id).limit(limit)
+            rows = session.scalars(wanted)
             return [to_record(row) for row in rows]
 
     def parents(self, id: str) -> list[Record]:

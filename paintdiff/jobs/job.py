@@ -25,12 +25,14 @@ from paintdiff.jobs.requests import Request
 class Job:
     """One accepted request. All methods are thread-safe.
 
-    `visitor` submitted it, "" if that doesn't matter; `owner` owns its pictures in the gallery.
+    `visitor` submitted it, "" if that doesn't matter; `owner` owns its pictures in the gallery, and
+    with `sees_all` may see everybody's. `varied` is the gallery's id of the picture that these are
+    variations of, "" if there is none. Whoever submits it has checked that the owner may see it.
     With `saves` off they are neither saved nor recorded. `on_step` gets every Progress event, none
     skipped, with previews at full quality; the worker calls it, and waits.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it knows besides its request)
         self,
         request: Request,
         warnings: tuple[str, ...] = (),
@@ -39,6 +41,8 @@ class Job:
         *,
         saves: bool = True,
         on_step: Callable[[Progress], None] | None = None,
+        sees_all: bool = False,
+        varied: str = "",
     ) -> None:
         self.id = secrets.token_urlsafe(16)
         self.request = request
@@ -46,6 +50,8 @@ class Job:
         self.owner = owner
         self.saves = saves
         self.on_step = on_step
+        self.sees_all = sees_all
+        self.varied = varied
         self._warnings = warnings
         self._changed = threading.Condition()
         self._cancel_asked = threading.Event()
@@ -159,6 +165,15 @@ class Job:
         with self._changed:
             self._pictures += (picture,)
 
+    def replace_picture(self, index: int, picture: Picture) -> None:
+        """Replace a finished picture by itself with its path and id, once it is saved after all."""
+        with self._changed:
+            self._pictures = _with_item(self._pictures, index, picture)
+            number, end = self._story[-1] if self._story else (0, None)
+            if isinstance(end, (Finished, Cancelled)):
+                end = replace(end, pictures=_with_item(end.pictures, index, picture))
+                self._story[-1] = (number, end)
+
     def warn(self, sentences: tuple[str, ...]) -> None:
         """Add warnings."""
         with self._changed:
@@ -172,3 +187,7 @@ class Job:
 
 def _without_preview(event: Event) -> Event:
     return replace(event, preview=None) if isinstance(event, Progress) else event
+
+
+def _with_item(pictures: tuple[Picture, ...], index: int, picture: Picture) -> tuple[Picture, ...]:
+    return tuple(picture if at == index else each for at, each in enumerate(pictures))

@@ -59,6 +59,10 @@ class Route:
 
 
 _READ = ("GET", "HEAD")
+_FILTERS = (
+    *("search", "model", "kind", "feedback", "favourite", "tag", "bin", "order"),
+    *("size", "since", "until"),
+)
 
 PAGE_ROUTES: tuple[Route, ...] = (
     # Gradio's
@@ -74,6 +78,7 @@ PAGE_ROUTES: tuple[Route, ...] = (
     Route(("POST",), "/gradio_api/cancel", body=Body.CANCEL),
     # Ours
     Route(("GET",), "/status"),
+    Route(("POST",), "/unsaved", body=Body.JSON),
     Route(("POST",), "/uploads", body=Body.PICTURE),
     Route(_READ, "/uploads/{upload_id}"),
     Route(("GET",), "/pictures/{job_id}/{index}.png", ("download", "reduced")),
@@ -88,14 +93,21 @@ PAGE_ROUTES: tuple[Route, ...] = (
     Route(
         ("GET",),
         "/gallery/pictures",
-        ("search", "model", "kind", "feedback", "favourite", "tag", "bin", "oldest", "cursor"),
+        (*_FILTERS, "cursor"),
     ),
+    Route(("GET",), "/gallery/ids", _FILTERS),
     Route(("GET",), "/gallery/choices"),
     Route(("GET",), "/gallery/pictures/{picture_id}"),
     Route(("GET",), "/gallery/pictures/{picture_id}/file", ("download",)),
     Route(("GET",), "/gallery/pictures/{picture_id}/thumbnail"),
     Route(("POST",), "/gallery/changes", body=Body.JSON),
     Route(("POST",), "/gallery/bin/empty", body=Body.JSON),
+    Route(("POST",), "/gallery/bin/days", body=Body.JSON),
+    Route(("POST",), "/gallery/zips", body=Body.JSON),
+    Route(("GET",), "/gallery/zips/{name}"),
+    Route(("POST",), "/gallery/variations", body=Body.JSON),
+    Route(("GET",), "/gallery/variations/{job_id}"),
+    Route(("POST",), "/gallery/variations/{job_id}/cancel", body=Body.JSON),
 )
 
 

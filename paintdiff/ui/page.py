@@ -45,6 +45,17 @@ TITLE = messages.TITLE
 
 
 _TYPING_SCRIPTS = ("box", "weights", "check", "complete", "history")
+_GALLERY_SCRIPTS = (
+    "gallery-tools",
+    "gallery-filters",
+    "gallery-grid",
+    "gallery-detail",
+    "gallery-vary",
+    "gallery-compare",
+    "gallery",
+    "ratings",
+)
+"""In the order in which they must run."""
 
 _DEVICE_POLLS, _DEVICE_POLL_SECONDS = 16, 0.5
 
@@ -243,10 +254,12 @@ def head() -> str:
     """
     scheme = '<meta name="color-scheme" content="light dark">'
     # These use the canvas's scripts.
-    names = ("notes", "picture-list", "viewer", "look", "adapters", "shelf", "gallery")
+    names = ("notes", "picture-list", "viewer", "look", "adapters", "shelf")
     after = "\n".join(_style(name) + _script(name) for name in names)
     typing = _style("prompt") + "\n".join(_script(f"prompt-{name}") for name in _TYPING_SCRIPTS)
-    return f"{scheme}\n{_style('page')}{_script('page')}\n{canvas_head()}\n{after}\n{typing}"
+    gallery = _style("gallery") + "\n".join(map(_script, _GALLERY_SCRIPTS))
+    own = f"{_style('page')}{_script('page')}\n{canvas_head()}\n{after}"
+    return f"{scheme}\n{own}\n{typing}\n{gallery}"
 
 
 def _style(name: str) -> str:

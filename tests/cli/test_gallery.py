@@ -37,7 +37,7 @@ def pictures(tmp_path: Path) -> list[Picture]:
     folder = PictureFolder(gallery.folder)
     recorder = Recorder(gallery, folder)
     made = [recorder.record(Job(REQUEST), painted(folder, seed)) for seed in range(3)]
-    gallery.store.set_feedback(made[0].id, 1)
+    gallery.store.set_feedback([made[0].id], 1)
     gallery.close()
     return made
 

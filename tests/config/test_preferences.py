@@ -92,3 +92,17 @@ def test_they_lie_in_the_configuration_folder_of_the_person() -> None:
     )
     home = Path.home() / ".config" / "paintdiffusion" / "preferences.json"
     assert default_preferences_path({}) == home
+
+
+def test_how_long_the_bin_keeps_pictures(path: Path) -> None:
+    preferences = Preferences(path)
+    assert preferences.bin_days is None
+    preferences.pin_model("mini")
+    preferences.set_bin_days(30)
+    again = Preferences(path)
+    assert (again.bin_days, again.pinned_model) == (30, "mini")
+    again.set_bin_days(None)
+    assert Preferences(path).bin_days is None
+    path.write_text('{"bin_days": 0}', encoding="utf-8")
+    assert Preferences(path).bin_days is None
+    assert "bin_days" in Preferences(path).problem

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -19,11 +20,14 @@ from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.recording import Recorder
+from paintdiff.gallery.record import Record
+from paintdiff.gallery.recording import Recorder, Waiting
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Finished, Picture
+from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.job import Job
-from paintdiff.jobs.requests import TextToImage
+from paintdiff.jobs.request_parts import ControlInput
+from paintdiff.jobs.requests import ImageToImage, Request, TextToImage, Upscale
 from paintdiff.models.manager.model_manager import ModelManager
 
 REQUEST = TextToImage(
@@ -207,3 +211,76 @@ def test_a_failing_recorder_loses_no_picture(
         done: Finished = engine.generate(TextToImage(prompt="a", num_inference_steps=2, seed=1))
     assert done.pictures[0].path is not None
     assert len(done.warnings) == 1
+
+
+def test_a_job_hears_of_a_picture_that_is_saved_after_all(gallery: Gallery) -> None:
+    folder = Broken(gallery.folder)
+    recorder = Recorder(gallery, folder, {})
+    job = Job(REQUEST, owner="ann")
+    for seed in (3, 4):
+        job.add_picture(recorder.record(job, painted(None, seed=seed)))
+    job.emit(Finished(job.pictures, (), 1.0, 1.0))
+    waiting = recorder.waiting()
+    assert (waiting.unsaved, waiting.unrecorded) == (2, 0)
+    assert waiting.reason == "Can't write the file: the disk is full."
+    assert recorder.waiting("ann") == waiting
+    assert recorder.waiting("bob") == Waiting(0, 0, "")
+    folder.full = False
+    recorder.retry()
+    assert recorder.waiting() == Waiting(0, 0, "")
+    assert [gallery.store.get(each.id).seed for each in job.pictures] == [3, 4]
+    assert all(each.path is not None and each.path.is_file() for each in job.pictures)
+    assert job.pictures[0].image.size == (64, 32), "it can still be shown"
+
+
+def child_of(gallery: Gallery, recorder: Recorder, request: Request, **job: Any) -> Record:
+    made = Picture(Image.new("RGB", (64, 32)), request)
+    folder = PictureFolder(gallery.folder)
+    saved = replace(made, path=folder.save(made))
+    return gallery.store.get(recorder.record(Job(request, **job), saved).id)
+
+
+def test_a_variation_is_a_child(
+    gallery: Gallery, folder: PictureFolder, recorder: Recorder
+) -> None:
+    parent = recorder.record(Job(REQUEST), painted(folder))
+    child = child_of(gallery, recorder, REQUEST, varied=parent.id)
+    assert (child.parent, child.relation) == (parent.id, "variation")
+    erased = child_of(gallery, recorder, REQUEST, varied="gone")
+    assert (erased.parent, erased.relation) == (None, None)
+
+
+def test_a_parent_is_one_that_the_owner_may_see(
+    gallery: Gallery, folder: PictureFolder, recorder: Recorder
+) -> None:
+    parent = recorder.record(Job(REQUEST, owner="ann"), painted(folder))
+    assert parent.path is not None
+    upscale = Upscale(images=(InputImage(data=parent.path.read_bytes()),))
+    for job, expected in (
+        ({"owner": "ann"}, parent.id),
+        ({"owner": "bob"}, None),
+        ({"owner": ""}, None),
+        ({"owner": "", "sees_all": True}, parent.id),
+    ):
+        child = child_of(gallery, recorder, upscale, **job)
+        assert child.parent == expected, job
+        assert child.prompt == ("a boat" if expected else "")
+
+
+def test_the_picture_that_is_changed_is_the_parent_before_those_that_guide(
+    gallery: Gallery, folder: PictureFolder, recorder: Recorder
+) -> None:
+    changed = recorder.record(Job(REQUEST), painted(folder))
+    guide = recorder.record(Job(REQUEST), painted(folder, seed=9))
+    assert changed.path is not None and guide.path is not None
+    settled = REQUEST.model_dump(exclude={"kind", "hires", "controls"})
+    request = ImageToImage(
+        **settled,
+        image=InputImage(data=changed.path.read_bytes()),
+        controls=(ControlInput(image=InputImage(data=guide.path.read_bytes())),),
+    )
+    child = child_of(gallery, recorder, request)
+    assert (child.parent, child.relation) == (changed.id, "image_to_image")
+    controlled = TextToImage(**settled, controls=request.controls)
+    child = child_of(gallery, recorder, controlled)
+    assert (child.parent, child.relation) == (guide.id, "control")

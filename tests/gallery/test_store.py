@@ -123,15 +123,15 @@ def test_a_filter_finds_what_it_says(store: GalleryStore, query: PictureQuery, w
 
 def test_feedback_favourites_and_tags_change(store: GalleryStore) -> None:
     one = store.add(record()).id
-    store.set_feedback(one, 1)
-    store.set_favourite(one, True)
-    store.add_tags(one, ["red", "  big   sky "])
-    store.add_tags(one, ["red"])
+    store.set_feedback([one], 1)
+    store.set_favourite([one], True)
+    store.add_tags([one], ["red", "  big   sky "])
+    store.add_tags([one], ["red"])
     store.set_thumbnail(one, "t.webp")
     found = store.get(one)
     assert (found.feedback, found.favourite, found.tags) == (1, True, ("big sky", "red"))
     assert found.thumbnail == "t.webp"
-    store.remove_tags(one, ["red", "absent"])
+    store.remove_tags([one], ["red", "absent"])
     assert store.get(one).tags == ("big sky",)
 
 
@@ -228,7 +228,7 @@ def test_lineage(store: GalleryStore) -> None:
         lambda store: store.add(record(file="é" * 1001)),
         lambda store: store.add(record(model="x" * 201)),
         lambda store: store.add(record(owner="x" * 201)),
-        lambda store: store.set_feedback("x", 5),
+        lambda store: store.set_feedback(["x"], 5),
         lambda store: store.page(ALL, limit=0),
         lambda store: store.page(ALL, "1 OR 1=1"),
         lambda store: store.page(PictureQuery(search="a" * 10_001)),
@@ -267,7 +267,7 @@ def test_processes_write_at_once(database_url: str, tmp_path: Path) -> None:
         "store = GalleryStore(Database.open(Path(sys.argv[1]), sys.argv[2]))\n"
         "for number in range(60):\n"
         "    added = store.add(record(file=f'{sys.argv[3]}-{number}.png'))\n"
-        "    store.add_tags(added.id, [sys.argv[3]])\n"
+        "    store.add_tags([added.id], [sys.argv[3]])\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path), database_url]
     running = [subprocess.Popen([*command, name]) for name in ("one", "two")]

@@ -143,6 +143,7 @@ class FakeJob:
     latest: Event
     warnings: tuple[str, ...] = ()
     finished: tuple[Picture, ...] = ()
+    owner: str = ""
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -172,6 +173,7 @@ class FakeEngine:
         self.manager = FakeManager(FakeCatalog())
         self.mapped: list[tuple[str, Size, ResizeMode]] = []
         self.owners: list[str] = []
+        self.varied: list[str] = []
         self.forecasts: dict[Size, Forecast] = {}
         self.foreseen: list[tuple[str, Size, Size | None]] = []
         self._checker = PromptChecker(lambda _catalog: {})
@@ -200,8 +202,17 @@ class FakeEngine:
         catalog: Any = self.manager.catalog
         return self._checker.check(prompt, catalog.find(ModelRow, model), catalog)
 
-    def submit(self, request: Request, visitor: str = "", owner: str = "") -> FakeJob:
+    def submit(
+        self,
+        request: Request,
+        visitor: str = "",
+        owner: str = "",
+        *,
+        sees_all: bool = False,
+        varied: str = "",
+    ) -> FakeJob:
         self.owners.append(owner)
+        self.varied.append(varied)
         if isinstance(request, Upscale):
             return self._remembered(request)
         if request.sampler == "nonsense":
@@ -224,7 +235,9 @@ class FakeEngine:
         return self._remembered(settled)
 
     def _remembered(self, settled: Request) -> FakeJob:
-        job = FakeJob(f"job-{len(self.jobs)}", settled, Queued(self.position))
+        job = FakeJob(
+            f"job-{len(self.jobs)}", settled, Queued(self.position), owner=self.owners[-1]
+        )
         self.jobs[job.id] = job
         return job
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import RequestError
 from paintdiff.gallery.metadata import png_info
-from paintdiff.jobs.events import Finished
+from paintdiff.jobs.events import Finished, Picture
 from paintdiff.jobs.requests import ImageToImage, Inpaint, TextToImage
 from paintdiff.ui.common import markup
 from paintdiff.ui.common.browser_state import BrowserState
@@ -183,6 +184,17 @@ def test_a_finished_picture_can_be_received(
     assert sent.tobytes() == picture(job).image.tobytes()
     assert updates[tab.prompt] == "a cat"
     assert set(updates) <= set(tab.receive_outputs())
+
+
+def test_a_saved_picture_is_sent_as_its_file(context: PageContext, tmp_path: Path) -> None:
+    """The gallery knows it by its bytes, and so what is made from it."""
+    path = tmp_path / "saved.png"
+    Image.new("RGB", (64, 64), "red").save(path, compress_level=9)
+    finished = Picture(Image.new("RGB", (64, 64), "red"), TextToImage(prompt="a cat"), path=path)
+    tab = tab_of(ImageToImageInputs, context)
+    shown = tab.receive(finished)[tab.tab_inputs.inputs()["picture"]]
+    content = canvas.read_canvas({**shown, "sketch": None, "mask": None}, context.uploads)
+    assert content.image == path.read_bytes()
 
 
 def test_every_destination_is_a_tab(context: PageContext) -> None:

@@ -49,6 +49,44 @@ window.paintdiff.messages = {
   movedToBin: (count) => `Moved ${window.paintdiff.messages.countPictures(count)} to the bin.`,
   restored: (count) => `Restored ${window.paintdiff.messages.countPictures(count)}.`,
   erased: (count) => `Erased ${window.paintdiff.messages.countPictures(count)} for good.`,
+  UNDO: "Undo",
+  CLOSE: "Close",
+  OPEN: "Open",
+  THE_PICTURE: "The picture",
+  PROMPT: "Prompt",
+  NEGATIVE_PROMPT: "Negative prompt",
+  describePicture: ({ prompt, feedback, favourite }) => [
+    prompt || "Without a prompt", { 1: "liked", "-1": "disliked" }[feedback] ?? "", favourite ? "favourite" : "",
+  ].filter(Boolean).join(", "),
+  selected: (count) => `${count.toLocaleString("en")} selected`,
+  selectedOf: (count, total) =>
+    `Selected the first ${count.toLocaleString("en")} of ${total.toLocaleString("en")}: no more can be selected at once.`,
+  removeTag: (tag) => `Remove the tag ${tag}`,
+  openPicture: (number) => `Open picture ${number}`,
+  zipping: (count, size, missing) => [
+    `Downloading ${window.paintdiff.messages.countPictures(count)}, ${size}.`,
+    missing ? `The files of ${missing} more are missing.` : "",
+  ].join(" ").trim(),
+  SETTINGS_UNKNOWN: "Settings",
+
+  // The gallery's bin.
+  afterDays: (days) => (days === 1 ? "After 1 day" : `After ${days} days`),
+  binEmptiedAfter: (days) => `Deleted pictures are erased after ${days === 1 ? "one day" : `${days} days`}, with their files.`,
+  BIN_KEPT: "Deleted pictures stay in the bin until you empty it.",
+
+  // Lineage and variations.
+  ORIGINAL: "Original",
+  AND_MORE: "and more",
+  thisPicture: (relation) => (relation ? `${relation}: this picture` : "This picture"),
+  SEED_UNKNOWN: "The seed of this picture isn’t known, so only the picture itself can be varied.",
+  VARIES_ORIGINAL: "This picture is a variation of its seed. Nearby seeds start from that seed’s own picture.",
+
+  // Pictures that couldn’t be saved.
+  notSaved: ({ unsaved, unrecorded, reason }) => [
+    unsaved ? `${window.paintdiff.messages.countPictures(unsaved)} couldn’t be saved yet.` : "",
+    unrecorded ? `${window.paintdiff.messages.countPictures(unrecorded)} couldn’t be added to the gallery yet.` : "",
+    reason,
+  ].filter(Boolean).join(" "),
 
   // The canvas.
   sizesDiffer: (mask, picture) => `The mask is ${mask}, but the picture is ${picture}. They must have the same size.`,

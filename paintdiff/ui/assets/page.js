@@ -346,6 +346,34 @@ window.paintdiff = (() => {
     };
   }
 
+  // Pictures that couldn't be saved: why, and a button that tries again.
+  function showWaiting(waiting) {
+    const place = document.querySelector(".unsaved");
+    if (!place) return;
+    const text = waiting ? window.paintdiff.messages.notSaved(waiting) : "";
+    const words = place.querySelector("span");
+    if (words.textContent !== text) words.textContent = text;
+    place.hidden = !text;
+  }
+
+  async function saveAgain(button) {
+    button.disabled = true;
+    try {
+      const options = { method: "POST", body: "{}", headers: { "Content-Type": "application/json" } };
+      const answer = await fetch("unsaved", options);
+      if (answer.ok) showWaiting((await answer.json()).waiting);
+      else await askStatus();
+    } catch {
+      show({}, window.paintdiff.messages.NOT_RESPONDING);
+    } finally {
+      button.disabled = false;
+    }
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.target instanceof Element && event.target.closest(".unsaved button");
+    if (button) saveAgain(button);
+  });
+
   function show(said, connection) {
     for (const [name, text] of Object.entries(said)) {
       const cell = document.querySelector(`.status [data-cell="${name}"] dd`);
@@ -362,7 +390,9 @@ window.paintdiff = (() => {
     try {
       const answer = await fetch("status", { cache: "no-store", signal: AbortSignal.timeout(5000) });
       if (!answer.ok) throw new Error(String(answer.status));
-      show(words(await answer.json()), "");
+      const status = await answer.json();
+      show(words(status), "");
+      showWaiting(status.waiting);
     } catch {
       show({}, window.paintdiff.messages.NOT_RESPONDING);
     } finally {

@@ -73,10 +73,11 @@ window.paintdiff.viewer = (() => {
     #onDivider = false; // whether the last press was
     #part = 0.5; // where the divider is, of what is seen of the picture
 
-    constructor({ after, alt, width, height, before, beforeSize, afterSize, said }) {
+    constructor({ after, alt, width, height, before, beforeSize, afterSize, said, swipes }) {
       const template = document.createElement("template");
       template.innerHTML = MARKUP;
       this.root = template.content.firstElementChild;
+      this.swipes = Boolean(swipes); // a finger beside the divider leads to another picture
       this.view = this.#find(".viewer-view");
       this.divider = this.#find(".viewer-divider");
       this.halves = [".viewer-after", ".viewer-before"].map((name) => this.#find(name));
@@ -190,7 +191,8 @@ window.paintdiff.viewer = (() => {
         return;
       }
       this.#onDivider = this.divider.contains(event.target);
-      const what = this.#onDivider || (!this.room.roams && !this.alone) ? "divider" : "picture";
+      const swipe = this.swipes && event.pointerType === "touch";
+      const what = this.#onDivider || (!this.room.roams && !this.alone && !swipe) ? "divider" : "picture";
       this.#drag = { pointer: event.pointerId, what, x: event.clientX, y: event.clientY, moved: false };
       if (this.#onDivider) this.divider.focus({ preventScroll: true });
     }

@@ -19,6 +19,7 @@ from paintdiff.prompts.surprise import Surprises, read_tips
 if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
     from paintdiff.gallery.gallery import Gallery
+    from paintdiff.gallery.recording import Recorder
     from paintdiff.models.hub.downloads import Downloads
     from paintdiff.ui.common.uploads import Uploads
 
@@ -37,7 +38,8 @@ class PageContext:
     again (None: they are never scanned). `downloads` fetches models from Hugging Face (None: the
     page doesn't mention it). Unless visitors `may_manage`, they can't delete, download or pin.
 
-    `gallery` has the finished pictures (None: the page has no Gallery tab).
+    `gallery` has the finished pictures (None: the page has no Gallery tab), `recorder` those that
+    couldn't be saved or recorded yet.
     """
 
     engine: Engine
@@ -55,6 +57,7 @@ class PageContext:
     downloads: Downloads | None = None
     may_manage: bool = True
     gallery: Gallery | None = None
+    recorder: Recorder | None = None
 
     def shown_path(self, path: Path) -> str:
         """Return a path as visitors may see it.

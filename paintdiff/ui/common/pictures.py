@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,18 +106,19 @@ def find_saved_file(picture: Picture) -> Path | None:
 
 
 def encode_whole_png(picture: Picture) -> bytes:
-    """Encode the whole picture as a PNG without its settings, for other tabs to continue from.
+    """Return the whole picture's saved file, for other tabs to continue from, or else encode it.
 
-    For a picture that is larger or has more bits than its `image`, read the saved file.
+    The gallery knows a picture by the bytes of its file, and so what is made from it.
 
     Raises:
-        RequestError: The saved file is gone.
+        RequestError: It is larger or has more bits than its `image`, and its file is gone.
     """
-    if picture.whole_size is None:
-        return encode_png(picture.image)
     path = find_saved_file(picture)
     if path is not None:
-        return path.read_bytes()
+        with suppress(OSError):
+            return path.read_bytes()
+    if picture.whole_size is None:
+        return encode_png(picture.image)
     if picture.raster is not None:
         return encode_png(picture.raster.image())
     raise RequestError(messages.FILE_MISSING, field="image")

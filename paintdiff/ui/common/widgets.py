@@ -66,6 +66,8 @@ def status_bar() -> gr.HTML:
         )
     )
     return static_html(
+        '<div class="unsaved" role="alert" hidden><span></span>'
+        f'<button type="button">{escape(messages.TRY_AGAIN)}</button></div>'
         f'<footer class="status" aria-label="{escape(messages.STATUS)}"><dl>{cells}</dl>'
         '<p class="connection" role="status"></p></footer>',
         "status-bar",

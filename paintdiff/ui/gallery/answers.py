@@ -1,14 +1,19 @@
-"""What the page gets to know of a record, as values for JSON."""
+"""Answers of the gallery's routes: records as values for JSON, and errors with their status."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from fastapi import HTTPException
+from fastapi.responses import JSONResponse
+
+from paintdiff.errors import GalleryError, PictureNotFoundError, QueueFullError, RequestError
 from paintdiff.ui.gallery import messages
 
 if TYPE_CHECKING:
-    from paintdiff.gallery.store import Record
+    from paintdiff.gallery.record import Record
 
 _SHOWN_ELSEWHERE = frozenset(
     {"kind", "version", "prompt", "negative_prompt", "model", "seed", "width", "height"}
@@ -34,12 +39,15 @@ def summarize(record: Record) -> dict[str, object]:
 
 def describe(record: Record, file: str) -> dict[str, object]:
     """Return a picture with its settings as (label, value) pairs. `file` is its path as shown."""
+    usable = "prompt" in record.params
     return {
         **summarize(record),
         "negative_prompt": record.negative_prompt,
         "created_at": record.created_at.isoformat(),
         "settings": [list(pair) for pair in _list_settings(record, file)],
-        "usable": bool(record.params) and "prompt" in record.params,
+        "usable": usable,
+        "seeded": usable and record.seed is not None,
+        "varied": bool(record.params.get("variation_strength")),
     }
 
 
@@ -76,3 +84,27 @@ def _format(value: Any) -> str:
     if isinstance(value, list):
         return "; ".join(filter(None, map(_format, cast("list[Any]", value))))
     return "on" if value is True else str(value)
+
+
+def answer_json(content: object) -> JSONResponse:
+    """Return an answer that no browser keeps."""
+    return JSONResponse(content, headers={"Cache-Control": "no-store"})
+
+
+@contextmanager
+def answer_errors() -> Generator[None]:
+    """Answer an error of the gallery with its message and the status that fits.
+
+    Raises:
+        HTTPException: There was one.
+    """
+    try:
+        yield
+    except PictureNotFoundError as error:
+        raise HTTPException(404, messages.NO_SUCH_PICTURE) from error
+    except QueueFullError as error:
+        raise HTTPException(503, str(error), {"Retry-After": "2"}) from error
+    except RequestError as error:
+        raise HTTPException(400, str(error)) from error
+    except GalleryError as error:
+        raise HTTPException(503, str(error)) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 GALLERY = "Gallery"
 
 # Filters.
@@ -15,8 +17,15 @@ TAG = "Tag"
 SHOW = "Show"
 ORDER = "Order"
 EVERY = "All"
-NEWEST_FIRST = "Newest first"
-OLDEST_FIRST = "Oldest first"
+ORDERS = (
+    ("", "Newest first"),
+    ("oldest", "Oldest first"),
+    ("rating", "Best rated first"),
+    ("pixels", "Largest first"),
+)
+SINCE = "From day"
+UNTIL = "To day"
+MORE_FILTERS = "More filters"
 LIKED = "Liked"
 DISLIKED = "Disliked"
 NOT_RATED = "Not rated"
@@ -45,7 +54,7 @@ RELATIONS = {
 YOUR_PICTURES = "Your pictures"
 KEYS = (
     "Arrow keys move, Enter opens, Space selects. 1 dislikes, 2 clears the rating, 3 likes, "
-    "F marks a favourite, Delete moves to the bin."
+    "F marks a favourite, Delete moves to the bin, Control and A select all."
 )
 FAVOURITE = "Favourite"
 ADD_TAG = "Add a tag"
@@ -59,9 +68,29 @@ NEXT = "Next picture"
 USE_SETTINGS = "Use settings"
 CLEAR_SELECTION = "Clear selection"
 SELECTED_PICTURES = "Selected pictures"
-MADE_FROM_THIS = "Made from this"
+SELECT_ALL = "Select all"
+ZIP = "Download ZIP"
+LINEAGE = "Lineage"
+ERASE_BY_ITSELF = "Erase by itself"
+NEVER = "Never"
+
+
+def after_days(days: int) -> str:
+    return "After 1 day" if days == 1 else f"After {days} days"
+
+
 ERASE = "Erase them for good"
 ERASE_WARNING = "This erases all pictures in your bin, with their files. It can't be undone."
+
+# Comparing pictures.
+
+COMPARE = "Compare"
+COMPARE_KEYS = "Pictures side by side: + and − zoom, 0 fits them in, arrow keys move them"  # noqa: RUF001
+DIFFERENCES = "Settings that differ"
+ZOOM_IN = "Zoom in (+)"
+ZOOM_OUT = "Zoom out (-)"
+FIT = "Fit"
+
 
 # If there is nothing to show.
 
@@ -119,3 +148,56 @@ CHANGE_FORMAT = "A change names pictures by their ids, and one change with its v
 
 def too_many_ids(limit: int) -> str:
     return f"At most {limit} pictures can be changed at once. Select fewer."
+
+
+BIN_DAYS_OF_OWNER = "Only a person on the app's own machine can change when the bin is emptied."
+
+
+# A ZIP file of pictures.
+
+ZIP_GONE = "This selection is no longer there. Download it again from the gallery."
+
+
+def too_many_to_zip(limit: int, count: int) -> str:
+    return f"A ZIP file holds at most {limit} pictures, not {count}. Select fewer."
+
+
+def zip_too_large(limit: str, size: str) -> str:
+    return f"These pictures take {size}; a ZIP file holds at most {limit}. Select fewer."
+
+
+def not_included(ids: Sequence[str]) -> str:
+    lines = "\n".join(ids)
+    return f"The files of these pictures couldn't be read and are missing or cut off:\n{lines}\n"
+
+
+# Variations.
+
+VARIATIONS = "Variations"
+VARY_WHAT = "What to vary"
+NEARBY_SEEDS = "Nearby seeds"
+NEARBY_SEEDS_HELP = "The same settings, with noise a little away from this picture's."
+PICTURE_ITSELF = "Image to image"
+PICTURE_ITSELF_HELP = "Paint over the picture as it is."
+STRENGTH = "Strength"
+STRENGTH_HELP = "Low stays close to this picture, high changes more."
+HOW_MANY = "How many"
+PAINT_THEM = "Paint them"
+NO_SEED_TO_VARY = "The seed of this picture isn't known. Vary the picture itself instead."
+RUN_GONE = "This run is no longer known: the app was restarted, or it ended long ago."
+
+
+def variations_wait(ahead: int) -> str:
+    return f"Variations are queued, {ahead} ahead." if ahead else "Variations are queued, next."
+
+
+def variations_running(done: int, total: int) -> str:
+    return f"Painting variation {min(done + 1, total)} of {total}…"
+
+
+def variations_done(count: int) -> str:
+    return "One variation is finished." if count == 1 else f"{count} variations are finished."
+
+
+def variations_cancelled(count: int) -> str:
+    return f"Cancelled. {variations_done(count)}" if count else "Cancelled. Nothing was painted."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -16,7 +18,7 @@ from paintdiff.ui.gallery import messages
 
 if TYPE_CHECKING:
     from paintdiff.gallery.gallery import Gallery
-    from paintdiff.gallery.store import Record
+    from paintdiff.gallery.record import Record
 
 _ID = re.compile(r"[0-9a-z]{1,40}")
 
@@ -42,6 +44,34 @@ def find_picture(gallery: Gallery, id: str) -> Record:
     return record
 
 
+def find_pictures(gallery: Gallery, ids: Sequence[str]) -> list[Record]:
+    """Return the records of pictures that the current visitor may see, in order.
+
+    Raises:
+        PictureNotFoundError: There is none of an id, or it is somebody else's.
+        GalleryError: The database can't be used.
+    """
+    if not all(map(is_id, ids)):
+        raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
+    scope = current_identity.get().scope
+    records = gallery.store.get_all(ids)
+    if scope is not None and any(each.owner != scope for each in records):
+        raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
+    return records
+
+
+def find_file(gallery: Gallery, record: Record) -> Path:
+    """Return the path of a picture's file.
+
+    Raises:
+        RequestError: It is missing.
+    """
+    path = gallery.path_of(record.file)
+    if not path.is_file():
+        raise RequestError(messages.FILE_MISSING, field="image")
+    return path
+
+
 def load_picture(gallery: Gallery, id: str, *, in_bin: bool = True) -> Picture:
     """Return a picture to continue from, with the settings that its record has.
 
@@ -57,13 +87,10 @@ def load_picture(gallery: Gallery, id: str, *, in_bin: bool = True) -> Picture:
     record = find_picture(gallery, id)
     if record.deleted_at is not None and not in_bin:
         raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
-    path = gallery.path_of(record.file)
-    if not path.is_file():
-        raise RequestError(messages.FILE_MISSING, field="image")
     return Picture(
         image=Image.new("RGB", (1, 1)),
         request=_read_request(record),
-        path=path,
+        path=find_file(gallery, record),
         whole_size=record.size,
         id=record.id,
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,32 +11,33 @@ import fastapi
 from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime
 
-from paintdiff.errors import (
-    GalleryError,
-    PictureNotFoundError,
-    QueueFullError,
-    RequestError,
-)
-from paintdiff.gallery.adoption import empty_bin
-from paintdiff.gallery.store import GalleryStore, PictureQuery, Record
+from paintdiff.errors import RequestError
+from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.record import Record
+from paintdiff.imaging.geometry import Size
 from paintdiff.server.identities import current_identity
 from paintdiff.ui.common.encodings import Encodings
 from paintdiff.ui.gallery import messages
-from paintdiff.ui.gallery.answers import describe, summarize
-from paintdiff.ui.gallery.pictures import find_picture
+from paintdiff.ui.gallery.answers import answer_errors, answer_json, describe, summarize
+from paintdiff.ui.gallery.changes import change_routes, describe_bin
+from paintdiff.ui.gallery.pictures import find_file, find_picture
+from paintdiff.ui.gallery.variations import variation_routes
+from paintdiff.ui.gallery.zips import zip_routes
 
 if TYPE_CHECKING:
     from paintdiff.gallery.gallery import Gallery
     from paintdiff.ui.common.context import PageContext
 
 PAGE_LENGTH = 100
-MAX_IDS = 500
+MAX_SELECTED = 5000
 MAX_WORDS_CHARACTERS = 500
 MAX_KEPT_BYTES = 32 * 2**20
-_RELATIVES = 24
-"""How many pictures made from one are listed beside it."""
+_ANCESTORS, _CHILDREN, _GRANDCHILDREN = 12, 24, 8
+"""How much of a picture's lineage is shown."""
+_READ_PER_SHOWN = 4
+"""How many children are read for each that is shown: some are in the bin or somebody else's."""
 
 _KEEP = {"Cache-Control": "private, max-age=86400, immutable", "Content-Disposition": "inline"}
 _MEDIA_TYPES = {
@@ -51,26 +51,17 @@ PictureId = Annotated[str, fastapi.Path(max_length=64)]
 Words = Annotated[str, Query(max_length=MAX_WORDS_CHARACTERS)]
 
 
-class Change(BaseModel):
-    """A change of pictures: what it is, and its value."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    ids: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1)]
-    change: Literal["feedback", "favourite", "tag", "untag", "delete", "restore"]
-    value: int | bool | str | None = None
-
-
 def gallery_routes(gallery: Gallery, context: PageContext) -> APIRouter:
     """Return the routes of the Gallery tab. Errors are JSON: {"detail": message}."""
+    whole = APIRouter()
     router, encodings = APIRouter(prefix="/gallery"), Encodings(MAX_KEPT_BYTES)
 
     @router.get("/pictures")
     def page(query: Annotated[PictureQuery, fastapi.Depends(_read_query)], cursor: str = "") -> Any:
-        with _answering_errors():
+        with answer_errors():
             found = gallery.store.page(query, cursor or None, PAGE_LENGTH)
             total = None if cursor else gallery.store.count(query)
-        return _fresh(
+        return answer_json(
             {
                 "pictures": [summarize(each) for each in found.records],
                 "next": found.next_cursor,
@@ -78,22 +69,31 @@ def gallery_routes(gallery: Gallery, context: PageContext) -> APIRouter:
             }
         )
 
+    @router.get("/ids")
+    def ids(query: Annotated[PictureQuery, fastapi.Depends(_read_query)]) -> Any:
+        with answer_errors():
+            found = gallery.store.ids(query, MAX_SELECTED)
+            total = gallery.store.count(query)
+        return answer_json({"ids": found, "total": total})
+
     @router.get("/choices")
     def choices() -> Any:
-        with _answering_errors():
+        with answer_errors():
             found = gallery.store.choices(PictureQuery(owner=current_identity.get().scope))
         kinds = [[each, messages.KINDS.get(each, each)] for each in found.kinds]
-        return _fresh({"models": found.models, "kinds": kinds, "tags": found.tags})
+        sizes = [[f"{each.width}x{each.height}", str(each)] for each in found.sizes]
+        answer = {"models": found.models, "kinds": kinds, "tags": found.tags, "sizes": sizes}
+        return answer_json({**answer, **describe_bin(context)})
 
     @router.get("/pictures/{picture_id}")
     def details(picture_id: PictureId) -> Any:
-        with _answering_errors():
-            return _fresh(_describe(gallery, context, picture_id))
+        with answer_errors():
+            return answer_json(_describe(gallery, context, picture_id))
 
     @router.get("/pictures/{picture_id}/file")
     def file(picture_id: PictureId, download: bool = False) -> Response:
-        with _answering_errors():
-            path = _file_of(gallery, find_picture(gallery, picture_id))
+        with answer_errors():
+            path = _find_served_file(gallery, find_picture(gallery, picture_id))
         kind = _MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
         name = f"paintdiffusion-{picture_id}{path.suffix.lower()}"
         headers = {
@@ -104,30 +104,21 @@ def gallery_routes(gallery: Gallery, context: PageContext) -> APIRouter:
 
     @router.get("/pictures/{picture_id}/thumbnail")
     async def thumbnail(picture_id: PictureId) -> Response:
-        with _answering_errors():
+        with answer_errors():
             record = await run_in_threadpool(find_picture, gallery, picture_id)
-            path = await run_in_threadpool(_file_of, gallery, record)
+            path = await run_in_threadpool(_find_served_file, gallery, record)
             make = partial(gallery.thumbnails.load, record.file, path)
             data = await encodings.get(record.id, make)
         return Response(data, media_type="image/webp", headers=_KEEP)
 
-    @router.post("/changes")
-    def change(wanted: Change) -> Any:
-        with _answering_errors():
-            _apply(gallery, wanted)
-            changed = [gallery.store.get(each) for each in dict.fromkeys(wanted.ids)]
-        return _fresh({"pictures": [summarize(each) for each in changed]})
-
-    @router.post("/bin/empty")
-    def empty() -> Any:
-        with _answering_errors():
-            return _fresh({"erased": empty_bin(gallery, current_identity.get().scope)})
-
-    return router
-
-
-def _fresh(content: object) -> Response:
-    return fastapi.responses.JSONResponse(content, headers={"Cache-Control": "no-store"})
+    for part in (
+        router,
+        change_routes(gallery, context),
+        zip_routes(gallery),
+        variation_routes(gallery, context),
+    ):
+        whole.include_router(part)
+    return whole
 
 
 def _read_query(  # noqa: PLR0913 (one for each filter)
@@ -138,9 +129,15 @@ def _read_query(  # noqa: PLR0913 (one for each filter)
     feedback: Annotated[int | None, Query(ge=-1, le=1)] = None,
     favourite: bool | None = None,
     bin: bool = False,
-    oldest: bool = False,
+    order: Literal["", "oldest", "rating", "pixels"] = "",
+    size: Annotated[str, Query(pattern=r"^([1-9][0-9]{0,5}x[1-9][0-9]{0,5})?$")] = "",
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
 ) -> PictureQuery:
     return PictureQuery(
+        size=Size(*map(int, size.split("x"))) if size else None,
+        since=since,
+        until=until,
         search=search,
         model=model or None,
         kind=kind or None,
@@ -149,7 +146,8 @@ def _read_query(  # noqa: PLR0913 (one for each filter)
         favourite=favourite,
         owner=current_identity.get().scope,
         bin=bin,
-        oldest_first=oldest,
+        oldest_first=order == "oldest",
+        order=order if order in ("rating", "pixels") else "time",
     )
 
 
@@ -161,20 +159,47 @@ def _describe(gallery: Gallery, context: PageContext, id: str) -> dict[str, obje
     if record.model and "prompt" in record.params:
         known = any(row.name == record.model for row in context.models)
         note = "" if known else messages.model_not_here(record.model)
-    parent = _find_parent(gallery, record)
-    relation = messages.RELATIONS.get(record.relation or "", "")
+    return {**describe(record, shown), "note": note, **_describe_lineage(gallery, record)}
+
+
+def _describe_lineage(gallery: Gallery, record: Record) -> dict[str, object]:
+    """Return what a picture was made from, the first of all first, and what was made from it."""
+    ancestors = [_relative(each) for each in _find_ancestors(gallery, record)]
+    children, more = _find_children(gallery, record, _CHILDREN)
+    below: list[dict[str, object]] = []
+    for child in children:
+        theirs, theirs_more = _find_children(gallery, child, _GRANDCHILDREN)
+        parts = [_relative(each) for each in theirs]
+        below.append({**_relative(child), "children": parts, "more": theirs_more})
     return {
-        **describe(record, shown),
-        "note": note,
-        "parent": None if parent is None else {**summarize(parent), "relation": relation},
-        "children": [summarize(each) for each in _own(gallery.store.children(id))[:_RELATIVES]],
+        "relation": messages.RELATIONS.get(record.relation or "", ""),
+        "ancestors": ancestors[::-1],
+        "children": below,
+        "more": more,
     }
 
 
-def _find_parent(gallery: Gallery, record: Record) -> Record | None:
-    if record.parent is None:
-        return None
-    return next(iter(_own([gallery.store.get(record.parent)])), None)
+def _relative(record: Record) -> dict[str, object]:
+    return {**summarize(record), "relation": messages.RELATIONS.get(record.relation or "", "")}
+
+
+def _find_ancestors(gallery: Gallery, record: Record) -> list[Record]:
+    """Return the visitor's own pictures that it was made from, the nearest first."""
+    found: list[Record] = []
+    while record.parent is not None and len(found) < _ANCESTORS:
+        own = _own([gallery.store.get(record.parent)])
+        if not own:
+            break
+        record = own[0]
+        found.append(record)
+    return found
+
+
+def _find_children(gallery: Gallery, record: Record, limit: int) -> tuple[list[Record], bool]:
+    """Return the visitor's own pictures made from one, at most `limit`, and if there are more."""
+    found = gallery.store.children(record.id, _READ_PER_SHOWN * limit)
+    own = [each for each in _own(found) if each.deleted_at is None]
+    return own[:limit], len(own) > limit
 
 
 def _own(records: Sequence[Record]) -> list[Record]:
@@ -182,68 +207,8 @@ def _own(records: Sequence[Record]) -> list[Record]:
     return [each for each in records if scope is None or each.owner == scope]
 
 
-def _file_of(gallery: Gallery, record: Record) -> Path:
-    path = gallery.path_of(record.file)
-    if not path.is_file():
-        raise HTTPException(404, messages.FILE_MISSING)
-    return path
-
-
-def _apply(gallery: Gallery, wanted: Change) -> None:
-    """Make a change to the visitor's own pictures.
-
-    Raises:
-        RequestError: The value doesn't fit, or there are too many pictures.
-        GalleryError: One isn't theirs, or the database can't be written.
-    """
-    ids = list(dict.fromkeys(wanted.ids))
-    if len(ids) > MAX_IDS:
-        raise RequestError(messages.too_many_ids(MAX_IDS), field="ids")
-    scope = current_identity.get().scope
-    if scope is not None:
-        gallery.store.check_owner(ids, scope)
-    _choose_change(gallery.store, wanted.change, wanted.value)(ids)
-
-
-def _choose_change(
-    store: GalleryStore, change: str, value: int | bool | str | None
-) -> Callable[[Sequence[str]], None]:
-    match change, value:
-        case "delete", None:
-            return store.delete
-        case "restore", None:
-            return store.restore
-        case "favourite", bool():
-            return partial(_for_each, store.set_favourite, value)
-        case "feedback", int() if not isinstance(value, bool):
-            return partial(_for_each, store.set_feedback, value)
-        case "tag", str():
-            return partial(_for_each, store.add_tags, [value])
-        case "untag", str():
-            return partial(_for_each, store.remove_tags, [value])
-        case _:
-            raise RequestError(messages.CHANGE_FORMAT, field="value")
-
-
-def _for_each(method: Callable[[str, Any], None], value: object, ids: Sequence[str]) -> None:
-    for id in ids:
-        method(id, value)
-
-
-@contextmanager
-def _answering_errors() -> Generator[None]:
-    """Answer an error of the gallery with its message and the status that fits.
-
-    Raises:
-        HTTPException: There was one.
-    """
+def _find_served_file(gallery: Gallery, record: Record) -> Path:
     try:
-        yield
-    except PictureNotFoundError as error:
-        raise HTTPException(404, messages.NO_SUCH_PICTURE) from error
-    except QueueFullError as error:
-        raise HTTPException(503, str(error), {"Retry-After": "2"}) from error
+        return find_file(gallery, record)
     except RequestError as error:
-        raise HTTPException(400, str(error)) from error
-    except GalleryError as error:
-        raise HTTPException(503, str(error)) from error
+        raise HTTPException(404, str(error)) from error

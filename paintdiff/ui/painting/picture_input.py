@@ -51,7 +51,13 @@ class PictureInput:
         """Check each opened picture for settings; fill the tab's form on request."""
         inputs: list[Any] = [self.canvas, tab.form.model]
         script = canvas.flush_js(inputs, self.canvas)
-        self.canvas.upload(self.build_offer, inputs, [self.offer], js=script, **quick)
+
+        def offer(value: object, model: object, event: gr.EventData) -> str:
+            # One that another tab sent has filled the form already.
+            sent = getattr(event, "origin", "") == "app"
+            return "" if sent else self.build_offer(value, model)
+
+        self.canvas.upload(offer, inputs, [self.offer], js=script, **quick)
         self.canvas.clear(lambda: "", None, [self.offer], **quick)
 
         def use(value: object, model: object) -> Updates:

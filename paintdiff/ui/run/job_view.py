@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, assert_never
 
-from paintdiff.errors import JobNotFoundError, PaintError
+from paintdiff.errors import GalleryError, JobNotFoundError, PaintError
+from paintdiff.gallery.query import PictureQuery
 from paintdiff.imaging.geometry import Size, grid_size
 from paintdiff.jobs.events import (
     TERMINAL,
@@ -22,8 +24,10 @@ from paintdiff.jobs.events import (
     Queued,
 )
 from paintdiff.jobs.requests import TextToImage, Upscale
+from paintdiff.server.identities import current_identity
 from paintdiff.ui.common import browser_state, markup, message_markup, pictures
-from paintdiff.ui.common.browser_state import FilmPicture
+from paintdiff.ui.common.browser_state import MAX_FILM, FilmPicture
+from paintdiff.ui.common.job_errors import describe_error
 from paintdiff.ui.common.messages import GENERATE, UPSCALE
 from paintdiff.ui.common.pictures import size_of_result
 from paintdiff.ui.gallery.pictures import load_picture
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
     from paintdiff.gallery.gallery import Gallery
     from paintdiff.jobs.job import Job
+
+logger = logging.getLogger(__name__)
 
 SLICE_SECONDS = 4.0
 """How long one watch holds the browser's connection.
@@ -44,6 +50,8 @@ only waits isn't watched at all.
 PAINTING_PART = 0.7
 """Share of the progress bar for painting, if the picture is upscaled afterwards."""
 
+CONTROL_TAB = "controlnet"
+_READ_RECENT = 200
 LEAST_SECONDS_BETWEEN_VIEWS = 0.06
 POLL_SECONDS = 0.02
 
@@ -160,6 +168,26 @@ def build_film(engine: Engine, film: Sequence[FilmPicture], gallery: Gallery | N
     return markup.filmstrip([each for each in results if each is not None])
 
 
+def find_recent(gallery: Gallery | None, tab: str) -> tuple[FilmPicture, ...]:
+    """Return the newest of the visitor's own pictures that a tab made.
+
+    A browser that is new here remembers none.
+    """
+    if gallery is None:
+        return ()
+    controlled = tab == CONTROL_TAB  # its pictures are of no kind of their own
+    query = PictureQuery(
+        kind="text_to_image" if controlled else tab, owner=current_identity.get().owner
+    )
+    try:
+        page = gallery.store.page(query, limit=_READ_RECENT if controlled else MAX_FILM)
+    except GalleryError as error:
+        logger.warning("the strip of %s is empty: %s", tab, error)
+        return ()
+    found = [each for each in page.records if not controlled or each.params.get("controls")]
+    return tuple(FilmPicture((each.id, 0), each.id) for each in found[:MAX_FILM])
+
+
 def _find_result(
     engine: Engine, gallery: Gallery | None, film_picture: FilmPicture
 ) -> markup.Result | None:
@@ -223,13 +251,6 @@ def describe_queue(position: int) -> str:
     if position == 0:
         return messages.NEXT_IN_QUEUE
     return messages.queued(position)
-
-
-def describe_error(error: Exception) -> str:
-    """Return an error's message if it is meant for people, else where to look."""
-    if isinstance(error, PaintError):
-        return str(error)
-    return messages.unexpected_error(type(error).__name__)
 
 
 def _finished_view(job: Job, event: Finished) -> View:

@@ -83,9 +83,10 @@ def cancelled(count: int) -> str:
     return f"Cancelled. {pictures} finished."
 
 
-def unexpected_error(kind: str) -> str:
-    return f"An unexpected error stopped this run ({kind}). The log has the details."
-
-
 def run_lost(verb: str) -> str:
     return f"The app was restarted and this run was lost. {verb} again."
+
+
+# Pictures that couldn't be saved.
+
+SAVING_ALREADY = "The pictures are being saved already. Wait a moment."

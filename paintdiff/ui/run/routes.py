@@ -1,10 +1,8 @@
-"""The page's own routes: pictures by id, and the status bar's values.
-
-All are GETs and change nothing.
-"""
+"""The page's own routes: pictures by id, and the status bar's values."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -12,16 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, HTTPException, Path, Response
 from fastapi.responses import FileResponse
 
-from paintdiff.errors import QueueFullError, RequestError
+from paintdiff.errors import PaintError, QueueFullError, RequestError
 from paintdiff.imaging.images import read_header
 from paintdiff.jobs.events import Picture
+from paintdiff.server.identities import current_identity
 from paintdiff.ui.common import pictures
 from paintdiff.ui.common.encodings import Encodings
 from paintdiff.ui.common.messages import PICTURE_GONE
-from paintdiff.ui.run import job_view
+from paintdiff.ui.run import job_view, messages
 
 if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
+    from paintdiff.gallery.recording import Recorder
 
 THUMBNAIL_PX = 256
 _KEEP = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -78,9 +78,12 @@ def picture_routes(engine: Engine) -> APIRouter:
     return router
 
 
-def status_routes(engine: Engine) -> APIRouter:
-    """Return the route that the status bar polls every few seconds while it is visible."""
-    router = APIRouter()
+def status_routes(engine: Engine, recorder: Recorder | None = None) -> APIRouter:
+    """Return the route that the status bar polls every few seconds while it is visible.
+
+    It also says which pictures of the visitor couldn't be saved. POST /unsaved tries again.
+    """
+    router, retrying = APIRouter(), threading.Lock()
 
     @router.get("/status")
     async def status(response: Response) -> dict[str, object]:
@@ -95,9 +98,40 @@ def status_routes(engine: Engine) -> APIRouter:
             "queue_length": now.queue_length,
             "running": now.running_job_id is not None,
             "steps_per_second": now.steps_per_second,
+            "waiting": _describe_waiting(recorder),
         }
 
+    @router.post("/unsaved")
+    def retry() -> dict[str, object]:
+        if recorder is not None and _describe_waiting(recorder) is not None:
+            _retry(recorder, retrying)
+        return {"waiting": _describe_waiting(recorder)}
+
     return router
+
+
+def _describe_waiting(recorder: Recorder | None) -> dict[str, object] | None:
+    """Return how many of the visitor's pictures wait to be saved or recorded; None without any."""
+    if recorder is None:
+        return None
+    waiting = recorder.waiting(current_identity.get().scope)
+    return vars(waiting) if waiting.unsaved or waiting.unrecorded else None
+
+
+def _retry(recorder: Recorder, retrying: threading.Lock) -> None:
+    """Save and record what waits, once at a time: a locked database may take a while.
+
+    Raises:
+        HTTPException: Something can't be saved yet.
+    """
+    if not retrying.acquire(blocking=False):
+        raise HTTPException(503, messages.SAVING_ALREADY, {"Retry-After": "2"})
+    try:
+        recorder.retry()
+    except PaintError as error:
+        raise HTTPException(503, str(error), {"Retry-After": "2"}) from error
+    finally:
+        retrying.release()
 
 
 def _picture(engine: Engine, job_id: str, index: int) -> Picture:

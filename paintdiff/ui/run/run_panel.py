@@ -198,8 +198,12 @@ class RunPanel:
         """
         before = [job for job in self._jobs(values) if not job.done]
         try:
+            identity = current_identity.get()
             job = self.context.engine.submit(
-                request_of(values), current_visitor.get(), current_identity.get().owner
+                request_of(values),
+                current_visitor.get(),
+                identity.owner,
+                sees_all=identity.sees_all,
             )
         except RequestError as error:
             return show_notes(self.notes, error.field, str(error), self._choices(error))
@@ -317,8 +321,9 @@ class RunPanel:
     def restore(self, memory: BrowserState) -> Updates:
         """Return the filmstrip as it was, and the jobs that the engine still knows."""
         engine = self.context.engine
-        film = browser_state.format_film(memory.film)
-        updates: Updates = {self.strip: self._build_film(memory.film), self.film: film}
+        pictures = memory.film or job_view.find_recent(self.context.gallery, self.ids.tab)
+        film = browser_state.format_film(pictures)
+        updates: Updates = {self.strip: self._build_film(pictures), self.film: film}
         text = browser_state.format_job_ids(memory.job_ids)
         jobs = job_view.read_jobs(engine, text)
         job = _find_current(jobs)

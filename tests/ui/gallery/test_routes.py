@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sqlite3
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from PIL import Image
 from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.record import Record
+from paintdiff.gallery.rows import set_values
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import COOKIE, make_token, name_browser
@@ -94,7 +95,7 @@ def test_pages_follow_each_other(
     second = local.get("/gallery/pictures", params={"cursor": first["next"]}).json()
     assert [each["prompt"] for each in second["pictures"]] == ["2", "1"]
     assert second["total"] is None
-    assert prompts(local, oldest=True) == ["0", "1"]
+    assert prompts(local, order="oldest") == ["0", "1"]
     assert local.get("/gallery/pictures?cursor=nonsense").status_code == 400
 
 
@@ -110,13 +111,69 @@ def test_filters(gallery: Gallery, local: TestClient) -> None:
     assert prompts(local, favourite=True) == ["a red house"]
     assert prompts(local, tag="sea") == ["a red boat"]
     assert prompts(local, bin=True) == ["a cat"]
-    for bad in ("feedback=2", "favourite=perhaps", f"search={'x' * 501}"):
+    assert prompts(local, size="256x128") == ["a red house", "a red boat"]
+    assert prompts(local, size="128x256") == []
+    assert prompts(local, since="2026-11-30T12:02:00Z") == ["a red house"]
+    assert prompts(local, until="2026-11-30T13:02:00+01:00") == ["a red boat"]
+    for bad in (
+        "feedback=2",
+        "favourite=perhaps",
+        f"search={'x' * 501}",
+        "size=256",
+        "size=-1x2",
+        "since=yesterday",
+        "since=2026-11-30T12:00:00",
+        "order=random",
+    ):
         assert local.get(f"/gallery/pictures?{bad}").status_code == 422
     assert local.get("/gallery/choices").json() == {
         "models": ["large", "mini"],
         "kinds": [["inpaint", "Sketch & inpaint"], ["text_to_image", "Text to image"]],
         "tags": ["sea"],
+        "sizes": [["256x128", "256x128"]],
+        "bin_days": None,
+        "may_set_bin_days": True,
     }
+
+
+def test_pictures_are_sorted_and_pages_keep_the_order(
+    gallery: Gallery, local: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "PAGE_LENGTH", 2)
+    for minute, (feedback, side) in enumerate([(1, 64), (-1, 96), (0, 64), (1, 32), (0, 96)]):
+        made = add(gallery, f"{feedback} {side} {minute}", minute, feedback=feedback)
+        with gallery.database.write() as session:
+            set_values(session, [made.id], width=side, height=side)
+
+    def read_all(order: str) -> list[str]:
+        found: list[str] = []
+        cursor = ""
+        while True:
+            page = local.get("/gallery/pictures", params={"order": order, "cursor": cursor}).json()
+            found += [each["prompt"] for each in page["pictures"]]
+            cursor = page["next"]
+            if cursor is None:
+                return found
+
+    assert read_all("rating") == ["1 32 3", "1 64 0", "0 96 4", "0 64 2", "-1 96 1"]
+    assert read_all("pixels") == ["0 96 4", "-1 96 1", "0 64 2", "1 64 0", "1 32 3"]
+    cursor = local.get("/gallery/pictures").json()["next"]
+    answer = local.get("/gallery/pictures", params={"order": "rating", "cursor": cursor})
+    assert answer.status_code == 400, "a cursor belongs to its order"
+
+
+def test_all_that_match_can_be_selected(
+    gallery: Gallery, app: Guard, local: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = make_token()
+    made = [add(gallery, f"boat {minute}", minute) for minute in range(4)]
+    add(gallery, "a house", owner=name_browser(token))
+    found = local.get("/gallery/ids", params={"search": "boat", "order": "oldest"}).json()
+    assert found == {"ids": [each.id for each in made], "total": 4}
+    monkeypatch.setattr(routes, "MAX_SELECTED", 2)
+    assert local.get("/gallery/ids").json() == {"ids": [made[3].id, made[2].id], "total": 5}
+    with browser(app, token) as visitor:
+        assert visitor.get("/gallery/ids").json()["total"] == 1
 
 
 def test_a_picture_with_its_settings_and_relatives(gallery: Gallery, local: TestClient) -> None:
@@ -139,10 +196,34 @@ def test_a_picture_with_its_settings_and_relatives(gallery: Gallery, local: Test
     assert not [label for label, _ in found["settings"] if label in ("Controls", "Image")]
     assert found["note"] == messages.model_not_here("gone")
     assert [each["id"] for each in found["children"]] == [child.id]
+    assert found["children"][0]["relation"] == "Enlarged from"
+    assert (found["ancestors"], found["relation"], found["more"]) == ([], "", False)
     of_child = local.get(f"/gallery/pictures/{child.id}").json()
-    assert of_child["parent"]["id"] == parent.id
-    assert of_child["parent"]["relation"] == "Enlarged from"
+    assert [each["id"] for each in of_child["ancestors"]] == [parent.id]
+    assert of_child["relation"] == "Enlarged from"
     assert not of_child["usable"]
+
+
+def test_the_lineage_is_a_small_tree(gallery: Gallery, app: Guard, local: TestClient) -> None:
+    token = make_token()
+    owner = name_browser(token)
+    root = add(gallery, "root", 0, owner="ada")
+    line = [root]
+    for minute in range(1, 4):
+        parent = line[-1].id
+        line.append(
+            add(gallery, str(minute), minute, parent=parent, owner=owner, relation="inpaint")
+        )
+    many = [add(gallery, "child", 5, parent=line[2].id, owner=owner) for _ in range(30)]
+    gallery.store.delete([many[0].id])
+    for viewer, ancestors in ((local, ["root", "1"]), (None, ["1"])):
+        with nullcontext(viewer) if viewer else browser(app, token) as client:
+            found = client.get(f"/gallery/pictures/{line[2].id}").json()
+            assert [each["prompt"] for each in found["ancestors"]] == ancestors
+            assert (len(found["children"]), found["more"]) == (24, True)
+            above = client.get(f"/gallery/pictures/{line[1].id}").json()
+            (below,) = above["children"]
+            assert (len(below["children"]), below["more"]) == (8, True)
 
 
 def test_the_file_and_the_thumbnail(gallery: Gallery, local: TestClient) -> None:
@@ -232,6 +313,27 @@ def test_a_browser_sees_and_changes_only_its_own(
     with browser(app, make_token()) as stranger:
         assert prompts(stranger) == []
     assert prompts(local, bin=True) == ["theirs"], "somebody else's bin isn't emptied"
+
+
+def test_a_change_of_many_is_made_whole_or_not_at_all(gallery: Gallery, local: TestClient) -> None:
+    tags = tuple(f"tag {number}" for number in range(100))
+    free, full = add(gallery), add(gallery, tags=tags)
+    assert change(local, free.id, full.id, change="tag", value="one more").status_code == 400
+    assert gallery.store.get(free.id).tags == ()
+
+
+def test_only_somebody_on_this_machine_decides_when_the_bin_is_emptied(
+    app: Guard, local: TestClient, context: PageContext
+) -> None:
+    with browser(app, make_token()) as visitor:
+        assert visitor.post("/gallery/bin/days", json={"days": 1}).status_code == 403
+        assert visitor.get("/gallery/choices").json()["may_set_bin_days"] is False
+    for bad in (0, -1, 3651, "7", 1.5, True):
+        assert local.post("/gallery/bin/days", json={"days": bad}).status_code == 422, bad
+    assert context.preferences.bin_days is None
+    assert local.post("/gallery/bin/days", json={"days": 30}).json()["bin_days"] == 30
+    assert context.preferences.bin_days == 30
+    assert local.post("/gallery/bin/days", json={"days": None}).json()["bin_days"] is None
 
 
 def test_an_unusable_database_is_explained(gallery: Gallery, local: TestClient) -> None:

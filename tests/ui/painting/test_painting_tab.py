@@ -134,7 +134,7 @@ def test_an_error_goes_next_to_its_cause_and_nowhere_else(
 def test_an_error_about_something_else_goes_under_the_button(
     tab: PaintingTab, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise QueueFullError("16 pictures are waiting already.")
 
     monkeypatch.setattr(engine, "submit", full)

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 
 from paintdiff.errors import ModelLoadError
+from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.jobs.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.server.identities import Identity, current_identity
+from paintdiff.ui.common import browser_state
 from paintdiff.ui.common.browser_state import FilmPicture
 from paintdiff.ui.run import job_view
 from tests.gallery.records import record
@@ -196,4 +198,31 @@ def test_the_filmstrip_outlives_the_jobs(engine: FakeEngine, tmp_path: Path) -> 
     assert "<li>" not in job_view.build_film(engine, film, gallery)  # type: ignore[arg-type]
     current_identity.reset(token)
     assert "<li>" not in job_view.build_film(engine, film)  # type: ignore[arg-type]
+    gallery.close()
+
+
+def test_a_new_browsers_strip_has_the_newest_pictures_of_its_own(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path)
+    guided = {"kind": "text_to_image", "controls": [{"preprocessor": "canny"}]}
+    made = [
+        gallery.store.add(record(str(minute), minute, **values))
+        for minute, values in enumerate(
+            [{"owner": "ada"}, {"params": guided}, {}, {"kind": "inpaint"}, {}]
+        )
+    ]
+    gallery.store.delete([made[4].id])
+
+    def recent(tab: str) -> list[str]:
+        return [each.recorded for each in job_view.find_recent(gallery, tab)]
+
+    assert recent("text_to_image") == [made[2].id, made[1].id]
+    assert recent("controlnet") == [made[1].id]
+    assert recent("inpaint") == [made[3].id]
+    assert recent("upscale") == []
+    (film,) = job_view.find_recent(gallery, "inpaint")
+    assert browser_state.parse_film(browser_state.format_film([film])) == (film,)
+    assert job_view.find_recent(None, "inpaint") == ()
+    gallery.close()
+    (tmp_path / FILE_NAME).write_bytes(b"damaged" * 1000)
+    assert recent("inpaint") == [], "the page opens without it"
     gallery.close()
