@@ -138,9 +138,12 @@ class App:
         """Return the page, its routes, and the guard around them."""
         from fastapi import FastAPI  # noqa: PLC0415 (see `compose`)
 
+        from paintdiff.api.context import ApiContext  # noqa: PLC0415
+        from paintdiff.api.routes import API_ROUTES, api_routes  # noqa: PLC0415
         from paintdiff.server.access import Access  # noqa: PLC0415
         from paintdiff.server.guard import Guard  # noqa: PLC0415
         from paintdiff.server.passwords import PasswordGate  # noqa: PLC0415
+        from paintdiff.server.routes import PAGE_ROUTES, RouteTable  # noqa: PLC0415
         from paintdiff.server.sessions import Sessions  # noqa: PLC0415
         from paintdiff.ui import gradio_server, page  # noqa: PLC0415
         from paintdiff.ui.common.uploads import upload_routes  # noqa: PLC0415
@@ -157,6 +160,8 @@ class App:
         server.include_router(model_browser_routes(self.parts))
         server.include_router(gallery_routes(self.gallery, self.parts))
         server.include_router(prompting_routes(self.parts))
+        api = ApiContext(self.engine, self.gallery, self.downloads, self.parts.may_manage)
+        server.include_router(api_routes(api))
         gradio_server.mount_page(
             server, self.page, settings.host, settings.port, settings.root_path
         )
@@ -165,6 +170,7 @@ class App:
             gradio_server.page_events(self.page),
             Sessions(gradio_server.QueueAnswers(self.page)),
             settings.root_path,
+            RouteTable((*PAGE_ROUTES, *API_ROUTES)),
         )
         credentials = settings.credentials
         gate = PasswordGate(credentials) if credentials else None

@@ -184,6 +184,20 @@ MAY_IMPORT: dict[str, set[str]] = {
         "engine",
         "replay",
     },
+    "api": {
+        "errors",
+        "version",
+        "error_reports",
+        "config",
+        "imaging",
+        "jobs",
+        "gallery",
+        "server",
+        "models.hub",
+        "models.registry",
+        "preprocessors",
+        "engine",
+    },
     "ui.common": {
         "byte_sizes",
         "errors",
@@ -290,6 +304,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "ui.gradio_server": {"server", "ui.page"},
     "app": {
+        "api",
         "config",
         "engine",
         "errors",

@@ -61,6 +61,9 @@ logger = logging.getLogger(__name__)
 _PAUSE_SECONDS = 0.1
 """Pause after a failure of the worker itself, so that a lasting one doesn't keep a core busy."""
 
+_LATEST_WEIGHT = 0.2
+"""Weight of the latest job in the mean duration of jobs."""
+
 WAITING_PER_FREE_PLACE = 3
 """How many jobs of one visitor may wait for each free place: 12 of 16 if nobody else waits."""
 
@@ -76,7 +79,8 @@ class EngineStatus:
 
     `model` is the model used last ("" if none), `model_state` "none", "loading", "ready" or
     "failed", `device` "auto" until a model was loaded. `queue_length` counts the waiting jobs;
-    `steps_per_second` is that of the last denoising, 0.0 before the first.
+    `steps_per_second` is that of the last denoising, 0.0 before the first. `seconds_per_job` is the
+    mean of the latest jobs, with more weight on later ones, None before the first.
     """
 
     model: str
@@ -87,6 +91,7 @@ class EngineStatus:
     queue_length: int
     running_job_id: str | None
     steps_per_second: float
+    seconds_per_job: float | None = None
 
 
 class Engine:
@@ -130,6 +135,7 @@ class Engine:
         """
         self._closed = False
         self._steps_per_second = 0.0
+        self._seconds_per_job: float | None = None
         self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
         self._worker.start()
 
@@ -283,6 +289,7 @@ class Engine:
                 queue_length=len(self._waiting),
                 running_job_id=self._running.id if self._running is not None else None,
                 steps_per_second=self._steps_per_second,
+                seconds_per_job=self._seconds_per_job,
             )
 
     def close(self) -> None:
@@ -355,6 +362,7 @@ class Engine:
             return self._running
 
     def _run(self, job: Job) -> None:
+        began = time.monotonic()
         try:
             inputs = self._take_inputs(job)
             run = Run(job, self.manager, self._annotators, self._output, self.profiles, inputs)
@@ -363,8 +371,15 @@ class Engine:
                 self._steps_per_second = run.steps_per_second
         except BaseException as error:
             end = make_failed_event(job, error)
+        self._note_duration(time.monotonic() - began)
         job.emit(end)
         usage.trim_memory()  # jobs of many sizes leave fragments that the next can't use
+
+    def _note_duration(self, seconds: float) -> None:
+        known = self._seconds_per_job
+        self._seconds_per_job = (
+            seconds if known is None else known + _LATEST_WEIGHT * (seconds - known)
+        )
 
     def _take_inputs(self, job: Job) -> DecodedInputs:
         with self._changed:

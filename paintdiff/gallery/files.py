@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import secrets
 from collections.abc import Callable
@@ -93,6 +94,22 @@ def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:
     except OSError as error:
         raise _make_storage_error(path, error) from error
     return path
+
+
+def encode_png(picture: Picture) -> bytes:
+    """Return the whole picture as a PNG with its settings: its file if it was saved, else the same.
+
+    Raises:
+        StorageError: It was saved, and its file is gone.
+    """
+    if picture.path is not None:
+        try:
+            return picture.path.read_bytes()
+        except OSError as error:
+            raise StorageError(messages.file_not_read(_explain(error))) from error
+    buffer = io.BytesIO()
+    _write(picture, buffer)
+    return buffer.getvalue()
 
 
 def _write(picture: Picture, file: BinaryIO) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 
+from paintdiff.errors import PictureNotFoundError
+from paintdiff.gallery import messages
 from paintdiff.gallery.database import Database, check_url
 from paintdiff.gallery.input_files import InputFiles
 from paintdiff.gallery.record import Record
 from paintdiff.gallery.store import GalleryStore
 from paintdiff.gallery.thumbnails import Thumbnails
 from paintdiff.jobs.requests import Request, parse_saved_request
+
+_ID = re.compile(r"[0-9a-z]{1,40}")
 
 
 class Gallery:
@@ -64,6 +69,20 @@ class Gallery:
         if absolute.is_relative_to(self.folder):
             return absolute.relative_to(self.folder).as_posix()
         return absolute.as_posix()
+
+    def find(self, id: str, owner: str | None = None) -> Record:
+        """Return the record of a picture, which must belong to `owner` unless that is None.
+
+        Raises:
+            PictureNotFoundError: There is no such picture, or it is somebody else's.
+            GalleryError: The database can't be used.
+        """
+        if _ID.fullmatch(id) is None:
+            raise PictureNotFoundError(messages.picture_not_found(id[:40]))
+        record = self.store.get(id)
+        if owner is not None and record.owner != owner:
+            raise PictureNotFoundError(messages.picture_not_found(id[:40]))
+        return record
 
     def load_request(self, record: Record) -> Request:
         """Return the request that paints a picture again, with its input images.

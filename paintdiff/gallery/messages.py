@@ -119,6 +119,10 @@ def file_not_written(reason: object) -> str:
     return f"Can't write the file: {reason}."
 
 
+def file_not_read(reason: object) -> str:
+    return f"Can't read the picture's file: {reason}."
+
+
 NO_FREE_FILE_NAME = "Can't write the file: no free file name was found."
 
 

@@ -158,3 +158,8 @@ def too_many_frames(kind: str, most: int, size: object) -> str:
         f"An animated {kind} of {size} may have {most} different frames. Choose fewer frames a "
         "second, no fades, or WebM."
     )
+
+
+# Encoding.
+
+TOO_MANY_PICTURES = "Too many pictures are requested at once. Try again in a moment."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from paintdiff.errors import JobCancelledError
@@ -58,6 +59,7 @@ class Job:
         self._story: list[tuple[int, Event]] = []
         self._told = 0
         self._pictures: tuple[Picture, ...] = ()
+        self._watchers: list[Callable[[], None]] = []
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -113,6 +115,29 @@ class Job:
                     return
                 seen = max(seen, number)
 
+    def list_events(self, after: int = 0) -> list[tuple[int, Event]]:
+        """Return the events so far with a number above `after`, each with its number, in order.
+
+        Numbers grow by one from event to event, from 1; of Queued and Progress events only the
+        latest is kept, so some are missing.
+        """
+        with self._changed:
+            return [entry for entry in self._story if entry[0] > after]
+
+    @contextmanager
+    def watch(self, on_event: Callable[[], None]) -> Generator[None]:
+        """Call `on_event` after each event from now on, in the thread that adds it.
+
+        It must return at once and raise nothing: the job waits for it.
+        """
+        with self._changed:
+            self._watchers.append(on_event)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._watchers.remove(on_event)
+
     def cancel(self) -> None:
         """End the job at its next step, or at once if it waits. Does nothing once it is done."""
         self._cancel_asked.set()
@@ -159,6 +184,8 @@ class Job:
         self._told += 1
         self._story.append((self._told, event))
         self._changed.notify_all()
+        for on_event in self._watchers:
+            on_event()
 
     def add_picture(self, picture: Picture) -> None:
         """Add a finished picture."""

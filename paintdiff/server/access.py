@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paintdiff.server import messages
@@ -22,6 +22,7 @@ from paintdiff.server.page_events import (
     current_answer,
     parse_session,
 )
+from paintdiff.server.problems import make_problem
 from paintdiff.server.routes import Body, Route, RouteTable, filter_query
 from paintdiff.server.sessions import Sessions
 from paintdiff.server.visitors import current_visitor, identify_visitor, read_client_address
@@ -32,8 +33,8 @@ class Access:
     """ASGI middleware around the page's application.
 
     `sessions` counts the readers of the queue's streams. `root_path` is the reverse proxy's path of
-    the application, "" if none; a proxy may strip it from a request's path or not. A refusal has a
-    JSON body with the reason in `detail`, like FastAPI's own errors.
+    the application, "" if none; a proxy may strip it from a request's path or not. A refusal is a
+    problem (RFC 9457), with the reason in `detail`, like FastAPI's own errors.
     """
 
     app: ASGIApp
@@ -77,6 +78,9 @@ class Access:
                 await self.app(scope, receive, send)
             case Body.NONE:
                 await self.app(scope, _drop_body(receive), send)
+            case Body.LARGE_JSON:
+                # Declared as JSON, whatever the client calls it: `curl -d` calls it a form.
+                await self.app(_declare_json(scope), receive, send)
             case Body.JSON:
                 body = check_json(await _read_body(receive))
                 await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)
@@ -151,12 +155,18 @@ def _drop_body(receive: Receive) -> Receive:
 
 def _make_json_scope(scope: Scope, body: bytes) -> Scope:
     """Return the scope with headers that match the new body."""
-    changed = {**scope, "headers": list(scope["headers"])}
+    changed = _declare_json(scope)
     headers = MutableHeaders(scope=changed)
-    headers["content-type"] = "application/json"
     headers["content-length"] = str(len(body))
     del headers["transfer-encoding"]
     return changed
+
+
+def _declare_json(scope: Scope) -> Scope:
+    """Return the scope with a header that says that the body is JSON."""
+    declared = {**scope, "headers": list(scope["headers"])}
+    MutableHeaders(scope=declared)["content-type"] = "application/json"
+    return declared
 
 
 def _report_refusals(send: Send) -> Send:
@@ -173,4 +183,4 @@ def _report_refusals(send: Send) -> Send:
 
 
 def _refuse(detail: str, status: int) -> Response:
-    return JSONResponse({"detail": detail}, status)
+    return make_problem(status, detail)

@@ -39,6 +39,8 @@ class Body(Enum):
     """The cancellation of a queued event."""
     JSON = "json"
     """A small JSON object; the route itself checks its fields."""
+    LARGE_JSON = "large JSON"
+    """JSON that may contain pictures; the route itself checks everything in it."""
     PICTURE = "picture"
     """An image file; the route itself checks it."""
 

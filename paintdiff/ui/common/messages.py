@@ -98,9 +98,6 @@ NO_PICTURE_SENT = "No picture was sent."
 PICTURE_CUT_OFF = "The picture was cut off."
 
 
-TOO_MANY_PICTURES = "Too many pictures are asked for. Try again in a moment."
-
-
 def unexpected_error(kind: str) -> str:
     return f"An unexpected error stopped this run ({kind}). The log has the details."
 

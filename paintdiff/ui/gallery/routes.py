@@ -16,9 +16,9 @@ from pydantic import AwareDatetime
 from paintdiff.errors import RequestError
 from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.record import Record
+from paintdiff.imaging.encodings import Encodings
 from paintdiff.imaging.geometry import Size
 from paintdiff.server.identities import current_identity
-from paintdiff.ui.common.encodings import Encodings
 from paintdiff.ui.gallery import messages
 from paintdiff.ui.gallery.answers import answer_errors, answer_json, describe, summarize
 from paintdiff.ui.gallery.changes import change_routes, describe_bin

@@ -16,10 +16,10 @@ from fastapi.concurrency import run_in_threadpool
 from PIL import Image
 
 from paintdiff.errors import QueueFullError, RequestError
+from paintdiff.imaging.encodings import Encodings
 from paintdiff.imaging.images import decode_image, flatten_image, read_header
 from paintdiff.imaging.messages import unreadable_file
 from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow
-from paintdiff.ui.common.encodings import Encodings
 from paintdiff.ui.model_browser import messages
 from paintdiff.ui.model_browser.listing import ModelListing
 

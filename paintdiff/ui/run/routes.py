@@ -11,11 +11,11 @@ from fastapi import APIRouter, HTTPException, Path, Response
 from fastapi.responses import FileResponse
 
 from paintdiff.errors import PaintError, QueueFullError, RequestError
+from paintdiff.imaging.encodings import Encodings
 from paintdiff.imaging.images import read_header
 from paintdiff.jobs.events import Picture
 from paintdiff.server.identities import current_identity
 from paintdiff.ui.common import pictures
-from paintdiff.ui.common.encodings import Encodings
 from paintdiff.ui.common.messages import PICTURE_GONE
 from paintdiff.ui.run import job_view, messages
 

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from paintdiff.errors import QueueFullError
-from paintdiff.ui.common import messages
+from paintdiff.imaging import messages
 
 MAX_KEPT_BYTES = 64 * 2**20
 MAX_AT_ONCE = 2

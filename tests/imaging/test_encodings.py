@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from paintdiff.errors import QueueFullError, RequestError
-from paintdiff.ui.common import encodings as module
-from paintdiff.ui.common.encodings import MAX_AT_ONCE, Encodings
+from paintdiff.imaging import encodings as module
+from paintdiff.imaging.encodings import MAX_AT_ONCE, Encodings
 
 
 class Maker:

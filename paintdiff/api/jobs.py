@@ -1,0 +1,250 @@
+"""/api/jobs: submit a request, watch its job, fetch its pictures, cancel it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Depends, Header, Path, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, Discriminator, Field, Tag
+from starlette.concurrency import run_in_threadpool
+
+from paintdiff.api import messages
+from paintdiff.api.encoded_images import encode_preview
+from paintdiff.api.painting import (
+    IdempotencyKey,
+    PaintedAnswer,
+    describe_pictures,
+)
+from paintdiff.api.problems import UNKNOWN_KIND
+from paintdiff.api.routing import make_router
+from paintdiff.api.submissions import follow, wait_until_finished
+from paintdiff.errors import PictureNotFoundError, RequestError
+from paintdiff.gallery.files import encode_png
+from paintdiff.jobs.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
+from paintdiff.jobs.job import Job
+from paintdiff.jobs.requests import REQUEST_KINDS, ImageToImage, Inpaint, TextToImage, Upscale
+
+if TYPE_CHECKING:
+    from paintdiff.api.context import ApiContext
+    from paintdiff.jobs.events import Picture
+
+_EXAMPLES = [
+    {"prompt": "a red sailboat on a calm sea at sunset", "seed": 7},
+    {"kind": "upscale", "images": [{"data": "<base64>"}], "upscaling": {"scale": 2}},
+]
+
+
+def _read_kind(value: object) -> object:
+    return value.get("kind", "text_to_image") if isinstance(value, Mapping) else None
+
+
+RequestBody = Annotated[
+    Annotated[TextToImage, Tag("text_to_image")]
+    | Annotated[ImageToImage, Tag("image_to_image")]
+    | Annotated[Inpaint, Tag("inpaint")]
+    | Annotated[Upscale, Tag("upscale")],
+    Discriminator(
+        _read_kind,
+        custom_error_type=UNKNOWN_KIND,
+        custom_error_message=messages.UNKNOWN_KIND,
+        custom_error_context={"kinds": ", ".join(REQUEST_KINDS)},
+    ),
+    Body(examples=_EXAMPLES),
+]
+"""Any request of the engine, by its `kind`."""
+
+JobId = Annotated[str, Path(max_length=64)]
+Index = Annotated[int, Path(ge=0, le=9999)]
+
+
+class JobPicture(BaseModel):
+    """A finished picture of a job: `url` is its file's, `id` the gallery's, "" if not in there."""
+
+    id: str
+    url: str
+    seed: int | None
+    width: int
+    height: int
+
+
+class JobAnswer(BaseModel):
+    """A job now. `position` counts the jobs before it; `progress` is of all of it, 0 to 1."""
+
+    id: str
+    state: Literal["queued", "loading", "running", "finished", "failed", "cancelled"]
+    position: int | None = None
+    progress: float = Field(ge=0, le=1)
+    seconds_left: float | None = None
+    message: str = ""
+    warnings: list[str]
+    request: dict[str, Any]
+    pictures: list[JobPicture]
+
+
+def job_routes(context: ApiContext) -> APIRouter:
+    """Return the routes."""
+    router = make_router(context, "Jobs")
+
+    @router.post("/api/generate", summary="Run a request, and answer when its pictures are painted")
+    async def generate(
+        client: Request, body: RequestBody, key: IdempotencyKey = None
+    ) -> PaintedAnswer:
+        job = await context.submissions.submit(body, key)
+        finished = await wait_until_finished(job, client, cancel=key is None)
+        return await run_in_threadpool(describe_pictures, job, finished)
+
+    @router.post("/api/jobs", status_code=202, summary="Submit a request")
+    async def submit(
+        response: Response, body: RequestBody, key: IdempotencyKey = None
+    ) -> JobAnswer:
+        job = await context.submissions.submit(body, key)
+        response.headers["Location"] = f"/api/jobs/{job.id}"
+        return describe_job(job)
+
+    @router.get("/api/jobs/{job_id}", summary="Return a job")
+    def show(job_id: JobId) -> JobAnswer:
+        return describe_job(context.submissions.find(job_id))
+
+    @router.delete("/api/jobs/{job_id}", summary="Cancel a job")
+    def cancel(job_id: JobId) -> JobAnswer:
+        job = context.submissions.find(job_id)
+        job.cancel()
+        return describe_job(job)
+
+    @router.get("/api/jobs/{job_id}/pictures/{index}", summary="Return a picture as a PNG")
+    async def picture(job_id: JobId, index: Index) -> Response:
+        pictures = context.submissions.find(job_id).pictures
+        if index >= len(pictures):
+            raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
+        data = await run_in_threadpool(encode_png, pictures[index])
+        return Response(data, media_type="image/png", headers={"Cache-Control": "private"})
+
+    def find_job(job_id: JobId) -> Job:
+        return context.submissions.find(job_id)
+
+    found = Depends(find_job)  # in an annotation FastAPI would look for it among the globals
+
+    @router.get(
+        "/api/jobs/{job_id}/events", summary="Watch a job", response_class=EventSourceResponse
+    )
+    async def events(
+        after: Annotated[int, Depends(_read_last_event)], job: Job = found
+    ) -> AsyncGenerator[ServerSentEvent]:
+        """Send the job's events so far, then each as it happens.
+
+        The events are queued, loading, progress (with a preview as the data URL of a JPEG),
+        finished, failed and cancelled; each of the last three ends the stream. After a broken
+        connection, send the id of the last event that arrived as Last-Event-ID.
+        """
+        async for number, event in follow(job, after):
+            yield await _describe_event(context, job, number, event)
+
+    return router
+
+
+def describe_job(job: Job) -> JobAnswer:
+    """Return what a client may know of a job."""
+    event, pictures = job.latest, job.pictures
+    return JobAnswer(
+        id=job.id,
+        state=_name_state(event),
+        position=event.position if isinstance(event, Queued) else None,
+        progress=_measure_progress(event),
+        seconds_left=event.seconds_left if isinstance(event, Progress) else None,
+        message=_find_message(event),
+        warnings=[str(each) for each in job.warnings],
+        request=job.request.without_image_data().model_dump(mode="json"),
+        pictures=[_describe_picture(job, index, each) for index, each in enumerate(pictures)],
+    )
+
+
+def _describe_picture(job: Job, index: int, picture: Picture) -> JobPicture:
+    request = picture.request
+    return JobPicture(
+        id=picture.id,
+        url=f"/api/jobs/{job.id}/pictures/{index}",
+        seed=None if isinstance(request, Upscale) else request.seed,
+        width=picture.size.width,
+        height=picture.size.height,
+    )
+
+
+def _name_state(
+    event: Event,
+) -> Literal["queued", "loading", "running", "finished", "failed", "cancelled"]:
+    match event:
+        case Queued():
+            return "queued"
+        case Loading():
+            return "loading"
+        case Progress():
+            return "running"
+        case Finished():
+            return "finished"
+        case Failed():
+            return "failed"
+        case Cancelled():
+            return "cancelled"
+
+
+def _measure_progress(event: Event) -> float:
+    if isinstance(event, Progress):
+        done = event.image_index + event.step / max(1, event.total_steps)
+        return min(1.0, done / max(1, event.num_images))
+    return 1.0 if isinstance(event, Finished) else 0.0
+
+
+def _find_message(event: Event) -> str:
+    if isinstance(event, Loading):
+        return event.message
+    return str(event.error) if isinstance(event, Failed) else ""
+
+
+async def _describe_event(
+    context: ApiContext, job: Job, number: int, event: Event
+) -> ServerSentEvent:
+    content: dict[str, object]
+    match event:
+        case Queued():
+            content = {"position": event.position}
+        case Loading():
+            content = {"model": event.model, "message": event.message}
+        case Progress():
+            preview = event.preview
+            url = None
+            if preview is not None:
+                made = partial(encode_preview, preview)
+                url = (await context.previews.get((job.id, number), made)).decode()
+            content = {
+                "stage": event.stage,
+                "step": event.step,
+                "total_steps": event.total_steps,
+                "image_index": event.image_index,
+                "num_images": event.num_images,
+                "progress": round(_measure_progress(event), 4),
+                "seconds_left": event.seconds_left,
+                "preview": url,
+            }
+        case Failed():
+            content = {"message": str(event.error)}
+        case Finished() | Cancelled():
+            pictures = enumerate(job.pictures)
+            content = {
+                "pictures": [_describe_picture(job, *each).model_dump() for each in pictures],
+                "warnings": [str(each) for each in job.warnings],
+            }
+    name = "progress" if isinstance(event, Progress) else _name_state(event)
+    return ServerSentEvent(data=content, event=name, id=str(number))
+
+
+def _read_last_event(
+    text: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
+) -> int:
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise RequestError(messages.unreadable_last_event(text), field="Last-Event-ID")
+    return int(text)

@@ -1,0 +1,252 @@
+"""POST /generate and /upscale: one flat request in, a painted picture out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from paintdiff.api import messages
+from paintdiff.api.encoded_images import ImageText, encode_data_url
+from paintdiff.api.routing import make_router
+from paintdiff.api.submissions import wait_until_finished
+from paintdiff.errors import RequestError
+from paintdiff.jobs.requests import Upscale, parse_request
+
+if TYPE_CHECKING:
+    from paintdiff.api.context import ApiContext
+    from paintdiff.jobs.events import Finished, Picture
+    from paintdiff.jobs.job import Job
+
+_PROMPT = "a red sailboat on a calm sea at sunset"
+_FIELDS = {
+    "image": "init_image",
+    "controls": "controlnet_method",
+    "controls.0.image": "control_image",
+    "controls.0.preprocessor": "controlnet_method",
+    "controls.0.conditioning_scale": "controlnet_conditioning_scale",
+    "upscaling": "upscale",
+    "upscaling.scale": "upscale",
+}
+"""A request's field as this body calls it."""
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="The same key again returns the same job, so that a request can be repeated.",
+    ),
+]
+
+
+class GenerateBody(BaseModel):
+    """A request to paint. Only `prompt` is needed; the task follows from the pictures given."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [{"prompt": _PROMPT}]})
+
+    prompt: str
+    negative_prompt: str = ""
+    model: str = "mini"
+    width: int | None = None
+    height: int | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    sampler: str | None = None
+    seed: int | None = None
+    num_images: int = 1
+    quality: str = "balanced"
+    profile: str | None = None
+    init_image: ImageText | None = None
+    strength: float | None = None
+    mask: ImageText | None = Field(default=None, description="White is repainted.")
+    sketch: ImageText | None = Field(
+        default=None, description="Coloured strokes on a transparent picture, painted over."
+    )
+    controlnet_method: str | None = Field(
+        default=None, description='What the ControlNet follows: "canny", "depth", ... or "none".'
+    )
+    control_image: ImageText | None = None
+    controlnet_conditioning_scale: float | None = None
+    upscale: bool | float = Field(default=False, description="How many times; true is 2 times.")
+
+    def list_ignored(self) -> tuple[str, ...]:
+        """Return a warning about fields that have no effect here."""
+        names = sorted(self.model_extra or {})
+        return (messages.ignored_fields(names[:20]),) if names else ()
+
+    def to_values(self) -> dict[str, object]:
+        """Return the values of the request that this describes.
+
+        Raises:
+            RequestError: Some of it doesn't fit together.
+        """
+        plain = (
+            "prompt",
+            "negative_prompt",
+            "model",
+            "width",
+            "height",
+            "num_inference_steps",
+            "guidance_scale",
+            "sampler",
+            "seed",
+            "num_images",
+            "quality",
+            "profile",
+        )
+        values: dict[str, object] = {name: getattr(self, name) for name in plain}
+        values |= self._list_pictures() | self._list_controls()
+        if self.upscale is not False:
+            values["upscaling"] = {"scale": 2.0 if self.upscale is True else self.upscale}
+        return values
+
+    def _list_pictures(self) -> dict[str, object]:
+        given = {name: getattr(self, name) for name in ("mask", "sketch")}
+        parts = {name: value for name, value in given.items() if value is not None}
+        if self.init_image is None:
+            for name in parts:
+                raise RequestError(messages.INIT_IMAGE_NEEDED, field=name)
+            if self.strength is not None:
+                raise RequestError(messages.STRENGTH_NEEDS_IMAGE, field="strength")
+            return {"kind": "text_to_image"}
+        if self.strength is not None:
+            parts["strength"] = self.strength
+        kind = "inpaint" if "mask" in parts or "sketch" in parts else "image_to_image"
+        return {"kind": kind, "image": self.init_image, **parts}
+
+    def _list_controls(self) -> dict[str, object]:
+        scale = self.controlnet_conditioning_scale
+        if self.controlnet_method is None and self.control_image is None:
+            if scale is not None:
+                raise RequestError(
+                    messages.SCALE_NEEDS_CONTROL, field="controlnet_conditioning_scale"
+                )
+            return {}
+        if self.control_image is None:
+            raise RequestError(messages.CONTROL_NEEDS_IMAGE, field="control_image")
+        control: dict[str, object] = {"image": self.control_image}
+        if self.controlnet_method is not None:
+            control["preprocessor"] = self.controlnet_method
+        if scale is not None:
+            control["conditioning_scale"] = scale
+        return {"controls": [control]}
+
+
+class UpscaleBody(BaseModel):
+    """A request to enlarge a picture."""
+
+    model_config = ConfigDict(extra="allow")
+
+    image: ImageText
+    scale: float = 2.0
+    upscaler: str | None = None
+    face_restorer: str | None = None
+
+
+class PaintedPicture(BaseModel):
+    """A finished picture. `id` is the gallery's, "" if it isn't in there; `params` its settings."""
+
+    id: str
+    image: str
+    width: int
+    height: int
+    seed: int | None
+    params: dict[str, Any]
+
+
+class PaintedAnswer(PaintedPicture):
+    """The first picture, all of them, and what there is to say about them."""
+
+    job_id: str
+    images: list[PaintedPicture]
+    warnings: list[str]
+    seconds: float
+
+
+def painting_routes(context: ApiContext) -> APIRouter:
+    """Return the routes."""
+    router = make_router(context, "Paint")
+
+    @router.post("/generate", summary="Paint a picture")
+    async def generate(
+        body: GenerateBody, client: Request, key: IdempotencyKey = None
+    ) -> PaintedAnswer:
+        try:
+            request = parse_request(body.to_values())
+            job = await context.submissions.submit(request, key)
+        except RequestError as error:
+            raise rename_field(error, _FIELDS) from error
+        finished = await wait_until_finished(job, client, cancel=key is None)
+        return await run_in_threadpool(describe_pictures, job, finished, body.list_ignored())
+
+    @router.post("/upscale", summary="Enlarge a picture")
+    async def upscale(
+        body: UpscaleBody, client: Request, key: IdempotencyKey = None
+    ) -> PaintedAnswer:
+        upscaling = {
+            "scale": body.scale,
+            "upscaler": body.upscaler,
+            "face_restorer": body.face_restorer,
+        }
+        try:
+            request = Upscale.parse({"images": (body.image,), "upscaling": upscaling})
+            job = await context.submissions.submit(request, key)
+        except RequestError as error:
+            fields = {"images": "image", "images.0": "image"}
+            fields |= {f"upscaling.{name}": name for name in upscaling}
+            raise rename_field(error, fields) from error
+        finished = await wait_until_finished(job, client, cancel=key is None)
+        ignored = sorted(body.model_extra or {})
+        warnings = (messages.ignored_fields(ignored[:20]),) if ignored else ()
+        return await run_in_threadpool(describe_pictures, job, finished, warnings)
+
+    return router
+
+
+def rename_field(error: RequestError, names: Mapping[str, str]) -> RequestError:
+    """Return the error for the body's own name of the field."""
+    field = error.field or ""
+    while field and field not in names and "." in field:
+        field = field.rpartition(".")[0]
+    own = names.get(field, error.field)
+    text = str(error)
+    if error.field and own and text.startswith(f"{error.field}: "):
+        text = own + text[len(error.field) :]
+    return RequestError(text, field=own)
+
+
+def describe_pictures(
+    job: Job, finished: Finished, warnings: tuple[str, ...] = ()
+) -> PaintedAnswer:
+    """Return the answer with the pictures in it.
+
+    Raises:
+        StorageError: A picture's file is gone.
+    """
+    pictures = [_describe_picture(each) for each in finished.pictures]
+    notes = (note for each in finished.pictures for note in each.notes)
+    said = dict.fromkeys((*warnings, *map(str, finished.warnings), *map(str, notes)))
+    return PaintedAnswer(
+        **pictures[0].model_dump(),
+        job_id=job.id,
+        images=pictures,
+        warnings=list(said),
+        seconds=round(finished.seconds, 3),
+    )
+
+
+def _describe_picture(picture: Picture) -> PaintedPicture:
+    request = picture.request
+    return PaintedPicture(
+        id=picture.id,
+        image=encode_data_url(picture),
+        width=picture.size.width,
+        height=picture.size.height,
+        seed=None if isinstance(request, Upscale) else request.seed,
+        params=request.without_image_data().model_dump(mode="json"),
+    )

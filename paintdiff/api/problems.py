@@ -1,0 +1,103 @@
+"""Errors as problem details, with the page's messages and the field that they are about."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from paintdiff.api import messages
+from paintdiff.error_reports import report_error
+from paintdiff.errors import (
+    DiskSpaceError,
+    EngineClosedError,
+    GalleryFullError,
+    GalleryUnavailableError,
+    GatedModelError,
+    HubUnavailableError,
+    JobCancelledError,
+    JobNotFoundError,
+    MemoryBudgetError,
+    PaintError,
+    PictureNotFoundError,
+    QueueFullError,
+    RequestError,
+    StorageError,
+)
+from paintdiff.jobs.requests import REQUEST_KINDS
+from paintdiff.server.problems import make_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.responses import Response
+
+    from paintdiff.api.context import ApiContext
+
+logger = logging.getLogger(__name__)
+
+_STATUSES: Mapping[type[PaintError], int] = {
+    RequestError: 422,
+    QueueFullError: 429,
+    JobNotFoundError: 404,
+    PictureNotFoundError: 404,
+    JobCancelledError: 409,
+    GatedModelError: 403,
+    EngineClosedError: 503,
+    HubUnavailableError: 503,
+    GalleryUnavailableError: 503,
+    MemoryBudgetError: 507,
+    DiskSpaceError: 507,
+    GalleryFullError: 507,
+    StorageError: 507,
+}
+"""The status of each error; the nearest of its classes counts, and 500 if none is here."""
+
+_DEFAULT_WAIT_SECONDS = 5
+UNKNOWN_KIND = "unknown_kind"
+"""The type of a validation error: a request's `kind` isn't known."""
+
+
+def describe_error(error: Exception, context: ApiContext) -> Response:
+    """Return the response to a request that failed."""
+    match error:
+        case RequestValidationError():
+            return _describe_invalid(error.errors()[0])
+        case HTTPException():
+            return make_problem(error.status_code, error.detail, error.headers)
+        case QueueFullError():
+            wait = _estimate_wait(context)
+            headers = {"Retry-After": str(wait)}
+            return make_problem(429, str(error), headers, expected_wait_seconds=wait)
+        case PaintError():
+            field = error.field if isinstance(error, RequestError) else None
+            more: dict[str, object] = {} if field is None else {"field": field}
+            return make_problem(_find_status(error), str(error), None, **more)
+        case _:
+            error_id = report_error(logger, "a request to the API failed", error)
+            return make_problem(500, messages.internal_error(error_id), error_id=error_id)
+
+
+def _find_status(error: PaintError) -> int:
+    known = (_STATUSES[each] for each in type(error).__mro__ if each in _STATUSES)
+    return next(known, 500)
+
+
+def _describe_invalid(first: Mapping[str, Any]) -> Response:
+    if first["type"] == UNKNOWN_KIND:
+        return make_problem(422, f"{first['msg']}.", field="kind")
+    place, *names = map(str, first["loc"])
+    if place == "body" and names and names[0] in REQUEST_KINDS:  # the kind isn't a field
+        del names[0]
+    field = ".".join(names) or place
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    return make_problem(422, f"{field}: {reason}.", field=field)
+
+
+def _estimate_wait(context: ApiContext) -> int:
+    """Return about how many seconds it takes until the next place in the queue is free."""
+    seconds = context.engine.status().seconds_per_job
+    return _DEFAULT_WAIT_SECONDS if seconds is None else max(1, math.ceil(seconds))

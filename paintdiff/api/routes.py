@@ -1,0 +1,54 @@
+"""All routes of the API, and what a request to each may carry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter
+
+from paintdiff.api.documentation import documentation_routes
+from paintdiff.api.images import image_routes
+from paintdiff.api.jobs import job_routes
+from paintdiff.api.painting import painting_routes
+from paintdiff.api.server_info import server_routes
+from paintdiff.server.routes import Body, Route
+
+if TYPE_CHECKING:
+    from paintdiff.api.context import ApiContext
+
+_READ = ("GET", "HEAD")
+_FILTERS = ("q", "model", "kind", "tag", "feedback", "favourite", "since", "until")
+
+API_ROUTES: tuple[Route, ...] = (
+    Route(("POST",), "/generate", body=Body.LARGE_JSON),
+    Route(("POST",), "/upscale", body=Body.LARGE_JSON),
+    Route(("GET",), "/health"),
+    Route(("GET",), "/info"),
+    Route(("POST",), "/api/generate", body=Body.LARGE_JSON),
+    Route(("POST",), "/api/jobs", body=Body.LARGE_JSON),
+    Route(("GET", "DELETE"), "/api/jobs/{job_id}"),
+    Route(("GET",), "/api/jobs/{job_id}/events"),
+    Route(("GET",), "/api/jobs/{job_id}/pictures/{index}"),
+    Route(("GET",), "/api/images", (*_FILTERS, "limit", "cursor")),
+    Route(("GET", "DELETE"), "/api/images/{image_id}"),
+    Route(("GET",), "/api/images/{image_id}/file"),
+    Route(("GET",), "/api/images/{image_id}/thumbnail"),
+    Route(("POST",), "/api/feedback", body=Body.JSON),
+    Route(("GET",), "/api/models"),
+    Route(("POST",), "/api/models/download", body=Body.JSON),
+    Route(("GET",), "/api/models/downloads"),
+    Route(("GET",), "/api/openapi.json"),
+    Route(("GET",), "/docs"),
+    Route(("GET",), "/docs/{name}"),
+)
+
+
+def api_routes(context: ApiContext) -> APIRouter:
+    """Return the routes of all dialects, and of their documentation."""
+    documented = APIRouter()
+    for routes in (painting_routes, job_routes, image_routes, server_routes):
+        documented.include_router(routes(context))
+    router = APIRouter()
+    router.include_router(documented)
+    router.include_router(documentation_routes(documented))
+    return router

@@ -1,0 +1,67 @@
+"""How the API's routes read bodies and answer errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+import pydantic_core
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from paintdiff.api import messages
+from paintdiff.api.problems import describe_error
+
+if TYPE_CHECKING:
+    from paintdiff.api.context import ApiContext
+
+MAX_VALUES = 20_000
+"""Most values in a body. Pictures are one each, however large."""
+
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class LimitedRequest(Request):
+    """A request whose JSON is parsed in a thread, and only if it isn't made of too many values."""
+
+    async def json(self) -> Any:
+        """Return the parsed body.
+
+        Raises:
+            HTTPException: It can't be parsed, or has too many values.
+        """
+        return await run_in_threadpool(_parse_json, await self.body())
+
+
+def make_router(context: ApiContext, tag: str) -> APIRouter:
+    """Return an empty router, whose routes the documentation lists under `tag`."""
+
+    class ProblemRoute(APIRoute):
+        """A route that answers errors as problem details."""
+
+        def get_route_handler(self) -> _Handler:
+            handle = super().get_route_handler()
+
+            async def answer(request: Request) -> Response:
+                try:
+                    return await handle(LimitedRequest(request.scope, request.receive))
+                except Exception as error:
+                    return describe_error(error, context)
+
+            return answer
+
+    return APIRouter(route_class=ProblemRoute, tags=[tag])
+
+
+def _parse_json(body: bytes) -> object:
+    # Base64, which most of a large body is, contains none of these.
+    if sum(body.count(each) for each in b"[{,:") > MAX_VALUES:
+        raise HTTPException(413, messages.too_many_values(MAX_VALUES))
+    try:
+        return pydantic_core.from_json(body, allow_inf_nan=False, cache_strings="keys")
+    except ValueError as error:
+        raise HTTPException(400, messages.UNREADABLE_JSON) from error

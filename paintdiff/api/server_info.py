@@ -1,0 +1,183 @@
+"""GET /health and /info, and /api/models: the state of the server, and what it can do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from paintdiff.api import messages
+from paintdiff.api.routing import make_router
+from paintdiff.config.presets import Presets
+from paintdiff.errors import RequestError
+from paintdiff.imaging.geometry import MAX_SIDE_PX, MIN_SIDE_PX
+from paintdiff.jobs import requests
+from paintdiff.jobs.request_parts import MAX_STEPS
+from paintdiff.models.registry.adapter_rows import LoraRow
+from paintdiff.models.registry.controlnet_rows import ControlNetRow
+from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.samplers import SAMPLERS
+from paintdiff.models.registry.upscaler_rows import UpscalerRow
+from paintdiff.preprocessors.table import PREPROCESSORS
+from paintdiff.version import __version__
+
+if TYPE_CHECKING:
+    from paintdiff.api.context import ApiContext
+    from paintdiff.models.hub.downloads import DownloadState
+
+
+class HealthAnswer(BaseModel):
+    """The server's state. It is `ready` unless the model used last couldn't be loaded."""
+
+    alive: bool
+    ready: bool
+    device: str
+    model: str
+    model_state: str
+    queue: int
+    expected_wait_seconds: float
+    memory_used_bytes: int
+    memory_total_bytes: int
+
+
+class ModelAnswer(BaseModel):
+    """A model of the catalog. `present` is whether its weights are on this machine."""
+
+    name: str
+    title: str
+    family: str
+    native_width: int
+    native_height: int
+    sampler: str
+    present: bool
+
+
+class DownloadBody(BaseModel):
+    """A model to download: "owner/name" on Hugging Face."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"id": "stable-diffusion-v1-5/stable-diffusion-v1-5"}]},
+    )
+
+    id: Annotated[str, Field(min_length=3, max_length=200)]
+
+
+class DownloadAnswer(BaseModel):
+    """The progress of a download. `total_bytes` is 0 until it is known."""
+
+    id: str
+    hub_id: str
+    state: str
+    done_bytes: int
+    total_bytes: int
+    message: str
+
+
+class InfoAnswer(BaseModel):
+    """What the server can do: names to use in requests, and limits."""
+
+    name: str
+    version: str
+    models: list[ModelAnswer]
+    samplers: list[str]
+    qualities: list[str]
+    profiles: list[str]
+    upscalers: list[str]
+    controlnets: list[str]
+    controlnet_methods: list[str]
+    loras: list[str]
+    limits: dict[str, int]
+
+
+def server_routes(context: ApiContext) -> APIRouter:
+    """Return the routes."""
+    router, engine = make_router(context, "Server"), context.engine
+
+    @router.get("/health", summary="Return the server's state")
+    def health() -> HealthAnswer:
+        now = engine.status()
+        jobs = now.queue_length + (now.running_job_id is not None)
+        return HealthAnswer(
+            alive=True,
+            ready=now.model_state != "failed",
+            device=now.device,
+            model=now.model,
+            model_state=now.model_state,
+            queue=now.queue_length,
+            expected_wait_seconds=round(jobs * (now.seconds_per_job or 0.0), 1),
+            memory_used_bytes=now.memory_used_bytes,
+            memory_total_bytes=now.memory_total_bytes,
+        )
+
+    @router.get("/info", summary="List models, samplers, presets and limits")
+    def info() -> InfoAnswer:
+        catalog = engine.manager.catalog
+        return InfoAnswer(
+            name="PaintDiffusion",
+            version=__version__,
+            models=_list_models(context),
+            samplers=list(SAMPLERS),
+            qualities=[each.name for each in Presets.default().qualities()],
+            profiles=list(engine.profiles.names()),
+            upscalers=[each.name for each in catalog.rows(UpscalerRow)],
+            controlnets=[each.name for each in catalog.rows(ControlNetRow)],
+            controlnet_methods=list(PREPROCESSORS),
+            loras=[each.name for each in catalog.rows(LoraRow)],
+            limits={
+                "min_side_px": MIN_SIDE_PX,
+                "max_side_px": MAX_SIDE_PX,
+                "max_steps": MAX_STEPS,
+                "max_images": requests.MAX_IMAGES,
+                "max_seed": requests.MAX_SEED,
+                "max_prompt_characters": requests.MAX_PROMPT_CHARACTERS,
+            },
+        )
+
+    @router.get("/api/models", summary="List the models")
+    def models() -> list[ModelAnswer]:
+        return _list_models(context)
+
+    @router.post("/api/models/download", status_code=202, summary="Download a model")
+    def download(body: DownloadBody) -> DownloadAnswer:
+        if not context.may_manage:
+            raise HTTPException(403, messages.MANAGED_ELSEWHERE)
+        try:
+            started = context.downloads.start(body.id)
+        except RequestError as error:
+            raise RequestError(str(error), field="id") from error
+        return _describe_download(started.state())
+
+    @router.get("/api/models/downloads", summary="List downloads")
+    def downloads() -> list[DownloadAnswer]:
+        return [_describe_download(each) for each in context.downloads.all()]
+
+    return router
+
+
+def _list_models(context: ApiContext) -> list[ModelAnswer]:
+    return [
+        ModelAnswer(
+            name=row.name,
+            title=row.title,
+            family=row.family.name,
+            native_width=row.native_size.width,
+            native_height=row.native_size.height,
+            sampler=row.sampler,
+            present=row.is_here,
+        )
+        for row in context.engine.manager.catalog.rows(ModelRow)
+    ]
+
+
+def _describe_download(state: DownloadState) -> DownloadAnswer:
+    return DownloadAnswer(
+        id=state.id,
+        hub_id=state.hub_id,
+        state=state.state,
+        done_bytes=state.done_bytes,
+        total_bytes=state.total_bytes,
+        message=state.message,
+    )

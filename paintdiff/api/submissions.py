@@ -1,0 +1,145 @@
+"""Submits requests, and waits for jobs without a thread for each that waits."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from paintdiff.api import messages
+from paintdiff.errors import JobCancelledError, JobNotFoundError, RequestError
+from paintdiff.jobs.events import TERMINAL, Cancelled, Event, Failed, Finished
+from paintdiff.server.identities import current_identity
+from paintdiff.server.visitors import current_visitor
+
+if TYPE_CHECKING:
+    from starlette.requests import Request as HttpRequest
+
+    from paintdiff.engine.engine import Engine
+    from paintdiff.jobs.job import Job
+    from paintdiff.jobs.requests import Request
+
+MAX_KEYS = 2000
+"""How many idempotency keys are remembered; the oldest are forgotten first."""
+CLIENT_LEFT = 499
+"""The status of a response that nobody reads, as nginx calls it."""
+
+
+class Submissions:
+    """The jobs submitted through the API. Threads may share it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._keys: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
+        """By owner and key: the digest of the request, and its job's id."""
+
+    async def submit(self, request: Request, key: str | None = None) -> Job:
+        """Submit a request for the current visitor.
+
+        The same `key` again, from the same owner, returns the job that it made the first time.
+
+        Raises:
+            RequestError: The request can't be used, or the key belongs to another one.
+            QueueFullError: Too many jobs wait.
+            JobNotFoundError: The key's job has been forgotten.
+        """
+        if key is None:
+            return await run_in_threadpool(self._submit, request)
+        return await run_in_threadpool(self._submit_once, request, key)
+
+    def find(self, job_id: str) -> Job:
+        """Return a job that the current visitor may see.
+
+        Raises:
+            JobNotFoundError: There is none.
+        """
+        job, scope = self._engine.job(job_id), current_identity.get().scope
+        if scope is not None and job.owner != scope:
+            raise JobNotFoundError(messages.NO_SUCH_JOB)
+        return job
+
+    def _submit(self, request: Request) -> Job:
+        return self._engine.submit(request, current_visitor.get(), current_identity.get().owner)
+
+    def _submit_once(self, request: Request, key: str) -> Job:
+        place = (current_identity.get().owner, key)
+        text = request.without_image_data().model_dump_json()
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        with self._lock:  # so that two at the same time don't both paint
+            if place in self._keys:
+                known_digest, job_id = self._keys[place]
+                if known_digest != digest:
+                    raise RequestError(messages.KEY_OF_ANOTHER_REQUEST, field="Idempotency-Key")
+                return self._engine.job(job_id)
+            job = self._submit(request)
+            self._keys[place] = (digest, job.id)
+            while len(self._keys) > MAX_KEYS:
+                self._keys.popitem(last=False)
+            return job
+
+
+async def follow(job: Job, after: int = 0) -> AsyncGenerator[tuple[int, Event]]:
+    """Yield a job's events with their numbers, from the first above `after` to the last."""
+    loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+    def notify() -> None:
+        with suppress(RuntimeError):  # the server was stopped: nobody waits any more
+            loop.call_soon_threadsafe(changed.set)
+
+    with job.watch(notify):
+        while True:
+            changed.clear()
+            ended = job.done
+            for number, event in job.list_events(after):
+                yield number, event
+                after = number
+                ended = isinstance(event, TERMINAL)
+            if ended:
+                return
+            await changed.wait()
+
+
+async def wait_until_finished(job: Job, client: HttpRequest, *, cancel: bool = True) -> Finished:
+    """Wait for a job's pictures; if the client leaves, `cancel` decides whether the job ends too.
+
+    Raises:
+        Exception: The job's own error.
+        HTTPException: The client has left.
+    """
+    end = asyncio.ensure_future(_wait_for_end(job))
+    left = asyncio.ensure_future(_wait_for_disconnect(client))
+    try:
+        await asyncio.wait((end, left), return_when=asyncio.FIRST_COMPLETED)
+        if not end.done():
+            if cancel:
+                job.cancel()
+            raise HTTPException(CLIENT_LEFT, messages.CLIENT_LEFT)
+    finally:
+        left.cancel()
+        end.cancel()
+    event = end.result()
+    if isinstance(event, Failed):
+        raise event.error
+    if isinstance(event, Cancelled):
+        raise JobCancelledError(messages.JOB_CANCELLED)
+    return event
+
+
+async def _wait_for_end(job: Job) -> Finished | Failed | Cancelled:
+    async for _number, event in follow(job):
+        if isinstance(event, TERMINAL):
+            return event
+    raise AssertionError("a job has a last event")
+
+
+async def _wait_for_disconnect(client: HttpRequest) -> None:
+    while (await client.receive())["type"] != "http.disconnect":
+        pass

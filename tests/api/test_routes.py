@@ -1,0 +1,67 @@
+"""All routes of the API: each has a rule, and is documented with what it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.testclient import TestClient
+from starlette.routing import Route
+
+from paintdiff.api.routes import API_ROUTES, api_routes
+from paintdiff.server.routes import Body
+from paintdiff.version import __version__
+from tests.api.conftest import Served
+
+
+def methods_of(router: Any) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for route in router.routes:
+        if isinstance(route, Route):
+            found |= {(method, route.path) for method in route.methods or ()}
+        elif hasattr(route, "original_router"):
+            found |= methods_of(route.original_router)
+    return found
+
+
+def test_every_route_has_a_rule_and_every_rule_a_route(served: Served) -> None:
+    router: APIRouter = api_routes(served.context)
+    rules = {(method, rule.path) for rule in API_ROUTES for method in rule.methods}
+    assert methods_of(router) == rules
+    for rule in API_ROUTES:
+        assert ("POST" in rule.methods) is (rule.body is not Body.NONE)
+
+
+def test_the_documentation_needs_no_other_server(client: TestClient) -> None:
+    schema = client.get("/api/openapi.json").json()
+    assert schema["info"]["version"] == __version__
+    documented = {rule.path for rule in API_ROUTES} - {
+        "/api/openapi.json",
+        "/docs",
+        "/docs/{name}",
+    }
+    assert set(schema["paths"]) == documented
+    page = client.get("/docs").text
+    assert "http://" not in page and "https://" not in page
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"):
+        assert f"docs/{name}" in page
+        assert client.get(f"/docs/{name}").status_code == 200
+    assert client.get("/docs/other.js").status_code == 422
+
+
+def test_what_the_server_can_do(client: TestClient) -> None:
+    info = client.get("/info").json()
+    assert "mini" in [each["name"] for each in info["models"] if each["present"]]
+    for names in ("samplers", "qualities", "profiles", "upscalers", "controlnet_methods"):
+        assert info[names], names
+    assert info["limits"]["max_steps"] == 1000
+    assert client.get("/api/models").json() == info["models"]
+    assert client.get("/api/models/downloads").json() == []
+    refused = client.post("/api/models/download", json={"id": "../x"})
+    assert (refused.status_code, refused.json()["field"]) == (422, "id")
+
+
+def test_an_unknown_path_is_a_problem(client: TestClient) -> None:
+    answer = client.get("/api/nope")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
