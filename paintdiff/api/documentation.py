@@ -12,10 +12,10 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
+from paintdiff.api import messages
 from paintdiff.version import __version__
 
 TITLE = "PaintDiffusion"
-_DESCRIPTION = "Paint pictures over HTTP. Errors are problem details (RFC 9457)."
 _FILES = Path(fastapi_offline.__file__).parent / "static"
 
 
@@ -28,7 +28,7 @@ def documentation_routes(documented: APIRouter) -> APIRouter:
         return get_openapi(
             title=TITLE,
             version=__version__,
-            description=_DESCRIPTION,
+            description=messages.API_DESCRIPTION,
             routes=documented.routes,
         )
 

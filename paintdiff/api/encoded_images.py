@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from paintdiff.api import messages
 from paintdiff.gallery.files import encode_png
 from paintdiff.jobs.input_images import InputImage
 
@@ -30,7 +31,7 @@ ImageText = Annotated[
         {
             "type": "string",
             "contentEncoding": "base64",
-            "description": "A PNG, JPEG or WebP file as base64, or as a data: URL.",
+            "description": messages.IMAGE_DESCRIPTION,
         }
     ),
 ]

@@ -76,37 +76,43 @@ def image_routes(context: ApiContext) -> APIRouter:
 
     found = fastapi.Depends(find)
 
-    @router.get("/api/images", summary="List or search pictures")
+    @router.get("/api/images")
     def list_images(
         query: Annotated[PictureQuery, fastapi.Depends(_read_query)],
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         cursor: Annotated[str, Query(max_length=100)] = "",
     ) -> ImagePage:
+        """List or search pictures."""
         page = gallery.store.page(query, cursor or None, limit)
         return ImagePage(
             images=[_describe_image(each) for each in page.records], next=page.next_cursor
         )
 
-    @router.get("/api/images/{image_id}", summary="Return a picture's record")
+    @router.get("/api/images/{image_id}")
     def show(record: Record = found) -> ImageAnswer:
+        """Return a picture's record."""
         return _describe_image(record)
 
-    @router.delete("/api/images/{image_id}", summary="Move a picture to the bin")
+    @router.delete("/api/images/{image_id}")
     def delete(record: Record = found) -> ImageAnswer:
+        """Move a picture to the bin."""
         gallery.store.delete([record.id])
         return _describe_image(record)
 
-    @router.get("/api/images/{image_id}/file", summary="Return a picture's file")
+    @router.get("/api/images/{image_id}/file")
     def file(record: Record = found) -> Response:
+        """Return a picture's file."""
         return FileResponse(_find_file(context, record))
 
-    @router.get("/api/images/{image_id}/thumbnail", summary="Return a small WebP of a picture")
+    @router.get("/api/images/{image_id}/thumbnail")
     def thumbnail(record: Record = found) -> Response:
+        """Return a small WebP of a picture."""
         data = gallery.thumbnails.load(record.file, _find_file(context, record))
         return Response(data, media_type="image/webp", headers=_THUMBNAIL_HEADERS)
 
-    @router.post("/api/feedback", summary="Like or dislike a picture")
+    @router.post("/api/feedback")
     def rate(body: FeedbackBody) -> ImageAnswer:
+        """Like or dislike a picture."""
         record = find(body.id)
         gallery.store.set_feedback(record.id, body.feedback)
         return _describe_image(find(body.id))

@@ -88,34 +88,39 @@ def job_routes(context: ApiContext) -> APIRouter:
     """Return the routes."""
     router = make_router(context, "Jobs")
 
-    @router.post("/api/generate", summary="Run a request, and answer when its pictures are painted")
+    @router.post("/api/generate")
     async def generate(
         client: Request, body: RequestBody, key: IdempotencyKey = None
     ) -> PaintedAnswer:
+        """Run a request, and answer when its pictures are painted."""
         job = await context.submissions.submit(body, key)
         finished = await wait_until_finished(job, client, cancel=key is None)
         return await run_in_threadpool(describe_pictures, job, finished)
 
-    @router.post("/api/jobs", status_code=202, summary="Submit a request")
+    @router.post("/api/jobs", status_code=202)
     async def submit(
         response: Response, body: RequestBody, key: IdempotencyKey = None
     ) -> JobAnswer:
+        """Submit a request."""
         job = await context.submissions.submit(body, key)
         response.headers["Location"] = f"/api/jobs/{job.id}"
         return describe_job(job)
 
-    @router.get("/api/jobs/{job_id}", summary="Return a job")
+    @router.get("/api/jobs/{job_id}")
     def show(job_id: JobId) -> JobAnswer:
+        """Return a job."""
         return describe_job(context.submissions.find(job_id))
 
-    @router.delete("/api/jobs/{job_id}", summary="Cancel a job")
+    @router.delete("/api/jobs/{job_id}")
     def cancel(job_id: JobId) -> JobAnswer:
+        """Cancel a job."""
         job = context.submissions.find(job_id)
         job.cancel()
         return describe_job(job)
 
-    @router.get("/api/jobs/{job_id}/pictures/{index}", summary="Return a picture as a PNG")
+    @router.get("/api/jobs/{job_id}/pictures/{index}")
     async def picture(job_id: JobId, index: Index) -> Response:
+        """Return a picture as a PNG."""
         pictures = context.submissions.find(job_id).pictures
         if index >= len(pictures):
             raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
@@ -127,9 +132,7 @@ def job_routes(context: ApiContext) -> APIRouter:
 
     found = Depends(find_job)  # in an annotation FastAPI would look for it among the globals
 
-    @router.get(
-        "/api/jobs/{job_id}/events", summary="Watch a job", response_class=EventSourceResponse
-    )
+    @router.get("/api/jobs/{job_id}/events", response_class=EventSourceResponse)
     async def events(
         after: Annotated[int, Depends(_read_last_event)], job: Job = found
     ) -> AsyncGenerator[ServerSentEvent]:

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+# The documentation.
+
+API_DESCRIPTION = "Paint pictures over HTTP. Errors are problem details (RFC 9457)."
+KEY_DESCRIPTION = "The same key again returns the same job, so that a request can be repeated."
+IMAGE_DESCRIPTION = "A PNG, JPEG or WebP file as base64, or as a data: URL."
+
+
+# Answers.
+
 NO_SUCH_JOB = "There is no such job. Finished jobs are forgotten after a while."
 NO_SUCH_PICTURE = "There is no such picture."
 JOB_CANCELLED = "The job was cancelled."

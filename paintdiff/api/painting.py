@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Header, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 
 from paintdiff.api import messages
@@ -39,7 +39,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=200,
-        description="The same key again returns the same job, so that a request can be repeated.",
+        description=messages.KEY_DESCRIPTION,
     ),
 ]
 
@@ -47,7 +47,11 @@ IdempotencyKey = Annotated[
 class GenerateBody(BaseModel):
     """A request to paint. Only `prompt` is needed; the task follows from the pictures given."""
 
-    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [{"prompt": _PROMPT}]})
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={"examples": [{"prompt": _PROMPT}]},
+        use_attribute_docstrings=True,
+    )
 
     prompt: str
     negative_prompt: str = ""
@@ -63,16 +67,16 @@ class GenerateBody(BaseModel):
     profile: str | None = None
     init_image: ImageText | None = None
     strength: float | None = None
-    mask: ImageText | None = Field(default=None, description="White is repainted.")
-    sketch: ImageText | None = Field(
-        default=None, description="Coloured strokes on a transparent picture, painted over."
-    )
-    controlnet_method: str | None = Field(
-        default=None, description='What the ControlNet follows: "canny", "depth", ... or "none".'
-    )
+    mask: ImageText | None = None
+    """White is repainted."""
+    sketch: ImageText | None = None
+    """Coloured strokes on a transparent picture, to paint over."""
+    controlnet_method: str | None = None
+    """What the ControlNet follows: "canny", "depth", ..., or "none" for a finished control map."""
     control_image: ImageText | None = None
     controlnet_conditioning_scale: float | None = None
-    upscale: bool | float = Field(default=False, description="How many times; true is 2 times.")
+    upscale: bool | float = False
+    """How many times to enlarge the picture; true is 2 times."""
 
     def list_ignored(self) -> tuple[str, ...]:
         """Return a warning about fields that have no effect here."""
@@ -172,10 +176,11 @@ def painting_routes(context: ApiContext) -> APIRouter:
     """Return the routes."""
     router = make_router(context, "Paint")
 
-    @router.post("/generate", summary="Paint a picture")
+    @router.post("/generate")
     async def generate(
         body: GenerateBody, client: Request, key: IdempotencyKey = None
     ) -> PaintedAnswer:
+        """Paint a picture."""
         try:
             request = parse_request(body.to_values())
             job = await context.submissions.submit(request, key)
@@ -184,10 +189,11 @@ def painting_routes(context: ApiContext) -> APIRouter:
         finished = await wait_until_finished(job, client, cancel=key is None)
         return await run_in_threadpool(describe_pictures, job, finished, body.list_ignored())
 
-    @router.post("/upscale", summary="Enlarge a picture")
+    @router.post("/upscale")
     async def upscale(
         body: UpscaleBody, client: Request, key: IdempotencyKey = None
     ) -> PaintedAnswer:
+        """Enlarge a picture."""
         upscaling = {
             "scale": body.scale,
             "upscaler": body.upscaler,

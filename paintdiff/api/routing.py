@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-import pydantic_core
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -62,6 +62,6 @@ def _parse_json(body: bytes) -> object:
     if sum(body.count(each) for each in b"[{,:") > MAX_VALUES:
         raise HTTPException(413, messages.too_many_values(MAX_VALUES))
     try:
-        return pydantic_core.from_json(body, allow_inf_nan=False, cache_strings="keys")
+        return from_json(body, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         raise HTTPException(400, messages.UNREADABLE_JSON) from error

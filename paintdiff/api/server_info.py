@@ -96,8 +96,9 @@ def server_routes(context: ApiContext) -> APIRouter:
     """Return the routes."""
     router, engine = make_router(context, "Server"), context.engine
 
-    @router.get("/health", summary="Return the server's state")
+    @router.get("/health")
     def health() -> HealthAnswer:
+        """Return the server's state."""
         now = engine.status()
         jobs = now.queue_length + (now.running_job_id is not None)
         return HealthAnswer(
@@ -112,8 +113,9 @@ def server_routes(context: ApiContext) -> APIRouter:
             memory_total_bytes=now.memory_total_bytes,
         )
 
-    @router.get("/info", summary="List models, samplers, presets and limits")
+    @router.get("/info")
     def info() -> InfoAnswer:
+        """List models, samplers, presets and limits."""
         catalog = engine.manager.catalog
         return InfoAnswer(
             name="PaintDiffusion",
@@ -136,12 +138,14 @@ def server_routes(context: ApiContext) -> APIRouter:
             },
         )
 
-    @router.get("/api/models", summary="List the models")
+    @router.get("/api/models")
     def models() -> list[ModelAnswer]:
+        """List the models."""
         return _list_models(context)
 
-    @router.post("/api/models/download", status_code=202, summary="Download a model")
+    @router.post("/api/models/download", status_code=202)
     def download(body: DownloadBody) -> DownloadAnswer:
+        """Download a model."""
         if not context.may_manage:
             raise HTTPException(403, messages.MANAGED_ELSEWHERE)
         try:
@@ -150,8 +154,9 @@ def server_routes(context: ApiContext) -> APIRouter:
             raise RequestError(str(error), field="id") from error
         return _describe_download(started.state())
 
-    @router.get("/api/models/downloads", summary="List downloads")
+    @router.get("/api/models/downloads")
     def downloads() -> list[DownloadAnswer]:
+        """List downloads."""
         return [_describe_download(each) for each in context.downloads.all()]
 
     return router
