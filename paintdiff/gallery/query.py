@@ -137,5 +137,9 @@ def is_after(query: PictureQuery, cursor: str) -> ColumnElement[bool]:
 
 def _list_keys(query: PictureQuery) -> list[ColumnElement[Any]]:
     row = PictureRow
-    first = {"time": [], "rating": [row.feedback], "pixels": [row.width * row.height]}[query.order]
-    return [*first, row.created_at, row.id]
+    first: dict[str, list[ColumnElement[Any]]] = {
+        "time": [],
+        "rating": [row.feedback.expression],
+        "pixels": [row.width * row.height],
+    }
+    return [*first[query.order], row.created_at.expression, row.id.expression]
