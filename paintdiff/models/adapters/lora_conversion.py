@@ -5,11 +5,13 @@ Imports torch: import it in a function.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from diffusers.loaders import FluxLoraLoaderMixin
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.adapters import messages
@@ -17,6 +19,9 @@ from paintdiff.models.adapters.lora_layers import KOHYA_STEM, PipelineLayers
 from paintdiff.models.adapters.lora_names import parse_place
 from paintdiff.models.adapters.low_rank import LowRank
 from paintdiff.models.loading.library_errors import make_load_error
+
+_FLUX_STEM = re.compile(r"(?:[a-z_]+\.)*((?:double|single)_blocks\.\d+\.[\w.]+)")
+"""A layer's name in FLUX's original code, perhaps after a component's."""
 
 Parts = dict[tuple[str, str], LowRank]
 """Pairs of matrices by component and the layer's path in it."""
@@ -56,6 +61,8 @@ def convert_names(
     """
     if not pairs:
         return {}, 0
+    if issubclass(pipeline_class, FluxLoraLoaderMixin):
+        pairs = dict(_name_as_kohya(stem, named) for stem, named in pairs.items())
     stems = [stem for stem in pairs if KOHYA_STEM.fullmatch(stem)] or list(pairs)
     sources = [pairs[stem].pair for stem in stems]
     has_magnitudes = any(each.magnitudes is not None for each in sources)
@@ -74,6 +81,18 @@ def convert_names(
     if has_magnitudes:
         parts = {where: _unmark(part, sources, name, where) for where, part in parts.items()}
     return parts, unread + 2 * (len(pairs) - len(stems))
+
+
+def _name_as_kohya(stem: str, named: NamedPair) -> tuple[str, NamedPair]:
+    """Return a layer of FLUX's original code under its name in kohya's scripts.
+
+    diffusers converts the original names only in files that have all layers.
+    """
+    match = _FLUX_STEM.fullmatch(stem)
+    if match is None:
+        return stem, named
+    ends = (".lora_down.weight", ".lora_up.weight")
+    return f"lora_unet_{match[1].replace('.', '_')}", NamedPair(named.pair, *ends)
 
 
 def _convert_tensors(

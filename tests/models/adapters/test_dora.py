@@ -316,6 +316,25 @@ def test_every_spelling_of_the_magnitudes_is_read(
         assert part.magnitudes is not None and torch.equal(part.magnitudes, wanted), where
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_a_dora_in_eight_bit_floats_is_read_as_its_numbers(
+    dtype: torch.dtype, components: Mapping[str, Any], tmp_path: Path
+) -> None:
+    layers = files.lora_layers(components, only="unet")
+    magnitudes = files.magnitudes_of(components, layers)
+    tensors = files.in_kohya_dora_keys(layers, magnitudes)
+    small = {key: each.to(dtype) for key, each in tensors.items()}
+    found = read(files.saved(tmp_path / "small.safetensors", small), components)
+    plain = {key: each.float() for key, each in small.items()}
+    wanted = read(files.saved(tmp_path / "plain.safetensors", plain), components)
+    assert found.parts.keys() == wanted.parts.keys() and len(found.parts) == len(layers)
+    for where, part in wanted.parts.items():
+        other = found.parts[where]
+        assert part.magnitudes is not None and other.magnitudes is not None
+        assert torch.equal(other.magnitudes, part.magnitudes)
+        assert torch.equal(other.down, part.down) and torch.equal(other.up, part.up)
+
+
 def test_magnitudes_of_inputs_are_known_by_their_shape(
     components: Mapping[str, Any], tmp_path: Path
 ) -> None:

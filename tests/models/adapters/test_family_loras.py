@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from paintdiff.imaging.geometry import Size
+from paintdiff.models.adapters.lora_formats import read_lora
 from paintdiff.models.adapters.specs import Adapters, LoraUse
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
@@ -61,6 +62,49 @@ def test_a_lora_goes_into_a_transformer_and_out_again(family: str, tmp_path: Pat
     changed, weaker = latents(LoraUse("ink")), latents(LoraUse("ink", 0.5))
     assert not torch.equal(changed, before) and not torch.equal(changed, weaker)
     assert torch.equal(latents(), before), "nothing is left behind"
+
+
+@pytest.mark.parametrize("prefix", ["", "diffusion_model.", "transformer.", "base_model.model."])
+@pytest.mark.parametrize("ends", [("lora_A", "lora_B"), ("lora_down", "lora_up")])
+@pytest.mark.parametrize(
+    ("layer", "wanted"),
+    [
+        ("double_blocks.0.img_attn.qkv", ["attn.to_q", "attn.to_k", "attn.to_v"]),
+        ("double_blocks.0.txt_attn.proj", ["attn.to_add_out"]),
+        ("double_blocks.0.img_mlp.0", ["ff.net.0.proj"]),
+    ],
+)
+def test_one_layer_of_fluxs_original_names_is_enough(
+    layer: str, wanted: list[str], ends: tuple[str, str], prefix: str, tmp_path: Path
+) -> None:
+    """diffusers converts them only in files that have all layers."""
+    transformer = diffusers.FluxTransformer2DModel(
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        in_channels=4,
+        axes_dims_rope=(4, 4, 8),
+    )
+    outputs = {"qkv": 96, "proj": 32, "0": 128}[layer.rsplit(".", 1)[1]]
+    down, up = torch.randn(2, 32), torch.randn(outputs, 2)
+    tensors = {f"{prefix}{layer}.{ends[0]}.weight": down, f"{prefix}{layer}.{ends[1]}.weight": up}
+    save_file(tensors, tmp_path / "one.safetensors")
+    components = {"transformer": transformer}
+    file = read_lora(tmp_path / "one.safetensors", "one", diffusers.FluxPipeline, components)
+    start = "transformer_blocks.0."
+    assert [path for _, path in file.parts] == [start + each for each in wanted]
+    assert file.unread == 0
+    product = torch.cat(
+        [
+            file.parts["transformer", start + each].up
+            @ file.parts["transformer", start + each].down
+            for each in wanted
+        ]
+    )
+    torch.testing.assert_close(product, up @ down)
 
 
 def test_previews_are_by_the_tiny_autoencoder_of_a_models_folder(
