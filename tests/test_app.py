@@ -165,6 +165,7 @@ def test_a_wrong_database_url_is_refused_without_its_password() -> None:
 def test_help_is_quick_and_whole() -> None:
     done = run("--help")
     assert done.returncode == 0 and "--memory-budget" in done.stdout
+    assert ";  by default" not in done.stdout, "a value that is empty has no name"
 
 
 def test_a_port_in_use_is_said_with_what_to_do() -> None:

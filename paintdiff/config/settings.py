@@ -317,7 +317,7 @@ def _find_flag(field: FieldInfo) -> Flag:
 
 def _help_text(flag: Flag, field: FieldInfo) -> str:
     default: object = field.get_default(call_default_factory=True, validated_data={})
-    open_ended = default is None or default is False or default == ()
+    open_ended = default is None or default is False or default in ((), "")
     value = "" if open_ended else messages.default_is(default)
     return f"{field.description}{value}\n[{', '.join(flag.environment)}]"
 
