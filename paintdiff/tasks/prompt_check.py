@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import paintdiff.tasks.messages as messages
-from paintdiff.errors import ModelError, PresetError, UnknownNameError
+from paintdiff.errors import ModelError, PresetError, RequestError, UnknownNameError
 from paintdiff.jobs.requests import MAX_LORAS
 from paintdiff.models.conditioning.prompt_plan import plan_prompts
 from paintdiff.models.conditioning.prompt_words import locate_embeddings
@@ -37,6 +37,7 @@ from paintdiff.prompts.syntax import (
     parse_prompt,
     schedule,
 )
+from paintdiff.prompts.wildcards.template import blank_templates, parse_template
 from paintdiff.prompts.words import locate_words, suggest_words, write_closest
 from paintdiff.tasks.resolve import messages as resolve_messages
 from paintdiff.tasks.resolve.prompts import (
@@ -216,7 +217,8 @@ class _Check:
         if self._is_plain:
             pieces = [(0, blank_tags(text))]
         else:
-            blanked = blank_unread(self._parsed)
+            parsed = parse_prompt(blank_templates(text), divided=not self.prompt.is_negative)
+            blanked = blank_unread(parsed)
             spans = read_attention(blanked, joined=False).spans
             pieces = [
                 (each.end - len(each.text), each.text) for each in spans if isinstance(each, Span)
@@ -283,6 +285,10 @@ class _Check:
             return [self.reader.problem]
         if self._is_plain:
             return []
+        try:
+            parse_template(self.prompt.text)
+        except RequestError as error:
+            return [str(error)]
         parts, texts = len(self._parsed.subprompts), len(self._found)
         if parts > MAX_PARTS:
             return [resolve_messages.too_many_parts(parts, MAX_PARTS)]
@@ -374,4 +380,4 @@ class _Check:
         text = self.prompt.text
         if self._is_plain:
             return split_lora_tags(text)[0]
-        return list_words(list_texts(self._parsed))
+        return list_words(list_texts(parse_prompt(blank_templates(text))))

@@ -52,6 +52,12 @@ def test_a_newcomers_prompt_gets_the_closest_that_mini_can_paint(engine: Engine)
     assert "larger model" in found.offer.advice
 
 
+def test_only_the_words_of_templates_are_words(engine: Engine) -> None:
+    text = "a {2::red|blou} __mini/place__ ${x=cat}${x}"
+    assert [word for _, word, _ in marked(check(engine, text), text)] == ["blou"]
+    assert "never closed" in check(engine, "a {red|blue").notes[0]
+
+
 @pytest.mark.parametrize(
     ("text", "offered"),
     [

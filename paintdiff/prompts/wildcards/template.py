@@ -153,6 +153,23 @@ def list_wildcard_names(source: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if "{" not in name))
 
 
+_SYNTAX = re.compile(
+    r"\\.|\$\{\s*[\w-]{0,60}\s*(?:\?=|=!?|:)?|%\{"
+    r"|\{\s*[~!@]?(?:\d{0,4}-?\d{0,4}\$\$(?:[^${}]{0,50}\$\$)?)?|[\d.]{1,14}::|\$\$|[}|]",
+    re.DOTALL,
+)
+
+
+def blank_templates(source: str) -> str:
+    """Replace what isn't read as words by as many spaces, so that all options keep their places."""
+    if not is_template(source):
+        return source
+    blanked = _WILDCARD.sub(lambda match: " " * len(match[0]), source)
+    return _SYNTAX.sub(
+        lambda match: match[0] if match[0].startswith("\\") else " " * len(match[0]), blanked
+    )
+
+
 def find_place(source: str, start: int) -> str:
     """Return the text from `start` on, shortened, to quote in a message."""
     shown = " ".join(source[start : start + 40].split())

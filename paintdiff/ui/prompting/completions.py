@@ -62,6 +62,11 @@ def _list_embeddings(context: PageContext, model: ModelRow) -> Iterable[Completi
         yield Completion(row.name, row.name)
 
 
+def _list_wildcards(context: PageContext, _model: ModelRow) -> Iterable[Completion]:
+    for name in context.engine.library.list_wildcards():
+        yield Completion(name, f"__{name}__")
+
+
 def _list_known_words(_context: PageContext, model: ModelRow) -> Iterable[Completion]:
     try:
         known = None if model.folder is None else read_known_words(model, model.folder)
@@ -73,6 +78,7 @@ def _list_known_words(_context: PageContext, model: ModelRow) -> Iterable[Comple
 
 SOURCES: Sequence[Source] = (
     Source(messages.LORA, "<", _list_loras),
+    Source(messages.WILDCARD, "__", _list_wildcards),
     Source(messages.EMBEDDING, "", _list_embeddings),
     Source(messages.KNOWN_WORD, "", _list_known_words),
 )

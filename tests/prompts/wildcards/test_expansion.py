@@ -16,6 +16,7 @@ from paintdiff.prompts.wildcards.expansion import (
     Template,
     WildcardMode,
 )
+from paintdiff.prompts.wildcards.template import blank_templates
 from tests.prompts.wildcards.sources import Lines
 
 HATS = ("top hat", "beret", "cap")
@@ -219,6 +220,16 @@ def test_growing_without_end_is_refused_quickly() -> None:
             with suppress(RequestError):
                 Template(source, WILDCARDS, mode).expand(5)
     assert time.process_time() - began < 20
+
+
+def test_words_keep_their_places_without_a_templates_syntax() -> None:
+    source = r"a {2::red|blue} __animals/cat__ ${x=!dog} {2$$ and $$cat|\{b\}} %{(...:1.2)$$c}"
+    blanked = blank_templates(source)
+    assert len(blanked) == len(source)
+    assert blanked.split() == ["a", "red", "blue", "dog", "cat", r"\{b\}", "(...:1.2)", "c"]
+    for word in ("red", "dog", "cat|"):
+        assert blanked[source.index(word) :].startswith(word.rstrip("|"))
+    assert blank_templates("a | b : c") == "a | b : c"
 
 
 def test_off_changes_nothing() -> None:

@@ -90,6 +90,8 @@ def test_completions_are_those_that_fit_the_model(client: TestClient) -> None:
     assert kinds["LoRA"]["opener"] == "<"
     assert kinds["LoRA"]["entries"] == [["ink: old", "<lora:ink\\: old:0.7>, inky", "with inky"]]
     assert [each[0] for each in kinds["embedding"]["entries"]] == ["hands"]
+    assert kinds["wildcard"]["opener"] == "__"
+    assert ["hat", "__hat__", ""] in kinds["wildcard"]["entries"]
     assert ["castle", "castle", ""] in kinds["word"]["entries"]
     same = client.get(
         "/prompts/completions",
