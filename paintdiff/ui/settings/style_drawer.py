@@ -21,7 +21,7 @@ from paintdiff.prompts.wildcards.template import is_template
 from paintdiff.ui.common import message_markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
-from paintdiff.ui.common.field_messages import Note, add_note
+from paintdiff.ui.common.field_messages import Note, add_note, listen
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.settings import messages
@@ -146,8 +146,8 @@ class StyleDrawer:
         texts: list[Any] = [prompt, negative]
         self.write.click(self.insert, [self.styles, *texts], [self.styles, *texts], **quick)
         changed: list[Any] = [self.styles, self.gallery, self._notes["own_style"]]
-        self.save.click(self.save_own, [self.name, *texts], changed, **quick)
-        self.delete.click(self.delete_own, [self.name], changed, **quick)
+        listen(self.save.click, self.save_own, [self.name, *texts], changed, **quick)
+        listen(self.delete.click, self.delete_own, [self.name], changed, **quick)
 
     def _offer(self) -> tuple[Any, str]:
         styles = self._library.list_styles()
@@ -172,16 +172,16 @@ class StyleDrawer:
             raise gr.Error(str(error), print_exception=False) from error
         return [], *apply_styles(str(prompt or ""), str(negative or ""), styles)
 
-    def save_own(self, name: object, prompt: object, negative: object) -> tuple[Any, ...]:
+    def save_own(self, name: object, prompt: object, negative: object) -> Updates:
         """Save the prompts as a style of the person's own."""
         texts = (str(each or "") for each in (name, prompt, negative))
         return self._change(lambda: self._library.save_style(*texts))
 
-    def delete_own(self, name: object) -> tuple[Any, ...]:
+    def delete_own(self, name: object) -> Updates:
         """Delete a style of the person's own."""
         return self._change(lambda: self._library.delete_style(str(name or "").strip()))
 
-    def _change(self, change: Callable[[], object]) -> tuple[Any, ...]:
+    def _change(self, change: Callable[[], object]) -> Updates:
         """Change the person's own styles; return updates of the choices and the note."""
         said = ""
         try:
@@ -190,7 +190,8 @@ class StyleDrawer:
             change()
         except PaintError as error:
             said = message_markup.note([str(error)])
-        return *self._offer(), said
+        styles, gallery = self._offer()
+        return {self.styles: styles, self.gallery: gallery, self._notes["own_style"]: said}
 
     # Settings from elsewhere
 

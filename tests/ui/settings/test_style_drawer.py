@@ -26,6 +26,11 @@ def drawer(context: PageContext, tmp_path: Path) -> StyleDrawer:
     return made
 
 
+def said(updates: dict[Any, Any]) -> str:
+    """The message below the name."""
+    return str(list(updates.values())[-1])
+
+
 def test_the_choices_become_a_requests_fields(drawer: StyleDrawer) -> None:
     values: dict[Any, Any] = {drawer.styles: ["Anime"], drawer.wildcards: "combinatorial"}
     assert drawer.read(values) == {"styles": ("Anime",), "wildcards": "combinatorial"}
@@ -55,13 +60,13 @@ def test_styles_are_written_into_the_prompts(drawer: StyleDrawer) -> None:
 
 
 def test_own_styles_are_saved_and_deleted(drawer: StyleDrawer) -> None:
-    update, markup, said = drawer.save_own("Mine", "mine {prompt}", "")
-    assert said == ""
+    update, markup, note = drawer.save_own("Mine", "mine {prompt}", "").values()
+    assert note == ""
     assert update.choices[0] == ("Mine", "Mine")
     assert 'data-style="Mine"' in markup
-    assert "empty" in drawer.save_own("Other", "", "")[2]
-    assert drawer.delete_own("Mine")[2] == ""
-    assert "your own" in drawer.delete_own("Anime")[2]
+    assert "empty" in said(drawer.save_own("Other", "", ""))
+    assert said(drawer.delete_own("Mine")) == ""
+    assert "your own" in said(drawer.delete_own("Anime"))
 
 
 def test_visitors_of_a_shared_page_change_nothing(context: PageContext, tmp_path: Path) -> None:
@@ -69,7 +74,7 @@ def test_visitors_of_a_shared_page_change_nothing(context: PageContext, tmp_path
     drawer = StyleDrawer(replace(context, may_manage=False), Ids("", first=True))
     with gr.Blocks():
         drawer.add()
-    assert "Visitors" in drawer.save_own("Mine", "mine", "")[2]
+    assert "Visitors" in said(drawer.save_own("Mine", "mine", ""))
     assert list(tmp_path.iterdir()) == []
 
 
