@@ -14,8 +14,8 @@
     │   └── JobCancelledError   the job was cancelled (raised by `Job.result`, and inside tasks)
     ├── ModelError              something is wrong with a model
     │   ├── ModelNotFoundError  nothing at that place
-    │   │   └── DownloadError   it can't be fetched from the hub
-    │   │       ├── HubUnavailableError     the hub can't be reached now, or mustn't be
+    │   │   └── DownloadError   it can't be downloaded
+    │   │       ├── HubUnavailableError     Hugging Face can't or mustn't be reached now
     │   │       ├── GatedModelError         its owner has to be asked first
     │   │       └── DownloadCancelledError  somebody said no
     │   ├── DiskSpaceError      there is no room on the disk for it, or for its converted weights
@@ -23,7 +23,7 @@
     │   ├── UnsafeWeightsError  it is in a format that could run code
     │   ├── ModelDeleteError    it can't, or mustn't, be deleted
     │   ├── MemoryBudgetError   it doesn't fit, even after every fallback
-    │   ├── NotFiniteError      it painted numbers that are none
+    │   ├── NotFiniteError      it painted NaN values
     │   └── AnnotatorError      a preprocessor's weights can't be had
     ├── MetadataError           a picture whose settings can't be read
     │   ├── NoMetadataError     it carries none
@@ -133,11 +133,11 @@ class ModelNotFoundError(ModelError):
 
 
 class DownloadError(ModelNotFoundError):
-    """The model can't be fetched from the hub."""
+    """The model can't be downloaded."""
 
 
 class HubUnavailableError(DownloadError):
-    """The hub can't be reached now, says that it is busy, or mustn't be asked (HF_HUB_OFFLINE).
+    """Hugging Face can't be reached, is busy, or mustn't be asked (HF_HUB_OFFLINE).
 
     `retry_after_seconds` is how long it wants to be left alone, 0 if it didn't say.
     """

@@ -58,7 +58,7 @@ CMYK = cmyk_profile()
 
 
 def shown(data: bytes) -> Image.Image:
-    """What a colour-managed program shows of a file, in sRGB."""
+    """A file's pixels as a colour-managed program shows them, in sRGB."""
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         profile = image.info.get("icc_profile")

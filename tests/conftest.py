@@ -1,4 +1,4 @@
-"""What every test can ask for. Nothing here needs the internet."""
+"""Fixtures for all tests. None needs the internet."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """What was cached while testing is gone when it ends."""
+    """Remove the tests' cache folder."""
     gc.unfreeze()  # or libraries report what is never collected as leaks
     shutil.rmtree(os.environ["PAINTDIFF_CACHE_DIR"], ignore_errors=True)
 

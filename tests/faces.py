@@ -31,7 +31,7 @@ def landmarks_at(x: float, y: float, face_px: float, degrees: float = 0.0) -> ND
 
 
 def save_tiny_restoreformer(path: Path) -> None:
-    """Random weights; the layers are those of the real one, as they are told by spandrel."""
+    """Random weights in the layers of the real network, as spandrel lists them."""
     torch.manual_seed(0)
     network = RestoreFormer(
         n_embed=8,

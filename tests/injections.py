@@ -17,7 +17,7 @@ OURS = str(Path(paintdiff.__file__).parent)
 
 
 class InjectedError(Exception):
-    """What no code of ours catches by its name."""
+    """An error that no code of ours catches by its name."""
 
 
 class Countdown:

@@ -44,7 +44,7 @@ class Gpu:
 
     @property
     def free_bytes(self) -> int:
-        """What the driver could still give to anybody."""
+        """The memory that the driver could still give away."""
         return max(0, self.total_bytes - self.others_bytes - self.reserved_bytes)
 
     def start_peak(self) -> None:
@@ -183,7 +183,7 @@ def _check_devices(name: str, tensors: list[torch.Tensor]) -> None:
 
 
 def _put(result: Any, given: list[torch.Tensor], *, remote: bool) -> Any:
-    """What an operation gave, on the GPU if it belongs there; what it was given is itself."""
+    """An operation's result, on the GPU if it belongs there; an argument stays itself."""
     known: dict[int, torch.Tensor] = {}
     for each in given:
         known[id(each.here if isinstance(each, Remote) else each)] = each
@@ -246,7 +246,7 @@ def _become(tensor: torch.Tensor, value: torch.Tensor) -> None:
 
 
 def _without_a_driver(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """What a method of a tensor gives, NotImplemented where torch does it by itself."""
+    """The result of a tensor's method; NotImplemented where torch does it by itself."""
     if func is torch.Tensor.to:
         return _moved(*args, **kwargs)
     if func in (torch.Tensor.cuda, torch.Tensor.cpu):
@@ -265,7 +265,7 @@ def _without_a_driver(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 class _Functions(TorchFunctionMode):
-    """What asks the driver before it comes to `_Operations`."""
+    """Functions that ask the driver before they reach `_Operations`."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

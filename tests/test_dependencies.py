@@ -1,4 +1,4 @@
-"""What the package imports is declared, and what is pinned lies within what is declared."""
+"""Every import is a declared dependency, and pinned versions lie within the declared ranges."""
 
 from __future__ import annotations
 

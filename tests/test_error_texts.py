@@ -1,4 +1,4 @@
-"""What people read never has the text of an untyped error in it, nor a folder of the server."""
+"""Messages never contain the text of an untyped error, or a folder of the server."""
 
 from __future__ import annotations
 

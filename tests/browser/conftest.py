@@ -98,8 +98,10 @@ def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[BrowserType]:
-    """What starts browsers. Until it ends, an event loop runs in this thread: a test outside of
-    this package couldn't run one of its own.
+    """The browser type that starts browsers.
+
+    Until it ends, an event loop runs in this thread: a test outside of this package couldn't run
+    one of its own.
     """
     with sync_playwright() as playwright:
         yield playwright.chromium

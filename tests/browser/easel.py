@@ -68,7 +68,7 @@ class Easel:
 
     @property
     def suffix(self) -> str:
-        """What the ids in this canvas's tab of CanvasApp end with."""
+        """The ending of the ids in this canvas's tab of CanvasApp."""
         return {"well-canvas": "-well", "lines-canvas": "-lines"}.get(self.name, "")
 
     @property

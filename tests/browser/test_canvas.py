@@ -1,4 +1,4 @@
-"""What is drawn is what arrives: the canvas in a real browser, compared pixel by pixel."""
+"""The canvas in a real browser: drawings arrive unchanged, compared pixel by pixel."""
 
 from __future__ import annotations
 

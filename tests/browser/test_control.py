@@ -20,7 +20,7 @@ HALVES[:, 48:] = (250, 240, 60)
 
 
 def preprocessor(studio: Studio, name: str = "preprocessor") -> Locator:
-    """What the list of preprocessors has chosen."""
+    """The chosen preprocessor."""
     return studio.page.locator(f"{studio.id(name)} input")
 
 

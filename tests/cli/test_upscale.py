@@ -394,7 +394,7 @@ def test_a_folder_that_may_not_be_looked_into(
 
 @pytest.fixture(scope="module")
 def paint_flags(tmp_path_factory: pytest.TempPathFactory, double: Path) -> Sequence[str]:
-    """What it takes to paint small and enlarge that."""
+    """Flags that paint a small picture and enlarge it."""
     folder = tmp_path_factory.mktemp("cli") / "tiny"
     save_tiny_pipeline(folder)
     size = ("--size", "64x64", "--steps", "2", "--device", "cpu", "--model", str(folder))

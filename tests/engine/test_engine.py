@@ -1,4 +1,4 @@
-"""The road from a request to its pictures, what goes wrong on it, and what is told."""
+"""From a request to its pictures: errors on the way, and events."""
 
 from __future__ import annotations
 

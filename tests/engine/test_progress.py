@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def told(one: ProgressEstimate, clock: Clock, step: Step, seconds: float) -> float | None:
-    """What is left after that step, which took so long."""
+    """The estimated time left after a step that took that long."""
     clock.now += seconds
     one.count_step(step)
     return one.estimate_seconds_left(step)

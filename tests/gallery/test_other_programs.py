@@ -58,7 +58,7 @@ _IMPLIED = ("kind", "version", "prompt_syntax", "emphasis")
 
 
 def said(found: FoundSettings | None, *names: str) -> dict[str, Any]:
-    """What was found, as far as it isn't left open."""
+    """The found settings, without those left open."""
     assert found is not None
     values = found.request.model_dump(exclude_unset=True)
     values = {name: value for name, value in values.items() if name not in _IMPLIED}

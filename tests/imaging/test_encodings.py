@@ -13,7 +13,7 @@ from paintdiff.imaging.encodings import MAX_AT_ONCE, Encodings
 
 
 class Maker:
-    """Makes bytes when it is told to go on, and counts how many do so at once."""
+    """Encodes when a test lets it go on, and counts how many encode at once."""
 
     def __init__(self) -> None:
         self.made = 0

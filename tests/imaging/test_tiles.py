@@ -203,7 +203,7 @@ def test_each_tile_is_told_with_its_place_and_the_work_can_be_ended() -> None:
 
 
 def test_rows_come_before_the_last_tile_is_done() -> None:
-    """What is done is handed out: no more than a band is held."""
+    """Finished rows are handed out: no more than a band is held."""
     told: list[int] = []
     pixels = picture(400, 40)
     work = Enlargement(Size(40, 400), Size(80, 800), network(), 40)
@@ -239,7 +239,7 @@ def test_short_memory_makes_the_tiles_smaller_and_nothing_else() -> None:
 
 
 def test_alpha_stays_between_its_neighbours() -> None:
-    """What is opaque stays so, however the network errs."""
+    """Opaque pixels stay opaque, however the network errs."""
     alpha = np.ones((40, 60, 1), np.float32)
     alpha[:, 30:] = 0
     pixels = np.concatenate((picture(40, 60), alpha), axis=2)

@@ -1,4 +1,4 @@
-"""What the painter predicts, how its errors count, and the losses that look at more than pixels."""
+"""The painter's targets, the weights of its errors, and losses beyond single pixels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TIMESTEPS = torch.tensor([1, 250, 500, 998])
 def test_a_perfect_prediction_gives_the_picture_back(
     tiny_recipe: Recipe, prediction: str, schedule: str
 ) -> None:
-    """What is learned is what the scheduler that ships takes it for."""
+    """The training target is what the shipped scheduler expects."""
     recipe = tiny_recipe.painter.model_copy(
         update={"prediction": prediction, "beta_schedule": schedule}
     )

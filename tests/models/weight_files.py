@@ -33,7 +33,7 @@ def _dotted(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def unet(width: int, channels: int = 4, prefix: str = "model.diffusion_model.") -> Shapes:
-    """What tells a UNet in the original layout."""
+    """Tensors that identify a UNet in the original layout."""
     block = "input_blocks.1.1" if width in (768, 1024) else "input_blocks.4.1"
     shapes: Shapes = {
         "input_blocks.0.0.weight": (320, channels, 3, 3),
@@ -45,7 +45,7 @@ def unet(width: int, channels: int = 4, prefix: str = "model.diffusion_model.") 
 
 
 def checkpoint(width: int, channels: int = 4) -> Shapes:
-    """What tells a whole checkpoint of Stable Diffusion in the original layout."""
+    """Tensors that identify a Stable Diffusion checkpoint in the original layout."""
     text = "conditioner.embedders.0" if width in (2048, 1280) else "cond_stage_model"
     return {
         **unet(width, channels),

@@ -110,7 +110,7 @@ def test_what_is_downloaded_once_is_in_the_cache_and_checked(
 
 def test_who_cancels_while_weights_come_is_free_at_once(models_dir: Path, hub: FakeHub) -> None:
     class CancelledError(Exception):
-        """What a job raises."""
+        """The error that ends a job."""
 
     def cancel(message: str) -> None:
         if "Downloading" in message:

@@ -81,7 +81,7 @@ def test_one_cpu_is_left_to_others(
 
 
 def said_by(program: str, **variables: str) -> str:
-    """What a program of its own prints, to stderr as well."""
+    """The output of a separate program, stderr included."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(WITHOUT)}
     return subprocess.run(
         [sys.executable, "-c", program],

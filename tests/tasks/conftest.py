@@ -1,4 +1,4 @@
-"""What the tests of the tasks can ask for."""
+"""Fixtures for the tests of tasks."""
 
 from __future__ import annotations
 

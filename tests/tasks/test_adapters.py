@@ -300,7 +300,7 @@ def test_a_dora_paints_on_the_embedded_model_and_leaves_it_alone(
 
 
 def _by_parameters(picture: Picture, path: Path) -> TextToImage:
-    """What other tools' text says."""
+    """Settings in texts by other tools."""
     info = png_info(picture)
     info.chunks = [chunk for chunk in info.chunks if b"paintdiffusion\0" not in chunk[1]]
     picture.image.save(path, pnginfo=info)

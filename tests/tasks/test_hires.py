@@ -220,7 +220,7 @@ def test_the_picture_is_larger_and_says_how_it_was_made(engine: Engine) -> None:
 
 
 def test_the_embedded_painters_composition_is_the_small_pictures(mini_engine: Engine) -> None:
-    """What is painted large at once is another picture."""
+    """Painting large at once makes another picture."""
     hires = HiresFix()
     one = TextToImage(prompt="a red sailboat on the sea", seed=3, num_inference_steps=5)
     small = painted(mini_engine, one)

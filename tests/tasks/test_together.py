@@ -50,7 +50,7 @@ WORDS = TextToImage(
 
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if it had been found quicker."""
+    """Choose several pictures at once, as if that had been measured to be faster."""
     monkeypatch.setattr(BatchTuning, "choose_batch_size", lambda _self, _kind, wanted: wanted)
 
 

@@ -1,4 +1,4 @@
-"""What is told while a picture is enlarged, how it ends, and what it takes."""
+"""Enlarging a picture: its events, how it ends, and its memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page over an engine that does as it is told."""
+"""Fixtures: the page over a scripted engine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def context(engine: Any) -> PageContext:
 
 
 def parts_over(engine: Any) -> PageContext:
-    """Return what the page is built from, over an engine that does as it is told."""
+    """Return the page's context over a scripted engine."""
     return PageContext(
         engine=engine,
         uploads=Uploads(),

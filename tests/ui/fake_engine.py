@@ -106,7 +106,7 @@ class FakeCatalog:
 
 @dataclass
 class FakeManager:
-    """What the page asks of a manager; a test says what is in memory."""
+    """A manager as the page uses it; a test says what is in memory."""
 
     catalog: FakeCatalog
     in_memory: list[LoadedSummary] = field(default_factory=list[LoadedSummary])

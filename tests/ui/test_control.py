@@ -63,7 +63,7 @@ def drawer_of(tab: PaintingTab) -> ControlDrawer:
 
 
 def showing(panel: ControlPanel, tab: PaintingTab, sent: Mapping[Any, Any]) -> dict[Any, Any]:
-    """What a click on "Show the map" leaves on the page, wired as it is there."""
+    """The page after a click on "Show the map", wired as in the app."""
     made = next(
         function.fn
         for function in tab_functions(tab)
@@ -85,7 +85,7 @@ def tab_functions(tab: PaintingTab) -> list[Any]:
 
 
 class Told:
-    """What an event brings."""
+    """An event's data."""
 
     def __init__(self, **data: object) -> None:
         self.__dict__.update(data)

@@ -1,4 +1,4 @@
-"""The page as it is mounted: every route and every event, and what each may carry."""
+"""The mounted page: every route and event, and the values that each accepts."""
 
 from __future__ import annotations
 

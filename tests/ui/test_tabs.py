@@ -1,4 +1,4 @@
-"""What the tabs with a picture ask for, and how pictures go from tab to tab."""
+"""Requests of the tabs with a picture, and pictures that go from tab to tab."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def png(mode: str, size: tuple[int, int] = (96, 64), **settings: Any) -> bytes:
 
 
 def values(tab: PaintingTab, canvas_value: object, **changed: Any) -> dict[Any, Any]:
-    """What the page sends: each component's first value, the canvas's, and what a test changes."""
+    """The page's values: each component's first one, the canvas's, and what a test changes."""
     inputs = tab.tab_inputs.inputs()
     by_name = tab.inputs()
     by_name["keep_seed"] = tab.form.keep_seed

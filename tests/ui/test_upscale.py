@@ -51,7 +51,7 @@ def uploaded(context: PageContext, *sizes: tuple[int, int]) -> dict[str, object]
 
 
 def sent(tab: UpscaleTab, pictures: object, **changed: Any) -> dict[Any, Any]:
-    """What the page sends: the components' first values, and those that a test changes."""
+    """The page's values: the components' first ones, and those that a test changes."""
     inputs = tab.setting.inputs()
     page: dict[Any, Any] = {component: component.value for component in inputs.values()}
     page |= {tab.pictures: pictures, tab.run_panel.job: "", tab.run_panel.film: "[]"}

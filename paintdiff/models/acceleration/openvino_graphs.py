@@ -59,7 +59,7 @@ class Graphs:
     def get(
         self, config: Mapping[str, Any], part: Part, shapes: Mapping[str, Sequence[int]]
     ) -> tuple[bytes, bytes]:
-        """Return the graph of a UNet; it is exported first if there is none, in half a minute.
+        """Return the graph of a UNet; it is exported first if need be, which takes half a minute.
 
         Args:
             config: The UNet's config.

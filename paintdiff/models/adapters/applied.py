@@ -35,7 +35,7 @@ def _ignore(_message: str) -> None:
 
 @dataclass(frozen=True)
 class Sources:
-    """The rows of adapters, and the image adapters in memory, each by its name."""
+    """The rows of LoRAs and embeddings, and the loaded IP-Adapters, each by its name."""
 
     loras: Mapping[str, LoraRow] = field(default_factory=dict[str, LoraRow])
     embeddings: Mapping[str, EmbeddingRow] = field(default_factory=dict[str, EmbeddingRow])
@@ -43,7 +43,7 @@ class Sources:
 
     @property
     def identities(self) -> frozenset[tuple[str, ...]]:
-        """Return which weights they are: a file that was replaced on disk is another adapter."""
+        """Return the identities of their files: one that was replaced on disk is another."""
         rows = (*self.loras.values(), *self.embeddings.values())
         loaded = (each.row for each in self.ip_adapters.values())
         return frozenset(row.identity for row in (*rows, *loaded))
@@ -55,12 +55,12 @@ class LeasedAdapters:
 
     Attributes:
         components: Replace the model's own in its pipelines.
-        tokens: What stands for the words, in lower case, that name embeddings.
+        tokens: The tokens in place of each word, in lower case, that names an embedding.
         notes: Sentences for people.
         hashes: Identify what was injected, under "LoRA name" and "embedding name".
         send_waiting_home: Offloads weights that wait in RAM between two pictures.
         prompts: The cache of the model's encoded prompts; None: each is encoded every time.
-        prompt_state: What of all this changes an encoded prompt.
+        prompt_state: The part of this state that an encoded prompt depends on.
     """
 
     components: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -268,7 +268,7 @@ def apply_adapters(
     All leases do this in one order, so that no two can wait for each other.
 
     Raises:
-        ModelLoadError: A model is among them twice; or what `AppliedAdapters.apply` raises.
+        ModelLoadError: A model is listed twice; or what `AppliedAdapters.apply` raises.
     """
     if len({turn.key for turn in turns}) < len(turns):
         raise ModelLoadError(messages.OWN_REFINER)

@@ -73,7 +73,7 @@ class Loras:
 
     @property
     def injected(self) -> Mapping[str, InjectedLora]:
-        """Return those in the model, by their names in the catalog."""
+        """Return the injected LoRAs by their names in the catalog."""
         return self._injected
 
     def find_missing(self, rows: Mapping[str, LoraRow]) -> set[str]:
@@ -95,7 +95,7 @@ class Loras:
     ) -> None:
         """Give the model these LoRAs and no others, with their weights.
 
-        LoRAs that it has already stay. After an error the state is undefined: call `clear`.
+        LoRAs that are in it already stay. After an error the state is undefined: call `clear`.
 
         Raises:
             ModelLoadError: One doesn't fit the model; or whatever reading it or `on_applying`

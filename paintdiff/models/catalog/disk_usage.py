@@ -69,7 +69,7 @@ def is_from_hub(row: WeightsRow) -> bool:
 def find_place(row: WeightsRow) -> Path | None:
     """Return the file or folder of a row on this machine, None if it isn't here.
 
-    For a hub id that is the one in the hub's cache, if it is complete.
+    For a Hugging Face id that is the one in its cache, if it is complete.
     """
     place = row.folder
     if place is None and is_from_hub(row):
@@ -92,7 +92,7 @@ def is_shipped(row: WeightsRow) -> bool:
 
 
 def has_hub_token() -> bool:
-    """Return whether there is a token for gated models on the hub."""
+    """Return whether there is a token for gated models on Hugging Face."""
     import huggingface_hub  # noqa: PLC0415 (needed for hub ids only)
 
     return huggingface_hub.get_token() is not None
@@ -101,7 +101,7 @@ def has_hub_token() -> bool:
 def plan_removal(row: WeightsRow, models_dirs: Sequence[Path]) -> Removal | str:
     """Return what would be deleted, or a sentence that says why nothing may be.
 
-    Only what lies in one of `models_dirs`, symlinks followed, or was fetched from the hub.
+    Only what lies in one of `models_dirs`, symlinks followed, or was downloaded.
     """
     if is_shipped(row):
         return messages.SHIPPED
@@ -129,7 +129,7 @@ def remove(
 ) -> Removal:
     """Delete a row's file or folder and what was converted from it; return what was deleted.
 
-    `delete_from_hub` deletes what was downloaded from the hub, given its id.
+    `delete_from_hub` deletes a download, given its Hugging Face id.
 
     Raises RequestError if it may not be deleted or isn't what `sure` was given for, StorageError or
     ModelDeleteError if it can't be.

@@ -176,7 +176,7 @@ class LiveCatalog:
         return self._builder
 
     def _with_cached(self, base: Catalog) -> Catalog:
-        """Return the catalog with the models in the hub's cache that no row is for."""
+        """Return the catalog with the models in Hugging Face's cache that have no row."""
         listed = {row.source for row in base.rows(ModelRow)}
         for cached in self._cached:
             if cached.hub_id in listed:
@@ -184,7 +184,7 @@ class LiveCatalog:
             try:
                 base = base.with_source(cached.hub_id)
             except (ModelError, PresetError, RequestError) as error:
-                logger.info("%s in the hub's cache is no model to paint with: %s", cached, error)
+                logger.info("%s in Hugging Face's cache can't be painted with: %s", cached, error)
         return base
 
     def _refresh_added(self) -> bool:

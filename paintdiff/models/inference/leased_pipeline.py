@@ -45,9 +45,9 @@ class LeaseTerms:
     Attributes:
         controlnets: The ControlNets that a run may use.
         adapters: What the model has for this lease.
-        refiner: A lease of the second model, None if there is none.
+        refiner: A lease of the second model; None without one.
         tiny_autoencoder: The decoder that `load_tiny_autoencoder` returns, for the model's family;
-            None if there is none.
+            None without one.
         plan: Says how attention and the VAE save memory. Its placement of weights is the caller's.
         profile: How exact a run has to be.
         computing: How the networks are computed.
@@ -79,7 +79,7 @@ class LeasedPipeline:
         prompts: What the model reads of a prompt.
         controlnets: Those that a run's controls may name, by name.
         adapters: The LoRAs, embeddings and so on that the model has for this lease.
-        refiner: A second model that may take over a run, None if there is none.
+        refiner: A second model that may take over a run; None without one.
         profile: What the model supports of the speed profile that was asked for.
         unsupported: The names of the features of that profile that it doesn't support.
         computing: How the networks are computed.

@@ -70,7 +70,7 @@ def find_companion(row: ModelRow, source: Path, companions: Mapping[str, Path]) 
     """Return the folder, among `companions` by family, with the components that a file lacks.
 
     Raises:
-        ModelLoadError: There is none of the row's family; the message says what to get.
+        ModelLoadError: No model of the row's family is here; the message says what to get.
     """
     folder = companions.get(row.family.name)
     if folder is None:

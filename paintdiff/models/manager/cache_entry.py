@@ -1,4 +1,4 @@
-"""What the cache keeps of everything it was asked to load. Importable without torch."""
+"""The cache's entries, one for each row that it was asked to load. Importable without torch."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Entry(Generic[LoadedT]):
 
     `precision` is that of the plan that it was loaded for. `device_bytes` is what it takes on the
     device if not all of its weights stay there. An entry that `waits` is offloaded to main memory
-    until it is leased again; what is loaded on the CPU alone always waits. `adapting` is what is in
-    a model beyond its weights, None before its first lease. `openvino_engine` may compute its UNet
+    until it is leased again; what is loaded on the CPU alone always waits. `adapting` has
+    the adapters in a model, None before its first lease. `openvino_engine` may compute its UNet
     instead of torch.
     """
 
@@ -81,9 +81,9 @@ def entry_key(row: WeightsRow) -> str:
 
 
 def count_held_bytes(entry: Entry[Any]) -> int:
-    """Return what a loaded entry takes of its device, or of main memory if it waits there.
+    """Return the bytes of a loaded entry on its device, or in RAM if it waits there.
 
-    LoRAs that are in it and another engine's copies count.
+    They include injected LoRAs, and OpenVINO's copy of the UNet.
     """
     injected = 0 if entry.adapting is None else entry.adapting.injected_bytes
     injected += 0 if entry.openvino_engine is None else entry.openvino_engine.held_bytes
@@ -93,5 +93,5 @@ def count_held_bytes(entry: Entry[Any]) -> int:
 
 
 def is_idle(entry: Entry[Any]) -> bool:
-    """Return whether nobody has it on loan or waits for it."""
+    """Return whether it has loaded and no lease holds it."""
     return entry.leases == 0 and entry.ended.is_set()

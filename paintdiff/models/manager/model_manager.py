@@ -68,13 +68,13 @@ class ModelManager:
     memory), `memory` (the device and the budget), `estimates` (sizes of what isn't loaded), a table
     of loaders by kind of weights, and `planner` (how a picture fits into memory).
 
-    `catalog` is what there is, or a live catalog that rescans; None is what ships with the app.
-    `device` is "auto" or a torch device; `memory_budget_bytes` is what all weights together may
-    take, None for most of the device's memory; `dtype` is "float32", "bfloat16" or "float16", None
-    for the best one. `downloads` downloads what isn't here, None for some of its own.
-    `prompt_cache_bytes` is what encoded prompts may take of main memory: 64 MiB are some 50 prompts
-    of SDXL, or 15 of FLUX's 512 tokens; 0 encodes them every time. `engine` computes UNets on a CPU
-    where a profile allows it; raises SettingsError if it isn't installed.
+    `catalog` is a catalog, or a live one that rescans; None: the one that ships with the app.
+    `device` is "auto" or a torch device. `memory_budget_bytes` limits all weights together; None:
+    most of the device's memory. `dtype` is "float32", "bfloat16" or "float16"; None: the best one.
+    `downloads` fetches missing files; None: downloads of its own. `prompt_cache_bytes` limits the
+    RAM of encoded prompts: 64 MiB hold about 50 prompts of SDXL, or 15 of FLUX with 512 tokens
+    each; 0 turns the cache off. `engine` computes UNets on a CPU where a profile allows it; raises
+    SettingsError if it isn't installed.
     """
 
     def __init__(  # noqa: PLR0913 (what the app wires, by name)
@@ -136,14 +136,15 @@ class ModelManager:
     ) -> Generator[LeasedPipeline]:
         """Lease a pipeline that does `task` with a model and ControlNets, loaded first if need be.
 
-        `adapters` act in it and in all its `for_task`. One set of them is in a model at a time: who
-        wants another waits until nobody has it on loan. The same holds for the placement of `plan`,
-        which says how memory is saved. `profile` says how exact its runs have to be. With
-        `every_step` each of their steps has a preview, at full quality where memory allows.
+        `adapters` act in it, and in what its `for_task` returns. A model has one set of adapters at
+        a time: a lease that needs another set waits until all leases with this one have ended. The
+        same holds for the placement of weights in `plan`, which says how memory is saved. `profile`
+        says how exact the runs must be. With `every_step` each of their steps has a preview, at
+        full quality where memory allows.
 
-        While weights are loading `on_loading` is called again and again; what it raises ends the
-        wait, not the load. Use the pipeline inside the `with` only. Raises UnknownNameError, or a
-        ModelError if something can't be loaded or doesn't fit.
+        While weights are loading, `on_loading` is called about ten times a second; an error that it
+        raises ends the wait, not the load. Use the pipeline inside the `with` only. Raises
+        UnknownNameError, or a ModelError if something can't be loaded or doesn't fit.
         """
         rows = [self.catalog.find(ControlNetRow, each) for each in dict.fromkeys(controlnets)]
         with ExitStack() as leases:
@@ -296,8 +297,8 @@ class ModelManager:
         """Lease weights of any kind, such as an upscaler: downloaded and loaded first if need be.
 
         `row` is a row, or the name of one in the catalog; `argument` is what the loader takes
-        besides it. `on_loading` is as for `lease`; a download that nobody waits for any more gives
-        up. Use the weights inside the `with` and by one thread. Raises UnknownNameError, or a
+        besides it. `on_loading` is as for `lease`; a download ends when nobody waits for it any
+        more. Use the weights inside the `with`, in one thread. Raises UnknownNameError, or a
         ModelError if they can't be loaded.
         """
         if isinstance(row, str):
@@ -364,7 +365,7 @@ class ModelManager:
         self._status.follow(self.cache.warm(self._request(MODEL, row, None)))
 
     def status(self) -> ManagerStatus:
-        """Return what the model used last and the memory are doing. Cheap; never imports torch."""
+        """Return the state of the last used model and the memory. Cheap; never imports torch."""
         return self._status.report()
 
     @contextmanager
@@ -373,7 +374,7 @@ class ModelManager:
     ) -> Generator[DecoderTiny | None]:
         """Lease the decoder of the first tiny autoencoder for the model's family, None without one.
 
-        One that can't be used costs nobody a picture.
+        If it can't be used, previews do without it, and nobody loses a picture.
         """
         rows = self.catalog.fitting(TinyAutoencoderRow, model.row)
         row = next((each for each in rows if "decoder" in each.parts), None)

@@ -1,4 +1,4 @@
-"""What the manager is doing, for people who wait. Importable without torch."""
+"""The manager's status, for people who wait. Importable without torch."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def find_weights_file(source: Path) -> Path:
     """Return the file with a ControlNet's weights: `source` itself, or the one in that folder.
 
     Raises:
-        ModelNotFoundError: There is none.
+        ModelNotFoundError: No such file is there.
     """
     if source.is_file():
         return source

@@ -37,5 +37,5 @@ class FaceRestorerRow(WeightsRow):
 
 
 def find_detector(files: Iterable[Path]) -> Path | None:
-    """Return the first file that is a face detector by its name, None if there is none."""
+    """Return the first file that is a face detector by its name; None without one."""
     return next((file for file in files if file.match(DETECTOR_FILES)), None)

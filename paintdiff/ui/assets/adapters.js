@@ -99,7 +99,7 @@ window.paintdiff.adapters = (() => {
     return [...new Set([...text.matchAll(TAG)].map((match) => nameOf(match[1])).filter(Boolean))].sort().join("\n");
   }
 
-  // The rows are made anew by the server only when the prompt names other LoRAs.
+  // The server rebuilds the rows only when the prompt names other LoRAs.
   function typed(id, text) {
     const place = document.getElementById(id);
     if (!place) return;

@@ -70,7 +70,7 @@ window.paintdiff.canvas = (() => {
       this.bytes = 0;
     }
 
-    // One tile, kept as it is when it is first asked for.
+    // One tile, kept unchanged from when it is first read.
     before(column, row) {
       const key = row * 65536 + column;
       let tile = this.tiles.get(key);

@@ -77,7 +77,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     get brush() { return this.brushes[this.brushTool]; }
     get blank() { return blanks.get(this.name) ?? this.limits.blank; }
 
-    // The page makes our place, and may make it anew: the canvas moves in as it is.
+    // The page makes our place and may rebuild it: the canvas then moves in unchanged.
     attach({ element, props, trigger, watch }) {
       this.#props = props;
       this.#trigger = trigger;
@@ -213,7 +213,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     #open(sent, origin) {
       const turn = ++this.#turn;
       const opened = this.#opened(sent, origin, turn);
-      this.#opening = opened.catch(() => {}); // whoever opens it is told; a flush only waits for the end
+      this.#opening = opened.catch(() => {}); // the caller gets the error; a flush only waits for the end
       return opened;
     }
 
@@ -387,7 +387,7 @@ Object.assign(window.paintdiff.canvas, (() => {
     }
   }
 
-  // A canvas is there for as long as the page lives: a tab that is made anew finds its own again.
+  // A canvas lives as long as the page: a tab that is rebuilt finds its own again.
   function mountAll() {
     for (const place of (window.paintdiffCanvases ?? []).splice(0)) {
       const { name, tools, masks, ...figures } = place.element.querySelector(".paint-place").dataset;

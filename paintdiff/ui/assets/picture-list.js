@@ -86,7 +86,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       this.#update();
     }
 
-    // The page makes our place, and may make it anew: the list moves in as it is.
+    // The page makes our place and may rebuild it: the list then moves in unchanged.
     attach({ element, props, trigger, watch }) {
       this.#props = props;
       this.#trigger = trigger;
@@ -197,7 +197,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       this.#forgive();
     }
 
-    // Does it after all that was asked for before; the page is told when nothing is left to do.
+    // Runs after all earlier work; the page hears when nothing is left to do.
     #later(task) {
       this.#waiting += 1;
       this.#work = this.#work.then(task).catch((error) => console.error(error)).then(() => {

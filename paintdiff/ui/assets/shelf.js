@@ -1,4 +1,4 @@
-// The Models tab: what its buttons bring, where the keyboard's focus goes when the list is made anew, and how far
+// The Models tab: what its buttons bring, where the keyboard's focus goes when the list is rebuilt, and how far
 // downloads are. Text is only ever set as textContent.
 "use strict";
 
@@ -6,7 +6,7 @@ window.paintdiff.shelf = (() => {
   const POLL_MS = 800;
   const GOING_ON = new Set(["waiting", "running"]);
 
-  // What a button is for, to find its like after the list has been made anew.
+  // What a button is for, to find its counterpart after the list was rebuilt.
   const meaning = ({ do: act, kind, name, index, id }) => JSON.stringify([act, kind, name, index, id]);
 
   function mount() {
@@ -56,7 +56,7 @@ window.paintdiff.shelf = (() => {
         const states = await asked();
         if (states && brought(element, states)) {
           trigger("submit");
-          break; // the list comes anew, and is followed then
+          break; // the list is rebuilt, and followed then
         }
       }
     } finally {

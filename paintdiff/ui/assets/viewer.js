@@ -243,7 +243,7 @@ window.paintdiff.viewer = (() => {
     }
   }
 
-  // A place that is made anew with the same picture keeps its viewer, and how that looks at it.
+  // A place that is rebuilt with the same picture keeps its viewer, with zoom and position.
   const viewers = new WeakMap();
 
   function mount(element) {

@@ -84,7 +84,7 @@ def test_the_rest_comes_back() -> None:
 
 
 def test_pictures_of_the_a1111_web_ui_are_read() -> None:
-    """That UI leaves out what is as in the first pass, and may give a size for the factor."""
+    """That UI omits what equals the first pass, and may give a size instead of a factor."""
     found = hires_of(
         "Denoising strength: 0.5, Hires upscale: 1.5, Hires upscaler: Latent (nearest)"
     )

@@ -1,4 +1,4 @@
-"""What a profile leaves out of a run, and that nothing of it stays in the shared network."""
+"""A profile's shortcuts within a run; nothing of them stays in the shared network."""
 
 from __future__ import annotations
 

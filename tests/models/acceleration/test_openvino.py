@@ -93,7 +93,7 @@ def test_nothing_is_sent_home() -> None:
 
 
 def painted(leased: LeasedPipeline, run: Denoising = RUN) -> torch.Tensor:
-    """A run's latents, without numbers that are none."""
+    """A run's latents, all finite."""
     latents = leased.denoise(run, lambda _step, _preview: None)
     assert latents.isfinite().all()
     return latents

@@ -1,4 +1,4 @@
-"""Graphs of networks are made once, kept within bounds, and made anew if they can't be read."""
+"""Graphs of networks are made once, kept within limits, and rebuilt if they can't be read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ XML, CONSTANTS = b"<net/>", b"\x01\x02"
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
-    """What was made; making takes no time here."""
+    """The graphs made so far; making one takes no time here."""
     asked: list[Mapping[str, Any]] = []
 
     def make(one: Mapping[str, Any]) -> bytes:

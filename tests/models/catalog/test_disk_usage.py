@@ -1,4 +1,4 @@
-"""What a row has on this machine, and what of it may be deleted."""
+"""A row's files on this machine, and which of them may be deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LoRAs that make few steps enough are told by their names, and bring what they need."""
+"""Few-step LoRAs are detected by their names, and bring their settings."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ TOKEN = {"emb_params": (4, 768)}
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that a test moves on."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -1,5 +1,5 @@
-"""What a file is and of which family, told from names and shapes: files in the layouts people have,
-and diffusers' own networks.
+"""Kind and family of a file by its tensors' names and shapes: common layouts, and diffusers' own
+networks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is in a file, told from its header: limits, damage, formats."""
+"""Headers of weight files: formats, limits, damage."""
 
 from __future__ import annotations
 

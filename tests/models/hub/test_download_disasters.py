@@ -41,7 +41,7 @@ def boats_hub(hub: FakeHub) -> FakeHub:
 
 
 def environment() -> Mapping[str, str]:
-    """That of a child with the same hub and cache."""
+    """The result of a child process with the same hub and cache."""
     return {
         **os.environ,
         "HF_ENDPOINT": constants.ENDPOINT,

@@ -1,4 +1,4 @@
-"""What of the hub's cache is found, and what may be deleted."""
+"""Models in Hugging Face's cache: which are found, and what may be deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What half precision turns into NaN values is computed again in float32."""
+"""Results with NaN values in half precision are computed again in float32."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def denoised(leased: LeasedPipeline, run: Denoising = RUN) -> torch.Tensor:
 def by_hand(
     class_: Any, folder: Path, refiner_folder: Path, sampler: Any, **first: Any
 ) -> torch.Tensor:
-    """What diffusers' documentation does."""
+    """The same run as in diffusers' documentation."""
     both: list[Any] = []
     for kind, place in (
         (class_, folder),

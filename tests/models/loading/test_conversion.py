@@ -45,7 +45,7 @@ TENSORS = OrderedDict(
 
 
 class ModelCheckpoint:
-    """What Lightning 1.x leaves in a checkpoint: an instance, and its class as a key."""
+    """A leftover of Lightning 1.x in checkpoints: an instance, and its class as a key."""
 
     __module__ = "pytorch_lightning.callbacks.model_checkpoint"
 

@@ -1,4 +1,4 @@
-"""What was converted goes once its pickle is gone, and not before."""
+"""A converted file is deleted once its pickle has gone, and not before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What libraries raise, as errors of ours."""
+"""Errors of libraries become errors of ours."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def renamed(*pairs: tuple[str, str]) -> Callable[[Tensors], Tensors]:
 
 
 def averages_of_litema(tensors: Tensors) -> Tensors:
-    """What CompVis's `LitEma` makes of a UNet's names: it takes the dots out of them."""
+    """A UNet's names as CompVis's `LitEma` writes them: without dots."""
     unet = {name.removeprefix("model."): each for name, each in tensors.items() if UNET in name}
     averages = {f"model_ema.{name.replace('.', '')}": each for name, each in unet.items()}
     beside = {"model_ema.decay": torch.tensor(0.9999), "model_ema.num_updates": torch.tensor(7)}

@@ -68,7 +68,7 @@ class Case:
 
 
 def save_refiner(folder: Path) -> None:
-    """A tiny refiner: no first text encoder, another size of what it is told of the picture."""
+    """A tiny refiner: no first text encoder, and micro-conditioning of another size."""
     save_tiny_xl_pipeline(folder)
     parts = dict(diffusers.StableDiffusionXLPipeline.from_pretrained(str(folder)).components)
     config = dict(parts["unet"].config) | {
@@ -462,7 +462,7 @@ def test_a_note_that_cannot_be_read_is_an_error(tmp_path: Path, note: str) -> No
 
 
 def test_a_note_is_never_made_into_objects(tmp_path: Path) -> None:
-    """What a tag asks for isn't made; such a note says nothing."""
+    """Objects named by YAML tags aren't built; such a note is ignored."""
     done = tmp_path / "done"
     (tmp_path / "x.yaml").write_text(f"model: !!python/object/apply:os.mkdir ['{done}']\n")
     assert read_yaml_prediction(tmp_path / "x.yaml") == ""

@@ -1,4 +1,4 @@
-"""What the manager says of memory, and what leaves it when it is told to."""
+"""The manager's report on memory, and unloading on request."""
 
 from __future__ import annotations
 

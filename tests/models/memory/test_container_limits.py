@@ -1,4 +1,4 @@
-"""What a container lets us have, as Linux writes it down."""
+"""A container's memory limits, as Linux reports them."""
 
 from __future__ import annotations
 

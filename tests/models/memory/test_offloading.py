@@ -28,7 +28,7 @@ PLACEMENTS: tuple[Placement, ...] = ("encoders", "models", "groups", "leaves")
 
 @pytest.fixture
 def moves(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What was moved where, as a device of its own would see it."""
+    """Records moves between devices."""
     seen: list[str] = []
     original = placing_module._move  # pyright: ignore[reportPrivateUsage]
 
@@ -41,7 +41,7 @@ def moves(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def traces(components: Any) -> list[str]:
-    """What hooks have left in networks."""
+    """Traces of hooks in networks."""
     return [
         f"{type(each).__name__}.{name}"
         for module in components.values()

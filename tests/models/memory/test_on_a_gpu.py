@@ -1,5 +1,5 @@
-"""What is on which device, on a GPU that is only pretended: it computes as the CPU does, and what
-mixes devices fails.
+"""Placement of weights on a pretended GPU: it computes on the CPU, and an operation that mixes
+devices fails.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What plans there are, what they are thought to take, and which one is chosen."""
+"""The plans of a run, their estimated memory, and the choice among them."""
 
 from __future__ import annotations
 

@@ -289,8 +289,8 @@ def test_settings_change_what_is_repainted(name: str, engine: Engine) -> None:
 
 @pytest.mark.parametrize("name", NEW)
 def test_a_dark_mask_lets_go_late(name: str, engine: Engine) -> None:
-    """What is grey is held to the picture until the last steps, whatever the pipeline calls its
-    mask; what is black for good."""
+    """Grey pixels are held to the picture until the last steps, whatever the pipeline calls its
+    mask; black ones to the end."""
     black, grey, white = (Image.new("L", (64, 48), level) for level in (0, 1, 255))
     with engine.manager.lease(name, "inpaint") as leased:
 

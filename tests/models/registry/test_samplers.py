@@ -142,7 +142,7 @@ def test_a_model_that_knows_the_picture_is_followed_to_it(
 def oracle(
     sample: torch.Tensor, timestep: float, target: torch.Tensor, prediction_type: str
 ) -> torch.Tensor:
-    """What a perfect model of a single picture says of a variance-preserving sample."""
+    """The prediction of a perfect model of one picture, for a variance-preserving sample."""
     alphas_cumprod = np.cumprod(1 - np.linspace(0.0001, 0.02, 1000))
     sigmas = np.sqrt((1 - alphas_cumprod) / alphas_cumprod)
     sigma = float(np.interp(timestep, np.arange(1000), sigmas))

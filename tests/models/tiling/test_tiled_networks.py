@@ -167,7 +167,7 @@ def test_each_window_gets_what_the_unet_alone_would(
 
 
 def unet_inputs(leased: LeasedPipeline, height: int, width: int) -> dict[str, Any]:
-    """What a pipeline gives its UNet, of random numbers."""
+    """Random inputs as a pipeline gives them to its UNet."""
     torch.manual_seed(0)
     config = leased.pipeline.unet.config
     given: dict[str, Any] = {
@@ -181,7 +181,7 @@ def unet_inputs(leased: LeasedPipeline, height: int, width: int) -> dict[str, An
 
 
 def prediction(leased: LeasedPipeline, run: Denoising, given: dict[str, Any]) -> torch.Tensor:
-    """What the pipeline's UNet, or what stands in for it, predicts within a run."""
+    """The predictions of the pipeline's UNet, or its replacement, within a run."""
     pipeline, given = leased.pipeline, dict(given)
     pipeline._num_timesteps, pipeline._guidance_scale = 4, 5.0
     networks = leased.controlnets

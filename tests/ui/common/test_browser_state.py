@@ -1,4 +1,4 @@
-"""What a browser hands over is read, and never trusted."""
+"""Values stored by a browser are checked, never trusted."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def laid_out() -> tuple[dict[str, Note], gr.Slider]:
 
 
 def told(board: Any, updates: dict[Any, Any]) -> dict[str, list[str]]:
-    """What a board is told, by the places' ids."""
+    """The messages on a board, by the places' ids."""
     return json.loads(updates[board])["notes"]
 
 

@@ -1,4 +1,4 @@
-"""What a browser gets of the page at first, and what comes with each tab."""
+"""The parts of the page that a browser gets at first, and with each tab."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def page(context: PageContext) -> LazyPage:
 
 
 def answered(page: LazyPage, tab: str, memory: dict[str, Any]) -> dict[str, Any]:
-    """What the server answers when a tab is opened."""
+    """The server's answer when a tab is opened."""
     function = opener_of(page, tab)
     values: dict[Any, Any] = {"models-known": "", "stored": json.dumps(memory)}
     sent = [values.get(str(each.elem_id)) for each in function.inputs]

@@ -1,4 +1,4 @@
-"""What a canvas sends is read with suspicion; what it is given is small."""
+"""A canvas's content is checked; the values sent to it are small."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def uploads() -> Uploads:
 
 @pytest.fixture
 def value(uploads: Uploads) -> dict[str, Any]:
-    """What a canvas with a picture, a stroke and a mask sends."""
+    """The content of a canvas with a picture, a stroke and a mask."""
     files = {
         "image": encoded(Image.new("RGB", SIZE, "red"), "JPEG"),
         "sketch": png_of(Image.new("RGBA", SIZE, (1, 2, 3, 4))),

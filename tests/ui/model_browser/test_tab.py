@@ -513,7 +513,7 @@ def test_what_is_idle_can_leave_the_memory(made: Callable[..., Tab], engine: Fak
 
 
 def sure_of(cards: str) -> str:
-    """What the second click of the only thing that can be deleted brings."""
+    """The data of the second click on the only item that can be deleted."""
     (sure,) = [value for name, value in Tags(cards).attributes if name == "data-sure"]
     return str(sure)
 

@@ -33,7 +33,7 @@ def tab(context: PageContext) -> PaintingTab:
 
 
 def values(tab: PaintingTab, **changed: Any) -> dict[Any, Any]:
-    """What the page sends: the components' first values, and those that a test changes."""
+    """The page's values: the components' first ones, and those that a test changes."""
     own = tab.inputs()
     form = {component: component.value for component in own.values()}
     sent = {
@@ -207,7 +207,7 @@ def test_a_reload_with_nothing_or_nonsense_is_a_fresh_page(tab: PaintingTab) -> 
 
 
 class Click:
-    """What a click on our own markup brings."""
+    """The event of a click on our own markup."""
 
     def __init__(self, **data: str) -> None:
         self.__dict__.update(data)

@@ -1,4 +1,4 @@
-"""What the page shows for each event."""
+"""The page's view of each event."""
 
 from __future__ import annotations
 
