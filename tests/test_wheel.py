@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import hatch_build
 import paintdiff
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,6 +78,23 @@ def test_it_has_what_the_package_needs_and_nothing_else(wheel: Path) -> None:
     }
     assert {name for name in names if name.startswith("paintdiff/")} == checkout
     assert {f"{info}/licenses/LICENSE", f"{info}/licenses/THIRD_PARTY.md"} <= names
+
+
+def test_its_description_has_no_link_that_leads_nowhere(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(f"paintdiffusion-{paintdiff.__version__}.dist-info/METADATA")
+    fields, _, description = metadata.decode().partition("\n\n")
+    assert "Description-Content-Type: text/markdown" in fields
+    assert description.startswith("# PaintDiffusion\n") and "## Install" in description
+    assert re.findall(r"\]\((?!https?:)", description) == []
+
+
+def test_with_an_address_the_description_shows_the_pictures() -> None:
+    readme = "---\nsdk: gradio\n---\n\n# Us\n\n![A](docs/a.png) [b](docs/b.md#c) [d](https://e.f/)"
+    assert hatch_build.describe(readme, "https://github.com/us/it") == (
+        "# Us\n\n![A](https://github.com/us/it/raw/HEAD/docs/a.png) "
+        "[b](https://github.com/us/it/blob/HEAD/docs/b.md#c) [d](https://e.f/)"
+    )
 
 
 def files_below(folder: Path) -> set[str]:

@@ -5,14 +5,14 @@ Importable without torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from paintdiff.models.discovery.inspection import InspectedFile
 from paintdiff.models.discovery.scanning import FoundFile, FoundFolder
 from paintdiff.models.discovery.sidecars import SidecarMetadata
-from paintdiff.models.formats.tensor_inventory import DetectedWeights
+from paintdiff.models.formats.tensor_inventory import DetectedWeights, Kind
 from paintdiff.models.registry.adapter_rows import (
     EmbeddingRow,
     IpAdapterRow,
@@ -20,7 +20,7 @@ from paintdiff.models.registry.adapter_rows import (
     TinyAutoencoderRow,
     VaeRow,
 )
-from paintdiff.models.registry.base_rows import GENERAL_STEMS, get_display_name
+from paintdiff.models.registry.base_rows import GENERAL_STEMS, WeightsRow, get_display_name
 from paintdiff.models.registry.families import Family
 
 # A VAE's shapes don't tell its family, but the names of well-known ones do. The first entry that a
@@ -52,6 +52,27 @@ class FoundItem:
     fingerprint: str
     preview: Path | None
     file: FoundFile | None = None
+
+
+@dataclass(frozen=True)
+class RowContext:
+    """What rows depend on besides their item: the families, and the image encoders of a scan."""
+
+    families: Mapping[str, Family]
+    encoders: Sequence[FoundItem] = ()
+
+
+@dataclass(frozen=True)
+class AdapterKind:
+    """A kind of weights whose rows each follow from one item.
+
+    Other programs write sidecars for the kinds that are `described`.
+    """
+
+    row_class: type[WeightsRow]
+    detected_as: Kind
+    make_row: Callable[[FoundItem, str, RowContext], WeightsRow]
+    described: bool = False
 
 
 def make_file_item(file: FoundFile, known: InspectedFile, metadata: SidecarMetadata) -> FoundItem:
@@ -89,13 +110,13 @@ def combine_fingerprints(item: FoundItem, other: str | None) -> str:
     return item.fingerprint if other is None else f"{item.fingerprint}+{other}"
 
 
-def make_lora_row(item: FoundItem, name: str, families: Mapping[str, Family]) -> LoraRow:
+def make_lora_row(item: FoundItem, name: str, context: RowContext) -> LoraRow:
     """Return a LoRA's row. Its family is None if it isn't among `families`."""
     metadata = item.metadata
     return LoraRow.model_validate(
         {
             **_make_common_fields(item, name, metadata),
-            "family": families.get(item.detected.family or ""),
+            "family": context.families.get(item.detected.family or ""),
             "trigger_words": metadata.trigger_words,
             "weight": metadata.weight,
             "preview": item.preview,
@@ -103,7 +124,7 @@ def make_lora_row(item: FoundItem, name: str, families: Mapping[str, Family]) ->
     )
 
 
-def make_embedding_row(item: FoundItem, name: str) -> EmbeddingRow:
+def make_embedding_row(item: FoundItem, name: str, _context: RowContext) -> EmbeddingRow:
     """Return an embedding's row."""
     metadata = item.metadata
     return EmbeddingRow.model_validate(
@@ -116,7 +137,7 @@ def make_embedding_row(item: FoundItem, name: str) -> EmbeddingRow:
     )
 
 
-def make_vae_row(item: FoundItem, name: str) -> VaeRow:
+def make_vae_row(item: FoundItem, name: str, _context: RowContext) -> VaeRow:
     """Return a VAE's row."""
     return VaeRow.model_validate(
         {
@@ -127,7 +148,7 @@ def make_vae_row(item: FoundItem, name: str) -> VaeRow:
     )
 
 
-def make_tiny_row(item: FoundItem, name: str) -> TinyAutoencoderRow:
+def make_tiny_row(item: FoundItem, name: str, _context: RowContext) -> TinyAutoencoderRow:
     """Return a tiny autoencoder's row."""
     return TinyAutoencoderRow.model_validate(
         {
@@ -139,10 +160,10 @@ def make_tiny_row(item: FoundItem, name: str) -> TinyAutoencoderRow:
     )
 
 
-def make_ip_adapter_row(item: FoundItem, name: str, encoders: Iterable[FoundItem]) -> IpAdapterRow:
+def make_ip_adapter_row(item: FoundItem, name: str, context: RowContext) -> IpAdapterRow:
     """Return an IP-Adapter's row, with the nearest image encoder of matching widths."""
     wanted = item.detected.widths
-    fitting = [each for each in encoders if _fits(wanted, each.detected.widths)]
+    fitting = [each for each in context.encoders if _fits(wanted, each.detected.widths)]
     fitting.sort(key=lambda each: -len(_find_common_parts(each.path, item.path)))
     return IpAdapterRow.model_validate(
         {
@@ -189,3 +210,13 @@ def _make_common_fields(item: FoundItem, name: str, metadata: SidecarMetadata) -
         "licence": metadata.licence,
         **make_stamp(item),
     }
+
+
+ADAPTER_KINDS = (
+    AdapterKind(LoraRow, "lora", make_lora_row, described=True),
+    AdapterKind(EmbeddingRow, "embedding", make_embedding_row, described=True),
+    AdapterKind(VaeRow, "vae", make_vae_row),
+    AdapterKind(TinyAutoencoderRow, "tiny_autoencoder", make_tiny_row),
+    AdapterKind(IpAdapterRow, "ip_adapter", make_ip_adapter_row),
+)
+"""A new kind costs a function above and a row here."""

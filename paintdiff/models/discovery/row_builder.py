@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from paintdiff.errors import ModelError, PresetError, RequestError
 from paintdiff.models.discovery import messages
 from paintdiff.models.discovery.adapter_row_builders import (
+    ADAPTER_KINDS,
+    AdapterKind,
     FoundItem,
+    RowContext,
     combine_fingerprints,
     list_aliases,
-    make_embedding_row,
     make_file_item,
     make_folder_item,
-    make_ip_adapter_row,
-    make_lora_row,
     make_stamp,
-    make_tiny_row,
-    make_vae_row,
 )
 from paintdiff.models.discovery.detection_cache import DetectionCache
 from paintdiff.models.discovery.diffusers_folders import detect_folder_family, detect_part
@@ -34,13 +31,6 @@ from paintdiff.models.discovery.sidecars import SidecarMetadata, clean_text, rea
 from paintdiff.models.formats.limits import MAX_REASON_CHARACTERS
 from paintdiff.models.formats.onnx_files import check_onnx
 from paintdiff.models.formats.tensor_inventory import UNET_WIDTHS
-from paintdiff.models.registry.adapter_rows import (
-    EmbeddingRow,
-    IpAdapterRow,
-    LoraRow,
-    TinyAutoencoderRow,
-    VaeRow,
-)
 from paintdiff.models.registry.base_rows import WeightsRow
 from paintdiff.models.registry.controlnet_rows import ControlNetRow, make_controlnet_row
 from paintdiff.models.registry.face_restorer_rows import (
@@ -54,8 +44,7 @@ from paintdiff.models.registry.upscaler_rows import UpscalerRow, add_files
 
 logger = logging.getLogger(__name__)
 
-_DESCRIBED = ("lora", "embedding")
-"""The kinds of files that other programs write sidecars for."""
+_DESCRIBED = {kind.detected_as for kind in ADAPTER_KINDS if kind.described}
 _MAX_SIDECAR_REASON = 200
 
 RowT = TypeVar("RowT", bound=WeightsRow)
@@ -161,20 +150,13 @@ class RowBuilder:
         sorting = self._sort(found)
         self._folders, self._gone = tuple(models_dirs), {}
 
-        def rows(what: str, kind: str, made: Callable[[FoundItem, str], RowT]) -> tuple[RowT, ...]:
-            return self._build_rows(what, sorting, kind, made)
-
-        encoders = sorting.list_items("image_encoder")
+        context = RowContext(self._families, sorting.list_items("image_encoder"))
         all_rows: tuple[WeightsRow, ...] = (
             *self._build_models(sorting),
             *self._build_controlnets(sorting),
             *self._build_upscalers(sorting, models_dirs),
             *self._build_face_restorers(sorting, found.detectors),
-            *rows(LoraRow.what, "lora", partial(make_lora_row, families=self._families)),
-            *rows(EmbeddingRow.what, "embedding", make_embedding_row),
-            *rows(VaeRow.what, "vae", make_vae_row),
-            *rows(TinyAutoencoderRow.what, "tiny_autoencoder", make_tiny_row),
-            *rows(IpAdapterRow.what, "ip_adapter", partial(make_ip_adapter_row, encoders=encoders)),
+            *(row for kind in ADAPTER_KINDS for row in self._build_kind(kind, sorting, context)),
         )
         return FoundRows(all_rows, tuple(sorting.problems), self._gone, self._folders)
 
@@ -213,15 +195,15 @@ class RowBuilder:
                     sorting.put(part.kind, make_folder_item(folder, part))
         return sorting
 
-    def _build_rows(
-        self, what: str, sorting: _SortedItems, kind: str, made: Callable[[FoundItem, str], RowT]
-    ) -> tuple[RowT, ...]:
-        items = sorting.list_items(kind)
-        names = self._assign_names(what, _map_fingerprints(items))
-        rows: list[RowT] = []
+    def _build_kind(
+        self, kind: AdapterKind, sorting: _SortedItems, context: RowContext
+    ) -> tuple[WeightsRow, ...]:
+        items = sorting.list_items(kind.detected_as)
+        names = self._assign_names(kind.row_class.what, _map_fingerprints(items))
+        rows: list[WeightsRow] = []
         for item in items:
             with sorting.collect_problems(item.path):
-                rows.append(made(item, names[item.path]))
+                rows.append(kind.make_row(item, names[item.path], context))
         return tuple(sorted(rows, key=lambda row: (row.name.casefold(), row.name)))
 
     def _build_models(self, sorting: _SortedItems) -> tuple[ModelRow, ...]:
