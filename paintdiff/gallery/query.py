@@ -135,7 +135,7 @@ def is_after(query: PictureQuery, cursor: str) -> ColumnElement[bool]:
     return key > last if query.oldest_first else key < last
 
 
-def _list_keys(query: PictureQuery) -> list[ColumnElement[Any]]:
+def _list_keys(query: PictureQuery) -> list[Any]:
     row = PictureRow
     first: dict[str, list[ColumnElement[Any]]] = {
         "time": [],

@@ -75,7 +75,7 @@ class PictureRow(Table):
             _make_index(f"pictures_by_{each}", _SHOWN, each)
             for each in ("owner", "kind", "model", "feedback", "favourite")
         ),
-        # It has all that the filters' choices are made of.
+        # It has all that the filters' choices are made of, so that no row is read for them.
         Index("pictures_by_choice", "deleted_at", "owner", "model", "kind", "width", "height"),
     )
 

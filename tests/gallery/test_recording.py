@@ -215,7 +215,7 @@ def test_a_failing_recorder_loses_no_picture(
 
 def test_a_job_hears_of_a_picture_that_is_saved_after_all(gallery: Gallery) -> None:
     folder = Broken(gallery.folder)
-    recorder = Recorder(gallery, folder, {})
+    recorder = Recorder(gallery, folder)
     job = Job(REQUEST, owner="ann")
     for seed in (3, 4):
         job.add_picture(recorder.record(job, painted(None, seed=seed)))

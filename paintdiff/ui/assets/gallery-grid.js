@@ -7,7 +7,7 @@ window.paintdiff.GalleryGrid = (() => {
   const { element, picture: thumbnail } = window.paintdiff.galleryTools;
   const { messages } = window.paintdiff;
 
-  // `near` is called when the last pictures come into sight.
+  // `icons` are SVG elements by what they mark; `near` is called when the last pictures come into sight.
   return class Grid {
     #items = new Map(); // elements in the document, by index
     #pictures = [];
@@ -15,8 +15,8 @@ window.paintdiff.GalleryGrid = (() => {
     #columns = 1;
     #cell = LEAST_PX;
 
-    constructor(scroll, list, { selected, near }) {
-      Object.assign(this, { scroll, list, selected, near, active: 0 });
+    constructor(scroll, list, { selected, icons, near }) {
+      Object.assign(this, { scroll, list, selected, icons, near, active: 0 });
       new ResizeObserver(() => this.layOut()).observe(scroll);
       let drawing = 0;
       scroll.addEventListener("scroll", () => {
@@ -110,8 +110,8 @@ window.paintdiff.GalleryGrid = (() => {
     #describe(item, picture) {
       item.setAttribute("aria-label", messages.describePicture(picture));
       item.title = picture.prompt;
-      const marks = [picture.favourite ? "♥" : "", { 1: "👍", "-1": "👎" }[picture.feedback] ?? ""].join("");
-      item.querySelector(".gallery-marks").textContent = marks;
+      const marks = [picture.favourite && "favourite", { 1: "like", "-1": "dislike" }[picture.feedback]].filter(Boolean);
+      item.querySelector(".gallery-marks").replaceChildren(...marks.map((name) => this.icons[name].cloneNode(true)));
     }
 
     // A picture has changed.

@@ -31,6 +31,9 @@ window.paintdiff.gallery = (() => {
       });
       this.grid = new GalleryGrid(this.#find(".gallery-scroll"), this.list, {
         selected: this.#selected, near: () => this.#loadNext(),
+        icons: Object.fromEntries(["like", "dislike", "favourite"].map((name) => [
+          name, this.#find(`.gallery-selection [data-do=${name}] svg`),
+        ])),
       });
       this.detail = new GalleryDetail(this.#find(".gallery-detail"), {
         step: (by) => this.#step(by), change: (what, value) => this.#change(what, value), key: (event) => this.#changeKey(event),

@@ -30,7 +30,7 @@ class Shop:
     def __init__(self, folder: Path, engine: Any) -> None:
         self.gallery = Gallery(folder)
         self.folder = Broken(folder)
-        self.recorder = Recorder(self.gallery, self.folder, {})
+        self.recorder = Recorder(self.gallery, self.folder)
         server = FastAPI()
         server.include_router(routes.status_routes(engine, self.recorder))
         hosts = Hosts()
