@@ -120,7 +120,9 @@ window.paintdiff.GalleryCompare = (() => {
       this.dialog.showModal();
       this.#draw();
       try {
-        this.#say(differences(await Promise.all(pictures.map(({ id }) => ask(url(id))))));
+        const found = differences(await Promise.all(pictures.map(({ id }) => ask(url(id)))));
+        const { without } = this.dialog.querySelector("table").dataset;
+        this.#say(found.filter(([label]) => label !== without));
       } catch (error) {
         this.#say([[messages.SETTINGS_UNKNOWN, [error.message]]]);
       }

@@ -257,7 +257,8 @@ def _compare_dialog() -> str:
         f'<div class="gallery-top"><h2>{escape(messages.COMPARE)}</h2>{"".join(buttons)}</div>'
         '<div class="compare-panes" tabindex="0" role="group" '
         f'aria-label="{escape(messages.COMPARE_KEYS)}"></div>'
-        f'<div class="compare-settings"><table aria-label="{escape(messages.DIFFERENCES)}"></table>'
+        f'<div class="compare-settings"><table aria-label="{escape(messages.DIFFERENCES)}" '
+        f'data-without="{escape(messages.FILE)}"></table>'
         "</div></dialog>"
     )
 
