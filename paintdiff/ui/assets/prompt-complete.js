@@ -15,9 +15,9 @@ window.paintdiff.promptComplete = (() => {
   const fetched = new Map();  // by address: when, and a promise of what came
   let open = null;  // the box, the list, its options, the active one, and the part of the text that they replace
 
-  async function get(address) {
+  async function get(address, freshMs) {
     const known = fetched.get(address);
-    if (known && performance.now() - known.when < FRESH_MS) return known.content;
+    if (known && performance.now() - known.when < freshMs) return known.content;
     const content = fetch(address).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
     fetched.set(address, { when: performance.now(), content });
     const came = await content;
@@ -29,16 +29,18 @@ window.paintdiff.promptComplete = (() => {
   const prepared = new WeakMap();
   async function sourcesOf(box) {
     const [listed, tags] = await Promise.all([
-      get(`prompts/completions?model=${encodeURIComponent(promptCheck.modelOf(box))}`), get("prompts/tags"),
+      get(`prompts/completions?model=${encodeURIComponent(promptCheck.modelOf(box))}`, FRESH_MS),
+      get("prompts/tags", Infinity),
     ]);
-    const sources = (listed?.kinds ?? []).map((each) => prepare(each, each.entries, each));
-    if (tags?.tags.length) sources.push(prepare(tags, tags.tags.map(asEntry), { kind: TAG_KIND, opener: "" }));
+    const sources = (listed?.kinds ?? []).map((each) => prepare(each, each.entries, each, (entry) => entry));
+    if (tags?.tags.length) sources.push(prepare(tags, tags.tags, { kind: TAG_KIND, opener: "" }, asEntry));
     return { sources, problems: tags?.problems ?? [] };
   }
 
-  function prepare(key, entries, { kind, opener }) {
+  // There may be 200,000 entries: each is read once, not for each key.
+  function prepare(key, entries, { kind, opener }, read) {
     if (!prepared.has(key)) {
-      const made = entries.map(([name, insert, detail, ...aliases]) => (
+      const made = entries.map(read).map(([name, insert, detail, ...aliases]) => (
         { kind, name, insert, detail, keys: [name, ...aliases].map(simple) }
       ));
       prepared.set(key, { kind, opener, entries: made });
@@ -49,7 +51,7 @@ window.paintdiff.promptComplete = (() => {
   // A tag's underscores are spaces in a prompt, and its brackets are text.
   function asEntry([name, number, ...aliases]) {
     const words = name.replaceAll("_", " ").replace(/[()[\]\\]/g, "\\$&");
-    return [name.replaceAll("_", " "), `${words}, `, number > 0 ? number.toLocaleString("en") : "", ...aliases];
+    return [name.replaceAll("_", " "), `${words}, `, number || "", ...aliases];
   }
 
   function simple(text) {
@@ -128,7 +130,7 @@ window.paintdiff.promptComplete = (() => {
       option.id = `prompt-option-${index}`;
       option.setAttribute("role", "option");
       option.setAttribute("aria-selected", "false");
-      option.append(make("span", "name", entry.name), make("span", "detail", entry.detail), make("span", "kind", entry.kind));
+      option.append(make("span", "name", entry.name), make("span", "detail", entry.detail.toLocaleString("en")), make("span", "kind", entry.kind));
       return option;
     });
     list.append(...options);
