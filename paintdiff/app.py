@@ -69,6 +69,7 @@ class App:
         from paintdiff.config.presets import Presets  # noqa: PLC0415
         from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415
         from paintdiff.engine.engine import Engine  # noqa: PLC0415
+        from paintdiff.gallery.earlier import EarlierPictures  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
         from paintdiff.gallery.gallery import Gallery  # noqa: PLC0415
         from paintdiff.gallery.recording import Recorder  # noqa: PLC0415
@@ -107,6 +108,7 @@ class App:
             manager,
             store=pictures,
             recorder=recorder,
+            earlier=EarlierPictures(gallery) if settings.reuse_pictures else None,
             queue_size=settings.queue_size,
             annotators=Annotators(settings.models_dir, manager),
             profiles=Profiles.default(settings.profile),
@@ -150,6 +152,7 @@ class App:
         from paintdiff.ui.gallery.routes import gallery_routes  # noqa: PLC0415
         from paintdiff.ui.model_browser.routes import model_browser_routes  # noqa: PLC0415
         from paintdiff.ui.prompting.routes import prompting_routes  # noqa: PLC0415
+        from paintdiff.ui.replay.routes import replay_routes  # noqa: PLC0415
         from paintdiff.ui.run import routes  # noqa: PLC0415
 
         settings = self.settings
@@ -162,6 +165,7 @@ class App:
         server.include_router(prompting_routes(self.parts))
         api = ApiContext(self.engine, self.gallery, self.downloads, self.parts.may_manage)
         server.include_router(api_routes(api))
+        server.include_router(replay_routes(self.gallery, self.engine))
         gradio_server.mount_page(
             server, self.page, settings.host, settings.port, settings.root_path
         )

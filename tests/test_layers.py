@@ -153,6 +153,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.memory",
         "models.loading",
         "models.upscaling",
+        "models.inference",
         "models.manager",
         "preprocessors",
         "prompts",
@@ -268,6 +269,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tasks",
         "ui.common",
     },
+    "ui.replay": {
+        "errors",
+        "gallery",
+        "imaging",
+        "jobs",
+        "engine",
+        "replay",
+        "server",
+        "ui.common",
+        "ui.gallery",
+    },
     "ui.model_browser": {
         "byte_sizes",
         "errors",
@@ -323,6 +335,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ui.model_browser",
         "ui.page",
         "ui.prompting",
+        "ui.replay",
         "ui.run",
     },
 }

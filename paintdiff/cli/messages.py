@@ -295,33 +295,6 @@ JSON_REPORTS_HELP = "print one JSON object per picture"
 VERIFY_ENGINE_HELP = "auto (default: as the picture's profile allows), torch or openvino"
 
 
-def identical(path: Path) -> str:
-    return f"{path}: identical"
-
-
-def differs(path: Path, share: tuple[int, int], largest: int, psnr_db: float) -> str:
-    pixels, total = share
-    return (
-        f"{path}: different: {pixels} of {total} pixels, by {largest} levels at most, PSNR "
-        f"{psnr_db:.1f} dB"
-    )
-
-
-def other_size(path: Path, saved: object, painted: object) -> str:
-    return f"{path}: different: saved as {saved}, painted again as {painted}"
-
-
-def changed(what: str, recorded: str, now: str) -> str:
-    return f"{what}: {recorded} when it was saved, {now} now"
-
-
-def not_recorded(names: Iterable[str]) -> str:
-    return f"not recorded in the file: {', '.join(names)}"
-
-
-NO_REASON = "Nothing that was recorded has changed. Is a file of the model itself damaged?"
-
-
 # The gallery.
 
 GALLERY_HELP = "list, import, export and check the gallery's pictures"

@@ -24,7 +24,7 @@ from paintdiff.gallery.input_files import InputFiles
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.preprocessors.annotators import Annotators
-from paintdiff.replay.verification import Verification, verify_file
+from paintdiff.replay.verification import Verification, describe_verification, verify_file
 
 IDENTICAL, DIFFERENT, UNUSABLE = 0, 1, 2
 
@@ -81,27 +81,11 @@ def _print(path: Path, found: Verification, options: argparse.Namespace) -> None
     if options.json:
         sys.stdout.write(json.dumps({"file": str(path), **_make_report(found)}) + "\n")
     else:
-        sys.stdout.write("\n  ".join(_describe(path, found)) + "\n")
+        lines = "\n  ".join(describe_verification(found))
+        sys.stdout.write(f"{path}: {lines}\n")
         for sentence in [] if options.quiet else found.warnings:
             sys.stderr.write(f"{messages.note(sentence)}\n")
     sys.stdout.flush()  # the next one may take minutes
-
-
-def _describe(path: Path, found: Verification) -> list[str]:
-    if found.identical:
-        return [messages.identical(path)]
-    compared = found.comparison
-    if compared is None:
-        lines = [messages.other_size(path, found.saved_size, found.picture.size)]
-    else:
-        share = compared.pixels, compared.total_pixels
-        lines = [messages.differs(path, share, compared.largest, compared.psnr_db)]
-    lines += [messages.changed(each.what, each.recorded, each.now) for each in found.differences]
-    if found.unknown:
-        lines.append(messages.not_recorded(found.unknown))
-    if not found.differences and not found.unknown and not found.may_differ:
-        lines.append(messages.NO_REASON)
-    return [*lines, found.may_differ] if found.may_differ else lines
 
 
 def _make_report(found: Verification) -> dict[str, Any]:

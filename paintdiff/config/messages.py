@@ -29,6 +29,9 @@ ROOT_PATH_HELP = "the path under which a reverse proxy serves the app, like /pai
 ALLOW_HOST_HELP = "another host name of this server, such as a reverse proxy's; repeatable"
 OPEN_HELP = "open the page in the browser once it is ready"
 MODEL_HELP = "the model to start with: a name from the list, or a folder"
+REUSE_HELP = (
+    "answer a request that was painted before in the profile exact with that picture, at once"
+)
 PROFILE_HELP = (
     "speed of pictures that name none: exact (repeatable to the last bit), fast (the same\nexcept "
     "for rounding) or turbo (fine details differ)"

@@ -67,6 +67,7 @@ _ROOT_PATH = _make_flag("--root-path", "PATH", also=("GRADIO_ROOT_PATH",))
 _ALLOW_HOST = _make_flag("--allow-host", "NAME")
 _OPEN = _make_flag("--open")
 _PROFILE = _make_flag("--profile", "NAME")
+_REUSE = _make_flag("--reuse-pictures")
 _MODEL = _make_flag("--model", "NAME", also=("SD_MODEL",))
 _CONTROLNET = _make_flag("--controlnet", "NAME", also=("CONTROLNET",))
 _UPSCALER = _make_flag("--upscaler", "NAME")
@@ -119,6 +120,9 @@ class Settings(BaseSettings):
         messages.PROFILE_HELP,
         "fast",
         min_length=1,
+    )
+    reuse_pictures: Annotated[bool, _REUSE] = _make_field(
+        _REUSE, messages.REUSE_HELP, default=False
     )
     controlnet: Annotated[str | None, _CONTROLNET] = _make_field(
         _CONTROLNET,

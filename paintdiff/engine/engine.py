@@ -18,7 +18,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from paintdiff.engine import messages
-from paintdiff.engine.picture_output import PictureOutput, PictureRecorder, PictureStore
+from paintdiff.engine.picture_output import (
+    PictureFinder,
+    PictureOutput,
+    PictureRecorder,
+    PictureStore,
+)
 from paintdiff.engine.prompt_enhancer import RULES, propose_prompts
 from paintdiff.engine.worker import Run, make_failed_event
 from paintdiff.error_reports import report_error
@@ -101,7 +106,8 @@ class Engine:
 
     `manager` owns the models (None: one over the default catalog, on the best device), `store`
     saves each finished picture (None: nothing is saved), `recorder` hears of it before the job's
-    watchers do, `queue_size` is how many jobs may wait,
+    watchers do, `earlier` finds pictures that needn't be painted again (None: all are painted),
+    `queue_size` is how many jobs may wait,
     `annotators` makes control maps (None: with weights from Hugging Face's cache only), `profiles`
     are the speed profiles (None: those that ship, "exact" by default), `library` has the wildcards
     and styles (None: those that ship). Constructing it loads nothing.
@@ -113,13 +119,14 @@ class Engine:
         *,
         store: PictureStore | None = None,
         recorder: PictureRecorder | None = None,
+        earlier: PictureFinder | None = None,
         queue_size: int = 16,
         annotators: Annotators | None = None,
         profiles: Profiles | None = None,
         library: PromptLibrary | None = None,
     ) -> None:
         self.manager = manager if manager is not None else ModelManager()
-        self._output = PictureOutput(store, recorder)
+        self._output = PictureOutput(store, recorder, earlier)
         self._annotators = annotators or Annotators(manager=self.manager)
         self.profiles = profiles if profiles is not None else Profiles.default()
         self._prompt_checker = PromptChecker(find_companions)

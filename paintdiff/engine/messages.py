@@ -30,6 +30,18 @@ NOT_SAVED = "The picture was not saved"
 NOT_RECORDED = "The picture was not added to the gallery"
 
 
+def painted_before(count: int) -> str:
+    if count == 1:
+        return (
+            "This picture was painted before with the same settings, so it was taken from the "
+            "gallery."
+        )
+    return (
+        f"These {count} pictures were painted before with the same settings, so they were taken "
+        "from the gallery."
+    )
+
+
 # Too little memory.
 
 RETRYING_ONE_AT_A_TIME = "Out of memory. Trying again one picture at a time"

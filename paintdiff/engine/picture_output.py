@@ -12,6 +12,8 @@ from paintdiff.error_reports import report_unexpected
 from paintdiff.errors import PaintError
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.job import Job
+from paintdiff.jobs.provenance import Provenance
+from paintdiff.jobs.requests import Painting, Request
 from paintdiff.models.loading.library_errors import as_memory_error
 
 logger = logging.getLogger(__name__)
@@ -33,12 +35,37 @@ class PictureRecorder(Protocol):
         ...
 
 
+class PictureFinder(Protocol):
+    """A place where earlier pictures are looked up."""
+
+    def find(self, request: Request, provenance: Provenance, owner: str) -> Picture | None:
+        """Return the saved picture that painting the request would give, None if there is none."""
+        ...
+
+
 @dataclass(frozen=True)
 class PictureOutput:
-    """A store that saves each finished picture, and a recorder that hears of it next."""
+    """A store that saves each finished picture, and a recorder that hears of it next.
+
+    `finder` finds those that needn't be painted again.
+    """
 
     store: PictureStore | None = None
     recorder: PictureRecorder | None = None
+    finder: PictureFinder | None = None
+
+    def find_earlier(
+        self, job: Job, request: Painting, provenance: Provenance
+    ) -> tuple[Picture, ...]:
+        """Return a request's pictures if all of them were painted before, () otherwise."""
+        if self.finder is None or not job.saves:
+            return ()
+        found = [
+            self.finder.find(request.for_image(index), provenance, job.owner)
+            for index in range(request.num_images)
+        ]
+        pictures = tuple(each for each in found if each is not None)
+        return pictures if len(pictures) == len(found) else ()
 
     def keep(self, job: Job, picture: Picture) -> Picture:
         """Save and record a picture; return it with what they add. Whatever fails, warn the job.

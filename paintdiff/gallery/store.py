@@ -52,6 +52,7 @@ from paintdiff.gallery.schema import (
 MAX_PAGE = 500
 _MAX_ANCESTORS = 1000
 _ID_TRIES = 10
+_MOST_PAINTED = 50
 
 
 class _TakenError(Exception):
@@ -134,6 +135,23 @@ class GalleryStore:
             wanted = wanted.where(PictureRow.file_sha256 != "", PictureRow.deleted_at.is_(None))
             row = session.scalar(wanted.order_by(PictureRow.created_at.desc()).limit(1))
             return None if row is None else to_record(row)
+
+    def find_painted(self, seed: int | None, model_hash: str, owner: str) -> list[Record]:
+        """Return an owner's newest pictures of a seed by a model, at most `_MOST_PAINTED`.
+
+        Those in the bin don't count.
+        """
+        with self._database.read() as session:
+            wanted = select(PictureRow).where(
+                PictureRow.seed == seed,
+                PictureRow.model_hash == to_storable(model_hash),
+                PictureRow.owner == to_storable(owner),
+                PictureRow.deleted_at.is_(None),
+            )
+            rows = session.scalars(
+                wanted.order_by(PictureRow.created_at.desc()).limit(_MOST_PAINTED)
+            )
+            return [to_record(row) for row in rows]
 
     def forget_inputs(self, hashes: Sequence[str], remove: Callable[[str], None]) -> None:
         """Call `remove` for those input images that no record has, while none can be added."""

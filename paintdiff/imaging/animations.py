@@ -105,7 +105,7 @@ def write_animation(
     size = Size(last.width, last.height)
     if format in _CODECS:
         size = Size(max(2, size.width // 2 * 2), max(2, size.height // 2 * 2))
-    shots = _make_shots([_fit(each, size) for each in images], pace)
+    shots = make_shots([_fit(each, size) for each in images], pace)
     if format in _CODECS:
         _write_video(file, shots, size, format, pace.fps)
     else:
@@ -170,7 +170,7 @@ def _flatten(image: Image.Image) -> Image.Image:
     return whole.convert("RGB")
 
 
-def _make_shots(images: Sequence[Image.Image], pace: Pace) -> Iterator[Shot]:
+def make_shots(images: Sequence[Image.Image], pace: Pace) -> Iterator[Shot]:
     """Yield the frames: each image is held, and then fades into the next.
 
     Times are rounded so that they add up: image i begins at frame round(i * seconds * fps).

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_FRAMES = 250
 """Of a run with more steps every n-th is kept."""
-MAX_HELD_BYTES = 256 * 2**20
+MAX_HELD_BYTES = 128 * 2**20
 """What the frames of a replay may take; if they would take more, they are reduced."""
 _BYTES_PER_PIXEL = 3
 

@@ -119,6 +119,24 @@ def compare_with_saved(
     )
 
 
+def describe_verification(found: Verification) -> list[str]:
+    """Describe the result in lines: first how far the pictures differ, then what may be why."""
+    if found.identical:
+        return [messages.IDENTICAL]
+    compared = found.comparison
+    if compared is None:
+        lines = [messages.other_size(found.saved_size, found.picture.size)]
+    else:
+        share = compared.pixels, compared.total_pixels
+        lines = [messages.differs(share, compared.largest, compared.psnr_db)]
+    lines += [messages.changed(each.what, each.recorded, each.now) for each in found.differences]
+    if found.unknown:
+        lines.append(messages.not_recorded(found.unknown))
+    if not found.differences and not found.unknown and not found.may_differ:
+        lines.append(messages.NO_REASON)
+    return [*lines, found.may_differ] if found.may_differ else lines
+
+
 def compare_pixels(saved: NDArray[Any], painted: NDArray[Any]) -> Comparison | None:
     """Compare two pictures (height, width, channels), uint8 or uint16; None if they don't match."""
     if saved.shape != painted.shape or saved.dtype != painted.dtype:

@@ -110,6 +110,12 @@ PAGE_ROUTES: tuple[Route, ...] = (
     Route(("POST",), "/gallery/variations", body=Body.JSON),
     Route(("GET",), "/gallery/variations/{job_id}"),
     Route(("POST",), "/gallery/variations/{job_id}/cancel", body=Body.JSON),
+    Route(("POST",), "/replays", body=Body.JSON),
+    Route(("POST",), "/replays/continue", body=Body.JSON),
+    Route(("GET",), "/replays/{run_id}"),
+    Route(("POST",), "/replays/{run_id}/cancel", body=Body.JSON),
+    Route(("GET",), "/replays/{run_id}/frames/{number}"),
+    Route(("GET",), "/replays/{run_id}/animation", ("format", "fps")),
 )
 
 

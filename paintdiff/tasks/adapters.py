@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paintdiff.jobs.requests import PaintingRequest
+from paintdiff.jobs.request_parts import LATENT_UPSCALER, NO_CONTROLNET
+from paintdiff.jobs.requests import PaintingRequest, TextToImage
 from paintdiff.models.adapters.specs import Adapters, FreeUFactors, IpAdapterUse, LoraUse
 from paintdiff.models.conditioning.prompt_words import find_embeddings
 from paintdiff.models.registry.adapter_rows import EmbeddingRow
@@ -75,6 +76,18 @@ def collect_adapters(resolved: PaintingRequest, model: ModelRow, catalog: Catalo
             if each.scale > 0 and each.name is not None
         ),
         refiner=refiner.model if refiner is not None and refiner.switch_at < 1 else None,
+    )
+
+
+def has_known_weights(resolved: PaintingRequest) -> bool:
+    """Return whether hashes identify all weights that a request needs, besides the model's.
+
+    ControlNets, IP-Adapters, upscalers and face restorers have none, preprocessors neither.
+    """
+    hires = resolved.hires if isinstance(resolved, TextToImage) else None
+    plain = not (resolved.controls or resolved.ip_adapters) and resolved.upscaling is None
+    return plain and (
+        hires is None or (hires.upscaler == LATENT_UPSCALER and hires.controlnet == NO_CONTROLNET)
     )
 
 

@@ -254,7 +254,7 @@ def head() -> str:
     """
     scheme = '<meta name="color-scheme" content="light dark">'
     # These use the canvas's scripts.
-    names = ("notes", "picture-list", "viewer", "look", "adapters", "shelf")
+    names = ("notes", "picture-list", "viewer", "look", "adapters", "shelf", "replay")
     after = "\n".join(_style(name) + _script(name) for name in names)
     typing = _style("prompt") + "\n".join(_script(f"prompt-{name}") for name in _TYPING_SCRIPTS)
     gallery = _style("gallery") + "\n".join(map(_script, _GALLERY_SCRIPTS))

@@ -10,6 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import MetadataError
+from paintdiff.gallery.a1111.text import settings_from_parameters
 from paintdiff.gallery.metadata import (
     MAX_TEXT_CHARACTERS,
     parse_parameters,
@@ -21,7 +22,7 @@ from paintdiff.gallery.metadata import (
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.provenance import Provenance
-from paintdiff.jobs.request_parts import ControlInput, Outpaint
+from paintdiff.jobs.request_parts import Branch, ControlInput, Outpaint
 from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage
 from tests.imaging.test_images import bomb
 
@@ -353,3 +354,17 @@ def test_files_that_do_not_say_what_painted_them_can_be_read() -> None:
     wrong = {"request": request, "hashes": [huge], "device": 3, "libraries": {"torch": huge}}
     found = read_settings(text_chunk("paintdiffusion", json.dumps(wrong)))
     assert found.provenance == Provenance()
+
+
+def test_branches_are_in_the_text_that_others_read_too() -> None:
+    branches = (
+        Branch(after_step=5, prompt='a "blue" boat, at night\nby a lake', seed=3),
+        Branch(after_step=9, guidance_scale=3.5),
+    )
+    one = picture(branches=branches)
+    parameters = parse_parameters(write_parameters(one))
+    assert settings_from_parameters(parameters).request == one.request
+    damaged = {**parameters.settings, "Branches": "[{"}
+    found = settings_from_parameters(replace(parameters, settings=damaged))
+    assert found.request == picture().request
+    assert any(each.startswith("branches") for each in found.left_open)

@@ -28,7 +28,7 @@ def written(format: AnimationFormat, pace: Pace, size: tuple[int, int] = (64, 32
 
 
 def read_video(data: bytes) -> tuple[list[Image.Image], float, str]:
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.video[0]
         frames = [frame.to_image() for frame in container.decode(stream)]
         assert stream.average_rate is not None
@@ -52,11 +52,11 @@ def test_a_video_has_its_rate_and_ends_with_the_picture(
 
 
 def test_held_images_fade_in_the_second_half_of_their_time() -> None:
-    shots = list(animations._make_shots(images()[:2], Pace(fps=10, image_seconds=1)))
+    shots = list(animations.make_shots(images()[:2], Pace(fps=10, image_seconds=1)))
     assert [shot.frames for shot in shots] == [5, 1, 1, 1, 1, 1, 15]
     reds = [shot.image.getpixel((0, 0))[0] for shot in shots]  # pyright: ignore
     assert reds == sorted(reds)
-    plain = animations._make_shots(images()[:2], Pace(fps=10, image_seconds=1, fades=False))
+    plain = animations.make_shots(images()[:2], Pace(fps=10, image_seconds=1, fades=False))
     assert [shot.frames for shot in plain] == [10, 15]
 
 

@@ -13,7 +13,7 @@ from paintdiff.gallery.metadata import read_request
 from paintdiff.jobs.events import Picture, Progress
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import Branch, HiresFix
-from paintdiff.jobs.requests import ImageToImage, PaintingRequest, TextToImage
+from paintdiff.jobs.requests import ImageToImage, Painting, TextToImage
 from tests.job_helpers import pixels
 
 REQUEST = TextToImage(
@@ -28,7 +28,7 @@ REQUEST = TextToImage(
 )
 
 
-def paint(engine: Engine, request: PaintingRequest) -> tuple[Picture, list[bytes]]:
+def paint(engine: Engine, request: Painting) -> tuple[Picture, list[bytes]]:
     """Return the picture, and what was predicted at each step."""
     frames: dict[int, Image.Image] = {}
 
@@ -40,8 +40,8 @@ def paint(engine: Engine, request: PaintingRequest) -> tuple[Picture, list[bytes
     return picture, [frames[step].tobytes() for step in sorted(frames)]
 
 
-def with_branch(request: PaintingRequest = REQUEST, **changes: Any) -> PaintingRequest:
-    branch = Branch(**{"after_step": 3, **changes})
+def with_branch(request: Painting = REQUEST, **changes: Any) -> Painting:
+    branch = Branch.model_validate({"after_step": 3, **changes})
     return request.model_copy(update={"branches": (branch,)})
 
 
@@ -66,7 +66,7 @@ def test_the_first_steps_are_the_originals_and_the_rest_is_not(
     # The seed's noise is added after step 4 is predicted.
     assert all(a != b for a, b in zip(frames[4:], before[4:], strict=True))
     assert pixels(picture) != pixels(original)
-    assert pixels(paint(tiny_engine, picture.request)[0]) == pixels(picture)  # pyright: ignore
+    assert pixels(paint(tiny_engine, picture.request)[0]) == pixels(picture)
 
 
 @pytest.mark.parametrize(
@@ -154,15 +154,15 @@ def test_saved_settings_have_the_branches(tiny_engine: Engine, saving_engine: En
     ],
 )
 def test_what_cannot_be_continued_is_refused(
-    tiny_engine: Engine, request_: PaintingRequest, field: str | None, match: str
+    tiny_engine: Engine, request_: Painting, field: str | None, match: str
 ) -> None:
     with pytest.raises(RequestError, match=match) as caught:
-        tiny_engine.submit(request_)  # pyright: ignore[reportArgumentType]
+        tiny_engine.submit(request_)
     if field is not None:
         assert caught.value.field == field
 
 
 def test_a_seed_without_effect_is_said(tiny_engine: Engine) -> None:
     request = REQUEST.model_copy(update={"sampler": "DDIM"})
-    finished = tiny_engine.generate(with_branch(request, seed=1))  # pyright: ignore
+    finished = tiny_engine.generate(with_branch(request, seed=1))
     assert any("DDIM adds no noise" in each for each in finished.warnings)

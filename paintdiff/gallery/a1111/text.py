@@ -16,6 +16,7 @@ from paintdiff.gallery.a1111.adapters import (
     read_adapters,
     write_adapters,
 )
+from paintdiff.gallery.a1111.branches import BRANCHES, read_branches, write_branches
 from paintdiff.gallery.a1111.controls import read_controls, write_controls
 from paintdiff.gallery.a1111.hires import read_hires, write_hires
 from paintdiff.gallery.a1111.prompt_language import (
@@ -85,7 +86,7 @@ _KNOWN = frozenset(
         *("Sampler", "Schedule type", "Size", "Denoising strength", "Init image hash"),
         *("Background", "Resize mode", "Loopback", "Loopback factor", "Mask blur", "Mask mode"),
         *("Mask hash", "Sketch hash", "Inpaint area", "Masked area padding", "Masked content"),
-        *("Soft inpainting enabled", "Outpaint", SYNTAX, EMPHASIS),
+        *("Soft inpainting enabled", "Outpaint", BRANCHES, SYNTAX, EMPHASIS),
     }
 )
 
@@ -131,6 +132,7 @@ def _painting_text(picture: Picture, request: Painting) -> str:
         **write_prompt_language(request),
         "Profile": request.profile or "",
         "Engine": picture.engine,
+        BRANCHES: write_branches(request),
         "Variation seed": str(sampling.variation_seed) if varied else "",
         "Variation seed strength": _format_number(sampling.variation_strength) if varied else "",
         **_write_kind(request),
@@ -288,7 +290,9 @@ def settings_from_parameters(parameters: Parameters) -> FoundSettings:
     if "model" in values:
         values["model"] = _SUFFIX.sub("", settings["Model"])
     language, named = read_prompt_language(settings)
-    values |= language
+    branches, unread = read_branches(settings)
+    values |= language | branches
+    named += unread
     if settings.get("Sampler"):
         sampler, said = from_others(settings["Sampler"], settings.get("Schedule type", ""))
         values |= {"sampler": sampler} if sampler else {}

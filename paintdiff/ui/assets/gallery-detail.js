@@ -79,6 +79,9 @@ window.paintdiff.GalleryDetail = (() => {
       this.#find(".save").href = `${url(details.id, "file")}?download=true`;
       for (const each of this.dialog.querySelectorAll("[data-send]")) each.dataset.picture = details.id;
       this.#find("[data-send=text_to_image].act").hidden = !details.usable;
+      const replay = this.#find("[data-replay]");
+      replay.dataset.replay = details.id;
+      replay.hidden = !details.usable;
       this.#fillSettings(details);
       this.#fillFamily(details);
       this.showTags();

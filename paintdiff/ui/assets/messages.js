@@ -88,6 +88,22 @@ window.paintdiff.messages = {
     reason,
   ].filter(Boolean).join(" "),
 
+  // Replays.
+  REPLAY: "How it was painted",
+  PLAY: "Play",
+  PAUSE: "Pause",
+  STEP: "Step",
+  FORMAT: "Format",
+  STARTING: "Starting…",
+  IDENTICAL: "identical", // as in paintdiff/replay/messages.py
+  CONTINUE_FROM_HERE: "Continue from this step",
+  CONTINUE: "Paint the rest",
+  CONTINUE_FIELDS: ["Prompt (empty: as before)", "Negative prompt", "Guidance", "Seed of the noise that is added"],
+  NOTHING_TO_CONTINUE_WITH: "Change something first: a prompt, the guidance or the seed.",
+  DOWNLOAD_ANIMATION: "Download animation",
+  REPLAY_REFUSED: "The app refused this. Check the values.",
+  stepOf: (step, total) => `Step ${step} of ${total}`,
+
   // The canvas.
   sizesDiffer: (mask, picture) => `The mask is ${mask}, but the picture is ${picture}. They must have the same size.`,
   notRemembered: (reason) => `This drawing won’t survive a reload: ${reason}`,

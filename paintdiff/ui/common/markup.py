@@ -16,6 +16,7 @@ from PIL import Image
 
 from paintdiff.imaging.geometry import Size, choose_grid
 from paintdiff.jobs.events import Picture
+from paintdiff.jobs.requests import Upscale
 from paintdiff.ui.common import messages
 from paintdiff.ui.common.pictures import alt_text, is_enlarged, is_too_large_to_show
 
@@ -283,10 +284,21 @@ def _actions(result: Result, *, alone: bool = True) -> str:
     )
     return (
         f'<div class="acts">{send_menu(name, messages.send_picture(number))}'
-        f"{larger if alone and not is_enlarged(result.picture.request) else ''}{_rate(result)}"
+        f"{larger if alone and not is_enlarged(result.picture.request) else ''}"
+        f"{_replay_button(result.picture)}{_rate(result)}"
         f'<a class="save" href="{escape(picture_url(result))}?download=1" download '
         f'aria-label="{escape(messages.download_picture(number, size.width, size.height))}">'
         f"{_ARROW}<span>{escape(messages.DOWNLOAD)}</span></a></div>"
+    )
+
+
+def _replay_button(picture: Picture) -> str:
+    """Return the button that assets/replay.js listens to, "" where there is nothing to replay."""
+    if not picture.id or isinstance(picture.request, Upscale):
+        return ""
+    return (
+        f'<button type="button" class="act" data-replay="{escape(picture.id)}">'
+        f"{_PLAY}<span>{escape(messages.REPLAY)}</span></button>"
     )
 
 
@@ -357,6 +369,7 @@ LIKE_ICON = (
     'a1.6 1.6 0 0 1 1.6 1.9l-1 5A1.6 1.6 0 0 1 14 16.2H6.5zM6.5 9h-3v7.2h3"/></svg>'
 )
 DISLIKE_ICON = LIKE_ICON.replace("<path", '<path transform="rotate(180 10 10)"')
+_PLAY = '<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M6 4l10 6-10 6z"/></svg>'
 _ARROW = (
     '<svg viewBox="0 0 20 20" aria-hidden="true">'
     '<path d="M10 3v9m0 0l-3.5-3.5M10 12l3.5-3.5M4 16h12"/></svg>'

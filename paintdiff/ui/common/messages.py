@@ -44,6 +44,9 @@ DID_NOT_WORK = "That didn't work"
 CANCELLED = "Cancelled"
 
 
+REPLAY = "Replay"
+
+
 def nothing_saved(verb: str) -> str:
     return f"Nothing was saved. {verb} starts over."
 

@@ -202,6 +202,7 @@ def _detail_dialog() -> str:
         f'<button type="button" class="act" data-do="vary">{escape(messages.VARIATIONS)}</button>'
         '<button type="button" class="act" data-send="upscale">'
         f"{escape(common.UPSCALE)}</button>"
+        f'<button type="button" class="act" data-replay="">{escape(common.REPLAY)}</button>'
         f'<a class="save" href="" download>{escape(common.DOWNLOAD)}</a>'
         f'<button type="button" class="act" data-do="delete">{escape(messages.DELETE)}</button>'
         f'<button type="button" class="act" data-do="restore" hidden>'
