@@ -13,7 +13,7 @@ from paintdiff.gallery.metadata import read_request
 from paintdiff.jobs.events import Picture, Progress
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import Branch, HiresFix
-from paintdiff.jobs.requests import ImageToImage, Painting, TextToImage
+from paintdiff.jobs.requests import ImageToImage, Painting, Request, TextToImage
 from tests.job_helpers import pixels
 
 REQUEST = TextToImage(
@@ -28,7 +28,7 @@ REQUEST = TextToImage(
 )
 
 
-def paint(engine: Engine, request: Painting) -> tuple[Picture, list[bytes]]:
+def paint(engine: Engine, request: Request) -> tuple[Picture, list[bytes]]:
     """Return the picture, and what was predicted at each step."""
     frames: dict[int, Image.Image] = {}
 
