@@ -21,7 +21,9 @@ PROMPTS = (
     ("a white house on a green hill at noon", 3),
     ("a dragon above snowy mountains at night", 5),
 )
-SIDE_PX = 256
+SIDE_PX = 128
+"""The size that the embedded model is made for."""
+SHOWN_PX = 256
 STEPS = 20
 
 
@@ -45,9 +47,10 @@ def main() -> None:
 
 
 def _side_by_side(images: tuple[Image.Image, ...]) -> Image.Image:
-    row = Image.new("RGB", (SIDE_PX * len(images), SIDE_PX))
+    row = Image.new("RGB", (SHOWN_PX * len(images), SHOWN_PX))
     for number, image in enumerate(images):
-        row.paste(image, (SIDE_PX * number, 0))
+        enlarged = image.resize((SHOWN_PX, SHOWN_PX), Image.Resampling.LANCZOS)
+        row.paste(enlarged, (SHOWN_PX * number, 0))
     return row
 
 
