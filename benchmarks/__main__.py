@@ -15,6 +15,7 @@ BENCHMARKS: Mapping[str, str] = {
     "first_picture": "from starting the app to a first preview and a picture",
     "gallery": "reading and adding to a gallery of 100,000 pictures",
     "gallery_faults": "dying, losing power and failing at each call that changes the disk",
+    "gallery_kills": "killing the whole app at random moments",
     "hires": "the benefit of the hires fix",
     "hostile_files": "the cost of 1,000 hostile files in a models folder",
     "large_pages": "the effect of memory pages of 2 MiB",

@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from paintdiff.errors import PictureRecordedError, RequestError
-from paintdiff.gallery.describing import record_of_file
+from paintdiff.gallery.describing import record_of_file, with_parent
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.picture_files import SUFFIXES, read_picture_file
+from paintdiff.gallery.picture_files import SUFFIXES, PictureFile, read_picture_file
+from paintdiff.gallery.record import Record
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +39,13 @@ def adopt_orphans(gallery: Gallery, before: datetime | None = None) -> int:
 def _adopt(gallery: Gallery, before: datetime | None) -> int:
     adopted = 0
     for files in list_day_files(gallery.folder):
-        for file in gallery.store.find_unrecorded(files):
+        orphans = gallery.store.find_unrecorded(files)
+        for file in sorted(orphans, key=lambda file: _find_time(gallery.path_of(file))):
             try:
                 facts = read_picture_file(gallery.path_of(file))
                 if before is not None and facts.modified_at >= before:
                     continue
-                gallery.store.add(record_of_file(file, facts))
+                gallery.store.add(describe_file(gallery, file, facts))
             except PictureRecordedError:
                 continue  # another process was faster
             except RequestError as error:
@@ -51,6 +53,23 @@ def _adopt(gallery: Gallery, before: datetime | None) -> int:
             else:
                 adopted += 1
     return adopted
+
+
+def _find_time(path: Path) -> int:
+    """Return when a file was changed last, so that pictures come after their parents."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def describe_file(gallery: Gallery, file: str, facts: PictureFile, owner: str = "") -> Record:
+    """Make the record of a picture file, with its parent if that is in the gallery."""
+    record = record_of_file(file, facts, owner)
+    if facts.settings is None or not record.inputs:
+        return record
+    parent = gallery.store.find_by_sha256(record.inputs, owner or None)
+    return record if parent is None else with_parent(record, facts.settings.request, parent)
 
 
 def list_day_files(folder: Path) -> Iterator[list[str]]:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from paintdiff.errors import PictureRecordedError, RequestError, StorageError
 from paintdiff.gallery import messages
-from paintdiff.gallery.adoption import is_picture_name
-from paintdiff.gallery.describing import record_of_file
+from paintdiff.gallery.adoption import describe_file, is_picture_name
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import PictureFile, read_picture_file
 from paintdiff.system.atomic_files import new_file
@@ -95,7 +94,7 @@ def _import_file(
         return
     if copy:
         name = _copy(gallery, path, facts)
-    store.add(record_of_file(name, facts, owner))
+    store.add(describe_file(gallery, name, facts, owner))
     report.imported += 1
     if facts.reason:
         report.unmapped.append((path, (facts.reason,)))

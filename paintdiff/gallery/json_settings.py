@@ -115,7 +115,16 @@ def settings_from_json(content: Json, program: str = "") -> FoundSettings:
         and not _LORA_BESIDE.fullmatch(_normalize(key))
         and _has_content(value)
     ]
+    rest += _name_characters(plain)
     return keep_usable(values, (*named, *name_unused(rest)), program)
+
+
+def _name_characters(plain: Json) -> list[str]:
+    """Name NovelAI's prompts for single characters, if there are any."""
+    prompt = plain.get("v4prompt")
+    caption = cast("Json", prompt).get("caption") if isinstance(prompt, dict) else None
+    characters = cast("Json", caption).get("char_captions") if isinstance(caption, dict) else None
+    return ["v4_prompt.char_captions"] if characters else []
 
 
 def _add_names(read: Mapping[str, object], values: dict[str, object]) -> list[str]:

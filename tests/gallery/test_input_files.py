@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,19 @@ def test_a_picture_painted_from_another_is_its_child(
         assert (child.parent, child.relation) == (first.id, relation)
     enlarged = gallery.store.children(first.id)[2]
     assert (enlarged.prompt, enlarged.seed) == ("a boat", 3)
+
+
+def test_an_adopted_picture_finds_its_parent(gallery: Gallery, folder: PictureFolder) -> None:
+    first = folder.save(Picture(Image.new("RGB", (64, 32)), REQUEST, seconds=2.0, device="cpu"))
+    request = ImageToImage(prompt="b", image=InputImage.from_file(first), **SETTINGS)
+    second = folder.save(Picture(Image.new("RGB", (64, 32)), request))
+    os.utime(second, (first.stat().st_atime, first.stat().st_mtime + 1))
+    assert adopt_orphans(gallery) == 2
+    parent = gallery.store.find_by_file(gallery.name_of(first))
+    child = gallery.store.find_by_file(gallery.name_of(second))
+    assert parent is not None and child is not None
+    assert (child.parent, child.relation) == (parent.id, "image_to_image")
+    assert (parent.device, parent.owner, parent.seconds) == ("cpu", "", None)
 
 
 def test_an_input_that_cannot_be_written_keeps_the_picture_unsaved(
