@@ -223,7 +223,6 @@ class Run:
         made = replace(made, model_hash=leased.model_hash, hashes=leased.hashes)
         pictures = self._output.find_earlier(self._job, request, made)
         for picture in pictures:
-            self._pictures.append(picture)
             self._job.add_picture(picture)
         if pictures:
             self._job.warn((messages.painted_before(len(pictures)),))

@@ -20,11 +20,11 @@ from paintdiff.errors import (
     QueueFullError,
 )
 from paintdiff.imaging.animations import AnimationFormat, media_type
+from paintdiff.imaging.encodings import Encodings
 from paintdiff.jobs.request_parts import Branch
 from paintdiff.replay.saved_pictures import SavedPicture, read_saved_picture
 from paintdiff.server.identities import current_identity
 from paintdiff.server.visitors import current_visitor
-from paintdiff.ui.common.encodings import Encodings
 from paintdiff.ui.gallery.pictures import find_picture
 from paintdiff.ui.replay import messages
 from paintdiff.ui.replay.runs import Run, Runs, encode_animation, encode_frame
