@@ -29,6 +29,7 @@ BENCHMARKS: Mapping[str, str] = {
     "switching_models": "switching to another model and back",
     "switching_tasks": "switching between tasks",
     "threads": "thread counts and waiting policies, idle and beside a busy program",
+    "time_budgets": "how well time budgets are kept",
     "upscaling": "the cost of upscaling",
     "visitors": "the cost of visitors who never read answers",
 }

@@ -13,6 +13,8 @@ the model for a request is in its `loras` (`LoraInput`), `vae`, `refiner` (`Refi
 (`IpAdapterInput`) and `free_u` (`FreeU`). Its `branches` (`Branch`) continue a run with other
 settings from a step on.
 
+A `Grid` paints a picture for each combination of the values of its axes (`Axis`).
+
 Names are imported when they are first used; importing the package imports neither torch nor
 diffusers.
 """
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from paintdiff.imaging.geometry import Size
     from paintdiff.jobs.events import (
         Cancelled,
+        CellDone,
         Event,
         Failed,
         Finished,
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from paintdiff.jobs.input_images import InputImage
     from paintdiff.jobs.job import Job
     from paintdiff.jobs.request_parts import (
+        Axis,
         Branch,
         ControlInput,
         FreeU,
@@ -66,11 +70,20 @@ if TYPE_CHECKING:
         Refiner,
         Upscaling,
     )
-    from paintdiff.jobs.requests import ImageToImage, Inpaint, Request, TextToImage, Upscale
+    from paintdiff.jobs.requests import (
+        Grid,
+        ImageToImage,
+        Inpaint,
+        Request,
+        TextToImage,
+        Upscale,
+    )
 
 __all__ = [
+    "Axis",
     "Branch",
     "Cancelled",
+    "CellDone",
     "ControlInput",
     "Engine",
     "EngineStatus",
@@ -78,6 +91,7 @@ __all__ = [
     "Failed",
     "Finished",
     "FreeU",
+    "Grid",
     "HiresFix",
     "ImageToImage",
     "Inpaint",
@@ -106,6 +120,7 @@ _MODULES = {
     "errors": ("PaintError",),
     "jobs.events": (
         "Cancelled",
+        "CellDone",
         "Event",
         "Failed",
         "Finished",
@@ -118,8 +133,10 @@ _MODULES = {
     "jobs.input_images": ("InputImage",),
     "jobs.request_parts": ("Branch",),
     "jobs.requests": (
+        "Axis",
         "ControlInput",
         "FreeU",
+        "Grid",
         "HiresFix",
         "ImageToImage",
         "Inpaint",

@@ -15,6 +15,7 @@ SPLIT = ("models", "ui")
 
 MAY_IMPORT: dict[str, set[str]] = {
     "byte_sizes": set(),
+    "durations": set(),
     "errors": set(),
     "models.__init__": set(),
     "server": set(),
@@ -145,6 +146,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": {
         "errors",
         "system",
+        "config",
         "error_reports",
         "imaging",
         "jobs",
@@ -169,6 +171,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"errors", "version", "system", "imaging", "jobs", "engine"},
     "cli": {
         "byte_sizes",
+        "durations",
         "errors",
         "system",
         "config",
@@ -238,6 +241,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "ui.settings": {
         "byte_sizes",
+        "durations",
         "errors",
         "imaging",
         "jobs",

@@ -12,6 +12,7 @@ import pytest
 from tests.test_layers import PACKAGE, modules, room_of
 
 OTHERS = {
+    "durations",  # units only
     "error_reports",  # one sentence, and that is what the module is for
     "mini",  # captions that the embedded model is trained on, and a command for developers
 }
@@ -19,6 +20,7 @@ OTHERS = {
 
 BEGINNING = re.compile(r"\s*[A-Z][A-Za-z0-9'\u2019-]*[:,.]?\s")
 TABLES = {
+    "jobs/axes.py",
     "models/discovery/detection_rules.py",
     "models/registry/speed_profiles.py",
     "preprocessors/table.py",

@@ -18,6 +18,7 @@ from paintdiff.cli.flag_values import (
     parse_size,
 )
 from paintdiff.cli.gallery import add_gallery_commands
+from paintdiff.cli.grid import add_grid_flags
 from paintdiff.config.presets import is_installed
 from paintdiff.jobs.request_parts import LATENT_UPSCALER
 from paintdiff.models.acceleration.engines import EngineName
@@ -47,20 +48,34 @@ def build_parser() -> argparse.ArgumentParser:
         description=messages.ABOUT_PAINT,
         epilog=messages.paint_example(_find_command()),
     )
-    _add_file_flags(paint)
-    _add_sampling_flags(paint)
-    _add_large_flags(paint)
-    _add_picture_flags(paint)
-    _add_inpaint_flags(paint)
-    _add_control_flags(paint)
-    add_adapter_flags(paint)
-    paint.add_argument("--upscale", type=float, metavar="X", help=messages.PAINT_UPSCALE_HELP)
-    _add_upscaler_flag(paint)
-    _add_general_flags(paint)
+    paint.add_argument("prompt", help=messages.PROMPT_HELP)
+    _add_painting_flags(paint, messages.OUTPUT_HELP)
+    grid = commands.add_parser(
+        "grid",
+        help=messages.GRID_HELP,
+        description=messages.ABOUT_GRID,
+        epilog=messages.grid_example(_find_command()),
+    )
+    grid.add_argument("prompt", nargs="?", default="", help=messages.GRID_PROMPT_HELP)
+    add_grid_flags(grid)
+    _add_painting_flags(grid, messages.GRID_OUTPUT_HELP)
     _add_upscale_command(commands)
     _add_verify_command(commands)
     add_gallery_commands(commands)
     return parser
+
+
+def _add_painting_flags(command: argparse.ArgumentParser, output_help: str) -> None:
+    _add_file_flags(command, output_help)
+    _add_sampling_flags(command)
+    _add_large_flags(command)
+    _add_picture_flags(command)
+    _add_inpaint_flags(command)
+    _add_control_flags(command)
+    add_adapter_flags(command)
+    command.add_argument("--upscale", type=float, metavar="X", help=messages.PAINT_UPSCALE_HELP)
+    _add_upscaler_flag(command)
+    _add_general_flags(command)
 
 
 def _find_command() -> str:
@@ -171,14 +186,13 @@ def _add_general_flags(
     command.add_argument("--quiet", action="store_true", help=messages.QUIET_HELP)
 
 
-def _add_file_flags(paint: argparse.ArgumentParser) -> None:
-    paint.add_argument("prompt", help=messages.PROMPT_HELP)
+def _add_file_flags(paint: argparse.ArgumentParser, output_help: str) -> None:
     paint.add_argument(
         "--output",
         type=parse_path,
         required=True,
         metavar="FILE",
-        help=messages.OUTPUT_HELP,
+        help=output_help,
     )
     paint.add_argument("--overwrite", action="store_true", help=messages.OVERWRITE_HELP)
     paint.add_argument("--negative", default="", metavar="WORDS", help=messages.NEGATIVE_HELP)
@@ -226,6 +240,13 @@ def _add_sampling_flags(paint: argparse.ArgumentParser) -> None:
         "--profile",
         metavar="NAME",
         help=messages.PROFILE_HELP,
+    )
+    paint.add_argument(
+        "--time-budget",
+        type=float,
+        dest="time_budget_seconds",
+        metavar="SECONDS",
+        help=messages.TIME_BUDGET_HELP,
     )
     paint.add_argument(
         "--engine",

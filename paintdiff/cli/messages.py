@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paintdiff.durations import format_duration
+
+if TYPE_CHECKING:
+    from paintdiff.engine.speed import TimeForecast
 
 # The two commands.
 
@@ -26,6 +32,70 @@ ABOUT_UPSCALE = (
 
 def upscale_example(command: str) -> str:
     return f"Example: {command} upscale holiday/ --scale 4 --output large/"
+
+
+GRID_HELP = "paint a grid of pictures along axes of settings"
+ABOUT_GRID = (
+    "Paint a picture for each combination of values, and a labelled sheet of them all. Values are "
+    "lists like red,blue or ranges like 1-10, 1-10 (+3) and 0.5-1 [5]. All flags of paint set what "
+    "the pictures have in common."
+)
+
+
+def grid_example(command: str) -> str:
+    return (
+        f'Example: {command} grid "a red house" --x "steps=10-30 (+10)" '
+        '--y "prompt_replace=red,blue" --seed 7 --output sheet.png'
+    )
+
+
+# Help for the flags of `grid`.
+
+AXES = "what changes"
+
+
+def x_help(axes: Iterable[str]) -> str:
+    return f"an axis and its values, from left to right. Axes: {', '.join(axes)}"
+
+
+Y_HELP = "a second axis, downwards"
+Z_HELP = "a third axis, a block for each value"
+LINES_HELP = "a file of prompts, one per line, as the x axis; lines may have flags such as --steps"
+MATRIX_HELP = "paint all combinations of the parts of a prompt such as 'a house|in snow|at night'"
+DRY_RUN_HELP = "check everything and say how many pictures there would be, without painting"
+GRID_PROMPT_HELP = "what to paint; not needed with --lines"
+GRID_OUTPUT_HELP = "the .png of the sheet; of sheet.png, the pictures become sheet-1.png and so on"
+
+
+def pictures_to_paint(forecast: TimeForecast) -> str:
+    count, seconds = forecast.pictures, forecast.seconds
+    pictures = "1 picture" if count == 1 else f"{count} pictures"
+    if seconds is None:
+        return f"{pictures} to paint."
+    return f"{pictures} to paint, in about {format_duration(seconds)}."
+
+
+NO_COUNT_IN_GRID = "each cell of a grid is one picture; use --x seed=1-4 for several."
+MATRIX_ALONE = "has its own axes; it can't be used with --x, --y, --z or --lines."
+LINES_ARE_X = "is the x axis; use --y and --z for others."
+NEEDS_AXIS = "a grid needs an axis, such as --x steps=10,20, or --lines or --matrix."
+INTERNAL = "An unexpected error; see the log."
+
+
+def not_an_axis(text: str) -> str:
+    return f"{text!r} isn't an axis with values. Write it like steps=10,20."
+
+
+def unreadable_lines(path: Path, reason: str | None) -> str:
+    return f"{path}: {reason}."
+
+
+def lines_too_large(path: Path, most: int) -> str:
+    return f"{path} is larger than {most} bytes."
+
+
+def lines_not_utf8(path: Path) -> str:
+    return f"{path} isn't a text in UTF-8."
 
 
 # Help for the flags of both.
@@ -73,6 +143,7 @@ PROFILE_HELP = (
     "speed: exact (default here and in Python: repeatable to the last bit), fast (the app's "
     "default: the same except for rounding) or turbo (fine details differ)"
 )
+TIME_BUDGET_HELP = "choose steps, profile and size so that painting takes this long (loading aside)"
 ENGINE_HELP = (
     "backend for fast and turbo on a CPU: torch (default: OpenVINO is ready only after a few "
     "pictures), openvino, or auto (the faster one)"

@@ -17,7 +17,9 @@ from itertools import accumulate
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from paintdiff.config.user_folders import find_user_cache_folder
 from paintdiff.engine import messages
+from paintdiff.engine.grid_run import CellJob, GridRun
 from paintdiff.engine.picture_output import (
     PictureFinder,
     PictureOutput,
@@ -25,7 +27,8 @@ from paintdiff.engine.picture_output import (
     PictureStore,
 )
 from paintdiff.engine.prompt_enhancer import RULES, propose_prompts
-from paintdiff.engine.worker import Run, make_failed_event
+from paintdiff.engine.speed import SpeedRecord, TimeForecast
+from paintdiff.engine.worker import Run, RunTools, make_failed_event
 from paintdiff.error_reports import report_error
 from paintdiff.errors import (
     EngineClosedError,
@@ -42,7 +45,7 @@ from paintdiff.jobs.events import (
 )
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.job import Job
-from paintdiff.jobs.requests import MAX_SEED, Request
+from paintdiff.jobs.requests import MAX_SEED, Grid, Request, Upscale
 from paintdiff.models.manager.loaders import find_companions
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory import usage
@@ -54,7 +57,7 @@ from paintdiff.tasks.controls import make_control_map
 from paintdiff.tasks.decoded_inputs import DecodedInputs
 from paintdiff.tasks.memory_request import predict_run_facts
 from paintdiff.tasks.prompt_check import CheckedPrompt, PromptCheck, PromptChecker
-from paintdiff.tasks.resolve.resolve_request import resolve_request
+from paintdiff.tasks.resolve.resolve_request import ResolvedRequest, resolve_request
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -131,6 +134,7 @@ class Engine:
         self.profiles = profiles if profiles is not None else Profiles.default()
         self._prompt_checker = PromptChecker(find_companions)
         self.library = library if library is not None else PromptLibrary()
+        self.speed = SpeedRecord(find_user_cache_folder(), lambda: self.manager.status().device)
         self._queue_size = queue_size
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
@@ -181,7 +185,7 @@ class Engine:
         Raises RequestError, SizeError or UnknownNameError for a value that can't be used,
         QueueFullError, EngineClosedError.
         """
-        resolved = resolve_request(request, self.manager.catalog, self.profiles, self.library)
+        resolved = self._resolve(request)
         job = Job(
             resolved.request,
             resolved.warnings,
@@ -192,6 +196,7 @@ class Engine:
             sees_all=sees_all,
             varied=varied,
         )
+        job.cells = resolved.cells
         with self._changed:
             if self._closed:
                 raise EngineClosedError(messages.ENGINE_CLOSED)
@@ -204,6 +209,19 @@ class Engine:
             self._waiting.append(job)  # last: a job that isn't complete must not reach the worker
             self._changed.notify_all()
         return job
+
+    def forecast_time(self, request: Request) -> TimeForecast:
+        """Count a request's pictures and forecast their time, without queueing it.
+
+        Raises what `submit` raises for its values.
+        """
+        resolved = self._resolve(request)
+        if isinstance(resolved.request, Upscale):
+            return TimeForecast(resolved.request.num_images, None)
+        paintings = [cell.request for cell in resolved.cells]
+        if not isinstance(resolved.request, Grid):
+            paintings = [resolved.request] * resolved.request.num_images
+        return TimeForecast(len(paintings), self.speed.estimate_seconds(paintings))
 
     def control_map(
         self,
@@ -311,6 +329,11 @@ class Engine:
             job.cancel()
         self._worker.join()
 
+    def _resolve(self, request: Request) -> ResolvedRequest:
+        return resolve_request(
+            request, self.manager.catalog, self.profiles, self.library, self.speed.find_seconds
+        )
+
     def _check_room(self, visitor: str) -> None:
         free = self._queue_size - len(self._waiting)
         if free <= 0:
@@ -372,7 +395,14 @@ class Engine:
         began = time.monotonic()
         try:
             inputs = self._take_inputs(job)
-            run = Run(job, self.manager, self._annotators, self._output, self.profiles, inputs)
+
+            manager, output = self.manager, self._output
+            tools = RunTools(manager, self._annotators, output, self.profiles, self.speed)
+
+            def make_run(part: Job | CellJob) -> Run:
+                return Run(part, tools, inputs)
+
+            run = GridRun(job, make_run, output) if job.cells else make_run(job)
             end = run.execute()
             if run.steps_per_second:
                 self._steps_per_second = run.steps_per_second

@@ -42,6 +42,17 @@ def painted_before(count: int) -> str:
     )
 
 
+# Grids.
+
+CELL_CANCELLED = "The grid was cancelled during this picture."
+NO_SHEET = "The pictures are painted, but not the sheet of them all"
+
+
+def cells_failed(count: int, total: int) -> str:
+    pictures = "One picture" if count == 1 else f"{count} pictures"
+    return f"{pictures} of {total} couldn't be painted. Their cells on the sheet say why."
+
+
 # Too little memory.
 
 RETRYING_ONE_AT_A_TIME = "Out of memory. Trying again one picture at a time"

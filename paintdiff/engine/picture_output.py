@@ -11,7 +11,7 @@ from paintdiff.engine import messages
 from paintdiff.error_reports import report_unexpected
 from paintdiff.errors import PaintError
 from paintdiff.jobs.events import Picture
-from paintdiff.jobs.job import Job
+from paintdiff.jobs.job import RunningJob
 from paintdiff.jobs.provenance import Provenance
 from paintdiff.jobs.requests import Painting, Request
 from paintdiff.models.loading.library_errors import as_memory_error
@@ -30,7 +30,7 @@ class PictureStore(Protocol):
 class PictureRecorder(Protocol):
     """A listener that hears of each picture before anybody else."""
 
-    def record(self, job: Job, picture: Picture) -> Picture:
+    def record(self, job: RunningJob, picture: Picture) -> Picture:
         """Return the picture, with what the recorder adds. `path` is None if it wasn't saved."""
         ...
 
@@ -55,7 +55,7 @@ class PictureOutput:
     finder: PictureFinder | None = None
 
     def find_earlier(
-        self, job: Job, request: Painting, provenance: Provenance
+        self, job: RunningJob, request: Painting, provenance: Provenance
     ) -> tuple[Picture, ...]:
         """Return a request's pictures if all of them were painted before, () otherwise."""
         if self.finder is None or not job.saves:
@@ -67,7 +67,7 @@ class PictureOutput:
         pictures = tuple(each for each in found if each is not None)
         return pictures if len(pictures) == len(found) else ()
 
-    def keep(self, job: Job, picture: Picture) -> Picture:
+    def keep(self, job: RunningJob, picture: Picture) -> Picture:
         """Save and record a picture; return it with what they add. Whatever fails, warn the job.
 
         Nothing happens if the job's pictures aren't to be saved.
@@ -76,7 +76,7 @@ class PictureOutput:
             return picture
         return self._record(job, self._save(job, picture))
 
-    def _save(self, job: Job, picture: Picture) -> Picture:
+    def _save(self, job: RunningJob, picture: Picture) -> Picture:
         if self.store is None:
             return picture
         try:
@@ -88,7 +88,7 @@ class PictureOutput:
             picture.raster.close()
         return replace(picture, path=path, raster=None)
 
-    def _record(self, job: Job, picture: Picture) -> Picture:
+    def _record(self, job: RunningJob, picture: Picture) -> Picture:
         if self.recorder is None:
             return picture
         try:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
+from paintdiff.jobs.events import Progress
+from paintdiff.jobs.requests import Painting
+from paintdiff.jobs.work import list_passes
 from paintdiff.tasks.steps import Step
 
 _PAINTING = ("denoising", "decoding")
@@ -25,6 +29,9 @@ class ProgressEstimate:
         self._steps_done = 0
         self._denoised = 0
         self._told_steps_per_second = 0.0
+        self._picture_began = 0.0
+        self._first_step: tuple[int, float] | None = None
+        self._last_step: tuple[int, float] | None = None
 
     @property
     def steps_per_second(self) -> float:
@@ -33,12 +40,30 @@ class ProgressEstimate:
 
     def begin_picture(self) -> None:
         """Start the clock for a picture: the time before it isn't counted."""
-        self._last = time.perf_counter()
+        self._last = self._picture_began = time.perf_counter()
+        self._first_step = self._last_step = None
+
+    def measure_picture(self) -> tuple[float, float] | None:
+        """Return the seconds of a step of this picture, and those beside its steps.
+
+        None with fewer than three steps. The first step, which is slower, isn't measured.
+        """
+        if self._first_step is None or self._last_step is None:
+            return None
+        (first, began), (last, ended) = self._first_step, self._last_step
+        if last - first < 2:
+            return None
+        step_seconds = (ended - began) / (last - first)
+        beside = time.perf_counter() - self._picture_began - last * step_seconds
+        return step_seconds, max(0.0, beside)
 
     def count_step(self, step: Step) -> None:
         """Add the time since the last step to this step's stage."""
         now = time.perf_counter()
         seconds, self._last = now - self._last, now
+        if step.stage == "denoising":
+            self._last_step = (step.step, now)
+            self._first_step = self._first_step or self._last_step
         if step.stage in _PAINTING:
             self._denoised = step.image_index + step.together
         if step.stage == _FACES:
@@ -88,3 +113,42 @@ class ProgressEstimate:
     def _count_not_denoised(self, step: Step) -> int:
         """Return how many pictures after that step's aren't denoised."""
         return self._num_images - max(self._denoised, step.image_index + 1)
+
+
+_STEPS_BESIDE = 2
+"""Reading the prompt, decoding and saving take about as long as so many steps."""
+
+
+class GridEstimate:
+    """Estimates the time left for a grid from the cells that are done, by how much work each is."""
+
+    def __init__(self, requests: Sequence[Painting]) -> None:
+        self._work = [_measure_work(request) for request in requests]
+        self._began = 0.0
+        self._cell = -1
+        self._seconds = 0.0
+        self._done = 0.0
+
+    def begin_cell(self) -> None:
+        """Start the clock for the next cell."""
+        self._cell += 1
+        self._began = time.perf_counter()
+
+    def end_cell(self) -> None:
+        """Add the time of the cell that has ended."""
+        self._seconds += time.perf_counter() - self._began
+        self._done += self._work[self._cell]
+
+    def seconds_left(self, progress: Progress) -> float | None:
+        """Return the seconds left for the whole grid; None during the first cell."""
+        if not self._done:
+            return None
+        rest = sum(self._work[self._cell + 1 :])
+        part = 1 - progress.step / progress.total_steps if progress.stage == "denoising" else 0.0
+        return self._seconds / self._done * (rest + part * self._work[self._cell])
+
+
+def _measure_work(request: Painting) -> float:
+    return sum(
+        (each.steps + _STEPS_BESIDE) * each.area_px * each.factor for each in list_passes(request)
+    )

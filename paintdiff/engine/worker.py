@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from paintdiff.engine import messages
 from paintdiff.engine.memory_fallback import MemoryFallback
 from paintdiff.engine.picture_output import PictureOutput, describe_survived
 from paintdiff.engine.progress import ProgressEstimate
+from paintdiff.engine.speed import SpeedRecord
 from paintdiff.error_reports import drop_tracebacks, report_unexpected
 from paintdiff.errors import JobCancelledError, MemoryBudgetError, PaintError
 from paintdiff.imaging.geometry import Size
@@ -25,10 +26,10 @@ from paintdiff.jobs.events import (
     Picture,
     Progress,
 )
-from paintdiff.jobs.job import Job
+from paintdiff.jobs.job import RunningJob
 from paintdiff.jobs.provenance import Provenance
 from paintdiff.jobs.request_parts import Upscaling
-from paintdiff.jobs.requests import Painting, Upscale
+from paintdiff.jobs.requests import Grid, Painting, Upscale, check_painting, count_pictures
 from paintdiff.models.loading.library_errors import as_memory_error
 from paintdiff.models.manager.loaders import FACE_RESTORER, UPSCALER
 from paintdiff.models.manager.model_manager import ModelManager
@@ -59,26 +60,31 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class RunTools:
+    """What the runs of an engine share."""
+
+    manager: ModelManager
+    annotators: Annotators
+    output: PictureOutput
+    profiles: Profiles
+    speed: SpeedRecord
+
+
 class Run:
     """The run of one job. `inputs` has the request's pictures, as far as they are decoded."""
 
-    def __init__(
-        self,
-        job: Job,
-        manager: ModelManager,
-        annotators: Annotators,
-        output: PictureOutput,
-        profiles: Profiles,
-        inputs: DecodedInputs,
-    ) -> None:
+    def __init__(self, job: RunningJob, tools: RunTools, inputs: DecodedInputs) -> None:
         self._job = job
-        self._manager = manager
-        self._annotators = annotators
-        self._output = output
-        self._profiles = profiles
+        self._manager = tools.manager
+        self._annotators = tools.annotators
+        self._output = tools.output
+        self._profiles = tools.profiles
+        self._speed = tools.speed
         self._inputs = inputs
         self._loading_message = ""
-        self._progress = ProgressEstimate(job.request.num_images)
+        self._num_images = count_pictures(job.request)
+        self._progress = ProgressEstimate(self._num_images)
         self._upscalers: dict[str, LeasedUpscaler] = {}
         self._faces: FaceRestoration | None = None
         self._first = self._before_part = 0
@@ -103,7 +109,7 @@ class Run:
                 if isinstance(request, Upscale):
                     self._upscale(request, leases)
                 else:
-                    self._paint(request, leases)
+                    self._paint(check_painting(request), leases)
         except JobCancelledError:
             return Cancelled(self._job.pictures)
         except BaseException as error:
@@ -288,6 +294,14 @@ class Run:
             self._job.warn((reason,))
             return as_painted
 
+    def _measure(self, picture: Picture) -> None:
+        """Remember how long a picture took that was painted alone."""
+        measured = self._progress.measure_picture()
+        if measured is None or self._together > 1:
+            return
+        if not isinstance(picture.request, (Upscale, Grid)):
+            self._speed.add(picture.request, *measured)
+
     def _lease_upscaler(self, name: str, leases: ExitStack) -> LeasedUpscaler:
         lease = self._manager.lease_weights(UPSCALER, name, partial(self._report_loading, name))
         self._upscalers[name] = leases.enter_context(lease)
@@ -325,7 +339,7 @@ class Run:
             step=step.step,
             total_steps=step.total_steps,
             image_index=self._first + step.image_index,
-            num_images=self._job.request.num_images,
+            num_images=self._num_images,
             stage=step.stage,
             preview=step.preview,
             seconds_left=self._progress.estimate_seconds_left(step),
@@ -341,16 +355,18 @@ class Run:
             picture,
             seconds=now - self._picture_began,
             device=made.device,
+            cell=self._job.cell,
             processor=made.processor,
             libraries=made.libraries,
         )
         self._picture_began = now
         saved = self._output.keep(self._job, described)
         self._job.add_picture(saved)
+        self._measure(picture)
         self._progress.begin_picture()
 
 
-def make_failed_event(job: Job, error: BaseException) -> Failed:
+def make_failed_event(job: RunningJob, error: BaseException) -> Failed:
     """Return the event that ends a job with an error; an unexpected error gets an id."""
     if isinstance(error, PaintError):
         return Failed(drop_tracebacks(error))

@@ -10,7 +10,7 @@ from paintdiff.gallery.picture_files import PictureFile
 from paintdiff.gallery.record import Record
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Picture
-from paintdiff.jobs.requests import Request, TextToImage, Upscale
+from paintdiff.jobs.requests import Grid, Request, TextToImage, Upscale, find_painting
 
 UNKNOWN_KIND = "unknown"
 """The kind of a picture without settings."""
@@ -74,10 +74,11 @@ def with_parent(
 
     An enlarged picture gets the prompts and the seed of its parent, so that they find it.
     """
-    relation = request.kind
+    painting = find_painting(request)
+    relation = request.kind if painting is None else painting.kind
     if varied:
         relation = "variation"
-    elif isinstance(request, TextToImage) or parent.file_sha256 not in changed_hashes(request):
+    elif isinstance(painting, TextToImage) or parent.file_sha256 not in changed_hashes(request):
         relation = "control"
     child = replace(record, parent=parent.id, relation=relation)
     if not isinstance(request, Upscale):
@@ -91,7 +92,10 @@ def changed_hashes(request: Request) -> set[str]:
     """Return the hashes of the pictures that a request changes, without those that guide it."""
     if isinstance(request, Upscale):
         return {each.sha256 for each in request.images}
-    return set() if isinstance(request, TextToImage) else {request.image.sha256}
+    painting = find_painting(request)
+    return (
+        set() if painting is None or isinstance(painting, TextToImage) else {painting.image.sha256}
+    )
 
 
 def _input_hashes(request: Request) -> tuple[str, ...]:
@@ -114,6 +118,8 @@ def _describe(request: Request, known: Any) -> dict[str, Any]:
     """Return prompt, negative prompt, model and seed, as far as they are known."""
     if isinstance(request, Upscale):
         return {"model": request.upscaling.upscaler or ""}
+    if isinstance(request, Grid):
+        request, known = request.base, request.base.model_fields_set
     return {
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,

@@ -17,7 +17,7 @@ from paintdiff.gallery.input_files import InputFiles
 from paintdiff.gallery.metadata import png_info
 from paintdiff.gallery.png import SRGB, write_raster
 from paintdiff.jobs.events import Picture
-from paintdiff.jobs.requests import Upscale
+from paintdiff.jobs.requests import Grid, Upscale
 from paintdiff.system.atomic_files import new_file, remove_stale_parts
 
 logger = logging.getLogger(__name__)
@@ -127,6 +127,8 @@ def _describe_for_name(picture: Picture) -> str:
     request = picture.request
     if isinstance(request, Upscale):
         return f"{request.upscaling.scale:g}x"
+    if isinstance(request, Grid):
+        return f"grid-{request.base.seed}"
     return str(request.seed)
 
 

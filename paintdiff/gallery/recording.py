@@ -37,8 +37,8 @@ from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import read_picture_file
 from paintdiff.gallery.record import Record
 from paintdiff.jobs.events import Picture
-from paintdiff.jobs.job import Job
-from paintdiff.jobs.requests import Request
+from paintdiff.jobs.job import Job, RunningJob
+from paintdiff.jobs.requests import Grid, Request
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,8 @@ class _Pending:
     """A picture that isn't recorded yet; it isn't saved either while its `path` is None.
 
     `index` is its place among the job's pictures. `scope` is whose pictures its owner may see, None
-    for everybody's; `varied` is the id of the one that it is a variation of.
+    for everybody's; `varied` is the id of the one that it is a variation of. `cells` are the ids of a
+    sheet's pictures.
     """
 
     picture: Picture
@@ -61,6 +62,7 @@ class _Pending:
     index: int
     scope: str | None
     varied: str
+    cells: tuple[str, ...] = ()
     done: bool = False
     refused: PaintError | None = None
 
@@ -110,19 +112,21 @@ class Recorder:
         unsaved = sum(each.picture.path is None for each in found)
         return Waiting(unsaved, len(found) - unsaved, self._problem if found else "")
 
-    def record(self, job: Job, picture: Picture) -> Picture:
+    def record(self, job: RunningJob, picture: Picture) -> Picture:
         """Record a picture that was saved, or couldn't be; return it with its id in the gallery.
 
         If it can't be recorded the job gets a warning, and the picture is kept for `retry`.
         """
+        is_sheet = isinstance(picture.request, Grid)
         entry = _Pending(
             picture,
             self._now(),
             job.owner,
-            job=ref(job),
-            index=len(job.pictures),
+            job=ref(job.whole),
+            index=len(job.whole.pictures),
             scope=None if job.sees_all else job.owner,
             varied=job.varied,
+            cells=tuple(each.id for each in job.pictures if each.id) if is_sheet else (),
         )
         with self._lock:
             self._pending.append(entry)
@@ -198,7 +202,10 @@ class Recorder:
         if parent is not None:
             varied = parent.id == entry.varied
             record = with_parent(record, request, parent, varied=varied)
-        return store.add(record, lambda: self._restore_inputs(request)).id
+        id = store.add(record, lambda: self._restore_inputs(request)).id
+        if entry.cells:
+            store.adopt_cells(id, entry.cells)
+        return id
 
     def _find_parent(self, entry: _Pending, record: Record) -> Record | None:
         """Return the picture that this one was made from: first the one that it changes."""

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-RELATIONS = ("variation", "image_to_image", "inpaint", "upscale", "control")
+RELATIONS = ("variation", "image_to_image", "inpaint", "upscale", "control", "grid")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from paintdiff.errors import PictureRecordedError, RequestError
@@ -361,6 +361,20 @@ class GalleryStore:
         """
         with self._database.write() as session:
             find_row(session, id).thumbnail = thumbnail
+
+    def adopt_cells(self, sheet: str, cells: Sequence[str]) -> None:
+        """Make a grid's sheet the parent of those of its cells that have none.
+
+        Raises:
+            PictureNotFoundError: No picture has the sheet's id.
+        """
+        with self._database.write() as session:
+            find_row(session, sheet)
+            for part in divide(cells):
+                orphans = update(PictureRow).where(
+                    PictureRow.id.in_(part), PictureRow.parent.is_(None)
+                )
+                session.execute(orphans.values(parent=sheet, relation="grid"))
 
     def children(self, id: str, limit: int | None = None) -> list[Record]:
         """Return the pictures that were made from it (at most `limit`), the oldest first.

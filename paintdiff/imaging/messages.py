@@ -163,3 +163,17 @@ def too_many_frames(kind: str, most: int, size: object) -> str:
 # Encoding.
 
 TOO_MANY_PICTURES = "Too many pictures are requested at once. Try again in a moment."
+
+
+# Sheets.
+
+
+def sheet_reduced(cell: object, whole: object) -> str:
+    return (
+        f"On the sheet the pictures are reduced from {whole} to {cell}. Their own files have the "
+        "full size."
+    )
+
+
+def no_font_for(characters: str) -> str:
+    return f"No font on this machine has the characters {characters[:40]}, so the sheet lacks them."

@@ -1,4 +1,8 @@
-"""A job's events, in order: Queued, Loading*, Progress*, then Finished, Failed or Cancelled."""
+"""A job's events, in order: Queued, Loading*, Progress*, then Finished, Failed or Cancelled.
+
+A grid's cells are painted one after the other, each with Loading* and Progress*, and CellDone at
+its end.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +82,8 @@ class Picture:
     as "0 pixels changed outside the mask". `engine` is the backend that ran the denoiser
     ("OpenVINO"), "" for torch alone. `seconds` is the time since the job began or its previous
     picture was finished. `device`, `processor` and `libraries` are as in `Provenance`. `id` is the
-    picture's in the gallery, "" if it isn't in one.
+    picture's in the gallery, "" if it isn't in one. `cell` is its number in the grid that it
+    belongs to, None if in none; a grid's sheet has the grid as its request.
     """
 
     image: Image.Image
@@ -95,6 +100,7 @@ class Picture:
     processor: str = ""
     libraries: Mapping[str, str] = field(default_factory=dict[str, str])
     id: str = ""
+    cell: int | None = None
 
     @classmethod
     def of_raster(
@@ -138,8 +144,17 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class CellDone:
+    """A cell of a grid is done. `error` says why it has no picture, None if it has one."""
+
+    cell: int
+    picture: Picture | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
 class Finished:
-    """All pictures are done.
+    """All pictures are done. Those of a grid are its cells, as they were painted, then its sheet.
 
     `seconds` counts from leaving the queue to the last picture, loading included;
     `steps_per_second` counts denoising alone. `warnings` are sentences to show.
@@ -165,6 +180,6 @@ class Cancelled:
     pictures: tuple[Picture, ...] = ()
 
 
-Event = Queued | Loading | Progress | Finished | Failed | Cancelled
+Event = Queued | Loading | Progress | CellDone | Finished | Failed | Cancelled
 TERMINAL = (Finished, Failed, Cancelled)
 """The events that end a job."""

@@ -7,20 +7,99 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Protocol
 
 from paintdiff.errors import JobCancelledError
 from paintdiff.jobs import messages
 from paintdiff.jobs.events import (
     TERMINAL,
     Cancelled,
+    CellDone,
     Event,
     Failed,
     Finished,
+    Loading,
     Picture,
     Progress,
     Queued,
 )
+from paintdiff.jobs.grid_cells import Cell
 from paintdiff.jobs.requests import Request
+
+
+class RunningJob(Protocol):
+    """A job as whoever runs it sees it: a Job, or a cell of a grid's."""
+
+    @property
+    def id(self) -> str:
+        """Return the job's id."""
+        ...
+
+    @property
+    def request(self) -> Request:
+        """Return the resolved request to run."""
+        ...
+
+    @property
+    def owner(self) -> str:
+        """Return the owner of its pictures."""
+        ...
+
+    @property
+    def cell(self) -> int | None:
+        """Return its number among a grid's cells, None if it is none."""
+        ...
+
+    @property
+    def whole(self) -> Job:
+        """Return the job that gets its pictures: itself, or the grid's."""
+        ...
+
+    @property
+    def sees_all(self) -> bool:
+        """Return whether its owner may see everybody's pictures."""
+        ...
+
+    @property
+    def varied(self) -> str:
+        """Return the id of the picture that its pictures are variations of, "" without one."""
+        ...
+
+    @property
+    def saves(self) -> bool:
+        """Return whether its pictures are saved and recorded."""
+        ...
+
+    @property
+    def on_step(self) -> Callable[[Progress], None] | None:
+        """Return what gets every Progress event, None for nothing."""
+        ...
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Return the finished pictures."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return the warnings so far."""
+        ...
+
+    def emit(self, event: Event) -> None:
+        """Add an event."""
+        ...
+
+    def add_picture(self, picture: Picture) -> None:
+        """Add a finished picture."""
+        ...
+
+    def warn(self, sentences: tuple[str, ...]) -> None:
+        """Add warnings."""
+        ...
+
+    def raise_if_cancelled(self) -> None:
+        """Raise JobCancelledError if the job was cancelled."""
+        ...
 
 
 class Job:
@@ -31,7 +110,10 @@ class Job:
     variations of, "" if there is none. Whoever submits it has checked that the owner may see it.
     With `saves` off they are neither saved nor recorded. `on_step` gets every Progress event, none
     skipped, with previews at full quality; the worker calls it, and waits.
+    `cells` are a grid's, in the order in which they are painted; the engine sets them.
     """
+
+    cell = None
 
     def __init__(  # noqa: PLR0913 (what it knows besides its request)
         self,
@@ -53,6 +135,7 @@ class Job:
         self.on_step = on_step
         self.sees_all = sees_all
         self.varied = varied
+        self.cells: tuple[Cell, ...] = ()
         self._warnings = warnings
         self._changed = threading.Condition()
         self._cancel_asked = threading.Event()
@@ -62,11 +145,22 @@ class Job:
         self._watchers: list[Callable[[], None]] = []
 
     @property
+    def whole(self) -> Job:
+        """Return the job itself: it isn't a part of another one."""
+        return self
+
+    @property
     def pictures(self) -> tuple[Picture, ...]:
         """Return the finished pictures, in order; they may appear before the job ends."""
         with self._changed:
             end = self._story[-1][1] if self._story else None
             return end.pictures if isinstance(end, (Finished, Cancelled)) else self._pictures
+
+    @property
+    def cells_done(self) -> tuple[CellDone, ...]:
+        """Return the cells of a grid that are painted, or have failed."""
+        with self._changed:
+            return tuple(event for _, event in self._story if isinstance(event, CellDone))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -97,7 +191,8 @@ class Job:
     def events(self, timeout_seconds: float | None = None) -> Iterator[Event]:
         """Yield the past events, then the following ones, up to the one that ends the job.
 
-        Of Queued and Progress events only the latest is kept, so a slow watcher skips some. If
+        Of Queued and Progress events only the latest is kept, and nothing of a cell but its
+        end, so a slow watcher skips some. If
         nothing happens within `timeout_seconds`, the latest event is yielded again.
         """
         seen = 0
@@ -179,6 +274,10 @@ class Job:
             return
         if isinstance(event, (Queued, Progress)) and type(event) is type(last):
             self._story.pop()
+        if isinstance(event, CellDone):  # what led to it would grow with each cell
+            self._story = [
+                each for each in self._story if not isinstance(each[1], (Loading, Progress))
+            ]
         if isinstance(event, TERMINAL):  # previews aren't needed any more
             self._story = [(number, _without_preview(each)) for number, each in self._story]
         self._told += 1

@@ -18,6 +18,7 @@ from pydantic import (
 
 from paintdiff.imaging.geometry import ResizeMode
 from paintdiff.jobs import messages
+from paintdiff.jobs.axis_values import MAX_AXIS_VALUES, split_lines, split_values
 from paintdiff.jobs.input_images import InputImage
 
 MAX_STEPS = 1000
@@ -38,7 +39,11 @@ MAX_GUIDANCE_SCALE = 50.0
 
 MAX_STYLES = 16
 
+PROMPT_LINE = "prompt_line"
+"""The axis whose values are whole prompts with flags of their own, one per line."""
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+AxisValue = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
 Prompt = Annotated[str, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
 
 
@@ -211,3 +216,25 @@ class PromptTemplate(PromptTexts):
     """What the prompts of a picture were before wildcards were chosen and styles inserted."""
 
     styles: tuple[Name, ...] = Field(default=(), max_length=MAX_STYLES)
+
+
+class Axis(BaseModel):
+    """An axis of a grid: what changes along it, and its values.
+
+    `field` is a name in `axes.AXES`. A text of `values` is split at commas, for PROMPT_LINE at line
+    ends; numbers may be ranges, such as "1-10 (+3)" or "0.5-1 [5]".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    field: Name
+    values: tuple[AxisValue, ...] = Field(min_length=1, max_length=MAX_AXIS_VALUES)
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _split(cls, values: object, info: ValidationInfo) -> object:
+        if not isinstance(values, str):
+            return values
+        if info.data.get("field") == PROMPT_LINE:
+            return split_lines(values)
+        return split_values(values)

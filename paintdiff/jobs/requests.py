@@ -24,6 +24,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 
 from paintdiff.errors import RequestError
@@ -42,6 +43,7 @@ from paintdiff.jobs.request_parts import (
 from paintdiff.jobs.request_parts import (
     MAX_STEPS,
     MAX_STYLES,
+    Axis,
     Branch,
     ControlInput,
     FreeU,
@@ -70,6 +72,9 @@ MAX_LORAS = 16
 MAX_IP_ADAPTERS = 4
 MAX_BRANCHES = 8
 MAX_CLIP_SKIP = 12
+MAX_TIME_BUDGET_SECONDS = 86_400.0
+MAX_AXES_CHARACTERS = 200_000
+"""So that a sheet's file can hold its settings."""
 
 Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 """A colour as "#rrggbb"."""
@@ -169,6 +174,9 @@ class PaintingRequest(JobRequest):
     `profile` trades exactness against speed: a name in presets/profiles.yaml, None for the default.
 
     `branches` continue the run with other settings from a step on, in the order of their steps.
+
+    With a `time_budget_seconds` the engine chooses those of steps, profile and size that are open
+    so that all pictures are done in that time, loading aside; a resolved request has none.
     """
 
     prompt: Prompt
@@ -200,6 +208,7 @@ class PaintingRequest(JobRequest):
     ip_adapters: tuple[IpAdapterInput, ...] = Field(default=(), max_length=MAX_IP_ADAPTERS)
     free_u: FreeU | None = None
     branches: tuple[Branch, ...] = Field(default=(), max_length=MAX_BRANCHES)
+    time_budget_seconds: float | None = Field(default=None, gt=0.0, le=MAX_TIME_BUDGET_SECONDS)
 
     def sampling(self) -> Sampling:
         """Return the resolved settings.
@@ -377,14 +386,79 @@ class Upscale(JobRequest):
 Painting = TextToImage | ImageToImage | Inpaint
 """Any painting request."""
 
-Request = Painting | Upscale
+
+class Grid(JobRequest):
+    """Paint a picture for each combination of the axes' values, and a labelled sheet of them all.
+
+    `x` runs from left to right, `y` downwards, and each value of `z` is a block of its own below
+    the others. A cell is `base` with its values of the axes, so it has one picture. All cells share
+    a seed that `base` leaves open.
+    """
+
+    kind: Literal["grid"] = "grid"
+    base: Annotated[Painting, Field(discriminator="kind")]
+    x: Axis
+    y: Axis | None = None
+    z: Axis | None = None
+
+    @property
+    def axes(self) -> Mapping[str, Axis]:
+        """Return the axes that are there, by name: "x" first."""
+        named = {"x": self.x, "y": self.y, "z": self.z}
+        return {name: axis for name, axis in named.items() if axis is not None}
+
+    @model_validator(mode="after")
+    def _limit(self) -> Self:
+        if self.base.num_images != 1:
+            raise ValueError(messages.one_picture_a_cell(self.base.num_images))
+        size = sum(len(value) for axis in self.axes.values() for value in axis.values)
+        if size > MAX_AXES_CHARACTERS:
+            raise ValueError(messages.axes_too_long(size, MAX_AXES_CHARACTERS))
+        return self
+
+    def without_image_data(self) -> Self:
+        """Return the grid with references in place of its input images."""
+        return self.model_copy(update={"base": self.base.without_image_data()})
+
+
+Request = Painting | Upscale | Grid
 """Any request; `kind` says which."""
+
+
+def find_painting(request: Request) -> Painting | None:
+    """Return what a request paints: itself, the base of a grid, None if it only enlarges."""
+    if isinstance(request, Grid):
+        return request.base
+    return None if isinstance(request, Upscale) else request
+
+
+def find_upscaling(request: Request) -> Upscaling | None:
+    """Return the upscaling of a request, or of a grid's base; None without one."""
+    return request.base.upscaling if isinstance(request, Grid) else request.upscaling
+
+
+def check_painting(request: Request) -> Painting:
+    """Return a request that paints.
+
+    Raises:
+        RequestError: It is of another kind.
+    """
+    if isinstance(request, (Upscale, Grid)):
+        raise RequestError(messages.not_a_painting(request.kind), field="kind")
+    return request
+
+
+def count_pictures(request: Request) -> int:
+    """Return the number of pictures of a request that isn't a grid; of a grid, those of a cell."""
+    return request.base.num_images if isinstance(request, Grid) else request.num_images
+
 
 REQUEST_KINDS: Mapping[str, type[Request]] = {
     "text_to_image": TextToImage,
     "image_to_image": ImageToImage,
     "inpaint": Inpaint,
     "upscale": Upscale,
+    "grid": Grid,
 }
 
 

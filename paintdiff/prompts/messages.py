@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 # Mistakes in a prompt.
 
@@ -249,3 +249,32 @@ def not_a_list_of_prompts(path: object) -> str:
 
 def and_more(listed: str, count: int) -> str:
     return f"{listed} and {count} more"
+
+
+# A prompt matrix, and prompts one per line.
+
+NO_MATRIX = 'a prompt matrix needs "|" between its parts, as in "a house|in snow|at night".'
+
+
+def matrix_too_large(parts: int, most: int) -> str:
+    return f"a prompt matrix has at most {most} parts after the first one, not {parts}."
+
+
+def unknown_line_flag(flag: str, known: Iterable[str]) -> str:
+    flags = ", ".join(f"--{each}" for each in known)
+    return f"unknown flag --{flag}. Lines may have: {flags}."
+
+
+def line_flag_twice(flag: str) -> str:
+    return f"--{flag} sets something that was set before."
+
+
+def line_flag_without_value(flag: str) -> str:
+    return f"--{flag} has no value."
+
+
+def line_flag_with_several(flag: str, values: str) -> str:
+    return f"--{flag} has one value, not {values!r}."
+
+
+LINE_QUOTE_OPEN = "a quote isn't closed. Put values that contain one in the other kind of quotes."

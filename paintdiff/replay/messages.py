@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 # Replays.
 
-NO_STEPS = "This picture was only enlarged, so there are no steps to show."
+NO_STEPS = "This picture was only enlarged, or is a sheet of others, so there are no steps to show."
 
 # Verification.
 

@@ -12,7 +12,7 @@ from paintdiff.errors import RequestError
 from paintdiff.imaging.animations import reduce_images
 from paintdiff.jobs.events import Finished, Picture, Progress
 from paintdiff.jobs.job import Job
-from paintdiff.jobs.requests import Request, Upscale
+from paintdiff.jobs.requests import Grid, Request, Upscale
 from paintdiff.replay import messages
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def check_has_steps(request: Request) -> None:
     """Check that a request can be replayed.
 
     Raises:
-        RequestError: It only enlarges a picture.
+        RequestError: It only enlarges a picture, or has many.
     """
-    if isinstance(request, Upscale):
+    if isinstance(request, (Upscale, Grid)):
         raise RequestError(messages.NO_STEPS, field="kind")

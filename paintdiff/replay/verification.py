@@ -16,7 +16,7 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Finished, Picture
 from paintdiff.jobs.job import Job
 from paintdiff.jobs.provenance import Provenance
-from paintdiff.jobs.requests import Upscale
+from paintdiff.jobs.requests import Grid, Upscale, find_painting
 from paintdiff.replay import messages
 from paintdiff.replay.saved_pictures import (
     SavedPicture,
@@ -102,11 +102,11 @@ def compare_with_saved(
 
     `pixels` are the file's, as from `read_pixels`.
     """
-    picture = finished.pictures[0]
+    picture = finished.pictures[-1]  # the sheet, if it is a grid's
     comparison = compare_pixels(pixels, pixels_of(picture))
     known, unknown = _compare_facts(saved, picture)
     request = picture.request
-    profile = None if isinstance(request, Upscale) else request.profile
+    profile = None if isinstance(request, (Upscale, Grid)) else request.profile
     return Verification(
         identical=comparison is not None and comparison.pixels == 0,
         comparison=comparison,
@@ -164,9 +164,10 @@ def _compare_facts(saved: SavedPicture, picture: Picture) -> tuple[list[Differen
         elif recorded != now:
             differing.append(Difference(what, recorded, now))
     old, new = saved.request, picture.request
-    if not isinstance(old, Upscale) and not isinstance(new, Upscale) and old.profile != new.profile:
-        recorded = old.profile or messages.UNKNOWN
-        differing.append(Difference(messages.PROFILE, recorded, new.profile or messages.UNKNOWN))
+    was, now_painted = find_painting(old), find_painting(new)
+    if was is not None and now_painted is not None and was.profile != now_painted.profile:
+        recorded, profile = was.profile or messages.UNKNOWN, now_painted.profile
+        differing.append(Difference(messages.PROFILE, recorded, profile or messages.UNKNOWN))
     return differing, unknown
 
 

@@ -16,12 +16,12 @@ from gradio import themes
 
 from paintdiff.errors import PaintError, RequestError
 from paintdiff.jobs.events import Picture
+from paintdiff.jobs.requests import find_painting
 from paintdiff.ui.common import browser_state, markup, messages, widgets
 from paintdiff.ui.common.assets import ASSETS
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.lazy_page import LazyPage
-from paintdiff.ui.common.pictures import painting_request
 from paintdiff.ui.common.updates import QUICK
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.gallery.pictures import is_id, load_picture
@@ -187,7 +187,7 @@ def find_sent_picture(context: PageContext, name: object) -> Picture | None:
         picture = load_picture(context.gallery, str(name))
     except PaintError as error:
         raise gr.Error(str(error), print_exception=False) from error
-    painting = painting_request(picture.request)
+    painting = find_painting(picture.request)
     if painting is None:
         return picture
     fitting = PaintingSettings(painting, (), "").for_page(context, context.default_model)
@@ -258,7 +258,7 @@ def head() -> str:
     after = "\n".join(_style(name) + _script(name) for name in names)
     typing = _style("prompt") + "\n".join(_script(f"prompt-{name}") for name in _TYPING_SCRIPTS)
     gallery = _style("gallery") + "\n".join(map(_script, _GALLERY_SCRIPTS))
-    own = f"{_style('page')}{_script('page')}\n{canvas_head()}\n{after}"
+    own = f"{_style('page')}{_style('grid')}{_script('page')}\n{canvas_head()}\n{after}"
     return f"{scheme}\n{own}\n{typing}\n{gallery}"
 
 

@@ -388,7 +388,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
         }
         return Catalog(FoundRows(made.rows(ModelRow)), families, made._general_quality)  # pyright: ignore[reportPrivateUsage]
 
-    monkeypatch.setattr(main.Catalog, "default", catalog)
+    monkeypatch.setattr(Catalog, "default", catalog)
 
 
 @pytest.mark.usefixtures("known")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from paintdiff.engine.engine import EngineStatus
+from paintdiff.engine.speed import TimeForecast
 from paintdiff.errors import (
     AnnotatorError,
     JobNotFoundError,
@@ -18,9 +19,10 @@ from paintdiff.errors import (
 )
 from paintdiff.imaging.geometry import ResizeMode, Size
 from paintdiff.imaging.images import decode_image
-from paintdiff.jobs.events import TERMINAL, Cancelled, Event, Finished, Picture, Queued
+from paintdiff.jobs.events import TERMINAL, Cancelled, CellDone, Event, Finished, Picture, Queued
+from paintdiff.jobs.grid_cells import Cell, count_cells, plan_cells
 from paintdiff.jobs.input_images import InputImage
-from paintdiff.jobs.requests import Request, TextToImage, Upscale
+from paintdiff.jobs.requests import Grid, Request, TextToImage, Upscale
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.disk_usage import LoadedSummary
 from paintdiff.models.catalog.name_lookup import find_row_by_name
@@ -144,6 +146,8 @@ class FakeJob:
     warnings: tuple[str, ...] = ()
     finished: tuple[Picture, ...] = ()
     owner: str = ""
+    cells: tuple[Cell, ...] = ()
+    cells_done: tuple[CellDone, ...] = ()
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -202,6 +206,9 @@ class FakeEngine:
         catalog: Any = self.manager.catalog
         return self._checker.check(prompt, catalog.find(ModelRow, model), catalog)
 
+    def forecast_time(self, request: Request) -> TimeForecast:
+        return TimeForecast(count_cells(request) if isinstance(request, Grid) else 1, 12.0)
+
     def submit(
         self,
         request: Request,
@@ -213,6 +220,10 @@ class FakeEngine:
     ) -> FakeJob:
         self.owners.append(owner)
         self.varied.append(varied)
+        if isinstance(request, Grid):
+            job = self._remembered(request)
+            job.cells = plan_cells(request).cells
+            return job
         if isinstance(request, Upscale):
             return self._remembered(request)
         if request.sampler == "nonsense":

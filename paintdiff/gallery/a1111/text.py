@@ -18,6 +18,7 @@ from paintdiff.gallery.a1111.adapters import (
 )
 from paintdiff.gallery.a1111.branches import BRANCHES, read_branches, write_branches
 from paintdiff.gallery.a1111.controls import read_controls, write_controls
+from paintdiff.gallery.a1111.grids import write_grid
 from paintdiff.gallery.a1111.hires import read_hires, write_hires
 from paintdiff.gallery.a1111.prompt_language import (
     EMPHASIS,
@@ -31,7 +32,7 @@ from paintdiff.gallery.sampler_names import from_others, to_a1111
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.provenance import Provenance
-from paintdiff.jobs.requests import ImageToImage, Inpaint, Painting, Request, Upscale
+from paintdiff.jobs.requests import Grid, ImageToImage, Inpaint, Painting, Request, Upscale
 
 _NEGATIVE = "Negative prompt:"
 _RESIZE_MODES = {"stretch": "Just resize", "crop": "Crop and resize", "pad": "Resize and fill"}
@@ -57,6 +58,7 @@ _INFORMATION = frozenset(
         *("Civitai resources", "Civitai metadata", "Template", "Negative Template", "Time"),
         *("Module 1", "Module 2", "Module 3", "Diffusion in Low Bits", "Original prompt"),
         *("Original negative", "Parent", "Init image size", "Full quality"),
+        *("Script", "X Type", "X Values", "Y Type", "Y Values", "Z Type", "Z Values"),
     }
 )
 """Settings that describe how a picture was made, but can't be set here."""
@@ -107,6 +109,8 @@ def write_parameters(picture: Picture, before: str = "") -> str:
     UI's extras tab does, so the text still describes the painting.
     """
     request = picture.request
+    if isinstance(request, Grid):
+        return write_grid(request, _join)
     if not isinstance(request, Upscale):
         return _painting_text(picture, request)
     added = _join(write_upscaling(request, _format_number))

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from paintdiff.gallery.a1111.names import from_a1111, to_a1111
-from paintdiff.jobs.request_parts import Upscaling
-from paintdiff.jobs.requests import Request, Upscale
+from paintdiff.jobs.requests import Request, Upscale, find_upscaling
 
 _SCALE = "Postprocess upscale by"
 _UPSCALER = "Postprocess upscaler"
@@ -26,7 +25,7 @@ def write_upscaling(request: Request, number: Callable[[float], str]) -> dict[st
 
     `number` formats a number for the text.
     """
-    upscaling: Upscaling | None = request.upscaling
+    upscaling = find_upscaling(request)
     if upscaling is None:
         return {}
     images = request.images if isinstance(request, Upscale) else ()

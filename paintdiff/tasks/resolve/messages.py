@@ -9,6 +9,10 @@ def unknown_request(kind: str) -> str:
     return f"The engine can't run a {kind}."
 
 
+def more_warnings(count: int) -> str:
+    return f"{count} more notes about pictures of this grid are left out."
+
+
 def task_not_supported(model: str, family: str, task: str, able: str) -> str:
     return f"{model} ({family}) can't do {task}, only {able}. Choose another model."
 
@@ -35,6 +39,26 @@ def subject_may_repeat(size: object, native: object, model: str) -> str:
         f"{size} is much larger than {native}, the native size of {model}, so the subject may be "
         "repeated."
     )
+
+
+# A time budget.
+
+
+def speed_unknown(model: str) -> str:
+    return (
+        f"How fast {model} is on this machine isn't known yet, so the time budget wasn't used. It "
+        "is measured with this picture; the next one keeps to it."
+    )
+
+
+def chosen_for_budget(steps: int, profile: str, size: object, seconds: float, budget: float) -> str:
+    chosen = f"{steps} {'step' if steps == 1 else 'steps'} at {size} in the speed {profile}"
+    if seconds > budget:
+        return (
+            f"{budget:g} s aren't enough: {chosen} take about {seconds:.1f} s, and less isn't "
+            "possible."
+        )
+    return f"For a time of {budget:g} s: {chosen}, about {seconds:.1f} s."
 
 
 # Sampling: size, sampler, steps, strength, seeds.

@@ -194,7 +194,7 @@ def look_dialog() -> str:
 def _thumbnail(result: Result) -> str:
     words = escape(alt_text(result.picture.request))
     return (
-        f'<li><button type="button" {_look_attributes(result)} title="{words}">'
+        f'<li><button type="button" {look_attributes(result)} title="{words}">'
         f'<img src="{escape(picture_url(result, suffix="jpg"))}" alt="{words}" '
         'loading="lazy" decoding="async"></button></li>'
     )
@@ -219,7 +219,7 @@ def _frame(result: Result, *, alone: bool = False, acts: str) -> str:
     words = escape(alt_text(result.picture.request))
     return (
         f'<figure class="frame"><div class="mount"><div class="sheet{_backdrop_class(result)}" '
-        f'style="{_aspect(size)}"><button type="button" class="open" {_look_attributes(result)} '
+        f'style="{_aspect(size)}"><button type="button" class="open" {look_attributes(result)} '
         f'aria-label="{escape(messages.look_closely(result.id[1] + 1))}">'
         f'<img class="canvas final" src="{_display_url(result, alone=alone)}" width="{size.width}" '
         f'height="{size.height}" alt="{words}" decoding="sync"></button></div></div>{acts}</figure>'
@@ -234,7 +234,7 @@ def _viewer(result: Result) -> str:
     return f'<figure class="viewer-frame">{place}{_actions(result)}</figure>'
 
 
-def _look_attributes(result: Result) -> str:
+def look_attributes(result: Result) -> str:
     """Return the data attributes that assets/look.js reads from a picture's button."""
     download = f"{escape(picture_url(result))}?download=1"
     return (

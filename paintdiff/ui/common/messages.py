@@ -88,6 +88,10 @@ def shown_reduced(shown: str, full: str) -> str:
     return f"Shown at {shown}; the download has all {full}."
 
 
+def sheet_of(prompt: str) -> str:
+    return f"Grid: {prompt}"
+
+
 def upscaled_times(scale: float) -> str:
     return f"Upscaled {scale:g}x"
 

@@ -15,7 +15,7 @@ from paintdiff.imaging.geometry import Size, scale_size
 from paintdiff.imaging.images import flatten_image, read_header
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
-from paintdiff.jobs.requests import Painting, Request, TextToImage, Upscale
+from paintdiff.jobs.requests import Grid, Request, TextToImage, Upscale
 from paintdiff.ui.common import messages
 
 if TYPE_CHECKING:
@@ -34,18 +34,25 @@ def alt_text(request: Request) -> str:
     """Return the alternative text of a picture made from a request."""
     if isinstance(request, Upscale):
         return messages.upscaled_times(request.upscaling.scale)
+    if isinstance(request, Grid):
+        return messages.sheet_of(request.base.prompt)
     return request.prompt
 
 
 def file_name(picture: Picture, index: int) -> str:
     """Return the name of a picture's file for downloads."""
-    if isinstance(picture.request, Upscale):
+    request = picture.request
+    if isinstance(request, Upscale):
         return f"paintdiffusion-upscaled-{index + 1}.png"
-    return f"paintdiffusion-{picture.request.seed}.png"
+    if isinstance(request, Grid):
+        return f"paintdiffusion-grid-{request.base.seed}.png"
+    return f"paintdiffusion-{request.seed}.png"
 
 
 def is_enlarged(request: Request) -> bool:
     """Return whether a picture is worth comparing: it was made larger than at first."""
+    if isinstance(request, Grid):
+        return False
     if isinstance(request, Upscale):
         return True
     hires = isinstance(request, TextToImage) and request.hires is not None
@@ -63,6 +70,8 @@ def size_of_result(job: Job, index: int = 0) -> Size:
     If the picture is processed after painting, at least the proportions are right.
     """
     request = job.request
+    if isinstance(request, Grid):
+        return job.cells[min(index, len(job.cells) - 1)].request.sampling().size
     if not isinstance(request, Upscale):
         return request.sampling().size
     source = size_of_input(request.images[min(index, len(request.images) - 1)])
@@ -122,8 +131,3 @@ def encode_whole_png(picture: Picture) -> bytes:
     if picture.raster is not None:
         return encode_png(picture.raster.image())
     raise RequestError(messages.FILE_MISSING, field="image")
-
-
-def painting_request(request: Request) -> Painting | None:
-    """Return the request if it paints, else None."""
-    return None if isinstance(request, Upscale) else request

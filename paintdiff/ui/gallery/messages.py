@@ -39,6 +39,7 @@ KINDS = {
     "image_to_image": "Image to image",
     "inpaint": "Sketch & inpaint",
     "upscale": "Upscale",
+    "grid": "Grid",
     "unknown": "Without settings",
 }
 RELATIONS = {
@@ -47,6 +48,7 @@ RELATIONS = {
     "upscale": "Enlarged from",
     "control": "Guided by",
     "variation": "Variation of",
+    "grid": "Cell of",
 }
 
 # Pictures and what can be done with them.

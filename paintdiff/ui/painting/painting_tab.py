@@ -14,7 +14,7 @@ from gradio.components import Component
 from paintdiff.errors import PaintError, RequestError
 from paintdiff.imaging.geometry import Size, check_size
 from paintdiff.jobs.events import Picture
-from paintdiff.jobs.requests import Request, Upscale
+from paintdiff.jobs.requests import Request, Upscale, check_painting, find_painting
 from paintdiff.ui.common import markup, message_markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
@@ -26,14 +26,18 @@ from paintdiff.ui.painting import messages
 from paintdiff.ui.painting.picture_tab import PictureTab
 from paintdiff.ui.painting.tab_inputs import TabInputs
 from paintdiff.ui.run.run_panel import RunButtons, RunPanel, SeedFields
+from paintdiff.ui.settings import grid_drawer
 from paintdiff.ui.settings.adapter_drawer import AdapterDrawer, replace_in_prompt
 from paintdiff.ui.settings.control_map import SizeOf
 from paintdiff.ui.settings.form import Form
+from paintdiff.ui.settings.grid_drawer import GridDrawer
 from paintdiff.ui.settings.ip_adapter_drawer import IpAdapterDrawer
 from paintdiff.ui.settings.prompt_ideas import PromptIdeas
 from paintdiff.ui.settings.size_advice import SizeAdvice
 from paintdiff.ui.settings.style_drawer import StyleDrawer
 from paintdiff.ui.settings.upscale_setting import UpscaleSetting
+
+_CHOSEN_FOR_BUDGET = frozenset({"num_inference_steps", "profile", "width", "height"})
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class PaintingTab(PictureTab):
     upscaling: UpscaleSetting
     adapters: AdapterDrawer
     picture_prompt: IpAdapterDrawer
+    grid: GridDrawer
     fits: gr.HTML
 
     @classmethod
@@ -57,6 +62,7 @@ class PaintingTab(PictureTab):
         upscaling = UpscaleSetting(context, ids, optional=True, name="enlarge")
         adapters, picture_prompt = AdapterDrawer(context, ids), IpAdapterDrawer(context, ids)
         ideas, styles = PromptIdeas(context, ids), StyleDrawer(context, ids)
+        grid = GridDrawer(context, ids)
         with gr.Row(elem_classes=["studio", f"studio-{ids.tab}"]):
             with gr.Column(elem_classes=["controls"], scale=0, min_width=0):
                 with gr.Column(elem_classes=["group", "prompt-group"]):
@@ -78,9 +84,10 @@ class PaintingTab(PictureTab):
                     adapters.add()
                     picture_prompt.add()
                     tab_inputs.add_settings()
+                    grid.add()
             tab_inputs.add_canvas()
             notes = {"": buttons.note, "prompt": prompt_note, "warnings": prompt_note, **form.notes}
-            for part in (styles, upscaling, adapters, picture_prompt, tab_inputs):
+            for part in (styles, upscaling, adapters, picture_prompt, grid, tab_inputs):
                 notes |= part.notes()
             with gr.Column(elem_classes=["easel-side"], min_width=0):
                 run_panel = RunPanel.build(
@@ -107,6 +114,7 @@ class PaintingTab(PictureTab):
             upscaling=upscaling,
             adapters=adapters,
             picture_prompt=picture_prompt,
+            grid=grid,
             fits=fits,
         )
         tab._wire()
@@ -125,6 +133,7 @@ class PaintingTab(PictureTab):
         self.upscaling.wire(QUICK)
         self.adapters.wire(self.prompt, self.form.model, QUICK)
         self.picture_prompt.wire(self.form.model, QUICK)
+        self.grid.wire(self.form.model, QUICK)
         sides: set[Any] = {self.form.width, self.form.height}
         factors: set[Any] = {self.upscaling.factor, self.upscaling.other}
         self.form.final_size.click(
@@ -135,6 +144,19 @@ class PaintingTab(PictureTab):
         )
         self.tab_inputs.wire(self)
         self._wire_foresight()
+        self._wire_grid()
+
+    def _wire_grid(self) -> None:
+        """Say how many pictures a grid has, whenever that may change."""
+        others = (self.form.num_inference_steps.change, self.form.model.change)
+        gr.on(
+            [*self.grid.events(), self.prompt.blur, *others],
+            self.describe_grid,
+            self.request_inputs(),
+            [self.grid.forecast],
+            trigger_mode="always_last",
+            **QUICK,
+        )
 
     def _wire_foresight(self) -> None:
         """Describe the final size and whether it fits into memory, whenever that changes."""
@@ -167,6 +189,7 @@ class PaintingTab(PictureTab):
             **self.upscaling.inputs(),
             **self.adapters.inputs(),
             **self.picture_prompt.inputs(),
+            **self.grid.inputs(),
             **self.tab_inputs.inputs(),
         }
 
@@ -196,9 +219,12 @@ class PaintingTab(PictureTab):
         fields = {name: values[component] for name, component in self.form.request_inputs().items()}
         if not values[self.form.keep_seed]:
             fields["seed"] = None
+        if fields["time_budget_seconds"]:  # then these are chosen for the person
+            fields |= dict.fromkeys(_CHOSEN_FOR_BUDGET & fields.keys())
         fields["negative_prompt"] = fields["negative_prompt"] or ""
         fields["prompt"] = str(values[self.prompt] or "").strip()
-        if self.tab_inputs.prompt_needed and not fields["prompt"]:
+        prompted = bool(fields["prompt"]) or self.grid.has_prompts(values)
+        if self.tab_inputs.prompt_needed and not prompted:
             raise RequestError(messages.EMPTY_PROMPT, field="prompt")
         fields["upscaling"] = self.upscaling.read(values)
         fields |= self.styles.read(values)
@@ -207,7 +233,18 @@ class PaintingTab(PictureTab):
         width, height = fields.get("width"), fields.get("height")
         if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
             check_size(Size(width, height))
-        return self.tab_inputs.request(fields, values)
+        painting = check_painting(self.tab_inputs.request(fields, values))
+        return self.grid.build(painting, values)
+
+    def describe_grid(self, values: Values) -> Updates:
+        """Describe the grid before it is painted, as markup; "" without one."""
+        if values[self.grid.kind] == grid_drawer.OFF:
+            return {self.grid.forecast: ""}
+        try:
+            said = self.grid.describe(self.request(values))
+        except PaintError:
+            said = ""  # Generate says what is wrong
+        return {self.grid.forecast: said}
 
     def use_example(self, event: gr.EventData) -> str:
         """Return a chip's prompt. The page sends its number; anything else changes nothing."""
@@ -284,14 +321,16 @@ class PaintingTab(PictureTab):
         """
         if isinstance(request, Upscale):
             return self.upscaling.fill(request.upscaling)
+        painting = check_painting(find_painting(request) or request)
         return {
-            self.prompt: replace_in_prompt(request.prompt, request.loras),
-            **self.form.fill(request),
-            **self.styles.fill(request),
-            **self.upscaling.fill(request.upscaling),
-            **self.adapters.fill(request),
-            **self.picture_prompt.fill(request),
-            **self.tab_inputs.fill(request),
+            self.prompt: replace_in_prompt(painting.prompt, painting.loras),
+            **self.form.fill(painting),
+            **self.styles.fill(painting),
+            **self.upscaling.fill(painting.upscaling),
+            **self.adapters.fill(painting),
+            **self.picture_prompt.fill(painting),
+            **self.grid.fill(request),
+            **self.tab_inputs.fill(painting),
         }
 
     def receive(self, picture: Picture) -> Updates:
@@ -309,7 +348,7 @@ class PaintingTab(PictureTab):
 
     def receive_outputs(self) -> list[Any]:
         """Return the components that `fill` and `receive` may change."""
-        own = [*self.inputs().values(), self.adapters.rows]
+        own = [*self.inputs().values(), self.adapters.rows, *self.grid.extra_outputs()]
         return [self.prompt, *own, self.form.keep_seed]
 
     # After a reload
@@ -324,12 +363,14 @@ class PaintingTab(PictureTab):
             **self.upscaling.restore(memory),
             **self.adapters.restore(memory),
             **self.picture_prompt.restore(memory),
+            **self.grid.restore(memory),
             **self.tab_inputs.restore(memory),
         }
 
     def restore_outputs(self) -> list[Any]:
         """Return the components that `restore` may change."""
-        return [*super().restore_outputs(), self.form.size_preset, self.adapters.rows]
+        own = [self.form.size_preset, self.adapters.rows, *self.grid.extra_outputs()]
+        return [*super().restore_outputs(), *own]
 
 
 def _prompt_box(context: PageContext, ids: Ids) -> tuple[gr.Textbox, Note]:

@@ -13,11 +13,10 @@ import gradio as gr
 from paintdiff.errors import MetadataError, NoMetadataError
 from paintdiff.gallery.found_settings import FoundSettings
 from paintdiff.gallery.metadata import find_settings, read_settings
-from paintdiff.jobs.requests import Painting
+from paintdiff.jobs.requests import Painting, find_painting
 from paintdiff.ui.common import message_markup, widgets
 from paintdiff.ui.common.assets import ASSETS
 from paintdiff.ui.common.context import PageContext
-from paintdiff.ui.common.pictures import painting_request
 from paintdiff.ui.common.updates import Updates, Values
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.painting import messages
@@ -44,7 +43,7 @@ class PaintingSettings:
     @classmethod
     def of(cls, found: FoundSettings | None) -> PaintingSettings | None:
         """Return the settings found; None if they aren't about painting."""
-        painting = None if found is None else painting_request(found.request)
+        painting = None if found is None else find_painting(found.request)
         if found is None or painting is None:
             return None
         return cls(painting, found.left_open, found.program)

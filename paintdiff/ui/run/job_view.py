@@ -15,6 +15,7 @@ from paintdiff.imaging.geometry import Size, grid_size
 from paintdiff.jobs.events import (
     TERMINAL,
     Cancelled,
+    CellDone,
     Event,
     Failed,
     Finished,
@@ -23,7 +24,7 @@ from paintdiff.jobs.events import (
     Progress,
     Queued,
 )
-from paintdiff.jobs.requests import TextToImage, Upscale
+from paintdiff.jobs.requests import Grid, TextToImage, Upscale, find_painting
 from paintdiff.server.identities import current_identity
 from paintdiff.ui.common import browser_state, markup, message_markup, pictures
 from paintdiff.ui.common.browser_state import MAX_FILM, FilmPicture
@@ -31,9 +32,11 @@ from paintdiff.ui.common.job_errors import describe_error
 from paintdiff.ui.common.messages import GENERATE, UPSCALE
 from paintdiff.ui.common.pictures import size_of_result
 from paintdiff.ui.gallery.pictures import load_picture
-from paintdiff.ui.run import messages
+from paintdiff.ui.run import grid_stage, messages
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from paintdiff.engine.engine import Engine
     from paintdiff.gallery.gallery import Gallery
     from paintdiff.jobs.job import Job
@@ -92,11 +95,15 @@ async def watch_job(job: Job, slice_seconds: float = SLICE_SECONDS) -> AsyncIter
     """
     deadline = time.monotonic() + slice_seconds
     seen: Event | None = None
+    cells_shown = -1
     while True:
         event = job.latest
         if event is not seen:
             seen = event
-            yield build_view(job, event)
+            done = len(job.cells_done)
+            large = len(job.cells) > grid_stage.MAX_LIVE_CELLS
+            yield build_view(job, event, staged=not large or done != cells_shown)
+            cells_shown = done
             if isinstance(event, TERMINAL) or (isinstance(event, Queued) and event.position > 0):
                 return
             await asyncio.sleep(LEAST_SECONDS_BETWEEN_VIEWS)
@@ -106,8 +113,11 @@ async def watch_job(job: Job, slice_seconds: float = SLICE_SECONDS) -> AsyncIter
             await asyncio.sleep(POLL_SECONDS)
 
 
-def build_view(job: Job, event: Event) -> View:
-    """Build the view of a job for its latest event."""
+def build_view(job: Job, event: Event, *, staged: bool = True) -> View:
+    """Build the view of a job for its latest event.
+
+    Unless `staged`, the stage stays as it is until the end of the job.
+    """
     match event:
         case Queued():
             line = message_markup.progress_line(describe_queue(event.position))
@@ -120,16 +130,24 @@ def build_view(job: Job, event: Event) -> View:
             )
         case Loading():
             line = message_markup.progress_line(f"{event.message.rstrip('.…')}…")
-            return View(
-                "loading", markup.blank_stage(size_of_result(job), "loading"), line, job.warnings
+            stage = (
+                _build_grid_stage(job)
+                if job.cells
+                else markup.blank_stage(size_of_result(job), "loading")
             )
+            return View("loading", stage if staged else None, line, job.warnings)
         case Progress():
             return View(
                 "painting",
-                _build_step_stage(job, event),
+                _build_step_stage(job, event) if staged else None,
                 _build_step_line(job, event),
                 job.warnings,
             )
+        case CellDone():
+            line = message_markup.progress_line(
+                messages.cells_done(len(job.cells_done), len(job.cells))
+            )
+            return View("painting", _build_grid_stage(job), line, job.warnings)
         case Finished():
             return _finished_view(job, event)
         case Failed():
@@ -229,9 +247,9 @@ def describe_job(picture: Picture, seconds: float | None = None) -> str:
 
 def _list_settings(picture: Picture) -> list[str]:
     """Return a picture's settings besides its prompt."""
-    request = picture.request
+    request = find_painting(picture.request)
     size = f"{picture.size.width} × {picture.size.height}"  # noqa: RUF001 (the sign itself)
-    if isinstance(request, Upscale):
+    if request is None:
         return [size]
     figures = [
         messages.seed(request.seed),
@@ -256,12 +274,17 @@ def describe_queue(position: int) -> str:
 def _finished_view(job: Job, event: Finished) -> View:
     results = _results(job, event.pictures)
     ids = tuple(result.id for result in results)
-    stage = markup.finished_stage(results)
+    stage = _build_end_stage(job, results)
     line = describe_job(event.pictures[0], event.seconds) if event.pictures else ""
+    if job.cells and event.pictures:
+        line = message_markup.error_line(
+            messages.painted_pictures(len(job.cells_done), event.seconds)
+        )
     if isinstance(job.request, Upscale) and len(ids) > 1:
         line = message_markup.error_line(messages.upscaled_pictures(len(ids), event.seconds))
     warnings = tuple(dict.fromkeys((*job.warnings, *event.warnings)))
-    seed = None if isinstance(job.request, Upscale) else job.request.seed
+    painting = find_painting(job.request)
+    seed = None if painting is None else painting.seed
     return View("finished", stage, line, warnings, seed)
 
 
@@ -271,13 +294,31 @@ def _cancelled_view(job: Job, event: Cancelled) -> View:
     if not ids:
         verb = UPSCALE if isinstance(job.request, Upscale) else GENERATE
         return View("cancelled", markup.cancelled_stage(verb), "", job.warnings)
-    stage = markup.finished_stage(results, "cancelled")
-    line = message_markup.error_line(messages.cancelled(len(ids)))
+    stage = _build_end_stage(job, results, "cancelled")
+    count = len(job.cells_done) if job.cells else len(ids)
+    line = message_markup.error_line(messages.cancelled(count))
     return View("cancelled", stage, line, job.warnings)
+
+
+def _build_end_stage(job: Job, results: Sequence[markup.Result], state: str = "finished") -> str:
+    if job.cells:
+        return _build_grid_stage(job, state=state)
+    return markup.finished_stage(results, state)
+
+
+def _build_grid_stage(job: Job, preview: Image.Image | None = None, state: str = "painting") -> str:
+    results = _results(job, job.pictures)
+    cells = {each.picture.cell: each for each in results if each.picture.cell is not None}
+    sheet = next((each for each in results if isinstance(each.picture.request, Grid)), None)
+    if len(job.cells) > grid_stage.MAX_LIVE_CELLS:
+        preview = None
+    return grid_stage.build_stage(job, cells, preview, state, sheet)
 
 
 def _build_step_stage(job: Job, event: Progress) -> str | None:
     """Return the preview beside the job's finished pictures; None without a preview."""
+    if job.cells:
+        return _build_grid_stage(job, event.preview)
     if event.preview is None:
         return None
     together = _count_together(event)
@@ -317,10 +358,10 @@ def _count_together(event: Progress) -> int:
 
 def _job_fraction(job: Job, event: Progress) -> float | None:
     """Return how much of a job is done, 0 to 1; None if unknown."""
-    request, part, ahead = job.request, event.step / event.total_steps, 0.0
+    request, part, ahead = find_painting(job.request), event.step / event.total_steps, 0.0
     if event.stage == "faces":
         part = 0.0  # tiles follow, and how long this takes in comparison is unknown
-    if not isinstance(request, Upscale):
+    if request is not None:
         painting = PAINTING_PART if request.upscaling is not None else 1.0
         ahead = painting * (event.together - 1)  # pictures that are denoised together with this one
         if event.stage not in ("upscaling", "faces"):

@@ -30,6 +30,16 @@ PAINTING = "Painting"
 FINISHING = "Finishing…"
 
 
+def cells_done(count: int, total: int) -> str:
+    return f"{count} of {total} pictures done"
+
+
+GRID = "Grid"
+CELL_FAILED = "An unexpected error stopped this picture. The log has the details."
+SHOW_SHEET = "Look at the sheet"
+DOWNLOAD_SHEET = "Download the sheet"
+
+
 def restoring_faces(number: int, total: int) -> str:
     return f"Restoring faces, {number} of {total}"
 
@@ -64,6 +74,10 @@ def done_in(seconds: float, *, upscaled: bool) -> str:
 
 def upscaled_pictures(count: int, seconds: float) -> str:
     return f"Upscaled {count} pictures in {seconds:.1f} s"
+
+
+def painted_pictures(count: int, seconds: float) -> str:
+    return f"Painted {count} pictures in {seconds:.1f} s"
 
 
 def seed(seed: object) -> str:

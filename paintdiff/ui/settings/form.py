@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from paintdiff.imaging.geometry import MAX_SIDE_PX, MIN_SIDE_PX, Size
-from paintdiff.jobs.requests import MAX_SEED, PaintingRequest
+from paintdiff.jobs.requests import MAX_SEED, MAX_TIME_BUDGET_SECONDS, PaintingRequest
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
@@ -37,6 +37,7 @@ _REQUESTED = (
     "height",
     "seed",
     "num_images",
+    "time_budget_seconds",
     "negative_prompt",
     "num_inference_steps",
     "guidance_scale",
@@ -71,6 +72,7 @@ class Form:
     dice: gr.Button
     keep_seed: gr.Checkbox
     num_images: gr.Slider
+    time_budget_seconds: gr.Number
     negative_prompt: gr.Textbox
     num_inference_steps: gr.Slider
     guidance_scale: gr.Slider
@@ -152,6 +154,9 @@ class Form:
             self.seed: memory.number("seed", None, 0, MAX_SEED),
             self.keep_seed: memory.switch("keep_seed"),
             self.num_images: memory.number("num_images", 1, 1, MAX_IMAGES_OFFERED),
+            self.time_budget_seconds: memory.number(
+                "time_budget_seconds", None, 0, MAX_TIME_BUDGET_SECONDS
+            ),
             self.negative_prompt: memory.text("negative_prompt"),
             self.num_inference_steps: memory.number(
                 "num_inference_steps", steps, 1, MAX_STEPS_OFFERED
@@ -192,6 +197,7 @@ class Form:
             self.sampler: list_samplers(painter, request.sampler) if fits else None,
         }
         return {
+            self.time_budget_seconds: None,
             self.negative_prompt: request.negative_prompt,
             self.variation_strength: request.variation_strength,
             self.variation_seed: request.variation_seed,

@@ -162,6 +162,14 @@ class FormFields:
             filterable=False,
         )
         self._add_variation()
+        self.add(
+            "time_budget_seconds",
+            gr.Number,
+            None,
+            label=messages.TIME_BUDGET,
+            info=messages.TIME_BUDGET_INFO,
+            placeholder=messages.NO_TIME_BUDGET,
+        )
 
     def _add_variation(self) -> None:
         self.add(

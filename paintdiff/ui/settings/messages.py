@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from paintdiff.durations import format_duration
+
 # The form beside the prompt.
 
 MODEL = "Model"
@@ -36,6 +38,9 @@ SAMPLER = "Sampler"
 VARIATION = "Variation"
 VARIATION_INFO = "0: same picture. Higher: more different"
 VARIATION_SEED = "Variation seed"
+TIME_BUDGET = "Time budget"
+TIME_BUDGET_INFO = "Seconds. Steps, speed and size are then chosen for you"
+NO_TIME_BUDGET = "none"
 
 
 # Advice on sizes.
@@ -61,6 +66,47 @@ STRENGTH = "Strength"
 HIRES_STRENGTH_INFO = "0: only enlarge. Higher: repaint more"
 HIRES_STEPS_INFO = "0: same as the first pass"
 LATENT = "Latent"
+
+
+# Grids.
+
+GRID = "Grid"
+GRID_OFF = "Off"
+GRID_AXES = "Axes"
+GRID_MATRIX = "Matrix"
+GRID_LINES = "Lines"
+AXIS_LABELS = ("From left to right", "Downwards", "In blocks")
+NO_AXIS = "Nothing"
+AXIS_VALUES = "Values"
+AXIS_VALUES_EXAMPLE = "Choose a setting first"
+EXAMPLE_OF_KIND = {
+    "whole numbers": "10, 20 or 1-10 (+3) or 1-10 [5]",
+    "numbers": "0.5, 0.8 or 0-1 (+0.25) or 0-1 [5]",
+    "names": "Names, with commas between them",
+    "words": "Words, with commas between them",
+    "lines": "One per line",
+}
+REPLACE_EXAMPLE = "red, blue: paints with red, then with blue instead"
+APPEND_EXAMPLE = "in snow, at night"
+SIZES_EXAMPLE = "128x128, 128x192"
+LORA_EXAMPLE = "none, ink, ink:0.5"
+PROMPT_LINES = "Prompts"
+PROMPT_LINES_INFO = "One per line. A line may have flags, such as --steps 20 --seed 5"
+PROMPT_LINES_EXAMPLE = "a red house\na cat in the snow --seed 5"
+MATRIX_INFO = (
+    "Write the prompt with bars: a house|in snow|at night. The first part is in every picture, the "
+    "others in all combinations."
+)
+ONE_PICTURE_A_CELL = (
+    "Each cell of a grid is one picture. Set this to 1; an axis of seeds has several."
+)
+CHOOSE_AXIS = "Choose a setting for this axis, or switch the grid off."
+NO_LINES = "Write at least one prompt."
+
+
+def pictures_to_paint(count: int, seconds: float | None) -> str:
+    pictures = "1 picture" if count == 1 else f"{count} pictures"
+    return f"{pictures}." if seconds is None else f"{pictures}, about {format_duration(seconds)}."
 
 
 # Upscaling and faces.

@@ -14,7 +14,7 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import Upscaling
-from paintdiff.jobs.requests import MAX_IMAGES, Request, Upscale
+from paintdiff.jobs.requests import MAX_IMAGES, Request, Upscale, find_upscaling
 from paintdiff.ui.common import markup, message_markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
@@ -169,7 +169,8 @@ class UpscaleTab(PictureTab):
 
     def fill(self, request: Request) -> Updates:
         """Return updates with an earlier picture's upscaling settings, if any."""
-        return {} if request.upscaling is None else self.setting.fill(request.upscaling)
+        upscaling = find_upscaling(request)
+        return {} if upscaling is None else self.setting.fill(upscaling)
 
     def receive(self, picture: Picture) -> Updates:
         """Replace the pictures in the list by a finished one. The settings stay.
@@ -188,7 +189,7 @@ class UpscaleTab(PictureTab):
 def _read_upscaling(upload: Upload) -> Upscaling | None:
     """Return the upscaling settings in a picture; None if it has none."""
     try:
-        return read_request(upload.data).upscaling
+        return find_upscaling(read_request(upload.data))
     except MetadataError:
         return None
 

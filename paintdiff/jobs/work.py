@@ -1,0 +1,38 @@
+"""The work that a resolved request is: denoising steps, by the size of the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paintdiff.jobs.requests import Inpaint, Painting, TextToImage
+
+_CONTROLNET = 0.4
+"""A ControlNet's share of a step: half of a UNet, without its decoder."""
+_WITHOUT_GUIDANCE = 0.5
+
+
+@dataclass(frozen=True)
+class DenoisingPass:
+    """Denoising steps at one size. `factor` compares a step with a guided one without extras."""
+
+    steps: int
+    area_px: int
+    factor: float = 1.0
+
+
+def list_passes(request: Painting) -> tuple[DenoisingPass, ...]:
+    """Return the denoising runs of one picture of a resolved request."""
+    sampling = request.sampling()
+    area, steps = sampling.size.area, sampling.num_inference_steps
+    factor = 1.0 + _CONTROLNET * len(request.controls)
+    if sampling.guidance_scale <= 1:
+        factor *= _WITHOUT_GUIDANCE
+    if isinstance(request, TextToImage):
+        hires = request.hires
+        first = DenoisingPass(steps, area, factor)
+        if hires is None:
+            return (first,)
+        second = (hires.num_inference_steps or steps) * (hires.strength or 1.0)
+        return first, DenoisingPass(max(1, int(second)), round(area * hires.scale**2), factor)
+    strengths = (request.strength,) if isinstance(request, Inpaint) else request.strengths()
+    return tuple(DenoisingPass(max(1, int(steps * each)), area, factor) for each in strengths)
