@@ -194,7 +194,7 @@ def test_a_grid_in_the_gallery(
     tiny_manager: ModelManager, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = PictureFolder(gallery.folder)
-    with Engine(tiny_manager, store=folder, recorder=Recorder(gallery, folder, {})) as engine:
+    with Engine(tiny_manager, store=folder, recorder=Recorder(gallery, folder)) as engine:
         finished = engine.generate(GRID)
         sheet = finished.pictures[-1]
         record = gallery.store.get(sheet.id)

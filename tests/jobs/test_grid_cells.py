@@ -38,7 +38,7 @@ def axis(field: str, values: object) -> Axis:
 NOT_ON_AN_AXIS = {
     *("version", "kind", "prompt_syntax"),  # how a request is read
     "num_images",  # each cell is one picture
-    "styles",  # "style"
+    *("styles", "template"),  # "style"; of what it was made
     "time_budget_seconds",  # steps, profile and size are
     *("image", "mask", "sketch", "controls.0.image", "ip_adapters.0.image"),  # pictures
     *("loras.0.name", "loras.0.weight", "loras.0.text_encoder_weight"),  # "lora", "lora_weight"
