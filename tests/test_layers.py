@@ -281,7 +281,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "engine",
         "replay",
         "server",
-        "ui.common",
         "ui.gallery",
     },
     "ui.model_browser": {

@@ -25,7 +25,7 @@ from paintdiff.errors import PictureNotFoundError, RequestError
 from paintdiff.gallery.files import encode_png
 from paintdiff.jobs.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
 from paintdiff.jobs.job import Job
-from paintdiff.jobs.requests import REQUEST_KINDS, ImageToImage, Inpaint, TextToImage, Upscale
+from paintdiff.jobs.requests import REQUEST_KINDS, Grid, ImageToImage, Inpaint, TextToImage, Upscale
 
 if TYPE_CHECKING:
     from paintdiff.api.context import ApiContext
@@ -45,7 +45,8 @@ RequestBody = Annotated[
     Annotated[TextToImage, Tag("text_to_image")]
     | Annotated[ImageToImage, Tag("image_to_image")]
     | Annotated[Inpaint, Tag("inpaint")]
-    | Annotated[Upscale, Tag("upscale")],
+    | Annotated[Upscale, Tag("upscale")]
+    | Annotated[Grid, Tag("grid")],
     Discriminator(
         _read_kind,
         custom_error_type=UNKNOWN_KIND,

@@ -51,8 +51,8 @@ class _Pending:
     """A picture that isn't recorded yet; it isn't saved either while its `path` is None.
 
     `index` is its place among the job's pictures. `scope` is whose pictures its owner may see, None
-    for everybody's; `varied` is the id of the one that it is a variation of. `cells` are the ids of a
-    sheet's pictures.
+    for everybody's; `varied` is the id of the one that it is a variation of. `cells` are the ids of
+    a sheet's pictures.
     """
 
     picture: Picture
