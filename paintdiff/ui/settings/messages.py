@@ -257,7 +257,7 @@ def files_not_usable(count: int) -> str:
 
 SURPRISE_ME_WITH = "Surprise me with"
 SURPRISE_ME = "Surprise me"
-UNSEEN = "Combinations that it never saw in training"
+UNSEEN = "Only combinations that are new to the model"
 ENHANCE = "Richer prompts"
 ENHANCER = "Written by"
 ENHANCER_RULES = "Rules, at once"
