@@ -114,7 +114,7 @@ def image_routes(context: ApiContext) -> APIRouter:
     def rate(body: FeedbackBody) -> ImageAnswer:
         """Like or dislike a picture."""
         record = find(body.id)
-        gallery.store.set_feedback(record.id, body.feedback)
+        gallery.store.set_feedback([record.id], body.feedback)
         return _describe_image(find(body.id))
 
     return router

@@ -54,7 +54,7 @@ def served(
     folder = tmp_path_factory.mktemp("pictures")
     gallery, downloads = Gallery(folder), Downloads()
     pictures = PictureFolder(folder)
-    recorder = Recorder(gallery, pictures, {})
+    recorder = Recorder(gallery, pictures)
     with Engine(mini_manager, store=pictures, recorder=recorder, queue_size=4) as engine:
         context = ApiContext(engine, gallery, downloads)
         yield Served(serve(context), context)
