@@ -27,7 +27,7 @@ from paintdiff.engine.engine import Engine
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Finished, Progress
 from paintdiff.jobs.input_images import InputImage
-from paintdiff.jobs.requests import Painting, Request, Upscale, parse_request
+from paintdiff.jobs.requests import Painting, check_painting, parse_request
 from paintdiff.models.inference.leased_pipeline import LeasedPipeline
 from paintdiff.models.inference.schedulers import make_scheduler
 from paintdiff.models.manager.model_manager import ModelManager
@@ -62,7 +62,7 @@ def _measured(
 ) -> dict[str, Any]:
     job = engine.submit(request)
     job.result()
-    settled = _painting(job.request)
+    settled = check_painting(job.request)
     previews: list[int] = []
     config = dict(leased.pipeline.scheduler.config)
     sources = _sources(settled.sampling().size)
@@ -109,12 +109,7 @@ def _request(task: str, model: str, size: Size, options: argparse.Namespace) -> 
         values |= {"image": InputImage.from_image(picture), "strength": STRENGTH}
     if task == "inpaint":
         values |= {"mask": InputImage.from_image(mask), "mask_blur_px": 0}
-    return _painting(parse_request(values))
-
-
-def _painting(request: Request) -> Painting:
-    assert not isinstance(request, Upscale)
-    return request
+    return check_painting(parse_request(values))
 
 
 def _sources(size: Size) -> tuple[Image.Image, Image.Image]:

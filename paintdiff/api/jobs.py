@@ -23,7 +23,16 @@ from paintdiff.api.routing import make_router
 from paintdiff.api.submissions import follow, wait_until_finished
 from paintdiff.errors import PictureNotFoundError, RequestError
 from paintdiff.gallery.files import encode_png
-from paintdiff.jobs.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
+from paintdiff.jobs.events import (
+    Cancelled,
+    CellDone,
+    Event,
+    Failed,
+    Finished,
+    Loading,
+    Progress,
+    Queued,
+)
 from paintdiff.jobs.job import Job
 from paintdiff.jobs.requests import REQUEST_KINDS, Grid, ImageToImage, Inpaint, TextToImage, Upscale
 
@@ -139,9 +148,9 @@ def job_routes(context: ApiContext) -> APIRouter:
     ) -> AsyncGenerator[ServerSentEvent]:
         """Send the job's events so far, then each as it happens.
 
-        The events are queued, loading, progress (with a preview as the data URL of a JPEG),
-        finished, failed and cancelled; each of the last three ends the stream. After a broken
-        connection, send the id of the last event that arrived as Last-Event-ID.
+        The events are queued, loading, progress (with a preview as the data URL of a JPEG), cell
+        (of a grid), finished, failed and cancelled; each of the last three ends the stream. After a
+        broken connection, send the id of the last event that arrived as Last-Event-ID.
         """
         async for number, event in follow(job, after):
             yield await _describe_event(context, job, number, event)
@@ -156,7 +165,7 @@ def describe_job(job: Job) -> JobAnswer:
         id=job.id,
         state=_name_state(event),
         position=event.position if isinstance(event, Queued) else None,
-        progress=_measure_progress(event),
+        progress=_measure_progress(job, event),
         seconds_left=event.seconds_left if isinstance(event, Progress) else None,
         message=_find_message(event),
         warnings=[str(each) for each in job.warnings],
@@ -170,7 +179,7 @@ def _describe_picture(job: Job, index: int, picture: Picture) -> JobPicture:
     return JobPicture(
         id=picture.id,
         url=f"/api/jobs/{job.id}/pictures/{index}",
-        seed=None if isinstance(request, Upscale) else request.seed,
+        seed=None if isinstance(request, (Upscale, Grid)) else request.seed,
         width=picture.size.width,
         height=picture.size.height,
     )
@@ -184,7 +193,7 @@ def _name_state(
             return "queued"
         case Loading():
             return "loading"
-        case Progress():
+        case Progress() | CellDone():
             return "running"
         case Finished():
             return "finished"
@@ -194,11 +203,14 @@ def _name_state(
             return "cancelled"
 
 
-def _measure_progress(event: Event) -> float:
+def _measure_progress(job: Job, event: Event) -> float:
+    if isinstance(event, Finished):
+        return 1.0
+    picture = 0.0
     if isinstance(event, Progress):
         done = event.image_index + event.step / max(1, event.total_steps)
-        return min(1.0, done / max(1, event.num_images))
-    return 1.0 if isinstance(event, Finished) else 0.0
+        picture = min(1.0, done / max(1, event.num_images))
+    return min(1.0, (len(job.cells_done) + picture) / max(1, len(job.cells)))
 
 
 def _find_message(event: Event) -> str:
@@ -228,10 +240,13 @@ async def _describe_event(
                 "total_steps": event.total_steps,
                 "image_index": event.image_index,
                 "num_images": event.num_images,
-                "progress": round(_measure_progress(event), 4),
+                "progress": round(_measure_progress(job, event), 4),
                 "seconds_left": event.seconds_left,
                 "preview": url,
             }
+        case CellDone():
+            error = event.error
+            content = {"cell": event.cell, "message": "" if error is None else str(error)}
         case Failed():
             content = {"message": str(event.error)}
         case Finished() | Cancelled():
@@ -240,7 +255,8 @@ async def _describe_event(
                 "pictures": [_describe_picture(job, *each).model_dump() for each in pictures],
                 "warnings": [str(each) for each in job.warnings],
             }
-    name = "progress" if isinstance(event, Progress) else _name_state(event)
+    names = {Progress: "progress", CellDone: "cell"}
+    name = names.get(type(event)) or _name_state(event)
     return ServerSentEvent(data=content, event=name, id=str(number))
 
 

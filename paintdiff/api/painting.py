@@ -14,7 +14,7 @@ from paintdiff.api.encoded_images import ImageText, encode_data_url
 from paintdiff.api.routing import make_router
 from paintdiff.api.submissions import wait_until_finished
 from paintdiff.errors import RequestError
-from paintdiff.jobs.requests import Upscale, parse_request
+from paintdiff.jobs.requests import Grid, Upscale, parse_request
 
 if TYPE_CHECKING:
     from paintdiff.api.context import ApiContext
@@ -253,6 +253,6 @@ def _describe_picture(picture: Picture) -> PaintedPicture:
         image=encode_data_url(picture),
         width=picture.size.width,
         height=picture.size.height,
-        seed=None if isinstance(request, Upscale) else request.seed,
+        seed=None if isinstance(request, (Upscale, Grid)) else request.seed,
         params=request.without_image_data().model_dump(mode="json"),
     )

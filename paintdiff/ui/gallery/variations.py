@@ -12,11 +12,13 @@ from paintdiff.errors import EngineError, JobNotFoundError, RequestError
 from paintdiff.jobs.events import Cancelled, Failed, Finished, Queued
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.requests import (
+    Grid,
     ImageToImage,
     Painting,
     PaintingRequest,
     Request,
     Upscale,
+    count_pictures,
     parse_request,
 )
 from paintdiff.server.identities import current_identity
@@ -109,7 +111,7 @@ def _load_painting(gallery: Gallery, record: Record) -> Painting | None:
     if "prompt" not in record.params:
         return None
     request = gallery.load_request(record)
-    return None if isinstance(request, Upscale) else request
+    return None if isinstance(request, (Upscale, Grid)) else request
 
 
 def _vary_picture(
@@ -169,7 +171,7 @@ def _describe(job: Job) -> dict[str, object]:
         case Finished():
             said = messages.variations_done(count)
         case _:
-            said = messages.variations_running(count, job.request.num_images)
+            said = messages.variations_running(count, count_pictures(job.request))
     return {
         "job": job.id,
         "done": job.done,

@@ -13,7 +13,7 @@ from paintdiff.errors import PaintError, RequestError
 from paintdiff.imaging.animations import AnimationFormat, Pace, is_video, write_animation
 from paintdiff.jobs.events import Cancelled, Failed, Finished, Loading, Progress, Queued
 from paintdiff.jobs.request_parts import Branch
-from paintdiff.jobs.requests import Request, Upscale
+from paintdiff.jobs.requests import Request, check_painting
 from paintdiff.replay.replaying import Frame, FrameRecorder, check_has_steps
 from paintdiff.replay.saved_pictures import SavedPicture, read_pixels
 from paintdiff.replay.verification import compare_with_saved, describe_verification
@@ -82,9 +82,9 @@ class Runs:
             PaintError: It has no steps, or can't be painted with them.
         """
         check_has_steps(request)
-        assert not isinstance(request, Upscale)
-        before = tuple(each for each in request.branches if each.after_step < branch.after_step)
-        changed = request.model_copy(update={"branches": (*before, branch)})
+        painting = check_painting(request)
+        before = tuple(each for each in painting.branches if each.after_step < branch.after_step)
+        changed = painting.model_copy(update={"branches": (*before, branch)})
         return self._keep(Run(self._engine.submit(changed, visitor, owner), owner))
 
     def find(self, id: str) -> Run | None:
