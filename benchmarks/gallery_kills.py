@@ -255,7 +255,7 @@ class Worker:
         )
         (picture,) = self.app.engine.generate(request).pictures
         gallery_scenarios.acknowledge_picture(self.app.gallery, picture.id, self.tell)
-        self.app.gallery.store.set_feedback(picture.id, 1)
+        self.app.gallery.store.set_feedback([picture.id], 1)
         self.tell({"liked": picture.id})
 
     def _import(self) -> None:

@@ -117,7 +117,7 @@ def _prepare_pictures(place: Place, acknowledge: Acknowledge) -> None:
         folder = PictureFolder(gallery.folder)
         recorder = Recorder(gallery, folder)
         ids = [save(recorder, folder, make_picture(seed)).id for seed in range(3)]
-        gallery.store.set_feedback(ids[0], 1)
+        gallery.store.set_feedback([ids[0]], 1)
         for id in ids:
             acknowledge_picture(gallery, id, acknowledge)
             record = gallery.store.get(id)

@@ -255,8 +255,9 @@ async def _describe_event(
                 "pictures": [_describe_picture(job, *each).model_dump() for each in pictures],
                 "warnings": [str(each) for each in job.warnings],
             }
-    names = {Progress: "progress", CellDone: "cell"}
-    name = names.get(type(event)) or _name_state(event)
+    name: str = _name_state(event)
+    if isinstance(event, (Progress, CellDone)):
+        name = "cell" if isinstance(event, CellDone) else "progress"
     return ServerSentEvent(data=content, event=name, id=str(number))
 
 
