@@ -67,7 +67,8 @@ class Submissions:
         return job
 
     def _submit(self, request: Request) -> Job:
-        return self._engine.submit(request, current_visitor.get(), current_identity.get().owner)
+        visitor, identity = current_visitor.get(), current_identity.get()
+        return self._engine.submit(request, visitor, identity.owner, sees_all=identity.sees_all)
 
     def _submit_once(self, request: Request, key: str) -> Job:
         place = (current_identity.get().owner, key)

@@ -73,9 +73,8 @@ def replay_routes(gallery: Gallery, engine: Engine) -> APIRouter:
     def go_on(wanted: Continuation) -> Any:
         with _answering_errors():
             saved, _ = _read(gallery, wanted.id)
-            owner = current_identity.get().owner
-            branch = wanted.branch()
-            run = runs.go_on(saved.request, branch, current_visitor.get(), owner)
+            who = current_visitor.get(), current_identity.get()
+            run = runs.go_on(saved.request, wanted.branch(), wanted.id, *who)
             return _fresh(runs.describe(run))
 
     @router.get("/{run_id}")

@@ -17,6 +17,7 @@ from paintdiff.jobs.requests import Request, check_painting
 from paintdiff.replay.replaying import Frame, FrameRecorder, check_has_steps
 from paintdiff.replay.saved_pictures import SavedPicture, read_pixels
 from paintdiff.replay.verification import compare_with_saved, describe_verification
+from paintdiff.server.identities import Identity
 from paintdiff.ui.replay import messages
 
 if TYPE_CHECKING:
@@ -73,8 +74,10 @@ class Runs:
         )
         return self._keep(Run(job, owner, recorder, saved, path))
 
-    def go_on(self, request: Request, branch: Branch, visitor: str, owner: str) -> Run:
-        """Continue a picture's run with other settings; the result is saved as any picture.
+    def go_on(
+        self, request: Request, branch: Branch, picture_id: str, visitor: str, identity: Identity
+    ) -> Run:
+        """Continue a picture's run with other settings; the result is saved as its variation.
 
         Branches of the picture itself that begin at that step or later are left out.
 
@@ -85,7 +88,10 @@ class Runs:
         painting = check_painting(request)
         before = tuple(each for each in painting.branches if each.after_step < branch.after_step)
         changed = painting.model_copy(update={"branches": (*before, branch)})
-        return self._keep(Run(self._engine.submit(changed, visitor, owner), owner))
+        job = self._engine.submit(
+            changed, visitor, identity.owner, sees_all=identity.sees_all, varied=picture_id
+        )
+        return self._keep(Run(job, identity.owner))
 
     def find(self, id: str) -> Run | None:
         """Return the run of that id, None if it is gone."""

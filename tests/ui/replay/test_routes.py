@@ -115,6 +115,7 @@ def test_a_run_is_continued_with_other_settings(
     run = finish(client, "/replays/continue", id=painted.id, **wanted)
     assert not run["failed"], run["said"]
     child = gallery.store.get(run["picture"])
+    assert (child.parent, child.relation) == (painted.id, "variation")
     (branch,) = child.params["branches"]
     assert (branch["after_step"], branch["prompt"], branch["seed"]) == (2, "a boat", None)
     # The child's own branch is replaced if the new one begins before it.
