@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
+from paintdiff.gallery.adoption import empty_bin
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.store import PictureQuery
 from tests.browser.conftest import running_app
@@ -293,11 +294,14 @@ def test_what_is_made_from_a_result_becomes_its_child(studio: Studio, gallery: G
     studio.arrive("image_to_image")
     canvas_of(studio).expect_size((gallery.store.get(parent).size.width,) * 2)
     expect(studio.page.locator("#image_to_image-offer button")).to_have_count(0)
-    studio.paint("a golden zeppelin")
+    studio.prompt.fill("a golden zeppelin")
+    studio.fast()
+    studio.generate.click()
     studio.expect_picture()
     (child,) = gallery.store.children(parent)
     assert (child.prompt, child.relation) == ("a golden zeppelin", "image_to_image")
     gallery.store.delete([parent, child.id])
+    empty_bin(gallery)
 
 
 def test_the_bin_gives_back_and_is_emptied_after_a_question(

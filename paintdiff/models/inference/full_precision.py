@@ -60,7 +60,7 @@ class Float32Retry:
             self.retried.add(stage)
         kernels = replace(self._computing.kernels, bfloat16=False)
         with run_in_float32(networks):
-            return compute(replace(self._computing, kernels=kernels, engine=None))
+            return compute(replace(self._computing, kernels=kernels, backend=None))
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -245,7 +245,8 @@ WILDCARD_MODES = ("At random, by the seed", "All combinations, one a seed", "Are
 
 
 def wildcards_info(count: int) -> str:
-    return f"{{red|blue}} and __colour__ in prompts; there are {count} wildcards"
+    # Gradio reads it as Markdown, in which __colour__ would be bold.
+    return f"{{red|blue}} and \\_\\_colour\\_\\_ in prompts; there are {count} wildcards"
 
 
 def files_not_usable(count: int) -> str:
