@@ -66,6 +66,7 @@ def test_a_newcomer_is_offered_what_mini_can_paint(studio: Studio) -> None:
     expect(studio.prompt).to_have_value("a woman")
     expect(help_of(page)).not_to_contain_text("can't paint")
     studio.prompt.fill("a robot")
+    studio.prompt.blur()  # else its last word may not be complete
     page.get_by_role("button", name="Open the Models tab").click()
     expect(page.get_by_role("tab", name="Models")).to_have_attribute("aria-selected", "true")
 

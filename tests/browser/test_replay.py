@@ -24,11 +24,11 @@ def test_a_run_is_replayed_continued_and_downloaded(
     slider = dialog.locator("input[type=range]")
     slider.focus()
     slider.press("Home")
-    expect(dialog.locator("output")).to_have_text("Step 1 of 10")
+    expect(dialog.locator("output")).to_have_text("Step 1 of 12")
     shown = "image => image.complete && image.naturalWidth === 64 && /frames\\/0$/.test(image.src)"
     studio.page.wait_for_function(shown, arg=dialog.locator("img").element_handle())
     slider.press("ArrowRight")
-    expect(dialog.locator("output")).to_have_text("Step 2 of 10")
+    expect(dialog.locator("output")).to_have_text("Step 2 of 12")
     with studio.page.expect_download() as download:
         dialog.locator("select").select_option("gif")
         dialog.locator(".save").click()

@@ -140,7 +140,7 @@ window.paintdiff.promptComplete = (() => {
       const index = options.indexOf(event.target.closest("li"));
       if (index >= 0) accept(index);
     });
-    document.body.append(list);
+    (box.closest("main") ?? document.body).append(list);  // all that is shown lies in a landmark
     open = { box, list, options, found, active: -1 };
     box.setAttribute("aria-autocomplete", "list");
     box.setAttribute("aria-haspopup", "listbox");
