@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from paintdiff.errors import RequestError
+from paintdiff.jobs import request_parts
 from paintdiff.jobs.axes import AXES, find_axis
 from paintdiff.jobs.grid_cells import MAX_CELLS, count_cells, list_labels, make_matrix, plan_cells
 from paintdiff.jobs.input_images import InputImage
@@ -51,7 +52,7 @@ def fields_of(kind: type[BaseModel], before: str = "") -> Iterator[str]:
         parts = {
             each.__name__: each
             for each in BaseModel.__subclasses__()
-            if each is not InputImage and f".{each.__name__}" in text
+            if each.__module__ == request_parts.__name__ and f".{each.__name__}" in text
         }
         if not parts:
             yield f"{before}{name}"
