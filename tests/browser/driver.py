@@ -71,6 +71,10 @@ class Studio:
     def thumbnails(self) -> Locator:
         return self.page.locator(f"{self.id('filmstrip')} li img")
 
+    def thumbnails_of(self, prompt: str) -> Locator:
+        """Return those of one prompt's pictures: a strip begins with what the gallery has."""
+        return self.page.locator(f"{self.id('filmstrip')} li img[alt='{prompt}']")
+
     def wait_until_ready(self) -> None:
         self.page.wait_for_selector("body[data-ready]")
 

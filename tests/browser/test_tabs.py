@@ -75,10 +75,10 @@ def test_a_picture_goes_from_tab_to_tab(studio: Studio, url: str) -> None:
     easel.set("size", 12)
     easel.stroke((12, 12), (36, 12))
     studio.fast()
-    earlier = studio.thumbnails.count()
+    studio.prompt.fill("a blue house behind a stroke")
     studio.generate.dblclick()  # at once after the last stroke, and once all the same
     studio.expect_picture()
-    expect(studio.thumbnails).to_have_count(earlier + 1)
+    expect(studio.thumbnails_of("a blue house behind a stroke")).to_have_count(1)
     expect(studio.line).to_contain_text("0 pixels changed outside the mask")
     third = shown(studio, url)
     changed = np.abs(third.astype(int) - second).max(axis=2) > 0

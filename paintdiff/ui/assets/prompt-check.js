@@ -99,7 +99,10 @@ window.paintdiff.promptCheck = (() => {
   async function ask(box, state) {
     if (!box.isConnected) return;
     const asked = JSON.stringify(question(box));
-    if (asked === state.asked) return;
+    if (asked === state.asked) {
+      if (state.answer && state.text === box.value) list(box, state);  // its last word may count now
+      return;
+    }
     state.request?.abort();
     const request = new AbortController();
     state.request = request;

@@ -88,6 +88,9 @@ def shown_reduced(shown: str, full: str) -> str:
     return f"Shown at {shown}; the download has all {full}."
 
 
+WITHOUT_PROMPT = "A picture painted without a prompt"
+
+
 def sheet_of(prompt: str) -> str:
     return f"Grid: {prompt}"
 

@@ -36,7 +36,7 @@ def alt_text(request: Request) -> str:
         return messages.upscaled_times(request.upscaling.scale)
     if isinstance(request, Grid):
         return messages.sheet_of(request.base.prompt)
-    return request.prompt
+    return request.prompt or messages.WITHOUT_PROMPT
 
 
 def file_name(picture: Picture, index: int) -> str:
