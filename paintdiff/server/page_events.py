@@ -213,4 +213,4 @@ def _check_plain(value: object) -> None:
 
 
 def _refuse(reason: str) -> NoReturn:
-    raise EventRefusedError(f"{reason}.")
+    raise EventRefusedError(reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from PIL import Image
@@ -22,7 +22,7 @@ from paintdiff.imaging.images import decode_image
 from paintdiff.jobs.events import TERMINAL, Cancelled, CellDone, Event, Finished, Picture, Queued
 from paintdiff.jobs.grid_cells import Cell, count_cells, plan_cells
 from paintdiff.jobs.input_images import InputImage
-from paintdiff.jobs.requests import Grid, Request, TextToImage, Upscale
+from paintdiff.jobs.requests import Grid, Painting, Request, TextToImage, Upscale
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.disk_usage import LoadedSummary
 from paintdiff.models.catalog.name_lookup import find_row_by_name
@@ -222,7 +222,8 @@ class FakeEngine:
         self.varied.append(varied)
         if isinstance(request, Grid):
             job = self._remembered(request)
-            job.cells = plan_cells(request).cells
+            cells = plan_cells(request).cells
+            job.cells = tuple(replace(each, request=_settle(each.request)) for each in cells)
             return job
         if isinstance(request, Upscale):
             return self._remembered(request)
@@ -233,17 +234,7 @@ class FakeEngine:
                 self.manager.catalog.find(LoraRow, tag.name)
             except UnknownNameError as error:
                 raise error.at("prompt") from error
-        settled = request.model_copy(
-            update={
-                "width": request.width or 128,
-                "height": request.height or 128,
-                "num_inference_steps": request.num_inference_steps or 20,
-                "guidance_scale": 4.0 if request.guidance_scale is None else request.guidance_scale,
-                "sampler": request.sampler or "DDIM",
-                "seed": 7 if request.seed is None else request.seed,
-            }
-        )
-        return self._remembered(settled)
+        return self._remembered(_settle(request))
 
     def _remembered(self, settled: Request) -> FakeJob:
         job = FakeJob(
@@ -266,3 +257,17 @@ def picture(job: FakeJob, colour: str = "red") -> Picture:
     painted = isinstance(job.request, TextToImage)
     size = (job.request.width or 128, job.request.height or 128) if painted else (128, 128)
     return Picture(Image.new("RGB", size, colour), job.request)
+
+
+def _settle(request: Painting) -> Painting:
+    """Fill in what is left open, as resolving does."""
+    return request.model_copy(
+        update={
+            "width": request.width or 128,
+            "height": request.height or 128,
+            "num_inference_steps": request.num_inference_steps or 20,
+            "guidance_scale": 4.0 if request.guidance_scale is None else request.guidance_scale,
+            "sampler": request.sampler or "DDIM",
+            "seed": 7 if request.seed is None else request.seed,
+        }
+    )

@@ -81,7 +81,9 @@ def make_language_model_rows(source: str) -> tuple[LanguageModelRow, ...]:
             row = _make_row(get_source_name(str(folder.resolve())), str(folder.resolve()), weights)
             stamp = f"{status.st_size}-{status.st_mtime_ns}"
             return (row.model_copy(update={"fingerprint": stamp}),)
-    raise ModelNotFoundError(messages.no_language_model_at(source, " or ".join(WEIGHTS)))
+    raise ModelNotFoundError(
+        messages.no_language_model_at(get_source_name(source), " or ".join(WEIGHTS))
+    )
 
 
 def _make_row(name: str, source: str, weights: str) -> LanguageModelRow:

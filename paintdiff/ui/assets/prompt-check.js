@@ -238,7 +238,7 @@ window.paintdiff.promptCheck = (() => {
   }
 
   function openModels() {
-    document.querySelector("#tabs [role=tab][id*=models]")?.click();
+    document.querySelector("#tabs [role=tab][data-tab-id=models]")?.click();
   }
 
   // Anything may have changed: the model, the language of prompts, or a prompt that was filled in.

@@ -199,7 +199,7 @@ class StyleDrawer:
         """Return updates with the stored settings, each checked."""
         names = memory.choices("styles", self._names())
         return {
-            self.styles: gr.Dropdown(choices=self._names(), value=names),
+            self.styles: gr.Dropdown(choices=self._names(), value=names, multiselect=True),
             self.wildcards: memory.choice("wildcards", _MODES, _USUAL),
         }
 

@@ -10,15 +10,20 @@ from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.settings.prompt_ideas import PromptIdeas, show_proposals, use_proposal
+from tests.loops import inside_a_loop
 
 
 @pytest.fixture
 def ideas(context: PageContext) -> PromptIdeas:
     made = PromptIdeas(context, Ids("", first=True))
-    with gr.Blocks():
-        made.add(surprising=True)
-        prompt, model = gr.Textbox(), gr.Dropdown(["mini"])
-        made.wire(prompt, model, {})
+
+    def build() -> None:
+        with gr.Blocks():
+            made.add(surprising=True)
+            prompt, model = gr.Textbox(), gr.Dropdown(["mini"])
+            made.wire(prompt, model, {})
+
+    inside_a_loop(build)
     return made
 
 

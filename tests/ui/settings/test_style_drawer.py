@@ -15,15 +15,24 @@ from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.settings.style_drawer import StyleDrawer, show_styles
+from tests.loops import inside_a_loop
 
 
 @pytest.fixture
 def drawer(context: PageContext, tmp_path: Path) -> StyleDrawer:
     context.engine.library = PromptLibrary(own_folder=tmp_path)  # pyright: ignore
-    made = StyleDrawer(context, Ids("", first=True))
-    with gr.Blocks():
-        made.add()
-    return made
+    return add(StyleDrawer(context, Ids("", first=True)))
+
+
+def add(drawer: StyleDrawer) -> StyleDrawer:
+    """Add it to a page."""
+
+    def build() -> None:
+        with gr.Blocks():
+            drawer.add()
+
+    inside_a_loop(build)
+    return drawer
 
 
 def said(updates: dict[Any, Any]) -> str:
@@ -71,9 +80,7 @@ def test_own_styles_are_saved_and_deleted(drawer: StyleDrawer) -> None:
 
 def test_visitors_of_a_shared_page_change_nothing(context: PageContext, tmp_path: Path) -> None:
     context.engine.library = PromptLibrary(own_folder=tmp_path)  # pyright: ignore
-    drawer = StyleDrawer(replace(context, may_manage=False), Ids("", first=True))
-    with gr.Blocks():
-        drawer.add()
+    drawer = add(StyleDrawer(replace(context, may_manage=False), Ids("", first=True)))
     assert "Visitors" in said(drawer.save_own("Mine", "mine", ""))
     assert list(tmp_path.iterdir()) == []
 
@@ -102,9 +109,7 @@ def test_files_that_cannot_be_used_are_listed(context: PageContext, tmp_path: Pa
     (tmp_path / "wildcards").mkdir()
     (tmp_path / "wildcards" / "<i>.yaml").write_text("a: [")
     context.engine.library = PromptLibrary([tmp_path])  # pyright: ignore
-    drawer = StyleDrawer(context, Ids("", first=True))
-    with gr.Blocks():
-        drawer.add()
+    drawer = add(StyleDrawer(context, Ids("", first=True)))
     shown = str(drawer.broken.value)
     assert "One file or row" in shown
     assert "&lt;i&gt;.yaml: It isn&#x27;t valid YAML" in shown
