@@ -528,6 +528,12 @@ def test_a_session_can_have_only_so_many_unfinished_events(
         for _ in range(MAX_EVENTS_PER_SESSION + 1)
     ]
     assert statuses == [200] * MAX_EVENTS_PER_SESSION + [429]
+    cancel = {"session_hash": "greedy", "fn_index": number, "event_id": "0"}
+    statuses = [
+        guarded.post("/gradio_api/cancel", json=cancel).status_code
+        for _ in range(MAX_EVENTS_PER_SESSION + 1)
+    ]
+    assert statuses == [200] * MAX_EVENTS_PER_SESSION + [429]
     asyncio.run(gradio_server.QueueAnswers(page).forget("greedy"))
 
 
@@ -539,7 +545,7 @@ def test_events_and_streams_are_counted_for_their_visitor(
     sessions = Sessions(gradio_server.QueueAnswers(page))
 
     async def admit(session: str, visitor: str = "none", body_bytes: int = 0) -> None:
-        seen.append(visitor)
+        seen.append(visitor if body_bytes > 0 else "nothing sent")
         raise EventRefusedError("enough", 429)
 
     def open_stream(session: str, visitor: str = "none") -> Any:
