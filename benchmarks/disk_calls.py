@@ -137,7 +137,7 @@ class Disk:
 
     def __init__(self, root: Path) -> None:
         self._names: dict[str, _File | None] = {}
-        """What has a name for sure; None is a folder."""
+        """Files whose names are on the disk; None is a folder."""
         self._files: dict[int, _File] = {}
         self._now: dict[str, _File | None] = {}
         self._pending: list[_Naming] = []

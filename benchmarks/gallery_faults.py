@@ -106,7 +106,7 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a process left: its exit code (negative for a signal), its log, and what it told."""
+    """The results of a process: its exit code (negative for a signal), log and messages."""
 
     status: int
     calls: list[Call]

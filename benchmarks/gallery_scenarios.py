@@ -1,4 +1,4 @@
-"""What a gallery does while it is killed, and what must be true after the next start."""
+"""The work that a gallery does while it is killed, and what must hold after the next start."""
 
 from __future__ import annotations
 

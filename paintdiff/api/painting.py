@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from paintdiff.jobs.job import Job
 
 _PROMPT = "a red sailboat on a calm sea at sunset"
+_MOST_NAMED = 20
+"""How many ignored fields a warning names."""
 _FIELDS = {
     "image": "init_image",
     "controls": "controlnet_method",
@@ -44,11 +46,21 @@ IdempotencyKey = Annotated[
 ]
 
 
-class GenerateBody(BaseModel):
+class LenientBody(BaseModel):
+    """A body whose unknown fields are accepted, and named in a warning."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def list_ignored(self) -> tuple[str, ...]:
+        """Return a warning about fields that have no effect here."""
+        names = sorted(self.model_extra or {})
+        return (messages.ignored_fields(names[:_MOST_NAMED]),) if names else ()
+
+
+class GenerateBody(LenientBody):
     """A request to paint. Only `prompt` is needed; the task follows from the pictures given."""
 
     model_config = ConfigDict(
-        extra="allow",
         json_schema_extra={"examples": [{"prompt": _PROMPT}]},
         use_attribute_docstrings=True,
     )
@@ -77,11 +89,6 @@ class GenerateBody(BaseModel):
     controlnet_conditioning_scale: float | None = None
     upscale: bool | float = False
     """How many times to enlarge the picture; true is 2 times."""
-
-    def list_ignored(self) -> tuple[str, ...]:
-        """Return a warning about fields that have no effect here."""
-        names = sorted(self.model_extra or {})
-        return (messages.ignored_fields(names[:20]),) if names else ()
 
     def to_values(self) -> dict[str, object]:
         """Return the values of the request that this describes.
@@ -141,10 +148,8 @@ class GenerateBody(BaseModel):
         return {"controls": [control]}
 
 
-class UpscaleBody(BaseModel):
+class UpscaleBody(LenientBody):
     """A request to enlarge a picture."""
-
-    model_config = ConfigDict(extra="allow")
 
     image: ImageText
     scale: float = 2.0
@@ -207,9 +212,7 @@ def painting_routes(context: ApiContext) -> APIRouter:
             fields |= {f"upscaling.{name}": name for name in upscaling}
             raise rename_field(error, fields) from error
         finished = await wait_until_finished(job, client, cancel=key is None)
-        ignored = sorted(body.model_extra or {})
-        warnings = (messages.ignored_fields(ignored[:20]),) if ignored else ()
-        return await run_in_threadpool(describe_pictures, job, finished, warnings)
+        return await run_in_threadpool(describe_pictures, job, finished, body.list_ignored())
 
     return router
 

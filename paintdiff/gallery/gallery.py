@@ -19,6 +19,11 @@ from paintdiff.jobs.requests import Request, parse_saved_request
 _ID = re.compile(r"[0-9a-z]{1,40}")
 
 
+def is_picture_id(text: str) -> bool:
+    """Return whether a text has the form of a picture's id."""
+    return _ID.fullmatch(text) is not None
+
+
 class Gallery:
     """The pictures of an output folder. Threads may share it; nothing is opened before it's needed.
 
@@ -77,7 +82,7 @@ class Gallery:
             PictureNotFoundError: There is no such picture, or it is somebody else's.
             GalleryError: The database can't be used.
         """
-        if _ID.fullmatch(id) is None:
+        if not is_picture_id(id):
             raise PictureNotFoundError(messages.picture_not_found(id[:40]))
         record = self.store.get(id)
         if owner is not None and record.owner != owner:

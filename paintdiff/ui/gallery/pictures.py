@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from paintdiff.errors import PictureNotFoundError, RequestError
+from paintdiff.gallery.gallery import is_picture_id
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.requests import Request, Upscale, parse_saved_request
@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from paintdiff.gallery.gallery import Gallery
     from paintdiff.gallery.record import Record
 
-_ID = re.compile(r"[0-9a-z]{1,40}")
-
 
 def is_id(text: object) -> bool:
-    """Return whether a text has the form of a picture's id in the gallery."""
-    return isinstance(text, str) and _ID.fullmatch(text) is not None
+    """Return whether a value has the form of a picture's id in the gallery."""
+    return isinstance(text, str) and is_picture_id(text)
 
 
 def find_picture(gallery: Gallery, id: str) -> Record:
@@ -35,13 +33,7 @@ def find_picture(gallery: Gallery, id: str) -> Record:
         PictureNotFoundError: There is none, or it is somebody else's.
         GalleryError: The database can't be used.
     """
-    scope = current_identity.get().scope
-    if not is_id(id):
-        raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
-    record = gallery.store.get(id)
-    if scope is not None and record.owner != scope:
-        raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
-    return record
+    return gallery.find(id, current_identity.get().scope)
 
 
 def find_pictures(gallery: Gallery, ids: Sequence[str]) -> list[Record]:
