@@ -97,8 +97,13 @@ class Studio:
         self.page.locator(f"{self.id('num-images')} input[type=number]").blur()
 
     def paint(self, prompt: str, *, side: int = 64, pictures: int = 1) -> None:
-        """Fill the form and click Generate."""
+        """Fill the form, mark the picture shown so far as an earlier one, and click Generate."""
         self.ask(prompt, side=side, pictures=pictures)
+        self.page.evaluate(
+            """stage => document.querySelectorAll(`${stage} img.final`)
+            .forEach((image) => { image.dataset.earlier = ""; })""",
+            self.id("stage"),
+        )
         self.generate.click()
 
     def expect_state(self, *states: str) -> None:
@@ -108,10 +113,10 @@ class Studio:
         expect(self.page.locator(wanted)).to_be_attached(timeout=WAIT_MS)
 
     def expect_picture(self) -> None:
-        """Wait until a finished picture's pixels are really there."""
+        """Wait until a finished picture's pixels are really there, and not an earlier picture's."""
         self.expect_state("finished")
         self.page.wait_for_function(
-            "stage => [...document.querySelectorAll(`${stage} img.final`)]"
+            "stage => [...document.querySelectorAll(`${stage} img.final:not([data-earlier])`)]"
             ".some((image) => image.complete && image.naturalWidth > 0)",
             arg=self.id("stage"),
         )
