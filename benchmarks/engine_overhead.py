@@ -28,7 +28,7 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Finished, Progress
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.requests import Painting, check_painting, parse_request
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 from paintdiff.models.inference.schedulers import make_scheduler
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.model_rows import ModelRow

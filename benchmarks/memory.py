@@ -145,7 +145,7 @@ def _row(source: str) -> Any:
 def _child(asked: dict[str, Any]) -> dict[str, Any]:
     import torch  # noqa: PLC0415 (in the child alone)
 
-    from paintdiff.models.inference import leased_pipeline  # noqa: PLC0415
+    from paintdiff.models.inference.pipelines import leased_pipeline  # noqa: PLC0415
     from paintdiff.models.loading import pipeline_files  # noqa: PLC0415
 
     manager, row = _manager(asked["source"], asked["device"], asked["cap"])

@@ -14,7 +14,7 @@ import transformers
 from accelerate import init_empty_weights
 
 from paintdiff.config.presets import presets_folder
-from paintdiff.models.loading.clip_vocabulary import build_clip_tokenizer
+from paintdiff.models.loading.tokenizers.clip_vocabulary import build_clip_tokenizer
 
 CONFIGS = {"sd15": "sd1", "sdxl": "sdxl"}
 """The benchmarks' names of models, and their folders under `presets/configs`."""

@@ -55,7 +55,7 @@ from paintdiff.mini.evaluate import AskedPicture, list_held_out_prompts, score
 from paintdiff.mini.judge import load_judge
 from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
 from paintdiff.models.acceleration.engines import EngineName
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 from paintdiff.models.inference.schedulers import make_scheduler
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.model_rows import ModelRow

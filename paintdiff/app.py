@@ -69,10 +69,10 @@ class App:
         from paintdiff.config.presets import Presets  # noqa: PLC0415
         from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415
         from paintdiff.engine.engine import Engine  # noqa: PLC0415
-        from paintdiff.gallery.earlier import EarlierPictures  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
         from paintdiff.gallery.gallery import Gallery  # noqa: PLC0415
         from paintdiff.gallery.recording import Recorder  # noqa: PLC0415
+        from paintdiff.gallery.settings.earlier import EarlierPictures  # noqa: PLC0415
         from paintdiff.models.catalog.live_catalog import LiveCatalog  # noqa: PLC0415
         from paintdiff.models.hub.downloads import Downloads  # noqa: PLC0415
         from paintdiff.models.manager.model_manager import ModelManager  # noqa: PLC0415

@@ -30,7 +30,7 @@ from paintdiff.models.acceleration import engines
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.hub import resumable_download as hub_fetch
 from paintdiff.models.hub.downloads import Downloads
-from paintdiff.models.loading import tokenizer_trial
+from paintdiff.models.loading.tokenizers import trial as tokenizer_trial
 from paintdiff.models.manager.model_manager import ModelManager
 from tests.hub_server import FakeHub
 from tests.tiny import (

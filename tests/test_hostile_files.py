@@ -22,7 +22,11 @@ from paintdiff.models.discovery.inspection import InspectedFile
 from paintdiff.models.discovery.scanning import scan_folders
 from paintdiff.models.formats.headers import read_header
 from paintdiff.models.formats.limits import MAX_REASON_CHARACTERS, MAX_WASTED_SECONDS
-from paintdiff.models.formats.safe_pickle import list_tensor_names, read_records, read_tensors
+from paintdiff.models.formats.pickles.safe_pickle import (
+    list_tensor_names,
+    read_records,
+    read_tensors,
+)
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow
 from tests.hostile_files import BESIDE, HOSTILE, PICKLES, mutations, shared_storage, zipped

@@ -53,7 +53,7 @@ from paintdiff.tasks.upscale import enlarge
 if TYPE_CHECKING:
     from PIL import Image
 
-    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+    from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
     from paintdiff.models.registry.model_rows import ModelRow
     from paintdiff.models.upscaling.upscaler import LeasedUpscaler
 

@@ -21,9 +21,9 @@ from paintdiff.gallery.a1111.text import (
     settings_from_parameters,
     write_parameters,
 )
-from paintdiff.gallery.embedded_texts import PARAMETERS_KEY, READERS, find_embedded_texts
-from paintdiff.gallery.found_settings import FoundSettings
-from paintdiff.gallery.json_settings import parse_object, settings_from_json
+from paintdiff.gallery.settings.embedded_texts import PARAMETERS_KEY, READERS, find_embedded_texts
+from paintdiff.gallery.settings.found_settings import FoundSettings
+from paintdiff.gallery.settings.json_settings import parse_object, settings_from_json
 from paintdiff.imaging.image_files import ImageFile
 from paintdiff.imaging.images import open_image
 from paintdiff.jobs.events import Picture

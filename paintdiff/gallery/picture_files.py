@@ -17,7 +17,7 @@ from paintdiff.imaging.image_files import ImageFile, parse_image_file
 from paintdiff.imaging.images import MAX_FILE_BYTES, read_header
 
 if TYPE_CHECKING:
-    from paintdiff.gallery.found_settings import FoundSettings
+    from paintdiff.gallery.settings.found_settings import FoundSettings
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _START_BYTES = 32 * 2**20

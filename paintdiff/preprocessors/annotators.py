@@ -22,7 +22,7 @@ from PIL import Image
 
 from paintdiff.error_reports import report_unexpected
 from paintdiff.errors import AnnotatorError, DownloadError, ModelError
-from paintdiff.models.formats.safe_pickle import read_tensors
+from paintdiff.models.formats.pickles.safe_pickle import read_tensors
 from paintdiff.models.manager.loaders import PREPROCESSOR
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.preprocessor_rows import PreprocessorRow

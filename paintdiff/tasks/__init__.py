@@ -15,7 +15,7 @@ from paintdiff.tasks.task_context import TaskContext
 from paintdiff.tasks.warnings import list_warnings
 
 if TYPE_CHECKING:
-    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+    from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 
 
 @dataclass(frozen=True)

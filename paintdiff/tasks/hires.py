@@ -27,7 +27,7 @@ from paintdiff.tasks.task_context import TaskContext
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+    from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 
 
 logger = logging.getLogger(__name__)

@@ -35,7 +35,7 @@ from paintdiff.tasks.task_context import TaskContext
 from paintdiff.tasks.warnings import list_warnings as list_general_warnings
 
 if TYPE_CHECKING:
-    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+    from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 
 _NOTICED_ENLARGEMENT = 1.25
 

@@ -162,7 +162,7 @@ class PromptChecker:
 
 
 def _read_model(model: ModelRow, companions: Mapping[str, Path]) -> _Reader:
-    from paintdiff.models.loading.tokenizers import load_tokenizers  # noqa: PLC0415 (imports torch)
+    from paintdiff.models.loading.tokenizers.loading import load_tokenizers  # noqa: PLC0415 (imports torch)
 
     folder = model.folder
     if folder is None:

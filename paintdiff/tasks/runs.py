@@ -24,7 +24,7 @@ from paintdiff.tasks.task_context import TaskContext
 if TYPE_CHECKING:
     from PIL import Image
 
-    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+    from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 
 
 def build_runs(

@@ -15,7 +15,7 @@ from paintdiff.tasks.steps import OnStep, Painted
 from paintdiff.tasks.task_context import TaskContext
 
 if TYPE_CHECKING:
-    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+    from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 
 
 def resolve(request: TextToImage, context: ResolveContext) -> TextToImage:

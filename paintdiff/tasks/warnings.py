@@ -15,7 +15,7 @@ from paintdiff.tasks.adapters import remove_lora_tags
 from paintdiff.tasks.runs import build_run
 
 if TYPE_CHECKING:
-    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+    from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 
 
 def list_warnings(request: PaintingRequest, leased: LeasedPipeline) -> tuple[str, ...]:

@@ -32,8 +32,8 @@ from paintdiff.jobs.events import (
 from paintdiff.jobs.job import Job
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.catalog.catalog import Catalog
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
-from paintdiff.models.inference.previews import PreviewRateLimit
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.previews.preview import PreviewRateLimit
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.model_rows import ModelRow
 from tests.job_helpers import ENDLESS, QUICK, Folder, pixels, story

@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from paintdiff.engine.engine import Engine
-from paintdiff.gallery.earlier import EarlierPictures
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.recording import Recorder
+from paintdiff.gallery.settings.earlier import EarlierPictures
 from paintdiff.jobs.events import Finished
 from paintdiff.jobs.request_parts import Upscaling
 from paintdiff.jobs.requests import TextToImage
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.system import library_versions
 from tests.job_helpers import pixels

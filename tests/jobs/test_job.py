@@ -32,7 +32,7 @@ from paintdiff.jobs.job import Job
 from paintdiff.jobs.request_parts import ControlInput
 from paintdiff.jobs.requests import ImageToImage
 from paintdiff.models.catalog.catalog import Catalog
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 from paintdiff.models.loading import pipelines
 from paintdiff.models.loading.pipelines import LoadedModel
 from paintdiff.models.manager.model_manager import ModelManager

@@ -30,10 +30,10 @@ from paintdiff.mini.world import (
     subject_names,
     words,
 )
-from paintdiff.mini.world.cast import CAST, POSE_WORDS
-from paintdiff.mini.world.drawings import PART_OF_DRAWING, Drawing, coloured, drawing_of
-from paintdiff.mini.world.people import LOOKS
 from paintdiff.mini.world.scene import check_scene
+from paintdiff.mini.world.subjects.cast import CAST, POSE_WORDS
+from paintdiff.mini.world.subjects.drawings import PART_OF_DRAWING, Drawing, coloured, drawing_of
+from paintdiff.mini.world.subjects.people import LOOKS
 
 WORD = re.compile(r"[a-z]+")
 RECIPE_V1 = Path(DEFAULT_RECIPE).with_name("recipe-v1.yaml")

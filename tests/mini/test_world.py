@@ -27,11 +27,11 @@ from paintdiff.mini.world import (
     to_svg,
     words,
 )
-from paintdiff.mini.world.painters import PAINTERS
 from paintdiff.mini.world.rows import table
 from paintdiff.mini.world.scene import medium_of
+from paintdiff.mini.world.scenery.painters import PAINTERS
+from paintdiff.mini.world.scenery.weather import BEHIND, IN_FRONT
 from paintdiff.mini.world.styles import RASTER_STYLES
-from paintdiff.mini.world.weather import BEHIND, IN_FRONT
 
 WORD = re.compile(r"[a-z]+")
 NUMBERS = {2: "two", 3: "three"}

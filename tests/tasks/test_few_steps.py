@@ -17,7 +17,7 @@ from paintdiff.jobs.request_parts import LoraInput
 from paintdiff.jobs.requests import MAX_LORAS, TextToImage
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.catalog.few_step_loras import find_few_steps
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles

@@ -19,7 +19,7 @@ from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.inference.denoising_run import Denoising, count_steps_run
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow

@@ -25,7 +25,7 @@ from paintdiff.jobs.request_parts import (
 from paintdiff.jobs.requests import ImageToImage, Inpaint, Painting, TextToImage
 from paintdiff.models.acceleration.batch_tuning import BatchTuning
 from paintdiff.models.catalog.catalog import Catalog
-from paintdiff.models.inference.previews import PreviewRateLimit
+from paintdiff.models.inference.previews.preview import PreviewRateLimit
 from paintdiff.models.loading import pipelines
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory.planner import Planner

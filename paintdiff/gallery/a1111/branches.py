@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from paintdiff.gallery.found_settings import format_value
+from paintdiff.gallery.settings.found_settings import format_value
 from paintdiff.jobs.requests import Painting
 
 BRANCHES = "Branches"

@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping
 
-from paintdiff.gallery.sampler_names import to_a1111
+from paintdiff.gallery.settings.sampler_names import to_a1111
 from paintdiff.jobs.axes import find_axis
 from paintdiff.jobs.requests import Grid
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from paintdiff.gallery.found_settings import format_value
+from paintdiff.gallery.settings.found_settings import format_value
 from paintdiff.jobs.requests import PaintingRequest
 
 SYNTAX, EMPHASIS = "Prompt syntax", "Emphasis"

@@ -27,8 +27,13 @@ from paintdiff.gallery.a1111.prompt_language import (
     write_prompt_language,
 )
 from paintdiff.gallery.a1111.upscaling import read_upscale_only, read_upscaling, write_upscaling
-from paintdiff.gallery.found_settings import FoundSettings, format_value, keep_usable, name_unused
-from paintdiff.gallery.sampler_names import from_others, to_a1111
+from paintdiff.gallery.settings.found_settings import (
+    FoundSettings,
+    format_value,
+    keep_usable,
+    name_unused,
+)
+from paintdiff.gallery.settings.sampler_names import from_others, to_a1111
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.provenance import Provenance

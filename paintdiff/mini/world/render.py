@@ -7,16 +7,16 @@ import numpy as np
 import resvg_py
 from numpy.typing import NDArray
 
-from .canvas import SIDE, Canvas
-from .errors import WorldError
-from .figures import paint_figures
-from .light import Light, light_of
-from .painters import PAINTERS
-from .placements import paint_placements
-from .scene import HORIZON_PIVOT, Scene, check_scene
-from .streams import stream
-from .styles import RASTER_STYLES
-from .weather import BEHIND, IN_FRONT
+from paintdiff.mini.world.canvas import SIDE, Canvas
+from paintdiff.mini.world.errors import WorldError
+from paintdiff.mini.world.scene import HORIZON_PIVOT, Scene, check_scene
+from paintdiff.mini.world.scenery.light import Light, light_of
+from paintdiff.mini.world.scenery.painters import PAINTERS
+from paintdiff.mini.world.scenery.weather import BEHIND, IN_FRONT
+from paintdiff.mini.world.streams import stream
+from paintdiff.mini.world.styles import RASTER_STYLES
+from paintdiff.mini.world.subjects.figures import paint_figures
+from paintdiff.mini.world.subjects.placements import paint_placements
 
 MIN_SIZE_PX = 16
 _COVERED = 150

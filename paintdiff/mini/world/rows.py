@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
-from .errors import WorldError
+from paintdiff.mini.world.errors import WorldError
 
 
 class Named(Protocol):

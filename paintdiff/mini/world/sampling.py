@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from random import Random
 
-from .errors import WorldError
-from .rows import SceneryRow
-from .scene import SIDES, Scene, WorldConfig, medium_of
-from .scenery_table import SCENERY
-from .staging import stage_scene
-from .streams import stream
-from .subject_table import SUBJECTS
-from .tables import WEATHERS
+from paintdiff.mini.world.errors import WorldError
+from paintdiff.mini.world.rows import SceneryRow
+from paintdiff.mini.world.scene import SIDES, Scene, WorldConfig, medium_of
+from paintdiff.mini.world.scenery.scenery_table import SCENERY
+from paintdiff.mini.world.staging import stage_scene
+from paintdiff.mini.world.streams import stream
+from paintdiff.mini.world.subjects.subject_table import SUBJECTS
+from paintdiff.mini.world.tables import WEATHERS
 
 
 def sample_scene(seed: int, config: WorldConfig | None = None) -> Scene:

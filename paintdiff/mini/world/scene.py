@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .cast import CAST
-from .errors import WorldError
-from .rows import SceneryRow, SubjectRow
-from .scenery_table import SCENERY
-from .subject_table import SUBJECTS
-from .tables import COLOURS, SEASONS, STYLES, TIMES_OF_DAY, WEATHERS
+from paintdiff.mini.world.errors import WorldError
+from paintdiff.mini.world.rows import SceneryRow, SubjectRow
+from paintdiff.mini.world.scenery.scenery_table import SCENERY
+from paintdiff.mini.world.subjects.cast import CAST
+from paintdiff.mini.world.subjects.subject_table import SUBJECTS
+from paintdiff.mini.world.tables import COLOURS, SEASONS, STYLES, TIMES_OF_DAY, WEATHERS
 
 EDITIONS = (0, 1)
 RELATIONS = ("beside", "left of", "right of", "in front of", "behind", "above")

@@ -5,14 +5,14 @@ from dataclasses import replace
 from functools import lru_cache
 from random import Random
 
-from .cast import CAST, CastRow, Pose
-from .drawings import PART_OF_DRAWING, drawing_of
-from .errors import WorldError
-from .rows import SceneryRow
-from .scene import HORIZON_PIVOT, Placement, Scene, WorldConfig
-from .scenery_table import SCENERY
-from .streams import stream
-from .tables import WEATHERS
+from paintdiff.mini.world.errors import WorldError
+from paintdiff.mini.world.rows import SceneryRow
+from paintdiff.mini.world.scene import HORIZON_PIVOT, Placement, Scene, WorldConfig
+from paintdiff.mini.world.scenery.scenery_table import SCENERY
+from paintdiff.mini.world.streams import stream
+from paintdiff.mini.world.subjects.cast import CAST, CastRow, Pose
+from paintdiff.mini.world.subjects.drawings import PART_OF_DRAWING, drawing_of
+from paintdiff.mini.world.tables import WEATHERS
 
 SHEET = 256.0
 _FLOATS_IN_SPACE = ("animal", "mythical", "human")

@@ -1,6 +1,6 @@
 """Colours, times of day, weathers, seasons and styles of the world."""
 
-from .rows import ColourRow, SeasonRow, StyleRow, TimeRow, WeatherRow, table
+from paintdiff.mini.world.rows import ColourRow, SeasonRow, StyleRow, TimeRow, WeatherRow, table
 
 COLOURS = table(
     (

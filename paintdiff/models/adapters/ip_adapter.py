@@ -16,7 +16,7 @@ import transformers
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.adapters import messages
 from paintdiff.models.adapters.specs import IpAdapterUse
-from paintdiff.models.formats.tensor_tables import read_tensor_table
+from paintdiff.models.formats.pickles.tensor_tables import read_tensor_table
 from paintdiff.models.formats.weight_files import check_weights_in
 from paintdiff.models.hub.file_selection import find_part_variant
 from paintdiff.models.loading.library_errors import make_load_error

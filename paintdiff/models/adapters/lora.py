@@ -28,7 +28,7 @@ from paintdiff.models.adapters.lora_formats import LoraFile, read_lora
 from paintdiff.models.adapters.lora_layers import TEXT_ENCODERS
 from paintdiff.models.adapters.low_rank import LowRank
 from paintdiff.models.adapters.specs import LoraUse
-from paintdiff.models.formats.tensor_tables import hash_tensors
+from paintdiff.models.formats.pickles.tensor_tables import hash_tensors
 from paintdiff.models.registry.adapter_rows import LoraRow
 from paintdiff.models.registry.families import DENOISERS, Family
 

@@ -25,7 +25,7 @@ from paintdiff.models.adapters.lora_names import (
 )
 from paintdiff.models.adapters.lora_scales import NotedScales, check_alpha
 from paintdiff.models.adapters.low_rank import LowRank, orient_magnitudes
-from paintdiff.models.formats.tensor_tables import read_metadata, read_tensor_table
+from paintdiff.models.formats.pickles.tensor_tables import read_metadata, read_tensor_table
 
 
 @dataclass(frozen=True)

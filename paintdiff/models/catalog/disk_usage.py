@@ -18,7 +18,10 @@ from paintdiff.models.catalog import messages
 from paintdiff.models.hub.cache import delete_cached, find_snapshot, get_repository_folder
 from paintdiff.models.hub.direct_download import get_cache_folder
 from paintdiff.models.hub.hub_id import HUB_ID
-from paintdiff.models.loading.conversion_cache import find_conversions_folder, remove_orphans
+from paintdiff.models.loading.conversion.cache import (
+    find_conversions_folder,
+    remove_orphans,
+)
 from paintdiff.models.registry.base_rows import WeightsRow
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
 

@@ -17,7 +17,7 @@ import transformers
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.conditioning import messages
-from paintdiff.models.formats.tensor_tables import read_tensor_table
+from paintdiff.models.formats.pickles.tensor_tables import read_tensor_table
 from paintdiff.models.formats.weight_files import HASH_DIGITS, hash_file
 from paintdiff.models.registry.adapter_rows import EmbeddingRow
 

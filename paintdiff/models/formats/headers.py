@@ -20,7 +20,7 @@ from paintdiff.models.formats.gguf import GGUF_START, read_gguf_header
 from paintdiff.models.formats.json_files import parse_json
 from paintdiff.models.formats.limits import MAX_NAME_CHARACTERS, MAX_TENSORS
 from paintdiff.models.formats.opening import open_file
-from paintdiff.models.formats.safe_pickle import read_tensor_records
+from paintdiff.models.formats.pickles.safe_pickle import read_tensor_records
 from paintdiff.models.formats.safetensors_header import (
     check_entry,
     describe_truncation,

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from paintdiff.models.inference.denoising_run import Denoising
-from paintdiff.models.inference.latent_formats import Layout
+from paintdiff.models.inference.previews.latent_formats import Layout
 
 
 def make_latent_mask(mask: Image.Image, latent_px: int) -> torch.Tensor:

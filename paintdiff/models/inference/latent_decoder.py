@@ -13,9 +13,9 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.models.acceleration.kernel_choice import use_precision
 from paintdiff.models.acceleration.openvino_unet import ComputeChoice
 from paintdiff.models.inference import messages
-from paintdiff.models.inference.latent_formats import decode_latents, unscale_latents
-from paintdiff.models.inference.pipeline_overrides import choose_vae
-from paintdiff.models.inference.pipeline_setup import PipelineSetup
+from paintdiff.models.inference.pipelines.overrides import choose_vae
+from paintdiff.models.inference.pipelines.setup import PipelineSetup
+from paintdiff.models.inference.previews.latent_formats import decode_latents, unscale_latents
 from paintdiff.models.memory import usage
 
 
@@ -87,7 +87,7 @@ class LatentDecoder:
 
     def _decode_tiny(self, decoder: Any, latents: torch.Tensor, size: Size) -> torch.Tensor:
         """Return (1, 3, height, width), about -1..1, of scaled latents."""
-        from paintdiff.models.inference.tiny_autoencoder import TinyVAE  # noqa: PLC0415 (few have one)
+        from paintdiff.models.inference.previews.tiny_autoencoder import TinyVAE  # noqa: PLC0415 (few have one)
 
         setup = self._setup
         tiny = TinyVAE(decoder, setup.device)

@@ -29,16 +29,16 @@ from paintdiff.models.conditioning.prompt_plan import PromptPlan
 from paintdiff.models.inference.branching import BranchSwitch
 from paintdiff.models.inference.denoising_run import Denoising, StepListener
 from paintdiff.models.inference.inpaint_masks import SoftMask, prepare_masks
-from paintdiff.models.inference.latent_formats import LatentSpace
 from paintdiff.models.inference.noise import prepare_noise
-from paintdiff.models.inference.pipeline_calls import (
+from paintdiff.models.inference.pipelines.calls import (
     OnStepEnd,
     build_call_settings,
     build_listener_settings,
 )
-from paintdiff.models.inference.pipeline_overrides import override_pipeline
-from paintdiff.models.inference.pipeline_setup import PipelineSetup
-from paintdiff.models.inference.previews import Preview, PreviewRateLimit, PreviewTap
+from paintdiff.models.inference.pipelines.overrides import override_pipeline
+from paintdiff.models.inference.pipelines.setup import PipelineSetup
+from paintdiff.models.inference.previews.latent_formats import LatentSpace
+from paintdiff.models.inference.previews.preview import Preview, PreviewRateLimit, PreviewTap
 from paintdiff.models.inference.refiner import adapt_handed_latents, build_span_settings
 from paintdiff.models.inference.run_batching import RunBatching
 from paintdiff.models.inference.schedulers import ModelScheduler

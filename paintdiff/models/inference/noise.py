@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from paintdiff.models.inference.denoising_run import Denoising, Variation
-from paintdiff.models.inference.latent_formats import LatentSpace
+from paintdiff.models.inference.previews.latent_formats import LatentSpace
 
 _CONTENT_SEEDS = 2**32
 """Added to a seed for the noise that fills a mask. No request has such a large seed."""

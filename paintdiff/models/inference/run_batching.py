@@ -7,8 +7,8 @@ from PIL import Image
 from paintdiff.models.acceleration.batch_tuning import StepTimer
 from paintdiff.models.conditioning.prompt_plan import count_parts
 from paintdiff.models.inference.denoising_run import Denoising
-from paintdiff.models.inference.pipeline_calls import can_paint_several
-from paintdiff.models.inference.pipeline_setup import PipelineSetup
+from paintdiff.models.inference.pipelines.calls import can_paint_several
+from paintdiff.models.inference.pipelines.setup import PipelineSetup
 
 
 class RunBatching:

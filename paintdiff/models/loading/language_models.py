@@ -18,8 +18,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.json_files import read_json
 from paintdiff.models.formats.opening import open_file
+from paintdiff.models.formats.pickles.safe_pickle import read_tensors
 from paintdiff.models.formats.rust_panics import panics_as_errors
-from paintdiff.models.formats.safe_pickle import read_tensors
 from paintdiff.models.formats.safetensors_reader import read_all_tensors
 from paintdiff.models.loading import messages
 from paintdiff.models.loading.library_errors import make_load_error

@@ -20,15 +20,19 @@ from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.rust_panics import panics_as_errors
 from paintdiff.models.formats.weight_files import check_weights_in, is_gguf, is_pickle
 from paintdiff.models.hub.file_selection import find_part_variants, find_pipeline_variant
-from paintdiff.models.loading import messages, single_file_denoisers
-from paintdiff.models.loading.conversion import convert_file
-from paintdiff.models.loading.conversion_cache import find_conversions_folder
-from paintdiff.models.loading.conversion_folders import convert_folder, find_pickled_parts
+from paintdiff.models.loading import messages
+from paintdiff.models.loading.conversion.cache import find_conversions_folder
+from paintdiff.models.loading.conversion.converter import convert_file
+from paintdiff.models.loading.conversion.folders import (
+    convert_folder,
+    find_pickled_parts,
+)
 from paintdiff.models.loading.part_checks import INDEX, check_pipeline, check_prompt_tokens
 from paintdiff.models.loading.prediction_types import Training, apply_training
-from paintdiff.models.loading.single_file_checkpoints import load_single_file_components
-from paintdiff.models.loading.single_file_configs import find_companion, needs_companion
-from paintdiff.models.loading.tokenizer_trial import try_tokenizers
+from paintdiff.models.loading.single_files import denoisers as single_file_denoisers
+from paintdiff.models.loading.single_files.checkpoints import load_single_file_components
+from paintdiff.models.loading.single_files.configs import find_companion, needs_companion
+from paintdiff.models.loading.tokenizers.trial import try_tokenizers
 from paintdiff.models.memory.int8_weights import quantize_to_int8
 from paintdiff.models.registry.families import DENOISERS
 from paintdiff.models.registry.model_rows import ModelRow, read_json_file

@@ -21,7 +21,7 @@ from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 
 from paintdiff.errors import ModelLoadError, UnsafeWeightsError
 from paintdiff.models.formats.hashes import Hashes
-from paintdiff.models.formats.safe_pickle import read_tensors
+from paintdiff.models.formats.pickles.safe_pickle import read_tensors
 from paintdiff.models.formats.safetensors_reader import read_all_tensors
 from paintdiff.models.formats.weight_files import check_weights_in, file_identity, is_pickle
 from paintdiff.models.loading import messages

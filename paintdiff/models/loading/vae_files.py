@@ -11,7 +11,7 @@ import torch
 from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
 from paintdiff.errors import ModelLoadError
-from paintdiff.models.formats.tensor_tables import read_tensor_table
+from paintdiff.models.formats.pickles.tensor_tables import read_tensor_table
 from paintdiff.models.formats.weight_files import check_weights_in
 from paintdiff.models.hub.file_selection import find_part_variant
 from paintdiff.models.loading import messages

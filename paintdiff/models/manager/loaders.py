@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from paintdiff.models.formats.weight_files import list_weight_files
 from paintdiff.models.loading.resolving import locate
-from paintdiff.models.loading.single_file_configs import (
+from paintdiff.models.loading.single_files.configs import (
     find_companion,
     list_companion_files,
     needs_companion,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from paintdiff.models.adapters.ip_adapter import LoadedIpAdapter
     from paintdiff.models.catalog.catalog import Catalog
     from paintdiff.models.hub.downloads import Downloads
-    from paintdiff.models.inference.tiny_autoencoder import LoadedTinyAutoencoder
+    from paintdiff.models.inference.previews.tiny_autoencoder import LoadedTinyAutoencoder
     from paintdiff.models.loading.language_models import LoadedLanguageModel
     from paintdiff.models.loading.pipelines import LoadedControlNet, LoadedModel
     from paintdiff.models.loading.vae import LoadedVae
@@ -205,7 +205,7 @@ def _sum_file_bytes(_row: Any, _plan: Plan, files: Sequence[Path], _bytes_per_nu
 def _load_tiny_autoencoder(
     row: TinyAutoencoderRow, family: Family, _context: LoadContext
 ) -> LoadedTinyAutoencoder:
-    from paintdiff.models.inference import tiny_autoencoder  # noqa: PLC0415 (imports torch)
+    from paintdiff.models.inference.previews import tiny_autoencoder  # noqa: PLC0415 (torch)
 
     return tiny_autoencoder.get_tiny_autoencoder(row.file, family)
 

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
     from paintdiff.models.adapters.applied import AppliedAdapters, LeasedAdapters
     from paintdiff.models.conditioning.prompt_cache import PromptCache
-    from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+    from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
     from paintdiff.models.loading.pipelines import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -156,7 +156,10 @@ class ModelManager:
                 leases.enter_context(self._lease(CONTROLNET, row, model, on_loading))
                 for row in rows
             ]
-            from paintdiff.models.inference.leased_pipeline import LeasedPipeline, LeaseTerms  # noqa: PLC0415 (imports torch)
+            from paintdiff.models.inference.pipelines.leased_pipeline import (  # noqa: PLC0415 (imports torch)
+                LeasedPipeline,
+                LeaseTerms,
+            )
 
             kernels = self._backends.choose_kernels(model, profile)
             adapters = replace(adapters, channels_last=kernels.channels_last)
@@ -192,7 +195,7 @@ class ModelManager:
     ) -> Generator[tuple[LeasedAdapters, LeasedPipeline | None]]:
         """Apply adapters to a loaded model for a lease; yield them and its refiner."""
         from paintdiff.models.adapters import applied  # noqa: PLC0415 (imports torch)
-        from paintdiff.models.inference.leased_pipeline import LeasedPipeline, LeaseTerms  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline, LeaseTerms  # noqa: PLC0415 (imports torch)
 
         with ExitStack() as leases:
             vae = None

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from paintdiff.config.presets import find_row, validate_row
 from paintdiff.errors import ModelNotFoundError, PresetError, RequestError
 from paintdiff.models.formats.json_files import read_json
-from paintdiff.models.formats.safe_pickle import read_tensor_records
+from paintdiff.models.formats.pickles.safe_pickle import read_tensor_records
 from paintdiff.models.formats.weight_files import is_pickle, read_file_header
 from paintdiff.models.hub.direct_download import fetch_from_cache_or_hub
 from paintdiff.models.hub.hub_id import HUB_ID

@@ -16,14 +16,14 @@ DENOISERS = ("transformer", "unet")
 """Names of a pipeline's denoiser, and of its folder."""
 
 GuidanceKind = Literal["classifier_free", "embedded", "true_scale", "beyond_one", "none"]
-"""How a guidance scale reaches a family's pipelines; see `models/inference/pipeline_calls.py`."""
+"""How a guidance scale reaches a family's pipelines; see `models/inference/pipelines/calls.py`."""
 
 PromptEncoding = Literal["clip", "clip_pair", "clip_t5", "pipeline"]
 """The text encoders that take weights and long prompts: one CLIP, SDXL's two, or Stable Diffusion
 3's two beside a T5. "pipeline": none does, so a pipeline encodes its prompts by itself."""
 
 LatentLayout = Literal["plain", "packed", "packed_frames", "pixels"]
-"""How a family's denoiser takes latents; see `models/inference/latent_formats.py`."""
+"""How a family's denoiser takes latents; see `models/inference/previews/latent_formats.py`."""
 
 
 def _parse_size(value: object) -> object:

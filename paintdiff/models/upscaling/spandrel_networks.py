@@ -17,7 +17,7 @@ import torch
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.formats.limits import MAX_LAYERS
-from paintdiff.models.formats.safe_pickle import list_tensor_names, read_tensors
+from paintdiff.models.formats.pickles.safe_pickle import list_tensor_names, read_tensors
 from paintdiff.models.formats.safetensors_reader import read_all_tensors
 from paintdiff.models.formats.weight_files import is_pickle, read_file_header
 from paintdiff.models.loading.library_errors import make_load_error

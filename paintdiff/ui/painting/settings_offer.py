@@ -11,8 +11,8 @@ from typing import Any
 import gradio as gr
 
 from paintdiff.errors import MetadataError, NoMetadataError
-from paintdiff.gallery.found_settings import FoundSettings
 from paintdiff.gallery.metadata import find_settings, read_settings
+from paintdiff.gallery.settings.found_settings import FoundSettings
 from paintdiff.jobs.requests import Painting, find_painting
 from paintdiff.ui.common import message_markup, widgets
 from paintdiff.ui.common.assets import ASSETS

@@ -18,7 +18,7 @@ from paintdiff.models.acceleration.guidance_interval import GuidanceInterval
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
 from paintdiff.models.inference.denoising_run import Control, Denoising, Repainting, Source
-from paintdiff.models.inference.pipeline_overrides import filter_supported
+from paintdiff.models.inference.pipelines.overrides import filter_supported
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow

@@ -35,7 +35,7 @@ from paintdiff.models.adapters.specs import Adapters, FreeUFactors, LoraUse
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.conditioning.prompt_plan import PromptReading
 from paintdiff.models.inference.denoising_run import Control, Denoising
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager import compute_backends
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.speed_profiles import EXACT, Profile

@@ -18,8 +18,8 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.models.acceleration.sliced_attention import SlicedAttention
 from paintdiff.models.adapters.specs import Adapters, IpAdapterUse
 from paintdiff.models.catalog.catalog import Catalog
-from paintdiff.models.inference import pipeline_setup
 from paintdiff.models.inference.denoising_run import Denoising
+from paintdiff.models.inference.pipelines import setup as pipeline_setup
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.memory.plans import Plan
 from paintdiff.models.registry.model_rows import ModelRow

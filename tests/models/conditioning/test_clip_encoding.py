@@ -19,7 +19,7 @@ from paintdiff.models.conditioning.prompt_conditioning import PromptConditioning
 from paintdiff.models.conditioning.prompt_plan import ALONE, PromptReading
 from paintdiff.models.conditioning.token_chunks import read_layout, split_into_chunks
 from paintdiff.models.inference.denoising_run import Denoising
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.prompts.attention import Emphasis, Span, parse_attention

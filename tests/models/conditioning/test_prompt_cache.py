@@ -17,7 +17,7 @@ from paintdiff.models.adapters.specs import NO_ADAPTERS, Adapters, FreeUFactors,
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.conditioning.prompt_cache import ModelPrompts, PromptCache
 from paintdiff.models.inference.denoising_run import Denoising, Source
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.model_rows import ModelRow
 from tests import adapter_files as files

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from paintdiff.errors import ModelLoadError, UnsafeWeightsError
-from paintdiff.models.formats.pickle_records import TensorRecord
-from paintdiff.models.formats.safe_pickle import read_records, read_tensors
+from paintdiff.models.formats.pickles.records import TensorRecord
+from paintdiff.models.formats.pickles.safe_pickle import read_records, read_tensors
 
 BASE = torch.arange(24, dtype=torch.float32).reshape(4, 6)
 TENSORS = OrderedDict(

@@ -16,7 +16,7 @@ from paintdiff.imaging.geometry import Box, Size
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.conditioning.prompt_plan import PromptReading, PromptTiming
 from paintdiff.models.inference.denoising_run import Control, Denoising, Repainting, Source
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.samplers import SAMPLERS

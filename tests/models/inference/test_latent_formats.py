@@ -4,7 +4,7 @@ import diffusers
 import torch
 
 from paintdiff.imaging.geometry import Size
-from paintdiff.models.inference.latent_formats import (
+from paintdiff.models.inference.previews.latent_formats import (
     LAYOUTS,
     LatentSpace,
     pack_patches,

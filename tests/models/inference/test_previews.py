@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from paintdiff.imaging.geometry import Size
-from paintdiff.models.inference.previews import LinearPreview, PreviewRateLimit, predict_clean
+from paintdiff.models.inference.previews.preview import (
+    LinearPreview,
+    PreviewRateLimit,
+    predict_clean,
+)
 from paintdiff.models.registry.families import LatentRgb
 
 IDENTITY = LatentRgb(matrix=((1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)), bias=(0, 0, 0.5))

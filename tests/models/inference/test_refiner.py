@@ -16,7 +16,7 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.models.adapters.specs import Adapters, LoraUse
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.denoising_run import Denoising, Repainting, Source, Variation
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 from paintdiff.models.manager.model_manager import ModelManager
 from tests import adapter_files as files
 

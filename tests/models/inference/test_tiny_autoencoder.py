@@ -15,8 +15,8 @@ from paintdiff.imaging.geometry import Size
 from paintdiff.models.adapters.applied import LeasedAdapters
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.inference.denoising_run import Denoising
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline, LeaseTerms
-from paintdiff.models.inference.tiny_autoencoder import TinyPreview, load_tiny_autoencoder
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline, LeaseTerms
+from paintdiff.models.inference.previews.tiny_autoencoder import TinyPreview, load_tiny_autoencoder
 from paintdiff.models.loading.pipelines import load_pipeline
 from paintdiff.models.memory.plans import Plan
 from paintdiff.models.registry.families import Family

@@ -8,7 +8,7 @@ import pytest
 
 from paintdiff.config.presets import presets_folder
 from paintdiff.errors import PresetError
-from paintdiff.models.loading.clip_vocabulary import (
+from paintdiff.models.loading.tokenizers.clip_vocabulary import (
     MERGES,
     TOKENS,
     build_clip_tokenizer,

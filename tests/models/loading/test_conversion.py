@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import load_file
 
 from paintdiff.errors import DiskSpaceError, ModelError, ModelLoadError, UnsafeWeightsError
-from paintdiff.models.formats.safe_pickle import read_records
-from paintdiff.models.loading import conversion
-from paintdiff.models.loading.conversion import convert_file
+from paintdiff.models.formats.pickles.safe_pickle import read_records
+from paintdiff.models.loading.conversion import converter as conversion
+from paintdiff.models.loading.conversion.converter import convert_file
 
 BASE = torch.arange(24, dtype=torch.float32).reshape(4, 6)
 SHARED = torch.arange(100).half()
@@ -217,7 +217,7 @@ def test_the_hostile_files_do_run_where_pickles_are_run(tmp_path: Path) -> None:
 CONFINED = """
 import sys; sys.path.insert(0, sys.argv[1])
 import os, socket, subprocess, ctypes
-from paintdiff.models.loading import conversion_worker as child
+from paintdiff.models.loading.conversion import worker as child
 left = child.leave_network()
 child.limit_resources(child.MAX_MEMORY_BYTES, 1000, 60)
 child.forbid_everything_else()
@@ -246,7 +246,7 @@ print("left" if left else "not left", len(os.listdir("/sys/class/net")) if left 
 def test_the_child_can_do_nothing_but_read(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("x")
-    root = Path(conversion.__file__).parents[3]
+    root = Path(conversion.__file__).parents[4]
     done = subprocess.run(
         [sys.executable, "-I", "-c", CONFINED, str(root), str(precious)],
         capture_output=True,
@@ -335,12 +335,12 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing(tmp_path: Path) -> None:
         "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
         "from paintdiff.errors import DiskSpaceError\n"
-        "from paintdiff.models.loading.conversion import convert_file\n"
+        "from paintdiff.models.loading.conversion.converter import convert_file\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))\n"
         "try:\n    convert_file(Path(sys.argv[2]), Path(sys.argv[3]))\n"
         "except DiskSpaceError as error:\n    print(error)\n"
     )
-    root = str(Path(conversion.__file__).parents[3])
+    root = str(Path(conversion.__file__).parents[4])
     command = [sys.executable, "-I", "-c", code, root, str(path), str(tmp_path / "cache")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "The disk has too little room" in done.stdout
@@ -406,12 +406,12 @@ def test_a_process_that_is_killed_leaves_no_file_that_counts(tmp_path: Path) -> 
     code = (
         "import os, signal, sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
-        "from paintdiff.models.loading.conversion import convert_file\n"
+        "from paintdiff.models.loading.conversion.converter import convert_file\n"
         "def report(message):\n"
         "    if message.endswith('%'): os.kill(os.getpid(), signal.SIGKILL)\n"
         "convert_file(Path(sys.argv[2]), Path(sys.argv[3]), report)\n"
     )
-    root = str(Path(conversion.__file__).parents[3])
+    root = str(Path(conversion.__file__).parents[4])
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, root, str(path), str(cache)], check=False
     )

@@ -9,13 +9,13 @@ import torch
 from huggingface_hub import constants
 
 from paintdiff.models.catalog.disk_usage import Removal, plan_removal, remove
-from paintdiff.models.loading.conversion import convert_file
-from paintdiff.models.loading.conversion_cache import (
+from paintdiff.models.loading.conversion.cache import (
     find_conversions_folder,
     note_origin,
     remove_orphans,
 )
-from paintdiff.models.loading.conversion_folders import convert_folder
+from paintdiff.models.loading.conversion.converter import convert_file
+from paintdiff.models.loading.conversion.folders import convert_folder
 from paintdiff.models.registry.adapter_rows import LoraRow
 
 

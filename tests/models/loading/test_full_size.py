@@ -24,9 +24,9 @@ from benchmarks.random_models import fill
 from paintdiff.config.presets import presets_folder
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.loading import pipelines
-from paintdiff.models.loading.clip_vocabulary import build_clip_tokenizer
 from paintdiff.models.loading.pipeline_files import LoadingContext
 from paintdiff.models.loading.pipelines import LoadedModel
+from paintdiff.models.loading.tokenizers.clip_vocabulary import build_clip_tokenizer
 from paintdiff.models.registry.model_rows import ModelRow
 from tests.original_layout import original_tensors
 

@@ -24,8 +24,10 @@ from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.formats import safetensors_reader
 from paintdiff.models.formats.safetensors_reader import TensorFile
 from paintdiff.models.hub import direct_download as hub
-from paintdiff.models.loading import conversion, conversion_cache, pipelines
-from paintdiff.models.loading.conversion_cache import find_conversions_folder
+from paintdiff.models.loading import pipelines
+from paintdiff.models.loading.conversion import cache as conversion_cache
+from paintdiff.models.loading.conversion import converter as conversion
+from paintdiff.models.loading.conversion.cache import find_conversions_folder
 from paintdiff.models.loading.pipeline_files import LoadingContext
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.model_rows import ModelRow

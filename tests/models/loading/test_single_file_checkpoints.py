@@ -17,10 +17,12 @@ from safetensors.torch import save_file
 from paintdiff.errors import ModelError, ModelLoadError, ModelNotFoundError
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.loading import pipelines as loaders
-from paintdiff.models.loading import prediction_types, single_file_checkpoints, single_file_configs
+from paintdiff.models.loading import prediction_types
 from paintdiff.models.loading.pipeline_files import LoadingContext
 from paintdiff.models.loading.pipelines import LoadedModel
 from paintdiff.models.loading.prediction_types import predicts_v, read_yaml_prediction
+from paintdiff.models.loading.single_files import checkpoints as single_file_checkpoints
+from paintdiff.models.loading.single_files import configs as single_file_configs
 from paintdiff.models.registry.model_rows import ModelRow
 from tests.conftest import write_json
 from tests.original_layout import Tensors, original_tensors

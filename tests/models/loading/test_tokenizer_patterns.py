@@ -7,7 +7,7 @@ import time
 import pytest
 from tokenizers import Regex, pre_tokenizers
 
-from paintdiff.models.loading.tokenizer_patterns import MAX_SECONDS, check_patterns
+from paintdiff.models.loading.tokenizers.patterns import MAX_SECONDS, check_patterns
 
 CLIP = (
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"

@@ -10,8 +10,8 @@ import torch
 from paintdiff.errors import UnknownNameError
 from paintdiff.imaging.geometry import Size
 from paintdiff.models.inference.denoising_run import Denoising
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
-from paintdiff.models.inference.previews import estimate_clean_latents
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.previews.preview import estimate_clean_latents
 from paintdiff.models.inference.schedulers import make_scheduler
 from paintdiff.models.loading.prediction_types import Training, apply_training
 from paintdiff.models.manager.model_manager import ModelManager

@@ -16,10 +16,10 @@ from PIL import Image
 from paintdiff.imaging.geometry import Box, Size
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.discovery.row_builder import FoundRows
-from paintdiff.models.inference import pipeline_overrides
 from paintdiff.models.inference.denoising_run import Control, Denoising, Repainting, Source
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
-from paintdiff.models.inference.pipeline_overrides import choose_vae, override_pipeline
+from paintdiff.models.inference.pipelines import overrides as pipeline_overrides
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.overrides import choose_vae, override_pipeline
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.model_rows import ModelRow

@@ -1,0 +1,1 @@
+"""Settings in picture files: ours and those of other programs."""

@@ -1,0 +1,1 @@
+"""The sceneries of the world and what paints them: sky, light, weather, land, water."""

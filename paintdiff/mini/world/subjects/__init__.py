@@ -1,0 +1,1 @@
+"""The subjects of the world: their rows, drawings, clothes and places."""

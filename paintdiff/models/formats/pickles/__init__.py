@@ -1,0 +1,1 @@
+"""Pickled weights, read without running anything in them."""

@@ -1,0 +1,1 @@
+"""Conversion of pickled weights to safetensors, once, in a child process."""

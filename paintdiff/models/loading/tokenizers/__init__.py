@@ -1,0 +1,1 @@
+"""Tokenizers: tried in a process of their own, then loaded."""
