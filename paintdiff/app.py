@@ -141,10 +141,11 @@ class App:
         from fastapi import FastAPI  # noqa: PLC0415 (see `compose`)
 
         from paintdiff.api.context import ApiContext  # noqa: PLC0415
-        from paintdiff.api.routes import API_ROUTES, api_routes  # noqa: PLC0415
+        from paintdiff.api.routes import API_ROUTES, ERROR_SHAPES, api_routes  # noqa: PLC0415
         from paintdiff.server.access import Access  # noqa: PLC0415
         from paintdiff.server.guard import Guard  # noqa: PLC0415
         from paintdiff.server.passwords import PasswordGate  # noqa: PLC0415
+        from paintdiff.server.problems import ErrorShapes  # noqa: PLC0415
         from paintdiff.server.routes import PAGE_ROUTES, RouteTable  # noqa: PLC0415
         from paintdiff.server.sessions import Sessions  # noqa: PLC0415
         from paintdiff.ui import gradio_server, page  # noqa: PLC0415
@@ -169,12 +170,14 @@ class App:
         gradio_server.mount_page(
             server, self.page, settings.host, settings.port, settings.root_path
         )
+        shapes = ErrorShapes(ERROR_SHAPES, settings.root_path)
         access = Access(
             server,
             gradio_server.page_events(self.page),
             Sessions(gradio_server.QueueAnswers(self.page)),
             settings.root_path,
             RouteTable((*PAGE_ROUTES, *API_ROUTES)),
+            shapes,
         )
         credentials = settings.credentials
         gate = PasswordGate(credentials) if credentials else None
@@ -182,7 +185,12 @@ class App:
             ("'self'", "https://huggingface.co") if os.environ.get("SPACE_ID") else ("'self'",)
         )
         return Guard(
-            access, self.hosts, gate, frame_ancestors=framed_by, public=gradio_server.PUBLIC_PATHS
+            access,
+            self.hosts,
+            gate,
+            frame_ancestors=framed_by,
+            public=gradio_server.PUBLIC_PATHS,
+            shapes=shapes,
         )
 
     def run(self) -> None:

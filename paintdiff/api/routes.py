@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
@@ -11,6 +12,7 @@ from paintdiff.api.images import image_routes
 from paintdiff.api.jobs import job_routes
 from paintdiff.api.painting import painting_routes
 from paintdiff.api.server_info import server_routes
+from paintdiff.server.problems import ErrorShape
 from paintdiff.server.routes import Body, Route
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ API_ROUTES: tuple[Route, ...] = (
     Route(("GET",), "/docs"),
     Route(("GET",), "/docs/{name}"),
 )
+
+ERROR_SHAPES: Mapping[str, ErrorShape] = {}
+"""Beginnings of paths whose clients expect errors in a form of their own: see `ErrorShapes`."""
 
 
 def api_routes(context: ApiContext) -> APIRouter:

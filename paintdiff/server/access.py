@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paintdiff.server import messages
@@ -22,7 +22,7 @@ from paintdiff.server.page_events import (
     current_answer,
     parse_session,
 )
-from paintdiff.server.problems import make_problem
+from paintdiff.server.problems import ErrorShapes, Refusal
 from paintdiff.server.routes import Body, Route, RouteTable, filter_query
 from paintdiff.server.sessions import Sessions
 from paintdiff.server.visitors import current_visitor, identify_visitor, read_client_address
@@ -33,8 +33,8 @@ class Access:
     """ASGI middleware around the page's application.
 
     `sessions` counts the readers of the queue's streams. `root_path` is the reverse proxy's path of
-    the application, "" if none; a proxy may strip it from a request's path or not. A refusal is a
-    problem (RFC 9457), with the reason in `detail`, like FastAPI's own errors.
+    the application, "" if none; a proxy may strip it from a request's path or not. `shapes` make
+    the responses to refused requests.
     """
 
     app: ASGIApp
@@ -42,6 +42,7 @@ class Access:
     sessions: Sessions
     root_path: str = ""
     table: RouteTable = field(default_factory=RouteTable)
+    shapes: ErrorShapes = field(default_factory=ErrorShapes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request or pass it on."""
@@ -57,17 +58,27 @@ class Access:
         scope = _strip_root_path(self.root_path, scope)
         route = self.table.find(scope["method"], scope["path"])
         if route is None:
-            await _refuse("Not Found", 404)(scope, receive, send)
+            await self._refuse(self._describe_missing(scope), scope, receive, send)
             return
         try:
             query = filter_query(route, scope["query_string"])
         except ValueError as error:
-            await _refuse(messages.unreadable_address(error), 400)(scope, receive, send)
+            refusal = Refusal(400, messages.unreadable_address(error))
+            await self._refuse(refusal, scope, receive, send)
             return
         try:
             await self._forward(route, {**scope, "query_string": query}, receive, send)
         except EventRefusedError as error:
-            await _refuse(str(error), error.status)(scope, receive, send)
+            await self._refuse(Refusal(error.status, str(error)), scope, receive, send)
+
+    def _describe_missing(self, scope: Scope) -> Refusal:
+        allowed = ", ".join(self.table.methods_at(scope["path"]))
+        if not allowed:
+            return Refusal(404, messages.NO_SUCH_ROUTE)
+        return Refusal(405, messages.wrong_method(allowed), {"Allow": allowed})
+
+    async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.shapes.respond(refusal, scope)(scope, receive, send)
 
     async def _forward(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         if route.stream:
@@ -180,7 +191,3 @@ def _report_refusals(send: Send) -> Send:
         await send(message)
 
     return send_status
-
-
-def _refuse(detail: str, status: int) -> Response:
-    return make_problem(status, detail)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
 
-from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive
 
 from paintdiff.server import messages
+from paintdiff.server.problems import Refusal
 from paintdiff.server.visitors import THIS_MACHINE
 
 MAX_BODY_SECONDS = 180.0
@@ -43,8 +42,8 @@ class ArrivingBodies:
 class LimitedBody:
     """A request's body with limits.
 
-    If it exceeds one, `refusal` is the response, and the app sees a disconnect from then on. Call
-    `close` when the request is answered.
+    If it exceeds one, `refusal` says so, and the app sees a disconnect from then on. Call `close`
+    when the request is answered.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class LimitedBody:
         self._received_bytes = 0
         self._until = time.monotonic() + MAX_BODY_SECONDS
         self._whole = False
-        self.refusal: Response | None = None
+        self.refusal: Refusal | None = None
 
     async def receive(self) -> Message:
         """Return the next message of the request."""
@@ -67,7 +66,7 @@ class LimitedBody:
             rest = None if self._whole else self._until - time.monotonic()
             message = await asyncio.wait_for(self._receive(), rest)
         except TimeoutError:
-            self.refusal = refuse(messages.BODY_TOO_SLOW, 408)
+            self.refusal = Refusal(408, messages.BODY_TOO_SLOW)
             return {"type": "http.disconnect"}
         count = len(message.get("body", b""))
         self._received_bytes += count
@@ -76,7 +75,7 @@ class LimitedBody:
         if self._received_bytes > self._max_bytes:
             self.refusal = too_large(self._max_bytes)
         elif count and self._arriving.is_over(self._visitor):
-            self.refusal = refuse(messages.TOO_MANY_BODIES, 503, {"Retry-After": "5"})
+            self.refusal = Refusal(503, messages.TOO_MANY_BODIES, {"Retry-After": "5"})
         return message if self.refusal is None else {"type": "http.disconnect"}
 
     def close(self) -> None:
@@ -85,11 +84,6 @@ class LimitedBody:
         self._received_bytes = 0
 
 
-def too_large(max_bytes: int) -> Response:
-    """Return the response to a body that is too large."""
-    return refuse(messages.body_too_large(max_bytes), 413)
-
-
-def refuse(reason: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a response that says why the request is refused."""
-    return PlainTextResponse(f"{reason}\n", status, headers)
+def too_large(max_bytes: int) -> Refusal:
+    """Return the refusal of a body that is too large."""
+    return Refusal(413, messages.body_too_large(max_bytes))

@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paintdiff.server import identities, messages
-from paintdiff.server.bodies import ArrivingBodies, LimitedBody, refuse, too_large
+from paintdiff.server.bodies import ArrivingBodies, LimitedBody, too_large
 from paintdiff.server.connections import send_in_pieces
 from paintdiff.server.identities import Identity
 from paintdiff.server.passwords import PasswordGate, has_credentials
+from paintdiff.server.problems import ErrorShapes, Refusal
 from paintdiff.server.visitors import identify_visitor, read_client_address
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
@@ -89,7 +89,8 @@ class Guard:
     """ASGI middleware around an app.
 
     `gate` is None if everyone may enter. `public` are prefixes of paths whose files are the same
-    for everyone; a browser may cache them even behind a password.
+    for everyone; a browser may cache them even behind a password. `shapes` make the responses to
+    refused requests.
     """
 
     app: ASGIApp
@@ -98,6 +99,7 @@ class Guard:
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     frame_ancestors: tuple[str, ...] = field(default=("'self'",))
     public: tuple[str, ...] = ()
+    shapes: ErrorShapes = field(default_factory=ErrorShapes)
     _arriving: ArrivingBodies = field(default_factory=ArrivingBodies, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,25 +113,25 @@ class Guard:
         headers = Headers(scope=scope)
         refusal, cookie = await self._refusal(scope, headers)
         if refusal is not None:
-            await refusal(scope, receive, send)
+            await self.shapes.respond(refusal, scope)(scope, receive, send)
             return
         identity, browser_cookie = self._identify(scope, headers)
         cookies = [each for each in (cookie, browser_cookie) if each is not None]
         await self._forward(_make_inner_scope(scope, identity), receive, send, cookies)
 
-    async def _refusal(self, scope: Scope, headers: Headers) -> tuple[Response | None, str | None]:
+    async def _refusal(self, scope: Scope, headers: Headers) -> tuple[Refusal | None, str | None]:
         """Return the reason for a refusal, or None; and a Set-Cookie after the right password."""
         if "content-length" in headers and "transfer-encoding" in headers:
             reason = messages.LENGTH_AND_CHUNKS_TOGETHER
-            return refuse(reason, 400, {"Connection": "close"}), None
+            return Refusal(400, reason, {"Connection": "close"}), None
         if len(headers.getlist("host")) != 1 or headers.get("host") not in self.hosts:
-            return refuse(messages.UNKNOWN_HOST, 421), None
+            return Refusal(421, messages.UNKNOWN_HOST), None
         if scope["method"] in SAFE_METHODS:
             ours = not _another_page_reads(headers)
         else:
             ours = self.hosts.is_own_page(headers)
         if not ours:
-            return refuse(messages.FROM_ANOTHER_SITE, 403), None
+            return Refusal(403, messages.FROM_ANOTHER_SITE), None
         refusal, cookie = await self._password_refusal(scope, headers)
         if refusal is not None:
             return refusal, None
@@ -139,7 +141,7 @@ class Guard:
 
     async def _password_refusal(
         self, scope: Scope, headers: Headers
-    ) -> tuple[Response | None, str | None]:
+    ) -> tuple[Refusal | None, str | None]:
         gate = self.gate
         if gate is None or gate.knows(cookie_parser(headers.get("cookie", "")).get(COOKIE, "")):
             return None, None
@@ -147,11 +149,11 @@ class Guard:
         authorization = headers.get("authorization", "")
         if has_credentials(authorization) and not await gate.take_turn(address):
             reason = messages.TOO_MANY_WRONG_PASSWORDS
-            return refuse(reason, 429, {"Retry-After": RETRY_SECONDS}), None
+            return Refusal(429, reason, {"Retry-After": RETRY_SECONDS}), None
         if gate.opens_for(authorization, address):
             return None, _make_cookie(scope, COOKIE, gate.cookie())
         challenge = {"WWW-Authenticate": 'Basic realm="PaintDiffusion", charset="UTF-8"'}
-        return refuse(messages.PASSWORD_REQUIRED, 401, challenge), None
+        return Refusal(401, messages.PASSWORD_REQUIRED, challenge), None
 
     def _identify(self, scope: Scope, headers: Headers) -> tuple[Identity, str | None]:
         """Return who sends an admitted request, and a cookie to know a new browser again."""
@@ -186,7 +188,7 @@ class Guard:
         async def limited_receive() -> Message:
             message = await body.receive()
             if body.refusal is not None and not started:
-                await body.refusal(scope, receive, send)
+                await self.shapes.respond(body.refusal, scope)(scope, receive, send)
             return message
 
         async def sealed_send(message: Message) -> None:

@@ -23,6 +23,12 @@ TOO_MANY_BODIES = "Too much is being sent at once. Try again in a moment."
 
 # Addresses and sessions.
 
+NO_SUCH_ROUTE = "There is nothing at this address."
+
+
+def wrong_method(allowed: str) -> str:
+    return f"This address takes another method: {allowed}."
+
 
 def unreadable_address(reason: object) -> str:
     return f"The address can't be read: {reason}."

@@ -17,6 +17,7 @@ from paintdiff.server import messages
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Iterator
 
 MAX_PATH_CHARACTERS = 255
 """Longest path; the page's longest has 60 characters.
@@ -129,12 +130,18 @@ class RouteTable:
 
     def find(self, method: str, path: str) -> Route | None:
         """Return the route; None if nothing is allowed there."""
+        return next((each for each in self._at(path) if method in each.methods), None)
+
+    def methods_at(self, path: str) -> list[str]:
+        """Return the methods that are allowed at a path."""
+        return sorted({method for route in self._at(path) for method in route.methods})
+
+    def _at(self, path: str) -> Iterator[Route]:
         if len(path) > MAX_PATH_CHARACTERS or not path.isprintable():
-            return None
+            return
         for pattern, route in self._routes:
-            if method in route.methods and pattern.match(path):
-                return route
-        return None
+            if pattern.match(path):
+                yield route
 
 
 def filter_query(route: Route, query: bytes) -> bytes:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
+from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from paintdiff.api.routes import API_ROUTES, api_routes
+from paintdiff.server.access import Access
+from paintdiff.server.guard import Guard, Hosts
+from paintdiff.server.page_events import PageEvents
+from paintdiff.server.problems import ErrorShapes, Refusal, shape_as_problem
 from paintdiff.server.routes import Body
+from paintdiff.server.sessions import Sessions
 from paintdiff.version import __version__
-from tests.api.conftest import Served
+from tests.api.conftest import NoQueue, Served
 
 
 def methods_of(router: Any) -> set[tuple[str, str]]:
@@ -65,3 +71,27 @@ def test_an_unknown_path_is_a_problem(client: TestClient) -> None:
     answer = client.get("/api/nope")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_is_refused_says_why_in_the_form_of_its_dialect(served: Served) -> None:
+    """Whatever refuses it: the guard, a limit of the body, or the table of routes."""
+
+    def shape(refusal: Refusal) -> JSONResponse:
+        return JSONResponse({"error": refusal.detail}, refusal.status, refusal.headers)
+
+    shapes = ErrorShapes({"/": shape_as_problem, "/v1/": shape}, root_path="/paint")
+    access = Access(FastAPI(), PageEvents({}), Sessions(NoQueue()), "/paint", shapes=shapes)
+    guard = Guard(access, Hosts(), max_body_bytes=10, shapes=shapes)
+    for path in ("/v1/x", "/paint/v1/x"):
+        client = TestClient(guard, "http://localhost")
+        for answer, status in (
+            (client.get(path, headers={"Host": "evil.example"}), 421),
+            (client.post(path, headers={"Origin": "http://evil.example"}), 403),
+            (client.post(path, content=b"x" * 11), 413),
+            (client.get(path), 404),
+        ):
+            assert answer.status_code == status
+            assert list(answer.json()) == ["error"]
+    other = TestClient(guard, "http://localhost").post("/status")
+    assert (other.status_code, other.headers["allow"]) == (405, "GET")
+    assert other.json()["detail"] == "This address takes another method: GET."

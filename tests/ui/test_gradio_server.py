@@ -24,6 +24,7 @@ from paintdiff.gallery.gallery import Gallery
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import COOKIE, current_identity, make_token, name_browser
+from paintdiff.server.messages import NO_SUCH_ROUTE
 from paintdiff.server.page_events import EventRefusedError, Shape
 from paintdiff.server.routes import PAGE_ROUTES, Body, RouteTable
 from paintdiff.server.sessions import MAX_EVENTS, MAX_EVENTS_PER_SESSION, Sessions
@@ -133,7 +134,7 @@ def test_every_route_is_one_that_the_page_needs_or_is_refused(
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
             answer = guarded.request(method, path)
             assert answer.status_code == 404, path
-            assert not answer.text or answer.json()["detail"] == "Not Found", path
+            assert not answer.text or answer.json()["detail"] == NO_SUCH_ROUTE, path
 
 
 @pytest.mark.parametrize(
