@@ -1,4 +1,4 @@
-"""Errors as problem details, with the page's messages and the field that they are about."""
+"""What went wrong: with the page's messages and the field that it is about, as problem details."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from paintdiff.errors import (
     StorageError,
 )
 from paintdiff.jobs.requests import REQUEST_KINDS
-from paintdiff.server.problems import make_problem
+from paintdiff.server.problems import Refusal, shape_as_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,23 +62,32 @@ UNKNOWN_KIND = "unknown_kind"
 
 
 def describe_error(error: Exception, context: ApiContext) -> Response:
-    """Return the response to a request that failed."""
+    """Return the response to a request that failed: problem details."""
+    return shape_as_problem(make_refusal(error, context))
+
+
+def make_refusal(error: Exception, context: ApiContext) -> Refusal:
+    """Return what there is to say about a request that failed, whatever the dialect.
+
+    `more` has the `field` that it is about, where there is one. What wasn't expected is logged.
+    """
     match error:
         case RequestValidationError():
             return _describe_invalid(error.errors()[0])
         case HTTPException():
-            return make_problem(error.status_code, error.detail, error.headers)
+            return Refusal(error.status_code, error.detail, error.headers or {})
         case QueueFullError():
             wait = _estimate_wait(context)
             headers = {"Retry-After": str(wait)}
-            return make_problem(429, str(error), headers, expected_wait_seconds=wait)
+            return Refusal(429, str(error), headers, {"expected_wait_seconds": wait})
         case PaintError():
             field = error.field if isinstance(error, RequestError) else None
-            more: dict[str, object] = {} if field is None else {"field": field}
-            return make_problem(_find_status(error), str(error), None, **more)
+            more = {} if field is None else {"field": field}
+            return Refusal(_find_status(error), str(error), more=more)
         case _:
             error_id = report_error(logger, "a request to the API failed", error)
-            return make_problem(500, messages.internal_error(error_id), error_id=error_id)
+            detail = messages.internal_error(error_id)
+            return Refusal(500, detail, more={"error_id": error_id})
 
 
 def _find_status(error: PaintError) -> int:
@@ -86,15 +95,15 @@ def _find_status(error: PaintError) -> int:
     return next(known, 500)
 
 
-def _describe_invalid(first: Mapping[str, Any]) -> Response:
+def _describe_invalid(first: Mapping[str, Any]) -> Refusal:
     if first["type"] == UNKNOWN_KIND:
-        return make_problem(422, f"{first['msg']}.", field="kind")
+        return Refusal(422, f"{first['msg']}.", more={"field": "kind"})
     place, *names = map(str, first["loc"])
     if place == "body" and names and names[0] in REQUEST_KINDS:  # the kind isn't a field
         del names[0]
     field = ".".join(names) or place
     reason = str(first["msg"]).removeprefix("Value error, ")
-    return make_problem(422, f"{field}: {reason}.", field=field)
+    return Refusal(422, f"{field}: {reason}.", more={"field": field})
 
 
 def _estimate_wait(context: ApiContext) -> int:

@@ -37,11 +37,17 @@ class LimitedRequest(Request):
         return await run_in_threadpool(_parse_json, await self.body())
 
 
-def make_router(context: ApiContext, tag: str) -> APIRouter:
-    """Return an empty router, whose routes the documentation lists under `tag`."""
+_Describe = Callable[[Exception, "ApiContext"], Response]
 
-    class ProblemRoute(APIRoute):
-        """A route that answers errors as problem details."""
+
+def make_router(context: ApiContext, tag: str, describe: _Describe = describe_error) -> APIRouter:
+    """Return an empty router, whose routes the documentation lists under `tag`.
+
+    `describe` makes the responses to requests that failed, in the form of the dialect.
+    """
+
+    class DescribedRoute(APIRoute):
+        """A route that answers errors."""
 
         def get_route_handler(self) -> _Handler:
             handle = super().get_route_handler()
@@ -50,11 +56,11 @@ def make_router(context: ApiContext, tag: str) -> APIRouter:
                 try:
                     return await handle(LimitedRequest(request.scope, request.receive))
                 except Exception as error:
-                    return describe_error(error, context)
+                    return describe(error, context)
 
             return answer
 
-    return APIRouter(route_class=ProblemRoute, tags=[tag])
+    return APIRouter(route_class=DescribedRoute, tags=[tag])
 
 
 def _parse_json(body: bytes) -> object:
