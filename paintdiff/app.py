@@ -164,7 +164,13 @@ class App:
         server.include_router(model_browser_routes(self.parts))
         server.include_router(gallery_routes(self.gallery, self.parts))
         server.include_router(prompting_routes(self.parts))
-        api = ApiContext(self.engine, self.gallery, self.downloads, self.parts.may_manage)
+        api = ApiContext(
+            self.engine,
+            self.gallery,
+            self.downloads,
+            self.parts.may_manage,
+            lambda: self.parts.default_model,
+        )
         server.include_router(api_routes(api))
         server.include_router(replay_routes(self.gallery, self.engine))
         gradio_server.mount_page(

@@ -195,6 +195,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "config",
         "imaging",
         "jobs",
+        "prompts",
         "gallery",
         "server",
         "models.hub",

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from paintdiff.jobs.events import Picture
 
 PNG_URL = "data:image/png;base64,"
+SMALL_PNG_URL = (
+    f"{PNG_URL}iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAALElEQVR42u3NQREAMAgAIF0aQ9j/jLUS+oMC5"
+    "HTFpRfHBAKBQCAQCAQCwZYPxMkBbMCgtygAAAAASUVORK5CYII="
+)
+"""A small picture for examples."""
 
 
 def _read_text(value: object) -> object:

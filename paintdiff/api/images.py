@@ -61,7 +61,9 @@ class ImagePage(BaseModel):
 class FeedbackBody(BaseModel):
     """A rating: 1 likes a picture, -1 dislikes it, 0 takes that back."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"id": "01k8h2z6", "feedback": 1}]}
+    )
 
     id: Annotated[str, Field(max_length=64)]
     feedback: Literal[-1, 0, 1]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 API_DESCRIPTION = "Paint pictures over HTTP. Errors are problem details (RFC 9457)."
 KEY_DESCRIPTION = "The same key again returns the same job, so that a request can be repeated."
+PROBLEM_DESCRIPTION = "A problem. `field` is the field that it is about, if it is about one."
 IMAGE_DESCRIPTION = "A PNG, JPEG or WebP file as base64, or as a data: URL."
 
 
@@ -52,3 +53,7 @@ def time_without_zone(name: str) -> str:
 
 
 MANAGED_ELSEWHERE = "Only the person who runs this server can download models."
+NO_TRAINING = (
+    "This version can't train on your ratings yet. They are kept, so rate on: POST /api/feedback."
+)
+NO_SUCH_DOWNLOAD = "There is no such download. GET /api/models/downloads lists them."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +12,18 @@ from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 
 from paintdiff.api import messages
-from paintdiff.api.encoded_images import ImageText, encode_data_url
+from paintdiff.api.encoded_images import SMALL_PNG_URL, ImageText, encode_data_url
 from paintdiff.api.routing import make_router
 from paintdiff.api.submissions import wait_until_finished
 from paintdiff.errors import RequestError
-from paintdiff.jobs.requests import Grid, Upscale, parse_request
+from paintdiff.jobs.requests import (
+    MAX_SEED,
+    Grid,
+    Painting,
+    Upscale,
+    check_painting,
+    parse_request,
+)
 
 if TYPE_CHECKING:
     from paintdiff.api.context import ApiContext
@@ -67,7 +76,8 @@ class GenerateBody(LenientBody):
 
     prompt: str
     negative_prompt: str = ""
-    model: str = "mini"
+    model: str | None = None
+    """A name in the catalog; without one, the model that the app starts with."""
     width: int | None = None
     height: int | None = None
     num_inference_steps: int | None = None
@@ -87,6 +97,8 @@ class GenerateBody(LenientBody):
     """What the ControlNet follows: "canny", "depth", ..., or "none" for a finished control map."""
     control_image: ImageText | None = None
     controlnet_conditioning_scale: float | None = None
+    enhance_prompt: bool = False
+    """Paint a richer prompt, as /prompt-variations proposes it; the answer's params have it."""
     upscale: bool | float = False
     """How many times to enlarge the picture; true is 2 times."""
 
@@ -151,6 +163,10 @@ class GenerateBody(LenientBody):
 class UpscaleBody(LenientBody):
     """A request to enlarge a picture."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"image": SMALL_PNG_URL, "scale": 2}]}
+    )
+
     image: ImageText
     scale: float = 2.0
     upscaler: str | None = None
@@ -187,7 +203,7 @@ def painting_routes(context: ApiContext) -> APIRouter:
     ) -> PaintedAnswer:
         """Paint a picture."""
         try:
-            request = parse_request(body.to_values())
+            request = await run_in_threadpool(_make_request, context, body, key)
             job = await context.submissions.submit(request, key)
         except RequestError as error:
             raise rename_field(error, _FIELDS) from error
@@ -215,6 +231,20 @@ def painting_routes(context: ApiContext) -> APIRouter:
         return await run_in_threadpool(describe_pictures, job, finished, body.list_ignored())
 
     return router
+
+
+def _make_request(context: ApiContext, body: GenerateBody, key: str | None) -> Painting:
+    values = body.to_values()
+    if body.model is None:
+        values["model"] = context.choose_default()
+    request = check_painting(parse_request(values))
+    if not body.enhance_prompt:
+        return request
+    seed = request.seed
+    if seed is None:  # a repeated request must be the same one
+        seed = secrets.randbelow(MAX_SEED) if key is None else zlib.crc32(key.encode())
+    richer = context.engine.propose_prompts(request.prompt, request.model, 1, seed)
+    return request.model_copy(update={"prompt": richer[0]}) if richer else request
 
 
 def rename_field(error: RequestError, names: Mapping[str, str]) -> RequestError:

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from paintdiff.api import messages
@@ -18,6 +19,7 @@ from paintdiff.errors import (
     GalleryUnavailableError,
     GatedModelError,
     HubUnavailableError,
+    InputMissingError,
     JobCancelledError,
     JobNotFoundError,
     MemoryBudgetError,
@@ -44,6 +46,7 @@ _STATUSES: Mapping[type[PaintError], int] = {
     QueueFullError: 429,
     JobNotFoundError: 404,
     PictureNotFoundError: 404,
+    InputMissingError: 422,
     JobCancelledError: 409,
     GatedModelError: 403,
     EngineClosedError: 503,
@@ -55,6 +58,17 @@ _STATUSES: Mapping[type[PaintError], int] = {
     StorageError: 507,
 }
 """The status of each error; the nearest of its classes counts, and 500 if none is here."""
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457), as the documentation shows it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+
 
 _DEFAULT_WAIT_SECONDS = 5
 UNKNOWN_KIND = "unknown_kind"

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from paintdiff.api.documentation import documentation_routes
+from paintdiff.api.downloads import download_routes
 from paintdiff.api.images import image_routes
 from paintdiff.api.jobs import job_routes
 from paintdiff.api.painting import painting_routes
+from paintdiff.api.prompts import prompt_routes
 from paintdiff.api.server_info import server_routes
+from paintdiff.api.training import training_routes
+from paintdiff.api.variations import variation_routes
 from paintdiff.server.problems import ErrorShape
 from paintdiff.server.routes import Body, Route
 
@@ -24,6 +28,8 @@ _FILTERS = ("q", "model", "kind", "tag", "feedback", "favourite", "since", "unti
 API_ROUTES: tuple[Route, ...] = (
     Route(("POST",), "/generate", body=Body.LARGE_JSON),
     Route(("POST",), "/upscale", body=Body.LARGE_JSON),
+    Route(("POST",), "/encode_text", body=Body.LARGE_JSON),
+    Route(("POST",), "/prompt-variations", body=Body.LARGE_JSON),
     Route(("GET",), "/health"),
     Route(("GET",), "/info"),
     Route(("POST",), "/api/generate", body=Body.LARGE_JSON),
@@ -36,22 +42,39 @@ API_ROUTES: tuple[Route, ...] = (
     Route(("GET",), "/api/images/{image_id}/file"),
     Route(("GET",), "/api/images/{image_id}/thumbnail"),
     Route(("POST",), "/api/feedback", body=Body.JSON),
+    Route(("POST",), "/api/variations", body=Body.JSON),
+    Route(("POST",), "/api/retrain", body=Body.JSON),
+    Route(("GET",), "/api/retrain/status"),
     Route(("GET",), "/api/models"),
     Route(("POST",), "/api/models/download", body=Body.JSON),
     Route(("GET",), "/api/models/downloads"),
+    Route(("GET", "DELETE"), "/api/models/downloads/{download_id}"),
     Route(("GET",), "/api/openapi.json"),
     Route(("GET",), "/docs"),
     Route(("GET",), "/docs/{name}"),
 )
 
+
 ERROR_SHAPES: Mapping[str, ErrorShape] = {}
 """Beginnings of paths whose clients expect errors in a form of their own: see `ErrorShapes`."""
+
+_GROUPS = (
+    painting_routes,
+    prompt_routes,
+    job_routes,
+    image_routes,
+    variation_routes,
+    training_routes,
+    server_routes,
+    download_routes,
+)
+"""The groups of routes, in the order of the documentation."""
 
 
 def api_routes(context: ApiContext) -> APIRouter:
     """Return the routes of all dialects, and of their documentation."""
     documented = APIRouter()
-    for routes in (painting_routes, job_routes, image_routes, server_routes):
+    for routes in _GROUPS:
         documented.include_router(routes(context))
     router = APIRouter()
     router.include_router(documented)

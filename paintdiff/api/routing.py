@@ -14,13 +14,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from paintdiff.api import messages
-from paintdiff.api.problems import describe_error
+from paintdiff.api.problems import Problem, describe_error
+from paintdiff.server.problems import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from paintdiff.api.context import ApiContext
 
 MAX_VALUES = 20_000
 """Most values in a body. Pictures are one each, however large."""
+
+_PROBLEM: dict[str, Any] = {
+    "description": messages.PROBLEM_DESCRIPTION,
+    "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+}
+"""The documentation of all answers but the good one."""
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -60,7 +67,8 @@ def make_router(context: ApiContext, tag: str, describe: _Describe = describe_er
 
             return answer
 
-    return APIRouter(route_class=DescribedRoute, tags=[tag])
+    documented = {"default": _PROBLEM} if describe is describe_error else None
+    return APIRouter(route_class=DescribedRoute, tags=[tag], responses=documented)
 
 
 def _parse_json(body: bytes) -> object:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
+from pydantic import BaseModel
 
-from paintdiff.api import messages
 from paintdiff.api.routing import make_router
 from paintdiff.config.presets import Presets
-from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import MAX_SIDE_PX, MIN_SIDE_PX
 from paintdiff.jobs import requests
 from paintdiff.jobs.request_parts import MAX_STEPS
@@ -25,7 +22,6 @@ from paintdiff.version import __version__
 
 if TYPE_CHECKING:
     from paintdiff.api.context import ApiContext
-    from paintdiff.models.hub.downloads import DownloadState
 
 
 class HealthAnswer(BaseModel):
@@ -52,28 +48,6 @@ class ModelAnswer(BaseModel):
     native_height: int
     sampler: str
     present: bool
-
-
-class DownloadBody(BaseModel):
-    """A model to download: "owner/name" on Hugging Face."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"id": "stable-diffusion-v1-5/stable-diffusion-v1-5"}]},
-    )
-
-    id: Annotated[str, Field(min_length=3, max_length=200)]
-
-
-class DownloadAnswer(BaseModel):
-    """The progress of a download. `total_bytes` is 0 until it is known."""
-
-    id: str
-    hub_id: str
-    state: str
-    done_bytes: int
-    total_bytes: int
-    message: str
 
 
 class InfoAnswer(BaseModel):
@@ -143,22 +117,6 @@ def server_routes(context: ApiContext) -> APIRouter:
         """List the models."""
         return _list_models(context)
 
-    @router.post("/api/models/download", status_code=202)
-    def download(body: DownloadBody) -> DownloadAnswer:
-        """Download a model."""
-        if not context.may_manage:
-            raise HTTPException(403, messages.MANAGED_ELSEWHERE)
-        try:
-            started = context.downloads.start(body.id)
-        except RequestError as error:
-            raise RequestError(str(error), field="id") from error
-        return _describe_download(started.state())
-
-    @router.get("/api/models/downloads")
-    def downloads() -> list[DownloadAnswer]:
-        """List downloads."""
-        return [_describe_download(each) for each in context.downloads.all()]
-
     return router
 
 
@@ -175,14 +133,3 @@ def _list_models(context: ApiContext) -> list[ModelAnswer]:
         )
         for row in context.engine.manager.catalog.rows(ModelRow)
     ]
-
-
-def _describe_download(state: DownloadState) -> DownloadAnswer:
-    return DownloadAnswer(
-        id=state.id,
-        hub_id=state.hub_id,
-        state=state.state,
-        done_bytes=state.done_bytes,
-        total_bytes=state.total_bytes,
-        message=state.message,
-    )

@@ -41,10 +41,11 @@ class Submissions:
         self._keys: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
         """By owner and key: the digest of the request, and its job's id."""
 
-    async def submit(self, request: Request, key: str | None = None) -> Job:
+    async def submit(self, request: Request, key: str | None = None, varied: str = "") -> Job:
         """Submit a request for the current visitor.
 
         The same `key` again, from the same owner, returns the job that it made the first time.
+        `varied` is as for `Engine.submit`.
 
         Raises:
             RequestError: The request can't be used, or the key belongs to another one.
@@ -52,8 +53,8 @@ class Submissions:
             JobNotFoundError: The key's job has been forgotten.
         """
         if key is None:
-            return await run_in_threadpool(self._submit, request)
-        return await run_in_threadpool(self._submit_once, request, key)
+            return await run_in_threadpool(self._submit, request, varied)
+        return await run_in_threadpool(self._submit_once, request, key, varied)
 
     def find(self, job_id: str) -> Job:
         """Return a job that the current visitor may see.
@@ -66,13 +67,15 @@ class Submissions:
             raise JobNotFoundError(messages.NO_SUCH_JOB)
         return job
 
-    def _submit(self, request: Request) -> Job:
+    def _submit(self, request: Request, varied: str) -> Job:
         visitor, identity = current_visitor.get(), current_identity.get()
-        return self._engine.submit(request, visitor, identity.owner, sees_all=identity.sees_all)
+        return self._engine.submit(
+            request, visitor, identity.owner, sees_all=identity.sees_all, varied=varied
+        )
 
-    def _submit_once(self, request: Request, key: str) -> Job:
+    def _submit_once(self, request: Request, key: str, varied: str) -> Job:
         place = (current_identity.get().owner, key)
-        text = request.without_image_data().model_dump_json()
+        text = varied + request.without_image_data().model_dump_json()
         digest = hashlib.sha256(text.encode()).hexdigest()
         with self._lock:  # so that two at the same time don't both paint
             if place in self._keys:
@@ -80,7 +83,7 @@ class Submissions:
                 if known_digest != digest:
                     raise RequestError(messages.KEY_OF_ANOTHER_REQUEST, field="Idempotency-Key")
                 return self._engine.job(job_id)
-            job = self._submit(request)
+            job = self._submit(request, varied)
             self._keys[place] = (digest, job.id)
             while len(self._keys) > MAX_KEYS:
                 self._keys.popitem(last=False)

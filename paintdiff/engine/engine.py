@@ -62,6 +62,7 @@ from paintdiff.tasks.resolve.resolve_request import ResolvedRequest, resolve_req
 if TYPE_CHECKING:
     from PIL import Image
 
+    from paintdiff.models.inference.prompt_embeddings import TextEmbeddings
     from paintdiff.models.memory.planner import Forecast
 
 logger = logging.getLogger(__name__)
@@ -275,6 +276,17 @@ class Engine:
         return propose_prompts(
             self.manager, prompt, count, chosen, enhancer=enhancer, known=known or ()
         )
+
+    def encode_text(self, text: str, model: str = "mini") -> TextEmbeddings:
+        """Return a text as a model's text encoders read it, without adapters and weights of words.
+
+        May be called from any thread, and takes as long as loading the model. Raises
+        UnknownNameError, and ModelError if the model can't be loaded.
+        """
+        from paintdiff.models.inference.prompt_embeddings import encode_text  # noqa: PLC0415 (imports torch)
+
+        with self.manager.lease(model) as leased:
+            return encode_text(leased, text)
 
     def generate(self, request: Request) -> Finished:
         """Submit a request and wait for its pictures. Raises what `submit` and `Job.result` raise.

@@ -153,6 +153,14 @@ def cut_off(name: str) -> str:
 PICTURE_WITHOUT_SIZE = "The picture is damaged: it has no size."
 
 
+# Variations.
+
+NO_SEED_TO_VARY = "The seed of this picture isn't known. Vary the picture itself instead."
+FILE_OF_PICTURE_MISSING = (
+    "The file of this picture is missing. It may be on a disk that isn't there now."
+)
+
+
 # Settings in pictures.
 
 NO_SETTINGS = "This picture contains no settings."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 from starlette.responses import JSONResponse
@@ -17,7 +19,7 @@ from paintdiff.server.problems import ErrorShapes, Refusal, shape_as_problem
 from paintdiff.server.routes import Body
 from paintdiff.server.sessions import Sessions
 from paintdiff.version import __version__
-from tests.api.conftest import NoQueue, Served
+from tests.api.conftest import NoQueue, Served, serve
 
 
 def methods_of(router: Any) -> set[tuple[str, str]]:
@@ -55,6 +57,50 @@ def test_the_documentation_needs_no_other_server(client: TestClient) -> None:
     assert client.get("/docs/other.js").status_code == 422
 
 
+def test_every_body_has_an_example_and_every_route_documents_its_errors(client: TestClient) -> None:
+    schema = client.get("/api/openapi.json").json()
+    for path, methods in schema["paths"].items():
+        for method, route in methods.items():
+            place = f"{method} {path}"
+            assert route["summary"] and route.get("description"), place
+            problem = route["responses"]["default"]["content"]["application/problem+json"]
+            assert "field" in problem["schema"]["properties"], place
+            for content in route.get("requestBody", {}).get("content", {}).values():
+                body = content["schema"]
+                if "$ref" in body:
+                    body = schema["components"]["schemas"][body["$ref"].rpartition("/")[2]]
+                assert body.get("examples") or content.get("examples"), place
+
+
+@pytest.mark.parametrize("path", ["/generate", "/upscale", "/encode_text", "/prompt-variations"])
+def test_the_examples_work(client: TestClient, path: str) -> None:
+    schema = client.get("/api/openapi.json").json()
+    content = schema["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    name = content["schema"]["$ref"].rpartition("/")[2]
+    for example in schema["components"]["schemas"][name]["examples"]:
+        if path == "/generate":
+            example["num_inference_steps"] = 1
+        answer = client.post(path, json=example)
+        assert answer.status_code == 200, answer.text
+
+
+def test_a_download_can_be_followed_and_cancelled(served: Served, client: TestClient) -> None:
+    started = client.post("/api/models/download", json={"id": "owner/name"})
+    assert started.status_code == 202
+    place = started.headers["location"]
+    assert place == f"/api/models/downloads/{started.json()['id']}"
+    assert client.get(place).json()["hub_id"] == "owner/name"
+    listed = client.get("/api/models/downloads").json()
+    assert started.json()["id"] in [each["id"] for each in listed]
+    assert client.delete(place).json()["state"] in ("cancelled", "failed")
+    assert client.get("/api/models/downloads/nope").status_code == 404
+    context = replace(served.context, may_manage=False)
+    with TestClient(serve(context), "http://localhost", client=("127.0.0.1", 1)) as visitor:
+        assert visitor.delete(place).status_code == 403
+        refused = visitor.post("/api/models/download", json={"id": "owner/name"})
+        assert refused.status_code == 403
+
+
 def test_what_the_server_can_do(client: TestClient) -> None:
     info = client.get("/info").json()
     assert "mini" in [each["name"] for each in info["models"] if each["present"]]
@@ -62,7 +108,6 @@ def test_what_the_server_can_do(client: TestClient) -> None:
         assert info[names], names
     assert info["limits"]["max_steps"] == 1000
     assert client.get("/api/models").json() == info["models"]
-    assert client.get("/api/models/downloads").json() == []
     refused = client.post("/api/models/download", json={"id": "../x"})
     assert (refused.status_code, refused.json()["field"]) == (422, "id")
 

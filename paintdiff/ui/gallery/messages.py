@@ -185,7 +185,6 @@ STRENGTH = "Strength"
 STRENGTH_HELP = "Low stays close to this picture, high changes more."
 HOW_MANY = "How many"
 PAINT_THEM = "Paint them"
-NO_SEED_TO_VARY = "The seed of this picture isn't known. Vary the picture itself instead."
 RUN_GONE = "This run is no longer known: the app was restarted, or it ended long ago."
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from paintdiff.gallery.variations import MAX_VARIATIONS
 from paintdiff.ui.common import markup, widgets
 from paintdiff.ui.common import messages as common
 from paintdiff.ui.common.updates import QUICK, Updates
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.gallery import messages
-from paintdiff.ui.gallery.variations import MAX_VARIATIONS
 
 if TYPE_CHECKING:
     from paintdiff.ui.common.lazy_page import LazyPage

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from paintdiff.errors import QueueFullError, RequestError
+from paintdiff.errors import QueueFullError
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.jobs.events import Failed, Finished, Picture, Progress, Queued
-from paintdiff.jobs.requests import ImageToImage, TextToImage
+from paintdiff.jobs.requests import TextToImage
 from paintdiff.server.guard import Guard
 from paintdiff.server.identities import make_token, name_browser
-from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.gallery import messages
-from paintdiff.ui.gallery.variations import Wish, make_request
 from tests.ui.fake_engine import FakeEngine
 from tests.ui.gallery.test_routes import add, app, browser, gallery, local
 
@@ -51,37 +48,6 @@ def test_nearby_seeds_keep_everything_but_a_part_of_the_noise(
     assert (request.prompt, request.seed, request.clip_skip) == ("a boat", 7, 2)
     assert (request.num_images, request.variation_strength) == (3, 0.2)
     assert engine.varied == [picture.id]
-
-
-def test_image_to_image_starts_from_the_picture_itself(
-    gallery: Gallery, context: PageContext
-) -> None:
-    picture = add(gallery, params={**PARAMS, "hires": {"scale": 2}}, seed=7, prompt="a boat")
-    made = make_request(gallery, context, picture, Wish(**wish(id=picture.id, of="picture")))
-    assert isinstance(made, ImageToImage)
-    data = gallery.path_of(picture.file).read_bytes()
-    assert made.image.sha256 == hashlib.sha256(data).hexdigest()
-    assert (made.prompt, made.negative_prompt, made.clip_skip) == ("a boat", "fog", 2)
-    assert (made.seed, made.strength, made.num_images, made.width) == (None, 0.2, 3, None)
-
-
-@pytest.mark.parametrize("params", [{}, {**PARAMS, "model": "gone"}])
-def test_a_picture_of_an_unknown_model_is_varied_with_another(
-    gallery: Gallery, context: PageContext, params: dict[str, Any]
-) -> None:
-    picture = add(gallery, params=params, prompt="a boat")
-    made = make_request(gallery, context, picture, Wish(**wish(id=picture.id, of="picture")))
-    assert isinstance(made, ImageToImage)
-    assert (made.model, made.prompt, made.clip_skip) == ("mini", "a boat", 1)
-
-
-@pytest.mark.parametrize("params", [{}, {"kind": "upscale"}, {**PARAMS, "seed": None}])
-def test_without_a_seed_there_are_no_nearby_ones(
-    gallery: Gallery, context: PageContext, params: dict[str, Any]
-) -> None:
-    picture = add(gallery, params=params)
-    with pytest.raises(RequestError, match="isn't known"):
-        make_request(gallery, context, picture, Wish(**wish(id=picture.id)))
 
 
 @pytest.mark.parametrize(
