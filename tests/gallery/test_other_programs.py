@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from html import escape
 from typing import Any
 
@@ -311,6 +312,14 @@ def test_programs_that_write_json(data: bytes, program: str, without: tuple[str,
     )
     assert values == wanted
     assert found.program == program
+
+
+def test_xmp_with_many_comments_that_never_end_is_read_at_once() -> None:
+    data = png(**{"XML:com.adobe.xmp": "<exif:UserComment><rdf:li>" * 8000})
+    started = time.process_time()
+    with pytest.raises(NoMetadataError):
+        read_settings(data)
+    assert time.process_time() - started < 10  # a minute, if each is followed to the end
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [(0, 1), (2, 3)])

@@ -22,9 +22,10 @@ Reader = Callable[[str, Texts], FoundSettings | None]
 """Reads one text, given all of the file's. None if it holds no settings."""
 
 _CODES = (b"UNICODE\0", b"ASCII\0\0\0", b"JIS\0\0\0\0\0", bytes(8))
-_XMP_COMMENT = re.compile(
-    rb"<exif:UserComment>.{0,200}?<rdf:li[^>]{0,200}>(.*?)</rdf:li>", re.DOTALL
-)
+_XMP_COMMENT = re.compile(r"<exif:UserComment>.{0,200}?<rdf:li[^>]{0,200}>", re.DOTALL)
+"""What comes before the comment. Its end is looked for once, so that many of these take no longer.
+"""
+_XMP_COMMENT_END = "</rdf:li>"
 _GRAPH = re.compile(r"(prompt|workflow):(?=\s*\{)", re.IGNORECASE)
 _DREAM = re.compile(r'\s*"(.*)"\s(.*)', re.DOTALL)
 _DREAM_FLAGS = {"s": "steps", "S": "seed", "W": "width", "H": "height", "C": "cfg", "A": "sampler"}
@@ -49,9 +50,9 @@ def find_embedded_texts(file: ImageFile) -> dict[str, str]:
             texts.setdefault(match[1].casefold(), text[match.end() :])
         elif tag == IMAGE_DESCRIPTION and text and file.format != "PNG":
             texts.setdefault(_DESCRIPTION_KEY, text)
-    found = _XMP_COMMENT.search(file.xmp or texts.get("XML:com.adobe.xmp", "").encode())
-    if found is not None:
-        texts.setdefault(_XMP_KEY, unescape(found[1].decode("utf-8", "replace")))
+    xmp = file.xmp.decode("utf-8", "replace") or texts.get("XML:com.adobe.xmp", "")
+    if xmp:
+        texts.setdefault(_XMP_KEY, xmp)
     return texts
 
 
@@ -114,6 +115,16 @@ def _read_novelai(text: str, texts: Texts) -> FoundSettings | None:
     return settings_from_json({"prompt": texts.get(_DESCRIPTION_KEY, ""), **content}, "NovelAI")
 
 
+def _read_xmp(text: str, _texts: Texts) -> FoundSettings | None:
+    """Read JSON in XMP's copy of EXIF's UserComment, as Draw Things writes it."""
+    beginning = _XMP_COMMENT.search(text)
+    end = text.find(_XMP_COMMENT_END, beginning.end()) if beginning is not None else -1
+    if beginning is None or end < 0:
+        return None
+    content = parse_object(unescape(text[beginning.end() : end]))
+    return None if content is None else settings_from_json(content, "Draw Things")
+
+
 def _read_old_invokeai(text: str, _texts: Texts) -> FoundSettings | None:
     """Read InvokeAI 2's JSON: an `image` whose prompt is a list of parts."""
     content = parse_object(text)
@@ -166,7 +177,7 @@ READERS: tuple[tuple[str, Reader], ...] = (
     ("Dream", _read_dream),
     ("Comment", _read_novelai),
     ("prompt", _read_prompt),
-    (_XMP_KEY, _make_json_reader("Draw Things")),
+    (_XMP_KEY, _read_xmp),
     (_DESCRIPTION_KEY, _read_description),
 )
 """The keyword of a text, and its reader; the first one that succeeds counts."""
