@@ -67,7 +67,9 @@ def make_router(context: ApiContext, tag: str, describe: _Describe = describe_er
 
             return answer
 
-    documented = {"default": _PROBLEM} if describe is describe_error else None
+    documented: dict[int | str, dict[str, Any]] | None = (
+        {"default": _PROBLEM} if describe is describe_error else None
+    )
     return APIRouter(route_class=DescribedRoute, tags=[tag], responses=documented)
 
 

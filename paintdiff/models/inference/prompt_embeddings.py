@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from paintdiff.models.conditioning.prompt_plan import ALONE, PLAIN_READING
-from paintdiff.models.inference.leased_pipeline import LeasedPipeline
+from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline
 
 _SECOND = ("pooled_prompt_embeds", "prompt_attention_mask", "prompt_embeds_mask")
 """The second result of a pipeline's `encode_prompt`: the first of these that the pipeline takes."""
