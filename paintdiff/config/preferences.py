@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from paintdiff.config import messages
 from paintdiff.errors import StorageError
 from paintdiff.system.atomic_files import new_file
+from paintdiff.system.regular_files import open_file
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def default_preferences_path(environment: Mapping[str, str]) -> Path | None:
 def _read(path: Path) -> tuple[_Content, str]:
     """Return the file's content and "", or nothing and why it is ignored."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise ValueError(messages.file_too_large(MAX_FILE_BYTES))

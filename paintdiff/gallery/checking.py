@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from paintdiff.errors import RequestError
 from paintdiff.gallery import messages
@@ -14,6 +15,9 @@ from paintdiff.gallery.picture_files import read_picture_file
 from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.record import Record
 from paintdiff.system.atomic_files import remove_stale_parts
+from paintdiff.system.regular_files import open_file
+
+_HASH_CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,20 @@ def find_mismatches(gallery: Gallery, *, thorough: bool = False) -> Iterator[Mis
         name = gallery.name_of(path)
         if sha256 not in used:
             yield Mismatch(name, messages.NEEDED_BY_NO_RECORD)
-        elif thorough and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        elif thorough and _hash(path) != sha256:
             yield Mismatch(name, messages.INPUT_CHANGED)
+
+
+def _hash(path: Path) -> str:
+    """Return a file's SHA-256, "" if it can't be read."""
+    digest = hashlib.sha256()
+    try:
+        with open_file(path) as file:
+            while chunk := file.read(_HASH_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError:
+        return ""
+    return digest.hexdigest()
 
 
 def repair(gallery: Gallery) -> int:

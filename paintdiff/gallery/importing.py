@@ -18,6 +18,7 @@ from paintdiff.gallery.adoption import describe_file, is_picture_name
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import PictureFile, read_picture_file
 from paintdiff.system.atomic_files import new_file
+from paintdiff.system.regular_files import open_file
 
 _COPY_BYTES = 2**20
 
@@ -113,7 +114,7 @@ def _copy(gallery: Gallery, path: Path, facts: PictureFile) -> str:
         with (
             suppress(FileExistsError),  # copied before an interruption
             new_file(gallery.path_of(file), overwrite=False) as target,
-            path.open("rb") as source,
+            open_file(path) as source,
         ):
             while chunk := source.read(_COPY_BYTES):
                 target.write(chunk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from paintdiff.gallery.metadata import read_settings
 from paintdiff.imaging.geometry import Size
 from paintdiff.imaging.image_files import ImageFile, parse_image_file
 from paintdiff.imaging.images import MAX_FILE_BYTES, read_header
+from paintdiff.system.regular_files import open_file
 
 if TYPE_CHECKING:
     from paintdiff.gallery.settings.found_settings import FoundSettings
@@ -51,7 +52,7 @@ def read_picture_file(path: Path) -> PictureFile:
         RequestError: It isn't such a picture, it is damaged or cut off, or it can't be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             start = file.read(_START_BYTES)
             state = os.fstat(file.fileno())
             digest = hashlib.sha256(start)
@@ -73,10 +74,20 @@ def read_picture_file(path: Path) -> PictureFile:
         size=size,
         file_bytes=state.st_size,
         sha256=digest.hexdigest(),
-        modified_at=datetime.fromtimestamp(state.st_mtime, UTC),
+        modified_at=_read_time(state),
         settings=settings,
         reason=reason,
     )
+
+
+def _read_time(state: os.stat_result) -> datetime:
+    """Return when a file was changed; now, if that is outside of the years that can be computed."""
+    try:
+        time = datetime.fromtimestamp(state.st_mtime, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.now(UTC)
+    # A year at either end may be another one in the local time zone.
+    return time if MINYEAR < time.year < MAXYEAR else datetime.now(UTC)
 
 
 def _read_png_size(data: bytes) -> Size:

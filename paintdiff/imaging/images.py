@@ -22,6 +22,7 @@ from paintdiff.imaging import messages
 from paintdiff.imaging.colour import convert_to_srgb, fits_mode, is_srgb, read_profile
 from paintdiff.imaging.geometry import ResizeMode, Size, crop_to_aspect, pad_to_aspect
 from paintdiff.imaging.image_files import ImageFile, parse_image_file
+from paintdiff.system.regular_files import open_file
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 64_000_000
@@ -283,7 +284,7 @@ def _scale(image: Image.Image, size: Size) -> Image.Image:
 
 
 def _parse(source: Path | bytes, field: str) -> ImageFile:
-    data = _read(source, field) if isinstance(source, Path) else source
+    data = read_file(source, field) if isinstance(source, Path) else source
     if len(data) > MAX_FILE_BYTES:
         raise RequestError(
             messages.file_too_large(format_byte_size(MAX_FILE_BYTES)),
@@ -304,9 +305,14 @@ def _check_pixels(count: int, field: str) -> None:
         raise RequestError(messages.too_many_pixels(count, MAX_PIXELS), field=field)
 
 
-def _read(path: Path, field: str) -> bytes:
+def read_file(path: Path, field: str = "image") -> bytes:
+    """Read a file up to one byte more than MAX_FILE_BYTES, so that who parses it can refuse it.
+
+    Raises:
+        RequestError: (for `field`) It can't be read, or isn't a regular file.
+    """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise RequestError(messages.unreadable_file(path, error.strerror), field=field) from error

@@ -19,7 +19,6 @@ from pydantic import (
 )
 
 from paintdiff.errors import RequestError
-from paintdiff.imaging.messages import unreadable_file
 from paintdiff.jobs import messages
 
 if TYPE_CHECKING:
@@ -51,11 +50,9 @@ class InputImage(BaseModel):
         Raises:
             RequestError: It can't be read.
         """
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise RequestError(unreadable_file(path, error.strerror), field="image") from error
-        return cls(data=data)
+        from paintdiff.imaging.images import read_file  # noqa: PLC0415 (it imports NumPy)
+
+        return cls(data=read_file(Path(path)))
 
     @classmethod
     def from_image(cls, image: Image.Image) -> Self:

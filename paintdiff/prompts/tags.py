@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paintdiff.prompts import messages
+from paintdiff.system.regular_files import open_file
 
 MAX_FILES = 10
 MAX_FILE_BYTES = 16 * 2**20
@@ -79,7 +80,7 @@ def read_tags(files: Iterable[Path]) -> Tags:
 def _read_file(path: Path) -> Iterator[Tag | str]:
     """Yield the tags of a file, and a sentence about each row that isn't one."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         yield messages.tags_unreadable(path.name, error.strerror or "")

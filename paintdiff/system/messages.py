@@ -18,3 +18,10 @@ def torch_came_first(threads: int) -> str:
         "each other, and pictures take far longer while other programs are busy. Import paintdiff "
         "first, or set OMP_WAIT_POLICY=PASSIVE."
     )
+
+
+NAMED_PIPE = "a named pipe"
+
+
+def not_a_file(what: str) -> str:
+    return f"It is {what}, not a file"

@@ -127,6 +127,16 @@ def test_a_key_makes_a_repeated_request_the_same_job(client: TestClient) -> None
     assert painted.json()["job_id"] == first["id"]
 
 
+def test_a_key_is_its_owners_own(served: Served) -> None:
+    with served.connect(elsewhere=True) as one, served.connect(elsewhere=True) as other:
+        one.get("/health"), other.get("/health")  # each gets a cookie
+        key = {"Idempotency-Key": "a key of two"}
+        first, second = submit(one, QUICK, **key), submit(other, QUICK, **key)
+        assert first["id"] != second["id"]
+        assert submit(one, QUICK, **key)["id"] == first["id"]
+        assert wait(other, second["id"])["state"] == "finished"
+
+
 def test_a_full_queue_says_when_to_come_back(served: Served, client: TestClient) -> None:
     jobs = [submit(client, LONG)]
     try:

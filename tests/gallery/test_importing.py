@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import RequestError
+from paintdiff.gallery import picture_files
 from paintdiff.gallery.adoption import adopt_orphans, empty_bin
 from paintdiff.gallery.checking import find_mismatches
 from paintdiff.gallery.files import PictureFolder
@@ -137,6 +141,38 @@ def test_a_copy_outlives_the_erased_one_before_it(
     assert adopt_orphans(gallery) == 0
     assert len(records(gallery)) == 3
     assert list(find_mismatches(gallery, thorough=True)) == []
+
+
+def test_devices_and_pipes_are_named_and_not_waited_for(gallery: Gallery, tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    write(folder / "one.png", "red")
+    (folder / "device.png").symlink_to(os.devnull)
+    report = import_folder(gallery, folder)
+    assert report.imported == 1
+    ((path, reason),) = report.failed
+    assert path.name == "device.png" and "It is a device, not a file" in reason
+
+
+@pytest.mark.parametrize("seconds", [2**38, 253_402_300_799, -62_135_596_800, -(2**60)])
+def test_a_file_of_an_impossible_time_is_of_now(
+    gallery: Gallery, tmp_path: Path, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a year that Python doesn't know, or knows in some time zones only.
+
+    Few file systems can hold such a time, so here the system's answer is changed.
+    """
+    write(tmp_path / "theirs" / "one.png", "red")
+    fstat = os.fstat
+
+    def tell(descriptor: int) -> os.stat_result:
+        parts = list(fstat(descriptor))
+        parts[stat.ST_MTIME] = seconds
+        return os.stat_result(parts)
+
+    monkeypatch.setattr(picture_files.os, "fstat", tell)
+    assert import_folder(gallery, tmp_path / "theirs", copy=True).imported == 1
+    (found,) = records(gallery).values()
+    assert abs(datetime.now(UTC) - found.created_at) < timedelta(days=1)
 
 
 def test_the_gallerys_own_folder_is_not_imported_twice(gallery: Gallery, tmp_path: Path) -> None:

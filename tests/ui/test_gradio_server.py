@@ -471,6 +471,17 @@ def test_a_stream_has_one_session(guarded: TestClient) -> None:
     assert guarded.get(path).status_code == 400
 
 
+def test_json_for_our_own_routes_is_checked_before_they_see_it(guarded: TestClient) -> None:
+    for body, reason in (
+        ('{"ids":' + "[" * 20 + "]" * 20 + "}", "nested"),
+        ('{"ids":[' + "0," * 6000 + "0]}", "entries"),
+        ('{"ids":{"path":"/etc/passwd"}}', "Files"),
+        ("[]", "object"),
+    ):
+        answer = guarded.post("/gallery/changes", content=body)
+        assert answer.status_code == 400 and reason in answer.json()["detail"], answer.text
+
+
 def test_a_body_where_none_belongs_is_dropped(page: gr.Blocks) -> None:
     read: list[bytes] = []
 

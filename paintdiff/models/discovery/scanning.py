@@ -18,8 +18,8 @@ from typing import Literal
 from paintdiff.models.discovery import messages
 from paintdiff.models.discovery.sidecars import PREVIEW_ENDS, SIDECAR_ENDS
 from paintdiff.models.formats.headers import WEIGHT_SUFFIXES
-from paintdiff.models.formats.messages import not_a_file
-from paintdiff.models.formats.opening import explain_not_a_file
+from paintdiff.system.messages import not_a_file
+from paintdiff.system.regular_files import explain_not_a_file
 
 MAX_DEPTH = 40
 """The most nested folders that are scanned.

@@ -18,7 +18,7 @@ from typing import Any
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats import messages
-from paintdiff.models.formats.opening import open_file
+from paintdiff.system.regular_files import open_file
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from paintdiff.models.formats import messages
 from paintdiff.models.formats.gguf import GGUF_START, read_gguf_header
 from paintdiff.models.formats.json_files import parse_json
 from paintdiff.models.formats.limits import MAX_NAME_CHARACTERS, MAX_TENSORS
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.pickles.safe_pickle import read_tensor_records
 from paintdiff.models.formats.safetensors_header import (
     check_entry,
@@ -29,6 +28,7 @@ from paintdiff.models.formats.safetensors_header import (
     select_texts,
 )
 from paintdiff.models.formats.weight_files import is_pickle
+from paintdiff.system.regular_files import open_file
 
 WEIGHT_SUFFIXES = frozenset({".safetensors", ".sft", ".gguf", ".ckpt", ".pt", ".pth", ".bin"})
 """File name suffixes of weight files, in lower case. Their bytes decide the format."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from paintdiff.models.formats import messages
 from paintdiff.models.formats.limits import MAX_DEPTH, MAX_DIGITS, MAX_JSON_BYTES
-from paintdiff.models.formats.opening import open_file
+from paintdiff.system.regular_files import open_file
 
 
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> object:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-# Opening and hashing.
-
-
-def not_a_file(what: str) -> str:
-    return f"It is {what}, not a file"
+# Hashing.
 
 
 def hashing_cancelled(name: str) -> str:
@@ -121,7 +117,6 @@ CUT_OFF_IN_HEADER = "it is cut off in its header"
 TENSOR_TOO_LARGE = "it has a tensor that is larger than any file"
 NOT_ONNX = "it is damaged, or isn't an ONNX file"
 NUMBER_TOO_LONG = "a number of more than ten bytes"
-NAMED_PIPE = "a named pipe"
 EMPTY_STACK = "its stack is empty"
 REFERS_TO_NOTHING_STORED = "it refers to an object that it never stored"
 FUNCTION_NAME_NOT_TEXT = "it refers to a function whose name isn't text"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats import messages
-from paintdiff.models.formats.opening import open_file
+from paintdiff.system.regular_files import open_file
 
 _GRAPH = 7 << 3 | 2  # field 7, length-delimited
 _MAX_FIELDS = 1_000

@@ -18,9 +18,9 @@ import torch
 
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.formats import messages
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.safetensors_header import TensorEntry
 from paintdiff.models.formats.weight_files import read_file_header
+from paintdiff.system.regular_files import open_file
 
 _DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {

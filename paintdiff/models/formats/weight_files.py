@@ -12,8 +12,8 @@ from typing import Any
 from paintdiff.errors import ModelNotFoundError, UnsafeWeightsError
 from paintdiff.models.formats import messages
 from paintdiff.models.formats.limits import MAX_HEADER_BYTES
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.safetensors_header import SafetensorsHeader, read_safetensors_header
+from paintdiff.system.regular_files import open_file
 
 HASH_DIGITS = 10
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Literal
 
 from paintdiff.errors import ModelDeleteError, RequestError
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.hub import messages
 from paintdiff.models.hub.direct_download import get_cache_folder
 from paintdiff.models.hub.file_selection import (
@@ -30,6 +29,7 @@ from paintdiff.models.hub.file_selection import (
     read_index_class,
 )
 from paintdiff.models.hub.listing import COMMIT, check_hub_id
+from paintdiff.system.regular_files import open_file
 
 MAIN = "main"
 """The default branch."""

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from paintdiff.errors import DownloadError, UnsafeWeightsError
 from paintdiff.models.formats.json_files import parse_json, read_json
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.hub import messages
+from paintdiff.system.regular_files import open_file
 
 INDEX = "model_index.json"
 CONFIG = "config.json"

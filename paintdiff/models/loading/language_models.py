@@ -17,7 +17,6 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.json_files import read_json
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.pickles.safe_pickle import read_tensors
 from paintdiff.models.formats.rust_panics import panics_as_errors
 from paintdiff.models.formats.safetensors_reader import read_all_tensors
@@ -29,6 +28,7 @@ from paintdiff.models.registry.language_model_rows import (
     VOCABULARY,
     LanguageModelRow,
 )
+from paintdiff.system.regular_files import open_file
 
 MAX_NEW_TOKENS = 60
 TOP_K = 40

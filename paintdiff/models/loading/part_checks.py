@@ -26,10 +26,10 @@ from paintdiff.models.formats.limits import (
     MAX_TIMESTEPS,
     MAX_VOCABULARY_BYTES,
 )
-from paintdiff.models.formats.opening import explain_not_a_file
 from paintdiff.models.formats.weight_files import read_file_header
 from paintdiff.models.loading import messages
 from paintdiff.models.registry.model_rows import read_json_file
+from paintdiff.system.regular_files import explain_not_a_file
 
 INDEX = "model_index.json"
 CONFIG = "config.json"

@@ -17,9 +17,9 @@ import yaml
 
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.limits import MAX_NOTE_BYTES, MAX_NOTE_LISTS
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.loading import messages
 from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.system.regular_files import open_file
 
 _PREDICTIONS = {"v": "v_prediction", "eps": "epsilon"}
 _METADATA = {"v": "v_prediction", "v_prediction": "v_prediction", "epsilon": "epsilon"}

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import ModelLoadError, ModelNotFoundError
 from paintdiff.models.formats.limits import MAX_DETECTOR_SECONDS
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.trials import run_trial
 from paintdiff.models.registry.face_restorer_rows import MAX_DETECTOR_BYTES
 from paintdiff.models.upscaling import messages
+from paintdiff.system.regular_files import open_file
 
 Landmarks = NDArray[np.float64]
 """(5, 2): x and y of the eyes, the tip of the nose and the corners of the mouth, pairs from left to

@@ -159,8 +159,9 @@ def _entry(record: Record) -> zipfile.ZipInfo:
     suffix = record.file.rpartition(".")[2].lower()
     suffix = suffix if suffix in ("png", "jpg", "jpeg", "webp") else "bin"
     name = f"{moment:%Y%m%d-%H%M%S}-{record.id}.{suffix}"
-    # A ZIP file knows no time before 1980.
-    return zipfile.ZipInfo(name, date_time=(max(1980, moment.year), *moment.timetuple()[1:6]))
+    # A ZIP file knows no other years.
+    year = min(max(1980, moment.year), 2107)
+    return zipfile.ZipInfo(name, date_time=(year, *moment.timetuple()[1:6]))
 
 
 class _Sink(io.RawIOBase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,15 @@ def test_it_holds_the_very_files_under_safe_names(gallery: Gallery, local: TestC
         ]
         for name, each in zip(names, made, strict=True):
             assert archive.read(name) == gallery.path_of(each.file).read_bytes()
+
+
+def test_years_that_a_zip_file_does_not_know_are_the_nearest(gallery: Gallery) -> None:
+    made = [add(gallery), add(gallery, created_at=datetime(2200, 1, 2, tzinfo=UTC))]
+    made.append(add(gallery, created_at=datetime(1970, 1, 2, tzinfo=UTC)))
+    data = b"".join(zips.write_zip(gallery, [each.id for each in made]))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        years = [each.date_time[0] for each in archive.infolist()]
+    assert years == [2026, 2107, 1980]
 
 
 def test_what_is_missing_is_said(gallery: Gallery, local: TestClient) -> None:

@@ -28,7 +28,6 @@ from paintdiff.models.formats.limits import (
     MAX_ZIP_DIRECTORY_BYTES,
     SHARING_SPARE_BYTES,
 )
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.pickles.machine import DamagedPickleError
 from paintdiff.models.formats.pickles.records import (
     STORAGES,
@@ -38,6 +37,7 @@ from paintdiff.models.formats.pickles.records import (
     bytes_per_number,
     format_storage_key,
 )
+from paintdiff.system.regular_files import open_file
 
 if TYPE_CHECKING:
     import torch

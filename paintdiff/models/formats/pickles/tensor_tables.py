@@ -11,10 +11,10 @@ from typing import Any
 
 from paintdiff.errors import ModelNotFoundError
 from paintdiff.models.formats import messages
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.pickles.safe_pickle import read_tensors
 from paintdiff.models.formats.safetensors_reader import read_all_tensors
 from paintdiff.models.formats.weight_files import is_pickle, read_file_header
+from paintdiff.system.regular_files import open_file
 
 
 def read_tensor_table(path: Path) -> dict[str, Any]:

@@ -24,11 +24,11 @@ from typing import IO, Any
 
 from paintdiff.errors import DiskSpaceError, ModelError, ModelLoadError, UnsafeWeightsError
 from paintdiff.models.formats.messages import damaged_weights, pickle_with_more
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.weight_files import read_file_header
 from paintdiff.models.loading import messages
 from paintdiff.models.loading.conversion.cache import note_origin, remove_orphans
 from paintdiff.system.atomic_files import new_file, remove_stale_parts
+from paintdiff.system.regular_files import open_file
 
 logger = logging.getLogger(__name__)
 

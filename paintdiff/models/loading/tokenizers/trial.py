@@ -10,9 +10,9 @@ from pathlib import Path
 from paintdiff.config.presets import presets_folder
 from paintdiff.errors import ModelLoadError
 from paintdiff.models.formats.limits import MAX_TOKENIZER_SECONDS, MAX_VOCABULARY_BYTES
-from paintdiff.models.formats.opening import open_file
 from paintdiff.models.formats.trials import run_trial
 from paintdiff.models.loading import messages
+from paintdiff.system.regular_files import open_file
 
 FILE_NAME = "tokenizer.json"
 

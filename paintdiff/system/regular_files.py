@@ -1,4 +1,4 @@
-"""Opens untrusted files. Importable without torch."""
+"""Opens untrusted files, which may be no files at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from paintdiff.models.formats import messages
+from paintdiff.system import messages
 
 _WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
