@@ -170,6 +170,7 @@ class App:
             self.downloads,
             self.parts.may_manage,
             lambda: self.parts.default_model,
+            settings.root_path,
         )
         server.include_router(api_routes(api))
         server.include_router(replay_routes(self.gallery, self.engine))

@@ -202,6 +202,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.hub",
         "models.registry",
         "preprocessors",
+        "tasks",
         "engine",
     },
     "ui.common": {

@@ -31,7 +31,8 @@ class ApiContext:
     """The engine, the gallery, and what visitors may do.
 
     Unless they `may_manage`, clients can't download models. `choose_default` returns the name of
-    the model for requests that name none.
+    the model for requests that name none. `root_path` is the path that a reverse proxy puts in
+    front, "" if none.
     """
 
     engine: Engine
@@ -39,6 +40,7 @@ class ApiContext:
     downloads: Downloads
     may_manage: bool = True
     choose_default: Callable[[], str] = _choose_mini
+    root_path: str = ""
     previews: Encodings = field(default_factory=lambda: Encodings(MAX_KEPT_PREVIEW_BYTES))
     texts: Encodings = field(default_factory=lambda: Encodings(MAX_KEPT_TEXT_BYTES))
 

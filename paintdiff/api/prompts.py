@@ -128,7 +128,7 @@ def prompt_routes(context: ApiContext) -> APIRouter:
     async def encode_text(body: TextBody) -> Response:
         """Encode a text as a model reads it."""
         row = await run_in_threadpool(context.find_model, body.model)
-        key = ("text", row.name, row.source, body.model_dump_json())
+        key = ("text", *row.identity, body.model_dump_json())
         return _answer(await context.texts.get(key, partial(encode, body)))
 
     return router

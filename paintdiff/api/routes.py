@@ -11,6 +11,9 @@ from paintdiff.api.documentation import documentation_routes
 from paintdiff.api.downloads import download_routes
 from paintdiff.api.images import image_routes
 from paintdiff.api.jobs import job_routes
+from paintdiff.api.openai.errors import shape_for_openai
+from paintdiff.api.openai.images import FILE_QUERY, openai_image_routes
+from paintdiff.api.openai.models import openai_model_routes
 from paintdiff.api.painting import painting_routes
 from paintdiff.api.prompts import prompt_routes
 from paintdiff.api.server_info import server_routes
@@ -49,13 +52,18 @@ API_ROUTES: tuple[Route, ...] = (
     Route(("POST",), "/api/models/download", body=Body.JSON),
     Route(("GET",), "/api/models/downloads"),
     Route(("GET", "DELETE"), "/api/models/downloads/{download_id}"),
+    Route(("POST",), "/v1/images/generations", body=Body.LARGE_JSON),
+    Route(("POST",), "/v1/images/edits", body=Body.FORM),
+    Route(("GET",), "/v1/images/files/{job_id}/{name}", FILE_QUERY),
+    Route(("GET",), "/v1/models"),
+    Route(("GET",), "/v1/models/{model_id:path}"),
     Route(("GET",), "/api/openapi.json"),
     Route(("GET",), "/docs"),
     Route(("GET",), "/docs/{name}"),
 )
 
 
-ERROR_SHAPES: Mapping[str, ErrorShape] = {}
+ERROR_SHAPES: Mapping[str, ErrorShape] = {"/v1/": shape_for_openai}
 """Beginnings of paths whose clients expect errors in a form of their own: see `ErrorShapes`."""
 
 _GROUPS = (
@@ -67,6 +75,8 @@ _GROUPS = (
     training_routes,
     server_routes,
     download_routes,
+    openai_image_routes,
+    openai_model_routes,
 )
 """The groups of routes, in the order of the documentation."""
 

@@ -47,10 +47,16 @@ class LimitedRequest(Request):
 _Describe = Callable[[Exception, "ApiContext"], Response]
 
 
-def make_router(context: ApiContext, tag: str, describe: _Describe = describe_error) -> APIRouter:
+def make_router(
+    context: ApiContext,
+    tag: str,
+    describe: _Describe = describe_error,
+    documented: dict[str, Any] | None = None,
+) -> APIRouter:
     """Return an empty router, whose routes the documentation lists under `tag`.
 
-    `describe` makes the responses to requests that failed, in the form of the dialect.
+    `describe` makes the responses to requests that failed, in the form of the dialect, and
+    `documented` is OpenAPI's description of them.
     """
 
     class DescribedRoute(APIRoute):
@@ -67,10 +73,12 @@ def make_router(context: ApiContext, tag: str, describe: _Describe = describe_er
 
             return answer
 
-    documented: dict[int | str, dict[str, Any]] | None = (
-        {"default": _PROBLEM} if describe is describe_error else None
-    )
-    return APIRouter(route_class=DescribedRoute, tags=[tag], responses=documented)
+    if documented is None and describe is describe_error:
+        documented = _PROBLEM
+    responses: dict[int | str, dict[str, Any]] = {}
+    if documented is not None:
+        responses["default"] = documented
+    return APIRouter(route_class=DescribedRoute, tags=[tag], responses=responses)
 
 
 def _parse_json(body: bytes) -> object:

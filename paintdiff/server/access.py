@@ -85,7 +85,7 @@ class Access:
             await self._stream(scope, receive, send)
             return
         match route.body:
-            case Body.PICTURE:
+            case Body.PICTURE | Body.FORM:
                 await self.app(scope, receive, send)
             case Body.NONE:
                 await self.app(scope, _drop_body(receive), send)

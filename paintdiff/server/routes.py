@@ -28,6 +28,12 @@ MAX_QUERY_BYTES = 4096
 MAX_QUERY_FIELDS = 16
 
 
+MAX_FORM_FILES = 20
+MAX_FORM_FIELDS = 64
+MAX_FORM_TEXT_BYTES = 64 * 1024
+"""The longest text in a form; its files are limited by the length of the body."""
+
+
 class Body(Enum):
     """Allowed bodies of a request."""
 
@@ -42,6 +48,8 @@ class Body(Enum):
     """A small JSON object; the route itself checks its fields."""
     LARGE_JSON = "large JSON"
     """JSON that may contain pictures; the route itself checks everything in it."""
+    FORM = "form"
+    """A form with files (multipart/form-data); the route itself checks everything in it."""
     PICTURE = "picture"
     """An image file; the route itself checks it."""
 

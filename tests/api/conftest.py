@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from paintdiff.api.context import ApiContext
-from paintdiff.api.routes import API_ROUTES, api_routes
+from paintdiff.api.routes import API_ROUTES, ERROR_SHAPES, api_routes
 from paintdiff.engine.engine import Engine
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
@@ -21,6 +21,8 @@ from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.page_events import PageEvents
+from paintdiff.server.passwords import PasswordGate
+from paintdiff.server.problems import ErrorShapes
 from paintdiff.server.routes import RouteTable
 from paintdiff.server.sessions import Sessions
 
@@ -68,14 +70,16 @@ def client(served: Served) -> Iterator[TestClient]:
         yield connected
 
 
-def serve(context: ApiContext) -> Guard:
+def serve(context: ApiContext, gate: PasswordGate | None = None) -> Guard:
     """Return the API of a context behind the guard."""
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     server.include_router(api_routes(context))
     hosts = Hosts()
     hosts.allow("studio.lan")  # as for a share link
-    access = Access(server, PageEvents({}), Sessions(NoQueue()), table=RouteTable(API_ROUTES))
-    return Guard(access, hosts)
+    shapes = ErrorShapes(ERROR_SHAPES)
+    table = RouteTable(API_ROUTES)
+    access = Access(server, PageEvents({}), Sessions(NoQueue()), table=table, shapes=shapes)
+    return Guard(access, hosts, gate, shapes=shapes)
 
 
 def folder_of(context: ApiContext) -> Path:
