@@ -7,7 +7,7 @@ from typing import Literal
 
 from PIL import Image
 
-from paintdiff.gallery.embedded_texts import PARAMETERS_KEY
+from paintdiff.gallery.settings.embedded_texts import PARAMETERS_KEY
 from paintdiff.imaging.image_files import USER_COMMENT, parse_image_file
 from paintdiff.imaging.images import decode_image, flatten_image
 

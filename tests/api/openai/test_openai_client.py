@@ -6,9 +6,10 @@ import asyncio
 import base64
 import io
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import openai
 import pytest
@@ -309,7 +310,7 @@ def test_models(ai: OpenAI) -> None:
 )
 def test_wrong_values(ai: OpenAI, values: dict[str, Any], param: str) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        ai.images.generate(**{"prompt": "a red house", **values})
+        cast(Any, ai.images).generate(**{"prompt": "a red house", **values})
     error = caught.value
     assert (error.param, error.type) == (param, "invalid_request_error")
     assert param in error.message
@@ -335,7 +336,7 @@ def test_an_unknown_model(ai: OpenAI) -> None:
 )
 def test_wrong_edits(ai: OpenAI, values: dict[str, Any], param: str, said: str) -> None:
     with pytest.raises(openai.BadRequestError, match=said) as caught:
-        ai.images.edit(**{"image": hole(), "prompt": "a red house", **values})
+        cast(Any, ai.images).edit(**{"image": hole(), "prompt": "a red house", **values})
     assert caught.value.param == param
 
 
