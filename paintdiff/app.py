@@ -171,6 +171,7 @@ class App:
             self.parts.may_manage,
             lambda: self.parts.default_model,
             settings.root_path,
+            self.parts.rescan,
         )
         server.include_router(api_routes(api))
         server.include_router(replay_routes(self.gallery, self.engine))

@@ -201,6 +201,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "server",
         "models.hub",
         "models.registry",
+        "models.catalog",
         "preprocessors",
         "tasks",
         "engine",

@@ -32,7 +32,8 @@ class ApiContext:
 
     Unless they `may_manage`, clients can't download models. `choose_default` returns the name of
     the model for requests that name none. `root_path` is the path that a reverse proxy puts in
-    front, "" if none.
+    front, "" if none. `rescan` looks for new files in the models folders (None: they are never
+    scanned).
     """
 
     engine: Engine
@@ -41,6 +42,7 @@ class ApiContext:
     may_manage: bool = True
     choose_default: Callable[[], str] = _choose_mini
     root_path: str = ""
+    rescan: Callable[[], object] | None = None
     previews: Encodings = field(default_factory=lambda: Encodings(MAX_KEPT_PREVIEW_BYTES))
     texts: Encodings = field(default_factory=lambda: Encodings(MAX_KEPT_TEXT_BYTES))
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
+from paintdiff.api.a1111.routes import A1111_ROUTES, PATHS, a1111_routes
+from paintdiff.api.a1111.routing import shape_for_a1111
 from paintdiff.api.documentation import documentation_routes
 from paintdiff.api.downloads import download_routes
 from paintdiff.api.images import image_routes
@@ -60,10 +62,14 @@ API_ROUTES: tuple[Route, ...] = (
     Route(("GET",), "/api/openapi.json"),
     Route(("GET",), "/docs"),
     Route(("GET",), "/docs/{name}"),
+    *A1111_ROUTES,
 )
 
 
-ERROR_SHAPES: Mapping[str, ErrorShape] = {"/v1/": shape_for_openai}
+ERROR_SHAPES: Mapping[str, ErrorShape] = {
+    "/v1/": shape_for_openai,
+    **dict.fromkeys(PATHS, shape_for_a1111),
+}
 """Beginnings of paths whose clients expect errors in a form of their own: see `ErrorShapes`."""
 
 _GROUPS = (
@@ -77,6 +83,7 @@ _GROUPS = (
     download_routes,
     openai_image_routes,
     openai_model_routes,
+    a1111_routes,
 )
 """The groups of routes, in the order of the documentation."""
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -41,11 +41,14 @@ class Submissions:
         self._keys: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
         """By owner and key: the digest of the request, and its job's id."""
 
-    async def submit(self, request: Request, key: str | None = None, varied: str = "") -> Job:
+    async def submit(
+        self, request: Request, key: str | None = None, *, varied: str = "", saves: bool = True
+    ) -> Job:
         """Submit a request for the current visitor.
 
         The same `key` again, from the same owner, returns the job that it made the first time.
-        `varied` is as for `Engine.submit`.
+        `varied` is as for `Engine.submit`. With `saves` off the pictures are neither saved nor
+        recorded; that is for requests without a key.
 
         Raises:
             RequestError: The request can't be used, or the key belongs to another one.
@@ -53,7 +56,7 @@ class Submissions:
             JobNotFoundError: The key's job has been forgotten.
         """
         if key is None:
-            return await run_in_threadpool(self._submit, request, varied)
+            return await run_in_threadpool(self._submit, request, varied, saves=saves)
         return await run_in_threadpool(self._submit_once, request, key, varied)
 
     def find(self, job_id: str) -> Job:
@@ -67,10 +70,10 @@ class Submissions:
             raise JobNotFoundError(messages.NO_SUCH_JOB)
         return job
 
-    def _submit(self, request: Request, varied: str) -> Job:
+    def _submit(self, request: Request, varied: str, *, saves: bool = True) -> Job:
         visitor, identity = current_visitor.get(), current_identity.get()
         return self._engine.submit(
-            request, visitor, identity.owner, sees_all=identity.sees_all, varied=varied
+            request, visitor, identity.owner, saves=saves, sees_all=identity.sees_all, varied=varied
         )
 
     def _submit_once(self, request: Request, key: str, varied: str) -> Job:
@@ -118,7 +121,26 @@ async def wait_until_finished(job: Job, client: HttpRequest, *, cancel: bool = T
         Exception: The job's own error.
         HTTPException: The client has left.
     """
-    end = asyncio.ensure_future(_wait_for_end(job))
+    event = await wait_until_ended(job, client, cancel=cancel)
+    if isinstance(event, Cancelled):
+        raise JobCancelledError(messages.JOB_CANCELLED)
+    return event
+
+
+async def wait_until_ended(
+    job: Job,
+    client: HttpRequest,
+    *,
+    cancel: bool = True,
+    on_event: Callable[[Event], None] | None = None,
+) -> Finished | Cancelled:
+    """Wait for a job's end as `wait_until_finished` does; `on_event` gets its events.
+
+    Raises:
+        Exception: The job's own error.
+        HTTPException: The client has left.
+    """
+    end = asyncio.ensure_future(_wait_for_end(job, on_event))
     left = asyncio.ensure_future(_wait_for_disconnect(client))
     try:
         await asyncio.wait((end, left), return_when=asyncio.FIRST_COMPLETED)
@@ -132,13 +154,15 @@ async def wait_until_finished(job: Job, client: HttpRequest, *, cancel: bool = T
     event = end.result()
     if isinstance(event, Failed):
         raise event.error
-    if isinstance(event, Cancelled):
-        raise JobCancelledError(messages.JOB_CANCELLED)
     return event
 
 
-async def _wait_for_end(job: Job) -> Finished | Failed | Cancelled:
+async def _wait_for_end(
+    job: Job, on_event: Callable[[Event], None] | None
+) -> Finished | Failed | Cancelled:
     async for _number, event in follow(job):
+        if on_event is not None:
+            on_event(event)
         if isinstance(event, TERMINAL):
             return event
     raise AssertionError("a job has a last event")

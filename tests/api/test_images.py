@@ -80,7 +80,9 @@ def test_a_wrong_query_is_refused(client: TestClient, query: dict[str, Any], fie
 
 def test_a_visitor_sees_only_their_own_pictures(served: Served, client: TestClient) -> None:
     with served.connect(elsewhere=True) as one, served.connect(elsewhere=True) as other:
-        one.get("/health"), other.get("/health")  # each gets a cookie
+        assert (
+            one.get("/health").is_success and other.get("/health").is_success
+        )  # each gets a cookie
         image_id = paint(one, "a secret fox")
         assert search(one, q="secret") == ["a secret fox"] == search(client, q="secret")
         assert search(other, q="secret") == []

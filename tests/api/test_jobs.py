@@ -129,7 +129,9 @@ def test_a_key_makes_a_repeated_request_the_same_job(client: TestClient) -> None
 
 def test_a_key_is_its_owners_own(served: Served) -> None:
     with served.connect(elsewhere=True) as one, served.connect(elsewhere=True) as other:
-        one.get("/health"), other.get("/health")  # each gets a cookie
+        assert (
+            one.get("/health").is_success and other.get("/health").is_success
+        )  # each gets a cookie
         key = {"Idempotency-Key": "a key of two"}
         first, second = submit(one, QUICK, **key), submit(other, QUICK, **key)
         assert first["id"] != second["id"]
@@ -158,7 +160,9 @@ def test_a_full_queue_says_when_to_come_back(served: Served, client: TestClient)
 
 def test_a_visitor_sees_only_their_own_jobs(served: Served) -> None:
     with served.connect(elsewhere=True) as one, served.connect(elsewhere=True) as other:
-        one.get("/health"), other.get("/health")  # each gets a cookie
+        assert (
+            one.get("/health").is_success and other.get("/health").is_success
+        )  # each gets a cookie
         job = submit(one, QUICK)
         assert wait(one, job["id"])["state"] == "finished"
         for method, path in (

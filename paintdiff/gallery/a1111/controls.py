@@ -25,6 +25,34 @@ _MODULES = {
     "tile": "tile_resample",
     "openpose": "openpose_full",
 }
+_OTHER_MODULES = {
+    "depth": "depth_midas",
+    "softedge": "hed",
+    "lineart_anime_denoise": "lineart_anime",
+}
+"""Further names of the extension's, as it spelled them before."""
+
+
+def to_a1111_module(preprocessor: str) -> str:
+    """Return the extension's name for one of our preprocessors; ours if it has none."""
+    return _MODULES.get(preprocessor, preprocessor)
+
+
+def from_a1111_module(module: str) -> str:
+    """Return our name for one of the extension's preprocessors; its own if we have none."""
+    theirs = {name: ours for ours, name in _MODULES.items()} | _OTHER_MODULES
+    return theirs.get(module, module)
+
+
+def from_a1111_controlnet(model: str) -> str | None:
+    """Return the name of a ControlNet without its hash; None for none in particular."""
+    return None if model in ("", _NO_MODEL) else _HASH.sub("", model)
+
+
+def find_resize_mode(name: str) -> str | None:
+    """Return our name for one of the extension's resize modes, None if there is none."""
+    wanted = name.casefold()
+    return next((ours for ours, each in _RESIZE_MODES.items() if each.casefold() == wanted), None)
 
 
 def write_controls(
@@ -37,7 +65,7 @@ def write_controls(
 
     def text(control: ControlInput) -> str:
         values = {
-            "Module": _MODULES.get(control.preprocessor, control.preprocessor),
+            "Module": to_a1111_module(control.preprocessor),
             "Model": control.controlnet or _NO_MODEL,
             "Weight": number(control.conditioning_scale),
             "Resize Mode": _RESIZE_MODES[control.resize_mode],
@@ -81,12 +109,11 @@ def _values(
             values[field] = settings[key]
     module = settings.get("Module")
     if module:
-        ours = {theirs: name for name, theirs in _MODULES.items()}
-        values["preprocessor"] = ours.get(module, module)
-    model = settings.get("Model", _NO_MODEL)
-    if model != _NO_MODEL:
-        values["controlnet"] = _HASH.sub("", model)
-    for ours_mode, theirs in _RESIZE_MODES.items():
-        if settings.get("Resize Mode") == theirs:
-            values["resize_mode"] = ours_mode
+        values["preprocessor"] = from_a1111_module(module)
+    controlnet = from_a1111_controlnet(settings.get("Model", ""))
+    if controlnet is not None:
+        values["controlnet"] = controlnet
+    mode = find_resize_mode(settings.get("Resize Mode", ""))
+    if mode is not None:
+        values["resize_mode"] = mode
     return values

@@ -1,0 +1,1 @@
+"""The HTTP API of the A1111 web UI, for programs that were written for it."""
