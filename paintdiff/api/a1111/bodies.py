@@ -139,9 +139,9 @@ class TextToImageBody(PaintBody):
     denoising_strength: float | None = None
     hr_scale: float = 2.0
     hr_upscaler: str = "Latent"
-    hr_second_pass_steps: int = 0
-    hr_resize_x: int = 0
-    hr_resize_y: int = 0
+    hr_second_pass_steps: Annotated[int, Field(ge=0)] = 0
+    hr_resize_x: Annotated[int, Field(ge=0)] = 0
+    hr_resize_y: Annotated[int, Field(ge=0)] = 0
 
 
 class ImageToImageBody(PaintBody):

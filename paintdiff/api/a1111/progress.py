@@ -81,7 +81,7 @@ def measure(work: Work) -> Measured:
     """Measure how far some work is."""
     event = work.event
     if work.waits:
-        return Measured(0.0, work.before, 0, 0, 0.0)
+        return Measured(work.before / max(1, work.total), work.before, 0, 0, 0.0)
     if not isinstance(event, Progress):
         done = 0
         if isinstance(event, Finished) and work.job is not None:
