@@ -48,7 +48,7 @@ def describe_result(
     images = [encode_picture(each) for each in pictures] if body.send_images else []
     said = dict.fromkeys([*warnings, *result.warnings])
     missing = work.total - len(pictures)
-    if work.interrupted:
+    if work.interrupted and missing:
         said[messages.INTERRUPTED] = None
         if not pictures and work.preview is not None:
             pictures = [_make_unfinished(request, work.preview)]

@@ -34,9 +34,17 @@ class A1111Context:
         """Return the current catalog."""
         return self.api.engine.manager.catalog
 
+    def find_options(self) -> Options:
+        """Return the caller's options."""
+        return self.options.find(current_identity.get().owner)
+
     def find_checkpoint(self) -> ModelRow:
-        """Return the model that the caller has chosen."""
-        return find_model(self.catalog, self.options.find(current_identity.get().owner).checkpoint)
+        """Return the model that the caller has chosen.
+
+        Raises:
+            UnknownNameError: It has gone.
+        """
+        return find_model(self.catalog, self.find_options().checkpoint)
 
     def may_manage(self) -> bool:
         """Return whether the caller may change what holds for everybody."""

@@ -133,10 +133,9 @@ async def _enlarge(
             except RequestError as error:
                 raise rename_field(error, fields) from error
         said |= result.warnings
-        if work.interrupted:
-            said[messages.INTERRUPTED] = None
         images += await run_in_threadpool(_encode, result.pictures, target)
         if work.interrupted:
+            said[messages.INTERRUPTED] = None
             break
     return (images if body.show_extras_results else []), list(said)
 

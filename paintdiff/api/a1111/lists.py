@@ -29,8 +29,9 @@ _Rows = list[dict[str, Any]]
 
 
 def _list_sd_models(context: A1111Context) -> _Rows:
-    """List the models that are on this machine."""
-    rows = (row for row in context.catalog.rows(ModelRow) if row.is_here)
+    """List the models that are on this machine, and the chosen one in any case."""
+    chosen = context.find_options().checkpoint
+    rows = [row for row in context.catalog.rows(ModelRow) if row.is_here or row.name == chosen]
     return [
         {
             "title": write_title(row),

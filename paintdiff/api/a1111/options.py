@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +80,14 @@ class OptionStore:
 
 
 def describe_options(options: Options, catalog: Catalog) -> dict[str, Any]:
-    """Return the options as the web UI's clients read them."""
-    row = find_model(catalog, options.checkpoint)
+    """Return the options as the web UI's clients read them, also if the checkpoint has gone."""
+    title, sha256 = options.checkpoint, ""
+    with suppress(UnknownNameError):
+        row = find_model(catalog, options.checkpoint)
+        title, sha256 = write_title(row), row.sha256
     return {
-        CHECKPOINT: write_title(row),
-        "sd_checkpoint_hash": row.sha256,
+        CHECKPOINT: title,
+        "sd_checkpoint_hash": sha256,
         VAE: options.vae or AUTOMATIC,
         CLIP_SKIP: options.clip_skip,
         **_FIXED,

@@ -40,7 +40,7 @@ async def _paint(
     context: A1111Context, body: TextToImageBody | ImageToImageBody, client: Request, kind: str
 ) -> PaintAnswer:
     owner = current_identity.get().owner
-    options = context.options.find(owner)
+    options = context.find_options()
     converted = await run_in_threadpool(convert, body, options, context.catalog)
     with context.works.begin(kind, owner, body.force_task_id, body.num_images) as work:
         try:

@@ -38,16 +38,15 @@ def option_routes(context: A1111Context) -> APIRouter:
     @router.get("/sdapi/v1/options")
     def get_options() -> dict[str, Any]:
         """Return the options."""
-        options = context.options.find(current_identity.get().owner)
-        return describe_options(options, context.catalog)
+        return describe_options(context.find_options(), context.catalog)
 
     @router.post("/sdapi/v1/options")
     async def set_options(body: dict[str, JsonValue]) -> dict[str, list[str]] | None:
         """Choose options; those that can't be chosen are named in a warning."""
-        owner = current_identity.get().owner
-        options = context.options.find(owner)
+        options = context.find_options()
         changed, said = await run_in_threadpool(change_options, body, options, context.catalog)
         if changed != options:
+            owner = current_identity.get().owner
             context.options.set(changed, owner, for_all=context.may_manage())
         return {"warnings": list(said)} if said else None
 

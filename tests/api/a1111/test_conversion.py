@@ -12,7 +12,7 @@ from PIL import Image
 from paintdiff.api.a1111.bodies import ImageToImageBody, TextToImageBody
 from paintdiff.api.a1111.conversion import convert
 from paintdiff.api.a1111.names import find_model, find_sampler, write_title
-from paintdiff.api.a1111.options import Options
+from paintdiff.api.a1111.options import Options, change_options, describe_options
 from paintdiff.errors import UnknownNameError
 from paintdiff.jobs.requests import ImageToImage, Inpaint, TextToImage
 from paintdiff.models.catalog.catalog import Catalog
@@ -105,6 +105,15 @@ def test_a_model_is_found_by_title_name_or_hash() -> None:
         assert find_model(catalog, name).name == "mini", name
     with pytest.raises(UnknownNameError):
         find_model(catalog, "cdcdcdcdcd")
+
+
+def test_options_are_answered_also_if_the_checkpoint_has_gone() -> None:
+    gone = Options("gone", clip_skip=2)
+    described = describe_options(gone, CATALOG)
+    assert described["sd_model_checkpoint"] == "gone"
+    assert change_options(described, gone, CATALOG) == (gone, ())
+    changed, _said = change_options({"sd_model_checkpoint": "mini"}, gone, CATALOG)
+    assert changed == Options("mini", clip_skip=2)
 
 
 @pytest.mark.parametrize(
