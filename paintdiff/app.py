@@ -1,6 +1,7 @@
 """The app: flags become settings, settings wire everything, everything is served.
 
-The command `paintdiffusion` runs `main`, and so does `app.py` in a checkout.
+The command `paintdiffusion` runs `main`; so do `app.py` in a checkout, and the commands `app` and
+`serve` of `python -m paintdiff`.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from paintdiff.config import messages
-from paintdiff.config.settings import Settings, program_name
+from paintdiff.config.settings import APP_COMMANDS, Settings, program_name
 from paintdiff.errors import GalleryError, PaintError
 from paintdiff.system.atomic_files import remove_stale_folders, remove_stale_parts
 from paintdiff.system.process import prepare_process
 
 if TYPE_CHECKING:
     import gradio as gr
+    from fastapi import FastAPI
     from starlette.types import ASGIApp
 
     from paintdiff.engine.engine import Engine
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from paintdiff.gallery.gallery import Gallery
     from paintdiff.models.hub.downloads import Downloads
     from paintdiff.server.guard import Hosts
+    from paintdiff.server.page_events import PageEvents
+    from paintdiff.server.routes import Route
+    from paintdiff.server.sessions import Sessions
     from paintdiff.ui.common.context import PageContext
 
 logger = logging.getLogger(__name__)
@@ -45,7 +50,10 @@ _EVERY_ADDRESS = ("0.0.0.0", "::", "[::]")
 
 @dataclass(frozen=True)
 class App:
-    """The wired app: the engine, the page, and the guarded server application."""
+    """The wired app: the engine, the page, and the guarded server application.
+
+    `page` is None if only the API is served.
+    """
 
     settings: Settings
     engine: Engine
@@ -53,13 +61,13 @@ class App:
     pictures: PictureFolder
     gallery: Gallery
     parts: PageContext
-    page: gr.Blocks
+    page: gr.Blocks | None
     hosts: Hosts
     ended: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
-    def compose(cls, settings: Settings) -> App:
-        """Wire the rooms together.
+    def compose(cls, settings: Settings, *, headless: bool = False) -> App:
+        """Wire the rooms together, without a page if that is `headless`.
 
         Raises:
             PaintError: The settings name something that doesn't exist.
@@ -83,7 +91,6 @@ class App:
         from paintdiff.server.guard import Hosts  # noqa: PLC0415
         from paintdiff.ui.common.context import PageContext  # noqa: PLC0415
         from paintdiff.ui.common.uploads import Uploads  # noqa: PLC0415
-        from paintdiff.ui.page import build_page  # noqa: PLC0415
 
         library = LiveCatalog(
             settings.models_dir, cache=settings.cache_dir or find_user_cache_folder()
@@ -133,37 +140,25 @@ class App:
         space_host = os.environ.get("SPACE_HOST")
         names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
         hosts = Hosts(names, any_address=settings.host in _EVERY_ADDRESS)
-        page = build_page(parts)
+        page = None if headless else _build_page(parts)
         return cls(settings, engine, downloads, pictures, gallery, parts, page, hosts)
 
     def build_server(self) -> ASGIApp:
-        """Return the page, its routes, and the guard around them."""
+        """Return the API and the page, if there is one, and the guard around them."""
         from fastapi import FastAPI  # noqa: PLC0415 (see `compose`)
 
         from paintdiff.api.context import ApiContext  # noqa: PLC0415
         from paintdiff.api.routes import API_ROUTES, ERROR_SHAPES, api_routes  # noqa: PLC0415
         from paintdiff.server.access import Access  # noqa: PLC0415
         from paintdiff.server.guard import Guard  # noqa: PLC0415
+        from paintdiff.server.page_events import PageEvents  # noqa: PLC0415
         from paintdiff.server.passwords import PasswordGate  # noqa: PLC0415
         from paintdiff.server.problems import ErrorShapes  # noqa: PLC0415
-        from paintdiff.server.routes import PAGE_ROUTES, RouteTable  # noqa: PLC0415
-        from paintdiff.server.sessions import Sessions  # noqa: PLC0415
-        from paintdiff.ui import gradio_server, page  # noqa: PLC0415
-        from paintdiff.ui.common.uploads import upload_routes  # noqa: PLC0415
-        from paintdiff.ui.gallery.routes import gallery_routes  # noqa: PLC0415
-        from paintdiff.ui.model_browser.routes import model_browser_routes  # noqa: PLC0415
-        from paintdiff.ui.prompting.routes import prompting_routes  # noqa: PLC0415
-        from paintdiff.ui.replay.routes import replay_routes  # noqa: PLC0415
-        from paintdiff.ui.run import routes  # noqa: PLC0415
+        from paintdiff.server.routes import RouteTable  # noqa: PLC0415
+        from paintdiff.server.sessions import NoEvents, Sessions  # noqa: PLC0415
 
         settings = self.settings
-        server = FastAPI(title=page.TITLE, docs_url=None, redoc_url=None, openapi_url=None)
-        server.include_router(routes.picture_routes(self.engine))
-        server.include_router(routes.status_routes(self.engine, self.parts.recorder))
-        server.include_router(upload_routes(self.parts.uploads))
-        server.include_router(model_browser_routes(self.parts))
-        server.include_router(gallery_routes(self.gallery, self.parts))
-        server.include_router(prompting_routes(self.parts))
+        server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         api = ApiContext(
             self.engine,
             self.gallery,
@@ -174,17 +169,22 @@ class App:
             self.parts.rescan,
         )
         server.include_router(api_routes(api))
-        server.include_router(replay_routes(self.gallery, self.engine))
-        gradio_server.mount_page(
-            server, self.page, settings.host, settings.port, settings.root_path
-        )
+        events, sessions = PageEvents({}), Sessions(NoEvents())
+        page_routes: tuple[Route, ...] = ()
+        public: tuple[str, ...] = ()
+        if self.page is not None:
+            from paintdiff.server.routes import PAGE_ROUTES  # noqa: PLC0415
+            from paintdiff.ui.gradio_server import PUBLIC_PATHS  # noqa: PLC0415
+
+            events, sessions = self._add_page(server, self.page)
+            page_routes, public = PAGE_ROUTES, PUBLIC_PATHS
         shapes = ErrorShapes(ERROR_SHAPES, settings.root_path)
         access = Access(
             server,
-            gradio_server.page_events(self.page),
-            Sessions(gradio_server.QueueAnswers(self.page)),
+            events,
+            sessions,
             settings.root_path,
-            RouteTable((*PAGE_ROUTES, *API_ROUTES)),
+            RouteTable((*page_routes, *API_ROUTES)),
             shapes,
         )
         credentials = settings.credentials
@@ -193,13 +193,30 @@ class App:
             ("'self'", "https://huggingface.co") if os.environ.get("SPACE_ID") else ("'self'",)
         )
         return Guard(
-            access,
-            self.hosts,
-            gate,
-            frame_ancestors=framed_by,
-            public=gradio_server.PUBLIC_PATHS,
-            shapes=shapes,
+            access, self.hosts, gate, frame_ancestors=framed_by, public=public, shapes=shapes
         )
+
+    def _add_page(self, server: FastAPI, page: gr.Blocks) -> tuple[PageEvents, Sessions]:
+        """Add the page and its routes to the server."""
+        from paintdiff.server.sessions import Sessions  # noqa: PLC0415 (see `compose`)
+        from paintdiff.ui import gradio_server  # noqa: PLC0415
+        from paintdiff.ui.common.uploads import upload_routes  # noqa: PLC0415
+        from paintdiff.ui.gallery.routes import gallery_routes  # noqa: PLC0415
+        from paintdiff.ui.model_browser.routes import model_browser_routes  # noqa: PLC0415
+        from paintdiff.ui.prompting.routes import prompting_routes  # noqa: PLC0415
+        from paintdiff.ui.replay.routes import replay_routes  # noqa: PLC0415
+        from paintdiff.ui.run import routes  # noqa: PLC0415
+
+        settings = self.settings
+        server.include_router(routes.picture_routes(self.engine))
+        server.include_router(routes.status_routes(self.engine, self.parts.recorder))
+        server.include_router(upload_routes(self.parts.uploads))
+        server.include_router(model_browser_routes(self.parts))
+        server.include_router(gallery_routes(self.gallery, self.parts))
+        server.include_router(prompting_routes(self.parts))
+        server.include_router(replay_routes(self.gallery, self.engine))
+        gradio_server.mount_page(server, page, settings.host, settings.port, settings.root_path)
+        return gradio_server.page_events(page), Sessions(gradio_server.QueueAnswers(page))
 
     def run(self) -> None:
         """Serve until interrupted.
@@ -207,7 +224,8 @@ class App:
         Raises:
             PaintError: The port can't be used.
         """
-        listening = _bind_socket(self.settings.host, self.settings.port)
+        program = program_name(headless=self.page is None)
+        listening = _bind_socket(self.settings.host, self.settings.port, program)
         try:
             _serve(self.build_server(), listening, self.settings.log_level, self._started)
         finally:
@@ -222,10 +240,14 @@ class App:
         began, settings = datetime.now(UTC), self.settings
         host = "localhost" if settings.host in _EVERY_ADDRESS else settings.host.strip("[]")
         url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{settings.root_path}"
-        _say(messages.page_address(url))
+        headless = self.page is None
+        _say(messages.api_address(url) if headless else messages.page_address(url))
         _say(messages.pictures_are_saved(settings.output_dir.absolute()))
         threading.Thread(
-            target=self._after_start, args=(url, began), name="after-start", daemon=True
+            target=self._after_start,
+            args=(f"{url}/docs" if headless else url, began),
+            name="after-start",
+            daemon=True,
         ).start()
 
     def _after_start(self, url: str, began: datetime) -> None:
@@ -286,20 +308,23 @@ class App:
         _say(messages.share_link(public))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the app.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the app, after one of APP_COMMANDS or with flags alone.
 
     Returns the exit code: 2 for an unusable setting, 1 if it can't be served.
     """
     home = prepare_process()
+    flags = list(sys.argv[1:] if arguments is None else arguments)
+    command = flags.pop(0) if flags and flags[0] in APP_COMMANDS else "app"
+    headless = command == "serve"
     try:
-        settings = Settings.read(sys.argv[1:] if arguments is None else arguments)
+        settings = Settings.read(flags, headless=headless)
         logging.basicConfig(
             level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
         )
         if home:
             logger.warning("%s", home)
-        app = App.compose(settings)
+        app = App.compose(settings, headless=headless)
     except PaintError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -311,7 +336,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _bind_socket(host: str, port: int) -> socket.socket:
+def _build_page(parts: PageContext) -> gr.Blocks:
+    from paintdiff.ui.page import build_page  # noqa: PLC0415 (see `App.compose`)
+
+    return build_page(parts)
+
+
+def _bind_socket(host: str, port: int, program: str) -> socket.socket:
     """Bind a socket to the address.
 
     Raises:
@@ -327,7 +358,7 @@ def _bind_socket(host: str, port: int) -> socket.socket:
         listening.close()
         if error.errno == errno.EADDRINUSE:
             raise PaintError(
-                messages.port_in_use(port, program_name(), port + 1 if port < 65535 else port - 1)
+                messages.port_in_use(port, program, port + 1 if port < 65535 else port - 1)
             ) from error
         raise PaintError(messages.cannot_listen(host, port, error.strerror)) from error
     return listening

@@ -11,6 +11,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -195,24 +197,42 @@ def fetched(url: str, headers: dict[str, str] | None = None) -> tuple[int, bytes
             return error.code, error.read()
 
 
-def test_it_serves_behind_its_guard_and_stops_at_once(port: int, tmp_path: Path) -> None:
+@contextmanager
+def started(
+    *command: str, port: int, first: Path | None = None
+) -> Generator[subprocess.Popen[str]]:
+    """A server that answers at `port`; modules in the folder `first` come before all others."""
+    path = str(ROOT) if first is None else f"{first}{os.pathsep}{ROOT}"
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--auth", "ada:secret"],
-        cwd=tmp_path,
-        env=environment(),
+        [sys.executable, *command],
+        cwd=ROOT if first is None else first,
+        env=environment(PYTHONPATH=path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    url = f"http://127.0.0.1:{port}/"
     try:
         until = time.monotonic() + 90
-        while True:
+        while process.poll() is None:
             try:
-                status, _ = fetched(url)
+                fetched(f"http://127.0.0.1:{port}/health")
                 break
             except urllib.error.URLError:
-                assert process.poll() is None and time.monotonic() < until
+                assert time.monotonic() < until
                 time.sleep(0.1)
-        assert status == 401
+        assert process.poll() is None, process.communicate()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_it_serves_behind_its_guard_and_stops_at_once(port: int, tmp_path: Path) -> None:
+    command = (str(ROOT / "app.py"), "--port", str(port), "--auth", "ada:secret")
+    with started(*command, "--output-dir", str(tmp_path), port=port) as process:
+        url = f"http://127.0.0.1:{port}/"
+        assert fetched(url)[0] == 401
         right = {"Authorization": "Basic YWRhOnNlY3JldA=="}
         status, page = fetched(url, right)
         assert status == 200 and b"PaintDiffusion" in page
@@ -220,9 +240,45 @@ def test_it_serves_behind_its_guard_and_stops_at_once(port: int, tmp_path: Path)
             assert fetched(url + route)[0] == 401, route
             assert fetched(url + route, right)[0] == there, route
         assert fetched(url, {**right, "Host": "evil.example"})[0] == 421
-    finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_without_a_page_it_serves_the_api_and_imports_no_gradio(port: int, tmp_path: Path) -> None:
+    (tmp_path / "gradio.py").write_text("raise AssertionError('gradio was imported')")
+    flags = ("--port", str(port), "--output-dir", str(tmp_path / "out"))
+    with started("-m", "paintdiff", "serve", *flags, port=port, first=tmp_path) as process:
+        url = f"http://127.0.0.1:{port}"
+        request = json.dumps({"prompt": "a boat", "num_inference_steps": 2, "width": 64}).encode()
+        with urllib.request.urlopen(f"{url}/generate", request) as answer:
+            painted = json.load(answer)
+        assert fetched(f"{url}/api/images/{painted['id']}/file")[1].startswith(b"\x89PNG")
+        assert fetched(f"{url}/docs")[0] == 200
+        for route in ("", "config", "gradio_api/info", "status", "gallery/pictures"):
+            assert fetched(f"{url}/{route}")[0] == 404, route
+        assert fetched(f"{url}/health", {"Host": "evil.example"})[0] == 421
+        process.send_signal(signal.SIGINT)
+        said, failures = process.communicate(timeout=60)
+    assert (process.returncode, failures) == (0, "")
+    assert said.splitlines()[0] == (
+        f"PaintDiffusion's API is at {url}, described at {url}/docs (Ctrl-C stops it)."
+    )
+
+
+def test_the_command_line_starts_the_app() -> None:
+    helps = {
+        "app": "usage: python app.py ",
+        "serve": "usage: python -m paintdiff serve ",
+        "": "usage: paintdiff ",
+    }
+    for command, usage in helps.items():
+        flags = ["-m", "paintdiff", *([command] if command else []), "--help"]
+        shown = subprocess.run(
+            [sys.executable, *flags], cwd=ROOT, env=environment(), capture_output=True, text=True
+        )
+        assert shown.stdout.startswith(usage), shown.stderr
+    assert "serve " in shown.stdout and "app " in shown.stdout
 
 
 def test_old_pictures_leave_the_bin_by_themselves(tmp_path: Path) -> None:

@@ -221,7 +221,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "engine",
         "server",
     },
-    "__main__": {"system", "cli"},
     "ui.inputs": {"errors", "imaging", "jobs", "ui.common"},
     "ui.gallery": {
         "byte_sizes",
@@ -345,6 +344,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ui.replay",
         "ui.run",
     },
+    "__main__": {"system", "cli", "app"},
 }
 """Room -> the other rooms that it imports, lazily or not, from the bottom upwards. Every permission
 is used.
@@ -466,7 +466,7 @@ def test_one_module_connects_to_the_database() -> None:
     assert users == {"database.py"}
 
 
-def test_nothing_imports_the_app() -> None:
+def test_only_the_command_imports_the_app() -> None:
     sources = {path: path.read_text(encoding="utf-8") for path in modules()}
     importers = [
         path
@@ -474,7 +474,7 @@ def test_nothing_imports_the_app() -> None:
         for name in imported_names(list(ast.walk(ast.parse(source))))
         if name.split(".")[0] == "app" or name.split(".")[:2] == ["paintdiff", "app"]
     ]
-    assert importers == []
+    assert importers == [PACKAGE / "__main__.py"]
 
 
 def test_the_check_sees_a_wrong_import() -> None:

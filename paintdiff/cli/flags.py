@@ -20,6 +20,7 @@ from paintdiff.cli.flag_values import (
 from paintdiff.cli.gallery import add_gallery_commands
 from paintdiff.cli.grid import add_grid_flags
 from paintdiff.config.presets import is_installed
+from paintdiff.config.settings import APP_COMMANDS
 from paintdiff.jobs.request_parts import LATENT_UPSCALER
 from paintdiff.models.acceleration.engines import EngineName
 from paintdiff.models.registry.samplers import list_samplers
@@ -38,8 +39,11 @@ class _Parser(argparse.ArgumentParser):
         self.exit(BAD_VALUE, f"{self.prog}: {message}\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command line. It exits with BAD_VALUE for an unusable flag."""
+def build_parser(*, starts_app: bool = False) -> argparse.ArgumentParser:
+    """Build the parser of the command line. It exits with BAD_VALUE for an unusable flag.
+
+    If this process `starts_app`, its help lists the commands for that.
+    """
     parser = _Parser(prog="paintdiff", description=messages.ABOUT)
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
     paint = commands.add_parser(
@@ -62,6 +66,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_upscale_command(commands)
     _add_verify_command(commands)
     add_gallery_commands(commands)
+    if starts_app:
+        help_texts = (messages.APP_HELP, messages.SERVE_HELP)
+        for name, help_text in zip(APP_COMMANDS, help_texts, strict=True):
+            commands.add_parser(name, help=help_text)
     return parser
 
 

@@ -2,7 +2,8 @@
 
 `python -m paintdiff grid` paints a grid of pictures, `python -m paintdiff upscale boat.png`
 enlarges pictures, `python -m paintdiff gallery list` shows the gallery's, and `python -m paintdiff
-verify boat.png` paints one again and compares. Each command has a module of its own.
+verify boat.png` paints one again and compares. Each command has a module of its own, but `app` and
+`serve` start the app.
 
 Exit codes: 0 done, 1 failed while running, 2 an unusable value (one line on stderr says which), 130
 interrupted. Like the app, this is a composition root: it wires its own engine.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from paintdiff.cli import messages
 from paintdiff.cli.flag_names import find_flag
@@ -22,6 +23,7 @@ from paintdiff.cli.grid import grid
 from paintdiff.cli.paint import paint
 from paintdiff.cli.upscale import upscale
 from paintdiff.cli.verify import verify
+from paintdiff.config.settings import APP_COMMANDS
 from paintdiff.errors import (
     JobCancelledError,
     PaintError,
@@ -32,13 +34,20 @@ FAILED, INTERRUPTED = 1, 130
 _COMMANDS = {"paint": paint, "grid": grid, "upscale": upscale, "gallery": gallery, "verify": verify}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    start: Callable[[Sequence[str]], int] | None = None,
+) -> int:
     """Run the command line (None: the process's arguments).
 
+    `start` runs the commands that start the app; it gets all arguments, and reads the flags itself.
     Returns the exit code; `--help` and bad flags exit.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if start is not None and arguments and arguments[0] in APP_COMMANDS:
+        return start(arguments)
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
-    parser = build_parser()
+    parser = build_parser(starts_app=start is not None)
     options = parser.parse_args(arguments)
     name = f"paintdiff {options.command}"
     try:

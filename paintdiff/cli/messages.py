@@ -11,8 +11,10 @@ from paintdiff.durations import format_duration
 if TYPE_CHECKING:
     from paintdiff.engine.speed import TimeForecast
 
-# The two commands.
+# The commands.
 
+APP_HELP = "start the app; see its --help"
+SERVE_HELP = "start the app's HTTP API, without the page; see its --help"
 ABOUT = "Paints and enlarges pictures, offline, on your machine."
 PAINT_HELP = "paint a picture and save it as PNG"
 ABOUT_PAINT = "Paint a picture and save it as PNG, with its settings inside."

@@ -8,6 +8,7 @@ from pathlib import Path
 # What `--help` says.
 
 ABOUT_THE_APP = "PaintDiffusion: type a prompt and watch the picture being painted."
+ABOUT_THE_SERVER = "Serve PaintDiffusion's HTTP API, without the page."
 PRECEDENCE_OF_FLAGS = (
     "A flag beats its environment variable (in brackets), which beats the default."
 )
@@ -27,7 +28,7 @@ AUTH_FILE_HELP = (
 )
 ROOT_PATH_HELP = "the path under which a reverse proxy serves the app, like /paint"
 ALLOW_HOST_HELP = "another host name of this server, such as a reverse proxy's; repeatable"
-OPEN_HELP = "open the page in the browser once it is ready"
+OPEN_HELP = "open the page in the browser once it is ready; without a page, the API's documentation"
 MODEL_HELP = "the model to start with: a name from the list, or a folder"
 REUSE_HELP = (
     "answer a request that was painted before in the profile exact with that picture, at once"
@@ -137,6 +138,10 @@ def unwritable_file(path: Path, reason: object) -> str:
 
 def page_address(url: str) -> str:
     return f"PaintDiffusion is at {url} (Ctrl-C stops it)."
+
+
+def api_address(url: str) -> str:
+    return f"PaintDiffusion's API is at {url}, described at {url}/docs (Ctrl-C stops it)."
 
 
 def pictures_are_saved(folder: Path) -> str:

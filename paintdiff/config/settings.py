@@ -24,6 +24,8 @@ from paintdiff.config.user_folders import default_output_folder
 from paintdiff.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "PAINTDIFF_"
+APP_COMMANDS = ("app", "serve")
+"""`app` (also meant by no command) serves the page and the API, `serve` the API alone."""
 
 _BYTES_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", re.ASCII | re.IGNORECASE)
 _CREDENTIALS = re.compile(r"[^:\n]+:.+")
@@ -238,15 +240,16 @@ class Settings(BaseSettings):
         return user, password
 
     @classmethod
-    def read(cls, arguments: Sequence[str] = ()) -> Settings:
+    def read(cls, arguments: Sequence[str] = (), *, headless: bool = False) -> Settings:
         """Read the flags and the environment.
 
-        `--help` prints every flag and exits with 0.
+        `--help` prints every flag, as those of the server without a page if that is `headless`, and
+        exits with 0.
 
         Raises:
             SettingsError: Something is unknown or out of range; the message is one line.
         """
-        flags = vars(_build_parser().parse_args(arguments))
+        flags = vars(_build_parser(headless).parse_args(arguments))
         _refuse_unknown_variables(os.environ)
         try:
             return cls(**{name: value for name, value in flags.items() if value is not None})
@@ -283,8 +286,10 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * _UNIT_BYTES[match[2].lower()])
 
 
-def program_name() -> str:
-    """Return the command that starts the app, as a person types it."""
+def program_name(*, headless: bool = False) -> str:
+    """Return the command that starts the app, or the API alone, as a person types it."""
+    if headless:
+        return "paintdiff serve" if is_installed() else "python -m paintdiff serve"
     return "paintdiffusion" if is_installed() else "python app.py"
 
 
@@ -295,10 +300,10 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(messages.wrong_flag(message))
 
 
-def _build_parser() -> argparse.ArgumentParser:
+def _build_parser(headless: bool) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog=program_name(),
-        description=messages.ABOUT_THE_APP,
+        prog=program_name(headless=headless),
+        description=messages.ABOUT_THE_SERVER if headless else messages.ABOUT_THE_APP,
         epilog=messages.PRECEDENCE_OF_FLAGS,
         allow_abbrev=False,
         formatter_class=argparse.RawTextHelpFormatter,

@@ -47,6 +47,17 @@ class EventQueue(Protocol):
         ...
 
 
+class NoEvents:
+    """The event queue of a server without a page."""
+
+    def unfinished(self, session: str) -> int:
+        """Return 0."""
+        return 0
+
+    async def forget(self, session: str) -> None:
+        """Do nothing."""
+
+
 @dataclass
 class _Unfinished:
     """A session with unfinished events: its visitor, and what it sent since it had none."""

@@ -24,15 +24,7 @@ from paintdiff.server.page_events import PageEvents
 from paintdiff.server.passwords import PasswordGate
 from paintdiff.server.problems import ErrorShapes
 from paintdiff.server.routes import RouteTable
-from paintdiff.server.sessions import Sessions
-
-
-class NoQueue:
-    def unfinished(self, session: str) -> int:
-        return 0
-
-    async def forget(self, session: str) -> None:
-        return
+from paintdiff.server.sessions import NoEvents, Sessions
 
 
 @dataclass(frozen=True)
@@ -78,7 +70,7 @@ def serve(context: ApiContext, gate: PasswordGate | None = None) -> Guard:
     hosts.allow("studio.lan")  # as for a share link
     shapes = ErrorShapes(ERROR_SHAPES)
     table = RouteTable(API_ROUTES)
-    access = Access(server, PageEvents({}), Sessions(NoQueue()), table=table, shapes=shapes)
+    access = Access(server, PageEvents({}), Sessions(NoEvents()), table=table, shapes=shapes)
     return Guard(access, hosts, gate, shapes=shapes)
 
 
