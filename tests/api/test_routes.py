@@ -17,9 +17,9 @@ from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.page_events import PageEvents
 from paintdiff.server.problems import ErrorShapes, Refusal, shape_as_problem
 from paintdiff.server.routes import Body
-from paintdiff.server.sessions import Sessions
+from paintdiff.server.sessions import NoEvents, Sessions
 from paintdiff.version import __version__
-from tests.api.conftest import NoQueue, Served, serve
+from tests.api.conftest import Served, serve
 
 
 def methods_of(router: Any) -> set[tuple[str, str]]:
@@ -129,7 +129,7 @@ def test_what_is_refused_says_why_in_the_form_of_its_dialect(served: Served) -> 
         return JSONResponse({"error": refusal.detail}, refusal.status, refusal.headers)
 
     shapes = ErrorShapes({"/": shape_as_problem, "/v1/": shape}, root_path="/paint")
-    access = Access(FastAPI(), PageEvents({}), Sessions(NoQueue()), "/paint", shapes=shapes)
+    access = Access(FastAPI(), PageEvents({}), Sessions(NoEvents()), "/paint", shapes=shapes)
     guard = Guard(access, Hosts(), max_body_bytes=10, shapes=shapes)
     for path in ("/v1/x", "/paint/v1/x"):
         client = TestClient(guard, "http://localhost")
