@@ -4,68 +4,28 @@ from __future__ import annotations
 
 import base64
 import io
-import socket
-import threading
-import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from PIL import Image
-from starlette.types import ASGIApp
 
-from paintdiff.server.connections import TimedProtocol
 from tests.api.conftest import Served
+from tests.api.sockets import listen
 
 START_SECONDS = 60
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a server listens."""
-
-    host: str
-    port: int
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
-
-
-@contextmanager
-def listen(app: ASGIApp) -> Generator[Address]:
-    """Serve an application on a free port, in a thread."""
-    bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="warning", http=TimedProtocol, ws="none", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([bound],), name="server")
-    thread.start()
-    until = time.monotonic() + START_SECONDS
-    while not server.started:
-        assert thread.is_alive() and time.monotonic() < until
-        time.sleep(0.01)
-    try:
-        yield Address(*bound.getsockname())
-    finally:
-        server.should_exit = True
-        thread.join()
-        bound.close()
-
-
 @pytest.fixture(scope="module")
-def address(served: Served) -> Iterator[Address]:
+def address(served: Served) -> Iterator[str]:
     with listen(served.app) as place:
         yield place
 
 
 @pytest.fixture
-def http(address: Address) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address.url, timeout=120) as connected:
+def http(address: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=address, timeout=120) as connected:
         yield connected
 
 

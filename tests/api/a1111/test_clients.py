@@ -10,20 +10,18 @@ from typing import Any
 import httpx
 import pytest
 
-from paintdiff.server.guard import Guard
 from paintdiff.server.passwords import PasswordGate
-from tests.api.a1111.conftest import Address, decode, listen
-from tests.api.conftest import Served
+from tests.api.a1111.conftest import decode
+from tests.api.conftest import Served, serve
+from tests.api.sockets import listen
 
 USER, PASSWORD = "ada", "a long enough password"
 
 
 @pytest.fixture(scope="module")
-def locked(served: Served) -> Iterator[Address]:
+def locked(served: Served) -> Iterator[str]:
     """The same app with a password, as the web UI with --api-auth."""
-    guard = served.app
-    gate = PasswordGate((USER, PASSWORD))
-    with listen(Guard(guard.app, guard.hosts, gate, shapes=guard.shapes)) as place:
+    with listen(serve(served.context, PasswordGate((USER, PASSWORD)))) as place:
         yield place
 
 
@@ -113,10 +111,10 @@ def test_silly_tavern_restores_faces_with_an_extension(http: httpx.Client) -> No
     assert len(answer["images"]) == 1
 
 
-def test_open_webui(locked: Address) -> None:
+def test_open_webui(locked: str) -> None:
     """It verifies the address, lists models, posts all options back, and paints."""
     headers = {"authorization": basic(f"{USER}:{PASSWORD}")["Authorization"]}
-    with httpx.Client(base_url=locked.url, headers=headers, timeout=120) as http:
+    with httpx.Client(base_url=locked, headers=headers, timeout=120) as http:
         options = http.get("/sdapi/v1/options").raise_for_status().json()
         models = http.get("/sdapi/v1/sd-models").raise_for_status().json()
         assert {"title", "model_name"} <= models[0].keys()
@@ -130,8 +128,8 @@ def test_open_webui(locked: Address) -> None:
 
 
 @pytest.mark.parametrize("auth", ["", ":", f"{USER}:wrong", f"{USER}"])
-def test_without_the_password_nothing_is_answered(locked: Address, auth: str) -> None:
+def test_without_the_password_nothing_is_answered(locked: str, auth: str) -> None:
     for method, path in (("GET", "options"), ("POST", "txt2img"), ("GET", "progress")):
-        answer = httpx.request(method, f"{locked.url}/sdapi/v1/{path}", headers=basic(auth))
+        answer = httpx.request(method, f"{locked}/sdapi/v1/{path}", headers=basic(auth))
         assert answer.status_code in (401, 429)
         assert answer.json()["detail"] == answer.json()["errors"] != ""

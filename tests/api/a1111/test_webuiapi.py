@@ -11,7 +11,7 @@ import pytest
 import webuiapi
 from PIL import Image
 
-from tests.api.a1111.conftest import START_SECONDS, Address, scene, spot
+from tests.api.a1111.conftest import START_SECONDS, scene, spot
 
 QUICK: dict[str, Any] = {
     "prompt": "a red house",
@@ -23,8 +23,8 @@ QUICK: dict[str, Any] = {
 
 
 @pytest.fixture
-def api(address: Address) -> Iterator[Any]:
-    made = webuiapi.WebUIApi(host=address.host, port=address.port, sampler="Euler a", steps=2)
+def api(address: str) -> Iterator[Any]:
+    made = webuiapi.WebUIApi(baseurl=f"{address}/sdapi/v1", sampler="Euler a", steps=2)
     yield made
     made.session.close()
 
