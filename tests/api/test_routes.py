@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from paintdiff.api.a1111.routes import PATHS as A1111_PATHS
 from paintdiff.api.routes import API_ROUTES, api_routes
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
@@ -66,6 +67,8 @@ def test_every_body_has_an_example_and_every_route_documents_its_errors(client: 
             answer = route["responses"]["default"]["content"]
             if path.startswith("/v1/"):
                 assert "error" in answer["application/json"]["schema"]["properties"], place
+            elif path.startswith(A1111_PATHS):
+                assert "detail" in answer["application/json"]["schema"]["properties"], place
             else:
                 problem = answer["application/problem+json"]
                 assert "field" in problem["schema"]["properties"], place

@@ -17,6 +17,13 @@ MAX_BATCH = 10_000
 """Larger numbers than could be painted, so that their product is the error that people see."""
 
 _EXAMPLE: JsonValue = {"prompt": "a red house", "steps": 20, "width": 128, "height": 128, "seed": 7}
+_PICTURE = "<base64>"
+
+
+def give_example(**fields: JsonValue) -> ConfigDict:
+    """Return the configuration of a body with an example for the documentation."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
 
 _NOTHING_ASKED: Mapping[str, tuple[object, ...]] = {
     "restore_faces": (False,),
@@ -147,6 +154,8 @@ class TextToImageBody(PaintBody):
 class ImageToImageBody(PaintBody):
     """A request to img2img: with a `mask` it repaints what is white there."""
 
+    model_config = give_example(prompt="a red house", init_images=[_PICTURE])
+
     init_images: list[str] = Field(default_factory=list[str])
     denoising_strength: float = 0.75
     resize_mode: Literal[0, 1, 2, 3] = 0
@@ -194,17 +203,23 @@ class ExtrasBody(A1111Body):
 class ExtraSingleImageBody(ExtrasBody):
     """A request to enlarge a picture."""
 
+    model_config = give_example(image=_PICTURE, upscaler_1="mini-upscaler")
+
     image: str = ""
 
 
 class ExtraBatchImagesBody(ExtrasBody):
     """A request to enlarge pictures."""
 
+    model_config = give_example(imageList=[{"data": _PICTURE}], upscaler_1="mini-upscaler")
+
     image_list: Annotated[list[FileData], Field(alias="imageList")]
 
 
 class PngInfoBody(A1111Body):
     """A request for the settings in a picture."""
+
+    model_config = give_example(image=_PICTURE)
 
     image: str = ""
 

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from paintdiff.api.a1111 import messages
 from paintdiff.api.a1111.answers import encode_image
-from paintdiff.api.a1111.bodies import A1111Body
+from paintdiff.api.a1111.bodies import A1111Body, give_example
 from paintdiff.api.a1111.pictures import read_picture
 from paintdiff.api.a1111.routing import make_a1111_router
 from paintdiff.errors import RequestError
@@ -35,6 +35,8 @@ _IMAGES = "controlnet_input_images"
 
 class DetectBody(A1111Body):
     """A request for control maps. The shorter side is `controlnet_processor_res`, if above 0."""
+
+    model_config = give_example(controlnet_module="canny", controlnet_input_images=["<base64>"])
 
     controlnet_module: str = "none"
     controlnet_input_images: list[str] = Field(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+ERROR_DESCRIPTION = "An error, in the web UI's form."
+
 # What a request says that has no effect, or another one than in the web UI.
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from paintdiff.api.a1111.bodies import A1111Body
+from paintdiff.api.a1111.bodies import A1111Body, give_example
 from paintdiff.api.a1111.routing import make_a1111_router
 from paintdiff.api.a1111.work import Work
 from paintdiff.api.encoded_images import encode_preview
@@ -47,6 +47,8 @@ class ProgressAnswer(BaseModel):
 
 class TaskBody(A1111Body):
     """A question for the progress of a task, by the `force_task_id` of its request."""
+
+    model_config = give_example(id_task="task(1)")
 
     id_task: Annotated[str, Field(max_length=200)] = ""
     id_live_preview: int = -1

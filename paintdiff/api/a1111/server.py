@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
 from pydantic import JsonValue
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -28,6 +28,7 @@ _FLAGS: dict[str, Any] = {
     "nowebui": False,
     "theme": None,
 }
+_OptionsBody = Annotated[dict[str, JsonValue], Body(examples=[{"sd_model_checkpoint": "mini"}])]
 _REFRESHED = ("checkpoints", "vae", "loras", "embeddings")
 
 
@@ -41,7 +42,7 @@ def option_routes(context: A1111Context) -> APIRouter:
         return describe_options(context.find_options(), context.catalog)
 
     @router.post("/sdapi/v1/options")
-    async def set_options(body: dict[str, JsonValue]) -> dict[str, list[str]] | None:
+    async def set_options(body: _OptionsBody) -> dict[str, list[str]] | None:
         """Choose options; those that can't be chosen are named in a warning."""
         options = context.find_options()
         changed, said = await run_in_threadpool(change_options, body, options, context.catalog)
