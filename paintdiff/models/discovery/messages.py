@@ -43,6 +43,7 @@ NEEDS_FACE_DETECTOR = (
 OF_THE_OPERATING_SYSTEM = "it belongs to the operating system, so it isn't scanned"
 NAME_NOT_UNICODE = "its name isn't valid Unicode; rename it"
 IS_A_FOLDER = "it is a folder, not a file"
+LEADS_UP = "it is a link to a folder that contains it, so it isn't scanned"
 NOT_AN_OBJECT = "it isn't a JSON object"
 
 

@@ -18,6 +18,7 @@ from typing import Literal
 from paintdiff.models.discovery import messages
 from paintdiff.models.discovery.sidecars import PREVIEW_ENDS, SIDECAR_ENDS
 from paintdiff.models.formats.headers import WEIGHT_SUFFIXES
+from paintdiff.system.links import leads_up
 from paintdiff.system.messages import not_a_file
 from paintdiff.system.regular_files import explain_not_a_file
 
@@ -219,13 +220,9 @@ class _Scan:
 
     def scan(self, path: Path, role: Role, rank: int, depth: int) -> None:
         """Scan a folder and its subfolders."""
-        if _is_system_folder(path):
-            reason = messages.OF_THE_OPERATING_SYSTEM
-            self.unusable.append(Unusable(path, reason))
-            return
         try:
             identity = _identify(path)
-            if identity in self._seen:
+            if identity in self._seen or self._must_skip(path, depth):
                 return
             self._seen.add(identity)
             with os.scandir(path) as listing:  # an endless listing is cut off
@@ -254,6 +251,17 @@ class _Scan:
         beside = {name.lower(): path / name for name in names}
         for entry in entries:
             self._scan_entry(entry, role, rank, depth, beside, times)
+
+    def _must_skip(self, path: Path, depth: int) -> bool:
+        """Return whether a folder must not be scanned, after saying why."""
+        reason = None
+        if _is_system_folder(path):
+            reason = messages.OF_THE_OPERATING_SYSTEM
+        elif depth and path.is_symlink() and leads_up(path):  # often to the whole disk
+            reason = messages.LEADS_UP
+        if reason is not None:
+            self.unusable.append(Unusable(path, reason))
+        return reason is not None
 
     def _is_listed(self, entry: os.DirEntry[str]) -> bool:
         """Return whether an entry is visible and its name can appear in a request."""

@@ -21,6 +21,7 @@ from paintdiff.prompts.wildcards.lines import (
     read_text_lines,
 )
 from paintdiff.prompts.wildcards.template import Option, parse_option
+from paintdiff.system.links import leads_up
 
 MAX_FILES = 20_000
 MAX_FOLDER_DEPTH = 12
@@ -192,7 +193,7 @@ def _list_files(folder: Path, broken: list[Broken]) -> list[Path]:
             path = Path(entry.path)
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir() and not (entry.is_symlink() and _leads_up(path)):
+            if entry.is_dir() and not (entry.is_symlink() and leads_up(path)):
                 if depth < MAX_FOLDER_DEPTH:
                     waiting.append((path, depth + 1))
                 else:
@@ -203,14 +204,6 @@ def _list_files(folder: Path, broken: list[Broken]) -> list[Path]:
                 broken.append(Broken(folder, messages.too_many_files(MAX_FILES)))
                 return found
     return found
-
-
-def _leads_up(link: Path) -> bool:
-    """Return whether a link leads to a folder that it lies in."""
-    try:
-        return link.parent.resolve().is_relative_to(link.resolve())
-    except (OSError, RuntimeError):
-        return True
 
 
 def _compile_pattern(key: str) -> re.Pattern[str]:

@@ -285,6 +285,8 @@ def test_hostile_and_broken_files_are_left_out_with_the_reason(
     write_sparse(tmp_path / "odd.safetensors", checkpoint(555))
     (tmp_path / "nowhere.safetensors").symlink_to(tmp_path / "gone.safetensors")
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "up").symlink_to(tmp_path.parent, target_is_directory=True)
+    write_sparse(tmp_path.parent / "of another program.safetensors", checkpoint(768))
     write_sparse(tmp_path / ".hidden" / "a.safetensors", checkpoint(768))
     write_sparse(tmp_path / "/".join("1" * 41) / "too deep.safetensors", checkpoint(768))
     write_sparse(tmp_path / "/".join("1" * 40) / "deep.safetensors", checkpoint(768))
@@ -294,8 +296,9 @@ def test_hostile_and_broken_files_are_left_out_with_the_reason(
     problems = {problem.path.name: problem.reason for problem in catalog.problems()}
     assert set(problems) == {
         *("evil.ckpt", "plain.pt", "evil too.pth", "huge.safetensors", "cut.safetensors"),
-        *("odd.safetensors", "nowhere.safetensors", "1"),
+        *("odd.safetensors", "nowhere.safetensors", "1", "up"),
     }
+    assert "a folder that contains it" in problems["up"]
     assert "more than 40 folders" in problems["1"]
     assert "posix.mkdir" in problems["evil.ckpt"] and "It was not run" in problems["plain.pt"]
     assert "100,000,000,000" in problems["huge.safetensors"]
