@@ -18,6 +18,7 @@ PLACES = {"path", "file", "folder", "source", "place", "target"}
 OTHERS = {
     "models/catalog/catalog.py": {"source"},  # as typed on the command line
     "models/registry/controlnet_rows.py": {"source"},
+    "models/registry/upscaler_rows.py": {"source"},
     "models/adapters/lora.py": {"path"},  # of a layer
     "tasks/canvas.py": {"source"},  # a size
 }
@@ -32,20 +33,36 @@ def modules() -> Iterator[Path]:
                 yield path
 
 
-def shown(node: ast.Raise) -> set[str]:
-    """Return the plain names that what is raised shows: in f-strings, or handed to messages."""
+def shown(node: ast.AST) -> set[str]:
+    """Return the plain names that what is raised shows: in f-strings, or handed to messages.
+
+    Those in a call of `str` count; those in any other one, or with an attribute, don't.
+    """
     values: list[ast.AST] = []
     for each in ast.walk(node):
         if isinstance(each, ast.JoinedStr):
             values += [part.value for part in each.values if isinstance(part, ast.FormattedValue)]
         elif isinstance(each, ast.Call) and ast.unparse(each.func).startswith("messages."):
             values += [*each.args, *(keyword.value for keyword in each.keywords)]
+    values += [
+        each.args[0]
+        for each in values
+        if isinstance(each, ast.Call) and ast.unparse(each.func) == "str" and each.args
+    ]
     return {value.id for value in values if isinstance(value, ast.Name)}
 
 
-def kind(node: ast.Raise) -> str:
-    call = node.exc
+def kind(node: ast.Raise | ast.Return) -> str:
+    """Return the name of what is called to make what is raised or returned, "" if nothing is."""
+    call = node.exc if isinstance(node, ast.Raise) else node.value
     return call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else ""
+
+
+def is_error(node: ast.AST) -> bool:
+    """Return whether a statement raises an error that people see, or returns it to be raised."""
+    if isinstance(node, ast.Return):
+        return kind(node).endswith("Error")
+    return isinstance(node, ast.Raise) and kind(node) != "PresetError"
 
 
 def caught(handler: ast.ExceptHandler) -> str:
@@ -56,7 +73,7 @@ def faults(source: str) -> list[str]:
     """Return what messages of raised errors show and must not."""
     tree, found = ast.parse(source), list[str]()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Raise) and kind(node) != "PresetError":
+        if is_error(node):
             found += [f"line {node.lineno}: {name}" for name in shown(node) & PLACES]
         elif isinstance(node, ast.ExceptHandler) and caught(node) in UNTYPED:
             raised = (each for each in ast.walk(node) if isinstance(each, ast.Raise))
@@ -78,5 +95,7 @@ def test_the_check_sees_both() -> None:
     assert faults("raise ModelLoadError(messages.damaged(path))") == ["line 1: path"]
     assert faults("raise ModelLoadError(messages.damaged(at=path))") == ["line 1: path"]
     assert faults("raise ModelLoadError(messages.damaged(path.name))") == []
+    assert faults("raise ModelLoadError(messages.damaged(str(path)))") == ["line 1: path"]
+    assert faults("def f():\n return ModelLoadError(messages.gone(place))") == ["line 2: place"]
     text = "try:\n    x()\nexcept Exception as error:\n    raise ModelLoadError(f'bad: {error}')"
     assert faults(text) == ["line 3: error"]

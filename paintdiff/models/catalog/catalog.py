@@ -155,12 +155,8 @@ class Catalog:
         """Return the row of that name. Raises UnknownNameError, which lists the nearest ones."""
         advice = ""
         if kind.subfolder:
-            folders = self._found.folders
-            advice = (
-                messages.put_into(kind.what, str(folders[0] / kind.subfolder))
-                if folders
-                else messages.start_with_folder(kind.what, kind.subfolder)
-            )
+            advise = messages.put_into if self._found.folders else messages.start_with_folder
+            advice = advise(kind.what, kind.subfolder)
         gone = self._found.gone.get(kind.what, {})
         return find_row_by_name(kind.what, name, self._named(kind), gone, advice)
 

@@ -12,9 +12,9 @@ def none_of_that_kind(what: str, name: str, advice: str) -> str:
     return f"There is no {what} {name!r}, and none was found{advice}"
 
 
-def is_missing(what: str, name: str, place: Path, suggestion: str | None) -> str:
+def is_missing(what: str, name: str, place: str, suggestion: str | None) -> str:
     instead = f" Did you mean {suggestion!r}?" if suggestion else ""
-    return f"The {what} {name[:100]!r} is missing: it was {str(place)!r}.{instead}"
+    return f"The {what} {name[:100]!r} is missing: it was {place!r}.{instead}"
 
 
 def ambiguous_name(what: str, name: str, names: Sequence[str], most_listed: int) -> str:
@@ -27,8 +27,8 @@ def name_taken_twice(what: str, name: str) -> str:
     return f"Two {what}s are called {name!r}. Rename one of them."
 
 
-def put_into(what: str, folder: str) -> str:
-    return f" in your models folder. Put {what}s into {folder!r}."
+def put_into(what: str, subfolder: str) -> str:
+    return f" in your models folder. Put {what}s into its folder {subfolder!r}."
 
 
 def start_with_folder(what: str, subfolder: str) -> str:

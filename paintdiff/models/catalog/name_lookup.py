@@ -84,7 +84,7 @@ def _gone(what: str, name: str, place: Path, rows: Mapping[str, WeightsRow]) -> 
     same = [row.name for row in rows.values() if _ends_with(row, _key(name))]
     suggestion = next(iter((*same, *near)), None)
     return UnknownNameError(
-        messages.is_missing(what, name, place, suggestion),
+        messages.is_missing(what, name, "/".join(place.parts[-2:]), suggestion),
         field=what,
         what=what,
         name=name,
