@@ -25,6 +25,7 @@ from paintdiff.config.settings import APP_COMMANDS, Settings, program_name
 from paintdiff.errors import GalleryError, PaintError
 from paintdiff.system.atomic_files import remove_stale_folders, remove_stale_parts
 from paintdiff.system.process import prepare_process
+from paintdiff.system.threads import lower_priority
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
     from paintdiff.gallery.files import PictureFolder
     from paintdiff.gallery.gallery import Gallery
+    from paintdiff.gallery.importing import ImportReport
     from paintdiff.models.hub.downloads import Downloads
     from paintdiff.server.guard import Hosts
     from paintdiff.server.page_events import PageEvents
@@ -45,6 +47,8 @@ logger = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 1
 BIN_CHECK_SECONDS = 3600.0
+PAINTING_FIRST_SECONDS = 1.0
+_LISTED_FILES = 20
 _EVERY_ADDRESS = ("0.0.0.0", "::", "[::]")
 
 
@@ -262,6 +266,11 @@ class App:
         if self.settings.share:
             self._share()
         self._adopt_orphans(began)  # reads each of them, so nothing waits for it
+        works = {"thumbnails": self._make_thumbnails}
+        if self.settings.watch_dir:
+            works["watch-folders"] = self._watch_folders
+        for name, work in works.items():
+            threading.Thread(target=work, name=name, daemon=True).start()
         self.empty_old_bin()
         while not self.ended.wait(BIN_CHECK_SECONDS):
             self.empty_old_bin()
@@ -291,6 +300,35 @@ class App:
         else:
             if adopted:
                 _say(messages.orphans_adopted(adopted))
+
+    def _watch_folders(self) -> None:
+        """Import pictures that appear in the watched folders, until the app ends."""
+        from paintdiff.gallery.watching import FolderWatcher  # noqa: PLC0415 (see `compose`)
+
+        lower_priority()
+        folders = self.settings.watch_dir
+        try:
+            watcher = FolderWatcher(self.gallery, folders, pause=self._let_painting_go_first)
+        except PaintError as error:
+            _say(str(error))
+        else:
+            watcher.run(self.ended, _say_what_came)
+
+    def _make_thumbnails(self) -> None:
+        """Make thumbnails of pictures that were added last, until the app ends."""
+        from paintdiff.gallery.thumbnails_ahead import ThumbnailsAhead  # noqa: PLC0415 (see `compose`)
+
+        lower_priority()
+        ThumbnailsAhead(self.gallery, self._is_painting).run(self.ended)
+
+    def _is_painting(self) -> bool:
+        status = self.engine.status()
+        return status.running_job_id is not None or status.queue_length > 0
+
+    def _let_painting_go_first(self) -> None:
+        """Wait a second while something is painted: a long queue mustn't stop imports for ever."""
+        if self._is_painting():
+            self.ended.wait(PAINTING_FIRST_SECONDS)
 
     def _share(self) -> None:
         from gradio.networking import setup_tunnel  # noqa: PLC0415 (only when it is asked for)
@@ -395,6 +433,16 @@ def _serve(
         Server(config).run([listening])
     except KeyboardInterrupt:
         _say("")
+
+
+def _say_what_came(report: ImportReport) -> None:
+    """Say how many pictures came from watched folders, and of some why they didn't."""
+    for path, reason in report.failed[:_LISTED_FILES]:
+        logger.warning("%s", messages.not_imported(path, reason))
+    for path, names in report.unmapped:
+        logger.info("%s", messages.imported_without(path, ", ".join(names)))
+    if report.imported or report.moved or report.failed:
+        _say(messages.came_from_folders(report.imported, report.moved, len(report.failed)))
 
 
 def _say(text: str) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -16,16 +17,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from paintdiff.config.preferences import Preferences
+from paintdiff.config.settings import Settings
 from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.rows import set_values
 from tests.gallery.records import record
+from tests.gallery.test_importing import write
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -279,6 +282,34 @@ def test_the_command_line_starts_the_app() -> None:
         )
         assert shown.stdout.startswith(usage), shown.stderr
     assert "serve " in shown.stdout and "app " in shown.stdout
+
+
+def test_watched_folders_are_imported_until_the_app_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from paintdiff.app import App  # noqa: PLC0415 (the other tests start it as a process)
+
+    folders = tmp_path / "theirs", tmp_path / "missing"
+    write(folders[0] / "one.png", "red")
+    settings, nothing = Settings(watch_dir=folders), cast("Any", None)
+    gallery, status = Gallery(tmp_path / "out"), SimpleNamespace(running_job_id="1", queue_length=0)
+    engine: Any = SimpleNamespace(status=lambda: status)
+    app = App(settings, engine, nothing, nothing, gallery, nothing, nothing, nothing)
+    threads = [threading.Thread(target=each) for each in (app._watch_folders, app._make_thumbnails)]  # pyright: ignore[reportPrivateUsage]
+    for thread in threads:
+        thread.start()
+    try:
+        until = time.monotonic() + 60
+        while gallery.store.count(PictureQuery()) == 0:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    finally:
+        app.ended.set()
+        for thread in threads:
+            thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    assert "1 imported" in capsys.readouterr().out
+    gallery.close()
 
 
 def test_old_pictures_leave_the_bin_by_themselves(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prompts": {"errors", "config", "system"},
     "jobs": {"errors", "imaging", "prompts"},
     "models.hub": {"byte_sizes", "errors", "system", "error_reports", "models.formats"},
-    "gallery": {"errors", "system", "imaging", "jobs", "prompts"},
+    "gallery": {"byte_sizes", "errors", "system", "imaging", "jobs", "prompts"},
     "models.registry": {
         "byte_sizes",
         "errors",

@@ -50,6 +50,8 @@ def find_flag(field: str, command: str) -> str:
         return FLAG_OF_CONTROL.get(inner[-1] if inner else "", "--control")
     if first in FLAG_OF_ADAPTER:
         return FLAG_OF_ADAPTER[first]
+    if first == "branches" and inner:
+        return find_flag(inner[-1], command)
     if first == "hires" and inner:
         return FLAG_OF_HIRES.get(inner[0], f"--{inner[0]}")
     return _FLAG_OF_FIELD.get(first, f"--{first.replace('_', '-')}")

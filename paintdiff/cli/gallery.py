@@ -1,4 +1,4 @@
-"""The commands `python -m paintdiff gallery list|show|import|export|video|check|repair`."""
+"""The commands `python -m paintdiff gallery list`, `show`, `import` and so on: see `_ACTIONS`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from typing import Any
 from tqdm import tqdm
 
 from paintdiff.cli import messages
+from paintdiff.cli.continuing import add_continue_command, continue_picture
 from paintdiff.cli.flag_values import parse_path
 from paintdiff.cli.video import add_video_command, make_video
+from paintdiff.cli.watching import add_watch_command, watch
 from paintdiff.config.settings import Settings
 from paintdiff.errors import PaintError, RequestError
 from paintdiff.gallery.checking import find_mismatches, repair
@@ -28,7 +30,7 @@ from paintdiff.gallery.record import Record
 from paintdiff.system.atomic_files import new_file
 
 _SHOWN_CHARACTERS = 60
-_CREATING = ("import", "repair")
+_CREATING = ("import", "watch", "repair")
 """Commands that may create the database."""
 
 
@@ -59,12 +61,14 @@ def add_gallery_commands(commands: Any) -> None:
     )
     importing.add_argument("--copy", action="store_true", help=messages.COPY_HELP)
     importing.add_argument("--quiet", action="store_true", help=messages.NO_BAR_HELP)
+    add_watch_command(add("watch", messages.WATCH_HELP))
     export = add("export", messages.EXPORT_HELP)
     _add_query_flags(export)
     export.add_argument(
         "--to", type=parse_path, required=True, metavar="FOLDER", help=messages.EXPORT_FOLDER_HELP
     )
     add_video_command(add("video", messages.VIDEO_HELP))
+    add_continue_command(add("continue", messages.CONTINUE_HELP))
     check = add("check", messages.CHECK_HELP)
     check.add_argument("--thorough", action="store_true", help=messages.THOROUGH_HELP)
     add("repair", messages.REPAIR_HELP)
@@ -149,8 +153,13 @@ def _print_report(report: ImportReport) -> None:
         sys.stdout.write(messages.imported_without(path, names) + "\n")
     for path, reason in report.failed:
         sys.stderr.write(f"{path}: {reason}\n")
-    summary = messages.import_summary(report.imported, report.present, len(report.failed))
-    sys.stdout.write(summary + "\n")
+    counts = report.imported, report.moved, report.present, len(report.failed)
+    sys.stdout.write(messages.import_summary(*counts) + "\n")
+    sys.stdout.flush()
+
+
+def _watch(opened: Gallery, options: argparse.Namespace) -> int:
+    return watch(opened, options, _print_report)
 
 
 def _export(opened: Gallery, options: argparse.Namespace) -> int:
@@ -212,8 +221,10 @@ _ACTIONS: dict[str, Callable[[Gallery, argparse.Namespace], int]] = {
     "list": _list,
     "show": _show,
     "import": _import,
+    "watch": _watch,
     "export": _export,
     "video": make_video,
+    "continue": continue_picture,
     "check": _check,
     "repair": _repair,
 }

@@ -371,6 +371,14 @@ VERIFY_ENGINE_HELP = "auto (default: as the picture's profile allows), torch or 
 # The gallery.
 
 GALLERY_HELP = "list, import, export and check the gallery's pictures"
+WATCH_HELP = "import pictures as they appear in folders, until interrupted"
+WATCHED_HELP = "a folder; pictures that are there already are imported, too"
+WATCHING = "Watching. Press Ctrl-C to end."
+CONTINUE_HELP = "paint a picture's run again up to a step, and go on with other settings"
+AFTER_STEP_HELP = "the last step that stays as it was"
+KEPT_HELP = "from there on (default: as before)"
+BRANCH_SEED_HELP = "of the noise that some samplers add from there on (default: as before)"
+CONTINUED_JSON_HELP = "print the new picture's id, file and parent as JSON"
 GALLERY_FOLDER_HELP = "the gallery's folder (default: the app's output folder)"
 LIST_HELP = "list pictures, the newest first"
 LIMIT_HELP = "how many (50)"
@@ -412,8 +420,9 @@ def imported_without(path: object, names: Iterable[str]) -> str:
     return f"{path}: without {'; '.join(names)}"
 
 
-def import_summary(imported: int, present: int, failed: int) -> str:
-    return f"Imported {imported}. Already there: {present}. Failed: {failed}."
+def import_summary(imported: int, moved: int, present: int, failed: int) -> str:
+    renamed = f" Moved since: {moved}." if moved else ""
+    return f"Imported {imported}.{renamed} Already there: {present}. Failed: {failed}."
 
 
 def exported_before(folder: Path) -> str:

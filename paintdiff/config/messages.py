@@ -45,6 +45,7 @@ UPSCALER_HELP = "the default upscaler: a name from the list, or a .safetensors o
 MODELS_DIR_HELP = "a folder with models, such as that of A1111, Forge or ComfyUI; repeatable"
 CACHE_DIR_HELP = "folder for caches; the user's cache folder by default"
 OUTPUT_DIR_HELP = "folder for finished pictures"
+WATCH_DIR_HELP = "a folder whose pictures come into the gallery as they appear; repeatable"
 DATABASE_URL_HELP = (
     "the gallery's database, like postgresql://USER@HOST/NAME; a file in the output folder\n"
     "by default. With a password in it, prefer the variable: it isn't in the process list"
@@ -171,6 +172,20 @@ def cannot_listen(host: str, port: int, reason: str | None) -> str:
 
 def gallery_unavailable(reason: str) -> str:
     return f"{reason} Until then pictures are saved, but not added to the gallery."
+
+
+def came_from_folders(imported: int, moved: int, failed: int) -> str:
+    counts = {"imported": imported, "moved since": moved, "not imported": failed}
+    found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"Pictures in the watched folders: {found}."
+
+
+def not_imported(path: object, reason: str) -> str:
+    return f"{path} isn't imported: {reason}"
+
+
+def imported_without(path: object, settings: str) -> str:
+    return f"{path} was imported without these settings: {settings}."
 
 
 def orphans_adopted(count: int) -> str:

@@ -76,6 +76,7 @@ _UPSCALER = _make_flag("--upscaler", "NAME")
 _MODELS_DIR = _make_flag("--models-dir", "FOLDER")
 _CACHE_DIR = _make_flag("--cache-dir", "FOLDER")
 _OUTPUT_DIR = _make_flag("--output-dir", "FOLDER")
+_WATCH_DIR = _make_flag("--watch-dir", "FOLDER")
 _DATABASE_URL = _make_flag("--database-url", "URL")
 _DEVICE = _make_flag("--device", "NAME")
 _ENGINE = _make_flag("--engine", "NAME")
@@ -153,6 +154,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices(*_OUTPUT_DIR.environment),
         description=messages.OUTPUT_DIR_HELP,
     )
+    watch_dir: Annotated[tuple[Path, ...], NoDecode, _WATCH_DIR] = _make_field(
+        _WATCH_DIR, messages.WATCH_DIR_HELP, ()
+    )
     database_url: Annotated[str | None, _DATABASE_URL] = _make_field(
         _DATABASE_URL,
         messages.DATABASE_URL_HELP,
@@ -186,7 +190,7 @@ class Settings(BaseSettings):
     def _names(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
-    @field_validator("models_dir", mode="before")
+    @field_validator("models_dir", "watch_dir", mode="before")
     @classmethod
     def _folders(cls, value: object) -> object:
         return (

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from paintdiff.errors import PictureRecordedError, RequestError, StorageError
 from paintdiff.gallery import messages
-from paintdiff.gallery.adoption import describe_file, is_picture_name
+from paintdiff.gallery.adoption import describe_file
+from paintdiff.gallery.folders import find_picture_files
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import PictureFile, read_picture_file
 from paintdiff.system.atomic_files import new_file
@@ -22,21 +24,35 @@ from paintdiff.system.regular_files import open_file
 
 _COPY_BYTES = 2**20
 
+Outcome = Literal["imported", "moved", "present"]
+
 
 @dataclass
 class ImportReport:
     """The outcome of an import. The lists have a path and a sentence, or names, for each file.
 
-    `present` counts files that were in the gallery already, `failed` those that can't be imported,
-    `unmapped` the settings that have no counterpart here.
+    `present` counts files that were in the gallery already, `moved` those of them that were renamed
+    or moved since, `failed` has what can't be imported, `unmapped` the settings that have no
+    counterpart here.
     """
 
     imported: int = 0
+    moved: int = 0
     present: int = 0
     failed: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
     unmapped: list[tuple[Path, tuple[str, ...]]] = field(
         default_factory=list[tuple[Path, tuple[str, ...]]]
     )
+
+    def add(self, outcome: Outcome, path: Path, facts: PictureFile | None) -> None:
+        """Count a file, and note the settings that were left out."""
+        setattr(self, outcome, getattr(self, outcome) + 1)
+        if outcome != "imported" or facts is None:
+            return
+        if facts.reason:
+            self.unmapped.append((path, (facts.reason,)))
+        elif facts.settings is not None and facts.settings.left_open:
+            self.unmapped.append((path, facts.settings.left_open))
 
 
 def import_folder(
@@ -49,8 +65,9 @@ def import_folder(
 ) -> ImportReport:
     """Import all pictures in a folder and its subfolders: PNG, JPEG and WebP.
 
-    They stay where they are, or with `copy` are copied to the gallery's dated folders. Links to
-    folders aren't followed. `on_progress` gets the number of files done and of all.
+    They stay where they are, or with `copy` are copied to the gallery's dated folders. Links
+    aren't followed. A picture of the gallery that was renamed or moved keeps its record.
+    `on_progress` gets the number of files done and of all.
 
     Raises:
         RequestError: The folder doesn't exist.
@@ -59,48 +76,53 @@ def import_folder(
     """
     if not folder.is_dir():
         raise RequestError(messages.no_such_folder(folder), field="folder")
-    paths, report = list(_find_pictures(gallery, folder)), ImportReport()
-    for done, path in enumerate(paths, 1):
-        try:
-            _import_file(gallery, path, copy, owner, report)
-        except PictureRecordedError:
-            report.present += 1
-        except RequestError as error:
-            report.failed.append((path, str(error)))
-        on_progress(done, len(paths))
+    files, report = list(find_picture_files(folder, gallery.folder)), ImportReport()
+    for done, found in enumerate(files, 1):
+        if found.reason:
+            report.failed.append((found.path, found.reason))
+        else:
+            try:
+                _import_found(gallery, found.path, copy, owner, report)
+            except RequestError as error:
+                report.failed.append((found.path, str(error)))
+        on_progress(done, len(files))
     return report
 
 
-def _find_pictures(gallery: Gallery, folder: Path) -> Iterator[Path]:
-    """Yield the pictures of a folder in order; not the gallery's own, which it adopts itself."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            each
-            for each in folders
-            if not each.startswith(".") and Path(place, each).absolute() != gallery.folder
-        )
-        yield from (Path(place, name) for name in sorted(names) if is_picture_name(name))
-
-
-def _import_file(
+def _import_found(
     gallery: Gallery, path: Path, copy: bool, owner: str, report: ImportReport
 ) -> None:
-    store, name = gallery.store, gallery.name_of(path)
-    if store.find_by_file(name) is not None:
+    if gallery.store.find_by_file(gallery.name_of(path)) is not None:
         report.present += 1
         return
     facts = read_picture_file(path)
-    if store.find_by_sha256([facts.sha256]) is not None:
-        report.present += 1
-        return
-    if copy:
-        name = _copy(gallery, path, facts)
-    store.add(describe_file(gallery, name, facts, owner))
-    report.imported += 1
-    if facts.reason:
-        report.unmapped.append((path, (facts.reason,)))
-    elif facts.settings is not None and facts.settings.left_open:
-        report.unmapped.append((path, facts.settings.left_open))
+    outcome, _ = import_file(gallery, path, facts, copy=copy, owner=owner)
+    report.add(outcome, path, facts)
+
+
+def import_file(
+    gallery: Gallery, path: Path, facts: PictureFile, *, copy: bool = False, owner: str = ""
+) -> tuple[Outcome, str]:
+    """Import a file that was read; return what came of it, and its name in its record.
+
+    Raises:
+        RequestError: A value is outside its limits.
+        GalleryError: The database can't be used.
+        StorageError: It can't be copied.
+    """
+    store = gallery.store
+    same = store.find_by_sha256([facts.sha256])
+    if same is not None and os.path.exists(gallery.path_of(same.file)):
+        return "present", same.file
+    name = _copy(gallery, path, facts) if copy else gallery.name_of(path)
+    try:
+        if same is not None:
+            store.move(same.id, name)
+            return "moved", name
+        store.add(describe_file(gallery, name, facts, owner))
+    except PictureRecordedError:  # another process was faster
+        return "present", name
+    return "imported", name
 
 
 def _copy(gallery: Gallery, path: Path, facts: PictureFile) -> str:

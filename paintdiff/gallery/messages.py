@@ -134,6 +134,41 @@ def no_such_folder(folder: object) -> str:
     return f"The folder {folder} doesn't exist."
 
 
+def folder_unreadable(reason: str | None) -> str:
+    return f"The folder can't be read: {reason}."
+
+
+def own_folder_watched(folder: object) -> str:
+    return (
+        f"The folder {folder} lies in the gallery's own folder, whose pictures are in the gallery "
+        "anyway. Watch another one."
+    )
+
+
+def watching_later(reason: object) -> str:
+    return f"The watched folders are looked through again later: {reason}"
+
+
+def too_many_files(most: int) -> str:
+    return f"The watched folders have more than {most:,} pictures; the others aren't looked at."
+
+
+def folder_too_deep(most: int) -> str:
+    return f"The folder lies deeper than {most} folders, and isn't read."
+
+
+NAME_NOT_STORABLE = "Its name has characters that can't be stored. Rename it."
+LINK_OUT_OF_FOLDER = (
+    "It is a link to a file elsewhere, which isn't followed. Import the folder where that lies."
+)
+BROKEN_LINK = "It is a link to a file that doesn't exist."
+NOT_A_FILE = "It isn't a file, but a pipe, a socket or a device."
+CHANGED_SINCE_IMPORTED = (
+    "It was changed since it was imported. Delete it from the gallery and empty the bin, then "
+    "import it again."
+)
+
+
 def not_copied(path: object, reason: object) -> str:
     return f"{path} can't be copied: {reason}."
 
@@ -144,6 +179,10 @@ def input_missing(sha256: str) -> str:
 
 def unreadable(name: str, reason: str | None) -> str:
     return f"{name} can't be read: {reason}."
+
+
+def file_too_large(name: str, limit: str) -> str:
+    return f"{name} is larger than {limit}."
 
 
 def cut_off(name: str) -> str:

@@ -9,6 +9,7 @@ from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import MetadataError, NoMetadataError, RequestError
 from paintdiff.gallery import messages
 from paintdiff.gallery.metadata import read_settings
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _START_BYTES = 32 * 2**20
 """How much of a large PNG is read for its settings, which come before its pixels."""
+_PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _HASH_CHUNK_BYTES = 2**20
+MAX_PICTURE_BYTES = 4 * 2**30
+"""Limit of a PNG; of others it is MAX_FILE_BYTES."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ def read_picture_file(path: Path) -> PictureFile:
         with open_file(path) as file:
             start = file.read(_START_BYTES)
             state = os.fstat(file.fileno())
+            most = MAX_PICTURE_BYTES if start.startswith(_PNG_START) else MAX_FILE_BYTES
+            if state.st_size > most:
+                raise RequestError(messages.file_too_large(path.name, format_byte_size(most)))
             digest = hashlib.sha256(start)
             last = start[-len(_PNG_END) :]
             while chunk := file.read(_HASH_CHUNK_BYTES):

@@ -137,6 +137,20 @@ class InputRow(Table):
     sha256: Mapped[str] = mapped_column(Text, primary_key=True, index=True)
 
 
+class WatchedRow(Table):
+    """A file of a watched folder that needn't be read again as long as it doesn't change.
+
+    One whose picture was erased from the gallery isn't imported again: its `sha256` is known here.
+    """
+
+    __tablename__ = "watched_files"
+
+    path: Mapped[str] = mapped_column(Text, primary_key=True)
+    file_bytes: Mapped[int] = mapped_column(BigInteger)
+    modified_ns: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(Text, index=True)
+
+
 class RemovalRow(Table):
     """A file of a picture erased from the bin, to be removed from the disk and not adopted."""
 

@@ -48,6 +48,7 @@ from paintdiff.gallery.schema import (
     TagRow,
     to_microseconds,
 )
+from paintdiff.gallery.watched_files import WatchedFile, note_files
 
 MAX_PAGE = 500
 _MAX_ANCESTORS = 1000
@@ -330,13 +331,20 @@ class GalleryStore:
                 gone.append(PictureRow.owner == to_storable(owner))
             if before is not None:
                 gone.append(PictureRow.deleted_at < before)
-            chosen = select(PictureRow.number, PictureRow.file, PictureRow.thumbnail).where(*gone)
-            found = session.execute(chosen).all()
+            row = PictureRow
+            chosen = select(row.number, row.file, row.thumbnail, row.file_bytes, row.file_sha256)
+            found = session.execute(chosen.where(*gone)).all()
             for part in divide(found):
-                numbers = [number for number, _, _ in part]
+                numbers = [number for number, *_ in part]
                 search.forget(session, numbers)
-                session.execute(delete(PictureRow).where(PictureRow.number.in_(numbers)))
-            names = {name for _, file, thumbnail in found for name in (file, thumbnail) if name}
+                session.execute(delete(row).where(row.number.in_(numbers)))
+            outside = [
+                WatchedFile(file, file_bytes, 0, sha256)
+                for _, file, _, file_bytes, sha256 in found
+                if sha256 and not is_within(file)
+            ]
+            note_files(session, outside)  # a watched folder would import them again
+            names = {name for _, file, thumbnail, *_ in found for name in (file, thumbnail) if name}
             known = set(session.scalars(select(RemovalRow.file)))
             within = sorted(name for name in names - known if is_within(name))
             session.add_all(RemovalRow(file=name) for name in within)
@@ -352,6 +360,20 @@ class GalleryStore:
         with self._database.write() as session:
             for part in divide(files):
                 session.execute(delete(RemovalRow).where(RemovalRow.file.in_(part)))
+
+    def move(self, id: str, file: str) -> None:
+        """Note that a picture's file has another name now.
+
+        Raises:
+            PictureNotFoundError: No picture has that id.
+            PictureRecordedError: Another picture has that file.
+        """
+        with self._database.write() as session:
+            find_row(session, id).file = file
+            try:
+                session.flush()
+            except IntegrityError as error:
+                raise PictureRecordedError(messages.already_recorded(file)) from error
 
     def set_thumbnail(self, id: str, thumbnail: str) -> None:
         """Set the path of its thumbnail, which is complete.

@@ -22,6 +22,8 @@ SIDE_PX = 384
 MAX_BYTES = 512 * 2**20
 _KEPT_SHARE = 0.9
 """How much of the limit stays when the oldest thumbnails are removed."""
+_SHARE_AHEAD = 0.5
+"""How much of the limit may be taken before thumbnails are only made when they are needed."""
 _QUALITY = 80
 _DIGITS = 40
 
@@ -49,14 +51,25 @@ class Thumbnails:
         with suppress(OSError):
             return kept.read_bytes()
         data = encode_thumbnail(path)
-        try:
-            with new_file(kept) as opened:
-                opened.write(data)
-        except OSError as error:  # it is made again next time
-            logger.warning("a thumbnail can't be kept: %s", error.strerror)
-        else:
-            self._make_room(len(data))
+        self._keep(file, data)
         return data
+
+    def has(self, file: str) -> bool:
+        """Return whether the thumbnail of a picture is kept."""
+        return self._path(file).is_file()
+
+    def keep_ahead(self, file: str, data: bytes) -> bool:
+        """Keep a thumbnail that nobody has asked for yet, unless half of the room is taken.
+
+        Returns whether there was room.
+        """
+        with self._lock:
+            if self._total_bytes is None:
+                self._total_bytes = sum(size for _, size, _ in self._list())
+            if self._total_bytes + len(data) > self._max_bytes * _SHARE_AHEAD:
+                return False
+        self._keep(file, data)
+        return True
 
     def forget(self, file: str) -> None:
         """Remove the thumbnail of a picture, if it is kept.
@@ -65,6 +78,15 @@ class Thumbnails:
             OSError: It can't be removed.
         """
         self._path(file).unlink(missing_ok=True)
+
+    def _keep(self, file: str, data: bytes) -> None:
+        try:
+            with new_file(self._path(file)) as opened:
+                opened.write(data)
+        except OSError as error:  # it is made again next time
+            logger.warning("a thumbnail can't be kept: %s", error.strerror)
+        else:
+            self._make_room(len(data))
 
     def _path(self, file: str) -> Path:
         name = hashlib.sha256(file.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]

@@ -1,4 +1,4 @@
-"""Replays: a saved picture is painted again, and every step is seen."""
+"""Paints a saved picture again to see every step, or continues it from one of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from paintdiff.errors import RequestError
 from paintdiff.imaging.animations import reduce_images
 from paintdiff.jobs.events import Finished, Picture, Progress
 from paintdiff.jobs.job import Job
-from paintdiff.jobs.requests import Grid, Request, Upscale
+from paintdiff.jobs.request_parts import Branch
+from paintdiff.jobs.requests import Grid, Painting, Request, Upscale, check_painting
 from paintdiff.replay import messages
 
 if TYPE_CHECKING:
@@ -109,6 +110,20 @@ def replay(
     finished = watch(engine.submit(request, saves=False, on_step=recorder.record))
     picture = finished.pictures[0]
     return Replay(recorder.frames(picture), recorder.total_steps, picture, finished.warnings)
+
+
+def branch_off(request: Request, branch: Branch) -> Painting:
+    """Return the request that continues a run with other settings from a step on.
+
+    Branches of the request itself that begin at that step or later are left out.
+
+    Raises:
+        RequestError: It has no steps.
+    """
+    check_has_steps(request)
+    painting = check_painting(request)
+    before = tuple(each for each in painting.branches if each.after_step < branch.after_step)
+    return painting.model_copy(update={"branches": (*before, branch)})
 
 
 def check_has_steps(request: Request) -> None:

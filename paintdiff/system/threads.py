@@ -15,6 +15,7 @@ import logging
 import math
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from paintdiff.system import messages
 
 logger = logging.getLogger(__name__)
 
+_LOW_PRIORITY = 15
 _COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # GOMP_SPINCOUNT is GNU OpenMP's (Linux), KMP_BLOCKTIME, in milliseconds, LLVM's and Intel's (macOS,
 # Windows).
@@ -50,6 +52,16 @@ def set_up_threads() -> None:
         torch.set_num_threads(count)
     if not waiting_is_set and torch.get_num_threads() > 1:
         logger.warning("%s", messages.torch_came_first(torch.get_num_threads()))
+
+
+def lower_priority() -> None:
+    """Let the calling thread work only while others don't need its CPU, where that is possible."""
+    if sys.platform != "linux":
+        return  # elsewhere it would be that of all threads
+    try:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
+    except OSError as error:
+        logger.debug("a thread's priority can't be lowered: %s", error)
 
 
 def choose_thread_count() -> int:

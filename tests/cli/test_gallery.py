@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +14,11 @@ import pytest
 from paintdiff.cli.main import main
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
+from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.recording import Recorder
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.job import Job
+from tests.gallery.test_importing import write
 from tests.gallery.test_recording import REQUEST, painted
 
 Run = Callable[..., tuple[int, str, str]]
@@ -120,3 +125,32 @@ def test_a_folder_without_a_gallery_is_left_alone(run: Run, tmp_path: Path) -> N
     assert "There is no gallery in" in err
     assert not (tmp_path / "out").exists()
     assert run("import", tmp_path / "nowhere")[0] == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_watched_folder_is_imported_until_the_command_is_interrupted(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    folder = tmp_path / "theirs"
+    write(folder / "one.png", "red")
+    (folder / "broken.png").write_bytes(b"broken")
+    out = str(tmp_path / "out")
+    command = [sys.executable, "-m", "paintdiff", "gallery", "watch", str(folder)]
+    with subprocess.Popen(
+        [*command, "--output-dir", out], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert "Ctrl-C" in process.stdout.readline()
+        assert "Imported 1." in process.stdout.readline()
+        process.send_signal(number)
+        assert "broken.png: " in process.stderr.read()
+        assert process.wait() == 0
+    gallery = Gallery(tmp_path / "out")
+    assert gallery.store.count(PictureQuery()) == 1
+    gallery.close()
+
+
+def test_a_folder_of_the_gallerys_own_is_not_watched(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("watch", tmp_path / "out" / "2026-11-30")
+    assert code == 1
+    assert "the gallery's own folder" in err

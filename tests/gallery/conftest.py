@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from paintdiff.gallery.database import Database
+from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.store import GalleryStore
 from tests.gallery.postgresql import running_server
 
@@ -35,6 +36,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
     opened = Database.open(tmp_path, database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def gallery(database_url: str, tmp_path: Path) -> Iterator[Gallery]:
+    opened = Gallery(tmp_path / "out", database_url)
     yield opened
     opened.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,13 +16,6 @@ from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.recording import Recorder
 from paintdiff.jobs.job import Job
 from tests.gallery.test_recording import REQUEST, painted
-
-
-@pytest.fixture
-def gallery(tmp_path: Path, database_url: str) -> Iterator[Gallery]:
-    opened = Gallery(tmp_path / "out", database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

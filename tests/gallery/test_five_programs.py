@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,13 +162,6 @@ def theirs(tmp_path: Path) -> Path:
     exif[0x010F], exif[0x010E] = f"prompt:{json.dumps(COMFYUI)}", f"workflow:{json.dumps(WORKFLOW)}"
     Image.new("RGB", (64, 96), "red").save(folder / "comfyui.webp", exif=exif.tobytes())
     return folder
-
-
-@pytest.fixture
-def gallery(tmp_path: Path, database_url: str) -> Iterator[Gallery]:
-    opened = Gallery(tmp_path / "out", database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("copy", [False, True])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,13 +28,6 @@ A1111 = (
     "a lighthouse\nNegative prompt: fog\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, "
     "Size: 512x768, Model hash: 0123456789, Model: dream, Frobnication: 3"
 )
-
-
-@pytest.fixture
-def gallery(tmp_path: Path, database_url: str) -> Iterator[Gallery]:
-    opened = Gallery(tmp_path / "out", database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

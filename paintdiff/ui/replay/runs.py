@@ -13,8 +13,8 @@ from paintdiff.errors import PaintError, RequestError
 from paintdiff.imaging.animations import AnimationFormat, Pace, is_video, write_animation
 from paintdiff.jobs.events import Cancelled, Failed, Finished, Loading, Progress, Queued
 from paintdiff.jobs.request_parts import Branch
-from paintdiff.jobs.requests import Request, check_painting
-from paintdiff.replay.replaying import Frame, FrameRecorder, check_has_steps
+from paintdiff.jobs.requests import Request
+from paintdiff.replay.replaying import Frame, FrameRecorder, branch_off, check_has_steps
 from paintdiff.replay.saved_pictures import SavedPicture, read_pixels
 from paintdiff.replay.verification import compare_with_saved, describe_verification
 from paintdiff.server.identities import Identity
@@ -79,15 +79,10 @@ class Runs:
     ) -> Run:
         """Continue a picture's run with other settings; the result is saved as its variation.
 
-        Branches of the picture itself that begin at that step or later are left out.
-
         Raises:
             PaintError: It has no steps, or can't be painted with them.
         """
-        check_has_steps(request)
-        painting = check_painting(request)
-        before = tuple(each for each in painting.branches if each.after_step < branch.after_step)
-        changed = painting.model_copy(update={"branches": (*before, branch)})
+        changed = branch_off(request, branch)
         job = self._engine.submit(
             changed, visitor, identity.owner, sees_all=identity.sees_all, varied=picture_id
         )
