@@ -6,11 +6,17 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from paintdiff.errors import PictureRecordedError, RequestError
-from paintdiff.gallery.describing import record_of_file, with_parent
+from paintdiff.errors import InputMissingError, PictureRecordedError, RequestError
+from paintdiff.gallery.describing import (
+    changed_hashes,
+    record_of_file,
+    used_hashes,
+    with_parent,
+)
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.picture_files import SUFFIXES, PictureFile, read_picture_file
 from paintdiff.gallery.record import Record
@@ -68,8 +74,14 @@ def describe_file(gallery: Gallery, file: str, facts: PictureFile, owner: str = 
     record = record_of_file(file, facts, owner)
     if facts.settings is None or not record.inputs:
         return record
-    parent = gallery.store.find_by_sha256(record.inputs, owner or None)
-    return record if parent is None else with_parent(record, facts.settings.request, parent)
+    request = facts.settings.request
+    with suppress(InputMissingError, RequestError):  # its inputs say what they were made from
+        request = gallery.load_request(record)
+    for hashes in (changed_hashes(request), used_hashes(request)):
+        parent = gallery.store.find_by_sha256(hashes, owner or None) if hashes else None
+        if parent is not None:
+            return with_parent(record, request, parent)
+    return record
 
 
 def list_day_files(folder: Path) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from paintdiff.gallery.picture_files import PictureFile
 from paintdiff.gallery.record import Record
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Picture
+from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.requests import Grid, Request, TextToImage, Upscale, find_painting
 
 UNKNOWN_KIND = "unknown"
@@ -89,13 +91,25 @@ def with_parent(
 
 
 def changed_hashes(request: Request) -> set[str]:
-    """Return the hashes of the pictures that a request changes, without those that guide it."""
+    """Return the hashes of the pictures that a request changes, without those that guide it.
+
+    A picture that was drawn on counts as the one below.
+    """
     if isinstance(request, Upscale):
-        return {each.sha256 for each in request.images}
+        return _source_hashes(request.images)
     painting = find_painting(request)
-    return (
-        set() if painting is None or isinstance(painting, TextToImage) else {painting.image.sha256}
-    )
+    if painting is None or isinstance(painting, TextToImage):
+        return set()
+    return _source_hashes((painting.image,))
+
+
+def used_hashes(request: Request) -> set[str]:
+    """Return the hashes of all pictures that a request uses, and of those they were made from."""
+    return _source_hashes(request.input_images())
+
+
+def _source_hashes(images: Iterable[InputImage]) -> set[str]:
+    return {hash for each in images for hash in (each.sha256, each.source_sha256) if hash}
 
 
 def _input_hashes(request: Request) -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from paintdiff.gallery import messages
 from paintdiff.gallery.picture_files import SUFFIXES
+from paintdiff.system.regular_files import explain_not_a_file
 
 MAX_DEPTH = 64
 """How many folders deep pictures are looked for."""
@@ -101,8 +101,13 @@ def _examine(entry: os.DirEntry[str], root: str) -> FoundFile | None:
         return None  # it was removed or renamed meanwhile
     except OSError as error:
         return FoundFile(path, reason=messages.unreadable(path.name, error.strerror))
-    if not stat.S_ISREG(state.st_mode):
-        return FoundFile(path, reason=messages.NOT_A_FILE)
+    return _describe(path, state)
+
+
+def _describe(path: Path, state: os.stat_result) -> FoundFile:
+    what = explain_not_a_file(state.st_mode)
+    if what is not None:
+        return FoundFile(path, reason=messages.not_a_file(what))
     return FoundFile(path, state.st_size, state.st_mtime_ns)
 
 
@@ -118,6 +123,4 @@ def _examine_link(path: Path, root: str) -> FoundFile | None:
     is_hidden = any(part.startswith(".") for part in real.relative_to(root).parts)
     if real.suffix.lower() in SUFFIXES and not is_hidden:
         return None
-    if not stat.S_ISREG(state.st_mode):
-        return FoundFile(path, reason=messages.NOT_A_FILE)
-    return FoundFile(path, state.st_size, state.st_mtime_ns)
+    return _describe(path, state)

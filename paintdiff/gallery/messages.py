@@ -138,6 +138,10 @@ def folder_unreadable(reason: str | None) -> str:
     return f"The folder can't be read: {reason}."
 
 
+def not_a_file(what: str) -> str:
+    return f"It is {what}, not a file."
+
+
 def own_folder_watched(folder: object) -> str:
     return (
         f"The folder {folder} lies in the gallery's own folder, whose pictures are in the gallery "
@@ -162,7 +166,6 @@ LINK_OUT_OF_FOLDER = (
     "It is a link to a file elsewhere, which isn't followed. Import the folder where that lies."
 )
 BROKEN_LINK = "It is a link to a file that doesn't exist."
-NOT_A_FILE = "It isn't a file, but a pipe, a socket or a device."
 CHANGED_SINCE_IMPORTED = (
     "It was changed since it was imported. Delete it from the gallery and empty the bin, then "
     "import it again."

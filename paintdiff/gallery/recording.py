@@ -30,6 +30,7 @@ from paintdiff.gallery import messages
 from paintdiff.gallery.describing import (
     changed_hashes,
     record_of_picture,
+    used_hashes,
     with_parent,
 )
 from paintdiff.gallery.files import PictureFolder
@@ -198,7 +199,7 @@ class Recorder:
         facts = read_picture_file(path)
         record = record_of_picture(entry.picture, name, facts, entry.created_at, entry.owner)
         store, request = self._gallery.store, entry.picture.request
-        parent = self._find_parent(entry, record)
+        parent = self._find_parent(entry)
         if parent is not None:
             varied = parent.id == entry.varied
             record = with_parent(record, request, parent, varied=varied)
@@ -207,13 +208,14 @@ class Recorder:
             store.adopt_cells(id, entry.cells)
         return id
 
-    def _find_parent(self, entry: _Pending, record: Record) -> Record | None:
+    def _find_parent(self, entry: _Pending) -> Record | None:
         """Return the picture that this one was made from: first the one that it changes."""
         store = self._gallery.store
         if entry.varied:
             with suppress(PictureNotFoundError):  # it has been erased meanwhile
                 return store.get(entry.varied)
-        for hashes in (changed_hashes(entry.picture.request), record.inputs):
+        request = entry.picture.request
+        for hashes in (changed_hashes(request), used_hashes(request)):
             found = store.find_by_sha256(hashes, entry.scope) if hashes else None
             if found is not None:
                 return found

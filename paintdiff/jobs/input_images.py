@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
@@ -19,6 +20,7 @@ from pydantic import (
 )
 
 from paintdiff.errors import RequestError
+from paintdiff.imaging.image_files import parse_image_file
 from paintdiff.jobs import messages
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _MODES_OF_PNG = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16", "I;16B"})
 _NEAREST_MODES = {"La": "LA", "I;16L": "I;16"}
 _DATA_URL_END = ";base64,"
+_SOURCE_KEY = "paintdiffusion-source"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class InputImage(BaseModel):
@@ -55,8 +59,10 @@ class InputImage(BaseModel):
         return cls(data=read_file(Path(path)))
 
     @classmethod
-    def from_image(cls, image: Image.Image) -> Self:
+    def from_image(cls, image: Image.Image, source: InputImage | None = None) -> Self:
         """Encode a Pillow picture as a PNG. Its colour profile is kept; CMYK becomes sRGB.
+
+        `source` is what it was made from, such as the picture of a control map: the PNG says so.
 
         Raises:
             RequestError: It has mode F, whose values have no fixed range.
@@ -71,8 +77,26 @@ class InputImage(BaseModel):
             transparent = "RGBA" if image.has_transparency_data else "RGB"
             image = image.convert(_NEAREST_MODES.get(image.mode, transparent))
         buffer = io.BytesIO()
-        image.save(buffer, format="PNG", compress_level=1)
+        info = None
+        if source is not None:
+            from PIL.PngImagePlugin import PngInfo  # noqa: PLC0415 (rarely needed)
+
+            info = PngInfo()
+            info.add_text(_SOURCE_KEY, source.source_sha256)
+        image.save(buffer, format="PNG", compress_level=1, pnginfo=info)
         return cls(data=buffer.getvalue())
+
+    @property
+    def source_sha256(self) -> str:
+        """Return the SHA-256 of the picture that this one was made from, else its own.
+
+        A reference has lost what it was made from.
+        """
+        file = (
+            parse_image_file(self.data) if self.data and _SOURCE_KEY.encode() in self.data else None
+        )
+        said = "" if file is None else file.texts().get(_SOURCE_KEY, "")
+        return said if _SHA256.fullmatch(said) else self.sha256
 
     def reference(self) -> Self:
         """Return the same picture without its bytes."""

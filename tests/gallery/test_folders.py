@@ -46,9 +46,9 @@ def test_pipes_and_odd_names_have_a_reason(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).write_bytes(b"")
     (tmp_path / "line\nbreak.png").write_bytes(b"")
     found = listed(tmp_path)
-    assert "a pipe" in found["pipe.png"]
+    assert "pipe, not a file" in found["pipe.png"]
     assert all("Rename" in found[name] for name in ("line\nbreak.png", "\ufffd.png"))
-    with pytest.raises(RequestError, match="isn't a file"):
+    with pytest.raises(RequestError, match="not a file"):
         read_picture_file(tmp_path / "pipe.png")
 
 

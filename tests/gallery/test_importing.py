@@ -138,11 +138,13 @@ def test_a_copy_outlives_the_erased_one_before_it(
 def test_devices_and_pipes_are_named_and_not_waited_for(gallery: Gallery, tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     write(folder / "one.png", "red")
+    os.mkfifo(folder / "pipe.png")
     (folder / "device.png").symlink_to(os.devnull)
     report = import_folder(gallery, folder)
     assert report.imported == 1
-    ((path, reason),) = report.failed
-    assert path.name == "device.png" and "It is a device, not a file" in reason
+    reasons = {path.name: reason for path, reason in report.failed}
+    assert reasons.keys() == {"device.png", "pipe.png"}
+    assert "not a file" in reasons["pipe.png"] and "elsewhere" in reasons["device.png"]
 
 
 @pytest.mark.parametrize("seconds", [2**38, 253_402_300_799, -62_135_596_800, -(2**60)])

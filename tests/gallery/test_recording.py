@@ -16,9 +16,11 @@ from PIL import Image
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import GalleryUnavailableError, StorageError
 from paintdiff.gallery import database, recording
+from paintdiff.gallery.adoption import describe_file
 from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.files import PictureFolder
 from paintdiff.gallery.gallery import Gallery
+from paintdiff.gallery.picture_files import read_picture_file
 from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.record import Record
 from paintdiff.gallery.recording import Recorder, Waiting
@@ -284,3 +286,39 @@ def test_the_picture_that_is_changed_is_the_parent_before_those_that_guide(
     controlled = TextToImage(**settled, controls=request.controls)
     child = child_of(gallery, recorder, controlled)
     assert (child.parent, child.relation) == (guide.id, "control")
+
+
+def test_what_was_made_from_a_picture_leads_to_it(
+    gallery: Gallery, folder: PictureFolder, recorder: Recorder
+) -> None:
+    """A control map that was kept, and a picture that was drawn on; also when files are adopted."""
+    parent = recorder.record(Job(REQUEST), painted(folder))
+    assert parent.path is not None
+    source = InputImage(data=parent.path.read_bytes())
+    kept = InputImage.from_image(Image.new("RGB", (64, 32), "white"), source)
+    edited = InputImage.from_image(Image.new("RGB", (64, 32), "grey"), kept)
+    assert len({each.sha256 for each in (source, kept, edited)}) == 3
+    assert {each.source_sha256 for each in (source, kept, edited)} == {source.sha256}
+    settled = REQUEST.model_dump(exclude={"kind", "hires", "controls"})
+    requests = {
+        "control": TextToImage(**settled, controls=(ControlInput(image=edited),)),
+        "image_to_image": ImageToImage(**settled, image=kept),
+    }
+    for relation, request in requests.items():
+        child = child_of(gallery, recorder, request)
+        assert (child.parent, child.relation) == (parent.id, relation)
+        assert len(child.inputs) == 1, "the parent's file isn't kept a second time"
+        facts = read_picture_file(gallery.path_of(child.file))
+        adopted = describe_file(gallery, child.file, facts)
+        assert (adopted.parent, adopted.relation) == (parent.id, relation)
+
+
+def test_a_wrong_source_is_no_source() -> None:
+    image = Image.new("RGB", (4, 4))
+    for text in ("", "a" * 63, "../../" * 20, "A" * 64):
+        wrong = InputImage.from_image(
+            image, InputImage(data=b"x").model_copy(update={"sha256": text})
+        )
+        assert wrong.source_sha256 == wrong.sha256
+    damaged = InputImage(data=b"\x89PNG\r\n\x1a\npaintdiffusion-source")
+    assert damaged.source_sha256 == damaged.sha256

@@ -3,6 +3,7 @@ errors are said."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -17,6 +18,7 @@ from PIL import Image
 from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Picture
+from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import ControlInput
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.catalog.catalog import Catalog
@@ -113,7 +115,9 @@ def test_strokes_lie_over_the_picture(context: PageContext) -> None:
     strokes = Image.new("RGBA", (4, 3))
     strokes.putpixel((2, 1), (255, 0, 0, 255))
     content = CanvasContent(png_of(picture), png_of(strokes), None, 4, 3)
-    drawn = np.asarray(Image.open(io.BytesIO(has_strokes(content).data or b"")))
+    picture_with_strokes = has_strokes(content)
+    assert picture_with_strokes.source_sha256 == hashlib.sha256(content.image).hexdigest()
+    drawn = np.asarray(Image.open(io.BytesIO(picture_with_strokes.data or b"")))
     expected = np.full((3, 4, 3), 255)  # the ground is white where the picture is transparent
     expected[0, 0] = (0, 0, 255)
     expected[1, 2] = (255, 0, 0)
@@ -217,6 +221,8 @@ def test_the_map_is_shown_as_painting_would_use_it(
     assert kept[panel.map.preprocessor] == "none" and kept[panel.map.place] == ""
     content = canvas.read_canvas(kept[panel.canvas], context.uploads)
     assert (content.width, content.height) == (152, 128)
+    source = hashlib.sha256(png("RGB")).hexdigest()
+    assert InputImage(data=content.image).source_sha256 == source, "the map's parent is known"
     for nonsense in ("gone", "", "../../etc/passwd"):
         with pytest.raises(gr.Error):
             panel.map.use_map(Told(keep=nonsense))  # type: ignore[arg-type]

@@ -151,8 +151,10 @@ class ControlMap:
             raise RequestError(messages.NOTHING_TO_MAP, field="image")
         content = canvas.read_canvas(values[self.canvas], self.context.uploads)
         name = str(values[self.preprocessor])
-        image = self.context.engine.control_map(has_strokes(content), name, size, mode)
-        upload = self.context.uploads.add(InputImage.from_image(image).data or b"")
+        drawn = has_strokes(content)
+        image = self.context.engine.control_map(drawn, name, size, mode)
+        kept = InputImage.from_image(image, source=drawn)
+        upload = self.context.uploads.add(kept.data or b"")
         words = describe_resize(Size(content.width, content.height), size, mode)
         made_of = f"{values[self.canvas].get('version')} {name} {mode}"
         return markup.control_map(upload.id, size, words, self.keep, made_of=made_of)
@@ -175,11 +177,13 @@ def has_strokes(content: canvas.CanvasContent) -> InputImage:
     Raises:
         RequestError: The picture can't be used.
     """
+    opened = InputImage(data=content.image)
     if content.sketch is None:
-        return InputImage(data=content.image)
+        return opened
     ground = flatten_image(decode_image(content.image), "#ffffff").convert("RGBA")
     strokes = decode_image(content.sketch).convert("RGBA")
-    return InputImage.from_image(Image.alpha_composite(ground, strokes).convert("RGB"))
+    drawn = Image.alpha_composite(ground, strokes).convert("RGB")
+    return InputImage.from_image(drawn, source=opened)
 
 
 def preprocessor_title(name: str) -> str:
