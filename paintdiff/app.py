@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
 
+    from paintdiff.api.context import ApiContext
+    from paintdiff.api.mcp.server import McpApp
     from paintdiff.engine.engine import Engine
     from paintdiff.gallery.files import PictureFolder
     from paintdiff.gallery.gallery import Gallery
@@ -162,7 +164,6 @@ class App:
         from paintdiff.server.sessions import NoEvents, Sessions  # noqa: PLC0415
 
         settings = self.settings
-        server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         api = ApiContext(
             self.engine,
             self.gallery,
@@ -172,7 +173,16 @@ class App:
             settings.root_path,
             self.parts.rescan,
         )
+        tools = _make_tools(api) if settings.mcp else None
+        server = FastAPI(
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            lifespan=None if tools is None else tools.run,
+        )
         server.include_router(api_routes(api))
+        if tools is not None:
+            server.router.routes.append(tools.make_route())
         events, sessions = PageEvents({}), Sessions(NoEvents())
         page_routes: tuple[Route, ...] = ()
         public: tuple[str, ...] = ()
@@ -188,7 +198,7 @@ class App:
             events,
             sessions,
             settings.root_path,
-            RouteTable((*page_routes, *API_ROUTES)),
+            RouteTable((*page_routes, *API_ROUTES, *(() if tools is None else tools.rules))),
             shapes,
         )
         credentials = settings.credentials
@@ -246,6 +256,8 @@ class App:
         url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{settings.root_path}"
         headless = self.page is None
         _say(messages.api_address(url) if headless else messages.page_address(url))
+        if settings.mcp:
+            _say(messages.mcp_address(url))
         _say(messages.pictures_are_saved(settings.output_dir.absolute()))
         threading.Thread(
             target=self._after_start,
@@ -378,6 +390,12 @@ def _build_page(parts: PageContext) -> gr.Blocks:
     from paintdiff.ui.page import build_page  # noqa: PLC0415 (see `App.compose`)
 
     return build_page(parts)
+
+
+def _make_tools(context: ApiContext) -> McpApp:
+    from paintdiff.api.mcp.server import McpApp  # noqa: PLC0415 (only when it is asked for)
+
+    return McpApp(context)
 
 
 def _bind_socket(host: str, port: int, program: str) -> socket.socket:

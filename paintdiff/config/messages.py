@@ -29,6 +29,7 @@ AUTH_FILE_HELP = (
 ROOT_PATH_HELP = "the path under which a reverse proxy serves the app, like /paint"
 ALLOW_HOST_HELP = "another host name of this server, such as a reverse proxy's; repeatable"
 OPEN_HELP = "open the page in the browser once it is ready; without a page, the API's documentation"
+MCP_HELP = "also serve tools for language models (MCP) at /mcp"
 MODEL_HELP = "the model to start with: a name from the list, or a folder"
 REUSE_HELP = (
     "answer a request that was painted before in the profile exact with that picture, at once"
@@ -135,6 +136,10 @@ def unwritable_file(path: Path, reason: object) -> str:
 
 
 # The running app.
+
+
+def mcp_address(url: str) -> str:
+    return f"MCP tools are at {url}/mcp"
 
 
 def page_address(url: str) -> str:

@@ -68,6 +68,7 @@ _AUTH_FILE = _make_flag("--auth-file", "FILE")
 _ROOT_PATH = _make_flag("--root-path", "PATH", also=("GRADIO_ROOT_PATH",))
 _ALLOW_HOST = _make_flag("--allow-host", "NAME")
 _OPEN = _make_flag("--open")
+_MCP = _make_flag("--mcp")
 _PROFILE = _make_flag("--profile", "NAME")
 _REUSE = _make_flag("--reuse-pictures")
 _MODEL = _make_flag("--model", "NAME", also=("SD_MODEL",))
@@ -117,6 +118,7 @@ class Settings(BaseSettings):
         (),
     )
     open_browser: Annotated[bool, _OPEN] = _make_field(_OPEN, messages.OPEN_HELP, default=False)
+    mcp: Annotated[bool, _MCP] = _make_field(_MCP, messages.MCP_HELP, default=False)
     model: Annotated[str, _MODEL] = _make_field(_MODEL, messages.MODEL_HELP, "mini", min_length=1)
     profile: Annotated[str, _PROFILE] = _make_field(
         _PROFILE,
